@@ -1,0 +1,92 @@
+import type { Status, StatusCause } from '@caisson/api'
+
+/** Reasons of apimachinery's `metav1.StatusReason`, with the HTTP code that each carries. */
+const CODES = {
+  BadRequest: 400,
+  Unauthorized: 401,
+  Forbidden: 403,
+  NotFound: 404,
+  MethodNotAllowed: 405,
+  NotAcceptable: 406,
+  AlreadyExists: 409,
+  Conflict: 409,
+  Gone: 410,
+  Expired: 410,
+  RequestEntityTooLarge: 413,
+  UnsupportedMediaType: 415,
+  Invalid: 422,
+  TooManyRequests: 429,
+  InternalError: 500,
+  ServiceUnavailable: 503,
+  Timeout: 504,
+} as const
+
+export type StatusReason = keyof typeof CODES
+
+/** Any failure that a client is told about; becomes a `v1.Status` on the wire. */
+export class StatusError extends Error {
+  override readonly name = 'StatusError'
+  readonly code: number
+  readonly reason: StatusReason
+  readonly details: Status['details']
+  constructor(
+    reason: StatusReason,
+    message: string,
+    options: { details?: Status['details']; code?: number; cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause })
+    this.reason = reason
+    this.code = options.code ?? CODES[reason]
+    this.details = options.details
+  }
+
+  toStatus(): Status {
+    return {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message: this.message,
+      reason: this.reason,
+      ...(this.details && { details: this.details }),
+      code: this.code,
+    }
+  }
+}
+
+/** `field.Error` of apimachinery: one thing that is wrong with one field. */
+export interface FieldError {
+  type:
+    | 'FieldValueRequired'
+    | 'FieldValueInvalid'
+    | 'FieldValueForbidden'
+    | 'FieldValueDuplicate'
+    | 'FieldValueNotSupported'
+    | 'FieldValueTypeInvalid'
+    | 'FieldValueTooLong'
+    | 'FieldValueTooMany'
+    | 'FieldValueNotFound'
+  /** Such as `spec.containers[0].name`. */
+  field: string
+  /** Complete after the field, in apimachinery's words: `Required value: must be set`. */
+  message: string
+}
+
+/** 422 Invalid, with the sentence and the causes that kube-apiserver writes. */
+export function invalid(
+  kind: { group: string; kind: string },
+  name: string,
+  errors: readonly FieldError[],
+): StatusError {
+  const said = errors.map((error) => `${error.field}: ${error.message}`)
+  const causes: StatusCause[] = errors.map((error) => ({
+    reason: error.type,
+    message: error.message,
+    field: error.field,
+  }))
+  const qualified = kind.group ? `${kind.kind}.${kind.group}` : kind.kind
+  const list = said.length === 1 ? said[0] : `[${said.join(', ')}]`
+  return new StatusError('Invalid', `${qualified} "${name}" is invalid: ${list}`, {
+    details: { name, ...(kind.group && { group: kind.group }), kind: kind.kind, causes },
+  })
+}

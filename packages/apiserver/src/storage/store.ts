@@ -1,0 +1,53 @@
+/**
+ * What the API server asks of its storage. One implementation: SQLite for durability, an in-memory map of frozen
+ * objects for every read.
+ *
+ * Writes are functions. They run one after another, in order, against the newest state, and all that ran in one turn of
+ * the event loop is committed in one SQLite transaction (one fsync); only then is any of it visible to reads and watches
+ * and answered. A function that throws changes nothing and fails alone; a commit that fails (full disk) fails all of
+ * its batch and changes nothing.
+ */
+import type { KubeObject } from '@caisson/api'
+
+/** `pods` or `sandboxes.agents.x-k8s.io`: group and plural, without a version. */
+export type ResourceKey = string
+
+export interface StoreEvent {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED'
+  /** For DELETED: the last state, with the resourceVersion of the deletion. */
+  object: KubeObject
+  /** The state before, so that selectors can turn a change into an arrival or a departure. */
+  previous: KubeObject | undefined
+  revision: number
+}
+
+export interface Transaction {
+  get(resource: ResourceKey, namespace: string | undefined, name: string): KubeObject | undefined
+  /** Objects of one resource, of one namespace where given, ordered by namespace and name. */
+  list(resource: ResourceKey, namespace?: string): Iterable<KubeObject>
+  /** Sets `metadata.resourceVersion` on the object given, freezes it, and returns it. */
+  put(resource: ResourceKey, object: KubeObject): KubeObject
+  delete(resource: ResourceKey, object: KubeObject): KubeObject
+}
+
+export interface Store extends AsyncDisposable {
+  /** The revision of the last committed write; strictly rising, also across restarts. */
+  readonly revision: number
+  /** Revisions at or below this one can no longer be watched from. */
+  readonly compactedRevision: number
+  get(resource: ResourceKey, namespace: string | undefined, name: string): KubeObject | undefined
+  list(resource: ResourceKey, namespace?: string): Iterable<KubeObject>
+  /**
+   * The same as it was at `revision`. Undefined where that has been compacted.
+   * Serves `continue` tokens, which promise one consistent snapshot over all pages.
+   */
+  listAt(resource: ResourceKey, namespace: string | undefined, revision: number): Iterable<KubeObject> | undefined
+  write<T>(operation: (transaction: Transaction) => T): Promise<T>
+  /**
+   * Calls `listener` for every committed event of the resource after `since`, in order: first those of the past, before
+   * this call returns, then live. Returns undefined where `since` has been compacted.
+   */
+  subscribe(resource: ResourceKey, since: number, listener: (event: StoreEvent) => void): Disposable | undefined
+  /** Called after each commit with its revision, after the events of that commit: what bookmarks are made of. */
+  onCommit(listener: (revision: number) => void): Disposable
+}

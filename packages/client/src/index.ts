@@ -1,0 +1,1 @@
+export type { ApiRequest, ApiResponse, InProcessServer, PatchType, Transport } from './transport.ts'

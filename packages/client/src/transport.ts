@@ -1,0 +1,58 @@
+/**
+ * How requests reach an API server. There are two transports: HTTPS (undici) and a direct call into an API
+ * server of the same process. Everything above this line is the same for both.
+ */
+import type { WatchEvent } from '@caisson/api'
+
+export type PatchType =
+  | 'application/json-patch+json'
+  | 'application/merge-patch+json'
+  | 'application/strategic-merge-patch+json'
+  | 'application/apply-patch+yaml'
+
+export interface ApiRequest {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** Below the server's root, each segment already percent-encoded: `/api/v1/namespaces/default/pods`. */
+  path: string
+  /** Undefined values are left out. */
+  query?: Record<string, string | undefined>
+  /** A JSON value; the transport encodes it. */
+  body?: unknown
+  /** Only for PATCH. */
+  patchType?: PatchType
+  headers?: Record<string, string>
+  signal?: AbortSignal
+}
+
+export interface ApiResponse {
+  status: number
+  /** The decoded JSON value; a string where the answer was not JSON. From the in-process transport it is frozen and shared. */
+  body: unknown
+  /** Warning headers, decoded. */
+  warnings: readonly string[]
+}
+
+export interface Transport extends AsyncDisposable {
+  /**
+   * One request, one answer. Resolves for every HTTP status: turning a `Status` into an error is the client's work.
+   * Rejects when no answer came (`code` says why), or with the signal's reason.
+   */
+  request(request: ApiRequest): Promise<ApiResponse>
+  /**
+   * Opens a watch. The iterable ends when the server ends the stream and throws when the connection breaks or goes silent.
+   * An answer other than 200 throws an `ApiError`.
+   */
+  watch(request: ApiRequest): AsyncIterable<WatchEvent>
+  /** A streamed answer as raw bytes (Pod logs). An answer other than 200 throws an `ApiError`. */
+  stream(request: ApiRequest): AsyncIterable<Uint8Array>
+}
+
+/**
+ * What an API server of the same process offers. Its authenticated user is bound in by whoever composes the two, so
+ * that authorization, admission, audit and metrics see in-process callers like any other.
+ */
+export interface InProcessServer {
+  request(request: ApiRequest): Promise<ApiResponse>
+  watch(request: ApiRequest): AsyncIterable<WatchEvent>
+  stream(request: ApiRequest): AsyncIterable<Uint8Array>
+}

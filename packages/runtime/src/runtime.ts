@@ -1,0 +1,206 @@
+/**
+ * Containers on one machine, without a word of Kubernetes. A *sandbox* is what isolates: one sentry for gVisor, one set
+ * of namespaces for runc; it holds one or more containers that share its network. State lives in files under one
+ * directory, so that a new process finds every sandbox that an earlier one left running.
+ */
+import type { Duplex, Readable, Writable } from 'node:stream'
+
+/** Named as in a RuntimeClass `handler`. Kata (containerd shim v2) is a second driver behind the same interface. */
+export type RuntimeHandler = 'runsc' | 'runc' | 'crun'
+
+export type NetworkSpec =
+  /** Loopback only. */
+  | { kind: 'none' }
+  /** An interface of its own with an address from the pod network, in a network namespace of its own. */
+  | { kind: 'pod' }
+
+export interface SandboxSpec {
+  /** Unique on this machine and over time; [a-z0-9-], at most 64 characters. */
+  id: string
+  handler: RuntimeHandler
+  hostname: string
+  network: NetworkSpec
+  /**
+   * True where several containers live in the sandbox or come and go in it (a pause process then holds it open). False
+   * where exactly one container is ever alive in it: that container is then the sandbox's first process, which halves
+   * the start-up time; starting another one after it has exited makes a new sentry in the same network namespace.
+   */
+  shared: boolean
+  /** Opaque to the runtime, returned by `list`. */
+  labels: Record<string, string>
+}
+
+export interface Mount {
+  /** Absolute path in the container. */
+  destination: string
+  /** A host path for `bind`. */
+  source?: string
+  kind: 'bind' | 'tmpfs'
+  readOnly: boolean
+  /** tmpfs only, bytes. */
+  sizeBytes?: number
+}
+
+export interface ContainerSpec {
+  /** Unique on this machine and over time; [a-z0-9-], at most 72 characters. */
+  id: string
+  sandboxId: string
+  /** Image reference as the image store knows it. */
+  image: string
+  args: string[]
+  env: Record<string, string>
+  cwd: string
+  user: { uid: number; gid: number; additionalGids: number[] }
+  mounts: Mount[]
+  readOnlyRootfs: boolean
+  noNewPrivileges: boolean
+  /** OCI names, CAP_ prefix. */
+  capabilities: string[]
+  privileged: boolean
+  tty: boolean
+  /** Keep a stdin that `attach` can write to; otherwise the process reads end-of-file. */
+  stdin: boolean
+  /** Close stdin for good when the first attached client goes. */
+  stdinOnce: boolean
+  /** Where the monitor writes the log, one timestamped record a line: CRI's format `<RFC3339Nano> <stdout|stderr> <F|P> <text>`. */
+  logPath: string
+  /** Opaque to the runtime, returned by `list`. */
+  labels: Record<string, string>
+}
+
+export type ContainerState =
+  | { phase: 'created' }
+  | { phase: 'running'; pid: number; startedAt: number }
+  | {
+      phase: 'exited'
+      exitCode: number
+      signal?: number
+      startedAt: number
+      finishedAt: number
+      reason: ExitReason
+      message?: string
+    }
+
+/** Why a container is no longer running. `sentry-died` and `monitor-died`: its isolation or its monitor was killed under it. */
+export type ExitReason = 'completed' | 'error' | 'oom-killed' | 'sentry-died' | 'monitor-died' | 'start-failed'
+
+export interface Container {
+  spec: ContainerSpec
+  state: ContainerState
+}
+
+export interface Sandbox {
+  spec: SandboxSpec
+  /** IPv4 address; undefined without a pod network. */
+  ip: string | undefined
+  createdAt: number
+  /** False once its sentry or namespaces are gone. */
+  alive: boolean
+  containers: Container[]
+}
+
+export interface ExitStatus {
+  exitCode: number
+  signal?: number
+}
+
+export interface ExecSpec {
+  args: string[]
+  env: Record<string, string>
+  cwd?: string
+  user?: { uid: number; gid: number; additionalGids: number[] }
+  tty: boolean
+  stdin: boolean
+  /** Initial terminal size. */
+  size?: TerminalSize
+  signal?: AbortSignal
+}
+
+export interface TerminalSize {
+  columns: number
+  rows: number
+}
+
+/** A process's streams. With a terminal there is no separate stderr. */
+export interface ProcessStreams extends AsyncDisposable {
+  stdin: Writable | undefined
+  stdout: Readable
+  stderr: Readable | undefined
+  resize(size: TerminalSize): void
+  /** Settles after the streams have ended; for attach also when the container exits. */
+  exit: Promise<ExitStatus>
+}
+
+export interface Image {
+  /** Normalised name: `docker.io/library/busybox:latest`. */
+  name: string
+  /** `sha256:` digest of the image configuration. */
+  id: string
+  sizeBytes: number
+  entrypoint: string[]
+  cmd: string[]
+  env: Record<string, string>
+  workingDir: string
+  user: string
+  createdAt: number
+}
+
+export interface ImageStore {
+  /** Reads a docker-archive or oci-archive (either may be gzipped). Returns the images that it held. */
+  import(file: string, options?: { name?: string; signal?: AbortSignal }): Promise<Image[]>
+  list(): Promise<Image[]>
+  /** Undefined where it is not in the store. `caisson.dev/host` always is. */
+  get(name: string): Promise<Image | undefined>
+  remove(name: string): Promise<boolean>
+  /**
+   * Looks a name or number up in the image's /etc/passwd and /etc/group, as an OCI runtime would for `USER`.
+   * Throws a `RuntimeError` where the name is not there.
+   */
+  resolveUser(name: string, user: string): Promise<{ uid: number; gid: number; additionalGids: number[] }>
+}
+
+export interface Runtime extends AsyncDisposable {
+  images: ImageStore
+  /** Handlers whose binary was found, with their version. */
+  handlers(): Promise<Map<RuntimeHandler, { path: string; version: string }>>
+  createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>
+  /** Creates and starts. A command that does not exist in the image rejects with `RuntimeError` code `command-not-found`. */
+  startContainer(spec: ContainerSpec, signal?: AbortSignal): Promise<Container>
+  /** TERM (or `signal`), then KILL after `graceMs`; resolves when it is gone. No error where it already is. */
+  stopContainer(id: string, options: { graceMs: number; signal?: NodeJS.Signals }): Promise<void>
+  /** Its process must be gone. Logs stay: they belong to whoever named `logPath`. */
+  removeContainer(id: string): Promise<void>
+  /** Kills what is left in it and gives back network, mounts and directories. Idempotent. */
+  removeSandbox(id: string): Promise<void>
+  list(): Promise<Sandbox[]>
+  get(sandboxId: string): Promise<Sandbox | undefined>
+  exec(containerId: string, spec: ExecSpec): Promise<ProcessStreams>
+  attach(containerId: string): Promise<ProcessStreams>
+  /** A TCP connection to a port of the sandbox, also one that listens on its loopback only. */
+  connect(sandboxId: string, port: number, signal?: AbortSignal): Promise<Duplex>
+  /** Called once for each container that exited; also for those that exited before this process started, after `recover`. */
+  onExit(listener: (container: Container, sandbox: Sandbox) => void): Disposable
+  /** Adopts what an earlier process left running and removes what it left half made. Call once, before anything else. */
+  recover(signal?: AbortSignal): Promise<Sandbox[]>
+}
+
+export type RuntimeErrorCode =
+  | 'runtime-missing'
+  | 'image-missing'
+  | 'command-not-found'
+  | 'user-not-found'
+  | 'bad-archive'
+  | 'not-found'
+  | 'already-exists'
+  | 'network'
+  | 'failed'
+
+/** Messages say what was expected, what was found, and what to do. */
+export class RuntimeError extends Error {
+  override readonly name = 'RuntimeError'
+  readonly code: RuntimeErrorCode
+  constructor(code: RuntimeErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

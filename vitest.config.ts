@@ -1,0 +1,45 @@
+import { defineConfig } from 'vitest/config'
+
+// Unit tests sit beside the sources and may run side by side; everything that starts a cluster or containers runs alone,
+// afterwards, because two cores shared by two clusters would measure each other.
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/checks/count-reporter.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts', 'test/checks/*.test.ts'],
+          exclude: ['**/*.node.test.ts'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        // Real runsc, real mounts and network namespaces: needs root.
+        test: {
+          name: 'node',
+          include: ['packages/*/src/**/*.node.test.ts'],
+          maxWorkers: 1,
+          testTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['test/{e2e,conformance}/**/*.test.ts'],
+          maxWorkers: 1,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+})
