@@ -1,0 +1,59 @@
+# Targets for people; CI calls `make test` too.
+#
+#   make demo    start the embedded cluster, run the example under gVisor, show its kernel, clean up
+#   make test    every check and every test; the last line says how many passed and failed
+#   make help    the rest
+
+SHELL := /bin/bash
+# The pinned Node (npm installs it) and the tools come before whatever the system has.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+export NODE_OPTIONS := --disable-warning=ExperimentalWarning
+
+.PHONY: help install demo test check unit bench format generate pack differential clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^Targets/d' | head -20
+	@echo
+	@echo "  make check          types, lint, format, dead code, layers, generated files"
+	@echo "  make unit           the tests that need neither root nor gVisor"
+	@echo "  make differential   the embedded API server against a real kube-apiserver (needs Go)"
+	@echo "  make bench          the benchmarks, as JSON lines"
+	@echo "  make generate       writes generated files again"
+	@echo "  make format         formats the sources"
+	@echo "  make pack           the npm package, as a .tgz in dist/"
+
+# Also puts the pinned Node in place: it comes as an npm package of the platform, without an install script.
+install: node_modules/.caisson-installed
+node_modules/.caisson-installed: package-lock.json
+	npm ci --ignore-scripts
+	@touch $@
+
+demo: install
+	bash examples/demo.sh
+
+test: install
+	bash test/run.sh
+
+check: install
+	node test/checks/run-checks.ts
+
+unit: install
+	vitest run --project unit
+
+differential: install
+	node test/differential/run.ts
+
+bench: install
+	bash test/bench/run.sh
+
+generate: install
+	node packages/api/scripts/generate-crds.ts
+
+format: install
+	biome check --write .
+
+pack: install
+	node packages/cli/scripts/pack.ts
+
+clean:
+	rm -rf node_modules dist

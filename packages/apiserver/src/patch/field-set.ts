@@ -1,0 +1,147 @@
+/**
+ * Sets of field paths, as `metadata.managedFields` stores them (structured-merge-diff's `fieldpath.Set`).
+ *
+ * A path element is kept in its wire spelling: `f:name` (a field or map key), `k:{"name":"x"}` (an element of a list of
+ * objects, by its keys), `v:"x"` (an element of a set). A node of the trie that is a member stands for its whole path.
+ */
+export interface FieldSet {
+  member: boolean
+  children: Map<string, FieldSet>
+}
+
+export function emptySet(): FieldSet {
+  return { member: false, children: new Map() }
+}
+
+export function isEmpty(set: FieldSet): boolean {
+  return !set.member && [...set.children.values()].every(isEmpty)
+}
+
+/** The node for one more path element, made where it is missing. */
+export function child(set: FieldSet, element: string): FieldSet {
+  let found = set.children.get(element)
+  if (!found) {
+    found = emptySet()
+    set.children.set(element, found)
+  }
+  return found
+}
+
+export function union(a: FieldSet, b: FieldSet): FieldSet {
+  const result: FieldSet = { member: a.member || b.member, children: new Map(a.children) }
+  for (const [element, set] of b.children) {
+    const other = result.children.get(element)
+    result.children.set(element, other ? union(other, set) : set)
+  }
+  return result
+}
+
+/** What is in `a` and not in `b`; a member of `b` takes only itself away, not what lies below it. */
+export function difference(a: FieldSet, b: FieldSet): FieldSet {
+  const result: FieldSet = { member: a.member && !b.member, children: new Map() }
+  for (const [element, set] of a.children) {
+    const other = b.children.get(element)
+    const rest = other ? difference(set, other) : set
+    if (!isEmpty(rest)) result.children.set(element, rest)
+  }
+  return result
+}
+
+/** What is in `a` and neither in `b` nor below a member of `b`. */
+export function differenceBelow(a: FieldSet, b: FieldSet): FieldSet {
+  if (b.member) return emptySet()
+  const result: FieldSet = { member: a.member, children: new Map() }
+  for (const [element, set] of a.children) {
+    const other = b.children.get(element)
+    const rest = other ? differenceBelow(set, other) : set
+    if (!isEmpty(rest)) result.children.set(element, rest)
+  }
+  return result
+}
+
+export function intersection(a: FieldSet, b: FieldSet): FieldSet {
+  const result: FieldSet = { member: a.member && b.member, children: new Map() }
+  for (const [element, set] of a.children) {
+    const other = b.children.get(element)
+    if (!other) continue
+    const both = intersection(set, other)
+    if (!isEmpty(both)) result.children.set(element, both)
+  }
+  return result
+}
+
+export function equal(a: FieldSet, b: FieldSet): boolean {
+  return isEmpty(difference(a, b)) && isEmpty(difference(b, a))
+}
+
+/** A set of paths, each given as its elements. */
+export function setOf(...paths: ReadonlyArray<readonly string[]>): FieldSet {
+  const set = emptySet()
+  for (const path of paths) {
+    let node = set
+    for (const element of path) node = child(node, element)
+    node.member = true
+  }
+  return set
+}
+
+/** FieldsV1. A member that has members below it is written with a `.` of its own; elements are sorted. */
+export function toFieldsV1(set: FieldSet): Record<string, unknown> {
+  const entries: Array<[string, unknown]> = []
+  for (const element of [...set.children.keys()].sort()) {
+    const node = set.children.get(element)
+    if (!node || isEmpty(node)) continue
+    const below = toFieldsV1(node)
+    const hasBelow = Object.keys(below).length > 0
+    entries.push([element, node.member && hasBelow ? { '.': {}, ...below } : below])
+  }
+  return Object.fromEntries(entries)
+}
+
+/** @throws Error where it is not FieldsV1; unknown element kinds are refused, as apimachinery does. */
+export function fromFieldsV1(fields: unknown): FieldSet {
+  const set = parse(fields)
+  set.member = false
+  return set
+}
+
+function parse(fields: unknown): FieldSet {
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new Error('FieldsV1 must be an object')
+  const set = emptySet()
+  const entries = Object.entries(fields)
+  if (entries.length === 0) set.member = true
+  for (const [element, below] of entries) {
+    if (element === '.') {
+      set.member = true
+      continue
+    }
+    if (!/^[fkvi]:/.test(element)) throw new Error(`unknown path element ${JSON.stringify(element)} in FieldsV1`)
+    set.children.set(element, parse(below))
+  }
+  return set
+}
+
+/** Members as paths, in order. */
+export function* members(set: FieldSet, path: readonly string[] = []): Generator<readonly string[]> {
+  if (set.member) yield path
+  for (const element of [...set.children.keys()].sort()) {
+    const node = set.children.get(element)
+    if (node) yield* members(node, [...path, element])
+  }
+}
+
+/** `.spec.containers[name="x"].image`, as apply conflicts are reported. */
+export function formatPath(path: readonly string[]): string {
+  return path
+    .map((element) => {
+      const value = element.slice(2)
+      if (element.startsWith('f:')) return `.${value}`
+      if (element.startsWith('v:')) return `[=${value}]`
+      if (element.startsWith('i:')) return `[${value}]`
+      const keys = JSON.parse(value) as Record<string, unknown>
+      return `[${Object.entries(keys)
+        .map(([key, of]) => `${key}=${JSON.stringify(of)}`)
+        .join(',')}]`
+    })
+    .join('')
+}

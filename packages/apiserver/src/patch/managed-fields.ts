@@ -1,0 +1,289 @@
+/**
+ * Who owns which field: `metadata.managedFields`, kept up to date on every write, and server-side apply, which uses it to
+ * find conflicts and to remove what an applier no longer states. Follows apimachinery's `managedfields` package.
+ */
+import type { KubeObject, ManagedFieldsEntry, StatusCause } from '@caisson/api'
+import type { Schema } from '../schema/schema.ts'
+import { builtinSchema, resolve } from '../schema/builtin.ts'
+import { StatusError } from '../status-error.ts'
+import {
+  difference,
+  differenceBelow,
+  emptySet,
+  equal,
+  type FieldSet,
+  formatPath,
+  fromFieldsV1,
+  intersection,
+  isEmpty,
+  members,
+  setOf,
+  toFieldsV1,
+  union,
+} from './field-set.ts'
+import { deepEqual } from './json-value.ts'
+import { compare, emptyValue, fieldsOf, merge, remove } from './typed-value.ts'
+
+/** apimachinery's DefaultMaxUpdateManagers: beyond it the oldest are folded into `ancient-changes`. */
+const MAX_UPDATE_MANAGERS = 10
+
+export interface WriteContext {
+  /** The `fieldManager` parameter, or the user agent's first word. */
+  manager: string
+  /** Of the request: `apps/v1`. */
+  apiVersion: string
+  /** `status`, `scale` …; empty for the object itself. */
+  subresource: string
+  /** Of the kind in that version. */
+  schema: Schema
+  /** True for a built-in kind, whose struct fields exist before anyone sets them. */
+  builtin: boolean
+  /** Whether `status` can be written through its subresource only. */
+  statusSubresource: boolean
+  /** ms since the epoch. */
+  now: number
+}
+
+interface Owner {
+  manager: string
+  operation: 'Apply' | 'Update'
+  apiVersion: string
+  subresource: string
+  time: string | undefined
+  set: FieldSet
+}
+
+/** What the server itself owns, and so nobody else (managedfields' stripmeta.go). */
+const SERVER_OWNED = setOf(
+  ['f:apiVersion'],
+  ['f:kind'],
+  ['f:metadata'],
+  ...['name', 'namespace', 'creationTimestamp', 'selfLink', 'uid', 'clusterName', 'generation', 'managedFields', 'resourceVersion'].map(
+    (field) => ['f:metadata', `f:${field}`],
+  ),
+)
+const STATUS = setOf(['f:status'])
+
+/**
+ * The managedFields of `next` after a create (`current` undefined) or an update of `current`.
+ *
+ * Where the request itself carries a list it is taken instead of the stored one; an empty list, or `[{}]`, resets
+ * ownership. A list that cannot be read counts as none, as in kube-apiserver.
+ */
+export function trackUpdate(
+  current: KubeObject | undefined,
+  next: KubeObject,
+  context: WriteContext,
+): ManagedFieldsEntry[] | undefined {
+  const given = next.metadata.managedFields
+  if (given && current && (given.length === 0 || (given.length === 1 && Object.keys(given[0] ?? {}).length === 0))) return undefined
+  const owners = readOwners(given) ?? readOwners(current?.metadata.managedFields) ?? []
+  const schema = withObjectMeta(context.schema)
+  const before = comparable(current ?? (context.builtin ? emptyValue(schema) : { metadata: {} }))
+  const { added, modified, removed } = compare(before, comparable(next), schema)
+  const taken = union(added, modified)
+  const mine = ownable(taken, context)
+  const lost = union(taken, removed)
+  const kept = owners
+    .map((owner) => ({ ...owner, set: sameOwner(owner, context, 'Update') ? difference(owner.set, removed) : difference(owner.set, lost) }))
+    .filter((owner) => !isEmpty(owner.set))
+  if (!isEmpty(mine)) {
+    const previous = kept.find((owner) => sameOwner(owner, context, 'Update'))
+    const owner = ownerOf(context, 'Update', previous ? union(previous.set, mine) : mine)
+    if (previous) kept[kept.indexOf(previous)] = owner
+    else kept.push(owner)
+  }
+  return writeOwners(capUpdates(kept))
+}
+
+export interface ApplyRequest extends WriteContext {
+  /** Take over fields that others own, instead of failing. */
+  force: boolean
+}
+
+/**
+ * The object that applying `applied` to `live` gives, with its managedFields. Equal to `live` where nothing changes.
+ *
+ * @throws StatusError Conflict, with a FieldManagerConflict cause for each field that somebody else owns
+ */
+export function applyServerSide(live: KubeObject | undefined, applied: KubeObject, request: ApplyRequest): KubeObject {
+  if (applied.metadata.managedFields !== undefined) {
+    throw new StatusError('BadRequest', 'metadata.managedFields must be nil')
+  }
+  const schema = withObjectMeta(request.schema)
+  const base = live ? comparable(live) : request.builtin ? emptyValue(schema) : {}
+  const stored = readOwners(live?.metadata.managedFields)
+  const owners = stored && stored.length > 0 ? stored : live ? [beforeFirstApply(live, schema, request)] : []
+  const config = comparable(applied)
+  const stated = fieldsOf(config, schema)
+  const before = owners.find((owner) => sameOwner(owner, request, 'Apply'))
+  const others = owners.filter((owner) => owner !== before)
+
+  const merged = merge(base, config, schema)
+  const ownedByAnyone = others.reduce((all, owner) => union(all, owner.set), stated)
+  const result = before ? remove(merged, { gone: before.set, kept: ownedByAnyone }, schema) : merged
+  const { added, modified, removed } = compare(base, result, schema)
+  const taken = union(added, modified)
+
+  if (!request.force) refuseConflicts(others, taken, request)
+  const lost = union(taken, removed)
+  const kept = others.map((owner) => ({ ...owner, set: difference(owner.set, lost) })).filter((owner) => !isEmpty(owner.set))
+  const mine = ownable(stated, request)
+  const unchanged = before && equal(before.set, mine) && deepEqual(base, result)
+  if (!isEmpty(mine)) kept.push(unchanged ? before : ownerOf(request, 'Apply', mine))
+  const object = result as KubeObject
+  const managedFields = writeOwners(kept)
+  return { ...object, metadata: { ...object.metadata, ...(managedFields && { managedFields }) } }
+}
+
+/** Without managedFields, which are about the object and not of it. */
+function comparable(object: Record<string, unknown>): Record<string, unknown> {
+  const { managedFields: _, ...metadata } = (object['metadata'] ?? {}) as KubeObject['metadata']
+  return { ...object, metadata }
+}
+
+/** What a writer of this request can own: not what the server sets, and not what this endpoint cannot change. */
+function ownable(set: FieldSet, context: WriteContext): FieldSet {
+  const own = difference(set, SERVER_OWNED)
+  if (context.subresource === 'status') {
+    const status = own.children.get('f:status')
+    const metadata = own.children.get('f:metadata')
+    const children = new Map<string, FieldSet>()
+    if (status) children.set('f:status', status)
+    if (metadata) children.set('f:metadata', metadata)
+    return { member: false, children }
+  }
+  own.member = false
+  return context.statusSubresource ? differenceBelow(own, STATUS) : own
+}
+
+/** A custom resource's own schema says little of metadata: its lists merge as every kind's do. */
+const withMeta = new WeakMap<Schema, Schema>()
+function withObjectMeta(schema: Schema): Schema {
+  const resolved = resolve(schema)
+  let found = withMeta.get(resolved)
+  if (!found) {
+    const metadata: Schema = {
+      ...builtinSchema('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'),
+      default: {},
+    }
+    const typeMeta: Schema = { type: 'string' }
+    found = { ...resolved, properties: { ...resolved.properties, apiVersion: typeMeta, kind: typeMeta, metadata } }
+    withMeta.set(resolved, found)
+  }
+  return found
+}
+
+function sameOwner(owner: Owner, context: WriteContext, operation: Owner['operation']): boolean {
+  return (
+    owner.manager === context.manager &&
+    owner.operation === operation &&
+    owner.subresource === context.subresource &&
+    // An applier is the same whatever version it applies in; updates are tracked by version.
+    (operation === 'Apply' || owner.apiVersion === context.apiVersion)
+  )
+}
+
+function ownerOf(context: WriteContext, operation: Owner['operation'], set: FieldSet): Owner {
+  const time = `${new Date(context.now).toISOString().slice(0, 19)}Z`
+  return { manager: context.manager, operation, apiVersion: context.apiVersion, subresource: context.subresource, time, set }
+}
+
+function beforeFirstApply(live: KubeObject, schema: Schema, context: WriteContext): Owner {
+  const set = ownable(fieldsOf(comparable(live), schema), { ...context, subresource: '' })
+  return { ...ownerOf(context, 'Update', set), manager: 'before-first-apply', subresource: '' }
+}
+
+function refuseConflicts(others: readonly Owner[], taken: FieldSet, request: ApplyRequest): void {
+  const conflicts = others.flatMap((owner) =>
+    [...members(intersection(owner.set, taken))].map((path) => ({ who: describe(owner), field: formatPath(path) })),
+  )
+  if (conflicts.length === 0) return
+  const causes: StatusCause[] = conflicts.map(({ who, field }) => ({
+    reason: 'FieldManagerConflict',
+    message: `conflict with ${who}`,
+    field,
+  }))
+  const plural = conflicts.length === 1 ? '' : 's'
+  throw new StatusError('Conflict', `Apply failed with ${conflicts.length} conflict${plural}: ${list(conflicts)}`, {
+    details: { causes },
+  })
+}
+
+function list(conflicts: ReadonlyArray<{ who: string; field: string }>): string {
+  const [only] = conflicts
+  if (conflicts.length === 1 && only) return `conflict with ${only.who}: ${only.field}`
+  const managers = [...new Set(conflicts.map(({ who }) => who))].sort()
+  return managers
+    .map((who) => [`conflicts with ${who}:`, ...conflicts.filter((one) => one.who === who).map(({ field }) => `- ${field}`)].join('\n'))
+    .join('\n')
+}
+
+function describe(owner: Owner): string {
+  const name = JSON.stringify(owner.manager) + (owner.subresource ? ` with subresource ${JSON.stringify(owner.subresource)}` : '')
+  return owner.operation === 'Update' ? `${name} using ${owner.apiVersion}` : name
+}
+
+function capUpdates(owners: Owner[]): Owner[] {
+  const updates = owners.filter((owner) => owner.operation === 'Update').sort(byTime)
+  const excess = updates.length - MAX_UPDATE_MANAGERS
+  if (excess <= 0) return owners
+  const folded = new Map<string, Owner>()
+  const oldest = new Set(updates.slice(0, excess + 1))
+  for (const owner of oldest) {
+    const bucket = folded.get(owner.apiVersion)
+    folded.set(owner.apiVersion, {
+      ...owner,
+      manager: 'ancient-changes',
+      subresource: '',
+      set: bucket ? union(bucket.set, owner.set) : owner.set,
+    })
+  }
+  return [...owners.filter((owner) => !oldest.has(owner)), ...folded.values()]
+}
+
+function byTime(a: Owner, b: Owner): number {
+  return compareText(a.time ?? '', b.time ?? '') || compareText(a.manager, b.manager)
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/** Undefined where there is no list, or one that cannot be read. */
+function readOwners(entries: readonly ManagedFieldsEntry[] | undefined): Owner[] | undefined {
+  if (!entries) return undefined
+  try {
+    return entries.map((entry) => ({
+      manager: entry.manager ?? 'unknown',
+      operation: entry.operation === 'Apply' ? 'Apply' : 'Update',
+      apiVersion: entry.apiVersion ?? '',
+      subresource: entry.subresource ?? '',
+      time: entry.time,
+      set: entry.fieldsV1 ? fromFieldsV1(entry.fieldsV1) : emptySet(),
+    }))
+  } catch {
+    return undefined
+  }
+}
+
+/** Applies first, then by time, manager, version and subresource: the order in which Kubernetes writes them. */
+function writeOwners(owners: readonly Owner[]): ManagedFieldsEntry[] | undefined {
+  if (owners.length === 0) return undefined
+  const sorted = [...owners].sort(
+    (a, b) =>
+      compareText(a.operation, b.operation) ||
+      byTime(a, b) ||
+      compareText(a.apiVersion, b.apiVersion) ||
+      compareText(a.subresource, b.subresource),
+  )
+  return sorted.map((owner) => ({
+    manager: owner.manager,
+    operation: owner.operation,
+    apiVersion: owner.apiVersion,
+    ...(owner.time && { time: owner.time }),
+    fieldsType: 'FieldsV1',
+    fieldsV1: toFieldsV1(owner.set),
+    ...(owner.subresource && { subresource: owner.subresource }),
+  }))
+}

@@ -1,0 +1,206 @@
+/**
+ * Strategic merge patch: a merge patch that knows from the schema which lists are sets of named elements.
+ *
+ * Semantics are those of apimachinery's `strategicpatch`: `$patch`, `$retainKeys`, `$setElementOrder/<list>` and
+ * `$deleteFromPrimitiveList/<list>` directives, merge keys and strategies from the schema.
+ */
+import type { Schema } from '../schema/schema.ts'
+import { resolve } from '../schema/builtin.ts'
+import { StatusError } from '../status-error.ts'
+import { deepEqual, isObject, type JsonObject } from './json-value.ts'
+
+const PATCH = '$patch'
+const RETAIN_KEYS = '$retainKeys'
+const ELEMENT_ORDER = '$setElementOrder/'
+const DELETE_PRIMITIVES = '$deleteFromPrimitiveList/'
+
+/**
+ * The object that `patch` makes of `target`. Neither is changed; unchanged parts are shared with `target`.
+ *
+ * @throws StatusError BadRequest where a directive is malformed or a list element lacks its merge key
+ */
+export function applyStrategicMergePatch(target: JsonObject, patch: JsonObject, schema: Schema): JsonObject {
+  return mergeObject(target, patch, schema)
+}
+
+function mergeObject(original: JsonObject, patch: JsonObject, schema: Schema | undefined): JsonObject {
+  const directive = patch[PATCH]
+  if (directive === 'replace') return withoutDirectives(omit(patch, PATCH), schema)
+  if (directive === 'delete') return {}
+  if (directive !== undefined && directive !== 'merge') {
+    throw new StatusError('BadRequest', `unknown patch type found: ${String(directive)}`)
+  }
+  const result = new Map(Object.entries(original))
+  retainKeys(result, patch)
+  const ordered = applyElementOrders(result, original, patch, schema)
+  for (const [key, value] of Object.entries(patch)) {
+    if (key === PATCH || key === RETAIN_KEYS || key.startsWith(ELEMENT_ORDER) || ordered.has(key)) continue
+    if (key.startsWith(DELETE_PRIMITIVES)) {
+      deletePrimitives(result, key, value)
+      continue
+    }
+    if (value === null) {
+      result.delete(key)
+      continue
+    }
+    const field = fieldOf(schema, key)
+    const current = result.get(key)
+    if (isObject(value) && (isObject(current) || current === undefined || current === null)) {
+      const replaced = strategiesOf(field).has('replace') && current !== undefined
+      result.set(key, replaced ? withoutDirectives(value, field) : mergeObject(isObject(current) ? current : {}, value, field))
+    } else if (Array.isArray(value) && strategiesOf(field).has('merge')) {
+      result.set(key, mergeList({ original: Array.isArray(current) ? current : [], patch: value, field, name: key }))
+    } else {
+      result.set(key, value)
+    }
+  }
+  return toObject(result)
+}
+
+/** `Object.fromEntries` defines own properties, so a key `__proto__` stays data. */
+function toObject(entries: Map<string, unknown>): JsonObject {
+  return Object.fromEntries(entries)
+}
+
+function omit(object: JsonObject, key: string): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => name !== key))
+}
+
+/** A value that replaces another may still hold directives further down: merging it into nothing carries them out. */
+function withoutDirectives(value: JsonObject, schema: Schema | undefined): JsonObject {
+  return mergeObject({}, value, schema)
+}
+
+function fieldOf(schema: Schema | undefined, key: string): Schema | undefined {
+  if (!schema) return undefined
+  const resolved = resolve(schema)
+  if (resolved.properties && Object.hasOwn(resolved.properties, key)) return resolved.properties[key]
+  return typeof resolved.additionalProperties === 'object' ? resolved.additionalProperties : undefined
+}
+
+function strategiesOf(field: Schema | undefined): Set<string> {
+  return new Set(field?.['x-kubernetes-patch-strategy']?.split(','))
+}
+
+function retainKeys(result: Map<string, unknown>, patch: JsonObject): void {
+  const keys = patch[RETAIN_KEYS]
+  if (keys === undefined) return
+  if (!Array.isArray(keys)) throw new StatusError('BadRequest', `invalid patch format of ${RETAIN_KEYS}: expected a list`)
+  const kept = new Set<unknown>(keys)
+  for (const [key, value] of Object.entries(patch)) {
+    if (!key.startsWith('$') && value !== null && !kept.has(key)) {
+      throw new StatusError('BadRequest', `${RETAIN_KEYS} list must contain all fields that are present in the patch: "${key}" is missing`)
+    }
+  }
+  for (const key of [...result.keys()]) if (!kept.has(key)) result.delete(key)
+}
+
+function deletePrimitives(result: Map<string, unknown>, directive: string, values: unknown): void {
+  const key = directive.slice(DELETE_PRIMITIVES.length)
+  if (!Array.isArray(values)) throw new StatusError('BadRequest', `invalid patch format of ${directive}: expected a list`)
+  const current = result.get(key)
+  if (!Array.isArray(current)) return
+  const gone = new Set<unknown>(values)
+  result.set(key, current.filter((item: unknown) => !gone.has(item)))
+}
+
+/** Carries out each `$setElementOrder/<list>` together with the patch of that list; returns the names that were done. */
+function applyElementOrders(
+  result: Map<string, unknown>,
+  original: JsonObject,
+  patch: JsonObject,
+  schema: Schema | undefined,
+): Set<string> {
+  const done = new Set<string>()
+  for (const [directive, order] of Object.entries(patch)) {
+    if (!directive.startsWith(ELEMENT_ORDER)) continue
+    const name = directive.slice(ELEMENT_ORDER.length)
+    if (!Array.isArray(order)) throw new StatusError('BadRequest', `invalid patch format of ${directive}: expected a list`)
+    const field = fieldOf(schema, name)
+    const before = Array.isArray(result.get(name)) ? (result.get(name) as unknown[]) : undefined
+    const change = patch[name]
+    if (change === null || (before === undefined && !Array.isArray(change))) continue
+    const removed = patch[DELETE_PRIMITIVES + name]
+    const start = Array.isArray(removed) ? (before ?? []).filter((item) => !removed.includes(item)) : (before ?? [])
+    const merged = Array.isArray(change) ? mergeList({ original: start, patch: change, field, name }) : start
+    const previous = Array.isArray(original[name]) ? (original[name] as unknown[]) : []
+    result.set(name, inOrder({ merged, order, previous, mergeKey: field?.['x-kubernetes-patch-merge-key'] }))
+    done.add(name)
+  }
+  return done
+}
+
+interface ListPatch {
+  original: unknown[]
+  patch: unknown[]
+  field: Schema | undefined
+  name: string
+}
+
+function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
+  const mergeKey = field?.['x-kubernetes-patch-merge-key']
+  if (![...original, ...patch].some(isObject)) {
+    const merged = [...new Set([...original, ...patch])]
+    return inOrder({ merged, order: patch, previous: original, mergeKey: undefined })
+  }
+  if (mergeKey === undefined) {
+    throw new StatusError('BadRequest', `cannot merge the list "${name}": its elements are objects and it has no merge key`)
+  }
+  const plain: JsonObject[] = []
+  let kept = original
+  let replace = false
+  for (const item of patch) {
+    if (!isObject(item)) throw new StatusError('BadRequest', `expected only objects in the list "${name}"`)
+    const directive = item[PATCH]
+    if (directive === undefined) plain.push(item)
+    else if (directive === 'replace') replace = true
+    else if (directive === 'delete') {
+      const key = keyOf(item, mergeKey)
+      kept = kept.filter((existing) => !isObject(existing) || !deepEqual(existing[mergeKey], key))
+    } else throw new StatusError('BadRequest', `patch directive "${String(directive)}" cannot be used in the list "${name}"`)
+  }
+  const items = resolve(field ?? {}).items
+  if (replace) return plain.map((item) => withoutDirectives(item, items))
+  const merged = [...kept]
+  for (const item of plain) {
+    const key = keyOf(item, mergeKey)
+    const at = merged.findIndex((existing) => isObject(existing) && deepEqual(existing[mergeKey], key))
+    if (at < 0) merged.push(withoutDirectives(item, items))
+    else merged[at] = mergeObject(merged[at] as JsonObject, item, items)
+  }
+  return inOrder({ merged, order: plain, previous: kept, mergeKey })
+}
+
+function keyOf(item: JsonObject, mergeKey: string): unknown {
+  if (!Object.hasOwn(item, mergeKey)) {
+    throw new StatusError('BadRequest', `map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`)
+  }
+  return item[mergeKey]
+}
+
+/**
+ * Elements that `order` names come in its order; the others keep their places relative to them as in `previous`.
+ * Two sorted runs are merged: one of the others goes first only where `previous` had it before the next named one.
+ */
+function inOrder(lists: { merged: unknown[]; order: unknown[]; previous: unknown[]; mergeKey: string | undefined }): unknown[] {
+  const identity = (item: unknown): string =>
+    JSON.stringify(lists.mergeKey !== undefined && isObject(item) ? item[lists.mergeKey] : item) ?? ''
+  const positions = (list: unknown[]): Map<string, number> => {
+    const found = new Map<string, number>()
+    for (const [index, item] of list.entries()) if (!found.has(identity(item))) found.set(identity(item), index)
+    return found
+  }
+  const wanted = positions(lists.order)
+  const before = positions(lists.previous)
+  const place = (map: Map<string, number>, item: unknown): number => map.get(identity(item)) ?? Number.MAX_SAFE_INTEGER
+  const named = lists.merged.filter((item) => wanted.has(identity(item))).sort((a, b) => place(wanted, a) - place(wanted, b))
+  const others = lists.merged.filter((item) => !wanted.has(identity(item))).sort((a, b) => place(before, a) - place(before, b))
+  const result: unknown[] = []
+  let next = 0
+  for (const item of named) {
+    const at = before.get(identity(item))
+    while (next < others.length && at !== undefined && place(before, others[next]) < at) result.push(others[next++])
+    result.push(item)
+  }
+  return [...result, ...others.slice(next)]
+}

@@ -1,0 +1,218 @@
+/**
+ * Values seen through their schema, as server-side apply sees them: which objects are merged by field, which lists are
+ * sets or maps by key, and which are atomic. Follows structured-merge-diff's `typed` package.
+ */
+import type { Schema } from '../schema/schema.ts'
+import { resolve } from '../schema/builtin.ts'
+import { child, emptySet, type FieldSet } from './field-set.ts'
+import { deepEqual, isObject, type JsonObject } from './json-value.ts'
+
+type Shape =
+  | { kind: 'atomic' }
+  | { kind: 'map'; schema: Schema | undefined }
+  | { kind: 'list'; items: Map<string, unknown>; schema: Schema | undefined }
+
+/** How `value` takes part in merging. A list whose elements lack their keys or repeat them is atomic. */
+function shapeOf(value: unknown, schema: Schema | undefined): Shape {
+  const resolved = schema && resolve(schema)
+  if (isObject(value)) {
+    return resolved?.['x-kubernetes-map-type'] === 'atomic' ? { kind: 'atomic' } : { kind: 'map', schema: resolved }
+  }
+  if (!Array.isArray(value)) return { kind: 'atomic' }
+  const listType = resolved?.['x-kubernetes-list-type']
+  if (listType !== 'map' && listType !== 'set') return { kind: 'atomic' }
+  const items = new Map<string, unknown>()
+  for (const item of value) {
+    const element = listType === 'set' ? `v:${JSON.stringify(item)}` : keyElement(item, resolved)
+    if (element === undefined || items.has(element)) return { kind: 'atomic' }
+    items.set(element, item)
+  }
+  return { kind: 'list', items, schema: resolved?.items }
+}
+
+/** `k:{"containerPort":80,"protocol":"TCP"}`: keys sorted, a missing one filled from its schema default. */
+function keyElement(item: unknown, list: Schema | undefined): string | undefined {
+  const names = list?.['x-kubernetes-list-map-keys']
+  if (!isObject(item) || !names) return undefined
+  const properties = list.items ? resolve(list.items).properties : undefined
+  const keys: JsonObject = {}
+  for (const name of [...names].sort()) {
+    const value = Object.hasOwn(item, name) ? item[name] : properties?.[name]?.default
+    if (value === undefined) continue
+    keys[name] = value
+  }
+  return Object.keys(keys).length === 0 ? undefined : `k:${JSON.stringify(keys)}`
+}
+
+function declared(schema: Schema | undefined, key: string): boolean {
+  return schema?.properties !== undefined && Object.hasOwn(schema.properties, key)
+}
+
+function fieldSchema(schema: Schema | undefined, key: string): Schema | undefined {
+  if (declared(schema, key)) return schema?.properties?.[key]
+  return typeof schema?.additionalProperties === 'object' ? schema.additionalProperties : undefined
+}
+
+/** Every field that `value` states: what an applier of it owns. */
+export function fieldsOf(value: unknown, schema: Schema | undefined): FieldSet {
+  const set = emptySet()
+  collect(value, schema, set)
+  set.member = false
+  return set
+}
+
+function collect(value: unknown, schema: Schema | undefined, into: FieldSet): void {
+  const shape = shapeOf(value, schema)
+  if (shape.kind === 'atomic') {
+    into.member = true
+  } else if (shape.kind === 'map') {
+    for (const [key, field] of Object.entries(value as JsonObject)) {
+      const node = child(into, `f:${key}`)
+      collect(field, fieldSchema(shape.schema, key), node)
+      if (field === null || !declared(shape.schema, key) || (isObject(field) && Object.keys(field).length === 0)) node.member = true
+    }
+  } else {
+    for (const [element, item] of shape.items) {
+      const node = child(into, element)
+      collect(item, shape.schema, node)
+      node.member = true
+    }
+  }
+}
+
+export interface Comparison {
+  added: FieldSet
+  modified: FieldSet
+  removed: FieldSet
+}
+
+/** What changed from `before` to `after`. Containers that came or went count as well as what is in them. */
+export function compare(before: unknown, after: unknown, schema: Schema | undefined): Comparison {
+  const result: Comparison = { added: emptySet(), modified: emptySet(), removed: emptySet() }
+  compareAt(before, after, { schema, result })
+  return result
+}
+
+function compareAt(before: unknown, after: unknown, { schema, result }: { schema: Schema | undefined; result: Comparison }): void {
+  if (before === after) return
+  if (before === undefined) return mark(after, schema, result.added)
+  if (after === undefined) return mark(before, schema, result.removed)
+  const a = shapeOf(before, schema)
+  const b = shapeOf(after, schema)
+  if (a.kind === 'map' && b.kind === 'map') {
+    const left = before as JsonObject
+    const right = after as JsonObject
+    for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
+      const next = { schema: fieldSchema(b.schema, key), result: below(result, `f:${key}`) }
+      compareAt(own(left, key), own(right, key), next)
+    }
+  } else if (a.kind === 'list' && b.kind === 'list') {
+    for (const element of new Set([...a.items.keys(), ...b.items.keys()])) {
+      compareAt(a.items.get(element), b.items.get(element), { schema: b.schema, result: below(result, element) })
+    }
+  } else if (!deepEqual(before, after)) {
+    result.modified.member = true
+  }
+}
+
+function own(object: JsonObject, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined
+}
+
+function below(result: Comparison, element: string): Comparison {
+  return { added: child(result.added, element), modified: child(result.modified, element), removed: child(result.removed, element) }
+}
+
+/** Marks a whole value that came or went: each leaf and each container. */
+function mark(value: unknown, schema: Schema | undefined, into: FieldSet): void {
+  into.member = true
+  const shape = shapeOf(value, schema)
+  if (shape.kind === 'map') {
+    for (const [key, field] of Object.entries(value as JsonObject)) mark(field, fieldSchema(shape.schema, key), child(into, `f:${key}`))
+  } else if (shape.kind === 'list') {
+    for (const [element, item] of shape.items) mark(item, shape.schema, child(into, element))
+  }
+}
+
+/**
+ * `live` with `applied` laid over it: objects by field, keyed lists by key, all else replaced. Elements of a keyed list
+ * come in the applied order; those only in `live` keep their places before and between them.
+ */
+export function merge(live: unknown, applied: unknown, schema: Schema | undefined): unknown {
+  if (applied === undefined) return live
+  if (live === undefined || live === null || applied === null) return applied
+  const a = shapeOf(live, schema)
+  const b = shapeOf(applied, schema)
+  if (a.kind === 'map' && b.kind === 'map') {
+    const result = new Map(Object.entries(live as JsonObject))
+    for (const [key, value] of Object.entries(applied as JsonObject)) {
+      result.set(key, merge(result.get(key), value, fieldSchema(b.schema, key)))
+    }
+    return Object.fromEntries(result)
+  }
+  if (a.kind === 'list' && b.kind === 'list') return mergeItems(a.items, b.items, b.schema)
+  return applied
+}
+
+function mergeItems(live: Map<string, unknown>, applied: Map<string, unknown>, schema: Schema | undefined): unknown[] {
+  const result: unknown[] = []
+  const rest = [...live.keys()]
+  let next = 0
+  for (const [element, item] of applied) {
+    const at = rest.indexOf(element, next)
+    if (at >= 0) {
+      for (const earlier of rest.slice(next, at)) if (!applied.has(earlier)) result.push(live.get(earlier))
+      next = at + 1
+    }
+    result.push(merge(live.get(element), item, schema))
+  }
+  for (const later of rest.slice(next)) if (!applied.has(later)) result.push(live.get(later))
+  return result
+}
+
+/**
+ * Takes out of `value` what `gone` names and `kept` does not: a member, or a named field all of whose stated parts are
+ * gone, goes whole with whatever nobody owns below it; where somebody still owns a part, only the rest is looked at.
+ */
+export function remove(value: unknown, sets: { gone: FieldSet; kept: FieldSet }, schema: Schema | undefined): unknown {
+  const shape = shapeOf(value, schema)
+  if (shape.kind === 'atomic') return value
+  const goes = (element: string): boolean => sets.gone.children.has(element) && !ownedBelow(sets.kept.children.get(element))
+  const rest = (element: string, item: unknown, itemSchema: Schema | undefined): unknown => {
+    const gone = sets.gone.children.get(element)
+    return gone ? remove(item, { gone, kept: sets.kept.children.get(element) ?? emptySet() }, itemSchema) : item
+  }
+  if (shape.kind === 'map') {
+    const entries = Object.entries(value as JsonObject).filter(([key]) => !goes(`f:${key}`))
+    return Object.fromEntries(entries.map(([key, field]) => [key, rest(`f:${key}`, field, fieldSchema(shape.schema, key))]))
+  }
+  const keys = new Set(resolve(schema ?? {})['x-kubernetes-list-map-keys'])
+  return [...shape.items]
+    .filter(([element]) => !goes(element))
+    .map(([element, item]) => {
+      const left = rest(element, item, shape.schema)
+      // An element that stays keeps the keys that it is known by, whoever stated them.
+      return isObject(item) && isObject(left) ? { ...pick(item, keys), ...left } : left
+    })
+}
+
+function pick(object: JsonObject, keys: ReadonlySet<string>): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => keys.has(key)))
+}
+
+function ownedBelow(set: FieldSet | undefined): boolean {
+  return set !== undefined && (set.member || [...set.children.values()].some(ownedBelow))
+}
+
+/**
+ * What an object of a built-in kind holds before anyone has set anything: Go structs that are not pointers are always
+ * there, which the published schema states as a default of `{}`. They are not owned by the one who creates the object.
+ */
+export function emptyValue(schema: Schema | undefined): JsonObject {
+  const resolved = schema && resolve(schema)
+  const entries: Array<[string, unknown]> = []
+  for (const [key, field] of Object.entries(resolved?.properties ?? {})) {
+    if (isObject(field.default) && Object.keys(field.default).length === 0) entries.push([key, emptyValue(field)])
+  }
+  return Object.fromEntries(entries)
+}

@@ -1,0 +1,110 @@
+/**
+ * Builds a real Kubernetes control plane, and kubectl, from their Go modules, once; later calls find them.
+ *
+ *   node test/cluster/build-control-plane.ts [kubectl|all]      prints the directory that holds the binaries
+ *
+ * The cache is outside the repository, `$CAISSON_CACHE_DIR` (default `~/.cache/caisson`), keyed by version.
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const KUBERNETES = 'v1.34.4'
+const ETCD = 'v3.6.5'
+
+/** Exit code for "cannot be built here", so that callers can tell a missing Go from a failed build. */
+export const NO_GO = 77
+
+const BINARIES = {
+  kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+  'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
+  'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
+  'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
+} as const
+
+/** Where the binaries are, built or not. */
+export function controlPlaneDirectory(): string {
+  const cache = process.env['CAISSON_CACHE_DIR'] ?? join(homedir(), '.cache', 'caisson')
+  return join(cache, `control-plane-${KUBERNETES}-etcd-${ETCD}`)
+}
+
+/** Whether `go` can be run. */
+export function hasGo(): boolean {
+  try {
+    execFileSync('go', ['version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+function run(command: string, args: string[], cwd: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, stdio: ['ignore', 2, 2] })
+    child.on('error', reject)
+    child.on('exit', (code) =>
+      code === 0 ? resolve() : reject(new Error(`${command} ${args.join(' ')} in ${cwd} exited with ${code}`)),
+    )
+  })
+}
+
+async function buildKubernetes(directory: string, names: ReadonlyArray<keyof typeof BINARIES>): Promise<void> {
+  const missing = names.filter((name) => !existsSync(join(directory, name)))
+  if (missing.length === 0) return
+  const work = mkdtempSync(join(tmpdir(), 'caisson-go-'))
+  try {
+    writeFileSync(join(work, 'go.mod'), 'module build\n')
+    const module = JSON.parse(
+      execFileSync('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${KUBERNETES}`], { cwd: work, encoding: 'utf8' }),
+    ) as { Dir: string; GoMod: string }
+    // Kubernetes' own go.mod points its staging modules at directories that a module download does not hold; the same
+    // code is published as k8s.io/* v0.N.M.
+    const published = KUBERNETES.replace('v1.', 'v0.')
+    const staging = [...readFileSync(module.GoMod, 'utf8').matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging/gm)].map((match) => match[1])
+    const go = /^go (\S+)/m.exec(readFileSync(module.GoMod, 'utf8'))?.[1] ?? '1.24.0'
+    writeFileSync(
+      join(work, 'go.mod'),
+      [`module build`, `go ${go}`, `require k8s.io/kubernetes ${KUBERNETES}`, ...staging.map((name) => `replace ${name} => ${name} ${published}`), ''].join('\n'),
+    )
+    for (const name of missing) {
+      console.error(`building ${name} ${KUBERNETES}`)
+      const version = `-X k8s.io/component-base/version.gitVersion=${KUBERNETES} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34`
+      await run('go', ['build', '-mod=mod', '-trimpath', '-ldflags', `-s -w ${version}`, '-o', join(work, name), BINARIES[name]], work)
+      renameSync(join(work, name), join(directory, name))
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+async function buildEtcd(directory: string): Promise<void> {
+  if (existsSync(join(directory, 'etcd'))) return
+  const work = mkdtempSync(join(directory, 'go-'))
+  try {
+    console.error(`building etcd ${ETCD}`)
+    writeFileSync(join(work, 'go.mod'), `module build\ngo 1.24.0\nrequire go.etcd.io/etcd/server/v3 ${ETCD}\n`)
+    await run('go', ['build', '-mod=mod', '-trimpath', '-ldflags', '-s -w', '-o', join(work, 'etcd'), 'go.etcd.io/etcd/server/v3'], work)
+    renameSync(join(work, 'etcd'), join(directory, 'etcd'))
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+/** Builds what is missing. Throws where Go is missing or a build fails. */
+export async function buildControlPlane(what: 'kubectl' | 'all'): Promise<string> {
+  const directory = controlPlaneDirectory()
+  mkdirSync(directory, { recursive: true })
+  const names = what === 'kubectl' ? (['kubectl'] as const) : (Object.keys(BINARIES) as Array<keyof typeof BINARIES>)
+  await buildKubernetes(directory, names)
+  if (what === 'all') await buildEtcd(directory)
+  return directory
+}
+
+if (import.meta.main) {
+  if (!hasGo()) {
+    console.error('Go is not installed, so the real control plane cannot be built: the tests that compare with it are not run.')
+    process.exit(NO_GO)
+  }
+  console.log(await buildControlPlane(process.argv[2] === 'kubectl' ? 'kubectl' : 'all'))
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Every check and every test. Goes on after a failure, so that one run tells all of it; the last line counts.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+counts=$(mktemp)
+export CAISSON_TEST_COUNTS=$counts
+trap 'rm -f "$counts"' EXIT
+
+# One step that passes or fails as a whole counts as one test.
+step() {
+  local name=$1
+  shift
+  echo "== $name"
+  if "$@"; then echo "1 0 0" >>"$counts"; else echo "0 1 0" >>"$counts"; echo "== FAILED: $name"; fi
+}
+
+# A suite that counts its own tests; one that died before it counted is a failure.
+suite() {
+  local name=$1 before
+  shift
+  echo "== $name"
+  before=$(wc -l <"$counts")
+  "$@"
+  local status=$?
+  if [ "$(wc -l <"$counts")" = "$before" ]; then
+    echo "== FAILED: $name ended with status $status before it counted its tests"
+    echo "0 1 0" >>"$counts"
+  fi
+}
+
+step checks node test/checks/run-checks.ts
+step "gVisor and its companions are found or fetched" bin/caisson doctor --fix
+kubectl_directory=$(node test/cluster/build-control-plane.ts kubectl) && export PATH="$kubectl_directory:$PATH"
+if ! command -v kubectl >/dev/null; then
+  echo "== kubectl is not installed and Go is not there to build it: the kubectl tests are not run"
+fi
+suite tests vitest run
+
+awk '{ p += $1; f += $2; s += $3 } END { if (s) printf "%d passed, %d failed, %d skipped\n", p, f, s; else printf "%d passed, %d failed\n", p, f; exit f > 0 }' "$counts"
