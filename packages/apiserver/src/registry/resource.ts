@@ -44,6 +44,9 @@ export interface Resource {
   deprecationWarning?: string
 }
 
+/** What names of a kind look like: a DNS subdomain (the default), a DNS label, an RFC 1035 label, or any path segment. */
+export type NameRule = 'subdomain' | 'label' | 'label-1035' | 'path-segment'
+
 export interface StrategyContext {
   user: UserInfo
   /** ms since the epoch. */
@@ -55,6 +58,8 @@ export interface StrategyContext {
  * synchronous and pure but for that, since they run inside the store's write transaction.
  */
 export interface Strategy {
+  /** Default `subdomain`. */
+  nameRule?: NameRule
   /** Fills defaults that the schema cannot state. */
   defaults?(object: KubeObject): void
   /** Removes what a creator may not set (status), sets what the server owns. `metadata` is done already. */

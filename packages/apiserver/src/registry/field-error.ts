@@ -1,0 +1,87 @@
+/** `field.Error` of apimachinery: one function for each way in which a field can be wrong, in apimachinery's words. */
+import type { FieldError } from '../status-error.ts'
+
+export function required(field: string, detail = ''): FieldError {
+  return { type: 'FieldValueRequired', field, message: withDetail('Required value', detail) }
+}
+
+export function invalidValue(field: string, value: unknown, detail: string): FieldError {
+  return { type: 'FieldValueInvalid', field, message: withDetail(`Invalid value: ${printed(value)}`, detail) }
+}
+
+export function forbidden(field: string, detail = ''): FieldError {
+  return { type: 'FieldValueForbidden', field, message: withDetail('Forbidden', detail) }
+}
+
+export function duplicate(field: string, value: unknown): FieldError {
+  return { type: 'FieldValueDuplicate', field, message: `Duplicate value: ${printed(value)}` }
+}
+
+export function notFound(field: string, value: unknown): FieldError {
+  return { type: 'FieldValueNotFound', field, message: `Not found: ${printed(value)}` }
+}
+
+/** `supported` in the order in which they are to be listed. */
+export function notSupported(field: string, value: unknown, supported: readonly string[]): FieldError {
+  const detail = supported.length ? `supported values: ${supported.map(goQuote).join(', ')}` : ''
+  return {
+    type: 'FieldValueNotSupported',
+    field,
+    message: withDetail(`Unsupported value: ${printed(value)}`, detail),
+  }
+}
+
+export function tooLong(field: string, maximumBytes: number): FieldError {
+  const unit = maximumBytes === 1 ? 'byte' : 'bytes'
+  return { type: 'FieldValueTooLong', field, message: `Too long: may not be more than ${maximumBytes} ${unit}` }
+}
+
+export function tooMany(field: string, actual: number, maximum: number): FieldError {
+  const unit = maximum === 1 ? 'item' : 'items'
+  return { type: 'FieldValueTooMany', field, message: `Too many: ${actual}: must have at most ${maximum} ${unit}` }
+}
+
+function withDetail(said: string, detail: string): string {
+  return detail ? `${said}: ${detail}` : said
+}
+
+/** Strings as Go quotes them, everything else as Go's JSON. */
+function printed(value: unknown): string {
+  return typeof value === 'string' ? goQuote(value) : goJson(value)
+}
+
+/** Go's `encoding/json` escapes the characters that HTML cares for. */
+export function goJson(value: unknown): string {
+  return (JSON.stringify(value) ?? 'null').replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  '\\': '\\\\',
+  '\x07': '\\a',
+  '\b': '\\b',
+  '\f': '\\f',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+  '\v': '\\v',
+}
+
+/** `strconv.Quote`: printable characters as they are, the others escaped. */
+export function goQuote(text: string): string {
+  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`
+  let quoted = ''
+  for (const character of text) {
+    const code = character.codePointAt(0) as number
+    const escape = ESCAPES[character]
+    if (escape !== undefined) quoted += escape
+    else if (character === ' ' || /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(character)) quoted += character
+    else if (code < 0x20 || code === 0x7f) quoted += `\\x${code.toString(16).padStart(2, '0')}`
+    else if (code < 0x10000) quoted += `\\u${code.toString(16).padStart(4, '0')}`
+    else quoted += `\\U${code.toString(16).padStart(8, '0')}`
+  }
+  return `"${quoted}"`
+}

@@ -1,0 +1,229 @@
+/**
+ * What Kubernetes accepts as names, keys and values: each function returns what is wrong, in apimachinery's words, and an
+ * empty list where nothing is. Patterns are anchored and unambiguous, so matching takes linear time.
+ */
+
+const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?'
+const SUBDOMAIN = `${LABEL}(\\.${LABEL})*`
+const LABEL_1035 = '[a-z]([-a-z0-9]*[a-z0-9])?'
+const QUALIFIED = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]'
+const LABEL_VALUE = `(${QUALIFIED})?`
+const CONFIG_KEY = '[-._a-zA-Z0-9]+'
+const LABEL_UNDERSCORE = '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?'
+const SUBDOMAIN_UNDERSCORE = `${LABEL_UNDERSCORE}(\\.${LABEL_UNDERSCORE})*`
+const HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+"
+
+const label = new RegExp(`^${LABEL}$`)
+const subdomain = new RegExp(`^${SUBDOMAIN}$`)
+const label1035 = new RegExp(`^${LABEL_1035}$`)
+const qualified = new RegExp(`^${QUALIFIED}$`)
+const labelValue = new RegExp(`^${LABEL_VALUE}$`)
+const configKey = new RegExp(`^${CONFIG_KEY}$`)
+const subdomainUnderscore = new RegExp(`^${SUBDOMAIN_UNDERSCORE}$`)
+const httpPath = new RegExp(`^${HTTP_PATH}$`)
+
+const NONE: readonly string[] = []
+
+export type NameErrors = readonly string[]
+
+/** Says why a name is bad; `prefix` where it is a `generateName`, to which something will be appended. */
+export type NameRule = (name: string, prefix: boolean) => NameErrors
+
+export function dns1123Label(value: string): NameErrors {
+  if (value.length <= 63 && label.test(value)) return NONE
+  const errors = tooLongFor(value, 63)
+  if (!label.test(value)) {
+    errors.push(
+      subdomain.test(value)
+        ? 'must not contain dots'
+        : patternError(
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+            LABEL,
+            'my-name',
+            '123-abc',
+          ),
+    )
+  }
+  return errors
+}
+
+export function dns1123Subdomain(value: string): NameErrors {
+  if (value.length <= 253 && subdomain.test(value)) return NONE
+  const errors = tooLongFor(value, 253)
+  if (!subdomain.test(value)) {
+    errors.push(
+      patternError(
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+        SUBDOMAIN,
+        'example.com',
+      ),
+    )
+  }
+  return errors
+}
+
+export function dns1123SubdomainWithUnderscore(value: string): NameErrors {
+  const errors = tooLongFor(value, 253)
+  if (!subdomainUnderscore.test(value)) {
+    errors.push(
+      patternError(
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character",
+        SUBDOMAIN_UNDERSCORE,
+        'example.com',
+      ),
+    )
+  }
+  return errors
+}
+
+export function dns1035Label(value: string): NameErrors {
+  const errors = tooLongFor(value, 63)
+  if (!label1035.test(value)) {
+    errors.push(
+      patternError(
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
+        LABEL_1035,
+        'my-name',
+        'abc-123',
+      ),
+    )
+  }
+  return errors
+}
+
+const QUALIFIED_ERROR =
+  "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+
+/** Label keys, annotation keys, finalizers, resource names: `name` or `dns.prefix/name`. */
+export function qualifiedName(value: string): NameErrors {
+  const slash = value.indexOf('/')
+  const name = slash < 0 ? value : value.slice(slash + 1)
+  if (name.includes('/')) {
+    const said = patternError(QUALIFIED_ERROR, QUALIFIED, 'MyName', 'my.name', '123-abc')
+    return [`a qualified name ${said} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`]
+  }
+  const prefixErrors = slash < 0 ? NONE : slash === 0 ? ['must be non-empty'] : dns1123Subdomain(value.slice(0, slash))
+  if (prefixErrors.length === 0 && name.length <= 63 && qualified.test(name)) return NONE
+  const errors = prefixErrors.map((error) => `prefix part ${error}`)
+  if (name.length === 0) errors.push('name part must be non-empty')
+  else errors.push(...tooLongFor(name, 63).map((error) => `name part ${error}`))
+  if (!qualified.test(name)) {
+    errors.push(`name part ${patternError(QUALIFIED_ERROR, QUALIFIED, 'MyName', 'my.name', '123-abc')}`)
+  }
+  return errors
+}
+
+export function labelValueErrors(value: string): NameErrors {
+  if (value.length <= 63 && labelValue.test(value)) return NONE
+  const errors = tooLongFor(value, 63)
+  if (!labelValue.test(value)) {
+    errors.push(
+      patternError(
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+        LABEL_VALUE,
+        'MyValue',
+        'my_value',
+        '12345',
+      ),
+    )
+  }
+  return errors
+}
+
+/** Keys of ConfigMaps and Secrets, which become file names. */
+export function configMapKey(value: string): NameErrors {
+  const errors = tooLongFor(value, 253)
+  if (!configKey.test(value)) {
+    errors.push(
+      patternError(
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+        CONFIG_KEY,
+        'key.name',
+        'KEY_NAME',
+        'key-name',
+      ),
+    )
+  }
+  if (value === '.') errors.push("must not be '.'")
+  else if (value === '..') errors.push("must not be '..'")
+  else if (value.startsWith('..')) errors.push("must not start with '..'")
+  return errors
+}
+
+export function environmentName(value: string): NameErrors {
+  const errors: string[] = []
+  if (value === '') errors.push('environment variable name must be non-empty')
+  if (!/^[ -<>-~]*$/.test(value)) {
+    errors.push("a valid environment variable name must consist only of printable ASCII characters other than '='")
+  }
+  return errors
+}
+
+export function portName(value: string): NameErrors {
+  const errors = tooLongFor(value, 15)
+  if (!/^[-a-z0-9]+$/.test(value)) {
+    errors.push('must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)')
+  }
+  if (!/[a-z]/.test(value)) errors.push('must contain at least one letter (a-z)')
+  if (value.includes('--')) errors.push('must not contain consecutive hyphens')
+  if (value.startsWith('-') || value.endsWith('-')) errors.push('must not begin or end with a hyphen')
+  return errors
+}
+
+export function portNumber(value: number): NameErrors {
+  return inRange(value, 1, 65535)
+}
+
+export function inRange(value: number, low: number, high: number): NameErrors {
+  return value >= low && value <= high ? NONE : [`must be between ${low} and ${high}, inclusive`]
+}
+
+/** Unix user and group ids. */
+export function unixId(value: number): NameErrors {
+  return inRange(value, 0, 2147483647)
+}
+
+export function httpHeaderName(value: string): NameErrors {
+  if (/^[-A-Za-z0-9]+$/.test(value)) return NONE
+  return [
+    patternError(
+      "a valid HTTP header must consist of alphanumeric characters or '-'",
+      '[-A-Za-z0-9]+',
+      'X-Header-Name',
+    ),
+  ]
+}
+
+/** The part after the slash in `acme.io/path`. */
+export function httpPathErrors(value: string): NameErrors {
+  return httpPath.test(value) ? NONE : [patternError('Invalid path', HTTP_PATH)]
+}
+
+/** A file name or a name in a URL: RBAC objects have no other rule. */
+export function pathSegment(value: string): NameErrors {
+  if (value === '.' || value === '..') return [`may not be '${value}'`]
+  return ['/', '%'].filter((part) => value.includes(part)).map((part) => `may not contain '${part}'`)
+}
+
+export const nameIsSubdomain: NameRule = (name, prefix) => dns1123Subdomain(prefix ? maskTrailingDash(name) : name)
+export const nameIsLabel: NameRule = (name, prefix) => dns1123Label(prefix ? maskTrailingDash(name) : name)
+export const nameIsLabel1035: NameRule = (name, prefix) => dns1035Label(prefix ? maskTrailingDash(name) : name)
+export const nameIsPathSegment: NameRule = (name, prefix) =>
+  prefix ? pathSegment(name).filter((error) => error.startsWith('may not contain')) : pathSegment(name)
+
+/** A generateName may end in a dash, since characters follow it. */
+function maskTrailingDash(name: string): string {
+  return name.length > 1 && name.endsWith('-') ? `${name.slice(0, -2)}a` : name
+}
+
+function tooLongFor(value: string, maximum: number): string[] {
+  // Go counts bytes. Only a value that is not ASCII, and thus bad anyway, has more of them than characters.
+  return Buffer.byteLength(value) > maximum ? [`must be no more than ${maximum} characters`] : []
+}
+
+export function patternError(said: string, pattern: string, ...examples: string[]): string {
+  if (examples.length === 0) return `${said} (regex used for validation is '${pattern}')`
+  // apimachinery leaves the comma of each example before the next one's `or`: `'a',  or 'b', `.
+  const list = examples.map((example, index) => `${index > 0 ? ' or ' : ''}'${example}', `).join('')
+  return `${said} (e.g. ${list}regex used for validation is '${pattern}')`
+}

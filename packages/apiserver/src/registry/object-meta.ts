@@ -1,0 +1,233 @@
+/** Validation of `metadata`, the same for every kind, in apimachinery's words. */
+import type { ManagedFieldsEntry, ObjectMeta, OwnerReference } from '@caisson/api'
+import type { FieldError } from '../status-error.ts'
+import { forbidden, invalidValue, notSupported, required, tooLong } from './field-error.ts'
+import { labelValueErrors, type NameRule, nameIsLabel, nameIsSubdomain, qualifiedName } from './names.ts'
+
+const ANNOTATIONS_LIMIT = 256 * 1024
+
+export interface ObjectMetaRules {
+  namespaced: boolean
+  /** Default: a DNS subdomain. */
+  name?: NameRule | undefined
+  /** Default: `metadata`. */
+  path?: string
+}
+
+/** What is wrong with the metadata of an object that is to be created. Names are expected to be generated already. */
+export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules): FieldError[] {
+  const path = rules.path ?? 'metadata'
+  const nameRule = rules.name ?? nameIsSubdomain
+  const errors: FieldError[] = []
+  if (metadata.generateName) {
+    for (const said of nameRule(metadata.generateName, true)) {
+      errors.push(invalidValue(`${path}.generateName`, metadata.generateName, said))
+    }
+  }
+  if (!metadata.name) errors.push(required(`${path}.name`, 'name or generateName is required'))
+  else for (const said of nameRule(metadata.name, false)) errors.push(invalidValue(`${path}.name`, metadata.name, said))
+  if (!rules.namespaced) {
+    if (metadata.namespace) errors.push(forbidden(`${path}.namespace`, 'not allowed on this type'))
+  } else if (!metadata.namespace) {
+    errors.push(required(`${path}.namespace`))
+  } else {
+    for (const said of nameIsLabel(metadata.namespace, false)) {
+      errors.push(invalidValue(`${path}.namespace`, metadata.namespace, said))
+    }
+  }
+  if (metadata.generation !== undefined && metadata.generation < 0) {
+    errors.push(invalidValue(`${path}.generation`, metadata.generation, 'must be greater than or equal to 0'))
+  }
+  validateShared(metadata, path, errors)
+  validateFinalizers(metadata.finalizers, `${path}.finalizers`, errors)
+  validateManagedFields(metadata.managedFields, `${path}.managedFields`, errors)
+  return errors
+}
+
+/** What is wrong with a change of metadata. */
+export function validateObjectMetaUpdate(next: ObjectMeta, current: ObjectMeta, path = 'metadata'): FieldError[] {
+  const errors: FieldError[] = []
+  if (current.deletionTimestamp) {
+    const added = [...new Set(next.finalizers)].filter((name) => !current.finalizers?.includes(name)).sort()
+    if (added.length) {
+      errors.push(
+        forbidden(
+          `${path}.finalizers`,
+          `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((name) => JSON.stringify(name)).join(', ')}}`,
+        ),
+      )
+    }
+  }
+  if (!next.resourceVersion) {
+    errors.push(invalidValue(`${path}.resourceVersion`, next.resourceVersion ?? '', 'must be specified for an update'))
+  }
+  if ((next.generation ?? 0) < (current.generation ?? 0)) {
+    errors.push(invalidValue(`${path}.generation`, next.generation ?? 0, 'must not be decremented'))
+  }
+  for (const field of ['name', 'namespace', 'uid'] as const) {
+    immutable(next[field] ?? '', current[field] ?? '', `${path}.${field}`, errors)
+  }
+  for (const field of ['creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const) {
+    immutable(next[field] ?? null, current[field] ?? null, `${path}.${field}`, errors)
+  }
+  validateShared(next, path, errors)
+  validateManagedFields(next.managedFields, `${path}.managedFields`, errors)
+  return errors
+}
+
+function immutable(next: unknown, current: unknown, path: string, errors: FieldError[]): void {
+  if (next !== current) errors.push(invalidValue(path, next, 'field is immutable'))
+}
+
+function validateShared(metadata: ObjectMeta, path: string, errors: FieldError[]): void {
+  validateLabels(metadata.labels, `${path}.labels`, errors)
+  validateAnnotations(metadata.annotations, `${path}.annotations`, errors)
+  validateOwnerReferences(metadata.ownerReferences, `${path}.ownerReferences`, errors)
+}
+
+export function validateLabels(
+  labels: Readonly<Record<string, string>> | undefined,
+  path: string,
+  errors: FieldError[],
+): void {
+  for (const key in labels) {
+    validateLabelName(key, path, errors)
+    const value = labels[key] as string
+    for (const said of labelValueErrors(value)) errors.push(invalidValue(path, value, said))
+  }
+}
+
+export function validateLabelName(name: string, path: string, errors: FieldError[]): void {
+  for (const said of qualifiedName(name)) errors.push(invalidValue(path, name, said))
+}
+
+export function validateAnnotations(
+  annotations: Readonly<Record<string, string>> | undefined,
+  path: string,
+  errors: FieldError[],
+): void {
+  let bytes = 0
+  for (const key in annotations) {
+    // The same rule as for labels, but for the case of letters in the prefix.
+    for (const said of qualifiedName(key.toLowerCase())) errors.push(invalidValue(path, key, said))
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(annotations[key] as string)
+  }
+  if (bytes > ANNOTATIONS_LIMIT) errors.push(tooLong(path, ANNOTATIONS_LIMIT))
+}
+
+function validateOwnerReferences(
+  owners: readonly OwnerReference[] | undefined,
+  path: string,
+  errors: FieldError[],
+): void {
+  let controller = ''
+  for (const owner of owners ?? []) {
+    const [version, ...rest] = (owner.apiVersion ?? '').split('/').reverse()
+    if (!version || rest.length > 1) {
+      errors.push(invalidValue(`${path}.apiVersion`, owner.apiVersion ?? '', 'version must not be empty'))
+    }
+    for (const field of ['kind', 'name', 'uid'] as const) {
+      if (!owner[field]) errors.push(invalidValue(`${path}.${field}`, owner[field] ?? '', 'must not be empty'))
+    }
+    if (owner.apiVersion === 'v1' && owner.kind === 'Event') {
+      errors.push(invalidValue(path, owner, '/v1, Kind=Event is disallowed from being an owner'))
+    }
+    if (!owner.controller) continue
+    const name = `${owner.kind}/${owner.name}`
+    if (controller) {
+      const said = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${name}`
+      errors.push(invalidValue(path, owners, said))
+    }
+    controller ||= name
+  }
+}
+
+function validateFinalizers(finalizers: readonly string[] | undefined, path: string, errors: FieldError[]): void {
+  if (!finalizers?.length) return
+  for (const name of finalizers) {
+    for (const said of qualifiedName(name)) errors.push(invalidValue(path, name, said))
+  }
+  if (finalizers.includes('orphan') && finalizers.includes('foregroundDeletion')) {
+    errors.push(invalidValue(path, finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'))
+  }
+}
+
+function validateManagedFields(
+  entries: readonly ManagedFieldsEntry[] | undefined,
+  path: string,
+  errors: FieldError[],
+): void {
+  entries?.forEach((entry, index) => {
+    const at = `${path}[${index}]`
+    if (entry.operation !== 'Apply' && entry.operation !== 'Update') {
+      errors.push(invalidValue(`${at}.operation`, entry.operation ?? '', 'must be `Apply` or `Update`'))
+    }
+    if (entry.fieldsType && entry.fieldsType !== 'FieldsV1') {
+      errors.push(invalidValue(`${at}.fieldsType`, entry.fieldsType, 'must be `FieldsV1`'))
+    }
+    validateFieldManager(entry.manager ?? '', `${at}.manager`, errors)
+    if (Buffer.byteLength(entry.subresource ?? '') > 256) errors.push(tooLong(`${at}.subresource`, 256))
+  })
+}
+
+/** The `fieldManager` of a request or of an entry of managedFields. */
+export function validateFieldManager(manager: string, path: string, errors: FieldError[]): void {
+  if (Buffer.byteLength(manager) > 128) errors.push(tooLong(path, 128))
+  let position = 0
+  for (const character of manager) {
+    if (character !== ' ' && !/^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(character)) {
+      const code = (character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')
+      errors.push(invalidValue(path, manager, `invalid character U+${code} (at position ${position})`))
+    }
+    position += Buffer.byteLength(character)
+  }
+}
+
+export interface LabelSelector {
+  matchLabels?: Record<string, string>
+  matchExpressions?: Array<{ key: string; operator: string; values?: string[] }>
+}
+
+export function validateLabelSelector(selector: LabelSelector | undefined, path: string, errors: FieldError[]): void {
+  if (!selector) return
+  validateLabels(selector.matchLabels, `${path}.matchLabels`, errors)
+  selector.matchExpressions?.forEach((expression, index) => {
+    const at = `${path}.matchExpressions[${index}]`
+    const values = expression.values ?? []
+    if (expression.operator === 'In' || expression.operator === 'NotIn') {
+      if (!values.length) {
+        errors.push(required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"))
+      }
+    } else if (expression.operator === 'Exists' || expression.operator === 'DoesNotExist') {
+      if (values.length) {
+        errors.push(forbidden(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+      }
+    } else {
+      errors.push(invalidValue(`${at}.operator`, expression.operator ?? '', 'not a valid selector operator'))
+    }
+    validateLabelName(expression.key ?? '', `${at}.key`, errors)
+    values.forEach((value, at2) => {
+      for (const said of labelValueErrors(value)) errors.push(invalidValue(`${at}.values[${at2}]`, value, said))
+    })
+  })
+}
+
+export interface Condition {
+  type: string
+  status: string
+  observedGeneration?: number
+  lastTransitionTime?: string | null
+  reason?: string
+  message?: string
+}
+
+/** `metav1.Condition` lists: the status of whatever carries them. */
+export function validateCondition(condition: Condition, path: string, errors: FieldError[]): void {
+  validateLabelName(condition.type, `${path}.type`, errors)
+  if (!['True', 'False', 'Unknown'].includes(condition.status)) {
+    errors.push(notSupported(`${path}.status`, condition.status, ['False', 'True', 'Unknown']))
+  }
+  if (!condition.lastTransitionTime) errors.push(required(`${path}.lastTransitionTime`))
+  if (!condition.reason) errors.push(required(`${path}.reason`))
+  if (Buffer.byteLength(condition.message ?? '') > 32 * 1024) errors.push(tooLong(`${path}.message`, 32 * 1024))
+}

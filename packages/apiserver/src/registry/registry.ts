@@ -1,0 +1,70 @@
+/** Which kinds exist right now: the built-in ones, and those that CustomResourceDefinitions add and remove. */
+import type { ResourceKey } from '../storage/store.ts'
+import type { Resource } from './resource.ts'
+
+export interface Registry {
+  /** Raised by every change: what caches of discovery and OpenAPI compare. */
+  readonly generation: number
+  find(group: string, version: string, plural: string): Resource | undefined
+  hasGroupVersion(group: string, version: string): boolean
+  /** In the order of discovery: built-in groups first, each group's versions in their order of preference. */
+  all(): readonly Resource[]
+  /** Any version of what is stored under `key`: all of them are stored alike. */
+  storedAs(key: ResourceKey): Resource | undefined
+  /** Replaces what `owner` (a CustomResourceDefinition's name) has contributed; an empty list takes it away. */
+  set(owner: string, resources: readonly Resource[]): void
+}
+
+export function resourceKey(resource: { group: string; plural: string }): ResourceKey {
+  return resource.group === '' ? resource.plural : `${resource.plural}.${resource.group}`
+}
+
+export function groupVersion(resource: { group: string; version: string }): string {
+  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`
+}
+
+export function createRegistry(builtin: readonly Resource[]): Registry {
+  const contributed = new Map<string, readonly Resource[]>()
+  let generation = 0
+  let all: readonly Resource[] = []
+  let byPath = new Map<string, Resource>()
+  let byKey = new Map<string, Resource>()
+  let groupVersions = new Set<string>()
+
+  function rebuild(): void {
+    generation++
+    all = [...builtin, ...[...contributed.values()].flat().sort(byGroup)]
+    byPath = new Map(all.map((resource) => [`${groupVersion(resource)}/${resource.plural}`, resource]))
+    byKey = new Map(all.map((resource) => [resourceKey(resource), resource]))
+    groupVersions = new Set(all.map(groupVersion))
+  }
+  rebuild()
+
+  return {
+    get generation() {
+      return generation
+    },
+    find: (group, version, plural) =>
+      byPath.get(group === '' ? `${version}/${plural}` : `${group}/${version}/${plural}`),
+    hasGroupVersion: (group, version) => groupVersions.has(group === '' ? version : `${group}/${version}`),
+    all: () => all,
+    storedAs: (key) => byKey.get(key),
+    set(owner, resources) {
+      if (resources.length === 0) {
+        if (!contributed.delete(owner)) return
+      } else contributed.set(owner, resources)
+      rebuild()
+    },
+  }
+}
+
+// kubectl takes a short name from the first group that has it. `sandboxclaims` exist in both groups, and the canonical
+// kinds are those of the extensions group.
+const FIRST_GROUP = 'extensions.agents.x-k8s.io'
+
+function byGroup(a: Resource, b: Resource): number {
+  if (a.group === b.group) return 0
+  if (a.group === FIRST_GROUP) return -1
+  if (b.group === FIRST_GROUP) return 1
+  return a.group < b.group ? -1 : 1
+}
