@@ -1,1 +1,35 @@
+export {
+  type ConditionState,
+  findCondition,
+  isConditionTrue,
+  kubernetesTime,
+  mergeConditions,
+} from './condition.ts'
+export {
+  AGENTS_GROUP,
+  ANNOTATIONS,
+  EXTENSIONS_GROUP,
+  isReservedAnnotation,
+  isReservedLabel,
+  LABELS,
+  normalizeCreatedBy,
+} from './keys.ts'
+export { nameHash } from './name-hash.ts'
 export type * from './object.ts'
+export { controllerOf, controllerReference, type Ownership, ownershipOf, referenceGroup } from './owner-reference.ts'
+export { SANDBOX_CONDITIONS, SANDBOX_EVENTS, SANDBOX_MESSAGES, SANDBOX_REASONS } from './sandbox/conditions.ts'
+export { type CustomResourceDefinition, type CustomResourceVersion, sandboxCrd } from './sandbox/crd.ts'
+export {
+  OPERATING_MODES,
+  type OperatingMode,
+  type PersistentVolumeClaimTemplate,
+  type PodTemplate,
+  type Sandbox,
+  type SandboxBlueprint,
+  type SandboxSpec,
+  type SandboxStatus,
+  SHUTDOWN_POLICIES,
+  type ShutdownPolicy,
+} from './sandbox/sandbox.ts'
+export { type CoreType, coreSchema } from './schema/core-schema.ts'
+export type { StructuralSchema, ValidationRule } from './schema/structural-schema.ts'
