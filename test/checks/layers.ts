@@ -30,7 +30,10 @@ function sourceFiles(directory: string): string[] {
 /** Every import, of any file below `directory`, as [file, specifier]. */
 function imports(directory: string): Array<[file: string, specifier: string]> {
   return sourceFiles(directory).flatMap((file) =>
-    [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match): [string, string] => [file, match[1] ?? '']),
+    [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match): [string, string] => [
+      file,
+      match[1] ?? '',
+    ]),
   )
 }
 

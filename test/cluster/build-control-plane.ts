@@ -56,21 +56,36 @@ async function buildKubernetes(directory: string, names: ReadonlyArray<keyof typ
   try {
     writeFileSync(join(work, 'go.mod'), 'module build\n')
     const module = JSON.parse(
-      execFileSync('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${KUBERNETES}`], { cwd: work, encoding: 'utf8' }),
+      execFileSync('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${KUBERNETES}`], {
+        cwd: work,
+        encoding: 'utf8',
+      }),
     ) as { Dir: string; GoMod: string }
     // Kubernetes' own go.mod points its staging modules at directories that a module download does not hold; the same
     // code is published as k8s.io/* v0.N.M.
     const published = KUBERNETES.replace('v1.', 'v0.')
-    const staging = [...readFileSync(module.GoMod, 'utf8').matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging/gm)].map((match) => match[1])
+    const staging = [...readFileSync(module.GoMod, 'utf8').matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging/gm)].map(
+      (match) => match[1],
+    )
     const go = /^go (\S+)/m.exec(readFileSync(module.GoMod, 'utf8'))?.[1] ?? '1.24.0'
     writeFileSync(
       join(work, 'go.mod'),
-      [`module build`, `go ${go}`, `require k8s.io/kubernetes ${KUBERNETES}`, ...staging.map((name) => `replace ${name} => ${name} ${published}`), ''].join('\n'),
+      [
+        `module build`,
+        `go ${go}`,
+        `require k8s.io/kubernetes ${KUBERNETES}`,
+        ...staging.map((name) => `replace ${name} => ${name} ${published}`),
+        '',
+      ].join('\n'),
     )
     for (const name of missing) {
       console.error(`building ${name} ${KUBERNETES}`)
       const version = `-X k8s.io/component-base/version.gitVersion=${KUBERNETES} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34`
-      await run('go', ['build', '-mod=mod', '-trimpath', '-ldflags', `-s -w ${version}`, '-o', join(work, name), BINARIES[name]], work)
+      await run(
+        'go',
+        ['build', '-mod=mod', '-trimpath', '-ldflags', `-s -w ${version}`, '-o', join(work, name), BINARIES[name]],
+        work,
+      )
       renameSync(join(work, name), join(directory, name))
     }
   } finally {
@@ -84,7 +99,11 @@ async function buildEtcd(directory: string): Promise<void> {
   try {
     console.error(`building etcd ${ETCD}`)
     writeFileSync(join(work, 'go.mod'), `module build\ngo 1.24.0\nrequire go.etcd.io/etcd/server/v3 ${ETCD}\n`)
-    await run('go', ['build', '-mod=mod', '-trimpath', '-ldflags', '-s -w', '-o', join(work, 'etcd'), 'go.etcd.io/etcd/server/v3'], work)
+    await run(
+      'go',
+      ['build', '-mod=mod', '-trimpath', '-ldflags', '-s -w', '-o', join(work, 'etcd'), 'go.etcd.io/etcd/server/v3'],
+      work,
+    )
     renameSync(join(work, 'etcd'), join(directory, 'etcd'))
   } finally {
     rmSync(work, { recursive: true, force: true })
@@ -103,7 +122,9 @@ export async function buildControlPlane(what: 'kubectl' | 'all'): Promise<string
 
 if (import.meta.main) {
   if (!hasGo()) {
-    console.error('Go is not installed, so the real control plane cannot be built: the tests that compare with it are not run.')
+    console.error(
+      'Go is not installed, so the real control plane cannot be built: the tests that compare with it are not run.',
+    )
     process.exit(NO_GO)
   }
   console.log(await buildControlPlane(process.argv[2] === 'kubectl' ? 'kubectl' : 'all'))

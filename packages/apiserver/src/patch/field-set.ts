@@ -106,7 +106,8 @@ export function fromFieldsV1(fields: unknown): FieldSet {
 }
 
 function parse(fields: unknown): FieldSet {
-  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new Error('FieldsV1 must be an object')
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
+    throw new Error('FieldsV1 must be an object')
   const set = emptySet()
   const entries = Object.entries(fields)
   if (entries.length === 0) set.member = true

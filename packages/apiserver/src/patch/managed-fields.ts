@@ -3,8 +3,8 @@
  * find conflicts and to remove what an applier no longer states. Follows apimachinery's `managedfields` package.
  */
 import type { KubeObject, ManagedFieldsEntry, StatusCause } from '@caisson/api'
-import type { Schema } from '../schema/schema.ts'
 import { builtinSchema, resolve } from '../schema/builtin.ts'
+import type { Schema } from '../schema/schema.ts'
 import { StatusError } from '../status-error.ts'
 import {
   difference,
@@ -58,9 +58,17 @@ const SERVER_OWNED = setOf(
   ['f:apiVersion'],
   ['f:kind'],
   ['f:metadata'],
-  ...['name', 'namespace', 'creationTimestamp', 'selfLink', 'uid', 'clusterName', 'generation', 'managedFields', 'resourceVersion'].map(
-    (field) => ['f:metadata', `f:${field}`],
-  ),
+  ...[
+    'name',
+    'namespace',
+    'creationTimestamp',
+    'selfLink',
+    'uid',
+    'clusterName',
+    'generation',
+    'managedFields',
+    'resourceVersion',
+  ].map((field) => ['f:metadata', `f:${field}`]),
 )
 const STATUS = setOf(['f:status'])
 
@@ -76,7 +84,8 @@ export function trackUpdate(
   context: WriteContext,
 ): ManagedFieldsEntry[] | undefined {
   const given = next.metadata.managedFields
-  if (given && current && (given.length === 0 || (given.length === 1 && Object.keys(given[0] ?? {}).length === 0))) return undefined
+  if (given && current && (given.length === 0 || (given.length === 1 && Object.keys(given[0] ?? {}).length === 0)))
+    return undefined
   const owners = readOwners(given) ?? readOwners(current?.metadata.managedFields) ?? []
   const schema = withObjectMeta(context.schema)
   const before = comparable(current ?? (context.builtin ? emptyValue(schema) : { metadata: {} }))
@@ -85,7 +94,10 @@ export function trackUpdate(
   const mine = ownable(taken, context)
   const lost = union(taken, removed)
   const kept = owners
-    .map((owner) => ({ ...owner, set: sameOwner(owner, context, 'Update') ? difference(owner.set, removed) : difference(owner.set, lost) }))
+    .map((owner) => ({
+      ...owner,
+      set: sameOwner(owner, context, 'Update') ? difference(owner.set, removed) : difference(owner.set, lost),
+    }))
     .filter((owner) => !isEmpty(owner.set))
   if (!isEmpty(mine)) {
     const previous = kept.find((owner) => sameOwner(owner, context, 'Update'))
@@ -125,9 +137,11 @@ export function applyServerSide(live: KubeObject | undefined, applied: KubeObjec
   const { added, modified, removed } = compare(base, result, schema)
   const taken = union(added, modified)
 
-  if (!request.force) refuseConflicts(others, taken, request)
+  if (!request.force) refuseConflicts(others, taken)
   const lost = union(taken, removed)
-  const kept = others.map((owner) => ({ ...owner, set: difference(owner.set, lost) })).filter((owner) => !isEmpty(owner.set))
+  const kept = others
+    .map((owner) => ({ ...owner, set: difference(owner.set, lost) }))
+    .filter((owner) => !isEmpty(owner.set))
   const mine = ownable(stated, request)
   const unchanged = before && equal(before.set, mine) && deepEqual(base, result)
   if (!isEmpty(mine)) kept.push(unchanged ? before : ownerOf(request, 'Apply', mine))
@@ -186,7 +200,14 @@ function sameOwner(owner: Owner, context: WriteContext, operation: Owner['operat
 
 function ownerOf(context: WriteContext, operation: Owner['operation'], set: FieldSet): Owner {
   const time = `${new Date(context.now).toISOString().slice(0, 19)}Z`
-  return { manager: context.manager, operation, apiVersion: context.apiVersion, subresource: context.subresource, time, set }
+  return {
+    manager: context.manager,
+    operation,
+    apiVersion: context.apiVersion,
+    subresource: context.subresource,
+    time,
+    set,
+  }
 }
 
 function beforeFirstApply(live: KubeObject, schema: Schema, context: WriteContext): Owner {
@@ -194,7 +215,7 @@ function beforeFirstApply(live: KubeObject, schema: Schema, context: WriteContex
   return { ...ownerOf(context, 'Update', set), manager: 'before-first-apply', subresource: '' }
 }
 
-function refuseConflicts(others: readonly Owner[], taken: FieldSet, request: ApplyRequest): void {
+function refuseConflicts(others: readonly Owner[], taken: FieldSet): void {
   const conflicts = others.flatMap((owner) =>
     [...members(intersection(owner.set, taken))].map((path) => ({ who: describe(owner), field: formatPath(path) })),
   )
@@ -215,12 +236,17 @@ function list(conflicts: ReadonlyArray<{ who: string; field: string }>): string 
   if (conflicts.length === 1 && only) return `conflict with ${only.who}: ${only.field}`
   const managers = [...new Set(conflicts.map(({ who }) => who))].sort()
   return managers
-    .map((who) => [`conflicts with ${who}:`, ...conflicts.filter((one) => one.who === who).map(({ field }) => `- ${field}`)].join('\n'))
+    .map((who) =>
+      [`conflicts with ${who}:`, ...conflicts.filter((one) => one.who === who).map(({ field }) => `- ${field}`)].join(
+        '\n',
+      ),
+    )
     .join('\n')
 }
 
 function describe(owner: Owner): string {
-  const name = JSON.stringify(owner.manager) + (owner.subresource ? ` with subresource ${JSON.stringify(owner.subresource)}` : '')
+  const name =
+    JSON.stringify(owner.manager) + (owner.subresource ? ` with subresource ${JSON.stringify(owner.subresource)}` : '')
   return owner.operation === 'Update' ? `${name} using ${owner.apiVersion}` : name
 }
 

@@ -4,8 +4,9 @@
  * Semantics are those of apimachinery's `strategicpatch`: `$patch`, `$retainKeys`, `$setElementOrder/<list>` and
  * `$deleteFromPrimitiveList/<list>` directives, merge keys and strategies from the schema.
  */
-import type { Schema } from '../schema/schema.ts'
+
 import { resolve } from '../schema/builtin.ts'
+import type { Schema } from '../schema/schema.ts'
 import { StatusError } from '../status-error.ts'
 import { deepEqual, isObject, type JsonObject } from './json-value.ts'
 
@@ -47,7 +48,10 @@ function mergeObject(original: JsonObject, patch: JsonObject, schema: Schema | u
     const current = result.get(key)
     if (isObject(value) && (isObject(current) || current === undefined || current === null)) {
       const replaced = strategiesOf(field).has('replace') && current !== undefined
-      result.set(key, replaced ? withoutDirectives(value, field) : mergeObject(isObject(current) ? current : {}, value, field))
+      result.set(
+        key,
+        replaced ? withoutDirectives(value, field) : mergeObject(isObject(current) ? current : {}, value, field),
+      )
     } else if (Array.isArray(value) && strategiesOf(field).has('merge')) {
       result.set(key, mergeList({ original: Array.isArray(current) ? current : [], patch: value, field, name: key }))
     } else {
@@ -85,11 +89,15 @@ function strategiesOf(field: Schema | undefined): Set<string> {
 function retainKeys(result: Map<string, unknown>, patch: JsonObject): void {
   const keys = patch[RETAIN_KEYS]
   if (keys === undefined) return
-  if (!Array.isArray(keys)) throw new StatusError('BadRequest', `invalid patch format of ${RETAIN_KEYS}: expected a list`)
+  if (!Array.isArray(keys))
+    throw new StatusError('BadRequest', `invalid patch format of ${RETAIN_KEYS}: expected a list`)
   const kept = new Set<unknown>(keys)
   for (const [key, value] of Object.entries(patch)) {
     if (!key.startsWith('$') && value !== null && !kept.has(key)) {
-      throw new StatusError('BadRequest', `${RETAIN_KEYS} list must contain all fields that are present in the patch: "${key}" is missing`)
+      throw new StatusError(
+        'BadRequest',
+        `${RETAIN_KEYS} list must contain all fields that are present in the patch: "${key}" is missing`,
+      )
     }
   }
   for (const key of [...result.keys()]) if (!kept.has(key)) result.delete(key)
@@ -97,11 +105,15 @@ function retainKeys(result: Map<string, unknown>, patch: JsonObject): void {
 
 function deletePrimitives(result: Map<string, unknown>, directive: string, values: unknown): void {
   const key = directive.slice(DELETE_PRIMITIVES.length)
-  if (!Array.isArray(values)) throw new StatusError('BadRequest', `invalid patch format of ${directive}: expected a list`)
+  if (!Array.isArray(values))
+    throw new StatusError('BadRequest', `invalid patch format of ${directive}: expected a list`)
   const current = result.get(key)
   if (!Array.isArray(current)) return
   const gone = new Set<unknown>(values)
-  result.set(key, current.filter((item: unknown) => !gone.has(item)))
+  result.set(
+    key,
+    current.filter((item: unknown) => !gone.has(item)),
+  )
 }
 
 /** Carries out each `$setElementOrder/<list>` together with the patch of that list; returns the names that were done. */
@@ -115,7 +127,8 @@ function applyElementOrders(
   for (const [directive, order] of Object.entries(patch)) {
     if (!directive.startsWith(ELEMENT_ORDER)) continue
     const name = directive.slice(ELEMENT_ORDER.length)
-    if (!Array.isArray(order)) throw new StatusError('BadRequest', `invalid patch format of ${directive}: expected a list`)
+    if (!Array.isArray(order))
+      throw new StatusError('BadRequest', `invalid patch format of ${directive}: expected a list`)
     const field = fieldOf(schema, name)
     const before = Array.isArray(result.get(name)) ? (result.get(name) as unknown[]) : undefined
     const change = patch[name]
@@ -144,7 +157,10 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
     return inOrder({ merged, order: patch, previous: original, mergeKey: undefined })
   }
   if (mergeKey === undefined) {
-    throw new StatusError('BadRequest', `cannot merge the list "${name}": its elements are objects and it has no merge key`)
+    throw new StatusError(
+      'BadRequest',
+      `cannot merge the list "${name}": its elements are objects and it has no merge key`,
+    )
   }
   const plain: JsonObject[] = []
   let kept = original
@@ -157,7 +173,8 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
     else if (directive === 'delete') {
       const key = keyOf(item, mergeKey)
       kept = kept.filter((existing) => !isObject(existing) || !deepEqual(existing[mergeKey], key))
-    } else throw new StatusError('BadRequest', `patch directive "${String(directive)}" cannot be used in the list "${name}"`)
+    } else
+      throw new StatusError('BadRequest', `patch directive "${String(directive)}" cannot be used in the list "${name}"`)
   }
   const items = resolve(field ?? {}).items
   if (replace) return plain.map((item) => withoutDirectives(item, items))
@@ -182,7 +199,12 @@ function keyOf(item: JsonObject, mergeKey: string): unknown {
  * Elements that `order` names come in its order; the others keep their places relative to them as in `previous`.
  * Two sorted runs are merged: one of the others goes first only where `previous` had it before the next named one.
  */
-function inOrder(lists: { merged: unknown[]; order: unknown[]; previous: unknown[]; mergeKey: string | undefined }): unknown[] {
+function inOrder(lists: {
+  merged: unknown[]
+  order: unknown[]
+  previous: unknown[]
+  mergeKey: string | undefined
+}): unknown[] {
   const identity = (item: unknown): string =>
     JSON.stringify(lists.mergeKey !== undefined && isObject(item) ? item[lists.mergeKey] : item) ?? ''
   const positions = (list: unknown[]): Map<string, number> => {
@@ -193,8 +215,12 @@ function inOrder(lists: { merged: unknown[]; order: unknown[]; previous: unknown
   const wanted = positions(lists.order)
   const before = positions(lists.previous)
   const place = (map: Map<string, number>, item: unknown): number => map.get(identity(item)) ?? Number.MAX_SAFE_INTEGER
-  const named = lists.merged.filter((item) => wanted.has(identity(item))).sort((a, b) => place(wanted, a) - place(wanted, b))
-  const others = lists.merged.filter((item) => !wanted.has(identity(item))).sort((a, b) => place(before, a) - place(before, b))
+  const named = lists.merged
+    .filter((item) => wanted.has(identity(item)))
+    .sort((a, b) => place(wanted, a) - place(wanted, b))
+  const others = lists.merged
+    .filter((item) => !wanted.has(identity(item)))
+    .sort((a, b) => place(before, a) - place(before, b))
   const result: unknown[] = []
   let next = 0
   for (const item of named) {

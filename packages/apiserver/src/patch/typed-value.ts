@@ -2,8 +2,9 @@
  * Values seen through their schema, as server-side apply sees them: which objects are merged by field, which lists are
  * sets or maps by key, and which are atomic. Follows structured-merge-diff's `typed` package.
  */
-import type { Schema } from '../schema/schema.ts'
+
 import { resolve } from '../schema/builtin.ts'
+import type { Schema } from '../schema/schema.ts'
 import { child, emptySet, type FieldSet } from './field-set.ts'
 import { deepEqual, isObject, type JsonObject } from './json-value.ts'
 
@@ -69,7 +70,8 @@ function collect(value: unknown, schema: Schema | undefined, into: FieldSet): vo
     for (const [key, field] of Object.entries(value as JsonObject)) {
       const node = child(into, `f:${key}`)
       collect(field, fieldSchema(shape.schema, key), node)
-      if (field === null || !declared(shape.schema, key) || (isObject(field) && Object.keys(field).length === 0)) node.member = true
+      if (field === null || !declared(shape.schema, key) || (isObject(field) && Object.keys(field).length === 0))
+        node.member = true
     }
   } else {
     for (const [element, item] of shape.items) {
@@ -93,14 +95,20 @@ export function compare(before: unknown, after: unknown, schema: Schema | undefi
   return result
 }
 
-function compareAt(before: unknown, after: unknown, { schema, result }: { schema: Schema | undefined; result: Comparison }): void {
+function compareAt(
+  before: unknown,
+  after: unknown,
+  { schema, result }: { schema: Schema | undefined; result: Comparison },
+): void {
   if (before === after) return
   if (before === undefined) return mark(after, schema, result.added)
   if (after === undefined) return mark(before, schema, result.removed)
-  const a = shapeOf(before, schema)
   const b = shapeOf(after, schema)
+  // A null that a container takes the place of is that container, empty: Go writes both alike.
+  const empty = before === null && b.kind !== 'atomic' ? (b.kind === 'map' ? {} : []) : before
+  const a = shapeOf(empty, schema)
   if (a.kind === 'map' && b.kind === 'map') {
-    const left = before as JsonObject
+    const left = empty as JsonObject
     const right = after as JsonObject
     for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
       const next = { schema: fieldSchema(b.schema, key), result: below(result, `f:${key}`) }
@@ -110,7 +118,7 @@ function compareAt(before: unknown, after: unknown, { schema, result }: { schema
     for (const element of new Set([...a.items.keys(), ...b.items.keys()])) {
       compareAt(a.items.get(element), b.items.get(element), { schema: b.schema, result: below(result, element) })
     }
-  } else if (!deepEqual(before, after)) {
+  } else if (!deepEqual(empty, after)) {
     result.modified.member = true
   }
 }
@@ -120,7 +128,11 @@ function own(object: JsonObject, key: string): unknown {
 }
 
 function below(result: Comparison, element: string): Comparison {
-  return { added: child(result.added, element), modified: child(result.modified, element), removed: child(result.removed, element) }
+  return {
+    added: child(result.added, element),
+    modified: child(result.modified, element),
+    removed: child(result.removed, element),
+  }
 }
 
 /** Marks a whole value that came or went: each leaf and each container. */
@@ -128,7 +140,8 @@ function mark(value: unknown, schema: Schema | undefined, into: FieldSet): void 
   into.member = true
   const shape = shapeOf(value, schema)
   if (shape.kind === 'map') {
-    for (const [key, field] of Object.entries(value as JsonObject)) mark(field, fieldSchema(shape.schema, key), child(into, `f:${key}`))
+    for (const [key, field] of Object.entries(value as JsonObject))
+      mark(field, fieldSchema(shape.schema, key), child(into, `f:${key}`))
   } else if (shape.kind === 'list') {
     for (const [element, item] of shape.items) mark(item, shape.schema, child(into, element))
   }
@@ -177,14 +190,17 @@ function mergeItems(live: Map<string, unknown>, applied: Map<string, unknown>, s
 export function remove(value: unknown, sets: { gone: FieldSet; kept: FieldSet }, schema: Schema | undefined): unknown {
   const shape = shapeOf(value, schema)
   if (shape.kind === 'atomic') return value
-  const goes = (element: string): boolean => sets.gone.children.has(element) && !ownedBelow(sets.kept.children.get(element))
+  const goes = (element: string): boolean =>
+    sets.gone.children.has(element) && !ownedBelow(sets.kept.children.get(element))
   const rest = (element: string, item: unknown, itemSchema: Schema | undefined): unknown => {
     const gone = sets.gone.children.get(element)
     return gone ? remove(item, { gone, kept: sets.kept.children.get(element) ?? emptySet() }, itemSchema) : item
   }
   if (shape.kind === 'map') {
     const entries = Object.entries(value as JsonObject).filter(([key]) => !goes(`f:${key}`))
-    return Object.fromEntries(entries.map(([key, field]) => [key, rest(`f:${key}`, field, fieldSchema(shape.schema, key))]))
+    return Object.fromEntries(
+      entries.map(([key, field]) => [key, rest(`f:${key}`, field, fieldSchema(shape.schema, key))]),
+    )
   }
   const keys = new Set(resolve(schema ?? {})['x-kubernetes-list-map-keys'])
   return [...shape.items]
@@ -213,6 +229,8 @@ export function emptyValue(schema: Schema | undefined): JsonObject {
   const entries: Array<[string, unknown]> = []
   for (const [key, field] of Object.entries(resolved?.properties ?? {})) {
     if (isObject(field.default) && Object.keys(field.default).length === 0) entries.push([key, emptyValue(field)])
+    // A required list is written even when it is nil.
+    else if (resolved?.required?.includes(key) && resolve(field).type === 'array') entries.push([key, null])
   }
   return Object.fromEntries(entries)
 }

@@ -1,0 +1,161 @@
+import type { KubeObject } from '@caisson/api'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { builtinSchema } from '../schema/builtin.ts'
+import { type ApplyRequest, applyServerSide, trackUpdate, type WriteContext } from './managed-fields.ts'
+
+const now = Date.UTC(2026, 0, 1)
+const context = (manager: string, extra: Partial<WriteContext> = {}): WriteContext => ({
+  manager,
+  apiVersion: 'v1',
+  subresource: '',
+  schema: builtinSchema('io.k8s.api.core.v1.ConfigMap'),
+  builtin: true,
+  statusSubresource: false,
+  now,
+  ...extra,
+})
+const configMap = (data: Record<string, string>, metadata: object = {}): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'c', namespace: 'n', ...metadata },
+  data,
+})
+const apply = (
+  live: KubeObject | undefined,
+  data: Record<string, string>,
+  manager: string,
+  extra: Partial<ApplyRequest> = {},
+): KubeObject => applyServerSide(live, configMap(data), { ...context(manager), force: false, ...extra })
+const owners = (object: KubeObject): string[] =>
+  (object.metadata.managedFields ?? []).map(
+    (entry) => `${entry.manager} ${entry.operation} ${JSON.stringify(entry.fieldsV1)}`,
+  )
+
+describe('trackUpdate', () => {
+  test('a creator owns what it set, containers included, and nothing of the server', () => {
+    const pod: KubeObject = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'p', labels: { a: 'b' }, uid: 'u' },
+      spec: {
+        containers: [{ name: 'x', image: 'i', resources: {}, ports: [{ containerPort: 80, protocol: 'TCP' }] }],
+        restartPolicy: 'Always',
+      },
+      status: { phase: 'Pending' },
+    }
+    expect(
+      trackUpdate(
+        undefined,
+        pod,
+        context('kubectl', { schema: builtinSchema('io.k8s.api.core.v1.Pod'), statusSubresource: true }),
+      ),
+    ).toEqual([
+      {
+        manager: 'kubectl',
+        operation: 'Update',
+        apiVersion: 'v1',
+        time: '2026-01-01T00:00:00Z',
+        fieldsType: 'FieldsV1',
+        fieldsV1: {
+          'f:metadata': { 'f:labels': { '.': {}, 'f:a': {} } },
+          'f:spec': {
+            'f:containers': {
+              'k:{"name":"x"}': {
+                '.': {},
+                'f:image': {},
+                'f:name': {},
+                'f:ports': {
+                  '.': {},
+                  'k:{"containerPort":80,"protocol":"TCP"}': { '.': {}, 'f:containerPort': {}, 'f:protocol': {} },
+                },
+                'f:resources': {},
+              },
+            },
+            'f:restartPolicy': {},
+          },
+        },
+      },
+    ])
+  })
+
+  test('what one changes, the other loses; what one removes, nobody owns', () => {
+    const created = configMap({ a: '1', b: '1' })
+    created.metadata.managedFields = trackUpdate(undefined, created, context('one')) ?? []
+    const changed = configMap({ a: '2' }, { managedFields: created.metadata.managedFields })
+    changed.metadata.managedFields = trackUpdate(created, changed, context('two')) ?? []
+    expect(owners(changed)).toEqual(['one Update {"f:data":{}}', 'two Update {"f:data":{"f:a":{}}}'])
+  })
+
+  test('an update that changes nothing leaves the list as it is', () => {
+    const created = configMap({ a: '1' })
+    created.metadata.managedFields = trackUpdate(undefined, created, context('one')) ?? []
+    expect(trackUpdate(created, created, context('two', { now: now + 60_000 }))).toEqual(created.metadata.managedFields)
+  })
+
+  test('beyond ten updaters the oldest are folded together', () => {
+    let object = configMap({})
+    for (let index = 0; index < 12; index++) {
+      const next = configMap(
+        { ...(object['data'] as Record<string, string>), [`k${index}`]: 'x' },
+        { managedFields: object.metadata.managedFields },
+      )
+      const fields = trackUpdate(
+        object,
+        next,
+        context(`m${String(index).padStart(2, '0')}`, { now: now + index * 1000 }),
+      )
+      object = { ...next, metadata: { ...next.metadata, ...(fields && { managedFields: fields }) } }
+    }
+    const updates = (object.metadata.managedFields ?? []).map((entry) => entry.manager)
+    expect(updates).toEqual(['ancient-changes', 'm03', 'm04', 'm05', 'm06', 'm07', 'm08', 'm09', 'm10', 'm11'])
+  })
+})
+
+describe('applyServerSide', () => {
+  test('a second applier of another value is refused in kubectl’s words, and takes it by force', () => {
+    const live = apply(undefined, { a: '1' }, 'red')
+    expect(() => apply(live, { a: '2' }, 'green')).toThrow('Apply failed with 1 conflict: conflict with "red": .data.a')
+    const forced = apply(live, { a: '2' }, 'green', { force: true })
+    expect(forced['data']).toEqual({ a: '2' })
+    expect(owners(forced)).toEqual(['green Apply {"f:data":{"f:a":{}}}'])
+  })
+
+  test('the same value is owned together, and stays until both let go', () => {
+    const both = apply(apply(undefined, { a: '1', b: '1' }, 'red'), { a: '1' }, 'green')
+    expect(owners(both)).toEqual(['green Apply {"f:data":{"f:a":{}}}', 'red Apply {"f:data":{"f:a":{},"f:b":{}}}'])
+    const one = apply(both, {}, 'red')
+    expect(one['data']).toEqual({ a: '1' })
+    expect(apply(one, {}, 'green')['data']).toEqual({})
+  })
+
+  test('a conflict with an updater names its version', () => {
+    const live = configMap({ a: '1', b: '1' })
+    live.metadata.managedFields = trackUpdate(undefined, live, context('editor')) ?? []
+    expect(() => apply(live, { a: '2', b: '2' }, 'red')).toThrow(
+      'Apply failed with 2 conflicts: conflicts with "editor" using v1:\n- .data.a\n- .data.b',
+    )
+  })
+
+  test('an object from before ownership was tracked belongs to before-first-apply', () => {
+    expect(owners(apply(configMap({ a: '1' }), { b: '1' }, 'red'))).toEqual([
+      'red Apply {"f:data":{"f:b":{}}}',
+      'before-first-apply Update {"f:data":{"f:a":{}}}',
+    ])
+  })
+
+  test('applying the same twice changes nothing, whatever others did before', () => {
+    const data = fc.dictionary(fc.constantFrom('a', 'b', 'c', '__proto__'), fc.constantFrom('1', '2'))
+    const manager = fc.constantFrom('red', 'green', 'blue')
+    fc.assert(
+      fc.property(fc.array(fc.tuple(manager, data), { minLength: 1, maxLength: 8 }), (history) => {
+        let live: KubeObject | undefined
+        for (const [who, what] of history) live = apply(live, what, who, { force: true })
+        const [who, what] = history[history.length - 1] ?? ['red', {}]
+        expect(apply(live, what, who, { force: true, now: now + 60_000 })).toEqual(live)
+        // Whatever the last applier stated is there.
+        expect(live?.['data']).toMatchObject(what)
+      }),
+    )
+  })
+})

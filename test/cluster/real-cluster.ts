@@ -1,0 +1,168 @@
+/**
+ * A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager and kube-scheduler, without
+ * nodes. For tests that hold Caisson's own API server against it.
+ *
+ *   node test/cluster/real-cluster.ts [--no-controllers]     starts it, prints KUBECONFIG=…, stops on Ctrl-C
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buildControlPlane } from './build-control-plane.ts'
+
+export interface RealCluster extends AsyncDisposable {
+  server: string
+  token: string
+  ca: string
+  kubeconfig: string
+  /** Of each process, for measuring its CPU time and memory. */
+  pids: Readonly<Record<string, number>>
+}
+
+export interface RealClusterOptions {
+  /** False starts etcd and kube-apiserver only. */
+  controllers: boolean
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (typeof address !== 'object' || address === null) throw new Error('no free port on loopback')
+  return address.port
+}
+
+/** Starts the control plane and waits until it is ready; disposing stops every process and removes its files. */
+export async function startRealCluster(options: RealClusterOptions): Promise<RealCluster> {
+  const bin = await buildControlPlane('all')
+  const work = mkdtempSync(join(tmpdir(), 'caisson-real-cluster-'))
+  const children: Record<string, ChildProcess> = {}
+  const [etcdPort, peerPort, port] = [await freePort(), await freePort(), await freePort()]
+  const token = randomBytes(16).toString('hex')
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const key = join(work, 'service-account.key')
+  const pub = join(work, 'service-account.pub')
+  const tokens = join(work, 'tokens.csv')
+  writeFileSync(key, privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 })
+  writeFileSync(pub, publicKey.export({ type: 'spki', format: 'pem' }))
+  writeFileSync(tokens, `${token},admin,admin,system:masters\n`, { mode: 0o600 })
+
+  const start = (name: string, args: string[]): void => {
+    const log = createWriteStream(join(work, `${name}.log`))
+    const child = spawn(join(bin, name), args, { cwd: work, stdio: ['ignore', 'pipe', 'pipe'] })
+    child.stdout.pipe(log)
+    child.stderr.pipe(log)
+    children[name] = child
+  }
+  const stop = async (): Promise<void> => {
+    for (const child of Object.values(children).reverse()) {
+      if (child.exitCode !== null || child.signalCode !== null) continue
+      const gone = new Promise((resolve) => child.once('exit', resolve))
+      child.kill('SIGKILL')
+      await gone
+    }
+    rmSync(work, { recursive: true, force: true })
+  }
+
+  try {
+    mkdirSync(join(work, 'etcd'))
+    start('etcd', [
+      `--data-dir=${join(work, 'etcd')}`,
+      `--listen-client-urls=http://127.0.0.1:${etcdPort}`,
+      `--advertise-client-urls=http://127.0.0.1:${etcdPort}`,
+      `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+      // A test's cluster is thrown away: what it wrote need not survive a power cut.
+      '--unsafe-no-fsync',
+    ])
+    start('kube-apiserver', [
+      `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+      '--bind-address=127.0.0.1',
+      '--advertise-address=127.0.0.1',
+      `--secure-port=${port}`,
+      `--cert-dir=${join(work, 'certificates')}`,
+      `--token-auth-file=${tokens}`,
+      '--authorization-mode=RBAC',
+      '--service-account-issuer=https://kubernetes.default.svc',
+      `--service-account-signing-key-file=${key}`,
+      `--service-account-key-file=${pub}`,
+      '--service-cluster-ip-range=10.96.0.0/16',
+      '--allow-privileged=true',
+      '--anonymous-auth=false',
+    ])
+    const server = `https://127.0.0.1:${port}`
+    const kubeconfig = join(work, 'kubeconfig')
+    const certificate = join(work, 'certificates', 'apiserver.crt')
+    await ready(
+      `${server}/readyz`,
+      token,
+      () => children['kube-apiserver']?.exitCode ?? children['etcd']?.exitCode ?? null,
+    )
+    const ca = readFileSync(certificate, 'utf8')
+    writeFileSync(kubeconfig, kubeconfigOf(server, token, ca), { mode: 0o600 })
+    if (options.controllers) {
+      start('kube-controller-manager', [
+        `--kubeconfig=${kubeconfig}`,
+        `--service-account-private-key-file=${key}`,
+        `--root-ca-file=${certificate}`,
+        '--use-service-account-credentials',
+        '--leader-elect=false',
+        '--secure-port=0',
+      ])
+      start('kube-scheduler', [`--kubeconfig=${kubeconfig}`, '--leader-elect=false', '--secure-port=0'])
+    }
+    const pids = Object.fromEntries(Object.entries(children).map(([name, child]) => [name, child.pid ?? 0]))
+    return { server, token, ca, kubeconfig, pids, [Symbol.asyncDispose]: stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+function kubeconfigOf(server: string, token: string, ca: string): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'real',
+    clusters: [{ name: 'real', cluster: { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') } }],
+    users: [{ name: 'real', user: { token } }],
+    contexts: [{ name: 'real', context: { cluster: 'real', user: 'real' } }],
+  })
+}
+
+/** Asks until the server says that it is ready; at most a minute. There is no event to wait for in another's process. */
+async function ready(url: string, token: string, exited: () => number | null): Promise<void> {
+  const deadline = Date.now() + 60_000
+  for (;;) {
+    const code = exited()
+    if (code !== null) throw new Error(`the control plane ended with ${code} before it was ready`)
+    const status = await new Promise<number>((resolve) => {
+      // Its certificate is its own and not yet known here; nothing but the readiness of a process of ours is asked.
+      const ask = request(
+        url,
+        { rejectUnauthorized: false, headers: { authorization: `Bearer ${token}` } },
+        (response) => {
+          response.resume()
+          resolve(response.statusCode ?? 0)
+        },
+      )
+      ask.on('error', () => resolve(0))
+      ask.end()
+    })
+    if (status === 200) return
+    if (Date.now() > deadline) throw new Error(`kube-apiserver was not ready after a minute: last answer ${status}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+if (import.meta.main) {
+  await using cluster = await startRealCluster({ controllers: !process.argv.includes('--no-controllers') })
+  console.log(`KUBECONFIG=${cluster.kubeconfig}`)
+  await new Promise((resolve) => {
+    process.once('SIGINT', resolve)
+    process.once('SIGTERM', resolve)
+  })
+}

@@ -1,0 +1,90 @@
+/** Sends a script to one server and keeps its answers. */
+import { Agent, request as httpsRequest } from 'node:https'
+import type { Answer, Memory, Request, Step } from './script.ts'
+
+export interface Target {
+  name: string
+  /** `https://127.0.0.1:6443` */
+  server: string
+  ca: string
+  token: string
+}
+
+/** Every answer, by the step's label. */
+export async function runScript(target: Target, steps: readonly Step[]): Promise<Map<string, Answer>> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: target.ca })
+  const answers = new Map<string, Answer>()
+  // Labels carry their number in front, which a step that asks for an earlier answer does not know.
+  const memory: Memory = {
+    answer: (label) =>
+      answers.get(label) ??
+      answers.get([...answers.keys()].findLast((known) => known.replace(/^\d+ /, '') === label) ?? ''),
+  }
+  try {
+    for (const step of steps) {
+      const request = typeof step.request === 'function' ? step.request(memory) : step.request
+      answers.set(step.label, await send(target, request, agent))
+    }
+  } finally {
+    agent.destroy()
+  }
+  return answers
+}
+
+function send(
+  target: Target,
+  { method, path, query, body, contentType, accept, headers }: Request,
+  agent: Agent,
+): Promise<Answer> {
+  const url = new URL(target.server + path)
+  for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value)
+  const payload = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
+  const sent = {
+    accept: accept ?? 'application/json',
+    authorization: `Bearer ${target.token}`,
+    'user-agent': 'differential/1.0',
+    ...(payload !== undefined && {
+      'content-type': contentType ?? 'application/json',
+      'content-length': String(Buffer.byteLength(payload)),
+    }),
+    ...headers,
+  }
+  return new Promise((resolve, reject) => {
+    const outgoing = httpsRequest(url, { method, agent, headers: sent }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('error', reject)
+      response.on('end', () => {
+        const text = Buffer.concat(chunks).toString()
+        const type = response.headers['content-type'] ?? ''
+        const warning = response.headers['warning']
+        resolve({
+          status: response.statusCode ?? 0,
+          contentType: type,
+          warnings: warning === undefined ? [] : warning.split(/, (?=\d{3} )/),
+          body: decode(text, type),
+        })
+      })
+    })
+    outgoing.on('error', (error: NodeJS.ErrnoException) => {
+      // A server may answer an oversized body and close before all of it was sent.
+      if (error.code === 'EPIPE' || error.code === 'ECONNRESET')
+        resolve({ status: 0, contentType: '', warnings: [], body: 'the connection was closed' })
+      else reject(error)
+    })
+    outgoing.end(payload)
+  })
+}
+
+/** One JSON value, or the list of a watch's events, or the text. */
+function decode(text: string, type: string): unknown {
+  if (!type.includes('json')) return text
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as unknown)
+  }
+}
