@@ -100,7 +100,7 @@ function retainKeys(result: Map<string, unknown>, patch: JsonObject): void {
       )
     }
   }
-  for (const key of [...result.keys()]) if (!kept.has(key)) result.delete(key)
+  for (const key of result.keys()) if (!kept.has(key)) result.delete(key)
 }
 
 function deletePrimitives(result: Map<string, unknown>, directive: string, values: unknown): void {
@@ -224,8 +224,9 @@ function inOrder(lists: {
   const result: unknown[] = []
   let next = 0
   for (const item of named) {
-    const at = before.get(identity(item))
-    while (next < others.length && at !== undefined && place(before, others[next]) < at) result.push(others[next++])
+    // A named element that is new goes before whatever is left.
+    const at = before.get(identity(item)) ?? -1
+    while (next < others.length && place(before, others[next]) < at) result.push(others[next++])
     result.push(item)
   }
   return [...result, ...others.slice(next)]
