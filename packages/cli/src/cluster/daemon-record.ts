@@ -1,0 +1,61 @@
+/** Which process serves a data directory: written when it is ready, trusted only while that very process lives. */
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import type { DataDirectory } from './data-directory.ts'
+
+export interface DaemonRecord {
+  pid: number
+  /** Field 22 of /proc/PID/stat: a process id is used again, but not with the same start time in the same boot. */
+  startTime: string
+  bootId: string
+  /** `https://127.0.0.1:PORT` */
+  server: string
+  version: string
+}
+
+/** Of a living process; undefined where there is none. */
+function startTimeOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The command may hold spaces and brackets; what follows its last bracket starts with field 3.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? undefined : fields[19]
+  } catch {
+    return undefined
+  }
+}
+
+function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+}
+
+/** Writes the record of this process, atomically. */
+export function writeDaemonRecord(directory: DataDirectory, about: { server: string; version: string }): void {
+  const record: DaemonRecord = {
+    pid: process.pid,
+    startTime: startTimeOf(process.pid) ?? '',
+    bootId: bootId(),
+    ...about,
+  }
+  const temporary = `${directory.daemon}.${process.pid}`
+  writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 })
+  renameSync(temporary, directory.daemon)
+}
+
+/** The process that serves the directory now, or undefined. */
+export function readDaemonRecord(directory: DataDirectory): DaemonRecord | undefined {
+  try {
+    const record = JSON.parse(readFileSync(directory.daemon, 'utf8')) as DaemonRecord
+    return record.bootId === bootId() && startTimeOf(record.pid) === record.startTime ? record : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the process of the record still lives. */
+export function isAlive(record: DaemonRecord): boolean {
+  return startTimeOf(record.pid) === record.startTime
+}
+
+export function removeDaemonRecord(directory: DataDirectory): void {
+  rmSync(directory.daemon, { force: true })
+}

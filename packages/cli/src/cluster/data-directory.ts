@@ -1,0 +1,77 @@
+/** Where one embedded cluster keeps everything: objects, keys, images, volumes, logs, sandboxes. */
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { isAbsolute, join, resolve } from 'node:path'
+import { CliError } from '../cli-error.ts'
+
+/** Raised when the layout below changes in a way that an older Caisson cannot read; older layouts are migrated forward. */
+const LAYOUT = 1
+
+export interface DataDirectory {
+  root: string
+  /** SQLite. */
+  objects: string
+  certificates: string
+  kubeconfig: string
+  /** Says which process serves this directory. */
+  daemon: string
+  log: string
+  /** Downloaded tools: runsc, conmon … */
+  tools: string
+  runtime: string
+  kubelet: string
+  volumes: string
+}
+
+/**
+ * The directory of this user's cluster: `--data-dir`, else `$CAISSON_DATA_DIR`, else below `$XDG_STATE_HOME`
+ * (`~/.local/state` where that is unset).
+ */
+export function dataDirectory(option?: string): DataDirectory {
+  const state = process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state')
+  const chosen = option ?? process.env['CAISSON_DATA_DIR'] ?? join(state, 'caisson')
+  const root = isAbsolute(chosen) ? chosen : resolve(chosen)
+  return {
+    root,
+    objects: join(root, 'objects.db'),
+    certificates: join(root, 'certificates'),
+    kubeconfig: join(root, 'kubeconfig'),
+    daemon: join(root, 'daemon.json'),
+    log: join(root, 'caisson.log'),
+    tools: join(root, 'bin'),
+    runtime: join(root, 'runtime'),
+    kubelet: join(root, 'kubelet'),
+    volumes: join(root, 'volumes'),
+  }
+}
+
+/**
+ * Makes the directory, private to the user, and checks that its layout is one that this version reads.
+ *
+ * @throws CliError where a newer Caisson wrote it, or it cannot be made
+ */
+export function prepareDataDirectory(directory: DataDirectory): void {
+  try {
+    mkdirSync(directory.root, { recursive: true, mode: 0o700 })
+    // It may have been there already, with the umask's idea of privacy.
+    chmodSync(directory.root, 0o700)
+  } catch (cause) {
+    throw new CliError(
+      'usage',
+      `the data directory ${directory.root} cannot be made: choose another with --data-dir or CAISSON_DATA_DIR`,
+      { cause },
+    )
+  }
+  const file = join(directory.root, 'layout.json')
+  if (!existsSync(file)) {
+    writeFileSync(file, `${JSON.stringify({ layout: LAYOUT })}\n`, { mode: 0o600 })
+    return
+  }
+  const { layout } = JSON.parse(readFileSync(file, 'utf8')) as { layout?: number }
+  if (layout === undefined || layout > LAYOUT) {
+    throw new CliError(
+      'failed',
+      `${directory.root} was written by a newer Caisson (layout ${layout}, this one reads up to ${LAYOUT}): use that one, or another --data-dir`,
+    )
+  }
+}

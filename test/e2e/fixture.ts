@@ -1,0 +1,110 @@
+/** An embedded cluster of its own for a test file: started by the real launcher, stopped and removed with all it made. */
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { controlPlaneDirectory } from '../cluster/build-control-plane.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const CAISSON = join(ROOT, 'bin/caisson')
+
+export interface Outcome {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+export interface RunOptions {
+  input?: string
+  env?: Record<string, string>
+  cwd?: string
+}
+
+export interface Cluster extends AsyncDisposable {
+  dataDirectory: string
+  env: Record<string, string>
+  /** Never rejects for an exit code: tests look at it. */
+  caisson(args: string[], options?: RunOptions): Promise<Outcome>
+  kubectl(args: string[], options?: RunOptions): Promise<Outcome>
+  /** The same, but failing the test with what was printed where the exit code is not 0; gives standard output. */
+  mustCaisson(args: string[], options?: RunOptions): Promise<string>
+  mustKubectl(args: string[], options?: RunOptions): Promise<string>
+}
+
+/** The kubectl that tests use: built from its Go module where that was done, else the installed one. */
+export function findKubectl(): string | undefined {
+  const built = join(controlPlaneDirectory(), 'kubectl')
+  if (existsSync(built)) return built
+  try {
+    return execFileSync('sh', ['-c', 'command -v kubectl'], { encoding: 'utf8' }).trim()
+  } catch {
+    return undefined
+  }
+}
+
+export function run(command: string, args: string[], options: RunOptions = {}): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd: options.cwd ?? ROOT,
+      env: { ...process.env, ...options.env },
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code, stdout, stderr }))
+    if (options.input !== undefined) child.stdin?.end(options.input)
+  })
+}
+
+async function must(outcome: Promise<Outcome>, said: string): Promise<string> {
+  const { code, stdout, stderr } = await outcome
+  if (code !== 0) throw new Error(`${said} exited with ${code}\n${stdout}\n${stderr}`)
+  return stdout
+}
+
+export interface StartOptions {
+  /** Further arguments of `caisson up`. */
+  up?: string[]
+  /** Puts busybox into the image store. */
+  busybox?: boolean
+}
+
+export async function startCluster(options: StartOptions = {}): Promise<Cluster> {
+  const dataDirectory = mkdtempSync(join(tmpdir(), 'caisson-e2e-'))
+  const env: Record<string, string> = {
+    CAISSON_DATA_DIR: dataDirectory,
+    // Tools are fetched once for all tests, not into each data directory.
+    CAISSON_TOOLS_DIR: process.env['CAISSON_TOOLS_DIR'] ?? join(homedir(), '.cache', 'caisson', 'tools'),
+    KUBECONFIG: join(dataDirectory, 'kubeconfig'),
+    // kubectl caches discovery by host and port, and ports come again.
+    KUBECACHEDIR: join(dataDirectory, 'kubectl-cache'),
+  }
+  const cluster: Cluster = {
+    dataDirectory,
+    env,
+    caisson: (args, more) => run(CAISSON, args, { ...more, env: { ...env, ...more?.env } }),
+    kubectl: (args, more) => run(findKubectl() ?? 'kubectl', args, { ...more, env: { ...env, ...more?.env } }),
+    mustCaisson: (args, more) => must(cluster.caisson(args, more), `caisson ${args.join(' ')}`),
+    mustKubectl: (args, more) => must(cluster.kubectl(args, more), `kubectl ${args.join(' ')}`),
+    async [Symbol.asyncDispose]() {
+      const down = await cluster.caisson(['down'])
+      rmSync(dataDirectory, { recursive: true, force: true })
+      if (down.code !== 0) throw new Error(`caisson down exited with ${down.code}: ${down.stderr}`)
+    },
+  }
+  try {
+    if (options.busybox) {
+      const archive = join(dataDirectory, 'busybox.tar')
+      await must(run('bash', [join(ROOT, 'examples/busybox-image.sh'), archive], { env }), 'examples/busybox-image.sh')
+      await cluster.mustCaisson(['image', 'import', archive])
+    }
+    await cluster.mustCaisson(['up', '--detach', ...(options.up ?? [])])
+    return cluster
+  } catch (error) {
+    await cluster[Symbol.asyncDispose]().catch(() => undefined)
+    throw error
+  }
+}
