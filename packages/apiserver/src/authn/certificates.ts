@@ -6,10 +6,12 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { CertificateSubject } from './issue-certificate.ts'
 import { ensurePrivateDirectory, readPrivateFile, writePrivateFile } from './private-files.ts'
 
-const DAY = 24 * 60 * 60 * 1000
+const HOUR = 60 * 60 * 1000
+const DAY = 24 * HOUR
 const LIFETIME = { authority: 3650 * DAY, server: 365 * DAY, client: 365 * DAY } as const
 // Clients whose clock is a little behind ours must not find a certificate from the future.
 const BACKDATE = 5 * 60 * 1000
@@ -117,30 +119,28 @@ export interface KeepCertificatesFreshOptions {
 }
 
 /** Renews certificates at the moment they become due, until the signal aborts. Does not keep the process alive. */
-export function keepCertificatesFresh(certificates: Certificates, options: KeepCertificatesFreshOptions): void {
-  const { now, signal, onRenewed, onError } = options
-  const wait = (current: Certificates, at: number): void => {
-    if (signal.aborted) return
-    // A year does not fit into a timer: wait in pieces.
-    const timer = setTimeout(() => step(current, at), Math.min(Math.max(at - now(), 0), LONGEST_TIMER))
-    timer.unref()
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+export async function keepCertificatesFresh(
+  certificates: Certificates,
+  { now, signal, onRenewed, onError }: KeepCertificatesFreshOptions,
+): Promise<void> {
+  let current = certificates
+  let due = certificates.renewAt
+  while (!signal.aborted) {
+    const left = due - now()
+    if (left > 0) {
+      // A year does not fit into a timer: wait in pieces. An abort is the way out, not a failure.
+      await setTimeout(Math.min(left, LONGEST_TIMER), undefined, { signal, ref: false }).catch(() => undefined)
+      continue
+    }
+    try {
+      current = await current.renew()
+      due = current.renewAt
+      onRenewed(current)
+    } catch (error) {
+      due = now() + HOUR
+      onError(error)
+    }
   }
-  const step = (current: Certificates, at: number): void => {
-    if (now() < at) return wait(current, at)
-    current.renew().then(
-      (next) => {
-        if (signal.aborted) return
-        onRenewed(next)
-        wait(next, next.renewAt)
-      },
-      (error: unknown) => {
-        onError(error)
-        wait(current, now() + DAY / 24)
-      },
-    )
-  }
-  wait(certificates, certificates.renewAt)
 }
 
 /** When a third of the certificate's life is left, ms since the epoch. */
@@ -285,5 +285,5 @@ function newKey(): KeyObject {
 }
 
 function keyText(key: KeyObject): string {
-  return key.export({ type: 'pkcs8', format: 'pem' }).toString()
+  return key.export({ type: 'pkcs8', format: 'pem' })
 }

@@ -1,9 +1,9 @@
 /** The kinds by which a client asks what it, or somebody else, may do: from request object to answer. */
 import type { KubeObject, UserInfo } from '@caisson/api'
+import { invalidValue } from '../registry/field-error.ts'
 import { type FieldError, invalid, StatusError } from '../status-error.ts'
 import type { Attributes } from './attributes.ts'
 import { type Authorizer, joinErrors } from './authorizer.ts'
-import { goQuoted } from './go-quoted.ts'
 
 const GROUP = 'authorization.k8s.io'
 
@@ -43,10 +43,12 @@ export function reviewLocalSubjectAccess(authorizer: Authorizer, review: KubeObj
   errors.push(...validateEmpty(review, { allowNamespace: true }))
   const asked = spec.resourceAttributes?.namespace ?? ''
   if (spec.resourceAttributes && asked !== named) {
-    errors.push(wrong('spec.resourceAttributes.namespace', asked, 'must match metadata.namespace'))
+    errors.push(invalidValue('spec.resourceAttributes.namespace', asked, 'must match metadata.namespace'))
   }
   if (spec.nonResourceAttributes) {
-    errors.push(wrong('spec.nonResourceAttributes', spec.nonResourceAttributes, 'disallowed on this kind of request'))
+    errors.push(
+      invalidValue('spec.nonResourceAttributes', spec.nonResourceAttributes, 'disallowed on this kind of request'),
+    )
   }
   refuseInvalid('LocalSubjectAccessReview', errors)
   if (namespace !== named) {
@@ -60,7 +62,6 @@ export function reviewOwnRules(authorizer: Authorizer, review: KubeObject, user:
   const { namespace } = (review.spec as { namespace?: string } | undefined) ?? {}
   if (!namespace) throw new StatusError('BadRequest', 'no namespace on request')
   const { rules, errors } = authorizer.rulesFor(user, namespace)
-  // Superusers have no rules of their own: they pass before any is looked at. The list says what that means.
   return {
     ...review,
     metadata: {},
@@ -115,30 +116,27 @@ function attributesOf({ resourceAttributes, nonResourceAttributes }: ReviewSpec,
 function validateAttributes({ resourceAttributes, nonResourceAttributes }: ReviewSpec): FieldError[] {
   if (resourceAttributes && nonResourceAttributes) {
     const why = 'cannot be specified in combination with resourceAttributes'
-    return [wrong('spec.nonResourceAttributes', nonResourceAttributes, why)]
+    return [invalidValue('spec.nonResourceAttributes', nonResourceAttributes, why)]
   }
   if (!resourceAttributes && !nonResourceAttributes) {
     const why = 'exactly one of nonResourceAttributes or resourceAttributes must be specified'
-    return [wrong('spec.resourceAttributes', null, why)]
+    return [invalidValue('spec.resourceAttributes', null, why)]
   }
   return []
 }
 
 function validateSubject({ user = '', groups = [] }: ReviewSpec): FieldError[] {
   if (user !== '' || groups.length > 0) return []
-  return [wrong('spec.user', user, 'at least one of user or group must be specified')]
+  return [invalidValue('spec.user', user, 'at least one of user or group must be specified')]
 }
 
 function validateEmpty(review: KubeObject, { allowNamespace = false } = {}): FieldError[] {
   const { managedFields: _fields, namespace, ...rest } = review.metadata ?? {}
   const set = Object.values(rest).some((value) => value !== undefined && value !== null && value !== '')
   if (!set && (allowNamespace || !namespace)) return []
-  return [wrong('metadata', review.metadata, allowNamespace ? 'must be empty except for namespace' : 'must be empty')]
-}
-
-function wrong(field: string, value: unknown, why: string): FieldError {
-  const said = typeof value === 'string' ? goQuoted(value) : JSON.stringify(value)
-  return { type: 'FieldValueInvalid', field, message: `Invalid value: ${said}: ${why}` }
+  return [
+    invalidValue('metadata', review.metadata, allowNamespace ? 'must be empty except for namespace' : 'must be empty'),
+  ]
 }
 
 function refuseInvalid(kind: string, errors: readonly FieldError[]): void {

@@ -1,7 +1,7 @@
 /** What a request wants to do, in the terms in which authorization decides. */
 import type { UserInfo } from '@caisson/api'
+import { goQuote } from '../registry/field-error.ts'
 import { StatusError } from '../status-error.ts'
-import { goQuoted } from './go-quoted.ts'
 
 export interface ResourceAttributes {
   user: UserInfo
@@ -47,18 +47,18 @@ export function forbiddenObject(
   sentence: string,
 ): StatusError {
   const qualified = group === '' ? resource : `${resource}.${group}`
-  const named = name ? `${qualified} ${goQuoted(name)}` : qualified
+  const named = name ? `${qualified} ${goQuote(name)}` : qualified
   return new StatusError('Forbidden', `${named} is forbidden: ${sentence}`, {
     details: { ...(name && { name }), ...(group !== '' && { group }), kind: resource },
   })
 }
 
 function denial(attributes: Attributes): string {
-  const who = `User ${goQuoted(attributes.user.username)} cannot ${attributes.verb}`
-  if ('path' in attributes) return `${who} path ${goQuoted(attributes.path)}`
+  const who = `User ${goQuote(attributes.user.username)} cannot ${attributes.verb}`
+  if ('path' in attributes) return `${who} path ${goQuote(attributes.path)}`
   const { group, namespace } = attributes
-  const what = `${who} resource ${goQuoted(combinedResource(attributes))} in API group ${goQuoted(group)}`
-  return namespace ? `${what} in the namespace ${goQuoted(namespace)}` : `${what} at the cluster scope`
+  const what = `${who} resource ${goQuote(combinedResource(attributes))} in API group ${goQuote(group)}`
+  return namespace ? `${what} in the namespace ${goQuote(namespace)}` : `${what} at the cluster scope`
 }
 
 /** `pods`, or `pods/exec`. */

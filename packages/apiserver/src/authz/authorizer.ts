@@ -5,6 +5,7 @@
  * microseconds beside thousands of others. The index follows the store's events; roles are read at decision time.
  */
 import type { KubeObject, UserInfo } from '@caisson/api'
+import { goQuote } from '../registry/field-error.ts'
 import type { Store } from '../storage/store.ts'
 import type { Attributes, Decision } from './attributes.ts'
 import {
@@ -14,7 +15,6 @@ import {
   ROLE_RESOURCES,
   type RoleRef,
 } from './binding-index.ts'
-import { goQuoted } from './go-quoted.ts'
 import { type PolicyRule, ruleAllows, rulesOf } from './policy-rules.ts'
 
 export interface Authorizer extends Disposable {
@@ -78,18 +78,16 @@ function findRole(source: Pick<Store, 'get'>, roleRef: RoleRef, namespace: strin
 }
 
 function missingRole({ kind, name }: RoleRef, namespace: string | undefined): string {
-  if (kind === 'ClusterRole') return `clusterrole.rbac.authorization.k8s.io ${goQuoted(name)} not found`
-  if (kind === 'Role' && namespace) return `role.rbac.authorization.k8s.io ${goQuoted(name)} not found`
-  return `unsupported role reference kind: ${goQuoted(kind)}`
+  if (kind === 'ClusterRole') return `clusterrole.rbac.authorization.k8s.io ${goQuote(name)} not found`
+  if (kind === 'Role' && namespace) return `role.rbac.authorization.k8s.io ${goQuote(name)} not found`
+  return `unsupported role reference kind: ${goQuote(kind)}`
 }
 
 function describeGrant({ binding, namespace, roleRef, subject }: Grant): string {
-  const by = namespace
-    ? `RoleBinding ${goQuoted(`${binding}/${namespace}`)}`
-    : `ClusterRoleBinding ${goQuoted(binding)}`
+  const by = namespace ? `RoleBinding ${goQuote(`${binding}/${namespace}`)}` : `ClusterRoleBinding ${goQuote(binding)}`
   const whom =
     subject.kind === 'ServiceAccount' ? `${subject.name}/${subject.namespace || (namespace ?? '')}` : subject.name
-  return `${by} of ${roleRef.kind} ${goQuoted(roleRef.name)} to ${subject.kind} ${goQuoted(whom)}`
+  return `${by} of ${roleRef.kind} ${goQuote(roleRef.name)} to ${subject.kind} ${goQuote(whom)}`
 }
 
 /** Several errors as Go's aggregate prints them. */

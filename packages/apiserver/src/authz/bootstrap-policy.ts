@@ -60,7 +60,7 @@ const NAMESPACED_BINDINGS: Readonly<Record<string, { role: string; subjects: rea
 }
 
 /** The user that a controller of the embedded cluster acts as; its role is `system:controller:NAME`. */
-export function controllerUser(name: keyof typeof CONTROLLER_ROLES & string): string {
+export function controllerUser(name: string): string {
   return `system:serviceaccount:kube-system:${name}`
 }
 

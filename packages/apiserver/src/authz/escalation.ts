@@ -4,12 +4,20 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { KubeObject, UserInfo } from '@caisson/api'
+import { goQuote } from '../registry/field-error.ts'
 import { StatusError } from '../status-error.ts'
 import { forbiddenObject } from './attributes.ts'
 import { type Authorizer, joinErrors, SUPERUSERS } from './authorizer.ts'
 import type { RoleRef } from './binding-index.ts'
-import { goQuoted, goQuotedList } from './go-quoted.ts'
-import { countAtoms, describeRule, MOST_ATOMS, type PolicyRule, rulesOf, uncovered } from './policy-rules.ts'
+import {
+  countAtoms,
+  describeRule,
+  goQuotedList,
+  MOST_ATOMS,
+  type PolicyRule,
+  rulesOf,
+  uncovered,
+} from './policy-rules.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
 
@@ -78,7 +86,7 @@ function checkBinding(authorizer: Authorizer, request: EscalationRequest): void 
   const rules = authorizer.rulesOfRole(roleRef, namespace)
   if (!rules) {
     const kind = `${roleRef.kind.toLowerCase()}s`
-    throw new StatusError('NotFound', `${kind}.${GROUP} ${goQuoted(roleRef.name)} not found`, {
+    throw new StatusError('NotFound', `${kind}.${GROUP} ${goQuote(roleRef.name)} not found`, {
       details: { name: roleRef.name, group: GROUP, kind },
     })
   }
@@ -95,7 +103,7 @@ function confirmHeld(authorizer: Authorizer, request: EscalationRequest, asked: 
   const missing = uncovered(held.rules, asked)
   if (missing.length === 0) return
   const described = [...new Set(missing.map(describeRule))].sort().join('\n')
-  const who = `user ${goQuoted(user.username)} (groups=${goQuotedList(user.groups)})`
+  const who = `user ${goQuote(user.username)} (groups=${goQuotedList(user.groups)})`
   const unresolved = held.errors.length === 0 ? '' : `; resolution errors: [${joinErrors(held.errors)}]`
   throw refuse(request, `${who} is attempting to grant RBAC permissions not currently held:\n${described}${unresolved}`)
 }

@@ -1,7 +1,7 @@
 /** RBAC's policy rules: what one allows, and whether some rules cover others. */
 import type { KubeObject } from '@caisson/api'
+import { goQuote } from '../registry/field-error.ts'
 import { type Attributes, combinedResource } from './attributes.ts'
-import { goQuotedList } from './go-quoted.ts'
 
 export interface PolicyRule {
   verbs: readonly string[]
@@ -146,4 +146,9 @@ export function describeRule(rule: PolicyRule): string {
   ]
   const said = parts.flatMap(([name, values]) => (values?.length ? [`${name}:${goQuotedList(values)}`] : []))
   return `{${said.join(', ')}}`
+}
+
+/** A list as Go's `%q` writes a slice: `["a" "b"]`. */
+export function goQuotedList(texts: readonly string[]): string {
+  return `[${texts.map(goQuote).join(' ')}]`
 }
