@@ -1,1 +1,30 @@
+export {
+  ApiError,
+  errorFromAnswer,
+  hasReason,
+  isAlreadyExists,
+  isApiError,
+  isConflict,
+  isExpired,
+  isNotFound,
+  isStatus,
+} from './api-error.ts'
+export { type Client, type CreateClientOptions, createClient, type DeepPartial } from './client.ts'
+export type * from './client-options.ts'
+export { type PodObject, resources } from './core-resources.ts'
+export { inProcessTransport } from './in-process-transport.ts'
+export {
+  type AnyObject,
+  type Draft,
+  defineResource,
+  joinKey,
+  keyOf,
+  type ObjectPath,
+  type Resource,
+  type ResourceDefinition,
+  resourcePath,
+  splitKey,
+  type Typed,
+} from './resource.ts'
 export type { ApiRequest, ApiResponse, InProcessServer, PatchType, Transport } from './transport.ts'
+export { isTransportError, TransportError, type TransportErrorCode } from './transport-error.ts'

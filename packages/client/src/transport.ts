@@ -30,6 +30,8 @@ export interface ApiResponse {
   body: unknown
   /** Warning headers, decoded. */
   warnings: readonly string[]
+  /** Milliseconds, where the answer had a Retry-After header. */
+  retryAfter?: number
 }
 
 export interface Transport extends AsyncDisposable {

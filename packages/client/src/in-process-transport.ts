@@ -1,0 +1,73 @@
+import type { Status, WatchEvent } from '@caisson/api'
+import { ApiError, errorFromAnswer, isApiError } from './api-error.ts'
+import type { ApiRequest, InProcessServer, Transport } from './transport.ts'
+import { TransportError } from './transport-error.ts'
+
+/**
+ * Requests to an API server of the same process, without encoding. What comes back is frozen and shared with the
+ * server's own store. Bodies are copied on the way in, so that the server never holds what its caller may still change.
+ */
+export function inProcessTransport(server: InProcessServer): Transport {
+  const closing = new AbortController()
+
+  function checked(request: ApiRequest): ApiRequest {
+    closing.signal.throwIfAborted()
+    request.signal?.throwIfAborted()
+    return request.body === undefined ? request : { ...request, body: copyJson(request.body) }
+  }
+
+  /** Streams have to end with the transport too. */
+  function endless(request: ApiRequest): ApiRequest {
+    const signal = request.signal ? AbortSignal.any([request.signal, closing.signal]) : closing.signal
+    return { ...checked(request), signal }
+  }
+
+  return {
+    async request(request) {
+      return server.request(checked(request))
+    },
+    async *watch(request): AsyncGenerator<WatchEvent> {
+      try {
+        yield* server.watch(endless(request))
+      } catch (error) {
+        throw asApiError(error)
+      }
+    },
+    async *stream(request): AsyncGenerator<Uint8Array> {
+      try {
+        yield* server.stream(endless(request))
+      } catch (error) {
+        throw asApiError(error)
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort(new TransportError('closed', 'the transport was closed'))
+    },
+  }
+}
+
+/** The server refuses with an error class of its own, which knows the Status that it would be on the wire. */
+function asApiError(error: unknown): unknown {
+  if (!(error instanceof Error) || isApiError(error)) return error
+  if (!('toStatus' in error) || typeof error.toStatus !== 'function') return error
+  const status = error.toStatus() as Status
+  const answered = errorFromAnswer(status.code ?? 500, status)
+  return new ApiError(answered.status, { cause: error })
+}
+
+/** The value as it would arrive: plain, mutable, without fields whose value is undefined. */
+export function copyJson(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : copyJson(item)))
+  if (typeof value !== 'object' || value === null) return value
+  if ('toJSON' in value && typeof value.toJSON === 'function') return copyJson(value.toJSON())
+  const copy: Record<string, unknown> = {}
+  for (const key of Object.keys(value)) {
+    const field = (value as Record<string, unknown>)[key]
+    if (field === undefined) continue
+    // An assignment to this key would set the prototype instead; JSON.parse makes a plain field of it too.
+    if (key === '__proto__')
+      Object.defineProperty(copy, key, { value: copyJson(field), enumerable: true, writable: true, configurable: true })
+    else copy[key] = copyJson(field)
+  }
+  return copy
+}
