@@ -1,0 +1,233 @@
+import type { Instruction, Program, Value, Variable } from './assembler.ts'
+
+const SIGCHLD = 17
+const SIGKILL = 9
+const EINTR = -4
+const PR_SET_PDEATHSIG = 1
+const PR_SET_CHILD_SUBREAPER = 36
+const CLONE_NEWNS = 0x2_0000
+const CLONE_NEWNET = 0x4000_0000
+const MS_RDONLY_NOSUID_NODEV_NOEXEC = 1 | 2 | 4 | 8
+const MS_REC_SLAVE = 0x4000 | 0x8_0000
+const TIOCSWINSZ = 0x5414
+const AF_INET = 2
+const AF_INET6 = 10
+const SOCK_STREAM = 1
+const SHUT_WR = 1
+const COPY_BUFFER = 65_536
+const CONTROL_SIZE = 64
+
+/** Status that stands in the first record of `launch`, which only names the process that it started. */
+export const LAUNCHED = -1
+
+/**
+ * Does nothing for ever: the first process of a sandbox that several containers share. As process 1 of its namespace it
+ * cannot be ended by a signal from inside.
+ */
+export function pauseProgram(): Program {
+  return {
+    code: [
+      { op: 'label', name: 'again' },
+      { op: 'syscall', name: 'wait4', args: [-1, 0, 0, 0], result: 'a' },
+      { op: 'jump', to: 'sleep', variable: 'a', when: 'negative' },
+      { op: 'jump', to: 'again', when: 'always' },
+      { op: 'label', name: 'sleep' },
+      { op: 'syscall', name: 'ppoll', args: [0, 0, 0, 0] },
+      { op: 'jump', to: 'again', when: 'always' },
+    ],
+  }
+}
+
+/**
+ * `launch COMMAND ARGS…`: becomes the reaper of everything that COMMAND leaves behind, and appends a record of two
+ * 32-bit integers, process id and wait status, to descriptor 3 for each process that ends. The very first record names
+ * COMMAND itself with the status `LAUNCHED`. So the exit status of a detached container is on disk whatever happens to
+ * whoever asked for it. Descriptors 3 to 6 stay here and are never COMMAND's: 4 is held open as the sign of life, 5 and 6
+ * so that the container's output has a reader while its monitor is being replaced.
+ *
+ * @param coverNetworkSysctls gives COMMAND a mount namespace in which /proc/sys/net is empty: what runsc before August
+ * 2024 needs on Linux 6.8 and newer (gVisor issue 10704)
+ */
+export function launchProgram(options: { coverNetworkSysctls: boolean }): Program {
+  const cover: Instruction[] = [
+    { op: 'syscall', name: 'unshare', args: [CLONE_NEWNS], result: 'b' },
+    { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
+    { op: 'syscall', name: 'mount', args: [0, { address: 'root' }, 0, MS_REC_SLAVE, 0], result: 'b' },
+    { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
+    {
+      op: 'syscall',
+      name: 'mount',
+      args: [{ address: 'tmpfs' }, { address: 'sysctls' }, { address: 'tmpfs' }, MS_RDONLY_NOSUID_NODEV_NOEXEC, 0],
+      result: 'b',
+    },
+    { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
+  ]
+  return {
+    code: [
+      { op: 'stack', to: 'a' },
+      { op: 'set', to: 'd', value: { address: 'record' } },
+      { op: 'syscall', name: 'prctl', args: [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0] },
+      { op: 'syscall', name: 'clone', args: [SIGCHLD, 0, 0, 0, 0], result: 'b' },
+      { op: 'jump', to: 'command', variable: 'b', when: 'zero' },
+      { op: 'set', to: 'c', value: LAUNCHED },
+      { op: 'store', from: 'c', base: 'd', offset: 4, bits: 32 },
+      { op: 'label', name: 'record' },
+      { op: 'store', from: 'b', base: 'd', offset: 0, bits: 32 },
+      { op: 'syscall', name: 'write', args: [3, 'd', 8] },
+      { op: 'label', name: 'reap' },
+      { op: 'syscall', name: 'wait4', args: [-1, { address: 'record', offset: 4 }, 0, 0], result: 'b' },
+      { op: 'jump', to: 'reap', variable: 'b', when: { equals: EINTR } },
+      { op: 'jump', to: 'done', variable: 'b', when: 'negative' },
+      { op: 'jump', to: 'record', when: 'always' },
+      { op: 'label', name: 'done' },
+      { op: 'syscall', name: 'exit_group', args: [0] },
+      { op: 'label', name: 'command' },
+      ...(options.coverNetworkSysctls ? cover : []),
+      ...[3, 4, 5, 6].map((fd): Instruction => ({ op: 'syscall', name: 'close', args: [fd] })),
+      // envp begins behind argc, argv and its closing null: stack + 8 * (argc + 2)
+      { op: 'load', to: 'b', base: 'a', offset: 0, bits: 64 },
+      { op: 'add', to: 'b', value: 'b' },
+      { op: 'add', to: 'b', value: 'b' },
+      { op: 'add', to: 'b', value: 'b' },
+      { op: 'add', to: 'b', value: 'a' },
+      { op: 'add', to: 'b', value: 16 },
+      { op: 'load', to: 'c', base: 'a', offset: 16, bits: 64 },
+      { op: 'add', to: 'a', value: 16 },
+      { op: 'syscall', name: 'execve', args: ['c', 'a', 'b'] },
+      { op: 'label', name: 'failed' },
+      { op: 'syscall', name: 'exit_group', args: [127] },
+    ],
+    data: { root: cString('/'), tmpfs: cString('tmpfs'), sysctls: cString('/proc/sys/net') },
+    memory: { record: 8 },
+  }
+}
+
+/**
+ * Takes the master of a terminal from the connected socket on descriptor 3, as OCI runtimes send it, and carries bytes:
+ * descriptor 0 to the terminal, the terminal to descriptor 1, and window sizes (struct winsize, 8 bytes) from
+ * descriptor 4. Ends when the other side of the terminal is closed.
+ */
+export function consoleProgram(): Program {
+  return {
+    code: [
+      // struct msghdr: the payload is the terminal's name and is ignored; the descriptor comes as control data.
+      { op: 'set', to: 'b', value: { address: 'message' } },
+      { op: 'set', to: 'c', value: { address: 'vector' } },
+      { op: 'store', from: 'c', base: 'b', offset: 16, bits: 64 },
+      { op: 'set', to: 'd', value: { address: 'buffer' } },
+      { op: 'store', from: 'd', base: 'c', offset: 0, bits: 64 },
+      { op: 'set', to: 'd', value: COPY_BUFFER },
+      { op: 'store', from: 'd', base: 'c', offset: 8, bits: 64 },
+      { op: 'set', to: 'c', value: 1 },
+      { op: 'store', from: 'c', base: 'b', offset: 24, bits: 64 },
+      { op: 'set', to: 'c', value: { address: 'control' } },
+      { op: 'store', from: 'c', base: 'b', offset: 32, bits: 64 },
+      { op: 'set', to: 'c', value: CONTROL_SIZE },
+      { op: 'store', from: 'c', base: 'b', offset: 40, bits: 64 },
+      { op: 'syscall', name: 'recvmsg', args: [3, { address: 'message' }, 0], result: 'a' },
+      { op: 'jump', to: 'failed', variable: 'a', when: 'negative' },
+      // cmsghdr of SCM_RIGHTS is 16 bytes, the descriptor comes behind it.
+      { op: 'set', to: 'b', value: { address: 'control' } },
+      { op: 'load', to: 'a', base: 'b', offset: 0, bits: 64 },
+      { op: 'jump', to: 'failed', variable: 'a', when: 'zero' },
+      { op: 'load', to: 'a', base: 'b', offset: 16, bits: 32 },
+      { op: 'syscall', name: 'close', args: [3] },
+      { op: 'syscall', name: 'clone', args: [SIGCHLD, 0, 0, 0, 0], result: 'b' },
+      { op: 'jump', to: 'input', variable: 'b', when: 'zero' },
+      { op: 'syscall', name: 'clone', args: [SIGCHLD, 0, 0, 0, 0], result: 'b' },
+      { op: 'jump', to: 'resize', variable: 'b', when: 'zero' },
+      ...copyLoop('output', 'a', 1),
+      { op: 'syscall', name: 'exit_group', args: [0] },
+      { op: 'label', name: 'input' },
+      { op: 'syscall', name: 'prctl', args: [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0] },
+      ...copyLoop('typed', 0, 'a'),
+      { op: 'syscall', name: 'exit_group', args: [0] },
+      { op: 'label', name: 'resize' },
+      { op: 'syscall', name: 'prctl', args: [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0] },
+      { op: 'label', name: 'next size' },
+      { op: 'syscall', name: 'read', args: [4, { address: 'buffer' }, 8], result: 'b' },
+      { op: 'jump', to: 'set size', variable: 'b', when: { equals: 8 } },
+      { op: 'syscall', name: 'exit_group', args: [0] },
+      { op: 'label', name: 'set size' },
+      { op: 'syscall', name: 'ioctl', args: ['a', TIOCSWINSZ, { address: 'buffer' }] },
+      { op: 'jump', to: 'next size', when: 'always' },
+      { op: 'label', name: 'failed' },
+      { op: 'syscall', name: 'exit_group', args: [1] },
+    ],
+    memory: { message: 56, vector: 16, control: CONTROL_SIZE, buffer: COPY_BUFFER },
+  }
+}
+
+/**
+ * Connects to a port on the loopback of the network namespace on descriptor 3 and carries bytes between the connection
+ * and descriptors 0 and 1. Tries 127.0.0.1, then ::1. Exit status 1 says that nobody listens.
+ */
+export function netnsConnectProgram(port: number): Program {
+  return {
+    code: [
+      { op: 'syscall', name: 'setns', args: [3, CLONE_NEWNET], result: 'b' },
+      { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
+      { op: 'syscall', name: 'close', args: [3] },
+      { op: 'syscall', name: 'socket', args: [AF_INET, SOCK_STREAM, 0], result: 'a' },
+      { op: 'syscall', name: 'connect', args: ['a', { address: 'ipv4' }, 16], result: 'b' },
+      { op: 'jump', to: 'connected', variable: 'b', when: 'zero' },
+      { op: 'syscall', name: 'socket', args: [AF_INET6, SOCK_STREAM, 0], result: 'a' },
+      { op: 'syscall', name: 'connect', args: ['a', { address: 'ipv6' }, 28], result: 'b' },
+      { op: 'jump', to: 'connected', variable: 'b', when: 'zero' },
+      { op: 'label', name: 'failed' },
+      { op: 'syscall', name: 'exit_group', args: [1] },
+      { op: 'label', name: 'connected' },
+      // One byte says so: without it "refused" and "closed at once" look the same.
+      { op: 'syscall', name: 'write', args: [1, { address: 'ready' }, 1] },
+      { op: 'syscall', name: 'clone', args: [SIGCHLD, 0, 0, 0, 0], result: 'b' },
+      { op: 'jump', to: 'sending', variable: 'b', when: 'zero' },
+      ...copyLoop('received', 'a', 1),
+      { op: 'syscall', name: 'close', args: [1] },
+      { op: 'syscall', name: 'wait4', args: [-1, 0, 0, 0] },
+      { op: 'syscall', name: 'exit_group', args: [0] },
+      { op: 'label', name: 'sending' },
+      { op: 'syscall', name: 'prctl', args: [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0] },
+      { op: 'syscall', name: 'close', args: [1] },
+      ...copyLoop('sent', 0, 'a'),
+      { op: 'syscall', name: 'shutdown', args: ['a', SHUT_WR] },
+      { op: 'syscall', name: 'exit_group', args: [0] },
+    ],
+    data: { ipv4: loopbackAddress4(port), ipv6: loopbackAddress6(port), ready: Uint8Array.of(0) },
+    memory: { buffer: COPY_BUFFER },
+  }
+}
+
+/** Falls through at end-of-file or at any error. Uses the variables b to e. */
+function copyLoop(name: string, from: Value, to: Value): Instruction[] {
+  const written: Variable = 'd'
+  return [
+    { op: 'label', name: `${name} read` },
+    { op: 'syscall', name: 'read', args: [from, { address: 'buffer' }, COPY_BUFFER], result: 'b' },
+    { op: 'jump', to: `${name} end`, variable: 'b', when: 'negative' },
+    { op: 'jump', to: `${name} end`, variable: 'b', when: 'zero' },
+    { op: 'set', to: 'c', value: { address: 'buffer' } },
+    // b bytes are left to write, from c on.
+    { op: 'label', name: `${name} write` },
+    { op: 'syscall', name: 'write', args: [to, 'c', 'b'], result: written },
+    { op: 'jump', to: `${name} end`, variable: written, when: 'negative' },
+    { op: 'add', to: 'c', value: written },
+    { op: 'subtract', to: 'b', value: written },
+    { op: 'jump', to: `${name} read`, variable: 'b', when: 'zero' },
+    { op: 'jump', to: `${name} write`, when: 'always' },
+    { op: 'label', name: `${name} end` },
+  ]
+}
+
+function cString(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\0`)
+}
+
+/** struct sockaddr_in of 127.0.0.1. */
+function loopbackAddress4(port: number): Uint8Array {
+  return Uint8Array.of(AF_INET, 0, port >> 8, port & 0xff, 127, 0, 0, 1, ...new Array<number>(8).fill(0))
+}
+
+/** struct sockaddr_in6 of ::1. */
+function loopbackAddress6(port: number): Uint8Array {
+  return Uint8Array.of(AF_INET6, 0, port >> 8, port & 0xff, ...new Array<number>(4 + 15).fill(0), 1, 0, 0, 0, 0)
+}
