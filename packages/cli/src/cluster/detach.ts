@@ -1,0 +1,59 @@
+import { spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { CliError } from '../cli-error.ts'
+import { type DaemonRecord, readDaemonRecord } from './daemon-record.ts'
+import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
+
+export interface DetachOptions {
+  listen?: string
+  fakeRuntime?: boolean
+  stopWhenIdle?: string
+}
+
+/** The descriptor on which a detached cluster says that it is ready. */
+export const READY_DESCRIPTOR = 3
+
+/**
+ * Starts the cluster in a process of its own session, which logs into the data directory, and waits until it is ready.
+ *
+ * @throws CliError with the end of its log where it ended before
+ */
+export async function startDetached(directory: DataDirectory, options: DetachOptions): Promise<DaemonRecord> {
+  prepareDataDirectory(directory)
+  const log = openSync(directory.log, 'a', 0o600)
+  const child = spawn(
+    process.execPath,
+    [
+      ...process.execArgv,
+      process.argv[1] ?? '',
+      '--data-dir',
+      directory.root,
+      'up',
+      ...(options.listen !== undefined ? ['--listen', options.listen] : []),
+      ...(options.fakeRuntime ? ['--fake-runtime'] : []),
+      ...(options.stopWhenIdle !== undefined ? ['--stop-when-idle', options.stopWhenIdle] : []),
+    ],
+    { detached: true, cwd: '/', stdio: ['ignore', log, log, 'pipe'], env: { ...process.env, CAISSON_READY_DESCRIPTOR: String(READY_DESCRIPTOR) } },
+  )
+  closeSync(log)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.on('error', reject)
+      child.on('exit', (code, signal) =>
+        reject(new CliError('failed', `the cluster did not start (${signal ?? `exit code ${code}`}); the end of ${directory.log}:\n${tail(directory.log)}`)),
+      )
+      child.stdio[READY_DESCRIPTOR]?.once('data', () => resolve())
+    })
+  } finally {
+    child.removeAllListeners()
+    child.stdio[READY_DESCRIPTOR]?.destroy()
+    child.unref()
+  }
+  const record = readDaemonRecord(directory)
+  if (!record) throw new CliError('failed', `the cluster ended as soon as it was ready; the end of ${directory.log}:\n${tail(directory.log)}`)
+  return record
+}
+
+function tail(file: string): string {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-8).join('\n')
+}

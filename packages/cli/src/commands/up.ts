@@ -1,0 +1,33 @@
+import { dataDirectory } from '../cluster/data-directory.ts'
+import { startDetached } from '../cluster/detach.ts'
+import { readDaemonRecord } from '../cluster/daemon-record.ts'
+import { parseDuration } from '../duration.ts'
+import type { GlobalOptions } from '../main.ts'
+
+export interface UpOptions extends GlobalOptions {
+  detach?: boolean
+  listen?: string
+  fakeRuntime?: boolean
+  stopWhenIdle?: string
+}
+
+/** Starts the cluster in this process, or with `--detach` in one that outlives it. Nothing to do where one runs. */
+export async function up(options: UpOptions): Promise<void> {
+  const directory = dataDirectory(options.dataDir)
+  const running = readDaemonRecord(directory)
+  if (running) {
+    console.log(`already running: ${running.server}, process ${running.pid}`)
+    return
+  }
+  if (options.detach) {
+    const record = await startDetached(directory, options)
+    console.log(`running: ${record.server}, process ${record.pid}; export KUBECONFIG=${directory.kubeconfig}`)
+    return
+  }
+  const { serve } = await import('../cluster/serve.ts')
+  await serve(directory, {
+    ...(options.listen !== undefined && { listen: options.listen }),
+    fakeRuntime: options.fakeRuntime ?? false,
+    ...(options.stopWhenIdle !== undefined && { stopWhenIdleMs: parseDuration('--stop-when-idle', options.stopWhenIdle) }),
+  })
+}

@@ -1,0 +1,17 @@
+import { CliError } from './cli-error.ts'
+
+const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
+
+/**
+ * Milliseconds of `30s`, `1h30m`, `250ms`, as Go writes durations; a bare number is seconds.
+ *
+ * @throws CliError naming the option
+ */
+export function parseDuration(option: string, text: string): number {
+  if (/^\d+$/.test(text)) return Number(text) * UNITS.s
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)]
+  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) {
+    throw new CliError('usage', `${option} takes a duration such as 30s, 5m or 1h30m, not ${JSON.stringify(text)}`)
+  }
+  return parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit as keyof typeof UNITS], 0)
+}

@@ -1,0 +1,188 @@
+/** The command line. Each command's own module is loaded when it is called: starting `caisson` must cost little. */
+import { enableCompileCache } from 'node:module'
+import { Command, Option } from 'commander'
+import { CliError, EXIT_CODES } from './cli-error.ts'
+import { VERSION } from './version.ts'
+
+enableCompileCache()
+
+const OUTPUT = new Option('-o, --output <format>', 'how to print').choices(['json', 'yaml', 'name', 'wide'])
+
+function program(): Command {
+  const caisson = new Command('caisson')
+    .description('Every AI agent in its own watertight chamber: gVisor sandboxes behind the Kubernetes API, on one machine.')
+    .version(VERSION, '-V, --version')
+    .option('--data-dir <directory>', 'where the embedded cluster keeps everything (CAISSON_DATA_DIR)')
+    .option('-n, --namespace <name>', 'the namespace to work in')
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .configureHelp({ sortSubcommands: false })
+
+  const globals = (): GlobalOptions => caisson.opts<GlobalOptions>()
+
+  caisson
+    .command('run')
+    .description('run a command in a fresh sandbox: its output is streamed, its exit code passed on')
+    .usage('[options] [--] <command...>')
+    .passThroughOptions()
+    .option('-d, --detach', 'print the name and leave it running')
+    .option('--name <name>', 'of the sandbox (default: a new one)')
+    .option('--rm', 'remove the sandbox when the command ends (the default unless --detach or --keep)')
+    .option('--keep', 'keep the sandbox after the command has ended')
+    .option('-i, --interactive', 'pass standard input on')
+    .option('-t, --tty', 'give it a terminal')
+    .option('--image <image>', 'to run in', 'caisson.dev/host')
+    .option('--runtime-class <name>', 'of the sandbox (default: gVisor)')
+    .option('-e, --env <name=value>', 'an environment variable; may be repeated', collect, [])
+    .option('-v, --volume <host:path[:ro]>', 'a directory of this machine, mounted; may be repeated', collect, [])
+    .option('-w, --workdir <directory>', 'to start in')
+    .option('--user <uid[:gid]>', 'to run as (default: nobody of the image that the sandbox has)')
+    .option('--timeout <duration>', 'stop it after this long: 30s, 5m, 1h')
+    .argument('[command...]', 'and its arguments')
+    .action(async (command: string[], options: object) => (await import('./commands/run.ts')).run({ ...globals(), ...options, command }))
+  caisson
+    .command('exec')
+    .description('run a command in a running sandbox')
+    .usage('[options] <name> [--] <command...>')
+    .passThroughOptions()
+    .option('-i, --interactive', 'pass standard input on')
+    .option('-t, --tty', 'give it a terminal')
+    .option('-c, --container <name>', 'of several containers, the one')
+    .argument('<name>', 'of the sandbox')
+    .argument('<command...>', 'and its arguments')
+    .action(async (name: string, command: string[], options: object) => (await import('./commands/exec.ts')).exec({ ...globals(), ...options, name, command }))
+  caisson
+    .command('logs')
+    .description('print what a sandbox has written')
+    .option('-f, --follow', 'go on as it writes more')
+    .option('--tail <lines>', 'only the last lines')
+    .option('--timestamps', 'each line with its time')
+    .option('-c, --container <name>', 'of several containers, the one')
+    .argument('<name>', 'of the sandbox')
+    .action(async (name: string, options: object) => (await import('./commands/logs.ts')).logs({ ...globals(), ...options, name }))
+  caisson
+    .command('ls')
+    .description('list sandboxes')
+    .option('-A, --all-namespaces', 'of every namespace')
+    .addOption(OUTPUT)
+    .action(async (options: object) => (await import('./commands/ls.ts')).ls({ ...globals(), ...options }))
+  caisson
+    .command('rm')
+    .description('remove sandboxes, and wait until they are gone')
+    .option('--all', 'every sandbox of the namespace')
+    .argument('[names...]', 'of the sandboxes')
+    .action(async (names: string[], options: object) => (await import('./commands/rm.ts')).rm({ ...globals(), ...options, names }))
+  caisson
+    .command('cp')
+    .description('copy files into or out of a sandbox: one of the two is NAME:PATH')
+    .argument('<from>')
+    .argument('<to>')
+    .option('-c, --container <name>', 'of several containers, the one')
+    .action(async (from: string, to: string, options: object) => (await import('./commands/cp.ts')).cp({ ...globals(), ...options, from, to }))
+  caisson
+    .command('apply')
+    .description('apply a file of Kubernetes objects, server-side')
+    .requiredOption('-f, --filename <file>', 'YAML or JSON; - is standard input')
+    .option('--wait', 'until each sandbox is Ready')
+    .option('--timeout <duration>', 'how long to wait', '60s')
+    .action(async (options: object) => (await import('./commands/apply.ts')).apply({ ...globals(), ...options }))
+
+  const image = caisson.command('image').description('images in the local store')
+  image
+    .command('import')
+    .description('read a docker-archive or oci-archive')
+    .argument('<file>')
+    .option('--name <reference>', 'to call it, where the archive names none or another')
+    .action(async (file: string, options: object) => (await import('./commands/image.ts')).imageImport({ ...globals(), ...options, file }))
+  image
+    .command('ls')
+    .description('list images')
+    .addOption(OUTPUT)
+    .action(async (options: object) => (await import('./commands/image.ts')).imageList({ ...globals(), ...options }))
+  image
+    .command('rm')
+    .description('remove images')
+    .argument('<names...>')
+    .action(async (names: string[]) => (await import('./commands/image.ts')).imageRemove({ ...globals(), names }))
+
+  caisson
+    .command('up')
+    .description('start the embedded cluster')
+    .option('-d, --detach', 'in the background; returns when it is ready')
+    .option('--listen <address>', 'host:port of the API server; loopback only')
+    .option('--fake-runtime', 'also offer RuntimeClass `fake`, whose Pods are Ready without a container')
+    .addOption(new Option('--stop-when-idle <duration>', 'end when nothing has happened for so long').hideHelp())
+    .action(async (options: object) => (await import('./commands/up.ts')).up({ ...globals(), ...options }))
+  caisson
+    .command('down')
+    .description('stop the embedded cluster and every sandbox; objects and volumes stay')
+    .action(async () => (await import('./commands/down.ts')).down(globals()))
+  caisson
+    .command('status')
+    .description('whether the embedded cluster runs, and where')
+    .addOption(OUTPUT)
+    .action(async (options: object) => (await import('./commands/status.ts')).status({ ...globals(), ...options }))
+  caisson
+    .command('kubeconfig')
+    .description('print the path of the kubeconfig of the embedded cluster')
+    .action(async () => (await import('./commands/kubeconfig.ts')).kubeconfig(globals()))
+  caisson
+    .command('doctor')
+    .description('say what this machine can run, and what is missing')
+    .option('--fix', 'fetch what is missing, without touching the system')
+    .addOption(OUTPUT)
+    .action(async (options: object) => (await import('./commands/doctor.ts')).doctor({ ...globals(), ...options }))
+  caisson
+    .command('version')
+    .description('print the version')
+    .addOption(OUTPUT)
+    .action(async (options: object) => (await import('./commands/version.ts')).version(options))
+  caisson
+    .command('completion')
+    .description('print a completion script: source <(caisson completion bash)')
+    .addArgument(caisson.createArgument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
+    .action(async (shell: string) => (await import('./commands/completion.ts')).completion(shell, caisson))
+  return caisson
+}
+
+/** What every command may be given in front of its name. */
+export interface GlobalOptions {
+  dataDir?: string
+  namespace?: string
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value]
+}
+
+async function main(): Promise<void> {
+  const caisson = program()
+  // commander's own errors are usage errors; it has printed them.
+  caisson.exitOverride()
+  for (const command of [...caisson.commands, ...image(caisson)]) command.exitOverride()
+  try {
+    await caisson.parseAsync()
+  } catch (error) {
+    process.exitCode = exitCodeOf(error)
+  }
+}
+
+function image(caisson: Command): readonly Command[] {
+  return caisson.commands.find((command) => command.name() === 'image')?.commands ?? []
+}
+
+/** Says what is to say about an error, once, and which code to end with. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CliError) {
+    console.error(`caisson: ${error.message}`)
+    return EXIT_CODES[error.code]
+  }
+  if (error instanceof Error && 'exitCode' in error && typeof error.exitCode === 'number') {
+    return error.exitCode === 0 ? 0 : EXIT_CODES.usage
+  }
+  console.error(`caisson: ${error instanceof Error ? error.message : String(error)}`)
+  if (process.env['CAISSON_DEBUG'] && error instanceof Error) console.error(error.stack)
+  return EXIT_CODES.failed
+}
+
+await main()
