@@ -61,10 +61,8 @@ describe('ensureCertificates', () => {
   test('the certificates hold before a strict verifier', async () => {
     await ensure()
     const path = (name: string) => join(directory, name)
-    const verified = execFileSync('openssl', [
-      ...['verify', '-x509_strict', '-CAfile', path('authority.pem')],
-      ...[path('server.pem'), path('administrator.pem')],
-    ])
+    const trust = ['-x509_strict', '-CAfile', path('authority.pem')]
+    const verified = execFileSync('openssl', ['verify', ...trust, path('server.pem'), path('administrator.pem')])
     expect(verified.toString()).toBe(`${path('server.pem')}: OK\n${path('administrator.pem')}: OK\n`)
   })
 
