@@ -1,0 +1,101 @@
+/** `x-kubernetes-embedded-resource`: objects inside of objects carry a type and valid metadata. */
+import type { ObjectMeta } from '@caisson/api'
+import { isObject, type JsonObject } from '../patch/json-value.ts'
+import { invalidValue, required } from '../registry/field-error.ts'
+import { dns1035Label } from '../registry/names.ts'
+import { validateObjectMeta } from '../registry/object-meta.ts'
+import type { FieldError } from '../status-error.ts'
+import { resolve } from './builtin.ts'
+import { goValue } from './go-value.ts'
+import { decodeNative } from './native.ts'
+import type { Schema } from './schema.ts'
+
+export const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
+
+/** What is wrong with type and metadata of the resources inside of `value`. */
+export function validateEmbeddedResources(schema: Schema, value: unknown, path = ''): FieldError[] {
+  const errors: FieldError[] = []
+  visit(resolve(schema), value, path, errors)
+  return errors
+}
+
+function visit(schema: Schema, value: unknown, path: string, errors: FieldError[]): void {
+  if (Array.isArray(value)) {
+    if (!schema.items) return
+    const items = resolve(schema.items)
+    for (let index = 0; index < value.length; index++) {
+      if (typeof value[index] === 'object') visit(items, value[index], `${path}[${index}]`, errors)
+    }
+  } else if (isObject(value)) {
+    if (schema['x-kubernetes-embedded-resource']) checkResource(value, path, errors)
+    const { properties, additionalProperties } = schema
+    for (const key of Object.keys(value)) {
+      const child = value[key]
+      if (typeof child !== 'object' || child === null) continue
+      if (properties && Object.hasOwn(properties, key)) {
+        visit(resolve(properties[key] as Schema), child, joined(path, key), errors)
+      } else if (typeof additionalProperties === 'object') {
+        visit(resolve(additionalProperties), child, `${path}[${key}]`, errors)
+      }
+    }
+  }
+}
+
+function checkResource(value: JsonObject, path: string, errors: FieldError[]): void {
+  for (const field of ['apiVersion', 'kind']) {
+    if (!Object.hasOwn(value, field)) errors.push(required(joined(path, field)))
+  }
+  if (Object.hasOwn(value, 'apiVersion')) checkApiVersion(value['apiVersion'], joined(path, 'apiVersion'), errors)
+  if (Object.hasOwn(value, 'kind')) checkKind(value['kind'], joined(path, 'kind'), errors)
+  if (Object.hasOwn(value, 'metadata')) checkMetadata(value['metadata'], joined(path, 'metadata'), errors)
+}
+
+function checkApiVersion(value: unknown, path: string, errors: FieldError[]): void {
+  if (typeof value !== 'string') errors.push(notText(path, value))
+  else if (value === '') errors.push(invalidValue(path, value, 'must not be empty'))
+  else if (value.split('/').length > 2) {
+    errors.push(invalidValue(path, value, `unexpected GroupVersion string: ${value}`))
+  }
+}
+
+function checkKind(value: unknown, path: string, errors: FieldError[]): void {
+  if (typeof value !== 'string') errors.push(notText(path, value))
+  else if (value === '') errors.push(invalidValue(path, value, 'must not be empty'))
+  else {
+    const wrong = dns1035Label(value.toLowerCase())
+    if (wrong.length === 0) return
+    const said = `may have mixed case, but should otherwise match: ${wrong.join(',')}`
+    errors.push(invalidValue(path, value, said))
+  }
+}
+
+function checkMetadata(value: unknown, path: string, errors: FieldError[]): void {
+  if (value === null) return
+  if (!isObject(value)) {
+    const type = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value
+    const said = `json: cannot unmarshal ${type} into Go value of type v1.ObjectMeta`
+    errors.push({ type: 'FieldValueInvalid', field: path, message: `Invalid value: ${goValue(value)}: ${said}` })
+    return
+  }
+  const { error } = decodeNative(OBJECT_META, value)
+  if (error !== undefined) {
+    errors.push({ type: 'FieldValueInvalid', field: path, message: `Invalid value: ${goValue(value)}: ${error}` })
+    return
+  }
+  const metadata = value as ObjectMeta
+  // Nothing says that an embedded object has a name already.
+  errors.push(
+    ...validateObjectMeta(
+      { ...metadata, name: metadata.name || 'fakename' },
+      { namespaced: Boolean(metadata.namespace), name: 'path-segment', path },
+    ),
+  )
+}
+
+function notText(field: string, value: unknown): FieldError {
+  return { type: 'FieldValueInvalid', field, message: `Invalid value: ${goValue(value)}: must be a string` }
+}
+
+function joined(path: string, key: string): string {
+  return path === '' ? key : `${path}.${key}`
+}
