@@ -12,7 +12,12 @@ export {
 export { type Client, type CreateClientOptions, createClient, type DeepPartial } from './client.ts'
 export type * from './client-options.ts'
 export { type PodObject, resources } from './core-resources.ts'
+export type { ClusterConnection, ExecPlugin, Impersonation, Material } from './cluster-connection.ts'
+export { type FindConnectionOptions, findConnection, inClusterConnection } from './connect.ts'
+export { createHttpTransport, type HttpTransportOptions } from './http-transport.ts'
 export { inProcessTransport } from './in-process-transport.ts'
+export { type Kubeconfig, type LoadKubeconfigOptions, loadKubeconfig } from './kubeconfig.ts'
+export { KubeconfigError } from './kubeconfig-fields.ts'
 export {
   type AnyObject,
   type Draft,

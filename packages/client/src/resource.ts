@@ -7,10 +7,13 @@ export interface AnyObject {
   metadata: ObjectMeta
 }
 
-/** A type of the package kubernetes-types with the fields required that every stored object has, and writable. */
+/**
+ * A type of the package kubernetes-types with the fields required that every stored object has, and writable. A type
+ * literal, not an interface, so that it is a `KubeObject` too.
+ */
 export type Typed<K> = {
   -readonly [F in keyof K as Exclude<F, 'apiVersion' | 'kind' | 'metadata'>]: K[F]
-} & AnyObject
+} & { apiVersion: string; kind: string; metadata: ObjectMeta }
 
 /** An object on its way to the server: `apiVersion` and `kind` are filled in from the resource. */
 export type Draft<T> = { [F in keyof T as Exclude<F, 'apiVersion' | 'kind'>]: T[F] } & {
