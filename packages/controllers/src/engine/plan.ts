@@ -1,0 +1,94 @@
+/**
+ * What a controller wants done, as data. A plan is a pure function of what was observed and of the time; the engine runs
+ * it, and plans again on what the API server answered, until a plan asks for nothing new.
+ */
+import type { KubeObject } from '@caisson/api'
+import type { Resource } from '@caisson/client'
+
+export interface ObjectKey {
+  namespace: string
+  name: string
+}
+
+export interface PlannedEvent {
+  type: 'Normal' | 'Warning'
+  reason: string
+  /** What the controller was doing, such as `PodCreation`. */
+  action: string
+  message: string
+}
+
+interface WriteBase {
+  /** What is done to what, unique within a plan: what failures and events refer to. See `writeId`. */
+  id: string
+  resource: Resource
+  /** Recorded about the controller's own object once the write is done. */
+  event?: PlannedEvent
+  /** Recorded when the write fails; the failure's text follows `message`. */
+  failureEvent?: PlannedEvent
+}
+
+export interface CreateWrite extends WriteBase {
+  verb: 'create'
+  object: KubeObject
+}
+
+/** A JSON merge patch. It carries `metadata.uid`, and `metadata.resourceVersion` where nothing else may have happened. */
+export interface PatchWrite extends WriteBase {
+  verb: 'patch'
+  target: ObjectKey
+  patch: { metadata: { uid: string; resourceVersion?: string; [field: string]: unknown }; [field: string]: unknown }
+}
+
+export interface DeleteWrite extends WriteBase {
+  verb: 'delete'
+  target: ObjectKey
+  /** Only this very object is deleted, never another that has its name. */
+  uid: string
+}
+
+export type Write = CreateWrite | PatchWrite | DeleteWrite
+
+/** A write that the API server refused. */
+export interface WriteFailure {
+  id: string
+  message: string
+  /** Asking again with the same object cannot succeed. */
+  permanent: boolean
+  /** Refused because the namespace goes away. */
+  namespaceTerminating: boolean
+}
+
+export interface Plan<Status> {
+  /** In the order in which they are run. Each is run, whatever becomes of the ones before. */
+  writes: Write[]
+  /** What the status should say once the writes are done; undefined leaves it as it is. */
+  status: Status | undefined
+  /** Recorded once the status is written. */
+  statusEvents: PlannedEvent[]
+  /**
+   * How long the status may wait for more to be said with it, ms: `for-ever` for a change that is not worth a write
+   * of its own.
+   */
+  statusMayWait: number | 'for-ever'
+  /** When to look again if nothing happens, ms since the epoch. */
+  requeueAt?: number
+  /** True when something failed that may succeed later: the engine comes back with back-off. */
+  retry: boolean
+}
+
+/** A plan for an object that needs nothing. */
+export function nothing<Status>(requeueAt?: number): Plan<Status> {
+  return {
+    writes: [],
+    status: undefined,
+    statusEvents: [],
+    statusMayWait: 0,
+    retry: false,
+    ...(requeueAt !== undefined && { requeueAt }),
+  }
+}
+
+export function writeId(verb: Write['verb'], resource: Resource, name: string): string {
+  return `${verb} ${resource.kind} ${name}`
+}

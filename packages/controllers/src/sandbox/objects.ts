@@ -1,0 +1,54 @@
+/** The kinds that the Sandbox controller reads and writes. */
+import { AGENTS_GROUP, type ObjectMeta, type OwnerReference, type Sandbox } from '@caisson/api'
+import { defineResource, resources, type Typed } from '@caisson/client'
+import type * as core from 'kubernetes-types/core/v1.d.ts'
+
+export type Pod = Typed<core.Pod>
+export type Service = Typed<core.Service>
+export type PersistentVolumeClaim = Typed<core.PersistentVolumeClaim>
+
+export const SANDBOXES = defineResource<Sandbox>({
+  group: AGENTS_GROUP,
+  version: 'v1beta1',
+  kind: 'Sandbox',
+  plural: 'sandboxes',
+  namespaced: true,
+})
+export const PODS = resources.pods
+export const SERVICES = resources.services
+export const CLAIMS = resources.persistentVolumeClaims
+
+/** What every object that a server gave us has. */
+export interface Stored {
+  kind: string
+  metadata: ObjectMeta
+}
+
+export interface Identity {
+  name: string
+  namespace: string
+  uid: string
+  resourceVersion: string
+}
+
+/** Throws a TypeError for an object that no server has stored. */
+export function identityOf(object: Stored): Identity {
+  const { name, namespace, uid, resourceVersion } = object.metadata
+  if (!name || !namespace || !uid || !resourceVersion) {
+    const named = `${object.kind} ${namespace ?? ''}/${name ?? ''}`
+    throw new TypeError(`${named} is not as a server stores it: name, namespace, uid and resourceVersion are needed`)
+  }
+  return { name, namespace, uid, resourceVersion }
+}
+
+/** The controller reference that a Sandbox's children carry, whichever version it was read in. */
+export function sandboxReference(sandbox: Sandbox): OwnerReference {
+  const { name, uid } = identityOf(sandbox)
+  const { apiVersion, kind } = SANDBOXES
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true }
+}
+
+/** `Sandbox/x (UID: y)`, as error messages name the controller of somebody else's object. */
+export function describeOwner(owner: OwnerReference): string {
+  return `${owner.kind}/${owner.name} (UID: ${owner.uid})`
+}

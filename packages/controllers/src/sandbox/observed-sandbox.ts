@@ -1,0 +1,35 @@
+import type { OperatingMode, Sandbox } from '@caisson/api'
+import type { WriteFailure } from '../engine/plan.ts'
+import type { PersistentVolumeClaim, Pod, Service } from './objects.ts'
+
+/** Everything that a Sandbox's plan depends on. */
+export interface ObservedSandbox {
+  sandbox: Sandbox
+  /** Every Pod that this Sandbox controls, and the one that has the name its Pod should have, whoever controls that. */
+  pods: readonly Pod[]
+  /** The Service that has the Sandbox's name. */
+  service: Service | undefined
+  /** Those of the Sandbox's claims that exist, by name. */
+  claims: ReadonlyMap<string, PersistentVolumeClaim>
+  /** What the API server refused since the Sandbox's spec last changed and cannot accept, or refused just now. */
+  failures: readonly WriteFailure[]
+}
+
+/** An error that a plan found, or that a write of it ran into. */
+export interface SandboxError {
+  message: string
+  permanent: boolean
+}
+
+/** `replicas`, where it is there, decides: a typed v1beta1 client cannot see it, and `operatingMode` has a default. */
+export function operatingModeOf(sandbox: Sandbox): OperatingMode {
+  const { replicas, operatingMode } = sandbox.spec
+  if (replicas !== undefined) return replicas === 0 ? 'Suspended' : 'Running'
+  return operatingMode === 'Suspended' ? 'Suspended' : 'Running'
+}
+
+/** The error that a write ran into, unless it ran into none. */
+export function failureOf(observed: ObservedSandbox, id: string, context = ''): SandboxError | undefined {
+  const failure = observed.failures.find((failure) => failure.id === id)
+  return failure && { message: context + failure.message, permanent: failure.permanent }
+}
