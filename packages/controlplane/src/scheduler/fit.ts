@@ -1,0 +1,83 @@
+/** Whether a Pod fits on a node: the filters of kube-scheduler that an embedded cluster has use for, in its words. */
+import type { PodObject, Typed } from '@caisson/client'
+import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration } from 'kubernetes-types/core/v1.d.ts'
+
+export interface NodeLoad {
+  node: Typed<Node>
+  /** Pods bound to it that have not ended. */
+  pods: number
+}
+
+/** Why a node does not do, as it is counted in a FailedScheduling message; undefined where it does. */
+export type Unfit = string | undefined
+
+export function unfit(pod: PodObject, { node, pods }: NodeLoad): Unfit {
+  if (pod.spec?.nodeName && pod.spec.nodeName !== node.metadata.name) return "node(s) didn't match the requested node name"
+  if (node.spec?.unschedulable && !tolerates(pod, { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' })) {
+    return 'node(s) were unschedulable'
+  }
+  const taint = node.spec?.taints?.find((one) => one.effect !== 'PreferNoSchedule' && !tolerates(pod, one))
+  if (taint) return `node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`
+  if (!matchesNodeSelector(pod, node)) return "node(s) didn't match Pod's node affinity/selector"
+  const capacity = Number(node.status?.allocatable?.['pods'] ?? node.status?.capacity?.['pods'] ?? 110)
+  return pods >= capacity ? 'Too many pods' : undefined
+}
+
+function tolerates(pod: PodObject, taint: Taint): boolean {
+  return (pod.spec?.tolerations ?? []).some((toleration: Toleration) => {
+    if (toleration.effect && toleration.effect !== taint.effect) return false
+    if (!toleration.key) return toleration.operator === 'Exists'
+    if (toleration.key !== taint.key) return false
+    return toleration.operator === 'Exists' || (toleration.value ?? '') === (taint.value ?? '')
+  })
+}
+
+function matchesNodeSelector(pod: PodObject, node: Typed<Node>): boolean {
+  const labels = node.metadata.labels ?? {}
+  const wanted = Object.entries(pod.spec?.nodeSelector ?? {})
+  if (!wanted.every(([key, value]) => labels[key] === value)) return false
+  const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution
+  return !required || required.nodeSelectorTerms.some((term) => matchesTerm(term, node))
+}
+
+function matchesTerm(term: NodeSelectorTerm, node: Typed<Node>): boolean {
+  const expressions = term.matchExpressions ?? []
+  const fields = term.matchFields ?? []
+  // A term without any requirement matches nothing.
+  if (expressions.length + fields.length === 0) return false
+  const labels = node.metadata.labels ?? {}
+  const byField: Record<string, string> = { 'metadata.name': node.metadata.name ?? '' }
+  return (
+    expressions.every((requirement) => matchesRequirement(requirement, labels)) &&
+    fields.every((requirement) => matchesRequirement(requirement, byField))
+  )
+}
+
+function matchesRequirement({ key, operator, values = [] }: NodeSelectorRequirement, labels: Record<string, string>): boolean {
+  const value = Object.hasOwn(labels, key) ? labels[key] : undefined
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value)
+    case 'NotIn':
+      return value === undefined || !values.includes(value)
+    case 'Exists':
+      return value !== undefined
+    case 'DoesNotExist':
+      return value === undefined
+    case 'Gt':
+      return value !== undefined && Number(value) > Number(values[0])
+    case 'Lt':
+      return value !== undefined && Number(value) < Number(values[0])
+    default:
+      return false
+  }
+}
+
+/** `0/1 nodes are available: 1 Too many pods.`, as kube-scheduler's event says it. */
+export function failedSchedulingMessage(reasons: readonly string[]): string {
+  const counts = new Map<string, number>()
+  for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  const list = [...counts].map(([reason, count]) => `${count} ${reason}`).sort()
+  if (list.length === 0) return 'no nodes available to schedule pods'
+  return `0/${reasons.length} nodes are available: ${list.join(', ')}. preemption: 0/${reasons.length} nodes are available: ${reasons.length} Preemption is not helpful for scheduling.`
+}
