@@ -72,28 +72,31 @@ export function isStatus(value: unknown): value is Status {
 }
 
 /** True for an `ApiError` (of whichever copy of this package) with one of `reasons`. */
-export function hasReason(error: unknown, ...reasons: readonly string[]): error is ApiError {
-  return isApiError(error) && reasons.includes(error.reason)
+export function hasReason<R extends string>(
+  error: unknown,
+  ...reasons: readonly R[]
+): error is ApiError & { reason: R } {
+  return isApiError(error) && (reasons as readonly string[]).includes(error.reason)
 }
 
 export function isApiError(error: unknown): error is ApiError {
   return error instanceof Error && error.name === 'ApiError'
 }
 
-export function isNotFound(error: unknown): error is ApiError {
+export function isNotFound(error: unknown): error is ApiError & { reason: 'NotFound' } {
   return hasReason(error, 'NotFound')
 }
 
-export function isAlreadyExists(error: unknown): error is ApiError {
+export function isAlreadyExists(error: unknown): error is ApiError & { reason: 'AlreadyExists' } {
   return hasReason(error, 'AlreadyExists')
 }
 
 /** Another write came first, or an apply would take over fields of someone else. */
-export function isConflict(error: unknown): error is ApiError {
+export function isConflict(error: unknown): error is ApiError & { reason: 'Conflict' } {
   return hasReason(error, 'Conflict')
 }
 
 /** The resourceVersion or the continue token is too old. */
-export function isExpired(error: unknown): error is ApiError {
+export function isExpired(error: unknown): error is ApiError & { reason: 'Expired' | 'Gone' } {
   return hasReason(error, 'Expired', 'Gone')
 }

@@ -36,6 +36,8 @@ export interface WatchOptions extends CallOptions, NamespaceOption, SelectorOpti
   allowWatchBookmarks?: boolean
   sendInitialEvents?: boolean
   timeoutSeconds?: number
+  /** Called when the server has accepted the watch, which may be long before its first event. */
+  onOpen?: () => void
 }
 
 export interface WriteOptions extends CallOptions, NamespaceOption {

@@ -224,6 +224,7 @@ export function createClient(transport: Transport, defaults: CreateClientOptions
         timeoutSeconds: options.timeoutSeconds === undefined ? undefined : String(options.timeoutSeconds),
       },
       ...(options.signal && { signal: options.signal }),
+      ...(options.onOpen && { onOpen: options.onOpen }),
     })
     // The transport has seen that each line is an event; that the objects are of T is the server's word.
     yield* events as AsyncIterable<ResourceEvent<T>>

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { ClusterConnection, Material } from './cluster-connection.ts'
 import { type ExecCredential, runExecPlugin } from './exec-plugin.ts'
-import { TransportError } from './transport-error.ts'
+import { messageOf, TransportError } from './transport-error.ts'
 
 /** What a request authenticates with. Equal certificates are the same strings. */
 export interface Credential {
@@ -112,8 +112,4 @@ export function singleFlight(work: () => Promise<void>): () => Promise<void> {
     })
     return running
   }
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

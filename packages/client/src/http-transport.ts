@@ -166,6 +166,7 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
           `a watch was answered with ${answer.headers['content-type'] ?? 'no'} content type`,
         )
       }
+      request.onOpen?.()
       for await (const line of linesOf(answer.chunks, options.maxEvent)) if (line) yield parseEvent(line)
     },
 

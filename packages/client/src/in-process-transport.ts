@@ -27,10 +27,23 @@ export function inProcessTransport(server: InProcessServer): Transport {
       return server.request(checked(request))
     },
     async *watch(request): AsyncGenerator<WatchEvent> {
+      const { onOpen, ...rest } = endless(request)
+      let open = onOpen
+      // A server of this process refuses within its first turn; one that has not by then has accepted.
+      const accepted = open && setImmediate(() => opened())
+      function opened(): void {
+        open?.()
+        open = undefined
+      }
       try {
-        yield* server.watch(endless(request))
+        for await (const event of server.watch(rest)) {
+          opened()
+          yield event
+        }
       } catch (error) {
         throw asApiError(error)
+      } finally {
+        clearImmediate(accepted)
       }
     },
     async *stream(request): AsyncGenerator<Uint8Array> {

@@ -16,8 +16,18 @@ export type { ClusterConnection, ExecPlugin, Impersonation, Material } from './c
 export { type FindConnectionOptions, findConnection, inClusterConnection } from './connect.ts'
 export { createHttpTransport, type HttpTransportOptions } from './http-transport.ts'
 export { inProcessTransport } from './in-process-transport.ts'
+export {
+  createInformer,
+  type Informer,
+  type InformerHandlers,
+  type InformerHealth,
+  type InformerOptions,
+} from './informer.ts'
+export { createInformers, type Informers } from './informers.ts'
 export { type Kubeconfig, type LoadKubeconfigOptions, loadKubeconfig } from './kubeconfig.ts'
 export { KubeconfigError } from './kubeconfig-fields.ts'
+export type { IndexFunction } from './object-cache.ts'
+export type { ReflectorTiming, Scope } from './reflector.ts'
 export {
   type AnyObject,
   type Draft,
@@ -33,3 +43,11 @@ export {
 } from './resource.ts'
 export type { ApiRequest, ApiResponse, InProcessServer, PatchType, Transport } from './transport.ts'
 export { isTransportError, TransportError, type TransportErrorCode } from './transport-error.ts'
+export {
+  type AddOptions,
+  createWorkqueue,
+  type WorkResult,
+  type Workqueue,
+  type WorkqueueMetrics,
+  type WorkqueueOptions,
+} from './workqueue.ts'

@@ -30,7 +30,15 @@ export class TransportError extends Error {
   }
 }
 
-export function isTransportError(error: unknown, ...codes: readonly TransportErrorCode[]): error is TransportError {
+/** True for a `TransportError` with one of `codes`; with any where none is named. */
+export function isTransportError<C extends TransportErrorCode = TransportErrorCode>(
+  error: unknown,
+  ...codes: readonly C[]
+): error is TransportError & { code: C } {
   if (!(error instanceof Error) || error.name !== 'TransportError') return false
-  return codes.length === 0 || codes.includes((error as TransportError).code)
+  return codes.length === 0 || (codes as readonly string[]).includes((error as TransportError).code)
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

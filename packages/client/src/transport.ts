@@ -22,6 +22,8 @@ export interface ApiRequest {
   patchType?: PatchType
   headers?: Record<string, string>
   signal?: AbortSignal
+  /** Of watches: called when the server has accepted it, before the first event. Optional for in-process servers. */
+  onOpen?: () => void
 }
 
 export interface ApiResponse {

@@ -1,0 +1,223 @@
+/**
+ * Keys to be worked on: each at most once at a time, however often it is asked for. What happens while a key is being
+ * worked on leads to one more pass afterwards.
+ */
+import { createDelayQueue } from './delay-queue.ts'
+import { messageOf } from './transport-error.ts'
+
+export interface WorkqueueMetrics {
+  /** Keys that wait for a worker, after each change. */
+  depth?(waiting: number): void
+  /** ms from the first `add` to the start of the pass. */
+  waited?(ms: number): void
+  /** ms of a pass, and whether it failed. */
+  worked?(ms: number, failed: boolean): void
+  retried?(): void
+}
+
+export interface AddOptions {
+  /** Higher ones first; 0 unless said. A key that waits already moves up, never down. */
+  priority?: number
+}
+
+export interface WorkResult {
+  /** ms after which the key is to be worked on again although nothing happened. */
+  requeueAfter?: number
+}
+
+export interface WorkqueueOptions<K extends string> {
+  /** Does one pass. When it rejects, the key comes again after a back-off; when it resolves, its failures are forgotten. */
+  process: (key: K, signal: AbortSignal) => Promise<WorkResult | void>
+  /** Passes at a time; 1 unless said. */
+  concurrency?: number
+  /** ms before the n-th retry of a key (n from 0). Default: 5 ms, doubled each time, at most 1000 s, as in client-go. */
+  backOff?: (failures: number) => number
+  /** Priority of retries and of `requeueAfter`; 0 unless said. */
+  retryPriority?: number
+  onError?: (error: unknown, key: K) => void
+  metrics?: WorkqueueMetrics
+}
+
+export interface Workqueue<K extends string = string> extends AsyncDisposable {
+  add(key: K, options?: AddOptions): void
+  /** After `ms`, at the earliest of the times asked for; an `add` before that does not take it away. */
+  addAfter(key: K, ms: number, options?: AddOptions): void
+  /** After the key's next back-off. */
+  addRateLimited(key: K, options?: AddOptions): void
+  /** The key's next back-off is the first one again. */
+  forget(key: K): void
+  /** Back-offs since the key was last forgotten. */
+  retries(key: K): number
+  /** Keys that wait for a worker; those that wait for a time are not counted. */
+  readonly depth: number
+  /** Passes that run now. */
+  readonly running: number
+  /** Whether keys of at least this priority wait: lower work can yield. */
+  hasWaiting(priority: number): boolean
+  /** Resolves when nothing waits for a worker and nothing runs. Keys that wait for a time do not count. */
+  idle(): Promise<void>
+}
+
+const FIRST_BACK_OFF = 5
+const LONGEST_BACK_OFF = 1_000_000
+
+export function createWorkqueue<K extends string = string>(options: WorkqueueOptions<K>): Workqueue<K> {
+  const { process: work, metrics, concurrency = 1, retryPriority = 0, backOff = exponentialBackOff } = options
+  /** Waiting keys in the order of their arrival, by priority. */
+  const levels = new Map<number, Set<K>>()
+  let order: readonly number[] = []
+  /** When a key began to wait, and on which level. */
+  const waiting = new Map<K, { priority: number; since: number }>()
+  /** Keys that are worked on; the value is the priority with which they are wanted again. */
+  const active = new Map<K, number | undefined>()
+  const failures = new Map<K, number>()
+  const delayedPriority = new Map<K, number>()
+  const stop = new AbortController()
+  let idleWaiters: (() => void)[] = []
+
+  const delayed = createDelayQueue<K>((key) => {
+    const priority = delayedPriority.get(key)
+    delayedPriority.delete(key)
+    enqueue(key, priority ?? 0)
+  })
+
+  function enqueue(key: K, priority: number): void {
+    if (stop.signal.aborted) return
+    if (active.has(key)) {
+      active.set(key, Math.max(priority, active.get(key) ?? priority))
+      return
+    }
+    const known = waiting.get(key)
+    if (known && known.priority >= priority) return
+    if (known) levels.get(known.priority)?.delete(key)
+    levelOf(priority).add(key)
+    waiting.set(key, { priority, since: known?.since ?? performance.now() })
+    if (!known) metrics?.depth?.(waiting.size)
+    startWork()
+  }
+
+  function levelOf(priority: number): Set<K> {
+    let level = levels.get(priority)
+    if (!level) {
+      level = new Set()
+      levels.set(priority, level)
+      order = [...levels.keys()].sort((a, b) => b - a)
+    }
+    return level
+  }
+
+  function take(): K | undefined {
+    for (const priority of order) {
+      const level = levels.get(priority)
+      for (const key of level ?? []) {
+        level?.delete(key)
+        return key
+      }
+    }
+    return undefined
+  }
+
+  function startWork(): void {
+    while (active.size < concurrency && waiting.size > 0 && !stop.signal.aborted) {
+      const key = take()
+      if (key === undefined) return
+      const since = waiting.get(key)?.since ?? 0
+      waiting.delete(key)
+      metrics?.depth?.(waiting.size)
+      metrics?.waited?.(performance.now() - since)
+      active.set(key, undefined)
+      void pass(key)
+    }
+  }
+
+  async function pass(key: K): Promise<void> {
+    // Not within `add`: a handler that enqueues must come back before anything is done.
+    await Promise.resolve()
+    const startedAt = performance.now()
+    let failed = false
+    try {
+      const result = await work(key, stop.signal)
+      failures.delete(key)
+      if (result?.requeueAfter !== undefined) addAfter(key, result.requeueAfter, retryPriority)
+    } catch (error) {
+      failed = true
+      if (!stop.signal.aborted) {
+        report(error, key)
+        addRateLimited(key, retryPriority)
+      }
+    }
+    metrics?.worked?.(performance.now() - startedAt, failed)
+    const again = active.get(key)
+    active.delete(key)
+    if (again !== undefined) enqueue(key, again)
+    startWork()
+    if (active.size === 0 && (waiting.size === 0 || stop.signal.aborted)) {
+      const waiters = idleWaiters
+      idleWaiters = []
+      for (const each of waiters) each()
+    }
+  }
+
+  function report(error: unknown, key: K): void {
+    try {
+      if (options.onError) options.onError(error, key)
+      else process.emitWarning(`${key}: ${messageOf(error)}`, 'WorkqueueWarning')
+    } catch (failure) {
+      // The queue goes on whatever its observers do.
+      process.emitWarning(messageOf(failure), 'WorkqueueWarning')
+    }
+  }
+
+  function addAfter(key: K, ms: number, priority: number): void {
+    if (stop.signal.aborted) return
+    if (!(ms > 0)) {
+      enqueue(key, priority)
+      return
+    }
+    delayedPriority.set(key, Math.max(priority, delayedPriority.get(key) ?? priority))
+    delayed.add(key, ms)
+  }
+
+  function addRateLimited(key: K, priority: number): void {
+    const count = failures.get(key) ?? 0
+    failures.set(key, count + 1)
+    metrics?.retried?.()
+    addAfter(key, backOff(count), priority)
+  }
+
+  async function idle(): Promise<void> {
+    if (active.size === 0 && (waiting.size === 0 || stop.signal.aborted)) return
+    await new Promise<void>((resolve) => idleWaiters.push(resolve))
+  }
+
+  return {
+    add: (key, { priority = 0 } = {}) => enqueue(key, priority),
+    addAfter: (key, ms, { priority = 0 } = {}) => addAfter(key, ms, priority),
+    addRateLimited: (key, { priority = retryPriority } = {}) => addRateLimited(key, priority),
+    forget: (key) => void failures.delete(key),
+    retries: (key) => failures.get(key) ?? 0,
+    get depth() {
+      return waiting.size
+    },
+    get running() {
+      return active.size
+    },
+    hasWaiting(priority) {
+      return order.some((level) => level >= priority && (levels.get(level)?.size ?? 0) > 0)
+    },
+    idle,
+    async [Symbol.asyncDispose]() {
+      stop.abort(new Error('the workqueue was stopped'))
+      delayed.clear()
+      delayedPriority.clear()
+      waiting.clear()
+      levels.clear()
+      order = []
+      await idle()
+    },
+  }
+}
+
+function exponentialBackOff(failures: number): number {
+  return Math.min(FIRST_BACK_OFF * 2 ** failures, LONGEST_BACK_OFF)
+}
