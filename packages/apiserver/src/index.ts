@@ -1,1 +1,8 @@
-export {}
+export { createRegistry, type Registry } from './registry/registry.ts'
+export type { Column, Resource, Strategy, StrategyContext, Verb } from './registry/resource.ts'
+export type { InProcessServer } from './in-process.ts'
+export { type ApiServer, type ApiServerOptions, createApiServer, type ListenOptions } from './server.ts'
+export { StatusError } from './status-error.ts'
+export { StoreError } from './storage/database.ts'
+export { type OpenStoreOptions, openStore } from './storage/sqlite-store.ts'
+export type { Store, StoreEvent, Transaction } from './storage/store.ts'

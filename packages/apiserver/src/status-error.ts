@@ -17,6 +17,8 @@ const CODES = {
   Invalid: 422,
   TooManyRequests: 429,
   InternalError: 500,
+  /** Errors that Kubernetes passes on without a reason. */
+  Unknown: 500,
   ServiceUnavailable: 503,
   Timeout: 504,
 } as const
@@ -29,25 +31,27 @@ export class StatusError extends Error {
   readonly code: number
   readonly reason: StatusReason
   readonly details: Status['details']
+  readonly listMeta: Status['metadata']
   constructor(
     reason: StatusReason,
     message: string,
-    options: { details?: Status['details']; code?: number; cause?: unknown } = {},
+    options: { details?: Status['details']; code?: number; cause?: unknown; listMeta?: Status['metadata'] } = {},
   ) {
     super(message, { cause: options.cause })
     this.reason = reason
     this.code = options.code ?? CODES[reason]
     this.details = options.details
+    this.listMeta = options.listMeta ?? {}
   }
 
   toStatus(): Status {
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: this.listMeta,
       status: 'Failure',
       message: this.message,
-      reason: this.reason,
+      ...(this.reason !== 'Unknown' && { reason: this.reason }),
       ...(this.details && { details: this.details }),
       code: this.code,
     }
@@ -78,7 +82,8 @@ export function invalid(
   name: string,
   errors: readonly FieldError[],
 ): StatusError {
-  const said = errors.map((error) => `${error.field}: ${error.message}`)
+  // The sentence says everything once; the causes repeat what several checks found.
+  const said = [...new Set(errors.map((error) => `${error.field}: ${error.message}`))]
   const causes: StatusCause[] = errors.map((error) => ({
     reason: error.type,
     message: error.message,
@@ -86,7 +91,12 @@ export function invalid(
   }))
   const qualified = kind.group ? `${kind.kind}.${kind.group}` : kind.kind
   const list = said.length === 1 ? said[0] : `[${said.join(', ')}]`
-  return new StatusError('Invalid', `${qualified} "${name}" is invalid: ${list}`, {
-    details: { name, ...(kind.group && { group: kind.group }), kind: kind.kind, causes },
+  return new StatusError('Invalid', `${qualified} ${JSON.stringify(name)} is invalid: ${list}`, {
+    details: {
+      ...(name && { name }),
+      ...(kind.group && { group: kind.group }),
+      ...(kind.kind && { kind: kind.kind }),
+      causes,
+    },
   })
 }

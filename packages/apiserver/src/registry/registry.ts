@@ -19,6 +19,11 @@ export function resourceKey(resource: { group: string; plural: string }): Resour
   return resource.group === '' ? resource.plural : `${resource.plural}.${resource.group}`
 }
 
+/** Under which key the store holds objects of the kind: another kind's, where this one is a view of it. */
+export function storageKey(resource: Resource): ResourceKey {
+  return resource.stored?.key ?? resourceKey(resource)
+}
+
 export function groupVersion(resource: { group: string; version: string }): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`
 }
@@ -35,7 +40,7 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
     generation++
     all = [...builtin, ...[...contributed.values()].flat().sort(byGroup)]
     byPath = new Map(all.map((resource) => [`${groupVersion(resource)}/${resource.plural}`, resource]))
-    byKey = new Map(all.map((resource) => [resourceKey(resource), resource]))
+    byKey = new Map(all.map((resource) => [storageKey(resource), resource]))
     groupVersions = new Set(all.map(groupVersion))
   }
   rebuild()

@@ -1,6 +1,8 @@
 import type { KubeObject, UserInfo } from '@caisson/api'
 import type { Schema } from '../schema/schema.ts'
 import type { FieldError } from '../status-error.ts'
+import type { ResourceKey } from '../storage/store.ts'
+import type { NameRule } from './names.ts'
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection'
 
@@ -31,6 +33,23 @@ export interface Resource {
   /** The version in which objects of this kind are stored. */
   storageVersion: string
   schema: Schema
+  /**
+   * Built-in kinds: decodes a client's JSON as Go does, into a new object without unknown fields. Where it is absent the
+   * value is pruned by `schema` in place.
+   */
+  decode?(value: Readonly<Record<string, unknown>>): {
+    object: Record<string, unknown>
+    /** Paths such as `spec.foo`. */
+    unknownFields: readonly string[]
+    error: string | undefined
+  }
+  /** Kinds that are another view of what is stored under another group (Events of events.k8s.io). */
+  stored?: {
+    key: ResourceKey
+    /** From the stored form; must not change what it is given. */
+    fromStored(object: KubeObject): KubeObject
+    toStored(object: KubeObject): KubeObject
+  }
   strategy: Strategy
   columns: readonly Column[]
   /** Field selectors beyond metadata.name and metadata.namespace. */
@@ -40,17 +59,18 @@ export interface Resource {
   scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string }
   /** True where unknown fields are kept, warned about or refused by schema (all but a few virtual kinds). */
   structural: boolean
+  /** True for kinds that a CustomResourceDefinition brought. */
+  custom?: boolean
   /** CRDs only: a warning that each request of this version carries. */
   deprecationWarning?: string
 }
-
-/** What names of a kind look like: a DNS subdomain (the default), a DNS label, an RFC 1035 label, or any path segment. */
-export type NameRule = 'subdomain' | 'label' | 'label-1035' | 'path-segment'
 
 export interface StrategyContext {
   user: UserInfo
   /** ms since the epoch. */
   now: number
+  /** Objects as they are stored now: what allocations (a Service's addresses) are checked against. */
+  list(resource: ResourceKey, namespace?: string): Iterable<KubeObject>
 }
 
 /**
@@ -58,7 +78,7 @@ export interface StrategyContext {
  * synchronous and pure but for that, since they run inside the store's write transaction.
  */
 export interface Strategy {
-  /** Default `subdomain`. */
+  /** Default: a DNS subdomain. The verbs validate `metadata` with it, before `validate`; strategies need not. */
   nameRule?: NameRule
   /** Fills defaults that the schema cannot state. */
   defaults?(object: KubeObject): void
@@ -70,11 +90,27 @@ export interface Strategy {
   validate?(object: KubeObject): FieldError[]
   validateUpdate?(next: KubeObject, current: KubeObject): FieldError[]
   validateStatusUpdate?(next: KubeObject, current: KubeObject): FieldError[]
-  warnings?(object: KubeObject): string[]
+  /** `current` is the object before an update. */
+  warnings?(object: KubeObject, current?: KubeObject): string[]
   /** False for kinds without `metadata.generation` (ConfigMap, Secret, Event …). */
   generation?: boolean
   /** Kinds that may be created by an update or an apply of a missing name (Lease, Event …). */
   createOnUpdate?: boolean
+  /** Whether an update may leave out its resourceVersion. Default: built-in kinds yes, custom ones no. */
+  unconditionalUpdate?: boolean
+  /**
+   * What an update of `status` may change. Default: built-in kinds `status` and `metadata`, custom ones `status` alone.
+   * `next` is what the client sent; whatever it may not change has to be carried over from `current`.
+   */
+  prepareForStatusUpdate?(next: KubeObject, current: KubeObject, context: StrategyContext): void
+  /** Namespaces: false while something other than `metadata.finalizers` still holds a deleted object. */
+  mayVanish?(object: KubeObject): boolean
+  /** Changes beyond metadata that a deletion request makes to an object that stays for now (Namespaces: the phase). */
+  prepareForDeletion?(object: KubeObject): void
+  /** Kinds whose deletion answers with the object instead of a Status (Pods, ServiceAccounts, Namespaces …). */
+  returnsDeleted?: boolean
+  /** False for kinds that the garbage collector leaves alone (Events). */
+  garbageCollected?: boolean
   /** Pods: seconds to wait between the deletion request and removal. Undefined removes at once. */
   gracePeriodSeconds?(object: KubeObject, asked: number | undefined): number | undefined
 }

@@ -33,8 +33,8 @@ export interface Transaction {
 export interface Store extends AsyncDisposable {
   /** The revision of the last committed write; strictly rising, also across restarts. */
   readonly revision: number
-  /** Revisions at or below this one can no longer be watched from. */
-  readonly compactedRevision: number
+  /** What happened to the resource at or below this revision can no longer be replayed: `since` must not be below it. */
+  compactedRevision(resource: ResourceKey): number
   get(resource: ResourceKey, namespace: string | undefined, name: string): KubeObject | undefined
   list(resource: ResourceKey, namespace?: string): Iterable<KubeObject>
   /**
@@ -43,6 +43,8 @@ export interface Store extends AsyncDisposable {
    */
   listAt(resource: ResourceKey, namespace: string | undefined, revision: number): Iterable<KubeObject> | undefined
   write<T>(operation: (transaction: Transaction) => T): Promise<T>
+  /** What happened after `since`, oldest first. Undefined where that has been compacted. */
+  eventsAfter(resource: ResourceKey, since: number): readonly StoreEvent[] | undefined
   /**
    * Calls `listener` for every committed event of the resource after `since`, in order: first those of the past, before
    * this call returns, then live. Returns undefined where `since` has been compacted.

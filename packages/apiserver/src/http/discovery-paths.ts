@@ -1,0 +1,39 @@
+import type { Discovery } from '../discovery/discovery.ts'
+import type { PathHandler } from '../pipeline.ts'
+import type { Answer, Call } from '../verbs/call.ts'
+import { pathNotServed } from '../verbs/errors.ts'
+import { negotiate } from './negotiate.ts'
+
+/** The handlers of `/api`, `/apis`, `/apis/GROUP`, `/api/v1` and `/apis/GROUP/VERSION`. */
+export function discoveryPaths(discovery: Discovery): (path: string) => PathHandler | undefined {
+  return (path) => {
+    const parts = path.split('/').filter((part) => part !== '')
+    const [prefix, group = '', version = ''] = parts
+    if (prefix === 'api') {
+      if (parts.length === 1) return (call) => root(call, '/api')
+      if (parts.length === 2) return () => found(discovery.resources('', group))
+    }
+    if (prefix === 'apis') {
+      if (parts.length === 1) return (call) => root(call, '/apis')
+      if (parts.length === 2) return () => found(discovery.group(group))
+      if (parts.length === 3) return () => found(discovery.resources(group, version))
+    }
+    return undefined
+  }
+
+  function root({ accept }: Call, path: '/api' | '/apis'): Answer {
+    const { aggregated } = negotiate(accept)
+    if (aggregated)
+      return {
+        status: 200,
+        body: discovery.aggregated(path, aggregated),
+        contentType: `application/json;g=apidiscovery.k8s.io;v=${aggregated};as=APIGroupDiscoveryList`,
+      }
+    return { status: 200, body: path === '/api' ? discovery.coreVersions('') : discovery.groups() }
+  }
+}
+
+function found(document: object | undefined): Answer {
+  if (!document) throw pathNotServed()
+  return { status: 200, body: document }
+}

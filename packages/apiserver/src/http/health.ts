@@ -1,0 +1,21 @@
+/** `/healthz`, `/livez`, `/readyz`: plain `ok`, or each check with `?verbose`. */
+import type { PathHandler } from '../pipeline.ts'
+
+export interface HealthCheck {
+  name: string
+  /** A sentence that says what is wrong; undefined where all is well. */
+  run(): string | undefined
+}
+
+export function healthHandler(endpoint: string, checks: readonly HealthCheck[]): PathHandler {
+  return ({ query }) => {
+    const results = checks.map(({ name, run }) => ({ name, wrong: run() }))
+    const healthy = results.every(({ wrong }) => wrong === undefined)
+    if (healthy && query.verbose === undefined) return { status: 200, body: 'ok' }
+    const lines = results.map(({ name, wrong }) =>
+      wrong === undefined ? `[+]${name} ok` : `[-]${name} failed: ${wrong}`,
+    )
+    lines.push(`${endpoint} check ${healthy ? 'passed' : 'failed'}`)
+    return { status: healthy ? 200 : 500, body: `${lines.join('\n')}\n` }
+  }
+}

@@ -1,0 +1,163 @@
+/** The same server for callers in this process: no socket, no encoding, the same pipeline. */
+import type { UserInfo, WatchEvent } from '@caisson/api'
+import { parseRequestInfo } from './http/request-info.ts'
+import { type Headers, type Pipeline, run, toStatusError } from './pipeline.ts'
+import { deepCopy } from './storage/freeze.ts'
+import type { Call, WatchMessage } from './verbs/call.ts'
+import { badRequest } from './verbs/errors.ts'
+
+/** Structurally the `ApiRequest` of @caisson/client. */
+export interface InProcessRequest {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  path: string
+  query?: Record<string, string | undefined>
+  body?: unknown
+  patchType?: string
+  headers?: Record<string, string>
+  signal?: AbortSignal
+}
+
+export interface InProcessResponse {
+  status: number
+  /** Frozen and shared. */
+  body: unknown
+  warnings: readonly string[]
+}
+
+/** Structurally the `InProcessServer` of @caisson/client. */
+export interface InProcessServer {
+  request(request: InProcessRequest): Promise<InProcessResponse>
+  watch(request: InProcessRequest): AsyncIterable<WatchEvent>
+  stream(request: InProcessRequest): AsyncIterable<Uint8Array>
+}
+
+export interface InProcessOptions {
+  pipeline: Pipeline
+  user: UserInfo
+  userAgent: string
+  report(error: unknown): void
+}
+
+/** Events that wait for one reader; beyond it the watch pauses and reads on from the store's window. */
+const HIGH_WATER_EVENTS = 1000
+
+export function connectInProcess({ pipeline, user, userAgent, report }: InProcessOptions): InProcessServer {
+  function toCall(request: InProcessRequest): Call {
+    const query = request.query ?? {}
+    return {
+      info: parseRequestInfo(request.method, request.path, query),
+      method: request.method,
+      query,
+      contentType: request.patchType ?? 'application/json',
+      userAgent: header(request.headers, 'user-agent') ?? userAgent,
+      accept: header(request.headers, 'accept'),
+      user: pipeline.impersonate(user, lowerCase(request.headers)),
+      // A private copy: the caller may go on using its object, and the store freezes what it keeps.
+      readBody: async () =>
+        request.body === undefined ? undefined : { value: deepCopy(request.body), duplicates: [], text: '' },
+      warnings: [],
+    }
+  }
+
+  async function request(given: InProcessRequest): Promise<InProcessResponse> {
+    given.signal?.throwIfAborted()
+    const started = performance.now()
+    const call = toCall(given)
+    try {
+      const outcome = await run(pipeline, call)
+      if (!('answer' in outcome)) throw badRequest('a watch is opened with watch()')
+      const { status, body } = outcome.answer
+      pipeline.observe(call, status, performance.now() - started)
+      return { status, body, warnings: call.warnings }
+    } catch (error) {
+      const told = toStatusError(error, report)
+      pipeline.observe(call, told.code, performance.now() - started)
+      return { status: told.code, body: told.toStatus(), warnings: call.warnings }
+    }
+  }
+
+  async function* watch(given: InProcessRequest): AsyncGenerator<WatchEvent> {
+    given.signal?.throwIfAborted()
+    const started = performance.now()
+    const call = toCall({ ...given, query: { ...given.query, watch: 'true' } })
+    let code = 200
+    let finished: (() => void) | undefined
+    try {
+      const outcome = await run(pipeline, call)
+      if (!('watch' in outcome)) throw badRequest(`${given.path} cannot be watched`)
+      finished = pipeline.begin(call)
+      yield* readWatch(outcome.watch, given.signal)
+    } catch (error) {
+      if (given.signal?.aborted) throw given.signal.reason
+      const told = toStatusError(error, report)
+      code = told.code
+      throw told
+    } finally {
+      finished?.()
+      pipeline.observe(call, code, performance.now() - started)
+    }
+  }
+
+  async function* stream(given: InProcessRequest): AsyncGenerator<Uint8Array> {
+    const call = toCall(given)
+    yield* pipeline.stream(call, given.signal)
+  }
+
+  return { request, watch, stream }
+}
+
+async function* readWatch(
+  accepted: Extract<Awaited<ReturnType<typeof run>>, { watch: unknown }>['watch'],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<WatchEvent> {
+  let queue: WatchMessage[] = []
+  let ended = false
+  let wake: (() => void) | undefined
+  const running = accepted.start({
+    send(message) {
+      queue.push(message)
+      wake?.()
+      return queue.length < HIGH_WATER_EVENTS
+    },
+    end() {
+      ended = true
+      wake?.()
+    },
+  })
+  const onAbort = () => wake?.()
+  signal?.addEventListener('abort', onAbort)
+  try {
+    for (;;) {
+      signal?.throwIfAborted()
+      if (queue.length > 0) {
+        const batch = queue
+        queue = []
+        for (const message of batch) {
+          signal?.throwIfAborted()
+          yield message as WatchEvent
+        }
+        running.resume()
+      } else if (ended) return
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+        wake = undefined
+      }
+    }
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+    running[Symbol.dispose]()
+  }
+}
+
+function lowerCase(headers: Record<string, string> | undefined): Headers {
+  if (!headers) return NO_HEADERS
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+}
+
+const NO_HEADERS: Headers = Object.freeze({})
+
+function header(headers: Record<string, string> | undefined, name: string): string | undefined {
+  return headers && (lowerCase(headers)[name] as string | undefined)
+}

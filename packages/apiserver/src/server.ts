@@ -1,0 +1,153 @@
+/** Composes the API server: store, registry, verbs, HTTPS and the in-process door. */
+import type { IncomingMessage } from 'node:http'
+import { createServer, type Server, type ServerOptions } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { UserInfo } from '@caisson/api'
+import type { Authorize } from './authz/attributes.ts'
+import { createDiscovery } from './discovery/discovery.ts'
+import { createHandler } from './http/handler.ts'
+import { healthHandler } from './http/health.ts'
+import { createMetrics } from './http/metrics.ts'
+import { discoveryPaths } from './http/discovery-paths.ts'
+import type { TableOf } from './http/transform.ts'
+import { connectInProcess, type InProcessServer } from './in-process.ts'
+import { attributesOf, type Headers, type PathHandler, type Pipeline } from './pipeline.ts'
+import { forbidden } from './authz/attributes.ts'
+import { createRegistry, type Registry } from './registry/registry.ts'
+import type { Resource } from './registry/resource.ts'
+import type { Store } from './storage/store.ts'
+import type { Environment } from './verbs/call.ts'
+import { pathNotServed } from './verbs/errors.ts'
+
+export interface ApiServerOptions {
+  store: Store
+  /** The built-in kinds. */
+  resources: readonly Resource[]
+  /** Undefined where the request carries nothing that proves who sends it. Throws a StatusError for a bad proof. */
+  authenticate(request: IncomingMessage): UserInfo | undefined | Promise<UserInfo | undefined>
+  /** The user that the request acts as, by its Impersonate headers. Throws Forbidden. */
+  impersonate?(user: UserInfo, headers: Headers): UserInfo
+  authorize: Authorize
+  /** Admission: may change the object; throws a StatusError to refuse. */
+  admit?: Environment['admit']
+  toTable?: TableOf
+  /** Further paths that are no resources (`/openapi/v2` …); asked before anything is answered with 404. */
+  findPath?(path: string): PathHandler | undefined
+  /** ms since the epoch. */
+  now?(): number
+  /** Failures that no client is told about. */
+  report?(error: unknown): void
+}
+
+export interface ListenOptions {
+  host: string
+  /** 0 takes a free one. */
+  port: number
+  tls: ServerOptions
+}
+
+export interface ApiServer extends AsyncDisposable {
+  registry: Registry
+  listen(options: ListenOptions): Promise<{ url: string; port: number }>
+  /** New connections use the new certificate; those that are open go on. */
+  setTls(tls: ServerOptions): void
+  /** The server for callers in this process, as the given user. */
+  connect(user: UserInfo, options?: { userAgent?: string }): InProcessServer
+}
+
+export const VERSION = {
+  major: '1',
+  minor: '34',
+  emulationMajor: '1',
+  emulationMinor: '34',
+  minCompatibilityMajor: '1',
+  minCompatibilityMinor: '33',
+  gitVersion: 'v1.34.4+caisson',
+  gitCommit: '',
+  gitTreeState: 'clean',
+  buildDate: '1970-01-01T00:00:00Z',
+  goVersion: 'none',
+  compiler: 'none',
+  platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+} as const
+
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const { store, authorize } = options
+  const now = options.now ?? Date.now
+  const report = options.report ?? ((error: unknown) => console.error(error))
+  const registry = createRegistry(options.resources)
+  const metrics = createMetrics()
+  const environment: Environment = {
+    store,
+    registry,
+    now,
+    admit: options.admit ?? (() => undefined),
+    authorizeCreate(call) {
+      const attributes = attributesOf({ ...call.info, verb: 'create' }, call.user)
+      const { allowed, reason } = authorize(attributes)
+      if (!allowed) throw forbidden(attributes, reason)
+    },
+  }
+  let closing = false
+  const checks = [
+    { name: 'ping', run: () => undefined },
+    { name: 'storage', run: () => undefined },
+    { name: 'shutdown', run: () => (closing ? 'the server is shutting down' : undefined) },
+  ]
+  const paths = new Map<string, PathHandler>([
+    ['/version', () => ({ status: 200, body: VERSION })],
+    ['/healthz', healthHandler('healthz', checks)],
+    ['/livez', healthHandler('livez', checks.slice(0, 2))],
+    ['/readyz', healthHandler('readyz', checks)],
+    ['/metrics', async () => ({ status: 200, body: await metrics.text(), contentType: metrics.contentType })],
+  ])
+  const findDiscovery = discoveryPaths(createDiscovery(registry))
+  const pipeline: Pipeline = {
+    environment,
+    authorize,
+    impersonate: options.impersonate ?? ((user) => user),
+    findPath: (path) => paths.get(path) ?? findDiscovery(path) ?? options.findPath?.(path),
+    stream() {
+      throw pathNotServed()
+    },
+    observe(call, code, milliseconds) {
+      const { isResource, group, version, resource } = call.info
+      const served = !isResource || registry.find(group, version, resource) !== undefined
+      metrics.observe(call, { code, seconds: milliseconds / 1000, served })
+    },
+    begin: (call) => metrics.begin(call),
+  }
+  let server: Server | undefined
+
+  return {
+    registry,
+    async listen({ host, port, tls }) {
+      server = createServer({ ...tls, requestCert: true, rejectUnauthorized: false })
+      // Longer than the clients of Kubernetes keep an idle connection, so that it is always they who close it.
+      server.keepAliveTimeout = 125_000
+      server.requestTimeout = 60_000
+      server.on(
+        'request',
+        createHandler({ pipeline, authenticate: options.authenticate, toTable: options.toTable, report }),
+      )
+      server.on('tlsClientError', () => undefined)
+      await new Promise<void>((resolve, reject) => {
+        server?.once('error', reject)
+        server?.listen(port, host, resolve)
+      })
+      const { port: actual } = server.address() as AddressInfo
+      return { url: `https://${host.includes(':') ? `[${host}]` : host}:${actual}`, port: actual }
+    },
+    setTls(tls) {
+      server?.setSecureContext(tls)
+    },
+    connect: (user, { userAgent = 'caisson' } = {}) => connectInProcess({ pipeline, user, userAgent, report }),
+    async [Symbol.asyncDispose]() {
+      closing = true
+      if (!server) return
+      const closed = new Promise<void>((resolve) => server?.close(() => resolve()))
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}

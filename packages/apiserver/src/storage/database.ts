@@ -1,0 +1,158 @@
+/**
+ * The SQLite file under the store: how it is opened, locked, migrated and written. Nothing above it knows SQL.
+ */
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+
+export type StoreErrorCode =
+  /** Another process has the directory open. */
+  | 'locked'
+  /** The data was written by a newer program. */
+  | 'newer-version'
+  /** SQLite could not open or read the file. */
+  | 'unreadable'
+
+/** Why a store could not be opened. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly code: StoreErrorCode
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Each entry brings the file from the version before it (its index) to the next. Never edit one that was released. */
+const MIGRATIONS: readonly string[] = [
+  // An ordinary rowid table: rows of several KB would make the interior pages of a WITHOUT ROWID table useless.
+  `CREATE TABLE objects (
+     id INTEGER PRIMARY KEY,
+     resource TEXT NOT NULL,
+     namespace TEXT NOT NULL,
+     name TEXT NOT NULL,
+     object TEXT NOT NULL,
+     UNIQUE (resource, namespace, name)
+   ) STRICT;
+   CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL) STRICT;
+   INSERT INTO progress (id, revision) VALUES (1, 1);`,
+]
+
+export const DATABASE_VERSION = MIGRATIONS.length
+
+export interface StoredRow {
+  resource: string
+  namespace: string
+  name: string
+  /** JSON text. */
+  object: string
+}
+
+/** What one batch leaves behind: the last state of each object that it touched. */
+export interface Change {
+  resource: string
+  namespace: string
+  name: string
+  /** JSON text; undefined removes the row. */
+  object: string | undefined
+}
+
+export interface Database extends Disposable {
+  readRevision(): number
+  readAll(): Iterable<StoredRow>
+  /** All or nothing, on disk when it returns. */
+  commit(changes: Iterable<Change>, revision: number): void
+}
+
+/**
+ * Opens (or makes) `state.db` in `directory`, private to the user, and holds it alone until it is disposed of or the
+ * process dies. Throws a `StoreError`.
+ */
+export function openDatabase(directory: string): Database {
+  const file = join(directory, 'state.db')
+  let connection: DatabaseSync
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    // SQLite would create it readable for everybody; its journal takes over the mode of the file.
+    closeSync(openSync(file, 'a', 0o600))
+    chmodSync(file, 0o600)
+    connection = new DatabaseSync(file, { timeout: 0 })
+  } catch (error) {
+    throw new StoreError('unreadable', `cannot open ${file}: ${(error as Error).message}`, { cause: error })
+  }
+  try {
+    prepare(connection, file)
+    return wrap(connection)
+  } catch (error) {
+    connection.close()
+    if (error instanceof StoreError) throw error
+    if (isSqliteError(error, 'busy'))
+      throw new StoreError('locked', `another process has ${file} open: stop it first, or use another data directory`, {
+        cause: error,
+      })
+    throw new StoreError('unreadable', `cannot read ${file}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function prepare(connection: DatabaseSync, file: string): void {
+  // In this mode SQLite keeps its file lock until the connection closes, so a second writer fails at once; the kernel
+  // gives the lock back when the process dies, however it dies.
+  connection.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  connection.exec('PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -8192; BEGIN IMMEDIATE; COMMIT')
+  const { user_version: version } = connection.prepare('PRAGMA user_version').get() as { user_version: number }
+  if (version > DATABASE_VERSION)
+    throw new StoreError(
+      'newer-version',
+      `${file} has version ${version}, this program knows versions up to ${DATABASE_VERSION}: use the newer program that wrote it`,
+    )
+  for (let next = version; next < DATABASE_VERSION; next++) {
+    connection.exec(`BEGIN IMMEDIATE; ${MIGRATIONS[next]} PRAGMA user_version = ${next + 1}; COMMIT`)
+  }
+}
+
+function wrap(connection: DatabaseSync): Database {
+  const upsert: StatementSync = connection.prepare(
+    `INSERT INTO objects (resource, namespace, name, object) VALUES (?, ?, ?, ?)
+     ON CONFLICT (resource, namespace, name) DO UPDATE SET object = excluded.object`,
+  )
+  const remove = connection.prepare('DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?')
+  const advance = connection.prepare('UPDATE progress SET revision = ? WHERE id = 1')
+  const begin = connection.prepare('BEGIN IMMEDIATE')
+  const commit = connection.prepare('COMMIT')
+  return {
+    readRevision() {
+      return (connection.prepare('SELECT revision FROM progress WHERE id = 1').get() as { revision: number }).revision
+    },
+    readAll() {
+      return connection
+        .prepare('SELECT resource, namespace, name, object FROM objects ORDER BY resource, namespace, name')
+        .iterate() as Iterable<unknown> as Iterable<StoredRow>
+    },
+    commit(changes, revision) {
+      begin.run()
+      try {
+        for (const { resource, namespace, name, object } of changes) {
+          if (object === undefined) remove.run(resource, namespace, name)
+          else upsert.run(resource, namespace, name, object)
+        }
+        advance.run(revision)
+        commit.run()
+      } catch (error) {
+        // After some failures (a full disk among them) SQLite has rolled back already.
+        if (connection.isTransaction) connection.exec('ROLLBACK')
+        throw error
+      }
+    },
+    [Symbol.dispose]() {
+      connection.close()
+    },
+  }
+}
+
+const SQLITE_CODES = { busy: 5, full: 13 } as const
+
+/** Whether `error` is SQLite's own, of the given primary result code. */
+export function isSqliteError(error: unknown, code: keyof typeof SQLITE_CODES): boolean {
+  const number = (error as { errcode?: unknown } | null)?.errcode
+  return typeof number === 'number' && (number & 0xff) === SQLITE_CODES[code]
+}

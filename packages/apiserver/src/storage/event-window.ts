@@ -1,0 +1,62 @@
+/** The latest events of one resource: what a watch can start from and an old snapshot be rebuilt with. */
+import type { StoreEvent } from './store.ts'
+
+export interface EventWindow {
+  /** Events at or below this revision are gone. */
+  readonly compactedRevision: number
+  push(event: StoreEvent, bytes: number): void
+  /** Events after `revision`, oldest first; undefined where some of them are gone. */
+  after(revision: number): StoreEvent[] | undefined
+}
+
+export interface WindowBounds {
+  events: number
+  /** Of JSON text; the objects in memory take about three times as much. */
+  bytes: number
+}
+
+/**
+ * @param since nothing that happened up to this revision is known
+ */
+export function createEventWindow(since: number, bounds: WindowBounds): EventWindow {
+  // A queue in an array: `head` moves on and the array is cut once half of it is dead, so pushing costs O(1) on average.
+  let events: (StoreEvent | undefined)[] = []
+  let sizes: number[] = []
+  let head = 0
+  let bytes = 0
+  let compactedRevision = since
+
+  function dropOldest(): void {
+    compactedRevision = (events[head] as StoreEvent).revision
+    bytes -= sizes[head] as number
+    events[head] = undefined
+    head++
+    if (head < 64 || head * 2 < events.length) return
+    events = events.slice(head)
+    sizes = sizes.slice(head)
+    head = 0
+  }
+
+  return {
+    get compactedRevision() {
+      return compactedRevision
+    },
+    push(event, size) {
+      events.push(event)
+      sizes.push(size)
+      bytes += size
+      while (events.length - head > bounds.events || (bytes > bounds.bytes && events.length - head > 1)) dropOldest()
+    },
+    after(revision) {
+      if (revision < compactedRevision) return undefined
+      let low = head
+      let high = events.length
+      while (low < high) {
+        const middle = (low + high) >>> 1
+        if ((events[middle] as StoreEvent).revision <= revision) low = middle + 1
+        else high = middle
+      }
+      return events.slice(low) as StoreEvent[]
+    },
+  }
+}

@@ -1,0 +1,246 @@
+/** The store of `store.ts`: every read from memory, every acknowledged write on disk. */
+import type { KubeObject } from '@caisson/api'
+import { StatusError } from '../status-error.ts'
+import { type Collection, compare, compareNamespaces, createCollection } from './collection.ts'
+import { type Change, isSqliteError, openDatabase } from './database.ts'
+import { createEventWindow, type EventWindow, type WindowBounds } from './event-window.ts'
+import { deepFreeze } from './freeze.ts'
+import { rememberEncoding } from './encoding.ts'
+import type { ResourceKey, Store, StoreEvent, Transaction } from './store.ts'
+
+export interface OpenStoreOptions {
+  /** Made where it is missing, private to the user. */
+  directory: string
+  /** How much of each resource's past stays watchable. */
+  window?: Partial<WindowBounds>
+}
+
+// 4,096 events are some seconds of the fastest bursts and hours of ordinary life; whoever comes later lists again.
+const WINDOW: WindowBounds = { events: 4096, bytes: 16 << 20 }
+
+interface Shelf {
+  collection: Collection
+  window: EventWindow
+  listeners: Set<(event: StoreEvent) => void>
+}
+
+interface Job {
+  operation: (transaction: Transaction) => unknown
+  resolve: (value: never) => void
+  reject: (error: unknown) => void
+}
+
+/** One change made in memory, with what it takes to write it down, to tell of it and to undo it. */
+interface Step {
+  resource: ResourceKey
+  namespace: string
+  name: string
+  event: StoreEvent
+}
+
+/**
+ * Opens the store in `directory`. Throws a `StoreError` where another process has it open, where a newer program wrote
+ * it, or where it cannot be read.
+ */
+export function openStore(options: OpenStoreOptions): Store {
+  const database = openDatabase(options.directory)
+  const bounds = { ...WINDOW, ...options.window }
+  const shelves = new Map<ResourceKey, Shelf>()
+  const commitListeners = new Set<(revision: number) => void>()
+  const compactedRevision = database.readRevision()
+  let revision = compactedRevision
+  let queue: Job[] = []
+  let steps: Step[] = []
+  let closed = false
+
+  function shelf(resource: ResourceKey): Shelf {
+    let found = shelves.get(resource)
+    if (!found) {
+      found = {
+        collection: createCollection(),
+        window: createEventWindow(compactedRevision, bounds),
+        listeners: new Set(),
+      }
+      shelves.set(resource, found)
+    }
+    return found
+  }
+
+  for (const row of database.readAll()) {
+    const object = deepFreeze(JSON.parse(row.object) as KubeObject)
+    shelf(row.resource).collection.set(row.namespace, row.name, object)
+  }
+
+  // Writes change memory at once: nothing else runs between the first of a batch and its commit, and a commit that
+  // fails takes them back, so nobody ever sees what is not on disk.
+  const transaction: Transaction = {
+    get: (resource, namespace, name) => shelf(resource).collection.get(namespace ?? '', name),
+    list: (resource, namespace) => shelf(resource).collection.list(namespace),
+    put(resource, object) {
+      const { namespace = '', name = '' } = object.metadata
+      const { collection } = shelf(resource)
+      const previous = collection.get(namespace, name)
+      const next = revision + steps.length + 1
+      object.metadata.resourceVersion = String(next)
+      deepFreeze(object)
+      collection.set(namespace, name, object)
+      const type = previous ? 'MODIFIED' : 'ADDED'
+      steps.push({ resource, namespace, name, event: { type, object, previous, revision: next } })
+      return object
+    },
+    delete(resource, object) {
+      const { namespace = '', name = '' } = object.metadata
+      const { collection } = shelf(resource)
+      const previous = collection.get(namespace, name)
+      if (!previous) throw new Error(`${resource} ${namespace}/${name} is not in the store`)
+      const next = revision + steps.length + 1
+      const last = deepFreeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(next) } })
+      collection.delete(namespace, name)
+      steps.push({ resource, namespace, name, event: { type: 'DELETED', object: last, previous, revision: next } })
+      return last
+    },
+  }
+
+  function undo(downTo: number): void {
+    while (steps.length > downTo) {
+      const { resource, namespace, name, event } = steps.pop() as Step
+      const { collection } = shelf(resource)
+      if (event.previous) collection.set(namespace, name, event.previous)
+      else collection.delete(namespace, name)
+    }
+  }
+
+  function flush(): void {
+    const batch = queue
+    queue = []
+    const settle: (() => void)[] = []
+    const done: { job: Job; value: unknown }[] = []
+    for (const job of batch) {
+      const before = steps.length
+      try {
+        done.push({ job, value: job.operation(transaction) })
+      } catch (error) {
+        undo(before)
+        settle.push(() => job.reject(error))
+      }
+    }
+    let committed: Step[] = []
+    try {
+      committed = commit()
+      for (const { job, value } of done) settle.push(() => job.resolve(value as never))
+    } catch (error) {
+      undo(0)
+      const told = isSqliteError(error, 'full')
+        ? new StatusError('InternalError', 'the disk is full: nothing was written; free some space and try again', {
+            cause: error,
+          })
+        : new StatusError('InternalError', `storage failed: nothing was written: ${(error as Error).message}`, {
+            cause: error,
+          })
+      for (const { job } of done) settle.push(() => job.reject(told))
+    }
+    // Promises settle after this turn: whoever awaits a write finds that watchers have heard of it.
+    for (const each of settle) each()
+    if (committed.length > 0) announce(committed)
+  }
+
+  function commit(): Step[] {
+    const committed = steps
+    if (committed.length === 0) return committed
+    const texts = new Map<KubeObject, string>()
+    const changes = new Map<string, Change>()
+    for (const { resource, namespace, name, event } of committed) {
+      const key = `${resource}\n${namespace}\n${name}`
+      const object = event.type === 'DELETED' ? undefined : JSON.stringify(event.object)
+      if (object !== undefined) texts.set(event.object, object)
+      changes.set(key, { resource, namespace, name, object })
+    }
+    database.commit(changes.values(), revision + committed.length)
+    steps = []
+    revision += committed.length
+    for (const [object, text] of texts) rememberEncoding(object, text)
+    for (const { resource, event } of committed) {
+      // A deletion keeps about as much alive as the last change did.
+      shelf(resource).window.push(event, texts.get(event.object)?.length ?? 1024)
+    }
+    return committed
+  }
+
+  function announce(committed: readonly Step[]): void {
+    for (const { resource, event } of committed) for (const listener of shelf(resource).listeners) listener(event)
+    for (const listener of commitListeners) listener(revision)
+  }
+
+  return {
+    get revision() {
+      return revision
+    },
+    compactedRevision: (resource) => shelf(resource).window.compactedRevision,
+    get: transaction.get,
+    list: transaction.list,
+    listAt(resource, namespace, at) {
+      if (at > revision) return undefined
+      const { collection, window } = shelf(resource)
+      const since = window.after(at)
+      if (!since) return undefined
+      const current = collection.list(namespace)
+      return since.length === 0 ? current : rewind(current, since, namespace)
+    },
+    write(operation) {
+      if (closed) return Promise.reject(new StatusError('ServiceUnavailable', 'the server is shutting down'))
+      return new Promise((resolve, reject) => {
+        if (queue.push({ operation, resolve, reject }) === 1) setImmediate(flush)
+      })
+    },
+    eventsAfter: (resource, since) => shelf(resource).window.after(since),
+    subscribe(resource, since, listener) {
+      const { window, listeners } = shelf(resource)
+      const past = window.after(since)
+      if (!past) return undefined
+      for (const event of past) listener(event)
+      // Who subscribes while a commit is announced has had its events from the window already.
+      const seen = revision
+      const own = (event: StoreEvent) => {
+        if (event.revision > seen) listener(event)
+      }
+      listeners.add(own)
+      return { [Symbol.dispose]: () => void listeners.delete(own) }
+    },
+    onCommit(listener) {
+      const own = (at: number) => listener(at)
+      commitListeners.add(own)
+      return { [Symbol.dispose]: () => void commitListeners.delete(own) }
+    },
+    async [Symbol.asyncDispose]() {
+      if (closed) return
+      closed = true
+      if (queue.length > 0) flush()
+      database[Symbol.dispose]()
+    },
+  }
+}
+
+/** What `current` was before the events. */
+function rewind(current: KubeObject[], events: readonly StoreEvent[], namespace: string | undefined): KubeObject[] {
+  const before = new Map<string, KubeObject | undefined>()
+  for (const { object, previous } of events) {
+    if (namespace !== undefined && (object.metadata.namespace ?? '') !== namespace) continue
+    const key = keyOf(object)
+    if (!before.has(key)) before.set(key, previous)
+  }
+  const objects: KubeObject[] = []
+  for (const object of current) if (!before.has(keyOf(object))) objects.push(object)
+  for (const object of before.values()) if (object) objects.push(object)
+  return objects.sort(compareObjects)
+}
+
+function keyOf(object: KubeObject): string {
+  return `${object.metadata.namespace ?? ''}/${object.metadata.name}`
+}
+
+function compareObjects(a: KubeObject, b: KubeObject): number {
+  return (
+    compareNamespaces(a.metadata.namespace ?? '', b.metadata.namespace ?? '') ||
+    compare(a.metadata.name ?? '', b.metadata.name ?? '')
+  )
+}

@@ -1,0 +1,111 @@
+/** One request on its way through the server, whichever door it came in by, and what is answered. */
+import type { KubeObject, UserInfo } from '@caisson/api'
+import type { Resource } from '../registry/resource.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Store } from '../storage/store.ts'
+import type { Decoded } from './decode.ts'
+
+/** What the path and the method say, in the terms of authorization and of `apiserver_request_total`. */
+export interface RequestInfo {
+  isResource: boolean
+  path: string
+  /** get, list, watch, create, update, patch, delete, deletecollection; of other paths the method in lower case. */
+  verb: string
+  group: string
+  version: string
+  namespace: string
+  /** Plural name; empty for group and version roots. */
+  resource: string
+  subresource: string
+  name: string
+  /** What follows the subresource: the path of a proxied request. */
+  rest: string
+}
+
+export type Query = Readonly<Record<string, string | undefined>>
+
+export interface Call {
+  info: RequestInfo
+  method: string
+  query: Query
+  /** Media type of the body without parameters; empty where there is none. */
+  contentType: string
+  /** The Accept header: discovery has several forms. */
+  accept: string | undefined
+  /** For the default field manager. */
+  userAgent: string
+  user: UserInfo
+  /** Reads and decodes the body; undefined where it is empty. Called once, after authorization. */
+  readBody(): Promise<Body | undefined>
+  /** Told to the client beside the answer. */
+  warnings: string[]
+}
+
+export interface Body extends Decoded {
+  /** For error messages that quote what was sent. */
+  text: string
+}
+
+export interface Answer {
+  status: number
+  /** An object, a list or a Status; frozen and shared. A string is sent as it is. */
+  body: object | string
+  /** Where it is neither plain text nor the JSON or YAML that the client asked for. */
+  contentType?: string
+  /** The kind that the body shows, so that it can be turned into a Table. */
+  resource?: Resource
+  /** True where the body is a list whose items are stored objects. */
+  list?: boolean
+}
+
+/** One event on its way to a watcher. ERROR carries a Status. */
+export interface WatchMessage {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
+  object: object
+}
+
+/** Where a watch delivers to. Both functions are called synchronously from the store's commit and must be quick. */
+export interface WatchSink {
+  /** Returns false where enough is buffered: the watch then waits for `resume`. */
+  send(message: WatchMessage): boolean
+  /** The server ends the watch: a timeout, an error that was sent before, shutdown. */
+  end(): void
+}
+
+export interface RunningWatch extends Disposable {
+  /** What was buffered has gone out. */
+  resume(): void
+}
+
+/** A watch that was accepted. Nothing is delivered before `start`. */
+export interface AcceptedWatch {
+  resource: Resource
+  start(sink: WatchSink): RunningWatch
+}
+
+/** Mutating and validating admission in one: may change `object` in place and throws a StatusError to refuse. */
+export interface AdmissionRequest {
+  operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT'
+  resource: Resource
+  subresource: string
+  namespace: string
+  name: string
+  /** The new object: a private copy. Undefined for DELETE. */
+  object: KubeObject | undefined
+  oldObject: KubeObject | undefined
+  user: UserInfo
+  dryRun: boolean
+  warn(message: string): void
+}
+
+/** What the verbs work with. */
+export interface Environment {
+  store: Store
+  registry: Registry
+  /** ms since the epoch. */
+  now(): number
+  /** Runs inside the store's transaction: synchronous. */
+  admit(request: AdmissionRequest): void
+  /** Throws where the user may not create what an update or an apply is about to create. */
+  authorizeCreate(call: Call): void
+}

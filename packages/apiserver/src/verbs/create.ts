@@ -1,0 +1,118 @@
+/** POST: a new object. */
+import type { KubeObject } from '@caisson/api'
+import { trackUpdate } from '../patch/managed-fields.ts'
+import { validateObjectMeta } from '../registry/object-meta.ts'
+import { resourceKey, storageKey } from '../registry/registry.ts'
+import type { Resource } from '../registry/resource.ts'
+import { validate } from '../schema/validate.ts'
+import { invalid, StatusError } from '../status-error.ts'
+import type { Transaction } from '../storage/store.ts'
+import type { Answer, Call, Environment } from './call.ts'
+import { decodeObject } from './decode-object.ts'
+import { dedupOwnerReferences } from './owner-references.ts'
+import { alreadyExists } from './errors.ts'
+import { fillSystemFields, generateName, matchNamespace, wipeSystemFields } from './metadata.ts'
+import { type WriteOptions, writeOptions } from './options.ts'
+import { fromStorage, toStorage } from './versions.ts'
+import { writeContext } from './write-context.ts'
+
+// With five random letters the eighth name in a row that is taken has other reasons than bad luck.
+const GENERATE_ATTEMPTS = 8
+
+export async function create(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
+  const options = writeOptions('CreateOptions', call.query, call.userAgent)
+  const object = decodeObject(resource, await call.readBody(), {
+    fieldValidation: options.fieldValidation,
+    warnings: call.warnings,
+  })
+  wipeSystemFields(object.metadata)
+  matchNamespace(object.metadata, expectedNamespace(resource, call))
+  dedupOwnerReferences(object, call.warnings, false)
+  const managedFields = trackUpdate(undefined, object, writeContext(resource, '', options, environment))
+  if (managedFields) object.metadata.managedFields = managedFields
+  else delete object.metadata.managedFields
+  const stored = await environment.store.write((transaction) =>
+    createIn(transaction, object, { call, resource, environment, options }),
+  )
+  return { status: 201, body: fromStorage(resource, stored), resource }
+}
+
+export interface CreateContext {
+  call: Call
+  resource: Resource
+  environment: Environment
+  options: WriteOptions
+}
+
+/** Admission, validation and storage of an object that is decoded, defaulted and tracked. Returns what is stored. */
+export function createIn(transaction: Transaction, object: KubeObject, context: CreateContext): KubeObject {
+  const { call, resource, environment, options } = context
+  const { metadata } = object
+  if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== '0')
+    throw new StatusError('Unknown', 'resourceVersion should not be set on objects to be created')
+  const key = storageKey(resource)
+  const { namespace } = metadata
+  const now = environment.now()
+  environment.admit({
+    operation: 'CREATE',
+    resource,
+    subresource: '',
+    namespace: resource.group === '' && resource.plural === 'namespaces' ? (metadata.name ?? '') : (namespace ?? ''),
+    name: metadata.name ?? '',
+    object,
+    oldObject: undefined,
+    user: call.user,
+    dryRun: options.dryRun,
+    warn: (message) => call.warnings.push(message),
+  })
+  dedupOwnerReferences(object, call.warnings, true)
+  fillSystemFields(metadata, now)
+  const generated = Boolean(metadata.generateName && !metadata.name)
+  for (let attempt = 0; generated && attempt < GENERATE_ATTEMPTS; attempt++) {
+    metadata.name = generateName(metadata.generateName as string)
+    if (!transaction.get(key, namespace, metadata.name)) break
+  }
+  const { strategy } = resource
+  strategy.prepareForCreate?.(object, { user: call.user, now, list: transaction.list })
+  delete metadata.resourceVersion
+  if (strategy.generation === false) delete metadata.generation
+  else metadata.generation = 1
+  validateNew(object, resource)
+  call.warnings.push(...(strategy.warnings?.(object) ?? []))
+  const existing = transaction.get(key, namespace, metadata.name as string)
+  if (existing) throw taken(resource, metadata.name as string, existing, generated)
+  const stored = toStorage(resource, object)
+  return options.dryRun ? stored : transaction.put(key, stored)
+}
+
+function validateNew(object: KubeObject, resource: Resource): void {
+  const errors = [
+    ...validateObjectMeta(object.metadata, { namespaced: resource.namespaced, name: resource.strategy.nameRule }),
+    ...(resource.decode ? [] : validate(resource.schema, object)),
+    ...(resource.strategy.validate?.(object) ?? []),
+  ]
+  if (errors.length > 0) throw invalid(resource, object.metadata.name ?? '', errors)
+}
+
+function taken(resource: Resource, name: string, existing: KubeObject, generated: boolean): StatusError {
+  const error = generated
+    ? new StatusError(
+        'AlreadyExists',
+        `${resourceKey(resource)} "${name}" already exists, the server was not able to generate a unique name for the object`,
+        {
+          details: {
+            name,
+            ...(resource.group && { group: resource.group }),
+            kind: resource.plural,
+            retryAfterSeconds: 1,
+          },
+        },
+      )
+    : alreadyExists(resource, name)
+  if (existing.metadata.deletionTimestamp === undefined) return error
+  return new StatusError('AlreadyExists', `object is being deleted: ${error.message}`, { details: error.details })
+}
+
+export function expectedNamespace(resource: Resource, call: Call): string {
+  return resource.namespaced ? call.info.namespace : ''
+}

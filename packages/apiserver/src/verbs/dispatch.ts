@@ -1,0 +1,64 @@
+/** From what a request asks for to the verb that does it. */
+import { resourceKey } from '../registry/registry.ts'
+import type { Resource, Verb } from '../registry/resource.ts'
+import type { AcceptedWatch, Answer, Call, Environment } from './call.ts'
+import { create } from './create.ts'
+import { deleteObject } from './delete.ts'
+import { deleteCollection } from './delete-collection.ts'
+import { badRequest, methodNotServed, pathNotServed } from './errors.ts'
+import { get } from './get.ts'
+import { list } from './list.ts'
+import { patch } from './patch.ts'
+import { update } from './update.ts'
+import { acceptWatch } from './watch.ts'
+
+type Handler = (call: Call, resource: Resource, environment: Environment) => Answer | Promise<Answer>
+
+const HANDLERS: Readonly<Record<Exclude<Verb, 'watch'>, Handler>> = {
+  get,
+  list,
+  create,
+  update,
+  patch,
+  delete: deleteObject,
+  deletecollection: deleteCollection,
+}
+
+/** The kind that the path names, where it is served at all. Throws NotFound. */
+export function findResource(call: Call, { registry }: Environment): Resource {
+  const { group, version, resource: plural, namespace } = call.info
+  const resource = registry.find(group, version, plural)
+  if (!resource) throw pathNotServed()
+  // A namespaced kind can be listed over all namespaces, but an object lives in one.
+  if (!resource.namespaced && namespace !== '' && resourceKey(resource) !== 'namespaces') throw pathNotServed()
+  return resource
+}
+
+export function dispatch(call: Call, resource: Resource, environment: Environment): Answer | Promise<Answer> {
+  const { verb, subresource, namespace, name } = call.info
+  if (subresource !== '') return dispatchSubresource(call, resource, environment)
+  const handler = HANDLERS[verb as keyof typeof HANDLERS]
+  if (!handler || !resource.verbs.includes(verb as Verb)) throw methodNotServed()
+  if (resource.namespaced && namespace === '') {
+    if (verb === 'create') throw badRequest('an empty namespace may not be set during creation')
+    if (name !== '') throw pathNotServed()
+    if (verb === 'deletecollection') throw methodNotServed()
+  }
+  if (call.method === 'POST' && name !== '') throw methodNotServed()
+  if ((call.method === 'PUT' || call.method === 'PATCH') && name === '') throw methodNotServed()
+  return handler(call, resource, environment)
+}
+
+export function dispatchWatch(call: Call, resource: Resource, environment: Environment): AcceptedWatch {
+  if (!resource.verbs.includes('watch') || call.info.subresource !== '') throw methodNotServed()
+  return acceptWatch(call, resource, environment)
+}
+
+function dispatchSubresource(call: Call, resource: Resource, environment: Environment): Answer | Promise<Answer> {
+  const { subresource, verb } = call.info
+  if (subresource !== 'status' || !resource.status) throw pathNotServed()
+  if (verb === 'get') return get(call, resource, environment)
+  if (verb === 'update') return update(call, resource, environment)
+  if (verb === 'patch') return patch(call, resource, environment)
+  throw methodNotServed()
+}

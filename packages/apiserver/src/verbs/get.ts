@@ -1,0 +1,15 @@
+/** GET of one object. */
+import { storageKey } from '../registry/registry.ts'
+import type { Resource } from '../registry/resource.ts'
+import type { Answer, Call, Environment } from './call.ts'
+import { notFound } from './errors.ts'
+import { checkAvailable } from './resource-version.ts'
+import { fromStorage } from './versions.ts'
+
+export function get(call: Call, resource: Resource, { store }: Environment): Answer {
+  const { namespace, name } = call.info
+  checkAvailable(call.query.resourceVersion, store)
+  const stored = store.get(storageKey(resource), resource.namespaced ? namespace : undefined, name)
+  if (!stored) throw notFound(resource, name)
+  return { status: 200, body: fromStorage(resource, stored), resource }
+}

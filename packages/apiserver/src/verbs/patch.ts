@@ -1,0 +1,199 @@
+/** PATCH: JSON Patch, merge patch, strategic merge patch and server-side apply. */
+import type { KubeObject } from '@caisson/api'
+import { applyJsonPatch, JsonPatchError, type JsonPatchOperation } from '../patch/json-patch.ts'
+import { applyServerSide, trackUpdate } from '../patch/managed-fields.ts'
+import { applyMergePatch } from '../patch/merge-patch.ts'
+import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts'
+import { groupVersion } from '../registry/registry.ts'
+import type { Resource } from '../registry/resource.ts'
+import { invalid, StatusError } from '../status-error.ts'
+import { deepCopy } from '../storage/freeze.ts'
+import type { Answer, Body, Call, Environment } from './call.ts'
+import { cleanUp } from './decode-object.ts'
+import { badRequest, notFound, unsupportedMediaType } from './errors.ts'
+import { type WriteOptions, writeOptions } from './options.ts'
+import { updateIn } from './update-object.ts'
+import { fromStorage } from './versions.ts'
+import { writeContext } from './write-context.ts'
+
+export const PATCH_TYPES = {
+  json: 'application/json-patch+json',
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+} as const
+
+const CUSTOM_TYPES: readonly string[] = [PATCH_TYPES.json, PATCH_TYPES.merge, PATCH_TYPES.apply]
+const BUILTIN_TYPES: readonly string[] = [PATCH_TYPES.json, PATCH_TYPES.merge, PATCH_TYPES.strategic, PATCH_TYPES.apply]
+const MAX_OPERATIONS = 10_000
+
+interface PatchRequest {
+  resource: Resource
+  environment: Environment
+  options: WriteOptions
+  call: Call
+  body: Body
+}
+
+export async function patch(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
+  const accepted = resource.custom ? CUSTOM_TYPES : BUILTIN_TYPES
+  if (!accepted.includes(call.contentType)) throw unsupportedMediaType(accepted)
+  const isApply = call.contentType === PATCH_TYPES.apply
+  const body = (await call.readBody()) ?? { value: undefined, text: '', duplicates: [] }
+  const options = writeOptions('PatchOptions', call.query, call.userAgent, isApply)
+  const request: PatchRequest = { resource, environment, options, call, body }
+  const next = isApply ? applied(request) : patched(request)
+  const { object, created } = await environment.store.write((transaction) =>
+    updateIn(transaction, {
+      call,
+      resource,
+      environment,
+      options,
+      subresource: call.info.subresource,
+      allowCreate: isApply,
+      next,
+    }),
+  )
+  return { status: created ? 201 : 200, body: fromStorage(resource, object), resource }
+}
+
+/** The next state of an object under JSON, merge and strategic merge patches: they never create. */
+export function patched(request: PatchRequest): (current: KubeObject | undefined) => KubeObject {
+  const { resource, environment, options, call, body } = request
+  const apply = patchFunction(call.contentType, body, resource)
+  return (current) => {
+    if (!current) throw notFound(resource, call.info.name)
+    const result = apply(current)
+    if (typeof result !== 'object' || result === null || Array.isArray(result))
+      throw patchInvalid(result, 'the patched document is not an object')
+    const value = orderFields(deepCopy(result) as KubeObject)
+    checkIdentity(value, resource)
+    const { object, problems } = decodePatched(value, resource)
+    reportPatchFields(object, [...body.duplicates, ...problems], request)
+    const managedFields = trackUpdate(
+      current,
+      object,
+      writeContext(resource, call.info.subresource, options, environment),
+    )
+    if (managedFields) object.metadata.managedFields = managedFields
+    else delete object.metadata.managedFields
+    return object
+  }
+}
+
+function applied({
+  resource,
+  environment,
+  options,
+  call,
+  body,
+}: PatchRequest): (current: KubeObject | undefined) => KubeObject {
+  const value = body.value
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw badRequest(`error decoding YAML: the body must be an object of kind ${resource.kind}`)
+  const config = value as KubeObject
+  if (config.apiVersion !== groupVersion(resource) || config.kind !== resource.kind) {
+    if (!config.apiVersion || !config.kind)
+      throw badRequest(`invalid object type: ${config.apiVersion ?? ''}, Kind=${config.kind ?? ''}`)
+    throw badRequest(
+      `incorrect version specified in apply patch. Specified patch version: ${config.apiVersion}, expected: ${groupVersion(resource)}`,
+    )
+  }
+  if (body.duplicates.length > 0 && options.fieldValidation !== 'Ignore') {
+    const said = `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${body.duplicates.join('\n  ')}`
+    if (options.fieldValidation === 'Strict') throw badRequest(said)
+    call.warnings.push(said)
+  }
+  const given = orderFields({ ...config, metadata: (config.metadata ?? {}) as KubeObject['metadata'] })
+  return (current) => {
+    const context = { ...writeContext(resource, call.info.subresource, options, environment), force: options.force }
+    const result = applyServerSide(current, deepCopy(given), context)
+    const { object } = cleanUp(resource, orderFields(deepCopy(result)))
+    return object
+  }
+}
+
+function patchFunction(type: string, body: Body, resource: Resource): (current: KubeObject) => unknown {
+  if (type === PATCH_TYPES.json) {
+    const operations = decodeOperations(body)
+    return (current) => {
+      try {
+        return applyJsonPatch(current, operations)
+      } catch (error) {
+        if (!(error instanceof JsonPatchError)) throw error
+        // kube-apiserver keeps what its library says to itself. We do not.
+        throw new StatusError(
+          'Invalid',
+          `the server rejected our request due to an error in our request: ${error.message}`,
+          {
+            details: {},
+          },
+        )
+      }
+    }
+  }
+  const { value } = body
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw badRequest(
+      `error decoding patch: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type map[string]interface {}`,
+    )
+  const fields = value as Record<string, unknown>
+  if (type === PATCH_TYPES.merge) return (current) => applyMergePatch(current, fields)
+  return (current) => applyStrategicMergePatch(current, fields, resource.schema)
+}
+
+function decodeOperations({ value }: Body): JsonPatchOperation[] {
+  if (!Array.isArray(value))
+    throw badRequest(
+      `error decoding patch: json: cannot unmarshal ${typeof value} into Go value of type []handlers.jsonPatchOp`,
+    )
+  if (value.length > MAX_OPERATIONS)
+    throw new StatusError(
+      'RequestEntityTooLarge',
+      `Request entity too large: The allowed maximum operations in a JSON patch is ${MAX_OPERATIONS}, got ${value.length}`,
+    )
+  return value.map((operation: unknown) => {
+    const given = operation as Partial<JsonPatchOperation> | null
+    if (typeof given !== 'object' || given === null || typeof given.op !== 'string' || typeof given.path !== 'string')
+      throw badRequest('error decoding patch: each operation must be an object with the strings "op" and "path"')
+    if (given.from !== undefined && typeof given.from !== 'string')
+      throw badRequest('error decoding patch: "from" must be a string')
+    return given as JsonPatchOperation
+  })
+}
+
+function checkIdentity(value: KubeObject, resource: Resource): void {
+  if (value.apiVersion !== groupVersion(resource) || value.kind !== resource.kind)
+    throw badRequest(
+      `the API version or kind in the patched object (${value.apiVersion}, ${value.kind}) does not match the expected one (${groupVersion(resource)}, ${resource.kind})`,
+    )
+}
+
+function decodePatched(value: KubeObject, resource: Resource) {
+  try {
+    return cleanUp(resource, value)
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.reason !== 'BadRequest') throw error
+    throw patchInvalid(value, error.message)
+  }
+}
+
+function reportPatchFields(object: KubeObject, problems: readonly string[], { options, call }: PatchRequest): void {
+  if (problems.length === 0 || options.fieldValidation === 'Ignore') return
+  if (options.fieldValidation === 'Warn') call.warnings.push(...problems)
+  else throw patchInvalid(object, `strict decoding error: ${problems.join(', ')}`)
+}
+
+function patchInvalid(value: unknown, why: string): StatusError {
+  return invalid({ group: '', kind: '' }, '', [
+    {
+      type: 'FieldValueInvalid',
+      field: 'patch',
+      message: `Invalid value: ${JSON.stringify(JSON.stringify(value))}: ${why}`,
+    },
+  ])
+}
+
+function orderFields({ kind, apiVersion, metadata, ...rest }: KubeObject): KubeObject {
+  return { kind, apiVersion, metadata, ...rest }
+}

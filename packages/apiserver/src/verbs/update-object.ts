@@ -1,0 +1,225 @@
+/**
+ * The heart of PUT and PATCH: from the current state and a function that makes the next one, through admission and
+ * validation, to the store. It all runs inside one transaction, so nothing changes between the look and the write.
+ */
+import type { KubeObject, ManagedFieldsEntry } from '@caisson/api'
+import { validateObjectMeta, validateObjectMetaUpdate } from '../registry/object-meta.ts'
+import { storageKey } from '../registry/registry.ts'
+import type { Resource } from '../registry/resource.ts'
+import { validate, validateStatus } from '../schema/validate.ts'
+import { type FieldError, invalid, StatusError } from '../status-error.ts'
+import { deepEqual } from '../storage/freeze.ts'
+import type { Transaction } from '../storage/store.ts'
+import type { Call, Environment } from './call.ts'
+import { createIn, expectedNamespace } from './create.ts'
+import { badRequest, conflict, notFound, OPTIMISTIC_LOCK, quoted } from './errors.ts'
+import { matchNamespace, wipeSystemFields } from './metadata.ts'
+import type { WriteOptions } from './options.ts'
+import { dedupOwnerReferences } from './owner-references.ts'
+import { fromStorage, toStorage } from './versions.ts'
+
+export interface UpdateContext {
+  call: Call
+  resource: Resource
+  environment: Environment
+  options: WriteOptions
+  /** Empty for the object itself. */
+  subresource: string
+  /** Whether a missing object is created; kinds that always allow it need not be asked for here. */
+  allowCreate: boolean
+  /** Of a PUT that names one: the object must still be that one. */
+  expectedUid?: string | undefined
+  /** The next state, private to the caller, from what is there (frozen, in the version of the request). */
+  next(current: KubeObject | undefined): KubeObject
+}
+
+export interface Updated {
+  /** As stored. */
+  object: KubeObject
+  created: boolean
+}
+
+export function updateIn(transaction: Transaction, context: UpdateContext): Updated {
+  const { call, resource, environment, options, subresource } = context
+  const { name } = call.info
+  const key = storageKey(resource)
+  const namespace = expectedNamespace(resource, call) || undefined
+  const stored = transaction.get(key, namespace, name)
+  const { strategy } = resource
+  if (!stored) {
+    if (!(context.allowCreate || strategy.createOnUpdate) || subresource !== '') throw notFound(resource, name)
+    return createMissing(transaction, context)
+  }
+  if (context.expectedUid !== undefined && context.expectedUid !== stored.metadata.uid)
+    throw conflict(resource, name, uidPrecondition(key, stored, context.expectedUid))
+  const current = fromStorage(resource, stored)
+  const next = context.next(current)
+  const { metadata } = next
+  matchNamespace(metadata, expectedNamespace(resource, call))
+  checkName(next, call)
+  environment.admit({
+    operation: 'UPDATE',
+    resource,
+    subresource,
+    namespace: namespace ?? '',
+    name,
+    object: next,
+    oldObject: current,
+    user: call.user,
+    dryRun: options.dryRun,
+    warn: (message) => call.warnings.push(message),
+  })
+  dedupOwnerReferences(next, call.warnings, true)
+  checkResourceVersion(next, current, resource)
+  carryOver(next, current, context, transaction)
+  validateChange(next, current, context)
+  if (subresource === '') call.warnings.push(...(strategy.warnings?.(next, current) ?? []))
+  keepTimestamps(next, current)
+  const result = toStorage(resource, next)
+  if (vanishes(next, current, resource)) {
+    if (!options.dryRun) transaction.delete(key, stored)
+    return { object: result, created: false }
+  }
+  if (deepEqual(result, stored)) return { object: stored, created: false }
+  return { object: options.dryRun ? result : transaction.put(key, result), created: false }
+}
+
+function createMissing(transaction: Transaction, context: UpdateContext): Updated {
+  const { call, resource } = context
+  const object = context.next(undefined)
+  if (object.metadata.uid !== undefined)
+    throw conflict(
+      resource,
+      call.info.name,
+      `uid mismatch: the provided object specified uid ${object.metadata.uid}, and no existing object was found`,
+    )
+  context.environment.authorizeCreate(call)
+  wipeSystemFields(object.metadata)
+  matchNamespace(object.metadata, expectedNamespace(resource, call))
+  checkName(object, call)
+  return { object: createIn(transaction, object, context), created: true }
+}
+
+function uidPrecondition(key: string, stored: KubeObject, expected: string): string {
+  const { namespace, name, uid } = stored.metadata
+  const path = `/registry/${key}/${namespace ? `${namespace}/` : ''}${name}`
+  return `StorageError: invalid object, Code: 4, Key: ${path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${expected}, UID in object meta: ${uid}`
+}
+
+function checkName({ metadata }: KubeObject, call: Call): void {
+  const { name } = call.info
+  if (metadata.name === undefined)
+    throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`)
+  if (metadata.name !== name)
+    throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`)
+}
+
+function checkResourceVersion(next: KubeObject, current: KubeObject, resource: Resource): void {
+  const given = next.metadata.resourceVersion
+  const name = current.metadata.name as string
+  if (given === undefined || given === '' || given === '0') {
+    if (resource.strategy.unconditionalUpdate ?? !resource.custom) return
+    throw invalid({ group: resource.group, kind: resource.plural }, name, [
+      {
+        type: 'FieldValueInvalid',
+        field: 'metadata.resourceVersion',
+        message: 'Invalid value: 0: must be specified for an update',
+      },
+    ])
+  }
+  if (!/^\d+$/.test(given))
+    throw new StatusError('Unknown', `strconv.ParseUint: parsing ${quoted(given)}: invalid syntax`)
+  if (given !== current.metadata.resourceVersion) throw conflict(resource, name, OPTIMISTIC_LOCK)
+}
+
+/** What no update changes, what this kind's updates do not change, and the generation. */
+function carryOver(next: KubeObject, current: KubeObject, context: UpdateContext, { list }: Transaction): void {
+  const { resource, subresource, call, environment } = context
+  const { strategy } = resource
+  const { metadata } = next
+  metadata.resourceVersion = current.metadata.resourceVersion as string
+  setOrDelete(metadata, 'generation', current.metadata.generation)
+  const strategyContext = { user: call.user, now: environment.now(), list }
+  if (subresource === 'status') {
+    if (strategy.prepareForStatusUpdate) strategy.prepareForStatusUpdate(next, current, strategyContext)
+    else keepAllButStatus(next, current, resource.custom === true)
+  } else if (subresource === '') {
+    if (resource.status) setOrDelete(next, 'status', current.status)
+    strategy.prepareForUpdate?.(next, current, strategyContext)
+  }
+  metadata.uid ??= current.metadata.uid as string
+  if (current.metadata.creationTimestamp) metadata.creationTimestamp = current.metadata.creationTimestamp
+  if (current.metadata.deletionTimestamp) metadata.deletionTimestamp = current.metadata.deletionTimestamp
+  if (current.metadata.deletionGracePeriodSeconds !== undefined)
+    metadata.deletionGracePeriodSeconds ??= current.metadata.deletionGracePeriodSeconds
+  if (subresource !== 'status' && strategy.generation !== false && contentChanged(next, current, resource))
+    metadata.generation = (current.metadata.generation ?? 0) + 1
+}
+
+function keepAllButStatus(next: KubeObject, current: KubeObject, custom: boolean): void {
+  for (const field of Object.keys(next))
+    if (field !== 'metadata' && field !== 'status' && !(field in current)) delete next[field]
+  for (const field of Object.keys(current)) if (field !== 'metadata' && field !== 'status') next[field] = current[field]
+  if (!custom) return
+  const { managedFields } = next.metadata
+  next.metadata = { ...current.metadata }
+  setOrDelete(next.metadata, 'managedFields', managedFields)
+}
+
+/** Anything but metadata; status counts where it is no subresource. */
+function contentChanged(next: KubeObject, current: KubeObject, resource: Resource): boolean {
+  const fields = new Set([...Object.keys(next), ...Object.keys(current)])
+  for (const field of fields) {
+    if (field === 'metadata' || field === 'kind' || field === 'apiVersion') continue
+    if (field === 'status' && resource.status) continue
+    if (!deepEqual(next[field], current[field])) return true
+  }
+  return false
+}
+
+function validateChange(next: KubeObject, current: KubeObject, context: UpdateContext): void {
+  const { resource, subresource } = context
+  const { strategy } = resource
+  const metadataErrors = validateObjectMetaUpdate(next.metadata, current.metadata)
+  const errors: FieldError[] = [
+    ...validateObjectMeta(next.metadata, { namespaced: resource.namespaced, name: strategy.nameRule }),
+    // Kubernetes finds these twice, once for all kinds and once in each kind's own validation.
+    ...metadataErrors,
+    ...metadataErrors,
+  ]
+  if (subresource === 'status') {
+    if (!resource.decode) errors.push(...validateStatus(resource.schema, next, current))
+    errors.push(...(strategy.validateStatusUpdate?.(next, current) ?? []))
+  } else {
+    if (!resource.decode) errors.push(...validate(resource.schema, next, '', current))
+    errors.push(...(strategy.validateUpdate?.(next, current) ?? []))
+  }
+  if (errors.length > 0) throw invalid(resource, current.metadata.name as string, errors)
+}
+
+/** A change of nothing but the times in managedFields is none. */
+function keepTimestamps(next: KubeObject, current: KubeObject): void {
+  const before = current.metadata.managedFields
+  const after = next.metadata.managedFields
+  if (!before || !after || before.length !== after.length) return
+  if (!after.every((entry, index) => equalButTime(entry, before[index] as ManagedFieldsEntry))) return
+  const metadata = { ...next.metadata, managedFields: before }
+  if (deepEqual({ ...next, metadata }, current)) next.metadata = metadata
+}
+
+function equalButTime(a: ManagedFieldsEntry, b: ManagedFieldsEntry): boolean {
+  return deepEqual({ ...a, time: '' }, { ...b, time: '' })
+}
+
+/** An object that is being deleted goes when its last finalizer does. */
+function vanishes(next: KubeObject, current: KubeObject, resource: Resource): boolean {
+  if (current.metadata.deletionTimestamp === undefined) return false
+  if ((next.metadata.finalizers ?? []).length > 0) return false
+  if ((current.metadata.deletionGracePeriodSeconds ?? 0) !== 0) return false
+  return resource.strategy.mayVanish?.(next) ?? true
+}
+
+function setOrDelete<T extends object, K extends keyof T>(target: T, key: K, value: T[K] | undefined): void {
+  if (value === undefined) delete target[key]
+  else target[key] = value
+}

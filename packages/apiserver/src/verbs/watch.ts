@@ -1,0 +1,184 @@
+/**
+ * GET with `watch`: what is there (where asked for), then every change, in order, each once.
+ *
+ * A watch is a position in the history of its resource. While its client keeps up it hears of each commit; when the
+ * client does not, the watch stops listening and later reads on from its position in the event window. So a slow client
+ * costs nothing but its own buffer, and one that is too slow is told that its position has expired.
+ */
+import type { KubeObject } from '@caisson/api'
+import { groupVersion, storageKey } from '../registry/registry.ts'
+import type { Resource } from '../registry/resource.ts'
+import { StatusError } from '../status-error.ts'
+import type { Store, StoreEvent } from '../storage/store.ts'
+import type { AcceptedWatch, Call, Environment, RunningWatch, WatchMessage, WatchSink } from './call.ts'
+import { badRequest, quoted } from './errors.ts'
+import { type ListOptions, listOptions, type Selection } from './list-options.ts'
+import { parseResourceVersion, tooLargeResourceVersion } from './resource-version.ts'
+import { fromStorage } from './versions.ts'
+
+const BOOKMARK_EVERY_MS = 60_000
+/** kube-apiserver's minimum; each watch ends at random between this and twice this, so that not all come back at once. */
+const MIN_TIMEOUT_MS = 1_800_000
+
+/** Checks the parameters. What goes wrong later is told to the watcher as an ERROR event. */
+export function acceptWatch(call: Call, resource: Resource, environment: Environment): AcceptedWatch {
+  const options = listOptions(call, resource, true)
+  let since: number | undefined
+  try {
+    since = parseResourceVersion(options.resourceVersion)
+  } catch (error) {
+    throw badRequest(`resourceVersion: Invalid value: ${quoted(options.resourceVersion)}: ${(error as Error).message}`)
+  }
+  return {
+    resource,
+    start: (sink) => runWatch({ resource, options, since: since ?? 0, store: environment.store, sink }),
+  }
+}
+
+interface WatchContext {
+  resource: Resource
+  options: ListOptions
+  /** 0 for any state. */
+  since: number
+  store: Store
+  sink: WatchSink
+}
+
+function runWatch({ resource, options, since, store, sink }: WatchContext): RunningWatch {
+  const key = storageKey(resource)
+  const { selection } = options
+  /** Everything up to here has been sent or does not concern this watch. */
+  let position = since
+  let initial: Iterator<KubeObject> | undefined
+  let subscription: Disposable | undefined
+  let ended = false
+
+  function end(): void {
+    if (ended) return
+    stop()
+    sink.end()
+  }
+
+  function stop(): void {
+    ended = true
+    clearTimeout(timeout)
+    clearInterval(bookmarks)
+    subscription?.[Symbol.dispose]()
+  }
+
+  function fail(error: StatusError): void {
+    sink.send({ type: 'ERROR', object: error.toStatus() })
+    end()
+  }
+
+  /** Sends until the client is level with the store, or has to be waited for. */
+  function advance(): void {
+    while (!ended && !subscription) {
+      if (initial && !sendInitial()) return
+      const past = store.eventsAfter(key, position)
+      if (!past) return fail(tooOld(position, store.compactedRevision(key)))
+      for (const event of past) if (!deliver(event)) return
+      subscription = store.subscribe(key, Math.max(position, store.revision), onEvent)
+    }
+  }
+
+  function onEvent(event: StoreEvent): void {
+    if (event.revision <= position || deliver(event)) return
+    subscription?.[Symbol.dispose]()
+    subscription = undefined
+  }
+
+  /** Returns false where the client has to be waited for. */
+  function deliver(event: StoreEvent): boolean {
+    position = event.revision
+    const message = messageFor(event, resource, selection)
+    return message === undefined || sink.send(message)
+  }
+
+  function sendInitial(): boolean {
+    for (;;) {
+      const next = (initial as Iterator<KubeObject>).next()
+      if (next.done) break
+      if (!selection.matches(next.value)) continue
+      if (!sink.send({ type: 'ADDED', object: fromStorage(resource, next.value) })) return false
+    }
+    initial = undefined
+    // Only where it was asked for: a watch from "0" has initial events too, but no end of them.
+    if (options.allowWatchBookmarks && options.sendInitialEvents)
+      return sink.send({ type: 'BOOKMARK', object: bookmark(resource, position, true) })
+    return true
+  }
+
+  function sendBookmark(): void {
+    if (!subscription || ended) return
+    position = Math.max(position, store.revision)
+    sink.send({ type: 'BOOKMARK', object: bookmark(resource, position, false) })
+  }
+
+  const timeout = setTimeout(
+    () => {
+      if (options.allowWatchBookmarks) sendBookmark()
+      end()
+    },
+    options.timeoutSeconds ? options.timeoutSeconds * 1000 : MIN_TIMEOUT_MS * (1 + Math.random()),
+  ).unref()
+  const bookmarks = options.allowWatchBookmarks ? setInterval(sendBookmark, BOOKMARK_EVERY_MS).unref() : undefined
+
+  if (options.sendInitialEvents && since > store.revision) fail(tooLargeResourceVersion(since, store.revision))
+  else {
+    if (options.sendInitialEvents) initial = current(store, resource, selection)[Symbol.iterator]()
+    if (options.sendInitialEvents || since === 0) position = store.revision
+    advance()
+  }
+  return {
+    resume: advance,
+    [Symbol.dispose]: stop,
+  }
+}
+
+function current(store: Store, resource: Resource, { namespace, name }: Selection): Iterable<KubeObject> {
+  const key = storageKey(resource)
+  if (name === undefined || (namespace === undefined && resource.namespaced)) return store.list(key, namespace)
+  const object = store.get(key, namespace, name)
+  return object ? [object] : []
+}
+
+/** What the watcher is told: to it, an object that its selectors no longer match is gone. */
+function messageFor(event: StoreEvent, resource: Resource, selection: Selection): WatchMessage | undefined {
+  const { object, previous, type } = event
+  const { metadata } = object
+  if (selection.namespace !== undefined && metadata.namespace !== selection.namespace) return undefined
+  if (selection.name !== undefined && metadata.name !== selection.name) return undefined
+  if (!selection.filtered) return { type, object: fromStorage(resource, object) }
+  const was = previous !== undefined && selection.matches(previous)
+  const is = type !== 'DELETED' && selection.matches(object)
+  if (is) return { type: was ? 'MODIFIED' : 'ADDED', object: fromStorage(resource, object) }
+  if (!was) return undefined
+  return { type: 'DELETED', object: fromStorage(resource, departed(previous, event)) }
+}
+
+/** The last state that matched, with the revision of its departure. */
+function departed(previous: KubeObject, { object, type }: StoreEvent): KubeObject {
+  if (type === 'DELETED') return object
+  const { resourceVersion } = object.metadata
+  return Object.freeze({
+    ...previous,
+    metadata: Object.freeze({ ...previous.metadata, ...(resourceVersion && { resourceVersion }) }),
+  })
+}
+
+function bookmark(resource: Resource, revision: number, endsInitialEvents: boolean): object {
+  return {
+    kind: resource.kind,
+    apiVersion: groupVersion(resource),
+    metadata: {
+      resourceVersion: String(revision),
+      creationTimestamp: null,
+      ...(endsInitialEvents && { annotations: { 'k8s.io/initial-events-end': 'true' } }),
+    },
+  }
+}
+
+function tooOld(wanted: number, oldest: number): StatusError {
+  return new StatusError('Expired', `too old resource version: ${wanted} (${oldest})`)
+}
