@@ -1,1 +1,2 @@
-export {}
+export { type ControlPlaneOptions, startControlPlane } from './control-plane.ts'
+export { PROVISIONER } from './volumes/plan-claim.ts'

@@ -2,8 +2,18 @@ import type { KubeObject, OwnerReference } from '@caisson/api'
 import { describe, expect, test } from 'vitest'
 import { createOwnershipGraph, type Decision, type OwnershipGraph } from './ownership-graph.ts'
 
-const owner = (uid: string, extra: Partial<OwnerReference> = {}): OwnerReference => ({ apiVersion: 'v1', kind: 'Pod', name: uid, uid, ...extra })
-const object = (uid: string, metadata: Partial<KubeObject['metadata']> = {}): KubeObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { uid, name: uid, namespace: 'n', ...metadata } })
+const owner = (uid: string, extra: Partial<OwnerReference> = {}): OwnerReference => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  name: uid,
+  uid,
+  ...extra,
+})
+const object = (uid: string, metadata: Partial<KubeObject['metadata']> = {}): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { uid, name: uid, namespace: 'n', ...metadata },
+})
 const deleting = { deletionTimestamp: '2026-01-01T00:00:00Z' }
 
 function graphOf(...objects: KubeObject[]): OwnershipGraph {
@@ -16,26 +26,117 @@ function graphOf(...objects: KubeObject[]): OwnershipGraph {
 function brief(decision: Decision): unknown {
   if (decision.kind === 'nothing') return 'nothing'
   const { node, ...rest } = decision
-  return { ...rest, node: node.uid, ...('dependents' in decision && { dependents: decision.dependents.map((one) => one.uid) }) }
+  return {
+    ...rest,
+    node: node.uid,
+    ...('dependents' in decision && { dependents: decision.dependents.map((one) => one.uid) }),
+  }
 }
 
 describe('decide', () => {
   test.each<[name: string, objects: KubeObject[], uid: string, expected: unknown]>([
     ['an object that nobody owns stays', [object('a')], 'a', 'nothing'],
-    ['an object whose owner is there stays', [object('o'), object('a', { ownerReferences: [owner('o')] })], 'a', 'nothing'],
-    ['an object whose owner is gone goes', [object('a', { ownerReferences: [owner('o')] })], 'a', { kind: 'delete', node: 'a', propagation: 'Background' }],
-    ['an owner of a kind that is not watched counts as there', [object('a', { ownerReferences: [owner('o', { kind: 'Other' })] })], 'a', 'nothing'],
-    ['an owner in another namespace is none', [object('o', { namespace: 'm' }), object('a', { ownerReferences: [owner('o')] })], 'a', { kind: 'delete', node: 'a', propagation: 'Background' }],
-    ['a cluster-scoped owner owns in every namespace', [object('o', { namespace: '' }), object('a', { ownerReferences: [owner('o')] })], 'a', 'nothing'],
-    ['of two owners one is enough', [object('o'), object('a', { ownerReferences: [owner('o'), owner('p')] })], 'a', { kind: 'drop-owners', node: 'a', uids: ['p'] }],
-    ['an owner that goes in the background does not take it along yet', [object('o', deleting), object('a', { ownerReferences: [owner('o')] })], 'a', 'nothing'],
-    ['an owner that waits for it takes it along', [object('o', { ...deleting, finalizers: ['foregroundDeletion'] }), object('a', { ownerReferences: [owner('o', { blockOwnerDeletion: true })] })], 'a', { kind: 'delete', node: 'a', propagation: 'Background' }],
-    ['… in the foreground where it owns in turn', [object('o', { ...deleting, finalizers: ['foregroundDeletion'] }), object('a', { ownerReferences: [owner('o', { blockOwnerDeletion: true })] }), object('b', { ownerReferences: [owner('a')] })], 'a', { kind: 'delete', node: 'a', propagation: 'Foreground' }],
-    ['an object that waits deletes those who block it', [object('o', { ...deleting, finalizers: ['foregroundDeletion'] }), object('a', { ownerReferences: [owner('o', { blockOwnerDeletion: true })] }), object('b', { ownerReferences: [owner('o')] })], 'o', { kind: 'delete-dependents', node: 'o', dependents: ['a'] }],
-    ['an object that waits goes when nobody blocks it', [object('o', { ...deleting, finalizers: ['foregroundDeletion'] }), object('b', { ownerReferences: [owner('o')] })], 'o', { kind: 'remove-finalizer', node: 'o', finalizer: 'foregroundDeletion' }],
-    ['an object that waits for what goes already only waits', [object('o', { ...deleting, finalizers: ['foregroundDeletion'] }), object('a', { ...deleting, ownerReferences: [owner('o', { blockOwnerDeletion: true })] })], 'o', 'nothing'],
-    ['an orphaning owner lets its dependents go first', [object('o', { ...deleting, finalizers: ['orphan'] }), object('a', { ownerReferences: [owner('o')] })], 'o', { kind: 'orphan-dependents', node: 'o', dependents: ['a'] }],
-    ['… and then itself', [object('o', { ...deleting, finalizers: ['orphan'] })], 'o', { kind: 'remove-finalizer', node: 'o', finalizer: 'orphan' }],
+    [
+      'an object whose owner is there stays',
+      [object('o'), object('a', { ownerReferences: [owner('o')] })],
+      'a',
+      'nothing',
+    ],
+    [
+      'an object whose owner is gone goes',
+      [object('a', { ownerReferences: [owner('o')] })],
+      'a',
+      { kind: 'delete', node: 'a', propagation: 'Background' },
+    ],
+    [
+      'an owner of a kind that is not watched counts as there',
+      [object('a', { ownerReferences: [owner('o', { kind: 'Other' })] })],
+      'a',
+      'nothing',
+    ],
+    [
+      'an owner in another namespace is none',
+      [object('o', { namespace: 'm' }), object('a', { ownerReferences: [owner('o')] })],
+      'a',
+      { kind: 'delete', node: 'a', propagation: 'Background' },
+    ],
+    [
+      'a cluster-scoped owner owns in every namespace',
+      [object('o', { namespace: '' }), object('a', { ownerReferences: [owner('o')] })],
+      'a',
+      'nothing',
+    ],
+    [
+      'of two owners one is enough',
+      [object('o'), object('a', { ownerReferences: [owner('o'), owner('p')] })],
+      'a',
+      { kind: 'drop-owners', node: 'a', uids: ['p'] },
+    ],
+    [
+      'an owner that goes in the background does not take it along yet',
+      [object('o', deleting), object('a', { ownerReferences: [owner('o')] })],
+      'a',
+      'nothing',
+    ],
+    [
+      'an owner that waits for it takes it along',
+      [
+        object('o', { ...deleting, finalizers: ['foregroundDeletion'] }),
+        object('a', { ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
+      ],
+      'a',
+      { kind: 'delete', node: 'a', propagation: 'Background' },
+    ],
+    [
+      '… in the foreground where it owns in turn',
+      [
+        object('o', { ...deleting, finalizers: ['foregroundDeletion'] }),
+        object('a', { ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
+        object('b', { ownerReferences: [owner('a')] }),
+      ],
+      'a',
+      { kind: 'delete', node: 'a', propagation: 'Foreground' },
+    ],
+    [
+      'an object that waits deletes those who block it',
+      [
+        object('o', { ...deleting, finalizers: ['foregroundDeletion'] }),
+        object('a', { ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
+        object('b', { ownerReferences: [owner('o')] }),
+      ],
+      'o',
+      { kind: 'delete-dependents', node: 'o', dependents: ['a'] },
+    ],
+    [
+      'an object that waits goes when nobody blocks it',
+      [
+        object('o', { ...deleting, finalizers: ['foregroundDeletion'] }),
+        object('b', { ownerReferences: [owner('o')] }),
+      ],
+      'o',
+      { kind: 'remove-finalizer', node: 'o', finalizer: 'foregroundDeletion' },
+    ],
+    [
+      'an object that waits for what goes already only waits',
+      [
+        object('o', { ...deleting, finalizers: ['foregroundDeletion'] }),
+        object('a', { ...deleting, ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
+      ],
+      'o',
+      'nothing',
+    ],
+    [
+      'an orphaning owner lets its dependents go first',
+      [object('o', { ...deleting, finalizers: ['orphan'] }), object('a', { ownerReferences: [owner('o')] })],
+      'o',
+      { kind: 'orphan-dependents', node: 'o', dependents: ['a'] },
+    ],
+    [
+      '… and then itself',
+      [object('o', { ...deleting, finalizers: ['orphan'] })],
+      'o',
+      { kind: 'remove-finalizer', node: 'o', finalizer: 'orphan' },
+    ],
   ])('%s', (_name, objects, uid, expected) => {
     expect(brief(graphOf(...objects).decide(uid))).toEqual(expected)
   })

@@ -84,7 +84,8 @@ export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean
       const uids = node.owners.filter((_, index) => states[index] !== 'solid').map((owner) => owner.uid)
       return uids.length === 0 ? { kind: 'nothing' } : { kind: 'drop-owners', node, uids }
     }
-    if (states.includes('waiting') && dependents.has(node.uid)) return { kind: 'delete', node, propagation: 'Foreground' }
+    if (states.includes('waiting') && dependents.has(node.uid))
+      return { kind: 'delete', node, propagation: 'Foreground' }
     if (node.finalizers.includes('orphan')) return { kind: 'delete', node, propagation: 'Orphan' }
     if (node.finalizers.includes('foregroundDeletion')) return { kind: 'delete', node, propagation: 'Foreground' }
     return { kind: 'delete', node, propagation: 'Background' }
@@ -98,7 +99,9 @@ export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean
         : { kind: 'remove-finalizer', node, finalizer: 'orphan' }
     }
     if (!node.finalizers.includes('foregroundDeletion')) return { kind: 'nothing' }
-    const blocking = below.filter((one) => one.owners.some((owner) => owner.uid === node.uid && owner.blockOwnerDeletion))
+    const blocking = below.filter((one) =>
+      one.owners.some((owner) => owner.uid === node.uid && owner.blockOwnerDeletion),
+    )
     if (blocking.length === 0) return { kind: 'remove-finalizer', node, finalizer: 'foregroundDeletion' }
     const left = blocking.filter((one) => !one.deleting)
     return left.length > 0 ? { kind: 'delete-dependents', node, dependents: left } : { kind: 'nothing' }
@@ -129,7 +132,8 @@ export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean
       const again = new Set<string>()
       if (node.owners.length > 0 || node.deleting) again.add(uid)
       // Whoever waited for this one, or for its reference to go, may be done waiting.
-      for (const owner of [...(before?.owners ?? []), ...node.owners]) if (nodes.get(owner.uid)?.deleting) again.add(owner.uid)
+      for (const owner of [...(before?.owners ?? []), ...node.owners])
+        if (nodes.get(owner.uid)?.deleting) again.add(owner.uid)
       if (node.deleting && !before?.deleting) for (const dependent of dependents.get(uid) ?? []) again.add(dependent)
       return [...again]
     },

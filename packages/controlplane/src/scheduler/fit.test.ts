@@ -3,9 +3,26 @@ import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { describe, expect, test } from 'vitest'
 import { failedSchedulingMessage, unfit } from './fit.ts'
 
-const pod = (spec: object): PodObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers: [], ...spec } })
-const node = (spec: object = {}, labels: Record<string, string> = {}): Typed<Node> => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'here', labels }, spec, status: { allocatable: { pods: '2' } } })
-const affinity = (requirement: object): object => ({ affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [requirement] }] } } } })
+const pod = (spec: object): PodObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'p' },
+  spec: { containers: [], ...spec },
+})
+const node = (spec: object = {}, labels: Record<string, string> = {}): Typed<Node> => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name: 'here', labels },
+  spec,
+  status: { allocatable: { pods: '2' } },
+})
+const affinity = (requirement: object): object => ({
+  affinity: {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [requirement] }] },
+    },
+  },
+})
 const taint = { key: 'k', value: 'v', effect: 'NoSchedule' as const }
 
 describe('unfit', () => {
@@ -14,14 +31,44 @@ describe('unfit', () => {
     ['a full node does not do', pod({}), node(), 2, 'Too many pods'],
     ['a cordoned node does not do', pod({}), node({ unschedulable: true }), 0, 'node(s) were unschedulable'],
     ['a taint keeps out', pod({}), node({ taints: [taint] }), 0, 'node(s) had untolerated taint {k: v}'],
-    ['a toleration lets in', pod({ tolerations: [{ key: 'k', operator: 'Equal', value: 'v' }] }), node({ taints: [taint] }), 0, undefined],
-    ['… also one for everything', pod({ tolerations: [{ operator: 'Exists' }] }), node({ taints: [taint] }), 0, undefined],
-    ['… not one for another value', pod({ tolerations: [{ key: 'k', value: 'w' }] }), node({ taints: [taint] }), 0, 'node(s) had untolerated taint {k: v}'],
+    [
+      'a toleration lets in',
+      pod({ tolerations: [{ key: 'k', operator: 'Equal', value: 'v' }] }),
+      node({ taints: [taint] }),
+      0,
+      undefined,
+    ],
+    [
+      '… also one for everything',
+      pod({ tolerations: [{ operator: 'Exists' }] }),
+      node({ taints: [taint] }),
+      0,
+      undefined,
+    ],
+    [
+      '… not one for another value',
+      pod({ tolerations: [{ key: 'k', value: 'w' }] }),
+      node({ taints: [taint] }),
+      0,
+      'node(s) had untolerated taint {k: v}',
+    ],
     ['a preference is no filter', pod({}), node({ taints: [{ ...taint, effect: 'PreferNoSchedule' }] }), 0, undefined],
-    ['a selector must match', pod({ nodeSelector: { disk: 'fast' } }), node({}, { disk: 'slow' }), 0, "node(s) didn't match Pod's node affinity/selector"],
+    [
+      'a selector must match',
+      pod({ nodeSelector: { disk: 'fast' } }),
+      node({}, { disk: 'slow' }),
+      0,
+      "node(s) didn't match Pod's node affinity/selector",
+    ],
     ['a selector that matches', pod({ nodeSelector: { disk: 'fast' } }), node({}, { disk: 'fast' }), 0, undefined],
     ['affinity In', pod(affinity({ key: 'a', operator: 'In', values: ['x'] })), node({}, { a: 'x' }), 0, undefined],
-    ['affinity NotIn', pod(affinity({ key: 'a', operator: 'NotIn', values: ['x'] })), node({}, { a: 'x' }), 0, "node(s) didn't match Pod's node affinity/selector"],
+    [
+      'affinity NotIn',
+      pod(affinity({ key: 'a', operator: 'NotIn', values: ['x'] })),
+      node({}, { a: 'x' }),
+      0,
+      "node(s) didn't match Pod's node affinity/selector",
+    ],
     ['affinity DoesNotExist', pod(affinity({ key: '__proto__', operator: 'DoesNotExist' })), node(), 0, undefined],
     ['affinity Gt', pod(affinity({ key: 'n', operator: 'Gt', values: ['3'] })), node({}, { n: '4' }), 0, undefined],
   ])('%s', (_name, given, on, pods, expected) => {

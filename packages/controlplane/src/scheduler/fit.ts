@@ -12,7 +12,8 @@ export interface NodeLoad {
 export type Unfit = string | undefined
 
 export function unfit(pod: PodObject, { node, pods }: NodeLoad): Unfit {
-  if (pod.spec?.nodeName && pod.spec.nodeName !== node.metadata.name) return "node(s) didn't match the requested node name"
+  if (pod.spec?.nodeName && pod.spec.nodeName !== node.metadata.name)
+    return "node(s) didn't match the requested node name"
   if (node.spec?.unschedulable && !tolerates(pod, { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' })) {
     return 'node(s) were unschedulable'
   }
@@ -53,7 +54,10 @@ function matchesTerm(term: NodeSelectorTerm, node: Typed<Node>): boolean {
   )
 }
 
-function matchesRequirement({ key, operator, values = [] }: NodeSelectorRequirement, labels: Record<string, string>): boolean {
+function matchesRequirement(
+  { key, operator, values = [] }: NodeSelectorRequirement,
+  labels: Record<string, string>,
+): boolean {
   const value = Object.hasOwn(labels, key) ? labels[key] : undefined
   switch (operator) {
     case 'In':

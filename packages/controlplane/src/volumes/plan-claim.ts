@@ -32,9 +32,14 @@ export type ClaimPlan =
   | { kind: 'wait'; type: 'Normal' | 'Warning'; reason: string; message: string }
 
 /** @param directoryOf where a provisioned volume of this name has its directory */
-export function planClaim({ claim, volumes, classes, pods }: ObservedClaim, directoryOf: (volume: string) => string): ClaimPlan {
+export function planClaim(
+  { claim, volumes, classes, pods }: ObservedClaim,
+  directoryOf: (volume: string) => string,
+): ClaimPlan {
   if (claim.metadata.deletionTimestamp) {
-    return claim.metadata.finalizers?.includes(CLAIM_PROTECTION) && pods.length === 0 ? { kind: 'release' } : { kind: 'nothing' }
+    return claim.metadata.finalizers?.includes(CLAIM_PROTECTION) && pods.length === 0
+      ? { kind: 'release' }
+      : { kind: 'nothing' }
   }
   const named = claim.spec?.volumeName
   if (named) {
@@ -51,14 +56,29 @@ export function planClaim({ claim, volumes, classes, pods }: ObservedClaim, dire
 
   const className = claim.spec?.storageClassName ?? ''
   if (className === '') {
-    return { kind: 'wait', type: 'Normal', reason: 'FailedBinding', message: 'no persistent volumes available for this claim and no storage class is set' }
+    return {
+      kind: 'wait',
+      type: 'Normal',
+      reason: 'FailedBinding',
+      message: 'no persistent volumes available for this claim and no storage class is set',
+    }
   }
   const storageClass = classes.find((one) => one.metadata.name === className)
   if (!storageClass) {
-    return { kind: 'wait', type: 'Warning', reason: 'ProvisioningFailed', message: `storageclass.storage.k8s.io "${className}" not found` }
+    return {
+      kind: 'wait',
+      type: 'Warning',
+      reason: 'ProvisioningFailed',
+      message: `storageclass.storage.k8s.io "${className}" not found`,
+    }
   }
   if (storageClass.volumeBindingMode === 'WaitForFirstConsumer' && pods.length === 0) {
-    return { kind: 'wait', type: 'Normal', reason: 'WaitForFirstConsumer', message: 'waiting for first consumer to be created before binding' }
+    return {
+      kind: 'wait',
+      type: 'Normal',
+      reason: 'WaitForFirstConsumer',
+      message: 'waiting for first consumer to be created before binding',
+    }
   }
   if (storageClass.provisioner !== PROVISIONER) {
     return {
@@ -79,7 +99,11 @@ function isClaimedBy(volume: Volume, claim: Claim): boolean {
 }
 
 function isBound(volume: Volume, claim: Claim): boolean {
-  return volume.spec?.claimRef?.uid === claim.metadata.uid && volume.status?.phase === 'Bound' && claim.status?.phase === 'Bound'
+  return (
+    volume.spec?.claimRef?.uid === claim.metadata.uid &&
+    volume.status?.phase === 'Bound' &&
+    claim.status?.phase === 'Bound'
+  )
 }
 
 function smallestThatFits(claim: Claim, volumes: readonly Volume[]): Volume | undefined {
@@ -99,11 +123,18 @@ function smallestThatFits(claim: Claim, volumes: readonly Volume[]): Volume | un
     .sort((a, b) => size(a) - size(b))[0]
 }
 
-function matches(wanted: Readonly<Record<string, string>> | undefined, labels: Readonly<Record<string, string>> = {}): boolean {
+function matches(
+  wanted: Readonly<Record<string, string>> | undefined,
+  labels: Readonly<Record<string, string>> = {},
+): boolean {
   return Object.entries(wanted ?? {}).every(([key, value]) => labels[key] === value)
 }
 
-function provisionedVolume(claim: Claim, storageClass: Typed<StorageClass>, directoryOf: (volume: string) => string): Volume {
+function provisionedVolume(
+  claim: Claim,
+  storageClass: Typed<StorageClass>,
+  directoryOf: (volume: string) => string,
+): Volume {
   const name = `pvc-${claim.metadata.uid}`
   return {
     apiVersion: 'v1',
@@ -142,7 +173,8 @@ export function planVolume(volume: Volume, claim: Claim | undefined): VolumePlan
   if (volume.metadata.deletionTimestamp) {
     return !held && volume.metadata.finalizers?.includes(VOLUME_PROTECTION) ? { kind: 'release' } : { kind: 'nothing' }
   }
-  if (!reference) return volume.status?.phase === 'Available' ? { kind: 'nothing' } : { kind: 'phase', phase: 'Available' }
+  if (!reference)
+    return volume.status?.phase === 'Available' ? { kind: 'nothing' } : { kind: 'phase', phase: 'Available' }
   // Reserved by name for a claim that has not come yet.
   if (!reference.uid || held) return { kind: 'nothing' }
   const ours = volume.metadata.annotations?.[PROVISIONED_BY] === PROVISIONER

@@ -1,0 +1,130 @@
+/** Carries out what the ownership graph decides. */
+import type { KubeObject, OwnerReference } from '@caisson/api'
+import { type Client, isConflict, isNotFound } from '@caisson/client'
+import type { ObjectWatcher } from './object-watcher.ts'
+import type { Node, OwnershipGraph } from './ownership-graph.ts'
+
+export interface CollectorContext {
+  client: Client
+  watcher: ObjectWatcher
+  graph: OwnershipGraph
+  signal: AbortSignal
+}
+
+/**
+ * Decides about one object again and does what follows. Rejects where the API server refused: the caller comes back.
+ * Everything is guarded by UID, so that an object that took the name of another is never touched.
+ */
+export async function collect(uid: string, context: CollectorContext): Promise<void> {
+  const { client, graph, signal } = context
+  const decision = graph.decide(uid)
+  switch (decision.kind) {
+    case 'nothing':
+      return
+    case 'delete': {
+      const owners = decision.node.owners
+      // The graph may be behind: what is about to be deleted for having no owner is looked up once more.
+      const alive = await Promise.all(owners.map((owner) => ownerLives(decision.node, owner, context)))
+      if (
+        alive.some(Boolean) &&
+        decision.propagation === 'Background' &&
+        !owners.some((owner) => graph.get(owner.uid)?.deleting)
+      )
+        return
+      return remove(decision.node, decision.propagation, context)
+    }
+    case 'drop-owners':
+      return dropOwners(decision.node, new Set(decision.uids), context)
+    case 'delete-dependents':
+      await Promise.all(decision.dependents.map((node) => remove(node, 'Background', context)))
+      return
+    case 'orphan-dependents':
+      await Promise.all(decision.dependents.map((node) => dropOwners(node, new Set([decision.node.uid]), context)))
+      return
+    case 'remove-finalizer': {
+      const object = current(decision.node, context)
+      const resource = context.watcher.kinds.get(decision.node.resource)
+      if (!object || !resource) return
+      const finalizers = (object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== decision.finalizer)
+      await unlessGone(
+        client.patch(
+          resource,
+          decision.node.name,
+          { metadata: { ...guard(object), finalizers } },
+          at(decision.node, signal),
+        ),
+      )
+    }
+  }
+}
+
+function at(node: Node, signal: AbortSignal): { namespace?: string; signal: AbortSignal } {
+  return { ...(node.namespace && { namespace: node.namespace }), signal }
+}
+
+/** With uid and version a patch changes this very state of this very object, or nothing. */
+function guard(object: KubeObject): { uid: string; resourceVersion: string } {
+  return { uid: object.metadata.uid ?? '', resourceVersion: object.metadata.resourceVersion ?? '' }
+}
+
+function current(node: Node, { watcher }: CollectorContext): KubeObject | undefined {
+  const object = watcher.get(node.resource, node.namespace, node.name)
+  return object?.metadata.uid === node.uid ? object : undefined
+}
+
+async function ownerLives(
+  node: Node,
+  owner: OwnerReference,
+  { client, watcher, signal }: CollectorContext,
+): Promise<boolean> {
+  const name = watcher.nameOf(owner.apiVersion, owner.kind)
+  const resource = name === undefined ? undefined : watcher.kinds.get(name)
+  if (!resource) return true
+  try {
+    const found = await client.get(resource, owner.name, {
+      ...(resource.namespaced && { namespace: node.namespace }),
+      signal,
+    })
+    return found.metadata.uid === owner.uid
+  } catch (error) {
+    if (isNotFound(error)) return false
+    throw error
+  }
+}
+
+async function remove(
+  node: Node,
+  propagationPolicy: 'Background' | 'Foreground' | 'Orphan',
+  { client, watcher, signal }: CollectorContext,
+): Promise<void> {
+  const resource = watcher.kinds.get(node.resource)
+  if (resource) {
+    await unlessGone(
+      client.delete(resource, node.name, { ...at(node, signal), propagationPolicy, preconditions: { uid: node.uid } }),
+    )
+  }
+}
+
+async function dropOwners(node: Node, uids: ReadonlySet<string>, context: CollectorContext): Promise<void> {
+  const object = current(node, context)
+  const resource = context.watcher.kinds.get(node.resource)
+  if (!object || !resource) return
+  const ownerReferences = (object.metadata.ownerReferences ?? []).filter((owner) => !uids.has(owner.uid))
+  await unlessGone(
+    context.client.patch(
+      resource,
+      node.name,
+      { metadata: { ...guard(object), ownerReferences } },
+      at(node, context.signal),
+    ),
+  )
+}
+
+/** Gone, or already another: either way there is nothing left to do here, and the watch will say so. */
+async function unlessGone(write: Promise<unknown>): Promise<void> {
+  try {
+    await write
+  } catch (error) {
+    if (!isNotFound(error) && !isConflict(error)) throw error
+  }
+}

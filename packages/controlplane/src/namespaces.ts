@@ -1,0 +1,102 @@
+/** Empties namespaces that are being deleted, and then lets them go. */
+import { type Client, isConflict, isNotFound, resources, type Typed } from '@caisson/client'
+import type { Namespace } from 'kubernetes-types/core/v1.d.ts'
+import type { ObjectWatcher } from './garbage/object-watcher.ts'
+import type { OwnershipGraph } from './garbage/ownership-graph.ts'
+
+const FINALIZER = 'kubernetes'
+
+export interface NamespaceContext {
+  client: Client
+  watcher: ObjectWatcher
+  graph: OwnershipGraph
+  now(): number
+  signal: AbortSignal
+}
+
+/** One pass over one namespace; to be called again when something in it has gone. */
+export async function reconcileNamespace(
+  namespace: Typed<Namespace> | undefined,
+  context: NamespaceContext,
+): Promise<void> {
+  if (!namespace?.metadata.deletionTimestamp || !namespace.spec?.finalizers?.includes(FINALIZER)) return
+  const { client, watcher, graph, signal } = context
+  const name = namespace.metadata.name ?? ''
+  const left = graph.inNamespace(name)
+  const kinds = new Set(left.filter((node) => !node.deleting).map((node) => node.resource))
+  for (const kind of kinds) {
+    const resource = watcher.kinds.get(kind)
+    if (resource) await client.deleteCollection(resource, { namespace: name, propagationPolicy: 'Background', signal })
+  }
+  // Events are nobody's dependents and hold nothing up.
+  await client.deleteCollection(resources.events, { namespace: name, signal })
+  if (graph.inNamespace(name).length > 0) {
+    await sayWhatRemains(namespace, context)
+    return
+  }
+  const finalizers = namespace.spec.finalizers.filter((finalizer) => finalizer !== FINALIZER)
+  try {
+    await client.request({
+      method: 'PUT',
+      path: `/api/v1/namespaces/${encodeURIComponent(name)}/finalize`,
+      body: { ...namespace, spec: { ...namespace.spec, finalizers } },
+      signal,
+    })
+  } catch (error) {
+    if (!isNotFound(error) && !isConflict(error)) throw error
+  }
+}
+
+/** The two conditions that say what a namespace waits for; written only when they change. */
+async function sayWhatRemains(
+  namespace: Typed<Namespace>,
+  { client, graph, now, signal }: NamespaceContext,
+): Promise<void> {
+  const name = namespace.metadata.name ?? ''
+  const left = graph.inNamespace(name)
+  const counts = new Map<string, number>()
+  const finalizers = new Map<string, number>()
+  for (const node of left) {
+    counts.set(node.resource, (counts.get(node.resource) ?? 0) + 1)
+    for (const finalizer of node.finalizers) finalizers.set(finalizer, (finalizers.get(finalizer) ?? 0) + 1)
+  }
+  const say = (map: ReadonlyMap<string, number>, what: string): string =>
+    [...map]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, count]) => `${key} ${what} ${count} resource instances`)
+      .join(', ')
+  const wanted = [
+    {
+      type: 'NamespaceContentRemaining',
+      status: 'True',
+      reason: 'SomeResourcesRemain',
+      message: `Some resources are remaining: ${say(counts, 'has')}`,
+    },
+    finalizers.size > 0
+      ? {
+          type: 'NamespaceFinalizersRemaining',
+          status: 'True',
+          reason: 'SomeFinalizersRemain',
+          message: `Some content in the namespace has finalizers remaining: ${say(finalizers, 'in')}`,
+        }
+      : {
+          type: 'NamespaceFinalizersRemaining',
+          status: 'False',
+          reason: 'ContentHasNoFinalizers',
+          message: 'All content-preserving finalizers finished',
+        },
+  ]
+  const before = namespace.status?.conditions ?? []
+  const same = wanted.every((one) => before.some((other) => other.type === one.type && other.message === one.message))
+  if (same) return
+  const lastTransitionTime = new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z')
+  const conditions = [
+    ...before.filter((condition) => !wanted.some((one) => one.type === condition.type)),
+    ...wanted.map((one) => ({ ...one, lastTransitionTime })),
+  ]
+  try {
+    await client.patchStatus(resources.namespaces, name, { status: { conditions } }, { signal })
+  } catch (error) {
+    if (!isNotFound(error)) throw error
+  }
+}

@@ -1,0 +1,139 @@
+/** Binds Pods to nodes. */
+import {
+  type Client,
+  type Informers,
+  isConflict,
+  isNotFound,
+  joinKey,
+  type PodObject,
+  resources,
+} from '@caisson/client'
+import { failedSchedulingMessage, type NodeLoad, unfit } from './fit.ts'
+
+export const SCHEDULER_NAME = 'default-scheduler'
+export const PODS_BY_NODE = 'spec.nodeName'
+
+export interface SchedulerContext {
+  client: Client
+  informers: Informers
+  /** Records an event about a Pod. */
+  record(pod: PodObject, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void
+  now(): number
+  signal: AbortSignal
+}
+
+export type Outcome = 'bound' | 'unschedulable' | 'not-ours'
+
+/** Whether this scheduler is to find a node for it. */
+export function isPending(pod: PodObject): boolean {
+  return (
+    !pod.spec?.nodeName &&
+    !pod.metadata.deletionTimestamp &&
+    (pod.spec?.schedulerName ?? SCHEDULER_NAME) === SCHEDULER_NAME &&
+    (pod.spec?.schedulingGates ?? []).length === 0 &&
+    !isFinished(pod)
+  )
+}
+
+export function isFinished(pod: PodObject): boolean {
+  return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
+}
+
+/** Finds a node for one Pod, the emptiest that fits, and binds it; or says on the Pod why there is none. */
+export async function schedule(pod: PodObject, context: SchedulerContext): Promise<Outcome> {
+  if (!isPending(pod)) return 'not-ours'
+  const { client, informers, signal } = context
+  const name = pod.metadata.name ?? ''
+  const namespace = pod.metadata.namespace ?? ''
+  const unbound = unboundClaim(pod, informers)
+  if (unbound) {
+    await sayUnschedulable(pod, unbound, context)
+    return 'unschedulable'
+  }
+  const pods = informers.of(resources.pods)
+  const loads: NodeLoad[] = informers
+    .of(resources.nodes)
+    .list()
+    .map((node) => ({
+      node,
+      pods: pods.byIndex(PODS_BY_NODE, node.metadata.name ?? '').filter((one) => !isFinished(one)).length,
+    }))
+  const reasons = loads.map((load) => unfit(pod, load))
+  const fitting = loads.filter((_, index) => reasons[index] === undefined).sort((a, b) => a.pods - b.pods)
+  const [best] = fitting
+  if (!best) {
+    await sayUnschedulable(pod, failedSchedulingMessage(reasons.filter((reason) => reason !== undefined)), context)
+    return 'unschedulable'
+  }
+  const target = best.node.metadata.name ?? ''
+  try {
+    await client.createSubresource(
+      resources.pods,
+      name,
+      'binding',
+      {
+        apiVersion: 'v1',
+        kind: 'Binding',
+        metadata: { name, namespace, uid: pod.metadata.uid },
+        target: { apiVersion: 'v1', kind: 'Node', name: target },
+      },
+      { namespace, signal },
+    )
+  } catch (error) {
+    if (isNotFound(error) || isConflict(error)) return 'not-ours'
+    throw error
+  }
+  context.record(pod, {
+    type: 'Normal',
+    reason: 'Scheduled',
+    message: `Successfully assigned ${namespace}/${name} to ${target}`,
+  })
+  return 'bound'
+}
+
+/** In kube-scheduler's words, why a claim of the Pod keeps it from starting. */
+function unboundClaim(pod: PodObject, informers: Informers): string | undefined {
+  for (const volume of pod.spec?.volumes ?? []) {
+    const claimName =
+      volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral ? `${pod.metadata.name}-${volume.name}` : undefined)
+    if (!claimName) continue
+    const claim = informers.of(resources.persistentVolumeClaims).get(joinKey(pod.metadata.namespace, claimName))
+    const total = informers.of(resources.nodes).size
+    if (!claim) return `persistentvolumeclaim "${claimName}" not found`
+    if (claim.metadata.deletionTimestamp) return `persistentvolumeclaim "${claimName}" is being deleted`
+    if (claim.status?.phase !== 'Bound')
+      return `0/${total} nodes are available: pod has unbound immediate PersistentVolumeClaims.`
+  }
+  return undefined
+}
+
+async function sayUnschedulable(
+  pod: PodObject,
+  message: string,
+  { client, informers, record, now, signal }: SchedulerContext,
+): Promise<void> {
+  const before = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled')
+  // Saying the same again would wake whoever watches Pods, this scheduler among them.
+  if (before?.reason === 'Unschedulable' && before.message === message) return
+  const condition = {
+    type: 'PodScheduled',
+    status: 'False',
+    reason: 'Unschedulable',
+    message,
+    lastTransitionTime: new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z'),
+  }
+  const conditions = [...(pod.status?.conditions ?? []).filter((one) => one.type !== 'PodScheduled'), condition]
+  try {
+    const patched = await client.patchStatus(
+      resources.pods,
+      pod.metadata.name ?? '',
+      { metadata: { uid: pod.metadata.uid }, status: { conditions } },
+      { namespace: pod.metadata.namespace, signal },
+    )
+    informers.of(resources.pods).observe(patched)
+  } catch (error) {
+    if (!isNotFound(error) && !isConflict(error)) throw error
+    return
+  }
+  record(pod, { type: 'Warning', reason: 'FailedScheduling', message })
+}

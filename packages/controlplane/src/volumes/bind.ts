@@ -1,0 +1,203 @@
+/** Carries out what the plans for claims and volumes say. */
+import { chmod, mkdir, rename, rm } from 'node:fs/promises'
+import { join, sep } from 'node:path'
+import {
+  type Client,
+  type Informers,
+  isAlreadyExists,
+  isConflict,
+  isNotFound,
+  joinKey,
+  type PodObject,
+  resources,
+} from '@caisson/client'
+import { isFinished } from '../scheduler/schedule.ts'
+import { CLAIM_PROTECTION, type Claim, planClaim, planVolume, VOLUME_PROTECTION, type Volume } from './plan-claim.ts'
+
+export const PODS_BY_CLAIM = 'claims'
+
+export interface VolumeContext {
+  client: Client
+  informers: Informers
+  /** Below it each provisioned volume has its directory. */
+  directory: string
+  record(claim: Claim, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void
+  signal: AbortSignal
+}
+
+/** The keys of the claims that a Pod names, for the informer's index. */
+export function claimsOf(pod: PodObject): string[] {
+  return (pod.spec?.volumes ?? []).flatMap((volume) => {
+    const name =
+      volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral ? `${pod.metadata.name}-${volume.name}` : undefined)
+    return name === undefined ? [] : [joinKey(pod.metadata.namespace, name)]
+  })
+}
+
+/** One pass over one claim. */
+export async function reconcileClaim(key: string, context: VolumeContext): Promise<void> {
+  const { client, informers, record, signal } = context
+  const claims = informers.of(resources.persistentVolumeClaims)
+  const volumes = informers.of(resources.persistentVolumes)
+  const claim = claims.get(key)
+  if (!claim) return
+  const pods = informers
+    .of(resources.pods)
+    .byIndex(PODS_BY_CLAIM, key)
+    .filter((pod) => !isFinished(pod))
+  const plan = planClaim(
+    { claim, volumes: volumes.list(), classes: informers.of(resources.storageClasses).list(), pods },
+    (name) => directoryOf(name, context),
+  )
+  const name = claim.metadata.name ?? ''
+  const here = { namespace: claim.metadata.namespace, signal }
+  switch (plan.kind) {
+    case 'nothing':
+      return
+    case 'release': {
+      const finalizers = (claim.metadata.finalizers ?? []).filter((finalizer) => finalizer !== CLAIM_PROTECTION)
+      return unlessGone(
+        client.patch(resources.persistentVolumeClaims, name, { metadata: { ...guard(claim), finalizers } }, here),
+      )
+    }
+    case 'lost':
+      claims.observe(
+        await client.patchStatus(resources.persistentVolumeClaims, name, { status: { phase: 'Lost' } }, here),
+      )
+      return record(claim, {
+        type: 'Warning',
+        reason: 'ClaimLost',
+        message: 'Bound claim has lost its PersistentVolume. Data on the volume is lost!',
+      })
+    case 'wait':
+      return record(claim, plan)
+    case 'provision': {
+      const path = plan.volume.spec?.hostPath?.path ?? ''
+      await mkdir(path, { recursive: true })
+      // Whoever runs in the Pod may write to it; nobody else reaches it, below a directory that is private to its owner.
+      await chmod(path, 0o777)
+      try {
+        volumes.observe(await client.create(resources.persistentVolumes, plan.volume, { signal }))
+      } catch (error) {
+        if (!isAlreadyExists(error)) throw error
+      }
+      record(claim, {
+        type: 'Normal',
+        reason: 'ProvisioningSucceeded',
+        message: `Successfully provisioned volume ${plan.volume.metadata.name}`,
+      })
+      const made = volumes.get(plan.volume.metadata.name ?? '')
+      return made ? bind(claim, made, context) : undefined
+    }
+    case 'bind':
+      return bind(claim, plan.volume, context)
+  }
+}
+
+/** First the volume says whose it is, then the claim: a crash between the two is finished by the next pass. */
+async function bind(claim: Claim, volume: Volume, { client, informers, signal }: VolumeContext): Promise<void> {
+  const volumes = informers.of(resources.persistentVolumes)
+  const claims = informers.of(resources.persistentVolumeClaims)
+  const volumeName = volume.metadata.name ?? ''
+  const name = claim.metadata.name ?? ''
+  const namespace = claim.metadata.namespace ?? ''
+  const here = { namespace, signal }
+  try {
+    if (volume.spec?.claimRef?.uid !== claim.metadata.uid) {
+      const claimRef = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid: claim.metadata.uid }
+      volumes.observe(
+        await client.patch(
+          resources.persistentVolumes,
+          volumeName,
+          { metadata: guard(volume), spec: { claimRef } },
+          { signal },
+        ),
+      )
+    }
+    if (volume.status?.phase !== 'Bound') {
+      volumes.observe(
+        await client.patchStatus(resources.persistentVolumes, volumeName, { status: { phase: 'Bound' } }, { signal }),
+      )
+    }
+    if (claim.spec?.volumeName !== volumeName) {
+      const annotations = { 'pv.kubernetes.io/bind-completed': 'yes', 'pv.kubernetes.io/bound-by-controller': 'yes' }
+      claims.observe(
+        await client.patch(
+          resources.persistentVolumeClaims,
+          name,
+          { metadata: { ...guard(claim), annotations }, spec: { volumeName } },
+          here,
+        ),
+      )
+    }
+    const status = {
+      phase: 'Bound',
+      accessModes: volume.spec?.accessModes ?? [],
+      capacity: volume.spec?.capacity ?? {},
+    }
+    claims.observe(await client.patchStatus(resources.persistentVolumeClaims, name, { status }, here))
+  } catch (error) {
+    // Another write came between: its event brings the claim back here.
+    if (!isConflict(error) && !isNotFound(error)) throw error
+  }
+}
+
+/** One pass over one volume. */
+export async function reconcileVolume(key: string, context: VolumeContext): Promise<void> {
+  const { client, informers, signal } = context
+  const volumes = informers.of(resources.persistentVolumes)
+  const volume = volumes.get(key)
+  if (!volume) return
+  const reference = volume.spec?.claimRef
+  const claim = reference
+    ? informers.of(resources.persistentVolumeClaims).get(joinKey(reference.namespace, reference.name ?? ''))
+    : undefined
+  const plan = planVolume(volume, claim)
+  switch (plan.kind) {
+    case 'nothing':
+      return
+    case 'phase':
+      return unlessGone(
+        client.patchStatus(resources.persistentVolumes, key, { status: { phase: plan.phase } }, { signal }),
+      )
+    case 'release': {
+      const finalizers = (volume.metadata.finalizers ?? []).filter((finalizer) => finalizer !== VOLUME_PROTECTION)
+      return unlessGone(
+        client.patch(resources.persistentVolumes, key, { metadata: { ...guard(volume), finalizers } }, { signal }),
+      )
+    }
+    case 'reclaim':
+      await removeDirectory(key, volume, context)
+      return unlessGone(
+        client.delete(resources.persistentVolumes, key, { preconditions: { uid: volume.metadata.uid ?? '' }, signal }),
+      )
+  }
+}
+
+function directoryOf(volume: string, { directory }: VolumeContext): string {
+  return join(directory, volume)
+}
+
+/** Only a directory that this provisioner would have made for this very volume is ever removed. */
+async function removeDirectory(name: string, volume: Volume, context: VolumeContext): Promise<void> {
+  const path = directoryOf(name, context)
+  if (volume.spec?.hostPath?.path !== path || name.includes(sep) || name === '..' || name === '.') return
+  // Out of sight at once, so that nobody finds half of it; a crash leaves a name that the next start removes.
+  const away = join(context.directory, `.removed-${name}`)
+  await rename(path, away).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+  })
+  await rm(away, { recursive: true, force: true })
+}
+
+function guard(object: Claim | Volume): { uid: string; resourceVersion: string } {
+  return { uid: object.metadata.uid ?? '', resourceVersion: object.metadata.resourceVersion ?? '' }
+}
+
+async function unlessGone(write: Promise<unknown>): Promise<void> {
+  try {
+    await write
+  } catch (error) {
+    if (!isNotFound(error) && !isConflict(error)) throw error
+  }
+}
