@@ -1,7 +1,7 @@
 /**
  * The SQLite file under the store: how it is opened, locked, migrated and written. Nothing above it knows SQL.
  */
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 
@@ -73,8 +73,7 @@ export function openDatabase(directory: string): Database {
   let connection: DatabaseSync
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    // SQLite would create it readable for everybody; its journal takes over the mode of the file.
-    closeSync(openSync(file, 'a', 0o600))
+    createPrivately(file)
     chmodSync(file, 0o600)
     connection = new DatabaseSync(file, { timeout: 0 })
   } catch (error) {
@@ -92,6 +91,12 @@ export function openDatabase(directory: string): Database {
       })
     throw new StoreError('unreadable', `cannot read ${file}: ${(error as Error).message}`, { cause: error })
   }
+}
+
+/** SQLite would create it readable for everybody; its journal takes over the mode of the file. */
+function createPrivately(file: string): void {
+  // Only where it is missing: closing any descriptor of a file drops all locks that this process holds on it (POSIX).
+  if (!existsSync(file)) closeSync(openSync(file, 'ax', 0o600))
 }
 
 function prepare(connection: DatabaseSync, file: string): void {
