@@ -1,4 +1,4 @@
-import type { Instruction, Program, Value, Variable } from './assembler.ts'
+import type { Instruction, Program, Syscall, Value, Variable } from './assembler.ts'
 
 const SIGCHLD = 17
 const SIGKILL = 9
@@ -8,6 +8,8 @@ const PR_SET_CHILD_SUBREAPER = 36
 const CLONE_NEWNS = 0x2_0000
 const CLONE_NEWNET = 0x4000_0000
 const MS_RDONLY_NOSUID_NODEV_NOEXEC = 1 | 2 | 4 | 8
+const MS_BIND_REC = 0x1000 | 0x4000
+const MS_REMOUNT_BIND_RDONLY = 0x20 | 0x1000 | 1 | 2 | 4
 const MS_REC_SLAVE = 0x4000 | 0x8_0000
 const TIOCSWINSZ = 0x5414
 const AF_INET = 2
@@ -38,6 +40,15 @@ export function pauseProgram(): Program {
   }
 }
 
+export interface LaunchOptions {
+  /**
+   * Shows COMMAND an empty /proc/sys/net: what runsc before August 2024 needs on Linux 6.8 and newer (gVisor issue 10704).
+   */
+  coverNetworkSysctls: boolean
+  /** Directories that COMMAND sees, read-only, in other places: absolute paths that exist. */
+  binds: Array<{ source: string; target: string }>
+}
+
 /**
  * `launch COMMAND ARGS…`: becomes the reaper of everything that COMMAND leaves behind, and appends a record of two
  * 32-bit integers, process id and wait status, to descriptor 3 for each process that ends. The very first record names
@@ -45,23 +56,37 @@ export function pauseProgram(): Program {
  * whoever asked for it. Descriptors 3 to 6 stay here and are never COMMAND's: 4 is held open as the sign of life, 5 and 6
  * so that the container's output has a reader while its monitor is being replaced.
  *
- * @param coverNetworkSysctls gives COMMAND a mount namespace in which /proc/sys/net is empty: what runsc before August
- * 2024 needs on Linux 6.8 and newer (gVisor issue 10704)
+ * Where there is something to mount, COMMAND gets a mount namespace of its own: the machine sees none of it, and nothing
+ * is left to unmount.
  */
-export function launchProgram(options: { coverNetworkSysctls: boolean }): Program {
-  const cover: Instruction[] = [
-    { op: 'syscall', name: 'unshare', args: [CLONE_NEWNS], result: 'b' },
-    { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
-    { op: 'syscall', name: 'mount', args: [0, { address: 'root' }, 0, MS_REC_SLAVE, 0], result: 'b' },
-    { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
-    {
-      op: 'syscall',
-      name: 'mount',
-      args: [{ address: 'tmpfs' }, { address: 'sysctls' }, { address: 'tmpfs' }, MS_RDONLY_NOSUID_NODEV_NOEXEC, 0],
-      result: 'b',
-    },
-    { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
-  ]
+export function launchProgram(options: LaunchOptions): Program {
+  const data: Record<string, Uint8Array> = {
+    root: cString('/'),
+    tmpfs: cString('tmpfs'),
+    sysctls: cString('/proc/sys/net'),
+  }
+  const mounts: Instruction[] = []
+  const call = (name: Syscall, args: Value[]): void => {
+    mounts.push(
+      { op: 'syscall', name, args, result: 'b' },
+      { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
+    )
+  }
+  if (options.coverNetworkSysctls || options.binds.length > 0) {
+    call('unshare', [CLONE_NEWNS])
+    call('mount', [0, { address: 'root' }, 0, MS_REC_SLAVE, 0])
+  }
+  if (options.coverNetworkSysctls) {
+    const tmpfs = { address: 'tmpfs' }
+    call('mount', [tmpfs, { address: 'sysctls' }, tmpfs, MS_RDONLY_NOSUID_NODEV_NOEXEC, 0])
+  }
+  for (const [index, bind] of options.binds.entries()) {
+    data[`source ${index}`] = cString(bind.source)
+    data[`target ${index}`] = cString(bind.target)
+    const target = { address: `target ${index}` }
+    call('mount', [{ address: `source ${index}` }, target, 0, MS_BIND_REC, 0])
+    call('mount', [0, target, 0, MS_REMOUNT_BIND_RDONLY, 0])
+  }
   return {
     code: [
       { op: 'stack', to: 'a' },
@@ -82,7 +107,7 @@ export function launchProgram(options: { coverNetworkSysctls: boolean }): Progra
       { op: 'label', name: 'done' },
       { op: 'syscall', name: 'exit_group', args: [0] },
       { op: 'label', name: 'command' },
-      ...(options.coverNetworkSysctls ? cover : []),
+      ...mounts,
       ...[3, 4, 5, 6].map((fd): Instruction => ({ op: 'syscall', name: 'close', args: [fd] })),
       // envp begins behind argc, argv and its closing null: stack + 8 * (argc + 2)
       { op: 'load', to: 'b', base: 'a', offset: 0, bits: 64 },
@@ -97,7 +122,7 @@ export function launchProgram(options: { coverNetworkSysctls: boolean }): Progra
       { op: 'label', name: 'failed' },
       { op: 'syscall', name: 'exit_group', args: [127] },
     ],
-    data: { root: cString('/'), tmpfs: cString('tmpfs'), sysctls: cString('/proc/sys/net') },
+    data,
     memory: { record: 8 },
   }
 }

@@ -1,0 +1,88 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ExitReason, ExitStatus } from '../runtime.ts'
+import { runCommand } from '../tools/run-command.ts'
+import { EXITS_FILE, exitStatusOf, type LaunchedProcess } from './launched-process.ts'
+import { isSameProcess, killProcess } from './process-identity.ts'
+import type { Started, Supervision } from './protocol.ts'
+import { SentryControlError, waitForContainer } from './sentry-control.ts'
+
+export interface ContainerEnd extends ExitStatus {
+  finishedAt: number
+  reason: ExitReason
+  message?: string
+}
+
+export interface WaitForEndOptions {
+  supervision: Supervision
+  running: Started & { startTime: string }
+  launched: LaunchedProcess
+  /** Asked at the end: whether somebody killed it on purpose. */
+  killExpected: () => boolean
+}
+
+const KILLED: ExitStatus = { exitCode: 137, signal: 9 }
+
+/** Resolves when a container has ended, however that became known. */
+export async function waitForEnd(options: WaitForEndOptions): Promise<ContainerEnd> {
+  const { end } = options.supervision
+  return end.kind === 'reaped' ? waitReaped(options, end.sentry) : waitAsked(options, end)
+}
+
+async function waitReaped(options: WaitForEndOptions, sentry: boolean): Promise<ContainerEnd> {
+  const { running, launched, supervision } = options
+  const waitStatus = await launched.statusOf(running.pid)
+  if (waitStatus === undefined) return monitorDied(options)
+  const status = exitStatusOf(waitStatus)
+  // The record may be older than we are; the file is as old as its last record.
+  const finishedAt = Math.trunc(statSync(join(supervision.directory, EXITS_FILE)).mtimeMs)
+  // A sentry passes on its container's end as an exit code. That a signal ended it is its own end.
+  if (sentry && status.signal !== undefined) {
+    if (options.killExpected()) return { exitCode: 128 + status.signal, finishedAt, reason: 'error' }
+    return { ...status, finishedAt, reason: 'sentry-died', message: `the sandbox was ended by signal ${status.signal}` }
+  }
+  return { ...status, finishedAt, reason: status.exitCode === 0 ? 'completed' : 'error' }
+}
+
+/** Its reaper was killed: nobody will ever know its exit code, so that it must not go on. */
+async function monitorDied({ running }: WaitForEndOptions): Promise<ContainerEnd> {
+  killProcess(running.pid, running.startTime, 'SIGKILL')
+  return {
+    ...KILLED,
+    finishedAt: Date.now(),
+    reason: 'monitor-died',
+    message: 'the process that waits for the container was killed, and the container with it',
+  }
+}
+
+async function waitAsked(
+  options: WaitForEndOptions,
+  end: Extract<Supervision['end'], { kind: 'asked' }>,
+): Promise<ContainerEnd> {
+  const { supervision, running } = options
+  try {
+    const status = exitStatusOf(await askSentry(end, supervision.id))
+    return { ...status, finishedAt: Date.now(), reason: status.exitCode === 0 ? 'completed' : 'error' }
+  } catch {
+    const alive = isSameProcess(running.pid, running.startTime)
+    if (options.killExpected() || alive) return { ...KILLED, finishedAt: Date.now(), reason: 'error' }
+    return {
+      ...KILLED,
+      finishedAt: Date.now(),
+      reason: 'sentry-died',
+      message: 'the sandbox ended under its container',
+    }
+  }
+}
+
+async function askSentry(end: Extract<Supervision['end'], { kind: 'asked' }>, id: string): Promise<number> {
+  try {
+    return await waitForContainer(end.stateFile, id)
+  } catch (error) {
+    if (error instanceof SentryControlError && error.hungUp) throw error
+    const { stdout, exitCode } = await runCommand(end.wait.program, end.wait.args, { env: end.wait.env })
+    const answer = exitCode === 0 ? (JSON.parse(stdout) as { exitStatus?: number }) : {}
+    if (answer.exitStatus === undefined) throw error
+    return answer.exitStatus << 8
+  }
+}

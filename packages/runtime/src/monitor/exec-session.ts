@@ -1,0 +1,188 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { type ExitStatus, RuntimeError, type TerminalSize } from '../runtime.ts'
+import type { FifoPool } from './fifo-pool.ts'
+import { exitStatusOf, launchProcess } from './launched-process.ts'
+import { createOutput, type Output } from './output.ts'
+import {
+  closeEnds,
+  closeOurs,
+  layPipes,
+  type MonitorEnds,
+  openPipes,
+  openTerminalPipes,
+  receiveTerminal,
+  windowSize,
+} from './process-pipes.ts'
+import { killProcess, processStartTime } from './process-identity.ts'
+import { type ExecRequest, FRAME, writeJsonFrame } from './protocol.ts'
+import { failureCode, lastComplaint } from './runtime-log.ts'
+import { signalContainer } from './sentry-control.ts'
+import { shortPath } from './short-path.ts'
+import type { AttachedClient } from './supervised-container.ts'
+
+const PID_FILE = 'pid'
+
+/** What OCI runtimes answer where the command could not be executed at all; shells use the same two numbers. */
+const CANNOT_EXECUTE = new Set([126, 127, 128, 255])
+
+/**
+ * Runs one process in a container for one client, to the end of either: when the client goes, the process and its group
+ * are killed.
+ */
+export async function execForClient(request: ExecRequest, client: Duplex, pool: FifoPool): Promise<AttachedClient> {
+  const { directory } = request
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  writeFileSync(join(directory, 'process.json'), JSON.stringify(request.process), { mode: 0o600 })
+  await layPipes(pool, directory, request)
+  const session = request.tty ? await startWithTerminal(request) : startWithPipes(request)
+  const { ends, status } = session
+  const outputs = [createOutput({ fd: ends.stdout, stream: 'stdout' })]
+  if (ends.stderr !== undefined) outputs.push(createOutput({ fd: ends.stderr, stream: 'stderr' }))
+  for (const output of outputs) output.addClient(client)
+  let ended = false
+  finishExec({ request, client, outputs, status }).finally(() => {
+    ended = true
+    ends.stdin?.destroy()
+    ends.resize?.destroy()
+    rmSync(directory, { recursive: true, force: true })
+  })
+  return {
+    write: (chunk) => !ends.stdin || ends.stdin.destroyed || ends.stdin.writableEnded || ends.stdin.write(chunk),
+    onDrain: (listener) => ends.stdin?.once('drain', listener).once('close', listener),
+    endInput() {
+      if (!request.tty) ends.stdin?.end()
+    },
+    resize: (size: TerminalSize) => void ends.resize?.write(windowSize(size)),
+    detach() {
+      for (const output of outputs) output.removeClient(client)
+      if (!ended) void killExec(request)
+    },
+  }
+}
+
+interface Session {
+  ends: MonitorEnds
+  status: Promise<ExitStatus>
+}
+
+interface FinishOptions {
+  request: ExecRequest
+  client: Duplex
+  outputs: Output[]
+  status: Promise<ExitStatus>
+}
+
+async function finishExec({ request, client, outputs, status }: FinishOptions): Promise<void> {
+  try {
+    const exit = await status
+    await Promise.all(outputs.map((output) => output.ended))
+    const complaint = CANNOT_EXECUTE.has(exit.exitCode) ? lastComplaint(request.runtimeLog) : undefined
+    if (complaint !== undefined) {
+      writeJsonFrame(client, FRAME.failed, { code: failureCode(complaint), message: complaint })
+    } else {
+      writeJsonFrame(client, FRAME.ended, exit)
+    }
+  } catch (error) {
+    writeJsonFrame(client, FRAME.failed, {
+      code: error instanceof RuntimeError ? error.code : 'failed',
+      message: error instanceof Error ? error.message : String(error),
+    })
+  } finally {
+    for (const output of outputs) output[Symbol.dispose]()
+    client.end()
+  }
+}
+
+function execArguments(request: ExecRequest, options: string[]): string[] {
+  const process = ['--process', join(request.directory, 'process.json')]
+  const pid = request.kill.kind === 'sentry' ? '--internal-pid-file' : '--pid-file'
+  return [...request.command.args, ...process, pid, join(request.directory, PID_FILE), ...options, request.containerId]
+}
+
+function startWithPipes(request: ExecRequest): Session {
+  const { ours, theirs } = openPipes(request.directory, request)
+  const { promise, resolve, reject } = Promise.withResolvers<ExitStatus>()
+  try {
+    const child = spawn(request.command.program, execArguments(request, []), {
+      env: request.command.env,
+      cwd: '/',
+      // Its own session: a signal to us is none for what runs in a container.
+      detached: true,
+      stdio: [theirs.stdin, theirs.stdout, theirs.stderr],
+    })
+    child.on('error', reject)
+    // An OCI runtime's exec ends as its process ended, with 128 + n for a signal.
+    child.on('exit', (code, signal) => resolve({ exitCode: code ?? 137, ...(signal ? { signal: 9 } : {}) }))
+  } catch (error) {
+    closeOurs(ours)
+    throw error
+  } finally {
+    closeEnds(theirs)
+  }
+  return { ends: ours, status: promise }
+}
+
+async function startWithTerminal(request: ExecRequest): Promise<Session> {
+  const { directory } = request
+  const ends = openTerminalPipes(directory)
+  const socket = shortPath(join(directory, 'console.sock'))
+  const terminal = await receiveTerminal({ socketPath: socket.path, console: request.console, directory })
+  const hostPid = join(directory, 'host-pid')
+  const options = ['--detach', '--console-socket', socket.path]
+  if (request.kill.kind === 'sentry') options.push('--pid-file', hostPid)
+  const launched = launchProcess({
+    directory,
+    launch: request.launch,
+    command: { ...request.command, args: execArguments(request, options) },
+    stdio: ['ignore', 'ignore', 'ignore'],
+    hold: [],
+  })
+  const status = (async (): Promise<ExitStatus> => {
+    try {
+      const detached = exitStatusOf(await launched.command)
+      if (detached.exitCode !== 0) {
+        const complaint =
+          lastComplaint(request.runtimeLog) ?? `the OCI runtime ended with exit code ${detached.exitCode}`
+        throw new RuntimeError(failureCode(complaint), complaint)
+      }
+      const pidFile = request.kill.kind === 'sentry' ? hostPid : join(directory, PID_FILE)
+      const waitStatus = await launched.statusOf(Number(readFileSync(pidFile, 'utf8')))
+      return waitStatus === undefined ? { exitCode: 137, signal: 9 } : exitStatusOf(waitStatus)
+    } finally {
+      terminal[Symbol.dispose]()
+      socket[Symbol.dispose]()
+      launched[Symbol.dispose]()
+    }
+  })()
+  return { ends, status }
+}
+
+async function killExec(request: ExecRequest): Promise<void> {
+  let pid: number
+  try {
+    pid = Number(readFileSync(join(request.directory, PID_FILE), 'utf8'))
+  } catch {
+    // It has not begun, or has just ended.
+    return
+  }
+  if (request.kill.kind === 'process') {
+    // It leads a session of its own; the group has its number.
+    const startTime = processStartTime(pid)
+    if (startTime === undefined) return
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      killProcess(pid, startTime, 'SIGKILL')
+    }
+    return
+  }
+  const whom = { containerId: request.containerId, signal: 9, pid }
+  await signalContainer(request.kill.stateFile, { ...whom, to: 'processGroup' })
+    .catch(() =>
+      signalContainer(request.kill.kind === 'sentry' ? request.kill.stateFile : '', { ...whom, to: 'process' }),
+    )
+    .catch(() => {})
+}

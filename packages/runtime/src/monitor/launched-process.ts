@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, constants, type FSWatcher, openSync, readFileSync, watch, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { LAUNCHED } from '../native/programs.ts'
+import type { ExitStatus } from '../runtime.ts'
+import type { CommandLine } from './protocol.ts'
+
+/** Names in the directory of something that was launched. */
+export const EXITS_FILE = 'exits'
+export const ALIVE_FIFO = 'alive'
+
+const { O_RDONLY, O_WRONLY, O_NONBLOCK } = constants
+
+export interface LaunchRequest {
+  directory: string
+  launch: string
+  command: CommandLine
+  /** Descriptors for the command's stdin, stdout and stderr. */
+  stdio: Array<number | 'ignore'>
+  /** Read ends of the output that stay open as long as `launch` lives. */
+  hold: number[]
+}
+
+/** What `launch` writes down about the processes that it reaps. */
+export interface LaunchedProcess extends Disposable {
+  /** Wait status of the command itself. */
+  command: Promise<number>
+  /** Wait status of a process that the command left behind; undefined where `launch` itself was killed before. */
+  statusOf(pid: number): Promise<number | undefined>
+}
+
+/** Starts a command under a reaper of its own that outlives us. */
+export function launchProcess(request: LaunchRequest): LaunchedProcess {
+  const exits = join(request.directory, EXITS_FILE)
+  writeFileSync(exits, '', { mode: 0o600 })
+  // Reading end first: the writing end cannot be opened before there is a reader.
+  const alive = openSync(join(request.directory, ALIVE_FIFO), O_RDONLY | O_NONBLOCK)
+  const aliveWriter = openSync(join(request.directory, ALIVE_FIFO), O_WRONLY | O_NONBLOCK)
+  const records = openSync(exits, 'a')
+  const process = observe(exits, alive)
+  const [hold1, hold2] = request.hold
+  let child: ChildProcess
+  try {
+    child = spawn(request.launch, [request.command.program, ...request.command.args], {
+      env: request.command.env,
+      cwd: '/',
+      detached: true,
+      stdio: [...request.stdio, records, aliveWriter, hold1 ?? 'ignore', hold2 ?? 'ignore'],
+    })
+  } finally {
+    closeSync(records)
+    closeSync(aliveWriter)
+  }
+  child.on('error', (cause) => process.fail(cause))
+  child.unref()
+  return process
+}
+
+/** Goes on watching what an earlier monitor launched. */
+export function adoptLaunched(directory: string): LaunchedProcess {
+  return observe(join(directory, EXITS_FILE), openSync(join(directory, ALIVE_FIFO), O_RDONLY | O_NONBLOCK))
+}
+
+function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause: Error): void } {
+  const statuses = new Map<number, number>()
+  const waiting = new Map<number, (status: number | undefined) => void>()
+  const command = Promise.withResolvers<number>()
+  // Nobody may be interested, after an adoption.
+  command.promise.catch(() => {})
+  let gone = false
+
+  function read(): void {
+    let bytes: Buffer
+    try {
+      bytes = readFileSync(exits)
+    } catch {
+      // Its directory was removed: nobody asks any more.
+      return
+    }
+    let commandPid: number | undefined
+    for (let at = 0; at + 8 <= bytes.length; at += 8) {
+      const [pid, status] = [bytes.readInt32LE(at), bytes.readInt32LE(at + 4)]
+      if (status === LAUNCHED && commandPid === undefined) {
+        commandPid = pid
+        continue
+      }
+      statuses.set(pid, status)
+      if (pid === commandPid) command.resolve(status)
+      waiting.get(pid)?.(status)
+      waiting.delete(pid)
+    }
+  }
+
+  const watcher: FSWatcher = watch(exits, { persistent: false }, () => read())
+  watcher.on('error', () => {})
+  // Closed by the kernel when `launch` ends, however it ends.
+  const alive = new Socket({ fd: aliveFd, readable: true, writable: false })
+  alive.unref().resume()
+  alive.on('error', () => {})
+  alive.on('close', () => {
+    gone = true
+    watcher.close()
+    read()
+    for (const [, resolve] of waiting) resolve(undefined)
+    waiting.clear()
+    command.reject(new Error('the process that launches containers was killed'))
+  })
+  read()
+
+  return {
+    command: command.promise,
+    statusOf(pid) {
+      if (statuses.has(pid) || gone) return Promise.resolve(statuses.get(pid))
+      const { promise, resolve } = Promise.withResolvers<number | undefined>()
+      waiting.set(pid, resolve)
+      return promise
+    },
+    fail(cause) {
+      command.reject(cause)
+      alive.destroy()
+    },
+    [Symbol.dispose]() {
+      watcher.close()
+      alive.destroy()
+    },
+  }
+}
+
+/** What a wait status says: an exit code, 128 + n where signal n ended the process. */
+export function exitStatusOf(waitStatus: number): ExitStatus {
+  const signal = waitStatus & 0x7f
+  if (signal === 0) return { exitCode: (waitStatus >> 8) & 0xff }
+  return { exitCode: 128 + signal, signal }
+}

@@ -1,0 +1,161 @@
+import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { RuntimeError } from '../runtime.ts'
+import { MONITOR_SOCKET } from './monitor-server.ts'
+import {
+  type Answer,
+  type Call,
+  type ExitNotice,
+  FRAME,
+  type Opening,
+  parseFrame,
+  readFrames,
+  type Started,
+  type Supervision,
+  writeJsonFrame,
+} from './protocol.ts'
+import { shortPath } from './short-path.ts'
+
+export interface MonitorClientOptions {
+  stateDirectory: string
+  /** Program and arguments that run the monitor; the state directory is added. */
+  command: string[]
+  onExit: (notice: ExitNotice) => void
+  /** The monitor was gone and another one has taken over; exits in between were missed. */
+  onReplaced: () => void
+}
+
+/** The runtime's side of its monitor, which is started when it is not there and again whenever it dies. */
+export interface MonitorClient extends AsyncDisposable {
+  start(supervision: Supervision): Promise<Started>
+  expectKill(id: string): Promise<void>
+  forget(id: string): Promise<void>
+  /** Process id of the monitor. */
+  ping(): Promise<number>
+  /** A connection for an exec or an attach. */
+  open(opening: Opening): Promise<Socket>
+}
+
+// A monitor is there in 50 to 150 ms; a machine that swaps gets some patience.
+const START_PATIENCE_MS = 20_000
+
+export function createMonitorClient(options: MonitorClientOptions): MonitorClient {
+  const path = join(options.stateDirectory, MONITOR_SOCKET)
+  const pending = new Map<number, PromiseWithResolvers<unknown>>()
+  let nextCall = 1
+  let control: Promise<Socket> | undefined
+  let closed = false
+
+  function connectControl(): Promise<Socket> {
+    control ??= openControl().catch((error: unknown) => {
+      control = undefined
+      throw error
+    })
+    return control
+  }
+
+  async function openControl(): Promise<Socket> {
+    const socket = await connectOrStart()
+    readFrames(socket, (type, payload) => {
+      if (type === FRAME.exit) options.onExit(parseFrame(payload))
+      if (type !== FRAME.answer) return
+      const answer = parseFrame<Answer>(payload)
+      const waiting = pending.get(answer.call)
+      pending.delete(answer.call)
+      if ('failure' in answer) waiting?.reject(new RuntimeError(answer.failure.code, answer.failure.message))
+      else waiting?.resolve(answer.result)
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      control = undefined
+      for (const each of pending.values())
+        each.reject(new RuntimeError('failed', 'the monitor of the containers was killed'))
+      pending.clear()
+      if (closed) return
+      connectControl().then(options.onReplaced, () => {})
+    })
+    writeJsonFrame(socket, FRAME.open, { kind: 'control' } satisfies Opening)
+    return socket
+  }
+
+  async function connectOrStart(): Promise<Socket> {
+    const present = await tryConnect(path)
+    if (present) return present
+    startMonitor(options)
+    const deadline = Date.now() + START_PATIENCE_MS
+    for (let pause = 5; Date.now() < deadline; pause = Math.min(pause * 1.5, 100)) {
+      await sleep(pause)
+      const socket = await tryConnect(path)
+      if (socket) return socket
+    }
+    throw new RuntimeError('failed', `the monitor of the containers did not start; see ${logPath(options)}`)
+  }
+
+  async function call<T>(request: DistributiveOmit<Call, 'call'>): Promise<T> {
+    const socket = await connectControl()
+    const id = nextCall++
+    const answer = Promise.withResolvers<unknown>()
+    pending.set(id, answer)
+    writeJsonFrame(socket, FRAME.call, { call: id, ...request })
+    return (await answer.promise) as T
+  }
+
+  return {
+    start: (supervision) => call<Started>({ method: 'start', supervision }),
+    async expectKill(id) {
+      await call({ method: 'expect-kill', id })
+    },
+    async forget(id) {
+      await call({ method: 'forget', id })
+    },
+    ping: () => call<number>({ method: 'ping' }),
+    async open(opening) {
+      await connectControl()
+      const socket = await tryConnect(path)
+      if (!socket) throw new RuntimeError('failed', 'the monitor of the containers was killed')
+      writeJsonFrame(socket, FRAME.open, opening)
+      return socket
+    },
+    async [Symbol.asyncDispose]() {
+      closed = true
+      const socket = await control?.catch(() => undefined)
+      socket?.destroy()
+    },
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
+
+function startMonitor(options: MonitorClientOptions): void {
+  const [program, ...args] = options.command
+  if (!program) throw new Error('the command of the monitor is empty')
+  const log = openSync(logPath(options), 'a', 0o600)
+  try {
+    const child = spawn(program, [...args, options.stateDirectory], {
+      cwd: '/',
+      env: { PATH: process.env.PATH ?? '' },
+      detached: true,
+      stdio: ['ignore', log, log],
+    })
+    child.on('error', () => {})
+    child.unref()
+  } finally {
+    closeSync(log)
+  }
+}
+
+function logPath(options: MonitorClientOptions): string {
+  return join(options.stateDirectory, 'monitor.log')
+}
+
+async function tryConnect(path: string): Promise<Socket | undefined> {
+  using short = shortPath(path)
+  const { promise, resolve } = Promise.withResolvers<Socket | undefined>()
+  const socket = connect(short.path)
+  socket.once('connect', () => resolve(socket))
+  socket.once('error', () => resolve(undefined))
+  return promise
+}

@@ -1,0 +1,177 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { RuntimeError } from '../runtime.ts'
+import { execForClient } from './exec-session.ts'
+import { createFifoPool } from './fifo-pool.ts'
+import {
+  type Answer,
+  type Call,
+  type Failure,
+  FRAME,
+  type Opening,
+  parseFrame,
+  readFrames,
+  writeFrame,
+  writeJsonFrame,
+} from './protocol.ts'
+import { shortPath } from './short-path.ts'
+import {
+  type AttachedClient,
+  adoptContainer,
+  EXIT_FILE,
+  type SupervisedContainer,
+  superviseContainer,
+  SUPERVISION_FILE,
+  type SupervisionRecord,
+} from './supervised-container.ts'
+
+export const MONITOR_SOCKET = 'monitor.sock'
+export const FIFO_DIRECTORY = 'fifos'
+export const CONTAINERS_DIRECTORY = 'containers'
+
+/**
+ * The process that holds the output of every container of one state directory, so that the runtime may be killed and
+ * started again without anybody inside noticing. It knows of containers only what `Supervision` says. When it is killed
+ * itself, the next one goes on: output waits in named pipes, exit statuses are written down by each container's reaper.
+ */
+export async function runMonitor(stateDirectory: string): Promise<void> {
+  const socket = shortPath(join(stateDirectory, MONITOR_SOCKET))
+  if (await answers(socket.path)) return
+  rmSync(socket.path, { force: true })
+  const pool = createFifoPool(join(stateDirectory, FIFO_DIRECTORY))
+  const containers = new Map<string, SupervisedContainer>()
+  const controls = new Set<Socket>()
+
+  function keep(container: SupervisedContainer): void {
+    const { id } = container.supervision
+    containers.set(id, container)
+    void container.exited.then((state) => {
+      for (const control of controls) writeJsonFrame(control, FRAME.exit, { id, state })
+    })
+  }
+
+  async function handle(call: Call): Promise<unknown> {
+    switch (call.method) {
+      case 'start': {
+        const container = await superviseContainer(call.supervision, pool)
+        keep(container)
+        return { pid: container.running.pid, startedAt: container.running.startedAt }
+      }
+      case 'expect-kill':
+        containers.get(call.id)?.expectKill()
+        return null
+      case 'forget':
+        containers.delete(call.id)
+        return null
+      case 'ping':
+        return process.pid
+    }
+  }
+
+  function serveControl(control: Socket, payload: Buffer): void {
+    const call = parseFrame<Call>(payload)
+    handle(call).then(
+      (result) => writeJsonFrame(control, FRAME.answer, { call: call.call, result } satisfies Answer),
+      (error: unknown) =>
+        writeJsonFrame(control, FRAME.answer, { call: call.call, failure: asFailure(error) } satisfies Answer),
+    )
+  }
+
+  async function open(opening: Opening, connection: Socket): Promise<AttachedClient | undefined> {
+    if (opening.kind === 'control') {
+      controls.add(connection)
+      connection.on('close', () => controls.delete(connection))
+      return undefined
+    }
+    if (opening.kind === 'exec') return execForClient(opening, connection, pool)
+    const container = containers.get(opening.id)
+    if (!container) throw new RuntimeError('not-found', `container ${opening.id} is not running`)
+    return container.attach(connection)
+  }
+
+  function serve(connection: Socket): void {
+    let opening: Promise<AttachedClient | undefined> | undefined
+    let kind: Opening['kind'] | undefined
+    readFrames(connection, (type, payload) => {
+      if (!opening) {
+        if (type !== FRAME.open) return void connection.destroy()
+        const request = parseFrame<Opening>(payload)
+        kind = request.kind
+        opening = open(request, connection)
+        opening.then(
+          () => request.kind === 'control' || writeFrame(connection, FRAME.opened),
+          (error: unknown) => {
+            writeJsonFrame(connection, FRAME.failed, asFailure(error))
+            connection.end()
+          },
+        )
+        return
+      }
+      if (kind === 'control') return serveControl(connection, payload)
+      void opening.then((client) => client && serveClient(connection, client, { type, payload })).catch(() => {})
+    })
+    connection.on('error', () => {})
+    connection.on('close', () => void opening?.then((client) => client?.detach()).catch(() => {}))
+  }
+
+  await adoptAll(stateDirectory, keep)
+  const server = createServer({ allowHalfOpen: false }, serve)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  // 0600 from the start: the directory is private too, but nobody shall have to rely on one of the two.
+  const umask = process.umask(0o177)
+  server.listen(socket.path, resolve)
+  await promise
+  process.umask(umask)
+  await pool.place([])
+}
+
+interface Frame {
+  type: number
+  payload: Buffer
+}
+
+function serveClient(connection: Socket, client: AttachedClient, { type, payload }: Frame): void {
+  if (type === FRAME.stdin && !client.write(payload)) {
+    connection.pause()
+    client.onDrain(() => connection.resume())
+  }
+  if (type === FRAME.stdinEnd) client.endInput()
+  if (type === FRAME.resize) client.resize(parseFrame(payload))
+}
+
+/** Goes on with the containers of a monitor that is no more. */
+async function adoptAll(stateDirectory: string, keep: (container: SupervisedContainer) => void): Promise<void> {
+  const root = join(stateDirectory, CONTAINERS_DIRECTORY)
+  for (const name of readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
+    const directory = join(root, name.name)
+    if (readJson(join(directory, EXIT_FILE)) !== undefined) continue
+    const record = readJson<SupervisionRecord>(join(directory, SUPERVISION_FILE))
+    // Without `running` nobody was told that it runs, and the runtime takes it away.
+    if (record?.running) keep(adoptContainer(record.supervision, record.running))
+  }
+}
+
+function readJson<T>(path: string): T | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T
+  } catch {
+    return undefined
+  }
+}
+
+function asFailure(error: unknown): Failure {
+  if (error instanceof RuntimeError) return { code: error.code, message: error.message }
+  return { code: 'failed', message: error instanceof Error ? error.message : String(error) }
+}
+
+async function answers(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const probe = connect(path)
+  probe.on('connect', () => resolve(true))
+  probe.on('error', () => resolve(false))
+  const result = await promise
+  probe.destroy()
+  return result
+}

@@ -1,0 +1,72 @@
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { FRAME, writeFrame } from './protocol.ts'
+
+export interface OutputOptions {
+  /** Non-blocking descriptor of the reading end of a pipe; owned from here on. */
+  fd: number
+  stream: 'stdout' | 'stderr'
+  /** Sees every byte before any client does. */
+  onChunk?: (chunk: Buffer) => void
+}
+
+/** One output of a process, copied to everybody who is attached. */
+export interface Output extends Disposable {
+  /** Resolves at end-of-file: every process that held the writing end is gone. */
+  ended: Promise<void>
+  addClient(client: Duplex): void
+  removeClient(client: Duplex): void
+}
+
+// A client that takes nothing for this long is cut off, because the container waits for it.
+const STALLED_AFTER_MS = 30_000
+
+/**
+ * Reads a pipe no faster than its slowest client: nothing is dropped, so that what a client has read is exact, and
+ * nothing is kept in memory beyond the clients' socket buffers.
+ */
+export function createOutput({ fd, stream, onChunk }: OutputOptions): Output {
+  const source = new Socket({ fd, readable: true, writable: false })
+  const clients = new Set<Duplex>()
+  const blocked = new Map<Duplex, NodeJS.Timeout>()
+  const type = FRAME[stream]
+  const ended = Promise.withResolvers<void>()
+
+  function unblock(client: Duplex): void {
+    clearTimeout(blocked.get(client))
+    blocked.delete(client)
+    if (blocked.size === 0) source.resume()
+  }
+
+  function block(client: Duplex): void {
+    if (blocked.has(client)) return
+    source.pause()
+    blocked.set(
+      client,
+      setTimeout(() => client.destroy(), STALLED_AFTER_MS),
+    )
+    client.once('drain', () => unblock(client))
+  }
+
+  source.on('data', (chunk: Buffer) => {
+    onChunk?.(chunk)
+    for (const client of clients) if (!writeFrame(client, type, chunk)) block(client)
+  })
+  source.on('error', () => {})
+  source.on('close', () => ended.resolve())
+
+  return {
+    ended: ended.promise,
+    addClient(client) {
+      clients.add(client)
+    },
+    removeClient(client) {
+      clients.delete(client)
+      if (blocked.has(client)) unblock(client)
+    },
+    [Symbol.dispose]() {
+      for (const timer of blocked.values()) clearTimeout(timer)
+      source.destroy()
+    },
+  }
+}

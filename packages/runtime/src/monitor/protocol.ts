@@ -1,0 +1,166 @@
+/**
+ * What the runtime and its monitor say to each other over a unix socket. Each connection carries frames of one type byte,
+ * a length of four bytes, little endian, and that many bytes. The first frame of a connection says what it is for.
+ */
+import type { Duplex } from 'node:stream'
+import type { ContainerState, ExitStatus, RuntimeErrorCode } from '../runtime.ts'
+
+export const FRAME = {
+  /** JSON, `Opening`: the first frame of a connection. */
+  open: 1,
+  /** JSON, `Call` to the monitor and `Answer` from it, on a control connection. */
+  call: 2,
+  answer: 3,
+  /** JSON, `ExitNotice`: a container has ended. */
+  exit: 4,
+  /** Bytes. */
+  stdin: 5,
+  stdinEnd: 6,
+  stdout: 7,
+  stderr: 8,
+  /** JSON, `TerminalSize`. */
+  resize: 9,
+  /** JSON, `ExitStatus`: the last frame of an exec or attach. */
+  ended: 10,
+  /** JSON, `Failure`: instead of `ended`. */
+  failed: 11,
+  /** Empty: an attach or exec is ready for input. */
+  opened: 12,
+} as const
+
+// A frame holds at most one read of a pipe or one call; what is longer was not sent by us.
+const FRAME_LIMIT = 8 * 1024 * 1024
+const HEADER = 5
+
+export interface CommandLine {
+  program: string
+  args: string[]
+  env: Record<string, string>
+}
+
+/** How the monitor starts a container and how it will learn of its end. */
+export interface Supervision {
+  id: string
+  /** Private directory of the container; the OCI bundle. */
+  directory: string
+  /** The OCI runtime's `run --detach` with its options; the monitor adds the terminal's, if any, and the id. */
+  command: CommandLine
+  /** The program that reaps, `native/launch`. */
+  launch: string
+  /** The program that carries a terminal's bytes, `native/console`. */
+  console: string
+  tty: boolean
+  stdin: boolean
+  stdinOnce: boolean
+  log: { path: string; maxBytes: number; maxFiles: number }
+  /** File into which the runtime writes its own complaints, as JSON lines. */
+  runtimeLog: string
+  /** File into which the runtime writes the process id. */
+  pidFile: string
+  end:
+    | {
+        /** The process in `pidFile` becomes a child of `launch`, which records its wait status. */
+        kind: 'reaped'
+        /** True where the process is a sentry: that it was killed by a signal then means more than an exit code. */
+        sentry: boolean
+      }
+    | {
+        /** A container inside a sentry that several share: the sentry is asked. */
+        kind: 'asked'
+        /** File of the sentry's state, which names its control socket. */
+        stateFile: string
+        /** `runsc wait`, should the sentry not understand. */
+        wait: CommandLine
+      }
+}
+
+export interface ExecRequest {
+  /** Directory of its own, which the monitor makes and removes. */
+  directory: string
+  /** The OCI runtime's `exec` up to its options; the monitor adds those for streams, pid file and process. */
+  command: CommandLine
+  /** What stands behind the options: the container. */
+  containerId: string
+  runtimeLog: string
+  launch: string
+  console: string
+  /** OCI `process` object. It may hold secrets, so it goes by file, never by argument. */
+  process: Record<string, unknown>
+  tty: boolean
+  stdin: boolean
+  kill: { kind: 'sentry'; stateFile: string } | { kind: 'process' }
+}
+
+export type Opening = { kind: 'control' } | { kind: 'attach'; id: string } | ({ kind: 'exec' } & ExecRequest)
+
+export type Call = { call: number } & (
+  | { method: 'start'; supervision: Supervision }
+  /** The container is about to be killed on purpose. */
+  | { method: 'expect-kill'; id: string }
+  /** Its directory is about to be removed. */
+  | { method: 'forget'; id: string }
+  | { method: 'ping' }
+)
+
+export type Answer = { call: number } & ({ result: unknown } | { failure: Failure })
+
+export interface Failure {
+  code: RuntimeErrorCode
+  message: string
+}
+
+export interface ExitNotice {
+  id: string
+  state: ContainerState
+}
+
+export interface Started {
+  pid: number
+  startedAt: number
+}
+
+export type { ExitStatus }
+
+/** Calls `onFrame` for each whole frame; destroys the stream where the peer does not keep to the format. */
+export function readFrames(stream: Duplex, onFrame: (type: number, payload: Buffer) => void): void {
+  let pending: Buffer = Buffer.alloc(0)
+  stream.on('data', (chunk: Buffer) => {
+    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
+    let at = 0
+    while (pending.length - at >= HEADER) {
+      const length = pending.readUInt32LE(at + 1)
+      if (length > FRAME_LIMIT) {
+        stream.destroy(new Error(`a frame of ${length} bytes is longer than the ${FRAME_LIMIT} allowed`))
+        return
+      }
+      if (pending.length - at - HEADER < length) break
+      const type = pending[at] ?? 0
+      const payload = pending.subarray(at + HEADER, at + HEADER + length)
+      at += HEADER + length
+      onFrame(type, payload)
+    }
+    pending = at === 0 ? pending : pending.subarray(at)
+  })
+}
+
+/** @returns false where the peer is slower than us: wait for `drain` */
+export function writeFrame(stream: Duplex, type: number, payload: Uint8Array = new Uint8Array()): boolean {
+  if (stream.destroyed || stream.writableEnded) return true
+  const header = Buffer.allocUnsafe(HEADER)
+  header[0] = type
+  header.writeUInt32LE(payload.length, 1)
+  stream.cork()
+  stream.write(header)
+  const flowing = payload.length === 0 || stream.write(payload)
+  stream.uncork()
+  return flowing && !stream.writableNeedDrain
+}
+
+export function writeJsonFrame(stream: Duplex, type: number, value: unknown): boolean {
+  return writeFrame(stream, type, Buffer.from(JSON.stringify(value)))
+}
+
+/** Only for frames of our own peer: the shape is trusted, the size is bounded by the frame. */
+export function parseFrame<T>(payload: Buffer): T {
+  return JSON.parse(payload.toString('utf8')) as T
+}

@@ -1,0 +1,220 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { type ContainerState, RuntimeError, type TerminalSize } from '../runtime.ts'
+import { type ContainerEnd, waitForEnd } from './container-end.ts'
+import type { FifoPool } from './fifo-pool.ts'
+import { adoptLaunched, exitStatusOf, type LaunchedProcess, launchProcess } from './launched-process.ts'
+import { createLogWriter } from './log-writer.ts'
+import { createOutput } from './output.ts'
+import { processStartTime } from './process-identity.ts'
+import {
+  closeEnds,
+  closeOurs,
+  layPipes,
+  type MonitorEnds,
+  openPipes,
+  openTerminalPipes,
+  receiveTerminal,
+  reopenPipes,
+  windowSize,
+} from './process-pipes.ts'
+import { FRAME, type Started, type Supervision, writeJsonFrame } from './protocol.ts'
+import { startFailure } from './runtime-log.ts'
+import { shortPath } from './short-path.ts'
+
+/** Files in a container's directory: how it is watched, and how it ended. */
+export const SUPERVISION_FILE = 'supervision.json'
+export const EXIT_FILE = 'exit.json'
+
+/** What is kept on disk, so that the next monitor can go on. */
+export interface SupervisionRecord {
+  supervision: Supervision
+  /** Absent until the runtime has started it. */
+  running?: RunningProcess
+}
+
+export interface RunningProcess extends Started {
+  /** Tells the process from a later one with the same id. */
+  startTime: string
+}
+
+export type Exited = Extract<ContainerState, { phase: 'exited' }>
+
+export interface SupervisedContainer {
+  readonly supervision: Supervision
+  readonly running: RunningProcess
+  /** Resolves once it has ended, its output is in the log and its exit is on disk. */
+  readonly exited: Promise<Exited>
+  attach(client: Duplex): AttachedClient
+  /** Somebody is about to kill it on purpose: then it is not its isolation that failed. */
+  expectKill(): void
+}
+
+export interface AttachedClient {
+  /** @returns false where the process reads more slowly: wait for `onDrain` */
+  write(chunk: Buffer): boolean
+  onDrain(listener: () => void): void
+  endInput(): void
+  resize(size: TerminalSize): void
+  detach(): void
+}
+
+// A sentry that several containers share may hold on to a pipe of one that has ended: its last output is long in it.
+const LAST_OUTPUT_MS = 2_000
+
+/** Starts a container and resolves once it runs. */
+export async function superviseContainer(supervision: Supervision, pool: FifoPool): Promise<SupervisedContainer> {
+  await layPipes(pool, supervision.directory, supervision)
+  writeRecord({ supervision })
+  const { launched, ends } = await launch(supervision)
+  try {
+    const waitStatus = await launched.command.catch((cause: unknown) => {
+      throw new RuntimeError('failed', `could not run ${supervision.command.program}`, { cause })
+    })
+    const status = exitStatusOf(waitStatus)
+    if (status.exitCode !== 0) throw startFailure(supervision.runtimeLog, status.exitCode)
+    const pid = Number(readFileSync(supervision.pidFile, 'utf8'))
+    const running = { pid, startedAt: Date.now(), startTime: processStartTime(pid) ?? '' }
+    writeRecord({ supervision, running })
+    return watchContainer({ supervision, running, launched, ends })
+  } catch (error) {
+    closeOurs(ends)
+    launched[Symbol.dispose]()
+    throw error
+  }
+}
+
+/** Goes on with what an earlier monitor watched. */
+export function adoptContainer(supervision: Supervision, running: RunningProcess): SupervisedContainer {
+  const launched = adoptLaunched(supervision.directory)
+  const ends = reopenPipes(supervision.directory, supervision)
+  return watchContainer({ supervision, running, launched, ends })
+}
+
+interface Launch {
+  launched: LaunchedProcess
+  ends: MonitorEnds
+}
+
+async function launch(supervision: Supervision): Promise<Launch> {
+  const { directory, tty, id } = supervision
+  const start = (stdio: Array<number | 'ignore'>, hold: number[], terminal: string[]): LaunchedProcess =>
+    launchProcess({
+      directory,
+      launch: supervision.launch,
+      command: { ...supervision.command, args: [...supervision.command.args, ...terminal, id] },
+      stdio,
+      hold,
+    })
+  if (!tty) {
+    const { ours, theirs } = openPipes(directory, supervision)
+    try {
+      return {
+        launched: start([theirs.stdin, theirs.stdout, theirs.stderr], [theirs.holdStdout, theirs.holdStderr], []),
+        ends: ours,
+      }
+    } finally {
+      closeEnds(theirs)
+    }
+  }
+  const ends = openTerminalPipes(directory)
+  const socket = shortPath(join(directory, 'console.sock'))
+  const terminal = await receiveTerminal({ socketPath: socket.path, console: supervision.console, directory })
+  const launched = start(['ignore', 'ignore', 'ignore'], [], ['--console-socket', socket.path])
+  const close = (): void => {
+    terminal[Symbol.dispose]()
+    socket[Symbol.dispose]()
+  }
+  launched.command.then(close, close)
+  return { launched, ends }
+}
+
+function watchContainer(options: Launch & { supervision: Supervision; running: RunningProcess }): SupervisedContainer {
+  const { supervision, running, launched, ends } = options
+  const { stdin, resize } = ends
+  const log = createLogWriter(supervision.log)
+  const outputs = [createOutput({ fd: ends.stdout, stream: 'stdout', onChunk: (chunk) => log.write('stdout', chunk) })]
+  if (ends.stderr !== undefined) {
+    outputs.push(createOutput({ fd: ends.stderr, stream: 'stderr', onChunk: (chunk) => log.write('stderr', chunk) }))
+  }
+  const clients = new Set<Duplex>()
+  let killExpected = false
+
+  async function finish(): Promise<Exited> {
+    const end = await waitForEnd({ supervision, running, launched, killExpected: () => killExpected })
+    const exited = exitedState(running, end)
+    let timer: NodeJS.Timeout | undefined
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LAST_OUTPUT_MS)
+    })
+    await Promise.race([Promise.all(outputs.map((output) => output.ended)), patience])
+    clearTimeout(timer)
+    for (const output of outputs) output[Symbol.dispose]()
+    log.close()
+    stdin?.destroy()
+    resize?.destroy()
+    launched[Symbol.dispose]()
+    writeAtomically(join(supervision.directory, EXIT_FILE), JSON.stringify(exited))
+    for (const client of clients) {
+      writeJsonFrame(client, FRAME.ended, {
+        exitCode: exited.exitCode,
+        ...(exited.signal ? { signal: exited.signal } : {}),
+      })
+      client.end()
+    }
+    return exited
+  }
+
+  return {
+    supervision,
+    running,
+    exited: finish(),
+    expectKill() {
+      killExpected = true
+    },
+    attach(client) {
+      clients.add(client)
+      for (const output of outputs) output.addClient(client)
+      let hasInput = true
+      const closeInput = (): void => {
+        if (!hasInput) return
+        hasInput = false
+        // Without stdinOnce the next client goes on typing where this one stopped.
+        if (supervision.stdinOnce && !supervision.tty) stdin?.end()
+      }
+      return {
+        write: (chunk) => !stdin || stdin.destroyed || stdin.writableEnded || stdin.write(chunk),
+        onDrain: (listener) => stdin?.once('drain', listener).once('close', listener),
+        endInput: closeInput,
+        resize: (size) => void resize?.write(windowSize(size)),
+        detach() {
+          closeInput()
+          clients.delete(client)
+          for (const output of outputs) output.removeClient(client)
+        },
+      }
+    },
+  }
+}
+
+function exitedState(running: RunningProcess, end: ContainerEnd): Exited {
+  return {
+    phase: 'exited',
+    exitCode: end.exitCode,
+    ...(end.signal === undefined ? {} : { signal: end.signal }),
+    startedAt: running.startedAt,
+    finishedAt: end.finishedAt,
+    reason: end.reason,
+    ...(end.message === undefined ? {} : { message: end.message }),
+  }
+}
+
+function writeRecord(record: SupervisionRecord): void {
+  writeAtomically(join(record.supervision.directory, SUPERVISION_FILE), JSON.stringify(record))
+}
+
+function writeAtomically(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: 0o600 })
+  renameSync(`${path}.new`, path)
+}

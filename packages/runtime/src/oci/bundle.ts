@@ -1,0 +1,206 @@
+import type { ContainerSpec, Image, Mount, SandboxSpec } from '../runtime.ts'
+import { ociProcess } from './process.ts'
+import { defaultSeccomp } from './seccomp.ts'
+import type { OciMount, OciSpec } from './spec.ts'
+
+export interface BundleOptions {
+  sandbox: SandboxSpec
+  container: ContainerSpec
+  image: Image
+  rootfs: string
+  /** Path of the network namespace; undefined for a new one that has only loopback. */
+  networkNamespace: string | undefined
+  /** Process whose namespaces the containers of a shared sandbox join (runc, crun). */
+  pauseProcess: number | undefined
+  /** Paths of the rootfs that are no longer writable in another way where `readOnlyRootfs` is set. */
+  scratch: Array<{ path: string; mode: string; uid?: number; gid?: number }>
+}
+
+/** Annotations by which runsc knows which containers share a sentry. */
+const CONTAINER_TYPE = 'io.kubernetes.cri.container-type'
+const SANDBOX_ID = 'io.kubernetes.cri.sandbox-id'
+
+// What the field's engines hide of /proc and /sys, and what they leave to be read only.
+const MASKED_PATHS = [
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/sys/devices/virtual/powercap',
+  '/sys/firmware',
+]
+const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
+
+const SHM_BYTES = 64 * 1024 * 1024
+
+/** The OCI bundle of a container. */
+export function containerBundle(options: BundleOptions): OciSpec {
+  const { sandbox, container, image } = options
+  const isSentry = sandbox.handler === 'runsc'
+  const args = container.args.length > 0 ? container.args : [...image.entrypoint, ...image.cmd]
+  const annotations: Record<string, string> = {}
+  if (isSentry && sandbox.shared) {
+    annotations[CONTAINER_TYPE] = 'container'
+    annotations[SANDBOX_ID] = sandbox.id
+  }
+  const scratch = container.readOnlyRootfs
+    ? options.scratch.filter(({ path }) => !isMounted(path, container.mounts))
+    : []
+  return {
+    ociVersion: '1.0.2',
+    process: ociProcess({
+      ...container,
+      args,
+      env: { HOSTNAME: sandbox.hostname, ...image.env, ...container.env },
+      cwd: container.cwd || image.workingDir || '/',
+    }),
+    root: { path: options.rootfs, readonly: container.readOnlyRootfs },
+    hostname: sandbox.hostname,
+    mounts: [
+      ...systemMounts(isSentry, container.privileged),
+      ...scratch.map(scratchMount),
+      ...container.mounts.map(toOciMount),
+    ],
+    annotations,
+    linux: {
+      namespaces: namespaces(options),
+      ...(isSentry ? {} : confinement(options)),
+    },
+  }
+}
+
+/** The bundle of the process that holds a shared sandbox open. */
+export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespace: string | undefined): OciSpec {
+  const isSentry = sandbox.handler === 'runsc'
+  return {
+    ociVersion: '1.0.2',
+    process: ociProcess({
+      args: ['/pause'],
+      env: {},
+      cwd: '/',
+      user: { uid: 65_535, gid: 65_535, additionalGids: [] },
+      capabilities: [],
+      privileged: false,
+      noNewPrivileges: true,
+      tty: false,
+    }),
+    root: { path: rootfs, readonly: true },
+    hostname: sandbox.hostname,
+    mounts: systemMounts(isSentry, false),
+    annotations: isSentry ? { [CONTAINER_TYPE]: 'sandbox', [SANDBOX_ID]: sandbox.id } : {},
+    linux: {
+      namespaces: [
+        { type: 'pid' },
+        { type: 'ipc' },
+        { type: 'uts' },
+        { type: 'mount' },
+        networkNamespace === undefined ? { type: 'network' } : { type: 'network', path: networkNamespace },
+      ],
+      ...(isSentry
+        ? {}
+        : {
+            cgroupsPath: `/caisson/${sandbox.id}`,
+            maskedPaths: MASKED_PATHS,
+            readonlyPaths: READONLY_PATHS,
+            seccomp: defaultSeccomp([]),
+          }),
+    },
+  }
+}
+
+function namespaces({ networkNamespace, pauseProcess, sandbox }: BundleOptions): OciSpec['linux']['namespaces'] {
+  const own: OciSpec['linux']['namespaces'] = [{ type: 'pid' }, { type: 'mount' }]
+  if (sandbox.handler === 'runsc' || pauseProcess === undefined) {
+    const network = networkNamespace === undefined ? {} : { path: networkNamespace }
+    return [...own, { type: 'ipc' }, { type: 'uts' }, { type: 'network', ...network }]
+  }
+  const join = (type: 'network' | 'ipc' | 'uts', file: string): { type: typeof type; path: string } => ({
+    type,
+    path: `/proc/${pauseProcess}/ns/${file}`,
+  })
+  return [...own, join('ipc', 'ipc'), join('uts', 'uts'), join('network', 'net')]
+}
+
+/** What shields the host's own kernel; a sentry needs none of it, its kernel is another one. */
+function confinement({ container }: BundleOptions): Partial<OciSpec['linux']> {
+  const cgroupsPath = `/caisson/${container.id}`
+  if (container.privileged) return { cgroupsPath, resources: { devices: [{ allow: true, access: 'rwm' }] } }
+  return {
+    cgroupsPath,
+    maskedPaths: MASKED_PATHS,
+    readonlyPaths: READONLY_PATHS,
+    seccomp: defaultSeccomp(container.capabilities),
+    resources: { devices: [{ allow: false, access: 'rwm' }] },
+  }
+}
+
+function systemMounts(isSentry: boolean, privileged: boolean): OciMount[] {
+  const sysfs = privileged ? ['nosuid', 'noexec', 'nodev'] : ['nosuid', 'noexec', 'nodev', 'ro']
+  const mounts: OciMount[] = [
+    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
+    {
+      destination: '/dev',
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
+    },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    {
+      destination: '/dev/shm',
+      type: 'tmpfs',
+      source: 'shm',
+      options: ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${SHM_BYTES}`],
+    },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: sysfs },
+  ]
+  if (!isSentry)
+    mounts.push({
+      destination: '/dev/mqueue',
+      type: 'mqueue',
+      source: 'mqueue',
+      options: ['nosuid', 'noexec', 'nodev'],
+    })
+  return mounts
+}
+
+function toOciMount(mount: Mount): OciMount {
+  if (mount.kind === 'tmpfs') {
+    const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`]
+    return {
+      destination: mount.destination,
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', 'nodev', 'mode=1777', ...size, mount.readOnly ? 'ro' : 'rw'],
+    }
+  }
+  return {
+    destination: mount.destination,
+    type: 'bind',
+    source: mount.source ?? '',
+    options: ['rbind', 'rprivate', 'nosuid', 'nodev', mount.readOnly ? 'ro' : 'rw'],
+  }
+}
+
+function scratchMount(scratch: BundleOptions['scratch'][number]): OciMount {
+  const owner = scratch.uid === undefined ? [] : [`uid=${scratch.uid}`, `gid=${scratch.gid ?? scratch.uid}`]
+  return {
+    destination: scratch.path,
+    type: 'tmpfs',
+    source: 'tmpfs',
+    options: ['nosuid', 'nodev', `mode=${scratch.mode}`, ...owner],
+  }
+}
+
+function isMounted(path: string, mounts: Mount[]): boolean {
+  return mounts.some(({ destination }) => destination === path || path.startsWith(`${destination}/`))
+}

@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process'
+
+export interface CommandOptions {
+  env?: NodeJS.ProcessEnv
+  cwd?: string
+  stdin?: string
+  signal?: AbortSignal
+  /** Called with each line of either stream as it comes. */
+  onLine?: (line: string) => void
+}
+
+export interface CommandResult {
+  exitCode: number
+  stdout: string
+  stderr: string
+}
+
+// Nothing that is run through here has more to say; the rest is dropped, not kept.
+const OUTPUT_LIMIT = 1024 * 1024
+
+/**
+ * Runs a short-lived program to its end and collects what it says, at most 1 MiB of each stream. Rejects only where it
+ * cannot be started or is aborted; an exit code is for the caller to judge.
+ */
+export function runCommand(program: string, args: string[], options: CommandOptions = {}): Promise<CommandResult> {
+  const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
+  const child = spawn(program, args, {
+    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    ...(options.env ? { env: options.env } : {}),
+    ...(options.cwd ? { cwd: options.cwd } : {}),
+    ...(options.signal ? { signal: options.signal } : {}),
+  })
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    const stream = child[name]
+    if (!stream) continue
+    let line = ''
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      if (output[name].length < OUTPUT_LIMIT) output[name] += text
+      if (!options.onLine) return
+      const lines = (line + text).slice(-OUTPUT_LIMIT).split(/[\r\n]+/)
+      line = lines.pop() ?? ''
+      for (const each of lines) options.onLine(each)
+    })
+  }
+  // A program that does not read its input is its own business: its exit code tells.
+  child.stdin?.on('error', () => {}).end(options.stdin)
+  child.on('error', reject)
+  child.on('close', (code, signal) => resolve({ exitCode: code ?? 128 + (signal ? 1 : 0), ...output }))
+  return promise
+}

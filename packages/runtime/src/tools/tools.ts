@@ -1,0 +1,90 @@
+import { constants } from 'node:fs'
+import { access, readdir } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import type { RuntimeHandler } from '../runtime.ts'
+import { runCommand } from './run-command.ts'
+
+/** Programs of others that the runtime uses. Only `runsc` is needed for sandboxes without a pod network. */
+export type ToolName = RuntimeHandler | 'nft' | 'busybox'
+
+export interface Tool {
+  name: ToolName
+  path: string
+  /** As the program itself says it. */
+  version: string
+  /** What the program's environment needs: where its libraries are, if they came with it. */
+  env: Record<string, string>
+}
+
+/** How runsc intercepts system calls. `kvm` is for machines with hardware virtualisation that the guest may use. */
+export type RunscPlatform = 'systrap' | 'ptrace'
+
+/**
+ * Looks for a tool in the tools directory, then in PATH.
+ * @returns undefined where it is not there or does not run
+ */
+export async function findTool(name: ToolName, toolsDirectory: string): Promise<Tool | undefined> {
+  const own = join(toolsDirectory, 'bin', name)
+  if (await isExecutable(own)) {
+    const libraries = await libraryDirectories(toolsDirectory)
+    const env: Record<string, string> = libraries.length > 0 ? { LD_LIBRARY_PATH: libraries.join(':') } : {}
+    const version = await toolVersion(name, own, env)
+    if (version !== undefined) return { name, path: own, version, env }
+  }
+  for (const directory of searchPath()) {
+    const path = join(directory, name)
+    if (!(await isExecutable(path))) continue
+    const version = await toolVersion(name, path, {})
+    if (version !== undefined) return { name, path, version, env: {} }
+  }
+  return undefined
+}
+
+/** The environment to run a tool with. */
+export function toolEnvironment(tool: Tool): NodeJS.ProcessEnv {
+  return { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', ...tool.env }
+}
+
+/**
+ * The best platform that a runsc has: systrap since 2023, ptrace before. `kvm` is never chosen: it hangs where
+ * virtualisation is not passed on.
+ */
+export async function runscPlatform(tool: Tool): Promise<RunscPlatform> {
+  const { stdout, stderr } = await runCommand(tool.path, ['flags'], { env: toolEnvironment(tool) })
+  return `${stdout}${stderr}`.includes('systrap') ? 'systrap' : 'ptrace'
+}
+
+/** Date of a runsc build, yyyymmdd, from either of its two spellings: `release-20240729.0` and `0.0~20240729.0`. */
+export function runscBuildDate(version: string): number | undefined {
+  const date = /(?:^|[-~])(20\d{6})(?:\.|$)/.exec(version)?.[1]
+  return date === undefined ? undefined : Number(date)
+}
+
+async function toolVersion(name: ToolName, path: string, env: Record<string, string>): Promise<string | undefined> {
+  const args = name === 'busybox' ? ['--help'] : ['--version']
+  const run = { PATH: process.env.PATH ?? '', ...env }
+  const result = await runCommand(path, args, { env: run }).catch(() => undefined)
+  if (result?.exitCode !== 0) return undefined
+  // "runsc version release-…", "runc version 1.1.5+…", "crun version 1.8.1", "nftables v1.0.6 (…)", "BusyBox v1.35.0 (…"
+  return /(?:version|v)\s*(\S+)/.exec(result.stdout.split('\n')[0] ?? '')?.[1] ?? result.stdout.split('\n')[0] ?? ''
+}
+
+function searchPath(): string[] {
+  // The administrator's directories are often missing from a user's PATH, and nft lives there.
+  return [...new Set([...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'])].filter(
+    (directory) => directory.startsWith('/'),
+  )
+}
+
+async function libraryDirectories(toolsDirectory: string): Promise<string[]> {
+  const lib = join(toolsDirectory, 'lib')
+  const entries = await readdir(lib, { withFileTypes: true }).catch(() => [])
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(lib, entry.name))
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  )
+}
