@@ -1,5 +1,5 @@
 /** The kinds that the Sandbox controller reads and writes. */
-import { AGENTS_GROUP, type ObjectMeta, type OwnerReference, type Sandbox } from '@caisson/api'
+import { AGENTS_GROUP, controllerReference, type ObjectMeta, type OwnerReference, type Sandbox } from '@caisson/api'
 import { defineResource, resources, type Typed } from '@caisson/client'
 import type * as core from 'kubernetes-types/core/v1.d.ts'
 
@@ -41,11 +41,9 @@ export function identityOf(object: Stored): Identity {
   return { name, namespace, uid, resourceVersion }
 }
 
-/** The controller reference that a Sandbox's children carry, whichever version it was read in. */
+/** The controller reference that a Sandbox's children carry: in the version that it was read in, since that one is served. */
 export function sandboxReference(sandbox: Sandbox): OwnerReference {
-  const { name, uid } = identityOf(sandbox)
-  const { apiVersion, kind } = SANDBOXES
-  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true }
+  return controllerReference({ ...sandbox, kind: SANDBOXES.kind })
 }
 
 /** `Sandbox/x (UID: y)`, as error messages name the controller of somebody else's object. */

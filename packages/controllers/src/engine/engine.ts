@@ -1,0 +1,239 @@
+/**
+ * Runs one controller: observes from caches, plans, writes, and plans again on the answers, until the plan asks for
+ * nothing new; then writes the status, at most once. One object is worked on by one pass at a time.
+ */
+import { type AnyObject, type Client, createWorkqueue, type Informer, type WorkqueueMetrics } from '@caisson/client'
+import { missingPaths } from './json-difference.ts'
+import type { Plan, PlannedEvent, Write, WriteFailure } from './plan.ts'
+import { createStatusWriter, type StatusMemory } from './status-writer.ts'
+import { createWriteRunner, type WriteContext, type WriteResult } from './write-runner.ts'
+
+export interface ControllerDefinition<T extends AnyObject, O> {
+  name: string
+  informer: Informer<T>
+  /** The other kinds that the plan writes or depends on. */
+  others: readonly Informer<AnyObject>[]
+  /** Reads the caches, and nothing else. */
+  observe(object: T, failures: readonly WriteFailure[]): O
+  /** Pure. */
+  plan(observed: O, now: number): Plan<object>
+}
+
+/** Where a controller's events go; see `createEventRecorder` of the client. */
+export type RecordEvent = (about: AnyObject, event: PlannedEvent) => void
+
+export interface EngineMetrics extends WorkqueueMetrics {
+  /** After each write of a plan and of a status. */
+  written?(write: { controller: string; verb: Write['verb'] | 'status'; plural: string; result: string }): void
+}
+
+export interface EngineOptions {
+  client: Client
+  record: RecordEvent
+  /** Objects that are worked on at the same time. */
+  concurrency: number
+  /** ms since the epoch. */
+  now?: () => number
+  onError?: (error: unknown, key: string) => void
+  metrics?: EngineMetrics
+}
+
+export interface Engine extends AsyncDisposable {
+  /** Has the object looked at. Called from the handlers of informers. */
+  enqueue(key: string): void
+  /** Resolves when nothing is being done and nothing waits but for a time. */
+  idle(): Promise<void>
+}
+
+/** Something failed that may succeed later. `code` tells it from errors of the engine's own. */
+export class RetryError extends Error {
+  override readonly name = 'RetryError'
+  readonly code = 'RETRY'
+}
+
+/** What is known of an object besides the caches; losing it costs a write. */
+interface Memory extends StatusMemory {
+  uid: string | undefined
+  generation: number | undefined
+  /** Writes that were refused for good, until the object's spec changes. */
+  refused?: Map<string, WriteFailure>
+  /** What has been said in an event already. */
+  announced?: Set<string>
+}
+
+/** How often a pass starts over because something changed under it, before it leaves the object to a later one. */
+const OUTDATED_LIMIT = 5
+
+// Timers run on the monotonic clock, which stands still while a machine sleeps; a deadline that is further ahead than
+// this is looked at again in between.
+const LONGEST_WAIT = 300_000
+
+export function createEngine<T extends AnyObject & { status?: object }, O>(
+  definition: ControllerDefinition<T, O>,
+  options: EngineOptions,
+): Engine {
+  const { client, record, metrics, now = Date.now } = options
+  const { informer } = definition
+  const runner = createWriteRunner({ client, informers: [informer, ...definition.others] })
+  const writeStatus = createStatusWriter<T>({
+    client,
+    informer,
+    refresh: ({ metadata: { namespace, name = '' } }, context) =>
+      runner.refresh(informer.resource, { namespace, name }, context),
+  })
+  const memories = new Map<string, Memory>()
+  // The key whose pass changes a cache right now: it plans on that change anyway.
+  let quiet: string | undefined
+
+  const queue = createWorkqueue({
+    process: async (key, signal) => {
+      const requeueAt = await pass(key, signal)
+      return requeueAt === undefined ? {} : { requeueAfter: Math.min(requeueAt - now(), LONGEST_WAIT) }
+    },
+    concurrency: options.concurrency,
+    ...(options.onError && { onError: options.onError }),
+    ...(metrics && { metrics }),
+  })
+
+  async function pass(key: string, signal: AbortSignal): Promise<number | undefined> {
+    const context: WriteContext = {
+      signal,
+      quietly(change) {
+        quiet = key
+        try {
+          change()
+        } finally {
+          quiet = undefined
+        }
+      },
+    }
+    const done = new Set<string>()
+    const failures: WriteFailure[] = []
+    let outdated = 0
+    for (;;) {
+      const object = informer.get(key)
+      if (!object) {
+        memories.delete(key)
+        return undefined
+      }
+      const memory = memoryOf(key, object)
+      const observed = definition.observe(object, [...(memory.refused?.values() ?? []), ...failures])
+      const plan = definition.plan(observed, now())
+      const writes = plan.writes.filter(({ id }) => !done.has(id))
+      for (const write of writes) {
+        const result = await runner.run(write, context)
+        report(object, write, result, memory)
+        if (result.kind === 'outdated') outdated++
+        else done.add(write.id)
+        if (result.kind !== 'failed') continue
+        if (result.failure.permanent) (memory.refused ??= new Map()).set(write.id, result.failure)
+        else failures.push(result.failure)
+      }
+      if (outdated > OUTDATED_LIMIT) throw new RetryError(`${key} changes faster than ${definition.name} can follow`)
+      if (writes.length) continue
+      const requeueAt = await finish(object, plan, memory, context)
+      if (requeueAt !== 'outdated') return requeueAt
+      outdated++
+    }
+  }
+
+  /** The end of a pass: nothing is left to write but the status. */
+  async function finish(
+    object: T,
+    plan: Plan<object>,
+    memory: Memory,
+    context: WriteContext,
+  ): Promise<number | undefined | 'outdated'> {
+    const result = await writeStatus(object, plan, { ...context, memory, now: now() })
+    if (result.kind !== 'unchanged' && result.kind !== 'waiting') {
+      const { plural } = informer.resource
+      metrics?.written?.({ controller: definition.name, verb: 'status', plural, result: result.kind })
+    }
+    if (result.kind === 'outdated') return 'outdated'
+    if (result.kind === 'written') {
+      for (const event of plan.statusEvents) record(object, event)
+      announceMissing(object, result.missing, memory)
+    }
+    if (result.kind === 'refused') announce(object, memory, statusRefused(result.message))
+    const requeueAt = earliest(plan.requeueAt, result.kind === 'waiting' ? result.until : undefined)
+    if (!plan.retry) return requeueAt
+    const key = keyOfMemory(object)
+    if (requeueAt !== undefined) queue.addAfter(key, Math.min(requeueAt - now(), LONGEST_WAIT))
+    throw new RetryError(`${definition.name} ${key}: ${reasonOf(plan)}`)
+  }
+
+  function memoryOf(key: string, { metadata: { uid, generation } }: T): Memory {
+    let memory = memories.get(key)
+    if (!memory || memory.uid !== uid) {
+      memory = { uid, generation }
+      memories.set(key, memory)
+    }
+    if (memory.generation !== generation) {
+      memory.generation = generation
+      delete memory.refused
+    }
+    return memory
+  }
+
+  function report(object: T, write: Write, result: WriteResult, memory: Memory): void {
+    const { verb, resource, event, failureEvent } = write
+    metrics?.written?.({ controller: definition.name, verb, plural: resource.plural, result: result.kind })
+    if (result.kind === 'done') {
+      if (event) record(object, event)
+      if (write.verb === 'patch') {
+        const { metadata: _metadata, ...asked } = write.patch
+        announceMissing(object, missingPaths(asked, result.answer), memory)
+      }
+    }
+    if (result.kind === 'failed' && failureEvent && !result.failure.namespaceTerminating) {
+      record(object, { ...failureEvent, message: failureEvent.message + result.failure.message })
+    }
+  }
+
+  function announceMissing(object: T, paths: readonly string[], memory: Memory): void {
+    if (paths.length) announce(object, memory, fieldsNotStored(informer, paths))
+  }
+
+  function announce(object: T, memory: Memory, event: PlannedEvent): void {
+    memory.announced ??= new Set()
+    if (memory.announced.has(event.message)) return
+    memory.announced.add(event.message)
+    record(object, event)
+  }
+
+  function keyOfMemory({ metadata: { namespace, name = '' } }: T): string {
+    return namespace ? `${namespace}/${name}` : name
+  }
+
+  return {
+    enqueue(key) {
+      if (key !== quiet) queue.add(key)
+    },
+    idle: () => queue.idle(),
+    [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
+  }
+}
+
+function fieldsNotStored({ resource }: Informer<AnyObject>, paths: readonly string[]): PlannedEvent {
+  const crd = `${resource.plural}.${resource.group}`
+  const message = `the installed CustomResourceDefinition ${crd} has no place for ${paths.join(', ')}: install the one of this controller to have it stored`
+  return { type: 'Warning', reason: 'FieldNotStored', action: 'Writing', message }
+}
+
+function statusRefused(message: string): PlannedEvent {
+  return {
+    type: 'Warning',
+    reason: 'StatusRefused',
+    action: 'Writing',
+    message: `the status cannot be written: ${message}`,
+  }
+}
+
+function reasonOf({ status }: Plan<object>): string {
+  const { conditions } = (status ?? {}) as { conditions?: { type: string; message: string }[] }
+  return conditions?.find(({ type }) => type === 'Ready')?.message ?? 'something failed'
+}
+
+function earliest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : b === undefined ? a : Math.min(a, b)
+}

@@ -1,0 +1,107 @@
+/**
+ * Writes the status that a plan wants: only what differs, only when it is worth a write, and not again and again where
+ * the server's schema has no place for it.
+ */
+import { type AnyObject, type Client, isConflict, isNotFound, hasReason, type Informer } from '@caisson/client'
+import { mergePatch, missingPaths, sameJson } from './json-difference.ts'
+import type { Plan } from './plan.ts'
+import type { WriteContext } from './write-runner.ts'
+
+export interface StatusMemory {
+  /** Since when a status that may wait has been waiting, ms since the epoch. */
+  waitingSince?: number
+  /** A write that was answered with something else than what was asked for, or not accepted at all. */
+  futile?: { wanted: object; stored: object }
+}
+
+export type StatusResult =
+  | { kind: 'unchanged' }
+  | { kind: 'waiting'; until: number }
+  | { kind: 'written'; missing: string[] }
+  | { kind: 'refused'; message: string }
+  /** The object has changed or is gone; the cache knows. */
+  | { kind: 'outdated' }
+
+interface StatusWriterOptions<T extends AnyObject> {
+  client: Client
+  informer: Informer<T>
+  refresh(object: T, context: WriteContext): Promise<AnyObject | undefined>
+}
+
+export type StatusWriter<T> = (
+  object: T,
+  plan: Plan<object>,
+  context: WriteContext & { memory: StatusMemory; now: number },
+) => Promise<StatusResult>
+
+export function createStatusWriter<T extends AnyObject & { status?: object }>({
+  client,
+  informer,
+  refresh,
+}: StatusWriterOptions<T>): StatusWriter<T> {
+  // Other people's CRDs may have no status subresource. Then status is written like everything else, and each write
+  // raises the generation, which must not be a reason to write again.
+  let subresource = true
+
+  async function send(object: T, patch: object, signal: AbortSignal): Promise<T> {
+    const { name = '', namespace, uid, resourceVersion } = object.metadata
+    const body = { metadata: { uid, resourceVersion }, status: patch }
+    return subresource
+      ? client.patchStatus(informer.resource, name, body, { namespace, signal })
+      : client.patch(informer.resource, name, body, { namespace, signal })
+  }
+
+  function difference(stored: object, wanted: object): Record<string, unknown> | undefined {
+    if (!subresource && sameJson(without(stored, 'observedGeneration'), without(wanted, 'observedGeneration')))
+      return undefined
+    return mergePatch(stored, wanted)
+  }
+
+  return async function writeStatus(object, plan, context) {
+    const { memory, now, signal, quietly } = context
+    const stored = object.status ?? {}
+    const wanted = plan.status
+    const patch = wanted && difference(stored, wanted)
+    if (!wanted || !patch || isFutile(memory, wanted, stored) || plan.statusMayWait === 'for-ever') {
+      delete memory.waitingSince
+      return { kind: 'unchanged' }
+    }
+    if (plan.statusMayWait > 0) {
+      memory.waitingSince ??= now
+      const until = memory.waitingSince + plan.statusMayWait
+      if (until > now) return { kind: 'waiting', until }
+    }
+    let answer: T
+    try {
+      answer = await send(object, patch, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (hasReason(error, 'Invalid', 'BadRequest', 'RequestEntityTooLarge')) {
+        memory.futile = { wanted, stored }
+        return { kind: 'refused', message: error.message }
+      }
+      if (!isConflict(error) && !isNotFound(error)) throw error
+      const found = await refresh(object, context)
+      if (isNotFound(error) && found && found.metadata.uid === object.metadata.uid) subresource = false
+      return { kind: 'outdated' }
+    }
+    quietly(() => informer.observe(answer))
+    delete memory.waitingSince
+    const missing = missingPaths(wanted, answer.status, 'status')
+    if (missing.length) memory.futile = { wanted, stored: answer.status ?? {} }
+    else delete memory.futile
+    return { kind: 'written', missing }
+  }
+}
+
+function isFutile({ futile }: StatusMemory, wanted: object, stored: object): boolean {
+  // A condition that was not stored is made anew, and at another time, by each plan.
+  const same = (a: object, b: object) => sameJson(without(a, 'lastTransitionTime'), without(b, 'lastTransitionTime'))
+  return futile !== undefined && same(futile.wanted, wanted) && same(futile.stored, stored)
+}
+
+function without(status: object, field: 'observedGeneration' | 'lastTransitionTime'): object {
+  const { conditions } = status as { conditions?: unknown }
+  if (!Array.isArray(conditions)) return status
+  return { ...status, conditions: conditions.map((condition: object) => ({ ...condition, [field]: undefined })) }
+}

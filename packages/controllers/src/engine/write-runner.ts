@@ -1,0 +1,159 @@
+/** Runs the writes of plans and puts what the API server answers into the caches, so that the next plan knows it. */
+import {
+  type AnyObject,
+  type Client,
+  hasReason,
+  type Informer,
+  isAlreadyExists,
+  isApiError,
+  isConflict,
+  isNotFound,
+  joinKey,
+  type Resource,
+} from '@caisson/client'
+import type { CreateWrite, DeleteWrite, PatchWrite, Write, WriteFailure } from './plan.ts'
+
+export type WriteResult =
+  | { kind: 'done'; answer?: AnyObject }
+  /** What the write was based on is out of date; the cache has what there is now. */
+  | { kind: 'outdated' }
+  | { kind: 'failed'; failure: WriteFailure }
+
+export interface WriteContext {
+  signal: AbortSignal
+  /** Wraps each change of a cache: what it sets off need not include the pass that wrote. */
+  quietly: (change: () => void) => void
+}
+
+export interface WriteRunner {
+  run(write: Write, context: WriteContext): Promise<WriteResult>
+  /** Fetches an object into its cache; undefined (and gone from the cache) when there is none. */
+  refresh(resource: Resource, at: Place, context: WriteContext): Promise<AnyObject | undefined>
+}
+
+interface Place {
+  namespace: string | undefined
+  name: string
+}
+
+export interface WriteRunnerOptions {
+  client: Client
+  /** The caches that a controller plans from. Objects of other kinds can be written, but not be known again. */
+  informers: readonly Informer<AnyObject>[]
+}
+
+/** Refusals of an object that no repetition changes. */
+const PERMANENT = ['Invalid', 'BadRequest', 'RequestEntityTooLarge']
+
+export function createWriteRunner({ client, informers }: WriteRunnerOptions): WriteRunner {
+  const informerOf = (resource: Resource) =>
+    informers.find(({ resource: { group, plural } }) => group === resource.group && plural === resource.plural)
+  /** The resource in the version that the cache reads it in. */
+  const served = (resource: Resource) => informerOf(resource)?.resource ?? resource
+
+  async function refresh(
+    resource: Resource,
+    { namespace, name }: Place,
+    { signal, quietly }: WriteContext,
+  ): Promise<AnyObject | undefined> {
+    const informer = informerOf(resource)
+    try {
+      const found = await client.get(served(resource), name, { namespace, signal })
+      quietly(() => informer?.observe(found))
+      return found
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+      const cached = informer?.get(joinKey(namespace, name))
+      if (cached) quietly(() => informer?.observeDeletion(cached))
+      return undefined
+    }
+  }
+
+  async function create(write: CreateWrite, context: WriteContext): Promise<WriteResult> {
+    const { signal, quietly } = context
+    const { object } = write
+    const { namespace, name } = object.metadata
+    try {
+      const answer = await client.create(served(write.resource), object, { namespace, signal })
+      quietly(() => informerOf(write.resource)?.observe(answer))
+      return { kind: 'done', answer }
+    } catch (error) {
+      if (!isAlreadyExists(error) || !name) throw error
+      // Ours from a pass whose answer was lost, or a stranger's: the next plan looks at it.
+      const found = await refresh(write.resource, { namespace, name }, context)
+      if (!found) throw error
+      return { kind: 'outdated' }
+    }
+  }
+
+  async function patch(write: PatchWrite, context: WriteContext): Promise<WriteResult> {
+    const { signal, quietly } = context
+    const { namespace, name } = write.target
+    try {
+      const answer = await client.patch(served(write.resource), name, write.patch, { namespace, signal })
+      quietly(() => informerOf(write.resource)?.observe(answer))
+      return { kind: 'done', answer }
+    } catch (error) {
+      if (!isConflict(error) && !isNotFound(error) && !isUidMismatch(error)) throw error
+      await refresh(write.resource, write.target, context)
+      return { kind: 'outdated' }
+    }
+  }
+
+  async function remove(write: DeleteWrite, context: WriteContext): Promise<WriteResult> {
+    const { signal, quietly } = context
+    const { namespace, name } = write.target
+    const informer = informerOf(write.resource)
+    const cached = informer?.get(joinKey(namespace, name))
+    try {
+      const preconditions = { uid: write.uid }
+      const answer = await client.delete(served(write.resource), name, { namespace, preconditions, signal })
+      quietly(() => {
+        if (isMarked(answer)) informer?.observe(answer)
+        else if (cached?.metadata.uid === write.uid) informer?.observeDeletion(cached)
+      })
+      return { kind: 'done' }
+    } catch (error) {
+      if (!isConflict(error) && !isNotFound(error)) throw error
+      await refresh(write.resource, write.target, context)
+      return { kind: 'outdated' }
+    }
+  }
+
+  return {
+    refresh,
+    async run(write, context) {
+      try {
+        if (write.verb === 'create') return await create(write, context)
+        if (write.verb === 'patch') return await patch(write, context)
+        return await remove(write, context)
+      } catch (error) {
+        context.signal.throwIfAborted()
+        return { kind: 'failed', failure: failureFrom(write, error) }
+      }
+    },
+  }
+}
+
+function failureFrom(write: Write, error: unknown): WriteFailure {
+  return {
+    id: write.id,
+    message: error instanceof Error ? error.message : String(error),
+    permanent: write.verb !== 'delete' && hasReason(error, ...PERMANENT),
+    namespaceTerminating: isNamespaceTerminating(error),
+  }
+}
+
+function isNamespaceTerminating(error: unknown): boolean {
+  return isApiError(error) && (error.details?.causes ?? []).some(({ reason }) => reason === 'NamespaceTerminating')
+}
+
+/** A patch says whose it is by the UID. Kubernetes calls one for an object that has only the same name invalid. */
+function isUidMismatch(error: unknown): boolean {
+  return hasReason(error, 'Invalid') && (error.details?.causes ?? []).some(({ field }) => field === 'metadata.uid')
+}
+
+/** Still there, but on its way out: what a deletion answers that has to wait for something. */
+function isMarked(answer: AnyObject | { kind: string }): answer is AnyObject {
+  return 'metadata' in answer && answer.metadata.deletionTimestamp !== undefined
+}

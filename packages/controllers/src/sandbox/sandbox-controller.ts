@@ -1,0 +1,134 @@
+/** Wires the Sandbox plan to caches: what it observes, and which changes have which Sandbox looked at. */
+import { AGENTS_GROUP, ANNOTATIONS, controllerOf, type ObjectMeta, referenceGroup, type Sandbox } from '@caisson/api'
+import { type AnyObject, type Informer, type Informers, joinKey, keyOf, type Resource } from '@caisson/client'
+import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
+import { podNameOf } from './adoption.ts'
+import { CLAIMS, PODS, type PersistentVolumeClaim, type Pod, SANDBOXES, SERVICES, type Service } from './objects.ts'
+import type { ObservedSandbox } from './observed-sandbox.ts'
+import { planSandbox, type SandboxPlanOptions } from './plan-sandbox.ts'
+import { claimName } from './plan-volume-claims.ts'
+
+export interface SandboxCaches {
+  sandboxes: Informer<Sandbox>
+  pods: Informer<Pod>
+  services: Informer<Service>
+  claims: Informer<PersistentVolumeClaim>
+}
+
+/** Index of Pods by the UID of their controller. */
+const BY_CONTROLLER = 'controllerUid'
+/** Index of Sandboxes by the key of the Pod that an older controller recorded for them. */
+const BY_POD_NAME = 'sandboxPodName'
+
+/** @param sandboxes the resource in the version that the cluster serves */
+export function sandboxCaches(informers: Informers, sandboxes: Resource<Sandbox> = SANDBOXES): SandboxCaches {
+  return {
+    sandboxes: informers.of(sandboxes, { indexers: { [BY_POD_NAME]: recordedPodKey } }),
+    pods: informers.of(PODS, { indexers: { [BY_CONTROLLER]: controllerUid } }),
+    services: informers.of(SERVICES),
+    claims: informers.of(CLAIMS),
+  }
+}
+
+export interface SandboxControllerOptions extends EngineOptions, SandboxPlanOptions {}
+
+/** Starts at once; the caches must have synced, or Pods that exist would be made again. */
+export function startSandboxController(
+  caches: SandboxCaches,
+  options: SandboxControllerOptions,
+): AsyncDisposable & Pick<Engine, 'idle'> {
+  const { sandboxes, pods, services, claims } = caches
+  const engine = createEngine<Sandbox, ObservedSandbox>(
+    {
+      name: 'sandbox',
+      informer: sandboxes,
+      others: [pods, services, claims],
+      observe: (sandbox, failures) => observeSandbox(caches, sandbox, failures),
+      plan: (observed, now) => planSandbox(observed, now, options),
+    },
+    options,
+  )
+  const handlers = [
+    sandboxes.handle(each((sandbox: Sandbox) => engine.enqueue(keyOf(sandbox)))),
+    pods.handle(
+      each((pod: Pod) => {
+        enqueueOwner(engine, pod)
+        enqueueNamesake(engine, sandboxes, pod)
+        for (const sandbox of sandboxes.byIndex(BY_POD_NAME, keyOf(pod))) engine.enqueue(keyOf(sandbox))
+      }),
+    ),
+    services.handle(
+      each((service: Service) => {
+        enqueueOwner(engine, service)
+        enqueueNamesake(engine, sandboxes, service)
+      }),
+    ),
+    // Nothing about a claim that exists is of interest.
+    claims.handle({ deleted: (claim) => enqueueOwner(engine, claim) }),
+  ]
+  return {
+    idle: () => engine.idle(),
+    async [Symbol.asyncDispose]() {
+      for (const handler of handlers) handler[Symbol.dispose]()
+      await engine[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function observeSandbox(
+  caches: SandboxCaches,
+  sandbox: Sandbox,
+  failures: ObservedSandbox['failures'],
+): ObservedSandbox {
+  const { namespace, uid = '' } = sandbox.metadata
+  const owned = caches.pods.byIndex(BY_CONTROLLER, uid)
+  const named = caches.pods.get(joinKey(namespace, podNameOf(sandbox)))
+  const templates = sandbox.spec.volumeClaimTemplates ?? []
+  const found = templates.flatMap((template) => {
+    const name = claimName(template, sandbox)
+    const claim = caches.claims.get(joinKey(namespace, name))
+    return claim ? [[name, claim] as const] : []
+  })
+  return {
+    sandbox,
+    pods: named && !owned.includes(named) ? [...owned, named] : owned,
+    service: caches.services.get(keyOf(sandbox)),
+    claims: new Map(found),
+    failures,
+  }
+}
+
+function each<T>(enqueue: (object: T) => void) {
+  return {
+    added: enqueue,
+    updated(old: T, object: T) {
+      // It may have changed hands.
+      enqueue(old)
+      enqueue(object)
+    },
+    deleted: enqueue,
+  }
+}
+
+function enqueueOwner(engine: Engine, object: { metadata: ObjectMeta }): void {
+  const owner = controllerOf(object)
+  if (owner?.kind === SANDBOXES.kind && referenceGroup(owner) === AGENTS_GROUP) {
+    engine.enqueue(joinKey(object.metadata.namespace, owner.name))
+  }
+}
+
+/** A stranger with a Sandbox's name stands in its way, and its going clears it. */
+function enqueueNamesake(engine: Engine, sandboxes: Informer<Sandbox>, object: { metadata: ObjectMeta }): void {
+  const key = keyOf(object)
+  if (sandboxes.get(key)) engine.enqueue(key)
+}
+
+function controllerUid(object: AnyObject): string[] {
+  const owner = controllerOf(object)
+  return owner ? [owner.uid] : []
+}
+
+function recordedPodKey({ metadata }: AnyObject): string[] {
+  const name = metadata.annotations?.[ANNOTATIONS.podName]
+  return name ? [joinKey(metadata.namespace, name)] : []
+}
