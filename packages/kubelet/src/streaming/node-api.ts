@@ -1,0 +1,239 @@
+/**
+ * The HTTP API that a kubelet serves for its API server: exec, attach, port-forward and logs. Whoever hands requests in
+ * has authenticated and authorised them.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Runtime } from '@caisson/runtime'
+import { internalErrorStatus } from './command-status.ts'
+import { type LogSource, readContainerLog } from './container-log.ts'
+import { flag, parseLogQuery } from './log-query.ts'
+import { servePortForward } from './port-forward.ts'
+import { type RemoteStreams, runRemoteCommand, type StreamSelection } from './remote-command.ts'
+import { acceptSpdyCommand } from './spdy-command.ts'
+import { isSpdyUpgrade, isWebSocketUpgrade, refuseUpgrade } from './upgrade.ts'
+import { acceptWebSocketCommand, wantsStatusOnErrorChannel } from './web-socket-command.ts'
+
+/** A container of a Pod as the node serves it. */
+export interface ServedContainer {
+  /** Of the runtime. */
+  id: string
+  /** Whether its process has a terminal: attach follows the container, whatever the client says. */
+  tty: boolean
+}
+
+export interface ServedPod {
+  namespace: string
+  name: string
+  uid: string
+  /** Undefined while it has none. */
+  sandboxId: string | undefined
+  hasContainer(name: string): boolean
+  /** Undefined where it is not running. */
+  runningContainer(name: string): ServedContainer | undefined
+  /** A string says why there is no log. */
+  log(name: string, previous: boolean): LogSource | string
+}
+
+export interface NodeApiOptions {
+  pods: {
+    /** Undefined where this node does not run such a Pod. */
+    find(namespace: string, name: string): ServedPod | undefined
+  }
+  runtime: Pick<Runtime, 'exec' | 'attach' | 'connect'>
+  now?: () => number
+}
+
+export interface NodeApi {
+  /** Plain requests: logs. */
+  request(request: IncomingMessage, response: ServerResponse): void
+  /** Upgrades: exec, attach, port-forward. Takes the socket over, whatever comes of it. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+}
+
+interface Target {
+  action: string
+  namespace: string
+  pod: string
+  uid: string | undefined
+  container: string | undefined
+  query: URLSearchParams
+}
+
+export function createNodeApi(options: NodeApiOptions): NodeApi {
+  const now = options.now ?? Date.now
+
+  function request(request: IncomingMessage, response: ServerResponse): void {
+    const target = parseTarget(request.url)
+    if (!target) return answer(response, 404, '404 page not found')
+    if (target.action !== 'containerLogs') return answer(response, 400, 'you must request an upgrade of the connection')
+    if (request.method !== 'GET') return answer(response, 405, 'logs are read with GET')
+    logs(target, response).catch((error: Error) => {
+      if (response.headersSent) response.destroy(error)
+      else answer(response, 500, error.message)
+    })
+  }
+
+  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => {})
+    serve(request, socket, head).catch((error: Error) => socket.destroy(error))
+  }
+
+  async function logs(target: Target, response: ServerResponse): Promise<void> {
+    const query = parseLogQuery(target.query, now())
+    if (typeof query === 'string') return answer(response, 422, query)
+    const pod = options.pods.find(target.namespace, target.pod)
+    if (!pod || target.container === undefined) return answer(response, 404, `pod ${quoted(target.pod)} does not exist`)
+    if (!pod.hasContainer(target.container)) {
+      return answer(response, 404, `container ${quoted(target.container)} not found in pod ${quoted(target.pod)}`)
+    }
+    const source = pod.log(target.container, query.previous)
+    if (typeof source === 'string') return answer(response, 400, source)
+    const gone = new AbortController()
+    response.on('close', () => gone.abort())
+    response.writeHead(200, { 'Content-Type': 'text/plain', 'X-Content-Type-Options': 'nosniff' })
+    // A follower of a silent container learns at once that it is connected.
+    response.flushHeaders()
+    try {
+      await pipeline(readContainerLog(source, query, gone.signal), response)
+    } catch (error) {
+      if (!gone.signal.aborted) throw error
+    }
+  }
+
+  async function serve(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const target = parseTarget(request.url)
+    const kind = target?.action
+    if (!target || (kind !== 'exec' && kind !== 'attach' && kind !== 'portForward')) {
+      return refuseUpgrade(socket, 404, '404 page not found')
+    }
+    if (!isSpdyUpgrade(request) && !isWebSocketUpgrade(request)) {
+      return refuseUpgrade(socket, 400, 'unable to upgrade: expected the protocol websocket or SPDY/3.1')
+    }
+    const pod = options.pods.find(target.namespace, target.pod)
+    if (!pod || (target.uid !== undefined && target.uid !== pod.uid)) {
+      return refuseUpgrade(socket, 404, 'pod does not exist')
+    }
+    if (kind === 'portForward') return await portForward(pod, target, { request, socket, head })
+
+    const selection = parseSelection(target.query)
+    if (!selection) return refuseUpgrade(socket, 400, 'you must specify at least 1 of stdin, stdout, stderr')
+    const name = target.container ?? ''
+    const container = pod.runningContainer(name)
+    const tty = kind === 'attach' && container ? container.tty : selection.tty
+    const streams: StreamSelection = { ...selection, tty, stderr: selection.stderr && !tty }
+    const args = target.query.getAll('command')
+    const problem = !container
+      ? kind === 'exec'
+        ? `container not found (${quoted(name)})`
+        : `container ${name} not found in pod ${pod.name}_${pod.namespace}`
+      : kind === 'exec' && args.length === 0
+        ? 'you must specify at least one command to run'
+        : undefined
+    if (problem !== undefined || !container) {
+      const message = `unable to upgrade connection: ${problem}`
+      if (!wantsStatusOnErrorChannel(request) || isSpdyUpgrade(request)) {
+        return refuseUpgrade(socket, container ? 400 : 500, problem ?? '')
+      }
+      const remote = await acceptWebSocketCommand(request, socket, head, streams)
+      return remote?.finish(internalErrorStatus(message))
+    }
+    const remote = isSpdyUpgrade(request)
+      ? await acceptSpdyCommand(request, socket, head, streams)
+      : await acceptWebSocketCommand(request, socket, head, streams)
+    if (!remote) return
+    if (kind === 'exec') await exec(container, remote, { args, ...streams })
+    else await attach(container, remote)
+  }
+
+  async function exec(
+    container: ServedContainer,
+    remote: RemoteStreams,
+    { args, stdin, tty }: StreamSelection & { args: string[] },
+  ): Promise<void> {
+    await runRemoteCommand(remote, {
+      args,
+      failure: 'error executing command in container',
+      start: (signal) => options.runtime.exec(container.id, { args, env: {}, tty, stdin, signal }),
+    })
+  }
+
+  async function attach(container: ServedContainer, remote: RemoteStreams): Promise<void> {
+    await runRemoteCommand(remote, {
+      args: undefined,
+      failure: 'error attaching to container',
+      start: () => options.runtime.attach(container.id),
+    })
+  }
+
+  async function portForward(
+    pod: ServedPod,
+    target: Target,
+    { request, socket, head }: { request: IncomingMessage; socket: Duplex; head: Buffer },
+  ): Promise<void> {
+    const { sandboxId } = pod
+    if (sandboxId === undefined)
+      return refuseUpgrade(socket, 500, `pod not found (${quoted(`${pod.name}_${pod.namespace}`)})`)
+    await servePortForward(request, socket, head, {
+      ports: [...target.query.getAll('port'), ...target.query.getAll('ports')],
+      target: {
+        description: `${pod.name}_${pod.namespace}, uid ${pod.uid}`,
+        connect: (port, signal) => options.runtime.connect(sandboxId, port, signal),
+      },
+    })
+  }
+
+  return { request, upgrade }
+}
+
+/** `/exec/{ns}/{pod}[/{uid}]/{container}`, `/attach/…`, `/containerLogs/{ns}/{pod}/{container}`, `/portForward/{ns}/{pod}[/{uid}]`. */
+function parseTarget(url: string | undefined): Target | undefined {
+  const parsed = URL.parse(url ?? '', 'http://node')
+  if (!parsed) return undefined
+  const segments = parsed.pathname.split('/').slice(1).map(decodeSegment)
+  if (segments.some((segment) => segment === undefined || segment === '')) return undefined
+  const [action = '', namespace = '', pod = '', ...rest] = segments as string[]
+  const forward = action === 'portForward'
+  if (segments.length < (forward ? 3 : 4) || segments.length > (forward ? 4 : 5)) return undefined
+  return {
+    action,
+    namespace,
+    pod,
+    uid: forward ? rest[0] : rest.length === 2 ? rest[0] : undefined,
+    container: forward ? undefined : rest.at(-1),
+    query: parsed.searchParams,
+  }
+}
+
+function decodeSegment(segment: string): string | undefined {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return undefined
+  }
+}
+
+/** Named as a kubelet names them (`input=1`) or as the Pod's subresource does (`stdin=true`). Undefined where none is asked for. */
+function parseSelection(query: URLSearchParams): StreamSelection | undefined {
+  const tty = flag(query.get('tty'))
+  const stdin = flag(query.get('input')) || flag(query.get('stdin'))
+  const stdout = flag(query.get('output')) || flag(query.get('stdout'))
+  const stderr = flag(query.get('error')) || flag(query.get('stderr'))
+  return stdin || stdout || stderr ? { stdin, stdout, stderr, tty } : undefined
+}
+
+function answer(response: ServerResponse, status: number, message: string): void {
+  const body = Buffer.from(message)
+  response.writeHead(status, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Length': body.length,
+  })
+  response.end(body)
+}
+
+/** Go's %q for the names that occur here. */
+function quoted(text: string): string {
+  return JSON.stringify(text)
+}

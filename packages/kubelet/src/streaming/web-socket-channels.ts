@@ -1,0 +1,151 @@
+/**
+ * Kubernetes' channel protocols: each WebSocket message belongs to the channel that its first byte numbers. In the
+ * base64 variants that byte is a digit and the rest is base64 text. v5 adds a message that closes one channel.
+ */
+import { Readable, Writable } from 'node:stream'
+import type { WebSocket } from 'ws'
+import { IDLE_TIMEOUT_MS } from './idle-timeout.ts'
+
+/** First byte of v5's message that says `the channel in the second byte is at its end`. */
+const CLOSE_CHANNEL = 255
+/** Bytes that may wait in one channel before the socket is no longer read. */
+const CHANNEL_BUFFER = 256 * 1024
+/** Largest message that is sent: what client-go reads in one go. */
+const MAX_MESSAGE = 32 * 1024
+/** A client that vanishes while its socket is not read is noticed by writing to it. */
+const PING_INTERVAL_MS = 15_000
+const NORMAL_CLOSURE = 1000
+
+export type ChannelEncoding = 'binary' | 'base64'
+
+export interface ChannelOptions {
+  encoding: ChannelEncoding
+  /** v5: the client may close a channel. */
+  closeSignal: boolean
+  /** Channels that the client writes to. Messages for any other channel are dropped. */
+  inputs: readonly number[]
+}
+
+export interface WebSocketChannels {
+  /** What the client sends on one of `inputs`. */
+  input(channel: number): Readable
+  /** Ending it sends nothing: the channel protocols know no end of output but the connection's. */
+  output(channel: number): Writable
+  /** Aborted when the connection is gone, whoever ended it. */
+  gone: AbortSignal
+  /** A message without content: how a server says that it is there. */
+  greet(channel: number): void
+  /** Closes in an orderly way after everything that was written. */
+  close(): void
+}
+
+export function openChannels(socket: WebSocket, options: ChannelOptions): WebSocketChannels {
+  const inputs = new Map<number, Readable>()
+  const gone = new AbortController()
+  const waiting = new Set<number>()
+  const ended = new Set<number>()
+  const idle = setTimeout(() => socket.terminate(), IDLE_TIMEOUT_MS)
+  const pings = setInterval(() => socket.ping(), PING_INTERVAL_MS)
+  pings.unref()
+
+  for (const channel of options.inputs) {
+    const input = new Readable({
+      read() {
+        if (waiting.delete(channel) && waiting.size === 0) socket.resume()
+      },
+      destroy(error, callback) {
+        if (waiting.delete(channel) && waiting.size === 0) socket.resume()
+        callback(error)
+      },
+    })
+    input.on('error', () => {})
+    inputs.set(channel, input)
+  }
+
+  socket.on('message', (message: Buffer) => {
+    idle.refresh()
+    const first = message[0]
+    if (first === undefined) return
+    if (options.closeSignal && first === CLOSE_CHANNEL) {
+      const closed = message.length === 2 ? message[1] : undefined
+      // Anything else is a client that does not speak v5 after all.
+      if (closed === undefined) socket.close(1002, 'a close message names one channel')
+      else end(closed)
+      return
+    }
+    const channel = options.encoding === 'base64' ? first - 0x30 : first
+    const input = inputs.get(channel)
+    if (!input || input.destroyed || input.readableEnded || ended.has(channel)) return
+    const data = options.encoding === 'base64' ? decodeBase64(message.subarray(1)) : message.subarray(1)
+    if (!data || data.length === 0) return
+    input.push(data)
+    if (input.readableLength > CHANNEL_BUFFER) {
+      waiting.add(channel)
+      socket.pause()
+    }
+  })
+  socket.on('error', () => {})
+  socket.on('close', () => {
+    clearTimeout(idle)
+    clearInterval(pings)
+    for (const channel of inputs.keys()) end(channel)
+    gone.abort(new Error('the client closed the connection'))
+  })
+
+  function end(channel: number): void {
+    if (ended.has(channel)) return
+    ended.add(channel)
+    inputs.get(channel)?.push(null)
+  }
+
+  function send(channel: number, data: Buffer, callback: (error?: Error | null) => void): void {
+    idle.refresh()
+    if (options.encoding === 'base64') socket.send(`${channel}${data.toString('base64')}`, { binary: false }, callback)
+    else socket.send(Buffer.concat([Buffer.of(channel), data]), { binary: true }, callback)
+  }
+
+  function output(channel: number): Writable {
+    const writable = new Writable({
+      write(chunk: Buffer, _encoding, callback) {
+        sendAll(channel, chunk, 0, callback)
+      },
+    })
+    writable.on('error', () => {})
+    return writable
+  }
+
+  function sendAll(channel: number, chunk: Buffer, offset: number, callback: (error?: Error | null) => void): void {
+    const next = offset + MAX_MESSAGE
+    // The callback comes when the kernel has the bytes: a client that does not read holds one message, not the output.
+    send(channel, chunk.subarray(offset, next), (error) => {
+      if (error || next >= chunk.length) callback(error)
+      else sendAll(channel, chunk, next, callback)
+    })
+  }
+
+  function input(channel: number): Readable {
+    const readable = inputs.get(channel)
+    if (!readable) throw new Error(`channel ${channel} is not one that the client writes to`)
+    return readable
+  }
+
+  return {
+    input,
+    output,
+    gone: gone.signal,
+    greet: (channel) => send(channel, Buffer.alloc(0), () => {}),
+    close: () => {
+      // A socket that is not read would never see the client's own close.
+      waiting.clear()
+      socket.resume()
+      socket.close(NORMAL_CLOSURE)
+    },
+  }
+}
+
+/** Undefined where the text is not padded base64, which Kubernetes drops too. */
+function decodeBase64(text: Buffer): Buffer | undefined {
+  const latin = text.toString('latin1')
+  if (latin.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(latin)) return undefined
+  return Buffer.from(latin, 'base64')
+}
