@@ -1,7 +1,7 @@
 /** Validation of `metadata`, the same for every kind, in apimachinery's words. */
 import type { ManagedFieldsEntry, ObjectMeta, OwnerReference } from '@caisson/api'
 import type { FieldError } from '../status-error.ts'
-import { forbidden, invalidValue, notSupported, required, tooLong } from './field-error.ts'
+import { forbidden, invalidValue, required, tooLong } from './field-error.ts'
 import { labelValueErrors, type NameRule, nameIsLabel, nameIsSubdomain, qualifiedName } from './names.ts'
 
 const ANNOTATIONS_LIMIT = 256 * 1024
@@ -210,24 +210,4 @@ export function validateLabelSelector(selector: LabelSelector | undefined, path:
       for (const said of labelValueErrors(value)) errors.push(invalidValue(`${at}.values[${at2}]`, value, said))
     })
   })
-}
-
-export interface Condition {
-  type: string
-  status: string
-  observedGeneration?: number
-  lastTransitionTime?: string | null
-  reason?: string
-  message?: string
-}
-
-/** `metav1.Condition` lists: the status of whatever carries them. */
-export function validateCondition(condition: Condition, path: string, errors: FieldError[]): void {
-  validateLabelName(condition.type, `${path}.type`, errors)
-  if (!['True', 'False', 'Unknown'].includes(condition.status)) {
-    errors.push(notSupported(`${path}.status`, condition.status, ['False', 'True', 'Unknown']))
-  }
-  if (!condition.lastTransitionTime) errors.push(required(`${path}.lastTransitionTime`))
-  if (!condition.reason) errors.push(required(`${path}.reason`))
-  if (Buffer.byteLength(condition.message ?? '') > 32 * 1024) errors.push(tooLong(`${path}.message`, 32 * 1024))
 }

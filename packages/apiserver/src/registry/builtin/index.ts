@@ -1,0 +1,376 @@
+/** The built-in kinds of Kubernetes that this server has: their names, verbs, fields to select by, and strategies. */
+import type { KubeObject } from '@caisson/api'
+import { decodeNative } from '../../schema/native.ts'
+import * as columns from '../../table/builtin-columns.ts'
+import type { Column, Resource, Strategy, StrategyContext, Verb } from '../resource.ts'
+import { configMapStrategy, secretStrategy } from './config-map.ts'
+import { crdStrategy } from '../crd-strategy.ts'
+import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
+import { coreEventStrategy, eventsGroupStrategy, fromEventsGroup, toEventsGroup } from './event.ts'
+import { namespaceStrategy } from './namespace.ts'
+import { networkPolicyStrategy } from './network-policy.ts'
+import { nodeStrategy } from './node.ts'
+import { persistentVolumeClaimStrategy } from './persistent-volume-claim.ts'
+import { persistentVolumeStrategy } from './persistent-volume.ts'
+import { podStrategy } from './pod.ts'
+import { clusterRoleBindingStrategy, clusterRoleStrategy, roleBindingStrategy, roleStrategy } from './rbac.ts'
+import { serviceStrategy } from './service.ts'
+import {
+  leaseStrategy,
+  priorityClassStrategy,
+  runtimeClassStrategy,
+  serviceAccountStrategy,
+  storageClassStrategy,
+} from './small-kinds.ts'
+
+const ALL_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+
+interface Kind {
+  /** Where its schema is: `io.k8s.api.core.v1`. */
+  definitions: string
+  group?: string
+  kind: string
+  plural: string
+  shortNames?: readonly string[]
+  categories?: readonly string[]
+  namespaced: boolean
+  verbs?: readonly Verb[]
+  status?: boolean
+  columns: readonly Column[]
+  strategy: Strategy
+  selectableFields?: Resource['selectableFields']
+  stored?: NonNullable<Resource['stored']>
+}
+
+/** Every built-in kind, in the order of discovery. */
+export function builtinResources(): Resource[] {
+  return KINDS.map(toResource)
+}
+
+function toResource(kind: Kind): Resource {
+  const definition = `${kind.definitions}.${kind.kind}`
+  return {
+    group: kind.group ?? '',
+    version: 'v1',
+    kind: kind.kind,
+    listKind: `${kind.kind}List`,
+    plural: kind.plural,
+    singular: kind.kind.toLowerCase(),
+    shortNames: kind.shortNames ?? [],
+    categories: kind.categories ?? [],
+    namespaced: kind.namespaced,
+    verbs: kind.verbs ?? ALL_VERBS,
+    storageVersion: 'v1',
+    // A reference: what it refers to is read from disk when someone asks.
+    schema: { $ref: definition },
+    decode: (value) => decodeNative(definition, value),
+    strategy: kind.strategy,
+    columns: kind.columns,
+    selectableFields: kind.selectableFields ?? {},
+    status: kind.status ?? false,
+    structural: true,
+    ...(kind.stored && { stored: kind.stored }),
+  }
+}
+
+/** Names of definitions must not clash with those of others: they are compared with what is stored at that moment. */
+function definitionStrategy(): Strategy {
+  let stored: () => Iterable<KubeObject> = () => []
+  const strategy = crdStrategy(() => stored())
+  function remember(context: StrategyContext): void {
+    stored = () => context.list('customresourcedefinitions.apiextensions.k8s.io')
+  }
+  return {
+    ...strategy,
+    prepareForCreate(object, context) {
+      remember(context)
+      strategy.prepareForCreate?.(object, context)
+    },
+    prepareForUpdate(next, current, context) {
+      remember(context)
+      strategy.prepareForUpdate?.(next, current, context)
+    },
+  }
+}
+
+/** A field by its path; absent is the empty string, as field selectors have it. */
+function field(path: string, otherwise = ''): (object: KubeObject) => string {
+  const keys = path.split('.')
+  return (object) => {
+    let value: unknown = object
+    for (const key of keys) value = (value as Record<string, unknown> | undefined | null)?.[key]
+    return value === undefined || value === null || value === '' ? otherwise : String(value)
+  }
+}
+
+function fields(...paths: string[]): Resource['selectableFields'] {
+  return Object.fromEntries(paths.map((path) => [path, field(path)]))
+}
+
+const eventFields = {
+  ...fields(
+    'involvedObject.kind',
+    'involvedObject.namespace',
+    'involvedObject.name',
+    'involvedObject.uid',
+    'involvedObject.apiVersion',
+    'involvedObject.resourceVersion',
+    'involvedObject.fieldPath',
+    'reason',
+    'reportingComponent',
+    'type',
+  ),
+  // The newer field stands in for the older one.
+  source: (event: KubeObject) => field('source.component')(event) || field('reportingComponent')(event),
+}
+
+const CORE = 'io.k8s.api.core.v1'
+const RBAC = { definitions: 'io.k8s.api.rbac.v1', group: 'rbac.authorization.k8s.io' }
+
+const KINDS: readonly Kind[] = [
+  {
+    definitions: CORE,
+    kind: 'ConfigMap',
+    plural: 'configmaps',
+    shortNames: ['cm'],
+    namespaced: true,
+    columns: columns.configMapColumns,
+    strategy: configMapStrategy,
+  },
+  {
+    definitions: CORE,
+    kind: 'Endpoints',
+    plural: 'endpoints',
+    shortNames: ['ep'],
+    namespaced: true,
+    columns: columns.endpointsColumns,
+    strategy: endpointsStrategy,
+  },
+  {
+    definitions: CORE,
+    kind: 'Event',
+    plural: 'events',
+    shortNames: ['ev'],
+    namespaced: true,
+    columns: columns.eventColumns,
+    strategy: coreEventStrategy,
+    selectableFields: eventFields,
+  },
+  {
+    definitions: CORE,
+    kind: 'Namespace',
+    plural: 'namespaces',
+    shortNames: ['ns'],
+    namespaced: false,
+    verbs: ALL_VERBS.filter((verb) => verb !== 'deletecollection'),
+    status: true,
+    columns: columns.namespaceColumns,
+    strategy: namespaceStrategy,
+    selectableFields: fields('status.phase'),
+  },
+  {
+    definitions: CORE,
+    kind: 'Node',
+    plural: 'nodes',
+    shortNames: ['no'],
+    namespaced: false,
+    status: true,
+    columns: columns.nodeColumns,
+    strategy: nodeStrategy,
+    selectableFields: { 'spec.unschedulable': field('spec.unschedulable', 'false') },
+  },
+  {
+    definitions: CORE,
+    kind: 'PersistentVolumeClaim',
+    plural: 'persistentvolumeclaims',
+    shortNames: ['pvc'],
+    namespaced: true,
+    status: true,
+    columns: columns.persistentVolumeClaimColumns,
+    strategy: persistentVolumeClaimStrategy,
+  },
+  {
+    definitions: CORE,
+    kind: 'PersistentVolume',
+    plural: 'persistentvolumes',
+    shortNames: ['pv'],
+    namespaced: false,
+    status: true,
+    columns: columns.persistentVolumeColumns,
+    strategy: persistentVolumeStrategy,
+  },
+  {
+    definitions: CORE,
+    kind: 'Pod',
+    plural: 'pods',
+    shortNames: ['po'],
+    categories: ['all'],
+    namespaced: true,
+    status: true,
+    columns: columns.podColumns,
+    strategy: podStrategy,
+    selectableFields: {
+      ...fields(
+        'spec.nodeName',
+        'spec.restartPolicy',
+        'spec.schedulerName',
+        'spec.serviceAccountName',
+        'status.phase',
+        'status.podIP',
+        'status.nominatedNodeName',
+      ),
+      'spec.hostNetwork': field('spec.hostNetwork', 'false'),
+    },
+  },
+  {
+    definitions: CORE,
+    kind: 'Secret',
+    plural: 'secrets',
+    namespaced: true,
+    columns: columns.secretColumns,
+    strategy: secretStrategy,
+    selectableFields: fields('type'),
+  },
+  {
+    definitions: CORE,
+    kind: 'ServiceAccount',
+    plural: 'serviceaccounts',
+    shortNames: ['sa'],
+    namespaced: true,
+    columns: columns.serviceAccountColumns,
+    strategy: serviceAccountStrategy,
+  },
+  {
+    definitions: CORE,
+    kind: 'Service',
+    plural: 'services',
+    shortNames: ['svc'],
+    categories: ['all'],
+    namespaced: true,
+    status: true,
+    columns: columns.serviceColumns,
+    strategy: serviceStrategy,
+    selectableFields: fields('spec.clusterIP', 'spec.type'),
+  },
+  {
+    definitions: 'io.k8s.api.events.v1',
+    group: 'events.k8s.io',
+    kind: 'Event',
+    plural: 'events',
+    shortNames: ['ev'],
+    namespaced: true,
+    columns: columns.eventColumns.map((column) => ({
+      ...column,
+      cell: (event: KubeObject, now: number) => column.cell(fromEventsGroup(event), now),
+    })),
+    strategy: eventsGroupStrategy,
+    selectableFields: Object.fromEntries(
+      Object.entries(eventFields).map(([path, read]) => [
+        path.replace('involvedObject', 'regarding').replace('reportingComponent', 'reportingController'),
+        (event: KubeObject) => read(fromEventsGroup(event)),
+      ]),
+    ),
+    stored: { key: 'events', fromStored: toEventsGroup, toStored: fromEventsGroup },
+  },
+  {
+    definitions: 'io.k8s.api.networking.v1',
+    group: 'networking.k8s.io',
+    kind: 'NetworkPolicy',
+    plural: 'networkpolicies',
+    shortNames: ['netpol'],
+    namespaced: true,
+    columns: columns.networkPolicyColumns,
+    strategy: networkPolicyStrategy,
+  },
+  {
+    ...RBAC,
+    kind: 'ClusterRoleBinding',
+    plural: 'clusterrolebindings',
+    namespaced: false,
+    columns: columns.bindingColumns,
+    strategy: clusterRoleBindingStrategy,
+  },
+  {
+    ...RBAC,
+    kind: 'ClusterRole',
+    plural: 'clusterroles',
+    namespaced: false,
+    columns: columns.createdAtColumns,
+    strategy: clusterRoleStrategy,
+  },
+  {
+    ...RBAC,
+    kind: 'RoleBinding',
+    plural: 'rolebindings',
+    namespaced: true,
+    columns: columns.bindingColumns,
+    strategy: roleBindingStrategy,
+  },
+  {
+    ...RBAC,
+    kind: 'Role',
+    plural: 'roles',
+    namespaced: true,
+    columns: columns.createdAtColumns,
+    strategy: roleStrategy,
+  },
+  {
+    definitions: 'io.k8s.api.storage.v1',
+    group: 'storage.k8s.io',
+    kind: 'StorageClass',
+    plural: 'storageclasses',
+    shortNames: ['sc'],
+    namespaced: false,
+    columns: columns.storageClassColumns,
+    strategy: storageClassStrategy,
+  },
+  {
+    definitions: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1',
+    group: 'apiextensions.k8s.io',
+    kind: 'CustomResourceDefinition',
+    plural: 'customresourcedefinitions',
+    shortNames: ['crd', 'crds'],
+    categories: ['api-extensions'],
+    namespaced: false,
+    status: true,
+    columns: columns.createdAtColumns,
+    strategy: definitionStrategy(),
+  },
+  {
+    definitions: 'io.k8s.api.scheduling.v1',
+    group: 'scheduling.k8s.io',
+    kind: 'PriorityClass',
+    plural: 'priorityclasses',
+    shortNames: ['pc'],
+    namespaced: false,
+    columns: columns.priorityClassColumns,
+    strategy: priorityClassStrategy,
+  },
+  {
+    definitions: 'io.k8s.api.coordination.v1',
+    group: 'coordination.k8s.io',
+    kind: 'Lease',
+    plural: 'leases',
+    namespaced: true,
+    columns: columns.leaseColumns,
+    strategy: leaseStrategy,
+  },
+  {
+    definitions: 'io.k8s.api.node.v1',
+    group: 'node.k8s.io',
+    kind: 'RuntimeClass',
+    plural: 'runtimeclasses',
+    namespaced: false,
+    columns: columns.runtimeClassColumns,
+    strategy: runtimeClassStrategy,
+  },
+  {
+    definitions: 'io.k8s.api.discovery.v1',
+    group: 'discovery.k8s.io',
+    kind: 'EndpointSlice',
+    plural: 'endpointslices',
+    namespaced: true,
+    columns: columns.endpointSliceColumns,
+    strategy: endpointSliceStrategy,
+  },
+]

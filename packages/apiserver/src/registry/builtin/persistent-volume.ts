@@ -1,0 +1,158 @@
+import type { KubeObject } from '@caisson/api'
+import type { PersistentVolume, PersistentVolumeSpec } from 'kubernetes-types/core/v1.js'
+import type { FieldError } from '../../status-error.ts'
+import { forbidden, invalidValue, notSupported, required } from '../field-error.ts'
+import { dns1123Subdomain } from '../names.ts'
+import { nanoOf } from '../quantity.ts'
+import type { Strategy } from '../resource.ts'
+import { deepEqual } from './deep-equal.ts'
+import { differences } from './differences.ts'
+import { validateNoBacksteps } from './file-paths.ts'
+import { immutable } from './immutable.ts'
+import { validateAccessModes, VOLUME_MODES } from './persistent-volume-claim.ts'
+import { validateNodeSelector } from './pod-affinity.ts'
+import { validateCsiDriver, validateHostPath, validateNfs } from './volumes.ts'
+
+export const persistentVolumeStrategy: Strategy = {
+  generation: false,
+  returnsDeleted: true,
+  defaults(object) {
+    const volume = asVolume(object)
+    object.status = { ...volume.status, phase: volume.status?.phase || 'Pending' }
+    const { spec } = volume
+    if (!spec) return
+    spec.persistentVolumeReclaimPolicy ||= 'Retain'
+    spec.volumeMode ??= 'Filesystem'
+    if (spec.hostPath) spec.hostPath.type ??= ''
+    if (spec.claimRef && !spec.claimRef.kind) {
+      spec.claimRef.kind = 'PersistentVolumeClaim'
+      spec.claimRef.apiVersion ||= 'v1'
+    }
+  },
+  prepareForCreate(object, { now }) {
+    // Stamped with the phase, so that a volume that never gets one can be told from a new one.
+    const stamp = `${new Date(now).toISOString().slice(0, 19)}Z`
+    object.status = { phase: 'Pending', lastPhaseTransitionTime: stamp }
+  },
+  prepareForUpdate(next, current) {
+    next.status = structuredClone(current.status)
+  },
+  prepareForStatusUpdate(next, current, { now }) {
+    next.spec = structuredClone(current.spec)
+    const status = next.status as Record<string, unknown>
+    const old = current.status as Record<string, unknown>
+    if (status['phase'] !== old['phase'] && status['lastPhaseTransitionTime'] === old['lastPhaseTransitionTime']) {
+      status['lastPhaseTransitionTime'] = `${new Date(now).toISOString().slice(0, 19)}Z`
+    }
+  },
+  validate: (object) => validateVolume(asVolume(object)),
+  validateUpdate(next, current) {
+    const errors = validateVolume(asVolume(next))
+    const [spec, old] = [asVolume(next).spec ?? {}, asVolume(current).spec ?? {}]
+    const [source, oldSource] = [sourceOf(spec), sourceOf(old)]
+    if (!deepEqual(source, oldSource)) {
+      const said = `spec.persistentvolumesource is immutable after creation\n${differences(oldSource, source)}`
+      errors.push(forbidden('spec.persistentvolumesource', said))
+    }
+    immutable(spec.volumeMode, old.volumeMode, 'volumeMode', errors)
+    if (old.nodeAffinity) immutable(spec.nodeAffinity, old.nodeAffinity, 'nodeAffinity', errors)
+    return errors
+  },
+}
+
+function asVolume(object: KubeObject): PersistentVolume {
+  return object as unknown as PersistentVolume
+}
+
+const SOURCES = [
+  'hostPath',
+  'gcePersistentDisk',
+  'awsElasticBlockStore',
+  'glusterfs',
+  'flocker',
+  'nfs',
+  'rbd',
+  'quobyte',
+  'cephfs',
+  'iscsi',
+  'cinder',
+  'fc',
+  'flexVolume',
+  'azureFile',
+  'vsphereVolume',
+  'photonPersistentDisk',
+  'portworxVolume',
+  'azureDisk',
+  'scaleIO',
+  'local',
+  'storageos',
+  'csi',
+] as const
+
+function sourceOf(spec: PersistentVolumeSpec): Record<string, unknown> {
+  return Object.fromEntries(SOURCES.flatMap((name) => (spec[name] ? [[name, spec[name]]] : [])))
+}
+
+const RECLAIM_POLICIES = ['Delete', 'Recycle', 'Retain']
+
+function validateVolume(volume: PersistentVolume): FieldError[] {
+  const errors: FieldError[] = []
+  const spec = volume.spec ?? {}
+  if (!spec.accessModes?.length) errors.push(required('spec.accessModes'))
+  validateAccessModes(spec.accessModes ?? [], 'spec.accessModes', errors)
+  validateCapacity((spec.capacity ?? {}) as Record<string, string>, errors)
+  const policy = spec.persistentVolumeReclaimPolicy
+  if (policy && !RECLAIM_POLICIES.includes(policy)) {
+    errors.push(notSupported('spec.persistentVolumeReclaimPolicy', policy, RECLAIM_POLICIES))
+  }
+  if (spec.nodeAffinity) {
+    const { required: needed } = spec.nodeAffinity
+    if (needed) validateNodeSelector(needed, 'spec.nodeAffinity.required', errors)
+    else errors.push(required('spec.nodeAffinity.required', 'must specify required node constraints'))
+  }
+  validateSource(spec, errors)
+  if (spec.hostPath && policy === 'Recycle' && /^\/*(?:\.\/*)*$/.test(spec.hostPath.path)) {
+    errors.push(forbidden('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'"))
+  }
+  if (spec.storageClassName) {
+    for (const said of dns1123Subdomain(spec.storageClassName)) {
+      errors.push(invalidValue('spec.storageClassName', spec.storageClassName, said))
+    }
+  }
+  if (spec.volumeMode !== undefined && !VOLUME_MODES.includes(spec.volumeMode)) {
+    errors.push(notSupported('spec.volumeMode', spec.volumeMode, VOLUME_MODES))
+  }
+  return errors
+}
+
+function validateCapacity(capacity: Readonly<Record<string, string>>, errors: FieldError[]): void {
+  const entries = Object.entries(capacity)
+  if (entries.length === 0) errors.push(required('spec.capacity'))
+  if (!Object.hasOwn(capacity, 'storage') || entries.length > 1) {
+    errors.push(notSupported('spec.capacity', entries.length ? capacity : null, ['storage']))
+  }
+  for (const [name, amount] of entries) {
+    const path = `spec.capacity[${name}]`
+    if (nanoOf(amount) < 0n) errors.push(invalidValue(path, Number(amount), 'must be a valid resource quantity'))
+    if (nanoOf(amount) <= 0n) errors.push(invalidValue(path, amount, 'must be greater than zero'))
+  }
+}
+
+function validateSource(spec: PersistentVolumeSpec, errors: FieldError[]): void {
+  const [first, ...others] = SOURCES.filter((name) => spec[name])
+  if (!first) {
+    errors.push(required('spec', 'must specify a volume type'))
+    return
+  }
+  if (first === 'hostPath') validateHostPath(spec.hostPath ?? { path: '' }, 'spec.hostPath', errors)
+  else if (first === 'nfs') validateNfs(spec.nfs ?? { server: '', path: '' }, 'spec.nfs', errors)
+  else if (first === 'local') {
+    if (!spec.local?.path) errors.push(required('spec.local.path'))
+    else validateNoBacksteps(spec.local.path, 'spec.local.path', errors)
+    if (!spec.nodeAffinity) errors.push(required('spec.nodeAffinity', 'Local volume requires node affinity'))
+  } else if (first === 'csi') {
+    validateCsiDriver(spec.csi?.driver ?? '', 'spec.csi.driver', errors)
+    if (!spec.csi?.volumeHandle) errors.push(required('spec.csi.volumeHandle'))
+  }
+  for (const name of others) errors.push(forbidden(`spec.${name}`, 'may not specify more than 1 volume type'))
+}

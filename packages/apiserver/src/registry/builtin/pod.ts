@@ -1,0 +1,152 @@
+/** The Pod: what is set when one is made, what may change, how long its deletion waits. */
+import type { KubeObject } from '@caisson/api'
+import type { Pod, PodSpec, PodStatus } from 'kubernetes-types/core/v1.js'
+import { dns1123Label } from '../names.ts'
+import type { Strategy } from '../resource.ts'
+import { nanoOf } from '../quantity.ts'
+import { deepEqual } from './deep-equal.ts'
+import { applyPodDefaults } from './pod-defaults.ts'
+import { validatePodCreate } from './pod-spec.ts'
+import { validatePodStatusUpdate, validatePodUpdate } from './pod-update.ts'
+import { podWarnings } from './pod-warnings.ts'
+
+export const podStrategy: Strategy = {
+  returnsDeleted: true,
+  defaults: (object) => applyPodDefaults(asPod(object)),
+  prepareForCreate(object) {
+    const pod = asPod(object)
+    dropDisabledFields(pod)
+    applyMatchLabelKeys(pod)
+    const status: PodStatus = { phase: 'Pending', qosClass: qosClass(pod) }
+    if (pod.spec?.schedulingGates?.length) {
+      status.conditions = [
+        {
+          type: 'PodScheduled',
+          status: 'False',
+          // Written by the type's zero value, as Go does: when it was last probed is not known.
+          ...({ lastProbeTime: null, lastTransitionTime: null } as object),
+          reason: 'SchedulingGated',
+          message: 'Scheduling is blocked due to non-empty scheduling gates',
+        },
+      ]
+    }
+    object.status = status
+  },
+  prepareForUpdate(next, current) {
+    dropDisabledFields(asPod(next))
+    next.status = structuredClone(current.status)
+  },
+  prepareForStatusUpdate(next, current) {
+    next.spec = structuredClone(current.spec)
+    // Neither may be changed by whoever may write a status; deletion has a verb of its own.
+    const { deletionTimestamp, deletionGracePeriodSeconds, ownerReferences } = current.metadata
+    Object.assign(next.metadata, { deletionTimestamp, deletionGracePeriodSeconds, ownerReferences })
+    for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'ownerReferences'] as const) {
+      if (next.metadata[field] === undefined) delete next.metadata[field]
+      else Object.assign(next.metadata, { [field]: structuredClone(next.metadata[field]) })
+    }
+    const status = next.status as PodStatus & { observedGeneration?: number }
+    const old = current.status as PodStatus & { observedGeneration?: number }
+    status.qosClass ||= old.qosClass ?? ''
+    if (old.observedGeneration) status.observedGeneration ||= old.observedGeneration
+  },
+  validate: (object) => validatePodCreate(asPod(object)),
+  validateUpdate: (next, current) => validatePodUpdate(asPod(next), asPod(current)),
+  validateStatusUpdate: (next, current) => validatePodStatusUpdate(asPod(next), asPod(current)),
+  warnings(object) {
+    const name = object.metadata.name ?? ''
+    const said = dns1123Label(name)
+    const unfit = said.length
+      ? [
+          `metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [${said.join(' ')}]`,
+        ]
+      : []
+    return [...unfit, ...podWarnings(asPod(object))]
+  },
+  gracePeriodSeconds(object, asked) {
+    const { spec, status } = asPod(object)
+    const seconds = asked ?? spec?.terminationGracePeriodSeconds ?? 0
+    // Nobody runs it, so that nobody would end it.
+    if (!spec?.nodeName || status?.phase === 'Failed' || status?.phase === 'Succeeded') return 0
+    return seconds < 0 ? 1 : seconds
+  },
+}
+
+function asPod(object: KubeObject): Pod {
+  return object as unknown as Pod
+}
+
+/** Fields of features that 1.34 has, but switched off: they are dropped without a word, as there. */
+function dropDisabledFields(pod: Pod): void {
+  const spec = pod.spec as PodSpec & { hostnameOverride?: string; workloadRef?: unknown }
+  delete spec.hostnameOverride
+  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
+    delete (container as { restartPolicyRules?: unknown }).restartPolicyRules
+    const { lifecycle } = container as { lifecycle?: { stopSignal?: string } }
+    delete lifecycle?.stopSignal
+    for (const variable of container.env ?? [])
+      delete (variable.valueFrom as { fileKeyRef?: unknown } | undefined)?.fileKeyRef
+  }
+}
+
+/** `matchLabelKeys` become part of the selector, with the values that the Pod has when it is made. */
+function applyMatchLabelKeys(pod: Pod): void {
+  const { affinity, topologySpreadConstraints } = pod.spec as PodSpec
+  const labels = pod.metadata?.labels ?? {}
+  const terms = [affinity?.podAffinity, affinity?.podAntiAffinity].flatMap((part) => [
+    ...(part?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ podAffinityTerm }) => podAffinityTerm),
+    ...(part?.requiredDuringSchedulingIgnoredDuringExecution ?? []),
+  ])
+  for (const term of [...terms, ...(topologySpreadConstraints ?? [])]) {
+    const selector = term.labelSelector
+    if (!selector) continue
+    const expressions = [
+      ...expressionsFor(term.matchLabelKeys, 'In', labels),
+      ...expressionsFor((term as { mismatchLabelKeys?: string[] }).mismatchLabelKeys, 'NotIn', labels),
+    ]
+    if (expressions.length) selector.matchExpressions = [...(selector.matchExpressions ?? []), ...expressions]
+  }
+}
+
+function expressionsFor(
+  keys: readonly string[] | undefined,
+  operator: string,
+  labels: Readonly<Record<string, string>>,
+): Array<{ key: string; operator: string; values: string[] }> {
+  return (keys ?? []).flatMap((key) => {
+    return Object.hasOwn(labels, key) ? [{ key, operator, values: [labels[key] as string] }] : []
+  })
+}
+
+type Amounts = Readonly<Record<string, string>> | undefined
+
+/** Guaranteed, Burstable or BestEffort, by what the containers (or the Pod as a whole) ask for. */
+export function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
+  const spec = pod.spec as PodSpec & { resources?: { requests?: Amounts; limits?: Amounts } }
+  const parts = spec.resources
+    ? [spec.resources]
+    : [...(spec.containers ?? []), ...(spec.initContainers ?? [])].map((container) => container.resources ?? {})
+  const requests: Record<string, bigint> = {}
+  const limits: Record<string, bigint> = {}
+  let guaranteed = true
+  for (const part of parts) {
+    addUp(requests, part.requests as Amounts)
+    const limited = addUp(limits, part.limits as Amounts)
+    if (limited < 2) guaranteed = false
+  }
+  if (Object.keys(requests).length === 0 && Object.keys(limits).length === 0) return 'BestEffort'
+  return guaranteed && deepEqual(requests, limits) ? 'Guaranteed' : 'Burstable'
+}
+
+/** Returns how many of cpu and memory the list has, more than nothing of each. */
+function addUp(sums: Record<string, bigint>, amounts: Amounts): number {
+  let count = 0
+  for (const name of ['cpu', 'memory'] as const) {
+    const amount = amounts?.[name]
+    const nano = amount === undefined ? 0n : nanoOf(amount)
+    if (nano <= 0n) continue
+    sums[name] = (sums[name] ?? 0n) + nano
+    count++
+  }
+  return count
+}

@@ -1,0 +1,389 @@
+/** Service: a stable name, an address from the cluster's range unless headless, ports. */
+import type { KubeObject } from '@caisson/api'
+import type { Service, ServicePort, ServiceSpec } from 'kubernetes-types/core/v1.js'
+import type { FieldError } from '../../status-error.ts'
+import { duplicate, forbidden, goJson, invalidValue, notSupported, required } from '../field-error.ts'
+import { ipFamily, validateCidr, validateIp, validateNonSpecialIp } from '../ip-address.ts'
+import { dns1123Label, dns1123Subdomain, inRange, nameIsLabel1035, portNumber, qualifiedName } from '../names.ts'
+import { validateLabels } from '../object-meta.ts'
+import type { Strategy } from '../resource.ts'
+import { validatePort } from './probes.ts'
+import { allocateAddresses } from './service-allocation.ts'
+
+const CLIENT_IP_SECONDS = 10_800
+
+export const serviceStrategy: Strategy = {
+  nameRule: nameIsLabel1035,
+  generation: false,
+  createOnUpdate: true,
+  returnsDeleted: true,
+  defaults: (object) => applyDefaults(specOf(object)),
+  prepareForCreate(object, context) {
+    object.status = { loadBalancer: {} }
+    alignClusterIps(specOf(object), undefined)
+    allocateAddresses(object as unknown as Service, undefined, context)
+  },
+  prepareForUpdate(next, current, context) {
+    next.status = structuredClone(current.status)
+    const [spec, old] = [specOf(next), specOf(current)]
+    dropTypeDependentFields(spec, old)
+    if (spec.type !== 'LoadBalancer') next.status = { ...(next.status as object), loadBalancer: {} }
+    keepAllocated(spec, old)
+    alignClusterIps(spec, old)
+    allocateAddresses(next as unknown as Service, current as unknown as Service, context)
+  },
+  validate: (object) => validateService(specOf(object)),
+  validateUpdate(next, current) {
+    const errors: FieldError[] = []
+    validateClusterIpChange(specOf(next), specOf(current), errors)
+    return errors.concat(validateService(specOf(next)))
+  },
+}
+
+function specOf(object: KubeObject): ServiceSpec {
+  return object['spec'] as ServiceSpec
+}
+
+function isExternallyAccessible(spec: ServiceSpec): boolean {
+  if (spec.type === 'LoadBalancer' || spec.type === 'NodePort') return true
+  return spec.type === 'ClusterIP' && Boolean(spec.externalIPs?.length)
+}
+
+function needsHealthCheck(spec: ServiceSpec): boolean {
+  return spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local'
+}
+
+function applyDefaults(spec: ServiceSpec): void {
+  spec.sessionAffinity ||= 'None'
+  if (spec.sessionAffinity === 'None') delete spec.sessionAffinityConfig
+  else if (spec.sessionAffinity === 'ClientIP') {
+    if (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds === undefined) {
+      spec.sessionAffinityConfig = { clientIP: { timeoutSeconds: CLIENT_IP_SECONDS } }
+    }
+  }
+  spec.type ||= 'ClusterIP'
+  for (const port of spec.ports ?? []) {
+    port.protocol ||= 'TCP'
+    port.targetPort ||= port.port
+  }
+  if (isExternallyAccessible(spec)) spec.externalTrafficPolicy ||= 'Cluster'
+  if (spec.type !== 'ExternalName') spec.internalTrafficPolicy ??= 'Cluster'
+  if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true
+}
+
+/** `clusterIP` and `clusterIPs` are one thing under two names; whichever was changed is right. */
+function alignClusterIps(spec: ServiceSpec, old: ServiceSpec | undefined): void {
+  if (!old) {
+    if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP]
+    return
+  }
+  if (spec.clusterIP !== old.clusterIP) {
+    const [first, ...others] = old.clusterIPs ?? []
+    const unchanged = JSON.stringify(spec.clusterIPs ?? []) === JSON.stringify([first, ...others].filter(Boolean))
+    if (!spec.clusterIP && unchanged) delete spec.clusterIPs
+    else if (spec.clusterIP && unchanged) spec.clusterIPs = [spec.clusterIP]
+  } else if (!spec.clusterIPs?.length && spec.clusterIP) {
+    spec.clusterIPs = [spec.clusterIP]
+  }
+}
+
+/** An update that leaves out what the server chose does not mean to give it up. */
+function keepAllocated(spec: ServiceSpec, old: ServiceSpec): void {
+  if (spec.type !== 'ExternalName' && old.type !== 'ExternalName') {
+    if (!spec.clusterIP && !spec.clusterIPs?.length && old.clusterIPs?.length) {
+      spec.clusterIP = old.clusterIP ?? ''
+      spec.clusterIPs = [...old.clusterIPs]
+    }
+  }
+  if (usesNodePorts(spec) && usesNodePorts(old)) {
+    const known = new Map(old.ports?.map((port) => [`${port.protocol}/${port.port}`, port.nodePort]))
+    const taken = new Set(spec.ports?.map((port) => port.nodePort))
+    for (const port of spec.ports ?? []) {
+      const nodePort = known.get(`${port.protocol}/${port.port}`)
+      if (!port.nodePort && nodePort && !taken.has(nodePort)) port.nodePort = nodePort
+    }
+  }
+  if (needsHealthCheck(spec) && needsHealthCheck(old) && old.healthCheckNodePort) {
+    spec.healthCheckNodePort ||= old.healthCheckNodePort
+  }
+}
+
+export function usesNodePorts(spec: ServiceSpec): boolean {
+  return spec.type === 'NodePort' || spec.type === 'LoadBalancer'
+}
+
+/** What belonged to the old type, and was left as it was, goes with it. */
+function dropTypeDependentFields(spec: ServiceSpec, old: ServiceSpec): void {
+  if (old.type !== 'ExternalName' && spec.type === 'ExternalName') {
+    if (spec.clusterIP === old.clusterIP && same(spec.clusterIPs, old.clusterIPs)) {
+      delete spec.clusterIP
+      delete spec.clusterIPs
+    }
+    if (same(spec.ipFamilies, old.ipFamilies)) delete spec.ipFamilies
+    if (spec.ipFamilyPolicy === old.ipFamilyPolicy) delete spec.ipFamilyPolicy
+  }
+  if (usesNodePorts(old) && !usesNodePorts(spec)) {
+    const before = new Set(old.ports?.map((port) => port.nodePort))
+    if (spec.ports?.every((port) => !port.nodePort || before.has(port.nodePort))) {
+      for (const port of spec.ports) delete port.nodePort
+    }
+  }
+  if (needsHealthCheck(old) && !needsHealthCheck(spec) && spec.healthCheckNodePort === old.healthCheckNodePort) {
+    delete spec.healthCheckNodePort
+  }
+  if (old.type === 'LoadBalancer' && spec.type !== 'LoadBalancer') {
+    if (spec.allocateLoadBalancerNodePorts === old.allocateLoadBalancerNodePorts) {
+      delete spec.allocateLoadBalancerNodePorts
+    }
+    if (spec.loadBalancerClass === old.loadBalancerClass) delete spec.loadBalancerClass
+  }
+  if (isExternallyAccessible(old) && !isExternallyAccessible(spec)) {
+    if (spec.externalTrafficPolicy === old.externalTrafficPolicy) delete spec.externalTrafficPolicy
+  }
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+function isHeadless(spec: ServiceSpec): boolean {
+  return spec.clusterIPs?.length === 1 && spec.clusterIPs[0] === 'None'
+}
+
+function validateService(spec: ServiceSpec): FieldError[] {
+  const errors: FieldError[] = []
+  const { type = '', sessionAffinity = '' } = spec
+  const ports = spec.ports ?? []
+  if (!ports.length && !isHeadless(spec) && type !== 'ExternalName') errors.push(required('spec.ports'))
+  if (isHeadless(spec) && usesNodePorts(spec)) {
+    errors.push(invalidValue('spec.clusterIPs[0]', 'None', `may not be set to 'None' for ${type} services`))
+  }
+  if (type === 'ExternalName') validateExternalName(spec, errors)
+  const names = new Set<string>()
+  ports.forEach((port, index) => validateServicePort(port, ports.length > 1, names, `spec.ports[${index}]`, errors))
+  validateLabels(spec.selector, 'spec.selector', errors)
+  if (!sessionAffinity) errors.push(required('spec.sessionAffinity'))
+  else if (sessionAffinity !== 'ClientIP' && sessionAffinity !== 'None') {
+    errors.push(notSupported('spec.sessionAffinity', sessionAffinity, ['ClientIP', 'None']))
+  }
+  validateAffinityConfig(spec, errors)
+  if (type !== 'ExternalName') validateClusterIps(spec, errors)
+  spec.externalIPs?.forEach((address, index) => {
+    const before = errors.length
+    validateIp(address, `spec.externalIPs[${index}]`, errors)
+    if (errors.length === before) validateNonSpecialIp(address, `spec.externalIPs[${index}]`, errors)
+  })
+  const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort']
+  if (!type) errors.push(required('spec.type'))
+  else if (!types.includes(type)) errors.push(notSupported('spec.type', type, types))
+  validatePortsTogether(spec, errors)
+  validateLoadBalancer(spec, errors)
+  validateTrafficPolicies(spec, errors)
+  return errors
+}
+
+function validateExternalName(spec: ServiceSpec, errors: FieldError[]): void {
+  for (const field of ['clusterIPs', 'ipFamilies'] as const) {
+    if (spec[field]?.length) errors.push(forbidden(`spec.${field}`, 'may not be set for ExternalName services'))
+  }
+  if (spec.ipFamilyPolicy !== undefined) {
+    errors.push(forbidden('spec.ipFamilyPolicy', 'may not be set for ExternalName services'))
+  }
+  const name = (spec.externalName ?? '').replace(/\.$/, '')
+  if (!name) errors.push(required('spec.externalName'))
+  else for (const said of dns1123Subdomain(name)) errors.push(invalidValue('spec.externalName', name, said))
+}
+
+const PROTOCOLS = ['SCTP', 'TCP', 'UDP']
+
+function validateServicePort(
+  port: ServicePort,
+  needsName: boolean,
+  names: Set<string>,
+  path: string,
+  errors: FieldError[],
+): void {
+  if (needsName && !port.name) errors.push(required(`${path}.name`))
+  else if (port.name) {
+    for (const said of dns1123Label(port.name)) errors.push(invalidValue(`${path}.name`, port.name, said))
+    if (names.has(port.name)) errors.push(duplicate(`${path}.name`, port.name))
+    names.add(port.name)
+  }
+  for (const said of portNumber(port.port)) errors.push(invalidValue(`${path}.port`, port.port, said))
+  const protocol = port.protocol as string | undefined
+  if (!protocol) errors.push(required(`${path}.protocol`))
+  else if (!PROTOCOLS.includes(protocol)) errors.push(notSupported(`${path}.protocol`, protocol, PROTOCOLS))
+  validatePort(port.targetPort ?? 0, `${path}.targetPort`, errors)
+  if (port.appProtocol !== undefined) {
+    for (const said of qualifiedName(port.appProtocol)) {
+      errors.push(invalidValue(`${path}.appProtocol`, port.appProtocol, said))
+    }
+  }
+}
+
+function validateAffinityConfig(spec: ServiceSpec, errors: FieldError[]): void {
+  const path = 'spec.sessionAffinityConfig'
+  if (spec.sessionAffinity === 'None' && spec.sessionAffinityConfig) {
+    errors.push(forbidden(path, 'must not be set when session affinity is None'))
+  }
+  if (spec.sessionAffinity !== 'ClientIP') return
+  const seconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds
+  if (seconds === undefined) errors.push(required(path, 'when session affinity type is ClientIP'))
+  else if (seconds <= 0 || seconds > 86_400) {
+    errors.push(invalidValue(`${path}.clientIP.timeoutSeconds`, seconds, 'must be greater than 0 and less than 86400'))
+  }
+}
+
+function validateClusterIps(spec: ServiceSpec, errors: FieldError[]): void {
+  const { clusterIP = '', clusterIPs = [] } = spec
+  const path = 'spec.clusterIPs'
+  if (clusterIP) {
+    if (!clusterIPs.length) errors.push(required(path))
+    else if (clusterIPs[0] !== clusterIP) {
+      errors.push(invalidValue(path, clusterIPs, 'first value must match `clusterIP`'))
+    }
+  } else if (clusterIPs.length) {
+    errors.push(invalidValue(path, clusterIPs, 'must be empty when `clusterIP` is not specified'))
+  }
+  const families = spec.ipFamilies ?? []
+  families.forEach((family, index) => {
+    const at = `spec.ipFamilies[${index}]`
+    if (family !== 'IPv4' && family !== 'IPv6') errors.push(notSupported(at, family, ['IPv4', 'IPv6']))
+    if (families.indexOf(family) !== index) errors.push(duplicate(at, family))
+  })
+  const policies = ['PreferDualStack', 'RequireDualStack', 'SingleStack']
+  if (spec.ipFamilyPolicy !== undefined && !policies.includes(spec.ipFamilyPolicy)) {
+    errors.push(notSupported('spec.ipFamilyPolicy', spec.ipFamilyPolicy, policies))
+  }
+  let invalid = false
+  clusterIPs.forEach((address, index) => {
+    if (index === 0 && address === 'None') {
+      if (clusterIPs.length === 1) return
+      errors.push(invalidValue(path, clusterIPs, "'None' must be the first and only value"))
+      invalid = true
+      return
+    }
+    const before = errors.length
+    validateIp(address, `${path}[${index}]`, errors)
+    invalid ||= errors.length > before
+  })
+  if (clusterIPs.length > 2) errors.push(invalidValue(path, clusterIPs, 'may only hold up to 2 values'))
+  if (invalid || isHeadless(spec)) return
+  if (clusterIPs.length > 1 && ipFamily(clusterIPs[0] ?? '') === ipFamily(clusterIPs[1] ?? '')) {
+    errors.push(invalidValue(path, clusterIPs, 'may specify no more than one IP for each IP family'))
+  }
+  clusterIPs.forEach((address, index) => {
+    const family = families[index]
+    if (family === undefined || family === `IPv${ipFamily(address)}`) return
+    const said = `expected an ${family} value as indicated by \`ipFamilies[${index}]\``
+    errors.push(invalidValue(`${path}[${index}]`, address, said))
+  })
+}
+
+function validatePortsTogether(spec: ServiceSpec, errors: FieldError[]): void {
+  const nodePorts = new Set<string>()
+  const ports = new Set<string>()
+  spec.ports?.forEach((port, index) => {
+    if (!port.nodePort) return
+    if (spec.type === 'ClusterIP') {
+      errors.push(forbidden(`spec.ports[${index}].nodePort`, "may not be used when `type` is 'ClusterIP'"))
+    }
+  })
+  spec.ports?.forEach((port, index) => {
+    const key = `${port.protocol}/${port.nodePort}`
+    if (port.nodePort && nodePorts.has(key)) errors.push(duplicate(`spec.ports[${index}].nodePort`, port.nodePort))
+    nodePorts.add(key)
+  })
+  spec.ports?.forEach((port, index) => {
+    const key = `${port.protocol}/${port.port}`
+    if (ports.has(key)) errors.push(duplicate(`spec.ports[${index}]`, goServicePort(port)))
+    ports.add(key)
+  })
+}
+
+/** Go prints its internal struct, of which only the compared fields are set. */
+function goServicePort(port: ServicePort): unknown {
+  return {
+    Name: '',
+    Protocol: port.protocol,
+    AppProtocol: null,
+    Port: port.port,
+    TargetPort: 0,
+    NodePort: 0,
+  }
+}
+
+function validateLoadBalancer(spec: ServiceSpec, errors: FieldError[]): void {
+  const isLoadBalancer = spec.type === 'LoadBalancer'
+  const only = "may only be used when `type` is 'LoadBalancer'"
+  if (spec.loadBalancerSourceRanges?.length) {
+    if (!isLoadBalancer) errors.push(forbidden('spec.LoadBalancerSourceRanges', only))
+    spec.loadBalancerSourceRanges.forEach((range, index) => {
+      validateCidr(range.trim(), `spec.LoadBalancerSourceRanges[${index}]`, errors)
+    })
+  }
+  if (spec.allocateLoadBalancerNodePorts !== undefined && !isLoadBalancer) {
+    errors.push(forbidden('spec.allocateLoadBalancerNodePorts', only))
+  }
+  if (spec.loadBalancerClass === undefined) return
+  if (!isLoadBalancer) errors.push(forbidden('spec.loadBalancerClass', only))
+  else {
+    for (const said of qualifiedName(spec.loadBalancerClass)) {
+      errors.push(invalidValue('spec.loadBalancerClass', spec.loadBalancerClass, said))
+    }
+  }
+}
+
+function validateTrafficPolicies(spec: ServiceSpec, errors: FieldError[]): void {
+  const external = spec.externalTrafficPolicy ?? ''
+  if (!isExternallyAccessible(spec)) {
+    if (external) {
+      const said = 'may only be set for externally-accessible services'
+      errors.push(invalidValue('spec.externalTrafficPolicy', external, said))
+    }
+  } else if (!external) errors.push(required('spec.externalTrafficPolicy'))
+  else if (external !== 'Cluster' && external !== 'Local') {
+    errors.push(notSupported('spec.externalTrafficPolicy', external, ['Cluster', 'Local']))
+  }
+  const healthPort = spec.healthCheckNodePort ?? 0
+  if (!needsHealthCheck(spec)) {
+    if (healthPort) {
+      const said = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+      errors.push(invalidValue('spec.healthCheckNodePort', healthPort, said))
+    }
+  } else if (!healthPort) errors.push(required('spec.healthCheckNodePort'))
+  else
+    for (const said of inRange(healthPort, 1, 65535))
+      errors.push(invalidValue('spec.healthCheckNodePort', healthPort, said))
+  const internal = spec.internalTrafficPolicy
+  if (internal === undefined) {
+    if (spec.type !== 'ExternalName') errors.push(required('spec.internalTrafficPolicy'))
+  } else if (internal !== 'Cluster' && internal !== 'Local') {
+    errors.push(notSupported('spec.internalTrafficPolicy', internal, ['Cluster', 'Local']))
+  }
+  const distribution = spec.trafficDistribution
+  if (distribution !== undefined && distribution !== 'PreferClose') {
+    errors.push(notSupported('spec.trafficDistribution', distribution, ['PreferClose']))
+  }
+}
+
+function validateClusterIpChange(spec: ServiceSpec, old: ServiceSpec, errors: FieldError[]): void {
+  if (spec.type === 'ExternalName' || old.type === 'ExternalName') return
+  if (isHeadless(spec) && isHeadless(old)) return
+  const [next, before] = [spec.clusterIPs ?? [], old.clusterIPs ?? []]
+  if (next.length === before.length) {
+    before.forEach((address, index) => {
+      if (address === next[index]) return
+      errors.push(invalidClusterIps(`spec.clusterIPs[${index}]`, next, 'may not change once set'))
+    })
+  } else if (next.length === 0) {
+    errors.push(invalidClusterIps('spec.clusterIPs[0]', next, 'primary clusterIP can not be unset'))
+  } else if (before.length && next[0] !== before[0]) {
+    errors.push(invalidClusterIps('spec.clusterIPs[0]', next, 'may not change once set'))
+  }
+}
+
+function invalidClusterIps(field: string, addresses: readonly string[], said: string): FieldError {
+  const printed = addresses.length ? goJson(addresses) : 'null'
+  return { type: 'FieldValueInvalid', field, message: `Invalid value: ${printed}: ${said}` }
+}
