@@ -2,6 +2,7 @@
 import { enableCompileCache } from 'node:module'
 import { Command, Option } from 'commander'
 import { CliError, EXIT_CODES } from './cli-error.ts'
+import type { GlobalOptions } from './global-options.ts'
 import { VERSION } from './version.ts'
 
 enableCompileCache()
@@ -10,7 +11,9 @@ const OUTPUT = new Option('-o, --output <format>', 'how to print').choices(['jso
 
 function program(): Command {
   const caisson = new Command('caisson')
-    .description('Every AI agent in its own watertight chamber: gVisor sandboxes behind the Kubernetes API, on one machine.')
+    .description(
+      'Every AI agent in its own watertight chamber: gVisor sandboxes behind the Kubernetes API, on one machine.',
+    )
     .version(VERSION, '-V, --version')
     .option('--data-dir <directory>', 'where the embedded cluster keeps everything (CAISSON_DATA_DIR)')
     .option('-n, --namespace <name>', 'the namespace to work in')
@@ -39,7 +42,9 @@ function program(): Command {
     .option('--user <uid[:gid]>', 'to run as (default: nobody of the image that the sandbox has)')
     .option('--timeout <duration>', 'stop it after this long: 30s, 5m, 1h')
     .argument('[command...]', 'and its arguments')
-    .action(async (command: string[], options: object) => (await import('./commands/run.ts')).run({ ...globals(), ...options, command }))
+    .action(async (command: string[], options: object) =>
+      (await import('./commands/run.ts')).run({ ...globals(), ...options, command }),
+    )
   caisson
     .command('exec')
     .description('run a command in a running sandbox')
@@ -50,7 +55,9 @@ function program(): Command {
     .option('-c, --container <name>', 'of several containers, the one')
     .argument('<name>', 'of the sandbox')
     .argument('<command...>', 'and its arguments')
-    .action(async (name: string, command: string[], options: object) => (await import('./commands/exec.ts')).exec({ ...globals(), ...options, name, command }))
+    .action(async (name: string, command: string[], options: object) =>
+      (await import('./commands/exec.ts')).exec({ ...globals(), ...options, name, command }),
+    )
   caisson
     .command('logs')
     .description('print what a sandbox has written')
@@ -59,7 +66,9 @@ function program(): Command {
     .option('--timestamps', 'each line with its time')
     .option('-c, --container <name>', 'of several containers, the one')
     .argument('<name>', 'of the sandbox')
-    .action(async (name: string, options: object) => (await import('./commands/logs.ts')).logs({ ...globals(), ...options, name }))
+    .action(async (name: string, options: object) =>
+      (await import('./commands/logs.ts')).logs({ ...globals(), ...options, name }),
+    )
   caisson
     .command('ls')
     .description('list sandboxes')
@@ -71,14 +80,18 @@ function program(): Command {
     .description('remove sandboxes, and wait until they are gone')
     .option('--all', 'every sandbox of the namespace')
     .argument('[names...]', 'of the sandboxes')
-    .action(async (names: string[], options: object) => (await import('./commands/rm.ts')).rm({ ...globals(), ...options, names }))
+    .action(async (names: string[], options: object) =>
+      (await import('./commands/rm.ts')).rm({ ...globals(), ...options, names }),
+    )
   caisson
     .command('cp')
     .description('copy files into or out of a sandbox: one of the two is NAME:PATH')
     .argument('<from>')
     .argument('<to>')
     .option('-c, --container <name>', 'of several containers, the one')
-    .action(async (from: string, to: string, options: object) => (await import('./commands/cp.ts')).cp({ ...globals(), ...options, from, to }))
+    .action(async (from: string, to: string, options: object) =>
+      (await import('./commands/cp.ts')).cp({ ...globals(), ...options, from, to }),
+    )
   caisson
     .command('apply')
     .description('apply a file of Kubernetes objects, server-side')
@@ -93,7 +106,9 @@ function program(): Command {
     .description('read a docker-archive or oci-archive')
     .argument('<file>')
     .option('--name <reference>', 'to call it, where the archive names none or another')
-    .action(async (file: string, options: object) => (await import('./commands/image.ts')).imageImport({ ...globals(), ...options, file }))
+    .action(async (file: string, options: object) =>
+      (await import('./commands/image.ts')).imageImport({ ...globals(), ...options, file }),
+    )
   image
     .command('ls')
     .description('list images')
@@ -143,12 +158,6 @@ function program(): Command {
     .addArgument(caisson.createArgument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: string) => (await import('./commands/completion.ts')).completion(shell, caisson))
   return caisson
-}
-
-/** What every command may be given in front of its name. */
-export interface GlobalOptions {
-  dataDir?: string
-  namespace?: string
 }
 
 function collect(value: string, before: string[]): string[] {

@@ -33,14 +33,24 @@ export async function startDetached(directory: DataDirectory, options: DetachOpt
       ...(options.fakeRuntime ? ['--fake-runtime'] : []),
       ...(options.stopWhenIdle !== undefined ? ['--stop-when-idle', options.stopWhenIdle] : []),
     ],
-    { detached: true, cwd: '/', stdio: ['ignore', log, log, 'pipe'], env: { ...process.env, CAISSON_READY_DESCRIPTOR: String(READY_DESCRIPTOR) } },
+    {
+      detached: true,
+      cwd: '/',
+      stdio: ['ignore', log, log, 'pipe'],
+      env: { ...process.env, CAISSON_READY_DESCRIPTOR: String(READY_DESCRIPTOR) },
+    },
   )
   closeSync(log)
   try {
     await new Promise<void>((resolve, reject) => {
       child.on('error', reject)
       child.on('exit', (code, signal) =>
-        reject(new CliError('failed', `the cluster did not start (${signal ?? `exit code ${code}`}); the end of ${directory.log}:\n${tail(directory.log)}`)),
+        reject(
+          new CliError(
+            'failed',
+            `the cluster did not start (${signal ?? `exit code ${code}`}); the end of ${directory.log}:\n${tail(directory.log)}`,
+          ),
+        ),
       )
       child.stdio[READY_DESCRIPTOR]?.once('data', () => resolve())
     })
@@ -50,7 +60,11 @@ export async function startDetached(directory: DataDirectory, options: DetachOpt
     child.unref()
   }
   const record = readDaemonRecord(directory)
-  if (!record) throw new CliError('failed', `the cluster ended as soon as it was ready; the end of ${directory.log}:\n${tail(directory.log)}`)
+  if (!record)
+    throw new CliError(
+      'failed',
+      `the cluster ended as soon as it was ready; the end of ${directory.log}:\n${tail(directory.log)}`,
+    )
   return record
 }
 

@@ -1,7 +1,7 @@
 import { CliError } from '../cli-error.ts'
-import { dataDirectory } from '../cluster/data-directory.ts'
 import { isAlive, readDaemonRecord } from '../cluster/daemon-record.ts'
-import type { GlobalOptions } from '../main.ts'
+import { dataDirectory } from '../cluster/data-directory.ts'
+import type { GlobalOptions } from '../global-options.ts'
 
 /** Containers get half a minute of grace, as Pods do; after twice that something is wrong. */
 const PATIENCE_MS = 60_000

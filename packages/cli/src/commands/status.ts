@@ -1,10 +1,10 @@
 import { stringify } from 'yaml'
-import { dataDirectory } from '../cluster/data-directory.ts'
 import { readDaemonRecord } from '../cluster/daemon-record.ts'
-import type { GlobalOptions } from '../main.ts'
+import { dataDirectory } from '../cluster/data-directory.ts'
+import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 
 export interface StatusOptions extends GlobalOptions {
-  output?: 'json' | 'yaml' | 'name' | 'wide'
+  output?: OutputFormat
 }
 
 /** Exit code 0 where the cluster runs, 1 where it does not. */
@@ -19,5 +19,8 @@ export function status(options: StatusOptions): void {
   else if (options.output === 'yaml') process.stdout.write(stringify(about))
   else if (!record) console.log(`not running (${directory.root}): start it with 'caisson up --detach'`)
   else if (options.output === 'name') console.log(record.server)
-  else console.log(`running: ${record.server}, process ${record.pid}, version ${record.version}, data in ${directory.root}`)
+  else
+    console.log(
+      `running: ${record.server}, process ${record.pid}, version ${record.version}, data in ${directory.root}`,
+    )
 }

@@ -1,8 +1,8 @@
+import { readDaemonRecord } from '../cluster/daemon-record.ts'
 import { dataDirectory } from '../cluster/data-directory.ts'
 import { startDetached } from '../cluster/detach.ts'
-import { readDaemonRecord } from '../cluster/daemon-record.ts'
 import { parseDuration } from '../duration.ts'
-import type { GlobalOptions } from '../main.ts'
+import type { GlobalOptions } from '../global-options.ts'
 
 export interface UpOptions extends GlobalOptions {
   detach?: boolean
@@ -28,6 +28,8 @@ export async function up(options: UpOptions): Promise<void> {
   await serve(directory, {
     ...(options.listen !== undefined && { listen: options.listen }),
     fakeRuntime: options.fakeRuntime ?? false,
-    ...(options.stopWhenIdle !== undefined && { stopWhenIdleMs: parseDuration('--stop-when-idle', options.stopWhenIdle) }),
+    ...(options.stopWhenIdle !== undefined && {
+      stopWhenIdleMs: parseDuration('--stop-when-idle', options.stopWhenIdle),
+    }),
   })
 }

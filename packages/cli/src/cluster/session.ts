@@ -1,0 +1,71 @@
+/** A client for the cluster that the user means. */
+import { existsSync, realpathSync } from 'node:fs'
+import { type Client, type ClusterConnection, createClient, createHttpTransport, findConnection } from '@caisson/client'
+import type { GlobalOptions } from '../global-options.ts'
+import { readDaemonRecord } from './daemon-record.ts'
+import { type DataDirectory, dataDirectory } from './data-directory.ts'
+import { startDetached } from './detach.ts'
+
+/** A cluster that a command started by itself ends after so long without anything to do. */
+const IDLE_END = '15m'
+
+export interface Session extends AsyncDisposable {
+  client: Client
+  connection: ClusterConnection
+  /** Where commands work: `-n`, else the kubeconfig's. */
+  namespace: string
+  /** The embedded cluster's directory; undefined for any other cluster. */
+  embedded: DataDirectory | undefined
+}
+
+export interface OpenSessionOptions extends GlobalOptions {
+  /** Start the embedded cluster where none runs, and say so. Otherwise that is an error. */
+  start?: boolean
+}
+
+/**
+ * The cluster of KUBECONFIG where that is set, otherwise this machine's embedded one.
+ *
+ * @throws CliError where the embedded cluster does not run and may not be started
+ */
+export async function openSession(options: OpenSessionOptions): Promise<Session> {
+  const directory = dataDirectory(options.dataDir)
+  const embedded = options.dataDir !== undefined || isEmbedded(directory)
+  if (embedded) await ensureRunning(directory, options.start ?? false)
+  const connection = await findConnection(embedded ? { kubeconfig: directory.kubeconfig } : {})
+  const transport = createHttpTransport(connection)
+  return {
+    client: createClient(transport, {
+      fieldManager: 'caisson',
+      onWarning: (warning) => console.error(`warning: ${warning}`),
+    }),
+    connection,
+    namespace: options.namespace ?? connection.namespace ?? 'default',
+    embedded: embedded ? directory : undefined,
+    [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
+  }
+}
+
+function isEmbedded(directory: DataDirectory): boolean {
+  const configured = process.env['KUBECONFIG']
+  if (!configured) return true
+  if (configured === directory.kubeconfig) return true
+  return (
+    existsSync(configured) &&
+    existsSync(directory.kubeconfig) &&
+    realpathSync(configured) === realpathSync(directory.kubeconfig)
+  )
+}
+
+async function ensureRunning(directory: DataDirectory, start: boolean): Promise<void> {
+  if (readDaemonRecord(directory)) return
+  if (!start) {
+    const { CliError } = await import('../cli-error.ts')
+    throw new CliError(
+      'unavailable',
+      `the embedded cluster of ${directory.root} does not run: start it with 'caisson up --detach'`,
+    )
+  }
+  console.error(`caisson: starting the embedded cluster (it ends by itself after ${IDLE_END} without work)`)
+  await startDetached(directory, { stopWhenIdle: IDLE_END })
+}

@@ -1,0 +1,31 @@
+import { CliError } from '../cli-error.ts'
+import { openSession } from '../cluster/session.ts'
+import type { GlobalOptions } from '../global-options.ts'
+import { podOf } from '../sandbox-pod.ts'
+
+export interface LogsOptions extends GlobalOptions {
+  name: string
+  follow?: boolean
+  tail?: string
+  timestamps?: boolean
+  container?: string
+}
+
+export async function logs(options: LogsOptions): Promise<void> {
+  const tailLines = options.tail === undefined ? undefined : Number(options.tail)
+  if (tailLines !== undefined && !(Number.isInteger(tailLines) && tailLines >= 0)) {
+    throw new CliError('usage', `--tail takes a number of lines, not ${JSON.stringify(options.tail)}`)
+  }
+  await using session = await openSession(options)
+  const pod = await podOf(session, options.name)
+  const stream = session.client.logs(pod.metadata.name ?? '', {
+    namespace: session.namespace,
+    follow: options.follow ?? false,
+    timestamps: options.timestamps ?? false,
+    ...(tailLines !== undefined && { tailLines }),
+    ...(options.container !== undefined && { container: options.container }),
+  })
+  for await (const chunk of stream) {
+    if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve))
+  }
+}
