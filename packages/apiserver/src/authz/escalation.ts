@@ -73,7 +73,9 @@ function checkRole(authorizer: Authorizer, request: EscalationRequest): void {
 function checkBinding(authorizer: Authorizer, request: EscalationRequest): void {
   const { user, object } = request
   const { namespace } = object.metadata
-  const roleRef = object.roleRef as RoleRef
+  const roleRef = object.roleRef as RoleRef | undefined
+  // Validation comes after this, and has better words for what is missing.
+  if (!roleRef?.kind || !roleRef.name) return
   const bind = {
     user,
     verb: 'bind',
@@ -85,7 +87,7 @@ function checkBinding(authorizer: Authorizer, request: EscalationRequest): void 
   if (authorizer.authorize(bind).allowed) return
   const rules = authorizer.rulesOfRole(roleRef, namespace)
   if (!rules) {
-    const kind = `${roleRef.kind.toLowerCase()}s`
+    const kind = roleRef.kind === 'Role' ? 'roles' : 'clusterroles'
     throw new StatusError('NotFound', `${kind}.${GROUP} ${goQuote(roleRef.name)} not found`, {
       details: { name: roleRef.name, group: GROUP, kind },
     })

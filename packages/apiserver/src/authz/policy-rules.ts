@@ -3,8 +3,9 @@ import type { KubeObject } from '@caisson/api'
 import { goQuote } from '../registry/field-error.ts'
 import { type Attributes, combinedResource } from './attributes.ts'
 
+/** Not validated yet where it comes from a request: any list may be missing. */
 export interface PolicyRule {
-  verbs: readonly string[]
+  verbs?: readonly string[]
   apiGroups?: readonly string[]
   resources?: readonly string[]
   resourceNames?: readonly string[]
@@ -67,7 +68,7 @@ export function countAtoms(rules: readonly PolicyRule[]): number {
   return rules.reduce((sum, rule) => {
     const resources =
       (rule.apiGroups?.length ?? 0) * (rule.resources?.length ?? 0) * Math.max(rule.resourceNames?.length ?? 0, 1)
-    return sum + rule.verbs.length * (resources + (rule.nonResourceURLs?.length ?? 0))
+    return sum + (rule.verbs?.length ?? 0) * (resources + (rule.nonResourceURLs?.length ?? 0))
   }, 0)
 }
 
@@ -81,7 +82,7 @@ function atoms(rule: PolicyRule): AtomicRule[] {
   const made: AtomicRule[] = []
   for (const group of rule.apiGroups ?? []) {
     for (const resource of rule.resources ?? []) {
-      for (const verb of rule.verbs) {
+      for (const verb of rule.verbs ?? []) {
         const names = rule.resourceNames ?? []
         if (names.length === 0) made.push({ verb, group, resource })
         for (const resourceName of names) made.push({ verb, group, resource, resourceName })
@@ -89,7 +90,7 @@ function atoms(rule: PolicyRule): AtomicRule[] {
     }
   }
   for (const url of rule.nonResourceURLs ?? []) {
-    for (const verb of rule.verbs) made.push({ verb, url })
+    for (const verb of rule.verbs ?? []) made.push({ verb, url })
   }
   return made
 }
