@@ -232,7 +232,7 @@ function asTransportError(error: Error, sent: boolean): unknown {
     return new TransportError('closed', 'the transport was closed', { cause: error })
   }
   if (
-    code.startsWith('HPE_') ||
+    error.name === 'HTTPParserError' ||
     code === 'UND_ERR_HEADERS_OVERFLOW' ||
     code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
   ) {

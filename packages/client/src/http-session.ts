@@ -1,6 +1,6 @@
 /** The connections that stand for one set of certificates, and when they have to be built anew. */
 import { stat } from 'node:fs/promises'
-import type { Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import type { buildConnector, Pool } from 'undici'
 import type { ClusterConnection, Material } from './cluster-connection.ts'
@@ -24,11 +24,11 @@ export interface HttpSessionOptions {
   requestTimeout: number
   /** Milliseconds for the head of a watch's answer. */
   streamHeadTimeout: number
+  /** Milliseconds between two looks at the certificate files. */
+  certificateCheck: number
 }
 
 const CONNECT_MS = 10_000
-/** Certificates are renewed long before they end, and `stat` of three files costs more than a request does. */
-const CHECK_MS = 30_000
 /** Servers in Go keep an idle connection for minutes; where there is a hint in the answer it wins. */
 const KEEP_ALIVE_MS = 30_000
 
@@ -83,7 +83,7 @@ export function createHttpSessions(connection: ClusterConnection, options: HttpS
   return {
     async current(credential) {
       if (closed) throw new TransportError('closed', 'the transport was closed')
-      const due = files.length > 0 && performance.now() - checkedAt > CHECK_MS
+      const due = files.length > 0 && performance.now() - checkedAt > options.certificateCheck
       if (!session || due || credential.certificate !== madeFor) {
         wanted = credential
         await renew()
@@ -169,7 +169,9 @@ async function openThroughProxy(proxy: URL, server: URL, tls: ConnectionOptions,
   const port = Number(server.port) || (server.protocol === 'https:' ? 443 : 80)
   const socket = await connectThroughProxy({ proxy, host, port, signal })
   if (server.protocol !== 'https:') return socket
-  const secured = connectTls({ servername: host, ...tls, host, socket, ALPNProtocols: ['http/1.1'] })
+  // TLS has no server names that are addresses; the certificate is compared with `host` then.
+  const name = isIP(host) === 0 ? { servername: host } : {}
+  const secured = connectTls({ ...name, ...tls, host, socket, ALPNProtocols: ['http/1.1'] })
   return new Promise((resolve, reject) => {
     const onAbort = () => secured.destroy(new Error('the TLS handshake took too long'))
     signal.addEventListener('abort', onAbort, { once: true })

@@ -24,6 +24,8 @@ export interface HttpTransportOptions {
   /** Bytes of one watch event. */
   maxEvent?: number
   userAgent?: string
+  /** ms between two looks at certificate files: they are renewed long before they end, and looking costs half a request. */
+  certificateCheck?: number
 }
 
 const DEFAULTS = {
@@ -32,6 +34,7 @@ const DEFAULTS = {
   watchIdleTimeout: 90_000,
   maxBody: 256 * 1024 * 1024,
   maxEvent: 16 * 1024 * 1024,
+  certificateCheck: 30_000,
   userAgent: `caisson/0.1.0 (${process.platform}/${process.arch})`,
 } satisfies Required<HttpTransportOptions>
 

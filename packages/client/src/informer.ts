@@ -44,7 +44,7 @@ export interface Informer<T extends AnyObject> extends AsyncDisposable {
   synced(signal?: AbortSignal): Promise<void>
   /**
    * Puts the answer of a write into the cache at once, so that the next pass does not run on what was before it. Older
-   * states than the known one change nothing. With selectors only objects that are in the cache are touched: whether
+   * states than the known one change nothing, and nothing is taken before the first list. With selectors only objects that are in the cache are touched: whether
    * another one is selected is the server's word.
    */
   observe(object: T): void
@@ -123,6 +123,7 @@ export function createInformer<T extends AnyObject>(
     sink: {
       put: cache.put,
       remove: cache.remove,
+      advance: cache.advance,
       replace(objects, resourceVersion) {
         cache.replace(objects, resourceVersion)
         if (!health.synced) health = { ...health, synced: true }

@@ -25,27 +25,25 @@ export interface ObjectCache<T extends AnyObject> {
   remove(object: T): void
   /** A list of everything as of `resourceVersion`: what is in the cache and not in it is gone. */
   replace(objects: readonly T[], resourceVersion: string): void
-  /** The answer to a write of ours, which the watch may be behind or ahead of. */
+  /** BOOKMARK of a watch: everything up to this version was said. */
+  advance(version: string | undefined): void
+  /** The answer to a write of ours, which the watch may be behind or ahead of. Nothing before the first list. */
   observe(object: T): void
   /** A deletion of ours that was answered: no object with this UID comes back. */
   observeDeletion(object: T): void
 }
 
-/**
- * Objects that are known to be gone. An answer to a write may arrive after the watch has said that the object was
- * deleted, and must not bring it back; that is a matter of seconds, so the oldest may be forgotten.
- */
-const GONE_LIMIT = 10_000
-/** Stands for a version after which there is none. */
-const FOR_EVER = Symbol('for ever')
+/** UIDs of our own deletions; the watch reports each soon after, so that the oldest may be forgotten. */
+const DELETED_LIMIT = 10_000
 
 export function createObjectCache<T extends AnyObject>(listener: CacheListener<T>): ObjectCache<T> {
   const objects = new Map<string, T>()
   const indexes = new Map<string, { values: IndexFunction<T>; keys: Map<string, Set<string>> }>()
-  /** By UID, the version that is gone and everything before it. */
-  const gone = new Map<string, string | undefined | typeof FOR_EVER>()
+  /** Up to here the cache knows everything that the server's own stream had to say. */
+  let caughtUp: string | undefined
   /** Keys whose state came from `observe` and not yet from the server's own stream. */
-  const unconfirmed = new Set<string>()
+  const ahead = new Set<string>()
+  const deleted = new Set<string>()
 
   function store(key: string, old: T | undefined, object: T): void {
     objects.set(key, object)
@@ -57,40 +55,26 @@ export function createObjectCache<T extends AnyObject>(listener: CacheListener<T
       listener.updated(old, object)
       return
     }
-    if (old) {
-      // Deleted and made anew while nobody looked: two objects, whatever their common name.
-      bury(old, FOR_EVER)
-      listener.deleted(old)
-    }
+    // Deleted and made anew while nobody looked: two objects, whatever their common name.
+    if (old) listener.deleted(old)
     listener.added(object)
   }
 
   /** @param last the last state, where it is known */
   function drop(key: string, old: T, last: T): void {
     objects.delete(key)
-    unconfirmed.delete(key)
+    ahead.delete(key)
     for (const { values, keys } of indexes.values()) unindex(keys, values(old), key)
     listener.deleted(last)
   }
 
-  function bury(object: T, until: string | undefined | typeof FOR_EVER): void {
-    const { uid } = object.metadata
-    if (uid === undefined) return
-    gone.set(uid, until)
-    if (gone.size <= GONE_LIMIT) return
-    for (const oldest of gone.keys()) {
-      gone.delete(oldest)
-      return
-    }
+  function advance(version: string | undefined): void {
+    const order = compareVersions(version, caughtUp)
+    if (order === undefined || order > 0) caughtUp = version
   }
 
-  function isGone(object: T, otherwise: boolean): boolean {
-    const { uid, resourceVersion } = object.metadata
-    if (uid === undefined || !gone.has(uid)) return false
-    const until = gone.get(uid)
-    if (until === FOR_EVER) return true
-    const order = compareVersions(resourceVersion, until)
-    return order === undefined ? otherwise : order <= 0
+  function isDeletedByUs(object: T): boolean {
+    return object.metadata.uid !== undefined && deleted.has(object.metadata.uid)
   }
 
   return {
@@ -99,6 +83,7 @@ export function createObjectCache<T extends AnyObject>(listener: CacheListener<T
     },
     get: (key) => objects.get(key),
     values: () => objects.values(),
+    advance,
 
     addIndex(name, values) {
       if (indexes.has(name)) throw new TypeError(`there is an index ${JSON.stringify(name)} already`)
@@ -119,66 +104,74 @@ export function createObjectCache<T extends AnyObject>(listener: CacheListener<T
     },
 
     put(object) {
-      if (isGone(object, false)) return
+      advance(object.metadata.resourceVersion)
+      if (isDeletedByUs(object)) return
       const key = keyOf(object)
       const old = objects.get(key)
       const order = old && versionOrder(object, old)
       // Versions without an order come in the order of the watch.
       if (order !== undefined && order < 0) return
-      unconfirmed.delete(key)
+      ahead.delete(key)
       if (order !== 0) store(key, old, object)
     },
 
     remove(object) {
+      advance(object.metadata.resourceVersion)
       const key = keyOf(object)
       const old = objects.get(key)
-      bury(object, object.metadata.resourceVersion)
       if (old && old.metadata.uid === object.metadata.uid) drop(key, old, object)
     },
 
     replace(list, resourceVersion) {
+      caughtUp = resourceVersion
       const listed = new Set(list.map(keyOf))
       for (const [key, old] of objects) {
-        if (listed.has(key)) continue
-        const order = compareVersions(old.metadata.resourceVersion, resourceVersion)
-        // What we wrote after the list was taken is not in it, and not gone either.
-        if (unconfirmed.has(key) && order !== undefined && order > 0) continue
-        bury(old, resourceVersion)
-        drop(key, old, old)
+        if (!listed.has(key) && !isAheadOf(key, old, resourceVersion)) drop(key, old, old)
       }
       for (const object of list) {
-        const { uid } = object.metadata
-        if (uid !== undefined && gone.get(uid) === FOR_EVER) continue
+        if (isDeletedByUs(object)) continue
         const key = keyOf(object)
         const old = objects.get(key)
-        const order = old && versionOrder(object, old)
-        if (order !== undefined && order < 0 && unconfirmed.has(key)) continue
-        // Otherwise the list is right even where its versions are lower: the server may have been restored from a backup.
-        unconfirmed.delete(key)
-        if (uid !== undefined) gone.delete(uid)
-        if (order !== 0) store(key, old, object)
+        if (old && isAheadOf(key, old, resourceVersion)) continue
+        // The list is right even where its versions are lower: the server may have been restored from a backup.
+        ahead.delete(key)
+        if (!old || versionOrder(object, old) !== 0) store(key, old, object)
       }
     },
 
     observe(object) {
-      if (isGone(object, true)) return
+      const { resourceVersion } = object.metadata
+      if (isDeletedByUs(object)) return
+      // What the watch has passed already is known, or gone again. Without an order the watch is the safer source.
+      if (!isLater(resourceVersion, caughtUp)) return
       const key = keyOf(object)
       const old = objects.get(key)
-      if (old) {
-        const order = versionOrder(object, old)
-        // Without an order the watch, which is on its way, is the safer source.
-        if (order === undefined || order <= 0) return
-      }
-      unconfirmed.add(key)
+      if (old && !isLater(resourceVersion, old.metadata.resourceVersion)) return
+      ahead.add(key)
       store(key, old, object)
     },
 
     observeDeletion(object) {
-      bury(object, FOR_EVER)
+      const { uid } = object.metadata
+      if (uid !== undefined) remember(uid)
       const key = keyOf(object)
       const old = objects.get(key)
-      if (old && old.metadata.uid === object.metadata.uid) drop(key, old, old)
+      if (old && old.metadata.uid === uid) drop(key, old, old)
     },
+  }
+
+  /** What we wrote after the list was taken is not in it, and neither gone nor older. */
+  function isAheadOf(key: string, object: T, version: string): boolean {
+    return ahead.has(key) && isLater(object.metadata.resourceVersion, version)
+  }
+
+  function remember(uid: string): void {
+    deleted.add(uid)
+    if (deleted.size <= DELETED_LIMIT) return
+    for (const oldest of deleted) {
+      deleted.delete(oldest)
+      return
+    }
   }
 }
 
@@ -203,6 +196,11 @@ function versionOrder(object: AnyObject, known: AnyObject): number | undefined {
   const version = object.metadata.resourceVersion
   if (version === known.metadata.resourceVersion && object.metadata.uid === known.metadata.uid) return 0
   return compareVersions(version, known.metadata.resourceVersion)
+}
+
+function isLater(version: string | undefined, than: string | undefined): boolean {
+  const order = compareVersions(version, than)
+  return order !== undefined && order > 0
 }
 
 /** As numbers where both are, however long. Undefined where they have no order. */

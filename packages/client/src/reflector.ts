@@ -29,6 +29,8 @@ export interface ReflectorSink<T extends AnyObject> {
   replace(objects: readonly T[], resourceVersion: string): void
   put(object: T): void
   remove(object: T): void
+  /** Everything up to this version was said. */
+  advance(version: string | undefined): void
   /** A watch stands: everything up to now was said. */
   connected(): void
   /** It does not, and the next attempt is on its way. */
@@ -150,7 +152,8 @@ export async function runReflector<T extends AnyObject>(options: ReflectorOption
         initial = undefined
         unfinishedLists = 0
       } else if (event.type === 'DELETED') sink.remove(ingest(event.object))
-      else if (event.type !== 'BOOKMARK') sink.put(ingest(event.object))
+      else if (event.type === 'BOOKMARK') sink.advance(event.object.metadata.resourceVersion)
+      else sink.put(ingest(event.object))
     }
     if (initial) {
       // Some servers take the parameter and do not know it.

@@ -1,0 +1,492 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { once } from 'node:events'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { ClusterConnection } from './cluster-connection.ts'
+import { createHttpTransport, type HttpTransportOptions } from './http-transport.ts'
+import { type ScriptedServer, type Script, sendJson, startScriptedServer } from './testing/scripted-server.ts'
+import { createTestAuthority, type IssuedCertificate, type TestAuthority } from './testing/test-certificates.ts'
+import type { Transport } from './transport.ts'
+
+let authority: TestAuthority
+let certificate: IssuedCertificate
+
+beforeAll(async () => {
+  authority = await createTestAuthority()
+  certificate = await authority.issue('server', ['IP:127.0.0.1', 'DNS:api.test'])
+})
+afterAll(async () => {
+  await authority[Symbol.asyncDispose]()
+})
+
+async function serve(script: Script): Promise<ScriptedServer> {
+  const server = await startScriptedServer({ authority, certificate, script })
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  return server
+}
+
+function open(connection: ClusterConnection, options: HttpTransportOptions = {}): Transport {
+  const transport = createHttpTransport(connection, { userAgent: 'test', ...options })
+  onTestFinished(() => transport[Symbol.asyncDispose]())
+  return transport
+}
+
+async function temporary(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'caisson-client-transport-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  return directory
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+/** What has arrived until the stream broke, and how it broke. */
+async function collectUntilError<T>(items: AsyncIterable<T>): Promise<{ items: T[]; error: unknown }> {
+  const all: T[] = []
+  try {
+    for await (const item of items) all.push(item)
+  } catch (error) {
+    return { items: all, error }
+  }
+  throw new Error('the stream ended without an error')
+}
+
+const PODS = '/api/v1/pods'
+const event = (name: string) => ({ type: 'ADDED', object: { kind: 'Pod', apiVersion: 'v1', metadata: { name } } })
+const line = (name: string) => `${JSON.stringify(event(name))}\n`
+const stream = { 'content-type': 'application/json' }
+
+describe('requests', () => {
+  test('say what was asked, and come back decoded', async () => {
+    const server = await serve((_, response) =>
+      sendJson(response, 201, { kind: 'Pod' }, { warning: '299 - "first \\"one\\"", 299 - "second, too"' }),
+    )
+    const transport = open({ ...server.connection, server: `${server.url}/clusters/a/`, token: 'secret' })
+    const answer = await transport.request({
+      method: 'PATCH',
+      path: '/api/v1/pods/a%2Fb',
+      query: { fieldManager: 'a b&c', force: undefined, dryRun: 'All' },
+      body: { metadata: { name: 'ü' } },
+      patchType: 'application/merge-patch+json',
+    })
+    expect(answer).toEqual({ status: 201, body: { kind: 'Pod' }, warnings: ['first "one"', 'second, too'] })
+    const [{ method, url, headers, body } = {}] = server.requests
+    expect({ method, url, body, type: headers?.['content-type'], authorization: headers?.authorization }).toEqual({
+      method: 'PATCH',
+      url: '/clusters/a/api/v1/pods/a%2Fb?fieldManager=a+b%26c&dryRun=All',
+      body: '{"metadata":{"name":"ü"}}',
+      type: 'application/merge-patch+json',
+      authorization: 'Bearer secret',
+    })
+  })
+
+  test('share connections one after the other, and use a bounded number at a time', async () => {
+    const server = await serve((_, response) => sendJson(response, 200, {}))
+    const transport = open(server.connection, { connections: 4 })
+    for (let count = 0; count < 20; count++) await transport.request({ method: 'GET', path: PODS })
+    // Two: undici gives a connection a turn of the event loop before it uses it again.
+    expect(server.connections.length).toBeLessThanOrEqual(2)
+    await Promise.all(Array.from({ length: 40 }, () => transport.request({ method: 'GET', path: PODS })))
+    expect(server.requests).toHaveLength(60)
+    expect(server.connections.length).toBeLessThanOrEqual(4)
+  })
+
+  test.each([429, 503])('are repeated after %i where the server says when', async (status) => {
+    const server = await serve((_, response) =>
+      server.requests.length < 3
+        ? sendJson(response, status, {}, { 'retry-after': '0' })
+        : sendJson(response, 200, { done: true }),
+    )
+    const transport = open(server.connection)
+    expect(await transport.request({ method: 'POST', path: PODS, body: {} })).toMatchObject({ body: { done: true } })
+    expect(server.requests).toHaveLength(3)
+  })
+
+  test.each<[string, number, Record<string, string>, number | undefined, number]>([
+    ['without Retry-After', 503, {}, undefined, 1],
+    ['with a wait that is the caller’s decision', 429, { 'retry-after': '3600' }, 3_600_000, 1],
+    ['with another status', 500, { 'retry-after': '0' }, 0, 1],
+    ['for ever', 429, { 'retry-after': '0' }, 0, 6],
+  ])('are not repeated %s', async (_name, status, headers, retryAfter, asked) => {
+    const server = await serve((_, response) => sendJson(response, status, {}, headers))
+    const answer = await open(server.connection).request({ method: 'GET', path: PODS })
+    expect(answer).toEqual({ status, body: {}, warnings: [], ...(retryAfter !== undefined && { retryAfter }) })
+    expect(server.requests).toHaveLength(asked)
+  })
+
+  test('that read are sent again when a kept connection breaks, those that write are not', async () => {
+    const server = await serve((request, response) => {
+      if (server.requests.length % 2 === 1) request.socket.destroy()
+      else sendJson(response, 200, {})
+    })
+    const transport = open(server.connection)
+    expect(await transport.request({ method: 'GET', path: PODS })).toMatchObject({ status: 200 })
+    await expect(transport.request({ method: 'POST', path: PODS, body: {} })).rejects.toMatchObject({ code: 'lost' })
+    expect(server.requests.map((each) => each.method)).toEqual(['GET', 'GET', 'POST'])
+  })
+
+  test.each<[string, Script, string]>([
+    [
+      'is reset in the middle of the answer',
+      (request, response) => {
+        response.writeHead(200, { ...stream, 'content-length': '100' })
+        response.write('{"a":', () => request.socket.destroy())
+      },
+      'lost',
+    ],
+    ['is silent', () => {}, 'silent'],
+    [
+      'stops in the middle',
+      (_, response) => {
+        response.writeHead(200, stream)
+        response.write('{"a":')
+      },
+      'silent',
+    ],
+    ['sends no HTTP', (request) => void request.socket.end('SSH-2.0-OpenSSH\r\n'), 'malformed'],
+    [
+      'announces more than is accepted',
+      (_, response) => {
+        response.writeHead(200, { ...stream, 'content-length': '1000000' })
+        response.write('{')
+      },
+      'too-large',
+    ],
+    [
+      'sends more than is accepted',
+      (_, response) => {
+        response.writeHead(200, stream)
+        response.write('"'.padEnd(300_000, 'x'))
+      },
+      'too-large',
+    ],
+    [
+      'sends garbage as JSON',
+      (_, response) => {
+        response.writeHead(200, stream)
+        response.end('{"a":')
+      },
+      'malformed',
+    ],
+    [
+      'redirects',
+      (_, response) => {
+        response.writeHead(307, { location: 'https://elsewhere.test/' })
+        response.end()
+      },
+      'redirected',
+    ],
+  ])('fail when the server %s', async (_name, script, code) => {
+    const server = await serve(script)
+    const transport = open(server.connection, { maxBody: 200_000, requestTimeout: 600 })
+    await expect(transport.request({ method: 'POST', path: PODS, body: {} })).rejects.toMatchObject({
+      name: 'TransportError',
+      code,
+    })
+  })
+
+  test('with an answer that is no JSON come back as text', async () => {
+    const server = await serve((_, response) => {
+      response.writeHead(404, { 'content-type': 'text/plain' })
+      response.end('404 page not found\n')
+    })
+    expect(await open(server.connection).request({ method: 'GET', path: '/nothing' })).toEqual({
+      status: 404,
+      body: '404 page not found\n',
+      warnings: [],
+    })
+  })
+
+  test('end with the signal, whether they wait for an answer or for the next attempt', async () => {
+    const server = await serve((_, response) => {
+      if (server.requests.length === 2) sendJson(response, 429, {}, { 'retry-after': '20' })
+    })
+    const transport = open(server.connection)
+    for (const arrived of [1, 2]) {
+      const abort = new AbortController()
+      const reason = new Error(`enough ${arrived}`)
+      const request = transport.request({ method: 'GET', path: PODS, signal: abort.signal })
+      await expect.poll(() => server.requests.length).toBe(arrived)
+      abort.abort(reason)
+      await expect(request).rejects.toBe(reason)
+    }
+    await expect(transport.request({ method: 'GET', path: PODS, signal: AbortSignal.abort('no') })).rejects.toBe('no')
+    expect(server.requests).toHaveLength(2)
+  })
+})
+
+describe('trust', () => {
+  test.each<[string, (good: ClusterConnection) => ClusterConnection]>([
+    ['an authority that did not vouch for the server', ({ certificateAuthority: _, ...rest }) => rest],
+    ['another name than the certificate has', (good) => ({ ...good, tlsServerName: 'other.test' })],
+  ])('is refused to %s', async (_name, change) => {
+    const server = await serve((_, response) => sendJson(response, 200, {}))
+    const request = open(change(server.connection)).request({ method: 'GET', path: PODS })
+    await expect(request).rejects.toMatchObject({ code: 'untrusted' })
+    expect(server.requests).toHaveLength(0)
+  })
+
+  test('is given to a certificate with the name that was asked for, and to any where verification is off', async () => {
+    const server = await serve((_, response) => sendJson(response, 200, {}))
+    const { certificateAuthority: _, ...unverified } = server.connection
+    for (const connection of [
+      { ...server.connection, tlsServerName: 'api.test' },
+      { ...unverified, insecureSkipTlsVerify: true },
+    ]) {
+      expect(await open(connection).request({ method: 'GET', path: PODS })).toMatchObject({ status: 200 })
+    }
+    expect(server.connections.map((socket) => socket.servername)).toEqual(['api.test', false])
+  })
+
+  test('a server that is not there is unreachable', async () => {
+    const server = await serve(() => {})
+    await server[Symbol.asyncDispose]()
+    await expect(open(server.connection).request({ method: 'GET', path: PODS })).rejects.toMatchObject({
+      code: 'unreachable',
+      message: expect.stringContaining(`127.0.0.1:${server.port}`),
+    })
+  })
+
+  test('client certificates are shown, and renewed ones from the next request on', async () => {
+    const server = await serve((request, response) =>
+      sendJson(response, 200, { subject: request.socket.getPeerCertificate().subject?.CN }),
+    )
+    const directory = await temporary()
+    const files = { certificate: { file: join(directory, 'tls.crt') }, key: { file: join(directory, 'tls.key') } }
+    async function write(issued: IssuedCertificate): Promise<void> {
+      await writeFile(files.certificate.file, issued.certificate)
+      await writeFile(files.key.file, issued.key)
+    }
+    await write(await authority.issue('first'))
+    const transport = open({ ...server.connection, clientCertificate: files }, { certificateCheck: 0 })
+    const subjects = []
+    subjects.push((await transport.request({ method: 'GET', path: PODS })).body)
+    subjects.push((await transport.request({ method: 'GET', path: PODS })).body)
+    await write(await authority.issue('second'))
+    subjects.push((await transport.request({ method: 'GET', path: PODS })).body)
+    expect(subjects).toEqual([{ subject: 'first' }, { subject: 'first' }, { subject: 'second' }])
+  })
+
+  test('a token file is read again when the server no longer knows the token, once', async () => {
+    const file = join(await temporary(), 'token')
+    await writeFile(file, 'old\n')
+    const server = await serve(async ({ headers }, response) => {
+      await writeFile(file, 'new\n')
+      sendJson(response, headers.authorization === 'Bearer new' ? 200 : 401, {})
+    })
+    const transport = open({ ...server.connection, tokenFile: file })
+    expect(await transport.request({ method: 'POST', path: PODS, body: {} })).toMatchObject({ status: 200 })
+    server.script = (_, response) => sendJson(response, 401, {})
+    expect(await transport.request({ method: 'POST', path: PODS, body: {} })).toMatchObject({ status: 401 })
+    const tokens = server.requests.map((each) => each.headers.authorization)
+    expect(tokens).toEqual(['Bearer old', 'Bearer new', 'Bearer new'])
+  })
+
+  test.each(['two\nlines', 'naïve', ''])(
+    'a token file with %j is refused before it gets into a header',
+    async (text) => {
+      const file = join(await temporary(), 'token')
+      await writeFile(file, text)
+      const server = await serve((_, response) => sendJson(response, 200, {}))
+      const request = open({ ...server.connection, tokenFile: file }).request({ method: 'GET', path: PODS })
+      await expect(request).rejects.toMatchObject({ code: 'credentials', message: expect.stringContaining(file) })
+      expect(server.requests).toHaveLength(0)
+    },
+  )
+
+  test('who is impersonated is said in headers', async () => {
+    const server = await serve((_, response) => sendJson(response, 200, {}))
+    const impersonate = { user: 'jane', uid: 'u', groups: ['a', 'b'], extra: { 'example.com/Scope': ['x', 'y'] } }
+    await open({ ...server.connection, impersonate }).request({ method: 'GET', path: PODS })
+    expect(
+      Object.entries(server.requests[0]?.headers ?? {}).filter(([name]) => name.startsWith('impersonate')),
+    ).toEqual([
+      ['impersonate-user', 'jane'],
+      ['impersonate-uid', 'u'],
+      ['impersonate-group', 'a, b'],
+      ['impersonate-extra-example.com%2fscope', 'x, y'],
+    ])
+  })
+})
+
+describe('watches', () => {
+  test('arrive whole however the bytes are cut', async () => {
+    const server = await serve(async (_, response) => {
+      response.writeHead(200, stream)
+      const bytes = Buffer.from(line('größe-💧') + line('second'))
+      for (const byte of bytes) {
+        response.write(Buffer.of(byte))
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      response.end()
+    })
+    const events = await collect(open(server.connection).watch({ method: 'GET', path: PODS }))
+    expect(events).toEqual([event('größe-💧'), event('second')])
+  })
+
+  test('have connections of their own and say when they are accepted', async () => {
+    const server = await serve((request, response) => {
+      if (request.url === PODS) sendJson(response, 200, {})
+      else {
+        response.writeHead(200, stream)
+        response.flushHeaders()
+      }
+    })
+    const transport = open(server.connection, { connections: 1 })
+    const abort = new AbortController()
+    const opened = Promise.withResolvers<void>()
+    const events = collect(
+      transport.watch({ method: 'GET', path: '/watch', signal: abort.signal, onOpen: opened.resolve }),
+    )
+    await opened.promise
+    expect(await transport.request({ method: 'GET', path: PODS })).toMatchObject({ status: 200 })
+    const closed = once(server.connections[0] ?? expect.fail(), 'close')
+    abort.abort(new Error('enough'))
+    await expect(events).rejects.toThrow('enough')
+    await closed
+  })
+
+  test.each<[string, Script, string]>([
+    [
+      'resets',
+      (request, response) => {
+        response.writeHead(200, stream)
+        response.write(line('a'), () => setImmediate(() => request.socket.destroy()))
+      },
+      'lost',
+    ],
+    [
+      'goes silent',
+      (_, response) => {
+        response.writeHead(200, stream)
+        response.write(line('a'))
+      },
+      'silent',
+    ],
+    [
+      'ends in the middle of a line',
+      (_, response) => {
+        response.writeHead(200, stream)
+        response.end(`${line('a')}{"type":`)
+      },
+      'lost',
+    ],
+    [
+      'sends a line without an end',
+      (_, response) => {
+        response.writeHead(200, stream)
+        response.write(line('a'))
+        response.write('x'.repeat(100_000))
+      },
+      'too-large',
+    ],
+    [
+      'sends garbage',
+      (_, response) => {
+        response.writeHead(200, stream)
+        response.end(`${line('a')}}{\n`)
+      },
+      'malformed',
+    ],
+    [
+      'sends JSON that is no event',
+      (_, response) => {
+        response.writeHead(200, stream)
+        response.end(`${line('a')}{"type":"ADDED","object":{"kind":"Pod"}}\n`)
+      },
+      'malformed',
+    ],
+  ])('break when the server %s', async (_name, script, code) => {
+    const server = await serve(script)
+    const transport = open(server.connection, { watchIdleTimeout: 300, maxEvent: 50_000 })
+    const { items, error } = await collectUntilError(transport.watch({ method: 'GET', path: PODS }))
+    expect(error).toMatchObject({ name: 'TransportError', code })
+    expect(items.filter((each) => each.type !== 'ADDED')).toEqual([])
+  })
+
+  test.each<[string, Script, unknown]>([
+    [
+      'a Status',
+      (_, response) => sendJson(response, 410, { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' }),
+      {
+        name: 'ApiError',
+        code: 410,
+        reason: 'Expired',
+        message: 'too old',
+      },
+    ],
+    [
+      'a page of a proxy',
+      (_, response) => {
+        response.writeHead(502, { 'content-type': 'text/html' })
+        response.end('<h1>Bad Gateway</h1>')
+      },
+      {
+        name: 'ApiError',
+        code: 502,
+        reason: 'Unknown',
+        message: 'the server answered 502 without saying why: <h1>Bad Gateway</h1>',
+      },
+    ],
+    [
+      'another content type',
+      (_, response) => {
+        response.writeHead(200, { 'content-type': 'text/html' })
+        response.end('<h1>Welcome</h1>')
+      },
+      { name: 'TransportError', code: 'malformed' },
+    ],
+  ])('that are answered with %s throw', async (_name, script, error) => {
+    const server = await serve(script)
+    await expect(collect(open(server.connection).watch({ method: 'GET', path: PODS }))).rejects.toMatchObject(
+      error as object,
+    )
+  })
+
+  test('do not read ahead of a slow reader without bound', async () => {
+    const block = Buffer.alloc(64 * 1024, 'x')
+    let sent = 0
+    const server = await serve(async (request, response) => {
+      response.writeHead(200, { 'content-type': 'text/plain' })
+      while (!request.socket.destroyed && sent < 2000) {
+        sent++
+        if (!response.write(block)) await Promise.race([once(response, 'drain'), once(request.socket, 'close')])
+      }
+    })
+    const transport = open(server.connection)
+    const chunks = transport.stream({ method: 'GET', path: '/log' })[Symbol.asyncIterator]()
+    await chunks.next()
+    // Settled: the server has not been able to send any more for several turns of both sides' loops.
+    let before = -1
+    await expect
+      .poll(
+        () => {
+          const still = sent === before
+          before = sent
+          return still
+        },
+        { interval: 200 },
+      )
+      .toBe(true)
+    expect(sent * block.length).toBeLessThan(32 * 1024 * 1024)
+    await chunks.return?.()
+  })
+
+  test('end when the transport is disposed', async () => {
+    const server = await serve((_, response) => {
+      response.writeHead(200, stream)
+      response.flushHeaders()
+    })
+    const transport = open(server.connection)
+    const opened = Promise.withResolvers<void>()
+    const events = collect(transport.watch({ method: 'GET', path: PODS, onOpen: opened.resolve }))
+    await opened.promise
+    await transport[Symbol.asyncDispose]()
+    await expect(events).rejects.toMatchObject({ code: 'closed' })
+    await expect(transport.request({ method: 'GET', path: PODS })).rejects.toMatchObject({ code: 'closed' })
+  })
+})
