@@ -12,8 +12,11 @@ const CLOSE_CHANNEL = 255
 const CHANNEL_BUFFER = 256 * 1024
 /** Largest message that is sent: what client-go reads in one go. */
 const MAX_MESSAGE = 32 * 1024
-/** A client that vanishes while its socket is not read is noticed by writing to it. */
-const PING_INTERVAL_MS = 15_000
+/**
+ * While the socket is not read, a client that vanishes is noticed only by writing to it: the first ping makes its kernel
+ * answer that nobody is there, the second one fails.
+ */
+const PING_INTERVAL_MS = 2_000
 const NORMAL_CLOSURE = 1000
 
 export type ChannelEncoding = 'binary' | 'base64'
@@ -45,16 +48,15 @@ export function openChannels(socket: WebSocket, options: ChannelOptions): WebSoc
   const waiting = new Set<number>()
   const ended = new Set<number>()
   const idle = setTimeout(() => socket.terminate(), IDLE_TIMEOUT_MS)
-  const pings = setInterval(() => socket.ping(), PING_INTERVAL_MS)
-  pings.unref()
+  let pings: NodeJS.Timeout | undefined
 
   for (const channel of options.inputs) {
     const input = new Readable({
       read() {
-        if (waiting.delete(channel) && waiting.size === 0) socket.resume()
+        taken(channel)
       },
       destroy(error, callback) {
-        if (waiting.delete(channel) && waiting.size === 0) socket.resume()
+        taken(channel)
         callback(error)
       },
     })
@@ -79,10 +81,7 @@ export function openChannels(socket: WebSocket, options: ChannelOptions): WebSoc
     const data = options.encoding === 'base64' ? decodeBase64(message.subarray(1)) : message.subarray(1)
     if (!data || data.length === 0) return
     input.push(data)
-    if (input.readableLength > CHANNEL_BUFFER) {
-      waiting.add(channel)
-      socket.pause()
-    }
+    if (input.readableLength > CHANNEL_BUFFER) wait(channel)
   })
   socket.on('error', () => {})
   socket.on('close', () => {
@@ -91,6 +90,23 @@ export function openChannels(socket: WebSocket, options: ChannelOptions): WebSoc
     for (const channel of inputs.keys()) end(channel)
     gone.abort(new Error('the client closed the connection'))
   })
+
+  function wait(channel: number): void {
+    waiting.add(channel)
+    socket.pause()
+    pings ??= setInterval(() => socket.ping(), PING_INTERVAL_MS)
+  }
+
+  function taken(channel: number): void {
+    if (waiting.delete(channel) && waiting.size === 0) goOn()
+  }
+
+  function goOn(): void {
+    waiting.clear()
+    clearInterval(pings)
+    pings = undefined
+    socket.resume()
+  }
 
   function end(channel: number): void {
     if (ended.has(channel)) return
@@ -136,8 +152,7 @@ export function openChannels(socket: WebSocket, options: ChannelOptions): WebSoc
     greet: (channel) => send(channel, Buffer.alloc(0), () => {}),
     close: () => {
       // A socket that is not read would never see the client's own close.
-      waiting.clear()
-      socket.resume()
+      goOn()
       socket.close(NORMAL_CLOSURE)
     },
   }

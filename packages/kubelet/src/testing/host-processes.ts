@@ -21,13 +21,14 @@ export function createHostProcesses(attached: readonly string[] = ['cat']): Host
 
   async function start(spec: Pick<ExecSpec, 'args' | 'stdin' | 'signal'>): Promise<ProcessStreams> {
     const [command = '', ...args] = spec.args
-    const child = spawn(command, args, { stdio: [spec.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args)
+    if (!spec.stdin) child.stdin.end()
     await once(child, 'spawn')
     const exited = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
     pids.push(child.pid ?? 0)
     spec.signal?.addEventListener('abort', () => child.kill('SIGKILL'))
     return {
-      stdin: child.stdin ?? undefined,
+      stdin: spec.stdin ? child.stdin : undefined,
       stdout: child.stdout,
       stderr: child.stderr,
       resize: (size) => sizes.push(size),

@@ -33,10 +33,10 @@ const MAX_DATA = 32 * 1024
 /** Answers to control frames that may wait for a peer that sends but does not read. */
 const MAX_PENDING_CONTROL = 64 * 1024
 /**
- * A peer that vanishes while its connection is not read is noticed by writing to it; 15 s is well under what a person
- * waits for a hung exec to be killed.
+ * While the connection is not read, a peer that vanishes is noticed only by writing to it: the first ping makes its
+ * kernel answer that nobody is there, the second one fails.
  */
-const PING_INTERVAL_MS = 15_000
+const PING_INTERVAL_MS = 2_000
 /** How long a client that was told goodbye may take to read the rest and close. */
 const LINGER_MS = 5_000
 
@@ -100,12 +100,6 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
     () => finish(new SpdyError('idle', `nothing was sent or received for ${options.idleTimeoutMs / 1000} s`)),
     options.idleTimeoutMs,
   )
-  const pings = setInterval(() => {
-    sendControl(pingFrame(nextPing))
-    nextPing = nextPing >= 0x7ffffffe ? 2 : nextPing + 2
-  }, PING_INTERVAL_MS)
-  pings.unref()
-
   transport.on('error', (error) => finish(error))
   transport.on('close', () =>
     finish(closing ? undefined : new SpdyError('peer-gone', 'the client closed the connection')),
@@ -268,7 +262,12 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
       return undefined
     }
     return new Promise((resolve) => {
+      const pings = setInterval(() => {
+        sendControl(pingFrame(nextPing))
+        nextPing = nextPing >= 0x7ffffffe ? 2 : nextPing + 2
+      }, PING_INTERVAL_MS)
       stream.drained = () => {
+        clearInterval(pings)
         stream.drained = undefined
         acknowledge(stream, data.length)
         resolve()
@@ -359,7 +358,6 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
     if (over) return
     over = true
     clearTimeout(idle)
-    clearInterval(pings)
     decoder[Symbol.dispose]()
     controlDrained?.()
     for (const stream of Array.from(streams.values())) {

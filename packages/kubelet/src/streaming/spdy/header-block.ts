@@ -54,15 +54,13 @@ export function createHeaderDecoder(): HeaderDecoder {
   let size = 0
   let failure: SpdyError | undefined
   inflate.on('error', (error) => {
-    failure ??=
-      error instanceof SpdyError
-        ? error
-        : new SpdyError('protocol', 'a header block is not the zlib stream that it should be', { cause: error })
+    failure ??= new SpdyError('protocol', 'a header block is not the zlib stream that it should be', { cause: error })
   })
   inflate.on('data', (bytes: Buffer) => {
     size += bytes.length
     if (size > MAX_BLOCK_BYTES) {
-      inflate.destroy(new SpdyError('too-large', `a header block inflates to more than ${MAX_BLOCK_BYTES} bytes`))
+      failure ??= new SpdyError('too-large', `a header block inflates to more than ${MAX_BLOCK_BYTES} bytes`)
+      inflate.destroy()
       return
     }
     collected.push(bytes)
@@ -82,6 +80,7 @@ export function createHeaderDecoder(): HeaderDecoder {
         resolve()
       })
     })
+    if (failure) throw failure
     return parseBlock(Buffer.concat(collected))
   }
 
