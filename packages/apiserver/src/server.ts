@@ -13,10 +13,14 @@ import type { TableOf } from './http/transform.ts'
 import { connectInProcess, type InProcessServer } from './in-process.ts'
 import { attributesOf, type Headers, type PathHandler, type Pipeline } from './pipeline.ts'
 import { forbidden } from './authz/attributes.ts'
+import { followDefinitions } from './registry/definitions.ts'
 import { createRegistry, type Registry } from './registry/registry.ts'
 import type { Resource } from './registry/resource.ts'
 import type { Store } from './storage/store.ts'
 import type { Environment } from './verbs/call.ts'
+import type { Subresources } from './verbs/subresource.ts'
+import { subresourceTable } from './verbs/subresource-table.ts'
+import { deleteAll } from './verbs/delete-collection.ts'
 import { pathNotServed } from './verbs/errors.ts'
 
 export interface ApiServerOptions {
@@ -31,6 +35,9 @@ export interface ApiServerOptions {
   /** Admission: may change the object; throws a StatusError to refuse. */
   admit?: Environment['admit']
   toTable?: TableOf
+  /** Beyond those that every server has, by the key of their resource. */
+  subresources?: Subresources
+  virtual?: Environment['virtual']
   /** Further paths that are no resources (`/openapi/v2` …); asked before anything is answered with 404. */
   findPath?(path: string): PathHandler | undefined
   /** ms since the epoch. */
@@ -80,6 +87,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const environment: Environment = {
     store,
     registry,
+    subresources: subresourceTable(options.subresources ?? {}),
+    virtual: options.virtual ?? {},
     now,
     admit: options.admit ?? (() => undefined),
     authorizeCreate(call) {
@@ -88,6 +97,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       if (!allowed) throw forbidden(attributes, reason)
     },
   }
+  const definitions = followDefinitions({
+    store,
+    registry,
+    now,
+    report,
+    deleteAll: (resource) => deleteAll(resource, environment),
+  })
   let closing = false
   const checks = [
     { name: 'ping', run: () => undefined },
@@ -101,7 +117,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     ['/readyz', healthHandler('readyz', checks)],
     ['/metrics', async () => ({ status: 200, body: await metrics.text(), contentType: metrics.contentType })],
   ])
-  const findDiscovery = discoveryPaths(createDiscovery(registry))
+  const findDiscovery = discoveryPaths(createDiscovery(registry, environment.subresources))
   const pipeline: Pipeline = {
     environment,
     authorize,
@@ -144,6 +160,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     connect: (user, { userAgent = 'caisson' } = {}) => connectInProcess({ pipeline, user, userAgent, report }),
     async [Symbol.asyncDispose]() {
       closing = true
+      definitions[Symbol.dispose]()
       if (!server) return
       const closed = new Promise<void>((resolve) => server?.close(() => resolve()))
       server.closeAllConnections()

@@ -1,7 +1,7 @@
 /** `/api`, `/apis` and the APIResourceList of each group version: what is served right now, and nothing else. */
 import { groupVersion, type Registry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import { subresourcesOf } from '../registry/subresources.ts'
+import type { Subresource } from '../verbs/subresource.ts'
 
 export interface Discovery {
   /** `/api` */
@@ -16,7 +16,9 @@ export interface Discovery {
   aggregated(path: '/api' | '/apis', version: 'v2' | 'v2beta1'): object
 }
 
-export function createDiscovery(registry: Registry): Discovery {
+type SubresourcesOf = (resource: Resource) => readonly Subresource[]
+
+export function createDiscovery(registry: Registry, subresourcesOf: SubresourcesOf): Discovery {
   const documents = new Map<string, object | undefined>()
   let generation = -1
 
@@ -54,7 +56,9 @@ export function createDiscovery(registry: Registry): Discovery {
           kind: 'APIResourceList',
           ...(group !== '' && { apiVersion: 'v1' }),
           groupVersion: groupVersion({ group, version }),
-          resources: inVersion(registry, group, version).flatMap(describeResource),
+          resources: inVersion(registry, group, version).flatMap((resource) =>
+            describeResource(resource, subresourcesOf(resource)),
+          ),
         }
       }),
     aggregated: (path, version) =>
@@ -62,7 +66,9 @@ export function createDiscovery(registry: Registry): Discovery {
         kind: 'APIGroupDiscoveryList',
         apiVersion: `apidiscovery.k8s.io/${version}`,
         metadata: {},
-        items: (path === '/api' ? [''] : groupNames(registry)).map((name) => describeAggregated(registry, name)),
+        items: (path === '/api' ? [''] : groupNames(registry)).map((name) =>
+          describeAggregated(registry, name, subresourcesOf),
+        ),
       })),
   }
 }
@@ -84,7 +90,7 @@ function describeGroup(registry: Registry, name: string): object {
   return { name, versions, preferredVersion: versions[0] }
 }
 
-function describeResource(resource: Resource): object[] {
+function describeResource(resource: Resource, subresources: readonly Subresource[]): object[] {
   const { plural, singular, namespaced, kind, verbs, shortNames, categories } = resource
   return [
     {
@@ -97,7 +103,7 @@ function describeResource(resource: Resource): object[] {
       ...(categories.length > 0 && { categories }),
       storageVersionHash: storageVersionHash(resource),
     },
-    ...subresourcesOf(resource).map((sub) => ({
+    ...subresources.map((sub) => ({
       name: `${plural}/${sub.name}`,
       singularName: '',
       namespaced,
@@ -108,20 +114,22 @@ function describeResource(resource: Resource): object[] {
   ]
 }
 
-function describeAggregated(registry: Registry, group: string): object {
+function describeAggregated(registry: Registry, group: string, subresourcesOf: SubresourcesOf): object {
   return {
     metadata: { name: group, creationTimestamp: null },
     versions: versionsOf(registry, group).map((version) => ({
       version,
       freshness: 'Current',
-      resources: inVersion(registry, group, version).map(describeAggregatedResource),
+      resources: inVersion(registry, group, version).map((resource) =>
+        describeAggregatedResource(resource, subresourcesOf(resource)),
+      ),
     })),
   }
 }
 
-function describeAggregatedResource(resource: Resource): object {
+function describeAggregatedResource(resource: Resource, all: readonly Subresource[]): object {
   const { group, version, kind, namespaced, plural, singular, verbs, shortNames, categories } = resource
-  const subresources = subresourcesOf(resource).map((sub) => ({
+  const subresources = all.map((sub) => ({
     subresource: sub.name,
     responseKind: { group: sub.group ?? group, version: sub.version ?? version, kind: sub.kind },
     verbs: [...sub.verbs].sort(),

@@ -38,7 +38,7 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
     const found = context.authenticate(request)
     const user = found instanceof Promise ? await found : found
     if (!user) throw new StatusError('Unauthorized', 'Unauthorized')
-    call.user = pipeline.impersonate(user, request.headers)
+    call.user = pipeline.impersonate(user, request.headersDistinct)
     call.info = parseInfo(call)
     code = await answer(context, call, request, response)
   } catch (error) {

@@ -61,6 +61,8 @@ export interface Resource {
   structural: boolean
   /** True for kinds that a CustomResourceDefinition brought. */
   custom?: boolean
+  /** CRDs only: the definition is being deleted, so that nothing new may be created. */
+  terminating?: boolean
   /** CRDs only: a warning that each request of this version carries. */
   deprecationWarning?: string
 }

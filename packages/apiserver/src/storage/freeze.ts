@@ -11,11 +11,7 @@ export function deepFreeze<T>(value: T): T {
 /** A private copy of a JSON value that may be changed at any depth. */
 export function deepCopy<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) {
-    const copy = new Array<unknown>(value.length)
-    for (let index = 0; index < value.length; index++) copy[index] = deepCopy(value[index])
-    return copy as T
-  }
+  if (Array.isArray(value)) return value.map(deepCopy) as T
   const copy: Record<string, unknown> = {}
   for (const key in value) {
     // A valid key of a ConfigMap; assigned, it would replace the prototype instead.

@@ -4,6 +4,7 @@ import type { Resource } from '../registry/resource.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Store } from '../storage/store.ts'
 import type { Decoded } from './decode.ts'
+import type { Subresource } from './subresource.ts'
 
 /** What the path and the method say, in the terms of authorization and of `apiserver_request_total`. */
 export interface RequestInfo {
@@ -102,6 +103,10 @@ export interface AdmissionRequest {
 export interface Environment {
   store: Store
   registry: Registry
+  /** Of a kind, in the order of discovery. */
+  subresources(resource: Resource): readonly Subresource[]
+  /** Kinds that are answered and not stored (reviews), by their key. */
+  virtual: Readonly<Record<string, (object: KubeObject, call: Call) => KubeObject | Promise<KubeObject>>>
   /** ms since the epoch. */
   now(): number
   /** Runs inside the store's transaction: synchronous. */

@@ -20,6 +20,7 @@ import { writeContext } from './write-context.ts'
 const GENERATE_ATTEMPTS = 8
 
 export async function create(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
+  if (resource.terminating) throw terminating(resource)
   const options = writeOptions('CreateOptions', call.query, call.userAgent)
   const object = decodeObject(resource, await call.readBody(), {
     fieldValidation: options.fieldValidation,
@@ -35,6 +36,12 @@ export async function create(call: Call, resource: Resource, environment: Enviro
     createIn(transaction, object, { call, resource, environment, options }),
   )
   return { status: 201, body: fromStorage(resource, stored), resource }
+}
+
+function terminating(resource: Resource): StatusError {
+  return new StatusError('MethodNotAllowed', 'create not allowed while custom resource definition is terminating', {
+    details: { ...(resource.group && { group: resource.group }), kind: resource.plural },
+  })
 }
 
 export interface CreateContext {
@@ -68,10 +75,8 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   dedupOwnerReferences(object, call.warnings, true)
   fillSystemFields(metadata, now)
   const generated = Boolean(metadata.generateName && !metadata.name)
-  for (let attempt = 0; generated && attempt < GENERATE_ATTEMPTS; attempt++) {
-    metadata.name = generateName(metadata.generateName as string)
-    if (!transaction.get(key, namespace, metadata.name)) break
-  }
+  if (generated)
+    metadata.name = freeName(metadata.generateName as string, (name) => !transaction.get(key, namespace, name))
   const { strategy } = resource
   strategy.prepareForCreate?.(object, { user: call.user, now, list: transaction.list })
   delete metadata.resourceVersion
@@ -83,6 +88,13 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   if (existing) throw taken(resource, metadata.name as string, existing, generated)
   const stored = toStorage(resource, object)
   return options.dryRun ? stored : transaction.put(key, stored)
+}
+
+function freeName(prefix: string, isFree: (name: string) => boolean): string {
+  for (let attempt = 1; ; attempt++) {
+    const name = generateName(prefix)
+    if (isFree(name) || attempt === GENERATE_ATTEMPTS) return name
+  }
 }
 
 function validateNew(object: KubeObject, resource: Resource): void {

@@ -1,9 +1,10 @@
 /** DELETE of everything that a selection matches. */
-import { groupVersion } from '../registry/registry.ts'
+import type { KubeObject } from '@caisson/api'
+import { groupVersion, storageKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { StatusError } from '../status-error.ts'
 import type { Answer, Call, Environment } from './call.ts'
-import { deleteIn } from './delete.ts'
+import { type DeleteContext, deleteIn } from './delete.ts'
 import { deleteOptions } from './delete-options.ts'
 import { listObjects } from './list.ts'
 import { listOptions } from './list-options.ts'
@@ -16,20 +17,57 @@ const BATCH = 500
 export async function deleteCollection(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
   const options = deleteOptions(await call.readBody(), call.query)
   const { objects, metadata } = listObjects(environment.store, resource, listOptions(call, resource, false))
+  await deleteEach(objects, { call, resource, environment, options })
+  const items = objects.map((object) => fromStorage(resource, object))
+  const body = { kind: resource.listKind, apiVersion: groupVersion(resource), metadata, items }
+  return { status: 200, body, resource, list: true }
+}
+
+/** Everything there is of a kind whose definition goes away. */
+export async function deleteAll(resource: Resource, environment: Environment): Promise<void> {
+  const options = deleteOptions(undefined, {})
+  const objects = [...environment.store.list(storageKey(resource))]
+  await deleteEach(objects, { call: systemCall(resource), resource, environment, options })
+}
+
+async function deleteEach(objects: readonly KubeObject[], context: Omit<DeleteContext, 'name'>): Promise<void> {
+  const { environment } = context
   for (let start = 0; start < objects.length; start += BATCH) {
     const batch = objects.slice(start, start + BATCH)
     await environment.store.write((transaction) => {
       for (const object of batch) {
         const { name, namespace } = object.metadata
         try {
-          deleteIn(transaction, { call, resource, environment, options, name: name as string, namespace })
+          deleteIn(transaction, { ...context, name: name as string, namespace })
         } catch (error) {
           if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
         }
       }
     })
   }
-  const items = objects.map((object) => fromStorage(resource, object))
-  const body = { kind: resource.listKind, apiVersion: groupVersion(resource), metadata, items }
-  return { status: 200, body, resource, list: true }
+}
+
+function systemCall(resource: Resource): Call {
+  return {
+    info: {
+      isResource: true,
+      path: '',
+      verb: 'delete',
+      group: resource.group,
+      version: resource.version,
+      namespace: '',
+      resource: resource.plural,
+      subresource: '',
+      name: '',
+      rest: '',
+    },
+    method: 'DELETE',
+    query: {},
+    contentType: '',
+    accept: undefined,
+    userAgent: '',
+    user: { username: 'system:apiserver', groups: ['system:masters'] },
+    readBody: async () => undefined,
+    warnings: [],
+  }
 }

@@ -68,7 +68,7 @@ function fromBody(body: Body): Given {
   if (value.kind !== undefined && value.kind !== 'DeleteOptions')
     throw new StatusError(
       'Unknown',
-      `no kind ${quoted(String(value.kind))} is registered for version ${quoted(String(value.apiVersion))}`,
+      `no kind ${JSON.stringify(value.kind)} is registered for version ${JSON.stringify(value.apiVersion ?? 'v1')}`,
     )
   const preconditions = (value.preconditions ?? {}) as Record<string, unknown>
   const dryRun = value.dryRun ?? []

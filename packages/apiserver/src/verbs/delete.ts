@@ -64,19 +64,39 @@ export function deleteIn(transaction: Transaction, context: DeleteContext): Outc
   const now = environment.now()
   const grace = gracefully(stored, resource, options, now)
   if (grace === 'pending') return { object: stored, gone: false }
-  const metadata: ObjectMeta = { ...stored.metadata, ...grace }
-  if (grace && stored.metadata.deletionTimestamp === undefined) raiseGeneration(metadata, stored)
-  setFinalizers(metadata, finalizersAfter(stored, resource, options))
-  const held = metadata.finalizers !== undefined || resource.strategy.mayVanish?.({ ...stored, metadata }) === false
-  if (!held && (grace === undefined || grace.deletionGracePeriodSeconds === 0)) {
+  const marked = markForDeletion(stored, { resource, options, grace, now })
+  const held =
+    marked.metadata.finalizers !== undefined ||
+    resource.strategy.mayVanish?.(marked) === false ||
+    (marked.metadata.deletionGracePeriodSeconds ?? 0) > 0
+  if (!held) {
     const last = options.dryRun ? stored : transaction.delete(key, stored)
     return { object: last, gone: true }
   }
-  if (grace === undefined) markAsDeleting(metadata, stored, now)
-  const marked = { ...stored, metadata }
-  resource.strategy.prepareForDeletion?.(marked)
   if (deepEqual(marked, stored)) return { object: stored, gone: false }
   return { object: options.dryRun ? marked : transaction.put(key, marked), gone: false }
+}
+
+interface Marking {
+  resource: Resource
+  options: DeleteOptions
+  grace: Grace | undefined
+  now: number
+}
+
+/** The object as it is while something still holds it. */
+function markForDeletion(stored: KubeObject, { resource, options, grace, now }: Marking): KubeObject {
+  const metadata: ObjectMeta = { ...stored.metadata, ...grace }
+  const running = stored.metadata.deletionTimestamp
+  if (running === undefined && stored.metadata.generation) metadata.generation = stored.metadata.generation + 1
+  setFinalizers(metadata, finalizersAfter(stored, resource, options))
+  if (!grace) {
+    if (running === undefined || Date.parse(running) > now) metadata.deletionTimestamp = timestamp(now)
+    metadata.deletionGracePeriodSeconds = 0
+  }
+  const marked = { ...stored, metadata }
+  if (running === undefined) resource.strategy.prepareForDeletion?.(marked)
+  return marked
 }
 
 function checkPreconditions(stored: KubeObject, resource: Resource, { preconditions }: DeleteOptions): void {
@@ -150,17 +170,6 @@ function sameOrder(present: readonly string[], wanted: string[]): string[] {
 function setFinalizers(metadata: ObjectMeta, finalizers: string[]): void {
   if (finalizers.length > 0) metadata.finalizers = finalizers
   else delete metadata.finalizers
-}
-
-function markAsDeleting(metadata: ObjectMeta, stored: KubeObject, now: number): void {
-  const running = stored.metadata.deletionTimestamp
-  if (running === undefined) raiseGeneration(metadata, stored)
-  if (running === undefined || Date.parse(running) > now) metadata.deletionTimestamp = timestamp(now)
-  metadata.deletionGracePeriodSeconds = 0
-}
-
-function raiseGeneration(metadata: ObjectMeta, stored: KubeObject): void {
-  if (stored.metadata.generation) metadata.generation = stored.metadata.generation + 1
 }
 
 function success(resource: Resource, { metadata }: KubeObject): Status {

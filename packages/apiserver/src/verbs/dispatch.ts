@@ -10,6 +10,7 @@ import { get } from './get.ts'
 import { list } from './list.ts'
 import { patch } from './patch.ts'
 import { update } from './update.ts'
+import { createVirtual } from './virtual.ts'
 import { acceptWatch } from './watch.ts'
 
 type Handler = (call: Call, resource: Resource, environment: Environment) => Answer | Promise<Answer>
@@ -46,6 +47,7 @@ export function dispatch(call: Call, resource: Resource, environment: Environmen
   }
   if (call.method === 'POST' && name !== '') throw methodNotServed()
   if ((call.method === 'PUT' || call.method === 'PATCH') && name === '') throw methodNotServed()
+  if (environment.virtual[resourceKey(resource)]) return createVirtual(call, resource, environment)
   return handler(call, resource, environment)
 }
 
@@ -55,10 +57,9 @@ export function dispatchWatch(call: Call, resource: Resource, environment: Envir
 }
 
 function dispatchSubresource(call: Call, resource: Resource, environment: Environment): Answer | Promise<Answer> {
-  const { subresource, verb } = call.info
-  if (subresource !== 'status' || !resource.status) throw pathNotServed()
-  if (verb === 'get') return get(call, resource, environment)
-  if (verb === 'update') return update(call, resource, environment)
-  if (verb === 'patch') return patch(call, resource, environment)
-  throw methodNotServed()
+  const { subresource: name, verb, rest } = call.info
+  const subresource = environment.subresources(resource).find((each) => each.name === name)
+  if (!subresource?.handle || rest !== '') throw pathNotServed()
+  if (!subresource.verbs.includes(verb as Verb)) throw methodNotServed()
+  return subresource.handle(call, resource, environment)
 }

@@ -74,6 +74,7 @@ function matches({ key, operator, values }: LabelRequirement, labels: Readonly<R
     case '>':
       return value !== undefined && isInteger(value) && BigInt(value) > BigInt(values[0] as string)
     case '<':
+    default:
       return value !== undefined && isInteger(value) && BigInt(value) < BigInt(values[0] as string)
   }
 }

@@ -13,6 +13,7 @@ import { cleanUp } from './decode-object.ts'
 import { badRequest, notFound, unsupportedMediaType } from './errors.ts'
 import { type WriteOptions, writeOptions } from './options.ts'
 import { updateIn } from './update-object.ts'
+import { objectRules } from './update-rules.ts'
 import { fromStorage } from './versions.ts'
 import { writeContext } from './write-context.ts'
 
@@ -27,7 +28,7 @@ const CUSTOM_TYPES: readonly string[] = [PATCH_TYPES.json, PATCH_TYPES.merge, PA
 const BUILTIN_TYPES: readonly string[] = [PATCH_TYPES.json, PATCH_TYPES.merge, PATCH_TYPES.strategic, PATCH_TYPES.apply]
 const MAX_OPERATIONS = 10_000
 
-interface PatchRequest {
+export interface PatchRequest {
   resource: Resource
   environment: Environment
   options: WriteOptions
@@ -35,7 +36,12 @@ interface PatchRequest {
   body: Body
 }
 
-export async function patch(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
+export async function patch(
+  call: Call,
+  resource: Resource,
+  environment: Environment,
+  rules = objectRules(resource),
+): Promise<Answer> {
   const accepted = resource.custom ? CUSTOM_TYPES : BUILTIN_TYPES
   if (!accepted.includes(call.contentType)) throw unsupportedMediaType(accepted)
   const isApply = call.contentType === PATCH_TYPES.apply
@@ -49,7 +55,7 @@ export async function patch(call: Call, resource: Resource, environment: Environ
       resource,
       environment,
       options,
-      subresource: call.info.subresource,
+      rules,
       allowCreate: isApply,
       next,
     }),
@@ -58,18 +64,12 @@ export async function patch(call: Call, resource: Resource, environment: Environ
 }
 
 /** The next state of an object under JSON, merge and strategic merge patches: they never create. */
-export function patched(request: PatchRequest): (current: KubeObject | undefined) => KubeObject {
-  const { resource, environment, options, call, body } = request
-  const apply = patchFunction(call.contentType, body, resource)
+function patched(request: PatchRequest): (current: KubeObject | undefined) => KubeObject {
+  const { resource, environment, options, call } = request
+  const apply = patchedObject(request)
   return (current) => {
     if (!current) throw notFound(resource, call.info.name)
-    const result = apply(current)
-    if (typeof result !== 'object' || result === null || Array.isArray(result))
-      throw patchInvalid(result, 'the patched document is not an object')
-    const value = orderFields(deepCopy(result) as KubeObject)
-    checkIdentity(value, resource)
-    const { object, problems } = decodePatched(value, resource)
-    reportPatchFields(object, [...body.duplicates, ...problems], request)
+    const object = apply(current)
     const managedFields = trackUpdate(
       current,
       object,
@@ -77,6 +77,22 @@ export function patched(request: PatchRequest): (current: KubeObject | undefined
     )
     if (managedFields) object.metadata.managedFields = managedFields
     else delete object.metadata.managedFields
+    return object
+  }
+}
+
+/** The patched object: decoded, defaulted, private to the caller; its managedFields are still those of `current`. */
+export function patchedObject(request: Omit<PatchRequest, 'environment'>): (current: KubeObject) => KubeObject {
+  const { resource, call, body } = request
+  const apply = patchFunction(call.contentType, body, resource)
+  return (current) => {
+    const result = apply(current)
+    if (typeof result !== 'object' || result === null || Array.isArray(result))
+      throw patchInvalid(result, 'the patched document is not an object')
+    const value = orderFields(deepCopy(result) as KubeObject)
+    checkIdentity(value, resource)
+    const { object, problems } = decodePatched(value, resource)
+    reportPatchFields(object, [...body.duplicates, ...problems], request)
     return object
   }
 }
@@ -178,7 +194,11 @@ function decodePatched(value: KubeObject, resource: Resource) {
   }
 }
 
-function reportPatchFields(object: KubeObject, problems: readonly string[], { options, call }: PatchRequest): void {
+function reportPatchFields(
+  object: KubeObject,
+  problems: readonly string[],
+  { options, call }: Omit<PatchRequest, 'environment'>,
+): void {
   if (problems.length === 0 || options.fieldValidation === 'Ignore') return
   if (options.fieldValidation === 'Warn') call.warnings.push(...problems)
   else throw patchInvalid(object, `strict decoding error: ${problems.join(', ')}`)

@@ -6,7 +6,6 @@ import type { KubeObject, ManagedFieldsEntry } from '@caisson/api'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../registry/object-meta.ts'
 import { storageKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import { validate, validateStatus } from '../schema/validate.ts'
 import { type FieldError, invalid, StatusError } from '../status-error.ts'
 import { deepEqual } from '../storage/freeze.ts'
 import type { Transaction } from '../storage/store.ts'
@@ -16,6 +15,7 @@ import { badRequest, conflict, notFound, OPTIMISTIC_LOCK, quoted } from './error
 import { matchNamespace, wipeSystemFields } from './metadata.ts'
 import type { WriteOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
+import { contentChanged, setOrDelete, type UpdateRules } from './update-rules.ts'
 import { fromStorage, toStorage } from './versions.ts'
 
 export interface UpdateContext {
@@ -23,8 +23,7 @@ export interface UpdateContext {
   resource: Resource
   environment: Environment
   options: WriteOptions
-  /** Empty for the object itself. */
-  subresource: string
+  rules: UpdateRules
   /** Whether a missing object is created; kinds that always allow it need not be asked for here. */
   allowCreate: boolean
   /** Of a PUT that names one: the object must still be that one. */
@@ -40,14 +39,13 @@ export interface Updated {
 }
 
 export function updateIn(transaction: Transaction, context: UpdateContext): Updated {
-  const { call, resource, environment, options, subresource } = context
-  const { name } = call.info
+  const { call, resource, environment, options, rules } = context
+  const { name, subresource } = call.info
   const key = storageKey(resource)
   const namespace = expectedNamespace(resource, call) || undefined
   const stored = transaction.get(key, namespace, name)
-  const { strategy } = resource
   if (!stored) {
-    if (!(context.allowCreate || strategy.createOnUpdate) || subresource !== '') throw notFound(resource, name)
+    if (!(context.allowCreate || resource.strategy.createOnUpdate) || subresource !== '') throw notFound(resource, name)
     return createMissing(transaction, context)
   }
   if (context.expectedUid !== undefined && context.expectedUid !== stored.metadata.uid)
@@ -73,7 +71,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
   checkResourceVersion(next, current, resource)
   carryOver(next, current, context, transaction)
   validateChange(next, current, context)
-  if (subresource === '') call.warnings.push(...(strategy.warnings?.(next, current) ?? []))
+  call.warnings.push(...rules.warnings(next, current))
   keepTimestamps(next, current)
   const result = toStorage(resource, next)
   if (vanishes(next, current, resource)) {
@@ -132,68 +130,32 @@ function checkResourceVersion(next: KubeObject, current: KubeObject, resource: R
   if (given !== current.metadata.resourceVersion) throw conflict(resource, name, OPTIMISTIC_LOCK)
 }
 
-/** What no update changes, what this kind's updates do not change, and the generation. */
+/** What no update changes, what this door does not change, and the generation. */
 function carryOver(next: KubeObject, current: KubeObject, context: UpdateContext, { list }: Transaction): void {
-  const { resource, subresource, call, environment } = context
-  const { strategy } = resource
+  const { resource, rules, call, environment } = context
+  const { metadata: before } = current
+  next.metadata.resourceVersion = before.resourceVersion as string
+  setOrDelete(next.metadata, 'generation', before.generation)
+  rules.prepare(next, current, { user: call.user, now: environment.now(), list })
   const { metadata } = next
-  metadata.resourceVersion = current.metadata.resourceVersion as string
-  setOrDelete(metadata, 'generation', current.metadata.generation)
-  const strategyContext = { user: call.user, now: environment.now(), list }
-  if (subresource === 'status') {
-    if (strategy.prepareForStatusUpdate) strategy.prepareForStatusUpdate(next, current, strategyContext)
-    else keepAllButStatus(next, current, resource.custom === true)
-  } else if (subresource === '') {
-    if (resource.status) setOrDelete(next, 'status', current.status)
-    strategy.prepareForUpdate?.(next, current, strategyContext)
-  }
-  metadata.uid ??= current.metadata.uid as string
-  if (current.metadata.creationTimestamp) metadata.creationTimestamp = current.metadata.creationTimestamp
-  if (current.metadata.deletionTimestamp) metadata.deletionTimestamp = current.metadata.deletionTimestamp
-  if (current.metadata.deletionGracePeriodSeconds !== undefined)
-    metadata.deletionGracePeriodSeconds ??= current.metadata.deletionGracePeriodSeconds
-  if (subresource !== 'status' && strategy.generation !== false && contentChanged(next, current, resource))
-    metadata.generation = (current.metadata.generation ?? 0) + 1
+  metadata.uid ??= before.uid as string
+  if (before.creationTimestamp) metadata.creationTimestamp = before.creationTimestamp
+  if (before.deletionTimestamp) metadata.deletionTimestamp = before.deletionTimestamp
+  if (before.deletionGracePeriodSeconds !== undefined)
+    metadata.deletionGracePeriodSeconds ??= before.deletionGracePeriodSeconds
+  if (rules.raisesGeneration && contentChanged(next, current, resource))
+    metadata.generation = (before.generation ?? 0) + 1
 }
 
-function keepAllButStatus(next: KubeObject, current: KubeObject, custom: boolean): void {
-  for (const field of Object.keys(next))
-    if (field !== 'metadata' && field !== 'status' && !(field in current)) delete next[field]
-  for (const field of Object.keys(current)) if (field !== 'metadata' && field !== 'status') next[field] = current[field]
-  if (!custom) return
-  const { managedFields } = next.metadata
-  next.metadata = { ...current.metadata }
-  setOrDelete(next.metadata, 'managedFields', managedFields)
-}
-
-/** Anything but metadata; status counts where it is no subresource. */
-function contentChanged(next: KubeObject, current: KubeObject, resource: Resource): boolean {
-  const fields = new Set([...Object.keys(next), ...Object.keys(current)])
-  for (const field of fields) {
-    if (field === 'metadata' || field === 'kind' || field === 'apiVersion') continue
-    if (field === 'status' && resource.status) continue
-    if (!deepEqual(next[field], current[field])) return true
-  }
-  return false
-}
-
-function validateChange(next: KubeObject, current: KubeObject, context: UpdateContext): void {
-  const { resource, subresource } = context
-  const { strategy } = resource
+function validateChange(next: KubeObject, current: KubeObject, { resource, rules }: UpdateContext): void {
   const metadataErrors = validateObjectMetaUpdate(next.metadata, current.metadata)
   const errors: FieldError[] = [
-    ...validateObjectMeta(next.metadata, { namespaced: resource.namespaced, name: strategy.nameRule }),
+    ...validateObjectMeta(next.metadata, { namespaced: resource.namespaced, name: resource.strategy.nameRule }),
     // Kubernetes finds these twice, once for all kinds and once in each kind's own validation.
     ...metadataErrors,
     ...metadataErrors,
+    ...rules.validate(next, current),
   ]
-  if (subresource === 'status') {
-    if (!resource.decode) errors.push(...validateStatus(resource.schema, next, current))
-    errors.push(...(strategy.validateStatusUpdate?.(next, current) ?? []))
-  } else {
-    if (!resource.decode) errors.push(...validate(resource.schema, next, '', current))
-    errors.push(...(strategy.validateUpdate?.(next, current) ?? []))
-  }
   if (errors.length > 0) throw invalid(resource, current.metadata.name as string, errors)
 }
 
@@ -217,9 +179,4 @@ function vanishes(next: KubeObject, current: KubeObject, resource: Resource): bo
   if ((next.metadata.finalizers ?? []).length > 0) return false
   if ((current.metadata.deletionGracePeriodSeconds ?? 0) !== 0) return false
   return resource.strategy.mayVanish?.(next) ?? true
-}
-
-function setOrDelete<T extends object, K extends keyof T>(target: T, key: K, value: T[K] | undefined): void {
-  if (value === undefined) delete target[key]
-  else target[key] = value
 }

@@ -1,4 +1,4 @@
-/** PUT: the whole object, or the whole object of which only `status` counts. */
+/** PUT: the whole object, of which the rules say what counts. */
 import { trackUpdate } from '../patch/managed-fields.ts'
 import type { Resource } from '../registry/resource.ts'
 import type { Answer, Call, Environment } from './call.ts'
@@ -6,11 +6,16 @@ import { decodeObject } from './decode-object.ts'
 import { writeOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
 import { updateIn } from './update-object.ts'
+import { objectRules } from './update-rules.ts'
 import { fromStorage } from './versions.ts'
 import { writeContext } from './write-context.ts'
 
-export async function update(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
-  const { subresource } = call.info
+export async function update(
+  call: Call,
+  resource: Resource,
+  environment: Environment,
+  rules = objectRules(resource),
+): Promise<Answer> {
   const options = writeOptions('UpdateOptions', call.query, call.userAgent)
   const object = decodeObject(resource, await call.readBody(), {
     fieldValidation: options.fieldValidation,
@@ -23,11 +28,15 @@ export async function update(call: Call, resource: Resource, environment: Enviro
       resource,
       environment,
       options,
-      subresource,
+      rules,
       allowCreate: false,
       expectedUid: object.metadata.uid,
       next(current) {
-        const managedFields = trackUpdate(current, object, writeContext(resource, subresource, options, environment))
+        const managedFields = trackUpdate(
+          current,
+          object,
+          writeContext(resource, call.info.subresource, options, environment),
+        )
         if (managedFields) object.metadata.managedFields = managedFields
         else delete object.metadata.managedFields
         return object

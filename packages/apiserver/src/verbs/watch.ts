@@ -73,13 +73,11 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
 
   /** Sends until the client is level with the store, or has to be waited for. */
   function advance(): void {
-    while (!ended && !subscription) {
-      if (initial && !sendInitial()) return
-      const past = store.eventsAfter(key, position)
-      if (!past) return fail(tooOld(position, store.compactedRevision(key)))
-      for (const event of past) if (!deliver(event)) return
-      subscription = store.subscribe(key, Math.max(position, store.revision), onEvent)
-    }
+    if (ended || subscription || (initial && !sendInitial())) return
+    const past = store.eventsAfter(key, position)
+    if (!past) return fail(tooOld(position, store.compactedRevision(key)))
+    for (const event of past) if (!deliver(event)) return
+    subscription = store.subscribe(key, store.revision, onEvent)
   }
 
   function onEvent(event: StoreEvent): void {

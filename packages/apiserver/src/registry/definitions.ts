@@ -1,0 +1,105 @@
+/** Follows the stored CustomResourceDefinitions: serves what they define, and empties what is being deleted. */
+import type { KubeObject } from '@caisson/api'
+import { deepEqual } from '../storage/freeze.ts'
+import type { ResourceKey, Store, StoreEvent } from '../storage/store.ts'
+import { CLEANUP_FINALIZER, reconsiderNames } from './crd-strategy.ts'
+import { customResources } from './custom-resources.ts'
+import { type Registry, resourceKey } from './registry.ts'
+import type { Resource } from './resource.ts'
+
+const DEFINITIONS: ResourceKey = 'customresourcedefinitions.apiextensions.k8s.io'
+
+export interface DefinitionsOptions {
+  store: Store
+  registry: Registry
+  now(): number
+  /** Requests the deletion of every object of the kind, as the API does it: finalizers hold what they hold. */
+  deleteAll(resource: Resource): Promise<void>
+  report(error: unknown): void
+}
+
+/** From the call on, the registry has what the store's definitions define at any moment. */
+export function followDefinitions(options: DefinitionsOptions): Disposable {
+  const { store, registry, report } = options
+  const waiting = new Map<string, Disposable>()
+
+  function serve(definition: KubeObject): void {
+    const name = definition.metadata.name as string
+    const terminating = isTerminating(definition)
+    const resources = customResources(definition)
+    registry.set(name, terminating ? resources.map((each) => ({ ...each, terminating })) : resources)
+    if (terminating && !waiting.has(name)) empty(name, resources[0]).catch(report)
+  }
+
+  /** Deletes all objects of a definition, and lets the definition go once the last one has gone. */
+  async function empty(name: string, resource: Resource | undefined): Promise<void> {
+    if (!resource) return await release(store, name)
+    const key = resourceKey(resource)
+    const isEmpty = () => store.list(key)[Symbol.iterator]().next().done === true
+    const done = () => {
+      if (!isEmpty()) return
+      waiting.get(name)?.[Symbol.dispose]()
+      release(store, name).catch(report)
+    }
+    const subscription = store.subscribe(key, store.revision, ({ type }) => {
+      if (type === 'DELETED') done()
+    })
+    if (subscription) waiting.set(name, subscription)
+    await options.deleteAll(resource)
+    done()
+  }
+
+  function onEvent({ type, object, previous }: StoreEvent): void {
+    const name = object.metadata.name as string
+    if (type === 'DELETED') {
+      registry.set(name, [])
+      waiting.get(name)?.[Symbol.dispose]()
+      waiting.delete(name)
+    } else if (!previous || !sameDefinition(object, previous)) serve(object)
+    if (previous) reconsider(options).catch(report)
+  }
+
+  for (const definition of store.list(DEFINITIONS)) serve(definition)
+  const subscription = store.subscribe(DEFINITIONS, store.revision, onEvent)
+  return {
+    [Symbol.dispose]() {
+      subscription?.[Symbol.dispose]()
+      for (const each of waiting.values()) each[Symbol.dispose]()
+    },
+  }
+}
+
+/** Conditions come and go without changing what is served. */
+function sameDefinition(next: KubeObject, previous: KubeObject): boolean {
+  return (
+    isTerminating(next) === isTerminating(previous) &&
+    deepEqual(next.spec, previous.spec) &&
+    deepEqual(next.status, previous.status)
+  )
+}
+
+function isTerminating({ metadata }: KubeObject): boolean {
+  return metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).includes(CLEANUP_FINALIZER)
+}
+
+function release(store: Store, name: string): Promise<void> {
+  return store.write((transaction) => {
+    const definition = transaction.get(DEFINITIONS, undefined, name)
+    if (!definition || !isTerminating(definition)) return
+    const finalizers = (definition.metadata.finalizers ?? []).filter((each) => each !== CLEANUP_FINALIZER)
+    if (finalizers.length === 0) transaction.delete(DEFINITIONS, definition)
+    else transaction.put(DEFINITIONS, { ...definition, metadata: { ...definition.metadata, finalizers } })
+  })
+}
+
+/** A name that is given up may be what another definition has been waiting for. */
+async function reconsider({ store, now }: DefinitionsOptions): Promise<void> {
+  const pending = [...store.list(DEFINITIONS)].some((each) => reconsiderNames(each, store.list(DEFINITIONS), now()))
+  if (!pending) return
+  await store.write((transaction) => {
+    for (const definition of transaction.list(DEFINITIONS)) {
+      const status = reconsiderNames(definition, transaction.list(DEFINITIONS), now())
+      if (status) transaction.put(DEFINITIONS, { ...definition, metadata: { ...definition.metadata }, status })
+    }
+  })
+}

@@ -1,0 +1,105 @@
+/** `pods/binding`: the scheduler's decision, in one write. */
+import type { Condition, KubeObject } from '@caisson/api'
+import { required } from '../../registry/field-error.ts'
+import { decodeNative } from '../../schema/native.ts'
+import { StatusError } from '../../status-error.ts'
+import type { Answer, Call, Environment } from '../call.ts'
+import { badRequest, conflict, notFound, OPTIMISTIC_LOCK } from '../errors.ts'
+import { writeOptions } from '../options.ts'
+import type { Subresource } from '../subresource.ts'
+import { decodeInto } from './decode-into.ts'
+import type { Resource } from '../../registry/resource.ts'
+import { timestamp } from '../metadata.ts'
+
+const BINDINGS = { group: '', plural: 'pods/binding' }
+
+interface Binding extends KubeObject {
+  target: { kind?: string; name?: string }
+}
+
+interface Pod extends KubeObject {
+  spec: { nodeName?: string; schedulingGates?: unknown[] }
+  status?: { conditions?: Condition[]; nominatedNodeName?: string }
+}
+
+export const POD_BINDING: Subresource = {
+  name: 'binding',
+  kind: 'Binding',
+  verbs: ['create'],
+  handle: bind,
+}
+
+async function bind(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
+  const options = writeOptions('CreateOptions', call.query, call.userAgent)
+  const binding = decodeInto(await call.readBody(), {
+    kind: 'Binding',
+    apiVersion: 'v1',
+    decode: (value) => decodeNative('io.k8s.api.core.v1.Binding', value),
+    call,
+    options,
+  }) as Binding
+  if (binding.metadata.name !== call.info.name) throw badRequest('name in URL does not match name in Binding object')
+  validate(binding)
+  await environment.store.write((transaction) => {
+    const { namespace, name } = call.info
+    const pod = transaction.get('pods', namespace, name) as Pod | undefined
+    if (!pod) throw notFound(resource, name)
+    checkPreconditions(pod, binding, resource)
+    if (pod.metadata.deletionTimestamp !== undefined)
+      throw conflict(BINDINGS, name, `pod ${name} is being deleted, cannot be assigned to a host`)
+    if (pod.spec.nodeName)
+      throw conflict(BINDINGS, name, `pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`)
+    if (pod.spec.schedulingGates?.length)
+      throw conflict(BINDINGS, name, `pod ${name} has non-empty .spec.schedulingGates`)
+    if (!options.dryRun) transaction.put('pods', bound(pod, binding, environment.now()))
+  })
+  return {
+    status: 201,
+    body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 },
+  }
+}
+
+function validate({ target }: Binding): void {
+  // kube-apiserver answers these as plain errors, without a reason.
+  const { kind, name } = target
+  const errors: string[] = []
+  if (kind && kind !== 'Node')
+    errors.push(`target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"`)
+  if (!name) errors.push(`target.name: ${required('').message}`)
+  if (errors.length > 0)
+    throw new StatusError('Unknown', errors.length === 1 ? (errors[0] as string) : `[${errors.join(', ')}]`)
+}
+
+function checkPreconditions(pod: Pod, { metadata }: Binding, resource: Resource): void {
+  const name = pod.metadata.name as string
+  if (metadata.uid && metadata.uid !== pod.metadata.uid)
+    throw conflict(
+      resource,
+      name,
+      `StorageError: invalid object, Code: 4, Key: /registry/pods/${pod.metadata.namespace}/${name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${pod.metadata.uid}`,
+    )
+  if (metadata.resourceVersion && metadata.resourceVersion !== pod.metadata.resourceVersion)
+    throw conflict(resource, name, OPTIMISTIC_LOCK)
+}
+
+function bound(pod: Pod, { metadata, target }: Binding, now: number): KubeObject {
+  const { annotations = {}, labels = {} } = metadata
+  const { nominatedNodeName: _, ...status } = pod.status ?? {}
+  const others = (status.conditions ?? []).filter(({ type }) => type !== 'PodScheduled')
+  return {
+    ...pod,
+    metadata: {
+      ...pod.metadata,
+      ...(Object.keys(annotations).length > 0 && { annotations: { ...pod.metadata.annotations, ...annotations } }),
+      ...(Object.keys(labels).length > 0 && { labels: { ...pod.metadata.labels, ...labels } }),
+    },
+    spec: { ...pod.spec, nodeName: target.name },
+    status: {
+      ...status,
+      conditions: [
+        ...others,
+        { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: timestamp(now) },
+      ],
+    },
+  }
+}

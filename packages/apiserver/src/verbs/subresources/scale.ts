@@ -1,0 +1,213 @@
+/** `scale`: the replicas of any kind that says where it keeps them, as an autoscaling/v1 Scale. */
+import type { KubeObject } from '@caisson/api'
+import { trackUpdate } from '../../patch/managed-fields.ts'
+import { define } from '../../patch/merge-patch.ts'
+import { storageKey } from '../../registry/registry.ts'
+import type { Resource } from '../../registry/resource.ts'
+import { builtinSchema } from '../../schema/builtin.ts'
+import { decodeNative } from '../../schema/native.ts'
+import { StatusError } from '../../status-error.ts'
+import { deepCopy } from '../../storage/freeze.ts'
+import type { Answer, Call, Environment } from '../call.ts'
+import { decodeObject } from '../decode-object.ts'
+import { badRequest, notFound, unsupportedMediaType } from '../errors.ts'
+import { type WriteOptions, writeOptions } from '../options.ts'
+import { PATCH_TYPES, patchedObject } from '../patch.ts'
+import type { Subresource } from '../subresource.ts'
+import { updateIn } from '../update-object.ts'
+import { objectRules } from '../update-rules.ts'
+import { fromStorage } from '../versions.ts'
+import { writeContext } from '../write-context.ts'
+
+const DEFINITION = 'io.k8s.api.autoscaling.v1.Scale'
+
+export const SCALE: Subresource = {
+  name: 'scale',
+  kind: 'Scale',
+  group: 'autoscaling',
+  version: 'v1',
+  verbs: ['get', 'patch', 'update'],
+  handle(call, resource, environment) {
+    if (call.info.verb === 'get') return read(call, resource, environment)
+    return call.info.verb === 'update' ? put(call, resource, environment) : patch(call, resource, environment)
+  },
+}
+
+interface Paths {
+  specReplicasPath: string
+  statusReplicasPath: string
+  labelSelectorPath?: string
+}
+
+interface Scale extends KubeObject {
+  spec: { replicas: number }
+  status: { replicas: number; selector?: string }
+}
+
+/** The Scale kind as the decoder and the patches see it; nothing of it is stored. */
+const SCALES: Resource = {
+  group: 'autoscaling',
+  version: 'v1',
+  kind: 'Scale',
+  listKind: '',
+  plural: 'scale',
+  singular: '',
+  shortNames: [],
+  categories: [],
+  namespaced: true,
+  verbs: [],
+  storageVersion: 'v1',
+  get schema() {
+    return builtinSchema(DEFINITION)
+  },
+  decode: (value) => decodeNative(DEFINITION, value),
+  strategy: {},
+  columns: [],
+  selectableFields: {},
+  status: false,
+  structural: true,
+}
+
+function read(call: Call, resource: Resource, { store }: Environment): Answer {
+  const { namespace, name } = call.info
+  const stored = store.get(storageKey(resource), namespace || undefined, name)
+  if (!stored) throw notFound(resource, name)
+  return { status: 200, body: scaleOf(stored, resource, name) }
+}
+
+async function put(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
+  const options = writeOptions('UpdateOptions', call.query, call.userAgent)
+  const { warnings } = call
+  const scale = decodeObject(SCALES, await call.readBody(), { fieldValidation: options.fieldValidation, warnings })
+  return await write({ call, resource, environment, options, scaled: () => scale as Scale })
+}
+
+async function patch(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
+  const accepted = [PATCH_TYPES.json, PATCH_TYPES.merge, PATCH_TYPES.strategic] as const
+  if (!accepted.some((type) => type === call.contentType)) throw unsupportedMediaType(accepted)
+  const body = (await call.readBody()) ?? { value: undefined, text: '', duplicates: [] }
+  const options = writeOptions('PatchOptions', call.query, call.userAgent)
+  const apply = patchedObject({ resource: SCALES, options, call, body })
+  return await write({ call, resource, environment, options, scaled: (current) => apply(current) as Scale })
+}
+
+interface ScaleWrite {
+  call: Call
+  resource: Resource
+  environment: Environment
+  options: WriteOptions
+  scaled(current: Scale): Scale
+}
+
+async function write({ call, resource, environment, options, scaled }: ScaleWrite): Promise<Answer> {
+  const paths = resource.scale as Paths
+  const { object } = await environment.store.write((transaction) =>
+    updateIn(transaction, {
+      call,
+      resource,
+      environment,
+      options,
+      rules: objectRules(resource),
+      allowCreate: false,
+      next(current) {
+        if (!current) throw notFound(resource, call.info.name)
+        const scale = scaled(scaleOf(current, resource, call.info.name))
+        const next = deepCopy(current)
+        setAt(next, paths.specReplicasPath, scale.spec?.replicas ?? 0)
+        const { resourceVersion } = scale.metadata
+        if (resourceVersion) next.metadata.resourceVersion = resourceVersion
+        const managedFields = trackUpdate(current, next, writeContext(resource, 'scale', options, environment))
+        if (managedFields) next.metadata.managedFields = managedFields
+        return next
+      },
+    }),
+  )
+  return { status: 200, body: scaleOf(fromStorage(resource, object), resource, call.info.name) }
+}
+
+function scaleOf(object: KubeObject, resource: Resource, name: string): Scale {
+  const paths = resource.scale as Paths
+  const replicas = readAt(object, paths.specReplicasPath)
+  if (typeof replicas !== 'number')
+    throw new StatusError(
+      'InternalError',
+      `Internal error occurred: the spec replicas field ${JSON.stringify(paths.specReplicasPath)} does not exist`,
+      {
+        details: {
+          name,
+          causes: [{ message: `the spec replicas field ${JSON.stringify(paths.specReplicasPath)} does not exist` }],
+        },
+      },
+    )
+  const selector = paths.labelSelectorPath === undefined ? undefined : readAt(object, paths.labelSelectorPath)
+  const current = readAt(object, paths.statusReplicasPath)
+  const { metadata } = object
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: {
+      ...pick(metadata, 'name'),
+      ...pick(metadata, 'namespace'),
+      ...pick(metadata, 'uid'),
+      ...pick(metadata, 'resourceVersion'),
+      ...pick(metadata, 'creationTimestamp'),
+    },
+    spec: { replicas },
+    status: {
+      replicas: typeof current === 'number' ? current : 0,
+      ...(selector !== undefined && selector !== null && { selector: selectorText(selector) }),
+    },
+  }
+}
+
+function pick<K extends keyof KubeObject['metadata']>(metadata: KubeObject['metadata'], key: K) {
+  return metadata[key] === undefined ? {} : { [key]: metadata[key] }
+}
+
+/** Custom resources keep it as text; built-in kinds as an object. */
+function selectorText(selector: unknown): string {
+  if (typeof selector === 'string') return selector
+  const { matchLabels = {}, matchExpressions = [] } = selector as {
+    matchLabels?: Record<string, string>
+    matchExpressions?: { key: string; operator: string; values?: string[] }[]
+  }
+  const terms = Object.entries(matchLabels).map(([key, value]) => ({ key, text: `${key}=${value}` }))
+  for (const { key, operator, values = [] } of matchExpressions) {
+    const list = `(${values.toSorted().join(',')})`
+    if (operator === 'In') terms.push({ key, text: `${key} in ${list}` })
+    else if (operator === 'NotIn') terms.push({ key, text: `${key} notin ${list}` })
+    else terms.push({ key, text: operator === 'Exists' ? key : `!${key}` })
+  }
+  return terms
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ text }) => text)
+    .join(',')
+}
+
+/** `.spec.replicas`: dots and names, which is all that a definition may have there. */
+function steps(path: string): string[] {
+  return path.split('.').filter((step) => step !== '')
+}
+
+function readAt(object: KubeObject, path: string): unknown {
+  let value: unknown = object
+  for (const step of steps(path)) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined
+    value = (value as Record<string, unknown>)[step]
+  }
+  return value
+}
+
+function setAt(object: KubeObject, path: string, value: unknown): void {
+  const names = steps(path)
+  const last = names.pop() as string
+  let target: Record<string, unknown> = object
+  for (const name of names) {
+    const next = Object.hasOwn(target, name) ? target[name] : undefined
+    if (next !== undefined && (typeof next !== 'object' || next === null || Array.isArray(next)))
+      throw badRequest(`${path} cannot be set: ${name} is not an object`)
+    if (next === undefined) define(target, name, {})
+    target = target[name] as Record<string, unknown>
+  }
+  define(target, last, value)
+}
