@@ -2,7 +2,7 @@
 import type { ObjectMeta } from '@caisson/api'
 import { isObject, type JsonObject } from '../patch/json-value.ts'
 import { invalidValue, required } from '../registry/field-error.ts'
-import { dns1035Label } from '../registry/names.ts'
+import { dns1035Label, nameIsPathSegment } from '../registry/names.ts'
 import { validateObjectMeta } from '../registry/object-meta.ts'
 import type { FieldError } from '../status-error.ts'
 import { resolve } from './builtin.ts'
@@ -87,7 +87,7 @@ function checkMetadata(value: unknown, path: string, errors: FieldError[]): void
   errors.push(
     ...validateObjectMeta(
       { ...metadata, name: metadata.name || 'fakename' },
-      { namespaced: Boolean(metadata.namespace), name: 'path-segment', path },
+      { namespaced: Boolean(metadata.namespace), name: nameIsPathSegment, path },
     ),
   )
 }

@@ -17,13 +17,21 @@ export function prune(schema: Schema, object: JsonObject): string[] {
   return state.unknown.sort()
 }
 
+/** The same for a part of a resource, of any type. */
+export function pruneValue(schema: Schema, value: unknown): string[] {
+  const state: State = { path: [], unknown: [] }
+  const node = nodeOf(schema)
+  visit(node, value, preserves(node), state)
+  return state.unknown.sort()
+}
+
 interface State {
   path: Array<string | number>
   unknown: string[]
 }
 
 /** Where `node` is undefined no schema describes the value: its objects have no fields. */
-function pruneValue(node: SchemaNode | undefined, value: unknown, keep: boolean, state: State): void {
+function visit(node: SchemaNode | undefined, value: unknown, keep: boolean, state: State): void {
   if (Array.isArray(value)) {
     const items = node?.items
     // What keeps unknown fields does so for the items of its lists too.
@@ -31,7 +39,7 @@ function pruneValue(node: SchemaNode | undefined, value: unknown, keep: boolean,
     for (let index = 0; index < value.length; index++) {
       if (typeof value[index] !== 'object') continue
       state.path.push(index)
-      pruneValue(items, value[index], keep || preserves(items), state)
+      visit(items, value[index], keep || preserves(items), state)
       state.path.pop()
     }
   } else if (isObject(value)) {
@@ -62,7 +70,7 @@ function pruneObject(
 function pruneMember(child: SchemaNode | undefined, key: string, member: unknown, state: State): void {
   if (typeof member !== 'object' || member === null) return
   state.path.push(key)
-  pruneValue(child, member, preserves(child), state)
+  visit(child, member, preserves(child), state)
   state.path.pop()
 }
 

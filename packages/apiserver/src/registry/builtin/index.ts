@@ -2,8 +2,9 @@
 import type { KubeObject } from '@caisson/api'
 import { decodeNative } from '../../schema/native.ts'
 import * as columns from '../../table/builtin-columns.ts'
-import type { Column, Resource, Strategy, StrategyContext, Verb } from '../resource.ts'
+import type { Column, Resource, Strategy, Verb } from '../resource.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
+import { decodeCrd } from '../crd-decode.ts'
 import { crdStrategy } from '../crd-strategy.ts'
 import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
 import { coreEventStrategy, eventsGroupStrategy, fromEventsGroup, toEventsGroup } from './event.ts'
@@ -40,6 +41,7 @@ interface Kind {
   strategy: Strategy
   selectableFields?: Resource['selectableFields']
   stored?: NonNullable<Resource['stored']>
+  decode?: NonNullable<Resource['decode']>
 }
 
 /** Every built-in kind, in the order of discovery. */
@@ -63,33 +65,13 @@ function toResource(kind: Kind): Resource {
     storageVersion: 'v1',
     // A reference: what it refers to is read from disk when someone asks.
     schema: { $ref: definition },
-    decode: (value) => decodeNative(definition, value),
+    decode: kind.decode ?? ((value) => decodeNative(definition, value)),
     strategy: kind.strategy,
     columns: kind.columns,
     selectableFields: kind.selectableFields ?? {},
     status: kind.status ?? false,
     structural: true,
     ...(kind.stored && { stored: kind.stored }),
-  }
-}
-
-/** Names of definitions must not clash with those of others: they are compared with what is stored at that moment. */
-function definitionStrategy(): Strategy {
-  let stored: () => Iterable<KubeObject> = () => []
-  const strategy = crdStrategy(() => stored())
-  function remember(context: StrategyContext): void {
-    stored = () => context.list('customresourcedefinitions.apiextensions.k8s.io')
-  }
-  return {
-    ...strategy,
-    prepareForCreate(object, context) {
-      remember(context)
-      strategy.prepareForCreate?.(object, context)
-    },
-    prepareForUpdate(next, current, context) {
-      remember(context)
-      strategy.prepareForUpdate?.(next, current, context)
-    },
   }
 }
 
@@ -334,7 +316,8 @@ const KINDS: readonly Kind[] = [
     namespaced: false,
     status: true,
     columns: columns.createdAtColumns,
-    strategy: definitionStrategy(),
+    strategy: crdStrategy,
+    decode: decodeCrd,
   },
   {
     definitions: 'io.k8s.api.scheduling.v1',

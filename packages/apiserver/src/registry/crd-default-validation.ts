@@ -1,0 +1,57 @@
+/** Defaults of a CustomResourceDefinition's schema have to be values that the schema allows. */
+import { deepEqual, isObject } from '../patch/json-value.ts'
+import { validateEmbeddedResources } from '../schema/embedded-resource.ts'
+import { goValue } from '../schema/go-value.ts'
+import { pruneValue } from '../schema/prune.ts'
+import { validateRules } from '../schema/rules.ts'
+import type { Schema } from '../schema/schema.ts'
+import { ABSENT, validateSchema } from '../schema/validate.ts'
+import type { FieldError } from '../status-error.ts'
+
+/** Defaults below `additionalProperties` are not looked at, as in Kubernetes. */
+export function validateDefaults(schema: Schema, path: string): FieldError[] {
+  const errors: FieldError[] = []
+  visit(schema, path, { insideMetadata: false, isResource: true }, errors)
+  return errors
+}
+
+interface Place {
+  insideMetadata: boolean
+  isResource: boolean
+}
+
+function visit(schema: Schema, path: string, place: Place, errors: FieldError[]): void {
+  const isEmbedded = schema['x-kubernetes-embedded-resource'] === true
+  const insideMetadata = place.insideMetadata && !isEmbedded
+  if (schema.default !== undefined && schema.default !== null) {
+    errors.push(...checkDefault(schema, `${path}.default`, insideMetadata))
+  }
+  if (schema.items) visit(schema.items, `${path}.items`, { insideMetadata, isResource: false }, errors)
+  for (const [key, property] of Object.entries(schema.properties ?? {})) {
+    const isMetadata = (place.isResource || isEmbedded) && ['metadata', 'apiVersion', 'kind'].includes(key)
+    const inner = { insideMetadata: insideMetadata || isMetadata, isResource: false }
+    visit(property, `${path}.properties[${key}]`, inner, errors)
+  }
+}
+
+function checkDefault(schema: Schema, path: string, insideMetadata: boolean): FieldError[] {
+  const value = schema.default
+  const errors: FieldError[] = []
+  if (!insideMetadata) {
+    const pruned = structuredClone(value)
+    pruneValue(schema, pruned)
+    if (!deepEqual(pruned, value)) {
+      const message = `Invalid value: ${goValue(value)}: must not have unknown fields`
+      errors.push({ type: 'FieldValueInvalid', field: path, message })
+    }
+    const wrong = isObject(value) || Array.isArray(value) ? validateEmbeddedResources(schema, value, path) : []
+    if (wrong.length > 0) return [...errors, ...wrong]
+  }
+  const wrong = validateSchema(schema, value, path)
+  if (wrong.length > 0) return [...errors, ...wrong]
+  for (const current of [value, ABSENT]) {
+    const failed = validateRules(schema, value, { path, current, others: [] })
+    if (failed.length > 0) return [...errors, ...failed]
+  }
+  return errors
+}

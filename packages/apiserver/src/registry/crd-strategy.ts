@@ -1,0 +1,99 @@
+/** What the API server does with CustomResourceDefinitions beyond their schema. */
+import type { KubeObject } from '@caisson/api'
+import { deepEqual } from '../patch/json-value.ts'
+import { formatCheck } from '../schema/format.ts'
+import type { Schema } from '../schema/schema.ts'
+import { type CrdCondition, type CrdNames, specOf, statusOf } from './crd.ts'
+import { acceptNames, namesPending, setCondition } from './crd-names.ts'
+import { validateCrd, validateCrdStatus, validateCrdUpdate } from './crd-validation.ts'
+import { visitSchemas } from './crd-schemas.ts'
+import type { Strategy } from './resource.ts'
+
+/** Holds a deleted definition until all of its objects are gone. */
+export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io'
+
+const KEY = 'customresourcedefinitions.apiextensions.k8s.io'
+
+export const crdStrategy: Strategy = {
+  unconditionalUpdate: false,
+  defaults: fillDefaults,
+  prepareForCreate(crd, { now, list }) {
+    crd['status'] = { storedVersions: storageVersions(crd) }
+    crd['status'] = acceptNames(crd, list(KEY), timestamp(now))
+  },
+  prepareForUpdate(next, current, { now, list }) {
+    const status = statusOf(current)
+    const stored = status.storedVersions ?? []
+    const added = storageVersions(next).filter((version) => !stored.includes(version))
+    next['status'] = { ...status, storedVersions: [...stored, ...added] }
+    if (namesPending(next)) next['status'] = acceptNames(next, list(KEY), timestamp(now))
+  },
+  validate: validateCrd,
+  validateUpdate: validateCrdUpdate,
+  validateStatusUpdate: validateCrdStatus,
+  warnings: unknownFormats,
+  prepareForDeletion(crd) {
+    const conditions: CrdCondition[] = [...(statusOf(crd).conditions ?? [])]
+    setCondition(
+      conditions,
+      {
+        type: 'Terminating',
+        status: 'True',
+        reason: 'InstanceDeletionPending',
+        message: 'CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon',
+      },
+      crd.metadata.deletionTimestamp ?? timestamp(Date.now()),
+    )
+    crd['status'] = { ...statusOf(crd), conditions }
+    const finalizers = crd.metadata.finalizers ?? []
+    if (!finalizers.includes(CLEANUP_FINALIZER)) crd.metadata.finalizers = [...finalizers, CLEANUP_FINALIZER]
+  },
+}
+
+/**
+ * The status that `crd` should have now that another definition has gone or changed its names; undefined where nothing
+ * changes. To be called for the other definitions of a group when one of them is deleted or renamed.
+ */
+export function reconsiderNames(crd: KubeObject, others: Iterable<KubeObject>, now: number): object | undefined {
+  if (!namesPending(crd)) return undefined
+  const status = acceptNames(crd, others, timestamp(now))
+  return deepEqual(status, statusOf(crd)) ? undefined : status
+}
+
+function fillDefaults(crd: KubeObject): void {
+  const spec = crd['spec'] as { names?: Partial<CrdNames>; conversion?: object } | undefined
+  if (!spec) return
+  const { names } = spec
+  if (names?.kind) {
+    names.singular ||= names.kind.toLowerCase()
+    names.listKind ||= `${names.kind}List`
+  }
+  spec.conversion ??= { strategy: 'None' }
+}
+
+function storageVersions(crd: KubeObject): string[] {
+  const storage = specOf(crd).versions.find((version) => version.storage)
+  return storage ? [storage.name] : []
+}
+
+/** Formats of strings that nobody checks: probably misspelt. */
+function unknownFormats(crd: KubeObject, current?: KubeObject): string[] {
+  const known = new Set(current ? formatsOf(current) : [])
+  return formatsOf(crd)
+    .filter((format) => !known.has(format))
+    .map((format) => `unrecognized format "${format}"`)
+}
+
+function formatsOf(crd: KubeObject): string[] {
+  const formats: string[] = []
+  for (const version of specOf(crd).versions ?? []) {
+    visitSchemas(version.schema?.openAPIV3Schema, (schema: Schema) => {
+      if (schema.type === 'string' && schema.format && !formatCheck(schema.format)) formats.push(schema.format)
+    })
+  }
+  return formats
+}
+
+function timestamp(now: number): string {
+  return `${new Date(now).toISOString().slice(0, 19)}Z`
+}
