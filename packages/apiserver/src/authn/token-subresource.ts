@@ -1,0 +1,48 @@
+import type { Resource } from '../registry/resource.ts'
+import { decodeNative } from '../schema/native.ts'
+import type { Answer, Call, Environment } from '../verbs/call.ts'
+import { writeOptions } from '../verbs/options.ts'
+import type { Subresource } from '../verbs/subresource.ts'
+import { decodeInto } from '../verbs/subresources/decode-into.ts'
+import { requestToken, type TokenIssuerOptions } from './service-account-tokens.ts'
+
+/** `serviceaccounts/token`: a TokenRequest is answered with a token. */
+export function tokenSubresource(issuer: TokenIssuerOptions): Subresource {
+  return {
+    name: 'token',
+    kind: 'TokenRequest',
+    group: 'authentication.k8s.io',
+    version: 'v1',
+    verbs: ['create'],
+    handle: (call, resource, environment) => create(call, { resource, environment, issuer }),
+  }
+}
+
+async function create(
+  call: Call,
+  { resource, environment, issuer }: { resource: Resource; environment: Environment; issuer: TokenIssuerOptions },
+): Promise<Answer> {
+  const { namespace, name } = call.info
+  const options = writeOptions('CreateOptions', call.query, call.userAgent)
+  const object = decodeInto(await call.readBody(), {
+    kind: 'TokenRequest',
+    apiVersion: 'authentication.k8s.io/v1',
+    decode: (value) => decodeNative('io.k8s.api.authentication.v1.TokenRequest', value),
+    call,
+    options,
+  })
+  // Nothing is written, but who may have whose token is admission's to say.
+  environment.admit({
+    operation: 'CREATE',
+    resource,
+    subresource: 'token',
+    namespace,
+    name,
+    object,
+    oldObject: undefined,
+    user: call.user,
+    dryRun: options.dryRun,
+    warn: (message) => call.warnings.push(message),
+  })
+  return { status: 201, body: await requestToken(object, { namespace, name }, issuer) }
+}
