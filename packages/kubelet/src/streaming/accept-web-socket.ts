@@ -14,8 +14,13 @@ const server = new WebSocketServer({
   clientTracking: false,
   perMessageDeflate: false,
   maxPayload: MAX_MESSAGE,
-  // What was negotiated is the only protocol in the request by then.
-  handleProtocols: (protocols) => [...protocols][0] ?? false,
+})
+
+// The library refuses names with a slash, which Kubernetes' tunnel has, so negotiation is not left to it.
+const negotiated = new WeakMap<IncomingMessage, string>()
+server.on('headers', (headers, request) => {
+  const protocol = negotiated.get(request)
+  if (protocol) headers.push(`Sec-WebSocket-Protocol: ${protocol}`)
 })
 
 /**
@@ -41,8 +46,8 @@ export async function acceptWebSocket(
     refuseUpgrade(socket, 405, 'a WebSocket is opened with GET', ['Allow: GET'])
     return undefined
   }
-  if (protocol === '') delete request.headers['sec-websocket-protocol']
-  else request.headers['sec-websocket-protocol'] = protocol
+  negotiated.set(request, protocol)
+  delete request.headers['sec-websocket-protocol']
   const { promise, resolve } = Promise.withResolvers<WebSocket | undefined>()
   // A handshake that fails is answered by the library, which closes the socket.
   socket.once('close', () => resolve(undefined))
