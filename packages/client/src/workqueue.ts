@@ -74,6 +74,7 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
   const delayedPriority = new Map<K, number>()
   const stop = new AbortController()
   let idleWaiters: (() => void)[] = []
+  let scheduled = false
 
   const delayed = createDelayQueue<K>((key) => {
     const priority = delayedPriority.get(key)
@@ -93,7 +94,7 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
     levelOf(priority).add(key)
     waiting.set(key, { priority, since: known?.since ?? performance.now() })
     if (!known) metrics?.depth?.(waiting.size)
-    startWork()
+    schedule()
   }
 
   function levelOf(priority: number): Set<K> {
@@ -117,7 +118,15 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
     return undefined
   }
 
+  /** Not within `add`: what a handler adds in one go is sorted and deduplicated first, and the handler comes back. */
+  function schedule(): void {
+    if (scheduled || active.size >= concurrency) return
+    scheduled = true
+    queueMicrotask(startWork)
+  }
+
   function startWork(): void {
+    scheduled = false
     while (active.size < concurrency && waiting.size > 0 && !stop.signal.aborted) {
       const key = take()
       if (key === undefined) return
@@ -131,8 +140,6 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
   }
 
   async function pass(key: K): Promise<void> {
-    // Not within `add`: a handler that enqueues must come back before anything is done.
-    await Promise.resolve()
     const startedAt = performance.now()
     let failed = false
     try {
@@ -150,7 +157,7 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
     const again = active.get(key)
     active.delete(key)
     if (again !== undefined) enqueue(key, again)
-    startWork()
+    schedule()
     if (active.size === 0 && (waiting.size === 0 || stop.signal.aborted)) {
       const waiters = idleWaiters
       idleWaiters = []
