@@ -3,7 +3,8 @@ import { Agent, request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Certificates, componentUsers, ensureCertificates, type KeyPair } from './authn/certificates.ts'
+import { type Certificates, ensureCertificates, type KeyPair } from './authn/certificates.ts'
+import { componentUsers } from './authn/component-users.ts'
 import { builtinResources } from './registry/builtin/index.ts'
 import { createSecurity, type Security } from './security.ts'
 import { type ApiServer, createApiServer } from './server.ts'
@@ -42,7 +43,7 @@ beforeAll(async () => {
     tls: { cert, key, ca: certificates.authority },
   })
   url = listening.url
-  for (const name of ['default', 'a', 'b']) await admin('POST', '/api/v1/namespaces', core('Namespace', { name }))
+  for (const name of ['a', 'b']) await admin('POST', '/api/v1/namespaces', core('Namespace', { name }))
   await admin('POST', '/api/v1/namespaces/a/serviceaccounts', core('ServiceAccount', { name: 'robot' }))
 })
 
@@ -252,7 +253,7 @@ describe('writes', () => {
   })
 
   test('a node writes its own Node and no other', async () => {
-    const pair = await certificates.issueClientCertificate(componentUsers.node('n'))
+    const pair = await certificates.issueClientCertificate({ user: componentUsers.node('n') })
     expect((await send('POST', '/api/v1/nodes', { pair, body: core('Node', { name: 'n' }) })).code).toBe(201)
     expect(await send('POST', '/api/v1/nodes', { pair, body: core('Node', { name: 'm' }) })).toMatchObject({
       code: 403,

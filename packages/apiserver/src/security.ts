@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import type { UserInfo } from '@caisson/api'
 import { type Admission, createAdmission } from './admission/admit.ts'
 import type { PodSecurityOptions } from './admission/pod-security/admit-pod-security.ts'
+import { ensureSystemNamespaces } from './admission/system-namespaces.ts'
 import { ensureSystemPriorityClasses } from './admission/system-priority-classes.ts'
 import { createAuthenticator, type RequestHeaders, type StaticToken } from './authn/authenticate.ts'
 import { peerCertificateOf } from './authn/client-certificate.ts'
@@ -55,13 +56,16 @@ export interface Security extends Disposable {
 }
 
 /**
- * Puts authentication, authorization and admission together over one store. Before it resolves, the default roles,
- * bindings and priority classes are in the store.
+ * Puts authentication, authorization and admission together over one store. Before it resolves, the namespaces,
+ * roles, bindings and priority classes that every cluster has are in the store.
  */
 export async function createSecurity(options: SecurityOptions): Promise<Security> {
   const { store, serviceAccountKey, now } = options
-  await ensureBootstrapPolicy(store, { now })
-  await ensureSystemPriorityClasses(store, { now })
+  await Promise.all([
+    ensureSystemNamespaces(store, { now }),
+    ensureBootstrapPolicy(store, { now }),
+    ensureSystemPriorityClasses(store, { now }),
+  ])
   const keys = [verificationKey(serviceAccountKey)]
   const issuer = TOKEN_ISSUER
   const audiences = [TOKEN_ISSUER]

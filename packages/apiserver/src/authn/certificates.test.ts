@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { componentUsers, ensureCertificates, keepCertificatesFresh } from './certificates.ts'
+import { ensureCertificates, keepCertificatesFresh } from './certificates.ts'
 import { peerCertificateOf, userOfCertificate } from './client-certificate.ts'
+import { componentUsers } from './component-users.ts'
 import { kubeconfig } from './kubeconfig.ts'
 
 const DAY = 24 * 60 * 60 * 1000
@@ -225,7 +226,7 @@ describe('client certificates over TLS', () => {
 
   test('a component is its own user', async () => {
     const { issueClientCertificate } = await ensure()
-    const { certificate, key } = await issueClientCertificate(componentUsers.node('näh-1'))
+    const { certificate, key } = await issueClientCertificate({ user: componentUsers.node('näh-1') })
     expect(await ask({ cert: certificate, key })).toEqual({
       authorized: true,
       user: { username: 'system:node:näh-1', groups: ['system:nodes'] },
@@ -235,7 +236,7 @@ describe('client certificates over TLS', () => {
   test('several groups, and one that looks like two', async () => {
     const { issueClientCertificate } = await ensure()
     const groups = ['a', 'b, O=system:masters', 'c\nO=system:masters', 'd+O=system:masters']
-    const { certificate, key } = await issueClientCertificate({ user: 'eve\nCN=admin', groups })
+    const { certificate, key } = await issueClientCertificate({ user: { username: 'eve\nCN=admin', groups } })
     expect((await ask({ cert: certificate, key })).user).toEqual({ username: 'eve\nCN=admin', groups })
   })
 
@@ -260,7 +261,10 @@ describe('client certificates over TLS', () => {
 
   test('a certificate that expires while its connection is open stops counting', async () => {
     const { issueClientCertificate } = await ensure()
-    const { certificate, key } = await issueClientCertificate({ user: 'brief', lifetime: 60_000 })
+    const { certificate, key } = await issueClientCertificate({
+      user: { username: 'brief', groups: [] },
+      lifetime: 60_000,
+    })
     expect((await ask({ cert: certificate, key })).user).toEqual({ username: 'brief', groups: [] })
     expect((await ask({ cert: certificate, key }, Date.now() + 61_000)).user).toBeNull()
   })

@@ -7,6 +7,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject,
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import type { UserInfo } from '@caisson/api'
 import type { CertificateSubject } from './issue-certificate.ts'
 import { ensurePrivateDirectory, readPrivateFile, writePrivateFile } from './private-files.ts'
 
@@ -44,9 +45,8 @@ export interface Certificates {
 }
 
 export interface IssueClientCertificateOptions {
-  /** Becomes the user name. */
-  user: string
-  groups?: readonly string[]
+  /** Such as those of `componentUsers`. */
+  user: Pick<UserInfo, 'username' | 'groups'>
   /** ms; a year unless given. */
   lifetime?: number
 }
@@ -57,14 +57,6 @@ export interface EnsureCertificatesOptions {
   /** ms since the epoch. */
   now: () => number
 }
-
-/** The users of Kubernetes' own components, for `issueClientCertificate`. */
-export const componentUsers = {
-  controllerManager: { user: 'system:kube-controller-manager' },
-  scheduler: { user: 'system:kube-scheduler' },
-  proxy: { user: 'system:kube-proxy' },
-  node: (name: string) => ({ user: `system:node:${name}`, groups: ['system:nodes'] }),
-} as const
 
 /** The names under which a server is known inside its own cluster. */
 const SERVICE_NAMES = [
@@ -101,8 +93,10 @@ export async function ensureCertificates(directory: string, options: EnsureCerti
     serviceAccountKey,
     renewAt: Math.min(...[authority, server, administrator].map(({ parsed }) => renewalOf(parsed))),
     renew: () => ensureCertificates(directory, options),
-    issueClientCertificate: async ({ user, groups = [], lifetime = LIFETIME.client }) => {
-      const subject = { commonName: user, organizations: groups }
+    issueClientCertificate: async ({ user, lifetime = LIFETIME.client }) => {
+      // That somebody is authenticated follows from the certificate.
+      const organizations = user.groups.filter((group) => group !== 'system:authenticated')
+      const subject = { commonName: user.username, organizations }
       const { certificate, key } = await issueLeaf({ authority, subject, now: options.now(), lifetime })
       return { certificate, key }
     },

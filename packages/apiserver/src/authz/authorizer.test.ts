@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStore } from '../storage/sqlite-store.ts'
 import type { Store } from '../storage/store.ts'
 import { reviewLocalSubjectAccess, reviewOwnAccess, reviewOwnRules, reviewSubjectAccess } from './access-reviews.ts'
+import { componentUsers } from '../authn/component-users.ts'
 import { startAggregation } from './aggregation.ts'
 import { type Attributes, forbidden } from './attributes.ts'
 import { type Authorizer, createAuthorizer } from './authorizer.ts'
@@ -174,13 +175,15 @@ describe('bootstrap policy', () => {
     [user(controllerUser('generic-garbage-collector')), 'delete pods in a named x', true],
     [user(controllerUser('root-ca-cert-publisher')), 'create configmaps in a', true],
     [user(controllerUser('root-ca-cert-publisher')), 'create secrets in a', false],
-    [user('system:serviceaccount:agent-sandbox-system:agent-sandbox-controller'), 'create pods in a', true],
-    [
-      user('system:serviceaccount:agent-sandbox-system:agent-sandbox-controller'),
-      'patch sandboxes/status.agents.x-k8s.io in a named x',
-      true,
-    ],
-    [user('system:serviceaccount:agent-sandbox-system:agent-sandbox-controller'), 'get secrets in a named x', false],
+    [componentUsers.controlPlane, 'patch sandboxes.agents.x-k8s.io in a named x', true],
+    [componentUsers.controlPlane, 'create pods/binding in a named x', true],
+    [componentUsers.controlPlane, 'create pods in a', false],
+    [componentUsers.controlPlane, 'create clusterrolebindings.rbac.authorization.k8s.io', false],
+    [componentUsers.controlPlane, 'escalate clusterroles.rbac.authorization.k8s.io named x', false],
+    [componentUsers.controlPlane, 'impersonate users named x', false],
+    [componentUsers.sandboxController, 'create pods in a', true],
+    [componentUsers.sandboxController, 'patch sandboxes/status.agents.x-k8s.io in a named x', true],
+    [componentUsers.sandboxController, 'get secrets in a named x', false],
   ])('%j: %s is %s', (who, request, allowed) => {
     expect(authorizer.authorize(attributes(who, request)).allowed).toBe(allowed)
   })

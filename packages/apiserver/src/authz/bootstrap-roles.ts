@@ -242,6 +242,14 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     ),
     on(WRITE, 'caisson.dev', 'sandboxsnapshots'),
   ],
+  // The control plane in one process has one user, and patches where Kubernetes' controllers replace. It cannot hand out
+  // what it does not hold: there is no `escalate`, `bind` or `impersonate` here, and it creates only these.
+  'caisson:control-plane': [
+    EVENTS,
+    on('get list watch patch update delete deletecollection', '*', '*'),
+    on('create', 'core', 'serviceaccounts configmaps persistentvolumes pods/binding bindings'),
+    on('create', 'coordination.k8s.io', 'leases'),
+  ],
   'agent-sandbox-controller': [
     EVENTS,
     on(ALL, 'core', 'pods services persistentvolumeclaims'),

@@ -1,0 +1,24 @@
+/** The users that the parts of a cluster act as. What each may do is in `authz/bootstrap-roles.ts`. */
+import type { UserInfo } from '@caisson/api'
+import { serviceAccountGroups, serviceAccountUsername } from './service-account-identity.ts'
+
+const AUTHENTICATED = 'system:authenticated'
+
+/** For components in the process of the API server, which prove nothing: `server.connect(user)`. */
+export const componentUsers = {
+  /** Scheduler, garbage collector, volume binder and the rest of the control plane. */
+  controlPlane: { username: 'system:kube-controller-manager', groups: [AUTHENTICATED] },
+  sandboxController: serviceAccountUser('agent-sandbox-system', 'agent-sandbox-controller'),
+  /** The agent of one node: admission lets it write its own Node and Pods alone. */
+  node: (name: string): UserInfo => ({
+    username: `system:node:${name}`,
+    groups: ['system:nodes', AUTHENTICATED],
+  }),
+} as const satisfies Record<string, UserInfo | ((name: string) => UserInfo)>
+
+function serviceAccountUser(namespace: string, name: string): UserInfo {
+  return {
+    username: serviceAccountUsername(namespace, name),
+    groups: [...serviceAccountGroups(namespace), AUTHENTICATED],
+  }
+}
