@@ -1,3 +1,5 @@
+export type { EngineMetrics } from './engine/engine.ts'
 export type { ObjectKey, Plan, PlannedEvent, Write, WriteFailure } from './engine/plan.ts'
 export type { ObservedSandbox } from './sandbox/observed-sandbox.ts'
 export { planSandbox, type SandboxPlanOptions } from './sandbox/plan-sandbox.ts'
+export { type Controllers, type StartControllersOptions, startControllers } from './start-controllers.ts'

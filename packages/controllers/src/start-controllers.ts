@@ -1,0 +1,76 @@
+/** Starts the controllers of the agent-sandbox kinds, on the embedded cluster or on any other. */
+import { AGENTS_GROUP, type Sandbox } from '@caisson/api'
+import { type AnyObject, type Client, defineResource, type Informers, type Resource } from '@caisson/client'
+import type { EngineMetrics } from './engine/engine.ts'
+import type { PlannedEvent } from './engine/plan.ts'
+import { SANDBOXES } from './sandbox/objects.ts'
+import { sandboxCaches, startSandboxController } from './sandbox/sandbox-controller.ts'
+
+export interface StartControllersOptions {
+  client: Client
+  /** Shared with whoever else follows the same kinds. Pods have to come with metadata, spec.nodeName and status. */
+  informers: Informers
+  /** Records an event about an object; `component` is who says it. */
+  record(component: string, about: AnyObject, event: PlannedEvent): void
+  /** What went wrong and will be tried again. */
+  onError(error: unknown, where: string): void
+  /** Ends the start; what has started is ended by disposing it. */
+  signal: AbortSignal
+  /** `--cluster-domain`; `cluster.local` unless said. */
+  clusterDomain?: string
+  /** `--sandbox-concurrent-workers`; 100 unless said. */
+  sandboxConcurrency?: number
+  /** False is `--disable-sandbox-events`. */
+  sandboxEvents?: boolean
+  /** Where queues and writes are counted. */
+  metrics?: EngineMetrics
+  /** ms since the epoch. */
+  now?: () => number
+}
+
+export interface Controllers extends AsyncDisposable {
+  /** Resolves when nothing is being worked on and nothing waits but for a time. */
+  idle(): Promise<void>
+}
+
+/** Resolves when every controller has seen the cluster once and works. Disposing stops them and waits for running passes. */
+export async function startControllers(options: StartControllersOptions): Promise<Controllers> {
+  const { client, informers, record, onError, signal, metrics, now } = options
+  const { clusterDomain = 'cluster.local', sandboxConcurrency = 100, sandboxEvents = true } = options
+  const caches = sandboxCaches(informers, await servedSandboxes(client, signal))
+  await Promise.all(
+    Object.values(caches).map((informer: { synced(signal: AbortSignal): Promise<void> }) => informer.synced(signal)),
+  )
+  signal.throwIfAborted()
+  const sandbox = startSandboxController(caches, {
+    client,
+    record: sandboxEvents ? (about, event) => record('sandbox-controller', about, event) : () => undefined,
+    onError: (error, key) => onError(error, `sandbox ${key}`),
+    concurrency: sandboxConcurrency,
+    clusterDomain,
+    ...(metrics && { metrics }),
+    ...(now && { now }),
+  })
+  return {
+    idle: () => sandbox.idle(),
+    [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose](),
+  }
+}
+
+/** Other people's CRDs may serve only v1alpha1. Where nothing is served yet, the informer waits for v1beta1. */
+async function servedSandboxes(client: Client, signal: AbortSignal): Promise<Resource<Sandbox>> {
+  interface Group {
+    versions?: { version: string }[]
+  }
+  let versions: string[]
+  try {
+    const group = await client.request<Group>({ method: 'GET', path: `/apis/${AGENTS_GROUP}`, signal })
+    versions = group.versions?.map(({ version }) => version) ?? []
+  } catch {
+    signal.throwIfAborted()
+    return SANDBOXES
+  }
+  if (versions.includes('v1beta1') || !versions.includes('v1alpha1')) return SANDBOXES
+  const { group, plural, kind, namespaced } = SANDBOXES
+  return defineResource<Sandbox>({ group, version: 'v1alpha1', plural, kind, namespaced })
+}
