@@ -99,8 +99,23 @@ export function connectInProcess({ pipeline, user, userAgent, report }: InProces
   }
 
   async function* stream(given: InProcessRequest): AsyncGenerator<Uint8Array> {
+    given.signal?.throwIfAborted()
+    const started = performance.now()
     const call = toCall(given)
-    yield* pipeline.stream(call, given.signal)
+    const search = new URLSearchParams(
+      Object.entries(given.query ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    )
+    let code = 200
+    try {
+      yield* pipeline.stream(call, search.toString(), given.signal)
+    } catch (error) {
+      if (given.signal?.aborted) throw given.signal.reason
+      const told = toStatusError(error, report)
+      code = told.code
+      throw told
+    } finally {
+      pipeline.observe(call, code, performance.now() - started)
+    }
   }
 
   return { request, watch, stream }

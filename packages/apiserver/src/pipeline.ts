@@ -22,7 +22,7 @@ export interface Pipeline {
   /** The handler of a path that is no resource. */
   findPath(path: string): PathHandler | undefined
   /** Bytes of a Pod's log, for callers in the process. Throws a StatusError. */
-  stream(call: Call, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
+  stream(call: Call, search: string, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
   /** Counts an answered call. */
   observe(call: Call, code: number, milliseconds: number): void
   /** Counts a long-running call until what is returned is called. */

@@ -9,7 +9,8 @@ import { createHandler } from './http/handler.ts'
 import { healthHandler } from './http/health.ts'
 import { createMetrics } from './http/metrics.ts'
 import { discoveryPaths } from './http/discovery-paths.ts'
-import type { TableOf } from './http/transform.ts'
+import { isConnection } from './http/node-paths.ts'
+import { type FindNode, resolveNode } from './http/node-proxy.ts'
 import { connectInProcess, type InProcessServer } from './in-process.ts'
 import { attributesOf, type Headers, type PathHandler, type Pipeline } from './pipeline.ts'
 import { forbidden } from './authz/attributes.ts'
@@ -34,10 +35,11 @@ export interface ApiServerOptions {
   authorize: Authorize
   /** Admission: may change the object; throws a StatusError to refuse. */
   admit?: Environment['admit']
-  toTable?: TableOf
   /** Beyond those that every server has, by the key of their resource. */
   subresources?: Subresources
   virtual?: Environment['virtual']
+  /** The node of that name, where it is connected: what exec, attach, port-forward and logs go to. */
+  node?: FindNode
   /** Further paths that are no resources (`/openapi/v2` …); asked before anything is answered with 404. */
   findPath?(path: string): PathHandler | undefined
   /** ms since the epoch. */
@@ -82,6 +84,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const { store, authorize } = options
   const now = options.now ?? Date.now
   const report = options.report ?? ((error: unknown) => console.error(error))
+  const findNode = options.node ?? (() => undefined)
   const registry = createRegistry(options.resources)
   const metrics = createMetrics()
   const environment: Environment = {
@@ -123,8 +126,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     authorize,
     impersonate: options.impersonate ?? ((user) => user),
     findPath: (path) => paths.get(path) ?? findDiscovery(path) ?? options.findPath?.(path),
-    stream() {
-      throw pathNotServed()
+    stream(call, search, signal) {
+      if (!isConnection(call)) throw pathNotServed()
+      const { connection, target } = resolveNode({ pipeline, findNode }, call, search)
+      if (!connection) return nothing()
+      if (!connection.stream) throw pathNotServed()
+      return connection.stream(target.url, signal)
     },
     observe(call, code, milliseconds) {
       const { isResource, group, version, resource } = call.info
@@ -142,10 +149,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       // Longer than the clients of Kubernetes keep an idle connection, so that it is always they who close it.
       server.keepAliveTimeout = 125_000
       server.requestTimeout = 60_000
-      server.on(
-        'request',
-        createHandler({ pipeline, authenticate: options.authenticate, toTable: options.toTable, report }),
-      )
+      const handler = createHandler({ pipeline, authenticate: options.authenticate, findNode, report })
+      server.on('request', handler.request)
+      server.on('upgrade', handler.upgrade)
       server.on('tlsClientError', () => undefined)
       await new Promise<void>((resolve, reject) => {
         server?.once('error', reject)
@@ -168,3 +174,5 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
   }
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -3,10 +3,8 @@ import { stringify } from 'yaml'
 import { encode } from '../storage/encoding.ts'
 import type { Answer } from '../verbs/call.ts'
 
-export function encodeJson(answer: Answer): string {
-  const { body } = answer
-  if (typeof body === 'string') return body
-  return `${answer.list ? encodeList(body as ListBody, answer.resource?.custom !== true) : encode(body)}\n`
+export function encodeJson({ body, list, resource }: Answer): string {
+  return `${list ? encodeList(body as ListBody, resource?.custom !== true) : encode(body as object)}\n`
 }
 
 export function encodeYaml(body: object): string {
@@ -24,9 +22,11 @@ function encodeList({ kind, apiVersion, metadata, items }: ListBody, dropTypes: 
   const parts = items.map((item) => {
     const text = encode(item)
     if (!dropTypes) return text
-    // Items of built-in lists do not say what they are. Every stored object begins with these two fields.
+    // Items of built-in lists do not say what they are. What came over the API begins with these two fields.
     const prefix = `{"kind":"${item.kind}","apiVersion":"${item.apiVersion}",`
-    return text.startsWith(prefix) ? `{${text.slice(prefix.length)}` : text
+    if (text.startsWith(prefix)) return `{${text.slice(prefix.length)}`
+    const { kind: _kind, apiVersion: _apiVersion, ...rest } = item
+    return JSON.stringify(rest)
   })
   return `{"kind":"${kind}","apiVersion":"${apiVersion}","metadata":${JSON.stringify(metadata)},"items":[${parts.join(',')}]}`
 }

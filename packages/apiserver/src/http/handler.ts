@@ -1,31 +1,46 @@
 /** The HTTPS side: from a Node request to a call, and from its outcome to bytes. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { UserInfo } from '@caisson/api'
 import { type Pipeline, run, toStatusError } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest } from '../verbs/errors.ts'
 import { negotiate } from './negotiate.ts'
-import { bodyTooLarge, readBody } from './read-body.ts'
+import { isConnection } from './node-paths.ts'
+import { type FindNode, proxyRequest, refuseUpgrade, resolveNode } from './node-proxy.ts'
+import { readBody } from './read-body.ts'
 import { EMPTY_QUERY, parseQuery, parseRequestInfo } from './request-info.ts'
 import { addWarnings, respond, respondWithError } from './respond.ts'
-import { type TableOf, transformAnswer, transformMessages } from './transform.ts'
+import { transformAnswer, transformMessages } from './transform.ts'
 import { streamWatch } from './watch-stream.ts'
 
 export interface HandlerContext {
   pipeline: Pipeline
   /** Undefined where the request carries nothing that proves who sends it. Throws a StatusError for a bad proof. */
   authenticate(request: IncomingMessage): UserInfo | undefined | Promise<UserInfo | undefined>
-  toTable: TableOf | undefined
+  findNode: FindNode
   /** Failures that no client is told about. */
   report(error: unknown): void
 }
 
+export interface Handler {
+  request(request: IncomingMessage, response: ServerResponse): void
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+}
+
 const NOBODY: UserInfo = Object.freeze({ username: '', groups: Object.freeze([]) })
 
-export function createHandler(context: HandlerContext): (request: IncomingMessage, response: ServerResponse) => void {
-  return (request, response) => {
-    serve(context, request, response).catch(context.report)
+export function createHandler(context: HandlerContext): Handler {
+  return {
+    request(request, response) {
+      serve(context, request, response).catch(context.report)
+    },
+    upgrade(request, socket, head) {
+      // Until the node listens, a client that goes away must not end the process.
+      socket.on('error', () => undefined)
+      upgrade(context, request, { socket, head }).catch(context.report)
+    },
   }
 }
 
@@ -33,40 +48,64 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
   const started = performance.now()
   const { pipeline } = context
   const call = toCall(request)
-  let code = 500
+  let code: number
   try {
-    const found = context.authenticate(request)
-    const user = found instanceof Promise ? await found : found
-    if (!user) throw new StatusError('Unauthorized', 'Unauthorized')
-    call.user = pipeline.impersonate(user, request.headersDistinct)
-    call.info = parseInfo(call)
-    code = await answer(context, call, request, response)
+    await identify(context, call, request)
+    code = await answer(context, call, { request, response })
   } catch (error) {
     const told = toStatusError(error, context.report)
     code = told.code
-    respondWithError(response, told, {
-      warnings: call.warnings,
-      close: told.reason === 'RequestEntityTooLarge' && bodyTooLarge(request),
-    })
+    // What is left of a body that nobody reads would be taken for the next request.
+    respondWithError(response, told, { warnings: call.warnings, close: !request.complete })
   }
   pipeline.observe(call, code, performance.now() - started)
 }
 
-async function answer(
-  { pipeline, toTable }: HandlerContext,
+/** Sets the user and what is asked for. */
+async function identify(
+  { authenticate, pipeline }: HandlerContext,
   call: Call,
   request: IncomingMessage,
-  response: ServerResponse,
+): Promise<void> {
+  const found = authenticate(request)
+  const user = found instanceof Promise ? await found : found
+  if (!user) throw new StatusError('Unauthorized', 'Unauthorized')
+  call.user = impersonates(request) ? pipeline.impersonate(user, request.headersDistinct) : user
+  try {
+    call.info = parseRequestInfo(call.method, call.info.path, call.query)
+  } catch (error) {
+    if (error instanceof URIError) throw badRequest(`the path is not valid: ${error.message}`)
+    throw error
+  }
+}
+
+function impersonates({ headers }: IncomingMessage): boolean {
+  for (const name in headers) if (name.startsWith('impersonate-')) return true
+  return false
+}
+
+async function answer(
+  context: HandlerContext,
+  call: Call,
+  { request, response }: { request: IncomingMessage; response: ServerResponse },
 ): Promise<number> {
+  const { pipeline } = context
+  if (isConnection(call)) {
+    const found = resolveNode(context, call, searchOf(request))
+    const finished = pipeline.begin(call)
+    const code = await proxyRequest(found, call, { request, response })
+    finished()
+    return code
+  }
   const outcome = await run(pipeline, call)
-  const accepted = negotiate(request.headers.accept)
+  const accepted = negotiate(call.accept)
   const { now } = pipeline.environment
   if ('answer' in outcome) {
-    const shown = transformAnswer(outcome.answer, { accepted, query: call.query, now: now(), toTable })
+    const shown = transformAnswer(outcome.answer, { accepted, query: call.query, now: now() })
     respond(response, shown, accepted, call.warnings)
     return shown.status
   }
-  const transform = transformMessages(outcome.watch.resource, { accepted, query: call.query, now, toTable })
+  const transform = transformMessages(outcome.watch.resource, { accepted, query: call.query, now })
   const headers = ['Cache-Control', 'no-cache, private', 'Content-Type', 'application/json']
   addWarnings(headers, call.warnings)
   const finished = pipeline.begin(call)
@@ -75,32 +114,54 @@ async function answer(
   return 200
 }
 
+async function upgrade(
+  context: HandlerContext,
+  request: IncomingMessage,
+  { socket, head }: { socket: Duplex; head: Buffer },
+): Promise<void> {
+  const started = performance.now()
+  const { pipeline } = context
+  const call = toCall(request)
+  let code = 101
+  try {
+    await identify(context, call, request)
+    if (!isConnection(call))
+      throw badRequest('this path does not speak another protocol: send the request without Upgrade')
+    const { connection, target } = resolveNode(context, call, searchOf(request))
+    if (!connection) throw badRequest('no node runs the Pod yet')
+    request.url = target.url
+    const finished = pipeline.begin(call)
+    socket.on('close', finished)
+    connection.upgrade(request, socket, head)
+  } catch (error) {
+    const told = toStatusError(error, context.report)
+    code = told.code
+    refuseUpgrade(socket, told)
+  }
+  pipeline.observe(call, code, performance.now() - started)
+}
+
+function searchOf({ url = '' }: IncomingMessage): string {
+  const mark = url.indexOf('?')
+  return mark === -1 ? '' : url.slice(mark + 1)
+}
+
 /** Everything that can be known of a request before anybody has looked at who sends it. */
 function toCall(request: IncomingMessage): Call {
-  const url = request.url ?? '/'
+  const { url = '/', method = 'GET', headers } = request
   const mark = url.indexOf('?')
   const path = mark === -1 ? url : url.slice(0, mark)
-  const query = mark === -1 ? EMPTY_QUERY : parseQuery(url.slice(mark + 1))
-  const contentType = mediaType(request.headers['content-type'])
+  const contentType = mediaType(headers['content-type'])
   return {
-    info: unknownInfo(path, request.method ?? 'GET'),
-    method: request.method ?? 'GET',
-    query,
+    info: unknownInfo(path, method),
+    method,
+    query: mark === -1 ? EMPTY_QUERY : parseQuery(url.slice(mark + 1)),
     contentType,
-    userAgent: request.headers['user-agent'] ?? '',
-    accept: request.headers.accept,
+    userAgent: headers['user-agent'] ?? '',
+    accept: headers.accept,
     user: NOBODY,
     readBody: () => readBody(request, contentType),
     warnings: [],
-  }
-}
-
-function parseInfo({ method, info, query }: Call): Call['info'] {
-  try {
-    return parseRequestInfo(method, info.path, query)
-  } catch (error) {
-    if (error instanceof URIError) throw badRequest(`the path is not valid: ${error.message}`)
-    throw error
   }
 }
 

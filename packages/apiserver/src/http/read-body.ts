@@ -37,11 +37,6 @@ export function decodeBody(text: string, isYaml: boolean): Body {
   }
 }
 
-/** Whether what is left of the body is more than anyone should wait for: the connection is then closed. */
-export function bodyTooLarge(request: IncomingMessage): boolean {
-  return !request.complete
-}
-
 function readBytes(request: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = []

@@ -19,15 +19,17 @@ export function respond(
 ): void {
   const [type, text] = encodeAnswer(answer, accepted)
   const headers: string[] = [...COMMON, 'Content-Type', type, 'Content-Length', String(Buffer.byteLength(text))]
+  if (answer.headers) headers.push(...answer.headers)
   addWarnings(headers, warnings)
   response.writeHead(answer.status, headers)
   // A string goes out in one write together with the headers.
   response.end(text)
 }
 
-function encodeAnswer(answer: Answer, accepted: Accepted): [type: string, text: string] {
+function encodeAnswer(answer: Answer, accepted: Accepted): [type: string, text: string | Buffer] {
   const { body } = answer
-  if (typeof body === 'string') return [answer.contentType ?? 'text/plain; charset=utf-8', body]
+  if (typeof body === 'string' || Buffer.isBuffer(body))
+    return [answer.contentType ?? 'text/plain; charset=utf-8', body]
   if (accepted.encoding === 'yaml') return ['application/yaml', encodeYaml(body)]
   return [answer.contentType ?? 'application/json', encodeJson(answer)]
 }

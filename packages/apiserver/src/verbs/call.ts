@@ -49,8 +49,10 @@ export interface Body extends Decoded {
 
 export interface Answer {
   status: number
-  /** An object, a list or a Status; frozen and shared. A string is sent as it is. */
-  body: object | string
+  /** An object, a list or a Status; frozen and shared. Strings and bytes are sent as they are. */
+  body: object | string | Buffer
+  /** Beside those that every answer has; names and values, alternating. */
+  headers?: readonly string[]
   /** Where it is neither plain text nor the JSON or YAML that the client asked for. */
   contentType?: string
   /** The kind that the body shows, so that it can be turned into a Table. */

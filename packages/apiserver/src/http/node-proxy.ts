@@ -1,0 +1,129 @@
+/**
+ * Requests that go on to a node: authorised here, then handed over as the kubelet's own HTTP API. An upgraded socket is
+ * passed on as it is; the node does the WebSocket or SPDY handshake.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { authorizeCall, type Pipeline } from '../pipeline.ts'
+import { StatusError } from '../status-error.ts'
+import type { Call } from '../verbs/call.ts'
+import { methodNotServed } from '../verbs/errors.ts'
+import { connectionVerbs, type NodeTarget, nodeTarget } from './node-paths.ts'
+import { respondWithError } from './respond.ts'
+
+/** A node of this cluster, as its kubelet serves it. */
+export interface NodeConnection {
+  request(request: IncomingMessage, response: ServerResponse): void
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** The body of a GET of `url`, for callers in this process. Throws where the answer is not 200. */
+  stream?(url: string, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
+}
+
+export type FindNode = (name: string) => NodeConnection | undefined
+
+/** Authorises the call and finds out where it goes. Throws a StatusError. */
+export function resolveNode(
+  { pipeline, findNode }: { pipeline: Pipeline; findNode: FindNode },
+  call: Call,
+  search: string,
+): { connection: NodeConnection | undefined; target: NodeTarget } {
+  authorizeCall(pipeline, call)
+  if (!connectionVerbs(call).includes(call.info.verb)) throw methodNotServed()
+  pipeline.environment.admit({
+    operation: 'CONNECT',
+    resource: pipeline.environment.registry.find('', 'v1', call.info.resource) as never,
+    subresource: call.info.subresource,
+    namespace: call.info.namespace,
+    name: call.info.name,
+    object: undefined,
+    oldObject: undefined,
+    user: call.user,
+    dryRun: false,
+    warn: (message) => call.warnings.push(message),
+  })
+  const target = nodeTarget(call, search, pipeline.environment.store)
+  if (target.node === undefined) return { connection: undefined, target }
+  const connection = findNode(target.node)
+  if (!connection)
+    throw new StatusError(
+      'InternalError',
+      `Internal error occurred: error dialing backend: node ${JSON.stringify(target.node)} is not connected to this server`,
+      { details: { causes: [{ message: `node ${JSON.stringify(target.node)} is not connected to this server` }] } },
+    )
+  return { connection, target }
+}
+
+/** Hands a plain request over. Settles with the status when the answer is complete. */
+export function proxyRequest(
+  { connection, target }: ReturnType<typeof resolveNode>,
+  call: Call,
+  { request, response }: { request: IncomingMessage; response: ServerResponse },
+): Promise<number> {
+  return new Promise((resolve) => {
+    response.on('close', () => resolve(response.statusCode))
+    if (!connection) {
+      response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': 0 })
+      response.end()
+      return
+    }
+    request.url = target.url
+    if (call.info.resource === 'pods') answerErrorsAsStatus(response, call)
+    connection.request(request, response)
+  })
+}
+
+/** A kubelet says what is wrong in plain text. Clients of the API expect a Status. */
+function answerErrorsAsStatus(response: ServerResponse, call: Call): void {
+  const writeHead = response.writeHead.bind(response)
+  const end = response.end.bind(response)
+  response.writeHead = ((status: number, ...rest: never[]) => {
+    if (status < 300) return writeHead(status, ...rest)
+    const said: Buffer[] = []
+    const collect = (chunk: unknown) => {
+      if (typeof chunk === 'string' || chunk instanceof Uint8Array) said.push(Buffer.from(chunk as Uint8Array))
+      return true
+    }
+    response.write = collect as ServerResponse['write']
+    response.end = ((chunk: unknown) => {
+      collect(chunk)
+      Object.assign(response, { writeHead, end })
+      respondWithError(response, nodeError(status, Buffer.concat(said).toString().trim(), call), {
+        warnings: call.warnings,
+        close: false,
+      })
+      return response
+    }) as ServerResponse['end']
+    return response
+  }) as ServerResponse['writeHead']
+}
+
+const MAX_SAID = 10_000
+
+function nodeError(status: number, text: string, { info }: Call): StatusError {
+  const said = text.slice(0, MAX_SAID)
+  const details = { name: info.name, kind: `${info.resource}/${info.subresource}` }
+  if (status === 400) return new StatusError('BadRequest', said)
+  if (status === 404)
+    return new StatusError('NotFound', `the server could not find the requested resource: ${said}`, { details })
+  return new StatusError('InternalError', `Internal error occurred: ${said}`, {
+    details: { causes: [{ message: said }] },
+    code: status,
+  })
+}
+
+/** Answers a request whose socket was taken over for an upgrade that will not be. */
+export function refuseUpgrade(socket: Duplex, error: StatusError): void {
+  const body = `${JSON.stringify(error.toStatus())}\n`
+  socket.on('error', () => undefined)
+  socket.end(
+    [
+      `HTTP/1.1 ${error.code} ${STATUS_CODES[error.code] ?? ''}`,
+      'Connection: close',
+      'Content-Type: application/json',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      '',
+      body,
+    ].join('\r\n'),
+  )
+}

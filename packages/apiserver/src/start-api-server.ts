@@ -1,0 +1,99 @@
+/** The whole embedded API server: store, keys, security, kinds and documents, listening. */
+import { builtinResources } from './registry/builtin/index.ts'
+import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
+import { openApiPaths } from './openapi/paths.ts'
+import { createSecurity, type SecurityOptions } from './security.ts'
+import { type ApiServer, type ApiServerOptions, createApiServer, VERSION } from './server.ts'
+import { openStore } from './storage/sqlite-store.ts'
+import type { Store } from './storage/store.ts'
+import { subresourceTable } from './verbs/subresource-table.ts'
+
+export interface StartApiServerOptions {
+  /** Of the objects; made where it is missing. */
+  directory: string
+  /** Of the keys and certificates; made where it is missing. */
+  certificates: string
+  /** A loopback address. */
+  host: string
+  /** 0 takes a free one. */
+  port: number
+  tokens?: SecurityOptions['tokens']
+  podSecurity?: SecurityOptions['podSecurity']
+  /** The node that runs a Pod, for exec, attach, port-forward and logs. */
+  node?: ApiServerOptions['node']
+  /** New certificates are in use: kubeconfigs are to be written again. */
+  onRenewed?(certificates: Certificates): void
+  /** Failures that no client is told about. */
+  report?(error: unknown): void
+}
+
+export interface RunningApiServer extends AsyncDisposable {
+  server: ApiServer
+  store: Store
+  certificates: Certificates
+  /** `https://127.0.0.1:PORT` */
+  url: string
+  port: number
+}
+
+/** Resolves when it answers. Disposing closes every connection and then the store. */
+export async function startApiServer(options: StartApiServerOptions): Promise<RunningApiServer> {
+  const now = (): number => Date.now()
+  const report = options.report ?? ((error: unknown) => console.error(error))
+  await using stack = new AsyncDisposableStack()
+  const stop = new AbortController()
+  stack.defer(() => stop.abort())
+  const certificates = await ensureCertificates(options.certificates, {
+    hosts: ['127.0.0.1', '::1', 'localhost', options.host],
+    now,
+  })
+  const store = stack.use(openStore({ directory: options.directory }))
+  const security = stack.use(
+    await createSecurity({
+      store,
+      serviceAccountKey: certificates.serviceAccountKey,
+      now,
+      report,
+      ...(options.tokens && { tokens: options.tokens }),
+      ...(options.podSecurity && { podSecurity: options.podSecurity }),
+    }),
+  )
+  let findOpenApi: ReturnType<typeof openApiPaths> | undefined
+  const server = stack.use(
+    createApiServer({
+      store,
+      resources: [...builtinResources(), ...security.resources],
+      authenticate: security.authenticate,
+      impersonate: security.impersonate,
+      authorize: security.authorize,
+      admit: security.admit,
+      subresources: security.subresources,
+      virtual: security.virtual,
+      findPath: (path) => security.findPath(path) ?? findOpenApi?.(path),
+      ...(options.node && { node: options.node }),
+      now,
+      report,
+    }),
+  )
+  findOpenApi = openApiPaths(() => server.registry.all(), {
+    subresourcesOf: subresourceTable(security.subresources),
+    serverVersion: VERSION.gitVersion,
+  })
+  const tls = (from: Certificates): { cert: string; key: string; ca: string } => ({
+    cert: from.server.certificate,
+    key: from.server.key,
+    ca: from.authority,
+  })
+  const { url, port } = await server.listen({ host: options.host, port: options.port, tls: tls(certificates) })
+  void keepCertificatesFresh(certificates, {
+    now,
+    signal: stop.signal,
+    onRenewed(renewed) {
+      server.setTls(tls(renewed))
+      options.onRenewed?.(renewed)
+    },
+    onError: report,
+  })
+  const owned = stack.move()
+  return { server, store, certificates, url, port, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
