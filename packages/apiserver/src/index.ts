@@ -10,3 +10,4 @@ export { type Certificates, ensureCertificates, keepCertificatesFresh, type KeyP
 export { componentUsers } from './authn/component-users.ts'
 export { kubeconfig, type KubeconfigOptions } from './authn/kubeconfig.ts'
 export { createSecurity, type Security, type SecurityOptions, TOKEN_ISSUER } from './security.ts'
+export { type RunningApiServer, startApiServer, type StartApiServerOptions } from './start-api-server.ts'

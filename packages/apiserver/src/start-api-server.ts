@@ -1,6 +1,7 @@
 /** The whole embedded API server: store, keys, security, kinds and documents, listening. */
 import { builtinResources } from './registry/builtin/index.ts'
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
+import { createOpenApiDocuments } from './openapi/documents.ts'
 import { openApiPaths } from './openapi/paths.ts'
 import { createSecurity, type SecurityOptions } from './security.ts'
 import { type ApiServer, type ApiServerOptions, createApiServer, VERSION } from './server.ts'
@@ -75,10 +76,12 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       report,
     }),
   )
-  findOpenApi = openApiPaths(() => server.registry.all(), {
-    subresourcesOf: subresourceTable(security.subresources),
-    serverVersion: VERSION.gitVersion,
-  })
+  findOpenApi = openApiPaths(
+    createOpenApiDocuments(() => server.registry.all(), {
+      subresourcesOf: subresourceTable(security.subresources),
+      serverVersion: VERSION.gitVersion,
+    }),
+  )
   const tls = (from: Certificates): { cert: string; key: string; ca: string } => ({
     cert: from.server.certificate,
     key: from.server.key,
