@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher, Pool } from 'undici'
+import { asTransportError } from './connection-error.ts'
 import { TransportError } from './transport-error.ts'
 
 export interface ExchangeRequest {
@@ -216,31 +217,4 @@ function tooLarge(limit: number): TransportError {
 
 function abortError(signal: AbortSignal): Error {
   return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason))
-}
-
-/** Codes of node:tls, node:crypto and OpenSSL for a certificate that was refused. */
-const UNTRUSTED = /CERT|^ERR_SSL_|^ERR_TLS_|SELF_SIGNED|UNABLE_TO_/
-
-/** @param sent whether the request was on a connection, so that the server may have seen it */
-function asTransportError(error: Error, sent: boolean): unknown {
-  if (error instanceof TransportError || error.name === 'AbortError') return error
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  const { message } = error
-  if (UNTRUSTED.test(code))
-    return new TransportError('untrusted', `TLS with the server failed: ${message}`, { cause: error })
-  if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') {
-    return new TransportError('closed', 'the transport was closed', { cause: error })
-  }
-  if (
-    error.name === 'HTTPParserError' ||
-    code === 'UND_ERR_HEADERS_OVERFLOW' ||
-    code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
-  ) {
-    return new TransportError('malformed', `the server does not speak HTTP as it should: ${message}`, { cause: error })
-  }
-  if (!sent) return new TransportError('unreachable', `cannot connect to the server: ${message}`, { cause: error })
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
-    return new TransportError('silent', `the server did not answer in time: ${message}`, { cause: error })
-  }
-  return new TransportError('lost', `the connection to the server broke: ${message}`, { cause: error })
 }

@@ -1,6 +1,7 @@
 /** Requests to an API server over HTTPS: HTTP/1.1 on kept connections. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { WatchEvent } from '@caisson/api'
+import type { WebSocket } from 'ws'
 import { errorFromAnswer } from './api-error.ts'
 import type { ClusterConnection, Impersonation } from './cluster-connection.ts'
 import { type Credential, createCredentials } from './credentials.ts'
@@ -8,9 +9,10 @@ import { type Answer, exchange, openStream, type StreamAnswer } from './http-exc
 import { createHttpSessions, type HttpSession } from './http-session.ts'
 import { linesOf } from './lines.ts'
 import { abortableDelay } from './delay.ts'
-import type { ApiRequest, ApiResponse, Transport } from './transport.ts'
+import type { ApiRequest, ApiResponse, Transport, WebSocketConnection, WebSocketRequest } from './transport.ts'
 import { isTransportError, TransportError } from './transport-error.ts'
 import { decodeWarnings } from './warnings.ts'
+import { openWebSocket } from './web-socket.ts'
 
 export interface HttpTransportOptions {
   /** Connections for requests; watches have their own. */
@@ -51,6 +53,7 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
   const root = server.pathname.replace(/\/+$/, '')
   const credentials = createCredentials(connection)
   const sessions = createHttpSessions(connection, { ...options, streamHeadTimeout: STREAM_HEAD_MS })
+  const sockets = new Set<WebSocket>()
   const fixedHeaders = { 'user-agent': options.userAgent, ...impersonationHeaders(connection.impersonate) }
 
   function pathOf(request: ApiRequest): string {
@@ -61,8 +64,33 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
     return text ? `${root}${request.path}?${text}` : root + request.path
   }
 
+  async function openSocket(request: WebSocketRequest): Promise<WebSocketConnection> {
+    request.signal?.throwIfAborted()
+    const url = new URL(server.origin)
+    url.pathname = root + request.path
+    url.search = new URLSearchParams(request.query.map(([name, value]) => [name, value])).toString()
+    const outcome = await authenticated(
+      async (session, credential) => {
+        const { protocols, signal } = request
+        const headers = authorized({ ...fixedHeaders }, credential)
+        const opened = await openWebSocket({ session, url, headers, protocols, signal })
+        return 'refusal' in opened ? opened.refusal : { status: 101, opened }
+      },
+      () => {},
+    )
+    if ('opened' in outcome) {
+      const { socket } = outcome.opened
+      sockets.add(socket)
+      socket.once('close', () => sockets.delete(socket))
+      return outcome.opened
+    }
+    refuseRedirect(outcome.status, outcome.headers)
+    const { body, retryAfter } = toResponse(outcome, retryAfterOf(outcome.headers))
+    throw errorFromAnswer(outcome.status, body, retryAfter)
+  }
+
   /** One attempt, and a second one with fresh credentials where the server did not know the first ones. */
-  async function authenticated<A extends Answer | StreamAnswer>(
+  async function authenticated<A extends { status: number }>(
     send: (session: HttpSession, credential: Credential) => Promise<A>,
     discard: (answer: A) => void,
   ): Promise<A> {
@@ -92,8 +120,7 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
   function headersOf(request: ApiRequest, credential: Credential, accept: string) {
     const headers: Record<string, string | string[]> = { accept, ...fixedHeaders, ...request.headers }
     if (request.body !== undefined) headers['content-type'] = request.patchType ?? 'application/json'
-    if (credential.authorization) headers['authorization'] = credential.authorization
-    return headers
+    return authorized(headers, credential)
   }
 
   function sendOnce(request: ApiRequest, path: string, body: string | undefined): Promise<Answer> {
@@ -179,10 +206,18 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
       yield* answer.chunks
     },
 
+    openWebSocket: openSocket,
+
     async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.terminate()
       await sessions[Symbol.asyncDispose]()
     },
   }
+}
+
+function authorized(headers: Record<string, string | string[]>, credential: Credential) {
+  if (credential.authorization) headers['authorization'] = credential.authorization
+  return headers
 }
 
 function toResponse(answer: Answer, retryAfter: number | undefined): ApiResponse {

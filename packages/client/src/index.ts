@@ -29,6 +29,14 @@ export { KubeconfigError } from './kubeconfig-fields.ts'
 export type { IndexFunction } from './object-cache.ts'
 export type { ReflectorTiming, Scope } from './reflector.ts'
 export {
+  attachToPod,
+  type AttachOptions,
+  type CommandExit,
+  execInPod,
+  type ExecOptions,
+  type RemoteCommand,
+} from './remote-command.ts'
+export {
   type AnyObject,
   type Draft,
   defineResource,
@@ -41,7 +49,15 @@ export {
   splitKey,
   type Typed,
 } from './resource.ts'
-export type { ApiRequest, ApiResponse, InProcessServer, PatchType, Transport } from './transport.ts'
+export type {
+  ApiRequest,
+  ApiResponse,
+  InProcessServer,
+  PatchType,
+  Transport,
+  WebSocketConnection,
+  WebSocketRequest,
+} from './transport.ts'
 export { isTransportError, TransportError, type TransportErrorCode } from './transport-error.ts'
 export {
   type AddOptions,

@@ -3,6 +3,7 @@
  * server of the same process. Everything above this line is the same for both.
  */
 import type { WatchEvent } from '@caisson/api'
+import type { WebSocket } from 'ws'
 
 export type PatchType =
   | 'application/json-patch+json'
@@ -49,6 +50,26 @@ export interface Transport extends AsyncDisposable {
   watch(request: ApiRequest): AsyncIterable<WatchEvent>
   /** A streamed answer as raw bytes (Pod logs). An answer other than 200 throws an `ApiError`. */
   stream(request: ApiRequest): AsyncIterable<Uint8Array>
+  /**
+   * Opens a WebSocket (exec, attach, port-forward) with the first of `protocols` that the server knows. A refusal rejects
+   * with an `ApiError`. Absent where there is no network to open one over.
+   */
+  openWebSocket?(request: WebSocketRequest): Promise<WebSocketConnection>
+}
+
+export interface WebSocketRequest {
+  path: string
+  /** Names may occur several times: the words of a command do. */
+  query: readonly (readonly [name: string, value: string])[]
+  protocols: readonly string[]
+  signal?: AbortSignal
+}
+
+export interface WebSocketConnection {
+  /** Paused: whoever takes it adds listeners and then resumes it. */
+  socket: WebSocket
+  /** The one that the server chose. */
+  protocol: string
 }
 
 /**

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { ClusterConnection } from '../cluster-connection.ts'
 import type { IssuedCertificate, TestAuthority } from './test-certificates.ts'
 
@@ -27,6 +28,8 @@ export interface ScriptedServer extends AsyncDisposable {
   connection: ClusterConnection
   /** What answers from now on. */
   script: Script
+  /** What takes requests to upgrade. */
+  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 }
 
 export interface ScriptedServerOptions {
@@ -51,6 +54,7 @@ export async function startScriptedServer(options: ScriptedServerOptions): Promi
     await server.script(request, response)
   }
   const http = createServer((incoming, response) => void serve(incoming, response))
+  http.on('upgrade', (request, socket, head) => server.upgrade(request, socket, head))
   // The TLS server is its own, so that a script gets at the very bytes.
   const tls = createTlsServer(
     {
@@ -78,6 +82,7 @@ export async function startScriptedServer(options: ScriptedServerOptions): Promi
     requests: [],
     connections: [],
     script: options.script,
+    upgrade: (_request, socket) => void socket.destroy(),
     connection: { server: url, namespace: 'default', certificateAuthority: { data: authority.certificate } },
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => tls.close(() => resolve()))
