@@ -46,6 +46,10 @@ export function cidrContains(cidr: Cidr, address: string): boolean {
 
 /** What may not be an endpoint: addresses that mean "this host" or "this link" wherever they are used. */
 export function validateNonSpecialIp(address: string, path: string, errors: FieldError[]): void {
+  if (ipFamily(address) === undefined) {
+    errors.push(invalidValue(path, address, 'must be a valid IP address'))
+    return
+  }
   const inside = (range: string): boolean => cidrContains(parseCidr(range) as Cidr, address)
   if (address === '0.0.0.0' || inside('::/128')) {
     errors.push(invalidValue(path, address, `may not be unspecified (${address === '0.0.0.0' ? '0.0.0.0' : address})`))

@@ -130,15 +130,28 @@ function validateOwnerReferences(
       if (!owner[field]) errors.push(invalidValue(`${path}.${field}`, owner[field] ?? '', 'must not be empty'))
     }
     if (owner.apiVersion === 'v1' && owner.kind === 'Event') {
-      errors.push(invalidValue(path, owner, '/v1, Kind=Event is disallowed from being an owner'))
+      errors.push(invalidValue(path, inGoOrder(owner), '/v1, Kind=Event is disallowed from being an owner'))
     }
     if (!owner.controller) continue
     const name = `${owner.kind}/${owner.name}`
     if (controller) {
       const said = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${name}`
-      errors.push(invalidValue(path, owners, said))
+      errors.push(invalidValue(path, owners?.map(inGoOrder), said))
     }
     controller ||= name
+  }
+}
+
+/** As Go prints the struct. */
+function inGoOrder({ apiVersion, kind, name, uid, ...rest }: OwnerReference): OwnerReference {
+  const { controller, blockOwnerDeletion } = rest
+  return {
+    apiVersion,
+    kind,
+    name,
+    uid,
+    ...(controller !== undefined && { controller }),
+    ...(blockOwnerDeletion !== undefined && { blockOwnerDeletion }),
   }
 }
 

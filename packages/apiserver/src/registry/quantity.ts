@@ -36,10 +36,7 @@ export function parseQuantity(text: string): Quantity {
   if (!match || text === '' || text.length > LONGEST) throw new QuantityError(FORMAT_WRONG)
   const [, sign, whole = '', fraction = '', suffix = ''] = match
   const scaled = interpretSuffix(suffix)
-  if (whole === '' && fraction === '') {
-    // Only a sign, a dot or a suffix.
-    throw new QuantityError('unable to parse numeric part of quantity')
-  }
+  // Without any digit (only a sign, a dot, a suffix) it is zero, as apimachinery reads it.
   const digits = BigInt(whole + fraction)
   let nano = ceilingShift(digits << scaled.shift, scaled.exponent - fraction.length + 9)
   let format = scaled.format
@@ -99,11 +96,23 @@ export function formatQuantity(quantity: Quantity): string {
  * @throws QuantityError
  */
 export function canonicalQuantity(value: string | number): string {
-  const text = String(value)
+  const text = String(value).trim()
   // What most manifests hold is canonical already: at most three digits, and a suffix that needs no carrying.
   if (/^[1-9]\d{0,2}(?:m|k|M|G|T)?$/.test(text)) return text
   if (/^[1-9]\d{0,2}(?:Ki|Mi|Gi|Ti)$/.test(text)) return text
   return formatQuantity(parseQuantity(text))
+}
+
+/**
+ * The same, rounded up to thousandths: what Kubernetes makes of the amounts in resource lists.
+ *
+ * @throws QuantityError
+ */
+export function canonicalAmount(value: string | number): string {
+  const canonical = canonicalQuantity(value)
+  if (!/[nu]$|e-/.test(canonical)) return canonical
+  const { nano, format } = parseQuantity(canonical)
+  return formatQuantity({ nano: roundUp(nano, 1_000_000n) * 1_000_000n, format })
 }
 
 /** Negative, zero or positive as a is less than, equal to or greater than b. */

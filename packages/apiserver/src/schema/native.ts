@@ -3,7 +3,7 @@
  * the words of Go's decoder, quantities and times come out in their canonical form, fields that are empty come out as
  * Go writes them (left out, `null` or the zero value).
  */
-import { canonicalQuantity, QuantityError } from '../registry/quantity.ts'
+import { canonicalAmount, canonicalQuantity, QuantityError } from '../registry/quantity.ts'
 import { base64Error, canonicalMicroTime, canonicalTime, TimeError } from './native-scalars.ts'
 import { builtinSchema, type NativeSchema, resolve } from './builtin.ts'
 import type { Schema } from './schema.ts'
@@ -39,7 +39,7 @@ interface DecodeState {
 }
 
 type ScalarKind = 'string' | 'boolean' | 'int32' | 'int64' | 'double' | 'bytes'
-type SpecialKind = 'time' | 'microTime' | 'quantity' | 'intOrString' | 'raw'
+type SpecialKind = 'time' | 'microTime' | 'quantity' | 'amount' | 'intOrString' | 'raw'
 
 type Plan =
   | { kind: ScalarKind | SpecialKind; goType: string }
@@ -113,7 +113,9 @@ function planOf(schema: Schema, goType: string): Plan {
   }
   if (target.type === 'object' && typeof target.additionalProperties === 'object') {
     const valueType = goType.replace(/^map\[[^\]]+\]/, '')
-    return { kind: 'map', goType, items: planOf(target.additionalProperties, valueType), pointers: false }
+    const items = planOf(target.additionalProperties, valueType)
+    if (goType === 'v1.ResourceList') items.kind = 'amount'
+    return { kind: 'map', goType, items, pointers: false }
   }
   if (target.properties && schema.$ref !== undefined) {
     return { kind: 'struct', goType, struct: structPlan(schema.$ref) }
@@ -171,6 +173,7 @@ function write(field: FieldPlan, decoded: unknown): unknown {
     case 'microTime':
       return decoded !== ABSENT ? decoded : field.omitZero ? ABSENT : null
     case 'quantity':
+    case 'amount':
       return decoded !== ABSENT ? decoded : field.omitZero ? ABSENT : '0'
     case 'intOrString':
       return decoded !== ABSENT ? decoded : field.omitZero ? ABSENT : 0
@@ -273,20 +276,18 @@ function decodeScalar(plan: Plan, value: unknown, state: DecodeState, struct: st
   try {
     switch (plan.kind) {
       case 'quantity':
-        if (typeof value !== 'string' && typeof value !== 'number') return canonicalQuantity(JSON.stringify(value))
-        return canonicalQuantity(value)
+      case 'amount': {
+        const text = typeof value === 'string' || typeof value === 'number' ? value : JSON.stringify(value)
+        return plan.kind === 'amount' ? canonicalAmount(text) : canonicalQuantity(text)
+      }
       case 'time':
       case 'microTime':
-        if (typeof value !== 'string')
-          return fail(`json: cannot unmarshal ${jsonType(value)} into Go value of type string`, state)
+        if (typeof value !== 'string') return mismatch({ ...plan, goType: 'string' }, value, state, struct)
         return plan.kind === 'time' ? canonicalTime(value) : canonicalMicroTime(value)
       case 'intOrString':
         if (typeof value === 'string') return value
         if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 31) return value
-        return fail(
-          `json: cannot unmarshal ${jsonType(value)}${typeof value === 'number' ? ` ${value}` : ''} into Go value of type int32`,
-          state,
-        )
+        return typeError(goNumber(value), { ...plan, goType: 'int32' }, state, struct)
       case 'bytes': {
         if (typeof value !== 'string') return mismatch({ ...plan, goType: '[]uint8' }, value, state, struct)
         const error = base64Error(value)
@@ -303,13 +304,18 @@ function decodeScalar(plan: Plan, value: unknown, state: DecodeState, struct: st
 
 function zero(plan: Plan): unknown {
   if (plan.kind === 'struct') return zeroStruct(plan.struct)
-  if (plan.kind === 'quantity') return '0'
+  if (plan.kind === 'quantity' || plan.kind === 'amount') return '0'
   if (plan.kind === 'intOrString') return 0
   return plan.kind in ZERO ? ZERO[plan.kind as ScalarKind] : null
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A number that does not fit is named with its value. */
+function goNumber(value: unknown): string {
+  return typeof value === 'number' ? `number ${value}` : jsonType(value)
 }
 
 function jsonType(value: unknown): string {

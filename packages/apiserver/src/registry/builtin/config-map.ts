@@ -78,7 +78,7 @@ function validateConfigMap(configMap: ConfigMap): FieldError[] {
     for (const said of configMapKey(key)) errors.push(invalidValue(`binaryData[${key}]`, key, said))
     bytes += decodedBytes(value)
   }
-  if (bytes > MAXIMUM_BYTES) errors.push(tooLong('', MAXIMUM_BYTES))
+  if (bytes > MAXIMUM_BYTES) errors.push(tooLong('[]', MAXIMUM_BYTES))
   return errors
 }
 

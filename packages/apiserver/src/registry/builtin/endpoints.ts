@@ -45,7 +45,6 @@ function validateSubsets({ subsets = [] }: Endpoints): FieldError[] {
 }
 
 function validateAddress(address: EndpointAddress, path: string, errors: FieldError[]): void {
-  const before = errors.length
   validateIp(address.ip, `${path}.ip`, errors)
   if (address.hostname) {
     for (const said of dns1123Label(address.hostname)) {
@@ -57,7 +56,7 @@ function validateAddress(address: EndpointAddress, path: string, errors: FieldEr
       errors.push(invalidValue(`${path}.nodeName`, address.nodeName, said))
     }
   }
-  if (errors.length === before) validateNonSpecialIp(address.ip, `${path}.ip`, errors)
+  validateNonSpecialIp(address.ip, `${path}.ip`, errors)
 }
 
 function validatePort(port: EndpointPort, named: boolean, path: string, errors: FieldError[]): void {

@@ -119,17 +119,15 @@ function validateFieldRef(
     return
   }
   const [, field = '', subscript] = /^([^[]+)\['([^']*)'\]$/.exec(fieldPath) ?? ['', fieldPath, undefined]
-  if (!KNOWN_FIELDS.has(field)) {
-    const said =
-      subscript === undefined
-        ? `error converting fieldPath: field label not supported: ${fieldPath}`
-        : `error converting fieldPath: field label does not support subscript: ${fieldPath}`
-    errors.push(invalidValue(`${path}.fieldPath`, fieldPath, said))
+  if (subscript !== undefined && (field === 'metadata.annotations' || field === 'metadata.labels')) {
+    const name = field === 'metadata.annotations' ? subscript.toLowerCase() : subscript
+    for (const said of qualifiedName(name)) errors.push(invalidValue(path, name, said))
   } else if (subscript !== undefined) {
-    if (field === 'metadata.annotations' || field === 'metadata.labels') {
-      const name = field === 'metadata.annotations' ? subscript.toLowerCase() : subscript
-      for (const said of qualifiedName(name)) errors.push(invalidValue(path, name, said))
-    } else errors.push(invalidValue(path, field, 'does not support subscript'))
+    const said = `error converting fieldPath: field label does not support subscript: ${fieldPath}`
+    errors.push(invalidValue(`${path}.fieldPath`, fieldPath, said))
+  } else if (!KNOWN_FIELDS.has(field)) {
+    const said = `error converting fieldPath: field label not supported: ${fieldPath}`
+    errors.push(invalidValue(`${path}.fieldPath`, fieldPath, said))
   } else if (!supported.includes(field)) {
     errors.push(notSupported(`${path}.fieldPath`, field, supported))
   }

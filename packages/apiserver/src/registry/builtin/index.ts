@@ -1,7 +1,9 @@
 /** The built-in kinds of Kubernetes that this server has: their names, verbs, fields to select by, and strategies. */
 import type { KubeObject } from '@caisson/api'
 import { decodeNative } from '../../schema/native.ts'
+import type { FieldError } from '../../status-error.ts'
 import * as columns from '../../table/builtin-columns.ts'
+import { invalidValue } from '../field-error.ts'
 import type { Column, Resource, Strategy, Verb } from '../resource.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
 import { decodeCrd } from '../crd-decode.ts'
@@ -41,6 +43,9 @@ interface Kind {
   strategy: Strategy
   selectableFields?: Resource['selectableFields']
   stored?: NonNullable<Resource['stored']>
+  /** The kinds that leave finalizers to apimachinery's rule alone. */
+  anyFinalizer?: boolean
+  deprecationWarning?: string
   decode?: NonNullable<Resource['decode']>
 }
 
@@ -66,12 +71,31 @@ function toResource(kind: Kind): Resource {
     // A reference: what it refers to is read from disk when someone asks.
     schema: { $ref: definition },
     decode: kind.decode ?? ((value) => decodeNative(definition, value)),
-    strategy: kind.strategy,
+    strategy: kind.anyFinalizer ? kind.strategy : withStandardFinalizers(kind.strategy),
     columns: kind.columns,
     selectableFields: kind.selectableFields ?? {},
     status: kind.status ?? false,
     structural: true,
     ...(kind.stored && { stored: kind.stored }),
+    ...(kind.deprecationWarning && { deprecationWarning: kind.deprecationWarning }),
+  }
+}
+
+const STANDARD_FINALIZERS = new Set(['kubernetes', 'orphan', 'foregroundDeletion'])
+
+/** Most built-in kinds take finalizers without a domain only where they are Kubernetes' own. */
+function withStandardFinalizers(strategy: Strategy): Strategy {
+  function check({ metadata }: KubeObject): FieldError[] {
+    return (metadata.finalizers ?? []).flatMap((name, index) => {
+      if (name.includes('/') || STANDARD_FINALIZERS.has(name)) return []
+      const said = 'name is neither a standard finalizer name nor is it fully qualified'
+      return [invalidValue(`metadata.finalizers[${index}]`, name, said)]
+    })
+  }
+  return {
+    ...strategy,
+    validate: (object) => [...check(object), ...(strategy.validate?.(object) ?? [])],
+    validateUpdate: (next, current) => [...check(next), ...(strategy.validateUpdate?.(next, current) ?? [])],
   }
 }
 
@@ -127,6 +151,7 @@ const KINDS: readonly Kind[] = [
     namespaced: true,
     columns: columns.endpointsColumns,
     strategy: endpointsStrategy,
+    deprecationWarning: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
   },
   {
     definitions: CORE,
@@ -136,6 +161,7 @@ const KINDS: readonly Kind[] = [
     namespaced: true,
     columns: columns.eventColumns,
     strategy: coreEventStrategy,
+    anyFinalizer: true,
     selectableFields: eventFields,
   },
   {
@@ -246,6 +272,7 @@ const KINDS: readonly Kind[] = [
       cell: (event: KubeObject, now: number) => column.cell(fromEventsGroup(event), now),
     })),
     strategy: eventsGroupStrategy,
+    anyFinalizer: true,
     selectableFields: Object.fromEntries(
       Object.entries(eventFields).map(([path, read]) => [
         path.replace('involvedObject', 'regarding').replace('reportingComponent', 'reportingController'),
@@ -317,6 +344,7 @@ const KINDS: readonly Kind[] = [
     status: true,
     columns: columns.createdAtColumns,
     strategy: crdStrategy,
+    anyFinalizer: true,
     decode: decodeCrd,
   },
   {
@@ -337,6 +365,7 @@ const KINDS: readonly Kind[] = [
     namespaced: true,
     columns: columns.leaseColumns,
     strategy: leaseStrategy,
+    anyFinalizer: true,
   },
   {
     definitions: 'io.k8s.api.node.v1',

@@ -54,9 +54,18 @@ function asClaim(object: KubeObject): PersistentVolumeClaim {
 /** The older and the newer name of the same field say the same. */
 function alignDataSources(spec: PersistentVolumeClaimSpec | undefined): void {
   if (!spec) return
+  // Before there was dataSourceRef, anything else here was dropped, and clients have come to rely on it.
+  if (spec.dataSource && !isKnownSource(spec.dataSource)) delete spec.dataSource
   const { dataSource, dataSourceRef } = spec
   if (dataSource && !dataSourceRef) spec.dataSourceRef = { ...dataSource }
   else if (dataSourceRef && !dataSource && !dataSourceRef.namespace) spec.dataSource = { ...dataSourceRef }
+}
+
+function isKnownSource({ apiGroup, kind }: { apiGroup?: string; kind: string }): boolean {
+  return (
+    (kind === 'PersistentVolumeClaim' && !apiGroup) ||
+    (kind === 'VolumeSnapshot' && apiGroup === 'snapshot.storage.k8s.io')
+  )
 }
 
 function validateClaim(claim: PersistentVolumeClaim): FieldError[] {

@@ -129,7 +129,7 @@ function validateCapacity(capacity: Readonly<Record<string, string>>, errors: Fi
   const entries = Object.entries(capacity)
   if (entries.length === 0) errors.push(required('spec.capacity'))
   if (!Object.hasOwn(capacity, 'storage') || entries.length > 1) {
-    errors.push(notSupported('spec.capacity', entries.length ? capacity : null, ['storage']))
+    errors.push(notSupported('spec.capacity', entries.length ? Object.fromEntries(entries.sort()) : null, ['storage']))
   }
   for (const [name, amount] of entries) {
     const path = `spec.capacity[${name}]`

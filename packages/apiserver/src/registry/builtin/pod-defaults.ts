@@ -40,6 +40,8 @@ function applyPodSpecDefaults(spec: PodSpec): void {
   spec.restartPolicy ||= 'Always'
   spec.securityContext ??= {}
   spec.terminationGracePeriodSeconds ??= 30
+  // Deletion treats a negative one as this; so it is stored.
+  if (spec.terminationGracePeriodSeconds < 0) spec.terminationGracePeriodSeconds = 1
   spec.schedulerName ||= 'default-scheduler'
   // The older of the two names is kept in step for clients that only know it.
   const account = spec.serviceAccountName || spec.serviceAccount

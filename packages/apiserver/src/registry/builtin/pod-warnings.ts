@@ -27,7 +27,7 @@ export function podWarnings(pod: Pod): string[] {
   const secrets = new Set<string>()
   spec.imagePullSecrets?.forEach(({ name = '' }, index) => {
     if (!name) {
-      warnings.push(`spec.imagePullSecrets[${index}]: invalid empty name "${name}"`)
+      warnings.push(`spec.imagePullSecrets[${index}].name: invalid empty name "${name}"`)
     } else if (secrets.has(name)) warnings.push(`spec.imagePullSecrets[${index}].name: duplicate name "${name}"`)
     secrets.add(name)
   })
@@ -35,11 +35,6 @@ export function podWarnings(pod: Pod): string[] {
   initContainers.forEach((container, index) => containerWarnings(container, `spec.initContainers[${index}]`, warnings))
   spec.containers?.forEach((container, index) => containerWarnings(container, `spec.containers[${index}]`, warnings))
   portWarnings([...initContainers, ...(spec.containers ?? [])], initContainers.length, warnings)
-  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
-    warnings.push(
-      'spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1',
-    )
-  }
   return warnings
 }
 

@@ -1,6 +1,6 @@
 /** The Pod: what is set when one is made, what may change, how long its deletion waits. */
 import type { KubeObject } from '@caisson/api'
-import type { Pod, PodSpec, PodStatus } from 'kubernetes-types/core/v1.js'
+import type { Container, Pod, PodSpec, PodStatus } from 'kubernetes-types/core/v1.js'
 import { dns1123Label } from '../names.ts'
 import type { Strategy } from '../resource.ts'
 import { nanoOf } from '../quantity.ts'
@@ -13,7 +13,7 @@ import { podWarnings } from './pod-warnings.ts'
 export const podStrategy: Strategy = {
   returnsDeleted: true,
   defaults: (object) => applyPodDefaults(asPod(object)),
-  prepareForCreate(object) {
+  prepareForCreate(object, { now }) {
     const pod = asPod(object)
     dropDisabledFields(pod)
     applyMatchLabelKeys(pod)
@@ -23,8 +23,9 @@ export const podStrategy: Strategy = {
         {
           type: 'PodScheduled',
           status: 'False',
-          // Written by the type's zero value, as Go does: when it was last probed is not known.
-          ...({ lastProbeTime: null, lastTransitionTime: null } as object),
+          // When it was last probed is not known; Go writes that as null.
+          ...({ lastProbeTime: null } as object),
+          lastTransitionTime: `${new Date(now).toISOString().slice(0, 19)}Z`,
           reason: 'SchedulingGated',
           message: 'Scheduling is blocked due to non-empty scheduling gates',
         },
@@ -78,14 +79,36 @@ function asPod(object: KubeObject): Pod {
 
 /** Fields of features that 1.34 has, but switched off: they are dropped without a word, as there. */
 function dropDisabledFields(pod: Pod): void {
-  const spec = pod.spec as PodSpec & { hostnameOverride?: string; workloadRef?: unknown }
+  const spec = pod.spec as PodSpec & { hostnameOverride?: string }
   delete spec.hostnameOverride
+  dropImageVolumes(spec)
+  for (const container of spec.containers ?? []) {
+    delete container.restartPolicy
+    dropDisabledContainerFields(container)
+  }
+  for (const container of spec.initContainers ?? []) {
+    if (container.restartPolicy !== 'Always') delete container.restartPolicy
+    dropDisabledContainerFields(container)
+  }
+}
+
+function dropDisabledContainerFields(container: Container): void {
+  delete (container as { restartPolicyRules?: unknown }).restartPolicyRules
+  delete (container.lifecycle as { stopSignal?: string } | undefined)?.stopSignal
+  for (const { valueFrom } of container.env ?? [])
+    delete (valueFrom as { fileKeyRef?: unknown } | undefined)?.fileKeyRef
+}
+
+function dropImageVolumes(spec: PodSpec): void {
+  const dropped = new Set(spec.volumes?.flatMap((volume) => ('image' in volume ? [volume.name] : [])))
+  if (dropped.size === 0) return
+  const kept = spec.volumes?.filter(({ name }) => !dropped.has(name)) ?? []
+  if (kept.length) spec.volumes = kept
+  else delete spec.volumes
   for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
-    delete (container as { restartPolicyRules?: unknown }).restartPolicyRules
-    const { lifecycle } = container as { lifecycle?: { stopSignal?: string } }
-    delete lifecycle?.stopSignal
-    for (const variable of container.env ?? [])
-      delete (variable.valueFrom as { fileKeyRef?: unknown } | undefined)?.fileKeyRef
+    if (!container.volumeMounts) continue
+    container.volumeMounts = container.volumeMounts.filter(({ name }) => !dropped.has(name))
+    if (!container.volumeMounts.length) delete container.volumeMounts
   }
 }
 

@@ -100,8 +100,7 @@ function validateHugePageAmount(name: string, amount: string, path: string, erro
     return
   }
   if (page > 0n && nanoOf(amount) % page !== 0n) {
-    const said = `quantity (${amount}) is not a positive integer multiple of page size (${page / ONE})`
-    errors.push(invalidValue(path, amount, said))
+    errors.push(invalidValue(path, amount, `${amount} is not positive integer multiple of ${name}`))
   }
 }
 

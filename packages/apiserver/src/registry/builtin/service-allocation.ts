@@ -3,11 +3,11 @@
  * allocation runs in the transaction that stores the Service, so that two can never be given the same.
  */
 import type { Service, ServiceSpec } from 'kubernetes-types/core/v1.js'
-import { invalid, StatusError } from '../../status-error.ts'
+import { type FieldError, invalid, StatusError } from '../../status-error.ts'
 import { invalidValue } from '../field-error.ts'
 import { cidrContains, ipFamily, ipv4ToNumber, numberToIpv4, parseCidr } from '../ip-address.ts'
 import type { StrategyContext } from '../resource.ts'
-import { usesNodePorts } from './service.ts'
+import { usesNodePorts, validateClusterIps } from './service.ts'
 
 export const SERVICE_CIDR = '10.96.0.0/16'
 const RANGE = parseCidr(SERVICE_CIDR) as NonNullable<ReturnType<typeof parseCidr>>
@@ -27,6 +27,9 @@ const NODE_PORT_COUNT = 2_768
 export function allocateAddresses(service: Service, current: Service | undefined, context: StrategyContext): void {
   const spec = service.spec as ServiceSpec
   if (spec.type !== 'ExternalName') {
+    const errors: FieldError[] = []
+    validateClusterIps(spec, errors)
+    if (errors.length) throw invalid({ group: '', kind: 'Service' }, service.metadata?.name ?? '', errors)
     setFamilies(service, spec, current?.spec)
     if (spec.clusterIP !== 'None' && !(spec.clusterIPs?.[0] === 'None'))
       allocateClusterIp(service, spec, current, context)
@@ -80,14 +83,12 @@ function allocateClusterIp(
 ): void {
   const asked = spec.clusterIPs?.[0] ?? spec.clusterIP ?? ''
   if (asked && asked === current?.spec?.clusterIP) return
-  // Not an address at all: validation says so better.
-  if (asked && ipFamily(asked) === undefined) return
   const taken = new Set<string>()
   for (const other of others(service, context)) if (other.clusterIP) taken.add(other.clusterIP)
   const chosen = asked || freeAddress(taken, context.now)
   if (asked) {
     const said = !cidrContains(RANGE, asked)
-      ? `the provided network does not match the current range`
+      ? `the provided IP (${asked}) is not in the valid range. The range of valid IPs is ${SERVICE_CIDR}`
       : taken.has(asked)
         ? 'provided IP is already allocated'
         : undefined

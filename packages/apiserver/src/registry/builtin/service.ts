@@ -234,7 +234,8 @@ function validateAffinityConfig(spec: ServiceSpec, errors: FieldError[]): void {
   }
 }
 
-function validateClusterIps(spec: ServiceSpec, errors: FieldError[]): void {
+/** Also checked before an address is allocated: what is wrong with the request is wrong without one. */
+export function validateClusterIps(spec: ServiceSpec, errors: FieldError[]): void {
   const { clusterIP = '', clusterIPs = [] } = spec
   const path = 'spec.clusterIPs'
   if (clusterIP) {
@@ -362,8 +363,9 @@ function validateTrafficPolicies(spec: ServiceSpec, errors: FieldError[]): void 
     errors.push(notSupported('spec.internalTrafficPolicy', internal, ['Cluster', 'Local']))
   }
   const distribution = spec.trafficDistribution
-  if (distribution !== undefined && distribution !== 'PreferClose') {
-    errors.push(notSupported('spec.trafficDistribution', distribution, ['PreferClose']))
+  const distributions = ['PreferClose', 'PreferSameZone', 'PreferSameNode']
+  if (distribution !== undefined && !distributions.includes(distribution)) {
+    errors.push(notSupported('spec.trafficDistribution', distribution, distributions))
   }
 }
 
