@@ -66,6 +66,11 @@ function send(
         })
       })
     })
+    // A request that is never answered is a difference like any other.
+    outgoing.setTimeout(10_000, () => {
+      resolve({ status: 0, contentType: '', warnings: [], body: 'no answer within ten seconds' })
+      outgoing.destroy()
+    })
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       // A server may answer an oversized body and close before all of it was sent.
       if (error.code === 'EPIPE' || error.code === 'ECONNRESET')
