@@ -31,5 +31,6 @@ export {
   SHUTDOWN_POLICIES,
   type ShutdownPolicy,
 } from './sandbox/sandbox.ts'
+export { sandboxSpecProblem } from './sandbox/spec-problem.ts'
 export { type CoreType, coreSchema } from './schema/core-schema.ts'
 export type { StructuralSchema, ValidationRule } from './schema/structural-schema.ts'

@@ -147,13 +147,12 @@ describe('the end of a Sandbox', () => {
 
   test('is looked at in its very moment, not before and not after', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 10_000_000 }), fc.integer({ min: 0, max: 10_000_000 }), (end, ahead) => {
+      fc.property(fc.integer({ min: 0, max: 10_000_000 }), fc.nat(3), (end, ahead) => {
         const shutdownTime = new Date(NOW + end).toISOString()
         const observed = observe({ sandbox: aSandbox({ spec: { shutdownTime } }), pods: [aReadyPod()] })
         const given = plan(observed, NOW + end - ahead)
-        if (ahead === 0) return expect(writesOf(given)).toEqual(['delete Pod box'])
-        expect(writesOf(given)).toEqual([])
-        expect(given.requeueAt).toBe(NOW + end)
+        expect(writesOf(given)).toEqual(ahead === 0 ? ['delete Pod box'] : [])
+        expect(given.requeueAt).toBe(ahead === 0 ? undefined : NOW + end)
       }),
     )
   })

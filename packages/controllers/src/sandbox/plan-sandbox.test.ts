@@ -10,6 +10,7 @@ import {
   aReadyPod,
   aSandbox,
   aService,
+  conditionsOf,
   HASH,
   NOW,
   OWNER,
@@ -150,6 +151,19 @@ describe('events', () => {
     ['starting', observe({ pods: [aPod()] }), []],
   ])('%s', (_name, observed, events) => {
     expect(reasons(observed)).toEqual(events)
+  })
+})
+
+describe('a spec that a schema of somebody else let through', () => {
+  test.each<[name: string, spec: unknown, message: string]>([
+    ['none', undefined, 'spec: Required value'],
+    ['empty', {}, 'spec.podTemplate: Invalid input: expected object, received undefined'],
+  ])('%s is said, and what exists is left alone', (_name, spec, message) => {
+    const sandbox = { ...aSandbox(), spec: spec as SandboxSpec }
+    const given = plan(observe({ sandbox, pods: [aReadyPod()], service: aService() }))
+    expect(writesOf(given)).toEqual([])
+    expect(conditionsOf(given)).toEqual([`Ready=False/InvalidConfiguration: ${message}`])
+    expect(given.retry).toBe(false)
   })
 })
 

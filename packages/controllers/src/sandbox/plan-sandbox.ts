@@ -12,10 +12,11 @@ import {
   SANDBOX_REASONS as REASONS,
   type Sandbox,
   type SandboxStatus,
+  sandboxSpecProblem,
 } from '@caisson/api'
 import { sameJson } from '../engine/json-difference.ts'
 import { nothing, type Plan, type PlannedEvent, type Write, writeId } from '../engine/plan.ts'
-import { conditionsOf, multiplePodsMessage, type Situation } from './conditions.ts'
+import { conditionsOf, errorCondition, multiplePodsMessage, type Situation } from './conditions.ts'
 import { identityOf, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, operatingModeOf, type SandboxError } from './observed-sandbox.ts'
 import { endOf, planExpired } from './plan-expiry.ts'
@@ -44,6 +45,8 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
   if (observed.failures.some(({ namespaceTerminating }) => namespaceTerminating)) {
     return nothing(now + NAMESPACE_TERMINATING_RECHECK)
   }
+  const problem = sandboxSpecProblem(sandbox.spec)
+  if (problem) return planUnusable(sandbox, problem, now)
   const end = endOf(sandbox)
   if (end !== undefined && end <= now) return planExpired(observed, now)
 
@@ -74,6 +77,18 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
     statusMayWait: patience(sandbox, status),
     retry: errors.some(({ permanent }) => !permanent),
     ...(end !== undefined && { requeueAt: end }),
+  }
+}
+
+/** A spec that says nothing that could be done. What exists is left alone: it may be what an edit comes back to. */
+function planUnusable(sandbox: Sandbox, message: string, now: number): Plan<SandboxStatus> {
+  const ready = errorCondition(sandbox, [{ message, permanent: true }])
+  return {
+    writes: [],
+    status: { ...sandbox.status, conditions: mergeConditions(sandbox.status?.conditions, [ready], { now }) },
+    statusEvents: [],
+    statusMayWait: 0,
+    retry: false,
   }
 }
 

@@ -297,6 +297,8 @@ describe('replicas and operatingMode', () => {
     await until(client, SANDBOXES, at('box'), (s) => s?.spec.operatingMode === 'Suspended')
     expect(await podExists('box')).toBe(false)
 
+    // So that no status comes between the read and the update.
+    await running.controllers.idle()
     const current = await client.get(SANDBOXES, 'box', { namespace })
     const { replicas: _replicas, ...spec } = current.spec
     await client.update(SANDBOXES, { ...current, spec }, { namespace })
