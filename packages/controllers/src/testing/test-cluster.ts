@@ -1,7 +1,4 @@
-/**
- * A cluster for the controllers' tests: the one that `CAISSON_TEST_KUBECONFIG` names, otherwise the embedded API server in
- * this process. There is no kubelet: tests say what becomes of a Pod.
- */
+/** What the controllers' tests do with a cluster. There is no kubelet: tests say what becomes of a Pod. */
 import { AGENTS_GROUP, type CustomResourceDefinition, type Sandbox, sandboxCrd } from '@caisson/api'
 import {
   type AnyObject,
@@ -110,9 +107,8 @@ function watched(transport: Transport, saw: (request: ApiRequest) => void): Tran
   }
 }
 
-export async function connectTestCluster(): Promise<TestCluster> {
-  const kubeconfig = process.env['CAISSON_TEST_KUBECONFIG']
-  if (!kubeconfig) throw new Error('CAISSON_TEST_KUBECONFIG has to name a kubeconfig')
+/** The cluster that a kubeconfig names. Its user is administrator and controller. */
+export async function connectCluster(kubeconfig: string): Promise<TestCluster> {
   const transport = createHttpTransport(await findConnection({ kubeconfig }))
   const client = createClient(transport)
   return { client, transport, [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose]() }
