@@ -1,5 +1,6 @@
 /** Reads a request's body, no further than the limit, and decodes it. */
 import type { IncomingMessage } from 'node:http'
+import { decodeProtobuf, PROTOBUF_TYPE, ProtobufError } from '../protobuf/decode.ts'
 import { StatusError } from '../status-error.ts'
 import type { Body } from '../verbs/call.ts'
 import { decodeJson, decodeYaml } from '../verbs/decode.ts'
@@ -22,9 +23,21 @@ const JSON_TYPES: ReadonlySet<string> = new Set([
 /** Undefined where the body is empty. */
 export async function readBody(request: IncomingMessage, contentType: string): Promise<Body | undefined> {
   const isYaml = YAML_TYPES.has(contentType)
-  if (!isYaml && !JSON_TYPES.has(contentType)) throw unsupportedMediaType(['application/json', 'application/yaml'])
-  const text = (await readBytes(request)).toString()
-  return text === '' ? undefined : decodeBody(text, isYaml)
+  const isProtobuf = contentType === PROTOBUF_TYPE
+  if (!isYaml && !isProtobuf && !JSON_TYPES.has(contentType))
+    throw unsupportedMediaType(['application/json', 'application/yaml', PROTOBUF_TYPE])
+  const bytes = await readBytes(request)
+  if (bytes.length === 0) return undefined
+  return isProtobuf ? decodeProtobufBody(bytes) : decodeBody(bytes.toString(), isYaml)
+}
+
+function decodeProtobufBody(bytes: Buffer): Body {
+  try {
+    return { value: decodeProtobuf(bytes), duplicates: [], text: '' }
+  } catch (error) {
+    if (!(error instanceof ProtobufError)) throw error
+    throw badRequest(`the object provided is unrecognized: ${error.message}`)
+  }
 }
 
 export function decodeBody(text: string, isYaml: boolean): Body {
