@@ -294,10 +294,10 @@ export const storageClassColumns: readonly Column[] = [
 
 export const priorityClassColumns: readonly Column[] = [
   NAME,
-  column('Value', (kind) => Number(kind['value'] ?? 0)),
+  column('Value', (kind) => Number(kind['value'] ?? 0), { type: 'integer' }),
   column('Global-Default', (kind) => kind['globalDefault'] === true, { type: 'boolean' }),
   AGE,
-  wide('PreemptionPolicy', (kind) => text(kind['preemptionPolicy'])),
+  column('PreemptionPolicy', (kind) => text(kind['preemptionPolicy'])),
 ]
 
 export const networkPolicyColumns: readonly Column[] = [

@@ -10,7 +10,8 @@ import { type Taint, validateTaints } from './tolerations.ts'
 export const nodeStrategy: Strategy = {
   generation: false,
   defaults(object) {
-    const { status } = asNode(object)
+    const { spec, status } = asNode(object)
+    if (spec) alignPodCidrs(spec)
     if (status?.capacity) status.allocatable ??= { ...status.capacity }
   },
   prepareForUpdate(next, current) {
@@ -19,6 +20,13 @@ export const nodeStrategy: Strategy = {
   validate: (object) => validateNode(asNode(object)),
   validateUpdate: (next, current) => validateNodeUpdate(asNode(next), asNode(current)),
   validateStatusUpdate: (next, current) => validateNodeUpdate(asNode(next), asNode(current)),
+}
+
+/** `podCIDR` is the first of `podCIDRs`; where they differ, the older field wins. */
+function alignPodCidrs(spec: NonNullable<Node['spec']>): void {
+  if (spec.podCIDR && spec.podCIDRs?.[0] !== spec.podCIDR) spec.podCIDRs = [spec.podCIDR]
+  const [first] = spec.podCIDRs ?? []
+  if (first !== undefined) spec.podCIDR = first
 }
 
 function asNode(object: KubeObject): Node {

@@ -24,10 +24,6 @@ export const persistentVolumeStrategy: Strategy = {
     spec.persistentVolumeReclaimPolicy ||= 'Retain'
     spec.volumeMode ??= 'Filesystem'
     if (spec.hostPath) spec.hostPath.type ??= ''
-    if (spec.claimRef && !spec.claimRef.kind) {
-      spec.claimRef.kind = 'PersistentVolumeClaim'
-      spec.claimRef.apiVersion ||= 'v1'
-    }
   },
   prepareForCreate(object, { now }) {
     // Stamped with the phase, so that a volume that never gets one can be told from a new one.

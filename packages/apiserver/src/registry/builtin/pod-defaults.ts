@@ -15,7 +15,16 @@ export function applyPodDefaults(pod: Pod): void {
     if (spec.hostNetwork) for (const port of container.ports ?? []) port.hostPort ||= port.containerPort
   }
   applyPodLevelRequests(spec)
+  alignPodIps(pod)
   spec.enableServiceLinks ??= true
+}
+
+/** `podIP` is the first of `podIPs`; where they differ, the older field wins. */
+function alignPodIps({ status }: Pod): void {
+  if (!status) return
+  if (status.podIP && status.podIPs?.[0]?.ip !== status.podIP) Object.assign(status, { podIPs: [{ ip: status.podIP }] })
+  const first = status.podIPs?.[0]?.ip
+  if (first) Object.assign(status, { podIP: first })
 }
 
 /** Pod-level requests, where only limits are given: what the containers ask for together, else the limits. */

@@ -111,7 +111,7 @@ function withUpdatableFieldsOf(next: PodSpec, current: PodSpec, errors: FieldErr
     // A Pod that waits at a gate may still be told where it is to go, more narrowly than before.
     for (const [key, value] of Object.entries(current.nodeSelector ?? {})) {
       if (next.nodeSelector?.[key] === value) continue
-      const said = 'additions only are allowed (no mutations or deletions)'
+      const said = 'only additions to spec.nodeSelector are allowed (no mutations or deletions)'
       errors.push(invalidValue(`spec.nodeSelector`, next.nodeSelector ?? {}, said))
       break
     }

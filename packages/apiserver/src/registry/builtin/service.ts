@@ -20,12 +20,14 @@ export const serviceStrategy: Strategy = {
   defaults: (object) => applyDefaults(specOf(object)),
   prepareForCreate(object, context) {
     object.status = { loadBalancer: {} }
+    if (specOf(object).type === 'ExternalName') delete specOf(object).internalTrafficPolicy
     alignClusterIps(specOf(object), undefined)
     allocateAddresses(object as unknown as Service, undefined, context)
   },
   prepareForUpdate(next, current, context) {
     next.status = structuredClone(current.status)
     const [spec, old] = [specOf(next), specOf(current)]
+    if (spec.type === 'ExternalName') delete spec.internalTrafficPolicy
     dropTypeDependentFields(spec, old)
     if (spec.type !== 'LoadBalancer') next.status = { ...(next.status as object), loadBalancer: {} }
     keepAllocated(spec, old)
@@ -90,8 +92,8 @@ function alignClusterIps(spec: ServiceSpec, old: ServiceSpec | undefined): void 
 /** An update that leaves out what the server chose does not mean to give it up. */
 function keepAllocated(spec: ServiceSpec, old: ServiceSpec): void {
   if (spec.type !== 'ExternalName' && old.type !== 'ExternalName') {
-    if (!spec.clusterIP && !spec.clusterIPs?.length && old.clusterIPs?.length) {
-      spec.clusterIP = old.clusterIP ?? ''
+    if (old.clusterIP) spec.clusterIP ||= old.clusterIP
+    if (!spec.clusterIPs?.length && old.clusterIPs && spec.clusterIP === old.clusterIP) {
       spec.clusterIPs = [...old.clusterIPs]
     }
   }
