@@ -9,7 +9,7 @@ const LAYOUT = 1
 
 export interface DataDirectory {
   root: string
-  /** SQLite. */
+  /** Of the SQLite database. */
   objects: string
   certificates: string
   kubeconfig: string
@@ -33,16 +33,21 @@ export function dataDirectory(option?: string): DataDirectory {
   const root = isAbsolute(chosen) ? chosen : resolve(chosen)
   return {
     root,
-    objects: join(root, 'objects.db'),
+    objects: join(root, 'objects'),
     certificates: join(root, 'certificates'),
     kubeconfig: join(root, 'kubeconfig'),
     daemon: join(root, 'daemon.json'),
     log: join(root, 'caisson.log'),
-    tools: join(root, 'bin'),
+    tools: join(root, 'tools'),
     runtime: join(root, 'runtime'),
     kubelet: join(root, 'kubelet'),
     volumes: join(root, 'volumes'),
   }
+}
+
+/** Where downloaded tools are: `$CAISSON_TOOLS_DIR`, which several data directories can share, else the directory's own. */
+export function toolsDirectory(directory: DataDirectory): string {
+  return process.env['CAISSON_TOOLS_DIR'] || directory.tools
 }
 
 /**

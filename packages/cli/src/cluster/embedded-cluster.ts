@@ -1,0 +1,137 @@
+/** Composes the embedded cluster: API server, control plane, controllers and the node, in this process. */
+import { renameSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { sandboxCrd } from '@caisson/api'
+import { type Certificates, componentUsers, kubeconfig, type RunningApiServer, startApiServer } from '@caisson/apiserver'
+import { type AnyObject, type Client, createClient, createEventRecorder, createInformers, type Informers, inProcessTransport } from '@caisson/client'
+import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
+import { startControllers } from '@caisson/controllers'
+import { type Kubelet, startKubelet } from '@caisson/kubelet'
+import { createRuntime, type Runtime } from '@caisson/runtime'
+import { toolsDirectory } from './data-directory.ts'
+import type { DataDirectory } from './data-directory.ts'
+import { standardObjects } from './standard-objects.ts'
+
+export interface EmbeddedClusterOptions {
+  host: string
+  /** 0 takes a free one. */
+  port: number
+  fakeRuntime: boolean
+  log(message: string): void
+}
+
+export interface EmbeddedCluster extends AsyncDisposable {
+  url: string
+  port: number
+  /** Of the administrator. */
+  client: Client
+  informers: Informers
+  kubelet: Kubelet
+  runtime: Runtime
+}
+
+/**
+ * Resolves when the API server answers and every part works. Disposing stops this process's parts and leaves sandboxes
+ * running; `kubelet.stopAll` ends them.
+ */
+export async function startEmbeddedCluster(directory: DataDirectory, options: EmbeddedClusterOptions): Promise<EmbeddedCluster> {
+  const { log } = options
+  const onError = (error: unknown, where: string): void => log(`${where}: ${error instanceof Error ? error.message : String(error)}`)
+  await using stack = new AsyncDisposableStack()
+  const stop = new AbortController()
+  const { signal } = stop
+  const nodeName = hostname().toLowerCase()
+
+  let kubelet: Kubelet | undefined
+  const writeKubeconfig = (url: string, certificates: Certificates): void => {
+    const content = kubeconfig({
+      server: url,
+      authority: certificates.authority,
+      name: 'caisson',
+      user: 'administrator',
+      credentials: certificates.administrator,
+    })
+    const temporary = `${directory.kubeconfig}.${process.pid}`
+    writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
+    renameSync(temporary, directory.kubeconfig)
+  }
+  const api: RunningApiServer = stack.use(
+    await startApiServer({
+      directory: directory.objects,
+      certificates: directory.certificates,
+      host: options.host,
+      port: options.port,
+      node: (name) => (name === nodeName ? kubelet?.api : undefined),
+      onRenewed: (certificates) => writeKubeconfig(api.url, certificates),
+      report: (error) => onError(error, 'api server'),
+    }),
+  )
+  writeKubeconfig(api.url, api.certificates)
+  // Last in, first out: aborted before the API server goes.
+  stack.defer(() => stop.abort())
+
+  const clientOf = (user: { username: string; groups: readonly string[] }, name: string): Client =>
+    createClient(inProcessTransport(api.server.connect(user, { userAgent: name })), { fieldManager: name })
+  const administrator = clientOf({ username: 'caisson', groups: ['system:masters', 'system:authenticated'] }, 'caisson')
+  await standardObjects(administrator, { crd: sandboxCrd(), provisioner: PROVISIONER, fakeRuntime: options.fakeRuntime })
+
+  const part = (user: { username: string; groups: readonly string[] }, name: string): { client: Client; informers: Informers } => {
+    const client = clientOf(user, name)
+    return { client, informers: stack.use(createInformers(client)) }
+  }
+  const runtime = stack.use(await createRuntime({ directory: directory.runtime, tools: toolsDirectory(directory) }))
+
+  const node = part(componentUsers.node(nodeName), 'kubelet')
+  const nodeEvents = stack.use(createEventRecorder(node.client, { component: 'kubelet', host: nodeName }))
+  kubelet = stack.use(
+    await startKubelet({
+      ...node,
+      runtime,
+      recorder: nodeEvents,
+      dataDir: directory.kubelet,
+      volumesDir: directory.volumes,
+      nodeName,
+      fake: options.fakeRuntime,
+      clusterCa: api.certificates.authority,
+      signal,
+      onError,
+    }),
+  )
+
+  const control = part(componentUsers.controlPlane, 'kube-controller-manager')
+  const recorders = new Map<string, ReturnType<typeof createEventRecorder>>()
+  const recorderOf = (client: Client, component: string): ReturnType<typeof createEventRecorder> => {
+    const known = recorders.get(component) ?? stack.use(createEventRecorder(client, { component }))
+    recorders.set(component, known)
+    return known
+  }
+  stack.use(
+    await startControlPlane({
+      ...control,
+      ca: api.certificates.authority,
+      volumesDirectory: directory.volumes,
+      record: (component: string, object: AnyObject, event) => recorderOf(control.client, component).record(object, event),
+      onError,
+      signal,
+    }),
+  )
+  const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
+  stack.use(
+    await startControllers({
+      ...sandboxes,
+      record: (component, object, event) => recorderOf(sandboxes.client, component).record(object, event),
+      onError,
+      signal,
+    }),
+  )
+  const owned = stack.move()
+  return {
+    url: api.url,
+    port: api.port,
+    client: administrator,
+    informers: node.informers,
+    kubelet,
+    runtime,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}

@@ -1,0 +1,92 @@
+/** `caisson up`: the embedded cluster in this process, until it is told to stop. */
+import { closeSync, existsSync, readFileSync, writeSync } from 'node:fs'
+import { resources } from '@caisson/client'
+import { CliError } from '../cli-error.ts'
+import { VERSION } from '../version.ts'
+import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
+import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
+import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
+
+export interface ServeOptions {
+  /** `HOST:PORT`; the port of last time, or a free one, where it is not given. */
+  listen?: string
+  fakeRuntime: boolean
+  /** End after so long without a sandbox or a request, ms. */
+  stopWhenIdleMs?: number
+}
+
+/** Runs until a signal comes. SIGINT stops every sandbox too; SIGTERM leaves them for the next start. */
+export async function serve(directory: DataDirectory, options: ServeOptions): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new CliError('not-permitted', 'the embedded node needs root for mounts and network namespaces: run it with sudo, or point KUBECONFIG at another cluster')
+  }
+  prepareDataDirectory(directory)
+  const stopping = Promise.withResolvers<'leave' | 'stop'>()
+  process.on('SIGTERM', () => stopping.resolve('leave'))
+  process.on('SIGINT', () => stopping.resolve('stop'))
+  process.on('SIGHUP', () => stopping.resolve('leave'))
+
+  const { host, port, fallback } = address(directory, options.listen)
+  const start = (on: number): Promise<EmbeddedCluster> =>
+    startEmbeddedCluster(directory, { host, port: on, fakeRuntime: options.fakeRuntime, log })
+  let cluster: EmbeddedCluster
+  try {
+    cluster = await start(port)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    if (!fallback) throw new CliError('unavailable', `${host}:${port} is in use: choose another address with --listen`, { cause: error })
+    cluster = await start(0)
+  }
+  writeDaemonRecord(directory, { server: cluster.url, version: VERSION })
+  sayReady(cluster.url)
+  if (options.stopWhenIdleMs !== undefined) watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('leave'))
+  const how = await stopping.promise
+  if (how === 'stop') await cluster.kubelet.stopAll()
+  await cluster[Symbol.asyncDispose]()
+  removeDaemonRecord(directory)
+}
+
+function log(message: string): void {
+  console.error(`${new Date().toISOString()} ${message}`)
+}
+
+const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
+
+function address(directory: DataDirectory, listen: string | undefined): { host: string; port: number; fallback: boolean } {
+  if (listen === undefined) return { host: '127.0.0.1', port: lastPort(directory), fallback: true }
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(listen)
+  const host = match?.[1] ?? match?.[2] ?? ''
+  const port = Number(match?.[3])
+  if (!match || port > 65_535) throw new CliError('usage', `--listen takes host:port, such as 127.0.0.1:6443, not ${JSON.stringify(listen)}`)
+  if (!LOOPBACK.includes(host)) throw new CliError('usage', `--listen takes a loopback address (${LOOPBACK.join(', ')}), not ${host}: the API of an embedded cluster is for this machine only`)
+  return { host, port, fallback: false }
+}
+
+/** Clients keep kubeconfigs: the same port again where it is free. */
+function lastPort(directory: DataDirectory): number {
+  if (!existsSync(directory.kubeconfig)) return 0
+  const port = /https:\/\/[^"]*:(\d+)/.exec(readFileSync(directory.kubeconfig, 'utf8'))?.[1]
+  return Number(port ?? 0)
+}
+
+function sayReady(url: string): void {
+  const descriptor = Number(process.env['CAISSON_READY_DESCRIPTOR'] ?? Number.NaN)
+  if (Number.isNaN(descriptor)) {
+    console.log(`ready: ${url}`)
+    return
+  }
+  writeSync(descriptor, 'ready\n')
+  closeSync(descriptor)
+}
+
+/** Ends when there was no Pod for a while. */
+function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: () => void): void {
+  const pods = cluster.informers.of(resources.pods)
+  let timer: NodeJS.Timeout | undefined
+  const look = (): void => {
+    clearTimeout(timer)
+    timer = pods.size === 0 ? setTimeout(end, limitMs) : undefined
+  }
+  pods.handle({ added: look, deleted: look })
+  look()
+}

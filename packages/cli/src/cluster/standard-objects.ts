@@ -1,0 +1,54 @@
+/** What an embedded cluster holds from its first start on. */
+import type { CustomResourceDefinition } from '@caisson/api'
+import { type Client, defineResource, isAlreadyExists, isNotFound, resources } from '@caisson/client'
+
+export interface StandardObjectsOptions {
+  crd: CustomResourceDefinition
+  provisioner: string
+  fakeRuntime: boolean
+}
+
+/**
+ * Makes what is missing. The Sandbox kind is brought up to this version's; the classes are left as they are where they
+ * exist, since an administrator may have changed them.
+ */
+export async function standardObjects(client: Client, { crd, provisioner, fakeRuntime }: StandardObjectsOptions): Promise<void> {
+  const definitions = defineResource<CustomResourceDefinition & { metadata: object }>({
+    group: 'apiextensions.k8s.io',
+    version: 'v1',
+    plural: 'customresourcedefinitions',
+    kind: 'CustomResourceDefinition',
+    namespaced: false,
+  })
+  const classes = [
+    { name: 'gvisor', handler: 'runsc' },
+    { name: 'runc', handler: 'runc' },
+    ...(fakeRuntime ? [{ name: 'fake', handler: 'fake' }] : []),
+  ]
+  await Promise.all([
+    client.apply(definitions, crd, { force: true }),
+    ...classes.map(({ name, handler }) => unlessThere(client.create(resources.runtimeClasses, { metadata: { name }, handler }))),
+    unlessThere(
+      client.create(resources.storageClasses, {
+        metadata: { name: 'standard', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
+        provisioner,
+        reclaimPolicy: 'Delete',
+        volumeBindingMode: 'WaitForFirstConsumer',
+      }),
+    ),
+  ])
+  // A class without its handler would keep Pods waiting for what never comes.
+  if (!fakeRuntime) await client.delete(resources.runtimeClasses, 'fake').catch(unlessMissing)
+}
+
+async function unlessThere(create: Promise<unknown>): Promise<void> {
+  try {
+    await create
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error
+  }
+}
+
+function unlessMissing(error: unknown): void {
+  if (!isNotFound(error)) throw error
+}

@@ -1,0 +1,29 @@
+import { execInPod } from '@caisson/client'
+import { copyStreams, requireTerminal } from '../attached-terminal.ts'
+import { openSession } from '../cluster/session.ts'
+import type { GlobalOptions } from '../global-options.ts'
+import { podOf } from '../sandbox-pod.ts'
+
+export interface ExecCommandOptions extends GlobalOptions {
+  name: string
+  command: string[]
+  interactive?: boolean
+  tty?: boolean
+  container?: string
+}
+
+/** Ends with the command's exit code. */
+export async function exec(options: ExecCommandOptions): Promise<void> {
+  const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
+  requireTerminal(terminal)
+  await using session = await openSession(options)
+  const pod = await podOf(session, options.name)
+  await using command = await execInPod(session.client, pod.metadata.name ?? '', {
+    namespace: session.namespace,
+    command: options.command,
+    stdin: terminal.interactive,
+    tty: terminal.tty,
+    ...(options.container !== undefined && { container: options.container }),
+  })
+  process.exitCode = await copyStreams(command, terminal)
+}

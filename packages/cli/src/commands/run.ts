@@ -1,0 +1,283 @@
+import { randomBytes } from 'node:crypto'
+import { resolve } from 'node:path'
+import type { Sandbox } from '@caisson/api'
+import { attachToPod, isAlreadyExists, type PodObject, type ResourceEvent, resources } from '@caisson/client'
+import { copyStreams, requireTerminal } from '../attached-terminal.ts'
+import { CliError, EXIT_CODES } from '../cli-error.ts'
+import { openSession, type Session } from '../cluster/session.ts'
+import { parseDuration } from '../duration.ts'
+import type { GlobalOptions } from '../global-options.ts'
+import { sandboxes } from '../sandboxes.ts'
+
+export interface RunCommandOptions extends GlobalOptions {
+  command: string[]
+  detach?: boolean
+  name?: string
+  rm?: boolean
+  keep?: boolean
+  interactive?: boolean
+  tty?: boolean
+  image: string
+  runtimeClass?: string
+  env: string[]
+  volume: string[]
+  workdir?: string
+  user?: string
+  timeout?: string
+}
+
+/** Where sandboxes with directories of this machine live: Pod Security allows it there, RBAC only to administrators. */
+const HOST_VOLUMES_NAMESPACE = 'caisson-host-volumes'
+const NOBODY = 65_534
+const CONTAINER = 'main'
+
+/** Runs a command as a sandbox's own process and ends with its exit code. */
+export async function run(options: RunCommandOptions): Promise<void> {
+  const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
+  requireTerminal(terminal)
+  if (options.rm && options.keep) throw new CliError('usage', '--rm and --keep contradict each other: choose one')
+  const timeoutMs = options.timeout === undefined ? undefined : parseDuration('--timeout', options.timeout)
+  const spec = podSpec(options)
+  const stop = stopSignal(timeoutMs)
+  await using session = await openSession({ ...options, start: true })
+  const namespace = options.volume.length > 0 ? HOST_VOLUMES_NAMESPACE : session.namespace
+  if (options.volume.length > 0) await ensureHostVolumesNamespace(session)
+  const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
+
+  // Before the Sandbox is made, so that nothing of its Pod is missed; its first request carries the connection's set-up.
+  const podEvents = session.client.watch(resources.pods, {
+    namespace,
+    fieldSelector: `metadata.name=${name}`,
+    resourceVersion: '0',
+    signal: stop.signal,
+  })
+  await createSandbox(session, { name, namespace, spec, timeoutMs })
+  const remove = options.rm || (!options.keep && !options.detach)
+  if (options.detach) {
+    console.log(name)
+    return
+  }
+  const pod = followPod(podEvents)
+  try {
+    process.exitCode = await stop.race(runToEnd(session, { name, namespace, terminal, pod, signal: stop.signal }))
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    process.exitCode = stop.exitCode()
+    if (process.exitCode === EXIT_CODES['timed-out']) console.error(`caisson: ${name} did not end within ${options.timeout} and was stopped`)
+  } finally {
+    stop.abort()
+    if (remove) await session.client.delete(sandboxes, name, { namespace }).catch(() => undefined)
+  }
+}
+
+interface RunningPod {
+  /** Resolves with the first state for which `wanted` says something. Rejects when the Pod is deleted. */
+  when<T>(wanted: (pod: PodObject) => T | undefined): Promise<T>
+}
+
+/** Attaches as soon as there is a Pod on a node, copies, and gives the container's exit code. */
+async function runToEnd(
+  session: Session,
+  run: { name: string; namespace: string; terminal: { interactive: boolean; tty: boolean }; pod: RunningPod; signal: AbortSignal },
+): Promise<number> {
+  const { name, namespace, terminal, pod, signal } = run
+  // The embedded node holds an attach back until the container runs, and gives its output from the beginning; any other
+  // refuses one that comes too early.
+  const early = session.embedded !== undefined
+  const before = await pod.when((now) => (early ? attachable(now) : (started(now) ?? failure(now))))
+  if (before instanceof CliError) throw before
+  await using command = await attachToPod(session.client, name, {
+    namespace,
+    container: CONTAINER,
+    stdin: true,
+    tty: terminal.tty,
+    signal,
+  })
+  const attached = copyStreams(command, terminal)
+  // A container that never starts has no output to wait for.
+  const failed = pod.when(failure).then((error) => Promise.reject(error))
+  failed.catch(() => undefined)
+  await Promise.race([attached, failed])
+  return pod.when(exitCodeOf)
+}
+
+function attachable(pod: PodObject): true | CliError | undefined {
+  return pod.spec?.nodeName ? true : failure(pod)
+}
+
+function started(pod: PodObject): true | undefined {
+  const state = pod.status?.containerStatuses?.[0]?.state
+  return state?.running || state?.terminated ? true : undefined
+}
+
+function exitCodeOf(pod: PodObject): number | undefined {
+  return pod.status?.containerStatuses?.[0]?.state?.terminated?.exitCode
+}
+
+/** Why the container will not start, where that is so. */
+function failure(pod: PodObject): CliError | undefined {
+  const state = pod.status?.containerStatuses?.[0]?.state
+  const unschedulable = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled' && condition.status === 'False')
+  if (unschedulable) return new CliError('unavailable', `no node takes the sandbox: ${unschedulable.message}`)
+  if (state?.terminated?.reason === 'StartError' || state?.terminated?.reason === 'ContainerCannotRun') {
+    return new CliError('not-found', `the command could not be started: ${state.terminated.message}`)
+  }
+  const reason = state?.waiting?.reason
+  if (reason === undefined || ['ContainerCreating', 'PodInitializing'].includes(reason)) return undefined
+  return new CliError('unavailable', `the sandbox cannot start: ${state?.waiting?.message || reason}`)
+}
+
+function followPod(events: AsyncIterable<ResourceEvent<PodObject>>): RunningPod {
+  let last: PodObject | undefined
+  let ended: unknown
+  const listeners = new Set<() => void>()
+  void (async () => {
+    try {
+      for await (const event of events) {
+        if (event.type === 'ADDED' || event.type === 'MODIFIED') last = event.object
+        if (event.type === 'DELETED') {
+          last = event.object
+          ended = new CliError('failed', 'the sandbox was deleted while it ran')
+        }
+        for (const listener of [...listeners]) listener()
+        if (ended) return
+      }
+      ended = new CliError('unavailable', 'the connection to the cluster ended')
+    } catch (error) {
+      ended = error
+    }
+    for (const listener of [...listeners]) listener()
+  })()
+  return {
+    when: (wanted) =>
+      new Promise((resolve, reject) => {
+        const look = (): boolean => {
+          const found = last && wanted(last)
+          if (found === undefined && ended === undefined) return false
+          listeners.delete(look)
+          if (found !== undefined) resolve(found)
+          else reject(ended)
+          return true
+        }
+        if (!look()) listeners.add(look)
+      }),
+  }
+}
+
+interface StopSignal {
+  signal: AbortSignal
+  abort(): void
+  exitCode(): number
+  race<T>(work: Promise<T>): Promise<T>
+}
+
+/** Aborts on a signal, with the shell's exit code for it, and after the time-out. */
+function stopSignal(timeoutMs: number | undefined): StopSignal {
+  const controller = new AbortController()
+  let code: number = EXIT_CODES.failed
+  const end = (exitCode: number): void => {
+    code = exitCode
+    controller.abort()
+  }
+  for (const [name, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]] as const) process.once(name, () => end(128 + number))
+  if (timeoutMs !== undefined) setTimeout(() => end(EXIT_CODES['timed-out']), timeoutMs).unref()
+  const aborted = new Promise<never>((_, reject) => controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error)))
+  aborted.catch(() => undefined)
+  return { signal: controller.signal, abort: () => controller.abort(), exitCode: () => code, race: (work) => Promise.race([work, aborted]) }
+}
+
+type PodSpec = Sandbox['spec']['podTemplate']['spec']
+
+function podSpec(options: RunCommandOptions): PodSpec {
+  const user = parseUser(options.user)
+  const volumes = options.volume.map(parseVolume)
+  return {
+    restartPolicy: 'Never',
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: 2,
+    ...(options.runtimeClass !== undefined && { runtimeClassName: options.runtimeClass }),
+    securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+    containers: [
+      {
+        name: CONTAINER,
+        image: options.image,
+        ...(options.command.length > 0 && { command: options.command }),
+        // Kept open for the one attach that comes: what the command writes before it is not lost.
+        stdin: true,
+        stdinOnce: true,
+        tty: options.tty ?? false,
+        env: options.env.map(parseEnv),
+        ...(options.workdir !== undefined && { workingDir: options.workdir }),
+        securityContext: {
+          runAsUser: user.uid,
+          runAsGroup: user.gid,
+          runAsNonRoot: user.uid !== 0,
+          allowPrivilegeEscalation: false,
+          capabilities: { drop: ['ALL'] },
+        },
+        volumeMounts: volumes.map(({ mountPath, readOnly }, index) => ({ name: `volume-${index}`, mountPath, readOnly })),
+      },
+    ],
+    volumes: volumes.map(({ path }, index) => ({ name: `volume-${index}`, hostPath: { path } })),
+  }
+}
+
+function parseUser(text: string | undefined): { uid: number; gid: number } {
+  if (text === undefined) return { uid: NOBODY, gid: NOBODY }
+  const match = /^(\d+)(?::(\d+))?$/.exec(text)
+  if (!match) throw new CliError('usage', `--user takes a number, or two as UID:GID, not ${JSON.stringify(text)}`)
+  const uid = Number(match[1])
+  return { uid, gid: match[2] === undefined ? uid : Number(match[2]) }
+}
+
+function parseEnv(text: string): { name: string; value: string } {
+  const at = text.indexOf('=')
+  if (at === 0) throw new CliError('usage', `-e takes NAME=VALUE, or NAME for this process's own, not ${JSON.stringify(text)}`)
+  return at < 0 ? { name: text, value: process.env[text] ?? '' } : { name: text.slice(0, at), value: text.slice(at + 1) }
+}
+
+function parseVolume(text: string): { path: string; mountPath: string; readOnly: boolean } {
+  const [path, mountPath, mode, ...more] = text.split(':')
+  if (!path || !mountPath?.startsWith('/') || more.length > 0 || (mode !== undefined && mode !== 'ro' && mode !== 'rw')) {
+    throw new CliError('usage', `-v takes HOST:PATH or HOST:PATH:ro with an absolute PATH, not ${JSON.stringify(text)}`)
+  }
+  return { path: resolve(path), mountPath, readOnly: mode === 'ro' }
+}
+
+async function createSandbox(
+  { client }: Session,
+  { name, namespace, spec, timeoutMs }: { name: string; namespace: string; spec: PodSpec; timeoutMs: number | undefined },
+): Promise<void> {
+  try {
+    await client.create(
+      sandboxes,
+      {
+        metadata: { name, namespace },
+        spec: {
+          podTemplate: { metadata: { annotations: { 'caisson.dev/network': 'none' } }, spec },
+          // Also when this process is killed, the sandbox ends.
+          ...(timeoutMs !== undefined && {
+            shutdownTime: new Date(Date.now() + timeoutMs + 1000).toISOString().replace(/\.\d+Z$/, 'Z'),
+            shutdownPolicy: 'Delete' as const,
+          }),
+        },
+      },
+      { namespace },
+    )
+  } catch (error) {
+    if (isAlreadyExists(error)) throw new CliError('failed', `there is a sandbox ${name} already: 'caisson rm ${name}' removes it`, { cause: error })
+    throw error
+  }
+}
+
+async function ensureHostVolumesNamespace({ client, embedded }: Session): Promise<void> {
+  if (!embedded) throw new CliError('usage', '-v mounts directories of this machine, which another cluster does not have')
+  try {
+    await client.create(resources.namespaces, {
+      metadata: { name: HOST_VOLUMES_NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } },
+    })
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error
+  }
+}
