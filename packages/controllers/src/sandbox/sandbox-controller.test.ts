@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type CustomResourceDefinition, findCondition, type Sandbox, sandboxCrd } from '@caisson/api'
-import { componentUsers, startApiServer } from '@caisson/apiserver'
-import { type Client, createClient, inProcessTransport, isAlreadyExists, isNotFound, resources } from '@caisson/client'
+import * as apiserver from '@caisson/apiserver'
+import { type Client, isAlreadyExists, isNotFound, resources } from '@caisson/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
   connectCluster,
   installCrd,
@@ -26,31 +24,9 @@ let client: Client
 let namespace: string
 let running: RunningControllers
 
-/** The cluster that `CAISSON_TEST_KUBECONFIG` names, otherwise the embedded API server, in this process. */
-async function startCluster(): Promise<TestCluster> {
-  const kubeconfig = process.env['CAISSON_TEST_KUBECONFIG']
-  if (kubeconfig) return connectCluster(kubeconfig)
-  const directory = mkdtempSync(join(tmpdir(), 'controllers-'))
-  const running = await startApiServer({
-    directory: join(directory, 'state'),
-    certificates: join(directory, 'pki'),
-    host: '127.0.0.1',
-    port: 0,
-  })
-  const administrator = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
-  return {
-    client: createClient(inProcessTransport(running.server.connect(administrator))),
-    // As in the embedded cluster: with the rights that the controllers really have.
-    transport: inProcessTransport(running.server.connect(componentUsers.sandboxController)),
-    async [Symbol.asyncDispose]() {
-      await running[Symbol.asyncDispose]()
-      rmSync(directory, { recursive: true })
-    },
-  }
-}
-
 beforeAll(async () => {
-  cluster = await startCluster()
+  const kubeconfig = process.env['CAISSON_TEST_KUBECONFIG']
+  cluster = kubeconfig ? await connectCluster(kubeconfig) : await startEmbeddedCluster(apiserver)
   client = cluster.client
   await installCrd(client)
 })

@@ -75,7 +75,8 @@ export function startSandboxController(
   }
 }
 
-function observeSandbox(
+/** Everything that the plan of a Sandbox depends on, from the caches. */
+export function observeSandbox(
   caches: SandboxCaches,
   sandbox: Sandbox,
   failures: ObservedSandbox['failures'],

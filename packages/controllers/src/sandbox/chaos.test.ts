@@ -1,0 +1,163 @@
+import * as apiserver from '@caisson/apiserver'
+import type { Sandbox } from '@caisson/api'
+import {
+  type Client,
+  createInformers,
+  createWorkqueue,
+  isConflict,
+  isNotFound,
+  joinKey,
+  keyOf,
+  resources,
+  splitKey,
+} from '@caisson/client'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { sameJson } from '../engine/json-difference.ts'
+import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
+import { installCrd, READY_STATUS, runControllers, sandboxNamed } from '../testing/test-cluster.ts'
+import { PODS, SANDBOXES } from './objects.ts'
+import { operatingModeOf } from './observed-sandbox.ts'
+import { observeSandbox, sandboxCaches } from './sandbox-controller.ts'
+import { planSandbox } from './plan-sandbox.ts'
+
+const NAMES = ['a', 'b', 'c', 'd', 'e']
+const namespace = 'storm'
+
+type Step =
+  | { name: string; what: 'create' | 'delete' | 'suspend' | 'resume' | 'scale' | 'serve' | 'label' | 'lose' }
+  | { name: ''; what: 'restart' }
+
+const name = fc.constantFrom(...NAMES)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 9,
+    arbitrary: fc.record({
+      name,
+      what: fc.constantFrom('create', 'delete', 'suspend', 'resume', 'scale', 'serve', 'label', 'lose'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant({ name: '', what: 'restart' }) },
+)
+
+async function take(client: Client, { name, what }: Step): Promise<void> {
+  const patch = (body: object) => client.patch(SANDBOXES, name, body, { namespace })
+  if (what === 'create') await client.create(SANDBOXES, sandboxNamed(name), { namespace })
+  if (what === 'delete') await client.delete(SANDBOXES, name, { namespace })
+  if (what === 'suspend') await patch({ spec: { operatingMode: 'Suspended' } })
+  if (what === 'resume') await patch({ spec: { operatingMode: 'Running', replicas: null } })
+  if (what === 'scale') await patch({ spec: { replicas: 0 } })
+  if (what === 'serve') await patch({ spec: { service: true } })
+  if (what === 'label')
+    await patch({ spec: { podTemplate: { metadata: { labels: { at: String(performance.now()) } } } } })
+  if (what === 'lose') await client.delete(PODS, name, { namespace, gracePeriodSeconds: 0 })
+}
+
+test('whatever happens in whatever order, with the controllers ended and started anywhere, it comes to rest where it should', async () => {
+  await using cluster = await startEmbeddedCluster(apiserver)
+  const { client } = cluster
+  await installCrd(client)
+  await client.create(resources.namespaces, { metadata: { name: namespace } })
+  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+  await using informers = createInformers(client)
+  const caches = sandboxCaches(informers)
+  await informers.synced()
+
+  // A kubelet and a garbage collector, as far as they matter here.
+  await using pods = createWorkqueue({
+    async process(key) {
+      const pod = caches.pods.get(key)
+      const { name } = splitKey(key)
+      if (!pod || pod.status?.phase === 'Running') return
+      await ignoreGone(client.patchStatus(PODS, name, { status: READY_STATUS }, { namespace }))
+    },
+  })
+  using _pods = caches.pods.handle({
+    added: (pod) => pods.add(keyOf(pod)),
+    updated: (_old, pod) => pods.add(keyOf(pod)),
+  })
+  await using garbage = createWorkqueue({
+    async process(uid: string) {
+      for (const pod of caches.pods.byIndex('controllerUid', uid)) {
+        await ignoreGone(client.delete(PODS, pod.metadata.name ?? '', { namespace, gracePeriodSeconds: 0 }))
+      }
+      for (const service of caches.services.list()) {
+        if (service.metadata.ownerReferences?.[0]?.uid !== uid) continue
+        await ignoreGone(client.delete(resources.services, service.metadata.name ?? '', { namespace }))
+      }
+    },
+  })
+  using _garbage = caches.sandboxes.handle({ deleted: (sandbox) => garbage.add(sandbox.metadata.uid ?? '') })
+
+  let running = await runControllers(cluster, namespace)
+  try {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+        for (const each of steps) {
+          if (each.what === 'restart') {
+            await running[Symbol.asyncDispose]()
+            running = await runControllers(cluster, namespace)
+          } else await ignoreGone(take(client, each))
+        }
+        await rest()
+        expect(running.errors).toEqual([])
+      }),
+      { numRuns: 25 },
+    )
+  } finally {
+    await running[Symbol.asyncDispose]()
+  }
+
+  /** Waits until every plan, made from what the server says, asks for nothing, and then looks at what there is. */
+  async function rest(): Promise<void> {
+    const settled = Promise.withResolvers<void>()
+    const look = () => void (caches.sandboxes.list().every(isAtRest) && orphans().length === 0 && settled.resolve())
+    const watching = [caches.sandboxes, caches.pods, caches.services].map((informer) =>
+      informer.handle({ added: look, updated: look, deleted: look }),
+    )
+    look()
+    const timer = setTimeout(() => {
+      const restless = caches.sandboxes.list().filter((sandbox) => !isAtRest(sandbox))
+      settled.reject(
+        new Error(`no rest: ${JSON.stringify({ restless, pods: caches.pods.list(), errors: running.errors })}`),
+      )
+    }, 10_000)
+    try {
+      await settled.promise
+    } finally {
+      clearTimeout(timer)
+      for (const handler of watching) handler[Symbol.dispose]()
+    }
+    for (const sandbox of caches.sandboxes.list()) {
+      const pod = caches.pods.get(keyOf(sandbox))
+      expect([keyOf(sandbox), pod !== undefined]).toEqual([keyOf(sandbox), operatingModeOf(sandbox) === 'Running'])
+      expect(caches.services.get(keyOf(sandbox)) !== undefined).toBe(sandbox.spec.service === true)
+    }
+    await running.controllers.idle()
+  }
+
+  function isAtRest(sandbox: Sandbox): boolean {
+    const plan = planSandbox(observeSandbox(caches, sandbox, []), Date.now(), { clusterDomain: 'cluster.local' })
+    return plan.writes.length === 0 && sameJson(plan.status, sandbox.status) && pods.depth + pods.running === 0
+  }
+
+  function orphans() {
+    return caches.pods
+      .list()
+      .filter((pod) => !caches.sandboxes.get(joinKey(namespace, pod.metadata.ownerReferences?.[0]?.name ?? '')))
+  }
+})
+
+/** The step came too late, or too early. */
+async function ignoreGone(call: Promise<unknown>): Promise<void> {
+  try {
+    await call
+  } catch (error) {
+    if (
+      !isNotFound(error) &&
+      !isConflict(error) &&
+      !(error instanceof Error && error.message.includes('already exists'))
+    )
+      throw error
+  }
+}

@@ -1,0 +1,145 @@
+import * as apiserver from '@caisson/apiserver'
+import { type CustomResourceDefinition, findCondition, type Sandbox, sandboxCrd } from '@caisson/api'
+import { resources } from '@caisson/client'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
+import {
+  installCrd,
+  OLD_SANDBOXES,
+  podBecomes,
+  READY_STATUS,
+  type RunningControllers,
+  runControllers,
+  sandboxNamed,
+  type TestCluster,
+  until,
+} from '../testing/test-cluster.ts'
+import { PODS, SANDBOXES } from './objects.ts'
+
+const namespace = 'elsewhere'
+const at = { namespace, name: 'box' }
+const ready = (sandbox: Sandbox | undefined) => findCondition(sandbox?.status?.conditions, 'Ready')
+
+let cluster: TestCluster
+let running: RunningControllers
+
+beforeEach(async () => {
+  cluster = await startEmbeddedCluster(apiserver)
+  await cluster.client.create(resources.namespaces, { metadata: { name: namespace } })
+  await cluster.client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+})
+afterEach(async () => {
+  await running[Symbol.asyncDispose]()
+  await cluster[Symbol.asyncDispose]()
+})
+
+async function start(crd: CustomResourceDefinition): Promise<void> {
+  await installCrd(cluster.client, crd)
+  running = await runControllers(cluster, namespace)
+}
+
+/** The small kind of CRD that other projects bundle: v1alpha1 alone, any spec, a status that says the least. */
+function minimalCrd(): CustomResourceDefinition {
+  const { conditions, ...rest } =
+    sandboxCrd().spec.versions[0]?.schema.openAPIV3Schema.properties?.['status']?.properties ?? {}
+  const { selector, service, serviceFQDN, replicas } = rest
+  const crd = structuredClone(sandboxCrd())
+  const [version] = crd.spec.versions
+  if (!version || !conditions || !selector || !service || !serviceFQDN || !replicas)
+    throw new Error('the CRD has changed')
+  return {
+    ...crd,
+    spec: {
+      ...crd.spec,
+      versions: [
+        {
+          ...version,
+          name: 'v1alpha1',
+          schema: {
+            openAPIV3Schema: {
+              type: 'object',
+              properties: {
+                spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } as object,
+                status: { type: 'object', properties: { conditions, selector, service, serviceFQDN, replicas } },
+              },
+            },
+          },
+        },
+      ],
+    },
+  }
+}
+
+describe('a cluster that serves v1alpha1 alone, with hardly a schema', () => {
+  test('has Sandboxes all the same, and a word about what it cannot store', async () => {
+    await start(minimalCrd())
+    const sandbox = { ...sandboxNamed('box'), apiVersion: OLD_SANDBOXES.apiVersion }
+    await cluster.client.create(OLD_SANDBOXES, sandbox, { namespace })
+    await podBecomes(cluster.client, at, READY_STATUS)
+    await until(cluster.client, OLD_SANDBOXES, at, (s) => ready(s)?.status === 'True')
+    const pod = await cluster.client.get(PODS, 'box', { namespace })
+    expect(pod.metadata.ownerReferences).toMatchObject([{ apiVersion: 'agents.x-k8s.io/v1alpha1', kind: 'Sandbox' }])
+    await running.controllers.idle()
+    expect(running.writes).toEqual(['POST pods', 'PATCH sandboxes/box/status'])
+    expect(running.events.map(({ reason }) => reason)).toEqual(['SandboxPodCreated', 'SandboxReady', 'FieldNotStored'])
+    await cluster.client.patch(OLD_SANDBOXES, 'box', { spec: { replicas: 0 } }, { namespace })
+    await until(
+      cluster.client,
+      PODS,
+      at,
+      (found) => found === undefined || found.metadata.deletionTimestamp !== undefined,
+    )
+  })
+
+  test.each([
+    ['empty', {}, 'spec.podTemplate: Invalid input: expected object, received undefined'],
+    ['a number', { podTemplate: 7 }, 'spec.podTemplate: Invalid input: expected object, received number'],
+  ])('says what is wrong with a spec that is %s, and stays calm', async (_name, spec, message) => {
+    await start(minimalCrd())
+    const sandbox = {
+      ...sandboxNamed('box'),
+      apiVersion: OLD_SANDBOXES.apiVersion,
+      spec: spec as unknown as Sandbox['spec'],
+    }
+    await cluster.client.create(OLD_SANDBOXES, sandbox, { namespace })
+    const told = await until(cluster.client, OLD_SANDBOXES, at, (s) => ready(s) !== undefined)
+    expect(ready(told)).toMatchObject({ reason: 'InvalidConfiguration', message })
+    await running.controllers.idle()
+    expect(running.writes).toEqual(['PATCH sandboxes/box/status'])
+    expect(running.errors).toEqual([])
+  })
+})
+
+describe('a cluster whose CRD has no status subresource', () => {
+  test('gets the status in the object itself, and no loop over the generation that this raises', async () => {
+    const crd = structuredClone(sandboxCrd())
+    for (const version of crd.spec.versions) delete (version as { subresources?: object }).subresources
+    await start(crd)
+    await cluster.client.create(SANDBOXES, sandboxNamed('box'), { namespace })
+    await podBecomes(cluster.client, at, READY_STATUS)
+    const sandbox = await until(cluster.client, SANDBOXES, at, (s) => ready(s)?.status === 'True')
+    await running.controllers.idle()
+    expect(running.writes).toEqual(['POST pods', 'PATCH sandboxes/box/status', 'PATCH sandboxes/box'])
+    expect(sandbox.status?.podIPs).toEqual(['10.1.2.3'])
+    expect(running.errors).toEqual([])
+  })
+})
+
+describe('a cluster whose CRD refuses the status', () => {
+  test('is told once', async () => {
+    const crd = structuredClone(sandboxCrd())
+    for (const { schema } of crd.spec.versions) {
+      const fields = schema.openAPIV3Schema.properties?.['status']?.properties as Record<string, object>
+      fields['podIPs'] = { type: 'string' }
+    }
+    await start(crd)
+    await cluster.client.create(SANDBOXES, sandboxNamed('box'), { namespace })
+    await podBecomes(cluster.client, at, READY_STATUS)
+    await cluster.client.patch(SANDBOXES, 'box', { metadata: { labels: { touched: 'yes' } } }, { namespace })
+    await until(cluster.client, SANDBOXES, at, (s) => s?.metadata.labels?.['touched'] === 'yes')
+    await running.controllers.idle()
+    expect(running.writes.filter((write) => write.startsWith('PATCH')).length).toBeLessThanOrEqual(2)
+    expect(running.events.filter(({ reason }) => reason === 'StatusRefused')).toHaveLength(1)
+    expect(running.errors).toEqual([])
+  })
+})
