@@ -1,5 +1,6 @@
 import type { Status, WatchEvent } from '@caisson/api'
 import { ApiError, errorFromAnswer, isApiError } from './api-error.ts'
+import { abortable } from './delay.ts'
 import type { ApiRequest, InProcessServer, Transport } from './transport.ts'
 import { TransportError } from './transport-error.ts'
 
@@ -24,7 +25,8 @@ export function inProcessTransport(server: InProcessServer): Transport {
 
   return {
     async request(request) {
-      return server.request(checked(request))
+      const answer = server.request(checked(request))
+      return request.signal ? abortable(answer, request.signal) : answer
     },
     async *watch(request): AsyncGenerator<WatchEvent> {
       const { onOpen, ...rest } = endless(request)

@@ -1,6 +1,7 @@
 /** A cache of every object of a resource that follows the server, and tells who wants to know of each change. */
 import type { Client } from './client.ts'
 import { createObjectCache, type IndexFunction } from './object-cache.ts'
+import { abortable } from './delay.ts'
 import { deepFreeze } from './freeze.ts'
 import { type ReflectorTiming, runReflector, type Scope } from './reflector.ts'
 import { type AnyObject, keyOf, type Resource } from './resource.ts'
@@ -193,13 +194,4 @@ function withoutManagedFields<T extends AnyObject>(object: T): T {
   if (object.metadata.managedFields === undefined || Object.isFrozen(object)) return object
   const { managedFields: _, ...metadata } = object.metadata
   return { ...object, metadata }
-}
-
-function abortable(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }
