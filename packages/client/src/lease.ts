@@ -76,11 +76,12 @@ export async function runLeaderElection(options: LeaderElectionOptions): Promise
   async function renewUntil(stop: AbortSignal, since: number): Promise<boolean> {
     let deadline = since + renewDeadline
     for (;;) {
-      await abortableDelay(Math.min(retryPeriod, deadline - performance.now()), stop).catch(() => {})
+      const left = deadline - performance.now()
+      if (left <= 0) return true
+      await abortableDelay(Math.min(retryPeriod, left), stop).catch(() => {})
       if (stop.aborted) return false
       const startedAt = performance.now()
-      if (startedAt >= deadline) return true
-      const attempt = AbortSignal.any([stop, AbortSignal.timeout(deadline - startedAt)])
+      const attempt = AbortSignal.any([stop, AbortSignal.timeout(Math.max(0, deadline - startedAt))])
       if (await candidate.tryToHold(attempt)) deadline = startedAt + renewDeadline
       else if (stop.aborted) return false
       else if (candidate.isTaken()) return true
