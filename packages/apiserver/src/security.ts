@@ -45,6 +45,7 @@ export interface Security extends Disposable {
   impersonate(user: UserInfo, headers: RequestHeaders): UserInfo
   authorize: Authorize
   admit: Admission['admit']
+  admitValidated: Admission['admitValidated']
   /** Access reviews and token reviews: beside the built-in kinds. */
   resources: readonly Resource[]
   /** What answers them. */
@@ -94,6 +95,7 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
     impersonate: (user, headers) => impersonate(user, headers, authorizer.authorize),
     authorize: authorizer.authorize,
     admit: admission.admit,
+    admitValidated: admission.admitValidated,
     ...createReviews({ authenticator, authorizer, now }),
     subresources: {
       serviceaccounts: [tokenSubresource({ issuer, audiences, signingKey: serviceAccountKey, source: store, now })],

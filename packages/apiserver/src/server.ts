@@ -35,6 +35,8 @@ export interface ApiServerOptions {
   authorize: Authorize
   /** Admission: may change the object; throws a StatusError to refuse. */
   admit?: Environment['admit']
+  /** Admission that comes after validation: throws a StatusError to refuse. */
+  admitValidated?: Environment['admitValidated']
   /** Beyond those that every server has, by the key of their resource. */
   subresources?: Subresources
   virtual?: Environment['virtual']
@@ -94,6 +96,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     virtual: options.virtual ?? {},
     now,
     admit: options.admit ?? (() => undefined),
+    admitValidated: options.admitValidated ?? (() => undefined),
     authorizeCreate(call) {
       const attributes = attributesOf({ ...call.info, verb: 'create' }, call.user)
       const { allowed, reason } = authorize(attributes)

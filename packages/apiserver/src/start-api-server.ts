@@ -68,6 +68,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       impersonate: security.impersonate,
       authorize: security.authorize,
       admit: security.admit,
+      admitValidated: security.admitValidated,
       subresources: security.subresources,
       virtual: security.virtual,
       findPath: (path) => security.findPath(path) ?? findOpenApi?.(path),

@@ -132,7 +132,7 @@ function admit(given: Given): { object: KubeObject | undefined; warnings: string
   const [plural = '', ...group] = resource.split('.')
   const warnings: string[] = []
   const copy = structuredClone(original)
-  admission.admit({
+  const request: AdmissionRequest = {
     operation: 'CREATE',
     // Admission reads no more of a resource than its name.
     resource: { plural, group: group.join('.') } as Resource,
@@ -145,7 +145,10 @@ function admit(given: Given): { object: KubeObject | undefined; warnings: string
     warn: (message) => warnings.push(message),
     ...rest,
     object: copy,
-  })
+  }
+  admission.admit(request)
+  // Validation comes between the two; these objects are valid.
+  if (request.operation !== 'DELETE') admission.admitValidated(request)
   return { object: copy, warnings }
 }
 
@@ -644,9 +647,9 @@ describe('nodes', () => {
   test.each<[name: string, given: KubeObject, expected: string]>([
     ['its own', mirror({}), 'admitted'],
     [
-      'with a Secret',
-      mirror({}, { volumes: [{ name: 'v', secret: { secretName: 's' } }] }),
-      '403 pods "p" is forbidden: node "n" can not create pods that reference secrets',
+      'with a ConfigMap',
+      mirror({}, { volumes: [{ name: 'v', configMap: { name: 's' } }] }),
+      '403 pods "p" is forbidden: node "n" can not create pods that reference configmaps',
     ],
     [
       'with a volume of tomorrow',

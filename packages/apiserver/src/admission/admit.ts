@@ -1,6 +1,6 @@
 /**
- * Admission: what is asked of every write beyond permission and schema. First whatever may change the object, then
- * whatever may only refuse it, each in Kubernetes' order.
+ * Admission: what is asked of every write beyond permission and schema. Before validation, whatever may change the
+ * object; after it, whatever may only refuse it; each in Kubernetes' order.
  *
  * It runs inside the store's write transaction, where reads see the newest state, and so is synchronous throughout.
  */
@@ -27,14 +27,16 @@ export interface AdmissionOptions {
 
 export interface Admission {
   /**
-   * Completes `object` in place. Throws the `StatusError` to answer with where the request is refused; nothing may be
-   * stored then.
+   * What comes before validation: completes `object` in place. Throws the `StatusError` to answer with where the
+   * request is refused; nothing may be stored then.
    */
   admit(request: AdmissionRequest): void
+  /** What comes after validation of a creation or an update: throws, and changes nothing. */
+  admitValidated(request: AdmissionRequest): void
 }
 
 export function createAdmission({ store, authorizer, podSecurity }: AdmissionOptions): Admission {
-  const security: PodSecurityOptions = {
+  const options: PodSecurityOptions = {
     unlabelled: 'baseline',
     privilegedNamespaces: ['kube-system'],
     ...podSecurity,
@@ -42,19 +44,28 @@ export function createAdmission({ store, authorizer, podSecurity }: AdmissionOpt
   return {
     admit(request) {
       if (request.operation === 'CONNECT') return
-      mutate(request, store)
-      validate(request, { store, authorizer })
-      admitPodSecurity(request, { store, options: security })
+      complete(request, store)
+      if (isRbac(request) && request.object) {
+        const { resource, user, object, oldObject } = request
+        checkEscalation(authorizer, { resource: resource.plural, user, object, oldObject })
+      }
+    },
+    admitValidated(request) {
+      admitPodSecurity(request, { store, options })
+      refuseUnfit(request, store)
     },
   }
 }
 
-function mutate(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>): void {
+function complete(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>): void {
   const { operation, resource, object, subresource } = request
   admitNamespaceLifecycle(request, store)
   const key = keyOf(resource)
   const creates = operation === 'CREATE' && subresource === ''
-  if (key === 'pods') applyServiceAccount(request, store)
+  if (key === 'pods') {
+    applyServiceAccount(request, store)
+    validateServiceAccount(request, store)
+  }
   restrictNode(request, store)
   if (subresource !== '' || !object) return
   if (key === 'pods') {
@@ -69,30 +80,16 @@ function mutate(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>): 
   }
 }
 
-function validate(
-  request: AdmissionRequest,
-  { store, authorizer }: Pick<AdmissionOptions, 'store' | 'authorizer'>,
-): void {
-  const { operation, resource, object, oldObject, subresource, user } = request
-  switch (keyOf(resource)) {
-    case 'pods':
-      validateServiceAccount(request, store)
-      if (operation === 'CREATE' && subresource === '') validateRuntimeClass(request, store)
-      return
-    case 'persistentvolumeclaims':
-      if (subresource === '') validateClaimResize(request, store)
-      return
-    case 'priorityclasses.scheduling.k8s.io':
-      validatePriorityClass(request, store)
-      return
-    case 'roles.rbac.authorization.k8s.io':
-    case 'clusterroles.rbac.authorization.k8s.io':
-    case 'rolebindings.rbac.authorization.k8s.io':
-    case 'clusterrolebindings.rbac.authorization.k8s.io':
-      if (object) checkEscalation(authorizer, { resource: resource.plural, user, object, oldObject })
-      return
-    default:
-  }
+function refuseUnfit(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>): void {
+  const { operation, resource, subresource } = request
+  const key = keyOf(resource)
+  if (key === 'pods' && operation === 'CREATE' && subresource === '') validateRuntimeClass(request, store)
+  else if (key === 'persistentvolumeclaims' && subresource === '') validateClaimResize(request, store)
+  else if (key === 'priorityclasses.scheduling.k8s.io') validatePriorityClass(request, store)
+}
+
+function isRbac({ resource }: AdmissionRequest): boolean {
+  return resource.group === 'rbac.authorization.k8s.io'
 }
 
 function keyOf({ group, plural }: AdmissionRequest['resource']): string {

@@ -298,7 +298,7 @@ describe('TokenRequest', () => {
       apiVersion: 'authentication.k8s.io/v1',
       kind: 'TokenRequest',
       metadata: { name: 'robot', namespace: 'a', uid: 'sa-1', creationTimestamp: '2026-01-01T00:00:00Z' },
-      spec: { audiences: [ISSUER], expirationSeconds: 3600 },
+      spec: { audiences: [ISSUER], expirationSeconds: 3600, boundObjectRef: null },
       status: { token: expect.any(String), expirationTimestamp: '2026-01-01T01:00:00Z' },
     })
   })
@@ -378,7 +378,10 @@ describe('reviews', () => {
       user: {},
       error: `[invalid bearer token, token audiences ["vault" "other"] is invalid for the target audiences ["${ISSUER}"]]`,
     })
-    expect((await reviewToken(review({ token: 'x' }), authenticator)).status).toEqual({ user: {} })
+    expect((await reviewToken(review({ token: 'x' }), authenticator)).status).toEqual({
+      user: {},
+      error: 'invalid bearer token',
+    })
     await expect(reviewToken(review({}), authenticator)).rejects.toThrow('token is required for TokenReview')
   })
 

@@ -82,11 +82,7 @@ export async function requestToken(
     apiVersion: 'authentication.k8s.io/v1',
     kind: 'TokenRequest',
     metadata: { name, namespace, uid: accountUid, creationTimestamp: timestamp(issuedAt) },
-    spec: {
-      audiences,
-      expirationSeconds,
-      ...(spec.boundObjectRef && { boundObjectRef: spec.boundObjectRef }),
-    },
+    spec: { audiences, expirationSeconds, boundObjectRef: spec.boundObjectRef ?? null },
     status: { token, expirationTimestamp: timestamp(issuedAt + expirationSeconds) },
   }
 }
@@ -100,8 +96,12 @@ export async function reviewToken(review: KubeObject, authenticator: Authenticat
     ...review,
     status: result.user
       ? { authenticated: true, user: result.user, audiences: result.audiences ?? [] }
-      : { user: {}, ...(result.error !== undefined && { error: `[invalid bearer token, ${result.error}]` }) },
+      : { user: {}, error: invalidToken(result.error) },
   }
+}
+
+function invalidToken(why: string | undefined): string {
+  return why === undefined ? 'invalid bearer token' : `[invalid bearer token, ${why}]`
 }
 
 /** Answers a SelfSubjectReview: who the one that asks is (`kubectl auth whoami`). */

@@ -21,17 +21,13 @@ interface ReviewSpec {
 /** SubjectAccessReview: what a named user or group may do. */
 export function reviewSubjectAccess(authorizer: Authorizer, review: KubeObject): KubeObject {
   const spec = specOf(review)
-  refuseInvalid('SubjectAccessReview', [
-    ...validateSubject(spec),
-    ...validateAttributes(spec),
-    ...validateEmpty(review),
-  ])
+  refuseInvalid([...validateSubject(spec), ...validateAttributes(spec), ...validateEmpty(review)])
   return decide(authorizer, review, subjectOf(spec))
 }
 
 /** SelfSubjectAccessReview: what the one who asks may do (`kubectl auth can-i`). */
 export function reviewOwnAccess(authorizer: Authorizer, review: KubeObject, user: UserInfo): KubeObject {
-  refuseInvalid('SelfSubjectAccessReview', [...validateAttributes(specOf(review)), ...validateEmpty(review)])
+  refuseInvalid([...validateAttributes(specOf(review)), ...validateEmpty(review)])
   return decide(authorizer, review, user)
 }
 
@@ -47,10 +43,14 @@ export function reviewLocalSubjectAccess(authorizer: Authorizer, review: KubeObj
   }
   if (spec.nonResourceAttributes) {
     errors.push(
-      invalidValue('spec.nonResourceAttributes', spec.nonResourceAttributes, 'disallowed on this kind of request'),
+      invalidValue(
+        'spec.nonResourceAttributes',
+        asInGo(spec.nonResourceAttributes),
+        'disallowed on this kind of request',
+      ),
     )
   }
-  refuseInvalid('LocalSubjectAccessReview', errors)
+  refuseInvalid(errors)
   if (namespace !== named) {
     throw new StatusError('BadRequest', `spec.resourceAttributes.namespace must match namespace: ${namespace}`)
   }
@@ -116,7 +116,7 @@ function attributesOf({ resourceAttributes, nonResourceAttributes }: ReviewSpec,
 function validateAttributes({ resourceAttributes, nonResourceAttributes }: ReviewSpec): FieldError[] {
   if (resourceAttributes && nonResourceAttributes) {
     const why = 'cannot be specified in combination with resourceAttributes'
-    return [invalidValue('spec.nonResourceAttributes', nonResourceAttributes, why)]
+    return [invalidValue('spec.nonResourceAttributes', asInGo(nonResourceAttributes), why)]
   }
   if (!resourceAttributes && !nonResourceAttributes) {
     const why = 'exactly one of nonResourceAttributes or resourceAttributes must be specified'
@@ -139,6 +139,15 @@ function validateEmpty(review: KubeObject, { allowNamespace = false } = {}): Fie
   ]
 }
 
-function refuseInvalid(kind: string, errors: readonly FieldError[]): void {
-  if (errors.length > 0) throw invalid({ group: GROUP, kind }, '', errors)
+/** Kubernetes prints its internal type, which has no names for JSON. */
+function asInGo({ path = '', verb = '' }: NonNullable<ReviewSpec['nonResourceAttributes']>) {
+  return { Path: path, Verb: verb }
+}
+
+function refuseInvalid(errors: readonly FieldError[]): void {
+  if (errors.length === 0) return
+  // kube-apiserver has no kind at hand here, and says so: `.authorization.k8s.io "" is invalid`.
+  const { message, details } = invalid({ group: GROUP, kind: '' }, '', errors)
+  const { causes = [] } = details ?? {}
+  throw new StatusError('Invalid', message, { details: { group: GROUP, causes } })
 }

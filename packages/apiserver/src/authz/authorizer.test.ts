@@ -304,17 +304,17 @@ describe('reviews', () => {
     [
       { user: 'x' },
       {},
-      'SubjectAccessReview.authorization.k8s.io "" is invalid: spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified',
+      '.authorization.k8s.io "" is invalid: spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified',
     ],
     [
       { resourceAttributes },
       {},
-      'SubjectAccessReview.authorization.k8s.io "" is invalid: spec.user: Invalid value: "": at least one of user or group must be specified',
+      '.authorization.k8s.io "" is invalid: spec.user: Invalid value: "": at least one of user or group must be specified',
     ],
     [
       { user: 'x', resourceAttributes },
       { name: 'n' },
-      'SubjectAccessReview.authorization.k8s.io "" is invalid: metadata: Invalid value: {"name":"n"}: must be empty',
+      '.authorization.k8s.io "" is invalid: metadata: Invalid value: {"name":"n"}: must be empty',
     ],
   ])('%j %j is refused', (spec, metadata, message) => {
     expect(() => reviewSubjectAccess(authorizer, review('SubjectAccessReview', spec, metadata))).toThrow(message)
@@ -395,7 +395,7 @@ describe('escalation', () => {
       {NonResourceURLs:["*"], Verbs:["*"]}"
     `)
     expect(attempt(binding('b', { kind: 'Role', name: 'gone' }, [], 'a'))).toBe(
-      'roles.rbac.authorization.k8s.io "gone" not found',
+      'rolebindings.rbac.authorization.k8s.io "gone" not found',
     )
   })
 

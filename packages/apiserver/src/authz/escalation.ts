@@ -7,6 +7,7 @@ import type { KubeObject, UserInfo } from '@caisson/api'
 import { goQuote } from '../registry/field-error.ts'
 import { StatusError } from '../status-error.ts'
 import { forbiddenObject } from './attributes.ts'
+import { notFound } from '../verbs/errors.ts'
 import { type Authorizer, joinErrors, SUPERUSERS } from './authorizer.ts'
 import type { RoleRef } from './binding-index.ts'
 import {
@@ -85,12 +86,13 @@ function checkBinding(authorizer: Authorizer, request: EscalationRequest): void 
     ...(namespace && { namespace }),
   }
   if (authorizer.authorize(bind).allowed) return
+  if (roleRef.kind !== 'ClusterRole' && roleRef.kind !== 'Role') {
+    throw new StatusError('Unknown', `unsupported role reference kind: ${goQuote(roleRef.kind)}`)
+  }
   const rules = authorizer.rulesOfRole(roleRef, namespace)
   if (!rules) {
-    const kind = roleRef.kind === 'Role' ? 'roles' : 'clusterroles'
-    throw new StatusError('NotFound', `${kind}.${GROUP} ${goQuote(roleRef.name)} not found`, {
-      details: { name: roleRef.name, group: GROUP, kind },
-    })
+    // kube-apiserver names the kind of the binding here, not of the role.
+    throw notFound({ group: GROUP, plural: request.resource }, roleRef.name)
   }
   confirmHeld(authorizer, request, rules)
 }

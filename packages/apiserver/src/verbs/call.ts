@@ -86,7 +86,7 @@ export interface AcceptedWatch {
   start(sink: WatchSink): RunningWatch
 }
 
-/** Mutating and validating admission in one: may change `object` in place and throws a StatusError to refuse. */
+/** What admission looks at. It may change `object` in place before validation, and throws a StatusError to refuse. */
 export interface AdmissionRequest {
   operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT'
   resource: Resource
@@ -111,8 +111,10 @@ export interface Environment {
   virtual: Readonly<Record<string, (object: KubeObject, call: Call) => KubeObject | Promise<KubeObject>>>
   /** ms since the epoch. */
   now(): number
-  /** Runs inside the store's transaction: synchronous. */
+  /** What comes before defaults of the server and validation. Runs inside the store's transaction: synchronous. */
   admit(request: AdmissionRequest): void
+  /** What comes after validation, when a generated name is known; creations and updates alone. May not change anything. */
+  admitValidated(request: AdmissionRequest): void
   /** Throws where the user may not create what an update or an apply is about to create. */
   authorizeCreate(call: Call): void
 }

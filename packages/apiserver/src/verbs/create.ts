@@ -7,7 +7,7 @@ import type { Resource } from '../registry/resource.ts'
 import { validate } from '../schema/validate.ts'
 import { invalid, StatusError } from '../status-error.ts'
 import type { Transaction } from '../storage/store.ts'
-import type { Answer, Call, Environment } from './call.ts'
+import type { AdmissionRequest, Answer, Call, Environment } from './call.ts'
 import { decodeObject } from './decode-object.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
 import { alreadyExists } from './errors.ts'
@@ -60,7 +60,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   const key = storageKey(resource)
   const { namespace } = metadata
   const now = environment.now()
-  environment.admit({
+  const admission: AdmissionRequest = {
     operation: 'CREATE',
     resource,
     subresource: '',
@@ -71,7 +71,8 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
     user: call.user,
     dryRun: options.dryRun,
     warn: (message) => call.warnings.push(message),
-  })
+  }
+  environment.admit(admission)
   dedupOwnerReferences(object, call.warnings, true)
   fillSystemFields(metadata, now)
   const generated = Boolean(metadata.generateName && !metadata.name)
@@ -84,6 +85,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   else metadata.generation = 1
   validateNew(object, resource)
   call.warnings.push(...(strategy.warnings?.(object) ?? []))
+  environment.admitValidated({ ...admission, name: metadata.name as string })
   const existing = transaction.get(key, namespace, metadata.name as string)
   if (existing) throw taken(resource, metadata.name as string, existing, generated)
   const stored = toStorage(resource, object)

@@ -9,7 +9,7 @@ import type { Resource } from '../registry/resource.ts'
 import { type FieldError, invalid, StatusError } from '../status-error.ts'
 import { deepEqual } from '../storage/freeze.ts'
 import type { Transaction } from '../storage/store.ts'
-import type { Call, Environment } from './call.ts'
+import type { AdmissionRequest, Call, Environment } from './call.ts'
 import { createIn, expectedNamespace } from './create.ts'
 import { badRequest, conflict, notFound, OPTIMISTIC_LOCK, quoted } from './errors.ts'
 import { matchNamespace, wipeSystemFields } from './metadata.ts'
@@ -55,7 +55,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
   const { metadata } = next
   matchNamespace(metadata, expectedNamespace(resource, call))
   checkName(next, call)
-  environment.admit({
+  const admission: AdmissionRequest = {
     operation: 'UPDATE',
     resource,
     subresource,
@@ -66,12 +66,14 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
     user: call.user,
     dryRun: options.dryRun,
     warn: (message) => call.warnings.push(message),
-  })
+  }
+  environment.admit(admission)
   dedupOwnerReferences(next, call.warnings, true)
   checkResourceVersion(next, current, resource)
   carryOver(next, current, context, transaction)
   validateChange(next, current, context)
   call.warnings.push(...rules.warnings(next, current))
+  environment.admitValidated(admission)
   keepTimestamps(next, current)
   const result = toStorage(resource, next)
   if (vanishes(next, current, resource)) {
