@@ -10,7 +10,6 @@ import {
   difference,
   differenceBelow,
   emptySet,
-  equal,
   type FieldSet,
   formatPath,
   fromFieldsV1,
@@ -143,8 +142,10 @@ export function applyServerSide(live: KubeObject | undefined, applied: KubeObjec
     .map((owner) => ({ ...owner, set: difference(owner.set, lost) }))
     .filter((owner) => !isEmpty(owner.set))
   const mine = ownable(stated, request)
-  const unchanged = before && equal(before.set, mine) && deepEqual(base, result)
-  if (!isEmpty(mine)) kept.push(unchanged ? before : ownerOf(request, 'Apply', mine))
+  // The time is that of the last change of the object: an apply that changed none keeps what was there, or has none.
+  const changed = !live || !deepEqual(base, result)
+  if (!isEmpty(mine))
+    kept.push(changed ? ownerOf(request, 'Apply', mine) : { ...ownerOf(request, 'Apply', mine), time: before?.time })
   const object = result as KubeObject
   const managedFields = writeOwners(kept)
   return { ...object, metadata: { ...object.metadata, ...(managedFields && { managedFields }) } }

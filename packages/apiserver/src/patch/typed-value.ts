@@ -137,6 +137,8 @@ function below(result: Comparison, element: string): Comparison {
 
 /** Marks a whole value that came or went: each leaf and each container. */
 function mark(value: unknown, schema: Schema | undefined, into: FieldSet): void {
+  // Go writes its zero times as null, before and after: nobody set them.
+  if (value === null) return
   into.member = true
   const shape = shapeOf(value, schema)
   if (shape.kind === 'map') {
