@@ -30,6 +30,7 @@ export { type LeaderElectionOptions, runLeaderElection } from './lease.ts'
 export { KubeconfigError } from './kubeconfig-fields.ts'
 export type { IndexFunction } from './object-cache.ts'
 export type { ReflectorTiming, Scope } from './reflector.ts'
+export { forwardPort, type ForwardPortOptions } from './port-forward.ts'
 export {
   attachToPod,
   type AttachOptions,

@@ -7,6 +7,7 @@ import { createClient } from './client.ts'
 import { createHttpTransport } from './http-transport.ts'
 import { attachToPod, execInPod, type ExecOptions, type RemoteCommand } from './remote-command.ts'
 import { type ScriptedServer, startScriptedServer } from './testing/scripted-server.ts'
+import { onChannel, serveWebSockets, type ServedWebSocket } from './testing/web-socket-script.ts'
 import { createTestAuthority, type TestAuthority } from './testing/test-certificates.ts'
 
 let authority: TestAuthority
@@ -22,38 +23,13 @@ afterAll(async () => {
   await authority[Symbol.asyncDispose]()
 })
 
-interface Served {
-  socket: WebSocket
-  url: string
-  authorization: string | undefined
-  /** Whole messages, in order, as `CHANNEL:TEXT`. */
-  heard: string[]
-}
-
-/** Serves the next WebSocket, in the first of these protocols that the client knows. */
-function serveNext(protocols: readonly string[], script: (served: Served) => void): void {
-  const sockets = new WebSocketServer({
-    noServer: true,
-    handleProtocols: (asked) => protocols.find((each) => asked.has(each)) ?? false,
-  })
-  server.upgrade = (request, socket, head) => {
-    sockets.handleUpgrade(request, socket, head, (accepted) => {
-      const served: Served = {
-        socket: accepted,
-        url: request.url ?? '',
-        authorization: request.headers.authorization,
-        heard: [],
-      }
-      accepted.on('message', (message: Buffer) => served.heard.push(`${message[0]}:${message.toString('utf8', 1)}`))
-      script(served)
-    })
-  }
-}
+const serveNext = (protocols: readonly string[], script: (served: ServedWebSocket) => void) =>
+  serveWebSockets(server, protocols, script)
 
 const V5 = ['v5.channel.k8s.io']
 const V4 = ['v4.channel.k8s.io']
 const success = '{"metadata":{},"status":"Success"}'
-const say = (channel: number, content: string | Buffer) => Buffer.concat([Buffer.of(channel), Buffer.from(content)])
+const say = onChannel
 
 function start(options: Partial<ExecOptions> = {}): Promise<RemoteCommand> {
   const transport = createHttpTransport({ ...server.connection, server: `${server.url}/root`, token: 'secret' })
@@ -63,7 +39,7 @@ function start(options: Partial<ExecOptions> = {}): Promise<RemoteCommand> {
 
 describe('a command', () => {
   test('is asked for as Kubernetes wants it, gets its input to the end, and gives its outputs and its exit code', async () => {
-    let asked: Partial<Served> = {}
+    let asked: Partial<ServedWebSocket> = {}
     serveNext(V5, (served) => {
       asked = served
       const { socket, heard } = served
@@ -101,7 +77,7 @@ describe('a command', () => {
   })
 
   test('with a terminal has one output, and its size is told', async () => {
-    let asked: Partial<Served> = {}
+    let asked: Partial<ServedWebSocket> = {}
     serveNext(V5, (served) => {
       asked = served
       served.socket.on('message', () => {
