@@ -70,10 +70,6 @@ export function intersection(a: FieldSet, b: FieldSet): FieldSet {
   return result
 }
 
-export function equal(a: FieldSet, b: FieldSet): boolean {
-  return isEmpty(difference(a, b)) && isEmpty(difference(b, a))
-}
-
 /** A set of paths, each given as its elements. */
 export function setOf(...paths: ReadonlyArray<readonly string[]>): FieldSet {
   const set = emptySet()
