@@ -26,3 +26,22 @@ export function abortable<V>(promise: Promise<V>, signal: AbortSignal): Promise<
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })
 }
+
+/** Runs `work` with a signal that is aborted with `signal`, or after `ms` at the latest. */
+export async function withDeadline<V>(
+  ms: number,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<V>,
+): Promise<V> {
+  const deadline = new AbortController()
+  const onAbort = () => deadline.abort(signal.reason)
+  const timer = setTimeout(() => deadline.abort(new DOMException('it took too long', 'TimeoutError')), ms)
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  try {
+    return await work(deadline.signal)
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -12,12 +12,6 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'], now: START })
   // Waiting candidates try at the end of one period exactly.
   vi.spyOn(Math, 'random').mockReturnValue(0)
-  // Node's own timer does not know of the time that this test makes.
-  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
-    const controller = new AbortController()
-    setTimeout(() => controller.abort(new DOMException('timeout', 'TimeoutError')), ms)
-    return controller.signal
-  })
 })
 afterEach(() => {
   vi.restoreAllMocks()

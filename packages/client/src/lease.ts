@@ -3,7 +3,7 @@ import type { Lease, LeaseSpec } from 'kubernetes-types/coordination/v1.d.ts'
 import { isAlreadyExists, isConflict, isNotFound } from './api-error.ts'
 import type { Client } from './client.ts'
 import { resources } from './core-resources.ts'
-import { abortableDelay } from './delay.ts'
+import { abortableDelay, withDeadline } from './delay.ts'
 import type { Typed } from './resource.ts'
 
 export interface LeaderElectionOptions {
@@ -45,8 +45,7 @@ export async function runLeaderElection(options: LeaderElectionOptions): Promise
   const candidate = createCandidate({ ...options, leaseDuration })
   while (!signal.aborted) {
     const startedAt = performance.now()
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(renewDeadline)])
-    if (await candidate.tryToHold(deadline)) {
+    if (await withDeadline(renewDeadline, signal, candidate.tryToHold)) {
       if ((await leadFrom(startedAt)) === 'over') return
     } else await abortableDelay(retryPeriod * (1 + Math.random() * JITTER), signal).catch(() => {})
   }
@@ -81,8 +80,7 @@ export async function runLeaderElection(options: LeaderElectionOptions): Promise
       await abortableDelay(Math.min(retryPeriod, left), stop).catch(() => {})
       if (stop.aborted) return false
       const startedAt = performance.now()
-      const attempt = AbortSignal.any([stop, AbortSignal.timeout(Math.max(0, deadline - startedAt))])
-      if (await candidate.tryToHold(attempt)) deadline = startedAt + renewDeadline
+      if (await withDeadline(deadline - startedAt, stop, candidate.tryToHold)) deadline = startedAt + renewDeadline
       else if (stop.aborted) return false
       else if (candidate.isTaken()) return true
     }
