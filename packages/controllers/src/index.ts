@@ -1,4 +1,4 @@
-export type { EngineMetrics } from './engine/engine.ts'
+export { type EngineMetrics, RetryError } from './engine/engine.ts'
 export type { ObjectKey, Plan, PlannedEvent, Write, WriteFailure } from './engine/plan.ts'
 export type { ObservedSandbox } from './sandbox/observed-sandbox.ts'
 export { planSandbox, type SandboxPlanOptions } from './sandbox/plan-sandbox.ts'

@@ -18,7 +18,7 @@ const podMetadata = z.object({
   }),
 })
 
-export const podTemplate = z.object({
+const podTemplate = z.object({
   metadata: podMetadata
     .exactOptional()
     .meta({ description: 'Labels and annotations that the Pod carries, kept up to date while it runs.' }),
@@ -44,7 +44,7 @@ const persistentVolumeClaimTemplate = z.object({
 })
 
 /** What a Sandbox and a template of Sandboxes have in common. */
-export const sandboxBlueprint = z.object({
+const sandboxBlueprint = z.object({
   podTemplate: podTemplate.meta({ description: 'The Pod that the Sandbox runs.' }),
   volumeClaimTemplates: z.array(persistentVolumeClaimTemplate).exactOptional().meta({
     description:

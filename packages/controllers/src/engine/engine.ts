@@ -20,7 +20,7 @@ export interface ControllerDefinition<T extends AnyObject, O> {
 }
 
 /** Where a controller's events go; see `createEventRecorder` of the client. */
-export type RecordEvent = (about: AnyObject, event: PlannedEvent) => void
+type RecordEvent = (about: AnyObject, event: PlannedEvent) => void
 
 export interface EngineMetrics extends WorkqueueMetrics {
   /** After each write of a plan and of a status. */

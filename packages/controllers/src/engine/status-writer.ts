@@ -14,7 +14,7 @@ export interface StatusMemory {
   futile?: { wanted: object; stored: object }
 }
 
-export type StatusResult =
+type StatusResult =
   | { kind: 'unchanged' }
   | { kind: 'waiting'; until: number }
   | { kind: 'written'; missing: string[] }

@@ -21,7 +21,7 @@ import type { PlannedEvent } from '../engine/plan.ts'
 import { SANDBOXES } from '../sandbox/objects.ts'
 import { type Controllers, type StartControllersOptions, startControllers } from '../start-controllers.ts'
 
-export const CRDS = defineResource<CustomResourceDefinition>({
+const CRDS = defineResource<CustomResourceDefinition>({
   group: 'apiextensions.k8s.io',
   version: 'v1',
   plural: 'customresourcedefinitions',
@@ -45,7 +45,7 @@ export interface TestCluster extends AsyncDisposable {
 }
 
 /** A write of the controllers, such as `POST pods` or `PATCH sandboxes/box/status`. */
-export type WriteLog = string[]
+type WriteLog = string[]
 
 export interface RunningControllers extends AsyncDisposable {
   controllers: Controllers
