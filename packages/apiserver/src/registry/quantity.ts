@@ -30,11 +30,13 @@ export class QuantityError extends Error {
 
 const FORMAT_WRONG = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
+const QUANTITY = /^[+-]?(\d*)(?:\.(\d*))?([eEinumkKMGTP]*[-+]?\d*)$/
+
 /** @throws QuantityError in apimachinery's words. */
 export function parseQuantity(text: string): Quantity {
-  const match = /^([+-]?)(\d*)(?:\.(\d*))?([eEinumkKMGTP]*[-+]?\d*)$/.exec(text)
-  if (!match || text === '' || text.length > LONGEST) throw new QuantityError(FORMAT_WRONG)
-  const [, sign, whole = '', fraction = '', suffix = ''] = match
+  const match = text.length > LONGEST ? null : QUANTITY.exec(text)
+  if (!match || text === '') throw new QuantityError(FORMAT_WRONG)
+  const [, whole = '', fraction = '', suffix = ''] = match
   const scaled = interpretSuffix(suffix)
   // Without any digit (only a sign, a dot, a suffix) it is zero, as apimachinery reads it.
   const digits = BigInt(whole + fraction)
@@ -44,7 +46,7 @@ export function parseQuantity(text: string): Quantity {
     if (nano > MAXIMUM) nano = MAXIMUM
     if (nano > 0n && nano < ONE) format = 'DecimalSI'
   }
-  return { nano: sign === '-' ? -nano : nano, format }
+  return { nano: text.startsWith('-') ? -nano : nano, format }
 }
 
 function interpretSuffix(suffix: string): { shift: bigint; exponent: number; format: QuantityFormat } {
@@ -91,16 +93,33 @@ export function formatQuantity(quantity: Quantity): string {
 }
 
 /**
- * The canonical form of a quantity in JSON, where numbers are allowed as well.
+ * The form in which a quantity goes out again, where numbers are allowed to come in as well. One that needs no
+ * conversion stays as it was written, `+5` and `1e+3` too, because Kubernetes keeps such a text.
  *
  * @throws QuantityError
  */
 export function canonicalQuantity(value: string | number): string {
   const text = String(value).trim()
-  // What most manifests hold is canonical already: at most three digits, and a suffix that needs no carrying.
-  if (/^[1-9]\d{0,2}(?:m|k|M|G|T)?$/.test(text)) return text
-  if (/^[1-9]\d{0,2}(?:Ki|Mi|Gi|Ti)$/.test(text)) return text
-  return formatQuantity(parseQuantity(text))
+  // What most manifests hold: at most three digits, and a suffix that needs no carrying.
+  if (/^[1-9]\d{0,2}(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?$/.test(text)) return text
+  const quantity = parseQuantity(text)
+  return isKept(text) ? text : formatQuantity(quantity)
+}
+
+/** Numbers of so many digits fit an int64 with room to spare, which is what apimachinery keeps the text of. */
+const MAX_FAST_DIGITS = 18
+
+function isKept(text: string): boolean {
+  const [, whole = '', fraction = '', suffix = ''] = QUANTITY.exec(text) ?? []
+  const digits = (whole.replace(/^0+/, '') || '0') + fraction
+  const { shift, exponent, format } = interpretSuffix(suffix)
+  if (format === 'BinarySI') {
+    const room = 14 - digits.length - Math.floor((Number(shift) * 3) / 10)
+    return fraction === '' && room >= 0 && BigInt(digits) % 8n !== 0n
+  }
+  const scale = exponent - fraction.length
+  if (digits.length > MAX_FAST_DIGITS || scale < -9 || scale % 3 !== 0) return false
+  return !digits.endsWith('000') && !digits.startsWith('0')
 }
 
 /**
@@ -109,9 +128,10 @@ export function canonicalQuantity(value: string | number): string {
  * @throws QuantityError
  */
 export function canonicalAmount(value: string | number): string {
+  if (typeof value === 'string' && /^[1-9]\d{0,2}(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?$/.test(value)) return value
   const canonical = canonicalQuantity(value)
-  if (!/[nu]$|e-/.test(canonical)) return canonical
   const { nano, format } = parseQuantity(canonical)
+  if (nano % 1_000_000n === 0n) return canonical
   return formatQuantity({ nano: roundUp(nano, 1_000_000n) * 1_000_000n, format })
 }
 

@@ -136,21 +136,24 @@ const ABSENT = Symbol('absent')
 
 function decodeStruct(plan: StructPlan, value: unknown, state: DecodeState): Record<string, unknown> {
   const source = value as Readonly<Record<string, unknown>>
-  const object: Record<string, unknown> = {}
-  for (const key in source) {
-    if (!plan.fields.has(key)) state.unknownFields.push([...state.path, key].join('.').replaceAll('.[', '['))
-  }
-  for (const field of plan.fields.values()) {
-    const given = Object.hasOwn(source, field.name) ? source[field.name] : undefined
-    let decoded: unknown = ABSENT
-    if (given !== undefined && given !== null) {
-      state.path.push(field.name)
-      state.goPath.push(field.name)
-      decoded = decode(field.plan, given, state, plan.name)
+  const decoded = new Map<FieldPlan, unknown>()
+  // In the order of the document, in which errors and warnings are reported.
+  for (const key of Object.keys(source)) {
+    const field = plan.fields.get(key)
+    const given = source[key]
+    if (!field) {
+      state.unknownFields.push([...state.path, key].join('.').replaceAll('.[', '['))
+    } else if (given !== undefined && given !== null) {
+      state.path.push(key)
+      state.goPath.push(key)
+      decoded.set(field, decode(field.plan, given, state, plan.name))
       state.path.pop()
       state.goPath.pop()
     }
-    const written = write(field, decoded)
+  }
+  const object: Record<string, unknown> = {}
+  for (const field of plan.fields.values()) {
+    const written = write(field, decoded.has(field) ? decoded.get(field) : ABSENT)
     if (written !== ABSENT) object[field.name] = written
   }
   return object
@@ -283,7 +286,7 @@ function decodeScalar(plan: Plan, value: unknown, state: DecodeState, struct: st
       case 'time':
       case 'microTime':
         if (typeof value !== 'string') return mismatch({ ...plan, goType: 'string' }, value, state, struct)
-        return plan.kind === 'time' ? canonicalTime(value) : canonicalMicroTime(value)
+        return nonZeroTime(plan.kind === 'time' ? canonicalTime(value) : canonicalMicroTime(value))
       case 'intOrString':
         if (typeof value === 'string') return value
         if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 31) return value
@@ -291,7 +294,9 @@ function decodeScalar(plan: Plan, value: unknown, state: DecodeState, struct: st
       case 'bytes': {
         if (typeof value !== 'string') return mismatch({ ...plan, goType: '[]uint8' }, value, state, struct)
         const error = base64Error(value)
-        return error === undefined ? value.replace(/[\r\n]/g, '') : fail(error, state)
+        if (error !== undefined) return fail(error, state)
+        // Bits beyond the last byte are ignored; written again, they are zero.
+        return value.includes('=') ? Buffer.from(value, 'base64').toString('base64') : value.replace(/[\r\n]/g, '')
       }
       default:
         throw new Error(`no decoder for ${plan.kind}`)
@@ -300,6 +305,11 @@ function decodeScalar(plan: Plan, value: unknown, state: DecodeState, struct: st
     if (error instanceof QuantityError || error instanceof TimeError) return fail(error.message, state)
     throw error
   }
+}
+
+/** The first moment of the first year is how Go writes that there is no time. */
+function nonZeroTime(time: string): unknown {
+  return /^0001-01-01T00:00:00(?:\.0+)?Z$/.test(time) ? ABSENT : time
 }
 
 function zero(plan: Plan): unknown {

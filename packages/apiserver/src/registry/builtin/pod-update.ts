@@ -112,7 +112,7 @@ function withUpdatableFieldsOf(next: PodSpec, current: PodSpec, errors: FieldErr
     for (const [key, value] of Object.entries(current.nodeSelector ?? {})) {
       if (next.nodeSelector?.[key] === value) continue
       const said = 'only additions to spec.nodeSelector are allowed (no mutations or deletions)'
-      errors.push(invalidValue(`spec.nodeSelector`, next.nodeSelector ?? {}, said))
+      errors.push(invalidValue(`spec.nodeSelector`, next.nodeSelector ?? null, said))
       break
     }
     putBack(munged, current, 'nodeSelector')

@@ -277,7 +277,7 @@ export function validateClusterIps(spec: ServiceSpec, errors: FieldError[]): voi
   }
   clusterIPs.forEach((address, index) => {
     const family = families[index]
-    if (family === undefined || family === `IPv${ipFamily(address)}`) return
+    if ((family !== 'IPv4' && family !== 'IPv6') || family === `IPv${ipFamily(address)}`) return
     const said = `expected an ${family} value as indicated by \`ipFamilies[${index}]\``
     errors.push(invalidValue(`${path}[${index}]`, address, said))
   })
