@@ -35,6 +35,7 @@ export interface ObjectCache<T extends AnyObject> {
 
 /** UIDs of our own deletions; the watch reports each soon after, so that the oldest may be forgotten. */
 const DELETED_LIMIT = 10_000
+const NONE: readonly string[] = []
 
 export function createObjectCache<T extends AnyObject>(listener: CacheListener<T>): ObjectCache<T> {
   const objects = new Map<string, T>()
@@ -48,8 +49,12 @@ export function createObjectCache<T extends AnyObject>(listener: CacheListener<T
   function store(key: string, old: T | undefined, object: T): void {
     objects.set(key, object)
     for (const { values, keys } of indexes.values()) {
-      if (old) unindex(keys, values(old), key)
-      enterIndex(keys, values(object), key)
+      const before = old ? values(old) : NONE
+      const after = values(object)
+      // Most changes leave every index as it is.
+      if (before.length === after.length && before.every((value, at) => value === after[at])) continue
+      unindex(keys, before, key)
+      enterIndex(keys, after, key)
     }
     if (old && old.metadata.uid === object.metadata.uid) {
       listener.updated(old, object)
