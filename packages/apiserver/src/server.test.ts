@@ -142,7 +142,7 @@ describe.skipIf(!available)('kubectl', () => {
     expect(await kubectl("get configmap applied -o 'jsonpath={.data}'")).toBe('{"z":"9"}')
     expect(await kubectl('get configmaps -l x=z -o name')).toBe('configmap/applied\n')
     expect(await kubectl('get configmaps -l x!=z -o name --field-selector=metadata.name=c')).toBe('configmap/c\n')
-    expect(await kubectl('describe configmap applied')).toContain('Data\n====\na:\n----\n2')
+    expect(await kubectl('describe configmap applied')).toContain('Data\n====\nz:\n----\n9')
     expect(await kubectl('delete configmap applied c')).toBe('configmap "applied" deleted\nconfigmap "c" deleted\n')
     expect(await failure('get configmap c')).toBe('Error from server (NotFound): configmaps "c" not found')
   })

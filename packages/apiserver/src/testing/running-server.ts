@@ -98,7 +98,14 @@ function send(url: string, options: RequestOptions & { method: string; agent: Ag
   return new Promise((resolve, reject) => {
     const request = httpsRequest(
       url,
-      { method, agent, headers: { ...(text !== undefined && { 'content-type': 'application/json' }), ...headers } },
+      {
+        method,
+        agent,
+        headers: {
+          ...(text !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+          ...headers,
+        },
+      },
       (response) => {
         let received = ''
         response.setEncoding('utf8')
