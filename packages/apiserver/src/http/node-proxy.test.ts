@@ -1,0 +1,181 @@
+import { once } from 'node:events'
+import { request as httpsRequest } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { builtinResources } from '../registry/builtin/index.ts'
+import { ADMINISTRATOR, type RunningServer, startServer } from '../testing/running-server.ts'
+import type { NodeConnection } from './node-proxy.ts'
+
+let server: RunningServer
+
+/** Says what it was asked for; its upgraded connections echo in capitals. */
+const node: NodeConnection = {
+  request(request, response) {
+    if (request.url?.includes('missing')) {
+      response.writeHead(404, { 'Content-Type': 'text/plain' })
+      response.write('no such ')
+      response.end('container')
+      return
+    }
+    response.writeHead(200, { 'Content-Type': 'text/plain' })
+    response.end(`${request.method} ${request.url}`)
+  },
+  upgrade(request, socket, head) {
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`)
+    socket.write(`${request.url}\n${head.toString()}`)
+    socket.on('data', (chunk: Buffer) => socket.write(chunk.toString().toUpperCase()))
+    socket.on('end', () => socket.end())
+  },
+  async *stream(url) {
+    yield Buffer.from(`stream ${url}`)
+  },
+}
+
+const POD = '/api/v1/namespaces/default/pods/web'
+
+beforeEach(async () => {
+  server = await startServer({
+    resources: builtinResources(),
+    node: (name) => (name === 'here' ? node : undefined),
+    authorize: (attributes) => ({
+      allowed: attributes.user.username === 'kubernetes-admin' || !('subresource' in attributes),
+      reason: '',
+    }),
+  })
+  await server.request('POST', '/api/v1/namespaces', { body: { metadata: { name: 'default' } } })
+  await server.request('POST', '/api/v1/nodes', { body: { metadata: { name: 'here' } } })
+  await pod('web', 'here', ['main'])
+  await pod('pending', '', ['main'])
+  await pod('two', 'here', ['a', 'b', 'missing'])
+  await pod('lost', 'elsewhere', ['main'])
+})
+
+afterEach(() => server[Symbol.asyncDispose]())
+
+async function pod(name: string, nodeName: string, containers: string[]): Promise<void> {
+  const { status, text } = await server.request('POST', '/api/v1/namespaces/default/pods', {
+    body: {
+      metadata: { name },
+      spec: { nodeName, containers: containers.map((each) => ({ name: each, image: 'x' })) },
+    },
+  })
+  expect(status, text).toBe(201)
+}
+
+/** Settles with the socket of an accepted upgrade, or with the status and message of a refused one. */
+function upgrade(path: string): Promise<Duplex | string> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(server.url + path, {
+      method: 'POST',
+      agent: server.agent,
+      headers: { connection: 'Upgrade', upgrade: 'echo' },
+    })
+    request.on('error', reject)
+    request.on('upgrade', (_response, socket) => resolve(socket))
+    request.on('response', (response) => {
+      let text = ''
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString()
+      })
+      response.on('end', () => resolve(`${response.statusCode} ${(JSON.parse(text) as { message: string }).message}`))
+    })
+    request.end()
+  })
+}
+
+describe('upgrades', () => {
+  test('reach the node as the kubelet names them, and then belong to it', async () => {
+    const socket = (await upgrade(`${POD}/exec?command=sh&command=-c&stdin=true&stdout=1&tty=false`)) as Duplex
+    const [first] = (await once(socket, 'data')) as [Buffer]
+    expect(first.toString()).toBe('/exec/default/web/main?input=1&output=1&command=sh&command=-c\n')
+    socket.write('hello')
+    const [second] = (await once(socket, 'data')) as [Buffer]
+    expect(second.toString()).toBe('HELLO')
+    socket.end()
+    await once(socket, 'close')
+  })
+
+  test.each<[path: string, expected: string]>([
+    ['/api/v1/namespaces/default/pods/nothing/exec', '404 pods "nothing" not found'],
+    ['/api/v1/namespaces/default/pods/pending/exec', '400 pod pending does not have a host assigned'],
+    [
+      '/api/v1/namespaces/default/pods/two/attach',
+      '400 a container name must be specified for pod two, choose one of: [a b missing]',
+    ],
+    ['/api/v1/namespaces/default/pods/two/exec?container=c', '400 container c is not valid for pod two'],
+    [
+      '/api/v1/namespaces/default/pods/lost/portforward',
+      '500 Internal error occurred: error dialing backend: node "elsewhere" is not connected to this server',
+    ],
+    [
+      '/api/v1/namespaces/default/pods',
+      '400 this path does not speak another protocol: send the request without Upgrade',
+    ],
+  ])('%s is refused', async (path, expected) => {
+    expect(await upgrade(path)).toBe(expected)
+  })
+
+  test('go with the port', async () => {
+    const socket = (await upgrade(`${POD}/portforward?ports=80`)) as Duplex
+    const [first] = (await once(socket, 'data')) as [Buffer]
+    expect(first.toString()).toBe('/portForward/default/web?ports=80\n')
+    socket.destroy()
+  })
+})
+
+describe('requests', () => {
+  test('for logs reach the node', async () => {
+    const { status, text } = await server.request('GET', `${POD}/log?follow=false&tailLines=5&timestamps=true&pretty=1`)
+    expect([status, text]).toEqual([200, 'GET /containerLogs/default/web/main?tailLines=5&timestamps=true'])
+  })
+
+  test('for the log of a Pod without a node are empty', async () => {
+    const { status, text } = await server.request('GET', '/api/v1/namespaces/default/pods/pending/log')
+    expect([status, text]).toEqual([200, ''])
+  })
+
+  test('get what the node complains of as a Status', async () => {
+    const { status, body } = await server.request('GET', '/api/v1/namespaces/default/pods/two/log?container=missing')
+    expect([status, body.kind, body.message]).toEqual([
+      404,
+      'Status',
+      'the server could not find the requested resource: no such container',
+    ])
+  })
+
+  test.each<[query: string, expected: string]>([
+    ['tailLines=-1', 'tailLines: Invalid value: -1: must be greater than or equal to 0'],
+    ['limitBytes=0', 'limitBytes: Invalid value: 0: must be greater than 0'],
+    [
+      'sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z',
+      ': Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified',
+    ],
+  ])('for logs with %s are refused', async (query, expected) => {
+    const { status, body } = await server.request('GET', `${POD}/log?${query}`)
+    expect([status, body.message]).toEqual([422, `PodLogOptions "web" is invalid: ${expected}`])
+  })
+
+  test('to a node itself are passed on', async () => {
+    const { text } = await server.request('GET', '/api/v1/nodes/here/proxy/stats/summary?only=cpu')
+    expect(text).toBe('GET /stats/summary?only=cpu')
+  })
+
+  test('in process come as bytes', async () => {
+    const parts: string[] = []
+    const stream = server.server
+      .connect(ADMINISTRATOR)
+      .stream({ method: 'GET', path: `${POD}/log`, query: { follow: 'true' } })
+    for await (const chunk of stream) parts.push(Buffer.from(chunk).toString())
+    expect(parts).toEqual(['stream /containerLogs/default/web/main?follow=true'])
+  })
+
+  test('are authorised like any other', async () => {
+    const client = server.server.connect({ username: 'nobody', groups: [] })
+    const reading = client.stream({ method: 'GET', path: `${POD}/log` })[Symbol.asyncIterator]()
+    await expect(reading.next()).rejects.toMatchObject({
+      reason: 'Forbidden',
+      message:
+        'pods "web" is forbidden: User "nobody" cannot get resource "pods/log" in API group "" in the namespace "default"',
+    })
+  })
+})
