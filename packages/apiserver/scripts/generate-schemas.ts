@@ -92,7 +92,7 @@ function readDefinitions(directory: string): Map<string, Json> {
       // A shared definition lists only the groups of its own file in its group-version-kinds.
       const merged = gvksOf(known).concat(gvksOf(schema))
       if (merged.length) {
-        const unique = new Map(merged.map((gvk) => [`${gvk['group']}/${gvk['version']}/${gvk['kind']}`, gvk]))
+        const unique = new Map(merged.map((gvk) => [JSON.stringify(gvk), gvk]))
         schema['x-kubernetes-group-version-kind'] = [...unique.values()]
       }
       definitions.set(name, schema)

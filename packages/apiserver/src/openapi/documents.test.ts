@@ -91,13 +91,10 @@ describe('OpenAPI v3', () => {
   test('kubectl finds what it looks for before it applies a Pod', () => {
     const patch = v3('api/v1').paths['/api/v1/namespaces/{namespace}/pods/{name}']?.['patch']
     expect(patch?.['x-kubernetes-group-version-kind']).toEqual({ group: '', version: 'v1', kind: 'Pod' })
-    expect((patch?.['parameters'] as Array<{ name: string }>).map(({ name }) => name)).toEqual([
-      'dryRun',
-      'fieldManager',
-      'fieldValidation',
-      'force',
-    ])
-    expect(Object.keys((patch?.['requestBody'] as { content: object }).content)).toEqual([
+    const parameters = (patch?.['parameters'] ?? []) as Array<{ name: string }>
+    expect(parameters.map(({ name }) => name)).toEqual(['dryRun', 'fieldManager', 'fieldValidation', 'force'])
+    const { content } = (patch?.['requestBody'] ?? {}) as { content: object }
+    expect(Object.keys(content)).toEqual([
       'application/apply-patch+yaml',
       'application/json-patch+json',
       'application/merge-patch+json',

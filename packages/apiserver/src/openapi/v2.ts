@@ -1,7 +1,7 @@
 /** OpenAPI v2 (Swagger 2.0): one document for everything. What older clients know. */
 import type { Resource } from '../registry/resource.ts'
 import { collectDefinitions, reference } from './definitions.ts'
-import { type ApiPath, type Operation, type OpenApiOptions, type Parameter, pathsOf } from './operations.ts'
+import { type ApiPath, type OpenApiOptions, type Operation, type Parameter, pathsOf } from './operations.ts'
 
 export function openApiV2(resources: readonly Resource[], { subresourcesOf, serverVersion }: OpenApiOptions): object {
   const definitions = collectDefinitions('v2', resources)

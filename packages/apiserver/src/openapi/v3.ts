@@ -1,12 +1,12 @@
 /** OpenAPI v3: one document for each group version. What kubectl reads before `apply`, `diff` and `explain`. */
 import type { Resource } from '../registry/resource.ts'
-import { collectDefinitions, reference } from './definitions.ts'
 import { META } from './definition-names.ts'
+import { collectDefinitions, reference } from './definitions.ts'
 import {
   type ApiPath,
   groupVersionPath,
-  type Operation,
   type OpenApiOptions,
+  type Operation,
   type Parameter,
   pathsOf,
 } from './operations.ts'

@@ -4,8 +4,8 @@
  * Go writes them (left out, `null` or the zero value).
  */
 import { canonicalAmount, canonicalQuantity, QuantityError } from '../registry/quantity.ts'
-import { base64Error, canonicalMicroTime, canonicalTime, TimeError } from './native-scalars.ts'
 import { builtinSchema, type NativeSchema, resolve } from './builtin.ts'
+import { base64Error, canonicalMicroTime, canonicalTime, TimeError } from './native-scalars.ts'
 import type { Schema } from './schema.ts'
 
 export interface DecodedNative {
@@ -134,9 +134,11 @@ function planOf(schema: Schema, goType: string): Plan {
 /** A Go value that is absent: a nil pointer, slice or map. */
 const ABSENT = Symbol('absent')
 
+type Value = string | number | boolean | object | symbol | null
+
 function decodeStruct(plan: StructPlan, value: unknown, state: DecodeState): Record<string, unknown> {
   const source = value as Readonly<Record<string, unknown>>
-  const decoded = new Map<FieldPlan, unknown>()
+  const decoded = new Map<FieldPlan, Value>()
   // In the order of the document, in which errors and warnings are reported.
   for (const key of Object.keys(source)) {
     const field = plan.fields.get(key)
@@ -153,14 +155,14 @@ function decodeStruct(plan: StructPlan, value: unknown, state: DecodeState): Rec
   }
   const object: Record<string, unknown> = {}
   for (const field of plan.fields.values()) {
-    const written = write(field, decoded.has(field) ? decoded.get(field) : ABSENT)
+    const written = write(field, decoded.get(field) ?? ABSENT)
     if (written !== ABSENT) object[field.name] = written
   }
   return object
 }
 
 /** What Go's encoder makes of a field. */
-function write(field: FieldPlan, decoded: unknown): unknown {
+function write(field: FieldPlan, decoded: Value): Value {
   const { plan } = field
   if (field.pointer || plan.kind === 'raw') return decoded !== ABSENT || field.omitEmpty ? decoded : null
   switch (plan.kind) {
@@ -183,7 +185,11 @@ function write(field: FieldPlan, decoded: unknown): unknown {
     case 'bytes':
       if (decoded !== ABSENT && decoded !== '') return decoded
       return field.omitEmpty ? ABSENT : null
-    default: {
+    case 'string':
+    case 'boolean':
+    case 'int32':
+    case 'int64':
+    case 'double': {
       const zero = ZERO[plan.kind]
       const scalar = decoded === ABSENT ? zero : decoded
       return scalar === zero && field.omitEmpty ? ABSENT : scalar
@@ -191,7 +197,7 @@ function write(field: FieldPlan, decoded: unknown): unknown {
   }
 }
 
-const ZERO: Readonly<Record<ScalarKind, unknown>> = {
+const ZERO: Readonly<Record<ScalarKind, Value>> = {
   string: '',
   boolean: false,
   int32: 0,
@@ -216,7 +222,7 @@ function zeroStruct(plan: StructPlan): Record<string, unknown> {
 }
 
 /** The decoded value, or ABSENT after an error. `struct` is the Go type whose field is being decoded. */
-function decode(plan: Plan, value: unknown, state: DecodeState, struct: string): unknown {
+function decode(plan: Plan, value: unknown, state: DecodeState, struct: string): Value {
   switch (plan.kind) {
     case 'string':
       return typeof value === 'string' ? value : mismatch(plan, value, state, struct)
@@ -234,20 +240,25 @@ function decode(plan: Plan, value: unknown, state: DecodeState, struct: string):
     case 'map':
       return decodeMap(plan, value, state, struct)
     case 'raw':
-      return value
-    default:
-      return decodeScalar(plan, value, state, struct)
+      return value as Value
+    case 'quantity':
+    case 'amount':
+    case 'time':
+    case 'microTime':
+    case 'intOrString':
+    case 'bytes':
+      return decodeSpecial({ kind: plan.kind, goType: plan.goType }, value, state, struct)
   }
 }
 
-function decodeInteger(plan: Plan, value: unknown, state: DecodeState, struct: string): unknown {
+function decodeInteger(plan: Plan, value: unknown, state: DecodeState, struct: string): Value {
   if (typeof value !== 'number') return mismatch(plan, value, state, struct)
   const limit = plan.kind === 'int32' ? 2 ** 31 : 2 ** 63
   if (Number.isInteger(value) && value >= -limit && value < limit) return value
   return typeError(`number ${value}`, plan, state, struct)
 }
 
-function decodeList(plan: Plan & { items: Plan }, value: unknown, state: DecodeState, struct: string): unknown {
+function decodeList(plan: Plan & { items: Plan }, value: unknown, state: DecodeState, struct: string): Value {
   if (!Array.isArray(value)) return mismatch(plan, value, state, struct)
   const pointers = (plan as { pointers: boolean }).pointers
   return value.map((item, index) => {
@@ -259,7 +270,7 @@ function decodeList(plan: Plan & { items: Plan }, value: unknown, state: DecodeS
   })
 }
 
-function decodeMap(plan: Plan & { items: Plan }, value: unknown, state: DecodeState, struct: string): unknown {
+function decodeMap(plan: Plan & { items: Plan }, value: unknown, state: DecodeState, struct: string): Value {
   if (!isObject(value)) return mismatch(plan, value, state, struct)
   const map: Record<string, unknown> = {}
   for (const key of Object.keys(value)) {
@@ -275,7 +286,13 @@ function decodeMap(plan: Plan & { items: Plan }, value: unknown, state: DecodeSt
   return map
 }
 
-function decodeScalar(plan: Plan, value: unknown, state: DecodeState, struct: string): unknown {
+interface SpecialPlan {
+  kind: Exclude<SpecialKind, 'raw'> | 'bytes'
+  goType: string
+}
+
+/** Go types that decode themselves. */
+function decodeSpecial(plan: SpecialPlan, value: unknown, state: DecodeState, struct: string): Value {
   try {
     switch (plan.kind) {
       case 'quantity':
@@ -298,8 +315,6 @@ function decodeScalar(plan: Plan, value: unknown, state: DecodeState, struct: st
         // Bits beyond the last byte are ignored; written again, they are zero.
         return value.includes('=') ? Buffer.from(value, 'base64').toString('base64') : value.replace(/[\r\n]/g, '')
       }
-      default:
-        throw new Error(`no decoder for ${plan.kind}`)
     }
   } catch (error) {
     if (error instanceof QuantityError || error instanceof TimeError) return fail(error.message, state)
@@ -308,7 +323,7 @@ function decodeScalar(plan: Plan, value: unknown, state: DecodeState, struct: st
 }
 
 /** The first moment of the first year is how Go writes that there is no time. */
-function nonZeroTime(time: string): unknown {
+function nonZeroTime(time: string): Value {
   return /^0001-01-01T00:00:00(?:\.0+)?Z$/.test(time) ? ABSENT : time
 }
 
@@ -333,11 +348,11 @@ function jsonType(value: unknown): string {
   return Array.isArray(value) ? 'array' : typeof value
 }
 
-function mismatch(plan: Plan, value: unknown, state: DecodeState, struct: string): typeof ABSENT {
+function mismatch(plan: { goType: string }, value: unknown, state: DecodeState, struct: string): typeof ABSENT {
   return typeError(jsonType(value), plan, state, struct)
 }
 
-function typeError(found: string, plan: Plan, state: DecodeState, struct: string): typeof ABSENT {
+function typeError(found: string, plan: { goType: string }, state: DecodeState, struct: string): typeof ABSENT {
   return fail(
     `json: cannot unmarshal ${found} into Go struct field ${struct}.${state.goPath.join('.')} of type ${plan.goType}`,
     state,

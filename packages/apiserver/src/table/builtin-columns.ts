@@ -17,7 +17,8 @@ function loose(object: unknown): Loose {
 }
 
 function text(value: unknown, otherwise = ''): string {
-  return value === undefined || value === null || value === '' ? otherwise : String(value)
+  if (typeof value === 'number') return String(value)
+  return typeof value === 'string' && value !== '' ? value : otherwise
 }
 
 function list(value: unknown): Loose[] {

@@ -200,7 +200,7 @@ function validateVolumeMounts(container: Container, scope: ContainerScope, path:
   const points = new Set<string>()
   container.volumeMounts?.forEach((mount, index) => {
     const at = `${path}[${index}]`
-    const { name = '', mountPath = '', subPath, subPathExpr } = mount
+    const { name, mountPath, subPath, subPathExpr } = mount
     if (!name) errors.push(required(`${at}.name`))
     if (!scope.volumes.has(name)) errors.push(notFound(`${at}.name`, name))
     if (!mountPath) errors.push(required(`${at}.mountPath`))
@@ -260,7 +260,7 @@ function validateVolumeDevices(
 ): void {
   const names = new Set<string>()
   const paths = new Set<string>()
-  devices.forEach(({ name = '', devicePath = '' }, index) => {
+  devices.forEach(({ name, devicePath }, index) => {
     const at = `${path}[${index}]`
     const volume = scope.volumes.get(name)
     if (!name) errors.push(required(`${at}.name`))

@@ -154,7 +154,7 @@ export function validateResourceFieldRef(
   path: string,
   errors: FieldError[],
 ): void {
-  const { containerName, resource = '', divisor = '0' } = reference
+  const { containerName, resource, divisor = '0' } = reference
   const hugePages = /^(?:limits|requests)\.hugepages-/.test(resource)
   if (inVolume && !containerName) errors.push(required(`${path}.containerName`))
   else if (!resource) errors.push(required(`${path}.resource`))
@@ -171,7 +171,7 @@ export function validateResourceFieldRef(
     return
   }
   const named = hugePages ? 'hugepages' : Object.hasOwn(BYTE_RESOURCES, kind) ? BYTE_RESOURCES[kind] : undefined
-  if (named && !BYTE_DIVISORS.split(', ').includes(String(divisor))) {
+  if (named && !BYTE_DIVISORS.split(', ').includes(divisor)) {
     const said = `only divisor's values ${BYTE_DIVISORS} are supported with the ${named} resource`
     errors.push(invalidValue(`${path}.divisor`, resource, said))
   }

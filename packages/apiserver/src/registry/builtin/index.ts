@@ -3,18 +3,18 @@ import type { KubeObject } from '@caisson/api'
 import { decodeNative } from '../../schema/native.ts'
 import type { FieldError } from '../../status-error.ts'
 import * as columns from '../../table/builtin-columns.ts'
+import { decodeCrd } from '../crd-decode.ts'
+import { crdStrategy } from '../crd-strategy.ts'
 import { invalidValue } from '../field-error.ts'
 import type { Column, Resource, Strategy, Verb } from '../resource.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
-import { decodeCrd } from '../crd-decode.ts'
-import { crdStrategy } from '../crd-strategy.ts'
 import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
 import { coreEventStrategy, eventsGroupStrategy, fromEventsGroup, toEventsGroup } from './event.ts'
 import { namespaceStrategy } from './namespace.ts'
 import { networkPolicyStrategy } from './network-policy.ts'
 import { nodeStrategy } from './node.ts'
-import { persistentVolumeClaimStrategy } from './persistent-volume-claim.ts'
 import { persistentVolumeStrategy } from './persistent-volume.ts'
+import { persistentVolumeClaimStrategy } from './persistent-volume-claim.ts'
 import { podStrategy } from './pod.ts'
 import { clusterRoleBindingStrategy, clusterRoleStrategy, roleBindingStrategy, roleStrategy } from './rbac.ts'
 import { serviceStrategy } from './service.ts'
@@ -105,7 +105,8 @@ function field(path: string, otherwise = ''): (object: KubeObject) => string {
   return (object) => {
     let value: unknown = object
     for (const key of keys) value = (value as Record<string, unknown> | undefined | null)?.[key]
-    return value === undefined || value === null || value === '' ? otherwise : String(value)
+    if (typeof value === 'boolean' || typeof value === 'number') return String(value)
+    return typeof value === 'string' && value !== '' ? value : otherwise
   }
 }
 

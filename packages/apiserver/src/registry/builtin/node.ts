@@ -52,8 +52,8 @@ function validateResources({ status }: Node, errors: FieldError[]): void {
   for (const list of ['capacity', 'allocatable'] as const) {
     for (const [name, amount] of Object.entries(status?.[list] ?? {})) {
       // Whatever hardware a node offers must come in whole pieces.
-      if (name === 'pods' || isExtended(name) || String(amount).startsWith('-')) {
-        validateAmount(name, String(amount), `status.${list}.${name}`, errors)
+      if (name === 'pods' || isExtended(name) || amount.startsWith('-')) {
+        validateAmount(name, amount, `status.${list}.${name}`, errors)
       }
     }
   }

@@ -9,7 +9,7 @@ import { deepEqual } from './deep-equal.ts'
 import { differences } from './differences.ts'
 import { validateNoBacksteps } from './file-paths.ts'
 import { immutable } from './immutable.ts'
-import { validateAccessModes, VOLUME_MODES } from './persistent-volume-claim.ts'
+import { VOLUME_MODES, validateAccessModes } from './persistent-volume-claim.ts'
 import { validateNodeSelector } from './pod-affinity.ts'
 import { validateCsiDriver, validateHostPath, validateNfs } from './volumes.ts'
 
@@ -125,7 +125,13 @@ function validateCapacity(capacity: Readonly<Record<string, string>>, errors: Fi
   const entries = Object.entries(capacity)
   if (entries.length === 0) errors.push(required('spec.capacity'))
   if (!Object.hasOwn(capacity, 'storage') || entries.length > 1) {
-    errors.push(notSupported('spec.capacity', entries.length ? Object.fromEntries(entries.sort()) : null, ['storage']))
+    errors.push(
+      notSupported(
+        'spec.capacity',
+        entries.length ? Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1))) : null,
+        ['storage'],
+      ),
+    )
   }
   for (const [name, amount] of entries) {
     const path = `spec.capacity[${name}]`

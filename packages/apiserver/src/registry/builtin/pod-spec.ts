@@ -252,7 +252,7 @@ function validateHostUsers(spec: PodSpec, errors: FieldError[]): void {
 }
 
 function validateNamesAndNumbers(spec: PodSpec, errors: FieldError[]): void {
-  function check(field: keyof PodSpec & string, rule: (value: string) => NameErrors): void {
+  function check(field: keyof PodSpec, rule: (value: string) => NameErrors): void {
     const value = spec[field] as string | undefined
     if (!value) return
     for (const said of rule(value)) errors.push(invalidValue(`spec.${field}`, value, said))

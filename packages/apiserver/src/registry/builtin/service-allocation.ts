@@ -7,7 +7,7 @@ import { type FieldError, invalid, StatusError } from '../../status-error.ts'
 import { invalidValue } from '../field-error.ts'
 import { cidrContains, ipFamily, ipv4ToNumber, numberToIpv4, parseCidr } from '../ip-address.ts'
 import type { StrategyContext } from '../resource.ts'
-import { usesNodePorts, validateClusterIps } from './service.ts'
+import { usesNodePorts, validateClusterIps } from './service-addresses.ts'
 
 export const SERVICE_CIDR = '10.96.0.0/16'
 const RANGE = parseCidr(SERVICE_CIDR) as NonNullable<ReturnType<typeof parseCidr>>

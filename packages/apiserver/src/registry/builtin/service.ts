@@ -2,12 +2,13 @@
 import type { KubeObject } from '@caisson/api'
 import type { Service, ServicePort, ServiceSpec } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
-import { duplicate, forbidden, goJson, invalidValue, notSupported, required } from '../field-error.ts'
-import { ipFamily, validateCidr, validateIp, validateNonSpecialIp } from '../ip-address.ts'
+import { duplicate, forbidden, invalidValue, notSupported, required } from '../field-error.ts'
+import { validateCidr, validateIp, validateNonSpecialIp } from '../ip-address.ts'
 import { dns1123Label, dns1123Subdomain, inRange, nameIsLabel1035, portNumber, qualifiedName } from '../names.ts'
 import { validateLabels } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
 import { validatePort } from './probes.ts'
+import { isHeadless, usesNodePorts, validateClusterIpChange, validateClusterIps } from './service-addresses.ts'
 import { allocateAddresses } from './service-allocation.ts'
 
 const CLIENT_IP_SECONDS = 10_800
@@ -110,10 +111,6 @@ function keepAllocated(spec: ServiceSpec, old: ServiceSpec): void {
   }
 }
 
-export function usesNodePorts(spec: ServiceSpec): boolean {
-  return spec.type === 'NodePort' || spec.type === 'LoadBalancer'
-}
-
 /** What belonged to the old type, and was left as it was, goes with it. */
 function dropTypeDependentFields(spec: ServiceSpec, old: ServiceSpec): void {
   if (old.type !== 'ExternalName' && spec.type === 'ExternalName') {
@@ -146,10 +143,6 @@ function dropTypeDependentFields(spec: ServiceSpec, old: ServiceSpec): void {
 
 function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
-}
-
-function isHeadless(spec: ServiceSpec): boolean {
-  return spec.clusterIPs?.length === 1 && spec.clusterIPs[0] === 'None'
 }
 
 function validateService(spec: ServiceSpec): FieldError[] {
@@ -234,53 +227,6 @@ function validateAffinityConfig(spec: ServiceSpec, errors: FieldError[]): void {
   else if (seconds <= 0 || seconds > 86_400) {
     errors.push(invalidValue(`${path}.clientIP.timeoutSeconds`, seconds, 'must be greater than 0 and less than 86400'))
   }
-}
-
-/** Also checked before an address is allocated: what is wrong with the request is wrong without one. */
-export function validateClusterIps(spec: ServiceSpec, errors: FieldError[]): void {
-  const { clusterIP = '', clusterIPs = [] } = spec
-  const path = 'spec.clusterIPs'
-  if (clusterIP) {
-    if (!clusterIPs.length) errors.push(required(path))
-    else if (clusterIPs[0] !== clusterIP) {
-      errors.push(invalidValue(path, clusterIPs, 'first value must match `clusterIP`'))
-    }
-  } else if (clusterIPs.length) {
-    errors.push(invalidValue(path, clusterIPs, 'must be empty when `clusterIP` is not specified'))
-  }
-  const families = spec.ipFamilies ?? []
-  families.forEach((family, index) => {
-    const at = `spec.ipFamilies[${index}]`
-    if (family !== 'IPv4' && family !== 'IPv6') errors.push(notSupported(at, family, ['IPv4', 'IPv6']))
-    if (families.indexOf(family) !== index) errors.push(duplicate(at, family))
-  })
-  const policies = ['PreferDualStack', 'RequireDualStack', 'SingleStack']
-  if (spec.ipFamilyPolicy !== undefined && !policies.includes(spec.ipFamilyPolicy)) {
-    errors.push(notSupported('spec.ipFamilyPolicy', spec.ipFamilyPolicy, policies))
-  }
-  let invalid = false
-  clusterIPs.forEach((address, index) => {
-    if (index === 0 && address === 'None') {
-      if (clusterIPs.length === 1) return
-      errors.push(invalidValue(path, clusterIPs, "'None' must be the first and only value"))
-      invalid = true
-      return
-    }
-    const before = errors.length
-    validateIp(address, `${path}[${index}]`, errors)
-    invalid ||= errors.length > before
-  })
-  if (clusterIPs.length > 2) errors.push(invalidValue(path, clusterIPs, 'may only hold up to 2 values'))
-  if (invalid || isHeadless(spec)) return
-  if (clusterIPs.length > 1 && ipFamily(clusterIPs[0] ?? '') === ipFamily(clusterIPs[1] ?? '')) {
-    errors.push(invalidValue(path, clusterIPs, 'may specify no more than one IP for each IP family'))
-  }
-  clusterIPs.forEach((address, index) => {
-    const family = families[index]
-    if ((family !== 'IPv4' && family !== 'IPv6') || family === `IPv${ipFamily(address)}`) return
-    const said = `expected an ${family} value as indicated by \`ipFamilies[${index}]\``
-    errors.push(invalidValue(`${path}[${index}]`, address, said))
-  })
 }
 
 function validatePortsTogether(spec: ServiceSpec, errors: FieldError[]): void {
@@ -369,25 +315,4 @@ function validateTrafficPolicies(spec: ServiceSpec, errors: FieldError[]): void 
   if (distribution !== undefined && !distributions.includes(distribution)) {
     errors.push(notSupported('spec.trafficDistribution', distribution, distributions))
   }
-}
-
-function validateClusterIpChange(spec: ServiceSpec, old: ServiceSpec, errors: FieldError[]): void {
-  if (spec.type === 'ExternalName' || old.type === 'ExternalName') return
-  if (isHeadless(spec) && isHeadless(old)) return
-  const [next, before] = [spec.clusterIPs ?? [], old.clusterIPs ?? []]
-  if (next.length === before.length) {
-    before.forEach((address, index) => {
-      if (address === next[index]) return
-      errors.push(invalidClusterIps(`spec.clusterIPs[${index}]`, next, 'may not change once set'))
-    })
-  } else if (next.length === 0) {
-    errors.push(invalidClusterIps('spec.clusterIPs[0]', next, 'primary clusterIP can not be unset'))
-  } else if (before.length && next[0] !== before[0]) {
-    errors.push(invalidClusterIps('spec.clusterIPs[0]', next, 'may not change once set'))
-  }
-}
-
-function invalidClusterIps(field: string, addresses: readonly string[], said: string): FieldError {
-  const printed = addresses.length ? goJson(addresses) : 'null'
-  return { type: 'FieldValueInvalid', field, message: `Invalid value: ${printed}: ${said}` }
 }

@@ -78,58 +78,49 @@ function validateVolumeSource(volume: AnyVolume, podName: string, path: string, 
     errors.push(required(path, 'must specify a volume type'))
     return
   }
-  validateSource(volume, first, podName, path, errors)
+  RULES[first]?.(volume, `${path}.${first}`, errors, podName)
   for (const source of others) {
     const name = source === 'downwardAPI' ? 'downwarAPI' : source === 'cephfs' ? 'cephFS' : source
     errors.push(forbidden(`${path}.${name}`, 'may not specify more than 1 volume type'))
   }
 }
 
-function validateSource(volume: AnyVolume, source: Source, podName: string, path: string, errors: FieldError[]): void {
-  const at = `${path}.${source}`
-  switch (source) {
-    case 'emptyDir':
-      if (String(volume.emptyDir?.sizeLimit ?? '').startsWith('-')) {
-        errors.push(forbidden(`${at}.sizeLimit`, 'SizeLimit field must be a valid resource quantity'))
-      }
-      return
-    case 'hostPath':
-      validateHostPath(volume.hostPath ?? { path: '' }, at, errors)
-      return
-    case 'secret':
-      if (!volume.secret?.secretName) errors.push(required(`${at}.secretName`))
-      validateFiles(volume.secret, at, errors)
-      return
-    case 'configMap':
-      if (!volume.configMap?.name) errors.push(required(`${at}.name`))
-      validateFiles(volume.configMap, at, errors)
-      return
-    case 'downwardAPI':
-      validateMode(volume.downwardAPI?.defaultMode, `${at}.defaultMode`, errors)
-      for (const file of volume.downwardAPI?.items ?? []) validateDownwardFile(file, at, errors)
-      return
-    case 'projected':
-      validateProjected(volume.projected as ProjectedVolumeSource, at, errors)
-      return
-    case 'persistentVolumeClaim':
-      if (!volume.persistentVolumeClaim?.claimName) errors.push(required(`${at}.claimName`))
-      return
-    case 'nfs':
-      validateNfs(volume.nfs ?? { server: '', path: '' }, at, errors)
-      return
-    case 'csi':
-      validateCsi(volume.csi ?? { driver: '' }, at, errors)
-      return
-    case 'ephemeral':
-      validateEphemeral(volume, podName, path, errors)
-      return
-    case 'image':
-      if (!volume.image?.reference) errors.push(required(`${at}.reference`))
-      validatePullPolicy(volume.image?.pullPolicy ?? '', `${at}.pullPolicy`, errors)
-      return
-    default:
-    // The sources of cloud providers: this cluster mounts none of them, and a Pod that asks for one never starts.
-  }
+type SourceRule = (volume: AnyVolume, at: string, errors: FieldError[], podName: string) => void
+
+/** The sources of cloud providers are not here: no node of this server mounts them, and such a Pod never starts. */
+const RULES: Partial<Readonly<Record<Source, SourceRule>>> = {
+  emptyDir(volume, at, errors) {
+    const limit = volume.emptyDir?.sizeLimit
+    if (limit?.startsWith('-')) {
+      errors.push(forbidden(`${at}.sizeLimit`, 'SizeLimit field must be a valid resource quantity'))
+    }
+  },
+  hostPath: (volume, at, errors) => validateHostPath(volume.hostPath ?? { path: '' }, at, errors),
+  secret(volume, at, errors) {
+    if (!volume.secret?.secretName) errors.push(required(`${at}.secretName`))
+    validateFiles(volume.secret, at, errors)
+  },
+  configMap(volume, at, errors) {
+    if (!volume.configMap?.name) errors.push(required(`${at}.name`))
+    validateFiles(volume.configMap, at, errors)
+  },
+  downwardAPI(volume, at, errors) {
+    validateMode(volume.downwardAPI?.defaultMode, `${at}.defaultMode`, errors)
+    for (const file of volume.downwardAPI?.items ?? []) validateDownwardFile(file, at, errors)
+  },
+  projected: (volume, at, errors) => validateProjected(volume.projected ?? { sources: [] }, at, errors),
+  persistentVolumeClaim(volume, at, errors) {
+    if (!volume.persistentVolumeClaim?.claimName) errors.push(required(`${at}.claimName`))
+  },
+  nfs: (volume, at, errors) => validateNfs(volume.nfs ?? { server: '', path: '' }, at, errors),
+  csi: (volume, at, errors) => validateCsi(volume.csi ?? { driver: '' }, at, errors),
+  ephemeral: (volume, at, errors, podName) => {
+    validateEphemeral(volume, podName, at.slice(0, -'.ephemeral'.length), errors)
+  },
+  image(volume, at, errors) {
+    if (!volume.image?.reference) errors.push(required(`${at}.reference`))
+    validatePullPolicy(volume.image?.pullPolicy ?? '', `${at}.pullPolicy`, errors)
+  },
 }
 
 export function validatePullPolicy(policy: string, path: string, errors: FieldError[]): void {
