@@ -26,8 +26,8 @@ say "3. The embedded cluster"
 bin/caisson up --detach
 
 say "4. A Sandbox"
-bin/caisson apply -f examples/gvisor-sandbox.yaml
-bin/caisson wait gvisor-test --timeout 60s
+bin/caisson apply --wait -f examples/gvisor-sandbox.yaml
+
 
 say "5. The kernel inside"
 bin/caisson exec gvisor-test -- dmesg | head -5
