@@ -8,6 +8,8 @@ export const SANDBOX_CONDITIONS = {
   suspended: 'Suspended',
   podScheduled: 'PodScheduled',
   finished: 'Finished',
+  /** Ours: a container cannot start, or has failed. There only while that is so. */
+  containerError: 'caisson.dev/ContainerError',
 } as const
 
 export const SANDBOX_REASONS = {
@@ -33,6 +35,8 @@ export const SANDBOX_REASONS = {
   /** Of PodScheduled, where the Pod's own condition has no reason. */
   podScheduled: 'PodScheduled',
   podSchedulingUnknown: 'PodSchedulingUnknown',
+  /** Of ContainerError, where the kubelet gives no reason that a condition may carry. */
+  containerError: 'ContainerError',
 } as const
 
 export const SANDBOX_MESSAGES = {

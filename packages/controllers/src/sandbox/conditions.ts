@@ -3,12 +3,14 @@
  */
 import {
   type ConditionState,
+  findCondition,
   ownershipOf,
   SANDBOX_CONDITIONS as TYPES,
   SANDBOX_MESSAGES as MESSAGES,
   SANDBOX_REASONS as REASONS,
   type Sandbox,
 } from '@caisson/api'
+import { containerError } from './container-error.ts'
 import type { Pod, Service } from './objects.ts'
 import { operatingModeOf, type SandboxError } from './observed-sandbox.ts'
 
@@ -27,6 +29,8 @@ export interface Situation {
 
 type Said = Pick<ConditionState, 'status' | 'reason' | 'message'>
 
+const STATUSES = ['True', 'False', 'Unknown'] as const
+
 /** The API allows no longer message. */
 const MESSAGE_LIMIT = 32_768
 
@@ -36,6 +40,7 @@ export function conditionsOf(situation: Situation): ConditionState[] {
     [TYPES.suspended]: suspendedCondition(situation),
     [TYPES.finished]: finishedCondition(situation),
     [TYPES.podScheduled]: podScheduledCondition(situation),
+    [TYPES.containerError]: containerErrorCondition(situation),
     [TYPES.ready]: readyCondition(situation),
   }
   return Object.entries(said).flatMap(([type, condition]) =>
@@ -89,10 +94,34 @@ function podScheduledCondition({ sandbox, pod, podUnknown }: Situation): Said | 
   if (!scheduled) return { ...unknown, message: MESSAGES.schedulingNotReported }
   const fallback = scheduled.status === 'True' ? REASONS.podScheduled : REASONS.podSchedulingUnknown
   return {
-    status: scheduled.status as Said['status'],
-    reason: scheduled.reason || fallback,
+    status: STATUSES.find((status) => status === scheduled.status) ?? 'Unknown',
+    reason: reasonOr(fallback, scheduled.reason),
     message: scheduled.message ?? '',
   }
+}
+
+function containerErrorCondition({ sandbox, pod }: Situation): Said | undefined {
+  if (!pod || ownershipOf(pod, sandbox) !== 'owned') return undefined
+  if (pod.metadata.deletionTimestamp || operatingModeOf(sandbox) === 'Suspended') return undefined
+  const before = findCondition(sandbox.status?.conditions, TYPES.containerError)
+  const found = containerError(pod)
+  if (!found) return undefined
+  // A back-off says less than the error before it, and comes and goes with each attempt.
+  if (found.backOff && before?.message.startsWith(found.container)) {
+    return { status: 'True', reason: before.reason, message: before.message }
+  }
+  return {
+    status: 'True',
+    reason: reasonOr(REASONS.containerError, found.reason),
+    message: `${found.container}: ${found.message}`,
+  }
+}
+
+/** What others wrote into a Pod's status need not be what a condition may say. */
+function reasonOr(fallback: string, reason: string | undefined): string {
+  return reason !== undefined && reason.length <= 1024 && /^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/.test(reason)
+    ? reason
+    : fallback
 }
 
 function readyCondition({ sandbox, pod, service, errors, multiplePods }: Situation): Said {

@@ -81,7 +81,7 @@ function removeItself(observed: ObservedSandbox): { write?: Write; error?: Sandb
 function withReady(sandbox: Sandbox, ready: ReturnType<typeof expiredCondition>, now: number): SandboxStatus {
   const conditions = mergeConditions(sandbox.status?.conditions, [ready], {
     now,
-    dropped: [SANDBOX_CONDITIONS.podScheduled],
+    dropped: [SANDBOX_CONDITIONS.podScheduled, SANDBOX_CONDITIONS.containerError],
   })
   return { ...sandbox.status, conditions }
 }

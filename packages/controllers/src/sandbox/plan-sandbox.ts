@@ -132,9 +132,10 @@ function lastService(sandbox: Sandbox): SandboxStatus {
   return { ...(service && { service }), ...(serviceFQDN && { serviceFQDN }) }
 }
 
-/** Finished and PodScheduled are there only while they apply. */
+/** These conditions are there only while they apply. */
 function absent(conditions: readonly ConditionState[]): string[] {
-  return [TYPES.finished, TYPES.podScheduled].filter((type) => !conditions.some((condition) => condition.type === type))
+  const passing = [TYPES.finished, TYPES.podScheduled, TYPES.containerError]
+  return passing.filter((type) => !conditions.some((condition) => condition.type === type))
 }
 
 function transitionEvents(sandbox: Sandbox, status: SandboxStatus, pod: PodPlan): PlannedEvent[] {
@@ -174,8 +175,10 @@ function patience(sandbox: Sandbox, status: SandboxStatus): Plan<SandboxStatus>[
   const starts = !readyBefore || readyBefore.reason === REASONS.dependenciesNotReady
   const stuck = findCondition(status.conditions, TYPES.podScheduled)?.status === 'False'
   const finishedBefore = findCondition(before, TYPES.finished)
+  const error = findCondition(status.conditions, TYPES.containerError)
+  const newError = error !== undefined && !sameJson(error, findCondition(before, TYPES.containerError))
   const serviceLost = sandbox.status?.service !== status.service && status.service === undefined
-  return starts && !stuck && !finishedBefore && !serviceLost ? PROGRESS_MAY_WAIT : 0
+  return starts && !stuck && !newError && !finishedBefore && !serviceLost ? PROGRESS_MAY_WAIT : 0
 }
 
 function onlyNodeNameDiffers(before: SandboxStatus, after: SandboxStatus): boolean {
