@@ -1,0 +1,99 @@
+/** A container's environment: its Services, what it takes over from ConfigMaps and Secrets, and what it states itself. */
+import type { PodObject } from '@caisson/client'
+import type { Container, EnvVarSource } from 'kubernetes-types/core/v1.d.ts'
+import type { ConfigMapObject, PodSources, SecretObject } from '../pod-sources.ts'
+import { specOf } from '../pods/observed-pod.ts'
+import { ConfigError } from './config-error.ts'
+import { fieldValue, type PodPlace, resourceValue } from './downward-api.ts'
+import { expandVariables } from './expand-variables.ts'
+import { serviceVariables } from './service-variables.ts'
+
+/** The Services that every Pod of a cluster is told of. */
+const CLUSTER_NAMESPACE = 'default'
+const CLUSTER_SERVICE = 'kubernetes'
+
+export interface EnvironmentOptions {
+  sources: Pick<PodSources, 'configMap' | 'secret' | 'services'>
+  place: PodPlace
+}
+
+/** Throws a ConfigError where something that is not optional is missing. */
+export async function containerEnvironment(
+  pod: PodObject,
+  container: Container,
+  options: EnvironmentOptions,
+): Promise<Map<string, string>> {
+  const { sources, place } = options
+  const namespace = pod.metadata.namespace ?? ''
+  const fromServices = serviceVariables(servicesFor(pod, sources))
+  const environment = new Map<string, string>()
+
+  for (const { prefix = '', configMapRef, secretRef } of container.envFrom ?? []) {
+    const values = configMapRef
+      ? configMapData(await sources.configMap(namespace, configMapRef.name ?? ''), configMapRef)
+      : secretData(await sources.secret(namespace, secretRef?.name ?? ''), secretRef ?? {})
+    for (const [name, value] of values ?? []) environment.set(prefix + name, value)
+  }
+
+  for (const { name, value, valueFrom } of container.env ?? []) {
+    const resolved = value
+      ? expandVariables(value, (other) => environment.get(other) ?? fromServices.get(other))
+      : valueFrom
+        ? await resolve(valueFrom)
+        : ''
+    if (resolved !== undefined) environment.set(name, resolved)
+  }
+
+  async function resolve(source: EnvVarSource): Promise<string | undefined> {
+    if (source.fieldRef) return fieldValue(pod, source.fieldRef, place)
+    if (source.resourceFieldRef) return resourceValue(pod, source.resourceFieldRef, { container, place })
+    if (source.configMapKeyRef) {
+      const { key, name = '', optional } = source.configMapKeyRef
+      const value = configMapData(await sources.configMap(namespace, name), source.configMapKeyRef)?.get(key)
+      if (value !== undefined || optional) return value
+      throw new ConfigError(`couldn't find key ${key} in ConfigMap ${namespace}/${name}`)
+    }
+    if (source.secretKeyRef) {
+      const { key, name = '', optional } = source.secretKeyRef
+      const value = secretData(await sources.secret(namespace, name), source.secretKeyRef)?.get(key)
+      if (value !== undefined || optional) return value
+      throw new ConfigError(`couldn't find key ${key} in Secret ${namespace}/${name}`)
+    }
+    throw new ConfigError('the source of an environment variable is of a kind that this node does not know')
+  }
+
+  // What the container states wins over what Services say.
+  return new Map([...fromServices, ...environment])
+}
+
+function servicesFor(pod: PodObject, sources: Pick<PodSources, 'services'>) {
+  const namespace = pod.metadata.namespace ?? ''
+  const cluster = sources.services(CLUSTER_NAMESPACE).filter(({ metadata }) => metadata.name === CLUSTER_SERVICE)
+  if (specOf(pod).enableServiceLinks === false) return cluster
+  const own = sources.services(namespace)
+  return [...cluster.filter(({ metadata }) => !own.some((service) => service.metadata.name === metadata.name)), ...own]
+}
+
+interface Reference {
+  name?: string
+  optional?: boolean
+}
+
+function configMapData(
+  object: ConfigMapObject | undefined,
+  { name, optional }: Reference,
+): Map<string, string> | undefined {
+  if (object) return new Map(Object.entries(object.data ?? {}))
+  if (optional) return undefined
+  throw new ConfigError(`configmap ${JSON.stringify(name ?? '')} not found`)
+}
+
+function secretData(object: SecretObject | undefined, { name, optional }: Reference): Map<string, string> | undefined {
+  if (object) {
+    return new Map(
+      Object.entries(object.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
+    )
+  }
+  if (optional) return undefined
+  throw new ConfigError(`secret ${JSON.stringify(name ?? '')} not found`)
+}

@@ -1,0 +1,52 @@
+/** Where a Pod's files live on this machine. Everything is below one directory that only its owner may enter. */
+import { join } from 'node:path'
+
+export interface PodIdentity {
+  namespace: string
+  name: string
+  uid: string
+}
+
+export interface PodDirectories {
+  /** Holds a directory for each Pod, named by uid. */
+  pods: string
+  /** Holds a directory for each Pod's logs. */
+  logs: string
+  pod(uid: string): string
+  volume(uid: string, name: string): string
+  /** Where a container's view of a part of a volume is mounted. */
+  subPath(uid: string, container: string, index: number): string
+  /** A file of `/etc` that all containers of the Pod share. */
+  etc(uid: string, file: 'hosts' | 'hostname' | 'resolv.conf'): string
+  terminationMessage(uid: string, container: string, restartCount: number): string
+  podLogs(pod: PodIdentity): string
+  log(pod: PodIdentity, container: string, restartCount: number): string
+}
+
+export function podDirectories(dataDirectory: string): PodDirectories {
+  const pods = join(dataDirectory, 'pods')
+  const logs = join(dataDirectory, 'logs')
+  const pod = (uid: string) => join(pods, segment(uid))
+  const podLogs = ({ namespace, name, uid }: PodIdentity) =>
+    join(logs, `${segment(namespace)}_${segment(name)}_${segment(uid)}`)
+  return {
+    pods,
+    logs,
+    pod,
+    volume: (uid, name) => join(pod(uid), 'volumes', segment(name)),
+    subPath: (uid, container, index) => join(pod(uid), 'sub-paths', segment(container), String(index)),
+    etc: (uid, file) => join(pod(uid), 'etc', file),
+    terminationMessage: (uid, container, restartCount) =>
+      join(pod(uid), 'containers', segment(container), `${restartCount}.termination`),
+    podLogs,
+    log: (identity, container, restartCount) => join(podLogs(identity), segment(container), `${restartCount}.log`),
+  }
+}
+
+/** Names come from the API server, which lets no others in; as parts of paths they are looked at once more. */
+function segment(name: string): string {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9.-]*$/.test(name) || name.length > 253) {
+    throw new TypeError(`${JSON.stringify(name.slice(0, 100))} cannot be the name of a directory`)
+  }
+  return name
+}

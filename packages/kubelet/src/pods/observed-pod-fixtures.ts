@@ -1,0 +1,83 @@
+/** For tests: Pods and what is observed of them, with everything that a test does not speak of left out. */
+import type { PodObject } from '@caisson/client'
+import type { ContainerState } from '@caisson/runtime'
+import type { PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { ContainerRun, ObservedPod } from './observed-pod.ts'
+
+export const NOW = Date.UTC(2026, 0, 1, 12)
+export const second = 1000
+
+export function aPod(
+  options: {
+    spec?: Partial<PodSpec>
+    status?: PodStatus
+    deleted?: { graceSeconds: number }
+    generation?: number
+  } = {},
+): PodObject {
+  const { spec, status, deleted, generation } = options
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: 'web',
+      namespace: 'default',
+      uid: 'uid-1',
+      ...(generation !== undefined && { generation }),
+      ...(deleted && {
+        deletionTimestamp: '2026-01-01T12:00:30Z',
+        deletionGracePeriodSeconds: deleted.graceSeconds,
+      }),
+    },
+    spec: { containers: [{ name: 'main', image: 'busybox' }], ...spec },
+    ...(status && { status }),
+  }
+}
+
+export function running(startedAt: number = NOW - 60 * second): ContainerState {
+  return { phase: 'running', pid: 1, startedAt }
+}
+
+export function exited(exitCode: number, options: { at?: number; after?: number } = {}): ContainerState {
+  const finishedAt = options.at ?? NOW - second
+  return {
+    phase: 'exited',
+    exitCode,
+    startedAt: finishedAt - (options.after ?? 5 * second),
+    finishedAt,
+    reason: exitCode === 0 ? 'completed' : 'error',
+  }
+}
+
+export function aRun(state: ContainerState, fields: Partial<ContainerRun> = {}): ContainerRun {
+  const { name = 'main', restartCount = 0 } = fields
+  return {
+    id: `uid-1-${name}-${restartCount}`,
+    name,
+    past: false,
+    restartCount,
+    image: 'docker.io/library/busybox:latest',
+    imageId: 'sha256:1234',
+    state,
+    user: undefined,
+    terminationMessage: undefined,
+    backOffMs: 0,
+    ...fields,
+  }
+}
+
+export function observed(pod: PodObject, fields: Partial<ObservedPod> = {}): ObservedPod {
+  return {
+    pod,
+    orphaned: false,
+    sandbox: { id: 'uid-1-0', attempt: 0, alive: true, ip: '10.1.0.2' },
+    nextAttempt: 1,
+    prepared: true,
+    runs: [],
+    failures: new Map(),
+    stopping: new Map(),
+    setback: undefined,
+    hostIp: '192.0.2.1',
+    ...fields,
+  }
+}

@@ -1,0 +1,126 @@
+/** What is known of a Pod when it is planned: the API object, the runtime, and what went wrong lately. */
+import type { PodObject } from '@caisson/client'
+import type { ContainerState } from '@caisson/runtime'
+import type { Container, ContainerStatus, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+
+/** One run of a container, as the runtime or the API's status remembers it. */
+export interface ContainerRun {
+  /** Of the runtime; undefined for a run that never came to be there, or of which only the status is left. */
+  id: string | undefined
+  name: string
+  /** It ran in an earlier sandbox, or is known from the status alone: it counts as history, not as what the sandbox holds. */
+  past: boolean
+  restartCount: number
+  /** Normalised name, and digest, of the image that it runs. */
+  image: string
+  imageId: string
+  state: ContainerState
+  user: { uid: number; gid: number; supplementalGroups: number[] } | undefined
+  /** What the container had to say at its end; undefined before that, and where it said nothing. */
+  terminationMessage: string | undefined
+  /** ms after its end before it may be started again, unless it ran for long. */
+  backOffMs: number
+}
+
+/** Why a container could not be started, or not yet again: what its status waits for. */
+export interface StartFailure {
+  /** ErrImagePull, CreateContainerConfigError … */
+  reason: string
+  message: string
+  /** When it is tried again, ms since the epoch. */
+  retryAt: number
+}
+
+/** Why a Pod cannot get to its containers. */
+export interface PodSetback {
+  retryAt: number
+}
+
+export interface ObservedSandbox {
+  id: string
+  attempt: number
+  /** False once its isolation is gone: then everything in it is. */
+  alive: boolean
+  ip: string | undefined
+}
+
+export interface ObservedPod {
+  pod: PodObject
+  /** The object is gone from the API: what is left of the Pod is to go too. */
+  orphaned: boolean
+  /** The newest one. */
+  sandbox: ObservedSandbox | undefined
+  /** Of the sandbox that would be made next; each has its own. */
+  nextAttempt: number
+  /** The directories and volumes are in place. */
+  prepared: boolean
+  /** The newest first for each name. */
+  runs: readonly ContainerRun[]
+  /** By container name. */
+  failures: ReadonlyMap<string, StartFailure>
+  /** Containers that were asked to stop, by runtime id: when they are killed, ms since the epoch. */
+  stopping: ReadonlyMap<string, number>
+  setback: PodSetback | undefined
+  /** Of this node. */
+  hostIp: string
+}
+
+export type RestartPolicy = 'Always' | 'OnFailure' | 'Never'
+
+export function specOf(pod: PodObject): PodSpec {
+  // The API server lets no Pod in without one.
+  return pod.spec as PodSpec
+}
+
+export function initContainers(pod: PodObject): readonly Container[] {
+  return specOf(pod).initContainers ?? []
+}
+
+/** An init container that goes on running beside the others. */
+export function isSidecar(container: Container): boolean {
+  return container.restartPolicy === 'Always'
+}
+
+export function restartPolicyOf(pod: PodObject): RestartPolicy {
+  return (specOf(pod).restartPolicy as RestartPolicy | undefined) ?? 'Always'
+}
+
+export function latestRun(observed: ObservedPod, name: string): ContainerRun | undefined {
+  return observed.runs.find((run) => run.name === name)
+}
+
+export function isRunning(run: ContainerRun | undefined): run is ContainerRun & { state: { phase: 'running' } } {
+  return run?.state.phase === 'running'
+}
+
+export function hasExited(run: ContainerRun | undefined): run is ContainerRun & { state: { phase: 'exited' } } {
+  return run?.state.phase === 'exited'
+}
+
+/** Whether a container that ended like this is started again, by the Pod's policy or, for a sidecar, its own. */
+export function restarts(
+  pod: PodObject,
+  container: Container,
+  run: ContainerRun & { state: { phase: 'exited' } },
+): boolean {
+  const isInit = initContainers(pod).includes(container)
+  if (isInit && isSidecar(container)) return true
+  const policy = restartPolicyOf(pod)
+  if (policy === 'Never') return false
+  // An init container that has done its work is done, whatever the policy.
+  return policy === 'OnFailure' || isInit ? run.state.exitCode !== 0 : true
+}
+
+export function statusesOf(pod: PodObject): ContainerStatus[] {
+  const { status } = pod
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
+}
+
+export function isTerminalPhase(phase: string | undefined): boolean {
+  return phase === 'Succeeded' || phase === 'Failed'
+}
+
+/** `NAME_NAMESPACE(UID)`, as kubelet names a Pod in its messages. */
+export function formatPod({ metadata }: PodObject): string {
+  return `${metadata.name}_${metadata.namespace}(${metadata.uid})`
+}

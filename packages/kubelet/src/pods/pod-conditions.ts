@@ -1,0 +1,80 @@
+/** The conditions that a node agent writes, with kubelet's reasons and messages. */
+import type { PodObject } from '@caisson/client'
+import type { ContainerStatus, PodCondition } from 'kubernetes-types/core/v1.d.ts'
+import { initContainers, isSidecar, specOf } from './observed-pod.ts'
+import type { PodPhase } from './pod-phase.ts'
+
+/** Types that belong to the node agent; every other condition is left alone. */
+export const NODE_CONDITIONS: readonly string[] = [
+  'PodReadyToStartContainers',
+  'Initialized',
+  'Ready',
+  'ContainersReady',
+  'PodScheduled',
+]
+
+export type ConditionFields = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>
+
+export function podConditions(
+  pod: PodObject,
+  statuses: readonly ContainerStatus[],
+  { phase, hasSandbox }: { phase: PodPhase; hasSandbox: boolean },
+): ConditionFields[] {
+  const containersReady = containersReadyCondition(pod, statuses, phase)
+  return [
+    { type: 'PodReadyToStartContainers', status: hasSandbox ? 'True' : 'False' },
+    initializedCondition(pod, statuses, phase),
+    readyCondition(pod, containersReady),
+    containersReady,
+    { type: 'PodScheduled', status: 'True' },
+  ]
+}
+
+function containersReadyCondition(
+  pod: PodObject,
+  statuses: readonly ContainerStatus[],
+  phase: PodPhase,
+): ConditionFields {
+  if (phase === 'Succeeded') return { type: 'ContainersReady', status: 'False', reason: 'PodCompleted' }
+  if (phase === 'Failed') return { type: 'ContainersReady', status: 'False', reason: 'PodFailed' }
+  const unready = [...initContainers(pod).filter(isSidecar), ...specOf(pod).containers]
+    .map(({ name }) => name)
+    .filter((name) => !statuses.some((status) => status.name === name && status.ready))
+  if (unready.length === 0) return { type: 'ContainersReady', status: 'True' }
+  return {
+    type: 'ContainersReady',
+    status: 'False',
+    reason: 'ContainersNotReady',
+    message: `containers with unready status: [${unready.join(' ')}]`,
+  }
+}
+
+function readyCondition(pod: PodObject, containersReady: ConditionFields): ConditionFields {
+  if (containersReady.status !== 'True') return { ...containersReady, type: 'Ready' }
+  const unready = (specOf(pod).readinessGates ?? []).flatMap(({ conditionType }) => {
+    const condition = pod.status?.conditions?.find(({ type }) => type === conditionType)
+    const gate = `pod readiness gate ${JSON.stringify(conditionType)}`
+    if (!condition) return [`corresponding condition of ${gate} does not exist.`]
+    return condition.status === 'True' ? [] : [`the status of ${gate} is not "True", but ${condition.status}`]
+  })
+  if (unready.length === 0) return { type: 'Ready', status: 'True' }
+  return { type: 'Ready', status: 'False', reason: 'ReadinessGatesNotReady', message: unready.join(', ') }
+}
+
+function initializedCondition(pod: PodObject, statuses: readonly ContainerStatus[], phase: PodPhase): ConditionFields {
+  if (phase === 'Succeeded') return { type: 'Initialized', status: 'True', reason: 'PodCompleted' }
+  const main = new Set(specOf(pod).containers.map(({ name }) => name))
+  // A sidecar that is being started again does not take back that the Pod was initialized.
+  const begun = statuses.some(({ name, state }) => main.has(name) && (state?.running || state?.terminated))
+  const incomplete = initContainers(pod).filter((container) => {
+    const status = statuses.find(({ name }) => name === container.name)
+    return isSidecar(container) ? !status?.started : !status?.ready
+  })
+  if (begun || incomplete.length === 0) return { type: 'Initialized', status: 'True' }
+  return {
+    type: 'Initialized',
+    status: 'False',
+    reason: 'ContainersNotInitialized',
+    message: `containers with incomplete status: [${incomplete.map(({ name }) => name).join(' ')}]`,
+  }
+}

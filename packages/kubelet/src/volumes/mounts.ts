@@ -1,0 +1,42 @@
+/** What is mounted on this machine, and the few mounts that volumes need. */
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { VolumeError } from './volume-error.ts'
+
+const run = promisify(execFile)
+
+/** Mount points at or below `directory`, the innermost first. */
+export async function mountPointsBelow(directory: string): Promise<string[]> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8')
+  return table
+    .split('\n')
+    .map((line) => unescape(line.split(' ')[4] ?? ''))
+    .filter((point) => point === directory || point.startsWith(`${directory}/`))
+    .reverse()
+}
+
+/** The kernel writes spaces, tabs, newlines and backslashes as octal. */
+function unescape(path: string): string {
+  return path.replaceAll(/\\([0-7]{3})/g, (_match, code: string) => String.fromCharCode(Number.parseInt(code, 8)))
+}
+
+/** Takes every mount at or below `directory` away. Throws where one stays: what is in it is not ours to delete. */
+export async function unmountBelow(directory: string): Promise<void> {
+  for (const point of await mountPointsBelow(directory)) {
+    // Not followed by name: lazily, since a process that still looks at it would only delay the inevitable.
+    await run('umount', ['--no-canonicalize', '--lazy', '--', point])
+  }
+  const [left] = await mountPointsBelow(directory)
+  if (left !== undefined) throw new VolumeError(`${left} is still mounted after it was unmounted`)
+}
+
+export async function mountTmpfs(target: string, options: { sizeBytes: number; mode: number }): Promise<void> {
+  const settings = `nosuid,nodev,size=${options.sizeBytes},mode=${options.mode.toString(8)}`
+  await run('mount', ['-t', 'tmpfs', '-o', settings, 'tmpfs', target])
+}
+
+/** Mounts what the open file `descriptor` of this process stands for, whatever is at its path by now. */
+export async function bindDescriptor(descriptor: number, target: string): Promise<void> {
+  await run('mount', ['--no-canonicalize', '--bind', `/proc/${process.pid}/fd/${descriptor}`, target])
+}

@@ -1,0 +1,35 @@
+import type { PodObject } from '@caisson/client'
+import type { PodSources } from '../pod-sources.ts'
+import { VolumeError } from './volume-error.ts'
+
+/**
+ * Where the volume that a claim is bound to is on this machine. Throws a VolumeError while it is not bound, or where the
+ * volume is of a kind that this node cannot reach.
+ */
+export async function persistentVolumePath(
+  pod: PodObject,
+  claimName: string,
+  sources: Pick<PodSources, 'volumeClaim' | 'volume'>,
+): Promise<{ path: string; readOnly: boolean; takesGroup: boolean }> {
+  const namespace = pod.metadata.namespace ?? ''
+  const failed = (why: string) => new VolumeError(`error processing PVC ${namespace}/${claimName}: ${why}`)
+  const claim = await sources.volumeClaim(namespace, claimName)
+  if (!claim) throw failed(`persistentvolumeclaim ${JSON.stringify(claimName)} not found`)
+  if (claim.metadata.deletionTimestamp) throw failed('PVC is being deleted')
+  const volumeName = claim.spec?.volumeName
+  if (claim.status?.phase !== 'Bound' || !volumeName) throw failed('PVC is not bound')
+  const volume = await sources.volume(volumeName)
+  if (!volume) throw failed(`persistentvolume ${JSON.stringify(volumeName)} not found`)
+  // A claim can name any volume: only the volume says whose it is.
+  if (volume.spec?.claimRef?.uid !== claim.metadata.uid) {
+    throw failed(`persistentvolume ${JSON.stringify(volumeName)} is not bound to this claim`)
+  }
+  const path = volume.spec?.local?.path ?? volume.spec?.hostPath?.path
+  if (path === undefined) throw failed('the volume is neither local nor a hostPath: this node has no driver for it')
+  const modes = volume.spec?.accessModes ?? []
+  return {
+    path,
+    readOnly: modes.length > 0 && modes.every((mode) => mode === 'ReadOnlyMany'),
+    takesGroup: volume.spec?.local !== undefined,
+  }
+}

@@ -1,0 +1,123 @@
+/** Sets a Pod's volumes up, and keeps those up to date that are made from objects of the API. */
+import { chmod, chown, lstat, mkdir } from 'node:fs/promises'
+import { totalmem } from 'node:os'
+import type { PodObject } from '@caisson/client'
+import type { EmptyDirVolumeSource, Volume } from 'kubernetes-types/core/v1.d.ts'
+import type { PodPlace } from '../containers/downward-api.ts'
+import type { PodDirectories } from '../pod-directories.ts'
+import type { IssuedToken, PodSources } from '../pod-sources.ts'
+import { specOf } from '../pods/observed-pod.ts'
+import { parseQuantity } from '../quantity.ts'
+import { checkHostPath } from './host-path.ts'
+import { mountPointsBelow, mountTmpfs } from './mounts.ts'
+import { giveToGroup } from './ownership.ts'
+import { persistentVolumePath } from './persistent-volume.ts'
+import { projectedFiles } from './projected-files.ts'
+import { writeProjection } from './projection.ts'
+import { VolumeError } from './volume-error.ts'
+
+/** A volume that is there. */
+export interface PreparedVolume {
+  /** On this machine. */
+  path: string
+  /** Whatever the mount says. */
+  readOnly: boolean
+}
+
+export interface PreparedVolumes {
+  volumes: Map<string, PreparedVolume>
+  /** When they have to be prepared again although nothing changed, ms since the epoch. */
+  refreshAt: number | undefined
+}
+
+export interface PrepareOptions {
+  directories: PodDirectories
+  sources: PodSources
+  place: PodPlace
+  now: number
+  /** What was issued for the Pod so far. It is added to. */
+  tokens: Map<string, IssuedToken & { issuedAt: number }>
+}
+
+/** Idempotent. Throws a VolumeError with the words of the event that tells of it. */
+export async function prepareVolumes(pod: PodObject, options: PrepareOptions): Promise<PreparedVolumes> {
+  const volumes = new Map<string, PreparedVolume>()
+  let refreshAt: number | undefined
+  for (const volume of specOf(pod).volumes ?? []) {
+    try {
+      const prepared = await prepareVolume(pod, volume, options)
+      volumes.set(volume.name, prepared)
+      if (prepared.refreshAt !== undefined)
+        refreshAt = Math.min(refreshAt ?? Number.POSITIVE_INFINITY, prepared.refreshAt)
+    } catch (error) {
+      throw new VolumeError(
+        `MountVolume.SetUp failed for volume ${JSON.stringify(volume.name)} : ${(error as Error).message}`,
+        { cause: error },
+      )
+    }
+  }
+  return { volumes, refreshAt }
+}
+
+async function prepareVolume(
+  pod: PodObject,
+  volume: Volume,
+  options: PrepareOptions,
+): Promise<PreparedVolume & { refreshAt?: number | undefined }> {
+  const { directories, sources } = options
+  const { fsGroup, fsGroupChangePolicy } = specOf(pod).securityContext ?? {}
+  const path = directories.volume(pod.metadata.uid ?? '', volume.name)
+  if (volume.emptyDir) {
+    await prepareEmptyDir(path, { source: volume.emptyDir, group: fsGroup })
+    return { path, readOnly: false }
+  }
+  if (volume.hostPath) {
+    await checkHostPath(volume.hostPath)
+    return { path: volume.hostPath.path, readOnly: false }
+  }
+  const claim = volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral && `${pod.metadata.name}-${volume.name}`)
+  if (claim !== undefined) {
+    const found = await persistentVolumePath(pod, claim, sources)
+    const readOnly = found.readOnly || volume.persistentVolumeClaim?.readOnly === true
+    if (!(await lstat(found.path).catch(() => undefined))?.isDirectory()) {
+      throw new VolumeError(`path ${JSON.stringify(found.path)} does not exist`)
+    }
+    if (fsGroup !== undefined && found.takesGroup && !readOnly) {
+      await giveToGroup(found.path, {
+        group: fsGroup,
+        readOnly,
+        onlyOnMismatch: fsGroupChangePolicy === 'OnRootMismatch',
+      })
+    }
+    return { path: found.path, readOnly }
+  }
+  const projected = await projectedFiles(pod, volume, options)
+  if (!projected) throw new VolumeError('this node does not know this kind of volume')
+  await writeProjection(path, { files: projected.files, group: fsGroup })
+  return { path, readOnly: true, refreshAt: projected.refreshAt }
+}
+
+async function prepareEmptyDir(
+  path: string,
+  { source, group }: { source: EmptyDirVolumeSource; group: number | undefined },
+): Promise<void> {
+  const mode = group === undefined ? 0o777 : 0o2777
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  if (source.medium === 'Memory') {
+    if ((await mountPointsBelow(path)).includes(path)) return
+    await mountTmpfs(path, { sizeBytes: memoryLimit(source), mode })
+  } else if (source.medium) {
+    throw new VolumeError(`unknown storage medium ${JSON.stringify(source.medium)}`)
+  } else if (((await lstat(path)).mode & 0o7777) !== 0o700) {
+    // Open to containers already: what they changed about it stays.
+    return
+  }
+  if (group !== undefined) await chown(path, 0, group)
+  await chmod(path, mode)
+}
+
+function memoryLimit({ sizeLimit }: EmptyDirVolumeSource): number {
+  const half = Math.floor(totalmem() / 2)
+  const asked = sizeLimit === undefined ? 0 : (parseQuantity(sizeLimit) ?? 0)
+  return asked > 0 ? Math.min(Math.ceil(asked), half) : half
+}

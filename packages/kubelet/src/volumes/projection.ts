@@ -1,0 +1,109 @@
+/**
+ * Files that are made from objects of the API, in a directory that containers see change all at once or not at all: the
+ * files are in a directory of their own, `..data` points to it, and each name that containers know points through that.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { chmod, chown, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { VolumeError } from './volume-error.ts'
+
+const DATA = '..data'
+
+export interface ProjectedFile {
+  data: Buffer
+  mode: number
+  /** Owner, where it is not root. */
+  uid?: number
+}
+
+export interface ProjectionOptions {
+  /** By path below the directory. */
+  files: ReadonlyMap<string, ProjectedFile>
+  /** fsGroup. */
+  group: number | undefined
+}
+
+/** Makes the directory hold exactly these files. Returns whether that changed anything. */
+export async function writeProjection(directory: string, { files, group }: ProjectionOptions): Promise<boolean> {
+  for (const path of files.keys()) verifyPath(path)
+  await mkdir(directory, { recursive: true, mode: 0o755 })
+  const before = await readlink(join(directory, DATA)).catch(() => undefined)
+  const fingerprint = fingerprintOf(files, group)
+  // The directory's name carries what is in it, so that nothing has to be read back.
+  if (before?.endsWith(`_${fingerprint}`)) return false
+
+  const version = `..${new Date().toISOString().replaceAll(/[:.]/g, '_')}_${randomBytes(4).toString('hex')}_${fingerprint}`
+  const staged = join(directory, version)
+  await makeDirectory(staged, group)
+  for (const [path, file] of files) await writeOne(staged, path, { ...file, group })
+  await symlink(version, join(directory, `${DATA}_tmp`)).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+    // Left by an agent that was killed at this point.
+    await rm(join(directory, `${DATA}_tmp`))
+    await symlink(version, join(directory, `${DATA}_tmp`))
+  })
+  await rename(join(directory, `${DATA}_tmp`), join(directory, DATA))
+  await linkNames(directory, files)
+  await giveTop(directory, group)
+  for (const name of await readdir(directory)) {
+    if (name.startsWith('..') && name !== DATA && name !== version) {
+      await rm(join(directory, name), { recursive: true, force: true })
+    }
+  }
+  return true
+}
+
+/** Each first component is a link through `..data`; those of files that are no longer there go. */
+async function linkNames(directory: string, files: ProjectionOptions['files']): Promise<void> {
+  const names = new Set([...files.keys()].map((path) => path.split('/')[0] ?? ''))
+  const present = new Set((await readdir(directory)).filter((name) => !name.startsWith('..')))
+  for (const name of names) if (!present.has(name)) await symlink(join(DATA, name), join(directory, name))
+  for (const name of present) if (!names.has(name)) await rm(join(directory, name), { recursive: true, force: true })
+}
+
+async function writeOne(
+  root: string,
+  path: string,
+  { data, mode, uid, group }: ProjectedFile & { group: number | undefined },
+): Promise<void> {
+  const parents = path.split('/').slice(0, -1)
+  for (let depth = 1; depth <= parents.length; depth++) {
+    await makeDirectory(join(root, ...parents.slice(0, depth)), group)
+  }
+  const file = join(root, path)
+  await writeFile(file, data, { mode: 0o600, flag: 'wx' })
+  if (uid !== undefined || group !== undefined) await chown(file, uid ?? 0, group ?? 0)
+  // Past the umask, and after the change of owner, which clears bits.
+  await chmod(file, group === undefined ? mode : mode | 0o440)
+}
+
+async function makeDirectory(path: string, group: number | undefined): Promise<void> {
+  await mkdir(path, { recursive: true })
+  if (group !== undefined) await chown(path, 0, group)
+  await chmod(path, group === undefined ? 0o755 : 0o2755)
+}
+
+async function giveTop(directory: string, group: number | undefined): Promise<void> {
+  if (group !== undefined) await chown(directory, 0, group)
+  await chmod(directory, group === undefined ? 0o1777 : 0o3777)
+}
+
+/** A path that stays inside, and does not meet the names that this directory needs for itself. */
+function verifyPath(path: string): void {
+  const parts = path.split('/')
+  const bad =
+    path.length === 0 ||
+    path.length > 4096 ||
+    path.includes('\0') ||
+    parts.some((part) => part === '' || part === '.' || part === '..' || part.length > 255) ||
+    path.startsWith('..')
+  if (bad) throw new VolumeError(`${JSON.stringify(path.slice(0, 200))} cannot be the path of a file in a volume`)
+}
+
+function fingerprintOf(files: ProjectionOptions['files'], group: number | undefined): string {
+  const hash = createHash('sha256').update(JSON.stringify(group ?? null))
+  for (const [path, { data, mode, uid }] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(JSON.stringify([path, mode, uid ?? null, data.length])).update(data)
+  }
+  return hash.digest('hex').slice(0, 32)
+}
