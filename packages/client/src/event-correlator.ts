@@ -7,7 +7,7 @@ import type { Typed } from './resource.ts'
 
 export type EventObject = Typed<Event>
 
-export interface EventPlan {
+interface EventPlan {
   event: EventObject
   /** Merge patch of the Event that is there already; undefined where a new one has to be made. */
   patch: object | undefined

@@ -1,5 +1,5 @@
 /** Events as controllers and kubelets record them, with client-go's way of counting instead of repeating. */
-import { kubernetesTime } from '@caisson/api'
+
 import type { ObjectReference } from 'kubernetes-types/core/v1.d.ts'
 import { isApiError, isNotFound } from './api-error.ts'
 import type { Client } from './client.ts'
@@ -152,4 +152,9 @@ function eventName(name: string, at: number): string {
   lastNanos = nanos > lastNanos ? nanos : lastNanos + 1n
   const suffix = `.${lastNanos.toString(16)}`
   return `${name.slice(0, NAME_LIMIT - suffix.length).replace(/[^a-z0-9]+$/, '')}${suffix}`
+}
+
+/** `metav1.Time`. The package `api` has it too, but with it come the schemas, which a command line should not wait for. */
+function kubernetesTime(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 19)}Z`
 }

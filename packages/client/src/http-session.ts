@@ -1,12 +1,12 @@
 /** The connections that stand for one set of certificates, and when they have to be built anew. */
 import { stat } from 'node:fs/promises'
 import { isIP, type Socket } from 'node:net'
-import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import { type ConnectionOptions, connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
 import type { buildConnector, Pool } from 'undici'
 import type { ClusterConnection, Material } from './cluster-connection.ts'
 import { type Credential, readMaterial, singleFlight } from './credentials.ts'
 import { connectThroughProxy, PROXY_PROTOCOLS } from './proxy.ts'
-import { TransportError } from './transport-error.ts'
+import { messageOf, TransportError } from './transport-error.ts'
 
 export interface HttpSession {
   /** Requests: a bounded number of connections, and an answer in time. */
@@ -68,7 +68,14 @@ export function createHttpSessions(connection: ClusterConnection, options: HttpS
     const { certificate } = wanted
     // A file that is gone for the moment is being replaced: what was read from it is still good.
     if (session && certificate === madeFor && (found === stamp || found.split(',').includes(''))) return
-    const fresh = await openSession(connection, certificate, options)
+    let fresh: HttpSession
+    try {
+      fresh = await openSession(connection, certificate, options)
+    } catch (error) {
+      // Files that do not belong together are being replaced one after the other: what is open is still good.
+      if (session && certificate === madeFor) return
+      throw error
+    }
     if (closed) {
       destroySession(fresh)
       return
@@ -152,11 +159,23 @@ async function tlsOptions(
     certificate?.key ?? optional(clientCertificate?.key, 'client key'),
   ])
   return {
-    ...(ca !== undefined && { ca }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
+    secureContext: secureContext({
+      ...(ca !== undefined && { ca }),
+      ...(cert !== undefined && { cert }),
+      ...(key !== undefined && { key }),
+    }),
     ...(connection.tlsServerName && { servername: connection.tlsServerName }),
     ...(connection.insecureSkipTlsVerify && { rejectUnauthorized: false }),
+  }
+}
+
+/** Read and checked once, rather than for each connection. */
+function secureContext(parts: { ca?: string; cert?: string; key?: string }): SecureContext {
+  try {
+    return createSecureContext(parts)
+  } catch (error) {
+    const message = `the certificates cannot be used: ${messageOf(error)}`
+    throw new TransportError('credentials', message, { cause: error })
   }
 }
 

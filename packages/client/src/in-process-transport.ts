@@ -71,7 +71,7 @@ function asApiError(error: unknown): unknown {
 }
 
 /** The value as it would arrive: plain, mutable, without fields whose value is undefined. */
-export function copyJson(value: unknown): unknown {
+function copyJson(value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : copyJson(item)))
   if (typeof value !== 'object' || value === null) return value
   if ('toJSON' in value && typeof value.toJSON === 'function') return copyJson(value.toJSON())

@@ -1,104 +1,12 @@
-import type { KubeObject } from '@caisson/api'
-import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { createClient } from './client.ts'
 import { createHttpTransport } from './http-transport.ts'
-import { createInformer, type Informer, type InformerOptions } from './informer.ts'
+import { createInformer } from './informer.ts'
 import { createInformers } from './informers.ts'
-import { defineResource } from './resource.ts'
-import { createModelServer, type ModelOptions, type ModelServer } from './testing/model-server.ts'
-import { type ScriptedServer, startScriptedServer } from './testing/scripted-server.ts'
-import { createTestAuthority, type TestAuthority } from './testing/test-certificates.ts'
-import type { Transport } from './transport.ts'
+import { converged, record, timing, useModelServers, widgets } from './testing/model-fixture.ts'
 
-const widgets = defineResource<KubeObject>({
-  group: 'test.example',
-  version: 'v1',
-  plural: 'widgets',
-  kind: 'Widget',
-  namespaced: false,
-})
-const timing = { minBackoff: 1, maxBackoff: 4, stableAfter: 1000 }
-
-let authority: TestAuthority
-let server: ScriptedServer
-let transport: Transport
-let models = 0
-
-beforeAll(async () => {
-  authority = await createTestAuthority()
-  const certificate = await authority.issue('server', ['IP:127.0.0.1'])
-  server = await startScriptedServer({ authority, certificate, script: () => {} })
-})
-afterAll(async () => {
-  await server[Symbol.asyncDispose]()
-  await authority[Symbol.asyncDispose]()
-})
-
-function serve(options: ModelOptions = { streamedLists: true }): ModelServer {
-  const model = createModelServer(options)
-  const path = `/model-${models++}/`
-  // What is still on its way from an earlier test must not be counted.
-  server.script = (request, response) => {
-    if (request.url.startsWith(path)) model.script(request, response)
-    else request.socket.destroy()
-  }
-  transport = createHttpTransport({ ...server.connection, server: server.url + path })
-  return model
-}
-
-afterEach(async () => {
-  await transport[Symbol.asyncDispose]()
-})
-
-function follow(options: InformerOptions<KubeObject> = {}): Informer<KubeObject> {
-  const informer = createInformer(createClient(transport), widgets, { timing, ...options })
-  onTestFinished(() => informer[Symbol.asyncDispose]())
-  return informer
-}
-
-/** Everything that handlers are told, as a log and as the state that it adds up to. */
-function record(informer: Informer<KubeObject>) {
-  const said: string[] = []
-  const state: Record<string, KubeObject> = {}
-  const broken: string[] = []
-  const name = (object: KubeObject) => object.metadata.name ?? ''
-  const version = (object: KubeObject) => Number(object.metadata.resourceVersion)
-  informer.handle({
-    added(object) {
-      said.push(`+${name(object)}`)
-      if (state[name(object)]) broken.push(`${name(object)} was added twice`)
-      state[name(object)] = object
-    },
-    updated(old, object) {
-      said.push(`~${name(object)}`)
-      if (state[name(object)] !== old) broken.push(`${name(object)} was updated from another state`)
-      if (old.metadata.uid !== object.metadata.uid) broken.push(`${name(object)} changed its UID`)
-      if (version(object) <= version(old)) broken.push(`${name(object)} went back in time`)
-      state[name(object)] = object
-    },
-    deleted(object) {
-      said.push(`-${name(object)}`)
-      if (!state[name(object)]) broken.push(`${name(object)} was deleted twice`)
-      delete state[name(object)]
-    },
-  })
-  return { said, state, broken }
-}
-
-function versions(objects: Iterable<KubeObject>): Record<string, string> {
-  const pairs = [...objects].map((each) => [
-    each.metadata.name,
-    `${each.metadata.uid} ${each.metadata.resourceVersion}`,
-  ])
-  return Object.fromEntries(pairs.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)))
-}
-
-async function converged(informer: Informer<KubeObject>, model: ModelServer): Promise<void> {
-  await expect
-    .poll(() => versions(informer.list()), { interval: 1, timeout: 10_000 })
-    .toEqual(versions(Object.values(model.state())))
-}
+const fixture = useModelServers()
+const { serve, follow } = fixture
 
 describe.each([true, false])('with streamed lists: %s', (streamedLists) => {
   test('follows the server, and tells handlers in order', async () => {
@@ -174,6 +82,7 @@ test('lists in pages, and all at once where the pages expire', async () => {
   await expect.poll(() => model.watches()).toBe(1)
   expect(model.asked()).toEqual(['stream', 'list', 'list', 'list', 'watch'])
 
+  const { server } = fixture
   const { script } = server
   server.script = (request, response) => {
     if (request.url.includes('continue=')) {
@@ -318,6 +227,7 @@ describe('own writes', () => {
     await informer.synced()
     const { said, broken } = record(informer)
     await expect.poll(() => model.watches()).toBe(1)
+    const { server } = fixture
     const { script } = server
     const held = Promise.withResolvers<void>()
     // The list is answered with what was true before the write, and later than the write.
@@ -350,7 +260,7 @@ describe('own writes', () => {
 test('informers of the same resource and scope are one', async () => {
   const model = serve()
   model.create('a')
-  const informers = createInformers(createClient(transport))
+  const informers = createInformers(createClient(fixture.transport))
   onTestFinished(() => informers[Symbol.asyncDispose]())
   const first = informers.of(widgets)
   const second = informers.of(widgets, { indexers: { all: () => ['x'] } })
@@ -362,76 +272,4 @@ test('informers of the same resource and scope are one', async () => {
   expect(first.byIndex('all', 'x')).toHaveLength(1)
   expect(informers.unhealthy()).toEqual([])
   expect(model.asked()).toEqual(['stream', 'stream'])
-})
-
-test('ends as the server is, whatever happened on the way', async () => {
-  const name = fc.constantFrom('a', 'b', 'c')
-  const step = fc.oneof(
-    fc.record({ do: fc.constant('create' as const), name, observe: fc.boolean() }),
-    fc.record({ do: fc.constant('update' as const), name, observe: fc.boolean() }),
-    fc.record({ do: fc.constant('delete' as const), name, observe: fc.boolean() }),
-    fc.record({
-      do: fc.constant('cut' as const),
-      how: fc.constantFrom('end' as const, 'reset' as const, 'half' as const),
-    }),
-    fc.record({ do: fc.constant('compact' as const) }),
-    fc.record({ do: fc.constant('bookmark' as const), behind: fc.nat(4) }),
-    fc.record({
-      do: fc.constant('fail' as const),
-      codes: fc.array(fc.constantFrom(0, 401, 403, 404, 410, 429, 500), { maxLength: 4 }),
-    }),
-    fc.record({
-      do: fc.constant('say' as const),
-      text: fc.constantFrom('}{\n', '{"type":"ERROR","object":{"kind":"Status","code":410}}\n'),
-    }),
-    fc.record({ do: fc.constant('recall' as const), index: fc.nat(30) }),
-    fc.record({ do: fc.constant('turn' as const), turns: fc.integer({ min: 1, max: 6 }) }),
-  )
-  await fc.assert(
-    fc.asyncProperty(
-      fc.boolean(),
-      fc.boolean(),
-      fc.array(step, { maxLength: 40 }),
-      async (streamedLists, refusesExpired, steps) => {
-        const model = serve({ streamedLists, refusesExpired })
-        const informer = createInformer(createClient(transport), widgets, { timing })
-        const { state, broken } = record(informer)
-        const answers: { object: KubeObject; deletion: boolean }[] = []
-        const observe = ({ object, deletion }: { object: KubeObject; deletion: boolean }) =>
-          deletion ? informer.observeDeletion(structuredClone(object)) : informer.observe(structuredClone(object))
-        try {
-          for (const each of steps) {
-            if (each.do === 'create' || each.do === 'update' || each.do === 'delete') {
-              const object = model[each.do](each.name)
-              if (!object) continue
-              const answer = { object, deletion: each.do === 'delete' }
-              answers.push(answer)
-              if (each.observe) observe(answer)
-            } else if (each.do === 'cut') model.cut(each.how)
-            else if (each.do === 'compact') model.compact()
-            else if (each.do === 'bookmark') model.bookmark(each.behind)
-            else if (each.do === 'fail') model.failNext(each.codes)
-            else if (each.do === 'say') model.say(each.text)
-            else if (each.do === 'recall') {
-              // An answer that took its time: by now it may be about something long gone.
-              const answer = answers[each.index % Math.max(1, answers.length)]
-              if (answer) observe(answer)
-            } else for (let turn = 0; turn < each.turns; turn++) await new Promise((resolve) => setImmediate(resolve))
-          }
-          await informer.synced()
-          await converged(informer, model)
-          // Every answer once more, far too late.
-          for (const answer of answers) if (!answer.deletion) observe(answer)
-          expect(versions(informer.list())).toEqual(versions(Object.values(model.state())))
-          expect(versions(Object.values(state))).toEqual(versions(informer.list()))
-          expect(broken).toEqual([])
-        } finally {
-          model.failNext([])
-          await informer[Symbol.asyncDispose]()
-          await transport[Symbol.asyncDispose]()
-        }
-      },
-    ),
-    { numRuns: 60 },
-  )
 })

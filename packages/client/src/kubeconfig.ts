@@ -5,6 +5,7 @@ import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
 import type { ClusterConnection, ExecPlugin, Impersonation, Material } from './cluster-connection.ts'
 import { createFields, type Fields, KubeconfigError } from './kubeconfig-fields.ts'
 import { PROXY_PROTOCOLS } from './proxy.ts'
+import { proxyFromEnvironment } from './proxy-environment.ts'
 
 export interface LoadKubeconfigOptions {
   /** This one file, which has to exist, instead of what the environment says. */
@@ -77,7 +78,7 @@ export async function loadKubeconfig(options: LoadKubeconfigOptions = {}): Promi
     }
     return {
       namespace: context.fields.text('namespace') ?? 'default',
-      ...clusterPart(cluster.fields),
+      ...clusterPart(cluster.fields, env),
       ...(user && userPart(user.fields, cluster.fields)),
     }
   }
@@ -121,9 +122,10 @@ function collect(root: Fields, list: string, entry: string, into: Map<string, Na
   }
 }
 
-function clusterPart(cluster: Fields): Omit<ClusterConnection, 'namespace'> {
+function clusterPart(cluster: Fields, env: NodeJS.ProcessEnv): Omit<ClusterConnection, 'namespace'> {
   const server = cluster.required('server')
-  if (!/^https?:$/.test(cluster.url('server', server).protocol)) {
+  const url = cluster.url('server', server)
+  if (!/^https?:$/.test(url.protocol)) {
     throw cluster.error('server', `has to begin with https:// or http://, and is ${JSON.stringify(server)}`)
   }
   const certificateAuthority = material(cluster, 'certificate-authority')
@@ -135,7 +137,7 @@ function clusterPart(cluster: Fields): Omit<ClusterConnection, 'namespace'> {
     )
   }
   const tlsServerName = cluster.text('tls-server-name')
-  const proxyUrl = cluster.text('proxy-url')
+  const proxyUrl = cluster.text('proxy-url') ?? proxyFromEnvironment(url, env)
   if (proxyUrl !== undefined && !PROXY_PROTOCOLS.includes(cluster.url('proxy-url', proxyUrl).protocol)) {
     throw cluster.error('proxy-url', `has to begin with ${PROXY_PROTOCOLS.map((each) => `${each}//`).join(', ')}`)
   }

@@ -1,25 +1,18 @@
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import type { WebSocket } from 'ws'
 import { createClient } from './client.ts'
-import { createHttpTransport } from './http-transport.ts'
 import { forwardPort, type ForwardPortOptions } from './port-forward.ts'
-import { type ScriptedServer, startScriptedServer } from './testing/scripted-server.ts'
-import { createTestAuthority, type TestAuthority } from './testing/test-certificates.ts'
+import { useScriptedServers } from './testing/scripted-fixture.ts'
+import type { ScriptedServer } from './testing/scripted-server.ts'
 import { onChannel, serveWebSockets, type ServedWebSocket } from './testing/web-socket-script.ts'
 
-let authority: TestAuthority
+const { serve: startServer, open } = useScriptedServers()
 let server: ScriptedServer
 
-beforeAll(async () => {
-  authority = await createTestAuthority()
-  const certificate = await authority.issue('server', ['IP:127.0.0.1'])
-  server = await startScriptedServer({ authority, certificate, script: () => {} })
-})
-afterAll(async () => {
-  await server[Symbol.asyncDispose]()
-  await authority[Symbol.asyncDispose]()
+beforeEach(async () => {
+  server = await startServer()
 })
 
 const port8080 = Buffer.of(0x90, 0x1f)
@@ -33,8 +26,7 @@ function serve(script: (served: ServedWebSocket) => void): void {
 }
 
 function forward(options: Partial<ForwardPortOptions> = {}) {
-  const transport = createHttpTransport(server.connection)
-  onTestFinished(() => transport[Symbol.asyncDispose]())
+  const transport = open(server.connection)
   return forwardPort(createClient(transport), 'web', { namespace: 'n', port: 8080, ...options })
 }
 

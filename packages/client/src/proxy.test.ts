@@ -1,20 +1,10 @@
 import { createServer, connect, type Socket } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { createHttpTransport } from './http-transport.ts'
-import { sendJson, startScriptedServer } from './testing/scripted-server.ts'
-import { createTestAuthority, type IssuedCertificate, type TestAuthority } from './testing/test-certificates.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { useScriptedServers } from './testing/scripted-fixture.ts'
+import { sendJson } from './testing/scripted-server.ts'
 
-let authority: TestAuthority
-let certificate: IssuedCertificate
-
-beforeAll(async () => {
-  authority = await createTestAuthority()
-  certificate = await authority.issue('server', ['IP:127.0.0.1'])
-})
-afterAll(async () => {
-  await authority[Symbol.asyncDispose]()
-})
+const { serve, open } = useScriptedServers()
 
 /** A proxy that answers each part of the client's greeting with the next answer, then passes bytes on. */
 async function startProxy(port: number, answers: readonly { expect: number | 'head'; send: Buffer }[]) {
@@ -82,15 +72,9 @@ test.each<[string, (port: number) => string, Parameters<typeof startProxy>[1], (
     ],
   ],
 ])('%s leads to the server, which is verified as ever', async (_name, url, answers, greeting) => {
-  const server = await startScriptedServer({
-    authority,
-    certificate,
-    script: (_, response) => sendJson(response, 200, { through: true }),
-  })
-  onTestFinished(() => server[Symbol.asyncDispose]())
+  const server = await serve((_, response) => sendJson(response, 200, { through: true }))
   const proxy = await startProxy(server.port, answers)
-  const transport = createHttpTransport({ ...server.connection, proxyUrl: url(proxy.port) })
-  onTestFinished(() => transport[Symbol.asyncDispose]())
+  const transport = open({ ...server.connection, proxyUrl: url(proxy.port) })
   expect(await transport.request({ method: 'GET', path: '/' })).toMatchObject({ body: { through: true } })
   expect(proxy.said.map((part) => part.toString('latin1'))).toEqual(greeting(server.port))
 })
@@ -121,12 +105,11 @@ test.each<[string, string, Parameters<typeof startProxy>[1], string]>([
   ],
 ])('a proxy that %s makes the server unreachable', async (_name, protocol, answers, message) => {
   const proxy = await startProxy(9, answers)
-  const transport = createHttpTransport({
+  const transport = open({
     server: 'https://127.0.0.1:6443',
     namespace: 'default',
     proxyUrl: `${protocol}://127.0.0.1:${proxy.port}`,
   })
-  onTestFinished(() => transport[Symbol.asyncDispose]())
   await expect(transport.request({ method: 'GET', path: '/' })).rejects.toMatchObject({
     code: 'unreachable',
     message: `cannot connect through the proxy 127.0.0.1:${proxy.port}: ${message}`,

@@ -25,7 +25,7 @@ export interface ReflectorTiming {
   stableAfter?: number
 }
 
-export interface ReflectorSink<T extends AnyObject> {
+interface ReflectorSink<T extends AnyObject> {
   replace(objects: readonly T[], resourceVersion: string): void
   put(object: T): void
   remove(object: T): void

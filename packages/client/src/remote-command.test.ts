@@ -1,26 +1,19 @@
 import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { createClient } from './client.ts'
-import { createHttpTransport } from './http-transport.ts'
 import { attachToPod, execInPod, type ExecOptions, type RemoteCommand } from './remote-command.ts'
-import { type ScriptedServer, startScriptedServer } from './testing/scripted-server.ts'
+import { useScriptedServers } from './testing/scripted-fixture.ts'
+import type { ScriptedServer } from './testing/scripted-server.ts'
 import { onChannel, serveWebSockets, type ServedWebSocket } from './testing/web-socket-script.ts'
-import { createTestAuthority, type TestAuthority } from './testing/test-certificates.ts'
 
-let authority: TestAuthority
+const { serve: startServer, open } = useScriptedServers()
 let server: ScriptedServer
 
-beforeAll(async () => {
-  authority = await createTestAuthority()
-  const certificate = await authority.issue('server', ['IP:127.0.0.1'])
-  server = await startScriptedServer({ authority, certificate, script: () => {} })
-})
-afterAll(async () => {
-  await server[Symbol.asyncDispose]()
-  await authority[Symbol.asyncDispose]()
+beforeEach(async () => {
+  server = await startServer()
 })
 
 const serveNext = (protocols: readonly string[], script: (served: ServedWebSocket) => void) =>
@@ -32,8 +25,7 @@ const success = '{"metadata":{},"status":"Success"}'
 const say = onChannel
 
 function start(options: Partial<ExecOptions> = {}): Promise<RemoteCommand> {
-  const transport = createHttpTransport({ ...server.connection, server: `${server.url}/root`, token: 'secret' })
-  onTestFinished(() => transport[Symbol.asyncDispose]())
+  const transport = open({ ...server.connection, server: `${server.url}/root`, token: 'secret' })
   return execInPod(createClient(transport), 'web', { namespace: 'n', command: ['sh', '-c', 'echo a&b'], ...options })
 }
 
@@ -101,8 +93,7 @@ describe('a command', () => {
       served.socket.send(say(3, success))
       served.socket.close(1000)
     })
-    const transport = createHttpTransport(server.connection)
-    onTestFinished(() => transport[Symbol.asyncDispose]())
+    const transport = open(server.connection)
     const command = await attachToPod(createClient(transport), 'web', { namespace: 'n', stderr: false })
     command.stdout?.resume()
     await command.exit

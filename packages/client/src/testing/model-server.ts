@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { KubeObject } from '@caisson/api'
 import { type ScriptedRequest, sendJson } from './scripted-server.ts'
 
-export interface ModelEvent {
+interface ModelEvent {
   type: 'ADDED' | 'MODIFIED' | 'DELETED'
   object: KubeObject
 }
