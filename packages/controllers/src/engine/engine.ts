@@ -2,7 +2,14 @@
  * Runs one controller: observes from caches, plans, writes, and plans again on the answers, until the plan asks for
  * nothing new; then writes the status, at most once. One object is worked on by one pass at a time.
  */
-import { type AnyObject, type Client, createWorkqueue, type Informer, type WorkqueueMetrics } from '@caisson/client'
+import {
+  type AnyObject,
+  type Client,
+  createWorkqueue,
+  type Informer,
+  keyOf,
+  type WorkqueueMetrics,
+} from '@caisson/client'
 import { missingPaths } from './json-difference.ts'
 import type { Plan, PlannedEvent, Write, WriteFailure } from './plan.ts'
 import { createStatusWriter, type StatusMemory } from './status-writer.ts'
@@ -157,7 +164,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     if (result.kind === 'refused') announce(object, memory, statusRefused(result.message))
     const requeueAt = earliest(plan.requeueAt, result.kind === 'waiting' ? result.until : undefined)
     if (!plan.retry) return requeueAt
-    const key = keyOfMemory(object)
+    const key = keyOf(object)
     if (requeueAt !== undefined) queue.addAfter(key, Math.min(requeueAt - now(), LONGEST_WAIT))
     throw new RetryError(`${definition.name} ${key}: ${reasonOf(plan)}`)
   }
@@ -199,10 +206,6 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     if (memory.announced.has(event.message)) return
     memory.announced.add(event.message)
     record(object, event)
-  }
-
-  function keyOfMemory({ metadata: { namespace, name = '' } }: T): string {
-    return namespace ? `${namespace}/${name}` : name
   }
 
   return {

@@ -51,6 +51,18 @@ export function createStatusWriter<T extends AnyObject & { status?: object }>({
       : client.patch(informer.resource, name, body, { namespace, signal })
   }
 
+  /** Written with the object, the status stayed as it was: the CRD may be one that has the subresource by now. */
+  async function sendAgain(object: T, patch: object, signal: AbortSignal, answer: T): Promise<T> {
+    subresource = true
+    try {
+      return await send(object, patch, signal)
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+      subresource = false
+      return answer
+    }
+  }
+
   function difference(stored: object, wanted: object): Record<string, unknown> | undefined {
     if (!subresource && sameJson(without(stored, 'observedGeneration'), without(wanted, 'observedGeneration')))
       return undefined
@@ -74,6 +86,7 @@ export function createStatusWriter<T extends AnyObject & { status?: object }>({
     let answer: T
     try {
       answer = await send(object, patch, signal)
+      if (!subresource && sameJson(answer.status ?? {}, stored)) answer = await sendAgain(object, patch, signal, answer)
     } catch (error) {
       signal.throwIfAborted()
       if (hasReason(error, 'Invalid', 'BadRequest', 'RequestEntityTooLarge')) {
@@ -88,8 +101,8 @@ export function createStatusWriter<T extends AnyObject & { status?: object }>({
     quietly(() => informer.observe(answer))
     delete memory.waitingSince
     const missing = missingPaths(wanted, answer.status, 'status')
-    if (missing.length) memory.futile = { wanted, stored: answer.status ?? {} }
-    else delete memory.futile
+    if (sameJson(answer.status ?? {}, wanted)) delete memory.futile
+    else memory.futile = { wanted, stored: answer.status ?? {} }
     return { kind: 'written', missing }
   }
 }

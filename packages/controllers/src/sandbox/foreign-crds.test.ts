@@ -122,6 +122,14 @@ describe('a cluster whose CRD has no status subresource', () => {
     expect(running.writes).toEqual(['POST pods', 'PATCH sandboxes/box/status', 'PATCH sandboxes/box'])
     expect(sandbox.status?.podIPs).toEqual(['10.1.2.3'])
     expect(running.errors).toEqual([])
+
+    // Until somebody installs the right one.
+    await installCrd(cluster.client)
+    for (const operatingMode of ['Suspended', 'Running', 'Suspended'] as const) {
+      await cluster.client.patch(SANDBOXES, 'box', { spec: { operatingMode } }, { namespace })
+      await until(cluster.client, PODS, at, (pod) => (pod === undefined) === (operatingMode === 'Suspended'))
+    }
+    await until(cluster.client, SANDBOXES, at, (s) => ready(s)?.reason === 'SandboxSuspended')
   })
 })
 
