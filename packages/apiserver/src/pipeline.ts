@@ -60,7 +60,7 @@ export function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
     resource: info.resource,
     ...(info.subresource && { subresource: info.subresource }),
     ...(info.namespace && { namespace: info.namespace }),
-    ...(info.name && { name: info.name }),
+    ...((info.name || info.selectedName) && { name: info.name || (info.selectedName ?? '') }),
   }
 }
 

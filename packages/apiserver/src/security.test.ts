@@ -224,6 +224,28 @@ test('a service account token is issued, reviewed, used, and dies with its accou
   expect((await whoami()).code).toBe(401)
 })
 
+test('who may see one name may list and watch it by that name', async () => {
+  const rules = [{ verbs: ['list', 'get'], apiGroups: [''], resources: ['configmaps'], resourceNames: ['mine'] }]
+  const subjects = [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'tenant' }]
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'one' }
+  await admin('POST', `${RBAC}/namespaces/a/roles`, rbac('Role', { name: 'one' }, { rules }))
+  await admin('POST', `${RBAC}/namespaces/a/rolebindings`, rbac('RoleBinding', { name: 'one' }, { roleRef, subjects }))
+  for (const name of ['mine', 'yours']) {
+    await admin('POST', '/api/v1/namespaces/a/configmaps', core('ConfigMap', { name }))
+  }
+  const list = async (selector: string) => {
+    const query = selector && `?fieldSelector=${encodeURIComponent(selector)}`
+    const { code, body } = await send('GET', `/api/v1/namespaces/a/configmaps${query}`, { token: 'tenant-token' })
+    return code === 200 ? body.items.map((item: { metadata: { name: string } }) => item.metadata.name) : code
+  }
+  expect(await Promise.all(['metadata.name=mine', 'metadata.name==mine'].map(list))).toEqual([['mine'], ['mine']])
+  expect(await list('metadata.name=mine,metadata.name=yours')).toEqual([])
+  for (const selector of ['', 'metadata.name=yours', 'metadata.name!=yours', 'metadata.namespace=a', '=mine']) {
+    expect(await list(selector)).toBe(403)
+  }
+  await admin('DELETE', `${RBAC}/namespaces/a/rolebindings/one`)
+})
+
 describe('writes', () => {
   const pod = (securityContext: object = {}) =>
     core('Pod', { name: 'p' }, { spec: { containers: [{ name: 'c', image: 'busybox', securityContext }] } })

@@ -48,8 +48,14 @@ export function forbiddenObject(
 ): StatusError {
   const qualified = group === '' ? resource : `${resource}.${group}`
   const named = name ? `${qualified} ${goQuote(name)}` : qualified
-  return new StatusError('Forbidden', `${named} is forbidden: ${sentence}`, {
-    details: { ...(name && { name }), ...(group !== '' && { group }), kind: resource },
+  // A path such as /api/v1//pods is a request for a resource without a name.
+  const subject = qualified === '' ? 'forbidden' : `${named} is forbidden`
+  return new StatusError('Forbidden', `${subject}: ${sentence}`, {
+    details: {
+      ...(name && { name }),
+      ...(group !== '' && { group }),
+      ...(resource !== '' && { kind: resource }),
+    },
   })
 }
 

@@ -1,5 +1,6 @@
 /** What a method and a path ask for, by the rules of apiserver's RequestInfoFactory. */
 import type { Query, RequestInfo } from '../verbs/call.ts'
+import { exactField, parseFieldTerms } from '../verbs/field-selector.ts'
 
 const NO_SUBRESOURCE_NAMES: ReadonlySet<string> = new Set(['status', 'finalize'])
 
@@ -57,8 +58,23 @@ export function parseRequestInfo(method: string, path: string, query: Query): Re
 }
 
 function collectionVerb(info: RequestInfo, query: Query): void {
-  if (info.verb === 'get') info.verb = isTrue(query.watch) ? 'watch' : 'list'
-  else if (info.verb === 'delete') info.verb = 'deletecollection'
+  if (info.verb === 'get') {
+    info.verb = isTrue(query.watch) ? 'watch' : 'list'
+    const selectedName = pinnedName(query.fieldSelector)
+    if (selectedName !== undefined) info.selectedName = selectedName
+  } else if (info.verb === 'delete') info.verb = 'deletecollection'
+}
+
+/** The name that a field selector leaves as the only possible one. */
+function pinnedName(fieldSelector: string | undefined): string | undefined {
+  if (!fieldSelector) return undefined
+  try {
+    const name = exactField(parseFieldTerms(fieldSelector), 'metadata.name')
+    return name && name !== '.' && name !== '..' && !/[/%]/.test(name) ? name : undefined
+  } catch {
+    // The list itself will say what is wrong with it.
+    return undefined
+  }
 }
 
 /** As Go's query conversion reads a boolean: anything but `false` and `0` counts. */

@@ -15,6 +15,11 @@ export interface RequestInfo {
   group: string
   version: string
   namespace: string
+  /**
+   * The one name that a list or a watch can find, where its field selector pins it: authorization takes it for the name
+   * of the request, so that rules with `resourceNames` allow to watch a single object.
+   */
+  selectedName?: string
   /** Plural name; empty for group and version roots. */
   resource: string
   subresource: string

@@ -13,6 +13,13 @@ export type FieldSelector = readonly FieldTerm[]
 
 /** Throws BadRequest for what cannot be parsed and for fields that the kind does not select by. */
 export function parseFieldSelector(text: string, resource: Resource): FieldSelector {
+  const terms = parseFieldTerms(text)
+  for (const { field } of terms) checkField(field, resource)
+  return terms
+}
+
+/** Throws BadRequest for what cannot be parsed. */
+export function parseFieldTerms(text: string): FieldSelector {
   const terms: FieldTerm[] = []
   for (const term of splitTerms(text).sort()) {
     if (term === '') continue
@@ -25,7 +32,6 @@ export function parseFieldSelector(text: string, resource: Resource): FieldSelec
       value: unescape(term.slice(match.index + match[0].length)),
     })
   }
-  for (const { field } of terms) checkField(field, resource)
   return terms
 }
 
