@@ -1,2 +1,15 @@
+export { createRuntime, type RuntimeOptions } from './create-runtime.ts'
+export { HOST_IMAGE, HOST_IMAGE_USER } from './images/host-image.ts'
+export { formatReference, type ImageReference, normalizeReference, parseReference } from './images/reference.ts'
+export { runMonitor } from './monitor/monitor-server.ts'
 export type * from './runtime.ts'
 export { RuntimeError } from './runtime.ts'
+export { installTools, type InstallToolsOptions } from './tools/install-tools.ts'
+export {
+  defaultToolsDirectory,
+  findTool,
+  type RunscPlatform,
+  runscPlatform,
+  type Tool,
+  type ToolName,
+} from './tools/tools.ts'

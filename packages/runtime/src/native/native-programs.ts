@@ -9,8 +9,12 @@ import { consoleProgram, type LaunchOptions, launchProgram, netnsConnectProgram,
 export interface NativePrograms {
   /** A root file system that holds nothing but `pause`. */
   pauseRootfs: string
+  /** Starts what has a network namespace of its own already, or makes one. */
   launch: string
+  /** Starts what shall have no network. */
+  launchIsolated: string
   console: string
+  netnsConnect: string
 }
 
 /** Architecture of this process, in the spelling of OCI and Debian. */
@@ -21,23 +25,27 @@ export function hostArchitecture(): Architecture {
 }
 
 /** Writes the native programs into a directory unless the same bytes are there already. */
-export async function installNativePrograms(directory: string, launchOptions: LaunchOptions): Promise<NativePrograms> {
+export async function installNativePrograms(
+  directory: string,
+  launchOptions: Omit<LaunchOptions, 'privateNetwork'>,
+): Promise<NativePrograms> {
   const pauseRootfs = join(directory, 'pause-rootfs')
-  await mkdir(pauseRootfs, { recursive: true, mode: 0o700 })
+  // Not root inside: it must be able to enter. The directory above keeps everybody else out.
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await mkdir(pauseRootfs, { recursive: true, mode: 0o755 })
   for (const mountPoint of ['proc', 'dev', 'sys']) await mkdir(join(pauseRootfs, mountPoint), { recursive: true })
   const launch = join(directory, 'launch')
+  const launchIsolated = join(directory, 'launch-isolated')
   const console = join(directory, 'console')
+  const netnsConnect = join(directory, 'netns-connect')
   await Promise.all([
     install(join(pauseRootfs, 'pause'), pauseProgram()),
-    install(launch, launchProgram(launchOptions)),
+    install(launch, launchProgram({ ...launchOptions, privateNetwork: false })),
+    install(launchIsolated, launchProgram({ ...launchOptions, privateNetwork: true })),
     install(console, consoleProgram()),
+    install(netnsConnect, netnsConnectProgram()),
   ])
-  return { pauseRootfs, launch, console }
-}
-
-/** The program that connects to one loopback port of a network namespace; under a kilobyte, made for each use. */
-export function netnsConnectExecutable(port: number): Uint8Array {
-  return elfExecutable(netnsConnectProgram(port), hostArchitecture())
+  return { pauseRootfs, launch, launchIsolated, console, netnsConnect }
 }
 
 async function install(path: string, program: Program): Promise<void> {

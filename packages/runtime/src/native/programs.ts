@@ -15,7 +15,12 @@ const TIOCSWINSZ = 0x5414
 const AF_INET = 2
 const AF_INET6 = 10
 const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
 const SHUT_WR = 1
+const SOCKADDR_IN = 16
+const SOCKADDR_IN6 = 28
+const ADDRESSES_SIZE = SOCKADDR_IN + SOCKADDR_IN6
+const SIOCSIFFLAGS = 0x8914
 const COPY_BUFFER = 65_536
 const CONTROL_SIZE = 64
 
@@ -45,6 +50,8 @@ export interface LaunchOptions {
    * Shows COMMAND an empty /proc/sys/net: what runsc before August 2024 needs on Linux 6.8 and newer (gVisor issue 10704).
    */
   coverNetworkSysctls: boolean
+  /** Gives COMMAND a network namespace of its own, with nothing but a loopback interface that is up. */
+  privateNetwork: boolean
   /** Directories that COMMAND sees, read-only, in other places: absolute paths that exist. */
   binds: Array<{ source: string; target: string }>
 }
@@ -71,6 +78,13 @@ export function launchProgram(options: LaunchOptions): Program {
       { op: 'syscall', name, args, result: 'b' },
       { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
     )
+  }
+  if (options.privateNetwork) {
+    data.loopback = loopbackUp()
+    call('unshare', [CLONE_NEWNET])
+    mounts.push({ op: 'syscall', name: 'socket', args: [AF_INET, SOCK_DGRAM, 0], result: 'c' })
+    call('ioctl', ['c', SIOCSIFFLAGS, { address: 'loopback' }])
+    mounts.push({ op: 'syscall', name: 'close', args: ['c'] })
   }
   if (options.coverNetworkSysctls || options.binds.length > 0) {
     call('unshare', [CLONE_NEWNS])
@@ -184,26 +198,36 @@ export function consoleProgram(): Program {
 }
 
 /**
- * Connects to a port on the loopback of the network namespace on descriptor 3 and carries bytes between the connection
- * and descriptors 0 and 1. Tries 127.0.0.1, then ::1. Exit status 1 says that nobody listens.
+ * Connects within the network namespace on descriptor 3 and carries bytes between the connection and descriptors 0 and 1.
+ * The first bytes of descriptor 0 are the addresses to try, `loopbackAddresses`. The first byte on descriptor 1 says that
+ * it is connected; exit status 1 that nobody listens.
  */
-export function netnsConnectProgram(port: number): Program {
+export function netnsConnectProgram(): Program {
   return {
     code: [
+      { op: 'syscall', name: 'read', args: [0, { address: 'addresses' }, ADDRESSES_SIZE], result: 'b' },
+      { op: 'jump', to: 'ready', variable: 'b', when: { equals: ADDRESSES_SIZE } },
+      { op: 'jump', to: 'failed', when: 'always' },
+      { op: 'label', name: 'ready' },
       { op: 'syscall', name: 'setns', args: [3, CLONE_NEWNET], result: 'b' },
       { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
       { op: 'syscall', name: 'close', args: [3] },
       { op: 'syscall', name: 'socket', args: [AF_INET, SOCK_STREAM, 0], result: 'a' },
-      { op: 'syscall', name: 'connect', args: ['a', { address: 'ipv4' }, 16], result: 'b' },
+      { op: 'syscall', name: 'connect', args: ['a', { address: 'addresses' }, SOCKADDR_IN], result: 'b' },
       { op: 'jump', to: 'connected', variable: 'b', when: 'zero' },
       { op: 'syscall', name: 'socket', args: [AF_INET6, SOCK_STREAM, 0], result: 'a' },
-      { op: 'syscall', name: 'connect', args: ['a', { address: 'ipv6' }, 28], result: 'b' },
+      {
+        op: 'syscall',
+        name: 'connect',
+        args: ['a', { address: 'addresses', offset: SOCKADDR_IN }, SOCKADDR_IN6],
+        result: 'b',
+      },
       { op: 'jump', to: 'connected', variable: 'b', when: 'zero' },
       { op: 'label', name: 'failed' },
       { op: 'syscall', name: 'exit_group', args: [1] },
       { op: 'label', name: 'connected' },
       // One byte says so: without it "refused" and "closed at once" look the same.
-      { op: 'syscall', name: 'write', args: [1, { address: 'ready' }, 1] },
+      { op: 'syscall', name: 'write', args: [1, { address: 'addresses' }, 1] },
       { op: 'syscall', name: 'clone', args: [SIGCHLD, 0, 0, 0, 0], result: 'b' },
       { op: 'jump', to: 'sending', variable: 'b', when: 'zero' },
       ...copyLoop('received', 'a', 1),
@@ -217,8 +241,7 @@ export function netnsConnectProgram(port: number): Program {
       { op: 'syscall', name: 'shutdown', args: ['a', SHUT_WR] },
       { op: 'syscall', name: 'exit_group', args: [0] },
     ],
-    data: { ipv4: loopbackAddress4(port), ipv6: loopbackAddress6(port), ready: Uint8Array.of(0) },
-    memory: { buffer: COPY_BUFFER },
+    memory: { addresses: ADDRESSES_SIZE, buffer: COPY_BUFFER },
   }
 }
 
@@ -243,16 +266,23 @@ function copyLoop(name: string, from: Value, to: Value): Instruction[] {
   ]
 }
 
+/** struct ifreq that sets IFF_UP on `lo`. */
+function loopbackUp(): Uint8Array {
+  const request = new Uint8Array(40)
+  request.set(cString('lo'))
+  request[16] = 1
+  return request
+}
+
 function cString(text: string): Uint8Array {
   return new TextEncoder().encode(`${text}\0`)
 }
 
-/** struct sockaddr_in of 127.0.0.1. */
-function loopbackAddress4(port: number): Uint8Array {
-  return Uint8Array.of(AF_INET, 0, port >> 8, port & 0xff, 127, 0, 0, 1, ...new Array<number>(8).fill(0))
-}
-
-/** struct sockaddr_in6 of ::1. */
-function loopbackAddress6(port: number): Uint8Array {
-  return Uint8Array.of(AF_INET6, 0, port >> 8, port & 0xff, ...new Array<number>(4 + 15).fill(0), 1, 0, 0, 0, 0)
+/** 127.0.0.1 and ::1 with a port: struct sockaddr_in and struct sockaddr_in6. */
+export function loopbackAddresses(port: number): Uint8Array {
+  const bytes = new Uint8Array(ADDRESSES_SIZE)
+  bytes.set([AF_INET, 0, port >> 8, port & 0xff, 127, 0, 0, 1])
+  bytes.set([AF_INET6, 0, port >> 8, port & 0xff], SOCKADDR_IN)
+  bytes[SOCKADDR_IN + 23] = 1
+  return bytes
 }

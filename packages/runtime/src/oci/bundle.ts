@@ -1,4 +1,5 @@
 import type { ContainerSpec, Image, Mount, SandboxSpec } from '../runtime.ts'
+import { pauseContainerId } from '../sandbox/entries.ts'
 import { ociProcess } from './process.ts'
 import { defaultSeccomp } from './seccomp.ts'
 import type { OciMount, OciSpec } from './spec.ts'
@@ -8,7 +9,7 @@ export interface BundleOptions {
   container: ContainerSpec
   image: Image
   rootfs: string
-  /** Path of the network namespace; undefined for a new one that has only loopback. */
+  /** Path of the network namespace; undefined for one that has only loopback. */
   networkNamespace: string | undefined
   /** Process whose namespaces the containers of a shared sandbox join (runc, crun). */
   pauseProcess: number | undefined
@@ -41,12 +42,12 @@ const SHM_BYTES = 64 * 1024 * 1024
 /** The OCI bundle of a container. */
 export function containerBundle(options: BundleOptions): OciSpec {
   const { sandbox, container, image } = options
-  const isSentry = sandbox.handler === 'runsc'
+  const isSentry = isSentryOf(sandbox)
   const args = container.args.length > 0 ? container.args : [...image.entrypoint, ...image.cmd]
   const annotations: Record<string, string> = {}
   if (isSentry && sandbox.shared) {
     annotations[CONTAINER_TYPE] = 'container'
-    annotations[SANDBOX_ID] = sandbox.id
+    annotations[SANDBOX_ID] = pauseContainerId(sandbox.id)
   }
   const scratch = container.readOnlyRootfs
     ? options.scratch.filter(({ path }) => !isMounted(path, container.mounts))
@@ -76,7 +77,7 @@ export function containerBundle(options: BundleOptions): OciSpec {
 
 /** The bundle of the process that holds a shared sandbox open. */
 export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespace: string | undefined): OciSpec {
-  const isSentry = sandbox.handler === 'runsc'
+  const isSentry = isSentryOf(sandbox)
   return {
     ociVersion: '1.0.2',
     process: ociProcess({
@@ -92,14 +93,14 @@ export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespa
     root: { path: rootfs, readonly: true },
     hostname: sandbox.hostname,
     mounts: systemMounts(isSentry, false),
-    annotations: isSentry ? { [CONTAINER_TYPE]: 'sandbox', [SANDBOX_ID]: sandbox.id } : {},
+    annotations: isSentry ? { [CONTAINER_TYPE]: 'sandbox', [SANDBOX_ID]: pauseContainerId(sandbox.id) } : {},
     linux: {
       namespaces: [
         { type: 'pid' },
         { type: 'ipc' },
         { type: 'uts' },
         { type: 'mount' },
-        networkNamespace === undefined ? { type: 'network' } : { type: 'network', path: networkNamespace },
+        network(isSentry, networkNamespace),
       ],
       ...(isSentry
         ? {}
@@ -115,15 +116,24 @@ export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespa
 
 function namespaces({ networkNamespace, pauseProcess, sandbox }: BundleOptions): OciSpec['linux']['namespaces'] {
   const own: OciSpec['linux']['namespaces'] = [{ type: 'pid' }, { type: 'mount' }]
-  if (sandbox.handler === 'runsc' || pauseProcess === undefined) {
-    const network = networkNamespace === undefined ? {} : { path: networkNamespace }
-    return [...own, { type: 'ipc' }, { type: 'uts' }, { type: 'network', ...network }]
+  if (isSentryOf(sandbox) || pauseProcess === undefined) {
+    return [...own, { type: 'ipc' }, { type: 'uts' }, network(isSentryOf(sandbox), networkNamespace)]
   }
   const join = (type: 'network' | 'ipc' | 'uts', file: string): { type: typeof type; path: string } => ({
     type,
     path: `/proc/${pauseProcess}/ns/${file}`,
   })
   return [...own, join('ipc', 'ipc'), join('uts', 'uts'), join('network', 'net')]
+}
+
+function network(isSentry: boolean, path: string | undefined): OciSpec['linux']['namespaces'][number] {
+  if (path !== undefined) return { type: 'network', path }
+  // A sentry copies the interfaces that are up where it starts; `launchIsolated` starts it where there is only loopback.
+  return isSentry ? { type: 'network', path: '/proc/self/ns/net' } : { type: 'network' }
+}
+
+function isSentryOf(sandbox: SandboxSpec): boolean {
+  return sandbox.handler === 'runsc'
 }
 
 /** What shields the host's own kernel; a sentry needs none of it, its kernel is another one. */

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs'
 import { access, readdir } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { RuntimeHandler } from '../runtime.ts'
 import { runCommand } from './run-command.ts'
@@ -16,8 +17,18 @@ export interface Tool {
   env: Record<string, string>
 }
 
+/** Those that are linked against libraries; the others are whole in themselves. */
+const LINKED = new Set<ToolName>(['runc', 'crun', 'nft'])
+
 /** How runsc intercepts system calls. `kvm` is for machines with hardware virtualisation that the guest may use. */
 export type RunscPlatform = 'systrap' | 'ptrace'
+
+/** `$CAISSON_TOOLS_DIR`, else a directory of the user's cache, which all state directories share. */
+export function defaultToolsDirectory(): string {
+  const cache = process.env.XDG_CACHE_HOME
+  const base = cache?.startsWith('/') ? cache : join(homedir(), '.cache')
+  return process.env.CAISSON_TOOLS_DIR ?? join(base, 'caisson', 'tools')
+}
 
 /**
  * Looks for a tool in the tools directory, then in PATH.
@@ -26,8 +37,7 @@ export type RunscPlatform = 'systrap' | 'ptrace'
 export async function findTool(name: ToolName, toolsDirectory: string): Promise<Tool | undefined> {
   const own = join(toolsDirectory, 'bin', name)
   if (await isExecutable(own)) {
-    const libraries = await libraryDirectories(toolsDirectory)
-    const env: Record<string, string> = libraries.length > 0 ? { LD_LIBRARY_PATH: libraries.join(':') } : {}
+    const env = LINKED.has(name) ? await libraryEnvironment(toolsDirectory) : {}
     const version = await toolVersion(name, own, env)
     if (version !== undefined) return { name, path: own, version, env }
   }
@@ -76,10 +86,12 @@ function searchPath(): string[] {
   )
 }
 
-async function libraryDirectories(toolsDirectory: string): Promise<string[]> {
+/** Where `installTools` put the libraries that came with a tool. */
+async function libraryEnvironment(toolsDirectory: string): Promise<Record<string, string>> {
   const lib = join(toolsDirectory, 'lib')
   const entries = await readdir(lib, { withFileTypes: true }).catch(() => [])
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(lib, entry.name))
+  const directories = entries.filter((entry) => entry.isDirectory()).map((entry) => join(lib, entry.name))
+  return directories.length > 0 ? { LD_LIBRARY_PATH: directories.join(':') } : {}
 }
 
 async function isExecutable(path: string): Promise<boolean> {

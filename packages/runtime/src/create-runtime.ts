@@ -1,0 +1,222 @@
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { prepareHostRootfs } from './images/host-image.ts'
+import { openImageLibrary } from './images/image-store.ts'
+import { createMonitorClient } from './monitor/monitor-client.ts'
+import { installNativePrograms } from './native/native-programs.ts'
+import { createPodNetwork } from './network/pod-network.ts'
+import { type Runtime, RuntimeError } from './runtime.ts'
+import { connectToSandbox } from './sandbox/connect.ts'
+import {
+  execInContainer,
+  killContainer,
+  type RuntimeParts,
+  removeContainerEntry,
+  settlesWithin,
+  signalContainerEntry,
+  startContainer,
+  startPause,
+} from './sandbox/containers.ts'
+import { createDrivers } from './sandbox/drivers.ts'
+import { containerView, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
+import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
+import { openProcessStreams } from './sandbox/process-streams.ts'
+import { recoverSandboxes } from './sandbox/recover.ts'
+import { createRegistry } from './sandbox/registry.ts'
+import { openStateFiles, readContainer } from './sandbox/state-files.ts'
+import { validateContainerSpec, validateSandboxSpec } from './sandbox/validate-spec.ts'
+import { defaultToolsDirectory } from './tools/tools.ts'
+
+export interface RuntimeOptions {
+  /** Private directory that holds everything: images, sandboxes, sockets. Absolute. */
+  stateDirectory: string
+  /** Where `installTools` puts its tools; default `defaultToolsDirectory()`. */
+  toolsDirectory?: string
+  /** Program and arguments that run the monitor, for callers that bundle their code; the state directory is added. */
+  monitorCommand?: string[]
+  /** Size at which a container's log is put aside, and how many files of it are kept. Default 10 MiB and 5. */
+  log?: { maxBytes: number; maxFiles: number }
+  /** The pod network, `a.b.c.d/n` with n from 16 to 24; default the first /16 of a few that the machine does not use. */
+  podNetwork?: string
+}
+
+const DEFAULT_LOG = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 }
+
+/** Opens the runtime of one state directory. One process at a time may have it open; containers outlive that process. */
+export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { stateDirectory } = options
+  const toolsDirectory = options.toolsDirectory ?? defaultToolsDirectory()
+  const files = await openStateFiles(stateDirectory)
+  const drivers = createDrivers({ stateDirectory, toolsDirectory })
+  const registry = createRegistry()
+  const starting = new Set<string>()
+  const monitorMain = fileURLToPath(new URL('./monitor/monitor-main.ts', import.meta.url))
+  const monitor = createMonitorClient({
+    stateDirectory,
+    command: options.monitorCommand ?? [process.execPath, monitorMain],
+    onExit: (notice) => registry.recordExit(notice),
+    onReplaced: () => void registry.catchUp(),
+  })
+  const prepared = prepare()
+  // Whoever starts the first container hears of it.
+  prepared.catch(() => {})
+  const parts: RuntimeParts = {
+    files,
+    monitor,
+    drivers,
+    images: await openImageLibrary(join(stateDirectory, 'images'), {
+      hostRootfs: async () => (await prepared).host.path,
+      inUse: () => new Set(registry.containers().map((entry) => entry.imageId)),
+    }),
+    network: await createPodNetwork({ stateDirectory, toolsDirectory, cidr: options.podNetwork }),
+    prepared,
+    log: options.log ?? DEFAULT_LOG,
+  }
+
+  async function prepare(): ReturnType<() => RuntimeParts['prepared']> {
+    const host = await prepareHostRootfs(join(stateDirectory, 'images', 'host'))
+    const runsc = (await drivers.available()).find(({ handler }) => handler === 'runsc')
+    const coverNetworkSysctls = runsc !== undefined && misjudgesNetworkNamespaces(runsc.tool.version)
+    const native = await installNativePrograms(join(stateDirectory, 'native'), {
+      coverNetworkSysctls,
+      binds: host.binds,
+    })
+    return { native, host }
+  }
+
+  async function removeSandboxEntry(sandbox: SandboxEntry): Promise<void> {
+    const { id } = sandbox.record.spec
+    const entries = [...sandbox.containers.values()]
+    await Promise.all(entries.map((entry) => killContainer(parts, sandbox, entry)))
+    if (sandbox.pause) await killContainer(parts, sandbox, sandbox.pause)
+    // Sub-containers before the one that their sentry began with.
+    await Promise.all(entries.map((entry) => removeContainerEntry(parts, sandbox, entry)))
+    if (sandbox.pause) await removeContainerEntry(parts, sandbox, sandbox.pause)
+    await parts.network.detach(id)
+    await files.removeSandbox(id)
+    registry.sandboxes.delete(id)
+  }
+
+  function removeOnce(sandbox: SandboxEntry): Promise<void> {
+    sandbox.removing ??= removeSandboxEntry(sandbox).finally(() => {
+      sandbox.removing = undefined
+    })
+    return sandbox.removing
+  }
+
+  const runtime: Runtime = {
+    images: parts.images,
+
+    async handlers() {
+      const available = await drivers.available()
+      return new Map(available.map(({ handler, tool }) => [handler, { path: tool.path, version: tool.version }]))
+    },
+
+    async createSandbox(spec, signal) {
+      validateSandboxSpec(spec)
+      if (registry.sandboxes.has(spec.id))
+        throw new RuntimeError('already-exists', `sandbox ${spec.id} is there already`)
+      const record = { spec: structuredClone(spec), ip: undefined as string | undefined, createdAt: Date.now() }
+      const sandbox: SandboxEntry = { record, containers: new Map(), pause: undefined, removing: undefined }
+      registry.sandboxes.set(spec.id, sandbox)
+      try {
+        await drivers.get(spec.handler)
+        if (spec.network.kind === 'pod') record.ip = (await parts.network.attach(spec.id, signal)).ip
+        await files.writeSandbox(record)
+        if (spec.shared) sandbox.pause = await startPause(parts, sandbox)
+        signal?.throwIfAborted()
+      } catch (error) {
+        await removeOnce(sandbox)
+        throw error
+      }
+      return sandboxView(sandbox)
+    },
+
+    async startContainer(spec, signal) {
+      validateContainerSpec(spec)
+      const sandbox = registry.sandbox(spec.sandboxId)
+      if (sandbox.removing) throw new RuntimeError('not-found', `sandbox ${spec.sandboxId} is being removed`)
+      if (registry.find(spec.id) || starting.has(spec.id)) {
+        throw new RuntimeError('already-exists', `container ${spec.id} is there already`)
+      }
+      signal?.throwIfAborted()
+      starting.add(spec.id)
+      try {
+        const entry = await startContainer(parts, sandbox, structuredClone(spec))
+        sandbox.containers.set(spec.id, entry)
+        // It may have ended before it could be looked up.
+        const { state } = await readContainer(entry.directory)
+        if (state?.phase === 'exited') registry.recordExit({ id: spec.id, state })
+        if (signal?.aborted) {
+          await killContainer(parts, sandbox, entry)
+          await runtime.removeContainer(spec.id)
+          signal.throwIfAborted()
+        }
+        return containerView(spec, entry)
+      } finally {
+        starting.delete(spec.id)
+      }
+    },
+
+    async stopContainer(id, { graceMs, signal = 'SIGTERM' }) {
+      const { sandbox, entry } = registry.container(id)
+      if (entry.state.phase !== 'running') return
+      if (graceMs > 0) {
+        await signalContainerEntry(parts, sandbox, { entry, signal: constants.signals[signal] })
+        if (await settlesWithin(entry.exited.promise, graceMs)) return
+      }
+      await killContainer(parts, sandbox, entry)
+    },
+
+    async removeContainer(id) {
+      const { sandbox, entry } = registry.container(id)
+      if (entry.state.phase === 'running') throw new RuntimeError('failed', `container ${id} is running: stop it first`)
+      await removeContainerEntry(parts, sandbox, entry)
+      sandbox.containers.delete(id)
+    },
+
+    async removeSandbox(id) {
+      const sandbox = registry.sandboxes.get(id)
+      if (sandbox) await removeOnce(sandbox)
+    },
+
+    async list() {
+      return [...registry.sandboxes.values()].map(sandboxView)
+    },
+
+    async get(id) {
+      const sandbox = registry.sandboxes.get(id)
+      return sandbox && sandboxView(sandbox)
+    },
+
+    async exec(containerId, exec) {
+      const { sandbox, entry } = registry.container(containerId)
+      if (entry.state.phase !== 'running')
+        throw new RuntimeError('not-found', `container ${containerId} is not running`)
+      return execInContainer(parts, sandbox, { entry, exec })
+    },
+
+    async attach(containerId) {
+      const { entry } = registry.container(containerId)
+      const socket = await monitor.open({ kind: 'attach', id: containerId })
+      return openProcessStreams(socket, { tty: entry.spec.tty, stdin: entry.spec.stdin })
+    },
+
+    connect: (sandboxId, port, signal) => connectToSandbox(parts, registry.sandbox(sandboxId), { port, signal }),
+
+    onExit: (listener) => registry.onExit(listener),
+
+    async recover(signal) {
+      await recoverSandboxes(parts, registry, stateDirectory)
+      signal?.throwIfAborted()
+      return [...registry.sandboxes.values()].map(sandboxView)
+    },
+
+    async [Symbol.asyncDispose]() {
+      await parts.network.close()
+      await monitor[Symbol.asyncDispose]()
+    },
+  }
+  return runtime
+}

@@ -1,0 +1,95 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { RuntimeError } from '../runtime.ts'
+
+/** An IPv4 network in CIDR notation. */
+export interface Cidr {
+  /** First address, as a number. */
+  base: number
+  prefix: number
+}
+
+const SMALLEST_PREFIX = 16
+const LARGEST_PREFIX = 24
+
+/** Reads `a.b.c.d/n`, n from 16 to 24. */
+export function parseCidr(text: string): Cidr {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(text)
+  const octets = match?.slice(1, 5).map(Number) ?? []
+  const prefix = Number(match?.[5])
+  if (!match || octets.some((octet) => octet > 255) || prefix < SMALLEST_PREFIX || prefix > LARGEST_PREFIX) {
+    throw new RuntimeError(
+      'network',
+      `expected a network such as 10.213.0.0/16 with a prefix of 16 to 24, found ${JSON.stringify(text)}`,
+    )
+  }
+  const address = octets.reduce((sum, octet) => sum * 256 + octet, 0)
+  return { base: address - (address % 2 ** (32 - prefix)), prefix }
+}
+
+export function formatAddress(address: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join('.')
+}
+
+export function formatCidr({ base, prefix }: Cidr): string {
+  return `${formatAddress(base)}/${prefix}`
+}
+
+export function overlaps(one: Cidr, other: Cidr): boolean {
+  const size = 2 ** (32 - Math.min(one.prefix, other.prefix))
+  return Math.floor(one.base / size) === Math.floor(other.base / size)
+}
+
+/**
+ * Hands out the addresses of a network, one file each, so that the next process knows whose they are. A number is not used
+ * again before all others were: what still answers to an old address shall not meet a new owner.
+ */
+export interface AddressAllocator {
+  /** An address nobody owns; it belongs to nobody in particular until it is claimed. Throws where none is left. */
+  allocate(): Promise<number>
+  claim(index: number, owner: string): Promise<void>
+  release(index: number): Promise<void>
+  /** Owners by index; empty for what was allocated and not claimed. */
+  owners(): ReadonlyMap<number, string>
+}
+
+// The network itself and the gateway.
+const FIRST_INDEX = 2
+
+export async function openAddressAllocator(directory: string, cidr: Cidr): Promise<AddressAllocator> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  // The last address of the network is its broadcast address.
+  const end = 2 ** (32 - cidr.prefix) - 1
+  const owners = new Map<number, string>()
+  for (const name of await readdir(directory)) {
+    const index = Number(name)
+    if (!/^\d+$/.test(name) || index < FIRST_INDEX || index >= end) await rm(join(directory, name), { force: true })
+    else owners.set(index, await readFile(join(directory, name), 'utf8'))
+  }
+  let next = Math.max(FIRST_INDEX, ...owners.keys().map((index) => index + 1))
+
+  return {
+    owners: () => owners,
+    async allocate() {
+      for (let tried = FIRST_INDEX; tried < end; tried++) {
+        const index = next >= end || next < FIRST_INDEX ? FIRST_INDEX : next
+        next = index + 1
+        if (owners.has(index)) continue
+        owners.set(index, '')
+        await writeFile(join(directory, String(index)), '', { mode: 0o600 })
+        return index
+      }
+      throw new RuntimeError('network', `all ${end - FIRST_INDEX} addresses of ${formatCidr(cidr)} are in use`)
+    },
+    async claim(index, owner) {
+      owners.set(index, owner)
+      const path = join(directory, String(index))
+      await writeFile(`${path}.new`, owner, { mode: 0o600 })
+      await rename(`${path}.new`, path)
+    },
+    async release(index) {
+      await rm(join(directory, String(index)), { force: true })
+      owners.delete(index)
+    },
+  }
+}

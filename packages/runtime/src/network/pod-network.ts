@@ -1,0 +1,265 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { RuntimeError } from '../runtime.ts'
+import {
+  type AddressAllocator,
+  type Cidr,
+  formatAddress,
+  formatCidr,
+  openAddressAllocator,
+  overlaps,
+  parseCidr,
+} from './address-allocator.ts'
+import { type FirewallOptions, removeFirewall, setUpFirewall } from './firewall.ts'
+import { ipBatch, ipJson } from './ip-command.ts'
+import type { PodNetwork, SandboxNetwork } from './network.ts'
+
+export interface PodNetworkOptions {
+  stateDirectory: string
+  toolsDirectory: string
+  /** Undefined: the first of a few that the machine does not use. */
+  cidr: string | undefined
+}
+
+const CANDIDATES = Array.from({ length: 16 }, (_, index) => `10.${213 + index}.0.0/16`)
+const NAMESPACES = '/run/netns'
+// Networks made ahead: taking one costs a millisecond, making one ten to twenty.
+const READY = 3
+const LINK_LOCAL = '169.254.0.0/16'
+
+/**
+ * Pod networks by routing, not by a bridge: each sandbox has a pair of virtual interfaces and an address of its own to
+ * which a host route leads. A bridge ends at 1,024 ports, needs rules against forged ARP, and shows every sandbox the
+ * others' broadcasts; here the kernel's reverse path filter alone keeps a sandbox to its own address.
+ */
+export async function createPodNetwork(options: PodNetworkOptions): Promise<PodNetwork> {
+  const directory = join(options.stateDirectory, 'network')
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const tag = createHash('sha256').update(options.stateDirectory).digest('hex').slice(0, 6)
+  const interfacePrefix = `cs${tag}`
+  let opened: Promise<OpenNetwork> | undefined
+  const ready: number[] = []
+  let filling: Promise<void> | undefined
+
+  function open(): Promise<OpenNetwork> {
+    opened ??= openNetwork().catch((error: unknown) => {
+      opened = undefined
+      throw error
+    })
+    return opened
+  }
+
+  async function openNetwork(): Promise<OpenNetwork> {
+    const cidr = await chooseCidr(join(directory, 'network.json'), options.cidr)
+    const firewall: FirewallOptions = {
+      tag,
+      interfacePrefix,
+      cidr: formatCidr(cidr),
+      toolsDirectory: options.toolsDirectory,
+    }
+    const allocator = await openAddressAllocator(join(directory, 'addresses'), cidr)
+    await claimRange(cidr)
+    if ((await setUpFirewall(firewall)) !== undefined) await forwardUplinks()
+    return { cidr, allocator, firewall }
+  }
+
+  const namespaceName = (index: number): string => `caisson-${tag}-${index.toString(16).padStart(4, '0')}`
+  const interfaceName = (index: number): string => `${interfacePrefix}${index.toString(16).padStart(4, '0')}`
+
+  async function build({ cidr }: OpenNetwork, index: number): Promise<void> {
+    const [gateway, ip] = [formatAddress(cidr.base + 1), formatAddress(cidr.base + index)]
+    const [link, namespace] = [interfaceName(index), namespaceName(index)]
+    await ipBatch([
+      `netns add ${namespace}`,
+      `link add ${link} type veth peer name eth0 netns ${namespace}`,
+      `addr add ${gateway}/32 dev ${link}`,
+    ])
+    const sysctl = (family: string, name: string, value: number): Promise<void> =>
+      writeFile(`/proc/sys/net/${family}/conf/${link}/${name}`, String(value))
+    // What does not come from the address that leads back to it is dropped: no sandbox speaks for another.
+    await sysctl('ipv4', 'rp_filter', 1)
+    await sysctl('ipv4', 'forwarding', 1)
+    await sysctl('ipv4', 'accept_redirects', 0)
+    await sysctl('ipv4', 'send_redirects', 0)
+    // The machine's own services on [::] would else be reachable by their link-local address.
+    await sysctl('ipv6', 'disable_ipv6', 1).catch(() => {})
+    await ipBatch([`link set ${link} up`, `route replace ${ip}/32 dev ${link} src ${gateway}`])
+    await configure(cidr, index)
+  }
+
+  /** The inside of the namespace, from which a sentry takes its own. */
+  async function configure(cidr: Cidr, index: number): Promise<void> {
+    const [gateway, ip] = [formatAddress(cidr.base + 1), formatAddress(cidr.base + index)]
+    await ipBatch(
+      [
+        'link set lo up',
+        `addr replace ${ip}/32 dev eth0`,
+        'link set eth0 up',
+        `route replace ${gateway} dev eth0 scope link`,
+        `route replace default via ${gateway} dev eth0`,
+      ],
+      { namespace: namespaceName(index) },
+    )
+  }
+
+  async function tearDown(index: number): Promise<void> {
+    // The link first: a process that holds the namespace would keep it.
+    await ipBatch([`link del ${interfaceName(index)}`, `netns del ${namespaceName(index)}`], { force: true })
+  }
+
+  async function make(network: OpenNetwork): Promise<number> {
+    const index = await network.allocator.allocate()
+    try {
+      await build(network, index)
+      return index
+    } catch (error) {
+      await tearDown(index)
+      await network.allocator.release(index)
+      throw error
+    }
+  }
+
+  function fill(network: OpenNetwork): void {
+    // Later, and one at a time: the sandbox that just took one is starting and needs the machine more.
+    filling ??= (async () => {
+      while (ready.length < READY) ready.push(await make(network))
+    })()
+      .catch(() => {})
+      .finally(() => {
+        filling = undefined
+      })
+  }
+
+  const attached = new Map<string, SandboxNetwork & { index: number }>()
+
+  function view({ cidr }: OpenNetwork, index: number): SandboxNetwork & { index: number } {
+    return { ip: formatAddress(cidr.base + index), namespace: join(NAMESPACES, namespaceName(index)), index }
+  }
+
+  return {
+    get: (sandboxId) => attached.get(sandboxId),
+    async attach(sandboxId, signal) {
+      const network = await open()
+      signal?.throwIfAborted()
+      const index = ready.shift() ?? (await make(network))
+      await network.allocator.claim(index, sandboxId)
+      const result = view(network, index)
+      attached.set(sandboxId, result)
+      setTimeout(() => fill(network), 500).unref()
+      return result
+    },
+    async renew(sandboxId) {
+      const found = attached.get(sandboxId)
+      if (found) await configure((await open()).cidr, found.index)
+    },
+    async detach(sandboxId) {
+      const found = attached.get(sandboxId)
+      if (!found) return
+      await tearDown(found.index)
+      attached.delete(sandboxId)
+      await (await open()).allocator.release(found.index)
+    },
+    async recover(sandboxIds) {
+      const strays = await ownStrays(tag, interfacePrefix)
+      const used = (await readdir(join(directory, 'addresses')).catch(() => [])).length > 0
+      // Nothing is set up on a machine where no sandbox ever had a network.
+      if (!used && strays.length === 0) return
+      const network = await open()
+      for (const [index, owner] of [...network.allocator.owners()]) {
+        if (owner !== '' && sandboxIds.has(owner)) attached.set(owner, view(network, index))
+      }
+      const kept = new Set([...attached.values()].map(({ index }) => index))
+      for (const index of new Set([...strays, ...network.allocator.owners().keys()])) {
+        if (kept.has(index)) continue
+        await tearDown(index)
+        await network.allocator.release(index)
+      }
+    },
+    async close() {
+      // What was made ahead is of no use to the next process, which cannot know whether it was finished.
+      await filling
+      const network = await opened?.catch(() => undefined)
+      if (!network) return
+      for (const index of ready.splice(0)) {
+        await tearDown(index)
+        await network.allocator.release(index)
+      }
+      if (attached.size > 0) return
+      await removeFirewall(network.firewall)
+      await ipBatch(
+        [
+          `route del unreachable ${formatCidr(network.cidr)}`,
+          `rule del from ${formatCidr(network.cidr)} to ${LINK_LOCAL} prohibit`,
+        ],
+        { force: true },
+      )
+    },
+  }
+}
+
+interface OpenNetwork {
+  cidr: Cidr
+  allocator: AddressAllocator
+  firewall: FirewallOptions
+}
+
+/** The one chosen before, the one asked for, or the first that nothing on this machine uses. */
+async function chooseCidr(file: string, wanted: string | undefined): Promise<Cidr> {
+  const stored = await readFile(file, 'utf8').catch(() => undefined)
+  if (stored !== undefined) return parseCidr((JSON.parse(stored) as { cidr: string }).cidr)
+  const chosen = wanted === undefined ? await firstFree() : parseCidr(wanted)
+  await writeFile(`${file}.new`, JSON.stringify({ cidr: formatCidr(chosen) }), { mode: 0o600 })
+  await rename(`${file}.new`, file)
+  return chosen
+}
+
+async function firstFree(): Promise<Cidr> {
+  const routes = (await ipJson(['-4', 'route', 'show', 'table', 'all'])) as Array<{ dst?: string }>
+  const used = routes.flatMap(({ dst }) => {
+    const [address = '', prefix = '32'] = (dst ?? '').split('/')
+    const octets = address.split('.').map(Number)
+    if (octets.length !== 4 || octets.some(Number.isNaN)) return []
+    return [{ base: octets.reduce((sum, octet) => sum * 256 + octet, 0), prefix: Number(prefix) }]
+  })
+  const free = CANDIDATES.map(parseCidr).find((candidate) => !used.some((route) => overlaps(candidate, route)))
+  if (!free)
+    throw new RuntimeError(
+      'network',
+      `every network from ${CANDIDATES[0]} to ${CANDIDATES.at(-1)} is in use: name another one`,
+    )
+  return free
+}
+
+/** Makes the range ours in the machine's routes, and keeps sandboxes from what clouds serve to their machines. */
+async function claimRange(cidr: Cidr): Promise<void> {
+  const range = formatCidr(cidr)
+  const rules = (await ipJson(['-4', 'rule', 'show'])) as Array<{ src?: string; dst?: string }>
+  const [src, dst] = [formatAddress(cidr.base), LINK_LOCAL.split('/')[0]]
+  const present = rules.some((rule) => rule.src === src && rule.dst === dst)
+  await ipBatch([
+    `route replace unreachable ${range}`,
+    ...(present ? [] : [`rule add from ${range} to ${LINK_LOCAL} prohibit`]),
+  ])
+}
+
+/** Lets replies from outside come back through the interfaces of the machine's default routes, and only those. */
+async function forwardUplinks(): Promise<void> {
+  const routes = (await ipJson(['-4', 'route', 'show', 'default'])) as Array<{ dev?: string }>
+  for (const { dev } of routes) {
+    if (dev && /^[^/\s]+$/.test(dev)) await writeFile(`/proc/sys/net/ipv4/conf/${dev}/forwarding`, '1').catch(() => {})
+  }
+}
+
+/** Numbers of networks that exist on this machine and carry our name. */
+async function ownStrays(tag: string, interfacePrefix: string): Promise<number[]> {
+  const namespaces = await readdir(NAMESPACES).catch(() => [])
+  const links = await readdir('/sys/class/net').catch(() => [])
+  const names = [
+    ...namespaces
+      .filter((name) => name.startsWith(`caisson-${tag}-`))
+      .map((name) => name.slice(`caisson-${tag}-`.length)),
+    ...links.filter((name) => name.startsWith(interfacePrefix)).map((name) => name.slice(interfacePrefix.length)),
+  ]
+  return [...new Set(names.map((name) => Number.parseInt(name, 16)).filter((index) => index > 0))]
+}

@@ -1,0 +1,246 @@
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import type { HostRootfs } from '../images/host-image.ts'
+import type { ImageLibrary } from '../images/image-store.ts'
+import type { MonitorClient } from '../monitor/monitor-client.ts'
+import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
+import type { Supervision } from '../monitor/protocol.ts'
+import type { NativePrograms } from '../native/native-programs.ts'
+import type { PodNetwork } from '../network/network.ts'
+import { containerBundle, pauseBundle } from '../oci/bundle.ts'
+import { ociProcess } from '../oci/process.ts'
+import type { OciSpec } from '../oci/spec.ts'
+import type { ContainerSpec, ExecSpec, ProcessStreams } from '../runtime.ts'
+import type { Drivers } from './drivers.ts'
+import {
+  type ContainerEntry,
+  newContainerEntry,
+  pauseContainerId,
+  rootContainerId,
+  type SandboxEntry,
+} from './entries.ts'
+import { type OciDriver, signalSentryContainer } from './oci-driver.ts'
+import { openProcessStreams } from './process-streams.ts'
+import { mountRootfs, unmountRootfs } from './rootfs.ts'
+import { readContainer, type StateFiles } from './state-files.ts'
+
+/** What the parts of the runtime share. */
+export interface RuntimeParts {
+  files: StateFiles
+  monitor: MonitorClient
+  drivers: Drivers
+  images: ImageLibrary
+  network: PodNetwork
+  /** Resolves when the native programs and the host image are laid out. */
+  prepared: Promise<{ native: NativePrograms; host: HostRootfs }>
+  log: { maxBytes: number; maxFiles: number }
+}
+
+// Killed means gone within milliseconds; a machine that swaps gets some patience before its sentry is killed itself.
+const KILL_PATIENCE_MS = 10_000
+const SIGKILL = constants.signals.SIGKILL
+
+/** Starts the process that holds a shared sandbox open. */
+export async function startPause(parts: RuntimeParts, sandbox: SandboxEntry): Promise<ContainerEntry> {
+  const { spec } = sandbox.record
+  const id = pauseContainerId(spec.id)
+  const { native } = await parts.prepared
+  const bundle = pauseBundle(spec, native.pauseRootfs, parts.network.get(spec.id)?.namespace)
+  const directory = await parts.files.createContainer(id, { bundle })
+  return start({ parts, sandbox, id, directory, spec: undefined, imageId: '' })
+}
+
+/** Creates and starts a container in a sandbox. */
+export async function startContainer(
+  parts: RuntimeParts,
+  sandbox: SandboxEntry,
+  spec: ContainerSpec,
+): Promise<ContainerEntry> {
+  const [{ host }, driver] = await Promise.all([parts.prepared, parts.drivers.get(sandbox.record.spec.handler)])
+  const { image, rootfs, isHost } = await parts.images.rootfs(spec.image)
+  const networkNamespace = parts.network.get(sandbox.record.spec.id)?.namespace
+  if (!sandbox.record.spec.shared && sandbox.containers.size > 0) await parts.network.renew(sandbox.record.spec.id)
+  const directory = parts.files.containerDirectory(spec.id)
+  const bundle = containerBundle({
+    sandbox: sandbox.record.spec,
+    container: spec,
+    image,
+    rootfs: driver.isSentry ? rootfs : join(directory, 'rootfs'),
+    networkNamespace,
+    pauseProcess: sandbox.pause?.state.phase === 'running' ? sandbox.pause.state.pid : undefined,
+    scratch: isHost ? parts.images.hostScratch : [],
+  })
+  if (isHost && !driver.isSentry) bundle.mounts.unshift(...hostBinds(host))
+  await parts.files.createContainer(spec.id, { spec, imageId: image.id, bundle })
+  if (!driver.isSentry) await mountRootfs({ directory, lower: rootfs })
+  return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id })
+}
+
+interface StartOptions {
+  parts: RuntimeParts
+  sandbox: SandboxEntry
+  id: string
+  directory: string
+  spec: ContainerSpec | undefined
+  imageId: string
+}
+
+async function start({ parts, sandbox, id, directory, spec, imageId }: StartOptions): Promise<ContainerEntry> {
+  const driver = await parts.drivers.get(sandbox.record.spec.handler)
+  const { native } = await parts.prepared
+  const runtimeLog = join(directory, 'runtime.log')
+  const pidFile = join(directory, 'container.pid')
+  const options = { runtimeLog }
+  const isolated = driver.isSentry && sandbox.record.spec.network.kind === 'none'
+  const root = rootContainerId(sandbox, id)
+  const supervision: Supervision = {
+    id,
+    directory,
+    command: driver.commandLine(['run', '--detach', '--bundle', directory, '--pid-file', pidFile], options),
+    launch: isolated ? native.launchIsolated : native.launch,
+    console: native.console,
+    tty: spec?.tty ?? false,
+    stdin: spec?.stdin ?? false,
+    stdinOnce: spec?.stdinOnce ?? false,
+    log: { path: spec?.logPath ?? join(directory, 'output.log'), ...parts.log },
+    runtimeLog,
+    pidFile,
+    end:
+      driver.isSentry && id !== root
+        ? { kind: 'asked', stateFile: driver.stateFile(id, root), wait: driver.commandLine(['wait', id], options) }
+        : { kind: 'reaped', sentry: driver.isSentry },
+  }
+  try {
+    const started = await parts.monitor.start(supervision)
+    return newContainerEntry(id, directory, { spec, imageId, state: { phase: 'running', ...started } })
+  } catch (error) {
+    await discard({ parts, driver, id, directory })
+    throw error
+  }
+}
+
+/** Takes away a container that did not get to run, or ran and has ended. */
+async function discard(options: {
+  parts: RuntimeParts
+  driver: OciDriver
+  id: string
+  directory: string
+}): Promise<void> {
+  const { parts, driver, id, directory } = options
+  await driver.remove(id, join(directory, 'runtime.log'))
+  if (!driver.isSentry) await unmountRootfs(directory)
+  await parts.monitor.forget(id)
+  await parts.files.removeContainer(id)
+}
+
+/** Takes away a container whose start was cut off. */
+export async function discardHalfMade(parts: RuntimeParts, driver: OciDriver, id: string): Promise<void> {
+  await discard({ parts, driver, id, directory: parts.files.containerDirectory(id) })
+}
+
+export async function signalContainerEntry(
+  parts: RuntimeParts,
+  sandbox: SandboxEntry,
+  options: { entry: ContainerEntry; signal: number },
+): Promise<void> {
+  const { entry, signal } = options
+  if (entry.state.phase !== 'running') return
+  const driver = await parts.drivers.get(sandbox.record.spec.handler)
+  if (driver.isSentry) {
+    await signalSentryContainer({
+      driver,
+      stateFile: driver.stateFile(entry.id, rootContainerId(sandbox, entry.id)),
+      containerId: entry.id,
+      signal,
+      runtimeLog: join(entry.directory, 'runtime.log'),
+    })
+    return
+  }
+  const { supervision } = await readContainer(entry.directory)
+  if (supervision?.running) killProcess(supervision.running.pid, supervision.running.startTime, signal)
+}
+
+/** KILL, and if that does not help KILL for the sentry that does not answer. Resolves when it is gone. */
+export async function killContainer(parts: RuntimeParts, sandbox: SandboxEntry, entry: ContainerEntry): Promise<void> {
+  if (entry.state.phase !== 'running') return
+  await parts.monitor.expectKill(entry.id)
+  await signalContainerEntry(parts, sandbox, { entry, signal: SIGKILL })
+  if (await settlesWithin(entry.exited.promise, KILL_PATIENCE_MS)) return
+  const { supervision } = await readContainer(entry.directory)
+  const running = supervision?.running
+  if (running && isSameProcess(running.pid, running.startTime)) killProcess(running.pid, running.startTime, 'SIGKILL')
+  await entry.exited.promise
+}
+
+export async function removeContainerEntry(
+  parts: RuntimeParts,
+  sandbox: SandboxEntry,
+  entry: ContainerEntry,
+): Promise<void> {
+  const driver = await parts.drivers.get(sandbox.record.spec.handler)
+  await discard({ parts, driver, id: entry.id, directory: entry.directory })
+}
+
+export async function execInContainer(
+  parts: RuntimeParts,
+  sandbox: SandboxEntry,
+  { entry, exec }: { entry: ContainerEntry & { spec: ContainerSpec }; exec: ExecSpec },
+): Promise<ProcessStreams> {
+  const driver = await parts.drivers.get(sandbox.record.spec.handler)
+  const { native } = await parts.prepared
+  const image = await parts.images.get(entry.spec.image)
+  const directory = join(entry.directory, `exec-${randomBytes(6).toString('hex')}`)
+  const runtimeLog = join(directory, 'runtime.log')
+  const process = ociProcess({
+    args: exec.args,
+    env: { HOSTNAME: sandbox.record.spec.hostname, ...image?.env, ...entry.spec.env, ...exec.env },
+    cwd: exec.cwd ?? (entry.spec.cwd || image?.workingDir || '/'),
+    user: exec.user ?? entry.spec.user,
+    capabilities: entry.spec.capabilities,
+    privileged: entry.spec.privileged,
+    noNewPrivileges: entry.spec.noNewPrivileges,
+    tty: exec.tty,
+    ...(exec.size ? { size: exec.size } : {}),
+  })
+  const socket = await parts.monitor.open({
+    kind: 'exec',
+    directory,
+    command: driver.commandLine(['exec'], { runtimeLog }),
+    containerId: entry.id,
+    runtimeLog,
+    launch: native.launch,
+    console: native.console,
+    process: { ...process },
+    tty: exec.tty,
+    stdin: exec.stdin,
+    kill: driver.isSentry
+      ? { kind: 'sentry', stateFile: driver.stateFile(entry.id, rootContainerId(sandbox, entry.id)) }
+      : { kind: 'process' },
+  })
+  const streams = await openProcessStreams(socket, exec)
+  if (exec.tty && exec.size) streams.resize(exec.size)
+  return streams
+}
+
+function hostBinds(host: HostRootfs): OciSpec['mounts'] {
+  return host.binds.map(({ source, target }) => ({
+    destination: target.slice(host.path.length),
+    type: 'bind',
+    source,
+    options: ['rbind', 'rprivate', 'nosuid', 'nodev', 'ro'],
+  }))
+}
+
+/** False where it takes longer. */
+export async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms)
+  })
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,51 @@
+import { type RuntimeHandler, RuntimeError } from '../runtime.ts'
+import { findTool } from '../tools/tools.ts'
+import { createOciDriver, type OciDriver } from './oci-driver.ts'
+
+export const HANDLERS: readonly RuntimeHandler[] = ['runsc', 'runc', 'crun']
+
+export interface Drivers {
+  /** Rejects with code `runtime-missing` where the binary is not there: nothing else is used in its place. */
+  get(handler: RuntimeHandler): Promise<OciDriver>
+  /** Those whose binary was found. */
+  available(): Promise<OciDriver[]>
+}
+
+export function createDrivers(options: { stateDirectory: string; toolsDirectory: string }): Drivers {
+  const found = new Map<RuntimeHandler, Promise<OciDriver | undefined>>()
+
+  function find(handler: RuntimeHandler): Promise<OciDriver | undefined> {
+    const known = found.get(handler)
+    if (known) return known
+    const search = (async () => {
+      const tool = await findTool(handler, options.toolsDirectory)
+      // Looked for again next time: it may be installed while we run.
+      if (!tool) found.delete(handler)
+      return tool && (await createOciDriver(handler, tool, options.stateDirectory))
+    })()
+    found.set(handler, search)
+    search.catch(() => found.delete(handler))
+    return search
+  }
+
+  return {
+    async get(handler) {
+      if (!HANDLERS.includes(handler)) {
+        throw new RuntimeError(
+          'runtime-missing',
+          `${JSON.stringify(handler)} is none of the handlers ${HANDLERS.join(', ')}`,
+        )
+      }
+      const driver = await find(handler)
+      if (driver) return driver
+      const way = handler === 'runsc' ? 'run "caisson doctor --fix"' : `install ${handler} so that it is in PATH`
+      throw new RuntimeError(
+        'runtime-missing',
+        `${handler} was not found in ${options.toolsDirectory} nor in PATH: ${way}`,
+      )
+    },
+    async available() {
+      return (await Promise.all(HANDLERS.map(find))).filter((driver) => driver !== undefined)
+    },
+  }
+}

@@ -1,0 +1,58 @@
+import type { Container, ContainerSpec, ContainerState, Sandbox } from '../runtime.ts'
+import type { SandboxRecord } from './state-files.ts'
+
+/** A container as this process knows it. The one without a spec holds a shared sandbox open. */
+export interface ContainerEntry {
+  id: string
+  spec: ContainerSpec | undefined
+  directory: string
+  /** Image that it runs on; empty for the process that holds a shared sandbox open. */
+  imageId: string
+  state: ContainerState
+  exited: PromiseWithResolvers<void>
+}
+
+export interface SandboxEntry {
+  record: SandboxRecord
+  containers: Map<string, ContainerEntry>
+  /** Absent where the sandbox is not shared. */
+  pause: ContainerEntry | undefined
+  /** Set while it is being taken away: nothing new may begin in it. */
+  removing: Promise<void> | undefined
+}
+
+/** Not an id that a caller could choose: it has a dot. */
+export function pauseContainerId(sandboxId: string): string {
+  return `${sandboxId}.pause`
+}
+
+/** The container whose sentry, or whose namespaces, a container runs in. */
+export function rootContainerId(sandbox: SandboxEntry, containerId: string): string {
+  return sandbox.record.spec.shared ? pauseContainerId(sandbox.record.spec.id) : containerId
+}
+
+export function newContainerEntry(
+  id: string,
+  directory: string,
+  options: Pick<ContainerEntry, 'spec' | 'state' | 'imageId'>,
+): ContainerEntry {
+  const entry: ContainerEntry = { id, directory, ...options, exited: Promise.withResolvers<void>() }
+  if (options.state.phase === 'exited') entry.exited.resolve()
+  return entry
+}
+
+export function containerView(spec: ContainerSpec, entry: ContainerEntry): Container {
+  return { spec: structuredClone(spec), state: { ...entry.state } }
+}
+
+export function sandboxView(entry: SandboxEntry): Sandbox {
+  return {
+    spec: structuredClone(entry.record.spec),
+    ip: entry.record.ip,
+    createdAt: entry.record.createdAt,
+    alive: entry.removing === undefined && (entry.pause === undefined || entry.pause.state.phase === 'running'),
+    containers: [...entry.containers.values()].flatMap((container) =>
+      container.spec ? [containerView(container.spec, container)] : [],
+    ),
+  }
+}

@@ -1,0 +1,95 @@
+import { release } from 'node:os'
+import { join } from 'node:path'
+import { signalContainer } from '../monitor/sentry-control.ts'
+import type { CommandLine } from '../monitor/protocol.ts'
+import { lastComplaint } from '../monitor/runtime-log.ts'
+import { RuntimeError, type RuntimeHandler } from '../runtime.ts'
+import { runCommand } from '../tools/run-command.ts'
+import { runscBuildDate, runscPlatform, type Tool, toolEnvironment } from '../tools/tools.ts'
+
+/** What differs between the OCI runtimes' command lines. */
+export interface OciDriver {
+  handler: RuntimeHandler
+  tool: Tool
+  /** True where a kernel of its own stands between the containers and the machine. */
+  isSentry: boolean
+  /** Program, global options and subcommand; the caller adds the subcommand's options and the container. */
+  commandLine(subcommand: string[], options: { runtimeLog: string }): CommandLine
+  /** File that describes a container to `runsc`, with the sentry's control socket in it. */
+  stateFile(containerId: string, rootContainerId: string): string
+  /** Takes away what the runtime remembers of a container and whatever is left of it. No error where it knows nothing. */
+  remove(containerId: string, runtimeLog: string): Promise<void>
+}
+
+// gVisor issue 10704 was mended in the builds of August 2024.
+const NETWORK_CHECK_MENDED = 20240901
+
+/** True where this runsc takes every network namespace for the machine's own and refuses to use it. */
+export function misjudgesNetworkNamespaces(version: string, kernel: string = release()): boolean {
+  const [major = 0, minor = 0] = kernel.split('.').map(Number)
+  const date = runscBuildDate(version)
+  return date !== undefined && date < NETWORK_CHECK_MENDED && (major > 6 || (major === 6 && minor >= 8))
+}
+
+export async function createOciDriver(handler: RuntimeHandler, tool: Tool, stateDirectory: string): Promise<OciDriver> {
+  const root = join(stateDirectory, handler)
+  const env = Object.fromEntries(
+    Object.entries(toolEnvironment(tool)).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
+  const isSentry = handler === 'runsc'
+  const platform = isSentry ? await runscPlatform(tool) : undefined
+
+  function globalOptions(runtimeLog: string): string[] {
+    const options = ['--root', root, '--log', runtimeLog, '--log-format', 'json']
+    if (!isSentry) return handler === 'crun' ? ['--cgroup-manager', 'cgroupfs', ...options] : options
+    return [
+      ...options,
+      `--platform=${platform}`,
+      '--ignore-cgroups',
+      // What containers write to their root goes to an unlinked file: bounded by the disk and not by memory, and gone with
+      // the sandbox. Volumes are written through.
+      `--overlay2=root:dir=${join(stateDirectory, 'overlay')}`,
+      // Also where there is no network: "none" would not let anybody connect to what listens on loopback.
+      '--network=sandbox',
+      '--host-uds=none',
+      '--host-fifo=none',
+    ]
+  }
+
+  return {
+    handler,
+    tool,
+    isSentry,
+    commandLine: (subcommand, { runtimeLog }) => ({
+      program: tool.path,
+      args: [...globalOptions(runtimeLog), ...subcommand],
+      env,
+    }),
+    stateFile: (containerId, rootContainerId) => join(root, `${containerId}_sandbox:${rootContainerId}.state`),
+    async remove(containerId, runtimeLog) {
+      const args = [...globalOptions(runtimeLog), 'delete', '--force', containerId]
+      const { exitCode, stderr } = await runCommand(tool.path, args, { env })
+      if (exitCode === 0 || /does not exist|not exist|no such file/i.test(stderr + (lastComplaint(runtimeLog) ?? '')))
+        return
+      throw new RuntimeError('failed', `${handler} could not remove container ${containerId}: ${stderr.trim()}`)
+    },
+  }
+}
+
+/** Sends a signal to the first process of a container in a sentry. */
+export async function signalSentryContainer(options: {
+  driver: OciDriver
+  stateFile: string
+  containerId: string
+  signal: number
+  runtimeLog: string
+}): Promise<void> {
+  const { driver, containerId, signal } = options
+  try {
+    await signalContainer(options.stateFile, { containerId, signal, pid: 0, to: 'process' })
+  } catch {
+    const command = driver.commandLine(['kill', containerId, String(signal)], { runtimeLog: options.runtimeLog })
+    // That it is gone already is what the caller finds out from its exit.
+    await runCommand(command.program, command.args, { env: command.env })
+  }
+}

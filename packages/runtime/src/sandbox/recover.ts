@@ -1,0 +1,71 @@
+import { join } from 'node:path'
+import { discardHalfMade, killContainer, type RuntimeParts, removeContainerEntry } from './containers.ts'
+import { newContainerEntry, pauseContainerId, type SandboxEntry } from './entries.ts'
+import type { Registry } from './registry.ts'
+import { mountPoints, unmountRootfs } from './rootfs.ts'
+
+/**
+ * Finds what an earlier process left: adopts what runs, remembers what has ended, takes away what was half made or belongs
+ * to nobody.
+ */
+export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, stateDirectory: string): Promise<void> {
+  // The monitor first: what it does not adopt has ended, and then says so on disk.
+  await parts.monitor.ping()
+  const containers = await parts.files.containers()
+  for (const record of await parts.files.sandboxes()) {
+    const sandbox: SandboxEntry = { record, containers: new Map(), pause: undefined, removing: undefined }
+    registry.sandboxes.set(record.spec.id, sandbox)
+  }
+  const adopted = new Set<string>()
+  for (const [id, container] of containers) {
+    const sandboxId = container.spec?.sandboxId ?? id.replace(/\.pause$/, '')
+    const sandbox = registry.sandboxes.get(sandboxId)
+    if (!sandbox || !container.state) continue
+    const entry = newContainerEntry(id, container.directory, {
+      spec: container.spec,
+      imageId: container.imageId,
+      state: container.state,
+    })
+    if (id === pauseContainerId(sandboxId)) sandbox.pause = entry
+    else if (container.spec) sandbox.containers.set(id, entry)
+    adopted.add(id)
+  }
+  for (const id of containers.keys()) if (!adopted.has(id)) await discardStray(parts, id)
+  // A shared sandbox without the process that holds it open was never finished: its maker was not told that it is there.
+  for (const [id, sandbox] of registry.sandboxes) {
+    if (!sandbox.record.spec.shared || sandbox.pause) continue
+    await discardSandbox(parts, sandbox)
+    registry.sandboxes.delete(id)
+  }
+  await parts.network.recover(new Set(registry.sandboxes.keys()))
+  await unmountStrays(stateDirectory, adopted)
+  await registry.catchUp()
+  for (const sandbox of registry.sandboxes.values()) {
+    for (const entry of sandbox.containers.values())
+      if (entry.state.phase === 'exited') registry.announce(sandbox, entry)
+  }
+}
+
+async function discardSandbox(parts: RuntimeParts, sandbox: SandboxEntry): Promise<void> {
+  for (const entry of sandbox.containers.values()) {
+    await killContainer(parts, sandbox, entry)
+    await removeContainerEntry(parts, sandbox, entry)
+  }
+  await parts.network.detach(sandbox.record.spec.id)
+  await parts.files.removeSandbox(sandbox.record.spec.id)
+}
+
+/** Its sandbox may be unknown, so that every runtime is asked to forget it. */
+async function discardStray(parts: RuntimeParts, id: string): Promise<void> {
+  for (const driver of await parts.drivers.available()) await discardHalfMade(parts, driver, id)
+}
+
+/** Root file systems of containers that are no more. */
+async function unmountStrays(stateDirectory: string, adopted: Set<string>): Promise<void> {
+  const root = join(stateDirectory, 'containers')
+  for (const point of await mountPoints()) {
+    if (!point.startsWith(`${root}/`)) continue
+    const id = point.slice(root.length + 1).split('/')[0] ?? ''
+    if (!adopted.has(id)) await unmountRootfs(join(root, id))
+  }
+}

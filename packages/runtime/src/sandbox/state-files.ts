@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ContainerSpec, ContainerState, SandboxSpec } from '../runtime.ts'
+import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/supervised-container.ts'
+
+/** What is on disk of a sandbox. */
+export interface SandboxRecord {
+  spec: SandboxSpec
+  ip: string | undefined
+  createdAt: number
+}
+
+/** What is on disk of a container; `state` is undefined where its start was not finished. */
+export interface ContainerRecord {
+  /** Undefined for the process that holds a shared sandbox open. */
+  spec: ContainerSpec | undefined
+  directory: string
+  imageId: string
+  state: ContainerState | undefined
+  supervision: SupervisionRecord | undefined
+}
+
+/** The files below the state directory. Every one of them is written in one step, every directory is private. */
+export interface StateFiles {
+  containerDirectory(containerId: string): string
+  writeSandbox(record: SandboxRecord): Promise<void>
+  removeSandbox(sandboxId: string): Promise<void>
+  sandboxes(): Promise<SandboxRecord[]>
+  /** Makes the directory of a container that is not there yet. */
+  createContainer(
+    containerId: string,
+    files: { spec?: ContainerSpec; imageId?: string; bundle: unknown },
+  ): Promise<string>
+  removeContainer(containerId: string): Promise<void>
+  containers(): Promise<Map<string, ContainerRecord>>
+}
+
+const SPEC_FILE = 'spec.json'
+
+export async function openStateFiles(stateDirectory: string): Promise<StateFiles> {
+  const sandboxRoot = join(stateDirectory, 'sandboxes')
+  const containerRoot = join(stateDirectory, 'containers')
+  for (const directory of [stateDirectory, sandboxRoot, containerRoot, join(stateDirectory, 'overlay')]) {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+  }
+  const sandboxFile = (id: string): string => join(sandboxRoot, `${id}.json`)
+  const containerDirectory = (id: string): string => join(containerRoot, id)
+
+  return {
+    containerDirectory,
+    writeSandbox: (record) => writeFileAtomically(sandboxFile(record.spec.id), JSON.stringify(record)),
+    removeSandbox: (id) => rm(sandboxFile(id), { force: true }),
+    async sandboxes() {
+      const names = (await readdir(sandboxRoot)).filter((name) => name.endsWith('.json'))
+      const records = await Promise.all(names.map((name) => readJsonFile<SandboxRecord>(join(sandboxRoot, name))))
+      return records.filter((record) => record !== undefined)
+    },
+    async createContainer(id, { spec, imageId = '', bundle }) {
+      const directory = containerDirectory(id)
+      await mkdir(directory, { mode: 0o700 })
+      await writeFile(join(directory, 'config.json'), JSON.stringify(bundle), { mode: 0o600 })
+      if (spec) await writeFileAtomically(join(directory, SPEC_FILE), JSON.stringify({ spec, imageId }))
+      return directory
+    },
+    async removeContainer(id) {
+      // Out of the way in one step: half a directory would look like a container.
+      const doomed = join(stateDirectory, `.removed-${randomBytes(6).toString('hex')}`)
+      try {
+        await rename(containerDirectory(id), doomed)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+        throw error
+      }
+      await rm(doomed, { recursive: true, force: true })
+    },
+    async containers() {
+      const found = new Map<string, ContainerRecord>()
+      for (const entry of await readdir(containerRoot, { withFileTypes: true })) {
+        if (entry.isDirectory()) found.set(entry.name, await readContainer(containerDirectory(entry.name)))
+      }
+      for (const name of await readdir(stateDirectory)) {
+        if (name.startsWith('.removed-')) await rm(join(stateDirectory, name), { recursive: true, force: true })
+      }
+      return found
+    },
+  }
+}
+
+/** What the files of one container say about it. */
+export async function readContainer(directory: string): Promise<ContainerRecord> {
+  const [stored, supervision, exited] = await Promise.all([
+    readJsonFile<{ spec: ContainerSpec; imageId: string }>(join(directory, SPEC_FILE)),
+    readJsonFile<SupervisionRecord>(join(directory, SUPERVISION_FILE)),
+    readJsonFile<ContainerState>(join(directory, EXIT_FILE)),
+  ])
+  const running = supervision?.running
+  const state =
+    exited ?? (running ? { phase: 'running' as const, pid: running.pid, startedAt: running.startedAt } : undefined)
+  return { spec: stored?.spec, imageId: stored?.imageId ?? '', directory, state, supervision }
+}
+
+async function writeFileAtomically(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`
+  await writeFile(temporary, text, { mode: 0o600 })
+  await rename(temporary, path)
+}
+
+/** Undefined where it is not there or is not JSON. */
+async function readJsonFile<T>(path: string): Promise<T | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as T
+  } catch {
+    return undefined
+  }
+}
