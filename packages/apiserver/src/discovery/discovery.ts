@@ -1,4 +1,5 @@
 /** `/api`, `/apis` and the APIResourceList of each group version: what is served right now, and nothing else. */
+import { createHash } from 'node:crypto'
 import { groupVersion, type Registry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import type { Subresource } from '../verbs/subresource.ts'
@@ -98,7 +99,7 @@ function describeResource(resource: Resource, subresources: readonly Subresource
       singularName: singular,
       namespaced,
       kind,
-      verbs: [...verbs].sort(),
+      verbs: resource.custom ? customVerbs(resource) : [...verbs].sort(),
       ...(shortNames.length > 0 && { shortNames }),
       ...(categories.length > 0 && { categories }),
       storageVersionHash: storageVersionHash(resource),
@@ -112,6 +113,12 @@ function describeResource(resource: Resource, subresources: readonly Subresource
       verbs: [...sub.verbs].sort(),
     })),
   ]
+}
+
+/** In kube-apiserver's order; nothing is created or changed while the definition goes away. */
+function customVerbs({ terminating }: Resource): string[] {
+  const all = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch']
+  return terminating ? all.filter((verb) => !['patch', 'create', 'update'].includes(verb)) : all
 }
 
 function describeAggregated(registry: Registry, group: string, subresourcesOf: SubresourcesOf): object {
@@ -139,22 +146,15 @@ function describeAggregatedResource(resource: Resource, all: readonly Subresourc
     responseKind: { group, version, kind },
     scope: namespaced ? 'Namespaced' : 'Cluster',
     singularResource: singular,
-    verbs: [...verbs].sort(),
+    verbs: resource.custom ? customVerbs(resource) : [...verbs].sort(),
     ...(shortNames.length > 0 && { shortNames }),
     ...(categories.length > 0 && { categories }),
     ...(subresources.length > 0 && { subresources }),
   }
 }
 
-/** Clients compare it to see whether an object is stored in the version they know: any stable text of eight bytes does. */
+/** Clients compare it to see whether a kind is stored in the version that they know. */
 function storageVersionHash({ group, storageVersion, kind }: Resource): string {
-  return hash64(`${group}/${storageVersion}/${kind}`).toString('base64')
-}
-
-function hash64(text: string): Buffer {
-  let hash = 0xcbf29ce484222325n
-  for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64BE(hash)
-  return bytes
+  const digest = createHash('sha256').update(`${group}/${storageVersion}/${kind}`).digest()
+  return digest.subarray(0, 8).toString('base64')
 }

@@ -25,7 +25,8 @@ export function transformAnswer(answer: Answer, context: TransformContext): Answ
     return { status, body: { ...table, apiVersion } }
   }
   if (!answer.list) return { status, body: { ...partialMetadata(body as KubeObject), apiVersion } }
-  const items = objects.map((object) => ({ ...partialMetadata(object), apiVersion }))
+  // An empty list has none in Go.
+  const items = objects.length === 0 ? null : objects.map((object) => ({ ...partialMetadata(object), apiVersion }))
   return { status, body: { kind: 'PartialObjectMetadataList', apiVersion, metadata, items } }
 }
 

@@ -7,6 +7,7 @@ export interface Registry {
   readonly generation: number
   find(group: string, version: string, plural: string): Resource | undefined
   hasGroupVersion(group: string, version: string): boolean
+  hasKind(apiVersion: string, kind: string): boolean
   /** In the order of discovery: built-in groups first, each group's versions in their order of preference. */
   all(): readonly Resource[]
   /** Any version of what is stored under `key`: all of them are stored alike. */
@@ -35,6 +36,7 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
   let byPath = new Map<string, Resource>()
   let byKey = new Map<string, Resource>()
   let groupVersions = new Set<string>()
+  let kinds = new Set<string>()
 
   function rebuild(): void {
     generation++
@@ -42,6 +44,7 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
     byPath = new Map(all.map((resource) => [`${groupVersion(resource)}/${resource.plural}`, resource]))
     byKey = new Map(all.map((resource) => [storageKey(resource), resource]))
     groupVersions = new Set(all.map(groupVersion))
+    kinds = new Set(all.map((resource) => `${groupVersion(resource)} ${resource.kind}`))
   }
   rebuild()
 
@@ -52,6 +55,7 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
     find: (group, version, plural) =>
       byPath.get(group === '' ? `${version}/${plural}` : `${group}/${version}/${plural}`),
     hasGroupVersion: (group, version) => groupVersions.has(group === '' ? version : `${group}/${version}`),
+    hasKind: (apiVersion, kind) => kinds.has(`${apiVersion} ${kind}`),
     all: () => all,
     storedAs: (key) => byKey.get(key),
     set(owner, resources) {
@@ -68,7 +72,8 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
 const FIRST_GROUP = 'extensions.agents.x-k8s.io'
 
 function byGroup(a: Resource, b: Resource): number {
-  if (a.group === b.group) return 0
+  // Versions stay in their order of preference: sorting is stable.
+  if (a.group === b.group) return a.plural < b.plural ? -1 : a.plural > b.plural ? 1 : 0
   if (a.group === FIRST_GROUP) return -1
   if (b.group === FIRST_GROUP) return 1
   return a.group < b.group ? -1 : 1

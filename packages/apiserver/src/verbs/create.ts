@@ -23,6 +23,7 @@ export async function create(call: Call, resource: Resource, environment: Enviro
   if (resource.terminating) throw terminating(resource)
   const options = writeOptions('CreateOptions', call.query, call.userAgent)
   const object = decodeObject(resource, await call.readBody(), {
+    registry: environment.registry,
     fieldValidation: options.fieldValidation,
     warnings: call.warnings,
   })
@@ -55,8 +56,6 @@ export interface CreateContext {
 export function createIn(transaction: Transaction, object: KubeObject, context: CreateContext): KubeObject {
   const { call, resource, environment, options } = context
   const { metadata } = object
-  if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== '0')
-    throw new StatusError('Unknown', 'resourceVersion should not be set on objects to be created')
   const key = storageKey(resource)
   const { namespace } = metadata
   const now = environment.now()

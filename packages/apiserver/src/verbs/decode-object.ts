@@ -1,6 +1,6 @@
 /** From a decoded body to an object of the kind that the path names: unknown fields, defaults, the shape of metadata. */
 import type { KubeObject } from '@caisson/api'
-import { groupVersion } from '../registry/registry.ts'
+import { groupVersion, type Registry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { applyDefaults } from '../schema/defaults.ts'
 import { prune } from '../schema/prune.ts'
@@ -8,16 +8,26 @@ import type { Body } from './call.ts'
 import { badRequest } from './errors.ts'
 import type { FieldValidation } from './options.ts'
 
+export interface DecodeOptions {
+  registry: Pick<Registry, 'hasKind'>
+  fieldValidation: FieldValidation
+  warnings: string[]
+}
+
 /** The object of a create or an update: the caller's to change. */
 export function decodeObject(
   resource: Resource,
   body: Body | undefined,
-  { fieldValidation, warnings }: { fieldValidation: FieldValidation; warnings: string[] },
+  { registry, fieldValidation, warnings }: DecodeOptions,
 ): KubeObject {
-  if (!body || typeof body.value !== 'object' || body.value === null || Array.isArray(body.value))
-    throw unrecognized(resource, body)
-  const given = body.value as Partial<KubeObject>
-  const { object, problems } = cleanUp(resource, typedObject(resource, given, body))
+  // To Go, null is an object without fields.
+  const value = body?.value === null && !resource.custom ? {} : body?.value
+  if (!body || typeof value !== 'object' || value === null || Array.isArray(value))
+    throw unrecognized(resource, body, body && `${NO_TYPE}; json parse error: ${notAStruct(value)}`)
+  const { object, problems } = cleanUp(
+    resource,
+    typedObject(resource, value as Partial<KubeObject>, { body, registry }),
+  )
   reportFields(resource, [...problems, ...body.duplicates], fieldValidation, warnings)
   return object
 }
@@ -59,7 +69,11 @@ function cannotBeHandled(resource: Resource): string {
   return `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: `
 }
 
-function typedObject(resource: Resource, given: Partial<KubeObject>, body: Body): KubeObject {
+function typedObject(
+  resource: Resource,
+  given: Partial<KubeObject>,
+  { body, registry }: { body: Body; registry: DecodeOptions['registry'] },
+): KubeObject {
   const expected = groupVersion(resource)
   if (resource.custom) {
     if (!given.kind) throw unrecognized(resource, body, `Object 'Kind' is missing in '${body.text}'`)
@@ -70,13 +84,17 @@ function typedObject(resource: Resource, given: Partial<KubeObject>, body: Body)
     throw unrecognized(
       resource,
       body,
-      "couldn't get version/kind; json parse error: apiVersion and kind must be strings",
+      `${NO_TYPE}; json parse error: ${wrongType(typeof apiVersion === 'string' ? kind : apiVersion, typeof apiVersion === 'string' ? 'kind' : 'apiVersion')}`,
     )
-  if (kind !== resource.kind && !resource.custom) {
+  if (!resource.custom && (kind !== resource.kind || apiVersion !== expected)) {
     const version = apiVersion.slice(apiVersion.indexOf('/') + 1)
-    throw badRequest(
-      `${kind} in version "${version}" cannot be handled as a ${resource.kind}: converting (${version}.${kind}) to (${resource.group || 'core'}.${resource.kind}): unknown conversion`,
-    )
+    const cannot = `${kind} in version "${version}" cannot be handled as a ${resource.kind}`
+    if (!registry.hasKind(apiVersion, kind))
+      throw badRequest(`${cannot}: no kind "${kind}" is registered for version "${apiVersion}" in scheme "${SCHEME}"`)
+    if (kind !== resource.kind)
+      throw badRequest(
+        `${cannot}: converting (${version}.${kind}) to (${resource.group || 'core'}.${resource.kind}): unknown conversion`,
+      )
   }
   if (apiVersion !== expected)
     throw badRequest(
@@ -86,7 +104,19 @@ function typedObject(resource: Resource, given: Partial<KubeObject>, body: Body)
   return { kind, apiVersion, metadata, ...rest } as KubeObject
 }
 
-function unrecognized(resource: Resource, body: Body | undefined, why = "couldn't get version/kind") {
+const NO_TYPE = "couldn't get version/kind"
+/** Where kube-apiserver's scheme is made: part of its message. */
+const SCHEME = 'pkg/runtime/scheme.go:110'
+
+function notAStruct(value: unknown): string {
+  return `json: cannot unmarshal ${goType(value)} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`
+}
+
+function wrongType(value: unknown, field: string): string {
+  return `json: cannot unmarshal ${goType(value)} into Go struct field .${field} of type string`
+}
+
+function unrecognized(resource: Resource, body: Body | undefined, why = NO_TYPE) {
   const text = body?.text ?? ''
   const isObject = text.startsWith('{')
   const cut = (full: string) => (full.length > 30 ? `${full.slice(0, 30)} ...` : full)

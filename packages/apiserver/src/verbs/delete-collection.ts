@@ -19,6 +19,7 @@ export async function deleteCollection(call: Call, resource: Resource, environme
   const { objects, metadata } = listObjects(environment.store, resource, listOptions(call, resource, false))
   await deleteEach(objects, { call, resource, environment, options })
   const items = objects.map((object) => fromStorage(resource, object))
+  if (resource.custom) metadata.continue ??= ''
   const body = { kind: resource.listKind, apiVersion: groupVersion(resource), metadata, items }
   return { status: 200, body, resource, list: true }
 }

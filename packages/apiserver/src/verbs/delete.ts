@@ -70,8 +70,9 @@ export function deleteIn(transaction: Transaction, context: DeleteContext): Outc
     resource.strategy.mayVanish?.(marked) === false ||
     (marked.metadata.deletionGracePeriodSeconds ?? 0) > 0
   if (!held) {
-    const last = options.dryRun ? stored : transaction.delete(key, stored)
-    return { object: last, gone: true }
+    // What is deleted gracefully is marked first, if only for the last moment; watchers and the caller see the marks.
+    const last = grace ? marked : stored
+    return { object: options.dryRun ? last : transaction.delete(key, last), gone: true }
   }
   if (deepEqual(marked, stored)) return { object: stored, gone: false }
   return { object: options.dryRun ? marked : transaction.put(key, marked), gone: false }

@@ -5,7 +5,7 @@ import type { AcceptedWatch, Answer, Call, Environment } from './call.ts'
 import { create } from './create.ts'
 import { deleteObject } from './delete.ts'
 import { deleteCollection } from './delete-collection.ts'
-import { badRequest, methodNotServed, pathNotServed } from './errors.ts'
+import { badRequest, methodNotServed, notFound, pathNotServed } from './errors.ts'
 import { get } from './get.ts'
 import { list } from './list.ts'
 import { patch } from './patch.ts'
@@ -59,7 +59,7 @@ export function dispatchWatch(call: Call, resource: Resource, environment: Envir
 function dispatchSubresource(call: Call, resource: Resource, environment: Environment): Answer | Promise<Answer> {
   const { subresource: name, verb, rest } = call.info
   const subresource = environment.subresources(resource).find((each) => each.name === name)
-  if (!subresource?.handle || rest !== '') throw pathNotServed()
+  if (!subresource?.handle || rest !== '') throw resource.custom ? notFound(resource, call.info.name) : pathNotServed()
   if (!subresource.verbs.includes(verb as Verb)) throw methodNotServed()
   return subresource.handle(call, resource, environment)
 }

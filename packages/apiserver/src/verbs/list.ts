@@ -20,6 +20,8 @@ export function list(call: Call, resource: Resource, { store }: Environment): An
   const options = listOptions(call, resource, false)
   const { objects, metadata } = listObjects(store, resource, options)
   const items = objects.map((object) => fromStorage(resource, object))
+  // Lists of custom resources say so, too, when there is nothing to continue with.
+  if (resource.custom) metadata.continue ??= ''
   const body: KubeList = { kind: resource.listKind, apiVersion: groupVersion(resource), metadata, items }
   return { status: 200, body, resource, list: true }
 }

@@ -43,7 +43,7 @@ export async function patch(
   rules = objectRules(resource),
 ): Promise<Answer> {
   const accepted = resource.custom ? CUSTOM_TYPES : BUILTIN_TYPES
-  if (!accepted.includes(call.contentType)) throw unsupportedMediaType(accepted)
+  if (!accepted.includes(call.contentType)) throw resource.custom ? unsupportedMediaType(accepted) : notConsumed()
   const isApply = call.contentType === PATCH_TYPES.apply
   const body = (await call.readBody()) ?? { value: undefined, text: '', duplicates: [] }
   const options = writeOptions('PatchOptions', call.query, call.userAgent, isApply)
@@ -137,14 +137,11 @@ function patchFunction(type: string, body: Body, resource: Resource): (current: 
         return applyJsonPatch(current, operations)
       } catch (error) {
         if (!(error instanceof JsonPatchError)) throw error
-        // kube-apiserver keeps what its library says to itself. We do not.
-        throw new StatusError(
-          'Invalid',
-          `the server rejected our request due to an error in our request: ${error.message}`,
-          {
-            details: {},
-          },
-        )
+        // kube-apiserver does not say what exactly is wrong, and clients know this sentence.
+        throw new StatusError('Invalid', 'the server rejected our request due to an error in our request', {
+          details: {},
+          cause: error,
+        })
       }
     }
   }
@@ -202,6 +199,11 @@ function reportPatchFields(
   if (problems.length === 0 || options.fieldValidation === 'Ignore') return
   if (options.fieldValidation === 'Warn') call.warnings.push(...problems)
   else throw patchInvalid(object, `strict decoding error: ${problems.join(', ')}`)
+}
+
+/** What go-restful answers before a handler of a built-in kind sees the request. */
+function notConsumed(): StatusError {
+  return new StatusError('UnsupportedMediaType', '415: Unsupported Media Type', { details: {} })
 }
 
 function patchInvalid(value: unknown, why: string): StatusError {

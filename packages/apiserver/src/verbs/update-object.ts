@@ -49,7 +49,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
     return createMissing(transaction, context)
   }
   if (context.expectedUid !== undefined && context.expectedUid !== stored.metadata.uid)
-    throw conflict(resource, name, uidPrecondition(key, stored, context.expectedUid))
+    throw conflict(resource, name, uidPrecondition(resource, stored, context.expectedUid))
   const current = fromStorage(resource, stored)
   const next = context.next(current)
   const { metadata } = next
@@ -100,13 +100,25 @@ function createMissing(transaction: Transaction, context: UpdateContext): Update
   return { object: createIn(transaction, object, context), created: true }
 }
 
-function uidPrecondition(key: string, stored: KubeObject, expected: string): string {
+export function uidPrecondition(resource: Resource, stored: KubeObject, expected: string): string {
   const { namespace, name, uid } = stored.metadata
-  const path = `/registry/${key}/${namespace ? `${namespace}/` : ''}${name}`
+  const path = `/registry/${registryPath(resource)}/${namespace ? `${namespace}/` : ''}${name}`
   return `StorageError: invalid object, Code: 4, Key: ${path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${expected}, UID in object meta: ${uid}`
 }
 
-function checkName({ metadata }: KubeObject, call: Call): void {
+/** Where etcd keeps a kind, which its error messages tell. */
+const OLD_PATHS: Readonly<Record<string, string>> = {
+  endpoints: 'services/endpoints',
+  nodes: 'minions',
+  services: 'services/specs',
+}
+
+function registryPath({ group, plural, custom }: Resource): string {
+  if (custom || group === 'apiextensions.k8s.io') return `${group}/${plural}`
+  return OLD_PATHS[plural] ?? plural
+}
+
+export function checkName({ metadata }: KubeObject, call: Call): void {
   const { name } = call.info
   if (metadata.name === undefined)
     throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`)

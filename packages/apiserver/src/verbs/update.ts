@@ -3,9 +3,11 @@ import { trackUpdate } from '../patch/managed-fields.ts'
 import type { Resource } from '../registry/resource.ts'
 import type { Answer, Call, Environment } from './call.ts'
 import { decodeObject } from './decode-object.ts'
+import { expectedNamespace } from './create.ts'
+import { matchNamespace } from './metadata.ts'
 import { writeOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
-import { updateIn } from './update-object.ts'
+import { checkName, updateIn } from './update-object.ts'
 import { objectRules } from './update-rules.ts'
 import { fromStorage } from './versions.ts'
 import { writeContext } from './write-context.ts'
@@ -18,9 +20,12 @@ export async function update(
 ): Promise<Answer> {
   const options = writeOptions('UpdateOptions', call.query, call.userAgent)
   const object = decodeObject(resource, await call.readBody(), {
+    registry: environment.registry,
     fieldValidation: options.fieldValidation,
     warnings: call.warnings,
   })
+  matchNamespace(object.metadata, expectedNamespace(resource, call))
+  checkName(object, call)
   dedupOwnerReferences(object, call.warnings, false)
   const { object: stored, created } = await environment.store.write((transaction) =>
     updateIn(transaction, {

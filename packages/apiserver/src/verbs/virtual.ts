@@ -15,6 +15,7 @@ export async function createVirtual(call: Call, resource: Resource, environment:
   if (!answer || call.info.verb !== 'create') throw methodNotServed()
   const options = writeOptions('CreateOptions', call.query, call.userAgent)
   const object = decodeObject(resource, await call.readBody(), {
+    registry: environment.registry,
     fieldValidation: options.fieldValidation,
     warnings: call.warnings,
   })

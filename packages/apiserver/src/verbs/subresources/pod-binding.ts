@@ -7,6 +7,7 @@ import type { Answer, Call, Environment } from '../call.ts'
 import { badRequest, conflict, notFound, OPTIMISTIC_LOCK } from '../errors.ts'
 import { writeOptions } from '../options.ts'
 import type { Subresource } from '../subresource.ts'
+import { uidPrecondition } from '../update-object.ts'
 import { decodeInto } from './decode-into.ts'
 import type { Resource } from '../../registry/resource.ts'
 import { timestamp } from '../metadata.ts'
@@ -73,11 +74,7 @@ function validate({ target }: Binding): void {
 function checkPreconditions(pod: Pod, { metadata }: Binding, resource: Resource): void {
   const name = pod.metadata.name as string
   if (metadata.uid && metadata.uid !== pod.metadata.uid)
-    throw conflict(
-      resource,
-      name,
-      `StorageError: invalid object, Code: 4, Key: /registry/pods/${pod.metadata.namespace}/${name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${pod.metadata.uid}`,
-    )
+    throw conflict(resource, name, uidPrecondition(resource, pod, metadata.uid))
   if (metadata.resourceVersion && metadata.resourceVersion !== pod.metadata.resourceVersion)
     throw conflict(resource, name, OPTIMISTIC_LOCK)
 }

@@ -77,8 +77,11 @@ function read(call: Call, resource: Resource, { store }: Environment): Answer {
 
 async function put(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
   const options = writeOptions('UpdateOptions', call.query, call.userAgent)
-  const { warnings } = call
-  const scale = decodeObject(SCALES, await call.readBody(), { fieldValidation: options.fieldValidation, warnings })
+  const scale = decodeObject(SCALES, await call.readBody(), {
+    registry: environment.registry,
+    fieldValidation: options.fieldValidation,
+    warnings: call.warnings,
+  })
   return await write({ call, resource, environment, options, scaled: () => scale as Scale })
 }
 
