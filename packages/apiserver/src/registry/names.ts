@@ -11,7 +11,6 @@ const LABEL_VALUE = `(${QUALIFIED})?`
 const CONFIG_KEY = '[-._a-zA-Z0-9]+'
 const LABEL_UNDERSCORE = '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?'
 const SUBDOMAIN_UNDERSCORE = `${LABEL_UNDERSCORE}(\\.${LABEL_UNDERSCORE})*`
-const HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+"
 
 const label = new RegExp(`^${LABEL}$`)
 const subdomain = new RegExp(`^${SUBDOMAIN}$`)
@@ -20,7 +19,6 @@ const qualified = new RegExp(`^${QUALIFIED}$`)
 const labelValue = new RegExp(`^${LABEL_VALUE}$`)
 const configKey = new RegExp(`^${CONFIG_KEY}$`)
 const subdomainUnderscore = new RegExp(`^${SUBDOMAIN_UNDERSCORE}$`)
-const httpPath = new RegExp(`^${HTTP_PATH}$`)
 
 const NONE: readonly string[] = []
 
@@ -194,11 +192,6 @@ export function httpHeaderName(value: string): NameErrors {
   ]
 }
 
-/** The part after the slash in `acme.io/path`. */
-export function httpPathErrors(value: string): NameErrors {
-  return httpPath.test(value) ? NONE : [patternError('Invalid path', HTTP_PATH)]
-}
-
 /** A file name or a name in a URL: RBAC objects have no other rule. */
 export function pathSegment(value: string): NameErrors {
   if (value === '.' || value === '..') return [`may not be '${value}'`]
@@ -221,7 +214,7 @@ function tooLongFor(value: string, maximum: number): string[] {
   return Buffer.byteLength(value) > maximum ? [`must be no more than ${maximum} characters`] : []
 }
 
-export function patternError(said: string, pattern: string, ...examples: string[]): string {
+function patternError(said: string, pattern: string, ...examples: string[]): string {
   if (examples.length === 0) return `${said} (regex used for validation is '${pattern}')`
   // apimachinery leaves the comma of each example before the next one's `or`: `'a',  or 'b', `.
   const list = examples.map((example, index) => `${index > 0 ? ' or ' : ''}'${example}', `).join('')

@@ -5,6 +5,9 @@ import { forbidden, invalidValue, required, tooLong } from './field-error.ts'
 import { labelValueErrors, type NameRule, nameIsLabel, nameIsSubdomain, qualifiedName } from './names.ts'
 
 const ANNOTATIONS_LIMIT = 256 * 1024
+const MAX_WHOLE_LISTS = 10
+/** More errors than anyone reads; without a bound, a body of 3 MiB could be answered with a hundred. */
+export const MAX_ERRORS = 200
 
 export interface ObjectMetaRules {
   namespaced: boolean
@@ -41,7 +44,7 @@ export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules)
   validateShared(metadata, path, errors)
   validateFinalizers(metadata.finalizers, `${path}.finalizers`, errors)
   validateManagedFields(metadata.managedFields, `${path}.managedFields`, errors)
-  return errors
+  return errors.slice(0, MAX_ERRORS)
 }
 
 /** What is wrong with a change of metadata. */
@@ -72,7 +75,7 @@ export function validateObjectMetaUpdate(next: ObjectMeta, current: ObjectMeta, 
   }
   validateShared(next, path, errors)
   validateManagedFields(next.managedFields, `${path}.managedFields`, errors)
-  return errors
+  return errors.slice(0, MAX_ERRORS)
 }
 
 function immutable(next: unknown, current: unknown, path: string, errors: FieldError[]): void {
@@ -101,7 +104,7 @@ export function validateLabelName(name: string, path: string, errors: FieldError
   for (const said of qualifiedName(name)) errors.push(invalidValue(path, name, said))
 }
 
-export function validateAnnotations(
+function validateAnnotations(
   annotations: Readonly<Record<string, string>> | undefined,
   path: string,
   errors: FieldError[],
@@ -121,6 +124,7 @@ function validateOwnerReferences(
   errors: FieldError[],
 ): void {
   let controller = ''
+  let refused = 0
   for (const owner of owners ?? []) {
     const [version, ...rest] = (owner.apiVersion ?? '').split('/').reverse()
     if (!version || rest.length > 1) {
@@ -134,7 +138,8 @@ function validateOwnerReferences(
     }
     if (!owner.controller) continue
     const name = `${owner.kind}/${owner.name}`
-    if (controller) {
+    // Each of these prints all of them.
+    if (controller && refused++ < MAX_WHOLE_LISTS) {
       const said = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${name}`
       errors.push(invalidValue(path, owners?.map(inGoOrder), said))
     }
@@ -184,10 +189,11 @@ function validateManagedFields(
 }
 
 /** The `fieldManager` of a request or of an entry of managedFields. */
-export function validateFieldManager(manager: string, path: string, errors: FieldError[]): void {
+function validateFieldManager(manager: string, path: string, errors: FieldError[]): void {
   if (Buffer.byteLength(manager) > 128) errors.push(tooLong(path, 128))
   let position = 0
-  for (const character of manager) {
+  // What is beyond is too long already; saying so of each of its characters would say the whole of it each time.
+  for (const character of manager.slice(0, 128)) {
     if (character !== ' ' && !/^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(character)) {
       const code = (character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')
       errors.push(invalidValue(path, manager, `invalid character U+${code} (at position ${position})`))

@@ -189,7 +189,8 @@ function write(field: FieldPlan, decoded: Value): Value {
     case 'boolean':
     case 'int32':
     case 'int64':
-    case 'double': {
+    case 'double':
+    default: {
       const zero = ZERO[plan.kind]
       const scalar = decoded === ABSENT ? zero : decoded
       return scalar === zero && field.omitEmpty ? ABSENT : scalar
@@ -247,6 +248,7 @@ function decode(plan: Plan, value: unknown, state: DecodeState, struct: string):
     case 'microTime':
     case 'intOrString':
     case 'bytes':
+    default:
       return decodeSpecial({ kind: plan.kind, goType: plan.goType }, value, state, struct)
   }
 }
@@ -308,7 +310,8 @@ function decodeSpecial(plan: SpecialPlan, value: unknown, state: DecodeState, st
         if (typeof value === 'string') return value
         if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 31) return value
         return typeError(goNumber(value), { ...plan, goType: 'int32' }, state, struct)
-      case 'bytes': {
+      case 'bytes':
+      default: {
         if (typeof value !== 'string') return mismatch({ ...plan, goType: '[]uint8' }, value, state, struct)
         const error = base64Error(value)
         if (error !== undefined) return fail(error, state)

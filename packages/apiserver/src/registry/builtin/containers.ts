@@ -198,6 +198,8 @@ function validateHostPortsUnique(containers: readonly Container[], path: string,
 
 function validateVolumeMounts(container: Container, scope: ContainerScope, path: string, errors: FieldError[]): void {
   const points = new Set<string>()
+  const deviceNames = new Set(container.volumeDevices?.map((device) => device.name))
+  const devicePaths = new Set(container.volumeDevices?.map((device) => device.devicePath))
   container.volumeMounts?.forEach((mount, index) => {
     const at = `${path}[${index}]`
     const { name, mountPath, subPath, subPathExpr } = mount
@@ -206,10 +208,10 @@ function validateVolumeMounts(container: Container, scope: ContainerScope, path:
     if (!mountPath) errors.push(required(`${at}.mountPath`))
     if (points.has(mountPath)) errors.push(invalidValue(`${at}.mountPath`, mountPath, 'must be unique'))
     points.add(mountPath)
-    if (container.volumeDevices?.some((device) => device.name === name)) {
+    if (deviceNames.has(name)) {
       errors.push(invalidValue(`${at}.name`, name, 'must not already exist in volumeDevices'))
     }
-    if (container.volumeDevices?.some((device) => device.devicePath === mountPath)) {
+    if (devicePaths.has(mountPath)) {
       errors.push(invalidValue(`${at}.mountPath`, mountPath, 'must not already exist as a path in volumeDevices'))
     }
     // Kubernetes leaves the index out of the paths of these.
@@ -260,6 +262,8 @@ function validateVolumeDevices(
 ): void {
   const names = new Set<string>()
   const paths = new Set<string>()
+  const mountNames = new Set(container.volumeMounts?.map((mount) => mount.name))
+  const mountPaths = new Set(container.volumeMounts?.map((mount) => mount.mountPath))
   devices.forEach(({ name, devicePath }, index) => {
     const at = `${path}[${index}]`
     const volume = scope.volumes.get(name)
@@ -275,10 +279,10 @@ function validateVolumeDevices(
     if (devicePath.split('/').includes('..')) {
       errors.push(invalidValue(`${at}.devicePath`, devicePath, "can not contain backsteps ('..')"))
     } else paths.add(devicePath)
-    if (container.volumeMounts?.some((mount) => mount.name === name)) {
+    if (mountNames.has(name)) {
       errors.push(invalidValue(`${at}.name`, name, 'must not already exist in volumeMounts'))
     }
-    if (container.volumeMounts?.some((mount) => mount.mountPath === devicePath)) {
+    if (mountPaths.has(devicePath)) {
       errors.push(invalidValue(`${at}.devicePath`, devicePath, 'must not already exist as a path in volumeMounts'))
     }
     if (name) names.add(name)

@@ -7,6 +7,7 @@ export function differences(before: unknown, after: unknown): string {
 
 /** More would only fill logs. */
 const MAX_LINES = 50
+const MAX_LENGTH = 1000
 
 function compare(before: unknown, after: unknown, path: string, lines: string[]): void {
   if (lines.length >= MAX_LINES) return
@@ -19,8 +20,8 @@ function compare(before: unknown, after: unknown, path: string, lines: string[])
   }
   const [was, is] = [JSON.stringify(before), JSON.stringify(after)]
   if (was === is) return
-  if (was !== undefined) lines.push(`- ${path.slice(1)}: ${was}`)
-  if (is !== undefined) lines.push(`+ ${path.slice(1)}: ${is}`)
+  if (was !== undefined) lines.push(`- ${path.slice(1)}: ${was}`.slice(0, MAX_LENGTH))
+  if (is !== undefined) lines.push(`+ ${path.slice(1)}: ${is}`.slice(0, MAX_LENGTH))
 }
 
 function own(object: Record<string, unknown>, key: string): unknown {

@@ -6,6 +6,7 @@ import * as columns from '../../table/builtin-columns.ts'
 import { decodeCrd } from '../crd-decode.ts'
 import { crdStrategy } from '../crd-strategy.ts'
 import { invalidValue } from '../field-error.ts'
+import { MAX_ERRORS } from '../object-meta.ts'
 import type { Column, Resource, Strategy, Verb } from '../resource.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
 import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
@@ -71,13 +72,26 @@ function toResource(kind: Kind): Resource {
     // A reference: what it refers to is read from disk when someone asks.
     schema: { $ref: definition },
     decode: kind.decode ?? ((value) => decodeNative(definition, value)),
-    strategy: kind.anyFinalizer ? kind.strategy : withStandardFinalizers(kind.strategy),
+    strategy: bounded(kind.anyFinalizer ? kind.strategy : withStandardFinalizers(kind.strategy)),
     columns: kind.columns,
     selectableFields: kind.selectableFields ?? {},
     status: kind.status ?? false,
     structural: true,
     ...(kind.stored && { stored: kind.stored }),
     ...(kind.deprecationWarning && { deprecationWarning: kind.deprecationWarning }),
+  }
+}
+
+/** A refusal names so many errors and no more. */
+function bounded(strategy: Strategy): Strategy {
+  const { validate, validateUpdate, validateStatusUpdate } = strategy
+  return {
+    ...strategy,
+    ...(validate && { validate: (object) => validate(object).slice(0, MAX_ERRORS) }),
+    ...(validateUpdate && { validateUpdate: (next, current) => validateUpdate(next, current).slice(0, MAX_ERRORS) }),
+    ...(validateStatusUpdate && {
+      validateStatusUpdate: (next, current) => validateStatusUpdate(next, current).slice(0, MAX_ERRORS),
+    }),
   }
 }
 

@@ -11,7 +11,7 @@ import { deepEqual } from './deep-equal.ts'
 import { differences } from './differences.ts'
 import { immutable } from './immutable.ts'
 
-export const ACCESS_MODES = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod']
+const ACCESS_MODES = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod']
 export const VOLUME_MODES = ['Block', 'Filesystem']
 
 export const persistentVolumeClaimStrategy: Strategy = {

@@ -124,8 +124,9 @@ function validateMatchLabelKeys(term: PodAffinityTerm, path: string, errors: Fie
     }
     keys.forEach((key, index) => validateLabelName(key, `${path}.${field}[${index}]`, errors))
   }
+  const mismatched = new Set(mismatchLabelKeys)
   matchLabelKeys.forEach((key, index) => {
-    if (mismatchLabelKeys.includes(key)) {
+    if (mismatched.has(key)) {
       errors.push(
         invalidValue(`${path}.matchLabelKeys[${index}]`, key, 'exists in both matchLabelKeys and mismatchLabelKeys'),
       )

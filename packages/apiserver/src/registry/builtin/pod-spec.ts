@@ -204,6 +204,11 @@ function validateGates(spec: PodSpec, errors: FieldError[]): void {
 
 function validateSpreadConstraints(spec: PodSpec, errors: FieldError[]): void {
   const constraints = spec.topologySpreadConstraints ?? []
+  const last = new Map(
+    constraints.map(
+      ({ topologyKey, whenUnsatisfiable }, index) => [`${topologyKey}/${whenUnsatisfiable}`, index] as const,
+    ),
+  )
   constraints.forEach((constraint, index) => {
     const at = `spec.topologySpreadConstraints[${index}]`
     const { maxSkew, topologyKey, whenUnsatisfiable, minDomains } = constraint
@@ -212,9 +217,7 @@ function validateSpreadConstraints(spec: PodSpec, errors: FieldError[]): void {
     if (whenUnsatisfiable !== 'DoNotSchedule' && whenUnsatisfiable !== 'ScheduleAnyway') {
       errors.push(notSupported(`${at}.whenUnsatisfiable`, whenUnsatisfiable, ['DoNotSchedule', 'ScheduleAnyway']))
     }
-    const again = constraints
-      .slice(index + 1)
-      .some((other) => other.topologyKey === topologyKey && other.whenUnsatisfiable === whenUnsatisfiable)
+    const again = last.get(`${topologyKey}/${whenUnsatisfiable}`) !== index
     if (again) {
       errors.push(duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, `{${topologyKey}, ${whenUnsatisfiable}}`))
     }

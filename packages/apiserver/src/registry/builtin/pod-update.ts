@@ -70,15 +70,17 @@ function validateDeadline(next: number | undefined, current: number | undefined,
 
 function validateOnlyAddedTolerations(next: PodSpec, current: PodSpec, errors: FieldError[]): void {
   const added = (next.tolerations ?? []) as Toleration[]
-  for (const old of current.tolerations ?? []) {
-    const kept = added.some((toleration) =>
-      deepEqual({ ...toleration, tolerationSeconds: 0 }, { ...old, tolerationSeconds: 0 }),
-    )
-    if (kept) continue
+  const keys = new Set(added.map(tolerationKey))
+  if (current.tolerations?.some((old) => !keys.has(tolerationKey(old)))) {
     errors.push(forbidden('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds'))
     return
   }
   validateTolerations(added, 'spec.tolerations', errors)
+}
+
+/** Everything that may not change in a toleration. */
+function tolerationKey({ key, operator, value, effect }: Toleration): string {
+  return JSON.stringify([key ?? '', operator ?? '', value ?? '', effect ?? ''])
 }
 
 function validateOnlyRemovedGates(next: PodSpec, current: PodSpec, errors: FieldError[]): void {
@@ -193,10 +195,11 @@ function validateStateTransitions(
   errors: FieldError[],
 ): void {
   if (spec.restartPolicy === 'Always') return
+  const byName = new Map(statuses.next?.map((status) => [status.name, status]))
   statuses.current?.forEach((old, index) => {
     const { terminated } = old.state ?? {}
     if (!terminated || (terminated.exitCode !== 0 && spec.restartPolicy === 'OnFailure')) return
-    const status = statuses.next?.find(({ name }) => name === old.name)
+    const status = byName.get(old.name)
     if (status && !status.state?.terminated) {
       errors.push(forbidden(`${path}[${index}].state`, 'may not be transitioned to non-terminated state'))
     }

@@ -144,7 +144,7 @@ function expressionsFor(
 type Amounts = Readonly<Record<string, string>> | undefined
 
 /** Guaranteed, Burstable or BestEffort, by what the containers (or the Pod as a whole) ask for. */
-export function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
+function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const spec = pod.spec as PodSpec & { resources?: { requests?: Amounts; limits?: Amounts } }
   const parts = spec.resources
     ? [spec.resources]

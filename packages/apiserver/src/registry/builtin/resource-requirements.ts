@@ -13,6 +13,7 @@ export interface ResourceRequirements {
 }
 
 const ONE = 1_000_000_000n
+const MAX_NAMED = 50
 const CONTAINER_RESOURCES = new Set(['cpu', 'memory', 'ephemeral-storage'])
 const COUNTED_RESOURCES = new Set([
   'pods',
@@ -104,7 +105,7 @@ function validateHugePageAmount(name: string, amount: string, path: string, erro
   }
 }
 
-export function validateContainerResourceName(name: string, path: string, errors: FieldError[]): void {
+function validateContainerResourceName(name: string, path: string, errors: FieldError[]): void {
   if (CONTAINER_RESOURCES.has(name)) return
   const said = qualifiedName(name)
   for (const error of said) errors.push(invalidValue(path, name, error))
@@ -143,6 +144,8 @@ function validateClaims(
   errors: FieldError[],
 ): void {
   const seen = new Set<string>()
+  // Said again with each claim: a list without an end would be of quadratic length.
+  const named = [...podClaims].sort().slice(0, MAX_NAMED).join(', ')
   claims.forEach(({ name, request }, index) => {
     const at = `${path}[${index}]`
     if (!name) {
@@ -155,7 +158,7 @@ function validateClaims(
     else if (seen.has(key)) errors.push(duplicate(at, key))
     seen.add(key)
     if (podClaims.has(name)) return
-    const known = podClaims.size ? `: ${[...podClaims].sort().join(', ')}` : ' which is empty'
+    const known = podClaims.size ? `: ${named}` : ' which is empty'
     const error = notFound(at, name)
     errors.push({ ...error, message: `${error.message}: must be one of the names in pod.spec.resourceClaims${known}` })
   })

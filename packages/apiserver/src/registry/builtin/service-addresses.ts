@@ -25,10 +25,12 @@ export function validateClusterIps(spec: ServiceSpec, errors: FieldError[]): voi
     errors.push(invalidValue(path, clusterIPs, 'must be empty when `clusterIP` is not specified'))
   }
   const families = spec.ipFamilies ?? []
+  const seen = new Set<string>()
   families.forEach((family, index) => {
     const at = `spec.ipFamilies[${index}]`
     if (family !== 'IPv4' && family !== 'IPv6') errors.push(notSupported(at, family, ['IPv4', 'IPv6']))
-    if (families.indexOf(family) !== index) errors.push(duplicate(at, family))
+    if (seen.has(family)) errors.push(duplicate(at, family))
+    seen.add(family)
   })
   const policies = ['PreferDualStack', 'RequireDualStack', 'SingleStack']
   if (spec.ipFamilyPolicy !== undefined && !policies.includes(spec.ipFamilyPolicy)) {
