@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 
 CAISSON_DATA_DIR=$(mktemp -d "${TMPDIR:-/tmp}/caisson-demo-XXXXXX")
 export CAISSON_DATA_DIR
+# The tools are kept for the next time; all else of this demo goes.
+export CAISSON_TOOLS_DIR=${CAISSON_TOOLS_DIR:-$HOME/.cache/caisson/tools}
 cleanup() {
   bin/caisson down || true
   rm -rf "$CAISSON_DATA_DIR"

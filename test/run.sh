@@ -29,6 +29,7 @@ suite() {
 }
 
 step checks node test/checks/run-checks.ts
+export CAISSON_TOOLS_DIR=${CAISSON_TOOLS_DIR:-$HOME/.cache/caisson/tools}
 step "gVisor and its companions are found or fetched" bin/caisson doctor --fix
 kubectl_directory=$(node test/cluster/build-control-plane.ts kubectl) && export PATH="$kubectl_directory:$PATH"
 if ! command -v kubectl >/dev/null; then

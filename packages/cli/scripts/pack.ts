@@ -44,7 +44,10 @@ function generatedDirectories(directory: string): string[] {
 rmSync(out, { recursive: true, force: true })
 mkdirSync(join(stage, 'dist'), { recursive: true })
 await build({
-  entryPoints: { caisson: join(root, 'packages/cli/src/main.ts'), 'monitor-main': join(root, 'packages/runtime/src/monitor/monitor-main.ts') },
+  entryPoints: {
+    caisson: join(root, 'packages/cli/src/main.ts'),
+    'monitor-main': join(root, 'packages/runtime/src/monitor/monitor-main.ts'),
+  },
   outdir: join(stage, 'dist'),
   outExtension: { '.js': '.mjs' },
   bundle: true,
@@ -56,20 +59,26 @@ await build({
   minifySyntax: true,
   legalComments: 'eof',
   // Dependencies that are CommonJS ask for Node's own modules with require.
-  banner: { js: "import { createRequire as __createRequire } from 'node:module';const require = __createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module';const require = __createRequire(import.meta.url);",
+  },
   plugins: [besideTheBundle],
   logLevel: 'warning',
 })
-for (const directory of generatedDirectories(join(root, 'packages'))) cpSync(directory, join(stage, 'dist/generated'), { recursive: true })
+for (const directory of generatedDirectories(join(root, 'packages')))
+  cpSync(directory, join(stage, 'dist/generated'), { recursive: true })
 cpSync(join(root, 'bin'), join(stage, 'bin'), { recursive: true })
 chmodSync(join(stage, 'bin/caisson'), 0o755)
 for (const file of ['README.md', 'LICENSE']) cpSync(join(root, file), join(stage, file))
-const workspace = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { optionalDependencies: Record<string, string> }
+const workspace = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  optionalDependencies: Record<string, string>
+}
 const { version } = JSON.parse(readFileSync(join(root, 'packages/cli/package.json'), 'utf8')) as { version: string }
 const manifest = {
   name: 'caisson',
   version,
-  description: 'Every AI agent in its own watertight chamber: gVisor sandboxes behind the Kubernetes API, on one machine',
+  description:
+    'Every AI agent in its own watertight chamber: gVisor sandboxes behind the Kubernetes API, on one machine',
   license: 'Apache-2.0',
   type: 'module',
   bin: { caisson: 'bin/caisson' },
@@ -78,5 +87,8 @@ const manifest = {
   optionalDependencies: workspace.optionalDependencies,
 }
 writeFileSync(join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
-const packed = execFileSync('npm', ['pack', '--silent', '--pack-destination', out], { cwd: stage, encoding: 'utf8' }).trim()
+const packed = execFileSync('npm', ['pack', '--silent', '--pack-destination', out], {
+  cwd: stage,
+  encoding: 'utf8',
+}).trim()
 console.log(join(out, packed))

@@ -19,7 +19,8 @@ export function requireTerminal({ tty, interactive }: TerminalOptions): void {
 export async function copyStreams(command: RemoteCommand, { interactive, tty }: TerminalOptions): Promise<number> {
   const raw = tty && interactive && process.stdin.isTTY
   const resize = (): void => {
-    if (process.stdout.columns && process.stdout.rows) command.resize({ columns: process.stdout.columns, rows: process.stdout.rows })
+    if (process.stdout.columns && process.stdout.rows)
+      command.resize({ columns: process.stdout.columns, rows: process.stdout.rows })
   }
   if (raw) process.stdin.setRawMode(true)
   if (tty) {

@@ -2,14 +2,28 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { sandboxCrd } from '@caisson/api'
-import { type Certificates, componentUsers, kubeconfig, type RunningApiServer, startApiServer } from '@caisson/apiserver'
-import { type AnyObject, type Client, createClient, createEventRecorder, createInformers, type Informers, inProcessTransport } from '@caisson/client'
-import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
+import {
+  type Certificates,
+  componentUsers,
+  kubeconfig,
+  type RunningApiServer,
+  startApiServer,
+} from '@caisson/apiserver'
+import {
+  type AnyObject,
+  type Client,
+  createClient,
+  createEventRecorder,
+  createInformers,
+  type Informers,
+  inProcessTransport,
+} from '@caisson/client'
 import { startControllers } from '@caisson/controllers'
+import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
 import { type Kubelet, startKubelet } from '@caisson/kubelet'
 import { createRuntime, type Runtime } from '@caisson/runtime'
-import { toolsDirectory } from './data-directory.ts'
 import type { DataDirectory } from './data-directory.ts'
+import { toolsDirectory } from './data-directory.ts'
 import { standardObjects } from './standard-objects.ts'
 
 export interface EmbeddedClusterOptions {
@@ -34,9 +48,13 @@ export interface EmbeddedCluster extends AsyncDisposable {
  * Resolves when the API server answers and every part works. Disposing stops this process's parts and leaves sandboxes
  * running; `kubelet.stopAll` ends them.
  */
-export async function startEmbeddedCluster(directory: DataDirectory, options: EmbeddedClusterOptions): Promise<EmbeddedCluster> {
+export async function startEmbeddedCluster(
+  directory: DataDirectory,
+  options: EmbeddedClusterOptions,
+): Promise<EmbeddedCluster> {
   const { log } = options
-  const onError = (error: unknown, where: string): void => log(`${where}: ${error instanceof Error ? error.message : String(error)}`)
+  const onError = (error: unknown, where: string): void =>
+    log(`${where}: ${error instanceof Error ? error.message : String(error)}`)
   await using stack = new AsyncDisposableStack()
   const stop = new AbortController()
   const { signal } = stop
@@ -73,13 +91,22 @@ export async function startEmbeddedCluster(directory: DataDirectory, options: Em
   const clientOf = (user: { username: string; groups: readonly string[] }, name: string): Client =>
     createClient(inProcessTransport(api.server.connect(user, { userAgent: name })), { fieldManager: name })
   const administrator = clientOf({ username: 'caisson', groups: ['system:masters', 'system:authenticated'] }, 'caisson')
-  await standardObjects(administrator, { crd: sandboxCrd(), provisioner: PROVISIONER, fakeRuntime: options.fakeRuntime })
+  await standardObjects(administrator, {
+    crd: sandboxCrd(),
+    provisioner: PROVISIONER,
+    fakeRuntime: options.fakeRuntime,
+  })
 
-  const part = (user: { username: string; groups: readonly string[] }, name: string): { client: Client; informers: Informers } => {
+  const part = (
+    user: { username: string; groups: readonly string[] },
+    name: string,
+  ): { client: Client; informers: Informers } => {
     const client = clientOf(user, name)
     return { client, informers: stack.use(createInformers(client)) }
   }
-  const runtime = stack.use(await createRuntime({ directory: directory.runtime, tools: toolsDirectory(directory) }))
+  const runtime = stack.use(
+    await createRuntime({ stateDirectory: directory.runtime, toolsDirectory: toolsDirectory(directory) }),
+  )
 
   const node = part(componentUsers.node(nodeName), 'kubelet')
   const nodeEvents = stack.use(createEventRecorder(node.client, { component: 'kubelet', host: nodeName }))
@@ -110,7 +137,8 @@ export async function startEmbeddedCluster(directory: DataDirectory, options: Em
       ...control,
       ca: api.certificates.authority,
       volumesDirectory: directory.volumes,
-      record: (component: string, object: AnyObject, event) => recorderOf(control.client, component).record(object, event),
+      record: (component: string, object: AnyObject, event) =>
+        recorderOf(control.client, component).record(object, event),
       onError,
       signal,
     }),

@@ -1,13 +1,16 @@
 /** Sandboxes of a cluster whose process was killed: they outlive it on purpose, until somebody says `down`. */
 import { existsSync } from 'node:fs'
 import { createRuntime } from '@caisson/runtime'
-import { type DataDirectory, toolsDirectory } from './data-directory.ts'
 import { removeDaemonRecord } from './daemon-record.ts'
+import { type DataDirectory, toolsDirectory } from './data-directory.ts'
 
 /** Stops and removes every sandbox of the directory. Nothing to do where there never was one. */
 export async function stopLeftovers(directory: DataDirectory): Promise<void> {
   if (existsSync(directory.runtime)) {
-    await using runtime = await createRuntime({ directory: directory.runtime, tools: toolsDirectory(directory) })
+    await using runtime = await createRuntime({
+      stateDirectory: directory.runtime,
+      toolsDirectory: toolsDirectory(directory),
+    })
     for (const sandbox of await runtime.recover()) await runtime.removeSandbox(sandbox.spec.id)
   }
   removeDaemonRecord(directory)

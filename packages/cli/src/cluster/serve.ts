@@ -3,8 +3,8 @@ import { closeSync, existsSync, readFileSync, writeSync } from 'node:fs'
 import { resources } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { VERSION } from '../version.ts'
-import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
+import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
 
 export interface ServeOptions {
@@ -18,7 +18,10 @@ export interface ServeOptions {
 /** Runs until a signal comes. SIGINT stops every sandbox too; SIGTERM leaves them for the next start. */
 export async function serve(directory: DataDirectory, options: ServeOptions): Promise<void> {
   if (process.getuid?.() !== 0) {
-    throw new CliError('not-permitted', 'the embedded node needs root for mounts and network namespaces: run it with sudo, or point KUBECONFIG at another cluster')
+    throw new CliError(
+      'not-permitted',
+      'the embedded node needs root for mounts and network namespaces: run it with sudo, or point KUBECONFIG at another cluster',
+    )
   }
   prepareDataDirectory(directory)
   const stopping = Promise.withResolvers<'leave' | 'stop'>()
@@ -34,12 +37,16 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
     cluster = await start(port)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-    if (!fallback) throw new CliError('unavailable', `${host}:${port} is in use: choose another address with --listen`, { cause: error })
+    if (!fallback)
+      throw new CliError('unavailable', `${host}:${port} is in use: choose another address with --listen`, {
+        cause: error,
+      })
     cluster = await start(0)
   }
   writeDaemonRecord(directory, { server: cluster.url, version: VERSION })
   sayReady(cluster.url)
-  if (options.stopWhenIdleMs !== undefined) watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('leave'))
+  if (options.stopWhenIdleMs !== undefined)
+    watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('leave'))
   const how = await stopping.promise
   if (how === 'stop') await cluster.kubelet.stopAll()
   await cluster[Symbol.asyncDispose]()
@@ -52,13 +59,21 @@ function log(message: string): void {
 
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
-function address(directory: DataDirectory, listen: string | undefined): { host: string; port: number; fallback: boolean } {
+function address(
+  directory: DataDirectory,
+  listen: string | undefined,
+): { host: string; port: number; fallback: boolean } {
   if (listen === undefined) return { host: '127.0.0.1', port: lastPort(directory), fallback: true }
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(listen)
   const host = match?.[1] ?? match?.[2] ?? ''
   const port = Number(match?.[3])
-  if (!match || port > 65_535) throw new CliError('usage', `--listen takes host:port, such as 127.0.0.1:6443, not ${JSON.stringify(listen)}`)
-  if (!LOOPBACK.includes(host)) throw new CliError('usage', `--listen takes a loopback address (${LOOPBACK.join(', ')}), not ${host}: the API of an embedded cluster is for this machine only`)
+  if (!match || port > 65_535)
+    throw new CliError('usage', `--listen takes host:port, such as 127.0.0.1:6443, not ${JSON.stringify(listen)}`)
+  if (!LOOPBACK.includes(host))
+    throw new CliError(
+      'usage',
+      `--listen takes a loopback address (${LOOPBACK.join(', ')}), not ${host}: the API of an embedded cluster is for this machine only`,
+    )
   return { host, port, fallback: false }
 }
 

@@ -12,7 +12,10 @@ export interface StandardObjectsOptions {
  * Makes what is missing. The Sandbox kind is brought up to this version's; the classes are left as they are where they
  * exist, since an administrator may have changed them.
  */
-export async function standardObjects(client: Client, { crd, provisioner, fakeRuntime }: StandardObjectsOptions): Promise<void> {
+export async function standardObjects(
+  client: Client,
+  { crd, provisioner, fakeRuntime }: StandardObjectsOptions,
+): Promise<void> {
   const definitions = defineResource<CustomResourceDefinition & { metadata: object }>({
     group: 'apiextensions.k8s.io',
     version: 'v1',
@@ -27,7 +30,9 @@ export async function standardObjects(client: Client, { crd, provisioner, fakeRu
   ]
   await Promise.all([
     client.apply(definitions, crd, { force: true }),
-    ...classes.map(({ name, handler }) => unlessThere(client.create(resources.runtimeClasses, { metadata: { name }, handler }))),
+    ...classes.map(({ name, handler }) =>
+      unlessThere(client.create(resources.runtimeClasses, { metadata: { name }, handler })),
+    ),
     unlessThere(
       client.create(resources.storageClasses, {
         metadata: { name: 'standard', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },

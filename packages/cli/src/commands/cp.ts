@@ -39,7 +39,9 @@ async function copyIn(session: Session, pod: string, { from, to, container }: Cp
   // is on this side of the wire; `s` leaves link targets alone.
   const target = to.endsWith('/') ? posix.join(to, basename(from)) : to
   const transform = `s,^\\./${literal(basename(from))},./${literal(posix.basename(target))},rS`
-  const pack = spawn('tar', ['-cf', '-', '-C', dirname(from), `--transform=${transform}`, `./${basename(from)}`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const pack = spawn('tar', ['-cf', '-', '-C', dirname(from), `--transform=${transform}`, `./${basename(from)}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const packed = once(pack, 'exit') as Promise<[number | null]>
   await using command = await execInPod(session.client, pod, {
     namespace: session.namespace,
@@ -69,13 +71,19 @@ async function copyOut(session: Session, pod: string, { from, to, container }: C
   const { mkdtemp, rename, rm, stat } = await import('node:fs/promises')
   const work = await mkdtemp(`${dirname(to)}/.caisson-cp-`)
   try {
-    const unpack = spawn('tar', ['-xf', '-', '-C', work, '--no-same-owner', '--no-same-permissions'], { stdio: ['pipe', 'inherit', 'inherit'] })
+    const unpack = spawn('tar', ['-xf', '-', '-C', work, '--no-same-owner', '--no-same-permissions'], {
+      stdio: ['pipe', 'inherit', 'inherit'],
+    })
     const unpacked = once(unpack, 'exit') as Promise<[number | null]>
     if (command.stdout) await pipeline(command.stdout, unpack.stdin)
     const [[code], { exitCode }] = await Promise.all([unpacked, command.exit])
-    if (exitCode !== 0) throw new CliError('not-found', `${from} could not be read in the sandbox: see tar's message above`)
+    if (exitCode !== 0)
+      throw new CliError('not-found', `${from} could not be read in the sandbox: see tar's message above`)
     if (code !== 0) throw new CliError('failed', `what the sandbox sent could not be unpacked: see tar's message above`)
-    const isDirectory = await stat(to).then((found) => found.isDirectory(), () => false)
+    const isDirectory = await stat(to).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
     const target = isDirectory ? `${to}/${posix.basename(from)}` : to
     await rm(target, { recursive: true, force: true })
     await rename(`${work}/${posix.basename(from)}`, target)

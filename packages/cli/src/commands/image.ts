@@ -24,7 +24,12 @@ export async function imageList(options: GlobalOptions & { output?: OutputFormat
     kind: 'image',
     name: image.name,
     object: image,
-    cells: [image.name, image.id.replace('sha256:', '').slice(0, 12), megabytes(image.sizeBytes), age(new Date(image.createdAt).toISOString(), Date.now())],
+    cells: [
+      image.name,
+      image.id.replace('sha256:', '').slice(0, 12),
+      megabytes(image.sizeBytes),
+      age(new Date(image.createdAt).toISOString(), Date.now()),
+    ],
     wide: [[...image.entrypoint, ...image.cmd].join(' ')],
   }))
   await printList(rows, { always: ['NAME', 'ID', 'SIZE', 'AGE'], wide: ['COMMAND'] }, options.output)
@@ -37,7 +42,8 @@ export async function imageRemove(options: GlobalOptions & { names: string[] }):
     if (await store.remove(name)) console.log(name)
     else missing.push(name)
   }
-  if (missing.length > 0) throw new CliError('not-found', `no image ${missing.join(', ')} in the store: 'caisson image ls' lists them`)
+  if (missing.length > 0)
+    throw new CliError('not-found', `no image ${missing.join(', ')} in the store: 'caisson image ls' lists them`)
 }
 
 function megabytes(bytes: number): string {

@@ -63,7 +63,8 @@ export async function run(options: RunCommandOptions): Promise<void> {
   } catch (error) {
     if (!stop.signal.aborted) throw error
     process.exitCode = stop.exitCode()
-    if (process.exitCode === EXIT_CODES['timed-out']) console.error(`caisson: ${name} did not end within ${options.timeout} and was stopped`)
+    if (process.exitCode === EXIT_CODES['timed-out'])
+      console.error(`caisson: ${name} did not end within ${options.timeout} and was stopped`)
   } finally {
     stop.abort()
     if (remove) await session.client.delete(sandboxes, name, { namespace }).catch(() => undefined)
@@ -78,7 +79,13 @@ interface RunningPod {
 /** Attaches as soon as there is a Pod on a node, copies, and gives the container's exit code. */
 async function runToEnd(
   session: Session,
-  run: { name: string; namespace: string; terminal: { interactive: boolean; tty: boolean }; pod: RunningPod; signal: AbortSignal },
+  run: {
+    name: string
+    namespace: string
+    terminal: { interactive: boolean; tty: boolean }
+    pod: RunningPod
+    signal: AbortSignal
+  },
 ): Promise<number> {
   const { name, namespace, terminal, pod, signal } = run
   // The embedded node holds an attach back until the container runs, and gives its output from the beginning; any other
@@ -117,7 +124,9 @@ function exitCodeOf(pod: PodObject): number | undefined {
 /** Why the container will not start, where that is so. */
 function failure(pod: PodObject): CliError | undefined {
   const state = pod.status?.containerStatuses?.[0]?.state
-  const unschedulable = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled' && condition.status === 'False')
+  const unschedulable = pod.status?.conditions?.find(
+    (condition) => condition.type === 'PodScheduled' && condition.status === 'False',
+  )
   if (unschedulable) return new CliError('unavailable', `no node takes the sandbox: ${unschedulable.message}`)
   if (state?.terminated?.reason === 'StartError' || state?.terminated?.reason === 'ContainerCannotRun') {
     return new CliError('not-found', `the command could not be started: ${state.terminated.message}`)
@@ -179,11 +188,23 @@ function stopSignal(timeoutMs: number | undefined): StopSignal {
     code = exitCode
     controller.abort()
   }
-  for (const [name, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]] as const) process.once(name, () => end(128 + number))
+  for (const [name, number] of [
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+    ['SIGHUP', 1],
+  ] as const)
+    process.once(name, () => end(128 + number))
   if (timeoutMs !== undefined) setTimeout(() => end(EXIT_CODES['timed-out']), timeoutMs).unref()
-  const aborted = new Promise<never>((_, reject) => controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error)))
+  const aborted = new Promise<never>((_, reject) =>
+    controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error)),
+  )
   aborted.catch(() => undefined)
-  return { signal: controller.signal, abort: () => controller.abort(), exitCode: () => code, race: (work) => Promise.race([work, aborted]) }
+  return {
+    signal: controller.signal,
+    abort: () => controller.abort(),
+    exitCode: () => code,
+    race: (work) => Promise.race([work, aborted]),
+  }
 }
 
 type PodSpec = Sandbox['spec']['podTemplate']['spec']
@@ -216,7 +237,11 @@ function podSpec(options: RunCommandOptions): PodSpec {
           allowPrivilegeEscalation: false,
           capabilities: { drop: ['ALL'] },
         },
-        volumeMounts: volumes.map(({ mountPath, readOnly }, index) => ({ name: `volume-${index}`, mountPath, readOnly })),
+        volumeMounts: volumes.map(({ mountPath, readOnly }, index) => ({
+          name: `volume-${index}`,
+          mountPath,
+          readOnly,
+        })),
       },
     ],
     volumes: volumes.map(({ path }, index) => ({ name: `volume-${index}`, hostPath: { path } })),
@@ -233,13 +258,21 @@ function parseUser(text: string | undefined): { uid: number; gid: number } {
 
 function parseEnv(text: string): { name: string; value: string } {
   const at = text.indexOf('=')
-  if (at === 0) throw new CliError('usage', `-e takes NAME=VALUE, or NAME for this process's own, not ${JSON.stringify(text)}`)
-  return at < 0 ? { name: text, value: process.env[text] ?? '' } : { name: text.slice(0, at), value: text.slice(at + 1) }
+  if (at === 0)
+    throw new CliError('usage', `-e takes NAME=VALUE, or NAME for this process's own, not ${JSON.stringify(text)}`)
+  return at < 0
+    ? { name: text, value: process.env[text] ?? '' }
+    : { name: text.slice(0, at), value: text.slice(at + 1) }
 }
 
 function parseVolume(text: string): { path: string; mountPath: string; readOnly: boolean } {
   const [path, mountPath, mode, ...more] = text.split(':')
-  if (!path || !mountPath?.startsWith('/') || more.length > 0 || (mode !== undefined && mode !== 'ro' && mode !== 'rw')) {
+  if (
+    !path ||
+    !mountPath?.startsWith('/') ||
+    more.length > 0 ||
+    (mode !== undefined && mode !== 'ro' && mode !== 'rw')
+  ) {
     throw new CliError('usage', `-v takes HOST:PATH or HOST:PATH:ro with an absolute PATH, not ${JSON.stringify(text)}`)
   }
   return { path: resolve(path), mountPath, readOnly: mode === 'ro' }
@@ -247,7 +280,12 @@ function parseVolume(text: string): { path: string; mountPath: string; readOnly:
 
 async function createSandbox(
   { client }: Session,
-  { name, namespace, spec, timeoutMs }: { name: string; namespace: string; spec: PodSpec; timeoutMs: number | undefined },
+  {
+    name,
+    namespace,
+    spec,
+    timeoutMs,
+  }: { name: string; namespace: string; spec: PodSpec; timeoutMs: number | undefined },
 ): Promise<void> {
   try {
     await client.create(
@@ -266,13 +304,17 @@ async function createSandbox(
       { namespace },
     )
   } catch (error) {
-    if (isAlreadyExists(error)) throw new CliError('failed', `there is a sandbox ${name} already: 'caisson rm ${name}' removes it`, { cause: error })
+    if (isAlreadyExists(error))
+      throw new CliError('failed', `there is a sandbox ${name} already: 'caisson rm ${name}' removes it`, {
+        cause: error,
+      })
     throw error
   }
 }
 
 async function ensureHostVolumesNamespace({ client, embedded }: Session): Promise<void> {
-  if (!embedded) throw new CliError('usage', '-v mounts directories of this machine, which another cluster does not have')
+  if (!embedded)
+    throw new CliError('usage', '-v mounts directories of this machine, which another cluster does not have')
   try {
     await client.create(resources.namespaces, {
       metadata: { name: HOST_VOLUMES_NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } },

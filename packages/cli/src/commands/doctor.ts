@@ -1,0 +1,111 @@
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { findTool, installTools, runscPlatform, type ToolName } from '@caisson/runtime'
+import { stringify } from 'yaml'
+import { readDaemonRecord } from '../cluster/daemon-record.ts'
+import { dataDirectory, prepareDataDirectory, toolsDirectory } from '../cluster/data-directory.ts'
+import type { GlobalOptions, OutputFormat } from '../global-options.ts'
+
+export interface DoctorOptions extends GlobalOptions {
+  fix?: boolean
+  output?: OutputFormat
+}
+
+interface Finding {
+  check: string
+  /** `missing` is a failure only where `needed`. */
+  state: 'ok' | 'missing' | 'note'
+  needed: boolean
+  /** What was found, or what to do. */
+  message: string
+}
+
+/** Says what this machine can run. Exit code 0 where sandboxes under gVisor work, 1 where something needed is missing. */
+export async function doctor(options: DoctorOptions): Promise<void> {
+  const directory = dataDirectory(options.dataDir)
+  const tools = toolsDirectory(directory)
+  if (options.fix) {
+    prepareDataDirectory(directory)
+    const wanted: ToolName[] = ['runsc', 'busybox', 'nft']
+    await installTools(tools, { tools: wanted, onProgress: (message) => console.error(message) })
+  }
+  const findings = [
+    root(),
+    await runsc(tools),
+    await tool('runc', tools, 'Pods with runtimeClassName runc'),
+    await tool('nft', tools, 'the network of Pods'),
+    await tool('busybox', tools, 'the example image'),
+    hardware(),
+    cluster(options),
+  ]
+  const healthy = findings.every((finding) => finding.state !== 'missing' || !finding.needed)
+  process.exitCode = healthy ? 0 : 1
+  if (options.output === 'json') return console.log(JSON.stringify({ healthy, findings }))
+  if (options.output === 'yaml') return void process.stdout.write(stringify({ healthy, findings }))
+  const marks = { ok: 'ok     ', missing: 'missing', note: 'note   ' } as const
+  for (const { check, state, message } of findings) console.log(`${marks[state]}  ${check.padEnd(10)} ${message}`)
+  if (!healthy && !options.fix) console.log("\n'caisson doctor --fix' fetches what can be fetched")
+}
+
+function root(): Finding {
+  const isRoot = process.getuid?.() === 0
+  return {
+    check: 'root',
+    state: isRoot ? 'ok' : 'missing',
+    needed: true,
+    message: isRoot
+      ? 'the node may mount and make network namespaces'
+      : 'the embedded node needs root: run it with sudo',
+  }
+}
+
+async function runsc(tools: string): Promise<Finding> {
+  const found = await findTool('runsc', tools)
+  if (!found)
+    return {
+      check: 'runsc',
+      state: 'missing',
+      needed: true,
+      message: "gVisor is not there: 'caisson doctor --fix' fetches it",
+    }
+  const platform = await runscPlatform(found)
+  return {
+    check: 'runsc',
+    state: 'ok',
+    needed: true,
+    message: `gVisor ${found.version}, platform ${platform}, ${found.path}`,
+  }
+}
+
+async function tool(name: ToolName, tools: string, purpose: string): Promise<Finding> {
+  const found = await findTool(name, tools)
+  return found
+    ? { check: name, state: 'ok', needed: false, message: `${found.version}, ${found.path}` }
+    : { check: name, state: 'note', needed: false, message: `not there: needed for ${purpose}` }
+}
+
+/** Kata needs hardware virtualisation, which the processor says; /dev/kvm may be there without it. */
+function hardware(): Finding {
+  const flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? ''
+  const virtualisation = / (vmx|svm)\b/.test(flags)
+  let device = true
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK)
+  } catch {
+    device = false
+  }
+  const message =
+    virtualisation && device
+      ? 'hardware virtualisation is there; RuntimeClasses for Kata are not offered yet'
+      : `no Kata: ${virtualisation ? '/dev/kvm cannot be opened' : 'the processor offers no hardware virtualisation (no vmx or svm flag)'}; gVisor does not need it`
+  return { check: 'kata', state: 'note', needed: false, message }
+}
+
+function cluster(options: DoctorOptions): Finding {
+  const record = readDaemonRecord(dataDirectory(options.dataDir))
+  return {
+    check: 'cluster',
+    state: record ? 'ok' : 'note',
+    needed: false,
+    message: record ? `runs at ${record.server}` : "does not run: 'caisson up --detach' starts it",
+  }
+}
