@@ -109,7 +109,7 @@ test('neither side runs ahead of the other', async () => {
         before = sent
         return still
       },
-      { interval: 200 },
+      { interval: 200, timeout: 20_000 },
     )
     .toBe(true)
   expect(sent).toBeLessThan(1000)

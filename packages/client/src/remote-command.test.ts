@@ -211,7 +211,7 @@ test('neither side runs ahead of the other', async () => {
         before = `${sent} ${written}`
         return still
       },
-      { interval: 200 },
+      { interval: 200, timeout: 20_000 },
     )
     .toBe(true)
   // Of 125 MB each way.
