@@ -1,9 +1,10 @@
 /** Nothing is made in a namespace that is not there or is going away, and some namespaces never go away. */
+
+import { forbiddenObject } from '../authz/attributes.ts'
+import { StatusError } from '../status-error.ts'
 import type { Store } from '../storage/store.ts'
 import type { AdmissionRequest } from '../verbs/call.ts'
 import { notFound } from '../verbs/errors.ts'
-import { StatusError } from '../status-error.ts'
-import { forbiddenObject } from '../authz/attributes.ts'
 import { refuse } from './refuse.ts'
 
 const IMMORTAL: readonly string[] = ['default', 'kube-system', 'kube-public']

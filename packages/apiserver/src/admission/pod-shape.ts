@@ -5,8 +5,8 @@
 import type { KubeObject } from '@caisson/api'
 import type {
   Container as CoreContainer,
-  PodSecurityContext,
   PodSpec as CorePodSpec,
+  PodSecurityContext,
   SecurityContext,
 } from 'kubernetes-types/core/v1.js'
 
@@ -31,7 +31,7 @@ export function list<T>(value: readonly T[] | null | undefined): readonly T[] {
   return Array.isArray(value) ? (value as T[]).filter((one) => one !== null && one !== undefined) : []
 }
 
-export function isRecord(value: unknown): value is Record<string, unknown> {
+function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

@@ -1,6 +1,6 @@
-import type { AdmissionRequest } from '../verbs/call.ts'
 import { forbiddenObject } from '../authz/attributes.ts'
 import type { StatusError } from '../status-error.ts'
+import type { AdmissionRequest } from '../verbs/call.ts'
 
 /** The 403 by which an admission plug-in refuses a request: `pods "x" is forbidden: …`. */
 export function refuse(request: AdmissionRequest, why: string): StatusError {

@@ -23,7 +23,7 @@ export function applyDefaultStorageClass(request: AdmissionRequest, store: Pick<
 }
 
 /** The newest of the classes that are marked as default; the first by name among equals. */
-export function defaultStorageClass(store: Pick<Store, 'list'>): KubeObject | undefined {
+function defaultStorageClass(store: Pick<Store, 'list'>): KubeObject | undefined {
   const marked = [...store.list(STORAGE_CLASSES)].filter(({ metadata }) =>
     IS_DEFAULT.some((annotation) => metadata.annotations?.[annotation] === 'true'),
   )

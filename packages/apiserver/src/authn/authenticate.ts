@@ -23,7 +23,7 @@ export interface AuthenticatorOptions {
   now: () => number
 }
 
-export interface AuthenticationRequest {
+interface AuthenticationRequest {
   headers: RequestHeaders
   /** Only one that TLS verified: see `peerCertificateOf`. */
   peerCertificate?: ClientCertificate | undefined
@@ -37,7 +37,7 @@ export interface Authenticator {
 }
 
 /** Neither user nor error: nobody knows the token. */
-export interface AuthenticatedToken {
+interface AuthenticatedToken {
   user?: UserInfo
   audiences?: readonly string[]
   error?: string

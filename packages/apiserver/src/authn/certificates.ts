@@ -44,7 +44,7 @@ export interface Certificates {
   issueClientCertificate(options: IssueClientCertificateOptions): Promise<KeyPair>
 }
 
-export interface IssueClientCertificateOptions {
+interface IssueClientCertificateOptions {
   /** Such as those of `componentUsers`. */
   user: Pick<UserInfo, 'username' | 'groups'>
   /** ms; a year unless given. */

@@ -1,7 +1,7 @@
 /** The keys that sign and verify ServiceAccount tokens, by their ids. */
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
 
-export type TokenAlgorithm = 'ES256' | 'RS256'
+type TokenAlgorithm = 'ES256' | 'RS256'
 
 export interface VerificationKey {
   id: string

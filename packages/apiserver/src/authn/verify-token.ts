@@ -18,7 +18,7 @@ export interface TokenVerifierOptions {
   now: () => number
 }
 
-export type VerifiedToken = { user: UserInfo; audiences: string[] } | { error: string }
+type VerifiedToken = { user: UserInfo; audiences: string[] } | { error: string }
 
 export interface TokenVerifier {
   /**

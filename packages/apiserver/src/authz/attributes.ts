@@ -16,7 +16,7 @@ export interface ResourceAttributes {
   name?: string
 }
 
-export interface NonResourceAttributes {
+interface NonResourceAttributes {
   user: UserInfo
   /** The HTTP method in lower case. */
   verb: string

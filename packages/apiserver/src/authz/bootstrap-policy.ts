@@ -66,7 +66,7 @@ export function controllerUser(name: string): string {
 }
 
 /** All bootstrap objects by resource, without uid and the like. */
-export function bootstrapPolicy(): { resource: string; objects: KubeObject[] }[] {
+function bootstrapPolicy(): { resource: string; objects: KubeObject[] }[] {
   const plain = Object.entries(CLUSTER_ROLES).map(([name, rules]) => clusterRole(name, { rules }))
   const controllers = Object.entries(CONTROLLER_ROLES).map(([name, rules]) =>
     clusterRole(`system:controller:${name}`, { rules }),
@@ -138,7 +138,7 @@ export async function ensureBootstrapPolicy(store: Store, { now }: { now: () => 
 }
 
 /** What has to be written so that `existing` holds all of `expected`; undefined where nothing has to. */
-export function reconciled(existing: KubeObject | undefined, expected: KubeObject): KubeObject | undefined {
+function reconciled(existing: KubeObject | undefined, expected: KubeObject): KubeObject | undefined {
   if (!existing) return expected
   if (existing.metadata.annotations?.[AUTO_UPDATE] === 'false') return undefined
   const labels = { ...expected.metadata.labels, ...existing.metadata.labels }

@@ -182,10 +182,10 @@ function findSeccompAnnotations({ annotations, spec }: PodView): Violation | und
   return { reason: 'seccompProfile', detail: `forbidden ${plural('annotation', all.length)} ${all.join(', ')}` }
 }
 
-export type SeccompContext = { seccompProfile?: { type?: string } | null }
+type SeccompContext = { seccompProfile?: { type?: string } | null }
 
 /** Whether a security context names a profile that confines nothing. */
-export function hasBadSeccomp({ seccompProfile }: SeccompContext): boolean {
+function hasBadSeccomp({ seccompProfile }: SeccompContext): boolean {
   return Boolean(seccompProfile) && !['RuntimeDefault', 'Localhost'].includes(seccompProfile?.type ?? '')
 }
 

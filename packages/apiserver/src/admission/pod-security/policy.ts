@@ -2,7 +2,7 @@
 import { invalidValue } from '../../registry/field-error.ts'
 import type { FieldError } from '../../status-error.ts'
 
-export const LEVELS = ['privileged', 'baseline', 'restricted'] as const
+const LEVELS = ['privileged', 'baseline', 'restricted'] as const
 export type Level = (typeof LEVELS)[number]
 
 /** The newest version whose checks are known; what `latest` means. */
