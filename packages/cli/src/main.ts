@@ -2,6 +2,8 @@
 import { enableCompileCache } from 'node:module'
 import { Command, Option } from 'commander'
 import { CliError, EXIT_CODES } from './cli-error.ts'
+import type { ApplyCommandOptions } from './commands/apply.ts'
+import type { RunCommandOptions } from './commands/run.ts'
 import type { GlobalOptions } from './global-options.ts'
 import { VERSION } from './version.ts'
 
@@ -42,7 +44,7 @@ function program(): Command {
     .option('--user <uid[:gid]>', 'to run as (default: nobody of the image that the sandbox has)')
     .option('--timeout <duration>', 'stop it after this long: 30s, 5m, 1h')
     .argument('[command...]', 'and its arguments')
-    .action(async (command: string[], options: object) =>
+    .action(async (command: string[], options: Omit<RunCommandOptions, 'command'>) =>
       (await import('./commands/run.ts')).run({ ...globals(), ...options, command }),
     )
   caisson
@@ -98,7 +100,7 @@ function program(): Command {
     .requiredOption('-f, --filename <file>', 'YAML or JSON; - is standard input')
     .option('--wait', 'until each sandbox is Ready')
     .option('--timeout <duration>', 'how long to wait', '60s')
-    .action(async (options: object) => (await import('./commands/apply.ts')).apply({ ...globals(), ...options }))
+    .action(async (options: ApplyCommandOptions) => (await import('./commands/apply.ts')).apply({ ...globals(), ...options }))
 
   const image = caisson.command('image').description('images in the local store')
   image
