@@ -9,14 +9,16 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startRealCluster } from '../cluster/real-cluster.ts'
 import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
+import { startRealCluster } from '../cluster/real-cluster.ts'
 import { startCluster } from '../e2e/fixture.ts'
 import { cpuSeconds } from './process-usage.ts'
 import { median, rounded } from './statistics.ts'
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '2' }, objects: { type: 'string', default: '5000' } } })
+const { values: options } = parseArgs({
+  options: { rounds: { type: 'string', default: '2' }, objects: { type: 'string', default: '5000' } },
+})
 
 interface Row {
   phase: string
@@ -76,5 +78,15 @@ for (const phase of new Set(all.real.map((row) => row.phase))) {
     const value = rounded(of('embedded', field) / of('real', field))
     return Number.isNaN(value) ? undefined : value
   }
-  console.log(JSON.stringify({ bench: 'api-server', ratio: 'embedded/real', phase, per_s: ratio('per_s'), ms: ratio('ms'), ms_until_last: ratio('ms_until_last'), cpu: ratio('cpu_s') }))
+  console.log(
+    JSON.stringify({
+      bench: 'api-server',
+      ratio: 'embedded/real',
+      phase,
+      per_s: ratio('per_s'),
+      ms: ratio('ms'),
+      ms_until_last: ratio('ms_until_last'),
+      cpu: ratio('cpu_s'),
+    }),
+  )
 }

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Every benchmark, one after the other; JSON lines on standard output. They judge nothing and gate nothing.
+set -uo pipefail
+cd "$(dirname "$0")"
+export CAISSON_TOOLS_DIR=${CAISSON_TOOLS_DIR:-$HOME/.cache/caisson/tools}
+node start-up.ts
+node run-latency.ts
+node ready-latency.ts
+node idle-memory.ts
+if command -v go >/dev/null; then node api-server.ts; else echo "Go is not installed: the API server is not compared with a real one" >&2; fi
