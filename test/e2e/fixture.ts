@@ -104,7 +104,7 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
     await cluster.mustCaisson(['up', '--detach', ...(options.up ?? [])])
     return cluster
   } catch (error) {
-    await cluster[Symbol.asyncDispose]().catch(() => undefined)
+    await Promise.resolve(cluster[Symbol.asyncDispose]()).catch(() => undefined)
     throw error
   }
 }
