@@ -79,9 +79,8 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
       return { kind: 'done', answer }
     } catch (error) {
       if (!isAlreadyExists(error) || !name) throw error
-      // Ours from a pass whose answer was lost, or a stranger's: the next plan looks at it.
-      const found = await refresh(write.resource, { namespace, name }, context)
-      if (!found) throw error
+      // Ours from a pass whose answer was lost, or a stranger's, or gone by now: the next plan looks at it.
+      await refresh(write.resource, { namespace, name }, context)
       return { kind: 'outdated' }
     }
   }
