@@ -97,8 +97,11 @@ async function answer(
     finished()
     return code
   }
+  // Before anything is done: a write that cannot be answered is not made.
+  // Other paths than those of resources (OpenAPI, metrics) look at the header themselves.
+  const { isResource, verb } = call.info
+  const accepted = negotiate(isResource ? call.accept : undefined, verb === 'list' || verb === 'watch')
   const outcome = await run(pipeline, call)
-  const accepted = negotiate(call.accept)
   const { now } = pipeline.environment
   if ('answer' in outcome) {
     const shown = transformAnswer(outcome.answer, { accepted, query: call.query, now: now() })

@@ -19,14 +19,12 @@ const JSON_OBJECT: Accepted = Object.freeze({
 })
 const YAML_OBJECT: Accepted = Object.freeze({ ...JSON_OBJECT, encoding: 'yaml' })
 
-const MEDIA_TYPES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'] as const
-
 // Clients send a handful of different headers, over and over.
 const parsed = new Map<string, Accepted | undefined>()
 const MAX_PARSED = 256
 
 /** Throws NotAcceptable where nothing that the header names can be served. */
-export function negotiate(header: string | undefined): Accepted {
+export function negotiate(header: string | undefined, canWatch = false): Accepted {
   if (header === undefined || header === '' || header === '*/*' || header === 'application/json') return JSON_OBJECT
   let accepted = parsed.get(header)
   if (accepted === undefined && !parsed.has(header)) {
@@ -34,7 +32,7 @@ export function negotiate(header: string | undefined): Accepted {
     if (parsed.size >= MAX_PARSED) parsed.clear()
     parsed.set(header, accepted)
   }
-  if (!accepted) throw notAcceptable(MEDIA_TYPES.slice(0, 2))
+  if (!accepted) throw notAcceptable(canWatch)
   return accepted
 }
 

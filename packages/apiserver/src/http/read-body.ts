@@ -40,13 +40,13 @@ function decodeProtobufBody(bytes: Buffer): Body {
   }
 }
 
-export function decodeBody(text: string, isYaml: boolean): Body {
+function decodeBody(text: string, isYaml: boolean): Body {
   try {
     const { value, duplicates } = isYaml && !text.startsWith('{') ? decodeYaml(text) : decodeJson(text)
     return { value, duplicates, text }
   } catch (error) {
     if (error instanceof StatusError) throw error
-    throw badRequest(isYaml ? `error decoding YAML: ${(error as Error).message}` : (error as Error).message)
+    return { value: undefined, duplicates: [], text, error: (error as Error).message }
   }
 }
 

@@ -66,6 +66,9 @@ function includeObject(query: Query): IncludeObject {
 }
 
 function listMetadata({ metadata }: KubeObject, isList: boolean): ListMeta {
-  if (isList) return metadata as ListMeta
+  if (isList) {
+    const { continue: next, ...rest } = metadata as ListMeta
+    return next ? { ...rest, continue: next } : rest
+  }
   return metadata.resourceVersion === undefined ? {} : { resourceVersion: metadata.resourceVersion }
 }

@@ -50,6 +50,8 @@ export interface Call {
 export interface Body extends Decoded {
   /** For error messages that quote what was sent. */
   text: string
+  /** Why the text could not be decoded; the value is undefined then. Each kind of request says it in its own words. */
+  error?: string
 }
 
 export interface Answer {

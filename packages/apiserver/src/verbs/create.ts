@@ -56,6 +56,8 @@ export interface CreateContext {
 export function createIn(transaction: Transaction, object: KubeObject, context: CreateContext): KubeObject {
   const { call, resource, environment, options } = context
   const { metadata } = object
+  if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== '0' && !options.dryRun)
+    throw new StatusError('Unknown', 'resourceVersion should not be set on objects to be created')
   const key = storageKey(resource)
   const { namespace } = metadata
   const now = environment.now()
@@ -79,7 +81,6 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
     metadata.name = freeName(metadata.generateName as string, (name) => !transaction.get(key, namespace, name))
   const { strategy } = resource
   strategy.prepareForCreate?.(object, { user: call.user, now, list: transaction.list })
-  delete metadata.resourceVersion
   if (strategy.generation === false) delete metadata.generation
   else metadata.generation = 1
   validateNew(object, resource)

@@ -20,10 +20,16 @@ export function decodeObject(
   body: Body | undefined,
   { registry, fieldValidation, warnings }: DecodeOptions,
 ): KubeObject {
+  if (body?.error !== undefined)
+    throw unrecognized(
+      resource,
+      body,
+      body.error.startsWith('yaml') ? body.error : `${NO_TYPE}; json parse error: ${body.error}`,
+    )
   // To Go, null is an object without fields.
   const value = body?.value === null && !resource.custom ? {} : body?.value
   if (!body || typeof value !== 'object' || value === null || Array.isArray(value))
-    throw unrecognized(resource, body, body && `${NO_TYPE}; json parse error: ${notAStruct(value)}`)
+    throw unrecognized(resource, body, `${NO_TYPE}; json parse error: ${body ? notAStruct(value) : EMPTY}`)
   const { object, problems } = cleanUp(
     resource,
     typedObject(resource, value as Partial<KubeObject>, { body, registry }),
@@ -104,6 +110,7 @@ function typedObject(
   return { kind, apiVersion, metadata, ...rest } as KubeObject
 }
 
+const EMPTY = 'unexpected end of JSON input'
 const NO_TYPE = "couldn't get version/kind"
 /** Where kube-apiserver's scheme is made: part of its message. */
 const SCHEME = 'pkg/runtime/scheme.go:110'
@@ -116,7 +123,7 @@ function wrongType(value: unknown, field: string): string {
   return `json: cannot unmarshal ${goType(value)} into Go struct field .${field} of type string`
 }
 
-function unrecognized(resource: Resource, body: Body | undefined, why = NO_TYPE) {
+function unrecognized(resource: Resource, body: Body | undefined, why: string) {
   const text = body?.text ?? ''
   const isObject = text.startsWith('{')
   const cut = (full: string) => (full.length > 30 ? `${full.slice(0, 30)} ...` : full)

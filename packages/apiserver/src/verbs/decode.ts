@@ -4,6 +4,7 @@
  */
 import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { badRequest } from './errors.ts'
+import { jsonSyntaxError } from './json-syntax-error.ts'
 
 export interface Decoded {
   value: unknown
@@ -15,12 +16,20 @@ const NONE: readonly string[] = []
 /** Deeper than this is no object but an attack on the stack of whoever walks it. */
 const MAX_DEPTH = 500
 
-/** Throws a SyntaxError-like Error whose message names the position; the caller knows how to tell the client. */
+/** Throws an Error with the message of Go's decoder; the caller knows how to tell the client. */
 export function decodeJson(text: string): Decoded {
-  const value: unknown = JSON.parse(text)
+  const value = parseJson(text)
   // Where the text has as many members as the value, no key occurs twice in any object.
   const duplicates = countMembers(text) === countKeys(value, 0) ? NONE : findDuplicates(text)
   return { value, duplicates }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new Error(jsonSyntaxError(text), { cause: error })
+  }
 }
 
 /** YAML 1.2 without aliases that multiply: a body of 3 MiB must not become gigabytes. */
@@ -32,7 +41,7 @@ export function decodeYaml(text: string): Decoded {
     merge: true,
   })
   const error = document.errors[0]
-  if (error) throw new Error(`error converting YAML to JSON: yaml: ${error.message.split('\n')[0]}`)
+  if (error) throw new Error(`yaml: ${error.message.split('\n')[0]}`)
   const duplicates: string[] = []
   visit(document, {
     Map(_, node, path) {

@@ -28,7 +28,7 @@ export function deleteOptions(body: Body | undefined, query: Query): DeleteOptio
     errors.push({
       type: 'FieldValueNotSupported',
       field: 'propagationPolicy',
-      message: `Unsupported value: ${quoted(propagationPolicy)}: supported values: "Background", "Foreground", "Orphan", "nil"`,
+      message: `Unsupported value: ${quoted(propagationPolicy)}: supported values: "Foreground", "Background", "Orphan", "nil"`,
     })
   for (const value of given.dryRun) errors.push(...validateDryRun(value))
   if (errors.length > 0) throw invalidOptions('DeleteOptions', errors)
@@ -62,13 +62,14 @@ function fromQuery(query: Query): Given {
 }
 
 function fromBody(body: Body): Given {
+  if (body.error !== undefined) throw badRequest(`couldn't get version/kind; json parse error: ${body.error}`)
   const value = body.value as Record<string, unknown> | null
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw wrongType('', 'v1.DeleteOptions', value)
   if (value.kind !== undefined && value.kind !== 'DeleteOptions')
     throw new StatusError(
       'Unknown',
-      `no kind ${JSON.stringify(value.kind)} is registered for version ${JSON.stringify(value.apiVersion ?? 'v1')}`,
+      `no kind ${JSON.stringify(value.kind)} is registered for version ${JSON.stringify(value.apiVersion ?? 'v1')} in scheme "pkg/runtime/scheme.go:110"`,
     )
   const preconditions = (value.preconditions ?? {}) as Record<string, unknown>
   const dryRun = value.dryRun ?? []

@@ -64,8 +64,13 @@ export function unsupportedMediaType(accepted: readonly string[]): StatusError {
   )
 }
 
-export function notAcceptable(accepted: readonly string[]): StatusError {
-  return new StatusError('NotAcceptable', `only the following media types are accepted: ${accepted.join(', ')}`)
+/** What go-restful answers where nothing that the client accepts can be written. */
+export function notAcceptable(canWatch: boolean): StatusError {
+  const available = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf']
+  if (canWatch) available.push('application/json;stream=watch', 'application/vnd.kubernetes.protobuf;stream=watch')
+  return new StatusError('NotAcceptable', `406: Not Acceptable\n\nAvailable representations: ${available.join(', ')}`, {
+    details: {},
+  })
 }
 
 export function tooLarge(limit: number): StatusError {

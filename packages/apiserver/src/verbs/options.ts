@@ -1,4 +1,5 @@
 /** The query parameters of the verbs, checked as kube-apiserver checks them. */
+import { invalidValue } from '../registry/field-error.ts'
 import type { FieldError } from '../status-error.ts'
 import type { Query } from './call.ts'
 import { badRequest, invalidOptions, quoted } from './errors.ts'
@@ -72,16 +73,16 @@ function validateFieldManager(manager: string): FieldError[] {
         message: `Too long: may not be more than ${FIELD_MANAGER_MAX_LENGTH} bytes`,
       },
     ]
-  // oxlint-disable-next-line no-control-regex -- finding control characters is the point
-  if (/[\u0000-\u001f\u007f]/.test(manager))
-    return [
-      {
-        type: 'FieldValueInvalid',
-        field: 'fieldManager',
-        message: `Invalid value: ${quoted(manager)}: should only contain printable characters`,
-      },
-    ]
-  return []
+  const errors: FieldError[] = []
+  let position = 0
+  for (const character of manager) {
+    if (!/^[ \p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(character)) {
+      const code = (character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')
+      errors.push(invalidValue('fieldManager', manager, `invalid character U+${code} (at position ${position})`))
+    }
+    position += Buffer.byteLength(character)
+  }
+  return errors
 }
 
 function managerOfUserAgent(userAgent: string): string {

@@ -46,6 +46,7 @@ export async function patch(
   if (!accepted.includes(call.contentType)) throw resource.custom ? unsupportedMediaType(accepted) : notConsumed()
   const isApply = call.contentType === PATCH_TYPES.apply
   const body = (await call.readBody()) ?? { value: undefined, text: '', duplicates: [] }
+  if (body.error !== undefined) throw badRequest(`error decoding ${isApply ? 'YAML' : 'patch'}: ${body.error}`)
   const options = writeOptions('PatchOptions', call.query, call.userAgent, isApply)
   const request: PatchRequest = { resource, environment, options, call, body }
   const next = isApply ? applied(request) : patched(request)

@@ -376,7 +376,7 @@ describe('delete', () => {
     const path = await collection()
     await post(path, configMap('a'))
     expect(said(await remove(`${path}/a`, { propagationPolicy: 'Sideways' }))).toContain(
-      'propagationPolicy: Unsupported value: "Sideways": supported values: "Background", "Foreground", "Orphan", "nil"',
+      'propagationPolicy: Unsupported value: "Sideways": supported values: "Foreground", "Background", "Orphan", "nil"',
     )
   })
 

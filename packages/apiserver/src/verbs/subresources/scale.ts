@@ -90,6 +90,7 @@ async function patch(call: Call, resource: Resource, environment: Environment): 
   if (!accepted.some((type) => type === call.contentType)) throw unsupportedMediaType(accepted)
   const body = (await call.readBody()) ?? { value: undefined, text: '', duplicates: [] }
   const options = writeOptions('PatchOptions', call.query, call.userAgent)
+  if (body.error !== undefined) throw badRequest(`error decoding patch: ${body.error}`)
   const apply = patchedObject({ resource: SCALES, options, call, body })
   return await write({ call, resource, environment, options, scaled: (current) => apply(current) as Scale })
 }
