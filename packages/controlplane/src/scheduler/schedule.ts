@@ -47,7 +47,8 @@ export async function schedule(pod: PodObject, context: SchedulerContext): Promi
   const namespace = pod.metadata.namespace ?? ''
   const unbound = unboundClaim(pod, informers)
   if (unbound) {
-    await sayUnschedulable(pod, unbound, context)
+    // A volume that waits for its first consumer is being made for this Pod: it comes back when the claim is bound.
+    if (unbound !== 'waits-for-consumer') await sayUnschedulable(pod, unbound, context)
     return 'unschedulable'
   }
   const pods = informers.of(resources.pods)
@@ -93,6 +94,7 @@ export async function schedule(pod: PodObject, context: SchedulerContext): Promi
 
 /** In kube-scheduler's words, why a claim of the Pod keeps it from starting. */
 function unboundClaim(pod: PodObject, informers: Informers): string | undefined {
+  let waits = false
   for (const volume of pod.spec?.volumes ?? []) {
     const claimName =
       volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral ? `${pod.metadata.name}-${volume.name}` : undefined)
@@ -101,10 +103,14 @@ function unboundClaim(pod: PodObject, informers: Informers): string | undefined 
     const total = informers.of(resources.nodes).size
     if (!claim) return `persistentvolumeclaim "${claimName}" not found`
     if (claim.metadata.deletionTimestamp) return `persistentvolumeclaim "${claimName}" is being deleted`
-    if (claim.status?.phase !== 'Bound')
+    if (claim.status?.phase === 'Bound') continue
+    const storageClass = informers.of(resources.storageClasses).get(claim.spec?.storageClassName ?? '')
+    if (storageClass?.volumeBindingMode !== 'WaitForFirstConsumer') {
       return `0/${total} nodes are available: pod has unbound immediate PersistentVolumeClaims.`
+    }
+    waits = true
   }
-  return undefined
+  return waits ? 'waits-for-consumer' : undefined
 }
 
 async function sayUnschedulable(
