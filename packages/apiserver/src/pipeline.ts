@@ -34,11 +34,14 @@ export type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 export type Outcome = { answer: Answer } | { watch: AcceptedWatch }
 
+const NOT_FOUND: Answer = Object.freeze({ status: 404, body: '404 page not found\n' })
+
 /** Authorises and runs one call. Everything that a client may be told is thrown as a StatusError. */
 export async function run(pipeline: Pipeline, call: Call): Promise<Outcome> {
   authorizeCall(pipeline, call)
   const { environment } = pipeline
   if (!call.info.isResource) return { answer: await runPath(pipeline, call) }
+  if (!environment.registry.hasGroupVersion(call.info.group, call.info.version)) return { answer: NOT_FOUND }
   const resource = findResource(call, environment)
   warnOfDeprecation(resource, call)
   if (call.info.verb === 'watch') return { watch: dispatchWatch(call, resource, environment) }
@@ -66,7 +69,7 @@ export function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
 
 async function runPath(pipeline: Pipeline, call: Call): Promise<Answer> {
   const handler = pipeline.findPath(call.info.path)
-  if (!handler) return { status: 404, body: '404 page not found\n' }
+  if (!handler) return NOT_FOUND
   if (call.method !== 'GET' && call.method !== 'HEAD') throw methodNotServed()
   return await handler(call)
 }

@@ -41,6 +41,9 @@ export function parseRequestInfo(method: string, path: string, query: Query): Re
   info.version = parts[at++] as string
   info.isResource = true
   info.verb = METHOD_VERBS[method] ?? ''
+  // The old way to ask for a watch: /api/v1/watch/namespaces/NAMESPACE/pods.
+  const isWatchPath = parts[at] === 'watch' && parts.length > at + 1
+  if (isWatchPath) at++
   if (parts[at] === 'namespaces') {
     if (parts.length > at + 1) {
       info.namespace = parts[at + 1] as string
@@ -52,7 +55,8 @@ export function parseRequestInfo(method: string, path: string, query: Query): Re
   info.name = parts[at + 1] ?? ''
   info.subresource = parts[at + 2] ?? ''
   if (parts.length > at + 3) info.rest = restOf(path, at + 3)
-  if (info.name === '') collectionVerb(info, query)
+  if (isWatchPath) info.verb = info.verb === 'get' ? 'watch' : ''
+  else if (info.name === '') collectionVerb(info, query)
   else if (isTrue(query.watch) && info.verb === 'get' && info.subresource === '') info.verb = 'watch'
   return info
 }

@@ -1,6 +1,7 @@
 /** The token between two pages of a list: readable by anyone, trusted by nobody. */
 import { posix } from 'node:path'
 import { badRequest } from './errors.ts'
+import { jsonSyntaxError } from './json-syntax-error.ts'
 
 export interface ContinueToken {
   /** Of the snapshot; -1 for whatever there is now. */
@@ -31,11 +32,12 @@ export function decodeContinue(token: string): ContinueToken {
 
 function parse(token: string): { v?: unknown; rv?: unknown; start?: unknown } {
   if (!/^[A-Za-z0-9_-]*$/.test(token)) throw wrong('continue key is not valid: illegal base64 data')
+  const bytes = Buffer.from(token, 'base64url')
   try {
-    const value: unknown = JSON.parse(Buffer.from(token, 'base64url').toString())
+    const value: unknown = JSON.parse(bytes.toString())
     return typeof value === 'object' && value !== null ? value : {}
-  } catch (error) {
-    throw wrong(`continue key is not valid: ${(error as Error).message}`)
+  } catch {
+    throw wrong(`continue key is not valid: ${jsonSyntaxError(bytes)}`)
   }
 }
 

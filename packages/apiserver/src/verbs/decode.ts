@@ -28,7 +28,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new Error(jsonSyntaxError(text), { cause: error })
+    throw new Error(jsonSyntaxError(Buffer.from(text)), { cause: error })
   }
 }
 

@@ -24,7 +24,7 @@ test.each<[text: string, expected: string]>([
   ["'a'", "invalid character '\\'' looking for beginning of value"],
   ['ä', "invalid character 'Ã' looking for beginning of value"],
 ])('%j: %s', (text, expected) => {
-  expect(jsonSyntaxError(text)).toBe(expected)
+  expect(jsonSyntaxError(Buffer.from(text))).toBe(expected)
 })
 
 test('whatever JSON.parse refuses, it has words for', () => {
@@ -35,7 +35,9 @@ test('whatever JSON.parse refuses, it has words for', () => {
       try {
         JSON.parse(text)
       } catch {
-        expect(jsonSyntaxError(text)).toMatch(/^(unexpected end of JSON input|invalid character '.+' [a-z\\])/)
+        expect(jsonSyntaxError(Buffer.from(text))).toMatch(
+          /^(unexpected end of JSON input|invalid character '.+' [a-z\\])/,
+        )
       }
     }),
   )

@@ -1,11 +1,14 @@
 /** Says what is wrong with a text that is no JSON, in the words of Go's `encoding/json`. */
+import { goQuote } from '../registry/field-error.ts'
 
 const END = 'unexpected end of JSON input'
 
 class SyntaxFault extends Error {}
 
-/** @param text what `JSON.parse` refused */
-export function jsonSyntaxError(text: string): string {
+/** @param bytes what `JSON.parse` refused, in UTF-8 or what was meant to be that */
+export function jsonSyntaxError(bytes: Buffer): string {
+  // Go looks at bytes: of a character beyond ASCII it shows the first one, as the Latin-1 character that it would be.
+  const text = bytes.toString('latin1')
   let position = 0
 
   function fault(where: string): never {
@@ -133,12 +136,9 @@ function tooDeep(depth: number): void {
   if (depth > 1000) throw new SyntaxFault('exceeded max depth')
 }
 
-/** Go looks at bytes: of a character beyond ASCII it shows the first one, as the Latin-1 character that it would be. */
 function quotedCharacter(text: string, position: number): string {
   const character = text[position] as string
   if (character === "'") return String.raw`'\''`
   if (character === '"') return `'"'`
-  const code = Buffer.from(String.fromCodePoint(text.codePointAt(position) as number))[0] as number
-  if (code < 0x80) return `'${JSON.stringify(character).slice(1, -1)}'`
-  return `'${String.fromCharCode(code)}'`
+  return `'${goQuote(character).slice(1, -1)}'`
 }

@@ -11,12 +11,14 @@ import type { Resource } from '../registry/resource.ts'
 import { StatusError } from '../status-error.ts'
 import type { Store, StoreEvent } from '../storage/store.ts'
 import type { AcceptedWatch, Call, Environment, RunningWatch, WatchMessage, WatchSink } from './call.ts'
-import { badRequest, quoted } from './errors.ts'
+import { quoted } from './errors.ts'
 import { type ListOptions, listOptions, type Selection } from './list-options.ts'
 import { parseResourceVersion, tooLargeResourceVersion } from './resource-version.ts'
 import { fromStorage } from './versions.ts'
 
 const BOOKMARK_EVERY_MS = 60_000
+/** Before the end of a watch. */
+const LAST_BOOKMARK_MS = 2000
 /** kube-apiserver's minimum; each watch ends at random between this and twice this, so that not all come back at once. */
 const MIN_TIMEOUT_MS = 1_800_000
 
@@ -27,7 +29,10 @@ export function acceptWatch(call: Call, resource: Resource, environment: Environ
   try {
     since = parseResourceVersion(options.resourceVersion)
   } catch (error) {
-    throw badRequest(`resourceVersion: Invalid value: ${quoted(options.resourceVersion)}: ${(error as Error).message}`)
+    throw new StatusError(
+      'Unknown',
+      `resourceVersion: Invalid value: ${quoted(options.resourceVersion)}: ${(error as Error).message}`,
+    )
   }
   return {
     resource,
@@ -63,6 +68,7 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
     ended = true
     clearTimeout(timeout)
     clearInterval(bookmarks)
+    clearTimeout(lastBookmark)
     subscription?.[Symbol.dispose]()
   }
 
@@ -113,14 +119,14 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
     sink.send({ type: 'BOOKMARK', object: bookmark(resource, position, false) })
   }
 
-  const timeout = setTimeout(
-    () => {
-      if (options.allowWatchBookmarks) sendBookmark()
-      end()
-    },
-    options.timeoutSeconds ? options.timeoutSeconds * 1000 : MIN_TIMEOUT_MS * (1 + Math.random()),
-  ).unref()
+  const lifetime = options.timeoutSeconds ? options.timeoutSeconds * 1000 : MIN_TIMEOUT_MS * (1 + Math.random())
+  const timeout = setTimeout(end, lifetime).unref()
   const bookmarks = options.allowWatchBookmarks ? setInterval(sendBookmark, BOOKMARK_EVERY_MS).unref() : undefined
+  // The last one, so that whoever comes back need not hear again of what did not concern it.
+  const lastBookmark =
+    options.allowWatchBookmarks && lifetime > LAST_BOOKMARK_MS
+      ? setTimeout(sendBookmark, lifetime - LAST_BOOKMARK_MS).unref()
+      : undefined
 
   if (options.sendInitialEvents && since > store.revision) fail(tooLargeResourceVersion(since, store.revision))
   else {
@@ -171,7 +177,6 @@ function bookmark(resource: Resource, revision: number, endsInitialEvents: boole
     apiVersion: groupVersion(resource),
     metadata: {
       resourceVersion: String(revision),
-      creationTimestamp: null,
       ...(endsInitialEvents && { annotations: { 'k8s.io/initial-events-end': 'true' } }),
     },
   }
