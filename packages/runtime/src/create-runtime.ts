@@ -24,7 +24,7 @@ import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
 import { openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
-import { openStateFiles, readContainer } from './sandbox/state-files.ts'
+import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'
 import { validateContainerSpec, validateSandboxSpec } from './sandbox/validate-spec.ts'
 import { defaultToolsDirectory } from './tools/tools.ts'
 
@@ -67,7 +67,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     drivers,
     images: await openImageLibrary(join(stateDirectory, 'images'), {
       hostRootfs: async () => (await prepared).host.path,
-      inUse: () => new Set(registry.containers().map((entry) => entry.imageId)),
+      inUse: () => imagesInUse(stateDirectory),
     }),
     network: await createPodNetwork({ stateDirectory, toolsDirectory, cidr: options.podNetwork }),
     prepared,
@@ -215,6 +215,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
     async [Symbol.asyncDispose]() {
       await parts.network.close()
+      await monitor.retire()
       await monitor[Symbol.asyncDispose]()
     },
   }

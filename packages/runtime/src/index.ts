@@ -1,5 +1,6 @@
 export { createRuntime, type RuntimeOptions } from './create-runtime.ts'
 export { HOST_IMAGE, HOST_IMAGE_USER } from './images/host-image.ts'
+export { openImageStore } from './images/open-image-store.ts'
 export { formatReference, type ImageReference, normalizeReference, parseReference } from './images/reference.ts'
 export { runMonitor } from './monitor/monitor-server.ts'
 export type * from './runtime.ts'

@@ -61,7 +61,7 @@ async function waitAsked(
 ): Promise<ContainerEnd> {
   const { supervision, running } = options
   try {
-    const status = exitStatusOf(await askSentry(end, supervision.id))
+    const status = exitStatusOf(await askSentry(end, supervision.ociId))
     return { ...status, finishedAt: Date.now(), reason: status.exitCode === 0 ? 'completed' : 'error' }
   } catch {
     const alive = isSameProcess(running.pid, running.startTime)

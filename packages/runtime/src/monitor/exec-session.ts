@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { watch } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type ExitStatus, RuntimeError, type TerminalSize } from '../runtime.ts'
@@ -19,7 +20,7 @@ import {
 import { killProcess, processStartTime } from './process-identity.ts'
 import { type ExecRequest, FRAME, writeJsonFrame } from './protocol.ts'
 import { failureCode, lastComplaint } from './runtime-log.ts'
-import { signalContainer } from './sentry-control.ts'
+import { killProcessTree } from './sentry-control.ts'
 import { shortPath } from './short-path.ts'
 import type { AttachedClient } from './supervised-container.ts'
 
@@ -42,9 +43,9 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
   const outputs = [createOutput({ fd: ends.stdout, stream: 'stdout' })]
   if (ends.stderr !== undefined) outputs.push(createOutput({ fd: ends.stderr, stream: 'stderr' }))
   for (const output of outputs) output.addClient(client)
-  let ended = false
+  const ended = new AbortController()
   finishExec({ request, client, outputs, status }).finally(() => {
-    ended = true
+    ended.abort()
     ends.stdin?.destroy()
     ends.resize?.destroy()
     rmSync(directory, { recursive: true, force: true })
@@ -58,7 +59,8 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
     resize: (size: TerminalSize) => void ends.resize?.write(windowSize(size)),
     detach() {
       for (const output of outputs) output.removeClient(client)
-      if (!ended) void killExec(request)
+      // Where the sentry is gone there is nothing left to kill.
+      if (!ended.signal.aborted) killExec(request, ended.signal).catch(() => {})
     },
   }
 }
@@ -128,6 +130,8 @@ function startWithPipes(request: ExecRequest): Session {
 async function startWithTerminal(request: ExecRequest): Promise<Session> {
   const { directory } = request
   const ends = openTerminalPipes(directory)
+  // Waits in the pipe until there is a terminal, so that the process never sees another size.
+  if (request.size) ends.resize?.write(windowSize(request.size))
   const socket = shortPath(join(directory, 'console.sock'))
   const terminal = await receiveTerminal({ socketPath: socket.path, console: request.console, directory })
   const hostPid = join(directory, 'host-pid')
@@ -160,29 +164,47 @@ async function startWithTerminal(request: ExecRequest): Promise<Session> {
   return { ends, status }
 }
 
-async function killExec(request: ExecRequest): Promise<void> {
-  let pid: number
+/** Kills the process and what it has started. */
+async function killExec(request: ExecRequest, ended: AbortSignal): Promise<void> {
+  const pid = await readPid(request.directory, ended)
+  if (pid === undefined) return
+  if (request.kill.kind === 'sentry') {
+    await killProcessTree(request.kill.stateFile, request.containerId, pid)
+    return
+  }
+  const startTime = processStartTime(pid)
+  if (startTime === undefined) return
   try {
-    pid = Number(readFileSync(join(request.directory, PID_FILE), 'utf8'))
-  } catch {
-    // It has not begun, or has just ended.
-    return
-  }
-  if (request.kill.kind === 'process') {
     // It leads a session of its own; the group has its number.
-    const startTime = processStartTime(pid)
-    if (startTime === undefined) return
-    try {
-      process.kill(-pid, 'SIGKILL')
-    } catch {
-      killProcess(pid, startTime, 'SIGKILL')
-    }
-    return
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    killProcess(pid, startTime, 'SIGKILL')
   }
-  const whom = { containerId: request.containerId, signal: 9, pid }
-  await signalContainer(request.kill.stateFile, { ...whom, to: 'processGroup' })
-    .catch(() =>
-      signalContainer(request.kill.kind === 'sentry' ? request.kill.stateFile : '', { ...whom, to: 'process' }),
-    )
-    .catch(() => {})
+}
+
+/** Waits for the process to have been started, in case the client was gone before; undefined where it never was. */
+async function readPid(directory: string, ended: AbortSignal): Promise<number | undefined> {
+  const read = (): number => {
+    try {
+      return Number(readFileSync(join(directory, PID_FILE), 'utf8'))
+    } catch {
+      return 0
+    }
+  }
+  const found = new AbortController()
+  try {
+    const changes = watch(directory, { signal: AbortSignal.any([ended, found.signal]) })[Symbol.asyncIterator]()
+    for (;;) {
+      // Watched before it is looked at, so that nothing falls between.
+      const change = changes.next()
+      change.catch(() => {})
+      const pid = read()
+      if (pid > 0) return pid
+      if ((await change).done) return undefined
+    }
+  } catch {
+    return undefined
+  } finally {
+    found.abort()
+  }
 }

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { Readable } from 'node:stream'
 import { RuntimeError } from '../runtime.ts'
-import { MONITOR_SOCKET } from './monitor-server.ts'
+import { MONITOR_SOCKET, READY_FD } from './monitor-server.ts'
 import {
   type Answer,
   type Call,
@@ -35,12 +35,11 @@ export interface MonitorClient extends AsyncDisposable {
   forget(id: string): Promise<void>
   /** Process id of the monitor. */
   ping(): Promise<number>
+  /** Asks it to end unless a container runs; it does so by itself when nobody is connected for a while. */
+  retire(): Promise<void>
   /** A connection for an exec or an attach. */
   open(opening: Opening): Promise<Socket>
 }
-
-// A monitor is there in 50 to 150 ms; a machine that swaps gets some patience.
-const START_PATIENCE_MS = 20_000
 
 export function createMonitorClient(options: MonitorClientOptions): MonitorClient {
   const path = join(options.stateDirectory, MONITOR_SOCKET)
@@ -84,13 +83,9 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
   async function connectOrStart(): Promise<Socket> {
     const present = await tryConnect(path)
     if (present) return present
-    startMonitor(options)
-    const deadline = Date.now() + START_PATIENCE_MS
-    for (let pause = 5; Date.now() < deadline; pause = Math.min(pause * 1.5, 100)) {
-      await sleep(pause)
-      const socket = await tryConnect(path)
-      if (socket) return socket
-    }
+    await startMonitor(options)
+    const socket = await tryConnect(path)
+    if (socket) return socket
     throw new RuntimeError('failed', `the monitor of the containers did not start; see ${logPath(options)}`)
   }
 
@@ -112,6 +107,14 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
       await call({ method: 'forget', id })
     },
     ping: () => call<number>({ method: 'ping' }),
+    async retire() {
+      const socket = await control?.catch(() => undefined)
+      if (!socket) return
+      closed = true
+      const ended = new Promise((resolve) => socket.once('close', resolve))
+      const retired = await call<boolean>({ method: 'retire' }).catch(() => true)
+      if (retired) await ended
+    },
     async open(opening) {
       await connectControl()
       const socket = await tryConnect(path)
@@ -129,22 +132,31 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
-function startMonitor(options: MonitorClientOptions): void {
+/** Resolves when it listens, or has ended because another one does. */
+async function startMonitor(options: MonitorClientOptions): Promise<void> {
   const [program, ...args] = options.command
   if (!program) throw new Error('the command of the monitor is empty')
   const log = openSync(logPath(options), 'a', 0o600)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
   try {
     const child = spawn(program, [...args, options.stateDirectory], {
       cwd: '/',
-      env: { PATH: process.env.PATH ?? '' },
+      env: { PATH: process.env.PATH ?? '', [READY_FD]: '3' },
       detached: true,
-      stdio: ['ignore', log, log],
+      stdio: ['ignore', log, log, 'pipe'],
     })
-    child.on('error', () => {})
+    child.on('error', reject)
     child.unref()
+    const ready = child.stdio[3]
+    if (ready instanceof Readable)
+      ready
+        .on('error', () => {})
+        .on('close', resolve)
+        .resume()
   } finally {
     closeSync(log)
   }
+  await promise
 }
 
 function logPath(options: MonitorClientOptions): string {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime.ts'
@@ -26,9 +26,14 @@ import {
   type SupervisionRecord,
 } from './supervised-container.ts'
 
+/** Environment variable that names the descriptor to close once we listen. */
+export const READY_FD = 'CAISSON_MONITOR_READY_FD'
 export const MONITOR_SOCKET = 'monitor.sock'
 export const FIFO_DIRECTORY = 'fifos'
 export const CONTAINERS_DIRECTORY = 'containers'
+
+// Long enough for a runtime that is being restarted.
+const IDLE_MS = 10_000
 
 /**
  * The process that holds the output of every container of one state directory, so that the runtime may be killed and
@@ -43,10 +48,27 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   const containers = new Map<string, SupervisedContainer>()
   const controls = new Set<Socket>()
 
+  let running = 0
+  let idle: NodeJS.Timeout | undefined
+
+  /** Without a container there is nothing to watch, and without a runtime nobody will ask for one. */
+  function considerRetiring(): void {
+    clearTimeout(idle)
+    if (running === 0 && controls.size === 0) idle = setTimeout(retire, IDLE_MS)
+  }
+
+  function retire(): void {
+    rmSync(join(stateDirectory, MONITOR_SOCKET), { force: true })
+    process.exit(0)
+  }
+
   function keep(container: SupervisedContainer): void {
     const { id } = container.supervision
     containers.set(id, container)
+    running++
     void container.exited.then((state) => {
+      running--
+      considerRetiring()
       for (const control of controls) writeJsonFrame(control, FRAME.exit, { id, state })
     })
   }
@@ -66,6 +88,10 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
         return null
       case 'ping':
         return process.pid
+      case 'retire':
+        // After the answer was sent.
+        if (running === 0) setImmediate(retire)
+        return running === 0
     }
   }
 
@@ -81,7 +107,10 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   async function open(opening: Opening, connection: Socket): Promise<AttachedClient | undefined> {
     if (opening.kind === 'control') {
       controls.add(connection)
-      connection.on('close', () => controls.delete(connection))
+      connection.on('close', () => {
+        controls.delete(connection)
+        considerRetiring()
+      })
       return undefined
     }
     if (opening.kind === 'exec') return execForClient(opening, connection, pool)
@@ -125,6 +154,13 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   await promise
   process.umask(umask)
   await pool.place([])
+  announceReady()
+  considerRetiring()
+}
+
+function announceReady(): void {
+  const fd = Number(process.env[READY_FD])
+  if (Number.isInteger(fd) && fd > 2) closeSync(fd)
 }
 
 interface Frame {

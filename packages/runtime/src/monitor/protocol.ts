@@ -3,7 +3,7 @@
  * a length of four bytes, little endian, and that many bytes. The first frame of a connection says what it is for.
  */
 import type { Duplex } from 'node:stream'
-import type { ContainerState, ExitStatus, RuntimeErrorCode } from '../runtime.ts'
+import type { ContainerState, ExitStatus, RuntimeErrorCode, TerminalSize } from '../runtime.ts'
 
 export const FRAME = {
   /** JSON, `Opening`: the first frame of a connection. */
@@ -41,6 +41,8 @@ export interface CommandLine {
 /** How the monitor starts a container and how it will learn of its end. */
 export interface Supervision {
   id: string
+  /** What the OCI runtime calls it. */
+  ociId: string
   /** Private directory of the container; the OCI bundle. */
   directory: string
   /** The OCI runtime's `run --detach` with its options; the monitor adds the terminal's, if any, and the id. */
@@ -88,6 +90,7 @@ export interface ExecRequest {
   process: Record<string, unknown>
   tty: boolean
   stdin: boolean
+  size?: TerminalSize
   kill: { kind: 'sentry'; stateFile: string } | { kind: 'process' }
 }
 
@@ -100,6 +103,8 @@ export type Call = { call: number } & (
   /** Its directory is about to be removed. */
   | { method: 'forget'; id: string }
   | { method: 'ping' }
+  /** End, unless a container runs: answers whether it does. */
+  | { method: 'retire' }
 )
 
 export type Answer = { call: number } & ({ result: unknown } | { failure: Failure })

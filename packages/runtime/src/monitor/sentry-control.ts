@@ -1,5 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
+import { constants } from 'node:os'
+
+const { SIGKILL, SIGSTOP } = constants.signals
 
 /**
  * The control socket of a sentry: one JSON object a call, one back. It is what `runsc kill` and `runsc wait` use, without
@@ -16,15 +19,19 @@ export class SentryControlError extends Error {
   }
 }
 
-/** Whom a signal is for, in the sentry's numbering. */
-export const DELIVER_TO = { process: 0, allProcesses: 1, processGroup: 3 } as const
+/** Of the ways to deliver a signal that a sentry knows, the one for a single process. */
+const DELIVER_TO_PROCESS = 0
 
 export interface SentrySignal {
   containerId: string
   signal: number
   /** In the container's own numbering; 0 means its first process. */
   pid: number
-  to: keyof typeof DELIVER_TO
+}
+
+export interface SentryProcess {
+  pid: number
+  ppid: number
 }
 
 /** Resolves with the wait status once the container has ended, at once where it has already. */
@@ -34,11 +41,36 @@ export async function waitForContainer(stateFile: string, containerId: string): 
   return result
 }
 
-export async function signalContainer(
-  stateFile: string,
-  { containerId, signal, pid, to }: SentrySignal,
-): Promise<void> {
-  await call(stateFile, 'containerManager.Signal', { CID: containerId, Signo: signal, PID: pid, Mode: DELIVER_TO[to] })
+export async function signalContainer(stateFile: string, { containerId, signal, pid }: SentrySignal): Promise<void> {
+  await call(stateFile, 'containerManager.Signal', {
+    CID: containerId,
+    Signo: signal,
+    PID: pid,
+    Mode: DELIVER_TO_PROCESS,
+  })
+}
+
+/** What runs in a container, numbered as it sees itself. */
+export async function listProcesses(stateFile: string, containerId: string): Promise<SentryProcess[]> {
+  const result = await call(stateFile, 'containerManager.Processes', containerId)
+  if (!Array.isArray(result)) throw new SentryControlError('the sentry answered Processes without a list', false)
+  return (result as SentryProcess[]).map(({ pid, ppid }) => ({ pid, ppid }))
+}
+
+/** Kills a process and everything below it. A sentry cannot signal a process group that is not a terminal's. */
+export async function killProcessTree(stateFile: string, containerId: string, root: number): Promise<void> {
+  const tree = new Set([root])
+  // Stopped first, until nobody new turns up: what is stopped cannot fork, and its children stay its children.
+  for (let known = 0; known < tree.size; ) {
+    known = tree.size
+    for (const pid of tree) await signalContainer(stateFile, { containerId, signal: SIGSTOP, pid }).catch(ignoreGone)
+    for (const { pid, ppid } of await listProcesses(stateFile, containerId)) if (tree.has(ppid)) tree.add(pid)
+  }
+  for (const pid of tree) await signalContainer(stateFile, { containerId, signal: SIGKILL, pid }).catch(ignoreGone)
+}
+
+function ignoreGone(error: unknown): void {
+  if (!(error instanceof SentryControlError) || error.hungUp) throw error
 }
 
 async function call(stateFile: string, method: string, arg: unknown): Promise<unknown> {

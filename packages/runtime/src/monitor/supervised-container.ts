@@ -98,12 +98,12 @@ interface Launch {
 }
 
 async function launch(supervision: Supervision): Promise<Launch> {
-  const { directory, tty, id } = supervision
+  const { directory, tty, ociId } = supervision
   const start = (stdio: Array<number | 'ignore'>, hold: number[], terminal: string[]): LaunchedProcess =>
     launchProcess({
       directory,
       launch: supervision.launch,
-      command: { ...supervision.command, args: [...supervision.command.args, ...terminal, id] },
+      command: { ...supervision.command, args: [...supervision.command.args, ...terminal, ociId] },
       stdio,
       hold,
     })

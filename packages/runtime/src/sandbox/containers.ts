@@ -16,6 +16,7 @@ import type { Drivers } from './drivers.ts'
 import {
   type ContainerEntry,
   newContainerEntry,
+  ociId,
   pauseContainerId,
   rootContainerId,
   type SandboxEntry,
@@ -96,6 +97,7 @@ async function start({ parts, sandbox, id, directory, spec, imageId }: StartOpti
   const root = rootContainerId(sandbox, id)
   const supervision: Supervision = {
     id,
+    ociId: ociId(id),
     directory,
     command: driver.commandLine(['run', '--detach', '--bundle', directory, '--pid-file', pidFile], options),
     launch: isolated ? native.launchIsolated : native.launch,
@@ -108,7 +110,11 @@ async function start({ parts, sandbox, id, directory, spec, imageId }: StartOpti
     pidFile,
     end:
       driver.isSentry && id !== root
-        ? { kind: 'asked', stateFile: driver.stateFile(id, root), wait: driver.commandLine(['wait', id], options) }
+        ? {
+            kind: 'asked',
+            stateFile: driver.stateFile(ociId(id), ociId(root)),
+            wait: driver.commandLine(['wait', ociId(id)], options),
+          }
         : { kind: 'reaped', sentry: driver.isSentry },
   }
   try {
@@ -128,7 +134,7 @@ async function discard(options: {
   directory: string
 }): Promise<void> {
   const { parts, driver, id, directory } = options
-  await driver.remove(id, join(directory, 'runtime.log'))
+  await driver.remove(ociId(id), join(directory, 'runtime.log'))
   if (!driver.isSentry) await unmountRootfs(directory)
   await parts.monitor.forget(id)
   await parts.files.removeContainer(id)
@@ -150,8 +156,8 @@ export async function signalContainerEntry(
   if (driver.isSentry) {
     await signalSentryContainer({
       driver,
-      stateFile: driver.stateFile(entry.id, rootContainerId(sandbox, entry.id)),
-      containerId: entry.id,
+      stateFile: driver.stateFile(ociId(entry.id), ociId(rootContainerId(sandbox, entry.id))),
+      containerId: ociId(entry.id),
       signal,
       runtimeLog: join(entry.directory, 'runtime.log'),
     })
@@ -207,20 +213,19 @@ export async function execInContainer(
     kind: 'exec',
     directory,
     command: driver.commandLine(['exec'], { runtimeLog }),
-    containerId: entry.id,
+    containerId: ociId(entry.id),
     runtimeLog,
     launch: native.launch,
     console: native.console,
     process: { ...process },
     tty: exec.tty,
     stdin: exec.stdin,
+    ...(exec.size ? { size: exec.size } : {}),
     kill: driver.isSentry
-      ? { kind: 'sentry', stateFile: driver.stateFile(entry.id, rootContainerId(sandbox, entry.id)) }
+      ? { kind: 'sentry', stateFile: driver.stateFile(ociId(entry.id), ociId(rootContainerId(sandbox, entry.id))) }
       : { kind: 'process' },
   })
-  const streams = await openProcessStreams(socket, exec)
-  if (exec.tty && exec.size) streams.resize(exec.size)
-  return streams
+  return openProcessStreams(socket, exec)
 }
 
 function hostBinds(host: HostRootfs): OciSpec['mounts'] {

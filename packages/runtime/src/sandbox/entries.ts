@@ -26,6 +26,14 @@ export function pauseContainerId(sandboxId: string): string {
   return `${sandboxId}.pause`
 }
 
+/**
+ * What OCI runtimes call a container. runsc takes a prefix for the whole id where only one container has it, and would
+ * remove "a-2" for an "a" that is gone; with an ending that no id of a caller can have, none is the prefix of another.
+ */
+export function ociId(containerId: string): string {
+  return containerId.includes('.') ? containerId : `${containerId}.c`
+}
+
 /** The container whose sentry, or whose namespaces, a container runs in. */
 export function rootContainerId(sandbox: SandboxEntry, containerId: string): string {
   return sandbox.record.spec.shared ? pauseContainerId(sandbox.record.spec.id) : containerId

@@ -86,7 +86,7 @@ export async function signalSentryContainer(options: {
 }): Promise<void> {
   const { driver, containerId, signal } = options
   try {
-    await signalContainer(options.stateFile, { containerId, signal, pid: 0, to: 'process' })
+    await signalContainer(options.stateFile, { containerId, signal, pid: 0 })
   } catch {
     const command = driver.commandLine(['kill', containerId, String(signal)], { runtimeLog: options.runtimeLog })
     // That it is gone already is what the caller finds out from its exit.

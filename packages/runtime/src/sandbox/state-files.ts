@@ -87,6 +87,23 @@ export async function openStateFiles(stateDirectory: string): Promise<StateFiles
   }
 }
 
+/** Ids of the images on which containers run, of this process or another. */
+export async function imagesInUse(stateDirectory: string): Promise<Set<string>> {
+  const root = join(stateDirectory, 'containers')
+  const ids = await Promise.all(
+    (await readdir(root).catch(emptyWhereMissing)).map(async (name) => {
+      const stored = await readJsonFile<{ imageId: string }>(join(root, name, SPEC_FILE))
+      return stored?.imageId
+    }),
+  )
+  return new Set(ids.filter((id) => id !== undefined))
+}
+
+function emptyWhereMissing(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOENT') return []
+  throw error
+}
+
 /** What the files of one container say about it. */
 export async function readContainer(directory: string): Promise<ContainerRecord> {
   const [stored, supervision, exited] = await Promise.all([

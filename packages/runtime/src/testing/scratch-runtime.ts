@@ -1,0 +1,102 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { createRuntime, type RuntimeOptions } from '../create-runtime.ts'
+import type { Container, ContainerSpec, ExecSpec, ExitStatus, Runtime, SandboxSpec } from '../runtime.ts'
+import { installTools } from '../tools/install-tools.ts'
+import { defaultToolsDirectory, type ToolName } from '../tools/tools.ts'
+
+/** A runtime in a directory of its own; disposing of it leaves no process, mount, namespace or file behind. */
+export interface ScratchRuntime extends AsyncDisposable {
+  runtime: Runtime
+  stateDirectory: string
+  toolsDirectory: string
+  /** A container that has ended, also where it did so before this was called. */
+  exitOf(containerId: string): Promise<Container>
+}
+
+export async function createScratchRuntime(
+  options: Partial<RuntimeOptions> & { tools?: ToolName[] } = {},
+): Promise<ScratchRuntime> {
+  const toolsDirectory = defaultToolsDirectory()
+  await installTools(toolsDirectory, { tools: options.tools ?? ['runsc'] })
+  const stateDirectory = options.stateDirectory ?? (await mkdtemp(join(tmpdir(), 'caisson-runtime-')))
+  const runtime = await createRuntime({ toolsDirectory, ...options, stateDirectory })
+  await runtime.recover()
+  return {
+    runtime,
+    stateDirectory,
+    toolsDirectory,
+    async exitOf(id) {
+      const { promise, resolve } = Promise.withResolvers<Container>()
+      using _ = runtime.onExit((container) => {
+        if (container.spec.id === id) resolve(container)
+      })
+      for (const { containers } of await runtime.list()) {
+        const found = containers.find(({ spec }) => spec.id === id)
+        if (found?.state.phase === 'exited') return found
+      }
+      return await promise
+    },
+    async [Symbol.asyncDispose]() {
+      for (const { spec } of await runtime.list()) await runtime.removeSandbox(spec.id)
+      await runtime[Symbol.asyncDispose]()
+      await rm(stateDirectory, { recursive: true, force: true })
+    },
+  }
+}
+
+export function sandboxSpec(id: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
+  return { id, handler: 'runsc', hostname: 'sandbox', network: { kind: 'none' }, shared: false, labels: {}, ...changes }
+}
+
+export function containerSpec(
+  scratch: ScratchRuntime,
+  id: string,
+  changes: Partial<ContainerSpec> & { sandboxId: string },
+): ContainerSpec {
+  return {
+    id,
+    image: 'caisson.dev/host',
+    args: [],
+    env: {},
+    cwd: '/',
+    user: { uid: 0, gid: 0, additionalGids: [] },
+    mounts: [],
+    readOnlyRootfs: false,
+    noNewPrivileges: true,
+    capabilities: [],
+    privileged: false,
+    tty: false,
+    stdin: false,
+    stdinOnce: false,
+    logPath: join(scratch.stateDirectory, `${id}.log`),
+    labels: {},
+    ...changes,
+  }
+}
+
+/** Runs a command in a container and collects what it says. */
+export async function execText(
+  runtime: Runtime,
+  containerId: string,
+  args: string[],
+  changes: Partial<ExecSpec> = {},
+): Promise<{ stdout: string; stderr: string; exit: ExitStatus }> {
+  await using streams = await runtime.exec(containerId, { args, env: {}, tty: false, stdin: false, ...changes })
+  const [stdout, stderr, exit] = await Promise.all([
+    text(streams.stdout),
+    streams.stderr ? text(streams.stderr) : '',
+    streams.exit,
+  ])
+  return { stdout, stderr, exit }
+}
+
+/** The text of a log in CRI's format, without its times. */
+export function logText(log: string): string[] {
+  return log
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.slice(line.indexOf(' ') + 1))
+}
