@@ -1,3 +1,5 @@
+export { type Kubelet, startKubelet, type StartKubeletOptions } from './start-kubelet.ts'
+export type { LogSource } from './streaming/container-log.ts'
 export {
   createNodeApi,
   type NodeApi,
@@ -5,4 +7,3 @@ export {
   type ServedContainer,
   type ServedPod,
 } from './streaming/node-api.ts'
-export type { LogSource } from './streaming/container-log.ts'

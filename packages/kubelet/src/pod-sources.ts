@@ -45,28 +45,33 @@ export interface PodSources {
 export function createPodSources(client: Client, informers: Informers): PodSources {
   const services = informers.of(resources.services, { indexers: { namespace: byNamespace } })
 
-  function reader<T extends AnyObject>(resource: Resource<T>) {
-    const informer = informers.of(resource)
-    return async (namespace: string | undefined, name: string): Promise<T | undefined> => {
-      const known = informer.get(joinKey(namespace, name))
-      if (known) return known
-      // The Pod may be newer than what this cache has heard of.
-      try {
-        return await client.get(resource, name, { namespace })
-      } catch (error) {
-        if (isNotFound(error)) return undefined
-        throw error
-      }
+  async function read<T extends AnyObject>(
+    resource: Resource<T>,
+    namespace: string | undefined,
+    name: string,
+  ): Promise<T | undefined> {
+    try {
+      return await client.get(resource, name, { namespace })
+    } catch (error) {
+      if (isNotFound(error)) return undefined
+      throw error
     }
   }
 
-  const volume = reader(resources.persistentVolumes)
-  const runtimeClass = reader(resources.runtimeClasses)
+  function cached<T extends AnyObject>(resource: Resource<T>) {
+    const informer = informers.of(resource)
+    // A Pod may be newer than what this cache has heard of.
+    return async (namespace: string | undefined, name: string): Promise<T | undefined> =>
+      informer.get(joinKey(namespace, name)) ?? (await read(resource, namespace, name))
+  }
+
+  const runtimeClass = cached(resources.runtimeClasses)
   return {
-    configMap: reader(resources.configMaps),
-    secret: reader(resources.secrets),
-    volumeClaim: reader(resources.persistentVolumeClaims),
-    volume: (name) => volume(undefined, name),
+    configMap: cached(resources.configMaps),
+    secret: cached(resources.secrets),
+    // Nodes may read single claims and volumes, and not list them.
+    volumeClaim: (namespace, name) => read(resources.persistentVolumeClaims, namespace, name),
+    volume: (name) => read(resources.persistentVolumes, undefined, name),
     runtimeClass: (name) => runtimeClass(undefined, name),
     services: (namespace) => services.byIndex('namespace', namespace),
     async requestToken({ namespace, serviceAccount, audience, expirationSeconds, pod }) {

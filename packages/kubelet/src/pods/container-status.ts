@@ -79,6 +79,7 @@ function currentState(
   if (!hasExited(latest)) {
     // A node that is told of a Pod's end before it began reports what it would have waited for.
     if (failed && !ending) return failed
+    if (observed.setback?.waiting && !ending) return { waiting: observed.setback.waiting }
     return { waiting: { reason: initContainers(pod).length > 0 ? 'PodInitializing' : 'ContainerCreating' } }
   }
   if (ending || !restarts(pod, container, latest)) return { terminated: terminated(observed, latest) }

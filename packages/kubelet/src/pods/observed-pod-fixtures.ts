@@ -73,6 +73,8 @@ export function observed(pod: PodObject, fields: Partial<ObservedPod> = {}): Obs
     sandbox: { id: 'uid-1-0', attempt: 0, alive: true, ip: '10.1.0.2' },
     nextAttempt: 1,
     prepared: true,
+    refreshAt: undefined,
+    hasDirectory: true,
     runs: [],
     failures: new Map(),
     stopping: new Map(),

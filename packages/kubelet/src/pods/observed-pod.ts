@@ -34,6 +34,8 @@ export interface StartFailure {
 /** Why a Pod cannot get to its containers. */
 export interface PodSetback {
   retryAt: number
+  /** What its containers wait for, where that is more than the usual. */
+  waiting?: { reason: string; message: string }
 }
 
 export interface ObservedSandbox {
@@ -52,8 +54,12 @@ export interface ObservedPod {
   sandbox: ObservedSandbox | undefined
   /** Of the sandbox that would be made next; each has its own. */
   nextAttempt: number
-  /** The directories and volumes are in place. */
+  /** The directories and volumes are in place and up to date. */
   prepared: boolean
+  /** When the volumes are to be brought up to date although nothing changed, ms since the epoch. */
+  refreshAt: number | undefined
+  /** Something of the Pod's is on the disk besides its logs. */
+  hasDirectory: boolean
   /** The newest first for each name. */
   runs: readonly ContainerRun[]
   /** By container name. */

@@ -154,6 +154,7 @@ describe('planPod', () => {
       observed(aPod({ spec: { restartPolicy: 'Never' }, status: { phase: 'Succeeded' } }), {
         sandbox: undefined,
         prepared: false,
+        hasDirectory: false,
       }),
       { does: [] },
     ],
@@ -282,12 +283,13 @@ describe('planPod', () => {
       observed(aPod({ deleted: { graceSeconds: 30 }, status: { phase: 'Failed' } }), {
         sandbox: undefined,
         prepared: false,
+        hasDirectory: false,
       }),
       { does: [], is: 'finished' },
     ],
     [
       'one that had not begun has failed',
-      observed(aPod({ deleted: { graceSeconds: 30 } }), { sandbox: undefined, prepared: false }),
+      observed(aPod({ deleted: { graceSeconds: 30 } }), { sandbox: undefined, prepared: false, hasDirectory: false }),
       { does: [], phase: 'Failed' },
     ],
     [
@@ -302,7 +304,7 @@ describe('planPod', () => {
     ],
     [
       'and forgotten',
-      observed(aPod(), { orphaned: true, sandbox: undefined, prepared: false }),
+      observed(aPod(), { orphaned: true, sandbox: undefined, prepared: false, hasDirectory: false }),
       { does: [], is: 'forgotten' },
     ],
 

@@ -93,11 +93,13 @@ interface Steps {
 function planRun(observed: ObservedPod, now: number): Steps {
   const { setback, sandbox, prepared } = observed
   if (setback && now < setback.retryAt) return { actions: [], wakeAt: setback.retryAt }
-  if (!prepared) return { actions: [{ kind: 'prepare' }] }
+  const { refreshAt } = observed
+  if (!prepared || (refreshAt !== undefined && now >= refreshAt)) return { actions: [{ kind: 'prepare' }] }
   if (!sandbox) return { actions: [{ kind: 'create-sandbox', attempt: observed.nextAttempt }] }
   // Everything that ran in it is gone with it.
   if (!sandbox.alive) return { actions: [{ kind: 'remove-sandbox', id: sandbox.id }] }
-  return planContainers(observed, now)
+  const steps = planContainers(observed, now)
+  return { ...steps, wakeAt: earliest(steps.wakeAt, refreshAt) }
 }
 
 function planContainers(observed: ObservedPod, now: number): Steps {
@@ -165,7 +167,7 @@ function outlivedRuns({ runs }: ObservedPod): PodAction[] {
 
 /** Brings the Pod to its end: stops what runs, says how it ended, and takes away what it had. */
 function planEnd(observed: ObservedPod, now: number, eviction: Eviction | undefined): PodPlan {
-  const { pod, sandbox, prepared, orphaned } = observed
+  const { pod, sandbox, hasDirectory, orphaned } = observed
   const deleted = pod.metadata.deletionTimestamp !== undefined
   const status = orphaned ? undefined : podStatus(observed, { now, ending: true, eviction })
   const plan = { status, finished: false, forgotten: false, wakeAt: undefined }
@@ -177,7 +179,7 @@ function planEnd(observed: ObservedPod, now: number, eviction: Eviction | undefi
   if (!told) return { ...plan, actions: [] }
   const actions: PodAction[] = []
   if (sandbox) actions.push({ kind: 'remove-sandbox', id: sandbox.id })
-  if (prepared) actions.push({ kind: 'remove-volumes' })
+  if (hasDirectory) actions.push({ kind: 'remove-volumes' })
   const nothingLeft = actions.length === 0
   // What the API was told about a Pod's end stays as it is.
   const final = { ...plan, status: undefined }

@@ -1,5 +1,6 @@
 import type { PodObject } from '@caisson/client'
 import type { PodSources } from '../pod-sources.ts'
+import { checkHostPath } from './host-path.ts'
 import { VolumeError } from './volume-error.ts'
 
 /**
@@ -24,6 +25,7 @@ export async function persistentVolumePath(
   if (volume.spec?.claimRef?.uid !== claim.metadata.uid) {
     throw failed(`persistentvolume ${JSON.stringify(volumeName)} is not bound to this claim`)
   }
+  if (volume.spec?.hostPath) await checkHostPath(volume.spec.hostPath)
   const path = volume.spec?.local?.path ?? volume.spec?.hostPath?.path
   if (path === undefined) throw failed('the volume is neither local nor a hostPath: this node has no driver for it')
   const modes = volume.spec?.accessModes ?? []

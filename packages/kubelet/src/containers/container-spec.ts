@@ -1,0 +1,95 @@
+/** Turns a container of a Pod into what the runtime is asked to run. */
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { PodObject } from '@caisson/client'
+import type { ContainerSpec, Image, Runtime } from '@caisson/runtime'
+import type { Container } from 'kubernetes-types/core/v1.d.ts'
+import type { PodDirectories } from '../pod-directories.ts'
+import type { PodSources } from '../pod-sources.ts'
+import type { PreparedVolume } from '../volumes/prepare-volumes.ts'
+import { ConfigError } from './config-error.ts'
+import { containerMounts } from './container-mounts.ts'
+import type { PodPlace } from './downward-api.ts'
+import { containerEnvironment } from './environment.ts'
+import { expandVariables } from './expand-variables.ts'
+import { containerSecurity } from './security.ts'
+
+/** What the runtime keeps for us about a container, so that a new agent knows what an old one started. */
+export const CONTAINER_LABELS = {
+  name: 'name',
+  restartCount: 'restart-count',
+  /** ms. */
+  backOff: 'back-off',
+  imageId: 'image-id',
+} as const
+
+export interface ContainerSpecOptions {
+  id: string
+  sandboxId: string
+  restartCount: number
+  backOffMs: number
+  image: Image
+  images: Pick<Runtime['images'], 'resolveUser'>
+  volumes: ReadonlyMap<string, PreparedVolume>
+  sources: PodSources
+  place: PodPlace
+  directories: PodDirectories
+}
+
+/** Throws a ConfigError where the Pod's configuration does not allow for it. */
+export async function containerSpec(
+  pod: PodObject,
+  container: Container,
+  options: ContainerSpecOptions,
+): Promise<ContainerSpec> {
+  const { id, sandboxId, restartCount, backOffMs, image, directories } = options
+  const { namespace = '', name = '', uid = '' } = pod.metadata
+  const environment = await containerEnvironment(pod, container, options)
+  const security = await containerSecurity(pod, container, options)
+  const terminationMessage = directories.terminationMessage(uid, container.name, restartCount)
+  await makeTerminationMessage(terminationMessage)
+  const mounts = await containerMounts(pod, container, { ...options, environment, terminationMessage })
+  const args = commandLine(container, image, environment)
+  if (args.length === 0) {
+    throw new ConfigError(
+      `image ${JSON.stringify(container.image)} names no command, and container ${JSON.stringify(container.name)} neither: set its command`,
+    )
+  }
+  const logPath = directories.log({ namespace, name, uid }, container.name, restartCount)
+  await mkdir(dirname(logPath), { recursive: true, mode: 0o700 })
+  return {
+    id,
+    sandboxId,
+    image: image.name,
+    args,
+    env: Object.fromEntries(environment),
+    cwd: container.workingDir || image.workingDir,
+    ...security,
+    mounts,
+    tty: container.tty ?? false,
+    stdin: container.stdin ?? false,
+    stdinOnce: container.stdinOnce ?? false,
+    logPath,
+    labels: {
+      [CONTAINER_LABELS.name]: container.name,
+      [CONTAINER_LABELS.restartCount]: String(restartCount),
+      [CONTAINER_LABELS.backOff]: String(backOffMs),
+      [CONTAINER_LABELS.imageId]: image.id,
+    },
+  }
+}
+
+/** `command` replaces the image's entrypoint and its arguments, `args` the arguments alone. */
+function commandLine(container: Container, image: Image, environment: ReadonlyMap<string, string>): string[] {
+  const expand = (text: string) => expandVariables(text, (name) => environment.get(name))
+  const { command = [], args = [] } = container
+  if (command.length > 0) return [...command, ...args].map(expand)
+  return [...image.entrypoint, ...(args.length > 0 ? args.map(expand) : image.cmd)]
+}
+
+/** Any user of the container may write its last words. */
+async function makeTerminationMessage(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await writeFile(path, '')
+  await chmod(path, 0o666)
+}

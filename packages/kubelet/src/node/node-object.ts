@@ -1,0 +1,111 @@
+/** The Node object that this machine is to the cluster. */
+import { kubernetesTime } from '@caisson/api'
+import type { Node, NodeCondition, NodeStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { Machine } from './machine.ts'
+
+export interface NodeFacts {
+  name: string
+  machine: Machine
+  /** Runtime handlers that work here, with their versions. */
+  handlers: ReadonlyMap<string, string>
+  /** Pods that the node takes. */
+  pods: number
+  /** What the node is called by: its version. */
+  version: string
+}
+
+/** Labels that the node keeps as they should be; others are left alone. */
+export function nodeLabels({ name, machine, handlers }: NodeFacts): Record<string, string> {
+  return {
+    'kubernetes.io/hostname': name,
+    'kubernetes.io/os': 'linux',
+    'kubernetes.io/arch': machine.architecture,
+    'beta.kubernetes.io/os': 'linux',
+    'beta.kubernetes.io/arch': machine.architecture,
+    ...(handlers.has('runsc') && { 'gvisor.enabled': 'true' }),
+  }
+}
+
+export function nodeResources({ machine, pods }: Pick<NodeFacts, 'machine' | 'pods'>): Record<string, string> {
+  return {
+    cpu: String(machine.cpus),
+    memory: `${Math.floor(machine.memoryBytes / 1024)}Ki`,
+    'ephemeral-storage': `${Math.floor(machine.storageBytes / 1024)}Ki`,
+    pods: String(pods),
+  }
+}
+
+/**
+ * @param current the status that the API has, whose transition times are kept
+ * @param now ms since the epoch
+ */
+export function nodeStatus(facts: NodeFacts, current: NodeStatus | undefined, now: number): NodeStatus {
+  const { name, machine, handlers, version } = facts
+  const capacity = nodeResources(facts)
+  return {
+    capacity,
+    allocatable: capacity,
+    conditions: nodeConditions(current?.conditions ?? [], now),
+    addresses: [
+      { type: 'InternalIP', address: machine.address },
+      { type: 'Hostname', address: name },
+    ],
+    nodeInfo: {
+      architecture: machine.architecture,
+      bootID: machine.bootId,
+      containerRuntimeVersion: runtimeVersion(handlers),
+      kernelVersion: machine.kernel,
+      kubeProxyVersion: '',
+      kubeletVersion: version,
+      machineID: machine.machineId,
+      operatingSystem: 'linux',
+      osImage: machine.osImage,
+      systemUUID: machine.machineId,
+    },
+    runtimeHandlers: [...handlers.keys()].map((handler) => ({
+      name: handler,
+      features: { recursiveReadOnlyMounts: false, userNamespaces: false },
+    })),
+  } as NodeStatus
+}
+
+function runtimeVersion(handlers: ReadonlyMap<string, string>): string {
+  const [first] = handlers
+  return first ? `${first[0]}://${first[1]}` : 'none://'
+}
+
+function nodeConditions(current: readonly NodeCondition[], now: number): NodeCondition[] {
+  const time = kubernetesTime(now)
+  // Also where no runtime was found: Pods then say what is missing and how to get it, which a node that takes none cannot.
+  const ready = {
+    type: 'Ready',
+    status: 'True',
+    reason: 'KubeletReady',
+    message: 'kubelet is posting ready status',
+  }
+  const healthy = (type: string, reason: string, message: string) => ({ type, status: 'False', reason, message })
+  return [
+    healthy('MemoryPressure', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'),
+    healthy('DiskPressure', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'),
+    healthy('PIDPressure', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'),
+    ready,
+  ].map((condition) => {
+    const before = current.find(({ type }) => type === condition.type)
+    return {
+      ...condition,
+      lastHeartbeatTime: time,
+      lastTransitionTime: before?.status === condition.status ? (before.lastTransitionTime ?? time) : time,
+    }
+  })
+}
+
+export function newNode(
+  facts: NodeFacts,
+  now: number,
+): Omit<Node, 'apiVersion' | 'kind' | 'metadata'> & { metadata: { name: string; labels: Record<string, string> } } {
+  return {
+    metadata: { name: facts.name, labels: nodeLabels(facts) },
+    spec: {},
+    status: nodeStatus(facts, undefined, now),
+  }
+}

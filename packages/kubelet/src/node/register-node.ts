@@ -1,0 +1,101 @@
+/** Makes this machine a node of the cluster, and goes on saying that it is alive. */
+import { type Client, isAlreadyExists, isConflict, isNotFound, resources } from '@caisson/client'
+import { jsonEqual } from '../pods/json-equal.ts'
+import { newNode, type NodeFacts, nodeLabels, nodeStatus } from './node-object.ts'
+
+const LEASE_NAMESPACE = 'kube-node-lease'
+const LEASE_SECONDS = 40
+const RENEW_MS = 10_000
+/** A status that says nothing new is repeated this seldom: the Lease is what says that the node lives. */
+const STATUS_MS = 300_000
+
+export interface RegisterNodeOptions {
+  client: Client
+  /** Looked at again before each status. */
+  facts: () => Promise<NodeFacts>
+  signal: AbortSignal
+  now: () => number
+  onError(error: unknown, where: string): void
+}
+
+/** Resolves when the node is there with its first status. The heartbeat goes on until the signal, or until it is disposed. */
+export async function registerNode(options: RegisterNodeOptions): Promise<AsyncDisposable> {
+  const { client, signal, now, onError } = options
+  const first = await options.facts()
+  await ensureNode(first)
+  await writeStatus(first)
+  await renewLease(first.name)
+  let busy: Promise<void> = Promise.resolve()
+  let statusAt = now()
+  const heartbeat = setInterval(() => {
+    busy = busy.then(beat)
+  }, RENEW_MS)
+  heartbeat.unref()
+  const stop = () => clearInterval(heartbeat)
+  signal.addEventListener('abort', stop, { once: true })
+
+  async function beat(): Promise<void> {
+    if (signal.aborted) return
+    try {
+      await renewLease(first.name)
+      if (now() - statusAt < STATUS_MS) return
+      const facts = await options.facts()
+      await writeStatus(facts)
+      statusAt = now()
+    } catch (error) {
+      if (!signal.aborted) onError(error, 'node')
+    }
+  }
+
+  async function ensureNode(facts: NodeFacts): Promise<void> {
+    try {
+      await client.create(resources.nodes, newNode(facts, now()), { signal })
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error
+      // What no longer holds is taken away.
+      const labels = { 'gvisor.enabled': null, ...nodeLabels(facts) }
+      await client.patch(resources.nodes, facts.name, { metadata: { labels } }, { signal })
+    }
+  }
+
+  async function writeStatus(facts: NodeFacts): Promise<void> {
+    let current: Awaited<ReturnType<typeof client.get<NonNullable<typeof resources.nodes.object>>>>
+    try {
+      current = await client.get(resources.nodes, facts.name, { signal })
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+      // Deleted by somebody; this machine is still here.
+      return await ensureNode(facts)
+    }
+    const status = nodeStatus(facts, current.status, now())
+    if (jsonEqual(status, current.status)) return
+    await client.patchStatus(resources.nodes, facts.name, { status }, { signal, type: 'strategic' })
+  }
+
+  async function renewLease(name: string): Promise<void> {
+    const spec = {
+      holderIdentity: name,
+      leaseDurationSeconds: LEASE_SECONDS,
+      renewTime: new Date(now()).toISOString().replace('Z', '000Z'),
+    }
+    const lease = { metadata: { name, namespace: LEASE_NAMESPACE }, spec }
+    try {
+      await client.patch(resources.leases, name, { spec }, { namespace: LEASE_NAMESPACE, signal })
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+      try {
+        await client.create(resources.leases, lease, { namespace: LEASE_NAMESPACE, signal })
+      } catch (failure) {
+        if (!isAlreadyExists(failure) && !isConflict(failure)) throw failure
+      }
+    }
+  }
+
+  return {
+    async [Symbol.asyncDispose]() {
+      stop()
+      signal.removeEventListener('abort', stop)
+      await busy
+    },
+  }
+}

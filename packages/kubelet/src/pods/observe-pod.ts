@@ -1,0 +1,70 @@
+/** Puts together what is known of a Pod. */
+import type { PodObject } from '@caisson/client'
+import type { Sandbox } from '@caisson/runtime'
+import { CONTAINER_LABELS } from '../containers/container-spec.ts'
+import type { ContainerRun, ObservedPod } from './observed-pod.ts'
+import { pastRuns } from './past-runs.ts'
+import type { PodMemory } from './pod-memory.ts'
+
+/** What the runtime keeps for us about a sandbox. */
+export const SANDBOX_LABELS = {
+  uid: 'pod-uid',
+  namespace: 'pod-namespace',
+  name: 'pod-name',
+  attempt: 'attempt',
+} as const
+
+export function observePod(
+  memory: PodMemory,
+  { pod, sandbox, hostIp }: { pod: PodObject | undefined; sandbox: Sandbox | undefined; hostIp: string },
+): ObservedPod {
+  const present = sandbox ? sandbox.containers.flatMap((container) => runOf(container, memory)) : []
+  const known = newestFirst([...present, ...memory.runs])
+  const object = pod ?? memory.pod
+  // The API's memory counts only for containers of which nothing else is known.
+  const remembered = pastRuns(object).filter(({ name }) => !known.some((run) => run.name === name))
+  return {
+    pod: object,
+    orphaned: pod === undefined,
+    sandbox: sandbox && {
+      id: sandbox.spec.id,
+      attempt: Number(sandbox.spec.labels[SANDBOX_LABELS.attempt] ?? 0),
+      alive: sandbox.alive,
+      ip: sandbox.ip,
+    },
+    nextAttempt: memory.nextAttempt,
+    prepared: memory.volumes !== undefined,
+    refreshAt: memory.refreshAt,
+    hasDirectory: memory.hasDirectory,
+    runs: [...known, ...remembered],
+    failures: memory.failures,
+    stopping: memory.stopping,
+    setback: memory.setback,
+    hostIp,
+  }
+}
+
+function newestFirst(runs: readonly ContainerRun[]): ContainerRun[] {
+  return [...runs].sort((a, b) => b.restartCount - a.restartCount)
+}
+
+function runOf({ spec, state }: Sandbox['containers'][number], memory: PodMemory): ContainerRun[] {
+  const name = spec.labels[CONTAINER_LABELS.name]
+  // One that is only created is being started by somebody, or was given up by the runtime.
+  if (name === undefined || state.phase === 'created') return []
+  const { uid, gid, additionalGids } = spec.user
+  return [
+    {
+      id: spec.id,
+      name,
+      past: false,
+      restartCount: Number(spec.labels[CONTAINER_LABELS.restartCount] ?? 0),
+      image: spec.image,
+      imageId: spec.labels[CONTAINER_LABELS.imageId] ?? '',
+      state,
+      user: { uid, gid, supplementalGroups: additionalGids },
+      terminationMessage: memory.lastWords.get(spec.id),
+      backOffMs: Number(spec.labels[CONTAINER_LABELS.backOff] ?? 0),
+    },
+  ]
+}

@@ -1,0 +1,79 @@
+/** Runs of containers that only the API remembers: from before this agent, whose runtime knows nothing of them any more. */
+import type { PodObject } from '@caisson/client'
+import type { ExitReason } from '@caisson/runtime'
+import type { ContainerStateTerminated, ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
+import { CONTAINER_ID_SCHEME } from './container-status.ts'
+import { type ContainerRun, statusesOf } from './observed-pod.ts'
+import { backOffOfRestart } from './restart-back-off.ts'
+
+/** The newest first for each name; none for containers that never ran. */
+export function pastRuns(pod: PodObject): ContainerRun[] {
+  return statusesOf(pod).flatMap((status) => {
+    const { state, lastState, restartCount } = status
+    if (state?.terminated) {
+      const previous = lastState?.terminated ? [runOf(status, lastState.terminated, restartCount - 1)] : []
+      return [runOf(status, state.terminated, restartCount), ...previous]
+    }
+    if (state?.running) return [lostRun(status)]
+    return lastState?.terminated ? [runOf(status, lastState.terminated, restartCount)] : []
+  })
+}
+
+function runOf(status: ContainerStatus, ended: ContainerStateTerminated, restartCount: number): ContainerRun {
+  return {
+    ...common(status, restartCount),
+    id: idOf(ended.containerID),
+    state: {
+      phase: 'exited',
+      exitCode: ended.exitCode,
+      startedAt: time(ended.startedAt),
+      finishedAt: time(ended.finishedAt),
+      reason: reasonOf(ended),
+    },
+    terminationMessage: ended.message,
+  }
+}
+
+/** It ran when somebody last looked, and now nobody knows what became of it. */
+function lostRun(status: ContainerStatus): ContainerRun {
+  const startedAt = time(status.state?.running?.startedAt)
+  return {
+    ...common(status, status.restartCount),
+    id: idOf(status.containerID),
+    state: { phase: 'exited', exitCode: 137, startedAt, finishedAt: startedAt, reason: 'monitor-died' },
+    terminationMessage: 'The container could not be located when the pod was terminated',
+    // Through no fault of its own.
+    backOffMs: 0,
+  }
+}
+
+function common({ name, image, imageID }: ContainerStatus, restartCount: number) {
+  return {
+    name,
+    past: true,
+    restartCount,
+    image,
+    imageId: imageID,
+    user: undefined,
+    backOffMs: backOffOfRestart(restartCount),
+  }
+}
+
+const REASONS: ReadonlyMap<string, ExitReason> = new Map([
+  ['OOMKilled', 'oom-killed'],
+  ['StartError', 'start-failed'],
+  ['ContainerStatusUnknown', 'monitor-died'],
+])
+
+function reasonOf({ reason, exitCode }: ContainerStateTerminated): ExitReason {
+  return REASONS.get(reason ?? '') ?? (exitCode === 0 ? 'completed' : 'error')
+}
+
+function idOf(containerId: string | undefined): string | undefined {
+  return containerId?.startsWith(CONTAINER_ID_SCHEME) ? containerId.slice(CONTAINER_ID_SCHEME.length) : undefined
+}
+
+function time(text: string | undefined): number {
+  const at = Date.parse(text ?? '')
+  return Number.isNaN(at) ? 0 : at
+}

@@ -1,0 +1,359 @@
+/** Carries a plan's actions out. What fails is remembered, so that the next plan waits for it; nothing is thrown for it. */
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { PodObject } from '@caisson/client'
+import type { Runtime } from '@caisson/runtime'
+import type { Container } from 'kubernetes-types/core/v1.d.ts'
+import { containerSpec } from '../containers/container-spec.ts'
+import type { PodPlace } from '../containers/downward-api.ts'
+import { hostsFile, type NodeDns, podHostname, resolverFile } from '../containers/host-files.ts'
+import { ensureImage } from '../images/ensure-image.ts'
+import type { PodDirectories } from '../pod-directories.ts'
+import type { PodSources } from '../pod-sources.ts'
+import { prepareVolumes } from '../volumes/prepare-volumes.ts'
+import { removeTree } from '../volumes/remove-tree.ts'
+import { formatPod, initContainers, type ObservedPod, specOf } from './observed-pod.ts'
+import { SANDBOX_LABELS } from './observe-pod.ts'
+import type { PodAction } from './plan-pod.ts'
+import type { PodEvents } from './pod-events.ts'
+import { type PodMemory, retryDelay } from './pod-memory.ts'
+import { handlerOf } from './runtime-handler.ts'
+import { failureKind } from './start-failure.ts'
+
+/** On Pods: `none` leaves them without a network. */
+const NETWORK_ANNOTATION = 'caisson.dev/network'
+
+/** kubelet's for volumes: 500 ms doubling to 2 min 2 s. */
+const VOLUME_RETRY = { first: 500, most: 122_000 }
+const SANDBOX_RETRY = { first: 2_000, most: 60_000 }
+/** Looking at the local store costs nothing, so an image that was imported is found soon. */
+const IMAGE_RETRY = { first: 2_000, most: 30_000 }
+const START_RETRY = { first: 10_000, most: 300_000 }
+
+export interface PodActionsOptions {
+  runtime: Runtime
+  sources: PodSources
+  directories: PodDirectories
+  events: PodEvents
+  /** Of this node, but for the Pod's own address. */
+  place: Omit<PodPlace, 'podIp'>
+  dns: NodeDns
+  now: () => number
+  /** A container that was asked to stop is gone, or could not be stopped. */
+  onStopped(uid: string, error: unknown): void
+}
+
+export interface PodActions {
+  perform(action: PodAction, observed: ObservedPod, memory: PodMemory): Promise<void>
+}
+
+export function createPodActions(options: PodActionsOptions): PodActions {
+  const { runtime, sources, directories, events, place, dns, now } = options
+
+  async function perform(action: PodAction, observed: ObservedPod, memory: PodMemory): Promise<void> {
+    const { pod } = observed
+    switch (action.kind) {
+      case 'prepare':
+        return await prepare(pod, memory)
+      case 'create-sandbox':
+        return await createSandbox(pod, memory, action.attempt)
+      case 'start-container':
+        return await startContainer(action, observed, memory)
+      case 'stop-container':
+        return stopContainer(action, observed, memory)
+      case 'remove-container':
+        await removeRun(memory, action.id)
+        return
+      case 'remove-sandbox':
+        return await removeSandbox(action.id, observed, memory)
+      case 'remove-volumes':
+        await removeTree(directories.pod(pod.metadata.uid ?? ''))
+        memory.volumes = undefined
+        memory.hasDirectory = false
+    }
+  }
+
+  async function prepare(pod: PodObject, memory: PodMemory): Promise<void> {
+    try {
+      memory.hasDirectory = true
+      await mkdir(directories.pod(pod.metadata.uid ?? ''), { recursive: true, mode: 0o700 })
+      const prepared = await prepareVolumes(pod, {
+        directories,
+        sources,
+        place: { ...place, podIp: pod.status?.podIP },
+        now: now(),
+        tokens: memory.tokens,
+      })
+      memory.volumes = prepared.volumes
+      memory.refreshAt = prepared.refreshAt
+      memory.setback = undefined
+    } catch (error) {
+      setBack(memory, VOLUME_RETRY)
+      events.about(pod, { type: 'Warning', reason: 'FailedMount', message: (error as Error).message })
+    }
+  }
+
+  async function createSandbox(pod: PodObject, memory: PodMemory, attempt: number): Promise<void> {
+    const { uid = '', name = '', namespace = '' } = pod.metadata
+    try {
+      const found = await handlerOf(pod, { sources, fake: false })
+      if (typeof found === 'string') throw new Error(found)
+      refuseHostNamespaces(pod)
+      const id = `${uid}-${attempt}`
+      const { containers } = specOf(pod)
+      await runtime.createSandbox({
+        id,
+        handler: found.handler as 'runsc',
+        hostname: podHostname(pod),
+        network: { kind: pod.metadata.annotations?.[NETWORK_ANNOTATION] === 'none' ? 'none' : 'pod' },
+        shared: containers.length > 1 || initContainers(pod).length > 0,
+        labels: {
+          [SANDBOX_LABELS.uid]: uid,
+          [SANDBOX_LABELS.namespace]: namespace,
+          [SANDBOX_LABELS.name]: name,
+          [SANDBOX_LABELS.attempt]: String(attempt),
+        },
+      })
+      memory.sandboxId = id
+      memory.nextAttempt = attempt + 1
+      memory.setback = undefined
+    } catch (error) {
+      const { message } = error as Error
+      setBack(memory, SANDBOX_RETRY, { reason: 'FailedCreatePodSandBox', message })
+      events.about(pod, {
+        type: 'Warning',
+        reason: 'FailedCreatePodSandBox',
+        message: `Failed to create pod sandbox: ${message}`,
+      })
+    }
+  }
+
+  /** Rewritten in place: containers have the files themselves mounted. */
+  async function writeEtcFiles(pod: PodObject, podIp: string | undefined): Promise<void> {
+    const uid = pod.metadata.uid ?? ''
+    const files = {
+      hosts: hostsFile(pod, { podIp, clusterDomain: dns.clusterDomain }),
+      hostname: `${podHostname(pod)}\n`,
+      'resolv.conf': resolverFile(pod, dns),
+    }
+    await mkdir(dirname(directories.etc(uid, 'hosts')), { recursive: true, mode: 0o700 })
+    for (const [file, content] of Object.entries(files)) {
+      const path = directories.etc(uid, file as keyof typeof files)
+      await writeFile(path, content)
+      await chmod(path, 0o644)
+    }
+  }
+
+  async function startContainer(
+    action: Extract<PodAction, { kind: 'start-container' }>,
+    { pod, sandbox }: ObservedPod,
+    memory: PodMemory,
+  ): Promise<void> {
+    const { container, restartCount, backOffMs } = action
+    if (!sandbox || !memory.volumes) return
+    const found = await ensureImage(container, runtime.images)
+    if (found.kind === 'missing') {
+      const first = !memory.failures.has(container.name)
+      if (first) {
+        for (const event of found.events) events.aboutContainer(pod, container, event)
+        events.aboutContainer(pod, container, { type: 'Warning', reason: 'Failed', message: `Error: ${found.reason}` })
+      }
+      failImage(memory, container, { ...found, first, pod })
+      return
+    }
+    const id = containerId(pod, container, restartCount)
+    try {
+      await writeEtcFiles(pod, sandbox.ip)
+      const spec = await containerSpec(pod, container, {
+        id,
+        sandboxId: sandbox.id,
+        restartCount,
+        backOffMs,
+        image: found.image,
+        images: runtime.images,
+        volumes: memory.volumes,
+        sources,
+        place: { ...place, podIp: sandbox.ip },
+        directories,
+      })
+      if (!memory.failures.has(container.name)) events.aboutContainer(pod, container, found.event)
+      await runtime.startContainer(spec)
+    } catch (error) {
+      failStart(error, { action, pod, memory, id, image: found.image })
+      return
+    }
+    memory.failures.delete(container.name)
+    events.aboutContainer(pod, container, {
+      type: 'Normal',
+      reason: 'Created',
+      message: `Created container: ${container.name}`,
+    })
+    events.aboutContainer(pod, container, {
+      type: 'Normal',
+      reason: 'Started',
+      message: `Started container ${container.name}`,
+    })
+  }
+
+  /** The first time as kubelet says it, then as it says it while it waits. */
+  function failImage(
+    memory: PodMemory,
+    container: Container,
+    { reason, message, first, pod }: { reason: string; message: string; first: boolean; pod: PodObject },
+  ): void {
+    const waits = !first && reason === 'ErrImagePull'
+    const backOff = `Back-off pulling image ${JSON.stringify(container.image)}`
+    if (waits && memory.failures.get(container.name)?.reason === 'ErrImagePull') {
+      events.aboutContainer(pod, container, { type: 'Normal', reason: 'BackOff', message: backOff })
+      events.aboutContainer(pod, container, { type: 'Warning', reason: 'Failed', message: 'Error: ImagePullBackOff' })
+    }
+    fail(memory, container.name, {
+      reason: waits ? 'ImagePullBackOff' : reason,
+      message: waits ? `${backOff}: ErrImagePull: ${message}` : message,
+      retry: IMAGE_RETRY,
+    })
+  }
+
+  function failStart(
+    error: unknown,
+    {
+      action,
+      pod,
+      memory,
+      id,
+      image,
+    }: {
+      action: Extract<PodAction, { kind: 'start-container' }>
+      pod: PodObject
+      memory: PodMemory
+      id: string
+      image: { name: string; id: string }
+    },
+  ): void {
+    const { container, restartCount, backOffMs } = action
+    const { message } = error as Error
+    const known = memory.failures.get(container.name)
+    if (known?.message !== message) {
+      events.aboutContainer(pod, container, { type: 'Warning', reason: 'Failed', message: `Error: ${message}` })
+    }
+    const kind = failureKind(error)
+    if (kind !== 'start') {
+      const reason = kind === 'config' ? 'CreateContainerConfigError' : 'CreateContainerError'
+      fail(memory, container.name, { reason, message, retry: START_RETRY })
+      return
+    }
+    memory.failures.delete(container.name)
+    // It counts as a run that ended before it began: its back-off grows like that of one that crashes.
+    const older = memory.runs.filter((run) => run.name === container.name).slice(0, 1)
+    memory.runs = [
+      {
+        id,
+        name: container.name,
+        past: false,
+        restartCount,
+        image: image.name,
+        imageId: image.id,
+        state: { phase: 'exited', exitCode: 128, startedAt: 0, finishedAt: now(), reason: 'start-failed' },
+        user: undefined,
+        terminationMessage: message,
+        backOffMs,
+      },
+      ...older,
+      ...memory.runs.filter((run) => run.name !== container.name),
+    ]
+  }
+
+  function fail(
+    memory: PodMemory,
+    name: string,
+    { reason, message, retry }: { reason: string; message: string; retry: { first: number; most: number } },
+  ): void {
+    const count = (memory.failures.get(name)?.count ?? 0) + 1
+    memory.failures.set(name, { reason, message, count, retryAt: now() + retryDelay(count, retry) })
+  }
+
+  function setBack(
+    memory: PodMemory,
+    retry: { first: number; most: number },
+    waiting?: { reason: string; message: string },
+  ): void {
+    const count = (memory.setback?.count ?? 0) + 1
+    memory.setback = { count, retryAt: now() + retryDelay(count, retry), ...(waiting && { waiting }) }
+  }
+
+  function stopContainer(
+    { id, container, graceMs }: Extract<PodAction, { kind: 'stop-container' }>,
+    { pod, orphaned }: ObservedPod,
+    memory: PodMemory,
+  ): void {
+    const uid = pod.metadata.uid ?? ''
+    if (!memory.stopping.has(id) && !orphaned) {
+      const message = `Stopping container ${container}`
+      events.aboutContainer(pod, container, { type: 'Normal', reason: 'Killing', message })
+    }
+    memory.stopping.set(id, now() + graceMs)
+    // Not waited for: the Pod's grace may be shortened meanwhile. Its exit is an event of its own.
+    runtime.stopContainer(id, { graceMs }).then(
+      () => options.onStopped(uid, undefined),
+      (error: unknown) => {
+        memory.stopping.delete(id)
+        options.onStopped(uid, error)
+      },
+    )
+  }
+
+  async function removeRun(memory: PodMemory, id: string): Promise<void> {
+    memory.runs = memory.runs.filter((run) => run.id !== id)
+    memory.lastWords.delete(id)
+    await ignoreMissing(runtime.removeContainer(id))
+  }
+
+  async function removeSandbox(
+    id: string,
+    { pod, runs, sandbox, orphaned }: ObservedPod,
+    memory: PodMemory,
+  ): Promise<void> {
+    const ends = orphaned || pod.metadata.deletionTimestamp !== undefined
+    if (sandbox?.alive === false && !ends) {
+      events.about(pod, {
+        type: 'Normal',
+        reason: 'SandboxChanged',
+        message: 'Pod sandbox changed, it will be killed and re-created.',
+      })
+    }
+    await runtime.removeSandbox(id)
+    memory.sandboxId = undefined
+    memory.stopping.clear()
+    // What ran in it is history that the runtime no longer tells.
+    const kept = runs.filter((run) => run.state.phase === 'exited').map((run) => ({ ...run, past: true }))
+    memory.runs = kept
+  }
+
+  return { perform }
+}
+
+/** A sandbox has namespaces of its own, always. */
+function refuseHostNamespaces(pod: PodObject): void {
+  const { hostNetwork, hostPID, hostIPC } = specOf(pod)
+  const asked = [hostNetwork && 'hostNetwork', hostPID && 'hostPID', hostIPC && 'hostIPC'].filter(Boolean)
+  if (asked.length > 0) {
+    throw new Error(
+      `${formatPod(pod)} asks for ${asked.join(', ')}, which this node gives to no Pod: remove it from the spec`,
+    )
+  }
+}
+
+async function ignoreMissing(removal: Promise<void>): Promise<void> {
+  try {
+    await removal
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'not-found') throw error
+  }
+}
+
+/** Names can be longer than what is left of an id; their place in the Pod says the same. */
+function containerId(pod: PodObject, container: Container, restartCount: number): string {
+  const init = initContainers(pod).indexOf(container)
+  const place = init >= 0 ? `i${init}` : `m${specOf(pod).containers.indexOf(container)}`
+  return `${pod.metadata.uid}-${place}-${restartCount}`
+}

@@ -1,0 +1,327 @@
+/**
+ * Runs the node's Pods: one pass at a time for each, which observes, plans and acts until the plan has nothing left to
+ * do, and then tells the API how things are.
+ */
+import {
+  type Client,
+  createWorkqueue,
+  type Informer,
+  isConflict,
+  isNotFound,
+  type PodObject,
+  resources,
+} from '@caisson/client'
+import type { Runtime, Sandbox } from '@caisson/runtime'
+import type { PodStatus } from 'kubernetes-types/core/v1.d.ts'
+import { terminationMessage } from '../containers/termination-message.ts'
+import type { PodDirectories } from '../pod-directories.ts'
+import type { PodSources } from '../pod-sources.ts'
+import { removeTree } from '../volumes/remove-tree.ts'
+import { CONTAINER_LABELS } from '../containers/container-spec.ts'
+import type { FakePods } from './fake-pods.ts'
+import { formatPod, isTerminalPhase, type ObservedPod, specOf, statusesOf } from './observed-pod.ts'
+import { observePod, SANDBOX_LABELS } from './observe-pod.ts'
+import { planPod, type PodPlan } from './plan-pod.ts'
+import type { PodActions } from './pod-actions.ts'
+import type { PodEvents } from './pod-events.ts'
+import { newPodMemory, type PodMemory } from './pod-memory.ts'
+import { handlerOf } from './runtime-handler.ts'
+import { statusPatch } from './status-patch.ts'
+
+/** A start that takes longer is announced: `ContainerCreating` is worth a write only then. */
+const INTERIM_STATUS_MS = 300
+/** Passes at a time; most wait for the API, the few that start containers are limited elsewhere. */
+const CONCURRENCY = 32
+/** Timers run on the monotonic clock, which stands still while a machine sleeps. */
+const LONGEST_WAIT_MS = 300_000
+/** More steps than any Pod can need in one pass: a plan that never ends must not keep a worker for ever. */
+const STEP_LIMIT = 1000
+
+export interface PodEngineOptions {
+  client: Client
+  informer: Informer<PodObject>
+  runtime: Runtime
+  sources: PodSources
+  directories: PodDirectories
+  actions: PodActions
+  events: PodEvents
+  fakePods: FakePods | undefined
+  hostIp: string
+  /** Sandboxes that an earlier agent left. */
+  adopted: readonly Sandbox[]
+  /** Uids of Pods of which directories are on the disk. */
+  directoriesOf: ReadonlySet<string>
+  now: () => number
+  onError(error: unknown, where: string): void
+}
+
+export interface PodEngine extends AsyncDisposable {
+  enqueue(uid: string): void
+  /** What is remembered of a Pod; undefined where nothing was begun. */
+  memory(uid: string): PodMemory | undefined
+  /** Something that Pods are made from has changed: they are looked at anew, their volumes and failures too. */
+  refresh(uid: string): void
+  /** Resolves when nothing is being done and nothing waits but for a time. */
+  idle(): Promise<void>
+}
+
+const UID_INDEX = 'uid'
+
+export function createPodEngine(options: PodEngineOptions): PodEngine {
+  const { client, informer, runtime, sources, directories, actions, events, hostIp, now, onError } = options
+  const memories = new Map<string, PodMemory>()
+  /** The Pod whose own status is being put into the cache: its pass plans on that anyway. */
+  let quiet: string | undefined
+  informer.addIndex(UID_INDEX, uidOf)
+
+  for (const sandbox of options.adopted) adopt(sandbox)
+  for (const uid of options.directoriesOf) {
+    const memory = memories.get(uid)
+    if (memory) memory.hasDirectory = true
+    else memories.set(uid, newPodMemory(unknownPod({ uid }), { nextAttempt: 0, hasDirectory: true }))
+  }
+
+  const queue = createWorkqueue({
+    process: async (uid) => {
+      const wakeAt = await pass(uid)
+      return wakeAt === undefined ? {} : { requeueAfter: Math.min(Math.max(wakeAt - now(), 1), LONGEST_WAIT_MS) }
+    },
+    concurrency: CONCURRENCY,
+    onError: (error, uid) => onError(error, `pod ${uid}`),
+  })
+  const exits = runtime.onExit((_container, sandbox) => {
+    const uid = sandbox.spec.labels[SANDBOX_LABELS.uid]
+    if (uid !== undefined) enqueue(uid)
+  })
+  const changes = informer.handle({
+    added: (pod) => enqueue(pod.metadata.uid ?? ''),
+    updated: (_old, pod) => enqueue(pod.metadata.uid ?? ''),
+    deleted: (pod) => enqueue(pod.metadata.uid ?? ''),
+  })
+  // What an earlier agent left behind may belong to Pods that are gone.
+  for (const uid of memories.keys()) enqueue(uid)
+
+  function enqueue(uid: string): void {
+    if (uid !== quiet) queue.add(uid)
+  }
+
+  function adopt(sandbox: Sandbox): void {
+    const { labels, id } = sandbox.spec
+    const uid = labels[SANDBOX_LABELS.uid]
+    if (uid === undefined) return
+    const attempt = Number(labels[SANDBOX_LABELS.attempt] ?? 0)
+    const known = memories.get(uid)
+    if (known && known.nextAttempt > attempt) return
+    const pod = unknownPod({
+      uid,
+      name: labels[SANDBOX_LABELS.name] ?? '',
+      namespace: labels[SANDBOX_LABELS.namespace] ?? '',
+    })
+    memories.set(uid, newPodMemory(pod, { sandboxId: id, nextAttempt: attempt + 1, hasDirectory: false }))
+  }
+
+  async function pass(uid: string): Promise<number | undefined> {
+    const pod = informer.byIndex(UID_INDEX, uid)[0]
+    if (pod && options.fakePods) {
+      const found = await handlerOf(pod, { sources, fake: true })
+      if (typeof found !== 'string' && found.handler === 'fake') return await passFake(options.fakePods, pod)
+    }
+    let memory = memories.get(uid)
+    if (!memory) {
+      if (!pod) {
+        options.fakePods?.forget(uid)
+        return undefined
+      }
+      memory = newPodMemory(pod, { nextAttempt: 0, hasDirectory: false })
+      memories.set(uid, memory)
+    }
+    return await passReal(uid, memory)
+  }
+
+  async function passReal(uid: string, memory: PodMemory): Promise<number | undefined> {
+    let interim: NodeJS.Timeout | undefined
+    try {
+      for (let step = 0; step < STEP_LIMIT; step++) {
+        const observed = await observe(uid, memory)
+        const plan = planPod(observed, now())
+        const [action] = plan.actions
+        if (!action) return await conclude(observed, plan, memory)
+        if (observed.pod.status?.startTime === undefined && plan.status) {
+          const { status } = plan
+          interim ??= setTimeout(() => {
+            memory.interim = writeAhead(observed.pod, status)
+          }, INTERIM_STATUS_MS)
+        }
+        for (const each of plan.actions) await actions.perform(each, observed, memory)
+      }
+      throw new Error(`the plan of pod ${uid} does not come to an end`)
+    } finally {
+      clearTimeout(interim)
+    }
+  }
+
+  async function observe(uid: string, memory: PodMemory): Promise<ObservedPod> {
+    const pod = informer.byIndex(UID_INDEX, uid)[0]
+    if (pod) memory.pod = pod
+    const sandbox = memory.sandboxId === undefined ? undefined : await runtime.get(memory.sandboxId)
+    if (sandbox) await readLastWords(memory, sandbox)
+    const observed = observePod(memory, { pod, sandbox, hostIp })
+    memory.seen = observed.runs
+    return observed
+  }
+
+  /** Once for each container that has ended. */
+  async function readLastWords({ pod, lastWords, stopping }: PodMemory, sandbox: Sandbox): Promise<void> {
+    const { namespace = '', name = '', uid = '' } = pod.metadata
+    for (const { spec, state } of sandbox.containers) {
+      if (state.phase !== 'exited' || lastWords.has(spec.id)) continue
+      stopping.delete(spec.id)
+      const container = spec.labels[CONTAINER_LABELS.name] ?? ''
+      const restartCount = Number(spec.labels[CONTAINER_LABELS.restartCount] ?? 0)
+      const { containers, initContainers = [] } = specOf(pod)
+      const words = await terminationMessage(
+        [...containers, ...initContainers].find((each) => each.name === container),
+        {
+          message: directories.terminationMessage(uid, container, restartCount),
+          log: directories.log({ namespace, name, uid }, container, restartCount),
+          exitCode: state.exitCode,
+        },
+      )
+      lastWords.set(spec.id, words)
+    }
+  }
+
+  /** Nothing is left to do now: the API is told, and what nobody needs is forgotten. */
+  async function conclude(observed: ObservedPod, plan: PodPlan, memory: PodMemory): Promise<number | undefined> {
+    const { pod } = observed
+    if (memory.interim) {
+      await memory.interim
+      memory.interim = undefined
+      // It may have changed what this plan began with.
+      return now()
+    }
+    if (plan.status) {
+      const written = await writeStatus(pod, plan.status)
+      // What the Pod's end waits for may be just that the API knows.
+      if (written && isTerminalPhase(plan.status.phase)) return now()
+    }
+    if (plan.finished) await deletePod(pod)
+    if (plan.forgotten) await forget(observed, memory)
+    return plan.wakeAt
+  }
+
+  /** Nothing depends on it: the end of the pass says it again. */
+  async function writeAhead(pod: PodObject, status: PodStatus): Promise<void> {
+    try {
+      await writeStatus(pod, status)
+    } catch (error) {
+      onError(error, `pod ${pod.metadata.uid}`)
+    }
+  }
+
+  /** Returns whether something was written. A Pod that is gone needs no status. */
+  async function writeStatus(pod: PodObject, status: PodStatus): Promise<boolean> {
+    const { uid = '', name = '', namespace } = pod.metadata
+    const current = informer.byIndex(UID_INDEX, uid)[0]
+    const patch = current && statusPatch(current.status, status)
+    if (!patch) return false
+    try {
+      const body = { metadata: { uid }, status: patch }
+      const answer = await client.patchStatus(resources.pods, name, body, { namespace, type: 'strategic' })
+      quietly(uid, () => informer.observe(answer))
+      announceBackOff(current, status)
+      return true
+    } catch (error) {
+      // Gone, or another one of the same name: the cache will say so.
+      if (isNotFound(error) || isConflict(error)) return false
+      throw error
+    }
+  }
+
+  /** Once for each time that a container comes to wait. */
+  function announceBackOff(before: PodObject, status: PodStatus): void {
+    for (const { name, state } of [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]) {
+      if (state?.waiting?.reason !== 'CrashLoopBackOff') continue
+      const known = statusesOf(before).find((each) => each.name === name)
+      if (known?.state?.waiting?.reason === 'CrashLoopBackOff') continue
+      const message = `Back-off restarting failed container ${name} in pod ${formatPod(before)}`
+      events.aboutContainer(before, name, { type: 'Warning', reason: 'BackOff', message })
+    }
+  }
+
+  function quietly(uid: string, change: () => void): void {
+    quiet = uid
+    try {
+      change()
+    } finally {
+      quiet = undefined
+    }
+  }
+
+  async function deletePod(pod: PodObject): Promise<void> {
+    const { uid = '', name = '', namespace } = pod.metadata
+    try {
+      const answer = await client.delete(resources.pods, name, {
+        namespace,
+        gracePeriodSeconds: 0,
+        preconditions: { uid },
+      })
+      if (isGone(answer)) informer.observeDeletion(pod)
+      else informer.observe(answer as PodObject)
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) throw error
+    }
+  }
+
+  async function forget({ pod }: ObservedPod, memory: PodMemory): Promise<void> {
+    const { uid = '', name = '', namespace = '' } = pod.metadata
+    if (name !== '') await removeTree(directories.podLogs({ namespace, name, uid }))
+    if (memories.get(uid) === memory) memories.delete(uid)
+  }
+
+  async function passFake(fakePods: FakePods, pod: PodObject): Promise<number | undefined> {
+    if (pod.metadata.deletionTimestamp && !pod.metadata.finalizers?.length) {
+      await deletePod(pod)
+      return undefined
+    }
+    const observed = fakePods.observe(pod)
+    const plan = planPod(observed, now())
+    if (plan.status) await writeStatus(pod, plan.status)
+    if (pod.metadata.deletionTimestamp) await deletePod(pod)
+    return plan.wakeAt
+  }
+
+  return {
+    enqueue,
+    memory: (uid) => memories.get(uid),
+    refresh(uid) {
+      const memory = memories.get(uid)
+      if (!memory) return
+      memory.volumes = undefined
+      memory.setback = undefined
+      memory.failures.clear()
+      enqueue(uid)
+    },
+    idle: () => queue.idle(),
+    async [Symbol.asyncDispose]() {
+      changes[Symbol.dispose]()
+      exits[Symbol.dispose]()
+      await queue[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function uidOf(pod: PodObject): readonly string[] {
+  return pod.metadata.uid === undefined ? [] : [pod.metadata.uid]
+}
+
+function isGone(answer: object): boolean {
+  return 'kind' in answer && answer.kind === 'Status'
+    ? true
+    : !('metadata' in answer) || !(answer as PodObject).metadata.finalizers?.length
+}
+
+/** Stands for a Pod of which the API has nothing to say. */
+function unknownPod({ uid, name = '', namespace = '' }: { uid: string; name?: string; namespace?: string }): PodObject {
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { uid, name, namespace }, spec: { containers: [] } }
+}

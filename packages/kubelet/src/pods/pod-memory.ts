@@ -1,0 +1,57 @@
+/** What an agent remembers of a Pod between passes. Losing it costs a repeated step, never a container. */
+import type { PodObject } from '@caisson/client'
+import type { IssuedToken } from '../pod-sources.ts'
+import type { PreparedVolume } from '../volumes/prepare-volumes.ts'
+import type { ContainerRun, PodSetback, StartFailure } from './observed-pod.ts'
+
+export interface PodMemory {
+  /** As it was last seen. */
+  pod: PodObject
+  sandboxId: string | undefined
+  nextAttempt: number
+  hasDirectory: boolean
+  /** Undefined while the volumes are not set up, or no longer as the API has them. */
+  volumes: ReadonlyMap<string, PreparedVolume> | undefined
+  refreshAt: number | undefined
+  tokens: Map<string, IssuedToken & { issuedAt: number }>
+  /** Runs that the runtime has no record of: starts that failed, and what ran in earlier sandboxes. The newest first. */
+  runs: ContainerRun[]
+  /** By container name; how often it failed in a row. */
+  failures: Map<string, StartFailure & { count: number }>
+  setback: (PodSetback & { count: number }) | undefined
+  /** By runtime id. */
+  stopping: Map<string, number>
+  /** By runtime id of containers that ended. */
+  lastWords: Map<string, string | undefined>
+  /** As of the last pass, for requests that want to know now. */
+  seen: readonly ContainerRun[]
+  /** The status that is being written ahead of the end of a pass. */
+  interim: Promise<void> | undefined
+}
+
+export function newPodMemory(
+  pod: PodObject,
+  fields: { sandboxId?: string; nextAttempt: number; hasDirectory: boolean },
+): PodMemory {
+  return {
+    pod,
+    sandboxId: fields.sandboxId,
+    nextAttempt: fields.nextAttempt,
+    hasDirectory: fields.hasDirectory,
+    volumes: undefined,
+    refreshAt: undefined,
+    tokens: new Map(),
+    runs: [],
+    failures: new Map(),
+    setback: undefined,
+    stopping: new Map(),
+    lastWords: new Map(),
+    seen: [],
+    interim: undefined,
+  }
+}
+
+/** What a doubled wait comes to after `count` failures in a row, ms. */
+export function retryDelay(count: number, { first, most }: { first: number; most: number }): number {
+  return Math.min(first * 2 ** Math.min(count - 1, 20), most)
+}

@@ -1,0 +1,106 @@
+/** The node's Pods as its API serves them: which containers run, and where their logs are. */
+import { existsSync } from 'node:fs'
+import type { Informer, PodObject } from '@caisson/client'
+import type { Runtime } from '@caisson/runtime'
+import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { PodDirectories } from '../pod-directories.ts'
+import type { LogSource } from '../streaming/container-log.ts'
+import type { NodeApiOptions, ServedPod } from '../streaming/node-api.ts'
+import { type ContainerRun, initContainers, isRunning, specOf, statusesOf } from './observed-pod.ts'
+import type { PodEngine } from './pod-engine.ts'
+
+export interface ServedPodsOptions {
+  informer: Informer<PodObject>
+  engine: Pick<PodEngine, 'memory'>
+  runtime: Pick<Runtime, 'onExit'>
+  directories: PodDirectories
+}
+
+export function servedPods({ informer, engine, runtime, directories }: ServedPodsOptions): NodeApiOptions['pods'] {
+  function serve(pod: PodObject): ServedPod {
+    const { uid = '', name = '', namespace = '' } = pod.metadata
+    const containers = [...specOf(pod).containers, ...initContainers(pod)]
+    const memory = () => engine.memory(uid)
+    const latest = (container: string) => memory()?.seen.find((run) => run.name === container && !run.past)
+    return {
+      uid,
+      name,
+      namespace,
+      get sandboxId() {
+        return memory()?.sandboxId
+      },
+      hasContainer: (container) => containers.some((each) => each.name === container),
+      runningContainer(container) {
+        const run = latest(container)
+        if (!isRunning(run) || run.id === undefined) return undefined
+        return { id: run.id, tty: containers.find((each) => each.name === container)?.tty ?? false }
+      },
+      log(container, previous) {
+        const number = loggedRun(pod, container, { previous, run: latest(container) })
+        if (typeof number === 'string') return number
+        const path = directories.log({ uid, name, namespace }, container, number)
+        if (!existsSync(path)) return `container ${JSON.stringify(container)} in pod ${JSON.stringify(name)} has no log`
+        return logSource(path, { run: () => latest(container), number })
+      },
+    }
+  }
+
+  function logSource(
+    path: string,
+    { run, number }: { run: () => ContainerRun | undefined; number: number },
+  ): LogSource {
+    const current = run()
+    let writing = isRunning(current) && current.restartCount === number
+    return {
+      path,
+      writing: () => writing,
+      onStopped(listener) {
+        const exits = runtime.onExit(({ spec }) => {
+          if (spec.id !== current?.id) return
+          writing = false
+          listener()
+        })
+        // It may have ended between the two looks at it.
+        const now = run()
+        if (!isRunning(now) || now.id !== current?.id) writing = false
+        return exits
+      },
+    }
+  }
+
+  return {
+    find(namespace, name) {
+      const pod = informer.get(`${namespace}/${name}`)
+      return pod && serve(pod)
+    },
+  }
+}
+
+/** The number of the run whose log is wanted; a string says, in kubelet's words, why there is none. */
+function loggedRun(
+  pod: PodObject,
+  name: string,
+  { previous, run }: { previous: boolean; run: ContainerRun | undefined },
+): number | string {
+  const where = `container ${JSON.stringify(name)} in pod ${JSON.stringify(pod.metadata.name)}`
+  // What runs now may be newer than the status.
+  if (run && !previous) return run.restartCount
+  const status = statusesOf(pod).find((each) => each.name === name)
+  if (!status) return `${where} is not available`
+  const last = status.lastState?.terminated
+  if (previous) {
+    if (!last) return `previous terminated ${where} not found`
+    return previousNumber(status)
+  }
+  if (status.state?.running || status.state?.terminated) return status.restartCount
+  if (last) return status.restartCount
+  const reason = status.state?.waiting?.reason
+  if (reason === 'ErrImagePull') return `${where} is waiting to start: image can't be pulled`
+  if (reason === 'ImagePullBackOff') return `${where} is waiting to start: trying and failing to pull image`
+  return reason === undefined ? `${where} is waiting to start - no logs yet` : `${where} is waiting to start: ${reason}`
+}
+
+/** While a container waits, its last state is that of its last run. */
+function previousNumber({ state, restartCount }: ContainerStatus): number {
+  return state?.waiting ? restartCount : restartCount - 1
+}

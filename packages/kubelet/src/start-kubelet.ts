@@ -1,0 +1,210 @@
+/** The node agent: turns the Pods that are bound to this node into containers, and serves what is asked of them. */
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Client, type EventRecorder, type Informers, type PodObject, resources } from '@caisson/client'
+import type { Runtime } from '@caisson/runtime'
+import { limitConcurrency } from './limit-concurrency.ts'
+import { readMachine } from './node/machine.ts'
+import { type NodeFacts, nodeResources } from './node/node-object.ts'
+import { registerNode } from './node/register-node.ts'
+import { type PodDirectories, podDirectories } from './pod-directories.ts'
+import { createPodSources } from './pod-sources.ts'
+import { createFakePods } from './pods/fake-pods.ts'
+import { SANDBOX_LABELS } from './pods/observe-pod.ts'
+import { createPodActions } from './pods/pod-actions.ts'
+import { createPodEngine, type PodEngine } from './pods/pod-engine.ts'
+import { createPodEvents } from './pods/pod-events.ts'
+import { servedPods } from './pods/served-pods.ts'
+import { referenceKey, referencesOf } from './references.ts'
+import { createNodeApi, type NodeApi } from './streaming/node-api.ts'
+import { unmountBelow } from './volumes/mounts.ts'
+
+export interface StartKubeletOptions {
+  /** Acts as the node. */
+  client: Client
+  informers: Informers
+  runtime: Runtime
+  recorder: Pick<EventRecorder, 'record'>
+  /** Private directory for Pods' files and logs; made where it is missing. */
+  dataDir: string
+  nodeName: string
+  /** Serve the RuntimeClass handler `fake`, whose Pods are Ready without a container. */
+  fake: boolean
+  signal: AbortSignal
+  onError(error: unknown, where: string): void
+  /** How names are resolved within the cluster. */
+  dns?: { clusterDomain: string; servers: readonly string[] }
+  /** As the Node reports it; default `v1.34.0`. */
+  version?: string
+  now?: () => number
+}
+
+/** Disposing stops the agent and leaves containers running; the next agent takes them over. */
+export interface Kubelet extends AsyncDisposable {
+  /** For the API server: exec, attach, port-forward and logs. */
+  api: NodeApi
+  /** Stops every container of this node and takes its mounts away. Objects, logs and volumes stay. */
+  stopAll(options?: { graceMs?: number }): Promise<void>
+  /** Resolves when nothing is being done and nothing waits but for a time. */
+  idle(): Promise<void>
+}
+
+const DEFAULT_DOMAIN = 'cluster.local'
+const PODS = 1_000
+const PODS_WITH_FAKE = 20_000
+/** Starting a container keeps a core busy for a fifth of a second. */
+const STARTS_PER_CPU = 2
+const REFERENCE_INDEX = 'references'
+const STOP_GRACE_MS = 2_000
+
+/** Resolves when the node is registered and what an earlier agent left running has been taken over. */
+export async function startKubelet(options: StartKubeletOptions): Promise<Kubelet> {
+  const { client, informers, nodeName, signal, onError, now = Date.now } = options
+  const directories = podDirectories(options.dataDir)
+  await mkdir(directories.pods, { recursive: true, mode: 0o700 })
+  await mkdir(directories.logs, { recursive: true, mode: 0o700 })
+  await using stack = new AsyncDisposableStack()
+
+  const pods = informers.of(resources.pods, { fieldSelector: `spec.nodeName=${nodeName}` })
+  const sources = createPodSources(client, informers)
+  const [adopted, machine] = await Promise.all([options.runtime.recover(signal), readMachine(options.dataDir)])
+  await informers.synced(signal)
+
+  const facts = async (): Promise<NodeFacts> => {
+    const handlers = new Map(
+      [...(await options.runtime.handlers())].map(([name, { version }]) => [name as string, version]),
+    )
+    if (options.fake) handlers.set('fake', '1')
+    const pods = options.fake ? PODS_WITH_FAKE : PODS
+    return { name: nodeName, machine, handlers, pods, version: options.version ?? 'v1.34.0' }
+  }
+  const directoriesOf = new Set(await readdir(directories.pods))
+  const events = createPodEvents(options.recorder)
+  const runtime = limitStarts(options.runtime, machine.cpus * STARTS_PER_CPU)
+  const actions = createPodActions({
+    runtime,
+    sources,
+    directories,
+    events,
+    place: {
+      hostIp: machine.address,
+      nodeName,
+      allocatable: nodeResources({ machine, pods: PODS }),
+    },
+    dns: {
+      clusterDomain: options.dns?.clusterDomain ?? DEFAULT_DOMAIN,
+      clusterServers: options.dns?.servers ?? [],
+      hostConfig: await readFile('/etc/resolv.conf', 'utf8').catch(() => ''),
+    },
+    now,
+    onStopped(uid, error) {
+      if (error) onError(error, `stopping a container of pod ${uid}`)
+      engine.enqueue(uid)
+    },
+  })
+  await registerAndKeep()
+  const engine: PodEngine = stack.use(
+    createPodEngine({
+      client,
+      informer: pods,
+      runtime,
+      sources,
+      directories,
+      actions,
+      events,
+      fakePods: options.fake ? createFakePods({ hostIp: machine.address, now, present: pods.list() }) : undefined,
+      hostIp: machine.address,
+      adopted,
+      directoriesOf,
+      now,
+      onError,
+    }),
+  )
+  pods.addIndex(REFERENCE_INDEX, referencesOf)
+  for (const watch of watchReferences(options, (key) => refreshPods(key))) stack.use(watch)
+  await removeOrphanedLogs(
+    directories,
+    pods.list(),
+    adopted.map(({ spec }) => spec.labels[SANDBOX_LABELS.uid] ?? ''),
+  )
+
+  async function registerAndKeep(): Promise<void> {
+    stack.use(await registerNode({ client, facts, signal, now, onError }))
+  }
+
+  function refreshPods(key: string): void {
+    for (const { metadata } of pods.byIndex(REFERENCE_INDEX, key)) engine.refresh(metadata.uid ?? '')
+  }
+
+  const api = createNodeApi({
+    runtime: options.runtime,
+    pods: servedPods({ informer: pods, engine, runtime: options.runtime, directories }),
+    now,
+  })
+  const owned = stack.move()
+  return {
+    api,
+    idle: () => engine.idle(),
+    async stopAll({ graceMs = STOP_GRACE_MS } = {}) {
+      // Nothing may start what is being stopped.
+      await owned.disposeAsync()
+      const sandboxes = await options.runtime.list()
+      await Promise.all(
+        sandboxes.map(async ({ spec, containers }) => {
+          const running = containers.filter(({ state }) => state.phase === 'running')
+          await Promise.all(running.map(({ spec }) => stopQuietly(options.runtime, spec.id, graceMs)))
+          await options.runtime.removeSandbox(spec.id)
+        }),
+      )
+      await unmountBelow(directories.pods)
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** It may end by itself meanwhile. What does not stop is killed with its sandbox. */
+async function stopQuietly(runtime: Runtime, id: string, graceMs: number): Promise<void> {
+  try {
+    await runtime.stopContainer(id, { graceMs })
+  } catch {
+    return
+  }
+}
+
+function limitStarts(runtime: Runtime, limit: number): Runtime {
+  const limited = limitConcurrency(limit)
+  return {
+    ...runtime,
+    createSandbox: (spec, signal) => limited(() => runtime.createSandbox(spec, signal)),
+    startContainer: (spec, signal) => limited(() => runtime.startContainer(spec, signal)),
+  }
+}
+
+/** Calls back with the key of each ConfigMap and Secret that appears, changes or goes. */
+function watchReferences({ informers }: StartKubeletOptions, changed: (key: string) => void): Disposable[] {
+  return [
+    informers.of(resources.configMaps).handle({
+      added: ({ metadata }) => changed(referenceKey('configmap', metadata)),
+      updated: (_old, { metadata }) => changed(referenceKey('configmap', metadata)),
+      deleted: ({ metadata }) => changed(referenceKey('configmap', metadata)),
+    }),
+    informers.of(resources.secrets).handle({
+      added: ({ metadata }) => changed(referenceKey('secret', metadata)),
+      updated: (_old, { metadata }) => changed(referenceKey('secret', metadata)),
+      deleted: ({ metadata }) => changed(referenceKey('secret', metadata)),
+    }),
+  ]
+}
+
+/** Logs of Pods that went while no agent was there to see it. Their other files are the engine's to remove. */
+async function removeOrphanedLogs(
+  directories: PodDirectories,
+  pods: readonly PodObject[],
+  adopted: readonly string[],
+): Promise<void> {
+  const known = new Set([...pods.map(({ metadata }) => metadata.uid ?? ''), ...adopted])
+  for (const name of await readdir(directories.logs)) {
+    const uid = name.slice(name.lastIndexOf('_') + 1)
+    if (!known.has(uid)) await rm(join(directories.logs, name), { recursive: true, force: true })
+  }
+}
