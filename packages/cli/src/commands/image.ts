@@ -1,4 +1,4 @@
-import { createImageStore, type ImageStore } from '@caisson/runtime'
+import { type ImageStore, openImageStore, RuntimeError } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
@@ -8,7 +8,7 @@ import { age, printList } from '../print.ts'
 async function openStore(options: GlobalOptions): Promise<ImageStore> {
   const directory = dataDirectory(options.dataDir)
   prepareDataDirectory(directory)
-  return createImageStore({ directory: directory.runtime })
+  return openImageStore(directory.runtime)
 }
 
 export async function imageImport(options: GlobalOptions & { file: string; name?: string }): Promise<void> {

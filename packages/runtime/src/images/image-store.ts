@@ -221,9 +221,8 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
     hostScratch: HOST_SCRATCH,
     import: (file, importOptions = {}) => importArchive(file, importOptions),
     async list() {
-      const named = [...(await readNames())].map(([name, id]) => load(name, id))
-      const all = await Promise.all([hostImage(openedAt), ...named])
-      return all.filter((image) => image !== undefined)
+      const named = await Promise.all([...(await readNames())].map(([name, id]) => load(name, id)))
+      return [hostImage(openedAt), ...named.filter((image) => image !== undefined)]
     },
     get: (name) => find(normalizeReference(name)),
     async remove(name) {
@@ -233,7 +232,9 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
     resolveUser: async (name, user) => lookUpUser((await rootfs(name)).rootfs, user),
     rootfs,
     withRootfs: async (name, use) =>
-      normalizeReference(name) === HOST_IMAGE ? use(await rootfs(name)) : lock.hold(async () => use(await rootfs(name))),
+      normalizeReference(name) === HOST_IMAGE
+        ? use(await rootfs(name))
+        : lock.hold(async () => use(await rootfs(name))),
   }
 }
 

@@ -59,21 +59,24 @@ export async function startContainer(
   spec: ContainerSpec,
 ): Promise<ContainerEntry> {
   const [{ host }, driver] = await Promise.all([parts.prepared, parts.drivers.get(sandbox.record.spec.handler)])
-  const { image, rootfs, isHost } = await parts.images.rootfs(spec.image)
   const networkNamespace = parts.network.get(sandbox.record.spec.id)?.namespace
   if (!sandbox.record.spec.shared && sandbox.containers.size > 0) await parts.network.renew(sandbox.record.spec.id)
   const directory = parts.files.containerDirectory(spec.id)
-  const bundle = containerBundle({
-    sandbox: sandbox.record.spec,
-    container: spec,
-    image,
-    rootfs: driver.isSentry ? rootfs : join(directory, 'rootfs'),
-    networkNamespace,
-    pauseProcess: sandbox.pause?.state.phase === 'running' ? sandbox.pause.state.pid : undefined,
-    scratch: isHost ? parts.images.hostScratch : [],
+  // With the container on disk nobody can remove its image any more.
+  const { image, rootfs } = await parts.images.withRootfs(spec.image, async (unpacked) => {
+    const bundle = containerBundle({
+      sandbox: sandbox.record.spec,
+      container: spec,
+      image: unpacked.image,
+      rootfs: driver.isSentry ? unpacked.rootfs : join(directory, 'rootfs'),
+      networkNamespace,
+      pauseProcess: sandbox.pause?.state.phase === 'running' ? sandbox.pause.state.pid : undefined,
+      scratch: unpacked.isHost ? parts.images.hostScratch : [],
+    })
+    if (unpacked.isHost && !driver.isSentry) bundle.mounts.unshift(...hostBinds(host))
+    await parts.files.createContainer(spec.id, { spec, imageId: unpacked.image.id, bundle })
+    return unpacked
   })
-  if (isHost && !driver.isSentry) bundle.mounts.unshift(...hostBinds(host))
-  await parts.files.createContainer(spec.id, { spec, imageId: image.id, bundle })
   if (!driver.isSentry) await mountRootfs({ directory, lower: rootfs })
   return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id })
 }
