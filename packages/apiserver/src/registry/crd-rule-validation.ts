@@ -35,7 +35,7 @@ export function validateSchemaRules(
 export function validateRuleTexts(schema: Schema, path: string): FieldError[] {
   return (schema['x-kubernetes-validations'] ?? []).flatMap((rule, index) => {
     const at = `${path}.x-kubernetes-validations[${index}]`
-    const { rule: text = '', message, messageExpression, reason, fieldPath } = rule
+    const { rule: text, message, messageExpression, reason, fieldPath } = rule
     const errors: FieldError[] = []
     if (text.trim() === '') errors.push(required(`${at}.rule`, 'rule is not specified'))
     else if (message && message.trim() === '') {

@@ -10,6 +10,8 @@ export interface Pattern {
   /** Unanchored, as Go's MatchString. Throws a `PatternError` where the match would take too long. */
   test(text: string): boolean
   readonly compiled: RE2JS
+  /** Steps of the program: each may run once for each character. */
+  readonly size: number
 }
 
 export class PatternError extends Error {
@@ -43,6 +45,11 @@ export function compilePattern(source: string): Pattern {
   return found
 }
 
+/** Whether using the pattern costs no compilation. */
+export function isCompiled(source: string): boolean {
+  return cache.has(source)
+}
+
 function compile(source: string): Pattern | PatternError {
   if (source.length > MAXIMUM_SOURCE) {
     return new PatternError('too-large', `pattern has ${source.length} characters, ${MAXIMUM_SOURCE} are allowed`)
@@ -60,6 +67,7 @@ function compile(source: string): Pattern | PatternError {
   return {
     source,
     compiled,
+    size,
     test(text) {
       if (text.length * size > MAXIMUM_WORK) {
         throw new PatternError(

@@ -1,0 +1,131 @@
+/** Compiles CEL expressions and runs them within a budget. */
+import { type Expr, formatIssues, type Issue } from './ast.ts'
+import { check, partsOf } from './check.ts'
+import { estimateCost } from './cost-estimate.ts'
+import { type Plan, plan } from './evaluate.ts'
+import { Frame } from './frame.ts'
+import { parse } from './parse.ts'
+import type { Declaration } from './schema-types.ts'
+import { parseDuration, parseTimestamp } from './time.ts'
+import { optionalOf, type Type } from './types.ts'
+import { compilePattern } from '../pattern.ts'
+import { CostLimitError } from './cost-limit-error.ts'
+import { EvaluationError, type Value } from './values.ts'
+import { beginEvaluation, workDone } from './work.ts'
+
+/** What one evaluation may cost: about a tenth of a second. */
+export const CALL_LIMIT = 1_000_000
+
+export interface Program {
+  type: Type
+  usesOldSelf: boolean
+  /** What it can cost at most, by the bounds of the schema. */
+  estimate(): number
+  run(variables: Variables, limit?: number): Outcome
+}
+
+export interface Variables {
+  self: Value
+  /** Undefined where the rule does not refer to it. */
+  oldSelf?: Value | undefined
+}
+
+export type Outcome = { cost: number; value: Value } | { cost: number; error: string; overLimit: boolean }
+
+export interface CompileOptions {
+  self: Declaration
+  /** Whether `oldSelf` is an optional, as rules with `optionalOldSelf` see it. */
+  optionalOldSelf?: boolean
+}
+
+export interface CompileError {
+  /** As kube-apiserver prints it. */
+  error: string
+}
+
+export function compile(source: string, { self, optionalOldSelf = false }: CompileOptions): Program | CompileError {
+  const parsed = parse(source)
+  if ('issues' in parsed) return failed(source, parsed.issues)
+  const { expr } = parsed
+  const oldSelf = optionalOldSelf ? optionalOf(self.type) : self.type
+  const checked = check(
+    expr,
+    new Map([
+      ['self', self.type],
+      ['oldSelf', oldSelf],
+    ]),
+  )
+  if ('issues' in checked) return failed(source, checked.issues)
+  const issues: Issue[] = []
+  checkLiterals(expr, issues)
+  if (issues.length > 0) return failed(source, issues)
+  let planned: Plan
+  try {
+    planned = plan(expr, ['self', 'oldSelf'])
+  } catch (error) {
+    if (error instanceof EvaluationError) return { error: `instantiation failed: ${error.message}` }
+    throw error
+  }
+  const { evaluate, slots } = planned
+  return {
+    type: checked.type,
+    usesOldSelf: checked.references.has('oldSelf'),
+    estimate: () => estimateCost(expr, self),
+    run(variables, limit = CALL_LIMIT) {
+      const values: Array<Value | Error> = Array.from({ length: slots }, () => null)
+      values[0] = variables.self
+      values[1] = variables.oldSelf ?? new EvaluationError('no such attribute(s): oldSelf')
+      return execute(evaluate, new Frame(values, limit))
+    },
+  }
+}
+
+function failed(source: string, issues: readonly Issue[]): CompileError {
+  return { error: `compilation failed: ${formatIssues(source, issues)}` }
+}
+
+function execute(evaluate: (frame: Frame) => Value, frame: Frame): Outcome {
+  beginEvaluation(frame.limit)
+  try {
+    const value = evaluate(frame)
+    return { value, cost: costOf(frame) }
+  } catch (error) {
+    if (error instanceof EvaluationError) return { error: error.message, cost: costOf(frame), overLimit: false }
+    // The stack has an end: whatever nests so deeply is as good as too expensive. So is a text beyond half a gigabyte.
+    if (error instanceof CostLimitError || error instanceof RangeError) {
+      return { error: new CostLimitError().message, cost: costOf(frame), overLimit: true }
+    }
+    throw error
+  }
+}
+
+function costOf(frame: Frame): number {
+  return Math.max(frame.cost, workDone())
+}
+
+const LITERALS: Readonly<Record<string, { at: number; name: string; valid: (text: string) => boolean }>> = {
+  duration: { at: 0, name: 'duration', valid: (text) => parseDuration(text) !== undefined },
+  timestamp: { at: 0, name: 'timestamp', valid: (text) => parseTimestamp(text) !== undefined },
+  matches: { at: -1, name: 'matches', valid: isPattern },
+}
+
+function isPattern(text: string): boolean {
+  try {
+    compilePattern(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Literals that can never be read are found before anything runs. */
+function checkLiterals(expr: Expr, issues: Issue[]): void {
+  if (expr.kind === 'call' && Object.hasOwn(LITERALS, expr.name)) {
+    const { at, name, valid } = LITERALS[expr.name] as (typeof LITERALS)[string]
+    const arg = expr.args.at(at)
+    if (arg?.kind === 'const' && typeof arg.value === 'string' && !valid(arg.value)) {
+      issues.push({ pos: arg.pos, message: `invalid ${name} argument` })
+    }
+  }
+  for (const part of partsOf(expr)) checkLiterals(part, issues)
+}
