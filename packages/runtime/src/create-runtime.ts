@@ -214,6 +214,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
 
     async [Symbol.asyncDispose]() {
+      await prepared.catch(() => {})
       await parts.network.close()
       await monitor.retire()
       await monitor[Symbol.asyncDispose]()

@@ -102,7 +102,10 @@ export async function prepareHostRootfs(directory: string): Promise<HostRootfs> 
   const path = join(directory, key.digest('hex').slice(0, 16), 'rootfs')
   const empty = join(directory, 'empty')
   await mkdir(empty, { recursive: true, mode: 0o700 })
-  if (!(await exists(path))) await layOut(path, files)
+  if (!(await exists(path))) {
+    await removeUnfinished(directory)
+    await layOut(path, files)
+  }
   const shown: string[] = ['/usr']
   for (const name of TOP_LEVEL) if (await isDirectory(join('/', name))) shown.push(join('/', name))
   const hidden: string[] = []
@@ -215,6 +218,13 @@ async function layOut(path: string, copies: Copy[]): Promise<void> {
     if (!(await exists(path))) throw error
     await rm(work, { recursive: true, force: true })
   })
+}
+
+/** What a process that was killed had begun. One process at a time works on a state directory. */
+async function removeUnfinished(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.endsWith('.new')) await rm(join(directory, name), { recursive: true, force: true })
+  }
 }
 
 /** /bin, /sbin and /lib…: links into /usr on a machine of this decade, bound like /usr on an older one. */

@@ -5,5 +5,4 @@ const stateDirectory = process.argv[2]
 if (!stateDirectory) throw new Error('the monitor needs a state directory')
 // A terminal that goes away, or a Ctrl-C meant for the daemon, is no reason to leave the containers alone.
 for (const signal of ['SIGHUP', 'SIGINT', 'SIGPIPE'] as const) process.on(signal, () => {})
-process.title = 'caisson-monitor'
 await runMonitor(stateDirectory)
