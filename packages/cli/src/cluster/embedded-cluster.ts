@@ -126,10 +126,13 @@ export async function startEmbeddedCluster(
   const control = part(componentUsers.controlPlane, 'kube-controller-manager')
   const recorders = new Map<string, ReturnType<typeof createEventRecorder>>()
   const recorderOf = (client: Client, component: string): ReturnType<typeof createEventRecorder> => {
-    const known = recorders.get(component) ?? stack.use(createEventRecorder(client, { component }))
+    const known = recorders.get(component) ?? createEventRecorder(client, { component })
     recorders.set(component, known)
     return known
   }
+  stack.defer(async () => {
+    await Promise.all([...recorders.values()].map((recorder) => recorder[Symbol.asyncDispose]()))
+  })
   stack.use(
     await startControlPlane({
       ...control,

@@ -1,4 +1,4 @@
-import { type ImageStore, openImageStore, RuntimeError } from '@caisson/runtime'
+import { type ImageStore, openImageStore } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
