@@ -4,7 +4,10 @@ import type { StoreEvent } from './store.ts'
 export interface EventWindow {
   /** Events at or below this revision are gone. */
   readonly compactedRevision: number
-  push(event: StoreEvent, bytes: number): void
+  /** @param at ms since the epoch */
+  push(event: StoreEvent, bytes: number, at: number): void
+  /** Forgets what was pushed before `at`. */
+  expire(at: number): void
   /** Events after `revision`, oldest first; undefined where some of them are gone. */
   after(revision: number): StoreEvent[] | undefined
 }
@@ -22,6 +25,7 @@ export function createEventWindow(since: number, bounds: WindowBounds): EventWin
   // A queue in an array: `head` moves on and the array is cut once half of it is dead, so pushing costs O(1) on average.
   let events: (StoreEvent | undefined)[] = []
   let sizes: number[] = []
+  let times: number[] = []
   let head = 0
   let bytes = 0
   let compactedRevision = since
@@ -34,6 +38,7 @@ export function createEventWindow(since: number, bounds: WindowBounds): EventWin
     if (head < 64 || head * 2 < events.length) return
     events = events.slice(head)
     sizes = sizes.slice(head)
+    times = times.slice(head)
     head = 0
   }
 
@@ -41,11 +46,15 @@ export function createEventWindow(since: number, bounds: WindowBounds): EventWin
     get compactedRevision() {
       return compactedRevision
     },
-    push(event, size) {
+    push(event, size, at) {
       events.push(event)
       sizes.push(size)
+      times.push(at)
       bytes += size
       while (events.length - head > bounds.events || (bytes > bounds.bytes && events.length - head > 1)) dropOldest()
+    },
+    expire(at) {
+      while (head < events.length && (times[head] as number) < at) dropOldest()
     },
     after(revision) {
       if (revision < compactedRevision) return undefined

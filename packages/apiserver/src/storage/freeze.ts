@@ -8,12 +8,13 @@ export function deepFreeze<T>(value: T): T {
   return Object.freeze(value)
 }
 
-/** A private copy of a JSON value that may be changed at any depth. */
+/** A private copy of a JSON value that may be changed at any depth. Members that are undefined are left out, as in JSON. */
 export function deepCopy<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(deepCopy) as T
   const copy: Record<string, unknown> = {}
   for (const key in value) {
+    if (value[key] === undefined) continue
     // A valid key of a ConfigMap; assigned, it would replace the prototype instead.
     if (key === '__proto__')
       Object.defineProperty(copy, key, {

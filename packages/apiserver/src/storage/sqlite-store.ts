@@ -6,6 +6,7 @@ import { type Change, isSqliteError, openDatabase } from './database.ts'
 import { createEventWindow, type EventWindow, type WindowBounds } from './event-window.ts'
 import { deepFreeze } from './freeze.ts'
 import { rememberEncoding } from './encoding.ts'
+import { internManagedFields, shareUnchanged } from './share.ts'
 import type { ResourceKey, Store, StoreEvent, Transaction } from './store.ts'
 
 export interface OpenStoreOptions {
@@ -17,6 +18,10 @@ export interface OpenStoreOptions {
 
 // 4,096 events are some seconds of the fastest bursts and hours of ordinary life; whoever comes later lists again.
 const WINDOW: WindowBounds = { events: 4096, bytes: 16 << 20 }
+
+/** As long as etcd's default: whoever was away for longer lists again. Old states would otherwise be kept for ever. */
+const WINDOW_MS = 5 * 60_000
+const EXPIRE_EVERY_MS = 30_000
 
 interface Shelf {
   collection: Collection
@@ -67,7 +72,9 @@ export function openStore(options: OpenStoreOptions): Store {
   }
 
   for (const row of database.readAll()) {
-    const object = deepFreeze(JSON.parse(row.object) as KubeObject)
+    const object = JSON.parse(row.object) as KubeObject
+    internManagedFields(object, deepFreeze)
+    deepFreeze(object)
     shelf(row.resource).collection.set(row.namespace, row.name, object)
   }
 
@@ -82,6 +89,8 @@ export function openStore(options: OpenStoreOptions): Store {
       const previous = collection.get(namespace, name)
       const next = revision + steps.length + 1
       object.metadata.resourceVersion = String(next)
+      if (previous) shareUnchanged(previous, object)
+      internManagedFields(object, deepFreeze)
       deepFreeze(object)
       collection.set(namespace, name, object)
       const type = previous ? 'MODIFIED' : 'ADDED'
@@ -159,9 +168,10 @@ export function openStore(options: OpenStoreOptions): Store {
     steps = []
     revision += committed.length
     for (const [object, text] of texts) rememberEncoding(object, text)
+    const at = Date.now()
     for (const { resource, event } of committed) {
       // A deletion keeps about as much alive as the last change did.
-      shelf(resource).window.push(event, texts.get(event.object)?.length ?? 1024)
+      shelf(resource).window.push(event, texts.get(event.object)?.length ?? 1024, at)
     }
     return committed
   }
@@ -170,6 +180,11 @@ export function openStore(options: OpenStoreOptions): Store {
     for (const { resource, event } of committed) for (const listener of shelf(resource).listeners) listener(event)
     for (const listener of commitListeners) listener(revision)
   }
+
+  const expiry = setInterval(() => {
+    const at = Date.now() - WINDOW_MS
+    for (const { window } of shelves.values()) window.expire(at)
+  }, EXPIRE_EVERY_MS).unref()
 
   return {
     get revision() {
@@ -214,6 +229,7 @@ export function openStore(options: OpenStoreOptions): Store {
     async [Symbol.asyncDispose]() {
       if (closed) return
       closed = true
+      clearInterval(expiry)
       if (queue.length > 0) flush()
       database[Symbol.dispose]()
     },

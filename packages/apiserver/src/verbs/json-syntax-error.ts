@@ -35,10 +35,8 @@ export function jsonSyntaxError(bytes: Buffer): string {
   }
 
   function literal(word: string): void {
-    for (const [index, expected] of [...word].entries()) {
-      if (text[position] !== expected) fault(`in literal ${word} (expecting '${word[index]}')`)
-      position++
-    }
+    for (let index = 0; index < word.length; index++, position++)
+      if (text[position] !== word[index]) fault(`in literal ${word} (expecting '${word[index]}')`)
   }
 
   function digits(where: string): void {

@@ -208,7 +208,9 @@ describe('bodies', () => {
   test('aliases that multiply are refused', async () => {
     const lines = ['a: &a [x,x,x,x,x,x,x,x,x]']
     for (let level = 1; level < 9; level++)
-      lines.push(`b${level}: &b${level} [${Array(9).fill(`*${level === 1 ? 'a' : `b${level - 1}`}`)}]`)
+      lines.push(
+        `b${level}: &b${level} [${Array.from({ length: 9 }, () => `*${level === 1 ? 'a' : `b${level - 1}`}`).join()}]`,
+      )
     const answer = await post(await collection(), lines.join('\n'), { 'content-type': 'application/yaml' })
     expect(answer.status).toBe(400)
   })
@@ -298,7 +300,7 @@ describe('patch', () => {
     ['an unknown media type', {}, { 'content-type': 'application/json' }, '415 UnsupportedMediaType'],
     [
       'too many operations',
-      Array(10_001).fill({ op: 'test', path: '/kind', value: 'ConfigMap' }),
+      Array.from({ length: 10_001 }, () => ({ op: 'test', path: '/kind', value: 'ConfigMap' })),
       JSON_PATCH,
       '413 RequestEntityTooLarge',
     ],

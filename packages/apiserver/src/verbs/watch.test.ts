@@ -87,6 +87,8 @@ function watch(query: string, headers: Record<string, string> = {}): Promise<Htt
   })
 }
 
+const objectOf = (event: WatchEvent | undefined) => event?.object as KubeObject
+
 const short = ({ type, object }: WatchEvent) => `${type} ${(object as KubeObject).metadata.name ?? ''}`.trim()
 
 describe('a watch', () => {
@@ -138,7 +140,7 @@ describe('a watch', () => {
     // The last state that matched, at the revision at which it left.
     expect([departed.metadata.labels, departed.metadata.resourceVersion]).toEqual([
       { side: 'right' },
-      String(Number((events[1]?.object as KubeObject).metadata.resourceVersion) + 1),
+      String(Number(objectOf(events[1]).metadata.resourceVersion) + 1),
     ])
     watching.close()
   })
@@ -172,7 +174,7 @@ describe('a watch', () => {
     await watching.ended
     const events = await watching.take(2)
     expect(events.map(short)).toEqual(['ADDED one', 'BOOKMARK'])
-    expect((events[1]?.object as KubeObject).metadata.resourceVersion).toBe(String(server.store.revision))
+    expect(objectOf(events[1]).metadata.resourceVersion).toBe(String(server.store.revision))
   })
 
   test('as a table names its columns once', async () => {
