@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { OciProcess } from './spec.ts'
 
 export interface ProcessOptions {
@@ -7,6 +8,7 @@ export interface ProcessOptions {
   user: { uid: number; gid: number; additionalGids: number[] }
   capabilities: string[]
   privileged: boolean
+  isSentry: boolean
   noNewPrivileges: boolean
   tty: boolean
   size?: { columns: number; rows: number }
@@ -14,22 +16,27 @@ export interface ProcessOptions {
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-// The field's engines all give a million; without it a container has the daemon's own limit.
-const OPEN_FILES = 1_048_576
+// The field's engines all give a million, where they may: raising one's own limit takes a capability.
+const OPEN_FILES = Math.min(1_048_576, ownOpenFilesLimit())
 
-// Everything that Linux 6 knows, for `privileged`.
+// Everything that Linux 6 knows, in the order of the kernel's numbers.
 const ALL_CAPABILITIES = [
-  'AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER',
-  'FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE',
-  'NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE',
-  'SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM',
+  'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE',
+  'NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN',
+  'SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE',
+  'MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE',
 ]
   .flatMap((line) => line.split(' '))
   .map((name) => `CAP_${name}`)
 
+// Nobody can give what they do not have: the machine may itself be a container.
+const GRANTABLE = new Set(ALL_CAPABILITIES.filter((_, number) => (ownBoundingSet() >> BigInt(number)) & 1n))
+
 /** An OCI process; the environment gets a PATH and, with a terminal, a TERM where it has none. */
 export function ociProcess(options: ProcessOptions): OciProcess {
-  const capabilities = options.privileged ? ALL_CAPABILITIES : [...new Set(options.capabilities)].sort()
+  const wanted = options.privileged ? ALL_CAPABILITIES : [...new Set(options.capabilities)]
+  // A sentry's capabilities are those of its own kernel.
+  const capabilities = wanted.filter((name) => options.isSentry || GRANTABLE.has(name)).sort()
   // As the kernel does when root executes for another user: what may be gained is kept, what is had is not.
   const held = options.user.uid === 0 ? capabilities : []
   return {
@@ -50,4 +57,13 @@ function environment(options: ProcessOptions): string[] {
   if (options.tty) merged.set('TERM', 'xterm')
   for (const [name, value] of Object.entries(options.env)) merged.set(name, value)
   return [...merged].map(([name, value]) => `${name}=${value}`)
+}
+
+function ownOpenFilesLimit(): number {
+  const line = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
+  return line?.[1] === 'unlimited' ? Number.POSITIVE_INFINITY : Number(line?.[1] ?? 1024)
+}
+
+function ownBoundingSet(): bigint {
+  return BigInt(`0x${/^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`)
 }

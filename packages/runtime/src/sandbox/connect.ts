@@ -96,31 +96,28 @@ async function connectThroughSentry(
     ...(signal ? { signal } : {}),
   })
   let complaint = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     complaint = (complaint + text).slice(-2000)
   })
-  const refused = (): RuntimeError =>
-    new RuntimeError(
-      'network',
-      `nobody listens on port ${port} of sandbox ${sandbox.record.spec.id}: ${complaint.trim()}`,
-    )
-  child.on('error', accepted.reject)
-  child.on('exit', (code) => {
-    server.close()
-    accepted.reject(refused())
-    if (code !== 0)
-      void accepted.promise.then(
-        (connection) => connection.destroy(refused()),
-        () => {},
-      )
+  const ended = Promise.withResolvers<RuntimeError | undefined>()
+  child.on('error', (cause) => ended.resolve(new RuntimeError('failed', `could not run ${command.program}`, { cause })))
+  child.on('close', (code) => {
+    ended.resolve(code === 0 ? undefined : notListening(sandbox, port, complaint))
   })
+  void ended.promise.then((error) => accepted.reject(error ?? notListening(sandbox, port, complaint)))
   try {
     const connection = await accepted.promise
-    connection.on('close', () => child.kill())
-    return connection
+    // Nobody listening looks like a connection that was closed at once; only the command's end tells the two apart.
+    return joinStreams(connection, connection, { onEnd: () => ended.promise, onClose: () => child.kill() })
   } finally {
+    server.close()
     await rm(directory, { recursive: true, force: true })
   }
+}
+
+function notListening(sandbox: SandboxEntry, port: number, complaint = ''): RuntimeError {
+  const message = `nobody listens on port ${port} of sandbox ${sandbox.record.spec.id}`
+  return new RuntimeError('network', complaint === '' ? message : `${message}: ${complaint.trim()}`)
 }
 
 /** A small program that has entered the network namespace carries the bytes. */
@@ -147,23 +144,27 @@ async function connectThroughNamespace(
     if (!stdin || !stdout) throw new RuntimeError('failed', 'the program that connects has no streams')
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     child.on('error', reject)
-    child.on('exit', () =>
-      reject(new RuntimeError('network', `nobody listens on port ${port} of sandbox ${sandbox.record.spec.id}`)),
-    )
+    child.on('exit', () => reject(notListening(sandbox, port)))
     stdin.on('error', () => {})
     stdin.write(loopbackAddresses(port))
     stdout.once('readable', () => {
       if (stdout.read(1) !== null) resolve()
     })
     await promise
-    return joinStreams(stdin, stdout, () => child.kill('SIGKILL'))
+    return joinStreams(stdin, stdout, { onEnd: async () => undefined, onClose: () => child.kill('SIGKILL') })
   } finally {
     closeSync(namespace)
   }
 }
 
+interface JoinOptions {
+  /** Asked when the other side has closed: an error makes it a failure. */
+  onEnd: () => Promise<Error | undefined>
+  onClose: () => void
+}
+
 /** One stream of two, each end closing on its own as TCP's do. */
-function joinStreams(writable: Writable, readable: Readable, onClose: () => void): Duplex {
+function joinStreams(writable: Writable, readable: Readable, { onEnd, onClose }: JoinOptions): Duplex {
   const stream = new Duplex({
     allowHalfOpen: true,
     read: () => void readable.resume(),
@@ -171,12 +172,23 @@ function joinStreams(writable: Writable, readable: Readable, onClose: () => void
     final: (callback) => void writable.end(callback),
     destroy(error, callback) {
       onClose()
+      readable.destroy()
+      writable.destroy()
       callback(error)
     },
   })
   readable.on('data', (chunk: Buffer) => {
     if (!stream.push(chunk)) readable.pause()
   })
-  readable.on('end', () => stream.push(null))
+  readable.on('end', async () => {
+    const error = await onEnd()
+    if (error) stream.destroy(error)
+    else stream.push(null)
+  })
+  // It may fail before its owner had a chance to listen, who then learns of it by reading.
+  stream.on('error', () => {})
+  const failed = (error: Error): void => void stream.destroy(error)
+  readable.on('error', failed)
+  writable.on('error', failed)
   return stream
 }

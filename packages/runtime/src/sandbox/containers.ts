@@ -208,6 +208,7 @@ export async function execInContainer(
     user: exec.user ?? entry.spec.user,
     capabilities: entry.spec.capabilities,
     privileged: entry.spec.privileged,
+    isSentry: driver.isSentry,
     noNewPrivileges: entry.spec.noNewPrivileges,
     tty: exec.tty,
     ...(exec.size ? { size: exec.size } : {}),

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { adoptLaunched } from '../monitor/launched-process.ts'
 import { discardHalfMade, killContainer, type RuntimeParts, removeContainerEntry } from './containers.ts'
 import { newContainerEntry, pauseContainerId, type SandboxEntry } from './entries.ts'
 import type { Registry } from './registry.ts'
@@ -57,7 +58,18 @@ async function discardSandbox(parts: RuntimeParts, sandbox: SandboxEntry): Promi
 
 /** Its sandbox may be unknown, so that every runtime is asked to forget it. */
 async function discardStray(parts: RuntimeParts, id: string): Promise<void> {
+  await startEnded(parts.files.containerDirectory(id))
   for (const driver of await parts.drivers.available()) await discardHalfMade(parts, driver, id)
+}
+
+/** A start that an earlier process began may still go on: it is let finish, so that there is something to remove. */
+async function startEnded(directory: string): Promise<void> {
+  try {
+    using launched = adoptLaunched(directory)
+    await launched.command
+  } catch {
+    // It never began, or its reaper was killed.
+  }
 }
 
 /** Root file systems of containers that are no more. */

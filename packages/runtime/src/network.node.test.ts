@@ -1,0 +1,168 @@
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { NetworkSpec, RuntimeHandler } from './runtime.ts'
+import {
+  containerSpec,
+  createScratchRuntime,
+  execText,
+  type ScratchRuntime,
+  sandboxSpec,
+} from './testing/scratch-runtime.ts'
+
+let scratch: ScratchRuntime
+beforeAll(async () => {
+  scratch = await createScratchRuntime({ tools: ['runsc', 'runc', 'nft'] })
+})
+afterAll(() => scratch[Symbol.asyncDispose]())
+
+/** Says what it is asked to, once, to whoever connects. */
+const serve = (address: string, port: number, answer: string): string => `
+import socket
+s = socket.create_server(("${address}", ${port}))
+print("ready", flush=True)
+while True:
+    c, a = s.accept()
+    c.sendall(("${answer} " + a[0]).encode())
+    c.close()
+`
+
+const dial = (address: string, port: number): string[] => [
+  '/usr/bin/python3',
+  '-c',
+  `
+import socket
+try:
+    print(socket.create_connection(("${address}", ${port}), 3).recv(100).decode())
+except Exception as e:
+    print(type(e).__name__, e)
+`,
+]
+
+async function startServer(
+  id: string,
+  options: { handler?: RuntimeHandler; network: NetworkSpec; address: string; shared?: boolean },
+): Promise<string | undefined> {
+  const { handler = 'runsc', network, address, shared = false } = options
+  const { ip } = await scratch.runtime.createSandbox(sandboxSpec(id, { handler, network, shared }))
+  await scratch.runtime.startContainer(containerSpec(scratch, `${id}-1`, { sandboxId: id }))
+  const server = await scratch.runtime.exec(`${id}-1`, {
+    args: ['/usr/bin/python3', '-c', serve(address, 8080, id)],
+    env: {},
+    tty: false,
+    stdin: false,
+  })
+  server.stderr?.resume()
+  for await (const chunk of server.stdout) if (String(chunk).includes('ready')) break
+  return ip
+}
+
+async function read(id: string, port: number): Promise<string> {
+  const connection = await scratch.runtime.connect(id, port)
+  return text(connection)
+}
+
+describe('connect', () => {
+  test.each<[string, RuntimeHandler, NetworkSpec, boolean]>([
+    ['a sentry without a network', 'runsc', { kind: 'none' }, false],
+    ['a shared sentry without a network', 'runsc', { kind: 'none' }, true],
+    ['a sentry with an address', 'runsc', { kind: 'pod' }, false],
+    ['a runc container without a network', 'runc', { kind: 'none' }, false],
+    ['runc containers that share one', 'runc', { kind: 'pod' }, true],
+  ])('reaches a loopback-only listener in %s', async (_name, handler, network, shared) => {
+    const id = `lo-${handler}-${network.kind}-${shared}`
+    await startServer(id, { handler, network, address: '127.0.0.1', shared })
+    expect(await read(id, 8080)).toBe(`${id} 127.0.0.1`)
+    await scratch.runtime.removeSandbox(id)
+  })
+
+  test('says where nobody listens', async () => {
+    await startServer('nobody', { network: { kind: 'none' }, address: '127.0.0.1' })
+    await expect(read('nobody', 9)).rejects.toMatchObject({ code: 'network' })
+    await scratch.runtime.removeSandbox('nobody')
+  })
+})
+
+test('sandboxes reach each other and nobody else speaks for them', async () => {
+  const one = await startServer('one', { network: { kind: 'pod' }, address: '0.0.0.0' })
+  const two = await startServer('two', { network: { kind: 'pod' }, address: '0.0.0.0', handler: 'runc' })
+  const say = async (id: string, address: string | undefined): Promise<string> =>
+    (await execText(scratch.runtime, `${id}-1`, dial(address ?? '', 8080))).stdout.trim()
+  expect(await say('one', two)).toBe(`two ${one}`)
+  expect(await say('two', one)).toBe(`one ${two}`)
+  expect(await read('one', 8080)).toMatch(/^one 10\.\d+\.0\.1$/)
+  // An address that is not its own does not get out of it: the kernel drops it at its interface.
+  const forged = containerSpec(scratch, 'two-2', {
+    sandboxId: 'two',
+    privileged: true,
+    capabilities: ['CAP_NET_ADMIN'],
+  })
+  await scratch.runtime.startContainer(forged)
+  const steal = `ip addr add 10.255.255.1/32 dev eth0 && ip route change default via ${one?.replace(/\d+$/, '1')} dev eth0 src 10.255.255.1 || ip route; exec "$@"`
+  const { stdout } = await execText(scratch.runtime, 'two-2', ['/bin/sh', '-c', steal, 'sh', ...dial(one ?? '', 8080)])
+  expect(stdout.trim()).toMatch(/timed out|unreachable/)
+  await scratch.runtime.removeSandbox('one')
+  await scratch.runtime.removeSandbox('two')
+})
+
+test('a sandbox reaches neither the loopback of the machine nor what a cloud serves to it', async () => {
+  const server = createServer((socket) => void socket.end('secret'))
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.listen(0, '127.0.0.1', resolve)
+  await promise
+  const address = server.address()
+  const port = typeof address === 'object' && address ? address.port : 0
+  await scratch.runtime.createSandbox(sandboxSpec('closed', { network: { kind: 'pod' } }))
+  await scratch.runtime.startContainer(containerSpec(scratch, 'closed-1', { sandboxId: 'closed' }))
+  const reach = async (host: string): Promise<string> =>
+    (await execText(scratch.runtime, 'closed-1', dial(host, port))).stdout.trim()
+  const gateway = (await scratch.runtime.get('closed'))?.ip?.replace(/\d+$/, '1') ?? ''
+  expect(await reach('127.0.0.1')).toMatch(/^ConnectionRefusedError/)
+  expect(await reach(gateway)).toMatch(/^ConnectionRefusedError/)
+  expect(await reach('169.254.169.254')).toMatch(/^(OSError|TimeoutError|ConnectionRefusedError)/)
+  server.close()
+  await scratch.runtime.removeSandbox('closed')
+})
+
+test('the next container of a sandbox has its address again', async () => {
+  const { ip } = await scratch.runtime.createSandbox(sandboxSpec('again', { network: { kind: 'pod' } }))
+  const show = [
+    '/usr/bin/python3',
+    '-c',
+    'import socket; s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(("10.9.9.9", 9)); print(s.getsockname()[0])',
+  ]
+  for (const id of ['again-1', 'again-2']) {
+    await scratch.runtime.startContainer(containerSpec(scratch, id, { sandboxId: 'again', args: show }))
+    await scratch.exitOf(id)
+    expect(readFileSync(`${scratch.stateDirectory}/${id}.log`, 'utf8')).toContain(`stdout F ${ip}\n`)
+  }
+  await scratch.runtime.removeSandbox('again')
+})
+
+test('nothing of a network stays on the machine', async () => {
+  const before = machineNetwork()
+  {
+    await using other = await createScratchRuntime()
+    await other.runtime.createSandbox(sandboxSpec('gone', { network: { kind: 'pod' } }))
+    expect(machineNetwork()).not.toEqual(before)
+  }
+  expect(machineNetwork()).toEqual(before)
+})
+
+function machineNetwork(): unknown {
+  const namespaces = (() => {
+    try {
+      return readdirSync('/run/netns').sort()
+    } catch {
+      return []
+    }
+  })()
+  return {
+    namespaces,
+    links: readdirSync('/sys/class/net').sort(),
+    routes: execFileSync('ip', ['-4', 'route']).toString(),
+    rules: execFileSync('ip', ['-4', 'rule']).toString(),
+  }
+}
