@@ -22,10 +22,11 @@ help:
 	@echo "  make format         formats the sources"
 	@echo "  make pack           the npm package, as a .tgz in dist/"
 
-# Also puts the pinned Node in place: it comes as an npm package of the platform, without an install script.
+# Also puts the pinned Node in place: it comes as an npm package of the platform, without an install script. Versions and
+# digests are the lockfile's; `npm ci` would insist on entries for platforms whose packages not every mirror carries.
 install: node_modules/.caisson-installed
 node_modules/.caisson-installed: package-lock.json
-	npm ci --ignore-scripts
+	npm install --no-save --ignore-scripts --loglevel=error
 	@touch $@
 
 demo: install
