@@ -13,7 +13,6 @@ import {
   killContainer,
   type RuntimeParts,
   removeContainerEntry,
-  settlesWithin,
   signalContainerEntry,
   startContainer,
   startPause,
@@ -26,6 +25,7 @@ import { recoverSandboxes } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
 import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'
 import { validateContainerSpec, validateSandboxSpec } from './sandbox/validate-spec.ts'
+import { settlesWithin } from './settles-within.ts'
 import { defaultToolsDirectory } from './tools/tools.ts'
 
 export interface RuntimeOptions {

@@ -42,7 +42,6 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
   const { ends, status } = session
   const outputs = [createOutput({ fd: ends.stdout, stream: 'stdout' })]
   if (ends.stderr !== undefined) outputs.push(createOutput({ fd: ends.stderr, stream: 'stderr' }))
-  for (const output of outputs) output.addClient(client)
   const ended = new AbortController()
   finishExec({ request, client, outputs, status }).finally(() => {
     ended.abort()
@@ -51,6 +50,9 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
     rmSync(directory, { recursive: true, force: true })
   })
   return {
+    begin() {
+      for (const output of outputs) output.addClient(client)
+    },
     write: (chunk) => !ends.stdin || ends.stdin.destroyed || ends.stdin.writableEnded || ends.stdin.write(chunk),
     onDrain: (listener) => ends.stdin?.once('drain', listener).once('close', listener),
     endInput() {

@@ -129,7 +129,10 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
         kind = request.kind
         opening = open(request, connection)
         opening.then(
-          () => request.kind === 'control' || writeFrame(connection, FRAME.opened),
+          (client) => {
+            if (request.kind !== 'control') writeFrame(connection, FRAME.opened)
+            client?.begin()
+          },
           (error: unknown) => {
             writeJsonFrame(connection, FRAME.failed, asFailure(error))
             connection.end()

@@ -6,8 +6,8 @@ export interface OutputOptions {
   /** Non-blocking descriptor of the reading end of a pipe; owned from here on. */
   fd: number
   stream: 'stdout' | 'stderr'
-  /** Sees every byte before any client does. */
-  onChunk?: (chunk: Buffer) => void
+  /** Sees every byte before any client does. Where it gives false, nothing more is read until `resume`. */
+  onChunk?: (chunk: Buffer) => boolean
 }
 
 /** One output of a process, copied to everybody who is attached. */
@@ -16,6 +16,10 @@ export interface Output extends Disposable {
   ended: Promise<void>
   addClient(client: Duplex): void
   removeClient(client: Duplex): void
+  /** Whether it waits for a client that is slow. */
+  blocked(): boolean
+  /** Reads on after `onChunk` has stopped it. */
+  resume(): void
 }
 
 // A client that takes nothing for this long is cut off, because the container waits for it.
@@ -30,12 +34,13 @@ export function createOutput({ fd, stream, onChunk }: OutputOptions): Output {
   const clients = new Set<Duplex>()
   const blocked = new Map<Duplex, NodeJS.Timeout>()
   const type = FRAME[stream]
+  let held = false
   const ended = Promise.withResolvers<void>()
 
   function unblock(client: Duplex): void {
     clearTimeout(blocked.get(client))
     blocked.delete(client)
-    if (blocked.size === 0) source.resume()
+    if (blocked.size === 0 && !held) source.resume()
   }
 
   function block(client: Duplex): void {
@@ -49,7 +54,10 @@ export function createOutput({ fd, stream, onChunk }: OutputOptions): Output {
   }
 
   source.on('data', (chunk: Buffer) => {
-    onChunk?.(chunk)
+    if (onChunk?.(chunk) === false) {
+      held = true
+      source.pause()
+    }
     for (const client of clients) if (!writeFrame(client, type, chunk)) block(client)
   })
   source.on('error', () => {})
@@ -63,6 +71,11 @@ export function createOutput({ fd, stream, onChunk }: OutputOptions): Output {
     removeClient(client) {
       clients.delete(client)
       if (blocked.has(client)) unblock(client)
+    },
+    blocked: () => blocked.size > 0,
+    resume() {
+      held = false
+      if (blocked.size === 0) source.resume()
     },
     [Symbol.dispose]() {
       for (const timer of blocked.values()) clearTimeout(timer)

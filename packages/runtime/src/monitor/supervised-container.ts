@@ -4,9 +4,10 @@ import type { Duplex } from 'node:stream'
 import { type ContainerState, RuntimeError, type TerminalSize } from '../runtime.ts'
 import { type ContainerEnd, waitForEnd } from './container-end.ts'
 import type { FifoPool } from './fifo-pool.ts'
+import { createFirstOutput } from './first-output.ts'
 import { adoptLaunched, exitStatusOf, type LaunchedProcess, launchProcess } from './launched-process.ts'
 import { createLogWriter } from './log-writer.ts'
-import { createOutput } from './output.ts'
+import { createOutput, type Output } from './output.ts'
 import { processStartTime } from './process-identity.ts'
 import {
   closeEnds,
@@ -19,8 +20,9 @@ import {
   reopenPipes,
   windowSize,
 } from './process-pipes.ts'
-import { FRAME, type Started, type Supervision, writeJsonFrame } from './protocol.ts'
+import { FRAME, type Started, type Supervision, writeFrame, writeJsonFrame } from './protocol.ts'
 import { startFailure } from './runtime-log.ts'
+import { settlesWithin } from '../settles-within.ts'
 import { shortPath } from './short-path.ts'
 
 /** Files in a container's directory: how it is watched, and how it ended. */
@@ -52,6 +54,8 @@ export interface SupervisedContainer {
 }
 
 export interface AttachedClient {
+  /** Lets output flow, beginning with what was kept for the first client. */
+  begin(): void
   /** @returns false where the process reads more slowly: wait for `onDrain` */
   write(chunk: Buffer): boolean
   onDrain(listener: () => void): void
@@ -77,7 +81,7 @@ export async function superviseContainer(supervision: Supervision, pool: FifoPoo
     const pid = Number(readFileSync(supervision.pidFile, 'utf8'))
     const running = { pid, startedAt: Date.now(), startTime: processStartTime(pid) ?? '' }
     writeRecord({ supervision, running })
-    return watchContainer({ supervision, running, launched, ends })
+    return watchContainer({ supervision, running, launched, ends, adopted: false })
   } catch (error) {
     closeOurs(ends)
     launched[Symbol.dispose]()
@@ -89,7 +93,7 @@ export async function superviseContainer(supervision: Supervision, pool: FifoPoo
 export function adoptContainer(supervision: Supervision, running: RunningProcess): SupervisedContainer {
   const launched = adoptLaunched(supervision.directory)
   const ends = reopenPipes(supervision.directory, supervision)
-  return watchContainer({ supervision, running, launched, ends })
+  return watchContainer({ supervision, running, launched, ends, adopted: true })
 }
 
 interface Launch {
@@ -130,39 +134,51 @@ async function launch(supervision: Supervision): Promise<Launch> {
   return { launched, ends }
 }
 
-function watchContainer(options: Launch & { supervision: Supervision; running: RunningProcess }): SupervisedContainer {
-  const { supervision, running, launched, ends } = options
+function watchContainer(
+  options: Launch & { supervision: Supervision; running: RunningProcess; adopted: boolean },
+): SupervisedContainer {
+  const { supervision, running, launched, ends, adopted } = options
   const { stdin, resize } = ends
   const log = createLogWriter(supervision.log)
-  const outputs = [createOutput({ fd: ends.stdout, stream: 'stdout', onChunk: (chunk) => log.write('stdout', chunk) })]
-  if (ends.stderr !== undefined) {
-    outputs.push(createOutput({ fd: ends.stderr, stream: 'stderr', onChunk: (chunk) => log.write('stderr', chunk) }))
-  }
+  // One stdin is for one client, which wants all of the output. Of a container that was adopted the beginning is gone.
+  const first =
+    supervision.stdinOnce && !adopted ? createFirstOutput(() => outputs.forEach((each) => each.resume())) : undefined
+  const output = (fd: number, stream: 'stdout' | 'stderr'): Output =>
+    createOutput({
+      fd,
+      stream,
+      onChunk: (chunk) => {
+        log.write(stream, chunk)
+        return first?.add(stream, chunk) ?? true
+      },
+    })
+  const outputs = [output(ends.stdout, 'stdout')]
+  if (ends.stderr !== undefined) outputs.push(output(ends.stderr, 'stderr'))
   const clients = new Set<Duplex>()
   let killExpected = false
+  let ended: Exited | undefined
+
+  function sayEnded(client: Duplex, { exitCode, signal }: Exited): void {
+    writeJsonFrame(client, FRAME.ended, { exitCode, ...(signal ? { signal } : {}) })
+    client.end()
+  }
 
   async function finish(): Promise<Exited> {
     const end = await waitForEnd({ supervision, running, launched, killExpected: () => killExpected })
     const exited = exitedState(running, end)
-    let timer: NodeJS.Timeout | undefined
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, LAST_OUTPUT_MS)
-    })
-    await Promise.race([Promise.all(outputs.map((output) => output.ended)), patience])
-    clearTimeout(timer)
+    first?.unbound()
+    const read = Promise.all(outputs.map((each) => each.ended))
+    // A client that is slow is waited for; one that is stuck is cut off elsewhere.
+    let waiting = true
+    while (waiting) waiting = !(await settlesWithin(read, LAST_OUTPUT_MS)) && outputs.some((each) => each.blocked())
     for (const output of outputs) output[Symbol.dispose]()
     log.close()
     stdin?.destroy()
     resize?.destroy()
     launched[Symbol.dispose]()
     writeAtomically(join(supervision.directory, EXIT_FILE), JSON.stringify(exited))
-    for (const client of clients) {
-      writeJsonFrame(client, FRAME.ended, {
-        exitCode: exited.exitCode,
-        ...(exited.signal ? { signal: exited.signal } : {}),
-      })
-      client.end()
-    }
+    ended = exited
+    for (const client of clients) sayEnded(client, exited)
     return exited
   }
 
@@ -174,8 +190,8 @@ function watchContainer(options: Launch & { supervision: Supervision; running: R
       killExpected = true
     },
     attach(client) {
-      clients.add(client)
-      for (const output of outputs) output.addClient(client)
+      const kept = first?.take()
+      if (ended && !kept) throw new RuntimeError('not-found', `container ${supervision.id} is not running`)
       let hasInput = true
       const closeInput = (): void => {
         if (!hasInput) return
@@ -184,6 +200,12 @@ function watchContainer(options: Launch & { supervision: Supervision; running: R
         if (supervision.stdinOnce && !supervision.tty) stdin?.end()
       }
       return {
+        begin() {
+          for (const { stream, chunk } of kept ?? []) writeFrame(client, FRAME[stream], chunk)
+          if (ended) return sayEnded(client, ended)
+          clients.add(client)
+          for (const output of outputs) output.addClient(client)
+        },
         write: (chunk) => !stdin || stdin.destroyed || stdin.writableEnded || stdin.write(chunk),
         onDrain: (listener) => stdin?.once('drain', listener).once('close', listener),
         endInput: closeInput,

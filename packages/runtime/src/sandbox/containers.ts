@@ -22,6 +22,7 @@ import {
   type SandboxEntry,
 } from './entries.ts'
 import { type OciDriver, signalSentryContainer } from './oci-driver.ts'
+import { settlesWithin } from '../settles-within.ts'
 import { openProcessStreams } from './process-streams.ts'
 import { mountRootfs, unmountRootfs } from './rootfs.ts'
 import { readContainer, type StateFiles } from './state-files.ts'
@@ -239,17 +240,4 @@ function hostBinds(host: HostRootfs): OciSpec['mounts'] {
     source,
     options: ['rbind', 'rprivate', 'nosuid', 'nodev', 'ro'],
   }))
-}
-
-/** False where it takes longer. */
-export async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms)
-  })
-  try {
-    return await Promise.race([promise.then(() => true), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
