@@ -20,7 +20,8 @@ export async function exec(options: ExecCommandOptions): Promise<void> {
   const pod = await podOf(session, options.name)
   await using command = await execInPod(session.client, pod.metadata.name ?? '', {
     namespace: session.namespace,
-    command: options.command,
+    // commander keeps a `--` that follows the name.
+    command: options.command[0] === '--' ? options.command.slice(1) : options.command,
     stdin: terminal.interactive,
     tty: terminal.tty,
     ...(options.container !== undefined && { container: options.container }),
