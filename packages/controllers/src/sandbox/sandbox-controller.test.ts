@@ -288,6 +288,14 @@ describe('replicas and operatingMode', () => {
     expect(reason(without)).toBe('SandboxSuspended')
   })
 
+  test('v1alpha1: scale gives replicas to a Sandbox that had none', async () => {
+    await create(sandboxNamed('box'))
+    await untilPod('box')
+    await client.patch(OLD_SANDBOXES, 'box', { spec: { replicas: 0 } }, { namespace, subresource: 'scale' })
+    const suspended = await until(client, SANDBOXES, at('box'), (s) => reason(s, 'Suspended') === 'PodTerminated')
+    expect(suspended.spec).toMatchObject({ replicas: 0, operatingMode: 'Suspended' })
+  })
+
   test('v1beta1: a typed client that drops replicas changes nothing; its operatingMode beside replicas does not either', async () => {
     await create(sandboxNamed('box', { replicas: 0 }))
     await until(

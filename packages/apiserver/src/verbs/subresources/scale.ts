@@ -115,7 +115,8 @@ async function write({ call, resource, environment, options, scaled }: ScaleWrit
       allowCreate: false,
       next(current) {
         if (!current) throw notFound(resource, call.info.name)
-        const scale = scaled(scaleOf(current, resource, call.info.name))
+        const scale = scaled(scaleOf(current, resource, call.info.name, UNSET))
+        if (scale.spec?.replicas === UNSET) throw badRequest(emptyReplicas(paths))
         const next = deepCopy(current)
         setAt(next, paths.specReplicasPath, scale.spec?.replicas ?? 0)
         const { resourceVersion } = scale.metadata
@@ -129,9 +130,16 @@ async function write({ call, resource, environment, options, scaled }: ScaleWrit
   return { status: 200, body: scaleOf(fromStorage(resource, object), resource, call.info.name) }
 }
 
-function scaleOf(object: KubeObject, resource: Resource, name: string): Scale {
+/** The smallest int32: what a patch finds where the object has no replicas yet, and has to replace. */
+const UNSET = -2_147_483_648
+
+function emptyReplicas({ specReplicasPath }: Paths): string {
+  return `the spec replicas field ${JSON.stringify(specReplicasPath)} cannot be empty`
+}
+
+function scaleOf(object: KubeObject, resource: Resource, name: string, unset?: number): Scale {
   const paths = resource.scale as Paths
-  const replicas = readAt(object, paths.specReplicasPath)
+  const replicas = readAt(object, paths.specReplicasPath) ?? unset
   if (typeof replicas !== 'number')
     throw new StatusError(
       'InternalError',
