@@ -36,12 +36,14 @@ export interface InProcessOptions {
   user: UserInfo
   userAgent: string
   report(error: unknown): void
+  /** What ends each open watch, for whoever stops the server. */
+  streams: Set<() => void>
 }
 
 /** Events that wait for one reader; beyond it the watch pauses and reads on from the store's window. */
 const HIGH_WATER_EVENTS = 1000
 
-export function connectInProcess({ pipeline, user, userAgent, report }: InProcessOptions): InProcessServer {
+export function connectInProcess({ pipeline, user, userAgent, report, streams }: InProcessOptions): InProcessServer {
   function toCall(request: InProcessRequest): Call {
     const query = request.query ?? {}
     return {
@@ -86,7 +88,7 @@ export function connectInProcess({ pipeline, user, userAgent, report }: InProces
       const outcome = await run(pipeline, call)
       if (!('watch' in outcome)) throw badRequest(`${given.path} cannot be watched`)
       finished = pipeline.begin(call)
-      yield* readWatch(outcome.watch, given.signal)
+      yield* readWatch(outcome.watch, given.signal, streams)
     } catch (error) {
       if (given.signal?.aborted) throw given.signal.reason
       const told = toStatusError(error, report)
@@ -124,21 +126,24 @@ export function connectInProcess({ pipeline, user, userAgent, report }: InProces
 async function* readWatch(
   accepted: Extract<Awaited<ReturnType<typeof run>>, { watch: unknown }>['watch'],
   signal: AbortSignal | undefined,
+  streams: Set<() => void>,
 ): AsyncGenerator<WatchEvent> {
   let queue: WatchMessage[] = []
   let ended = false
   let wake: (() => void) | undefined
+  const end = () => {
+    ended = true
+    wake?.()
+  }
   const running = accepted.start({
     send(message) {
       queue.push(message)
       wake?.()
       return queue.length < HIGH_WATER_EVENTS
     },
-    end() {
-      ended = true
-      wake?.()
-    },
+    end,
   })
+  streams.add(end)
   const onAbort = () => wake?.()
   signal?.addEventListener('abort', onAbort)
   try {
@@ -161,6 +166,7 @@ async function* readWatch(
       }
     }
   } finally {
+    streams.delete(end)
     signal?.removeEventListener('abort', onAbort)
     running[Symbol.dispose]()
   }

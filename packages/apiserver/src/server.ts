@@ -1,7 +1,7 @@
 /** Composes the API server: store, registry, verbs, HTTPS and the in-process door. */
 import type { IncomingMessage } from 'node:http'
 import { createServer, type Server, type ServerOptions } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { UserInfo } from '@caisson/api'
 import type { Authorize } from './authz/attributes.ts'
 import { createDiscovery } from './discovery/discovery.ts'
@@ -144,6 +144,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     begin: (call) => metrics.begin(call),
   }
   let server: Server | undefined
+  // Node forgets those that were upgraded, and would wait for them for ever.
+  const sockets = new Set<Socket>()
+  const streams = new Set<() => void>()
 
   return {
     registry,
@@ -155,7 +158,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       const handler = createHandler({ pipeline, authenticate: options.authenticate, findNode, report })
       server.on('request', handler.request)
       server.on('upgrade', handler.upgrade)
+      // Someone who speaks no TLS, or hangs up: nothing to answer, nothing to report.
       server.on('tlsClientError', () => undefined)
+      server.on('connection', (socket: Socket) => {
+        sockets.add(socket)
+        socket.on('close', () => sockets.delete(socket))
+      })
       await new Promise<void>((resolve, reject) => {
         server?.once('error', reject)
         server?.listen(port, host, resolve)
@@ -166,13 +174,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     setTls(tls) {
       server?.setSecureContext(tls)
     },
-    connect: (user, { userAgent = 'caisson' } = {}) => connectInProcess({ pipeline, user, userAgent, report }),
+    connect: (user, { userAgent = 'caisson' } = {}) => connectInProcess({ pipeline, user, userAgent, report, streams }),
     async [Symbol.asyncDispose]() {
       closing = true
       definitions[Symbol.dispose]()
+      for (const end of streams) end()
       if (!server) return
       const closed = new Promise<void>((resolve) => server?.close(() => resolve()))
-      server.closeAllConnections()
+      for (const socket of sockets) socket.destroy()
       await closed
     },
   }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { request as httpsRequest } from 'node:https'
 import type { Duplex } from 'node:stream'
+import type { KubeObject } from '@caisson/api'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { builtinResources } from '../registry/builtin/index.ts'
 import { ADMINISTRATOR, type RunningServer, startServer } from '../testing/running-server.ts'
@@ -178,4 +179,21 @@ describe('requests', () => {
         'pods "web" is forbidden: User "nobody" cannot get resource "pods/log" in API group "" in the namespace "default"',
     })
   })
+})
+
+test('stopping the server ends what was upgraded, and watches in this process', async () => {
+  const socket = (await upgrade(`${POD}/exec`)) as Duplex
+  socket.on('error', () => undefined).resume()
+  const watching = (async () => {
+    const names: (string | undefined)[] = []
+    const client = server.server.connect(ADMINISTRATOR)
+    for await (const { object } of client.watch({ method: 'GET', path: '/api/v1/nodes' }))
+      names.push((object as KubeObject).metadata.name)
+    return names
+  })()
+  await server.request('GET', '/readyz')
+  const closed = once(socket, 'close')
+  await server.server[Symbol.asyncDispose]()
+  await closed
+  expect(await watching).toEqual(['here'])
 })

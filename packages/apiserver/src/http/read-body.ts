@@ -7,7 +7,7 @@ import { decodeJson, decodeYaml } from '../verbs/decode.ts'
 import { badRequest, tooLarge, unsupportedMediaType } from '../verbs/errors.ts'
 
 /** kube-apiserver's limit. */
-export const MAX_BODY_BYTES = 3 << 20
+const MAX_BODY_BYTES = 3 << 20
 /** A body that is too large is still read to its end, so that the client reads the answer; but not one of any size. */
 const MAX_DISCARDED_BYTES = 16 << 20
 

@@ -16,12 +16,17 @@ export class JsonPatchError extends Error {
 
 /** Copies may make a small patch into a large object; beyond this many JSON characters they are refused. */
 const MAX_COPIED = 3 << 20
+/** Ten thousand insertions at the front of a long list would keep everybody else waiting: nobody means that. */
+const MAX_MILLISECONDS = 1000
 
 /** What `operations` make of `document`, which is not changed. Throws a `JsonPatchError`. */
 export function applyJsonPatch(document: unknown, operations: readonly JsonPatchOperation[]): unknown {
   let root = deepCopy(document)
   let copied = 0
+  const deadline = performance.now() + MAX_MILLISECONDS
   for (const operation of operations) {
+    if (performance.now() > deadline)
+      throw new JsonPatchError(`applying ${operations.length} operations takes more than ${MAX_MILLISECONDS} ms`)
     switch (operation.op) {
       case 'add':
         root = add(root, operation.path, deepCopy(operation.value ?? null))
