@@ -11,6 +11,7 @@ const MS_RDONLY_NOSUID_NODEV_NOEXEC = 1 | 2 | 4 | 8
 const MS_BIND_REC = 0x1000 | 0x4000
 const MS_REMOUNT_BIND_RDONLY = 0x20 | 0x1000 | 1 | 2 | 4
 const MS_REC_SLAVE = 0x4000 | 0x8_0000
+const POLLIN = 1
 const TIOCSWINSZ = 0x5414
 const AF_INET = 2
 const AF_INET6 = 10
@@ -163,6 +164,13 @@ export function consoleProgram(): Program {
       { op: 'store', from: 'c', base: 'b', offset: 32, bits: 64 },
       { op: 'set', to: 'c', value: CONTROL_SIZE },
       { op: 'store', from: 'c', base: 'b', offset: 40, bits: 64 },
+      // The socket does not block, and some runtimes connect long before they send.
+      { op: 'set', to: 'b', value: { address: 'poll' } },
+      { op: 'set', to: 'c', value: 3 },
+      { op: 'store', from: 'c', base: 'b', offset: 0, bits: 32 },
+      { op: 'set', to: 'c', value: POLLIN },
+      { op: 'store', from: 'c', base: 'b', offset: 4, bits: 32 },
+      { op: 'syscall', name: 'ppoll', args: ['b', 1, 0, 0] },
       { op: 'syscall', name: 'recvmsg', args: [3, { address: 'message' }, 0], result: 'a' },
       { op: 'jump', to: 'failed', variable: 'a', when: 'negative' },
       // cmsghdr of SCM_RIGHTS is 16 bytes, the descriptor comes behind it.
@@ -193,7 +201,7 @@ export function consoleProgram(): Program {
       { op: 'label', name: 'failed' },
       { op: 'syscall', name: 'exit_group', args: [1] },
     ],
-    memory: { message: 56, vector: 16, control: CONTROL_SIZE, buffer: COPY_BUFFER },
+    memory: { poll: 8, message: 56, vector: 16, control: CONTROL_SIZE, buffer: COPY_BUFFER },
   }
 }
 

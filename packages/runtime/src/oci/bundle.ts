@@ -107,7 +107,7 @@ export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespa
       ...(isSentry
         ? {}
         : {
-            cgroupsPath: `/caisson/${sandbox.id}`,
+            cgroupsPath: `/caisson-${sandbox.id}`,
             maskedPaths: MASKED_PATHS,
             readonlyPaths: READONLY_PATHS,
             seccomp: defaultSeccomp([]),
@@ -140,7 +140,7 @@ function isSentryOf(sandbox: SandboxSpec): boolean {
 
 /** What shields the host's own kernel; a sentry needs none of it, its kernel is another one. */
 function confinement({ container }: BundleOptions): Partial<OciSpec['linux']> {
-  const cgroupsPath = `/caisson/${container.id}`
+  const cgroupsPath = `/caisson-${container.id}`
   if (container.privileged) return { cgroupsPath, resources: { devices: [{ allow: true, access: 'rwm' }] } }
   return {
     cgroupsPath,

@@ -41,7 +41,7 @@ export async function createOciDriver(handler: RuntimeHandler, tool: Tool, state
 
   function globalOptions(runtimeLog: string): string[] {
     const options = ['--root', root, '--log', runtimeLog, '--log-format', 'json']
-    if (!isSentry) return handler === 'crun' ? ['--cgroup-manager', 'cgroupfs', ...options] : options
+    if (!isSentry) return handler === 'crun' ? ['--cgroup-manager', 'disabled', ...options] : options
     return [
       ...options,
       `--platform=${platform}`,
