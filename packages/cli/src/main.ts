@@ -100,7 +100,9 @@ function program(): Command {
     .requiredOption('-f, --filename <file>', 'YAML or JSON; - is standard input')
     .option('--wait', 'until each sandbox is Ready')
     .option('--timeout <duration>', 'how long to wait', '60s')
-    .action(async (options: ApplyCommandOptions) => (await import('./commands/apply.ts')).apply({ ...globals(), ...options }))
+    .action(async (options: ApplyCommandOptions) =>
+      (await import('./commands/apply.ts')).apply({ ...globals(), ...options }),
+    )
 
   const image = caisson.command('image').description('images in the local store')
   image

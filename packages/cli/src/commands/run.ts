@@ -93,18 +93,19 @@ async function runToEnd(
   const early = session.embedded !== undefined
   const before = await pod.when((now) => (early ? attachable(now) : (started(now) ?? failure(now))))
   if (before instanceof CliError) throw before
-  await using command = await attachToPod(session.client, name, {
+  // A container that never starts has nothing to attach to and no output to wait for.
+  const failed = pod.when(failure).then((error) => Promise.reject(error))
+  failed.catch(() => undefined)
+  const attaching = attachToPod(session.client, name, {
     namespace,
     container: CONTAINER,
     stdin: true,
     tty: terminal.tty,
     signal,
   })
-  const attached = copyStreams(command, terminal)
-  // A container that never starts has no output to wait for.
-  const failed = pod.when(failure).then((error) => Promise.reject(error))
-  failed.catch(() => undefined)
-  await Promise.race([attached, failed])
+  attaching.catch(() => undefined)
+  await using command = await Promise.race([attaching, failed])
+  await Promise.race([copyStreams(command, terminal), failed])
   return pod.when(exitCodeOf)
 }
 
@@ -148,14 +149,14 @@ function followPod(events: AsyncIterable<ResourceEvent<PodObject>>): RunningPod 
           last = event.object
           ended = new CliError('failed', 'the sandbox was deleted while it ran')
         }
-        for (const listener of [...listeners]) listener()
+        for (const listener of listeners) listener()
         if (ended) return
       }
       ended = new CliError('unavailable', 'the connection to the cluster ended')
     } catch (error) {
       ended = error
     }
-    for (const listener of [...listeners]) listener()
+    for (const listener of listeners) listener()
   })()
   return {
     when: (wanted) =>
@@ -224,9 +225,8 @@ function podSpec(options: RunCommandOptions): PodSpec {
         name: CONTAINER,
         image: options.image,
         ...(options.command.length > 0 && { command: options.command }),
-        // Kept open for the one attach that comes: what the command writes before it is not lost.
-        stdin: true,
-        stdinOnce: true,
+        // For the one attach that comes: what the command writes before it is not lost.
+        ...(!options.detach && { stdin: true, stdinOnce: true }),
         tty: options.tty ?? false,
         env: options.env.map(parseEnv),
         ...(options.workdir !== undefined && { workingDir: options.workdir }),

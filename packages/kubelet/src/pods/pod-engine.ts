@@ -59,6 +59,8 @@ export interface PodEngine extends AsyncDisposable {
   enqueue(uid: string): void
   /** What is remembered of a Pod; undefined where nothing was begun. */
   memory(uid: string): PodMemory | undefined
+  /** Called whenever it has been seen anew what runs of a Pod. */
+  onSeen(listener: (uid: string) => void): Disposable
   /** Something that Pods are made from has changed: they are looked at anew, their volumes and failures too. */
   refresh(uid: string): void
   /** Resolves when nothing is being done and nothing waits but for a time. */
@@ -72,6 +74,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   const memories = new Map<string, PodMemory>()
   /** The Pod whose own status is being put into the cache: its pass plans on that anyway. */
   let quiet: string | undefined
+  const seenListeners = new Set<(uid: string) => void>()
   informer.addIndex(UID_INDEX, uidOf)
 
   for (const sandbox of options.adopted) adopt(sandbox)
@@ -167,6 +170,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     if (sandbox) await readLastWords(memory, sandbox)
     const observed = observePod(memory, { pod, sandbox, hostIp })
     memory.seen = observed.runs
+    for (const listener of seenListeners) listener(uid)
     return observed
   }
 
@@ -294,6 +298,10 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   return {
     enqueue,
     memory: (uid) => memories.get(uid),
+    onSeen(listener) {
+      seenListeners.add(listener)
+      return { [Symbol.dispose]: () => void seenListeners.delete(listener) }
+    },
     refresh(uid) {
       const memory = memories.get(uid)
       if (!memory) return

@@ -11,10 +11,14 @@ import type { PodEngine } from './pod-engine.ts'
 
 export interface ServedPodsOptions {
   informer: Informer<PodObject>
-  engine: Pick<PodEngine, 'memory'>
+  engine: Pick<PodEngine, 'memory' | 'onSeen'>
   runtime: Pick<Runtime, 'onExit'>
   directories: PodDirectories
 }
+
+/** The API server may know of a Pod a moment before this node does. */
+const UNKNOWN_POD_PATIENCE_MS = 2_000
+const START_PATIENCE_MS = 300_000
 
 export function servedPods({ informer, engine, runtime, directories }: ServedPodsOptions): NodeApiOptions['pods'] {
   function serve(pod: PodObject): ServedPod {
@@ -34,6 +38,12 @@ export function servedPods({ informer, engine, runtime, directories }: ServedPod
         const run = latest(container)
         if (!isRunning(run) || run.id === undefined) return undefined
         return { id: run.id, tty: containers.find((each) => each.name === container)?.tty ?? false }
+      },
+      attachableContainer(name) {
+        const run = latest(name)
+        const container = containers.find((each) => each.name === name)
+        if (run?.id === undefined || !(isRunning(run) || container?.stdinOnce)) return undefined
+        return { id: run.id, tty: container?.tty ?? false }
       },
       log(container, previous) {
         const number = loggedRun(pod, container, { previous, run: latest(container) })
@@ -68,7 +78,39 @@ export function servedPods({ informer, engine, runtime, directories }: ServedPod
     }
   }
 
+  /** Whether an attach has to wait no longer: it can be served, or refused for a reason. */
+  function isDecided(pod: PodObject, container: string): boolean {
+    const memory = engine.memory(pod.metadata.uid ?? '')
+    if (pod.metadata.deletionTimestamp !== undefined || memory?.setback) return true
+    if (![...specOf(pod).containers, ...initContainers(pod)].some((each) => each.name === container)) return true
+    return memory?.seen.some((run) => run.name === container) || memory?.failures.has(container) || false
+  }
+
+  async function whenStarted(
+    { namespace, name, container }: { namespace: string; name: string; container: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    let wasThere = false
+    const look = (): void => {
+      const pod = informer.get(`${namespace}/${name}`)
+      wasThere ||= pod !== undefined
+      if (signal.aborted || (pod ? isDecided(pod, container) : wasThere)) resolve()
+    }
+    using watches = new DisposableStack()
+    watches.use(engine.onSeen(look))
+    watches.use(informer.handle({ added: look, updated: look, deleted: look }))
+    const unknown = setTimeout(() => wasThere || resolve(), UNKNOWN_POD_PATIENCE_MS)
+    const late = setTimeout(resolve, START_PATIENCE_MS)
+    watches.defer(() => [unknown, late].forEach(clearTimeout))
+    signal.addEventListener('abort', look)
+    watches.defer(() => signal.removeEventListener('abort', look))
+    look()
+    await promise
+  }
+
   return {
+    whenStarted,
     find(namespace, name) {
       const pod = informer.get(`${namespace}/${name}`)
       return pod && serve(pod)

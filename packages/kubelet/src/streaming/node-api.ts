@@ -32,6 +32,8 @@ export interface ServedPod {
   hasContainer(name: string): boolean
   /** Undefined where it is not running. */
   runningContainer(name: string): ServedContainer | undefined
+  /** The same, and one that has ended whose output waits for its first client. */
+  attachableContainer(name: string): ServedContainer | undefined
   /** A string says why there is no log. */
   log(name: string, previous: boolean): LogSource | string
 }
@@ -40,6 +42,8 @@ export interface NodeApiOptions {
   pods: {
     /** Undefined where this node does not run such a Pod. */
     find(namespace: string, name: string): ServedPod | undefined
+    /** Resolves when the container has been started, or it is known why it is not; after minutes in any case. */
+    whenStarted?(pod: { namespace: string; name: string; container: string }, signal: AbortSignal): Promise<void>
   }
   runtime: Pick<Runtime, 'exec' | 'attach' | 'connect'>
   now?: () => number
@@ -111,6 +115,7 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     if (!isSpdyUpgrade(request) && !isWebSocketUpgrade(request)) {
       return refuseUpgrade(socket, 400, 'unable to upgrade: expected the protocol websocket or SPDY/3.1')
     }
+    if (kind === 'attach') await startOf(target, socket)
     const pod = options.pods.find(target.namespace, target.pod)
     if (!pod || (target.uid !== undefined && target.uid !== pod.uid)) {
       return refuseUpgrade(socket, 404, 'pod does not exist')
@@ -120,7 +125,7 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     const selection = parseSelection(target.query)
     if (!selection) return refuseUpgrade(socket, 400, 'you must specify at least 1 of stdin, stdout, stderr')
     const name = target.container ?? ''
-    const container = pod.runningContainer(name)
+    const container = kind === 'attach' ? pod.attachableContainer(name) : pod.runningContainer(name)
     const tty = kind === 'attach' && container ? container.tty : selection.tty
     const streams: StreamSelection = { ...selection, tty, stderr: selection.stderr && !tty }
     const args = target.query.getAll('command')
@@ -145,6 +150,15 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     if (!remote) return
     if (kind === 'exec') await exec(container, remote, { args, ...streams })
     else await attach(container, remote)
+  }
+
+  /** A client that comes early gets the output from its beginning, instead of an error and a race at the next try. */
+  async function startOf({ namespace, pod: name, container = '' }: Target, socket: Duplex): Promise<void> {
+    const gone = new AbortController()
+    const abort = (): void => gone.abort()
+    socket.once('close', abort)
+    await options.pods.whenStarted?.({ namespace, name, container }, gone.signal)
+    socket.off('close', abort)
   }
 
   async function exec(

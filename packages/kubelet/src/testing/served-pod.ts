@@ -1,19 +1,22 @@
 /** For tests of streaming: a node API around one Pod `default/web` whose container `main` is this machine. */
 import type { LogSource } from '../streaming/container-log.ts'
-import { createNodeApi, type NodeApi, type ServedPod } from '../streaming/node-api.ts'
+import { createNodeApi, type NodeApi, type ServedContainer, type ServedPod } from '../streaming/node-api.ts'
 import type { HostProcesses } from './host-processes.ts'
 
 export function serveOnePod(
   runtime: HostProcesses,
   options: { log?: (previous: boolean) => LogSource | string; tty?: boolean } = {},
 ): NodeApi {
+  const container = (name: string): ServedContainer | undefined =>
+    name === 'main' ? { id: 'container', tty: options.tty ?? false } : undefined
   const pod: ServedPod = {
     namespace: 'default',
     name: 'web',
     uid: '11111111-2222-3333-4444-555555555555',
     sandboxId: 'sandbox',
     hasContainer: (name) => name === 'main' || name === 'stopped',
-    runningContainer: (name) => (name === 'main' ? { id: 'container', tty: options.tty ?? false } : undefined),
+    runningContainer: container,
+    attachableContainer: container,
     log: (_name, previous) => options.log?.(previous) ?? 'there is no log',
   }
   return createNodeApi({
