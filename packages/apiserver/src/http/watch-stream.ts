@@ -1,4 +1,4 @@
-/** A watch as a chunked HTTP answer: one JSON line an event, encoded once for all who watch. */
+/** A watch as a chunked HTTP answer: one JSON line an event, encoded and framed once for all who watch. */
 import type { ServerResponse } from 'node:http'
 import { encode } from '../storage/encoding.ts'
 import type { AcceptedWatch, WatchMessage } from '../verbs/call.ts'
@@ -19,14 +19,20 @@ export interface StreamWatchOptions {
 
 /** Settles when the stream is over, whoever ended it. */
 export function streamWatch({ watch, response, headers, transform }: StreamWatchOptions): Promise<void> {
+  if (response.closed) return Promise.resolve()
   response.writeHead(200, headers)
   response.flushHeaders()
-  const socket = response.socket
+  const { socket } = response
+  // Past the response, whose own framing would cost three writes an event and watcher. Only where the socket is ours
+  // already: an answer that waits for an earlier one on the same connection has none yet.
+  const direct = response.chunkedEncoding ? socket : null
+  const output = direct ?? response
   let paused = false
   const running = watch.start({
     send(message) {
-      response.write(transform ? encodeMessage(transform(message)) : sharedLine(message))
-      if (!socket || socket.writableLength <= HIGH_WATER_BYTES) return true
+      if (!direct) response.write(encodeMessage(transform ? transform(message) : message))
+      else direct.write(transform ? frame(encodeMessage(transform(message))) : sharedFrame(message))
+      if (output.writableLength <= HIGH_WATER_BYTES) return true
       paused = true
       return false
     },
@@ -37,27 +43,33 @@ export function streamWatch({ watch, response, headers, transform }: StreamWatch
     paused = false
     running.resume()
   }
-  response.on('drain', onDrain)
+  output.on('drain', onDrain)
   return new Promise((resolve) => {
     response.on('close', () => {
+      output.off('drain', onDrain)
       running[Symbol.dispose]()
       resolve()
     })
   })
 }
 
-// The watchers of an event hear of it one after the other, so remembering one line is remembering enough.
+// The watchers of an event hear of it one after the other, so remembering one frame is remembering enough.
 let lastObject: object | undefined
 let lastType = ''
-let lastLine = Buffer.alloc(0)
+let lastFrame: Buffer = Buffer.alloc(0)
 
-function sharedLine(message: WatchMessage): Buffer {
+function sharedFrame(message: WatchMessage): Buffer {
   if (message.object !== lastObject || message.type !== lastType) {
-    lastLine = Buffer.from(encodeMessage(message))
+    lastFrame = frame(encodeMessage(message))
     lastObject = message.object
     lastType = message.type
   }
-  return lastLine
+  return lastFrame
+}
+
+/** A chunk of `Transfer-Encoding: chunked`. */
+function frame(line: string): Buffer {
+  return Buffer.from(`${Buffer.byteLength(line).toString(16)}\r\n${line}\r\n`)
 }
 
 function encodeMessage({ type, object }: WatchMessage): string {
