@@ -50,6 +50,8 @@ export async function openArchive(
         throw new RuntimeError('bad-archive', `the blob ${name} has the digest ${digest}: the archive is damaged`)
       files.set(name, path)
     }
+  } catch (error) {
+    throw asArchiveError(error)
   } finally {
     source.destroy()
   }
@@ -102,6 +104,13 @@ export async function decompressed(path: string): Promise<Readable> {
   const inflate = isGzip ? createGunzip() : createZstdDecompress()
   pipeline(source, inflate, () => {})
   return inflate
+}
+
+/** What went wrong with the compression, as an error of the archive; everything else as it is. */
+export function asArchiveError(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (!/^(Z_|ZSTD_)/.test(code)) return error
+  return new RuntimeError('bad-archive', 'the archive is damaged: it cannot be decompressed', { cause: error })
 }
 
 async function writeMember(path: string, body: AsyncIterable<Buffer>): Promise<string> {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { isSameProcess, processStartTime } from '../monitor/process-identity.ts'
 import { type Image, type ImageStore, RuntimeError } from '../runtime.ts'
-import { decompressed, openArchive } from './archive.ts'
+import { asArchiveError, decompressed, openArchive } from './archive.ts'
 import { HOST_IMAGE, HOST_IMAGE_USER, hostImage } from './host-image.ts'
 import { applyLayer, type UnpackBudget } from './layer.ts'
 import { type ArchivedImage, readArchivedImages } from './manifest.ts'
@@ -274,10 +274,7 @@ async function applyVerified(
     if (digest !== layer.diffId)
       throw new RuntimeError('bad-archive', `a layer has the digest ${digest}, the configuration says ${layer.diffId}`)
   } catch (error) {
-    if (error instanceof RuntimeError) throw error
-    const code = (error as NodeJS.ErrnoException).code ?? ''
-    if (code.startsWith('Z_')) throw new RuntimeError('bad-archive', 'a layer is damaged', { cause: error })
-    throw error
+    throw asArchiveError(error)
   } finally {
     source.destroy()
   }

@@ -156,10 +156,15 @@ function isForThisMachine(platform: unknown): boolean {
   return (os === undefined || os === 'linux') && (architecture === undefined || architecture === hostArchitecture())
 }
 
+const IMAGE_CONFIGS = new Set([
+  'application/vnd.oci.image.config.v1+json',
+  'application/vnd.docker.container.image.v1+json',
+])
+
 /** Attestations and other artefacts lie beside images in the same index. */
 function isImage(manifest: Record<string, unknown>): boolean {
-  const mediaType = objectOf(manifest.config ?? {}, 'config').mediaType
-  return typeof mediaType !== 'string' || /\.image\.v1\+json$|\.container\.image\.v1\+json$/.test(mediaType)
+  const { mediaType } = objectOf(manifest.config ?? {}, 'config')
+  return typeof mediaType !== 'string' || IMAGE_CONFIGS.has(mediaType)
 }
 
 function blobName(digest: unknown): string {

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { packTar, type TarEntry } from 'modern-tar'
-import { hostArchitecture } from '../native/native-programs.ts'
+import type { TarEntry } from 'modern-tar'
 import { findTool } from '../tools/tools.ts'
+import { dockerArchive, file } from './image-archive.ts'
 
 const APPLETS = [
   'sh',
@@ -43,42 +42,4 @@ export async function busyboxArchive(toolsDirectory: string): Promise<Uint8Array
     ],
     config: { Cmd: ['/bin/sh'], Env: ['PATH=/bin', 'FROM=image'], User: 'app', WorkingDir: '/tmp' },
   })
-}
-
-export function file(name: string, content: string | Uint8Array, mode = 0o644): TarEntry {
-  const body = typeof content === 'string' ? new TextEncoder().encode(content) : content
-  return { header: { name, size: body.length, type: 'file', mode }, body }
-}
-
-export interface ArchiveOptions {
-  tags: string[]
-  layers: TarEntry[][]
-  config?: Record<string, unknown>
-  /** What the configuration says instead of the truth. */
-  diffIds?: string[]
-}
-
-export async function dockerArchive({ tags, layers, config = {}, diffIds }: ArchiveOptions): Promise<Uint8Array> {
-  const packed = await Promise.all(layers.map((entries) => packTar(entries)))
-  const document = JSON.stringify(imageConfig(config, diffIds ?? packed.map(digest)))
-  const manifest = [{ Config: 'config.json', RepoTags: tags, Layers: packed.map((_, index) => `${index}/layer.tar`) }]
-  return packTar([
-    ...packed.map((layer, index) => file(`${index}/layer.tar`, layer)),
-    file('config.json', document),
-    file('manifest.json', JSON.stringify(manifest)),
-  ])
-}
-
-export function imageConfig(config: Record<string, unknown>, diffIds: string[]): Record<string, unknown> {
-  return {
-    architecture: hostArchitecture(),
-    os: 'linux',
-    created: '2026-01-02T03:04:05Z',
-    config,
-    rootfs: { type: 'layers', diff_ids: diffIds },
-  }
-}
-
-export function digest(bytes: Uint8Array | string): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
