@@ -37,6 +37,7 @@ export interface Program {
 const SYSCALLS = {
   clone: { amd64: 56, arm64: 220 },
   close: { amd64: 3, arm64: 57 },
+  close_range: { amd64: 436, arm64: 436 },
   connect: { amd64: 42, arm64: 203 },
   execve: { amd64: 59, arm64: 221 },
   exit_group: { amd64: 231, arm64: 94 },

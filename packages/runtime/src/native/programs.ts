@@ -123,6 +123,9 @@ export function launchProgram(options: LaunchOptions): Program {
       { op: 'syscall', name: 'exit_group', args: [0] },
       { op: 'label', name: 'command' },
       ...mounts,
+      // Whatever else was inherited, from us or from who started us: nothing of it belongs into a sandbox. Before Linux 5.9
+      // there is only a way to close what we know of.
+      { op: 'syscall', name: 'close_range', args: [3, -1, 0] },
       ...[3, 4, 5, 6].map((fd): Instruction => ({ op: 'syscall', name: 'close', args: [fd] })),
       // envp begins behind argc, argv and its closing null: stack + 8 * (argc + 2)
       { op: 'load', to: 'b', base: 'a', offset: 0, bits: 64 },

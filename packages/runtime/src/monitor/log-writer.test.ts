@@ -1,0 +1,68 @@
+import fc from 'fast-check'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createLogWriter, formatRecords } from './log-writer.ts'
+
+let directory: string
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'caisson-log-'))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+describe('formatRecords', () => {
+  test.each([
+    ['one\n', ['F one']],
+    ['one\ntwo', ['F one', 'P two']],
+    ['\n\n', ['F ', 'F ']],
+    ['', []],
+  ])('%j', (given, expected) => {
+    expect(formatRecords('stderr', Buffer.from(given), 'T').toString().split('\n').slice(0, -1)).toEqual(
+      expected.map((line) => `T stderr ${line}`),
+    )
+  })
+
+  test('loses and adds nothing, whatever comes in whatever pieces', () => {
+    const chunks = fc.array(
+      fc.oneof(fc.string({ unit: 'binary' }), fc.constant('x'.repeat(40_000)), fc.constant('\n')),
+      { maxLength: 8 },
+    )
+    fc.assert(
+      fc.property(chunks, (given) => {
+        const records = Buffer.concat(given.map((chunk) => formatRecords('stdout', Buffer.from(chunk), 'T')))
+        const lines = records.toString('latin1').split('\n').slice(0, -1)
+        for (const line of lines) expect(line).toMatch(/^T stdout [FP] /)
+        const text = lines.map((line) => line.slice('T stdout F '.length) + (line[9] === 'F' ? '\n' : '')).join('')
+        expect(text).toBe(Buffer.from(given.join('')).toString('latin1'))
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
+
+test('a log is put aside when it is full, and only so many are kept', () => {
+  const path = join(directory, 'log')
+  const log = createLogWriter({ path, maxBytes: 100, maxFiles: 3 })
+  for (let line = 1; line <= 8; line++) log.write('stdout', Buffer.from(`line ${line}\n`))
+  log.close()
+  const texts = ['log', 'log.1', 'log.2', 'log.3'].map((name) =>
+    existsSync(join(directory, name)) ? readFileSync(join(directory, name), 'utf8').match(/line \d/g) : undefined,
+  )
+  expect(texts).toEqual([['line 7', 'line 8'], ['line 5', 'line 6'], ['line 3', 'line 4'], undefined])
+})
+
+test('a directory that is gone loses records and nothing else, and the log goes on when it is back', () => {
+  const path = join(directory, 'sub/log')
+  const log = createLogWriter({ path, maxBytes: 1000, maxFiles: 2 })
+  log.write('stdout', Buffer.from('lost\n'))
+  rmSync(directory, { recursive: true })
+  directory = mkdtempSync(join(tmpdir(), 'caisson-log-'))
+  const other = createLogWriter({ path: join(directory, 'log'), maxBytes: 1000, maxFiles: 1 })
+  other.write('stdout', Buffer.from('kept\n'))
+  other.close()
+  log.close()
+  expect(readFileSync(join(directory, 'log'), 'utf8')).toMatch(
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z stdout F kept\n$/,
+  )
+})

@@ -1,0 +1,203 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Program } from './assembler.ts'
+import { elfExecutable } from './elf.ts'
+import { hostArchitecture } from './native-programs.ts'
+import { LAUNCHED, launchProgram, loopbackAddresses, netnsConnectProgram, pauseProgram } from './programs.ts'
+
+let directory: string
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'caisson-native-'))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+function build(program: Program): string {
+  const path = join(directory, 'program')
+  writeFileSync(path, elfExecutable(program, hostArchitecture()), { mode: 0o755 })
+  return path
+}
+
+const hex = (bytes: Uint8Array): string =>
+  Buffer.from(bytes)
+    .toString('hex')
+    .replace(/(.{64})/g, '$1\n')
+
+describe('machine code', () => {
+  // Both were checked once against a disassembler and run, on a processor and on an emulated one.
+  const everyInstruction: Program = {
+    code: [
+      { op: 'stack', to: 'a' },
+      { op: 'label', name: 'top' },
+      { op: 'set', to: 'b', value: 0x12345678 },
+      { op: 'set', to: 'c', value: -4 },
+      { op: 'set', to: 'd', value: { address: 'text', offset: 1 } },
+      { op: 'set', to: 'e', value: { address: 'room' } },
+      { op: 'add', to: 'b', value: 'c' },
+      { op: 'add', to: 'c', value: 16 },
+      { op: 'subtract', to: 'd', value: 'e' },
+      { op: 'load', to: 'a', base: 'c', offset: 8, bits: 64 },
+      { op: 'load', to: 'a', base: 'c', offset: 8, bits: 32 },
+      { op: 'store', from: 'e', base: 'c', offset: 8, bits: 64 },
+      { op: 'store', from: 'e', base: 'c', offset: 8, bits: 32 },
+      { op: 'jump', to: 'top', when: 'always' },
+      { op: 'jump', to: 'top', variable: 'd', when: 'zero' },
+      { op: 'jump', to: 'end', variable: 'd', when: 'negative' },
+      { op: 'jump', to: 'end', variable: 'e', when: { equals: -4 } },
+      { op: 'label', name: 'end' },
+      { op: 'syscall', name: 'exit_group', args: ['a'], result: 'b' },
+    ],
+    data: { text: Uint8Array.of(1, 2) },
+    memory: { room: 8 },
+  }
+
+  test('of amd64', () => {
+    expect(hex(elfExecutable(everyInstruction, 'amd64').subarray(176))).toMatchInlineSnapshot(`
+      "4889e348c7c57856341249c7c4fcffffff49c7c53101400049c7c6000080004c
+      01e54981c4100000004d29f5498b9c240800000049639c24080000004d89b424
+      080000004589b42408000000e9b2ffffff4d85ed0f84a9ffffff4d85ed0f880d
+      0000004981fefcffffff0f84000000004889df48c7c0e70000000f054889c500
+      0102"
+    `)
+  })
+
+  test('of arm64', () => {
+    expect(hex(elfExecutable(everyInstruction, 'arm64').subarray(176))).toMatchInlineSnapshot(`
+      "f303009114cf8ad29446a2f275008092362480d21608a0f2170080d21710a0f2
+      9402158bb5420091d60217cbb30640f9b30a80b9b70600f9b70a00b9f2ffff17
+      36feffb47600f8b7ff1200b120000054e00313aac80b80d20800a0f2010000d4
+      f40300aa0000000000000000000000000102"
+    `)
+  })
+
+  test.each(['amd64', 'arm64'] as const)(
+    'an ELF file of %s has code that cannot be written and memory that cannot be executed',
+    (architecture) => {
+      const file = Buffer.from(elfExecutable(everyInstruction, architecture))
+      const segments = [0, 1].map((index) => ({
+        type: file.readUInt32LE(64 + index * 56),
+        flags: file.readUInt32LE(68 + index * 56),
+      }))
+      expect([file.toString('latin1', 1, 4), file.readUInt16LE(18), segments]).toEqual([
+        'ELF',
+        architecture === 'amd64' ? 62 : 183,
+        [
+          { type: 1, flags: 5 },
+          { type: 1, flags: 6 },
+        ],
+      ])
+    },
+  )
+
+  test('a jump to nowhere is an error', () => {
+    expect(() => elfExecutable({ code: [{ op: 'jump', to: 'x', when: 'always' }] }, 'amd64')).toThrow('unknown label x')
+  })
+})
+
+describe('launch', () => {
+  function launch(
+    command: string[],
+    options = {
+      coverNetworkSysctls: false,
+      privateNetwork: false,
+      binds: [] as Array<{ source: string; target: string }>,
+    },
+  ): { output: string; records: number[][] } {
+    const records = openSync(join(directory, 'records'), 'w')
+    const output = execFileSync(build(launchProgram(options)), command, {
+      stdio: ['ignore', 'pipe', 'inherit', records],
+      env: { FROM: 'outside' },
+    })
+    closeSync(records)
+    const bytes = readFileSync(join(directory, 'records'))
+    return {
+      output: output.toString(),
+      records: Array.from({ length: bytes.length / 8 }, (_, index) => [
+        bytes.readInt32LE(index * 8),
+        bytes.readInt32LE(index * 8 + 4),
+      ]),
+    }
+  }
+
+  test('records how the command ended, and what it left behind', () => {
+    const { output, records } = launch([
+      '/bin/sh',
+      '-c',
+      'echo "$FROM $0 $1"; (sleep 0.05; exit 3) & exit 5',
+      'zero',
+      'one',
+    ])
+    expect(output).toBe('outside zero one\n')
+    const [[command] = []] = records
+    expect(records.slice(0, 2)).toEqual([
+      [command, LAUNCHED],
+      [command, 5 << 8],
+    ])
+    expect(records.slice(2)).toContainEqual([expect.any(Number), 3 << 8])
+  })
+
+  test('records a signal', () => {
+    expect(launch(['/bin/sh', '-c', 'kill -9 $$']).records[1]?.[1]).toBe(9)
+  })
+
+  test('records a command that is not there', () => {
+    expect(launch(['/no/such/command']).records[1]?.[1]).toBe(127 << 8)
+  })
+
+  test('passes none of its own descriptors on', () => {
+    expect(launch(['/bin/ls', '/proc/self/fd']).output).toBe('0\n1\n2\n3\n')
+  })
+})
+
+test('pause does nothing until it is killed', async () => {
+  const child = spawn(build(pauseProgram()))
+  await once(child, 'spawn')
+  child.kill('SIGKILL')
+  expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
+})
+
+describe('netns-connect', () => {
+  async function connectTo(port: number, input: string): Promise<[string, number | null]> {
+    const namespace = openSync('/proc/self/ns/net', 'r')
+    const child = spawn(build(netnsConnectProgram()), { stdio: ['pipe', 'pipe', 'ignore', namespace] })
+    closeSync(namespace)
+    let output = ''
+    child.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk.toString('latin1')
+    })
+    child.stdin?.on('error', () => {})
+    child.stdin?.write(loopbackAddresses(port))
+    child.stdin?.end(input)
+    const [code] = (await once(child, 'close')) as [number | null]
+    return [output, code]
+  }
+
+  test.runIf(process.getuid?.() === 0).each(['127.0.0.1', '::1'])(
+    'carries bytes both ways to %s, each end closing on its own',
+    async (host) => {
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
+        let heard = ''
+        socket.on('data', (chunk) => {
+          heard += String(chunk)
+        })
+        socket.on('end', () => socket.end(`heard ${heard}`))
+      })
+      server.listen(0, host)
+      await once(server, 'listening')
+      const address = server.address()
+      expect(await connectTo(typeof address === 'object' && address ? address.port : 0, 'hello')).toEqual([
+        '\x02heard hello',
+        0,
+      ])
+      server.close()
+    },
+  )
+
+  test('ends with 1 where nobody listens', async () => {
+    expect(await connectTo(1, '')).toEqual(['', 1])
+  })
+})

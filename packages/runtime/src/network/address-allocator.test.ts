@@ -1,0 +1,60 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { formatAddress, formatCidr, openAddressAllocator, overlaps, parseCidr } from './address-allocator.ts'
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'caisson-addresses-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+const SMALL = parseCidr('10.1.2.0/24')
+
+test('hands out every address but the network, the gateway and broadcast, each once', async () => {
+  const allocator = await openAddressAllocator(directory, SMALL)
+  const given = []
+  for (let index = 0; index < 253; index++) given.push(formatAddress(SMALL.base + (await allocator.allocate())))
+  expect([new Set(given).size, given[0], given.at(-1)]).toEqual([253, '10.1.2.2', '10.1.2.254'])
+  await expect(allocator.allocate()).rejects.toThrow('all 253 addresses of 10.1.2.0/24 are in use')
+})
+
+test('does not give an address again before all others were given', async () => {
+  const allocator = await openAddressAllocator(directory, SMALL)
+  const first = await allocator.allocate()
+  await allocator.release(first)
+  for (let index = 0; index < 252; index++) expect(await allocator.allocate()).not.toBe(first)
+  expect(await allocator.allocate()).toBe(first)
+})
+
+test('the next process knows whose they are and ignores what is no address', async () => {
+  const before = await openAddressAllocator(directory, SMALL)
+  await before.claim(await before.allocate(), 'one')
+  await before.allocate()
+  for (const stray of ['2.new', 'x', '1', '255', '99999']) await writeFile(join(directory, stray), 'stray')
+  const after = await openAddressAllocator(directory, SMALL)
+  expect([...after.owners()]).toEqual([
+    [2, 'one'],
+    [3, ''],
+  ])
+  expect((await readdir(directory)).sort()).toEqual(['2', '3'])
+  expect(await after.allocate()).toBe(4)
+})
+
+test.each([
+  ['10.213.7.9/16', '10.213.0.0/16'],
+  ['192.168.255.255/24', '192.168.255.0/24'],
+])('%s is the network %s', (given, expected) => expect(formatCidr(parseCidr(given))).toBe(expected))
+
+test.each(['10.0.0.0', '10.0.0.0/8', '10.0.0.0/25', '256.0.0.0/16', '10.0.0/16', 'x', '1.2.3.4/16; reboot'])(
+  '%j is no network',
+  (given) => expect(() => parseCidr(given)).toThrow(/expected a network/),
+)
+
+test.each([
+  ['10.1.0.0/16', '10.1.2.0/24', true],
+  ['10.1.2.0/24', '10.1.0.0/16', true],
+  ['10.1.0.0/16', '10.2.0.0/16', false],
+  ['192.168.1.0/24', '192.168.2.0/24', false],
+])('%s and %s overlap: %s', (one, other, expected) => expect(overlaps(parseCidr(one), parseCidr(other))).toBe(expected))
