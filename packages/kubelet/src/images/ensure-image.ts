@@ -1,5 +1,5 @@
 /** Finds a container's image in the local store, which is all there is: nothing is pulled. */
-import type { Image, Runtime } from '@caisson/runtime'
+import { HOST_IMAGE, type Image, type Runtime } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 
 export type ImageOutcome =
@@ -26,7 +26,7 @@ export async function ensureImage(container: Container, images: Pick<Runtime['im
   }
   if (image) {
     const message =
-      policy === 'Always'
+      policy === 'Always' && image.name !== HOST_IMAGE
         ? `Container image ${quoted} already present on machine; it was not pulled again, as imagePullPolicy Always asks: this node uses its local image store alone`
         : `Container image ${quoted} already present on machine`
     return { kind: 'present', image, event: { type: 'Normal', reason: 'Pulled', message } }

@@ -86,7 +86,8 @@ export async function registerNode(options: RegisterNodeOptions): Promise<AsyncD
       try {
         await client.create(resources.leases, lease, { namespace: LEASE_NAMESPACE, signal })
       } catch (failure) {
-        if (!isAlreadyExists(failure) && !isConflict(failure)) throw failure
+        // A cluster that has just begun may not have the namespace yet.
+        if (!isAlreadyExists(failure) && !isConflict(failure) && !isNotFound(failure)) throw failure
       }
     }
   }
