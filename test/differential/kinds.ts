@@ -343,7 +343,7 @@ export const BREAKS: ReadonlyArray<[name: string, change: (object: Record<string
   ['upper case name', (object) => ({ ...object, metadata: { ...meta(object), name: 'Upper_Case' } })],
   ['long name', (object) => ({ ...object, metadata: { ...meta(object), name: 'n'.repeat(260) } })],
   ['empty name', (object) => ({ ...object, metadata: { ...meta(object), name: '' } })],
-  ['no metadata', ({ metadata: _, ...object }) => object],
+  ['no metadata', (object) => without(object, 'metadata')],
   ['bad label value', (object) => ({ ...object, metadata: { ...meta(object), labels: { app: 'not valid!' } } })],
   ['bad label key', (object) => ({ ...object, metadata: { ...meta(object), labels: { 'a/b/c': 'x' } } })],
   ['bad annotation key', (object) => ({ ...object, metadata: { ...meta(object), annotations: { 'a b': 'x' } } })],
@@ -352,7 +352,7 @@ export const BREAKS: ReadonlyArray<[name: string, change: (object: Record<string
   ['unknown metadata field', (object) => ({ ...object, metadata: { ...meta(object), bogus: 'x' } })],
   ['other kind', (object) => ({ ...object, kind: 'Other' })],
   ['other apiVersion', (object) => ({ ...object, apiVersion: 'v9' })],
-  ['no kind', ({ kind: _, ...object }) => object],
+  ['no kind', (object) => without(object, 'kind')],
   ['other namespace', (object) => ({ ...object, metadata: { ...meta(object), namespace: 'elsewhere' } })],
   ['resourceVersion on create', (object) => ({ ...object, metadata: { ...meta(object), resourceVersion: '12' } })],
   ['uid given', (object) => ({ ...object, metadata: { ...meta(object), uid: 'given' } })],
@@ -371,4 +371,8 @@ export const BREAKS: ReadonlyArray<[name: string, change: (object: Record<string
 
 function meta(object: Record<string, unknown>): Record<string, unknown> {
   return (object['metadata'] ?? {}) as Record<string, unknown>
+}
+
+function without(object: Record<string, unknown>, field: string): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => key !== field))
 }

@@ -19,6 +19,8 @@ export function createNormaliser(): Normaliser {
       .replaceAll(UID, '<uid>')
       .replaceAll(GENERATED, '$1<random>')
       .replaceAll(/resource version: \d+/g, 'resource version: <version>')
+      .replaceAll(/current: \d+/g, 'current: <version>')
+      .replaceAll(/in record \(\d+\)/g, 'in record (<version>)')
       .replaceAll(/\b10\.96\.\d+\.\d+\b/g, '<cluster ip>')
       .replaceAll(/https:\/\/127\.0\.0\.1:\d+/g, '<server>')
   const value = (key: string, given: unknown): unknown => {

@@ -2,8 +2,11 @@
  * The embedded API server against a real kube-apiserver: one long seeded script of requests goes to both, and every
  * answer must be the same, but for what known-differences.ts lists with its reason.
  *
- *   node test/differential/run.ts [--seed 1] [--rounds 2] [--only TEXT] [--show 40]
+ *   node test/differential/run.ts [--seed 1] [--rounds 2] [--only TEXT] [--show 40] [--dump FILE]
+ *
+ * `--dump` writes both answers to every step that differs, a line each, for looking closer.
  */
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { hasGo } from '../cluster/build-control-plane.ts'
 import { startRealCluster } from '../cluster/real-cluster.ts'
@@ -20,6 +23,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '2' },
     only: { type: 'string', default: '' },
     show: { type: 'string', default: '40' },
+    dump: { type: 'string' },
   },
 })
 
@@ -40,6 +44,7 @@ const left = createNormaliser()
 const right = createNormaliser()
 const groups = new Map<string, string[]>()
 const used = new Map<string, number>()
+const dumped: string[] = []
 let same = 0
 for (const { label } of steps) {
   const [a, b] = [expected.get(label), found.get(label)]
@@ -54,6 +59,7 @@ for (const { label } of steps) {
     same++
     continue
   }
+  dumped.push(`${JSON.stringify({ label, unknown, expected: a, found: b })}\n`)
   // One line a cause: the same difference at the same path of the same kind of step is one thing to mend.
   const signature = unknown
     .slice(0, 6)
@@ -61,6 +67,8 @@ for (const { label } of steps) {
     .replaceAll(/\b(o|m|x|l)\d+\b/g, '$1N')
   groups.set(signature, [...(groups.get(signature) ?? []), label])
 }
+
+if (options.dump !== undefined) writeFileSync(options.dump, dumped.join(''))
 
 const shown = [...groups]
   .filter(([signature, labels]) => `${signature}${labels.join()}`.includes(options.only))

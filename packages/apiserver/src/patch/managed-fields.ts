@@ -3,7 +3,7 @@
  * find conflicts and to remove what an applier no longer states. Follows apimachinery's `managedfields` package.
  */
 import type { KubeObject, ManagedFieldsEntry, StatusCause } from '@caisson/api'
-import { builtinSchema, resolve } from '../schema/builtin.ts'
+import { decodeNative } from '../schema/native.ts'
 import type { Schema } from '../schema/schema.ts'
 import { StatusError } from '../status-error.ts'
 import {
@@ -21,7 +21,8 @@ import {
   union,
 } from './field-set.ts'
 import { deepEqual } from './json-value.ts'
-import { compare, emptyValue, fieldsOf, merge, remove } from './typed-value.ts'
+import { typeErrors } from './typed-check.ts'
+import { compare, fieldsOf, merge, remove, withObjectMeta } from './typed-value.ts'
 
 /** apimachinery's DefaultMaxUpdateManagers: beyond it the oldest are folded into `ancient-changes`. */
 const MAX_UPDATE_MANAGERS = 10
@@ -86,9 +87,11 @@ export function trackUpdate(
   if (given && current && (given.length === 0 || (given.length === 1 && Object.keys(given[0] ?? {}).length === 0)))
     return undefined
   const owners = readOwners(given) ?? readOwners(current?.metadata.managedFields) ?? []
+  // Whoever reset the ownership of an object wants none: only an apply starts it again.
+  if (current && owners.length === 0) return undefined
   const schema = withObjectMeta(context.schema)
-  const before = comparable(current ?? (context.builtin ? emptyValue(schema) : { metadata: {} }))
-  const { added, modified, removed } = compare(before, comparable(next), schema)
+  const before = comparable(current ?? emptyObject(context))
+  const { added, modified, removed } = compare(before, comparable(next), schema, { nullIsUnset: context.builtin })
   const taken = union(added, modified)
   const mine = ownable(taken, context)
   const lost = union(taken, removed)
@@ -122,7 +125,8 @@ export function applyServerSide(live: KubeObject | undefined, applied: KubeObjec
     throw new StatusError('BadRequest', 'metadata.managedFields must be nil')
   }
   const schema = withObjectMeta(request.schema)
-  const base = live ? comparable(live) : request.builtin ? emptyValue(schema) : {}
+  refuseWrongTypes(applied, schema)
+  const base = comparable(live ?? emptyObject(request))
   const stored = readOwners(live?.metadata.managedFields)
   const owners = stored && stored.length > 0 ? stored : live ? [beforeFirstApply(live, schema, request)] : []
   const config = comparable(applied)
@@ -133,7 +137,7 @@ export function applyServerSide(live: KubeObject | undefined, applied: KubeObjec
   const merged = merge(base, config, schema)
   const ownedByAnyone = others.reduce((all, owner) => union(all, owner.set), stated)
   const result = before ? remove(merged, { gone: before.set, kept: ownedByAnyone }, schema) : merged
-  const { added, modified, removed } = compare(base, result, schema)
+  const { added, modified, removed } = compare(base, result, schema, { nullIsUnset: request.builtin })
   const taken = union(added, modified)
 
   if (!request.force) refuseConflicts(others, taken)
@@ -172,21 +176,23 @@ function ownable(set: FieldSet, context: WriteContext): FieldSet {
   return context.statusSubresource ? differenceBelow(own, STATUS) : own
 }
 
-/** A custom resource's own schema says little of metadata: its lists merge as every kind's do. */
-const withMeta = new WeakMap<Schema, Schema>()
-function withObjectMeta(schema: Schema): Schema {
-  const resolved = resolve(schema)
-  let found = withMeta.get(resolved)
-  if (!found) {
-    const metadata: Schema = {
-      ...builtinSchema('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'),
-      default: {},
-    }
-    const typeMeta: Schema = { type: 'string' }
-    found = { ...resolved, properties: { ...resolved.properties, apiVersion: typeMeta, kind: typeMeta, metadata } }
-    withMeta.set(resolved, found)
-  }
-  return found
+/**
+ * What an object holds before anyone has set anything: of a built-in kind the zero values that Go always writes. They are
+ * not owned by the one who creates the object.
+ */
+function emptyObject({ builtin, schema }: WriteContext): Record<string, unknown> {
+  return builtin && schema.$ref !== undefined ? decodeNative(schema.$ref, {}).object : { metadata: {} }
+}
+
+/** structured-merge-diff reads what is applied before anything else, and its errors have no reason and no details. */
+function refuseWrongTypes(applied: KubeObject, schema: Schema): void {
+  const errors = typeErrors(applied, schema)
+  if (errors.length === 0) return
+  const { apiVersion = '', kind, metadata } = applied
+  const groupVersion = apiVersion.includes('/') ? apiVersion : `/${apiVersion}`
+  const who = `${metadata.namespace ?? ''}/${metadata.name ?? ''}; ${groupVersion}, Kind=${kind}`
+  const said = errors.length === 1 ? errors[0] : ['errors:', ...errors.map((error) => `  ${error}`)].join('\n')
+  throw new StatusError('Unknown', `failed to create typed patch object (${who}): ${said}`)
 }
 
 function sameOwner(owner: Owner, context: WriteContext, operation: Owner['operation']): boolean {

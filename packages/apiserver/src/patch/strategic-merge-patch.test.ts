@@ -125,7 +125,7 @@ describe('applyStrategicMergePatch', () => {
   })
 
   test.each<[name: string, patch: JsonObject, message: string]>([
-    ['an unknown directive', { $patch: 'bogus' }, 'unknown patch type found: bogus'],
+    ['an unknown directive', { $patch: 'bogus' }, 'unknown patch type found: "bogus"'],
     [
       'an element without its key',
       { spec: { containers: [{ image: 'x' }] } },

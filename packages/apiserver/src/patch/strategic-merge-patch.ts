@@ -29,7 +29,7 @@ function mergeObject(original: JsonObject, patch: JsonObject, schema: Schema | u
   if (directive === 'replace') return withoutDirectives(omit(patch, PATCH), schema)
   if (directive === 'delete') return {}
   if (directive !== undefined && directive !== 'merge') {
-    throw new StatusError('BadRequest', `unknown patch type found: ${String(directive)}`)
+    throw new StatusError('BadRequest', `unknown patch type found: ${JSON.stringify(directive)}`)
   }
   const result = new Map(Object.entries(original))
   retainKeys(result, patch)
@@ -174,7 +174,7 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
       const key = keyOf(item, mergeKey)
       kept = kept.filter((existing) => !isObject(existing) || !deepEqual(existing[mergeKey], key))
     } else
-      throw new StatusError('BadRequest', `patch directive "${String(directive)}" cannot be used in the list "${name}"`)
+      throw new StatusError('BadRequest', `patch directive ${JSON.stringify(directive)} cannot be used in the list "${name}"`)
   }
   const items = resolve(field ?? {}).items
   if (replace) return plain.map((item) => withoutDirectives(item, items))

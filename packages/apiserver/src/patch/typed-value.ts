@@ -3,7 +3,8 @@
  * sets or maps by key, and which are atomic. Follows structured-merge-diff's `typed` package.
  */
 
-import { resolve } from '../schema/builtin.ts'
+import { builtinSchema, resolve } from '../schema/builtin.ts'
+import { OBJECT_META } from '../schema/embedded-resource.ts'
 import type { Schema } from '../schema/schema.ts'
 import { child, emptySet, type FieldSet } from './field-set.ts'
 import { deepEqual, isObject, type JsonObject } from './json-value.ts'
@@ -13,9 +14,30 @@ type Shape =
   | { kind: 'map'; schema: Schema | undefined }
   | { kind: 'list'; items: Map<string, unknown>; schema: Schema | undefined }
 
+const withMeta = new WeakMap<Schema, Schema>()
+
+/** A custom resource's own schema says little of metadata: its lists merge as every kind's do. */
+export function withObjectMeta(schema: Schema): Schema {
+  const resolved = resolve(schema)
+  let found = withMeta.get(resolved)
+  if (!found) {
+    const metadata: Schema = { ...builtinSchema(OBJECT_META), default: {} }
+    const typeMeta: Schema = { type: 'string' }
+    found = { ...resolved, properties: { ...resolved.properties, apiVersion: typeMeta, kind: typeMeta, metadata } }
+    withMeta.set(resolved, found)
+  }
+  return found
+}
+
+/** The schema itself, behind its reference; a resource inside of another has metadata whatever its schema says. */
+export function opened(schema: Schema): Schema {
+  const resolved = resolve(schema)
+  return resolved['x-kubernetes-embedded-resource'] ? withObjectMeta(resolved) : resolved
+}
+
 /** How `value` takes part in merging. A list whose elements lack their keys or repeat them is atomic. */
 function shapeOf(value: unknown, schema: Schema | undefined): Shape {
-  const resolved = schema && resolve(schema)
+  const resolved = schema && opened(schema)
   if (isObject(value)) {
     return resolved?.['x-kubernetes-map-type'] === 'atomic' ? { kind: 'atomic' } : { kind: 'map', schema: resolved }
   }
@@ -32,7 +54,7 @@ function shapeOf(value: unknown, schema: Schema | undefined): Shape {
 }
 
 /** `k:{"containerPort":80,"protocol":"TCP"}`: keys sorted, a missing one filled from its schema default. */
-function keyElement(item: unknown, list: Schema | undefined): string | undefined {
+export function keyElement(item: unknown, list: Schema | undefined): string | undefined {
   const names = list?.['x-kubernetes-list-map-keys']
   if (!isObject(item) || !names) return undefined
   const properties = list.items ? resolve(list.items).properties : undefined
@@ -45,11 +67,11 @@ function keyElement(item: unknown, list: Schema | undefined): string | undefined
   return Object.keys(keys).length === 0 ? undefined : `k:${JSON.stringify(keys)}`
 }
 
-function declared(schema: Schema | undefined, key: string): boolean {
+export function declared(schema: Schema | undefined, key: string): boolean {
   return schema?.properties !== undefined && Object.hasOwn(schema.properties, key)
 }
 
-function fieldSchema(schema: Schema | undefined, key: string): Schema | undefined {
+export function fieldSchema(schema: Schema | undefined, key: string): Schema | undefined {
   if (declared(schema, key)) return schema?.properties?.[key]
   return typeof schema?.additionalProperties === 'object' ? schema.additionalProperties : undefined
 }
@@ -88,21 +110,31 @@ export interface Comparison {
   removed: FieldSet
 }
 
+export interface CompareOptions {
+  /** Go writes its zero times and nil lists as null, before and after: nobody set them. True for built-in kinds. */
+  nullIsUnset: boolean
+}
+
 /** What changed from `before` to `after`. Containers that came or went count as well as what is in them. */
-export function compare(before: unknown, after: unknown, schema: Schema | undefined): Comparison {
+export function compare(
+  before: unknown,
+  after: unknown,
+  schema: Schema | undefined,
+  { nullIsUnset }: CompareOptions,
+): Comparison {
   const result: Comparison = { added: emptySet(), modified: emptySet(), removed: emptySet() }
-  compareAt(before, after, { schema, result })
+  compareAt(before, after, { schema, result, nullIsUnset })
   return result
 }
 
 function compareAt(
   before: unknown,
   after: unknown,
-  { schema, result }: { schema: Schema | undefined; result: Comparison },
+  { schema, result, nullIsUnset }: { schema: Schema | undefined; result: Comparison; nullIsUnset: boolean },
 ): void {
   if (before === after) return
-  if (before === undefined) return mark(after, schema, result.added)
-  if (after === undefined) return mark(before, schema, result.removed)
+  if (before === undefined) return mark(after, { schema, into: result.added, nullIsUnset })
+  if (after === undefined) return mark(before, { schema, into: result.removed, nullIsUnset })
   const b = shapeOf(after, schema)
   // A null that a container takes the place of is that container, empty: Go writes both alike.
   const empty = before === null && b.kind !== 'atomic' ? (b.kind === 'map' ? {} : []) : before
@@ -111,12 +143,13 @@ function compareAt(
     const left = empty as JsonObject
     const right = after as JsonObject
     for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-      const next = { schema: fieldSchema(b.schema, key), result: below(result, `f:${key}`) }
+      const next = { schema: fieldSchema(b.schema, key), result: below(result, `f:${key}`), nullIsUnset }
       compareAt(own(left, key), own(right, key), next)
     }
   } else if (a.kind === 'list' && b.kind === 'list') {
     for (const element of new Set([...a.items.keys(), ...b.items.keys()])) {
-      compareAt(a.items.get(element), b.items.get(element), { schema: b.schema, result: below(result, element) })
+      const next = { schema: b.schema, result: below(result, element), nullIsUnset }
+      compareAt(a.items.get(element), b.items.get(element), next)
     }
   } else if (!deepEqual(empty, after)) {
     result.modified.member = true
@@ -135,28 +168,38 @@ function below(result: Comparison, element: string): Comparison {
   }
 }
 
+interface Marking {
+  schema: Schema | undefined
+  into: FieldSet
+  nullIsUnset: boolean
+}
+
 /** Marks a whole value that came or went: each leaf and each container. */
-function mark(value: unknown, schema: Schema | undefined, into: FieldSet): void {
-  // Go writes its zero times as null, before and after: nobody set them.
-  if (value === null) return
+function mark(value: unknown, { schema, into, nullIsUnset }: Marking): void {
+  if (value === null && nullIsUnset) return
   into.member = true
   const shape = shapeOf(value, schema)
   if (shape.kind === 'map') {
     for (const [key, field] of Object.entries(value as JsonObject))
-      mark(field, fieldSchema(shape.schema, key), child(into, `f:${key}`))
+      mark(field, { schema: fieldSchema(shape.schema, key), into: child(into, `f:${key}`), nullIsUnset })
   } else if (shape.kind === 'list') {
-    for (const [element, item] of shape.items) mark(item, shape.schema, child(into, element))
+    for (const [element, item] of shape.items)
+      mark(item, { schema: shape.schema, into: child(into, element), nullIsUnset })
   }
 }
 
 /**
- * `live` with `applied` laid over it: objects by field, keyed lists by key, all else replaced. Elements of a keyed list
- * come in the applied order; those only in `live` keep their places before and between them.
+ * `live` with `applied` laid over it: objects by field, keyed lists by key, all else replaced. A null replaces leaves
+ * only: to structured-merge-diff it is an object or a list without members where there is one already.
  */
 export function merge(live: unknown, applied: unknown, schema: Schema | undefined): unknown {
   if (applied === undefined) return live
-  if (live === undefined || live === null || applied === null) return applied
+  if (live === undefined || live === null) return applied
   const a = shapeOf(live, schema)
+  if (applied === null) {
+    const hasMembers = (a.kind === 'map' && Object.keys(live).length > 0) || (a.kind === 'list' && a.items.size > 0)
+    return hasMembers ? live : null
+  }
   const b = shapeOf(applied, schema)
   if (a.kind === 'map' && b.kind === 'map') {
     const result = new Map(Object.entries(live as JsonObject))
@@ -169,19 +212,56 @@ export function merge(live: unknown, applied: unknown, schema: Schema | undefine
   return applied
 }
 
+/**
+ * Both lists walked at once: what only `live` has keeps its place and comes first where both could; what is applied
+ * comes in its own order.
+ */
 function mergeItems(live: Map<string, unknown>, applied: Map<string, unknown>, schema: Schema | undefined): unknown[] {
   const result: unknown[] = []
-  const rest = [...live.keys()]
-  let next = 0
-  for (const [element, item] of applied) {
-    const at = rest.indexOf(element, next)
-    if (at >= 0) {
-      for (const earlier of rest.slice(next, at)) if (!applied.has(earlier)) result.push(live.get(earlier))
-      next = at + 1
-    }
-    result.push(merge(live.get(element), item, schema))
+  const left = [...live.keys()]
+  const right = [...applied.keys()]
+  const shared = right.filter((element) => live.has(element))
+  const merged = new Set<string>()
+  let nextShared = 0
+  let l = 0
+  let r = 0
+  const take = (element: string): void => {
+    merged.add(element)
+    result.push(merge(live.get(element), applied.get(element), schema))
+    if (shared[nextShared] === element) nextShared++
   }
-  for (const later of rest.slice(next)) if (!applied.has(later)) result.push(live.get(later))
+  while (l < left.length || r < right.length) {
+    const ours = left[l]
+    const theirs = right[r]
+    if (ours !== undefined && ours === theirs) {
+      take(ours)
+      l++
+      r++
+      continue
+    }
+    if (ours !== undefined) {
+      // An element of both that is not the next one in the applied order waits for its turn there.
+      if (
+        theirs !== undefined &&
+        applied.has(ours) &&
+        shared[nextShared] !== undefined &&
+        shared[nextShared] !== ours
+      ) {
+        l++
+        continue
+      }
+      if (!applied.has(ours)) {
+        result.push(live.get(ours))
+        l++
+        continue
+      }
+      if (merged.has(ours)) l++
+    }
+    if (theirs !== undefined) {
+      take(theirs)
+      r++
+    }
+  }
   return result
 }
 
@@ -220,19 +300,4 @@ function pick(object: JsonObject, keys: ReadonlySet<string>): JsonObject {
 
 function ownedBelow(set: FieldSet | undefined): boolean {
   return set !== undefined && (set.member || [...set.children.values()].some(ownedBelow))
-}
-
-/**
- * What an object of a built-in kind holds before anyone has set anything: Go structs that are not pointers are always
- * there, which the published schema states as a default of `{}`. They are not owned by the one who creates the object.
- */
-export function emptyValue(schema: Schema | undefined): JsonObject {
-  const resolved = schema && resolve(schema)
-  const entries: Array<[string, unknown]> = []
-  for (const [key, field] of Object.entries(resolved?.properties ?? {})) {
-    if (isObject(field.default) && Object.keys(field.default).length === 0) entries.push([key, emptyValue(field)])
-    // A required list is written even when it is nil.
-    else if (resolved?.required?.includes(key) && resolve(field).type === 'array') entries.push([key, null])
-  }
-  return Object.fromEntries(entries)
 }
