@@ -9,7 +9,7 @@ import { createHandler } from './http/handler.ts'
 import { healthHandler } from './http/health.ts'
 import { createMetrics } from './http/metrics.ts'
 import { discoveryPaths } from './http/discovery-paths.ts'
-import { isConnection } from './http/node-paths.ts'
+import { connectionVerbs } from './http/node-paths.ts'
 import { type FindNode, resolveNode } from './http/node-proxy.ts'
 import { connectInProcess, type InProcessServer } from './in-process.ts'
 import { attributesOf, type Headers, type PathHandler, type Pipeline } from './pipeline.ts'
@@ -123,14 +123,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     ['/readyz', healthHandler('readyz', checks)],
     ['/metrics', async () => ({ status: 200, body: await metrics.text(), contentType: metrics.contentType })],
   ])
-  const findDiscovery = discoveryPaths(createDiscovery(registry, environment.subresources))
+  const findDiscovery = discoveryPaths(createDiscovery(registry, environment.subresources), () => address)
   const pipeline: Pipeline = {
     environment,
     authorize,
     impersonate: options.impersonate ?? ((user) => user),
     findPath: (path) => paths.get(path) ?? findDiscovery(path) ?? options.findPath?.(path),
     stream(call, search, signal) {
-      if (!isConnection(call)) throw pathNotServed()
+      if (!connectionVerbs(call)) throw pathNotServed()
       const { connection, target } = resolveNode({ pipeline, findNode }, call, search)
       if (!connection) return nothing()
       if (!connection.stream) throw pathNotServed()
@@ -144,6 +144,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     begin: (call) => metrics.begin(call),
   }
   let server: Server | undefined
+  let address = ''
   // Node forgets those that were upgraded, and would wait for them for ever.
   const sockets = new Set<Socket>()
   const streams = new Set<() => void>()
@@ -169,7 +170,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         server?.listen(port, host, resolve)
       })
       const { port: actual } = server.address() as AddressInfo
-      return { url: `https://${host.includes(':') ? `[${host}]` : host}:${actual}`, port: actual }
+      address = `${host.includes(':') ? `[${host}]` : host}:${actual}`
+      return { url: `https://${address}`, port: actual }
     },
     setTls(tls) {
       server?.setSecureContext(tls)

@@ -4,8 +4,12 @@ import type { Answer, Call } from '../verbs/call.ts'
 import { pathNotServed } from '../verbs/errors.ts'
 import { negotiate } from './negotiate.ts'
 
-/** The handlers of `/api`, `/apis`, `/apis/GROUP`, `/api/v1` and `/apis/GROUP/VERSION`. */
-export function discoveryPaths(discovery: Discovery): (path: string) => PathHandler | undefined {
+/**
+ * The handlers of `/api`, `/apis`, `/apis/GROUP`, `/api/v1` and `/apis/GROUP/VERSION`.
+ *
+ * @param address where the server listens, as `host:port`
+ */
+export function discoveryPaths(discovery: Discovery, address: () => string): (path: string) => PathHandler | undefined {
   return (path) => {
     const parts = path.split('/').filter((part) => part !== '')
     const [prefix, group = '', version = ''] = parts
@@ -29,7 +33,7 @@ export function discoveryPaths(discovery: Discovery): (path: string) => PathHand
         body: discovery.aggregated(path, aggregated),
         contentType: `application/json;g=apidiscovery.k8s.io;v=${aggregated};as=APIGroupDiscoveryList`,
       }
-    return { status: 200, body: path === '/api' ? discovery.coreVersions('') : discovery.groups() }
+    return { status: 200, body: path === '/api' ? discovery.coreVersions(address()) : discovery.groups() }
   }
 }
 

@@ -7,7 +7,7 @@ import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest } from '../verbs/errors.ts'
 import { negotiate } from './negotiate.ts'
-import { isConnection } from './node-paths.ts'
+import { connectionVerbs } from './node-paths.ts'
 import { type FindNode, proxyRequest, refuseUpgrade, resolveNode } from './node-proxy.ts'
 import { readBody } from './read-body.ts'
 import { EMPTY_QUERY, parseQuery, parseRequestInfo } from './request-info.ts'
@@ -90,7 +90,7 @@ async function answer(
   { request, response }: { request: IncomingMessage; response: ServerResponse },
 ): Promise<number> {
   const { pipeline } = context
-  if (isConnection(call)) {
+  if (connectionVerbs(call)) {
     const found = resolveNode(context, call, searchOf(request))
     const finished = pipeline.begin(call)
     const code = await proxyRequest(found, call, { request, response })
@@ -128,7 +128,7 @@ async function upgrade(
   let code = 101
   try {
     await identify(context, call, request)
-    if (!isConnection(call))
+    if (!connectionVerbs(call))
       throw badRequest('this path does not speak another protocol: send the request without Upgrade')
     const { connection, target } = resolveNode(context, call, searchOf(request))
     if (!connection) throw badRequest('no node runs the Pod yet')

@@ -1,6 +1,7 @@
 /** `/metrics`, with the names and labels of kube-apiserver. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Call, RequestInfo } from '../verbs/call.ts'
+import { connectionVerbs } from './node-paths.ts'
 
 export interface Metrics {
   /** Counts a request that was answered. `served` is false where no such resource exists: its name would be anybody's text. */
@@ -59,10 +60,11 @@ export function createMetrics(): Metrics {
   }
 }
 
-function labelsOf({ info, method, contentType }: Call, served: boolean) {
+function labelsOf(call: Call, served: boolean) {
+  const { info } = call
   const known = info.isResource && served
   return {
-    verb: metricVerb(info, method, contentType),
+    verb: metricVerb(call),
     group: known ? info.group : '',
     version: known ? info.version : '',
     resource: known ? info.resource : '',
@@ -85,21 +87,12 @@ const VERBS: Readonly<Record<string, string>> = {
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
 
-function metricVerb(info: RequestInfo, method: string, contentType: string): string {
+function metricVerb(call: Call): string {
+  const { info, method, contentType } = call
   if (info.verb === 'patch' && contentType === 'application/apply-patch+yaml') return 'APPLY'
-  if (info.isResource && info.subresource !== '' && CONNECT.has(`${info.resource}/${info.subresource}`))
-    return 'CONNECT'
+  if (connectionVerbs(call)) return 'CONNECT'
   return VERBS[info.verb] ?? (METHODS.has(method) ? method : 'other')
 }
-
-const CONNECT: ReadonlySet<string> = new Set([
-  'pods/exec',
-  'pods/attach',
-  'pods/portforward',
-  'pods/proxy',
-  'pods/log',
-  'nodes/proxy',
-])
 
 function scopeOf({ name, verb, namespace }: RequestInfo): string {
   if (name !== '' || verb === 'create') return 'resource'

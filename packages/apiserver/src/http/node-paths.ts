@@ -5,6 +5,7 @@ import { type FieldError, invalid } from '../status-error.ts'
 import type { Store } from '../storage/store.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest, notFound } from '../verbs/errors.ts'
+import { CONNECTIONS } from '../verbs/subresources/connections.ts'
 
 export interface NodeTarget {
   /** Undefined for the log of a Pod that no node has yet: there is nothing to read. */
@@ -29,21 +30,10 @@ interface Pod extends KubeObject {
 const PODS = { group: '', plural: 'pods' }
 const NODES = { group: '', plural: 'nodes' }
 
-/** The subresources that are connections to a node, with the methods that open them. */
-const CONNECTIONS: Readonly<Record<string, readonly string[]>> = {
-  'pods/attach': ['create', 'get'],
-  'pods/exec': ['create', 'get'],
-  'pods/portforward': ['create', 'get'],
-  'pods/log': ['get'],
-  'nodes/proxy': ['create', 'delete', 'get', 'patch', 'update'],
-}
-
-export function isConnection({ info }: Call): boolean {
-  return info.isResource && info.group === '' && Object.hasOwn(CONNECTIONS, `${info.resource}/${info.subresource}`)
-}
-
-export function connectionVerbs({ info }: Call): readonly string[] {
-  return CONNECTIONS[`${info.resource}/${info.subresource}`] ?? []
+/** The verbs of the connection that the call asks for; undefined where it asks for something else. */
+export function connectionVerbs({ info }: Call): readonly string[] | undefined {
+  if (!info.isResource || info.group !== '' || !Object.hasOwn(CONNECTIONS, info.resource)) return undefined
+  return CONNECTIONS[info.resource]?.find(({ name }) => name === info.subresource)?.verbs
 }
 
 /** @param search the query as it was sent, without the question mark */

@@ -29,7 +29,7 @@ export function resolveNode(
   search: string,
 ): { connection: NodeConnection | undefined; target: NodeTarget } {
   authorizeCall(pipeline, call)
-  if (!connectionVerbs(call).includes(call.info.verb)) throw methodNotServed()
+  if (!connectionVerbs(call)?.includes(call.info.verb)) throw methodNotServed()
   pipeline.environment.admit({
     operation: 'CONNECT',
     resource: pipeline.environment.registry.find('', 'v1', call.info.resource) as never,

@@ -1,5 +1,6 @@
 /** Which kinds exist right now: the built-in ones, and those that CustomResourceDefinitions add and remove. */
 import type { ResourceKey } from '../storage/store.ts'
+import { comparePriority } from './custom-resources-versions.ts'
 import type { Resource } from './resource.ts'
 
 export interface Registry {
@@ -72,8 +73,8 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
 const FIRST_GROUP = 'extensions.agents.x-k8s.io'
 
 function byGroup(a: Resource, b: Resource): number {
-  // Versions stay in their order of preference: sorting is stable.
-  if (a.group === b.group) return a.plural < b.plural ? -1 : a.plural > b.plural ? 1 : 0
+  if (a.group === b.group)
+    return comparePriority(a.version, b.version) || (a.plural < b.plural ? -1 : a.plural > b.plural ? 1 : 0)
   if (a.group === FIRST_GROUP) return -1
   if (b.group === FIRST_GROUP) return 1
   return a.group < b.group ? -1 : 1

@@ -50,6 +50,8 @@ export interface CreateContext {
   resource: Resource
   environment: Environment
   options: WriteOptions
+  /** The last change before an object is stored, in place. */
+  beforeStorage?: ((object: KubeObject) => void) | undefined
 }
 
 /** Admission, validation and storage of an object that is decoded, defaulted and tracked. Returns what is stored. */
@@ -88,6 +90,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   environment.admitValidated({ ...admission, name: metadata.name as string })
   const existing = transaction.get(key, namespace, metadata.name as string)
   if (existing) throw taken(resource, metadata.name as string, existing, generated)
+  context.beforeStorage?.(object)
   const stored = toStorage(resource, object)
   return options.dryRun ? stored : transaction.put(key, stored)
 }

@@ -60,6 +60,17 @@ export function cleanUp(resource: Resource, given: KubeObject): { object: KubeOb
   return { object, problems: unknown.map((path) => `unknown field "${path}"`) }
 }
 
+/**
+ * What an apply made of a custom resource: defaulted, but nothing is taken out of it, so that validation sees each null
+ * and each unknown field that was stated. Before it is stored it has to go through `cleanUp`.
+ */
+export function defaulted(resource: Resource, object: KubeObject): KubeObject {
+  checkMetadata(resource, object)
+  applyDefaults(resource.schema, object, { keepNulls: true })
+  resource.strategy.defaults?.(object)
+  return object
+}
+
 export function reportFields(
   resource: Resource,
   problems: readonly string[],

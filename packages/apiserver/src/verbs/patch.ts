@@ -9,7 +9,7 @@ import type { Resource } from '../registry/resource.ts'
 import { invalid, StatusError } from '../status-error.ts'
 import { deepCopy } from '../storage/freeze.ts'
 import type { Answer, Body, Call, Environment } from './call.ts'
-import { cleanUp } from './decode-object.ts'
+import { cleanUp, defaulted } from './decode-object.ts'
 import { badRequest, notFound, unsupportedMediaType } from './errors.ts'
 import { type WriteOptions, writeOptions } from './options.ts'
 import { updateIn } from './update-object.ts'
@@ -58,6 +58,7 @@ export async function patch(
       options,
       rules,
       allowCreate: isApply,
+      ...(isApply && resource.custom && { beforeStorage: (object) => void cleanUp(resource, object) }),
       next,
     }),
   )
@@ -125,8 +126,8 @@ function applied({
   return (current) => {
     const context = { ...writeContext(resource, call.info.subresource, options, environment), force: options.force }
     const result = applyServerSide(current, deepCopy(given), context)
-    const { object } = cleanUp(resource, orderFields(deepCopy(result)))
-    return object
+    const object = orderFields(deepCopy(result))
+    return resource.custom ? defaulted(resource, object) : cleanUp(resource, object).object
   }
 }
 

@@ -1,6 +1,7 @@
 import { resourceKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import type { Subresource, Subresources } from './subresource.ts'
+import { CONNECTIONS } from './subresources/connections.ts'
 import { EPHEMERAL_CONTAINERS, NAMESPACE_FINALIZE } from './subresources/narrow-updates.ts'
 import { POD_BINDING } from './subresources/pod-binding.ts'
 import { POD_EVICTION } from './subresources/pod-eviction.ts'
@@ -8,7 +9,8 @@ import { SCALE } from './subresources/scale.ts'
 import { statusOf } from './subresources/status.ts'
 
 const BUILTIN: Subresources = {
-  pods: [POD_BINDING, POD_EVICTION, EPHEMERAL_CONTAINERS],
+  ...CONNECTIONS,
+  pods: [POD_BINDING, POD_EVICTION, EPHEMERAL_CONTAINERS, ...(CONNECTIONS['pods'] ?? [])],
   namespaces: [NAMESPACE_FINALIZE],
 }
 

@@ -28,6 +28,8 @@ export interface UpdateContext {
   allowCreate: boolean
   /** Of a PUT that names one: the object must still be that one. */
   expectedUid?: string | undefined
+  /** The last change before an object is stored, in place. */
+  beforeStorage?: ((object: KubeObject) => void) | undefined
   /** The next state, private to the caller, from what is there (frozen, in the version of the request). */
   next(current: KubeObject | undefined): KubeObject
 }
@@ -74,6 +76,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
   validateChange(next, current, context)
   call.warnings.push(...rules.warnings(next, current))
   environment.admitValidated(admission)
+  context.beforeStorage?.(next)
   keepTimestamps(next, current)
   const result = toStorage(resource, next)
   if (vanishes(next, current, resource)) {
