@@ -1,7 +1,6 @@
 import type { KubeObject } from '@caisson/api'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { builtinSchema } from '../schema/builtin.ts'
 import { type ApplyRequest, applyServerSide, trackUpdate, type WriteContext } from './managed-fields.ts'
 
 const now = Date.UTC(2026, 0, 1)
@@ -9,7 +8,7 @@ const context = (manager: string, extra: Partial<WriteContext> = {}): WriteConte
   manager,
   apiVersion: 'v1',
   subresource: '',
-  schema: builtinSchema('io.k8s.api.core.v1.ConfigMap'),
+  schema: { $ref: 'io.k8s.api.core.v1.ConfigMap' },
   builtin: true,
   statusSubresource: false,
   now,
@@ -48,7 +47,7 @@ describe('trackUpdate', () => {
       trackUpdate(
         undefined,
         pod,
-        context('kubectl', { schema: builtinSchema('io.k8s.api.core.v1.Pod'), statusSubresource: true }),
+        context('kubectl', { schema: { $ref: 'io.k8s.api.core.v1.Pod' }, statusSubresource: true }),
       ),
     ).toEqual([
       {
@@ -94,7 +93,8 @@ describe('trackUpdate', () => {
   })
 
   test('beyond ten updaters the oldest are folded together', () => {
-    let object = configMap({})
+    let object = configMap({}, { labels: { a: 'b' } })
+    object.metadata.managedFields = trackUpdate(undefined, object, context('maker', { now: now - 1000 })) ?? []
     for (let index = 0; index < 12; index++) {
       const next = configMap(
         { ...(object['data'] as Record<string, string>), [`k${index}`]: 'x' },

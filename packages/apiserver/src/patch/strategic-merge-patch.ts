@@ -174,7 +174,10 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
       const key = keyOf(item, mergeKey)
       kept = kept.filter((existing) => !isObject(existing) || !deepEqual(existing[mergeKey], key))
     } else
-      throw new StatusError('BadRequest', `patch directive ${JSON.stringify(directive)} cannot be used in the list "${name}"`)
+      throw new StatusError(
+        'BadRequest',
+        `patch directive ${JSON.stringify(directive)} cannot be used in the list "${name}"`,
+      )
   }
   const items = resolve(field ?? {}).items
   if (replace) return plain.map((item) => withoutDirectives(item, items))
