@@ -129,7 +129,7 @@ test('containers outlive the process that started them, and are found again', as
   expect(
     (await scratch.runtime.list())
       .map(({ spec, alive, containers }) => [spec.id, alive, containers.map((c) => c.spec.id)])
-      .sort(),
+      .sort(([one], [other]) => String(one).localeCompare(String(other))),
   ).toEqual([
     ['ends', true, ['ends-1']],
     ['shared', true, ['shared-1']],

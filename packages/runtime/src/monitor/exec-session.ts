@@ -43,7 +43,7 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
   const outputs = [createOutput({ fd: ends.stdout, stream: 'stdout' })]
   if (ends.stderr !== undefined) outputs.push(createOutput({ fd: ends.stderr, stream: 'stderr' }))
   const ended = new AbortController()
-  finishExec({ request, client, outputs, status }).finally(() => {
+  void finishExec({ request, client, outputs, status }).finally(() => {
     ended.abort()
     ends.stdin?.destroy()
     ends.resize?.destroy()

@@ -63,14 +63,16 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   }
 
   function keep(container: SupervisedContainer): void {
-    const { id } = container.supervision
-    containers.set(id, container)
+    containers.set(container.supervision.id, container)
     running++
-    void container.exited.then((state) => {
-      running--
-      considerRetiring()
-      for (const control of controls) writeJsonFrame(control, FRAME.exit, { id, state })
-    })
+    void announceExit(container)
+  }
+
+  async function announceExit({ supervision: { id }, exited }: SupervisedContainer): Promise<void> {
+    const state = await exited
+    running--
+    considerRetiring()
+    for (const control of controls) writeJsonFrame(control, FRAME.exit, { id, state })
   }
 
   async function handle(call: Call): Promise<unknown> {
@@ -88,7 +90,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
         return null
       case 'ping':
         return process.pid
-      case 'retire':
+      default:
         // After the answer was sent.
         if (running === 0) setImmediate(retire)
         return running === 0
@@ -119,6 +121,21 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
     return container.attach(connection)
   }
 
+  async function begin(
+    connection: Socket,
+    { kind }: Opening,
+    opening: Promise<AttachedClient | undefined>,
+  ): Promise<void> {
+    try {
+      const client = await opening
+      if (kind !== 'control') writeFrame(connection, FRAME.opened)
+      client?.begin()
+    } catch (error) {
+      writeJsonFrame(connection, FRAME.failed, asFailure(error))
+      connection.end()
+    }
+  }
+
   function serve(connection: Socket): void {
     let opening: Promise<AttachedClient | undefined> | undefined
     let kind: Opening['kind'] | undefined
@@ -128,16 +145,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
         const request = parseFrame<Opening>(payload)
         kind = request.kind
         opening = open(request, connection)
-        opening.then(
-          (client) => {
-            if (request.kind !== 'control') writeFrame(connection, FRAME.opened)
-            client?.begin()
-          },
-          (error: unknown) => {
-            writeJsonFrame(connection, FRAME.failed, asFailure(error))
-            connection.end()
-          },
-        )
+        void begin(connection, request, opening)
         return
       }
       if (kind === 'control') return serveControl(connection, payload)
@@ -186,15 +194,15 @@ async function adoptAll(stateDirectory: string, keep: (container: SupervisedCont
   for (const name of readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
     const directory = join(root, name.name)
     if (readJson(join(directory, EXIT_FILE)) !== undefined) continue
-    const record = readJson<SupervisionRecord>(join(directory, SUPERVISION_FILE))
+    const record = readJson(join(directory, SUPERVISION_FILE)) as SupervisionRecord | undefined
     // Without `running` nobody was told that it runs, and the runtime takes it away.
     if (record?.running) keep(adoptContainer(record.supervision, record.running))
   }
 }
 
-function readJson<T>(path: string): T | undefined {
+function readJson(path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as T
+    return JSON.parse(readFileSync(path, 'utf8'))
   } catch {
     return undefined
   }

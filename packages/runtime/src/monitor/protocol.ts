@@ -166,6 +166,7 @@ export function writeJsonFrame(stream: Duplex, type: number, value: unknown): bo
 }
 
 /** Only for frames of our own peer: the shape is trusted, the size is bounded by the frame. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- a cast that has a name
 export function parseFrame<T>(payload: Buffer): T {
   return JSON.parse(payload.toString('utf8')) as T
 }

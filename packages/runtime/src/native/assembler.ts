@@ -173,7 +173,7 @@ function encodeAmd64(instruction: Instruction, at: number, layout: Layout): Uint
       if (instruction.result) parts.push(amd64Move(AMD64_VARIABLES[instruction.result], RAX))
       return concat(parts)
     }
-    case 'jump': {
+    default: {
       const test = amd64Test(instruction.variable, instruction.when)
       const jump = instruction.when === 'always' ? [0xe9] : [0x0f, instruction.when === 'negative' ? 0x88 : 0x84]
       const end = at + test.length + jump.length + 4
@@ -244,7 +244,7 @@ function encodeArm64(instruction: Instruction, at: number, layout: Layout): Uint
       if (instruction.result) parts.push(arm64Move(ARM64_VARIABLES[instruction.result], 0))
       return concat(parts)
     }
-    case 'jump': {
+    default: {
       if (instruction.when === 'always') {
         return words(0x14000000 | signed(distance(instruction.to, at, layout) / 4, 26))
       }

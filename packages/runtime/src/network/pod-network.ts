@@ -166,7 +166,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       // Nothing is set up on a machine where no sandbox ever had a network.
       if (!used && strays.length === 0) return
       const network = await open()
-      for (const [index, owner] of [...network.allocator.owners()]) {
+      for (const [index, owner] of network.allocator.owners()) {
         if (owner !== '' && sandboxIds.has(owner)) attached.set(owner, view(network, index))
       }
       const kept = new Set([...attached.values()].map(({ index }) => index))

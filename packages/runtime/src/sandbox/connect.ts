@@ -180,11 +180,12 @@ function joinStreams(writable: Writable, readable: Readable, { onEnd, onClose }:
   readable.on('data', (chunk: Buffer) => {
     if (!stream.push(chunk)) readable.pause()
   })
-  readable.on('end', async () => {
+  async function end(): Promise<void> {
     const error = await onEnd()
     if (error) stream.destroy(error)
     else stream.push(null)
-  })
+  }
+  readable.on('end', () => void end())
   // It may fail before its owner had a chance to listen, who then learns of it by reading.
   stream.on('error', () => {})
   const failed = (error: Error): void => void stream.destroy(error)
