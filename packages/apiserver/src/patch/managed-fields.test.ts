@@ -1,6 +1,7 @@
 import type { KubeObject } from '@caisson/api'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Schema } from '../schema/schema.ts'
 import { type ApplyRequest, applyServerSide, trackUpdate, type WriteContext } from './managed-fields.ts'
 
 const now = Date.UTC(2026, 0, 1)
@@ -92,6 +93,37 @@ describe('trackUpdate', () => {
     expect(trackUpdate(created, created, context('two', { now: now + 60_000 }))).toEqual(created.metadata.managedFields)
   })
 
+  test('an object whose ownership was reset stays without owners', () => {
+    expect(trackUpdate(configMap({}), configMap({ a: '1' }), context('one'))).toBe(undefined)
+  })
+
+  test('nobody owns the zero values that Go writes by itself', () => {
+    const event: KubeObject = {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: 'e', namespace: 'n', creationTimestamp: null as unknown as string },
+      involvedObject: { kind: 'Pod' },
+      source: {},
+      firstTimestamp: null,
+      lastTimestamp: null,
+      eventTime: null,
+      reportingComponent: '',
+      reportingInstance: '',
+    }
+    const [owner] = trackUpdate(undefined, event, context('x', { schema: { $ref: 'io.k8s.api.core.v1.Event' } })) ?? []
+    expect(owner?.fieldsV1).toEqual({ 'f:involvedObject': {} })
+  })
+
+  test('a custom resource may state a null, which is a value like any other', () => {
+    const custom: KubeObject = { apiVersion: 'x/v1', kind: 'X', metadata: { name: 'x' }, spec: { n: null } }
+    const schema: Schema = {
+      type: 'object',
+      properties: { spec: { type: 'object', properties: { n: { type: 'string', nullable: true } } } },
+    }
+    const [owner] = trackUpdate(undefined, custom, context('x', { builtin: false, schema })) ?? []
+    expect(owner?.fieldsV1).toEqual({ 'f:spec': { '.': {}, 'f:n': {} } })
+  })
+
   test('beyond ten updaters the oldest are folded together', () => {
     let object = configMap({}, { labels: { a: 'b' } })
     object.metadata.managedFields = trackUpdate(undefined, object, context('maker', { now: now - 1000 })) ?? []
@@ -142,6 +174,44 @@ describe('applyServerSide', () => {
       'red Apply {"f:data":{"f:b":{}}}',
       'before-first-apply Update {"f:data":{"f:a":{}}}',
     ])
+  })
+
+  test('what does not fit the schema is refused in structured-merge-diff’s words', () => {
+    const wrong = { ...configMap({}), data: 'text', bogus: 1, immutable: 'no' } as KubeObject
+    expect(() => applyServerSide(undefined, wrong, { ...context('red'), force: false })).toThrow(
+      'failed to create typed patch object (n/c; /v1, Kind=ConfigMap): errors:\n' +
+        '  .data: expected map, got &{text}\n' +
+        '  .bogus: field not declared in schema',
+    )
+  })
+
+  test('ports of a second applier come after those that are there already', () => {
+    const service = (...ports: number[]): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 's', namespace: 'n' },
+      spec: { ports: ports.map((port) => ({ port, protocol: 'TCP' })) },
+    })
+    const schema: Schema = { $ref: 'io.k8s.api.core.v1.Service' }
+    const as = (live: KubeObject | undefined, manager: string, ...ports: number[]): KubeObject =>
+      applyServerSide(live, service(...ports), { ...context(manager, { schema }), force: false })
+    const portsOf = (object: KubeObject) =>
+      (object['spec'] as { ports: Array<{ port: number }> }).ports.map((p) => p.port)
+    const both = as(as(undefined, 'red', 80), 'green', 81)
+    expect(portsOf(both)).toEqual([80, 81])
+    expect(portsOf(as(both, 'red', 82))).toEqual([81, 82])
+    expect(portsOf(as(both, 'blue', 81, 80))).toEqual([81, 80])
+  })
+
+  test('a null stated where an object is changes nothing of it', () => {
+    const schema: Schema = {
+      type: 'object',
+      properties: { spec: { type: 'object', properties: { a: { type: 'string' } } } },
+    }
+    const live: KubeObject = { apiVersion: 'x/v1', kind: 'X', metadata: { name: 'x' }, spec: { a: '1' } }
+    const stated = { ...live, spec: null } as KubeObject
+    const request = { ...context('red', { builtin: false, schema }), force: false }
+    expect(applyServerSide(live, stated, request)['spec']).toEqual({ a: '1' })
   })
 
   test('applying the same twice changes nothing, whatever others did before', () => {

@@ -188,7 +188,7 @@ function emptyObject({ builtin, schema }: WriteContext): Record<string, unknown>
 function refuseWrongTypes(applied: KubeObject, schema: Schema): void {
   const errors = typeErrors(applied, schema)
   if (errors.length === 0) return
-  const { apiVersion = '', kind, metadata } = applied
+  const { apiVersion, kind, metadata } = applied
   const groupVersion = apiVersion.includes('/') ? apiVersion : `/${apiVersion}`
   const who = `${metadata.namespace ?? ''}/${metadata.name ?? ''}; ${groupVersion}, Kind=${kind}`
   const said = errors.length === 1 ? errors[0] : ['errors:', ...errors.map((error) => `  ${error}`)].join('\n')

@@ -112,7 +112,7 @@ function printed(value: unknown): string {
 
 function plain(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(plain).join(' ')}]`
-  if (!isObject(value)) return value === null ? '<nil>' : String(value)
+  if (!isObject(value)) return typeof value === 'string' ? value : value === null ? '<nil>' : JSON.stringify(value)
   const keys = Object.keys(value).sort()
   return `map[${keys.map((key) => `${key}:${plain(value[key])}`).join(' ')}]`
 }

@@ -8,16 +8,21 @@ import type { Schema } from './schema.ts'
  * Fills defaults into `value`, in place. A null where none is allowed counts as left out: it gives way to the default,
  * and is removed where there is none (from lists nothing is removed).
  */
-export function applyDefaults(schema: Schema, value: unknown): void {
-  fill(nodeOf(schema), value)
+export function applyDefaults(schema: Schema, value: unknown, { keepNulls = false }: DefaultOptions = {}): void {
+  fill(nodeOf(schema), value, keepNulls)
 }
 
-function fill(node: SchemaNode, value: unknown): void {
-  if (Array.isArray(value)) fillArray(node, value)
-  else if (isObject(value)) fillObject(node, value)
+export interface DefaultOptions {
+  /** Leaves the nulls that have no default, which validation then refuses: what an apply states is taken by its word. */
+  keepNulls?: boolean
 }
 
-function fillObject(node: SchemaNode, value: JsonObject): void {
+function fill(node: SchemaNode, value: unknown, keepNulls: boolean): void {
+  if (Array.isArray(value)) fillArray(node, value, keepNulls)
+  else if (isObject(value)) fillObject(node, value, keepNulls)
+}
+
+function fillObject(node: SchemaNode, value: JsonObject, keepNulls: boolean): void {
   for (const key of node.defaulted) {
     if (!Object.hasOwn(value, key)) setOwn(value, key, node.property(key)?.defaultValue())
   }
@@ -26,23 +31,24 @@ function fillObject(node: SchemaNode, value: JsonObject): void {
     if (typeof member !== 'object') continue
     const child = node.member(key)
     if (child === undefined) continue
-    if (member !== null || child.schema.nullable) fill(child, member)
+    if (member !== null || child.schema.nullable) fill(child, member, keepNulls)
     else {
       const fallback = child.defaultValue()
-      if (fallback === undefined) delete value[key]
-      else {
+      if (fallback === undefined) {
+        if (!keepNulls) delete value[key]
+      } else {
         setOwn(value, key, fallback)
-        fill(child, fallback)
+        fill(child, fallback, keepNulls)
       }
     }
   }
 }
 
-function fillArray(node: SchemaNode, value: unknown[]): void {
+function fillArray(node: SchemaNode, value: unknown[], keepNulls: boolean): void {
   const child = node.items
   if (child === undefined) return
   for (let index = 0; index < value.length; index++) {
     if (value[index] === null && !child.schema.nullable) value[index] = child.defaultValue() ?? null
-    fill(child, value[index])
+    fill(child, value[index], keepNulls)
   }
 }
