@@ -3,6 +3,7 @@ export type { LogSource } from './streaming/container-log.ts'
 export {
   createNodeApi,
   type NodeApi,
+  NodeApiError,
   type NodeApiOptions,
   type ServedContainer,
   type ServedPod,

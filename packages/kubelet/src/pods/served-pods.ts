@@ -5,7 +5,7 @@ import type { Runtime } from '@caisson/runtime'
 import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { LogSource } from '../streaming/container-log.ts'
-import type { NodeApiOptions, ServedPod } from '../streaming/node-api.ts'
+import type { NodeApiOptions, ServedContainer, ServedPod } from '../streaming/node-api.ts'
 import { type ContainerRun, initContainers, isRunning, specOf, statusesOf } from './observed-pod.ts'
 import type { PodEngine } from './pod-engine.ts'
 
@@ -26,6 +26,12 @@ export function servedPods({ informer, engine, runtime, directories }: ServedPod
     const containers = [...specOf(pod).containers, ...initContainers(pod)]
     const memory = () => engine.memory(uid)
     const latest = (container: string) => memory()?.seen.find((run) => run.name === container && !run.past)
+    function serveRun(container: string, run: ContainerRun | undefined): ServedContainer | undefined {
+      const id = run?.id
+      return id === undefined
+        ? undefined
+        : { id, tty: containers.find((each) => each.name === container)?.tty ?? false }
+    }
     return {
       uid,
       name,
@@ -34,16 +40,14 @@ export function servedPods({ informer, engine, runtime, directories }: ServedPod
         return memory()?.sandboxId
       },
       hasContainer: (container) => containers.some((each) => each.name === container),
-      runningContainer(container) {
-        const run = latest(container)
-        if (!isRunning(run) || run.id === undefined) return undefined
-        return { id: run.id, tty: containers.find((each) => each.name === container)?.tty ?? false }
+      runningContainer(name) {
+        const run = latest(name)
+        return isRunning(run) ? serveRun(name, run) : undefined
       },
       attachableContainer(name) {
         const run = latest(name)
-        const container = containers.find((each) => each.name === name)
-        if (run?.id === undefined || !(isRunning(run) || container?.stdinOnce)) return undefined
-        return { id: run.id, tty: container?.tty ?? false }
+        const waitsForClient = containers.find((each) => each.name === name)?.stdinOnce
+        return isRunning(run) || waitsForClient ? serveRun(name, run) : undefined
       },
       log(container, previous) {
         const number = loggedRun(pod, container, { previous, run: latest(container) })

@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Runtime } from '@caisson/runtime'
 import { internalErrorStatus } from './command-status.ts'
 import { type LogSource, readContainerLog } from './container-log.ts'
-import { flag, parseLogQuery } from './log-query.ts'
+import { flag, type LogQuery, parseLogQuery } from './log-query.ts'
 import { servePortForward } from './port-forward.ts'
 import { type RemoteStreams, runRemoteCommand, type StreamSelection } from './remote-command.ts'
 import { acceptSpdyCommand } from './spdy-command.ts'
@@ -54,6 +54,20 @@ export interface NodeApi {
   request(request: IncomingMessage, response: ServerResponse): void
   /** Upgrades: exec, attach, port-forward. Takes the socket over, whatever comes of it. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** The body of a GET of `url`, for callers in this process. Throws a NodeApiError where there is none. */
+  stream(url: string, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
+}
+
+/** What a request over HTTP would have been answered with. */
+export class NodeApiError extends Error {
+  override readonly name = 'NodeApiError'
+  readonly code = 'NODE_API'
+  /** HTTP's. */
+  readonly status: number
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
 }
 
 interface Target {
@@ -69,13 +83,10 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
   const now = options.now ?? Date.now
 
   function request(request: IncomingMessage, response: ServerResponse): void {
-    const target = parseTarget(request.url)
-    if (!target) return answer(response, 404, '404 page not found')
-    if (target.action !== 'containerLogs') return answer(response, 400, 'you must request an upgrade of the connection')
     if (request.method !== 'GET') return answer(response, 405, 'logs are read with GET')
-    logs(target, response).catch((error: Error) => {
+    logs(request.url, response).catch((error: Error) => {
       if (response.headersSent) response.destroy(error)
-      else answer(response, 500, error.message)
+      else answer(response, error instanceof NodeApiError ? error.status : 500, error.message)
     })
   }
 
@@ -84,16 +95,26 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     serve(request, socket, head).catch((error: Error) => socket.destroy(error))
   }
 
-  async function logs(target: Target, response: ServerResponse): Promise<void> {
+  /** Throws a NodeApiError. */
+  function findLog(url: string | undefined): { source: LogSource; query: LogQuery } {
+    const target = parseTarget(url)
+    if (!target) throw new NodeApiError(404, '404 page not found')
+    if (target.action !== 'containerLogs') throw new NodeApiError(400, 'you must request an upgrade of the connection')
     const query = parseLogQuery(target.query, now())
-    if (typeof query === 'string') return answer(response, 422, query)
+    if (typeof query === 'string') throw new NodeApiError(422, query)
     const pod = options.pods.find(target.namespace, target.pod)
-    if (!pod || target.container === undefined) return answer(response, 404, `pod ${quoted(target.pod)} does not exist`)
-    if (!pod.hasContainer(target.container)) {
-      return answer(response, 404, `container ${quoted(target.container)} not found in pod ${quoted(target.pod)}`)
+    const name = target.container ?? ''
+    if (!pod) throw new NodeApiError(404, `pod ${quoted(target.pod)} does not exist`)
+    if (!pod.hasContainer(name)) {
+      throw new NodeApiError(404, `container ${quoted(name)} not found in pod ${quoted(target.pod)}`)
     }
-    const source = pod.log(target.container, query.previous)
-    if (typeof source === 'string') return answer(response, 400, source)
+    const source = pod.log(name, query.previous)
+    if (typeof source === 'string') throw new NodeApiError(400, source)
+    return { source, query }
+  }
+
+  async function logs(url: string | undefined, response: ServerResponse): Promise<void> {
+    const { source, query } = findLog(url)
     const gone = new AbortController()
     response.on('close', () => gone.abort())
     response.writeHead(200, { 'Content-Type': 'text/plain', 'X-Content-Type-Options': 'nosniff' })
@@ -104,6 +125,11 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     } catch (error) {
       if (!gone.signal.aborted) throw error
     }
+  }
+
+  async function* stream(url: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void> {
+    const { source, query } = findLog(url)
+    yield* readContainerLog(source, query, signal ?? new AbortController().signal)
   }
 
   async function serve(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -198,7 +224,7 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     })
   }
 
-  return { request, upgrade }
+  return { request, upgrade, stream }
 }
 
 /** `/exec/{ns}/{pod}[/{uid}]/{container}`, `/attach/…`, `/containerLogs/{ns}/{pod}/{container}`, `/portForward/{ns}/{pod}[/{uid}]`. */
