@@ -18,10 +18,12 @@ export interface FirewallOptions {
 export async function setUpFirewall(options: FirewallOptions): Promise<'nft' | 'iptables' | undefined> {
   const nft = await findTool('nft', options.toolsDirectory)
   if (nft) {
-    const { exitCode, stderr } = await runCommand(nft.path, ['-f', '-'], {
-      stdin: nftRules(options),
-      env: toolEnvironment(nft),
-    })
+    const apply = (rules: string): ReturnType<typeof runCommand> =>
+      runCommand(nft.path, ['-f', '-'], { stdin: rules, env: toolEnvironment(nft) })
+    const strict = await apply(nftRules(options, { reversePath: true }))
+    if (strict.exitCode === 0) return 'nft'
+    // A kernel without that lookup has its own filter, which is strict unless the machine loosened it for all interfaces.
+    const { exitCode, stderr } = await apply(nftRules(options, { reversePath: false }))
     if (exitCode === 0) return 'nft'
     throw new RuntimeError('network', `nft refused the rules of the pod network: ${stderr.trim().split('\n')[0]}`)
   }
@@ -39,12 +41,17 @@ function tableName({ tag }: FirewallOptions): string {
 }
 
 /** Declared, emptied and filled in one transaction: packets never meet half of it. */
-export function nftRules(options: FirewallOptions): string {
+export function nftRules(options: FirewallOptions, { reversePath }: { reversePath: boolean }): string {
   const table = `inet ${tableName(options)}`
   const ours = `"${options.interfacePrefix}*"`
+  const forged = `
+  chain prerouting {
+    type filter hook prerouting priority raw; policy accept;
+    iifname ${ours} fib saddr . iif oif missing drop
+  }`
   return `table ${table} {}
 delete table ${table}
-table ${table} {
+table ${table} {${reversePath ? forged : ''}
   chain input {
     type filter hook input priority filter; policy accept;
     iifname ${ours} ip daddr 169.254.0.0/16 drop

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime.ts'
@@ -41,6 +42,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   let opened: Promise<OpenNetwork> | undefined
   const ready: number[] = []
   let filling: Promise<void> | undefined
+  let closed = false
 
   function open(): Promise<OpenNetwork> {
     opened ??= openNetwork().catch((error: unknown) => {
@@ -121,9 +123,10 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   }
 
   function fill(network: OpenNetwork): void {
+    if (closed) return
     // Later, and one at a time: the sandbox that just took one is starting and needs the machine more.
     filling ??= (async () => {
-      while (ready.length < READY) ready.push(await make(network))
+      while (ready.length < READY && !closed) ready.push(await make(network))
     })()
       .catch(() => {})
       .finally(() => {
@@ -170,6 +173,12 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
         if (owner !== '' && sandboxIds.has(owner)) attached.set(owner, view(network, index))
       }
       const kept = new Set([...attached.values()].map(({ index }) => index))
+      // After the machine was started anew there is nothing left but our files.
+      for (const { index, namespace } of attached.values()) {
+        if (existsSync(namespace)) continue
+        await tearDown(index)
+        await build(network, index)
+      }
       for (const index of new Set([...strays, ...network.allocator.owners().keys()])) {
         if (kept.has(index)) continue
         await tearDown(index)
@@ -178,6 +187,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     },
     async close() {
       // What was made ahead is of no use to the next process, which cannot know whether it was finished.
+      closed = true
       await filling
       const network = await opened?.catch(() => undefined)
       if (!network) return
