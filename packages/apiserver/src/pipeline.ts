@@ -41,11 +41,17 @@ export async function run(pipeline: Pipeline, call: Call): Promise<Outcome> {
   authorizeCall(pipeline, call)
   const { environment } = pipeline
   if (!call.info.isResource) return { answer: await runPath(pipeline, call) }
-  if (!environment.registry.hasGroupVersion(call.info.group, call.info.version)) return { answer: NOT_FOUND }
+  if (!hasGroup(environment, call.info)) return { answer: NOT_FOUND }
   const resource = findResource(call, environment)
   warnOfDeprecation(resource, call)
   if (call.info.verb === 'watch') return { watch: dispatchWatch(call, resource, environment) }
   return { answer: await dispatch(call, resource, environment) }
+}
+
+/** Below its own groups kube-apiserver answers with a Status, below those that nobody has defined with plain text. */
+function hasGroup({ registry }: Environment, { group, version }: RequestInfo): boolean {
+  if (registry.hasGroupVersion(group, version)) return true
+  return registry.all().some((resource) => resource.group === group && !resource.custom)
 }
 
 export function authorizeCall({ authorize }: Pipeline, call: Call): void {

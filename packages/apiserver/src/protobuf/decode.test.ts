@@ -59,7 +59,7 @@ describe('decodeProtobuf', () => {
   })
 
   test('refuses schemas that are nested too deep', () => {
-    let schema = Buffer.alloc(0)
+    let schema: Buffer = Buffer.alloc(0)
     // Field 28 is `not`.
     for (let depth = 0; depth < 200; depth++) schema = field(28, schema)
     const crd = field(2, field(7, field(4, field(1, schema))))
@@ -97,7 +97,7 @@ function varint(value: number): Buffer {
   return value < 0x80 ? Buffer.from([value]) : Buffer.concat([Buffer.from([(value & 0x7f) | 0x80]), varint(value >> 7)])
 }
 
-function envelope(apiVersion: string, kind: string, raw = Buffer.alloc(0)): Buffer {
+function envelope(apiVersion: string, kind: string, raw: Buffer = Buffer.alloc(0)): Buffer {
   const type = Buffer.concat([field(1, Buffer.from(apiVersion)), field(2, Buffer.from(kind))])
   return Buffer.concat([Buffer.from('k8s\0'), field(1, type), field(2, raw)])
 }

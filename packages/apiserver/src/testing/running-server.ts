@@ -142,7 +142,7 @@ const SHARED = {
   verbs: VERBS,
 } as const
 
-export const CONFIG_MAPS: Resource = {
+const CONFIG_MAPS: Resource = {
   ...SHARED,
   kind: 'ConfigMap',
   listKind: 'ConfigMapList',
@@ -156,7 +156,7 @@ export const CONFIG_MAPS: Resource = {
   status: false,
 }
 
-export const NAMESPACES: Resource = {
+const NAMESPACES: Resource = {
   ...SHARED,
   verbs: VERBS.slice(0, -1),
   kind: 'Namespace',

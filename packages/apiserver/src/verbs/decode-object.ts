@@ -71,7 +71,7 @@ export function defaulted(resource: Resource, object: KubeObject): KubeObject {
   return object
 }
 
-export function reportFields(
+function reportFields(
   resource: Resource,
   problems: readonly string[],
   fieldValidation: FieldValidation,

@@ -37,14 +37,6 @@ export function badRequest(message: string): StatusError {
   return new StatusError('BadRequest', message)
 }
 
-export function methodNotAllowed(resource: Named, verb: string): StatusError {
-  return new StatusError(
-    'MethodNotAllowed',
-    `${verb} is not supported on resources of kind "${resourceKey(resource)}"`,
-    { details: { ...(resource.group && { group: resource.group }), kind: resource.plural } },
-  )
-}
-
 /** What go-restful says for a method that a path does not have. */
 export function methodNotServed(): StatusError {
   return new StatusError('MethodNotAllowed', 'the server does not allow this method on the requested resource', {

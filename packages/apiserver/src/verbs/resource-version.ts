@@ -1,5 +1,5 @@
 /** `resourceVersion` as a parameter of reads. */
-import { type FieldError, StatusError } from '../status-error.ts'
+import { StatusError } from '../status-error.ts'
 import type { Store } from '../storage/store.ts'
 import { badRequest, quoted } from './errors.ts'
 
@@ -10,10 +10,6 @@ export function parseResourceVersion(text: string | undefined): number | undefin
   if (/^\d+$/.test(text) && Number.isSafeInteger(number)) return number
   const why = /^\d+$/.test(text) ? 'value out of range' : 'invalid syntax'
   throw new StatusError('BadRequest', `strconv.ParseUint: parsing ${quoted(text)}: ${why}`)
-}
-
-export function resourceVersionError(text: string, why: string): FieldError {
-  return { type: 'FieldValueInvalid', field: 'resourceVersion', message: `Invalid value: ${quoted(text)}: ${why}` }
 }
 
 /** kube-apiserver waits three seconds for its cache to catch up. Ours is never behind: what is not there never was. */
