@@ -28,7 +28,7 @@ export function objectRules(resource: Resource): UpdateRules {
       ...(strategy.validateUpdate?.(next, current) ?? []),
     ],
     warnings: (next, current) => strategy.warnings?.(next, current) ?? NONE,
-    raisesGeneration: strategy.generation !== false,
+    raisesGeneration: strategy.generation === undefined,
   }
 }
 

@@ -122,6 +122,8 @@ async function write({ call, resource, environment, options, scaled }: ScaleWrit
         const { resourceVersion } = scale.metadata
         if (resourceVersion) next.metadata.resourceVersion = resourceVersion
         const managedFields = trackUpdate(current, next, writeContext(resource, 'scale', options, environment))
+        // Who scales owns the field from no time on, as kube-apiserver writes it.
+        for (const entry of managedFields ?? []) if (entry.subresource === 'scale') delete entry.time
         if (managedFields) next.metadata.managedFields = managedFields
         return next
       },

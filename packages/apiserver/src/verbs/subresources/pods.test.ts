@@ -1,0 +1,103 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { builtinResources } from '../../registry/builtin/index.ts'
+import { type RunningServer, startServer } from '../../testing/running-server.ts'
+
+const PATH = '/api/v1/namespaces/default/pods/web'
+
+let server: RunningServer
+
+beforeEach(async () => {
+  server = await startServer({ resources: builtinResources() })
+  await server.request('POST', '/api/v1/namespaces', { body: { metadata: { name: 'default' } } })
+  const { status, text } = await server.request('POST', '/api/v1/namespaces/default/pods', {
+    body: { metadata: { name: 'web' }, spec: { containers: [{ name: 'main', image: 'x' }] } },
+  })
+  expect(status, text).toBe(201)
+})
+
+afterEach(() => server[Symbol.asyncDispose]())
+
+const get = async () => (await server.request('GET', PATH)).body
+const post = (path: string, body: object) => server.request('POST', path, { body })
+const merge = (path: string, body: object) =>
+  server.request('PATCH', path, { body, headers: { 'content-type': 'application/strategic-merge-patch+json' } })
+
+test('a binding puts a Pod on a node, once', async () => {
+  const binding = { metadata: { name: 'web', annotations: { why: 'free' } }, target: { kind: 'Node', name: 'here' } }
+  const { status, body } = await post(`${PATH}/binding`, binding)
+  expect([status, body]).toEqual([
+    201,
+    { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 },
+  ])
+  const pod = await get()
+  expect([pod.spec.nodeName, pod.metadata.annotations, pod.status.conditions]).toEqual([
+    'here',
+    { why: 'free' },
+    [{ type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: expect.any(String) }],
+  ])
+  const again = await post(`${PATH}/binding`, binding)
+  expect([again.status, again.body.message]).toEqual([
+    409,
+    'Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "here"',
+  ])
+})
+
+test.each<[name: string, body: object, expected: string]>([
+  [
+    'another name',
+    { metadata: { name: 'x' }, target: { name: 'n' } },
+    '400 name in URL does not match name in Binding object',
+  ],
+  ['no target', { metadata: { name: 'web' }, target: {} }, '500 target.name: Required value'],
+  [
+    'a target that is no node',
+    { metadata: { name: 'web' }, target: { kind: 'Pod', name: 'n' } },
+    '500 target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>"',
+  ],
+])('a binding with %s is refused', async (_name, body, expected) => {
+  const answer = await post(`${PATH}/binding`, body)
+  expect(`${answer.status} ${answer.body.message}`).toBe(expected)
+})
+
+test('an eviction deletes as asked', async () => {
+  await post(`${PATH}/binding`, { metadata: { name: 'web' }, target: { name: 'here' } })
+  const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'web' } }
+  const dry = await post(`${PATH}/eviction`, { ...eviction, deleteOptions: { dryRun: ['All'] } })
+  expect([dry.status, (await get()).metadata.deletionTimestamp]).toEqual([201, undefined])
+  const { status } = await post(`${PATH}/eviction`, { ...eviction, deleteOptions: { gracePeriodSeconds: 7 } })
+  expect([status, (await get()).metadata.deletionGracePeriodSeconds]).toEqual([201, 7])
+})
+
+test('a deletion gives a Pod on a node its time, which can only get shorter', async () => {
+  await post(`${PATH}/binding`, { metadata: { name: 'web' }, target: { name: 'here' } })
+  const remove = async (gracePeriodSeconds?: number) =>
+    (await server.request('DELETE', PATH, { body: gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds } }))
+      .body
+  const { metadata } = await remove()
+  expect([metadata.deletionGracePeriodSeconds, metadata.generation]).toEqual([30, 2])
+  expect((await remove(60)).metadata.resourceVersion).toBe(metadata.resourceVersion)
+  expect((await remove(5)).metadata.deletionGracePeriodSeconds).toBe(5)
+  // What the kubelet sends once the containers have gone.
+  expect((await remove(0)).kind).toBe('Pod')
+  expect((await server.request('GET', PATH)).status).toBe(404)
+})
+
+test('ephemeral containers come through their own door, and nothing else does', async () => {
+  const ephemeral = { name: 'debug', image: 'y' }
+  const { status, body } = await merge(`${PATH}/ephemeralcontainers`, {
+    metadata: { labels: { a: 'b' } },
+    spec: { ephemeralContainers: [ephemeral], hostname: 'changed' },
+  })
+  expect([status, body.spec.ephemeralContainers?.[0].name, body.spec.hostname]).toEqual([200, 'debug', undefined])
+  const removed = await merge(`${PATH}/ephemeralcontainers`, {
+    spec: { ephemeralContainers: [{ name: 'debug', image: 'z' }] },
+  })
+  expect(removed.status).toBe(422)
+})
+
+test('the status has a door of its own, which leaves the rest alone', async () => {
+  const { status, body } = await merge(`${PATH}/status`, { spec: { hostname: 'x' }, status: { phase: 'Running' } })
+  expect([status, body.status.phase, body.spec.hostname]).toEqual([200, 'Running', undefined])
+  const other = await merge(PATH, { status: { phase: 'Failed' } })
+  expect(other.body.status.phase).toBe('Running')
+})
