@@ -451,6 +451,21 @@ describe('labels and annotations of the template', () => {
 })
 
 describe('the schema', () => {
+  test('refuses a change of volumeClaimTemplates', async () => {
+    await create(sandboxNamed('box'))
+    const volumeClaimTemplates = [{ metadata: { name: 'data' }, spec: { accessModes: ['ReadWriteOnce'] } }]
+    await expect(patch('box', { spec: { volumeClaimTemplates } })).rejects.toThrow('volumeClaimTemplates is immutable')
+  })
+
+  test('refuses a name that no Service can have, where a Service is asked for', async () => {
+    const name = 'x'.repeat(64)
+    await expect(create(sandboxNamed(name, { service: true }))).rejects.toThrow(
+      'metadata.name must have at most 63 characters when spec.service is true',
+    )
+    await create(sandboxNamed(name))
+    await expect(patch(name, { spec: { service: true } })).rejects.toThrow('at most 63 characters')
+  })
+
   test('fills in what Kubernetes fills in', async () => {
     const ports = [{ containerPort: 80 }]
     const sandbox = await create(
