@@ -32,25 +32,26 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
   const { host, port, fallback } = address(directory, options.listen)
   const start = (on: number): Promise<EmbeddedCluster> =>
     startEmbeddedCluster(directory, { host, port: on, fakeRuntime: options.fakeRuntime, log })
-  let cluster: EmbeddedCluster
-  try {
-    cluster = await start(port)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-    if (!fallback)
-      throw new CliError('unavailable', `${host}:${port} is in use: choose another address with --listen`, {
-        cause: error,
-      })
-    cluster = await start(0)
-  }
+  // Whatever happens from here on, nothing of it goes on in a process that should end.
+  await using cluster = await startOn(port)
   writeDaemonRecord(directory, { server: cluster.url, version: VERSION })
   sayReady(cluster.url)
   if (options.stopWhenIdleMs !== undefined)
     watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('leave'))
-  const how = await stopping.promise
-  if (how === 'stop') await cluster.kubelet.stopAll()
-  await cluster[Symbol.asyncDispose]()
+  if ((await stopping.promise) === 'stop') await cluster.kubelet.stopAll()
   removeDaemonRecord(directory)
+
+  async function startOn(first: number): Promise<EmbeddedCluster> {
+    try {
+      return await start(first)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+      if (fallback) return start(0)
+      throw new CliError('unavailable', `${host}:${first} is in use: choose another address with --listen`, {
+        cause: error,
+      })
+    }
+  }
 }
 
 function log(message: string): void {
@@ -85,8 +86,8 @@ function lastPort(directory: DataDirectory): number {
 }
 
 function sayReady(url: string): void {
-  const descriptor = Number(process.env['CAISSON_READY_DESCRIPTOR'] ?? Number.NaN)
-  if (Number.isNaN(descriptor)) {
+  const descriptor = Number(process.env['CAISSON_READY_DESCRIPTOR'] || Number.NaN)
+  if (!Number.isInteger(descriptor)) {
     console.log(`ready: ${url}`)
     return
   }
