@@ -25,6 +25,17 @@ export function createNormaliser(): Normaliser {
       .replaceAll(/in record \(\d+\)/g, 'in record (<version>)')
       .replaceAll(/\b10\.96\.\d+\.\d+\b/g, '<cluster ip>')
       .replaceAll(/https:\/\/127\.0\.0\.1:\d+/g, '<server>')
+  // The object that a patch made is printed as Go orders its fields.
+  const sentence = (said: string): string =>
+    text(said.replaceAll(/Invalid value: ("(?:[^"\\]|\\.)*")/g, (whole, quoted: string) => sortedJson(quoted) ?? whole))
+  const sortedJson = (quoted: string): string | undefined => {
+    try {
+      const inner = JSON.parse(quoted) as string
+      return inner.startsWith('{') ? `Invalid value: ${JSON.stringify(value('', JSON.parse(inner)))}` : undefined
+    } catch {
+      return undefined
+    }
+  }
   const value = (key: string, given: unknown): unknown => {
     if (typeof given === 'string') {
       if (key === 'resourceVersion') return given === '' ? '' : '<version>'
@@ -32,7 +43,7 @@ export function createNormaliser(): Normaliser {
       if (key === 'token') return '<token>'
       // Kubernetes' own sentences about its fields are not ours to repeat.
       if (key === 'description') return '<description>'
-      return text(given)
+      return key === 'message' ? sentence(given) : text(given)
     }
     if (Array.isArray(given)) return list(key, given)
     if (typeof given !== 'object' || given === null) return given

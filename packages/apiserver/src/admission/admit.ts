@@ -10,6 +10,7 @@ import type { Store } from '../storage/store.ts'
 import type { AdmissionRequest } from '../verbs/call.ts'
 import { admitNamespaceLifecycle } from './namespace-lifecycle.ts'
 import { restrictNode } from './node-restriction.ts'
+import { taintNewNode } from './node-taints.ts'
 import { admitPodSecurity, type PodSecurityOptions } from './pod-security/admit-pod-security.ts'
 import { specOf } from './pod-shape.ts'
 import { applyPriority, validatePriorityClass } from './priority.ts'
@@ -72,6 +73,8 @@ function complete(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>)
     applyPriority(request, store)
     addDefaultTolerations(specOf(object))
     if (creates) applyRuntimeClass(request, store)
+  } else if (key === 'nodes' && creates) {
+    taintNewNode(request)
   } else if (key === 'persistentvolumeclaims' && creates) {
     applyDefaultStorageClass(request, store)
     protectWhileInUse(request, 'kubernetes.io/pvc-protection')

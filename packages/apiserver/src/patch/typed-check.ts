@@ -1,6 +1,7 @@
 /** What structured-merge-diff finds wrong with an applied object before it merges it: types, unknown fields, list keys. */
 import type { Schema } from '../schema/schema.ts'
 import { formatPath } from './field-set.ts'
+import { goSyntax, goType, printed } from './go-printing.ts'
 import { isObject, type JsonObject } from './json-value.ts'
 import { declared, keyElement, opened } from './typed-value.ts'
 
@@ -94,41 +95,4 @@ function withoutKeys(item: unknown, schema: Schema): string {
   if (!isObject(item)) return 'associative list with keys may not have non-map elements'
   const keys = (schema['x-kubernetes-list-map-keys'] ?? []).map((key) => JSON.stringify(key)).join(' ')
   return `associative list with keys has an element that omits all key fields [${keys}] (and doesn't have default values for any key fields)`
-}
-
-/** Go's %T of a decoded JSON value. */
-function goType(value: unknown): string {
-  if (Array.isArray(value)) return '[]interface {}'
-  if (typeof value === 'object') return 'map[string]interface {}'
-  return typeof value === 'boolean' ? 'bool' : typeof value
-}
-
-const SHOWN = 200
-
-/** Go's %v: `map[a:1 b:[x y]]`, of a bounded length. */
-function printed(value: unknown): string {
-  return cut(plain(value))
-}
-
-function plain(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(plain).join(' ')}]`
-  if (!isObject(value)) return typeof value === 'string' ? value : value === null ? '<nil>' : JSON.stringify(value)
-  const keys = Object.keys(value).sort()
-  return `map[${keys.map((key) => `${key}:${plain(value[key])}`).join(' ')}]`
-}
-
-/** Go's %#v: `map[string]interface {}{"a":1}`. */
-function goSyntax(value: unknown): string {
-  return cut(syntax(value))
-}
-
-function syntax(value: unknown): string {
-  if (Array.isArray(value)) return `[]interface {}{${value.map(syntax).join(', ')}}`
-  if (!isObject(value)) return value === null ? 'interface {}(nil)' : JSON.stringify(value)
-  const keys = Object.keys(value).sort()
-  return `map[string]interface {}{${keys.map((key) => `${JSON.stringify(key)}:${syntax(value[key])}`).join(', ')}}`
-}
-
-function cut(text: string): string {
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text
 }

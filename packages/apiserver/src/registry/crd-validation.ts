@@ -106,18 +106,32 @@ function validateVersions(spec: CrdSpec, before: CrdSpec | undefined): FieldErro
     }
   })
   if (new Set(versions.map((version) => version.name)).size < versions.length) {
-    errors.push(invalidValue('spec.versions', versions.map(nameOnly), 'must contain unique version names'))
+    errors.push(invalidValue('spec.versions', versions.map(printedVersion), 'must contain unique version names'))
   }
   if (versions.filter((version) => version.storage).length !== 1) {
     const said = 'must have exactly one version marked as storage version'
-    errors.push(invalidValue('spec.versions', versions.map(nameOnly), said))
+    errors.push(invalidValue('spec.versions', versions.map(printedVersion), said))
   }
+  // The first version's name stands above them all too, in the form that Kubernetes validates.
+  const wrong = dns1035Label(versions[0]?.name ?? '')
+  if (versions[0] && wrong.length > 0)
+    errors.push(invalidValue('spec.version', versions[0].name ?? '', wrong.join(',')))
   return errors
 }
 
-/** The whole versions, schemas and all, would bury the message. */
-function nameOnly({ name, served, storage }: CrdVersion): object {
-  return { name, served, storage }
+/** As Go prints the struct. The whole versions, schemas and all, would bury the message: what they share is not in them. */
+function printedVersion({ name, served, storage, deprecated, deprecationWarning }: CrdVersion): object {
+  return {
+    Name: name,
+    Served: served,
+    Storage: storage,
+    Deprecated: deprecated ?? false,
+    DeprecationWarning: deprecationWarning ?? null,
+    Schema: null,
+    Subresources: null,
+    AdditionalPrinterColumns: null,
+    SelectableFields: null,
+  }
 }
 
 function common(versions: readonly CrdVersion[], part: (version: CrdVersion) => unknown): boolean {
@@ -198,7 +212,7 @@ function validateConversion({ conversion }: CrdSpec): FieldError[] {
 function validateStoredVersions(crd: KubeObject): FieldError[] {
   const stored = statusOf(crd).storedVersions ?? []
   const path = 'status.storedVersions'
-  if (stored.length === 0) return [invalidValue(path, stored, 'must have at least one stored version')]
+  if (stored.length === 0) return [invalidValue(path, null, 'must have at least one stored version')]
   const versions = specOf(crd).versions ?? []
   const errors: FieldError[] = []
   for (const version of versions) {

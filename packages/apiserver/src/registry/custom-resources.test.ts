@@ -374,7 +374,7 @@ describe('CustomResourceDefinition', () => {
       'exactly one storage version',
       { versions: [V1BETA1, { ...V1BETA1, name: 'v1' }] },
       [
-        'spec.versions: Invalid value: [{"name":"v1beta1","served":true,"storage":true},{"name":"v1","served":true,"storage":true}]: must have exactly one version marked as storage version',
+        'spec.versions: Invalid value: [{"Name":"v1beta1","Served":true,"Storage":true,"Deprecated":false,"DeprecationWarning":null,"Schema":null,"Subresources":null,"AdditionalPrinterColumns":null,"SelectableFields":null},{"Name":"v1","Served":true,"Storage":true,"Deprecated":false,"DeprecationWarning":null,"Schema":null,"Subresources":null,"AdditionalPrinterColumns":null,"SelectableFields":null}]: must have exactly one version marked as storage version',
         'status.storedVersions: Invalid value: ["v1beta1"]: must have the storage version v1',
       ],
     ],

@@ -94,8 +94,8 @@ export interface Strategy {
   validateStatusUpdate?(next: KubeObject, current: KubeObject): FieldError[]
   /** `current` is the object before an update. */
   warnings?(object: KubeObject, current?: KubeObject): string[]
-  /** False for kinds without `metadata.generation` (ConfigMap, Secret, Event …). */
-  generation?: boolean
+  /** False for kinds without `metadata.generation` (ConfigMap, Secret, Event …), `first` where it stays 1. */
+  generation?: false | 'first'
   /** Kinds that may be created by an update or an apply of a missing name (Lease, Event …). */
   createOnUpdate?: boolean
   /** Whether an update may leave out its resourceVersion. Default: built-in kinds yes, custom ones no. */

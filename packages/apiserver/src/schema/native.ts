@@ -278,7 +278,7 @@ function decodeMap(plan: Plan & { items: Plan }, value: unknown, state: DecodeSt
   for (const key of Object.keys(value)) {
     const item = value[key]
     state.path.push(key)
-    const decoded = item === null ? zero(plan.items) : decode(plan.items, item, state, struct)
+    const decoded = item === null ? zeroInMap(plan.items) : decode(plan.items, item, state, struct)
     state.path.pop()
     // `__proto__` is a valid key of a ConfigMap, and must stay one.
     if (key === '__proto__') {
@@ -330,6 +330,11 @@ function nonZeroTime(time: string): Value {
   return /^0001-01-01T00:00:00(?:\.0+)?Z$/.test(time) ? ABSENT : time
 }
 
+/** What is stored has no difference between no bytes and none given. */
+function zeroInMap(plan: Plan): unknown {
+  return plan.kind === 'bytes' ? '' : zero(plan)
+}
+
 function zero(plan: Plan): unknown {
   if (plan.kind === 'struct') return zeroStruct(plan.struct)
   if (plan.kind === 'quantity' || plan.kind === 'amount') return '0'
@@ -357,7 +362,7 @@ function mismatch(plan: { goType: string }, value: unknown, state: DecodeState, 
 
 function typeError(found: string, plan: { goType: string }, state: DecodeState, struct: string): typeof ABSENT {
   return fail(
-    `json: cannot unmarshal ${found} into Go struct field ${struct}.${state.goPath.join('.')} of type ${plan.goType}`,
+    `json: cannot unmarshal ${found} into Go struct field ${struct}.${state.goPath.join('.')} of type ${plan.goType.replace('[]byte', '[]uint8')}`,
     state,
   )
 }

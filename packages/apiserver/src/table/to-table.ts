@@ -1,6 +1,7 @@
 /** The answer to `Accept: application/json;as=Table`: what `kubectl get` prints. */
 import type { KubeObject, ListMeta } from '@caisson/api'
 import type { Column, Resource } from '../registry/resource.ts'
+import { createdAtColumns } from './builtin-columns.ts'
 import { age } from './duration.ts'
 import { podRowConditions } from './pod-status.ts'
 
@@ -36,7 +37,8 @@ export interface Table {
   apiVersion: 'meta.k8s.io/v1'
   metadata: ListMeta
   columnDefinitions: TableColumnDefinition[] | null
-  rows: TableRow[]
+  /** Null where kube-apiserver has no rows and no printer of its own for the kind. */
+  rows: TableRow[] | null
 }
 
 /** The objects of one kind as rows. All columns are sent, those of `-o wide` too: the client chooses. */
@@ -58,7 +60,7 @@ export function toTable(resource: Resource, objects: Iterable<KubeObject>, optio
     apiVersion: 'meta.k8s.io/v1',
     metadata: options.metadata ?? {},
     columnDefinitions: options.headers === false ? null : columns.map(definitionOf),
-    rows,
+    rows: rows.length === 0 && resource.columns === createdAtColumns ? null : rows,
   }
 }
 

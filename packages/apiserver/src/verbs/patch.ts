@@ -2,6 +2,7 @@
 import type { KubeObject } from '@caisson/api'
 import { applyJsonPatch, JsonPatchError, type JsonPatchOperation } from '../patch/json-patch.ts'
 import { applyServerSide, trackUpdate } from '../patch/managed-fields.ts'
+import { printed } from '../patch/go-printing.ts'
 import { applyMergePatch } from '../patch/merge-patch.ts'
 import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts'
 import { groupVersion } from '../registry/registry.ts'
@@ -93,7 +94,7 @@ export function patchedObject(request: Omit<PatchRequest, 'environment'>): (curr
       throw patchInvalid(result, 'the patched document is not an object')
     const value = orderFields(deepCopy(result) as KubeObject)
     checkIdentity(value, resource)
-    const { object, problems } = decodePatched(value, resource)
+    const { object, problems } = decodePatched(value, request)
     reportPatchFields(object, [...body.duplicates, ...problems], request)
     return object
   }
@@ -184,13 +185,34 @@ function checkIdentity(value: KubeObject, resource: Resource): void {
     )
 }
 
-function decodePatched(value: KubeObject, resource: Resource) {
+function decodePatched(value: KubeObject, { resource, call, body }: Omit<PatchRequest, 'environment'>) {
   try {
     return cleanUp(resource, value)
   } catch (error) {
     if (!(error instanceof StatusError) || error.reason !== 'BadRequest') throw error
+    if (call.contentType === PATCH_TYPES.strategic)
+      throw patchInvalid(printed(body.value), conversionError(error.message))
     throw patchInvalid(value, error.message)
   }
+}
+
+/** A strategic merge patch is not decoded from JSON but converted value by value, which has words of its own. */
+function conversionError(said: string): string {
+  const match = /json: cannot unmarshal (\w+)(?: [^ ]+)? into Go struct field \S+ of type (.+)$/.exec(said)
+  if (!match) return said
+  const [, found = '', wanted = ''] = match
+  const type = GO_TYPES[found] ?? found
+  if (wanted.startsWith('[]')) return `cannot restore slice from ${type}`
+  if (wanted.startsWith('map[')) return `cannot restore map from ${type}`
+  if (wanted.includes('.')) return `cannot restore struct from: ${type.replace(/\[.*/, '') || 'slice'}`
+  return `cannot convert ${type} to ${wanted}`
+}
+
+/** Of decoded JSON, by the names that decoding errors give to the same. */
+const GO_TYPES: Readonly<Record<string, string>> = {
+  number: 'int64',
+  object: 'map[string]interface {}',
+  array: '[]interface {}',
 }
 
 function reportPatchFields(
@@ -213,7 +235,7 @@ function patchInvalid(value: unknown, why: string): StatusError {
     {
       type: 'FieldValueInvalid',
       field: 'patch',
-      message: `Invalid value: ${JSON.stringify(JSON.stringify(value))}: ${why}`,
+      message: `Invalid value: ${JSON.stringify(typeof value === 'string' ? value : JSON.stringify(value))}: ${why}`,
     },
   ])
 }

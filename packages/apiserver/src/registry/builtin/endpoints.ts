@@ -98,9 +98,11 @@ export const endpointSliceStrategy: Strategy = {
       next.metadata.generation = (current.metadata.generation ?? 0) + 1
     }
   },
-  validate: (object) => validateSlice(asSlice(object)),
+  validate: (object) => validateSlice(asSlice(object), new Set()),
   validateUpdate(next, current) {
-    const errors = validateSlice(asSlice(next))
+    // What was valid once stays so: only addresses that are new are looked at.
+    const before = new Set((asSlice(current).endpoints ?? []).flatMap(({ addresses }) => addresses))
+    const errors = validateSlice(asSlice(next), before)
     immutable(asSlice(next).addressType, asSlice(current).addressType, 'addressType', errors)
     return errors
   },
@@ -118,7 +120,7 @@ function dropTopology(object: KubeObject): void {
   for (const endpoint of asSlice(object).endpoints ?? []) delete endpoint.deprecatedTopology
 }
 
-function validateSlice(slice: EndpointSlice): FieldError[] {
+function validateSlice(slice: EndpointSlice, before: ReadonlySet<string>): FieldError[] {
   const errors: FieldError[] = []
   const type = slice.addressType as string | undefined
   if (!type) errors.push(required('addressType'))
@@ -136,7 +138,9 @@ function validateSlice(slice: EndpointSlice): FieldError[] {
     else if (addresses.length > MAX_ADDRESSES) {
       errors.push(tooMany(`${path}.addresses`, addresses.length, MAX_ADDRESSES))
     }
-    addresses.forEach((address, at) => validateSliceAddress(address, type ?? '', `${path}.addresses`, at, errors))
+    addresses.forEach((address, at) => {
+      if (!before.has(address)) validateSliceAddress(address, type ?? '', `${path}.addresses`, at, errors)
+    })
     if (endpoint.nodeName !== undefined) {
       for (const said of dns1123Subdomain(endpoint.nodeName)) {
         errors.push(invalidValue(`${path}.nodeName`, endpoint.nodeName, said))

@@ -390,6 +390,7 @@ const KINDS: readonly Kind[] = [
     namespaced: false,
     columns: columns.runtimeClassColumns,
     strategy: runtimeClassStrategy,
+    anyFinalizer: true,
   },
   {
     definitions: 'io.k8s.api.discovery.v1',

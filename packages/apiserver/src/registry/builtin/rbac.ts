@@ -45,7 +45,11 @@ function roleStrategyFor(namespaced: boolean): Strategy {
   return {
     ...shared,
     validate: (object) => validateRole(object as Role, namespaced),
-    validateUpdate: (next) => validateRole(next as Role, namespaced),
+    // kube-apiserver finds each mistake of an updated role twice: as any role's, and as an update's.
+    validateUpdate(next) {
+      const errors = validateRole(next as Role, namespaced)
+      return [...errors, ...errors]
+    },
   }
 }
 

@@ -8,6 +8,7 @@ import { dns1123Label, dns1123Subdomain, inRange, nameIsLabel1035, portNumber, q
 import { validateLabels } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
 import { validatePort } from './probes.ts'
+import { serviceWarnings } from './service-warnings.ts'
 import { isHeadless, usesNodePorts, validateClusterIpChange, validateClusterIps } from './service-addresses.ts'
 import { allocateAddresses } from './service-allocation.ts'
 
@@ -41,6 +42,7 @@ export const serviceStrategy: Strategy = {
     validateClusterIpChange(specOf(next), specOf(current), errors)
     return errors.concat(validateService(specOf(next)))
   },
+  warnings: (object) => serviceWarnings(object as unknown as Service),
 }
 
 function specOf(object: KubeObject): ServiceSpec {

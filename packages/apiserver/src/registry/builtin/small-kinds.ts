@@ -176,6 +176,7 @@ const SYSTEM_PRIORITIES: Readonly<Record<string, number>> = {
 const HIGHEST_USER_PRIORITY = 1_000_000_000
 
 export const priorityClassStrategy: Strategy = {
+  generation: 'first',
   defaults(object) {
     ;(object as PriorityClass).preemptionPolicy ??= 'PreemptLowerPriority'
   },
