@@ -67,6 +67,31 @@ test('a container goes on, with its log, when its monitor is killed', async () =
   expect((await scratch.exitOf('a-1')).state).toMatchObject({ phase: 'exited', exitCode: 137, reason: 'error' })
 })
 
+test('what was executed in a container ends with the monitor that it was executed through', async () => {
+  await using scratch = await createScratchRuntime()
+  await scratch.runtime.createSandbox(sandboxSpec('a'))
+  await scratch.runtime.startContainer(containerSpec(scratch, 'a-1', { sandboxId: 'a' }))
+  for (const tty of [false, true]) {
+    const streams = await scratch.runtime.exec('a-1', {
+      args: ['/bin/sh', '-c', 'echo up; exec sleep 4321'],
+      env: {},
+      tty,
+      stdin: true,
+    })
+    await once(streams.stdout, 'data')
+    streams.stdout.resume()
+  }
+  process.kill(await monitorPid(scratch), 'SIGKILL')
+  const search = 'while grep -qs "^sleep.4321" /proc/[0-9]*/cmdline; do sleep 0.05; done; echo gone'
+  // The first attempts may still meet the monitor that is dying.
+  for (;;) {
+    const result = await execText(scratch.runtime, 'a-1', ['/bin/sh', '-c', search]).catch(() => undefined)
+    if (result === undefined) continue
+    expect(result.stdout).toBe('gone\n')
+    return
+  }
+})
+
 test('a sentry that is killed is reported, and nothing of it stays', async () => {
   await using scratch = await createScratchRuntime()
   await scratch.runtime.createSandbox(sandboxSpec('a'))

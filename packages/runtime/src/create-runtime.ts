@@ -11,6 +11,7 @@ import { connectToSandbox } from './sandbox/connect.ts'
 import {
   execInContainer,
   killContainer,
+  type Prepared,
   type RuntimeParts,
   removeContainerEntry,
   signalContainerEntry,
@@ -58,26 +59,33 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     onExit: (notice) => registry.recordExit(notice),
     onReplaced: () => void registry.catchUp(),
   })
-  const prepared = prepare()
-  // Whoever starts the first container hears of it.
-  prepared.catch(() => {})
+  let prepared: { for: string; done: Promise<Prepared> } | undefined
+  // Begun now, so that the first container need not wait; whoever starts it hears of a failure.
+  prepare().catch(() => {})
   const parts: RuntimeParts = {
     files,
     monitor,
     drivers,
     images: await openImageLibrary(join(stateDirectory, 'images'), {
-      hostRootfs: async () => (await prepared).host.path,
+      hostRootfs: async () => (await prepare()).host.path,
       inUse: () => imagesInUse(stateDirectory),
     }),
     network: await createPodNetwork({ stateDirectory, toolsDirectory, cidr: options.podNetwork }),
-    prepared,
+    prepare,
     log: options.log ?? DEFAULT_LOG,
   }
 
-  async function prepare(): ReturnType<() => RuntimeParts['prepared']> {
-    const host = await prepareHostRootfs(join(stateDirectory, 'images', 'host'))
+  /** Once, and again when another runsc has turned up: the programs depend on what it gets wrong. */
+  async function prepare(): Promise<Prepared> {
     const runsc = (await drivers.available()).find(({ handler }) => handler === 'runsc')
-    const coverNetworkSysctls = runsc !== undefined && misjudgesNetworkNamespaces(runsc.tool.version)
+    const version = runsc?.tool.version ?? ''
+    if (prepared?.for !== version) prepared = { for: version, done: prepareFor(version) }
+    return prepared.done
+  }
+
+  async function prepareFor(runscVersion: string): Promise<Prepared> {
+    const host = await prepareHostRootfs(join(stateDirectory, 'images', 'host'))
+    const coverNetworkSysctls = misjudgesNetworkNamespaces(runscVersion)
     const native = await installNativePrograms(join(stateDirectory, 'native'), {
       coverNetworkSysctls,
       binds: host.binds,
@@ -214,7 +222,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
 
     async [Symbol.asyncDispose]() {
-      await prepared.catch(() => {})
+      // Nothing is written any more once we are gone.
+      await prepare().catch(() => {})
       await parts.network.close()
       await monitor.retire()
       await monitor[Symbol.asyncDispose]()

@@ -14,6 +14,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { processStartTime } from '../monitor/process-identity.ts'
 import type { Image } from '../runtime.ts'
 
 /** The image that needs no download: what the machine itself has installed, and nothing that is anybody's business. */
@@ -220,10 +221,12 @@ async function layOut(path: string, copies: Copy[]): Promise<void> {
   })
 }
 
-/** What a process that was killed had begun. One process at a time works on a state directory. */
+/** What processes that are no more had begun. */
 async function removeUnfinished(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
-    if (name.endsWith('.new')) await rm(join(directory, name), { recursive: true, force: true })
+    const owner = /\.(\d+)\.new$/.exec(name)?.[1]
+    if (owner !== undefined && processStartTime(Number(owner)) === undefined)
+      await rm(join(directory, name), { recursive: true, force: true })
   }
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { watch } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -25,6 +25,9 @@ import { shortPath } from './short-path.ts'
 import type { AttachedClient } from './supervised-container.ts'
 
 const PID_FILE = 'pid'
+const REQUEST_FILE = 'request.json'
+/** Directories of execs begin with it; they lie in the container's own. */
+export const EXEC_PREFIX = 'exec-'
 
 /** What OCI runtimes answer where the command could not be executed at all; shells use the same two numbers. */
 const CANNOT_EXECUTE = new Set([126, 127, 128, 255])
@@ -37,6 +40,7 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
   const { directory } = request
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   writeFileSync(join(directory, 'process.json'), JSON.stringify(request.process), { mode: 0o600 })
+  writeFileSync(join(directory, REQUEST_FILE), JSON.stringify({ ...request, process: {} }), { mode: 0o600 })
   await layPipes(pool, directory, request)
   const session = request.tty ? await startWithTerminal(request) : startWithPipes(request)
   const { ends, status } = session
@@ -65,6 +69,29 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
       if (!ended.signal.aborted) killExec(request, ended.signal).catch(() => {})
     },
   }
+}
+
+/** Ends what an earlier monitor executed in a container: its client's connection was to that monitor. */
+export async function abandonExecs(containerDirectory: string, containerPid: number): Promise<void> {
+  for (const name of readdirSync(containerDirectory)) {
+    if (!name.startsWith(EXEC_PREFIX)) continue
+    const directory = join(containerDirectory, name)
+    try {
+      const request = JSON.parse(readFileSync(join(directory, REQUEST_FILE), 'utf8')) as ExecRequest
+      // Only what has a process id was begun; nobody will begin the others any more.
+      if (request.kill.kind === 'sentry' || isInside(directory, containerPid))
+        await killExec(request, AbortSignal.abort())
+    } catch {
+      // Cut off before it was written, or ended by itself.
+    }
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** Its number on this machine may belong to somebody else by now; the namespace does not. */
+function isInside(directory: string, containerPid: number): boolean {
+  const pid = Number(readFileSync(join(directory, PID_FILE), 'utf8'))
+  return readlinkSync(`/proc/${pid}/ns/pid`) === readlinkSync(`/proc/${containerPid}/ns/pid`)
 }
 
 interface Session {

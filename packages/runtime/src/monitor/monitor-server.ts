@@ -2,7 +2,7 @@ import { closeSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime.ts'
-import { execForClient } from './exec-session.ts'
+import { abandonExecs, execForClient } from './exec-session.ts'
 import { createFifoPool } from './fifo-pool.ts'
 import {
   type Answer,
@@ -196,7 +196,9 @@ async function adoptAll(stateDirectory: string, keep: (container: SupervisedCont
     if (readJson(join(directory, EXIT_FILE)) !== undefined) continue
     const record = readJson(join(directory, SUPERVISION_FILE)) as SupervisionRecord | undefined
     // Without `running` nobody was told that it runs, and the runtime takes it away.
-    if (record?.running) keep(adoptContainer(record.supervision, record.running))
+    if (!record?.running) continue
+    keep(adoptContainer(record.supervision, record.running))
+    await abandonExecs(directory, record.running.pid)
   }
 }
 

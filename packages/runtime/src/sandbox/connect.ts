@@ -127,7 +127,7 @@ async function connectThroughNamespace(
   options: InsideOptions,
 ): Promise<Duplex> {
   const { port, signal, inside } = options
-  const { native } = await parts.prepared
+  const { native } = await parts.prepare()
   if (inside.state.phase !== 'running')
     throw new RuntimeError('network', `nothing runs in sandbox ${sandbox.record.spec.id}`)
   const namespace = openSync(

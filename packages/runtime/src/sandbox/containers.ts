@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { join } from 'node:path'
 import type { HostRootfs } from '../images/host-image.ts'
 import type { ImageLibrary } from '../images/image-store.ts'
+import { EXEC_PREFIX } from '../monitor/exec-session.ts'
 import type { MonitorClient } from '../monitor/monitor-client.ts'
 import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
 import type { Supervision } from '../monitor/protocol.ts'
@@ -34,9 +35,14 @@ export interface RuntimeParts {
   drivers: Drivers
   images: ImageLibrary
   network: PodNetwork
-  /** Resolves when the native programs and the host image are laid out. */
-  prepared: Promise<{ native: NativePrograms; host: HostRootfs }>
+  /** Lays out the native programs and the host image, once. */
+  prepare(): Promise<Prepared>
   log: { maxBytes: number; maxFiles: number }
+}
+
+export interface Prepared {
+  native: NativePrograms
+  host: HostRootfs
 }
 
 // Killed means gone within milliseconds; a machine that swaps gets some patience before its sentry is killed itself.
@@ -47,10 +53,15 @@ const SIGKILL = constants.signals.SIGKILL
 export async function startPause(parts: RuntimeParts, sandbox: SandboxEntry): Promise<ContainerEntry> {
   const { spec } = sandbox.record
   const id = pauseContainerId(spec.id)
-  const { native } = await parts.prepared
+  const { native } = await parts.prepare()
   const bundle = pauseBundle(spec, native.pauseRootfs, parts.network.get(spec.id)?.namespace)
   const directory = await parts.files.createContainer(id, { bundle })
-  return start({ parts, sandbox, id, directory, spec: undefined, imageId: '' })
+  try {
+    return await start({ parts, sandbox, id, directory, spec: undefined, imageId: '' })
+  } catch (error) {
+    await discardHalfMade(parts, await parts.drivers.get(spec.handler), id)
+    throw error
+  }
 }
 
 /** Creates and starts a container in a sandbox. */
@@ -59,9 +70,28 @@ export async function startContainer(
   sandbox: SandboxEntry,
   spec: ContainerSpec,
 ): Promise<ContainerEntry> {
-  const [{ host }, driver] = await Promise.all([parts.prepared, parts.drivers.get(sandbox.record.spec.handler)])
+  const [{ host }, driver] = await Promise.all([parts.prepare(), parts.drivers.get(sandbox.record.spec.handler)])
   const networkNamespace = parts.network.get(sandbox.record.spec.id)?.namespace
   if (!sandbox.record.spec.shared && sandbox.containers.size > 0) await parts.network.renew(sandbox.record.spec.id)
+  try {
+    return await makeContainer({ parts, sandbox, spec, driver, host, networkNamespace })
+  } catch (error) {
+    await discardHalfMade(parts, driver, spec.id)
+    throw error
+  }
+}
+
+interface MakeOptions {
+  parts: RuntimeParts
+  sandbox: SandboxEntry
+  spec: ContainerSpec
+  driver: OciDriver
+  host: HostRootfs
+  networkNamespace: string | undefined
+}
+
+async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
+  const { parts, sandbox, spec, driver, host, networkNamespace } = options
   const directory = parts.files.containerDirectory(spec.id)
   // With the container on disk nobody can remove its image any more.
   const { image, rootfs } = await parts.images.withRootfs(spec.image, async (unpacked) => {
@@ -93,7 +123,7 @@ interface StartOptions {
 
 async function start({ parts, sandbox, id, directory, spec, imageId }: StartOptions): Promise<ContainerEntry> {
   const driver = await parts.drivers.get(sandbox.record.spec.handler)
-  const { native } = await parts.prepared
+  const { native } = await parts.prepare()
   const runtimeLog = join(directory, 'runtime.log')
   const pidFile = join(directory, 'container.pid')
   const options = { runtimeLog }
@@ -121,13 +151,8 @@ async function start({ parts, sandbox, id, directory, spec, imageId }: StartOpti
           }
         : { kind: 'reaped', sentry: driver.isSentry },
   }
-  try {
-    const started = await parts.monitor.start(supervision)
-    return newContainerEntry(id, directory, { spec, imageId, state: { phase: 'running', ...started } })
-  } catch (error) {
-    await discard({ parts, driver, id, directory })
-    throw error
-  }
+  const started = await parts.monitor.start(supervision)
+  return newContainerEntry(id, directory, { spec, imageId, state: { phase: 'running', ...started } })
 }
 
 /** Takes away a container that did not get to run, or ran and has ended. */
@@ -198,9 +223,9 @@ export async function execInContainer(
   { entry, exec }: { entry: ContainerEntry & { spec: ContainerSpec }; exec: ExecSpec },
 ): Promise<ProcessStreams> {
   const driver = await parts.drivers.get(sandbox.record.spec.handler)
-  const { native } = await parts.prepared
+  const { native } = await parts.prepare()
   const image = await parts.images.get(entry.spec.image)
-  const directory = join(entry.directory, `exec-${randomBytes(6).toString('hex')}`)
+  const directory = join(entry.directory, `${EXEC_PREFIX}${randomBytes(6).toString('hex')}`)
   const runtimeLog = join(directory, 'runtime.log')
   const process = ociProcess({
     args: exec.args,
