@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { isConditionTrue, type KubeObject, type Sandbox } from '@caisson/api'
+import type { KubeObject, Sandbox } from '@caisson/api'
 import { type Client, defineResource, type Resource } from '@caisson/client'
 import { parseAllDocuments } from 'yaml'
 import { CliError } from '../cli-error.ts'
@@ -101,7 +101,8 @@ async function waitUntilReady(client: Client, sandbox: Sandbox, signal: AbortSig
     for await (const event of watch) {
       if (event.type !== 'ADDED' && event.type !== 'MODIFIED') continue
       last = event.object.status?.conditions
-      if (isConditionTrue(last, 'Ready')) return console.log(`sandboxes/${name} ready`)
+      if (last?.some(({ type, status }) => type === 'Ready' && status === 'True'))
+        return console.log(`sandboxes/${name} ready`)
     }
   } catch (cause) {
     if (!signal.aborted) throw cause

@@ -1,4 +1,3 @@
-import { findCondition } from '@caisson/api'
 import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { age, printList } from '../print.ts'
@@ -13,7 +12,7 @@ export async function ls(options: LsOptions): Promise<void> {
   await using session = await openSession(options)
   const { items } = await session.client.list(sandboxes, options.allNamespaces ? {} : { namespace: session.namespace })
   const rows = items.map((sandbox) => {
-    const ready = findCondition(sandbox.status?.conditions, 'Ready')
+    const ready = sandbox.status?.conditions?.find((condition) => condition.type === 'Ready')
     return {
       kind: 'sandbox',
       name: sandbox.metadata.name ?? '',
