@@ -1,0 +1,193 @@
+import { describe, expect, test } from 'vitest'
+import type { ContainerSpec, Image, SandboxSpec } from '../runtime.ts'
+import { type BundleOptions, containerBundle, pauseBundle } from './bundle.ts'
+import { defaultSeccomp } from './seccomp.ts'
+
+const sandbox: SandboxSpec = {
+  id: 's',
+  handler: 'runsc',
+  hostname: 'name',
+  network: { kind: 'none' },
+  shared: false,
+  labels: {},
+}
+const container: ContainerSpec = {
+  id: 's-1',
+  sandboxId: 's',
+  image: 'test',
+  args: [],
+  env: { B: 'container', PATH: '/own' },
+  cwd: '',
+  user: { uid: 7, gid: 8, additionalGids: [9] },
+  mounts: [],
+  readOnlyRootfs: false,
+  noNewPrivileges: true,
+  capabilities: ['CAP_CHOWN', 'CAP_CHOWN'],
+  privileged: false,
+  tty: false,
+  stdin: false,
+  stdinOnce: false,
+  logPath: '/log',
+  labels: {},
+}
+const image: Image = {
+  name: 'test',
+  id: 'sha256:0',
+  sizeBytes: 0,
+  entrypoint: ['/entry'],
+  cmd: ['cmd'],
+  env: { A: 'image', B: 'image' },
+  workingDir: '/work',
+  user: '',
+  createdAt: 0,
+}
+
+function bundle(
+  changes: {
+    sandbox?: Partial<SandboxSpec>
+    container?: Partial<ContainerSpec>
+    options?: Partial<BundleOptions>
+  } = {},
+) {
+  return containerBundle({
+    sandbox: { ...sandbox, ...changes.sandbox },
+    container: { ...container, ...changes.container },
+    image,
+    rootfs: '/rootfs',
+    networkNamespace: undefined,
+    pauseProcess: undefined,
+    scratch: [{ path: '/tmp', mode: '1777' }],
+    ...changes.options,
+  })
+}
+
+describe('the process', () => {
+  test('is the image’s where the container names none, in its directory, with both environments', () => {
+    expect(bundle().process).toMatchObject({
+      args: ['/entry', 'cmd'],
+      cwd: '/work',
+      env: ['PATH=/own', 'HOSTNAME=name', 'A=image', 'B=container'],
+      user: { uid: 7, gid: 8, additionalGids: [9] },
+      noNewPrivileges: true,
+    })
+  })
+
+  test('of another user than root holds no capability, but may gain those that are bounded', () => {
+    expect(bundle().process.capabilities).toEqual({
+      bounding: ['CAP_CHOWN'],
+      effective: [],
+      permitted: [],
+      inheritable: [],
+      ambient: [],
+    })
+    expect(
+      bundle({ container: { user: { uid: 0, gid: 0, additionalGids: [] } } }).process.capabilities.effective,
+    ).toEqual(['CAP_CHOWN'])
+  })
+})
+
+describe('namespaces', () => {
+  const namespaces = (changes: Parameters<typeof bundle>[0]) =>
+    bundle(changes).linux.namespaces.map(({ type, path }) => [type, path])
+
+  test('a sentry without a network starts in the one that it was launched in', () => {
+    expect(namespaces({})).toEqual([
+      ['pid', undefined],
+      ['mount', undefined],
+      ['ipc', undefined],
+      ['uts', undefined],
+      ['network', '/proc/self/ns/net'],
+    ])
+  })
+
+  test('a runc container without a network gets one of its own', () => {
+    expect(namespaces({ sandbox: { handler: 'runc' } })).toContainEqual(['network', undefined])
+  })
+
+  test('a pod network is joined by its path', () => {
+    expect(namespaces({ options: { networkNamespace: '/run/netns/x' } })).toContainEqual(['network', '/run/netns/x'])
+  })
+
+  test('runc containers of a shared sandbox join those of its first process, but for processes and mounts', () => {
+    expect(namespaces({ sandbox: { handler: 'runc', shared: true }, options: { pauseProcess: 42 } })).toEqual([
+      ['pid', undefined],
+      ['mount', undefined],
+      ['ipc', '/proc/42/ns/ipc'],
+      ['uts', '/proc/42/ns/uts'],
+      ['network', '/proc/42/ns/net'],
+    ])
+  })
+})
+
+test('containers of a shared sentry and the one that holds it open name the same sandbox', () => {
+  const root = pauseBundle({ ...sandbox, shared: true }, '/pause', undefined)
+  expect([bundle({ sandbox: { shared: true } }).annotations, root.annotations, bundle().annotations]).toEqual([
+    { 'io.kubernetes.cri.container-type': 'container', 'io.kubernetes.cri.sandbox-id': 's.pause' },
+    { 'io.kubernetes.cri.container-type': 'sandbox', 'io.kubernetes.cri.sandbox-id': 's.pause' },
+    {},
+  ])
+})
+
+test('a read-only root keeps its scratch directories writable, unless something is mounted there', () => {
+  const scratch = (mounts: ContainerSpec['mounts']) =>
+    bundle({ container: { readOnlyRootfs: true, mounts } }).mounts.filter(({ destination }) => destination === '/tmp')
+  expect(scratch([])).toEqual([
+    { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777'] },
+  ])
+  expect(scratch([{ kind: 'bind', source: '/volume', destination: '/tmp', readOnly: true }])).toEqual([
+    { destination: '/tmp', type: 'bind', source: '/volume', options: ['rbind', 'rprivate', 'nosuid', 'nodev', 'ro'] },
+  ])
+})
+
+describe('what shields the machine’s own kernel', () => {
+  test('is not for a sentry, and not where the container is privileged', () => {
+    const linux = (changes: Parameters<typeof bundle>[0]) => Object.keys(bundle(changes).linux).sort()
+    expect([
+      linux({}),
+      linux({ sandbox: { handler: 'runc' } }),
+      linux({ sandbox: { handler: 'runc' }, container: { privileged: true } }),
+    ]).toEqual([
+      ['namespaces'],
+      ['cgroupsPath', 'maskedPaths', 'namespaces', 'readonlyPaths', 'resources', 'seccomp'],
+      ['cgroupsPath', 'namespaces', 'resources'],
+    ])
+  })
+
+  test('leaves out what kernel exploits begin with', () => {
+    const allowed = (capabilities: string[]) =>
+      new Set(
+        defaultSeccomp(capabilities)
+          .syscalls.filter(({ action, args }) => action === 'SCMP_ACT_ALLOW' && !args)
+          .flatMap(({ names }) => names),
+      )
+    const dangerous = [
+      'bpf',
+      'clone',
+      'clone3',
+      'io_uring_setup',
+      'keyctl',
+      'add_key',
+      'kexec_load',
+      'mount',
+      'open_by_handle_at',
+      'perf_event_open',
+      'reboot',
+      'setns',
+      'unshare',
+      'userfaultfd',
+    ]
+    expect(dangerous.filter((name) => allowed([]).has(name))).toEqual([])
+    expect(dangerous.filter((name) => allowed(['CAP_SYS_ADMIN']).has(name))).toEqual([
+      'bpf',
+      'clone',
+      'clone3',
+      'mount',
+      'perf_event_open',
+      'setns',
+      'unshare',
+    ])
+    expect(
+      ['read', 'execve', 'futex', 'openat', 'mmap', 'socketpair'].filter((name) => !allowed([]).has(name)),
+    ).toEqual([])
+  })
+})
