@@ -70,6 +70,7 @@ export interface FieldError {
     | 'FieldValueTooLong'
     | 'FieldValueTooMany'
     | 'FieldValueNotFound'
+    | 'InternalError'
   /** Such as `spec.containers[0].name`. */
   field: string
   /** Complete after the field, in apimachinery's words: `Required value: must be set`. */

@@ -3,7 +3,7 @@ import { deepEqual, isObject } from '../patch/json-value.ts'
 import { validateEmbeddedResources } from '../schema/embedded-resource.ts'
 import { goValue } from '../schema/go-value.ts'
 import { pruneValue } from '../schema/prune.ts'
-import { validateRules } from '../schema/rules.ts'
+import { type Budget, ruleBudget, validateRules } from '../schema/rules.ts'
 import type { Schema } from '../schema/schema.ts'
 import { ABSENT, validateSchema } from '../schema/validate.ts'
 import type { FieldError } from '../status-error.ts'
@@ -11,30 +11,33 @@ import type { FieldError } from '../status-error.ts'
 /** Defaults below `additionalProperties` are not looked at, as in Kubernetes. */
 export function validateDefaults(schema: Schema, path: string): FieldError[] {
   const errors: FieldError[] = []
-  visit(schema, path, { insideMetadata: false, isResource: true }, errors)
+  visit(schema, path, { insideMetadata: false, isResource: true, budget: ruleBudget() }, errors)
   return errors
 }
 
 interface Place {
   insideMetadata: boolean
   isResource: boolean
+  /** Rules that check defaults share it. */
+  budget: Budget
 }
 
 function visit(schema: Schema, path: string, place: Place, errors: FieldError[]): void {
   const isEmbedded = schema['x-kubernetes-embedded-resource'] === true
   const insideMetadata = place.insideMetadata && !isEmbedded
   if (schema.default !== undefined && schema.default !== null) {
-    errors.push(...checkDefault(schema, `${path}.default`, insideMetadata))
+    const isResource = place.isResource || isEmbedded
+    errors.push(...checkDefault(schema, `${path}.default`, { ...place, insideMetadata, isResource }))
   }
-  if (schema.items) visit(schema.items, `${path}.items`, { insideMetadata, isResource: false }, errors)
+  if (schema.items) visit(schema.items, `${path}.items`, { ...place, insideMetadata, isResource: false }, errors)
   for (const [key, property] of Object.entries(schema.properties ?? {})) {
     const isMetadata = (place.isResource || isEmbedded) && ['metadata', 'apiVersion', 'kind'].includes(key)
-    const inner = { insideMetadata: insideMetadata || isMetadata, isResource: false }
+    const inner = { ...place, insideMetadata: insideMetadata || isMetadata, isResource: false }
     visit(property, `${path}.properties[${key}]`, inner, errors)
   }
 }
 
-function checkDefault(schema: Schema, path: string, insideMetadata: boolean): FieldError[] {
+function checkDefault(schema: Schema, path: string, { insideMetadata, isResource, budget }: Place): FieldError[] {
   const value = schema.default
   const errors: FieldError[] = []
   if (!insideMetadata) {
@@ -50,7 +53,7 @@ function checkDefault(schema: Schema, path: string, insideMetadata: boolean): Fi
   const wrong = validateSchema(schema, value, path)
   if (wrong.length > 0) return [...errors, ...wrong]
   for (const current of [value, ABSENT]) {
-    const failed = validateRules(schema, value, { path, current, others: [] })
+    const failed = validateRules(schema, value, { path, current, others: [], isResource, budget })
     if (failed.length > 0) return [...errors, ...failed]
   }
   return errors

@@ -154,14 +154,13 @@ function checkProperties(
       checkNode(additionalProperties, at, within, scope?.additionalProperties(additionalProperties), found)
     }
   }
-  const correlated = schema['x-kubernetes-map-type'] !== 'atomic'
   for (const [key, property] of properties) {
     const isMetadata = (context.isRoot || schema['x-kubernetes-embedded-resource'] === true) && METADATA.has(key)
     const within: Context = {
       isRoot: false,
       noDefaults: isMetadata && context.isRoot ? `in top-level ${key}` : inner.noDefaults,
       insideMetadata: inner.insideMetadata || isMetadata,
-      uncorrelatable: inner.uncorrelatable ?? (correlated ? undefined : path),
+      uncorrelatable: inner.uncorrelatable,
     }
     checkNode(property, `${path}.properties[${key}]`, within, scope?.property(property, key), found)
   }

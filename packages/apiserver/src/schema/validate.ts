@@ -5,6 +5,7 @@
 import { deepEqual, isObject, type JsonObject } from '../patch/json-value.ts'
 import { goQuote, invalidValue, required, tooLong, tooMany } from '../registry/field-error.ts'
 import type { FieldError } from '../status-error.ts'
+import { ABSENT } from './absent.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { validateEmbeddedResources } from './embedded-resource.ts'
 import { type Correlation, correlate, correlatedItems, correlatedMember, isUnchanged } from './correlation.ts'
@@ -16,8 +17,7 @@ import { compilePattern, PatternError } from './pattern.ts'
 import { validateRules } from './rules.ts'
 import type { Schema } from './schema.ts'
 
-/** As the current state of a value that is being created. */
-export const ABSENT: unique symbol = Symbol('absent')
+export { ABSENT }
 
 // Schemas may refer to themselves; no object is as deep as this, and the stack allows it.
 const MAXIMUM_DEPTH = 1_000
@@ -39,7 +39,7 @@ export function validate(schema: Schema, value: unknown, path = '', current: unk
   if (current === ABSENT || validateListTypes(schema, current, path).length === 0) {
     errors.push(...validateListTypes(schema, value, path))
   }
-  errors.push(...validateRules(schema, value, { path, current, others: errors }))
+  errors.push(...validateRules(schema, value, { path, current, others: errors, isResource: true }))
   return errors
 }
 
@@ -56,7 +56,7 @@ export function validateStatus(schema: Schema, next: JsonObject, current: JsonOb
   }
   const listErrors = validateListTypes(schema, next, '')
   if (listErrors.length > 0 && validateListTypes(schema, current, '').length === 0) errors.push(...listErrors)
-  errors.push(...validateRules(schema, next, { path: '', current, others: errors }))
+  errors.push(...validateRules(schema, next, { path: '', current, others: errors, isResource: true }))
   return errors
 }
 

@@ -3,9 +3,9 @@
  * Kubernetes counts, before it is taken: a rule that runs away stops when it has used up what one may.
  */
 import type { CallExpr, Const, Expr, Fold, Select } from './ast.ts'
+import { elementAt, findElement, optionalElement } from './element.ts'
 import type { Frame } from './frame.ts'
 import { hasType, type Overload } from './functions.ts'
-import { itemAt, valueAt } from './functions-operators.ts'
 import type { Type } from './types.ts'
 import {
   ArrayList,
@@ -14,9 +14,9 @@ import {
   isNumber,
   ListValue,
   MapValue,
-  NONE,
   noSuchOverload,
   Optional,
+  typeName,
   type Value,
 } from './values.ts'
 import { spendOnText } from './work.ts'
@@ -70,15 +70,13 @@ class Planner {
       return (frame) => {
         const value = of(frame)
         const map = value instanceof Optional ? value.value : value
-        return map !== undefined && member(map, field) !== undefined
+        return map !== undefined && findElement(map, field) !== undefined
       }
     }
     return (frame) => {
       const value = of(frame)
       frame.charge(1)
-      if (!(value instanceof Optional)) return valueAt(mapOrError(value), field)
-      const found = value.value === undefined ? undefined : member(value.value, field)
-      return found === undefined ? NONE : new Optional(found)
+      return value instanceof Optional ? optionalElement(value, field) : elementAt(value, field)
     }
   }
 
@@ -102,6 +100,9 @@ class Planner {
         return constantMembership(a, expr.args[1] as Expr) ?? invoke(expr, args)
       case '_[_]':
         return index(a, this.#free(expr.args[1] as Expr, scope) ?? b)
+      case '_[?_]':
+      case '_?._':
+        return optionalIndex(a, b)
       default:
         return constantCall(expr) ?? invoke(expr, args)
     }
@@ -227,9 +228,15 @@ function constantMap(entries: ReadonlyArray<[Expr, Expr]>): Evaluate {
   return entries.length === 0 ? () => new EntryMap() : constant(map)
 }
 
-function attempt(evaluate: Evaluate, frame: Frame): Value | EvaluationError {
+type Maybe = Value | EvaluationError
+
+function attempt(evaluate: Evaluate, frame: Frame): Maybe {
+  return attempted(() => evaluate(frame))
+}
+
+function attempted(make: () => Value): Maybe {
   try {
-    return evaluate(frame)
+    return make()
   } catch (error) {
     if (error instanceof EvaluationError) return error
     throw error
@@ -237,24 +244,27 @@ function attempt(evaluate: Evaluate, frame: Frame): Value | EvaluationError {
 }
 
 /** The entries that a fold goes through: elements of a list, keys of a map, or both sides of each. */
-function* entriesOf(over: Value, pairs: boolean): Generator<readonly [Value, Value]> {
+function* entriesOf(over: Value, pairs: boolean): Generator<readonly [Maybe, Maybe]> {
   if (over instanceof ListValue) {
     for (let index = 0; index < over.length; index++) {
-      const item = over.at(index)
+      const item = attempted(() => over.at(index))
       yield pairs ? [BigInt(index), item] : [item, null]
     }
   } else if (over instanceof MapValue) {
-    for (const key of over.keys()) yield [key, pairs ? (over.find(key) as Value) : null]
-  } else throw noSuchOverload()
+    for (const key of over.keys()) yield [key, pairs ? attempted(() => over.find(key) as Value) : null]
+  } else throw new EvaluationError(`got 'types.${GO_NAMES[typeName(over)] ?? typeName(over)}', expected iterable type`)
 }
 
-function mapOrError(value: Value): MapValue {
-  if (value instanceof MapValue) return value
-  throw noSuchOverload()
-}
-
-function member(value: Value, field: string): Value | undefined {
-  return mapOrError(value).find(field)
+const GO_NAMES: Readonly<Record<string, string>> = {
+  bool: 'Bool',
+  bytes: 'Bytes',
+  double: 'Double',
+  int: 'Int',
+  null_type: 'Null',
+  string: 'String',
+  uint: 'Uint',
+  'google.protobuf.Duration': 'Duration',
+  'google.protobuf.Timestamp': 'Timestamp',
 }
 
 function conditional(condition: Evaluate, yes: Evaluate, no: Evaluate): Evaluate {
@@ -292,17 +302,16 @@ function index(container: Evaluate, key: Evaluate): Evaluate {
     const value = container(frame)
     const at = key(frame)
     frame.charge(1)
-    if (value instanceof ListValue) return itemAt(value, at)
-    if (value instanceof MapValue) return valueAt(value, at)
-    if (!(value instanceof Optional)) throw noSuchOverload()
-    if (value.value === undefined) return NONE
-    try {
-      const inner = value.value
-      return new Optional(inner instanceof ListValue ? itemAt(inner, at) : valueAt(mapOrError(inner), at))
-    } catch (error) {
-      if (error instanceof EvaluationError) return NONE
-      throw error
-    }
+    return value instanceof Optional ? optionalElement(value, at) : elementAt(value, at)
+  }
+}
+
+function optionalIndex(container: Evaluate, key: Evaluate): Evaluate {
+  return (frame) => {
+    const value = container(frame)
+    const at = key(frame)
+    frame.charge(1)
+    return optionalElement(value, at)
   }
 }
 
@@ -328,9 +337,16 @@ function invoke(expr: CallExpr, args: readonly Evaluate[]): Evaluate {
   return (frame) => {
     const values = evaluateAll(args, frame)
     const overload = overloads.find((one) => one.args.every((type, at) => hasType(values[at] as Value, type)))
-    if (!overload) throw noSuchOverload()
+    if (!overload) throw noOverload(expr.name, values)
     return apply(frame, overload, values)
   }
+}
+
+/** Functions are named in the message, operators are not. */
+function noOverload(name: string, values: readonly Value[]): EvaluationError {
+  if (!/^[a-z]/i.test(name)) return noSuchOverload()
+  const signature = name === 'size' ? name : `${name}(${values.map(typeName).join(', ')})`
+  return new EvaluationError(`no such overload: ${signature}`)
 }
 
 /** A literal list is a set to look into, at no cost. */

@@ -1,5 +1,6 @@
 /** The operators of CEL, by the names that the parser gives them. */
 import { type Declaration, comparisonCost, declare, global, type Overload, sizeOf } from './functions.ts'
+import { elementAt, optionalElement } from './element.ts'
 import type { Frame } from './frame.ts'
 import { durationOf, timestampOf } from './time.ts'
 import {
@@ -24,11 +25,10 @@ import {
   type Duration,
   equal,
   EvaluationError,
-  ListValue,
-  MapValue,
-  NONE,
+  type ListValue,
+  type MapValue,
+  noSuchOverload,
   type Numeric,
-  Optional,
   type Timestamp,
   Uint,
   type Value,
@@ -79,10 +79,10 @@ const addition = declare(
     durationOf(a.nanos + b.nanos),
   ),
   global('add_duration_timestamp', [DURATION, TIMESTAMP], TIMESTAMP, (_, a: Duration, b: Timestamp) =>
-    timestampOf(a.nanos + b.nanos),
+    timestampOf(a.nanos + b.nanos, b.offset),
   ),
   global('add_timestamp_duration', [TIMESTAMP, DURATION], TIMESTAMP, (_, a: Timestamp, b: Duration) =>
-    timestampOf(a.nanos + b.nanos),
+    timestampOf(a.nanos + b.nanos, a.offset),
   ),
   global('add_int64', both(INT), INT, (_, a: bigint, b: bigint) => int(a + b)),
   global('add_list', both(LIST), LIST, addLists),
@@ -108,7 +108,7 @@ const subtraction = declare(
   ),
   global('subtract_int64', both(INT), INT, (_, a: bigint, b: bigint) => int(a - b)),
   global('subtract_timestamp_duration', [TIMESTAMP, DURATION], TIMESTAMP, (_, a: Timestamp, b: Duration) =>
-    timestampOf(a.nanos - b.nanos),
+    timestampOf(a.nanos - b.nanos, a.offset),
   ),
   global('subtract_timestamp_timestamp', both(TIMESTAMP), DURATION, (_, a: Timestamp, b: Timestamp) =>
     durationOf(a.nanos - b.nanos),
@@ -153,6 +153,12 @@ const NUMBERS: ReadonlyArray<readonly [id: string, type: Type]> = [
   ['double', DOUBLE],
 ]
 
+function orderOf(a: Numeric, b: Numeric): number {
+  const order = compareNumbers(a, b)
+  if (Number.isNaN(order)) throw new EvaluationError('NaN values cannot be ordered')
+  return order
+}
+
 type Holds = (order: number) => boolean
 
 function comparison(name: string, prefix: string, holds: Holds): Declaration {
@@ -162,7 +168,7 @@ function comparison(name: string, prefix: string, holds: Holds): Declaration {
         left === right ? `${prefix}_${left}` : `${prefix}_${left}_${right}`,
         [leftType, rightType],
         BOOL,
-        (_, a: Numeric, b: Numeric) => holds(compareNumbers(a, b)),
+        (_, a: Numeric, b: Numeric) => holds(orderOf(a, b)),
       ),
     ),
   )
@@ -201,6 +207,16 @@ function equalityCost(args: readonly Value[]): number {
   return typeof a === 'object' && a !== null && 'typeName' in a ? 1 : comparisonCost(args)
 }
 
+/** Values that cannot be compared, such as those that do not fit their schema, differ. */
+function differs(a: Value, b: Value): boolean {
+  try {
+    return !equal(a, b)
+  } catch (error) {
+    if (error instanceof EvaluationError) return true
+    throw error
+  }
+}
+
 const equality = [
   declare(
     '_==_',
@@ -208,7 +224,7 @@ const equality = [
   ),
   declare(
     '_!=_',
-    global('not_equals', both(A), BOOL, (_, a: Value, b: Value) => !equal(a, b), { cost: comparisonCost }),
+    global('not_equals', both(A), BOOL, (_, a: Value, b: Value) => differs(a, b), { cost: comparisonCost }),
   ),
 ]
 
@@ -231,57 +247,39 @@ const OPTIONAL_MAP = optionalOf(MAP)
 const indexing = [
   declare(
     '_[_]',
-    global('index_list', [LIST, INT], A, (_, list: ListValue, index: Value) => itemAt(list, index)),
-    global('index_map', [MAP, A], B, (_, map: MapValue, key: Value) => valueAt(map, key)),
-    global('optional_list_index_int', [OPTIONAL_LIST, INT], optionalOf(A), optionalIndex),
-    global('optional_map_index_value', [OPTIONAL_MAP, A], optionalOf(B), optionalIndex),
+    global('index_list', [LIST, INT], A, (_, list: ListValue, index: Value) => elementAt(list, index)),
+    global('index_map', [MAP, A], B, (_, map: MapValue, key: Value) => elementAt(map, key)),
+    global('optional_list_index_int', [OPTIONAL_LIST, INT], optionalOf(A), (_, of: Value, key: Value) =>
+      optionalElement(of, key),
+    ),
+    global('optional_map_index_value', [OPTIONAL_MAP, A], optionalOf(B), (_, of: Value, key: Value) =>
+      optionalElement(of, key),
+    ),
   ),
   declare(
     '_[?_]',
-    global('list_optindex_optional_int', [LIST, INT], optionalOf(A), optionalIndex),
-    global('optional_list_optindex_optional_int', [OPTIONAL_LIST, INT], optionalOf(A), optionalIndex),
-    global('map_optindex_optional_value', [MAP, A], optionalOf(B), optionalIndex),
-    global('optional_map_optindex_optional_value', [OPTIONAL_MAP, A], optionalOf(B), optionalIndex),
+    global('list_optindex_optional_int', [LIST, INT], optionalOf(A), (_, of: Value, key: Value) =>
+      optionalElement(of, key),
+    ),
+    global('optional_list_optindex_optional_int', [OPTIONAL_LIST, INT], optionalOf(A), (_, of: Value, key: Value) =>
+      optionalElement(of, key),
+    ),
+    global('map_optindex_optional_value', [MAP, A], optionalOf(B), (_, of: Value, key: Value) =>
+      optionalElement(of, key),
+    ),
+    global('optional_map_optindex_optional_value', [OPTIONAL_MAP, A], optionalOf(B), (_, of: Value, key: Value) =>
+      optionalElement(of, key),
+    ),
   ),
 ]
 
-/** The same index as number, int or uint names the same item. */
-function indexOf(list: ListValue, index: Value): number | undefined {
-  const number = index instanceof Uint ? Number(index.value) : typeof index === 'bigint' ? Number(index) : index
-  if (typeof number !== 'number') throw new EvaluationError('no such overload')
-  return Number.isInteger(number) && number >= 0 && number < list.length ? number : undefined
-}
-
-export function itemAt(list: ListValue, index: Value): Value {
-  const found = indexOf(list, index)
-  if (found === undefined) throw new EvaluationError(`index out of bounds: ${show(index)}`)
-  return list.at(found)
-}
-
-export function valueAt(map: MapValue, key: Value): Value {
-  const found = map.find(key)
-  if (found === undefined) throw new EvaluationError(`no such key: ${show(key)}`)
-  return found
-}
-
-function show(value: Value): string {
-  return value instanceof Uint ? String(value.value) : typeof value === 'object' ? 'unsupported key' : String(value)
-}
-
-function optionalIndex(_frame: Frame, container: Value, key: Value): Optional {
-  const inner = container instanceof Optional ? container.value : container
-  if (inner === undefined) return NONE
-  if (inner instanceof ListValue) {
-    const index = indexOf(inner, key)
-    return index === undefined ? NONE : new Optional(inner.at(index))
-  }
-  if (!(inner instanceof MapValue)) throw new EvaluationError('no such overload')
-  const found = inner.find(key)
-  return found === undefined ? NONE : new Optional(found)
-}
-
 /** `a.?b`; the checker gives it its type. */
-export const OPTIONAL_SELECT: Overload = global('select_optional_field', [DYN, STRING], optionalOf(A), optionalIndex)
+export const OPTIONAL_SELECT: Overload = global(
+  'select_optional_field',
+  [DYN, STRING],
+  optionalOf(A),
+  (_, of: Value, key: Value) => optionalElement(of, key),
+)
 
 const logic = [
   // Evaluated by their own rules: these serve the checker and the estimate.
@@ -292,7 +290,7 @@ const logic = [
 ]
 
 function never(): never {
-  throw new EvaluationError('no such overload')
+  throw noSuchOverload()
 }
 
 export const OPERATORS: readonly Declaration[] = [

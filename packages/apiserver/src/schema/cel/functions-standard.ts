@@ -168,9 +168,10 @@ const conversions = [
     'timestamp',
     global('timestamp_to_timestamp', [TIMESTAMP], TIMESTAMP, same),
     global('int64_to_timestamp', [INT], TIMESTAMP, (_, seconds: bigint) => timestampOf(seconds * 1_000_000_000n)),
-    global('string_to_timestamp', [STRING], TIMESTAMP, (_, text: string) =>
-      timestampOf(parsed(parseTimestamp(text), 'google.protobuf.Timestamp').nanos),
-    ),
+    global('string_to_timestamp', [STRING], TIMESTAMP, (_, text: string) => {
+      const { nanos, offset } = parsed(parseTimestamp(text), 'google.protobuf.Timestamp')
+      return timestampOf(nanos, offset)
+    }),
   ),
 ]
 

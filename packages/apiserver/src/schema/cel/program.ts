@@ -1,14 +1,13 @@
 /** Compiles CEL expressions and runs them within a budget. */
-import { type Expr, formatIssues, type Issue } from './ast.ts'
-import { check, partsOf } from './check.ts'
+import { formatIssues, type Issue } from './ast.ts'
+import { check } from './check.ts'
 import { estimateCost } from './cost-estimate.ts'
 import { type Plan, plan } from './evaluate.ts'
 import { Frame } from './frame.ts'
+import { literalIssues } from './literals.ts'
 import { parse } from './parse.ts'
 import type { Declaration } from './schema-types.ts'
-import { parseDuration, parseTimestamp } from './time.ts'
 import { optionalOf, type Type } from './types.ts'
-import { compilePattern } from '../pattern.ts'
 import { CostLimitError } from './cost-limit-error.ts'
 import { EvaluationError, type Value } from './values.ts'
 import { beginEvaluation, workDone } from './work.ts'
@@ -25,9 +24,10 @@ export interface Program {
 }
 
 export interface Variables {
-  self: Value
+  /** Failures are values: a rule fails by them only where it needs them. */
+  self: Value | EvaluationError
   /** Undefined where the rule does not refer to it. */
-  oldSelf?: Value | undefined
+  oldSelf?: Value | EvaluationError | undefined
 }
 
 export type Outcome = { cost: number; value: Value } | { cost: number; error: string; overLimit: boolean }
@@ -56,8 +56,7 @@ export function compile(source: string, { self, optionalOldSelf = false }: Compi
     ]),
   )
   if ('issues' in checked) return failed(source, checked.issues)
-  const issues: Issue[] = []
-  checkLiterals(expr, issues)
+  const issues = literalIssues(expr)
   if (issues.length > 0) return failed(source, issues)
   let planned: Plan
   try {
@@ -101,31 +100,4 @@ function execute(evaluate: (frame: Frame) => Value, frame: Frame): Outcome {
 
 function costOf(frame: Frame): number {
   return Math.max(frame.cost, workDone())
-}
-
-const LITERALS: Readonly<Record<string, { at: number; name: string; valid: (text: string) => boolean }>> = {
-  duration: { at: 0, name: 'duration', valid: (text) => parseDuration(text) !== undefined },
-  timestamp: { at: 0, name: 'timestamp', valid: (text) => parseTimestamp(text) !== undefined },
-  matches: { at: -1, name: 'matches', valid: isPattern },
-}
-
-function isPattern(text: string): boolean {
-  try {
-    compilePattern(text)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Literals that can never be read are found before anything runs. */
-function checkLiterals(expr: Expr, issues: Issue[]): void {
-  if (expr.kind === 'call' && Object.hasOwn(LITERALS, expr.name)) {
-    const { at, name, valid } = LITERALS[expr.name] as (typeof LITERALS)[string]
-    const arg = expr.args.at(at)
-    if (arg?.kind === 'const' && typeof arg.value === 'string' && !valid(arg.value)) {
-      issues.push({ pos: arg.pos, message: `invalid ${name} argument` })
-    }
-  }
-  for (const part of partsOf(expr)) checkLiterals(part, issues)
 }

@@ -1,6 +1,7 @@
 /** Reads values of stored objects as CEL sees them, by their schema, where they lie: nothing is copied. */
 import { isObject, type JsonObject } from '../../patch/json-value.ts'
 import { canonicalJson } from '../canonical-json.ts'
+import { formatCheck } from '../format.ts'
 import { isInteger } from '../go-value.ts'
 import { nodeOf, type SchemaNode } from '../node.ts'
 import { escapeProperty, unescapeProperty } from './property-name.ts'
@@ -34,6 +35,20 @@ function equalJson(a: unknown, b: unknown): boolean {
   return a === b
 }
 
+const isBase64 = formatCheck('byte') as (text: string) => boolean
+
+function badByte(text: string): string {
+  const at = text.search(/[^A-Za-z0-9+/=]/)
+  return `illegal base64 data at input byte ${at < 0 ? text.length - (text.length % 4) : at}`
+}
+
+function goType(json: unknown): string {
+  if (Array.isArray(json)) return '[]interface {}'
+  if (typeof json === 'number') return isInteger(json) ? 'int64' : 'float64'
+  if (typeof json === 'boolean') return 'bool'
+  return typeof json === 'string' ? 'string' : 'map[string]interface {}'
+}
+
 /** The value of a JSON value that is described by `node`. */
 export function toValue(json: unknown, node: SchemaNode): Value {
   const { schema } = node
@@ -57,13 +72,13 @@ export function toValue(json: unknown, node: SchemaNode): Value {
       return stringValue(json, schema.format)
     case 'number':
       if (typeof json === 'number') return json
-      throw invalid(`invalid data, expected float, got ${typeof json}`)
+      throw invalid(`invalid data, expected float, got ${goType(json)}`)
     case 'integer':
       if (typeof json === 'number' && isInteger(json)) return BigInt(json)
-      throw invalid(`invalid data, expected int, got ${typeof json}`)
+      throw invalid(`invalid data, expected int, got ${goType(json)}`)
     case 'boolean':
       if (typeof json === 'boolean') return json
-      throw invalid(`invalid data, expected bool, got ${typeof json}`)
+      throw invalid(`invalid data, expected bool, got ${goType(json)}`)
     default:
       if (schema['x-kubernetes-preserve-unknown-fields']) return new UntypedValue(json)
       throw invalid('invalid type, expected object, array, number, integer, boolean or string')
@@ -76,16 +91,18 @@ export function toResourceValue(json: unknown, node: SchemaNode): Value {
 }
 
 function stringValue(json: unknown, format: string | undefined): Value {
-  if (typeof json !== 'string') throw invalid(`invalid data, expected string, got ${typeof json}`)
+  if (typeof json !== 'string') throw invalid(`invalid data, expected string, got ${goType(json)}`)
   switch (format) {
     case 'duration':
-      return parseFieldDuration(json) ?? fail(`Invalid duration ${json}`)
+      return parseFieldDuration(json) ?? fail(`Invalid duration ${json}: unable to parse ${json} as duration`)
     case 'date':
       return parseDate(json) ?? fail(`Invalid date formatted string ${json}`)
     case 'date-time':
       return parseTimestamp(json) ?? fail(`Invalid date-time formatted string ${json}`)
     case 'byte':
-      return Buffer.from(json, 'base64')
+      return isBase64(json)
+        ? Buffer.from(json, 'base64')
+        : fail(`Invalid byte formatted string ${json}: ${badByte(json)}`)
     default:
       return json
   }
@@ -251,8 +268,9 @@ class KeyedList extends JsonList {
   }
   override concat(other: ListValue): ListValue | undefined {
     if (!(other instanceof JsonList)) return undefined
-    const items = new Map(this.byKey)
-    for (const item of other.json) items.set(this.keyOf(item), item)
-    return new KeyedList([...items.values()], this.node, this.keys)
+    const items = [...this.json]
+    const positions = new Map(items.map((item, position) => [this.keyOf(item), position]))
+    for (const item of other.json) items[positions.get(this.keyOf(item)) ?? items.length] = item
+    return new KeyedList(items, this.node, this.keys)
   }
 }

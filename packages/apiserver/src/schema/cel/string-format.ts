@@ -1,4 +1,6 @@
-/** `format` of strings: its verbs, and how values print. */
+/** `format` of strings: its clauses, as they are checked beforehand and as values print by them. */
+import { goQuote } from '../../registry/field-error.ts'
+import { fixedPoint, grouped, scientific } from './decimal.ts'
 import { goNumber } from '../go-value.ts'
 import { formatDuration, formatTimestamp } from './time.ts'
 import {
@@ -13,104 +15,187 @@ import {
   type Value,
 } from './values.ts'
 
-/** `'%s is %d'.format([name, count])`. */
-export function format(template: string, args: ListValue): string {
-  let next = 0
-  return template.replace(/%(?:(%)|(?:\.(\d+))?([a-zA-Z]?))/g, (whole, percent, precision, verb) => {
-    if (percent) return '%'
-    if (!verb) throw new EvaluationError('unexpected end of string')
-    if (next >= args.length) throw new EvaluationError(`index ${next} out of range`)
-    const value = args.at(next++)
-    return formatted(
-      verb as string,
-      value,
-      precision === undefined ? undefined : Math.min(Number(precision), 100),
-      whole,
-    )
-  })
+export interface Clause {
+  verb: Verb
+  precision: number | undefined
+  /** Of the argument. */
+  index: number
 }
 
-function formatted(verb: string, value: Value, precision: number | undefined, clause: string): string {
+export type Verb = 's' | 'd' | 'f' | 'e' | 'b' | 'o' | 'x' | 'X'
+
+const DIGITS = 6
+const MAXIMUM_PRECISION = 1_000
+
+/** `'%s is %d'.format([name, count])`. */
+export function format(template: string, args: ListValue): string {
+  let text = ''
+  for (const part of formatParts(template, args.length)) {
+    text += typeof part === 'string' ? part : printed(part, args.at(part.index))
+  }
+  return text
+}
+
+/** Text as it is, and clauses for the arguments, of which there are `count`. */
+export function* formatParts(template: string, count: number): Generator<string | Clause> {
+  let index = 0
+  for (let at = 0; at < template.length; ) {
+    const next = template.indexOf('%', at)
+    if (next < 0) {
+      yield template.slice(at)
+      return
+    }
+    yield template.slice(at, next)
+    if (template[next + 1] === '%') {
+      yield '%'
+      at = next + 2
+      continue
+    }
+    if (index >= count) throw new EvaluationError(`index ${index} out of range`)
+    if (next + 1 >= template.length) throw new EvaluationError('unexpected end of string')
+    const [clause, end] = parseClause(template, next + 1, index++)
+    yield clause
+    at = end
+  }
+}
+
+function parseClause(template: string, start: number, index: number): [Clause, end: number] {
+  const [, digits] = /^\.(\d*)/.exec(template.slice(start, start + 20)) ?? []
+  const at = digits === undefined ? start : start + 1 + digits.length
+  if (digits !== undefined) {
+    const fail = (said: string): EvaluationError =>
+      new EvaluationError(`could not parse formatting clause: error while parsing precision: ${said}`)
+    if (at >= template.length) throw fail('could not find end of precision specifier')
+    const conversion = `error while converting precision to integer: strconv.Atoi: parsing ${goQuote(digits)}`
+    if (digits === '') throw fail(`${conversion}: invalid syntax`)
+    if (Number(digits) > MAXIMUM_PRECISION) throw fail(`${conversion}: value out of range`)
+  }
+  const verb = String.fromCodePoint(template.codePointAt(at) as number)
+  if (!isVerb(verb)) {
+    throw new EvaluationError(`could not parse formatting clause: unrecognized formatting clause "${verb}"`)
+  }
+  return [{ verb, precision: digits === undefined ? undefined : Number(digits), index }, at + 1]
+}
+
+function isVerb(text: string): text is Verb {
+  return /^[sdfeboxX]$/.test(text)
+}
+
+const REFUSALS: Readonly<Record<Verb, string>> = {
+  s: 'string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps',
+  d: 'decimal clause can only be used on integers',
+  f: 'fixed-point clause can only be used on doubles',
+  e: 'scientific clause can only be used on doubles',
+  b: 'only integers and bools can be formatted as binary',
+  o: 'octal clause can only be used on integers',
+  x: 'only integers, byte buffers, and strings can be formatted as hex',
+  X: 'only integers, byte buffers, and strings can be formatted as hex',
+}
+
+/** What is said of an argument that the clause cannot print. */
+export function refusal(verb: Verb, type: string): string {
+  return `error during formatting: ${REFUSALS[verb]}, was given ${type}`
+}
+
+function printed({ verb, precision }: Clause, value: Value): string {
+  const text = byVerb(verb, precision, value)
+  if (text === undefined) throw new EvaluationError(refusal(verb, typeName(value)))
+  return text
+}
+
+function byVerb(verb: Verb, precision: number | undefined, value: Value): string | undefined {
   switch (verb) {
     case 's':
       return formatAny(value)
     case 'd':
-      return formatDecimal(value)
-    case 'f':
-      return fraction(value, clause).toFixed(precision ?? 6)
+      return integer(value)?.toString()
+    case 'f': {
+      const number = double(value)
+      if (number === undefined || Number.isFinite(number)) {
+        return number === undefined ? undefined : grouped(fixedPoint(number, precision ?? DIGITS))
+      }
+      return infinite(number)
+    }
     case 'e': {
-      const [digits, exponent] = fraction(value, clause)
-        .toExponential(precision ?? 6)
-        .split('e') as [string, string]
-      return `${digits}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`
+      const number = double(value)
+      if (number === undefined || Number.isFinite(number)) return number === undefined ? undefined : scientific(number)
+      return infinite(number).padStart(DIGITS)
     }
     case 'b':
-      return typeof value === 'boolean' ? String(Number(value)) : integer(value, clause).toString(2)
+      return typeof value === 'boolean' ? String(Number(value)) : integer(value)?.toString(2)
     case 'o':
-      return integer(value, clause).toString(8)
-    case 'x':
-      return hexadecimal(value, clause)
+      return integer(value)?.toString(8)
     case 'X':
-      return hexadecimal(value, clause).toUpperCase()
+      return hexadecimal(value)?.toUpperCase()
     default:
-      throw new EvaluationError(`could not parse formatting clause: unrecognized formatting clause "${verb}"`)
+      return hexadecimal(value)
   }
 }
 
-function wrongType(value: Value, clause: string): EvaluationError {
-  return new EvaluationError(`error during formatting: ${typeName(value)} given to clause ${clause}`)
+const INFINITE: ReadonlyMap<string, number> = new Map([
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+])
+
+function double(value: Value): number | undefined {
+  return typeof value === 'string' ? INFINITE.get(value) : typeof value === 'number' ? value : undefined
 }
 
-function fraction(value: Value, clause: string): number {
-  if (typeof value === 'number') return value
-  if (typeof value === 'bigint') return Number(value)
-  if (value instanceof Uint) return Number(value.value)
-  throw wrongType(value, clause)
-}
-
-function integer(value: Value, clause: string): bigint {
-  if (typeof value === 'bigint') return value
-  if (value instanceof Uint) return value.value
-  throw wrongType(value, clause)
-}
-
-function hexadecimal(value: Value, clause: string): string {
-  if (typeof value === 'string') return Buffer.from(value).toString('hex')
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
-  return integer(value, clause).toString(16)
-}
-
-function formatDecimal(value: Value): string {
-  if (typeof value === 'bigint') return String(value)
-  if (value instanceof Uint) return String(value.value)
-  if (typeof value === 'number' && !Number.isFinite(value)) return formatDouble(value)
-  throw new EvaluationError(
-    `error during formatting: decimal clause can only be used on integers, was given ${typeName(value)}`,
-  )
-}
-
-function formatDouble(value: number): string {
+function infinite(value: number): string {
   if (Number.isNaN(value)) return 'NaN'
-  if (!Number.isFinite(value)) return value > 0 ? 'Infinity' : '-Infinity'
-  return goNumber(value, false)
+  return value > 0 ? '∞' : '-∞'
 }
 
-function formatAny(value: Value): string {
+function integer(value: Value): bigint | undefined {
+  return value instanceof Uint ? value.value : typeof value === 'bigint' ? value : undefined
+}
+
+function hexadecimal(value: Value): string | undefined {
+  if (typeof value === 'string' || value instanceof Uint8Array) return Buffer.from(value as string).toString('hex')
+  return integer(value)?.toString(16)
+}
+
+/** Undefined for what has no text. */
+function formatAny(value: Value): string | undefined {
   if (value === null) return 'null'
   if (typeof value === 'string') return value
-  if (typeof value === 'number') return formatDouble(value)
+  if (typeof value === 'number') return goNumber(value, false)
   if (typeof value === 'bigint' || typeof value === 'boolean') return String(value)
   if (value instanceof Uint) return String(value.value)
   if (value instanceof Uint8Array) return Buffer.from(value).toString()
   if (value instanceof Timestamp) return formatTimestamp(value)
   if (value instanceof Duration) return formatDuration(value)
   if (value instanceof TypeValue) return value.name
-  if (value instanceof ListValue) return `[${[...value].map(formatAny).join(', ')}]`
-  if (value instanceof MapValue) {
-    const entries = [...value.keys()].map((key) => `${formatAny(key)}: ${formatAny(value.find(key) as Value)}`)
-    return `{${entries.sort().join(', ')}}`
+  if (value instanceof ListValue) return `[${Array.from(value, formatInner).join(', ')}]`
+  return value instanceof MapValue ? formatMap(value) : undefined
+}
+
+/** As CEL would write it. */
+function formatInner(value: Value): string {
+  if (typeof value === 'string') return goQuote(value)
+  if (typeof value === 'number') {
+    return Number.isFinite(value) ? fixedPoint(value, DIGITS) : goQuote(goNumber(value, false))
   }
-  throw new EvaluationError(
-    `error during formatting: string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, was given ${typeName(value)}`,
-  )
+  if (value instanceof Uint8Array) return `b${goQuote(Buffer.from(value).toString())}`
+  if (value instanceof Timestamp) return `timestamp(${goQuote(formatTimestamp(value))})`
+  if (value instanceof Duration) return `duration(${goQuote(formatDuration(value))})`
+  const text = formatAny(value)
+  if (text === undefined) throw unformattable(`for ${typeName(value)}`)
+  return text
+}
+
+function formatMap(map: MapValue): string {
+  const entries = Array.from(map.keys(), (key): readonly [string, string] => {
+    if (!['string', 'boolean', 'bigint'].includes(typeof key) && !(key instanceof Uint)) {
+      throw unformattable(`for map key of type ${typeName(key)}`)
+    }
+    return [formatInner(key), formatInner(map.find(key) as Value)]
+  })
+  entries.sort(([a], [b]) => (a < b ? -1 : Number(a > b)))
+  return `{${entries.map(([key, value]) => `${key}:${value}`).join(', ')}}`
+}
+
+function unformattable(what: string): EvaluationError {
+  return new EvaluationError(`error during formatting: no formatting function ${what}`)
 }

@@ -64,6 +64,8 @@ export function parseFieldDuration(text: string): Duration | undefined {
   return nanos === undefined || nanos > MAXIMUM_INT64 ? undefined : new Duration(nanos)
 }
 
+const MINUTE = 60_000
+
 const RFC3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}):(\d{2}):(\d{2})(?:[.,](\d+))?(Z|([+-])(\d{2}):(\d{2}))$/
 
 /** RFC 3339; undefined for anything else. */
@@ -73,9 +75,9 @@ export function parseTimestamp(text: string): Timestamp | undefined {
   const [, date, hours, minutes, seconds, fraction = '', , sign, offsetHours = '0', offsetMinutes = '0'] = found
   if (!isDate(date as string) || Number(hours) > 23 || Number(minutes) > 59 || Number(seconds) > 59) return undefined
   if (Number(offsetHours) > 23 || Number(offsetMinutes) > 59) return undefined
-  const offset = (Number(offsetHours) * 60 + Number(offsetMinutes)) * (sign === '-' ? -60_000 : 60_000)
-  const milliseconds = Date.parse(`${date}T${hours}:${minutes}:${seconds}Z`) - offset
-  return new Timestamp(BigInt(milliseconds) * 1_000_000n + BigInt(`${fraction}000000000`.slice(0, 9)))
+  const offset = (Number(offsetHours) * 60 + Number(offsetMinutes)) * (sign === '-' ? -1 : 1)
+  const milliseconds = Date.parse(`${date}T${hours}:${minutes}:${seconds}Z`) - offset * MINUTE
+  return new Timestamp(BigInt(milliseconds) * 1_000_000n + BigInt(`${fraction}000000000`.slice(0, 9)), offset)
 }
 
 export function parseDate(text: string): Timestamp | undefined {
@@ -83,9 +85,9 @@ export function parseDate(text: string): Timestamp | undefined {
 }
 
 /** The moment, or an error where it is outside of the years 1 to 9999. */
-export function timestampOf(nanos: bigint): Timestamp {
+export function timestampOf(nanos: bigint, offset = 0): Timestamp {
   if (nanos < FIRST_MOMENT || nanos > LAST_MOMENT) throw new EvaluationError('timestamp overflow')
-  return new Timestamp(nanos)
+  return new Timestamp(nanos, offset)
 }
 
 export function durationOf(nanos: bigint): Duration {
@@ -93,13 +95,20 @@ export function durationOf(nanos: bigint): Duration {
   return new Duration(nanos)
 }
 
-export function formatTimestamp({ nanos }: Timestamp): string {
+export function formatTimestamp({ nanos, offset }: Timestamp): string {
   const seconds = floorDiv(nanos, SECOND)
   const fraction = String(nanos - seconds * SECOND)
     .padStart(9, '0')
     .replace(/0+$/, '')
-  const date = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
-  return `${date}${fraction && `.${fraction}`}Z`
+  const date = new Date(Number(seconds) * 1000 + offset * MINUTE).toISOString().slice(0, 19)
+  return `${date}${fraction && `.${fraction}`}${formatOffset(offset)}`
+}
+
+function formatOffset(offset: number): string {
+  if (offset === 0) return 'Z'
+  const pad = (value: number): string => String(Math.trunc(value)).padStart(2, '0')
+  const minutes = Math.abs(offset)
+  return `${offset < 0 ? '-' : '+'}${pad(minutes / 60)}:${pad(minutes % 60)}`
 }
 
 /** Seconds, with as many decimals as it takes. */

@@ -40,8 +40,11 @@ export class Uint {
 export class Timestamp {
   /** Since the epoch. */
   readonly nanos: bigint
-  constructor(nanos: bigint) {
+  /** Minutes east of UTC, in which it was written and prints. */
+  readonly offset: number
+  constructor(nanos: bigint, offset = 0) {
     this.nanos = nanos
+    this.offset = offset
   }
 }
 
