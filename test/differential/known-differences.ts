@@ -10,7 +10,63 @@ export interface KnownDifference {
   difference: RegExp
 }
 
-export const KNOWN_DIFFERENCES: readonly KnownDifference[] = []
+export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
+  {
+    reason:
+      'A refused change of an immutable spec ends with what changed: kube-apiserver prints a diff of its internal Go structs there, we print the changed paths.',
+    difference:
+      /^body\.(message|details\.causes\[\d+\]\.message): .*(may not change fields other than|is immutable after creation)/,
+  },
+  {
+    reason: 'Broken YAML is reported in the words of our YAML parser, not in those of Go’s.',
+    label: /broken YAML/,
+    difference: /^body\.message: /,
+  },
+  {
+    reason:
+      'Impersonating a group without a user is answered with a Status like every other error, not with plain text.',
+    label: /impersonated group only/,
+    difference: /^(contentType|body): /,
+  },
+  {
+    reason: 'A TokenRequest is answered and never stored, so it has no managedFields.',
+    label: /a token request/,
+    difference: /^body\.metadata\.managedFields: /,
+  },
+  {
+    reason:
+      'The issuer of service account tokens is https://kubernetes.default.svc.cluster.local, as in a cluster that kubeadm made; the server under test was started with a shorter one.',
+    label: /a token request/,
+    difference: /^body\.spec\.audiences\[0\]: /,
+  },
+  {
+    reason: 'ClusterRoles are aggregated by the API server itself, at once; elsewhere a controller does it later.',
+    label: /ClusterRole /,
+    difference: /^body\.(rules|metadata\.managedFields\[\d+\]\.fieldsV1\.f:rules): /,
+  },
+  {
+    reason: 'What the server makes for itself at its first start (PriorityClasses, roles) has no managedFields.',
+    label: /(list|table|metadata) of priorityclasses/,
+    difference: /metadata\.managedFields: \[.*"manager":"kube-apiserver".* != nothing$/,
+  },
+  {
+    reason:
+      'A CustomResourceDefinition has its names accepted and is established by the request that creates it, not a moment later.',
+    label: /definition of /,
+    difference: /^body\.(status\.(acceptedNames|conditions)|metadata\.managedFields)/,
+  },
+  {
+    reason:
+      'The errors of an Event without a name are those of its metadata and of its fields, not of its fields alone.',
+    label: /Event: (null|no metadata)/,
+    difference: /^body\.(message|details\.causes)/,
+  },
+  {
+    reason: 'A CEL rule that does not parse is reported at the same place, in fewer words than ANTLR’s.',
+    label: /a rule that does not compile/,
+    difference: /^body\.(message|details\.causes\[0\]\.message): /,
+  },
+]
 
 /** The reason why this difference is there, or undefined where it must not be. */
 export function knownDifference(label: string, difference: string): string | undefined {

@@ -51,7 +51,8 @@ export function createNormaliser(): Normaliser {
     return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
   }
   const list = (key: string, given: readonly unknown[]): unknown[] => {
-    if (key === 'cells') return given.map((cell) => (typeof cell === 'string' && AGE.test(cell) ? '<age>' : cell))
+    if (key === 'cells')
+      return given.map((cell) => (typeof cell !== 'string' ? cell : AGE.test(cell) ? '<age>' : text(cell)))
     const kept = key === 'items' || key === 'rows' ? given.filter((item) => !isBootstrapRole(item)) : given
     const items = kept.map((item: unknown) => value('', item))
     // Owners of the same second come in any order, and so do errors and the resources of custom groups.

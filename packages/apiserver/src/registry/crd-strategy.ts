@@ -1,6 +1,7 @@
 /** What the API server does with CustomResourceDefinitions beyond their schema. */
 import type { KubeObject } from '@caisson/api'
 import { deepEqual } from '../patch/json-value.ts'
+import { trackUpdate } from '../patch/managed-fields.ts'
 import { formatCheck } from '../schema/format.ts'
 import type { Schema } from '../schema/schema.ts'
 import { type CrdCondition, type CrdNames, specOf, statusOf } from './crd.ts'
@@ -20,6 +21,7 @@ export const crdStrategy: Strategy = {
   prepareForCreate(crd, { now, list }) {
     crd['status'] = { storedVersions: storageVersions(crd) }
     crd['status'] = acceptNames(crd, list(KEY), timestamp(now))
+    ownStatus(crd, now)
   },
   prepareForUpdate(next, current, { now, list }) {
     const status = statusOf(current)
@@ -48,6 +50,22 @@ export const crdStrategy: Strategy = {
     const finalizers = crd.metadata.finalizers ?? []
     if (!finalizers.includes(CLEANUP_FINALIZER)) crd.metadata.finalizers = [...finalizers, CLEANUP_FINALIZER]
   },
+}
+
+/** The status is the server's own from the start, as if it had come in a later write of its own. */
+function ownStatus(crd: KubeObject, now: number): void {
+  const { storedVersions } = statusOf(crd)
+  const before = { ...crd, status: { acceptedNames: { plural: '', kind: '' }, conditions: null, storedVersions } }
+  const owners = trackUpdate(before, crd, {
+    manager: 'kube-apiserver',
+    apiVersion: 'apiextensions.k8s.io/v1',
+    subresource: 'status',
+    schema: { $ref: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition' },
+    builtin: true,
+    statusSubresource: true,
+    now,
+  })
+  if (owners) crd.metadata.managedFields = owners
 }
 
 /**

@@ -192,7 +192,8 @@ function decodePatched(value: KubeObject, { resource, call, body }: Omit<PatchRe
     if (!(error instanceof StatusError) || error.reason !== 'BadRequest') throw error
     if (call.contentType === PATCH_TYPES.strategic)
       throw patchInvalid(printed(body.value), conversionError(error.message))
-    throw patchInvalid(value, error.message)
+    // In what a patch made the decoder's own words stand alone.
+    throw patchInvalid(value, error.message.replace(/^\S+ in version "[^"]*" cannot be handled as a \S+: /, ''))
   }
 }
 

@@ -17,7 +17,11 @@ export const networkPolicyStrategy: Strategy = {
     }
   },
   validate: (object) => validatePolicy(asPolicy(object)),
-  validateUpdate: (next) => validatePolicy(asPolicy(next)),
+  // kube-apiserver finds each mistake of an updated policy twice: as any policy's, and as an update's.
+  validateUpdate(next) {
+    const errors = validatePolicy(asPolicy(next))
+    return [...errors, ...errors]
+  },
 }
 
 function asPolicy(object: KubeObject): NetworkPolicy {

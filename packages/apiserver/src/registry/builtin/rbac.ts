@@ -59,7 +59,8 @@ function bindingStrategyFor(namespaced: boolean): Strategy {
     defaults: (object) => applyBindingDefaults(object as Binding),
     validate: (object) => validateBinding(object as Binding, namespaced),
     validateUpdate(next, current) {
-      const errors = validateBinding(next as Binding, namespaced)
+      const found = validateBinding(next as Binding, namespaced)
+      const errors = [...found, ...found]
       const { roleRef } = next as Binding
       if (!deepEqual(roleRef, (current as Binding).roleRef)) {
         const printed = { APIGroup: roleRef.apiGroup ?? '', Kind: roleRef.kind, Name: roleRef.name }
