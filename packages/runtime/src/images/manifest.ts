@@ -112,7 +112,7 @@ async function readImage(
 }
 
 /** Reads an OCI image configuration. */
-export function parseConfig(value: unknown): ImageConfig {
+function parseConfig(value: unknown): ImageConfig {
   const root = objectOf(value, 'the image configuration')
   const config = objectOf(root.config ?? {}, 'config')
   const diffIds = stringsOf(objectOf(root.rootfs, 'rootfs').diff_ids, 'rootfs.diff_ids')

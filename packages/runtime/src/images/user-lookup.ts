@@ -32,7 +32,7 @@ export async function lookUpUser(root: string, user: string): Promise<ResolvedUs
 }
 
 /** A number needs no line of its own; a name does. Without a group it is that of the user's line, else 0. */
-export function resolveUser(user: string, files: { passwd: PasswdLine[]; group: GroupLine[] }): ResolvedUser {
+function resolveUser(user: string, files: { passwd: PasswdLine[]; group: GroupLine[] }): ResolvedUser {
   const [userPart = '', groupPart, ...more] = user.split(':')
   if (more.length > 0) throw notFound(user, 'user')
   const number = userPart === '' ? 0 : parseId(userPart)
@@ -48,7 +48,7 @@ export function resolveUser(user: string, files: { passwd: PasswdLine[]; group: 
   return { uid, gid, additionalGids: [] }
 }
 
-export function parsePasswd(text: string): PasswdLine[] {
+function parsePasswd(text: string): PasswdLine[] {
   return text.split('\n').flatMap((line) => {
     const [name, , uid, gid] = line.split(':')
     const [uidNumber, gidNumber] = [parseId(uid ?? ''), parseId(gid ?? '')]
@@ -56,7 +56,7 @@ export function parsePasswd(text: string): PasswdLine[] {
   })
 }
 
-export function parseGroup(text: string): GroupLine[] {
+function parseGroup(text: string): GroupLine[] {
   return text.split('\n').flatMap((line) => {
     const [name, , gid, members] = line.split(':')
     const number = parseId(gid ?? '')

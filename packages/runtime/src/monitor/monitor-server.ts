@@ -29,8 +29,8 @@ import {
 /** Environment variable that names the descriptor to close once we listen. */
 export const READY_FD = 'CAISSON_MONITOR_READY_FD'
 export const MONITOR_SOCKET = 'monitor.sock'
-export const FIFO_DIRECTORY = 'fifos'
-export const CONTAINERS_DIRECTORY = 'containers'
+const FIFO_DIRECTORY = 'fifos'
+const CONTAINERS_DIRECTORY = 'containers'
 
 // Long enough for a runtime that is being restarted.
 const IDLE_MS = 10_000

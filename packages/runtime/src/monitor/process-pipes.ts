@@ -16,7 +16,7 @@ export interface PipeNames {
   resize: string
 }
 
-export function pipeNames(directory: string): PipeNames {
+function pipeNames(directory: string): PipeNames {
   const path = (name: string): string => join(directory, name)
   return { stdin: path('stdin'), stdout: path('stdout'), stderr: path('stderr'), resize: path('resize') }
 }

@@ -3,7 +3,7 @@
  * a length of four bytes, little endian, and that many bytes. The first frame of a connection says what it is for.
  */
 import type { Duplex } from 'node:stream'
-import type { ContainerState, ExitStatus, RuntimeErrorCode, TerminalSize } from '../runtime.ts'
+import type { ContainerState, RuntimeErrorCode, TerminalSize } from '../runtime.ts'
 
 export const FRAME = {
   /** JSON, `Opening`: the first frame of a connection. */
@@ -123,8 +123,6 @@ export interface Started {
   pid: number
   startedAt: number
 }
-
-export type { ExitStatus }
 
 /** Calls `onFrame` for each whole frame; destroys the stream where the peer does not keep to the format. */
 export function readFrames(stream: Duplex, onFrame: (type: number, payload: Buffer) => void): void {

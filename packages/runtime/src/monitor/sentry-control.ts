@@ -51,7 +51,7 @@ export async function signalContainer(stateFile: string, { containerId, signal, 
 }
 
 /** What runs in a container, numbered as it sees itself. */
-export async function listProcesses(stateFile: string, containerId: string): Promise<SentryProcess[]> {
+async function listProcesses(stateFile: string, containerId: string): Promise<SentryProcess[]> {
   const result = await call(stateFile, 'containerManager.Processes', containerId)
   if (!Array.isArray(result)) throw new SentryControlError('the sentry answered Processes without a list', false)
   return (result as SentryProcess[]).map(({ pid, ppid }) => ({ pid, ppid }))

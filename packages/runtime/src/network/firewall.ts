@@ -41,7 +41,7 @@ function tableName({ tag }: FirewallOptions): string {
 }
 
 /** Declared, emptied and filled in one transaction: packets never meet half of it. */
-export function nftRules(options: FirewallOptions, { reversePath }: { reversePath: boolean }): string {
+function nftRules(options: FirewallOptions, { reversePath }: { reversePath: boolean }): string {
   const table = `inet ${tableName(options)}`
   const ours = `"${options.interfacePrefix}*"`
   const forged = `

@@ -42,7 +42,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   let opened: Promise<OpenNetwork> | undefined
   const ready: number[] = []
   let filling: Promise<void> | undefined
-  let closed = false
+  const closing = new AbortController()
 
   function open(): Promise<OpenNetwork> {
     opened ??= openNetwork().catch((error: unknown) => {
@@ -123,10 +123,10 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   }
 
   function fill(network: OpenNetwork): void {
-    if (closed) return
+    if (closing.signal.aborted) return
     // Later, and one at a time: the sandbox that just took one is starting and needs the machine more.
     filling ??= (async () => {
-      while (ready.length < READY && !closed) ready.push(await make(network))
+      while (ready.length < READY && !closing.signal.aborted) ready.push(await make(network))
     })()
       .catch(() => {})
       .finally(() => {
@@ -187,7 +187,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     },
     async close() {
       // What was made ahead is of no use to the next process, which cannot know whether it was finished.
-      closed = true
+      closing.abort()
       await filling
       const network = await opened?.catch(() => undefined)
       if (!network) return

@@ -2,7 +2,7 @@ import { type RuntimeHandler, RuntimeError } from '../runtime.ts'
 import { findTool } from '../tools/tools.ts'
 import { createOciDriver, type OciDriver } from './oci-driver.ts'
 
-export const HANDLERS: readonly RuntimeHandler[] = ['runsc', 'runc', 'crun']
+const HANDLERS: readonly RuntimeHandler[] = ['runsc', 'runc', 'crun']
 
 export interface Drivers {
   /** Rejects with code `runtime-missing` where the binary is not there: nothing else is used in its place. */
