@@ -71,7 +71,7 @@ export function declared(schema: Schema | undefined, key: string): boolean {
   return schema?.properties !== undefined && Object.hasOwn(schema.properties, key)
 }
 
-export function fieldSchema(schema: Schema | undefined, key: string): Schema | undefined {
+function fieldSchema(schema: Schema | undefined, key: string): Schema | undefined {
   if (declared(schema, key)) return schema?.properties?.[key]
   return typeof schema?.additionalProperties === 'object' ? schema.additionalProperties : undefined
 }

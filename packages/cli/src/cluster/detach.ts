@@ -11,7 +11,7 @@ export interface DetachOptions {
 }
 
 /** The descriptor on which a detached cluster says that it is ready. */
-export const READY_DESCRIPTOR = 3
+const READY_DESCRIPTOR = 3
 
 /**
  * Starts the cluster in a process of its own session, which logs into the data directory, and waits until it is ready.

@@ -10,7 +10,7 @@ import {
 } from '@caisson/client'
 import { failedSchedulingMessage, type NodeLoad, unfit } from './fit.ts'
 
-export const SCHEDULER_NAME = 'default-scheduler'
+const SCHEDULER_NAME = 'default-scheduler'
 export const PODS_BY_NODE = 'spec.nodeName'
 
 export interface SchedulerContext {
