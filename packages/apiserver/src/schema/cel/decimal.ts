@@ -28,7 +28,9 @@ function roundedShift(value: bigint, by: bigint): bigint {
 /** With a comma before each three digits of the integer part. */
 export function grouped(text: string): string {
   const [whole, fraction] = text.split('.') as [string, string | undefined]
-  const commas = whole.replace(/\B(?=(\d{3})+$)/g, ',')
+  let commas = whole
+  const digits = whole.startsWith('-') ? 1 : 0
+  for (let at = whole.length - 3; at > digits; at -= 3) commas = `${commas.slice(0, at)},${commas.slice(at)}`
   return fraction === undefined ? commas : `${commas}.${fraction}`
 }
 

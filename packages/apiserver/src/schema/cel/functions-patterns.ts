@@ -9,8 +9,10 @@ const STRINGS = listOf(STRING)
 
 /** The compiled pattern, after paying for what the match can take. */
 function patternFor(text: string, source: string): Pattern {
-  if (!isCompiled(source)) spend(100 + source.length)
+  const isNew = !isCompiled(source)
+  if (isNew) spend(100 + source.length)
   const pattern = compilePattern(source)
+  if (isNew) spend(pattern.size * 3)
   spend((text.length * pattern.size) / 50)
   return pattern
 }

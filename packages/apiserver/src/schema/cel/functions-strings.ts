@@ -1,39 +1,31 @@
 /** CEL's string extensions. Positions count code points. */
-import { codePoints, type Declaration, declare, global, member, sizeOf, traversal } from './functions.ts'
+import { codePoints, type Declaration, declare, global, hasPairs, member, sizeOf, traversal } from './functions.ts'
 import { format } from './string-format.ts'
 import { DYN, INT, listOf, STRING } from './types.ts'
 import { ArrayList, EvaluationError, type ListValue, typeName, type Value } from './values.ts'
+import { spendOnText } from './work.ts'
 
 const STRINGS = listOf(STRING)
-
-/** The text as its code points; text without surrogates serves as it is. */
-function pointsOf(text: string): ArrayLike<string> & { slice(start: number, end?: number): ArrayLike<string> } {
-  return codePoints(text) === text.length ? text : Array.from(text)
-}
-
-function textOf(points: ArrayLike<string>): string {
-  return typeof points === 'string' ? points : (points as unknown as string[]).join('')
-}
 
 function outOfRange(index: bigint | number): EvaluationError {
   return new EvaluationError(`index out of range: ${index}`)
 }
 
 function charAt(text: string, index: bigint): string {
-  const points = pointsOf(text)
-  if (index < 0n || index > points.length) throw outOfRange(index)
-  return points[Number(index)] ?? ''
+  if (index < 0n || index > codePoints(text)) throw outOfRange(index)
+  const code = text.codePointAt(inUnits(text, Number(index)))
+  return code === undefined ? '' : String.fromCodePoint(code)
 }
 
 function substring(text: string, start: bigint, end?: bigint): string {
-  const points = pointsOf(text)
-  const last = end ?? BigInt(points.length)
+  const length = codePoints(text)
+  const last = end ?? BigInt(length)
   if (end !== undefined && start > end) {
     throw new EvaluationError(`invalid substring range. start: ${start}, end: ${end}`)
   }
-  if (start < 0n || start > points.length) throw outOfRange(start)
-  if (last < 0n || last > points.length) throw outOfRange(last)
-  return textOf(points.slice(Number(start), Number(last)))
+  if (start < 0n || start > length) throw outOfRange(start)
+  if (last < 0n || last > length) throw outOfRange(last)
+  return text.slice(inUnits(text, Number(start)), inUnits(text, Number(last)))
 }
 
 /** The position in code points of a position in UTF-16 units. */
@@ -43,7 +35,11 @@ function inPoints(text: string, index: number): bigint {
 
 /** The position in UTF-16 units of a position in code points. */
 function inUnits(text: string, points: number): number {
-  return codePoints(text) === text.length ? points : Array.from(text).slice(0, points).join('').length
+  if (!hasPairs(text)) return points
+  spendOnText(text.length)
+  let at = 0
+  for (let left = points; left > 0 && at < text.length; left--) at += (text.codePointAt(at) as number) > 0xffff ? 2 : 1
+  return at
 }
 
 function indexOf(text: string, wanted: string, from: bigint): bigint {

@@ -63,8 +63,14 @@ export function sizeOf(value: Value): number {
   return value instanceof Optional && value.value !== undefined ? sizeOf(value.value) : 1
 }
 
+/** Whether there may be characters of two units, which is seldom and costs nothing to see in ASCII. */
+export function hasPairs(text: string): boolean {
+  return /[\ud800-\udbff]/.test(text)
+}
+
 export function codePoints(text: string): number {
   let count = text.length
+  if (!hasPairs(text)) return count
   for (let index = 0; index < text.length - 1; index++) {
     if ((text.charCodeAt(index) & 0xfc00) === 0xd800 && (text.charCodeAt(index + 1) & 0xfc00) === 0xdc00) count--
   }

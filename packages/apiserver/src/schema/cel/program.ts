@@ -10,7 +10,7 @@ import type { Declaration } from './schema-types.ts'
 import { optionalOf, type Type } from './types.ts'
 import { CostLimitError } from './cost-limit-error.ts'
 import { EvaluationError, type Value } from './values.ts'
-import { beginEvaluation, workDone } from './work.ts'
+import { beginEvaluation, endEvaluation } from './work.ts'
 
 /** What one evaluation may cost: about a tenth of a second. */
 export const CALL_LIMIT = 1_000_000
@@ -98,6 +98,6 @@ function execute(evaluate: (frame: Frame) => Value, frame: Frame): Outcome {
   }
 }
 
-function costOf(frame: Frame): number {
-  return Math.max(frame.cost, workDone())
+function costOf({ cost }: Frame): number {
+  return Math.max(cost, endEvaluation())
 }

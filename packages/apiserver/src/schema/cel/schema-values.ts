@@ -8,7 +8,7 @@ import { escapeProperty, unescapeProperty } from './property-name.ts'
 import { withObjectMeta } from './schema-types.ts'
 import { parseDate, parseFieldDuration, parseTimestamp } from './time.ts'
 import { keysOf, spend, spendOnText } from './work.ts'
-import { ArrayList, equal, EvaluationError, ListValue, MapValue, OpaqueValue, type Value } from './values.ts'
+import { equal, EvaluationError, ListValue, MapValue, OpaqueValue, type Value } from './values.ts'
 
 function invalid(said: string): EvaluationError {
   return new EvaluationError(said)
@@ -163,6 +163,7 @@ class StructValue extends MapValue {
   override equals(other: MapValue): boolean {
     if (this.size !== other.size) return false
     for (const name of keysOf(this.json)) {
+      spend(0.5)
       if (this.node.property(name)) {
         const key = escapeProperty(name) ?? name
         const [mine, theirs] = [this.find(key), other.find(key)]
@@ -213,33 +214,49 @@ class JsonList extends ListValue {
   }
 }
 
+/** What a list that an expression made holds, as JSON; undefined where it holds what no object can. */
+function jsonItems(list: ListValue): readonly unknown[] | undefined {
+  if (list instanceof JsonList) return list.json
+  const items: unknown[] = []
+  for (const value of list) {
+    spend(0.1)
+    const json = jsonOf(value)
+    if (json === undefined) return undefined
+    items.push(json)
+  }
+  return items
+}
+
+function jsonOf(value: Value): unknown {
+  if (typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') return value
+  if (typeof value === 'bigint') return Number(value)
+  return value instanceof StructValue || value instanceof DictionaryValue || value instanceof JsonList
+    ? value.json
+    : undefined
+}
+
 /** `x-kubernetes-list-type: set`: equal whatever the order; joined without repetitions. */
 class SetList extends JsonList {
   #texts: Set<string> | undefined
   get texts(): Set<string> {
-    this.#texts ??= new Set(this.json.map(textOf))
+    this.#texts ??= new Set(this.json.map((item) => textOf(item)))
     return this.#texts
   }
   override equals(other: ListValue): boolean {
     if (this.length !== other.length) return false
-    if (other instanceof JsonList) return other.json.every((item) => this.texts.has(textOf(item)))
-    return [...other].every((item) => [...this].some((mine) => equal(mine, item)))
+    const items = jsonItems(other)
+    return items ? items.every((item) => this.texts.has(textOf(item))) : super.equals(other)
   }
   override concat(other: ListValue): ListValue | undefined {
-    if (!(other instanceof JsonList)) return withoutRepetitions(this, other)
+    const items = jsonItems(other)
+    if (!items) return undefined
     const texts = new Set(this.texts)
-    const added = other.json.filter((item) => {
+    const added = items.filter((item) => {
       const text = textOf(item)
       return texts.has(text) ? false : texts.add(text)
     })
     return new SetList([...this.json, ...added], this.node)
   }
-}
-
-function withoutRepetitions(list: ListValue, other: ListValue): ListValue {
-  const items = [...list]
-  for (const item of other) if (!items.some((known) => equal(known, item))) items.push(item)
-  return new ArrayList(items)
 }
 
 /** `x-kubernetes-list-type: map`: equal whatever the order; joined by key, the later item in the place of the earlier. */
@@ -260,17 +277,19 @@ class KeyedList extends JsonList {
   }
   override equals(other: ListValue): boolean {
     if (this.length !== other.length) return false
-    if (!(other instanceof JsonList)) return super.equals(other)
-    return other.json.every((item, index) => {
+    const items = jsonItems(other)
+    if (!items) return super.equals(other)
+    return items.every((item, index) => {
       const mine = this.byKey.get(this.keyOf(item))
       return mine !== undefined && equal(toValue(mine, this.node), other.at(index))
     })
   }
   override concat(other: ListValue): ListValue | undefined {
-    if (!(other instanceof JsonList)) return undefined
+    const added = jsonItems(other)
+    if (!added) return undefined
     const items = [...this.json]
     const positions = new Map(items.map((item, position) => [this.keyOf(item), position]))
-    for (const item of other.json) items[positions.get(this.keyOf(item)) ?? items.length] = item
+    for (const item of added) items[positions.get(this.keyOf(item)) ?? items.length] = item
     return new KeyedList(items, this.node, this.keys)
   }
 }

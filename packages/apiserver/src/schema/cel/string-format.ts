@@ -14,6 +14,7 @@ import {
   Uint,
   type Value,
 } from './values.ts'
+import { spend } from './work.ts'
 
 export interface Clause {
   verb: Verb
@@ -100,6 +101,7 @@ export function refusal(verb: Verb, type: string): string {
 function printed({ verb, precision }: Clause, value: Value): string {
   const text = byVerb(verb, precision, value)
   if (text === undefined) throw new EvaluationError(refusal(verb, typeName(value)))
+  spend(text.length / 50)
   return text
 }
 
@@ -173,6 +175,7 @@ function formatAny(value: Value): string | undefined {
 
 /** As CEL would write it. */
 function formatInner(value: Value): string {
+  spend(0.5)
   if (typeof value === 'string') return goQuote(value)
   if (typeof value === 'number') {
     return Number.isFinite(value) ? fixedPoint(value, DIGITS) : goQuote(goNumber(value, false))

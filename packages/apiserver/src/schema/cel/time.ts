@@ -145,7 +145,7 @@ export function wallClock({ nanos }: Timestamp, zone: string): Date {
 const clocks = new Map<string, Intl.DateTimeFormat>()
 
 function clockIn(zone: string): Intl.DateTimeFormat {
-  spend(5)
+  spend(25)
   const known = clocks.get(zone)
   if (known) return known
   spend(100)

@@ -24,6 +24,11 @@ export type Value =
 export class EvaluationError extends Error {
   override readonly name = 'EvaluationError'
   readonly code = 'evaluation'
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    // Failures are not free, and a rule can make one for each item of a list.
+    spend(2)
+  }
 }
 
 export function noSuchOverload(): EvaluationError {

@@ -6,7 +6,7 @@
 import { CostLimitError } from './cost-limit-error.ts'
 
 let spent = 0
-let limit = 0
+let limit = Number.POSITIVE_INFINITY
 let keys = new WeakMap<object, readonly string[]>()
 
 export function beginEvaluation(allowed: number): void {
@@ -20,13 +20,15 @@ export function spend(work: number): void {
   if (spent > limit) throw new CostLimitError()
 }
 
-export function workDone(): number {
+/** What was spent. Until the next evaluation everything is free. */
+export function endEvaluation(): number {
+  limit = Number.POSITIVE_INFINITY
   return Math.ceil(spent)
 }
 
 /** A price for reading a text that only long ones notice. */
 export function spendOnText(length: number): void {
-  if (length > 1_000) spend(length / 1_000)
+  if (length > 1_000) spend(length / 500)
 }
 
 /** The keys of an object, which are listed once in an evaluation. */
