@@ -7,6 +7,7 @@ import { openSession } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { watchNamed } from '../watch-named.ts'
 
 export interface ApplyCommandOptions extends GlobalOptions {
   filename: string
@@ -92,13 +93,7 @@ async function waitUntilReady(client: Client, sandbox: Sandbox, signal: AbortSig
   const { name = '', namespace = '' } = sandbox.metadata
   let last = sandbox.status?.conditions
   try {
-    const watch = client.watch(sandboxes, {
-      namespace,
-      fieldSelector: `metadata.name=${name}`,
-      resourceVersion: '0',
-      signal,
-    })
-    for await (const event of watch) {
+    for await (const event of watchNamed(client, sandboxes, { namespace, name, signal })) {
       if (event.type !== 'ADDED' && event.type !== 'MODIFIED') continue
       last = event.object.status?.conditions
       if (last?.some(({ type, status }) => type === 'Ready' && status === 'True'))

@@ -45,6 +45,7 @@ export async function removeSandbox(session: Session, name: string): Promise<boo
       namespace,
       fieldSelector: `metadata.name=${name}`,
       resourceVersion: found.metadata.resourceVersion ?? '',
+      allowWatchBookmarks: true,
       signal: stop.signal,
     })
     const answer = await client.delete(sandboxes, name, {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Sandbox } from '@caisson/api'
 import { attachToPod, isAlreadyExists, type PodObject, type ResourceEvent, resources } from '@caisson/client'
 import { copyStreams, requireTerminal } from '../attached-terminal.ts'
@@ -8,6 +9,7 @@ import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { watchNamed } from '../watch-named.ts'
 
 export interface RunCommandOptions extends GlobalOptions {
   command: string[]
@@ -45,12 +47,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
 
   // Before the Sandbox is made, so that nothing of its Pod is missed; its first request carries the connection's set-up.
-  const podEvents = session.client.watch(resources.pods, {
-    namespace,
-    fieldSelector: `metadata.name=${name}`,
-    resourceVersion: '0',
-    signal: stop.signal,
-  })
+  const podEvents = watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal })
   await createSandbox(session, { name, namespace, spec, timeoutMs })
   const remove = options.rm || (!options.keep && !options.detach)
   if (options.detach) {
@@ -91,7 +88,10 @@ async function runToEnd(
   // The embedded node holds an attach back until the container runs, and gives its output from the beginning; any other
   // refuses one that comes too early.
   const early = session.embedded !== undefined
-  const before = await pod.when((now) => (early ? attachable(now) : (started(now) ?? failure(now))))
+  const before = await Promise.race([
+    pod.when((now) => (early ? attachable(now) : (started(now) ?? failure(now)))),
+    refusal(session, { name, namespace, pod, signal }),
+  ])
   if (before instanceof CliError) throw before
   // A container that never starts has nothing to attach to and no output to wait for.
   const failed = pod.when(failure).then((error) => Promise.reject(error))
@@ -107,6 +107,36 @@ async function runToEnd(
   await using command = await Promise.race([attaching, failed])
   await Promise.race([copyStreams(command, terminal), failed])
   return pod.when(exitCodeOf)
+}
+
+/** Without a Pod after so long it is worth asking the Sandbox why. */
+const POD_PATIENCE_MS = 1_000
+
+/** Why no Pod is made for the sandbox, should that be so. Never settles where there is one soon. */
+async function refusal(
+  session: Session,
+  { name, namespace, pod, signal }: { name: string; namespace: string; pod: RunningPod; signal: AbortSignal },
+): Promise<CliError> {
+  const there = new AbortController()
+  void pod
+    .when(() => true)
+    .then(
+      () => there.abort(),
+      () => there.abort(),
+    )
+  const until = AbortSignal.any([signal, there.signal])
+  try {
+    await delay(POD_PATIENCE_MS, undefined, { signal: until })
+    for await (const event of watchNamed(session.client, sandboxes, { namespace, name, signal: until })) {
+      if (event.type !== 'ADDED' && event.type !== 'MODIFIED') continue
+      const ready = event.object.status?.conditions?.find(({ type }) => type === 'Ready')
+      if (ready?.reason === 'ReconcilerError')
+        return new CliError('failed', `the sandbox cannot start: ${ready.message}`)
+    }
+  } catch (error) {
+    if (!until.aborted) throw error
+  }
+  return new Promise(() => undefined)
 }
 
 function attachable(pod: PodObject): true | CliError | undefined {

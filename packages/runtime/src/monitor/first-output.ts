@@ -7,6 +7,8 @@ export interface FirstOutput extends Disposable {
   add(stream: 'stdout' | 'stderr', chunk: Buffer): boolean
   /** The process has ended: the little that is still in its pipes may come. */
   unbound(): void
+  /** Whether nobody has had it yet. */
+  waits(): boolean
   /** Everything so far, once; undefined where somebody has had it, or nobody came for it in time. */
   take(): Array<{ stream: 'stdout' | 'stderr'; chunk: Buffer }> | undefined
 }
@@ -33,6 +35,7 @@ export function createFirstOutput(onFree: () => void): FirstOutput {
 
   return {
     take,
+    waits: () => kept !== undefined,
     add(stream, chunk) {
       if (!kept) return true
       kept.push({ stream, chunk })

@@ -190,8 +190,7 @@ function watchContainer(
       killExpected = true
     },
     attach(client) {
-      const kept = first?.take()
-      if (ended && !kept) throw new RuntimeError('not-found', `container ${supervision.id} is not running`)
+      if (ended && !first?.waits()) throw new RuntimeError('not-found', `container ${supervision.id} is not running`)
       let hasInput = true
       const closeInput = (): void => {
         if (!hasInput) return
@@ -201,7 +200,8 @@ function watchContainer(
       }
       return {
         begin() {
-          for (const { stream, chunk } of kept ?? []) writeFrame(client, FRAME[stream], chunk)
+          // Not before: from here on outputs are read on, and every byte needs its client.
+          for (const { stream, chunk } of first?.take() ?? []) writeFrame(client, FRAME[stream], chunk)
           if (ended) return sayEnded(client, ended)
           clients.add(client)
           for (const output of outputs) output.addClient(client)
