@@ -19,10 +19,13 @@ export function observePod(
   { pod, sandbox, hostIp }: { pod: PodObject | undefined; sandbox: Sandbox | undefined; hostIp: string },
 ): ObservedPod {
   const present = sandbox ? sandbox.containers.flatMap((container) => runOf(container, memory)) : []
-  const known = newestFirst([...present, ...memory.runs])
   const object = pod ?? memory.pod
-  // The API's memory counts only for containers of which nothing else is known.
-  const remembered = pastRuns(object).filter(({ name }) => !known.some((run) => run.name === name))
+  if (!memory.recalled && pod) {
+    // What the API remembers counts once, for an agent that has just begun: afterwards it is what that agent wrote.
+    const known = new Set(present.map(keyOf))
+    memory.runs = pastRuns(pod).filter((run) => !known.has(keyOf(run)))
+    memory.recalled = true
+  }
   return {
     pod: object,
     orphaned: pod === undefined,
@@ -36,12 +39,16 @@ export function observePod(
     prepared: memory.volumes !== undefined,
     refreshAt: memory.refreshAt,
     hasDirectory: memory.hasDirectory,
-    runs: [...known, ...remembered],
+    runs: newestFirst([...present, ...memory.runs]),
     failures: memory.failures,
     stopping: memory.stopping,
     setback: memory.setback,
     hostIp,
   }
+}
+
+function keyOf({ name, restartCount }: ContainerRun): string {
+  return `${name} ${restartCount}`
 }
 
 function newestFirst(runs: readonly ContainerRun[]): ContainerRun[] {

@@ -14,8 +14,10 @@ export interface PodMemory {
   volumes: ReadonlyMap<string, PreparedVolume> | undefined
   refreshAt: number | undefined
   tokens: Map<string, IssuedToken & { issuedAt: number }>
-  /** Runs that the runtime has no record of: starts that failed, and what ran in earlier sandboxes. The newest first. */
+  /** Runs that the runtime has no record of: starts that failed, and what ran in earlier sandboxes. */
   runs: ContainerRun[]
+  /** Whether `runs` has what the API knew of the Pod when this agent first saw it. */
+  recalled: boolean
   /** By container name; how often it failed in a row. */
   failures: Map<string, StartFailure & { count: number }>
   setback: (PodSetback & { count: number }) | undefined
@@ -42,6 +44,7 @@ export function newPodMemory(
     refreshAt: undefined,
     tokens: new Map(),
     runs: [],
+    recalled: false,
     failures: new Map(),
     setback: undefined,
     stopping: new Map(),
