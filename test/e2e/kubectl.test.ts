@@ -96,6 +96,8 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
   test('explains and diffs', async () => {
     expect(await cluster.mustKubectl(['explain', 'sandbox.spec'])).toMatch(/shutdownTime\s+<string>/)
     expect(await cluster.mustKubectl(['explain', 'pod.spec.containers'])).toMatch(/image\s+<string>/)
+    // Reads /openapi/v2, as protobuf.
+    expect(await cluster.mustKubectl(['explain', 'sandbox.spec', '--output=plaintext-openapiv2'])).toMatch(/shutdownTime\s+<string>/)
     const same = await cluster.kubectl(['diff', '-f', 'examples/gvisor-sandbox.yaml'])
     expect([same.code, same.stdout]).toEqual([0, ''])
     const changed = join(work, 'changed.yaml')

@@ -42,13 +42,21 @@ interface Clause {
   quality: number
 }
 
-function parse(header: string): Accepted | undefined {
+/** The media types of an Accept header without their parameters, in lower case, the best liked first. */
+export function acceptedTypes(header: string): string[] {
+  return parseClauses(header).map(({ type }) => type)
+}
+
+function parseClauses(header: string): Clause[] {
   // Sorting is stable: equal qualities stay in the client's order.
-  const clauses = header
+  return header
     .split(',')
     .map(parseClause)
     .sort((a, b) => b.quality - a.quality)
-  for (const clause of clauses) {
+}
+
+function parse(header: string): Accepted | undefined {
+  for (const clause of parseClauses(header)) {
     const accepted = acceptClause(clause)
     if (accepted) return accepted
   }
