@@ -2,6 +2,7 @@
  * Builds a real Kubernetes control plane, and kubectl, from their Go modules, once; later calls find them.
  *
  *   node test/cluster/build-control-plane.ts [kubectl|all]      prints the directory that holds the binaries
+ *   node test/cluster/build-control-plane.ts kubectl v1.35.0    the same for kubectl of another version
  *
  * The cache is outside the repository, `$CAISSON_CACHE_DIR` (default `~/.cache/caisson`), keyed by version.
  */
@@ -23,10 +24,13 @@ const BINARIES = {
   'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
 } as const
 
+function cacheDirectory(): string {
+  return process.env['CAISSON_CACHE_DIR'] ?? join(homedir(), '.cache', 'caisson')
+}
+
 /** Where the binaries are, built or not. */
 export function controlPlaneDirectory(): string {
-  const cache = process.env['CAISSON_CACHE_DIR'] ?? join(homedir(), '.cache', 'caisson')
-  return join(cache, `control-plane-${KUBERNETES}-etcd-${ETCD}`)
+  return join(cacheDirectory(), `control-plane-${KUBERNETES}-etcd-${ETCD}`)
 }
 
 /** Whether `go` can be run. */
@@ -49,21 +53,25 @@ function run(command: string, args: string[], cwd: string): Promise<void> {
   })
 }
 
-async function buildKubernetes(directory: string, names: ReadonlyArray<keyof typeof BINARIES>): Promise<void> {
+async function buildKubernetes(
+  directory: string,
+  names: ReadonlyArray<keyof typeof BINARIES>,
+  kubernetes = KUBERNETES,
+): Promise<void> {
   const missing = names.filter((name) => !existsSync(join(directory, name)))
   if (missing.length === 0) return
   const work = mkdtempSync(join(tmpdir(), 'caisson-go-'))
   try {
     writeFileSync(join(work, 'go.mod'), 'module build\n')
     const module = JSON.parse(
-      execFileSync('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${KUBERNETES}`], {
+      execFileSync('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${kubernetes}`], {
         cwd: work,
         encoding: 'utf8',
       }),
     ) as { Dir: string; GoMod: string }
     // Kubernetes' own go.mod points its staging modules at directories that a module download does not hold; the same
     // code is published as k8s.io/* v0.N.M.
-    const published = KUBERNETES.replace('v1.', 'v0.')
+    const published = kubernetes.replace('v1.', 'v0.')
     const staging = [...readFileSync(module.GoMod, 'utf8').matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging/gm)].map(
       (match) => match[1],
     )
@@ -73,14 +81,15 @@ async function buildKubernetes(directory: string, names: ReadonlyArray<keyof typ
       [
         `module build`,
         `go ${go}`,
-        `require k8s.io/kubernetes ${KUBERNETES}`,
+        `require k8s.io/kubernetes ${kubernetes}`,
         ...staging.map((name) => `replace ${name} => ${name} ${published}`),
         '',
       ].join('\n'),
     )
+    const minor = kubernetes.split('.')[1]
     for (const name of missing) {
-      console.error(`building ${name} ${KUBERNETES}`)
-      const version = `-X k8s.io/component-base/version.gitVersion=${KUBERNETES} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34`
+      console.error(`building ${name} ${kubernetes}`)
+      const version = `-X k8s.io/component-base/version.gitVersion=${kubernetes} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=${minor}`
       await run(
         'go',
         ['build', '-mod=mod', '-trimpath', '-ldflags', `-s -w ${version}`, '-o', join(work, name), BINARIES[name]],
@@ -120,6 +129,16 @@ export async function buildControlPlane(what: 'kubectl' | 'all'): Promise<string
   return directory
 }
 
+/** Builds kubectl of a version such as `v1.30.14`, if it is missing, and gives the directory that holds it. */
+export async function buildKubectl(version: string): Promise<string> {
+  if (!/^v1\.\d+\.\d+$/.test(version))
+    throw new Error(`expected a version of Kubernetes such as v1.30.14, found "${version}"`)
+  const directory = join(cacheDirectory(), `kubectl-${version}`)
+  mkdirSync(directory, { recursive: true })
+  await buildKubernetes(directory, ['kubectl'], version)
+  return directory
+}
+
 if (import.meta.main) {
   if (!hasGo()) {
     console.error(
@@ -127,5 +146,7 @@ if (import.meta.main) {
     )
     process.exit(NO_GO)
   }
-  console.log(await buildControlPlane(process.argv[2] === 'kubectl' ? 'kubectl' : 'all'))
+  const [what, version] = process.argv.slice(2)
+  if (what === 'kubectl' && version !== undefined) console.log(await buildKubectl(version))
+  else console.log(await buildControlPlane(what === 'kubectl' ? 'kubectl' : 'all'))
 }

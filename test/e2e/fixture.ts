@@ -31,8 +31,16 @@ export interface Cluster extends AsyncDisposable {
   mustKubectl(args: string[], options?: RunOptions): Promise<string>
 }
 
-/** The kubectl that tests use: built from its Go module where that was done, else the installed one. */
+/**
+ * The kubectl that tests use: the one that CAISSON_TEST_KUBECTL names, else that built from its Go module where that was
+ * done, else the installed one.
+ */
 export function findKubectl(): string | undefined {
+  const given = process.env['CAISSON_TEST_KUBECTL']
+  if (given) {
+    if (!existsSync(given)) throw new Error(`CAISSON_TEST_KUBECTL names ${given}, which is not there`)
+    return given
+  }
   const built = join(controlPlaneDirectory(), 'kubectl')
   if (existsSync(built)) return built
   try {
