@@ -2,6 +2,7 @@
 
 import { customResourceSteps } from './custom-resources.ts'
 import { BREAKS, KINDS, type Kind } from './kinds.ts'
+import { scenarioSteps } from './scenarios.ts'
 import { field, type Random, type Request, type Step, seeded } from './script.ts'
 
 const PATCHES = {
@@ -42,6 +43,7 @@ export function generateScript(seed: number, rounds: number): Step[] {
   watches({ add, random })
   requests({ random, add })
   for (const { label, request } of customResourceSteps(random)) add(label, request)
+  scenarioSteps(add)
   return steps
 }
 

@@ -66,6 +66,18 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     label: /a rule that does not compile/,
     difference: /^body\.(message|details\.causes\[0\]\.message): /,
   },
+  {
+    reason:
+      'Who owns a field that only one of several versions has is told in the version that was written, where kube-apiserver forgets it.',
+    label: /versions: (change|apply)/,
+    difference: /^body\.metadata\.managedFields/,
+  },
+  {
+    reason:
+      'A Scale of the wrong type is told which field is wrong, where kube-apiserver does not know the kind Scale.',
+    label: /scaled: put a text/,
+    difference: /^body\.message: /,
+  },
 ]
 
 /** The reason why this difference is there, or undefined where it must not be. */

@@ -24,7 +24,7 @@ export function createNormaliser(): Normaliser {
       .replaceAll(/current: \d+/g, 'current: <version>')
       .replaceAll(/in record \(\d+\)/g, 'in record (<version>)')
       .replaceAll(/\b10\.96\.\d+\.\d+\b/g, '<cluster ip>')
-      .replaceAll(/https:\/\/127\.0\.0\.1:\d+/g, '<server>')
+      .replaceAll(/(https:\/\/)?127\.0\.0\.1:\d+/g, '<server>')
   // The object that a patch made is printed as Go orders its fields.
   const sentence = (said: string): string =>
     text(said.replaceAll(/Invalid value: ("(?:[^"\\]|\\.)*")/g, (whole, quoted: string) => sortedJson(quoted) ?? whole))
@@ -47,7 +47,10 @@ export function createNormaliser(): Normaliser {
     }
     if (Array.isArray(given)) return list(key, given)
     if (typeof given !== 'object' || given === null) return given
-    const entries = Object.entries(unordered(given)).map(([name, item]): [string, unknown] => [name, value(name, item)])
+    const entries = Object.entries(unordered(given)).map(([name, item]): [string, unknown] => [
+      text(name),
+      value(name, item),
+    ])
     return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
   }
   const list = (key: string, given: readonly unknown[]): unknown[] => {

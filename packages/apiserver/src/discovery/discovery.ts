@@ -13,6 +13,8 @@ export interface Discovery {
   group(name: string): object | undefined
   /** `/api/v1` and `/apis/GROUP/VERSION` */
   resources(group: string, version: string): object | undefined
+  /** Whether the group has kinds of Kubernetes' own. */
+  isBuiltin(group: string): boolean
   /** `/api` and `/apis` in the aggregated form. */
   aggregated(path: '/api' | '/apis', version: 'v2' | 'v2beta1'): object
 }
@@ -20,7 +22,7 @@ export interface Discovery {
 type SubresourcesOf = (resource: Resource) => readonly Subresource[]
 
 export function createDiscovery(registry: Registry, subresourcesOf: SubresourcesOf): Discovery {
-  const documents = new Map<string, object | undefined>()
+  const documents = new Map<string, object>()
   let generation = -1
 
   function remember<T extends object | undefined>(key: string, make: () => T): T {
@@ -28,11 +30,16 @@ export function createDiscovery(registry: Registry, subresourcesOf: Subresources
       documents.clear()
       generation = registry.generation
     }
-    if (!documents.has(key)) documents.set(key, Object.freeze(make()))
-    return documents.get(key) as T
+    const known = documents.get(key)
+    if (known) return known as T
+    const made = Object.freeze(make())
+    // What does not exist has more names than there is memory for.
+    if (made) documents.set(key, made)
+    return made
   }
 
   return {
+    isBuiltin: (group) => registry.all().some((resource) => resource.group === group && !resource.custom),
     coreVersions: (serverAddress) => ({
       kind: 'APIVersions',
       versions: ['v1'],

@@ -19,8 +19,11 @@ export function discoveryPaths(discovery: Discovery, address: () => string): (pa
     }
     if (prefix === 'apis') {
       if (parts.length === 1) return (call) => root(call, '/apis')
-      if (parts.length === 2) return () => found(discovery.group(group))
-      if (parts.length === 3) return () => found(discovery.resources(group, version))
+      // Below a group that is not built in, kube-apiserver answers as for any path that it does not know.
+      if (parts.length > 3) return undefined
+      const document = parts.length === 2 ? discovery.group(group) : discovery.resources(group, version)
+      if (!document && !discovery.isBuiltin(group)) return undefined
+      return () => found(document)
     }
     return undefined
   }

@@ -57,7 +57,6 @@ export function parseRequestInfo(method: string, path: string, query: Query): Re
   if (parts.length > at + 3) info.rest = restOf(path, at + 3)
   if (isWatchPath) info.verb = info.verb === 'get' ? 'watch' : ''
   else if (info.name === '') collectionVerb(info, query)
-  else if (isTrue(query.watch) && info.verb === 'get' && info.subresource === '') info.verb = 'watch'
   return info
 }
 

@@ -124,6 +124,26 @@ describe('trackUpdate', () => {
     expect(owner?.fieldsV1).toEqual({ 'f:spec': { '.': {}, 'f:n': {} } })
   })
 
+  test('what the status door puts back is nobody’s loss', () => {
+    const schema: Schema = {
+      type: 'object',
+      properties: {
+        spec: { type: 'object', properties: { n: { type: 'integer' } } },
+        status: { type: 'object', properties: { n: { type: 'integer' } } },
+      },
+    }
+    const extra = { builtin: false, schema, statusSubresource: true }
+    const made: KubeObject = { apiVersion: 'x/v1', kind: 'X', metadata: { name: 'x' }, spec: { n: 1 } }
+    const managedFields = trackUpdate(undefined, made, context('maker', extra)) ?? []
+    const live = { ...made, metadata: { ...made.metadata, managedFields } }
+    const next = { ...live, spec: { n: 2 }, status: { n: 2 } }
+    const after = trackUpdate(live, next, context('reporter', { ...extra, subresource: 'status' })) ?? []
+    expect(after.map(({ manager, fieldsV1 }) => `${manager} ${JSON.stringify(fieldsV1)}`)).toEqual([
+      'maker {"f:spec":{".":{},"f:n":{}}}',
+      'reporter {"f:status":{".":{},"f:n":{}}}',
+    ])
+  })
+
   test('beyond ten updaters the oldest are folded together', () => {
     let object = configMap({}, { labels: { a: 'b' } })
     object.metadata.managedFields = trackUpdate(undefined, object, context('maker', { now: now - 1000 })) ?? []
@@ -172,7 +192,7 @@ describe('applyServerSide', () => {
   test('an object from before ownership was tracked belongs to before-first-apply', () => {
     expect(owners(apply(configMap({ a: '1' }), { b: '1' }, 'red'))).toEqual([
       'red Apply {"f:data":{"f:b":{}}}',
-      'before-first-apply Update {"f:data":{"f:a":{}}}',
+      'before-first-apply Update {"f:data":{".":{},"f:a":{}}}',
     ])
   })
 

@@ -91,8 +91,9 @@ export function trackUpdate(
   if (current && owners.length === 0) return undefined
   const schema = withObjectMeta(context.schema)
   const before = comparable(current ?? emptyObject(context))
-  const { added, modified, removed } = compare(before, comparable(next), schema, { nullIsUnset: context.builtin })
-  const taken = union(added, modified)
+  const change = compare(before, comparable(next), schema)
+  const taken = throughDoor(union(change.added, change.modified), context)
+  const removed = throughDoor(change.removed, context)
   const mine = ownable(taken, context)
   const lost = union(taken, removed)
   const kept = owners
@@ -137,7 +138,7 @@ export function applyServerSide(live: KubeObject | undefined, applied: KubeObjec
   const merged = merge(base, config, schema)
   const ownedByAnyone = others.reduce((all, owner) => union(all, owner.set), stated)
   const result = before ? remove(merged, { gone: before.set, kept: ownedByAnyone }, schema) : merged
-  const { added, modified, removed } = compare(base, result, schema, { nullIsUnset: request.builtin })
+  const { added, modified, removed } = compare(base, result, schema)
   const taken = union(added, modified)
 
   if (!request.force) refuseConflicts(others, taken)
@@ -163,17 +164,21 @@ function comparable(object: Record<string, unknown>): Record<string, unknown> {
 
 /** What a writer of this request can own: not what the server sets, and not what this endpoint cannot change. */
 function ownable(set: FieldSet, context: WriteContext): FieldSet {
-  const own = difference(set, SERVER_OWNED)
-  if (context.subresource === 'status') {
-    const status = own.children.get('f:status')
-    const metadata = own.children.get('f:metadata')
+  return throughDoor(difference(set, SERVER_OWNED), context)
+}
+
+/** The part of a change that this endpoint lets through; the rest is put back, and so is nobody's gain or loss. */
+function throughDoor(set: FieldSet, { subresource, statusSubresource }: WriteContext): FieldSet {
+  if (subresource === 'status') {
     const children = new Map<string, FieldSet>()
-    if (status) children.set('f:status', status)
-    if (metadata) children.set('f:metadata', metadata)
+    for (const field of ['f:status', 'f:metadata']) {
+      const part = set.children.get(field)
+      if (part) children.set(field, part)
+    }
     return { member: false, children }
   }
-  own.member = false
-  return context.statusSubresource ? differenceBelow(own, STATUS) : own
+  const own: FieldSet = { member: false, children: set.children }
+  return statusSubresource ? differenceBelow(own, STATUS) : own
 }
 
 /**
@@ -218,7 +223,9 @@ function ownerOf(context: WriteContext, operation: Owner['operation'], set: Fiel
 }
 
 function beforeFirstApply(live: KubeObject, schema: Schema, context: WriteContext): Owner {
-  const set = ownable(fieldsOf(comparable(live), schema), { ...context, subresource: '' })
+  // As an update from nothing: containers are owned too.
+  const { added, modified } = compare(comparable(emptyObject(context)), comparable(live), schema)
+  const set = ownable(union(added, modified), { ...context, subresource: '' })
   return { ...ownerOf(context, 'Update', set), manager: 'before-first-apply', subresource: '' }
 }
 

@@ -110,31 +110,21 @@ export interface Comparison {
   removed: FieldSet
 }
 
-export interface CompareOptions {
-  /** Go writes its zero times and nil lists as null, before and after: nobody set them. True for built-in kinds. */
-  nullIsUnset: boolean
-}
-
 /** What changed from `before` to `after`. Containers that came or went count as well as what is in them. */
-export function compare(
-  before: unknown,
-  after: unknown,
-  schema: Schema | undefined,
-  { nullIsUnset }: CompareOptions,
-): Comparison {
+export function compare(before: unknown, after: unknown, schema: Schema | undefined): Comparison {
   const result: Comparison = { added: emptySet(), modified: emptySet(), removed: emptySet() }
-  compareAt(before, after, { schema, result, nullIsUnset })
+  compareAt(before, after, { schema, result })
   return result
 }
 
 function compareAt(
   before: unknown,
   after: unknown,
-  { schema, result, nullIsUnset }: { schema: Schema | undefined; result: Comparison; nullIsUnset: boolean },
+  { schema, result }: { schema: Schema | undefined; result: Comparison },
 ): void {
   if (before === after) return
-  if (before === undefined) return mark(after, { schema, into: result.added, nullIsUnset })
-  if (after === undefined) return mark(before, { schema, into: result.removed, nullIsUnset })
+  if (before === undefined) return mark(after, { schema, into: result.added })
+  if (after === undefined) return mark(before, { schema, into: result.removed })
   const b = shapeOf(after, schema)
   // A null that a container takes the place of is that container, empty: Go writes both alike.
   const empty = before === null && b.kind !== 'atomic' ? (b.kind === 'map' ? {} : []) : before
@@ -143,12 +133,12 @@ function compareAt(
     const left = empty as JsonObject
     const right = after as JsonObject
     for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-      const next = { schema: fieldSchema(b.schema, key), result: below(result, `f:${key}`), nullIsUnset }
+      const next = { schema: fieldSchema(b.schema, key), result: below(result, `f:${key}`) }
       compareAt(own(left, key), own(right, key), next)
     }
   } else if (a.kind === 'list' && b.kind === 'list') {
     for (const element of new Set([...a.items.keys(), ...b.items.keys()])) {
-      const next = { schema: b.schema, result: below(result, element), nullIsUnset }
+      const next = { schema: b.schema, result: below(result, element) }
       compareAt(a.items.get(element), b.items.get(element), next)
     }
   } else if (!deepEqual(empty, after)) {
@@ -171,20 +161,17 @@ function below(result: Comparison, element: string): Comparison {
 interface Marking {
   schema: Schema | undefined
   into: FieldSet
-  nullIsUnset: boolean
 }
 
 /** Marks a whole value that came or went: each leaf and each container. */
-function mark(value: unknown, { schema, into, nullIsUnset }: Marking): void {
-  if (value === null && nullIsUnset) return
+function mark(value: unknown, { schema, into }: Marking): void {
   into.member = true
   const shape = shapeOf(value, schema)
   if (shape.kind === 'map') {
     for (const [key, field] of Object.entries(value as JsonObject))
-      mark(field, { schema: fieldSchema(shape.schema, key), into: child(into, `f:${key}`), nullIsUnset })
+      mark(field, { schema: fieldSchema(shape.schema, key), into: child(into, `f:${key}`) })
   } else if (shape.kind === 'list') {
-    for (const [element, item] of shape.items)
-      mark(item, { schema: shape.schema, into: child(into, element), nullIsUnset })
+    for (const [element, item] of shape.items) mark(item, { schema: shape.schema, into: child(into, element) })
   }
 }
 

@@ -87,10 +87,14 @@ function fillDefaults(crd: KubeObject): void {
     names.listKind ||= `${names.kind}List`
   }
   spec.conversion ??= { strategy: 'None' }
+  const stored = storageVersions(crd)
+  if (stored.length > 0 && !statusOf(crd).storedVersions?.length)
+    crd['status'] = { ...statusOf(crd), storedVersions: stored }
 }
 
 function storageVersions(crd: KubeObject): string[] {
-  const storage = specOf(crd).versions.find((version) => version.storage)
+  // Go's decoder takes null for an empty list.
+  const storage = (specOf(crd).versions ?? []).find((version) => version.storage)
   return storage ? [storage.name] : []
 }
 

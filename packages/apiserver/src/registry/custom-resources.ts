@@ -1,5 +1,6 @@
 /** The resources that a CustomResourceDefinition brings: one for each version that it serves. */
 import type { KubeObject } from '@caisson/api'
+import { deepEqual } from '../patch/json-value.ts'
 import { compileJsonPath, type JsonPath } from '../schema/json-path.ts'
 import type { FieldError } from '../status-error.ts'
 import { acceptedNamesOf, type CrdSpec, type CrdVersion, isEstablished, specOf } from './crd.ts'
@@ -27,6 +28,8 @@ export function customResources(crd: KubeObject): Resource[] {
 function customResource(crd: KubeObject, spec: CrdSpec, version: CrdVersion): Resource {
   const names = acceptedNamesOf(crd)
   const scale = version.subresources?.scale
+  const storage = spec.versions.find((one) => one.storage)
+  const differs = storage !== undefined && !deepEqual(storage.schema, version.schema)
   return {
     group: spec.group,
     version: version.name,
@@ -38,8 +41,9 @@ function customResource(crd: KubeObject, spec: CrdSpec, version: CrdVersion): Re
     categories: names.categories ?? [],
     namespaced: spec.scope === 'Namespaced',
     verbs: VERBS,
-    storageVersion: spec.versions.find((one) => one.storage)?.name ?? version.name,
+    storageVersion: storage?.name ?? version.name,
     schema: version.schema?.openAPIV3Schema ?? {},
+    ...(differs && { storageSchema: storage?.schema?.openAPIV3Schema ?? {} }),
     strategy: strategyOf(version),
     columns: printerColumns(version),
     selectableFields: selectableFields(version),

@@ -33,6 +33,8 @@ export interface Resource {
   /** The version in which objects of this kind are stored. */
   storageVersion: string
   schema: Schema
+  /** Of the version in which objects are stored, where it is another one. */
+  storageSchema?: Schema
   /**
    * Built-in kinds: decodes a client's JSON as Go does, into a new object without unknown fields. Where it is absent the
    * value is pruned by `schema` in place.

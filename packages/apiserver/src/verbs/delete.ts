@@ -89,11 +89,14 @@ interface Marking {
 function markForDeletion(stored: KubeObject, { resource, options, grace, now }: Marking): KubeObject {
   const metadata: ObjectMeta = { ...stored.metadata, ...grace }
   const running = stored.metadata.deletionTimestamp
-  if (running === undefined && stored.metadata.generation) metadata.generation = stored.metadata.generation + 1
+  // Kinds that change by being deleted have a way of their own in Kubernetes, which leaves out these two.
+  const ownWay = resource.strategy.prepareForDeletion !== undefined
+  if (running === undefined && stored.metadata.generation && !ownWay)
+    metadata.generation = stored.metadata.generation + 1
   setFinalizers(metadata, finalizersAfter(stored, resource, options))
   if (!grace) {
     if (running === undefined || Date.parse(running) > now) metadata.deletionTimestamp = timestamp(now)
-    metadata.deletionGracePeriodSeconds = 0
+    if (!ownWay) metadata.deletionGracePeriodSeconds = 0
   }
   const marked = { ...stored, metadata }
   if (running === undefined) resource.strategy.prepareForDeletion?.(marked)

@@ -112,11 +112,8 @@ function applied({
     throw badRequest(`error decoding YAML: the body must be an object of kind ${resource.kind}`)
   const config = value as KubeObject
   if (config.apiVersion !== groupVersion(resource) || config.kind !== resource.kind) {
-    if (!config.apiVersion || !config.kind)
-      throw badRequest(`invalid object type: ${config.apiVersion ?? ''}, Kind=${config.kind ?? ''}`)
-    throw badRequest(
-      `incorrect version specified in apply patch. Specified patch version: ${config.apiVersion}, expected: ${groupVersion(resource)}`,
-    )
+    const { apiVersion = '', kind = '' } = config as Partial<KubeObject>
+    throw badRequest(`invalid object type: ${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`)
   }
   if (body.duplicates.length > 0 && options.fieldValidation !== 'Ignore') {
     const said = `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${body.duplicates.join('\n  ')}`

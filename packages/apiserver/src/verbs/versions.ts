@@ -50,6 +50,12 @@ export function toStorage(resource: Resource, object: KubeObject): KubeObject {
   if (resource.stored) return resource.stored.toStored(object)
   const stored = groupVersion({ group: resource.group, version: resource.storageVersion })
   const result = object.apiVersion === stored ? object : { ...object, apiVersion: stored }
+  if (resource.storageSchema) {
+    // What the stored version has no field for is lost, as the same request would lose it on any cluster.
+    const pruned = deepCopy(result)
+    prune(resource.storageSchema, pruned)
+    return pruned
+  }
   if (resource.custom) settledBy.set(result, resource.schema)
   return result
 }

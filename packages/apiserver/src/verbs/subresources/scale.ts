@@ -14,7 +14,7 @@ import { badRequest, notFound, unsupportedMediaType } from '../errors.ts'
 import { type WriteOptions, writeOptions } from '../options.ts'
 import { PATCH_TYPES, patchedObject } from '../patch.ts'
 import type { Subresource } from '../subresource.ts'
-import { updateIn } from '../update-object.ts'
+import { checkName, updateIn } from '../update-object.ts'
 import { objectRules } from '../update-rules.ts'
 import { fromStorage } from '../versions.ts'
 import { writeContext } from '../write-context.ts'
@@ -116,6 +116,7 @@ async function write({ call, resource, environment, options, scaled }: ScaleWrit
       next(current) {
         if (!current) throw notFound(resource, call.info.name)
         const scale = scaled(scaleOf(current, resource, call.info.name, UNSET))
+        checkName(scale, call)
         if (scale.spec?.replicas === UNSET) throw badRequest(emptyReplicas(paths))
         const next = deepCopy(current)
         setAt(next, paths.specReplicasPath, scale.spec?.replicas ?? 0)
