@@ -54,7 +54,9 @@ export const podStrategy: Strategy = {
   validate: (object) => validatePodCreate(asPod(object)),
   validateUpdate: (next, current) => validatePodUpdate(asPod(next), asPod(current)),
   validateStatusUpdate: (next, current) => validatePodStatusUpdate(asPod(next), asPod(current)),
-  warnings(object) {
+  warnings(object, current) {
+    // Controllers and kubelets update Pods, and read no warnings: kube-apiserver spares them too.
+    if (current) return []
     const name = object.metadata.name ?? ''
     const said = dns1123Label(name)
     const unfit = said.length
