@@ -74,9 +74,7 @@ describe('rules of a CustomResourceDefinition', () => {
     ])
     expect(errors(ruled({ ...NUMBERS, maxItems: 100 }, nested))).toEqual([])
     expect(errors({ type: 'array', maxItems: 1_000, items: ruled({ ...NUMBERS, maxItems: 100 }, nested) })).toEqual([
-      expect.stringMatching(/estimated rule cost exceeds budget by factor of \d+\.\dx/),
-      expect.stringContaining('contributed to'),
-      expect.stringContaining('for entire OpenAPIv3 schema exceeds budget'),
+      expect.stringContaining('estimated rule cost exceeds budget by factor of 9.1x'),
     ])
   })
 

@@ -3,7 +3,7 @@ import { setOwn } from './own-property.ts'
 
 /** JSON with sorted keys: equal text for equal values, and no other. */
 export function canonicalJson(value: unknown): string {
-  return JSON.stringify(sortedKeys(value)) ?? 'null'
+  return JSON.stringify(typeof value === 'object' ? sortedKeys(value) : value) ?? 'null'
 }
 
 /** A copy whose objects have their keys in order. */
