@@ -39,16 +39,17 @@ async function copyIn(session: Session, pod: string, { from, to, container }: Cp
   // is on this side of the wire; `s` leaves link targets alone.
   const target = to.endsWith('/') ? posix.join(to, basename(from)) : to
   const transform = `s,^\\./${literal(basename(from))},./${literal(posix.basename(target))},rS`
-  const pack = spawn('tar', ['-cf', '-', '-C', dirname(from), `--transform=${transform}`, `./${basename(from)}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const packed = once(pack, 'exit') as Promise<[number | null]>
   await using command = await execInPod(session.client, pod, {
     namespace: session.namespace,
     command: ['tar', '-xmf', '-', '-C', posix.dirname(target)],
     stdin: true,
     ...(container !== undefined && { container }),
   })
+  // Not sooner: Node throws away what a process has written when it ends before anybody reads it.
+  const pack = spawn('tar', ['-cf', '-', '-C', dirname(from), `--transform=${transform}`, `./${basename(from)}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const packed = once(pack, 'exit') as Promise<[number | null]>
   command.stdout?.resume()
   command.stderr?.pipe(process.stderr)
   if (command.stdin) await pipeline(pack.stdout, command.stdin)
