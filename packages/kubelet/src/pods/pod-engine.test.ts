@@ -1,0 +1,274 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as apiserver from '@caisson/apiserver'
+import {
+  type Client,
+  createClient,
+  createInformers,
+  type InProcessServer,
+  inProcessTransport,
+  isNotFound,
+  type PodObject,
+  resources,
+} from '@caisson/client'
+import fc from 'fast-check'
+import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Kubelet, startKubelet } from '../start-kubelet.ts'
+import { createModelMachine, type ModelMachine } from '../testing/model-runtime.ts'
+import { isTerminalPhase } from './observed-pod.ts'
+
+const NODE_NAME = 'model'
+const namespace = 'default'
+let directory: string
+let api: AsyncDisposable & { server: { connect(user: object): InProcessServer } }
+let client: Client
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'caisson-engine-'))
+  api = await apiserver.startApiServer({
+    directory: join(directory, 'objects'),
+    certificates: join(directory, 'pki'),
+    host: '127.0.0.1',
+    port: 0,
+  })
+  const administrator = { username: 'admin', groups: ['system:masters', 'system:authenticated'] }
+  client = createClient(inProcessTransport(api.server.connect(administrator)))
+  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+})
+afterAll(async () => {
+  await api[Symbol.asyncDispose]()
+  await rm(directory, { recursive: true })
+})
+
+/** What can happen to a node. Numbers choose among what there is. */
+type Happening =
+  | { kind: 'create'; policy: 'Always' | 'OnFailure' | 'Never'; shape: 'one' | 'two' | 'init' | 'sidecar' }
+  | { kind: 'exit'; which: number; code: number }
+  | { kind: 'kill'; which: number }
+  | { kind: 'delete'; which: number; force: boolean }
+  /** The agent ends, between any two passes, and another one begins. */
+  | { kind: 'restart' }
+  /** Nothing happens for so long that every back-off is over. */
+  | { kind: 'wait' }
+
+const happening: fc.Arbitrary<Happening> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('create' as const),
+      policy: fc.constantFrom('Always' as const, 'OnFailure' as const, 'Never' as const),
+      shape: fc.constantFrom('one' as const, 'two' as const, 'init' as const, 'sidecar' as const),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant('exit' as const), which: fc.nat(9), code: fc.constantFrom(0, 0, 1) }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('kill' as const), which: fc.nat(9) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const), which: fc.nat(9), force: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.constant({ kind: 'restart' as const }) },
+  { weight: 2, arbitrary: fc.constant({ kind: 'wait' as const }) },
+)
+
+const byText = (a: string | undefined, b: string | undefined) => ((a ?? '') < (b ?? '') ? -1 : 1)
+
+let counter = 0
+
+function podSpec({ policy, shape }: Extract<Happening, { kind: 'create' }>): NonNullable<PodObject['spec']> {
+  const container = (name: string) => ({ name, image: 'image' })
+  return {
+    nodeName: NODE_NAME,
+    automountServiceAccountToken: false,
+    restartPolicy: policy,
+    containers: shape === 'two' ? [container('main'), container('other')] : [container('main')],
+    ...(shape === 'init' && { initContainers: [container('setup')] }),
+    ...(shape === 'sidecar' && { initContainers: [{ ...container('proxy'), restartPolicy: 'Always' }] }),
+  }
+}
+
+interface Play extends AsyncDisposable {
+  machine: ModelMachine
+  errors: string[]
+  dataDirectory: string
+  happen(happening: Happening): Promise<void>
+  /** Until the agent knows what the API knows, and has nothing to do. */
+  rest(): Promise<void>
+  /** Lets everything come to rest, as it does where nothing more goes wrong. */
+  settle(): Promise<void>
+  pods(): Promise<PodObject[]>
+}
+
+async function startPlay(): Promise<Play> {
+  let clock = Date.UTC(2026, 0, 1)
+  const now = () => clock
+  const machine = createModelMachine(now)
+  const dataDirectory = await mkdtemp(join(directory, 'node-'))
+  const errors: string[] = []
+  const node = createClient(inProcessTransport(api.server.connect(apiserver.componentUsers.node(NODE_NAME))))
+  let parts: AsyncDisposableStack
+  let kubelet: Kubelet
+
+  async function start(): Promise<void> {
+    parts = new AsyncDisposableStack()
+    const informers = parts.use(createInformers(node))
+    kubelet = parts.use(
+      await startKubelet({
+        client: node,
+        informers,
+        runtime: parts.use(machine.open()),
+        recorder: { record() {} },
+        dataDir: dataDirectory,
+        nodeName: NODE_NAME,
+        fake: false,
+        signal: new AbortController().signal,
+        onError: (error, where) => errors.push(`${where}: ${(error as Error).stack}`),
+        now,
+      }),
+    )
+  }
+  await start()
+
+  const pods = async () => (await client.list(resources.pods, { namespace })).items
+
+  async function rest(): Promise<void> {
+    for (let round = 0; round < 5; round++) {
+      await new Promise((resolve) => setImmediate(resolve))
+      await kubelet.idle()
+    }
+  }
+
+  async function wait(): Promise<void> {
+    await rest()
+    clock += 400_000
+    // Timers run on the real clock: what is due by ours is looked at by the next agent.
+    await parts.disposeAsync()
+    await start()
+    await rest()
+  }
+
+  async function happen(what: Happening): Promise<void> {
+    clock += 1_000
+    switch (what.kind) {
+      case 'create': {
+        await client.create(resources.pods, { metadata: { name: `p${++counter}` }, spec: podSpec(what) }, { namespace })
+        return
+      }
+      case 'exit': {
+        const running = machine.running()
+        const id = running[what.which % running.length]
+        if (id !== undefined) machine.exit(id, what.code)
+        return
+      }
+      case 'kill': {
+        // Only what several containers share can die under them.
+        const shared = machine.sandboxes().filter((spec) => spec.shared)
+        const spec = shared[what.which % shared.length]
+        if (spec) machine.kill(spec.id)
+        return
+      }
+      case 'delete': {
+        const all = await pods()
+        const name = all[what.which % all.length]?.metadata.name
+        if (name === undefined) return
+        try {
+          await client.delete(resources.pods, name, { namespace, ...(what.force && { gracePeriodSeconds: 0 }) })
+        } catch (error) {
+          if (!isNotFound(error)) throw error
+        }
+        return
+      }
+      case 'restart':
+        await parts.disposeAsync()
+        return await start()
+      case 'wait':
+        return await wait()
+    }
+  }
+
+  return {
+    machine,
+    errors,
+    dataDirectory,
+    happen,
+    rest,
+    pods,
+    async settle() {
+      // Init containers, then the others: each may have a back-off of its own to wait for.
+      for (let round = 0; round < 4; round++) {
+        await wait()
+        for (const id of machine.running()) if (id.includes('-i0-') && !(await isSidecar(id))) machine.exit(id, 0)
+      }
+      await wait()
+    },
+    async [Symbol.asyncDispose]() {
+      await parts.disposeAsync()
+    },
+  }
+
+  async function isSidecar(id: string): Promise<boolean> {
+    const pod = (await pods()).find(({ metadata }) => id.startsWith(`${metadata.uid}-`))
+    return pod?.spec?.initContainers?.[0]?.restartPolicy === 'Always'
+  }
+}
+
+/** It runs, or has ended and is not to be started again. */
+function isAsWanted(pod: PodObject, { name, state }: ContainerStatus): boolean {
+  if (state?.running) return true
+  const init = pod.spec?.initContainers?.find((container) => container.name === name)
+  if (!state?.terminated || init?.restartPolicy === 'Always') return false
+  const policy = pod.spec?.restartPolicy
+  return policy === 'Never' || ((policy === 'OnFailure' || init !== undefined) && state.terminated.exitCode === 0)
+}
+
+test('whatever happens in whatever order, the node comes to what the Pods ask for', { timeout: 120_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(happening, { maxLength: 14 }), async (history) => {
+      // What a failed history left behind is no part of this one.
+      for (const { metadata } of (await client.list(resources.pods, { namespace })).items) {
+        await client.delete(resources.pods, metadata.name ?? '', { namespace, gracePeriodSeconds: 0 })
+      }
+      await using play = await startPlay()
+      for (const what of history) await play.happen(what)
+      await play.rest()
+      // Pods that are gone do not wait for another agent to be cleaned up.
+      const present = new Set((await play.pods()).map(({ metadata }) => metadata.uid))
+      expect(play.machine.sandboxes().filter(({ labels }) => !present.has(labels['pod-uid']))).toEqual([])
+      await play.settle()
+
+      const pods = await play.pods()
+      const running = play.machine.running()
+      for (const pod of pods) {
+        const own = running.filter((id) => id.startsWith(`${pod.metadata.uid}-`))
+        expect(pod.metadata.deletionTimestamp).toBeUndefined()
+        if (isTerminalPhase(pod.status?.phase)) {
+          expect(own).toEqual([])
+          continue
+        }
+        const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])]
+        const runningNow = statuses.filter(({ state }) => state?.running)
+        expect(runningNow.map(({ containerID }) => containerID?.replace('caisson://', '')).toSorted(byText)).toEqual(
+          own.toSorted(byText),
+        )
+        expect(pod.status?.phase).toBe('Running')
+        expect(statuses.filter((each) => !isAsWanted(pod, each))).toEqual([])
+      }
+      // Nothing is left of Pods that are gone.
+      const uids = new Set(pods.map(({ metadata }) => metadata.uid))
+      const alive = pods.filter(({ status }) => !isTerminalPhase(status?.phase)).map(({ metadata }) => metadata.uid)
+      expect((await readdir(join(play.dataDirectory, 'pods'))).toSorted(byText)).toEqual(alive.toSorted(byText))
+      expect(
+        play.machine
+          .sandboxes()
+          .map(({ labels }) => labels['pod-uid'])
+          .toSorted(byText),
+      ).toEqual(alive.toSorted(byText))
+      for (const name of await readdir(join(play.dataDirectory, 'logs'))) {
+        expect(uids).toContain(name.slice(name.lastIndexOf('_') + 1))
+      }
+      expect(play.machine.doubles).toEqual([])
+      expect(play.errors).toEqual([])
+    }),
+    { numRuns: 60 },
+  )
+})
