@@ -59,38 +59,70 @@ async function copyIn(session: Session, pod: string, { from, to, container }: Cp
 }
 
 /**
- * What comes out is not trusted: tar here refuses names that lead out of the directory, and links are taken as links,
- * never followed, because it unpacks into a directory that nothing else writes to.
+ * What comes out is not trusted: it is unpacked into a directory that nobody else writes to, where tar refuses names that
+ * lead out and takes links as links; what is armed is taken away, and only then the asked name is moved to its place.
  */
 async function copyOut(session: Session, pod: string, { from, to, container }: CpOptions): Promise<void> {
+  const source = posix.normalize(from)
+  const name = posix.basename(source)
+  if (name === '' || name === '.' || name === '..') {
+    throw new CliError('usage', `${JSON.stringify(from)} names no file or directory of the sandbox: give its full path`)
+  }
   await using command = await execInPod(session.client, pod, {
     namespace: session.namespace,
-    command: ['tar', '-cf', '-', '-C', posix.dirname(from), `./${posix.basename(from)}`],
+    command: ['tar', '-cf', '-', '-C', posix.dirname(source), `./${name}`],
     ...(container !== undefined && { container }),
   })
   command.stderr?.pipe(process.stderr)
-  const { mkdtemp, rename, rm, stat } = await import('node:fs/promises')
+  const { mkdtemp, rm } = await import('node:fs/promises')
   const work = await mkdtemp(`${dirname(to)}/.caisson-cp-`)
   try {
     const unpack = spawn('tar', ['-xf', '-', '-C', work, '--no-same-owner', '--no-same-permissions'], {
       stdio: ['pipe', 'inherit', 'inherit'],
     })
     const unpacked = once(unpack, 'exit') as Promise<[number | null]>
-    if (command.stdout) await pipeline(command.stdout, unpack.stdin)
+    // tar ends with the archive, which may be before the stream: its exit code says whether all was read.
+    if (command.stdout) await pipeline(command.stdout, unpack.stdin).catch(ignoreEnded)
+    command.stdout?.resume()
     const [[code], { exitCode }] = await Promise.all([unpacked, command.exit])
     if (exitCode !== 0)
       throw new CliError('not-found', `${from} could not be read in the sandbox: see tar's message above`)
     if (code !== 0) throw new CliError('failed', `what the sandbox sent could not be unpacked: see tar's message above`)
-    const isDirectory = await stat(to).then(
-      (found) => found.isDirectory(),
-      () => false,
-    )
-    const target = isDirectory ? `${to}/${posix.basename(from)}` : to
-    await rm(target, { recursive: true, force: true })
-    await rename(`${work}/${posix.basename(from)}`, target)
+    await moveInto(`${work}/${name}`, { from, to, name })
   } finally {
     await rm(work, { recursive: true, force: true })
   }
+}
+
+function ignoreEnded(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+}
+
+/** Like `cp -r`: into a directory that is there under its own name, and what is there already stays beside it. */
+async function moveInto(
+  received: string,
+  { from, to, name }: { from: string; to: string; name: string },
+): Promise<void> {
+  const { cp: copyTree, lstat, rename, stat } = await import('node:fs/promises')
+  const { disarm } = await import('../received-tree.ts')
+  const gone = (error: NodeJS.ErrnoException): undefined => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
+  }
+  if (!(await lstat(received).catch(gone))) throw new CliError('failed', `the sandbox sent something else than ${from}`)
+  for (const path of await disarm(received)) {
+    process.stderr.write(
+      `caisson: left out ${JSON.stringify(path)}: a device, or a link that leads out of what was copied\n`,
+    )
+  }
+  const found = await lstat(received).catch(gone)
+  if (!found) throw new CliError('failed', `${from} is neither a file nor a directory: copy what it leads to`)
+  const target = (await stat(to).catch(gone))?.isDirectory() ? `${to}/${name}` : to
+  const present = await lstat(target).catch(gone)
+  if (!present || (!found.isDirectory() && !present.isDirectory())) return rename(received, target)
+  if (!found.isDirectory() || !present.isDirectory()) {
+    throw new CliError('usage', `${target} is there already, and is ${present.isDirectory() ? 'a' : 'no'} directory`)
+  }
+  await copyTree(received, target, { recursive: true, verbatimSymlinks: true })
 }
 
 /** For tar's sed-like expressions: letters that mean something there are escaped. */

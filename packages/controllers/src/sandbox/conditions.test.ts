@@ -103,6 +103,18 @@ test.each<[name: string, observed: ObservedSandbox, expected: string[]]>([
     [notSuspended, scheduled, 'Ready=False/DependenciesNotReady: Pod is Ready but has no podIPs yet'],
   ],
   [
+    'a Pod that is ready and was to have no network',
+    observe({
+      pods: [
+        aPod(
+          { annotations: { 'caisson.dev/network': 'none' } },
+          { phase: 'Running', conditions: [SCHEDULED, POD_READY] },
+        ),
+      ],
+    }),
+    [notSuspended, scheduled, 'Ready=True/DependenciesReady: Pod is Ready'],
+  ],
+  [
     'a Pod that is ready before it runs',
     observe({ pods: [aPod({}, { phase: 'Unknown', conditions: [SCHEDULED, POD_READY] })] }),
     [notSuspended, scheduled, 'Ready=False/DependenciesNotReady: Pod exists with phase: Unknown'],

@@ -157,7 +157,9 @@ function podProgress(pod: Pod | undefined): string {
   if (phase !== 'Running') return MESSAGES.podExistsWithPhase + phase
   const ready = conditions?.find(({ type }) => type === 'Ready')
   if (ready?.status !== 'True') return MESSAGES.podRunningNotReady
-  return podIPs?.length ? MESSAGES.podReady : MESSAGES.podReadyWithoutIps
+  // A Pod that was to have no network never gets an address to wait for.
+  const hasNetwork = pod.metadata?.annotations?.['caisson.dev/network'] !== 'none'
+  return podIPs?.length || !hasNetwork ? MESSAGES.podReady : MESSAGES.podReadyWithoutIps
 }
 
 /**

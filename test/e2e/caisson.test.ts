@@ -1,0 +1,399 @@
+/** Every command of `caisson`, as a user types it. */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Cluster, run, startCluster } from './fixture.ts'
+import { leftovers } from './leftovers.ts'
+
+let cluster: Cluster
+let work: string
+beforeAll(async () => {
+  cluster = await startCluster({ busybox: true })
+  work = mkdtempSync(join(tmpdir(), 'caisson-cli-'))
+})
+afterAll(async () => {
+  rmSync(work, { recursive: true, force: true })
+  await cluster[Symbol.asyncDispose]()
+})
+
+const sandboxesNow = async (): Promise<string> => cluster.mustCaisson(['ls', '-A', '-o', 'name'])
+
+describe('caisson run', () => {
+  test('passes output and exit code on, each stream apart, and leaves no sandbox', async () => {
+    const outcome = await cluster.caisson(['run', '--', 'sh', '-c', 'echo out; echo err >&2; exit 3'])
+    expect(outcome).toEqual({ code: 3, stdout: 'out\n', stderr: 'err\n' })
+    expect(await sandboxesNow()).toBe('')
+  })
+
+  test('loses and doubles nothing of a long output', async () => {
+    const outcome = await cluster.caisson(['run', '--', 'seq', '1', '60000'])
+    expect(outcome.code).toBe(0)
+    expect(outcome.stdout).toBe(Array.from({ length: 60_000 }, (_, index) => `${index + 1}\n`).join(''))
+  })
+
+  test('passes standard input on with -i, and its end', async () => {
+    const outcome = await cluster.caisson(['run', '-i', '--', 'wc', '-c'], { input: 'x'.repeat(200_000) })
+    expect([outcome.code, outcome.stdout.trim(), outcome.stderr]).toEqual([0, '200000', ''])
+  })
+
+  test('gives no standard input without -i', async () => {
+    const outcome = await cluster.caisson(['run', '--', 'cat'], { input: 'not for it' })
+    expect(outcome).toEqual({ code: 0, stdout: '', stderr: '' })
+  })
+
+  test('gives a terminal with -t', async () => {
+    const command = `${process.cwd()}/bin/caisson run -it -- sh -c 'test -t 0 && test -t 1 && echo terminal; exit 4'`
+    const outcome = await run('script', ['-qec', command, '/dev/null'], { env: cluster.env, input: '' })
+    // The terminal of `script` echoes the end of its own input.
+    expect([outcome.code, outcome.stdout.replaceAll(/\r|\^@/g, '')]).toEqual([4, 'terminal\n'])
+  })
+
+  test('refuses -it where there is no terminal', async () => {
+    const outcome = await cluster.caisson(['run', '-it', '--', 'sh'], { input: '' })
+    expect(outcome).toEqual({
+      code: 64,
+      stdout: '',
+      stderr: 'caisson: -t needs a terminal, and standard input is none: leave -t out for pipes\n',
+    })
+  })
+
+  test('sets environment, working directory and user', async () => {
+    const args = ['-e', 'A=b c', '-e', 'FROM_HERE', '-w', '/usr', '--user', '1234:567']
+    const outcome = await cluster.caisson(
+      ['run', ...args, '--', 'sh', '-c', 'echo "$A,$FROM_HERE"; pwd; id -u; id -g'],
+      {
+        env: { FROM_HERE: 'here' },
+      },
+    )
+    expect(outcome).toEqual({ code: 0, stdout: 'b c,here\n/usr\n1234\n567\n', stderr: '' })
+  })
+
+  test('is not root, has no network, sees another kernel and none of this machine’s files', async () => {
+    const secret = join(work, 'secret')
+    writeFileSync(secret, 'secret')
+    const script = `id -u; ls /sys/class/net 2>/dev/null; cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '; dmesg | head -1; cat ${secret} /etc/shadow /root/.bashrc; ls /home /proc/1/root/work`
+    const { stdout, stderr } = await cluster.caisson(['run', '--', 'sh', '-c', script])
+    expect(stdout.split('\n')[0]).not.toBe('0')
+    expect(stdout).toContain('Starting gVisor...')
+    expect(stdout).not.toMatch(/eth|veth|secret|root:/)
+    expect(stderr).toContain(`${secret}: No such file or directory`)
+    const connected = await cluster.caisson([
+      'run',
+      '--',
+      'python3',
+      '-c',
+      'import socket; socket.create_connection(("1.1.1.1", 53), 2)',
+    ])
+    expect([connected.code, connected.stderr.trim().split('\n').at(-1)]).toEqual([
+      1,
+      expect.stringMatching(/Network is unreachable|No route to host/),
+    ])
+  })
+
+  test('mounts a directory, read-only where that is asked', async () => {
+    const shared = join(work, 'shared')
+    mkdirSync(shared, { mode: 0o777 })
+    writeFileSync(join(shared, 'given'), 'given\n')
+    const script = 'cat /mnt/given; echo taken >/mnt/taken'
+    const both = await cluster.caisson(['run', '--user', '0', '-v', `${shared}:/mnt`, '--', 'sh', '-c', script])
+    expect([both.code, both.stdout, readFileSync(join(shared, 'taken'), 'utf8')]).toEqual([0, 'given\n', 'taken\n'])
+    const readOnly = await cluster.caisson([
+      'run',
+      '--user',
+      '0',
+      '-v',
+      `${shared}:/mnt:ro`,
+      '--',
+      'sh',
+      '-c',
+      'echo no >/mnt/other',
+    ])
+    expect(readOnly.code).not.toBe(0)
+    expect(readOnly.stderr).toContain('Read-only file system')
+    expect(existsSync(join(shared, 'other'))).toBe(false)
+  })
+
+  test('stops what takes too long', async () => {
+    const outcome = await cluster.caisson(['run', '--timeout', '1s', '--', 'sleep', '100'])
+    expect(outcome.code).toBe(124)
+    expect(outcome.stderr).toMatch(/^caisson: run-\w+ did not end within 1s and was stopped\n$/)
+  })
+
+  test('ends with the shell’s code for a signal, and removes the sandbox', async () => {
+    const child = spawn('bin/caisson', ['run', '--name', 'signalled', '--', 'sh', '-c', 'echo up; sleep 100'], {
+      env: { ...process.env, ...cluster.env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await new Promise<void>((resolve) => createInterface(child.stdout).once('line', () => resolve()))
+    child.kill('SIGINT')
+    expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(130)
+    expect(await sandboxesNow()).not.toContain('signalled')
+  })
+
+  test.each<[string, string[], number, RegExp]>([
+    [
+      'an image that is not there',
+      ['--image', 'nowhere:1', '--', 'true'],
+      69,
+      /^caisson: the sandbox cannot start: .*nowhere:1.*\n$/,
+    ],
+    [
+      'a command that is not there',
+      ['--', '/no/such/command'],
+      66,
+      /^caisson: the command could not be started: .*\/no\/such\/command.*\n$/,
+    ],
+    ['an unknown runtime class', ['--runtime-class', 'nothing', '--', 'true'], 1, /RuntimeClass "nothing" not found/],
+    ['a volume without a path', ['-v', 'here', '--', 'true'], 64, /^caisson: -v takes HOST:PATH .*"here"\n$/],
+    [
+      'a duration that is none',
+      ['--timeout', 'soon', '--', 'true'],
+      64,
+      /^caisson: --timeout takes a duration .*"soon"\n$/,
+    ],
+    ['a user by name', ['--user', 'me', '--', 'true'], 64, /^caisson: --user takes a number.*"me"\n$/],
+    [
+      'options that contradict',
+      ['--rm', '--keep', '--', 'true'],
+      64,
+      /^caisson: --rm and --keep contradict each other.*\n$/,
+    ],
+    ['a name that is none', ['--name', 'Not_A_Name', '--', 'true'], 1, /RFC 1123/],
+    ['an unknown option', ['--bogus', '--', 'true'], 64, /unknown option '--bogus'/],
+  ])('says in a sentence what is wrong: %s', async (_name, args, code, message) => {
+    const outcome = await cluster.caisson(['run', ...args])
+    expect([outcome.code, outcome.stdout]).toEqual([code, ''])
+    expect(outcome.stderr).toMatch(message)
+    expect(await sandboxesNow()).toBe('')
+  })
+
+  test('runs images of the store', async () => {
+    const outcome = await cluster.caisson(['run', '--image', 'busybox', '--', 'busybox', 'echo', 'from busybox'])
+    expect(outcome).toEqual({ code: 0, stdout: 'from busybox\n', stderr: '' })
+  })
+
+  test('keeps the sandbox with --keep', async () => {
+    expect((await cluster.caisson(['run', '--keep', '--name', 'kept', '--', 'echo', 'said'])).stdout).toBe('said\n')
+    expect(await cluster.mustCaisson(['logs', 'kept'])).toBe('said\n')
+    expect(await cluster.mustCaisson(['rm', 'kept'])).toBe('kept\n')
+  })
+})
+
+describe('a detached sandbox', () => {
+  beforeAll(async () => {
+    const script = 'echo one; echo two; while :; do sleep 1; done'
+    expect(await cluster.mustCaisson(['run', '--detach', '--name', 'worker', '--', 'sh', '-c', script])).toBe(
+      'worker\n',
+    )
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/worker', '--timeout=60s'])
+  })
+
+  test('is listed', async () => {
+    const [header, row] = (await cluster.mustCaisson(['ls'])).split('\n')
+    expect(header?.split(/\s+/)).toEqual(['NAME', 'READY', 'REASON', 'AGE'])
+    expect(row?.split(/\s+/).slice(0, 3)).toEqual(['worker', 'True', 'DependenciesReady'])
+    expect(await cluster.mustCaisson(['ls', '-o', 'name'])).toBe('sandbox/worker\n')
+    expect(JSON.parse(await cluster.mustCaisson(['ls', '-o', 'json']))).toMatchObject([
+      { metadata: { name: 'worker' } },
+    ])
+    expect((await cluster.mustCaisson(['ls', '-o', 'wide'])).split('\n')[1]).toContain('caisson.dev/host')
+    expect(await cluster.mustCaisson(['ls', '-o', 'yaml'])).toContain('name: worker')
+  })
+
+  test('has logs, whole, by number and followed', async () => {
+    expect(await cluster.mustCaisson(['logs', 'worker'])).toBe('one\ntwo\n')
+    expect(await cluster.mustCaisson(['logs', '--tail', '1', 'worker'])).toBe('two\n')
+    expect(await cluster.mustCaisson(['logs', '--timestamps', '--tail', '1', 'worker'])).toMatch(
+      /^\d{4}-\d\d-\d\dT[\d:.]+Z two\n$/,
+    )
+    const follow = spawn('bin/caisson', ['logs', '-f', 'worker'], {
+      env: { ...process.env, ...cluster.env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const first = await new Promise((resolve) => createInterface(follow.stdout).once('line', resolve))
+    follow.kill()
+    expect(first).toBe('one')
+  })
+
+  test('runs further commands', async () => {
+    const outcome = await cluster.caisson(['exec', '-i', 'worker', '--', 'sh', '-c', 'cat; echo err >&2; exit 5'], {
+      input: 'given',
+    })
+    expect(outcome).toEqual({ code: 5, stdout: 'given', stderr: 'err\n' })
+    expect((await cluster.caisson(['exec', 'worker', 'id', '-u'])).stdout).not.toBe('0\n')
+  })
+
+  test('takes and gives files', async () => {
+    const file = join(work, 'a file')
+    writeFileSync(file, 'x'.repeat(100_000))
+    await cluster.mustCaisson(['cp', file, 'worker:/tmp/there'])
+    expect((await cluster.caisson(['exec', 'worker', '--', 'wc', '-c', '/tmp/there'])).stdout).toBe(
+      '100000 /tmp/there\n',
+    )
+    await cluster.mustCaisson(['cp', 'worker:/tmp/there', join(work, 'back')])
+    expect(readFileSync(join(work, 'back'), 'utf8')).toBe('x'.repeat(100_000))
+    const missing = await cluster.caisson(['cp', 'worker:/tmp/nothing', join(work, 'nothing')])
+    expect([missing.code, missing.stderr.trim().split('\n').at(-1)]).toEqual([
+      66,
+      "caisson: /tmp/nothing could not be read in the sandbox: see tar's message above",
+    ])
+  })
+
+  test('cannot be made twice', async () => {
+    const outcome = await cluster.caisson(['run', '--name', 'worker', '--', 'true'])
+    expect(outcome).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: "caisson: there is a sandbox worker already: 'caisson rm worker' removes it\n",
+    })
+  })
+
+  test('is removed', async () => {
+    expect(await cluster.mustCaisson(['rm', 'worker'])).toBe('worker\n')
+    expect(await sandboxesNow()).toBe('')
+    const again = await cluster.caisson(['rm', 'worker'])
+    expect(again).toEqual({
+      code: 66,
+      stdout: '',
+      stderr: "caisson: no sandbox worker in namespace default: 'caisson ls' lists them\n",
+    })
+    for (const command of [
+      ['logs', 'worker'],
+      ['exec', 'worker', '--', 'true'],
+    ])
+      expect([(await cluster.caisson(command)).code, (await cluster.caisson(command)).stderr]).toEqual([
+        66,
+        again.stderr,
+      ])
+  })
+})
+
+describe('the cluster’s commands', () => {
+  test('up says so where one runs', async () => {
+    const before = JSON.parse(await cluster.mustCaisson(['status', '-o', 'json'])) as { pid: number; server: string }
+    expect(await cluster.mustCaisson(['up', '--detach'])).toBe(
+      `already running: ${before.server}, process ${before.pid}\n`,
+    )
+    expect(JSON.parse(await cluster.mustCaisson(['status', '-o', 'json']))).toEqual({
+      running: true,
+      pid: before.pid,
+      server: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
+      version: '0.1.0',
+      dataDirectory: cluster.dataDirectory,
+    })
+  })
+
+  test('kubeconfig prints a path that only its user can read', async () => {
+    const path = (await cluster.mustCaisson(['kubeconfig'])).trim()
+    expect([path, statSync(path).mode & 0o777]).toEqual([join(cluster.dataDirectory, 'kubeconfig'), 0o600])
+    expect(statSync(cluster.dataDirectory).mode & 0o777).toBe(0o700)
+  })
+
+  test('image lists, names, removes and refuses', async () => {
+    const archive = join(cluster.dataDirectory, 'busybox.tar')
+    expect(await cluster.mustCaisson(['image', 'import', archive, '--name', 'other:2'])).toBe(
+      'docker.io/library/other:2\n',
+    )
+    const names = (await cluster.mustCaisson(['image', 'ls', '-o', 'name'])).trim().split('\n').sort()
+    expect(names).toEqual([
+      'image/caisson.dev/host:latest',
+      'image/docker.io/library/busybox:latest',
+      'image/docker.io/library/other:2',
+    ])
+    await cluster.mustCaisson(['run', '--detach', '--name', 'user', '--image', 'other:2', '--', 'sleep', 'infinity'])
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/user', '--timeout=60s'])
+    const used = await cluster.caisson(['image', 'rm', 'other:2'])
+    expect([used.code, used.stderr]).toEqual([
+      1,
+      'caisson: a container uses the image docker.io/library/other:2: remove the container first\n',
+    ])
+    await cluster.mustCaisson(['rm', 'user'])
+    expect(await cluster.mustCaisson(['image', 'rm', 'other:2'])).toBe('other:2\n')
+    expect((await cluster.caisson(['image', 'rm', 'other:2'])).code).toBe(66)
+    expect((await cluster.caisson(['image', 'import', '/etc/hostname'])).code).toBe(1)
+  })
+
+  test('doctor finds this machine healthy', async () => {
+    const report = JSON.parse(await cluster.mustCaisson(['doctor', '-o', 'json'])) as {
+      healthy: boolean
+      findings: Array<{ check: string; state: string }>
+    }
+    expect(report.healthy).toBe(true)
+    expect(report.findings.map(({ check }) => check)).toEqual([
+      'root',
+      'runsc',
+      'runc',
+      'nft',
+      'busybox',
+      'kata',
+      'cluster',
+    ])
+  })
+
+  test('version and completion', async () => {
+    expect(JSON.parse(await cluster.mustCaisson(['version', '-o', 'json']))).toEqual({
+      caisson: '0.1.0',
+      node: expect.any(String),
+      kubernetes: 'v1.34',
+    })
+    const script = await cluster.mustCaisson(['completion', 'bash'])
+    expect(await run('bash', ['-n'], { input: script })).toEqual({ code: 0, stdout: '', stderr: '' })
+    const completed = await run('bash', [
+      '-c',
+      `${script}\nCOMP_WORDS=(caisson ver); COMP_CWORD=1; _caisson; echo "\${COMPREPLY[@]}"`,
+    ])
+    expect(completed.stdout).toBe('version\n')
+    expect((await cluster.caisson(['completion', 'tcsh'])).code).toBe(64)
+  })
+
+  test('an unknown command is a usage error with a suggestion', async () => {
+    const outcome = await cluster.caisson(['rnu'])
+    expect([outcome.code, outcome.stdout]).toEqual([64, ''])
+    expect(outcome.stderr).toContain('Did you mean run?')
+  })
+})
+
+describe('a cluster that does not run', () => {
+  test('is started by run, says so, keeps objects, and down leaves nothing of it', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'caisson-own-'))
+    const env = { ...cluster.env, CAISSON_DATA_DIR: directory, KUBECONFIG: '' }
+    const caisson = (args: string[]): ReturnType<typeof run> => run('bin/caisson', args, { env })
+    try {
+      expect(await caisson(['status', '-o', 'json'])).toMatchObject({
+        code: 1,
+        stdout: `{"running":false,"dataDirectory":"${directory}"}\n`,
+      })
+      expect(await caisson(['ls'])).toEqual({
+        code: 69,
+        stdout: '',
+        stderr: `caisson: the embedded cluster of ${directory} does not run: start it with 'caisson up --detach'\n`,
+      })
+      expect((await caisson(['kubeconfig'])).code).toBe(69)
+      const first = await caisson(['run', '--', 'echo', 'hello'])
+      expect(first).toEqual({
+        code: 0,
+        stdout: 'hello\n',
+        stderr: 'caisson: starting the embedded cluster (it ends by itself after 15m without work)\n',
+      })
+      expect((await caisson(['run', '--detach', '--name', 'stays', '--', 'sleep', 'infinity'])).code).toBe(0)
+      expect(await caisson(['down'])).toEqual({ code: 0, stdout: 'stopped\n', stderr: '' })
+      expect(leftovers(directory)).toEqual({ processes: [], mounts: [], namespaces: [], containers: [] })
+      expect(await caisson(['down'])).toEqual({ code: 0, stdout: 'not running\n', stderr: '' })
+      expect((await caisson(['up', '--detach'])).code).toBe(0)
+      expect((await caisson(['ls', '-o', 'name'])).stdout).toBe('sandbox/stays\n')
+    } finally {
+      await caisson(['down'])
+      expect(readdirSync(directory)).toContain('objects')
+      rmSync(directory, { recursive: true, force: true })
+    }
+  })
+
+  test('up refuses an address that others could reach', async () => {
+    const outcome = await cluster.caisson(['--data-dir', join(work, 'other'), 'up', '--listen', '0.0.0.0:6443'])
+    expect([outcome.code, outcome.stdout]).toEqual([64, ''])
+    expect(outcome.stderr).toMatch(/^caisson: --listen takes a loopback address .*\n$/)
+  })
+})

@@ -1,0 +1,46 @@
+/** What a cluster may leave on the machine when it is gone: nothing. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export interface Leftovers {
+  /** Command lines that name the directory. */
+  processes: string[]
+  mounts: string[]
+  /** Files that hold network namespaces. */
+  namespaces: string[]
+  /** Of the runtime's state. */
+  containers: string[]
+}
+
+export function leftovers(dataDirectory: string): Leftovers {
+  const runtime = join(dataDirectory, 'runtime')
+  return {
+    processes: processesOf(dataDirectory),
+    mounts: readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? '')
+      .filter((path) => path.startsWith(`${dataDirectory}/`)),
+    namespaces: listed(join(runtime, 'netns')),
+    containers: [...listed(join(runtime, 'containers')), ...listed(join(runtime, 'sandboxes'))],
+  }
+}
+
+/** Command lines of processes that were started for the directory; the monitor's names it in its environment only. */
+export function processesOf(dataDirectory: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map((pid) => commandLine(pid))
+    .filter((line) => line.includes(dataDirectory))
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+  } catch {
+    return ''
+  }
+}
+
+function listed(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory) : []
+}
