@@ -1,0 +1,35 @@
+/** What came out of a sandbox, before it lies among the user's own files. */
+import { chmod, lstat, readdir, readlink, rm } from 'node:fs/promises'
+import { dirname, join, relative, resolve } from 'node:path'
+
+/** Set-user-ID, set-group-ID and the sticky bit. */
+const SPECIAL_BITS = 0o7000
+
+/**
+ * Takes away what nobody copies a file for: devices, FIFOs and sockets, links that lead out of the tree (whoever follows
+ * one reads or writes elsewhere), and the bits that make a program run as its owner. Nothing else may write to the tree
+ * meanwhile. Returns what was taken away, by path below the directory of `root`.
+ */
+export async function disarm(root: string): Promise<string[]> {
+  const removed: string[] = []
+  async function visit(path: string): Promise<void> {
+    const info = await lstat(path)
+    if (info.isDirectory()) {
+      if (info.mode & SPECIAL_BITS) await chmod(path, info.mode & 0o777)
+      for (const name of await readdir(path)) await visit(join(path, name))
+    } else if (info.isFile()) {
+      if (info.mode & SPECIAL_BITS) await chmod(path, info.mode & 0o777)
+    } else if (!info.isSymbolicLink() || leadsOut(path, await readlink(path))) {
+      await rm(path)
+      removed.push(relative(dirname(root), path))
+    }
+  }
+  function leadsOut(path: string, target: string): boolean {
+    if (target.startsWith('/')) return true
+    // By its letters only: each part of the way that is a link itself is judged in its own turn.
+    const found = resolve(dirname(path), target)
+    return found !== root && !found.startsWith(`${root}/`)
+  }
+  await visit(root)
+  return removed
+}
