@@ -1,4 +1,4 @@
-export { type Kubelet, startKubelet, type StartKubeletOptions } from './start-kubelet.ts'
+export { type Kubelet, type StartKubeletOptions, startKubelet } from './start-kubelet.ts'
 export type { LogSource } from './streaming/container-log.ts'
 export {
   createNodeApi,

@@ -1,7 +1,7 @@
 /** Makes this machine a node of the cluster, and goes on saying that it is alive. */
 import { type Client, isAlreadyExists, isConflict, isNotFound, resources } from '@caisson/client'
 import { jsonEqual } from '../pods/json-equal.ts'
-import { newNode, type NodeFacts, nodeLabels, nodeStatus } from './node-object.ts'
+import { type NodeFacts, newNode, nodeLabels, nodeStatus } from './node-object.ts'
 
 const LEASE_NAMESPACE = 'kube-node-lease'
 const LEASE_SECONDS = 40

@@ -89,7 +89,7 @@ function currentState(
 }
 
 /** In kubelet's words. */
-export function crashLoopBackOff(
+function crashLoopBackOff(
   observed: ObservedPod,
   container: Container,
   run: ContainerRun & { state: { phase: 'exited' } },

@@ -1,5 +1,5 @@
-import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { PodObject } from '@caisson/client'
+import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import { initContainers, isSidecar, restartPolicyOf, specOf } from './observed-pod.ts'
 
 export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed'

@@ -1,7 +1,7 @@
 import type { Container, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { describe, expect, test } from 'vitest'
-import { aPod, aRun, exited, NOW, observed, running, second } from './observed-pod-fixtures.ts'
 import type { ObservedPod } from './observed-pod.ts'
+import { aPod, aRun, exited, NOW, observed, running, second } from './observed-pod-fixtures.ts'
 import { podStatus } from './pod-status.ts'
 
 const setup: Container = { name: 'setup', image: 'busybox' }

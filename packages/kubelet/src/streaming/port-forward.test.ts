@@ -5,8 +5,8 @@ import { createHostProcesses } from '../testing/host-processes.ts'
 import { type KubectlServer, startKubectlServer } from '../testing/kubectl-server.ts'
 import { serveOnePod } from '../testing/served-pod.ts'
 import { type ClientStream, connectSpdy, overDuplex, type SpdyClient } from '../testing/spdy-client.ts'
-import { openTunnel } from '../testing/tunnel-client.ts'
 import { startTcpServer, type TcpServer } from '../testing/tcp-server.ts'
+import { openTunnel } from '../testing/tunnel-client.ts'
 
 const PATH = '/portForward/default/web'
 const PROTOCOLS = ['portforward.k8s.io']

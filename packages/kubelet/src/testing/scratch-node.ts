@@ -30,7 +30,7 @@ export interface ApiServerModule {
   componentUsers: { node(name: string): UserInfo }
 }
 
-export const NODE_NAME = 'scratch'
+const NODE_NAME = 'scratch'
 const ADMINISTRATOR: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
 
 export interface ScratchNode extends AsyncDisposable {

@@ -8,8 +8,8 @@ import {
   dataFrameHeader,
   type Frame,
   pingFrame,
-  rstStreamFrame,
   RST_STATUS,
+  rstStreamFrame,
   synStreamFrame,
   windowUpdateFrame,
 } from '../streaming/spdy/frame.ts'

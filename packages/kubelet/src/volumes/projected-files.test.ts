@@ -2,7 +2,7 @@ import type { ProjectedVolumeSource, Volume } from 'kubernetes-types/core/v1.d.t
 import { describe, expect, test } from 'vitest'
 import type { ConfigMapObject, SecretObject, TokenRequest } from '../pod-sources.ts'
 import { aPod, NOW } from '../pods/observed-pod-fixtures.ts'
-import { projectedFiles, type ProjectionSources } from './projected-files.ts'
+import { type ProjectionSources, projectedFiles } from './projected-files.ts'
 
 const minute = 60_000
 const place = { podIp: '10.1.0.2', hostIp: '192.0.2.1', nodeName: 'node', allocatable: {} }

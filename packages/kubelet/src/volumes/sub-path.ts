@@ -48,7 +48,7 @@ export async function bindSubPath(options: { volume: string; subPath: string; ta
  * Opens a part of the volume without ever leaving it. The handle is an O_PATH one: good for mounting and for
  * `/proc/self/fd`, not for reading.
  */
-export async function openWithin(volume: string, subPath: string): Promise<FileHandle> {
+async function openWithin(volume: string, subPath: string): Promise<FileHandle> {
   if (subPath.startsWith('/')) throw new VolumeError(`subPath ${JSON.stringify(subPath)} must not be an absolute path`)
   // The way to the volume is the node's, or a privileged Pod's hostPath: links in it are as they are meant.
   const root = await open(await realpath(volume), O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)

@@ -173,7 +173,7 @@ describe('giveToGroup', () => {
     await writeFile(join(volume, 'dir/file'), '', { mode: 0o600 })
     await writeFile(join(volume, 'script'), '', { mode: 0o750 })
     await symlink('../outside/secret', join(volume, 'link'))
-    execFileSync('mkfifo', ['-m', '600', join(volume, 'fifo')])
+    execFileSync('python3', ['-c', 'import os, sys; os.mkfifo(sys.argv[1], 0o600)', join(volume, 'fifo')])
     const before = await stat(join(outside, 'secret'))
     await giveToGroup(volume, { group: 2000, readOnly: false, onlyOnMismatch: false })
     const found = async (path: string) => {
