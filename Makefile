@@ -9,7 +9,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_OPTIONS := --disable-warning=ExperimentalWarning
 
-.PHONY: help install demo test check unit bench format generate pack differential clean
+.PHONY: help install demo test check unit test-crash bench format generate pack differential clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^Targets/d' | head -20
@@ -17,6 +17,7 @@ help:
 	@echo "  make check          types, lint, format, dead code, layers, generated files"
 	@echo "  make unit           the tests that need neither root nor gVisor"
 	@echo "  make differential   the embedded API server against a real kube-apiserver (needs Go)"
+	@echo "  make test-crash     kill -9 of the cluster, twenty times"
 	@echo "  make bench          the benchmarks, as JSON lines"
 	@echo "  make generate       writes generated files again"
 	@echo "  make format         formats the sources"
@@ -43,6 +44,9 @@ unit: install
 
 differential: install
 	node test/differential/run.ts
+
+test-crash: install
+	CAISSON_TEST_CRASHES=20 vitest run --project e2e test/e2e/crash.test.ts
 
 bench: install
 	bash test/bench/run.sh

@@ -1,9 +1,10 @@
 /** What the README promises to users of kubectl, as they would type it. */
+
+import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, findKubectl, startCluster } from './fixture.ts'
 
@@ -23,19 +24,30 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
   })
 
   test('applies the example and sees it become Ready', async () => {
-    expect(await cluster.mustKubectl(['apply', '-f', 'examples/gvisor-sandbox.yaml'])).toBe('sandbox.agents.x-k8s.io/gvisor-test created\n')
-    expect(await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/gvisor-test', '--timeout=60s'])).toBe('sandbox.agents.x-k8s.io/gvisor-test condition met\n')
-    expect(await cluster.mustKubectl(['apply', '-f', 'examples/gvisor-sandbox.yaml'])).toBe('sandbox.agents.x-k8s.io/gvisor-test unchanged\n')
+    expect(await cluster.mustKubectl(['apply', '-f', 'examples/gvisor-sandbox.yaml'])).toBe(
+      'sandbox.agents.x-k8s.io/gvisor-test created\n',
+    )
+    expect(await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/gvisor-test', '--timeout=60s'])).toBe(
+      'sandbox.agents.x-k8s.io/gvisor-test condition met\n',
+    )
+    expect(await cluster.mustKubectl(['apply', '-f', 'examples/gvisor-sandbox.yaml'])).toBe(
+      'sandbox.agents.x-k8s.io/gvisor-test unchanged\n',
+    )
   })
 
   test('shows gVisor’s kernel inside', async () => {
     const dmesg = await cluster.mustKubectl(['exec', 'gvisor-test', '--', 'dmesg'])
     expect(dmesg.split('\n')[0]).toMatch(/^\[ +0\.000000\] Starting gVisor\.\.\.$/)
-    expect(await cluster.mustKubectl(['get', 'pod', 'gvisor-test', '-o', 'jsonpath={.spec.runtimeClassName}'])).toBe('gvisor')
+    expect(await cluster.mustKubectl(['get', 'pod', 'gvisor-test', '-o', 'jsonpath={.spec.runtimeClassName}'])).toBe(
+      'gvisor',
+    )
   })
 
   test('execs with input, exit code and both outputs', async () => {
-    const outcome = await cluster.kubectl(['exec', '-i', 'gvisor-test', '--', 'sh', '-c', 'cat; echo wrong >&2; exit 7'], { input: 'given' })
+    const outcome = await cluster.kubectl(
+      ['exec', '-i', 'gvisor-test', '--', 'sh', '-c', 'cat; echo wrong >&2; exit 7'],
+      { input: 'given' },
+    )
     expect(outcome.stdout).toBe('given')
     expect(outcome.stderr).toContain('wrong\n')
     expect(outcome.stderr).toContain('command terminated with exit code 7')
@@ -48,18 +60,32 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
     expect(table.split('\n')[1]?.split(/\s+/).slice(0, 3)).toEqual(['gvisor-test', 'True', 'DependenciesReady'])
     const described = await cluster.mustKubectl(['describe', 'sandbox', 'gvisor-test'])
     expect(described).toContain('Pod is Ready')
-    const watch = spawn(kubectl ?? '', ['get', 'sandboxes', '-w'], { env: { ...process.env, ...cluster.env }, stdio: ['ignore', 'pipe', 'inherit'] })
+    const watch = spawn(kubectl ?? '', ['get', 'sandboxes', '-w'], {
+      env: { ...process.env, ...cluster.env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const line = await new Promise<string>((resolve) => watch.stdout.setEncoding('utf8').once('data', resolve))
     watch.kill()
     expect(line).toContain('NAME')
   })
 
   test('has logs', async () => {
-    await cluster.mustKubectl(['run', 'talker', '--image=busybox', '--restart=Never', '--', 'sh', '-c', 'echo one; echo two >&2; echo three'])
+    await cluster.mustKubectl([
+      'run',
+      'talker',
+      '--image=busybox',
+      '--restart=Never',
+      '--',
+      'sh',
+      '-c',
+      'echo one; echo two >&2; echo three',
+    ])
     await cluster.mustKubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/talker', '--timeout=60s'])
     expect((await cluster.mustKubectl(['logs', 'talker'])).split('\n').sort()).toEqual(['', 'one', 'three', 'two'])
     expect(await cluster.mustKubectl(['logs', 'talker', '--tail=1'])).toMatch(/^(two|three)\n$/)
-    expect(await cluster.mustKubectl(['logs', '-f', 'talker', '--timestamps'])).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z /)
+    expect(await cluster.mustKubectl(['logs', '-f', 'talker', '--timestamps'])).toMatch(
+      /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z /,
+    )
     await cluster.mustKubectl(['delete', 'pod', 'talker'])
     expect(await cluster.mustKubectl(['logs', 'gvisor-test'])).toBe('')
   })
@@ -73,9 +99,20 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
   })
 
   test('forwards a port', async () => {
-    await cluster.mustKubectl(['run', 'web', '--image=busybox', '--', 'sh', '-c', 'mkdir /www; echo served >/www/index.html; exec httpd -f -p 8080 -h /www'])
+    await cluster.mustKubectl([
+      'run',
+      'web',
+      '--image=busybox',
+      '--',
+      'sh',
+      '-c',
+      'mkdir /www; echo served >/www/index.html; exec httpd -f -p 8080 -h /www',
+    ])
     await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/web', '--timeout=60s'])
-    const forward = spawn(kubectl ?? '', ['port-forward', 'pod/web', ':8080'], { env: { ...process.env, ...cluster.env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const forward = spawn(kubectl ?? '', ['port-forward', 'pod/web', ':8080'], {
+      env: { ...process.env, ...cluster.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     try {
       const port = await new Promise<number>((resolve, reject) => {
         let said = ''
@@ -97,7 +134,9 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
     expect(await cluster.mustKubectl(['explain', 'sandbox.spec'])).toMatch(/shutdownTime\s+<string>/)
     expect(await cluster.mustKubectl(['explain', 'pod.spec.containers'])).toMatch(/image\s+<string>/)
     // Reads /openapi/v2, as protobuf.
-    expect(await cluster.mustKubectl(['explain', 'sandbox.spec', '--output=plaintext-openapiv2'])).toMatch(/shutdownTime\s+<string>/)
+    expect(await cluster.mustKubectl(['explain', 'sandbox.spec', '--output=plaintext-openapiv2'])).toMatch(
+      /shutdownTime\s+<string>/,
+    )
     const same = await cluster.kubectl(['diff', '-f', 'examples/gvisor-sandbox.yaml'])
     expect([same.code, same.stdout]).toEqual([0, ''])
     const changed = join(work, 'changed.yaml')
@@ -109,32 +148,71 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
 
   test('runs a throw-away pod with an override', async () => {
     const outcome = await cluster.kubectl([
-      'run', 'test', '--rm', '-i', '--restart=Never', '--image=busybox', '--overrides={"spec": {"runtimeClassName": "gvisor"}}', '--', 'uname', '-a',
+      'run',
+      'test',
+      '--rm',
+      '-i',
+      '--restart=Never',
+      '--image=busybox',
+      '--overrides={"spec": {"runtimeClassName": "gvisor"}}',
+      '--',
+      'uname',
+      '-a',
     ])
     expect(outcome.stdout).toMatch(/^Linux test 4\.\d+/)
-    expect((await cluster.kubectl(['get', 'pod', 'test'])).stderr).toContain('Error from server (NotFound): pods "test" not found')
+    expect((await cluster.kubectl(['get', 'pod', 'test'])).stderr).toContain(
+      'Error from server (NotFound): pods "test" not found',
+    )
   })
 
   test('answers who may do what', async () => {
     const ask = ['auth', 'can-i', 'create', 'sandboxes.agents.x-k8s.io', '--as=system:serviceaccount:a:b', '-n', 'c']
     await cluster.mustKubectl(['create', 'namespace', 'c'])
     expect((await cluster.kubectl(ask)).stdout).toBe('no\n')
-    await cluster.mustKubectl(['create', 'rolebinding', 'makers', '--clusterrole=edit', '--serviceaccount=a:b', '-n', 'c'])
+    await cluster.mustKubectl([
+      'create',
+      'rolebinding',
+      'makers',
+      '--clusterrole=edit',
+      '--serviceaccount=a:b',
+      '-n',
+      'c',
+    ])
     expect((await cluster.kubectl(ask)).stdout).toBe('yes\n')
   })
 
   test('applies server-side and lists the resources', async () => {
-    expect(await cluster.mustKubectl(['apply', '--server-side', '--force-conflicts', '-f', 'examples/gvisor-sandbox.yaml'])).toBe('sandbox.agents.x-k8s.io/gvisor-test serverside-applied\n')
+    expect(
+      await cluster.mustKubectl(['apply', '--server-side', '--force-conflicts', '-f', 'examples/gvisor-sandbox.yaml']),
+    ).toBe('sandbox.agents.x-k8s.io/gvisor-test serverside-applied\n')
     const resources = await cluster.mustKubectl(['api-resources', '-o', 'name'])
-    expect(resources.split('\n')).toEqual(expect.arrayContaining(['pods', 'sandboxes.agents.x-k8s.io', 'runtimeclasses.node.k8s.io']))
+    expect(resources.split('\n')).toEqual(
+      expect.arrayContaining(['pods', 'sandboxes.agents.x-k8s.io', 'runtimeclasses.node.k8s.io']),
+    )
   })
 
   test.each([
     ['broken YAML', 'a: [b', /error converting YAML to JSON|error parsing/],
-    ['an unknown field', 'apiVersion: agents.x-k8s.io/v1beta1\nkind: Sandbox\nmetadata: {name: x}\nspec: {bogus: 1, podTemplate: {spec: {containers: [{name: a, image: b}]}}}', /unknown field "spec\.bogus"/],
-    ['a wrong type', 'apiVersion: agents.x-k8s.io/v1beta1\nkind: Sandbox\nmetadata: {name: x}\nspec: {podTemplate: {spec: {containers: text}}}', /spec\.podTemplate\.spec\.containers/],
-    ['a name that is none', 'apiVersion: agents.x-k8s.io/v1beta1\nkind: Sandbox\nmetadata: {name: Not_A_Name}\nspec: {podTemplate: {spec: {containers: [{name: a, image: b}]}}}', /a lowercase RFC 1123 subdomain must consist of/],
-    ['an unknown runtime class', 'apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {runtimeClassName: missing, containers: [{name: a, image: b}]}', /RuntimeClass "missing" not found/],
+    [
+      'an unknown field',
+      'apiVersion: agents.x-k8s.io/v1beta1\nkind: Sandbox\nmetadata: {name: x}\nspec: {bogus: 1, podTemplate: {spec: {containers: [{name: a, image: b}]}}}',
+      /unknown field "spec\.bogus"/,
+    ],
+    [
+      'a wrong type',
+      'apiVersion: agents.x-k8s.io/v1beta1\nkind: Sandbox\nmetadata: {name: x}\nspec: {podTemplate: {spec: {containers: text}}}',
+      /spec\.podTemplate\.spec\.containers/,
+    ],
+    [
+      'a name that is none',
+      'apiVersion: agents.x-k8s.io/v1beta1\nkind: Sandbox\nmetadata: {name: Not_A_Name}\nspec: {podTemplate: {spec: {containers: [{name: a, image: b}]}}}',
+      /a lowercase RFC 1123 subdomain must consist of/,
+    ],
+    [
+      'an unknown runtime class',
+      'apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {runtimeClassName: missing, containers: [{name: a, image: b}]}',
+      /RuntimeClass "missing" not found/,
+    ],
   ])('refuses %s with what and where', async (_name, yaml, message) => {
     const outcome = await cluster.kubectl(['apply', '-f', '-'], { input: yaml })
     expect(outcome.code).toBe(1)
@@ -143,12 +221,35 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
 
   test('says why a sandbox cannot start', async () => {
     const bad = (name: string, image: string, command: string): string =>
-      JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { restartPolicy: 'Never', containers: [{ name: 'a', image, command: [command] }] } })
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name },
+        spec: { restartPolicy: 'Never', containers: [{ name: 'a', image, command: [command] }] },
+      })
     await cluster.mustKubectl(['apply', '-f', '-'], { input: bad('no-image', 'not-there:1', 'x') })
-    await cluster.mustKubectl(['wait', '--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImagePull', 'pod/no-image', '--timeout=30s'])
+    await cluster.mustKubectl([
+      'wait',
+      '--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImagePull',
+      'pod/no-image',
+      '--timeout=30s',
+    ])
     await cluster.mustKubectl(['apply', '-f', '-'], { input: bad('no-command', 'busybox', '/no/such/command') })
-    await cluster.mustKubectl(['wait', '--for=jsonpath={.status.containerStatuses[0].state.terminated.reason}=StartError', 'pod/no-command', '--timeout=30s'])
-    expect(await cluster.mustKubectl(['get', 'pod', 'no-command', '-o', 'jsonpath={.status.containerStatuses[0].state.terminated.message}'])).toContain('/no/such/command')
+    await cluster.mustKubectl([
+      'wait',
+      '--for=jsonpath={.status.containerStatuses[0].state.terminated.reason}=StartError',
+      'pod/no-command',
+      '--timeout=30s',
+    ])
+    expect(
+      await cluster.mustKubectl([
+        'get',
+        'pod',
+        'no-command',
+        '-o',
+        'jsonpath={.status.containerStatuses[0].state.terminated.message}',
+      ]),
+    ).toContain('/no/such/command')
     await cluster.mustKubectl(['delete', 'pod', 'no-image', 'no-command', '--now'])
   })
 
