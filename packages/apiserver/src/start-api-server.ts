@@ -1,8 +1,9 @@
 /** The whole embedded API server: store, keys, security, kinds and documents, listening. */
-import { builtinResources } from './registry/builtin/index.ts'
+
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
 import { createOpenApiDocuments } from './openapi/documents.ts'
 import { openApiPaths } from './openapi/paths.ts'
+import { builtinResources } from './registry/builtin/index.ts'
 import { createSecurity, type SecurityOptions } from './security.ts'
 import { type ApiServer, type ApiServerOptions, createApiServer, VERSION } from './server.ts'
 import { openStore } from './storage/sqlite-store.ts'

@@ -1,4 +1,6 @@
 /** The kinds of Kubernetes itself that our own parts read or write. */
+
+import type { CustomResourceDefinition } from 'kubernetes-types/apiextensions/v1.d.ts'
 import type { Deployment, ReplicaSet } from 'kubernetes-types/apps/v1.d.ts'
 import type { TokenReview } from 'kubernetes-types/authentication/v1.d.ts'
 import type { SelfSubjectAccessReview, SubjectAccessReview } from 'kubernetes-types/authorization/v1.d.ts'
@@ -23,7 +25,6 @@ import type { PodDisruptionBudget } from 'kubernetes-types/policy/v1.d.ts'
 import type { ClusterRole, ClusterRoleBinding, Role, RoleBinding } from 'kubernetes-types/rbac/v1.d.ts'
 import type { PriorityClass } from 'kubernetes-types/scheduling/v1.d.ts'
 import type { StorageClass } from 'kubernetes-types/storage/v1.d.ts'
-import type { CustomResourceDefinition } from 'kubernetes-types/apiextensions/v1.d.ts'
 import { defineResource, type Typed } from './resource.ts'
 
 export type PodObject = Typed<Pod>

@@ -11,9 +11,9 @@ export {
 } from './api-error.ts'
 export { type Client, type CreateClientOptions, createClient, type DeepPartial } from './client.ts'
 export type * from './client-options.ts'
-export { type PodObject, resources } from './core-resources.ts'
 export type { ClusterConnection, ExecPlugin, Impersonation, Material } from './cluster-connection.ts'
 export { type FindConnectionOptions, findConnection, inClusterConnection } from './connect.ts'
+export { type PodObject, resources } from './core-resources.ts'
 export { createEventRecorder, type EventInput, type EventRecorder, type EventRecorderOptions } from './events.ts'
 export { createHttpTransport, type HttpTransportOptions } from './http-transport.ts'
 export { inProcessTransport } from './in-process-transport.ts'
@@ -26,17 +26,17 @@ export {
 } from './informer.ts'
 export { createInformers, type Informers } from './informers.ts'
 export { type Kubeconfig, type LoadKubeconfigOptions, loadKubeconfig } from './kubeconfig.ts'
-export { type LeaderElectionOptions, runLeaderElection } from './lease.ts'
 export { KubeconfigError } from './kubeconfig-fields.ts'
+export { type LeaderElectionOptions, runLeaderElection } from './lease.ts'
 export type { IndexFunction } from './object-cache.ts'
+export { type ForwardPortOptions, forwardPort } from './port-forward.ts'
 export type { ReflectorTiming, Scope } from './reflector.ts'
-export { forwardPort, type ForwardPortOptions } from './port-forward.ts'
 export {
-  attachToPod,
   type AttachOptions,
+  attachToPod,
   type CommandExit,
-  execInPod,
   type ExecOptions,
+  execInPod,
   type RemoteCommand,
 } from './remote-command.ts'
 export {
@@ -65,8 +65,8 @@ export { isTransportError, TransportError, type TransportErrorCode } from './tra
 export {
   type AddOptions,
   createWorkqueue,
-  type WorkResult,
   type Workqueue,
   type WorkqueueMetrics,
   type WorkqueueOptions,
+  type WorkResult,
 } from './workqueue.ts'

@@ -1,8 +1,8 @@
 /** A cache of every object of a resource that follows the server, and tells who wants to know of each change. */
 import type { Client } from './client.ts'
-import { createObjectCache, type IndexFunction } from './object-cache.ts'
 import { abortable } from './delay.ts'
 import { deepFreeze } from './freeze.ts'
+import { createObjectCache, type IndexFunction } from './object-cache.ts'
 import { type ReflectorTiming, runReflector, type Scope } from './reflector.ts'
 import { type AnyObject, keyOf, type Resource } from './resource.ts'
 

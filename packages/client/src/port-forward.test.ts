@@ -3,10 +3,10 @@ import { text } from 'node:stream/consumers'
 import { beforeEach, expect, test } from 'vitest'
 import type { WebSocket } from 'ws'
 import { createClient } from './client.ts'
-import { forwardPort, type ForwardPortOptions } from './port-forward.ts'
+import { type ForwardPortOptions, forwardPort } from './port-forward.ts'
 import { useScriptedServers } from './testing/scripted-fixture.ts'
 import type { ScriptedServer } from './testing/scripted-server.ts'
-import { onChannel, serveWebSockets, type ServedWebSocket } from './testing/web-socket-script.ts'
+import { onChannel, type ServedWebSocket, serveWebSockets } from './testing/web-socket-script.ts'
 
 const { serve: startServer, open } = useScriptedServers()
 let server: ScriptedServer

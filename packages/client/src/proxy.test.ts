@@ -1,5 +1,5 @@
-import { createServer, connect, type Socket } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { useScriptedServers } from './testing/scripted-fixture.ts'
 import { sendJson } from './testing/scripted-server.ts'

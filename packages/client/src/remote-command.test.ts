@@ -1,13 +1,13 @@
 import { once } from 'node:events'
-import { setImmediate as turn } from 'node:timers/promises'
 import { text } from 'node:stream/consumers'
+import { setImmediate as turn } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { createClient } from './client.ts'
-import { attachToPod, execInPod, type ExecOptions, type RemoteCommand } from './remote-command.ts'
+import { attachToPod, type ExecOptions, execInPod, type RemoteCommand } from './remote-command.ts'
 import { useScriptedServers } from './testing/scripted-fixture.ts'
 import type { ScriptedServer } from './testing/scripted-server.ts'
-import { onChannel, serveWebSockets, type ServedWebSocket } from './testing/web-socket-script.ts'
+import { onChannel, type ServedWebSocket, serveWebSockets } from './testing/web-socket-script.ts'
 
 const { serve: startServer, open } = useScriptedServers()
 let server: ScriptedServer

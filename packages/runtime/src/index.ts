@@ -5,7 +5,7 @@ export { formatReference, type ImageReference, normalizeReference, parseReferenc
 export { runMonitor } from './monitor/monitor-server.ts'
 export type * from './runtime.ts'
 export { RuntimeError } from './runtime.ts'
-export { installTools, type InstallToolsOptions } from './tools/install-tools.ts'
+export { type InstallToolsOptions, installTools } from './tools/install-tools.ts'
 export {
   defaultToolsDirectory,
   findTool,

@@ -1,5 +1,5 @@
 /** `/metrics`, with the names and labels of kube-apiserver. */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Call, RequestInfo } from '../verbs/call.ts'
 import { connectionVerbs } from './node-paths.ts'
 

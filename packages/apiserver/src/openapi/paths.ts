@@ -1,8 +1,9 @@
 /** `/openapi/v2`, `/openapi/v3` and what the index of v3 points to. */
+
+import { acceptedTypes } from '../http/negotiate.ts'
 import type { PathHandler } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Answer } from '../verbs/call.ts'
-import { acceptedTypes } from '../http/negotiate.ts'
 import type { OpenApiDocuments } from './documents.ts'
 
 const V3 = '/openapi/v3/'

@@ -1,8 +1,8 @@
 /** Validation of the CEL rules in the schema of a CustomResourceDefinition. */
 import type { Declaration } from '../schema/cel/schema-types.ts'
 import { type CompiledRule, compileRule, selfOf, selfOfProperty } from '../schema/rule-tree.ts'
-import { SchemaPathError, schemaAt } from '../schema/schema-path.ts'
 import type { Schema, ValidationRule } from '../schema/schema.ts'
+import { SchemaPathError, schemaAt } from '../schema/schema-path.ts'
 import type { FieldError } from '../status-error.ts'
 import { forbidden, invalidValue, notSupported, required } from './field-error.ts'
 

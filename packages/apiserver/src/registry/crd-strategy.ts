@@ -6,8 +6,8 @@ import { formatCheck } from '../schema/format.ts'
 import type { Schema } from '../schema/schema.ts'
 import { type CrdCondition, type CrdNames, specOf, statusOf } from './crd.ts'
 import { acceptNames, namesPending, setCondition } from './crd-names.ts'
-import { validateCrd, validateCrdStatus, validateCrdUpdate } from './crd-validation.ts'
 import { visitSchemas } from './crd-schemas.ts'
+import { validateCrd, validateCrdStatus, validateCrdUpdate } from './crd-validation.ts'
 import type { Strategy } from './resource.ts'
 
 /** Holds a deleted definition until all of its objects are gone. */

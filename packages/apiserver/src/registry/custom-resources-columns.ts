@@ -1,8 +1,8 @@
 /** Printer columns of custom resources. */
 import type { KubeObject } from '@caisson/api'
-import { compileJsonPath, JsonPathError, type JsonPath } from '../schema/json-path.ts'
-import { goNumber } from '../schema/go-value.ts'
 import { sortedKeys } from '../schema/canonical-json.ts'
+import { goNumber } from '../schema/go-value.ts'
+import { compileJsonPath, type JsonPath, JsonPathError } from '../schema/json-path.ts'
 import type { CrdColumn, CrdVersion } from './crd.ts'
 import { goJson } from './field-error.ts'
 import type { Column } from './resource.ts'

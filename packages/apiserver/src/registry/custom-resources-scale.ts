@@ -1,11 +1,11 @@
 /** Where `scale` is a subresource, the fields that it reads have to hold numbers. */
 import type { KubeObject } from '@caisson/api'
 import { isObject } from '../patch/json-value.ts'
-import { goJson, invalidValue } from './field-error.ts'
-import { goNumber, isInteger } from '../schema/go-value.ts'
 import { sortedKeys } from '../schema/canonical-json.ts'
+import { goNumber, isInteger } from '../schema/go-value.ts'
 import type { FieldError } from '../status-error.ts'
 import type { CrdScale } from './crd.ts'
+import { goJson, invalidValue } from './field-error.ts'
 
 const MAXIMUM = 2147483647
 

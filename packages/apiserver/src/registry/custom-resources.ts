@@ -6,8 +6,8 @@ import type { FieldError } from '../status-error.ts'
 import { acceptedNamesOf, type CrdSpec, type CrdVersion, isEstablished, specOf } from './crd.ts'
 import { printerColumns } from './custom-resources-columns.ts'
 import { scaleSpecErrors, scaleStatusErrors } from './custom-resources-scale.ts'
-import { finalizerWarnings } from './custom-resources-warnings.ts'
 import { comparePriority } from './custom-resources-versions.ts'
+import { finalizerWarnings } from './custom-resources-warnings.ts'
 import type { Resource, Strategy, Verb } from './resource.ts'
 
 const VERBS: readonly Verb[] = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']

@@ -1,7 +1,7 @@
 /** Structural defaulting: the defaults of a schema fill what an object leaves out. */
 import { isObject, type JsonObject } from '../patch/json-value.ts'
-import { setOwn } from './own-property.ts'
 import { nodeOf, type SchemaNode } from './node.ts'
+import { setOwn } from './own-property.ts'
 import type { Schema } from './schema.ts'
 
 /**

@@ -1,5 +1,5 @@
 /** The parts of a schema that have CEL rules at or below them, with the rules compiled when a value first reaches them. */
-import { type Program, compile } from './cel/program.ts'
+import { compile, type Program } from './cel/program.ts'
 import { type Declaration, declarationOf, withObjectMeta } from './cel/schema-types.ts'
 import { nodeOf, type SchemaNode } from './node.ts'
 import type { Schema, ValidationRule } from './schema.ts'

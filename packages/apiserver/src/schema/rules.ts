@@ -8,8 +8,8 @@ import { toResourceValue, toValue } from './cel/schema-values.ts'
 import { EvaluationError, NONE, Optional, type Value } from './cel/values.ts'
 import { type Correlation, correlate, correlatedItems, correlatedMember, isUnchanged } from './correlation.ts'
 import { type CompiledRule, type RuleNode, ruleTree } from './rule-tree.ts'
-import { SchemaPathError, schemaAt } from './schema-path.ts'
 import type { Schema, ValidationRule } from './schema.ts'
+import { SchemaPathError, schemaAt } from './schema-path.ts'
 
 export interface RulesOptions {
   path: string

@@ -1,7 +1,7 @@
 /** One request on its way through the server, whichever door it came in by, and what is answered. */
 import type { KubeObject, UserInfo } from '@caisson/api'
-import type { Resource } from '../registry/resource.ts'
 import type { Registry } from '../registry/registry.ts'
+import type { Resource } from '../registry/resource.ts'
 import type { Store } from '../storage/store.ts'
 import type { Decoded } from './decode.ts'
 import type { Subresource } from './subresource.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { configMap, said, createRequests } from '../testing/requests.ts'
+import { configMap, createRequests, said } from '../testing/requests.ts'
 import { ADMINISTRATOR, type RunningServer, startServer } from '../testing/running-server.ts'
 
 let server: RunningServer

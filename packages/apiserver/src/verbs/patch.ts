@@ -1,8 +1,8 @@
 /** PATCH: JSON Patch, merge patch, strategic merge patch and server-side apply. */
 import type { KubeObject } from '@caisson/api'
+import { printed } from '../patch/go-printing.ts'
 import { applyJsonPatch, JsonPatchError, type JsonPatchOperation } from '../patch/json-patch.ts'
 import { applyServerSide, trackUpdate } from '../patch/managed-fields.ts'
-import { printed } from '../patch/go-printing.ts'
 import { applyMergePatch } from '../patch/merge-patch.ts'
 import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts'
 import { groupVersion } from '../registry/registry.ts'

@@ -1,8 +1,8 @@
 /** An HTTPS server on loopback that does whatever a test tells it to, correct or not. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import type { ClusterConnection } from '../cluster-connection.ts'
 import type { IssuedCertificate, TestAuthority } from './test-certificates.ts'
 

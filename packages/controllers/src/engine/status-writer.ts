@@ -2,7 +2,7 @@
  * Writes the status that a plan wants: only what differs, only when it is worth a write, and not again and again where
  * the server's schema has no place for it.
  */
-import { type AnyObject, type Client, isConflict, isNotFound, hasReason, type Informer } from '@caisson/client'
+import { type AnyObject, type Client, hasReason, type Informer, isConflict, isNotFound } from '@caisson/client'
 import { mergePatch, missingPaths, sameJson } from './json-difference.ts'
 import type { Plan } from './plan.ts'
 import type { WriteContext } from './write-runner.ts'

@@ -1,5 +1,5 @@
-import * as apiserver from '@caisson/apiserver'
 import type { Sandbox } from '@caisson/api'
+import * as apiserver from '@caisson/apiserver'
 import {
   type AnyObject,
   type Client,
@@ -19,8 +19,8 @@ import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import { installCrd, READY_STATUS, runControllers, sandboxNamed } from '../testing/test-cluster.ts'
 import { PODS, type Pod, SANDBOXES, SERVICES } from './objects.ts'
 import { operatingModeOf } from './observed-sandbox.ts'
-import { observeSandbox, sandboxCaches } from './sandbox-controller.ts'
 import { planSandbox } from './plan-sandbox.ts'
+import { observeSandbox, sandboxCaches } from './sandbox-controller.ts'
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
 const namespace = 'storm'

@@ -7,8 +7,8 @@ import {
   aService,
   conditionsOf,
   observe,
-  plan,
   POD_READY,
+  plan,
   SCHEDULED,
   STRANGER,
 } from './observed-sandbox-fixtures.ts'

@@ -4,11 +4,11 @@
 import {
   type ConditionState,
   findCondition,
-  ownershipOf,
-  SANDBOX_CONDITIONS as TYPES,
   SANDBOX_MESSAGES as MESSAGES,
+  ownershipOf,
   SANDBOX_REASONS as REASONS,
   type Sandbox,
+  SANDBOX_CONDITIONS as TYPES,
 } from '@caisson/api'
 import { containerError } from './container-error.ts'
 import type { Pod, Service } from './objects.ts'

@@ -1,5 +1,5 @@
-import * as apiserver from '@caisson/apiserver'
 import { type CustomResourceDefinition, findCondition, type Sandbox, sandboxCrd } from '@caisson/api'
+import * as apiserver from '@caisson/apiserver'
 import { resources } from '@caisson/client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'

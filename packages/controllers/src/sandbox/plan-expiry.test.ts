@@ -5,10 +5,10 @@ import type { ObservedSandbox } from './observed-sandbox.ts'
 import {
   aClaim,
   aPod,
+  applied,
   aReadyPod,
   aSandbox,
   aService,
-  applied,
   conditionsOf,
   NOW,
   observe,

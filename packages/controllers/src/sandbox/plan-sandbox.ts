@@ -1,18 +1,18 @@
 /** What a Sandbox needs: its claims, its Pod, its Service, and a status that says how they are. */
 import {
   type ConditionState,
+  SANDBOX_EVENTS as EVENTS,
   findCondition,
   isConditionTrue,
   LABELS,
   mergeConditions,
   nameHash,
   ownershipOf,
-  SANDBOX_CONDITIONS as TYPES,
-  SANDBOX_EVENTS as EVENTS,
   SANDBOX_REASONS as REASONS,
   type Sandbox,
   type SandboxStatus,
   sandboxSpecProblem,
+  SANDBOX_CONDITIONS as TYPES,
 } from '@caisson/api'
 import { sameJson } from '../engine/json-difference.ts'
 import { nothing, type Plan, type PlannedEvent, type Write, writeId } from '../engine/plan.ts'
@@ -20,7 +20,7 @@ import { conditionsOf, errorCondition, multiplePodsMessage, type Situation } fro
 import { identityOf, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, operatingModeOf, type SandboxError } from './observed-sandbox.ts'
 import { endOf, planExpired } from './plan-expiry.ts'
-import { planPod, type PodPlan } from './plan-pod.ts'
+import { type PodPlan, planPod } from './plan-pod.ts'
 import { planService } from './plan-service.ts'
 import { planVolumeClaims } from './plan-volume-claims.ts'
 

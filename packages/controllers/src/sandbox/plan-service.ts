@@ -1,7 +1,7 @@
 import { LABELS, nameHash, type Sandbox } from '@caisson/api'
 import { type CreateWrite, type DeleteWrite, type PatchWrite, type Write, writeId } from '../engine/plan.ts'
 import { adoptionPatch, judgeAdoption } from './adoption.ts'
-import { identityOf, SERVICES, sandboxReference, type Service } from './objects.ts'
+import { identityOf, SERVICES, type Service, sandboxReference } from './objects.ts'
 import { failureOf, type ObservedSandbox, type SandboxError } from './observed-sandbox.ts'
 import { samePorts, servicePorts } from './service-ports.ts'
 import { stringMapPatch } from './string-map-patch.ts'

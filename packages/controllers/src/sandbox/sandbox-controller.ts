@@ -3,7 +3,7 @@ import { AGENTS_GROUP, ANNOTATIONS, controllerOf, type ObjectMeta, referenceGrou
 import { type AnyObject, type Informer, type Informers, joinKey, keyOf, type Resource } from '@caisson/client'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { podNameOf } from './adoption.ts'
-import { CLAIMS, PODS, type PersistentVolumeClaim, type Pod, SANDBOXES, SERVICES, type Service } from './objects.ts'
+import { CLAIMS, type PersistentVolumeClaim, PODS, type Pod, SANDBOXES, SERVICES, type Service } from './objects.ts'
 import type { ObservedSandbox } from './observed-sandbox.ts'
 import { planSandbox, type SandboxPlanOptions } from './plan-sandbox.ts'
 import { claimName } from './plan-volume-claims.ts'

@@ -7,6 +7,7 @@ import { type ExitStatus, RuntimeError, type TerminalSize } from '../runtime.ts'
 import type { FifoPool } from './fifo-pool.ts'
 import { exitStatusOf, launchProcess } from './launched-process.ts'
 import { createOutput, type Output } from './output.ts'
+import { killProcess, processStartTime } from './process-identity.ts'
 import {
   closeEnds,
   closeOurs,
@@ -17,7 +18,6 @@ import {
   receiveTerminal,
   windowSize,
 } from './process-pipes.ts'
-import { killProcess, processStartTime } from './process-identity.ts'
 import { type ExecRequest, FRAME, writeJsonFrame } from './protocol.ts'
 import { failureCode, lastComplaint } from './runtime-log.ts'
 import { killProcessTree } from './sentry-control.ts'

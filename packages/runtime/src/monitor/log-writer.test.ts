@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createLogWriter, formatRecords } from './log-writer.ts'
 

@@ -20,10 +20,10 @@ import {
   type AttachedClient,
   adoptContainer,
   EXIT_FILE,
-  type SupervisedContainer,
-  superviseContainer,
   SUPERVISION_FILE,
+  type SupervisedContainer,
   type SupervisionRecord,
+  superviseContainer,
 } from './supervised-container.ts'
 
 /** Environment variable that names the descriptor to close once we listen. */

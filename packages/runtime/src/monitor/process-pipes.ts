@@ -1,9 +1,9 @@
+import { spawn } from 'node:child_process'
 import { closeSync, constants, openSync } from 'node:fs'
 import { createServer, Socket } from 'node:net'
-import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import type { FifoPool } from './fifo-pool.ts'
 import type { TerminalSize } from '../runtime.ts'
+import type { FifoPool } from './fifo-pool.ts'
 import { ALIVE_FIFO } from './launched-process.ts'
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK } = constants

@@ -2,6 +2,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type ContainerState, RuntimeError, type TerminalSize } from '../runtime.ts'
+import { settlesWithin } from '../settles-within.ts'
 import { type ContainerEnd, waitForEnd } from './container-end.ts'
 import type { FifoPool } from './fifo-pool.ts'
 import { createFirstOutput } from './first-output.ts'
@@ -22,7 +23,6 @@ import {
 } from './process-pipes.ts'
 import { FRAME, type Started, type Supervision, writeFrame, writeJsonFrame } from './protocol.ts'
 import { startFailure } from './runtime-log.ts'
-import { settlesWithin } from '../settles-within.ts'
 import { shortPath } from './short-path.ts'
 
 /** Files in a container's directory: how it is watched, and how it ended. */

@@ -13,6 +13,7 @@ import { containerBundle, pauseBundle } from '../oci/bundle.ts'
 import { ociProcess } from '../oci/process.ts'
 import type { OciSpec } from '../oci/spec.ts'
 import type { ContainerSpec, ExecSpec, ProcessStreams } from '../runtime.ts'
+import { settlesWithin } from '../settles-within.ts'
 import type { Drivers } from './drivers.ts'
 import {
   type ContainerEntry,
@@ -23,7 +24,6 @@ import {
   type SandboxEntry,
 } from './entries.ts'
 import { type OciDriver, signalSentryContainer } from './oci-driver.ts'
-import { settlesWithin } from '../settles-within.ts'
 import { openProcessStreams } from './process-streams.ts'
 import { mountRootfs, unmountRootfs } from './rootfs.ts'
 import { readContainer, type StateFiles } from './state-files.ts'

@@ -1,4 +1,4 @@
-import { type RuntimeHandler, RuntimeError } from '../runtime.ts'
+import { RuntimeError, type RuntimeHandler } from '../runtime.ts'
 import { findTool } from '../tools/tools.ts'
 import { createOciDriver, type OciDriver } from './oci-driver.ts'
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { Readable, Writable } from 'node:stream'
-import { type ExitStatus, type ProcessStreams, RuntimeError, type TerminalSize } from '../runtime.ts'
 import { type Failure, FRAME, parseFrame, readFrames, writeFrame, writeJsonFrame } from '../monitor/protocol.ts'
+import { type ExitStatus, type ProcessStreams, RuntimeError, type TerminalSize } from '../runtime.ts'
 
 export interface ProcessStreamsOptions {
   tty: boolean

@@ -1,5 +1,5 @@
-import { type Container, type ContainerSpec, RuntimeError, type Sandbox } from '../runtime.ts'
 import type { ExitNotice } from '../monitor/protocol.ts'
+import { type Container, type ContainerSpec, RuntimeError, type Sandbox } from '../runtime.ts'
 import { type ContainerEntry, containerView, type SandboxEntry, sandboxView } from './entries.ts'
 import { readContainer } from './state-files.ts'
 

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ContainerSpec, ContainerState, SandboxSpec } from '../runtime.ts'
 import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/supervised-container.ts'
+import type { ContainerSpec, ContainerState, SandboxSpec } from '../runtime.ts'
 
 /** What is on disk of a sandbox. */
 export interface SandboxRecord {

@@ -8,9 +8,9 @@ import { dns1123Label, dns1123Subdomain, inRange, nameIsLabel1035, portNumber, q
 import { validateLabels } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
 import { validatePort } from './probes.ts'
-import { serviceWarnings } from './service-warnings.ts'
 import { isHeadless, usesNodePorts, validateClusterIpChange, validateClusterIps } from './service-addresses.ts'
 import { allocateAddresses } from './service-allocation.ts'
+import { serviceWarnings } from './service-warnings.ts'
 
 const CLIENT_IP_SECONDS = 10_800
 

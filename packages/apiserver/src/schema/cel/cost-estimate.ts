@@ -3,7 +3,6 @@
  * the schema allows values to be. Rules that are too expensive are refused with their CustomResourceDefinition.
  */
 import type { CallExpr, Expr, Fold } from './ast.ts'
-import { codePoints, type Overload } from './functions.ts'
 import {
   add,
   fixed,
@@ -15,10 +14,11 @@ import {
   replaced,
   scale,
   UNBOUNDED,
-  union,
   UNKNOWN,
+  union,
   ZERO,
 } from './cost-range.ts'
+import { codePoints, type Overload } from './functions.ts'
 import type { Declaration } from './schema-types.ts'
 import { isOptional, type Type } from './types.ts'
 import { Uint, type Value } from './values.ts'

@@ -1,4 +1,6 @@
 /** What Kubernetes and CEL's extensions add for lists, sets, maps and optional values. */
+
+import type { Frame } from './frame.ts'
 import { type Declaration, declare, global, member, sizeOf, wholeCost } from './functions.ts'
 import { compareText, contains, int, order, uint } from './functions-operators.ts'
 import { STRING_INDEX } from './functions-strings.ts'
@@ -23,8 +25,8 @@ import {
   compareNumbers,
   Duration,
   type EntryMap,
-  equal,
   EvaluationError,
+  equal,
   isNumber,
   ListValue,
   MapValue,
@@ -34,7 +36,6 @@ import {
   Uint,
   type Value,
 } from './values.ts'
-import type { Frame } from './frame.ts'
 
 const A = param('A')
 const V = param('V')

@@ -1,7 +1,8 @@
 /** The operators of CEL, by the names that the parser gives them. */
-import { type Declaration, comparisonCost, declare, global, type Overload, sizeOf } from './functions.ts'
+
 import { elementAt, optionalElement } from './element.ts'
 import type { Frame } from './frame.ts'
+import { comparisonCost, type Declaration, declare, global, type Overload, sizeOf } from './functions.ts'
 import { durationOf, timestampOf } from './time.ts'
 import {
   BOOL,
@@ -23,12 +24,12 @@ import {
   ArrayList,
   compareNumbers,
   type Duration,
-  equal,
   EvaluationError,
+  equal,
   type ListValue,
   type MapValue,
-  noSuchOverload,
   type Numeric,
+  noSuchOverload,
   type Timestamp,
   Uint,
   type Value,

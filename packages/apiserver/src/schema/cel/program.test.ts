@@ -5,7 +5,7 @@ import { COMPILE_ERRORS } from './compile-error-fixtures.ts'
 import { OBJECT, OLD_OBJECT, SCHEMA } from './object-fixture.ts'
 import { OUTCOMES } from './outcome-fixtures.ts'
 import { CALL_LIMIT, compile, type Outcome, type Program } from './program.ts'
-import { declarationOf, type Declaration } from './schema-types.ts'
+import { type Declaration, declarationOf } from './schema-types.ts'
 import { toValue } from './schema-values.ts'
 import { Optional } from './values.ts'
 

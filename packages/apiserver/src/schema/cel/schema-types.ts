@@ -3,8 +3,8 @@
  * estimates what a rule costs before any object exists.
  */
 import type { SchemaNode } from '../node.ts'
-import type { Schema } from '../schema.ts'
 import { nodeOf } from '../node.ts'
+import type { Schema } from '../schema.ts'
 import { escapeProperty } from './property-name.ts'
 import {
   BOOL,

@@ -7,8 +7,8 @@ import { nodeOf, type SchemaNode } from '../node.ts'
 import { escapeProperty, unescapeProperty } from './property-name.ts'
 import { withObjectMeta } from './schema-types.ts'
 import { parseDate, parseFieldDuration, parseTimestamp } from './time.ts'
+import { EvaluationError, equal, ListValue, MapValue, OpaqueValue, type Value } from './values.ts'
 import { keysOf, spend, spendOnText } from './work.ts'
-import { equal, EvaluationError, ListValue, MapValue, OpaqueValue, type Value } from './values.ts'
 
 function invalid(said: string): EvaluationError {
   return new EvaluationError(said)

@@ -1,7 +1,7 @@
 /** `format` of strings: its clauses, as they are checked beforehand and as values print by them. */
 import { goQuote } from '../../registry/field-error.ts'
-import { fixedPoint, grouped, scientific } from './decimal.ts'
 import { goNumber } from '../go-value.ts'
+import { fixedPoint, grouped, scientific } from './decimal.ts'
 import { formatDuration, formatTimestamp } from './time.ts'
 import {
   Duration,

@@ -1,16 +1,16 @@
 /** `pods/binding`: the scheduler's decision, in one write. */
 import type { Condition, KubeObject } from '@caisson/api'
 import { required } from '../../registry/field-error.ts'
+import type { Resource } from '../../registry/resource.ts'
 import { decodeNative } from '../../schema/native.ts'
 import { StatusError } from '../../status-error.ts'
 import type { Answer, Call, Environment } from '../call.ts'
 import { badRequest, conflict, notFound, OPTIMISTIC_LOCK } from '../errors.ts'
+import { timestamp } from '../metadata.ts'
 import { writeOptions } from '../options.ts'
 import type { Subresource } from '../subresource.ts'
 import { uidPrecondition } from '../update-object.ts'
 import { decodeInto } from './decode-into.ts'
-import type { Resource } from '../../registry/resource.ts'
-import { timestamp } from '../metadata.ts'
 
 const BINDINGS = { group: '', plural: 'pods/binding' }
 
