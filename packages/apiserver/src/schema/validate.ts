@@ -197,7 +197,7 @@ function checkText(schema: Schema, value: string, state: State, name: string): v
 }
 
 /** Code points, as Go counts runes. */
-export function characters(text: string): number {
+function characters(text: string): number {
   let count = text.length
   for (let index = 0; index < text.length; index++) {
     if ((text.charCodeAt(index) & 0xfc00) === 0xd800 && (text.charCodeAt(index + 1) & 0xfc00) === 0xdc00) count--

@@ -139,7 +139,7 @@ export function isUnspecified({ bytes }: IpAddress): boolean {
   return bytes.every((byte) => byte === 0)
 }
 
-export function isMulticast({ bytes }: IpAddress): boolean {
+function isMulticast({ bytes }: IpAddress): boolean {
   return bytes.length === 4 ? ((bytes[0] as number) & 0xf0) === 0xe0 : bytes[0] === 0xff
 }
 
