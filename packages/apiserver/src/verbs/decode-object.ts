@@ -5,6 +5,7 @@ import type { Resource } from '../registry/resource.ts'
 import { applyDefaults } from '../schema/defaults.ts'
 import { prune } from '../schema/prune.ts'
 import type { Body } from './call.ts'
+import { MOST_PROBLEMS } from './decode.ts'
 import { badRequest } from './errors.ts'
 import type { FieldValidation } from './options.ts'
 
@@ -57,7 +58,7 @@ export function cleanUp(resource: Resource, given: KubeObject): { object: KubeOb
     applyDefaults(resource.schema, object)
   }
   resource.strategy.defaults?.(object)
-  return { object, problems: unknown.map((path) => `unknown field "${path}"`) }
+  return { object, problems: unknown.slice(0, MOST_PROBLEMS).map((path) => `unknown field "${path}"`) }
 }
 
 /**

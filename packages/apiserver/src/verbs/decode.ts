@@ -15,6 +15,9 @@ export interface Decoded {
 const NONE: readonly string[] = []
 /** Deeper than this is no object but an attack on the stack of whoever walks it. */
 const MAX_DEPTH = 500
+/** Of one body, said to its client; also Kubernetes' limit. Each is made of the keys above it, which can be megabytes. */
+export const MOST_PROBLEMS = 100
+const LONGEST_PATH = 1024
 
 /** Throws an Error with the message of Go's decoder; the caller knows how to tell the client. */
 export function decodeJson(text: string): Decoded {
@@ -48,7 +51,7 @@ export function decodeYaml(text: string): Decoded {
       const seen = new Set<string>()
       for (const pair of node.items) {
         const key = String(isScalar(pair.key) ? pair.key.value : pair.key)
-        if (seen.has(key)) duplicates.push(`duplicate field "${yamlPath([...path, pair], key)}"`)
+        if (seen.has(key)) addDuplicate(duplicates, () => yamlPath([...path, pair], key))
         seen.add(key)
       }
     },
@@ -104,6 +107,10 @@ function countKeys(value: unknown, depth: number): number {
   return count
 }
 
+function addDuplicate(duplicates: string[], path: () => string): void {
+  if (duplicates.length < MOST_PROBLEMS) duplicates.push(`duplicate field "${path().slice(0, LONGEST_PATH)}"`)
+}
+
 /** The slow way, only for texts that are known to have one. `text` is valid JSON. */
 function findDuplicates(text: string): readonly string[] {
   const duplicates: string[] = []
@@ -135,7 +142,7 @@ function findDuplicates(text: string): readonly string[] {
       skipSpace()
       const key = readString()
       const here = path === '' ? key : `${path}.${key}`
-      if (seen.has(key)) duplicates.push(`duplicate field "${here}"`)
+      if (seen.has(key)) addDuplicate(duplicates, () => here)
       seen.add(key)
       skipSpace()
       position++

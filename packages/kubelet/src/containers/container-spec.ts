@@ -79,9 +79,18 @@ export async function containerSpec(
   }
 }
 
+/** More than Linux lets any program be started with. */
+const LARGEST_COMMAND = 2 * 1024 * 1024
+
 /** `command` replaces the image's entrypoint and its arguments, `args` the arguments alone. */
 function commandLine(container: Container, image: Image, environment: ReadonlyMap<string, string>): string[] {
-  const expand = (text: string) => expandVariables(text, (name) => environment.get(name))
+  let size = 0
+  const expand = (text: string): string => {
+    const expanded = expandVariables(text, (name) => environment.get(name))
+    size += expanded.length
+    if (size > LARGEST_COMMAND) throw new ConfigError(`the command is longer than ${LARGEST_COMMAND} characters`)
+    return expanded
+  }
   const { command = [], args = [] } = container
   if (command.length > 0) return [...command, ...args].map(expand)
   return [...image.entrypoint, ...(args.length > 0 ? args.map(expand) : image.cmd)]

@@ -50,6 +50,25 @@ describe('expandVariables', () => {
   })
 })
 
+test('values that double with each step do not fill the memory', async () => {
+  expect(() => expandVariables('$(A)$(A)', () => 'x'.repeat(600_000))).toThrow('longer than 1048576 characters')
+  const env = Array.from({ length: 100 }, (_, step) => ({
+    name: `V${step}`,
+    value: step === 0 ? 'xx' : `$(V${step - 1})$(V${step - 1})`,
+  }))
+  const environment = (steps: number): Promise<Map<string, string>> =>
+    containerEnvironment(
+      aPod(),
+      { name: 'main', env: env.slice(0, steps) },
+      {
+        sources: { services: () => [], configMap: async () => undefined, secret: async () => undefined },
+        place,
+      },
+    )
+  expect((await environment(10)).get('V9')).toBe('x'.repeat(1024))
+  await expect(environment(100)).rejects.toThrow(/is larger than|is longer than/)
+})
+
 describe('containerEnvironment', () => {
   const cfg: ConfigMapObject = {
     apiVersion: 'v1',

@@ -17,6 +17,9 @@ export interface EnvironmentOptions {
   place: PodPlace
 }
 
+/** As much as Linux lets a program be started with, environment and arguments together. */
+const LARGEST_ENVIRONMENT = 2 * 1024 * 1024
+
 /** Throws a ConfigError where something that is not optional is missing. */
 export async function containerEnvironment(
   pod: PodObject,
@@ -35,13 +38,18 @@ export async function containerEnvironment(
     for (const [name, value] of values ?? []) environment.set(prefix + name, value)
   }
 
+  let size = 0
   for (const { name, value, valueFrom } of container.env ?? []) {
     const resolved = value
       ? expandVariables(value, (other) => environment.get(other) ?? fromServices.get(other))
       : valueFrom
         ? await resolve(valueFrom)
         : ''
-    if (resolved !== undefined) environment.set(name, resolved)
+    if (resolved === undefined) continue
+    environment.set(name, resolved)
+    size += name.length + resolved.length
+    if (size > LARGEST_ENVIRONMENT)
+      throw new ConfigError(`the environment is larger than ${LARGEST_ENVIRONMENT} characters`)
   }
 
   async function resolve(source: EnvVarSource): Promise<string | undefined> {

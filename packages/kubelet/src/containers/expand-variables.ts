@@ -1,6 +1,12 @@
+import { ConfigError } from './config-error.ts'
+
+/** More than Linux lets any program be started with. Values that name values before them double with each step. */
+const LONGEST = 1024 * 1024
+
 /**
  * Replaces `$(NAME)` by the variable's value, as Kubernetes does in commands, arguments and values: `$$` is a dollar that
  * begins nothing, and a name without a value stays as it is written.
+ * Throws a ConfigError where the result has no end.
  */
 export function expandVariables(text: string, valueOf: (name: string) => string | undefined): string {
   let expanded = ''
@@ -21,6 +27,8 @@ export function expandVariables(text: string, valueOf: (name: string) => string 
     const name = text.slice(index + 2, end)
     expanded += valueOf(name) ?? `$(${name})`
     index = end
+    if (expanded.length > LONGEST)
+      throw new ConfigError(`a value is longer than ${LONGEST} characters once its variables are expanded`)
   }
   return expanded
 }

@@ -2,6 +2,7 @@
 import type { KubeObject } from '@caisson/api'
 import type { DecodedNative } from '../../schema/native.ts'
 import type { Body, Call } from '../call.ts'
+import { MOST_PROBLEMS } from '../decode.ts'
 import { badRequest } from '../errors.ts'
 import type { WriteOptions } from '../options.ts'
 
@@ -28,7 +29,10 @@ export function decodeInto(body: Body | undefined, { kind, apiVersion, decode, c
     )
   const { object, unknownFields, error } = decode({ ...given, metadata: given.metadata ?? {} })
   if (error !== undefined) throw badRequest(prefix + error)
-  const problems = [...unknownFields.map((path) => `unknown field "${path}"`), ...(body?.duplicates ?? [])]
+  const problems = [
+    ...unknownFields.slice(0, MOST_PROBLEMS).map((path) => `unknown field "${path}"`),
+    ...(body?.duplicates ?? []),
+  ]
   if (problems.length > 0 && options.fieldValidation === 'Strict')
     throw badRequest(`${prefix}strict decoding error: ${problems.join(', ')}`)
   if (options.fieldValidation === 'Warn') call.warnings.push(...problems)
