@@ -175,6 +175,15 @@ describe('caisson run', () => {
     expect(outcome).toEqual({ code: 0, stdout: 'from busybox\n', stderr: '' })
   })
 
+  test('loses no output of short commands, many at once on a busy machine', async () => {
+    const outcomes = await Promise.all(
+      Array.from({ length: 8 }, (_, index) => cluster.caisson(['run', '--', 'echo', `said ${index}`])),
+    )
+    expect(outcomes.map(({ code, stdout }) => [code, stdout])).toEqual(
+      Array.from({ length: 8 }, (_, index) => [0, `said ${index}\n`]),
+    )
+  })
+
   test('keeps the sandbox with --keep', async () => {
     expect((await cluster.caisson(['run', '--keep', '--name', 'kept', '--', 'echo', 'said'])).stdout).toBe('said\n')
     expect(await cluster.mustCaisson(['logs', 'kept'])).toBe('said\n')

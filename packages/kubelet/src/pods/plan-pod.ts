@@ -177,6 +177,8 @@ function planEnd(observed: ObservedPod, now: number, eviction: Eviction | undefi
   // How the containers ended is known from the sandbox alone, until the API knows it.
   const told = orphaned || isTerminalPhase(pod.status?.phase)
   if (!told) return { ...plan, actions: [] }
+  const keepUntil = deleted || orphaned ? undefined : firstClientUntil(observed)
+  if (keepUntil !== undefined && now < keepUntil) return { ...plan, status: undefined, actions: [], wakeAt: keepUntil }
   const actions: PodAction[] = []
   if (sandbox) actions.push({ kind: 'remove-sandbox', id: sandbox.id })
   if (hasDirectory) actions.push({ kind: 'remove-volumes' })
@@ -184,6 +186,24 @@ function planEnd(observed: ObservedPod, now: number, eviction: Eviction | undefi
   // What the API was told about a Pod's end stays as it is.
   const final = { ...plan, status: undefined }
   return { ...final, actions, finished: nothingLeft && deleted && !orphaned, forgotten: nothingLeft && orphaned }
+}
+
+/**
+ * A container with `stdinOnce` was made for one client, whose output is kept for it. A command of a few milliseconds is
+ * over before that client has reached it, so what it left stays for a while.
+ */
+const FIRST_CLIENT_MS = 10_000
+
+function firstClientUntil({ pod, runs }: ObservedPod): number | undefined {
+  const awaited = new Set(
+    specOf(pod)
+      .containers.filter(({ stdinOnce }) => stdinOnce)
+      .map(({ name }) => name),
+  )
+  const ends = runs.flatMap((run) =>
+    awaited.has(run.name) && hasExited(run) && !run.past ? [run.state.finishedAt] : [],
+  )
+  return ends.length === 0 ? undefined : Math.max(...ends) + FIRST_CLIENT_MS
 }
 
 function stopActions(observed: ObservedPod, now: number): PodAction[] {
