@@ -31,6 +31,9 @@ test('packs, installs without install scripts, and runs a sandbox', async () => 
     expect(JSON.parse(version.stdout)).toMatchObject({ caisson: '0.1.0', kubernetes: 'v1.34' })
     const ran = await run(caisson, ['run', '--', 'sh', '-c', 'echo inside; exit 4'], { env, cwd: work })
     expect([ran.code, ran.stdout], ran.stderr).toEqual([4, 'inside\n'])
+    // A cluster that `run` started waits for idleness; `down` does not.
+    const down = await run(caisson, ['down'], { env, cwd: work })
+    expect([down.code, down.stdout], down.stderr).toEqual([0, 'stopped\n'])
   } finally {
     await run(caisson, ['down'], { env, cwd: work }).catch(() => undefined)
     rmSync(work, { recursive: true, force: true })

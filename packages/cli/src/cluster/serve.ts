@@ -36,9 +36,14 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
   await using cluster = await startOn(port)
   writeDaemonRecord(directory, { server: cluster.url, version: VERSION })
   sayReady(cluster.url)
-  if (options.stopWhenIdleMs !== undefined)
-    watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('leave'))
-  if ((await stopping.promise) === 'stop') await cluster.kubelet.stopAll()
+  const idleness =
+    options.stopWhenIdleMs === undefined
+      ? undefined
+      : watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('leave'))
+  const how = await stopping.promise
+  // Its timer would keep the process alive long after everything else has ended.
+  idleness?.[Symbol.dispose]()
+  if (how === 'stop') await cluster.kubelet.stopAll()
   removeDaemonRecord(directory)
 
   async function startOn(first: number): Promise<EmbeddedCluster> {
@@ -96,13 +101,19 @@ function sayReady(url: string): void {
 }
 
 /** Ends when there was no Pod for a while. */
-function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: () => void): void {
+function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: () => void): Disposable {
   const pods = cluster.informers.of(resources.pods)
   let timer: NodeJS.Timeout | undefined
   const look = (): void => {
     clearTimeout(timer)
     timer = pods.size === 0 ? setTimeout(end, limitMs) : undefined
   }
-  pods.handle({ added: look, deleted: look })
+  const handle = pods.handle({ added: look, deleted: look })
   look()
+  return {
+    [Symbol.dispose]() {
+      handle[Symbol.dispose]()
+      clearTimeout(timer)
+    },
+  }
 }
