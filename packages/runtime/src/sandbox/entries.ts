@@ -58,9 +58,19 @@ export function sandboxView(entry: SandboxEntry): Sandbox {
     spec: structuredClone(entry.record.spec),
     ip: entry.record.ip,
     createdAt: entry.record.createdAt,
-    alive: entry.removing === undefined && (entry.pause === undefined || entry.pause.state.phase === 'running'),
+    alive: entry.removing === undefined && holdsOpen(entry),
     containers: [...entry.containers.values()].flatMap((container) =>
       container.spec ? [containerView(container.spec, container)] : [],
     ),
   }
+}
+
+/**
+ * Whether a container could start in it. The end of a shared sentry is heard of from each of its containers, in any
+ * order: the first one that says so speaks for all, or else a container would be restarted in a sentry that is gone.
+ */
+function holdsOpen({ pause, containers }: SandboxEntry): boolean {
+  if (pause === undefined) return true
+  if (pause.state.phase !== 'running') return false
+  return ![...containers.values()].some(({ state }) => state.phase === 'exited' && state.reason === 'sentry-died')
 }
