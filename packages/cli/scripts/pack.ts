@@ -17,6 +17,7 @@ const BESIDE: ReadonlyArray<[written: RegExp, bundled: string]> = [
   [/new URL\('(?:\.\.?\/)+generated\//g, "new URL('./generated/"],
   [/new URL\(`(?:\.\.?\/)+generated\//g, 'new URL(`./generated/'],
   [/new URL\('\.\/monitor\/monitor-main\.ts'/g, "new URL('./monitor-main.mjs'"],
+  [/new URL\('\.\/unpack-worker\.ts'/g, "new URL('./unpack-worker.mjs'"],
 ]
 
 const besideTheBundle: Plugin = {
@@ -47,6 +48,7 @@ await build({
   entryPoints: {
     caisson: join(root, 'packages/cli/src/main.ts'),
     'monitor-main': join(root, 'packages/runtime/src/monitor/monitor-main.ts'),
+    'unpack-worker': join(root, 'packages/runtime/src/images/unpack-worker.ts'),
   },
   outdir: join(stage, 'dist'),
   outExtension: { '.js': '.mjs' },

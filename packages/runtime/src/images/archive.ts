@@ -1,12 +1,13 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createHash, type Hash, randomBytes } from 'node:crypto'
+import { closeSync, createReadStream, openSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { RuntimeError } from '../runtime.ts'
 import { memberParts } from './rootfs-path.ts'
-import { readTar } from './tar-reader.ts'
+import { createTarParser } from './tar-parser.ts'
+import { writeWhole } from './write-whole.ts'
 
 /** The members of an image archive, laid out as files whose names say nothing. */
 export interface ImageArchive {
@@ -19,6 +20,7 @@ export interface ImageArchive {
 const MOST_MEMBERS = 20_000
 const LONGEST_JSON = 8 * 1024 * 1024
 const MOST_LINKS = 8
+const CHUNK = 256 * 1024
 const BLOB = /^blobs\/sha256\/([0-9a-f]{64})$/
 
 /** Lays an archive out below `directory`. Blobs that are named by their digest are checked against it. */
@@ -30,29 +32,49 @@ export async function openArchive(
   const files = new Map<string, string>()
   const links = new Map<string, string>()
   let left = options.maxBytes
-  const source = await decompressed(file)
-  try {
-    for await (const entry of readTar(source)) {
-      options.signal?.throwIfAborted()
-      const name = memberParts(entry.path).join('/')
+  let writing: { name: string; path: string; descriptor: number; hash: Hash } | undefined
+  const parser = createTarParser({
+    begin(member) {
+      const name = memberParts(member.path).join('/')
       if (files.size + links.size >= MOST_MEMBERS)
         throw new RuntimeError('bad-archive', `the archive has more than ${MOST_MEMBERS} members`)
-      if (entry.kind === 'symlink') links.set(name, relativeTo(name, entry.link))
-      if (entry.kind === 'hardlink') links.set(name, memberParts(entry.link).join('/'))
-      if (entry.kind !== 'file') continue
-      left -= entry.size
+      if (member.kind === 'symlink') links.set(name, relativeTo(name, member.link))
+      if (member.kind === 'hardlink') links.set(name, memberParts(member.link).join('/'))
+      if (member.kind !== 'file') return
+      left -= member.size
       if (left < 0)
         throw new RuntimeError('bad-archive', `the archive is larger than the ${options.maxBytes} bytes allowed`)
       const path = join(directory, randomBytes(12).toString('hex'))
-      const digest = await writeMember(path, entry.body)
+      writing = { name, path, descriptor: openSync(path, 'wx', 0o600), hash: createHash('sha256') }
+    },
+    data(chunk) {
+      if (!writing) return
+      writing.hash.update(chunk)
+      writeWhole(writing.descriptor, chunk)
+    },
+    end() {
+      if (!writing) return
+      const { name, path, descriptor, hash } = writing
+      writing = undefined
+      closeSync(descriptor)
+      const digest = hash.digest('hex')
       const expected = BLOB.exec(name)?.[1]
       if (expected !== undefined && expected !== digest)
         throw new RuntimeError('bad-archive', `the blob ${name} has the digest ${digest}: the archive is damaged`)
       files.set(name, path)
+    },
+  })
+  const source = await decompressed(file)
+  try {
+    for await (const chunk of source) {
+      options.signal?.throwIfAborted()
+      parser.push(chunk as Buffer)
     }
+    parser.finish()
   } catch (error) {
     throw asArchiveError(error)
   } finally {
+    if (writing) closeSync(writing.descriptor)
     source.destroy()
   }
 
@@ -97,11 +119,11 @@ export async function decompressed(path: string): Promise<Readable> {
   } finally {
     await file.close()
   }
-  const source = createReadStream(path, { highWaterMark: 256 * 1024 })
+  const source = createReadStream(path, { highWaterMark: CHUNK })
   const isGzip = magic[0] === 0x1f && magic[1] === 0x8b
   const isZstd = magic.readUInt32LE(0) === 0xfd2fb528
   if (!isGzip && !isZstd) return source
-  const inflate = isGzip ? createGunzip() : createZstdDecompress()
+  const inflate = isGzip ? createGunzip({ chunkSize: CHUNK }) : createZstdDecompress({ chunkSize: CHUNK })
   pipeline(source, inflate, () => {})
   return inflate
 }
@@ -111,20 +133,6 @@ export function asArchiveError(error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (!/^(Z_|ZSTD_)/.test(code)) return error
   return new RuntimeError('bad-archive', 'the archive is damaged: it cannot be decompressed', { cause: error })
-}
-
-async function writeMember(path: string, body: AsyncIterable<Buffer>): Promise<string> {
-  const hash = createHash('sha256')
-  const target = await open(path, 'wx', 0o600)
-  try {
-    for await (const chunk of body) {
-      hash.update(chunk)
-      await target.writeFile(chunk)
-    }
-  } finally {
-    await target.close()
-  }
-  return hash.digest('hex')
 }
 
 /** Old archives share layers by links of the form `../<other>/layer.tar`. */

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
 import { isSameProcess, processStartTime } from '../monitor/process-identity.ts'
 import { type Image, type ImageStore, RuntimeError } from '../runtime.ts'
-import { asArchiveError, decompressed, openArchive } from './archive.ts'
+import { openArchive } from './archive.ts'
 import { HOST_IMAGE, HOST_IMAGE_USER, hostImage } from './host-image.ts'
-import { applyLayer, type UnpackBudget } from './layer.ts'
+import type { UnpackBudget } from './layer-writer.ts'
 import { type ArchivedImage, readArchivedImages } from './manifest.ts'
 import { normalizeReference } from './reference.ts'
 import { createStoreLock } from './store-lock.ts'
+import { createUnpacker } from './unpacker.ts'
 import { lookUpUser } from './user-lookup.ts'
 
 /** The image store as the rest of the runtime sees it. */
@@ -42,6 +42,7 @@ export interface ImageLibraryOptions {
 
 const MAX_BYTES = 32 * 1024 ** 3
 const MOST_MEMBERS = 2_000_000
+const ARCHIVE_SLACK = 1024 ** 3
 const DISK_RESERVE = 256 * 1024 * 1024
 
 const HOST_SCRATCH: ImageLibrary['hostScratch'] = [
@@ -90,16 +91,19 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
   }
 
   /** Gives the directory in which the image lies ready to be moved to its place. */
-  async function unpack(image: ArchivedImage, work: string, budget: UnpackBudget): Promise<string> {
+  async function unpack(
+    image: ArchivedImage,
+    { work, budget, signal }: { work: string; budget: UnpackBudget; signal: AbortSignal | undefined },
+  ): Promise<string> {
     const ready = join(work, image.id.slice('sha256:'.length))
     const root = join(ready, 'rootfs')
     await mkdir(root, { recursive: true, mode: 0o755 })
-    const before = budget.bytes
-    for (const layer of image.layers) await applyVerified(root, layer, budget)
+    await using unpacker = createUnpacker(root, budget, signal)
+    for (const layer of image.layers) await unpacker.apply(layer)
     const { entrypoint, cmd, env, workingDir, user, createdAt } = image.config
     const stored: Omit<Image, 'name'> = {
       id: image.id,
-      sizeBytes: before - budget.bytes,
+      sizeBytes: unpacker.contentBytes(),
       entrypoint,
       cmd,
       env,
@@ -122,17 +126,14 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
       const archive = await openArchive(file, work, { maxBytes, signal })
       const images = await readArchivedImages(archive)
       const given = images.map((image) => imageNames(image, { name, only: images.length === 1 }))
-      const budget = {
-        bytes: Math.min(options.maxBytes ?? MAX_BYTES, await freeBytes(directory)),
-        members: MOST_MEMBERS,
-      }
+      const budget = unpackBudget(Math.min(options.maxBytes ?? MAX_BYTES, await freeBytes(directory)))
       const ready = new Map<string, string>()
       // Another process may take an image away while this one unpacks the next: whatever is not there is unpacked here.
       for (;;) {
         for (const image of images) {
           signal?.throwIfAborted()
           if (!ready.has(image.id) && !(await exists(imageDirectory(image.id))))
-            ready.set(image.id, await unpack(image, work, budget))
+            ready.set(image.id, await unpack(image, { work, budget, signal }))
         }
         const added = await lock.hold(() => add(images, { given, ready, work }))
         if (added) return added
@@ -263,21 +264,9 @@ function imageNames(image: ArchivedImage, { name, only }: { name: string | undef
   return image.names.map(normalizeReference)
 }
 
-async function applyVerified(
-  root: string,
-  layer: ArchivedImage['layers'][number],
-  budget: UnpackBudget,
-): Promise<void> {
-  const source: Readable = await decompressed(layer.file)
-  try {
-    const digest = await applyLayer(root, source, budget)
-    if (digest !== layer.diffId)
-      throw new RuntimeError('bad-archive', `a layer has the digest ${digest}, the configuration says ${layer.diffId}`)
-  } catch (error) {
-    throw asArchiveError(error)
-  } finally {
-    source.destroy()
-  }
+function unpackBudget(bytes: number): UnpackBudget {
+  // Names, padding and holes in a tar archive take some place of their own.
+  return { bytes, members: MOST_MEMBERS, archiveBytes: bytes + ARCHIVE_SLACK }
 }
 
 async function readNamesFile(file: string): Promise<Record<string, string>> {

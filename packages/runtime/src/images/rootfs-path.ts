@@ -1,4 +1,4 @@
-import { lstat, readlink } from 'node:fs/promises'
+import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { RuntimeError } from '../runtime.ts'
 
 const MOST_LINKS = 40
@@ -25,8 +25,10 @@ export function memberParts(name: string): string[] {
  * Where a path leads inside a root file system when links are followed as they would be from within it: absolute ones
  * start at its root, and `..` stops there. So nothing outside is ever touched, whatever the image's links say. The result
  * is relative to the root; parts that do not exist are kept as they are.
+ *
+ * @param known directories that need not be looked at, because whoever asks has made them and nobody else changes them
  */
-export async function resolveInside(root: string, parts: string[]): Promise<string[]> {
+export function resolveInside(root: string, parts: string[], known?: { has(directory: string): boolean }): string[] {
   const pending = [...parts].reverse()
   const done: string[] = []
   let links = 0
@@ -37,17 +39,31 @@ export async function resolveInside(root: string, parts: string[]): Promise<stri
       done.pop()
       continue
     }
-    const path = hostPath(root, [...done, part].join('/'))
-    const info = await lstat(path).catch(() => undefined)
-    if (!info?.isSymbolicLink()) {
+    const name = done.length === 0 ? part : `${done.join('/')}/${part}`
+    if (known?.has(name)) {
+      done.push(part)
+      continue
+    }
+    const path = hostPath(root, name)
+    if (!lstatOrNothing(path)?.isSymbolicLink()) {
       done.push(part)
       continue
     }
     if (++links > MOST_LINKS)
       throw new RuntimeError('bad-archive', `too many links in ${JSON.stringify(parts.join('/'))}`)
-    const target = (await readlink(path, { encoding: 'buffer' })).toString('latin1')
+    const target = readlinkSync(path, { encoding: 'buffer' }).toString('latin1')
     if (target.startsWith('/')) done.length = 0
     pending.push(...target.split('/').reverse())
   }
   return done
+}
+
+/** What is at a path; undefined where nothing is, or something is in the way. */
+export function lstatOrNothing(path: Buffer): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined
+    throw error
+  }
 }

@@ -68,7 +68,7 @@ function parseGroup(text: string): GroupLine[] {
 
 /** An image may make any of its files a link to one of ours: it is followed inside the image only. */
 async function readInside(root: string, name: string): Promise<string> {
-  const parts = await resolveInside(root, name.split('/'))
+  const parts = resolveInside(root, name.split('/'))
   const file = await open(hostPath(root, parts.join('/'))).catch(() => undefined)
   if (!file) return ''
   try {
