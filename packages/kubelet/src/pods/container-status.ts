@@ -6,6 +6,7 @@ import {
   type ContainerRun,
   formatPod,
   hasExited,
+  healthOf,
   initContainers,
   isRunning,
   isSidecar,
@@ -32,19 +33,19 @@ export function containerStatus(observed: ObservedPod, container: Container, opt
   const [latest, previous] = runs
   const state = currentState(observed, container, { ...options, latest })
   const isInit = initContainers(pod).includes(container)
-  const running = state.running !== undefined
+  const health = isRunning(latest) ? healthOf(observed, container, latest) : { started: false, ready: false }
   const last = state.waiting ? latest : previous
   const lastState = hasExited(last) ? { terminated: terminated(observed, last) } : {}
   return {
     name: container.name,
     state,
     lastState,
-    ready: isInit && !isSidecar(container) ? state.terminated?.exitCode === 0 : running,
+    ready: isInit && !isSidecar(container) ? state.terminated?.exitCode === 0 : health.ready,
     restartCount: latest?.restartCount ?? 0,
     image: latest?.image || (container.image ?? ''),
     imageID: latest?.imageId ?? '',
     ...(latest?.id !== undefined && { containerID: `${CONTAINER_ID_SCHEME}${latest.id}` }),
-    started: running,
+    started: health.started,
     ...((container.resources?.limits || container.resources?.requests) && {
       allocatedResources: container.resources.requests ?? {},
       resources: {

@@ -47,6 +47,7 @@ export function createFakePods(options: {
     observe(pod) {
       const uid = pod.metadata.uid ?? ''
       const ending = pod.metadata.deletionTimestamp !== undefined
+      const present = ending ? [] : runs(pod, options.now())
       return {
         pod,
         orphaned: false,
@@ -55,8 +56,10 @@ export function createFakePods(options: {
         prepared: true,
         refreshAt: undefined,
         hasDirectory: false,
-        runs: ending ? [] : runs(pod, options.now()),
+        runs: present,
         failures: new Map(),
+        // There is nothing to ask, so that all is well.
+        health: new Map(present.map(({ id = '' }) => [id, { started: true, ready: true, failed: undefined }])),
         stopping: new Map(),
         setback: undefined,
         hostIp: options.hostIp,

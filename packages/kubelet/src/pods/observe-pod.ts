@@ -17,7 +17,7 @@ export const SANDBOX_LABELS = {
 export function observePod(
   memory: PodMemory,
   { pod, sandbox, hostIp }: { pod: PodObject | undefined; sandbox: Sandbox | undefined; hostIp: string },
-): ObservedPod {
+): Omit<ObservedPod, 'health'> {
   const present = sandbox ? sandbox.containers.flatMap((container) => runOf(container, memory)) : []
   const object = pod ?? memory.pod
   if (!memory.recalled && pod) {

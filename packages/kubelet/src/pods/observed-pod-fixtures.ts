@@ -77,6 +77,7 @@ export function observed(pod: PodObject, fields: Partial<ObservedPod> = {}): Obs
     hasDirectory: true,
     runs: [],
     failures: new Map(),
+    health: new Map(),
     stopping: new Map(),
     setback: undefined,
     hostIp: '192.0.2.1',

@@ -2,6 +2,7 @@
 import type { PodObject } from '@caisson/client'
 import type { ContainerState } from '@caisson/runtime'
 import type { Container, ContainerStatus, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import { type ContainerHealth, presumedHealth } from '../probes/probe-state.ts'
 
 /** One run of a container, as the runtime or the API's status remembers it. */
 export interface ContainerRun {
@@ -64,6 +65,8 @@ export interface ObservedPod {
   runs: readonly ContainerRun[]
   /** By container name. */
   failures: ReadonlyMap<string, StartFailure>
+  /** What probes and hooks say of containers that run, by runtime id; of the others there is nothing to say. */
+  health: ReadonlyMap<string, ContainerHealth>
   /** Containers that were asked to stop, by runtime id: when they are killed, ms since the epoch. */
   stopping: ReadonlyMap<string, number>
   setback: PodSetback | undefined
@@ -115,6 +118,11 @@ export function restarts(
   if (policy === 'Never') return false
   // An init container that has done its work is done, whatever the policy.
   return policy === 'OnFailure' || isInit ? run.state.exitCode !== 0 : true
+}
+
+/** How a container is that runs. */
+export function healthOf({ health }: ObservedPod, container: Container, run: ContainerRun): ContainerHealth {
+  return (run.id === undefined ? undefined : health.get(run.id)) ?? presumedHealth(container)
 }
 
 export function statusesOf(pod: PodObject): ContainerStatus[] {

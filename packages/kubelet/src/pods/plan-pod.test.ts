@@ -43,6 +43,12 @@ function plan(given: ObservedPod): { does: string[]; wakes?: number; phase?: str
 
 const start = '2026-01-01T11:59:00Z'
 
+const unwell = {
+  started: true,
+  ready: false,
+  failed: { message: 'Container main failed liveness probe, will be restarted', graceSeconds: 5, waiting: undefined },
+}
+
 describe('planPod', () => {
   test.each<[name: string, given: ObservedPod, expected: ReturnType<typeof plan>]>([
     [
@@ -65,6 +71,25 @@ describe('planPod', () => {
       'all containers at once',
       observed(aPod({ spec: { containers: [main, other] } }), { runs: [aRun(running(), { name: 'other' })] }),
       { does: ['start main #0 then 0 s'], phase: 'Pending' },
+    ],
+    [
+      'one whose probe failed is stopped, within its own grace',
+      observed(aPod(), { runs: [aRun(running())], health: new Map([['uid-1-main-0', unwell]]) }),
+      { does: ['stop main within 5 s'], phase: 'Running' },
+    ],
+    [
+      'once',
+      observed(aPod(), {
+        runs: [aRun(running())],
+        health: new Map([['uid-1-main-0', unwell]]),
+        stopping: new Map([['uid-1-main-0', NOW + 5 * second]]),
+      }),
+      { does: [], phase: 'Running' },
+    ],
+    [
+      'and started again when it has ended',
+      observed(aPod(), { runs: [aRun(exited(137))] }),
+      { does: ['start main #1 then 10 s'], phase: 'Running' },
     ],
     [
       'what keeps it from its sandbox is waited for',
@@ -180,6 +205,13 @@ describe('planPod', () => {
         runs: [aRun(exited(1), { name: 'setup' })],
       }),
       { does: [], phase: 'Failed' },
+    ],
+    [
+      'a sidecar with a startup probe is waited for until that passes',
+      observed(aPod({ spec: { initContainers: [{ ...proxy, startupProbe: {} }, setup] } }), {
+        runs: [aRun(running(), { name: 'proxy' })],
+      }),
+      { does: [], phase: 'Pending' },
     ],
     [
       'a sidecar is only waited for until it runs',

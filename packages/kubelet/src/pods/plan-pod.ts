@@ -3,9 +3,11 @@
  * afterwards and asks for the next one, until nothing is left to do but to wait.
  */
 import type { Container, PodStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { HealthFailure } from '../probes/probe-state.ts'
 import {
   type ContainerRun,
   hasExited,
+  healthOf,
   initContainers,
   isRunning,
   isSidecar,
@@ -24,8 +26,8 @@ export type PodAction =
   | { kind: 'prepare' }
   | { kind: 'create-sandbox'; attempt: number }
   | { kind: 'start-container'; container: Container; restartCount: number; backOffMs: number }
-  /** Does not wait for its end. */
-  | { kind: 'stop-container'; id: string; container: string; graceMs: number }
+  /** Does not wait for its end. `because` says why, where the Pod itself goes on. */
+  | { kind: 'stop-container'; id: string; container: string; graceMs: number; because?: HealthFailure }
   /** Forgets a run that ended. */
   | { kind: 'remove-container'; id: string }
   /** Takes the sandbox away with what is left in it. */
@@ -51,7 +53,7 @@ const DEADLINE_EXCEEDED: Eviction = {
 }
 
 /** kubelet never gives a container less, so that one that is about to end is not killed. */
-const MINIMUM_GRACE_MS = 2_000
+export const MINIMUM_GRACE_MS = 2_000
 const DEFAULT_GRACE_SECONDS = 30
 
 export function planPod(observed: ObservedPod, now: number): PodPlan {
@@ -106,9 +108,13 @@ function planContainers(observed: ObservedPod, now: number): Steps {
   const { pod } = observed
   const actions: PodAction[] = outlivedRuns(observed)
   let wakeAt: number | undefined
-  function consider(container: Container): 'running' | 'waiting' {
+  function consider(container: Container): 'started' | 'waiting' {
     const run = latestRun(observed, container.name)
-    if (isRunning(run)) return 'running'
+    if (isRunning(run)) {
+      const { started, failed } = healthOf(observed, container, run)
+      if (failed) actions.push(...stopFailed(observed, run, failed))
+      return started ? 'started' : 'waiting'
+    }
     const at = startAt(observed, container, run)
     if (at > now) {
       wakeAt = earliest(wakeAt, at)
@@ -127,7 +133,7 @@ function planContainers(observed: ObservedPod, now: number): Steps {
       if (isSidecar(container)) consider(container)
       continue
     }
-    if (isSidecar(container) ? consider(container) === 'running' : done) continue
+    if (isSidecar(container) ? consider(container) === 'started' : done) continue
     // One after the other: what follows waits for this one.
     if (!isSidecar(container)) consider(container)
     return { actions, wakeAt }
@@ -138,6 +144,13 @@ function planContainers(observed: ObservedPod, now: number): Steps {
     consider(container)
   }
   return { actions, wakeAt }
+}
+
+/** Once: its exit is an event of its own. */
+function stopFailed(observed: ObservedPod, run: ContainerRun, because: HealthFailure): PodAction[] {
+  if (run.id === undefined || observed.stopping.has(run.id)) return []
+  const graceMs = because.graceSeconds === undefined ? graceOf(observed) : graceMsOf(because.graceSeconds)
+  return [{ kind: 'stop-container', id: run.id, container: run.name, graceMs, because }]
 }
 
 /** When a container that does not run may be started; 0 for at once. */
@@ -230,6 +243,10 @@ function graceOf({ pod, orphaned }: ObservedPod): number {
   if (orphaned) return MINIMUM_GRACE_MS
   const seconds =
     pod.metadata.deletionGracePeriodSeconds ?? specOf(pod).terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS
+  return graceMsOf(seconds)
+}
+
+function graceMsOf(seconds: number): number {
   return Math.max(seconds * 1000, MINIMUM_GRACE_MS)
 }
 

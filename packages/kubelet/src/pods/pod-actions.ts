@@ -10,11 +10,12 @@ import { hostsFile, type NodeDns, podHostname, resolverFile } from '../container
 import { ensureImage } from '../images/ensure-image.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
+import { runHook } from '../probes/run-hook.ts'
 import { prepareVolumes } from '../volumes/prepare-volumes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { SANDBOX_LABELS } from './observe-pod.ts'
 import { formatPod, initContainers, type ObservedPod, specOf } from './observed-pod.ts'
-import type { PodAction } from './plan-pod.ts'
+import { MINIMUM_GRACE_MS, type PodAction } from './plan-pod.ts'
 import type { PodEvents } from './pod-events.ts'
 import { type PodMemory, retryDelay } from './pod-memory.ts'
 import { handlerOf } from './runtime-handler.ts'
@@ -183,6 +184,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       return
     }
     memory.failures.delete(container.name)
+    memory.begun.add(id)
     events.aboutContainer(pod, container, {
       type: 'Normal',
       reason: 'Created',
@@ -282,18 +284,24 @@ export function createPodActions(options: PodActionsOptions): PodActions {
   }
 
   function stopContainer(
-    { id, container, graceMs }: Extract<PodAction, { kind: 'stop-container' }>,
-    { pod, orphaned }: ObservedPod,
+    action: Extract<PodAction, { kind: 'stop-container' }>,
+    observed: ObservedPod,
     memory: PodMemory,
   ): void {
+    const { id, container, graceMs, because } = action
+    const { pod, orphaned } = observed
     const uid = pod.metadata.uid ?? ''
-    if (!memory.stopping.has(id) && !orphaned) {
-      const message = `Stopping container ${container}`
+    const first = !memory.stopping.has(id)
+    if (first && !orphaned) {
+      const message = because?.message ?? `Stopping container ${container}`
       events.aboutContainer(pod, container, { type: 'Normal', reason: 'Killing', message })
     }
+    if (because?.waiting) memory.failures.set(container, { ...because.waiting, count: 1, retryAt: now() })
     memory.stopping.set(id, now() + graceMs)
+    // Asked again, it is because the grace was cut short: the hook has had its time.
+    const stopped = first ? stopAfterHook(action, observed) : runtime.stopContainer(id, { graceMs })
     // Not waited for: the Pod's grace may be shortened meanwhile. Its exit is an event of its own.
-    runtime.stopContainer(id, { graceMs }).then(
+    stopped.then(
       () => options.onStopped(uid, undefined),
       (error: unknown) => {
         memory.stopping.delete(id)
@@ -302,9 +310,36 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     )
   }
 
+  /** The hook's time is part of the grace, of which the container keeps a little whatever the hook took. */
+  async function stopAfterHook(
+    { id, container: name, graceMs }: Extract<PodAction, { kind: 'stop-container' }>,
+    { pod, sandbox }: ObservedPod,
+  ): Promise<void> {
+    const container = [...specOf(pod).containers, ...initContainers(pod)].find((each) => each.name === name)
+    const hook = container?.lifecycle?.preStop
+    let left = graceMs
+    if (container && hook && sandbox) {
+      const begun = now()
+      const signal = AbortSignal.timeout(graceMs)
+      const target = { runtime, container, containerId: id, sandboxId: sandbox.id, podIp: sandbox.ip }
+      try {
+        await runHook(target, hook, { pod: formatPod(pod), signal })
+      } catch {
+        // Not why: what a hook prints may be a secret, and more may read events than the Pod's status.
+        const message = 'PreStopHook failed'
+        if (!signal.aborted) {
+          events.aboutContainer(pod, container, { type: 'Warning', reason: 'FailedPreStopHook', message })
+        }
+      }
+      left = Math.max(graceMs - (now() - begun), MINIMUM_GRACE_MS)
+    }
+    await runtime.stopContainer(id, { graceMs: left })
+  }
+
   async function removeRun(memory: PodMemory, id: string): Promise<void> {
     memory.runs = memory.runs.filter((run) => run.id !== id)
     memory.lastWords.delete(id)
+    memory.begun.delete(id)
     await ignoreMissing(runtime.removeContainer(id))
   }
 
@@ -324,6 +359,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     await runtime.removeSandbox(id)
     memory.sandboxId = undefined
     memory.stopping.clear()
+    memory.begun.clear()
     // What ran in it is history that the runtime no longer tells.
     const kept = runs.filter((run) => run.state.phase === 'exited').map((run) => ({ ...run, past: true }))
     memory.runs = kept

@@ -17,6 +17,7 @@ import { CONTAINER_LABELS } from '../containers/container-spec.ts'
 import { terminationMessage } from '../containers/termination-message.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
+import { createProber } from '../probes/prober.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import type { FakePods } from './fake-pods.ts'
 import { observePod, SANDBOX_LABELS } from './observe-pod.ts'
@@ -92,6 +93,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     concurrency: CONCURRENCY,
     onError: (error, uid) => onError(error, `pod ${uid}`),
   })
+  const prober = createProber({ runtime, events, now, onChanged: enqueue })
   const exits = runtime.onExit((_container, sandbox) => {
     const uid = sandbox.spec.labels[SANDBOX_LABELS.uid]
     if (uid !== undefined) enqueue(uid)
@@ -168,10 +170,18 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     if (pod) memory.pod = pod
     const sandbox = memory.sandboxId === undefined ? undefined : await runtime.get(memory.sandboxId)
     if (sandbox) await readLastWords(memory, sandbox)
-    const observed = observePod(memory, { pod, sandbox, hostIp })
-    memory.seen = observed.runs
+    const seen = observePod(memory, { pod, sandbox, hostIp })
+    memory.seen = seen.runs
     for (const listener of seenListeners) listener(uid)
-    return observed
+    return { ...seen, health: healthOf(seen, memory) }
+  }
+
+  function healthOf({ pod, runs, sandbox }: Omit<ObservedPod, 'health'>, { begun }: PodMemory): ObservedPod['health'] {
+    if (!sandbox) {
+      prober.forget(pod.metadata.uid ?? '')
+      return new Map()
+    }
+    return prober.follow({ pod, sandboxId: sandbox.id, podIp: sandbox.ip, runs, begun })
   }
 
   /** Once for each container that has ended. */
@@ -281,6 +291,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     const { uid = '', name = '', namespace = '' } = pod.metadata
     if (name !== '') await removeTree(directories.podLogs({ namespace, name, uid }))
     if (memories.get(uid) === memory) memories.delete(uid)
+    prober.forget(uid)
   }
 
   async function passFake(fakePods: FakePods, pod: PodObject): Promise<number | undefined> {
@@ -314,6 +325,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     async [Symbol.asyncDispose]() {
       changes[Symbol.dispose]()
       exits[Symbol.dispose]()
+      prober[Symbol.dispose]()
       await queue[Symbol.asyncDispose]()
     },
   }

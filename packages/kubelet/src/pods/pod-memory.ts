@@ -25,6 +25,8 @@ export interface PodMemory {
   stopping: Map<string, number>
   /** By runtime id of containers that ended. */
   lastWords: Map<string, string | undefined>
+  /** Runtime ids of the containers that this agent started. */
+  begun: Set<string>
   /** As of the last pass, for requests that want to know now. */
   seen: readonly ContainerRun[]
   /** The status that is being written ahead of the end of a pass. */
@@ -49,6 +51,7 @@ export function newPodMemory(
     setback: undefined,
     stopping: new Map(),
     lastWords: new Map(),
+    begun: new Set(),
     seen: [],
     interim: undefined,
   }
