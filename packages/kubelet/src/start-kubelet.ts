@@ -175,8 +175,8 @@ function limitStarts(runtime: Runtime, limit: number): Runtime {
   const limited = limitConcurrency(limit)
   return {
     ...runtime,
-    createSandbox: (spec, signal) => limited(() => runtime.createSandbox(spec, signal)),
-    startContainer: (spec, signal) => limited(() => runtime.startContainer(spec, signal)),
+    createSandbox: (spec, signal) => limited(() => runtime.createSandbox(spec, signal), signal),
+    startContainer: (spec, signal) => limited(() => runtime.startContainer(spec, signal), signal),
   }
 }
 

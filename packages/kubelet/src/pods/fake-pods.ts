@@ -5,6 +5,7 @@
 import type { PodObject } from '@caisson/client'
 import type { ContainerRun, ObservedPod } from './observed-pod.ts'
 import { initContainers, isSidecar, specOf, statusesOf } from './observed-pod.ts'
+import { podRejection } from './pod-admission.ts'
 
 /** 198.18.0.0/15 is set aside for benchmarks: nothing on the net has such an address. */
 const FIRST_ADDRESS = (198 << 24) + (18 << 16) + 1
@@ -47,11 +48,12 @@ export function createFakePods(options: {
     observe(pod) {
       const uid = pod.metadata.uid ?? ''
       const ending = pod.metadata.deletionTimestamp !== undefined
-      const present = ending ? [] : runs(pod, options.now())
+      const rejected = podRejection(pod) !== undefined
+      const present = ending || rejected ? [] : runs(pod, options.now())
       return {
         pod,
         orphaned: false,
-        sandbox: { id: uid, attempt: 0, alive: true, ip: addressOf(uid) },
+        sandbox: rejected ? undefined : { id: uid, attempt: 0, alive: true, ip: addressOf(uid) },
         nextAttempt: 1,
         prepared: true,
         refreshAt: undefined,

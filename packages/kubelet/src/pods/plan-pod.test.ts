@@ -48,6 +48,8 @@ const unwell = {
   ready: false,
   failed: { message: 'Container main failed liveness probe, will be restarted', graceSeconds: 5, waiting: undefined },
 }
+const many = Array.from({ length: 15_000 }, (_, index): Container => ({ name: `c-${index}`, image: 'busybox' }))
+const nothing = { prepared: false, sandbox: undefined, nextAttempt: 0, hasDirectory: false }
 
 describe('planPod', () => {
   test.each<[name: string, given: ObservedPod, expected: ReturnType<typeof plan>]>([
@@ -55,6 +57,34 @@ describe('planPod', () => {
       'a new Pod gets its volumes',
       observed(aPod(), { prepared: false, sandbox: undefined, nextAttempt: 0 }),
       { does: ['prepare'], phase: 'Pending' },
+    ],
+    [
+      'but one with thousands of containers is told no',
+      observed(aPod({ spec: { containers: many } }), nothing),
+      { does: [], phase: 'Failed' },
+    ],
+    [
+      'which is no more work once it knows',
+      observed(aPod({ spec: { containers: many }, status: { phase: 'Failed' } }), nothing),
+      { does: [] },
+    ],
+    [
+      'and goes at once',
+      observed(
+        aPod({ spec: { containers: many }, status: { phase: 'Failed' }, deleted: { graceSeconds: 30 } }),
+        nothing,
+      ),
+      { does: [], is: 'finished' },
+    ],
+    [
+      'as do thousands of init containers, volumes or mounts',
+      observed(
+        aPod({
+          spec: { containers: [{ ...main, volumeMounts: many.map(({ name }) => ({ name, mountPath: `/${name}` })) }] },
+        }),
+        nothing,
+      ),
+      { does: [], phase: 'Failed' },
     ],
     [
       'then its sandbox',

@@ -2,6 +2,7 @@
  * What is to be done for a Pod next. The plan names every step that can be taken now; whoever runs it observes again
  * afterwards and asks for the next one, until nothing is left to do but to wait.
  */
+import type { EventInput } from '@caisson/client'
 import type { Container, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { HealthFailure } from '../probes/probe-state.ts'
 import {
@@ -18,7 +19,8 @@ import {
   restarts,
   specOf,
 } from './observed-pod.ts'
-import { type Eviction, podStatus } from './pod-status.ts'
+import { podRejection } from './pod-admission.ts'
+import { type Eviction, podStatus, rejectedStatus } from './pod-status.ts'
 import { nextBackOffMs, restartAt } from './restart-back-off.ts'
 
 export type PodAction =
@@ -39,6 +41,8 @@ export interface PodPlan {
   actions: PodAction[]
   /** What the API is to know once there is nothing left to do. Undefined where the Pod is gone from it. */
   status: PodStatus | undefined
+  /** To be said once that status is written, where it is the Pod's end and the node's doing. */
+  event?: EventInput
   /** Nothing is left of the Pod on this node, and the API waits to hear it: the object can be deleted. */
   finished: boolean
   /** Nothing is left, and the API has forgotten the Pod: so can we. */
@@ -57,6 +61,8 @@ export const MINIMUM_GRACE_MS = 2_000
 const DEFAULT_GRACE_SECONDS = 30
 
 export function planPod(observed: ObservedPod, now: number): PodPlan {
+  const rejection = podRejection(observed.pod)
+  if (rejection && !observed.sandbox && observed.runs.length === 0) return planRejection(observed, now, rejection)
   if (observed.orphaned || observed.pod.metadata.deletionTimestamp) return planEnd(observed, now, undefined)
   const deadline = deadlineOf(observed)
   if (deadline !== undefined && now >= deadline) return planEnd(observed, now, DEADLINE_EXCEEDED)
@@ -64,6 +70,21 @@ export function planPod(observed: ObservedPod, now: number): PodPlan {
   if (isTerminalPhase(observed.pod.status?.phase) || isOver(observed, status)) return planEnd(observed, now, undefined)
   const { actions, wakeAt } = planRun(observed, now)
   return { actions, status, finished: false, forgotten: false, wakeAt: earliest(deadline, wakeAt) }
+}
+
+/** Nothing is ever begun for it, so that what is said of it is all there is to do. */
+function planRejection(observed: ObservedPod, now: number, rejection: Eviction): PodPlan {
+  const { pod, orphaned, hasDirectory } = observed
+  const told = orphaned || isTerminalPhase(pod.status?.phase)
+  const deleted = pod.metadata.deletionTimestamp !== undefined
+  return {
+    actions: hasDirectory ? [{ kind: 'remove-volumes' }] : [],
+    status: told ? undefined : rejectedStatus(pod, rejection, now),
+    event: { type: 'Warning', ...rejection },
+    finished: told && deleted && !orphaned,
+    forgotten: orphaned,
+    wakeAt: undefined,
+  }
 }
 
 /** Only sidecars are left, or nothing: the others have ended and are not started again. */
@@ -183,7 +204,13 @@ function planEnd(observed: ObservedPod, now: number, eviction: Eviction | undefi
   const { pod, sandbox, hasDirectory, orphaned } = observed
   const deleted = pod.metadata.deletionTimestamp !== undefined
   const status = orphaned ? undefined : podStatus(observed, { now, ending: true, eviction })
-  const plan = { status, finished: false, forgotten: false, wakeAt: undefined }
+  const plan = {
+    status,
+    ...(eviction && { event: { type: 'Normal' as const, ...eviction } }),
+    finished: false,
+    forgotten: false,
+    wakeAt: undefined,
+  }
   const stops = stopActions(observed, now)
   if (stops.length > 0) return { ...plan, actions: stops }
   if (observed.runs.some(isRunning)) return { ...plan, actions: [] }

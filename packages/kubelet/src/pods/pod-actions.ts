@@ -2,7 +2,7 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { PodObject } from '@caisson/client'
-import type { Runtime } from '@caisson/runtime'
+import type { Runtime, SandboxSpec } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { containerSpec } from '../containers/container-spec.ts'
 import type { PodPlace } from '../containers/downward-api.ts'
@@ -45,21 +45,26 @@ export interface PodActionsOptions {
 }
 
 export interface PodActions {
-  perform(action: PodAction, observed: ObservedPod, memory: PodMemory): Promise<void>
+  /** What begins something is given up when the signal is aborted, which is then no failure of the Pod's. */
+  perform(action: PodAction, observed: ObservedPod, options: { memory: PodMemory; signal: AbortSignal }): Promise<void>
 }
 
 export function createPodActions(options: PodActionsOptions): PodActions {
   const { runtime, sources, directories, events, place, dns, now } = options
 
-  async function perform(action: PodAction, observed: ObservedPod, memory: PodMemory): Promise<void> {
+  async function perform(
+    action: PodAction,
+    observed: ObservedPod,
+    { memory, signal }: { memory: PodMemory; signal: AbortSignal },
+  ): Promise<void> {
     const { pod } = observed
     switch (action.kind) {
       case 'prepare':
-        return await prepare(pod, memory)
+        return await prepare(pod, memory, signal)
       case 'create-sandbox':
-        return await createSandbox(pod, memory, action.attempt)
+        return await createSandbox(pod, { memory, attempt: action.attempt, signal })
       case 'start-container':
-        return await startContainer(action, observed, memory)
+        return await startContainer(action, observed, { memory, signal })
       case 'stop-container':
         return stopContainer(action, observed, memory)
       case 'remove-container':
@@ -74,7 +79,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     }
   }
 
-  async function prepare(pod: PodObject, memory: PodMemory): Promise<void> {
+  async function prepare(pod: PodObject, memory: PodMemory, signal: AbortSignal): Promise<void> {
     try {
       memory.hasDirectory = true
       await mkdir(directories.pod(pod.metadata.uid ?? ''), { recursive: true, mode: 0o700 })
@@ -84,17 +89,22 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         place: { ...place, podIp: pod.status?.podIP },
         now: now(),
         tokens: memory.tokens,
+        signal,
       })
       memory.volumes = prepared.volumes
       memory.refreshAt = prepared.refreshAt
       memory.setback = undefined
     } catch (error) {
+      if (signal.aborted) return
       setBack(memory, VOLUME_RETRY)
       events.about(pod, { type: 'Warning', reason: 'FailedMount', message: (error as Error).message })
     }
   }
 
-  async function createSandbox(pod: PodObject, memory: PodMemory, attempt: number): Promise<void> {
+  async function createSandbox(
+    pod: PodObject,
+    { memory, attempt, signal }: { memory: PodMemory; attempt: number; signal: AbortSignal },
+  ): Promise<void> {
     const { uid = '', name = '', namespace = '' } = pod.metadata
     try {
       const found = await handlerOf(pod, { sources, fake: false })
@@ -102,7 +112,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       refuseHostNamespaces(pod)
       const id = `${uid}-${attempt}`
       const { containers } = specOf(pod)
-      await runtime.createSandbox({
+      const spec: SandboxSpec = {
         id,
         handler: found.handler as 'runsc',
         hostname: podHostname(pod),
@@ -114,11 +124,13 @@ export function createPodActions(options: PodActionsOptions): PodActions {
           [SANDBOX_LABELS.name]: name,
           [SANDBOX_LABELS.attempt]: String(attempt),
         },
-      })
+      }
+      await runtime.createSandbox(spec, signal)
       memory.sandboxId = id
       memory.nextAttempt = attempt + 1
       memory.setback = undefined
     } catch (error) {
+      if (signal.aborted) return
       const { message } = error as Error
       setBack(memory, SANDBOX_RETRY, { reason: 'FailedCreatePodSandBox', message })
       events.about(pod, {
@@ -148,7 +160,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
   async function startContainer(
     action: Extract<PodAction, { kind: 'start-container' }>,
     { pod, sandbox }: ObservedPod,
-    memory: PodMemory,
+    { memory, signal }: { memory: PodMemory; signal: AbortSignal },
   ): Promise<void> {
     const { container, restartCount, backOffMs } = action
     if (!sandbox || !memory.volumes) return
@@ -178,8 +190,9 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         directories,
       })
       if (!memory.failures.has(container.name)) events.aboutContainer(pod, container, found.event)
-      await runtime.startContainer(spec)
+      await runtime.startContainer(spec, signal)
     } catch (error) {
+      if (signal.aborted) return
       failStart(error, { action, pod, memory, id, image: found.image })
       return
     }

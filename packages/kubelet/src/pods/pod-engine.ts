@@ -22,7 +22,7 @@ import { removeTree } from '../volumes/remove-tree.ts'
 import type { FakePods } from './fake-pods.ts'
 import { observePod, SANDBOX_LABELS } from './observe-pod.ts'
 import { formatPod, isTerminalPhase, type ObservedPod, specOf, statusesOf } from './observed-pod.ts'
-import { type PodPlan, planPod } from './plan-pod.ts'
+import { type PodAction, type PodPlan, planPod } from './plan-pod.ts'
 import type { PodActions } from './pod-actions.ts'
 import type { PodEvents } from './pod-events.ts'
 import { newPodMemory, type PodMemory } from './pod-memory.ts'
@@ -73,6 +73,9 @@ const UID_INDEX = 'uid'
 export function createPodEngine(options: PodEngineOptions): PodEngine {
   const { client, informer, runtime, sources, directories, actions, events, hostIp, now, onError } = options
   const memories = new Map<string, PodMemory>()
+  /** Of the passes that go on now: what they begin is given up when the Pod is to end, or when we are. */
+  const beginnings = new Map<string, AbortController>()
+  let closed = false
   /** The Pod whose own status is being put into the cache: its pass plans on that anyway. */
   let quiet: string | undefined
   const seenListeners = new Set<(uid: string) => void>()
@@ -100,8 +103,14 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   })
   const changes = informer.handle({
     added: (pod) => enqueue(pod.metadata.uid ?? ''),
-    updated: (_old, pod) => enqueue(pod.metadata.uid ?? ''),
-    deleted: (pod) => enqueue(pod.metadata.uid ?? ''),
+    updated(_old, { metadata: { uid = '', deletionTimestamp } }) {
+      if (deletionTimestamp) beginnings.get(uid)?.abort()
+      enqueue(uid)
+    },
+    deleted({ metadata: { uid = '' } }) {
+      beginnings.get(uid)?.abort()
+      enqueue(uid)
+    },
   })
   // What an earlier agent left behind may belong to Pods that are gone.
   for (const uid of memories.keys()) enqueue(uid)
@@ -145,8 +154,12 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
 
   async function passReal(uid: string, memory: PodMemory): Promise<number | undefined> {
     let interim: NodeJS.Timeout | undefined
+    const beginning = new AbortController()
+    beginnings.set(uid, beginning)
+    const { signal } = beginning
     try {
       for (let step = 0; step < STEP_LIMIT; step++) {
+        if (closed) return undefined
         const observed = await observe(uid, memory)
         const plan = planPod(observed, now())
         const [action] = plan.actions
@@ -157,11 +170,16 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
             memory.interim = writeAhead(observed.pod, status)
           }, INTERIM_STATUS_MS)
         }
-        for (const each of plan.actions) await actions.perform(each, observed, memory)
+        for (const each of plan.actions) {
+          // The Pod is looked at anew: it is another plan's turn.
+          if (signal.aborted && isBeginning(each)) break
+          await actions.perform(each, observed, { memory, signal })
+        }
       }
       throw new Error(`the plan of pod ${uid} does not come to an end`)
     } finally {
       clearTimeout(interim)
+      beginnings.delete(uid)
     }
   }
 
@@ -217,7 +235,10 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     if (plan.status) {
       const written = await writeStatus(pod, plan.status)
       // What the Pod's end waits for may be just that the API knows.
-      if (written && isTerminalPhase(plan.status.phase)) return now()
+      if (written && isTerminalPhase(plan.status.phase)) {
+        if (plan.event) events.about(pod, plan.event)
+        return now()
+      }
     }
     if (plan.finished) await deletePod(pod)
     if (plan.forgotten) await forget(observed, memory)
@@ -326,9 +347,15 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       changes[Symbol.dispose]()
       exits[Symbol.dispose]()
       prober[Symbol.dispose]()
+      closed = true
+      for (const beginning of beginnings.values()) beginning.abort()
       await queue[Symbol.asyncDispose]()
     },
   }
+}
+
+function isBeginning({ kind }: PodAction): boolean {
+  return kind === 'prepare' || kind === 'create-sandbox' || kind === 'start-container'
 }
 
 function uidOf(pod: PodObject): readonly string[] {

@@ -50,6 +50,21 @@ export function podStatus(observed: ObservedPod, { now, ending, eviction }: PodS
   } as PodStatus
 }
 
+/** Of a Pod that was never begun. */
+export function rejectedStatus(pod: PodObject, rejection: Eviction, now: number): PodStatus {
+  const { conditions, startTime, qosClass: quality } = pod.status ?? {}
+  const { generation } = pod.metadata
+  return {
+    ...(generation !== undefined && { observedGeneration: generation }),
+    phase: 'Failed',
+    reason: rejection.reason,
+    message: `Pod was rejected: ${rejection.message}`,
+    ...(conditions && { conditions }),
+    startTime: startTime ?? kubernetesTime(now),
+    qosClass: quality ?? qosClass(pod),
+  } as PodStatus
+}
+
 function phaseOf(
   observed: ObservedPod,
   {

@@ -321,6 +321,23 @@ describe('a Pod that cannot run', () => {
     await remove('host')
   })
 
+  test('because it has more containers than a node takes', async () => {
+    const containers = Array.from({ length: 15_000 }, (_, index) => ({ name: `c-${index}`, image: 'caisson.dev/host' }))
+    await node.create('crowd', { containers })
+    const pod = await node.until('crowd', isOver)
+    expect(pod.status).toMatchObject({
+      phase: 'Failed',
+      reason: 'PodTooLarge',
+      message: 'Pod was rejected: it has 15000 containers, and this node takes at most 100 in one Pod',
+    })
+    expect(pod.status?.containerStatuses).toBeUndefined()
+    await expect
+      .poll(() => eventsOf('crowd'))
+      .toEqual(['PodTooLarge it has 15000 containers, and this node takes at most 100 in one Pod'])
+    expect(await leftovers(pod)).toEqual([])
+    await remove('crowd')
+  })
+
   test('because it has no time left', async () => {
     await node.create('deadline', {
       activeDeadlineSeconds: 1,
@@ -334,6 +351,42 @@ describe('a Pod that cannot run', () => {
       message: 'Pod was active on the node longer than the specified deadline',
     })
     await remove('deadline')
+  })
+})
+
+describe('a start that goes on', () => {
+  const spec = {
+    containers: Array.from({ length: 40 }, (_, index) => container('exec sleep 1000', { name: `c-${index}` })),
+    terminationGracePeriodSeconds: 0,
+  }
+  const begun = async (pod: PodObject) =>
+    (await node.runtime.list()).find(({ spec }) => spec.id.startsWith(pod.metadata.uid ?? ''))?.containers.length ?? 0
+
+  test.each([['forced', 0] as const, ['in good order', 1] as const])(
+    'is given up when its Pod is deleted, %s',
+    async (_, gracePeriodSeconds) => {
+      const pod = await node.create('train', spec)
+      await expect.poll(() => begun(pod), { interval: 20, timeout: 20_000 }).toBeGreaterThan(1)
+      const started = () => eventsOf('train').filter((event) => event.startsWith('Started')).length
+      await node.client.delete(resources.pods, 'train', { ...at, gracePeriodSeconds })
+      const atDeletion = started()
+      await node.gone('train')
+      await expect.poll(() => leftovers(pod), { timeout: 20_000 }).toEqual([])
+      expect(started() - atDeletion).toBeLessThanOrEqual(1)
+      expect(atDeletion).toBeLessThan(40)
+      // A start that was given up is no failure.
+      expect(eventsOf('train').filter((event) => event.startsWith('Failed'))).toEqual([])
+      node.events.length = 0
+    },
+  )
+
+  test('is given up when the agent ends, and goes on with the next one', async () => {
+    const pod = await node.create('train', { ...spec, containers: spec.containers.slice(0, 8) })
+    await expect.poll(() => begun(pod), { interval: 20, timeout: 20_000 }).toBeGreaterThan(1)
+    await node.restart(async () => expect(await begun(pod)).toBeLessThan(8))
+    await node.until('train', isReady)
+    await remove('train')
+    expect(node.errors).toEqual([])
   })
 })
 

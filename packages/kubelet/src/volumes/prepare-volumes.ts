@@ -37,6 +37,8 @@ export interface PrepareOptions {
   now: number
   /** What was issued for the Pod so far. It is added to. */
   tokens: Map<string, IssuedToken & { issuedAt: number }>
+  /** Looked at before each volume. */
+  signal?: AbortSignal
 }
 
 /** Idempotent. Throws a VolumeError with the words of the event that tells of it. */
@@ -44,6 +46,7 @@ export async function prepareVolumes(pod: PodObject, options: PrepareOptions): P
   const volumes = new Map<string, PreparedVolume>()
   let refreshAt: number | undefined
   for (const volume of specOf(pod).volumes ?? []) {
+    options.signal?.throwIfAborted()
     try {
       const prepared = await prepareVolume(pod, volume, options)
       volumes.set(volume.name, prepared)

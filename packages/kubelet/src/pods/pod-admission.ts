@@ -1,0 +1,31 @@
+/** Which Pods a node does not begin with at all: those that would keep it busy with one tenant's work alone. */
+import type { PodObject } from '@caisson/client'
+import { initContainers, specOf } from './observed-pod.ts'
+import type { Eviction } from './pod-status.ts'
+
+/**
+ * What one Pod may ask of a node. Each container costs a start of a fifth of a second, each volume files and perhaps a
+ * mount, each mount of a container a place in its OCI bundle; the API's bound on an object's size lets through tens of
+ * thousands of them.
+ */
+const LIMITS = { containers: 100, volumes: 256, 'volume mounts': 2_000 } as const
+
+/** Why this node does not take the Pod; undefined where it does. */
+export function podRejection(pod: PodObject): Eviction | undefined {
+  const { containers, volumes = [] } = specOf(pod)
+  const all = [...initContainers(pod), ...containers]
+  const asked = {
+    containers: all.length,
+    volumes: volumes.length,
+    'volume mounts': all.reduce((sum, { volumeMounts = [] }) => sum + volumeMounts.length, 0),
+  }
+  for (const what of Object.keys(LIMITS) as (keyof typeof LIMITS)[]) {
+    if (asked[what] > LIMITS[what]) {
+      return {
+        reason: 'PodTooLarge',
+        message: `it has ${asked[what]} ${what}, and this node takes at most ${LIMITS[what]} in one Pod`,
+      }
+    }
+  }
+  return undefined
+}
