@@ -113,7 +113,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   let closing = false
   const checks = [
     { name: 'ping', run: () => undefined },
-    { name: 'storage', run: () => undefined },
+    { name: 'storage', run: () => store.failure },
     { name: 'shutdown', run: () => (closing ? 'the server is shutting down' : undefined) },
   ]
   const paths = new Map<string, PathHandler>([

@@ -65,6 +65,9 @@ function readBytes(request: IncomingMessage): Promise<Buffer> {
       else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
     })
     request.on('error', reject)
-    request.on('close', () => reject(badRequest('the connection closed before the body was complete')))
+    request.on('close', () => {
+      // Every request closes: an error with its stack is made only for those that it is told of.
+      if (!request.complete) reject(badRequest('the connection closed before the body was complete'))
+    })
   })
 }

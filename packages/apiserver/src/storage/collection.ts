@@ -82,6 +82,14 @@ export function compareNamespaces(a: string, b: string): number {
   return compare(`${a}/`, `${b}/`)
 }
 
+/** In the order of etcd's keys. */
+export function compareObjects(a: KubeObject, b: KubeObject): number {
+  return (
+    compareNamespaces(a.metadata.namespace ?? '', b.metadata.namespace ?? '') ||
+    compare(a.metadata.name ?? '', b.metadata.name ?? '')
+  )
+}
+
 function position(names: readonly string[], name: string): number {
   let low = 0
   let high = names.length

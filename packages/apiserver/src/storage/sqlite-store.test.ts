@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -24,6 +24,21 @@ afterEach(() => {
 
 function pod(namespace: string, name: string, value = 0): KubeObject {
   return { kind: 'Pod', apiVersion: 'v1', metadata: { name, namespace }, value }
+}
+
+/** Of an open file of this process. */
+function descriptorOf(path: string): number {
+  const found = readdirSync('/proc/self/fd').find((fd) => {
+    try {
+      return (
+        readlinkSync(`/proc/self/fd/${fd}`) === path &&
+        /flags:\s+0?\d*0\n/.test(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))
+      )
+    } catch {
+      return false
+    }
+  })
+  return Number(found)
 }
 
 const nameOf = ({ metadata }: KubeObject) => `${metadata.namespace}/${metadata.name}`
@@ -120,6 +135,40 @@ describe('write', () => {
     expect([store.get('pods', 'a', 'one'), seen, store.revision]).toEqual([undefined, [], 1])
     await write
     expect([nameOf(store.get('pods', 'a', 'one') as KubeObject), seen, store.revision]).toEqual(['a/one', ['a/one'], 2])
+  })
+
+  test('inside of a write the store itself reads what is written', async () => {
+    await using store = openStore({ directory })
+    await store.write((transaction) => transaction.put('pods', pod('a', 'there', 1)))
+    const [inside] = await Promise.all([
+      store.write((transaction) => {
+        transaction.put('pods', pod('b', 'new'))
+        transaction.put('pods', pod('a', 'there', 2))
+        return { value: store.get('pods', 'a', 'there')?.value, names: [...store.list('pods')].map(nameOf) }
+      }),
+      store.write((transaction) => transaction.delete('pods', store.get('pods', 'b', 'new') as KubeObject)),
+    ])
+    expect(inside).toEqual({ value: 2, names: ['a/there', 'b/new'] })
+    expect([...store.list('pods')].map(nameOf)).toEqual(['a/there'])
+  })
+
+  test('a disk that fails is told to who writes, shows nothing of it, and nothing is written after it', async () => {
+    const store = openStore({ directory })
+    const kept = await store.write((transaction) => transaction.put('pods', pod('a', 'kept')))
+    const heard: string[] = []
+    store.subscribe('pods', store.revision, ({ object }) => heard.push(nameOf(object)))
+    // In the place of its log, a device that cannot be synced: to the store, an error like that of a broken disk.
+    const descriptor = descriptorOf(join(directory, 'state.db-wal'))
+    closeSync(descriptor)
+    expect(openSync('/dev/null', 'r')).toBe(descriptor)
+    const said =
+      'the disk failed (EINVAL: invalid argument, fdatasync): nothing more is written until the server is started again'
+    await expect(store.write((transaction) => transaction.put('pods', pod('a', 'lost')))).rejects.toThrow(said)
+    await expect(store.write((transaction) => transaction.put('pods', pod('a', 'late')))).rejects.toThrow(said)
+    expect([[...store.list('pods')], heard, store.failure]).toEqual([[kept], [], said])
+    await store[Symbol.asyncDispose]()
+    await using again = openStore({ directory })
+    expect([again.get('pods', 'a', 'kept')?.value, again.failure]).toEqual([0, undefined])
   })
 
   test('stored objects are frozen at every depth', async () => {

@@ -1,11 +1,12 @@
 /** The store of `store.ts`: every read from memory, every acknowledged write on disk. */
 import type { KubeObject } from '@caisson/api'
 import { StatusError } from '../status-error.ts'
-import { type Collection, compare, compareNamespaces, createCollection } from './collection.ts'
+import { type Collection, compareObjects, createCollection } from './collection.ts'
 import { type Change, isSqliteError, openDatabase } from './database.ts'
 import { rememberEncoding } from './encoding.ts'
 import { createEventWindow, type EventWindow, type WindowBounds } from './event-window.ts'
 import { deepFreeze } from './freeze.ts'
+import { createPendingChanges, type Step } from './pending-changes.ts'
 import { internManagedFields, shareUnchanged } from './share.ts'
 import type { ResourceKey, Store, StoreEvent, Transaction } from './store.ts'
 
@@ -35,14 +36,6 @@ interface Job {
   reject: (error: unknown) => void
 }
 
-/** One change made in memory, with what it takes to write it down, to tell of it and to undo it. */
-interface Step {
-  resource: ResourceKey
-  namespace: string
-  name: string
-  event: StoreEvent
-}
-
 /**
  * Opens the store in `directory`. Throws a `StoreError` where another process has it open, where a newer program wrote
  * it, or where it cannot be read.
@@ -55,7 +48,12 @@ export function openStore(options: OpenStoreOptions): Store {
   const compactedRevision = database.readRevision()
   let revision = compactedRevision
   let queue: Job[] = []
-  let steps: Step[] = []
+  /** While operations run: what they read are the newest states, those of their batch included. */
+  let operating = false
+  /** Settles when the batch that is being written to disk is answered. */
+  let flushing: Promise<void> | undefined
+  /** Why nothing can be written any more. */
+  let failure: StatusError | undefined
   let closed = false
 
   function shelf(resource: ResourceKey): Shelf {
@@ -78,106 +76,128 @@ export function openStore(options: OpenStoreOptions): Store {
     shelf(row.resource).collection.set(row.namespace, row.name, object)
   }
 
-  // Writes change memory at once: nothing else runs between the first of a batch and its commit, and a commit that
-  // fails takes them back, so nobody ever sees what is not on disk.
+  const pending = createPendingChanges((resource) => shelf(resource).collection)
+
+  function get(resource: ResourceKey, namespace: string | undefined, name: string): KubeObject | undefined {
+    return operating
+      ? pending.get(resource, namespace ?? '', name)
+      : shelf(resource).collection.get(namespace ?? '', name)
+  }
+
+  function list(resource: ResourceKey, namespace?: string): Iterable<KubeObject> {
+    return operating ? pending.list(resource, namespace) : shelf(resource).collection.list(namespace)
+  }
+
   const transaction: Transaction = {
-    get: (resource, namespace, name) => shelf(resource).collection.get(namespace ?? '', name),
-    list: (resource, namespace) => shelf(resource).collection.list(namespace),
+    get,
+    list,
     put(resource, object) {
       const { namespace = '', name = '' } = object.metadata
-      const { collection } = shelf(resource)
-      const previous = collection.get(namespace, name)
-      const next = revision + steps.length + 1
+      const previous = pending.get(resource, namespace, name)
+      const next = revision + pending.size + 1
       object.metadata.resourceVersion = String(next)
       if (previous) shareUnchanged(previous, object)
       internManagedFields(object, deepFreeze)
       deepFreeze(object)
-      collection.set(namespace, name, object)
       const type = previous ? 'MODIFIED' : 'ADDED'
-      steps.push({ resource, namespace, name, event: { type, object, previous, revision: next } })
+      pending.add({ resource, namespace, name, event: { type, object, previous, revision: next } })
       return object
     },
     delete(resource, object) {
       const { namespace = '', name = '' } = object.metadata
-      const { collection } = shelf(resource)
-      const previous = collection.get(namespace, name)
+      const previous = pending.get(resource, namespace, name)
       if (!previous) throw new Error(`${resource} ${namespace}/${name} is not in the store`)
-      const next = revision + steps.length + 1
+      const next = revision + pending.size + 1
       const last = deepFreeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(next) } })
-      collection.delete(namespace, name)
-      steps.push({ resource, namespace, name, event: { type: 'DELETED', object: last, previous, revision: next } })
+      pending.add({ resource, namespace, name, event: { type: 'DELETED', object: last, previous, revision: next } })
       return last
     },
   }
 
-  function undo(downTo: number): void {
-    while (steps.length > downTo) {
-      const { resource, namespace, name, event } = steps.pop() as Step
-      const { collection } = shelf(resource)
-      if (event.previous) collection.set(namespace, name, event.previous)
-      else collection.delete(namespace, name)
-    }
+  /** Runs what is queued as one batch. While its fsync is under way the next batch gathers. */
+  function flush(): void {
+    flushing ??= runBatch().finally(() => {
+      flushing = undefined
+      if (queue.length > 0) setImmediate(flush)
+    })
   }
 
-  function flush(): void {
+  async function runBatch(): Promise<void> {
     const batch = queue
     queue = []
     const settle: (() => void)[] = []
     const done: { job: Job; value: unknown }[] = []
+    operating = true
     for (const job of batch) {
-      const before = steps.length
+      const before = pending.size
       try {
         done.push({ job, value: job.operation(transaction) })
       } catch (error) {
-        undo(before)
+        pending.truncate(before)
         settle.push(() => job.reject(error))
       }
     }
-    let committed: Step[] = []
+    operating = false
+    const steps = pending.take()
     try {
-      committed = commit()
+      if (steps.length > 0) await commit(steps)
       for (const { job, value } of done) settle.push(() => job.resolve(value as never))
     } catch (error) {
-      undo(0)
-      const told = isSqliteError(error, 'full')
-        ? new StatusError('InternalError', 'the disk is full: nothing was written; free some space and try again', {
-            cause: error,
-          })
-        : new StatusError('InternalError', `storage failed: nothing was written: ${(error as Error).message}`, {
-            cause: error,
-          })
-      for (const { job } of done) settle.push(() => job.reject(told))
+      for (const { job } of done) settle.push(() => job.reject(error))
+      steps.length = 0
     }
     // Promises settle after this turn: whoever awaits a write finds that watchers have heard of it.
     for (const each of settle) each()
-    if (committed.length > 0) announce(committed)
+    if (steps.length > 0) announce(steps)
   }
 
-  function commit(): Step[] {
-    const committed = steps
-    if (committed.length === 0) return committed
+  /** Throws a StatusError, and nothing has changed then. */
+  async function commit(steps: readonly Step[]): Promise<void> {
+    if (failure) throw failure
     const texts = new Map<KubeObject, string>()
     const changes = new Map<string, Change>()
-    for (const { resource, namespace, name, event } of committed) {
+    for (const { resource, namespace, name, event } of steps) {
       const key = `${resource}\n${namespace}\n${name}`
       const object = event.type === 'DELETED' ? undefined : JSON.stringify(event.object)
       if (object !== undefined) texts.set(event.object, object)
       changes.set(key, { resource, namespace, name, object })
     }
-    database.commit(changes.values(), revision + committed.length)
-    steps = []
-    revision += committed.length
+    try {
+      database.commit(changes.values(), revision + steps.length)
+    } catch (error) {
+      throw new StatusError(
+        'InternalError',
+        isSqliteError(error, 'full')
+          ? 'the disk is full: nothing was written; free some space and try again'
+          : `storage failed: nothing was written: ${(error as Error).message}`,
+        { cause: error },
+      )
+    }
+    try {
+      await database.sync()
+    } catch (error) {
+      // The kernel may have dropped what it could not write, and says so once: nothing after it can be relied upon.
+      failure = new StatusError(
+        'InternalError',
+        `the disk failed (${(error as Error).message}): nothing more is written until the server is started again`,
+        { cause: error },
+      )
+      throw failure
+    }
+    revision += steps.length
     for (const [object, text] of texts) rememberEncoding(object, text)
     const at = Date.now()
-    for (const { resource, event } of committed) {
+    for (const { resource, namespace, name, event } of steps) {
+      const { collection, window } = shelf(resource)
+      if (event.type === 'DELETED') collection.delete(namespace, name)
+      else collection.set(namespace, name, event.object)
       // A deletion keeps about as much alive as the last change did.
-      shelf(resource).window.push(event, texts.get(event.object)?.length ?? 1024, at)
+      window.push(event, texts.get(event.object)?.length ?? 1024, at)
     }
-    return committed
   }
 
-  function announce(committed: readonly Step[]): void {
-    for (const { resource, event } of committed) for (const listener of shelf(resource).listeners) listener(event)
+  function announce(steps: readonly Step[]): void {
+    for (const { resource, event } of steps) for (const listener of shelf(resource).listeners) listener(event)
     for (const listener of commitListeners) listener(revision)
   }
 
@@ -191,8 +211,11 @@ export function openStore(options: OpenStoreOptions): Store {
       return revision
     },
     compactedRevision: (resource) => shelf(resource).window.compactedRevision,
-    get: transaction.get,
-    list: transaction.list,
+    get failure() {
+      return failure?.message
+    },
+    get,
+    list,
     listAt(resource, namespace, at) {
       if (at > revision) return undefined
       const { collection, window } = shelf(resource)
@@ -204,7 +227,7 @@ export function openStore(options: OpenStoreOptions): Store {
     write(operation) {
       if (closed) return Promise.reject(new StatusError('ServiceUnavailable', 'the server is shutting down'))
       return new Promise((resolve, reject) => {
-        if (queue.push({ operation, resolve, reject }) === 1) setImmediate(flush)
+        if (queue.push({ operation, resolve, reject }) === 1 && !flushing) setImmediate(flush)
       })
     },
     eventsAfter: (resource, since) => shelf(resource).window.after(since),
@@ -230,7 +253,10 @@ export function openStore(options: OpenStoreOptions): Store {
       if (closed) return
       closed = true
       clearInterval(expiry)
-      if (queue.length > 0) flush()
+      while (flushing || queue.length > 0) {
+        flush()
+        await flushing
+      }
       database[Symbol.dispose]()
     },
   }
@@ -252,11 +278,4 @@ function rewind(current: KubeObject[], events: readonly StoreEvent[], namespace:
 
 function keyOf(object: KubeObject): string {
   return `${object.metadata.namespace ?? ''}/${object.metadata.name}`
-}
-
-function compareObjects(a: KubeObject, b: KubeObject): number {
-  return (
-    compareNamespaces(a.metadata.namespace ?? '', b.metadata.namespace ?? '') ||
-    compare(a.metadata.name ?? '', b.metadata.name ?? '')
-  )
 }

@@ -2,9 +2,10 @@
  * What the API server asks of its storage. One implementation: SQLite for durability, an in-memory map of frozen
  * objects for every read.
  *
- * Writes are functions. They run one after another, in order, against the newest state, and all that ran in one turn of
- * the event loop is committed in one SQLite transaction (one fsync); only then is any of it visible to reads and watches
- * and answered. A function that throws changes nothing and fails alone; a commit that fails (full disk) fails all of
+ * Writes are functions. They run one after another, in order, against the newest state, and all that arrived while the
+ * batch before was written down are committed in one SQLite transaction (one fsync, off this thread); only then is any
+ * of it visible to reads and watches and answered. Inside such a function the store's own `get` and `list` read what
+ * its transaction reads. A function that throws changes nothing and fails alone; a commit that fails (full disk) fails all of
  * its batch and changes nothing.
  */
 import type { KubeObject } from '@caisson/api'
@@ -33,6 +34,8 @@ export interface Transaction {
 export interface Store extends AsyncDisposable {
   /** The revision of the last committed write; strictly rising, also across restarts. */
   readonly revision: number
+  /** Why nothing can be written until the next start: the disk lost what it had taken. Reads go on. */
+  readonly failure: string | undefined
   /** What happened to the resource at or below this revision can no longer be replayed: `since` must not be below it. */
   compactedRevision(resource: ResourceKey): number
   get(resource: ResourceKey, namespace: string | undefined, name: string): KubeObject | undefined
