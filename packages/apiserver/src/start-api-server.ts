@@ -1,9 +1,11 @@
 /** The whole embedded API server: store, keys, security, kinds and documents, listening. */
 
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
+import { keepKubernetesService } from './kubernetes-service.ts'
 import { createOpenApiDocuments } from './openapi/documents.ts'
 import { openApiPaths } from './openapi/paths.ts'
 import { builtinResources } from './registry/builtin/index.ts'
+import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocation.ts'
 import { createSecurity, type SecurityOptions } from './security.ts'
 import { type ApiServer, type ApiServerOptions, createApiServer, VERSION } from './server.ts'
 import { openStore } from './storage/sqlite-store.ts'
@@ -46,7 +48,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
   const stop = new AbortController()
   stack.defer(() => stop.abort())
   const certificates = await ensureCertificates(options.certificates, {
-    hosts: ['127.0.0.1', '::1', 'localhost', options.host],
+    hosts: ['127.0.0.1', '::1', 'localhost', options.host, KUBERNETES_SERVICE_ADDRESS],
     now,
   })
   const store = stack.use(openStore({ directory: options.directory }))
@@ -90,6 +92,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
     ca: from.authority,
   })
   const { url, port } = await server.listen({ host: options.host, port: options.port, tls: tls(certificates) })
+  stack.use(await keepKubernetesService(store, { host: options.host, port, now, report }))
   void keepCertificatesFresh(certificates, {
     now,
     signal: stop.signal,

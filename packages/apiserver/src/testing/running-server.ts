@@ -91,7 +91,7 @@ export async function startServer(options: Partial<ApiServerOptions> = {}): Prom
   }
 }
 
-function send(url: string, options: RequestOptions & { method: string; agent: Agent }): Promise<HttpResponse> {
+export function send(url: string, options: RequestOptions & { method: string; agent: Agent }): Promise<HttpResponse> {
   const { method, agent, body, headers = {} } = options
   const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
   return new Promise((resolve, reject) => {

@@ -16,6 +16,9 @@ const SIZE = 2 ** (32 - RANGE.prefix)
 /** The lower part is left to those who choose an address themselves, as in Kubernetes. */
 const STATIC = Math.min(Math.max(16, SIZE / 16), 256)
 
+/** Of Service `default/kubernetes`: the first of the range, as in Kubernetes. */
+export const KUBERNETES_SERVICE_ADDRESS = numberToIpv4(FIRST + 1)
+
 const NODE_PORT_FIRST = 30_000
 const NODE_PORT_COUNT = 2_768
 
