@@ -9,14 +9,14 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_OPTIONS := --disable-warning=ExperimentalWarning
 
-.PHONY: help install demo test check unit test-crash bench format generate pack differential clean
+.PHONY: help install demo test check unit test-crash bench format generate pack test-differential clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^Targets/d' | head -20
 	@echo
 	@echo "  make check          types, lint, format, dead code, layers, generated files"
 	@echo "  make unit           the tests that need neither root nor gVisor"
-	@echo "  make differential   the embedded API server against a real kube-apiserver (needs Go)"
+	@echo "  make test-differential   the embedded API server against a real kube-apiserver (needs Go)"
 	@echo "  make test-crash     kill -9 of the cluster, twenty times"
 	@echo "  make bench          the benchmarks, as JSON lines"
 	@echo "  make generate       writes generated files again"
@@ -42,7 +42,7 @@ check: install
 unit: install
 	vitest run --project unit
 
-differential: install
+test-differential: install
 	node test/differential/run.ts
 
 test-crash: install

@@ -12,6 +12,10 @@ export interface Request {
   contentType?: string
   accept?: string
   headers?: Readonly<Record<string, string>>
+  /** What of a successful answer's body is compared; all of it where it is left out. */
+  select?(body: unknown): unknown
+  /** Asked again until it holds, at most half a minute: for what a server publishes some time after a write. */
+  until?(body: unknown): boolean
 }
 
 export interface Answer {

@@ -1,5 +1,7 @@
 /** Sends a script to one server and keeps its answers. */
+
 import { Agent, request as httpsRequest } from 'node:https'
+import { setTimeout } from 'node:timers/promises'
 import type { Answer, Memory, Request, Step } from './script.ts'
 
 export interface Target {
@@ -23,12 +25,25 @@ export async function runScript(target: Target, steps: readonly Step[]): Promise
   try {
     for (const step of steps) {
       const request = typeof step.request === 'function' ? step.request(memory) : step.request
-      answers.set(step.label, await send(target, request, agent))
+      answers.set(step.label, await answerTo(target, request, agent))
     }
   } finally {
     agent.destroy()
   }
   return answers
+}
+
+async function answerTo(target: Target, request: Request, agent: Agent): Promise<Answer> {
+  const deadline = Date.now() + 30_000
+  for (;;) {
+    const answer = await send(target, request, agent)
+    if (request.until && !request.until(answer.body) && Date.now() < deadline) {
+      // Nothing announces when a server has published: it has to be asked.
+      await setTimeout(100)
+      continue
+    }
+    return request.select && answer.status === 200 ? { ...answer, body: request.select(answer.body) } : answer
+  }
 }
 
 function send(

@@ -2,16 +2,8 @@
 import type { Resource } from '../registry/resource.ts'
 import { builtinSchema } from '../schema/builtin.ts'
 import type { Schema } from '../schema/schema.ts'
-import { definitionName, META } from './definition-names.ts'
-
-export type Form = 'v2' | 'v3'
-type Json = Record<string, unknown>
-
-const PREFIX: Readonly<Record<Form, string>> = { v2: '#/definitions/', v3: '#/components/schemas/' }
-
-export function reference(form: Form, name: string): { $ref: string } {
-  return { $ref: `${PREFIX[form]}${name}` }
-}
+import { definitionName, type Form, type Json, META, metadataReference, PREFIX, reference } from './definition-names.ts'
+import { objectProperties, structuralDefinition } from './structural.ts'
 
 export interface Definitions {
   /** Makes sure that the definition and all that it refers to are there. */
@@ -83,64 +75,42 @@ function nativeForm(form: Form, schema: Schema, name?: string): Json {
   return written
 }
 
-const TYPE_META: Readonly<Record<string, Json>> = { apiVersion: { type: 'string' }, kind: { type: 'string' } }
-
 function groupVersionKind({ group, version }: Resource, kind: string): Json[] {
   return [{ group, kind, version }]
 }
 
-function metadataReference(form: Form, kind: 'ObjectMeta' | 'ListMeta'): Json {
-  const target = reference(form, `${META}.${kind}`)
-  return form === 'v3' ? { allOf: [target] } : target
+function customExtensions(resource: Resource, kind: string): Json {
+  const fields = Object.keys(resource.selectableFields)
+  return {
+    'x-kubernetes-group-version-kind': groupVersionKind(resource, kind),
+    ...(fields.length > 0 && { 'x-kubernetes-selectable-fields': fields.map((fieldPath) => ({ fieldPath })) }),
+  }
 }
 
 function customDefinition(form: Form, resource: Resource): Json {
-  const schema = (form === 'v3' ? resource.schema : toSwagger(resource.schema)) as Json
-  const properties = { ...(schema['properties'] as Json | undefined) }
-  if (schema['x-kubernetes-preserve-unknown-fields'] && !Object.keys(properties).length && form === 'v2') {
-    return { type: 'object', 'x-kubernetes-group-version-kind': groupVersionKind(resource, resource.kind) }
-  }
+  const extensions = customExtensions(resource, resource.kind)
+  const schema = resource.schema
+  // kubectl would refuse every field but those that are described.
+  if (form === 'v2' && schema['x-kubernetes-preserve-unknown-fields']) return { type: 'object', ...extensions }
+  const definition = structuralDefinition(form, schema)
   return {
-    ...schema,
-    type: 'object',
-    properties: { ...properties, ...TYPE_META, metadata: metadataReference(form, 'ObjectMeta') },
-    'x-kubernetes-group-version-kind': groupVersionKind(resource, resource.kind),
+    ...definition,
+    properties: { ...(definition['properties'] as Json | undefined), ...objectProperties(form) },
+    ...extensions,
   }
 }
 
 function listDefinition(form: Form, resource: Resource): Json {
+  const { apiVersion, kind } = objectProperties(form)
   return {
     type: 'object',
     required: ['items'],
     properties: {
-      ...TYPE_META,
+      apiVersion,
+      kind,
       items: { type: 'array', items: reference(form, definitionName(resource, resource.kind)) },
       metadata: metadataReference(form, 'ListMeta'),
     },
-    'x-kubernetes-group-version-kind': groupVersionKind(resource, resource.listKind),
+    ...customExtensions(resource, resource.listKind),
   }
-}
-
-const NOT_IN_SWAGGER = ['anyOf', 'oneOf', 'allOf', 'not', 'nullable', 'default']
-
-/** A structural schema without what Swagger 2 has no words for. */
-function toSwagger(schema: Schema): Json {
-  const written: Json = { ...schema }
-  for (const key of NOT_IN_SWAGGER) delete written[key]
-  // A value that may be null, or that is kept whatever it holds, has no type in Swagger 2.
-  if (schema.nullable) for (const key of ['type', 'items', 'properties']) delete written[key]
-  if (schema['x-kubernetes-preserve-unknown-fields'] || schema['x-kubernetes-int-or-string']) {
-    for (const key of ['type', 'items', 'properties', 'required', 'additionalProperties']) delete written[key]
-    return written
-  }
-  if (schema.items && !schema.nullable) written['items'] = toSwagger(schema.items)
-  if (typeof schema.additionalProperties === 'object') {
-    written['additionalProperties'] = toSwagger(schema.additionalProperties)
-  }
-  if (schema.properties && !schema.nullable) {
-    written['properties'] = Object.fromEntries(
-      Object.entries(schema.properties).map(([key, property]) => [key, toSwagger(property)]),
-    )
-  }
-  return written
 }

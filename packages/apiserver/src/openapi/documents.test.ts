@@ -134,7 +134,6 @@ describe('OpenAPI v3', () => {
       '/apis/ex.example.com/v1/namespaces/{namespace}/things/{name}',
       '/apis/ex.example.com/v1/namespaces/{namespace}/things/{name}/status',
       '/apis/ex.example.com/v1/things',
-      '/apis/ex.example.com/v1/',
     ])
   })
 

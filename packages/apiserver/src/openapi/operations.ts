@@ -20,6 +20,8 @@ export interface Operation {
   kind: { group: string; version: string; kind: string }
   parameters: readonly Parameter[]
   body?: { types: readonly string[]; definition: string; required: boolean }
+  /** Media types of a request; Swagger 2 says them even where there is no body. */
+  consumes: readonly string[]
   /** Media types of the answer. */
   produces: readonly string[]
   /** Status code to definition. */
@@ -72,19 +74,52 @@ const LIST = [
 /** kubectl looks for `fieldValidation` and `dryRun` here before it relies on them. */
 const WRITE = [query('dryRun'), query('fieldManager'), query('fieldValidation')]
 const PATCH = [...WRITE, query('force', 'boolean')]
+const GET = [query('resourceVersion')]
 const DELETE = [
   query('dryRun'),
   query('gracePeriodSeconds', 'integer'),
+  query('ignoreStoreReadErrorWithClusterBreakingPotential', 'boolean'),
   query('orphanDependents', 'boolean'),
   query('propagationPolicy'),
 ]
 const DELETE_COLLECTION = [...LIST.filter(({ name }) => name !== 'allowWatchBookmarks' && name !== 'watch'), ...DELETE]
 
+/** What kube-apiserver publishes of built-in kinds and of custom resources is written by two hands. */
+interface Dialect {
+  /** Of every body but a patch. */
+  bodies: readonly string[]
+  patches: readonly string[]
+  ofList: readonly string[]
+  get: readonly Parameter[]
+  deleteCollection: readonly Parameter[]
+  /** Whether deleting a collection takes DeleteOptions, and a patch may answer 201. */
+  complete: boolean
+}
+
 const PRODUCES = ['application/json', 'application/yaml']
 const PRODUCES_STREAMS = ['application/json', 'application/json;stream=watch', 'application/yaml']
-const CUSTOM_PATCHES = ['application/apply-patch+yaml', 'application/json-patch+json', 'application/merge-patch+json']
-const NATIVE_PATCHES = [...CUSTOM_PATCHES, 'application/strategic-merge-patch+json']
-const ANY_BODY = ['*/*']
+
+const BUILT_IN: Dialect = {
+  bodies: ['*/*'],
+  patches: [
+    'application/apply-patch+yaml',
+    'application/json-patch+json',
+    'application/merge-patch+json',
+    'application/strategic-merge-patch+json',
+  ],
+  ofList: PRODUCES_STREAMS,
+  get: [],
+  deleteCollection: DELETE_COLLECTION,
+  complete: true,
+}
+const CUSTOM: Dialect = {
+  bodies: ['application/json', 'application/yaml'],
+  patches: ['application/json-patch+json', 'application/merge-patch+json', 'application/apply-patch+yaml'],
+  ofList: PRODUCES,
+  get: GET,
+  deleteCollection: LIST,
+  complete: false,
+}
 
 /** Where a group version is served: `/api/v1`, `/apis/GROUP/VERSION`. */
 export function groupVersionPath({ group, version }: { group: string; version: string }): string {
@@ -114,7 +149,23 @@ export function pathsOf(resource: Resource, subresourcesOf: SubresourcesOf): Api
       operations: writer.subresource(subresource),
     })
   }
-  return paths.filter(({ operations }) => operations.length > 0)
+  return paths.filter(({ operations }) => operations.length > 0).map(withSharedParameters)
+}
+
+/** What every operation of a path takes is said once, of the path. */
+function withSharedParameters({ path, parameters, operations }: ApiPath): ApiPath {
+  const [first, ...others] = operations
+  const everywhere = (parameter: Parameter): boolean =>
+    others.every((operation) => operation.parameters.some(({ name }) => name === parameter.name))
+  const shared = (first?.parameters ?? []).filter(everywhere)
+  if (shared.length === 0) return { path, parameters, operations }
+  const left = (all: readonly Parameter[]): Parameter[] =>
+    all.filter(({ name }) => !shared.some((one) => one.name === name))
+  return {
+    path,
+    parameters: [...parameters, ...shared],
+    operations: operations.map((operation) => ({ ...operation, parameters: left(operation.parameters) })),
+  }
 }
 
 interface OperationWriter {
@@ -130,7 +181,7 @@ function operationWriter(resource: Resource): OperationWriter {
   const list = definitionName(resource, resource.listKind)
   const groupPart = idPart(group === '' ? 'core' : group)
   const scope = resource.namespaced ? 'Namespaced' : ''
-  const patches = custom ? CUSTOM_PATCHES : NATIVE_PATCHES
+  const dialect = custom ? CUSTOM : BUILT_IN
   const tag = `${groupPart[0]?.toLowerCase()}${groupPart.slice(1)}_${version}`
 
   function operation(method: Method, verb: string, action: string, rest: Partial<Operation>): Operation {
@@ -142,6 +193,7 @@ function operationWriter(resource: Resource): OperationWriter {
       action,
       kind: { group, version, kind },
       parameters: [],
+      consumes: rest.body?.types ?? dialect.bodies,
       produces: PRODUCES,
       responses: [['200', own]],
       ...rest,
@@ -154,12 +206,12 @@ function operationWriter(resource: Resource): OperationWriter {
     return operation('get', id, 'list', {
       description: `list or watch objects of kind ${kind}`,
       parameters: LIST,
-      produces: PRODUCES_STREAMS,
+      produces: dialect.ofList,
       responses: [['200', list]],
     })
   }
-  const body = { types: ANY_BODY, definition: own, required: true }
-  const deleteBody = { types: ANY_BODY, definition: `${META}.DeleteOptions`, required: false }
+  const body = { types: dialect.bodies, definition: own, required: true }
+  const deleteBody = { types: dialect.bodies, definition: `${META}.DeleteOptions`, required: false }
 
   function change(suffix: string, definition: string, verbs: readonly Verb[], of: Operation['kind']): Operation[] {
     const responses: Operation['responses'] = [
@@ -172,6 +224,7 @@ function operationWriter(resource: Resource): OperationWriter {
         operation('get', `read*${scope}${kind}${suffix}`, 'get', {
           kind: of,
           description: `read the specified ${kind}`,
+          parameters: dialect.get,
           responses: [['200', definition]],
         }),
       )
@@ -193,8 +246,8 @@ function operationWriter(resource: Resource): OperationWriter {
           kind: of,
           description: `partially update the specified ${kind}`,
           parameters: PATCH,
-          body: { types: patches, definition: `${META}.Patch`, required: true },
-          responses,
+          body: { types: dialect.patches, definition: `${META}.Patch`, required: true },
+          responses: dialect.complete ? responses : responses.slice(0, 1),
         }),
       )
     }
@@ -223,8 +276,8 @@ function operationWriter(resource: Resource): OperationWriter {
         operations.push(
           operation('delete', `delete*Collection${scope}${kind}`, 'deletecollection', {
             description: `delete collection of ${kind}`,
-            parameters: DELETE_COLLECTION,
-            body: deleteBody,
+            parameters: dialect.deleteCollection,
+            ...(dialect.complete && { body: deleteBody }),
             responses: [['200', `${META}.Status`]],
           }),
         )
@@ -251,7 +304,8 @@ function operationWriter(resource: Resource): OperationWriter {
     },
     listAll: () => listing(`list*${kind}ForAllNamespaces`),
     subresource({ name, kind: subKind, group: subGroup = group, version: subVersion = version, verbs }) {
-      const of = { group: subGroup, version: subVersion, kind: subKind }
+      // Even of `scale`, whose body is another kind, what kube-apiserver says of a custom resource is the resource's own.
+      const of = custom ? { group, version, kind } : { group: subGroup, version: subVersion, kind: subKind }
       const suffix = `${name[0]?.toUpperCase()}${name.slice(1)}`
       const definition = subKind === kind ? own : definitionName({ group: subGroup, version: subVersion }, subKind)
       // What streams (exec, log …) has no schema that a client could use.

@@ -132,7 +132,7 @@ const writeOperation: Writer = (operation, out) => {
   out.string(5, operation['operationId'])
   out.strings(6, operation['produces'])
   out.strings(7, operation['consumes'])
-  for (const parameter of operation['parameters'] as Json[]) out.message(8, parameter, writeParametersItem)
+  for (const parameter of (operation['parameters'] ?? []) as Json[]) out.message(8, parameter, writeParametersItem)
   out.message(9, operation['responses'], (responses, item) => {
     named(1, responses, (response, value) => value.message(1, response, writeResponse), item)
   })

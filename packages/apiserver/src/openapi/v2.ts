@@ -1,6 +1,7 @@
 /** OpenAPI v2 (Swagger 2.0): one document for everything. What older clients know. */
 import type { Resource } from '../registry/resource.ts'
-import { collectDefinitions, reference } from './definitions.ts'
+import { reference } from './definition-names.ts'
+import { collectDefinitions } from './definitions.ts'
 import { type ApiPath, type OpenApiOptions, type Operation, type Parameter, pathsOf } from './operations.ts'
 
 export function openApiV2(resources: readonly Resource[], { subresourcesOf, serverVersion }: OpenApiOptions): object {
@@ -32,6 +33,10 @@ function parameterObject({ name, in: place, type }: Parameter): object {
   return { uniqueItems: true, type, name, in: place, ...(place === 'path' && { required: true }) }
 }
 
+function bodyParameter({ definition, required }: NonNullable<Operation['body']>): object {
+  return { name: 'body', in: 'body', ...(required && { required: true }), schema: reference('v2', definition) }
+}
+
 const DESCRIPTIONS: Readonly<Record<string, string>> = { 200: 'OK', 201: 'Created', 202: 'Accepted' }
 
 function operationObject(operation: Operation, need: (name: string) => void): object {
@@ -41,26 +46,15 @@ function operationObject(operation: Operation, need: (name: string) => void): ob
     need(definition)
     return [code, { description: DESCRIPTIONS[code], schema: reference('v2', definition) }]
   })
+  const parameters = [...(body ? [bodyParameter(body)] : []), ...operation.parameters.map(parameterObject)]
   return {
     description: operation.description,
-    consumes: body?.types ?? ['*/*'],
+    consumes: operation.consumes,
     produces: operation.produces,
     schemes: ['https'],
     tags: [operation.tag],
     operationId: operation.id,
-    parameters: [
-      ...(body
-        ? [
-            {
-              name: 'body',
-              in: 'body',
-              ...(body.required && { required: true }),
-              schema: reference('v2', body.definition),
-            },
-          ]
-        : []),
-      ...operation.parameters.map(parameterObject),
-    ],
+    ...(parameters.length > 0 && { parameters }),
     responses: { ...Object.fromEntries(responses), 401: { description: 'Unauthorized' } },
     'x-kubernetes-action': operation.action,
     'x-kubernetes-group-version-kind': operation.kind,

@@ -1,7 +1,7 @@
 /** OpenAPI v3: one document for each group version. What kubectl reads before `apply`, `diff` and `explain`. */
 import type { Resource } from '../registry/resource.ts'
-import { META } from './definition-names.ts'
-import { collectDefinitions, reference } from './definitions.ts'
+import { META, reference } from './definition-names.ts'
+import { collectDefinitions } from './definitions.ts'
 import {
   type ApiPath,
   groupVersionPath,
@@ -21,7 +21,8 @@ export function openApiV3(resources: readonly Resource[], { subresourcesOf, serv
     paths[path.path] = pathItem(path, definitions.need)
   }
   const [first] = resources
-  if (first) {
+  // Of custom resources kube-apiserver publishes no operations but their own.
+  if (first && !first.custom) {
     paths[`${groupVersionPath(first)}/`] = { get: discoveryOperation(first) }
     definitions.need(`${META}.APIResourceList`)
   }

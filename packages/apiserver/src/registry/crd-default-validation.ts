@@ -5,7 +5,7 @@ import { goValue } from '../schema/go-value.ts'
 import { pruneValue } from '../schema/prune.ts'
 import { type Budget, ruleBudget, validateRules } from '../schema/rules.ts'
 import type { Schema } from '../schema/schema.ts'
-import { ABSENT, validateSchema } from '../schema/validate.ts'
+import { ABSENT, validateDefault } from '../schema/validate.ts'
 import type { FieldError } from '../status-error.ts'
 
 /** Defaults below `additionalProperties` are not looked at, as in Kubernetes. */
@@ -50,7 +50,7 @@ function checkDefault(schema: Schema, path: string, { insideMetadata, isResource
     const wrong = isObject(value) || Array.isArray(value) ? validateEmbeddedResources(schema, value, path) : []
     if (wrong.length > 0) return [...errors, ...wrong]
   }
-  const wrong = validateSchema(schema, value, path)
+  const wrong = validateDefault(schema, path)
   if (wrong.length > 0) return [...errors, ...wrong]
   for (const current of [value, ABSENT]) {
     const failed = validateRules(schema, value, { path, current, others: [], isResource, budget })

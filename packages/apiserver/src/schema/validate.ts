@@ -61,9 +61,19 @@ export function validateStatus(schema: Schema, next: JsonObject, current: JsonOb
 }
 
 /** The part of `validate` that OpenAPI knows: types, bounds, formats, required fields, logic. */
-export function validateSchema(schema: Schema, value: unknown, path = '', current: unknown = ABSENT): FieldError[] {
-  const state: State = { failures: [], matched: 0, prefix: path, depth: 0 }
+function validateSchema(schema: Schema, value: unknown, path: string, current: unknown = ABSENT): FieldError[] {
+  const state: State = { failures: [], matched: 0, prefix: path, depth: 0, asWritten: false }
   check(planOf(nodeOf(schema)), value, current === ABSENT ? undefined : correlate(schema, current), state, '')
+  return state.failures.map((failure) => failure.error)
+}
+
+/**
+ * The same for a default, which Kubernetes holds against the schema as it is written: int-or-string is no type there, and
+ * a value without a type has to be of its format even where nobody checks it (7 is no `int32`, being an int64 in Go).
+ */
+export function validateDefault(schema: Schema, path: string): FieldError[] {
+  const state: State = { failures: [], matched: 0, prefix: path, depth: 0, asWritten: true }
+  check(planOf(nodeOf(schema)), schema.default, undefined, state, '')
   return state.failures.map((failure) => failure.error)
 }
 
@@ -79,18 +89,27 @@ interface State {
   matched: number
   prefix: string
   depth: number
+  asWritten: boolean
 }
 
 /** What validation has to know of a node beyond the node itself. */
-interface Plan {
+interface Plan extends Typing {
   node: SchemaNode
   schema: Schema
-  types: readonly string[]
   /** Of formats that Kubernetes checks; every other one counts as none. */
   format: ((text: string) => boolean) | undefined
+  logical: boolean
+  asWritten: Typing
+}
+
+interface Typing {
+  types: readonly string[]
   formatName: string | undefined
   numeric: boolean
-  logical: boolean
+}
+
+function typingOf(types: readonly string[], formatName: string | undefined): Typing {
+  return { types, formatName, numeric: types.includes('integer') || types.includes('number') }
 }
 
 const plans = new WeakMap<SchemaNode, Plan>()
@@ -106,15 +125,15 @@ function planOf(node: SchemaNode): Plan {
 
 function makePlan(node: SchemaNode): Plan {
   const { schema } = node
-  const types = schema['x-kubernetes-int-or-string'] ? ['integer', 'string'] : schema.type ? [schema.type] : []
+  const written = schema.type ? [schema.type] : []
+  const types = schema['x-kubernetes-int-or-string'] ? ['integer', 'string'] : written
   const format = formatCheck(schema.format)
   return {
     node,
     schema,
-    types,
+    ...typingOf(types, format && schema.format),
+    asWritten: typingOf(written, schema.format),
     format,
-    formatName: format && schema.format,
-    numeric: types.includes('integer') || types.includes('number'),
     logical: Boolean(schema.allOf || schema.anyOf || schema.oneOf || schema.not),
   }
 }
@@ -134,13 +153,15 @@ function checkNode(plan: Plan, value: unknown, current: Correlation | undefined,
 }
 
 function checkNull(plan: Plan, state: State, name: string): void {
-  if (plan.types.length > 0 && !plan.schema.nullable) failType(state, name, plan.types.join(','), 'null')
+  const { types } = state.asWritten ? plan.asWritten : plan
+  if (types.length > 0 && !plan.schema.nullable) failType(state, name, types.join(','), 'null')
   else state.matched++
   checkEnum(plan, null, state, name)
 }
 
 function checkPresent(plan: Plan, value: unknown, current: Correlation | undefined, state: State, name: string): void {
-  if ((plan.types.length > 0 || plan.formatName) && checkType(plan, value, state, name)) state.matched++
+  const typing = state.asWritten ? plan.asWritten : plan
+  if ((typing.types.length > 0 || typing.formatName) && checkType(typing, value, state, name)) state.matched++
   if (plan.logical) checkLogic(plan.schema, value, state, name)
   if (typeof value === 'string') checkString(plan, value, state, name)
   else if (typeof value === 'number') checkNumber(plan.schema, value, state, name)
@@ -157,14 +178,13 @@ function typeOf(value: unknown): string {
   return Array.isArray(value) ? 'array' : typeof value
 }
 
-function checkType(plan: Plan, value: unknown, state: State, name: string): boolean {
+function checkType({ types, formatName, numeric }: Typing, value: unknown, state: State, name: string): boolean {
   const type = typeOf(value)
-  const { types } = plan
   if (types.includes(type) || (type === 'integer' && types.includes('number'))) return true
   const textual = type === 'string' || type === 'array'
-  if (plan.formatName && textual && !plan.numeric) return true
+  if (formatName && textual && !numeric) return true
   const format = type === 'integer' ? 'int64' : type === 'number' ? 'float64' : ''
-  if (plan.formatName && !textual && format !== plan.formatName) failType(state, name, plan.formatName, format)
+  if (formatName && !textual && format !== formatName) failType(state, name, formatName, format)
   else failType(state, name, types.join(','), type)
   return false
 }
@@ -310,7 +330,7 @@ function checkObject(
 
 function checkLogic(schema: Schema, value: unknown, state: State, name: string): void {
   const attempt = (branch: Schema): State => {
-    const inner: State = { failures: [], matched: 0, prefix: state.prefix, depth: state.depth }
+    const inner: State = { ...state, failures: [], matched: 0 }
     // Kubernetes forgives nothing inside of a branch, only the whole that it decides about.
     checkNode(planOf(nodeOf(branch)), value, undefined, inner, name)
     return inner
