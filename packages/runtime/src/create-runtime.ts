@@ -6,7 +6,8 @@ import { openImageLibrary } from './images/image-store.ts'
 import { createMonitorClient } from './monitor/monitor-client.ts'
 import { installNativePrograms } from './native/native-programs.ts'
 import { createPodNetwork } from './network/pod-network.ts'
-import { type Runtime, RuntimeError } from './runtime.ts'
+import { type Container, type ContainerSpec, type Runtime, RuntimeError } from './runtime.ts'
+import { checkpointSandbox } from './sandbox/checkpoint.ts'
 import { connectToSandbox } from './sandbox/connect.ts'
 import {
   execInContainer,
@@ -24,6 +25,7 @@ import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
 import { openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
+import { openSnapshot, type StoredSnapshot } from './sandbox/snapshot-files.ts'
 import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'
 import { validateContainerSpec, validateSandboxSpec } from './sandbox/validate-spec.ts'
 import { settlesWithin } from './settles-within.ts'
@@ -113,6 +115,36 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     return sandbox.removing
   }
 
+  async function startOrRestore(
+    spec: ContainerSpec,
+    snapshot: StoredSnapshot | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Container> {
+    validateContainerSpec(spec)
+    const sandbox = registry.sandbox(spec.sandboxId)
+    if (sandbox.removing) throw new RuntimeError('not-found', `sandbox ${spec.sandboxId} is being removed`)
+    if (registry.find(spec.id) || starting.has(spec.id)) {
+      throw new RuntimeError('already-exists', `container ${spec.id} is there already`)
+    }
+    signal?.throwIfAborted()
+    starting.add(spec.id)
+    try {
+      const entry = await startContainer(parts, sandbox, structuredClone(spec), snapshot)
+      sandbox.containers.set(spec.id, entry)
+      // It may have ended before it could be looked up.
+      const { state } = await readContainer(entry.directory)
+      if (state?.phase === 'exited') registry.recordExit({ id: spec.id, state })
+      if (signal?.aborted) {
+        await killContainer(parts, sandbox, entry)
+        await runtime.removeContainer(spec.id)
+        signal.throwIfAborted()
+      }
+      return containerView(spec, entry)
+    } finally {
+      starting.delete(spec.id)
+    }
+  }
+
   const runtime: Runtime = {
     images: parts.images,
 
@@ -126,7 +158,13 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       if (registry.sandboxes.has(spec.id))
         throw new RuntimeError('already-exists', `sandbox ${spec.id} is there already`)
       const record = { spec: structuredClone(spec), ip: undefined as string | undefined, createdAt: Date.now() }
-      const sandbox: SandboxEntry = { record, containers: new Map(), pause: undefined, removing: undefined }
+      const sandbox: SandboxEntry = {
+        record,
+        containers: new Map(),
+        pause: undefined,
+        removing: undefined,
+        checkpointing: false,
+      }
       registry.sandboxes.set(spec.id, sandbox)
       try {
         await drivers.get(spec.handler)
@@ -141,29 +179,22 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       return sandboxView(sandbox)
     },
 
-    async startContainer(spec, signal) {
-      validateContainerSpec(spec)
-      const sandbox = registry.sandbox(spec.sandboxId)
-      if (sandbox.removing) throw new RuntimeError('not-found', `sandbox ${spec.sandboxId} is being removed`)
-      if (registry.find(spec.id) || starting.has(spec.id)) {
-        throw new RuntimeError('already-exists', `container ${spec.id} is there already`)
-      }
-      signal?.throwIfAborted()
-      starting.add(spec.id)
+    startContainer: (spec, signal) => startOrRestore(spec, undefined, signal),
+
+    async restoreContainer(spec, snapshotDirectory, signal) {
+      // Refused before anything is made for it.
+      return startOrRestore(spec, await openSnapshot(snapshotDirectory), signal)
+    },
+
+    async checkpoint(sandboxId, checkpointOptions) {
+      const sandbox = registry.sandbox(sandboxId)
+      if (sandbox.checkpointing)
+        throw new RuntimeError('failed', `a snapshot of sandbox ${sandboxId} is being made already`)
+      sandbox.checkpointing = true
       try {
-        const entry = await startContainer(parts, sandbox, structuredClone(spec))
-        sandbox.containers.set(spec.id, entry)
-        // It may have ended before it could be looked up.
-        const { state } = await readContainer(entry.directory)
-        if (state?.phase === 'exited') registry.recordExit({ id: spec.id, state })
-        if (signal?.aborted) {
-          await killContainer(parts, sandbox, entry)
-          await runtime.removeContainer(spec.id)
-          signal.throwIfAborted()
-        }
-        return containerView(spec, entry)
+        return await checkpointSandbox(parts, sandbox, checkpointOptions)
       } finally {
-        starting.delete(spec.id)
+        sandbox.checkpointing = false
       }
     },
 

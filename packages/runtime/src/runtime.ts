@@ -82,7 +82,15 @@ export type ContainerState =
     }
 
 /** Why a container is no longer running. `sentry-died` and `monitor-died`: its isolation or its monitor was killed under it. */
-export type ExitReason = 'completed' | 'error' | 'oom-killed' | 'sentry-died' | 'monitor-died' | 'start-failed'
+export type ExitReason =
+  | 'completed'
+  | 'error'
+  | 'oom-killed'
+  | 'sentry-died'
+  | 'monitor-died'
+  | 'start-failed'
+  /** Its memory was kept in a snapshot, and then it was ended. */
+  | 'checkpointed'
 
 export interface Container {
   spec: ContainerSpec
@@ -159,6 +167,34 @@ export interface ImageStore {
   resolveUser(name: string, user: string): Promise<{ uid: number; gid: number; additionalGids: number[] }>
 }
 
+/** The memory and the processes of a sandbox, as files in one private directory. */
+export interface Snapshot {
+  directory: string
+  createdAt: number
+  /** Of all its files, on disk. */
+  sizeBytes: number
+  /** `sha256:` over the digests of its files. */
+  digest: string
+  /** What it can be restored with, and with nothing else. */
+  machine: SnapshotMachine
+}
+
+export interface SnapshotMachine {
+  runtimeVersion: string
+  platform: string
+  /** As OCI spells it. */
+  architecture: string
+  /** `sha256:` of the processor's features that programs can see. */
+  cpuFeatures: string
+}
+
+export interface CheckpointOptions {
+  /** Absolute, on a file system with room for the sandbox's memory; made, private, and must not be there yet. */
+  directory: string
+  /** False ends the sandbox's containers once the snapshot is whole and on disk, with the reason `checkpointed`. */
+  leaveRunning: boolean
+}
+
 export interface Runtime extends AsyncDisposable {
   images: ImageStore
   /** Handlers whose binary was found, with their version. */
@@ -172,6 +208,16 @@ export interface Runtime extends AsyncDisposable {
   removeContainer(id: string): Promise<void>
   /** Kills what is left in it and gives back network, mounts and directories. Idempotent. */
   removeSandbox(id: string): Promise<void>
+  /**
+   * Keeps memory, processes and what they wrote to their root in a snapshot; volumes are the caller's. Open connections
+   * are reset, in the sandbox as in the snapshot. Where it fails, the sandbox goes on as before and nothing is left.
+   */
+  checkpoint(sandboxId: string, options: CheckpointOptions): Promise<Snapshot>
+  /**
+   * Instead of `startContainer`: has the processes of a snapshot go on in a new sandbox, under its own name and address.
+   * Rejects with code `snapshot-incompatible` or `snapshot-damaged` where they cannot.
+   */
+  restoreContainer(spec: ContainerSpec, snapshotDirectory: string, signal?: AbortSignal): Promise<Container>
   list(): Promise<Sandbox[]>
   get(sandboxId: string): Promise<Sandbox | undefined>
   exec(containerId: string, spec: ExecSpec): Promise<ProcessStreams>
@@ -193,6 +239,11 @@ export type RuntimeErrorCode =
   | 'not-found'
   | 'already-exists'
   | 'network'
+  | 'disk-full'
+  /** Made by another version, on another machine, or of something that cannot be kept. */
+  | 'snapshot-incompatible'
+  /** Files are missing or are not what was written. */
+  | 'snapshot-damaged'
   | 'failed'
 
 /** Messages say what was expected, what was found, and what to do. */

@@ -125,6 +125,7 @@ const TERMINATION_REASONS: Readonly<Record<ExitReason, string>> = {
   'sentry-died': 'Error',
   'monitor-died': 'ContainerStatusUnknown',
   'start-failed': 'StartError',
+  checkpointed: 'Suspended',
 }
 
 /** To at most `bytes` of UTF-8, never in the middle of a character. */

@@ -113,6 +113,8 @@ export function createModelMachine(now: () => number): ModelMachine {
         return sandbox && view(sandbox)
       },
       exec: unsupported,
+      checkpoint: unsupported,
+      restoreContainer: unsupported,
       attach: unsupported,
       connect: unsupported,
       onExit(listener) {

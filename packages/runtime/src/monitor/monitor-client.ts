@@ -7,6 +7,7 @@ import { RuntimeError } from '../runtime.ts'
 import { MONITOR_SOCKET, READY_FD } from './monitor-server.ts'
 import {
   type Answer,
+  type Beginning,
   type Call,
   type ExitNotice,
   FRAME,
@@ -31,8 +32,10 @@ export interface MonitorClientOptions {
 /** The runtime's side of its monitor, which is started when it is not there and again whenever it dies. */
 export interface MonitorClient extends AsyncDisposable {
   start(supervision: Supervision): Promise<Started>
+  prepare(supervision: Supervision): Promise<void>
+  begin(supervision: Supervision, beginning: Beginning): Promise<Started>
   expectKill(id: string): Promise<void>
-  forget(id: string): Promise<void>
+  forget(container: { id: string; directory: string }): Promise<void>
   /** Process id of the monitor. */
   ping(): Promise<number>
   /** Asks it to end unless a container runs; it does so by itself when nobody is connected for a while. */
@@ -100,11 +103,15 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
 
   return {
     start: (supervision) => call<Started>({ method: 'start', supervision }),
+    async prepare(supervision) {
+      await call({ method: 'prepare', supervision })
+    },
+    begin: (supervision, beginning) => call<Started>({ method: 'begin', supervision, beginning }),
     async expectKill(id) {
       await call({ method: 'expect-kill', id })
     },
-    async forget(id) {
-      await call({ method: 'forget', id })
+    async forget(container) {
+      await call({ method: 'forget', ...container })
     },
     ping: () => call<number>({ method: 'ping' }),
     async retire() {

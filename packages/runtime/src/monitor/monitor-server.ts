@@ -12,6 +12,7 @@ import {
   type Opening,
   parseFrame,
   readFrames,
+  type Started,
   writeFrame,
   writeJsonFrame,
 } from './protocol.ts'
@@ -20,6 +21,8 @@ import {
   type AttachedClient,
   adoptContainer,
   EXIT_FILE,
+  type PreparedContainer,
+  prepareContainer,
   SUPERVISION_FILE,
   type SupervisedContainer,
   type SupervisionRecord,
@@ -46,6 +49,8 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   rmSync(socket.path, { force: true })
   const pool = createFifoPool(join(stateDirectory, FIFO_DIRECTORY))
   const containers = new Map<string, SupervisedContainer>()
+  /** By directory: what is made ahead gets its id later. */
+  const prepared = new Map<string, PreparedContainer>()
   const controls = new Set<Socket>()
 
   let running = 0
@@ -75,18 +80,32 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
     for (const control of controls) writeJsonFrame(control, FRAME.exit, { id, state })
   }
 
+  function started(container: SupervisedContainer): Started {
+    keep(container)
+    return { pid: container.running.pid, startedAt: container.running.startedAt }
+  }
+
   async function handle(call: Call): Promise<unknown> {
     switch (call.method) {
-      case 'start': {
-        const container = await superviseContainer(call.supervision, pool)
-        keep(container)
-        return { pid: container.running.pid, startedAt: container.running.startedAt }
+      case 'start':
+        return started(await superviseContainer(call.supervision, pool))
+      case 'prepare':
+        prepared.set(call.supervision.directory, await prepareContainer(call.supervision, pool))
+        return null
+      case 'begin': {
+        const { supervision, beginning } = call
+        const container = prepared.get(supervision.directory)
+        if (!container) throw new RuntimeError('failed', `container ${supervision.id} is not prepared any more`)
+        prepared.delete(supervision.directory)
+        return started(await container.begin(supervision, beginning))
       }
       case 'expect-kill':
         containers.get(call.id)?.expectKill()
         return null
       case 'forget':
         containers.delete(call.id)
+        prepared.get(call.directory)?.[Symbol.dispose]()
+        prepared.delete(call.directory)
         return null
       case 'ping':
         return process.pid

@@ -45,7 +45,7 @@ export interface Supervision {
   ociId: string
   /** Private directory of the container; the OCI bundle. */
   directory: string
-  /** The OCI runtime's `run --detach` with its options; the monitor adds the terminal's, if any, and the id. */
+  /** The OCI runtime's `run --detach`, or `create`, with its options; the monitor adds the terminal's, if any, and the id. */
   command: CommandLine
   /** The program that reaps, `native/launch`. */
   launch: string
@@ -76,6 +76,13 @@ export interface Supervision {
       }
 }
 
+/** How a container that was only created is brought to run. */
+export interface Beginning {
+  /** The OCI runtime's `restore --detach` with its options; the monitor adds the id. */
+  command: CommandLine
+  runtimeLog: string
+}
+
 export interface ExecRequest {
   /** Directory of its own, which the monitor makes and removes. */
   directory: string
@@ -98,10 +105,14 @@ export type Opening = { kind: 'control' } | { kind: 'attach'; id: string } | ({ 
 
 export type Call = { call: number } & (
   | { method: 'start'; supervision: Supervision }
+  /** Only creates the container. */
+  | { method: 'prepare'; supervision: Supervision }
+  /** Has a prepared one run, as what `supervision` says now: only its log may differ from before. */
+  | { method: 'begin'; supervision: Supervision; beginning: Beginning }
   /** The container is about to be killed on purpose. */
   | { method: 'expect-kill'; id: string }
   /** Its directory is about to be removed. */
-  | { method: 'forget'; id: string }
+  | { method: 'forget'; id: string; directory: string }
   | { method: 'ping' }
   /** End, unless a container runs: answers whether it does. */
   | { method: 'retire' }

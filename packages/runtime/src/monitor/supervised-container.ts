@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type ContainerState, RuntimeError, type TerminalSize } from '../runtime.ts'
@@ -6,7 +6,7 @@ import { settlesWithin } from '../settles-within.ts'
 import { type ContainerEnd, waitForEnd } from './container-end.ts'
 import type { FifoPool } from './fifo-pool.ts'
 import { createFirstOutput } from './first-output.ts'
-import { adoptLaunched, exitStatusOf, type LaunchedProcess, launchProcess } from './launched-process.ts'
+import { ALIVE_FIFO, adoptLaunched, exitStatusOf, type LaunchedProcess, launchProcess } from './launched-process.ts'
 import { createLogWriter } from './log-writer.ts'
 import { createOutput, type Output } from './output.ts'
 import { processStartTime } from './process-identity.ts'
@@ -21,13 +21,16 @@ import {
   reopenPipes,
   windowSize,
 } from './process-pipes.ts'
-import { FRAME, type Started, type Supervision, writeFrame, writeJsonFrame } from './protocol.ts'
+import { type Beginning, FRAME, type Started, type Supervision, writeFrame, writeJsonFrame } from './protocol.ts'
 import { startFailure } from './runtime-log.ts'
 import { shortPath } from './short-path.ts'
 
 /** Files in a container's directory: how it is watched, and how it ended. */
 export const SUPERVISION_FILE = 'supervision.json'
 export const EXIT_FILE = 'exit.json'
+/** A file that says that its memory was kept before it was killed. */
+export const CHECKPOINTED_FILE = 'checkpointed'
+const RESTORE_DIRECTORY = 'restore'
 
 /** What is kept on disk, so that the next monitor can go on. */
 export interface SupervisionRecord {
@@ -67,26 +70,79 @@ export interface AttachedClient {
 // A sentry that several containers share may hold on to a pipe of one that has ended: its last output is long in it.
 const LAST_OUTPUT_MS = 2_000
 
+/** A container that the runtime has made, with nothing in it that runs. */
+export interface PreparedContainer extends Disposable {
+  /** Has it run. Once; where it fails the container is of no more use. */
+  begin(supervision: Supervision, beginning?: Beginning): Promise<SupervisedContainer>
+}
+
 /** Starts a container and resolves once it runs. */
 export async function superviseContainer(supervision: Supervision, pool: FifoPool): Promise<SupervisedContainer> {
+  const prepared = await prepareContainer(supervision, pool)
+  return prepared.begin(supervision)
+}
+
+/** Runs the command that makes the container, and holds its pipes. */
+export async function prepareContainer(supervision: Supervision, pool: FifoPool): Promise<PreparedContainer> {
   await layPipes(pool, supervision.directory, supervision)
   writeRecord({ supervision })
   const { launched, ends } = await launch(supervision)
-  try {
-    const waitStatus = await launched.command.catch((cause: unknown) => {
-      throw new RuntimeError('failed', `could not run ${supervision.command.program}`, { cause })
-    })
-    const status = exitStatusOf(waitStatus)
-    if (status.exitCode !== 0) throw startFailure(supervision.runtimeLog, status.exitCode)
-    const pid = Number(readFileSync(supervision.pidFile, 'utf8'))
-    const running = { pid, startedAt: Date.now(), startTime: processStartTime(pid) ?? '' }
-    writeRecord({ supervision, running })
-    return watchContainer({ supervision, running, launched, ends, adopted: false })
-  } catch (error) {
+  const release = (): void => {
     closeOurs(ends)
     launched[Symbol.dispose]()
+  }
+  let pid: number
+  try {
+    await succeeded(launched, supervision)
+    pid = Number(readFileSync(supervision.pidFile, 'utf8'))
+  } catch (error) {
+    release()
     throw error
   }
+  return {
+    async begin(current, beginning) {
+      try {
+        if (beginning) await runBeginning(current, beginning, pool)
+        const running = { pid, startedAt: Date.now(), startTime: processStartTime(pid) ?? '' }
+        writeRecord({ supervision: current, running })
+        return watchContainer({ supervision: current, running, launched, ends, adopted: false })
+      } catch (error) {
+        release()
+        throw error
+      }
+    },
+    [Symbol.dispose]: release,
+  }
+}
+
+/** Under `launch` too: it needs the same view of the machine as the command that made the container. */
+async function runBeginning(
+  { directory, ociId, launch }: Supervision,
+  { command, runtimeLog }: Beginning,
+  pool: FifoPool,
+): Promise<void> {
+  const own = join(directory, RESTORE_DIRECTORY)
+  mkdirSync(own, { mode: 0o700 })
+  await pool.place([join(own, ALIVE_FIFO)])
+  using launched = launchProcess({
+    directory: own,
+    launch,
+    command: { ...command, args: [...command.args, ociId] },
+    stdio: ['ignore', 'ignore', 'ignore'],
+    hold: [],
+  })
+  await succeeded(launched, { command, runtimeLog })
+}
+
+async function succeeded(
+  { command }: LaunchedProcess,
+  { command: { program }, runtimeLog }: Pick<Supervision, 'command' | 'runtimeLog'>,
+): Promise<void> {
+  const waitStatus = await command.catch((cause: unknown) => {
+    throw new RuntimeError('failed', `could not run ${program}`, { cause })
+  })
+  const status = exitStatusOf(waitStatus)
+  if (status.exitCode !== 0) throw startFailure(runtimeLog, status.exitCode)
 }
 
 /** Goes on with what an earlier monitor watched. */
@@ -165,7 +221,11 @@ function watchContainer(
 
   async function finish(): Promise<Exited> {
     const end = await waitForEnd({ supervision, running, launched, killExpected: () => killExpected })
-    const exited = exitedState(running, end)
+    const kept = existsSync(join(supervision.directory, CHECKPOINTED_FILE))
+    const exited = exitedState(
+      running,
+      kept ? { exitCode: 0, finishedAt: end.finishedAt, reason: 'checkpointed' } : end,
+    )
     first?.unbound()
     const read = Promise.all(outputs.map((each) => each.ended))
     // A client that is slow is waited for; one that is stuck is cut off elsewhere.

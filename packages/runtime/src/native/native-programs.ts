@@ -3,7 +3,14 @@ import { join } from 'node:path'
 import { RuntimeError } from '../runtime.ts'
 import type { Architecture, Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
-import { consoleProgram, type LaunchOptions, launchProgram, netnsConnectProgram, pauseProgram } from './programs.ts'
+import {
+  consoleProgram,
+  type LaunchOptions,
+  launchProgram,
+  netnsConnectProgram,
+  pauseProgram,
+  setHostnameProgram,
+} from './programs.ts'
 
 /** Paths of the native programs on disk. */
 export interface NativePrograms {
@@ -15,6 +22,8 @@ export interface NativePrograms {
   launchIsolated: string
   console: string
   netnsConnect: string
+  /** Runs inside a sandbox. */
+  setHostname: string
 }
 
 /** Architecture of this process, in the spelling of OCI and Debian. */
@@ -38,14 +47,16 @@ export async function installNativePrograms(
   const launchIsolated = join(directory, 'launch-isolated')
   const console = join(directory, 'console')
   const netnsConnect = join(directory, 'netns-connect')
+  const setHostname = join(directory, 'set-hostname')
   await Promise.all([
     install(join(pauseRootfs, 'pause'), pauseProgram()),
     install(launch, launchProgram({ ...launchOptions, privateNetwork: false })),
     install(launchIsolated, launchProgram({ ...launchOptions, privateNetwork: true })),
     install(console, consoleProgram()),
     install(netnsConnect, netnsConnectProgram()),
+    install(setHostname, setHostnameProgram()),
   ])
-  return { pauseRootfs, launch, launchIsolated, console, netnsConnect }
+  return { pauseRootfs, launch, launchIsolated, console, netnsConnect, setHostname }
 }
 
 async function install(path: string, program: Program): Promise<void> {

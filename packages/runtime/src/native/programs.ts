@@ -24,6 +24,7 @@ const ADDRESSES_SIZE = SOCKADDR_IN + SOCKADDR_IN6
 const SIOCSIFFLAGS = 0x8914
 const COPY_BUFFER = 65_536
 const CONTROL_SIZE = 64
+const HOSTNAME_SIZE = 64
 
 /** Status that stands in the first record of `launch`, which only names the process that it started. */
 export const LAUNCHED = -1
@@ -253,6 +254,22 @@ export function netnsConnectProgram(): Program {
       { op: 'syscall', name: 'exit_group', args: [0] },
     ],
     memory: { addresses: ADDRESSES_SIZE, buffer: COPY_BUFFER },
+  }
+}
+
+/** Names the machine that it runs on by what it reads, at most 64 bytes. */
+export function setHostnameProgram(): Program {
+  return {
+    code: [
+      { op: 'syscall', name: 'read', args: [0, { address: 'name' }, HOSTNAME_SIZE], result: 'a' },
+      { op: 'jump', to: 'failed', variable: 'a', when: 'negative' },
+      { op: 'syscall', name: 'sethostname', args: [{ address: 'name' }, 'a'], result: 'a' },
+      { op: 'jump', to: 'failed', variable: 'a', when: 'negative' },
+      { op: 'syscall', name: 'exit_group', args: [0] },
+      { op: 'label', name: 'failed' },
+      { op: 'syscall', name: 'exit_group', args: [1] },
+    ],
+    memory: { name: HOSTNAME_SIZE },
   }
 }
 

@@ -12,7 +12,7 @@ import type { PodNetwork } from '../network/network.ts'
 import { containerBundle, pauseBundle } from '../oci/bundle.ts'
 import { ociProcess } from '../oci/process.ts'
 import type { OciSpec } from '../oci/spec.ts'
-import type { ContainerSpec, ExecSpec, ProcessStreams } from '../runtime.ts'
+import { type ContainerSpec, type ExecSpec, type ProcessStreams, RuntimeError } from '../runtime.ts'
 import { settlesWithin } from '../settles-within.ts'
 import type { Drivers } from './drivers.ts'
 import {
@@ -25,7 +25,9 @@ import {
 } from './entries.ts'
 import { type OciDriver, signalSentryContainer } from './oci-driver.ts'
 import { openProcessStreams } from './process-streams.ts'
+import { restore } from './restore.ts'
 import { mountRootfs, unmountRootfs } from './rootfs.ts'
+import type { StoredSnapshot } from './snapshot-files.ts'
 import { readContainer, type StateFiles } from './state-files.ts'
 
 /** What the parts of the runtime share. */
@@ -69,12 +71,13 @@ export async function startContainer(
   parts: RuntimeParts,
   sandbox: SandboxEntry,
   spec: ContainerSpec,
+  snapshot?: StoredSnapshot,
 ): Promise<ContainerEntry> {
   const [{ host }, driver] = await Promise.all([parts.prepare(), parts.drivers.get(sandbox.record.spec.handler)])
   const networkNamespace = parts.network.get(sandbox.record.spec.id)?.namespace
   if (!sandbox.record.spec.shared && sandbox.containers.size > 0) await parts.network.renew(sandbox.record.spec.id)
   try {
-    return await makeContainer({ parts, sandbox, spec, driver, host, networkNamespace })
+    return await makeContainer({ parts, sandbox, spec, driver, host, networkNamespace, snapshot })
   } catch (error) {
     await discardHalfMade(parts, driver, spec.id)
     throw error
@@ -88,13 +91,20 @@ interface MakeOptions {
   driver: OciDriver
   host: HostRootfs
   networkNamespace: string | undefined
+  snapshot: StoredSnapshot | undefined
 }
 
 async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
-  const { parts, sandbox, spec, driver, host, networkNamespace } = options
+  const { parts, sandbox, spec, driver, host, networkNamespace, snapshot } = options
   const directory = parts.files.containerDirectory(spec.id)
   // With the container on disk nobody can remove its image any more.
   const { image, rootfs } = await parts.images.withRootfs(spec.image, async (unpacked) => {
+    if (snapshot && snapshot.manifest.imageId !== unpacked.image.id) {
+      throw new RuntimeError(
+        'snapshot-incompatible',
+        `the snapshot was made on image ${snapshot.manifest.imageId}, ${spec.image} is ${unpacked.image.id} now: make a new one`,
+      )
+    }
     const bundle = containerBundle({
       sandbox: sandbox.record.spec,
       container: spec,
@@ -109,7 +119,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
     return unpacked
   })
   if (!driver.isSentry) await mountRootfs({ directory, lower: rootfs })
-  return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id })
+  return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot })
 }
 
 interface StartOptions {
@@ -119,21 +129,25 @@ interface StartOptions {
   directory: string
   spec: ContainerSpec | undefined
   imageId: string
+  /** Processes that go on in it, in place of a new one. */
+  snapshot?: StoredSnapshot | undefined
 }
 
-async function start({ parts, sandbox, id, directory, spec, imageId }: StartOptions): Promise<ContainerEntry> {
+async function start(options: StartOptions): Promise<ContainerEntry> {
+  const { parts, sandbox, id, directory, spec, imageId, snapshot } = options
   const driver = await parts.drivers.get(sandbox.record.spec.handler)
   const { native } = await parts.prepare()
   const runtimeLog = join(directory, 'runtime.log')
   const pidFile = join(directory, 'container.pid')
-  const options = { runtimeLog }
+  const log = { runtimeLog }
+  const make = snapshot ? ['create'] : ['run', '--detach']
   const isolated = driver.isSentry && sandbox.record.spec.network.kind === 'none'
   const root = rootContainerId(sandbox, id)
   const supervision: Supervision = {
     id,
     ociId: ociId(id),
     directory,
-    command: driver.commandLine(['run', '--detach', '--bundle', directory, '--pid-file', pidFile], options),
+    command: driver.commandLine([...make, '--bundle', directory, '--pid-file', pidFile], log),
     launch: isolated ? native.launchIsolated : native.launch,
     console: native.console,
     tty: spec?.tty ?? false,
@@ -147,11 +161,13 @@ async function start({ parts, sandbox, id, directory, spec, imageId }: StartOpti
         ? {
             kind: 'asked',
             stateFile: driver.stateFile(ociId(id), ociId(root)),
-            wait: driver.commandLine(['wait', ociId(id)], options),
+            wait: driver.commandLine(['wait', ociId(id)], log),
           }
         : { kind: 'reaped', sentry: driver.isSentry },
   }
-  const started = await parts.monitor.start(supervision)
+  const started = snapshot
+    ? await restore(parts, { supervision, driver, snapshot, hostname: sandbox.record.spec.hostname })
+    : await parts.monitor.start(supervision)
   return newContainerEntry(id, directory, { spec, imageId, state: { phase: 'running', ...started } })
 }
 
@@ -165,7 +181,7 @@ async function discard(options: {
   const { parts, driver, id, directory } = options
   await driver.remove(ociId(id), join(directory, 'runtime.log'))
   if (!driver.isSentry) await unmountRootfs(directory)
-  await parts.monitor.forget(id)
+  await parts.monitor.forget({ id, directory })
   await parts.files.removeContainer(id)
 }
 

@@ -19,6 +19,8 @@ export interface SandboxEntry {
   pause: ContainerEntry | undefined
   /** Set while it is being taken away: nothing new may begin in it. */
   removing: Promise<void> | undefined
+  /** One snapshot of it is made at a time. */
+  checkpointing: boolean
 }
 
 /** Not an id that a caller could choose: it has a dot. */

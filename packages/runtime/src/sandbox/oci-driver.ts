@@ -53,6 +53,7 @@ export async function createOciDriver(handler: RuntimeHandler, tool: Tool, state
       '--network=sandbox',
       '--host-uds=none',
       '--host-fifo=none',
+      '--net-disconnect-ok',
     ]
   }
 

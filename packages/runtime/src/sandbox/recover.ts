@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { adoptLaunched } from '../monitor/launched-process.ts'
+import { finishCheckpoint } from './checkpoint.ts'
 import { discardHalfMade, killContainer, type RuntimeParts, removeContainerEntry } from './containers.ts'
 import { newContainerEntry, pauseContainerId, type SandboxEntry } from './entries.ts'
 import type { Registry } from './registry.ts'
@@ -14,7 +15,13 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
   await parts.monitor.ping()
   const containers = await parts.files.containers()
   for (const record of await parts.files.sandboxes()) {
-    const sandbox: SandboxEntry = { record, containers: new Map(), pause: undefined, removing: undefined }
+    const sandbox: SandboxEntry = {
+      record,
+      containers: new Map(),
+      pause: undefined,
+      removing: undefined,
+      checkpointing: false,
+    }
     registry.sandboxes.set(record.spec.id, sandbox)
   }
   const adopted = new Set<string>()
@@ -41,6 +48,8 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
   await parts.network.recover(new Set(registry.sandboxes.keys()))
   await unmountStrays(stateDirectory, adopted)
   await registry.catchUp()
+  for (const sandbox of registry.sandboxes.values())
+    for (const entry of sandbox.containers.values()) await finishCheckpoint(parts, sandbox, entry)
   for (const sandbox of registry.sandboxes.values()) {
     for (const entry of sandbox.containers.values())
       if (entry.state.phase === 'exited') registry.announce(sandbox, entry)

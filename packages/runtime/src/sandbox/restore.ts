@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import type { Started, Supervision } from '../monitor/protocol.ts'
+import { RuntimeError } from '../runtime.ts'
+import type { RuntimeParts } from './containers.ts'
+import type { OciDriver } from './oci-driver.ts'
+import { requireSameMachine, type StoredSnapshot, snapshotMachine } from './snapshot-files.ts'
+
+export interface RestoreOptions {
+  /** Its command creates the container. */
+  supervision: Supervision
+  driver: OciDriver
+  snapshot: StoredSnapshot
+  hostname: string
+}
+
+/** Creates a container and has the processes of a snapshot go on in it. */
+export async function restore(parts: RuntimeParts, options: RestoreOptions): Promise<Started> {
+  const { supervision, driver, snapshot } = options
+  requireSameMachine(snapshot, await snapshotMachine(driver))
+  await parts.monitor.prepare(supervision)
+  return begin(parts, options)
+}
+
+async function begin(
+  parts: RuntimeParts,
+  { supervision, driver, snapshot, hostname }: RestoreOptions,
+): Promise<Started> {
+  const { directory, runtimeLog } = supervision
+  const command = driver.commandLine(
+    ['restore', '--detach', '--bundle', directory, `--image-path=${snapshot.directory}`],
+    { runtimeLog },
+  )
+  const started = await parts.monitor.begin(supervision, { command, runtimeLog })
+  // What came with the snapshot is its source's name.
+  if (snapshot.manifest.hostname !== hostname) await setHostname(parts, { supervision, driver, hostname })
+  return started
+}
+
+/** The kernel in the sandbox knows no other way than a system call of a process that may: ours, that needs no file inside. */
+async function setHostname(
+  parts: RuntimeParts,
+  { supervision, driver, hostname }: Pick<RestoreOptions, 'supervision' | 'driver' | 'hostname'>,
+): Promise<void> {
+  const { native } = await parts.prepare()
+  const program = openSync(native.setHostname, 'r')
+  const runtimeLog = `${supervision.runtimeLog}.hostname`
+  try {
+    const command = driver.commandLine(
+      ['exec', '--exec-fd=3', '--user=0:0', '--cap=CAP_SYS_ADMIN', '--cwd=/', supervision.ociId, 'set-hostname'],
+      { runtimeLog },
+    )
+    const child = spawn(command.program, command.args, {
+      env: command.env,
+      stdio: ['pipe', 'ignore', 'pipe', program],
+    })
+    child.stdin?.on('error', () => {}).end(hostname)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    let complaint = ''
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      complaint = (complaint + text).slice(-2000)
+    })
+    child.on('error', reject)
+    child.on('close', (code) => {
+      if (code === 0) resolve()
+      else
+        reject(
+          new RuntimeError('failed', `could not give the sandbox its name (exit code ${code}): ${complaint.trim()}`),
+        )
+    })
+    await promise
+  } finally {
+    closeSync(program)
+    await rm(runtimeLog, { force: true })
+  }
+}

@@ -1,0 +1,196 @@
+/** What a snapshot is on disk: the files that runsc writes, and one of ours that says what they are. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { arch } from 'node:os'
+import { join } from 'node:path'
+import { hostArchitecture } from '../native/native-programs.ts'
+import { RuntimeError, type Snapshot, type SnapshotMachine } from '../runtime.ts'
+import { runscPlatform } from '../tools/tools.ts'
+import type { OciDriver } from './oci-driver.ts'
+
+/** Written last: a directory without it holds nothing of worth. */
+const MANIFEST = 'snapshot.json'
+const FORMAT = 1
+const LARGEST_MANIFEST = 1024 * 1024
+
+export interface SnapshotManifest {
+  format: number
+  createdAt: number
+  machine: SnapshotMachine
+  /** Of the container whose processes it holds. */
+  imageId: string
+  hostname: string
+  files: SnapshotFile[]
+}
+
+export interface SnapshotFile {
+  name: string
+  sizeBytes: number
+  /** `sha256:` */
+  digest: string
+}
+
+export interface StoredSnapshot {
+  directory: string
+  manifest: SnapshotManifest
+}
+
+/** What this machine can restore with a runsc. */
+export async function snapshotMachine(driver: OciDriver): Promise<SnapshotMachine> {
+  return {
+    runtimeVersion: driver.tool.version,
+    platform: await runscPlatform(driver.tool),
+    architecture: hostArchitecture(),
+    cpuFeatures: await cpuFeatures(),
+  }
+}
+
+let features: Promise<string> | undefined
+
+/** A program may have chosen its code by them: with fewer it would stop in the middle. */
+function cpuFeatures(): Promise<string> {
+  features ??= (async () => {
+    const text = await readFile('/proc/cpuinfo', 'utf8')
+    const line = new RegExp(`^${arch() === 'arm64' ? 'Features' : 'flags'}\\s*:(.*)$`, 'm').exec(text)?.[1] ?? ''
+    return sha256(line.trim().split(/\s+/).sort().join(' '))
+  })()
+  return features
+}
+
+/** Takes stock of a snapshot that was just written, and puts all of it on the disk for good. */
+export async function sealSnapshot(
+  directory: string,
+  description: Omit<SnapshotManifest, 'format' | 'files'>,
+): Promise<Snapshot> {
+  const names = (await readdir(directory)).sort()
+  const files = await Promise.all(names.map((name) => digestFile(directory, name)))
+  const manifest: SnapshotManifest = { format: FORMAT, ...description, files }
+  const path = join(directory, MANIFEST)
+  await writeFile(`${path}.new`, JSON.stringify(manifest), { mode: 0o600 })
+  await synchronise(`${path}.new`)
+  await rename(`${path}.new`, path)
+  await synchronise(directory)
+  await remember(directory, manifest)
+  return snapshotOf({ directory, manifest })
+}
+
+async function digestFile(directory: string, name: string): Promise<SnapshotFile> {
+  const path = join(directory, name)
+  const [digest] = await Promise.all([fileDigest(path), synchronise(path)])
+  return { name, sizeBytes: (await stat(path)).size, digest }
+}
+
+async function fileDigest(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk as Buffer)
+  return `sha256:${hash.digest('hex')}`
+}
+
+async function synchronise(path: string): Promise<void> {
+  const file = await open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+function snapshotOf({ directory, manifest }: StoredSnapshot): Snapshot {
+  const { createdAt, files, machine } = manifest
+  const digest = sha256(files.map((file) => `${file.name} ${file.sizeBytes} ${file.digest}\n`).join(''))
+  return { directory, createdAt, sizeBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0), digest, machine }
+}
+
+/**
+ * Reads a snapshot and makes sure that each byte of it is what was written. The bytes are read again only where a file
+ * is not the one that was looked at before: its inode, size and times tell.
+ *
+ * Rejects with code `snapshot-damaged`.
+ */
+export async function openSnapshot(directory: string): Promise<StoredSnapshot> {
+  const manifest = await readManifest(directory)
+  const known = verified.get(directory)
+  if (known !== undefined && known === (await identityOf(directory, manifest))) return { directory, manifest }
+  for (const file of manifest.files) await checkFile(directory, file)
+  await remember(directory, manifest)
+  return { directory, manifest }
+}
+
+/** Rejects with code `snapshot-incompatible` where another machine or version is needed. */
+export function requireSameMachine({ manifest: { machine: wanted } }: StoredSnapshot, here: SnapshotMachine): void {
+  const names: Record<keyof SnapshotMachine, string> = {
+    runtimeVersion: 'gVisor',
+    platform: 'the platform',
+    architecture: 'the architecture',
+    cpuFeatures: "the processor's features",
+  }
+  for (const [field, name] of Object.entries(names) as Array<[keyof SnapshotMachine, string]>) {
+    if (wanted[field] === here[field]) continue
+    throw new RuntimeError(
+      'snapshot-incompatible',
+      `the snapshot was made with ${name} ${wanted[field]}, here is ${here[field]}: it can be restored only with what it was made with`,
+    )
+  }
+}
+
+/** By directory: what its files were when their digests were right. */
+const verified = new Map<string, string>()
+const MOST_REMEMBERED = 1000
+
+async function remember(directory: string, manifest: SnapshotManifest): Promise<void> {
+  const identity = await identityOf(directory, manifest)
+  // Whoever is forgotten is read once more.
+  if (verified.size >= MOST_REMEMBERED) verified.clear()
+  verified.set(directory, identity)
+}
+
+async function identityOf(directory: string, { files }: SnapshotManifest): Promise<string> {
+  const identities = await Promise.all(
+    files.map(async ({ name, digest }) => {
+      try {
+        const { ino, size, ctimeNs, mtimeNs } = await stat(join(directory, name), { bigint: true })
+        return [name, digest, ino, size, ctimeNs, mtimeNs].join(' ')
+      } catch {
+        return `${name} is missing`
+      }
+    }),
+  )
+  return identities.join('\n')
+}
+
+async function checkFile(directory: string, { name, sizeBytes, digest }: SnapshotFile): Promise<void> {
+  const path = join(directory, name)
+  const found = await stat(path).catch(() => undefined)
+  if (!found) throw damaged(`its file ${name} is missing`)
+  if (found.size !== sizeBytes) throw damaged(`its file ${name} has ${found.size} bytes, expected ${sizeBytes}`)
+  if ((await fileDigest(path)) !== digest) throw damaged(`its file ${name} is not what was written: the digest differs`)
+}
+
+async function readManifest(directory: string): Promise<SnapshotManifest> {
+  let manifest: SnapshotManifest
+  try {
+    const path = join(directory, MANIFEST)
+    if ((await stat(path)).size > LARGEST_MANIFEST) throw new Error('it is too long')
+    manifest = JSON.parse(await readFile(path, 'utf8')) as SnapshotManifest
+  } catch (cause) {
+    throw new RuntimeError('snapshot-damaged', `the snapshot in ${directory} has no ${MANIFEST} that can be read`, {
+      cause,
+    })
+  }
+  if (manifest.format !== FORMAT) {
+    throw new RuntimeError(
+      'snapshot-incompatible',
+      `the snapshot has format ${manifest.format}, this version reads format ${FORMAT}: make a new one`,
+    )
+  }
+  return manifest
+}
+
+function damaged(what: string): RuntimeError {
+  return new RuntimeError('snapshot-damaged', `the snapshot is damaged: ${what}; make a new one`)
+}
+
+function sha256(text: string): string {
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`
+}
