@@ -1,3 +1,4 @@
+export { type StopNodeOptions, stopNode } from './node/stop-node.ts'
 export { type Kubelet, type StartKubeletOptions, startKubelet } from './start-kubelet.ts'
 export type { LogSource } from './streaming/container-log.ts'
 export {

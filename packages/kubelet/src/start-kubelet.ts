@@ -6,7 +6,9 @@ import type { Runtime } from '@caisson/runtime'
 import { limitConcurrency } from './limit-concurrency.ts'
 import { readMachine } from './node/machine.ts'
 import { type NodeFacts, nodeResources } from './node/node-object.ts'
+import { forgetEnds, readEnds } from './node/recorded-ends.ts'
 import { registerNode } from './node/register-node.ts'
+import { stopNode } from './node/stop-node.ts'
 import { type PodDirectories, podDirectories } from './pod-directories.ts'
 import { createPodSources } from './pod-sources.ts'
 import { createFakePods } from './pods/fake-pods.ts'
@@ -17,7 +19,6 @@ import { createPodEvents } from './pods/pod-events.ts'
 import { servedPods } from './pods/served-pods.ts'
 import { referenceKey, referencesOf } from './references.ts'
 import { createNodeApi, type NodeApi } from './streaming/node-api.ts'
-import { unmountBelow } from './volumes/mounts.ts'
 
 export interface StartKubeletOptions {
   /** Acts as the node. */
@@ -43,7 +44,7 @@ export interface StartKubeletOptions {
 export interface Kubelet extends AsyncDisposable {
   /** For the API server: exec, attach, port-forward and logs. */
   api: NodeApi
-  /** Stops every container of this node and takes its mounts away. Objects, logs and volumes stay. */
+  /** Stops every container of this node and takes its mounts away, as `stopNode` does. */
   stopAll(options?: { graceMs?: number }): Promise<void>
   /** Resolves when nothing is being done and nothing waits but for a time. */
   idle(): Promise<void>
@@ -55,9 +56,11 @@ const PODS_WITH_FAKE = 20_000
 /** Starting a container keeps a core busy for a fifth of a second. */
 const STARTS_PER_CPU = 2
 const REFERENCE_INDEX = 'references'
-const STOP_GRACE_MS = 2_000
 
-/** Resolves when the node is registered and what an earlier agent left running has been taken over. */
+/**
+ * Resolves when the node is registered, what an earlier agent left running has been taken over, and the API knows what
+ * has ended since then.
+ */
 export async function startKubelet(options: StartKubeletOptions): Promise<Kubelet> {
   const { client, informers, nodeName, signal, onError, now = Date.now } = options
   const directories = podDirectories(options.dataDir)
@@ -115,11 +118,15 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       fakePods: options.fake ? createFakePods({ hostIp: machine.address, now, present: pods.list() }) : undefined,
       hostIp: machine.address,
       adopted,
+      ends: await readEnds(options.dataDir),
       directoriesOf,
       now,
       onError,
     }),
   )
+  // Whoever asks from here on hears nothing of containers that are no more.
+  await engine.caughtUp
+  await forgetEnds(options.dataDir)
   pods.addIndex(REFERENCE_INDEX, referencesOf)
   for (const watch of watchReferences(options, (key) => refreshPods(key))) stack.use(watch)
   await removeOrphanedLogs(
@@ -145,29 +152,12 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   return {
     api,
     idle: () => engine.idle(),
-    async stopAll({ graceMs = STOP_GRACE_MS } = {}) {
+    async stopAll(stopOptions) {
       // Nothing may start what is being stopped.
       await owned.disposeAsync()
-      const sandboxes = await options.runtime.list()
-      await Promise.all(
-        sandboxes.map(async ({ spec, containers }) => {
-          const running = containers.filter(({ state }) => state.phase === 'running')
-          await Promise.all(running.map(({ spec }) => stopQuietly(options.runtime, spec.id, graceMs)))
-          await options.runtime.removeSandbox(spec.id)
-        }),
-      )
-      await unmountBelow(directories.pods)
+      await stopNode({ runtime: options.runtime, dataDir: options.dataDir, ...stopOptions })
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  }
-}
-
-/** It may end by itself meanwhile. What does not stop is killed with its sandbox. */
-async function stopQuietly(runtime: Runtime, id: string, graceMs: number): Promise<void> {
-  try {
-    await runtime.stopContainer(id, { graceMs })
-  } catch {
-    return
   }
 }
 

@@ -113,7 +113,8 @@ function terminated(
     reason: exitCode !== 0 && reason === 'completed' ? 'Error' : TERMINATION_REASONS[reason],
     ...(said && { message: truncate(said, Math.floor(TERMINATION_MESSAGES_BYTES / containers)) }),
     startedAt: kubernetesTime(startedAt),
-    finishedAt: kubernetesTime(finishedAt),
+    // Of one that was lost nobody knows when it ended.
+    ...((finishedAt > 0 || reason !== 'monitor-died') && { finishedAt: kubernetesTime(finishedAt) }),
     ...(run.id !== undefined && { containerID: `${CONTAINER_ID_SCHEME}${run.id}` }),
   }
 }

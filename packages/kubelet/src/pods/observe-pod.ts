@@ -23,7 +23,7 @@ export function observePod(
   if (!memory.recalled && pod) {
     // What the API remembers counts once, for an agent that has just begun: afterwards it is what that agent wrote.
     const known = new Set(present.map(keyOf))
-    memory.runs = pastRuns(pod).filter((run) => !known.has(keyOf(run)))
+    memory.runs = pastRuns(pod, memory.ends).filter((run) => !known.has(keyOf(run)))
     memory.recalled = true
   }
   return {

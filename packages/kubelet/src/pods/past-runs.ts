@@ -1,20 +1,30 @@
 /** Runs of containers that only the API remembers: from before this agent, whose runtime knows nothing of them any more. */
 import type { PodObject } from '@caisson/client'
-import type { ExitReason } from '@caisson/runtime'
+import type { ContainerState, ExitReason } from '@caisson/runtime'
 import type { ContainerStateTerminated, ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import { CONTAINER_ID_SCHEME } from './container-status.ts'
 import { type ContainerRun, statusesOf } from './observed-pod.ts'
 import { backOffOfRestart } from './restart-back-off.ts'
 
-/** The newest first for each name; none for containers that never ran. */
-export function pastRuns(pod: PodObject): ContainerRun[] {
+/** How a container ended that ran when the API last heard of it, and what it said. */
+export interface KnownEnd {
+  state: Extract<ContainerState, { phase: 'exited' }>
+  terminationMessage: string | undefined
+}
+
+/**
+ * The newest first for each name; none for containers that never ran.
+ *
+ * @param ends by runtime id, of containers that were stopped with their node
+ */
+export function pastRuns(pod: PodObject, ends: ReadonlyMap<string, KnownEnd>): ContainerRun[] {
   return statusesOf(pod).flatMap((status) => {
     const { state, lastState, restartCount } = status
     if (state?.terminated) {
       const previous = lastState?.terminated ? [runOf(status, lastState.terminated, restartCount - 1)] : []
       return [runOf(status, state.terminated, restartCount), ...previous]
     }
-    if (state?.running) return [lostRun(status)]
+    if (state?.running) return [endedRun(status, ends.get(idOf(status.containerID) ?? '') ?? lostEnd(status))]
     return lastState?.terminated ? [runOf(status, lastState.terminated, restartCount)] : []
   })
 }
@@ -34,16 +44,27 @@ function runOf(status: ContainerStatus, ended: ContainerStateTerminated, restart
   }
 }
 
-/** It ran when somebody last looked, and now nobody knows what became of it. */
-function lostRun(status: ContainerStatus): ContainerRun {
-  const startedAt = time(status.state?.running?.startedAt)
+function endedRun(status: ContainerStatus, end: KnownEnd): ContainerRun {
   return {
     ...common(status, status.restartCount),
     id: idOf(status.containerID),
-    state: { phase: 'exited', exitCode: 137, startedAt, finishedAt: startedAt, reason: 'monitor-died' },
-    terminationMessage: 'The container could not be located when the pod was terminated',
+    ...end,
     // Through no fault of its own.
     backOffMs: 0,
+  }
+}
+
+/** It ran when somebody last looked, and now nobody knows what became of it, nor when. */
+function lostEnd({ state }: ContainerStatus): KnownEnd {
+  return {
+    state: {
+      phase: 'exited',
+      exitCode: 137,
+      startedAt: time(state?.running?.startedAt),
+      finishedAt: 0,
+      reason: 'monitor-died',
+    },
+    terminationMessage: 'The container could not be located when the pod was terminated',
   }
 }
 

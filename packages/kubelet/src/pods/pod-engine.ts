@@ -12,16 +12,18 @@ import {
   resources,
 } from '@caisson/client'
 import type { Runtime, Sandbox } from '@caisson/runtime'
-import type { PodStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { ContainerStatus, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { CONTAINER_LABELS } from '../containers/container-spec.ts'
 import { terminationMessage } from '../containers/termination-message.ts'
+import type { RecordedEnds } from '../node/recorded-ends.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { createProber } from '../probes/prober.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
+import { CONTAINER_ID_SCHEME } from './container-status.ts'
 import type { FakePods } from './fake-pods.ts'
 import { observePod, SANDBOX_LABELS } from './observe-pod.ts'
-import { formatPod, isTerminalPhase, type ObservedPod, specOf, statusesOf } from './observed-pod.ts'
+import { formatPod, initContainers, isTerminalPhase, type ObservedPod, specOf, statusesOf } from './observed-pod.ts'
 import { type PodAction, type PodPlan, planPod } from './plan-pod.ts'
 import type { PodActions } from './pod-actions.ts'
 import type { PodEvents } from './pod-events.ts'
@@ -50,6 +52,8 @@ export interface PodEngineOptions {
   hostIp: string
   /** Sandboxes that an earlier agent left. */
   adopted: readonly Sandbox[]
+  /** How containers ended that were stopped with the node. */
+  ends: RecordedEnds
   /** Uids of Pods of which directories are on the disk. */
   directoriesOf: ReadonlySet<string>
   now: () => number
@@ -57,6 +61,8 @@ export interface PodEngineOptions {
 }
 
 export interface PodEngine extends AsyncDisposable {
+  /** Settles when the API knows of everything that ended before this agent began. Nothing is begun before. */
+  caughtUp: Promise<void>
   enqueue(uid: string): void
   /** What is remembered of a Pod; undefined where nothing was begun. */
   memory(uid: string): PodMemory | undefined
@@ -90,6 +96,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
 
   const queue = createWorkqueue({
     process: async (uid) => {
+      await caughtUp
       const wakeAt = await pass(uid)
       return wakeAt === undefined ? {} : { requeueAfter: Math.min(Math.max(wakeAt - now(), 1), LONGEST_WAIT_MS) }
     },
@@ -112,6 +119,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       enqueue(uid)
     },
   })
+  const caughtUp = tellWhatEnded()
   // What an earlier agent left behind may belong to Pods that are gone.
   for (const uid of memories.keys()) enqueue(uid)
 
@@ -134,22 +142,52 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     memories.set(uid, newPodMemory(pod, { sandboxId: id, nextAttempt: attempt + 1, hasDirectory: false }))
   }
 
+  /** Before what starts again hides it: nobody shall take a Pod for Ready whose containers are gone. */
+  async function tellWhatEnded(): Promise<void> {
+    const alive = new Set(
+      options.adopted.flatMap(({ containers }) =>
+        containers.flatMap(({ spec, state }) =>
+          state.phase === 'running' ? [`${CONTAINER_ID_SCHEME}${spec.id}`] : [],
+        ),
+      ),
+    )
+    const isLost = ({ state, containerID = '' }: ContainerStatus): boolean =>
+      state?.running !== undefined && !alive.has(containerID)
+    for (const pod of informer.list()) {
+      if (isTerminalPhase(pod.status?.phase) || !statusesOf(pod).some(isLost)) continue
+      try {
+        if (await isFake(pod)) continue
+        const uid = pod.metadata.uid ?? ''
+        const { status } = planPod(await observe(uid, memoryOf(uid, pod)), now())
+        if (status) await writeStatus(pod, status)
+      } catch (error) {
+        // The Pod's own pass says it again.
+        onError(error, `pod ${pod.metadata.uid}`)
+      }
+    }
+  }
+
+  async function isFake(pod: PodObject): Promise<boolean> {
+    if (!options.fakePods) return false
+    const found = await handlerOf(pod, { sources, fake: true })
+    return typeof found !== 'string' && found.handler === 'fake'
+  }
+
+  function memoryOf(uid: string, pod: PodObject): PodMemory {
+    const known = memories.get(uid)
+    if (known) return known
+    const memory = newPodMemory(pod, { nextAttempt: 0, hasDirectory: false })
+    memories.set(uid, memory)
+    return memory
+  }
+
   async function pass(uid: string): Promise<number | undefined> {
     const pod = informer.byIndex(UID_INDEX, uid)[0]
-    if (pod && options.fakePods) {
-      const found = await handlerOf(pod, { sources, fake: true })
-      if (typeof found !== 'string' && found.handler === 'fake') return await passFake(options.fakePods, pod)
-    }
-    let memory = memories.get(uid)
-    if (!memory) {
-      if (!pod) {
-        options.fakePods?.forget(uid)
-        return undefined
-      }
-      memory = newPodMemory(pod, { nextAttempt: 0, hasDirectory: false })
-      memories.set(uid, memory)
-    }
-    return await passReal(uid, memory)
+    if (pod && options.fakePods && (await isFake(pod))) return await passFake(options.fakePods, pod)
+    const memory = pod ? memoryOf(uid, pod) : memories.get(uid)
+    if (memory) return await passReal(uid, memory)
+    options.fakePods?.forget(uid)
+    return undefined
   }
 
   async function passReal(uid: string, memory: PodMemory): Promise<number | undefined> {
@@ -188,6 +226,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     if (pod) memory.pod = pod
     const sandbox = memory.sandboxId === undefined ? undefined : await runtime.get(memory.sandboxId)
     if (sandbox) await readLastWords(memory, sandbox)
+    if (pod && !memory.recalled) await recallEnds(pod, memory)
     const seen = observePod(memory, { pod, sandbox, hostIp })
     memory.seen = seen.runs
     for (const listener of seenListeners) listener(uid)
@@ -204,22 +243,35 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
 
   /** Once for each container that has ended. */
   async function readLastWords({ pod, lastWords, stopping }: PodMemory, sandbox: Sandbox): Promise<void> {
-    const { namespace = '', name = '', uid = '' } = pod.metadata
     for (const { spec, state } of sandbox.containers) {
       if (state.phase !== 'exited' || lastWords.has(spec.id)) continue
       stopping.delete(spec.id)
-      const container = spec.labels[CONTAINER_LABELS.name] ?? ''
+      const name = spec.labels[CONTAINER_LABELS.name] ?? ''
       const restartCount = Number(spec.labels[CONTAINER_LABELS.restartCount] ?? 0)
-      const { containers, initContainers = [] } = specOf(pod)
-      const words = await terminationMessage(
-        [...containers, ...initContainers].find((each) => each.name === container),
-        {
-          message: directories.terminationMessage(uid, container, restartCount),
-          log: directories.log({ namespace, name, uid }, container, restartCount),
-          exitCode: state.exitCode,
-        },
-      )
-      lastWords.set(spec.id, words)
+      lastWords.set(spec.id, await wordsOf(pod, { name, restartCount }, state))
+    }
+  }
+
+  async function wordsOf(
+    pod: PodObject,
+    run: { name: string; restartCount: number },
+    { exitCode }: { exitCode: number },
+  ): Promise<string | undefined> {
+    const { namespace = '', name = '', uid = '' } = pod.metadata
+    const container = [...specOf(pod).containers, ...initContainers(pod)].find((each) => each.name === run.name)
+    return await terminationMessage(container, {
+      message: directories.terminationMessage(uid, run.name, run.restartCount),
+      log: directories.log({ namespace, name, uid }, run.name, run.restartCount),
+      exitCode,
+    })
+  }
+
+  /** Of containers that were stopped with the node: their files are still there. */
+  async function recallEnds(pod: PodObject, memory: PodMemory): Promise<void> {
+    for (const { name, containerID = '', restartCount } of statusesOf(pod)) {
+      const id = containerID.slice(CONTAINER_ID_SCHEME.length)
+      const state = options.ends.get(id)
+      if (state) memory.ends.set(id, { state, terminationMessage: await wordsOf(pod, { name, restartCount }, state) })
     }
   }
 
@@ -328,6 +380,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   }
 
   return {
+    caughtUp,
     enqueue,
     memory: (uid) => memories.get(uid),
     onSeen(listener) {

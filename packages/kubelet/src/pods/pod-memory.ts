@@ -3,6 +3,7 @@ import type { PodObject } from '@caisson/client'
 import type { IssuedToken } from '../pod-sources.ts'
 import type { PreparedVolume } from '../volumes/prepare-volumes.ts'
 import type { ContainerRun, PodSetback, StartFailure } from './observed-pod.ts'
+import type { KnownEnd } from './past-runs.ts'
 
 export interface PodMemory {
   /** As it was last seen. */
@@ -16,6 +17,8 @@ export interface PodMemory {
   tokens: Map<string, IssuedToken & { issuedAt: number }>
   /** Runs that the runtime has no record of: starts that failed, and what ran in earlier sandboxes. */
   runs: ContainerRun[]
+  /** Of containers that were stopped with the node, by runtime id: asked once, when `runs` is recalled. */
+  ends: Map<string, KnownEnd>
   /** Whether `runs` has what the API knew of the Pod when this agent first saw it. */
   recalled: boolean
   /** By container name; how often it failed in a row. */
@@ -46,6 +49,7 @@ export function newPodMemory(
     refreshAt: undefined,
     tokens: new Map(),
     runs: [],
+    ends: new Map(),
     recalled: false,
     failures: new Map(),
     setback: undefined,

@@ -436,20 +436,50 @@ describe('an agent that starts again', () => {
     await remove('unseen')
   })
 
-  test('after everything was stopped, what should run runs again', async () => {
-    await node.create('again', { containers: [container('exec sleep 1000')] })
-    await node.until('again', isReady)
-    await node.kubelet.stopAll({ graceMs: 0 })
+  test('after everything was stopped, tells how it ended and runs again what should run', async () => {
+    const farewell = `trap 'echo bye > /dev/termination-log; exit 5' TERM; echo up; while :; do sleep 0.05; done`
+    await node.create('again', { containers: [container(farewell)] })
+    await node.create('never', { restartPolicy: 'Never', containers: [container(farewell)] })
+    for (const name of ['again', 'never']) {
+      await node.until(name, isReady)
+      await expect.poll(() => node.log(name)).toBe('up\n')
+    }
+    const before = await node.client.get(resources.pods, 'again', at)
+    const told: PodObject[] = []
+    const stop = new AbortController()
+    const watching = (async () => {
+      for await (const { object } of node.client.watch(resources.pods, {
+        ...at,
+        fieldSelector: 'metadata.name=again',
+        resourceVersion: before.metadata.resourceVersion ?? '',
+        signal: stop.signal,
+      }))
+        told.push(object as PodObject)
+    })()
+    await node.kubelet.stopAll({ graceMs: 5_000 })
     expect(await node.runtime.list()).toEqual([])
     await node.restart()
+    // Before anything else, and before anybody could ask.
+    await expect.poll(() => told.length).toBeGreaterThan(0)
+    const [first] = told
+    expect(first?.status?.conditions?.find(({ type }) => type === 'Ready')?.status).toBe('False')
+    const terminated = { exitCode: 5, reason: 'Error', message: 'bye\n' }
+    expect(first?.status?.containerStatuses?.[0]).toMatchObject({ restartCount: 0, state: { terminated } })
+    const { startedAt = '', finishedAt = '' } = first?.status?.containerStatuses?.[0]?.state?.terminated ?? {}
+    expect(Date.parse(finishedAt)).toBeGreaterThanOrEqual(Date.parse(startedAt))
+    expect((await node.client.get(resources.pods, 'never', at)).status).toMatchObject({
+      phase: 'Failed',
+      containerStatuses: [{ state: { terminated } }],
+    })
     const pod = await node.until(
       'again',
       ({ status }) => status?.containerStatuses?.[0]?.restartCount === 1 && status.phase === 'Running',
     )
-    expect(pod.status?.containerStatuses?.[0]?.lastState?.terminated).toMatchObject({
-      exitCode: 137,
-      reason: 'ContainerStatusUnknown',
-    })
+    expect(pod.status?.containerStatuses?.[0]?.lastState).toMatchObject({ terminated })
+    expect(await readdir(node.dataDirectory)).not.toContain('ended.json')
+    stop.abort()
+    await watching.catch(() => undefined)
     await remove('again')
+    await remove('never')
   })
 })
