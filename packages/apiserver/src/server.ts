@@ -58,6 +58,8 @@ export interface ListenOptions {
 }
 
 export interface ApiServer extends AsyncDisposable {
+  /** Calls back with the number of open connections, now and whenever it changes. Those of this process are none. */
+  followClients(listener: (open: number) => void): Disposable
   registry: Registry
   listen(options: ListenOptions): Promise<{ url: string; port: number }>
   /** New connections use the new certificate; those that are open go on. */
@@ -148,9 +150,18 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   // Node forgets those that were upgraded, and would wait for them for ever.
   const sockets = new Set<Socket>()
   const streams = new Set<() => void>()
+  const followers = new Set<(open: number) => void>()
+  const sayClients = (): void => {
+    for (const follower of followers) follower(sockets.size)
+  }
 
   return {
     registry,
+    followClients(listener) {
+      followers.add(listener)
+      listener(sockets.size)
+      return { [Symbol.dispose]: () => void followers.delete(listener) }
+    },
     async listen({ host, port, tls }) {
       server = createServer({ ...tls, requestCert: true, rejectUnauthorized: false })
       // Longer than the clients of Kubernetes keep an idle connection, so that it is always they who close it.
@@ -163,7 +174,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       server.on('tlsClientError', () => undefined)
       server.on('connection', (socket: Socket) => {
         sockets.add(socket)
-        socket.on('close', () => sockets.delete(socket))
+        sayClients()
+        socket.on('close', () => {
+          sockets.delete(socket)
+          sayClients()
+        })
       })
       await new Promise<void>((resolve, reject) => {
         server?.once('error', reject)

@@ -135,7 +135,10 @@ function program(): Command {
   caisson
     .command('down')
     .description('stop the embedded cluster and every sandbox; objects and volumes stay')
-    .action(async () => (await import('./commands/down.ts')).down(globals()))
+    .option('--timeout <duration>', 'how long its process may take before it is killed', '60s')
+    .action(async (options: { timeout: string }) =>
+      (await import('./commands/down.ts')).down({ ...globals(), ...options }),
+    )
   caisson
     .command('status')
     .description('whether the embedded cluster runs, and where')

@@ -1,5 +1,6 @@
 /** Which process serves a data directory: written when it is ready, trusted only while that very process lives. */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { CliError } from '../cli-error.ts'
 import type { DataDirectory } from './data-directory.ts'
 
 export interface DaemonRecord {
@@ -10,7 +11,11 @@ export interface DaemonRecord {
   /** `https://127.0.0.1:PORT` */
   server: string
   version: string
+  /** It takes no more work, and nobody else may use the directory until it has ended. */
+  ending?: true
 }
+
+const ENDING_MS = 60_000
 
 /** Of a living process; undefined where there is none. */
 function startTimeOf(pid: number): string | undefined {
@@ -29,7 +34,10 @@ function bootId(): string {
 }
 
 /** Writes the record of this process, atomically. */
-export function writeDaemonRecord(directory: DataDirectory, about: { server: string; version: string }): void {
+export function writeDaemonRecord(
+  directory: DataDirectory,
+  about: Pick<DaemonRecord, 'server' | 'version' | 'ending'>,
+): void {
   const record: DaemonRecord = {
     pid: process.pid,
     startTime: startTimeOf(process.pid) ?? '',
@@ -54,6 +62,24 @@ export function readDaemonRecord(directory: DataDirectory): DaemonRecord | undef
 /** Whether the process of the record still lives. */
 export function isAlive(record: DaemonRecord): boolean {
   return startTimeOf(record.pid) === record.startTime
+}
+
+/** Resolves with false where it still lives after `ms`. Not our child, so there is no event to wait for. */
+export async function hasEnded(record: DaemonRecord, ms: number): Promise<boolean> {
+  const deadline = Date.now() + ms
+  while (isAlive(record)) {
+    if (Date.now() > deadline) return false
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return true
+}
+
+/** The process that serves the directory and goes on doing so. One that is ending is waited for, a minute at most. */
+export async function findDaemon(directory: DataDirectory): Promise<DaemonRecord | undefined> {
+  const record = readDaemonRecord(directory)
+  if (!record?.ending) return record
+  if (await hasEnded(record, ENDING_MS)) return undefined
+  throw new CliError('timed-out', `process ${record.pid} has not ended within a minute: 'caisson down' ends it`)
 }
 
 export function removeDaemonRecord(directory: DataDirectory): void {

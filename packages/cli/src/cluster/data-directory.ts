@@ -21,6 +21,8 @@ export interface DataDirectory {
   runtime: string
   kubelet: string
   volumes: string
+  /** Of a socket for each process that a sandbox is for. */
+  attended: string
 }
 
 /**
@@ -42,6 +44,7 @@ export function dataDirectory(option?: string): DataDirectory {
     runtime: join(root, 'runtime'),
     kubelet: join(root, 'kubelet'),
     volumes: join(root, 'volumes'),
+    attended: join(root, 'attended'),
   }
 }
 

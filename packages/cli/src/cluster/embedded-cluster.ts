@@ -21,7 +21,9 @@ import {
 import { startControllers } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
 import { type Kubelet, startKubelet } from '@caisson/kubelet'
-import { createRuntime, type Runtime } from '@caisson/runtime'
+import { createRuntime } from '@caisson/runtime'
+import { watchAttendance } from '../attendance.ts'
+import { sandboxes as sandboxResource } from '../sandboxes.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
 import { standardObjects } from './standard-objects.ts'
@@ -39,9 +41,11 @@ export interface EmbeddedCluster extends AsyncDisposable {
   port: number
   /** Of the administrator. */
   client: Client
+  /** Of all namespaces, shared with the controllers. */
   informers: Informers
   kubelet: Kubelet
-  runtime: Runtime
+  /** Calls back with the number of clients' open connections, now and whenever it changes. */
+  followClients(listener: (open: number) => void): Disposable
 }
 
 /**
@@ -153,14 +157,22 @@ export async function startEmbeddedCluster(
       signal,
     }),
   )
+  stack.use(
+    watchAttendance({
+      directory,
+      client: administrator,
+      informer: sandboxes.informers.of(sandboxResource),
+      onError,
+    }),
+  )
   const owned = stack.move()
   return {
     url: api.url,
     port: api.port,
     client: administrator,
-    informers: node.informers,
+    informers: sandboxes.informers,
     kubelet,
-    runtime,
+    followClients: (listener) => api.server.followClients(listener),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

@@ -1,5 +1,6 @@
 /** Sandboxes of a cluster whose process was killed: they outlive it on purpose, until somebody says `down`. */
 import { existsSync } from 'node:fs'
+import { stopNode } from '@caisson/kubelet'
 import { createRuntime } from '@caisson/runtime'
 import { removeDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, toolsDirectory } from './data-directory.ts'
@@ -11,7 +12,8 @@ export async function stopLeftovers(directory: DataDirectory): Promise<void> {
       stateDirectory: directory.runtime,
       toolsDirectory: toolsDirectory(directory),
     })
-    for (const sandbox of await runtime.recover()) await runtime.removeSandbox(sandbox.spec.id)
+    await runtime.recover()
+    await stopNode({ runtime, dataDir: directory.kubelet })
   }
   removeDaemonRecord(directory)
 }

@@ -1,17 +1,17 @@
 /** `caisson up`: the embedded cluster in this process, until it is told to stop. */
 import { closeSync, existsSync, readFileSync, writeSync } from 'node:fs'
-import { resources } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { VERSION } from '../version.ts'
 import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
+import { watchIdleness } from './idleness.ts'
 
 export interface ServeOptions {
   /** `HOST:PORT`; the port of last time, or a free one, where it is not given. */
   listen?: string
   fakeRuntime: boolean
-  /** End after so long without a sandbox or a request, ms. */
+  /** End after so long without a client's connection and a Pod that has not finished, ms. */
   stopWhenIdleMs?: number
 }
 
@@ -32,19 +32,25 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
   const { host, port, fallback } = address(directory, options.listen)
   const start = (on: number): Promise<EmbeddedCluster> =>
     startEmbeddedCluster(directory, { host, port: on, fakeRuntime: options.fakeRuntime, log })
-  // Whatever happens from here on, nothing of it goes on in a process that should end.
-  await using cluster = await startOn(port)
-  writeDaemonRecord(directory, { server: cluster.url, version: VERSION })
-  sayReady(cluster.url)
-  const idleness =
-    options.stopWhenIdleMs === undefined
-      ? undefined
-      : watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('leave'))
-  const how = await stopping.promise
-  // Its timer would keep the process alive long after everything else has ended.
-  idleness?.[Symbol.dispose]()
-  if (how === 'stop') await cluster.kubelet.stopAll()
+  await runUntilStopped()
+  // Left where that failed: `down` then takes away what is left.
   removeDaemonRecord(directory)
+
+  async function runUntilStopped(): Promise<void> {
+    // Whatever happens from here on, nothing of it goes on in a process that should end.
+    await using cluster = await startOn(port)
+    writeDaemonRecord(directory, { server: cluster.url, version: VERSION })
+    sayReady(cluster.url)
+    const idleness =
+      options.stopWhenIdleMs === undefined
+        ? undefined
+        : watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('leave'))
+    const how = await stopping.promise
+    // Its timer would keep the process alive long after everything else has ended.
+    idleness?.[Symbol.dispose]()
+    writeDaemonRecord(directory, { server: cluster.url, version: VERSION, ending: true })
+    if (how === 'stop') await cluster.kubelet.stopAll()
+  }
 
   async function startOn(first: number): Promise<EmbeddedCluster> {
     try {
@@ -98,22 +104,4 @@ function sayReady(url: string): void {
   }
   writeSync(descriptor, 'ready\n')
   closeSync(descriptor)
-}
-
-/** Ends when there was no Pod for a while. */
-function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: () => void): Disposable {
-  const pods = cluster.informers.of(resources.pods)
-  let timer: NodeJS.Timeout | undefined
-  const look = (): void => {
-    clearTimeout(timer)
-    timer = pods.size === 0 ? setTimeout(end, limitMs) : undefined
-  }
-  const handle = pods.handle({ added: look, deleted: look })
-  look()
-  return {
-    [Symbol.dispose]() {
-      handle[Symbol.dispose]()
-      clearTimeout(timer)
-    },
-  }
 }

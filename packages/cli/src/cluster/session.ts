@@ -2,7 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { type Client, type ClusterConnection, createClient, createHttpTransport, findConnection } from '@caisson/client'
 import type { GlobalOptions } from '../global-options.ts'
-import { readDaemonRecord } from './daemon-record.ts'
+import { findDaemon } from './daemon-record.ts'
 import { type DataDirectory, dataDirectory } from './data-directory.ts'
 import { startDetached } from './detach.ts'
 
@@ -58,7 +58,7 @@ function isEmbedded(directory: DataDirectory): boolean {
 }
 
 async function ensureRunning(directory: DataDirectory, start: boolean): Promise<void> {
-  if (readDaemonRecord(directory)) return
+  if (await findDaemon(directory)) return
   if (!start) {
     const { CliError } = await import('../cli-error.ts')
     throw new CliError(

@@ -1,29 +1,59 @@
+import { existsSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
-import { isAlive, readDaemonRecord } from '../cluster/daemon-record.ts'
+import { hasEnded, readDaemonRecord } from '../cluster/daemon-record.ts'
 import { dataDirectory } from '../cluster/data-directory.ts'
+import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 
-/** Containers get half a minute of grace, as Pods do; after twice that something is wrong. */
-const PATIENCE_MS = 60_000
+export interface DownOptions extends GlobalOptions {
+  timeout: string
+}
+
+/** A killed process is gone within milliseconds, unless the kernel itself is stuck in it. */
+const KILL_MS = 10_000
+/** Commands of the OCI runtimes, for as many sandboxes as the node takes. */
+const LEFTOVERS_MS = 120_000
 
 /** Stops the cluster's process and every sandbox. Sandboxes that a killed cluster left behind are stopped too. */
-export async function down(options: GlobalOptions): Promise<void> {
+export async function down(options: DownOptions): Promise<void> {
+  const patienceMs = parseDuration('--timeout', options.timeout)
   const directory = dataDirectory(options.dataDir)
   const record = readDaemonRecord(directory)
   if (record) {
     // SIGTERM alone leaves the sandboxes running, for an update of Caisson; SIGINT stops them first.
     process.kill(record.pid, 'SIGINT')
-    const deadline = Date.now() + PATIENCE_MS
-    // Not our child, so there is no event to wait for.
-    while (isAlive(record)) {
-      if (Date.now() > deadline) {
-        throw new CliError('timed-out', `process ${record.pid} has not stopped within a minute: see ${directory.log}`)
+    if (!(await hasEnded(record, patienceMs))) {
+      console.error(`caisson: process ${record.pid} has not stopped within ${options.timeout} and is killed`)
+      process.kill(record.pid, 'SIGKILL')
+      if (!(await hasEnded(record, KILL_MS))) {
+        throw new CliError(
+          'timed-out',
+          `process ${record.pid} does not end although it was killed: see ${directory.log}`,
+        )
       }
-      await new Promise((resolve) => setTimeout(resolve, 20))
     }
-  } else {
+  }
+  // One that was ending already leaves its sandboxes running.
+  if (!record || record.ending || existsSync(directory.daemon)) {
     const { stopLeftovers } = await import('../cluster/leftovers.ts')
-    await stopLeftovers(directory)
+    await withinTime(stopLeftovers(directory), directory.log)
   }
   console.log(record ? 'stopped' : 'not running')
+}
+
+async function withinTime(work: Promise<void>, log: string): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    reject(
+      new CliError(
+        'timed-out',
+        `sandboxes are still there after ${LEFTOVERS_MS / 1000} s: run it again, and see ${log}`,
+      ),
+    )
+  }, LEFTOVERS_MS)
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }

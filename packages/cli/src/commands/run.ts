@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Sandbox } from '@caisson/api'
 import { attachToPod, isAlreadyExists, type PodObject, type ResourceEvent, resources } from '@caisson/client'
 import { copyStreams, requireTerminal } from '../attached-terminal.ts'
+import { attend } from '../attendance.ts'
 import { CliError, EXIT_CODES } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
@@ -46,10 +47,12 @@ export async function run(options: RunCommandOptions): Promise<void> {
   if (options.volume.length > 0) await ensureHostVolumesNamespace(session)
   const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
 
+  const remove = options.rm || (!options.keep && !options.detach)
+  // Whatever ends this process, its sandbox ends too.
+  await using attendance = remove && !options.detach && session.embedded ? await attend(session.embedded) : undefined
   // Before the Sandbox is made, so that nothing of its Pod is missed; its first request carries the connection's set-up.
   const podEvents = watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal })
-  await createSandbox(session, { name, namespace, spec, timeoutMs })
-  const remove = options.rm || (!options.keep && !options.detach)
+  await createSandbox(session, { name, namespace, spec, timeoutMs, annotations: attendance?.annotations })
   if (options.detach) {
     console.log(name)
     return
@@ -315,13 +318,20 @@ async function createSandbox(
     namespace,
     spec,
     timeoutMs,
-  }: { name: string; namespace: string; spec: PodSpec; timeoutMs: number | undefined },
+    annotations,
+  }: {
+    name: string
+    namespace: string
+    spec: PodSpec
+    timeoutMs: number | undefined
+    annotations: Record<string, string> | undefined
+  },
 ): Promise<void> {
   try {
     await client.create(
       sandboxes,
       {
-        metadata: { name, namespace },
+        metadata: { name, namespace, ...(annotations && { annotations }) },
         spec: {
           podTemplate: { metadata: { annotations: { 'caisson.dev/network': 'none' } }, spec },
           // Also when this process is killed, the sandbox ends.

@@ -1,4 +1,4 @@
-import { readDaemonRecord } from '../cluster/daemon-record.ts'
+import { findDaemon } from '../cluster/daemon-record.ts'
 import { dataDirectory } from '../cluster/data-directory.ts'
 import { startDetached } from '../cluster/detach.ts'
 import { parseDuration } from '../duration.ts'
@@ -14,7 +14,7 @@ export interface UpOptions extends GlobalOptions {
 /** Starts the cluster in this process, or with `--detach` in one that outlives it. Nothing to do where one runs. */
 export async function up(options: UpOptions): Promise<void> {
   const directory = dataDirectory(options.dataDir)
-  const running = readDaemonRecord(directory)
+  const running = await findDaemon(directory)
   if (running) {
     console.log(`already running: ${running.server}, process ${running.pid}`)
     return

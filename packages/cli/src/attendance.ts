@@ -1,0 +1,107 @@
+/**
+ * A sandbox that `caisson run` made for itself is of no use without that process, however it ended. The process listens
+ * on a socket in the data directory, the cluster's process connects to it, and the kernel tells of the end: nothing is
+ * renewed or asked again, a stopped process or a machine that slept stays attended, and a cluster that was started again
+ * finds out by connecting.
+ */
+import { randomUUID } from 'node:crypto'
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { Sandbox } from '@caisson/api'
+import { type Client, type Informer, isConflict, isNotFound } from '@caisson/client'
+import type { DataDirectory } from './cluster/data-directory.ts'
+import { sandboxes } from './sandboxes.ts'
+
+/** On a Sandbox: the name of the socket of the process that it is for. */
+const ATTENDED = 'caisson.dev/attended'
+const TOKEN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+export interface Attendance extends AsyncDisposable {
+  /** For the Sandbox. */
+  annotations: Record<string, string>
+}
+
+/** Begins to attend: whatever sandbox has the annotations goes when this process does. */
+export async function attend(directory: DataDirectory): Promise<Attendance> {
+  const token = randomUUID()
+  mkdirSync(directory.attended, { recursive: true, mode: 0o700 })
+  using socket = socketPath(directory, token)
+  const server = createServer((watcher) => watcher.on('error', () => undefined).unref())
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  server.listen(socket.path, resolve)
+  await promise
+  server.unref()
+  return {
+    annotations: { [ATTENDED]: token },
+    async [Symbol.asyncDispose]() {
+      // What is connected ends with this process.
+      server.close()
+      rmSync(join(directory.attended, token), { force: true })
+    },
+  }
+}
+
+export interface WatchAttendanceOptions {
+  directory: DataDirectory
+  /** May delete every Sandbox. */
+  client: Client
+  informer: Informer<Sandbox>
+  onError(error: unknown, where: string): void
+}
+
+/** Deletes each attended sandbox when its process is gone. */
+export function watchAttendance({ directory, client, informer, onError }: WatchAttendanceOptions): Disposable {
+  /** By the Sandbox's uid. */
+  const watched = new Map<string, Socket>()
+  mkdirSync(directory.attended, { recursive: true, mode: 0o700 })
+
+  function follow(sandbox: Sandbox): void {
+    const { uid = '', annotations = {}, deletionTimestamp } = sandbox.metadata
+    const token = annotations[ATTENDED]
+    if (token === undefined || deletionTimestamp || watched.has(uid)) return
+    // A tenant can write anything there; only a token is ever made a path of.
+    if (!TOKEN.test(token)) return
+    using address = socketPath(directory, token)
+    const socket = connect(address.path)
+    watched.set(uid, socket)
+    socket.on('error', () => undefined)
+    socket.resume().on('close', () => {
+      if (watched.get(uid) !== socket) return
+      watched.delete(uid)
+      rmSync(join(directory.attended, token), { force: true })
+      void remove(sandbox)
+    })
+  }
+
+  async function remove({ metadata: { uid = '', name = '', namespace } }: Sandbox): Promise<void> {
+    try {
+      await client.delete(sandboxes, name, { namespace, preconditions: { uid } })
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) onError(error, `sandbox ${namespace}/${name}, whose client is gone`)
+    }
+  }
+
+  function forget({ metadata: { uid = '' } }: Sandbox): void {
+    const socket = watched.get(uid)
+    watched.delete(uid)
+    socket?.destroy()
+  }
+
+  const handle = informer.handle({ added: follow, updated: (_old, sandbox) => follow(sandbox), deleted: forget })
+  return {
+    [Symbol.dispose]() {
+      handle[Symbol.dispose]()
+      const sockets = [...watched.values()]
+      watched.clear()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+/** A socket's address has 108 bytes, which a data directory's path may exceed: through an open descriptor it is short. */
+function socketPath(directory: DataDirectory, token: string): { path: string } & Disposable {
+  const descriptor = openSync(directory.attended, 'r')
+  return { path: `/proc/self/fd/${descriptor}/${token}`, [Symbol.dispose]: () => closeSync(descriptor) }
+}

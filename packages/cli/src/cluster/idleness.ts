@@ -1,0 +1,51 @@
+/** When a cluster that a command started by itself has nothing left to do. */
+import { type PodObject, resources } from '@caisson/client'
+import type { EmbeddedCluster } from './embedded-cluster.ts'
+
+/** Calls `end` when for so long no client was connected and every Pod had finished. */
+export function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: () => void): Disposable {
+  using stack = new DisposableStack()
+  const pods = cluster.informers.of(resources.pods)
+  const busy = new Set<string>()
+  let clients = 0
+  let timer: NodeJS.Timeout | undefined
+  stack.defer(() => clearTimeout(timer))
+
+  function look(): void {
+    if (clients > 0 || busy.size > 0) {
+      clearTimeout(timer)
+      timer = undefined
+    } else {
+      timer ??= setTimeout(end, limitMs)
+    }
+  }
+  function seen(pod: PodObject): void {
+    const { uid = '' } = pod.metadata
+    if (hasFinished(pod)) busy.delete(uid)
+    else busy.add(uid)
+    look()
+  }
+
+  stack.use(
+    pods.handle({
+      added: seen,
+      updated: (_old, pod) => seen(pod),
+      deleted({ metadata: { uid = '' } }) {
+        busy.delete(uid)
+        look()
+      },
+    }),
+  )
+  stack.use(
+    cluster.followClients((open) => {
+      clients = open
+      look()
+    }),
+  )
+  const owned = stack.move()
+  return { [Symbol.dispose]: () => owned.dispose() }
+}
+
+function hasFinished({ status }: PodObject): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed'
+}
