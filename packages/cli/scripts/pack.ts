@@ -46,7 +46,7 @@ rmSync(out, { recursive: true, force: true })
 mkdirSync(join(stage, 'dist'), { recursive: true })
 await build({
   entryPoints: {
-    caisson: join(root, 'packages/cli/src/main.ts'),
+    caisson: join(root, 'packages/cli/src/start.mjs'),
     'monitor-main': join(root, 'packages/runtime/src/monitor/monitor-main.ts'),
     'unpack-worker': join(root, 'packages/runtime/src/images/unpack-worker.ts'),
   },

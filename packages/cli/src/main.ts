@@ -1,13 +1,10 @@
 /** The command line. Each command's own module is loaded when it is called: starting `caisson` must cost little. */
-import { enableCompileCache } from 'node:module'
 import { Command, Option } from 'commander'
 import { CliError, EXIT_CODES } from './cli-error.ts'
 import type { ApplyCommandOptions } from './commands/apply.ts'
 import type { RunCommandOptions } from './commands/run.ts'
 import type { GlobalOptions } from './global-options.ts'
 import { VERSION } from './version.ts'
-
-enableCompileCache()
 
 const OUTPUT = new Option('-o, --output <format>', 'how to print').choices(['json', 'yaml', 'name', 'wide'])
 

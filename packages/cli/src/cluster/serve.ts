@@ -1,5 +1,6 @@
 /** `caisson up`: the embedded cluster in this process, until it is told to stop. */
 import { closeSync, existsSync, readFileSync, writeSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { CliError } from '../cli-error.ts'
 import { VERSION } from '../version.ts'
 import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
@@ -41,6 +42,8 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
     await using cluster = await startOn(port)
     writeDaemonRecord(directory, { server: cluster.url, version: VERSION })
     sayReady(cluster.url)
+    // Written at an orderly end otherwise, which a cluster may never come to.
+    flushCompileCache()
     const idleness =
       options.stopWhenIdleMs === undefined
         ? undefined
