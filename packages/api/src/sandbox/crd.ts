@@ -1,7 +1,7 @@
 import type { KubeObject } from '../object.ts'
+import { withCoreTypes } from '../schema/core-schema.ts'
 import type { StructuralSchema } from '../schema/structural-schema.ts'
-import { toStructural } from '../schema/zod-to-structural.ts'
-import { sandboxSpec, sandboxStatus } from './sandbox.ts'
+import { generatedSandboxSchema } from './generated-schema.ts'
 
 /** `apiextensions.k8s.io/v1` CustomResourceDefinition, as far as we write it. */
 export interface CustomResourceDefinition extends KubeObject {
@@ -91,6 +91,7 @@ function build(): CustomResourceDefinition {
 }
 
 function sandboxSchema(): StructuralSchema {
+  const { spec, status } = generatedSandboxSchema()
   return {
     type: 'object',
     description: 'A Pod with a stable name and storage, isolated, that can be suspended, resumed and given an end.',
@@ -100,7 +101,7 @@ function sandboxSchema(): StructuralSchema {
       kind: { type: 'string', description: 'Sandbox.' },
       metadata: { type: 'object' },
       spec: {
-        ...toStructural(sandboxSpec),
+        ...withCoreTypes(spec),
         description: 'What the Sandbox should be.',
         'x-kubernetes-validations': [
           {
@@ -109,7 +110,7 @@ function sandboxSchema(): StructuralSchema {
           },
         ],
       },
-      status: { ...toStructural(sandboxStatus), description: 'What the Sandbox is, as the controller last saw it.' },
+      status: { ...withCoreTypes(status), description: 'What the Sandbox is, as the controller last saw it.' },
     },
     // The Service is called like the Sandbox, and a Service's name is a DNS label. At the root because only there can a
     // rule read metadata.name.

@@ -8,29 +8,36 @@ test.each<[spec: unknown, problem: string | undefined]>([
   [{ podTemplate, replicas: 0, operatingMode: 'Suspended', unknown: 1 }, undefined],
   [undefined, 'spec: Required value'],
   ['text', 'spec: Required value'],
-  [{}, 'spec.podTemplate: Invalid input: expected object, received undefined'],
-  [{ podTemplate: {} }, 'spec.podTemplate.spec: Invalid input'],
-  [
-    { podTemplate: { spec: {} } },
-    'spec.podTemplate.spec.containers: Invalid input: expected array, received undefined',
-  ],
+  [{}, 'spec.podTemplate: Required value'],
+  [{ podTemplate: {} }, 'spec.podTemplate.spec: Required value'],
+  [{ podTemplate: { spec: {} } }, 'spec.podTemplate.spec.containers: Required value'],
   [
     { podTemplate: { spec: { containers: [null] } } },
-    'spec.podTemplate.spec.containers.0: Invalid input: expected object, received null',
+    'spec.podTemplate.spec.containers[0]: Invalid value: must be of type object, is null',
   ],
   [
     { podTemplate: { spec: { containers: [{ ports: 'all' }] } } },
-    'spec.podTemplate.spec.containers.0.ports: Invalid input: expected array, received string',
+    'spec.podTemplate.spec.containers[0].ports: Invalid value: must be of type array, is string',
   ],
-  [{ podTemplate, replicas: 2 }, 'spec.replicas: Too big: expected number to be <=1'],
-  [{ podTemplate, operatingMode: 'Off' }, 'spec.operatingMode: Invalid option: expected one of "Running"|"Suspended"'],
+  [{ podTemplate, replicas: null }, 'spec.replicas: Invalid value: must be of type integer, is null'],
+  [{ podTemplate, replicas: -1 }, 'spec.replicas: Invalid value: -1: must be at least 0'],
+  [{ podTemplate: { spec: { containers: [{ ports: null }], initContainers: null, volumes: null } } }, undefined],
+  [
+    { podTemplate: { spec: { containers: [], volumes: [{}] } } },
+    'spec.podTemplate.spec.volumes[0].name: Required value',
+  ],
+  [{ podTemplate, replicas: 2 }, 'spec.replicas: Invalid value: 2: must be at most 1'],
+  [
+    { podTemplate, operatingMode: 'Off' },
+    'spec.operatingMode: Unsupported value: "Off": supported values: "Running", "Suspended"',
+  ],
   [
     { podTemplate: { ...podTemplate, metadata: { labels: { app: 1 } } } },
-    'spec.podTemplate.metadata.labels.app: Invalid input: expected string, received number',
+    'spec.podTemplate.metadata.labels.app: Invalid value: must be of type string, is number',
   ],
   [
     { podTemplate, volumeClaimTemplates: {} },
-    'spec.volumeClaimTemplates: Invalid input: expected array, received object',
+    'spec.volumeClaimTemplates: Invalid value: must be of type array, is object',
   ],
 ])('%j: %s', (spec, problem) => {
   expect(sandboxSpecProblem(spec)).toBe(problem)

@@ -15,6 +15,18 @@ export function coreSchema(type: CoreType): StructuralSchema {
   return definition(`io.k8s.api.core.v1.${type}`)
 }
 
+/** The same schema with each reference to a core type replaced by that type's schema. */
+export function withCoreTypes(schema: StructuralSchema): StructuralSchema {
+  const { $ref, ...own } = schema
+  const entries = Object.entries(own).map(([key, value]) => {
+    if (key === 'items' || key === 'additionalProperties') return [key, withCoreTypes(value as StructuralSchema)]
+    if (key !== 'properties') return [key, value]
+    const properties = Object.entries(value as Record<string, StructuralSchema>)
+    return [key, Object.fromEntries(properties.map(([name, child]) => [name, withCoreTypes(child)]))]
+  })
+  return { ...Object.fromEntries(entries), ...($ref !== undefined && coreSchema($ref as CoreType)) }
+}
+
 function definition(name: string): StructuralSchema {
   const done = inlined.get(name)
   if (done) return done

@@ -17,7 +17,7 @@ export interface StructuralSchema {
   maxItems?: number
   anyOf?: readonly StructuralSchema[]
   nullable?: boolean
-  /** Only inside the generated file: the name of another type there. A finished CRD has none. */
+  /** Only inside the generated files: the name of another type. A finished CRD has none. */
   $ref?: string
   'x-kubernetes-int-or-string'?: true
   'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map'

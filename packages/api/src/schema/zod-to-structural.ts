@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type CoreType, coreSchema } from './core-schema.ts'
+import type { CoreType } from './core-schema.ts'
 import type { StructuralSchema } from './structural-schema.ts'
 
 /** Keys that a CustomResourceDefinition's schema may have; everything else that zod says is left out. */
@@ -25,7 +25,7 @@ const KEPT = new Set([
   'x-kubernetes-validations',
 ])
 
-/** A field that holds a core Kubernetes type: any object for zod, the full core schema in the CRD. */
+/** A field that holds a core Kubernetes type: any object for zod, a `$ref` to its name in the structural schema. */
 export function coreType<T extends object>(type: CoreType): z.ZodType<T, T> {
   return z
     .custom<T>((value) => typeof value === 'object' && value !== null && !Array.isArray(value))
@@ -69,5 +69,5 @@ function clean(given: object): object {
       kept[key] = value
     }
   }
-  return core ? { ...kept, ...coreSchema(core as CoreType) } : kept
+  return core ? { ...kept, $ref: core } : kept
 }

@@ -92,8 +92,8 @@ describe('a cluster that serves v1alpha1 alone, with hardly a schema', () => {
   })
 
   test.each([
-    ['empty', {}, 'spec.podTemplate: Invalid input: expected object, received undefined'],
-    ['a number', { podTemplate: 7 }, 'spec.podTemplate: Invalid input: expected object, received number'],
+    ['empty', {}, 'spec.podTemplate: Required value'],
+    ['a number', { podTemplate: 7 }, 'spec.podTemplate: Invalid value: must be of type object, is number'],
   ])('says what is wrong with a spec that is %s, and stays calm', async (_name, spec, message) => {
     await start(minimalCrd())
     const sandbox = {

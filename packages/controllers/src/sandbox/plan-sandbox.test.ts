@@ -157,7 +157,7 @@ describe('events', () => {
 describe('a spec that a schema of somebody else let through', () => {
   test.each<[name: string, spec: unknown, message: string]>([
     ['none', undefined, 'spec: Required value'],
-    ['empty', {}, 'spec.podTemplate: Invalid input: expected object, received undefined'],
+    ['empty', {}, 'spec.podTemplate: Required value'],
   ])('%s is said, and what exists is left alone', (_name, spec, message) => {
     const sandbox = { ...aSandbox(), spec: spec as SandboxSpec }
     const given = plan(observe({ sandbox, pods: [aReadyPod()], service: aService() }))
