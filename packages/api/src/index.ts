@@ -5,6 +5,8 @@ export {
   kubernetesTime,
   mergeConditions,
 } from './condition.ts'
+export { type CronSchedule, CronScheduleError, isTimeZone, parseCronSchedule } from './cron-schedule.ts'
+export { type IntOrPercent, percentOf, scaledValue } from './int-or-percent.ts'
 export {
   AGENTS_GROUP,
   ANNOTATIONS,
@@ -14,6 +16,7 @@ export {
   LABELS,
   normalizeCreatedBy,
 } from './keys.ts'
+export { type LabelSelector, selectorText, selects } from './label-selector.ts'
 export { nameHash } from './name-hash.ts'
 export type * from './object.ts'
 export { controllerOf, controllerReference, type Ownership, ownershipOf, referenceGroup } from './owner-reference.ts'

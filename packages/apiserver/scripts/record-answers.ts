@@ -7,7 +7,7 @@
  * created, or one with a merge patch on it. The questions stay, the answers are written anew. The server has to be of the
  * version that this one says it is; nothing is left behind on it, but what it is asked goes into namespace `default`.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 
 interface Question {
@@ -87,13 +87,16 @@ async function answer({ path, object, patch }: Question): Promise<object> {
   return expectation(patched)
 }
 
+// Jobs select by theirs.
+const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g
+
 const directory = new URL('../src/registry/builtin/recorded/', import.meta.url)
-for (const file of ['creates.jsonl', 'updates.jsonl']) {
+for (const file of readdirSync(directory)) {
   const url = new URL(file, directory)
   const lines: string[] = []
   for (const line of readFileSync(url, 'utf8').trim().split('\n')) {
     const { expect: _old, ...question } = JSON.parse(line) as Question
-    lines.push(JSON.stringify({ ...question, expect: await answer(question) }))
+    lines.push(JSON.stringify({ ...question, expect: await answer(question) }).replaceAll(UUID, 'uid'))
   }
   writeFileSync(url, `${lines.join('\n')}\n`)
 }

@@ -9,6 +9,11 @@ export function invalidValue(field: string, value: unknown, detail: string): Fie
   return { type: 'FieldValueInvalid', field, message: withDetail(`Invalid value: ${printed(value)}`, detail) }
 }
 
+/** Of a value that is too much to be shown. */
+export function omittedValue(field: string, detail: string): FieldError {
+  return { type: 'FieldValueInvalid', field, message: withDetail('Invalid value', detail) }
+}
+
 export function forbidden(field: string, detail = ''): FieldError {
   return { type: 'FieldValueForbidden', field, message: withDetail('Forbidden', detail) }
 }

@@ -104,7 +104,7 @@ export function validateLabelName(name: string, path: string, errors: FieldError
   for (const said of qualifiedName(name)) errors.push(invalidValue(path, name, said))
 }
 
-function validateAnnotations(
+export function validateAnnotations(
   annotations: Readonly<Record<string, string>> | undefined,
   path: string,
   errors: FieldError[],

@@ -115,6 +115,8 @@ export interface Strategy {
   returnsDeleted?: boolean
   /** False for kinds that the garbage collector leaves alone (Events). */
   garbageCollected?: boolean
+  /** What becomes of dependents where a deletion does not say: Jobs and ReplicationControllers leave them, for old clients. */
+  defaultPropagation?: 'Orphan'
   /** Pods: seconds to wait between the deletion request and removal. Undefined removes at once. */
   gracePeriodSeconds?(object: KubeObject, asked: number | undefined): number | undefined
 }

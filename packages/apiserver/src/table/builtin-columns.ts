@@ -12,29 +12,29 @@ interface Loose {
   [field: string]: Loose | undefined
 }
 
-function loose(object: unknown): Loose {
+export function loose(object: unknown): Loose {
   return object as Loose
 }
 
-function text(value: unknown, otherwise = ''): string {
+export function text(value: unknown, otherwise = ''): string {
   if (typeof value === 'number') return String(value)
   return typeof value === 'string' && value !== '' ? value : otherwise
 }
 
-function list(value: unknown): Loose[] {
+export function list(value: unknown): Loose[] {
   return Array.isArray(value) ? (value as Loose[]) : []
 }
 
-function column(name: string, cell: Cell, more: Partial<Column> = {}): Column {
+export function column(name: string, cell: Cell, more: Partial<Column> = {}): Column {
   return { name, type: 'string', cell, ...more }
 }
 
-function wide(name: string, cell: Cell, more: Partial<Column> = {}): Column {
+export function wide(name: string, cell: Cell, more: Partial<Column> = {}): Column {
   return column(name, cell, { priority: 1, ...more })
 }
 
-const NAME = column('Name', ({ metadata }) => metadata.name ?? '', { format: 'name' })
-const AGE = column('Age', ({ metadata }, now) => age(metadata.creationTimestamp, now))
+export const NAME = column('Name', ({ metadata }) => metadata.name ?? '', { format: 'name' })
+export const AGE = column('Age', ({ metadata }, now) => age(metadata.creationTimestamp, now))
 const CREATED_AT = column('Created At', ({ metadata }) => metadata.creationTimestamp ?? null, { type: 'date' })
 
 /** Kinds whose printer knows nothing but when they were made. */
@@ -98,7 +98,7 @@ function externalIp(service: KubeObject): string {
   }
 }
 
-function labels(value: unknown): string {
+export function labels(value: unknown): string {
   const entries = Object.entries((value ?? {}) as Record<string, string>)
   return (
     entries
@@ -310,7 +310,7 @@ export const networkPolicyColumns: readonly Column[] = [
   AGE,
 ]
 
-function formatSelector({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
+export function formatSelector({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
   const requirements = [
     ...Object.entries(matchLabels).map(([key, value]) => [key, `${key}=${value}`] as const),
     ...matchExpressions.map(({ key, operator, values = [] }) => {

@@ -155,7 +155,12 @@ function finalizersAfter({ metadata }: KubeObject, resource: Resource, options: 
   const others = present.filter((finalizer) => finalizer !== FOREGROUND && finalizer !== ORPHAN)
   if (resource.strategy.garbageCollected === false) return [...present]
   const policy =
-    policyOf(options) ?? (present.includes(ORPHAN) ? 'Orphan' : present.includes(FOREGROUND) ? 'Foreground' : undefined)
+    policyOf(options) ??
+    (present.includes(ORPHAN)
+      ? 'Orphan'
+      : present.includes(FOREGROUND)
+        ? 'Foreground'
+        : resource.strategy.defaultPropagation)
   if (policy === 'Orphan') return sameOrder(present, [...others, ORPHAN])
   if (policy === 'Foreground') return sameOrder(present, [...others, FOREGROUND])
   return others

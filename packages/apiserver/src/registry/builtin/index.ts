@@ -7,10 +7,11 @@ import { decodeCrd } from '../crd-decode.ts'
 import { crdStrategy } from '../crd-strategy.ts'
 import { invalidValue } from '../field-error.ts'
 import { MAX_ERRORS } from '../object-meta.ts'
-import type { Column, Resource, Strategy, Verb } from '../resource.ts'
+import type { Resource, Strategy, Verb } from '../resource.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
 import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
 import { coreEventStrategy, eventsGroupStrategy, fromEventsGroup, toEventsGroup } from './event.ts'
+import type { Kind } from './kind.ts'
 import { namespaceStrategy } from './namespace.ts'
 import { networkPolicyStrategy } from './network-policy.ts'
 import { nodeStrategy } from './node.ts'
@@ -26,29 +27,9 @@ import {
   serviceAccountStrategy,
   storageClassStrategy,
 } from './small-kinds.ts'
+import { appsKinds, autoscalingKinds, batchKinds, policyKinds, replicationControllerKind } from './workload-kinds.ts'
 
 const ALL_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
-
-interface Kind {
-  /** Where its schema is: `io.k8s.api.core.v1`. */
-  definitions: string
-  group?: string
-  kind: string
-  plural: string
-  shortNames?: readonly string[]
-  categories?: readonly string[]
-  namespaced: boolean
-  verbs?: readonly Verb[]
-  status?: boolean
-  columns: readonly Column[]
-  strategy: Strategy
-  selectableFields?: Resource['selectableFields']
-  stored?: NonNullable<Resource['stored']>
-  /** The kinds that leave finalizers to apimachinery's rule alone. */
-  anyFinalizer?: boolean
-  deprecationWarning?: string
-  decode?: NonNullable<Resource['decode']>
-}
 
 /** Every built-in kind, in the order of discovery. */
 export function builtinResources(): Resource[] {
@@ -59,7 +40,7 @@ function toResource(kind: Kind): Resource {
   const definition = `${kind.definitions}.${kind.kind}`
   return {
     group: kind.group ?? '',
-    version: 'v1',
+    version: kind.version ?? 'v1',
     kind: kind.kind,
     listKind: `${kind.kind}List`,
     plural: kind.plural,
@@ -68,7 +49,7 @@ function toResource(kind: Kind): Resource {
     categories: kind.categories ?? [],
     namespaced: kind.namespaced,
     verbs: kind.verbs ?? ALL_VERBS,
-    storageVersion: 'v1',
+    storageVersion: kind.version ?? 'v1',
     // A reference: what it refers to is read from disk when someone asks.
     schema: { $ref: definition },
     decode: kind.decode ?? ((value) => decodeNative(definition, value)),
@@ -77,6 +58,7 @@ function toResource(kind: Kind): Resource {
     selectableFields: kind.selectableFields ?? {},
     status: kind.status ?? false,
     structural: true,
+    ...(kind.scale && { scale: kind.scale }),
     ...(kind.stored && { stored: kind.stored }),
     ...(kind.deprecationWarning && { deprecationWarning: kind.deprecationWarning }),
   }
@@ -245,6 +227,7 @@ const KINDS: readonly Kind[] = [
       'spec.hostNetwork': field('spec.hostNetwork', 'false'),
     },
   },
+  replicationControllerKind,
   {
     definitions: CORE,
     kind: 'Secret',
@@ -275,6 +258,7 @@ const KINDS: readonly Kind[] = [
     strategy: serviceStrategy,
     selectableFields: fields('spec.clusterIP', 'spec.type'),
   },
+  ...appsKinds,
   {
     definitions: 'io.k8s.api.events.v1',
     group: 'events.k8s.io',
@@ -296,6 +280,8 @@ const KINDS: readonly Kind[] = [
     ),
     stored: { key: 'events', fromStored: toEventsGroup, toStored: fromEventsGroup },
   },
+  ...autoscalingKinds,
+  ...batchKinds,
   {
     definitions: 'io.k8s.api.networking.v1',
     group: 'networking.k8s.io',
@@ -306,6 +292,7 @@ const KINDS: readonly Kind[] = [
     columns: columns.networkPolicyColumns,
     strategy: networkPolicyStrategy,
   },
+  ...policyKinds,
   {
     ...RBAC,
     kind: 'ClusterRoleBinding',

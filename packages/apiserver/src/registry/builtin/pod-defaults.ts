@@ -44,7 +44,7 @@ function applyPodLevelRequests(spec: PodSpec & { resources?: Container['resource
 }
 
 /** What a PodSpec says when it says nothing, also inside of a template. */
-function applyPodSpecDefaults(spec: PodSpec): void {
+export function applyPodSpecDefaults(spec: PodSpec): void {
   spec.dnsPolicy ||= 'ClusterFirst'
   spec.restartPolicy ||= 'Always'
   spec.securityContext ??= {}

@@ -81,7 +81,11 @@ function asPod(object: KubeObject): Pod {
 
 /** Fields of features that 1.34 has, but switched off: they are dropped without a word, as there. */
 function dropDisabledFields(pod: Pod): void {
-  const spec = pod.spec as PodSpec & { hostnameOverride?: string }
+  dropDisabledSpecFields(pod.spec as PodSpec)
+}
+
+/** Also of a template. */
+export function dropDisabledSpecFields(spec: PodSpec & { hostnameOverride?: string }): void {
   delete spec.hostnameOverride
   dropImageVolumes(spec)
   for (const container of spec.containers ?? []) {

@@ -1,5 +1,5 @@
 /** `scale`: the replicas of any kind that says where it keeps them, as an autoscaling/v1 Scale. */
-import type { KubeObject } from '@caisson/api'
+import { type KubeObject, type LabelSelector, selectorText } from '@caisson/api'
 import { trackUpdate } from '../../patch/managed-fields.ts'
 import { define } from '../../patch/merge-patch.ts'
 import { storageKey } from '../../registry/registry.ts'
@@ -170,7 +170,7 @@ function scaleOf(object: KubeObject, resource: Resource, name: string, unset?: n
     spec: { replicas },
     status: {
       replicas: typeof current === 'number' ? current : 0,
-      ...(selector !== undefined && selector !== null && { selector: selectorText(selector) }),
+      ...(selector !== undefined && selector !== null && { selector: textOf(selector, resource) }),
     },
   }
 }
@@ -179,24 +179,11 @@ function pick<K extends keyof KubeObject['metadata']>(metadata: KubeObject['meta
   return metadata[key] === undefined ? {} : { [key]: metadata[key] }
 }
 
-/** Custom resources keep it as text; built-in kinds as an object. */
-function selectorText(selector: unknown): string {
+/** Custom resources keep it as text, ReplicationControllers as the labels themselves, other kinds as an object. */
+function textOf(selector: unknown, { kind, custom }: Resource): string {
   if (typeof selector === 'string') return selector
-  const { matchLabels = {}, matchExpressions = [] } = selector as {
-    matchLabels?: Record<string, string>
-    matchExpressions?: { key: string; operator: string; values?: string[] }[]
-  }
-  const terms = Object.entries(matchLabels).map(([key, value]) => ({ key, text: `${key}=${value}` }))
-  for (const { key, operator, values = [] } of matchExpressions) {
-    const list = `(${values.toSorted().join(',')})`
-    if (operator === 'In') terms.push({ key, text: `${key} in ${list}` })
-    else if (operator === 'NotIn') terms.push({ key, text: `${key} notin ${list}` })
-    else terms.push({ key, text: operator === 'Exists' ? key : `!${key}` })
-  }
-  return terms
-    .sort((a, b) => (a.key < b.key ? -1 : 1))
-    .map(({ text }) => text)
-    .join(',')
+  const isLabels = kind === 'ReplicationController' && !custom
+  return selectorText(isLabels ? { matchLabels: selector as Record<string, string> } : (selector as LabelSelector))
 }
 
 /** `.spec.replicas`: dots and names, which is all that a definition may have there. */

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { selectorText, selects } from './label-selector.ts'
+
+test.each([
+  [undefined, {}, false],
+  [{}, undefined, true],
+  [{ matchLabels: { a: 'b' } }, { a: 'b', c: 'd' }, true],
+  [{ matchLabels: { a: 'b' } }, { a: 'c' }, false],
+  [{ matchLabels: { constructor: 'x' } }, {}, false],
+  [{ matchExpressions: [{ key: 'a', operator: 'In', values: ['x', 'y'] }] }, { a: 'y' }, true],
+  [{ matchExpressions: [{ key: 'a', operator: 'NotIn', values: ['x'] }] }, {}, true],
+  [{ matchExpressions: [{ key: 'a', operator: 'NotIn', values: ['x'] }] }, { a: 'x' }, false],
+  [{ matchExpressions: [{ key: 'a', operator: 'Exists' }] }, { a: '' }, true],
+  [{ matchExpressions: [{ key: 'a', operator: 'DoesNotExist' }] }, { a: '' }, false],
+  [{ matchLabels: { a: 'b' }, matchExpressions: [{ key: 'c', operator: 'Exists' }] }, { a: 'b' }, false],
+  [{ matchExpressions: [{ key: 'a', operator: 'Unheard' }] }, {}, false],
+])('%j over %j: %s', (selector, labels, expected) => {
+  expect(selects(selector, labels)).toBe(expected)
+})
+
+test('the text of a selector is in the order of its keys', () => {
+  const matchExpressions = [
+    { key: 'b', operator: 'In', values: ['y', 'x'] },
+    { key: 'd', operator: 'DoesNotExist' },
+    { key: 'a', operator: 'NotIn', values: ['x'] },
+  ]
+  expect(selectorText({ matchLabels: { c: 'd' }, matchExpressions })).toBe('a notin (x),b in (x,y),c=d,!d')
+  expect(selectorText({})).toBe('')
+})
