@@ -6,14 +6,17 @@ import type { UserInfo } from '@caisson/api'
 import type { Authorize } from './authz/attributes.ts'
 import { forbidden } from './authz/attributes.ts'
 import { createDiscovery } from './discovery/discovery.ts'
+import { CONNECTION_LIMITS, type ConnectionLimits, connectionOptions, createStrangers } from './http/connections.ts'
 import { discoveryPaths } from './http/discovery-paths.ts'
 import { createHandler } from './http/handler.ts'
 import { healthHandler } from './http/health.ts'
+import { createInFlight, type InFlightLimits } from './http/in-flight.ts'
 import { createMetrics } from './http/metrics.ts'
 import { connectionVerbs } from './http/node-paths.ts'
 import { type FindNode, resolveNode } from './http/node-proxy.ts'
 import { connectInProcess, type InProcessServer } from './in-process.ts'
 import { attributesOf, type Headers, type PathHandler, type Pipeline } from './pipeline.ts'
+import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocation.ts'
 import { followDefinitions } from './registry/definitions.ts'
 import { createRegistry, type Registry } from './registry/registry.ts'
 import type { Resource } from './registry/resource.ts'
@@ -42,6 +45,9 @@ export interface ApiServerOptions {
   virtual?: Environment['virtual']
   /** The node of that name, where it is connected: what exec, attach, port-forward and logs go to. */
   node?: FindNode
+  /** Those of `IN_FLIGHT_LIMITS` unless given. */
+  inFlight?: InFlightLimits
+  connections?: Partial<ConnectionLimits>
   /** Further paths that are no resources (`/openapi/v2` …); asked before anything is answered with 404. */
   findPath?(path: string): PathHandler | undefined
   /** ms since the epoch. */
@@ -83,6 +89,18 @@ export const VERSION = {
   compiler: 'none',
   platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
 } as const
+
+/** By which a page that this server itself served can have asked for it. */
+const OWN_NAMES: ReadonlySet<string> = new Set([
+  '127.0.0.1',
+  '[::1]',
+  'localhost',
+  'kubernetes',
+  'kubernetes.default',
+  'kubernetes.default.svc',
+  'kubernetes.default.svc.cluster.local',
+  KUBERNETES_SERVICE_ADDRESS,
+])
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const { store, authorize } = options
@@ -163,17 +181,26 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       return { [Symbol.dispose]: () => void followers.delete(listener) }
     },
     async listen({ host, port, tls }) {
-      server = createServer({ ...tls, requestCert: true, rejectUnauthorized: false })
-      // Longer than the clients of Kubernetes keep an idle connection, so that it is always they who close it.
-      server.keepAliveTimeout = 125_000
-      server.requestTimeout = 60_000
-      const handler = createHandler({ pipeline, authenticate: options.authenticate, findNode, report })
+      const limits = { ...CONNECTION_LIMITS, ...options.connections }
+      server = createServer({ ...tls, ...connectionOptions(limits) })
+      const strangers = createStrangers(limits)
+      const handler = createHandler({
+        pipeline,
+        authenticate: options.authenticate,
+        findNode,
+        inFlight: createInFlight(options.inFlight),
+        stalledMs: limits.stalledMs,
+        welcome: strangers.welcome,
+        isOwnHost: (name) => name === address || OWN_NAMES.has(name.replace(/:\d+$/, '')),
+        report,
+      })
       server.on('request', handler.request)
       server.on('upgrade', handler.upgrade)
       // Someone who speaks no TLS, or hangs up: nothing to answer, nothing to report.
       server.on('tlsClientError', () => undefined)
       server.on('connection', (socket: Socket) => {
         sockets.add(socket)
+        strangers.add(socket)
         sayClients()
         socket.on('close', () => {
           sockets.delete(socket)

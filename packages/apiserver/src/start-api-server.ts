@@ -25,6 +25,8 @@ export interface StartApiServerOptions {
   podSecurity?: SecurityOptions['podSecurity']
   /** The node that runs a Pod, for exec, attach, port-forward and logs. */
   node?: ApiServerOptions['node']
+  inFlight?: NonNullable<ApiServerOptions['inFlight']>
+  connections?: NonNullable<ApiServerOptions['connections']>
   /** New certificates are in use: kubeconfigs are to be written again. */
   onRenewed?(certificates: Certificates): void
   /** Failures that no client is told about. */
@@ -76,6 +78,8 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       virtual: security.virtual,
       findPath: (path) => security.findPath(path) ?? findOpenApi?.(path),
       ...(options.node && { node: options.node }),
+      ...(options.inFlight && { inFlight: options.inFlight }),
+      ...(options.connections && { connections: options.connections }),
       now,
       report,
     }),

@@ -1,11 +1,14 @@
 /** The HTTPS side: from a Node request to a call, and from its outcome to bytes. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '@caisson/api'
 import { type Pipeline, run, toStatusError } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest } from '../verbs/errors.ts'
+import { refuseCrossSite } from './cross-site.ts'
+import type { InFlight, RequestClass } from './in-flight.ts'
 import { negotiate } from './negotiate.ts'
 import { connectionVerbs } from './node-paths.ts'
 import { type FindNode, proxyRequest, refuseUpgrade, resolveNode } from './node-proxy.ts'
@@ -20,6 +23,13 @@ export interface HandlerContext {
   /** Undefined where the request carries nothing that proves who sends it. Throws a StatusError for a bad proof. */
   authenticate(request: IncomingMessage): UserInfo | undefined | Promise<UserInfo | undefined>
   findNode: FindNode
+  inFlight: InFlight
+  /** An answer or a watch that its client has not read on with for so long, ms, is given up. */
+  stalledMs: number
+  /** A request of a known user came over the connection. */
+  welcome(socket: Socket): void
+  /** Whether `HOST[:PORT]` is a name of this server. */
+  isOwnHost(host: string): boolean
   /** Failures that no client is told about. */
   report(error: unknown): void
 }
@@ -51,6 +61,8 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
   let code: number
   try {
     await identify(context, call, request)
+    const leave = context.inFlight.enter(call.user, requestClass(call))
+    response.once('close', leave)
     code = await answer(context, call, { request, response })
   } catch (error) {
     const told = toStatusError(error, context.report)
@@ -63,13 +75,15 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
 
 /** Sets the user and what is asked for. */
 async function identify(
-  { authenticate, pipeline }: HandlerContext,
+  { authenticate, pipeline, welcome, isOwnHost }: HandlerContext,
   call: Call,
   request: IncomingMessage,
 ): Promise<void> {
+  refuseCrossSite(request, isOwnHost)
   const found = authenticate(request)
   const user = found instanceof Promise ? await found : found
   if (!user) throw new StatusError('Unauthorized', 'Unauthorized')
+  welcome(request.socket)
   call.user = impersonates(request) ? pipeline.impersonate(user, request.headersDistinct) : user
   try {
     call.info = parseRequestInfo(call.method, call.info.path, call.query)
@@ -77,6 +91,12 @@ async function identify(
     if (error instanceof URIError) throw badRequest(`the path is not valid: ${error.message}`)
     throw error
   }
+}
+
+function requestClass(call: Call): RequestClass {
+  const { verb } = call.info
+  if (verb === 'watch' || connectionVerbs(call)) return 'long-running'
+  return verb === 'get' || verb === 'list' || verb === 'head' ? 'reading' : 'writing'
 }
 
 function impersonates({ headers }: IncomingMessage): boolean {
@@ -105,16 +125,28 @@ async function answer(
   const { now } = pipeline.environment
   if ('answer' in outcome) {
     const shown = transformAnswer(outcome.answer, { accepted, query: call.query, now: now() })
-    respond(response, shown, accepted, call.warnings)
+    const bytes = respond(response, shown, accepted, call.warnings)
+    if (bytes > MOST_UNWATCHED_BYTES) watchOver(response, context.stalledMs, context.inFlight.hold(bytes))
     return shown.status
   }
   const transform = transformMessages(outcome.watch.resource, { accepted, query: call.query, now })
   const headers = ['Cache-Control', 'no-cache, private', 'Content-Type', 'application/json']
   addWarnings(headers, call.warnings)
   const finished = pipeline.begin(call)
-  await streamWatch({ watch: outcome.watch, response, headers, transform })
+  await streamWatch({ watch: outcome.watch, response, headers, transform, stalledMs: context.stalledMs })
   finished()
   return 200
+}
+
+/** Smaller answers fit into the buffers of the system. */
+const MOST_UNWATCHED_BYTES = 64 << 10
+
+function watchOver(response: ServerResponse, stalledMs: number, release: () => void): void {
+  const timer = setTimeout(() => response.destroy(), stalledMs).unref()
+  response.once('close', () => {
+    clearTimeout(timer)
+    release()
+  })
 }
 
 async function upgrade(
@@ -133,8 +165,12 @@ async function upgrade(
     const { connection, target } = resolveNode(context, call, searchOf(request))
     if (!connection) throw badRequest('no node runs the Pod yet')
     request.url = target.url
+    const leave = context.inFlight.enter(call.user, 'long-running')
     const finished = pipeline.begin(call)
-    socket.on('close', finished)
+    socket.on('close', () => {
+      finished()
+      leave()
+    })
     connection.upgrade(request, socket, head)
   } catch (error) {
     const told = toStatusError(error, context.report)

@@ -64,10 +64,12 @@ function readBytes(request: IncomingMessage): Promise<Buffer> {
       if (length > MAX_BODY_BYTES) reject(tooLarge(MAX_BODY_BYTES))
       else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
     })
-    request.on('error', reject)
+    // Whoever hangs up, or sends what is no HTTP: not a failure of this server.
+    const incomplete = (): void => reject(badRequest('the connection closed before the body was complete'))
+    request.on('error', incomplete)
     request.on('close', () => {
       // Every request closes: an error with its stack is made only for those that it is told of.
-      if (!request.complete) reject(badRequest('the connection closed before the body was complete'))
+      if (!request.complete) incomplete()
     })
   })
 }

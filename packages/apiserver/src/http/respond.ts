@@ -11,19 +11,22 @@ const MAX_CUT_WARNING = 256
 
 const COMMON = ['Cache-Control', 'no-cache, private'] as const
 
+/** Returns the length of the body, in bytes. */
 export function respond(
   response: ServerResponse,
   answer: Answer,
   accepted: Accepted,
   warnings: readonly string[],
-): void {
+): number {
   const [type, text] = encodeAnswer(answer, accepted)
-  const headers: string[] = [...COMMON, 'Content-Type', type, 'Content-Length', String(Buffer.byteLength(text))]
+  const bytes = Buffer.byteLength(text)
+  const headers: string[] = [...COMMON, 'Content-Type', type, 'Content-Length', String(bytes)]
   if (answer.headers) headers.push(...answer.headers)
   addWarnings(headers, warnings)
   response.writeHead(answer.status, headers)
   // A string goes out in one write together with the headers.
   response.end(text)
+  return bytes
 }
 
 function encodeAnswer(answer: Answer, accepted: Accepted): [type: string, text: string | Buffer] {

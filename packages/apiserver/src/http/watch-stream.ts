@@ -4,7 +4,7 @@ import { encode } from '../storage/encoding.ts'
 import type { AcceptedWatch, WatchMessage } from '../verbs/call.ts'
 
 /** Buffered in the process for one client before its watch is paused. */
-const HIGH_WATER_BYTES = 1 << 20
+const HIGH_WATER_BYTES = 256 << 10
 
 /** Turns what is sent into what the client asked to see (a Table row, metadata alone). */
 export type MessageTransform = (message: WatchMessage) => WatchMessage
@@ -15,10 +15,12 @@ export interface StreamWatchOptions {
   /** Names and values, alternating. */
   headers: string[]
   transform: MessageTransform | undefined
+  /** A client that has not taken what is buffered after so long, ms, is gone or holds it on purpose. */
+  stalledMs: number
 }
 
 /** Settles when the stream is over, whoever ended it. */
-export function streamWatch({ watch, response, headers, transform }: StreamWatchOptions): Promise<void> {
+export function streamWatch({ watch, response, headers, transform, stalledMs }: StreamWatchOptions): Promise<void> {
   if (response.closed) return Promise.resolve()
   response.writeHead(200, headers)
   response.flushHeaders()
@@ -28,12 +30,15 @@ export function streamWatch({ watch, response, headers, transform }: StreamWatch
   const direct = response.chunkedEncoding ? socket : null
   const output = direct ?? response
   let paused = false
+  let stalled: NodeJS.Timeout | undefined
   const running = watch.start({
     send(message) {
       if (!direct) response.write(encodeMessage(transform ? transform(message) : message))
       else direct.write(transform ? frame(encodeMessage(transform(message))) : sharedFrame(message))
       if (output.writableLength <= HIGH_WATER_BYTES) return true
       paused = true
+      clearTimeout(stalled)
+      stalled = setTimeout(() => response.destroy(), stalledMs).unref()
       return false
     },
     end: () => void response.end(),
@@ -41,12 +46,14 @@ export function streamWatch({ watch, response, headers, transform }: StreamWatch
   const onDrain = () => {
     if (!paused || response.writableEnded) return
     paused = false
+    clearTimeout(stalled)
     running.resume()
   }
   output.on('drain', onDrain)
   return new Promise((resolve) => {
     response.on('close', () => {
       output.off('drain', onDrain)
+      clearTimeout(stalled)
       running[Symbol.dispose]()
       resolve()
     })

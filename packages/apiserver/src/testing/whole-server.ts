@@ -7,7 +7,7 @@ import { type RunningApiServer, type StartApiServerOptions, startApiServer } fro
 import { type HttpResponse, type RequestOptions, send } from './running-server.ts'
 
 /** Of the user `tenant`, who may do nothing but what a test allows. */
-const TENANT_TOKEN = 'tenant-token'
+export const TENANT_TOKEN = 'tenant-token'
 
 export interface WholeServer extends RunningApiServer {
   /** Of the administrator. */

@@ -1,0 +1,372 @@
+/** Clients that mean harm, against a running server. Each test also shows that others are served meanwhile. */
+import { once } from 'node:events'
+import { request as httpsRequest } from 'node:https'
+import { connect, type TLSSocket } from 'node:tls'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { ConnectionLimits } from './http/connections.ts'
+import { IN_FLIGHT_LIMITS } from './http/in-flight.ts'
+import { startTemporaryServer, TENANT_TOKEN, type WholeServer } from './testing/whole-server.ts'
+
+const QUICK: ConnectionLimits = {
+  strangers: 20,
+  strangerMs: 600,
+  headersMs: 300,
+  requestMs: 1000,
+  stalledMs: 3000,
+  checkEveryMs: 50,
+}
+
+let api: WholeServer
+const open: TLSSocket[] = []
+
+beforeEach(async () => {
+  api = await startTemporaryServer({
+    connections: QUICK,
+    inFlight: {
+      ...IN_FLIGHT_LIMITS,
+      perUser: { reading: 4, writing: 4, 'long-running': 5 },
+    },
+  })
+  await allow('tenant', [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }])
+})
+
+afterEach(async () => {
+  for (const socket of open.splice(0)) socket.destroy()
+  await api[Symbol.asyncDispose]()
+  expect(api.reported).toEqual([])
+})
+
+async function allow(user: string, rules: object[]): Promise<void> {
+  await api.request('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+    body: { metadata: { name: user }, rules },
+  })
+  await api.request('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+    body: {
+      metadata: { name: user },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: user },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
+    },
+  })
+}
+
+/** A connection that says nothing of itself. */
+async function dial(): Promise<TLSSocket> {
+  const socket = connect({ host: '127.0.0.1', port: api.port, ca: api.certificates.authority })
+  open.push(socket)
+  socket.on('error', () => undefined)
+  await once(socket, 'secureConnect')
+  return socket
+}
+
+/** Everything that comes back until the other side closes. */
+function rest(socket: TLSSocket): Promise<string> {
+  return new Promise((resolve) => {
+    let text = ''
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk
+    })
+    socket.on('close', () => resolve(text))
+  })
+}
+
+async function sendRaw(text: string): Promise<string> {
+  const socket = await dial()
+  const answer = rest(socket)
+  socket.write(text)
+  return answer
+}
+
+const AUTHORIZATION = `Authorization: Bearer ${TENANT_TOKEN}`
+const head = (line: string, ...headers: string[]): string =>
+  [line, 'Host: 127.0.0.1', AUTHORIZATION, ...headers, '', ''].join('\r\n')
+
+async function isServed(): Promise<void> {
+  expect((await api.request('GET', '/api/v1/namespaces/default')).status).toBe(200)
+}
+
+const statusLine = (answer: string): string => answer.slice(0, answer.indexOf('\r\n'))
+
+describe('who is slow', () => {
+  test('headers that never end are cut off', async () => {
+    const answer = await sendRaw(`GET /api HTTP/1.1\r\nHost: 127.0.0.1\r\n${AUTHORIZATION}\r\nX-Slow: `)
+    expect(statusLine(answer)).toBe('HTTP/1.1 408 Request Timeout')
+    await isServed()
+  })
+
+  test('a body that never ends is cut off, and nothing is stored', async () => {
+    const answer = await sendRaw(
+      `${head('POST /api/v1/namespaces/default/configmaps HTTP/1.1', 'Content-Type: application/json', 'Content-Length: 100')}{"metadata":{"name":"slow"}`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 4(00|08) /)
+    expect((await api.request('GET', '/api/v1/namespaces/default/configmaps/slow')).status).toBe(404)
+  })
+
+  test('a connection on which nobody says who they are is closed', async () => {
+    const started = performance.now()
+    expect(statusLine(await rest(await dial()))).toBe('HTTP/1.1 408 Request Timeout')
+    expect(performance.now() - started).toBeLessThan(5000)
+  })
+
+  test('a flood of connections pushes out its own and nobody else', async () => {
+    const watching = await dial()
+    let watched = ''
+    watching.setEncoding('utf8').on('data', (chunk: string) => {
+      watched += chunk
+    })
+    watching.write(head('GET /api/v1/namespaces/default/configmaps?watch=1 HTTP/1.1'))
+    await once(watching, 'data')
+    const closed = Array.from({ length: 60 }, () => {
+      const socket = connect({ host: '127.0.0.1', port: api.port, ca: api.certificates.authority })
+      open.push(socket)
+      socket.on('error', () => undefined)
+      return new Promise<void>((resolve) => socket.on('close', () => resolve()).resume())
+    })
+    await Promise.any(closed)
+    await isServed()
+    const made = await api.request('POST', '/api/v1/namespaces/default/configmaps', {
+      body: { metadata: { name: 'seen' } },
+    })
+    expect(made.status).toBe(201)
+    await Promise.all(closed)
+    expect(watched).toContain('"name":"seen"')
+    expect(watching.destroyed).toBe(false)
+  })
+
+  test('a list that is not read is given up', async () => {
+    for (let index = 0; index < 24; index++)
+      await api.request('POST', '/api/v1/namespaces/default/configmaps', {
+        body: { metadata: { name: `large-${index}` }, data: { text: 'x'.repeat(900_000) } },
+      })
+    for (const socket of await Promise.all(Array.from({ length: 4 }, dial))) {
+      socket.pause()
+      socket.write(head('GET /api/v1/namespaces/default/configmaps HTTP/1.1'))
+    }
+    const ask = async (): Promise<number> => (await asTenant('GET', '/api/v1/namespaces/default')).status
+    await expect.poll(ask).toBe(429)
+    await isServed()
+    await expect.poll(ask, { timeout: 10_000 }).toBe(200)
+  })
+
+  test('a watcher that does not read is cut, and costs no more than its buffer', async () => {
+    const socket = await dial()
+    socket.pause()
+    socket.write(head('GET /api/v1/namespaces/default/configmaps?watch=1 HTTP/1.1'))
+    await longRunning(1)
+    for (let index = 0; index < 24; index++)
+      await api.request('POST', '/api/v1/namespaces/default/configmaps', {
+        body: { metadata: { name: `event-${index}` }, data: { text: 'x'.repeat(900_000) } },
+      })
+    await longRunning(0)
+    await isServed()
+  })
+})
+
+/** Resolves when so many watches are served. */
+async function longRunning(count: number): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        const { text } = await api.request('GET', '/metrics')
+        return [...text.matchAll(/^apiserver_longrunning_requests\{.*\} (\d+)$/gm)].reduce(
+          (sum, [, n]) => sum + Number(n),
+          0,
+        )
+      },
+      { timeout: 10_000 },
+    )
+    .toBe(count)
+}
+
+describe('who asks for too much at once', () => {
+  test('is told to try again, and administrators are served', async () => {
+    const watches = await Promise.all(
+      Array.from({ length: 8 }, () => openWatch('/api/v1/namespaces/default/configmaps?watch=1')),
+    )
+    expect(watches.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+      200, 200, 200, 200, 200, 429, 429, 429,
+    ])
+    const refused = watches.find(({ status }) => status === 429)
+    expect(refused?.headers['retry-after']).toBe('1')
+    expect(JSON.parse(refused?.text ?? '')).toEqual({
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message: 'Too many requests, please try again later.',
+      reason: 'TooManyRequests',
+      details: { retryAfterSeconds: 1 },
+      code: 429,
+    })
+    await isServed()
+    for (const { close } of watches) close()
+    await longRunning(0)
+    const again = await openWatch('/api/v1/namespaces/default/configmaps?watch=1')
+    expect(again.status).toBe(200)
+    again.close()
+  })
+
+  test('bodies that are on their way count', async () => {
+    const waiting = await Promise.all(Array.from({ length: 4 }, dial))
+    for (const socket of waiting)
+      socket.write(
+        head(
+          'POST /api/v1/namespaces/default/configmaps HTTP/1.1',
+          'Content-Type: application/json',
+          'Content-Length: 99',
+        ),
+      )
+    await expect
+      .poll(async () => (await asTenant('DELETE', '/api/v1/namespaces/default/configmaps/none')).status)
+      .toBe(429)
+    expect((await asTenant('GET', '/api/v1/namespaces/default')).status).toBe(200)
+    for (const socket of waiting) socket.destroy()
+    await expect
+      .poll(async () => (await asTenant('DELETE', '/api/v1/namespaces/default/configmaps/none')).status)
+      .toBe(404)
+  })
+})
+
+function asTenant(method: string, path: string, headers: Record<string, string> = {}) {
+  return api.request(method, path, {
+    anonymous: true,
+    headers: { authorization: `Bearer ${TENANT_TOKEN}`, ...headers },
+  })
+}
+
+interface OpenedWatch {
+  status: number
+  headers: Record<string, string | string[] | undefined>
+  text: string
+  close(): void
+}
+
+function openWatch(path: string): Promise<OpenedWatch> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(
+      `${api.url}${path}`,
+      { agent: false, ca: api.certificates.authority, headers: { authorization: `Bearer ${TENANT_TOKEN}` } },
+      (response) => {
+        const status = response.statusCode ?? 0
+        const { headers } = response
+        const close = () => void request.destroy()
+        if (status === 200) return resolve({ status, headers, text: '', close })
+        let text = ''
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk
+        })
+        response.on('end', () => resolve({ status, headers, text, close }))
+      },
+    )
+    request.on('error', reject)
+    request.end()
+  })
+}
+
+describe('requests within requests', () => {
+  const inner = `GET /api/v1/secrets HTTP/1.1\r\nHost: 127.0.0.1\r\n${AUTHORIZATION}\r\n\r\n`
+  const post = 'POST /api/v1/namespaces/default/configmaps HTTP/1.1'
+  test.each([
+    ['both lengths', head(post, 'Content-Length: 5', 'Transfer-Encoding: chunked') + `0\r\n\r\n${inner}`],
+    ['two lengths', head(post, 'Content-Length: 0', `Content-Length: ${inner.length}`) + inner],
+    ['a length with a sign', head(post, 'Content-Length: +0') + inner],
+    ['an unknown coding', head(post, 'Transfer-Encoding: xchunked') + `0\r\n\r\n${inner}`],
+    ['a coding after chunked', head(post, 'Transfer-Encoding: chunked, identity') + `0\r\n\r\n${inner}`],
+    ['a space before the colon', head(post, 'Content-Length : 0') + inner],
+    ['a folded header', head(post, 'X-A: b\r\n Content-Length: 5') + inner],
+    ['a chunk with a bare line feed', head(post, 'Transfer-Encoding: chunked') + `1\n{\n0\n\n${inner}`],
+    [
+      'a chunk of a length beyond numbers',
+      head(post, 'Transfer-Encoding: chunked') + `fffffffffffffffff\r\n{\r\n0\r\n\r\n${inner}`,
+    ],
+    ['a header without a name', head(post, ': 1') + inner],
+    ['a null byte', head(post, 'X-A: \0') + inner],
+  ])('%s are refused, once', async (_, text) => {
+    const answer = await sendRaw(text)
+    expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400'])
+    await isServed()
+  })
+})
+
+describe('pages in a browser', () => {
+  const asAdministrator = (headers: Record<string, string>) =>
+    api.request('POST', '/api/v1/namespaces/default/configmaps', { body: { metadata: { name: 'page' } }, headers })
+
+  test.each([
+    ['of another origin', { origin: 'https://evil.example' }],
+    ['of another port of this machine', { origin: 'https://127.0.0.1:1' }],
+    ['without an origin of their own', { origin: 'null' }],
+    ['of another site, by what the browser adds', { 'sec-fetch-site': 'cross-site' }],
+  ])('%s are not served, with whatever credentials', async (_, headers) => {
+    const { status, body, headers: answered } = await asAdministrator(headers)
+    expect([status, body.reason, answered['access-control-allow-origin']]).toEqual([403, 'Forbidden', undefined])
+    expect((await api.request('GET', '/api/v1/namespaces/default/configmaps/page')).status).toBe(404)
+  })
+
+  test('whose name was bound to 127.0.0.1 are not served', async () => {
+    const answer = await sendRaw(
+      [
+        'GET /api/v1/secrets HTTP/1.1',
+        'Host: evil.example',
+        'Origin: https://evil.example',
+        'Sec-Fetch-Site: same-origin',
+        AUTHORIZATION,
+        'Connection: close',
+        '',
+        '',
+      ].join('\r\n'),
+    )
+    expect(statusLine(answer)).toBe('HTTP/1.1 403 Forbidden')
+  })
+
+  test('cannot open a WebSocket either', async () => {
+    const answer = await sendRaw(
+      head(
+        'GET /api/v1/namespaces/default/pods/a/exec?command=sh HTTP/1.1',
+        'Connection: Upgrade',
+        'Upgrade: websocket',
+        'Sec-WebSocket-Version: 13',
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+        'Origin: https://evil.example',
+      ),
+    )
+    expect(statusLine(answer)).toBe('HTTP/1.1 403 Forbidden')
+  })
+
+  test('what names the server itself as its origin, as some clients do, is served', async () => {
+    const { status } = await asAdministrator({ origin: api.url })
+    expect(status).toBe(201)
+  })
+
+  test('a preflight allows nothing', async () => {
+    const { status, headers } = await api.request('OPTIONS', '/api/v1/namespaces', {
+      anonymous: true,
+      headers: { origin: 'https://evil.example', 'access-control-request-method': 'POST' },
+    })
+    expect([status, headers['access-control-allow-origin']]).toEqual([403, undefined])
+  })
+})
+
+describe('TLS', () => {
+  test('a client cannot renegotiate', async () => {
+    const socket = connect({ host: '127.0.0.1', port: api.port, ca: api.certificates.authority, maxVersion: 'TLSv1.2' })
+    open.push(socket)
+    await once(socket, 'secureConnect')
+    const failed = once(socket, 'error').then(([error]) => (error as NodeJS.ErrnoException).code)
+    socket.renegotiate({}, () => undefined)
+    expect(await failed).toBe('ERR_SSL_NO_RENEGOTIATION')
+  })
+
+  test('versions before 1.2 are not spoken', async () => {
+    const socket = connect({
+      host: '127.0.0.1',
+      port: api.port,
+      ca: api.certificates.authority,
+      minVersion: 'TLSv1',
+      maxVersion: 'TLSv1.1',
+      ciphers: 'ALL:@SECLEVEL=0',
+    })
+    open.push(socket)
+    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+    expect(error.code).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION')
+  })
+})

@@ -1,0 +1,95 @@
+/**
+ * What connections may take: time for their handshake, headers and bodies, and room for those that have not shown who
+ * they are. Of the latter a flood pushes out its own, the oldest first, and never one that a user has proved to be theirs.
+ */
+import { constants } from 'node:crypto'
+import type { ServerOptions } from 'node:https'
+import type { Socket } from 'node:net'
+
+export interface ConnectionLimits {
+  /** Of connections on which no known user has asked for anything yet. */
+  strangers: number
+  /** Until the first request of a known user, ms. */
+  strangerMs: number
+  /** Of a request, ms. */
+  headersMs: number
+  /** Headers and body of a request, ms. */
+  requestMs: number
+  /** Until a client has taken the answer that waits for it, ms. */
+  stalledMs: number
+  /** How often headers and bodies are looked at, ms. */
+  checkEveryMs: number
+}
+
+export const CONNECTION_LIMITS: ConnectionLimits = {
+  strangers: 256,
+  strangerMs: 20_000,
+  headersMs: 15_000,
+  requestMs: 60_000,
+  stalledMs: 60_000,
+  checkEveryMs: 5000,
+}
+
+/** Longer than the clients of Kubernetes keep an idle connection, so that it is always they who close it. */
+const KEEP_ALIVE_MS = 125_000
+/** Long selectors are part of the first line. */
+const MAX_HEADER_BYTES = 64 << 10
+
+/** For `createServer` of node:https. */
+export function connectionOptions(limits: ConnectionLimits): ServerOptions {
+  return {
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.2',
+    // A client could keep a processor busy by it with a few bytes.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    handshakeTimeout: limits.strangerMs,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: limits.checkEveryMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    maxHeaderSize: MAX_HEADER_BYTES,
+  }
+}
+
+export interface Strangers {
+  /** A connection came. */
+  add(socket: Socket): void
+  /** It is a known user's from now on: the TLS socket of a connection that was added. */
+  welcome(socket: Socket): void
+}
+
+export function createStrangers({ strangers, strangerMs }: ConnectionLimits): Strangers {
+  /** By their far end, which TLS and what is below it have in common; in the order of their arrival. */
+  const waiting = new Map<string, { socket: Socket; timer: NodeJS.Timeout }>()
+  const known = new WeakSet<Socket>()
+
+  function remove(end: string): void {
+    clearTimeout(waiting.get(end)?.timer)
+    waiting.delete(end)
+  }
+
+  return {
+    add(socket) {
+      const end = farEnd(socket)
+      waiting.set(end, { socket, timer: setTimeout(() => socket.destroy(), strangerMs).unref() })
+      socket.once('close', () => {
+        if (waiting.get(end)?.socket === socket) remove(end)
+      })
+      if (waiting.size <= strangers) return
+      const [oldest] = waiting.values()
+      oldest?.socket.destroy()
+      const [first] = waiting.keys()
+      if (first !== undefined) remove(first)
+    },
+    welcome(socket) {
+      if (known.has(socket)) return
+      known.add(socket)
+      remove(farEnd(socket))
+    },
+  }
+}
+
+function farEnd({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
+}
