@@ -4,6 +4,9 @@
  * directory, so that a new process finds every sandbox that an earlier one left running.
  */
 import type { Duplex, Readable, Writable } from 'node:stream'
+import type { ResourceLimits, ResourceUsage } from './cgroups/cgroup-files.ts'
+
+export type { ResourceLimits, ResourceUsage }
 
 /** Named as in a RuntimeClass `handler`. Kata (containerd shim v2) is a second driver behind the same interface. */
 export type RuntimeHandler = 'runsc' | 'runc' | 'crun'
@@ -26,6 +29,8 @@ export interface SandboxSpec {
    * the start-up time; starting another one after it has exited makes a new sentry in the same network namespace.
    */
   shared: boolean
+  /** Of all its containers together; what a sentry needs for itself comes on top. */
+  limits: ResourceLimits
   /** Opaque to the runtime, returned by `list`. */
   labels: Record<string, string>
 }
@@ -58,6 +63,8 @@ export interface ContainerSpec {
   capabilities: string[]
   privileged: boolean
   tty: boolean
+  /** Of this container alone, where the runtime can tell containers apart: a sentry holds all of its own to the sandbox's. */
+  limits: ResourceLimits
   /** Keep a stdin that `attach` can write to; otherwise the process reads end-of-file. */
   stdin: boolean
   /** Close stdin for good when the first attached client goes. */
@@ -219,6 +226,10 @@ export interface Runtime extends AsyncDisposable {
    */
   restoreContainer(spec: ContainerSpec, snapshotDirectory: string, signal?: AbortSignal): Promise<Container>
   list(): Promise<Sandbox[]>
+  /** What this machine can bound: a limit on anything else makes `createSandbox` fail. */
+  bounded: ReadonlySet<'memory' | 'cpu' | 'pids'>
+  /** What a sandbox uses now; undefined where it is gone, or this machine does not count it. */
+  usage(sandboxId: string): Promise<ResourceUsage | undefined>
   get(sandboxId: string): Promise<Sandbox | undefined>
   exec(containerId: string, spec: ExecSpec): Promise<ProcessStreams>
   attach(containerId: string): Promise<ProcessStreams>

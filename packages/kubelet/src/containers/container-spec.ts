@@ -6,6 +6,7 @@ import type { ContainerSpec, Image, Runtime } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
+import { containerLimits } from '../pods/pod-limits.ts'
 import type { PreparedVolume } from '../volumes/prepare-volumes.ts'
 import { ConfigError } from './config-error.ts'
 import { containerMounts } from './container-mounts.ts'
@@ -66,6 +67,7 @@ export async function containerSpec(
     cwd: container.workingDir || image.workingDir,
     ...security,
     mounts,
+    limits: containerLimits(container),
     tty: container.tty ?? false,
     stdin: container.stdin ?? false,
     stdinOnce: container.stdinOnce ?? false,

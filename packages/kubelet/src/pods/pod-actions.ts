@@ -17,6 +17,7 @@ import { SANDBOX_LABELS } from './observe-pod.ts'
 import { formatPod, initContainers, type ObservedPod, specOf } from './observed-pod.ts'
 import { MINIMUM_GRACE_MS, type PodAction } from './plan-pod.ts'
 import type { PodEvents } from './pod-events.ts'
+import { podLimits } from './pod-limits.ts'
 import { type PodMemory, retryDelay } from './pod-memory.ts'
 import { handlerOf } from './runtime-handler.ts'
 import { failureKind } from './start-failure.ts'
@@ -117,6 +118,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         handler: found.handler as 'runsc',
         hostname: podHostname(pod),
         network: { kind: pod.metadata.annotations?.[NETWORK_ANNOTATION] === 'none' ? 'none' : 'pod' },
+        limits: podLimits(pod, runtime.bounded),
         shared: containers.length > 1 || initContainers(pod).length > 0,
         labels: {
           [SANDBOX_LABELS.uid]: uid,

@@ -74,6 +74,8 @@ export function createModelMachine(now: () => number): ModelMachine {
     const own = new Set<(container: Container, sandbox: Sandbox) => void>()
     const unsupported = () => Promise.reject(new Error('a model has no processes'))
     return {
+      bounded: new Set(),
+      usage: async () => undefined,
       images: {
         import: unsupported,
         list: async () => [],

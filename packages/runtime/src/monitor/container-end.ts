@@ -1,5 +1,6 @@
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseOomKills } from '../cgroups/cgroup-files.ts'
 import type { ExitReason, ExitStatus } from '../runtime.ts'
 import { runCommand } from '../tools/run-command.ts'
 import { EXITS_FILE, exitStatusOf, type LaunchedProcess } from './launched-process.ts'
@@ -15,7 +16,7 @@ export interface ContainerEnd extends ExitStatus {
 
 export interface WaitForEndOptions {
   supervision: Supervision
-  running: Started & { startTime: string }
+  running: Started & { startTime: string; oomKills: number }
   launched: LaunchedProcess
   /** Asked at the end: whether somebody killed it on purpose. */
   killExpected: () => boolean
@@ -25,8 +26,25 @@ const KILLED: ExitStatus = { exitCode: 137, signal: 9 }
 
 /** Resolves when a container has ended, however that became known. */
 export async function waitForEnd(options: WaitForEndOptions): Promise<ContainerEnd> {
-  const { end } = options.supervision
-  return end.kind === 'reaped' ? waitReaped(options, end.sentry) : waitAsked(options, end)
+  const { supervision, running } = options
+  const how = supervision.end
+  const end = how.kind === 'reaped' ? await waitReaped(options, how.sentry) : await waitAsked(options, how)
+  if (end.exitCode === 0 || options.killExpected() || oomKills(supervision) <= running.oomKills) return end
+  // A process of a sentry that the kernel has killed ends there with the error of its next step, EPERM, as its code.
+  const killed = how.kind === 'asked' || how.sentry ? end.exitCode === 1 : false
+  const { exitCode, signal } = killed || end.exitCode === 137 ? KILLED : end
+  return { exitCode, ...(signal !== undefined && { signal }), finishedAt: end.finishedAt, reason: 'oom-killed' }
+}
+
+/** How often memory has run out in the container's control group; 0 where nobody counts. */
+export function oomKills({ oomFile }: Supervision): number {
+  if (oomFile === undefined) return 0
+  try {
+    return parseOomKills(readFileSync(oomFile, 'utf8'))
+  } catch {
+    // The group is gone with the sandbox, or is yet to be made.
+    return 0
+  }
 }
 
 async function waitReaped(options: WaitForEndOptions, sentry: boolean): Promise<ContainerEnd> {

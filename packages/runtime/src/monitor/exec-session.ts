@@ -172,6 +172,7 @@ async function startWithTerminal(request: ExecRequest): Promise<Session> {
     command: { ...request.command, args: execArguments(request, options) },
     stdio: ['ignore', 'ignore', 'ignore'],
     hold: [],
+    joins: [],
   })
   const status = (async (): Promise<ExitStatus> => {
     try {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, constants, type FSWatcher, openSync, readFileSync, watch, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import { LAUNCHED } from '../native/programs.ts'
+import { JOINED_GROUPS_LIMIT, LAUNCHED } from '../native/programs.ts'
 import type { ExitStatus } from '../runtime.ts'
 import type { CommandLine } from './protocol.ts'
 
@@ -20,6 +20,8 @@ export interface LaunchRequest {
   stdio: Array<number | 'ignore'>
   /** Read ends of the output that stay open as long as `launch` lives. */
   hold: number[]
+  /** Files of control groups that the command joins, `cgroup.procs`. */
+  joins: string[]
 }
 
 /** What `launch` writes down about the processes that it reaps. */
@@ -33,6 +35,9 @@ export interface LaunchedProcess extends Disposable {
 /** Starts a command under a reaper of its own that outlives us. */
 export function launchProcess(request: LaunchRequest): LaunchedProcess {
   const exits = join(request.directory, EXITS_FILE)
+  // `launch` writes to as many, whether there is something to join or not.
+  const paths = Array.from({ length: JOINED_GROUPS_LIMIT }, (_, index) => request.joins[index] ?? '/dev/null')
+  const groups = paths.map((path) => openSync(path, 'w'))
   writeFileSync(exits, '', { mode: 0o600 })
   // Reading end first: the writing end cannot be opened before there is a reader.
   const alive = openSync(join(request.directory, ALIVE_FIFO), O_RDONLY | O_NONBLOCK)
@@ -46,11 +51,12 @@ export function launchProcess(request: LaunchRequest): LaunchedProcess {
       env: request.command.env,
       cwd: '/',
       detached: true,
-      stdio: [...request.stdio, records, aliveWriter, hold1 ?? 'ignore', hold2 ?? 'ignore'],
+      stdio: [...request.stdio, records, aliveWriter, hold1 ?? 'ignore', hold2 ?? 'ignore', ...groups],
     })
   } finally {
     closeSync(records)
     closeSync(aliveWriter)
+    for (const group of groups) closeSync(group)
   }
   child.on('error', (cause) => process.fail(cause))
   child.unref()

@@ -51,6 +51,10 @@ export interface Supervision {
   launch: string
   /** The program that carries a terminal's bytes, `native/console`. */
   console: string
+  /** Files of control groups that it joins, with all that it starts. */
+  joins: string[]
+  /** File that counts who was killed for want of memory. */
+  oomFile?: string
   tty: boolean
   stdin: boolean
   stdinOnce: boolean

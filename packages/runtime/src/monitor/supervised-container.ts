@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type ContainerState, RuntimeError, type TerminalSize } from '../runtime.ts'
 import { settlesWithin } from '../settles-within.ts'
-import { type ContainerEnd, waitForEnd } from './container-end.ts'
+import { type ContainerEnd, oomKills, waitForEnd } from './container-end.ts'
 import type { FifoPool } from './fifo-pool.ts'
 import { createFirstOutput } from './first-output.ts'
 import { ALIVE_FIFO, adoptLaunched, exitStatusOf, type LaunchedProcess, launchProcess } from './launched-process.ts'
@@ -42,6 +42,8 @@ export interface SupervisionRecord {
 export interface RunningProcess extends Started {
   /** Tells the process from a later one with the same id. */
   startTime: string
+  /** How often memory had run out in its control group before it began. */
+  oomKills: number
 }
 
 export type Exited = Extract<ContainerState, { phase: 'exited' }>
@@ -86,6 +88,7 @@ export async function superviseContainer(supervision: Supervision, pool: FifoPoo
 export async function prepareContainer(supervision: Supervision, pool: FifoPool): Promise<PreparedContainer> {
   await layPipes(pool, supervision.directory, supervision)
   writeRecord({ supervision })
+  const killsBefore = oomKills(supervision)
   const { launched, ends } = await launch(supervision)
   const release = (): void => {
     closeOurs(ends)
@@ -103,7 +106,7 @@ export async function prepareContainer(supervision: Supervision, pool: FifoPool)
     async begin(current, beginning) {
       try {
         if (beginning) await runBeginning(current, beginning, pool)
-        const running = { pid, startedAt: Date.now(), startTime: processStartTime(pid) ?? '' }
+        const running = { pid, startedAt: Date.now(), startTime: processStartTime(pid) ?? '', oomKills: killsBefore }
         writeRecord({ supervision: current, running })
         return watchContainer({ supervision: current, running, launched, ends, adopted: false })
       } catch (error) {
@@ -117,7 +120,7 @@ export async function prepareContainer(supervision: Supervision, pool: FifoPool)
 
 /** Under `launch` too: it needs the same view of the machine as the command that made the container. */
 async function runBeginning(
-  { directory, ociId, launch }: Supervision,
+  { directory, ociId, launch, joins }: Supervision,
   { command, runtimeLog }: Beginning,
   pool: FifoPool,
 ): Promise<void> {
@@ -130,6 +133,7 @@ async function runBeginning(
     command: { ...command, args: [...command.args, ociId] },
     stdio: ['ignore', 'ignore', 'ignore'],
     hold: [],
+    joins,
   })
   await succeeded(launched, { command, runtimeLog })
 }
@@ -166,6 +170,7 @@ async function launch(supervision: Supervision): Promise<Launch> {
       command: { ...supervision.command, args: [...supervision.command.args, ...terminal, ociId] },
       stdio,
       hold,
+      joins: supervision.joins,
     })
   if (!tty) {
     const { ours, theirs } = openPipes(directory, supervision)

@@ -108,11 +108,15 @@ describe('launch', () => {
     },
   ): { output: string; records: number[][] } {
     const records = openSync(join(directory, 'records'), 'w')
+    const nothing = openSync('/dev/null', 'w')
+    const group = openSync(join(directory, 'cgroup.procs'), 'w')
     const output = execFileSync(build(launchProgram(options)), command, {
-      stdio: ['ignore', 'pipe', 'inherit', records],
+      stdio: ['ignore', 'pipe', 'inherit', records, 'ignore', 'ignore', 'ignore', group, nothing, nothing, nothing],
       env: { FROM: 'outside' },
     })
     closeSync(records)
+    closeSync(group)
+    closeSync(nothing)
     const bytes = readFileSync(join(directory, 'records'))
     return {
       output: output.toString(),
@@ -142,6 +146,11 @@ describe('launch', () => {
 
   test('records a signal', () => {
     expect(launch(['/bin/sh', '-c', 'kill -9 $$']).records[1]?.[1]).toBe(9)
+  })
+
+  test('the command joins its control groups before all else', () => {
+    launch(['/bin/true'])
+    expect(readFileSync(join(directory, 'cgroup.procs'), 'utf8')).toBe('0')
   })
 
   test('records a command that is not there', () => {

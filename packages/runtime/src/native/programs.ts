@@ -63,7 +63,8 @@ export interface LaunchOptions {
  * 32-bit integers, process id and wait status, to descriptor 3 for each process that ends. The very first record names
  * COMMAND itself with the status `LAUNCHED`. So the exit status of a detached container is on disk whatever happens to
  * whoever asked for it. Descriptors 3 to 6 stay here and are never COMMAND's: 4 is held open as the sign of life, 5 and 6
- * so that the container's output has a reader while its monitor is being replaced.
+ * so that the container's output has a reader while its monitor is being replaced. COMMAND writes `0` to 7 to 10 before
+ * all else: control groups that it joins, or nothing that minds.
  *
  * Where there is something to mount, COMMAND gets a mount namespace of its own: the machine sees none of it, and nothing
  * is left to unmount.
@@ -73,6 +74,7 @@ export function launchProgram(options: LaunchOptions): Program {
     root: cString('/'),
     tmpfs: cString('tmpfs'),
     sysctls: cString('/proc/sys/net'),
+    self: cString('0'),
   }
   const mounts: Instruction[] = []
   const call = (name: Syscall, args: Value[]): void => {
@@ -123,11 +125,12 @@ export function launchProgram(options: LaunchOptions): Program {
       { op: 'label', name: 'done' },
       { op: 'syscall', name: 'exit_group', args: [0] },
       { op: 'label', name: 'command' },
+      ...joinGroups(),
       ...mounts,
       // Whatever else was inherited, from us or from who started us: nothing of it belongs into a sandbox. Before Linux 5.9
       // there is only a way to close what we know of.
       { op: 'syscall', name: 'close_range', args: [3, -1, 0] },
-      ...[3, 4, 5, 6].map((fd): Instruction => ({ op: 'syscall', name: 'close', args: [fd] })),
+      ...[3, 4, 5, 6, ...JOINED_GROUPS].map((fd): Instruction => ({ op: 'syscall', name: 'close', args: [fd] })),
       // envp begins behind argc, argv and its closing null: stack + 8 * (argc + 2)
       { op: 'load', to: 'b', base: 'a', offset: 0, bits: 64 },
       { op: 'add', to: 'b', value: 'b' },
@@ -144,6 +147,17 @@ export function launchProgram(options: LaunchOptions): Program {
     data,
     memory: { record: 8 },
   }
+}
+
+/** Descriptors of `launch` for control groups: as many as there are hierarchies. */
+const JOINED_GROUPS = [7, 8, 9, 10]
+export const JOINED_GROUPS_LIMIT = JOINED_GROUPS.length
+
+function joinGroups(): Instruction[] {
+  return JOINED_GROUPS.flatMap((fd): Instruction[] => [
+    { op: 'syscall', name: 'write', args: [fd, { address: 'self' }, 1], result: 'b' },
+    { op: 'jump', to: 'failed', variable: 'b', when: 'negative' },
+  ])
 }
 
 /**

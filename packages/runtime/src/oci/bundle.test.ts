@@ -10,6 +10,7 @@ const sandbox: SandboxSpec = {
   network: { kind: 'none' },
   shared: false,
   labels: {},
+  limits: {},
 }
 const container: ContainerSpec = {
   id: 's-1',
@@ -29,6 +30,7 @@ const container: ContainerSpec = {
   stdinOnce: false,
   logPath: '/log',
   labels: {},
+  limits: {},
 }
 const image: Image = {
   name: 'test',

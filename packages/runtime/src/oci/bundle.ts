@@ -1,3 +1,4 @@
+import { cgroupResources } from '../cgroups/cgroup-files.ts'
 import type { ContainerSpec, Image, Mount, SandboxSpec } from '../runtime.ts'
 import { pauseContainerId } from '../sandbox/entries.ts'
 import { ociProcess } from './process.ts'
@@ -76,6 +77,11 @@ export function containerBundle(options: BundleOptions): OciSpec {
   }
 }
 
+/** The control group of a container where the OCI runtime makes one. */
+export function containerCgroup(containerId: string): string {
+  return `/caisson-${containerId}`
+}
+
 /** The bundle of the process that holds a shared sandbox open. */
 export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespace: string | undefined): OciSpec {
   const isSentry = isSentryOf(sandbox)
@@ -107,7 +113,7 @@ export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespa
       ...(isSentry
         ? {}
         : {
-            cgroupsPath: `/caisson-${sandbox.id}`,
+            cgroupsPath: containerCgroup(pauseContainerId(sandbox.id)),
             maskedPaths: MASKED_PATHS,
             readonlyPaths: READONLY_PATHS,
             seccomp: defaultSeccomp([]),
@@ -140,14 +146,15 @@ function isSentryOf(sandbox: SandboxSpec): boolean {
 
 /** What shields the host's own kernel; a sentry needs none of it, its kernel is another one. */
 function confinement({ container }: BundleOptions): Partial<OciSpec['linux']> {
-  const cgroupsPath = `/caisson-${container.id}`
-  if (container.privileged) return { cgroupsPath, resources: { devices: [{ allow: true, access: 'rwm' }] } }
+  const cgroupsPath = containerCgroup(container.id)
+  const limits = cgroupResources(container.limits)
+  if (container.privileged) return { cgroupsPath, resources: { ...limits, devices: [{ allow: true, access: 'rwm' }] } }
   return {
     cgroupsPath,
     maskedPaths: MASKED_PATHS,
     readonlyPaths: READONLY_PATHS,
     seccomp: defaultSeccomp(container.capabilities),
-    resources: { devices: [{ allow: false, access: 'rwm' }] },
+    resources: { ...limits, devices: [{ allow: false, access: 'rwm' }] },
   }
 }
 

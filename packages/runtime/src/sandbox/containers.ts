@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:os'
 import { join } from 'node:path'
+import type { SandboxCgroups } from '../cgroups/sandbox-cgroups.ts'
 import type { HostRootfs } from '../images/host-image.ts'
 import type { ImageLibrary } from '../images/image-store.ts'
 import { EXEC_PREFIX } from '../monitor/exec-session.ts'
@@ -9,7 +10,7 @@ import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
 import type { Supervision } from '../monitor/protocol.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
 import type { PodNetwork } from '../network/network.ts'
-import { containerBundle, pauseBundle } from '../oci/bundle.ts'
+import { containerBundle, containerCgroup, pauseBundle } from '../oci/bundle.ts'
 import { ociProcess } from '../oci/process.ts'
 import type { OciSpec } from '../oci/spec.ts'
 import { type ContainerSpec, type ExecSpec, type ProcessStreams, RuntimeError } from '../runtime.ts'
@@ -37,6 +38,7 @@ export interface RuntimeParts {
   drivers: Drivers
   images: ImageLibrary
   network: PodNetwork
+  cgroups: SandboxCgroups
   /** Lays out the native programs and the host image, once. */
   prepare(): Promise<Prepared>
   log: { maxBytes: number; maxFiles: number }
@@ -143,6 +145,8 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
   const make = snapshot ? ['create'] : ['run', '--detach']
   const isolated = driver.isSentry && sandbox.record.spec.network.kind === 'none'
   const root = rootContainerId(sandbox, id)
+  const group = driver.ownsCgroups ? undefined : await parts.cgroups.get(sandbox.record.spec.id)
+  const oomFile = group ? group.oomFile : parts.cgroups.oomFileOf(containerCgroup(id))
   const supervision: Supervision = {
     id,
     ociId: ociId(id),
@@ -150,6 +154,8 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
     command: driver.commandLine([...make, '--bundle', directory, '--pid-file', pidFile], log),
     launch: isolated ? native.launchIsolated : native.launch,
     console: native.console,
+    joins: group?.joins ?? [],
+    ...(oomFile !== undefined && { oomFile }),
     tty: spec?.tty ?? false,
     stdin: spec?.stdin ?? false,
     stdinOnce: spec?.stdinOnce ?? false,

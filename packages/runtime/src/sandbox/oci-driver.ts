@@ -13,6 +13,8 @@ export interface OciDriver {
   tool: Tool
   /** True where a kernel of its own stands between the containers and the machine. */
   isSentry: boolean
+  /** True where it makes a control group for each container itself; elsewhere they stay in the one that they are started in. */
+  ownsCgroups: boolean
   /** Program, global options and subcommand; the caller adds the subcommand's options and the container. */
   commandLine(subcommand: string[], options: { runtimeLog: string }): CommandLine
   /** File that describes a container to `runsc`, with the sentry's control socket in it. */
@@ -61,6 +63,7 @@ export async function createOciDriver(handler: RuntimeHandler, tool: Tool, state
     handler,
     tool,
     isSentry,
+    ownsCgroups: handler === 'runc',
     commandLine: (subcommand, { runtimeLog }) => ({
       program: tool.path,
       args: [...globalOptions(runtimeLog), ...subcommand],

@@ -46,6 +46,7 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
     registry.sandboxes.delete(id)
   }
   await parts.network.recover(new Set(registry.sandboxes.keys()))
+  await parts.cgroups.recover(new Set(registry.sandboxes.keys()))
   await unmountStrays(stateDirectory, adopted)
   await registry.catchUp()
   for (const sandbox of registry.sandboxes.values())
@@ -62,6 +63,7 @@ async function discardSandbox(parts: RuntimeParts, sandbox: SandboxEntry): Promi
     await removeContainerEntry(parts, sandbox, entry)
   }
   await parts.network.detach(sandbox.record.spec.id)
+  await parts.cgroups.remove(sandbox.record.spec.id)
   await parts.files.removeSandbox(sandbox.record.spec.id)
 }
 

@@ -48,7 +48,16 @@ export async function createScratchRuntime(
 }
 
 export function sandboxSpec(id: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
-  return { id, handler: 'runsc', hostname: 'sandbox', network: { kind: 'none' }, shared: false, labels: {}, ...changes }
+  return {
+    id,
+    handler: 'runsc',
+    hostname: 'sandbox',
+    network: { kind: 'none' },
+    shared: false,
+    limits: {},
+    labels: {},
+    ...changes,
+  }
 }
 
 export function containerSpec(
@@ -68,6 +77,7 @@ export function containerSpec(
     noNewPrivileges: true,
     capabilities: [],
     privileged: false,
+    limits: {},
     tty: false,
     stdin: false,
     stdinOnce: false,

@@ -1,0 +1,163 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test } from 'vitest'
+import { cgroupFiles, parseOomKills, parseUsage } from './cgroup-files.ts'
+import { findCgroupTree } from './cgroup-tree.ts'
+import { openSandboxCgroups } from './sandbox-cgroups.ts'
+
+let directory: string | undefined
+afterEach(() => {
+  if (directory) rmSync(directory, { recursive: true })
+  directory = undefined
+})
+
+function scratch(): string {
+  directory = mkdtempSync(join(tmpdir(), 'caisson-cgroups-'))
+  return directory
+}
+
+const limits = { memoryBytes: 64 * 1024 * 1024, cpuMillicores: 1500, cpuRequestMillicores: 500, pids: 100 }
+const said = (version: 1 | 2, of = limits): string[] =>
+  cgroupFiles(version, of).map(({ controller, file, value }) => `${controller}: ${file} = ${value}`)
+
+describe('what is written', () => {
+  test('to version 1', () => {
+    expect(said(1)).toEqual([
+      'cpu: cpu.shares = 512',
+      'cpu: cpu.cfs_period_us = 100000',
+      'cpu: cpu.cfs_quota_us = 150000',
+      'memory: memory.limit_in_bytes = 67108864',
+      'pids: pids.max = 100',
+    ])
+  })
+
+  test('to version 2', () => {
+    expect(said(2)).toEqual([
+      'cpu: cpu.weight = 20',
+      'cpu: cpu.max = 150000 100000',
+      'memory: memory.max = 67108864',
+      'memory: memory.oom.group = 1',
+      'pids: pids.max = 100',
+    ])
+  })
+
+  test.each([
+    ['nothing asked for', {}, ['cpu: cpu.shares = 2']],
+    ['more than the kernel counts', { cpuRequestMillicores: 1e9 }, ['cpu: cpu.shares = 262144']],
+    [
+      'less than the kernel measures',
+      { cpuMillicores: 1 },
+      ['cpu: cpu.shares = 2', 'cpu: cpu.cfs_period_us = 100000', 'cpu: cpu.cfs_quota_us = 1000'],
+    ],
+  ])('within bounds: %s', (_name, of, expected) => {
+    expect(cgroupFiles(1, of).map(({ controller, file, value }) => `${controller}: ${file} = ${value}`)).toEqual(
+      expected,
+    )
+  })
+})
+
+describe('what is read', () => {
+  test('from version 1', () => {
+    const texts = {
+      cpu: '1234567\n',
+      memory: '5000\n',
+      memoryStat: 'cache 10\ntotal_inactive_file 2000\n',
+      pids: '3\n',
+    }
+    expect(parseUsage(1, texts)).toEqual({
+      cpuNanoseconds: 1_234_567,
+      memoryBytes: 5000,
+      workingSetBytes: 3000,
+      pids: 3,
+    })
+    expect(parseOomKills('oom_kill_disable 0\nunder_oom 0\noom_kill 2\n')).toBe(2)
+  })
+
+  test('from version 2', () => {
+    const cpu = 'usage_usec 1234\nuser_usec 1000\n'
+    const texts = { cpu, memory: '5000\n', memoryStat: 'anon 10\ninactive_file 6000\n', pids: '3\n' }
+    expect(parseUsage(2, texts)).toEqual({ cpuNanoseconds: 1_234_000, memoryBytes: 5000, workingSetBytes: 0, pids: 3 })
+    expect(parseOomKills('low 0\noom 1\noom_kill 4\noom_group_kill 0\n')).toBe(4)
+  })
+})
+
+describe('where control groups are', () => {
+  const line = (root: string, path: string, type: string, options: string): string =>
+    `30 25 0:26 ${root} ${path} rw,relatime shared:9 - ${type} ${type} ${options}`
+
+  test('version 1, one or several controllers a mount', () => {
+    const mounts = [
+      line('/', '/cg/memory', 'cgroup', 'rw,memory'),
+      line('/', '/cg/cpu', 'cgroup', 'rw,cpu,cpuacct'),
+      line('/docker/1', '/elsewhere', 'cgroup', 'rw,pids'),
+    ].join('\n')
+    expect(findCgroupTree(mounts)).toEqual({
+      version: 1,
+      controllers: new Map([
+        ['memory', '/cg/memory'],
+        ['cpu', '/cg/cpu'],
+        ['cpuacct', '/cg/cpu'],
+      ]),
+    })
+  })
+
+  test('version 2 has what its root says', () => {
+    const root = scratch()
+    writeFileSync(join(root, 'cgroup.controllers'), 'cpuset cpu io memory\n')
+    expect(findCgroupTree(line('/', root, 'cgroup2', 'rw'))).toEqual({
+      version: 2,
+      controllers: new Map([
+        ['memory', root],
+        ['cpu', root],
+      ]),
+    })
+  })
+
+  test('none', () => {
+    expect(findCgroupTree('')).toBeUndefined()
+    const root = scratch()
+    writeFileSync(join(root, 'cgroup.controllers'), '\n')
+    expect(findCgroupTree(line('/', root, 'cgroup2', 'rw'))).toBeUndefined()
+  })
+})
+
+describe('version 2, by its files', () => {
+  test('controllers are handed on from the root, and limits written to the group', async () => {
+    const root = scratch()
+    const controllers = new Map([
+      ['memory', root],
+      ['cpu', root],
+      ['pids', root],
+    ] as const)
+    const groups = openSandboxCgroups({ version: 2, controllers }, 'caisson-test')
+    const group = await groups.create('a', limits)
+    expect(group).toEqual({
+      joins: [join(root, 'caisson-test/a/cgroup.procs')],
+      oomFile: join(root, 'caisson-test/a/memory.events'),
+    })
+    expect(readFileSync(join(root, 'cgroup.subtree_control'), 'utf8')).toBe('+memory +cpu +pids')
+    expect(readFileSync(join(root, 'caisson-test/cgroup.subtree_control'), 'utf8')).toBe('+memory +cpu +pids')
+    expect(readdirSync(join(root, 'caisson-test/a')).sort()).toEqual([
+      'cpu.max',
+      'cpu.weight',
+      'memory.max',
+      'memory.oom.group',
+      'pids.max',
+    ])
+    expect(await groups.get('b')).toBeUndefined()
+  })
+})
+
+test('a limit that the machine cannot hold is refused, a share of the processor is not', async () => {
+  const root = scratch()
+  mkdirSync(join(root, 'memory'))
+  const tree = { version: 1, controllers: new Map([['memory', join(root, 'memory')]] as const) } as const
+  const groups = openSandboxCgroups(tree, 'caisson-test')
+  await expect(groups.create('a', { cpuMillicores: 100 })).rejects.toThrow('cannot bound cpu')
+  await expect(groups.create('a', { cpuRequestMillicores: 100 })).resolves.toMatchObject({ joins: expect.any(Array) })
+  const none = openSandboxCgroups(undefined, 'caisson-test')
+  await expect(none.create('a', { memoryBytes: 1 })).rejects.toThrow('cannot bound memory')
+  await expect(none.create('a', {})).resolves.toEqual({ joins: [], oomFile: undefined })
+  expect(await none.usage('a')).toBeUndefined()
+})

@@ -1,0 +1,104 @@
+/** Limits against real sandboxes: what one of them tries, its neighbour must not notice. */
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import {
+  containerSpec,
+  createScratchRuntime,
+  execText,
+  type ScratchRuntime,
+  sandboxSpec,
+} from '../testing/scratch-runtime.ts'
+import { findCgroupTree } from './cgroup-tree.ts'
+
+const MIB = 1024 * 1024
+
+/** Groups of the machine that belong to sandboxes of these names. */
+function groupsOf(...ids: string[]): string[] {
+  const roots = new Set(findCgroupTree()?.controllers.values())
+  return [...roots].flatMap((root) =>
+    readdirSync(root)
+      .filter((name) => name.startsWith('caisson-'))
+      .flatMap((name) => ids.map((id) => join(root, name, id)))
+      .filter((path) => existsSync(path)),
+  )
+}
+
+async function start(scratch: ScratchRuntime, id: string, script: string, limits = {}): Promise<void> {
+  await scratch.runtime.createSandbox(sandboxSpec(id, { limits }))
+  const args = ['/bin/sh', '-c', script]
+  await scratch.runtime.startContainer(containerSpec(scratch, `${id}-1`, { sandboxId: id, args }))
+}
+
+test('a sandbox that takes more memory than it may is ended, and says why', async () => {
+  await using scratch = await createScratchRuntime()
+  await start(scratch, 'near', 'exec sleep 1000')
+  const hog = 'exec python3 -c "b=[]\nwhile True: b.append(bytearray(1<<20))"'
+  await start(scratch, 'hog', hog, { memoryBytes: 64 * MIB })
+  expect((await scratch.exitOf('hog-1')).state).toMatchObject({ exitCode: 137, reason: 'oom-killed' })
+  expect((await execText(scratch.runtime, 'near-1', ['/bin/echo', 'fine'])).stdout).toBe('fine\n')
+  // One that was ended for something else is not said to have run out of memory.
+  await scratch.runtime.removeContainer('hog-1')
+  await scratch.runtime.startContainer(
+    containerSpec(scratch, 'hog-2', { sandboxId: 'hog', args: ['/bin/sh', '-c', 'kill -9 $$'] }),
+  )
+  expect((await scratch.exitOf('hog-2')).state).toMatchObject({ exitCode: 137, reason: 'error' })
+})
+
+test('in a shared sandbox the container goes that ran out of memory, and the others stay', async () => {
+  await using scratch = await createScratchRuntime()
+  await scratch.runtime.createSandbox(sandboxSpec('a', { shared: true, limits: { memoryBytes: 64 * MIB } }))
+  await scratch.runtime.startContainer(containerSpec(scratch, 'a-1', { sandboxId: 'a', args: ['/bin/sleep', '1000'] }))
+  const args = ['python3', '-c', 'b=[]\nwhile True: b.append(bytearray(1<<20))']
+  await scratch.runtime.startContainer(containerSpec(scratch, 'a-2', { sandboxId: 'a', args }))
+  expect((await scratch.exitOf('a-2')).state).toMatchObject({ exitCode: 137, reason: 'oom-killed' })
+  expect((await execText(scratch.runtime, 'a-1', ['/bin/echo', 'fine'])).stdout).toBe('fine\n')
+})
+
+test('a fork bomb ends at the sandbox that it is in', async () => {
+  await using scratch = await createScratchRuntime()
+  await start(scratch, 'near', 'exec sleep 1000')
+  await start(scratch, 'bomb', 'b() { b | b & }; b; exec sleep 1000', {
+    pids: 200,
+    memoryBytes: 512 * MIB,
+    cpuMillicores: 500,
+  })
+  const most: number[] = []
+  for (let look = 0; look < 10; look++) {
+    expect((await execText(scratch.runtime, 'near-1', ['/bin/echo', 'fine'])).stdout).toBe('fine\n')
+    most.push((await scratch.runtime.usage('bomb'))?.pids ?? 0)
+  }
+  expect(Math.max(...most)).toBeGreaterThan(50)
+  expect(Math.max(...most)).toBeLessThanOrEqual(200 + 256)
+  await scratch.runtime.removeSandbox('bomb')
+  expect(groupsOf('bomb')).toEqual([])
+})
+
+test('a sandbox gets no more of the processors than it may', async () => {
+  await using scratch = await createScratchRuntime()
+  await start(scratch, 'busy', 'while :; do :; done', { cpuMillicores: 200 })
+  const first = await scratch.runtime.usage('busy')
+  const began = process.hrtime.bigint()
+  await execText(scratch.runtime, 'busy-1', ['/bin/sleep', '3'])
+  const elapsed = Number(process.hrtime.bigint() - began)
+  const used = ((await scratch.runtime.usage('busy'))?.cpuNanoseconds ?? 0) - (first?.cpuNanoseconds ?? 0)
+  expect(used / elapsed).toBeGreaterThan(0.05)
+  expect(used / elapsed).toBeLessThan(0.3)
+})
+
+test('what it uses is counted, and its group goes with it, also when nobody was there to see it', async () => {
+  const scratch = await createScratchRuntime()
+  try {
+    await start(scratch, 'counted', 'exec sleep 1000')
+    const usage = await scratch.runtime.usage('counted')
+    expect(usage?.memoryBytes).toBeGreaterThan(MIB)
+    expect(usage?.workingSetBytes).toBeLessThanOrEqual(usage?.memoryBytes ?? 0)
+    expect(usage?.cpuNanoseconds).toBeGreaterThan(1_000_000)
+    expect(groupsOf('counted').length).toBeGreaterThan(0)
+    await scratch.runtime.removeSandbox('counted')
+    expect(groupsOf('counted')).toEqual([])
+    expect(await scratch.runtime.usage('counted')).toBeUndefined()
+  } finally {
+    await scratch[Symbol.asyncDispose]()
+  }
+})

@@ -1,0 +1,198 @@
+/** One control group for each sandbox: what bounds it, and where its use is read. */
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { RuntimeError } from '../runtime.ts'
+import { cgroupFiles, parseUsage, type ResourceLimits, type ResourceUsage, USAGE_FILES } from './cgroup-files.ts'
+import type { CgroupTree, Controller } from './cgroup-tree.ts'
+
+export interface SandboxCgroup {
+  /** Files that a process writes `0` to, to be in the group with all that it starts. */
+  joins: string[]
+  /** File that counts who was killed for want of memory; undefined where memory is not counted. */
+  oomFile: string | undefined
+}
+
+export interface SandboxCgroups {
+  /** What can be bounded here; empty where the machine has no control groups. */
+  controllers: ReadonlySet<Controller>
+  /** Throws a `RuntimeError` where a limit cannot be enforced: a sandbox without it would be another one than was asked for. */
+  create(sandboxId: string, limits: ResourceLimits): Promise<SandboxCgroup>
+  /** Of a sandbox whose group was made; undefined where there is none. */
+  get(sandboxId: string): Promise<SandboxCgroup | undefined>
+  /** The file that counts in a group that an OCI runtime made, `/NAME`. */
+  oomFileOf(group: string): string | undefined
+  usage(sandboxId: string): Promise<ResourceUsage | undefined>
+  /** Kills what is left in it. No error where there is none. */
+  remove(sandboxId: string): Promise<void>
+  /** Takes away the groups of sandboxes that are no more. */
+  recover(known: ReadonlySet<string>): Promise<void>
+  /** Leaves nothing behind where no sandbox is left. */
+  close(): Promise<void>
+}
+
+/** A process that was killed leaves its group when the kernel has taken it apart, of which nothing tells. */
+const LEAVING_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000]
+
+/** @param name of the group that holds all sandboxes of one state directory, unique on this machine */
+export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): SandboxCgroups {
+  const parents = new Map([...(tree?.controllers ?? [])].map(([controller, root]) => [controller, join(root, name)]))
+  const version = tree?.version ?? 2
+  const roots = new Set(parents.values())
+  let made: Promise<void> | undefined
+
+  /** With the first sandbox, so that a machine that runs none has no trace of us. */
+  function parentsMade(): Promise<void> {
+    made ??= makeParents().catch((error: unknown) => {
+      made = undefined
+      throw error
+    })
+    return made
+  }
+
+  async function makeParents(): Promise<void> {
+    for (const root of roots) {
+      await makeDirectory(root)
+      if (version === 2) await delegate(root, [...parents.keys()])
+    }
+  }
+
+  const directories = (id: string): string[] => [...roots].map((root) => join(root, id))
+  const pathOf = (id: string, { controller, file }: { controller: Controller; file: string }): string | undefined => {
+    const parent = parents.get(controller)
+    return parent === undefined ? undefined : join(parent, id, file)
+  }
+
+  function groupOf(id: string): SandboxCgroup {
+    return {
+      joins: directories(id).map((each) => join(each, 'cgroup.procs')),
+      oomFile: pathOf(id, USAGE_FILES[version].oom),
+    }
+  }
+
+  async function remove(id: string): Promise<void> {
+    await Promise.all(directories(id).map(removeGroup))
+  }
+
+  return {
+    controllers: new Set(parents.keys()),
+    async create(id, limits) {
+      const files = cgroupFiles(version, limits)
+      const missing = files.find(({ controller, file }) => !parents.has(controller) && !isOnlyAWeight(file))
+      if (missing) {
+        throw new RuntimeError(
+          'failed',
+          `this machine cannot bound ${missing.controller}: its control groups have no such controller. Remove the limit, or run on a machine that has one`,
+        )
+      }
+      if (parents.size === 0) return { joins: [], oomFile: undefined }
+      await parentsMade()
+      await Promise.all(directories(id).map(makeDirectory))
+      for (const each of files) {
+        const path = pathOf(id, each)
+        if (path !== undefined) await writeFile(path, each.value)
+      }
+      return groupOf(id)
+    },
+    async get(id) {
+      const [first] = directories(id)
+      return first !== undefined && (await exists(first)) ? groupOf(id) : undefined
+    },
+    oomFileOf(group) {
+      const root = tree?.controllers.get('memory')
+      return root === undefined ? undefined : join(root, group, USAGE_FILES[version].oom.file)
+    },
+    async usage(id) {
+      const files = USAGE_FILES[version]
+      const read = async (key: keyof typeof files): Promise<string | undefined> => {
+        const path = pathOf(id, files[key])
+        return path === undefined ? '' : await readFile(path, 'utf8').catch(() => undefined)
+      }
+      const [cpu, memory, memoryStat, pids] = await Promise.all([
+        read('cpu'),
+        read('memory'),
+        read('memoryStat'),
+        read('pids'),
+      ])
+      if (cpu === undefined || memory === undefined || memoryStat === undefined || pids === undefined) return undefined
+      return parents.size === 0 ? undefined : parseUsage(version, { cpu, memory, memoryStat, pids })
+    },
+    remove,
+    async recover(known) {
+      const found = await Promise.all([...roots].map(groupsBelow))
+      const strays = new Set(found.flat().filter((id) => !known.has(id)))
+      await Promise.all([...strays].map(remove))
+    },
+    async close() {
+      // One that still holds a sandbox stays, and so it should.
+      for (const root of roots) await rmdir(root).catch(() => {})
+      made = undefined
+    },
+  }
+}
+
+/** A share of what is contended is no promise that a machine without the controller would break. */
+function isOnlyAWeight(file: string): boolean {
+  return file === 'cpu.shares' || file === 'cpu.weight'
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o755 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return
+    throw new RuntimeError(
+      'failed',
+      `could not make the control group ${basename(path)}: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+/** Version 2: groups below have only the controllers that were handed on, from the root down. */
+async function delegate(group: string, controllers: readonly Controller[]): Promise<void> {
+  const wanted = controllers.map((each) => `+${each}`).join(' ')
+  for (const directory of [join(group, '..'), group]) await writeFile(join(directory, 'cgroup.subtree_control'), wanted)
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await readdir(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function groupsBelow(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => [])
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
+}
+
+async function removeGroup(path: string): Promise<void> {
+  // runc makes a group below for each container, and leaves it where it was killed.
+  for (const name of await groupsBelow(path)) await removeGroup(join(path, name))
+  for (const wait of [...LEAVING_MS, undefined]) {
+    try {
+      await rmdir(path)
+      return
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') return
+      if (code !== 'EBUSY' || wait === undefined) throw error
+    }
+    await killAll(path)
+    await delay(wait)
+  }
+}
+
+async function killAll(path: string): Promise<void> {
+  const procs = await readFile(join(path, 'cgroup.procs'), 'utf8').catch(() => '')
+  for (const pid of procs.split('\n').map(Number).filter(Boolean)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It ended in between.
+    }
+  }
+}
