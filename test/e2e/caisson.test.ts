@@ -389,7 +389,7 @@ describe('a cluster that does not run', () => {
       })
       expect((await caisson(['run', '--detach', '--name', 'stays', '--', 'sleep', 'infinity'])).code).toBe(0)
       expect(await caisson(['down'])).toEqual({ code: 0, stdout: 'stopped\n', stderr: '' })
-      expect(leftovers(directory)).toEqual({ processes: [], mounts: [], namespaces: [], containers: [] })
+      expect(leftovers(directory)).toEqual({ processes: [], mounts: [], namespaces: [], containers: [], groups: [] })
       expect(await caisson(['down'])).toEqual({ code: 0, stdout: 'not running\n', stderr: '' })
       expect((await caisson(['up', '--detach'])).code).toBe(0)
       expect((await caisson(['ls', '-o', 'name'])).stdout).toBe('sandbox/stays\n')

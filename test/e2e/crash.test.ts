@@ -164,7 +164,13 @@ describe('kill -9 of the daemon', () => {
       })
       await cluster.mustCaisson(['rm', '--all'])
       await cluster.mustCaisson(['down'])
-      expect(leftovers(cluster.dataDirectory)).toEqual({ processes: [], mounts: [], namespaces: [], containers: [] })
+      expect(leftovers(cluster.dataDirectory)).toEqual({
+        processes: [],
+        mounts: [],
+        namespaces: [],
+        containers: [],
+        groups: [],
+      })
       down = true
       await cluster[Symbol.asyncDispose]()
     },

@@ -1,6 +1,8 @@
 /** What a cluster may leave on the machine when it is gone: nothing. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { findCgroupTree } from '../../packages/runtime/src/cgroups/cgroup-tree.ts'
+import { cgroupName } from '../../packages/runtime/src/cgroups/sandbox-cgroups.ts'
 
 export interface Leftovers {
   /** Command lines that name the directory. */
@@ -10,6 +12,8 @@ export interface Leftovers {
   namespaces: string[]
   /** Of the runtime's state. */
   containers: string[]
+  /** Control groups of its sandboxes. */
+  groups: string[]
 }
 
 export function leftovers(dataDirectory: string): Leftovers {
@@ -21,8 +25,14 @@ export function leftovers(dataDirectory: string): Leftovers {
       .map((line) => line.split(' ')[1] ?? '')
       .filter((path) => path.startsWith(`${dataDirectory}/`)),
     namespaces: listed(join(runtime, 'netns')),
+    groups: groupsOf(runtime),
     containers: [...listed(join(runtime, 'containers')), ...listed(join(runtime, 'sandboxes'))],
   }
+}
+
+function groupsOf(stateDirectory: string): string[] {
+  const roots = new Set(findCgroupTree()?.controllers.values())
+  return [...roots].map((root) => join(root, cgroupName(stateDirectory))).filter((path) => existsSync(path))
 }
 
 /** Command lines of processes that were started for the directory; the monitor's names it in its environment only. */

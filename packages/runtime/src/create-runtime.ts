@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type CgroupTree, findCgroupTree } from './cgroups/cgroup-tree.ts'
-import { openSandboxCgroups } from './cgroups/sandbox-cgroups.ts'
+import { cgroupName, openSandboxCgroups } from './cgroups/sandbox-cgroups.ts'
 import { prepareHostRootfs } from './images/host-image.ts'
 import { openImageLibrary } from './images/image-store.ts'
 import { createMonitorClient } from './monitor/monitor-client.ts'
@@ -281,11 +280,6 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
   }
   return runtime
-}
-
-/** The group of all sandboxes of one state directory. */
-function cgroupName(stateDirectory: string): string {
-  return `caisson-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 6)}`
 }
 
 function withSentry({ memoryBytes, pids, ...limits }: ResourceLimits): ResourceLimits {

@@ -249,6 +249,35 @@ volumes
   })
 })
 
+describe('a Pod with limits', () => {
+  const limited = (memory: string): Partial<Container> => ({ resources: { limits: { memory, cpu: '500m' } } })
+
+  test('that runs out of memory was OOMKilled', async () => {
+    const hog = 'import sys\nheld = []\nwhile True: held.append(bytearray(1 << 20))'
+    await node.create('hog', {
+      restartPolicy: 'Never',
+      containers: [container('', { command: ['python3', '-c', hog], ...limited('32Mi') })],
+    })
+    const pod = await node.until('hog', isOver)
+    expect(pod.status?.containerStatuses?.[0]?.state?.terminated).toMatchObject({ exitCode: 137, reason: 'OOMKilled' })
+    await remove('hog')
+  })
+
+  test('is held to them as a whole', async () => {
+    await node.create('modest', { containers: [container('exec sleep 1000', limited('64Mi'))] })
+    const { metadata, status } = await node.until('modest', isReady)
+    expect(status?.qosClass).toBe('Guaranteed')
+    const [sandbox] = (await node.runtime.list()).filter(({ spec }) => spec.id.includes(metadata.uid ?? ''))
+    expect(sandbox?.spec.limits).toEqual({
+      memoryBytes: 64 * 1024 * 1024,
+      cpuMillicores: 500,
+      cpuRequestMillicores: 500,
+      pids: 4096,
+    })
+    await remove('modest')
+  })
+})
+
 describe('a Pod that cannot run', () => {
   test('because its command is not there', async () => {
     await node.create('no-command', { containers: [container('', { command: ['/no/such/command'] })] })

@@ -1,4 +1,5 @@
 /** One control group for each sandbox: what bounds it, and where its use is read. */
+import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -34,7 +35,12 @@ export interface SandboxCgroups {
 /** A process that was killed leaves its group when the kernel has taken it apart, of which nothing tells. */
 const LEAVING_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000]
 
-/** @param name of the group that holds all sandboxes of one state directory, unique on this machine */
+/** The group of all sandboxes of one state directory, unique on this machine. */
+export function cgroupName(stateDirectory: string): string {
+  return `caisson-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 6)}`
+}
+
+/** @param name of the group that holds all sandboxes, see `cgroupName` */
 export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): SandboxCgroups {
   const parents = new Map([...(tree?.controllers ?? [])].map(([controller, root]) => [controller, join(root, name)]))
   const version = tree?.version ?? 2
