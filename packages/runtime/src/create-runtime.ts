@@ -10,6 +10,7 @@ import { installNativePrograms } from './native/native-programs.ts'
 import { createPodNetwork } from './network/pod-network.ts'
 import { type Container, type ContainerSpec, type ResourceLimits, type Runtime, RuntimeError } from './runtime.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
+import { concealPaths } from './sandbox/conceal-paths.ts'
 import { connectToSandbox } from './sandbox/connect.ts'
 import {
   execInContainer,
@@ -153,6 +154,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         signal.throwIfAborted()
       }
       return containerView(spec, entry)
+    } catch (error) {
+      throw concealPaths(error, { spec, directory: files.containerDirectory(spec.id), stateDirectory })
     } finally {
       starting.delete(spec.id)
     }

@@ -63,6 +63,19 @@ describe.each<RuntimeHandler>(['runsc', 'runc', 'crun'])('%s', (handler) => {
     await expect(run('missing2', { args: ['nosuchcommand'] })).rejects.toMatchObject({ code: 'command-not-found' })
   })
 
+  test('a command that may make devices gets at none of this machine by them', async () => {
+    const container = await run('devices', {
+      image: 'busybox',
+      capabilities: ['CAP_MKNOD'],
+      // The first is one that every container has in /dev, so that only where it lies makes the difference.
+      args: ['/bin/sh', '-c', 'mknod /null c 1 3; echo x > /null; mknod /dev/disk b 8 0; cat /dev/disk'],
+    })
+    expect((await scratch.exitOf(container)).state).toMatchObject({ exitCode: 1 })
+    const said = await log(container)
+    expect(said.filter((line) => line.startsWith('stdout'))).toEqual([])
+    if (handler === 'runc') expect(said[0]).toMatch(/can't create \/null: Permission denied/)
+  })
+
   test('exec with pipes and with a terminal, and attach', async () => {
     const container = await run('streams', {
       image: 'busybox',

@@ -282,27 +282,27 @@ describe('containerSecurity', () => {
     )
 
   test.each<[name: string, user: string, container: Partial<Container>, spec: object, expected: unknown]>([
-    ["the image's user", 'app', {}, {}, { uid: 1000, gid: 1001, additionalGids: [7] }],
+    ["the image's user", 'app', {}, {}, { uid: 1000, gid: 1001, additionalGids: [7, 1001] }],
     [
       "the Pod's user over it",
       'app',
       {},
       { securityContext: { runAsUser: 5 } },
-      { uid: 5, gid: 50, additionalGids: [8] },
+      { uid: 5, gid: 50, additionalGids: [8, 50] },
     ],
     [
       "the container's over that",
       'app',
       { securityContext: { runAsUser: 6, runAsGroup: 9 } },
       { securityContext: { runAsUser: 5, fsGroup: 2000, supplementalGroups: [3000, 8] } },
-      { uid: 6, gid: 9, additionalGids: [8, 2000, 3000] },
+      { uid: 6, gid: 9, additionalGids: [8, 9, 2000, 3000] },
     ],
     [
       'without the groups of the image where they are not wanted',
       'app',
       {},
       { securityContext: { supplementalGroupsPolicy: 'Strict', supplementalGroups: [1] } },
-      { uid: 1000, gid: 1001, additionalGids: [1] },
+      { uid: 1000, gid: 1001, additionalGids: [1, 1001] },
     ],
   ])('%s', async (_name, user, container, spec, expected) => {
     expect((await security(user, container, spec)).user).toEqual(expected)

@@ -50,7 +50,11 @@ export async function containerSecurity(
 
   const found = await images.resolveUser(image.name, runAsUser === undefined ? image.user : String(runAsUser))
   const strict = (common as { supplementalGroupsPolicy?: string }).supplementalGroupsPolicy === 'Strict'
+  const gid = runAsGroup ?? found.gid
+  // The primary one is among them, as with every engine of the field: a program that takes another primary group would
+  // otherwise get at files that are kept from its own (CVE-2022-36109).
   const groups = [
+    gid,
     ...(strict ? [] : found.additionalGids),
     ...(common.supplementalGroups ?? []),
     ...(common.fsGroup === undefined ? [] : [common.fsGroup]),
@@ -58,7 +62,7 @@ export async function containerSecurity(
   return {
     user: {
       uid: runAsUser ?? found.uid,
-      gid: runAsGroup ?? found.gid,
+      gid,
       additionalGids: [...new Set(groups)].sort((a, b) => a - b),
     },
     capabilities: capabilities(own.capabilities ?? {}),

@@ -30,7 +30,8 @@ const VOLUME_RETRY = { first: 500, most: 122_000 }
 const SANDBOX_RETRY = { first: 2_000, most: 60_000 }
 /** Looking at the local store costs nothing, so an image that was imported is found soon. */
 const IMAGE_RETRY = { first: 2_000, most: 30_000 }
-const START_RETRY = { first: 10_000, most: 300_000 }
+/** Always the same in kubelet: what is missing may come at any time, and it tries a whole Pod again. */
+const START_RETRY = { first: 10_000, most: 10_000 }
 
 export interface PodActionsOptions {
   runtime: Runtime
@@ -98,7 +99,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     } catch (error) {
       if (signal.aborted) return
       setBack(memory, VOLUME_RETRY)
-      events.about(pod, { type: 'Warning', reason: 'FailedMount', message: (error as Error).message })
+      events.about(pod, { type: 'Warning', reason: 'FailedMount', message: saidOf(error) })
     }
   }
 
@@ -133,7 +134,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       memory.setback = undefined
     } catch (error) {
       if (signal.aborted) return
-      const { message } = error as Error
+      const message = saidOf(error)
       setBack(memory, SANDBOX_RETRY, { reason: 'FailedCreatePodSandBox', message })
       events.about(pod, {
         type: 'Warning',
@@ -177,6 +178,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       return
     }
     const id = containerId(pod, container, restartCount)
+    if (!memory.failures.has(container.name)) events.aboutContainer(pod, container, found.event)
     try {
       await writeEtcFiles(pod, sandbox.ip)
       const spec = await containerSpec(pod, container, {
@@ -191,7 +193,6 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         place: { ...place, podIp: sandbox.ip },
         directories,
       })
-      if (!memory.failures.has(container.name)) events.aboutContainer(pod, container, found.event)
       await runtime.startContainer(spec, signal)
     } catch (error) {
       if (signal.aborted) return
@@ -200,16 +201,22 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     }
     memory.failures.delete(container.name)
     memory.begun.add(id)
-    events.aboutContainer(pod, container, {
-      type: 'Normal',
-      reason: 'Created',
-      message: `Created container: ${container.name}`,
-    })
+    sayCreated(pod, container)
     events.aboutContainer(pod, container, {
       type: 'Normal',
       reason: 'Started',
       message: `Started container ${container.name}`,
     })
+  }
+
+  /** For the Pod's owner, to whom it is nobody's business where this machine keeps things. */
+  function saidOf(error: unknown): string {
+    return (error as Error).message.replaceAll(dirname(directories.pods), '')
+  }
+
+  function sayCreated(pod: PodObject, container: Container): void {
+    const message = `Created container: ${container.name}`
+    events.aboutContainer(pod, container, { type: 'Normal', reason: 'Created', message })
   }
 
   /** The first time as kubelet says it, then as it says it while it waits. */
@@ -248,12 +255,14 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     },
   ): void {
     const { container, restartCount, backOffMs } = action
-    const { message } = error as Error
+    const message = saidOf(error)
     const known = memory.failures.get(container.name)
+    const kind = failureKind(error)
+    // Here the two are one step; which of them failed is known all the same.
+    if (kind === 'start') sayCreated(pod, container)
     if (known?.message !== message) {
       events.aboutContainer(pod, container, { type: 'Warning', reason: 'Failed', message: `Error: ${message}` })
     }
-    const kind = failureKind(error)
     if (kind !== 'start') {
       const reason = kind === 'config' ? 'CreateContainerConfigError' : 'CreateContainerError'
       fail(memory, container.name, { reason, message, retry: START_RETRY })

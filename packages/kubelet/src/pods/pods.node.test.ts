@@ -288,9 +288,16 @@ describe('a Pod that cannot run', () => {
         terminated: { exitCode: 128, reason: 'StartError', message: expect.stringContaining('/no/such/command') },
       },
     })
-    expect(eventsOf('no-command').at(-1)).toBe(
+    const attempt = [
+      'Pulled Container image "caisson.dev/host" already present on machine',
+      'Created Created container: main',
+      expect.stringMatching(/^Failed Error: .*\/no\/such\/command/),
+    ]
+    expect(eventsOf('no-command')).toEqual([
+      ...attempt,
+      ...attempt,
       `BackOff Back-off restarting failed container main in pod no-command_default(${pod.metadata.uid})`,
-    )
+    ])
     await remove('no-command')
   })
 
@@ -314,10 +321,34 @@ describe('a Pod that cannot run', () => {
     })
     const pod = await node.until('no-config', waitsFor('CreateContainerConfigError'))
     expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toBe('configmap "later" not found')
+    expect(eventsOf('no-config')).toEqual([
+      'Pulled Container image "caisson.dev/host" already present on machine',
+      'Failed Error: configmap "later" not found',
+    ])
     await node.client.create(resources.configMaps, { metadata: { name: 'later' }, data: { a: 'now' } }, at)
     await node.until('no-config', isReady)
     await expect.poll(() => node.log('no-config')).toBe('now\n')
     await remove('no-config')
+  })
+
+  test('because the runtime cannot make its container, and is tried again ten seconds later, always', async () => {
+    const mountPath = '/proc/self/fd'
+    await node.create('no-create', {
+      runtimeClassName: 'runc',
+      volumes: [{ name: 'v', emptyDir: {} }],
+      containers: [container('exec sleep 1000', { volumeMounts: [{ name: 'v', mountPath }] })],
+    })
+    const pod = await node.until('no-create', waitsFor('CreateContainerError'))
+    const message = pod.status?.containerStatuses?.[0]?.state?.waiting?.message ?? ''
+    expect(message).toContain(mountPath)
+    // Where this machine keeps things is nobody's business but its own.
+    expect(message).not.toContain(node.dataDirectory.replace(/\/kubelet$/, ''))
+    expect(pod.status).toMatchObject({ phase: 'Pending', containerStatuses: [{ restartCount: 0, lastState: {} }] })
+    expect(eventsOf('no-create')).toEqual([
+      'Pulled Container image "caisson.dev/host" already present on machine',
+      `Failed Error: ${message}`,
+    ])
+    await remove('no-create')
   })
 
   test('because its volume is not there, until it is', async () => {

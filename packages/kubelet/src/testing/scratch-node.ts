@@ -76,6 +76,8 @@ export async function startScratchNode(
   await client.patch(resources.namespaces, 'default', { metadata: { labels } })
   for (const [name, handler] of [
     ['gvisor', 'runsc'],
+    ['runc', 'runc'],
+    ['crun', 'crun'],
     ['fake', 'fake'],
     ['unknown', 'no-such-runtime'],
   ] as const) {

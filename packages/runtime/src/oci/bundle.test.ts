@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ContainerSpec, Image, SandboxSpec } from '../runtime.ts'
+import type { ContainerSpec, Image, RuntimeHandler, SandboxSpec } from '../runtime.ts'
 import { type BundleOptions, containerBundle, pauseBundle } from './bundle.ts'
 import { defaultSeccomp } from './seccomp.ts'
 
@@ -86,6 +86,16 @@ describe('the process', () => {
       bundle({ container: { user: { uid: 0, gid: 0, additionalGids: [] } } }).process.capabilities.effective,
     ).toEqual(['CAP_CHOWN'])
   })
+})
+
+test('makes no device files under crun, which nothing keeps from opening them', () => {
+  const given = (handler: RuntimeHandler, privileged = false) =>
+    bundle({ sandbox: { handler }, container: { capabilities: ['CAP_CHOWN', 'CAP_MKNOD'], privileged } }).process
+      .capabilities.bounding
+  expect(given('crun')).toEqual(['CAP_CHOWN'])
+  expect(given('runsc')).toEqual(['CAP_CHOWN', 'CAP_MKNOD'])
+  // Of a privileged one the machine is its own anyway.
+  expect(given('crun', true)).toContain('CAP_MKNOD')
 })
 
 describe('namespaces', () => {

@@ -57,7 +57,7 @@ export function containerBundle(options: BundleOptions): OciSpec {
     ociVersion: '1.0.2',
     process: ociProcess({
       ...container,
-      isSentry,
+      handler: sandbox.handler,
       args,
       env: { HOSTNAME: sandbox.hostname, ...image.env, ...container.env },
       cwd: container.cwd || image.workingDir || '/',
@@ -94,7 +94,7 @@ export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespa
       user: { uid: 65_535, gid: 65_535, additionalGids: [] },
       capabilities: [],
       privileged: false,
-      isSentry,
+      handler: sandbox.handler,
       noNewPrivileges: true,
       tty: false,
     }),

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import type { RuntimeHandler } from '../runtime.ts'
 import type { OciProcess } from './spec.ts'
 
 export interface ProcessOptions {
@@ -8,7 +9,7 @@ export interface ProcessOptions {
   user: { uid: number; gid: number; additionalGids: number[] }
   capabilities: string[]
   privileged: boolean
-  isSentry: boolean
+  handler: RuntimeHandler
   noNewPrivileges: boolean
   tty: boolean
   size?: { columns: number; rows: number }
@@ -35,8 +36,7 @@ const GRANTABLE = new Set(ALL_CAPABILITIES.filter((_, number) => (ownBoundingSet
 /** An OCI process; the environment gets a PATH and, with a terminal, a TERM where it has none. */
 export function ociProcess(options: ProcessOptions): OciProcess {
   const wanted = options.privileged ? ALL_CAPABILITIES : [...new Set(options.capabilities)]
-  // A sentry's capabilities are those of its own kernel.
-  const capabilities = wanted.filter((name) => options.isSentry || GRANTABLE.has(name)).sort()
+  const capabilities = wanted.filter((name) => isGiven(name, options)).sort()
   // As the kernel does when root executes for another user: what may be gained is kept, what is had is not.
   const held = options.user.uid === 0 ? capabilities : []
   return {
@@ -50,6 +50,14 @@ export function ociProcess(options: ProcessOptions): OciProcess {
     rlimits: [{ type: 'RLIMIT_NOFILE', hard: OPEN_FILES, soft: OPEN_FILES }],
     noNewPrivileges: options.noNewPrivileges,
   }
+}
+
+function isGiven(name: string, { handler, privileged }: ProcessOptions): boolean {
+  // A sentry's capabilities are those of its own kernel.
+  if (handler === 'runsc') return true
+  // crun runs without a cgroup that says which devices may be opened: who can make them has the machine's disks.
+  if (name === 'CAP_MKNOD' && handler === 'crun' && !privileged) return false
+  return GRANTABLE.has(name)
 }
 
 function environment(options: ProcessOptions): string[] {

@@ -120,7 +120,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
     await parts.files.createContainer(spec.id, { spec, imageId: unpacked.image.id, bundle })
     return unpacked
   })
-  if (!driver.isSentry) await mountRootfs({ directory, lower: rootfs })
+  if (!driver.isSentry) await mountRootfs({ directory, lower: rootfs, devices: spec.privileged })
   return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot })
 }
 
@@ -256,7 +256,7 @@ export async function execInContainer(
     user: exec.user ?? entry.spec.user,
     capabilities: entry.spec.capabilities,
     privileged: entry.spec.privileged,
-    isSentry: driver.isSentry,
+    handler: driver.handler,
     noNewPrivileges: entry.spec.noNewPrivileges,
     tty: exec.tty,
     ...(exec.size ? { size: exec.size } : {}),
