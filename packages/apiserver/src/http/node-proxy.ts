@@ -11,7 +11,6 @@ import { methodNotServed } from '../verbs/errors.ts'
 import { connectionVerbs, type NodeTarget, nodeTarget } from './node-paths.ts'
 import { respondWithError } from './respond.ts'
 
-// Importing node:http by name loads all that it offers, fetch with its parser in WebAssembly too: 25 ms of a start.
 const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 /** A node of this cluster, as its kubelet serves it. */

@@ -1,10 +1,12 @@
 /** GET requests to a Pod. Everything that comes back was written by whoever runs in it: it is bounded and never followed away. */
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import type { HTTPGetAction } from 'kubernetes-types/core/v1.d.ts'
 import { ANSWER_BYTES, failure, type ProbeOutcome, success } from './probe-outcome.ts'
 import { dial, dialFailure, type ProbeTarget, portNumber, refuseOtherHost } from './probe-target.ts'
+
+const { request: httpRequest } = process.getBuiltinModule('node:http')
 
 /** As Go's client has it. */
 const MOST_REDIRECTS = 10

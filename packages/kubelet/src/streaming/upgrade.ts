@@ -2,7 +2,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
-// Importing node:http by name loads all that it offers, fetch with its parser in WebAssembly too: 25 ms of a start.
 const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 /** Refuses the upgrade with a plain text body, as a kubelet does, and closes the socket. */
