@@ -73,6 +73,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     onExit: (notice) => registry.recordExit(notice),
     onReplaced: () => void registry.catchUp(),
   })
+  // It takes a while to start; whoever needs it waits for the rest, and hears of a failure.
+  monitor.ping().catch(() => {})
   let prepared: { for: string; done: Promise<Prepared> } | undefined
   // Begun now, so that the first container need not wait; whoever starts it hears of a failure.
   prepare().catch(() => {})

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
+import { getCompileCacheDir } from 'node:module'
 import { connect, type Socket } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { RuntimeError } from '../runtime.ts'
 import { MONITOR_SOCKET, READY_FD } from './monitor-server.ts'
@@ -148,7 +149,7 @@ async function startMonitor(options: MonitorClientOptions): Promise<void> {
   try {
     const child = spawn(program, [...args, options.stateDirectory], {
       cwd: '/',
-      env: { PATH: process.env.PATH ?? '', [READY_FD]: '3' },
+      env: { PATH: process.env.PATH ?? '', [READY_FD]: '3', ...compileCache() },
       detached: true,
       stdio: ['ignore', log, log, 'pipe'],
     })
@@ -164,6 +165,12 @@ async function startMonitor(options: MonitorClientOptions): Promise<void> {
     closeSync(log)
   }
   await promise
+}
+
+/** The monitor takes its compiled code from where this process does. */
+function compileCache(): { NODE_COMPILE_CACHE?: string } {
+  const versioned = getCompileCacheDir()
+  return versioned === undefined ? {} : { NODE_COMPILE_CACHE: dirname(versioned) }
 }
 
 function logPath(options: MonitorClientOptions): string {
