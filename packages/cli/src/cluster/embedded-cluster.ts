@@ -89,7 +89,15 @@ export async function startEmbeddedCluster(
     }),
   )
   writeKubeconfig(api.url, api.certificates)
-  // Last in, first out: aborted before the API server goes.
+  // Not before the store is ours alone, and then at once: the programs that it starts work while this process does.
+  const runtime = createRuntime({ stateDirectory: directory.runtime, toolsDirectory: toolsDirectory(directory) })
+  stack.defer(() =>
+    runtime.then(
+      (opened) => opened[Symbol.asyncDispose](),
+      () => undefined,
+    ),
+  )
+  // Last in, first out: aborted before the runtime and the API server go.
   stack.defer(() => stop.abort())
 
   const clientOf = (user: { username: string; groups: readonly string[] }, name: string): Client =>
@@ -108,25 +116,8 @@ export async function startEmbeddedCluster(
     const client = clientOf(user, name)
     return { client, informers: stack.use(createInformers(client)) }
   }
-  const runtime = stack.use(
-    await createRuntime({ stateDirectory: directory.runtime, toolsDirectory: toolsDirectory(directory) }),
-  )
-
   const node = part(componentUsers.node(nodeName), 'kubelet')
   const nodeEvents = stack.use(createEventRecorder(node.client, { component: 'kubelet', host: nodeName }))
-  kubelet = stack.use(
-    await startKubelet({
-      ...node,
-      runtime,
-      recorder: nodeEvents,
-      dataDir: directory.kubelet,
-      nodeName,
-      fake: options.fakeRuntime,
-      signal,
-      onError,
-    }),
-  )
-
   const control = part(componentUsers.controlPlane, 'kube-controller-manager')
   const recorders = new Map<string, ReturnType<typeof createEventRecorder>>()
   const recorderOf = (client: Client, component: string): ReturnType<typeof createEventRecorder> => {
@@ -137,26 +128,51 @@ export async function startEmbeddedCluster(
   stack.defer(async () => {
     await Promise.all([...recorders.values()].map((recorder) => recorder[Symbol.asyncDispose]()))
   })
-  stack.use(
-    await startControlPlane({
-      ...control,
-      ca: api.certificates.authority,
-      volumesDirectory: directory.volumes,
-      record: (component: string, object: AnyObject, event) =>
-        recorderOf(control.client, component).record(object, event),
-      onError,
-      signal,
-    }),
-  )
   const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
-  stack.use(
-    await startControllers({
-      ...sandboxes,
-      record: (component, object, event) => recorderOf(sandboxes.client, component).record(object, event),
-      onError,
-      signal,
-    }),
-  )
+  const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
+  // Side by side, since each waits most of the time.
+  const starting = [
+    begin(
+      runtime.then((opened) =>
+        startKubelet({
+          ...node,
+          runtime: opened,
+          recorder: nodeEvents,
+          dataDir: directory.kubelet,
+          nodeName,
+          fake: options.fakeRuntime,
+          signal,
+          onError,
+        }),
+      ),
+    ),
+    begin(
+      startControlPlane({
+        ...control,
+        ca: api.certificates.authority,
+        volumesDirectory: directory.volumes,
+        record: (component: string, object: AnyObject, event) =>
+          recorderOf(control.client, component).record(object, event),
+        onError,
+        signal,
+      }),
+    ),
+    begin(
+      startControllers({
+        ...sandboxes,
+        record: (component, object, event) => recorderOf(sandboxes.client, component).record(object, event),
+        onError,
+        signal,
+      }),
+    ),
+  ] as const
+  try {
+    ;[kubelet] = await Promise.all(starting)
+  } catch (error) {
+    stop.abort(error)
+    await Promise.allSettled(starting)
+    throw error
+  }
   stack.use(
     watchAttendance({
       directory,

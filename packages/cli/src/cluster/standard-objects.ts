@@ -1,4 +1,5 @@
 /** What an embedded cluster holds from its first start on. */
+import { isDeepStrictEqual } from 'node:util'
 import type { CustomResourceDefinition } from '@caisson/api'
 import { type Client, defineResource, isAlreadyExists, isNotFound, resources } from '@caisson/client'
 
@@ -29,7 +30,7 @@ export async function standardObjects(
     ...(fakeRuntime ? [{ name: 'fake', handler: 'fake' }] : []),
   ]
   await Promise.all([
-    client.apply(definitions, crd, { force: true }),
+    bringUpToDate(),
     ...classes.map(({ name, handler }) =>
       unlessThere(client.create(resources.runtimeClasses, { metadata: { name }, handler })),
     ),
@@ -42,6 +43,12 @@ export async function standardObjects(
       }),
     ),
   ])
+  /** Only where something differs: to have so large an object validated takes a tenth of the whole start. */
+  async function bringUpToDate(): Promise<void> {
+    const stored = await client.get(definitions, crd.metadata.name ?? '').catch(unlessMissing)
+    if (!isDeepStrictEqual(stored?.spec, crd.spec)) await client.apply(definitions, crd, { force: true })
+  }
+
   // A class without its handler would keep Pods waiting for what never comes.
   if (!fakeRuntime) await client.delete(resources.runtimeClasses, 'fake').catch(unlessMissing)
 }
@@ -54,6 +61,7 @@ async function unlessThere(create: Promise<unknown>): Promise<void> {
   }
 }
 
-function unlessMissing(error: unknown): void {
+function unlessMissing(error: unknown): undefined {
   if (!isNotFound(error)) throw error
+  return undefined
 }
