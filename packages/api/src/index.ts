@@ -20,6 +20,8 @@ export { type LabelSelector, selectorText, selects } from './label-selector.ts'
 export { nameHash } from './name-hash.ts'
 export type * from './object.ts'
 export { controllerOf, controllerReference, type Ownership, ownershipOf, referenceGroup } from './owner-reference.ts'
+export { containerResource, podResource, requestedResources } from './pod-resources.ts'
+export { parseQuantity } from './quantity.ts'
 export { SANDBOX_CONDITIONS, SANDBOX_EVENTS, SANDBOX_MESSAGES, SANDBOX_REASONS } from './sandbox/conditions.ts'
 export { type CustomResourceDefinition, type CustomResourceVersion, sandboxCrd } from './sandbox/crd.ts'
 export {

@@ -13,7 +13,8 @@ import { collect } from './garbage/collect.ts'
 import { watchObjects } from './garbage/object-watcher.ts'
 import { createOwnershipGraph } from './garbage/ownership-graph.ts'
 import { reconcileNamespace } from './namespaces.ts'
-import { isPending, PODS_BY_NODE, schedule } from './scheduler/schedule.ts'
+import { createNodeLoads, isFinished } from './scheduler/node-loads.ts'
+import { isPending, schedule } from './scheduler/schedule.ts'
 import { reconcileNamespaceAccounts } from './service-accounts.ts'
 import { claimsOf, PODS_BY_CLAIM, reconcileClaim, reconcileVolume } from './volumes/bind.ts'
 
@@ -64,7 +65,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   }
 
   const pods = informers.of(resources.pods, {
-    indexers: { [PODS_BY_NODE]: (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName] : []), [PODS_BY_CLAIM]: claimsOf },
+    indexers: { [PODS_BY_CLAIM]: claimsOf },
   })
   const nodes = informers.of(resources.nodes)
   const namespaces = informers.of(resources.namespaces)
@@ -88,6 +89,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   const volumeQueue = queue('volume', (key) => reconcileVolume(key, volumeContext))
 
   // Scheduler. Binding is one small request: several Pods at a time.
+  const loads = createNodeLoads()
   const unschedulable = new Set<string>()
   const podQueue = queue(
     'scheduling',
@@ -98,6 +100,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
         (await schedule(pod, {
           client,
           informers,
+          loads,
           now,
           signal,
           record: (about, event) => record('default-scheduler', about, event),
@@ -113,11 +116,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   }
   on(
     pods,
-    (pod) => {
+    (pod, old) => {
+      loads.observe(pod)
+      if (old && isFinished(pod) && !isFinished(old)) roomMade()
       if (isPending(pod)) podQueue.add(keyOf(pod))
       for (const claim of claimsOf(pod)) claimQueue.add(claim)
     },
     (pod) => {
+      loads.forget(pod)
       unschedulable.delete(keyOf(pod))
       roomMade()
       for (const claim of claimsOf(pod)) claimQueue.add(claim)

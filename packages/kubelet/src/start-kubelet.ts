@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Client, type EventRecorder, type Informers, type PodObject, resources } from '@caisson/client'
 import type { Runtime } from '@caisson/runtime'
 import { limitConcurrency } from './limit-concurrency.ts'
-import { readMachine } from './node/machine.ts'
+import { type Machine, readMachine } from './node/machine.ts'
 import { type NodeFacts, nodeResources } from './node/node-object.ts'
 import { forgetEnds, readEnds } from './node/recorded-ends.ts'
 import { registerNode } from './node/register-node.ts'
@@ -79,7 +79,8 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     )
     if (options.fake) handlers.set('fake', '1')
     const pods = options.fake ? PODS_WITH_FAKE : PODS
-    return { name: nodeName, machine, handlers, pods, version: options.version ?? 'v1.34.0' }
+    const shown = options.fake ? withFakeRoom(machine) : machine
+    return { name: nodeName, machine: shown, handlers, pods, version: options.version ?? 'v1.34.0' }
   }
   const directoriesOf = new Set(await readdir(directories.pods))
   const events = createPodEvents(options.recorder)
@@ -159,6 +160,12 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** Pods that are nothing need nothing: what they ask for must not keep them from a small machine. */
+function withFakeRoom(machine: Machine): Machine {
+  const bytes = PODS_WITH_FAKE * 2 ** 30
+  return { ...machine, cpus: PODS_WITH_FAKE, memoryBytes: bytes, storageBytes: bytes }
 }
 
 function limitStarts(runtime: Runtime, limit: number): Runtime {

@@ -2,6 +2,7 @@ import type { PodObject, Typed } from '@caisson/client'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { describe, expect, test } from 'vitest'
 import { failedSchedulingMessage, unfit } from './fit.ts'
+import { requestOf } from './node-loads.ts'
 
 const pod = (spec: object): PodObject => ({
   apiVersion: 'v1',
@@ -72,12 +73,39 @@ describe('unfit', () => {
     ['affinity DoesNotExist', pod(affinity({ key: '__proto__', operator: 'DoesNotExist' })), node(), 0, undefined],
     ['affinity Gt', pod(affinity({ key: 'n', operator: 'Gt', values: ['3'] })), node({}, { n: '4' }), 0, undefined],
   ])('%s', (_name, given, on, pods, expected) => {
-    expect(unfit(given, { node: on, pods })).toBe(expected)
+    const requested = new Map([['pods', pods]])
+    expect(unfit(given, requestOf(given), { node: on, requested })).toEqual(expected === undefined ? [] : [expected])
+  })
+})
+
+describe('room', () => {
+  const asks = (requests: Record<string, string>): PodObject =>
+    pod({ containers: [{ name: 'a', resources: { requests } }] })
+  const big = { ...node(), status: { allocatable: { pods: '10', cpu: '2', memory: '1Gi' } } }
+
+  test.each<[name: string, pod: PodObject, requested: Record<string, number>, expected: string[]]>([
+    ['all of it can be had', asks({ cpu: '2', memory: '1Gi' }), {}, []],
+    ['not more', asks({ cpu: '2001m' }), {}, ['Insufficient cpu']],
+    [
+      'nor what others have',
+      asks({ cpu: '500m', memory: '600Mi' }),
+      { cpu: 1.6, memory: 2 ** 29 },
+      ['Insufficient cpu', 'Insufficient memory'],
+    ],
+    ['nothing fits where too much is taken', asks({}), { cpu: 5 }, []],
+    ['what the node does not have', asks({ 'example.com/device': '1' }), {}, ['Insufficient example.com/device']],
+    ['unless none of it is asked for', asks({ 'example.com/device': '0' }), {}, []],
+  ])('%s', (_name, given, requested, expected) => {
+    expect(unfit(given, requestOf(given), { node: big, requested: new Map(Object.entries(requested)) })).toEqual(
+      expected,
+    )
   })
 })
 
 test('the message counts reasons as kube-scheduler does', () => {
-  expect(failedSchedulingMessage(['Too many pods', 'Too many pods', 'node(s) were unschedulable'])).toBe(
-    '0/3 nodes are available: 1 node(s) were unschedulable, 2 Too many pods. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.',
+  const full = ['Too many pods']
+  expect(failedSchedulingMessage([full, [...full, 'Insufficient cpu'], ['node(s) were unschedulable']])).toBe(
+    '0/3 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable, 2 Too many pods. preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.',
   )
+  expect(failedSchedulingMessage([])).toBe('no nodes available to schedule pods')
 })

@@ -1,17 +1,25 @@
 /** Whether a Pod fits on a node: the filters of kube-scheduler that an embedded cluster has use for, in its words. */
+import { parseQuantity } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
 import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration } from 'kubernetes-types/core/v1.d.ts'
+import type { Requested } from './node-loads.ts'
 
 export interface NodeLoad {
   node: Typed<Node>
-  /** Pods bound to it that have not ended. */
-  pods: number
+  /** Of the Pods that are bound to it and have not ended. */
+  requested: Requested
 }
 
-/** Why a node does not do, as it is counted in a FailedScheduling message; undefined where it does. */
-export type Unfit = string | undefined
+/** Why a node does not do, as it is counted in a FailedScheduling message; empty where it does. */
+export type Unfit = readonly string[]
 
-export function unfit(pod: PodObject, { node, pods }: NodeLoad): Unfit {
+/** @param request what the Pod asks for */
+export function unfit(pod: PodObject, request: Requested, { node, requested }: NodeLoad): Unfit {
+  const reason = keptOut(pod, node)
+  return reason === undefined ? insufficient(node, request, requested) : [reason]
+}
+
+function keptOut(pod: PodObject, node: Typed<Node>): string | undefined {
   if (pod.spec?.nodeName && pod.spec.nodeName !== node.metadata.name)
     return "node(s) didn't match the requested node name"
   if (node.spec?.unschedulable && !tolerates(pod, { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' })) {
@@ -19,10 +27,20 @@ export function unfit(pod: PodObject, { node, pods }: NodeLoad): Unfit {
   }
   const taint = node.spec?.taints?.find((one) => one.effect !== 'PreferNoSchedule' && !tolerates(pod, one))
   if (taint) return `node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`
-  if (!matchesNodeSelector(pod, node)) return "node(s) didn't match Pod's node affinity/selector"
-  const capacity = Number(node.status?.allocatable?.['pods'] ?? node.status?.capacity?.['pods'] ?? 110)
-  return pods >= capacity ? 'Too many pods' : undefined
+  return matchesNodeSelector(pod, node) ? undefined : "node(s) didn't match Pod's node affinity/selector"
 }
+
+function insufficient(node: Typed<Node>, request: Requested, requested: Requested): string[] {
+  const room = node.status?.allocatable ?? node.status?.capacity ?? {}
+  return [...request].flatMap(([resource, amount]) => {
+    // What is asked for with zero is not asked for.
+    if (amount === 0 || (requested.get(resource) ?? 0) + amount <= (parseQuantity(room[resource] ?? '0') ?? 0))
+      return []
+    return resource === 'pods' ? 'Too many pods' : `${INSUFFICIENT}${resource}`
+  })
+}
+
+const INSUFFICIENT = 'Insufficient '
 
 function tolerates(pod: PodObject, taint: Taint): boolean {
   return (pod.spec?.tolerations ?? []).some((toleration: Toleration) => {
@@ -78,10 +96,25 @@ function matchesRequirement(
 }
 
 /** `0/1 nodes are available: 1 Too many pods.`, as kube-scheduler's event says it. */
-export function failedSchedulingMessage(reasons: readonly string[]): string {
+export function failedSchedulingMessage(nodes: readonly Unfit[]): string {
+  if (nodes.length === 0) return 'no nodes available to schedule pods'
+  const none = `0/${nodes.length} nodes are available`
+  // Where there is no room, others could be made to go; here they never are.
+  const preemptable = nodes.filter((reasons) => reasons.some((reason) => isForWantOfRoom(reason)))
+  const preemption = counted([
+    ...preemptable.map(() => 'No preemption victims found for incoming pod'),
+    ...nodes.slice(preemptable.length).map(() => 'Preemption is not helpful for scheduling'),
+  ])
+  return `${none}: ${counted(nodes.flat())}. preemption: ${none}: ${preemption}.`
+}
+
+function isForWantOfRoom(reason: string): boolean {
+  return reason === 'Too many pods' || reason.startsWith(INSUFFICIENT)
+}
+
+function counted(reasons: readonly string[]): string {
   const counts = new Map<string, number>()
   for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1)
   const list = [...counts].map(([reason, count]) => `${count} ${reason}`).sort()
-  if (list.length === 0) return 'no nodes available to schedule pods'
-  return `0/${reasons.length} nodes are available: ${list.join(', ')}. preemption: 0/${reasons.length} nodes are available: ${reasons.length} Preemption is not helpful for scheduling.`
+  return list.join(', ')
 }

@@ -8,14 +8,15 @@ import {
   type PodObject,
   resources,
 } from '@caisson/client'
-import { failedSchedulingMessage, type NodeLoad, unfit } from './fit.ts'
+import { failedSchedulingMessage, unfit } from './fit.ts'
+import { isFinished, type NodeLoads, requestOf } from './node-loads.ts'
 
 const SCHEDULER_NAME = 'default-scheduler'
-export const PODS_BY_NODE = 'spec.nodeName'
 
 export interface SchedulerContext {
   client: Client
   informers: Informers
+  loads: NodeLoads
   /** Records an event about a Pod. */
   record(pod: PodObject, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void
   now(): number
@@ -35,14 +36,10 @@ export function isPending(pod: PodObject): boolean {
   )
 }
 
-export function isFinished(pod: PodObject): boolean {
-  return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
-}
-
 /** Finds a node for one Pod, the emptiest that fits, and binds it; or says on the Pod why there is none. */
 export async function schedule(pod: PodObject, context: SchedulerContext): Promise<Outcome> {
   if (!isPending(pod)) return 'not-ours'
-  const { client, informers, signal } = context
+  const { client, informers, loads, signal } = context
   const name = pod.metadata.name ?? ''
   const namespace = pod.metadata.namespace ?? ''
   const unbound = unboundClaim(pod, informers)
@@ -51,22 +48,20 @@ export async function schedule(pod: PodObject, context: SchedulerContext): Promi
     if (unbound !== 'waits-for-consumer') await sayUnschedulable(pod, unbound, context)
     return 'unschedulable'
   }
-  const pods = informers.of(resources.pods)
-  const loads: NodeLoad[] = informers
+  const request = requestOf(pod)
+  const nodes = informers
     .of(resources.nodes)
     .list()
-    .map((node) => ({
-      node,
-      pods: pods.byIndex(PODS_BY_NODE, node.metadata.name ?? '').filter((one) => !isFinished(one)).length,
-    }))
-  const reasons = loads.map((load) => unfit(pod, load))
-  const fitting = loads.filter((_, index) => reasons[index] === undefined).sort((a, b) => a.pods - b.pods)
-  const [best] = fitting
+    .map((node) => ({ node, requested: loads.of(node.metadata.name ?? '') }))
+  const reasons = nodes.map((load) => unfit(pod, request, load))
+  const podsOf = ({ requested }: (typeof nodes)[number]): number => requested.get('pods') ?? 0
+  const [best] = nodes.filter((_, index) => reasons[index]?.length === 0).sort((a, b) => podsOf(a) - podsOf(b))
   if (!best) {
-    await sayUnschedulable(pod, failedSchedulingMessage(reasons.filter((reason) => reason !== undefined)), context)
+    await sayUnschedulable(pod, failedSchedulingMessage(reasons), context)
     return 'unschedulable'
   }
   const target = best.node.metadata.name ?? ''
+  loads.assume(pod, target)
   try {
     await client.createSubresource(
       resources.pods,
@@ -81,6 +76,7 @@ export async function schedule(pod: PodObject, context: SchedulerContext): Promi
       { namespace, signal },
     )
   } catch (error) {
+    loads.forget(pod)
     if (isNotFound(error) || isConflict(error)) return 'not-ours'
     throw error
   }

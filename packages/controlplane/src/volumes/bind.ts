@@ -11,7 +11,7 @@ import {
   type PodObject,
   resources,
 } from '@caisson/client'
-import { isFinished } from '../scheduler/schedule.ts'
+import { isFinished } from '../scheduler/node-loads.ts'
 import { CLAIM_PROTECTION, type Claim, planClaim, planVolume, VOLUME_PROTECTION, type Volume } from './plan-claim.ts'
 
 export const PODS_BY_CLAIM = 'claims'

@@ -1,8 +1,8 @@
 /** What a PersistentVolumeClaim needs next: pure, in the order in which kube-controller-manager looks at it. */
+import { parseQuantity } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
 import type { PersistentVolume, PersistentVolumeClaim } from 'kubernetes-types/core/v1.d.ts'
 import type { StorageClass } from 'kubernetes-types/storage/v1.d.ts'
-import { quantityValue } from './quantity-value.ts'
 
 export type Claim = Typed<PersistentVolumeClaim>
 export type Volume = Typed<PersistentVolume>
@@ -107,8 +107,8 @@ function isBound(volume: Volume, claim: Claim): boolean {
 }
 
 function smallestThatFits(claim: Claim, volumes: readonly Volume[]): Volume | undefined {
-  const wanted = quantityValue(claim.spec?.resources?.requests?.['storage'])
-  const size = (volume: Volume): number => quantityValue(volume.spec?.capacity?.['storage'])
+  const wanted = sizeOf(claim.spec?.resources?.requests)
+  const size = (volume: Volume): number => sizeOf(volume.spec?.capacity)
   return volumes
     .filter(
       (volume) =>
@@ -180,4 +180,9 @@ export function planVolume(volume: Volume, claim: Claim | undefined): VolumePlan
   const ours = volume.metadata.annotations?.[PROVISIONED_BY] === PROVISIONER
   if (ours && volume.spec?.persistentVolumeReclaimPolicy === 'Delete') return { kind: 'reclaim' }
   return volume.status?.phase === 'Released' ? { kind: 'nothing' } : { kind: 'phase', phase: 'Released' }
+}
+
+/** Bytes of storage; 0 where none is stated. */
+function sizeOf(list: Record<string, string> | undefined): number {
+  return parseQuantity(list?.['storage'] ?? '0') ?? Number.NaN
 }

@@ -1,8 +1,8 @@
 /** Fields of the Pod and resources of its containers, as text: for variables and for files. */
+import { parseQuantity } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { Container, ObjectFieldSelector, ResourceFieldSelector } from 'kubernetes-types/core/v1.d.ts'
 import { initContainers, specOf } from '../pods/observed-pod.ts'
-import { parseQuantity } from '../quantity.ts'
 import { ConfigError } from './config-error.ts'
 
 /** What the node gave the Pod, which its object may not say yet. */

@@ -1,6 +1,6 @@
+import { parseQuantity } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
-import { parseQuantity } from '../quantity.ts'
 import { initContainers, specOf } from './observed-pod.ts'
 
 const COMPUTE = ['cpu', 'memory'] as const

@@ -1,13 +1,14 @@
 /** Sets a Pod's volumes up, and keeps those up to date that are made from objects of the API. */
+
 import { chmod, chown, lstat, mkdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
+import { parseQuantity } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { EmptyDirVolumeSource, Volume } from 'kubernetes-types/core/v1.d.ts'
 import type { PodPlace } from '../containers/downward-api.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { IssuedToken, PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
-import { parseQuantity } from '../quantity.ts'
 import { checkHostPath } from './host-path.ts'
 import { mountPointsBelow, mountTmpfs } from './mounts.ts'
 import { giveToGroup } from './ownership.ts'

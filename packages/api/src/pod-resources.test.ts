@@ -1,0 +1,85 @@
+import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import { describe, expect, test } from 'vitest'
+import { podResource, requestedResources } from './pod-resources.ts'
+
+const MI = 1024 * 1024
+
+function asking(
+  name: string,
+  memory: { limit?: string; request?: string },
+  fields: Partial<Container> = {},
+): Container {
+  return {
+    name,
+    image: 'busybox',
+    resources: {
+      ...(memory.limit !== undefined && { limits: { memory: memory.limit } }),
+      ...(memory.request !== undefined && { requests: { memory: memory.request } }),
+    },
+    ...fields,
+  }
+}
+
+const sidecar = { restartPolicy: 'Always' }
+
+describe('what a Pod may use', () => {
+  test.each<[name: string, spec: PodSpec, limit: number | undefined, request: number]>([
+    [
+      'containers add up',
+      { containers: [asking('a', { limit: '1Mi' }), asking('b', { limit: '2Mi' })] },
+      3 * MI,
+      3 * MI,
+    ],
+    [
+      'a container without a limit has the Pod have none',
+      { containers: [asking('a', { limit: '1Mi' }), asking('b', { request: '2Mi' })] },
+      undefined,
+      3 * MI,
+    ],
+    [
+      'an init container counts where it needs more',
+      { initContainers: [asking('i', { limit: '9Mi' })], containers: [asking('a', { limit: '1Mi' })] },
+      9 * MI,
+      9 * MI,
+    ],
+    [
+      'beside the sidecars that are there before it',
+      {
+        initContainers: [asking('s', { limit: '2Mi' }, sidecar), asking('i', { limit: '4Mi' })],
+        containers: [asking('a', { limit: '3Mi' })],
+      },
+      6 * MI,
+      6 * MI,
+    ],
+    [
+      'sidecars run beside the others',
+      { initContainers: [asking('s', { limit: '2Mi' }, sidecar)], containers: [asking('a', { limit: '3Mi' })] },
+      5 * MI,
+      5 * MI,
+    ],
+    [
+      'overhead comes on top',
+      { overhead: { memory: '10Mi' }, containers: [asking('a', { limit: '1Mi' })] },
+      11 * MI,
+      11 * MI,
+    ],
+    ['zero is no limit', { containers: [asking('a', { limit: '0' })] }, undefined, 0],
+    [
+      'the Pod as a whole has the last word',
+      { containers: [asking('a', {})], resources: { limits: { memory: '7Mi' } } } as PodSpec,
+      7 * MI,
+      0,
+    ],
+  ])('%s', (_name, spec, limit, request) => {
+    expect([podResource(spec, 'limits', 'memory'), podResource(spec, 'requests', 'memory')]).toEqual([limit, request])
+  })
+
+  test('by the names of all that it asks for', () => {
+    const spec = {
+      overhead: { cpu: '1' },
+      initContainers: [{ name: 'i', resources: { limits: { 'example.com/device': '1' } } }],
+      containers: [asking('a', { request: '1Mi' })],
+    }
+    expect([...requestedResources(spec)].sort()).toEqual(['cpu', 'example.com/device', 'memory'])
+  })
+})

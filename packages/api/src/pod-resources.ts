@@ -1,0 +1,54 @@
+/** What a Pod asks of its node: Kubernetes' sums over its containers. */
+import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import { parseQuantity } from './quantity.ts'
+
+/**
+ * What runs side by side is added up, an init container counts where it alone needs more, and the overhead comes on top.
+ * Cores, bytes, or whatever the resource is counted in.
+ * @returns undefined for a limit that a container does not have: then the Pod has none either
+ */
+export function podResource(spec: PodSpec, kind: 'limits' | 'requests', resource: string): number | undefined {
+  const overhead = quantityOf(spec.overhead, resource) ?? 0
+  const ofPod = quantityOf((spec as { resources?: Container['resources'] }).resources?.[kind], resource)
+  if (ofPod !== undefined) return ofPod + overhead
+  const amount = (container: Container): number => containerResource(container, kind, resource) ?? 0
+  const inits = spec.initContainers ?? []
+  if (kind === 'limits') {
+    const all = [...inits, ...spec.containers]
+    if (all.some((container) => containerResource(container, kind, resource) === undefined)) return undefined
+  }
+  let sidecars = 0
+  let most = 0
+  for (const container of inits) {
+    const isSidecar = container.restartPolicy === 'Always'
+    if (isSidecar) sidecars += amount(container)
+    most = Math.max(most, sidecars + (isSidecar ? 0 : amount(container)))
+  }
+  const together = spec.containers.reduce((sum, container) => sum + amount(container), sidecars)
+  return Math.max(together, most) + overhead
+}
+
+/** A request that is not stated is the limit; a limit of zero is none. */
+export function containerResource(
+  { resources }: Pick<Container, 'resources'>,
+  kind: 'limits' | 'requests',
+  resource: string,
+): number | undefined {
+  const limit = quantityOf(resources?.limits, resource) || undefined
+  return kind === 'limits' ? limit : (quantityOf(resources?.requests, resource) ?? limit)
+}
+
+/** Every resource that a Pod asks for. */
+export function requestedResources(spec: PodSpec): Set<string> {
+  const lists = [...(spec.initContainers ?? []), ...spec.containers, spec as Pick<Container, 'resources'>]
+  const names = lists.flatMap(({ resources }) => [
+    ...Object.keys(resources?.requests ?? {}),
+    ...Object.keys(resources?.limits ?? {}),
+  ])
+  return new Set([...names, ...Object.keys(spec.overhead ?? {})])
+}
+
+function quantityOf(list: Record<string, string> | undefined, resource: string): number | undefined {
+  const quantity = list?.[resource]
+  return quantity === undefined ? undefined : parseQuantity(quantity)
+}
