@@ -12,9 +12,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   controllers: ['api', 'client'],
   controlplane: ['api', 'client'],
   runtime: [],
-  kubelet: ['api', 'client', 'runtime'],
+  network: ['api', 'client', 'runtime'],
+  kubelet: ['api', 'client', 'runtime', 'network'],
   apiserver: ['api'],
-  cli: ['api', 'client', 'controllers', 'controlplane', 'runtime', 'kubelet', 'apiserver'],
+  cli: ['api', 'client', 'controllers', 'controlplane', 'runtime', 'network', 'kubelet', 'apiserver'],
 }
 
 const root = join(import.meta.dirname, '../..')

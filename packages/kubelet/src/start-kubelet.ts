@@ -2,7 +2,8 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Client, type EventRecorder, type Informers, type PodObject, resources } from '@caisson/client'
-import type { Runtime } from '@caisson/runtime'
+import type { NetworkGate, PodAddress } from '@caisson/network'
+import type { Runtime, Sandbox } from '@caisson/runtime'
 import { limitConcurrency } from './limit-concurrency.ts'
 import { type Machine, readMachine } from './node/machine.ts'
 import { type NodeFacts, nodeResources } from './node/node-object.ts'
@@ -25,6 +26,7 @@ export interface StartKubeletOptions {
   client: Client
   informers: Informers
   runtime: Runtime
+  network: NetworkGate
   recorder: Pick<EventRecorder, 'record'>
   /** Private directory for Pods' files and logs; made where it is missing. */
   dataDir: string
@@ -72,6 +74,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   const sources = createPodSources(client, informers)
   const [adopted, machine] = await Promise.all([options.runtime.recover(signal), readMachine(options.dataDir)])
   await informers.synced(signal)
+  await options.network.adopt(adopted.flatMap(addressOf))
 
   const facts = async (): Promise<NodeFacts> => {
     const handlers = new Map(
@@ -87,6 +90,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   const runtime = limitStarts(options.runtime, machine.cpus * STARTS_PER_CPU)
   const actions = createPodActions({
     runtime,
+    network: options.network,
     sources,
     directories,
     events,
@@ -166,6 +170,12 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
 function withFakeRoom(machine: Machine): Machine {
   const bytes = PODS_WITH_FAKE * 2 ** 30
   return { ...machine, cpus: PODS_WITH_FAKE, memoryBytes: bytes, storageBytes: bytes }
+}
+
+function addressOf({ ip, spec: { labels } }: Sandbox): PodAddress[] {
+  const uid = labels[SANDBOX_LABELS.uid]
+  if (ip === undefined || uid === undefined) return []
+  return [{ uid, ip, isolated: labels[SANDBOX_LABELS.isolated] === 'true' }]
 }
 
 function limitStarts(runtime: Runtime, limit: number): Runtime {

@@ -165,6 +165,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
   const runtime: Runtime = {
     images: parts.images,
+    network: { open: () => parts.network.open(), change: (change) => parts.network.change(change) },
 
     async handlers() {
       const available = await drivers.available()

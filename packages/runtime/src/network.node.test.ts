@@ -9,6 +9,7 @@ import {
   containerSpec,
   createScratchRuntime,
   execText,
+  openNetwork,
   type ScratchRuntime,
   sandboxSpec,
 } from './testing/scratch-runtime.ts'
@@ -47,7 +48,8 @@ async function startServer(
   options: { handler?: RuntimeHandler; network: NetworkSpec; address: string; shared?: boolean },
 ): Promise<string | undefined> {
   const { handler = 'runsc', network, address, shared = false } = options
-  const { ip } = await scratch.runtime.createSandbox(sandboxSpec(id, { handler, network, shared }))
+  await scratch.runtime.createSandbox(sandboxSpec(id, { handler, network, shared }))
+  const ip = network.kind === 'pod' ? await openNetwork(scratch.runtime, id) : undefined
   await scratch.runtime.startContainer(containerSpec(scratch, `${id}-1`, { sandboxId: id }))
   const server = await scratch.runtime.exec(`${id}-1`, {
     args: ['/usr/bin/python3', '-c', serve(address, 8080, id)],

@@ -5,6 +5,8 @@
  */
 import type { Duplex, Readable, Writable } from 'node:stream'
 import type { ResourceLimits, ResourceUsage } from './cgroups/cgroup-files.ts'
+import type { NetworkPlace } from './network/network.ts'
+import type { RuleChange } from './network/rule-piece.ts'
 
 export type { ResourceLimits, ResourceUsage }
 
@@ -202,8 +204,20 @@ export interface CheckpointOptions {
   leaveRunning: boolean
 }
 
+/** What sandboxes with an address may send and receive: nothing, until it is said here. */
+export interface NetworkControl {
+  /** Sets the pod network up where it is not yet. Rejects with code `network-missing` where this machine cannot have one. */
+  open(): Promise<NetworkPlace>
+  /**
+   * Resolves when the kernel has taken the change, all of it or nothing. It goes on enforcing while no daemon runs; the
+   * first change that a daemon makes replaces all that an earlier one left.
+   */
+  change(change: RuleChange): Promise<void>
+}
+
 export interface Runtime extends AsyncDisposable {
   images: ImageStore
+  network: NetworkControl
   /** Handlers whose binary was found, with their version. */
   handlers(): Promise<Map<RuntimeHandler, { path: string; version: string }>>
   createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>
@@ -255,6 +269,8 @@ export type RuntimeErrorCode =
   | 'snapshot-incompatible'
   /** Files are missing or are not what was written. */
   | 'snapshot-damaged'
+  /** This machine cannot give sandboxes a network. */
+  | 'network-missing'
   | 'failed'
 
 /** Messages say what was expected, what was found, and what to do. */

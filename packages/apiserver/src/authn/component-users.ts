@@ -9,6 +9,8 @@ export const componentUsers = {
   /** Scheduler, garbage collector, volume binder and the rest of the control plane. */
   controlPlane: { username: 'system:kube-controller-manager', groups: [AUTHENTICATED] },
   sandboxController: serviceAccountUser('agent-sandbox-system', 'agent-sandbox-controller'),
+  /** The network of one node: it reads what rules are made from. */
+  network: { username: 'system:kube-proxy', groups: [AUTHENTICATED] },
   /** The agent of one node: admission lets it write its own Node and Pods alone. */
   node: (name: string): UserInfo => ({
     username: `system:node:${name}`,

@@ -41,6 +41,7 @@ const CLUSTER_BINDINGS: Readonly<Record<string, readonly Subject[]>> = {
   'system:public-info-viewer': [group('system:authenticated'), group('system:unauthenticated')],
   'system:service-account-issuer-discovery': [group('system:serviceaccounts')],
   'system:volume-scheduler': [user('system:kube-scheduler')],
+  'caisson:network': [user('system:kube-proxy')],
   'caisson:control-plane': [user('system:kube-controller-manager')],
   'agent-sandbox-controller': [serviceAccount('agent-sandbox-system', 'agent-sandbox-controller')],
 }

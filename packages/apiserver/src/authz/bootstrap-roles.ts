@@ -250,6 +250,8 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     on('create', 'core', 'serviceaccounts configmaps persistentvolumes pods/binding bindings'),
     on('create', 'coordination.k8s.io', 'leases'),
   ],
+  // Beside what Kubernetes gives to kube-proxy: what NetworkPolicies and names of Pods are decided by.
+  'caisson:network': [on(READ, 'core', 'pods namespaces'), on(READ, 'networking.k8s.io', 'networkpolicies')],
   'agent-sandbox-controller': [
     EVENTS,
     on(ALL, 'core', 'pods services persistentvolumeclaims'),

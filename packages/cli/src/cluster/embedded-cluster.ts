@@ -21,6 +21,7 @@ import {
 import { startControllers } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
 import { type Kubelet, startKubelet } from '@caisson/kubelet'
+import { startNetwork } from '@caisson/network'
 import { createRuntime } from '@caisson/runtime'
 import { watchAttendance } from '../attendance.ts'
 import { sandboxes as sandboxResource } from '../sandboxes.ts'
@@ -116,6 +117,7 @@ export async function startEmbeddedCluster(
     const client = clientOf(user, name)
     return { client, informers: stack.use(createInformers(client)) }
   }
+  const proxy = part(componentUsers.network, 'kube-proxy')
   const node = part(componentUsers.node(nodeName), 'kubelet')
   const nodeEvents = stack.use(createEventRecorder(node.client, { component: 'kubelet', host: nodeName }))
   const control = part(componentUsers.controlPlane, 'kube-controller-manager')
@@ -133,10 +135,11 @@ export async function startEmbeddedCluster(
   // Side by side, since each waits most of the time.
   const starting = [
     begin(
-      runtime.then((opened) =>
+      runtime.then(async (opened) =>
         startKubelet({
           ...node,
           runtime: opened,
+          network: await begin(startNetwork({ ...proxy, control: opened.network, signal, onError })),
           recorder: nodeEvents,
           dataDir: directory.kubelet,
           nodeName,

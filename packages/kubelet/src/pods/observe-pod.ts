@@ -12,6 +12,10 @@ export const SANDBOX_LABELS = {
   namespace: 'pod-namespace',
   name: 'pod-name',
   attempt: 'attempt',
+  /** `true` where only what policies open gets in or out. */
+  isolated: 'isolated',
+  /** Why it has no network although its Pod should have one. */
+  networkProblem: 'network-problem',
 } as const
 
 export function observePod(
@@ -34,6 +38,7 @@ export function observePod(
       attempt: Number(sandbox.spec.labels[SANDBOX_LABELS.attempt] ?? 0),
       alive: sandbox.alive,
       ip: sandbox.ip,
+      networkProblem: sandbox.spec.labels[SANDBOX_LABELS.networkProblem],
     },
     nextAttempt: memory.nextAttempt,
     prepared: memory.volumes !== undefined,

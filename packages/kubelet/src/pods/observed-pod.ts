@@ -45,6 +45,8 @@ export interface ObservedSandbox {
   /** False once its isolation is gone: then everything in it is. */
   alive: boolean
   ip: string | undefined
+  /** Why it has no network although the Pod should have one. */
+  networkProblem?: string | undefined
 }
 
 export interface ObservedPod {

@@ -2,7 +2,8 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { PodObject } from '@caisson/client'
-import type { Runtime, SandboxSpec } from '@caisson/runtime'
+import type { NetworkGate, PodAddress } from '@caisson/network'
+import { type Runtime, RuntimeError, type Sandbox, type SandboxSpec } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { containerSpec } from '../containers/container-spec.ts'
 import type { PodPlace } from '../containers/downward-api.ts'
@@ -22,7 +23,10 @@ import { type PodMemory, retryDelay } from './pod-memory.ts'
 import { handlerOf } from './runtime-handler.ts'
 import { failureKind } from './start-failure.ts'
 
-/** On Pods: `none` leaves them without a network. */
+/**
+ * On Pods: `none` leaves them without a network; with `isolated` nothing gets in or out but what policies and published
+ * ports open. What it says when the sandbox is made holds for the life of that sandbox.
+ */
 const NETWORK_ANNOTATION = 'caisson.dev/network'
 
 /** kubelet's for volumes: 500 ms doubling to 2 min 2 s. */
@@ -35,6 +39,7 @@ const START_RETRY = { first: 10_000, most: 10_000 }
 
 export interface PodActionsOptions {
   runtime: Runtime
+  network: NetworkGate
   sources: PodSources
   directories: PodDirectories
   events: PodEvents
@@ -52,7 +57,7 @@ export interface PodActions {
 }
 
 export function createPodActions(options: PodActionsOptions): PodActions {
-  const { runtime, sources, directories, events, place, dns, now } = options
+  const { runtime, network, sources, directories, events, place, dns, now } = options
 
   async function perform(
     action: PodAction,
@@ -114,11 +119,13 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       refuseHostNamespaces(pod)
       const id = `${uid}-${attempt}`
       const { containers } = specOf(pod)
+      const wanted = pod.metadata.annotations?.[NETWORK_ANNOTATION]
+      const isolated = wanted === 'isolated'
       const spec: SandboxSpec = {
         id,
         handler: found.handler as 'runsc',
         hostname: podHostname(pod),
-        network: { kind: pod.metadata.annotations?.[NETWORK_ANNOTATION] === 'none' ? 'none' : 'pod' },
+        network: { kind: wanted === 'none' ? 'none' : 'pod' },
         limits: podLimits(pod, runtime.bounded),
         shared: containers.length > 1 || initContainers(pod).length > 0,
         labels: {
@@ -126,9 +133,11 @@ export function createPodActions(options: PodActionsOptions): PodActions {
           [SANDBOX_LABELS.namespace]: namespace,
           [SANDBOX_LABELS.name]: name,
           [SANDBOX_LABELS.attempt]: String(attempt),
+          ...(isolated && { [SANDBOX_LABELS.isolated]: 'true' }),
         },
       }
-      await runtime.createSandbox(spec, signal)
+      const sandbox = await createWithNetwork(spec, signal)
+      if (sandbox.ip !== undefined) await admit(pod, { uid, ip: sandbox.ip, isolated }, id)
       memory.sandboxId = id
       memory.nextAttempt = attempt + 1
       memory.setback = undefined
@@ -141,6 +150,27 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         reason: 'FailedCreatePodSandBox',
         message: `Failed to create pod sandbox: ${message}`,
       })
+    }
+  }
+
+  /** A machine that cannot have a network runs Pods without one, and says so. */
+  async function createWithNetwork(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    try {
+      return await runtime.createSandbox(spec, signal)
+    } catch (error) {
+      if (!(error instanceof RuntimeError) || error.code !== 'network-missing') throw error
+      const labels = { ...spec.labels, [SANDBOX_LABELS.networkProblem]: error.message }
+      return await runtime.createSandbox({ ...spec, network: { kind: 'none' }, labels }, signal)
+    }
+  }
+
+  async function admit(pod: PodObject, address: PodAddress, sandboxId: string): Promise<void> {
+    try {
+      await network.admit(pod, address)
+    } catch (error) {
+      network.leave(address.uid)
+      await runtime.removeSandbox(sandboxId)
+      throw error
     }
   }
 
@@ -381,6 +411,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       })
     }
     await runtime.removeSandbox(id)
+    network.leave(pod.metadata.uid ?? '')
     memory.sandboxId = undefined
     memory.stopping.clear()
     memory.begun.clear()

@@ -4,6 +4,9 @@ import type { ContainerStatus, PodCondition } from 'kubernetes-types/core/v1.d.t
 import { initContainers, isSidecar, specOf } from './observed-pod.ts'
 import type { PodPhase } from './pod-phase.ts'
 
+/** Ours, and there only where a Pod that should have a network runs without one. */
+const NETWORK_READY = 'caisson.dev/NetworkReady'
+
 /** Types that belong to the node agent; every other condition is left alone. */
 export const NODE_CONDITIONS: readonly string[] = [
   'PodReadyToStartContainers',
@@ -11,6 +14,7 @@ export const NODE_CONDITIONS: readonly string[] = [
   'Ready',
   'ContainersReady',
   'PodScheduled',
+  NETWORK_READY,
 ]
 
 export type ConditionFields = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>
@@ -18,7 +22,7 @@ export type ConditionFields = Pick<PodCondition, 'type' | 'status' | 'reason' | 
 export function podConditions(
   pod: PodObject,
   statuses: readonly ContainerStatus[],
-  { phase, hasSandbox }: { phase: PodPhase; hasSandbox: boolean },
+  { phase, hasSandbox, networkProblem }: { phase: PodPhase; hasSandbox: boolean; networkProblem?: string | undefined },
 ): ConditionFields[] {
   const containersReady = containersReadyCondition(pod, statuses, phase)
   return [
@@ -27,6 +31,9 @@ export function podConditions(
     readyCondition(pod, containersReady),
     containersReady,
     { type: 'PodScheduled', status: 'True' },
+    ...(networkProblem === undefined
+      ? []
+      : [{ type: NETWORK_READY, status: 'False', reason: 'NetworkMissing', message: networkProblem }]),
   ]
 }
 

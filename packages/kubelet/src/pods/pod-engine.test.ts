@@ -116,6 +116,7 @@ async function startPlay(): Promise<Play> {
       await startKubelet({
         client: node,
         informers,
+        network: { adopt: async () => {}, admit: async () => {}, leave: () => {} },
         runtime: parts.use(machine.open()),
         recorder: { record() {} },
         dataDir: dataDirectory,

@@ -33,7 +33,11 @@ export function podStatus(observed: ObservedPod, { now, ending, eviction }: PodS
   const reason = eviction ?? (phase === current.phase ? current : undefined)
   const podIp = sandbox?.ip ?? current.podIP
   const generation = pod.metadata.generation
-  const conditions = podConditions(pod, [...isInit, ...main], { phase, hasSandbox: sandbox?.alive ?? false })
+  const conditions = podConditions(pod, [...isInit, ...main], {
+    phase,
+    hasSandbox: sandbox?.alive ?? false,
+    networkProblem: sandbox?.networkProblem,
+  })
   return {
     ...(generation !== undefined && { observedGeneration: generation }),
     phase,

@@ -93,6 +93,7 @@ export function createModelMachine(now: () => number): ModelMachine {
         remove: async () => false,
         resolveUser: async () => ({ uid: 0, gid: 0, additionalGids: [] }),
       },
+      network: { open: unsupported, change: async () => {} },
       handlers: async () => new Map(),
       async createSandbox(spec) {
         if (machine.has(spec.id)) throw new RuntimeError('already-exists', `sandbox ${spec.id} is there already`)

@@ -15,6 +15,7 @@ import {
   resources,
   type Transport,
 } from '@caisson/client'
+import { startNetwork } from '@caisson/network'
 import { createRuntime, defaultToolsDirectory, installTools, type Runtime } from '@caisson/runtime'
 import type { PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { type Kubelet, startKubelet } from '../start-kubelet.ts'
@@ -96,11 +97,18 @@ export async function startScratchNode(
     const node = createClient(transport, { fieldManager: 'kubelet' })
     const informers = parts.use(createInformers(node))
     const runtime = parts.use(await createRuntime({ stateDirectory: join(directory, 'runtime'), toolsDirectory }))
+    const signal = new AbortController().signal
+    const onError = (error: unknown, where: string): number => errors.push(`${where}: ${(error as Error).message}`)
+    const networkInformers = parts.use(createInformers(client))
+    const network = parts.use(
+      await startNetwork({ informers: networkInformers, control: runtime.network, signal, onError }),
+    )
     const kubelet = parts.use(
       await startKubelet({
         client: node,
         informers,
         runtime,
+        network,
         recorder: {
           record: (about, { reason, message }: EventInput) =>
             events.push(`${'metadata' in about ? about.metadata.name : about.name}: ${reason} ${message}`),
@@ -108,8 +116,8 @@ export async function startScratchNode(
         dataDir: dataDirectory,
         nodeName: NODE_NAME,
         fake: options.fake ?? false,
-        signal: new AbortController().signal,
-        onError: (error, where) => errors.push(`${where}: ${(error as Error).message}`),
+        signal,
+        onError,
       }),
     )
     const owned = parts.move()

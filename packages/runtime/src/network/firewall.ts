@@ -1,114 +1,213 @@
 import { RuntimeError } from '../runtime.ts'
-import { runCommand } from '../tools/run-command.ts'
-import { findTool, toolEnvironment } from '../tools/tools.ts'
+import { findTool } from '../tools/tools.ts'
+import { openNftSession } from './nft-session.ts'
+import { planRuleChange, type RuleChange, type RulePiece } from './rule-piece.ts'
 
 export interface FirewallOptions {
-  /** Ours among the names of tables and chains. */
+  /** Ours among the names of tables. */
   tag: string
   /** Prefix of the names of our interfaces. */
   interfacePrefix: string
+  /** The range of sandboxes' addresses. */
   cidr: string
+  /** The address of this machine that they know it by. */
+  gateway: string
   toolsDirectory: string
 }
 
 /**
- * Lets sandboxes out under the machine's address, and nobody from outside in. `undefined` where the machine has neither
- * nft nor iptables: sandboxes then reach the machine and each other only.
+ * The rules for what sandboxes send and receive: one nftables table. A sandbox's address may do nothing until it is in the
+ * maps `egress` and `ingress`, so that there is no moment at which it may do more than it should; the kernel goes on
+ * enforcing what it was told while this process is down.
  */
-export async function setUpFirewall(options: FirewallOptions): Promise<'nft' | 'iptables' | undefined> {
+export interface Firewall extends AsyncDisposable {
+  /** Makes the table where it is missing. What an earlier process left stays in force until the first change. */
+  ensure(): Promise<void>
+  /** Resolves when the kernel has taken the change. The first one replaces all that an earlier process left. */
+  change(change: RuleChange): Promise<void>
+  /** Takes the table away. */
+  remove(): Promise<void>
+}
+
+/**
+ * What clouds serve to their machines, credentials among it: link-local addresses (most clouds), and those of Alibaba,
+ * Oracle and Azure outside of them.
+ */
+export const METADATA_RANGES = ['169.254.0.0/16', '100.100.100.200/32', '192.0.0.192/32', '168.63.129.16/32'] as const
+
+/** Rejects with code `network-missing` where the machine has no nft. */
+export async function createFirewall(options: FirewallOptions): Promise<Firewall> {
   const nft = await findTool('nft', options.toolsDirectory)
-  if (nft) {
-    const apply = (rules: string): ReturnType<typeof runCommand> =>
-      runCommand(nft.path, ['-f', '-'], { stdin: rules, env: toolEnvironment(nft) })
-    const strict = await apply(nftRules(options, { reversePath: true }))
-    if (strict.exitCode === 0) return 'nft'
-    // A kernel without that lookup has its own filter, which is strict unless the machine loosened it for all interfaces.
-    const { exitCode, stderr } = await apply(nftRules(options, { reversePath: false }))
-    if (exitCode === 0) return 'nft'
-    throw new RuntimeError('network', `nft refused the rules of the pod network: ${stderr.trim().split('\n')[0]}`)
+  if (!nft) {
+    throw new RuntimeError(
+      'network-missing',
+      "sandboxes have no network without nftables: install it, or let 'caisson doctor --fix' fetch it",
+    )
   }
-  return (await setUpIptables(options)) ? 'iptables' : undefined
-}
+  const session = openNftSession(nft)
+  const table = tableName(options.tag)
+  const pieces = new Map<string, RulePiece>()
+  /** Whether the table holds what `pieces` says. */
+  let current = false
+  let waiting: { change: Map<string, RulePiece | undefined>; done: Promise<void> } | undefined
+  /** What the kernel did not take goes to it again with what comes next. */
+  let refused = new Map<string, RulePiece | undefined>()
+  let last: Promise<unknown> = Promise.resolve()
 
-export async function removeFirewall(options: FirewallOptions): Promise<void> {
-  const nft = await findTool('nft', options.toolsDirectory)
-  if (nft) await runCommand(nft.path, ['delete', 'table', 'inet', tableName(options)], { env: toolEnvironment(nft) })
-  else for (const rule of iptablesRules(options)) await runCommand('iptables', rule('-D')).catch(() => {})
-}
-
-function tableName({ tag }: FirewallOptions): string {
-  return `caisson_${tag}`
-}
-
-/** Declared, emptied and filled in one transaction: packets never meet half of it. */
-function nftRules(options: FirewallOptions, { reversePath }: { reversePath: boolean }): string {
-  const table = `inet ${tableName(options)}`
-  const ours = `"${options.interfacePrefix}*"`
-  const forged = `
-  chain prerouting {
-    type filter hook prerouting priority raw; policy accept;
-    iifname ${ours} fib saddr . iif oif missing drop
-  }`
-  return `table ${table} {}
-delete table ${table}
-table ${table} {${reversePath ? forged : ''}
-  chain input {
-    type filter hook input priority filter; policy accept;
-    iifname ${ours} ip daddr 169.254.0.0/16 drop
-    iifname ${ours} meta nfproto ipv6 drop
+  async function apply(change: RuleChange): Promise<void> {
+    const next = new Map(pieces)
+    for (const [key, piece] of change) {
+      if (piece) next.set(key, piece)
+      else next.delete(key)
+    }
+    const replace = [...baseCommands(options), ...planRuleChange(table, new Map(), next)]
+    const commands = current ? planRuleChange(table, pieces, change) : replace
+    try {
+      if (commands.length > 0) await session.run(commands)
+    } catch (error) {
+      if (!current) throw error
+      // Somebody may have changed or removed the table.
+      await session.run(replace)
+    }
+    current = true
+    for (const key of change.keys()) {
+      const piece = next.get(key)
+      if (piece) pieces.set(key, piece)
+      else pieces.delete(key)
+    }
   }
-  chain forward {
-    type filter hook forward priority filter; policy accept;
-    iifname ${ours} ip daddr 169.254.0.0/16 drop
-    iifname ${ours} ip saddr != ${options.cidr} drop
-    iifname ${ours} meta nfproto ipv6 drop
-    iifname != ${ours} oifname ${ours} ct state new drop
+
+  async function applyAfter(before: Promise<unknown>, change: RuleChange): Promise<void> {
+    await before
+    waiting = undefined
+    refused = new Map([...refused, ...change])
+    await apply(refused)
+    refused = new Map()
   }
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip saddr ${options.cidr} oifname != ${ours} masquerade
+
+  return {
+    async ensure() {
+      try {
+        await session.run([`list chain ${table} ${VERSION_CHAIN}`])
+      } catch {
+        try {
+          await session.run(baseCommands(options))
+        } catch (cause) {
+          const { message } = cause as Error
+          throw new RuntimeError('network-missing', `sandboxes have no network on this machine: ${message}`, { cause })
+        }
+      }
+    },
+    change(change) {
+      // What comes while the kernel is busy goes to it together.
+      if (waiting) {
+        for (const [key, piece] of change) waiting.change.set(key, piece)
+        return waiting.done
+      }
+      const batch = { change: new Map(change), done: Promise.resolve() }
+      batch.done = applyAfter(last, batch.change)
+      waiting = batch
+      last = batch.done.catch(() => {})
+      return batch.done
+    },
+    async remove() {
+      await last
+      await session.run([`add table ${table}`, `delete table ${table}`])
+    },
+    async [Symbol.asyncDispose]() {
+      await last
+      await session[Symbol.asyncDispose]()
+    },
   }
 }
-`
+
+function tableName(tag: string): string {
+  return `inet caisson_${tag}`
 }
 
-type IptablesRule = (action: '-A' | '-C' | '-D') => string[]
+// A table that an older or newer Caisson made is made anew.
+const VERSION_CHAIN = 'layout_1'
 
-function iptablesRules({ cidr, interfacePrefix, tag }: FirewallOptions): IptablesRule[] {
-  const ours = `${interfacePrefix}+`
-  const comment = ['-m', 'comment', '--comment', `caisson-${tag}`]
-  return [
-    (action) => ['-w', '-t', 'nat', action, 'POSTROUTING', '-s', cidr, '!', '-o', ours, ...comment, '-j', 'MASQUERADE'],
-    (action) => ['-w', action, 'FORWARD', '-i', ours, '-d', '169.254.0.0/16', ...comment, '-j', 'DROP'],
-    (action) => ['-w', action, 'INPUT', '-i', ours, '-d', '169.254.0.0/16', ...comment, '-j', 'DROP'],
-    (action) => [
-      '-w',
-      action,
-      'FORWARD',
-      '!',
-      '-i',
-      ours,
-      '-o',
-      ours,
-      '-m',
-      'conntrack',
-      '--ctstate',
-      'NEW',
-      ...comment,
-      '-j',
-      'DROP',
-    ],
+/**
+ * The table as it is while nobody has added anything. Names that others add to: `egress` and `ingress` (address to
+ * verdict), `services` (address, protocol and port to a chain that redirects), `virtual` (addresses that only `services`
+ * leads on from), `hairpin` (pairs of the same address: who may reach itself through a Service), `served` and `doors`
+ * (ports of the gateway: for every sandbox, and for those whose egress allows it); the chains `open` and `refuse`.
+ */
+function baseCommands({ tag, interfacePrefix, cidr, gateway }: FirewallOptions): string[] {
+  const table = tableName(tag)
+  const ours = `"${interfacePrefix}*"`
+  // Who may open connections to sandboxes from this machine: the administrator, and whoever runs this process.
+  const users = `{ ${[...new Set([0, process.getuid?.() ?? 0])].join(', ')} }`
+  const chain = (name: string, hook: string, rules: readonly string[]): string[] => [
+    `add chain ${table} ${name}${hook === '' ? '' : ` { type ${hook}; policy accept; }`}`,
+    ...rules.map((rule) => `add rule ${table} ${name} ${rule}`),
   ]
-}
-
-async function setUpIptables(options: FirewallOptions): Promise<boolean> {
-  for (const rule of iptablesRules(options)) {
-    const present = await runCommand('iptables', rule('-C')).catch(() => undefined)
-    if (!present) return false
-    if (present.exitCode === 0) continue
-    const { exitCode, stderr } = await runCommand('iptables', rule('-A'))
-    if (exitCode !== 0)
-      throw new RuntimeError('network', `iptables refused a rule of the pod network: ${stderr.trim()}`)
-  }
-  return true
+  const established = 'ct state established,related accept'
+  return [
+    `add table ${table}`,
+    `delete table ${table}`,
+    `add table ${table}`,
+    `add set ${table} metadata { type ipv4_addr; flags interval; elements = { ${METADATA_RANGES.join(', ')} }; }`,
+    `add set ${table} virtual { type ipv4_addr; flags interval; }`,
+    `add set ${table} hairpin { type ipv4_addr . ipv4_addr; }`,
+    `add set ${table} served { type inet_proto . inet_service; }`,
+    `add set ${table} doors { type inet_proto . inet_service; }`,
+    `add map ${table} egress { type ipv4_addr : verdict; }`,
+    `add map ${table} ingress { type ipv4_addr : verdict; }`,
+    `add map ${table} services { type ipv4_addr . inet_proto . inet_service : verdict; }`,
+    ...chain(VERSION_CHAIN, '', []),
+    // At once, not after a time-out: programs in sandboxes should hear that they may not.
+    ...chain('refuse', '', ['meta l4proto tcp reject with tcp reset', 'reject with icmpx type admin-prohibited']),
+    ...chain('open', '', ['ip daddr @metadata goto refuse', 'accept']),
+    // No sandbox speaks for another, and none speaks IPv6.
+    ...chain('forged', 'filter hook prerouting priority raw', [
+      `iifname ${ours} meta nfproto ipv6 drop`,
+      `iifname ${ours} fib saddr . iif oif missing drop`,
+    ]),
+    // Before anybody's redirection: an address of this machine is this machine, whatever it does with the port.
+    ...chain('machine', '', [
+      established,
+      `ip daddr ${gateway} meta l4proto . th dport @served accept`,
+      `ip daddr ${gateway} meta l4proto . th dport @doors ip saddr vmap @egress`,
+      'goto refuse',
+    ]),
+    ...chain('arrived', 'filter hook prerouting priority mangle', [
+      `iifname ${ours} fib daddr type local jump machine`,
+    ]),
+    ...chain('redirected', 'nat hook prerouting priority dstnat', [
+      `iifname ${ours} ip daddr . meta l4proto . th dport vmap @services`,
+    ]),
+    ...chain('to_machine', 'filter hook input priority filter', [
+      `iifname ${ours} jump machine`,
+      `iifname != "lo" ip daddr ${gateway} drop`,
+    ]),
+    ...chain('leaving', '', [
+      established,
+      `ip saddr != ${cidr} drop`,
+      'ip saddr . ip daddr @hairpin accept',
+      'ip daddr @virtual goto refuse',
+      'ip saddr vmap @egress',
+      'goto refuse',
+    ]),
+    ...chain('entering', '', [
+      established,
+      `iifname != ${ours} drop`,
+      'ip saddr . ip daddr @hairpin accept',
+      'ip daddr vmap @ingress',
+      'goto refuse',
+    ]),
+    // One after the other, not one from the other: the kernel walks every path through the chains of a hook.
+    ...chain('from_sandbox', 'filter hook forward priority -1', [`iifname ${ours} jump leaving`]),
+    ...chain('to_sandbox', 'filter hook forward priority filter', [`oifname ${ours} jump entering`]),
+    ...chain('from_machine', 'filter hook output priority filter', [
+      `oifname ${ours} meta nfproto ipv6 drop`,
+      `oifname ${ours} meta skuid != ${users} goto refuse`,
+      `ip daddr ${gateway} meta skuid != ${users} goto refuse`,
+    ]),
+    ...chain('masked', 'nat hook postrouting priority srcnat', [
+      'ip saddr . ip daddr @hairpin masquerade',
+      `ip saddr ${cidr} oifname != ${ours} masquerade`,
+    ]),
+  ]
 }

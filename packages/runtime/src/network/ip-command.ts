@@ -10,8 +10,10 @@ export async function ipBatch(lines: string[], options: { namespace?: string; fo
     '-',
   ]
   const { exitCode, stderr } = await run(args, `${lines.join('\n')}\n`)
-  if (exitCode !== 0 && !options.force)
-    throw new RuntimeError('network', `ip could not set up the network: ${firstLine(stderr)}`)
+  if (exitCode === 0 || options.force) return
+  const message = `ip could not set up the network: ${firstLine(stderr)}`
+  if (!/Operation not permitted/.test(stderr)) throw new RuntimeError('network', message)
+  throw new RuntimeError('network-missing', `${message}: this process needs the capability CAP_NET_ADMIN`)
 }
 
 /** What `ip -json` says. */
@@ -27,7 +29,7 @@ async function run(args: string[], stdin?: string): ReturnType<typeof runCommand
     return await runCommand('ip', args, stdin === undefined ? {} : { stdin })
   } catch (cause) {
     throw new RuntimeError(
-      'network',
+      'network-missing',
       'the program ip was not found: install iproute2, or run sandboxes without a network',
       { cause },
     )

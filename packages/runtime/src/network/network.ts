@@ -1,3 +1,5 @@
+import type { RuleChange } from './rule-piece.ts'
+
 /** The network of a sandbox that has one of its own. */
 export interface SandboxNetwork {
   ip: string
@@ -5,8 +7,20 @@ export interface SandboxNetwork {
   namespace: string
 }
 
+/** How the network of this machine's sandboxes lies in the machine. */
+export interface NetworkPlace {
+  /** The range that sandboxes have their addresses from, such as `10.213.0.0/16`. */
+  range: string
+  /** This machine's address in it: what listens there is reached by sandboxes where the rules let them, and by nobody else. */
+  gateway: string
+}
+
 /** Gives each sandbox a network namespace with an interface and an address of the pod network. */
 export interface PodNetwork {
+  /** Sets up what all share; nothing to do the second time. Rejects with code `network-missing` where this machine cannot. */
+  open(): Promise<NetworkPlace>
+  /** Changes what sandboxes may send and receive; see `RulePiece`. */
+  change(change: RuleChange): Promise<void>
   attach(sandboxId: string, signal?: AbortSignal): Promise<SandboxNetwork>
   /** Makes the namespace as it was for the next sentry: the one before has taken the address out of it. */
   renew(sandboxId: string): Promise<void>

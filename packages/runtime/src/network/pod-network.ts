@@ -12,9 +12,9 @@ import {
   overlaps,
   parseCidr,
 } from './address-allocator.ts'
-import { type FirewallOptions, removeFirewall, setUpFirewall } from './firewall.ts'
+import { createFirewall, type Firewall, METADATA_RANGES } from './firewall.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
-import type { PodNetwork, SandboxNetwork } from './network.ts'
+import type { NetworkPlace, PodNetwork, SandboxNetwork } from './network.ts'
 
 export interface PodNetworkOptions {
   stateDirectory: string
@@ -27,12 +27,13 @@ const CANDIDATES = Array.from({ length: 16 }, (_, index) => `10.${213 + index}.0
 const NAMESPACES = '/run/netns'
 // Networks made ahead: taking one costs a millisecond, making one ten to twenty.
 const READY = 3
-const LINK_LOCAL = '169.254.0.0/16'
+const [LINK_LOCAL] = METADATA_RANGES
 
 /**
  * Pod networks by routing, not by a bridge: each sandbox has a pair of virtual interfaces and an address of its own to
  * which a host route leads. A bridge ends at 1,024 ports, needs rules against forged ARP, and shows every sandbox the
- * others' broadcasts; here the kernel's reverse path filter alone keeps a sandbox to its own address.
+ * others' broadcasts; here the kernel's reverse path filter alone keeps a sandbox to its own address. What a sandbox may
+ * reach is the firewall's to say, which lets nothing through until it is told to.
  */
 export async function createPodNetwork(options: PodNetworkOptions): Promise<PodNetwork> {
   const directory = join(options.stateDirectory, 'network')
@@ -54,16 +55,25 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
 
   async function openNetwork(): Promise<OpenNetwork> {
     const cidr = await chooseCidr(join(directory, 'network.json'), options.cidr)
-    const firewall: FirewallOptions = {
+    const gateway = formatAddress(cidr.base + 1)
+    const place = { range: formatCidr(cidr), gateway }
+    const firewall = await createFirewall({
       tag,
       interfacePrefix,
-      cidr: formatCidr(cidr),
+      cidr: place.range,
+      gateway,
       toolsDirectory: options.toolsDirectory,
+    })
+    try {
+      const allocator = await openAddressAllocator(join(directory, 'addresses'), cidr)
+      await claimRange(place)
+      await firewall.ensure()
+      await forwardUplinks()
+      return { cidr, place, allocator, firewall }
+    } catch (error) {
+      await firewall[Symbol.asyncDispose]()
+      throw error
     }
-    const allocator = await openAddressAllocator(join(directory, 'addresses'), cidr)
-    await claimRange(cidr)
-    if ((await setUpFirewall(firewall)) !== undefined) await forwardUplinks()
-    return { cidr, allocator, firewall }
   }
 
   const namespaceName = (index: number): string => `caisson-${tag}-${index.toString(16).padStart(4, '0')}`
@@ -141,6 +151,8 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   }
 
   return {
+    open: async () => (await open()).place,
+    change: async (change) => (await open()).firewall.change(change),
     get: (sandboxId) => attached.get(sandboxId),
     async attach(sandboxId, signal) {
       const network = await open()
@@ -195,23 +207,28 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
         await tearDown(index)
         await network.allocator.release(index)
       }
-      if (attached.size > 0) return
-      await removeFirewall(network.firewall)
-      await ipBatch(
-        [
-          `route del unreachable ${formatCidr(network.cidr)}`,
-          `rule del from ${formatCidr(network.cidr)} to ${LINK_LOCAL} prohibit`,
-        ],
-        { force: true },
-      )
+      const { firewall, place } = network
+      if (attached.size === 0) {
+        await firewall.remove()
+        await ipBatch(
+          [
+            `addr del ${place.gateway}/32 dev lo`,
+            `route del unreachable ${place.range}`,
+            `rule del from ${place.range} to ${LINK_LOCAL} prohibit`,
+          ],
+          { force: true },
+        )
+      }
+      await firewall[Symbol.asyncDispose]()
     },
   }
 }
 
 interface OpenNetwork {
   cidr: Cidr
+  place: NetworkPlace
   allocator: AddressAllocator
-  firewall: FirewallOptions
+  firewall: Firewall
 }
 
 /** The one chosen before, the one asked for, or the first that nothing on this machine uses. */
@@ -242,13 +259,14 @@ async function firstFree(): Promise<Cidr> {
 }
 
 /** Makes the range ours in the machine's routes, and keeps sandboxes from what clouds serve to their machines. */
-async function claimRange(cidr: Cidr): Promise<void> {
-  const range = formatCidr(cidr)
+async function claimRange({ range, gateway }: NetworkPlace): Promise<void> {
   const rules = (await ipJson(['-4', 'rule', 'show'])) as Array<{ src?: string; dst?: string }>
-  const [src, dst] = [formatAddress(cidr.base), LINK_LOCAL.split('/')[0]]
+  const [src, dst] = [range.split('/')[0], LINK_LOCAL.split('/')[0]]
   const present = rules.some((rule) => rule.src === src && rule.dst === dst)
   await ipBatch([
     `route replace unreachable ${range}`,
+    // There before any sandbox is, so that what serves them can listen.
+    `addr replace ${gateway}/32 dev lo`,
     ...(present ? [] : [`rule add from ${range} to ${LINK_LOCAL} prohibit`]),
   ])
 }

@@ -87,6 +87,17 @@ export function containerSpec(
   }
 }
 
+/** Lets a sandbox send and receive whatever a Pod may that no policy isolates. */
+export async function openNetwork(runtime: Runtime, sandboxId: string): Promise<string> {
+  const ip = (await runtime.get(sandboxId))?.ip ?? ''
+  const elements = [
+    { set: 'egress', key: ip, value: 'goto open' },
+    { set: 'ingress', key: ip, value: 'accept' },
+  ]
+  await runtime.network.change(new Map([[sandboxId, { elements }]]))
+  return ip
+}
+
 /** Runs a command in a container and collects what it says. */
 export async function execText(
   runtime: Runtime,

@@ -1,0 +1,2 @@
+export type { NetworkGate, PodAddress } from './network-gate.ts'
+export { type Network, type StartNetworkOptions, startNetwork } from './start-network.ts'

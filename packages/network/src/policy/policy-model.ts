@@ -1,0 +1,167 @@
+/** What NetworkPolicies say, read once from their objects: the form in which they are decided and compiled. */
+import { createHash } from 'node:crypto'
+import { type LabelSelector, selects } from '@caisson/api'
+import type { Typed } from '@caisson/client'
+import { METADATA_RANGES } from '@caisson/runtime'
+import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from 'kubernetes-types/networking/v1.d.ts'
+import { ipv4Range, mergeRanges, type NumberRange, subtractRanges } from './address-range.ts'
+
+export type Direction = 'ingress' | 'egress'
+
+export type Protocol = 'tcp' | 'udp' | 'sctp'
+
+/** A Pod with an address, as policies see it. */
+export interface PolicyPod {
+  uid: string
+  ip: string
+  namespace: string
+  labels: Readonly<Record<string, string>>
+  namespaceLabels: Readonly<Record<string, string>>
+  ports: readonly { name: string | undefined; protocol: Protocol; port: number }[]
+  /** It may do nothing but what a policy that selects it opens, as if one that opens nothing selected it. */
+  isolated: boolean
+}
+
+export interface PodSelector {
+  /** Of the policy; undefined where `namespaceSelector` says which. */
+  namespace: string | undefined
+  namespaceSelector: LabelSelector | undefined
+  podSelector: LabelSelector | undefined
+}
+
+export interface PortRange {
+  protocol: Protocol
+  ports: NumberRange
+}
+
+export interface PolicyRule {
+  /** Undefined: everybody. Otherwise whoever one of the selectors selects or one of the ranges holds. */
+  peers:
+    | {
+        selectors: readonly PodSelector[]
+        ranges: readonly NumberRange[]
+        /** Parts of what clouds serve to their machines: only ranges that lie wholly within it reach it. */
+        metadata: readonly NumberRange[]
+      }
+    | undefined
+  /** Undefined: all ports of all protocols. Names are those of the destination's ports. */
+  ports: { numbers: readonly PortRange[]; names: readonly { protocol: Protocol; name: string }[] } | undefined
+}
+
+export interface Policy {
+  /** Names its chains and sets; nobody can choose it. */
+  id: string
+  namespace: string
+  podSelector: LabelSelector
+  /** Undefined where the policy does not isolate in that direction. */
+  ingress: readonly PolicyRule[] | undefined
+  egress: readonly PolicyRule[] | undefined
+}
+
+const ALL_PORTS: NumberRange = { from: 0, to: 65_535 }
+export const METADATA: readonly NumberRange[] = METADATA_RANGES.flatMap((range) => ipv4Range(range) ?? [])
+
+/** IPv6 ranges are left out: sandboxes have no IPv6. */
+export function readPolicy({ metadata, spec }: Typed<NetworkPolicy>): Policy {
+  const namespace = metadata.namespace ?? ''
+  const types = spec?.policyTypes ?? (spec?.egress?.length ? ['Ingress', 'Egress'] : ['Ingress'])
+  const rules = (direction: Direction): PolicyRule[] =>
+    direction === 'ingress'
+      ? (spec?.ingress ?? []).map(({ from, ports }) => readRule(namespace, from, ports))
+      : (spec?.egress ?? []).map(({ to, ports }) => readRule(namespace, to, ports))
+  return {
+    id: createHash('sha256')
+      .update(metadata.uid ?? `${namespace}/${metadata.name}`)
+      .digest('hex')
+      .slice(0, 16),
+    namespace,
+    podSelector: (spec?.podSelector ?? {}) as LabelSelector,
+    ingress: types.includes('Ingress') ? rules('ingress') : undefined,
+    egress: types.includes('Egress') ? rules('egress') : undefined,
+  }
+}
+
+function readRule(
+  namespace: string,
+  peers: readonly NetworkPolicyPeer[] = [],
+  ports: readonly NetworkPolicyPort[] = [],
+): PolicyRule {
+  const blocks = peers.flatMap(({ ipBlock }) => {
+    const range = ipBlock && ipv4Range(ipBlock.cidr)
+    if (!range) return []
+    return [
+      {
+        range,
+        left: subtractRanges(
+          range,
+          (ipBlock.except ?? []).flatMap((cidr) => ipv4Range(cidr) ?? []),
+        ),
+      },
+    ]
+  })
+  const within = ({ from, to }: NumberRange): boolean => METADATA.some((range) => from >= range.from && to <= range.to)
+  const leftOf = (narrow: boolean): NumberRange[] =>
+    mergeRanges(blocks.filter(({ range }) => within(range) === narrow).flatMap(({ left }) => left))
+  return {
+    peers:
+      peers.length === 0
+        ? undefined
+        : {
+            selectors: peers.flatMap(({ ipBlock, namespaceSelector, podSelector }) =>
+              ipBlock
+                ? []
+                : [
+                    {
+                      namespace: namespaceSelector ? undefined : namespace,
+                      namespaceSelector: namespaceSelector as LabelSelector | undefined,
+                      podSelector: podSelector as LabelSelector | undefined,
+                    },
+                  ],
+            ),
+            ranges: leftOf(false),
+            metadata: leftOf(true),
+          },
+    ports: ports.length === 0 ? undefined : readPorts(ports),
+  }
+}
+
+function readPorts(ports: readonly NetworkPolicyPort[]): NonNullable<PolicyRule['ports']> {
+  const numbers = new Map<Protocol, NumberRange[]>()
+  const names: { protocol: Protocol; name: string }[] = []
+  for (const { protocol: written = 'TCP', port, endPort } of ports) {
+    const protocol = written.toLowerCase() as Protocol
+    if (typeof port === 'string') names.push({ protocol, name: port })
+    else {
+      const range = port === undefined ? ALL_PORTS : { from: port, to: endPort ?? port }
+      numbers.set(protocol, [...(numbers.get(protocol) ?? []), range])
+    }
+  }
+  return {
+    numbers: [...numbers].flatMap(([protocol, ranges]) =>
+      mergeRanges(ranges).map((range) => ({ protocol, ports: range })),
+    ),
+    names,
+  }
+}
+
+export function selectsPod(policy: Policy, pod: PolicyPod): boolean {
+  return policy.namespace === pod.namespace && selects(policy.podSelector, pod.labels)
+}
+
+export function selectsPeer({ namespace, namespaceSelector, podSelector }: PodSelector, pod: PolicyPod): boolean {
+  if (namespaceSelector ? !selects(namespaceSelector, pod.namespaceLabels) : namespace !== pod.namespace) return false
+  return podSelector === undefined || selects(podSelector, pod.labels)
+}
+
+/** Whether the Pod is isolated in a direction: then only what its policies open gets through. */
+export function isIsolated(pod: PolicyPod, policies: readonly Policy[], direction: Direction): boolean {
+  return pod.isolated || policies.some((policy) => policy[direction] !== undefined && selectsPod(policy, pod))
+}
+
+export function portsNamed(pod: PolicyPod, names: readonly { protocol: Protocol; name: string }[]): PortRange[] {
+  return pod.ports.flatMap(({ name, protocol, port }) =>
+    names.some((wanted) => wanted.name === name && wanted.protocol === protocol)
+      ? [{ protocol, ports: { from: port, to: port } }]
+      : [],
+  )
+}

@@ -1,0 +1,177 @@
+import * as fc from 'fast-check'
+import type { NetworkPolicySpec } from 'kubernetes-types/networking/v1.d.ts'
+import { expect, test } from 'vitest'
+import { createRuleMachine } from '../testing/rule-machine.ts'
+import { allows, type Endpoint } from './allows.ts'
+import { type PolicyPod, type Protocol, readPolicy } from './policy-model.ts'
+import { createPolicyRules } from './policy-rules.ts'
+
+const labels = fc.dictionary(fc.constantFrom('app', 'tier'), fc.constantFrom('a', 'b'))
+const selector = fc.oneof(
+  labels.map((matchLabels) => ({ matchLabels })),
+  fc.record({
+    matchExpressions: fc.array(
+      fc.record({
+        key: fc.constantFrom('app', 'tier'),
+        operator: fc.constantFrom('Exists', 'DoesNotExist', 'In', 'NotIn'),
+        values: fc.constant(['a']),
+      }),
+      { maxLength: 2 },
+    ),
+  }),
+)
+const block = fc.constantFrom(
+  { cidr: '0.0.0.0/0' },
+  { cidr: '10.0.0.0/8', except: ['10.0.0.2/31', '10.0.0.4/32'] },
+  { cidr: '10.0.0.0/29' },
+  { cidr: '169.254.169.254/32' },
+  { cidr: '169.254.0.0/16', except: ['169.254.169.254/32'] },
+  { cidr: '::/0' },
+)
+const peer = fc.oneof(
+  selector.map((podSelector) => ({ podSelector })),
+  selector.map((namespaceSelector) => ({ namespaceSelector })),
+  fc.record({ podSelector: selector, namespaceSelector: selector }),
+  block.map((ipBlock) => ({ ipBlock })),
+)
+const port = fc.constantFrom(
+  { port: 80 },
+  { port: 'http' },
+  { protocol: 'UDP', port: 'dns' },
+  { protocol: 'UDP' },
+  { port: 79, endPort: 81 },
+  { protocol: 'UDP', port: 53, endPort: 90 },
+)
+const rule = (peers: 'from' | 'to') =>
+  fc.record(
+    { [peers]: fc.array(peer, { maxLength: 3 }), ports: fc.array(port, { maxLength: 3 }) },
+    { requiredKeys: [] },
+  )
+const policy = fc.record(
+  {
+    podSelector: selector,
+    policyTypes: fc.subarray(['Ingress', 'Egress'], { minLength: 1 }),
+    ingress: fc.array(rule('from'), { maxLength: 3 }),
+    egress: fc.array(rule('to'), { maxLength: 3 }),
+  },
+  { requiredKeys: ['podSelector', 'policyTypes'] },
+) as fc.Arbitrary<NetworkPolicySpec>
+const namespace = fc.constantFrom('one', 'two')
+const pod = fc.record({
+  namespace,
+  labels,
+  namespaceLabels: labels,
+  ports: fc.subarray([
+    { name: 'http', protocol: 'tcp' as const, port: 80 },
+    { name: 'http', protocol: 'tcp' as const, port: 8080 },
+    { name: 'dns', protocol: 'udp' as const, port: 53 },
+  ]),
+  isolated: fc.constantFrom(false, false, true),
+})
+const index = fc.integer({ min: 1, max: 5 })
+const step = fc.oneof(
+  fc.record({ kind: fc.constant('pod' as const), index, pod }),
+  fc.record({ kind: fc.constant('no-pod' as const), index }),
+  fc.record({ kind: fc.constant('policy' as const), index, namespace, policy, remade: fc.boolean() }),
+  fc.record({ kind: fc.constant('no-policy' as const), index }),
+  fc.record({ kind: fc.constant('take' as const) }),
+)
+
+test('after any history the kernel decides about every packet as Kubernetes does', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      const rules = createPolicyRules()
+      const machine = createRuleMachine()
+      const pods = new Map<number, PolicyPod>()
+      const policies = new Map<number, ReturnType<typeof readPolicy>>()
+      for (const [time, each] of steps.entries()) {
+        switch (each.kind) {
+          case 'pod': {
+            const made = { ...each.pod, uid: `u${each.index}`, ip: `10.0.0.${each.index}` }
+            pods.set(each.index, made)
+            rules.setPod(made)
+            break
+          }
+          case 'no-pod':
+            pods.delete(each.index)
+            rules.removePod(`u${each.index}`)
+            break
+          case 'policy': {
+            const read = readPolicy({
+              apiVersion: 'networking.k8s.io/v1',
+              kind: 'NetworkPolicy',
+              metadata: {
+                name: 'p',
+                namespace: each.namespace,
+                uid: each.remade ? `${each.index} ${time}` : `${each.index} ${each.namespace}`,
+              },
+              spec: each.policy,
+            })
+            policies.set(each.index, read)
+            rules.setPolicy(String(each.index), read)
+            break
+          }
+          case 'no-policy':
+            policies.delete(each.index)
+            rules.removePolicy(String(each.index))
+            break
+          case 'take':
+            machine.apply(rules.take())
+        }
+      }
+      machine.apply(rules.take())
+      const everyPod = [...pods.values()]
+      const ends: Endpoint[] = [...everyPod, { ip: '192.0.2.1' }, { ip: '169.254.169.254' }, { ip: '169.254.1.1' }]
+      const ports: [Protocol, number][] = [
+        ['tcp', 80],
+        ['tcp', 8080],
+        ['udp', 53],
+        ['udp', 80],
+      ]
+      for (const from of everyPod) {
+        for (const to of ends) {
+          for (const [protocol, number] of ports) {
+            const expected = allows({ from, to, protocol, port: number }, [...policies.values()])
+            const packet = { source: from.ip, destination: to.ip, protocol, port: number }
+            expect([packet, machine.passes(packet)]).toEqual([packet, expected])
+          }
+        }
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('a change gives only what differs because of it', () => {
+  const rules = createPolicyRules()
+  const made = (number: number): PolicyPod => ({
+    uid: `u${number}`,
+    ip: `10.0.0.${number}`,
+    namespace: 'one',
+    labels: {},
+    namespaceLabels: {},
+    ports: [],
+    isolated: false,
+  })
+  const isolating = readPolicy({
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'p', namespace: 'one', uid: 'x' },
+    spec: { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] }] },
+  })
+  rules.setPolicy('one/p', isolating)
+  rules.setPod(made(1))
+  rules.take()
+  rules.setPod(made(2))
+  expect([...rules.take().keys()]).toEqual(['pod u2'])
+  rules.setPod(made(1))
+  rules.setPolicy('one/p', isolating)
+  expect(rules.take().size).toBe(0)
+  rules.removePod('u1')
+  rules.removePod('u2')
+  expect([...rules.take()]).toEqual([
+    ['pod u1', undefined],
+    [expect.stringMatching(/^class ci/), undefined],
+    ['pod u2', undefined],
+  ])
+})
