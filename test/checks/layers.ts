@@ -10,7 +10,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   api: [],
   client: ['api'],
   controllers: ['api', 'client'],
-  controlplane: ['api', 'client'],
+  controlplane: ['api', 'client', 'controllers'],
   runtime: [],
   network: ['api', 'client', 'runtime'],
   kubelet: ['api', 'client', 'runtime', 'network'],

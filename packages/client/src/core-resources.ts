@@ -1,10 +1,11 @@
 /** The kinds of Kubernetes itself that our own parts read or write. */
 
 import type { CustomResourceDefinition } from 'kubernetes-types/apiextensions/v1.d.ts'
-import type { Deployment, ReplicaSet } from 'kubernetes-types/apps/v1.d.ts'
+import type { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from 'kubernetes-types/apps/v1.d.ts'
 import type { TokenReview } from 'kubernetes-types/authentication/v1.d.ts'
 import type { SelfSubjectAccessReview, SubjectAccessReview } from 'kubernetes-types/authorization/v1.d.ts'
-import type { Job } from 'kubernetes-types/batch/v1.d.ts'
+import type { HorizontalPodAutoscaler } from 'kubernetes-types/autoscaling/v2.d.ts'
+import type { CronJob, Job } from 'kubernetes-types/batch/v1.d.ts'
 import type { Lease } from 'kubernetes-types/coordination/v1.d.ts'
 import type {
   ConfigMap,
@@ -14,6 +15,7 @@ import type {
   PersistentVolume,
   PersistentVolumeClaim,
   Pod,
+  ReplicationController,
   Secret,
   Service,
   ServiceAccount,
@@ -56,6 +58,13 @@ export const resources = {
     namespaced: true,
   }),
   pods: defineResource<PodObject>({ ...core, plural: 'pods', kind: 'Pod', namespaced: true }),
+  replicationControllers: defineResource<Typed<ReplicationController>>({
+    group: '',
+    version: 'v1',
+    plural: 'replicationcontrollers',
+    kind: 'ReplicationController',
+    namespaced: true,
+  }),
   secrets: defineResource<Typed<Secret>>({ ...core, plural: 'secrets', kind: 'Secret', namespaced: true }),
   services: defineResource<Typed<Service>>({ ...core, plural: 'services', kind: 'Service', namespaced: true }),
   serviceAccounts: defineResource<Typed<ServiceAccount>>({
@@ -77,6 +86,41 @@ export const resources = {
     version: 'v1',
     plural: 'replicasets',
     kind: 'ReplicaSet',
+    namespaced: true,
+  }),
+  statefulSets: defineResource<Typed<StatefulSet>>({
+    group: 'apps',
+    version: 'v1',
+    plural: 'statefulsets',
+    kind: 'StatefulSet',
+    namespaced: true,
+  }),
+  daemonSets: defineResource<Typed<DaemonSet>>({
+    group: 'apps',
+    version: 'v1',
+    plural: 'daemonsets',
+    kind: 'DaemonSet',
+    namespaced: true,
+  }),
+  controllerRevisions: defineResource<Typed<ControllerRevision>>({
+    group: 'apps',
+    version: 'v1',
+    plural: 'controllerrevisions',
+    kind: 'ControllerRevision',
+    namespaced: true,
+  }),
+  cronJobs: defineResource<Typed<CronJob>>({
+    group: 'batch',
+    version: 'v1',
+    plural: 'cronjobs',
+    kind: 'CronJob',
+    namespaced: true,
+  }),
+  horizontalPodAutoscalers: defineResource<Typed<HorizontalPodAutoscaler>>({
+    group: 'autoscaling',
+    version: 'v2',
+    plural: 'horizontalpodautoscalers',
+    kind: 'HorizontalPodAutoscaler',
     namespaced: true,
   }),
   jobs: defineResource<Typed<Job>>({ group: 'batch', version: 'v1', plural: 'jobs', kind: 'Job', namespaced: true }),

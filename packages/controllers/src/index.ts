@@ -1,5 +1,20 @@
-export { type EngineMetrics, RetryError } from './engine/engine.ts'
-export type { ObjectKey, Plan, PlannedEvent, Write, WriteFailure } from './engine/plan.ts'
+export {
+  type ControllerDefinition,
+  createEngine,
+  type Engine,
+  type EngineMetrics,
+  RetryError,
+} from './engine/engine.ts'
+export {
+  type CreateWrite,
+  nothing,
+  type ObjectKey,
+  type Plan,
+  type PlannedEvent,
+  type Write,
+  type WriteFailure,
+  writeId,
+} from './engine/plan.ts'
 export type { ObservedSandbox } from './sandbox/observed-sandbox.ts'
 export { planSandbox, type SandboxPlanOptions } from './sandbox/plan-sandbox.ts'
 export { type Controllers, type StartControllersOptions, startControllers } from './start-controllers.ts'

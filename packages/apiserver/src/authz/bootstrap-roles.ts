@@ -248,6 +248,9 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     EVENTS,
     on('get list watch patch update delete deletecollection', '*', '*'),
     on('create', 'core', 'serviceaccounts configmaps persistentvolumes pods/binding bindings'),
+    on('create', 'core', 'pods persistentvolumeclaims'),
+    on('create', 'apps', 'replicasets controllerrevisions'),
+    on('create', 'batch', 'jobs'),
     on('create', 'coordination.k8s.io', 'leases'),
   ],
   // Beside what Kubernetes gives to kube-proxy: what NetworkPolicies and names of Pods are decided by.

@@ -2,6 +2,7 @@
  * Runs one controller: observes from caches, plans, writes, and plans again on the answers, until the plan asks for
  * nothing new; then writes the status, at most once. One object is worked on by one pass at a time.
  */
+import type { KubeObject } from '@caisson/api'
 import {
   type AnyObject,
   type Client,
@@ -127,14 +128,29 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       const observed = definition.observe(object, [...(memory.refused?.values() ?? []), ...failures])
       const plan = definition.plan(observed, now())
       const writes = plan.writes.filter(({ id }) => !done.has(id))
-      for (const write of writes) {
-        const result = await runner.run(write, context)
-        report(object, write, result, memory)
-        if (result.kind === 'outdated') outdated++
-        else done.add(write.id)
-        if (result.kind !== 'failed') continue
-        if (result.failure.permanent) (memory.refused ??= new Map()).set(write.id, result.failure)
-        else failures.push(result.failure)
+      for (let at = 0, size = 1; at < writes.length; ) {
+        const chunk = chunkOf(writes, at, size)
+        const results = await Promise.all(chunk.map((write) => runner.run(write, context)))
+        let failed = false
+        for (const [index, result] of results.entries()) {
+          const write = chunk[index] as Write
+          report(object, write, result, memory)
+          if (result.kind === 'outdated') outdated++
+          else done.add(write.id)
+          if (result.kind !== 'failed') continue
+          failed = true
+          if (result.failure.permanent) (memory.refused ??= new Map()).set(write.id, result.failure)
+          else failures.push(result.failure)
+        }
+        at += chunk.length
+        const batch = chunk[0]?.batch
+        const rest = batch === undefined ? [] : restOf(writes, at, batch)
+        size = rest.length ? size * 2 : 1
+        if (!failed) continue
+        // What failed once would fail as often as it is tried.
+        for (const { id } of rest) done.add(id)
+        at += rest.length
+        size = 1
       }
       if (outdated > OUTDATED_LIMIT) throw new RetryError(`${key} changes faster than ${definition.name} can follow`)
       if (writes.length) continue
@@ -186,7 +202,8 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     const { verb, resource, event, failureEvent } = write
     metrics?.written?.({ controller: definition.name, verb, plural: resource.plural, result: result.kind })
     if (result.kind === 'done') {
-      if (event) record(object, event)
+      const said = typeof event === 'function' ? result.answer && event(result.answer as KubeObject) : event
+      if (said) record(object, said)
       if (write.verb === 'patch') {
         const { metadata: _metadata, ...asked } = write.patch
         announceMissing(object, missingPaths(asked, result.answer), memory)
@@ -215,6 +232,18 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     idle: () => queue.idle(),
     [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
   }
+}
+
+/** The writes to run at once: one, or up to `size` of a batch. */
+function chunkOf(writes: readonly Write[], at: number, size: number): readonly Write[] {
+  const batch = writes[at]?.batch
+  return batch === undefined ? writes.slice(at, at + 1) : restOf(writes, at, batch).slice(0, size)
+}
+
+/** What of a batch is still to come. */
+function restOf(writes: readonly Write[], at: number, batch: string): readonly Write[] {
+  const end = writes.findIndex((write, index) => index >= at && write.batch !== batch)
+  return writes.slice(at, end < 0 ? undefined : end)
 }
 
 function fieldsNotStored({ resource }: Informer<AnyObject>, paths: readonly string[]): PlannedEvent {

@@ -22,8 +22,13 @@ interface WriteBase {
   /** What is done to what, unique within a plan: what failures and events refer to. See `writeId`. */
   id: string
   resource: Resource
-  /** Recorded about the controller's own object once the write is done. */
-  event?: PlannedEvent
+  /**
+   * Writes of the same batch, one after another in the plan, run together: one, then two, then four …, and none any more
+   * in this pass once one of them has failed.
+   */
+  batch?: string
+  /** Recorded about the controller's own object once the write is done; from the answer where the server chose a name. */
+  event?: PlannedEvent | ((answer: KubeObject) => PlannedEvent)
   /** Recorded when the write fails; the failure's text follows `message`. */
   failureEvent?: PlannedEvent
 }
@@ -62,6 +67,8 @@ export interface WriteFailure {
 export interface Plan<Status> {
   /** In the order in which they are run. Each is run, whatever becomes of the ones before. */
   writes: Write[]
+  /** Annotations of the object itself that are written with its status, where a kind's status takes them along. */
+  statusAnnotations?: Readonly<Record<string, string>>
   /** What the status should say once the writes are done; undefined leaves it as it is. */
   status: Status | undefined
   /** Recorded once the status is written. */

@@ -43,16 +43,16 @@ export function createStatusWriter<T extends AnyObject & { status?: object }>({
   // raises the generation, which must not be a reason to write again.
   let subresource = true
 
-  async function send(object: T, patch: object, signal: AbortSignal): Promise<T> {
+  async function send(object: T, { status, annotations }: Patch, signal: AbortSignal): Promise<T> {
     const { name = '', namespace, uid, resourceVersion } = object.metadata
-    const body = { metadata: { uid, resourceVersion }, status: patch }
+    const body = { metadata: { uid, resourceVersion, ...(annotations && { annotations }) }, ...(status && { status }) }
     return subresource
       ? client.patchStatus(informer.resource, name, body, { namespace, signal })
       : client.patch(informer.resource, name, body, { namespace, signal })
   }
 
   /** Written with the object, the status stayed as it was: the CRD may be one that has the subresource by now. */
-  async function sendAgain(object: T, patch: object, signal: AbortSignal, answer: T): Promise<T> {
+  async function sendAgain(object: T, patch: Patch, signal: AbortSignal, answer: T): Promise<T> {
     subresource = true
     try {
       return await send(object, patch, signal)
@@ -73,7 +73,7 @@ export function createStatusWriter<T extends AnyObject & { status?: object }>({
     const { memory, now, signal, quietly } = context
     const stored = object.status ?? {}
     const wanted = plan.status
-    const patch = wanted && difference(stored, wanted)
+    const patch = wanted && patchFrom(difference(stored, wanted), annotationsOf(object, plan))
     if (!wanted || !patch || isFutile(memory, wanted, stored) || plan.statusMayWait === 'for-ever') {
       delete memory.waitingSince
       return { kind: 'unchanged' }
@@ -105,6 +105,22 @@ export function createStatusWriter<T extends AnyObject & { status?: object }>({
     else memory.futile = { wanted, stored: answer.status ?? {} }
     return { kind: 'written', missing }
   }
+}
+
+interface Patch {
+  status?: object
+  annotations?: object
+}
+
+function patchFrom(status: object | undefined, annotations: object | undefined): Patch | undefined {
+  if (!status && !annotations) return undefined
+  return { ...(status && { status }), ...(annotations && { annotations }) }
+}
+
+function annotationsOf({ metadata }: AnyObject, { statusAnnotations }: Plan<object>): object | undefined {
+  const wanted = Object.entries(statusAnnotations ?? {})
+  const differing = wanted.filter(([key, value]) => metadata.annotations?.[key] !== value)
+  return differing.length ? Object.fromEntries(differing) : undefined
 }
 
 function isFutile({ futile }: StatusMemory, wanted: object, stored: object): boolean {
