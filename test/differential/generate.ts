@@ -3,6 +3,7 @@
 import { applyConflicts } from './apply-conflicts.ts'
 import { customResourceSteps } from './custom-resources.ts'
 import { deletions } from './deletions.ts'
+import { discoverySteps } from './discovery.ts'
 import { KINDS } from './kinds.ts'
 import { lists, pagination } from './lists.ts'
 import { mistakes, objectLife } from './object-life.ts'
@@ -45,6 +46,7 @@ export function generateScript(seed: number, rounds: number): Step[] {
   oddRequests({ random, add })
   for (const { label, request } of customResourceSteps(random)) add(label, request)
   scenarioSteps(add)
+  discoverySteps({ add })
   shapeDefinitions({ random, add })
   openApiSteps({ add })
   return steps

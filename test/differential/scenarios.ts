@@ -36,8 +36,8 @@ export function scenarioSteps(add: Add): void {
   appliedLists(add)
   versionsOfOneDefinition(add)
   definitionLife(add)
+  definitionDeath(add)
   scaled(add)
-  discoveryDocuments(add)
 }
 
 /** Without the namespace controller a deleted namespace stays, terminating, until somebody finalizes it. */
@@ -405,6 +405,66 @@ function definitionLife(add: Add): void {
   add('life: the object is there', get(`${path}/w`))
 }
 
+/** A definition is deleted while there are objects of it, one of which is held by a finalizer. */
+function definitionDeath(add: Add): void {
+  const definition = `${CRDS}/widgets.life.example.com`
+  const path = '/apis/life.example.com/v1/namespaces/one/widgets'
+  const widget = (name: string, metadata: object = {}): object => ({
+    apiVersion: 'life.example.com/v1',
+    kind: 'Widget',
+    metadata: { name, ...metadata },
+    spec: { size: 3 },
+  })
+  add('death: a free object', post(path, widget('free')))
+  add('death: a held object', post(path, widget('held', { finalizers: ['example.com/stay'] })))
+  add('death: delete the definition', { method: 'DELETE', path: definition })
+  // kube-apiserver empties the kind a moment later; what is asked from here on is the same once it has tried.
+  add('death: it terminates', {
+    ...get(definition),
+    until: (body) => conditionReason(body, 'Terminating') === 'InstanceDeletionInProgress',
+  })
+  add('death: what is left', { ...get(path), until: (body) => namesOf(body).join() === 'held' })
+  add('death: the free object', get(`${path}/free`))
+  add('death: the held object', get(`${path}/held`))
+  add('death: create', post(path, widget('late')))
+  add('death: create by apply', apply(`${path}/applied`, widget('applied'), 'red'))
+  add('death: its resources', {
+    ...get('/apis/life.example.com/v1'),
+    until: (body) => !verbsOf(body).includes('create'),
+  })
+  add('death: delete the definition again', { method: 'DELETE', path: definition })
+  add('death: define it again', post(CRDS, WIDGETS))
+  add('death: change the held object', merge(`${path}/held`, { spec: { size: 4 } }))
+  add('death: let it go', merge(`${path}/held`, { metadata: { finalizers: null } }))
+  add('death: the definition is gone', { ...get(definition), until: isNotFound })
+  add('death: the kind is gone', { ...get(path), until: (body) => isNotFound(body) || typeof body === 'string' })
+  add('death: the group is gone', { ...get('/apis/life.example.com'), until: (body) => typeof body === 'string' })
+  add('death: definition of widgets, anew', post(CRDS, WIDGETS))
+  add('death: it is empty', {
+    ...get(path),
+    until: (body) => (body as { kind?: string }).kind === 'WidgetList',
+  })
+}
+
+function conditionReason(body: unknown, type: string): string | undefined {
+  const { status } = body as { status?: { conditions?: Array<{ type: string; reason: string }> } }
+  return status?.conditions?.find((condition) => condition.type === type)?.reason
+}
+
+function namesOf(body: unknown): string[] {
+  const { items } = body as { items?: Array<{ metadata: { name: string } }> }
+  return (items ?? []).map(({ metadata }) => metadata.name)
+}
+
+function verbsOf(body: unknown): string[] {
+  const { resources } = body as { resources?: Array<{ verbs: string[] }> }
+  return resources?.[0]?.verbs ?? []
+}
+
+function isNotFound(body: unknown): boolean {
+  return (body as { code?: number }).code === 404
+}
+
 /** `scale` of a custom kind. */
 function scaled(add: Add): void {
   const path = '/apis/scaled.example.com/v1/namespaces/one/herds'
@@ -432,22 +492,4 @@ function scaled(add: Add): void {
   add('scaled: the status', merge(`${path}/h/status`, { status: { replicas: 4 }, spec: { replicas: 0 } }))
   add('scaled: after', get(`${path}/h`))
   add('scaled: after that', get(`${path}/h/scale`))
-}
-
-/** Documents of single groups, as far as both servers serve the same. */
-function discoveryDocuments(add: Add): void {
-  for (const group of [
-    'coordination.k8s.io',
-    'node.k8s.io',
-    'scheduling.k8s.io',
-    'rbac.authorization.k8s.io',
-    'discovery.k8s.io',
-  ]) {
-    add(`discovery: group ${group}`, get(`/apis/${group}`))
-    add(`discovery: resources of ${group}`, get(`/apis/${group}/v1`))
-  }
-  add('discovery: an unknown group', get('/apis/unknown.example.com'))
-  add('discovery: an unknown version', get('/apis/node.k8s.io/v9'))
-  add('discovery: posted to', post('/apis/node.k8s.io/v1', {}))
-  add('discovery: the API versions', get('/api'))
 }

@@ -15,8 +15,8 @@ export interface Discovery {
   resources(group: string, version: string): object | undefined
   /** Whether the group has kinds of Kubernetes' own. */
   isBuiltin(group: string): boolean
-  /** `/api` and `/apis` in the aggregated form. */
-  aggregated(path: '/api' | '/apis', version: 'v2' | 'v2beta1'): object
+  /** `/api` and `/apis` in the aggregated form, apidiscovery.k8s.io/v2. */
+  aggregated(path: '/api' | '/apis'): object
 }
 
 type SubresourcesOf = (resource: Resource) => readonly Subresource[]
@@ -69,10 +69,10 @@ export function createDiscovery(registry: Registry, subresourcesOf: Subresources
           ),
         }
       }),
-    aggregated: (path, version) =>
-      remember(`aggregated ${path} ${version}`, () => ({
+    aggregated: (path) =>
+      remember(`aggregated ${path}`, () => ({
         kind: 'APIGroupDiscoveryList',
-        apiVersion: `apidiscovery.k8s.io/${version}`,
+        apiVersion: 'apidiscovery.k8s.io/v2',
         metadata: {},
         items: (path === '/api' ? [''] : groupNames(registry)).map((name) =>
           describeAggregated(registry, name, subresourcesOf),
@@ -111,7 +111,7 @@ function describeResource(resource: Resource, subresources: readonly Subresource
       ...(categories.length > 0 && { categories }),
       storageVersionHash: storageVersionHash(resource),
     },
-    ...subresources.map((sub) => ({
+    ...inOrder(resource, subresources).map((sub) => ({
       name: `${plural}/${sub.name}`,
       singularName: '',
       namespaced,
@@ -130,20 +130,22 @@ function customVerbs({ terminating }: Resource): string[] {
 
 function describeAggregated(registry: Registry, group: string, subresourcesOf: SubresourcesOf): object {
   return {
-    metadata: { name: group, creationTimestamp: null },
+    metadata: group === '' ? {} : { name: group },
     versions: versionsOf(registry, group).map((version) => ({
       version,
-      freshness: 'Current',
       resources: inVersion(registry, group, version).map((resource) =>
         describeAggregatedResource(resource, subresourcesOf(resource)),
       ),
+      freshness: 'Current',
     })),
   }
 }
 
 function describeAggregatedResource(resource: Resource, all: readonly Subresource[]): object {
-  const { group, version, kind, namespaced, plural, singular, verbs, shortNames, categories } = resource
-  const subresources = all.map((sub) => ({
+  const { kind, namespaced, plural, singular, verbs, shortNames, categories } = resource
+  // kube-apiserver names the group and the version of a built-in kind only where they are not the list's own.
+  const { group, version } = resource.custom ? resource : { group: '', version: '' }
+  const subresources = inOrder(resource, all).map((sub) => ({
     subresource: sub.name,
     responseKind: { group: sub.group ?? group, version: sub.version ?? version, kind: sub.kind },
     verbs: [...sub.verbs].sort(),
@@ -160,8 +162,22 @@ function describeAggregatedResource(resource: Resource, all: readonly Subresourc
   }
 }
 
+/** Custom resources have `status` before `scale`, everything else is sorted by name. */
+function inOrder({ custom }: Resource, subresources: readonly Subresource[]): readonly Subresource[] {
+  return custom ? subresources.toSorted((a, b) => (a.name < b.name ? 1 : -1)) : subresources
+}
+
+/** Where kube-apiserver stores a kind in another version than those that it is served in. */
+const STORED_AS: Readonly<Record<string, string>> = {
+  'events.k8s.io/v1/Event': '/v1/Event',
+  'apiextensions.k8s.io/v1/CustomResourceDefinition': 'apiextensions.k8s.io/v1beta1/CustomResourceDefinition',
+}
+
 /** Clients compare it to see whether a kind is stored in the version that they know. */
 function storageVersionHash({ group, storageVersion, kind }: Resource): string {
-  const digest = createHash('sha256').update(`${group}/${storageVersion}/${kind}`).digest()
+  const stored = `${group}/${storageVersion}/${kind}`
+  const digest = createHash('sha256')
+    .update(STORED_AS[stored] ?? stored)
+    .digest()
   return digest.subarray(0, 8).toString('base64')
 }

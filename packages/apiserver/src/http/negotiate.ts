@@ -7,15 +7,15 @@ export interface Accepted {
   as: 'object' | 'Table' | 'PartialObjectMetadata' | 'PartialObjectMetadataList'
   /** Of the meta.k8s.io version that `as` is asked in. */
   metaVersion: 'v1' | 'v1beta1'
-  /** Discovery: the aggregated form, in this version of apidiscovery.k8s.io. */
-  aggregated: 'v2' | 'v2beta1' | undefined
+  /** Discovery: the aggregated form. Its version v2 alone is served, as in Kubernetes 1.34. */
+  aggregated: boolean
 }
 
 const JSON_OBJECT: Accepted = Object.freeze({
   encoding: 'json',
   as: 'object',
   metaVersion: 'v1',
-  aggregated: undefined,
+  aggregated: false,
 })
 const YAML_OBJECT: Accepted = Object.freeze({ ...JSON_OBJECT, encoding: 'yaml' })
 
@@ -25,6 +25,13 @@ const MAX_PARSED = 256
 
 /** Throws NotAcceptable where nothing that the header names can be served. */
 export function negotiate(header: string | undefined, canWatch = false): Accepted {
+  const accepted = acceptedForm(header)
+  if (!accepted) throw notAcceptable(canWatch)
+  return accepted
+}
+
+/** The form that the client likes best of those that are served; undefined where it accepts none. */
+export function acceptedForm(header: string | undefined): Accepted | undefined {
   if (header === undefined || header === '' || header === '*/*' || header === 'application/json') return JSON_OBJECT
   let accepted = parsed.get(header)
   if (accepted === undefined && !parsed.has(header)) {
@@ -32,7 +39,6 @@ export function negotiate(header: string | undefined, canWatch = false): Accepte
     if (parsed.size >= MAX_PARSED) parsed.clear()
     parsed.set(header, accepted)
   }
-  if (!accepted) throw notAcceptable(canWatch)
   return accepted
 }
 
@@ -87,7 +93,7 @@ function acceptClause({ type, parameters }: Clause): Accepted | undefined {
   const group = parameters.get('g')
   const version = parameters.get('v')
   if (group === 'apidiscovery.k8s.io' && as === 'APIGroupDiscoveryList')
-    return version === 'v2' || version === 'v2beta1' ? { ...base, aggregated: version } : undefined
+    return version === 'v2' ? { ...base, aggregated: true } : undefined
   if (group !== 'meta.k8s.io' || (version !== 'v1' && version !== 'v1beta1') || !AS.has(as)) return undefined
   return { ...base, as: as as Accepted['as'], metaVersion: version }
 }

@@ -55,7 +55,25 @@ export const crdStrategy: Strategy = {
 /** The status is the server's own from the start, as if it had come in a later write of its own. */
 function ownStatus(crd: KubeObject, now: number): void {
   const { storedVersions } = statusOf(crd)
-  const before = { ...crd, status: { acceptedNames: { plural: '', kind: '' }, conditions: null, storedVersions } }
+  ownChange({ ...crd, status: { acceptedNames: { plural: '', kind: '' }, conditions: null, storedVersions } }, crd, now)
+}
+
+/** As the write that a deleted definition gets when the deletion of its objects begins. */
+export function withEmptyingBegun(crd: KubeObject, now: number): KubeObject {
+  const conditions: CrdCondition[] = [...(statusOf(crd).conditions ?? [])]
+  const condition = {
+    type: 'Terminating',
+    status: 'True',
+    reason: 'InstanceDeletionInProgress',
+    message: 'CustomResource deletion is in progress',
+  } as const
+  setCondition(conditions, condition, timestamp(now))
+  const next = { ...crd, metadata: { ...crd.metadata }, status: { ...statusOf(crd), conditions } }
+  ownChange(crd, next, now)
+  return next
+}
+
+function ownChange(before: KubeObject, crd: KubeObject, now: number): void {
   const owners = trackUpdate(before, crd, {
     manager: 'kube-apiserver',
     apiVersion: 'apiextensions.k8s.io/v1',

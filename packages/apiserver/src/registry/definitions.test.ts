@@ -105,9 +105,12 @@ describe('a definition', () => {
     expect(held.metadata.deletionTimestamp).toEqual(expect.any(String))
     const refused = await send('POST', V1, widget('v1', {}, { name: 'two' }))
     expect([refused.status, refused.body.message]).toEqual([
-      405,
-      'create not allowed while custom resource definition is terminating',
+      403,
+      'widgets.example.com "two" is forbidden: create not allowed while custom resource definition is terminating',
     ])
+    const applied = { ...widget('v1', {}, { name: 'three' }) }
+    const byApply = `${V1}/three?fieldManager=a`
+    expect((await send('PATCH', byApply, applied, 'application/apply-patch+yaml')).status).toBe(403)
     const gone = definitionGone()
     await send('PATCH', `${V1}/one`, { metadata: { finalizers: null } }, 'application/merge-patch+json')
     await gone

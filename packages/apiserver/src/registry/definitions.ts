@@ -2,7 +2,7 @@
 import type { KubeObject } from '@caisson/api'
 import { deepEqual } from '../storage/freeze.ts'
 import type { ResourceKey, Store, StoreEvent } from '../storage/store.ts'
-import { CLEANUP_FINALIZER, reconsiderNames } from './crd-strategy.ts'
+import { CLEANUP_FINALIZER, reconsiderNames, withEmptyingBegun } from './crd-strategy.ts'
 import { customResources } from './custom-resources.ts'
 import { type Registry, resourceKey } from './registry.ts'
 import type { Resource } from './resource.ts'
@@ -45,7 +45,7 @@ export function followDefinitions(options: DefinitionsOptions): Disposable {
       if (type === 'DELETED') done()
     })
     if (subscription) waiting.set(name, subscription)
-    await options.deleteAll(resource)
+    await Promise.all([sayEmptying(options, name), options.deleteAll(resource)])
     done()
   }
 
@@ -80,6 +80,13 @@ function sameDefinition(next: KubeObject, previous: KubeObject): boolean {
 
 function isTerminating({ metadata }: KubeObject): boolean {
   return metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).includes(CLEANUP_FINALIZER)
+}
+
+function sayEmptying({ store, now }: DefinitionsOptions, name: string): Promise<void> {
+  return store.write((transaction) => {
+    const definition = transaction.get(DEFINITIONS, undefined, name)
+    if (definition && isTerminating(definition)) transaction.put(DEFINITIONS, withEmptyingBegun(definition, now()))
+  })
 }
 
 function release(store: Store, name: string): Promise<void> {

@@ -1,5 +1,6 @@
 /** POST: a new object. */
 import type { KubeObject } from '@caisson/api'
+import { refuse } from '../admission/refuse.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
 import { validateObjectMeta } from '../registry/object-meta.ts'
 import { resourceKey, storageKey } from '../registry/registry.ts'
@@ -9,7 +10,7 @@ import { invalid, StatusError } from '../status-error.ts'
 import type { Transaction } from '../storage/store.ts'
 import type { AdmissionRequest, Answer, Call, Environment } from './call.ts'
 import { decodeObject } from './decode-object.ts'
-import { alreadyExists } from './errors.ts'
+import { alreadyExists, pathNotServed } from './errors.ts'
 import { fillSystemFields, generateName, matchNamespace, wipeSystemFields } from './metadata.ts'
 import { type WriteOptions, writeOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
@@ -20,7 +21,6 @@ import { writeContext } from './write-context.ts'
 const GENERATE_ATTEMPTS = 8
 
 export async function create(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
-  if (resource.terminating) throw terminating(resource)
   const options = writeOptions('CreateOptions', call.query, call.userAgent)
   const object = decodeObject(resource, await call.readBody(), {
     registry: environment.registry,
@@ -37,12 +37,6 @@ export async function create(call: Call, resource: Resource, environment: Enviro
     createIn(transaction, object, { call, resource, environment, options }),
   )
   return { status: 201, body: fromStorage(resource, stored), resource }
-}
-
-function terminating(resource: Resource): StatusError {
-  return new StatusError('MethodNotAllowed', 'create not allowed while custom resource definition is terminating', {
-    details: { ...(resource.group && { group: resource.group }), kind: resource.plural },
-  })
 }
 
 export interface CreateContext {
@@ -75,6 +69,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
     dryRun: options.dryRun,
     warn: (message) => call.warnings.push(message),
   }
+  refuseWhereTerminating(admission, environment)
   environment.admit(admission)
   dedupOwnerReferences(object, call.warnings, true)
   fillSystemFields(metadata, now)
@@ -93,6 +88,15 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   context.beforeStorage?.(object)
   const stored = toStorage(resource, object)
   return options.dryRun ? stored : transaction.put(key, stored)
+}
+
+/** The definition may have been deleted since the request came: what holds is what is served when the object is stored. */
+function refuseWhereTerminating(request: AdmissionRequest, { registry }: Environment): void {
+  const { group, version, plural, custom } = request.resource
+  if (!custom) return
+  const served = registry.find(group, version, plural)
+  if (!served) throw pathNotServed()
+  if (served.terminating) throw refuse(request, 'create not allowed while custom resource definition is terminating')
 }
 
 function freeName(prefix: string, isFree: (name: string) => boolean): string {

@@ -89,8 +89,10 @@ interface Marking {
 function markForDeletion(stored: KubeObject, { resource, options, grace, now }: Marking): KubeObject {
   const metadata: ObjectMeta = { ...stored.metadata, ...grace }
   const running = stored.metadata.deletionTimestamp
-  // Kinds that change by being deleted have a way of their own in Kubernetes, which leaves out these two.
-  const ownWay = resource.strategy.prepareForDeletion !== undefined
+  // Kinds that change by being deleted have a way of their own in Kubernetes, which leaves out these two: the first time,
+  // and Namespaces until they may vanish.
+  const { prepareForDeletion, mayVanish } = resource.strategy
+  const ownWay = prepareForDeletion !== undefined && (running === undefined || mayVanish?.(stored) === false)
   if (running === undefined && stored.metadata.generation && !ownWay)
     metadata.generation = stored.metadata.generation + 1
   setFinalizers(metadata, finalizersAfter(stored, resource, options))
@@ -99,7 +101,7 @@ function markForDeletion(stored: KubeObject, { resource, options, grace, now }: 
     if (!ownWay) metadata.deletionGracePeriodSeconds = 0
   }
   const marked = { ...stored, metadata }
-  if (running === undefined) resource.strategy.prepareForDeletion?.(marked)
+  if (running === undefined) prepareForDeletion?.(marked)
   return marked
 }
 
