@@ -3,12 +3,16 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DaemonRecord, isAlive, readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
+import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
+import { createClient, createHttpTransport, findConnection } from '../../packages/client/src/index.ts'
 import { type Cluster, startCluster } from './fixture.ts'
 import { leftovers } from './leftovers.ts'
 
+const CAISSON = join(import.meta.dirname, '../../bin/caisson')
 const NOTHING = { processes: [], mounts: [], namespaces: [], containers: [] }
 
 interface PodStatus {
@@ -52,7 +56,7 @@ async function apply(name: string, container: object, spec: object = {}): Promis
 
 /** `caisson`, to be killed. */
 function begin(args: string[]): ChildProcess {
-  return spawn(join(import.meta.dirname, '../../bin/caisson'), args, {
+  return spawn(CAISSON, args, {
     env: { ...process.env, ...cluster.env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -165,6 +169,28 @@ describe('the sandbox of a run whose process is killed', () => {
     expect(await names()).toContain('kept')
     await cluster.mustCaisson(['rm', 'kept'])
   })
+})
+
+test('a run that comes too late for its command has its output and its exit code all the same', async () => {
+  await using transport = createHttpTransport(await findConnection({ kubeconfig: cluster.env['KUBECONFIG'] ?? '' }))
+  const client = createClient(transport, { fieldManager: 'test' })
+  const args = ['run', '--name', 'late', '--', 'sh', '-c', 'seq 1 5000; echo err >&2; printf end; exit 3']
+  const late = spawn(CAISSON, args, { env: { ...process.env, ...cluster.env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const output = Promise.all([text(late.stdout), text(late.stderr), once(late, 'exit')])
+  for await (const event of client.watch(sandboxes, { namespace: 'default', fieldSelector: 'metadata.name=late' })) {
+    if (event.type !== 'ADDED') continue
+    // Before there is a Pod that it could attach to.
+    process.kill(late.pid ?? 0, 'SIGSTOP')
+    break
+  }
+  const containers = () => readdirSync(join(cluster.dataDirectory, 'runtime', 'containers'))
+  await expect.poll(containers, { timeout: 20_000 }).not.toEqual([])
+  // Until what it ran in is kept no longer.
+  await expect.poll(containers, { timeout: 40_000, interval: 100 }).toEqual([])
+  late.kill('SIGCONT')
+  const [stdout, stderr, [code]] = await output
+  const numbers = Array.from({ length: 5000 }, (_, index) => `${index + 1}\n`).join('')
+  expect({ code: code as number, stdout, stderr }).toEqual({ code: 3, stdout: `${numbers}end`, stderr: 'err\n' })
 })
 
 describe('a cluster that ends when it is idle', () => {

@@ -86,6 +86,8 @@ export interface LogOptions {
   sinceSeconds?: number
   /** RFC 3339. */
   sinceTime?: string
+  /** One of the two alone; not every cluster can tell them apart. */
+  stream?: 'Stdout' | 'Stderr'
   signal?: AbortSignal
 }
 

@@ -322,6 +322,7 @@ export function createClient(transport: Transport, defaults: CreateClientOptions
           limitBytes: options.limitBytes === undefined ? undefined : String(options.limitBytes),
           sinceSeconds: options.sinceSeconds === undefined ? undefined : String(options.sinceSeconds),
           sinceTime: options.sinceTime,
+          stream: options.stream,
         },
         ...(options.signal && { signal: options.signal }),
       })

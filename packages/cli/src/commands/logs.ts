@@ -1,5 +1,6 @@
 import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
+import { copyLog } from '../copy-log.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { podOf } from '../sandbox-pod.ts'
 
@@ -25,7 +26,5 @@ export async function logs(options: LogsOptions): Promise<void> {
     ...(tailLines !== undefined && { tailLines }),
     ...(options.container !== undefined && { container: options.container }),
   })
-  for await (const chunk of stream) {
-    if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve))
-  }
+  await copyLog(stream, process.stdout)
 }

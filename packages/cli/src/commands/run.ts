@@ -2,11 +2,19 @@ import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Sandbox } from '@caisson/api'
-import { attachToPod, isAlreadyExists, type PodObject, type ResourceEvent, resources } from '@caisson/client'
+import {
+  attachToPod,
+  type Client,
+  isAlreadyExists,
+  type PodObject,
+  type ResourceEvent,
+  resources,
+} from '@caisson/client'
 import { copyStreams, requireTerminal } from '../attached-terminal.ts'
 import { attend } from '../attendance.ts'
 import { CliError, EXIT_CODES } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
+import { copyLog } from '../copy-log.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { sandboxes } from '../sandboxes.ts'
@@ -107,9 +115,30 @@ async function runToEnd(
     signal,
   })
   attaching.catch(() => undefined)
-  await using command = await Promise.race([attaching, failed])
-  await Promise.race([copyStreams(command, terminal), failed])
+  let received = false
+  try {
+    await using command = await Promise.race([attaching, failed])
+    for (const output of [command.stdout, command.stderr]) output?.once('data', () => (received = true))
+    await Promise.race([copyStreams(command, terminal), failed])
+  } catch (error) {
+    if (signal.aborted || received || !early || error instanceof CliError) throw error
+    // We came so late that what the command ran in is gone: its output is in the log, and not half of it here.
+    const exitCode = await Promise.race([pod.when(exitCodeOf), failed])
+    await copyLogs(session.client, name, { namespace, apart: !terminal.tty })
+    return exitCode
+  }
   return pod.when(exitCodeOf)
+}
+
+async function copyLogs(
+  client: Client,
+  name: string,
+  { namespace, apart }: { namespace: string; apart: boolean },
+): Promise<void> {
+  const log = (stream?: 'Stdout' | 'Stderr') =>
+    client.logs(name, { namespace, container: CONTAINER, ...(stream && { stream }) })
+  if (!apart) return await copyLog(log(), process.stdout)
+  await Promise.all([copyLog(log('Stdout'), process.stdout), copyLog(log('Stderr'), process.stderr)])
 }
 
 /** Without a Pod after so long it is worth asking the Sandbox why. */
