@@ -6,6 +6,7 @@ export const EXIT_CODES = {
   unavailable: 69,
   'not-permitted': 77,
   'timed-out': 124,
+  interrupted: 130,
 } as const
 
 export type CliErrorCode = keyof typeof EXIT_CODES

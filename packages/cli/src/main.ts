@@ -34,6 +34,11 @@ function program(): Command {
     .option('-i, --interactive', 'pass standard input on')
     .option('-t, --tty', 'give it a terminal')
     .option('--image <image>', 'to run in', 'caisson.dev/host')
+    .addOption(
+      new Option('--pull <when>', 'to get the image from its registry')
+        .choices(['missing', 'always', 'never'])
+        .default('missing'),
+    )
     .option('--runtime-class <name>', 'of the sandbox (default: gVisor)')
     .option('-e, --env <name=value>', 'an environment variable; may be repeated', collect, [])
     .option('-v, --volume <host:path[:ro]>', 'a directory of this machine, mounted; may be repeated', collect, [])
@@ -103,12 +108,37 @@ function program(): Command {
 
   const image = caisson.command('image').description('images in the local store')
   image
+    .command('pull')
+    .description('get images from their registries, with the credentials of docker login')
+    .argument('<names...>')
+    .addOption(OUTPUT)
+    .action(async (names: string[], options: object) =>
+      (await import('./commands/image.ts')).imagePull({ ...globals(), ...options, names }),
+    )
+  image
     .command('import')
     .description('read a docker-archive or oci-archive')
     .argument('<file>')
     .option('--name <reference>', 'to call it, where the archive names none or another')
+    .addOption(OUTPUT)
     .action(async (file: string, options: object) =>
       (await import('./commands/image.ts')).imageImport({ ...globals(), ...options, file }),
+    )
+  image
+    .command('export')
+    .description('write images as one oci-archive, which docker load reads too')
+    .argument('<names...>')
+    .requiredOption('-f, --file <file>', 'to write, which must not be there yet; - is standard output')
+    .action(async (names: string[], options: { file: string }) =>
+      (await import('./commands/image.ts')).imageExport({ ...globals(), ...options, names }),
+    )
+  image
+    .command('inspect')
+    .description('print all that is known of images')
+    .argument('<names...>')
+    .addOption(OUTPUT)
+    .action(async (names: string[], options: object) =>
+      (await import('./commands/image.ts')).imageInspect({ ...globals(), ...options, names }),
     )
   image
     .command('ls')

@@ -8,6 +8,7 @@ import { openImageLibrary } from './images/image-store.ts'
 import { createMonitorClient } from './monitor/monitor-client.ts'
 import { installNativePrograms } from './native/native-programs.ts'
 import { createPodNetwork } from './network/pod-network.ts'
+import type { RegistryConfig } from './registry/registry-config.ts'
 import { type Container, type ContainerSpec, type ResourceLimits, type Runtime, RuntimeError } from './runtime.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
 import { concealPaths } from './sandbox/conceal-paths.ts'
@@ -47,6 +48,8 @@ export interface RuntimeOptions {
   podNetwork?: string
   /** Where control groups are; default this machine's. */
   cgroups?: CgroupTree
+  /** Mirrors, authorities and exceptions for the registries that images are pulled from. */
+  registries?: RegistryConfig | undefined
 }
 
 /**
@@ -85,6 +88,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     images: await openImageLibrary(join(stateDirectory, 'images'), {
       hostRootfs: async () => (await prepare()).host.path,
       inUse: () => imagesInUse(stateDirectory),
+      registries: options.registries,
     }),
     cgroups: openSandboxCgroups(options.cgroups ?? findCgroupTree(), cgroupName(stateDirectory)),
     network: await createPodNetwork({ stateDirectory, toolsDirectory, cidr: options.podNetwork }),

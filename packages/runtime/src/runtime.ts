@@ -10,6 +10,8 @@ import type { RuleChange } from './network/rule-piece.ts'
 
 export type { ResourceLimits, ResourceUsage }
 
+import type { RegistryCredential } from './registry/credentials.ts'
+
 /** Named as in a RuntimeClass `handler`. Kata (containerd shim v2) is a second driver behind the same interface. */
 export type RuntimeHandler = 'runsc' | 'runc' | 'crun'
 
@@ -54,6 +56,8 @@ export interface ContainerSpec {
   sandboxId: string
   /** Image reference as the image store knows it. */
   image: string
+  /** Which image that has to be, by now; whatever has the name, where it is not given. */
+  imageId?: string
   args: string[]
   env: Record<string, string>
   cwd: string
@@ -160,20 +164,81 @@ export interface Image {
   workingDir: string
   user: string
   createdAt: number
+  /** Under which it can be had from registries: `docker.io/library/busybox@sha256:…`. */
+  repoDigests: string[]
+  /**
+   * Who may use it under this name without asking its registry: everyone, or who shows one of these marks. The store
+   * only keeps this; it is for the caller to heed.
+   */
+  grant: 'everyone' | string[]
+}
+
+/** A credential for a registry; `marks` are what later proves the right to an image that was pulled with it. */
+export type MarkedCredential = RegistryCredential & { marks?: string[] }
+
+export interface PullOptions {
+  /** Asked for each server that is tried, with the repository there. Tried in order; without any the pull is anonymous. */
+  credentials?: (server: string, repository: string) => Promise<readonly MarkedCredential[]>
+  /**
+   * The administrator of this machine pulls: from this machine itself too, for everyone, and reusing whatever is here.
+   * Otherwise what is in the store counts only where it was granted to everyone or to one of the credentials' marks, so
+   * that nobody gets at an image by the digests of its layers.
+   */
+  trusted?: boolean
+  /** How long to wait for any first answer, ms. */
+  reachWithinMs?: number
+  onProgress?: (progress: PullProgress) => void
+  signal?: AbortSignal
+}
+
+export type PullProgress =
+  | { kind: 'resolved'; digest: string; layers: Array<{ digest: string; size: number }> }
+  /** `bytes` of a layer are here. */
+  | { kind: 'download'; digest: string; bytes: number }
+  /** It was here already, wholly. */
+  | { kind: 'present'; digest: string }
+  | { kind: 'unpacked'; digest: string }
+
+export interface PullResult {
+  image: Image
+  /** False where the registry had what is here already. */
+  isNew: boolean
+}
+
+export interface CollectOptions {
+  /** Collection begins at so many percent of the disk, and ends below so many. */
+  highPercent: number
+  lowPercent: number
+  /** Of all images together; the same bounds in bytes. */
+  maxBytes?: number
+  /** Images that were used within this time stay, ms. */
+  minAgeMs: number
 }
 
 export interface ImageStore {
   /** Reads a docker-archive or oci-archive (either may be gzipped). Returns the images that it held. */
   import(file: string, options?: { name?: string; signal?: AbortSignal }): Promise<Image[]>
+  /**
+   * Gets an image from its registry, or finds that it is here already.
+   * @throws RuntimeError `image-missing`, `invalid-name`, `bad-image`, `bad-archive`, or one of the `registry-…` codes
+   */
+  pull(name: string, options?: PullOptions): Promise<PullResult>
+  /** Writes an oci-archive, which other engines read too. */
+  export(names: string[], target: Writable, signal?: AbortSignal): Promise<void>
   list(): Promise<Image[]>
   /** Undefined where it is not in the store. `caisson.dev/host` always is. */
   get(name: string): Promise<Image | undefined>
   remove(name: string): Promise<boolean>
+  /** Removes pulled images that no container uses, the longest unused first, where the disk is full. */
+  collect(options: CollectOptions): Promise<{ removed: string[]; missingBytes: number }>
   /**
    * Looks a name or number up in the image's /etc/passwd and /etc/group, as an OCI runtime would for `USER`.
    * Throws a `RuntimeError` where the name is not there.
    */
-  resolveUser(name: string, user: string): Promise<{ uid: number; gid: number; additionalGids: number[] }>
+  resolveUser(
+    image: { name: string; id?: string },
+    user: string,
+  ): Promise<{ uid: number; gid: number; additionalGids: number[] }>
 }
 
 /** The memory and the processes of a sandbox, as files in one private directory. */
@@ -261,6 +326,17 @@ export type RuntimeErrorCode =
   | 'command-not-found'
   | 'user-not-found'
   | 'bad-archive'
+  /** What a registry gave is not what it should be. */
+  | 'bad-image'
+  /** A name that no image can have. */
+  | 'invalid-name'
+  /** Nothing answers there. */
+  | 'registry-unreachable'
+  /** It answers, and cannot serve. */
+  | 'registry-unavailable'
+  | 'registry-denied'
+  /** It is, or leads to, where no pull may go. */
+  | 'registry-refused'
   | 'not-found'
   | 'already-exists'
   | 'network'

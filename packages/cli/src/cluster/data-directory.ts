@@ -23,6 +23,8 @@ export interface DataDirectory {
   volumes: string
   /** Of a socket for each process that a sandbox is for. */
   attended: string
+  /** Written by the administrator, if at all. */
+  registries: string
 }
 
 /**
@@ -45,6 +47,7 @@ export function dataDirectory(option?: string): DataDirectory {
     kubelet: join(root, 'kubelet'),
     volumes: join(root, 'volumes'),
     attended: join(root, 'attended'),
+    registries: join(root, 'registries.yaml'),
   }
 }
 

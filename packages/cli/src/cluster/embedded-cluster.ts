@@ -24,6 +24,7 @@ import { type Kubelet, startKubelet } from '@caisson/kubelet'
 import { startNetwork } from '@caisson/network'
 import { createRuntime } from '@caisson/runtime'
 import { watchAttendance } from '../attendance.ts'
+import { readRegistries } from '../images/registries-file.ts'
 import { sandboxes as sandboxResource } from '../sandboxes.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
@@ -91,7 +92,12 @@ export async function startEmbeddedCluster(
   )
   writeKubeconfig(api.url, api.certificates)
   // Not before the store is ours alone, and then at once: the programs that it starts work while this process does.
-  const runtime = createRuntime({ stateDirectory: directory.runtime, toolsDirectory: toolsDirectory(directory) })
+  const registries = await readRegistries(directory.registries)
+  const runtime = createRuntime({
+    stateDirectory: directory.runtime,
+    toolsDirectory: toolsDirectory(directory),
+    registries,
+  })
   stack.defer(() =>
     runtime.then(
       (opened) => opened[Symbol.asyncDispose](),

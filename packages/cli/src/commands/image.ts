@@ -1,42 +1,77 @@
-import { type ImageStore, openImageStore } from '@caisson/runtime'
+import { createWriteStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { type Image, type ImageStore, openImageStore } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
-import { dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
+import { type DataDirectory, dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
-import { age, printList } from '../print.ts'
+import { asCliError, megabytes, pullWithProgress } from '../images/pull-with-progress.ts'
+import { readRegistries } from '../images/registries-file.ts'
+import { age, type Printed, printList } from '../print.ts'
 
 /** Images are files: they are there whether a cluster runs or not. */
-async function openStore(options: GlobalOptions): Promise<ImageStore> {
-  const directory = dataDirectory(options.dataDir)
+export async function openStore(directory: DataDirectory): Promise<ImageStore> {
   prepareDataDirectory(directory)
-  return openImageStore(directory.runtime)
+  return openImageStore(directory.runtime, { registries: await readRegistries(directory.registries) })
 }
 
-export async function imageImport(options: GlobalOptions & { file: string; name?: string }): Promise<void> {
-  const store = await openStore(options)
-  const images = await store.import(options.file, options.name === undefined ? {} : { name: options.name })
+const storeOf = (options: GlobalOptions): Promise<ImageStore> => openStore(dataDirectory(options.dataDir))
+
+export async function imagePull(options: GlobalOptions & { names: string[]; output?: OutputFormat }): Promise<void> {
+  const store = await storeOf(options)
+  const images: Image[] = []
+  await interruptible(async (signal) => {
+    for (const name of options.names) images.push((await pullWithProgress(store, name, signal)).image)
+  })
+  if (options.output) return print(images, options.output)
   for (const image of images) console.log(image.name)
 }
 
+export async function imageImport(
+  options: GlobalOptions & { file: string; name?: string; output?: OutputFormat },
+): Promise<void> {
+  const store = await storeOf(options)
+  const { file, name, output } = options
+  const images = await interruptible((signal) => store.import(file, { signal, ...(name !== undefined && { name }) }))
+  if (output) return print(images, output)
+  for (const image of images) console.log(image.name)
+}
+
+export async function imageExport(options: GlobalOptions & { names: string[]; file: string }): Promise<void> {
+  const store = await storeOf(options)
+  const { names, file } = options
+  if (file === '-') {
+    if (process.stdout.isTTY) throw new CliError('usage', 'an archive is not for a terminal: name a file, or redirect')
+    return interruptible((signal) => store.export(names, process.stdout, signal))
+  }
+  const target = createWriteStream(file, { flags: 'wx', mode: 0o600 })
+  try {
+    await interruptible((signal) => store.export(names, target, signal))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new CliError('usage', `${file} is there already: name another file`, { cause: error })
+    await rm(file, { force: true })
+    throw error
+  }
+}
+
 export async function imageList(options: GlobalOptions & { output?: OutputFormat }): Promise<void> {
-  const store = await openStore(options)
-  const images = await store.list()
-  const rows = images.map((image) => ({
-    kind: 'image',
-    name: image.name,
-    object: image,
-    cells: [
-      image.name,
-      image.id.replace('sha256:', '').slice(0, 12),
-      megabytes(image.sizeBytes),
-      age(new Date(image.createdAt).toISOString(), Date.now()),
-    ],
-    wide: [[...image.entrypoint, ...image.cmd].join(' ')],
-  }))
-  await printList(rows, { always: ['NAME', 'ID', 'SIZE', 'AGE'], wide: ['COMMAND'] }, options.output)
+  await print(await (await storeOf(options)).list(), options.output)
+}
+
+export async function imageInspect(options: GlobalOptions & { names: string[]; output?: OutputFormat }): Promise<void> {
+  const store = await storeOf(options)
+  const images = await Promise.all(
+    options.names.map(async (name) => {
+      const image = await store.get(name)
+      if (!image) throw new CliError('not-found', `no image ${name} in the store: 'caisson image ls' lists them`)
+      return image
+    }),
+  )
+  await print(images, options.output ?? 'json')
 }
 
 export async function imageRemove(options: GlobalOptions & { names: string[] }): Promise<void> {
-  const store = await openStore(options)
+  const store = await storeOf(options)
   const missing: string[] = []
   for (const name of options.names) {
     if (await store.remove(name)) console.log(name)
@@ -46,6 +81,35 @@ export async function imageRemove(options: GlobalOptions & { names: string[] }):
     throw new CliError('not-found', `no image ${missing.join(', ')} in the store: 'caisson image ls' lists them`)
 }
 
-function megabytes(bytes: number): string {
-  return bytes < 1_000_000 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`
+function print(images: readonly Image[], output: OutputFormat | undefined): Promise<void> {
+  const rows = images.map(
+    (image): Printed => ({
+      kind: 'image',
+      name: image.name,
+      object: image,
+      cells: [
+        image.name,
+        image.id.replace('sha256:', '').slice(0, 12),
+        megabytes(image.sizeBytes),
+        age(new Date(image.createdAt).toISOString(), Date.now()),
+      ],
+      wide: [[...image.entrypoint, ...image.cmd].join(' '), image.repoDigests.join(' ')],
+    }),
+  )
+  return printList(rows, { always: ['NAME', 'ID', 'SIZE', 'AGE'], wide: ['COMMAND', 'DIGESTS'] }, output)
+}
+
+/** Ctrl-C ends the work, which takes away what it had half done. */
+async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = new AbortController()
+  const interrupt = (): void => stop.abort()
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+  try {
+    return await work(stop.signal)
+  } catch (error) {
+    if (!stop.signal.aborted) throw asCliError(error)
+    throw new CliError('interrupted', 'interrupted: nothing was kept', { cause: error })
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+  }
 }

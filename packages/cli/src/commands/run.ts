@@ -13,6 +13,7 @@ import {
 import { copyStreams, requireTerminal } from '../attached-terminal.ts'
 import { attend } from '../attendance.ts'
 import { CliError, EXIT_CODES } from '../cli-error.ts'
+import type { DataDirectory } from '../cluster/data-directory.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { copyLog } from '../copy-log.ts'
 import { parseDuration } from '../duration.ts'
@@ -29,6 +30,7 @@ export interface RunCommandOptions extends GlobalOptions {
   interactive?: boolean
   tty?: boolean
   image: string
+  pull: 'missing' | 'always' | 'never'
   runtimeClass?: string
   env: string[]
   volume: string[]
@@ -48,11 +50,16 @@ export async function run(options: RunCommandOptions): Promise<void> {
   requireTerminal(terminal)
   if (options.rm && options.keep) throw new CliError('usage', '--rm and --keep contradict each other: choose one')
   const timeoutMs = options.timeout === undefined ? undefined : parseDuration('--timeout', options.timeout)
-  const spec = podSpec(options)
+  let spec = podSpec(options)
   const stop = stopSignal(timeoutMs)
   await using session = await openSession({ ...options, start: true })
   const namespace = options.volume.length > 0 ? HOST_VOLUMES_NAMESPACE : session.namespace
   if (options.volume.length > 0) await ensureHostVolumesNamespace(session)
+  if (session.embedded) {
+    await ensureImage(session.embedded, options, stop.signal)
+    // The node need not ask again.
+    if (options.pull === 'always') spec = podSpec({ ...options, pull: 'missing' })
+  }
   const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
 
   const remove = options.rm || (!options.keep && !options.detach)
@@ -78,6 +85,27 @@ export async function run(options: RunCommandOptions): Promise<void> {
     if (remove) await session.client.delete(sandboxes, name, { namespace }).catch(() => undefined)
   }
 }
+
+/** Here and not by the node, with the user's own credentials and where the user sees how it goes. */
+async function ensureImage(
+  directory: DataDirectory,
+  { image, pull }: Pick<RunCommandOptions, 'image' | 'pull'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (image === HOST_IMAGE || pull === 'never') return
+  const { openStore } = await import('./image.ts')
+  const { asCliError, pullWithProgress } = await import('../images/pull-with-progress.ts')
+  const store = await openStore(directory)
+  try {
+    if (pull === 'always' || !(await store.get(image))) await pullWithProgress(store, image, signal)
+  } catch (error) {
+    throw asCliError(error)
+  }
+}
+
+const HOST_IMAGE = 'caisson.dev/host'
+
+const PULL_POLICIES = { missing: 'IfNotPresent', always: 'Always', never: 'Never' } as const
 
 interface RunningPod {
   /** Resolves with the first state for which `wanted` says something. Rejects when the Pod is deleted. */
@@ -286,6 +314,7 @@ function podSpec(options: RunCommandOptions): PodSpec {
       {
         name: CONTAINER,
         image: options.image,
+        imagePullPolicy: PULL_POLICIES[options.pull],
         ...(options.command.length > 0 && { command: options.command }),
         // For the one attach that comes: what the command writes before it is not lost.
         ...(!options.detach && { stdin: true, stdinOnce: true }),

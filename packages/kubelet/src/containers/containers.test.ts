@@ -256,7 +256,7 @@ describe('capabilities', () => {
 
 describe('containerSecurity', () => {
   const images = {
-    resolveUser: async (_image: string, user: string) =>
+    resolveUser: async (_image: object, user: string) =>
       user === 'app'
         ? { uid: 1000, gid: 1001, additionalGids: [7] }
         : { uid: Number(user.split(':')[0]) || 0, gid: 50, additionalGids: [8] },
@@ -276,6 +276,8 @@ describe('containerSecurity', () => {
           workingDir: '',
           user,
           createdAt: 0,
+          repoDigests: [],
+          grant: 'everyone',
         },
         images,
       },

@@ -48,7 +48,7 @@ export async function containerSecurity(
   const runAsGroup = own.runAsGroup ?? common.runAsGroup
   if (own.runAsNonRoot ?? common.runAsNonRoot) verifyNonRoot(pod, container, { runAsUser, imageUser: image.user })
 
-  const found = await images.resolveUser(image.name, runAsUser === undefined ? image.user : String(runAsUser))
+  const found = await images.resolveUser(image, runAsUser === undefined ? image.user : String(runAsUser))
   const strict = (common as { supplementalGroupsPolicy?: string }).supplementalGroupsPolicy === 'Strict'
   const gid = runAsGroup ?? found.gid
   // The primary one is among them, as with every engine of the field: a program that takes another primary group would

@@ -78,6 +78,9 @@ export function createModelMachine(now: () => number): ModelMachine {
       usage: async () => undefined,
       images: {
         import: unsupported,
+        pull: unsupported,
+        export: unsupported,
+        collect: unsupported,
         list: async () => [],
         get: async (name) => ({
           name,
@@ -89,6 +92,8 @@ export function createModelMachine(now: () => number): ModelMachine {
           workingDir: '/',
           user: '',
           createdAt: 0,
+          repoDigests: [],
+          grant: 'everyone',
         }),
         remove: async () => false,
         resolveUser: async () => ({ uid: 0, gid: 0, additionalGids: [] }),

@@ -11,10 +11,16 @@ import { writeWhole } from './write-whole.ts'
 
 /** The members of an image archive, laid out as files whose names say nothing. */
 export interface ImageArchive {
-  /** File with a member's content; undefined where there is none of that name. */
-  file(name: string): string | undefined
+  /** File with a member's content, and its `sha256:` digest; undefined where there is none of that name. */
+  member(name: string): ArchiveMember | undefined
   /** A member that holds JSON. Throws `bad-archive` where it is not there, too long, or no JSON. */
   json(name: string): Promise<unknown>
+}
+
+export interface ArchiveMember {
+  file: string
+  digest: string
+  size: number
 }
 
 const MOST_MEMBERS = 20_000
@@ -29,10 +35,10 @@ export async function openArchive(
   directory: string,
   options: { maxBytes: number; signal?: AbortSignal | undefined },
 ): Promise<ImageArchive> {
-  const files = new Map<string, string>()
+  const files = new Map<string, ArchiveMember>()
   const links = new Map<string, string>()
   let left = options.maxBytes
-  let writing: { name: string; path: string; descriptor: number; hash: Hash } | undefined
+  let writing: { name: string; size: number; path: string; descriptor: number; hash: Hash } | undefined
   const parser = createTarParser({
     begin(member) {
       const name = memberParts(member.path).join('/')
@@ -45,7 +51,7 @@ export async function openArchive(
       if (left < 0)
         throw new RuntimeError('bad-archive', `the archive is larger than the ${options.maxBytes} bytes allowed`)
       const path = join(directory, randomBytes(12).toString('hex'))
-      writing = { name, path, descriptor: openSync(path, 'wx', 0o600), hash: createHash('sha256') }
+      writing = { name, size: member.size, path, descriptor: openSync(path, 'wx', 0o600), hash: createHash('sha256') }
     },
     data(chunk) {
       if (!writing) return
@@ -54,14 +60,14 @@ export async function openArchive(
     },
     end() {
       if (!writing) return
-      const { name, path, descriptor, hash } = writing
+      const { name, size, path, descriptor, hash } = writing
       writing = undefined
       closeSync(descriptor)
       const digest = hash.digest('hex')
       const expected = BLOB.exec(name)?.[1]
       if (expected !== undefined && expected !== digest)
         throw new RuntimeError('bad-archive', `the blob ${name} has the digest ${digest}: the archive is damaged`)
-      files.set(name, path)
+      files.set(name, { file: path, digest: `sha256:${digest}`, size })
     },
   })
   const source = await decompressed(file)
@@ -78,11 +84,11 @@ export async function openArchive(
     source.destroy()
   }
 
-  function find(name: string): string | undefined {
+  function find(name: string): ArchiveMember | undefined {
     let current = name
     for (let followed = 0; followed <= MOST_LINKS; followed++) {
-      const path = files.get(current)
-      if (path !== undefined) return path
+      const member = files.get(current)
+      if (member) return member
       const next = links.get(current)
       if (next === undefined) return undefined
       current = next
@@ -91,18 +97,14 @@ export async function openArchive(
   }
 
   return {
-    file: find,
+    member: find,
     async json(name) {
-      const path = find(name)
-      if (path === undefined) throw new RuntimeError('bad-archive', `the archive has no ${name}`)
-      const bytes = await readFile(path)
-      if (bytes.length > LONGEST_JSON)
-        throw new RuntimeError(
-          'bad-archive',
-          `${name} has ${bytes.length} bytes, more than the ${LONGEST_JSON} allowed`,
-        )
+      const member = find(name)
+      if (!member) throw new RuntimeError('bad-archive', `the archive has no ${name}`)
+      if (member.size > LONGEST_JSON)
+        throw new RuntimeError('bad-archive', `${name} has ${member.size} bytes, more than the ${LONGEST_JSON} allowed`)
       try {
-        return JSON.parse(bytes.toString('utf8'))
+        return JSON.parse(await readFile(member.file, 'utf8'))
       } catch (cause) {
         throw new RuntimeError('bad-archive', `${name} is no JSON`, { cause })
       }
@@ -112,20 +114,22 @@ export async function openArchive(
 
 /** A file's content without its compression, gzip or zstd, which the first bytes tell. */
 export async function decompressed(path: string): Promise<Readable> {
-  const file = await open(path)
-  const magic = Buffer.alloc(4)
-  try {
-    await file.read(magic, 0, 4, 0)
-  } finally {
-    await file.close()
-  }
+  const compression = await compressionOf(path)
   const source = createReadStream(path, { highWaterMark: CHUNK })
-  const isGzip = magic[0] === 0x1f && magic[1] === 0x8b
-  const isZstd = magic.readUInt32LE(0) === 0xfd2fb528
-  if (!isGzip && !isZstd) return source
-  const inflate = isGzip ? createGunzip({ chunkSize: CHUNK }) : createZstdDecompress({ chunkSize: CHUNK })
+  if (compression === 'none') return source
+  const inflate =
+    compression === 'gzip' ? createGunzip({ chunkSize: CHUNK }) : createZstdDecompress({ chunkSize: CHUNK })
   pipeline(source, inflate, () => {})
   return inflate
+}
+
+/** What the first bytes of a file tell. Archives with frames to skip at their beginning are none that builders make. */
+export async function compressionOf(path: string): Promise<'none' | 'gzip' | 'zstd'> {
+  await using file = await open(path)
+  const magic = Buffer.alloc(4)
+  await file.read(magic, 0, 4, 0)
+  if (magic[0] === 0x1f && magic[1] === 0x8b) return 'gzip'
+  return magic.readUInt32LE(0) === 0xfd2fb528 ? 'zstd' : 'none'
 }
 
 /** What went wrong with the compression, as an error of the archive; everything else as it is. */

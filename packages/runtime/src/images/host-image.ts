@@ -133,6 +133,8 @@ export function hostImage(createdAt: number): Image {
     workingDir: '/',
     user: '',
     createdAt,
+    repoDigests: [],
+    grant: 'everyone',
   }
 }
 

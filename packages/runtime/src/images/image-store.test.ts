@@ -104,6 +104,8 @@ describe('import', () => {
         workingDir: '/w',
         user: 'me',
         createdAt: Date.UTC(2026, 0, 2, 3, 4, 5),
+        repoDigests: [],
+        grant: 'everyone',
       })),
     )
     expect((await library.list()).map(({ name }) => name)).toEqual([
@@ -160,7 +162,11 @@ describe('import', () => {
       false,
       undefined,
     ])
-    expect((await readdir(join(directory, 'store'))).sort()).toEqual(['lock', 'names.json'])
+    expect((await readdir(join(directory, 'store'), { recursive: true })).sort()).toEqual([
+      'blobs',
+      'lock',
+      'names.json',
+    ])
     expect(await again.remove('caisson.dev/host')).toBe(false)
   })
 })
@@ -292,9 +298,9 @@ describe('hostile archives are refused and leave nothing', () => {
     const path = await write(await build())
     await expect(library.import(path)).rejects.toMatchObject({
       name: 'RuntimeError',
-      code: expect.stringMatching(/^(bad-archive|image-missing)$/),
+      code: expect.stringMatching(/^(bad-archive|invalid-name)$/),
     })
-    expect((await readdir(join(directory, 'store'))).filter((name) => name !== 'lock')).toEqual([])
+    expect((await readdir(join(directory, 'store'), { recursive: true })).sort()).toEqual(['blobs', 'lock'])
   })
 
   test('a small file that inflates to a large one', async () => {
@@ -317,14 +323,14 @@ describe('resolveUser', () => {
       file('etc/passwd', 'root:x:0:0::/:/bin/sh\nbroken\napp:x:1234:1235::/:/bin/sh\n'),
       file('etc/group', 'more:x:44:app,other\n'),
     ])
-    expect(await library.resolveUser('test', user)).toEqual(expected)
+    expect(await library.resolveUser({ name: 'test' }, user)).toEqual(expected)
   })
 
   test('names that are not there, also where the file is a link to that of the machine', async () => {
     await writeFile(join(directory, 'passwd'), 'root:x:0:0::/:/bin/sh\n')
     await importLayers([folder('etc/'), symlink('etc/passwd', `/../../../../../..${directory}/passwd`)])
-    await expect(library.resolveUser('test', 'root')).rejects.toMatchObject({ code: 'user-not-found' })
-    await expect(library.resolveUser('test', '0:nogroup')).rejects.toMatchObject({ code: 'user-not-found' })
-    await expect(library.resolveUser('absent', '0')).rejects.toMatchObject({ code: 'image-missing' })
+    await expect(library.resolveUser({ name: 'test' }, 'root')).rejects.toMatchObject({ code: 'user-not-found' })
+    await expect(library.resolveUser({ name: 'test' }, '0:nogroup')).rejects.toMatchObject({ code: 'user-not-found' })
+    await expect(library.resolveUser({ name: 'absent' }, '0')).rejects.toMatchObject({ code: 'image-missing' })
   })
 })

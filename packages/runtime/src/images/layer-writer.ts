@@ -219,7 +219,11 @@ function createTree(root: string): Tree {
     const at = hostPath(root, path)
     const kind = kindOf(at)
     if (kind === 'other') unlinkSync(at)
-    if (kind !== 'directory') mkdirSync(at, { mode: 0o755 })
+    if (kind !== 'directory') {
+      mkdirSync(at)
+      // mkdir's mode is subject to the umask.
+      chmodSync(at, 0o755)
+    }
     known.add(path)
   }
 

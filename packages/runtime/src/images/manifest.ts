@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { hostArchitecture } from '../native/native-programs.ts'
+import { MOST_LAYERS } from '../registry/remote-image.ts'
 import { RuntimeError } from '../runtime.ts'
-import type { ImageArchive } from './archive.ts'
+import type { ArchiveMember, ImageArchive } from './archive.ts'
 
 /** An image as an archive describes it, before its layers are unpacked. */
 export interface ArchivedImage {
@@ -11,8 +10,9 @@ export interface ArchivedImage {
   /** `sha256:` digest of the configuration. */
   id: string
   config: ImageConfig
+  configFile: ArchiveMember
   /** Members with the layers, lowest first, as compressed as they were stored. */
-  layers: Array<{ file: string; diffId: string }>
+  layers: Array<ArchiveMember & { diffId: string }>
 }
 
 export interface ImageConfig {
@@ -27,13 +27,12 @@ export interface ImageConfig {
 }
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/
-const MOST_LAYERS = 500
 const DEEPEST_INDEX = 4
 
 /** The images of a docker-archive (`manifest.json`) or an oci-archive (`index.json`). */
 export async function readArchivedImages(archive: ImageArchive): Promise<ArchivedImage[]> {
-  if (archive.file('manifest.json') !== undefined) return readDockerArchive(archive)
-  if (archive.file('index.json') !== undefined) return readOciArchive(archive)
+  if (archive.member('manifest.json') !== undefined) return readDockerArchive(archive)
+  if (archive.member('index.json') !== undefined) return readOciArchive(archive)
   throw new RuntimeError(
     'bad-archive',
     'expected a docker-archive (manifest.json) or an oci-archive (index.json), found neither',
@@ -85,34 +84,28 @@ async function readImage(
   archive: ImageArchive,
   parts: { names: string[]; config: string; layers: string[] },
 ): Promise<ArchivedImage> {
-  const configFile = archive.file(parts.config)
-  if (configFile === undefined) throw new RuntimeError('bad-archive', `the archive has no ${parts.config}`)
+  const configFile = archive.member(parts.config)
+  if (!configFile) throw new RuntimeError('bad-archive', `the archive has no ${parts.config}`)
   const config = parseConfig(await archive.json(parts.config))
-  if (config.diffIds.length !== parts.layers.length || parts.layers.length > MOST_LAYERS) {
-    throw new RuntimeError(
-      'bad-archive',
-      `the configuration lists ${config.diffIds.length} layers, the manifest ${parts.layers.length}`,
-    )
-  }
-  if (config.architecture !== '' && config.architecture !== hostArchitecture()) {
-    throw new RuntimeError(
-      'bad-archive',
-      `the image is for ${config.architecture}, this machine is ${hostArchitecture()}`,
-    )
-  }
+  checkConfig(config, parts.layers.length)
   const layers = parts.layers.map((name, index) => {
-    const file = archive.file(name)
-    if (file === undefined) throw new RuntimeError('bad-archive', `the archive has no ${name}`)
-    return { file, diffId: config.diffIds[index] ?? '' }
+    const member = archive.member(name)
+    if (!member) throw new RuntimeError('bad-archive', `the archive has no ${name}`)
+    return { ...member, diffId: config.diffIds[index] ?? '' }
   })
-  const id = `sha256:${createHash('sha256')
-    .update(await readFile(configFile))
-    .digest('hex')}`
-  return { names: parts.names, id, config, layers }
+  return { names: parts.names, id: configFile.digest, config, configFile, layers }
+}
+
+/** Throws a `RuntimeError` of code `bad-archive` where a configuration does not fit to its layers, or to this machine. */
+export function checkConfig({ diffIds, architecture }: ImageConfig, layers: number): void {
+  if (diffIds.length !== layers || layers > MOST_LAYERS)
+    throw new RuntimeError('bad-archive', `the configuration lists ${diffIds.length} layers, the manifest ${layers}`)
+  if (architecture !== '' && architecture !== hostArchitecture())
+    throw new RuntimeError('bad-archive', `the image is for ${architecture}, this machine is ${hostArchitecture()}`)
 }
 
 /** Reads an OCI image configuration. */
-function parseConfig(value: unknown): ImageConfig {
+export function parseConfig(value: unknown): ImageConfig {
   const root = objectOf(value, 'the image configuration')
   const config = objectOf(root.config ?? {}, 'config')
   const diffIds = stringsOf(objectOf(root.rootfs, 'rootfs').diff_ids, 'rootfs.diff_ids')

@@ -19,11 +19,11 @@ const LONGEST = 512
 
 /**
  * Reads a name as people write it: `busybox`, `example.org:5000/team/app:v1`, `app@sha256:…`.
- * Throws a `RuntimeError` of code `image-missing` where no image can have that name.
+ * Throws a `RuntimeError` of code `invalid-name` where no image can have that name.
  */
 export function parseReference(text: string): ImageReference {
   const invalid = (why: string): RuntimeError =>
-    new RuntimeError('image-missing', `${JSON.stringify(text.slice(0, 200))} is not the name of an image: ${why}`)
+    new RuntimeError('invalid-name', `${JSON.stringify(text.slice(0, 200))} is not the name of an image: ${why}`)
   if (text.length === 0 || text.length > LONGEST) throw invalid(`it must have 1 to ${LONGEST} characters`)
   const [name = '', digest, ...more] = text.split('@')
   if (more.length > 0 || (digest !== undefined && !DIGEST.test(digest))) {
@@ -59,4 +59,9 @@ export function formatReference({ registry, repository, tag, digest }: ImageRefe
 
 export function normalizeReference(text: string): string {
   return formatReference(parseReference(text))
+}
+
+/** The name without tag and digest: `docker.io/library/busybox`. */
+export function repositoryOf({ registry, repository }: ImageReference): string {
+  return `${registry}/${repository}`
 }

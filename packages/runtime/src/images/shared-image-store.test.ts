@@ -113,7 +113,7 @@ describe('an image store that several have open', () => {
     await other.import(archive('a:1', 'first'))
     const looked = Promise.withResolvers<void>()
     const made = Promise.withResolvers<void>()
-    const starting = one.withRootfs('a:1', async ({ image }) => {
+    const starting = one.withRootfs({ name: 'a:1' }, async ({ image }) => {
       looked.resolve()
       await made.promise
       mkdirSync(join(state, 'containers/c1'), { recursive: true })

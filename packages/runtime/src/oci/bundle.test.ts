@@ -42,6 +42,8 @@ const image: Image = {
   workingDir: '/work',
   user: '',
   createdAt: 0,
+  repoDigests: [],
+  grant: 'everyone',
 }
 
 function bundle(

@@ -100,7 +100,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
   const { parts, sandbox, spec, driver, host, networkNamespace, snapshot } = options
   const directory = parts.files.containerDirectory(spec.id)
   // With the container on disk nobody can remove its image any more.
-  const { image, rootfs } = await parts.images.withRootfs(spec.image, async (unpacked) => {
+  const { image, rootfs } = await parts.images.withRootfs({ name: spec.image, id: spec.imageId }, async (unpacked) => {
     if (snapshot && snapshot.manifest.imageId !== unpacked.image.id) {
       throw new RuntimeError(
         'snapshot-incompatible',
@@ -246,7 +246,7 @@ export async function execInContainer(
 ): Promise<ProcessStreams> {
   const driver = await parts.drivers.get(sandbox.record.spec.handler)
   const { native } = await parts.prepare()
-  const image = await parts.images.get(entry.spec.image)
+  const image = await parts.images.byId(entry.spec.image, entry.imageId)
   const directory = join(entry.directory, `${EXEC_PREFIX}${randomBytes(6).toString('hex')}`)
   const runtimeLog = join(directory, 'runtime.log')
   const process = ociProcess({

@@ -4,7 +4,7 @@ import { hostArchitecture } from '../native/native-programs.ts'
 
 export function file(name: string, content: string | Uint8Array, mode = 0o644): TarEntry {
   const body = typeof content === 'string' ? new TextEncoder().encode(content) : content
-  return { header: { name, size: body.length, type: 'file', mode }, body }
+  return { header: { name, size: body.length, type: 'file', mode, mtime: new Date(0) }, body }
 }
 
 export interface ArchiveOptions {

@@ -26,6 +26,8 @@ const PACKAGES: Record<ToolName, PackageOfTool> = {
   runc: { package: 'runc', file: 'sbin/runc', standalone: false },
   crun: { package: 'crun', file: 'bin/crun', standalone: false },
   nft: { package: 'nftables', file: 'sbin/nft', standalone: false },
+  // What tests pull images from.
+  'docker-registry': { package: 'docker-registry', file: 'bin/docker-registry', standalone: false },
 }
 
 // Older ones have no systrap: an order of magnitude slower, and no longer looked after.

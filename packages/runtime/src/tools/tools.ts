@@ -6,7 +6,7 @@ import type { RuntimeHandler } from '../runtime.ts'
 import { runCommand } from './run-command.ts'
 
 /** Programs of others that the runtime uses. Only `runsc` is needed for sandboxes without a pod network. */
-export type ToolName = RuntimeHandler | 'nft' | 'busybox'
+export type ToolName = RuntimeHandler | 'nft' | 'busybox' | 'docker-registry'
 
 export interface Tool {
   name: ToolName

@@ -1,0 +1,79 @@
+import { readdir, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { CollectOptions } from '../runtime.ts'
+import type { ImageFiles } from './image-files.ts'
+
+export interface Candidate {
+  id: string
+  /** Of its files and its blobs. */
+  bytes: number
+  /** ms since the epoch. */
+  lastUsed: number
+}
+
+/**
+ * Which images go, the longest unused first, until so many bytes are free.
+ * @returns also how many bytes could not be found
+ */
+export function planCollection(
+  candidates: readonly Candidate[],
+  { bytesToFree, unusedSince }: { bytesToFree: number; unusedSince: number },
+): { ids: string[]; missingBytes: number } {
+  let left = bytesToFree
+  const ids: string[] = []
+  for (const { id, bytes, lastUsed } of [...candidates].sort((a, b) => a.lastUsed - b.lastUsed)) {
+    if (left <= 0) break
+    if (lastUsed > unusedSince) continue
+    ids.push(id)
+    left -= bytes
+  }
+  return { ids, missingBytes: Math.max(0, left) }
+}
+
+/** Removes images as `CollectOptions` says; those that came from archives stay, because nobody could get them again. */
+export async function collectImages(
+  files: ImageFiles,
+  options: CollectOptions & { inUse: () => Promise<Set<string>>; now: number },
+): Promise<{ removed: string[]; missingBytes: number }> {
+  const bytesToFree = Math.max(await bytesOverDisk(files, options), await bytesOverBound(files, options))
+  if (bytesToFree <= 0) return { removed: [], missingBytes: 0 }
+  return files.lock.hold(async () => {
+    const used = await options.inUse()
+    const candidates: Candidate[] = []
+    for (const [id, lastUsed] of await files.lastUses()) {
+      const image = await files.readImage(id)
+      if (!image?.pulled || used.has(id)) continue
+      const compressed = image.blobs?.layers.reduce((sum, { size }) => sum + size, 0) ?? 0
+      candidates.push({ id, bytes: image.sizeBytes + compressed, lastUsed })
+    }
+    const plan = planCollection(candidates, { bytesToFree, unusedSince: options.now - options.minAgeMs })
+    const names = await files.readNames()
+    const gone = [...names].filter(([, id]) => plan.ids.includes(id)).map(([name]) => name)
+    if (gone.length > 0) await files.removeNames(names, gone)
+    return { removed: gone, missingBytes: plan.missingBytes }
+  })
+}
+
+async function bytesOverDisk({ directory }: ImageFiles, { highPercent, lowPercent }: CollectOptions): Promise<number> {
+  const { blocks, bavail, bsize } = await statfs(directory)
+  const usedPercent = 100 - Math.floor((bavail * 100) / blocks)
+  return usedPercent >= highPercent ? (blocks * bsize * (100 - lowPercent)) / 100 - bavail * bsize : 0
+}
+
+async function bytesOverBound(
+  files: ImageFiles,
+  { highPercent, lowPercent, maxBytes }: CollectOptions,
+): Promise<number> {
+  if (maxBytes === undefined) return 0
+  const used = await storeBytes(files)
+  return used > (maxBytes * highPercent) / 100 ? used - (maxBytes * lowPercent) / 100 : 0
+}
+
+/** What all images take: their files, and the blobs that they came as. */
+export async function storeBytes(files: ImageFiles): Promise<number> {
+  let bytes = 0
+  for (const id of new Set((await files.readNames()).values())) bytes += (await files.readImage(id))?.sizeBytes ?? 0
+  const blobs = join(files.directory, 'blobs')
+  for (const name of await readdir(blobs)) bytes += (await stat(join(blobs, name)).catch(() => undefined))?.size ?? 0
+  return bytes
+}

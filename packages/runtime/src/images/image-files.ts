@@ -1,0 +1,241 @@
+/**
+ * The image store on disk: a directory for each image with its merged root file system, the blobs that it came as, and one
+ * file that gives names. Several processes may have it open. What is in the making lies in a directory of its own until
+ * it is moved into its place, so that a crash leaves nothing half made and nothing that is not found again.
+ */
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isSameProcess, processStartTime } from '../monitor/process-identity.ts'
+import type { Descriptor } from '../registry/remote-image.ts'
+import type { Image } from '../runtime.ts'
+import { createStoreLock, type StoreLock } from './store-lock.ts'
+
+/** Who may use an image without asking its registry: everyone, or who shows one of these marks. */
+export type Grant = 'everyone' | string[]
+
+/** What is kept of an image beside its root file system. */
+export interface StoredImage extends Omit<Image, 'name' | 'repoDigests' | 'grant'> {
+  /** It came from a registry, where it can be had again. */
+  pulled: boolean
+  /** What it came as; undefined for images of an older store, of which only the root file system was kept. */
+  blobs: { config: Descriptor; layers: Descriptor[]; manifest: Descriptor | undefined } | undefined
+}
+
+/** An image that is ready to be moved into its place. */
+export interface NewImage {
+  id: string
+  names: string[]
+  /** Directory that holds it; undefined where it was in the store when it was looked for. */
+  ready: string | undefined
+  /** Files by digest. */
+  blobs: ReadonlyMap<string, string>
+  /** By repository. */
+  grants: Record<string, Grant>
+}
+
+export interface ImageFiles {
+  lock: StoreLock
+  directory: string
+  readNames(): Promise<Map<string, string>>
+  imageDirectory(id: string): string
+  /** Undefined where it is not there. */
+  readImage(id: string): Promise<StoredImage | undefined>
+  readGrants(id: string): Promise<Record<string, Grant>>
+  blobFile(digest: string): string
+  /** Makes a directory for what is in the making; disposing removes it. */
+  makeWork(): Promise<{ path: string } & AsyncDisposable>
+  /** Lays `image.json` beside the root file system in a directory that will be an image's. */
+  describe(ready: string, image: StoredImage): Promise<void>
+  /**
+   * Moves images into place and names them. False, and nothing done, where one is neither there nor ready. What loses its
+   * last name by that goes.
+   */
+  add(images: readonly NewImage[]): Promise<boolean>
+  /** Takes names away, and the images that had no other. Under the lock. */
+  removeNames(names: Map<string, string>, gone: readonly string[]): Promise<void>
+  /** Ids of all images that have a name, with the time of their last use, ms since the epoch. */
+  lastUses(): Promise<Map<string, number>>
+  /** Remembers that an image is used now. */
+  touch(id: string): Promise<void>
+  exists(id: string): Promise<boolean>
+}
+
+const IMAGE = /^[0-9a-f]{64}$/
+const MOST_MARKS = 256
+
+export async function openImageFiles(directory: string, inUse: () => Promise<Set<string>>): Promise<ImageFiles> {
+  await mkdir(join(directory, 'blobs'), { recursive: true, mode: 0o700 })
+  await removeCutOffWork(directory)
+  const namesFile = join(directory, 'names.json')
+  const lock = createStoreLock(join(directory, 'lock'))
+  const imageDirectory = (id: string): string => join(directory, id.slice('sha256:'.length))
+  const blobFile = (digest: string): string => join(directory, 'blobs', digest.slice('sha256:'.length))
+  const exists = (id: string): Promise<boolean> => isThere(imageDirectory(id))
+
+  const readNames = async (): Promise<Map<string, string>> =>
+    new Map(Object.entries((await readJson<Record<string, string>>(namesFile)) ?? {}))
+
+  const saveNames = (names: Map<string, string>): Promise<void> =>
+    writeAtomically(namesFile, JSON.stringify(Object.fromEntries(names)))
+
+  async function readImage(id: string): Promise<StoredImage | undefined> {
+    const stored = await readJson<StoredImage>(join(imageDirectory(id), 'image.json'))
+    return stored && { ...stored, pulled: stored.pulled ?? false, blobs: stored.blobs }
+  }
+
+  async function readGrants(id: string): Promise<Record<string, Grant>> {
+    return (await readJson<Record<string, Grant>>(join(imageDirectory(id), 'grants.json'))) ?? {}
+  }
+
+  async function makeWork(): Promise<{ path: string } & AsyncDisposable> {
+    const path = join(directory, workName())
+    await mkdir(path, { mode: 0o700 })
+    return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+  }
+
+  async function add(images: readonly NewImage[]): Promise<boolean> {
+    await using work = await makeWork()
+    return lock.hold(async () => {
+      for (const { id, ready } of images) if (ready === undefined && !(await exists(id))) return false
+      for (const image of images) await place(image)
+      const names = await readNames()
+      for (const { id, names: given } of images) for (const name of given) names.set(name, id)
+      await saveNames(names)
+      await putAside(names, work.path)
+      return true
+    })
+  }
+
+  /** Blobs come before what refers to them. */
+  async function place({ id, ready, blobs, grants }: NewImage): Promise<void> {
+    // Linked and not moved: several images of one archive may share a blob.
+    for (const [digest, file] of blobs) if (!(await isThere(blobFile(digest)))) await link(file, blobFile(digest))
+    if (ready !== undefined && !(await exists(id))) {
+      await writeFile(join(ready, 'grants.json'), JSON.stringify(grants), { mode: 0o600 })
+      return rename(ready, imageDirectory(id))
+    }
+    const known = await readGrants(id)
+    for (const [repository, grant] of Object.entries(grants)) known[repository] = mergeGrants(known[repository], grant)
+    await writeAtomically(join(imageDirectory(id), 'grants.json'), JSON.stringify(known))
+  }
+
+  async function removeNames(names: Map<string, string>, gone: readonly string[]): Promise<void> {
+    await using work = await makeWork()
+    for (const name of gone) names.delete(name)
+    await saveNames(names)
+    await putAside(names, work.path)
+  }
+
+  /** Moves what nothing refers to any more, and no container uses, to where it will be deleted. */
+  async function putAside(names: Map<string, string>, work: string): Promise<void> {
+    const named = new Set(names.values())
+    const all = (await readdir(directory)).filter((entry) => IMAGE.test(entry)).map((entry) => `sha256:${entry}`)
+    const unnamed = all.filter((id) => !named.has(id))
+    // A name may have moved on to another image while a container still runs on the one before.
+    const used = unnamed.length > 0 ? await inUse() : new Set<string>()
+    for (const id of unnamed)
+      if (!used.has(id)) await rename(imageDirectory(id), join(work, `unnamed-${id.slice('sha256:'.length)}`))
+    const kept = all.filter((id) => named.has(id) || used.has(id))
+    const needed = new Set<string>()
+    for (const id of kept) for (const digest of blobsOf(await readImage(id))) needed.add(blobFile(digest))
+    for (const name of await readdir(join(directory, 'blobs'))) {
+      const file = join(directory, 'blobs', name)
+      if (!needed.has(file)) await rename(file, join(work, `blob-${name}`))
+    }
+  }
+
+  const files: ImageFiles = {
+    lock,
+    directory,
+    readNames,
+    imageDirectory,
+    readImage,
+    readGrants,
+    blobFile,
+    makeWork,
+    async describe(ready, image) {
+      await writeFile(join(ready, 'image.json'), JSON.stringify(image), { mode: 0o600 })
+    },
+    add,
+    removeNames,
+    async lastUses() {
+      const uses = new Map<string, number>()
+      for (const id of new Set((await readNames()).values())) {
+        const info = await stat(join(imageDirectory(id), 'image.json')).catch(() => undefined)
+        if (info) uses.set(id, info.mtimeMs)
+      }
+      return uses
+    },
+    async touch(id) {
+      const now = new Date()
+      await utimes(join(imageDirectory(id), 'image.json'), now, now)
+    },
+    exists,
+  }
+  await removeLeftOver(files, putAside)
+  return files
+}
+
+/** What a process that was killed had put into place and not yet named. */
+async function removeLeftOver(
+  { lock, makeWork, readNames }: ImageFiles,
+  putAside: (names: Map<string, string>, work: string) => Promise<void>,
+): Promise<void> {
+  await using work = await makeWork()
+  await lock.hold(async () => putAside(await readNames(), work.path))
+}
+
+function blobsOf(image: StoredImage | undefined): string[] {
+  if (!image?.blobs) return []
+  const { config, layers, manifest } = image.blobs
+  return [config, ...layers, ...(manifest ? [manifest] : [])].map(({ digest }) => digest)
+}
+
+function mergeGrants(before: Grant | undefined, added: Grant): Grant {
+  if (before === 'everyone' || added === 'everyone') return 'everyone'
+  return [...new Set([...(before ?? []), ...added])].slice(-MOST_MARKS)
+}
+
+/** Names a directory for what this process has in the making: what a crash leaves of it can be told from what lives. */
+function workName(): string {
+  return `.import-${process.pid}-${processStartTime(process.pid) ?? ''}-${randomBytes(6).toString('hex')}`
+}
+
+async function removeCutOffWork(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!name.startsWith('.import-')) continue
+    const [, pid, startTime] = /^\.import-(\d+)-(\d+)-/.exec(name) ?? []
+    if (pid !== undefined && startTime !== undefined && isSameProcess(Number(pid), startTime)) continue
+    await rm(join(directory, name), { recursive: true, force: true })
+  }
+}
+
+/** Bytes that may be written to the disk: something is left for everybody else. */
+export async function freeBytes(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory)
+  return Math.max(0, bavail * bsize - DISK_RESERVE)
+}
+
+const DISK_RESERVE = 256 * 1024 * 1024
+
+async function writeAtomically(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text, { mode: 0o600 })
+  await rename(`${file}.new`, file)
+}
+
+async function readJson<T>(file: string): Promise<T | undefined> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as T
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

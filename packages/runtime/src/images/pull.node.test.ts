@@ -1,0 +1,223 @@
+/** Pulling from a real registry. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { RegistryConfig } from '../registry/registry-config.ts'
+import type { PullProgress } from '../runtime.ts'
+import { file } from '../testing/image-archive.ts'
+import { REGISTRY_USER, type RegistryServer, startRegistry } from '../testing/registry-server.ts'
+import { buildImage, type Compression, pushBuilt } from '../testing/remote-image-fixture.ts'
+import { type ImageLibrary, openImageLibrary } from './image-store.ts'
+
+let plain: RegistryServer
+let secure: RegistryServer
+let registries: RegistryConfig
+beforeAll(async () => {
+  ;[plain, secure] = await Promise.all([startRegistry(), startRegistry({ tls: true, auth: true })])
+  registries = { hosts: { [secure.host]: { caFile: secure.caFile ?? '' } } }
+})
+afterAll(async () => {
+  await Promise.all([plain[Symbol.asyncDispose](), secure[Symbol.asyncDispose]()])
+})
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'caisson-pull-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+function open(name = 'store', config: RegistryConfig = registries): Promise<ImageLibrary> {
+  return openImageLibrary(join(directory, name), {
+    hostRootfs: async () => '',
+    inUse: async () => new Set(),
+    registries: config,
+  })
+}
+
+const LAYERS = [
+  [file('a', 'one'), file('b', 'one')],
+  [file('.wh.b', ''), file('c', 'two')],
+]
+
+describe('pull', () => {
+  test.each<[string, Compression, boolean]>([
+    ['an OCI image with gzip layers', 'gzip', false],
+    ['an OCI image with zstd layers', 'zstd', false],
+    ['an OCI image with plain layers', 'none', false],
+    ['a Docker image', 'gzip', true],
+  ])('%s', async (_name, compression, docker) => {
+    const image = await buildImage(LAYERS, { compression, docker, config: { Cmd: ['/a'] } })
+    const name = `${plain.host}/team/${compression}-${docker}`
+    await pushBuilt(image, { host: plain.host, repository: `team/${compression}-${docker}`, tag: 'latest' })
+    const library = await open()
+    const progress: PullProgress[] = []
+    const pulled = await library.pull(name, { trusted: true, onProgress: (each) => progress.push(each) })
+    expect(pulled).toEqual({
+      isNew: true,
+      image: {
+        name: `${name}:latest`,
+        id: image.config.digest,
+        sizeBytes: 9,
+        entrypoint: [],
+        cmd: ['/a'],
+        env: {},
+        workingDir: '',
+        user: '',
+        createdAt: Date.UTC(2026, 0, 2, 3, 4, 5),
+        repoDigests: [`${name}@${image.index.digest}`],
+        grant: 'everyone',
+      },
+    })
+    const { rootfs } = await library.rootfs(name)
+    expect((await readdir(rootfs)).sort()).toEqual(['a', 'c'])
+    expect(progress[0]).toEqual({ kind: 'resolved', digest: image.index.digest, layers: image.layers })
+    expect(progress.filter(({ kind }) => kind === 'unpacked')).toEqual(
+      image.layers.map(({ digest }) => ({ kind: 'unpacked', digest })),
+    )
+    // The second time the registry is only asked.
+    expect(await library.pull(name, { trusted: true })).toMatchObject({ isNew: false })
+    const byDigest = await library.pull(`${name}@${image.index.digest}`, { trusted: true })
+    expect(byDigest).toMatchObject({ isNew: false, image: { id: image.config.digest } })
+    expect((await library.list()).map((each) => each.name)).toEqual(['caisson.dev/host:latest', `${name}:latest`])
+  })
+
+  test('over TLS with a user, of an authority that the configuration names', async () => {
+    const image = await buildImage(LAYERS)
+    const to = { host: secure.host, repository: 'private', tag: 'v1', config: registries, credential: REGISTRY_USER }
+    await pushBuilt(image, to)
+    const name = `${secure.host}/private:v1`
+    const library = await open()
+    await expect(library.pull(name)).rejects.toMatchObject({
+      code: 'registry-denied',
+      message: `${secure.host} does not give out private without credentials (status 401): it may be private, or not exist`,
+    })
+    const wrong = { username: 'ali', password: 'open barley' }
+    await expect(library.pull(name, { credentials: async () => [wrong] })).rejects.toMatchObject({
+      code: 'registry-denied',
+    })
+    const asked: string[] = []
+    const { image: pulled } = await library.pull(name, {
+      async credentials(server, repository) {
+        asked.push(`${server} ${repository}`)
+        return [wrong, { ...REGISTRY_USER, marks: ['mine'] }]
+      },
+    })
+    expect(asked).toEqual([`${secure.host} private`])
+    expect(pulled.grant).toEqual(['mine'])
+    // Without the authority nothing is sent to it.
+    const strict = await open('other', { hosts: { [secure.host]: {} } })
+    await expect(strict.pull(name, { credentials: async () => [REGISTRY_USER] })).rejects.toMatchObject({
+      code: 'registry-refused',
+      message: expect.stringContaining('is not trusted'),
+    })
+  })
+
+  test('what was pulled with a credential is downloaded again for whoever has not shown it', async () => {
+    const image = await buildImage([[file('secret', 'x'.repeat(1000))]])
+    const repository = 'shared/secret'
+    await pushBuilt(image, { host: secure.host, repository, tag: 'v1', config: registries, credential: REGISTRY_USER })
+    await pushBuilt(image, { host: plain.host, repository: 'known/digests', tag: 'v1' })
+    const library = await open('store', { hosts: { ...registries.hosts, [plain.host]: {} } })
+    const credentials = async () => [{ ...REGISTRY_USER, marks: ['mine'] }]
+    await library.pull(`${secure.host}/${repository}:v1`, { credentials })
+    const downloads: string[] = []
+    const onProgress = (each: PullProgress): void => {
+      if (each.kind === 'download' || each.kind === 'present') downloads.push(each.kind)
+    }
+    const other = await library.pull(`${plain.host}/known/digests:v1`, { onProgress })
+    expect([other.isNew, new Set(downloads)]).toEqual([true, new Set(['download'])])
+    expect(other.image.grant).toBe('everyone')
+    expect((await library.get(`${secure.host}/${repository}:v1`))?.grant).toEqual(['mine'])
+    // The very same content may now be used by everyone, who could have it from elsewhere anyway.
+    downloads.length = 0
+    await library.pull(`${secure.host}/${repository}:v1`, { credentials, onProgress })
+    expect(downloads).toEqual([])
+  })
+
+  test('layers that another image brought are not downloaded again', async () => {
+    const base = [file('base', 'x'.repeat(100_000))]
+    await pushBuilt(await buildImage([base]), { host: plain.host, repository: 'layers/one', tag: 'v1' })
+    await pushBuilt(await buildImage([base, [file('more', 'y')]]), {
+      host: plain.host,
+      repository: 'layers/two',
+      tag: 'v1',
+    })
+    const library = await open()
+    await library.pull(`${plain.host}/layers/one:v1`, { trusted: true })
+    const present: string[] = []
+    await library.pull(`${plain.host}/layers/two:v1`, {
+      trusted: true,
+      onProgress: (each) => each.kind === 'present' && present.push(each.digest),
+    })
+    expect(present).toHaveLength(1)
+    expect((await readdir((await library.rootfs(`${plain.host}/layers/two:v1`)).rootfs)).sort()).toEqual([
+      'base',
+      'more',
+    ])
+  })
+
+  test('from a mirror, and from the registry itself where the mirror cannot help', async () => {
+    const image = await buildImage([[file('mirrored', 'x')]])
+    await pushBuilt(image, { host: plain.host, repository: 'team/mirrored', tag: 'v1' })
+    const library = await open('store', {
+      mirrors: {
+        'registry.invalid': ['http://127.0.0.1:9', `http://${plain.host}`],
+        [plain.host]: ['http://127.0.0.1:9'],
+      },
+      hosts: { [plain.host]: { plainHttp: true } },
+    })
+    for (const name of ['registry.invalid/team/mirrored:v1', `${plain.host}/team/mirrored:v1`])
+      expect((await library.pull(name)).image).toMatchObject({ name, id: image.config.digest })
+  })
+
+  test('a tag that has moved on leaves the image before it until that is removed', async () => {
+    const [first, second] = [await buildImage([[file('a', '1')]]), await buildImage([[file('a', '2')]])]
+    const name = `${plain.host}/moving:v1`
+    const library = await open()
+    await pushBuilt(first, { host: plain.host, repository: 'moving', tag: 'v1' })
+    await library.pull(name, { trusted: true })
+    await pushBuilt(second, { host: plain.host, repository: 'moving', tag: 'v1' })
+    expect(await library.pull(name, { trusted: true })).toMatchObject({
+      isNew: true,
+      image: { id: second.config.digest },
+    })
+    const old = `${plain.host}/moving@${first.index.digest}`
+    expect((await library.list()).map((each) => each.name)).toEqual(['caisson.dev/host:latest', name, old])
+    expect([await library.remove(old), await library.remove(name)]).toEqual([true, true])
+    expect((await readdir(join(directory, 'store'), { recursive: true })).sort()).toEqual([
+      'blobs',
+      'lock',
+      'names.json',
+    ])
+  })
+
+  test('tags, images and machines that are not there', async () => {
+    const image = await buildImage([[file('a', '1')]])
+    await pushBuilt(image, { host: plain.host, repository: 'there', tag: 'v1' })
+    const library = await open()
+    await expect(library.pull(`${plain.host}/there:v2`, { trusted: true })).rejects.toMatchObject({
+      code: 'image-missing',
+      message: `${plain.host} has no tag v2 there`,
+    })
+    await expect(library.pull(`${plain.host}/not/there`, { trusted: true })).rejects.toMatchObject({
+      code: 'image-missing',
+    })
+  })
+})
+
+test('an image that is exported and imported elsewhere is the same one', async () => {
+  const image = await buildImage(LAYERS, { config: { Cmd: ['/a'] } })
+  await pushBuilt(image, { host: plain.host, repository: 'exported', tag: 'v1' })
+  const library = await open()
+  await library.pull(`${plain.host}/exported:v1`, { trusted: true })
+  const target = new PassThrough()
+  const [archive] = await Promise.all([buffer(target), library.export([`${plain.host}/exported:v1`], target)])
+  await writeFile(join(directory, 'archive.tar'), archive)
+  const other = await open('other')
+  const [imported] = await other.import(join(directory, 'archive.tar'))
+  expect(imported).toMatchObject({ name: `${plain.host}/exported:v1`, id: image.config.digest, cmd: ['/a'] })
+  expect(await readFile(join((await other.rootfs(imported?.name ?? '')).rootfs, 'c'), 'utf8')).toBe('two')
+})
