@@ -1,5 +1,4 @@
-import { createWriteStream } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { type Image, type ImageStore, openImageStore } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { type DataDirectory, dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
@@ -43,12 +42,12 @@ export async function imageExport(options: GlobalOptions & { names: string[]; fi
     if (process.stdout.isTTY) throw new CliError('usage', 'an archive is not for a terminal: name a file, or redirect')
     return interruptible((signal) => store.export(names, process.stdout, signal))
   }
-  const target = createWriteStream(file, { flags: 'wx', mode: 0o600 })
+  const target = await open(file, 'wx', 0o600).catch((cause: Error) => {
+    throw new CliError('usage', `${file} cannot be made (${cause.message}): name another file`, { cause })
+  })
   try {
-    await interruptible((signal) => store.export(names, target, signal))
+    await interruptible((signal) => store.export(names, target.createWriteStream(), signal))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-      throw new CliError('usage', `${file} is there already: name another file`, { cause: error })
     await rm(file, { force: true })
     throw error
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { CollectOptions } from '../runtime.ts'
 import type { ImageFiles } from './image-files.ts'
 
-export interface Candidate {
+interface Candidate {
   id: string
   /** Of its files and its blobs. */
   bytes: number
@@ -15,7 +15,7 @@ export interface Candidate {
  * Which images go, the longest unused first, until so many bytes are free.
  * @returns also how many bytes could not be found
  */
-export function planCollection(
+function planCollection(
   candidates: readonly Candidate[],
   { bytesToFree, unusedSince }: { bytesToFree: number; unusedSince: number },
 ): { ids: string[]; missingBytes: number } {
@@ -70,7 +70,7 @@ async function bytesOverBound(
 }
 
 /** What all images take: their files, and the blobs that they came as. */
-export async function storeBytes(files: ImageFiles): Promise<number> {
+async function storeBytes(files: ImageFiles): Promise<number> {
   let bytes = 0
   for (const id of new Set((await files.readNames()).values())) bytes += (await files.readImage(id))?.sizeBytes ?? 0
   const blobs = join(files.directory, 'blobs')

@@ -200,7 +200,7 @@ describe('pull', () => {
     const library = await open()
     await expect(library.pull(`${plain.host}/there:v2`, { trusted: true })).rejects.toMatchObject({
       code: 'image-missing',
-      message: `${plain.host} has no tag v2 there`,
+      message: `${plain.host} has no image there:v2`,
     })
     await expect(library.pull(`${plain.host}/not/there`, { trusted: true })).rejects.toMatchObject({
       code: 'image-missing',

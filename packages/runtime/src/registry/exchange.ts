@@ -45,7 +45,7 @@ export interface ExchangeLimits {
   windowBytes: number
 }
 
-export const EXCHANGE_LIMITS: ExchangeLimits = { headMs: 30_000, windowMs: 20_000, windowBytes: 16 * 1024 }
+const EXCHANGE_LIMITS: ExchangeLimits = { headMs: 30_000, windowMs: 20_000, windowBytes: 16 * 1024 }
 
 const MOST_REDIRECTS = 5
 const REDIRECTS = new Set([301, 302, 303, 307, 308])

@@ -21,6 +21,8 @@ export interface SessionOptions {
 }
 
 export interface RegistrySession {
+  readonly host: string
+  readonly repository: string
   /** What authentication was asked for, and with which credential it was given; undefined for none. */
   readonly used: RegistryCredential | undefined
   /**
@@ -206,6 +208,8 @@ export function createSession(options: SessionOptions): RegistrySession {
   }
 
   return {
+    host: options.endpoint.host,
+    repository,
     get used() {
       return used
     },

@@ -32,7 +32,7 @@ const MANIFESTS = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
 ] as const
-export const ACCEPTED_MANIFESTS = [...INDEXES, ...MANIFESTS].join(', ')
+const ACCEPTED_MANIFESTS = [...INDEXES, ...MANIFESTS].join(', ')
 const CONFIGS = ['application/vnd.oci.image.config.v1+json', 'application/vnd.docker.container.image.v1+json']
 const LAYERS = [
   'application/vnd.oci.image.layer.v1.tar',
@@ -63,7 +63,7 @@ export async function currentDigest(
   const request = { ...options, method: 'HEAD' as const, headers: () => ({ accept: ACCEPTED_MANIFESTS }) }
   return session.read(`manifests/${reference}`, request, async (answer) => {
     answer.discard()
-    if (answer.status === 404) throw notFound(answer.url.host, reference)
+    if (answer.status === 404) throw notFound(session, reference)
     const digest = answer.headers['docker-content-digest']
     return answer.status === 200 && typeof digest === 'string' && DIGEST.test(digest) ? digest : undefined
   })
@@ -106,7 +106,7 @@ async function fetchManifest(
   return session.read(`manifests/${reference}`, request, async (answer) => {
     if (answer.status !== 200) {
       answer.discard()
-      throw notFound(answer.url.host, reference)
+      throw notFound(session, reference)
     }
     const bytes = await readBounded(answer, LONGEST_MANIFEST)
     const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
@@ -184,9 +184,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function notFound(host: string, reference: string): RuntimeError {
-  return new RuntimeError(
-    'image-missing',
-    `${host} has no ${DIGEST.test(reference) ? 'image' : 'tag'} ${reference} there`,
-  )
+function notFound({ host, repository }: RegistrySession, reference: string): RuntimeError {
+  const separator = DIGEST.test(reference) ? '@' : ':'
+  return new RuntimeError('image-missing', `${host} has no image ${repository}${separator}${reference}`)
 }

@@ -43,7 +43,14 @@ export async function startRegistry(options: { tls?: boolean; auth?: boolean } =
     ]
     await promisify(execFile)('openssl', [
       ...request,
-      ...['-keyout', key, '-out', certificate, '-subj', '/CN=registry', '-addext', names],
+      '-keyout',
+      key,
+      '-out',
+      certificate,
+      '-subj',
+      '/CN=registry',
+      '-addext',
+      names,
     ])
   }
   await writeFile(join(directory, 'passwords'), PASSWORD_FILE)
