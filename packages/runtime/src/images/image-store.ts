@@ -6,7 +6,6 @@ import { exportImages } from './export-image.ts'
 import { HOST_IMAGE, HOST_IMAGE_USER, hostImage } from './host-image.ts'
 import { type ImageFiles, openImageFiles } from './image-files.ts'
 import { importArchive } from './import-archive.ts'
-import { pullImage } from './pull-image.ts'
 import { normalizeReference, parseReference, repositoryOf } from './reference.ts'
 import { lookUpUser } from './user-lookup.ts'
 
@@ -107,6 +106,8 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
       const reference = parseReference(name)
       const normalized = normalizeReference(name)
       if (normalized === HOST_IMAGE) return { image: hostImage(openedAt), isNew: false }
+      // Loaded when it is needed: starting costs little.
+      const { pullImage } = await import('./pull-image.ts')
       const { id, isNew } = await pullImage(files, {
         ...pullOptions,
         reference,

@@ -1,9 +1,12 @@
 /** HTTP with a server that is not trusted: every wait, length and way on has a bound. */
-import { type AgentOptions, type IncomingMessage, Agent as PlainAgent, request as requestPlain } from 'node:http'
-import { request as requestTls, Agent as TlsAgent } from 'node:https'
+import type { AgentOptions, IncomingMessage, Agent as PlainAgent } from 'node:http'
 import { isIP } from 'node:net'
 import { guardedLookup, isWithinReach, OUT_OF_REACH, outOfReach, type Reach, reachOf } from './address-guard.ts'
 import { registryError, TransientFailure } from './registry-failure.ts'
+
+// An import would load all that the modules offer.
+const plain = process.getBuiltinModule('node:http')
+const secured = process.getBuiltinModule('node:https')
 
 export interface Exchange extends Disposable {
   /**
@@ -64,7 +67,7 @@ export function createExchange(limits: ExchangeLimits = EXCHANGE_LIMITS, env = p
     const known = agents.get(key)
     if (known) return known
     const options: AgentOptions = { keepAlive: true, maxSockets: MOST_CONNECTIONS, proxyEnv: proxyEnvironment(env) }
-    const agent = secure ? new TlsAgent(options) : new PlainAgent(options)
+    const agent = secure ? new secured.Agent(options) : new plain.Agent(options)
     agents.set(key, agent)
     return agent
   }
@@ -82,7 +85,7 @@ export function createExchange(limits: ExchangeLimits = EXCHANGE_LIMITS, env = p
       Math.min(limits.headMs, (request.answerBy ?? Number.POSITIVE_INFINITY) - performance.now()),
     )
     const timer = setTimeout(() => head.abort(), headMs)
-    const outgoing = (url.protocol === 'https:' ? requestTls : requestPlain)(url, {
+    const outgoing = (url.protocol === 'https:' ? secured : plain).request(url, {
       method: request.method,
       headers: { 'user-agent': 'caisson', 'accept-encoding': 'identity', ...request.headers },
       agent: agentFor(request),
