@@ -21,9 +21,12 @@ const VERSION = '1.34.4'
 const ROOTS = [
   ...kinds('io.k8s.api.core.v1', 'Namespace Pod Service ConfigMap Secret ServiceAccount PersistentVolumeClaim'),
   ...kinds('io.k8s.api.core.v1', 'PersistentVolume Event Node Endpoints'),
+  ...kinds('io.k8s.api.core.v1', 'ResourceQuota LimitRange'),
   'io.k8s.api.core.v1.Binding',
   ...kinds('io.k8s.api.core.v1', 'ReplicationController'),
   ...kinds('io.k8s.api.apps.v1', 'ControllerRevision DaemonSet Deployment ReplicaSet StatefulSet'),
+  ...kinds('io.k8s.api.admissionregistration.v1', 'MutatingWebhookConfiguration ValidatingWebhookConfiguration'),
+  ...kinds('io.k8s.api.admissionregistration.v1', 'ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding'),
   ...kinds('io.k8s.api.autoscaling.v1', 'HorizontalPodAutoscaler'),
   ...kinds('io.k8s.api.autoscaling.v2', 'HorizontalPodAutoscaler'),
   ...kinds('io.k8s.api.batch.v1', 'CronJob Job'),

@@ -80,6 +80,7 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
   const admission = createAdmission({
     store,
     authorizer,
+    now,
     ...(options.podSecurity && { podSecurity: options.podSecurity }),
   })
   const documents: Readonly<Record<string, object>> = {

@@ -4,6 +4,7 @@ import { type Certificates, ensureCertificates, keepCertificatesFresh } from './
 import { keepKubernetesService } from './kubernetes-service.ts'
 import { createOpenApiDocuments } from './openapi/documents.ts'
 import { openApiPaths } from './openapi/paths.ts'
+import { keepQuotas } from './quota/keep-quotas.ts'
 import { builtinResources } from './registry/builtin/index.ts'
 import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocation.ts'
 import { createSecurity, type SecurityOptions } from './security.ts'
@@ -96,6 +97,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
     ca: from.authority,
   })
   const { url, port } = await server.listen({ host: options.host, port: options.port, tls: tls(certificates) })
+  stack.use(keepQuotas({ store, registry: server.registry, now, report }))
   stack.use(await keepKubernetesService(store, { host: options.host, port, now, report }))
   void keepCertificatesFresh(certificates, {
     now,

@@ -8,12 +8,14 @@ import type { Authorizer } from '../authz/authorizer.ts'
 import { checkEscalation } from '../authz/escalation.ts'
 import type { Store } from '../storage/store.ts'
 import type { AdmissionRequest } from '../verbs/call.ts'
+import { applyLimitRanges, enforceLimitRanges } from './limit-ranger.ts'
 import { admitNamespaceLifecycle } from './namespace-lifecycle.ts'
 import { restrictNode } from './node-restriction.ts'
 import { taintNewNode } from './node-taints.ts'
 import { admitPodSecurity, type PodSecurityOptions } from './pod-security/admit-pod-security.ts'
 import { specOf } from './pod-shape.ts'
 import { applyPriority, validatePriorityClass } from './priority.ts'
+import { chargeQuotas } from './resource-quota.ts'
 import { applyRuntimeClass, validateRuntimeClass } from './runtime-class.ts'
 import { applyServiceAccount, validateServiceAccount } from './service-account.ts'
 import { applyDefaultStorageClass, protectWhileInUse, validateClaimResize } from './storage-volumes.ts'
@@ -24,6 +26,8 @@ export interface AdmissionOptions {
   authorizer: Authorizer
   /** Baseline unless labelled, and kube-system privileged, where not given. */
   podSecurity?: Partial<PodSecurityOptions>
+  /** ms since the epoch. */
+  now(): number
 }
 
 export interface Admission {
@@ -36,7 +40,7 @@ export interface Admission {
   admitValidated(request: AdmissionRequest): void
 }
 
-export function createAdmission({ store, authorizer, podSecurity }: AdmissionOptions): Admission {
+export function createAdmission({ store, authorizer, podSecurity, now }: AdmissionOptions): Admission {
   const options: PodSecurityOptions = {
     unlabelled: 'baseline',
     privilegedNamespaces: ['kube-system'],
@@ -54,6 +58,7 @@ export function createAdmission({ store, authorizer, podSecurity }: AdmissionOpt
     admitValidated(request) {
       admitPodSecurity(request, { store, options })
       refuseUnfit(request, store)
+      chargeQuotas(request, now())
     },
   }
 }
@@ -64,6 +69,7 @@ function complete(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>)
   const key = keyOf(resource)
   const creates = operation === 'CREATE' && subresource === ''
   if (key === 'pods') {
+    if (creates) applyLimitRanges(request, store)
     applyServiceAccount(request, store)
     validateServiceAccount(request, store)
   }
@@ -86,6 +92,8 @@ function complete(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>)
 function refuseUnfit(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>): void {
   const { operation, resource, subresource } = request
   const key = keyOf(resource)
+  if (subresource === '' && (key === 'persistentvolumeclaims' || (key === 'pods' && operation === 'CREATE')))
+    enforceLimitRanges(request, store)
   if (key === 'pods' && operation === 'CREATE' && subresource === '') validateRuntimeClass(request, store)
   else if (key === 'persistentvolumeclaims' && subresource === '') validateClaimResize(request, store)
   else if (key === 'priorityclasses.scheduling.k8s.io') validatePriorityClass(request, store)

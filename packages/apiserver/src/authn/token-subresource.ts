@@ -42,6 +42,7 @@ async function create(
     oldObject: undefined,
     user: call.user,
     dryRun: options.dryRun,
+    transaction: undefined,
     warn: (message) => call.warnings.push(message),
   })
   return { status: 201, body: await requestToken(object, { namespace, name }, issuer) }

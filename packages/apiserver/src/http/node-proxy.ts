@@ -41,6 +41,7 @@ export function resolveNode(
     oldObject: undefined,
     user: call.user,
     dryRun: false,
+    transaction: undefined,
     warn: (message) => call.warnings.push(message),
   })
   const target = nodeTarget(call, search, pipeline.environment.store)

@@ -64,6 +64,22 @@ export const podColumns: readonly Column[] = [
   }),
 ]
 
+export const resourceQuotaColumns: readonly Column[] = [
+  NAME,
+  column('Request', (quota) => quotaCell(quota, false)),
+  column('Limit', (quota) => quotaCell(quota, true)),
+  AGE,
+]
+
+function quotaCell(quota: KubeObject, limits: boolean): string {
+  const { hard, used } = loose(quota)['status'] ?? {}
+  const names = Object.keys((hard ?? {}) as object).sort()
+  return names
+    .filter((name) => name.startsWith('limits.') === limits)
+    .map((name) => `${name}: ${text((used as Loose | undefined)?.[name], '0')}/${text((hard as Loose)[name])}`)
+    .join(', ')
+}
+
 export const serviceColumns: readonly Column[] = [
   NAME,
   column('Type', (service) => text(loose(service)['spec']?.['type'])),

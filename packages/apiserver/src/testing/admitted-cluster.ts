@@ -35,7 +35,7 @@ export async function startAdmittedCluster(): Promise<AdmittedCluster> {
   const store = openStore({ directory })
   await ensureBootstrapPolicy(store, { now: () => 0 })
   const authorizer = createAuthorizer(store)
-  const admission = createAdmission({ store, authorizer })
+  const admission = createAdmission({ store, authorizer, now: Date.now })
   await fill(store)
 
   function admit(given: Given): { object: KubeObject | undefined; warnings: string[] } {
@@ -53,6 +53,7 @@ export async function startAdmittedCluster(): Promise<AdmittedCluster> {
       oldObject: undefined,
       user: ALICE,
       dryRun: false,
+      transaction: undefined,
       warn: (message) => warnings.push(message),
       ...rest,
       object: copy,

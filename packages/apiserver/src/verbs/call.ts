@@ -2,7 +2,7 @@
 import type { KubeObject, UserInfo } from '@caisson/api'
 import type { Registry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import type { Store } from '../storage/store.ts'
+import type { Store, Transaction } from '../storage/store.ts'
 import type { Decoded } from './decode.ts'
 import type { Subresource } from './subresource.ts'
 
@@ -105,6 +105,8 @@ export interface AdmissionRequest {
   oldObject: KubeObject | undefined
   user: UserInfo
   dryRun: boolean
+  /** What the write is part of; undefined for CONNECT. */
+  transaction: Transaction | undefined
   warn(message: string): void
 }
 

@@ -67,6 +67,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
     oldObject: undefined,
     user: call.user,
     dryRun: options.dryRun,
+    transaction,
     warn: (message) => call.warnings.push(message),
   }
   refuseWhereTerminating(admission, environment)

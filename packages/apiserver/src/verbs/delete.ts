@@ -59,6 +59,7 @@ export function deleteIn(transaction: Transaction, context: DeleteContext): Outc
     oldObject: fromStorage(resource, stored),
     user: call.user,
     dryRun: options.dryRun,
+    transaction,
     warn: (message) => call.warnings.push(message),
   })
   const now = environment.now()

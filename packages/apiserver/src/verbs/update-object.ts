@@ -67,6 +67,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
     oldObject: current,
     user: call.user,
     dryRun: options.dryRun,
+    transaction,
     warn: (message) => call.warnings.push(message),
   }
   environment.admit(admission)

@@ -12,6 +12,7 @@ import { configMapStrategy, secretStrategy } from './config-map.ts'
 import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
 import { coreEventStrategy, eventsGroupStrategy, fromEventsGroup, toEventsGroup } from './event.ts'
 import type { Kind } from './kind.ts'
+import { limitRangeStrategy } from './limit-range.ts'
 import { namespaceStrategy } from './namespace.ts'
 import { networkPolicyStrategy } from './network-policy.ts'
 import { nodeStrategy } from './node.ts'
@@ -19,6 +20,7 @@ import { persistentVolumeStrategy } from './persistent-volume.ts'
 import { persistentVolumeClaimStrategy } from './persistent-volume-claim.ts'
 import { podStrategy } from './pod.ts'
 import { clusterRoleBindingStrategy, clusterRoleStrategy, roleBindingStrategy, roleStrategy } from './rbac.ts'
+import { resourceQuotaStrategy } from './resource-quota.ts'
 import { serviceStrategy } from './service.ts'
 import {
   leaseStrategy,
@@ -163,6 +165,15 @@ const KINDS: readonly Kind[] = [
   },
   {
     definitions: CORE,
+    kind: 'LimitRange',
+    plural: 'limitranges',
+    shortNames: ['limits'],
+    namespaced: true,
+    columns: columns.createdAtColumns,
+    strategy: limitRangeStrategy,
+  },
+  {
+    definitions: CORE,
     kind: 'Namespace',
     plural: 'namespaces',
     shortNames: ['ns'],
@@ -228,6 +239,16 @@ const KINDS: readonly Kind[] = [
     },
   },
   replicationControllerKind,
+  {
+    definitions: CORE,
+    kind: 'ResourceQuota',
+    plural: 'resourcequotas',
+    shortNames: ['quota'],
+    namespaced: true,
+    status: true,
+    columns: columns.resourceQuotaColumns,
+    strategy: resourceQuotaStrategy,
+  },
   {
     definitions: CORE,
     kind: 'Secret',

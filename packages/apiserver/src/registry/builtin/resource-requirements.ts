@@ -71,13 +71,13 @@ function validateAgainstLimit(
   errors: FieldError[],
 ): void {
   if (limit === undefined) {
-    if (!mayOvercommit(name))
+    if (!isOvercommitAllowed(name))
       errors.push(required(`${path}.limits`, 'Limit must be set for non overcommitable resources'))
     return
   }
   if (amount === limit) return
   const order = compareQuantities(amount, limit)
-  if (order !== 0 && !mayOvercommit(name)) {
+  if (order !== 0 && !isOvercommitAllowed(name)) {
     errors.push(invalidValue(`${path}.requests`, amount, `must be equal to ${name} limit of ${limit}`))
   } else if (order > 0) {
     errors.push(invalidValue(`${path}.requests`, amount, `must be less than or equal to ${name} limit of ${limit}`))
@@ -105,7 +105,7 @@ function validateHugePageAmount(name: string, amount: string, path: string, erro
   }
 }
 
-function validateContainerResourceName(name: string, path: string, errors: FieldError[]): void {
+export function validateContainerResourceName(name: string, path: string, errors: FieldError[]): void {
   if (CONTAINER_RESOURCES.has(name)) return
   const said = qualifiedName(name)
   for (const error of said) errors.push(invalidValue(path, name, error))
@@ -117,6 +117,28 @@ function validateContainerResourceName(name: string, path: string, errors: Field
   } else if (!isNative(name) && !isExtended(name)) {
     errors.push(invalidValue(path, name, "doesn't follow extended resource name standard"))
   }
+}
+
+/** Of what is measured: a standard name, or one with a domain. */
+export function validateResourceName(name: string, path: string, errors: FieldError[]): void {
+  const said = qualifiedName(name)
+  for (const error of said) errors.push(invalidValue(path, name, error))
+  if (said.length === 0 && !name.includes('/') && !STANDARD_RESOURCES.has(name) && !isQuotaHugePage(name))
+    errors.push(invalidValue(path, name, 'must be a standard resource type or fully qualified'))
+}
+
+function isQuotaHugePage(name: string): boolean {
+  return isHugePage(name.replace(/^requests\./, ''))
+}
+
+export function isQuotaResource(name: string): boolean {
+  return (STANDARD_RESOURCES.has(name) && name !== 'storage') || isQuotaHugePage(name)
+}
+
+export function validateQuotaResourceName(name: string, path: string, errors: FieldError[]): void {
+  validateResourceName(name, path, errors)
+  if (name.includes('/')) return
+  if (!isQuotaResource(name)) errors.push(invalidValue(path, name, 'must be a standard resource for quota'))
 }
 
 function isHugePage(name: string): boolean {
@@ -133,7 +155,7 @@ export function isExtended(name: string): boolean {
 }
 
 /** Only these may be requested below their limit. */
-function mayOvercommit(name: string): boolean {
+export function isOvercommitAllowed(name: string): boolean {
   return isNative(name) && !isHugePage(name)
 }
 
