@@ -1,4 +1,5 @@
 /** Scenarios that have an order, in namespaces of their own: what the life of single objects leaves out. */
+import { quotas } from './quotas.ts'
 import { field, type Request, type Step } from './script.ts'
 
 const MERGE = 'application/merge-patch+json'
@@ -38,6 +39,8 @@ export function scenarioSteps(add: Add): void {
   definitionLife(add)
   definitionDeath(add)
   scaled(add)
+  discoveryDocuments(add)
+  quotas(add)
 }
 
 /** Without the namespace controller a deleted namespace stays, terminating, until somebody finalizes it. */
