@@ -42,7 +42,7 @@ export function podAmounts(spec: PodSpec, side: Side, withOverhead: boolean): Ma
   if (withOverhead && spec.overhead) {
     const overhead = amountsOf(spec.overhead as ResourceList)
     // A limit is only made greater where there is one.
-    for (const name of [...overhead.keys()]) if (side === 'limits' && !sum.has(name)) overhead.delete(name)
+    for (const name of overhead.keys()) if (side === 'limits' && !sum.has(name)) overhead.delete(name)
     addAmounts(sum, overhead)
   }
   return sum
