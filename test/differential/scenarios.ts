@@ -39,7 +39,6 @@ export function scenarioSteps(add: Add): void {
   definitionLife(add)
   definitionDeath(add)
   scaled(add)
-  discoveryDocuments(add)
   quotas(add)
 }
 
