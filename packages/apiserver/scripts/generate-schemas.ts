@@ -187,7 +187,12 @@ function generate(): Map<string, string> {
     lines.push(`${JSON.stringify(name.slice(at + 1))}:${JSON.stringify(reduced.get(name))}`)
     files.set(file, lines)
   }
-  return new Map([...files].map(([file, lines]) => [file, `{\n${lines.join(',\n')}\n}\n`]))
+  // Kubernetes' own description leaves them to metrics-server.
+  const metrics = readFileSync(new URL('./metrics-definitions.json', import.meta.url), 'utf8')
+  return new Map([
+    ...[...files].map(([file, lines]): [string, string] => [file, `{\n${lines.join(',\n')}\n}\n`]),
+    ['io.k8s.metrics.pkg.apis.metrics.v1beta1.json', metrics],
+  ])
 }
 
 const target = fileURLToPath(new URL('../src/schema/generated/', import.meta.url))

@@ -43,6 +43,7 @@ export interface ApiServerOptions {
   /** Beyond those that every server has, by the key of their resource. */
   subresources?: Subresources
   virtual?: Environment['virtual']
+  computed?: Environment['computed']
   /** The node of that name, where it is connected: what exec, attach, port-forward and logs go to. */
   node?: FindNode
   /** Those of `IN_FLIGHT_LIMITS` unless given. */
@@ -114,6 +115,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     registry,
     subresources: subresourceTable(options.subresources ?? {}),
     virtual: options.virtual ?? {},
+    computed: options.computed ?? {},
     now,
     admit: options.admit ?? (() => undefined),
     admitValidated: options.admitValidated ?? (() => undefined),

@@ -2,6 +2,7 @@
 
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
 import { keepKubernetesService } from './kubernetes-service.ts'
+import { computeMetrics, metricsKinds } from './metrics-api/metrics-kinds.ts'
 import { createOpenApiDocuments } from './openapi/documents.ts'
 import { openApiPaths } from './openapi/paths.ts'
 import { keepQuotas } from './quota/keep-quotas.ts'
@@ -69,7 +70,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
   const server = stack.use(
     createApiServer({
       store,
-      resources: [...builtinResources(), ...security.resources],
+      resources: [...builtinResources(), ...security.resources, ...metricsKinds()],
       authenticate: security.authenticate,
       impersonate: security.impersonate,
       authorize: security.authorize,
@@ -77,6 +78,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       admitValidated: security.admitValidated,
       subresources: security.subresources,
       virtual: security.virtual,
+      computed: computeMetrics({ store, findNode: options.node ?? (() => undefined), now }),
       findPath: (path) => security.findPath(path) ?? findOpenApi?.(path),
       ...(options.node && { node: options.node }),
       ...(options.inFlight && { inFlight: options.inFlight }),

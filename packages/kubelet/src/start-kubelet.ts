@@ -19,6 +19,7 @@ import { createPodEngine, type PodEngine } from './pods/pod-engine.ts'
 import { createPodEvents } from './pods/pod-events.ts'
 import { servedPods } from './pods/served-pods.ts'
 import { referenceKey, referencesOf } from './references.ts'
+import { createSummary } from './stats/summary.ts'
 import { createNodeApi, type NodeApi } from './streaming/node-api.ts'
 
 export interface StartKubeletOptions {
@@ -150,6 +151,13 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
 
   const api = createNodeApi({
     runtime: options.runtime,
+    summary: createSummary({
+      nodeName,
+      runtime: options.runtime,
+      pods: () => pods.list(),
+      directory: options.dataDir,
+      now,
+    }),
     pods: servedPods({ informer: pods, engine, runtime: options.runtime, directories }),
     now,
   })

@@ -232,6 +232,8 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
       'sandboxtemplates sandboxtemplates/status sandboxclaims sandboxclaims/status sandboxwarmpools sandboxwarmpools/status sandboxwarmpools/scale',
     ),
     on(READ, 'caisson.dev', 'sandboxsnapshots sandboxsnapshots/status'),
+    // As metrics-server's own role has it.
+    on(READ, 'metrics.k8s.io', 'nodes pods'),
   ],
   'caisson:aggregate-to-edit': [
     on(WRITE, 'agents.x-k8s.io', 'sandboxes sandboxes/scale'),

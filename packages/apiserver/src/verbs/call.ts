@@ -3,6 +3,7 @@ import type { KubeObject, UserInfo } from '@caisson/api'
 import type { Registry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import type { Store, Transaction } from '../storage/store.ts'
+import type { ComputedKind } from './computed.ts'
 import type { Decoded } from './decode.ts'
 import type { Subresource } from './subresource.ts'
 
@@ -118,6 +119,8 @@ export interface Environment {
   subresources(resource: Resource): readonly Subresource[]
   /** Kinds that are answered and not stored (reviews), by their key. */
   virtual: Readonly<Record<string, (object: KubeObject, call: Call) => KubeObject | Promise<KubeObject>>>
+  /** Kinds that are computed when they are asked for, by their key. */
+  computed: Readonly<Record<string, ComputedKind>>
   /** ms since the epoch. */
   now(): number
   /** What comes before defaults of the server and validation. Runs inside the store's transaction: synchronous. */

@@ -2,6 +2,7 @@
 import { resourceKey } from '../registry/registry.ts'
 import type { Resource, Verb } from '../registry/resource.ts'
 import type { AcceptedWatch, Answer, Call, Environment } from './call.ts'
+import { readComputed } from './computed.ts'
 import { create } from './create.ts'
 import { deleteObject } from './delete.ts'
 import { deleteCollection } from './delete-collection.ts'
@@ -48,6 +49,7 @@ export function dispatch(call: Call, resource: Resource, environment: Environmen
   if (call.method === 'POST' && name !== '') throw methodNotServed()
   if ((call.method === 'PUT' || call.method === 'PATCH') && name === '') throw methodNotServed()
   if (environment.virtual[resourceKey(resource)]) return createVirtual(call, resource, environment)
+  if (environment.computed[resourceKey(resource)]) return readComputed(call, resource, environment)
   return handler(call, resource, environment)
 }
 

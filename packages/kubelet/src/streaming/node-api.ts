@@ -1,11 +1,13 @@
 /**
- * The HTTP API that a kubelet serves for its API server: exec, attach, port-forward and logs. Whoever hands requests in
+ * The HTTP API that a kubelet serves for its API server: exec, attach, port-forward, logs, and what its Pods use. Whoever hands requests in
  * has authenticated and authorised them.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Runtime } from '@caisson/runtime'
+import { resourceMetrics } from '../stats/resource-metrics.ts'
+import type { Summary } from '../stats/summary.ts'
 import { internalErrorStatus } from './command-status.ts'
 import { type LogSource, readContainerLog } from './container-log.ts'
 import { flag, type LogQuery, parseLogQuery } from './log-query.ts'
@@ -46,6 +48,8 @@ export interface NodeApiOptions {
     whenStarted?(pod: { namespace: string; name: string; container: string }, signal: AbortSignal): Promise<void>
   }
   runtime: Pick<Runtime, 'exec' | 'attach' | 'connect'>
+  /** What `/stats/summary` and `/metrics/resource` tell. */
+  summary?: () => Promise<Summary>
   now?: () => number
 }
 
@@ -70,6 +74,22 @@ export class NodeApiError extends Error {
   }
 }
 
+interface NodeDocument {
+  contentType: string
+  text(): Promise<string>
+}
+
+function nodeDocuments({ summary }: NodeApiOptions): ReadonlyMap<string, NodeDocument> {
+  if (!summary) return new Map()
+  return new Map([
+    ['/stats/summary', { contentType: 'application/json', text: async () => JSON.stringify(await summary()) }],
+    [
+      '/metrics/resource',
+      { contentType: 'text/plain; version=0.0.4', text: async () => resourceMetrics(await summary()) },
+    ],
+  ])
+}
+
 interface Target {
   action: string
   namespace: string
@@ -81,10 +101,13 @@ interface Target {
 
 export function createNodeApi(options: NodeApiOptions): NodeApi {
   const now = options.now ?? Date.now
+  const documents = nodeDocuments(options)
 
   function request(request: IncomingMessage, response: ServerResponse): void {
-    if (request.method !== 'GET') return answer(response, 405, 'logs are read with GET')
-    logs(request.url, response).catch((error: Error) => {
+    if (request.method !== 'GET') return answer(response, 405, 'logs and statistics are read with GET')
+    const document = documents.get(request.url?.split('?')[0] ?? '')
+    const answered = document ? tell(document, response) : logs(request.url, response)
+    answered.catch((error: Error) => {
       if (response.headersSent) response.destroy(error)
       else answer(response, error instanceof NodeApiError ? error.status : 500, error.message)
     })
@@ -127,7 +150,18 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     }
   }
 
+  async function tell(document: NodeDocument, response: ServerResponse): Promise<void> {
+    const body = await document.text()
+    response.writeHead(200, { 'Content-Type': document.contentType, 'Content-Length': Buffer.byteLength(body) })
+    response.end(body)
+  }
+
   async function* stream(url: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void> {
+    const document = documents.get(url.split('?')[0] ?? '')
+    if (document) {
+      yield Buffer.from(await document.text())
+      return
+    }
     const { source, query } = findLog(url)
     yield* readContainerLog(source, query, signal ?? new AbortController().signal)
   }
