@@ -51,6 +51,7 @@ function kind(name: string, plural: string, namespaced: boolean): Resource {
     schema: { $ref: `${DEFINITIONS}.${name}` },
     strategy: {},
     columns: [
+      { name: 'Name', type: 'string', format: 'name', cell: ({ metadata }) => metadata.name ?? '' },
       usageColumn('cpu', 'CPU'),
       usageColumn('memory', 'Memory'),
       { name: 'Window', type: 'string', cell: (object) => (object as { window?: string }).window ?? '' },

@@ -36,6 +36,8 @@ export interface RunCommandOptions extends GlobalOptions {
   volume: string[]
   workdir?: string
   user?: string
+  cpu?: string
+  memory: string
   timeout?: string
 }
 
@@ -321,6 +323,7 @@ function podSpec(options: RunCommandOptions): PodSpec {
         tty: options.tty ?? false,
         env: options.env.map(parseEnv),
         ...(options.workdir !== undefined && { workingDir: options.workdir }),
+        resources: resourcesOf(options),
         securityContext: {
           runAsUser: user.uid,
           runAsGroup: user.gid,
@@ -337,6 +340,21 @@ function podSpec(options: RunCommandOptions): PodSpec {
     ],
     volumes: volumes.map(({ path }, index) => ({ name: `volume-${index}`, hostPath: { path } })),
   }
+}
+
+/** Limits keep a sandbox from the machine. Nothing is set aside for it, so that as many fit as want to. */
+function resourcesOf({ cpu, memory }: RunCommandOptions): NonNullable<PodSpec['containers'][number]['resources']> {
+  const limits = {
+    ...(cpu !== undefined && { cpu: quantity('--cpu', cpu, 'a number of processors such as 2 or 500m') }),
+    ...(memory !== 'none' && { memory: quantity('--memory', memory, 'a size such as 512Mi or 4Gi, or none') }),
+  }
+  return { limits, requests: Object.fromEntries(Object.keys(limits).map((name) => [name, '0'])) }
+}
+
+/** The API server knows more of quantities; it would speak of fields that nobody wrote. */
+function quantity(option: string, text: string, expected: string): string {
+  if (/^(?:\d+\.?\d*|\.\d+)(?:m|[kMGTPE]|[KMGTPE]i)?$/.test(text) && Number.parseFloat(text) > 0) return text
+  throw new CliError('usage', `${option} takes ${expected}, not ${JSON.stringify(text)}`)
 }
 
 function parseUser(text: string | undefined): { uid: number; gid: number } {
