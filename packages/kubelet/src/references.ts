@@ -9,7 +9,8 @@ export function referencesOf(pod: PodObject): string[] {
   function add(kind: 'configmap' | 'secret', name: string | undefined): void {
     if (name) found.add(referenceKey(kind, { namespace, name }))
   }
-  const { volumes = [], containers, initContainers = [] } = specOf(pod)
+  const { volumes = [], containers, initContainers = [], imagePullSecrets = [] } = specOf(pod)
+  for (const { name } of imagePullSecrets) add('secret', name)
   for (const { configMap, secret, projected } of volumes) {
     add('configmap', configMap?.name)
     add('secret', secret?.secretName)

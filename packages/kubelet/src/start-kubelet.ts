@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { type Client, type EventRecorder, type Informers, type PodObject, resources } from '@caisson/client'
 import type { NetworkGate, PodAddress } from '@caisson/network'
 import type { Runtime, Sandbox } from '@caisson/runtime'
+import { startImageCollector } from './images/collect-images.ts'
+import { createContainerImages } from './images/container-images.ts'
 import { limitConcurrency } from './limit-concurrency.ts'
 import { type Machine, readMachine } from './node/machine.ts'
 import { type NodeFacts, nodeResources } from './node/node-object.ts'
@@ -41,6 +43,8 @@ export interface StartKubeletOptions {
   /** As the Node reports it; default `v1.34.0`. */
   version?: string
   now?: () => number
+  /** What images may take on the disk together; as much as there is where it is not given. */
+  imageBytes?: number | undefined
 }
 
 /** Disposing stops the agent and leaves containers running; the next agent takes them over. */
@@ -89,8 +93,30 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   const directoriesOf = new Set(await readdir(directories.pods))
   const events = createPodEvents(options.recorder)
   const runtime = limitStarts(options.runtime, machine.cpus * STARTS_PER_CPU)
+  const images = stack.use(
+    createContainerImages({
+      images: options.runtime.images,
+      sources,
+      events,
+      now,
+      onPulled(uid) {
+        collector.look()
+        engine.enqueue(uid)
+      },
+    }),
+  )
+  const collector = stack.use(
+    startImageCollector({
+      images: options.runtime.images,
+      maxBytes: options.imageBytes,
+      record: (event) =>
+        options.recorder.record({ apiVersion: 'v1', kind: 'Node', name: nodeName, uid: nodeName }, event),
+      onError,
+    }),
+  )
   const actions = createPodActions({
     runtime,
+    images,
     network: options.network,
     sources,
     directories,

@@ -1,7 +1,13 @@
 export { createRuntime, type RuntimeOptions } from './create-runtime.ts'
 export { HOST_IMAGE, HOST_IMAGE_USER } from './images/host-image.ts'
 export { openImageStore } from './images/open-image-store.ts'
-export { formatReference, type ImageReference, normalizeReference, parseReference } from './images/reference.ts'
+export {
+  formatReference,
+  type ImageReference,
+  normalizeReference,
+  parseReference,
+  repositoryOf,
+} from './images/reference.ts'
 export { runMonitor } from './monitor/monitor-server.ts'
 export { METADATA_RANGES } from './network/firewall.ts'
 export type { NetworkPlace } from './network/network.ts'

@@ -335,6 +335,8 @@ export type RuntimeErrorCode =
   /** It answers, and cannot serve. */
   | 'registry-unavailable'
   | 'registry-denied'
+  /** Its address is one that this machine does not pull from. */
+  | 'registry-out-of-reach'
   /** It is, or leads to, where no pull may go. */
   | 'registry-refused'
   | 'not-found'

@@ -24,7 +24,7 @@ export interface DataDirectory {
   /** Of a socket for each process that a sandbox is for. */
   attended: string
   /** Written by the administrator, if at all. */
-  registries: string
+  images: string
 }
 
 /**
@@ -47,7 +47,7 @@ export function dataDirectory(option?: string): DataDirectory {
     kubelet: join(root, 'kubelet'),
     volumes: join(root, 'volumes'),
     attended: join(root, 'attended'),
-    registries: join(root, 'registries.yaml'),
+    images: join(root, 'images.yaml'),
   }
 }
 

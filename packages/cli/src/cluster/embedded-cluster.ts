@@ -24,7 +24,7 @@ import { type Kubelet, startKubelet } from '@caisson/kubelet'
 import { startNetwork } from '@caisson/network'
 import { createRuntime } from '@caisson/runtime'
 import { watchAttendance } from '../attendance.ts'
-import { readRegistries } from '../images/registries-file.ts'
+import { readImageSettings } from '../images/images-file.ts'
 import { sandboxes as sandboxResource } from '../sandboxes.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
@@ -92,11 +92,11 @@ export async function startEmbeddedCluster(
   )
   writeKubeconfig(api.url, api.certificates)
   // Not before the store is ours alone, and then at once: the programs that it starts work while this process does.
-  const registries = await readRegistries(directory.registries)
+  const images = await readImageSettings(directory.images)
   const runtime = createRuntime({
     stateDirectory: directory.runtime,
     toolsDirectory: toolsDirectory(directory),
-    registries,
+    registries: images.registries,
   })
   stack.defer(() =>
     runtime.then(
@@ -148,6 +148,7 @@ export async function startEmbeddedCluster(
           network: await begin(startNetwork({ ...proxy, control: opened.network, signal, onError })),
           recorder: nodeEvents,
           dataDir: directory.kubelet,
+          imageBytes: images.maxBytes,
           nodeName,
           fake: options.fakeRuntime,
           signal,

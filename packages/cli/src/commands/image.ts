@@ -3,14 +3,14 @@ import { type Image, type ImageStore, openImageStore } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { type DataDirectory, dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
+import { readImageSettings } from '../images/images-file.ts'
 import { asCliError, megabytes, pullWithProgress } from '../images/pull-with-progress.ts'
-import { readRegistries } from '../images/registries-file.ts'
 import { age, type Printed, printList } from '../print.ts'
 
 /** Images are files: they are there whether a cluster runs or not. */
 export async function openStore(directory: DataDirectory): Promise<ImageStore> {
   prepareDataDirectory(directory)
-  return openImageStore(directory.runtime, { registries: await readRegistries(directory.registries) })
+  return openImageStore(directory.runtime, { registries: (await readImageSettings(directory.images)).registries })
 }
 
 const storeOf = (options: GlobalOptions): Promise<ImageStore> => openStore(dataDirectory(options.dataDir))

@@ -2,7 +2,7 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { PodObject } from '@caisson/client'
-import type { ContainerSpec, Image, Runtime } from '@caisson/runtime'
+import { type ContainerSpec, type Image, parseReference, type Runtime, repositoryOf } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
@@ -62,6 +62,7 @@ export async function containerSpec(
     id,
     sandboxId,
     image: image.name,
+    imageId: image.id,
     args,
     env: Object.fromEntries(environment),
     cwd: container.workingDir || image.workingDir,
@@ -76,9 +77,15 @@ export async function containerSpec(
       [CONTAINER_LABELS.name]: container.name,
       [CONTAINER_LABELS.restartCount]: String(restartCount),
       [CONTAINER_LABELS.backOff]: String(backOffMs),
-      [CONTAINER_LABELS.imageId]: image.id,
+      [CONTAINER_LABELS.imageId]: pulledAs(image) ?? image.id,
     },
   }
+}
+
+/** As it was pulled from where its name says, which is how others name what they run. */
+function pulledAs({ name, repoDigests }: Image): string | undefined {
+  const repository = repositoryOf(parseReference(name))
+  return repoDigests.find((digest) => digest.startsWith(`${repository}@`))
 }
 
 /** More than Linux lets any program be started with. */

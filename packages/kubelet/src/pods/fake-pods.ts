@@ -60,6 +60,7 @@ export function createFakePods(options: {
         hasDirectory: false,
         runs: present,
         failures: new Map(),
+        pulling: new Set<string>(),
         // There is nothing to ask, so that all is well.
         health: new Map(present.map(({ id = '' }) => [id, { started: true, ready: true, failed: undefined }])),
         stopping: new Map(),

@@ -46,6 +46,7 @@ export function observePod(
     hasDirectory: memory.hasDirectory,
     runs: newestFirst([...present, ...memory.runs]),
     failures: memory.failures,
+    pulling: new Set([...memory.images].flatMap(([name, { kind }]) => (kind === 'pulling' ? [name] : []))),
     stopping: memory.stopping,
     setback: memory.setback,
     hostIp,

@@ -77,6 +77,7 @@ export function observed(pod: PodObject, fields: Partial<ObservedPod> = {}): Obs
     hasDirectory: true,
     runs: [],
     failures: new Map(),
+    pulling: new Set(),
     health: new Map(),
     stopping: new Map(),
     setback: undefined,

@@ -67,6 +67,8 @@ export interface ObservedPod {
   runs: readonly ContainerRun[]
   /** By container name. */
   failures: ReadonlyMap<string, StartFailure>
+  /** Names of containers whose image is on its way. */
+  pulling: ReadonlySet<string>
   /** What probes and hooks say of containers that run, by runtime id; of the others there is nothing to say. */
   health: ReadonlyMap<string, ContainerHealth>
   /** Containers that were asked to stop, by runtime id: when they are killed, ms since the epoch. */

@@ -136,6 +136,8 @@ function planContainers(observed: ObservedPod, now: number): Steps {
       if (failed) actions.push(...stopFailed(observed, run, failed))
       return started ? 'started' : 'waiting'
     }
+    // The end of the pull is an event of its own.
+    if (observed.pulling.has(container.name)) return 'waiting'
     const at = startAt(observed, container, run)
     if (at > now) {
       wakeAt = earliest(wakeAt, at)

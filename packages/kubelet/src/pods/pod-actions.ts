@@ -8,7 +8,7 @@ import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { containerSpec } from '../containers/container-spec.ts'
 import type { PodPlace } from '../containers/downward-api.ts'
 import { hostsFile, type NodeDns, podHostname, resolverFile } from '../containers/host-files.ts'
-import { ensureImage } from '../images/ensure-image.ts'
+import type { ContainerImages } from '../images/container-images.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { runHook } from '../probes/run-hook.ts'
@@ -32,13 +32,14 @@ const NETWORK_ANNOTATION = 'caisson.dev/network'
 /** kubelet's for volumes: 500 ms doubling to 2 min 2 s. */
 const VOLUME_RETRY = { first: 500, most: 122_000 }
 const SANDBOX_RETRY = { first: 2_000, most: 60_000 }
-/** Looking at the local store costs nothing, so an image that was imported is found soon. */
+/** Looking at the local store costs nothing, so an image that was imported is found soon; the registry is asked less often. */
 const IMAGE_RETRY = { first: 2_000, most: 30_000 }
 /** Always the same in kubelet: what is missing may come at any time, and it tries a whole Pod again. */
 const START_RETRY = { first: 10_000, most: 10_000 }
 
 export interface PodActionsOptions {
   runtime: Runtime
+  images: ContainerImages
   network: NetworkGate
   sources: PodSources
   directories: PodDirectories
@@ -57,7 +58,7 @@ export interface PodActions {
 }
 
 export function createPodActions(options: PodActionsOptions): PodActions {
-  const { runtime, network, sources, directories, events, place, dns, now } = options
+  const { runtime, images, network, sources, directories, events, place, dns, now } = options
 
   async function perform(
     action: PodAction,
@@ -78,8 +79,10 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         await removeRun(memory, action.id)
         return
       case 'remove-sandbox':
+        images.cancel(memory.images)
         return await removeSandbox(action.id, observed, memory)
       case 'remove-volumes':
+        images.cancel(memory.images)
         await removeTree(directories.pod(pod.metadata.uid ?? ''))
         memory.volumes = undefined
         memory.hasDirectory = false
@@ -197,18 +200,14 @@ export function createPodActions(options: PodActionsOptions): PodActions {
   ): Promise<void> {
     const { container, restartCount, backOffMs } = action
     if (!sandbox || !memory.volumes) return
-    const found = await ensureImage(container, runtime.images)
+    const quiet = memory.failures.has(container.name)
+    const found = await images.find({ pod, container, states: memory.images, quiet })
+    if (found.kind === 'pulling') return
     if (found.kind === 'missing') {
-      const first = !memory.failures.has(container.name)
-      if (first) {
-        for (const event of found.events) events.aboutContainer(pod, container, event)
-        events.aboutContainer(pod, container, { type: 'Warning', reason: 'Failed', message: `Error: ${found.reason}` })
-      }
-      failImage(memory, container, { ...found, first, pod })
+      fail(memory, container.name, { ...found, retry: IMAGE_RETRY })
       return
     }
     const id = containerId(pod, container, restartCount)
-    if (!memory.failures.has(container.name)) events.aboutContainer(pod, container, found.event)
     try {
       await writeEtcFiles(pod, sandbox.ip)
       const spec = await containerSpec(pod, container, {
@@ -247,25 +246,6 @@ export function createPodActions(options: PodActionsOptions): PodActions {
   function sayCreated(pod: PodObject, container: Container): void {
     const message = `Created container: ${container.name}`
     events.aboutContainer(pod, container, { type: 'Normal', reason: 'Created', message })
-  }
-
-  /** The first time as kubelet says it, then as it says it while it waits. */
-  function failImage(
-    memory: PodMemory,
-    container: Container,
-    { reason, message, first, pod }: { reason: string; message: string; first: boolean; pod: PodObject },
-  ): void {
-    const waits = !first && reason === 'ErrImagePull'
-    const backOff = `Back-off pulling image ${JSON.stringify(container.image)}`
-    if (waits && memory.failures.get(container.name)?.reason === 'ErrImagePull') {
-      events.aboutContainer(pod, container, { type: 'Normal', reason: 'BackOff', message: backOff })
-      events.aboutContainer(pod, container, { type: 'Warning', reason: 'Failed', message: 'Error: ImagePullBackOff' })
-    }
-    fail(memory, container.name, {
-      reason: waits ? 'ImagePullBackOff' : reason,
-      message: waits ? `${backOff}: ErrImagePull: ${message}` : message,
-      retry: IMAGE_RETRY,
-    })
   }
 
   function failStart(

@@ -393,6 +393,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       memory.volumes = undefined
       memory.setback = undefined
       memory.failures.clear()
+      for (const [name, { kind }] of memory.images) if (kind === 'failed') memory.images.delete(name)
       enqueue(uid)
     },
     idle: () => queue.idle(),

@@ -1,5 +1,6 @@
 /** What an agent remembers of a Pod between passes. Losing it costs a repeated step, never a container. */
 import type { PodObject } from '@caisson/client'
+import type { ImageState } from '../images/container-images.ts'
 import type { IssuedToken } from '../pod-sources.ts'
 import type { PreparedVolume } from '../volumes/prepare-volumes.ts'
 import type { ContainerRun, PodSetback, StartFailure } from './observed-pod.ts'
@@ -24,6 +25,8 @@ export interface PodMemory {
   /** By container name; how often it failed in a row. */
   failures: Map<string, StartFailure & { count: number }>
   setback: (PodSetback & { count: number }) | undefined
+  /** By container name: images that are being pulled, or were, or could not be. */
+  images: Map<string, ImageState>
   /** By runtime id. */
   stopping: Map<string, number>
   /** By runtime id of containers that ended. */
@@ -53,6 +56,7 @@ export function newPodMemory(
     recalled: false,
     failures: new Map(),
     setback: undefined,
+    images: new Map(),
     stopping: new Map(),
     lastWords: new Map(),
     begun: new Set(),

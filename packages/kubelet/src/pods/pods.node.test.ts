@@ -302,13 +302,21 @@ describe('a Pod that cannot run', () => {
   })
 
   test('because its image is not there', async () => {
-    await node.create('no-image', { containers: [container('', { image: 'example.org/missing:1' })] })
-    const pod = await node.until('no-image', waitsFor('ErrImagePull'))
-    expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toBe(
-      'image "example.org/missing:1" is not in the local image store, and this node pulls from no registry: import it with "caisson image import FILE"',
-    )
-    await node.until('no-image', waitsFor('ImagePullBackOff'))
+    await node.create('no-image', {
+      containers: [container('', { image: 'example.org/missing:1', imagePullPolicy: 'Never' })],
+    })
+    await node.until('no-image', waitsFor('ErrImageNeverPull'))
     await remove('no-image')
+  })
+
+  test('because its registry is not there', async () => {
+    await node.create('no-registry', { containers: [container('', { image: 'registry.invalid/missing:1' })] })
+    const pod = await node.until('no-registry', waitsFor('RegistryUnavailable'))
+    expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toMatch(
+      /^image pull failed for registry.invalid\/missing:1 because the registry is unavailable: registry.invalid cannot be reached/,
+    )
+    await node.until('no-registry', waitsFor('ImagePullBackOff'))
+    await remove('no-registry')
   })
 
   test('because its configuration is not there, until it is', async () => {

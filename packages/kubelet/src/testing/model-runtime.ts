@@ -80,7 +80,7 @@ export function createModelMachine(now: () => number): ModelMachine {
         import: unsupported,
         pull: unsupported,
         export: unsupported,
-        collect: unsupported,
+        collect: async () => ({ removed: [], missingBytes: 0 }),
         list: async () => [],
         get: async (name) => ({
           name,

@@ -76,7 +76,7 @@ export function createExchange(limits: ExchangeLimits = EXCHANGE_LIMITS, env = p
     const { url, most, tls, signal } = request
     const literal = url.hostname.replace(/^\[|\]$/g, '')
     if (isIP(literal) !== 0 && !isWithinReach(reachOf(literal), most))
-      throw registryError('registry-refused', outOfReach(literal, literal).message)
+      throw registryError('registry-out-of-reach', outOfReach(literal, literal).message)
     const proxies = proxyHosts(env)
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     const head = new AbortController()
@@ -160,7 +160,7 @@ function connectionFailure(
   { url, signal, timedOut, headMs }: { url: URL; signal: AbortSignal; timedOut: boolean; headMs: number },
 ): Error {
   if (signal.aborted) return signal.reason as Error
-  if (error.code === OUT_OF_REACH) return registryError('registry-refused', error.message, error)
+  if (error.code === OUT_OF_REACH) return registryError('registry-out-of-reach', error.message, error)
   const { code = '' } = error
   if (/^(CERT_|ERR_TLS_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_)/.test(code))
     return registryError(

@@ -1,17 +1,23 @@
-/** `registries.yaml` in the data directory: mirrors, authorities and exceptions for registries. */
+/** `images.yaml` in the data directory: where images may come from, and what they may take. */
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import type { RegistryConfig, RegistryHost } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 
+export interface ImageSettings {
+  registries: RegistryConfig
+  /** Of all images together. */
+  maxBytes: number | undefined
+}
+
 type Fields = Record<string, unknown>
 
-const TOP = ['mirrors', 'hosts']
+const TOP = ['mirrors', 'hosts', 'maxBytes']
 const HOST = { caFile: 'string', plainHttp: 'boolean', skipVerify: 'boolean' } as const
 
 /** An empty configuration where there is no file. Throws a CliError that says what is wrong with it. */
-export async function readRegistries(file: string): Promise<RegistryConfig> {
-  if (!existsSync(file)) return {}
+export async function readImageSettings(file: string): Promise<ImageSettings> {
+  if (!existsSync(file)) return { registries: {}, maxBytes: undefined }
   const { parse } = await import('yaml')
   let content: unknown
   try {
@@ -22,10 +28,22 @@ export async function readRegistries(file: string): Promise<RegistryConfig> {
   const top = fields(content, { file, where: 'the file', known: TOP })
   const mirrors = Object.entries(fields(top['mirrors'] ?? {}, { file, where: 'mirrors' }))
   const hosts = Object.entries(fields(top['hosts'] ?? {}, { file, where: 'hosts' }))
-  return {
+  const registries = {
     mirrors: Object.fromEntries(mirrors.map(([host, list]) => [host, mirrorList(list, { file, host })])),
     hosts: Object.fromEntries(hosts.map(([host, settings]) => [host, hostSettings(settings, { file, host })])),
   }
+  return { registries, maxBytes: bytesOf(top['maxBytes'], file) }
+}
+
+const UNITS: Record<string, number> = { '': 1, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 }
+
+function bytesOf(value: unknown, file: string): number | undefined {
+  if (value === undefined) return undefined
+  const match = /^(\d{1,15})(Ki|Mi|Gi|Ti|)$/.exec(
+    typeof value === 'number' || typeof value === 'string' ? String(value) : '',
+  )
+  if (match) return Number(match[1]) * (UNITS[match[2] ?? ''] ?? 1)
+  throw new CliError('usage', `${file}: maxBytes is no number of bytes such as 20Gi`)
 }
 
 function mirrorList(list: unknown, { file, host }: { file: string; host: string }): string[] {
