@@ -192,34 +192,34 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
     say('Normal', 'Pulling', `Pulling image ${quoted}`)
     const began = performance.now()
     const isOver = (): boolean => closed || stop.signal.aborted
-    const ended = (state: ImageState): void => {
+    const pulled = puller.pull({
+      name: normalizeReference(container.image ?? ''),
+      namespace: pod.metadata.namespace ?? '',
+      fingerprint: local.fingerprint,
+      credentials: local.credentials,
+      ...(local.image && { reachWithinMs: REACH_MS }),
+      signal: stop.signal,
+    })
+    const end = async (): Promise<void> => {
+      let state: ImageState
+      try {
+        const { image, pullMs } = await pulled
+        if (isOver()) return
+        const [alone, all] = [formatDuration(pullMs), formatDuration(performance.now() - began)]
+        say(
+          'Normal',
+          'Pulled',
+          `Successfully pulled image ${quoted} in ${alone} (${all} including waiting). Image size: ${image.sizeBytes} bytes.`,
+        )
+        state = { kind: 'pulled', image }
+      } catch (error) {
+        if (isOver()) return
+        state = pullFailed(request, { error, failed, local })
+      }
       states.set(container.name, state)
       onPulled(pod.metadata.uid ?? '')
     }
-    puller
-      .pull({
-        name: normalizeReference(container.image ?? ''),
-        namespace: pod.metadata.namespace ?? '',
-        fingerprint: local.fingerprint,
-        credentials: local.credentials,
-        ...(local.image && { reachWithinMs: REACH_MS }),
-        signal: stop.signal,
-      })
-      .then(
-        ({ image, pullMs }) => {
-          const [alone, all] = [formatDuration(pullMs), formatDuration(performance.now() - began)]
-          if (isOver()) return
-          say(
-            'Normal',
-            'Pulled',
-            `Successfully pulled image ${quoted} in ${alone} (${all} including waiting). Image size: ${image.sizeBytes} bytes.`,
-          )
-          ended({ kind: 'pulled', image })
-        },
-        (error: unknown) => {
-          if (!isOver()) ended(pullFailed(request, { error, failed, local }))
-        },
-      )
+    void end()
   }
 
   function pullFailed(

@@ -2,7 +2,7 @@
  * For property tests: a runtime whose containers are only remembered, so that thousands of histories can be played in a
  * second. What it holds outlives the agents that use it, as real containers do.
  */
-import type { Container, ContainerSpec, Runtime, Sandbox, SandboxSpec } from '@caisson/runtime'
+import type { Container, ContainerSpec, Image, Runtime, Sandbox, SandboxSpec } from '@caisson/runtime'
 import { RuntimeError } from '@caisson/runtime'
 
 export interface ModelMachine {
@@ -78,23 +78,11 @@ export function createModelMachine(now: () => number): ModelMachine {
       usage: async () => undefined,
       images: {
         import: unsupported,
-        pull: unsupported,
+        pull: async (name) => ({ image: modelImage(name), isNew: false }),
         export: unsupported,
         collect: async () => ({ removed: [], missingBytes: 0 }),
         list: async () => [],
-        get: async (name) => ({
-          name,
-          id: 'sha256:0',
-          sizeBytes: 0,
-          entrypoint: ['/main'],
-          cmd: [],
-          env: {},
-          workingDir: '/',
-          user: '',
-          createdAt: 0,
-          repoDigests: [],
-          grant: 'everyone',
-        }),
+        get: async (name) => modelImage(name),
         remove: async () => false,
         resolveUser: async () => ({ uid: 0, gid: 0, additionalGids: [] }),
       },
@@ -152,5 +140,21 @@ export function createModelMachine(now: () => number): ModelMachine {
       for (const container of sandbox.containers.keys()) end(container, 137)
     },
     sandboxes: () => [...machine.values()].map(({ spec }) => spec),
+  }
+}
+
+function modelImage(name: string): Image {
+  return {
+    name,
+    id: 'sha256:0',
+    sizeBytes: 0,
+    entrypoint: ['/main'],
+    cmd: [],
+    env: {},
+    workingDir: '/',
+    user: '',
+    createdAt: 0,
+    repoDigests: [],
+    grant: 'everyone',
   }
 }
