@@ -50,6 +50,8 @@ export interface DeleteWrite extends WriteBase {
   target: ObjectKey
   /** Only this very object is deleted, never another that has its name. */
   uid: string
+  /** What becomes of its dependents; the kind's own default unless said. */
+  propagation?: 'Background' | 'Foreground' | 'Orphan'
 }
 
 export type Write = CreateWrite | PatchWrite | DeleteWrite

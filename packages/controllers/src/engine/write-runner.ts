@@ -106,7 +106,13 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
     const cached = informer?.get(joinKey(namespace, name))
     try {
       const preconditions = { uid: write.uid }
-      const answer = await client.delete(served(write.resource), name, { namespace, preconditions, signal })
+      const { propagation } = write
+      const answer = await client.delete(served(write.resource), name, {
+        namespace,
+        preconditions,
+        signal,
+        ...(propagation && { propagationPolicy: propagation }),
+      })
       quietly(() => {
         if (isMarked(answer)) informer?.observe(answer)
         else if (cached?.metadata.uid === write.uid) informer?.observeDeletion(cached)

@@ -19,7 +19,8 @@ export function unfit(pod: PodObject, request: Requested, { node, requested }: N
   return reason === undefined ? insufficient(node, request, requested) : [reason]
 }
 
-function keptOut(pod: PodObject, node: Typed<Node>): string | undefined {
+/** Why a Pod may not be on a node at all, however much room there is; undefined where it may. */
+export function keptOut(pod: PodObject, node: Typed<Node>): string | undefined {
   if (pod.spec?.nodeName && pod.spec.nodeName !== node.metadata.name)
     return "node(s) didn't match the requested node name"
   if (node.spec?.unschedulable && !tolerates(pod, { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' })) {

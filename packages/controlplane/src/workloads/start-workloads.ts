@@ -1,10 +1,24 @@
 /** Starts the controllers of the kinds that make Pods. */
 import { controllerOf, type KubeObject } from '@caisson/api'
-import { type AnyObject, type Client, type Informer, type Informers, keyOf, resources } from '@caisson/client'
+import {
+  type AnyObject,
+  type Client,
+  type Informer,
+  type Informers,
+  keyOf,
+  resources,
+  type Typed,
+} from '@caisson/client'
 import { type ControllerDefinition, createEngine, type Engine, type PlannedEvent } from '@caisson/controllers'
+import type { Node } from 'kubernetes-types/core/v1.d.ts'
+import { planCronJob } from './plan-cron-job.ts'
+import { planDaemonSet } from './plan-daemon-set.ts'
 import { planDeployment } from './plan-deployment.ts'
+import { planJob } from './plan-job.ts'
 import { planReplicaSet } from './plan-replica-set.ts'
+import { planStatefulSet } from './plan-stateful-set.ts'
 import { isActive } from './pods.ts'
+import { releaseOrphans } from './release-orphans.ts'
 
 export interface WorkloadOptions {
   client: Client
@@ -27,6 +41,17 @@ function orphansOf(namespace = ''): string {
   return `orphans/${namespace}`
 }
 
+const BY_NAMESPACE = 'namespace'
+
+function byNamespace({ metadata }: AnyObject): string[] {
+  return [metadata.namespace ?? '']
+}
+
+/** What of a node decides whether a daemon belongs on it. */
+function placement({ metadata, spec }: Typed<Node>): string {
+  return JSON.stringify([metadata.labels, spec?.taints, spec?.unschedulable])
+}
+
 /** What an owner controls, and what it might adopt. */
 function candidates<T extends AnyObject>(informer: Informer<T>, owner: AnyObject): T[] {
   return [
@@ -47,6 +72,13 @@ export async function startWorkloads(options: WorkloadOptions): Promise<AsyncDis
   const sets = informers.of(resources.replicaSets, { indexers })
   const controllers = informers.of(resources.replicationControllers)
   const deployments = informers.of(resources.deployments)
+  const jobs = informers.of(resources.jobs, { indexers })
+  const cronJobs = informers.of(resources.cronJobs)
+  const statefulSets = informers.of(resources.statefulSets)
+  const daemonSets = informers.of(resources.daemonSets)
+  const revisions = informers.of(resources.controllerRevisions, { indexers })
+  const nodes = informers.of(resources.nodes)
+  const claims = informers.of(resources.persistentVolumeClaims, { indexers: { [BY_NAMESPACE]: byNamespace } })
   await informers.synced(signal)
 
   const start = <T extends AnyObject & { status?: object }, O>(definition: ControllerDefinition<T, O>): Engine => {
@@ -150,6 +182,76 @@ export async function startWorkloads(options: WorkloadOptions): Promise<AsyncDis
     plan: planDeployment,
   })
   follow(sets, deployments, deploymentEngine)
+  const jobEngine = start({
+    name: 'job-controller',
+    informer: jobs,
+    others: [pods],
+    observe: (job, failures) => ({ job, pods: candidates(pods, job), failures }),
+    plan: planJob,
+  })
+  follow(pods, jobs, jobEngine)
+  stack.use(releaseOrphans({ ...options, pods, jobs }))
+
+  const cronJobEngine = start({
+    name: 'cronjob-controller',
+    informer: cronJobs,
+    others: [jobs],
+    observe: (cronJob, failures) => ({
+      cronJob,
+      jobs: jobs.byIndex(BY_CONTROLLER, cronJob.metadata.uid ?? ''),
+      hasJob: (name: string) => jobs.get(`${cronJob.metadata.namespace}/${name}`) !== undefined,
+      failures,
+    }),
+    plan: planCronJob,
+  })
+  follow(jobs, cronJobs, cronJobEngine)
+
+  const statefulSetEngine = start({
+    name: 'statefulset-controller',
+    informer: statefulSets,
+    others: [pods, revisions, claims],
+    observe: (set, failures) => ({
+      set,
+      pods: candidates(pods, set),
+      revisions: revisions.byIndex(BY_CONTROLLER, set.metadata.uid ?? ''),
+      claims: new Map(
+        claims.byIndex(BY_NAMESPACE, set.metadata.namespace ?? '').map((one) => [one.metadata.name ?? '', one]),
+      ),
+      failures,
+    }),
+    plan: planStatefulSet,
+  })
+  follow(pods, statefulSets, statefulSetEngine)
+  follow(revisions, statefulSets, statefulSetEngine)
+
+  const daemonSetEngine = start({
+    name: 'daemonset-controller',
+    informer: daemonSets,
+    others: [pods, revisions],
+    observe: (set, failures) => ({
+      set,
+      pods: candidates(pods, set),
+      nodes: nodes.list(),
+      revisions: revisions.byIndex(BY_CONTROLLER, set.metadata.uid ?? ''),
+      failures,
+    }),
+    plan: planDaemonSet,
+  })
+  follow(pods, daemonSets, daemonSetEngine)
+  follow(revisions, daemonSets, daemonSetEngine)
+  const nodesChanged = (): void => {
+    for (const set of daemonSets.list()) daemonSetEngine.enqueue(keyOf(set))
+  }
+  stack.use(
+    nodes.handle({
+      added: nodesChanged,
+      updated: (old, node) => {
+        if (placement(old) !== placement(node)) nodesChanged()
+      },
+      deleted: nodesChanged,
+    }),
+  )
+
   // Recreate waits until the last old Pod has gone.
   stack.use(
     pods.handle({
