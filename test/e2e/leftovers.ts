@@ -43,7 +43,8 @@ export function processesOf(dataDirectory: string): string[] {
     .filter((line) => line.includes(dataDirectory))
 }
 
-function commandLine(pid: string): string {
+/** Words with spaces between; empty where there is no such process. */
+export function commandLine(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
   } catch {

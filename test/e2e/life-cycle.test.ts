@@ -1,7 +1,7 @@
 /** How a cluster and its sandboxes end, in good order or not, and what they are when they come back. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -10,7 +10,7 @@ import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
 import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
 import { createClient, createHttpTransport, findConnection } from '../../packages/client/src/index.ts'
 import { type Cluster, startCluster } from './fixture.ts'
-import { leftovers } from './leftovers.ts'
+import { commandLine, leftovers } from './leftovers.ts'
 
 const CAISSON = join(import.meta.dirname, '../../bin/caisson')
 const NOTHING = { processes: [], mounts: [], namespaces: [], containers: [] }
@@ -168,6 +168,84 @@ describe('the sandbox of a run whose process is killed', () => {
     expect(await cluster.mustCaisson(['run', '--', 'echo', 'other'])).toBe('other\n')
     expect(await names()).toContain('kept')
     await cluster.mustCaisson(['rm', 'kept'])
+  })
+})
+
+describe('kill -9 of what a container depends on', () => {
+  const forever = ['sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done']
+
+  /** Of its first process's sentry, or what stands for it. */
+  async function pidOf(name: string): Promise<number> {
+    const uid = await cluster.mustKubectl(['get', 'pod', name, '-o', 'jsonpath={.metadata.uid}'])
+    return Number(readFileSync(join(cluster.dataDirectory, 'runtime', 'containers', `${uid}-m0-0`, 'container.pid')))
+  }
+
+  function monitorPid(): number {
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      const line = commandLine(pid)
+      if (line.includes('monitor-main') && line.includes(cluster.dataDirectory)) return Number(pid)
+    }
+    throw new Error('no monitor runs')
+  }
+
+  const run = async (name: string, command: string[], restartPolicy = 'Always'): Promise<void> => {
+    await apply(name, { command }, { restartPolicy, terminationGracePeriodSeconds: 0 })
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=30s'])
+  }
+
+  const restarted = async (name: string): Promise<object | undefined> => {
+    await expect
+      .poll(async () => (await statusOf(name)).containerStatuses[0], { timeout: 20_000 })
+      .toMatchObject({ restartCount: 1, state: { running: {} } })
+    return (await statusOf(name)).containerStatuses[0]?.lastState.terminated
+  }
+
+  test('its monitor: it goes on, with its log and its exit code', async () => {
+    await run(
+      'watched',
+      ['sh', '-c', 'i=0; until [ -e /tmp/go ]; do i=$((i+1)); echo $i; sleep 0.05; done; exit 6'],
+      'Never',
+    )
+    process.kill(monitorPid(), 'SIGKILL')
+    await cluster.mustKubectl(['exec', 'watched', '--', 'touch', '/tmp/go'])
+    await cluster.mustKubectl(['wait', '--for=jsonpath={.status.phase}=Failed', 'pod/watched', '--timeout=30s'])
+    expect((await statusOf('watched')).containerStatuses[0]).toMatchObject({
+      restartCount: 0,
+      state: { terminated: { exitCode: 6, reason: 'Error' } },
+    })
+    const lines = (await cluster.mustKubectl(['logs', 'watched'])).trimEnd().split('\n')
+    expect(lines).toEqual(lines.map((_, index) => String(index + 1)))
+    await cluster.mustKubectl(['delete', 'pod', 'watched'])
+  })
+
+  test('its sentry: the Pod says so and the container starts again', async () => {
+    await run('sentry', forever)
+    process.kill(await pidOf('sentry'), 'SIGKILL')
+    expect(await restarted('sentry')).toMatchObject({
+      exitCode: 137,
+      reason: 'Error',
+      message: 'the sandbox was ended by signal 9',
+    })
+    await cluster.mustKubectl(['delete', 'pod', 'sentry'])
+  })
+
+  test('its sentry, where nothing starts again: the Pod has failed', async () => {
+    await run('once', forever, 'Never')
+    process.kill(await pidOf('once'), 'SIGKILL')
+    await cluster.mustKubectl(['wait', '--for=jsonpath={.status.phase}=Failed', 'pod/once', '--timeout=30s'])
+    expect((await statusOf('once')).containerStatuses[0]?.state.terminated).toMatchObject({
+      exitCode: 137,
+      message: 'the sandbox was ended by signal 9',
+    })
+    await cluster.mustKubectl(['delete', 'pod', 'once'])
+  })
+
+  test('its reaper: nobody knows its exit any more, so that it is ended, reported and started again', async () => {
+    await run('reaper', forever)
+    const stat = readFileSync(`/proc/${await pidOf('reaper')}/stat`, 'utf8')
+    process.kill(Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]), 'SIGKILL')
+    expect(await restarted('reaper')).toMatchObject({ exitCode: 137, reason: 'ContainerStatusUnknown' })
+    await cluster.mustKubectl(['delete', 'pod', 'reaper'])
   })
 })
 

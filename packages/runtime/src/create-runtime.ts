@@ -10,21 +10,22 @@ import { installNativePrograms } from './native/native-programs.ts'
 import { createPodNetwork } from './network/pod-network.ts'
 import type { RegistryConfig } from './registry/registry-config.ts'
 import { type Container, type ContainerSpec, type ResourceLimits, type Runtime, RuntimeError } from './runtime.ts'
+import { cancelStart } from './sandbox/cancel-start.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
 import { concealPaths } from './sandbox/conceal-paths.ts'
 import { connectToSandbox } from './sandbox/connect.ts'
 import {
+  endsOfSignal,
   execInContainer,
   killContainer,
   type Prepared,
   type RuntimeParts,
   removeContainerEntry,
-  signalContainerEntry,
   startContainer,
   startPause,
 } from './sandbox/containers.ts'
 import { createDrivers } from './sandbox/drivers.ts'
-import { containerView, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
+import { containerView, pauseContainerId, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
 import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
 import { openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes } from './sandbox/recover.ts'
@@ -32,7 +33,6 @@ import { createRegistry } from './sandbox/registry.ts'
 import { openSnapshot, type StoredSnapshot } from './sandbox/snapshot-files.ts'
 import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'
 import { validateContainerSpec, validateSandboxSpec } from './sandbox/validate-spec.ts'
-import { settlesWithin } from './settles-within.ts'
 import { defaultToolsDirectory } from './tools/tools.ts'
 
 export interface RuntimeOptions {
@@ -149,6 +149,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     signal?.throwIfAborted()
     starting.add(spec.id)
     try {
+      using _ = cancelStart(files.containerDirectory(spec.id), signal)
       const entry = await startContainer(parts, sandbox, structuredClone(spec), snapshot)
       sandbox.containers.set(spec.id, entry)
       // It may have ended before it could be looked up.
@@ -194,7 +195,11 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         await parts.cgroups.create(spec.id, isSentry ? withSentry(spec.limits) : spec.limits)
         if (spec.network.kind === 'pod') record.ip = (await parts.network.attach(spec.id, signal)).ip
         await files.writeSandbox(record)
-        if (spec.shared) sandbox.pause = await startPause(parts, sandbox)
+        signal?.throwIfAborted()
+        if (spec.shared) {
+          using _ = cancelStart(files.containerDirectory(pauseContainerId(spec.id)), signal)
+          sandbox.pause = await startPause(parts, sandbox)
+        }
         signal?.throwIfAborted()
       } catch (error) {
         await removeOnce(sandbox)
@@ -225,10 +230,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     async stopContainer(id, { graceMs, signal = 'SIGTERM' }) {
       const { sandbox, entry } = registry.container(id)
       if (entry.state.phase !== 'running') return
-      if (graceMs > 0) {
-        await signalContainerEntry(parts, sandbox, { entry, signal: constants.signals[signal] })
-        if (await settlesWithin(entry.exited.promise, graceMs)) return
-      }
+      const number = constants.signals[signal]
+      if (graceMs > 0 && (await endsOfSignal(parts, sandbox, { entry, signal: number, withinMs: graceMs }))) return
       await killContainer(parts, sandbox, entry)
     },
 

@@ -196,7 +196,7 @@ export async function discardHalfMade(parts: RuntimeParts, driver: OciDriver, id
   await discard({ parts, driver, id, directory: parts.files.containerDirectory(id) })
 }
 
-export async function signalContainerEntry(
+async function signalContainerEntry(
   parts: RuntimeParts,
   sandbox: SandboxEntry,
   options: { entry: ContainerEntry; signal: number },
@@ -218,12 +218,25 @@ export async function signalContainerEntry(
   if (supervision?.running) killProcess(supervision.running.pid, supervision.running.startTime, signal)
 }
 
+/**
+ * Sends a signal and waits for the container's end, for so long in all: a sentry that hangs does not take the signal
+ * either. Rejects where the signal could not be sent.
+ */
+export async function endsOfSignal(
+  parts: RuntimeParts,
+  sandbox: SandboxEntry,
+  options: { entry: ContainerEntry; signal: number; withinMs: number },
+): Promise<boolean> {
+  const { entry, withinMs } = options
+  const sent = signalContainerEntry(parts, sandbox, options).then(() => entry.exited.promise)
+  return await settlesWithin(Promise.race([sent, entry.exited.promise]), withinMs)
+}
+
 /** KILL, and if that does not help KILL for the sentry that does not answer. Resolves when it is gone. */
 export async function killContainer(parts: RuntimeParts, sandbox: SandboxEntry, entry: ContainerEntry): Promise<void> {
   if (entry.state.phase !== 'running') return
   await parts.monitor.expectKill(entry.id)
-  await signalContainerEntry(parts, sandbox, { entry, signal: SIGKILL })
-  if (await settlesWithin(entry.exited.promise, KILL_PATIENCE_MS)) return
+  if (await endsOfSignal(parts, sandbox, { entry, signal: SIGKILL, withinMs: KILL_PATIENCE_MS })) return
   const { supervision } = await readContainer(entry.directory)
   const running = supervision?.running
   if (running && isSameProcess(running.pid, running.startTime)) killProcess(running.pid, running.startTime, 'SIGKILL')

@@ -23,6 +23,9 @@ export interface OciDriver {
   remove(containerId: string, runtimeLog: string): Promise<void>
 }
 
+/** It takes some 20 ms; one that hangs must not keep a whole node from ending. */
+const REMOVAL_MS = 30_000
+
 // gVisor issue 10704 was mended in the builds of August 2024.
 const NETWORK_CHECK_MENDED = 20240901
 
@@ -72,7 +75,8 @@ export async function createOciDriver(handler: RuntimeHandler, tool: Tool, state
     stateFile: (containerId, rootContainerId) => join(root, `${containerId}_sandbox:${rootContainerId}.state`),
     async remove(containerId, runtimeLog) {
       const args = [...globalOptions(runtimeLog), 'delete', '--force', containerId]
-      const { exitCode, stderr } = await runCommand(tool.path, args, { env })
+      const signal = AbortSignal.timeout(REMOVAL_MS)
+      const { exitCode, stderr } = await runCommand(tool.path, args, { env, signal })
       if (exitCode === 0 || /does not exist|not exist|no such file/i.test(stderr + (lastComplaint(runtimeLog) ?? '')))
         return
       throw new RuntimeError('failed', `${handler} could not remove container ${containerId}: ${stderr.trim()}`)

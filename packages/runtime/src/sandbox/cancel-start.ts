@@ -1,0 +1,68 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { EXITS_FILE } from '../monitor/launched-process.ts'
+import { killProcess, processStartTime } from '../monitor/process-identity.ts'
+
+/** A start takes a fifth of a second, and one that ends by itself leaves less to tidy up than one that is killed. */
+const PATIENCE_MS = 2_000
+
+/**
+ * When the signal is aborted while this is not disposed of, the OCI runtime that makes the container of the directory is
+ * killed after a moment, with what it has started until then: the start then fails.
+ */
+export function cancelStart(directory: string, signal: AbortSignal | undefined): Disposable {
+  let timer: NodeJS.Timeout | undefined
+  const abort = (): void => {
+    timer = setTimeout(() => killLaunched(directory), PATIENCE_MS)
+  }
+  signal?.addEventListener('abort', abort, { once: true })
+  return {
+    [Symbol.dispose]() {
+      signal?.removeEventListener('abort', abort)
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** Everything below the reaper, which then ends by itself and leaves word of it. */
+function killLaunched(directory: string): void {
+  const command = launchedCommand(directory)
+  const parents = parentsOfAll()
+  const reaper = command === undefined ? undefined : parents.get(command)
+  // The command's own end is what the start waits for; who adopted it when it was gone is not its reaper.
+  if (reaper === undefined || reaper === 1) return
+  for (const pid of parents.keys()) {
+    if (isBelow(pid, reaper, parents)) killProcess(pid, processStartTime(pid) ?? '', 'SIGKILL')
+  }
+}
+
+/** The first record of the reaper names it. */
+function launchedCommand(directory: string): number | undefined {
+  try {
+    const records = readFileSync(join(directory, EXITS_FILE))
+    return records.length < 8 ? undefined : records.readInt32LE(0)
+  } catch {
+    return undefined
+  }
+}
+
+function parentsOfAll(): Map<number, number> {
+  const parents = new Map<number, number>()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
+      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return parents
+}
+
+function isBelow(pid: number, ancestor: number, parents: ReadonlyMap<number, number>): boolean {
+  for (let at = parents.get(pid); at !== undefined && at > 1; at = parents.get(at)) {
+    if (at === ancestor) return true
+  }
+  return false
+}
