@@ -66,7 +66,7 @@ describe('bootstrap policy', () => {
     [componentUsers.controlPlane, 'patch sandboxes.agents.x-k8s.io in a named x', true],
     [componentUsers.controlPlane, 'create pods/binding in a named x', true],
     [componentUsers.controlPlane, 'create pods in a', true],
-    [componentUsers.controlPlane, 'create secrets in a', false],
+    [componentUsers.controlPlane, 'create services in a', false],
     [componentUsers.controlPlane, 'create deployments.apps in a', false],
     [componentUsers.controlPlane, 'create clusterrolebindings.rbac.authorization.k8s.io', false],
     [componentUsers.controlPlane, 'escalate clusterroles.rbac.authorization.k8s.io named x', false],

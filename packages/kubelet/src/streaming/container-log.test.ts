@@ -131,7 +131,7 @@ describe('container logs', () => {
   test('upgrades and other methods are for other paths', async () => {
     await using server = await startKubectlServer(serveOnePod(createHostProcesses()))
     const post = await fetch(`${server.url}/containerLogs/default/web/main`, { method: 'POST' })
-    expect([post.status, await post.text()]).toEqual([405, 'logs are read with GET'])
+    expect([post.status, await post.text()]).toEqual([405, 'logs and statistics are read with GET'])
     const exec = await fetch(`${server.url}/exec/default/web/main?command=ls&output=1`)
     expect([exec.status, await exec.text()]).toEqual([400, 'you must request an upgrade of the connection'])
   })
