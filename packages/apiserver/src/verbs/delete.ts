@@ -106,7 +106,8 @@ function markForDeletion(stored: KubeObject, { resource, options, grace, now }: 
   return marked
 }
 
-function checkPreconditions(stored: KubeObject, resource: Resource, { preconditions }: DeleteOptions): void {
+/** Throws where the object is not the one, or not in the state, that is to be deleted. */
+export function checkPreconditions(stored: KubeObject, resource: Resource, { preconditions }: DeleteOptions): void {
   const { uid, resourceVersion } = preconditions
   const { metadata } = stored
   const about = { group: resource.group, plural: resource.kind }

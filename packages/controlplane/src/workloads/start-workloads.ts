@@ -14,6 +14,7 @@ import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { planCronJob } from './plan-cron-job.ts'
 import { planDaemonSet } from './plan-daemon-set.ts'
 import { planDeployment } from './plan-deployment.ts'
+import { planDisruptionBudget } from './plan-disruption-budget.ts'
 import { planJob } from './plan-job.ts'
 import { planReplicaSet } from './plan-replica-set.ts'
 import { planStatefulSet } from './plan-stateful-set.ts'
@@ -60,6 +61,25 @@ function candidates<T extends AnyObject>(informer: Informer<T>, owner: AnyObject
   ]
 }
 
+type Scaled = Informer<AnyObject & { spec?: { replicas?: number } }>
+
+/** Who scales a Pod's set, and to how many: the Deployment, where the ReplicaSet has one. */
+function scaleOf(
+  pod: AnyObject,
+  owners: { sets: Scaled; deployments: Scaled; statefulSets: Scaled; controllers: Scaled },
+): { uid: string; replicas: number } | undefined {
+  const find = (object: AnyObject, kinds: Readonly<Record<string, Scaled>>): ReturnType<Scaled['get']> => {
+    const owner = controllerOf(object)
+    const found = owner && kinds[owner.kind]?.get(`${object.metadata.namespace}/${owner.name}`)
+    return found?.metadata.uid === owner?.uid ? found : undefined
+  }
+  const { sets, deployments, statefulSets, controllers } = owners
+  const own = find(pod, { ReplicaSet: sets, StatefulSet: statefulSets, ReplicationController: controllers })
+  if (!own) return undefined
+  const top = find(own, { Deployment: deployments }) ?? own
+  return { uid: top.metadata.uid ?? '', replicas: top.spec?.replicas ?? 1 }
+}
+
 /** Objects that are worked on at the same time, of each kind. */
 const CONCURRENCY = 5
 
@@ -68,7 +88,7 @@ export async function startWorkloads(options: WorkloadOptions): Promise<AsyncDis
   const { informers, signal } = options
   await using stack = new AsyncDisposableStack()
   const indexers = { [BY_CONTROLLER]: byController }
-  const pods = informers.of(resources.pods, { indexers })
+  const pods = informers.of(resources.pods, { indexers: { ...indexers, [BY_NAMESPACE]: byNamespace } })
   const sets = informers.of(resources.replicaSets, { indexers })
   const controllers = informers.of(resources.replicationControllers)
   const deployments = informers.of(resources.deployments)
@@ -78,6 +98,7 @@ export async function startWorkloads(options: WorkloadOptions): Promise<AsyncDis
   const daemonSets = informers.of(resources.daemonSets)
   const revisions = informers.of(resources.controllerRevisions, { indexers })
   const nodes = informers.of(resources.nodes)
+  const budgets = informers.of(resources.podDisruptionBudgets, { indexers: { [BY_NAMESPACE]: byNamespace } })
   const claims = informers.of(resources.persistentVolumeClaims, { indexers: { [BY_NAMESPACE]: byNamespace } })
   await informers.synced(signal)
 
@@ -251,6 +272,27 @@ export async function startWorkloads(options: WorkloadOptions): Promise<AsyncDis
       deleted: nodesChanged,
     }),
   )
+
+  const budgetEngine = start({
+    name: 'disruption-controller',
+    informer: budgets,
+    others: [],
+    observe: (budget) => ({
+      budget,
+      pods: pods.byIndex(BY_NAMESPACE, budget.metadata.namespace ?? ''),
+      scaleOf: (pod: AnyObject) => scaleOf(pod, { sets, deployments, statefulSets, controllers }),
+    }),
+    plan: planDisruptionBudget,
+  })
+  const inNamespace = ({ metadata }: AnyObject): void => {
+    for (const budget of budgets.byIndex(BY_NAMESPACE, metadata.namespace ?? '')) budgetEngine.enqueue(keyOf(budget))
+  }
+  const watched: readonly Informer<AnyObject>[] = [pods, sets, deployments, statefulSets, controllers]
+  for (const informer of watched) {
+    stack.use(
+      informer.handle({ added: inNamespace, updated: (_old, object) => inNamespace(object), deleted: inNamespace }),
+    )
+  }
 
   // Recreate waits until the last old Pod has gone.
   stack.use(

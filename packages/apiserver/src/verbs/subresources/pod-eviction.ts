@@ -1,14 +1,15 @@
-/** `pods/eviction`: a deletion that asks first. Nothing here keeps disruption budgets, so nobody ever says no. */
-import type { KubeObject } from '@caisson/api'
+/** `pods/eviction`: a deletion that asks the Pod's disruption budget first, in the same transaction. */
+import { type Condition, type KubeObject, mergeConditions } from '@caisson/api'
 import type { Resource } from '../../registry/resource.ts'
 import { decodeNative } from '../../schema/native.ts'
 import type { Answer, Call, Environment } from '../call.ts'
-import { deleteIn } from '../delete.ts'
+import { checkPreconditions, deleteIn } from '../delete.ts'
 import { deleteOptions } from '../delete-options.ts'
-import { badRequest } from '../errors.ts'
+import { badRequest, notFound } from '../errors.ts'
 import { writeOptions } from '../options.ts'
 import type { Subresource } from '../subresource.ts'
 import { decodeInto } from './decode-into.ts'
+import { spendBudget } from './disruption-budget.ts'
 
 interface Eviction extends KubeObject {
   deleteOptions?: object
@@ -35,17 +36,34 @@ async function evict(call: Call, resource: Resource, environment: Environment): 
   const { name } = call.info
   if (eviction.metadata.name !== name) throw badRequest('name in URL does not match name in Eviction object')
   const given = deleteOptions({ value: eviction.deleteOptions ?? {}, text: '', duplicates: [] }, {})
-  await environment.store.write((transaction) =>
-    deleteIn(transaction, {
-      call,
-      resource,
-      environment,
-      options: { ...given, dryRun: given.dryRun || options.dryRun },
-      name,
-    }),
-  )
+  const dryRun = given.dryRun || options.dryRun
+  await environment.store.write((transaction) => {
+    const { namespace } = call.info
+    const pod = transaction.get('pods', namespace, name)
+    if (!pod) throw notFound(resource, name)
+    checkPreconditions(pod, resource, given)
+    const now = environment.now()
+    spendBudget(transaction, pod, { dryRun, now })
+    if (!dryRun) transaction.put('pods', disrupted(pod, now))
+    // The state that was asked about is the one that goes.
+    const { resourceVersion: _asked, ...preconditions } = given.preconditions
+    deleteIn(transaction, { call, resource, environment, options: { ...given, preconditions, dryRun }, name })
+  })
   return {
     status: 201,
     body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 },
   }
+}
+
+/** Says on the Pod why it goes. */
+function disrupted(pod: KubeObject, now: number): KubeObject {
+  const status = (pod.status ?? {}) as { conditions?: Condition[] }
+  const why = {
+    type: 'DisruptionTarget',
+    status: 'True',
+    reason: 'EvictionByEvictionAPI',
+    message: 'Eviction API: evicting',
+  } as const
+  const conditions = mergeConditions(status.conditions, [why], { now })
+  return { ...pod, metadata: { ...pod.metadata }, status: { ...status, conditions } }
 }
