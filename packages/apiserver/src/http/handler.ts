@@ -125,7 +125,8 @@ async function answer(
   const { now } = pipeline.environment
   if ('answer' in outcome) {
     const shown = transformAnswer(outcome.answer, { accepted, query: call.query, now: now() })
-    const bytes = respond(response, shown, accepted, call.warnings)
+    const acceptEncoding = request.headers['accept-encoding']
+    const bytes = await respond(response, shown, { accepted, acceptEncoding, warnings: call.warnings })
     if (bytes > MOST_UNWATCHED_BYTES) watchOver(response, context.stalledMs, context.inFlight.hold(bytes))
     return shown.status
   }

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { StatusError } from '../status-error.ts'
 import type { Answer } from '../verbs/call.ts'
+import { compress, isCompressed } from './compress.ts'
 import { encodeJson, encodeYaml } from './encode-answer.ts'
 import type { Accepted } from './negotiate.ts'
 
@@ -11,21 +12,27 @@ const MAX_CUT_WARNING = 256
 
 const COMMON = ['Cache-Control', 'no-cache, private'] as const
 
-/** Returns the length of the body, in bytes. */
-export function respond(
-  response: ServerResponse,
-  answer: Answer,
-  accepted: Accepted,
-  warnings: readonly string[],
-): number {
-  const [type, text] = encodeAnswer(answer, accepted)
-  const bytes = Buffer.byteLength(text)
-  const headers: string[] = [...COMMON, 'Content-Type', type, 'Content-Length', String(bytes)]
+export interface Form {
+  accepted: Accepted
+  /** The request's Accept-Encoding. */
+  acceptEncoding: string | string[] | undefined
+  warnings: readonly string[]
+}
+
+/** Gives the length of the body as it is sent, in bytes. */
+export async function respond(response: ServerResponse, answer: Answer, form: Form): Promise<number> {
+  const [type, text] = encodeAnswer(answer, form.accepted)
+  const plain = Buffer.byteLength(text)
+  const headers: string[] = [...COMMON, 'Content-Type', type]
+  const compressed = isCompressed(form.acceptEncoding, plain) ? await compress(text) : undefined
+  if (compressed) headers.push('Content-Encoding', 'gzip', 'Vary', 'Accept-Encoding')
+  const bytes = compressed?.length ?? plain
+  headers.push('Content-Length', String(bytes))
   if (answer.headers) headers.push(...answer.headers)
-  addWarnings(headers, warnings)
+  addWarnings(headers, form.warnings)
   response.writeHead(answer.status, headers)
   // A string goes out in one write together with the headers.
-  response.end(text)
+  response.end(compressed ?? text)
   return bytes
 }
 

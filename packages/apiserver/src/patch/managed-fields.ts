@@ -114,6 +114,8 @@ export function trackUpdate(
 export interface ApplyRequest extends WriteContext {
   /** Take over fields that others own, instead of failing. */
   force: boolean
+  /** Where what is applied is another view of the object: the version in which a conflict names the fields' owners. */
+  shownVersion?: string
 }
 
 /**
@@ -141,7 +143,7 @@ export function applyServerSide(live: KubeObject | undefined, applied: KubeObjec
   const { added, modified, removed } = compare(base, result, schema)
   const taken = union(added, modified)
 
-  if (!request.force) refuseConflicts(others, taken)
+  if (!request.force) refuseConflicts(others, taken, request.shownVersion)
   const lost = union(taken, removed)
   const kept = others
     .map((owner) => ({ ...owner, set: difference(owner.set, lost) }))
@@ -190,7 +192,8 @@ function emptyObject({ builtin, schema }: WriteContext): Record<string, unknown>
 }
 
 /** structured-merge-diff reads what is applied before anything else, and its errors have no reason and no details. */
-function refuseWrongTypes(applied: KubeObject, schema: Schema): void {
+/** @throws StatusError where what is applied has a value of another type than its schema says */
+export function refuseWrongTypes(applied: KubeObject, schema: Schema): void {
   const errors = typeErrors(applied, schema)
   if (errors.length === 0) return
   const { apiVersion, kind, metadata } = applied
@@ -229,9 +232,12 @@ function beforeFirstApply(live: KubeObject, schema: Schema, context: WriteContex
   return { ...ownerOf(context, 'Update', set), manager: 'before-first-apply', subresource: '' }
 }
 
-function refuseConflicts(others: readonly Owner[], taken: FieldSet): void {
+function refuseConflicts(others: readonly Owner[], taken: FieldSet, shownVersion: string | undefined): void {
   const conflicts = others.flatMap((owner) =>
-    [...members(intersection(owner.set, taken))].map((path) => ({ who: describe(owner), field: formatPath(path) })),
+    [...members(intersection(owner.set, taken))].map((path) => ({
+      who: describe(owner, shownVersion),
+      field: formatPath(path),
+    })),
   )
   if (conflicts.length === 0) return
   const causes: StatusCause[] = conflicts.map(({ who, field }) => ({
@@ -258,10 +264,10 @@ function list(conflicts: ReadonlyArray<{ who: string; field: string }>): string 
     .join('\n')
 }
 
-function describe(owner: Owner): string {
+function describe(owner: Owner, shownVersion = owner.apiVersion): string {
   const name =
     JSON.stringify(owner.manager) + (owner.subresource ? ` with subresource ${JSON.stringify(owner.subresource)}` : '')
-  return owner.operation === 'Update' ? `${name} using ${owner.apiVersion}` : name
+  return owner.operation === 'Update' ? `${name} using ${shownVersion}` : name
 }
 
 function capUpdates(owners: Owner[]): Owner[] {

@@ -33,6 +33,16 @@ function definitionGone(): Promise<void> {
   })
 }
 
+/** The API server deletes the objects after it has answered about the definition. */
+function objectMarked(): Promise<void> {
+  const { store } = server
+  return new Promise((resolve) => {
+    store.subscribe('widgets.example.com', store.revision, ({ object }) => {
+      if (object.metadata.deletionTimestamp !== undefined) resolve()
+    })
+  })
+}
+
 function version(name: string, storage: boolean, properties: object) {
   return {
     name,
@@ -100,7 +110,9 @@ describe('a definition', () => {
   test('that is being deleted waits for its objects, and lets nobody make more', async () => {
     await send('POST', DEFINITIONS, definition([version('v1', true, {})]))
     await send('POST', V1, widget('v1', {}, { finalizers: ['example.com/hold'] }))
+    const marked = objectMarked()
     await send('DELETE', `${DEFINITIONS}/widgets.example.com`)
+    await marked
     const held = (await send('GET', `${V1}/one`)).body
     expect(held.metadata.deletionTimestamp).toEqual(expect.any(String))
     const refused = await send('POST', V1, widget('v1', {}, { name: 'two' }))

@@ -1,14 +1,16 @@
 /** `scale`: the replicas of any kind that says where it keeps them, as an autoscaling/v1 Scale. */
 import { type KubeObject, type LabelSelector, selectorText } from '@caisson/api'
-import { trackUpdate } from '../../patch/managed-fields.ts'
+import { isObject } from '../../patch/json-value.ts'
+import { applyServerSide, refuseWrongTypes, trackUpdate } from '../../patch/managed-fields.ts'
 import { define } from '../../patch/merge-patch.ts'
-import { storageKey } from '../../registry/registry.ts'
+import { validateNonNegative } from '../../registry/builtin/amounts.ts'
+import { groupVersion, storageKey } from '../../registry/registry.ts'
 import type { Resource } from '../../registry/resource.ts'
 import { builtinSchema } from '../../schema/builtin.ts'
 import { decodeNative } from '../../schema/native.ts'
-import { StatusError } from '../../status-error.ts'
+import { type FieldError, invalid, StatusError } from '../../status-error.ts'
 import { deepCopy } from '../../storage/freeze.ts'
-import type { Answer, Call, Environment } from '../call.ts'
+import type { Answer, Body, Call, Environment } from '../call.ts'
 import { decodeObject } from '../decode-object.ts'
 import { badRequest, notFound, unsupportedMediaType } from '../errors.ts'
 import { type WriteOptions, writeOptions } from '../options.ts'
@@ -86,25 +88,90 @@ async function put(call: Call, resource: Resource, environment: Environment): Pr
 }
 
 async function patch(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
-  const accepted = [PATCH_TYPES.json, PATCH_TYPES.merge, PATCH_TYPES.strategic] as const
+  const accepted = Object.values(PATCH_TYPES)
   if (!accepted.some((type) => type === call.contentType)) throw unsupportedMediaType(accepted)
   const body = (await call.readBody()) ?? { value: undefined, text: '', duplicates: [] }
+  if (call.contentType === PATCH_TYPES.apply) return await apply(call, resource, environment, body)
   const options = writeOptions('PatchOptions', call.query, call.userAgent)
   if (body.error !== undefined) throw badRequest(`error decoding patch: ${body.error}`)
-  const apply = patchedObject({ resource: SCALES, options, call, body })
-  return await write({ call, resource, environment, options, scaled: (current) => apply(current) as Scale })
+  const patched = patchedObject({ resource: SCALES, options, call, body })
+  return await write({ call, resource, environment, options, scaled: (current) => patched(current) as Scale })
 }
 
-interface ScaleWrite {
+/**
+ * Server-side apply: of a Scale only the replicas are kept, so that they are what is applied to the object, at the place
+ * where its kind keeps them. Whoever else owns them is asked for, as everywhere.
+ */
+async function apply(call: Call, resource: Resource, environment: Environment, body: Body): Promise<Answer> {
+  const options = writeOptions('PatchOptions', call.query, call.userAgent, true)
+  const scale = appliedScale(body)
+  const { name, namespace } = call.info
+  const context = {
+    ...writeContext(resource, 'scale', options, environment),
+    force: options.force,
+    shownVersion: 'autoscaling/v1',
+  }
+  const replicas = (scale.spec as Partial<Scale['spec']> | undefined)?.replicas
+  return await store({ call, resource, environment, options }, (current) => {
+    refuseNegative(replicas, resource, name)
+    checkName({ ...scale, metadata: { ...scale.metadata, name: scale.metadata?.name ?? name } }, call)
+    const config: KubeObject = {
+      kind: resource.kind,
+      apiVersion: groupVersion(resource),
+      metadata: { name, ...(namespace !== '' && { namespace }) },
+    }
+    if (replicas !== undefined) setAt(config, (resource.scale as Paths).specReplicasPath, replicas)
+    const next = deepCopy(applyServerSide(current, config, context)) as KubeObject
+    const { resourceVersion } = scale.metadata ?? {}
+    if (resourceVersion) next.metadata.resourceVersion = resourceVersion
+    return next
+  })
+}
+
+function appliedScale({ value, error }: Body): KubeObject {
+  if (error !== undefined) throw badRequest(`error decoding YAML: ${error}`)
+  if (!isObject(value)) throw badRequest('error decoding YAML: the body must be an object of kind Scale')
+  const { apiVersion = '', kind = '' } = value as Partial<KubeObject>
+  if (apiVersion !== 'autoscaling/v1' || kind !== 'Scale')
+    throw badRequest(`invalid object type: ${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`)
+  const scale = { ...value, metadata: value['metadata'] ?? {} } as KubeObject
+  refuseWrongTypes(scale, builtinSchema(DEFINITION))
+  return scale
+}
+
+interface ScaleCall {
   call: Call
   resource: Resource
   environment: Environment
   options: WriteOptions
+}
+
+interface ScaleWrite extends ScaleCall {
   scaled(current: Scale): Scale
 }
 
-async function write({ call, resource, environment, options, scaled }: ScaleWrite): Promise<Answer> {
+function write({ scaled, ...scaleCall }: ScaleWrite): Promise<Answer> {
+  const { call, resource, environment, options } = scaleCall
   const paths = resource.scale as Paths
+  return store(scaleCall, (current) => {
+    const scale = scaled(scaleOf(current, resource, call.info.name, UNSET))
+    checkName(scale, call)
+    if (scale.spec?.replicas === UNSET) throw badRequest(emptyReplicas(paths))
+    refuseNegative(scale.spec?.replicas, resource, call.info.name)
+    const next = deepCopy(current)
+    setAt(next, paths.specReplicasPath, scale.spec?.replicas ?? 0)
+    const { resourceVersion } = scale.metadata
+    if (resourceVersion) next.metadata.resourceVersion = resourceVersion
+    const managedFields = trackUpdate(current, next, writeContext(resource, 'scale', options, environment))
+    if (managedFields) next.metadata.managedFields = managedFields
+    return next
+  })
+}
+
+async function store(
+  { call, resource, environment, options }: ScaleCall,
+  change: (current: KubeObject) => KubeObject,
+): Promise<Answer> {
   const { object } = await environment.store.write((transaction) =>
     updateIn(transaction, {
       call,
@@ -115,22 +182,22 @@ async function write({ call, resource, environment, options, scaled }: ScaleWrit
       allowCreate: false,
       next(current) {
         if (!current) throw notFound(resource, call.info.name)
-        const scale = scaled(scaleOf(current, resource, call.info.name, UNSET))
-        checkName(scale, call)
-        if (scale.spec?.replicas === UNSET) throw badRequest(emptyReplicas(paths))
-        const next = deepCopy(current)
-        setAt(next, paths.specReplicasPath, scale.spec?.replicas ?? 0)
-        const { resourceVersion } = scale.metadata
-        if (resourceVersion) next.metadata.resourceVersion = resourceVersion
-        const managedFields = trackUpdate(current, next, writeContext(resource, 'scale', options, environment))
+        const next = change(current)
         // Who scales owns the field from no time on, as kube-apiserver writes it.
-        for (const entry of managedFields ?? []) if (entry.subresource === 'scale') delete entry.time
-        if (managedFields) next.metadata.managedFields = managedFields
+        for (const entry of next.metadata.managedFields ?? []) if (entry.subresource === 'scale') delete entry.time
         return next
       },
     }),
   )
   return { status: 200, body: scaleOf(fromStorage(resource, object), resource, call.info.name) }
+}
+
+/** Of a built-in kind the Scale itself is found invalid, of a custom one the object. */
+function refuseNegative(replicas: number | undefined, { custom }: Resource, name: string): void {
+  if (custom || replicas === undefined) return
+  const errors: FieldError[] = []
+  validateNonNegative(replicas, 'spec.replicas', errors)
+  if (errors.length > 0) throw invalid({ group: 'autoscaling', kind: 'Scale' }, name, errors)
 }
 
 /** The smallest int32: what a patch finds where the object has no replicas yet, and has to replace. */
