@@ -175,7 +175,8 @@ export function createRootfsWriter(root: string, budget: UnpackBudget): RootfsWr
       finish() {
         parser.finish()
         describeFailure(() => {
-          for (const [path, member] of [...directories].reverse()) setAttributes(hostPath(root, path), member)
+          for (const [path, member] of [...directories].reverse())
+            if (tree.isStillDirectory(path)) setAttributes(hostPath(root, path), member)
         })
         return `sha256:${hash.digest('hex')}`
       },
@@ -194,6 +195,8 @@ interface Tree {
   resolve(parts: string[]): string[]
   /** True where it is known to be one. */
   isDirectory(path: string): boolean
+  /** Looks: it, or one above it, may have given way to something else, a link that leads out for instance. */
+  isStillDirectory(path: string): boolean
   makeDirectory(path: string): void
   /** What is in the way and is no directory goes. */
   makeDirectories(parts: string[]): void
@@ -230,6 +233,11 @@ function createTree(root: string): Tree {
   return {
     resolve: (parts) => resolveInside(root, parts, known),
     isDirectory: (path) => known.has(path),
+    isStillDirectory(path) {
+      if (path === '' || known.has(path)) return true
+      const isWhereItSays = resolveInside(root, path.split('/'), known).join('/') === path
+      return isWhereItSays && kindOf(hostPath(root, path)) === 'directory'
+    },
     makeDirectory,
     makeDirectories(parts) {
       for (let depth = 1; depth <= parts.length; depth++) makeDirectory(parts.slice(0, depth).join('/'))
