@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { ExchangeLimits } from '../registry/exchange.ts'
 import type { RegistryConfig } from '../registry/registry-config.ts'
 import { type Image, type ImageStore, RuntimeError } from '../runtime.ts'
 import { collectImages } from './collect-images.ts'
@@ -41,6 +42,8 @@ export interface ImageLibraryOptions {
   /** Bytes that one image may have when it is unpacked, and its archive. Default 32 GiB. */
   maxBytes?: number
   registries?: RegistryConfig | undefined
+  /** How long registries may keep a pull waiting. */
+  exchangeLimits?: ExchangeLimits
 }
 
 const MAX_BYTES = 32 * 1024 ** 3
@@ -112,6 +115,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
         ...pullOptions,
         reference,
         limits,
+        exchangeLimits: options.exchangeLimits,
         config: options.registries ?? {},
         signal: pullOptions.signal ?? new AbortController().signal,
       })

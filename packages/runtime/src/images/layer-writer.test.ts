@@ -74,7 +74,7 @@ function makeDirectories(model: Map<string, string>, at: string): void {
 }
 
 function removeBelow(model: Map<string, string>, at: string, spared: (path: string) => boolean): void {
-  for (const each of [...model.keys()]) if (each.startsWith(`${at}/`) && !spared(each)) model.delete(each)
+  for (const each of model.keys()) if (each.startsWith(`${at}/`) && !spared(each)) model.delete(each)
 }
 
 /** What the specification says, on a map of paths. */

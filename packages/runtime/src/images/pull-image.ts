@@ -2,7 +2,7 @@
 import { link, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { downloadBlob } from '../registry/download-blob.ts'
-import { createExchange, type Exchange } from '../registry/exchange.ts'
+import { createExchange, type Exchange, type ExchangeLimits } from '../registry/exchange.ts'
 import { type RegistryConfig, type RegistryEndpoint, registryEndpoints } from '../registry/registry-config.ts'
 import { lie } from '../registry/registry-failure.ts'
 import { createSession, type RegistrySession } from '../registry/registry-session.ts'
@@ -23,6 +23,7 @@ export interface PullRequest extends PullOptions {
   reference: ImageReference
   config: RegistryConfig
   limits: UnpackLimits
+  exchangeLimits?: ExchangeLimits | undefined
   signal: AbortSignal
 }
 
@@ -33,7 +34,7 @@ const LARGEST_CONFIG = 8 * 1024 * 1024
 
 /** Resolves with whether the registry had something that was not here. Whatever it leaves half done is removed. */
 export async function pullImage(files: ImageFiles, request: PullRequest): Promise<{ id: string; isNew: boolean }> {
-  using exchange = createExchange()
+  using exchange = createExchange(request.exchangeLimits)
   const { reference, config } = request
   let failure: unknown
   // A mirror is there to help: whatever is wrong with it, the registry itself is asked.

@@ -56,7 +56,10 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308])
 const MOST_CONNECTIONS = 6
 
 /** Connections are kept until it is disposed of. `env` says which proxies to use; this machine never goes through one. */
-export function createExchange(limits: ExchangeLimits = EXCHANGE_LIMITS, env = process.env): Exchange {
+export function createExchange(
+  limits: ExchangeLimits = EXCHANGE_LIMITS,
+  env: NodeJS.ProcessEnv = process.env,
+): Exchange {
   const agents = new Map<string, PlainAgent>()
   const stop = new AbortController()
 

@@ -54,7 +54,7 @@ export async function buildImage(
   return { blobs, config, layers: described, manifest, index }
 }
 
-function document(mediaType: string, content: Record<string, unknown>): Descriptor & { text: string } {
+export function document(mediaType: string, content: Record<string, unknown>): Descriptor & { text: string } {
   const text = JSON.stringify({ schemaVersion: 2, mediaType, ...content })
   return { mediaType, digest: digest(text), size: Buffer.byteLength(text), text }
 }
