@@ -1,91 +1,121 @@
 /**
- * `caisson run -- echo x` against a running cluster, and bare `runsc run` of the same command with the same root file
- * system, flags and no network, in turn.
+ * `caisson run -- echo x` against a running cluster, by the installed package and from the checkout, and what Caisson
+ * itself calls for it without Caisson (`runtime-command.ts`: LAUNCHER runsc FLAGS run --bundle BUNDLE ID), in turn.
  *
  *   node test/bench/run-latency.ts [--rounds 20]
  *
- * JSON lines: create request -> first output byte inside the cluster (what users wait for, the CLI's own start left out),
- * the whole `caisson run` as a process, and `runsc run`; medians and their ratio.
+ * JSON lines, in ms:
+ *   cli          start of the process -> its create request (CAISSON_TIMINGS): the command line's own part
+ *   first_byte   create request -> first byte on standard output; for runsc, from the start of its process
+ *   end          first byte -> end of the process: for caisson with the removal of the sandbox, for runsc with the sentry's end
+ * and the ratio of each round's first_byte to runsc's in the same round, as a median.
  */
-import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startCluster } from '../e2e/fixture.ts'
-import { hostRootfs, runscPath } from './bare-runsc.ts'
+import { CHECKOUT, installPackage } from './installed-package.ts'
+import { LAUNCHER_DESCRIPTORS, runtimeCommand } from './runtime-command.ts'
 import { median, percentile, rounded } from './statistics.ts'
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '20' } } })
 const rounds = Number(options.rounds)
+const WARM_UP = 2
 
-/** ms until the first byte on standard output, and until the process has ended. */
-function timed(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<{ first: number; end: number }> {
+interface Times {
+  /** Start of the process until it asked the cluster; 0 where there is none to ask. */
+  cli: number
+  first_byte: number
+  end: number
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now()
+}
+
+/** `asked` finds in what was said on standard error when the cluster was asked. */
+function timed(start: () => ChildProcess, asked?: RegExp): Promise<Times> {
   return new Promise((resolve, reject) => {
-    const start = performance.now()
+    const begun = now()
+    const child = start()
     let first = Number.NaN
-    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
-    child.stdout.once('data', () => (first = performance.now() - start))
+    let said = ''
+    child.stdout?.once('data', () => (first = now())).resume()
+    child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()))
     child.on('error', reject)
-    child.on('close', (code) =>
-      code === 0
-        ? resolve({ first, end: performance.now() - start })
-        : reject(new Error(`${command} exited with ${code}`)),
-    )
+    child.on('close', (code) => {
+      const ended = now()
+      const request = asked === undefined ? begun : Number(asked.exec(said)?.[1])
+      if (code !== 0 || Number.isNaN(first + request))
+        reject(new Error(`${child.spawnfile} exited with ${code}: ${said}`))
+      else resolve({ cli: request - begun, first_byte: first - request, end: ended - first })
+    })
   })
 }
 
-const caisson = join(import.meta.dirname, '../../bin/caisson')
+using installed = installPackage()
 await using cluster = await startCluster()
-const env = { ...process.env, ...cluster.env }
+const env = { ...process.env, ...cluster.env, CAISSON_TIMINGS: '1' }
 const work = mkdtempSync(join(tmpdir(), 'caisson-bench-'))
+const nothing = openSync('/dev/null', 'r+')
 try {
-  const bundle = join(work, 'bundle')
-  mkdirSync(bundle)
-  await hostRootfs(bundle, { args: ['/bin/echo', 'x'] })
-  const runsc = runscPath(cluster.env)
-  const flags = [
-    '--root',
-    join(work, 'root'),
-    '--platform=systrap',
-    '--ignore-cgroups',
-    '--overlay2=all:memory',
-    '--network=none',
-  ]
-  const samples = { caisson: [] as number[], whole: [] as number[], version: [] as number[], runsc: [] as number[] }
-  for (let round = -2; round < rounds; round++) {
-    const ours = await timed(caisson, ['run', '--', 'echo', 'x'], env)
-    const version = await timed(caisson, ['version'], env)
-    const bare = await timed(runsc, [...flags, 'run', '-bundle', bundle, `bench-${round + 2}`], env)
-    // The first two warm caches up.
-    if (round < 0) continue
-    samples.caisson.push(ours.first)
-    samples.whole.push(ours.end)
-    samples.version.push(version.end)
-    samples.runsc.push(bare.first)
+  const command = await runtimeCommand(cluster, { args: ['echo', 'x'], directory: work })
+  const run = (caisson: string): Promise<Times> =>
+    timed(
+      () => spawn(caisson, ['run', '--', 'echo', 'x'], { env, stdio: ['ignore', 'pipe', 'pipe'] }),
+      /create request at ([\d.]+)/,
+    )
+  const bare = (id: string): Promise<Times> =>
+    timed(() => {
+      const { program, args, env: environment } = command(id)
+      const descriptors = Array.from({ length: LAUNCHER_DESCRIPTORS }, () => nothing)
+      return spawn(program, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe', ...descriptors] })
+    })
+  const samples: Record<'installed' | 'checkout' | 'runsc', Times[]> = { installed: [], checkout: [], runsc: [] }
+  for (let round = 0; round < WARM_UP + rounds; round++) {
+    const times = {
+      installed: await run(installed.caisson),
+      runsc: await bare(`bare-${round}`),
+      checkout: await run(CHECKOUT),
+    }
+    if (round < WARM_UP) continue
+    samples.installed.push(times.installed)
+    samples.runsc.push(times.runsc)
+    samples.checkout.push(times.checkout)
   }
-  for (const [name, sample] of Object.entries(samples)) {
+  for (const [what, times] of Object.entries(samples)) {
+    const of = (name: keyof Times, p: number): number =>
+      rounded(
+        percentile(
+          times.map((one) => one[name]),
+          p,
+        ),
+      )
     console.log(
       JSON.stringify({
         bench: 'run-latency',
-        what: name,
-        p50_ms: rounded(median(sample)),
-        p90_ms: rounded(percentile(sample, 90)),
-        n: sample.length,
+        what,
+        ...(what !== 'runsc' && { cli_p50_ms: of('cli', 50), cli_min_ms: of('cli', 0) }),
+        first_byte_p50_ms: of('first_byte', 50),
+        first_byte_p90_ms: of('first_byte', 90),
+        end_p50_ms: of('end', 50),
+        n: times.length,
       }),
     )
   }
-  const inCluster = median(samples.caisson) - median(samples.version)
+  const ratio = (times: readonly Times[]): number =>
+    rounded(median(times.map(({ first_byte }, round) => first_byte / (samples.runsc[round]?.first_byte ?? Number.NaN))))
   console.log(
     JSON.stringify({
       bench: 'run-latency',
-      ratio: 'caisson/runsc',
-      first_byte_whole: rounded(median(samples.caisson) / median(samples.runsc)),
-      first_byte_without_cli_start: rounded(inCluster / median(samples.runsc)),
-      cli_start_ms: rounded(median(samples.version)),
+      ratio: 'caisson/runsc, create request -> first byte',
+      goal: 1.25,
+      installed: ratio(samples.installed),
+      checkout: ratio(samples.checkout),
     }),
   )
 } finally {
-  for (const left of readdirSync(work)) rmSync(join(work, left), { recursive: true, force: true })
   rmSync(work, { recursive: true, force: true })
 }

@@ -18,6 +18,7 @@ import { openSession, type Session } from '../cluster/session.ts'
 import { copyLog } from '../copy-log.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { noteTime } from '../note-time.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { watchNamed } from '../watch-named.ts'
 
@@ -69,6 +70,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   await using attendance = remove && !options.detach && session.embedded ? await attend(session.embedded) : undefined
   // Before the Sandbox is made, so that nothing of its Pod is missed; its first request carries the connection's set-up.
   const podEvents = watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal })
+  noteTime('create request')
   await createSandbox(session, { name, namespace, spec, timeoutMs, annotations: attendance?.annotations })
   if (options.detach) {
     console.log(name)
