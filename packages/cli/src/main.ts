@@ -46,6 +46,7 @@ function program(): Command {
     .option('--user <uid[:gid]>', 'to run as (default: nobody of the image that the sandbox has)')
     .option('--cpu <cores>', 'processors that it may use at most: 2, 500m (default: all)')
     .option('--memory <size>', 'memory that it may use at most: 512Mi, 4Gi, or none for no limit', '2Gi')
+    .option('--storage <size>', 'what it may keep on the disk at most, or none for no limit', '10Gi')
     .option('--timeout <duration>', 'stop it after this long: 30s, 5m, 1h')
     .argument('[command...]', 'and its arguments')
     .action(async (command: string[], options: Omit<RunCommandOptions, 'command'>) =>

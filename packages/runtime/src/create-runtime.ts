@@ -33,6 +33,7 @@ import { createRegistry } from './sandbox/registry.ts'
 import { openSnapshot, type StoredSnapshot } from './sandbox/snapshot-files.ts'
 import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'
 import { validateContainerSpec, validateSandboxSpec } from './sandbox/validate-spec.ts'
+import { writtenBytes } from './sandbox/written-bytes.ts'
 import { defaultToolsDirectory } from './tools/tools.ts'
 
 export interface RuntimeOptions {
@@ -254,6 +255,14 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     bounded: new Set((['memory', 'cpu', 'pids'] as const).filter((each) => parts.cgroups.controllers.has(each))),
 
     usage: (id) => parts.cgroups.usage(id),
+
+    async written(id) {
+      const sandbox = registry.sandboxes.get(id)
+      if (sandbox?.record.spec.handler !== 'runsc') return undefined
+      const running = [sandbox.pause, ...sandbox.containers.values()].find((entry) => entry?.state.phase === 'running')
+      const overlay = join(stateDirectory, 'overlay')
+      return running?.state.phase === 'running' ? await writtenBytes(running.state.pid, overlay) : undefined
+    },
 
     async get(id) {
       const sandbox = registry.sandboxes.get(id)

@@ -309,6 +309,8 @@ export interface Runtime extends AsyncDisposable {
   bounded: ReadonlySet<'memory' | 'cpu' | 'pids'>
   /** What a sandbox uses now; undefined where it is gone, or this machine does not count it. */
   usage(sandboxId: string): Promise<ResourceUsage | undefined>
+  /** Bytes on disk that its containers have written to their root file systems; undefined where nobody counts them. */
+  written(sandboxId: string): Promise<number | undefined>
   get(sandboxId: string): Promise<Sandbox | undefined>
   exec(containerId: string, spec: ExecSpec): Promise<ProcessStreams>
   attach(containerId: string): Promise<ProcessStreams>

@@ -39,6 +39,7 @@ export interface RunCommandOptions extends GlobalOptions {
   user?: string
   cpu?: string
   memory: string
+  storage: string
   timeout?: string
 }
 
@@ -345,10 +346,15 @@ function podSpec(options: RunCommandOptions): PodSpec {
 }
 
 /** Limits keep a sandbox from the machine. Nothing is set aside for it, so that as many fit as want to. */
-function resourcesOf({ cpu, memory }: RunCommandOptions): NonNullable<PodSpec['containers'][number]['resources']> {
+function resourcesOf({
+  cpu,
+  memory,
+  storage,
+}: RunCommandOptions): NonNullable<PodSpec['containers'][number]['resources']> {
   const limits = {
     ...(cpu !== undefined && { cpu: quantity('--cpu', cpu, 'a number of processors such as 2 or 500m') }),
     ...(memory !== 'none' && { memory: quantity('--memory', memory, 'a size such as 512Mi or 4Gi, or none') }),
+    ...(storage !== 'none' && { 'ephemeral-storage': quantity('--storage', storage, 'a size such as 20Gi, or none') }),
   }
   return { limits, requests: Object.fromEntries(Object.keys(limits).map((name) => [name, '0'])) }
 }

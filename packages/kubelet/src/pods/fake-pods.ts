@@ -65,6 +65,7 @@ export function createFakePods(options: {
         health: new Map(present.map(({ id = '' }) => [id, { started: true, ready: true, failed: undefined }])),
         stopping: new Map(),
         setback: undefined,
+        eviction: undefined,
         hostIp: options.hostIp,
       }
     },

@@ -18,10 +18,13 @@ export const SANDBOX_LABELS = {
   networkProblem: 'network-problem',
 } as const
 
+/** All but what is found out by asking its containers and measuring what it keeps. */
+export type SeenPod = Omit<ObservedPod, 'health' | 'eviction'>
+
 export function observePod(
   memory: PodMemory,
   { pod, sandbox, hostIp }: { pod: PodObject | undefined; sandbox: Sandbox | undefined; hostIp: string },
-): Omit<ObservedPod, 'health'> {
+): SeenPod {
   const present = sandbox ? sandbox.containers.flatMap((container) => runOf(container, memory)) : []
   const object = pod ?? memory.pod
   if (!memory.recalled && pod) {

@@ -81,6 +81,7 @@ export function observed(pod: PodObject, fields: Partial<ObservedPod> = {}): Obs
     health: new Map(),
     stopping: new Map(),
     setback: undefined,
+    eviction: undefined,
     hostIp: '192.0.2.1',
     ...fields,
   }

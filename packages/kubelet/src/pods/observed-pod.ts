@@ -3,6 +3,7 @@ import type { PodObject } from '@caisson/client'
 import type { ContainerState } from '@caisson/runtime'
 import type { Container, ContainerStatus, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { type ContainerHealth, presumedHealth } from '../probes/probe-state.ts'
+import type { Eviction } from './pod-status.ts'
 
 /** One run of a container, as the runtime or the API's status remembers it. */
 export interface ContainerRun {
@@ -74,6 +75,8 @@ export interface ObservedPod {
   /** Containers that were asked to stop, by runtime id: when they are killed, ms since the epoch. */
   stopping: ReadonlyMap<string, number>
   setback: PodSetback | undefined
+  /** What the node ends the Pod for. */
+  eviction: Eviction | undefined
   /** Of this node. */
   hostIp: string
 }

@@ -64,6 +64,8 @@ export function planPod(observed: ObservedPod, now: number): PodPlan {
   const rejection = podRejection(observed.pod)
   if (rejection && !observed.sandbox && observed.runs.length === 0) return planRejection(observed, now, rejection)
   if (observed.orphaned || observed.pod.metadata.deletionTimestamp) return planEnd(observed, now, undefined)
+  const { eviction } = observed
+  if (eviction && !isTerminalPhase(observed.pod.status?.phase)) return planEnd(observed, now, eviction)
   const deadline = deadlineOf(observed)
   if (deadline !== undefined && now >= deadline) return planEnd(observed, now, DEADLINE_EXCEEDED)
   const status = podStatus(observed, { now, ending: false, eviction: undefined })
@@ -208,7 +210,7 @@ function planEnd(observed: ObservedPod, now: number, eviction: Eviction | undefi
   const status = orphaned ? undefined : podStatus(observed, { now, ending: true, eviction })
   const plan = {
     status,
-    ...(eviction && { event: { type: 'Normal' as const, ...eviction } }),
+    ...(eviction && { event: { type: eviction === DEADLINE_EXCEEDED ? 'Normal' : 'Warning', ...eviction } as const }),
     finished: false,
     forgotten: false,
     wakeAt: undefined,

@@ -15,6 +15,7 @@ import type { Runtime, Sandbox } from '@caisson/runtime'
 import type { ContainerStatus, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { CONTAINER_LABELS } from '../containers/container-spec.ts'
 import { terminationMessage } from '../containers/termination-message.ts'
+import { createStorageWatch } from '../eviction/storage-watch.ts'
 import type { RecordedEnds } from '../node/recorded-ends.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
@@ -22,7 +23,7 @@ import { createProber } from '../probes/prober.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { CONTAINER_ID_SCHEME } from './container-status.ts'
 import type { FakePods } from './fake-pods.ts'
-import { observePod, SANDBOX_LABELS } from './observe-pod.ts'
+import { observePod, SANDBOX_LABELS, type SeenPod } from './observe-pod.ts'
 import { formatPod, initContainers, isTerminalPhase, type ObservedPod, specOf, statusesOf } from './observed-pod.ts'
 import { type PodAction, type PodPlan, planPod } from './plan-pod.ts'
 import type { PodActions } from './pod-actions.ts'
@@ -104,6 +105,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     onError: (error, uid) => onError(error, `pod ${uid}`),
   })
   const prober = createProber({ runtime, events, now, onChanged: enqueue })
+  const storage = createStorageWatch({ runtime, directories, onExceeded: enqueue, onError })
   const exits = runtime.onExit((_container, sandbox) => {
     const uid = sandbox.spec.labels[SANDBOX_LABELS.uid]
     if (uid !== undefined) enqueue(uid)
@@ -230,15 +232,24 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     const seen = observePod(memory, { pod, sandbox, hostIp })
     memory.seen = seen.runs
     for (const listener of seenListeners) listener(uid)
-    return { ...seen, health: healthOf(seen, memory) }
+    return { ...seen, ...watch(seen, memory) }
   }
 
-  function healthOf({ pod, runs, sandbox }: Omit<ObservedPod, 'health'>, { begun }: PodMemory): ObservedPod['health'] {
+  /** What is found out by asking containers and measuring, as long as there is a sandbox. */
+  function watch({ pod, runs, sandbox }: SeenPod, { begun }: PodMemory): Pick<ObservedPod, 'health' | 'eviction'> {
     if (!sandbox) {
-      prober.forget(pod.metadata.uid ?? '')
-      return new Map()
+      unwatch(pod.metadata.uid ?? '')
+      return { health: new Map(), eviction: undefined }
     }
-    return prober.follow({ pod, sandboxId: sandbox.id, podIp: sandbox.ip, runs, begun })
+    return {
+      health: prober.follow({ pod, sandboxId: sandbox.id, podIp: sandbox.ip, runs, begun }),
+      eviction: storage.follow(pod, sandbox.id),
+    }
+  }
+
+  function unwatch(uid: string): void {
+    prober.forget(uid)
+    storage.forget(uid)
   }
 
   /** Once for each container that has ended. */
@@ -364,7 +375,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     const { uid = '', name = '', namespace = '' } = pod.metadata
     if (name !== '') await removeTree(directories.podLogs({ namespace, name, uid }))
     if (memories.get(uid) === memory) memories.delete(uid)
-    prober.forget(uid)
+    unwatch(uid)
   }
 
   async function passFake(fakePods: FakePods, pod: PodObject): Promise<number | undefined> {
@@ -401,6 +412,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       changes[Symbol.dispose]()
       exits[Symbol.dispose]()
       prober[Symbol.dispose]()
+      storage[Symbol.dispose]()
       closed = true
       for (const beginning of beginnings.values()) beginning.abort()
       await queue[Symbol.asyncDispose]()

@@ -263,6 +263,39 @@ describe('a Pod with limits', () => {
     await remove('hog')
   })
 
+  test('that keeps more on the disk than it may is evicted', async () => {
+    await node.create('hoarder', {
+      terminationGracePeriodSeconds: 1,
+      containers: [
+        container('dd if=/dev/zero of=/var/full bs=1M count=30; exec sleep 1000', {
+          resources: { limits: { 'ephemeral-storage': '20Mi' } },
+          securityContext: { runAsUser: 0 },
+        }),
+      ],
+    })
+    const pod = await node.until('hoarder', isOver)
+    const message = 'Pod ephemeral local storage usage exceeds the total limit of containers 20Mi. '
+    expect(pod.status).toMatchObject({ phase: 'Failed', reason: 'Evicted', message })
+    await expect.poll(() => eventsOf('hoarder')).toContain(`Evicted ${message}`)
+    await remove('hoarder')
+  })
+
+  test('whose volume grows beyond its size is evicted', async () => {
+    await node.create('grower', {
+      terminationGracePeriodSeconds: 1,
+      volumes: [{ name: 'scratch', emptyDir: { sizeLimit: '5Mi' } }],
+      containers: [
+        container('dd if=/dev/zero of=/scratch/full bs=1M count=9; exec sleep 1000', {
+          volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
+        }),
+      ],
+    })
+    const pod = await node.until('grower', isOver)
+    const message = 'Usage of EmptyDir volume "scratch" exceeds the limit "5Mi". '
+    expect(pod.status).toMatchObject({ phase: 'Failed', reason: 'Evicted', message })
+    await remove('grower')
+  })
+
   test('is held to them as a whole', async () => {
     await node.create('modest', { containers: [container('exec sleep 1000', limited('64Mi'))] })
     const { metadata, status } = await node.until('modest', isReady)

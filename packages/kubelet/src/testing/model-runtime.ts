@@ -76,6 +76,7 @@ export function createModelMachine(now: () => number): ModelMachine {
     return {
       bounded: new Set(),
       usage: async () => undefined,
+      written: async () => undefined,
       images: {
         import: unsupported,
         pull: async (name) => ({ image: modelImage(name), isNew: false }),

@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest'
+import { aPod } from '../pods/observed-pod-fixtures.ts'
+import { hasStorageLimits, type StorageUse, storageExcess, storageLeft } from './storage-limits.ts'
+
+const MI = 1024 * 1024
+const limited = (name: string, limit?: string) => ({
+  name,
+  image: 'busybox',
+  ...(limit !== undefined && { resources: { limits: { 'ephemeral-storage': limit } } }),
+})
+const use = (
+  written: number,
+  logs: Record<string, number> = {},
+  emptyDirs: Record<string, number> = {},
+): StorageUse => ({
+  written: written * MI,
+  logs: new Map(Object.entries(logs).map(([name, size]) => [name, size * MI])),
+  emptyDirs: new Map(Object.entries(emptyDirs).map(([name, size]) => [name, size * MI])),
+})
+const one = aPod({ spec: { containers: [limited('main', '10Mi')] } })
+const two = aPod({ spec: { containers: [limited('a', '10Mi'), limited('b', '5Mi')] } })
+const scratch = aPod({
+  spec: {
+    volumes: [
+      { name: 'scratch', emptyDir: { sizeLimit: '2Mi' } },
+      { name: 'memory', emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
+    ],
+  },
+})
+
+describe('storage', () => {
+  test.each([
+    ['within its limit', one, use(10), undefined],
+    [
+      'more than its limit',
+      one,
+      use(11),
+      'Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. ',
+    ],
+    [
+      'logs count',
+      one,
+      use(8, { main: 3 }),
+      'Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. ',
+    ],
+    [
+      'volumes count for the Pod',
+      one,
+      use(8, {}, { scratch: 3 }),
+      'Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. ',
+    ],
+    [
+      'of one container of several, what is known to be its own',
+      two,
+      use(0, { b: 6 }),
+      'Container b exceeded its local ephemeral storage limit "5Mi". ',
+    ],
+    ["what the sandbox as a whole has written is nobody's own", two, use(14), undefined],
+    [
+      'a volume has its own limit',
+      scratch,
+      use(0, {}, { scratch: 3 }),
+      'Usage of EmptyDir volume "scratch" exceeds the limit "2Mi". ',
+    ],
+    ['memory is not storage', scratch, use(0, {}, { memory: 3 }), undefined],
+  ])('%s', (_name, pod, given, message) => {
+    expect(storageExcess(pod, given)).toEqual(message && { reason: 'Evicted', message })
+  })
+
+  test('Pods without limits are not measured', () => {
+    expect([one, two, scratch, aPod()].map(hasStorageLimits)).toEqual([true, true, true, false])
+  })
+
+  test('what is left is told from the nearest limit', () => {
+    expect(storageLeft(one, use(3, { main: 1 })) / MI).toBe(6)
+    expect(storageLeft(scratch, use(3, {}, { scratch: 1 })) / MI).toBe(1)
+    expect(storageLeft(two, use(0, { b: 4 })) / MI).toBe(1)
+  })
+})

@@ -1,0 +1,98 @@
+/** What a Pod may keep on its node's disk, and whether it keeps to it: pure, in the kubelet's words. */
+import { containerResource, parseQuantity, podResource } from '@caisson/api'
+import type { PodObject } from '@caisson/client'
+import { initContainers, specOf } from '../pods/observed-pod.ts'
+import type { Eviction } from '../pods/pod-status.ts'
+
+const STORAGE = 'ephemeral-storage'
+
+/** Bytes. */
+export interface StorageUse {
+  /** What was written to root file systems. Containers of one sandbox are not told apart. */
+  written: number
+  /** By container. */
+  logs: ReadonlyMap<string, number>
+  /** By volume, those on disk. */
+  emptyDirs: ReadonlyMap<string, number>
+}
+
+export function hasStorageLimits(pod: PodObject): boolean {
+  return emptyDirLimits(pod).size > 0 || containerLimits(pod).size > 0
+}
+
+/** What the Pod is evicted for; undefined where it keeps to its limits. */
+export function storageExcess(pod: PodObject, use: StorageUse): Eviction | undefined {
+  for (const [volume, limit] of emptyDirLimits(pod)) {
+    if ((use.emptyDirs.get(volume) ?? 0) > limit.bytes) {
+      return evicted(
+        `Usage of EmptyDir volume ${JSON.stringify(volume)} exceeds the limit ${JSON.stringify(limit.text)}. `,
+      )
+    }
+  }
+  const podLimit = podResource(specOf(pod), 'limits', STORAGE)
+  if (podLimit !== undefined && totalUse(use) > podLimit) {
+    return evicted(
+      `Pod ephemeral local storage usage exceeds the total limit of containers ${podLimitText(pod, podLimit)}. `,
+    )
+  }
+  const limits = containerLimits(pod)
+  const alone = specOf(pod).containers.length + initContainers(pod).length === 1
+  for (const [container, limit] of limits) {
+    if ((use.logs.get(container) ?? 0) + (alone ? use.written : 0) > limit.bytes) {
+      return evicted(
+        `Container ${container} exceeded its local ephemeral storage limit ${JSON.stringify(limit.text)}. `,
+      )
+    }
+  }
+  return undefined
+}
+
+/** How much more could be written before the first limit is met. */
+export function storageLeft(pod: PodObject, use: StorageUse): number {
+  const podLimit = podResource(specOf(pod), 'limits', STORAGE)
+  const left = [...emptyDirLimits(pod)].map(([volume, { bytes }]) => bytes - (use.emptyDirs.get(volume) ?? 0))
+  const ofContainers = [...containerLimits(pod)].map(
+    ([name, { bytes }]) => bytes - (use.logs.get(name) ?? 0) - use.written,
+  )
+  return Math.min(...left, ...ofContainers, ...(podLimit === undefined ? [] : [podLimit - totalUse(use)]))
+}
+
+function totalUse({ written, logs, emptyDirs }: StorageUse): number {
+  return [...logs.values(), ...emptyDirs.values()].reduce((sum, size) => sum + size, written)
+}
+
+interface Limit {
+  bytes: number
+  text: string
+}
+
+function emptyDirLimits(pod: PodObject): Map<string, Limit> {
+  return new Map(
+    (specOf(pod).volumes ?? []).flatMap(({ name, emptyDir }): Array<[string, Limit]> => {
+      const text = emptyDir?.medium === 'Memory' ? undefined : emptyDir?.sizeLimit
+      const bytes = text === undefined ? 0 : (parseQuantity(text) ?? 0)
+      return bytes > 0 && text !== undefined ? [[name, { bytes, text }]] : []
+    }),
+  )
+}
+
+function containerLimits(pod: PodObject): Map<string, Limit> {
+  return new Map(
+    [...initContainers(pod), ...specOf(pod).containers].flatMap((container): Array<[string, Limit]> => {
+      const bytes = containerResource(container, 'limits', STORAGE)
+      return bytes === undefined
+        ? []
+        : [[container.name, { bytes, text: container.resources?.limits?.[STORAGE] ?? '' }]]
+    }),
+  )
+}
+
+/** As it was written where there is one container, else in bytes. */
+function podLimitText(pod: PodObject, limit: number): string {
+  const [only, ...others] = containerLimits(pod).values()
+  return only && others.length === 0 && only.bytes === limit ? only.text : String(limit)
+}
+
+function evicted(message: string): Eviction {
+  return { reason: 'Evicted', message }
+}

@@ -1,0 +1,137 @@
+/**
+ * Measures what Pods with limits on storage keep on the disk. No event tells of a byte that is written, so that it is
+ * looked at from time to time: sooner the closer a Pod is to its limit.
+ */
+import { execFile } from 'node:child_process'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { PodObject } from '@caisson/client'
+import type { Runtime } from '@caisson/runtime'
+import type { PodDirectories } from '../pod-directories.ts'
+import { initContainers, specOf } from '../pods/observed-pod.ts'
+import type { Eviction } from '../pods/pod-status.ts'
+import { hasStorageLimits, type StorageUse, storageExcess, storageLeft } from './storage-limits.ts'
+
+export interface StorageWatchOptions {
+  runtime: Pick<Runtime, 'written'>
+  directories: PodDirectories
+  /** A Pod is over its limits: it is to be evicted. Said once. */
+  onExceeded(uid: string): void
+  onError(error: unknown, where: string): void
+}
+
+export interface StorageWatch extends Disposable {
+  /** Goes on watching the Pod, and says what it is to be evicted for. */
+  follow(pod: PodObject, sandboxId: string): Eviction | undefined
+  forget(uid: string): void
+}
+
+/** kubelet's own interval. */
+const LONGEST_MS = 10_000
+const SHORTEST_MS = 1_000
+/** No disk takes more in a second. */
+const FASTEST_BYTES = 2 ** 31
+/** A directory with so many files that they cannot be counted in this time is told of as an error. */
+const MEASURING_MS = 30_000
+
+interface Watched {
+  sandboxId: string
+  pod: PodObject
+  excess: Eviction | undefined
+  over: AbortController
+}
+
+export function createStorageWatch({ runtime, directories, onExceeded, onError }: StorageWatchOptions): StorageWatch {
+  const pods = new Map<string, Watched>()
+
+  function forget(uid: string): void {
+    pods.get(uid)?.over.abort()
+    pods.delete(uid)
+  }
+
+  async function watch(uid: string, watched: Watched): Promise<void> {
+    const { signal } = watched.over
+    while (!signal.aborted) {
+      let waitMs = LONGEST_MS
+      try {
+        const use = await measure(watched, signal)
+        if (signal.aborted) return
+        watched.excess = storageExcess(watched.pod, use)
+        if (watched.excess) return onExceeded(uid)
+        waitMs = (storageLeft(watched.pod, use) / FASTEST_BYTES) * 1000
+      } catch (error) {
+        if (signal.aborted) return
+        onError(error, `storage of pod ${uid}`)
+      }
+      await delay(Math.min(Math.max(waitMs, SHORTEST_MS), LONGEST_MS), undefined, { signal, ref: false }).catch(
+        () => {},
+      )
+    }
+  }
+
+  async function measure({ pod, sandboxId }: Watched, signal: AbortSignal): Promise<StorageUse> {
+    const { uid = '', name = '', namespace = '' } = pod.metadata
+    const containers = [...initContainers(pod), ...specOf(pod).containers]
+    const logs = join(directories.podLogs({ uid, name, namespace }))
+    const onDisk = (specOf(pod).volumes ?? []).filter(({ emptyDir }) => emptyDir && emptyDir.medium !== 'Memory')
+    const [written, logSizes, volumeSizes] = await Promise.all([
+      runtime.written(sandboxId),
+      Promise.all(containers.map((each) => sizeOfFiles(join(logs, each.name)))),
+      Promise.all(onDisk.map((volume) => sizeOfTree(directories.volume(uid, volume.name), signal))),
+    ])
+    return {
+      written: written ?? 0,
+      logs: new Map(containers.map((each, index) => [each.name, logSizes[index] ?? 0])),
+      emptyDirs: new Map(onDisk.map((volume, index) => [volume.name, volumeSizes[index] ?? 0])),
+    }
+  }
+
+  return {
+    follow(pod, sandboxId) {
+      const uid = pod.metadata.uid ?? ''
+      const known = pods.get(uid)
+      if (known?.sandboxId === sandboxId) {
+        known.pod = pod
+        return known.excess
+      }
+      forget(uid)
+      if (!hasStorageLimits(pod)) return undefined
+      const watched: Watched = { sandboxId, pod, excess: undefined, over: new AbortController() }
+      pods.set(uid, watched)
+      void watch(uid, watched)
+      return undefined
+    },
+    forget,
+    [Symbol.dispose]() {
+      for (const uid of pods.keys()) forget(uid)
+    },
+  }
+}
+
+/** Files that we wrote: a few, and flat. */
+async function sizeOfFiles(directory: string): Promise<number> {
+  const names = await readdir(directory).catch(() => [])
+  const sizes = await Promise.all(
+    names.map(async (name) => (await stat(join(directory, name)).catch(() => undefined))?.size),
+  )
+  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0)
+}
+
+/** A tree that a tenant wrote: walked by another process, which may take long and follows no link. */
+function sizeOfTree(directory: string, signal: AbortSignal): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const options = { signal, timeout: MEASURING_MS, maxBuffer: 65_536 }
+    execFile(
+      'du',
+      ['--summarize', '--one-file-system', '--block-size=1', '--', directory],
+      options,
+      (error, stdout) => {
+        const size = Number.parseInt(stdout, 10)
+        // What goes while it is counted makes it say 1; the sum is right all the same.
+        if (Number.isFinite(size)) resolve(size)
+        else reject(error ?? new Error(`du said ${JSON.stringify(stdout)}`))
+      },
+    )
+  })
+}
