@@ -23,6 +23,8 @@ export interface Pipeline {
   findPath(path: string): PathHandler | undefined
   /** Bytes of a Pod's log, for callers in the process. Throws a StatusError. */
   stream(call: Call, search: string, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
+  /** What a write of objects of the kind works with. */
+  environmentFor(resource: Resource): Environment
   /** Counts an answered call. */
   observe(call: Call, code: number, milliseconds: number): void
   /** Counts a long-running call until what is returned is called. */
@@ -45,7 +47,8 @@ export async function run(pipeline: Pipeline, call: Call): Promise<Outcome> {
   const resource = findResource(call, environment)
   warnOfDeprecation(resource, call)
   if (call.info.verb === 'watch') return { watch: dispatchWatch(call, resource, environment) }
-  return { answer: await dispatch(call, resource, environment) }
+  const reads = call.info.verb === 'get' || call.info.verb === 'list'
+  return { answer: await dispatch(call, resource, reads ? environment : pipeline.environmentFor(resource)) }
 }
 
 /** Below its own groups kube-apiserver answers with a Status, below those that nobody has defined with plain text. */

@@ -42,6 +42,8 @@ export interface ApiServerOptions {
   admitValidated?: Environment['admitValidated']
   /** Beyond those that every server has, by the key of their resource. */
   subresources?: Subresources
+  /** What one write works with, where that is more than what reads do: webhooks. */
+  environmentFor?(resource: Resource, environment: Environment): Environment
   virtual?: Environment['virtual']
   computed?: Environment['computed']
   /** The node of that name, where it is connected: what exec, attach, port-forward and logs go to. */
@@ -150,6 +152,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     environment,
     authorize,
     impersonate: options.impersonate ?? ((user) => user),
+    environmentFor: (resource) => options.environmentFor?.(resource, environment) ?? environment,
     findPath: (path) => paths.get(path) ?? findDiscovery(path) ?? options.findPath?.(path),
     stream(call, search, signal) {
       if (!connectionVerbs(call)) throw pathNotServed()

@@ -1,5 +1,7 @@
 /** The whole embedded API server: store, keys, security, kinds and documents, listening. */
 
+import type { DialService } from './admission/webhooks/webhook-client.ts'
+import { createWebhooks, type Webhooks } from './admission/webhooks/webhooks.ts'
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
 import { keepKubernetesService } from './kubernetes-service.ts'
 import { computeMetrics, metricsKinds } from './metrics-api/metrics-kinds.ts'
@@ -27,6 +29,8 @@ export interface StartApiServerOptions {
   podSecurity?: SecurityOptions['podSecurity']
   /** The node that runs a Pod, for exec, attach, port-forward and logs. */
   node?: ApiServerOptions['node']
+  /** How Services are reached that webhooks are behind; without it those fail. */
+  dialService?: DialService
   inFlight?: NonNullable<ApiServerOptions['inFlight']>
   connections?: NonNullable<ApiServerOptions['connections']>
   /** New certificates are in use: kubeconfigs are to be written again. */
@@ -66,6 +70,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       ...(options.podSecurity && { podSecurity: options.podSecurity }),
     }),
   )
+  let webhooks: Webhooks | undefined
   let findOpenApi: ReturnType<typeof openApiPaths> | undefined
   const server = stack.use(
     createApiServer({
@@ -80,6 +85,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       virtual: security.virtual,
       computed: computeMetrics({ store, findNode: options.node ?? (() => undefined), now }),
       findPath: (path) => security.findPath(path) ?? findOpenApi?.(path),
+      environmentFor: (resource, environment) => webhooks?.environmentFor(resource, environment) ?? environment,
       ...(options.node && { node: options.node }),
       ...(options.inFlight && { inFlight: options.inFlight }),
       ...(options.connections && { connections: options.connections }),
@@ -87,6 +93,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       report,
     }),
   )
+  webhooks = stack.use(createWebhooks({ store, registry: server.registry, dial: options.dialService, report }))
   findOpenApi = openApiPaths(
     createOpenApiDocuments(() => server.registry.all(), {
       subresourcesOf: subresourceTable(security.subresources),

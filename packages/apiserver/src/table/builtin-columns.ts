@@ -64,6 +64,12 @@ export const podColumns: readonly Column[] = [
   }),
 ]
 
+export const webhookColumns: readonly Column[] = [
+  NAME,
+  { ...column('Webhooks', (configuration) => list(loose(configuration)['webhooks']).length), type: 'integer' },
+  AGE,
+]
+
 export const resourceQuotaColumns: readonly Column[] = [
   NAME,
   column('Request', (quota) => quotaCell(quota, false)),

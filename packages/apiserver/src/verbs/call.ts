@@ -106,6 +106,8 @@ export interface AdmissionRequest {
   oldObject: KubeObject | undefined
   user: UserInfo
   dryRun: boolean
+  /** Those of the request, as `CreateOptions`, `UpdateOptions` or `DeleteOptions`: what webhooks are told of them. */
+  options?: object
   /** What the write is part of; undefined for CONNECT. */
   transaction: Transaction | undefined
   warn(message: string): void
@@ -123,6 +125,16 @@ export interface Environment {
   computed: Readonly<Record<string, ComputedKind>>
   /** ms since the epoch. */
   now(): number
+  /**
+   * Where a write may run more than once before it counts: what has to be the same each time. Such a write works on
+   * copies of what it was given.
+   */
+  rehearses?: {
+    /** Of an object that is created. */
+    readonly uid: string
+    /** The last one that was generated. */
+    name?: string
+  }
   /** What comes before defaults of the server and validation. Runs inside the store's transaction: synchronous. */
   admit(request: AdmissionRequest): void
   /** What comes after validation, when a generated name is known; creations and updates alone. May not change anything. */

@@ -7,12 +7,13 @@ import { resourceKey, storageKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { validate } from '../schema/validate.ts'
 import { invalid, StatusError } from '../status-error.ts'
+import { deepCopy } from '../storage/freeze.ts'
 import type { Transaction } from '../storage/store.ts'
 import type { AdmissionRequest, Answer, Call, Environment } from './call.ts'
 import { decodeObject } from './decode-object.ts'
 import { alreadyExists, pathNotServed } from './errors.ts'
 import { fillSystemFields, generateName, matchNamespace, wipeSystemFields } from './metadata.ts'
-import { type WriteOptions, writeOptions } from './options.ts'
+import { toldOptions, type WriteOptions, writeOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
 import { fromStorage, toStorage } from './versions.ts'
 import { writeContext } from './write-context.ts'
@@ -34,7 +35,7 @@ export async function create(call: Call, resource: Resource, environment: Enviro
   if (managedFields) object.metadata.managedFields = managedFields
   else delete object.metadata.managedFields
   const stored = await environment.store.write((transaction) =>
-    createIn(transaction, object, { call, resource, environment, options }),
+    createIn(transaction, environment.rehearses ? deepCopy(object) : object, { call, resource, environment, options }),
   )
   return { status: 201, body: fromStorage(resource, stored), resource }
 }
@@ -67,16 +68,21 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
     oldObject: undefined,
     user: call.user,
     dryRun: options.dryRun,
+    options: toldOptions('CreateOptions', call.query),
     transaction,
     warn: (message) => call.warnings.push(message),
   }
   refuseWhereTerminating(admission, environment)
   environment.admit(admission)
   dedupOwnerReferences(object, call.warnings, true)
-  fillSystemFields(metadata, now)
+  fillSystemFields(metadata, now, environment.rehearses?.uid)
   const generated = Boolean(metadata.generateName && !metadata.name)
-  if (generated)
-    metadata.name = freeName(metadata.generateName as string, (name) => !transaction.get(key, namespace, name))
+  if (generated) {
+    const isFree = (name: string): boolean => !transaction.get(key, namespace, name)
+    const before = environment.rehearses?.name
+    metadata.name = before !== undefined && isFree(before) ? before : freeName(metadata.generateName as string, isFree)
+    if (environment.rehearses) environment.rehearses.name = metadata.name
+  }
   const { strategy } = resource
   strategy.prepareForCreate?.(object, { user: call.user, now, list: transaction.list })
   if (strategy.generation === false) delete metadata.generation

@@ -33,8 +33,10 @@ export async function deleteAll(resource: Resource, environment: Environment): P
 
 async function deleteEach(objects: readonly KubeObject[], context: Omit<DeleteContext, 'name'>): Promise<void> {
   const { environment } = context
-  for (let start = 0; start < objects.length; start += BATCH) {
-    const batch = objects.slice(start, start + BATCH)
+  // A write that is rehearsed is one deletion, or each would be rehearsed as often as all of them together.
+  const size = environment.rehearses ? 1 : BATCH
+  for (let start = 0; start < objects.length; start += size) {
+    const batch = objects.slice(start, start + size)
     await environment.store.write((transaction) => {
       for (const object of batch) {
         const { name, namespace } = object.metadata

@@ -9,6 +9,7 @@ import { expectedNamespace } from './create.ts'
 import { type DeleteOptions, deleteOptions } from './delete-options.ts'
 import { conflict, notFound } from './errors.ts'
 import { timestamp } from './metadata.ts'
+import { toldOptions } from './options.ts'
 import { fromStorage } from './versions.ts'
 
 const FOREGROUND = 'foregroundDeletion'
@@ -59,6 +60,7 @@ export function deleteIn(transaction: Transaction, context: DeleteContext): Outc
     oldObject: fromStorage(resource, stored),
     user: call.user,
     dryRun: options.dryRun,
+    options: toldOptions('DeleteOptions', call.query),
     transaction,
     warn: (message) => call.warnings.push(message),
   })

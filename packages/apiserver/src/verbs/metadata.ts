@@ -17,8 +17,9 @@ export function wipeSystemFields(metadata: ObjectMeta): void {
   delete (metadata as Record<string, unknown>).selfLink
 }
 
-export function fillSystemFields(metadata: ObjectMeta, now: number): void {
-  metadata.uid = randomUUID()
+/** @param uid a new one unless given */
+export function fillSystemFields(metadata: ObjectMeta, now: number, uid: string = randomUUID()): void {
+  metadata.uid = uid
   metadata.creationTimestamp = timestamp(now)
 }
 

@@ -92,6 +92,18 @@ function managerOfUserAgent(userAgent: string): string {
   return word.replace(/[\u0000-\u001f\u007f]/g, '').slice(0, FIELD_MANAGER_MAX_LENGTH) || 'unknown'
 }
 
+/** What webhooks are told of the options of a request. */
+export function toldOptions(kind: 'CreateOptions' | 'UpdateOptions' | 'DeleteOptions', query: Query): object {
+  const { dryRun, fieldManager, fieldValidation } = query
+  return {
+    kind,
+    apiVersion: 'meta.k8s.io/v1',
+    ...(dryRun && { dryRun: [dryRun] }),
+    ...(kind !== 'DeleteOptions' && fieldManager && { fieldManager }),
+    ...(kind !== 'DeleteOptions' && fieldValidation && { fieldValidation }),
+  }
+}
+
 /** Go's conversion of a query parameter to a boolean: an empty value counts as given. */
 export function booleanParameter(query: Query, name: string): boolean | undefined {
   const value = query[name]

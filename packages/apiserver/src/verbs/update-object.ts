@@ -13,7 +13,7 @@ import type { AdmissionRequest, Call, Environment } from './call.ts'
 import { createIn, expectedNamespace } from './create.ts'
 import { badRequest, conflict, notFound, OPTIMISTIC_LOCK, quoted } from './errors.ts'
 import { matchNamespace, wipeSystemFields } from './metadata.ts'
-import type { WriteOptions } from './options.ts'
+import { toldOptions, type WriteOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
 import { contentChanged, setOrDelete, type UpdateRules } from './update-rules.ts'
 import { fromStorage, toStorage } from './versions.ts'
@@ -67,6 +67,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
     oldObject: current,
     user: call.user,
     dryRun: options.dryRun,
+    options: toldOptions('UpdateOptions', call.query),
     transaction,
     warn: (message) => call.warnings.push(message),
   }

@@ -1,6 +1,7 @@
 /** PUT: the whole object, of which the rules say what counts. */
 import { trackUpdate } from '../patch/managed-fields.ts'
 import type { Resource } from '../registry/resource.ts'
+import { deepCopy } from '../storage/freeze.ts'
 import type { Answer, Call, Environment } from './call.ts'
 import { expectedNamespace } from './create.ts'
 import { decodeObject } from './decode-object.ts'
@@ -37,14 +38,15 @@ export async function update(
       allowCreate: false,
       expectedUid: object.metadata.uid,
       next(current) {
+        const next = environment.rehearses ? deepCopy(object) : object
         const managedFields = trackUpdate(
           current,
-          object,
+          next,
           writeContext(resource, call.info.subresource, options, environment),
         )
-        if (managedFields) object.metadata.managedFields = managedFields
-        else delete object.metadata.managedFields
-        return object
+        if (managedFields) next.metadata.managedFields = managedFields
+        else delete next.metadata.managedFields
+        return next
       },
     }),
   )

@@ -29,6 +29,7 @@ import {
   serviceAccountStrategy,
   storageClassStrategy,
 } from './small-kinds.ts'
+import { mutatingWebhookStrategy, validatingWebhookStrategy } from './webhook-configurations.ts'
 import { appsKinds, autoscalingKinds, batchKinds, policyKinds, replicationControllerKind } from './workload-kinds.ts'
 
 const ALL_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
@@ -355,6 +356,26 @@ const KINDS: readonly Kind[] = [
     namespaced: false,
     columns: columns.storageClassColumns,
     strategy: storageClassStrategy,
+  },
+  {
+    definitions: 'io.k8s.api.admissionregistration.v1',
+    group: 'admissionregistration.k8s.io',
+    kind: 'MutatingWebhookConfiguration',
+    plural: 'mutatingwebhookconfigurations',
+    categories: ['api-extensions'],
+    namespaced: false,
+    columns: columns.webhookColumns,
+    strategy: mutatingWebhookStrategy,
+  },
+  {
+    definitions: 'io.k8s.api.admissionregistration.v1',
+    group: 'admissionregistration.k8s.io',
+    kind: 'ValidatingWebhookConfiguration',
+    plural: 'validatingwebhookconfigurations',
+    categories: ['api-extensions'],
+    namespaced: false,
+    columns: columns.webhookColumns,
+    strategy: validatingWebhookStrategy,
   },
   {
     definitions: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1',

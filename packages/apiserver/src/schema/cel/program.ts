@@ -79,6 +79,42 @@ export function compile(source: string, { self, optionalOldSelf = false }: Compi
   }
 }
 
+/** An expression over any variables: of admission policies and match conditions. */
+export interface Expression {
+  type: Type
+  /** @param values by name; failures are values */
+  run(values: ReadonlyMap<string, Value | EvaluationError>, limit?: number): Outcome
+}
+
+export function compileExpression(source: string, variables: ReadonlyMap<string, Type>): Expression | CompileError {
+  const parsed = parse(source)
+  if ('issues' in parsed) return failed(source, parsed.issues)
+  const { expr } = parsed
+  const checked = check(expr, new Map(variables))
+  if ('issues' in checked) return failed(source, checked.issues)
+  const issues = literalIssues(expr)
+  if (issues.length > 0) return failed(source, issues)
+  const names = [...variables.keys()]
+  let planned: Plan
+  try {
+    planned = plan(expr, names)
+  } catch (error) {
+    if (error instanceof EvaluationError) return { error: `instantiation failed: ${error.message}` }
+    throw error
+  }
+  const { evaluate, slots } = planned
+  return {
+    type: checked.type,
+    run(given, limit = CALL_LIMIT) {
+      const values: Array<Value | Error> = Array.from({ length: slots }, () => null)
+      names.forEach((name, slot) => {
+        values[slot] = given.get(name) ?? null
+      })
+      return execute(evaluate, new Frame(values, limit))
+    },
+  }
+}
+
 function failed(source: string, issues: readonly Issue[]): CompileError {
   return { error: `compilation failed: ${formatIssues(source, issues)}` }
 }

@@ -1,0 +1,49 @@
+/** What is told of a request to those who judge it from outside: `admission.k8s.io/v1` AdmissionRequest. */
+import type { KubeObject } from '@caisson/api'
+import type { Resource } from '../registry/resource.ts'
+import type { AdmissionRequest } from '../verbs/call.ts'
+import { fromStorage, toStorage } from '../verbs/versions.ts'
+
+/** @param shown the kind as which the request is meant: another version than the one that was asked for, perhaps */
+export function admissionAttributes(request: AdmissionRequest, shown: Resource): Record<string, unknown> {
+  const { resource, subresource, namespace, user, operation, dryRun } = request
+  return {
+    kind: kindOf(shown),
+    resource: resourceOf(shown),
+    ...(subresource && { subResource: subresource }),
+    requestKind: kindOf(resource),
+    requestResource: resourceOf(resource),
+    ...(subresource && { requestSubResource: subresource }),
+    ...(request.name && { name: request.name }),
+    ...(namespace && { namespace }),
+    operation,
+    userInfo: {
+      username: user.username,
+      ...(user.uid && { uid: user.uid }),
+      groups: user.groups,
+      ...(user.extra && { extra: user.extra }),
+    },
+    object: viewed(request.object, request, shown),
+    oldObject: viewed(request.oldObject, request, shown),
+    dryRun,
+    options: request.options ?? null,
+  }
+}
+
+/** The object in the version that is shown. */
+export function viewed(
+  object: KubeObject | undefined,
+  { resource }: AdmissionRequest,
+  shown: Resource,
+): KubeObject | null {
+  if (!object) return null
+  return shown === resource ? object : fromStorage(shown, toStorage(resource, { ...object }))
+}
+
+function kindOf({ group, version, kind }: Resource): object {
+  return { group, version, kind }
+}
+
+function resourceOf({ group, version, plural }: Resource): object {
+  return { group, version, resource: plural }
+}
