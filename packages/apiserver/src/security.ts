@@ -18,6 +18,7 @@ import { createAuthorizer } from './authz/authorizer.ts'
 import { ensureBootstrapPolicy } from './authz/bootstrap-policy.ts'
 import { createReviews } from './authz/review-resources.ts'
 import type { PathHandler } from './pipeline.ts'
+import type { Registry } from './registry/registry.ts'
 import type { Resource } from './registry/resource.ts'
 import type { Store } from './storage/store.ts'
 import type { Environment } from './verbs/call.ts'
@@ -32,11 +33,15 @@ export interface SecurityOptions {
   serviceAccountKey: KeyObject
   tokens?: readonly StaticToken[]
   podSecurity?: Partial<PodSecurityOptions>
+  /** The kinds that are served: a server is made with what this makes. */
+  registry?: () => Pick<Registry, 'all'>
   /** ms since the epoch. */
   now: () => number
   /** Failures that no client is told about. */
   report: (error: unknown) => void
 }
+
+const NO_KINDS: Pick<Registry, 'all'> = { all: () => [] }
 
 export interface Security extends Disposable {
   /** For `createApiServer`. */
@@ -81,6 +86,7 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
     store,
     authorizer,
     now,
+    registry: options.registry ?? (() => NO_KINDS),
     ...(options.podSecurity && { podSecurity: options.podSecurity }),
   })
   const documents: Readonly<Record<string, object>> = {

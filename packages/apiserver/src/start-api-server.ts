@@ -1,5 +1,6 @@
 /** The whole embedded API server: store, keys, security, kinds and documents, listening. */
 
+import { keepPolicyStatus } from './admission/policies/keep-policy-status.ts'
 import type { DialService } from './admission/webhooks/webhook-client.ts'
 import { createWebhooks, type Webhooks } from './admission/webhooks/webhooks.ts'
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
@@ -10,6 +11,7 @@ import { openApiPaths } from './openapi/paths.ts'
 import { keepQuotas } from './quota/keep-quotas.ts'
 import { builtinResources } from './registry/builtin/index.ts'
 import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocation.ts'
+import type { Registry } from './registry/registry.ts'
 import { createSecurity, type SecurityOptions } from './security.ts'
 import { type ApiServer, type ApiServerOptions, createApiServer, VERSION } from './server.ts'
 import { openStore } from './storage/sqlite-store.ts'
@@ -60,10 +62,12 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
     now,
   })
   const store = stack.use(openStore({ directory: options.directory }))
+  let registry: Pick<Registry, 'all'> = { all: () => [] }
   const security = stack.use(
     await createSecurity({
       store,
       serviceAccountKey: certificates.serviceAccountKey,
+      registry: () => registry,
       now,
       report,
       ...(options.tokens && { tokens: options.tokens }),
@@ -93,6 +97,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       report,
     }),
   )
+  registry = server.registry
   webhooks = stack.use(createWebhooks({ store, registry: server.registry, dial: options.dialService, report }))
   findOpenApi = openApiPaths(
     createOpenApiDocuments(() => server.registry.all(), {
@@ -106,6 +111,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
     ca: from.authority,
   })
   const { url, port } = await server.listen({ host: options.host, port: options.port, tls: tls(certificates) })
+  stack.use(keepPolicyStatus({ store, registry: server.registry, report }))
   stack.use(keepQuotas({ store, registry: server.registry, now, report }))
   stack.use(await keepKubernetesService(store, { host: options.host, port, now, report }))
   void keepCertificatesFresh(certificates, {

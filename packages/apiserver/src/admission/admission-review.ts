@@ -31,11 +31,7 @@ export function admissionAttributes(request: AdmissionRequest, shown: Resource):
 }
 
 /** The object in the version that is shown. */
-export function viewed(
-  object: KubeObject | undefined,
-  { resource }: AdmissionRequest,
-  shown: Resource,
-): KubeObject | null {
+function viewed(object: KubeObject | undefined, { resource }: AdmissionRequest, shown: Resource): KubeObject | null {
   if (!object) return null
   return shown === resource ? object : fromStorage(shown, toStorage(resource, { ...object }))
 }

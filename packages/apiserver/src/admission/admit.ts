@@ -6,6 +6,7 @@
  */
 import type { Authorizer } from '../authz/authorizer.ts'
 import { checkEscalation } from '../authz/escalation.ts'
+import type { Registry } from '../registry/registry.ts'
 import type { Store } from '../storage/store.ts'
 import type { AdmissionRequest } from '../verbs/call.ts'
 import { applyLimitRanges, enforceLimitRanges } from './limit-ranger.ts'
@@ -14,6 +15,7 @@ import { restrictNode } from './node-restriction.ts'
 import { taintNewNode } from './node-taints.ts'
 import { admitPodSecurity, type PodSecurityOptions } from './pod-security/admit-pod-security.ts'
 import { specOf } from './pod-shape.ts'
+import { admitPolicies } from './policies/admit-policies.ts'
 import { applyPriority, validatePriorityClass } from './priority.ts'
 import { chargeQuotas } from './resource-quota.ts'
 import { applyRuntimeClass, validateRuntimeClass } from './runtime-class.ts'
@@ -28,6 +30,8 @@ export interface AdmissionOptions {
   podSecurity?: Partial<PodSecurityOptions>
   /** ms since the epoch. */
   now(): number
+  /** The kinds that are served, for policies about other versions of a kind and for their parameters. */
+  registry(): Pick<Registry, 'all'>
 }
 
 export interface Admission {
@@ -40,7 +44,7 @@ export interface Admission {
   admitValidated(request: AdmissionRequest): void
 }
 
-export function createAdmission({ store, authorizer, podSecurity, now }: AdmissionOptions): Admission {
+export function createAdmission({ store, authorizer, podSecurity, now, registry }: AdmissionOptions): Admission {
   const options: PodSecurityOptions = {
     unlabelled: 'baseline',
     privilegedNamespaces: ['kube-system'],
@@ -50,6 +54,8 @@ export function createAdmission({ store, authorizer, podSecurity, now }: Admissi
     admit(request) {
       if (request.operation === 'CONNECT') return
       complete(request, store)
+      // Deletions are not validated apart.
+      if (request.operation === 'DELETE') admitPolicies(request, { store, registry: registry() })
       if (isRbac(request) && request.object) {
         const { resource, user, object, oldObject } = request
         checkEscalation(authorizer, { resource: resource.plural, user, object, oldObject })
@@ -58,6 +64,7 @@ export function createAdmission({ store, authorizer, podSecurity, now }: Admissi
     admitValidated(request) {
       admitPodSecurity(request, { store, options })
       refuseUnfit(request, store)
+      admitPolicies(request, { store, registry: registry() })
       chargeQuotas(request, now())
     },
   }

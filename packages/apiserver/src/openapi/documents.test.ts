@@ -73,6 +73,7 @@ describe('OpenAPI v3', () => {
       'apis/policy/v1',
       'apis/rbac.authorization.k8s.io/v1',
       'apis/storage.k8s.io/v1',
+      'apis/admissionregistration.k8s.io/v1',
       'apis/apiextensions.k8s.io/v1',
       'apis/scheduling.k8s.io/v1',
       'apis/coordination.k8s.io/v1',

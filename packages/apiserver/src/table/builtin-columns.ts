@@ -70,6 +70,27 @@ export const webhookColumns: readonly Column[] = [
   AGE,
 ]
 
+export const policyColumns: readonly Column[] = [
+  NAME,
+  { ...column('Validations', (policy) => list(loose(policy)['spec']?.['validations']).length), type: 'integer' },
+  column('ParamKind', (policy) => {
+    const kind = loose(policy)['spec']?.['paramKind']
+    return kind ? `${text(kind['apiVersion'])}/${text(kind['kind'])}` : '<unset>'
+  }),
+  AGE,
+]
+
+export const policyBindingColumns: readonly Column[] = [
+  NAME,
+  column('PolicyName', (binding) => text(loose(binding)['spec']?.['policyName'])),
+  column('ParamRef', (binding) => {
+    const reference = loose(binding)['spec']?.['paramRef']
+    if (!text(reference?.['name'])) return '<unset>'
+    return `${text(reference?.['namespace'], '*')}/${text(reference?.['name'])}`
+  }),
+  AGE,
+]
+
 export const resourceQuotaColumns: readonly Column[] = [
   NAME,
   column('Request', (quota) => quotaCell(quota, false)),

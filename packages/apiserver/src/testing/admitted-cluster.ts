@@ -35,7 +35,7 @@ export async function startAdmittedCluster(): Promise<AdmittedCluster> {
   const store = openStore({ directory })
   await ensureBootstrapPolicy(store, { now: () => 0 })
   const authorizer = createAuthorizer(store)
-  const admission = createAdmission({ store, authorizer, now: Date.now })
+  const admission = createAdmission({ store, authorizer, now: Date.now, registry: () => ({ all: () => [] }) })
   await fill(store)
 
   function admit(given: Given): { object: KubeObject | undefined; warnings: string[] } {

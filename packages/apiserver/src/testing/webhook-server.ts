@@ -39,7 +39,7 @@ export async function startWebhookServer(
       request.setEncoding('utf8').on('data', (chunk: string) => {
         body += chunk
       })
-      request.on('end', async () => {
+      const respond = async (): Promise<void> => {
         const review = JSON.parse(body) as Review
         seen.push(review.request)
         const path = (request.url ?? '').replace(/\?.*/, '')
@@ -51,7 +51,8 @@ export async function startWebhookServer(
             ? said
             : JSON.stringify({ kind, apiVersion, response: { uid: review.request.uid, ...said } })
         response.writeHead(200, { 'content-type': 'application/json' }).end(text)
-      })
+      }
+      request.on('end', () => void respond())
     },
   )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -1,5 +1,6 @@
 /** Asks a webhook: one HTTPS request with an AdmissionReview, one answer, within the time that it has. */
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { Agent, request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -54,6 +55,8 @@ export class WebhookError extends Error {
 }
 
 const MAX_ANSWER_BYTES = 3 << 20
+/** No webhook has longer for all of it. */
+const LONGEST_DIAL_MS = 30_000
 
 export type ReviewCaller = (call: ReviewCall) => Promise<ReviewAnswer>
 
@@ -77,25 +80,27 @@ export function createReviewCaller(dial: DialService | undefined): ReviewCaller 
     const servername = `${name}.${namespace}.svc`
     const agent = new Agent({ keepAlive: true, ...(ca && { ca }), servername })
     agent.createConnection = (_options, done) => {
-      if (!dial) {
-        done?.(
-          new WebhookError(`service ${namespace}/${name} cannot be reached from the API server`),
-          undefined as never,
-        )
-        return undefined
-      }
-      const abort = new AbortController()
-      dial({ namespace, name, port }, abort.signal).then(
-        (socket) => {
-          const secure = connect({ socket, servername, ...(ca && { ca }) })
-          secure.once('secureConnect', () => done?.(null, secure))
-          secure.once('error', (error) => done?.(error, undefined as never))
-        },
+      // oxlint-disable promise/no-callback-in-promise -- node:https asks for a callback
+      void dialed({ namespace, name, port }, { servername, ca }).then(
+        (socket) => done?.(null, socket),
         (error: unknown) => done?.(error as Error, undefined as never),
       )
+      // oxlint-enable promise/no-callback-in-promise
       return undefined
     }
     return agent
+  }
+
+  async function dialed(
+    service: { namespace: string; name: string; port: number },
+    { servername, ca }: { servername: string; ca: Buffer | undefined },
+  ): Promise<Duplex> {
+    if (!dial)
+      throw new WebhookError(`service ${service.namespace}/${service.name} cannot be reached from the API server`)
+    const socket = await dial(service, AbortSignal.timeout(LONGEST_DIAL_MS))
+    const secure = connect({ socket, servername, ...(ca && { ca }) })
+    await once(secure, 'secureConnect')
+    return secure
   }
 
   function forget(): void {
@@ -182,7 +187,7 @@ function post(
 /** What client-go makes of an answer that is no success. */
 function refusal(code: number, text: string): string {
   if (code === 404) return 'the server could not find the requested resource'
-  if (code === 403) return `${text.trim() || 'unknown'}`
+  if (code === 403) return text.trim() || 'unknown'
   return code >= 500
     ? `an error on the server (${JSON.stringify(text.trim())}) has prevented the request from succeeding`
     : `the server responded with the status code ${code}`

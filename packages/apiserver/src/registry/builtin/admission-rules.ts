@@ -81,7 +81,7 @@ export function validateConditions(
 ): void {
   if (conditions.length > MOST_CONDITIONS) errors.push(tooMany(path, conditions.length, MOST_CONDITIONS))
   const names = new Set<string>()
-  conditions.slice(0, MOST_CONDITIONS).forEach(({ name = '', expression = '' }, index) => {
+  conditions.slice(0, MOST_CONDITIONS).forEach(({ name, expression }, index) => {
     const at = `${path}[${index}]`
     if (expression.trim() === '') errors.push(required(`${at}.expression`))
     else validateExpression(expression.trim(), { variables, kinds: ['bool'] }, `${at}.expression`, errors)

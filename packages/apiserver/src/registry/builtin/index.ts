@@ -8,6 +8,7 @@ import { crdStrategy } from '../crd-strategy.ts'
 import { invalidValue } from '../field-error.ts'
 import { MAX_ERRORS } from '../object-meta.ts'
 import type { Resource, Strategy, Verb } from '../resource.ts'
+import { policyBindingStrategy, policyStrategy } from './admission-policies.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
 import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
 import { coreEventStrategy, eventsGroupStrategy, fromEventsGroup, toEventsGroup } from './event.ts'
@@ -366,6 +367,27 @@ const KINDS: readonly Kind[] = [
     namespaced: false,
     columns: columns.webhookColumns,
     strategy: mutatingWebhookStrategy,
+  },
+  {
+    definitions: 'io.k8s.api.admissionregistration.v1',
+    group: 'admissionregistration.k8s.io',
+    kind: 'ValidatingAdmissionPolicy',
+    plural: 'validatingadmissionpolicies',
+    categories: ['api-extensions'],
+    namespaced: false,
+    status: true,
+    columns: columns.policyColumns,
+    strategy: policyStrategy,
+  },
+  {
+    definitions: 'io.k8s.api.admissionregistration.v1',
+    group: 'admissionregistration.k8s.io',
+    kind: 'ValidatingAdmissionPolicyBinding',
+    plural: 'validatingadmissionpolicybindings',
+    categories: ['api-extensions'],
+    namespaced: false,
+    columns: columns.policyBindingColumns,
+    strategy: policyBindingStrategy,
   },
   {
     definitions: 'io.k8s.api.admissionregistration.v1',
