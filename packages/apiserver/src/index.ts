@@ -2,6 +2,7 @@ export { type Certificates, ensureCertificates, type KeyPair, keepCertificatesFr
 export { componentUsers } from './authn/component-users.ts'
 export { type KubeconfigOptions, kubeconfig } from './authn/kubeconfig.ts'
 export type { InProcessServer } from './in-process.ts'
+export { SERVICE_CIDR } from './registry/builtin/service-allocation.ts'
 export { createRegistry, type Registry } from './registry/registry.ts'
 export type { Column, Resource, Strategy, StrategyContext, Verb } from './registry/resource.ts'
 export { createSecurity, type Security, type SecurityOptions, TOKEN_ISSUER } from './security.ts'

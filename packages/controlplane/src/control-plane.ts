@@ -6,9 +6,19 @@ import {
   type Informer,
   type Informers,
   keyOf,
+  type PodObject,
   resources,
   type Workqueue,
 } from '@caisson/client'
+import {
+  BY_LABEL,
+  endpointChanged,
+  labelPairs,
+  reconcileSlices,
+  SLICES_BY_SERVICE,
+  selectorPair,
+  serviceOfSlice,
+} from './endpoints/reconcile-slices.ts'
 import { collect } from './garbage/collect.ts'
 import { watchObjects } from './garbage/object-watcher.ts'
 import { createOwnershipGraph } from './garbage/ownership-graph.ts'
@@ -66,8 +76,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   }
 
   const pods = informers.of(resources.pods, {
-    indexers: { [PODS_BY_CLAIM]: claimsOf },
+    indexers: { [PODS_BY_CLAIM]: claimsOf, [BY_LABEL]: labelPairs },
   })
+  const services = informers.of(resources.services, { indexers: { [BY_LABEL]: selectorPair } })
+  const slices = informers.of(resources.endpointSlices, { indexers: { [SLICES_BY_SERVICE]: serviceOfSlice } })
   const nodes = informers.of(resources.nodes)
   const namespaces = informers.of(resources.namespaces)
   const claims = informers.of(resources.persistentVolumeClaims)
@@ -164,6 +176,26 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   on(classes, () => {
     for (const claim of claims.list()) if (!claim.spec?.volumeName) claimQueue.add(keyOf(claim))
   })
+
+  // EndpointSlices. A Pod's labels name the few Services that may select it.
+  const sliceQueue = queue('endpoints of', (key) => reconcileSlices(key, { client, informers, signal }), 4)
+  const selecting = (pod: PodObject): void => {
+    for (const pair of labelPairs(pod)) for (const each of services.byIndex(BY_LABEL, pair)) sliceQueue.add(keyOf(each))
+  }
+  on(services, (service) => sliceQueue.add(keyOf(service)))
+  on(
+    pods,
+    (pod, old) => {
+      if (old && !endpointChanged(old, pod)) return
+      if (old) selecting(old)
+      selecting(pod)
+    },
+    selecting,
+  )
+  const sliceChanged = (slice: AnyObject): void => {
+    for (const key of serviceOfSlice(slice)) sliceQueue.add(key)
+  }
+  on(slices, sliceChanged, sliceChanged)
 
   // Garbage collection, and the emptying of namespaces, over every kind there is.
   const graph = createOwnershipGraph((owner) => watcher?.knows(owner.apiVersion, owner.kind) ?? false)

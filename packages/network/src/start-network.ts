@@ -1,51 +1,152 @@
-/** The node's part of the cluster's network: NetworkPolicies in force for the Pods of this machine. */
-import { type Informers, keyOf, type PodObject, resources } from '@caisson/client'
-import type { NetworkControl } from '@caisson/runtime'
+/** The node's part of the cluster's network: policies, Services and names in force for the Pods of this machine. */
+import type { Socket } from 'node:net'
+import { type AnyObject, type Informer, type Informers, keyOf, type PodObject, resources } from '@caisson/client'
+import type { NetworkControl, NetworkPlace, RulePiece } from '@caisson/runtime'
+import { clusterNames, SLICES_BY_SERVICE, slicesByService } from './cluster-names.ts'
+import { connectToPod } from './connect-to-pod.ts'
+import { startDnsServer } from './dns/dns-server.ts'
+import { mayAskOutside } from './dns/may-ask-outside.ts'
+import { resolve } from './dns/resolve.ts'
+import { createUpstream } from './dns/upstream.ts'
 import type { NetworkGate, PodAddress } from './network-gate.ts'
 import { policyPod } from './pod-addresses.ts'
 import { readPolicy } from './policy/policy-model.ts'
 import { createPolicyRules } from './policy/policy-rules.ts'
+import { publishedPorts } from './published-ports.ts'
+import { type ApiServerAddress, doorsPiece, openApiDoor } from './services/doors.ts'
+import { createLoopbackPorts } from './services/loopback-ports.ts'
+import type { SliceObject } from './services/service-model.ts'
+import { createServiceRules } from './services/service-rules.ts'
 
 export interface StartNetworkOptions {
   informers: Informers
   /** Of the runtime whose sandboxes these are. */
   control: NetworkControl
+  /** What the Service `kubernetes` in the namespace `default` leads to. */
+  apiServer: ApiServerAddress
+  dns: {
+    /** `cluster.local` */
+    domain: string
+    /** Within `serviceRange`. */
+    address: string
+  }
+  /** The addresses of Services. */
+  serviceRange: string
   signal: AbortSignal
   onError(error: unknown, where: string): void
 }
 
 /** Disposing leaves the rules in force. */
-export interface Network extends NetworkGate, AsyncDisposable {}
+export interface Network extends NetworkGate, AsyncDisposable {
+  /**
+   * A TCP connection from this process to a port of a Pod, or to a Service. `host` is the address of a Pod of this
+   * machine, the address of a Service, or `NAME.NAMESPACE.svc`; anything else is refused, so that no manifest makes this
+   * process reach what only it can reach. Rejects where nobody listens.
+   */
+  connect(host: string, port: number, signal?: AbortSignal): Promise<Socket>
+}
 
 const PODS_BY_NAMESPACE = 'namespace'
+const API_SERVICE = 'default/kubernetes'
+const DNS_PORT = 53
 
 /** Resolves when everything that rules are made from has been seen once. Nothing of the machine is touched before a Pod has an address. */
 export async function startNetwork(options: StartNetworkOptions): Promise<Network> {
-  const { informers, control, signal, onError } = options
-  const stack = new DisposableStack()
+  const { informers, control, signal, onError, dns, serviceRange } = options
+  await using stack = new AsyncDisposableStack()
   const rules = createPolicyRules()
   const addresses = new Map<string, PodAddress>()
-  let adopted = false
-  let scheduled = false
+  let place: NetworkPlace | undefined
 
   const namespaces = informers.of(resources.namespaces)
   const pods = informers.of(resources.pods, {
     indexers: { [PODS_BY_NAMESPACE]: ({ metadata }) => [metadata.namespace ?? ''] },
   })
   const policies = informers.of(resources.networkPolicies)
+  const services = informers.of(resources.services)
+  const slices = informers.of(resources.endpointSlices, { indexers: { [SLICES_BY_SERVICE]: slicesByService } })
   await informers.synced(signal)
+
+  const listening = stack.use(new AsyncDisposableStack())
+  const loopback = stack.use(createLoopbackPorts(onError))
+  const serviceRules = createServiceRules({
+    loopback,
+    isPod: (ip) => rules.podAt(ip) !== undefined,
+    onError,
+  })
+  const names = clusterNames({
+    domain: dns.domain,
+    services,
+    slices,
+    namespaces,
+    rules,
+    ranges: () => [serviceRange, ...(place ? [place.range] : [])],
+  })
+  const published = publishedPorts(loopback)
+  let ports: { udpPort: number; tcpPort: number; apiPort: number } | undefined
+  let opening: Promise<void> | undefined
+  let adopted = false
+  let scheduled = false
+
+  /** What sandboxes ask at the gateway listens as soon as there is a gateway. */
+  async function openDoors(): Promise<void> {
+    place = await control.open()
+    const upstream = createUpstream()
+    const server = listening.use(
+      await startDnsServer({
+        host: place.gateway,
+        port: DNS_PORT,
+        onError,
+        async resolve(query, { ip, tcp, signal: stopped }) {
+          const pod = rules.podAt(ip)
+          const outside = pod !== undefined && mayAskOutside(pod, { policies: rules.policies(), address: dns.address })
+          return await resolve(query, { view: names, upstream, mayAskOutside: outside, tcp, signal: stopped })
+        },
+      }),
+    )
+    const door = listening.use(await openApiDoor(place.gateway, options.apiServer))
+    ports = { udpPort: server.udpPort, tcpPort: server.tcpPort, apiPort: door.port }
+  }
+
+  function doors(gateway: string, { udpPort, tcpPort, apiPort }: NonNullable<typeof ports>): RulePiece {
+    const api = services.get(API_SERVICE)?.spec
+    const ip = api?.clusterIP ?? ''
+    const served = ip === '' || ip === 'None' ? [] : (api?.ports ?? []).map(({ port }) => ({ ip, port }))
+    return doorsPiece({
+      gateway,
+      serviceRange,
+      dns: { address: dns.address, udpPort, tcpPort },
+      api: { addresses: served, port: apiPort },
+    })
+  }
 
   function setPod(pod: PodObject): void {
     const address = addresses.get(pod.metadata.uid ?? '')
     if (address) rules.setPod(policyPod(pod, namespaces.get(pod.metadata.namespace ?? ''), address))
   }
 
-  /** Before the first sandbox has an address there is nothing to protect, and nothing of the machine's is changed. */
-  async function flush(): Promise<void> {
-    if (!adopted || addresses.size === 0) return
-    const change = rules.take()
-    if (change.size > 0) await control.change(change)
+  let applied: Promise<void> = Promise.resolve()
+  /** Resolves when all that was set until now is in force. */
+  function flush(): Promise<void> {
+    applied = applied.catch(() => {}).then(apply)
+    return applied
   }
+
+  /** Before the first sandbox has an address there is nothing to protect, and nothing of the machine's is changed. */
+  async function apply(): Promise<void> {
+    if (!adopted || (addresses.size === 0 && !place)) return
+    opening ??= openDoors().catch((error: unknown) => {
+      opening = undefined
+      throw error
+    })
+    await opening
+    const change = new Map([...rules.take(), ...serviceRules.take()])
+    if (place && ports && doorsStale) change.set('doors', doors(place.gateway, ports))
+    doorsStale = false
+    // Also where nothing is new: what the kernel did not take the last time goes to it again.
+    await control.change(change)
+  }
+  let doorsStale = true
 
   /** What changes in one turn goes to the kernel together. */
   function changed(): void {
@@ -57,56 +158,74 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     })
   }
 
-  stack.use(
-    pods.handle({
-      added: (pod) => (setPod(pod), changed()),
-      updated: (old, pod) => {
-        // Most changes of a Pod are its status.
-        if (old.metadata.labels === pod.metadata.labels) return
-        setPod(pod)
-        changed()
-      },
-    }),
-  )
-  stack.use(
-    namespaces.handle({
-      updated: (_old, namespace) => {
-        for (const pod of pods.byIndex(PODS_BY_NAMESPACE, keyOf(namespace))) setPod(pod)
-        changed()
-      },
-      added: (namespace) => {
-        for (const pod of pods.byIndex(PODS_BY_NAMESPACE, keyOf(namespace))) setPod(pod)
-        changed()
-      },
-    }),
-  )
-  stack.use(
-    policies.handle({
-      added: (policy) => (rules.setPolicy(keyOf(policy), readPolicy(policy)), changed()),
-      updated: (_old, policy) => (rules.setPolicy(keyOf(policy), readPolicy(policy)), changed()),
-      deleted: (policy) => (rules.removePolicy(keyOf(policy)), changed()),
-    }),
-  )
+  function follow<T extends AnyObject>(
+    informer: Informer<T>,
+    set: (object: T, old?: T) => void,
+    gone: (object: T) => void = () => {},
+  ): void {
+    const told = (work: () => void): void => {
+      work()
+      changed()
+    }
+    stack.use(
+      informer.handle({
+        added: (object) => told(() => set(object)),
+        updated: (old, object) => told(() => set(object, old)),
+        deleted: (object) => told(() => gone(object)),
+      }),
+    )
+  }
 
+  follow(pods, (pod, old) => {
+    // Most changes of a Pod are of its status.
+    if (old?.metadata.labels !== pod.metadata.labels) setPod(pod)
+  })
+  follow(namespaces, (namespace) => {
+    for (const pod of pods.byIndex(PODS_BY_NAMESPACE, keyOf(namespace))) setPod(pod)
+  })
+  follow(
+    policies,
+    (policy) => rules.setPolicy(keyOf(policy), readPolicy(policy)),
+    (policy) => rules.removePolicy(keyOf(policy)),
+  )
+  function setService(key: string): void {
+    if (key === API_SERVICE) doorsStale = true
+    else serviceRules.set(key, services.get(key), slices.byIndex(SLICES_BY_SERVICE, key))
+  }
+  follow(
+    services,
+    (service) => setService(keyOf(service)),
+    (service) => setService(keyOf(service)),
+  )
+  const setSlice = (slice: SliceObject): void => slicesByService(slice).forEach(setService)
+  follow(slices, setSlice, setSlice)
+
+  const owned = stack.move()
   return {
     async adopt(found) {
       for (const address of found) addresses.set(address.uid, address)
-      for (const pod of pods.list()) setPod(pod)
+      for (const pod of pods.list()) {
+        setPod(pod)
+        const address = addresses.get(pod.metadata.uid ?? '')
+        if (address) await published.open(pod, address).catch((error: unknown) => onError(error, 'a published port'))
+      }
       adopted = true
       await flush()
     },
     async admit(pod, address) {
       addresses.set(address.uid, address)
       setPod(pod)
+      await published.open(pod, address)
       await flush()
     },
     leave(uid) {
       if (!addresses.delete(uid)) return
       rules.removePod(uid)
+      published.close(uid)
       changed()
     },
-    async [Symbol.asyncDispose]() {
-      stack.dispose()
-    },
+    connect: (host, port, aborted) =>
+      connectToPod(host, port, { names, isPod: (ip) => rules.podAt(ip) !== undefined, signal: aborted }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

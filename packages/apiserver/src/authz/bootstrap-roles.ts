@@ -254,6 +254,7 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     on('create', 'apps', 'replicasets controllerrevisions'),
     on('create', 'batch', 'jobs'),
     on('create', 'coordination.k8s.io', 'leases'),
+    on('create', 'discovery.k8s.io', 'endpointslices'),
   ],
   // Beside what Kubernetes gives to kube-proxy: what NetworkPolicies and names of Pods are decided by.
   'caisson:network': [on(READ, 'core', 'pods namespaces'), on(READ, 'networking.k8s.io', 'networkpolicies')],

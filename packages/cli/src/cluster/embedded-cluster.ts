@@ -7,6 +7,7 @@ import {
   componentUsers,
   kubeconfig,
   type RunningApiServer,
+  SERVICE_CIDR,
   startApiServer,
 } from '@caisson/apiserver'
 import {
@@ -28,7 +29,9 @@ import { readImageSettings } from '../images/images-file.ts'
 import { sandboxes as sandboxResource } from '../sandboxes.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
-import { standardObjects } from './standard-objects.ts'
+import { DNS_ADDRESS, standardObjects } from './standard-objects.ts'
+
+const CLUSTER_DOMAIN = 'cluster.local'
 
 export interface EmbeddedClusterOptions {
   host: string
@@ -123,6 +126,8 @@ export async function startEmbeddedCluster(
     const client = clientOf(user, name)
     return { client, informers: stack.use(createInformers(client)) }
   }
+  const names = { dns: { domain: CLUSTER_DOMAIN, address: DNS_ADDRESS }, serviceRange: SERVICE_CIDR }
+  const apiServer = { host: options.host, port: api.port }
   const proxy = part(componentUsers.network, 'kube-proxy')
   const node = part(componentUsers.node(nodeName), 'kubelet')
   const nodeEvents = stack.use(createEventRecorder(node.client, { component: 'kubelet', host: nodeName }))
@@ -145,7 +150,10 @@ export async function startEmbeddedCluster(
         startKubelet({
           ...node,
           runtime: opened,
-          network: await begin(startNetwork({ ...proxy, control: opened.network, signal, onError })),
+          network: await begin(
+            startNetwork({ ...proxy, ...names, control: opened.network, apiServer, signal, onError }),
+          ),
+          dns: { clusterDomain: names.dns.domain, servers: [names.dns.address] },
           recorder: nodeEvents,
           dataDir: directory.kubelet,
           imageBytes: images.maxBytes,

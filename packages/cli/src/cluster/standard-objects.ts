@@ -3,6 +3,9 @@ import { isDeepStrictEqual } from 'node:util'
 import type { CustomResourceDefinition } from '@caisson/api'
 import { type Client, defineResource, isAlreadyExists, isNotFound, resources } from '@caisson/client'
 
+/** Of the Service `kube-dns`: where Pods ask for names. */
+export const DNS_ADDRESS = '10.96.0.10'
+
 export interface StandardObjectsOptions {
   crd: CustomResourceDefinition
   provisioner: string
@@ -33,6 +36,28 @@ export async function standardObjects(
     bringUpToDate(),
     ...classes.map(({ name, handler }) =>
       unlessThere(client.create(resources.runtimeClasses, { metadata: { name }, handler })),
+    ),
+    // Nobody else gets its address, and everybody finds it where clusters have it.
+    unlessThere(
+      client.create(
+        resources.services,
+        {
+          metadata: {
+            name: 'kube-dns',
+            namespace: 'kube-system',
+            labels: { 'k8s-app': 'kube-dns' },
+          },
+          spec: {
+            clusterIP: DNS_ADDRESS,
+            clusterIPs: [DNS_ADDRESS],
+            ports: [
+              { name: 'dns', port: 53, protocol: 'UDP' },
+              { name: 'dns-tcp', port: 53, protocol: 'TCP' },
+            ],
+          },
+        },
+        { namespace: 'kube-system' },
+      ),
     ),
     unlessThere(
       client.create(resources.storageClasses, {

@@ -32,6 +32,11 @@ export interface ApiServerModule {
 }
 
 const NODE_NAME = 'scratch'
+const NAMES = {
+  apiServer: { host: '127.0.0.1', port: 1 },
+  dns: { domain: 'cluster.local', address: '10.96.0.10' },
+  serviceRange: '10.96.0.0/16',
+}
 const ADMINISTRATOR: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
 
 export interface ScratchNode extends AsyncDisposable {
@@ -101,7 +106,7 @@ export async function startScratchNode(
     const onError = (error: unknown, where: string): number => errors.push(`${where}: ${(error as Error).message}`)
     const networkInformers = parts.use(createInformers(client))
     const network = parts.use(
-      await startNetwork({ informers: networkInformers, control: runtime.network, signal, onError }),
+      await startNetwork({ informers: networkInformers, control: runtime.network, ...NAMES, signal, onError }),
     )
     const kubelet = parts.use(
       await startKubelet({

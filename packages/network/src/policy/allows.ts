@@ -32,7 +32,7 @@ export function allows(connection: Connection, policies: readonly Policy[]): boo
 }
 
 /** The half of it that the policies of one end decide. */
-function allowsDirection(connection: Connection, policies: readonly Policy[], direction: Direction): boolean {
+export function allowsDirection(connection: Connection, policies: readonly Policy[], direction: Direction): boolean {
   const { from, to } = connection
   const [own, peer] = direction === 'egress' ? [from, to] : [to, from]
   const metadata = direction === 'egress' && contains(METADATA, addressOf(to))

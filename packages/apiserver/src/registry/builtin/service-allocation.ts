@@ -9,7 +9,8 @@ import { cidrContains, ipFamily, ipv4ToNumber, numberToIpv4, parseCidr } from '.
 import type { StrategyContext } from '../resource.ts'
 import { usesNodePorts, validateClusterIps } from './service-addresses.ts'
 
-const SERVICE_CIDR = '10.96.0.0/16'
+/** The addresses of Services. */
+export const SERVICE_CIDR = '10.96.0.0/16'
 const RANGE = parseCidr(SERVICE_CIDR) as NonNullable<ReturnType<typeof parseCidr>>
 const FIRST = ipv4ToNumber(RANGE.address)
 const SIZE = 2 ** (32 - RANGE.prefix)

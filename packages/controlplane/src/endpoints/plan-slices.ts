@@ -1,0 +1,173 @@
+/** Which EndpointSlices a Service should have: a pure function of the Service, its Pods and the slices that are there. */
+import { controllerReference, selects } from '@caisson/api'
+import type { PodObject, Typed } from '@caisson/client'
+import type { Service, ServicePort } from 'kubernetes-types/core/v1.d.ts'
+import type { Endpoint, EndpointPort, EndpointSlice } from 'kubernetes-types/discovery/v1.d.ts'
+import { isFinished } from '../scheduler/node-loads.ts'
+
+export type ServiceObject = Typed<Service>
+export type SliceObject = Typed<EndpointSlice>
+
+export interface SlicePlan {
+  /** Without names: the server gives them. */
+  create: readonly Omit<SliceObject, 'apiVersion' | 'kind'>[]
+  update: readonly SliceObject[]
+  remove: readonly SliceObject[]
+}
+
+export const SERVICE_LABEL = 'kubernetes.io/service-name'
+const MANAGER_LABEL = 'endpointslice.kubernetes.io/managed-by'
+const MANAGER = 'endpointslice-controller.k8s.io'
+const HEADLESS_LABEL = 'service.kubernetes.io/headless'
+/** Kubernetes' own bound. */
+const ENDPOINTS_PER_SLICE = 100
+
+const NOTHING: SlicePlan = { create: [], update: [], remove: [] }
+
+/** Slices of a Service without a selector are somebody else's. */
+export function planSlices(
+  service: ServiceObject,
+  pods: readonly PodObject[],
+  slices: readonly SliceObject[],
+): SlicePlan {
+  const own = slices.filter(({ metadata }) => metadata.labels?.[MANAGER_LABEL] === MANAGER)
+  const { selector, type } = service.spec ?? {}
+  if (service.metadata.deletionTimestamp) return NOTHING
+  if (!selector || Object.keys(selector).length === 0 || type === 'ExternalName') return { ...NOTHING, remove: own }
+
+  const groups = new Map<string, { ports: EndpointPort[]; endpoints: Map<string, Endpoint> }>()
+  for (const pod of pods) {
+    const address = pod.status?.podIP
+    if (!address || isFinished(pod) || !selects({ matchLabels: selector }, pod.metadata.labels)) continue
+    const ports = portsOf(service, pod)
+    const key = textOf(ports)
+    const group = groups.get(key) ?? { ports, endpoints: new Map<string, Endpoint>() }
+    group.endpoints.set(pod.metadata.uid ?? '', endpointOf(service, pod, address))
+    groups.set(key, group)
+  }
+  // A Service without Pods has a slice that says so.
+  if (groups.size === 0) groups.set('', { ports: [], endpoints: new Map() })
+
+  const labels = labelsOf(service)
+  const create: SlicePlan['create'][number][] = []
+  const update: SliceObject[] = []
+  const left = new Set(own)
+  for (const { ports, endpoints } of groups.values()) {
+    const waiting = new Map(endpoints)
+    const kept = own
+      .filter((slice) => textOf(slice.ports ?? []) === textOf(ports))
+      .map((slice) => {
+        // Where an endpoint is it stays: whoever watches sees one slice change, not all.
+        const stay = (slice.endpoints ?? []).flatMap(({ targetRef }) => {
+          const endpoint = waiting.get(targetRef?.uid ?? '')
+          waiting.delete(targetRef?.uid ?? '')
+          return endpoint ?? []
+        })
+        return { slice, endpoints: stay }
+      })
+    for (const { endpoints: room } of kept) fill(room, waiting)
+    const used = kept.filter(({ endpoints: held }, index) => held.length > 0 || (endpoints.size === 0 && index === 0))
+    for (const { slice, endpoints: held } of used) {
+      left.delete(slice)
+      const next = { ...slice, endpoints: held, metadata: { ...slice.metadata, labels } }
+      if (!sameSlice(slice, next)) update.push(next)
+    }
+    while (waiting.size > 0 || (endpoints.size === 0 && used.length === 0 && create.length === 0)) {
+      const made: Endpoint[] = []
+      fill(made, waiting)
+      create.push({ ...template(service, labels), ports, endpoints: made })
+    }
+  }
+  return { create, update, remove: [...left] }
+}
+
+function fill(room: Endpoint[], waiting: Map<string, Endpoint>): void {
+  for (const [uid, endpoint] of waiting) {
+    if (room.length >= ENDPOINTS_PER_SLICE) return
+    room.push(endpoint)
+    waiting.delete(uid)
+  }
+}
+
+function template(
+  service: ServiceObject,
+  labels: Record<string, string>,
+): Pick<SliceObject, 'metadata' | 'addressType'> {
+  const { name = '', namespace = '' } = service.metadata
+  return {
+    metadata: {
+      generateName: `${name}-`,
+      namespace,
+      labels,
+      ownerReferences: [controllerReference(service as Parameters<typeof controllerReference>[0])],
+    },
+    addressType: 'IPv4',
+  }
+}
+
+function labelsOf({ metadata, spec }: ServiceObject): Record<string, string> {
+  const own = Object.entries(metadata.labels ?? {}).filter(
+    ([key]) => key !== SERVICE_LABEL && key !== MANAGER_LABEL && key !== HEADLESS_LABEL,
+  )
+  return {
+    ...Object.fromEntries(own),
+    [SERVICE_LABEL]: metadata.name ?? '',
+    [MANAGER_LABEL]: MANAGER,
+    ...(spec?.clusterIP === 'None' && { [HEADLESS_LABEL]: '' }),
+  }
+}
+
+/** The Service's ports as numbers of this Pod's; one that is named as none of its ports is left out. */
+function portsOf({ spec }: ServiceObject, pod: PodObject): EndpointPort[] {
+  return (spec?.ports ?? []).flatMap((port) => {
+    const number = targetPort(port, pod)
+    if (number === undefined) return []
+    const { name = '', protocol = 'TCP', appProtocol } = port
+    return [{ name, port: number, protocol, ...(appProtocol && { appProtocol }) }] as EndpointPort[]
+  })
+}
+
+function targetPort(
+  { targetPort: target, port, protocol = 'TCP' }: ServicePort,
+  { spec }: PodObject,
+): number | undefined {
+  if (typeof target === 'number' && target > 0) return target
+  if (target === undefined || target === 0) return port
+  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always')
+  return [...(spec?.containers ?? []), ...sidecars]
+    .flatMap(({ ports = [] }) => ports)
+    .find((each) => each.name === target && (each.protocol ?? 'TCP') === protocol)?.containerPort
+}
+
+function endpointOf(service: ServiceObject, { metadata, spec, status }: PodObject, address: string): Endpoint {
+  const isReady = status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false
+  const terminating = metadata.deletionTimestamp !== undefined
+  const published = service.spec?.publishNotReadyAddresses === true
+  const { name = '', namespace = '', uid = '' } = metadata
+  return {
+    addresses: [address],
+    conditions: { ready: published || (isReady && !terminating), serving: isReady, terminating },
+    ...(spec?.hostname && spec.subdomain === service.metadata.name && { hostname: spec.hostname }),
+    ...(spec?.nodeName && { nodeName: spec.nodeName }),
+    targetRef: { kind: 'Pod', namespace, name, uid },
+  }
+}
+
+function sameSlice(before: SliceObject, after: SliceObject): boolean {
+  // A slice that somebody else has written may lack them.
+  const shown = ({ endpoints, metadata: { labels } }: Partial<SliceObject> & Pick<SliceObject, 'metadata'>): string =>
+    textOf({ endpoints: endpoints ?? [], labels })
+  return shown(before) === shown(after)
+}
+
+function textOf(value: unknown): string {
+  return JSON.stringify(sortedKeys(value))
+}
+
+/** What the server gives back has its fields in an order of its own. */
+function sortedKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortedKeys)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(entries.map(([key, each]) => [key, sortedKeys(each)]))
+}

@@ -1,0 +1,85 @@
+/** Keeps the EndpointSlices of Services. */
+import {
+  type Client,
+  type Informers,
+  isConflict,
+  isNotFound,
+  type PodObject,
+  resources,
+  splitKey,
+} from '@caisson/client'
+import { planSlices, SERVICE_LABEL, type ServiceObject, type SliceObject } from './plan-slices.ts'
+
+/** Pods and Services by what selects: one pair of a label, `NAMESPACE KEY=VALUE`. */
+export const BY_LABEL = 'label'
+export const SLICES_BY_SERVICE = 'service'
+
+export interface SliceContext {
+  client: Client
+  informers: Informers
+  signal: AbortSignal
+}
+
+export function labelPairs({ metadata }: Pick<PodObject, 'metadata'>): string[] {
+  return Object.entries(metadata.labels ?? {}).map(([key, value]) => `${metadata.namespace} ${key}=${value}`)
+}
+
+/** One pair of its selector stands for it: whatever it selects carries that pair. */
+export function selectorPair({ metadata, spec }: ServiceObject): string[] {
+  const [first] = Object.entries(spec?.selector ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
+  return first ? [`${metadata.namespace} ${first[0]}=${first[1]}`] : []
+}
+
+export function serviceOfSlice({ metadata }: Pick<SliceObject, 'metadata'>): string[] {
+  const service = metadata.labels?.[SERVICE_LABEL]
+  return service ? [`${metadata.namespace}/${service}`] : []
+}
+
+/** Whether a change of a Pod may change an endpoint. */
+export function endpointChanged(old: PodObject, pod: PodObject): boolean {
+  const shown = ({ metadata, status }: PodObject): string =>
+    JSON.stringify([
+      metadata.labels,
+      metadata.deletionTimestamp !== undefined,
+      status?.podIP,
+      status?.phase,
+      status?.conditions?.find(({ type }) => type === 'Ready')?.status,
+    ])
+  return old.status !== pod.status || old.metadata !== pod.metadata ? shown(old) !== shown(pod) : false
+}
+
+/** One pass over one Service. What it had goes with it, by its owner reference. */
+export async function reconcileSlices(key: string, { client, informers, signal }: SliceContext): Promise<void> {
+  const service = informers.of(resources.services).get(key)
+  if (!service) return
+  const slices = informers.of(resources.endpointSlices)
+  const pods = informers.of(resources.pods)
+  const [pair] = selectorPair(service)
+  const plan = planSlices(
+    service,
+    pair === undefined ? [] : pods.byIndex(BY_LABEL, pair),
+    slices.byIndex(SLICES_BY_SERVICE, key),
+  )
+  const at = { namespace: splitKey(key).namespace, signal }
+  for (const slice of plan.create)
+    slices.observe(await client.create(resources.endpointSlices, { ...slice, metadata: { ...slice.metadata } }, at))
+  for (const { metadata, endpoints } of plan.update) {
+    const { name = '', resourceVersion, labels } = metadata
+    try {
+      const change = { metadata: { resourceVersion, labels }, endpoints }
+      slices.observe(await client.patch(resources.endpointSlices, name, change, { ...at, type: 'merge' }))
+    } catch (error) {
+      // Its event brings the Service back here.
+      if (!isConflict(error) && !isNotFound(error)) throw error
+    }
+  }
+  for (const slice of plan.remove) {
+    const { name = '', uid } = slice.metadata
+    try {
+      await client.delete(resources.endpointSlices, name, { ...at, ...(uid && { preconditions: { uid } }) })
+      slices.observeDeletion(slice)
+    } catch (error) {
+      if (!isConflict(error) && !isNotFound(error)) throw error
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import { expect, test } from 'vitest'
+import { startDnsServer } from './dns-server.ts'
+import { createRateLimit } from './rate-limit.ts'
+
+test('answers by UDP and, one query after the other, by TCP', async () => {
+  await using server = await startDnsServer({
+    host: '127.0.0.1',
+    port: 0,
+    resolve: async (query, { tcp }) => Buffer.from(`${String(query)} ${tcp}`),
+    onError: (error) => {
+      throw error
+    },
+  })
+  const udp = createSocket('udp4')
+  udp.send('one', server.udpPort, '127.0.0.1')
+  const [reply] = (await once(udp, 'message')) as [Buffer]
+  udp.close()
+  expect(String(reply)).toBe('one false')
+  const tcp = connect({ host: '127.0.0.1', port: server.tcpPort })
+  // In pieces, as networks deliver.
+  for (const piece of ['\0', '\x03tw', 'o\0\x05th', 'ree']) tcp.write(piece)
+  tcp.end()
+  expect(String(await buffer(tcp))).toBe('\0\x08two true\0\x0athree true')
+})
+
+test('one that sends too much gets no answer, and keeps nobody else from theirs', async () => {
+  let asked = 0
+  const time = 0
+  await using server = await startDnsServer({
+    host: '127.0.0.1',
+    port: 0,
+    now: () => time,
+    resolve: async (query) => {
+      asked++
+      return query
+    },
+    onError: () => {},
+  })
+  const tcp = connect({ host: '127.0.0.1', port: server.tcpPort })
+  const query = Buffer.from('\0\x01x')
+  tcp.end(Buffer.concat(Array.from({ length: 300 }, () => query)))
+  await buffer(tcp).catch(() => undefined)
+  expect(asked).toBe(200)
+  const other = connect({ host: '127.0.0.1', port: server.tcpPort, localAddress: '127.0.0.2' })
+  other.end(query)
+  expect(await buffer(other)).toEqual(query)
+})
+
+test('a limit comes back with time, and who has not asked for long is forgotten', () => {
+  let time = 0
+  const limit = createRateLimit({ perSecond: 10, burst: 2, now: () => time })
+  expect([1, 2, 3].map(() => limit.take('one'))).toEqual([true, true, false])
+  expect(limit.take('two')).toBe(true)
+  time = 100
+  expect([1, 2].map(() => limit.take('one'))).toEqual([true, false])
+  time = 10_000
+  expect([1, 2, 3].map(() => limit.take('one'))).toEqual([true, true, false])
+})

@@ -1,0 +1,154 @@
+/** Answers the queries of sandboxes, by UDP and TCP, on the gateway address: nobody else can reach it there. */
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
+import { createServer, type Server, type Socket } from 'node:net'
+import { createCountEach } from '../count-each.ts'
+import { createRateLimit } from './rate-limit.ts'
+
+export interface DnsServerOptions {
+  host: string
+  /** 53 but in tests; another one is taken where it is in use. */
+  port: number
+  /** The answer to a query; undefined for none. */
+  resolve(query: Buffer, from: { ip: string; tcp: boolean; signal: AbortSignal }): Promise<Buffer | undefined>
+  onError(error: unknown, where: string): void
+  now?: () => number
+}
+
+export interface DnsServer extends AsyncDisposable {
+  udpPort: number
+  tcpPort: number
+}
+
+/** Queries of one sandbox: 50 a second, 200 at once. What is over it gets no answer, as on a network that loses packets. */
+const RATE = { perSecond: 50, burst: 200 }
+/** Queries of one sandbox that are being answered. */
+const MOST_AT_ONCE = 64
+const CONNECTIONS = { all: 256, each: 8 }
+const IDLE_MS = 10_000
+const LARGEST_TCP_QUERY = 512
+
+export async function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
+  const { host, onError, now = Date.now } = options
+  const stop = new AbortController()
+  const { signal } = stop
+  const limit = createRateLimit({ ...RATE, now })
+  const busy = createCountEach(MOST_AT_ONCE)
+
+  async function answer(query: Buffer, ip: string, tcp: boolean): Promise<Buffer | undefined> {
+    if (!busy.take(ip)) return undefined
+    try {
+      if (!limit.take(ip)) return undefined
+      return await options.resolve(query, { ip, tcp, signal })
+    } catch (error) {
+      if (!signal.aborted) onError(error, `a query of ${ip}`)
+      return undefined
+    } finally {
+      busy.giveBack(ip)
+    }
+  }
+
+  const udp = await listenUdp(options, (message, from, socket) => {
+    void (async () => {
+      const reply = await answer(message, from.address, false)
+      if (reply && !signal.aborted) socket.send(reply, from.port, from.address)
+    })()
+  })
+  udp.on('error', (error) => onError(error, 'names'))
+
+  const connections = createCountEach(CONNECTIONS.each)
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    const ip = socket.remoteAddress ?? ''
+    if (!connections.take(ip)) {
+      socket.destroy()
+      return
+    }
+    sockets.add(socket)
+    socket.on('close', () => {
+      sockets.delete(socket)
+      connections.giveBack(ip)
+    })
+    socket.on('error', () => socket.destroy())
+    socket.setTimeout(IDLE_MS, () => socket.destroy())
+    void serve(socket, (query) => answer(query, ip, true))
+  })
+  server.maxConnections = CONNECTIONS.all
+  const tcpPort = await listenTcp(server, options)
+
+  return {
+    udpPort: udp.address().port,
+    tcpPort,
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      udp.close()
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+
+  async function listenTcp(listening: Server, { port }: DnsServerOptions): Promise<number> {
+    try {
+      return await listen(listening, host, port)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+      return await listen(listening, host, 0)
+    }
+  }
+}
+
+/** One query after the other: a client that sends many waits for each. */
+async function serve(socket: Socket, answer: (query: Buffer) => Promise<Buffer | undefined>): Promise<void> {
+  let received: Buffer = Buffer.alloc(0)
+  try {
+    for await (const chunk of socket) {
+      received = Buffer.concat([received, chunk as Buffer])
+      while (received.length >= 2) {
+        const end = 2 + received.readUInt16BE(0)
+        if (end - 2 > LARGEST_TCP_QUERY) throw new Error('a query is longer than any is')
+        if (received.length < end) break
+        const reply = await answer(received.subarray(2, end))
+        received = received.subarray(end)
+        if (!reply) throw new Error('no answer')
+        const length = Buffer.alloc(2)
+        length.writeUInt16BE(reply.length)
+        socket.write(Buffer.concat([length, reply]))
+      }
+    }
+  } catch {
+    socket.destroy()
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  server.once('error', reject)
+  server.listen({ host, port }, () => {
+    server.off('error', reject)
+    const address = server.address()
+    resolve(typeof address === 'object' && address ? address.port : 0)
+  })
+  return promise
+}
+
+type OnMessage = (message: Buffer, from: { address: string; port: number }, socket: UdpSocket) => void
+
+async function listenUdp({ host, port }: DnsServerOptions, onMessage: OnMessage): Promise<UdpSocket> {
+  try {
+    return await bind(host, port, onMessage)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    return await bind(host, 0, onMessage)
+  }
+}
+
+function bind(host: string, port: number, onMessage: OnMessage): Promise<UdpSocket> {
+  const { promise, resolve, reject } = Promise.withResolvers<UdpSocket>()
+  const socket = createSocket('udp4')
+  socket.once('error', reject)
+  socket.on('message', (message, from) => onMessage(message, from, socket))
+  socket.bind(port, host, () => {
+    socket.off('error', reject)
+    resolve(socket)
+  })
+  return promise
+}

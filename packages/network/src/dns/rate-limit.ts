@@ -1,0 +1,34 @@
+/** How often each of many may ask. */
+export interface RateLimit {
+  /** Whether one more is within the limit; then it counts. */
+  take(who: string): boolean
+}
+
+export interface RateLimitOptions {
+  /** Sustained. */
+  perSecond: number
+  /** At once, after a pause. */
+  burst: number
+  now(): number
+}
+
+/** Remembers at most as many as asked within the time that a full burst takes to come back. */
+export function createRateLimit({ perSecond, burst, now }: RateLimitOptions): RateLimit {
+  const buckets = new Map<string, { tokens: number; at: number }>()
+  const recoveryMs = (burst / perSecond) * 1000
+  return {
+    take(who) {
+      const time = now()
+      // The oldest come first, since whoever asks is put at the end.
+      for (const [each, { at }] of buckets) {
+        if (time - at < recoveryMs) break
+        buckets.delete(each)
+      }
+      const known = buckets.get(who)
+      const tokens = Math.min(burst, (known?.tokens ?? burst) + ((time - (known?.at ?? time)) * perSecond) / 1000)
+      buckets.delete(who)
+      buckets.set(who, { tokens: tokens >= 1 ? tokens - 1 : tokens, at: time })
+      return tokens >= 1
+    },
+  }
+}

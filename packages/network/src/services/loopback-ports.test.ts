@@ -1,0 +1,63 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createLoopbackPorts, type LoopbackPorts } from './loopback-ports.ts'
+
+let ports: LoopbackPorts
+beforeEach(() => {
+  ports = createLoopbackPorts((error) => {
+    throw error
+  })
+})
+afterEach(() => ports[Symbol.asyncDispose]())
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+test('connections are carried to the target, until the port is closed', async () => {
+  const server = createServer((socket) => socket.end('pod')).listen(0, '127.0.0.2')
+  await once(server, 'listening')
+  const port = await freePort()
+  const target = { ip: '127.0.0.2', port: (server.address() as AddressInfo).port }
+  await ports.open('a', { protocol: 'tcp', address: '127.0.0.1', port, target: () => target })
+  expect(await text(connect({ host: '127.0.0.1', port }))).toBe('pod')
+  // The same place again, leading nowhere.
+  await ports.open('a', { protocol: 'tcp', address: '127.0.0.1', port, target: () => undefined })
+  expect(await text(connect({ host: '127.0.0.1', port }))).toBe('')
+  await ports.close('a')
+  await expect(text(connect({ host: '127.0.0.1', port }))).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  server.close()
+})
+
+test('a port that somebody else has is an error', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const asked = { protocol: 'tcp' as const, address: '127.0.0.1', port, target: () => undefined }
+  await expect(ports.open('a', asked)).rejects.toMatchObject({ code: 'EADDRINUSE' })
+  server.close()
+})
+
+test('datagrams are answered to whoever sent them', async () => {
+  const server = createSocket('udp4')
+  server.on('message', (message, from) => server.send(`${String(message)}!`, from.port, from.address))
+  server.bind(0, '127.0.0.2')
+  await once(server, 'listening')
+  const port = await freePort()
+  const target = { ip: '127.0.0.2', port: server.address().port }
+  await ports.open('u', { protocol: 'udp', address: '127.0.0.1', port, target: () => target })
+  const senders = [createSocket('udp4'), createSocket('udp4')]
+  for (const [index, sender] of senders.entries()) {
+    sender.send(`${index}`, port, '127.0.0.1')
+    expect(String(((await once(sender, 'message')) as [Buffer])[0])).toBe(`${index}!`)
+    sender.close()
+  }
+  server.close()
+})

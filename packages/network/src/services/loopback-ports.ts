@@ -1,0 +1,144 @@
+/** Ports of this machine's loopback that lead to Pods: NodePorts of Services, and ports that Pods publish. */
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { carryBytes } from './carry-bytes.ts'
+import type { Target } from './service-model.ts'
+
+export interface LoopbackPort {
+  protocol: 'tcp' | 'udp'
+  /** Of 127.0.0.0/8. */
+  address: string
+  port: number
+  /** Asked for each connection, or each sender of datagrams. */
+  target(): Target | undefined
+}
+
+export interface LoopbackPorts extends AsyncDisposable {
+  /** Resolves when it listens; rejects where something else does already. Under a key that is in use it replaces what was there. */
+  open(key: string, port: LoopbackPort): Promise<void>
+  close(key: string): Promise<void>
+}
+
+const CONNECTIONS = 1_024
+const UDP_SENDERS = 256
+/** As a connection tracker forgets them. */
+const UDP_IDLE_MS = 60_000
+
+/**
+ * In this process, not in the kernel: to redirect from loopback a kernel has to be told to route 127.0.0.0/8, which would
+ * open the machine's loopback to whoever gets past one rule.
+ */
+export function createLoopbackPorts(onError: (error: unknown, where: string) => void): LoopbackPorts {
+  const opened = new Map<string, { port: LoopbackPort; listener: AsyncDisposable }>()
+  let last: Promise<unknown> = Promise.resolve()
+
+  function inOrder(work: () => Promise<void>): Promise<void> {
+    const result = last.then(work)
+    last = result.catch(() => {})
+    return result
+  }
+
+  async function close(key: string): Promise<void> {
+    const known = opened.get(key)
+    opened.delete(key)
+    await known?.listener[Symbol.asyncDispose]()
+  }
+
+  return {
+    open: (key, port) =>
+      inOrder(async () => {
+        const known = opened.get(key)
+        if (known && samePlace(known.port, port)) {
+          known.port.target = port.target
+          return
+        }
+        await close(key)
+        const own = { ...port }
+        const listener = port.protocol === 'tcp' ? await listenTcp(own) : await listenUdp(own, onError)
+        opened.set(key, { port: own, listener })
+      }),
+    close: (key) => inOrder(() => close(key)),
+    [Symbol.asyncDispose]: () =>
+      inOrder(async () => {
+        await Promise.all([...opened.keys()].map(close))
+      }),
+  }
+}
+
+function samePlace(one: LoopbackPort, other: LoopbackPort): boolean {
+  return one.protocol === other.protocol && one.address === other.address && one.port === other.port
+}
+
+async function listenTcp(port: LoopbackPort): Promise<AsyncDisposable> {
+  const sockets = new Set<Socket>()
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (outside) => {
+    const target = port.target()
+    if (!target) {
+      outside.destroy()
+      return
+    }
+    carryBytes(outside, connect({ host: target.ip, port: target.port, allowHalfOpen: true, noDelay: true }), sockets)
+  })
+  server.maxConnections = CONNECTIONS
+  await listen(server, port)
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+async function listenUdp(
+  port: LoopbackPort,
+  onError: (error: unknown, where: string) => void,
+): Promise<AsyncDisposable> {
+  const senders = new Map<string, { inside: UdpSocket; idle: NodeJS.Timeout }>()
+  const outside = createSocket('udp4')
+
+  function end(key: string): void {
+    const known = senders.get(key)
+    if (!known) return
+    clearTimeout(known.idle)
+    senders.delete(key)
+    known.inside.close()
+  }
+
+  outside.on('message', (message, from) => {
+    const key = `${from.address} ${from.port}`
+    const known = senders.get(key)
+    if (known) {
+      known.idle.refresh()
+      known.inside.send(message)
+      return
+    }
+    const target = port.target()
+    if (!target || senders.size >= UDP_SENDERS) return
+    const inside = createSocket('udp4')
+    senders.set(key, { inside, idle: setTimeout(() => end(key), UDP_IDLE_MS).unref() })
+    inside.on('error', () => end(key))
+    inside.on('message', (reply) => outside.send(reply, from.port, from.address))
+    inside.connect(target.port, target.ip, () => inside.send(message))
+  })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  outside.once('error', reject)
+  outside.bind(port.port, port.address, resolve)
+  await promise
+  outside.off('error', reject).on('error', (error) => onError(error, `${port.address}:${port.port}`))
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const key of senders.keys()) end(key)
+      await new Promise<void>((closed) => outside.close(() => closed()))
+    },
+  }
+}
+
+function listen(server: Server, { address, port }: LoopbackPort): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  server.listen({ host: address, port }, () => {
+    server.off('error', reject)
+    resolve()
+  })
+  return promise
+}

@@ -1,0 +1,79 @@
+/** What a Service leads to, read from its object and its EndpointSlices. */
+import { createHash } from 'node:crypto'
+import type { Typed } from '@caisson/client'
+import type { Service } from 'kubernetes-types/core/v1.d.ts'
+import type { Endpoint, EndpointSlice } from 'kubernetes-types/discovery/v1.d.ts'
+import { ipv4Range } from '../policy/address-range.ts'
+import type { Protocol } from '../policy/policy-model.ts'
+
+export type ServiceObject = Typed<Service>
+export type SliceObject = Typed<EndpointSlice>
+
+export interface Target {
+  ip: string
+  port: number
+}
+
+export interface ServicePort {
+  /** Names its chains; nobody can choose it. */
+  id: string
+  name: string
+  /** Undefined for a headless Service. */
+  clusterIp: string | undefined
+  protocol: Protocol
+  port: number
+  nodePort: number | undefined
+  /** Of endpoints that are ready; where none is, of those that end but still serve. In order. */
+  targets: readonly Target[]
+  /** How long a client stays with one target, seconds; undefined where it does not. */
+  affinitySeconds: number | undefined
+}
+
+export const SERVICE_LABEL = 'kubernetes.io/service-name'
+const DEFAULT_AFFINITY_SECONDS = 10_800
+
+export function isHeadless({ spec }: ServiceObject): boolean {
+  return spec?.clusterIP === 'None'
+}
+
+/** None for a name of something elsewhere. */
+export function servicePorts(service: ServiceObject, slices: readonly SliceObject[]): ServicePort[] {
+  const { metadata, spec } = service
+  if (!spec || spec.type === 'ExternalName') return []
+  const affine = spec.sessionAffinity === 'ClientIP'
+  const seconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS
+  return (spec.ports ?? []).map(({ name = '', protocol = 'TCP', port, nodePort }) => ({
+    id: createHash('sha256').update(`${metadata.uid} ${protocol} ${port}`).digest('hex').slice(0, 16),
+    name,
+    clusterIp: isHeadless(service) ? undefined : spec.clusterIP,
+    protocol: protocol.toLowerCase() as Protocol,
+    port,
+    nodePort,
+    targets: targetsOf(slices, name, protocol),
+    affinitySeconds: affine ? seconds : undefined,
+  }))
+}
+
+function targetsOf(slices: readonly SliceObject[], name: string, protocol: string): Target[] {
+  const found = slices.flatMap(({ addressType, ports, endpoints }) => {
+    const port = (ports ?? []).find((each) => (each.name ?? '') === name && (each.protocol ?? 'TCP') === protocol)?.port
+    if (addressType !== 'IPv4' || port === undefined) return []
+    return (endpoints ?? []).flatMap((endpoint) => addressesOf(endpoint).map((ip) => ({ endpoint, ip, port })))
+  })
+  const ready = found.filter(({ endpoint }) => isReady(endpoint))
+  const used =
+    ready.length > 0
+      ? ready
+      : found.filter(({ endpoint: { conditions } }) => conditions?.serving && conditions.terminating)
+  const byAddress = new Map(used.map(({ ip, port }) => [`${ip} ${port}`, { ip, port }]))
+  return [...byAddress].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, target]) => target)
+}
+
+/** An endpoint that says nothing of it is ready. */
+export function isReady({ conditions }: Endpoint): boolean {
+  return conditions?.ready !== false
+}
+
+export function addressesOf({ addresses }: Endpoint): string[] {
+  return addresses.filter((address) => ipv4Range(address) !== undefined).slice(0, 1)
+}

@@ -1,0 +1,269 @@
+/** Services, names and NetworkPolicies as Pods meet them: each refusal beside the same connection where it is allowed. */
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Cluster, startCluster } from './fixture.ts'
+
+let cluster: Cluster
+beforeAll(async () => {
+  cluster = await startCluster({ busybox: true })
+  await cluster.mustKubectl(['create', 'namespace', 'other'])
+  await apply(
+    server('web-0', { app: 'web' }),
+    server('web-1', { app: 'web' }),
+    client('client', { app: 'client' }),
+    client('client', { app: 'client' }, 'other'),
+    service('web', { selector: { app: 'web' } }),
+    service('sticky', { selector: { app: 'web' }, sessionAffinity: 'ClientIP' }),
+    service('headless', { selector: { app: 'web' }, clusterIP: 'None' }),
+    service('nobody', { selector: { app: 'nobody' } }),
+    service('alone', { selector: { statefulset: 'web-0' } }),
+    service('node', { selector: { app: 'web' }, type: 'NodePort' }),
+    service('elsewhere', { type: 'ExternalName', externalName: 'web.default.svc.cluster.local', ports: [] }),
+  )
+  for (const namespace of ['default', 'other'])
+    await cluster.mustKubectl(['-n', namespace, 'wait', '--for=condition=Ready', 'pod', '--all', '--timeout=60s'])
+})
+afterAll(() => cluster[Symbol.asyncDispose]())
+
+/** Answers each connection with its own name, by TCP on 8080 and by UDP on 5353. */
+const SERVE = `
+import socket, threading
+name = socket.gethostname()
+def udp():
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.bind(("0.0.0.0", 5353))
+    while True:
+        d, a = u.recvfrom(100)
+        u.sendto(name.encode() + b" " + d, a)
+threading.Thread(target=udp, daemon=True).start()
+s = socket.create_server(("0.0.0.0", 8080))
+while True:
+    c, a = s.accept()
+    c.sendall((name + " " + a[0]).encode())
+    c.close()
+`
+
+function server(name: string, labels: Record<string, string>): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', labels: { ...labels, statefulset: name } },
+    spec: {
+      hostname: name,
+      subdomain: 'headless',
+      containers: [
+        {
+          name: 'main',
+          image: 'caisson.dev/host',
+          command: ['/usr/bin/python3', '-c', SERVE],
+          ports: [{ name: 'http', containerPort: 8080 }],
+        },
+      ],
+    },
+  }
+}
+
+function client(name: string, labels: Record<string, string>, namespace = 'default'): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, labels },
+    spec: { containers: [{ name: 'main', image: 'caisson.dev/host' }] },
+  }
+}
+
+function service(name: string, spec: object): object {
+  const ports = [
+    { name: 'http', port: 80, targetPort: 'http' },
+    { name: 'echo', port: 53, targetPort: 5353, protocol: 'UDP' },
+  ]
+  return { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'default' }, spec: { ports, ...spec } }
+}
+
+function policy(name: string, spec: object): object {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name, namespace: 'default' },
+    spec: { podSelector: {}, ...spec },
+  }
+}
+
+async function apply(...objects: object[]): Promise<void> {
+  const list = { apiVersion: 'v1', kind: 'List', items: objects }
+  await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(list) })
+}
+
+async function inPod(pod: string, script: string, args: string[] = [], namespace = 'default'): Promise<string> {
+  const command = ['-n', namespace, 'exec', pod, '--', '/usr/bin/python3', '-c', script, ...args]
+  return (await cluster.mustKubectl(command)).trim()
+}
+
+const DIAL = `
+import socket, sys
+for i in range(int(sys.argv[3])):
+    try:
+        print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).recv(100).decode())
+    except Exception as e:
+        print("refused" if isinstance(e, ConnectionRefusedError) else type(e).__name__)
+`
+/** Who answers. */
+async function dial(
+  pod: string,
+  host: string,
+  { port = 80, times = 1, namespace = 'default' } = {},
+): Promise<string[]> {
+  const answers = await inPod(pod, DIAL, [host, String(port), String(times)], namespace)
+  return answers.split('\n').map((answer) => answer.split(' ')[0] ?? '')
+}
+
+const podIp = (name: string): Promise<string> =>
+  cluster.mustKubectl(['get', 'pod', name, '-o', 'jsonpath={.status.podIP}'])
+
+describe('a Service', () => {
+  test('leads to each of its Pods by name and by address, within its namespace and from others', async () => {
+    const address = await cluster.mustKubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}'])
+    expect([...new Set(await dial('client', 'web', { times: 30 }))].sort()).toEqual(['web-0', 'web-1'])
+    expect([...new Set(await dial('client', address, { times: 30 }))].sort()).toEqual(['web-0', 'web-1'])
+    expect(await dial('client', 'web.default', { namespace: 'other' })).toEqual([expect.stringMatching(/^web-/)])
+    expect(await dial('client', 'web.default.svc.cluster.local')).toEqual([expect.stringMatching(/^web-/)])
+  })
+
+  test('keeps a client with one Pod where it says so', async () => {
+    expect(new Set(await dial('client', 'sticky', { times: 20 })).size).toBe(1)
+  })
+
+  test('leads a Pod to itself', async () => {
+    expect(await dial('web-0', 'alone', { times: 3 })).toEqual(['web-0', 'web-0', 'web-0'])
+  })
+
+  test('answers by UDP', async () => {
+    const ask = `
+import socket
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.settimeout(5)
+u.sendto(b"hello", ("web", 53))
+print(u.recvfrom(100)[0].decode())
+`
+    expect(await inPod('client', ask)).toMatch(/^web-\d hello$/)
+  })
+
+  test('without Pods, or on another port, refuses at once', async () => {
+    expect(await dial('client', 'nobody')).toEqual(['refused'])
+    expect(await dial('client', 'web', { port: 81 })).toEqual(['refused'])
+  })
+
+  test('of type NodePort is on this machine’s loopback, and on none of its other addresses', async () => {
+    const port = Number(
+      await cluster.mustKubectl(['get', 'service', 'node', '-o', 'jsonpath={.spec.ports[0].nodePort}']),
+    )
+    expect(await text(connect({ host: '127.0.0.1', port }))).toMatch(/^web-/)
+    const other = connect({ host: (await podIp('client')).replace(/\d+\.\d+$/, '0.1'), port })
+    await expect(text(other)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  test('follows its Pods', async () => {
+    await apply(server('late', { app: 'late' }), service('late', { selector: { app: 'late' } }))
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/late', '--timeout=30s'])
+    const slice = ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=late']
+    await cluster.mustKubectl(['wait', '--for=jsonpath={.endpoints[0].conditions.ready}=true', ...slice.slice(1)])
+    expect(await dial('client', 'late')).toEqual(['late'])
+    await cluster.mustKubectl(['delete', 'pod', 'late', '--grace-period=1'])
+    await expect.poll(() => dial('client', 'late')).toEqual(['refused'])
+  })
+
+  test('`kubernetes` leads to the API server, for whom egress allows it', async () => {
+    await apply({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'kubernetes', namespace: 'default' },
+      spec: { clusterIP: '10.96.0.1', ports: [{ name: 'https', port: 443 }] },
+    })
+    const ask = `
+import ssl, urllib.request, urllib.error
+d = "/var/run/secrets/kubernetes.io/serviceaccount/"
+r = urllib.request.Request("https://kubernetes.default.svc/api", headers={"Authorization": "Bearer " + open(d + "token").read()})
+try:
+    print(urllib.request.urlopen(r, context=ssl.create_default_context(cafile=d + "ca.crt"), timeout=5).status)
+except urllib.error.URLError as e:
+    print(type(e.reason).__name__)
+`
+    expect(await inPod('client', ask)).toBe('200')
+    await apply(policy('no-api', { podSelector: { matchLabels: { app: 'client' } }, policyTypes: ['Egress'] }))
+    await expect.poll(() => inPod('client', ask)).toBe('ConnectionRefusedError')
+    await cluster.mustKubectl(['delete', 'networkpolicy', 'no-api'])
+    await expect.poll(() => inPod('client', ask)).toBe('200')
+  })
+})
+
+describe('names', () => {
+  const lookUp = (name: string): Promise<string> =>
+    inPod('client', 'import socket, sys\nprint(sorted(set(a[4][0] for a in socket.getaddrinfo(sys.argv[1], 80))))', [
+      name,
+    ])
+  test('of a headless Service are its Pods, each by its hostname too', async () => {
+    const addresses = [await podIp('web-0'), await podIp('web-1')]
+    expect(await lookUp('headless')).toBe(
+      `[${addresses
+        .sort()
+        .map((each) => `'${each}'`)
+        .join(', ')}]`,
+    )
+    expect(await lookUp('web-1.headless')).toBe(`['${await podIp('web-1')}']`)
+    expect(await lookUp(`${(await podIp('web-0')).replaceAll('.', '-')}.default.pod.cluster.local`)).toBe(
+      `['${await podIp('web-0')}']`,
+    )
+    expect(await lookUp('elsewhere')).toBe(await lookUp('web'))
+  })
+
+  test('of others are asked for only for Pods whose egress lets them ask', async () => {
+    // The answer's code to a query for a name outside, and for one of the cluster's.
+    const ask = `
+import socket, struct
+def code(name):
+    q = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"".join(bytes([len(l)]) + l.encode() for l in name.split(".")) + b"\\0\\0\\1\\0\\1"
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.settimeout(10)
+    u.sendto(q, (server, 53))
+    return u.recv(2000)[3] & 15
+server = [l.split()[1] for l in open("/etc/resolv.conf") if l.startswith("nameserver")][0]
+print(server, code("web.default.svc.cluster.local"), code("secret.attacker.example"), code("none.default.svc.cluster.local"))
+`
+    const [REFUSED, MISSING] = [5, 3]
+    expect(await inPod('client', ask)).not.toContain(` 0 ${REFUSED} `)
+    const selector = { podSelector: { matchLabels: { app: 'client' } }, policyTypes: ['Egress'] }
+    await apply(policy('closed', selector))
+    await expect.poll(() => inPod('client', ask)).toBe(`10.96.0.10 0 ${REFUSED} ${MISSING}`)
+    const to = [{ namespaceSelector: {}, podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }]
+    await apply(policy('closed', { ...selector, egress: [{ to, ports: [{ protocol: 'UDP', port: 53 }] }] }))
+    await expect.poll(() => inPod('client', ask)).not.toContain(` 0 ${REFUSED} `)
+    await cluster.mustKubectl(['delete', 'networkpolicy', 'closed'])
+  })
+})
+
+describe('a NetworkPolicy', () => {
+  test('closes Pods, opens them to whom it selects, and does so from a Pod’s first packet on', async () => {
+    const ip = await podIp('web-0')
+    const asked = async (): Promise<string[]> => [
+      ...(await dial('client', ip, { port: 8080 })),
+      ...(await dial('client', ip, { port: 8080, namespace: 'other' })),
+    ]
+    expect(await asked()).toEqual(['web-0', 'web-0'])
+    await apply(policy('web', { podSelector: { matchLabels: { app: 'web' } }, policyTypes: ['Ingress'] }))
+    await expect.poll(asked).toEqual(['refused', 'refused'])
+    const from = [{ podSelector: { matchLabels: { app: 'client' } } }]
+    await apply(
+      policy('web', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ from, ports: [{ port: 'http' }] }] }),
+    )
+    await expect.poll(asked).toEqual(['web-0', 'refused'])
+    // A Pod that starts is closed from its first packet on.
+    await apply(client('new', { app: 'other' }))
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/new', '--timeout=30s'])
+    expect(await dial('new', ip, { port: 8080 })).toEqual(['refused'])
+    await cluster.mustKubectl(['label', 'pod', 'new', 'app=client', '--overwrite'])
+    await expect.poll(() => dial('new', ip, { port: 8080 })).toEqual(['web-0'])
+    await cluster.mustKubectl(['delete', 'networkpolicy', 'web'])
+    await expect.poll(asked).toEqual(['web-0', 'web-0'])
+  })
+})
