@@ -151,6 +151,9 @@ print(u.recvfrom(100)[0].decode())
 
   test('without Pods, or on another port, refuses at once', async () => {
     expect(await dial('client', 'nobody')).toEqual(['refused'])
+    // It has a slice that says so, which is written once.
+    const slice = ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=nobody', '-o', 'jsonpath={..generation}']
+    expect(await cluster.mustKubectl(slice)).toBe('1')
     expect(await dial('client', 'web', { port: 81 })).toEqual(['refused'])
   })
 
