@@ -157,4 +157,16 @@ describe.runIf(kubectl)('workloads', () => {
     await run('rollout', 'status', 'deployment/web', '--timeout=60s')
     await run('delete', 'deployment', 'web')
   }, 120_000)
+
+  test('an autoscaler adds a Pod for those that are busy', async () => {
+    const busy = { command: ['sh', '-c', 'while :; do :; done'], resources: { requests: { cpu: '10m' } } }
+    const template = podTemplate('busy', busy) as { spec: { runtimeClassName?: string } }
+    delete template.spec.runtimeClassName
+    await apply(workload('Deployment', 'busy', { replicas: 1, template }))
+    await run('rollout', 'status', 'deployment/busy', '--timeout=60s')
+    await run('autoscale', 'deployment', 'busy', '--cpu-percent=50', '--min=1', '--max=2')
+    await run('wait', '--for=jsonpath={.spec.replicas}=2', 'deployment/busy', '--timeout=120s')
+    expect(await run('describe', 'hpa', 'busy')).toContain('New size: 2; reason: cpu resource utilization')
+    await run('delete', 'hpa/busy', 'deployment/busy')
+  }, 240_000)
 })

@@ -11,6 +11,7 @@ import {
 } from '@caisson/client'
 import { type ControllerDefinition, createEngine, type Engine, type PlannedEvent } from '@caisson/controllers'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
+import { autoscale } from './autoscaling/autoscale.ts'
 import { planCronJob } from './plan-cron-job.ts'
 import { planDaemonSet } from './plan-daemon-set.ts'
 import { planDeployment } from './plan-deployment.ts'
@@ -293,6 +294,16 @@ export async function startWorkloads(options: WorkloadOptions): Promise<AsyncDis
       informer.handle({ added: inNamespace, updated: (_old, object) => inNamespace(object), deleted: inNamespace }),
     )
   }
+
+  stack.use(
+    autoscale({
+      client: options.client,
+      autoscalers: informers.of(resources.horizontalPodAutoscalers),
+      record: (object, event) => options.record('horizontal-pod-autoscaler', object, event),
+      onError: options.onError,
+      now: options.now,
+    }),
+  )
 
   // Recreate waits until the last old Pod has gone.
   stack.use(
