@@ -77,14 +77,19 @@ export interface FieldError {
   message: string
 }
 
-/** 422 Invalid, with the sentence and the causes that kube-apiserver writes. */
+/** Of one object, said to its client: a body of 3 MiB can have 150,000, in an answer of 70 MB. */
+const MOST_ERRORS = 100
+
+/** 422 Invalid, with the sentence and the causes that kube-apiserver writes; of more than a hundred the first hundred. */
 export function invalid(
   kind: { group: string; kind: string },
   name: string,
-  errors: readonly FieldError[],
+  found: readonly FieldError[],
 ): StatusError {
+  const errors = found.slice(0, MOST_ERRORS)
   // The sentence says everything once; the causes repeat what several checks found.
   const said = [...new Set(errors.map((error) => `${error.field}: ${error.message}`))]
+  if (found.length > errors.length) said.push(`and ${found.length - errors.length} more`)
   const causes: StatusCause[] = errors.map((error) => ({
     reason: error.type,
     message: error.message,

@@ -3,8 +3,9 @@ import type { IncomingMessage } from 'node:http'
 import { decodeProtobuf, PROTOBUF_TYPE, ProtobufError } from '../protobuf/decode.ts'
 import { StatusError } from '../status-error.ts'
 import type { Body } from '../verbs/call.ts'
-import { decodeJson, decodeYaml } from '../verbs/decode.ts'
+import { checkShape, type Decoded, decodeJson, decodeYaml } from '../verbs/decode.ts'
 import { badRequest, tooLarge, unsupportedMediaType } from '../verbs/errors.ts'
+import { decodeYamlOffThread, LONGEST_INLINE_YAML } from './yaml-thread.ts'
 
 /** kube-apiserver's limit. */
 const MAX_BODY_BYTES = 3 << 20
@@ -28,26 +29,32 @@ export async function readBody(request: IncomingMessage, contentType: string): P
     throw unsupportedMediaType(['application/json', 'application/yaml', PROTOBUF_TYPE])
   const bytes = await readBytes(request)
   if (bytes.length === 0) return undefined
-  return isProtobuf ? decodeProtobufBody(bytes) : decodeBody(bytes.toString(), isYaml)
+  return isProtobuf ? decodeProtobufBody(bytes) : await decodeBody(bytes.toString(), isYaml)
 }
 
 function decodeProtobufBody(bytes: Buffer): Body {
   try {
-    return { value: decodeProtobuf(bytes), duplicates: [], text: '' }
+    const value = decodeProtobuf(bytes)
+    checkShape(value)
+    return { value, duplicates: [], text: '' }
   } catch (error) {
     if (!(error instanceof ProtobufError)) throw error
     throw badRequest(`the object provided is unrecognized: ${error.message}`)
   }
 }
 
-function decodeBody(text: string, isYaml: boolean): Body {
+async function decodeBody(text: string, isYaml: boolean): Promise<Body> {
   try {
-    const { value, duplicates } = isYaml && !text.startsWith('{') ? decodeYaml(text) : decodeJson(text)
+    const { value, duplicates } = isYaml && !text.startsWith('{') ? await decodeYamlBody(text) : decodeJson(text)
     return { value, duplicates, text }
   } catch (error) {
     if (error instanceof StatusError) throw error
     return { value: undefined, duplicates: [], text, error: (error as Error).message }
   }
+}
+
+function decodeYamlBody(text: string): Decoded | Promise<Decoded> {
+  return text.length > LONGEST_INLINE_YAML ? decodeYamlOffThread(text) : decodeYaml(text)
 }
 
 function readBytes(request: IncomingMessage): Promise<Buffer> {

@@ -13,6 +13,7 @@ import type { AdmissionRequest, Answer, Call, Environment } from './call.ts'
 import { decodeObject } from './decode-object.ts'
 import { alreadyExists, pathNotServed } from './errors.ts'
 import { fillSystemFields, generateName, matchNamespace, wipeSystemFields } from './metadata.ts'
+import { refuseTooLarge } from './object-size.ts'
 import { toldOptions, type WriteOptions, writeOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
 import { fromStorage, toStorage } from './versions.ts'
@@ -94,6 +95,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   if (existing) throw taken(resource, metadata.name as string, existing, generated)
   context.beforeStorage?.(object)
   const stored = toStorage(resource, object)
+  refuseTooLarge(stored)
   return options.dryRun ? stored : transaction.put(key, stored)
 }
 

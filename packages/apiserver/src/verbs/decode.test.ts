@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { decodeJson, decodeYaml, MOST_PROBLEMS } from './decode.ts'
+import { decodeJson, decodeYaml, MOST_PROBLEMS, MOST_VALUES } from './decode.ts'
 
 const twice = (count: number): string => `{${Array.from({ length: count }, () => '"a":1').join(',')}}`
 
@@ -10,7 +10,7 @@ describe('keys that occur twice', () => {
   })
 
   test('are not all told of: a body of 3 MiB would become gigabytes', () => {
-    expect(decodeJson(twice(100_000)).duplicates).toHaveLength(MOST_PROBLEMS)
+    expect(decodeJson(twice(MOST_VALUES)).duplicates).toHaveLength(MOST_PROBLEMS)
     expect(decodeYaml('a: 1\n'.repeat(1000)).duplicates).toHaveLength(MOST_PROBLEMS)
   })
 
@@ -19,5 +19,25 @@ describe('keys that occur twice', () => {
     const { duplicates } = decodeJson(nested)
     expect(duplicates.map(({ length }) => length)).toEqual([1042, 1042])
     expect(duplicates[0]?.startsWith(`duplicate field "${'k'.repeat(1000)}.k`)).toBe(true)
+  })
+})
+
+describe('fields and list items of one body', () => {
+  const fields = (count: number): string =>
+    `{${Array.from({ length: count }, (_, index) => `"k${index}":1`).join(',')}}`
+
+  test.each([
+    ['fields', fields(MOST_VALUES)],
+    ['items', `{"a":[${'1,'.repeat(MOST_VALUES - 2)}1]}`],
+  ])('as many %s as are allowed', (_name, text) => {
+    expect(decodeJson(text).duplicates).toEqual([])
+  })
+
+  test.each([
+    ['fields', fields(MOST_VALUES + 1)],
+    ['items', `{"a":[${'1,'.repeat(MOST_VALUES - 1)}1]}`],
+    ['repeated fields', twice(MOST_VALUES + 1)],
+  ])('one of the %s too many', (_name, text) => {
+    expect(() => decodeJson(text)).toThrow('expected at most 50000 fields and list items in one body, found more')
   })
 })

@@ -65,6 +65,13 @@ export function notAcceptable(canWatch: boolean): StatusError {
   })
 }
 
+export function tooManyValues(limit: number): StatusError {
+  return new StatusError(
+    'RequestEntityTooLarge',
+    `Request entity too large: expected at most ${limit} fields and list items in one body, found more: store them in several objects`,
+  )
+}
+
 export function tooLarge(limit: number): StatusError {
   return new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${limit}`)
 }

@@ -13,6 +13,7 @@ import type { AdmissionRequest, Call, Environment } from './call.ts'
 import { createIn, expectedNamespace } from './create.ts'
 import { badRequest, conflict, notFound, OPTIMISTIC_LOCK, quoted } from './errors.ts'
 import { matchNamespace, wipeSystemFields } from './metadata.ts'
+import { refuseTooLarge } from './object-size.ts'
 import { toldOptions, type WriteOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
 import { contentChanged, setOrDelete, type UpdateRules } from './update-rules.ts'
@@ -86,6 +87,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
     return { object: result, created: false }
   }
   if (deepEqual(result, stored)) return { object: stored, created: false }
+  refuseTooLarge(result)
   return { object: options.dryRun ? result : transaction.put(key, result), created: false }
 }
 
