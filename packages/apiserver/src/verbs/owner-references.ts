@@ -1,5 +1,5 @@
 import type { KubeObject, OwnerReference } from '@caisson/api'
-import { deepEqual } from '../storage/freeze.ts'
+import { canonicalJson } from '../schema/canonical-json.ts'
 
 /** Drops owner references that occur twice, with the warning that kube-apiserver gives. */
 export function dedupOwnerReferences(object: KubeObject, warnings: string[], afterAdmission: boolean): void {
@@ -7,9 +7,13 @@ export function dedupOwnerReferences(object: KubeObject, warnings: string[], aft
   if (!references || references.length < 2) return
   const kept: OwnerReference[] = []
   const duplicates: string[] = []
+  // By their text: a body has room for tens of thousands, too many to compare each with each.
+  const seen = new Set<string>()
   for (const reference of references) {
-    if (kept.some((each) => each.uid === reference.uid && deepEqual(each, reference))) duplicates.push(reference.uid)
+    const text = canonicalJson(reference)
+    if (seen.has(text)) duplicates.push(reference.uid)
     else kept.push(reference)
+    seen.add(text)
   }
   if (duplicates.length === 0) return
   object.metadata.ownerReferences = kept

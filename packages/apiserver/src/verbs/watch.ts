@@ -119,7 +119,9 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
     sink.send({ type: 'BOOKMARK', object: bookmark(resource, position, false) })
   }
 
-  const lifetime = options.timeoutSeconds ? options.timeoutSeconds * 1000 : MIN_TIMEOUT_MS * (1 + Math.random())
+  const lifetime = options.timeoutSeconds
+    ? Math.max(options.timeoutSeconds * 1000, 1)
+    : MIN_TIMEOUT_MS * (1 + Math.random())
   const timeout = setTimeout(end, lifetime).unref()
   const bookmarks = options.allowWatchBookmarks ? setInterval(sendBookmark, BOOKMARK_EVERY_MS).unref() : undefined
   // The last one, so that whoever comes back need not hear again of what did not concern it.
