@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createHostProcesses } from '../testing/host-processes.ts'
 import { startKubectlServer } from '../testing/kubectl-server.ts'
 import { serveOnePod } from '../testing/served-pod.ts'
-import type { LogSource } from './container-log.ts'
+import { type LogSource, readContainerLog } from './container-log.ts'
 
 const RECORDS = [
   '2026-01-01T00:00:00.000000001Z stdout F one',
@@ -120,6 +120,25 @@ describe('container logs', () => {
     await until('goodbye\n')
     expect(await reader.read()).toEqual({ done: true, value: undefined })
     expect(text).toBe('five\nsix\nlast of the old\nfirst of the new\ngoodbye\n')
+  })
+
+  test('a follower that is slower than several rotations misses nothing', async () => {
+    const { source, stop } = container()
+    const all = { follow: true, previous: false, timestamps: false, stream: 'All' } as const
+    const query = { ...all, since: undefined, tailLines: 1, limitBytes: undefined }
+    const log = readContainerLog(source, query, new AbortController().signal)
+    expect((await log.next()).value?.toString()).toBe('five\n')
+    // Nobody reads while this happens.
+    for (let file = 1; file <= 3; file++) {
+      await appendFile(path, `2026-01-01T00:00:05.000000000Z stdout F end of ${file}\n`)
+      for (let old = file - 1; old >= 1; old--) await rename(`${path}.${old}`, `${path}.${old + 1}`)
+      await rename(path, `${path}.1`)
+      await writeFile(path, `2026-01-01T00:00:06.000000000Z stdout F start of ${file + 1}\n`)
+    }
+    stop()
+    let text = ''
+    for await (const chunk of log) text += chunk.toString()
+    expect(text).toBe('end of 1\nstart of 2\nend of 2\nstart of 3\nend of 3\nstart of 4\n')
   })
 
   test('following the log of a container that has stopped ends by itself', async () => {

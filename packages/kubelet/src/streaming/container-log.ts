@@ -1,6 +1,6 @@
 /** Reads a container's log file as `kubectl logs` wants it: from its tail, since a moment, up to a size, and on as it grows. */
-import { watch } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type Stats, watch } from 'node:fs'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { LogQuery } from './log-query.ts'
 import { parseLogRecord } from './log-record.ts'
@@ -30,6 +30,8 @@ export async function* readContainerLog(
 ): AsyncGenerator<Buffer, void> {
   using changes = query.follow ? watchLog(source, signal) : undefined
   let file = await open(source.path, 'r')
+  /** What goes on where `file` ends, once that has been put aside. */
+  let next: FileHandle | undefined
   let position = query.tailLines === undefined ? 0 : await tailStart(file, query.tailLines)
   // Without follow the log is what it is now; a container that never stops writing must not keep the reader for ever.
   const end = query.follow ? Number.POSITIVE_INFINITY : (await file.stat()).size
@@ -50,14 +52,17 @@ export async function* readContainerLog(
         if (render.full()) return
         continue
       }
-      const next = await reopened(source.path, file)
       if (next) {
         await file.close()
         file = next
+        next = undefined
         position = 0
         pending = Buffer.alloc(0)
         continue
       }
+      next = await successor(source.path, file)
+      // It was written to until it was put aside, perhaps since we looked: once more to its end.
+      if (next) continue
       if (!changes || stopped) {
         const rendered = render.lines(pending.length > 0 ? [pending] : [])
         if (rendered.length > 0) yield rendered
@@ -67,22 +72,38 @@ export async function* readContainerLog(
     }
   } finally {
     await file.close()
+    await next?.close()
   }
 }
 
-/** The file that now has this name, opened, where that is another one than `current`. */
-async function reopened(path: string, current: FileHandle): Promise<FileHandle | undefined> {
-  let next: FileHandle
-  try {
-    next = await open(path, 'r')
-  } catch {
+/** More than any log has files. */
+const MOST_FILES = 32
+
+/**
+ * The file that was begun when `current` was put aside, opened; undefined while that is still written to. A reader that
+ * is slow may find several between its own and the newest: `PATH.1` is the newest of the old.
+ */
+async function successor(path: string, current: FileHandle): Promise<FileHandle | undefined> {
+  const names = Array.from({ length: MOST_FILES }, (_, index) => (index === 0 ? path : `${path}.${index}`))
+  const own = await current.stat()
+  for (;;) {
+    const found = await Promise.all(names.map((name) => stat(name).catch(() => undefined)))
+    const at = found.findIndex((file) => file && isSameFile(file, own))
+    if (at === 0) return undefined
+    // Where ours was deleted, the oldest that there is comes next.
+    const next = at > 0 ? at - 1 : found.findLastIndex((file) => file !== undefined)
+    const expected = found[next]
     // Between the renaming of the old file and the creation of the new one.
-    return undefined
+    if (!expected) return undefined
+    const opened = await open(names[next] ?? path, 'r').catch(() => undefined)
+    if (opened && isSameFile(await opened.stat(), expected)) return opened
+    // Put aside itself since we looked.
+    await opened?.close()
   }
-  const [before, now] = await Promise.all([current.stat(), next.stat()])
-  if (before.ino !== now.ino || before.dev !== now.dev) return next
-  await next.close()
-  return undefined
+}
+
+function isSameFile(one: Stats, other: Stats): boolean {
+  return one.ino === other.ino && one.dev === other.dev
 }
 
 /** Announces changes of the file and of whether it is written to; one that comes between two waits is kept. */

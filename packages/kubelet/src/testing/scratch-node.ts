@@ -62,7 +62,7 @@ export interface ScratchNode extends AsyncDisposable {
 
 export async function startScratchNode(
   { startApiServer, componentUsers }: ApiServerModule,
-  options: { fake?: boolean; toolsDirectory?: string } = {},
+  options: { fake?: boolean; toolsDirectory?: string; now?: () => number } = {},
 ): Promise<ScratchNode> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'caisson-node-'))
@@ -121,6 +121,7 @@ export async function startScratchNode(
         dataDir: dataDirectory,
         nodeName: NODE_NAME,
         fake: options.fake ?? false,
+        ...(options.now && { now: options.now }),
         signal,
         onError,
       }),
