@@ -4,7 +4,7 @@ import { parseOomKills } from '../cgroups/cgroup-files.ts'
 import type { ExitReason, ExitStatus } from '../runtime.ts'
 import { runCommand } from '../tools/run-command.ts'
 import { EXITS_FILE, exitStatusOf, type LaunchedProcess } from './launched-process.ts'
-import { isSameProcess, killProcess } from './process-identity.ts'
+import { goesOn, killProcess } from './process-identity.ts'
 import type { Started, Supervision } from './protocol.ts'
 import { SentryControlError, waitForContainer } from './sentry-control.ts'
 
@@ -82,7 +82,7 @@ async function waitAsked(
     const status = exitStatusOf(await askSentry(end, supervision.ociId))
     return { ...status, finishedAt: Date.now(), reason: status.exitCode === 0 ? 'completed' : 'error' }
   } catch {
-    const alive = isSameProcess(running.pid, running.startTime)
+    const alive = goesOn(running.pid, running.startTime)
     if (options.killExpected() || alive) return { ...KILLED, finishedAt: Date.now(), reason: 'error' }
     return {
       ...KILLED,

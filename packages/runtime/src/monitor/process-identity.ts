@@ -5,15 +5,30 @@ import { readFileSync } from 'node:fs'
  * again. Undefined where there is no such process, or where it has ended and was only not reaped yet.
  */
 export function processStartTime(pid: number): string | undefined {
-  let stat: string
+  const [state, ...fields] = statFields(pid)
+  return state === 'Z' || state === 'X' ? undefined : fields[18]
+}
+
+/** PF_EXITING of the kernel: set before a process's files are closed, by which others hear of its end. */
+const EXITING = 0x4
+
+/**
+ * Whether a process goes on: not where it has ended, and not where it is about to and was not marked as ended yet. What
+ * it had open may be closed by then.
+ */
+export function goesOn(pid: number, startTime: string): boolean {
+  return isSameProcess(pid, startTime) && (Number(statFields(pid)[6] ?? EXITING) & EXITING) === 0
+}
+
+/** From its state on, the third of the kernel's fields; none where there is no such process. */
+function statFields(pid: number): string[] {
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name in parentheses may hold anything, spaces and parentheses too.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   } catch {
-    return undefined
+    return []
   }
-  // The name in parentheses may hold anything, spaces and parentheses too.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
 }
 
 export function isSameProcess(pid: number, startTime: string): boolean {
