@@ -39,10 +39,7 @@ export function createDrivers(options: { stateDirectory: string; toolsDirectory:
       const driver = await find(handler)
       if (driver) return driver
       const way = handler === 'runsc' ? 'run "caisson doctor --fix"' : `install ${handler} so that it is in PATH`
-      throw new RuntimeError(
-        'runtime-missing',
-        `${handler} was not found in ${options.toolsDirectory} nor in PATH: ${way}`,
-      )
+      throw new RuntimeError('runtime-missing', `${handler} was not found among this node's tools nor in PATH: ${way}`)
     },
     async available() {
       return (await Promise.all(HANDLERS.map(find))).filter((driver) => driver !== undefined)
