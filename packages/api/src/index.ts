@@ -39,3 +39,13 @@ export {
 export { sandboxSpecProblem } from './sandbox/spec-problem.ts'
 export { type CoreType, coreSchema } from './schema/core-schema.ts'
 export type { StructuralSchema, ValidationRule } from './schema/structural-schema.ts'
+export { snapshotCrd } from './snapshot/crd.ts'
+export {
+  hasSnapshotFailed,
+  type SandboxSnapshot,
+  type SandboxSnapshotSpec,
+  type SandboxSnapshotStatus,
+  SNAPSHOT_ANNOTATION,
+  SNAPSHOT_FINALIZERS,
+  SNAPSHOT_REASONS,
+} from './snapshot/snapshot.ts'

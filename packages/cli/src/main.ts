@@ -48,6 +48,7 @@ function program(): Command {
     .option('--memory <size>', 'memory that it may use at most: 512Mi, 4Gi, or none for no limit', '2Gi')
     .option('--storage <size>', 'what it may keep on the disk at most, or none for no limit', '10Gi')
     .option('--timeout <duration>', 'stop it after this long: 30s, 5m, 1h')
+    .option('--snapshot <name>', 'begin with this SandboxSnapshot, and run the command beside what goes on in it')
     .argument('[command...]', 'and its arguments')
     .action(async (command: string[], options: Omit<RunCommandOptions, 'command'>) =>
       (await import('./commands/run.ts')).run({ ...globals(), ...options, command }),
@@ -89,6 +90,34 @@ function program(): Command {
     .argument('[names...]', 'of the sandboxes')
     .action(async (names: string[], options: object) =>
       (await import('./commands/rm.ts')).rm({ ...globals(), ...options, names }),
+    )
+  caisson
+    .command('suspend')
+    .description('have a sandbox sleep: its memory is kept, its processes go on where they were when it is resumed')
+    .argument('<name>', 'of the sandbox')
+    .action(async (name: string) => (await import('./commands/suspend.ts')).suspend({ ...globals(), name }))
+  caisson
+    .command('resume')
+    .description('have a suspended sandbox go on')
+    .argument('<name>', 'of the sandbox')
+    .action(async (name: string) => (await import('./commands/suspend.ts')).resume({ ...globals(), name }))
+  caisson
+    .command('snapshot')
+    .description('keep a running sandbox, memory and all, as a SandboxSnapshot; it goes on')
+    .option('--name <name>', 'of the snapshot (default: a new one)')
+    .addOption(OUTPUT)
+    .argument('<sandbox>', 'to keep')
+    .action(async (sandbox: string, options: object) =>
+      (await import('./commands/snapshot.ts')).snapshot({ ...globals(), ...options, sandbox }),
+    )
+  caisson
+    .command('fork')
+    .description('make running copies of a running sandbox, each with a name and an address of its own')
+    .option('--count <number>', 'of copies', '1')
+    .addOption(OUTPUT)
+    .argument('<name>', 'of the sandbox')
+    .action(async (name: string, options: { count: string }) =>
+      (await import('./commands/fork.ts')).fork({ ...globals(), ...options, name }),
     )
   caisson
     .command('cp')

@@ -5,6 +5,8 @@ import type { EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
 import { SANDBOXES } from './sandbox/objects.ts'
 import { sandboxCaches, startSandboxController } from './sandbox/sandbox-controller.ts'
+import { snapshotCaches } from './snapshot/snapshot-caches.ts'
+import { startSnapshotController } from './snapshot/snapshot-controller.ts'
 
 export interface StartControllersOptions {
   client: Client
@@ -28,6 +30,8 @@ export interface StartControllersOptions {
   now?: () => number
 }
 
+const SNAPSHOT_CONCURRENCY = 10
+
 export interface Controllers extends AsyncDisposable {
   /** Resolves when nothing is being worked on and nothing waits but for a time. */
   idle(): Promise<void>
@@ -38,22 +42,42 @@ export async function startControllers(options: StartControllersOptions): Promis
   const { client, informers, record, onError, signal, metrics, now } = options
   const { clusterDomain = 'cluster.local', sandboxConcurrency = 100, sandboxEvents = true } = options
   const caches = sandboxCaches(informers, await servedSandboxes(client, signal))
+  // Not waited for: a cluster may have Sandboxes without snapshots.
+  const snapshots = snapshotCaches(informers)
   await Promise.all(
     Object.values(caches).map((informer: { synced(signal: AbortSignal): Promise<void> }) => informer.synced(signal)),
   )
   signal.throwIfAborted()
-  const sandbox = startSandboxController(caches, {
-    client,
-    record: sandboxEvents ? (about, event) => record('sandbox-controller', about, event) : () => undefined,
-    onError: (error, key) => onError(error, `sandbox ${key}`),
-    concurrency: sandboxConcurrency,
-    clusterDomain,
-    ...(metrics && { metrics }),
-    ...(now && { now }),
-  })
+  const sandbox = startSandboxController(
+    { ...caches, ...snapshots },
+    {
+      client,
+      record: sandboxEvents ? (about, event) => record('sandbox-controller', about, event) : () => undefined,
+      onError: (error, key) => onError(error, `sandbox ${key}`),
+      concurrency: sandboxConcurrency,
+      clusterDomain,
+      ...(metrics && { metrics }),
+      ...(now && { now }),
+    },
+  )
+  const snapshot = startSnapshotController(
+    { ...caches, ...snapshots },
+    {
+      client,
+      record: (about, event) => record('snapshot-controller', about, event),
+      onError: (error, key) => onError(error, `snapshot ${key}`),
+      concurrency: SNAPSHOT_CONCURRENCY,
+      ...(metrics && { metrics }),
+      ...(now && { now }),
+    },
+  )
   return {
-    idle: () => sandbox.idle(),
-    [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose](),
+    async idle() {
+      await Promise.all([sandbox.idle(), snapshot.idle()])
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all([sandbox[Symbol.asyncDispose](), snapshot[Symbol.asyncDispose]()])
+    },
   }
 }
 

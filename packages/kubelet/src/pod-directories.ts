@@ -12,6 +12,9 @@ export interface PodDirectories {
   pods: string
   /** Holds a directory for each Pod's logs. */
   logs: string
+  /** Holds a directory for each SandboxSnapshot, named by uid. */
+  snapshots: string
+  snapshot(uid: string): string
   pod(uid: string): string
   volume(uid: string, name: string): string
   /** Where a container's view of a part of a volume is mounted. */
@@ -26,12 +29,15 @@ export interface PodDirectories {
 export function podDirectories(dataDirectory: string): PodDirectories {
   const pods = join(dataDirectory, 'pods')
   const logs = join(dataDirectory, 'logs')
+  const snapshots = join(dataDirectory, 'snapshots')
   const pod = (uid: string) => join(pods, segment(uid))
   const podLogs = ({ namespace, name, uid }: PodIdentity) =>
     join(logs, `${segment(namespace)}_${segment(name)}_${segment(uid)}`)
   return {
     pods,
     logs,
+    snapshots,
+    snapshot: (uid) => join(snapshots, segment(uid)),
     pod,
     volume: (uid, name) => join(pod(uid), 'volumes', segment(name)),
     subPath: (uid, container, index) => join(pod(uid), 'sub-paths', segment(container), String(index)),

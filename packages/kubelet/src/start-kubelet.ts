@@ -21,6 +21,7 @@ import { createPodEngine, type PodEngine } from './pods/pod-engine.ts'
 import { createPodEvents } from './pods/pod-events.ts'
 import { servedPods } from './pods/served-pods.ts'
 import { referenceKey, referencesOf } from './references.ts'
+import { startNodeSnapshots } from './snapshots/node-snapshots.ts'
 import { createSummary } from './stats/summary.ts'
 import { createNodeApi, type NodeApi } from './streaming/node-api.ts'
 
@@ -121,6 +122,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     sources,
     directories,
     events,
+    snapshots: () => snapshots,
     place: {
       hostIp: machine.address,
       nodeName,
@@ -152,6 +154,19 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       adopted,
       ends: await readEnds(options.dataDir),
       directoriesOf,
+      now,
+      onError,
+    }),
+  )
+  const snapshots = stack.use(
+    await startNodeSnapshots({
+      client,
+      informers,
+      runtime: options.runtime,
+      directories,
+      nodeName,
+      pods,
+      engine: () => engine,
       now,
       onError,
     }),
@@ -218,6 +233,8 @@ function limitStarts(runtime: Runtime, limit: number): Runtime {
     ...runtime,
     createSandbox: (spec, signal) => limited(() => runtime.createSandbox(spec, signal), signal),
     startContainer: (spec, signal) => limited(() => runtime.startContainer(spec, signal), signal),
+    restoreContainer: (spec, directory, signal) =>
+      limited(() => runtime.restoreContainer(spec, directory, signal), signal),
   }
 }
 

@@ -30,7 +30,7 @@ import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
 import { openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
-import { openSnapshot, type StoredSnapshot } from './sandbox/snapshot-files.ts'
+import { openSnapshot, requireSameRights, type StoredSnapshot, snapshotOf } from './sandbox/snapshot-files.ts'
 import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'
 import { validateContainerSpec, validateSandboxSpec } from './sandbox/validate-spec.ts'
 import { writtenBytes } from './sandbox/written-bytes.ts'
@@ -213,8 +213,12 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
     async restoreContainer(spec, snapshotDirectory, signal) {
       // Refused before anything is made for it.
-      return startOrRestore(spec, await openSnapshot(snapshotDirectory), signal)
+      const snapshot = await openSnapshot(snapshotDirectory)
+      requireSameRights(snapshot, spec)
+      return startOrRestore(spec, snapshot, signal)
     },
+
+    readSnapshot: async (directory) => snapshotOf(await openSnapshot(directory)),
 
     async checkpoint(sandboxId, checkpointOptions) {
       const sandbox = registry.sandbox(sandboxId)

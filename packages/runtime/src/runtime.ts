@@ -267,6 +267,8 @@ export interface CheckpointOptions {
   directory: string
   /** False ends the sandbox's containers once the snapshot is whole and on disk, with the reason `checkpointed`. */
   leaveRunning: boolean
+  /** Called while nothing in the sandbox runs, to keep what belongs to the same moment: its volumes. */
+  whilePaused?: () => Promise<void>
 }
 
 /** What sandboxes with an address may send and receive: nothing, until it is said here. */
@@ -299,6 +301,8 @@ export interface Runtime extends AsyncDisposable {
    * are reset, in the sandbox as in the snapshot. Where it fails, the sandbox goes on as before and nothing is left.
    */
   checkpoint(sandboxId: string, options: CheckpointOptions): Promise<Snapshot>
+  /** A snapshot that is on disk; rejects with code `snapshot-damaged` where it is not whole. */
+  readSnapshot(directory: string): Promise<Snapshot>
   /**
    * Instead of `startContainer`: has the processes of a snapshot go on in a new sandbox, under its own name and address.
    * Rejects with code `snapshot-incompatible` or `snapshot-damaged` where they cannot.

@@ -1,8 +1,11 @@
-import { readFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import type { Container, ContainerSpec, Sandbox, SandboxSpec } from './runtime.ts'
+import type { Container, ContainerSpec, RuntimeError, Sandbox, SandboxSpec } from './runtime.ts'
 import {
   containerSpec,
   createScratchRuntime,
@@ -147,4 +150,132 @@ test('a sandbox that is ended with its snapshot goes on in the next', async () =
   await runtime.removeSandbox('before')
   const after = await restoreCounter(scratch, 'after', directory)
   expect(await ask(after)).toMatchObject({ count: 2, hostname: 'after' })
+})
+
+test('a snapshot that is not what was written, or would give other rights, or is of another version is refused', async () => {
+  const scratch = await scratchRuntime()
+  const { runtime, stateDirectory } = scratch
+  await startCounter(scratch, 'source')
+  const directory = join(stateDirectory, 'snapshot')
+  await runtime.checkpoint('source', { directory, leaveRunning: true })
+  await runtime.createSandbox(sandboxSpec('copy'))
+  const refused = async (changes: Partial<ContainerSpec> = {}): Promise<unknown> =>
+    await runtime.restoreContainer(counterSpec(scratch, 'copy', changes), directory).catch((error: RuntimeError) => ({
+      code: error.code,
+      message: error.message,
+    }))
+
+  expect(await refused({ capabilities: ['CAP_SYS_ADMIN'] })).toEqual({
+    code: 'snapshot-incompatible',
+    message:
+      'the processes of the snapshot have capabilities [], the container is to have ["CAP_SYS_ADMIN"]: both must be the same',
+  })
+  expect(await refused({ user: { uid: 1, gid: 1, additionalGids: [] } })).toMatchObject({
+    code: 'snapshot-incompatible',
+  })
+
+  const manifestPath = join(directory, 'snapshot.json')
+  const manifest = await readFile(manifestPath, 'utf8')
+  await writeFile(manifestPath, manifest.replace(/"runtimeVersion":"[^"]*"/, '"runtimeVersion":"0.0~20990101.0"'))
+  expect(await refused()).toMatchObject({
+    code: 'snapshot-incompatible',
+    message: expect.stringMatching(
+      /^the snapshot was made with gVisor 0.0~20990101.0, here is \S+: it can be restored/,
+    ),
+  })
+  await writeFile(manifestPath, manifest.replace('"format":1', '"format":2'))
+  expect(await refused()).toEqual({
+    code: 'snapshot-incompatible',
+    message: 'the snapshot has format 2, this version reads format 1: make a new one',
+  })
+  await writeFile(manifestPath, manifest)
+
+  const pages = await readFile(join(directory, 'pages.img'))
+  pages.writeUInt8(pages.readUInt8(5000) ^ 1, 5000)
+  await writeFile(join(directory, 'pages.img'), pages)
+  expect(await refused()).toEqual({
+    code: 'snapshot-damaged',
+    message: 'the snapshot is damaged: its file pages.img is not what was written: the digest differs; make a new one',
+  })
+  await truncate(join(directory, 'pages.img'), 100)
+  expect(await refused()).toMatchObject({ code: 'snapshot-damaged' })
+  await rm(manifestPath)
+  expect(await refused()).toMatchObject({ code: 'snapshot-damaged' })
+  // Nothing was begun for any of them.
+  expect(await runtime.get('copy')).toMatchObject({ containers: [] })
+})
+
+test.for([true, false])(
+  'on a full disk the sandbox goes on and nothing is left (leaveRunning: %s)',
+  async (leaveRunning) => {
+    const scratch = await scratchRuntime()
+    const { runtime, stateDirectory } = scratch
+    const small = join(stateDirectory, 'small')
+    await mkdir(small)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=66m', 'tmpfs', small])
+    onTestFinished(() => void execFileSync('umount', [small]))
+    const source = await startCounter(scratch, 'source', {
+      container: {
+        args: ['python3', '-u', '-c', `import os\nballast = os.urandom(80 << 20)\n${COUNTER}`],
+      },
+    })
+    await ask(source)
+    await expect(
+      runtime.checkpoint('source', { directory: join(small, 'snapshot'), leaveRunning }),
+    ).rejects.toMatchObject({ code: 'disk-full' })
+    expect(await readdir(small)).toEqual([])
+    expect(await ask(source)).toMatchObject({ count: 2 })
+  },
+)
+
+test('what an exec left connected to its client keeps a snapshot from being made, and nothing else', async () => {
+  const scratch = await scratchRuntime()
+  const { runtime, stateDirectory } = scratch
+  const source = await startCounter(scratch, 'source')
+  const streams = await runtime.exec('source-c', {
+    args: ['sh', '-c', 'echo runs; exec sleep 1000'],
+    env: {},
+    tty: false,
+    stdin: false,
+  })
+  streams.exit.catch(() => undefined)
+  streams.stderr?.resume()
+  await once(streams.stdout, 'data')
+  const directory = join(stateDirectory, 'snapshot')
+  for (const leaveRunning of [true, false]) {
+    await expect(runtime.checkpoint('source', { directory, leaveRunning })).rejects.toMatchObject({
+      code: 'snapshot-incompatible',
+      message: expect.stringMatching(/^a process that was started by exec holds on to its client/),
+    })
+  }
+  expect(await ask(source)).toMatchObject({ count: 1 })
+  // Once it has ended nothing is in the way, and the next one has its own.
+  await streams[Symbol.asyncDispose]()
+  await execText(runtime, 'source-c', ['sh', '-c', 'while pkill -x sleep; do :; done'])
+  await runtime.checkpoint('source', { directory, leaveRunning: true })
+  const copy = await restoreCounter(scratch, 'copy', directory)
+  expect(await ask(copy)).toMatchObject({ count: 2 })
+})
+
+test('a sentry that is killed while it is kept leaves nothing, and its end is told', async () => {
+  const scratch = await scratchRuntime()
+  const { runtime, stateDirectory } = scratch
+  const { container } = await startCounter(scratch, 'source', {
+    container: { args: ['python3', '-u', '-c', `import os\nballast = os.urandom(64 << 20)\n${COUNTER}`] },
+  })
+  const directory = join(stateDirectory, 'snapshot')
+  const { state } = container
+  if (state.phase !== 'running') throw new Error('it does not run')
+  const kept = runtime.checkpoint('source', { directory, leaveRunning: false })
+  kept.catch(() => undefined)
+  // In the middle: the file of the memory has begun to grow.
+  for (;;) {
+    const { size } = await stat(join(directory, 'pages.img')).catch(() => ({ size: 0 }))
+    if (size > 0) break
+    await delay(1)
+  }
+  process.kill(state.pid, 'SIGKILL')
+  await expect(kept).rejects.toThrow()
+  expect(existsSync(directory)).toBe(false)
+  expect((await scratch.exitOf('source-c')).state).toMatchObject({ phase: 'exited', reason: 'sentry-died' })
 })

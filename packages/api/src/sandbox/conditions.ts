@@ -17,6 +17,8 @@ export const SANDBOX_REASONS = {
   dependenciesReady: 'DependenciesReady',
   dependenciesNotReady: 'DependenciesNotReady',
   multiplePods: 'MultiplePods',
+  /** Ours, of Ready: what the Sandbox is to be made from is not there, or not yet. */
+  snapshotNotReady: 'SnapshotNotReady',
   suspended: 'SandboxSuspended',
   expired: 'SandboxExpired',
   reconcilerError: 'ReconcilerError',
@@ -30,6 +32,9 @@ export const SANDBOX_REASONS = {
   /** Of Suspended while it suspends, and of Ready while the Pod goes for another reason. */
   podTerminating: 'PodTerminating',
   podNotOwned: 'PodNotOwned',
+  /** Ours, of Suspended where memory is kept: it is being written, or could not be. */
+  keepingMemory: 'KeepingMemory',
+  memoryNotKept: 'MemoryNotKept',
   notSuspended: 'NotSuspended',
   podStateUnknown: 'PodStateUnknown',
   /** Of PodScheduled, where the Pod's own condition has no reason. */
@@ -57,6 +62,7 @@ export const SANDBOX_MESSAGES = {
   notSuspended: 'Sandbox is not suspended',
   podTerminated: 'Pod has been terminated. Sandbox is suspended',
   podTerminatingForSuspend: 'Pod is terminating. Sandbox is suspending',
+  keepingMemory: 'The memory of the Pod is being kept. Sandbox is suspending',
   podNotOwned: 'Refused to delete pod because it is not owned by this sandbox',
   podStateUnknown: 'Pod state is unknown. Sandbox suspension cannot be confirmed',
   schedulingUnknown: 'Pod state is unknown. Pod scheduling cannot be determined',

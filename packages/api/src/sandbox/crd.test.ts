@@ -122,6 +122,11 @@ describe('sandboxCrd', () => {
     expect(outline(own.properties.spec ?? {})).toMatchInlineSnapshot(`
       {
         "properties": {
+          "fromSnapshot": {
+            "maxLength": 253,
+            "minLength": 1,
+            "type": "string",
+          },
           "operatingMode": {
             "default": "Running",
             "enum": [
@@ -177,6 +182,19 @@ describe('sandboxCrd', () => {
             "format": "date-time",
             "type": "string",
           },
+          "suspension": {
+            "properties": {
+              "memory": {
+                "default": "Discard",
+                "enum": [
+                  "Discard",
+                  "Keep",
+                ],
+                "type": "string",
+              },
+            },
+            "type": "object",
+          },
           "volumeClaimTemplates": {
             "items": {
               "properties": {
@@ -219,6 +237,10 @@ describe('sandboxCrd', () => {
           {
             "message": "volumeClaimTemplates is immutable",
             "rule": "has(self.volumeClaimTemplates) == has(oldSelf.volumeClaimTemplates) && (!has(self.volumeClaimTemplates) || self.volumeClaimTemplates == oldSelf.volumeClaimTemplates)",
+          },
+          {
+            "message": "fromSnapshot is immutable",
+            "rule": "has(self.fromSnapshot) == has(oldSelf.fromSnapshot) && (!has(self.fromSnapshot) || self.fromSnapshot == oldSelf.fromSnapshot)",
           },
         ],
       }

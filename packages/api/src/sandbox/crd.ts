@@ -1,7 +1,7 @@
 import type { KubeObject } from '../object.ts'
 import { withCoreTypes } from '../schema/core-schema.ts'
+import { generatedSchema } from '../schema/generated-schema.ts'
 import type { StructuralSchema } from '../schema/structural-schema.ts'
-import { generatedSandboxSchema } from './generated-schema.ts'
 
 /** `apiextensions.k8s.io/v1` CustomResourceDefinition, as far as we write it. */
 export interface CustomResourceDefinition extends KubeObject {
@@ -19,7 +19,7 @@ export interface CustomResourceVersion {
   name: string
   served: boolean
   storage: boolean
-  additionalPrinterColumns: { name: string; type: string; jsonPath: string }[]
+  additionalPrinterColumns: { name: string; type: string; jsonPath: string; priority?: number }[]
   schema: { openAPIV3Schema: StructuralSchema }
   subresources: {
     status: Record<string, never>
@@ -91,7 +91,7 @@ function build(): CustomResourceDefinition {
 }
 
 function sandboxSchema(): StructuralSchema {
-  const { spec, status } = generatedSandboxSchema()
+  const { spec, status } = generatedSchema('sandbox')
   return {
     type: 'object',
     description: 'A Pod with a stable name and storage, isolated, that can be suspended, resumed and given an end.',
@@ -107,6 +107,10 @@ function sandboxSchema(): StructuralSchema {
           {
             rule: 'has(self.volumeClaimTemplates) == has(oldSelf.volumeClaimTemplates) && (!has(self.volumeClaimTemplates) || self.volumeClaimTemplates == oldSelf.volumeClaimTemplates)',
             message: 'volumeClaimTemplates is immutable',
+          },
+          {
+            rule: 'has(self.fromSnapshot) == has(oldSelf.fromSnapshot) && (!has(self.fromSnapshot) || self.fromSnapshot == oldSelf.fromSnapshot)',
+            message: 'fromSnapshot is immutable',
           },
         ],
       },

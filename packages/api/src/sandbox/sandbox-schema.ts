@@ -6,7 +6,7 @@
 import type { PersistentVolumeClaimSpec, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { z } from 'zod'
 import { coreType, dateTime, integer } from '../schema/zod-to-structural.ts'
-import { OPERATING_MODES, SHUTDOWN_POLICIES } from './sandbox.ts'
+import { MEMORY_POLICIES, OPERATING_MODES, SHUTDOWN_POLICIES } from './sandbox.ts'
 
 const stringMap = z.record(z.string(), z.string())
 
@@ -58,6 +58,13 @@ export const sandboxBlueprint = z.object({
   }),
 })
 
+const suspension = z.object({
+  memory: z.enum(MEMORY_POLICIES).default('Discard').meta({
+    description:
+      'Discard ends the processes. Keep has them go on where they were when the Sandbox runs again; that needs gVisor and a Pod of one container.',
+  }),
+})
+
 export const sandboxSpec = sandboxBlueprint.extend({
   shutdownTime: dateTime().exactOptional().meta({
     description: 'The moment at which the Sandbox ends: its Pod and its Service are deleted. Left out, it never ends.',
@@ -70,12 +77,17 @@ export const sandboxSpec = sandboxBlueprint.extend({
     description:
       'Running keeps a Pod; Suspended deletes the Pod and keeps the storage and the Service. Where replicas is given, replicas decides and this field follows it.',
   }),
+  fromSnapshot: z.string().min(1).max(253).exactOptional().meta({
+    description:
+      'The SandboxSnapshot of the same namespace whose processes the Pod begins with, in place of a new one. A container that ends is started anew, without it.',
+  }),
+  suspension: suspension.exactOptional().meta({ description: 'How the Sandbox is suspended.' }),
   replicas: integer('int32').min(0).max(1).exactOptional().meta({
     description: '1 is Running, 0 is Suspended. Wins over operatingMode while it is there.',
   }),
 })
 
-const condition = z.object({
+export const condition = z.object({
   type: z.string().max(316).meta({
     description: 'What the condition is about, such as Ready.',
     pattern:

@@ -1,5 +1,5 @@
+import { generatedSchema } from '../schema/generated-schema.ts'
 import type { StructuralSchema } from '../schema/structural-schema.ts'
-import { generatedSandboxSchema } from './generated-schema.ts'
 
 /** What is read of a PodSpec besides handing it on. */
 const CONTAINERS: StructuralSchema = {
@@ -45,7 +45,7 @@ export function sandboxSpecProblem(spec: unknown): string | undefined {
   let answer = known.get(spec)
   if (!answer) {
     answer = {
-      problem: findProblem(generatedSandboxSchema().spec, spec, 'spec') ?? findProblem(READABLE, spec, 'spec'),
+      problem: findProblem(generatedSchema('sandbox').spec, spec, 'spec') ?? findProblem(READABLE, spec, 'spec'),
     }
     if (Object.isFrozen(spec)) known.set(spec, answer)
   }

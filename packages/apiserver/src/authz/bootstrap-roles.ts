@@ -194,6 +194,9 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     on('get', 'resource.k8s.io', 'resourceclaims'),
     on('deletecollection', 'resource.k8s.io', 'resourceslices'),
     on('get', 'core', 'serviceaccounts'),
+    // Ours: nodes keep the files of snapshots.
+    on('get list watch patch', 'caisson.dev', 'sandboxsnapshots'),
+    on('patch', 'caisson.dev', 'sandboxsnapshots/status'),
   ],
   'system:node-bootstrapper': [on('create get list watch', 'certificates.k8s.io', 'certificatesigningrequests')],
   'system:node-problem-detector': [on('get', 'core', 'nodes'), on('patch', 'core', 'nodes/status'), EVENTS],
@@ -262,7 +265,7 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     EVENTS,
     on(ALL, 'core', 'pods services persistentvolumeclaims'),
     on('patch update', 'core', 'pods/status pods/finalizers'),
-    on(READ, 'core', 'namespaces'),
+    on(READ, 'core', 'namespaces nodes'),
     on(ALL, 'agents.x-k8s.io extensions.agents.x-k8s.io caisson.dev', '*'),
     on(ALL, 'networking.k8s.io', 'networkpolicies'),
     on(ALL, 'coordination.k8s.io', 'leases'),

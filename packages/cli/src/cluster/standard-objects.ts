@@ -7,18 +7,18 @@ import { type Client, defineResource, isAlreadyExists, isNotFound, resources } f
 export const DNS_ADDRESS = '10.96.0.10'
 
 export interface StandardObjectsOptions {
-  crd: CustomResourceDefinition
+  crds: readonly CustomResourceDefinition[]
   provisioner: string
   fakeRuntime: boolean
 }
 
 /**
- * Makes what is missing. The Sandbox kind is brought up to this version's; the classes are left as they are where they
+ * Makes what is missing. The kinds of ours are brought up to this version's; the classes are left as they are where they
  * exist, since an administrator may have changed them.
  */
 export async function standardObjects(
   client: Client,
-  { crd, provisioner, fakeRuntime }: StandardObjectsOptions,
+  { crds, provisioner, fakeRuntime }: StandardObjectsOptions,
 ): Promise<void> {
   const definitions = defineResource<CustomResourceDefinition & { metadata: object }>({
     group: 'apiextensions.k8s.io',
@@ -33,7 +33,7 @@ export async function standardObjects(
     ...(fakeRuntime ? [{ name: 'fake', handler: 'fake' }] : []),
   ]
   await Promise.all([
-    bringUpToDate(),
+    ...crds.map(bringUpToDate),
     ...classes.map(({ name, handler }) =>
       unlessThere(client.create(resources.runtimeClasses, { metadata: { name }, handler })),
     ),
@@ -69,7 +69,7 @@ export async function standardObjects(
     ),
   ])
   /** Only where something differs: to have so large an object validated takes a tenth of the whole start. */
-  async function bringUpToDate(): Promise<void> {
+  async function bringUpToDate(crd: CustomResourceDefinition): Promise<void> {
     const stored = await client.get(definitions, crd.metadata.name ?? '').catch(unlessMissing)
     if (!isDeepStrictEqual(stored?.spec, crd.spec)) await client.apply(definitions, crd, { force: true })
   }

@@ -10,7 +10,11 @@ export function completion(shell: string, caisson: Command): void {
       .join(' ')
   const cases = caisson.commands.map((command) => {
     const words = [...command.commands.map((below) => below.name()), options(command)].join(' ').trim()
-    return { name: command.name(), words, sandboxes: ['exec', 'logs', 'rm', 'cp'].includes(command.name()) }
+    return {
+      name: command.name(),
+      words,
+      sandboxes: ['exec', 'logs', 'rm', 'cp', 'suspend', 'resume', 'snapshot', 'fork'].includes(command.name()),
+    }
   })
   if (shell === 'fish') {
     console.log(`complete -c caisson -f`)

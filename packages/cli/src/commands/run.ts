@@ -41,6 +41,7 @@ export interface RunCommandOptions extends GlobalOptions {
   memory: string
   storage: string
   timeout?: string
+  snapshot?: string
 }
 
 /** Where sandboxes with directories of this machine live: Pod Security allows it there, RBAC only to administrators. */
@@ -52,6 +53,8 @@ const CONTAINER = 'main'
 export async function run(options: RunCommandOptions): Promise<void> {
   const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
   requireTerminal(terminal)
+  if (options.snapshot !== undefined)
+    return (await import('./run-snapshot.ts')).runSnapshot({ ...options, snapshot: options.snapshot })
   if (options.rm && options.keep) throw new CliError('usage', '--rm and --keep contradict each other: choose one')
   const timeoutMs = options.timeout === undefined ? undefined : parseDuration('--timeout', options.timeout)
   let spec = podSpec(options)

@@ -1,4 +1,4 @@
-import type { Sandbox } from '@caisson/api'
+import { type Sandbox, snapshotCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
 import {
   type AnyObject,
@@ -15,6 +15,7 @@ import {
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { sameJson } from '../engine/json-difference.ts'
+import { snapshotCaches } from '../snapshot/snapshot-caches.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import { installCrd, READY_STATUS, runControllers, sandboxNamed } from '../testing/test-cluster.ts'
 import { PODS, type Pod, SANDBOXES, SERVICES } from './objects.ts'
@@ -58,10 +59,11 @@ test('whatever happens in whatever order, with the controllers ended and started
   await using cluster = await startEmbeddedCluster(apiserver)
   const { client } = cluster
   await installCrd(client)
+  await installCrd(client, snapshotCrd())
   await client.create(resources.namespaces, { metadata: { name: namespace } })
   await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
   await using informers = createInformers(client)
-  const caches = sandboxCaches(informers)
+  const caches = { ...sandboxCaches(informers), ...snapshotCaches(informers) }
   await informers.synced()
 
   // A kubelet and a garbage collector, as far as they matter here.

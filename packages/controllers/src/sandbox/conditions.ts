@@ -13,6 +13,7 @@ import {
 import { containerError } from './container-error.ts'
 import type { Pod, Service } from './objects.ts'
 import { operatingModeOf, type SandboxError } from './observed-sandbox.ts'
+import { wasKept } from './plan-memory.ts'
 
 /** What the conditions of a Sandbox that has not expired depend on. */
 export interface Situation {
@@ -25,6 +26,10 @@ export interface Situation {
   errors: readonly SandboxError[]
   /** How many Pods this Sandbox controls, where they are too many. */
   multiplePods: number | undefined
+  /** The Pod's memory is being kept, or could not be. */
+  keeping: { failed: boolean; message: string } | undefined
+  /** The Pod is not made yet because of this. */
+  waitingFor: string | undefined
 }
 
 type Said = Pick<ConditionState, 'status' | 'reason' | 'message'>
@@ -67,7 +72,7 @@ function stated(sandbox: Sandbox, type: string, said: Said): ConditionState {
   return { type, ...said, message, observedGeneration: sandbox.metadata.generation ?? 0 }
 }
 
-function suspendedCondition({ sandbox, pod, podUnknown }: Situation): Said {
+function suspendedCondition({ sandbox, pod, podUnknown, keeping }: Situation): Said {
   if (operatingModeOf(sandbox) === 'Running') {
     return { status: 'False', reason: REASONS.notSuspended, message: MESSAGES.notSuspended }
   }
@@ -77,6 +82,8 @@ function suspendedCondition({ sandbox, pod, podUnknown }: Situation): Said {
   if (ownershipOf(pod, sandbox) !== 'owned') {
     return { status: 'False', reason: REASONS.podNotOwned, message: MESSAGES.podNotOwned }
   }
+  if (keeping?.failed) return { status: 'False', reason: REASONS.memoryNotKept, message: keeping.message }
+  if (keeping) return { status: 'False', reason: REASONS.keepingMemory, message: MESSAGES.keepingMemory }
   return { status: 'False', reason: REASONS.podTerminating, message: MESSAGES.podTerminatingForSuspend }
 }
 
@@ -124,7 +131,7 @@ function reasonOr(fallback: string, reason: string | undefined): string {
     : fallback
 }
 
-function readyCondition({ sandbox, pod, service, errors, multiplePods }: Situation): Said {
+function readyCondition({ sandbox, pod, service, errors, multiplePods, waitingFor }: Situation): Said {
   if (multiplePods) {
     return { status: 'False', reason: REASONS.multiplePods, message: multiplePodsMessage(multiplePods) }
   }
@@ -137,6 +144,7 @@ function readyCondition({ sandbox, pod, service, errors, multiplePods }: Situati
   if (pod?.metadata.deletionTimestamp) {
     return { status: 'False', reason: REASONS.podTerminating, message: MESSAGES.podTerminating }
   }
+  if (waitingFor !== undefined) return { status: 'False', reason: REASONS.snapshotNotReady, message: waitingFor }
   return dependencies(sandbox, pod, service)
 }
 
@@ -169,6 +177,7 @@ function podProgress(pod: Pod | undefined): string {
 function outcomeOf(sandbox: Sandbox, pod: Pod): Pick<Said, 'reason' | 'message'> | undefined {
   const finished = sandbox.status?.conditions?.some(({ type, status }) => type === TYPES.finished && status === 'True')
   if (pod.metadata.deletionTimestamp && !finished) return undefined
+  if (wasKept(pod)) return undefined
   if (pod.status?.phase === 'Succeeded') return { reason: REASONS.podSucceeded, message: MESSAGES.podSucceeded }
   if (pod.status?.phase === 'Failed') return { reason: REASONS.podFailed, message: MESSAGES.podFailed }
   return undefined

@@ -1,5 +1,5 @@
 /** Objects as a server would have stored them, and the effect of a plan on them, for the tests of this folder. */
-import type { ObjectMeta, OwnerReference, Sandbox, SandboxSpec, SandboxStatus } from '@caisson/api'
+import type { ObjectMeta, OwnerReference, Sandbox, SandboxSnapshot, SandboxSpec, SandboxStatus } from '@caisson/api'
 import type { PodCondition, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { Plan, Write } from '../engine/plan.ts'
 import type { PersistentVolumeClaim, Pod, Service } from './objects.ts'
@@ -119,6 +119,8 @@ interface ObservedOptions {
   service?: Service
   claims?: readonly PersistentVolumeClaim[]
   failures?: ObservedSandbox['failures']
+  source?: SandboxSnapshot
+  memory?: SandboxSnapshot
 }
 
 export function observe({
@@ -127,6 +129,8 @@ export function observe({
   service,
   claims = [],
   failures = [],
+  source,
+  memory,
 }: ObservedOptions = {}): ObservedSandbox {
   return {
     sandbox,
@@ -134,6 +138,8 @@ export function observe({
     service,
     claims: new Map(claims.map((claim) => [claim.metadata.name ?? '', claim])),
     failures,
+    source,
+    memory,
   }
 }
 

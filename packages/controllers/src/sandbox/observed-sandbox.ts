@@ -1,4 +1,4 @@
-import type { OperatingMode, Sandbox } from '@caisson/api'
+import type { OperatingMode, Sandbox, SandboxSnapshot } from '@caisson/api'
 import type { WriteFailure } from '../engine/plan.ts'
 import type { PersistentVolumeClaim, Pod, Service } from './objects.ts'
 
@@ -11,6 +11,10 @@ export interface ObservedSandbox {
   service: Service | undefined
   /** Those of the Sandbox's claims that exist, by name. */
   claims: ReadonlyMap<string, PersistentVolumeClaim>
+  /** The snapshot that `fromSnapshot` names. */
+  source: SandboxSnapshot | undefined
+  /** The snapshot that has the name of the one that holds a suspended Sandbox's memory. */
+  memory: SandboxSnapshot | undefined
   /** What the API server refused since the Sandbox's spec last changed and cannot accept, or refused just now. */
   failures: readonly WriteFailure[]
 }

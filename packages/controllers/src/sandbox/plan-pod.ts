@@ -1,8 +1,16 @@
-import { ANNOTATIONS, ownershipOf, SANDBOX_EVENTS, type Sandbox } from '@caisson/api'
+import {
+  ANNOTATIONS,
+  ownershipOf,
+  SANDBOX_EVENTS,
+  type Sandbox,
+  type SandboxSnapshot,
+  SNAPSHOT_ANNOTATION,
+} from '@caisson/api'
 import { type CreateWrite, type PatchWrite, type Write, writeId } from '../engine/plan.ts'
 import { adoptionPatch, judgeAdoption, podNameOf } from './adoption.ts'
 import { identityOf, PODS, type Pod, SANDBOXES, sandboxReference } from './objects.ts'
 import { failureOf, type ObservedSandbox, operatingModeOf, type SandboxError } from './observed-sandbox.ts'
+import { beginning, planKeeping, planResumed } from './plan-memory.ts'
 import { withClaimVolumes } from './plan-volume-claims.ts'
 import { newPodMetadata, podMetadataPatch } from './pod-metadata.ts'
 
@@ -13,6 +21,10 @@ export interface PodPlan {
   pod?: Pod
   /** More Pods than one are this Sandbox's: which is the right one is not ours to guess. */
   multiple?: number
+  /** Why a Pod that is to go is still there. */
+  keeping?: { failed: boolean; message: string }
+  /** What a Pod that is to be made waits for. */
+  waitingFor?: string
 }
 
 /** One Pod while the Sandbox runs, none while it is suspended. The spec of a Pod that exists is never touched. */
@@ -37,12 +49,20 @@ export function removePod(observed: ObservedSandbox, pod: Pod): { write?: Write;
 function planSuspended(observed: ObservedSandbox, pod: Pod | undefined): PodPlan {
   if (!pod) return withoutPodName(observed, { writes: [], errors: [] })
   if (ownershipOf(pod, observed.sandbox) !== 'owned') return withoutPodName(observed, { writes: [], errors: [], pod })
+  const memory = planKeeping(observed, pod)
+  if (!memory.release) return { ...memory, pod }
+  return planRemoval(observed, pod)
+}
+
+function planRemoval(observed: ObservedSandbox, pod: Pod): PodPlan {
   const { write, error } = removePod(observed, pod)
   return { writes: write ? [write] : [], errors: error ? [error] : [], pod }
 }
 
 function planMissing(observed: ObservedSandbox): PodPlan {
-  const write = newPod(observed.sandbox)
+  const begins = beginning(observed)
+  if (begins.kind === 'wait') return withoutPodName(observed, { writes: [], errors: [], waitingFor: begins.message })
+  const write = newPod(observed.sandbox, begins.kind === 'snapshot' ? begins.snapshot : undefined)
   const failure = failureOf(observed, write.id)
   return withoutPodName(observed, failure ? { writes: [], errors: [failure] } : { writes: [write], errors: [] })
 }
@@ -54,6 +74,14 @@ function planExisting(observed: ObservedSandbox, pod: Pod): PodPlan {
     const refused = { writes: [], errors: [{ message: adoption.message, permanent: false }] }
     return ownershipOf(pod, sandbox) === 'foreign' ? withoutPodName(observed, refused) : refused
   }
+  const memory = planResumed(observed, pod)
+  if (memory.release) return planRemoval(observed, pod)
+  const plan = planUpToDate(observed, pod, adoption)
+  return { ...plan, writes: [...plan.writes, ...memory.writes], errors: [...plan.errors, ...memory.errors] }
+}
+
+function planUpToDate(observed: ObservedSandbox, pod: Pod, adoption: ReturnType<typeof judgeAdoption>): PodPlan {
+  const { sandbox } = observed
   const metadata = podMetadataPatch(sandbox, pod)
   const write =
     adoption.kind === 'adoptable' ? adoptionPatch(sandbox, pod, PODS, { ...(metadata && { metadata }) }) : undefined
@@ -97,10 +125,15 @@ function metadataWrite(pod: Pod, metadata: object): PatchWrite {
   }
 }
 
-function newPod(sandbox: Sandbox): CreateWrite {
+function newPod(sandbox: Sandbox, snapshot: SandboxSnapshot | undefined): CreateWrite {
   const { name, namespace } = identityOf(sandbox)
   const { spec } = sandbox.spec.podTemplate
   const volumes = withClaimVolumes(spec.volumes, sandbox)
+  const metadata = newPodMetadata(sandbox)
+  // Only the node that has the files can do it.
+  const hostname = snapshot?.status?.nodeName
+  const nodeSelector = hostname && { ...spec.nodeSelector, 'kubernetes.io/hostname': hostname }
+  if (snapshot) metadata.annotations[SNAPSHOT_ANNOTATION] = snapshot.metadata.name ?? ''
   return {
     verb: 'create',
     id: writeId('create', PODS, name),
@@ -108,8 +141,11 @@ function newPod(sandbox: Sandbox): CreateWrite {
     object: {
       apiVersion: PODS.apiVersion,
       kind: PODS.kind,
-      metadata: { name, namespace, ...newPodMetadata(sandbox), ownerReferences: [sandboxReference(sandbox)] },
-      spec: volumes ? { ...spec, volumes } : spec,
+      metadata: { name, namespace, ...metadata, ownerReferences: [sandboxReference(sandbox)] },
+      spec:
+        volumes || nodeSelector
+          ? { ...spec, ...(volumes && { volumes }), ...(nodeSelector && { nodeSelector }) }
+          : spec,
     },
     event: { type: 'Normal', reason: SANDBOX_EVENTS.podCreated, action: 'PodCreation', message: `Created Pod ${name}` },
     failureEvent: {

@@ -63,6 +63,8 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
     service: service.service,
     errors,
     multiplePods: pod.multiple,
+    keeping: pod.keeping,
+    waitingFor: pod.waitingFor,
   }
   const conditions = conditionsOf(situation)
   const status = {

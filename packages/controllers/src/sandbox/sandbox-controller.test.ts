@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type CustomResourceDefinition, findCondition, type Sandbox, sandboxCrd } from '@caisson/api'
+import { type CustomResourceDefinition, findCondition, type Sandbox, sandboxCrd, snapshotCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
 import { type Client, isAlreadyExists, isNotFound, resources } from '@caisson/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -29,6 +29,7 @@ beforeAll(async () => {
   cluster = kubeconfig ? await connectCluster(kubeconfig) : await startEmbeddedCluster(apiserver)
   client = cluster.client
   await installCrd(client)
+  await installCrd(client, snapshotCrd())
 })
 afterAll(async () => cluster[Symbol.asyncDispose]())
 

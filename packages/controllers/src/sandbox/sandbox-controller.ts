@@ -1,10 +1,20 @@
 /** Wires the Sandbox plan to caches: what it observes, and which changes have which Sandbox looked at. */
-import { AGENTS_GROUP, ANNOTATIONS, controllerOf, type ObjectMeta, referenceGroup, type Sandbox } from '@caisson/api'
+import {
+  AGENTS_GROUP,
+  ANNOTATIONS,
+  controllerOf,
+  type ObjectMeta,
+  referenceGroup,
+  type Sandbox,
+  type SandboxSnapshot,
+} from '@caisson/api'
 import { type AnyObject, type Informer, type Informers, joinKey, keyOf, type Resource } from '@caisson/client'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
+import { BY_SNAPSHOT, fromSnapshotKey, type SnapshotCaches } from '../snapshot/snapshot-caches.ts'
 import { podNameOf } from './adoption.ts'
 import { CLAIMS, type PersistentVolumeClaim, PODS, type Pod, SANDBOXES, SERVICES, type Service } from './objects.ts'
 import type { ObservedSandbox } from './observed-sandbox.ts'
+import { memoryName } from './plan-memory.ts'
 import { planSandbox, type SandboxPlanOptions } from './plan-sandbox.ts'
 import { claimName } from './plan-volume-claims.ts'
 
@@ -14,6 +24,9 @@ export interface SandboxCaches {
   services: Informer<Service>
   claims: Informer<PersistentVolumeClaim>
 }
+
+/** Followed where they are served: without them nothing is kept and nothing is made from them. */
+export type AllCaches = SandboxCaches & Pick<SnapshotCaches, 'snapshots'>
 
 /** Index of Pods by the UID of their controller. */
 const BY_CONTROLLER = 'controllerUid'
@@ -34,15 +47,16 @@ export interface SandboxControllerOptions extends EngineOptions, SandboxPlanOpti
 
 /** Starts at once; the caches must have synced, or Pods that exist would be made again. */
 export function startSandboxController(
-  caches: SandboxCaches,
+  caches: AllCaches,
   options: SandboxControllerOptions,
 ): AsyncDisposable & Pick<Engine, 'idle'> {
-  const { sandboxes, pods, services, claims } = caches
+  const { sandboxes, pods, services, claims, snapshots } = caches
+  sandboxes.addIndex(BY_SNAPSHOT, fromSnapshotKey)
   const engine = createEngine<Sandbox, ObservedSandbox>(
     {
       name: 'sandbox',
       informer: sandboxes,
-      others: [pods, services, claims],
+      others: [pods, services, claims, snapshots],
       observe: (sandbox, failures) => observeSandbox(caches, sandbox, failures),
       plan: (observed, now) => planSandbox(observed, now, options),
     },
@@ -65,6 +79,12 @@ export function startSandboxController(
     ),
     // Nothing about a claim that exists is of interest.
     claims.handle({ deleted: (claim) => enqueueOwner(engine, claim) }),
+    snapshots.handle(
+      each((snapshot: SandboxSnapshot) => {
+        enqueueOwner(engine, snapshot)
+        for (const sandbox of sandboxes.byIndex(BY_SNAPSHOT, keyOf(snapshot))) engine.enqueue(keyOf(sandbox))
+      }),
+    ),
   ]
   return {
     idle: () => engine.idle(),
@@ -77,7 +97,7 @@ export function startSandboxController(
 
 /** Everything that the plan of a Sandbox depends on, from the caches. */
 export function observeSandbox(
-  caches: SandboxCaches,
+  caches: AllCaches,
   sandbox: Sandbox,
   failures: ObservedSandbox['failures'],
 ): ObservedSandbox {
@@ -95,6 +115,8 @@ export function observeSandbox(
     pods: named && !owned.includes(named) ? [...owned, named] : owned,
     service: caches.services.get(keyOf(sandbox)),
     claims: new Map(found),
+    source: caches.snapshots.get(joinKey(namespace, sandbox.spec.fromSnapshot ?? '')),
+    memory: caches.snapshots.get(joinKey(namespace, memoryName(sandbox))),
     failures,
   }
 }

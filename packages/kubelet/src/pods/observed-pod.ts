@@ -119,6 +119,8 @@ export function restarts(
   container: Container,
   run: ContainerRun & { state: { phase: 'exited' } },
 ): boolean {
+  // What was kept goes on elsewhere: twice would be once too often.
+  if (run.state.reason === 'checkpointed') return false
   const isInit = initContainers(pod).includes(container)
   if (isInit && isSidecar(container)) return true
   const policy = restartPolicyOf(pod)

@@ -5,6 +5,7 @@ import type { PodObject } from '@caisson/client'
 import type { NetworkGate, PodAddress } from '@caisson/network'
 import { type Runtime, RuntimeError, type Sandbox, type SandboxSpec } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
+import { ConfigError } from '../containers/config-error.ts'
 import { containerSpec } from '../containers/container-spec.ts'
 import type { PodPlace } from '../containers/downward-api.ts'
 import { hostsFile, type NodeDns, podHostname, resolverFile } from '../containers/host-files.ts'
@@ -12,6 +13,8 @@ import type { ContainerImages } from '../images/container-images.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { runHook } from '../probes/run-hook.ts'
+import { type FoundSnapshot, type NodeSnapshots, snapshotNameOf } from '../snapshots/node-snapshots.ts'
+import { restoreVolumes } from '../snapshots/snapshot-volumes.ts'
 import { prepareVolumes } from '../volumes/prepare-volumes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { SANDBOX_LABELS } from './observe-pod.ts'
@@ -44,6 +47,7 @@ export interface PodActionsOptions {
   sources: PodSources
   directories: PodDirectories
   events: PodEvents
+  snapshots: () => Pick<NodeSnapshots, 'find'>
   /** Of this node, but for the Pod's own address. */
   place: Omit<PodPlace, 'podIp'>
   dns: NodeDns
@@ -58,7 +62,7 @@ export interface PodActions {
 }
 
 export function createPodActions(options: PodActionsOptions): PodActions {
-  const { runtime, images, network, sources, directories, events, place, dns, now } = options
+  const { runtime, images, network, sources, directories, events, snapshots, place, dns, now } = options
 
   async function perform(
     action: PodAction,
@@ -222,7 +226,13 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         place: { ...place, podIp: sandbox.ip },
         directories,
       })
-      await runtime.startContainer(spec, signal)
+      const snapshot = firstSnapshot(pod, restartCount)
+      if (snapshot) {
+        await restoreVolumes(pod, { directories, source: snapshot.volumes })
+        await runtime.restoreContainer(spec, snapshot.memory, signal)
+      } else {
+        await runtime.startContainer(spec, signal)
+      }
     } catch (error) {
       if (signal.aborted) return
       failStart(error, { action, pod, memory, id, image: found.image })
@@ -246,6 +256,15 @@ export function createPodActions(options: PodActionsOptions): PodActions {
   function sayCreated(pod: PodObject, container: Container): void {
     const message = `Created container: ${container.name}`
     events.aboutContainer(pod, container, { type: 'Normal', reason: 'Created', message })
+  }
+
+  /** What the Pod's container begins with, but for a run that comes after another one. Throws where it is not there. */
+  function firstSnapshot(pod: PodObject, restartCount: number): FoundSnapshot | undefined {
+    const name = snapshotNameOf(pod)
+    if (name === undefined || restartCount > 0) return undefined
+    const snapshot = snapshots().find(pod.metadata.namespace ?? '', name)
+    if (typeof snapshot === 'string') throw new ConfigError(snapshot)
+    return snapshot
   }
 
   function failStart(

@@ -111,6 +111,7 @@ export function createModelMachine(now: () => number): ModelMachine {
       },
       exec: unsupported,
       checkpoint: unsupported,
+      readSnapshot: unsupported,
       restoreContainer: unsupported,
       attach: unsupported,
       connect: unsupported,

@@ -4,19 +4,17 @@ import { dirname, isAbsolute, join } from 'node:path'
 import { killProcess } from '../monitor/process-identity.ts'
 import { lastComplaint } from '../monitor/runtime-log.ts'
 import { CHECKPOINTED_FILE } from '../monitor/supervised-container.ts'
-import { type CheckpointOptions, RuntimeError, type Snapshot } from '../runtime.ts'
+import { type CheckpointOptions, type ContainerSpec, RuntimeError, type Snapshot } from '../runtime.ts'
 import { runCommand } from '../tools/run-command.ts'
 import { runscBuildDate } from '../tools/tools.ts'
 import type { RuntimeParts } from './containers.ts'
 import { type ContainerEntry, ociId, type SandboxEntry } from './entries.ts'
 import type { OciDriver } from './oci-driver.ts'
-import { sealSnapshot, snapshotMachine } from './snapshot-files.ts'
+import { rightsOf, sealSnapshot, snapshotMachine } from './snapshot-files.ts'
 import { readContainer } from './state-files.ts'
 
 // The first build known to keep what containers wrote to their root, and to write memory uncompressed.
 const OLDEST_RUNSC = 20_240_701
-/** The number that a state file of runsc has for it. */
-const PAUSED = 2
 /** On a full disk a sandbox cannot go on writing, and neither can we. */
 const DISK_RESERVE = 64 * 1024 * 1024
 
@@ -24,29 +22,34 @@ const DISK_RESERVE = 64 * 1024 * 1024
 export async function checkpointSandbox(
   parts: RuntimeParts,
   sandbox: SandboxEntry,
-  { directory, leaveRunning }: CheckpointOptions,
+  { directory, leaveRunning, whilePaused }: CheckpointOptions,
 ): Promise<Snapshot> {
   if (!isAbsolute(directory)) throw new RuntimeError('failed', `${directory} is not an absolute path`)
   const driver = await parts.drivers.get(sandbox.record.spec.handler)
   requireAble(driver)
   const entry = onlyContainer(sandbox)
   await mkdir(directory, { mode: 0o700 })
+  // A sandbox that is to end must not run after the moment that is kept, nor one whose volumes are kept beside it.
+  const pauses = !leaveRunning || whilePaused !== undefined
   try {
-    // What goes on must not run between the moment that is kept and its end.
-    if (!leaveRunning) await setPaused(driver, entry, true)
+    if (pauses) await setPaused(driver, entry, true)
     const createdAt = Date.now()
-    await save(driver, entry, directory)
+    await Promise.all([save(driver, entry, directory), whilePaused?.()])
+    if (pauses && leaveRunning) await setPaused(driver, entry, false)
+    await requireOwnDescriptors(directory)
     const snapshot = await sealSnapshot(directory, {
       createdAt,
       machine: await snapshotMachine(driver),
       imageId: entry.imageId,
       hostname: sandbox.record.spec.hostname,
+      rights: rightsOf(entry.spec),
     })
     if (!leaveRunning) await endKept(parts, entry)
     return snapshot
   } catch (error) {
     await rm(directory, { recursive: true, force: true })
-    if (!leaveRunning && entry.state.phase === 'running') await setPaused(driver, entry, false).catch(() => {})
+    if (pauses && entry.state.phase === 'running' && (await isPaused(driver, entry)))
+      await setPaused(driver, entry, false).catch(() => {})
     throw error
   }
 }
@@ -107,6 +110,30 @@ async function save(driver: OciDriver, entry: ContainerEntry, directory: string)
   }
 }
 
+// How runsc's state names a descriptor of this machine: `host:NUMBER` with its length before it, 14 bytes behind the name
+// of its container. Of those that came by exec that name is empty, and they cannot be opened again.
+const DESCRIPTOR = /^host:\d+$/
+const STRING_TYPE = 6
+const LONGEST_DESCRIPTOR = 16
+const NAME_DISTANCE = 14
+const OWN = '__no_name_0'
+
+/** What an exec left connected to its client is not known to be in the way before it is restored: by then it is too late. */
+async function requireOwnDescriptors(directory: string): Promise<void> {
+  const state = await readFile(join(directory, 'checkpoint.img'))
+  for (let at = state.indexOf('host:'); at >= 0; at = state.indexOf('host:', at + 1)) {
+    if (at < OWN.length + NAME_DISTANCE || state[at - 5] !== STRING_TYPE) continue
+    const length = state.readUInt32BE(at - 4)
+    if (length > LONGEST_DESCRIPTOR || !DESCRIPTOR.test(state.toString('latin1', at, at + length))) continue
+    const name = at - NAME_DISTANCE
+    if (state.toString('latin1', name - OWN.length, name) === OWN) continue
+    throw new RuntimeError(
+      'snapshot-incompatible',
+      'a process that was started by exec holds on to its client, and could not go on elsewhere: let it end, or start it with its input and outputs redirected',
+    )
+  }
+}
+
 function saveFailure(complaint: string): RuntimeError {
   const [first = ''] = complaint.trim().split('\n')
   if (/no space left|disk quota/i.test(complaint))
@@ -117,7 +144,7 @@ function saveFailure(complaint: string): RuntimeError {
 /** As runsc itself remembers it. */
 async function isPaused(driver: OciDriver, entry: ContainerEntry): Promise<boolean> {
   const text = await readFile(driver.stateFile(ociId(entry.id), ociId(entry.id)), 'utf8').catch(() => '{}')
-  return (JSON.parse(text) as { status?: number }).status === PAUSED
+  return (JSON.parse(text) as { status?: string }).status === 'paused'
 }
 
 async function setPaused(driver: OciDriver, entry: ContainerEntry, paused: boolean): Promise<void> {
@@ -146,7 +173,7 @@ function requireAble(driver: OciDriver): void {
   }
 }
 
-function onlyContainer(sandbox: SandboxEntry): ContainerEntry {
+function onlyContainer(sandbox: SandboxEntry): ContainerEntry & { spec: ContainerSpec } {
   const { id, shared } = sandbox.record.spec
   if (shared)
     throw new RuntimeError(
@@ -155,8 +182,8 @@ function onlyContainer(sandbox: SandboxEntry): ContainerEntry {
     )
   if (sandbox.removing) throw new RuntimeError('not-found', `sandbox ${id} is being removed`)
   const running = [...sandbox.containers.values()].find(({ state }) => state.phase === 'running')
-  if (!running) throw new RuntimeError('not-found', `nothing runs in sandbox ${id}`)
-  if (running.spec?.tty)
+  if (!running?.spec) throw new RuntimeError('not-found', `nothing runs in sandbox ${id}`)
+  if (running.spec.tty)
     throw new RuntimeError('snapshot-incompatible', `container ${running.id} has a terminal, which cannot be kept`)
-  return running
+  return running as ContainerEntry & { spec: ContainerSpec }
 }

@@ -5,7 +5,7 @@ import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promis
 import { arch } from 'node:os'
 import { join } from 'node:path'
 import { hostArchitecture } from '../native/native-programs.ts'
-import { RuntimeError, type Snapshot, type SnapshotMachine } from '../runtime.ts'
+import { type ContainerSpec, type Mount, RuntimeError, type Snapshot, type SnapshotMachine } from '../runtime.ts'
 import { runscPlatform } from '../tools/tools.ts'
 import type { OciDriver } from './oci-driver.ts'
 
@@ -21,7 +21,45 @@ export interface SnapshotManifest {
   /** Of the container whose processes it holds. */
   imageId: string
   hostname: string
+  rights: ContainerRights
   files: SnapshotFile[]
+}
+
+/** What whoever let the container in looked at: it has to be true of what goes on too. */
+export interface ContainerRights {
+  user: ContainerSpec['user']
+  capabilities: string[]
+  privileged: boolean
+  noNewPrivileges: boolean
+  readOnlyRootfs: boolean
+  mounts: Array<Pick<Mount, 'destination' | 'kind' | 'readOnly'>>
+}
+
+export function rightsOf(spec: ContainerSpec): ContainerRights {
+  const { user, capabilities, privileged, noNewPrivileges, readOnlyRootfs, mounts } = spec
+  return {
+    user: { uid: user.uid, gid: user.gid, additionalGids: [...user.additionalGids].sort((a, b) => a - b) },
+    capabilities: [...capabilities].sort(),
+    privileged,
+    noNewPrivileges,
+    readOnlyRootfs,
+    mounts: mounts
+      .map(({ destination, kind, readOnly }) => ({ destination, kind, readOnly }))
+      .sort((a, b) => (a.destination < b.destination ? -1 : 1)),
+  }
+}
+
+/** Rejects with code `snapshot-incompatible` where the processes would have other rights than the container is given. */
+export function requireSameRights({ manifest }: StoredSnapshot, spec: ContainerSpec): void {
+  const given = rightsOf(spec)
+  for (const [field, value] of Object.entries(given) as Array<[keyof ContainerRights, unknown]>) {
+    const kept = JSON.stringify(manifest.rights[field])
+    if (kept === JSON.stringify(value)) continue
+    throw new RuntimeError(
+      'snapshot-incompatible',
+      `the processes of the snapshot have ${field} ${kept}, the container is to have ${JSON.stringify(value)}: both must be the same`,
+    )
+  }
 }
 
 export interface SnapshotFile {
@@ -96,7 +134,7 @@ async function synchronise(path: string): Promise<void> {
   }
 }
 
-function snapshotOf({ directory, manifest }: StoredSnapshot): Snapshot {
+export function snapshotOf({ directory, manifest }: StoredSnapshot): Snapshot {
   const { createdAt, files, machine } = manifest
   const digest = sha256(files.map((file) => `${file.name} ${file.sizeBytes} ${file.digest}\n`).join(''))
   return { directory, createdAt, sizeBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0), digest, machine }

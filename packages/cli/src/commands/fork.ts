@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto'
+import type { Sandbox } from '@caisson/api'
+import { sandboxSnapshots } from '@caisson/client'
+import { CliError } from '../cli-error.ts'
+import { openSession, type Session } from '../cluster/session.ts'
+import type { GlobalOptions, OutputFormat } from '../global-options.ts'
+import { printList } from '../print.ts'
+import { createSnapshot, getSandbox, patience, whenReady, whenTaken } from '../sandbox-progress.ts'
+import { sandboxes } from '../sandboxes.ts'
+
+export interface ForkOptions extends GlobalOptions {
+  name: string
+  count: string
+  output?: OutputFormat
+}
+
+const MOST = 100
+const LONGEST_PREFIX = 54
+
+/** Makes running copies of a running Sandbox, and prints their names, one a line. */
+export async function fork(options: ForkOptions): Promise<void> {
+  const count = Number(options.count)
+  if (!Number.isInteger(count) || count < 1 || count > MOST)
+    throw new CliError('usage', `--count takes a number from 1 to ${MOST}, not ${JSON.stringify(options.count)}`)
+  await using session = await openSession(options)
+  const source = await getSandbox(session, options.name)
+  const prefix = options.name.slice(0, LONGEST_PREFIX)
+  const snapshot = `${prefix}-${suffix()}`
+  const names = Array.from({ length: count }, () => `${prefix}-${suffix()}`)
+  await createSnapshot(session, snapshot, options.name)
+  const created: string[] = []
+  try {
+    // Made at once: they begin the moment that the snapshot is there.
+    const signal = patience()
+    const taken = whenTaken(session, snapshot, signal)
+    taken.catch(() => undefined)
+    const ready = names.map(async (name) => {
+      await createChild(session, { name, source, snapshot })
+      created.push(name)
+      return await Promise.race([whenReady(session, name, signal), taken.then(() => whenReady(session, name, signal))])
+    })
+    await print(await Promise.all(ready), options.output)
+  } catch (error) {
+    await Promise.all(created.map((name) => session.client.delete(sandboxes, name, { namespace: session.namespace })))
+    throw error
+  } finally {
+    // Its files stay as long as one of the copies does, which might have to be made again from them.
+    await session.client.delete(sandboxSnapshots, snapshot, { namespace: session.namespace })
+  }
+}
+
+async function createChild(
+  { client, namespace }: Session,
+  { name, source, snapshot }: { name: string; source: Sandbox; snapshot: string },
+): Promise<void> {
+  const { podTemplate, service, suspension, shutdownTime, shutdownPolicy } = source.spec
+  await client.create(
+    sandboxes,
+    {
+      metadata: { name, namespace, ...(source.metadata.labels && { labels: source.metadata.labels }) },
+      spec: {
+        podTemplate,
+        fromSnapshot: snapshot,
+        ...(service !== undefined && { service }),
+        ...(suspension && { suspension }),
+        ...(shutdownTime !== undefined && { shutdownTime }),
+        ...(shutdownPolicy !== undefined && { shutdownPolicy }),
+      },
+    },
+    { namespace },
+  )
+}
+
+async function print(children: Sandbox[], output: OutputFormat | undefined): Promise<void> {
+  if (!output || output === 'name') return children.forEach(({ metadata }) => console.log(metadata.name))
+  const rows = children.map((object) => ({
+    kind: 'sandbox',
+    name: object.metadata.name ?? '',
+    object,
+    cells: [object.metadata.name ?? ''],
+    wide: [object.status?.podIPs?.[0] ?? ''],
+  }))
+  await printList(rows, { always: ['NAME'], wide: ['IP'] }, output)
+}
+
+function suffix(): string {
+  return randomBytes(4).toString('hex')
+}

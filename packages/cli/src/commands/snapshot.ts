@@ -1,0 +1,30 @@
+import { randomBytes } from 'node:crypto'
+import { openSession } from '../cluster/session.ts'
+import type { GlobalOptions, OutputFormat } from '../global-options.ts'
+import { age, printList } from '../print.ts'
+import { createSnapshot, getSandbox, patience, whenTaken } from '../sandbox-progress.ts'
+
+export interface SnapshotOptions extends GlobalOptions {
+  sandbox: string
+  name?: string
+  output?: OutputFormat
+}
+
+/** Keeps a running Sandbox in a snapshot; the Sandbox goes on. Prints the snapshot's name. */
+export async function snapshot(options: SnapshotOptions): Promise<void> {
+  const name = options.name ?? `${options.sandbox}-${randomBytes(4).toString('hex')}`
+  await using session = await openSession(options)
+  await getSandbox(session, options.sandbox)
+  await createSnapshot(session, name, options.sandbox)
+  const taken = await whenTaken(session, name, patience())
+  if (!options.output) return console.log(name)
+  const { sizeBytes = 0, nodeName = '', image = '' } = taken.status ?? {}
+  const row = {
+    kind: 'sandboxsnapshot',
+    name,
+    object: taken,
+    cells: [name, options.sandbox, String(sizeBytes), age(taken.metadata.creationTimestamp, Date.now())],
+    wide: [nodeName, image],
+  }
+  await printList([row], { always: ['NAME', 'SANDBOX', 'BYTES', 'AGE'], wide: ['NODE', 'IMAGE'] }, options.output)
+}

@@ -1,0 +1,66 @@
+import { findCondition, isConditionTrue, type Sandbox } from '@caisson/api'
+import { CliError } from '../cli-error.ts'
+import { openSession, type Session } from '../cluster/session.ts'
+import type { GlobalOptions } from '../global-options.ts'
+import { getSandbox, patience, whenReady } from '../sandbox-progress.ts'
+import { sandboxes } from '../sandboxes.ts'
+import { whenObject } from '../when-object.ts'
+
+export interface SuspendOptions extends GlobalOptions {
+  name: string
+}
+
+/** Suspends a Sandbox with its memory; what cannot be kept goes on running. Prints the name. */
+export async function suspend(options: SuspendOptions): Promise<void> {
+  const { name } = options
+  await using session = await openSession(options)
+  const sandbox = await getSandbox(session, name)
+  const { generation = 0 } = await setMode(session, sandbox, 'Suspended')
+  const outcome = await whenObject(session.client, sandboxes, {
+    namespace: session.namespace,
+    name,
+    signal: patience(),
+    wanted({ status }) {
+      const suspended = findCondition(status?.conditions, 'Suspended')
+      if ((suspended?.observedGeneration ?? 0) < generation) return undefined
+      if (isConditionTrue(status?.conditions, 'Suspended')) return { kept: true, message: '' }
+      return suspended?.reason === 'MemoryNotKept' ? { kept: false, message: suspended.message } : undefined
+    },
+  })
+  if (!outcome.kept) {
+    await setMode(session, sandbox, 'Running')
+    throw new CliError('failed', `sandbox ${name} goes on running, its memory could not be kept: ${outcome.message}`)
+  }
+  console.log(name)
+}
+
+/** Has a suspended Sandbox go on, and prints its name once it does. */
+export async function resume(options: SuspendOptions): Promise<void> {
+  const { name } = options
+  await using session = await openSession(options)
+  await setMode(session, await getSandbox(session, name), 'Running')
+  await whenReady(session, name, patience())
+  console.log(name)
+}
+
+async function setMode(
+  { client, namespace }: Session,
+  { metadata, spec }: Sandbox,
+  operatingMode: 'Running' | 'Suspended',
+): Promise<Sandbox['metadata']> {
+  const { name = '', uid = '' } = metadata
+  const changed = await client.patch(
+    sandboxes,
+    name,
+    {
+      metadata: { uid },
+      spec: {
+        operatingMode,
+        ...(operatingMode === 'Suspended' && { suspension: { ...spec.suspension, memory: 'Keep' } }),
+        ...(spec.replicas !== undefined && { replicas: operatingMode === 'Running' ? 1 : 0 }),
+      },
+    },
+    { namespace },
+  )
+  return changed.metadata
+}

@@ -1,0 +1,66 @@
+/** What commands wait for: a Sandbox that runs or sleeps, a snapshot that is there. */
+import { findCondition, hasSnapshotFailed, isConditionTrue, type Sandbox, type SandboxSnapshot } from '@caisson/api'
+import { isAlreadyExists, isNotFound, sandboxSnapshots } from '@caisson/client'
+import { CliError } from './cli-error.ts'
+import type { Session } from './cluster/session.ts'
+import { sandboxes } from './sandboxes.ts'
+import { whenObject } from './when-object.ts'
+
+const PATIENCE_MS = 120_000
+
+/** Longer than any checkpoint or start that is worth waiting for. */
+export function patience(): AbortSignal {
+  return AbortSignal.timeout(PATIENCE_MS)
+}
+
+/** @throws CliError where it never will be Ready as it is */
+export function whenReady({ client, namespace }: Session, name: string, signal: AbortSignal): Promise<Sandbox> {
+  return whenObject(client, sandboxes, {
+    namespace,
+    name,
+    signal,
+    wanted(sandbox) {
+      const { conditions } = sandbox.status ?? {}
+      const ready = findCondition(conditions, 'Ready')
+      if (ready?.observedGeneration !== sandbox.metadata.generation) return undefined
+      if (ready?.status === 'True') return sandbox
+      const error = findCondition(conditions, 'caisson.dev/ContainerError') ?? findCondition(conditions, 'Finished')
+      if (error?.status === 'True') throw new CliError('failed', `sandbox ${name} does not run: ${error.message}`)
+      return undefined
+    },
+  })
+}
+
+/** @throws CliError where it could not be made */
+export function whenTaken({ client, namespace }: Session, name: string, signal: AbortSignal): Promise<SandboxSnapshot> {
+  return whenObject(client, sandboxSnapshots, {
+    namespace,
+    name,
+    signal,
+    wanted(snapshot) {
+      const ready = findCondition(snapshot.status?.conditions, 'Ready')
+      if (hasSnapshotFailed(snapshot))
+        throw new CliError('failed', `the snapshot could not be made (${ready?.reason}): ${ready?.message}`)
+      return isConditionTrue(snapshot.status?.conditions, 'Ready') ? snapshot : undefined
+    },
+  })
+}
+
+/** The Sandbox of a name. */
+export async function getSandbox({ client, namespace }: Session, name: string): Promise<Sandbox> {
+  try {
+    return await client.get(sandboxes, name, { namespace })
+  } catch (error) {
+    if (!isNotFound(error)) throw error
+    throw new CliError('not-found', `no sandbox ${name} in namespace ${namespace}: 'caisson ls' lists them`)
+  }
+}
+
+export async function createSnapshot({ client, namespace }: Session, name: string, sandboxName: string): Promise<void> {
+  try {
+    await client.create(sandboxSnapshots, { metadata: { name, namespace }, spec: { sandboxName } }, { namespace })
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error
+    throw new CliError('failed', `there is a snapshot ${name} already: choose another name`, { cause: error })
+  }
+}

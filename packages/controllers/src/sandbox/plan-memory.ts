@@ -1,0 +1,137 @@
+/** Suspending with memory, and beginning with it: which snapshot a Sandbox's Pod leaves behind or is made from. */
+import {
+  controllerReference,
+  hasSnapshotFailed,
+  isConditionTrue,
+  ownershipOf,
+  type Sandbox,
+  type SandboxSnapshot,
+  SNAPSHOT_ANNOTATION,
+  SNAPSHOT_FINALIZERS,
+} from '@caisson/api'
+import { sandboxSnapshots } from '@caisson/client'
+import { type CreateWrite, type DeleteWrite, type Write, writeId } from '../engine/plan.ts'
+import { snapshotMessage } from '../snapshot/plan-snapshot.ts'
+import { identityOf, type Pod, SANDBOXES } from './objects.ts'
+import { failureOf, type ObservedSandbox, type SandboxError } from './observed-sandbox.ts'
+
+/** Name of the snapshot that holds a suspended Sandbox's memory. */
+export function memoryName(sandbox: Pick<Sandbox, 'metadata'>): string {
+  return `${sandbox.metadata.name}.memory`
+}
+
+export interface MemoryPlan {
+  writes: Write[]
+  errors: SandboxError[]
+  /** The Pod has nothing more to do and may go. */
+  release: boolean
+  /** Why it may not, for the condition Suspended. */
+  keeping?: { failed: boolean; message: string }
+}
+
+const RELEASE: MemoryPlan = { writes: [], errors: [], release: true }
+
+/** What is to happen before the Pod of a Sandbox that suspends may go. */
+export function planKeeping(observed: ObservedSandbox, pod: Pod): MemoryPlan {
+  const { sandbox, memory } = observed
+  if (sandbox.spec.suspension?.memory !== 'Keep' || pod.metadata.deletionTimestamp) return RELEASE
+  const waiting = { writes: [], errors: [], release: false, keeping: { failed: false, message: '' } }
+  if (!memory) {
+    // A Pod that has not come to run has nothing to be kept.
+    if (!hasRunning(pod)) return RELEASE
+    return attempt(observed, createMemory(sandbox), waiting)
+  }
+  if (ownershipOf(memory, sandbox) !== 'owned') {
+    const message = `SandboxSnapshot ${memoryName(sandbox)} is not of this Sandbox: delete it so that the memory can be kept`
+    return { ...waiting, keeping: { failed: true, message } }
+  }
+  if (memory.metadata.deletionTimestamp) return waiting
+  const { podUID } = memory.status ?? {}
+  // Of an earlier suspension.
+  if (podUID !== undefined && podUID !== pod.metadata.uid) return attempt(observed, deleteMemory(memory), waiting)
+  if (isConditionTrue(memory.status?.conditions, 'Ready')) return RELEASE
+  if (hasSnapshotFailed(memory)) return { ...waiting, keeping: { failed: true, message: snapshotMessage(memory) } }
+  return waiting
+}
+
+/** What is left of a suspension, seen from a Sandbox that is to run and has a Pod. */
+export function planResumed(observed: ObservedSandbox, pod: Pod): MemoryPlan {
+  const { sandbox, memory } = observed
+  const stay: MemoryPlan = { writes: [], errors: [], release: false }
+  if (!memory || ownershipOf(memory, sandbox) !== 'owned' || memory.metadata.deletionTimestamp) return stay
+  const ready = isConditionTrue(memory.status?.conditions, 'Ready')
+  if (memory.status?.podUID === pod.metadata.uid && !hasSnapshotFailed(memory)) {
+    // The wish to suspend was taken back too late: the processes are in the snapshot, and go on from there.
+    return ready ? RELEASE : stay
+  }
+  const goesOn = pod.metadata.annotations?.[SNAPSHOT_ANNOTATION] === memory.metadata.name
+  if (goesOn && ready && !hasRunning(pod)) return stay
+  return attempt(observed, deleteMemory(memory), stay)
+}
+
+/** What a Pod that is to be made begins with. */
+export function beginning(
+  observed: ObservedSandbox,
+): { kind: 'fresh' } | { kind: 'snapshot'; snapshot: SandboxSnapshot } | { kind: 'wait'; message: string } {
+  const { sandbox, memory, source } = observed
+  if (memory && ownershipOf(memory, sandbox) === 'owned' && !hasSnapshotFailed(memory)) {
+    if (isConditionTrue(memory.status?.conditions, 'Ready')) return { kind: 'snapshot', snapshot: memory }
+    if (!memory.metadata.deletionTimestamp)
+      return {
+        kind: 'wait',
+        message: `SandboxSnapshot ${memory.metadata.name} is not Ready: ${snapshotMessage(memory)}`,
+      }
+  }
+  const { fromSnapshot } = sandbox.spec
+  if (fromSnapshot === undefined) return { kind: 'fresh' }
+  if (!source) return { kind: 'wait', message: `there is no SandboxSnapshot ${fromSnapshot}` }
+  if (!isConditionTrue(source.status?.conditions, 'Ready'))
+    return { kind: 'wait', message: `SandboxSnapshot ${fromSnapshot} is not Ready: ${snapshotMessage(source)}` }
+  return { kind: 'snapshot', snapshot: source }
+}
+
+/** Whether a Pod's end is that its memory was kept: then it is not the workload's own. */
+export function wasKept({ status }: Pod): boolean {
+  return (status?.containerStatuses ?? []).some(({ state }) => state?.terminated?.reason === 'Suspended')
+}
+
+function hasRunning({ status }: Pod): boolean {
+  return (status?.containerStatuses ?? []).some(({ state }) => state?.running)
+}
+
+function attempt(observed: ObservedSandbox, write: Write, plan: MemoryPlan): MemoryPlan {
+  const failure = failureOf(observed, write.id, 'failed to keep the memory: ')
+  return failure ? { ...plan, errors: [failure] } : { ...plan, writes: [write] }
+}
+
+function createMemory(sandbox: Sandbox): CreateWrite {
+  const { namespace } = identityOf(sandbox)
+  const name = memoryName(sandbox)
+  return {
+    verb: 'create',
+    id: writeId('create', sandboxSnapshots, name),
+    resource: sandboxSnapshots,
+    object: {
+      apiVersion: sandboxSnapshots.apiVersion,
+      kind: sandboxSnapshots.kind,
+      metadata: {
+        name,
+        namespace,
+        finalizers: Object.values(SNAPSHOT_FINALIZERS),
+        ownerReferences: [controllerReference({ ...sandbox, kind: SANDBOXES.kind })],
+      },
+      spec: { sandboxName: sandbox.metadata.name ?? '', endSource: true },
+    },
+  }
+}
+
+function deleteMemory(memory: SandboxSnapshot): DeleteWrite {
+  const { name, namespace, uid } = identityOf(memory)
+  return {
+    verb: 'delete',
+    id: writeId('delete', sandboxSnapshots, name),
+    resource: sandboxSnapshots,
+    target: { namespace, name },
+    uid,
+  }
+}

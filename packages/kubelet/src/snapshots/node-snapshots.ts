@@ -1,0 +1,276 @@
+/**
+ * The snapshots of this node: makes those that a controller has assigned to it, and takes the files of those away that
+ * nobody needs any more. What is done is known from the files, so that a new agent goes on where an old one was killed.
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  type ConditionState,
+  hasSnapshotFailed,
+  isConditionTrue,
+  mergeConditions,
+  SNAPSHOT_REASONS as REASONS,
+  type SandboxSnapshot,
+  SNAPSHOT_ANNOTATION,
+  SNAPSHOT_FINALIZERS,
+} from '@caisson/api'
+import {
+  type Client,
+  createWorkqueue,
+  type Informer,
+  type Informers,
+  isConflict,
+  isNotFound,
+  type PodObject,
+  sandboxSnapshots,
+} from '@caisson/client'
+import type { Runtime, RuntimeErrorCode, Snapshot } from '@caisson/runtime'
+import type { PodDirectories } from '../pod-directories.ts'
+import { specOf } from '../pods/observed-pod.ts'
+import type { PodEngine } from '../pods/pod-engine.ts'
+import { removeTree } from '../volumes/remove-tree.ts'
+import { hasOwnVolumes, keepVolumes, VolumesTooLargeError } from './snapshot-volumes.ts'
+
+/** Each holds a core, and a sandbox still. */
+const CONCURRENCY = 2
+/** All snapshots of the node together. */
+const DEFAULT_QUOTA_BYTES = 64 * 1024 ** 3
+
+export interface NodeSnapshotsOptions {
+  client: Client
+  informers: Informers
+  runtime: Runtime
+  directories: PodDirectories
+  nodeName: string
+  pods: Informer<PodObject>
+  engine: () => PodEngine
+  now: () => number
+  quotaBytes?: number
+  onError(error: unknown, where: string): void
+}
+
+export interface NodeSnapshots extends AsyncDisposable {
+  /** A snapshot that a Pod of this node can begin with; a sentence says why there is none. */
+  find(namespace: string, name: string): FoundSnapshot | string
+  idle(): Promise<void>
+}
+
+export interface FoundSnapshot {
+  /** Of the runtime's files. */
+  memory: string
+  /** Of the Pod's volumes; may not be there. */
+  volumes: string
+}
+
+export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise<NodeSnapshots> {
+  const { client, informers, runtime, directories, nodeName, pods, now, onError } = options
+  const quotaBytes = options.quotaBytes ?? DEFAULT_QUOTA_BYTES
+  await mkdir(directories.snapshots, { recursive: true, mode: 0o700 })
+  const informer = informers.of(sandboxSnapshots)
+  const stop = new AbortController()
+  const queue = createWorkqueue({
+    process: async (key) => {
+      const snapshot = informer.get(key)
+      if (snapshot?.status?.nodeName === nodeName) await pass(snapshot)
+    },
+    concurrency: CONCURRENCY,
+    onError: (error, key) => onError(error, `snapshot ${key}`),
+  })
+  const enqueue = ({ metadata }: SandboxSnapshot): void => {
+    queue.add(`${metadata.namespace}/${metadata.name}`)
+    for (const pod of pods.list()) {
+      // Pods may have been waiting for it.
+      if (pod.metadata.namespace === metadata.namespace && snapshotNameOf(pod) === metadata.name)
+        options.engine().refresh(pod.metadata.uid ?? '')
+    }
+  }
+  const handler = informer.handle({
+    added: enqueue,
+    updated: (_old, snapshot) => enqueue(snapshot),
+    deleted: ({ metadata }) =>
+      void removeFiles(metadata.uid ?? '').catch((error: unknown) => onError(error, 'snapshot')),
+  })
+  void removeStrays()
+
+  /** Those whose object went while no agent was there. */
+  async function removeStrays(): Promise<void> {
+    try {
+      await informer.synced(stop.signal)
+      const known = new Set(informer.list().map(({ metadata }) => metadata.uid ?? ''))
+      for (const uid of await readdir(directories.snapshots)) if (!known.has(uid)) await removeFiles(uid)
+    } catch (error) {
+      if (!stop.signal.aborted) onError(error, 'snapshots')
+    }
+  }
+
+  async function pass(snapshot: SandboxSnapshot): Promise<void> {
+    const { deletionTimestamp, finalizers = [], uid = '' } = snapshot.metadata
+    if (deletionTimestamp) {
+      if (finalizers.includes(SNAPSHOT_FINALIZERS.inUse) || !finalizers.includes(SNAPSHOT_FINALIZERS.files)) return
+      await removeFiles(uid)
+      return releaseFinalizer(snapshot)
+    }
+    if (isConditionTrue(snapshot.status?.conditions, 'Ready') || hasSnapshotFailed(snapshot)) return
+    await take(snapshot)
+  }
+
+  async function take(snapshot: SandboxSnapshot): Promise<void> {
+    const { uid = '' } = snapshot.metadata
+    const pod = pods.list().find(({ metadata }) => metadata.uid === snapshot.status?.podUID)
+    const directory = directories.snapshot(uid)
+    try {
+      const kept = (await finished(snapshot)) ?? (await keep(snapshot, pod))
+      await writeStatus(snapshot, {
+        ...(pod && { image: specOf(pod).containers[0]?.image ?? '' }),
+        takenAt: new Date(kept.createdAt).toISOString(),
+        sizeBytes: kept.sizeBytes,
+        digest: kept.digest,
+        ...kept.machine,
+        conditions: [{ status: 'True', reason: REASONS.taken, message: 'Sandboxes can be made from the snapshot' }],
+      })
+    } catch (error) {
+      await removeTree(directory)
+      await writeStatus(snapshot, {
+        conditions: [{ status: 'False', reason: failureReason(error), message: (error as Error).message }],
+      })
+    } finally {
+      if (pod) options.engine().enqueue(pod.metadata.uid ?? '')
+    }
+  }
+
+  /** What an agent before us had done all of, but for telling of it. */
+  async function finished(snapshot: SandboxSnapshot): Promise<Snapshot | undefined> {
+    const memory = memoryOf(snapshot)
+    if (!existsSync(memory)) return undefined
+    try {
+      const kept = await runtime.readSnapshot(memory)
+      // What was to end with it and runs has gone on since: that is another moment.
+      if (!snapshot.spec.endSource || (await hasEnded(snapshot))) return kept
+    } catch {
+      // Cut off while it was written.
+    }
+    await removeTree(directories.snapshot(snapshot.metadata.uid ?? ''))
+    return undefined
+  }
+
+  async function hasEnded(snapshot: SandboxSnapshot): Promise<boolean> {
+    const sandbox = await sandboxOf(snapshot)
+    return sandbox?.containers.some(({ state }) => state.phase === 'exited' && state.reason === 'checkpointed') ?? false
+  }
+
+  async function keep(snapshot: SandboxSnapshot, pod: PodObject | undefined): Promise<Snapshot> {
+    const sandbox = await sandboxOf(snapshot)
+    if (!sandbox || !pod || pod.metadata.deletionTimestamp)
+      throw new SnapshotError(REASONS.sandboxGone, `the Pod of Sandbox ${snapshot.spec.sandboxName} is gone`)
+    const used = informer.list().reduce((sum, { status }) => sum + (status?.sizeBytes ?? 0), 0)
+    if (used >= quotaBytes) {
+      throw new SnapshotError(
+        REASONS.quotaExceeded,
+        `the snapshots of node ${nodeName} have ${used} of ${quotaBytes} bytes: delete some`,
+      )
+    }
+    await mkdir(directories.snapshot(snapshot.metadata.uid ?? ''), { recursive: true, mode: 0o700 })
+    return await runtime.checkpoint(sandbox.spec.id, {
+      directory: memoryOf(snapshot),
+      leaveRunning: !snapshot.spec.endSource,
+      ...(hasOwnVolumes(pod) && {
+        whilePaused: () => keepVolumes(pod, { directories, target: volumesOf(snapshot) }),
+      }),
+    })
+  }
+
+  async function sandboxOf(snapshot: SandboxSnapshot): Promise<Awaited<ReturnType<Runtime['get']>>> {
+    const id = options.engine().memory(snapshot.status?.podUID ?? '')?.sandboxId
+    return id === undefined ? undefined : await runtime.get(id)
+  }
+
+  const memoryOf = ({ metadata }: SandboxSnapshot): string => join(directories.snapshot(metadata.uid ?? ''), 'memory')
+  const volumesOf = ({ metadata }: SandboxSnapshot): string => join(directories.snapshot(metadata.uid ?? ''), 'volumes')
+
+  async function removeFiles(uid: string): Promise<void> {
+    const directory = directories.snapshot(uid)
+    if (!existsSync(directory)) return
+    // Out of the way in one step: half a snapshot must not look like one.
+    const doomed = directories.snapshot(`removed.${uid}`)
+    await rename(directory, doomed).catch(() => undefined)
+    await removeTree(doomed)
+  }
+
+  type StatusChange = Omit<NonNullable<SandboxSnapshot['status']>, 'conditions'> & {
+    conditions: Array<Pick<ConditionState, 'status' | 'reason' | 'message'>>
+  }
+
+  async function writeStatus(snapshot: SandboxSnapshot, change: StatusChange): Promise<void> {
+    const { name = '', namespace, uid, generation = 0 } = snapshot.metadata
+    const conditions = mergeConditions(
+      snapshot.status?.conditions,
+      change.conditions.map((condition) => ({ type: 'Ready', observedGeneration: generation, ...condition })),
+      { now: now() },
+    )
+    const body = { metadata: { uid }, status: { ...change, conditions } }
+    try {
+      informer.observe(await client.patchStatus(sandboxSnapshots, name, body, { namespace }))
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) throw error
+    }
+  }
+
+  async function releaseFinalizer({ metadata }: SandboxSnapshot): Promise<void> {
+    const { name = '', namespace, uid, resourceVersion, finalizers = [] } = metadata
+    const kept = finalizers.filter((finalizer) => finalizer !== SNAPSHOT_FINALIZERS.files)
+    try {
+      const body = { metadata: { uid, resourceVersion, finalizers: kept } }
+      await client.patch(sandboxSnapshots, name, body, { namespace })
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+    }
+  }
+
+  return {
+    find(namespace, name) {
+      const snapshot = informer.get(`${namespace}/${name}`)
+      if (!snapshot) return `there is no SandboxSnapshot ${name} in namespace ${namespace}`
+      if (snapshot.status?.nodeName !== undefined && snapshot.status.nodeName !== nodeName)
+        return `SandboxSnapshot ${name} is on node ${snapshot.status.nodeName}, the Pod on ${nodeName}`
+      const ready = snapshot.status?.conditions?.find(({ type }) => type === 'Ready')
+      if (ready?.status !== 'True')
+        return `SandboxSnapshot ${name} is not Ready: ${ready?.message ?? 'nobody has looked at it yet'}`
+      return { memory: memoryOf(snapshot), volumes: volumesOf(snapshot) }
+    },
+    idle: () => queue.idle(),
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      handler[Symbol.dispose]()
+      await queue[Symbol.asyncDispose]()
+    },
+  }
+}
+
+class SnapshotError extends Error {
+  override readonly name = 'SnapshotError'
+  readonly code: string
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+const RUNTIME_REASONS: Partial<Record<RuntimeErrorCode, string>> = {
+  'disk-full': REASONS.diskFull,
+  'snapshot-incompatible': REASONS.notSupported,
+  'not-found': REASONS.sandboxGone,
+}
+
+function failureReason(error: unknown): string {
+  if (error instanceof SnapshotError) return error.code
+  if (error instanceof VolumesTooLargeError) return REASONS.diskFull
+  const { code } = error as { code?: string }
+  if (code === 'ENOSPC' || code === 'EDQUOT') return REASONS.diskFull
+  return RUNTIME_REASONS[code as RuntimeErrorCode] ?? REASONS.checkpointFailed
+}
+
+/** The snapshot that a Pod's container begins with, if any. */
+export function snapshotNameOf({ metadata }: PodObject): string | undefined {
+  return metadata.annotations?.[SNAPSHOT_ANNOTATION]
+}

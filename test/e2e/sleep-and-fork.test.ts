@@ -1,0 +1,85 @@
+/** Sandboxes that sleep, wake and fork, as a user makes them do it. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Cluster, startCluster } from './fixture.ts'
+
+let cluster: Cluster
+beforeAll(async () => {
+  cluster = await startCluster()
+})
+afterAll(() => cluster[Symbol.asyncDispose]())
+
+/** A line of its own memory, one more with each request that comes by a file. */
+const COUNTER = `
+import os, time
+count = 0
+while True:
+    count += 1
+    with open('/tmp/count.new', 'w') as file: file.write(str(count))
+    os.rename('/tmp/count.new', '/tmp/count')
+    time.sleep(0.01)
+`
+
+async function startCounter(name: string): Promise<void> {
+  await cluster.mustCaisson(['run', '--detach', '--name', name, '--', 'python3', '-c', COUNTER])
+  await cluster.mustKubectl(['wait', '--for=condition=Ready', `sandbox/${name}`, '--timeout=60s'])
+}
+
+async function count(name: string): Promise<number> {
+  const text = await cluster.mustCaisson([
+    'exec',
+    name,
+    '--',
+    'sh',
+    '-c',
+    'until [ -s /tmp/count ]; do sleep 0.01; done; cat /tmp/count',
+  ])
+  return Number(text)
+}
+
+test('a sandbox sleeps with its memory and goes on where it was', async () => {
+  await startCounter('sleeper')
+  const before = await count('sleeper')
+  expect(await cluster.mustCaisson(['suspend', 'sleeper'])).toBe('sleeper\n')
+  const pods = await cluster.mustKubectl(['get', 'pods', '-o', 'name'])
+  expect(pods).not.toContain('pod/sleeper')
+  expect(await cluster.mustKubectl(['get', 'sandboxsnapshots', 'sleeper.memory'])).toMatch(
+    /^NAME +SANDBOX +READY +REASON +BYTES +AGE\nsleeper.memory +sleeper +True +Taken +\d+ +/,
+  )
+  expect(await cluster.mustCaisson(['resume', 'sleeper'])).toBe('sleeper\n')
+  expect(await count('sleeper')).toBeGreaterThan(before)
+  await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshot/sleeper.memory', '--timeout=30s'])
+  await cluster.mustCaisson(['rm', 'sleeper'])
+})
+
+test('a running sandbox is forked, and its copies part', async () => {
+  await startCounter('parent')
+  const before = await count('parent')
+  const names = (await cluster.mustCaisson(['fork', 'parent', '--count', '3'])).trim().split('\n')
+  expect(names).toHaveLength(3)
+  for (const name of names) {
+    expect(await count(name)).toBeGreaterThan(before)
+    expect(await cluster.mustCaisson(['exec', name, '--', 'hostname'])).toBe(`${name}\n`)
+  }
+  await cluster.mustCaisson(['rm', 'parent', ...names])
+  // With the last one that needs it the snapshot goes.
+  await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots', '--all', '--timeout=30s'])
+})
+
+test('a command is run beside what a snapshot holds', async () => {
+  await startCounter('warm')
+  expect(await cluster.mustCaisson(['snapshot', 'warm', '--name', 'warm-python'])).toBe('warm-python\n')
+  await cluster.mustCaisson(['rm', 'warm'])
+  const outcome = await cluster.caisson([
+    'run',
+    '--snapshot',
+    'warm-python',
+    '--',
+    'sh',
+    '-c',
+    'cat /tmp/count; exit 7',
+  ])
+  expect(outcome.code).toBe(7)
+  expect(Number(outcome.stdout)).toBeGreaterThan(0)
+  expect((await cluster.caisson(['run', '--snapshot', 'no-such', '--', 'true'])).code).toBe(66)
+  await cluster.mustKubectl(['delete', 'sandboxsnapshot', 'warm-python', '--timeout=30s'])
+})
