@@ -7,4 +7,5 @@ node start-up.ts
 node run-latency.ts
 node ready-latency.ts
 node idle-memory.ts
+node image-pull.ts
 if command -v go >/dev/null; then node api-server.ts; else echo "Go is not installed: the API server is not compared with a real one" >&2; fi

@@ -179,11 +179,14 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
 
 /** What a process that was killed had put into place and not yet named. */
 async function removeLeftOver(
-  { lock, makeWork, readNames }: ImageFiles,
+  { lock, directory, makeWork, readNames }: ImageFiles,
   putAside: (names: Map<string, string>, work: string) => Promise<void>,
 ): Promise<void> {
   await using work = await makeWork()
-  await lock.hold(async () => putAside(await readNames(), work.path))
+  await lock.hold(async () => {
+    await rm(join(directory, 'names.json.new'), { force: true })
+    await putAside(await readNames(), work.path)
+  })
 }
 
 function blobsOf(image: StoredImage | undefined): string[] {

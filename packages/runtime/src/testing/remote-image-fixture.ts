@@ -28,12 +28,26 @@ export interface BuiltImage {
 const OCI = 'application/vnd.oci.image'
 const DOCKER = 'application/vnd.docker'
 
-export async function buildImage(
-  layers: TarEntry[][],
-  options: { compression?: Compression; docker?: boolean; config?: Record<string, unknown> } = {},
-): Promise<BuiltImage> {
-  const { compression = 'gzip', docker = false } = options
+export interface ImageOptions {
+  compression?: Compression
+  docker?: boolean
+  config?: Record<string, unknown>
+}
+
+export async function buildImage(layers: TarEntry[][], options: ImageOptions = {}): Promise<BuiltImage> {
   const packed = await Promise.all(layers.map((entries) => packTar(entries)))
+  const { compression = 'gzip' } = options
+  return describeImage(
+    packed.map((layer) => ({ bytes: compressed(layer, compression), diffId: digest(layer) })),
+    options,
+  )
+}
+
+/** An image of layers that are there already, compressed. */
+export function describeImage(
+  layers: Array<{ bytes: Uint8Array; diffId: string }>,
+  { compression = 'gzip', docker = false, config: settings = {} }: ImageOptions = {},
+): BuiltImage {
   const blobs = new Map<string, Buffer>()
   const blob = (bytes: Uint8Array, mediaType: string): Descriptor => {
     blobs.set(digest(bytes), Buffer.from(bytes))
@@ -41,10 +55,10 @@ export async function buildImage(
   }
   const suffix = compression === 'none' ? '' : `${docker ? '.' : '+'}${compression}`
   const layerType = docker ? `${DOCKER}.image.rootfs.diff.tar${suffix}` : `${OCI}.layer.v1.tar${suffix}`
-  const described = packed.map((layer) => blob(compressed(layer, compression), layerType))
-  const configText = JSON.stringify(imageConfig(options.config ?? {}, packed.map(digest)))
+  const described = layers.map(({ bytes }) => blob(bytes, layerType))
+  const diffIds = layers.map(({ diffId }) => diffId)
   const configType = docker ? `${DOCKER}.container.image.v1+json` : `${OCI}.config.v1+json`
-  const config = blob(Buffer.from(configText), configType)
+  const config = blob(Buffer.from(JSON.stringify(imageConfig(settings, diffIds))), configType)
   const manifestType = docker ? `${DOCKER}.distribution.manifest.v2+json` : `${OCI}.manifest.v1+json`
   const manifest = document(manifestType, { config, layers: described })
   const platform = { os: 'linux', architecture: hostArchitecture() }
