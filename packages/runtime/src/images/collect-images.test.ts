@@ -55,7 +55,7 @@ test('what is in use, new or could not be had again stays', async () => {
   const { removed, missingBytes } = await library.collect(bound(1))
   expect(removed).toEqual([unused.name, ...unused.repoDigests])
   expect(missingBytes).toBeGreaterThan(10_000)
-  expect((await namesLeft()).sort()).toEqual([running.name, recent.name, imported?.name].sort())
+  expect((await namesLeft()).sort()).toEqual([running.name, recent.name, imported?.name ?? ''].sort())
   const blobs = await readdir(join(directory, 'store/blobs'))
   // Configuration, layer and manifest of two, configuration and layer of the third.
   expect(blobs).toHaveLength(8)
