@@ -49,6 +49,19 @@ function podSpec(random: Random): Record<string, unknown> {
   }
 }
 
+function apps(kind: string, plural: string): Pick<Kind, 'root' | 'apiVersion' | 'kind' | 'plural' | 'namespaced'> {
+  return { root: '/apis/apps/v1', apiVersion: 'apps/v1', kind, plural, namespaced: true }
+}
+
+function workload(random: Random): Record<string, unknown> {
+  const { restartPolicy: _policy, ...spec } = podSpec(random)
+  return { selector: { matchLabels: { app: 'x' } }, template: { metadata: { labels: { app: 'x' } }, spec } }
+}
+
+function task(): Record<string, unknown> {
+  return { spec: { restartPolicy: 'Never', containers: [{ name: 'main', image: 'busybox' }] } }
+}
+
 export const KINDS: readonly Kind[] = [
   {
     root: '/api/v1',
@@ -176,6 +189,90 @@ export const KINDS: readonly Kind[] = [
       source: { component: 'test' },
     }),
     changes: [{ count: 2 }, { message: 'again' }],
+  },
+  {
+    ...apps('Deployment', 'deployments'),
+    make: (random) => ({
+      spec: {
+        ...workload(random),
+        ...(random.chance(0.5) && { replicas: random.integer(5) }),
+        ...(random.chance(0.3) && { strategy: { type: 'Recreate' } }),
+        ...(random.chance(0.3) && { progressDeadlineSeconds: 60, minReadySeconds: random.pick([0, 5, 60]) }),
+      },
+    }),
+    changes: [
+      { spec: { replicas: 7 } },
+      { spec: { replicas: -1 } },
+      { spec: { paused: true } },
+      { spec: { strategy: { rollingUpdate: { maxSurge: '50%', maxUnavailable: 0 } } } },
+      { spec: { selector: { matchLabels: { app: 'other' } } } },
+      { spec: { template: { metadata: { labels: { extra: 'x' } } } } },
+      { metadata: { annotations: { a: 'b' } } },
+    ],
+  },
+  {
+    ...apps('ReplicaSet', 'replicasets'),
+    make: (random) => ({ spec: { ...workload(random), replicas: random.integer(5) } }),
+    changes: [{ spec: { replicas: 7 } }, { spec: { minReadySeconds: 4 } }, { spec: { selector: null } }],
+  },
+  {
+    ...apps('StatefulSet', 'statefulsets'),
+    make: (random) => ({
+      spec: {
+        ...workload(random),
+        serviceName: 'x',
+        ...(random.chance(0.5) && { podManagementPolicy: 'Parallel' }),
+        ...(random.chance(0.3) && { updateStrategy: { type: 'OnDelete' } }),
+      },
+    }),
+    changes: [{ spec: { replicas: 7 } }, { spec: { serviceName: 'y' } }, { spec: { ordinals: { start: 2 } } }],
+  },
+  {
+    ...apps('DaemonSet', 'daemonsets'),
+    make: (random) => ({ spec: workload(random) }),
+    changes: [
+      { spec: { minReadySeconds: 4 } },
+      { spec: { updateStrategy: { rollingUpdate: { maxSurge: 1 } } } },
+      { spec: { template: { metadata: { labels: { extra: 'x' } } } } },
+    ],
+  },
+  {
+    root: '/apis/batch/v1',
+    apiVersion: 'batch/v1',
+    kind: 'CronJob',
+    plural: 'cronjobs',
+    namespaced: true,
+    make: (random) => ({
+      spec: {
+        schedule: random.pick(['* * * * *', '@daily', '0 1 * * mon']),
+        jobTemplate: { spec: { template: task() } },
+      },
+    }),
+    changes: [{ spec: { schedule: 'nonsense' } }, { spec: { suspend: true } }, { spec: { timeZone: 'Europe/Paris' } }],
+  },
+  {
+    root: '/apis/policy/v1',
+    apiVersion: 'policy/v1',
+    kind: 'PodDisruptionBudget',
+    plural: 'poddisruptionbudgets',
+    namespaced: true,
+    make: (random) => ({ spec: { selector: {}, minAvailable: random.pick<number | string>([1, '50%']) } }),
+    changes: [{ spec: { minAvailable: 2 } }, { spec: { maxUnavailable: 1 } }, { spec: { minAvailable: 'x' } }],
+  },
+  {
+    root: '/apis/autoscaling/v2',
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    plural: 'horizontalpodautoscalers',
+    namespaced: true,
+    make: (random) => ({
+      spec: {
+        scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' },
+        maxReplicas: 1 + random.integer(5),
+        ...(random.chance(0.3) && { behavior: { scaleDown: { stabilizationWindowSeconds: 60 } } }),
+      },
+    }),
+    changes: [{ spec: { maxReplicas: 9 } }, { spec: { minReplicas: 50 } }, { spec: { metrics: [{ type: 'Pods' }] } }],
   },
   {
     root: '/apis/coordination.k8s.io/v1',
