@@ -13,6 +13,12 @@ export interface KnownDifference {
 export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   {
     reason:
+      'The annotation with the generation of a DaemonSet’s template is shown in tables and in metadata alone, too, where kube-apiserver leaves it out.',
+    label: /DaemonSet|daemonsets/,
+    difference: /metadata\.annotations: nothing != .*deprecated\.daemonset\.template\.generation/,
+  },
+  {
+    reason:
       'A refused change of an immutable spec ends with what changed: kube-apiserver prints a diff of its internal Go structs there, we print the changed paths.',
     difference:
       /^body\.(message|details\.causes\[\d+\]\.message): .*(may not change fields other than|is immutable after creation)/,

@@ -9,6 +9,11 @@ function count(name: string, ...path: string[]): Column {
   return column(name, (object) => numberAt(object, path), { type: 'integer' })
 }
 
+/** A number in a column that says it is text. */
+function textCount(name: string, ...path: string[]): Column {
+  return column(name, (object) => numberAt(object, path))
+}
+
 function numberAt(object: KubeObject, path: readonly string[]): number {
   let value: unknown = object
   for (const field of path) value = (value as Record<string, unknown> | undefined)?.[field]
@@ -69,8 +74,8 @@ export const replicaSetColumns: readonly Column[] = [...REPLICAS, SELECTOR]
 export const deploymentColumns: readonly Column[] = [
   NAME,
   column('Ready', ready),
-  count('Up-to-date', 'status', 'updatedReplicas'),
-  count('Available', 'status', 'availableReplicas'),
+  textCount('Up-to-date', 'status', 'updatedReplicas'),
+  textCount('Available', 'status', 'availableReplicas'),
   AGE,
   ...TEMPLATE,
   wide('Selector', (object) => selectorText(selectorOf(object) ?? {})),
@@ -173,8 +178,8 @@ export const horizontalPodAutoscalerColumns: readonly Column[] = [
   }),
   column('Targets', targets),
   column('MinPods', (scaler) => text(loose(scaler)['spec']?.['minReplicas'], '<unset>')),
-  count('MaxPods', 'spec', 'maxReplicas'),
-  count('Replicas', 'status', 'currentReplicas'),
+  textCount('MaxPods', 'spec', 'maxReplicas'),
+  textCount('Replicas', 'status', 'currentReplicas'),
   AGE,
 ]
 

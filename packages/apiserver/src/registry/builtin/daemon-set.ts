@@ -42,6 +42,8 @@ export const daemonSetStrategy: Strategy = {
     }
     spec.revisionHistoryLimit ??= REVISION_HISTORY_LIMIT
     applyTemplateDefaults(spec.template)
+    // Whoever writes one owns the annotation, though it is the server that counts.
+    setTemplateGeneration(object, templateGeneration(object))
   },
   prepareForCreate(object) {
     object.status = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }

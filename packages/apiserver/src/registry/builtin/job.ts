@@ -232,7 +232,6 @@ const HISTORY_OF_FAILURE = 1
 const LONGEST_NAME = 52
 
 export const cronJobStrategy: Strategy = {
-  defaultPropagation: 'Orphan',
   defaults(object) {
     const spec = cronSpecOf(object)
     spec.concurrencyPolicy ||= 'Allow'

@@ -3,6 +3,7 @@ import type { IntOrPercent, KubeObject } from '@caisson/api'
 import type { PodDisruptionBudget, PodDisruptionBudgetSpec } from 'kubernetes-types/policy/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { invalidValue, notSupported } from '../field-error.ts'
+import { nameIsPathSegment } from '../names.ts'
 import { type LabelSelector, validateLabelSelector } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
 import { validateAtMostAll, validateIntOrPercent, validateNonNegative } from './amounts.ts'
@@ -10,6 +11,8 @@ import { printedSelector } from './pod-template.ts'
 import { keepSpec } from './replica-set.ts'
 
 export const podDisruptionBudgetStrategy: Strategy = {
+  // Kubernetes forgot to look at its name.
+  nameRule: nameIsPathSegment,
   unconditionalUpdate: false,
   prepareForCreate(object) {
     object.status = { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 }

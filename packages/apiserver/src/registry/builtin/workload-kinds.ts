@@ -129,6 +129,7 @@ export const policyKinds: readonly Kind[] = [
     kind: 'PodDisruptionBudget',
     plural: 'poddisruptionbudgets',
     shortNames: ['pdb'],
+    anyFinalizer: true,
     namespaced: true,
     status: true,
     columns: columns.podDisruptionBudgetColumns,
