@@ -6,6 +6,8 @@ export CAISSON_TOOLS_DIR=${CAISSON_TOOLS_DIR:-$HOME/.cache/caisson/tools}
 node start-up.ts
 node run-latency.ts
 node ready-latency.ts
+node sleep-and-fork.ts
+node sleep-and-fork.ts --megabytes 100
 node idle-memory.ts
 node image-pull.ts
 if command -v go >/dev/null; then node api-server.ts; else echo "Go is not installed: the API server is not compared with a real one" >&2; fi

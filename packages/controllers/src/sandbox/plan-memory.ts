@@ -60,8 +60,10 @@ export function planResumed(observed: ObservedSandbox, pod: Pod): MemoryPlan {
   const stay: MemoryPlan = { writes: [], errors: [], release: false }
   if (!memory || ownershipOf(memory, sandbox) !== 'owned' || memory.metadata.deletionTimestamp) return stay
   const ready = isConditionTrue(memory.status?.conditions, 'Ready')
-  if (memory.status?.podUID === pod.metadata.uid && !hasSnapshotFailed(memory)) {
-    // The wish to suspend was taken back too late: the processes are in the snapshot, and go on from there.
+  const { podUID = pod.metadata.uid } = memory.status ?? {}
+  if (podUID === pod.metadata.uid && !hasSnapshotFailed(memory)) {
+    // The wish to suspend was taken back too late: a node may have begun, and then the processes are in the snapshot and
+    // nowhere else. They go on from there.
     return ready ? RELEASE : stay
   }
   const goesOn = pod.metadata.annotations?.[SNAPSHOT_ANNOTATION] === memory.metadata.name

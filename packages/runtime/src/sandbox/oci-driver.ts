@@ -5,7 +5,7 @@ import { lastComplaint } from '../monitor/runtime-log.ts'
 import { signalContainer } from '../monitor/sentry-control.ts'
 import { RuntimeError, type RuntimeHandler } from '../runtime.ts'
 import { runCommand } from '../tools/run-command.ts'
-import { runscBuildDate, runscPlatform, type Tool, toolEnvironment } from '../tools/tools.ts'
+import { type RunscPlatform, runscBuildDate, runscPlatform, type Tool, toolEnvironment } from '../tools/tools.ts'
 
 /** What differs between the OCI runtimes' command lines. */
 export interface OciDriver {
@@ -13,6 +13,8 @@ export interface OciDriver {
   tool: Tool
   /** True where a kernel of its own stands between the containers and the machine. */
   isSentry: boolean
+  /** How a sentry intercepts system calls; undefined without one. */
+  platform: RunscPlatform | undefined
   /** True where it makes a control group for each container itself; elsewhere they stay in the one that they are started in. */
   ownsCgroups: boolean
   /** Program, global options and subcommand; the caller adds the subcommand's options and the container. */
@@ -66,6 +68,7 @@ export async function createOciDriver(handler: RuntimeHandler, tool: Tool, state
     handler,
     tool,
     isSentry,
+    platform,
     ownsCgroups: handler === 'runc',
     commandLine: (subcommand, { runtimeLog }) => ({
       program: tool.path,

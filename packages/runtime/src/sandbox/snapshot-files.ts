@@ -6,7 +6,6 @@ import { arch } from 'node:os'
 import { join } from 'node:path'
 import { hostArchitecture } from '../native/native-programs.ts'
 import { type ContainerSpec, type Mount, RuntimeError, type Snapshot, type SnapshotMachine } from '../runtime.ts'
-import { runscPlatform } from '../tools/tools.ts'
 import type { OciDriver } from './oci-driver.ts'
 
 /** Written last: a directory without it holds nothing of worth. */
@@ -78,7 +77,7 @@ export interface StoredSnapshot {
 export async function snapshotMachine(driver: OciDriver): Promise<SnapshotMachine> {
   return {
     runtimeVersion: driver.tool.version,
-    platform: await runscPlatform(driver.tool),
+    platform: driver.platform ?? '',
     architecture: hostArchitecture(),
     cpuFeatures: await cpuFeatures(),
   }
