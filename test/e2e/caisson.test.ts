@@ -138,7 +138,7 @@ describe('caisson run', () => {
       'an image that is not there',
       ['--image', 'nowhere:1', '--', 'true'],
       69,
-      /^caisson: the sandbox cannot start: .*nowhere:1.*\n$/,
+      /^caisson: image "nowhere:1": registry-1.docker.io cannot be reached: .*'caisson image import FILE' .*\n$/,
     ],
     [
       'a command that is not there',

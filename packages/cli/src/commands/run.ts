@@ -107,7 +107,7 @@ async function ensureImage(
   try {
     if (pull === 'always' || !(await store.get(image))) await pullWithProgress(store, image, signal)
   } catch (error) {
-    throw asCliError(error)
+    throw asCliError(error, image)
   }
 }
 

@@ -28,7 +28,7 @@ export async function pullWithProgress(store: ImageStore, name: string, signal: 
     return result
   } catch (error) {
     screen?.clear()
-    throw signal.aborted ? error : asCliError(error)
+    throw signal.aborted ? error : asCliError(error, name)
   }
 }
 
@@ -40,13 +40,18 @@ const CODES: Partial<Record<RuntimeErrorCode, CliErrorCode>> = {
   'registry-unavailable': 'unavailable',
 }
 
-export function asCliError(error: unknown): unknown {
+const WAYS_OUT: Partial<Record<RuntimeErrorCode, string>> = {
+  'registry-denied': "'docker login', or another file named by DOCKER_CONFIG, gives credentials",
+  'registry-unreachable': "without it, 'caisson image import FILE' brings an image from an archive",
+}
+
+/** @param image that was asked for, where the error is about one */
+export function asCliError(error: unknown, image?: string): unknown {
   if (!(error instanceof RuntimeError)) return error
-  const login =
-    error.code === 'registry-denied'
-      ? ": 'docker login', or another file named by DOCKER_CONFIG, gives credentials"
-      : ''
-  return new CliError(CODES[error.code] ?? 'failed', `${error.message}${login}`, { cause: error })
+  const wayOut = WAYS_OUT[error.code]
+  const about = image === undefined || error.message.includes(image) ? '' : `image ${JSON.stringify(image)}: `
+  const message = `${about}${error.message}${wayOut === undefined ? '' : `: ${wayOut}`}`
+  return new CliError(CODES[error.code] ?? 'failed', message, { cause: error })
 }
 
 interface Screen {

@@ -266,10 +266,11 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
   }
 }
 
+/** One that is not there at all is an ErrImagePull like any other, as containerd reports it; one that answers is unavailable. */
 function waitingFor(image: string, error: unknown): { reason: string; message: string } {
   const { message } = error as Error
-  const code = error instanceof RuntimeError ? error.code : undefined
-  if (code !== 'registry-unreachable' && code !== 'registry-unavailable') return { reason: 'ErrImagePull', message }
+  if (!(error instanceof RuntimeError) || error.code !== 'registry-unavailable')
+    return { reason: 'ErrImagePull', message }
   return {
     reason: 'RegistryUnavailable',
     message: `image pull failed for ${image} because the registry is unavailable: ${message}`,
