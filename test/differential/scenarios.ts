@@ -1,4 +1,5 @@
 /** Scenarios that have an order, in namespaces of their own: what the life of single objects leaves out. */
+import { admission } from './admission.ts'
 import { quotas } from './quotas.ts'
 import { field, type Request, type Step } from './script.ts'
 
@@ -40,6 +41,7 @@ export function scenarioSteps(add: Add): void {
   definitionDeath(add)
   scaled(add)
   quotas(add)
+  admission(add)
   appliedScale(add)
 }
 

@@ -106,7 +106,10 @@ export function validateExpression(
   }
   const { type } = compiled
   if (kinds && !kinds.includes(type.kind)) {
-    const wanted = kinds.length === 1 ? `must evaluate to ${kinds[0]}` : `must evaluate to one of [${kinds.join(' ')}]`
+    const wanted =
+      kinds.length === 1
+        ? `must evaluate to ${kinds[0]}`
+        : `must evaluate to one of [${kinds.map((kind) => (kind === 'null' ? 'null_type' : kind)).join(' ')}]`
     errors.push(invalidValue(path, source, `${wanted} but got ${type.text}`))
   }
   return type
