@@ -1,6 +1,6 @@
 /** An embedded cluster of its own for a test file: started by the real launcher, stopped and removed with all it made. */
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { controlPlaneDirectory } from '../cluster/build-control-plane.ts'
@@ -78,6 +78,8 @@ export interface StartOptions {
   up?: string[]
   /** Puts busybox into the image store. */
   busybox?: boolean
+  /** Content of `images.yaml`. */
+  images?: string
 }
 
 export async function startCluster(options: StartOptions = {}): Promise<Cluster> {
@@ -104,6 +106,7 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
     },
   }
   try {
+    if (options.images !== undefined) writeFileSync(join(dataDirectory, 'images.yaml'), options.images)
     if (options.busybox) {
       const archive = join(dataDirectory, 'busybox.tar')
       await must(run('bash', [join(ROOT, 'examples/busybox-image.sh'), archive], { env }), 'examples/busybox-image.sh')

@@ -46,6 +46,7 @@ export interface LayerWriter {
   abandon(): void
 }
 
+const TOO_LARGE = 'the image is larger than is allowed, or than the disk has room for'
 const WHITEOUT = '.wh.'
 const WHITEOUT_METADATA = '.wh..wh.'
 const OPAQUE = '.wh..wh..opq'
@@ -73,7 +74,7 @@ export function createRootfsWriter(root: string, budget: UnpackBudget): RootfsWr
 
     function claim(bytes: number): void {
       budget.bytes -= Math.ceil(bytes / DISK_BLOCK) * DISK_BLOCK
-      if (budget.bytes < 0) throw new RuntimeError('bad-archive', 'the image is larger than is allowed')
+      if (budget.bytes < 0) throw new RuntimeError('bad-archive', TOO_LARGE)
     }
 
     function begin(member: TarMember): void {
@@ -168,7 +169,7 @@ export function createRootfsWriter(root: string, budget: UnpackBudget): RootfsWr
     return {
       push(chunk) {
         budget.archiveBytes -= chunk.length
-        if (budget.archiveBytes < 0) throw new RuntimeError('bad-archive', 'the image is larger than is allowed')
+        if (budget.archiveBytes < 0) throw new RuntimeError('bad-archive', TOO_LARGE)
         hash.update(chunk)
         describeFailure(() => parser.push(chunk))
       },

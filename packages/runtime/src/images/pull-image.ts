@@ -14,7 +14,7 @@ import {
   resolveImage,
 } from '../registry/remote-image.ts'
 import { type MarkedCredential, type PullOptions, RuntimeError } from '../runtime.ts'
-import type { Grant, ImageFiles, StoredImage } from './image-files.ts'
+import { freeBytes, type Grant, type ImageFiles, type StoredImage } from './image-files.ts'
 import { checkConfig, type ImageConfig, parseConfig } from './manifest.ts'
 import { formatReference, type ImageReference, repositoryOf } from './reference.ts'
 import { type UnpackLimits, unpackImage } from './unpack-image.ts'
@@ -151,6 +151,12 @@ async function download(
   const total = remote.layers.reduce((sum, { size }) => sum + size, remote.config.size)
   if (total > limits.maxBytes || remote.config.size > LARGEST_CONFIG)
     throw lie(`the image has ${total} bytes, more than the ${limits.maxBytes} that are allowed`)
+  const free = await freeBytes(files.directory)
+  if (total > free)
+    throw new RuntimeError(
+      'failed',
+      `the disk has no room for the image: it needs more than ${total} bytes, ${free} are left`,
+    )
   await using work = await files.makeWork()
   const stop = new AbortController()
   const signal = AbortSignal.any([context.signal, stop.signal])

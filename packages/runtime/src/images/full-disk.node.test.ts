@@ -1,0 +1,53 @@
+/** A disk that is full, or becomes it in the middle: refused with a reason, and nothing is left. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { file } from '../testing/image-archive.ts'
+import { buildImage } from '../testing/remote-image-fixture.ts'
+import { type ScriptedRegistry, serves, startScriptedRegistry } from '../testing/scripted-registry.ts'
+import { openImageLibrary } from './image-store.ts'
+import { createRootfsWriter } from './layer-writer.ts'
+
+let directory: string
+let registry: ScriptedRegistry
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'caisson-full-'))
+  mkdirSync(join(directory, 'disk'))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'none', join(directory, 'disk')])
+  registry = await startScriptedRegistry(
+    serves(await buildImage([[file('a', Buffer.alloc(4_000_000))]], { compression: 'none' })),
+  )
+})
+afterEach(async () => {
+  await registry[Symbol.asyncDispose]()
+  execFileSync('umount', [join(directory, 'disk')])
+  rmSync(directory, { recursive: true, force: true })
+})
+
+test('a pull that would fill the disk is not begun', async () => {
+  const store = join(directory, 'disk', 'store')
+  const library = await openImageLibrary(store, { hostRootfs: async () => '', inUse: async () => new Set() })
+  await expect(library.pull(`${registry.host}/app`, { trusted: true })).rejects.toMatchObject({
+    code: 'failed',
+    message: expect.stringMatching(
+      /^the disk has no room for the image: it needs more than 40\d{5} bytes, 0 are left$/,
+    ),
+  })
+  expect(readdirSync(store, { recursive: true, encoding: 'utf8' }).sort()).toEqual(['blobs', 'lock'])
+})
+
+test('a layer on a disk that others fill meanwhile', () => {
+  const writer = createRootfsWriter(join(directory, 'disk'), {
+    bytes: 1e9,
+    members: 10,
+    archiveBytes: 1e9,
+  }).beginLayer()
+  const header = execFileSync('sh', ['-c', 'head -c 4000000 /dev/zero > big && tar -cf - big && rm big'], {
+    cwd: directory,
+    maxBuffer: 8_000_000,
+  })
+  expect(() => writer.push(header)).toThrow('the disk is full: free some space, or remove images')
+  writer.abandon()
+})
