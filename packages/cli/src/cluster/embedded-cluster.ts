@@ -22,7 +22,7 @@ import {
 import { startControllers } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
 import { type Kubelet, startKubelet } from '@caisson/kubelet'
-import { startNetwork } from '@caisson/network'
+import { type Network, startNetwork } from '@caisson/network'
 import { createRuntime } from '@caisson/runtime'
 import { watchAttendance } from '../attendance.ts'
 import { readImageSettings } from '../images/images-file.ts'
@@ -70,6 +70,7 @@ export async function startEmbeddedCluster(
   const nodeName = hostname().toLowerCase()
 
   let kubelet: Kubelet | undefined
+  let network: Network | undefined
   const writeKubeconfig = (url: string, certificates: Certificates): void => {
     const content = kubeconfig({
       server: url,
@@ -89,6 +90,11 @@ export async function startEmbeddedCluster(
       host: options.host,
       port: options.port,
       node: (name) => (name === nodeName ? kubelet?.api : undefined),
+      // Admission webhooks that run in this cluster.
+      async dialService({ name, namespace, port }, signal) {
+        if (!network) throw new Error('the network of this node has not started yet')
+        return await network.connect(`${name}.${namespace}.svc`, port, signal)
+      },
       onRenewed: (certificates) => writeKubeconfig(api.url, certificates),
       report: (error) => onError(error, 'api server'),
     }),
@@ -150,9 +156,9 @@ export async function startEmbeddedCluster(
         startKubelet({
           ...node,
           runtime: opened,
-          network: await begin(
+          network: (network = await begin(
             startNetwork({ ...proxy, ...names, control: opened.network, apiServer, signal, onError }),
-          ),
+          )),
           dns: { clusterDomain: names.dns.domain, servers: [names.dns.address] },
           recorder: nodeEvents,
           dataDir: directory.kubelet,
