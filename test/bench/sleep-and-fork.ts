@@ -51,6 +51,14 @@ const flags = [
   '--overlay2=root:memory',
   '--network=none',
 ]
+/** Bare sandboxes that are there. No name is the beginning of another: runsc would take it for that one. */
+const made = new Set<string>()
+
+async function removeMade(): Promise<void> {
+  for (const id of made) await bare(['delete', '--force', id], output).catch(() => undefined)
+  made.clear()
+}
+
 const output = openSync(join(work, 'output'), 'a')
 const bundle = join(work, 'bundle')
 mkdirSync(bundle)
@@ -74,13 +82,14 @@ try {
     const save = ['checkpoint', '--leave-running', '--compression=none', '--exclude-committed-zero-pages']
     await timed('bare checkpoint', () => bare([...save, `--image-path=${image}`, 'parent'], output))
     const restore = async (id: string): Promise<void> => {
+      made.add(id)
       await bare(['create', '--bundle', bundle, id], output)
       await bare(['restore', '--detach', '--bundle', bundle, `--image-path=${image}`, id], output)
     }
-    const names = Array.from({ length: 5 }, (_, index) => `child-${round}-${index}`)
-    await timed('bare child', () => restore(`child-${round}`))
+    const names = Array.from({ length: 5 }, (_, index) => `five-${round}-${index}`)
+    await timed('bare child', () => restore(`one-${round}`))
     await timed('bare five', () => Promise.all(names.map(restore)))
-    for (const name of [`child-${round}`, ...names]) await bare(['delete', '--force', name], output)
+    await removeMade()
     rmSync(image, { recursive: true })
   }
   const version = median(samples['version'] ?? [])
@@ -98,6 +107,7 @@ try {
     )
   }
 } finally {
-  await bare(['delete', '--force', 'parent'], output).catch(() => undefined)
+  made.add('parent')
+  await removeMade()
   rmSync(work, { recursive: true, force: true })
 }

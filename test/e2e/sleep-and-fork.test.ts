@@ -1,5 +1,10 @@
 /** Sandboxes that sleep, wake and fork, as a user makes them do it. */
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
+import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
 import { type Cluster, startCluster } from './fixture.ts'
 
 let cluster: Cluster
@@ -82,4 +87,49 @@ test('a command is run beside what a snapshot holds', async () => {
   expect(Number(outcome.stdout)).toBeGreaterThan(0)
   expect((await cluster.caisson(['run', '--snapshot', 'no-such', '--', 'true'])).code).toBe(66)
   await cluster.mustKubectl(['delete', 'sandboxsnapshot', 'warm-python', '--timeout=30s'])
+})
+
+/** kill -9 of the cluster's process, and another one that takes over. */
+async function crash(): Promise<void> {
+  const record = readDaemonRecord(dataDirectory(cluster.dataDirectory))
+  if (!record) throw new Error('the cluster does not run')
+  process.kill(record.pid, 'SIGKILL')
+  await cluster.mustCaisson(['up', '--detach'])
+}
+
+/** Resolves once a file below the kubelet's snapshots, or a container that is being restored, is there: files have no event. */
+async function seen(directory: string, name: RegExp): Promise<void> {
+  while (!files(directory).some((path) => name.test(path) && sizeOf(join(directory, path)) > 0)) await delay(1)
+}
+
+function files(directory: string): string[] {
+  try {
+    return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+  } catch {
+    // A directory was removed while it was read.
+    return []
+  }
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
+}
+
+test('a cluster that is killed while a sandbox falls asleep, and again while it wakes, loses nothing of it', async () => {
+  await startCounter('restless')
+  const before = await count('restless')
+  const suspending = cluster.caisson(['suspend', 'restless'])
+  await seen(join(cluster.dataDirectory, 'kubelet', 'snapshots'), /\/memory\/checkpoint\.img$/)
+  await crash()
+  await suspending
+  await cluster.mustKubectl(['wait', '--for=condition=Suspended', 'sandbox/restless', '--timeout=60s'])
+  const resuming = cluster.caisson(['resume', 'restless'])
+  await seen(join(cluster.dataDirectory, 'runtime', 'containers'), /\/restore\/exits$/)
+  await crash()
+  await resuming
+  await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/restless', '--timeout=60s'])
+  expect(await count('restless')).toBeGreaterThan(before)
+  await cluster.mustCaisson(['rm', 'restless'])
+  await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots', '--all', '--timeout=30s'])
+  expect(readdirSync(join(cluster.dataDirectory, 'kubelet', 'snapshots'))).toEqual([])
 })
