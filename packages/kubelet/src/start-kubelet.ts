@@ -22,6 +22,7 @@ import { createPodEvents } from './pods/pod-events.ts'
 import { servedPods } from './pods/served-pods.ts'
 import { referenceKey, referencesOf } from './references.ts'
 import { startNodeSnapshots } from './snapshots/node-snapshots.ts'
+import { snapshotImages } from './snapshots/snapshot-images.ts'
 import { createSummary } from './stats/summary.ts'
 import { createNodeApi, type NodeApi } from './streaming/node-api.ts'
 
@@ -110,6 +111,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     startImageCollector({
       images: options.runtime.images,
       maxBytes: options.imageBytes,
+      keep: () => snapshotImages(directories),
       record: (event) =>
         options.recorder.record({ apiVersion: 'v1', kind: 'Node', name: nodeName, uid: nodeName }, event),
       onError,

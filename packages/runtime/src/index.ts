@@ -17,6 +17,7 @@ export { createKeyring, credentialOf, type DockerAuth, type Keyring } from './re
 export type { RegistryConfig, RegistryHost } from './registry/registry-config.ts'
 export type * from './runtime.ts'
 export { RuntimeError } from './runtime.ts'
+export { imageOfSnapshot } from './sandbox/snapshot-files.ts'
 export { type InstallToolsOptions, installTools } from './tools/install-tools.ts'
 export {
   defaultToolsDirectory,

@@ -213,6 +213,8 @@ export interface CollectOptions {
   maxBytes?: number
   /** Images that were used within this time stay, ms. */
   minAgeMs: number
+  /** Ids of images that are needed although no container uses them. Asked only where something has to go. */
+  keep?: () => Promise<ReadonlySet<string>>
 }
 
 export interface ImageStore {

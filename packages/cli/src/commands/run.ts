@@ -63,7 +63,13 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const namespace = options.volume.length > 0 ? HOST_VOLUMES_NAMESPACE : session.namespace
   if (options.volume.length > 0) await ensureHostVolumesNamespace(session)
   if (session.embedded) {
-    await ensureImage(session.embedded, options, stop.signal)
+    try {
+      await ensureImage(session.embedded, options, stop.signal)
+    } catch (error) {
+      if (!stop.signal.aborted) throw error
+      process.exitCode = stop.exitCode()
+      return
+    }
     // The node need not ask again.
     if (options.pull === 'always') spec = podSpec({ ...options, pull: 'missing' })
   }

@@ -37,12 +37,13 @@ export async function collectImages(
 ): Promise<{ removed: string[]; missingBytes: number }> {
   const bytesToFree = Math.max(await bytesOverDisk(files, options), await bytesOverBound(files, options))
   if (bytesToFree <= 0) return { removed: [], missingBytes: 0 }
+  const kept = (await options.keep?.()) ?? new Set()
   return files.lock.hold(async () => {
     const used = await options.inUse()
     const candidates: Candidate[] = []
     for (const [id, lastUsed] of await files.lastUses()) {
       const image = await files.readImage(id)
-      if (!image?.pulled || used.has(id)) continue
+      if (!image?.pulled || used.has(id) || kept.has(id)) continue
       const compressed = image.blobs?.layers.reduce((sum, { size }) => sum + size, 0) ?? 0
       candidates.push({ id, bytes: image.sizeBytes + compressed, lastUsed })
     }

@@ -154,6 +154,16 @@ export async function openSnapshot(directory: string): Promise<StoredSnapshot> {
   return { directory, manifest }
 }
 
+/** Id of the image that a snapshot needs; undefined where nothing whole is there. */
+export async function imageOfSnapshot(directory: string): Promise<string | undefined> {
+  try {
+    return (await readManifest(directory)).imageId
+  } catch (error) {
+    if (error instanceof RuntimeError) return undefined
+    throw error
+  }
+}
+
 /** Rejects with code `snapshot-incompatible` where another machine or version is needed. */
 export function requireSameMachine({ manifest: { machine: wanted } }: StoredSnapshot, here: SnapshotMachine): void {
   const names: Record<keyof SnapshotMachine, string> = {

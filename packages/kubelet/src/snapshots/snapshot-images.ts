@@ -1,0 +1,15 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { imageOfSnapshot } from '@caisson/runtime'
+import type { PodDirectories } from '../pod-directories.ts'
+
+/** Ids of the images that the snapshots of this node begin with. */
+export async function snapshotImages(directories: PodDirectories): Promise<Set<string>> {
+  const uids = await readdir(directories.snapshots).catch((error: NodeJS.ErrnoException): string[] => {
+    // Before the first one.
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  const ids = await Promise.all(uids.map((uid) => imageOfSnapshot(join(directories.snapshot(uid), 'memory'))))
+  return new Set(ids.filter((id) => id !== undefined))
+}
