@@ -10,6 +10,7 @@ import { startTemporaryServer, TENANT_TOKEN, type WholeServer } from './testing/
 const QUICK: ConnectionLimits = {
   strangers: 20,
   strangerMs: 600,
+  perUser: 12,
   headersMs: 300,
   requestMs: 1000,
   stalledMs: 3000,
@@ -203,6 +204,25 @@ describe('who asks for too much at once', () => {
     const again = await openWatch('/api/v1/namespaces/default/configmaps?watch=1')
     expect(again.status).toBe(200)
     again.close()
+  })
+
+  test('has so many connections and no more', async () => {
+    const ask = async (): Promise<string> => {
+      const socket = await dial()
+      socket.write(head('GET /api/v1/namespaces/default HTTP/1.1'))
+      const [answer] = (await once(socket, 'data')) as [Buffer]
+      return statusLine(answer.toString())
+    }
+    const answers = await Promise.all(Array.from({ length: 4 }, ask))
+    answers.push(
+      ...(await Promise.all(Array.from({ length: 4 }, ask))),
+      ...(await Promise.all(Array.from({ length: 4 }, ask))),
+    )
+    expect(answers).toEqual(Array.from({ length: 12 }, () => 'HTTP/1.1 200 OK'))
+    expect(await ask()).toBe('HTTP/1.1 429 Too Many Requests')
+    await isServed()
+    open[0]?.destroy()
+    await expect.poll(ask).toBe('HTTP/1.1 200 OK')
   })
 
   test('bodies that are on their way count', async () => {

@@ -5,12 +5,16 @@
 import { constants } from 'node:crypto'
 import type { ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
+import type { UserInfo } from '@caisson/api'
+import { tooManyRequests } from './in-flight.ts'
 
 export interface ConnectionLimits {
   /** Of connections on which no known user has asked for anything yet. */
   strangers: number
   /** Until the first request of a known user, ms. */
   strangerMs: number
+  /** Of one user at a time. Watches have one each. */
+  perUser: number
   /** Of a request, ms. */
   headersMs: number
   /** Headers and body of a request, ms. */
@@ -24,6 +28,7 @@ export interface ConnectionLimits {
 export const CONNECTION_LIMITS: ConnectionLimits = {
   strangers: 256,
   strangerMs: 20_000,
+  perUser: 2000,
   headersMs: 15_000,
   requestMs: 60_000,
   stalledMs: 60_000,
@@ -55,14 +60,18 @@ export function connectionOptions(limits: ConnectionLimits): ServerOptions {
 export interface Strangers {
   /** A connection came. */
   add(socket: Socket): void
-  /** It is a known user's from now on: the TLS socket of a connection that was added. */
-  welcome(socket: Socket): void
+  /**
+   * It is a known user's from now on: the TLS socket of a connection that was added. Throws TooManyRequests where the
+   * user has as many as one may have, and the connection stays a stranger's.
+   */
+  welcome(socket: Socket, user: UserInfo): void
 }
 
-export function createStrangers({ strangers, strangerMs }: ConnectionLimits): Strangers {
+export function createStrangers({ strangers, strangerMs, perUser }: ConnectionLimits): Strangers {
   /** By their far end, which TLS and what is below it have in common; in the order of their arrival. */
   const waiting = new Map<string, { socket: Socket; timer: NodeJS.Timeout }>()
   const known = new WeakSet<Socket>()
+  const byUser = new Map<string, number>()
 
   function remove(end: string): void {
     clearTimeout(waiting.get(end)?.timer)
@@ -82,10 +91,18 @@ export function createStrangers({ strangers, strangerMs }: ConnectionLimits): St
       const [first] = waiting.keys()
       if (first !== undefined) remove(first)
     },
-    welcome(socket) {
+    welcome(socket, { username, groups }) {
       if (known.has(socket)) return
+      const own = byUser.get(username) ?? 0
+      if (own >= perUser && !groups.includes('system:masters')) throw tooManyRequests()
       known.add(socket)
       remove(farEnd(socket))
+      byUser.set(username, own + 1)
+      socket.once('close', () => {
+        const left = (byUser.get(username) ?? 1) - 1
+        if (left === 0) byUser.delete(username)
+        else byUser.set(username, left)
+      })
     },
   }
 }

@@ -27,7 +27,7 @@ export interface HandlerContext {
   /** An answer or a watch that its client has not read on with for so long, ms, is given up. */
   stalledMs: number
   /** A request of a known user came over the connection. */
-  welcome(socket: Socket): void
+  welcome(socket: Socket, user: UserInfo): void
   /** Whether `HOST[:PORT]` is a name of this server. */
   isOwnHost(host: string): boolean
   /** Failures that no client is told about. */
@@ -83,7 +83,7 @@ async function identify(
   const found = authenticate(request)
   const user = found instanceof Promise ? await found : found
   if (!user) throw new StatusError('Unauthorized', 'Unauthorized')
-  welcome(request.socket)
+  welcome(request.socket, user)
   call.user = impersonates(request) ? pipeline.impersonate(user, request.headersDistinct) : user
   try {
     call.info = parseRequestInfo(call.method, call.info.path, call.query)

@@ -66,7 +66,7 @@ export function createInFlight(limits: InFlightLimits = IN_FLIGHT_LIMITS): InFli
   }
 }
 
-function tooManyRequests(): StatusError {
+export function tooManyRequests(): StatusError {
   return new StatusError('TooManyRequests', 'Too many requests, please try again later.', {
     details: { retryAfterSeconds: 1 },
   })
