@@ -27,7 +27,7 @@ import { createNodeLoads, isFinished } from './scheduler/node-loads.ts'
 import { isPending, schedule } from './scheduler/schedule.ts'
 import { reconcileNamespaceAccounts } from './service-accounts.ts'
 import { claimsOf, PODS_BY_CLAIM, reconcileClaim, reconcileVolume } from './volumes/bind.ts'
-import { startWorkloads } from './workloads/start-workloads.ts'
+import { startWorkloadsWhenNeeded } from './workloads/start-when-needed.ts'
 
 export interface ControlPlaneOptions {
   /** Of the user system:kube-controller-manager, which may see and delete everything. */
@@ -227,7 +227,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   garbageQueue = queue('collecting', (uid) => collect(uid, { client, watcher: everything, graph, signal }), 4)
   decideAgain(early)
 
-  stack.use(await startWorkloads({ client, informers, record, onError: options.onError, now, signal }))
+  stack.use(startWorkloadsWhenNeeded({ client, informers, record, onError: options.onError, now, signal }))
 
   namespaceQueue = queue('emptying namespace', async (name) => {
     await reconcileNamespace(namespaces.get(name), { client, watcher: everything, graph, now, signal })

@@ -13,7 +13,7 @@ import {
   type PodObject,
   resources,
 } from '@caisson/client'
-import { startWorkloads } from '../workloads/start-workloads.ts'
+import { startWorkloadsWhenNeeded } from '../workloads/start-when-needed.ts'
 
 /** What is used of @caisson/apiserver, which only test files may import: they hand it in. */
 export interface EmbeddedServer {
@@ -66,8 +66,9 @@ export async function startWorkloadCluster({
   const events: string[] = []
   const errors: string[] = []
   await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace: NAMESPACE })
+  await informers.synced(stop.signal)
   stack.use(
-    await startWorkloads({
+    startWorkloadsWhenNeeded({
       client: own,
       informers,
       record: (_component, _object: AnyObject, { reason, message }) => events.push(`${reason} ${message}`),

@@ -2,11 +2,11 @@
 import type { PodObject, Typed } from '@caisson/client'
 import type { Job, JobSpec, PodFailurePolicyRule } from 'kubernetes-types/batch/v1.d.ts'
 import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
+import { TRACKING } from './job-tracking.ts'
 import { isActive } from './pods.ts'
 
 export type JobObject = Typed<Job>
 
-export const TRACKING = 'batch.kubernetes.io/job-tracking'
 export const INDEX = 'batch.kubernetes.io/job-completion-index'
 export const FAILURES = 'batch.kubernetes.io/job-index-failure-count'
 export const IGNORED_FAILURES = 'batch.kubernetes.io/job-index-ignored-failure-count'

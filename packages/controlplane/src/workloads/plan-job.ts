@@ -25,8 +25,8 @@ import {
   judgeFailure,
   replacesOnlyFailed,
   restartsOf,
-  TRACKING,
 } from './job-pods.ts'
+import { TRACKING } from './job-tracking.ts'
 import { claim, createPod, deletePod, isReady, podFrom, withoutZeros } from './pods.ts'
 
 export interface ObservedJob {

@@ -10,7 +10,8 @@ import {
   type PodObject,
   resources,
 } from '@caisson/client'
-import { isTracked, type JobObject, TRACKING } from './job-pods.ts'
+import { isTracked, type JobObject } from './job-pods.ts'
+import { TRACKING } from './job-tracking.ts'
 import { isFinished } from './plan-job.ts'
 
 export interface ReleaseOrphansOptions {
