@@ -249,6 +249,42 @@ describe('kill -9 of what a container depends on', () => {
   })
 })
 
+test('a Sandbox takes a Pod over that is there already, as it runs, and lets go of one that was not meant for it', async () => {
+  const pod = (name: string, labels: object) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, labels },
+    spec: { containers: [{ name: 'main', image: 'caisson.dev/host', command: ['sleep', '1000'] }] },
+  })
+  const sandbox = (name: string) => ({
+    apiVersion: 'agents.x-k8s.io/v1beta1',
+    kind: 'Sandbox',
+    metadata: { name },
+    spec: { podTemplate: { spec: pod(name, {}).spec } },
+  })
+  const objects = [pod('taken', { 'agents.x-k8s.io/adoptable': 'true' }), pod('foreign', {})]
+  await cluster.mustKubectl(['apply', '-f', '-'], {
+    input: objects.map((each) => JSON.stringify(each)).join('\n---\n'),
+  })
+  await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/taken', 'pod/foreign', '--timeout=30s'])
+  const field = (kind: string, name: string, path: string) =>
+    cluster.mustKubectl(['get', kind, name, '-o', `jsonpath={${path}}`])
+  const before = await field('pod', 'taken', '.metadata.uid')
+  const sandboxes = [sandbox('taken'), sandbox('foreign')].map((each) => JSON.stringify(each)).join('\n---\n')
+  await cluster.mustKubectl(['apply', '-f', '-'], { input: sandboxes })
+  await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/taken', '--timeout=30s'])
+  expect(await field('pod', 'taken', '.metadata.uid')).toBe(before)
+  expect(await field('pod', 'taken', '.metadata.ownerReferences[0].name')).toBe('taken')
+  expect((await statusOf('taken')).containerStatuses[0]?.restartCount).toBe(0)
+  await expect
+    .poll(() => field('sandbox', 'foreign', '.status.conditions[?(@.type=="Ready")].message'))
+    .toContain('cannot adopt unowned pod "foreign"')
+  expect(await field('pod', 'foreign', '.metadata.ownerReferences')).toBe('')
+  await cluster.mustKubectl(['delete', 'sandbox', 'taken', 'foreign'])
+  await cluster.mustKubectl(['wait', '--for=delete', 'pod/taken', '--timeout=60s'])
+  await cluster.mustKubectl(['delete', 'pod', 'foreign', '--grace-period=1'])
+})
+
 test('a run that comes too late for its command has its output and its exit code all the same', async () => {
   await using transport = createHttpTransport(await findConnection({ kubeconfig: cluster.env['KUBECONFIG'] ?? '' }))
   const client = createClient(transport, { fieldManager: 'test' })

@@ -92,6 +92,19 @@ test('what was executed in a container ends with the monitor that it was execute
   }
 })
 
+test('terminals of commands that are over at once leave no process behind', async () => {
+  await using scratch = await createScratchRuntime()
+  await scratch.runtime.createSandbox(sandboxSpec('a'))
+  await scratch.runtime.startContainer(containerSpec(scratch, 'a-1', { sandboxId: 'a' }))
+  for (let round = 0; round < 20; round++) {
+    await using streams = await scratch.runtime.exec('a-1', { args: ['/bin/true'], env: {}, tty: true, stdin: true })
+    streams.stdout.resume()
+    await streams.exit
+  }
+  const consoles = join(scratch.stateDirectory, 'native/console')
+  while ((await processesWith(consoles)).length > 0) await sleep(10)
+})
+
 test('a sentry that is killed is reported, and nothing of it stays', async () => {
   await using scratch = await createScratchRuntime()
   await scratch.runtime.createSandbox(sandboxSpec('a'))

@@ -41,6 +41,8 @@ const SYSCALLS = {
   connect: { amd64: 42, arm64: 203 },
   execve: { amd64: 59, arm64: 221 },
   exit_group: { amd64: 231, arm64: 94 },
+  getpid: { amd64: 39, arm64: 172 },
+  getppid: { amd64: 110, arm64: 173 },
   ioctl: { amd64: 16, arm64: 29 },
   mount: { amd64: 165, arm64: 40 },
   ppoll: { amd64: 271, arm64: 73 },

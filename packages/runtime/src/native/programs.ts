@@ -197,6 +197,7 @@ export function consoleProgram(): Program {
       { op: 'jump', to: 'failed', variable: 'a', when: 'zero' },
       { op: 'load', to: 'a', base: 'b', offset: 16, bits: 32 },
       { op: 'syscall', name: 'close', args: [3] },
+      { op: 'syscall', name: 'getpid', args: [], result: 'e' },
       { op: 'syscall', name: 'clone', args: [SIGCHLD, 0, 0, 0, 0], result: 'b' },
       { op: 'jump', to: 'input', variable: 'b', when: 'zero' },
       { op: 'syscall', name: 'clone', args: [SIGCHLD, 0, 0, 0, 0], result: 'b' },
@@ -204,11 +205,11 @@ export function consoleProgram(): Program {
       ...copyLoop('output', 'a', 1),
       { op: 'syscall', name: 'exit_group', args: [0] },
       { op: 'label', name: 'input' },
-      { op: 'syscall', name: 'prctl', args: [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0] },
+      ...dieWithParent('input'),
       ...copyLoop('typed', 0, 'a'),
       { op: 'syscall', name: 'exit_group', args: [0] },
       { op: 'label', name: 'resize' },
-      { op: 'syscall', name: 'prctl', args: [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0] },
+      ...dieWithParent('resize'),
       { op: 'label', name: 'next size' },
       { op: 'syscall', name: 'read', args: [4, { address: 'buffer' }, 8], result: 'b' },
       { op: 'jump', to: 'set size', variable: 'b', when: { equals: 8 } },
@@ -254,6 +255,7 @@ export function netnsConnectProgram(): Program {
       { op: 'label', name: 'connected' },
       // One byte says so: without it "refused" and "closed at once" look the same.
       { op: 'syscall', name: 'write', args: [1, { address: 'addresses' }, 1] },
+      { op: 'syscall', name: 'getpid', args: [], result: 'e' },
       { op: 'syscall', name: 'clone', args: [SIGCHLD, 0, 0, 0, 0], result: 'b' },
       { op: 'jump', to: 'sending', variable: 'b', when: 'zero' },
       ...copyLoop('received', 'a', 1),
@@ -261,7 +263,7 @@ export function netnsConnectProgram(): Program {
       { op: 'syscall', name: 'wait4', args: [-1, 0, 0, 0] },
       { op: 'syscall', name: 'exit_group', args: [0] },
       { op: 'label', name: 'sending' },
-      { op: 'syscall', name: 'prctl', args: [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0] },
+      ...dieWithParent('sending'),
       { op: 'syscall', name: 'close', args: [1] },
       ...copyLoop('sent', 0, 'a'),
       { op: 'syscall', name: 'shutdown', args: ['a', SHUT_WR] },
@@ -285,6 +287,21 @@ export function setHostnameProgram(): Program {
     ],
     memory: { name: HOSTNAME_SIZE },
   }
+}
+
+/**
+ * Ends the process with its parent, whose id is in the variable e: also where the parent had ended before this could be
+ * asked for, which leaves a process for ever that waits for what nobody will write.
+ */
+function dieWithParent(label: string): Instruction[] {
+  return [
+    { op: 'syscall', name: 'prctl', args: [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0] },
+    { op: 'syscall', name: 'getppid', args: [], result: 'b' },
+    { op: 'subtract', to: 'b', value: 'e' },
+    { op: 'jump', to: `${label} has a parent`, variable: 'b', when: 'zero' },
+    { op: 'syscall', name: 'exit_group', args: [0] },
+    { op: 'label', name: `${label} has a parent` },
+  ]
 }
 
 /** Falls through at end-of-file or at any error. Uses the variables b to e. */
