@@ -68,6 +68,7 @@ describe('OpenAPI v3', () => {
       'apis/apps/v1',
       'apis/events.k8s.io/v1',
       'apis/autoscaling/v2',
+      'apis/autoscaling/v1',
       'apis/batch/v1',
       'apis/networking.k8s.io/v1',
       'apis/policy/v1',

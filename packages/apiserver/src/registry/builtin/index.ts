@@ -53,7 +53,7 @@ function toResource(kind: Kind): Resource {
     categories: kind.categories ?? [],
     namespaced: kind.namespaced,
     verbs: kind.verbs ?? ALL_VERBS,
-    storageVersion: kind.version ?? 'v1',
+    storageVersion: kind.storageVersion ?? kind.version ?? 'v1',
     // A reference: what it refers to is read from disk when someone asks.
     schema: { $ref: definition },
     decode: kind.decode ?? ((value) => decodeNative(definition, value)),

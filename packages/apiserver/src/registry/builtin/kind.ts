@@ -7,6 +7,8 @@ export interface Kind {
   group?: string
   /** `v1` unless said. */
   version?: string
+  /** Where it is another version than its own. */
+  storageVersion?: string
   kind: string
   plural: string
   shortNames?: readonly string[]

@@ -1,6 +1,7 @@
 /** The kinds that make Pods, and those that watch over how many there are. */
 import type { KubeObject } from '@caisson/api'
 import * as columns from '../../table/workload-columns.ts'
+import { autoscalingV1Strategy, fromAutoscalingV1, toAutoscalingV1 } from './autoscaling-v1.ts'
 import { daemonSetStrategy } from './daemon-set.ts'
 import { deploymentStrategy } from './deployment.ts'
 import { horizontalPodAutoscalerStrategy } from './horizontal-pod-autoscaler.ts'
@@ -86,18 +87,39 @@ export const appsKinds: readonly Kind[] = [
   },
 ]
 
+const AUTOSCALER = {
+  group: 'autoscaling',
+  kind: 'HorizontalPodAutoscaler',
+  plural: 'horizontalpodautoscalers',
+  shortNames: ['hpa'],
+  namespaced: true,
+  ...SHOWN_WITH_ALL,
+} as const
+
+/** One kind in two versions, the preferred one first. */
 export const autoscalingKinds: readonly Kind[] = [
   {
+    ...AUTOSCALER,
     definitions: 'io.k8s.api.autoscaling.v2',
-    group: 'autoscaling',
     version: 'v2',
-    kind: 'HorizontalPodAutoscaler',
-    plural: 'horizontalpodautoscalers',
-    shortNames: ['hpa'],
-    namespaced: true,
-    ...SHOWN_WITH_ALL,
     columns: columns.horizontalPodAutoscalerColumns,
     strategy: horizontalPodAutoscalerStrategy,
+  },
+  {
+    ...AUTOSCALER,
+    definitions: 'io.k8s.api.autoscaling.v1',
+    version: 'v1',
+    storageVersion: 'v2',
+    columns: columns.horizontalPodAutoscalerColumns.map((column) => ({
+      ...column,
+      cell: (autoscaler: KubeObject, now: number) => column.cell(fromAutoscalingV1(autoscaler), now),
+    })),
+    strategy: autoscalingV1Strategy,
+    stored: {
+      key: 'horizontalpodautoscalers.autoscaling',
+      fromStored: toAutoscalingV1,
+      toStored: fromAutoscalingV1,
+    },
   },
 ]
 
