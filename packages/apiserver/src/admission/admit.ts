@@ -52,7 +52,10 @@ export function createAdmission({ store, authorizer, podSecurity, now, registry 
   }
   return {
     admit(request) {
-      if (request.operation === 'CONNECT') return
+      if (request.operation === 'CONNECT') {
+        admitPolicies(request, { store, registry: registry() })
+        return
+      }
       complete(request, store)
       // Deletions are not validated apart.
       if (request.operation === 'DELETE') admitPolicies(request, { store, registry: registry() })

@@ -98,7 +98,8 @@ function inNamespaces(
 /** Either of the old and the new object has to be selected. */
 function hasLabels(selector: LabelSelector | undefined, { object, oldObject }: AdmissionRequest): boolean {
   if (isEmpty(selector)) return true
-  const one = (each: KubeObject | undefined): boolean => each !== undefined && selects(selector, each.metadata.labels)
+  const one = (each: KubeObject | undefined): boolean =>
+    each !== undefined && selects(selector, (each as Partial<KubeObject>).metadata?.labels)
   return one(object) || one(oldObject)
 }
 

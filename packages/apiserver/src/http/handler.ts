@@ -7,6 +7,7 @@ import { type Pipeline, run, toStatusError } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest } from '../verbs/errors.ts'
+import { admitConnection } from './admit-connection.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import type { InFlight, RequestClass } from './in-flight.ts'
 import { negotiate } from './negotiate.ts'
@@ -112,6 +113,7 @@ async function answer(
   const { pipeline } = context
   if (connectionVerbs(call)) {
     const found = resolveNode(context, call, searchOf(request))
+    await admitConnection(pipeline, call, searchOf(request))
     const finished = pipeline.begin(call)
     const code = await proxyRequest(found, call, { request, response })
     finished()
@@ -164,6 +166,7 @@ async function upgrade(
     if (!connectionVerbs(call))
       throw badRequest('this path does not speak another protocol: send the request without Upgrade')
     const { connection, target } = resolveNode(context, call, searchOf(request))
+    await admitConnection(pipeline, call, searchOf(request))
     if (!connection) throw badRequest('no node runs the Pod yet')
     request.url = target.url
     const leave = context.inFlight.enter(call.user, 'long-running')

@@ -31,19 +31,6 @@ export function resolveNode(
 ): { connection: NodeConnection | undefined; target: NodeTarget } {
   authorizeCall(pipeline, call)
   if (!connectionVerbs(call)?.includes(call.info.verb)) throw methodNotServed()
-  pipeline.environment.admit({
-    operation: 'CONNECT',
-    resource: pipeline.environment.registry.find('', 'v1', call.info.resource) as never,
-    subresource: call.info.subresource,
-    namespace: call.info.namespace,
-    name: call.info.name,
-    object: undefined,
-    oldObject: undefined,
-    user: call.user,
-    dryRun: false,
-    transaction: undefined,
-    warn: (message) => call.warnings.push(message),
-  })
   const target = nodeTarget(call, search, pipeline.environment.store)
   if (target.node === undefined) return { connection: undefined, target }
   const connection = findNode(target.node)

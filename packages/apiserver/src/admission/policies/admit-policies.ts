@@ -152,7 +152,8 @@ function refusal(
   { message, reason = 'Invalid' }: { message: string; reason: string | undefined },
 ): StatusError {
   const { resource, object } = request
-  const name = request.name || object?.metadata.name || object?.metadata.generateName || 'Unknown'
+  const { metadata } = (object ?? {}) as Partial<KubeObject>
+  const name = request.name || metadata?.name || metadata?.generateName || 'Unknown'
   const error = forbiddenObject({ group: resource.group, resource: resource.plural, name }, message)
   return new StatusError(reason as StatusReason, error.message, {
     code: CODES[reason] ?? 422,

@@ -10,7 +10,12 @@ let api: WholeServer
 let next = 0
 
 beforeAll(async () => {
-  api = await startTemporaryServer()
+  api = await startTemporaryServer({
+    node: () => ({
+      request: (_request, response) => void response.writeHead(400).end('the node was asked'),
+      upgrade: (_request, socket) => void socket.destroy(),
+    }),
+  })
 })
 
 afterAll(async () => {
@@ -133,6 +138,33 @@ describe('a policy', () => {
       ),
       (await api.request('PATCH', `${MAPS}/keep`, { body: { data: { a: '2' } }, headers: MERGE })).status,
     ]).toEqual(["'binding-0' denied request: kept", "'binding-0' denied request: labels stay", 200])
+  })
+
+  test('judges who connects to Pods, by how', async () => {
+    const resourceRules = [{ operations: ['CONNECT'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods/exec'] }]
+    await install(
+      {
+        matchConstraints: { resourceRules },
+        validations: [
+          {
+            expression: '!has(object.tty) && object.command[0] != "sh"',
+            messageExpression: '"no " + object.kind + " of " + request.name',
+          },
+        ],
+      },
+      {},
+    )
+    const pods = '/api/v1/namespaces/default/pods'
+    await api.request('POST', '/api/v1/namespaces/default/serviceaccounts', { body: { metadata: { name: 'default' } } })
+    await api.request('POST', pods, {
+      body: { metadata: { name: 'p' }, spec: { nodeName: 'here', containers: [{ name: 'c', image: 'x' }] } },
+    })
+    const exec = async (query: string) => (await api.request('POST', `${pods}/p/exec?${query}`)).body.message
+    expect([await exec('command=sh'), await exec('command=ls&tty=true'), await exec('command=ls')]).toEqual([
+      `pods "p" is forbidden: ValidatingAdmissionPolicy 'policy' with binding 'binding-0' denied request: no PodExecOptions of p`,
+      `pods "p" is forbidden: ValidatingAdmissionPolicy 'policy' with binding 'binding-0' denied request: no PodExecOptions of p`,
+      'the node was asked',
+    ])
   })
 
   test('only warns, or is only noted, where its binding says so', async () => {

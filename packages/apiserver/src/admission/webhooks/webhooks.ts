@@ -158,6 +158,7 @@ function rehearsing({ environment, context, mutating, validating }: Rehearsal): 
     admit(request) {
       environment.admit(request)
       if (isExempt(request)) return
+      if (request.operation === 'CONNECT') return validate(request)
       const before = request.object && deepCopy(request.object)
       const mutation = mutate('mutate', mutating, request)
       if (mutation && request.object && !deepEqual(before, request.object)) {
