@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { applyMergePatch } from '../../patch/merge-patch.ts'
 import { type FieldError, invalid, StatusError } from '../../status-error.ts'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../object-meta.ts'
+import { groupVersion } from '../registry.ts'
 import type { Resource, StrategyContext } from '../resource.ts'
 import { builtinResources } from './index.ts'
 
@@ -25,13 +26,13 @@ interface Cause {
 }
 
 const resources = new Map(
-  builtinResources().map((resource) => [`${resource.group}/${resource.plural}`, resource] as const),
+  builtinResources().map((resource) => [`${groupVersion(resource)}/${resource.plural}`, resource] as const),
 )
 
 function resourceAt(path: string): Resource {
   const [, root, ...rest] = path.split('/')
-  const group = root === 'api' ? '' : (rest[0] as string)
-  return resources.get(`${group}/${rest.at(-1)}`) as Resource
+  const version = root === 'api' ? rest[0] : `${rest[0]}/${rest[1]}`
+  return resources.get(`${version}/${rest.at(-1)}`) as Resource
 }
 
 function recordings(file: string): Recording[] {
