@@ -36,7 +36,7 @@ export async function runtimeCommand(
   cluster: Cluster,
   { args, directory }: { args: string[]; directory: string },
 ): Promise<(id: string) => RuntimeCommand> {
-  await cluster.mustCaisson(['run', '--detach', '--name', 'model', '--', 'sleep', '86400'])
+  await cluster.mustCaisson(['run', '--network', 'none', '--detach', '--name', 'model', '--', 'sleep', '86400'])
   await untilReady(cluster, 'model')
   const runtime = join(cluster.dataDirectory, 'runtime')
   const [container = ''] = readdirSync(join(runtime, 'containers'))

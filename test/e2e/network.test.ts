@@ -1,8 +1,13 @@
 /** Services, names and NetworkPolicies as Pods meet them: each refusal beside the same connection where it is allowed. */
-import { connect } from 'node:net'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, startCluster } from './fixture.ts'
+
+const CAISSON = join(import.meta.dirname, '../../bin/caisson')
 
 let cluster: Cluster
 beforeAll(async () => {
@@ -270,3 +275,77 @@ describe('a NetworkPolicy', () => {
     await expect.poll(asked).toEqual(['web-0', 'web-0'])
   })
 })
+
+describe('caisson run', () => {
+  const DEEDS = `
+import socket, sys
+def reach(host, port):
+    try:
+        socket.create_connection((host, port), 5).close()
+        return "reached"
+    except OSError as e:
+        return "refused" if isinstance(e, ConnectionRefusedError) else type(e).__name__
+print(reach(sys.argv[1], 8080), reach("web", 80), reach("kubernetes.default.svc", 443))
+`
+  const deeds = async (...options: string[]): Promise<string> => {
+    const command = ['run', ...options, '--', '/usr/bin/python3', '-c', DEEDS, await podIp('web-0')]
+    return (await cluster.mustCaisson(command)).trim()
+  }
+
+  test('lets a sandbox reach nothing, unless it is told to', async () => {
+    expect(await deeds()).toBe('refused refused refused')
+    expect(await deeds('--network', 'none')).toMatch(/^(OSError|gaierror) /)
+    expect(await deeds('--network', 'open')).toBe('reached reached reached')
+  })
+
+  test('lets a policy open what it allows, and the sandbox is closed again without it', async () => {
+    const name = 'opened'
+    await cluster.mustCaisson(['run', '--detach', '--name', name, '--', 'sleep', '1000'])
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=30s'])
+    const reach = async (): Promise<string> =>
+      (await cluster.mustCaisson(['exec', name, '--', '/usr/bin/python3', '-c', DEEDS, await podIp('web-0')])).trim()
+    expect(await reach()).toBe('refused refused refused')
+    await cluster.mustKubectl(['label', 'pod', name, 'app=opened'])
+    const to = [{ podSelector: { matchLabels: { app: 'web' } } }]
+    const podSelector = { matchLabels: { app: 'opened' } }
+    await apply(policy('opened', { podSelector, policyTypes: ['Egress'], egress: [{ to }] }))
+    await expect.poll(reach).toBe('reached reached refused')
+    await cluster.mustKubectl(['delete', 'networkpolicy', 'opened'])
+    await expect.poll(reach).toBe('refused refused refused')
+    // What was decided when it was made is no annotation's to change.
+    await cluster.mustKubectl(['annotate', 'pod', name, 'caisson.dev/network=open', '--overwrite'])
+    await cluster.mustKubectl(['label', 'pod', name, 'app=again', '--overwrite'])
+    expect(await reach()).toBe('refused refused refused')
+    await cluster.mustCaisson(['rm', name])
+  })
+
+  test('publishes a port on loopback, and port-forward reaches one that was not published', async () => {
+    const port = await freePort()
+    const run = ['run', '--detach', '--name', 'served', '--publish', `${port}:8080`]
+    await cluster.mustCaisson([...run, '--', '/usr/bin/python3', '-c', SERVE])
+    const namespace = ['-n', 'caisson-host-volumes']
+    await cluster.mustKubectl([...namespace, 'wait', '--for=condition=Ready', 'pod/served', '--timeout=30s'])
+    const answer = (at: number): Promise<string> => text(connect({ host: '127.0.0.1', port: at })).catch(String)
+    await expect.poll(() => answer(port)).toMatch(/^served /)
+    const taken = await cluster.caisson(['run', '--publish', `${port}:8080`, '--', 'true'])
+    expect([taken.code, taken.stderr]).toEqual([69, expect.stringContaining(`port ${port} of 127.0.0.1 is in use`)])
+    const forward = spawn(CAISSON, [...namespace, 'port-forward', 'served', ':8080'], {
+      env: { ...process.env, ...cluster.env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [said] = (await once(forward.stdout.setEncoding('utf8'), 'data')) as [string]
+    expect(await answer(Number(/127\.0\.0\.1:(\d+) -> 8080/.exec(said)?.[1]))).toMatch(/^served /)
+    forward.kill('SIGINT')
+    await once(forward, 'exit')
+    await cluster.mustCaisson([...namespace, 'rm', 'served'])
+    await expect.poll(() => answer(port)).toContain('ECONNREFUSED')
+  })
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
+}

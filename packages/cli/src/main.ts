@@ -42,6 +42,20 @@ function program(): Command {
     .option('--runtime-class <name>', 'of the sandbox (default: gVisor)')
     .option('-e, --env <name=value>', 'an environment variable; may be repeated', collect, [])
     .option('-v, --volume <host:path[:ro]>', 'a directory of this machine, mounted; may be repeated', collect, [])
+    .addOption(
+      new Option(
+        '--network <kind>',
+        'isolated: only what --publish, port-forward or a NetworkPolicy opens; open: as any Pod; none: no interface',
+      )
+        .choices(['isolated', 'open', 'none'])
+        .default('isolated'),
+    )
+    .option(
+      '-p, --publish <host:port>',
+      'a port of this machine’s loopback that leads to one of the sandbox; may be repeated',
+      collect,
+      [],
+    )
     .option('-w, --workdir <directory>', 'to start in')
     .option('--user <uid[:gid]>', 'to run as (default: nobody of the image that the sandbox has)')
     .option('--cpu <cores>', 'processors that it may use at most: 2, 500m (default: all)')
@@ -65,6 +79,15 @@ function program(): Command {
     .argument('<command...>', 'and its arguments')
     .action(async (name: string, command: string[], options: object) =>
       (await import('./commands/exec.ts')).exec({ ...globals(), ...options, name, command }),
+    )
+  caisson
+    .command('port-forward')
+    .description('carry connections to ports of loopback to a sandbox, until it is interrupted')
+    .option('--address <address>', 'of loopback, to listen on', '127.0.0.1')
+    .argument('<name>', 'of the sandbox')
+    .argument('<ports...>', 'LOCAL:PORT, :PORT for a free local one, or PORT for the same')
+    .action(async (name: string, ports: string[], options: { address: string }) =>
+      (await import('./commands/port-forward.ts')).portForward({ ...globals(), ...options, name, ports }),
     )
   caisson
     .command('logs')

@@ -44,6 +44,8 @@ export interface Network extends NetworkGate, AsyncDisposable {
    * process reach what only it can reach. Rejects where nobody listens.
    */
   connect(host: string, port: number, signal?: AbortSignal): Promise<Socket>
+  /** Sets everything up before the first Pod asks for it. Rejects with code `network-missing` where this machine cannot. */
+  prepare(): Promise<void>
 }
 
 const PODS_BY_NAMESPACE = 'namespace'
@@ -108,6 +110,14 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     ports = { udpPort: server.udpPort, tcpPort: server.tcpPort, apiPort: door.port }
   }
 
+  function openOnce(): Promise<void> {
+    opening ??= openDoors().catch((error: unknown) => {
+      opening = undefined
+      throw error
+    })
+    return opening
+  }
+
   function doors(gateway: string, { udpPort, tcpPort, apiPort }: NonNullable<typeof ports>): RulePiece {
     const api = services.get(API_SERVICE)?.spec
     const ip = api?.clusterIP ?? ''
@@ -135,11 +145,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   /** Before the first sandbox has an address there is nothing to protect, and nothing of the machine's is changed. */
   async function apply(): Promise<void> {
     if (!adopted || (addresses.size === 0 && !place)) return
-    opening ??= openDoors().catch((error: unknown) => {
-      opening = undefined
-      throw error
-    })
-    await opening
+    await openOnce()
     const change = new Map([...rules.take(), ...serviceRules.take()])
     if (place && ports && doorsStale) change.set('doors', doors(place.gateway, ports))
     doorsStale = false
@@ -224,6 +230,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
       published.close(uid)
       changed()
     },
+    prepare: () => openOnce(),
     connect: (host, port, aborted) =>
       connectToPod(host, port, { names, isPod: (ip) => rules.podAt(ip) !== undefined, signal: aborted }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -11,6 +11,7 @@ export {
 export { runMonitor } from './monitor/monitor-server.ts'
 export { METADATA_RANGES } from './network/firewall.ts'
 export type { NetworkPlace } from './network/network.ts'
+export { findStrayNetworks, removeStrayNetwork, type StrayNetwork } from './network/network-register.ts'
 export type { RuleChain, RuleChange, RulePiece, RuleSet, SetElement } from './network/rule-piece.ts'
 export type { RegistryCredential } from './registry/credentials.ts'
 export { createKeyring, credentialOf, type DockerAuth, type Keyring } from './registry/keyring.ts'

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findStrayNetworks, removeStrayNetwork } from './network/network-register.ts'
 import type { NetworkSpec, RuntimeHandler } from './runtime.ts'
 import {
   containerSpec,
@@ -142,6 +143,22 @@ test('the next container of a sandbox has its address again', async () => {
     expect(readFileSync(`${scratch.stateDirectory}/${id}.log`, 'utf8')).toContain(`stdout F ${ip}\n`)
   }
   await scratch.runtime.removeSandbox('again')
+})
+
+test('what a state directory that was deleted has left is found and removed', async () => {
+  const other = await createScratchRuntime()
+  const tag = createHash('sha256').update(other.stateDirectory).digest('hex').slice(0, 6)
+  const { ip } = await other.runtime.createSandbox(sandboxSpec('lost', { network: { kind: 'pod' } }))
+  const range = `${ip?.split('.').slice(0, 2).join('.')}.`
+  const own = async () => (await findStrayNetworks()).filter((stray) => stray.tag === tag)
+  expect(await own()).toEqual([])
+  // Its daemon ends and leaves the sandbox alone, as it should; then somebody deletes the directory.
+  await other.runtime[Symbol.asyncDispose]()
+  rmSync(other.stateDirectory, { recursive: true })
+  const [stray] = await own()
+  expect(stray).toMatchObject({ stateDirectory: other.stateDirectory, namespaces: [expect.stringContaining(tag)] })
+  if (stray) await removeStrayNetwork(stray, other.toolsDirectory)
+  expect([await own(), machineNetwork(tag, range)]).toEqual([[], NOTHING])
 })
 
 test('nothing of a network stays on the machine', async () => {

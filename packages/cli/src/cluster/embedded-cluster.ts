@@ -148,6 +148,7 @@ export async function startEmbeddedCluster(
     await Promise.all([...recorders.values()].map((recorder) => recorder[Symbol.asyncDispose]()))
   })
   const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
+  let network: Network | undefined
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
   // Side by side, since each waits most of the time.
   const starting = [
@@ -205,6 +206,11 @@ export async function startEmbeddedCluster(
       onError,
     }),
   )
+  // While nobody waits for it: the first sandbox finds its network made. Where there is none, its condition says so.
+  if (!options.fakeRuntime)
+    void network?.prepare().catch((error: unknown) => {
+      if (!signal.aborted && (error as { code?: string }).code !== 'network-missing') onError(error, 'the pod network')
+    })
   const owned = stack.move()
   return {
     url: api.url,

@@ -13,7 +13,9 @@ export function completion(shell: string, caisson: Command): void {
     return {
       name: command.name(),
       words,
-      sandboxes: ['exec', 'logs', 'rm', 'cp', 'suspend', 'resume', 'snapshot', 'fork'].includes(command.name()),
+      sandboxes: ['exec', 'logs', 'rm', 'cp', 'port-forward', 'suspend', 'resume', 'snapshot', 'fork'].includes(
+        command.name(),
+      ),
     }
   })
   if (shell === 'fish') {

@@ -1,5 +1,12 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
-import { findTool, installTools, runscPlatform, type ToolName } from '@caisson/runtime'
+import {
+  findStrayNetworks,
+  findTool,
+  installTools,
+  removeStrayNetwork,
+  runscPlatform,
+  type ToolName,
+} from '@caisson/runtime'
 import { stringify } from 'yaml'
 import { readDaemonRecord } from '../cluster/daemon-record.ts'
 import { dataDirectory, prepareDataDirectory, toolsDirectory } from '../cluster/data-directory.ts'
@@ -27,6 +34,10 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     prepareDataDirectory(directory)
     const wanted: ToolName[] = ['runsc', 'busybox', 'nft']
     await installTools(tools, { tools: wanted, onProgress: (message) => console.error(message) })
+    for (const stray of await findStrayNetworks()) {
+      await removeStrayNetwork(stray, tools)
+      console.error(`Removed the network of ${stray.stateDirectory}, which is gone`)
+    }
   }
   const findings = [
     root(),
@@ -35,6 +46,7 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     await tool('nft', tools, 'the network of Pods'),
     await tool('busybox', tools, 'the example image'),
     hardware(),
+    await strays(),
     cluster(options),
   ]
   const healthy = findings.every((finding) => finding.state !== 'missing' || !finding.needed)
@@ -98,6 +110,22 @@ function hardware(): Finding {
       ? 'hardware virtualisation is there; RuntimeClasses for Kata are not offered yet'
       : `no Kata: ${virtualisation ? '/dev/kvm cannot be opened' : 'the processor offers no hardware virtualisation (no vmx or svm flag)'}; gVisor does not need it`
   return { check: 'kata', state: 'note', needed: false, message }
+}
+
+/** What a cluster whose data directory was deleted under it has left in the kernel. */
+async function strays(): Promise<Finding> {
+  const found = await findStrayNetworks()
+  const parts = found.map(
+    ({ stateDirectory, namespaces, interfaces }) =>
+      `${namespaces.length} namespaces and ${interfaces.length} interfaces of ${stateDirectory}, which is gone`,
+  )
+  return {
+    check: 'strays',
+    state: found.length === 0 ? 'ok' : 'note',
+    needed: false,
+    message:
+      found.length === 0 ? 'no network without an owner' : `${parts.join('; ')}: 'caisson doctor --fix' removes them`,
+  }
 }
 
 function cluster(options: DoctorOptions): Finding {

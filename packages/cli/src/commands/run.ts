@@ -35,6 +35,9 @@ export interface RunCommandOptions extends GlobalOptions {
   runtimeClass?: string
   env: string[]
   volume: string[]
+  /** What it reaches, and who reaches it. */
+  network: 'none' | 'isolated' | 'open'
+  publish: string[]
   workdir?: string
   user?: string
   cpu?: string
@@ -44,8 +47,11 @@ export interface RunCommandOptions extends GlobalOptions {
   snapshot?: string
 }
 
-/** Where sandboxes with directories of this machine live: Pod Security allows it there, RBAC only to administrators. */
-const HOST_VOLUMES_NAMESPACE = 'caisson-host-volumes'
+/**
+ * Where sandboxes with directories or ports of this machine live: Pod Security allows it there, RBAC only to
+ * administrators.
+ */
+const HOST_NAMESPACE = 'caisson-host-volumes'
 const NOBODY = 65_534
 const CONTAINER = 'main'
 
@@ -57,11 +63,14 @@ export async function run(options: RunCommandOptions): Promise<void> {
     return (await import('./run-snapshot.ts')).runSnapshot({ ...options, snapshot: options.snapshot })
   if (options.rm && options.keep) throw new CliError('usage', '--rm and --keep contradict each other: choose one')
   const timeoutMs = options.timeout === undefined ? undefined : parseDuration('--timeout', options.timeout)
+  if (options.publish.length > 0 && options.network === 'none')
+    throw new CliError('usage', '--publish and --network none contradict each other: choose one')
   let spec = podSpec(options)
   const stop = stopSignal(timeoutMs)
   await using session = await openSession({ ...options, start: true })
-  const namespace = options.volume.length > 0 ? HOST_VOLUMES_NAMESPACE : session.namespace
-  if (options.volume.length > 0) await ensureHostVolumesNamespace(session)
+  const touchesHost = options.volume.length > 0 || options.publish.length > 0
+  const namespace = touchesHost ? HOST_NAMESPACE : session.namespace
+  if (touchesHost) await ensureHostNamespace(session)
   if (session.embedded) {
     try {
       await ensureImage(session.embedded, options, stop.signal)
@@ -81,9 +90,18 @@ export async function run(options: RunCommandOptions): Promise<void> {
   // Before the Sandbox is made, so that nothing of its Pod is missed; its first request carries the connection's set-up.
   const podEvents = watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal })
   noteTime('create request')
-  await createSandbox(session, { name, namespace, spec, timeoutMs, annotations: attendance?.annotations })
+  await createSandbox(session, {
+    name,
+    namespace,
+    spec,
+    timeoutMs,
+    annotations: attendance?.annotations,
+    network: options.network,
+  })
   if (options.detach) {
     console.log(name)
+    if (touchesHost)
+      console.error(`caisson: it is in the namespace ${namespace}: 'caisson -n ${namespace} logs ${name}'`)
     return
   }
   const pod = followPod(podEvents)
@@ -336,6 +354,7 @@ function podSpec(options: RunCommandOptions): PodSpec {
         env: options.env.map(parseEnv),
         ...(options.workdir !== undefined && { workingDir: options.workdir }),
         resources: resourcesOf(options),
+        ...(options.publish.length > 0 && { ports: options.publish.map(parsePublish) }),
         securityContext: {
           runAsUser: user.uid,
           runAsGroup: user.gid,
@@ -391,6 +410,17 @@ function parseEnv(text: string): { name: string; value: string } {
     : { name: text.slice(0, at), value: text.slice(at + 1) }
 }
 
+function parsePublish(text: string): { containerPort: number; hostPort: number; hostIP: string; protocol: string } {
+  const match = /^(?:(127\.\d+\.\d+\.\d+):)?(\d{1,5}):(\d{1,5})(?:\/(tcp|udp))?$/.exec(text)
+  const [hostPort, containerPort] = [Number(match?.[2] ?? 0), Number(match?.[3] ?? 0)]
+  if ([hostPort, containerPort].some((port) => port < 1 || port > 65_535))
+    throw new CliError(
+      'usage',
+      `--publish takes HOST:PORT, ports of this machine's loopback and of the sandbox, such as 8080:80 or 5353:53/udp, not ${JSON.stringify(text)}`,
+    )
+  return { containerPort, hostPort, hostIP: match?.[1] ?? '127.0.0.1', protocol: (match?.[4] ?? 'tcp').toUpperCase() }
+}
+
 function parseVolume(text: string): { path: string; mountPath: string; readOnly: boolean } {
   const [path, mountPath, mode, ...more] = text.split(':')
   if (
@@ -412,12 +442,14 @@ async function createSandbox(
     spec,
     timeoutMs,
     annotations,
+    network,
   }: {
     name: string
     namespace: string
     spec: PodSpec
     timeoutMs: number | undefined
     annotations: Record<string, string> | undefined
+    network: RunCommandOptions['network']
   },
 ): Promise<void> {
   try {
@@ -426,7 +458,7 @@ async function createSandbox(
       {
         metadata: { name, namespace, ...(annotations && { annotations }) },
         spec: {
-          podTemplate: { metadata: { annotations: { 'caisson.dev/network': 'none' } }, spec },
+          podTemplate: { metadata: { annotations: { 'caisson.dev/network': network } }, spec },
           // Also when this process is killed, the sandbox ends.
           ...(timeoutMs !== undefined && {
             shutdownTime: new Date(Date.now() + timeoutMs + 1000).toISOString().replace(/\.\d+Z$/, 'Z'),
@@ -445,12 +477,15 @@ async function createSandbox(
   }
 }
 
-async function ensureHostVolumesNamespace({ client, embedded }: Session): Promise<void> {
+async function ensureHostNamespace({ client, embedded }: Session): Promise<void> {
   if (!embedded)
-    throw new CliError('usage', '-v mounts directories of this machine, which another cluster does not have')
+    throw new CliError(
+      'usage',
+      '-v and --publish use directories and ports of this machine, which another cluster lacks',
+    )
   try {
     await client.create(resources.namespaces, {
-      metadata: { name: HOST_VOLUMES_NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } },
+      metadata: { name: HOST_NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } },
     })
   } catch (error) {
     if (!isAlreadyExists(error)) throw error

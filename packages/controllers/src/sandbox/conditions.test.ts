@@ -115,6 +115,21 @@ test.each<[name: string, observed: ObservedSandbox, expected: string[]]>([
     [notSuspended, scheduled, 'Ready=True/DependenciesReady: Pod is Ready'],
   ],
   [
+    'a Pod that is ready on a machine without a network',
+    observe({
+      pods: [
+        aPod(
+          {},
+          {
+            phase: 'Running',
+            conditions: [SCHEDULED, POD_READY, { type: 'caisson.dev/NetworkReady', status: 'False' }],
+          },
+        ),
+      ],
+    }),
+    [notSuspended, scheduled, 'Ready=True/DependenciesReady: Pod is Ready'],
+  ],
+  [
     'a Pod that is ready before it runs',
     observe({ pods: [aPod({}, { phase: 'Unknown', conditions: [SCHEDULED, POD_READY] })] }),
     [notSuspended, scheduled, 'Ready=False/DependenciesNotReady: Pod exists with phase: Unknown'],

@@ -165,8 +165,9 @@ function podProgress(pod: Pod | undefined): string {
   if (phase !== 'Running') return MESSAGES.podExistsWithPhase + phase
   const ready = conditions?.find(({ type }) => type === 'Ready')
   if (ready?.status !== 'True') return MESSAGES.podRunningNotReady
-  // A Pod that was to have no network never gets an address to wait for.
-  const hasNetwork = pod.metadata?.annotations?.['caisson.dev/network'] !== 'none'
+  // A Pod that was to have no network, or is where there is none, never gets an address to wait for.
+  const missing = conditions?.some(({ type, status }) => type === 'caisson.dev/NetworkReady' && status === 'False')
+  const hasNetwork = !missing && pod.metadata?.annotations?.['caisson.dev/network'] !== 'none'
   return podIPs?.length || !hasNetwork ? MESSAGES.podReady : MESSAGES.podReadyWithoutIps
 }
 

@@ -143,7 +143,10 @@ export function createPodActions(options: PodActionsOptions): PodActions {
           ...(isolated && { [SANDBOX_LABELS.isolated]: 'true' }),
         },
       }
-      const sandbox = await createWithNetwork(spec, signal)
+      const sandbox = await createWithNetwork(spec, {
+        publishesPorts: containers.some(({ ports = [] }) => ports.some(({ hostPort }) => hostPort)),
+        signal,
+      })
       if (sandbox.ip !== undefined) await admit(pod, { uid, ip: sandbox.ip, isolated }, id)
       memory.sandboxId = id
       memory.nextAttempt = attempt + 1
@@ -160,12 +163,15 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     }
   }
 
-  /** A machine that cannot have a network runs Pods without one, and says so. */
-  async function createWithNetwork(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+  /** A machine that cannot have a network runs Pods without one, and says so: but those that nobody would reach then. */
+  async function createWithNetwork(
+    spec: SandboxSpec,
+    { publishesPorts, signal }: { publishesPorts: boolean; signal: AbortSignal },
+  ): Promise<Sandbox> {
     try {
       return await runtime.createSandbox(spec, signal)
     } catch (error) {
-      if (!(error instanceof RuntimeError) || error.code !== 'network-missing') throw error
+      if (!(error instanceof RuntimeError) || error.code !== 'network-missing' || publishesPorts) throw error
       const labels = { ...spec.labels, [SANDBOX_LABELS.networkProblem]: error.message }
       return await runtime.createSandbox({ ...spec, network: { kind: 'none' }, labels }, signal)
     }

@@ -121,7 +121,7 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
   }
 }
 
-function tableName(tag: string): string {
+export function tableName(tag: string): string {
   return `inet caisson_${tag}`
 }
 

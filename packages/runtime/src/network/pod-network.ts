@@ -12,9 +12,10 @@ import {
   overlaps,
   parseCidr,
 } from './address-allocator.ts'
-import { createFirewall, type Firewall, METADATA_RANGES } from './firewall.ts'
+import { createFirewall, type Firewall } from './firewall.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
 import type { NetworkPlace, PodNetwork, SandboxNetwork } from './network.ts'
+import { claimPlace, registerNetwork, releasePlace, unregisterNetwork } from './network-register.ts'
 
 export interface PodNetworkOptions {
   stateDirectory: string
@@ -23,11 +24,10 @@ export interface PodNetworkOptions {
   cidr: string | undefined
 }
 
-const CANDIDATES = Array.from({ length: 16 }, (_, index) => `10.${213 + index}.0.0/16`)
+const CANDIDATES = Array.from({ length: 32 }, (_, index) => `10.${213 + index}.0.0/16`)
 const NAMESPACES = '/run/netns'
 // Networks made ahead: taking one costs a millisecond, making one ten to twenty.
 const READY = 3
-const [LINK_LOCAL] = METADATA_RANGES
 
 /**
  * Pod networks by routing, not by a bridge: each sandbox has a pair of virtual interfaces and an address of its own to
@@ -66,7 +66,8 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     })
     try {
       const allocator = await openAddressAllocator(join(directory, 'addresses'), cidr)
-      await claimRange(place)
+      await claimPlace(place)
+      await registerNetwork(tag, { stateDirectory: options.stateDirectory, ...place })
       await firewall.ensure()
       await forwardUplinks()
       return { cidr, place, allocator, firewall }
@@ -151,7 +152,11 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   }
 
   return {
-    open: async () => (await open()).place,
+    async open() {
+      const network = await open()
+      fill(network)
+      return network.place
+    },
     change: async (change) => (await open()).firewall.change(change),
     get: (sandboxId) => attached.get(sandboxId),
     async attach(sandboxId, signal) {
@@ -210,14 +215,8 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       const { firewall, place } = network
       if (attached.size === 0) {
         await firewall.remove()
-        await ipBatch(
-          [
-            `addr del ${place.gateway}/32 dev lo`,
-            `route del unreachable ${place.range}`,
-            `rule del from ${place.range} to ${LINK_LOCAL} prohibit`,
-          ],
-          { force: true },
-        )
+        await releasePlace(place)
+        await unregisterNetwork(tag)
       }
       await firewall[Symbol.asyncDispose]()
     },
@@ -256,19 +255,6 @@ async function firstFree(): Promise<Cidr> {
       `every network from ${CANDIDATES[0]} to ${CANDIDATES.at(-1)} is in use: name another one`,
     )
   return free
-}
-
-/** Makes the range ours in the machine's routes, and keeps sandboxes from what clouds serve to their machines. */
-async function claimRange({ range, gateway }: NetworkPlace): Promise<void> {
-  const rules = (await ipJson(['-4', 'rule', 'show'])) as Array<{ src?: string; dst?: string }>
-  const [src, dst] = [range.split('/')[0], LINK_LOCAL.split('/')[0]]
-  const present = rules.some((rule) => rule.src === src && rule.dst === dst)
-  await ipBatch([
-    `route replace unreachable ${range}`,
-    // There before any sandbox is, so that what serves them can listen.
-    `addr replace ${gateway}/32 dev lo`,
-    ...(present ? [] : [`rule add from ${range} to ${LINK_LOCAL} prohibit`]),
-  ])
 }
 
 /** Lets replies from outside come back through the interfaces of the machine's default routes, and only those. */

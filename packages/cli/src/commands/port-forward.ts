@@ -1,0 +1,88 @@
+import { once } from 'node:events'
+import { createServer, type Server, type Socket } from 'node:net'
+import { forwardPort } from '@caisson/client'
+import { CliError } from '../cli-error.ts'
+import { openSession, type Session } from '../cluster/session.ts'
+import type { GlobalOptions } from '../global-options.ts'
+import { podOf } from '../sandbox-pod.ts'
+
+export interface PortForwardOptions extends GlobalOptions {
+  name: string
+  /** `LOCAL:PORT`, `:PORT` for a free local port, or `PORT` for the same one. */
+  ports: string[]
+  address: string
+}
+
+const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
+
+/** Carries connections to ports of this machine's loopback to a sandbox, until it is interrupted. */
+export async function portForward(options: PortForwardOptions): Promise<void> {
+  if (!LOOPBACK.test(options.address))
+    throw new CliError('usage', `--address takes an address of loopback, not ${options.address}`)
+  const ports = options.ports.map(parsePorts)
+  await using session = await openSession(options)
+  const { metadata } = await podOf(session, options.name)
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort())
+  const servers: Server[] = []
+  try {
+    for (const { local, remote } of ports) {
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
+        void carry(session, socket, { pod: metadata.name ?? '', port: remote, signal: stop.signal })
+      })
+      servers.push(await listen(server, options.address, local))
+      const bound = server.address()
+      const port = typeof bound === 'object' && bound ? bound.port : local
+      console.log(`Forwarding from ${options.address}:${port} -> ${remote}`)
+    }
+    if (!stop.signal.aborted) await once(stop.signal, 'abort')
+  } finally {
+    stop.abort()
+    for (const server of servers) server.close()
+  }
+}
+
+function parsePorts(text: string): { local: number; remote: number } {
+  const match = /^(?:(\d{0,5}):)?(\d{1,5})$/.exec(text)
+  const remote = Number(match?.[2] ?? 0)
+  // `:80` takes a free one, `80` the same.
+  const local = match?.[1] === undefined ? remote : Number(match[1])
+  if (remote < 1 || remote > 65_535 || local > 65_535)
+    throw new CliError('usage', `a port is given as LOCAL:PORT, :PORT or PORT, not ${JSON.stringify(text)}`)
+  return { local, remote }
+}
+
+async function listen(server: Server, address: string, port: number): Promise<Server> {
+  const { promise, resolve, reject } = Promise.withResolvers<Server>()
+  server.once('error', reject)
+  server.listen({ host: address, port }, () => resolve(server))
+  try {
+    return await promise
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
+    throw new CliError('unavailable', `port ${port} of ${address} is in use: choose another`, { cause })
+  }
+}
+
+/** What goes wrong with one connection is said and ends that one. */
+async function carry(
+  { client, namespace }: Session,
+  local: Socket,
+  { pod, port, signal }: { pod: string; port: number; signal: AbortSignal },
+): Promise<void> {
+  const failed = (error: Error): void => {
+    if (!signal.aborted) console.error(`caisson: port ${port} of ${pod}: ${error.message}`)
+    local.destroy()
+  }
+  local.on('error', () => local.destroy())
+  try {
+    const remote = await forwardPort(client, pod, { namespace, port, signal })
+    local.pipe(remote).pipe(local)
+    remote.on('error', failed)
+    // The protocol cannot say that one side alone has ended.
+    remote.on('close', () => local.destroy())
+    local.on('close', () => remote.destroy())
+  } catch (error) {
+    failed(error as Error)
+  }
+}

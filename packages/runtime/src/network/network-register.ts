@@ -1,0 +1,109 @@
+/**
+ * Which state directory each network of this machine belongs to: names in the kernel have only room for a hash of it. The
+ * register goes with the machine's run, as the networks do.
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { runCommand } from '../tools/run-command.ts'
+import { findTool, toolEnvironment } from '../tools/tools.ts'
+import { tableName } from './firewall.ts'
+import { ipBatch, ipJson } from './ip-command.ts'
+import type { NetworkPlace } from './network.ts'
+
+const REGISTER = '/run/caisson/networks'
+const NAMESPACES = '/run/netns'
+const TAG = /^[0-9a-f]{6}$/
+
+interface Entry extends NetworkPlace {
+  stateDirectory: string
+}
+
+export async function registerNetwork(tag: string, entry: Entry): Promise<void> {
+  await mkdir(REGISTER, { recursive: true, mode: 0o700 })
+  await writeFile(join(REGISTER, tag), JSON.stringify(entry), { mode: 0o600 })
+}
+
+export async function unregisterNetwork(tag: string): Promise<void> {
+  await rm(join(REGISTER, tag), { force: true })
+}
+
+/** A network whose state directory is gone: nobody will ever take it down. */
+export interface StrayNetwork {
+  tag: string
+  stateDirectory: string
+  namespaces: readonly string[]
+  interfaces: readonly string[]
+}
+
+/** Those of state directories that are still there are for their own daemon to find again, or for `down` to remove. */
+export async function findStrayNetworks(): Promise<StrayNetwork[]> {
+  const strays: StrayNetwork[] = []
+  for (const tag of await listed(REGISTER)) {
+    const entry = TAG.test(tag) ? await readEntry(tag) : undefined
+    if (!entry || existsSync(entry.stateDirectory)) continue
+    const namespaces = (await listed(NAMESPACES)).filter((name) => name.startsWith(`caisson-${tag}-`))
+    const interfaces = (await listed('/sys/class/net')).filter((name) => name.startsWith(`cs${tag}`))
+    strays.push({ tag, stateDirectory: entry.stateDirectory, namespaces, interfaces })
+  }
+  return strays
+}
+
+export async function removeStrayNetwork(
+  { tag, namespaces, interfaces }: StrayNetwork,
+  toolsDirectory: string,
+): Promise<void> {
+  const entry = await readEntry(tag)
+  // The links first: a process that holds a namespace would keep them.
+  await ipBatch([...interfaces.map((name) => `link del ${name}`), ...namespaces.map((name) => `netns del ${name}`)], {
+    force: true,
+  })
+  if (entry) await releasePlace(entry)
+  const nft = await findTool('nft', toolsDirectory)
+  if (nft) {
+    const table = tableName(tag)
+    const stdin = `add table ${table}\ndelete table ${table}\n`
+    await runCommand(nft.path, ['-f', '-'], { stdin, env: toolEnvironment(nft) })
+  }
+  await unregisterNetwork(tag)
+}
+
+const LINK_LOCAL = '169.254.0.0/16'
+
+/** Makes the range ours in the machine's routes, and keeps sandboxes from what clouds serve to their machines. */
+export async function claimPlace({ range, gateway }: NetworkPlace): Promise<void> {
+  const rules = (await ipJson(['-4', 'rule', 'show'])) as Array<{ src?: string; dst?: string }>
+  const [src, dst] = [range.split('/')[0], LINK_LOCAL.split('/')[0]]
+  const present = rules.some((rule) => rule.src === src && rule.dst === dst)
+  await ipBatch([
+    `route replace unreachable ${range}`,
+    // There before any sandbox is, so that what serves them can listen.
+    `addr replace ${gateway}/32 dev lo`,
+    ...(present ? [] : [`rule add from ${range} to ${LINK_LOCAL} prohibit`]),
+  ])
+}
+
+export async function releasePlace({ range, gateway }: NetworkPlace): Promise<void> {
+  await ipBatch(
+    [
+      `addr del ${gateway}/32 dev lo`,
+      `route del unreachable ${range}`,
+      `rule del from ${range} to ${LINK_LOCAL} prohibit`,
+    ],
+    { force: true },
+  )
+}
+
+async function readEntry(tag: string): Promise<Entry | undefined> {
+  try {
+    const entry = JSON.parse(await readFile(join(REGISTER, tag), 'utf8')) as Partial<Entry>
+    const { stateDirectory, range, gateway } = entry
+    return stateDirectory && range && gateway ? { stateDirectory, range, gateway } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function listed(directory: string): Promise<string[]> {
+  return readdir(directory).catch(() => [])
+}
