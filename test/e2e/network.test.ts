@@ -9,6 +9,9 @@ import { type Cluster, startCluster } from './fixture.ts'
 
 const CAISSON = join(import.meta.dirname, '../../bin/caisson')
 
+/** Rules follow at once; a look at them takes seconds on a busy machine. */
+const SOON = { timeout: 30_000, interval: 100 }
+
 let cluster: Cluster
 beforeAll(async () => {
   cluster = await startCluster({ busybox: true })
@@ -178,7 +181,7 @@ print(u.recvfrom(100)[0].decode())
     await cluster.mustKubectl(['wait', '--for=jsonpath={.endpoints[0].conditions.ready}=true', ...slice.slice(1)])
     expect(await dial('client', 'late')).toEqual(['late'])
     await cluster.mustKubectl(['delete', 'pod', 'late', '--grace-period=1'])
-    await expect.poll(() => dial('client', 'late')).toEqual(['refused'])
+    await expect.poll(() => dial('client', 'late'), SOON).toEqual(['refused'])
   })
 
   test('`kubernetes` leads to the API server, for whom egress allows it', async () => {
@@ -199,9 +202,9 @@ except urllib.error.URLError as e:
 `
     expect(await inPod('client', ask)).toBe('200')
     await apply(policy('no-api', { podSelector: { matchLabels: { app: 'client' } }, policyTypes: ['Egress'] }))
-    await expect.poll(() => inPod('client', ask)).toBe('ConnectionRefusedError')
+    await expect.poll(() => inPod('client', ask), SOON).toBe('ConnectionRefusedError')
     await cluster.mustKubectl(['delete', 'networkpolicy', 'no-api'])
-    await expect.poll(() => inPod('client', ask)).toBe('200')
+    await expect.poll(() => inPod('client', ask), SOON).toBe('200')
   })
 })
 
@@ -242,10 +245,10 @@ print(server, code("web.default.svc.cluster.local"), code("secret.attacker.examp
     expect(await inPod('client', ask)).not.toContain(` 0 ${REFUSED} `)
     const selector = { podSelector: { matchLabels: { app: 'client' } }, policyTypes: ['Egress'] }
     await apply(policy('closed', selector))
-    await expect.poll(() => inPod('client', ask)).toBe(`10.96.0.10 0 ${REFUSED} ${MISSING}`)
+    await expect.poll(() => inPod('client', ask), SOON).toBe(`10.96.0.10 0 ${REFUSED} ${MISSING}`)
     const to = [{ namespaceSelector: {}, podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }]
     await apply(policy('closed', { ...selector, egress: [{ to, ports: [{ protocol: 'UDP', port: 53 }] }] }))
-    await expect.poll(() => inPod('client', ask)).not.toContain(` 0 ${REFUSED} `)
+    await expect.poll(() => inPod('client', ask), SOON).not.toContain(` 0 ${REFUSED} `)
     await cluster.mustKubectl(['delete', 'networkpolicy', 'closed'])
   })
 })
@@ -259,20 +262,20 @@ describe('a NetworkPolicy', () => {
     ]
     expect(await asked()).toEqual(['web-0', 'web-0'])
     await apply(policy('web', { podSelector: { matchLabels: { app: 'web' } }, policyTypes: ['Ingress'] }))
-    await expect.poll(asked).toEqual(['refused', 'refused'])
+    await expect.poll(asked, SOON).toEqual(['refused', 'refused'])
     const from = [{ podSelector: { matchLabels: { app: 'client' } } }]
     await apply(
       policy('web', { podSelector: { matchLabels: { app: 'web' } }, ingress: [{ from, ports: [{ port: 'http' }] }] }),
     )
-    await expect.poll(asked).toEqual(['web-0', 'refused'])
+    await expect.poll(asked, SOON).toEqual(['web-0', 'refused'])
     // A Pod that starts is closed from its first packet on.
     await apply(client('new', { app: 'other' }))
     await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/new', '--timeout=30s'])
     expect(await dial('new', ip, { port: 8080 })).toEqual(['refused'])
     await cluster.mustKubectl(['label', 'pod', 'new', 'app=client', '--overwrite'])
-    await expect.poll(() => dial('new', ip, { port: 8080 })).toEqual(['web-0'])
+    await expect.poll(() => dial('new', ip, { port: 8080 }), SOON).toEqual(['web-0'])
     await cluster.mustKubectl(['delete', 'networkpolicy', 'web'])
-    await expect.poll(asked).toEqual(['web-0', 'web-0'])
+    await expect.poll(asked, SOON).toEqual(['web-0', 'web-0'])
   })
 })
 
@@ -309,9 +312,9 @@ print(reach(sys.argv[1], 8080), reach("web", 80), reach("kubernetes.default.svc"
     const to = [{ podSelector: { matchLabels: { app: 'web' } } }]
     const podSelector = { matchLabels: { app: 'opened' } }
     await apply(policy('opened', { podSelector, policyTypes: ['Egress'], egress: [{ to }] }))
-    await expect.poll(reach).toBe('reached reached refused')
+    await expect.poll(reach, SOON).toBe('reached reached refused')
     await cluster.mustKubectl(['delete', 'networkpolicy', 'opened'])
-    await expect.poll(reach).toBe('refused refused refused')
+    await expect.poll(reach, SOON).toBe('refused refused refused')
     // What was decided when it was made is no annotation's to change.
     await cluster.mustKubectl(['annotate', 'pod', name, 'caisson.dev/network=open', '--overwrite'])
     await cluster.mustKubectl(['label', 'pod', name, 'app=again', '--overwrite'])
@@ -326,7 +329,7 @@ print(reach(sys.argv[1], 8080), reach("web", 80), reach("kubernetes.default.svc"
     const namespace = ['-n', 'caisson-host-volumes']
     await cluster.mustKubectl([...namespace, 'wait', '--for=condition=Ready', 'pod/served', '--timeout=30s'])
     const answer = (at: number): Promise<string> => text(connect({ host: '127.0.0.1', port: at })).catch(String)
-    await expect.poll(() => answer(port)).toMatch(/^served /)
+    await expect.poll(() => answer(port), SOON).toMatch(/^served /)
     const taken = await cluster.caisson(['run', '--publish', `${port}:8080`, '--', 'true'])
     expect([taken.code, taken.stderr]).toEqual([69, expect.stringContaining(`port ${port} of 127.0.0.1 is in use`)])
     const forward = spawn(CAISSON, [...namespace, 'port-forward', 'served', ':8080'], {
@@ -338,7 +341,7 @@ print(reach(sys.argv[1], 8080), reach("web", 80), reach("kubernetes.default.svc"
     forward.kill('SIGINT')
     await once(forward, 'exit')
     await cluster.mustCaisson([...namespace, 'rm', 'served'])
-    await expect.poll(() => answer(port)).toContain('ECONNREFUSED')
+    await expect.poll(() => answer(port), SOON).toContain('ECONNREFUSED')
   })
 })
 

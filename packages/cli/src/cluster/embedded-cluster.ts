@@ -148,7 +148,6 @@ export async function startEmbeddedCluster(
     await Promise.all([...recorders.values()].map((recorder) => recorder[Symbol.asyncDispose]()))
   })
   const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
-  let network: Network | undefined
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
   // Side by side, since each waits most of the time.
   const starting = [
