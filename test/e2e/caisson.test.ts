@@ -338,6 +338,7 @@ describe('the cluster’s commands', () => {
       'nft',
       'busybox',
       'kata',
+      'strays',
       'cluster',
     ])
   })
