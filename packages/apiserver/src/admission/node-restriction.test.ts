@@ -18,6 +18,14 @@ describe('nodes', () => {
       spec: { audiences, boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: 'here', uid } },
     })
 
+  const snapshot = (now: Record<string, object>, before: Record<string, object>): Given => ({
+    operation: 'UPDATE',
+    resource: 'sandboxsnapshots.caisson.dev',
+    name: 's',
+    object: object('SandboxSnapshot', 's', now),
+    oldObject: object('SandboxSnapshot', 's', before),
+  })
+
   test.each<[name: string, given: Given, expected: string]>([
     [
       'own Pod status',
@@ -80,6 +88,21 @@ describe('nodes', () => {
         oldObject: object('Node', 'n', { spec: { taints: [{ key: 'x', effect: 'NoSchedule' }] } }),
       },
       '403 nodes "n" is forbidden: node "n" is not allowed to modify taints',
+    ],
+    [
+      'the status of a snapshot that was given to it',
+      snapshot({ status: { nodeName: 'n', digest: 'x' } }, { status: { nodeName: 'n' } }),
+      'admitted',
+    ],
+    [
+      'the status of a snapshot elsewhere',
+      snapshot({ status: { nodeName: 'n' } }, { status: { nodeName: 'other' } }),
+      '403 sandboxsnapshots.caisson.dev "s" is forbidden: node "n" can only update snapshots with status.nodeName set to itself',
+    ],
+    [
+      'to whom a snapshot belongs',
+      snapshot({ metadata: { ownerReferences: [] }, status: { nodeName: 'n' } }, { status: { nodeName: 'n' } }),
+      '403 sandboxsnapshots.caisson.dev "s" is forbidden: node "n" cannot update ownerReferences of snapshots',
     ],
     [
       'its lease',

@@ -32,6 +32,8 @@ export function restrictNode(request: AdmissionRequest, store: Pick<Store, 'get'
       return restrictToken(request, node, store)
     case 'leases.coordination.k8s.io':
       return restrictLease(request, node)
+    case 'sandboxsnapshots.caisson.dev':
+      return restrictSnapshot(request, node)
     case 'csinodes.storage.k8s.io':
       if (request.name !== node)
         throw refuse(request, `can only access CSINode with the same name as the requesting node`)
@@ -73,6 +75,20 @@ function restrictPod(request: AdmissionRequest, node: string, store: Pick<Store,
   }
   if (operation === 'CREATE' && object) return restrictMirror(request, object, { node, store })
   throw refuse(request, `unexpected operation ${goQuote(operation)}, node ${me} can only create and delete mirror pods`)
+}
+
+/** Ours: a node says of the snapshots that were given to it how they are, and lets them go; whose they are is not its to say. */
+function restrictSnapshot(request: AdmissionRequest, node: string): void {
+  const { object, oldObject } = request
+  const nodeNameOf = (snapshot: KubeObject | undefined): unknown =>
+    (snapshot?.['status'] as { nodeName?: unknown } | undefined)?.nodeName
+  if (nodeNameOf(oldObject) !== node || nodeNameOf(object) !== node) {
+    throw refuse(request, `node ${goQuote(node)} can only update snapshots with status.nodeName set to itself`)
+  }
+  for (const field of ['labels', 'annotations', 'ownerReferences'] as const) {
+    if (isDeepStrictEqual(oldObject?.metadata[field], object?.metadata[field])) continue
+    throw refuse(request, `node ${goQuote(node)} cannot update ${field} of snapshots`)
+  }
 }
 
 function existingPod({ namespace }: AdmissionRequest, name: string, store: Pick<Store, 'get'>): KubeObject {
