@@ -53,6 +53,9 @@ test('a sandbox sleeps with its memory and goes on where it was', async () => {
   expect(await cluster.mustCaisson(['resume', 'sleeper'])).toBe('sleeper\n')
   expect(await count('sleeper')).toBeGreaterThan(before)
   await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshot/sleeper.memory', '--timeout=30s'])
+  // Whoever wants something of it wakes it.
+  await cluster.mustCaisson(['suspend', 'sleeper'])
+  expect(await count('sleeper')).toBeGreaterThan(before)
   await cluster.mustCaisson(['rm', 'sleeper'])
 })
 

@@ -64,3 +64,38 @@ export async function createSnapshot({ client, namespace }: Session, name: strin
     throw new CliError('failed', `there is a snapshot ${name} already: choose another name`, { cause: error })
   }
 }
+
+/** Suspended keeps the memory. */
+export async function setOperatingMode(
+  { client, namespace }: Session,
+  { metadata, spec }: Sandbox,
+  operatingMode: 'Running' | 'Suspended',
+): Promise<Sandbox['metadata']> {
+  const { name = '', uid = '' } = metadata
+  const changed = await client.patch(
+    sandboxes,
+    name,
+    {
+      metadata: { uid },
+      spec: {
+        operatingMode,
+        ...(operatingMode === 'Suspended' && { suspension: { ...spec.suspension, memory: 'Keep' } }),
+        ...(spec.replicas !== undefined && { replicas: operatingMode === 'Running' ? 1 : 0 }),
+      },
+    },
+    { namespace },
+  )
+  return changed.metadata
+}
+
+/** Has a Sandbox go on that sleeps with its memory, and says whether it did: who wants something of it need not know. */
+export async function wakeIfAsleep(session: Session, name: string): Promise<boolean> {
+  const sandbox = await session.client
+    .get(sandboxes, name, { namespace: session.namespace })
+    .catch((error: unknown) => (isNotFound(error) ? undefined : Promise.reject(error)))
+  const sleeps = sandbox?.spec.operatingMode === 'Suspended' && sandbox.spec.suspension?.memory === 'Keep'
+  if (!sandbox || !sleeps) return false
+  await setOperatingMode(session, sandbox, 'Running')
+  await whenReady(session, name, patience())
+  return true
+}

@@ -17,10 +17,10 @@ export const SNAPSHOT_REASONS = {
   /** True. */
   taken: 'Taken',
   /** It is not yet decided, or being made. */
+  sandboxNotFound: 'SandboxNotFound',
   sandboxNotRunning: 'SandboxNotRunning',
   taking: 'Taking',
   /** For good. */
-  sandboxNotFound: 'SandboxNotFound',
   sandboxGone: 'SandboxGone',
   notSupported: 'NotSupported',
   diskFull: 'DiskFull',
@@ -30,7 +30,11 @@ export const SNAPSHOT_REASONS = {
   damaged: 'Damaged',
 } as const
 
-const UNDECIDED: ReadonlySet<string> = new Set([SNAPSHOT_REASONS.sandboxNotRunning, SNAPSHOT_REASONS.taking])
+const UNDECIDED: ReadonlySet<string> = new Set([
+  SNAPSHOT_REASONS.sandboxNotFound,
+  SNAPSHOT_REASONS.sandboxNotRunning,
+  SNAPSHOT_REASONS.taking,
+])
 
 /** Whether nothing will come of it any more. */
 export function hasSnapshotFailed({ status }: SandboxSnapshot): boolean {

@@ -3,6 +3,7 @@ import { copyStreams, requireTerminal } from '../attached-terminal.ts'
 import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { podOf } from '../sandbox-pod.ts'
+import { wakeIfAsleep } from '../sandbox-progress.ts'
 
 export interface ExecCommandOptions extends GlobalOptions {
   name: string
@@ -17,7 +18,11 @@ export async function exec(options: ExecCommandOptions): Promise<void> {
   const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
   requireTerminal(terminal)
   await using session = await openSession(options)
-  const pod = await podOf(session, options.name)
+  const pod = await podOf(session, options.name).catch(async (error: unknown) => {
+    // Asked only where there is no Pod: an exec of one that runs is not to wait for it.
+    if (await wakeIfAsleep(session, options.name)) return podOf(session, options.name)
+    throw error
+  })
   await using command = await execInPod(session.client, pod.metadata.name ?? '', {
     namespace: session.namespace,
     // commander keeps a `--` that follows the name.

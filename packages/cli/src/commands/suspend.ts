@@ -1,8 +1,8 @@
-import { findCondition, isConditionTrue, type Sandbox } from '@caisson/api'
+import { findCondition, isConditionTrue } from '@caisson/api'
 import { CliError } from '../cli-error.ts'
-import { openSession, type Session } from '../cluster/session.ts'
+import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
-import { getSandbox, patience, whenReady } from '../sandbox-progress.ts'
+import { getSandbox, patience, setOperatingMode, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { whenObject } from '../when-object.ts'
 
@@ -15,7 +15,7 @@ export async function suspend(options: SuspendOptions): Promise<void> {
   const { name } = options
   await using session = await openSession(options)
   const sandbox = await getSandbox(session, name)
-  const { generation = 0 } = await setMode(session, sandbox, 'Suspended')
+  const { generation = 0 } = await setOperatingMode(session, sandbox, 'Suspended')
   const outcome = await whenObject(session.client, sandboxes, {
     namespace: session.namespace,
     name,
@@ -28,7 +28,7 @@ export async function suspend(options: SuspendOptions): Promise<void> {
     },
   })
   if (!outcome.kept) {
-    await setMode(session, sandbox, 'Running')
+    await setOperatingMode(session, sandbox, 'Running')
     throw new CliError('failed', `sandbox ${name} goes on running, its memory could not be kept: ${outcome.message}`)
   }
   console.log(name)
@@ -38,29 +38,7 @@ export async function suspend(options: SuspendOptions): Promise<void> {
 export async function resume(options: SuspendOptions): Promise<void> {
   const { name } = options
   await using session = await openSession(options)
-  await setMode(session, await getSandbox(session, name), 'Running')
+  await setOperatingMode(session, await getSandbox(session, name), 'Running')
   await whenReady(session, name, patience())
   console.log(name)
-}
-
-async function setMode(
-  { client, namespace }: Session,
-  { metadata, spec }: Sandbox,
-  operatingMode: 'Running' | 'Suspended',
-): Promise<Sandbox['metadata']> {
-  const { name = '', uid = '' } = metadata
-  const changed = await client.patch(
-    sandboxes,
-    name,
-    {
-      metadata: { uid },
-      spec: {
-        operatingMode,
-        ...(operatingMode === 'Suspended' && { suspension: { ...spec.suspension, memory: 'Keep' } }),
-        ...(spec.replicas !== undefined && { replicas: operatingMode === 'Running' ? 1 : 0 }),
-      },
-    },
-    { namespace },
-  )
-  return changed.metadata
 }
