@@ -4,6 +4,7 @@ import { isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
 import type { buildConnector, Pool } from 'undici'
 import type { ClusterConnection, Material } from './cluster-connection.ts'
+import { type Connector, createConnector } from './connector.ts'
 import { type Credential, readMaterial, singleFlight } from './credentials.ts'
 import { connectThroughProxy, PROXY_PROTOCOLS } from './proxy.ts'
 import { messageOf, TransportError } from './transport-error.ts'
@@ -13,9 +14,8 @@ export interface HttpSession {
   requests: Pool
   /** Watches and streams: a connection each, for as long as they like. */
   streams: Pool
-  tls: ConnectionOptions
-  /** A connection through the proxy, where there is one. */
-  openSocket: ((signal: AbortSignal) => Promise<Socket>) | undefined
+  /** Connections for these and for WebSockets. */
+  connector: Connector
 }
 
 export interface HttpSessionOptions {
@@ -114,21 +114,27 @@ async function openSession(
   certificate: Credential['certificate'],
   options: HttpSessionOptions,
 ): Promise<HttpSession> {
-  const { default: PoolClass } = await import('undici/lib/dispatcher/pool.js')
+  const [{ default: PoolClass }, { default: buildConnector }] = await Promise.all([
+    import('undici/lib/dispatcher/pool.js'),
+    import('undici/lib/core/connect.js'),
+  ])
   const server = new URL(connection.server)
   const tls = await tlsOptions(connection, certificate)
   const proxy = connection.proxyUrl ? new URL(connection.proxyUrl) : undefined
   if (proxy && !PROXY_PROTOCOLS.includes(proxy.protocol)) {
     throw new TransportError('unreachable', `proxy-url has to begin with ${PROXY_PROTOCOLS.join('//, ')}//`)
   }
-  const openSocket = proxy && ((signal: AbortSignal) => openThroughProxy(proxy, server, tls, signal))
+  const connector = createConnector(
+    server,
+    proxy
+      ? asUndiciConnector((signal) => openThroughProxy(proxy, server, tls, signal))
+      : buildConnector({ ...tls, allowH2: false, timeout: CONNECT_MS } as buildConnector.BuildOptions),
+  )
   const shared = {
     allowH2: false,
     pipelining: 1,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    connect: openSocket
-      ? asUndiciConnector(openSocket)
-      : ({ ...tls, allowH2: false, timeout: CONNECT_MS } as buildConnector.BuildOptions),
+    connect: connector.connect,
   }
   return {
     requests: new PoolClass(server.origin, {
@@ -143,8 +149,7 @@ async function openSession(
       headersTimeout: options.streamHeadTimeout,
       bodyTimeout: 0,
     }),
-    tls,
-    openSocket,
+    connector,
   }
 }
 
@@ -217,12 +222,14 @@ function asUndiciConnector(openSocket: (signal: AbortSignal) => Promise<Socket>)
 }
 
 function closeSession(session: HttpSession): void {
+  session.connector[Symbol.dispose]()
   void session.requests.close()
   void session.streams.close()
 }
 
 function destroySession(session: HttpSession): void {
   const reason = new TransportError('closed', 'the transport was closed')
+  session.connector[Symbol.dispose]()
   void session.requests.destroy(reason)
   void session.streams.destroy(reason)
 }

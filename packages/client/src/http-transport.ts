@@ -12,7 +12,7 @@ import { linesOf } from './lines.ts'
 import type { ApiRequest, ApiResponse, Transport, WebSocketConnection, WebSocketRequest } from './transport.ts'
 import { isTransportError, TransportError } from './transport-error.ts'
 import { decodeWarnings } from './warnings.ts'
-import { openWebSocket } from './web-socket.ts'
+import { loadWebSockets, openWebSocket } from './web-socket.ts'
 
 export interface HttpTransportOptions {
   /** Connections for requests; watches have their own. */
@@ -207,6 +207,11 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
     },
 
     openWebSocket: openSocket,
+
+    async connectAhead({ webSocket = false } = {}) {
+      const { connector } = await sessions.current(await credentials.current())
+      await Promise.all([connector.connectAhead(), webSocket && loadWebSockets()])
+    },
 
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.terminate()

@@ -56,6 +56,7 @@ export {
 export type {
   ApiRequest,
   ApiResponse,
+  ConnectAhead,
   InProcessServer,
   PatchType,
   Transport,

@@ -55,6 +55,16 @@ export interface Transport extends AsyncDisposable {
    * with an `ApiError`. Absent where there is no network to open one over.
    */
   openWebSocket?(request: WebSocketRequest): Promise<WebSocketConnection>
+  /**
+   * Makes a connection now that the next request, watch or WebSocket will use, whose user then need not wait for it.
+   * Rejects only where there are no usable credentials. Absent where there is nothing to connect to.
+   */
+  connectAhead?(options?: ConnectAhead): Promise<void>
+}
+
+export interface ConnectAhead {
+  /** Loads what WebSockets need, too. */
+  webSocket?: boolean
 }
 
 export interface WebSocketRequest {

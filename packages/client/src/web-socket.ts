@@ -28,16 +28,19 @@ const HANDSHAKE_MS = 30_000
 const MAX_MESSAGE = 32 * 1024 * 1024
 const REFUSAL_LIMIT = 1024 * 1024
 
+/** It takes 10 ms, and most processes need none. */
+export async function loadWebSockets(): Promise<{ WebSocket: typeof WebSocket }> {
+  return await import('ws')
+}
+
 /** Rejects with a TransportError or the signal's reason when there is no answer. */
 export async function openWebSocket(
   request: OpenWebSocket,
 ): Promise<WebSocketConnection | { refusal: WebSocketRefusal }> {
   const { session, url, headers, protocols, signal } = request
-  const { WebSocket: WebSocketClass } = await import('ws')
+  const { WebSocket: WebSocketClass } = await loadWebSockets()
   signal?.throwIfAborted()
-  const { openSocket } = session
   const socket = new WebSocketClass(url, {
-    ...session.tls,
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_MS,
     maxPayload: MAX_MESSAGE,
@@ -45,11 +48,9 @@ export async function openWebSocket(
     skipUTF8Validation: true,
     // The library refuses names with a slash, which Kubernetes' tunnel has, so it is not told of any.
     headers: { ...headers, 'Sec-WebSocket-Protocol': protocols.join(', ') },
-    ...(openSocket && {
-      createConnection: ((_options: unknown, done: (error: Error | null, socket?: Duplex) => void) => {
-        void connect(() => openSocket(AbortSignal.timeout(HANDSHAKE_MS)), done)
-      }) as never,
-    }),
+    createConnection: ((_options: unknown, done: (error: Error | null, socket?: Duplex) => void) => {
+      void connect(() => session.connector.open(), done)
+    }) as never,
   })
   return new Promise((resolve, reject) => {
     let protocol = ''

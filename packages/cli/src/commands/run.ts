@@ -5,6 +5,7 @@ import type { Sandbox } from '@caisson/api'
 import {
   attachToPod,
   type Client,
+  type ConnectAhead,
   isAlreadyExists,
   type PodObject,
   type ResourceEvent,
@@ -68,6 +69,8 @@ export async function run(options: RunCommandOptions): Promise<void> {
   let spec = podSpec(options)
   const stop = stopSignal(timeoutMs)
   await using session = await openSession({ ...options, start: true })
+  // The handshake goes on while the rest is made ready.
+  const connected = connectAhead(session)
   const touchesHost = options.volume.length > 0 || options.publish.length > 0
   const namespace = touchesHost ? HOST_NAMESPACE : session.namespace
   if (touchesHost) await ensureHostNamespace(session)
@@ -87,10 +90,9 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const remove = options.rm || (!options.keep && !options.detach)
   // Whatever ends this process, its sandbox ends too.
   await using attendance = remove && !options.detach && session.embedded ? await attend(session.embedded) : undefined
-  // Before the Sandbox is made, so that nothing of its Pod is missed; its first request carries the connection's set-up.
-  const podEvents = watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal })
+  await connected
   noteTime('create request')
-  await createSandbox(session, {
+  const creation = createSandbox(session, {
     name,
     namespace,
     spec,
@@ -99,12 +101,17 @@ export async function run(options: RunCommandOptions): Promise<void> {
     network: options.network,
   })
   if (options.detach) {
+    await creation
     console.log(name)
     if (touchesHost)
       console.error(`caisson: it is in the namespace ${namespace}: 'caisson -n ${namespace} logs ${name}'`)
     return
   }
-  const pod = followPod(podEvents)
+  // It begins with how the Pod is by then: nothing is missed, whichever of the two requests is served first.
+  const pod = followPod(watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal }))
+  // While the sandbox is made, and before it starts: then it needs the processors itself.
+  if (session.embedded) void connectAhead(session, { webSocket: true })
+  await creation
   try {
     process.exitCode = await stop.race(runToEnd(session, { name, namespace, terminal, pod, signal: stop.signal }))
   } catch (error) {
@@ -116,6 +123,11 @@ export async function run(options: RunCommandOptions): Promise<void> {
     stop.abort()
     if (remove) await session.client.delete(sandboxes, name, { namespace }).catch(() => undefined)
   }
+}
+
+/** Resolves when there is a connection, or none can be made: whoever needs it hears why. */
+async function connectAhead({ client }: Session, options?: ConnectAhead): Promise<void> {
+  await client.transport.connectAhead?.(options).catch(() => undefined)
 }
 
 /** Here and not by the node, with the user's own credentials and where the user sees how it goes. */

@@ -196,11 +196,13 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       'resolv.conf': resolverFile(pod, dns),
     }
     await mkdir(dirname(directories.etc(uid, 'hosts')), { recursive: true, mode: 0o700 })
-    for (const [file, content] of Object.entries(files)) {
-      const path = directories.etc(uid, file as keyof typeof files)
-      await writeFile(path, content)
-      await chmod(path, 0o644)
-    }
+    await Promise.all(
+      Object.entries(files).map(async ([file, content]) => {
+        const path = directories.etc(uid, file as keyof typeof files)
+        await writeFile(path, content)
+        await chmod(path, 0o644)
+      }),
+    )
   }
 
   async function startContainer(
