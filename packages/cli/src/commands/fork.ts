@@ -32,12 +32,13 @@ export async function fork(options: ForkOptions): Promise<void> {
   try {
     // Made at once: they begin the moment that the snapshot is there.
     const signal = patience()
-    const taken = whenTaken(session, snapshot, signal)
-    taken.catch(() => undefined)
+    // Without it they would wait for ever.
+    const failed = whenTaken(session, snapshot, signal).then(() => new Promise<never>(() => undefined))
+    failed.catch(() => undefined)
     const ready = names.map(async (name) => {
       await createChild(session, { name, source, snapshot })
       created.push(name)
-      return await Promise.race([whenReady(session, name, signal), taken.then(() => whenReady(session, name, signal))])
+      return await Promise.race([whenReady(session, name, signal), failed])
     })
     await print(await Promise.all(ready), options.output)
   } catch (error) {
