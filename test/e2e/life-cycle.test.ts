@@ -13,7 +13,7 @@ import { type Cluster, startCluster } from './fixture.ts'
 import { commandLine, leftovers } from './leftovers.ts'
 
 const CAISSON = join(import.meta.dirname, '../../bin/caisson')
-const NOTHING = { processes: [], mounts: [], namespaces: [], containers: [] }
+const NOTHING = { processes: [], mounts: [], namespaces: [], containers: [], groups: [] }
 
 interface PodStatus {
   phase: string
