@@ -195,11 +195,18 @@ async function runToEnd(
   } catch (error) {
     if (signal.aborted || received || !early || error instanceof CliError) throw error
     // We came so late that what the command ran in is gone: its output is in the log, and not half of it here.
-    const exitCode = await Promise.race([pod.when(exitCodeOf), failed])
+    const exitCode = await endOf(pod)
     await copyLogs(session.client, name, { namespace, apart: !terminal.tty })
     return exitCode
   }
-  return pod.when(exitCodeOf)
+  return endOf(pod)
+}
+
+/** Its exit code; one that never began has one too, which is not its own. */
+async function endOf(pod: RunningPod): Promise<number> {
+  const end = await pod.when((now) => failure(now) ?? exitCodeOf(now))
+  if (end instanceof CliError) throw end
+  return end
 }
 
 async function copyLogs(
