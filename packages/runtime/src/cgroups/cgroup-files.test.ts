@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { cgroupFiles, parseOomKills, parseUsage } from './cgroup-files.ts'
+import { cgroupFiles, parseOomKills, parseUsage, weightOfAll } from './cgroup-files.ts'
 import { findCgroupTree } from './cgroup-tree.ts'
 import { openSandboxCgroups } from './sandbox-cgroups.ts'
 
@@ -160,4 +160,15 @@ test('a limit that the machine cannot hold is refused, a share of the processor 
   await expect(none.create('a', { memoryBytes: 1 })).rejects.toThrow('cannot bound memory')
   await expect(none.create('a', {})).resolves.toEqual({ joins: [], oomFile: undefined })
   expect(await none.usage('a')).toBeUndefined()
+})
+
+test('all sandboxes together weigh as much as the processors, within what the kernel takes', () => {
+  const of = (version: 1 | 2, processors: number): string => Object.values(weightOfAll(version, processors)).join(' ')
+  expect([of(1, 1), of(1, 2), of(1, 1_000), of(2, 2), of(2, 1_000)]).toEqual([
+    'cpu cpu.shares 1024',
+    'cpu cpu.shares 2048',
+    'cpu cpu.shares 262144',
+    'cpu cpu.weight 200',
+    'cpu cpu.weight 10000',
+  ])
 })

@@ -55,6 +55,25 @@ export function cgroupFiles(version: 1 | 2, limits: ResourceLimits): CgroupFile[
   return files
 }
 
+/** What the kernel gives to a process of the machine's own, which competes with groups as one of them. */
+const PROCESS_SHARES = 1024
+const PROCESS_WEIGHT = 100
+const MOST_WEIGHT = 10_000
+
+/**
+ * For the group of all sandboxes: on each processor they count as much as a process of the machine's own. With the weight
+ * that the kernel gives to a new group they would share that of one process between them, on all processors together.
+ */
+export function weightOfAll(version: 1 | 2, processors: number): CgroupFile {
+  if (version === 1)
+    return {
+      controller: 'cpu',
+      file: 'cpu.shares',
+      value: String(Math.min(processors * PROCESS_SHARES, MOST_SHARES)),
+    }
+  return { controller: 'cpu', file: 'cpu.weight', value: String(Math.min(processors * PROCESS_WEIGHT, MOST_WEIGHT)) }
+}
+
 /** The same for an OCI runtime that makes the group itself. */
 export function cgroupResources(limits: ResourceLimits): object {
   const { memoryBytes, cpuMillicores, pids } = limits

@@ -1,5 +1,6 @@
 /** Limits against real sandboxes: what one of them tries, its neighbour must not notice. */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import {
@@ -84,6 +85,15 @@ test('a sandbox gets no more of the processors than it may', async () => {
   const used = ((await scratch.runtime.usage('busy'))?.cpuNanoseconds ?? 0) - (first?.cpuNanoseconds ?? 0)
   expect(used / elapsed).toBeGreaterThan(0.05)
   expect(used / elapsed).toBeLessThan(0.3)
+})
+
+test('on a machine that is busy they count as much as its own processes, on each processor', async () => {
+  await using scratch = await createScratchRuntime()
+  await start(scratch, 'weighed', 'exec sleep 1000')
+  const tree = findCgroupTree()
+  const group = groupsOf('weighed').find((path) => path.startsWith(`${tree?.controllers.get('cpu')}/`)) ?? ''
+  const [file, ofOne] = tree?.version === 1 ? ['cpu.shares', 1024] : ['cpu.weight', 100]
+  expect(Number(readFileSync(join(group, '..', file), 'utf8'))).toBe(ofOne * availableParallelism())
 })
 
 test('what it uses is counted, and its group goes with it, also when nobody was there to see it', async () => {

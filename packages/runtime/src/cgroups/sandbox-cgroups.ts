@@ -1,10 +1,18 @@
 /** One control group for each sandbox: what bounds it, and where its use is read. */
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { RuntimeError } from '../runtime.ts'
-import { cgroupFiles, parseUsage, type ResourceLimits, type ResourceUsage, USAGE_FILES } from './cgroup-files.ts'
+import {
+  cgroupFiles,
+  parseUsage,
+  type ResourceLimits,
+  type ResourceUsage,
+  USAGE_FILES,
+  weightOfAll,
+} from './cgroup-files.ts'
 import type { CgroupTree, Controller } from './cgroup-tree.ts'
 
 export interface SandboxCgroup {
@@ -61,6 +69,9 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
       await makeDirectory(root)
       if (version === 2) await delegate(root, [...parents.keys()])
     }
+    const cpu = parents.get('cpu')
+    const { file, value } = weightOfAll(version, availableParallelism())
+    if (cpu !== undefined) await writeFile(join(cpu, file), value)
   }
 
   const directories = (id: string): string[] => [...roots].map((root) => join(root, id))
