@@ -30,6 +30,7 @@ import type { PodDirectories } from '../pod-directories.ts'
 import { specOf } from '../pods/observed-pod.ts'
 import type { PodEngine } from '../pods/pod-engine.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
+import { snapshotSource } from './snapshot-source.ts'
 import { hasOwnVolumes, keepVolumes, VolumesTooLargeError } from './snapshot-volumes.ts'
 
 /** Each holds a core, and a sandbox still. */
@@ -117,7 +118,7 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
 
   async function take(snapshot: SandboxSnapshot): Promise<void> {
     const { uid = '' } = snapshot.metadata
-    const pod = pods.list().find(({ metadata }) => metadata.uid === snapshot.status?.podUID)
+    const pod = snapshotSource(snapshot, pods.list())
     const directory = directories.snapshot(uid)
     try {
       const kept = (await finished(snapshot)) ?? (await keep(snapshot, pod))
@@ -160,8 +161,8 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
   }
 
   async function keep(snapshot: SandboxSnapshot, pod: PodObject | undefined): Promise<Snapshot> {
-    const sandbox = await sandboxOf(snapshot)
-    if (!sandbox || !pod || pod.metadata.deletionTimestamp)
+    const sandbox = pod && (await sandboxOf(snapshot))
+    if (!sandbox || pod.metadata.deletionTimestamp)
       throw new SnapshotError(REASONS.sandboxGone, `the Pod of Sandbox ${snapshot.spec.sandboxName} is gone`)
     const used = informer.list().reduce((sum, { status }) => sum + (status?.sizeBytes ?? 0), 0)
     if (used >= quotaBytes) {
