@@ -10,6 +10,7 @@ const CHECKS: ReadonlyArray<[name: string, command: string, ...args: string[]]> 
   ['format', 'biome', 'check', '.'],
   ['dead code', 'knip'],
   ['layers', 'node', 'test/checks/layers.ts'],
+  ['promises and their tests', 'node', 'test/checks/specification.ts'],
   ['generated files: CRDs', 'node', 'packages/api/scripts/generate-crds.ts', '--check'],
 ]
 
