@@ -421,18 +421,18 @@ describe('a Pod that cannot run', () => {
   })
 
   test('because it has more containers than a node takes', async () => {
-    const containers = Array.from({ length: 15_000 }, (_, index) => ({ name: `c-${index}`, image: 'caisson.dev/host' }))
+    const containers = Array.from({ length: 2_000 }, (_, index) => ({ name: `c-${index}`, image: 'caisson.dev/host' }))
     await node.create('crowd', { containers })
     const pod = await node.until('crowd', isOver)
     expect(pod.status).toMatchObject({
       phase: 'Failed',
       reason: 'PodTooLarge',
-      message: 'Pod was rejected: it has 15000 containers, and this node takes at most 100 in one Pod',
+      message: 'Pod was rejected: it has 2000 containers, and this node takes at most 100 in one Pod',
     })
     expect(pod.status?.containerStatuses).toBeUndefined()
     await expect
       .poll(() => eventsOf('crowd'))
-      .toEqual(['PodTooLarge it has 15000 containers, and this node takes at most 100 in one Pod'])
+      .toEqual(['PodTooLarge it has 2000 containers, and this node takes at most 100 in one Pod'])
     expect(await leftovers(pod)).toEqual([])
     await remove('crowd')
   })
