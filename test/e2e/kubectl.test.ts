@@ -4,9 +4,9 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Cluster, findKubectl, startCluster } from './fixture.ts'
+import { type Cluster, findKubectl, run, startCluster } from './fixture.ts'
 
 const kubectl = findKubectl()
 if (!kubectl) console.log('kubectl is not installed and Go is not there to build it: the kubectl tests are not run')
@@ -251,6 +251,40 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
       ]),
     ).toContain('/no/such/command')
     await cluster.mustKubectl(['delete', 'pod', 'no-image', 'no-command', '--now'])
+  })
+
+  const debug = async (args: string[], input: string): Promise<string> => {
+    const command = ['kubectl', 'debug', '-it', '--image=busybox', ...args].map((word) => `'${word}'`).join(' ')
+    const env = { ...cluster.env, PATH: `${dirname(kubectl ?? '')}:${process.env['PATH']}` }
+    const outcome = await run('script', ['-qec', command, '/dev/null'], { env, input })
+    return outcome.stdout.replaceAll(/\r|\^@/g, '')
+  }
+
+  test('debugs a Pod of one container from within', async () => {
+    await cluster.mustKubectl(['run', 'one', '--image=busybox', '--', 'sh', '-c', 'sleep 4321; echo woken; sleep 1000'])
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/one', '--timeout=60s'])
+    const look = 'test -t 0 && echo a $((40+2))nd terminal; hostname; ps; kill $(pidof sleep); exit\n'
+    const said = await debug(['one', '--target=one'], look)
+    expect(said).toContain('a 42nd terminal\none\n')
+    expect(said).toContain('sleep 4321')
+    await expect.poll(() => cluster.mustKubectl(['logs', 'one']), { timeout: 10_000 }).toContain('woken\n')
+    const path = 'jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.reason}'
+    await cluster.mustKubectl(['wait', `--for=${path}=Completed`, 'pod/one', '--timeout=30s'])
+  })
+
+  test('debugs a Pod of several containers, and a copy of one', async () => {
+    const containers = ['first', 'second'].map((name) => ({ name, image: 'busybox', command: ['sleep', '4321'] }))
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'two' }, spec: { containers } }
+    await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(pod) })
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/two', '--timeout=60s'])
+    expect(await debug(['two', '-c', 'look'], 'ps | grep -c "sleep 432[1]"; hostname; exit\n')).toMatch(/\n0\ntwo\n/)
+    expect(await debug(['two', '-c', 'see', '--target=first'], 'ps | grep -c "sleep 432[1]"; exit\n')).toContain(
+      '\n1\n',
+    )
+    const exec = ['exec', 'copied', '-c', 'first', '--', 'hostname']
+    expect(await debug(['two', '--copy-to=copied', '-c', 'more'], 'hostname; exit\n')).toContain('copied\n')
+    expect(await cluster.mustKubectl(exec)).toBe('copied\n')
+    await cluster.mustKubectl(['delete', 'pod', 'one', 'two', 'copied', '--now'])
   })
 
   test('deletes the sandbox and what it made', async () => {

@@ -29,8 +29,9 @@ export interface SandboxSpec {
   network: NetworkSpec
   /**
    * True where several containers live in the sandbox or come and go in it (a pause process then holds it open). False
-   * where exactly one container is ever alive in it: that container is then the sandbox's first process, which halves
-   * the start-up time; starting another one after it has exited makes a new sentry in the same network namespace.
+   * where one container at a time is alive in it, and those that are `beside` it: that container is then the sandbox's
+   * first process, which halves the start-up time; starting another one after it has exited makes a new sentry in the
+   * same network namespace.
    */
   shared: boolean
   /** Of all its containers together; what a sentry needs for itself comes on top. */
@@ -54,6 +55,13 @@ export interface ContainerSpec {
   /** Unique on this machine and over time; [a-z0-9-], at most 72 characters. */
   id: string
   sandboxId: string
+  /**
+   * A running container of a sandbox that is not shared, into whose sentry or namespaces this one comes. A sentry ends
+   * with the container that it was made for, and what is beside that one with it.
+   */
+  beside?: string
+  /** A running container of the same sandbox: its processes are seen, numbered as it numbers them, and can be signalled. */
+  processesOf?: string
   /** Image reference as the image store knows it. */
   image: string
   /** Which image that has to be, by now; whatever has the name, where it is not given. */

@@ -27,6 +27,8 @@ export const CONTAINER_LABELS = {
 export interface ContainerSpecOptions {
   id: string
   sandboxId: string
+  /** Of a container that is put into a Pod that runs. */
+  company: Pick<ContainerSpec, 'beside' | 'processesOf'>
   restartCount: number
   backOffMs: number
   image: Image
@@ -61,6 +63,7 @@ export async function containerSpec(
   return {
     id,
     sandboxId,
+    ...options.company,
     image: image.name,
     imageId: image.id,
     args,

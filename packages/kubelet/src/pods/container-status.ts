@@ -1,7 +1,8 @@
 /** A container's entry in the Pod's status: from its runs, what keeps it from running, and what is wanted of it. */
 import { kubernetesTime } from '@caisson/api'
 import type { ExitReason } from '@caisson/runtime'
-import type { Container, ContainerState, ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { Container, ContainerState, ContainerStatus, EphemeralContainer } from 'kubernetes-types/core/v1.d.ts'
+import { whatItWaitsFor } from './ephemeral-containers.ts'
 import {
   type ContainerRun,
   formatPod,
@@ -62,6 +63,18 @@ export function containerStatus(observed: ObservedPod, container: Container, opt
     }),
     ...(latest?.user && { user: { linux: userStatus(latest.user) } }),
   } as ContainerStatus
+}
+
+/** Nobody asks how it is: it is never ready, and says nothing of having started. */
+export function ephemeralStatus(
+  observed: ObservedPod,
+  container: EphemeralContainer,
+  options: StatusOptions,
+): ContainerStatus {
+  const { started: _, ...status } = containerStatus(observed, container, options)
+  const waits = status.state?.waiting && !options.ending && !observed.failures.has(container.name)
+  const because = waits ? whatItWaitsFor(observed, container) : undefined
+  return { ...status, ready: false, ...(because && { state: { waiting: because } }) }
 }
 
 function userStatus({ uid, gid, supplementalGroups }: NonNullable<ContainerRun['user']>) {

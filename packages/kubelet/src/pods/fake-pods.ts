@@ -53,7 +53,7 @@ export function createFakePods(options: {
       return {
         pod,
         orphaned: false,
-        sandbox: rejected ? undefined : { id: uid, attempt: 0, alive: true, ip: addressOf(uid) },
+        sandbox: rejected ? undefined : { id: uid, attempt: 0, shared: false, alive: true, ip: addressOf(uid) },
         nextAttempt: 1,
         prepared: true,
         refreshAt: undefined,

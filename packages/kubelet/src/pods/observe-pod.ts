@@ -39,6 +39,7 @@ export function observePod(
     sandbox: sandbox && {
       id: sandbox.spec.id,
       attempt: Number(sandbox.spec.labels[SANDBOX_LABELS.attempt] ?? 0),
+      shared: sandbox.spec.shared,
       alive: sandbox.alive,
       ip: sandbox.ip,
       networkProblem: sandbox.spec.labels[SANDBOX_LABELS.networkProblem],

@@ -70,7 +70,7 @@ export function observed(pod: PodObject, fields: Partial<ObservedPod> = {}): Obs
   return {
     pod,
     orphaned: false,
-    sandbox: { id: 'uid-1-0', attempt: 0, alive: true, ip: '10.1.0.2' },
+    sandbox: { id: 'uid-1-0', attempt: 0, shared: false, alive: true, ip: '10.1.0.2' },
     nextAttempt: 1,
     prepared: true,
     refreshAt: undefined,

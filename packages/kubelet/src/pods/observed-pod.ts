@@ -1,7 +1,7 @@
 /** What is known of a Pod when it is planned: the API object, the runtime, and what went wrong lately. */
 import type { PodObject } from '@caisson/client'
 import type { ContainerState } from '@caisson/runtime'
-import type { Container, ContainerStatus, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import type { Container, ContainerStatus, EphemeralContainer, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { type ContainerHealth, presumedHealth } from '../probes/probe-state.ts'
 import type { Eviction } from './pod-status.ts'
 
@@ -43,6 +43,8 @@ export interface PodSetback {
 export interface ObservedSandbox {
   id: string
   attempt: number
+  /** Made for several containers; into one that is not others come beside the container that it was made for. */
+  shared: boolean
   /** False once its isolation is gone: then everything in it is. */
   alive: boolean
   ip: string | undefined
@@ -92,6 +94,21 @@ export function initContainers(pod: PodObject): readonly Container[] {
   return specOf(pod).initContainers ?? []
 }
 
+/** What somebody puts into a Pod that runs, to look into it: each runs once at most. */
+export function ephemeralContainers(pod: PodObject): readonly EphemeralContainer[] {
+  return specOf(pod).ephemeralContainers ?? []
+}
+
+/** Of all that a Pod can have. */
+export function findContainer(pod: PodObject, name: string): Container | undefined {
+  const all: Container[] = [...specOf(pod).containers, ...initContainers(pod), ...ephemeralContainers(pod)]
+  return all.find((container) => container.name === name)
+}
+
+export function isEphemeral(pod: PodObject, { name }: Pick<Container, 'name'>): boolean {
+  return ephemeralContainers(pod).some((container) => container.name === name)
+}
+
 /** An init container that goes on running beside the others. */
 export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always'
@@ -120,7 +137,7 @@ export function restarts(
   run: ContainerRun & { state: { phase: 'exited' } },
 ): boolean {
   // What was kept goes on elsewhere: twice would be once too often.
-  if (run.state.reason === 'checkpointed') return false
+  if (run.state.reason === 'checkpointed' || isEphemeral(pod, container)) return false
   const isInit = initContainers(pod).includes(container)
   if (isInit && isSidecar(container)) return true
   const policy = restartPolicyOf(pod)
@@ -136,7 +153,11 @@ export function healthOf({ health }: ObservedPod, container: Container, run: Con
 
 export function statusesOf(pod: PodObject): ContainerStatus[] {
   const { status } = pod
-  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
+  return [
+    ...(status?.initContainerStatuses ?? []),
+    ...(status?.containerStatuses ?? []),
+    ...(status?.ephemeralContainerStatuses ?? []),
+  ]
 }
 
 export function isTerminalPhase(phase: string | undefined): boolean {

@@ -1,3 +1,5 @@
+import { SNAPSHOT_ANNOTATION } from '@caisson/api'
+import type { PodObject } from '@caisson/client'
 import fc from 'fast-check'
 import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { describe, expect, test } from 'vitest'
@@ -19,7 +21,7 @@ function said(action: PodAction): string {
     case 'stop-container':
       return `stop ${action.container} within ${action.graceMs / second} s`
     case 'create-sandbox':
-      return `create sandbox ${action.attempt}`
+      return `create ${action.shared ? 'shared ' : ''}sandbox ${action.attempt}`
     case 'remove-container':
     case 'remove-sandbox':
       return `${action.kind} ${action.id}`
@@ -39,6 +41,13 @@ function plan(given: ObservedPod): { does: string[]; wakes?: number; phase?: str
     ...(status && { phase: status.phase }),
     ...((finished || forgotten) && { is: finished ? 'finished' : 'forgotten' }),
   }
+}
+
+const debug = { name: 'debug', image: 'busybox' }
+
+function aPodFrom(snapshot: string, spec: Partial<PodSpec>): PodObject {
+  const pod = aPod({ spec })
+  return { ...pod, metadata: { ...pod.metadata, annotations: { [SNAPSHOT_ANNOTATION]: snapshot } } }
 }
 
 const start = '2026-01-01T11:59:00Z'
@@ -269,9 +278,67 @@ describe('planPod', () => {
     ],
 
     [
+      'a container that is put into it comes beside the one that runs',
+      observed(aPod({ spec: { ephemeralContainers: [debug] } }), { runs: [aRun(running())] }),
+      { does: ['start debug #0 then 0 s'], phase: 'Running' },
+    ],
+    [
+      'once',
+      observed(aPod({ spec: { ephemeralContainers: [debug] } }), {
+        runs: [aRun(running()), aRun(exited(1), { name: 'debug' })],
+      }),
+      { does: [], phase: 'Running' },
+    ],
+    [
+      'not before its image is there',
+      observed(aPod({ spec: { ephemeralContainers: [debug] } }), {
+        runs: [aRun(running())],
+        pulling: new Set(['debug']),
+      }),
+      { does: [], phase: 'Running' },
+    ],
+    [
+      'where none runs, the sandbox gives way to one that holds itself open',
+      observed(aPod({ spec: { ephemeralContainers: [debug] } }), {
+        runs: [aRun(exited(1), { backOffMs: 10 * second })],
+      }),
+      { does: ['remove-sandbox uid-1-0'], phase: 'Running' },
+    ],
+    [
+      'which it comes into at once',
+      observed(aPod({ spec: { ephemeralContainers: [debug] } }), {
+        sandbox: undefined,
+        runs: [aRun(exited(1), { backOffMs: 10 * second, past: true })],
+      }),
+      { does: ['create shared sandbox 1'], phase: 'Running' },
+    ],
+    [
+      'whatever the others wait for',
+      observed(aPod({ spec: { initContainers: [setup], ephemeralContainers: [debug] } }), {
+        sandbox: { id: 'uid-1-0', attempt: 0, shared: true, alive: true, ip: '10.1.0.2' },
+        runs: [aRun(running(), { name: 'setup' })],
+      }),
+      { does: ['start debug #0 then 0 s'], phase: 'Pending' },
+    ],
+    [
+      'a Pod that begins with a snapshot keeps its sandbox, which alone can take that up',
+      observed(aPodFrom('kept', { ephemeralContainers: [debug] }), {
+        runs: [aRun(exited(1), { backOffMs: 10 * second })],
+      }),
+      { does: [], phase: 'Running', wakes: 9 },
+    ],
+    [
+      'and does not keep a Pod alive',
+      observed(aPod({ spec: { restartPolicy: 'Never', ephemeralContainers: [debug] } }), {
+        runs: [aRun(exited(0)), aRun(running(), { name: 'debug' })],
+      }),
+      { does: ['stop debug within 30 s'], phase: 'Running' },
+    ],
+
+    [
       'a sandbox that died is taken away',
       observed(aPod(), {
-        sandbox: { id: 'uid-1-0', attempt: 0, alive: false, ip: '10.1.0.2' },
+        sandbox: { id: 'uid-1-0', attempt: 0, shared: false, alive: false, ip: '10.1.0.2' },
         runs: [aRun(exited(137))],
       }),
       { does: ['remove-sandbox uid-1-0'], phase: 'Running' },
@@ -291,7 +358,7 @@ describe('planPod', () => {
     [
       'unless nothing of it would be started again',
       observed(aPod({ spec: { restartPolicy: 'Never' } }), {
-        sandbox: { id: 'uid-1-0', attempt: 0, alive: false, ip: '10.1.0.2' },
+        sandbox: { id: 'uid-1-0', attempt: 0, shared: false, alive: false, ip: '10.1.0.2' },
         runs: [aRun(exited(137))],
       }),
       { does: [], phase: 'Failed' },
@@ -421,7 +488,7 @@ describe('planPod', () => {
       observed(aPod({ spec, ...(deleted && { deleted }), ...(phase && { status: { phase } }) }), {
         orphaned,
         prepared,
-        sandbox: alive === undefined ? undefined : { id: 'uid-1-0', attempt: 0, alive, ip: undefined },
+        sandbox: alive === undefined ? undefined : { id: 'uid-1-0', attempt: 0, shared: false, alive, ip: undefined },
         // Nothing runs without a sandbox.
         runs: Object.entries(states).map(
           ([name, state]): ContainerRun =>

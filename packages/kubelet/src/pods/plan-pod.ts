@@ -19,6 +19,7 @@ import {
   restarts,
   specOf,
 } from './observed-pod.ts'
+import { isTooSmall, startableEphemerals, wantsSharedSandbox } from './ephemeral-containers.ts'
 import { podRejection } from './pod-admission.ts'
 import { type Eviction, podStatus, rejectedStatus } from './pod-status.ts'
 import { nextBackOffMs, restartAt } from './restart-back-off.ts'
@@ -26,7 +27,7 @@ import { nextBackOffMs, restartAt } from './restart-back-off.ts'
 export type PodAction =
   /** Directories and volumes. */
   | { kind: 'prepare' }
-  | { kind: 'create-sandbox'; attempt: number }
+  | { kind: 'create-sandbox'; attempt: number; shared: boolean }
   | { kind: 'start-container'; container: Container; restartCount: number; backOffMs: number }
   /** Does not wait for its end. `because` says why, where the Pod itself goes on. */
   | { kind: 'stop-container'; id: string; container: string; graceMs: number; because?: HealthFailure }
@@ -120,9 +121,12 @@ function planRun(observed: ObservedPod, now: number): Steps {
   if (setback && now < setback.retryAt) return { actions: [], wakeAt: setback.retryAt }
   const { refreshAt } = observed
   if (!prepared || (refreshAt !== undefined && now >= refreshAt)) return { actions: [{ kind: 'prepare' }] }
-  if (!sandbox) return { actions: [{ kind: 'create-sandbox', attempt: observed.nextAttempt }] }
-  // Everything that ran in it is gone with it.
-  if (!sandbox.alive) return { actions: [{ kind: 'remove-sandbox', id: sandbox.id }] }
+  if (!sandbox) {
+    const shared = wantsSharedSandbox(observed)
+    return { actions: [{ kind: 'create-sandbox', attempt: observed.nextAttempt, shared }] }
+  }
+  // Everything that ran in it is gone with it; and one in which nothing runs can take no container in but its own.
+  if (!sandbox.alive || isTooSmall(observed)) return { actions: [{ kind: 'remove-sandbox', id: sandbox.id }] }
   const steps = planContainers(observed, now)
   return { ...steps, wakeAt: earliest(steps.wakeAt, refreshAt) }
 }
@@ -149,6 +153,9 @@ function planContainers(observed: ObservedPod, now: number): Steps {
     return 'waiting'
   }
 
+  for (const container of startableEphemerals(observed)) {
+    if (!isRunning(latestRun(observed, container.name))) consider(container)
+  }
   const begun = specOf(pod).containers.some(({ name }) => latestRun(observed, name)?.past === false)
   for (const container of initContainers(pod)) {
     const run = latestRun(observed, container.name)

@@ -18,9 +18,17 @@ import { restoreVolumes } from '../snapshots/snapshot-volumes.ts'
 import { prepareVolumes } from '../volumes/prepare-volumes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { SANDBOX_LABELS } from './observe-pod.ts'
-import { formatPod, initContainers, type ObservedPod, specOf } from './observed-pod.ts'
+import {
+  ephemeralContainers,
+  findContainer,
+  formatPod,
+  initContainers,
+  type ObservedPod,
+  specOf,
+} from './observed-pod.ts'
 import { MINIMUM_GRACE_MS, type PodAction } from './plan-pod.ts'
 import type { PodEvents } from './pod-events.ts'
+import { companyOf } from './ephemeral-containers.ts'
 import { podLimits } from './pod-limits.ts'
 import { type PodMemory, retryDelay } from './pod-memory.ts'
 import { handlerOf } from './runtime-handler.ts'
@@ -74,7 +82,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       case 'prepare':
         return await prepare(pod, memory, signal)
       case 'create-sandbox':
-        return await createSandbox(pod, { memory, attempt: action.attempt, signal })
+        return await createSandbox(pod, { memory, attempt: action.attempt, shared: action.shared, signal })
       case 'start-container':
         return await startContainer(action, observed, { memory, signal })
       case 'stop-container':
@@ -117,15 +125,15 @@ export function createPodActions(options: PodActionsOptions): PodActions {
 
   async function createSandbox(
     pod: PodObject,
-    { memory, attempt, signal }: { memory: PodMemory; attempt: number; signal: AbortSignal },
+    options: { memory: PodMemory; attempt: number; shared: boolean; signal: AbortSignal },
   ): Promise<void> {
+    const { memory, attempt, shared, signal } = options
     const { uid = '', name = '', namespace = '' } = pod.metadata
     try {
       const found = await handlerOf(pod, { sources, fake: false })
       if (typeof found === 'string') throw new Error(found)
       refuseHostNamespaces(pod)
       const id = `${uid}-${attempt}`
-      const { containers } = specOf(pod)
       const wanted = pod.metadata.annotations?.[NETWORK_ANNOTATION]
       const isolated = wanted === 'isolated'
       const spec: SandboxSpec = {
@@ -134,7 +142,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         hostname: podHostname(pod),
         network: { kind: wanted === 'none' ? 'none' : 'pod' },
         limits: podLimits(pod, runtime.bounded),
-        shared: containers.length > 1 || initContainers(pod).length > 0,
+        shared,
         labels: {
           [SANDBOX_LABELS.uid]: uid,
           [SANDBOX_LABELS.namespace]: namespace,
@@ -144,7 +152,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         },
       }
       const sandbox = await createWithNetwork(spec, {
-        publishesPorts: containers.some(({ ports = [] }) => ports.some(({ hostPort }) => hostPort)),
+        publishesPorts: specOf(pod).containers.some(({ ports = [] }) => ports.some(({ hostPort }) => hostPort)),
         signal,
       })
       if (sandbox.ip !== undefined) await admit(pod, { uid, ip: sandbox.ip, isolated }, id)
@@ -207,9 +215,10 @@ export function createPodActions(options: PodActionsOptions): PodActions {
 
   async function startContainer(
     action: Extract<PodAction, { kind: 'start-container' }>,
-    { pod, sandbox }: ObservedPod,
+    observed: ObservedPod,
     { memory, signal }: { memory: PodMemory; signal: AbortSignal },
   ): Promise<void> {
+    const { pod, sandbox } = observed
     const { container, restartCount, backOffMs } = action
     if (!sandbox || !memory.volumes) return
     const quiet = memory.failures.has(container.name)
@@ -225,6 +234,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       const spec = await containerSpec(pod, container, {
         id,
         sandboxId: sandbox.id,
+        company: companyOf(observed, container),
         restartCount,
         backOffMs,
         image: found.image,
@@ -376,7 +386,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     { id, container: name, graceMs }: Extract<PodAction, { kind: 'stop-container' }>,
     { pod, sandbox }: ObservedPod,
   ): Promise<void> {
-    const container = [...specOf(pod).containers, ...initContainers(pod)].find((each) => each.name === name)
+    const container = findContainer(pod, name)
     const hook = container?.lifecycle?.preStop
     let left = graceMs
     if (container && hook && sandbox) {
@@ -452,6 +462,8 @@ async function ignoreMissing(removal: Promise<void>): Promise<void> {
 /** Names can be longer than what is left of an id; their place in the Pod says the same. */
 function containerId(pod: PodObject, container: Container, restartCount: number): string {
   const init = initContainers(pod).indexOf(container)
-  const place = init >= 0 ? `i${init}` : `m${specOf(pod).containers.indexOf(container)}`
+  const ephemeral = ephemeralContainers(pod).findIndex(({ name }) => name === container.name)
+  const main = specOf(pod).containers.indexOf(container)
+  const place = init >= 0 ? `i${init}` : ephemeral >= 0 ? `e${ephemeral}` : `m${main}`
   return `${pod.metadata.uid}-${place}-${restartCount}`
 }

@@ -24,7 +24,7 @@ import { removeTree } from '../volumes/remove-tree.ts'
 import { CONTAINER_ID_SCHEME } from './container-status.ts'
 import type { FakePods } from './fake-pods.ts'
 import { observePod, SANDBOX_LABELS, type SeenPod } from './observe-pod.ts'
-import { formatPod, initContainers, isTerminalPhase, type ObservedPod, specOf, statusesOf } from './observed-pod.ts'
+import { findContainer, formatPod, isTerminalPhase, type ObservedPod, statusesOf } from './observed-pod.ts'
 import { type PodAction, type PodPlan, planPod } from './plan-pod.ts'
 import type { PodActions } from './pod-actions.ts'
 import type { PodEvents } from './pod-events.ts'
@@ -269,8 +269,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     { exitCode }: { exitCode: number },
   ): Promise<string | undefined> {
     const { namespace = '', name = '', uid = '' } = pod.metadata
-    const container = [...specOf(pod).containers, ...initContainers(pod)].find((each) => each.name === run.name)
-    return await terminationMessage(container, {
+    return await terminationMessage(findContainer(pod, run.name), {
       message: directories.terminationMessage(uid, run.name, run.restartCount),
       log: directories.log({ namespace, name, uid }, run.name, run.restartCount),
       exitCode,

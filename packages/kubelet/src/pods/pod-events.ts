@@ -1,6 +1,6 @@
 import type { EventInput, EventRecorder, PodObject } from '@caisson/client'
 import type { Container, ObjectReference } from 'kubernetes-types/core/v1.d.ts'
-import { initContainers } from './observed-pod.ts'
+import { initContainers, isEphemeral } from './observed-pod.ts'
 
 export interface PodEvents {
   about(pod: PodObject, event: EventInput): void
@@ -13,7 +13,7 @@ export function createPodEvents(recorder: Pick<EventRecorder, 'record'>): PodEve
     about: (pod, event) => recorder.record(pod, event),
     aboutContainer(pod, container, event) {
       const name = typeof container === 'string' ? container : container.name
-      const list = initContainers(pod).some((init) => init.name === name) ? 'initContainers' : 'containers'
+      const list = listOf(pod, name)
       const { metadata } = pod
       const reference: ObjectReference = {
         apiVersion: 'v1',
@@ -27,4 +27,9 @@ export function createPodEvents(recorder: Pick<EventRecorder, 'record'>): PodEve
       recorder.record(reference, event)
     },
   }
+}
+
+function listOf(pod: PodObject, name: string): string {
+  if (initContainers(pod).some((init) => init.name === name)) return 'initContainers'
+  return isEphemeral(pod, { name }) ? 'ephemeralContainers' : 'containers'
 }

@@ -334,6 +334,29 @@ describe('podStatus', () => {
     expect(brief(given, options)).toEqual(expected)
   })
 
+  test('of a container that was put into it, which is never ready and says nothing of having started', () => {
+    const pod = aPod({ spec: { ephemeralContainers: [{ name: 'debug', image: 'busybox' }] } })
+    const seen = (given: ObservedPod) => status(given).ephemeralContainerStatuses
+    const entry = {
+      name: 'debug',
+      lastState: {},
+      ready: false,
+      restartCount: 0,
+      image: 'docker.io/library/busybox:latest',
+      imageID: 'sha256:1234',
+      containerID: 'caisson://uid-1-debug-0',
+    }
+    expect(seen(observed(pod, { runs: [aRun(running()), aRun(running(), { name: 'debug' })] }))).toEqual([
+      { ...entry, state: { running: { startedAt: '2026-01-01T11:59:00Z' } } },
+    ])
+    expect(seen(observed(pod, { runs: [aRun(running()), aRun(exited(1), { name: 'debug' })] }))).toMatchObject([
+      { ...entry, state: { terminated: { exitCode: 1, reason: 'Error' } } },
+    ])
+    expect(seen(observed(pod, { runs: [aRun(running())] }))).toMatchObject([
+      { state: { waiting: { reason: 'ContainerCreating' } } },
+    ])
+  })
+
   test('last words are cut to their share, between two characters', () => {
     const words = 'é'.repeat(10_000)
     const given = observed(aPod({ spec: { containers: [{ name: 'main' }, { name: 'other' }] } }), {

@@ -2,8 +2,8 @@
 import { kubernetesTime } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { PodCondition, PodStatus } from 'kubernetes-types/core/v1.d.ts'
-import { containerStatus } from './container-status.ts'
-import { initContainers, isTerminalPhase, type ObservedPod, specOf } from './observed-pod.ts'
+import { containerStatus, ephemeralStatus } from './container-status.ts'
+import { ephemeralContainers, initContainers, isTerminalPhase, type ObservedPod, specOf } from './observed-pod.ts'
 import { type ConditionFields, NODE_CONDITIONS, podConditions } from './pod-conditions.ts'
 import { type PodPhase, podPhase } from './pod-phase.ts'
 import { qosClass } from './qos-class.ts'
@@ -29,6 +29,7 @@ export function podStatus(observed: ObservedPod, { now, ending, eviction }: PodS
   const main = specOf(pod).containers.map((container) => containerStatus(observed, container, { now, ending }))
   // As kubelet sorts them: init containers run in their order, the others have none.
   main.sort((a, b) => (a.name < b.name ? -1 : 1))
+  const ephemeral = ephemeralContainers(pod).map((container) => ephemeralStatus(observed, container, { now, ending }))
   const phase = phaseOf(observed, { statuses: [...isInit, ...main], ending, eviction })
   const reason = eviction ?? (phase === current.phase ? current : undefined)
   const podIp = sandbox?.ip ?? current.podIP
@@ -50,6 +51,7 @@ export function podStatus(observed: ObservedPod, { now, ending, eviction }: PodS
     startTime: current.startTime ?? kubernetesTime(now),
     ...(isInit.length > 0 && { initContainerStatuses: isInit }),
     containerStatuses: main,
+    ...(ephemeral.length > 0 && { ephemeralContainerStatuses: ephemeral }),
     qosClass: current.qosClass ?? qosClass(pod),
   } as PodStatus
 }

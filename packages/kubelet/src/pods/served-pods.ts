@@ -6,7 +6,7 @@ import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { LogSource } from '../streaming/container-log.ts'
 import type { NodeApiOptions, ServedContainer, ServedPod } from '../streaming/node-api.ts'
-import { type ContainerRun, initContainers, isRunning, specOf, statusesOf } from './observed-pod.ts'
+import { type ContainerRun, findContainer, isRunning, statusesOf } from './observed-pod.ts'
 import type { PodEngine } from './pod-engine.ts'
 
 export interface ServedPodsOptions {
@@ -23,14 +23,11 @@ const START_PATIENCE_MS = 300_000
 export function servedPods({ informer, engine, runtime, directories }: ServedPodsOptions): NodeApiOptions['pods'] {
   function serve(pod: PodObject): ServedPod {
     const { uid = '', name = '', namespace = '' } = pod.metadata
-    const containers = [...specOf(pod).containers, ...initContainers(pod)]
     const memory = () => engine.memory(uid)
     const latest = (container: string) => memory()?.seen.find((run) => run.name === container && !run.past)
     function serveRun(container: string, run: ContainerRun | undefined): ServedContainer | undefined {
       const id = run?.id
-      return id === undefined
-        ? undefined
-        : { id, tty: containers.find((each) => each.name === container)?.tty ?? false }
+      return id === undefined ? undefined : { id, tty: findContainer(pod, container)?.tty ?? false }
     }
     return {
       uid,
@@ -39,14 +36,14 @@ export function servedPods({ informer, engine, runtime, directories }: ServedPod
       get sandboxId() {
         return memory()?.sandboxId
       },
-      hasContainer: (container) => containers.some((each) => each.name === container),
+      hasContainer: (container) => findContainer(pod, container) !== undefined,
       runningContainer(name) {
         const run = latest(name)
         return isRunning(run) ? serveRun(name, run) : undefined
       },
       attachableContainer(name) {
         const run = latest(name)
-        const waitsForClient = containers.find((each) => each.name === name)?.stdinOnce
+        const waitsForClient = findContainer(pod, name)?.stdinOnce
         return isRunning(run) || waitsForClient ? serveRun(name, run) : undefined
       },
       log(container, previous) {
@@ -86,7 +83,7 @@ export function servedPods({ informer, engine, runtime, directories }: ServedPod
   function isDecided(pod: PodObject, container: string): boolean {
     const memory = engine.memory(pod.metadata.uid ?? '')
     if (pod.metadata.deletionTimestamp !== undefined || memory?.setback) return true
-    if (![...specOf(pod).containers, ...initContainers(pod)].some((each) => each.name === container)) return true
+    if (!findContainer(pod, container)) return true
     return memory?.seen.some((run) => run.name === container) || memory?.failures.has(container) || false
   }
 

@@ -7,12 +7,7 @@ import { NODE_CONDITIONS } from './pod-conditions.ts'
 /** Fields whose lists are merged by a key on the server: replaced as a whole only when told so. */
 const KEYED_LISTS: ReadonlySet<string> = new Set(['podIPs', 'hostIPs'])
 /** What others write. */
-const FOREIGN: ReadonlySet<string> = new Set([
-  'nominatedNodeName',
-  'resize',
-  'resourceClaimStatuses',
-  'ephemeralContainerStatuses',
-])
+const FOREIGN: ReadonlySet<string> = new Set(['nominatedNodeName', 'resize', 'resourceClaimStatuses'])
 
 /** Undefined where nothing has to change. */
 export function statusPatch(current: PodStatus = {}, wanted: PodStatus): Record<string, unknown> | undefined {

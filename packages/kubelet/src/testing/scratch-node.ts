@@ -55,7 +55,7 @@ export interface ScratchNode extends AsyncDisposable {
   /** The Pod as soon as it is so. */
   until(name: string, holds: (pod: PodObject) => boolean | undefined): Promise<PodObject>
   gone(name: string): Promise<void>
-  log(name: string, query?: string): Promise<string>
+  log(name: string, options?: { container?: string; query?: string }): Promise<string>
   /** Ends the agent and starts another one over what it left. */
   restart(between?: () => Promise<void>): Promise<void>
 }
@@ -181,9 +181,9 @@ export async function startScratchNode(
         if (event.type === 'DELETED' && event.object.metadata.uid === uid) return
       }
     },
-    async log(name, query = '') {
+    async log(name, { container = 'main', query = '' } = {}) {
       const chunks: Uint8Array[] = []
-      const url = `/containerLogs/default/${name}/main?${query}`
+      const url = `/containerLogs/default/${name}/${container}?${query}`
       for await (const chunk of agent.kubelet.api.stream(url, undefined)) chunks.push(chunk)
       return Buffer.concat(chunks).toString()
     },

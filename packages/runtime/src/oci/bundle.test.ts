@@ -59,7 +59,7 @@ function bundle(
     image,
     rootfs: '/rootfs',
     networkNamespace: undefined,
-    pauseProcess: undefined,
+    joined: { sandbox: undefined, processes: undefined },
     scratch: [{ path: '/tmp', mode: '1777' }],
     ...changes.options,
   })
@@ -123,13 +123,27 @@ describe('namespaces', () => {
   })
 
   test('runc containers of a shared sandbox join those of its first process, but for processes and mounts', () => {
-    expect(namespaces({ sandbox: { handler: 'runc', shared: true }, options: { pauseProcess: 42 } })).toEqual([
+    const joins = (processes?: number) =>
+      namespaces({ sandbox: { handler: 'runc', shared: true }, options: { joined: { sandbox: 42, processes } } })
+    expect(joins()).toEqual([
       ['pid', undefined],
       ['mount', undefined],
       ['ipc', '/proc/42/ns/ipc'],
       ['uts', '/proc/42/ns/uts'],
       ['network', '/proc/42/ns/net'],
     ])
+    expect(joins(43)[0]).toEqual(['pid', '/proc/43/ns/pid'])
+  })
+
+  test.each<[string, boolean, Partial<ContainerSpec>, Array<[string, string | undefined]>]>([
+    ['its sentry has them all', false, {}, [['pid', undefined]]],
+    ['those of the sentry that it came into', false, { beside: 's-0', processesOf: 's-0' }, []],
+    ['its own in a sentry that it came into', false, { beside: 's-0' }, [['pid', '/proc/s-1/ns/pid']]],
+    ['its own in a shared sentry', true, {}, [['pid', '/proc/s-1/ns/pid']]],
+    ['those of another one in a shared sentry', true, { processesOf: 's-0' }, [['pid', '/proc/s-0/ns/pid']]],
+  ])('a container sees processes: %s', (_what, shared, changes, expected) => {
+    const found = namespaces({ sandbox: { shared }, container: changes })
+    expect(found.filter(([type]) => type === 'pid')).toEqual(expected)
   })
 })
 
@@ -140,6 +154,10 @@ test('containers of a shared sentry and the one that holds it open name the same
     { 'io.kubernetes.cri.container-type': 'sandbox', 'io.kubernetes.cri.sandbox-id': 's.pause' },
     {},
   ])
+  expect(bundle({ container: { beside: 's-0' } }).annotations).toEqual({
+    'io.kubernetes.cri.container-type': 'container',
+    'io.kubernetes.cri.sandbox-id': 's-0.c',
+  })
 })
 
 test('a read-only root keeps its scratch directories writable, unless something is mounted there', () => {

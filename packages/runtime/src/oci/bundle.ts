@@ -1,9 +1,11 @@
 import { cgroupResources } from '../cgroups/cgroup-files.ts'
 import type { ContainerSpec, Image, Mount, SandboxSpec } from '../runtime.ts'
-import { pauseContainerId } from '../sandbox/entries.ts'
+import { ociId, pauseContainerId } from '../sandbox/entries.ts'
 import { ociProcess } from './process.ts'
 import { defaultSeccomp } from './seccomp.ts'
 import type { OciMount, OciSpec } from './spec.ts'
+
+type Namespace = OciSpec['linux']['namespaces'][number]
 
 export interface BundleOptions {
   sandbox: SandboxSpec
@@ -12,8 +14,8 @@ export interface BundleOptions {
   rootfs: string
   /** Path of the network namespace; undefined for one that has only loopback. */
   networkNamespace: string | undefined
-  /** Process whose namespaces the containers of a shared sandbox join (runc, crun). */
-  pauseProcess: number | undefined
+  /** Processes whose namespaces it joins (runc, crun): all but those of processes and mounts; that of processes. */
+  joined: { sandbox: number | undefined; processes: number | undefined }
   /** Paths of the rootfs that are no longer writable in another way where `readOnlyRootfs` is set. */
   scratch: Array<{ path: string; mode: string; uid?: number; gid?: number }>
 }
@@ -46,9 +48,10 @@ export function containerBundle(options: BundleOptions): OciSpec {
   const isSentry = isSentryOf(sandbox)
   const args = container.args.length > 0 ? container.args : [...image.entrypoint, ...image.cmd]
   const annotations: Record<string, string> = {}
-  if (isSentry && sandbox.shared) {
+  const root = sandbox.shared ? pauseContainerId(sandbox.id) : container.beside
+  if (isSentry && root !== undefined) {
     annotations[CONTAINER_TYPE] = 'container'
-    annotations[SANDBOX_ID] = pauseContainerId(sandbox.id)
+    annotations[SANDBOX_ID] = ociId(root)
   }
   const scratch = container.readOnlyRootfs
     ? options.scratch.filter(({ path }) => !isMounted(path, container.mounts))
@@ -122,16 +125,33 @@ export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespa
   }
 }
 
-function namespaces({ networkNamespace, pauseProcess, sandbox }: BundleOptions): OciSpec['linux']['namespaces'] {
-  const own: OciSpec['linux']['namespaces'] = [{ type: 'pid' }, { type: 'mount' }]
-  if (isSentryOf(sandbox) || pauseProcess === undefined) {
-    return [...own, { type: 'ipc' }, { type: 'uts' }, network(isSentryOf(sandbox), networkNamespace)]
-  }
-  const join = (type: 'network' | 'ipc' | 'uts', file: string): { type: typeof type; path: string } => ({
+function namespaces({ networkNamespace, joined, sandbox, container }: BundleOptions): OciSpec['linux']['namespaces'] {
+  const isSentry = isSentryOf(sandbox)
+  const join = (type: Namespace['type'], process: number, file: string): Namespace => ({
     type,
-    path: `/proc/${pauseProcess}/ns/${file}`,
+    path: `/proc/${process}/ns/${file}`,
   })
-  return [...own, join('ipc', 'ipc'), join('uts', 'uts'), join('network', 'net')]
+  if (isSentry) {
+    const own: Namespace[] = [{ type: 'mount' }, { type: 'ipc' }, { type: 'uts' }, network(true, networkNamespace)]
+    return [...sentryProcesses(sandbox, container), ...own]
+  }
+  const own: Namespace[] = [
+    joined.processes === undefined ? { type: 'pid' } : join('pid', joined.processes, 'pid'),
+    { type: 'mount' },
+  ]
+  if (joined.sandbox === undefined) return [...own, { type: 'ipc' }, { type: 'uts' }, network(false, networkNamespace)]
+  const { sandbox: process } = joined
+  return [...own, join('ipc', process, 'ipc'), join('uts', process, 'uts'), join('network', process, 'net')]
+}
+
+/**
+ * A sentry opens no such path: containers that give the same one share their processes. The container that a sentry was
+ * made for has those of the whole sentry, which is what a container gets that asks for none of its own.
+ */
+function sentryProcesses(sandbox: SandboxSpec, { id, beside, processesOf }: ContainerSpec): Namespace[] {
+  if (processesOf !== undefined && processesOf === beside) return []
+  if (!sandbox.shared && beside === undefined) return [{ type: 'pid' }]
+  return [{ type: 'pid', path: `/proc/${processesOf ?? id}/ns/pid` }]
 }
 
 function network(isSentry: boolean, path: string | undefined): OciSpec['linux']['namespaces'][number] {

@@ -181,7 +181,15 @@ function onlyContainer(sandbox: SandboxEntry): ContainerEntry & { spec: Containe
       `sandbox ${id} is made for several containers: only one can be kept`,
     )
   if (sandbox.removing) throw new RuntimeError('not-found', `sandbox ${id} is being removed`)
-  const running = [...sandbox.containers.values()].find(({ state }) => state.phase === 'running')
+  const containers = [...sandbox.containers.values()]
+  const running = containers.find(({ spec, state }) => state.phase === 'running' && spec?.beside === undefined)
+  // Its sentry knows of it also when it has ended, and what it would write down could not be restored for one container.
+  const guest = containers.find(({ spec }) => running && spec?.beside === running.id)
+  if (guest)
+    throw new RuntimeError(
+      'snapshot-incompatible',
+      `container ${guest.id} was put into sandbox ${id} beside its own: only one can be kept, so restart that first`,
+    )
   if (!running?.spec) throw new RuntimeError('not-found', `nothing runs in sandbox ${id}`)
   if (running.spec.tty)
     throw new RuntimeError('snapshot-incompatible', `container ${running.id} has a terminal, which cannot be kept`)

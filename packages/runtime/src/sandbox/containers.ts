@@ -10,7 +10,7 @@ import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
 import type { Supervision } from '../monitor/protocol.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
 import type { PodNetwork } from '../network/network.ts'
-import { containerBundle, containerCgroup, pauseBundle } from '../oci/bundle.ts'
+import { type BundleOptions, containerBundle, containerCgroup, pauseBundle } from '../oci/bundle.ts'
 import { ociProcess } from '../oci/process.ts'
 import type { OciSpec } from '../oci/spec.ts'
 import { type ContainerSpec, type ExecSpec, type ProcessStreams, RuntimeError } from '../runtime.ts'
@@ -77,7 +77,8 @@ export async function startContainer(
 ): Promise<ContainerEntry> {
   const [{ host }, driver] = await Promise.all([parts.prepare(), parts.drivers.get(sandbox.record.spec.handler)])
   const networkNamespace = parts.network.get(sandbox.record.spec.id)?.namespace
-  if (!sandbox.record.spec.shared && sandbox.containers.size > 0) await parts.network.renew(sandbox.record.spec.id)
+  const isFirst = !sandbox.record.spec.shared && spec.beside === undefined
+  if (isFirst && sandbox.containers.size > 0) await parts.network.renew(sandbox.record.spec.id)
   try {
     return await makeContainer({ parts, sandbox, spec, driver, host, networkNamespace, snapshot })
   } catch (error) {
@@ -113,7 +114,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
       image: unpacked.image,
       rootfs: driver.isSentry ? unpacked.rootfs : join(directory, 'rootfs'),
       networkNamespace,
-      pauseProcess: sandbox.pause?.state.phase === 'running' ? sandbox.pause.state.pid : undefined,
+      joined: joinedProcesses(sandbox, spec),
       scratch: unpacked.isHost ? parts.images.hostScratch : [],
     })
     if (unpacked.isHost && !driver.isSentry) bundle.mounts.unshift(...hostBinds(host))
@@ -122,6 +123,18 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
   })
   if (!driver.isSentry) await mountRootfs({ directory, lower: rootfs, devices: spec.privileged })
   return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot })
+}
+
+function joinedProcesses(sandbox: SandboxEntry, { beside, processesOf }: ContainerSpec): BundleOptions['joined'] {
+  const running = (entry: ContainerEntry | undefined): number | undefined =>
+    entry?.state.phase === 'running' ? entry.state.pid : undefined
+  const named = (id: string | undefined): number | undefined => {
+    if (id === undefined) return undefined
+    const pid = running(sandbox.containers.get(id))
+    if (pid !== undefined) return pid
+    throw new RuntimeError('not-found', `container ${id} does not run in sandbox ${sandbox.record.spec.id}`)
+  }
+  return { sandbox: named(beside) ?? running(sandbox.pause), processes: named(processesOf) }
 }
 
 interface StartOptions {
@@ -144,7 +157,7 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
   const log = { runtimeLog }
   const make = snapshot ? ['create'] : ['run', '--detach']
   const isolated = driver.isSentry && sandbox.record.spec.network.kind === 'none'
-  const root = rootContainerId(sandbox, id)
+  const root = rootContainerId(sandbox, { id, spec })
   const group = driver.ownsCgroups ? undefined : await parts.cgroups.get(sandbox.record.spec.id)
   const oomFile = group ? group.oomFile : parts.cgroups.oomFileOf(containerCgroup(id))
   const supervision: Supervision = {
@@ -207,7 +220,7 @@ async function signalContainerEntry(
   if (driver.isSentry) {
     await signalSentryContainer({
       driver,
-      stateFile: driver.stateFile(ociId(entry.id), ociId(rootContainerId(sandbox, entry.id))),
+      stateFile: driver.stateFile(ociId(entry.id), ociId(rootContainerId(sandbox, entry))),
       containerId: ociId(entry.id),
       signal,
       runtimeLog: join(entry.directory, 'runtime.log'),
@@ -287,7 +300,7 @@ export async function execInContainer(
     stdin: exec.stdin,
     ...(exec.size ? { size: exec.size } : {}),
     kill: driver.isSentry
-      ? { kind: 'sentry', stateFile: driver.stateFile(ociId(entry.id), ociId(rootContainerId(sandbox, entry.id))) }
+      ? { kind: 'sentry', stateFile: driver.stateFile(ociId(entry.id), ociId(rootContainerId(sandbox, entry))) }
       : { kind: 'process' },
   })
   return openProcessStreams(socket, exec)

@@ -37,8 +37,11 @@ export function ociId(containerId: string): string {
 }
 
 /** The container whose sentry, or whose namespaces, a container runs in. */
-export function rootContainerId(sandbox: SandboxEntry, containerId: string): string {
-  return sandbox.record.spec.shared ? pauseContainerId(sandbox.record.spec.id) : containerId
+export function rootContainerId(
+  sandbox: SandboxEntry,
+  { id, spec }: { id: string; spec: Pick<ContainerSpec, 'beside'> | undefined },
+): string {
+  return sandbox.record.spec.shared ? pauseContainerId(sandbox.record.spec.id) : (spec?.beside ?? id)
 }
 
 export function newContainerEntry(
