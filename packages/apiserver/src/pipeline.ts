@@ -73,6 +73,7 @@ export function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
     ...(info.subresource && { subresource: info.subresource }),
     ...(info.namespace && { namespace: info.namespace }),
     ...((info.name || info.selectedName) && { name: info.name || (info.selectedName ?? '') }),
+    ...(info.fieldSelector && { fieldSelector: info.fieldSelector }),
   }
 }
 

@@ -2,12 +2,17 @@
 import {
   type AnyObject,
   type Client,
+  type Informer,
   type Informers,
   isNotFound,
   joinKey,
+  type PodObject,
   type Resource,
   resources,
 } from '@caisson/client'
+import { ephemeralContainers } from './pods/observed-pod.ts'
+import { createReferencedObjects, type ReferencedObjects } from './referenced-objects.ts'
+import { type Reference, referencesOf } from './references.ts'
 
 type ObjectOf<R> = R extends Resource<infer T> ? T : never
 export type ConfigMapObject = ObjectOf<typeof resources.configMaps>
@@ -42,7 +47,29 @@ export interface PodSources {
   requestToken(request: TokenRequest): Promise<IssuedToken>
 }
 
-export function createPodSources(client: Client, informers: Informers): PodSources {
+export type OwnedPodSources = PodSources & AsyncDisposable
+
+export interface PodSourcesOptions {
+  client: Client
+  informers: Informers
+  /** Of this node. What they refer to is followed. */
+  pods: Informer<PodObject>
+  /** What a Pod refers to has changed since it was read. */
+  onChanged(reference: Reference): void
+}
+
+export function createPodSources({ client, informers, pods, onChanged }: PodSourcesOptions): OwnedPodSources {
+  const configMaps = createReferencedObjects({
+    client,
+    resource: resources.configMaps,
+    onChanged: (object) => onChanged({ kind: 'configmap', ...object }),
+  })
+  const secrets = createReferencedObjects({
+    client,
+    resource: resources.secrets,
+    onChanged: (object) => onChanged({ kind: 'secret', ...object }),
+  })
+  const followed = followReferences(pods, ({ kind }) => (kind === 'secret' ? secrets : configMaps))
   const services = informers.of(resources.services, { indexers: { namespace: byNamespace } })
 
   async function read<T extends AnyObject>(
@@ -67,8 +94,8 @@ export function createPodSources(client: Client, informers: Informers): PodSourc
 
   const runtimeClass = cached(resources.runtimeClasses)
   return {
-    configMap: cached(resources.configMaps),
-    secret: cached(resources.secrets),
+    configMap: (namespace, name) => configMaps.read({ namespace, name }),
+    secret: (namespace, name) => secrets.read({ namespace, name }),
     // Nodes may read single claims and volumes, and not list them.
     volumeClaim: (namespace, name) => read(resources.persistentVolumeClaims, namespace, name),
     volume: (name) => read(resources.persistentVolumes, undefined, name),
@@ -92,7 +119,33 @@ export function createPodSources(client: Client, informers: Informers): PodSourc
       )
       return { token: answer.status.token, expiresAt: Date.parse(answer.status.expirationTimestamp) }
     },
+    async [Symbol.asyncDispose]() {
+      followed[Symbol.dispose]()
+      await Promise.all([configMaps[Symbol.asyncDispose](), secrets[Symbol.asyncDispose]()])
+    },
   }
+}
+
+/** Retains what Pods refer to for as long as they are there. */
+function followReferences(
+  pods: Informer<PodObject>,
+  objectsOf: (reference: Reference) => Pick<ReferencedObjects<AnyObject>, 'retain' | 'release'>,
+): Disposable {
+  return pods.handle({
+    added(pod) {
+      for (const reference of referencesOf(pod)) objectsOf(reference).retain(reference)
+    },
+    updated(old, pod) {
+      const added = ephemeralContainers(pod).length !== ephemeralContainers(old).length
+      // Most events are about the status.
+      if (old.metadata.uid === pod.metadata.uid && !added) return
+      for (const reference of referencesOf(pod)) objectsOf(reference).retain(reference)
+      for (const reference of referencesOf(old)) objectsOf(reference).release(reference)
+    },
+    deleted(pod) {
+      for (const reference of referencesOf(pod)) objectsOf(reference).release(reference)
+    },
+  })
 }
 
 function byNamespace({ metadata }: AnyObject): readonly string[] {

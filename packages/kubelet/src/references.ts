@@ -2,14 +2,22 @@
 import type { PodObject } from '@caisson/client'
 import { specOf } from './pods/observed-pod.ts'
 
-/** `configmap NAMESPACE/NAME`, `secret NAMESPACE/NAME`, each once. */
-export function referencesOf(pod: PodObject): string[] {
-  const found = new Set<string>()
+export interface Reference {
+  kind: 'configmap' | 'secret'
+  namespace: string
+  name: string
+}
+
+/** Each once. */
+export function referencesOf(pod: PodObject): Reference[] {
+  const found = new Map<string, Reference>()
   const namespace = pod.metadata.namespace ?? ''
-  function add(kind: 'configmap' | 'secret', name: string | undefined): void {
-    if (name) found.add(referenceKey(kind, { namespace, name }))
+  function add(kind: Reference['kind'], name: string | undefined): void {
+    if (!name) return
+    const reference = { kind, namespace, name }
+    found.set(referenceKey(reference), reference)
   }
-  const { volumes = [], containers, initContainers = [], imagePullSecrets = [] } = specOf(pod)
+  const { volumes = [], containers, initContainers = [], ephemeralContainers = [], imagePullSecrets = [] } = specOf(pod)
   for (const { name } of imagePullSecrets) add('secret', name)
   for (const { configMap, secret, projected } of volumes) {
     add('configmap', configMap?.name)
@@ -19,7 +27,7 @@ export function referencesOf(pod: PodObject): string[] {
       add('secret', source.secret?.name)
     }
   }
-  for (const { env = [], envFrom = [] } of [...containers, ...initContainers]) {
+  for (const { env = [], envFrom = [] } of [...containers, ...initContainers, ...ephemeralContainers]) {
     for (const { configMapRef, secretRef } of envFrom) {
       add('configmap', configMapRef?.name)
       add('secret', secretRef?.name)
@@ -29,12 +37,14 @@ export function referencesOf(pod: PodObject): string[] {
       add('secret', valueFrom?.secretKeyRef?.name)
     }
   }
-  return [...found]
+  return [...found.values()]
 }
 
-export function referenceKey(
-  kind: 'configmap' | 'secret',
-  { namespace = '', name = '' }: { namespace?: string; name?: string },
-): string {
+/** For an index of the Pods by what they refer to. */
+export function referenceKeysOf(pod: PodObject): string[] {
+  return referencesOf(pod).map(referenceKey)
+}
+
+export function referenceKey({ kind, namespace, name }: Reference): string {
   return `${kind} ${namespace}/${name}`
 }

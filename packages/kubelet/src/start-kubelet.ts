@@ -20,7 +20,7 @@ import { createPodActions } from './pods/pod-actions.ts'
 import { createPodEngine, type PodEngine } from './pods/pod-engine.ts'
 import { createPodEvents } from './pods/pod-events.ts'
 import { servedPods } from './pods/served-pods.ts'
-import { referenceKey, referencesOf } from './references.ts'
+import { referenceKey, referenceKeysOf } from './references.ts'
 import { startNodeSnapshots } from './snapshots/node-snapshots.ts'
 import { snapshotImages } from './snapshots/snapshot-images.ts'
 import { createSummary } from './stats/summary.ts'
@@ -78,7 +78,18 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   await using stack = new AsyncDisposableStack()
 
   const pods = informers.of(resources.pods, { fieldSelector: `spec.nodeName=${nodeName}` })
-  const sources = createPodSources(client, informers)
+  pods.addIndex(REFERENCE_INDEX, referenceKeysOf)
+  const sources = stack.use(
+    createPodSources({
+      client,
+      informers,
+      pods,
+      onChanged(reference) {
+        for (const { metadata } of pods.byIndex(REFERENCE_INDEX, referenceKey(reference)))
+          engine.refresh(metadata.uid ?? '')
+      },
+    }),
+  )
   const [adopted, machine] = await Promise.all([options.runtime.recover(signal), readMachine(options.dataDir)])
   await informers.synced(signal)
   await options.network.adopt(adopted.flatMap(addressOf))
@@ -176,8 +187,6 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   // Whoever asks from here on hears nothing of containers that are no more.
   await engine.caughtUp
   await forgetEnds(options.dataDir)
-  pods.addIndex(REFERENCE_INDEX, referencesOf)
-  for (const watch of watchReferences(options, (key) => refreshPods(key))) stack.use(watch)
   await removeOrphanedLogs(
     directories,
     pods.list(),
@@ -186,10 +195,6 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
 
   async function registerAndKeep(): Promise<void> {
     stack.use(await registerNode({ client, facts, signal, now, onError }))
-  }
-
-  function refreshPods(key: string): void {
-    for (const { metadata } of pods.byIndex(REFERENCE_INDEX, key)) engine.refresh(metadata.uid ?? '')
   }
 
   const api = createNodeApi({
@@ -238,22 +243,6 @@ function limitStarts(runtime: Runtime, limit: number): Runtime {
     restoreContainer: (spec, directory, signal) =>
       limited(() => runtime.restoreContainer(spec, directory, signal), signal),
   }
-}
-
-/** Calls back with the key of each ConfigMap and Secret that appears, changes or goes. */
-function watchReferences({ informers }: StartKubeletOptions, changed: (key: string) => void): Disposable[] {
-  return [
-    informers.of(resources.configMaps).handle({
-      added: ({ metadata }) => changed(referenceKey('configmap', metadata)),
-      updated: (_old, { metadata }) => changed(referenceKey('configmap', metadata)),
-      deleted: ({ metadata }) => changed(referenceKey('configmap', metadata)),
-    }),
-    informers.of(resources.secrets).handle({
-      added: ({ metadata }) => changed(referenceKey('secret', metadata)),
-      updated: (_old, { metadata }) => changed(referenceKey('secret', metadata)),
-      deleted: ({ metadata }) => changed(referenceKey('secret', metadata)),
-    }),
-  ]
 }
 
 /** Logs of Pods that went while no agent was there to see it. Their other files are the engine's to remove. */

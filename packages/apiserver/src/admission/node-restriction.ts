@@ -1,6 +1,7 @@
 /** What a node may write: its own Node and Lease, and the Pods that run on it. */
 import { isDeepStrictEqual } from 'node:util'
-import type { KubeObject, UserInfo } from '@caisson/api'
+import type { KubeObject } from '@caisson/api'
+import { nodeOf } from '../authz/node-authorizer.ts'
 import { goQuote } from '../registry/field-error.ts'
 import type { Store } from '../storage/store.ts'
 import type { AdmissionRequest } from '../verbs/call.ts'
@@ -9,8 +10,6 @@ import { allContainers, list, type PodSpec, specOf } from './pod-shape.ts'
 import { refuse } from './refuse.ts'
 import { isMirror } from './service-account.ts'
 
-const USER_PREFIX = 'system:node:'
-const GROUP = 'system:nodes'
 const NODE_LEASES = 'kube-node-lease'
 
 /** Refuses what a node has no business with. Users that are no nodes pass. */
@@ -40,10 +39,6 @@ export function restrictNode(request: AdmissionRequest, store: Pick<Store, 'get'
       return
     default:
   }
-}
-
-function nodeOf({ username, groups }: UserInfo): string | undefined {
-  return username.startsWith(USER_PREFIX) && groups.includes(GROUP) ? username.slice(USER_PREFIX.length) : undefined
 }
 
 function restrictPod(request: AdmissionRequest, node: string, store: Pick<Store, 'get'>): void {

@@ -7,13 +7,20 @@ import { type Authorizer, joinErrors } from './authorizer.ts'
 
 const GROUP = 'authorization.k8s.io'
 
+interface FieldSelectorAttributes {
+  rawSelector?: string
+  requirements?: { key?: string; operator?: string; values?: string[] }[]
+}
+
 interface ReviewSpec {
   user?: string
   groups?: string[]
   uid?: string
   extra?: Record<string, string[]>
   resourceAttributes?: Partial<
-    Record<'verb' | 'group' | 'version' | 'resource' | 'subresource' | 'namespace' | 'name', string>
+    Record<'verb' | 'group' | 'version' | 'resource' | 'subresource' | 'namespace' | 'name', string> & {
+      fieldSelector: FieldSelectorAttributes
+    }
   >
   nonResourceAttributes?: { verb?: string; path?: string }
 }
@@ -61,7 +68,7 @@ export function reviewLocalSubjectAccess(authorizer: Authorizer, review: KubeObj
 export function reviewOwnRules(authorizer: Authorizer, review: KubeObject, user: UserInfo): KubeObject {
   const { namespace } = (review.spec as { namespace?: string } | undefined) ?? {}
   if (!namespace) throw new StatusError('BadRequest', 'no namespace on request')
-  const { rules, errors } = authorizer.rulesFor(user, namespace)
+  const { rules, errors, incomplete } = authorizer.rulesFor(user, namespace)
   return {
     ...review,
     metadata: {},
@@ -78,7 +85,7 @@ export function reviewOwnRules(authorizer: Authorizer, review: KubeObject, user:
       nonResourceRules: rules
         .filter(({ nonResourceURLs }) => nonResourceURLs?.length)
         .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
-      incomplete: false,
+      incomplete,
       ...(errors.length > 0 && { evaluationError: joinErrors(errors) }),
     },
   }
@@ -102,6 +109,7 @@ function attributesOf({ resourceAttributes, nonResourceAttributes }: ReviewSpec,
     return { user, verb: nonResourceAttributes?.verb ?? '', path: nonResourceAttributes?.path ?? '' }
   }
   const { verb = '', group = '', resource = '', subresource, namespace, name } = resourceAttributes
+  const fieldSelector = selectorText(resourceAttributes.fieldSelector)
   return {
     user,
     verb,
@@ -110,7 +118,20 @@ function attributesOf({ resourceAttributes, nonResourceAttributes }: ReviewSpec,
     ...(subresource && { subresource }),
     ...(namespace && { namespace }),
     ...(name && { name }),
+    ...(fieldSelector && { fieldSelector }),
   }
+}
+
+/** As a request would send it. What no request could say narrows nothing. */
+function selectorText({ rawSelector, requirements = [] }: FieldSelectorAttributes = {}): string {
+  if (rawSelector) return rawSelector
+  return requirements
+    .flatMap(({ key, operator, values: [value, ...more] = [] }) =>
+      key && value !== undefined && more.length === 0 && (operator === 'In' || operator === 'NotIn')
+        ? [`${key}${operator === 'In' ? '=' : '!='}${value.replaceAll(/[\\,=]/g, '\\$&')}`]
+        : [],
+    )
+    .join(',')
 }
 
 function validateAttributes({ resourceAttributes, nonResourceAttributes }: ReviewSpec): FieldError[] {

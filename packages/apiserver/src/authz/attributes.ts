@@ -14,6 +14,8 @@ export interface ResourceAttributes {
   namespace?: string
   /** Absent where the request names no object (list, create). */
   name?: string
+  /** Of a request for a collection, as it was sent. */
+  fieldSelector?: string
 }
 
 interface NonResourceAttributes {

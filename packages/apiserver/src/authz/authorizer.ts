@@ -1,5 +1,5 @@
 /**
- * Role-based access control over the objects in the store.
+ * Role-based access control over the objects in the store, and before it what nodes may do by what runs on them.
  *
  * Bindings are indexed by whom they name, so a decision looks only at those of the user and of its groups: a few
  * microseconds beside thousands of others. The index follows the store's events; roles are read at decision time.
@@ -15,13 +15,22 @@ import {
   ROLE_RESOURCES,
   type RoleRef,
 } from './binding-index.ts'
+import { CLUSTER_ROLES } from './bootstrap-roles.ts'
+import { createNodeAuthorizer, nodeOf } from './node-authorizer.ts'
 import { type PolicyRule, ruleAllows, rulesOf } from './policy-rules.ts'
+
+export interface UserRules {
+  rules: PolicyRule[]
+  errors: string[]
+  /** The user may do more, which no rule says. */
+  incomplete: boolean
+}
 
 export interface Authorizer extends Disposable {
   /** Decides one request; synchronous, and never throws. */
   authorize(attributes: Attributes): Decision
   /** All rules that a user has in a namespace (the cluster's own included), and what could not be resolved. */
-  rulesFor(user: UserInfo, namespace: string | undefined): { rules: PolicyRule[]; errors: string[] }
+  rulesFor(user: UserInfo, namespace: string | undefined): UserRules
   /** The rules of a binding's role; undefined where the role does not exist. */
   rulesOfRole(roleRef: RoleRef, namespace: string | undefined): readonly PolicyRule[] | undefined
 }
@@ -29,9 +38,12 @@ export interface Authorizer extends Disposable {
 /** The group whose members may do everything; what the API server's own loopback acts as. */
 export const SUPERUSERS = 'system:masters'
 
+const NODE_RULES = 'node authorizer does not support user rule resolution'
+
 /** Creates the authorizer over a store. Dispose of it to end its subscriptions. */
 export function createAuthorizer(source: AuthorizationSource): Authorizer {
   const index = createBindingIndex(source)
+  const nodes = createNodeAuthorizer(source, CLUSTER_ROLES['system:node'] ?? [])
 
   function rulesOfRole(roleRef: RoleRef, namespace: string | undefined): readonly PolicyRule[] | undefined {
     const role = findRole(source, roleRef, namespace)
@@ -42,6 +54,8 @@ export function createAuthorizer(source: AuthorizationSource): Authorizer {
     authorize(attributes) {
       const { user } = attributes
       if (user.groups.includes(SUPERUSERS)) return { allowed: true, reason: '' }
+      const ofNode = nodes.authorize(attributes)
+      if (ofNode?.allowed) return ofNode
       const errors = new Set<string>()
       const namespace = 'path' in attributes ? undefined : attributes.namespace || undefined
       for (const granted of index.grantedTo(user, namespace)) {
@@ -51,7 +65,8 @@ export function createAuthorizer(source: AuthorizationSource): Authorizer {
           return { allowed: true, reason: `RBAC: allowed by ${describeGrant(granted)}` }
         }
       }
-      return { allowed: false, reason: errors.size === 0 ? '' : `RBAC: ${joinErrors([...errors])}` }
+      const reasons = [ofNode?.reason ?? '', errors.size === 0 ? '' : `RBAC: ${joinErrors([...errors])}`]
+      return { allowed: false, reason: reasons.filter((reason) => reason !== '').join('\n') }
     },
 
     rulesFor(user, namespace) {
@@ -62,11 +77,15 @@ export function createAuthorizer(source: AuthorizationSource): Authorizer {
         if (found) rules.push(...found)
         else errors.add(missingRole(granted.roleRef, granted.namespace))
       }
-      return { rules, errors: [...errors] }
+      if (nodeOf(user) === undefined) return { rules, errors: [...errors], incomplete: false }
+      return { rules, errors: [NODE_RULES, ...errors], incomplete: true }
     },
 
     rulesOfRole,
-    [Symbol.dispose]: () => index[Symbol.dispose](),
+    [Symbol.dispose]() {
+      index[Symbol.dispose]()
+      nodes[Symbol.dispose]()
+    },
   }
 }
 

@@ -44,6 +44,16 @@ describe('bootstrap policy', () => {
     await cluster.put(view)
   })
 
+  test('takes back from nodes what the first versions bound them to', async () => {
+    const binding = cluster.store.get(ROLE_RESOURCES.clusterRoleBindings, undefined, 'system:node') as KubeObject
+    const subject = (name: string) => ({ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name })
+    await cluster.put({ ...binding, subjects: [subject('system:nodes'), subject('mine')] })
+    await ensureBootstrapPolicy(cluster.store, { now: () => 1 })
+    const { subjects } = cluster.store.get(ROLE_RESOURCES.clusterRoleBindings, undefined, 'system:node') as KubeObject
+    expect(subjects).toEqual([subject('mine')])
+    await cluster.put(binding)
+  })
+
   test.each<[who: UserInfo, request: string, allowed: boolean]>([
     [user('root', 'system:masters'), 'delete nodes named x', true],
     [user('x', 'system:authenticated'), 'get /apis/apps', true],
@@ -56,7 +66,8 @@ describe('bootstrap policy', () => {
     [user('system:kube-scheduler'), 'create pods/binding in a named x', true],
     [user('system:kube-scheduler'), 'get secrets in a named x', false],
     [user('system:node:n', 'system:nodes'), 'patch pods/status in a named x', true],
-    [user('system:node:n', 'system:nodes'), 'create serviceaccounts/token in a named x', true],
+    [user('system:node:n', 'system:nodes'), 'create serviceaccounts/token in a named x', false],
+    [user('system:node:n', 'system:nodes'), 'list secrets', false],
     [user('system:node:n', 'system:nodes'), 'delete nodes named x', false],
     [user('system:node:n', 'system:nodes'), 'create clusterrolebindings.rbac.authorization.k8s.io', false],
     [user(controllerUser('namespace-controller')), 'deletecollection sandboxes.agents.x-k8s.io in a', true],

@@ -34,9 +34,8 @@ const CLUSTER_BINDINGS: Readonly<Record<string, readonly Subject[]>> = {
   'system:kube-dns': [serviceAccount('kube-system', 'kube-dns')],
   'system:kube-scheduler': [user('system:kube-scheduler')],
   'system:monitoring': [group('system:monitoring')],
-  // Kubernetes leaves this one empty, since its Node authorizer decides instead. Here NodeRestriction bounds what a
-  // node may write, and the embedded cluster has one node.
-  'system:node': [group('system:nodes')],
+  // For administrators to fill: what a node may do, the Node authorizer says.
+  'system:node': [],
   'system:node-proxier': [user('system:kube-proxy')],
   'system:public-info-viewer': [group('system:authenticated'), group('system:unauthenticated')],
   'system:service-account-issuer-discovery': [group('system:serviceaccounts')],
@@ -158,8 +157,12 @@ function addedRules(existing: KubeObject, expected: KubeObject): { rules: Policy
   return missing.length === 0 ? undefined : { rules: [...rulesOf(existing), ...missing] }
 }
 
+/** What the first versions bound, and no version shall bind any more. */
+const RETIRED: Readonly<Record<string, string>> = { 'system:node': 'system:nodes' }
+
 function addedSubjects(existing: KubeObject, expected: KubeObject): { subjects: Subject[] } | undefined {
-  const held = (existing.subjects as Subject[] | undefined) ?? []
+  const all = (existing.subjects as Subject[] | undefined) ?? []
+  const held = all.filter(({ kind, name }) => kind !== 'Group' || name !== RETIRED[nameOf(existing)])
   const missing = (expected.subjects as Subject[]).filter(
     (subject) =>
       !held.some(
@@ -167,7 +170,7 @@ function addedSubjects(existing: KubeObject, expected: KubeObject): { subjects: 
           kind === subject.kind && name === subject.name && (namespace ?? '') === (subject.namespace ?? ''),
       ),
   )
-  return missing.length === 0 ? undefined : { subjects: [...held, ...missing] }
+  return missing.length === 0 && held.length === all.length ? undefined : { subjects: [...held, ...missing] }
 }
 
 function clusterRole(name: string, body: { rules: readonly PolicyRule[]; aggregationRule?: object }): KubeObject {

@@ -61,6 +61,7 @@ export function parseRequestInfo(method: string, path: string, query: Query): Re
 }
 
 function collectionVerb(info: RequestInfo, query: Query): void {
+  if (query.fieldSelector) info.fieldSelector = query.fieldSelector
   if (info.verb === 'get') {
     info.verb = isTrue(query.watch) ? 'watch' : 'list'
     const selectedName = pinnedName(query.fieldSelector)

@@ -21,6 +21,8 @@ export interface RequestInfo {
    * of the request, so that rules with `resourceNames` allow to watch a single object.
    */
   selectedName?: string
+  /** Of a request for a collection, as it was sent. */
+  fieldSelector?: string
   /** Plural name; empty for group and version roots. */
   resource: string
   subresource: string

@@ -5,6 +5,7 @@
 import type { EventInput } from '@caisson/client'
 import type { Container, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { HealthFailure } from '../probes/probe-state.ts'
+import { isTooSmall, startableEphemerals, wantsSharedSandbox } from './ephemeral-containers.ts'
 import {
   type ContainerRun,
   hasExited,
@@ -19,7 +20,6 @@ import {
   restarts,
   specOf,
 } from './observed-pod.ts'
-import { isTooSmall, startableEphemerals, wantsSharedSandbox } from './ephemeral-containers.ts'
 import { podRejection } from './pod-admission.ts'
 import { type Eviction, podStatus, rejectedStatus } from './pod-status.ts'
 import { nextBackOffMs, restartAt } from './restart-back-off.ts'

@@ -17,6 +17,7 @@ import { type FoundSnapshot, type NodeSnapshots, snapshotNameOf } from '../snaps
 import { restoreVolumes } from '../snapshots/snapshot-volumes.ts'
 import { prepareVolumes } from '../volumes/prepare-volumes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
+import { companyOf } from './ephemeral-containers.ts'
 import { SANDBOX_LABELS } from './observe-pod.ts'
 import {
   ephemeralContainers,
@@ -28,7 +29,6 @@ import {
 } from './observed-pod.ts'
 import { MINIMUM_GRACE_MS, type PodAction } from './plan-pod.ts'
 import type { PodEvents } from './pod-events.ts'
-import { companyOf } from './ephemeral-containers.ts'
 import { podLimits } from './pod-limits.ts'
 import { type PodMemory, retryDelay } from './pod-memory.ts'
 import { handlerOf } from './runtime-handler.ts'
