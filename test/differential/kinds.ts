@@ -318,6 +318,55 @@ export const KINDS: readonly Kind[] = [
   {
     root: '/apis/networking.k8s.io/v1',
     apiVersion: 'networking.k8s.io/v1',
+    kind: 'Ingress',
+    plural: 'ingresses',
+    namespaced: true,
+    make: (random) => ({
+      spec: {
+        ...(random.chance(0.5) && { ingressClassName: 'none' }),
+        rules: [
+          {
+            host: 'one.example.com',
+            http: {
+              paths: [{ path: '/', pathType: 'Prefix', backend: { service: { name: 's', port: { number: 80 } } } }],
+            },
+          },
+        ],
+      },
+    }),
+    changes: [
+      { spec: { rules: null } },
+      { spec: { rules: [{ host: '*.x.example.com' }, { host: '1.2.3.4' }, { host: '*bad' }, { host: 'UP' }] } },
+      { spec: { defaultBackend: { service: { name: 'Bad', port: { name: 'x', number: 1 } } } } },
+      { spec: { defaultBackend: { resource: { kind: '', name: 'a/b' } } } },
+      { spec: { tls: [{ hosts: ['*.a', 'b_c'], secretName: 'No' }] } },
+      { spec: { rules: [{ http: { paths: [{ path: 'a//b/..', pathType: 'Exact', backend: {} }] } }] } },
+      { spec: { rules: [{ http: { paths: [{ pathType: 'Bogus', backend: { service: { name: 's' } } }] } }] } },
+      { metadata: { annotations: { 'kubernetes.io/ingress.class': 'other' } } },
+    ],
+  },
+  {
+    root: '/apis/networking.k8s.io/v1',
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'IngressClass',
+    plural: 'ingressclasses',
+    namespaced: false,
+    make: (random) => ({
+      spec: {
+        controller: 'example.com/none',
+        ...(random.chance(0.5) && { parameters: { apiGroup: 'example.com', kind: 'Own', name: 'one' } }),
+      },
+    }),
+    changes: [
+      { spec: { controller: 'example.com/other' } },
+      { spec: { parameters: { kind: 'Own', name: 'one', scope: 'Namespace' } } },
+      { spec: { parameters: { kind: 'Own', name: '', scope: 'Bogus' } } },
+      { spec: { parameters: { kind: 'Own', name: 'one', scope: 'Cluster', namespace: 'x' } } },
+    ],
+  },
+  {
+    root: '/apis/networking.k8s.io/v1',
+    apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
     plural: 'networkpolicies',
     namespaced: true,

@@ -113,6 +113,8 @@ function generate(): string {
   const lines: string[] = []
   for (const file of readdirSync(schemas).sort()) {
     const prefix = file.replace(/\.json$/, '')
+    // metrics-server's, which nobody asks for in protobuf here.
+    if (prefix.startsWith('io.k8s.metrics.')) continue
     const definitions = JSON.parse(readFileSync(new URL(file, schemas), 'utf8')) as Definitions
     for (const [name, { properties = {} }] of Object.entries(definitions))
       addMessage(`${prefix}.${name}`, properties, lines)

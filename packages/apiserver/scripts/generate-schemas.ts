@@ -35,7 +35,7 @@ const ROOTS = [
   ...kinds('io.k8s.api.events.v1', 'Event'),
   ...kinds('io.k8s.api.node.v1', 'RuntimeClass'),
   ...kinds('io.k8s.api.storage.v1', 'StorageClass'),
-  ...kinds('io.k8s.api.networking.v1', 'NetworkPolicy'),
+  ...kinds('io.k8s.api.networking.v1', 'Ingress IngressClass NetworkPolicy'),
   ...kinds('io.k8s.api.rbac.v1', 'Role ClusterRole RoleBinding ClusterRoleBinding'),
   ...kinds('io.k8s.api.scheduling.v1', 'PriorityClass'),
   ...kinds('io.k8s.api.discovery.v1', 'EndpointSlice'),

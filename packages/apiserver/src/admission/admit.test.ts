@@ -224,6 +224,18 @@ test('the system classes are made once', async () => {
   expect(cluster.specOf({ object: pod({ priorityClassName: 'system-node-critical' }) }).priority).toBe(2_000_001_000)
 })
 
+test('an Ingress that names no class gets the newest default one', () => {
+  const given = (spec: object, annotations: Record<string, string> = {}) => ({
+    resource: 'ingresses.networking.k8s.io',
+    object: object('Ingress', 'i', { metadata: { namespace: 'a', annotations }, spec }),
+  })
+  expect([
+    cluster.specOf(given({})),
+    cluster.specOf(given({ ingressClassName: 'own' })),
+    cluster.specOf(given({}, { 'kubernetes.io/ingress.class': 'own' })),
+  ]).toEqual([{ ingressClassName: 'newer' }, { ingressClassName: 'own' }, {}])
+})
+
 describe('storage', () => {
   const claim = (spec: object, rest: object = {}) =>
     object('PersistentVolumeClaim', 'c', { metadata: { namespace: 'a' }, spec, ...rest })

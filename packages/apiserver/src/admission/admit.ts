@@ -9,6 +9,7 @@ import { checkEscalation } from '../authz/escalation.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Store } from '../storage/store.ts'
 import type { AdmissionRequest } from '../verbs/call.ts'
+import { applyDefaultIngressClass } from './ingress-class.ts'
 import { applyLimitRanges, enforceLimitRanges } from './limit-ranger.ts'
 import { admitNamespaceLifecycle } from './namespace-lifecycle.ts'
 import { restrictNode } from './node-restriction.ts'
@@ -94,6 +95,8 @@ function complete(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>)
   } else if (key === 'persistentvolumeclaims' && creates) {
     applyDefaultStorageClass(request, store)
     protectWhileInUse(request, 'kubernetes.io/pvc-protection')
+  } else if (key === 'ingresses.networking.k8s.io' && creates) {
+    applyDefaultIngressClass(request, store)
   } else if (key === 'persistentvolumes' && creates) {
     protectWhileInUse(request, 'kubernetes.io/pv-protection')
   }

@@ -12,6 +12,11 @@ const CONFIG_KEY = '[-._a-zA-Z0-9]+'
 const LABEL_UNDERSCORE = '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?'
 const SUBDOMAIN_UNDERSCORE = `${LABEL_UNDERSCORE}(\\.${LABEL_UNDERSCORE})*`
 
+const WILDCARD = `\\*\\.${SUBDOMAIN}`
+const HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+"
+
+const wildcard = new RegExp(`^${WILDCARD}$`)
+const path = new RegExp(`^${HTTP_PATH}$`)
 const label = new RegExp(`^${LABEL}$`)
 const subdomain = new RegExp(`^${SUBDOMAIN}$`)
 const label1035 = new RegExp(`^${LABEL_1035}$`)
@@ -58,6 +63,25 @@ export function dns1123Subdomain(value: string): NameErrors {
     )
   }
   return errors
+}
+
+export function wildcardSubdomain(value: string): NameErrors {
+  const errors = tooLongFor(value, 253)
+  if (!wildcard.test(value)) {
+    errors.push(
+      patternError(
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+        WILDCARD,
+        '*.example.com',
+      ),
+    )
+  }
+  return errors
+}
+
+/** What comes behind the domain of a name such as `example.com/controller`. */
+export function httpPath(value: string): NameErrors {
+  return path.test(value) ? NONE : [patternError('Invalid path', HTTP_PATH)]
 }
 
 export function dns1123SubdomainWithUnderscore(value: string): NameErrors {

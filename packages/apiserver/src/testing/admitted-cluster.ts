@@ -143,6 +143,15 @@ async function fill(store: Store): Promise<void> {
     }),
     object('StorageClass', 'elastic', { allowVolumeExpansion: true }),
   ])
+  const ingressClass = (name: string, creationTimestamp: string, isDefault: string) =>
+    object('IngressClass', name, {
+      metadata: { creationTimestamp, annotations: { 'ingressclass.kubernetes.io/is-default-class': isDefault } },
+    })
+  await put('ingressclasses.networking.k8s.io', [
+    ingressClass('newer', '2026-01-01T00:00:00Z', 'true'),
+    ingressClass('newest', '2026-02-01T00:00:00Z', 'false'),
+    ingressClass('old', '2025-01-01T00:00:00Z', 'true'),
+  ])
   await put('nodes', [object('Node', 'n', { metadata: { uid: 'node-1' } })])
   await put('pods', [
     object('Pod', 'here', {

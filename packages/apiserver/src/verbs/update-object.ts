@@ -116,6 +116,7 @@ export function uidPrecondition(resource: Resource, stored: KubeObject, expected
 /** Where etcd keeps a kind, which its error messages tell. */
 const OLD_PATHS: Readonly<Record<string, string>> = {
   endpoints: 'services/endpoints',
+  ingresses: 'ingress',
   nodes: 'minions',
   services: 'services/specs',
 }

@@ -3,6 +3,7 @@ import type { KubeObject } from '@caisson/api'
 import { decodeNative } from '../../schema/native.ts'
 import type { FieldError } from '../../status-error.ts'
 import * as columns from '../../table/builtin-columns.ts'
+import { ingressClassColumns, ingressColumns } from '../../table/ingress-columns.ts'
 import { decodeCrd } from '../crd-decode.ts'
 import { crdStrategy } from '../crd-strategy.ts'
 import { invalidValue } from '../field-error.ts'
@@ -12,6 +13,7 @@ import { policyBindingStrategy, policyStrategy } from './admission-policies.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
 import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
 import { coreEventStrategy, eventsGroupStrategy, fromEventsGroup, toEventsGroup } from './event.ts'
+import { ingressClassStrategy, ingressStrategy } from './ingress.ts'
 import type { Kind } from './kind.ts'
 import { limitRangeStrategy } from './limit-range.ts'
 import { namespaceStrategy } from './namespace.ts'
@@ -305,6 +307,26 @@ const KINDS: readonly Kind[] = [
   },
   ...autoscalingKinds,
   ...batchKinds,
+  {
+    definitions: 'io.k8s.api.networking.v1',
+    group: 'networking.k8s.io',
+    kind: 'Ingress',
+    plural: 'ingresses',
+    shortNames: ['ing'],
+    namespaced: true,
+    status: true,
+    columns: ingressColumns,
+    strategy: ingressStrategy,
+  },
+  {
+    definitions: 'io.k8s.api.networking.v1',
+    group: 'networking.k8s.io',
+    kind: 'IngressClass',
+    plural: 'ingressclasses',
+    namespaced: false,
+    columns: ingressClassColumns,
+    strategy: ingressClassStrategy,
+  },
   {
     definitions: 'io.k8s.api.networking.v1',
     group: 'networking.k8s.io',
