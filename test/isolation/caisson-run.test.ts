@@ -1,15 +1,23 @@
 /** What a sandbox of `caisson run` is, each beside the same on the machine or where it was asked for. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Cluster, type Outcome, run, startCluster } from '../e2e/fixture.ts'
 import { expectRefused, PYTHON } from './controlled.ts'
 
 let cluster: Cluster
+let work: string
 beforeAll(async () => {
+  work = mkdtempSync(join(tmpdir(), 'caisson-isolation-'))
   cluster = await startCluster()
   await cluster.mustCaisson(['run', '--detach', '--name', 'ours', '--', 'sleep', '1000'])
   await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/ours', '--timeout=60s'])
 })
-afterAll(() => cluster[Symbol.asyncDispose]())
+afterAll(async () => {
+  await cluster[Symbol.asyncDispose]()
+  rmSync(work, { recursive: true, force: true })
+})
 
 const ours = (...command: string[]): Promise<Outcome> => cluster.caisson(['exec', 'ours', '--', ...command])
 const here = (...[command = '', ...args]: string[]): Promise<Outcome> => run(command, args)
@@ -117,5 +125,19 @@ test('it has no token of the API, and a Pod that asks for one has', async () => 
     probe: 'ServiceAccount token',
     control: asks.stdout.split('.').length === 3,
     attack: (await ours(...look)).stdout !== '',
+  })
+})
+
+test('it writes to a directory that it is given, and not to one that it is given to read', async () => {
+  writeFileSync(join(work, 'kept'), 'kept')
+  const write = (mode: string): Promise<Outcome> =>
+    cluster.caisson(['run', '--user', '0', '-v', `${work}:/data${mode}`, '--', 'sh', '-c', 'echo new >/data/kept'])
+  await write(':ro')
+  const readOnly = readFileSync(join(work, 'kept'), 'utf8')
+  await write('')
+  expectRefused({
+    probe: 'writing to a volume',
+    control: readFileSync(join(work, 'kept'), 'utf8') === 'new\n',
+    attack: readOnly !== 'kept',
   })
 })

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -150,18 +150,21 @@ describe.each<RuntimeHandler>(['runsc', 'runc', 'crun'])('%s', (handler) => {
     const source = join(volume, handler)
     await writeFile(`${source}-file`, 'from outside')
     await mkdir(source)
+    await mkdir(`${source}-fixed`)
+    await writeFile(`${source}-fixed/kept`, 'from outside')
     const container = await run('mounts', {
       image: 'busybox',
       readOnlyRootfs: true,
       mounts: [
         { kind: 'bind', source, destination: '/data', readOnly: false },
         { kind: 'bind', source: `${source}-file`, destination: '/etc/given', readOnly: true },
+        { kind: 'bind', source: `${source}-fixed`, destination: '/fixed', readOnly: true },
         { kind: 'tmpfs', destination: '/scratch', readOnly: false, sizeBytes: 1024 * 1024 },
       ],
       args: [
         '/bin/sh',
         '-c',
-        'echo $(cat /etc/given); echo x > /data/new; echo x > /etc/given; echo x > /root-file; echo x > /scratch/y && cat /scratch/y; dd if=/dev/zero of=/scratch/big bs=1M count=3 2>/dev/null || echo full',
+        'echo $(cat /etc/given); echo x > /data/new; echo x > /etc/given; true > /fixed/kept; dd if=/dev/null of=/fixed/kept; rm -f /fixed/kept; touch /fixed/new; echo x > /root-file; echo x > /scratch/y && cat /scratch/y; dd if=/dev/zero of=/scratch/big bs=1M count=3 2>/dev/null || echo full',
       ],
     })
     await scratch.exitOf(container)
@@ -172,6 +175,8 @@ describe.each<RuntimeHandler>(['runsc', 'runc', 'crun'])('%s', (handler) => {
     ])
     expect(await readFile(join(source, 'new'), 'utf8')).toBe('x\n')
     expect(await readFile(`${source}-file`, 'utf8')).toBe('from outside')
+    expect(await readdir(`${source}-fixed`)).toEqual(['kept'])
+    expect(await readFile(`${source}-fixed/kept`, 'utf8')).toBe('from outside')
   })
 
   test('what one container writes to its root, the next does not see', async () => {

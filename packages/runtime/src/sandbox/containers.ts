@@ -26,6 +26,7 @@ import {
 } from './entries.ts'
 import { type OciDriver, signalSentryContainer } from './oci-driver.ts'
 import { openProcessStreams } from './process-streams.ts'
+import { mountReadOnlyBinds, throughReadOnlyBinds, unmountReadOnlyBinds } from './read-only-binds.ts'
 import { restore } from './restore.ts'
 import { mountRootfs, unmountRootfs } from './rootfs.ts'
 import type { StoredSnapshot } from './snapshot-files.ts'
@@ -110,7 +111,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
     }
     const bundle = containerBundle({
       sandbox: sandbox.record.spec,
-      container: spec,
+      container: driver.isSentry ? { ...spec, mounts: throughReadOnlyBinds(directory, spec.mounts) } : spec,
       image: unpacked.image,
       rootfs: driver.isSentry ? unpacked.rootfs : join(directory, 'rootfs'),
       networkNamespace,
@@ -121,7 +122,8 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
     await parts.files.createContainer(spec.id, { spec, imageId: unpacked.image.id, bundle })
     return unpacked
   })
-  if (!driver.isSentry) await mountRootfs({ directory, lower: rootfs, devices: spec.privileged })
+  if (driver.isSentry) await mountReadOnlyBinds(directory, spec.mounts)
+  else await mountRootfs({ directory, lower: rootfs, devices: spec.privileged })
   return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot })
 }
 
@@ -199,6 +201,7 @@ async function discard(options: {
 }): Promise<void> {
   const { parts, driver, id, directory } = options
   await driver.remove(ociId(id), join(directory, 'runtime.log'))
+  await unmountReadOnlyBinds(directory)
   if (!driver.isSentry) await unmountRootfs(directory)
   await parts.monitor.forget({ id, directory })
   await parts.files.removeContainer(id)

@@ -3,6 +3,7 @@ import { adoptLaunched } from '../monitor/launched-process.ts'
 import { finishCheckpoint } from './checkpoint.ts'
 import { discardHalfMade, killContainer, type RuntimeParts, removeContainerEntry } from './containers.ts'
 import { newContainerEntry, pauseContainerId, type SandboxEntry } from './entries.ts'
+import { unmountReadOnlyBinds } from './read-only-binds.ts'
 import type { Registry } from './registry.ts'
 import { mountPoints, unmountRootfs } from './rootfs.ts'
 
@@ -83,12 +84,14 @@ async function startEnded(directory: string): Promise<void> {
   }
 }
 
-/** Root file systems of containers that are no more. */
+/** Root file systems and read-only binds of containers that are no more. */
 async function unmountStrays(stateDirectory: string, adopted: Set<string>): Promise<void> {
   const root = join(stateDirectory, 'containers')
   for (const point of await mountPoints()) {
     if (!point.startsWith(`${root}/`)) continue
     const id = point.slice(root.length + 1).split('/')[0] ?? ''
-    if (!adopted.has(id)) await unmountRootfs(join(root, id))
+    if (adopted.has(id)) continue
+    await unmountReadOnlyBinds(join(root, id))
+    await unmountRootfs(join(root, id))
   }
 }

@@ -1,0 +1,65 @@
+/**
+ * Read-only binds as gVisor needs them. Its kernel truncates a file that is opened with O_TRUNC before it finds that the
+ * mount is read-only (seen in release-20240729), and what serves it the files has bound their directory writable. So what
+ * it is given is read-only to it already: a mount of the machine, which goes with the container.
+ */
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Mount, RuntimeError } from '../runtime.ts'
+import { runCommand } from '../tools/run-command.ts'
+import { mountPoints } from './rootfs.ts'
+
+const DIRECTORY = 'read-only'
+
+/**
+ * The mounts, their read-only sources replaced by what `mountReadOnlyBinds` will make of them.
+ * @param directory of the container
+ */
+export function throughReadOnlyBinds(directory: string, mounts: readonly Mount[]): Mount[] {
+  return mounts.map((mount, index) => (isReadOnlyBind(mount) ? { ...mount, source: bindOf(directory, index) } : mount))
+}
+
+/** Throws a RuntimeError; what was mounted until then goes with `unmountReadOnlyBinds`. */
+export async function mountReadOnlyBinds(directory: string, mounts: readonly Mount[]): Promise<void> {
+  for (const [index, mount] of mounts.entries()) {
+    if (isReadOnlyBind(mount)) await mountReadOnly(mount.source ?? '', bindOf(directory, index))
+  }
+}
+
+/** No error where there are none. */
+export async function unmountReadOnlyBinds(directory: string): Promise<void> {
+  for (const point of await pointsBelow(join(directory, DIRECTORY))) await command('umount', ['--lazy', point])
+}
+
+const bindOf = (directory: string, index: number): string => join(directory, DIRECTORY, String(index))
+
+function isReadOnlyBind({ kind, readOnly }: Mount): boolean {
+  return kind === 'bind' && readOnly
+}
+
+async function mountReadOnly(source: string, target: string): Promise<void> {
+  const found = await stat(source).catch((cause: unknown) => {
+    throw new RuntimeError('failed', `what is to be mounted read-only is not there: ${source}`, { cause })
+  })
+  if (found.isDirectory()) {
+    await mkdir(target, { recursive: true, mode: 0o700 })
+  } else {
+    await mkdir(join(target, '..'), { recursive: true, mode: 0o700 })
+    await writeFile(target, '', { flag: 'wx' })
+  }
+  await command('mount', ['--rbind', '-o', 'ro', '--make-rprivate', '--', source, target])
+  // The kernel makes only the top of a recursive bind read-only.
+  for (const point of await pointsBelow(target))
+    if (point !== target) await command('mount', ['-o', 'remount,bind,ro', '--', point])
+}
+
+/** At or below it, the innermost first. */
+async function pointsBelow(path: string): Promise<string[]> {
+  const points = await mountPoints()
+  return points.filter((point) => point === path || point.startsWith(`${path}/`)).reverse()
+}
+
+async function command(program: string, args: string[]): Promise<void> {
+  const { exitCode, stderr } = await runCommand(program, args)
+  if (exitCode !== 0) throw new RuntimeError('failed', `${program} of a read-only mount failed: ${stderr.trim()}`)
+}
