@@ -1,5 +1,6 @@
 /** Sandboxes that take all they can get, beside one that must not notice. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Cluster, startCluster } from '../e2e/fixture.ts'
@@ -143,6 +144,21 @@ test('the disk', async () => {
         (await field('.reason', 'disk')) || (await field('.containerStatuses[0].state.terminated.reason', 'disk')),
       ),
   )
+})
+
+test('output without end, of which the newest is kept', async () => {
+  const logs = join(cluster.dataDirectory, 'kubelet', 'logs')
+  const size = (directory: string): number =>
+    readdirSync(directory, { withFileTypes: true }).reduce((sum, entry) => {
+      const path = join(directory, entry.name)
+      return sum + (entry.isDirectory() ? size(path) : statSync(path).size)
+    }, 0)
+  let largest = 0
+  await beside('output', 'while True: print("x" * 4000)', async () => {
+    largest = Math.max(largest, size(logs))
+    return largest > 25 * 1024 ** 2 || (await field('.phase', 'output')) === 'Failed'
+  })
+  expect(largest).toBeLessThan(60 * 1024 ** 2)
 })
 
 test('all processors', async () => {

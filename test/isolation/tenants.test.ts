@@ -191,6 +191,19 @@ describe('the node', () => {
     })
   })
 
+  test('gives no right to a container that is added to a Pod', async () => {
+    const add = async (securityContext: object): Promise<Outcome> => {
+      const got = await tenant(['-n', 'team', 'get', 'pod', 'own', '-o', 'json'])
+      const running = JSON.parse(got.stdout) as { spec: { ephemeralContainers?: object[] } }
+      const { ephemeralContainers = [] } = running.spec
+      const name = `added-${ephemeralContainers.length}`
+      running.spec.ephemeralContainers = [...ephemeralContainers, { name, image: 'caisson.dev/host', securityContext }]
+      return await tenant(['replace', '--raw', inNamespace('team', 'pods/own/ephemeralcontainers'), '-f', '-'], running)
+    }
+    const [control, attack] = [await add({}), await add({ privileged: true })]
+    expectRefused({ probe: 'a privileged container', control: control.code === 0, attack: attack.code === 0 })
+  })
+
   test.each<[string, string[]]>([
     [
       'label the namespace otherwise',
