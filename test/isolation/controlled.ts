@@ -31,7 +31,7 @@ export type Place = (program: string, ...args: string[]) => Promise<unknown>
 export const PYTHON = '/usr/bin/python3'
 
 /** One of the programs beside this file. */
-export function program(name: 'kernel'): string {
+export function program(name: 'canary' | 'hunt' | 'kernel'): string {
   return readFileSync(join(import.meta.dirname, 'probes', `${name}.py`), 'utf8')
 }
 
