@@ -253,6 +253,22 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
     await cluster.mustKubectl(['delete', 'pod', 'no-image', 'no-command', '--now'])
   })
 
+  test('prunes what is no longer applied, without being told of which kinds', async () => {
+    const metadata = (name: string) => ({ name, labels: { pruned: 'yes' } })
+    const kept = { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata('kept') }
+    const gone = {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'Ingress',
+      metadata: metadata('gone'),
+      spec: { defaultBackend: { service: { name: 'none', port: { number: 80 } } } },
+    }
+    await cluster.mustKubectl(['apply', '-f', '-'], { input: `${JSON.stringify(kept)}\n---\n${JSON.stringify(gone)}` })
+    expect(
+      await cluster.mustKubectl(['apply', '--prune', '-l', 'pruned=yes', '-f', '-'], { input: JSON.stringify(kept) }),
+    ).toBe('configmap/kept unchanged\ningress.networking.k8s.io/gone pruned\n')
+    await cluster.mustKubectl(['delete', 'configmap', 'kept'])
+  })
+
   const debug = async (args: string[], input: string): Promise<string> => {
     const command = ['kubectl', 'debug', '-it', '--image=busybox', ...args].map((word) => `'${word}'`).join(' ')
     const env = { ...cluster.env, PATH: `${dirname(kubectl ?? '')}:${process.env['PATH']}` }
