@@ -56,7 +56,10 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   let running = 0
   let idle: NodeJS.Timeout | undefined
 
-  /** Without a container there is nothing to watch, and without a runtime nobody will ask for one. */
+  /**
+   * Without a container there is nothing to watch, and without a runtime nobody will ask for one. Called whenever either
+   * changes, in both directions: a timer that ran on would end what has begun meanwhile.
+   */
   function considerRetiring(): void {
     clearTimeout(idle)
     if (running === 0 && controls.size === 0) idle = setTimeout(retire, IDLE_MS)
@@ -70,6 +73,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   function keep(container: SupervisedContainer): void {
     containers.set(container.supervision.id, container)
     running++
+    considerRetiring()
     void announceExit(container)
   }
 
@@ -128,6 +132,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   async function open(opening: Opening, connection: Socket): Promise<AttachedClient | undefined> {
     if (opening.kind === 'control') {
       controls.add(connection)
+      considerRetiring()
       connection.on('close', () => {
         controls.delete(connection)
         considerRetiring()
