@@ -52,7 +52,10 @@ export async function openStateFiles(stateDirectory: string): Promise<StateFiles
     writeSandbox: (record) => writeFileAtomically(sandboxFile(record.spec.id), JSON.stringify(record)),
     removeSandbox: (id) => rm(sandboxFile(id), { force: true }),
     async sandboxes() {
-      const names = (await readdir(sandboxRoot)).filter((name) => name.endsWith('.json'))
+      const all = await readdir(sandboxRoot)
+      // Of a process that was killed before it had written it: nobody was told that there is such a sandbox.
+      for (const name of all.filter((each) => each.endsWith('.new'))) await rm(join(sandboxRoot, name), { force: true })
+      const names = all.filter((name) => name.endsWith('.json'))
       const records = await Promise.all(names.map((name) => readJsonFile<SandboxRecord>(join(sandboxRoot, name))))
       return records.filter((record) => record !== undefined)
     },
