@@ -17,6 +17,7 @@ import {
 } from './probe-state.ts'
 import type { ProbeTarget } from './probe-target.ts'
 import { runHook } from './run-hook.ts'
+import { runProbe } from './run-probe.ts'
 
 export interface WatchContainerOptions {
   pod: PodObject
@@ -30,8 +31,8 @@ export interface WatchContainerOptions {
   restarts: boolean
   events: PodEvents
   now: () => number
-  /** Asks the container, in its turn. Rejects as soon as the signal is aborted, or as ProbeOutcome says. */
-  ask(probe: Probe, signal: AbortSignal): Promise<ProbeOutcome>
+  /** Lets few probes run at a time. */
+  limited<T>(operation: () => Promise<T>): Promise<T>
   onChanged(): void
 }
 
@@ -43,7 +44,7 @@ export interface WatchedContainer extends Disposable {
 }
 
 export function watchContainer(options: WatchContainerOptions): WatchedContainer {
-  const { pod, container, target, startedAt, known, events, now, ask, onChanged } = options
+  const { pod, container, target, startedAt, known, events, now, limited, onChanged } = options
   const over = new AbortController()
   const { signal } = over
   const states = new Map<ProbeKind, ProbeState>()
@@ -106,7 +107,7 @@ export function watchContainer(options: WatchContainerOptions): WatchedContainer
       if (signal.aborted || isSpared(kind)) return
       // Turns that were missed are not made up for.
       due = now() + periodMs
-      const outcome = await ask(probe, signal).catch(() => undefined)
+      const outcome = await limited(async () => (signal.aborted ? undefined : await runProbe(target, probe)))
       if (!outcome || signal.aborted || isSpared(kind)) return
       note(kind, probe, outcome)
       // Once is enough for a container to have started.

@@ -10,6 +10,8 @@ export async function checkHostPath({ path, type = '' }: HostPathVolumeSource): 
   const found = await stat(path).catch(() => undefined)
   switch (type) {
     case '':
+      // Whatever is there will do, but something has to be: the runtime's own message would not say what is missing.
+      if (!found) throw new VolumeError(`hostPath ${path} does not exist`)
       return
     case 'DirectoryOrCreate':
       if (!found) {

@@ -277,7 +277,9 @@ describe('writeProjection', () => {
 
 describe('checkHostPath', () => {
   test.each<[type: string, name: string, expected: string | undefined]>([
-    ['', 'missing', undefined],
+    ['', 'outside', undefined],
+    ['', 'outside/secret', undefined],
+    ['', 'missing', 'does not exist'],
     ['Directory', 'outside', undefined],
     ['Directory', 'missing', 'is not a directory'],
     ['Directory', 'outside/secret', 'is not a directory'],
