@@ -1,0 +1,70 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import type { RunCommandOptions } from '../commands/run.ts'
+import { podSpec } from './pod-spec.ts'
+
+const DEFAULTS: RunCommandOptions = {
+  command: ['true'],
+  image: 'caisson.dev/host',
+  pull: 'missing',
+  env: [],
+  volume: [],
+  network: 'isolated',
+  publish: [],
+  memory: '2Gi',
+  storage: '10Gi',
+}
+
+const container = (options: Partial<RunCommandOptions>) => podSpec({ ...DEFAULTS, ...options }).containers[0]
+
+test.each<[string, Partial<RunCommandOptions>, string]>([
+  ['a uid past 31 bits', { user: '2147483648' }, '--user takes numbers up to 2147483647, not "2147483648"'],
+  ['a gid past 31 bits', { user: '1:99999999999' }, '--user takes numbers up to 2147483647, not "1:99999999999"'],
+  [
+    'a port published twice',
+    { publish: ['8080:80', '8080:81'] },
+    '--publish names the port 127.0.0.1:8080/tcp twice: a port leads to one place',
+  ],
+  [
+    'a relative directory to work in',
+    { workdir: 'here' },
+    '--workdir takes an absolute path in the sandbox, not "here"',
+  ],
+  ['a variable without a name', { env: ['=x'] }, `-e takes NAME=VALUE, or NAME for this process's own, not "=x"`],
+])('refuses %s', (_name, options, message) => {
+  expect(() => container(options)).toThrow(expect.objectContaining({ code: 'usage', message }))
+})
+
+test('refuses a directory that is not there, and takes one that is', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'caisson-volume-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  expect(podSpec({ ...DEFAULTS, volume: [`${directory}:/a:ro`] }).volumes).toEqual([
+    { name: 'volume-0', hostPath: { path: directory } },
+  ])
+  const absent = join(directory, 'absent')
+  expect(() => container({ volume: [`${absent}:/a`] })).toThrow(
+    expect.objectContaining({ code: 'usage', message: `-v: ${absent} does not exist: make it first` }),
+  )
+})
+
+test('takes the largest ids, and one port of two protocols or addresses', () => {
+  expect(container({ user: '2147483647:0' })?.securityContext).toMatchObject({ runAsUser: 2147483647, runAsGroup: 0 })
+  const publish = ['53:53', '53:53/udp', '127.0.0.2:53:53']
+  expect(container({ publish })?.ports).toHaveLength(3)
+})
+
+test('gives the variables of this process that are set, and leaves out those that are not', () => {
+  vi.stubEnv('CAISSON_TEST_SET', 'here')
+  vi.stubEnv('CAISSON_TEST_EMPTY', '')
+  vi.stubEnv('CAISSON_TEST_UNSET', undefined)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const env = ['CAISSON_TEST_SET', 'CAISSON_TEST_EMPTY', 'CAISSON_TEST_UNSET', 'A=b=c', 'B=']
+  expect(container({ env })?.env).toEqual([
+    { name: 'CAISSON_TEST_SET', value: 'here' },
+    { name: 'CAISSON_TEST_EMPTY', value: '' },
+    { name: 'A', value: 'b=c' },
+    { name: 'B', value: '' },
+  ])
+})

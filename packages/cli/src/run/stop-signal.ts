@@ -1,0 +1,36 @@
+/** What ends `caisson run` before its command does. */
+import { EXIT_CODES } from '../cli-error.ts'
+
+export interface StopSignal {
+  signal: AbortSignal
+  abort(): void
+  exitCode(): number
+  race<T>(work: Promise<T>): Promise<T>
+}
+
+/** Aborts on a signal, with the shell's exit code for it, and after the time-out. */
+export function stopSignal(timeoutMs: number | undefined): StopSignal {
+  const controller = new AbortController()
+  let code: number = EXIT_CODES.failed
+  const end = (exitCode: number): void => {
+    code = exitCode
+    controller.abort()
+  }
+  for (const [name, number] of [
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+    ['SIGHUP', 1],
+  ] as const)
+    process.once(name, () => end(128 + number))
+  if (timeoutMs !== undefined) setTimeout(() => end(EXIT_CODES['timed-out']), timeoutMs).unref()
+  const aborted = new Promise<never>((_, reject) =>
+    controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error)),
+  )
+  aborted.catch(() => undefined)
+  return {
+    signal: controller.signal,
+    abort: () => controller.abort(),
+    exitCode: () => code,
+    race: (work) => Promise.race([work, aborted]),
+  }
+}
