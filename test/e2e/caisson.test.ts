@@ -161,7 +161,19 @@ describe('caisson run', () => {
       64,
       /^caisson: --rm and --keep contradict each other.*\n$/,
     ],
-    ['a name that is none', ['--name', 'Not_A_Name', '--', 'true'], 1, /RFC 1123/],
+    ['a name that is none', ['--name', 'Not_A_Name', '--', 'true'], 64, /RFC 1123/],
+    [
+      'what only the Pod is refused for',
+      ['-e', 'näme=value', '--', 'true'],
+      64,
+      /^caisson: the sandbox cannot start: .*env\[0\]\.name: Invalid value: "näme"/,
+    ],
+    [
+      'a directory that is not there',
+      ['-v', '/nonexistent-dir:/a', '--', 'true'],
+      64,
+      /^caisson: -v: \/nonexistent-dir does not exist: make it first\n$/,
+    ],
     ['an unknown option', ['--bogus', '--', 'true'], 64, /unknown option '--bogus'/],
   ])('says in a sentence what is wrong: %s', async (_name, args, code, message) => {
     const outcome = await cluster.caisson(['run', ...args])
@@ -364,6 +376,45 @@ describe('the cluster’s commands', () => {
     expect([outcome.code, outcome.stdout]).toEqual([64, ''])
     expect(outcome.stderr).toContain('Did you mean run?')
   })
+})
+
+test('global options stand in front of a command or behind it, up to the command of a sandbox', async () => {
+  const elsewhere = `caisson: the embedded cluster of ${join(work, 'elsewhere')} does not run: start it with 'caisson up --detach'\n`
+  for (const args of [
+    ['--data-dir', join(work, 'elsewhere'), 'ls'],
+    ['ls', '--data-dir', join(work, 'elsewhere')],
+    ['--data-dir', join(work, 'other'), 'exec', '--data-dir', join(work, 'elsewhere'), 'name', '--', 'true'],
+  ])
+    expect(await cluster.caisson(args)).toEqual({ code: 69, stdout: '', stderr: elsewhere })
+  const none = "caisson: no sandbox nothing in namespace other: 'caisson ls' lists them\n"
+  for (const args of [
+    ['rm', 'nothing', '-n', 'other'],
+    ['-n', 'default', 'logs', '--namespace', 'other', 'nothing'],
+  ])
+    expect(await cluster.caisson(args)).toEqual({ code: 66, stdout: '', stderr: none })
+  expect(await cluster.mustCaisson(['image', '--data-dir', join(work, 'images'), 'ls', '-o', 'name'])).toBe(
+    'image/caisson.dev/host:latest\n',
+  )
+  expect(await cluster.mustCaisson(['run', '--', 'echo', '-n', 'given', '--data-dir', 'x'])).toBe('given --data-dir x')
+})
+
+test('mistakes end with the code of their kind, and say the next step', async () => {
+  const bad = join(work, 'bad.yaml')
+  writeFileSync(bad, 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: unwanted}\n')
+  const outcomes = [
+    await cluster.caisson(['run', '-n', 'nosuchns', '--', 'true']),
+    await cluster.caisson(['image', 'import', '/nope.tar']),
+    await cluster.caisson(['apply', '-f', bad, '--wait', '--timeout', 'soon']),
+  ]
+  expect(outcomes).toEqual([
+    {
+      code: 66,
+      stdout: '',
+      stderr: "caisson: there is no namespace nosuchns: 'kubectl create namespace nosuchns' makes it\n",
+    },
+    { code: 66, stdout: '', stderr: expect.stringMatching(/^caisson: \/nope.tar cannot be read: ENOENT.*\n$/) },
+    { code: 64, stdout: '', stderr: expect.stringMatching(/^caisson: --timeout takes a duration .*"soon"\n$/) },
+  ])
 })
 
 describe('a cluster that does not run', () => {

@@ -1,4 +1,4 @@
-/** What every command may be given in front of its name. */
+/** What every command may be given, in front of its name or behind it. */
 export interface GlobalOptions {
   dataDir?: string
   namespace?: string

@@ -1,6 +1,6 @@
 /** The command line. Each command's own module is loaded when it is called: starting `caisson` must cost little. */
 import { Command, Option } from 'commander'
-import { CliError, EXIT_CODES } from './cli-error.ts'
+import { CliError, type CliErrorCode, EXIT_CODES } from './cli-error.ts'
 import type { ApplyCommandOptions } from './commands/apply.ts'
 import type { RunCommandOptions } from './commands/run.ts'
 import type { GlobalOptions } from './global-options.ts'
@@ -14,13 +14,16 @@ function program(): Command {
       'Every AI agent in its own watertight chamber: gVisor sandboxes behind the Kubernetes API, on one machine.',
     )
     .version(VERSION, '-V, --version')
-    .option('--data-dir <directory>', 'where the embedded cluster keeps everything (CAISSON_DATA_DIR)')
-    .option('-n, --namespace <name>', 'the namespace to work in')
     .enablePositionalOptions()
     .showSuggestionAfterError()
-    .configureHelp({ sortSubcommands: false })
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+  for (const option of globalOptions()) caisson.addOption(option)
 
-  const globals = (): GlobalOptions => caisson.opts<GlobalOptions>()
+  let given: GlobalOptions = {}
+  caisson.hook('preAction', (_caisson, command) => {
+    given = globalsOf(command)
+  })
+  const globals = (): GlobalOptions => given
 
   caisson
     .command('run')
@@ -246,7 +249,33 @@ function program(): Command {
     .description('print a completion script: source <(caisson completion bash)')
     .addArgument(caisson.createArgument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: string) => (await import('./commands/completion.ts')).completion(shell, caisson))
+  for (const command of commandsBelow(caisson)) {
+    // They are listed once, as those of `caisson`.
+    for (const option of globalOptions()) command.addOption(option.hideHelp())
+  }
   return caisson
+}
+
+/** In front of a command's name and behind it: `caisson -n x ls` and `caisson ls -n x`. */
+function globalOptions(): Option[] {
+  return [
+    new Option('--data-dir <directory>', 'where the embedded cluster keeps everything (CAISSON_DATA_DIR)'),
+    new Option('-n, --namespace <name>', 'the namespace to work in'),
+  ]
+}
+
+/** What a command was given, and where it was given nothing, what stands before it. */
+function globalsOf(command: Command): GlobalOptions {
+  const { dataDir, namespace } = command.opts<GlobalOptions>()
+  return {
+    ...(command.parent && globalsOf(command.parent)),
+    ...(dataDir !== undefined && { dataDir }),
+    ...(namespace !== undefined && { namespace }),
+  }
+}
+
+function commandsBelow(command: Command): Command[] {
+  return command.commands.flatMap((below) => [below, ...commandsBelow(below)])
 }
 
 function collect(value: string, before: string[]): string[] {
@@ -257,20 +286,19 @@ async function main(): Promise<void> {
   const caisson = program()
   // commander's own errors are usage errors; it has printed them.
   caisson.exitOverride()
-  for (const command of [...caisson.commands, ...image(caisson)]) command.exitOverride()
+  for (const command of commandsBelow(caisson)) command.exitOverride()
   try {
     await caisson.parseAsync()
   } catch (error) {
-    process.exitCode = exitCodeOf(error)
+    process.exitCode = await exitCodeOf(error)
   }
 }
 
-function image(caisson: Command): readonly Command[] {
-  return caisson.commands.find((command) => command.name() === 'image')?.commands ?? []
-}
+/** What the API server's answers mean to a script. */
+const API_ERRORS: Record<number, CliErrorCode> = { 403: 'not-permitted', 404: 'not-found', 422: 'usage' }
 
 /** Says what is to say about an error, once, and which code to end with. */
-function exitCodeOf(error: unknown): number {
+async function exitCodeOf(error: unknown): Promise<number> {
   if (error instanceof CliError) {
     console.error(`caisson: ${error.message}`)
     return EXIT_CODES[error.code]
@@ -280,7 +308,8 @@ function exitCodeOf(error: unknown): number {
   }
   console.error(`caisson: ${error instanceof Error ? error.message : String(error)}`)
   if (process.env['CAISSON_DEBUG'] && error instanceof Error) console.error(error.stack)
-  return EXIT_CODES.failed
+  const { isApiError } = await import('@caisson/client')
+  return EXIT_CODES[(isApiError(error) && API_ERRORS[error.code]) || 'failed']
 }
 
 await main()

@@ -17,6 +17,7 @@ export interface ApplyCommandOptions extends GlobalOptions {
 
 /** Applies each object of a file, server-side; with `--wait` until each Sandbox among them is Ready. */
 export async function apply(options: ApplyCommandOptions): Promise<void> {
+  const timeoutMs = parseDuration('--timeout', options.timeout)
   const objects = readObjects(options.filename)
   await using session = await openSession({ ...options, start: true })
   const { client } = session
@@ -29,7 +30,7 @@ export async function apply(options: ApplyCommandOptions): Promise<void> {
     applied.push({ resource, object: answer })
   }
   if (!options.wait) return
-  const signal = AbortSignal.timeout(parseDuration('--timeout', options.timeout))
+  const signal = AbortSignal.timeout(timeoutMs)
   for (const { resource, object } of applied) {
     if (resource.group === sandboxes.group && resource.plural === sandboxes.plural)
       await waitUntilReady(client, object as unknown as Sandbox, signal)

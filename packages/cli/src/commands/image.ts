@@ -1,4 +1,4 @@
-import { open, rm } from 'node:fs/promises'
+import { access, constants, open, rm } from 'node:fs/promises'
 import { type Image, type ImageStore, openImageStore } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { type DataDirectory, dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
@@ -28,8 +28,11 @@ export async function imagePull(options: GlobalOptions & { names: string[]; outp
 export async function imageImport(
   options: GlobalOptions & { file: string; name?: string; output?: OutputFormat },
 ): Promise<void> {
-  const store = await storeOf(options)
   const { file, name, output } = options
+  await access(file, constants.R_OK).catch((cause: Error) => {
+    throw new CliError('not-found', `${file} cannot be read: ${cause.message}`, { cause })
+  })
+  const store = await storeOf(options)
   const images = await interruptible((signal) => store.import(file, { signal, ...(name !== undefined && { name }) }))
   if (output) return print(images, output)
   for (const image of images) console.log(image.name)
