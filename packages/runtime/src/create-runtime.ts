@@ -47,6 +47,8 @@ export interface RuntimeOptions {
   log?: { maxBytes: number; maxFiles: number }
   /** The pod network, `a.b.c.d/n` with n from 16 to 24; default the first /16 of a few that the machine does not use. */
   podNetwork?: string
+  /** The network of the cluster's Services, from which tenants pull no images. */
+  serviceRange?: string
   /** Where control groups are; default this machine's. */
   cgroups?: CgroupTree
   /** Mirrors, authorities and exceptions for the registries that images are pulled from. */
@@ -90,11 +92,23 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       hostRootfs: async () => (await prepare()).host.path,
       inUse: () => imagesInUse(stateDirectory),
       registries: options.registries,
+      clusterRanges,
     }),
     cgroups: openSandboxCgroups(options.cgroups ?? findCgroupTree(), cgroupName(stateDirectory)),
     network: await createPodNetwork({ stateDirectory, toolsDirectory, cidr: options.podNetwork }),
     prepare,
     log: options.log ?? DEFAULT_LOG,
+  }
+
+  async function clusterRanges(): Promise<string[]> {
+    const services = options.serviceRange === undefined ? [] : [options.serviceRange]
+    try {
+      return [...services, (await parts.network.open()).range]
+    } catch (error) {
+      // Then there are no Pods to be reached either.
+      if (error instanceof RuntimeError && error.code === 'network-missing') return services
+      throw error
+    }
   }
 
   /** Once, and again when another runsc has turned up: the programs depend on what it gets wrong. */

@@ -106,6 +106,7 @@ export async function startEmbeddedCluster(
     stateDirectory: directory.runtime,
     toolsDirectory: toolsDirectory(directory),
     registries: images.registries,
+    serviceRange: SERVICE_CIDR,
   })
   stack.defer(() =>
     runtime.then(

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { RegistryConfig } from '../registry/registry-config.ts'
 import type { PullOptions } from '../runtime.ts'
 import { digest, file } from '../testing/image-archive.ts'
 import { type BuiltImage, buildImage, document } from '../testing/remote-image-fixture.ts'
@@ -43,12 +44,14 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-async function open(): Promise<ImageLibrary> {
+async function open(registries?: RegistryConfig): Promise<ImageLibrary> {
   return openImageLibrary(join(directory, 'store'), {
     hostRootfs: async () => '',
     inUse: async () => new Set(),
     maxBytes: MAX_BYTES,
     exchangeLimits: LIMITS,
+    clusterRanges: async () => ['10.213.0.0/16', '10.96.0.0/16'],
+    registries,
   })
 }
 
@@ -404,6 +407,14 @@ describe('nobody is led astray', () => {
         message: expect.stringContaining('this machine itself'),
       })
     expect(registry.requests).toEqual([])
+  })
+
+  test.each(['10.213.0.77', '10.96.0.10:5000'])('to a Pod or Service of the cluster (%s)', async (host) => {
+    const library = await open()
+    await expect(library.pull(`${host}/app`, {})).rejects.toMatchObject({
+      code: 'registry-out-of-reach',
+      message: expect.stringContaining('network of Pods and Services'),
+    })
   })
 
   test('with credentials that were for another', async () => {

@@ -44,6 +44,8 @@ export interface ImageLibraryOptions {
   registries?: RegistryConfig | undefined
   /** How long registries may keep a pull waiting. */
   exchangeLimits?: ExchangeLimits
+  /** Networks of the cluster's Pods and Services, from which only hosts that `registries` names are pulled. */
+  clusterRanges?: () => Promise<string[]>
 }
 
 const MAX_BYTES = 32 * 1024 ** 3
@@ -116,6 +118,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
         reference,
         limits,
         exchangeLimits: options.exchangeLimits,
+        clusterRanges: await options.clusterRanges?.(),
         config: options.registries ?? {},
         signal: pullOptions.signal ?? new AbortController().signal,
       })

@@ -24,6 +24,8 @@ export interface PullRequest extends PullOptions {
   config: RegistryConfig
   limits: UnpackLimits
   exchangeLimits?: ExchangeLimits | undefined
+  /** Networks of the cluster's Pods and Services: only who may pull from this machine itself may pull from there. */
+  clusterRanges?: readonly string[] | undefined
   signal: AbortSignal
 }
 
@@ -34,7 +36,7 @@ const LARGEST_CONFIG = 8 * 1024 * 1024
 
 /** Resolves with whether the registry had something that was not here. Whatever it leaves half done is removed. */
 export async function pullImage(files: ImageFiles, request: PullRequest): Promise<{ id: string; isNew: boolean }> {
-  using exchange = createExchange(request.exchangeLimits)
+  using exchange = createExchange({ limits: request.exchangeLimits, clusterRanges: request.clusterRanges })
   const { reference, config } = request
   let failure: unknown
   // A mirror is there to help: whatever is wrong with it, the registry itself is asked.

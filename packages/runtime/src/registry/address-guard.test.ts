@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import { describe, expect, test } from 'vitest'
-import { guardedLookup, isWithinReach, type Reach, reachOf } from './address-guard.ts'
+import { guardedLookup, isWithinReach, type Reach, rangesOf, reachOf } from './address-guard.ts'
 
 describe('reachOf', () => {
   test.each<[string, Reach]>([
@@ -33,6 +33,16 @@ describe('reachOf', () => {
     ['not an address', 'never'],
   ])('%s is %s', (address, expected) => expect(reachOf(address)).toBe(expected))
 
+  test.each<[string, Reach]>([
+    ['10.213.0.9', 'cluster'],
+    ['10.96.255.1', 'cluster'],
+    ['::ffff:10.96.0.1', 'cluster'],
+    ['10.97.0.1', 'private'],
+    ['10.214.0.1', 'private'],
+  ])('%s is %s where the cluster has its own ranges', (address, expected) =>
+    expect(reachOf(address, rangesOf(['10.213.0.0/16', '10.96.0.0/16']))).toBe(expected),
+  )
+
   test('knows the addresses of this machine', () => {
     const own = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
     expect(new Set(own.filter(({ scopeid }) => !scopeid).map(({ address }) => reachOf(address)))).toEqual(
@@ -42,20 +52,21 @@ describe('reachOf', () => {
 })
 
 test('who may reach what', () => {
-  const reaches: Reach[] = ['public', 'private', 'this-machine', 'never']
+  const reaches: Reach[] = ['public', 'private', 'cluster', 'this-machine', 'never']
   const allowed = (most: Reach): Reach[] => reaches.filter((reach) => isWithinReach(reach, most))
   expect(Object.fromEntries(reaches.map((most) => [most, allowed(most)]))).toEqual({
     public: ['public'],
     private: ['public', 'private'],
-    'this-machine': ['public', 'private', 'this-machine'],
-    never: ['public', 'private', 'this-machine'],
+    cluster: ['public', 'private', 'cluster'],
+    'this-machine': ['public', 'private', 'cluster', 'this-machine'],
+    never: ['public', 'private', 'cluster', 'this-machine'],
   })
 })
 
 test('a name that leads to this machine is not looked up for who may not get there', async () => {
   const lookUp = (most: Reach, excepted = false): Promise<unknown> =>
     new Promise((resolve) =>
-      guardedLookup(most, () => excepted)('localhost', { all: false }, (error, address) =>
+      guardedLookup({ most }, () => excepted)('localhost', { all: false }, (error, address) =>
         resolve(error?.message ?? address),
       ),
     )

@@ -6,10 +6,10 @@ import { type LookupAddress, lookup as lookUp } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { networkInterfaces } from 'node:os'
 
-/** From the outermost to the innermost; `never` is for nobody. */
-export type Reach = 'public' | 'private' | 'this-machine' | 'never'
+/** From the outermost to the innermost; `cluster` has its Pods and Services, `never` is for nobody. */
+export type Reach = 'public' | 'private' | 'cluster' | 'this-machine' | 'never'
 
-const ORDER: readonly Reach[] = ['public', 'private', 'this-machine', 'never']
+const ORDER: readonly Reach[] = ['public', 'private', 'cluster', 'this-machine', 'never']
 
 const NEVER = blockList([
   ['0.0.0.0', 8],
@@ -38,17 +38,20 @@ const PRIVATE = blockList([
   ['fec0::', 10],
 ])
 
+const NONE = new BlockList()
+
 const LOOPBACK = blockList([
   ['127.0.0.0', 8],
   ['::1', 128],
 ])
 
-/** What an IP address, as text, belongs to. */
-export function reachOf(address: string): Reach {
+/** What an IP address, as text, belongs to; `cluster` has the ranges of the cluster's Pods and Services. */
+export function reachOf(address: string, cluster = NONE): Reach {
   const plain = embeddedAddress(address) ?? address.replace(/%.*$/, '')
   const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4'
   if (isIP(plain) === 0 || NEVER.check(plain, family)) return 'never'
   if (LOOPBACK.check(plain, family) || isOwn(plain)) return 'this-machine'
+  if (cluster.check(plain, family)) return 'cluster'
   return PRIVATE.check(plain, family) ? 'private' : 'public'
 }
 
@@ -56,16 +59,32 @@ export function isWithinReach(reach: Reach, most: Reach): boolean {
   return reach !== 'never' && ORDER.indexOf(reach) <= ORDER.indexOf(most)
 }
 
+/** Of networks as `10.0.0.0/8`. */
+export function rangesOf(networks: readonly string[]): BlockList {
+  return blockList(
+    networks.map((network) => {
+      const [address = '', prefix] = network.split('/')
+      return [address, Number(prefix)]
+    }),
+  )
+}
+
 /** Node's look-up, less the addresses that are out of reach. Connections go to what it gives, so no later answer counts. */
-export function guardedLookup(most: Reach, excepted: (hostname: string) => boolean): LookupFunction {
+export function guardedLookup(
+  { most, cluster }: { most: Reach; cluster?: BlockList },
+  excepted: (hostname: string) => boolean,
+): LookupFunction {
   return (hostname, options, callback) => {
     lookUp(hostname, { ...options, all: true }, (error, found) => {
       if (error) return callback(error, [])
       const addresses = (found as LookupAddress[]).filter(
-        ({ address }) => excepted(hostname) || isWithinReach(reachOf(address), most),
+        ({ address }) => excepted(hostname) || isWithinReach(reachOf(address, cluster), most),
       )
       const [first] = addresses
-      if (!first) return callback(outOfReach(hostname, (found as LookupAddress[])[0]?.address ?? ''), [])
+      if (!first) {
+        const refused = (found as LookupAddress[])[0]?.address ?? ''
+        return callback(outOfReach(hostname, { address: refused, reach: reachOf(refused, cluster) }), [])
+      }
       if (options.all) callback(null, addresses)
       else callback(null, first.address, first.family)
     })
@@ -74,14 +93,18 @@ export function guardedLookup(most: Reach, excepted: (hostname: string) => boole
 
 export const OUT_OF_REACH = 'ERR_OUT_OF_REACH'
 
-export function outOfReach(hostname: string, address: string): NodeJS.ErrnoException {
+export function outOfReach(
+  hostname: string,
+  { address, reach }: { address: string; reach: Reach },
+): NodeJS.ErrnoException {
   const where = hostname === address ? address : `${hostname} (${address})`
-  return Object.assign(new Error(`${where} ${REASONS[reachOf(address)]}`), { code: OUT_OF_REACH })
+  return Object.assign(new Error(`${where} ${REASONS[reach]}`), { code: OUT_OF_REACH })
 }
 
 const REASONS: Record<Reach, string> = {
   public: 'is not where images may be pulled from',
   private: 'is in a private network, to which a public registry may not lead',
+  cluster: 'is in the network of Pods and Services: name it in the configuration of registries to pull from it',
   'this-machine': 'is this machine itself: name it in the configuration of registries to pull from it',
   never: 'is not an address from which images are ever pulled',
 }

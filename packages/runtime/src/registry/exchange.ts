@@ -1,7 +1,15 @@
 /** HTTP with a server that is not trusted: every wait, length and way on has a bound. */
 import type { AgentOptions, IncomingMessage, Agent as PlainAgent } from 'node:http'
-import { isIP } from 'node:net'
-import { guardedLookup, isWithinReach, OUT_OF_REACH, outOfReach, type Reach, reachOf } from './address-guard.ts'
+import { type BlockList, isIP } from 'node:net'
+import {
+  guardedLookup,
+  isWithinReach,
+  OUT_OF_REACH,
+  outOfReach,
+  type Reach,
+  rangesOf,
+  reachOf,
+} from './address-guard.ts'
 import { registryError, TransientFailure } from './registry-failure.ts'
 
 // An import would load all that the modules offer.
@@ -55,11 +63,18 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308])
 /** To one host at a time. */
 const MOST_CONNECTIONS = 6
 
-/** Connections are kept until it is disposed of. `env` says which proxies to use; this machine never goes through one. */
-export function createExchange(
-  limits: ExchangeLimits = EXCHANGE_LIMITS,
-  env: NodeJS.ProcessEnv = process.env,
-): Exchange {
+export interface ExchangeOptions {
+  limits?: ExchangeLimits | undefined
+  /** Networks of the cluster's Pods and Services. */
+  clusterRanges?: readonly string[] | undefined
+  /** Says which proxies to use; this machine never goes through one. */
+  env?: NodeJS.ProcessEnv
+}
+
+/** Connections are kept until it is disposed of. */
+export function createExchange(options: ExchangeOptions = {}): Exchange {
+  const { limits = EXCHANGE_LIMITS, clusterRanges = [], env = process.env } = options
+  const cluster = rangesOf(clusterRanges)
   const agents = new Map<string, PlainAgent>()
   const stop = new AbortController()
 
@@ -78,8 +93,9 @@ export function createExchange(
   async function once(request: ExchangeRequest): Promise<Answer> {
     const { url, most, tls, signal } = request
     const literal = url.hostname.replace(/^\[|\]$/g, '')
-    if (isIP(literal) !== 0 && !isWithinReach(reachOf(literal), most))
-      throw registryError('registry-out-of-reach', outOfReach(literal, literal).message)
+    const reach = reachOf(literal, cluster)
+    if (isIP(literal) !== 0 && !isWithinReach(reach, most))
+      throw registryError('registry-out-of-reach', outOfReach(literal, { address: literal, reach }).message)
     const proxies = proxyHosts(env)
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     const head = new AbortController()
@@ -92,7 +108,7 @@ export function createExchange(
       method: request.method,
       headers: { 'user-agent': 'caisson', 'accept-encoding': 'identity', ...request.headers },
       agent: agentFor(request),
-      lookup: guardedLookup(most, (hostname) => hostname !== literal && proxies.has(hostname)),
+      lookup: guardedLookup({ most, cluster }, (hostname) => hostname !== literal && proxies.has(hostname)),
       ca: tls.ca,
       rejectUnauthorized: !tls.skipVerify,
       signal: AbortSignal.any([signal, head.signal, stop.signal]),
@@ -104,7 +120,7 @@ export function createExchange(
         headers: body.headers,
         body: paced(body, limits),
         discard: () => body.destroy(),
-        reach: reachOfAnswer(url, body.socket.remoteAddress, proxies),
+        reach: reachOfAnswer(url, { address: body.socket.remoteAddress, proxies, cluster }),
         url,
       })
     })
@@ -214,12 +230,15 @@ async function* paced(body: IncomingMessage, { windowMs, windowBytes }: Exchange
   }
 }
 
-function reachOfAnswer(url: URL, address: string | undefined, proxies: ReadonlySet<string>): Reach {
+function reachOfAnswer(
+  url: URL,
+  { address, proxies, cluster }: { address: string | undefined; proxies: ReadonlySet<string>; cluster: BlockList },
+): Reach {
   const literal = url.hostname.replace(/^\[|\]$/g, '')
-  if (isIP(literal) !== 0) return reachOf(literal)
+  if (isIP(literal) !== 0) return reachOf(literal, cluster)
   // Behind a proxy there is no telling, and what cannot be told gets no further in.
   if (address === undefined || (proxies.size > 0 && literal !== 'localhost')) return 'public'
-  return reachOf(address)
+  return reachOf(address, cluster)
 }
 
 /** `localhost` and this machine's addresses are never behind a proxy. */
