@@ -214,3 +214,18 @@ describe('exec', () => {
     expect((await execText(scratch.runtime, id, ['/bin/sh', '-c', search])).stdout).toBe('gone\n')
   })
 })
+
+test('so many processes are executed in a sandbox at a time, and no more', async () => {
+  await using scratch = await createScratchRuntime()
+  await scratch.runtime.createSandbox(sandboxSpec('a'))
+  await scratch.runtime.startContainer(containerSpec(scratch, 'a-1', { sandboxId: 'a' }))
+  await using stack = new AsyncDisposableStack()
+  const hold = () => scratch.runtime.exec('a-1', { args: ['/bin/sleep', '1000'], env: {}, tty: false, stdin: false })
+  const held = await Promise.all(Array.from({ length: 64 }, hold))
+  for (const streams of held) stack.use(streams)
+  await expect(hold()).rejects.toThrow('64 processes were executed in this sandbox and have not ended')
+  const [first] = held
+  await first?.[Symbol.asyncDispose]()
+  await first?.exit.catch(() => undefined)
+  stack.use(await hold())
+})

@@ -9,7 +9,14 @@ import { createMonitorClient } from './monitor/monitor-client.ts'
 import { installNativePrograms } from './native/native-programs.ts'
 import { createPodNetwork } from './network/pod-network.ts'
 import type { RegistryConfig } from './registry/registry-config.ts'
-import { type Container, type ContainerSpec, type ResourceLimits, type Runtime, RuntimeError } from './runtime.ts'
+import {
+  type Container,
+  type ContainerSpec,
+  type ProcessStreams,
+  type ResourceLimits,
+  type Runtime,
+  RuntimeError,
+} from './runtime.ts'
 import { cancelStart } from './sandbox/cancel-start.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
 import { concealPaths } from './sandbox/conceal-paths.ts'
@@ -61,6 +68,12 @@ export interface RuntimeOptions {
  */
 const SENTRY_MEMORY = 32 * 1024 * 1024
 const SENTRY_TASKS = 256
+
+/**
+ * Each process that is executed in a sandbox costs the machine one of some 20 MB beside it, which no limit of the sandbox
+ * counts.
+ */
+const EXECS_OF_A_SANDBOX = 64
 
 const DEFAULT_LOG = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 }
 
@@ -183,6 +196,31 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     }
   }
 
+  const execs = new Map<string, number>()
+
+  /** Counts what is executed in a sandbox until it has ended. Rejects what is too much. */
+  async function counted(sandboxId: string, begin: () => Promise<ProcessStreams>): Promise<ProcessStreams> {
+    const before = execs.get(sandboxId) ?? 0
+    if (before >= EXECS_OF_A_SANDBOX) {
+      const many = `${EXECS_OF_A_SANDBOX} processes were executed in this sandbox and have not ended`
+      throw new RuntimeError('failed', `${many}: wait for one of them, or end its client`)
+    }
+    execs.set(sandboxId, before + 1)
+    const ended = (): void => {
+      const left = (execs.get(sandboxId) ?? 1) - 1
+      if (left === 0) execs.delete(sandboxId)
+      else execs.set(sandboxId, left)
+    }
+    try {
+      const streams = await begin()
+      streams.exit.then(ended, ended)
+      return streams
+    } catch (error) {
+      ended()
+      throw error
+    }
+  }
+
   const runtime: Runtime = {
     images: parts.images,
     network: { open: () => parts.network.open(), change: (change) => parts.network.change(change) },
@@ -291,7 +329,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       const { sandbox, entry } = registry.container(containerId)
       if (entry.state.phase !== 'running')
         throw new RuntimeError('not-found', `container ${containerId} is not running`)
-      return execInContainer(parts, sandbox, { entry, exec })
+      return await counted(sandbox.record.spec.id, () => execInContainer(parts, sandbox, { entry, exec }))
     },
 
     async attach(containerId) {

@@ -67,6 +67,14 @@ describe('storage', () => {
     expect(storageExcess(pod, given)).toEqual(message && { reason: 'Evicted', message })
   })
 
+  test('a volume that cannot be counted is too much', () => {
+    const uncountable = new Set(['scratch'])
+    expect(storageExcess(scratch, { ...use(0), uncountable })).toEqual({
+      reason: 'Evicted',
+      message: 'EmptyDir volume "scratch" holds more files than the node can measure. ',
+    })
+  })
+
   test('Pods without limits are not measured', () => {
     expect([one, two, scratch, aPod()].map(hasStorageLimits)).toEqual([true, true, true, false])
   })

@@ -14,6 +14,8 @@ export interface StorageUse {
   logs: ReadonlyMap<string, number>
   /** By volume, those on disk. */
   emptyDirs: ReadonlyMap<string, number>
+  /** Volumes with more files than can be counted in reasonable time: that is too much, whatever their size. */
+  uncountable?: ReadonlySet<string>
 }
 
 export function hasStorageLimits(pod: PodObject): boolean {
@@ -22,6 +24,9 @@ export function hasStorageLimits(pod: PodObject): boolean {
 
 /** What the Pod is evicted for; undefined where it keeps to its limits. */
 export function storageExcess(pod: PodObject, use: StorageUse): Eviction | undefined {
+  for (const volume of use.uncountable ?? []) {
+    return evicted(`EmptyDir volume ${JSON.stringify(volume)} holds more files than the node can measure. `)
+  }
   for (const [volume, limit] of emptyDirLimits(pod)) {
     if ((use.emptyDirs.get(volume) ?? 0) > limit.bytes) {
       return evicted(

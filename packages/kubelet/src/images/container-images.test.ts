@@ -252,4 +252,41 @@ describe('pulls', () => {
     registry.release()
     expect(await store.get(`${registry.host}/other`)).toBeUndefined()
   })
+
+  test('that wait behind those of one namespace hold back nobody in another', async () => {
+    for (const name of ['endless-1', 'endless-2', 'app']) registry.serve(name, { text: name })
+    const blobs = (): number => registry.asked.filter((each) => each === 'GET blobs').length
+    registry.hold()
+    const greedy = ['endless-1', 'endless-2', 'app'].map((name) =>
+      asker(`${registry.host}/${name}`, { namespace: 'greedy' }).find(),
+    )
+    await expect.poll(blobs).toBe(2)
+    const others = Array.from({ length: 2 }, () => asker(`${registry.host}/app`, { namespace: 'other' }).find())
+    await expect.poll(blobs).toBe(3)
+    registry.release()
+    expect((await Promise.all([...greedy, ...others])).map(cmdOf)).toEqual([
+      'endless-1',
+      'endless-2',
+      'app',
+      'app',
+      'app',
+    ])
+    // Got once, for all who waited.
+    expect(registry.asked.filter((each) => each === 'HEAD manifests latest')).toHaveLength(3)
+  })
+
+  test('that wait for a place end with the last who wants them', async () => {
+    for (const name of ['endless-1', 'endless-2', 'app']) registry.serve(name, { text: name })
+    registry.hold()
+    const busy = ['endless-1', 'endless-2'].map((name) => asker(`${registry.host}/${name}`).find())
+    await expect.poll(() => registry.asked.filter((each) => each === 'GET blobs').length).toBe(2)
+    const waits = asker(`${registry.host}/app`)
+    void waits.find()
+    await expect.poll(() => waits.states.size).toBe(1)
+    images.cancel(waits.states)
+    registry.release()
+    await Promise.all(busy)
+    expect(await store.get(`${registry.host}/app`)).toBeUndefined()
+    expect(cmdOf(await asker(`${registry.host}/app`).find())).toBe('app')
+  })
 })

@@ -31,11 +31,22 @@ interface SharedPull {
   done: Promise<FinishedPull>
   stop: AbortController
   users: number
+  /** Whether some namespace's place has been found for it. */
+  isRunning: boolean
+  /** By the namespace that waits for a place. */
+  queues: Map<string, NamespaceQueue>
+  run(request: PullRequest): Promise<void>
+  fail(error: unknown): void
+}
+
+interface NamespaceQueue {
+  leave: AbortController
+  users: number
 }
 
 export function createImagePuller(images: Pick<ImageStore, 'pull'>): ImagePuller {
   const shared = new Map<string, SharedPull>()
-  const running = new Set<SharedPull>()
+  const unfinished = new Set<SharedPull>()
   const everywhere = limitConcurrency(AT_A_TIME)
   const byNamespace = new Map<string, { limited: Limited; users: number }>()
 
@@ -52,64 +63,110 @@ export function createImagePuller(images: Pick<ImageStore, 'pull'>): ImagePuller
 
   async function pull(request: PullRequest, signal: AbortSignal): Promise<FinishedPull> {
     const { name, credentials, reachWithinMs } = request
-    return inTurn(
-      request.namespace,
-      async () => {
-        const began = performance.now()
-        const limit = AbortSignal.timeout(LONGEST_MS)
-        try {
-          const result = await images.pull(name, {
-            signal: AbortSignal.any([signal, limit]),
-            ...(credentials && { credentials }),
-            ...(reachWithinMs !== undefined && { reachWithinMs }),
-          })
-          return { ...result, pullMs: performance.now() - began }
-        } catch (error) {
-          if (!limit.aborted) throw error
-          throw new RuntimeError('registry-unavailable', `the pull took longer than ${LONGEST_MS / 60_000} minutes`)
-        }
-      },
-      signal,
-    )
+    const began = performance.now()
+    const limit = AbortSignal.timeout(LONGEST_MS)
+    try {
+      const result = await images.pull(name, {
+        signal: AbortSignal.any([signal, limit]),
+        ...(credentials && { credentials }),
+        ...(reachWithinMs !== undefined && { reachWithinMs }),
+      })
+      return { ...result, pullMs: performance.now() - began }
+    } catch (error) {
+      if (!limit.aborted) throw error
+      throw new RuntimeError('registry-unavailable', `the pull took longer than ${LONGEST_MS / 60_000} minutes`)
+    }
   }
 
-  function begin(key: string, request: PullRequest): SharedPull {
+  function share(key: string): SharedPull {
     const stop = new AbortController()
-    const done = pull(request, stop.signal)
-    const begun = { done, stop, users: 0 }
-    shared.set(key, begun)
-    running.add(begun)
+    const { promise: done, resolve, reject } = Promise.withResolvers<FinishedPull>()
+    const opened: SharedPull = {
+      done,
+      stop,
+      users: 0,
+      isRunning: false,
+      queues: new Map(),
+      async run(request) {
+        opened.isRunning = true
+        for (const { leave } of opened.queues.values()) leave.abort()
+        opened.queues.clear()
+        await pull(request, stop.signal).then(resolve, reject)
+      },
+      fail: reject,
+    }
+    shared.set(key, opened)
+    unfinished.add(opened)
     const over = (): void => {
-      running.delete(begun)
-      if (shared.get(key) === begun) shared.delete(key)
+      unfinished.delete(opened)
+      if (shared.get(key) === opened) shared.delete(key)
     }
     done.then(over, over)
-    return begun
+    return opened
+  }
+
+  /**
+   * Each namespace that wants a pull waits for a place of its own, and the first that finds one begins it for all: whoever
+   * keeps their own places busy holds back nobody else. Returns what takes one user out of the queue.
+   */
+  function enqueue(wanted: SharedPull, request: PullRequest): () => void {
+    if (wanted.isRunning) return () => undefined
+    const { namespace } = request
+    const queue = wanted.queues.get(namespace) ?? begin()
+    queue.users++
+    return () => {
+      if (--queue.users > 0) return
+      queue.leave.abort()
+      if (wanted.queues.get(namespace) === queue) wanted.queues.delete(namespace)
+    }
+
+    function begin(): NamespaceQueue {
+      const begun = { leave: new AbortController(), users: 0 }
+      wanted.queues.set(namespace, begun)
+      const { signal } = begun.leave
+      // A place may be handed over in the very moment in which it is not wanted any more.
+      const work = async (): Promise<void> => {
+        if (!signal.aborted) await wanted.run(request)
+      }
+      inTurn(namespace, work, signal).catch((error: unknown) => {
+        if (!signal.aborted) wanted.fail(error)
+      })
+      return begun
+    }
+  }
+
+  /** Those that wait for a place end at once. */
+  function giveUp(pull: SharedPull): void {
+    pull.stop.abort()
+    for (const { leave } of pull.queues.values()) leave.abort()
+    if (!pull.isRunning) pull.fail(pull.stop.signal.reason)
   }
 
   return {
     async [Symbol.asyncDispose]() {
-      const left = [...running]
-      for (const { stop } of left) stop.abort()
+      const left = [...unfinished]
+      for (const each of left) giveUp(each)
       await Promise.allSettled(left.map(({ done }) => done))
     },
     async pull(request) {
       const { name, fingerprint, reachWithinMs, signal } = request
       signal.throwIfAborted()
       const key = JSON.stringify([name, fingerprint, reachWithinMs])
-      const mine = shared.get(key) ?? begin(key, request)
+      const mine = shared.get(key) ?? share(key)
       mine.users++
+      const leaveQueue = enqueue(mine, request)
       const given = Promise.withResolvers<never>()
-      const giveUp = (): void => given.reject(signal.reason as Error)
-      signal.addEventListener('abort', giveUp, { once: true })
+      const leave = (): void => given.reject(signal.reason as Error)
+      signal.addEventListener('abort', leave, { once: true })
       try {
         return await Promise.race([mine.done, given.promise])
       } finally {
-        signal.removeEventListener('abort', giveUp)
+        signal.removeEventListener('abort', leave)
+        leaveQueue()
         if (--mine.users === 0) {
           // Whoever comes next must not get one that is being given up.
           if (shared.get(key) === mine) shared.delete(key)
-          mine.stop.abort()
+          giveUp(mine)
         }
       }
     },

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { ExitStatus } from '@caisson/runtime'
 import { expandVariables } from '../containers/expand-variables.ts'
 import { ANSWER_BYTES, failure, type ProbeOutcome, seconds, success } from './probe-outcome.ts'
-import type { ProbeTarget } from './probe-target.ts'
+import { deadline, type ProbeTarget } from './probe-target.ts'
 
 export interface CommandEnd {
   status: ExitStatus
@@ -49,7 +49,7 @@ export async function probeExec(
   timeoutMs: number,
 ): Promise<ProbeOutcome> {
   const args = expandedCommand(target, command)
-  const signal = AbortSignal.timeout(timeoutMs)
+  const signal = deadline(target, timeoutMs)
   try {
     const { status, output } = await runInContainer(target, args, signal)
     return status.exitCode === 0 ? success(output) : failure(output)

@@ -5,7 +5,7 @@
 import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from 'node:http2'
 import type { GRPCAction } from 'kubernetes-types/core/v1.d.ts'
 import { ANSWER_BYTES, failure, type ProbeOutcome, seconds, success } from './probe-outcome.ts'
-import { dial, dialFailure, type ProbeTarget } from './probe-target.ts'
+import { deadline, dial, dialFailure, type ProbeTarget } from './probe-target.ts'
 
 /** grpc.health.v1.HealthCheckResponse.ServingStatus. */
 const SERVING_STATUS = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'] as const
@@ -13,7 +13,7 @@ const UNIMPLEMENTED = '12'
 
 export async function probeGrpc(target: ProbeTarget, action: GRPCAction, timeoutMs: number): Promise<ProbeOutcome> {
   const at = `${target.podIp ?? '127.0.0.1'}:${action.port}`
-  const signal = AbortSignal.timeout(timeoutMs)
+  const signal = deadline(target, timeoutMs)
   const connection = await dial(target, action.port, signal).catch((error: unknown) => error as Error)
   if (connection instanceof Error) {
     if (signal.aborted) {

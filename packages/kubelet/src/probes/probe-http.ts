@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import type { HTTPGetAction } from 'kubernetes-types/core/v1.d.ts'
 import { ANSWER_BYTES, failure, type ProbeOutcome, success } from './probe-outcome.ts'
-import { dial, dialFailure, type ProbeTarget, portNumber, refuseOtherHost } from './probe-target.ts'
+import { deadline, dial, dialFailure, type ProbeTarget, portNumber, refuseOtherHost } from './probe-target.ts'
 
 const { request: httpRequest } = process.getBuiltinModule('node:http')
 
@@ -62,7 +62,7 @@ export async function probeHttp(target: ProbeTarget, action: HTTPGetAction, time
   portNumber(target, action.port)
   let answer: HttpAnswer
   try {
-    answer = await getFromPod(target, action, { userAgent: 'kube-probe/1.34', signal: AbortSignal.timeout(timeoutMs) })
+    answer = await getFromPod(target, action, { userAgent: 'kube-probe/1.34', signal: deadline(target, timeoutMs) })
   } catch (error) {
     return failure((error as Error).message)
   }

@@ -12,6 +12,17 @@ export interface ProbeTarget {
   sandboxId: string
   /** Undefined where the Pod has no network: its own loopback is all that there is to ask. */
   podIp: string | undefined
+  /** Aborted when nobody wants to know any more. */
+  over?: AbortSignal
+}
+
+/** No probe waits longer, whatever it asks for: somebody else needs what it holds. */
+const LONGEST_MS = 600_000
+
+/** Aborted after so long, or when nobody wants to know any more. */
+export function deadline({ over }: ProbeTarget, timeoutMs: number): AbortSignal {
+  const timeout = AbortSignal.timeout(Math.min(timeoutMs, LONGEST_MS))
+  return over ? AbortSignal.any([over, timeout]) : timeout
 }
 
 /** Throws where the container has no port of that name. */

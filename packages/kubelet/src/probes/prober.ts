@@ -2,7 +2,7 @@
 import type { PodObject } from '@caisson/client'
 import type { Runtime } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
-import { limitConcurrency } from '../limit-concurrency.ts'
+import { type Limited, limitConcurrency } from '../limit-concurrency.ts'
 import {
   type ContainerRun,
   initContainers,
@@ -13,7 +13,9 @@ import {
   statusesOf,
 } from '../pods/observed-pod.ts'
 import type { PodEvents } from '../pods/pod-events.ts'
+import type { ProbeOutcome } from './probe-outcome.ts'
 import { type ContainerHealth, isWatched } from './probe-state.ts'
+import { runProbe } from './run-probe.ts'
 import { type WatchedContainer, watchContainer } from './watched-container.ts'
 
 export interface ProberOptions {
@@ -43,11 +45,32 @@ export interface Prober extends Disposable {
 }
 
 /** To start a process in a sandbox takes 30 ms of a processor: probes must not keep the node from all else. */
-const PROBES_AT_A_TIME = 8
+const STARTS_AT_A_TIME = 8
+/** After this long a process has been started, and only waits: somebody else may start one. */
+const STARTING_MS = 1_000
+/** Of one Pod: its probes that hang hold up its own, and nobody else's. */
+const PROBES_OF_A_POD = 4
 
 export function createProber({ runtime, events, now, onChanged }: ProberOptions): Prober {
   const pods = new Map<string, Map<string, WatchedContainer>>()
-  const limited = limitConcurrency(PROBES_AT_A_TIME)
+  const limits = new Map<string, Limited>()
+  const starts = limitConcurrency(STARTS_AT_A_TIME)
+
+  /** Has a place while it begins. */
+  async function started<T>(operation: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    let result: Promise<T> | undefined
+    await starts(async () => {
+      result = operation()
+      await settlesWithin(result, STARTING_MS)
+    }, signal)
+    return await (result as Promise<T>)
+  }
+
+  function limitOf(uid: string): Limited {
+    const known = limits.get(uid) ?? limitConcurrency(PROBES_OF_A_POD)
+    limits.set(uid, known)
+    return known
+  }
 
   function begin(probed: ProbedPod, container: Container, run: RunningRun): WatchedContainer {
     const { pod, sandboxId, podIp, begun } = probed
@@ -62,7 +85,11 @@ export function createProber({ runtime, events, now, onChanged }: ProberOptions)
       restarts: isSidecar(container) || restartPolicyOf(pod) !== 'Never',
       events,
       now,
-      limited,
+      ask: (probe, signal) => {
+        const asked = (): Promise<ProbeOutcome> =>
+          runProbe({ runtime, container, containerId, sandboxId, podIp, over: signal }, probe)
+        return limitOf(uid)(() => (probe.exec ? started(asked, signal) : asked()), signal)
+      },
       onChanged: () => onChanged(uid),
     })
   }
@@ -70,6 +97,7 @@ export function createProber({ runtime, events, now, onChanged }: ProberOptions)
   function forget(uid: string): void {
     for (const watched of pods.get(uid)?.values() ?? []) watched[Symbol.dispose]()
     pods.delete(uid)
+    limits.delete(uid)
   }
 
   return {
@@ -108,4 +136,18 @@ function containerOf(pod: PodObject, name: string): Container | undefined {
 function knownFromStatus(pod: PodObject, name: string, id: string): { started: boolean; ready: boolean } {
   const status = statusesOf(pod).find((each) => each.name === name && each.containerID?.endsWith(`//${id}`))
   return { started: status?.started ?? false, ready: status?.ready ?? false }
+}
+
+/** Resolves when the promise has settled, or after `ms`. */
+async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, ms)
+  await Promise.race([
+    promise.then(
+      () => undefined,
+      () => undefined,
+    ),
+    late,
+  ])
+  clearTimeout(timer)
 }

@@ -17,7 +17,6 @@ import {
 } from './probe-state.ts'
 import type { ProbeTarget } from './probe-target.ts'
 import { runHook } from './run-hook.ts'
-import { runProbe } from './run-probe.ts'
 
 export interface WatchContainerOptions {
   pod: PodObject
@@ -31,8 +30,8 @@ export interface WatchContainerOptions {
   restarts: boolean
   events: PodEvents
   now: () => number
-  /** Lets few probes run at a time. */
-  limited<T>(operation: () => Promise<T>): Promise<T>
+  /** Asks the container, in its turn. Rejects as soon as the signal is aborted, or as ProbeOutcome says. */
+  ask(probe: Probe, signal: AbortSignal): Promise<ProbeOutcome>
   onChanged(): void
 }
 
@@ -44,7 +43,7 @@ export interface WatchedContainer extends Disposable {
 }
 
 export function watchContainer(options: WatchContainerOptions): WatchedContainer {
-  const { pod, container, target, startedAt, known, events, now, limited, onChanged } = options
+  const { pod, container, target, startedAt, known, events, now, ask, onChanged } = options
   const over = new AbortController()
   const { signal } = over
   const states = new Map<ProbeKind, ProbeState>()
@@ -107,7 +106,7 @@ export function watchContainer(options: WatchContainerOptions): WatchedContainer
       if (signal.aborted || isSpared(kind)) return
       // Turns that were missed are not made up for.
       due = now() + periodMs
-      const outcome = await limited(async () => (signal.aborted ? undefined : await runProbe(target, probe)))
+      const outcome = await ask(probe, signal).catch(() => undefined)
       if (!outcome || signal.aborted || isSpared(kind)) return
       note(kind, probe, outcome)
       // Once is enough for a container to have started.
