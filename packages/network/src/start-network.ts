@@ -1,7 +1,15 @@
 /** The node's part of the cluster's network: policies, Services and names in force for the Pods of this machine. */
 import type { Socket } from 'node:net'
-import { type AnyObject, type Informer, type Informers, keyOf, type PodObject, resources } from '@caisson/client'
-import type { NetworkControl, NetworkPlace, RulePiece } from '@caisson/runtime'
+import {
+  type AnyObject,
+  type EventInput,
+  type Informer,
+  type Informers,
+  keyOf,
+  type PodObject,
+  resources,
+} from '@caisson/client'
+import type { NetworkControl, NetworkPlace, RefusedPieces, RulePiece } from '@caisson/runtime'
 import { clusterNames, SLICES_BY_SERVICE, slicesByService } from './cluster-names.ts'
 import { connectToPod } from './connect-to-pod.ts'
 import { startDnsServer } from './dns/dns-server.ts'
@@ -33,6 +41,8 @@ export interface StartNetworkOptions {
   /** The addresses of Services. */
   serviceRange: string
   signal: AbortSignal
+  /** Writes an Event about an object that cannot be in force as it is written. */
+  record(about: AnyObject, event: EventInput): void
   onError(error: unknown, where: string): void
 }
 
@@ -51,10 +61,13 @@ export interface Network extends NetworkGate, AsyncDisposable {
 const PODS_BY_NAMESPACE = 'namespace'
 const API_SERVICE = 'default/kubernetes'
 const DNS_PORT = 53
+const NONE_REFUSED: RefusedPieces = new Map()
+const CLOSED = 'Nothing gets through for the Pods that this policy selects'
+const LEFT_OUT = 'This Service leads nowhere'
 
 /** Resolves when everything that rules are made from has been seen once. Nothing of the machine is touched before a Pod has an address. */
 export async function startNetwork(options: StartNetworkOptions): Promise<Network> {
-  const { informers, control, signal, onError, dns, serviceRange } = options
+  const { informers, control, signal, record, onError, dns, serviceRange } = options
   await using stack = new AsyncDisposableStack()
   const rules = createPolicyRules()
   const addresses = new Map<string, PodAddress>()
@@ -135,22 +148,34 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     if (address) rules.setPod(policyPod(pod, namespaces.get(pod.metadata.namespace ?? ''), address))
   }
 
-  let applied: Promise<void> = Promise.resolve()
-  /** Resolves when all that was set until now is in force. */
-  function flush(): Promise<void> {
+  let applied: Promise<RefusedPieces> = Promise.resolve(NONE_REFUSED)
+  /** Resolves when all that was set until now is in force, but for what the kernel refused. */
+  function flush(): Promise<RefusedPieces> {
     applied = applied.catch(() => {}).then(apply)
     return applied
   }
 
   /** Before the first sandbox has an address there is nothing to protect, and nothing of the machine's is changed. */
-  async function apply(): Promise<void> {
-    if (!adopted || (addresses.size === 0 && !place)) return
+  async function apply(): Promise<RefusedPieces> {
+    if (!adopted || (addresses.size === 0 && !place)) return NONE_REFUSED
     await openOnce()
     const change = new Map([...rules.take(), ...serviceRules.take()])
     if (place && ports && doorsStale) change.set('doors', doors(place.gateway, ports))
     doorsStale = false
     // Also where nothing is new: what the kernel did not take the last time goes to it again.
-    await control.change(change)
+    const refused = await control.change(change)
+    for (const [key, error] of refused) tellRefused(key, error)
+    return refused
+  }
+
+  /** Who wrote what the kernel refuses hears of it; it is closed until it is written otherwise. */
+  function tellRefused(key: string, error: Error): void {
+    const [kind, name = ''] = key.split(' ')
+    const about = kind === 'policy' ? policies.get(name) : kind === 'service' ? services.get(name) : undefined
+    onError(error, key)
+    if (!about) return
+    const message = `${kind === 'policy' ? CLOSED : LEFT_OUT}: ${error.message}`
+    record(about, { type: 'Warning', reason: 'NotEnforceable', message })
   }
   let doorsStale = true
 
@@ -222,7 +247,8 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
       addresses.set(address.uid, address)
       setPod(pod)
       await published.open(pod, address)
-      await flush()
+      const own = (await flush()).get(`pod ${address.uid}`)
+      if (own) throw own
     },
     leave(uid) {
       if (!addresses.delete(uid)) return

@@ -6,7 +6,7 @@
 import type { Duplex, Readable, Writable } from 'node:stream'
 import type { ResourceLimits, ResourceUsage } from './cgroups/cgroup-files.ts'
 import type { NetworkPlace } from './network/network.ts'
-import type { RuleChange } from './network/rule-piece.ts'
+import type { RefusedPieces, RuleChange } from './network/rule-piece.ts'
 
 export type { ResourceLimits, ResourceUsage }
 
@@ -286,10 +286,11 @@ export interface NetworkControl {
   /** Sets the pod network up where it is not yet. Rejects with code `network-missing` where this machine cannot have one. */
   open(): Promise<NetworkPlace>
   /**
-   * Resolves when the kernel has taken the change, all of it or nothing. It goes on enforcing while no daemon runs; the
-   * first change that a daemon makes replaces all that an earlier one left.
+   * Resolves when the kernel has taken the change, with the keys of the pieces that it refused and why: those are closed
+   * or left out, all others are in force. It goes on enforcing while no daemon runs; the first change that a daemon makes
+   * replaces all that an earlier one left.
    */
-  change(change: RuleChange): Promise<void>
+  change(change: RuleChange): Promise<RefusedPieces>
 }
 
 export interface Runtime extends AsyncDisposable {

@@ -158,7 +158,15 @@ export async function startEmbeddedCluster(
           ...node,
           runtime: opened,
           network: (network = await begin(
-            startNetwork({ ...proxy, ...names, control: opened.network, apiServer, signal, onError }),
+            startNetwork({
+              ...proxy,
+              ...names,
+              control: opened.network,
+              apiServer,
+              signal,
+              record: (about, event) => recorderOf(proxy.client, 'kube-proxy').record(about, event),
+              onError,
+            }),
           )),
           dns: { clusterDomain: names.dns.domain, servers: [names.dns.address] },
           recorder: nodeEvents,

@@ -87,7 +87,7 @@ export function createModelMachine(now: () => number): ModelMachine {
         remove: async () => false,
         resolveUser: async () => ({ uid: 0, gid: 0, additionalGids: [] }),
       },
-      network: { open: unsupported, change: async () => {} },
+      network: { open: unsupported, change: async () => new Map() },
       handlers: async () => new Map(),
       async createSandbox(spec) {
         if (machine.has(spec.id)) throw new RuntimeError('already-exists', `sandbox ${spec.id} is there already`)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { UserInfo } from '@caisson/api'
 import {
+  type AnyObject,
   type Client,
   createClient,
   createInformers,
@@ -17,7 +18,7 @@ import {
 } from '@caisson/client'
 import { startNetwork } from '@caisson/network'
 import { createRuntime, defaultToolsDirectory, installTools, type Runtime } from '@caisson/runtime'
-import type { PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import type { ObjectReference, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { type Kubelet, startKubelet } from '../start-kubelet.ts'
 
 /** What is used of @caisson/apiserver, which only test files may import: they hand it in. */
@@ -104,9 +105,11 @@ export async function startScratchNode(
     const runtime = parts.use(await createRuntime({ stateDirectory: join(directory, 'runtime'), toolsDirectory }))
     const signal = new AbortController().signal
     const onError = (error: unknown, where: string): number => errors.push(`${where}: ${(error as Error).message}`)
+    const record = (about: AnyObject | ObjectReference, { reason, message }: EventInput): number =>
+      events.push(`${'metadata' in about ? about.metadata.name : about.name}: ${reason} ${message}`)
     const networkInformers = parts.use(createInformers(client))
     const network = parts.use(
-      await startNetwork({ informers: networkInformers, control: runtime.network, ...NAMES, signal, onError }),
+      await startNetwork({ informers: networkInformers, control: runtime.network, ...NAMES, signal, record, onError }),
     )
     const kubelet = parts.use(
       await startKubelet({
@@ -114,10 +117,7 @@ export async function startScratchNode(
         informers,
         runtime,
         network,
-        recorder: {
-          record: (about, { reason, message }: EventInput) =>
-            events.push(`${'metadata' in about ? about.metadata.name : about.name}: ${reason} ${message}`),
-        },
+        recorder: { record },
         dataDir: dataDirectory,
         nodeName: NODE_NAME,
         fake: options.fake ?? false,

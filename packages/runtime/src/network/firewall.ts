@@ -1,7 +1,14 @@
 import { RuntimeError } from '../runtime.ts'
 import { findTool } from '../tools/tools.ts'
 import { openNftSession } from './nft-session.ts'
-import { planRuleChange, type RuleChange, type RulePiece } from './rule-piece.ts'
+import {
+  closedPiece,
+  dependenciesFirst,
+  planRuleChange,
+  type RefusedPieces,
+  type RuleChange,
+  type RulePiece,
+} from './rule-piece.ts'
 
 export interface FirewallOptions {
   /** Ours among the names of tables. */
@@ -23,8 +30,11 @@ export interface FirewallOptions {
 export interface Firewall extends AsyncDisposable {
   /** Makes the table where it is missing. What an earlier process left stays in force until the first change. */
   ensure(): Promise<void>
-  /** Resolves when the kernel has taken the change. The first one replaces all that an earlier process left. */
-  change(change: RuleChange): Promise<void>
+  /**
+   * Resolves when the kernel has taken the change. The first one replaces all that an earlier process left. Gives the
+   * pieces that the kernel refused, by their keys, and why: they are closed (see `closedPiece`), and all others in force.
+   */
+  change(change: RuleChange): Promise<RefusedPieces>
   /** Takes the table away. */
   remove(): Promise<void>
 }
@@ -46,43 +56,79 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
   }
   const session = openNftSession(nft)
   const table = tableName(options.tag)
-  const pieces = new Map<string, RulePiece>()
+  let pieces: ReadonlyMap<string, RulePiece> = new Map()
   /** Whether the table holds what `pieces` says. */
   let current = false
-  let waiting: { change: Map<string, RulePiece | undefined>; done: Promise<void> } | undefined
-  /** What the kernel did not take goes to it again with what comes next. */
-  let refused = new Map<string, RulePiece | undefined>()
+  let waiting: { change: Map<string, RulePiece | undefined>; done: Promise<RefusedPieces> } | undefined
+  /** What could not be given to the kernel at all goes to it with what comes next. */
+  let failed = new Map<string, RulePiece | undefined>()
   let last: Promise<unknown> = Promise.resolve()
 
-  async function apply(change: RuleChange): Promise<void> {
-    const next = new Map(pieces)
-    for (const [key, piece] of change) {
-      if (piece) next.set(key, piece)
-      else next.delete(key)
-    }
-    const replace = [...baseCommands(options), ...planRuleChange(table, new Map(), next)]
-    const commands = current ? planRuleChange(table, pieces, change) : replace
-    try {
-      if (commands.length > 0) await session.run(commands)
-    } catch (error) {
-      if (!current) throw error
-      // Somebody may have changed or removed the table.
-      await session.run(replace)
-    }
+  /** Puts these pieces in place of all that the table holds. Rejects, and nothing is changed, where one is refused. */
+  async function replace(next: ReadonlyMap<string, RulePiece>): Promise<void> {
+    await session.run([...baseCommands(options), ...planRuleChange(table, new Map(), next)])
+    pieces = new Map(next)
     current = true
-    for (const key of change.keys()) {
-      const piece = next.get(key)
-      if (piece) pieces.set(key, piece)
-      else pieces.delete(key)
+  }
+
+  async function apply(change: RuleChange): Promise<RefusedPieces> {
+    const next = changed(pieces, change)
+    try {
+      if (!current) await replace(next)
+      else {
+        const commands = planRuleChange(table, pieces, change)
+        if (commands.length > 0) await session.run(commands)
+        pieces = next
+      }
+      return new Map()
+    } catch {
+      // Somebody may have changed or removed the table: without the change it is as it was, or this machine's to blame.
+      await replace(pieces)
+    }
+    const refused = new Map<string, Error>()
+    // What goes away goes last, when nothing leads to it any more.
+    const [made, gone] = [dependenciesFirst(change), [...change].filter(([, piece]) => !piece)]
+    await applyParts([...made, ...gone], refused)
+    return refused
+  }
+
+  /** All at once, or where that is refused one half after the other, until the pieces are found that are refused alone. */
+  async function applyParts(
+    parts: ReadonlyArray<[string, RulePiece | undefined]>,
+    refused: Map<string, Error>,
+  ): Promise<void> {
+    try {
+      await replace(changed(pieces, new Map(parts)))
+    } catch (error) {
+      const [first] = parts
+      if (!first) throw error
+      if (parts.length === 1) {
+        await setAside(first)
+        refused.set(first[0], error as Error)
+        return
+      }
+      const half = parts.length >> 1
+      await applyParts(parts.slice(0, half), refused)
+      await applyParts(parts.slice(half), refused)
     }
   }
 
-  async function applyAfter(before: Promise<unknown>, change: RuleChange): Promise<void> {
+  /** In the place of what was there before under its key. */
+  async function setAside([key, piece]: [string, RulePiece | undefined]): Promise<void> {
+    try {
+      await replace(changed(pieces, new Map([[key, piece && closedPiece(piece)]])))
+    } catch {
+      await replace(changed(pieces, new Map([[key, undefined]])))
+    }
+  }
+
+  async function applyAfter(before: Promise<unknown>, change: RuleChange): Promise<RefusedPieces> {
     await before
     waiting = undefined
-    refused = new Map([...refused, ...change])
-    await apply(refused)
-    refused = new Map()
+    failed = new Map([...failed, ...change])
+    const refused = await apply(failed)
+    failed = new Map()
+    return refused
   }
 
   return {
@@ -104,8 +150,8 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
         for (const [key, piece] of change) waiting.change.set(key, piece)
         return waiting.done
       }
-      const batch = { change: new Map(change), done: Promise.resolve() }
-      batch.done = applyAfter(last, batch.change)
+      const own = new Map(change)
+      const batch = { change: own, done: applyAfter(last, own) }
       waiting = batch
       last = batch.done.catch(() => {})
       return batch.done
@@ -119,6 +165,15 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
       await session[Symbol.asyncDispose]()
     },
   }
+}
+
+function changed(before: ReadonlyMap<string, RulePiece>, change: RuleChange): ReadonlyMap<string, RulePiece> {
+  const next = new Map(before)
+  for (const [key, piece] of change) {
+    if (piece) next.set(key, piece)
+    else next.delete(key)
+  }
+  return next
 }
 
 export function tableName(tag: string): string {

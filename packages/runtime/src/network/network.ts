@@ -1,4 +1,4 @@
-import type { RuleChange } from './rule-piece.ts'
+import type { RefusedPieces, RuleChange } from './rule-piece.ts'
 
 /** The network of a sandbox that has one of its own. */
 export interface SandboxNetwork {
@@ -19,8 +19,8 @@ export interface NetworkPlace {
 export interface PodNetwork {
   /** Sets up what all share; nothing to do the second time. Rejects with code `network-missing` where this machine cannot. */
   open(): Promise<NetworkPlace>
-  /** Changes what sandboxes may send and receive; see `RulePiece`. */
-  change(change: RuleChange): Promise<void>
+  /** Changes what sandboxes may send and receive; see `RulePiece`. Gives what was refused, see `Firewall`. */
+  change(change: RuleChange): Promise<RefusedPieces>
   attach(sandboxId: string, signal?: AbortSignal): Promise<SandboxNetwork>
   /** Makes the namespace as it was for the next sentry: the one before has taken the address out of it. */
   renew(sandboxId: string): Promise<void>

@@ -33,6 +33,9 @@ export interface SetElement {
 
 export type RuleChange = ReadonlyMap<string, RulePiece | undefined>
 
+/** Why the kernel refused pieces, by their keys. */
+export type RefusedPieces = ReadonlyMap<string, Error>
+
 const NAME = /^[a-z][a-z0-9_]{0,30}$/
 // Written by us alone, and yet what a manifest says must not become a command, should it ever come this far.
 const TEXT = /^[a-zA-Z0-9 .,:;/@_{}<>=!"*-]+$/
@@ -79,6 +82,40 @@ export function planRuleChange(
     ...gone.chains.map(([name]) => `delete chain ${table} ${name}`),
     ...gone.sets.map(([name, { kind }]) => `delete ${kind} ${table} ${name}`),
   ]
+}
+
+/**
+ * What stands for a piece that the kernel refuses: its sets, so that others may go on adding to them, and chains that let
+ * nothing through.
+ */
+export function closedPiece({ sets = [], chains = [] }: RulePiece): RulePiece {
+  return { sets, chains: chains.map(({ name }) => ({ name, rules: ['goto refuse'] })) }
+}
+
+/** The pieces that a change makes, each after those whose sets and chains it names. */
+export function dependenciesFirst(change: RuleChange): Array<[string, RulePiece]> {
+  const homes = new Map<string, string>()
+  for (const [key, piece] of change) {
+    for (const { name } of [...(piece?.sets ?? []), ...(piece?.chains ?? [])]) homes.set(name, key)
+  }
+  const ordered = new Map<string, RulePiece>()
+  const seen = new Set<string>()
+  const visit = (key: string): void => {
+    const piece = change.get(key)
+    if (!piece || seen.has(key)) return
+    seen.add(key)
+    const texts = [
+      ...(piece.chains ?? []).flatMap(({ rules }) => rules),
+      ...(piece.elements ?? []).map(({ set, value = '' }) => `${set} ${value}`),
+    ]
+    for (const [name] of texts.join(' ').matchAll(/[a-z][a-z0-9_]*/g)) {
+      const home = homes.get(name)
+      if (home !== undefined) visit(home)
+    }
+    ordered.set(key, piece)
+  }
+  for (const key of change.keys()) visit(key)
+  return [...ordered]
 }
 
 interface Collected {
