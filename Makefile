@@ -12,14 +12,14 @@ export NODE_OPTIONS := --disable-warning=ExperimentalWarning
 .PHONY: help install demo test check unit test-crash bench format generate pack test-differential clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^Targets/d' | head -20
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile | sed '/^Targets/d'
 	@echo
 	@echo "  make check          types, lint, format, dead code, layers, generated files"
 	@echo "  make unit           the tests that need neither root nor gVisor"
 	@echo "  make test-differential   the embedded API server against a real kube-apiserver (needs Go)"
 	@echo "  make test-crash     kill -9 of the cluster, twenty times"
 	@echo "  make bench          the benchmarks, as JSON lines"
-	@echo "  make generate       writes generated files again"
+	@echo "  make generate       writes generated files again (needs Go)"
 	@echo "  make format         formats the sources"
 	@echo "  make pack           the npm package, as a .tgz in dist/"
 
@@ -51,8 +51,12 @@ test-crash: install
 bench: install
 	bash test/bench/run.sh
 
+# Each reads what those before it wrote.
 generate: install
+	node packages/api/scripts/generate-core-schemas.ts
 	node packages/api/scripts/generate-crds.ts
+	node packages/apiserver/scripts/generate-schemas.ts
+	node packages/apiserver/scripts/generate-protobuf.ts
 
 format: install
 	biome check --write .

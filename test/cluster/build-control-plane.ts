@@ -11,7 +11,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, w
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const KUBERNETES = 'v1.34.4'
+/** The version that everything is compared with and generated from. */
+export const KUBERNETES = 'v1.34.4'
 const ETCD = 'v3.6.5'
 
 /** Exit code for "cannot be built here", so that callers can tell a missing Go from a failed build. */

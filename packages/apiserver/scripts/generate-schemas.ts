@@ -188,11 +188,12 @@ function generate(): Map<string, string> {
     files.set(file, lines)
   }
   // Kubernetes' own description leaves them to metrics-server.
-  const metrics = readFileSync(new URL('./metrics-definitions.json', import.meta.url), 'utf8')
-  return new Map([
-    ...[...files].map(([file, lines]): [string, string] => [file, `{\n${lines.join(',\n')}\n}\n`]),
-    ['io.k8s.metrics.pkg.apis.metrics.v1beta1.json', metrics],
-  ])
+  const metrics = JSON.parse(readFileSync(new URL('./metrics-definitions.json', import.meta.url), 'utf8')) as Json
+  files.set(
+    'io.k8s.metrics.pkg.apis.metrics.v1beta1.json',
+    Object.entries(metrics).map(([name, schema]) => `${JSON.stringify(name)}:${JSON.stringify(schema)}`),
+  )
+  return new Map([...files].map(([file, lines]): [string, string] => [file, `{\n${lines.join(',\n')}\n}\n`]))
 }
 
 const target = fileURLToPath(new URL('../src/schema/generated/', import.meta.url))
