@@ -116,6 +116,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
         collector.look()
         engine.enqueue(uid)
       },
+      onError,
     }),
   )
   const collector = stack.use(

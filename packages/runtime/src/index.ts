@@ -16,6 +16,7 @@ export type { RefusedPieces, RuleChain, RuleChange, RulePiece, RuleSet, SetEleme
 export type { RegistryCredential } from './registry/credentials.ts'
 export { createKeyring, credentialOf, type DockerAuth, type Keyring } from './registry/keyring.ts'
 export type { RegistryConfig, RegistryHost } from './registry/registry-config.ts'
+export { hiddenDetail } from './registry/registry-failure.ts'
 export type * from './runtime.ts'
 export { RuntimeError } from './runtime.ts'
 export { imageOfSnapshot } from './sandbox/snapshot-files.ts'

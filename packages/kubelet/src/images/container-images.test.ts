@@ -36,6 +36,7 @@ beforeEach(async () => {
     }),
     now: () => now,
     onPulled: (uid) => waiting.get(uid)?.(),
+    onError: (error, where) => said.push(`log ${where}: ${String(error)}`.replaceAll(registry.host, 'R')),
   })
 })
 afterEach(async () => {
@@ -175,6 +176,20 @@ test('what fails is told, waited for, and tried again later', async () => {
   now += 2_000
   expect(cmdOf(await waits.find())).toBe('one')
 })
+
+test('why there is no connection to a host that nobody has configured is for the log alone', async () => {
+  const hidden = await asker('registry.invalid/app').find()
+  const message = 'registry.invalid cannot be reached: the log of the cluster says why'
+  expect(hidden).toEqual({ kind: 'missing', reason: 'ErrImagePull', message })
+  expect(said.find((each) => each.startsWith('log'))).toMatch(
+    /^log pulling image "registry.invalid\/app" for pod default\/[^:]+: getaddrinfo /,
+  )
+  expect(said.filter((each) => !each.startsWith('log')).join()).not.toMatch(/getaddrinfo/)
+  await registry.stop()
+  expect(await asker(`${registry.host}/app`).find()).toMatchObject({
+    message: expect.stringContaining('ECONNREFUSED'),
+  })
+}, 30_000)
 
 describe('pull secrets', () => {
   const secretName = 'app'

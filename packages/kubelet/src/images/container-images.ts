@@ -2,6 +2,7 @@
 import type { PodObject } from '@caisson/client'
 import {
   HOST_IMAGE,
+  hiddenDetail,
   type Image,
   type ImageStore,
   type MarkedCredential,
@@ -70,10 +71,11 @@ export interface ContainerImagesOptions {
   now: () => number
   /** A pull for one of the Pod's containers has ended. */
   onPulled(uid: string): void
+  onError(error: unknown, where: string): void
 }
 
 export function createContainerImages(options: ContainerImagesOptions): ContainerImages {
-  const { images, sources, events, now, onPulled } = options
+  const { images, sources, events, now, onPulled, onError } = options
   const puller = createImagePuller(images)
   /** By registry, until when it is taken for not there. */
   const unreachable = new Map<string, number>()
@@ -226,7 +228,10 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
     request: Request,
     { error, failed, local }: { error: unknown; failed: FailedPull | undefined; local: Local },
   ): ImageState {
-    const { container, quoted } = request
+    const { pod, container, quoted } = request
+    const detail = hiddenDetail(error)
+    if (detail !== undefined)
+      onError(detail, `pulling image ${quoted} for pod ${pod.metadata.namespace}/${pod.metadata.name}`)
     const isUnreachable = error instanceof RuntimeError && NOT_THERE.has(error.code)
     if (isUnreachable) unreachable.set(parseReference(container.image ?? '').registry, now() + UNREACHABLE_MS)
     const { reason, message } = waitingFor(container.image ?? '', error)

@@ -32,6 +32,8 @@ export interface ExchangeRequest {
   /** The innermost place that it may lead to. */
   most: Reach
   tls: { ca: string[]; skipVerify: boolean }
+  /** Whether whoever asks may learn why there is no connection: else each reason reads the same. */
+  tellsWhy: boolean
   signal: AbortSignal
   /** When there has to be an answer, ms since the process began. */
   answerBy?: number | undefined
@@ -126,7 +128,7 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
     })
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(timer)
-      reject(connectionFailure(error, { url, signal, timedOut: head.signal.aborted, headMs }))
+      reject(connectionFailure(error, { request, timedOut: head.signal.aborted, headMs }))
     })
     if (request.body === undefined || typeof request.body === 'string') outgoing.end(request.body)
     else request.body.on('error', (error) => outgoing.destroy(error)).pipe(outgoing)
@@ -176,18 +178,27 @@ function redirected(
 
 function connectionFailure(
   error: NodeJS.ErrnoException,
-  { url, signal, timedOut, headMs }: { url: URL; signal: AbortSignal; timedOut: boolean; headMs: number },
+  { request, timedOut, headMs }: { request: ExchangeRequest; timedOut: boolean; headMs: number },
 ): Error {
+  const { url, signal, tellsWhy } = request
   if (signal.aborted) return signal.reason as Error
   if (error.code === OUT_OF_REACH) return registryError('registry-out-of-reach', error.message, error)
   const { code = '' } = error
-  if (/^(CERT_|ERR_TLS_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_)/.test(code))
+  const isUntrusted = /^(CERT_|ERR_TLS_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_)/.test(code)
+  const reason = timedOut ? `it did not answer within ${(headMs / 1000).toFixed(1)} s` : describe(error)
+  // Told apart, they would tell a tenant what listens where in networks that only this machine can reach.
+  if (!tellsWhy)
+    return new TransientFailure(`${url.host} cannot be reached: the log of the cluster says why`, {
+      cause: error,
+      answered: false,
+      detail: isUntrusted ? `its certificate is not trusted (${reason})` : reason,
+    })
+  if (isUntrusted)
     return registryError(
       'registry-refused',
       `the certificate of ${url.host} is not trusted (${error.message}): name its authority in the configuration of registries`,
       error,
     )
-  const reason = timedOut ? `it did not answer within ${(headMs / 1000).toFixed(1)} s` : describe(error)
   return new TransientFailure(`${url.host} cannot be reached: ${reason}`, { cause: error, answered: false })
 }
 

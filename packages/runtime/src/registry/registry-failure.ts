@@ -1,5 +1,11 @@
 import { RuntimeError, type RuntimeErrorCode } from '../runtime.ts'
 
+interface TransientFailureOptions extends ErrorOptions {
+  retryAfterMs?: number | undefined
+  answered: boolean
+  detail?: string
+}
+
 /** A failure that may pass: worth another try. */
 export class TransientFailure extends Error {
   override readonly name = 'TransientFailure'
@@ -7,11 +13,20 @@ export class TransientFailure extends Error {
   readonly retryAfterMs: number | undefined
   /** False where nothing has answered at all. */
   readonly answered: boolean
-  constructor(message: string, options: ErrorOptions & { retryAfterMs?: number | undefined; answered: boolean }) {
+  /** What the message keeps from whoever asked. */
+  readonly detail: string | undefined
+  constructor(message: string, options: TransientFailureOptions) {
     super(message, options)
     this.retryAfterMs = options.retryAfterMs
     this.answered = options.answered
+    this.detail = options.detail
   }
+}
+
+/** What an administrator should know of a failed pull, and its message keeps back; undefined where that says all. */
+export function hiddenDetail(error: unknown): string | undefined {
+  const cause = error instanceof RuntimeError ? error.cause : error
+  return cause instanceof TransientFailure ? cause.detail : undefined
 }
 
 /** What a registry said can be believed only so far. */

@@ -48,7 +48,8 @@ const LONGEST_TOKEN_ANSWER = 256 * 1024
 
 export function createSession(options: SessionOptions): RegistrySession {
   const { exchange, repository, actions } = options
-  const most: Reach = options.trusted || options.endpoint.isConfigured ? 'this-machine' : 'private'
+  const tellsWhy = options.trusted || options.endpoint.isConfigured
+  const most: Reach = tellsWhy ? 'this-machine' : 'private'
   let { origin } = options.endpoint
   const { tls } = options.endpoint
   let authorization: string | undefined
@@ -66,6 +67,7 @@ export function createSession(options: SessionOptions): RegistrySession {
       headers: { ...request.headers?.(), ...(authorization !== undefined && { authorization }) },
       most,
       tls,
+      tellsWhy,
       signal: request.signal,
       answerBy: request.deadline,
       body: request.body?.(),
@@ -155,6 +157,7 @@ export function createSession(options: SessionOptions): RegistrySession {
       // A registry may send for tokens to where it is itself, and further out, never further in.
       most: realm.origin === answer.url.origin || !isWithinReach(answer.reach, most) ? most : answer.reach,
       tls,
+      tellsWhy,
       signal,
     }
     const token =
