@@ -87,6 +87,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   const serviceRules = createServiceRules({
     loopback,
     isPod: (ip) => rules.podAt(ip) !== undefined,
+    onLeftOut: (service, why) => warn(service, `${LEFT_OUT}: ${why}`),
     onError,
   })
   const names = clusterNames({
@@ -143,6 +144,10 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     })
   }
 
+  function warn(about: AnyObject, message: string): void {
+    record(about, { type: 'Warning', reason: 'NotEnforceable', message })
+  }
+
   function setPod(pod: PodObject): void {
     const address = addresses.get(pod.metadata.uid ?? '')
     if (address) rules.setPod(policyPod(pod, namespaces.get(pod.metadata.namespace ?? ''), address))
@@ -173,9 +178,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     const [kind, name = ''] = key.split(' ')
     const about = kind === 'policy' ? policies.get(name) : kind === 'service' ? services.get(name) : undefined
     onError(error, key)
-    if (!about) return
-    const message = `${kind === 'policy' ? CLOSED : LEFT_OUT}: ${error.message}`
-    record(about, { type: 'Warning', reason: 'NotEnforceable', message })
+    if (about) warn(about, `${kind === 'policy' ? CLOSED : LEFT_OUT}: ${error.message}`)
   }
   let doorsStale = true
 
@@ -216,7 +219,11 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   })
   follow(
     policies,
-    (policy) => rules.setPolicy(keyOf(policy), readPolicy(policy)),
+    (policy) => {
+      const read = readPolicy(policy)
+      if (read.problem !== undefined) warn(policy, `${CLOSED}: ${read.problem}`)
+      rules.setPolicy(keyOf(policy), read)
+    },
     (policy) => rules.removePolicy(keyOf(policy)),
   )
   function setService(key: string): void {

@@ -162,3 +162,30 @@ test('without policies a Pod reaches everything but the metadata addresses', () 
   const none = { podSelector: { matchLabels: { app: 'x' } } }
   expect([other, outside, metadata].map((to) => asked(none, { from: web, to }))).toEqual([true, true, false])
 })
+
+describe('a policy that is larger than any may be opens nothing for whom it selects', () => {
+  const many = <T>(each: T, count: number): T[] => Array.from({ length: count }, () => each)
+  test.each<[string, NetworkPolicySpec, NetworkPolicySpec]>([
+    ['rules', { podSelector: {}, ingress: many({}, 100) }, { podSelector: {}, ingress: many({}, 101) }],
+    [
+      'peers',
+      { podSelector: {}, ingress: [{ from: many({ podSelector: {} }, 100) }] },
+      { podSelector: {}, ingress: [{ from: many({ podSelector: {} }, 101) }] },
+    ],
+    [
+      'exceptions',
+      { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: '0.0.0.0/0', except: many('192.0.2.0/24', 99) } }] }] },
+      { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: '0.0.0.0/0', except: many('192.0.2.0/24', 100) } }] }] },
+    ],
+    [
+      'ports',
+      { podSelector: {}, ingress: [{ ports: many({ port: 80 }, 100) }] },
+      { podSelector: {}, ingress: [{ ports: many({ port: 80 }, 101) }] },
+    ],
+  ])('by its %s', (_what, within, over) => {
+    expect(asked(within, { from: client, to: web })).toBe(true)
+    expect(asked(over, { from: client, to: web })).toBe(false)
+    expect(asked(over, { from: web, to: client })).toBe(false)
+    expect(asked({ ...over, podSelector: { matchLabels: { app: 'web' } } }, { from: web, to: client })).toBe(true)
+  })
+})

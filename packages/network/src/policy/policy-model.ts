@@ -56,19 +56,27 @@ export interface Policy {
   /** Undefined where the policy does not isolate in that direction. */
   ingress: readonly PolicyRule[] | undefined
   egress: readonly PolicyRule[] | undefined
+  /** Why it opens nothing of what it says; undefined where it is as it was written. */
+  problem: string | undefined
 }
+
+/** What one policy may have, so that no tenant keeps the kernel busy for all. Ranges that a block leaves out count as peers. */
+const MOST = { rules: 100, peers: 100, ports: 100 }
 
 const ALL_PORTS: NumberRange = { from: 0, to: 65_535 }
 export const METADATA: readonly NumberRange[] = METADATA_RANGES.flatMap((range) => ipv4Range(range) ?? [])
 
-/** IPv6 ranges are left out: sandboxes have no IPv6. */
+/** IPv6 ranges are left out: sandboxes have no IPv6. A policy that is too large opens nothing for whom it selects. */
 export function readPolicy({ metadata, spec }: Typed<NetworkPolicy>): Policy {
   const namespace = metadata.namespace ?? ''
   const types = spec?.policyTypes ?? (spec?.egress?.length ? ['Ingress', 'Egress'] : ['Ingress'])
-  const rules = (direction: Direction): PolicyRule[] =>
-    direction === 'ingress'
+  const problem = tooLarge(spec)
+  const rules = (direction: Direction): PolicyRule[] => {
+    if (problem !== undefined) return []
+    return direction === 'ingress'
       ? (spec?.ingress ?? []).map(({ from, ports }) => readRule(namespace, from, ports))
       : (spec?.egress ?? []).map(({ to, ports }) => readRule(namespace, to, ports))
+  }
   return {
     id: createHash('sha256')
       .update(metadata.uid ?? `${namespace}/${metadata.name}`)
@@ -78,7 +86,22 @@ export function readPolicy({ metadata, spec }: Typed<NetworkPolicy>): Policy {
     podSelector: (spec?.podSelector ?? {}) as LabelSelector,
     ingress: types.includes('Ingress') ? rules('ingress') : undefined,
     egress: types.includes('Egress') ? rules('egress') : undefined,
+    problem,
   }
+}
+
+function tooLarge(spec: NetworkPolicy['spec']): string | undefined {
+  const rules = [
+    ...(spec?.ingress ?? []).map(({ from = [], ports = [] }) => ({ peers: from, ports })),
+    ...(spec?.egress ?? []).map(({ to = [], ports = [] }) => ({ peers: to, ports })),
+  ]
+  if (rules.length > MOST.rules) return `it has ${rules.length} rules, and may have ${MOST.rules}`
+  for (const { peers, ports } of rules) {
+    const count = peers.reduce((sum, { ipBlock }) => sum + 1 + (ipBlock?.except?.length ?? 0), 0)
+    if (count > MOST.peers) return `a rule of it has ${count} peers and exceptions, and may have ${MOST.peers}`
+    if (ports.length > MOST.ports) return `a rule of it has ${ports.length} ports, and may have ${MOST.ports}`
+  }
+  return undefined
 }
 
 function readRule(

@@ -36,10 +36,21 @@ export function isHeadless({ spec }: ServiceObject): boolean {
   return spec?.clusterIP === 'None'
 }
 
-/** None for a name of something elsewhere. */
+/** What one Service may lead to, so that no tenant keeps the kernel busy for all. */
+const MOST = { ports: 100, pairs: 1_000 }
+
+/** Why a Service is too large to lead anywhere; undefined where it is not. */
+export function serviceProblem({ spec }: ServiceObject, ports: readonly ServicePort[]): string | undefined {
+  const count = spec?.ports?.length ?? 0
+  if (count > MOST.ports) return `it has ${count} ports, and may have ${MOST.ports}`
+  const pairs = ports.reduce((sum, { targets }) => sum + targets.length, 0)
+  return pairs > MOST.pairs ? `it has ${pairs} pairs of a port and an endpoint, and may have ${MOST.pairs}` : undefined
+}
+
+/** None for a name of something elsewhere, nor for more ports than a Service may have here. */
 export function servicePorts(service: ServiceObject, slices: readonly SliceObject[]): ServicePort[] {
   const { metadata, spec } = service
-  if (!spec || spec.type === 'ExternalName') return []
+  if (!spec || spec.type === 'ExternalName' || (spec.ports?.length ?? 0) > MOST.ports) return []
   const affine = spec.sessionAffinity === 'ClientIP'
   const seconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS
   return (spec.ports ?? []).map(({ name = '', protocol = 'TCP', port, nodePort }) => ({

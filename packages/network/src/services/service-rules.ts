@@ -1,7 +1,14 @@
 /** The rules of all Services, and the loopback ports that lead to them, kept up to date. */
 import type { RuleChange, RulePiece } from '@caisson/runtime'
 import type { LoopbackPorts } from './loopback-ports.ts'
-import { type ServiceObject, type ServicePort, type SliceObject, servicePorts, type Target } from './service-model.ts'
+import {
+  type ServiceObject,
+  type ServicePort,
+  type SliceObject,
+  servicePorts,
+  serviceProblem,
+  type Target,
+} from './service-model.ts'
 import { servicePiece } from './service-piece.ts'
 
 export interface ServiceRules {
@@ -15,13 +22,16 @@ export interface ServiceRulesOptions {
   loopback: LoopbackPorts
   /** This process connects to Pods alone: where else a slice leads is for sandboxes to go, by their own egress. */
   isPod(ip: string): boolean
+  /** A Service is left out. Told again only after it was not, or for another reason. */
+  onLeftOut(service: ServiceObject, why: string): void
   onError(error: unknown, where: string): void
 }
 
 const LOOPBACK = '127.0.0.1'
 
-export function createServiceRules({ loopback, isPod, onError }: ServiceRulesOptions): ServiceRules {
+export function createServiceRules({ loopback, isPod, onLeftOut, onError }: ServiceRulesOptions): ServiceRules {
   const pieces = new Map<string, string>()
+  const problems = new Map<string, string>()
   const nodePorts = new Map<string, Map<string, ServicePort>>()
   let change = new Map<string, RulePiece | undefined>()
 
@@ -52,7 +62,12 @@ export function createServiceRules({ loopback, isPod, onError }: ServiceRulesOpt
 
   return {
     set(key, service, slices) {
-      const ports = service ? servicePorts(service, slices) : []
+      const found = service ? servicePorts(service, slices) : []
+      const problem = service && serviceProblem(service, found)
+      if (problem !== undefined && problems.get(key) !== problem) onLeftOut(service as ServiceObject, problem)
+      if (problem === undefined) problems.delete(key)
+      else problems.set(key, problem)
+      const ports = problem === undefined ? found : []
       setNodePorts(key, ports)
       const piece = servicePiece(ports)
       const text = JSON.stringify(piece)
