@@ -15,6 +15,9 @@ import { sandboxes } from './sandboxes.ts'
 
 /** On a Sandbox: the name of the socket of the process that it is for. */
 const ATTENDED = 'caisson.dev/attended'
+/** What a connection fails with where the process has ended: its socket is not there, or nobody listens on it. */
+const GONE = new Set(['ENOENT', 'ECONNREFUSED'])
+const AGAIN_MS = 2_000
 const TOKEN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 export interface Attendance extends AsyncDisposable {
@@ -55,24 +58,49 @@ export interface WatchAttendanceOptions {
 export function watchAttendance({ directory, client, informer, onError }: WatchAttendanceOptions): Disposable {
   /** By the Sandbox's uid. */
   const watched = new Map<string, Socket>()
+  const later = new Map<string, NodeJS.Timeout>()
   mkdirSync(directory.attended, { recursive: true, mode: 0o700 })
 
   function follow(sandbox: Sandbox): void {
     const { uid = '', annotations = {}, deletionTimestamp } = sandbox.metadata
     const token = annotations[ATTENDED]
-    if (token === undefined || deletionTimestamp || watched.has(uid)) return
+    if (token === undefined || deletionTimestamp || watched.has(uid) || later.has(uid)) return
     // A tenant can write anything there; only a token is ever made a path of.
     if (!TOKEN.test(token)) return
-    using address = socketPath(directory, token)
-    const socket = connect(address.path)
+    let socket: Socket
+    try {
+      using address = socketPath(directory, token)
+      socket = connect(address.path)
+    } catch (error) {
+      return tryLater(sandbox, error)
+    }
     watched.set(uid, socket)
-    socket.on('error', () => undefined)
+    let wasThere = false
+    let failure: NodeJS.ErrnoException | undefined
+    socket.on('connect', () => {
+      wasThere = true
+    })
+    socket.on('error', (error) => {
+      failure = error
+    })
     socket.resume().on('close', () => {
       if (watched.get(uid) !== socket) return
       watched.delete(uid)
+      if (!wasThere && !GONE.has(failure?.code ?? '')) return tryLater(sandbox, failure)
       rmSync(join(directory.attended, token), { force: true })
       void remove(sandbox)
     })
+  }
+
+  /** Nothing was learned of the process: this machine, or this one, has no room for another connection at the moment. */
+  function tryLater(sandbox: Sandbox, failure: unknown): void {
+    const { uid = '', namespace, name } = sandbox.metadata
+    onError(failure, `watching the client of sandbox ${namespace}/${name}`)
+    const timer = setTimeout(() => {
+      later.delete(uid)
+      follow(sandbox)
+    }, AGAIN_MS)
+    later.set(uid, timer)
   }
 
   async function remove({ metadata: { uid = '', name = '', namespace } }: Sandbox): Promise<void> {
@@ -87,6 +115,8 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
     const socket = watched.get(uid)
     watched.delete(uid)
     socket?.destroy()
+    clearTimeout(later.get(uid))
+    later.delete(uid)
   }
 
   const handle = informer.handle({ added: follow, updated: (_old, sandbox) => follow(sandbox), deleted: forget })
@@ -96,6 +126,8 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
       const sockets = [...watched.values()]
       watched.clear()
       for (const socket of sockets) socket.destroy()
+      for (const timer of later.values()) clearTimeout(timer)
+      later.clear()
     },
   }
 }

@@ -1,0 +1,87 @@
+/** Which sandboxes go when a connection to their client fails, on a real API server. */
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Sandbox, sandboxCrd } from '@caisson/api'
+import { startApiServer } from '@caisson/apiserver'
+import { type Client, createClient, createInformers, defineResource, inProcessTransport } from '@caisson/client'
+import { expect, test } from 'vitest'
+import { attend, watchAttendance } from './attendance.ts'
+import { type DataDirectory, dataDirectory } from './cluster/data-directory.ts'
+import { sandboxes } from './sandboxes.ts'
+
+const ADMINISTRATOR = { username: 'admin', groups: ['system:masters', 'system:authenticated'] }
+const TOKEN = '00000000-0000-4000-8000-000000000000'
+const crds = defineResource<ReturnType<typeof sandboxCrd> & { metadata: object }>({
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+  kind: 'CustomResourceDefinition',
+  namespaced: false,
+})
+
+interface Watching extends AsyncDisposable {
+  directory: DataDirectory
+  client: Client
+  errors: string[]
+  create(name: string, annotations: Record<string, string>): Promise<void>
+  names(): Promise<string[]>
+}
+
+async function startWatching(): Promise<Watching> {
+  const root = mkdtempSync(join(tmpdir(), 'caisson-attendance-'))
+  const stack = new AsyncDisposableStack()
+  stack.defer(() => rmSync(root, { recursive: true }))
+  const directory = dataDirectory(root)
+  const { objects, certificates } = directory
+  const api = stack.use(await startApiServer({ directory: objects, certificates, host: '127.0.0.1', port: 0 }))
+  const client = createClient(inProcessTransport(api.server.connect(ADMINISTRATOR)))
+  await client.create(crds, sandboxCrd())
+  const at = { namespace: 'default' }
+  await expect
+    .poll(() =>
+      client.list(sandboxes, at).then(
+        () => true,
+        () => false,
+      ),
+    )
+    .toBe(true)
+  const informer = stack.use(createInformers(client)).of(sandboxes)
+  const errors: string[] = []
+  const onError = (error: unknown, where: string): void => void errors.push(`${where}: ${(error as Error).message}`)
+  stack.use(watchAttendance({ directory, client, informer, onError }))
+  await informer.synced()
+  return {
+    directory,
+    client,
+    errors,
+    async create(name, annotations) {
+      const spec = { podTemplate: { spec: { containers: [{ name: 'main', image: 'one' }] } } }
+      await client.create(sandboxes, { metadata: { name, annotations }, spec } as Sandbox, at)
+    },
+    names: async () => (await client.list(sandboxes, at)).items.map(({ metadata }) => metadata.name ?? ''),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
+
+test('a sandbox goes with the process that attends it, or where there is none', async () => {
+  await using watching = await startWatching()
+  const attendance = await attend(watching.directory)
+  await watching.create('attended', attendance.annotations)
+  await watching.create('left', { 'caisson.dev/attended': TOKEN })
+  await expect.poll(watching.names).toEqual(['attended'])
+  expect(watching.errors).toEqual([])
+})
+
+test('where it cannot be told whether the process is there, the sandbox stays until it can', async () => {
+  await using watching = await startWatching()
+  const path = join(watching.directory.attended, TOKEN)
+  // Fails as connections do of which nothing can be concluded.
+  symlinkSync(TOKEN, path)
+  await watching.create('unknown', { 'caisson.dev/attended': TOKEN })
+  await expect.poll(() => watching.errors).toHaveLength(1)
+  expect(watching.errors[0]).toMatch(/^watching the client of sandbox default\/unknown: connect ELOOP/)
+  expect(await watching.names()).toEqual(['unknown'])
+  rmSync(path)
+  await expect.poll(watching.names, { timeout: 10_000 }).toEqual([])
+}, 20_000)
