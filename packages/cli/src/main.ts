@@ -3,6 +3,7 @@ import { Command, Option } from 'commander'
 import { CliError, type CliErrorCode, EXIT_CODES } from './cli-error.ts'
 import type { ApplyCommandOptions } from './commands/apply.ts'
 import type { RunCommandOptions } from './commands/run.ts'
+import { endProcess } from './end-process.ts'
 import type { GlobalOptions } from './global-options.ts'
 import { VERSION } from './version.ts'
 
@@ -67,9 +68,10 @@ function program(): Command {
     .option('--timeout <duration>', 'stop it after this long: 30s, 5m, 1h')
     .option('--snapshot <name>', 'begin with this SandboxSnapshot, and run the command beside what goes on in it')
     .argument('[command...]', 'and its arguments')
-    .action(async (command: string[], options: Omit<RunCommandOptions, 'command'>) =>
-      (await import('./commands/run.ts')).run({ ...globals(), ...options, command }),
-    )
+    .action(async (command: string[], options: Omit<RunCommandOptions, 'command'>) => {
+      await (await import('./commands/run.ts')).run({ ...globals(), ...options, command })
+      endProcess()
+    })
   caisson
     .command('exec')
     .description('run a command in a running sandbox')

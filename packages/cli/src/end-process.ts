@@ -1,0 +1,7 @@
+/**
+ * Ends this process with its exit code at once: what Node would take apart first (6 to 10 ms), the kernel takes back too.
+ * Not while output still waits for its reader; then the process ends by itself when it was read.
+ */
+export function endProcess(): void {
+  if (process.stdout.writableLength + process.stderr.writableLength === 0) process.exit()
+}
