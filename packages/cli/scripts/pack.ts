@@ -76,6 +76,7 @@ chmodSync(join(stage, 'bin/caisson'), 0o755)
 for (const file of ['README.md', 'LICENSE']) cpSync(join(root, file), join(stage, file))
 const workspace = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   optionalDependencies: Record<string, string>
+  engines: Record<string, string>
 }
 const { version } = JSON.parse(readFileSync(join(root, 'packages/cli/package.json'), 'utf8')) as { version: string }
 const manifest = {
@@ -88,6 +89,7 @@ const manifest = {
   bin: { caisson: 'bin/caisson' },
   files: ['bin', 'dist'],
   os: ['linux'],
+  engines: workspace.engines,
   optionalDependencies: workspace.optionalDependencies,
 }
 writeFileSync(join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)

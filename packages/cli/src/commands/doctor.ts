@@ -26,6 +26,8 @@ interface Finding {
   message: string
 }
 
+const FETCHED = "'caisson doctor --fix' fetches it"
+
 /** Says what this machine can run. Exit code 0 where sandboxes under gVisor work, 1 where something needed is missing. */
 export async function doctor(options: DoctorOptions): Promise<void> {
   const directory = dataDirectory(options.dataDir)
@@ -42,9 +44,12 @@ export async function doctor(options: DoctorOptions): Promise<void> {
   const findings = [
     root(),
     await runsc(tools),
-    await tool('runc', tools, 'Pods with runtimeClassName runc'),
-    await tool('nft', tools, 'the network of Pods'),
-    await tool('busybox', tools, 'the example image'),
+    await tool('runc', tools, {
+      purpose: 'Pods with runtimeClassName runc',
+      remedy: "your distribution's package runc has it (apt-get install runc)",
+    }),
+    await tool('nft', tools, { purpose: 'the network of Pods', remedy: FETCHED }),
+    await tool('busybox', tools, { purpose: 'the example image', remedy: FETCHED }),
     hardware(),
     await strays(),
     cluster(options),
@@ -88,11 +93,15 @@ async function runsc(tools: string): Promise<Finding> {
   }
 }
 
-async function tool(name: ToolName, tools: string, purpose: string): Promise<Finding> {
+async function tool(
+  name: ToolName,
+  tools: string,
+  { purpose, remedy }: { purpose: string; remedy: string },
+): Promise<Finding> {
   const found = await findTool(name, tools)
   return found
     ? { check: name, state: 'ok', needed: false, message: `${found.version}, ${found.path}` }
-    : { check: name, state: 'note', needed: false, message: `not there: needed for ${purpose}` }
+    : { check: name, state: 'note', needed: false, message: `not there: needed for ${purpose}: ${remedy}` }
 }
 
 /** Kata needs hardware virtualisation, which the processor says; /dev/kvm may be there without it. */

@@ -1,0 +1,28 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+
+const CAISSON = join(import.meta.dirname, '../../../../bin/caisson')
+const script = execFileSync(CAISSON, ['completion', 'bash'], { encoding: 'utf8' })
+
+/** What bash offers for the last of the words. */
+function offered(...words: string[]): string[] {
+  const ask = `${script}\nCOMP_WORDS=(caisson ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _caisson; echo "\${COMPREPLY[@]}"`
+  return execFileSync('bash', ['-c', ask], { encoding: 'utf8' }).trim().split(' ')
+}
+
+test('commands, and the commands below them', () => {
+  expect(offered('ver')).toEqual(['version'])
+  expect(offered('image', 'ex')).toEqual(['export'])
+})
+
+test('the options of a command and of the command below it', () => {
+  expect(offered('up', '--')).toEqual(['--detach', '--listen', '--fake-runtime', '--data-dir', '--namespace'])
+  expect(offered('image', 'export', '--')).toEqual(['--file', '--data-dir', '--namespace'])
+})
+
+test.each(['zsh', 'fish'])('nothing that is hidden, for %s neither', (shell) => {
+  const text = execFileSync(CAISSON, ['completion', shell], { encoding: 'utf8' })
+  expect(text).toContain('--fake-runtime')
+  expect(text).not.toContain('stop-when-idle')
+})
