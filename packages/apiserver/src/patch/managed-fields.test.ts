@@ -165,6 +165,18 @@ describe('trackUpdate', () => {
 })
 
 describe('applyServerSide', () => {
+  test('an object gets no more fields than a body may have, before its owners are looked at', () => {
+    const many = (prefix: string): Record<string, string> =>
+      Object.fromEntries(Array.from({ length: 30_000 }, (_, index) => [`${prefix}${index}`, 'x']))
+    const live = apply(undefined, many('a'), 'red')
+    expect(() => apply(live, many('b'), 'blue')).toThrow(
+      'Request entity too large: expected at most 50000 fields and list items in one body, found more',
+    )
+    // The same ones again, and others in their place, are no more than there were.
+    expect(Object.keys(apply(live, many('a'), 'blue')['data'] as object)).toHaveLength(30_000)
+    expect(Object.keys(apply(live, many('b'), 'red')['data'] as object)).toEqual(Object.keys(many('b')))
+  })
+
   test('a second applier of another value is refused in kubectl’s words, and takes it by force', () => {
     const live = apply(undefined, { a: '1' }, 'red')
     expect(() => apply(live, { a: '2' }, 'green')).toThrow('Apply failed with 1 conflict: conflict with "red": .data.a')

@@ -6,6 +6,7 @@ import type { KubeObject, ManagedFieldsEntry, StatusCause } from '@caisson/api'
 import { decodeNative } from '../schema/native.ts'
 import type { Schema } from '../schema/schema.ts'
 import { StatusError } from '../status-error.ts'
+import { checkShape } from '../verbs/decode.ts'
 import {
   difference,
   differenceBelow,
@@ -121,7 +122,8 @@ export interface ApplyRequest extends WriteContext {
 /**
  * The object that applying `applied` to `live` gives, with its managedFields. Equal to `live` where nothing changes.
  *
- * @throws StatusError Conflict, with a FieldManagerConflict cause for each field that somebody else owns
+ * @throws StatusError Conflict, with a FieldManagerConflict cause for each field that somebody else owns;
+ *   RequestEntityTooLarge where the object would have more fields and list items than a body may have
  */
 export function applyServerSide(live: KubeObject | undefined, applied: KubeObject, request: ApplyRequest): KubeObject {
   if (applied.metadata.managedFields !== undefined) {
@@ -133,13 +135,16 @@ export function applyServerSide(live: KubeObject | undefined, applied: KubeObjec
   const stored = readOwners(live?.metadata.managedFields)
   const owners = stored && stored.length > 0 ? stored : live ? [beforeFirstApply(live, schema, request)] : []
   const config = comparable(applied)
-  const stated = fieldsOf(config, schema)
   const before = owners.find((owner) => sameOwner(owner, request, 'Apply'))
   const others = owners.filter((owner) => owner !== before)
 
   const merged = merge(base, config, schema)
+  // Before anything else is computed of it, which for so many fields takes the event loop for a second.
+  if (!before) checkShape(merged)
+  const stated = fieldsOf(config, schema)
   const ownedByAnyone = others.reduce((all, owner) => union(all, owner.set), stated)
   const result = before ? remove(merged, { gone: before.set, kept: ownedByAnyone }, schema) : merged
+  if (before) checkShape(result)
   const { added, modified, removed } = compare(base, result, schema)
   const taken = union(added, modified)
 
