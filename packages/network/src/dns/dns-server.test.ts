@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { createRateLimit } from '../rate-limit.ts'
 import { startDnsServer } from './dns-server.ts'
-import { createRateLimit } from './rate-limit.ts'
 
 test('answers by UDP and, one query after the other, by TCP', async () => {
   await using server = await startDnsServer({

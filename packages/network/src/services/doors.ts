@@ -2,6 +2,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { RulePiece } from '@caisson/runtime'
 import { createCountEach } from '../count-each.ts'
+import { createRateLimit } from '../rate-limit.ts'
 import { carryBytes } from './carry-bytes.ts'
 
 /** Where the API server listens, which sandboxes cannot reach. */
@@ -14,16 +15,22 @@ export interface ApiDoor extends AsyncDisposable {
   port: number
 }
 
-/** Connections of all sandboxes together, and of one. */
-const CONNECTIONS = { all: 1_024, each: 128 }
+/** Connections of all sandboxes together, and of one: few enough that one leaves room among the API server's strangers. */
+const CONNECTIONS = { all: 1_024, each: 32 }
+/**
+ * New connections of one sandbox: 20 a second, 50 at once. The API server knows nobody before a handshake, and would make
+ * room for each by closing the oldest such connection, whosever it is.
+ */
+const RATE = { perSecond: 20, burst: 50 }
 
 /** Carries bytes from the gateway to the API server, which asks who comes as it asks everybody. */
-export async function openApiDoor(host: string, api: ApiServerAddress): Promise<ApiDoor> {
+export async function openApiDoor(host: string, api: ApiServerAddress, now: () => number = Date.now): Promise<ApiDoor> {
   const sockets = new Set<Socket>()
   const held = createCountEach(CONNECTIONS.each)
+  const limit = createRateLimit({ ...RATE, now })
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (inside) => {
     const ip = inside.remoteAddress ?? ''
-    if (!held.take(ip)) {
+    if (!limit.take(ip) || !held.take(ip)) {
       inside.destroy()
       return
     }

@@ -1,0 +1,57 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type ApiDoor, openApiDoor } from './doors.ts'
+
+let arrived: Socket[]
+let door: ApiDoor
+let time: number
+let stack: AsyncDisposableStack
+beforeEach(async () => {
+  stack = new AsyncDisposableStack()
+  arrived = []
+  time = 0
+  const api = createServer((socket) => {
+    arrived.push(socket)
+    socket.on('error', () => socket.destroy())
+    socket.write('api')
+  }).listen(0, '127.0.0.1')
+  await once(api, 'listening')
+  stack.defer(() => {
+    for (const socket of arrived) socket.destroy()
+    api.close()
+  })
+  const { port } = api.address() as AddressInfo
+  door = stack.use(await openApiDoor('127.0.0.1', { host: '127.0.0.1', port }, () => time))
+})
+afterEach(() => stack.disposeAsync())
+
+/** What a sandbox hears first on a connection: `api`, or nothing where it is closed. */
+async function dial(localAddress: string): Promise<{ said: string; socket: Socket }> {
+  const socket = connect({ host: '127.0.0.1', port: door.port, localAddress })
+  stack.defer(() => void socket.destroy())
+  const closed = once(socket, 'close').then(() => '')
+  socket.on('error', () => {})
+  return { said: await Promise.race([closed, once(socket, 'data').then(String)]), socket }
+}
+
+test('a sandbox that connects and drops again and again is turned away, and nobody else is', async () => {
+  const heard: string[] = []
+  for (let count = 0; count < 60; count++) {
+    const { said, socket } = await dial('127.0.0.2')
+    heard.push(said)
+    socket.destroy()
+    if (said !== '') await once(arrived.at(-1) as Socket, 'close')
+  }
+  expect(heard).toEqual([...Array.from({ length: 50 }, () => 'api'), ...Array.from({ length: 10 }, () => '')])
+  expect(arrived.length).toBe(50)
+  expect((await dial('127.0.0.3')).said).toBe('api')
+  time = 1_000
+  expect((await dial('127.0.0.2')).said).toBe('api')
+})
+
+test('a sandbox holds 32 connections at most', async () => {
+  for (let count = 0; count < 32; count++) expect((await dial('127.0.0.2')).said).toBe('api')
+  expect((await dial('127.0.0.2')).said).toBe('')
+  expect((await dial('127.0.0.3')).said).toBe('api')
+})
