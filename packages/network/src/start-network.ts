@@ -116,7 +116,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
         async resolve(query, { ip, tcp, signal: stopped }) {
           const pod = rules.podAt(ip)
           const outside = pod !== undefined && mayAskOutside(pod, { policies: rules.policies(), address: dns.address })
-          return await resolve(query, { view: names, upstream, mayAskOutside: outside, tcp, signal: stopped })
+          return await resolve(query, { view: names, upstream, mayAskOutside: outside, ip, tcp, signal: stopped })
         },
       }),
     )

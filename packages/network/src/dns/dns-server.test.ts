@@ -60,3 +60,23 @@ test('a limit comes back with time, and who has not asked for long is forgotten'
   time = 10_000
   expect([1, 2, 3].map(() => limit.take('one'))).toEqual([true, true, false])
 })
+
+test('one that sends its query byte by byte loses its place in time', async () => {
+  await using server = await startDnsServer({
+    host: '127.0.0.1',
+    port: 0,
+    queryMs: 200,
+    resolve: async (query) => query,
+    onError: () => {},
+  })
+  const slow = connect({ host: '127.0.0.1', port: server.tcpPort })
+  slow.on('error', () => {}).write('\0\x64')
+  const dribble = setInterval(() => slow.write('x'), 20)
+  try {
+    await once(slow, 'close')
+  } finally {
+    clearInterval(dribble)
+  }
+  // It had 100 bytes to send.
+  expect(slow.bytesWritten).toBeLessThan(50)
+})

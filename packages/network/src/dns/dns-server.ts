@@ -12,6 +12,8 @@ export interface DnsServerOptions {
   resolve(query: Buffer, from: { ip: string; tcp: boolean; signal: AbortSignal }): Promise<Buffer | undefined>
   onError(error: unknown, where: string): void
   now?: () => number
+  /** How long a client by TCP has for a query, ms; 10 s. */
+  queryMs?: number
 }
 
 export interface DnsServer extends AsyncDisposable {
@@ -24,11 +26,12 @@ const RATE = { perSecond: 50, burst: 200 }
 /** Queries of one sandbox that are being answered. */
 const MOST_AT_ONCE = 64
 const CONNECTIONS = { all: 256, each: 8 }
-const IDLE_MS = 10_000
+/** Until a client has sent a whole query, or taken the answer to the one before. */
+const QUERY_MS = 10_000
 const LARGEST_TCP_QUERY = 512
 
 export async function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
-  const { host, onError, now = Date.now } = options
+  const { host, onError, now = Date.now, queryMs = QUERY_MS } = options
   const stop = new AbortController()
   const { signal } = stop
   const limit = createRateLimit({ ...RATE, now })
@@ -69,8 +72,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
       connections.giveBack(ip)
     })
     socket.on('error', () => socket.destroy())
-    socket.setTimeout(IDLE_MS, () => socket.destroy())
-    void serve(socket, (query) => answer(query, ip, true))
+    void serve(socket, { queryMs, answer: (query) => answer(query, ip, true) })
   })
   server.maxConnections = CONNECTIONS.all
   const tcpPort = await listenTcp(server, options)
@@ -97,7 +99,12 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
 }
 
 /** One query after the other: a client that sends many waits for each. */
-async function serve(socket: Socket, answer: (query: Buffer) => Promise<Buffer | undefined>): Promise<void> {
+async function serve(
+  socket: Socket,
+  { queryMs, answer }: { queryMs: number; answer(query: Buffer): Promise<Buffer | undefined> },
+): Promise<void> {
+  // Not from byte to byte: one that sends a byte now and then would keep its place for ever.
+  const deadline = setTimeout(() => socket.destroy(), queryMs)
   let received: Buffer = Buffer.alloc(0)
   try {
     for await (const chunk of socket) {
@@ -111,12 +118,26 @@ async function serve(socket: Socket, answer: (query: Buffer) => Promise<Buffer |
         if (!reply) throw new Error('no answer')
         const length = Buffer.alloc(2)
         length.writeUInt16BE(reply.length)
-        socket.write(Buffer.concat([length, reply]))
+        // One that takes no answers asks nothing more.
+        if (!socket.write(Buffer.concat([length, reply]))) await drained(socket)
+        deadline.refresh()
       }
     }
   } catch {
     socket.destroy()
+  } finally {
+    clearTimeout(deadline)
   }
+}
+
+function drained(socket: Socket): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const closed = (): void => reject(new Error('the connection is closed'))
+  socket.once('close', closed).once('drain', () => {
+    socket.off('close', closed)
+    resolve()
+  })
+  return promise
 }
 
 function listen(server: Server, host: string, port: number): Promise<number> {

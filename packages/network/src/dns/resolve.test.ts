@@ -60,7 +60,7 @@ async function ask(
   const query = encode({ type: 'query', id: 7, flags: 256, questions: [{ type, name }] })
   const { outside = false, tcp = false } = options
   const { signal } = new AbortController()
-  const reply = await resolve(query, { view, upstream, mayAskOutside: outside, tcp, signal })
+  const reply = await resolve(query, { view, upstream, mayAskOutside: outside, ip: '10.0.0.9', tcp, signal })
   if (!reply) throw new Error('no answer')
   return decode(reply)
 }
@@ -180,6 +180,6 @@ test.each<[string, Buffer, string | undefined]>([
 ])('a query that is %s', async (_what, query, rcode) => {
   const upstream: Upstream = { ask: () => Promise.reject(new Error('nobody asks')) }
   const { signal } = new AbortController()
-  const reply = await resolve(query, { view, upstream, mayAskOutside: true, tcp: false, signal })
+  const reply = await resolve(query, { view, upstream, mayAskOutside: true, ip: '10.0.0.9', tcp: false, signal })
   expect(reply && (decode(reply) as { rcode?: string }).rcode).toBe(rcode)
 })

@@ -17,6 +17,8 @@ export interface ResolveOptions {
   upstream: Upstream
   /** Whether this sandbox may ask for names that are not the cluster's. */
   mayAskOutside: boolean
+  /** Whose query it is. */
+  ip: string
   tcp: boolean
   signal: AbortSignal
 }
@@ -58,14 +60,14 @@ function read(query: Buffer): Packet | undefined {
 }
 
 async function forward(query: Buffer, packet: Packet, options: ResolveOptions): Promise<Buffer> {
-  const { upstream, mayAskOutside, tcp, signal } = options
+  const { upstream, mayAskOutside, ip, tcp, signal } = options
   const [question] = packet.questions ?? []
   // Every name that left the machine could carry a secret out of it.
   if (!mayAskOutside) return refuse(query, 'refused')
   // Sandboxes have no IPv6: an address that they cannot reach would only cost them time.
   if (question?.type === 'AAAA') return reply(packet, 'ok', options)
   try {
-    const answered = await upstream.ask(query, { tcp, signal })
+    const answered = await upstream.ask(query, { ip, tcp, signal })
     return tcp || answered.length <= udpBytes(packet) ? answered : reply(packet, 'ok', { ...options, truncated: true })
   } catch {
     signal.throwIfAborted()
@@ -77,7 +79,7 @@ async function forward(query: Buffer, packet: Packet, options: ResolveOptions): 
 async function followed(
   { answers, target }: Extract<Answered, { kind: 'alias' }>,
   packet: Packet,
-  { view, upstream, mayAskOutside, signal }: ResolveOptions,
+  { view, upstream, mayAskOutside, ip, signal }: ResolveOptions,
 ): Promise<Answer[]> {
   const type = packet.questions?.[0]?.type ?? 'A'
   if (type === 'CNAME' || type === 'AAAA') return answers
@@ -86,7 +88,7 @@ async function followed(
   if (own.kind !== 'foreign' || !mayAskOutside) return answers
   try {
     const query = encode({ type: 'query', id: 0, flags: RECURSION_DESIRED, questions: [{ type, name: target }] })
-    return [...answers, ...(decode(await upstream.ask(query, { tcp: true, signal })).answers ?? [])]
+    return [...answers, ...(decode(await upstream.ask(query, { ip, tcp: true, signal })).answers ?? [])]
   } catch {
     signal.throwIfAborted()
     return answers

@@ -3,23 +3,27 @@ import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { readFile } from 'node:fs/promises'
 import { connect, isIP } from 'node:net'
+import { createCountEach } from '../count-each.ts'
 
 export interface Upstream {
   /**
    * What a name server says to a query, with the id of that query. Rejects where none says anything in time, and at once
-   * where too many wait already.
+   * where too many wait already, of all or of whoever asks: `ip`.
    */
-  ask(query: Buffer, options: { tcp: boolean; signal: AbortSignal }): Promise<Buffer>
+  ask(query: Buffer, options: { ip: string; tcp: boolean; signal: AbortSignal }): Promise<Buffer>
 }
 
 const TIMEOUT_MS = 2_000
-/** Of all sandboxes together; each waits four seconds at most. */
-const MOST_AT_ONCE = 256
+/** With all servers. */
+const TOTAL_MS = 5_000
+/** Of all sandboxes together, and of one. */
+const MOST_AT_ONCE = { all: 256, each: 16 }
 const SERVERS = 3
 const LARGEST = 65_535
 
 export function createUpstream(resolverFile = '/etc/resolv.conf'): Upstream {
   let waiting = 0
+  const own = createCountEach(MOST_AT_ONCE.each)
 
   async function servers(): Promise<string[]> {
     const text = await readFile(resolverFile, 'utf8').catch(() => '')
@@ -28,9 +32,10 @@ export function createUpstream(resolverFile = '/etc/resolv.conf'): Upstream {
   }
 
   return {
-    async ask(query, { tcp, signal }) {
-      if (waiting >= MOST_AT_ONCE) throw new Error('too many names are being looked up')
+    async ask(query, { ip, tcp, signal: stopped }) {
+      if (waiting >= MOST_AT_ONCE.all || !own.take(ip)) throw new Error('too many names are being looked up')
       waiting++
+      const signal = AbortSignal.any([stopped, AbortSignal.timeout(TOTAL_MS)])
       try {
         let last: unknown = new Error(`${resolverFile} names no server`)
         for (const server of await servers()) {
@@ -48,6 +53,7 @@ export function createUpstream(resolverFile = '/etc/resolv.conf'): Upstream {
         throw last
       } finally {
         waiting--
+        own.giveBack(ip)
       }
     },
   }
