@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { formatAddress, formatCidr, openAddressAllocator, overlaps, parseCidr } from './address-allocator.ts'
 
+let parent: string
 let directory: string
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'caisson-addresses-'))
+  parent = await mkdtemp(join(tmpdir(), 'caisson-addresses-'))
+  directory = join(parent, 'addresses')
 })
-afterEach(() => rm(directory, { recursive: true, force: true }))
+afterEach(() => rm(parent, { recursive: true, force: true }))
 
 const SMALL = parseCidr('10.1.2.0/24')
 
@@ -39,7 +41,30 @@ test('the next process knows whose they are and ignores what is no address', asy
     [3, ''],
   ])
   expect((await readdir(directory)).sort()).toEqual(['2', '3'])
-  expect(await after.allocate()).toBe(4)
+})
+
+test('the next process does not give at once what this one gave, nor begin too early after the last address', async () => {
+  const given = new Set<number>()
+  for (let process = 0; process < 3; process++) {
+    const allocator = await openAddressAllocator(directory, SMALL)
+    for (let count = 0; count < 3; count++) {
+      const index = await allocator.allocate()
+      expect(given).not.toContain(index)
+      given.add(index)
+      await allocator.release(index)
+    }
+  }
+  await writeFile(`${directory}.next`, '255')
+  const last = await openAddressAllocator(directory, SMALL)
+  expect([await last.allocate(), await last.allocate()]).toEqual([2, 3])
+  expect(await (await openAddressAllocator(directory, SMALL)).allocate()).toBe(66)
+})
+
+test('what says where to begin may be anything', async () => {
+  for (const text of ['', 'x', '-1', '1.5', '1e9']) {
+    await writeFile(join(parent, 'addresses.next'), text)
+    expect(await (await openAddressAllocator(directory, SMALL)).allocate()).toBeGreaterThanOrEqual(2)
+  }
 })
 
 test.each([

@@ -42,7 +42,8 @@ export function overlaps(one: Cidr, other: Cidr): boolean {
 
 /**
  * Hands out the addresses of a network, one file each, so that the next process knows whose they are. A number is not used
- * again before all others were: what still answers to an old address shall not meet a new owner.
+ * again before all others were, by the next process neither: what still answers to an old address, and what the kernel
+ * still takes for a connection with it, shall not meet a new owner.
  */
 export interface AddressAllocator {
   /** An address nobody owns; it belongs to nobody in particular until it is claimed. Throws where none is left. */
@@ -55,6 +56,8 @@ export interface AddressAllocator {
 
 // The network itself and the gateway.
 const FIRST_INDEX = 2
+/** Numbers that are written down as given before they are: one write for all of them. */
+const AHEAD = 64
 
 export async function openAddressAllocator(directory: string, cidr: Cidr): Promise<AddressAllocator> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
@@ -66,16 +69,30 @@ export async function openAddressAllocator(directory: string, cidr: Cidr): Promi
     if (!/^\d+$/.test(name) || index < FIRST_INDEX || index >= end) await rm(join(directory, name), { force: true })
     else owners.set(index, await readFile(join(directory, name), 'utf8'))
   }
-  let next = Math.max(FIRST_INDEX, ...owners.keys().map((index) => index + 1))
+  const limitFile = `${directory}.next`
+  const stored = Number(await readFile(limitFile, 'utf8').catch(() => ''))
+  let next =
+    Number.isInteger(stored) && stored >= FIRST_INDEX && stored <= end
+      ? stored
+      : Math.max(FIRST_INDEX, ...owners.keys().map((index) => index + 1))
+  /** Below it all are written down as given. */
+  let limit = next
 
   return {
     owners: () => owners,
     async allocate() {
       for (let tried = FIRST_INDEX; tried < end; tried++) {
-        const index = next >= end || next < FIRST_INDEX ? FIRST_INDEX : next
-        next = index + 1
+        if (next >= end) {
+          next = FIRST_INDEX
+          limit = FIRST_INDEX
+        }
+        const index = next++
         if (owners.has(index)) continue
         owners.set(index, '')
+        if (index >= limit) {
+          limit = Math.min(end, index + AHEAD)
+          await writeWhole(limitFile, String(limit))
+        }
         await writeFile(join(directory, String(index)), '', { mode: 0o600 })
         return index
       }
@@ -83,13 +100,16 @@ export async function openAddressAllocator(directory: string, cidr: Cidr): Promi
     },
     async claim(index, owner) {
       owners.set(index, owner)
-      const path = join(directory, String(index))
-      await writeFile(`${path}.new`, owner, { mode: 0o600 })
-      await rename(`${path}.new`, path)
+      await writeWhole(join(directory, String(index)), owner)
     },
     async release(index) {
       await rm(join(directory, String(index)), { force: true })
       owners.delete(index)
     },
   }
+}
+
+async function writeWhole(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text, { mode: 0o600 })
+  await rename(`${path}.new`, path)
 }
