@@ -1,9 +1,9 @@
 /** What a Service leads to, read from its object and its EndpointSlices. */
 import { createHash } from 'node:crypto'
+import { isIPv4 } from 'node:net'
 import type { Typed } from '@caisson/client'
 import type { Service } from 'kubernetes-types/core/v1.d.ts'
 import type { Endpoint, EndpointSlice } from 'kubernetes-types/discovery/v1.d.ts'
-import { ipv4Range } from '../policy/address-range.ts'
 import type { Protocol } from '../policy/policy-model.ts'
 
 export type ServiceObject = Typed<Service>
@@ -85,6 +85,7 @@ export function isReady({ conditions }: Endpoint): boolean {
   return conditions?.ready !== false
 }
 
+/** The one that the kernel can lead to: a range would be taken as well, and lead to all of it. */
 export function addressesOf({ addresses }: Endpoint): string[] {
-  return addresses.filter((address) => ipv4Range(address) !== undefined).slice(0, 1)
+  return addresses.filter((address) => isIPv4(address)).slice(0, 1)
 }

@@ -51,6 +51,7 @@ test.each<[string, ServiceObject, SliceObject]>([
   ['whose endpoints have other ports', service({ ports: [{ name: 'x', port: 80 }] }), slice(ready('10.0.0.2'))],
   ['without an address', service({ clusterIP: 'None' }), slice(ready('10.0.0.2'))],
   ['that is only a name', service({ type: 'ExternalName' }), slice(ready('10.0.0.2'))],
+  ['whose endpoints are ranges', service(), slice(ready('10.0.0.0/8'), ready('0.0.0.0/0'))],
   ['whose endpoints are of IPv6', service(), { ...slice(ready('fd00::2')), addressType: 'IPv6' }],
 ])('a Service %s has no rules', (_what, one, endpoints) => {
   expect(pieceOf(one, endpoints)).toEqual({ sets: [], chains: [], elements: [] })
