@@ -38,7 +38,7 @@ export interface EmbeddedClusterOptions {
   /** 0 takes a free one. */
   port: number
   fakeRuntime: boolean
-  log(message: string): void
+  log(where: string, message: string): void
 }
 
 export interface EmbeddedCluster extends AsyncDisposable {
@@ -63,7 +63,7 @@ export async function startEmbeddedCluster(
 ): Promise<EmbeddedCluster> {
   const { log } = options
   const onError = (error: unknown, where: string): void =>
-    log(`${where}: ${error instanceof Error ? error.message : String(error)}`)
+    log(where, error instanceof Error ? error.message : String(error))
   await using stack = new AsyncDisposableStack()
   const stop = new AbortController()
   const { signal } = stop

@@ -3,6 +3,7 @@ import { closeSync, existsSync, readFileSync, writeSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { CliError } from '../cli-error.ts'
 import { VERSION } from '../version.ts'
+import { createDaemonLog } from './daemon-log.ts'
 import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
@@ -30,6 +31,12 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
   process.on('SIGINT', () => stopping.resolve('stop'))
   process.on('SIGHUP', () => stopping.resolve('leave'))
 
+  const log = createDaemonLog({
+    write: (line) => console.error(line),
+    descriptor: process.stderr.fd,
+    file: directory.log,
+    now: Date.now,
+  })
   const { host, port, fallback } = address(directory, options.listen)
   const start = (on: number): Promise<EmbeddedCluster> =>
     startEmbeddedCluster(directory, { host, port: on, fakeRuntime: options.fakeRuntime, log })
@@ -66,10 +73,6 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
       })
     }
   }
-}
-
-function log(message: string): void {
-  console.error(`${new Date().toISOString()} ${message}`)
 }
 
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
