@@ -55,13 +55,16 @@ export class WebhookError extends Error {
 }
 
 const MAX_ANSWER_BYTES = 3 << 20
-/** No webhook has longer for all of it. */
+/** Until TLS stands. No webhook has longer for all of it. */
 const LONGEST_DIAL_MS = 30_000
 
 export type ReviewCaller = (call: ReviewCall) => Promise<ReviewAnswer>
 
 /** Connections are kept, as each write may ask the same webhook again. */
-export function createReviewCaller(dial: DialService | undefined): ReviewCaller & Disposable {
+export function createReviewCaller(
+  dial: DialService | undefined,
+  longestDialMs = LONGEST_DIAL_MS,
+): ReviewCaller & Disposable {
   const agents = new Map<string, Agent>()
 
   function agentOf({ service, caBundle = '' }: ClientConfig): Agent {
@@ -97,10 +100,18 @@ export function createReviewCaller(dial: DialService | undefined): ReviewCaller 
   ): Promise<Duplex> {
     if (!dial)
       throw new WebhookError(`service ${service.namespace}/${service.name} cannot be reached from the API server`)
-    const socket = await dial(service, AbortSignal.timeout(LONGEST_DIAL_MS))
+    const signal = AbortSignal.timeout(longestDialMs)
+    const socket = await dial(service, signal)
     const secure = connect({ socket, servername, ...(ca && { ca }) })
-    await once(secure, 'secureConnect')
-    return secure
+    try {
+      await once(secure, 'secureConnect', { signal })
+      return secure
+    } catch (error) {
+      // Whoever accepts connections and says nothing would else keep every one of them.
+      secure.destroy()
+      socket.destroy()
+      throw signal.aborted ? new WebhookError('net/http: TLS handshake timeout') : error
+    }
   }
 
   function forget(): void {

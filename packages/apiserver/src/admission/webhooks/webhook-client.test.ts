@@ -1,0 +1,37 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { expect, test } from 'vitest'
+import { createReviewCaller } from './webhook-client.ts'
+
+test('the connection to a Service that accepts it and never speaks TLS is given up', async () => {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    sockets.push(socket)
+    socket.on('error', () => {}).resume()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  try {
+    const { port } = server.address() as AddressInfo
+    const dialed: Socket[] = []
+    using call = createReviewCaller(async () => {
+      const socket = connect(port, '127.0.0.1')
+      dialed.push(socket)
+      await once(socket, 'connect')
+      return socket
+    }, 100)
+    const asked = call({
+      client: { service: { namespace: 'default', name: 'hook' } },
+      version: 'v1',
+      attributes: {},
+      timeoutSeconds: 10,
+      mutating: false,
+    })
+    await expect(asked).rejects.toThrow(/failed to call webhook: .*TLS handshake timeout/)
+    const [socket] = dialed
+    if (!socket?.closed) await once(socket as Socket, 'close')
+    expect([dialed.length, socket?.destroyed]).toEqual([1, true])
+  } finally {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  }
+})
