@@ -1,6 +1,6 @@
-import { execInPod } from '@caisson/client'
-import { copyStreams, requireTerminal } from '../attached-terminal.ts'
+import { requireTerminal } from '../attached-terminal.ts'
 import { openSession } from '../cluster/session.ts'
+import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { podOf } from '../sandbox-pod.ts'
 import { wakeIfAsleep } from '../sandbox-progress.ts'
@@ -23,13 +23,11 @@ export async function exec(options: ExecCommandOptions): Promise<void> {
     if (await wakeIfAsleep(session, options.name)) return podOf(session, options.name)
     throw error
   })
-  await using command = await execInPod(session.client, pod.metadata.name ?? '', {
+  process.exitCode = await execCommand(session.client, pod, {
     namespace: session.namespace,
     // commander keeps a `--` that follows the name.
     command: options.command[0] === '--' ? options.command.slice(1) : options.command,
-    stdin: terminal.interactive,
-    tty: terminal.tty,
+    ...terminal,
     ...(options.container !== undefined && { container: options.container }),
   })
-  process.exitCode = await copyStreams(command, terminal)
 }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { execInPod, isNotFound, sandboxSnapshots } from '@caisson/client'
-import { copyStreams } from '../attached-terminal.ts'
+import { isNotFound, sandboxSnapshots } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
+import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { podOf } from '../sandbox-pod.ts'
 import { patience, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 
@@ -41,13 +42,9 @@ export async function runSnapshot(options: RunSnapshotOptions): Promise<void> {
     await whenReady(session, name, patience())
     if (options.detach) console.log(name)
     if (options.command.length === 0) return
-    await using command = await execInPod(client, name, {
+    process.exitCode = await execCommand(client, await podOf(session, name), {
       namespace,
       command: options.command,
-      stdin: options.interactive ?? false,
-      tty: options.tty ?? false,
-    })
-    process.exitCode = await copyStreams(command, {
       interactive: options.interactive ?? false,
       tty: options.tty ?? false,
     })

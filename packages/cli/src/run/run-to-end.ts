@@ -7,6 +7,7 @@ import { CliError } from '../cli-error.ts'
 import type { Session } from '../cluster/session.ts'
 import { copyLog } from '../copy-log.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { startFailure } from '../start-failure.ts'
 import { watchNamed } from '../watch-named.ts'
 import type { RunningPod } from './follow-pod.ts'
 import { CONTAINER } from './pod-spec.ts'
@@ -128,7 +129,9 @@ function failure(pod: PodObject): CliError | undefined {
   )
   if (unschedulable) return new CliError('unavailable', `no node takes the sandbox: ${unschedulable.message}`)
   if (state?.terminated?.reason === 'StartError' || state?.terminated?.reason === 'ContainerCannotRun') {
-    return new CliError('not-found', `the command could not be started: ${state.terminated.message}`)
+    const message = state.terminated.message ?? ''
+    const image = pod.spec?.containers[0]?.image ?? ''
+    return startFailure(message, image) ?? new CliError('not-found', `the command could not be started: ${message}`)
   }
   const reason = state?.waiting?.reason
   if (reason === undefined || ['ContainerCreating', 'PodInitializing'].includes(reason)) return undefined
