@@ -144,7 +144,7 @@ describe('caisson run', () => {
       'a command that is not there',
       ['--', '/no/such/command'],
       66,
-      /^caisson: the command could not be started: .*\/no\/such\/command.*\n$/,
+      /^caisson: \/no\/such\/command is not in the image caisson.dev\/host, or .*\n$/,
     ],
     ['an unknown runtime class', ['--runtime-class', 'nothing', '--', 'true'], 1, /RuntimeClass "nothing" not found/],
     ['a volume without a path', ['-v', 'here', '--', 'true'], 64, /^caisson: -v takes HOST:PATH .*"here"\n$/],
@@ -245,6 +245,21 @@ describe('a detached sandbox', () => {
     })
     expect(outcome).toEqual({ code: 5, stdout: 'given', stderr: 'err\n' })
     expect((await cluster.caisson(['exec', 'worker', 'id', '-u'])).stdout).not.toBe('0\n')
+    const spoken = 'executing processes for container: of the command itself'
+    expect(await cluster.caisson(['exec', 'worker', '--', 'sh', '-c', `echo '${spoken}' >&2; exit 7`])).toEqual({
+      code: 7,
+      stdout: '',
+      stderr: `${spoken}\n`,
+    })
+  })
+
+  test('says once that a further command is not there', async () => {
+    for (const command of ['/nope', 'nope'])
+      expect(await cluster.caisson(['exec', 'worker', '--', command, 'argument'])).toEqual({
+        code: 66,
+        stdout: '',
+        stderr: `caisson: ${command} is not in the image caisson.dev/host, or its interpreter is not: name a command that is there, or another image\n`,
+      })
   })
 
   test('takes and gives files', async () => {
@@ -261,6 +276,27 @@ describe('a detached sandbox', () => {
       66,
       "caisson: /tmp/nothing could not be read in the sandbox: see tar's message above",
     ])
+  })
+
+  test.each(['caisson.dev/host', 'busybox'])('takes files into directories that are there, of %s', async (image) => {
+    const name = image === 'busybox' ? 'taker' : 'worker'
+    if (name === 'taker') {
+      await cluster.mustCaisson(['run', '--detach', '--name', name, '--image', image, '--', 'sleep', 'infinity'])
+      await cluster.mustKubectl(['wait', '--for=condition=Ready', `sandbox/${name}`, '--timeout=60s'])
+    }
+    const file = join(work, 'into')
+    writeFileSync(file, 'given\n')
+    mkdirSync(join(work, 'tree/below'), { recursive: true })
+    writeFileSync(join(work, 'tree/below/leaf'), 'leaf\n')
+    await cluster.mustCaisson(['cp', file, `${name}:/tmp`])
+    await cluster.mustCaisson(['cp', join(work, 'tree'), `${name}:/tmp`])
+    await cluster.mustCaisson(['cp', join(work, 'tree'), `${name}:/tmp/other`])
+    await cluster.mustCaisson(['cp', file, `${name}:/tmp/tree/`])
+    await cluster.mustCaisson(['cp', file, `${name}:/tmp/renamed`])
+    await cluster.mustCaisson(['cp', file, `${name}:/tmp/renamed`])
+    const given = ['into', 'tree/below/leaf', 'other/below/leaf', 'tree/into', 'renamed'].map((path) => `/tmp/${path}`)
+    expect(await cluster.mustCaisson(['exec', name, '--', 'cat', ...given])).toBe('given\nleaf\nleaf\ngiven\ngiven\n')
+    if (name === 'taker') await cluster.mustCaisson(['rm', name])
   })
 
   test('cannot be made twice', async () => {

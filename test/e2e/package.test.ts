@@ -1,5 +1,5 @@
 /** The npm package as a user gets it: installed into an empty prefix, with an empty home directory and no checkout near. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -27,6 +27,8 @@ test('packs, installs without install scripts, and runs a sandbox', async () => 
       { cwd: work },
     )
     expect(installed.code, installed.stderr).toBe(0)
+    const manifest = readFileSync(join(work, 'prefix/lib/node_modules/caisson/package.json'), 'utf8')
+    expect(JSON.parse(manifest)).toMatchObject({ engines: { node: '>=20' } })
     const version = await run(caisson, ['version', '-o', 'json'], { env, cwd: work })
     expect(JSON.parse(version.stdout)).toMatchObject({ caisson: '0.1.0', kubernetes: 'v1.34' })
     const ran = await run(caisson, ['run', '--', 'sh', '-c', 'echo inside; exit 4'], { env, cwd: work })

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { basename, dirname, posix, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { execInPod } from '@caisson/client'
+import { execInPod, isApiError } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
@@ -37,7 +37,8 @@ function place(text: string): { sandbox: string | undefined; path: string } {
 async function copyIn(session: Session, pod: string, { from, to, container }: CpOptions): Promise<void> {
   // The name in the archive is the last part of `to`, so that nothing has to be renamed inside. GNU tar's --transform
   // is on this side of the wire; `s` leaves link targets alone.
-  const target = to.endsWith('/') ? posix.join(to, basename(from)) : to
+  const into = to.endsWith('/') || (await isDirectory(session, pod, { path: to, container }))
+  const target = into ? posix.join(to, basename(from)) : to
   const transform = `s,^\\./${literal(basename(from))},./${literal(posix.basename(target))},rS`
   await using command = await execInPod(session.client, pod, {
     namespace: session.namespace,
@@ -56,6 +57,27 @@ async function copyIn(session: Session, pod: string, { from, to, container }: Cp
   const [[code], { exitCode }] = await Promise.all([packed, command.exit])
   if (code !== 0) throw new CliError('not-found', `${from} could not be read: see tar's message above`)
   if (exitCode !== 0) throw new CliError('failed', `tar ended with ${exitCode} in the sandbox: see its message above`)
+}
+
+/** As kubectl cp finds out. An image without `test` says no: then tar says what is in the way. */
+async function isDirectory(
+  session: Session,
+  pod: string,
+  { path, container }: { path: string; container: string | undefined },
+): Promise<boolean> {
+  await using command = await execInPod(session.client, pod, {
+    namespace: session.namespace,
+    command: ['test', '-d', path],
+    ...(container !== undefined && { container }),
+  })
+  command.stdout?.resume()
+  command.stderr?.resume()
+  try {
+    return (await command.exit).exitCode === 0
+  } catch (error) {
+    if (isApiError(error)) return false
+    throw error
+  }
 }
 
 /**
