@@ -246,7 +246,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       })
       const snapshot = firstSnapshot(pod, restartCount)
       if (snapshot) {
-        await restoreVolumes(pod, { directories, source: snapshot.volumes })
+        await restoreVolumes(pod, { directories, source: snapshot.volumes, signal })
         await runtime.restoreContainer(spec, snapshot.memory, signal)
       } else {
         await runtime.startContainer(spec, signal)

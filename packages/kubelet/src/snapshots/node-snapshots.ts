@@ -132,6 +132,8 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
       })
     } catch (error) {
       await removeTree(directory)
+      // Given up by us, not failed: the next agent takes it.
+      if (stop.signal.aborted) return
       await writeStatus(snapshot, {
         conditions: [{ status: 'False', reason: failureReason(error), message: (error as Error).message }],
       })
@@ -176,7 +178,7 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
       directory: memoryOf(snapshot),
       leaveRunning: !snapshot.spec.endSource,
       ...(hasOwnVolumes(pod) && {
-        whilePaused: () => keepVolumes(pod, { directories, target: volumesOf(snapshot) }),
+        whilePaused: () => keepVolumes(pod, { directories, target: volumesOf(snapshot), signal: stop.signal }),
       }),
     })
   }

@@ -34,7 +34,9 @@ export async function checkpointSandbox(
   try {
     if (pauses) await setPaused(driver, entry, true)
     const createdAt = Date.now()
-    await Promise.all([save(driver, entry, directory), whilePaused?.()])
+    // Both to their end: what one still writes after the other has failed would come back into what is removed.
+    const outcomes = await Promise.allSettled([save(driver, entry, directory), whilePaused?.()])
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     if (pauses && leaveRunning) await setPaused(driver, entry, false)
     await requireOwnDescriptors(directory)
     const snapshot = await sealSnapshot(directory, {
