@@ -51,8 +51,10 @@ async function allow(user: string, rules: object[]): Promise<void> {
 }
 
 /** A connection that says nothing of itself. */
-async function dial(): Promise<TLSSocket> {
-  const socket = connect({ host: '127.0.0.1', port: api.port, ca: api.certificates.authority })
+async function dial(localAddress = '127.0.0.1'): Promise<TLSSocket> {
+  const socket = connect(
+    Object.assign({ host: '127.0.0.1', port: api.port, ca: api.certificates.authority }, { localAddress }),
+  )
   open.push(socket)
   socket.on('error', () => undefined)
   await once(socket, 'secureConnect')
@@ -389,4 +391,13 @@ describe('TLS', () => {
     const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
     expect(error.code).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION')
   })
+})
+
+test('strangers from one address push out their own, not those from another', async () => {
+  const other = await dial()
+  const flood: TLSSocket[] = []
+  for (let count = 0; count < 2 * QUICK.strangers; count++) flood.push(await dial('127.0.0.9'))
+  const [first] = flood
+  if (!first?.closed) await once(first as TLSSocket, 'close')
+  expect(other.closed).toBe(false)
 })

@@ -1,6 +1,7 @@
 /**
  * What connections may take: time for their handshake, headers and bodies, and room for those that have not shown who
- * they are. Of the latter a flood pushes out its own, the oldest first, and never one that a user has proved to be theirs.
+ * they are. Of the latter a flood pushes out its own: the oldest of the address that has most of them, and never one that a
+ * user has proved to be theirs.
  */
 import { constants } from 'node:crypto'
 import type { ServerOptions } from 'node:https'
@@ -86,10 +87,9 @@ export function createStrangers({ strangers, strangerMs, perUser }: ConnectionLi
         if (waiting.get(end)?.socket === socket) remove(end)
       })
       if (waiting.size <= strangers) return
-      const [oldest] = waiting.values()
-      oldest?.socket.destroy()
-      const [first] = waiting.keys()
-      if (first !== undefined) remove(first)
+      const pushedOut = oldestOfMost(waiting)
+      waiting.get(pushedOut)?.socket.destroy()
+      remove(pushedOut)
     },
     welcome(socket, { username, groups }) {
       if (known.has(socket)) return
@@ -105,6 +105,20 @@ export function createStrangers({ strangers, strangerMs, perUser }: ConnectionLi
       })
     },
   }
+}
+
+/** Of connections by their far end, in the order of their arrival. */
+function oldestOfMost(waiting: ReadonlyMap<string, unknown>): string {
+  const byAddress = new Map<string, { count: number; oldest: string }>()
+  let most = { count: 0, oldest: '' }
+  for (const end of waiting.keys()) {
+    const address = end.slice(0, end.lastIndexOf(' '))
+    const known = byAddress.get(address)
+    const own = { count: (known?.count ?? 0) + 1, oldest: known?.oldest ?? end }
+    byAddress.set(address, own)
+    if (own.count > most.count) most = own
+  }
+  return most.oldest
 }
 
 function farEnd({ remoteAddress, remotePort }: Socket): string {

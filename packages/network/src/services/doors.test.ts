@@ -50,6 +50,13 @@ test('a sandbox that connects and drops again and again is turned away, and nobo
   expect((await dial('127.0.0.2')).said).toBe('api')
 })
 
+test('the API server sees each sandbox with an address of its own', async () => {
+  for (const address of ['127.0.0.2', '127.213.0.7']) {
+    await dial(address)
+    expect(arrived.at(-1)?.remoteAddress).toBe(address)
+  }
+})
+
 test('a sandbox holds 32 connections at most', async () => {
   for (let count = 0; count < 32; count++) expect((await dial('127.0.0.2')).said).toBe('api')
   expect((await dial('127.0.0.2')).said).toBe('')

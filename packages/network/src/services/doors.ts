@@ -1,5 +1,5 @@
 /** What listens on the gateway address for sandboxes: the cluster's names, and the way to the API server. */
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, isIPv4, type Server, type Socket } from 'node:net'
 import type { RulePiece } from '@caisson/runtime'
 import { createCountEach } from '../count-each.ts'
 import { createRateLimit } from '../rate-limit.ts'
@@ -35,7 +35,8 @@ export async function openApiDoor(host: string, api: ApiServerAddress, now: () =
       return
     }
     inside.on('close', () => held.giveBack(ip))
-    carryBytes(inside, connect({ ...api, allowHalfOpen: true, noDelay: true }), sockets)
+    const from = localAddress(ip, api.host)
+    carryBytes(inside, connect({ ...api, ...from, allowHalfOpen: true, noDelay: true }), sockets)
   })
   server.maxConnections = CONNECTIONS.all
   const port = await listen(server, host)
@@ -46,6 +47,15 @@ export async function openApiDoor(host: string, api: ApiServerAddress, now: () =
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+/**
+ * An address of loopback for each sandbox, by which the API server tells them apart before it knows who they are. None where
+ * it listens on another interface alone, which loopback does not lead to.
+ */
+function localAddress(ip: string, host: string): { localAddress?: string } {
+  const own = `127.${ip.split('.').slice(1).join('.')}`
+  return isIPv4(own) && /^(?:127\.|0\.0\.0\.0$)/.test(host) ? { localAddress: own } : {}
 }
 
 export interface Doors {
