@@ -187,6 +187,14 @@ describe('caisson run', () => {
     expect(outcome).toEqual({ code: 0, stdout: 'from busybox\n', stderr: '' })
   })
 
+  test('says that it runs the image’s own command where none is given', async () => {
+    expect(await cluster.caisson(['run', '--image', 'busybox'])).toEqual({
+      code: 0,
+      stdout: '',
+      stderr: 'caisson: no command given: running the one of busybox\n',
+    })
+  })
+
   test('loses no output of short commands, many at once on a busy machine', async () => {
     const outcomes = await Promise.all(
       Array.from({ length: 8 }, (_, index) => cluster.caisson(['run', '--', 'echo', `said ${index}`])),

@@ -1,5 +1,12 @@
 /** What commands wait for: a Sandbox that runs or sleeps, a snapshot that is there. */
-import { findCondition, hasSnapshotFailed, isConditionTrue, type Sandbox, type SandboxSnapshot } from '@caisson/api'
+import {
+  findCondition,
+  hasSnapshotFailed,
+  isConditionTrue,
+  SANDBOX_REASONS,
+  type Sandbox,
+  type SandboxSnapshot,
+} from '@caisson/api'
 import { isAlreadyExists, isNotFound, sandboxSnapshots } from '@caisson/client'
 import { CliError } from './cli-error.ts'
 import type { Session } from './cluster/session.ts'
@@ -24,6 +31,8 @@ export function whenReady({ client, namespace }: Session, name: string, signal: 
       const ready = findCondition(conditions, 'Ready')
       if (ready?.observedGeneration !== sandbox.metadata.generation) return undefined
       if (ready?.status === 'True') return sandbox
+      if (ready?.reason === SANDBOX_REASONS.invalidConfiguration)
+        throw new CliError('usage', `sandbox ${name} cannot start: ${ready.message}`)
       const error = findCondition(conditions, 'caisson.dev/ContainerError') ?? findCondition(conditions, 'Finished')
       if (error?.status === 'True') throw new CliError('failed', `sandbox ${name} does not run: ${error.message}`)
       return undefined
