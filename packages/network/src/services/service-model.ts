@@ -36,15 +36,19 @@ export function isHeadless({ spec }: ServiceObject): boolean {
   return spec?.clusterIP === 'None'
 }
 
-/** What one Service may lead to, so that no tenant keeps the kernel busy for all. */
-const MOST = { ports: 100, pairs: 1_000 }
+/**
+ * What one Service may lead to, so that no tenant keeps the kernel busy for all. With affinity each pair of a port and a
+ * target has a set of its own, which takes the kernel about 5 ms.
+ */
+const MOST = { ports: 100, pairs: 1_000, affinePairs: 100 }
 
 /** Why a Service is too large to lead anywhere; undefined where it is not. */
 export function serviceProblem({ spec }: ServiceObject, ports: readonly ServicePort[]): string | undefined {
   const count = spec?.ports?.length ?? 0
   if (count > MOST.ports) return `it has ${count} ports, and may have ${MOST.ports}`
   const pairs = ports.reduce((sum, { targets }) => sum + targets.length, 0)
-  return pairs > MOST.pairs ? `it has ${pairs} pairs of a port and an endpoint, and may have ${MOST.pairs}` : undefined
+  const most = spec?.sessionAffinity === 'ClientIP' ? MOST.affinePairs : MOST.pairs
+  return pairs > most ? `it has ${pairs} pairs of a port and an endpoint, and may have ${most}` : undefined
 }
 
 /** None for a name of something elsewhere, nor for more ports than a Service may have here. */
