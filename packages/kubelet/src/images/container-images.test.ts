@@ -182,7 +182,7 @@ test('why there is no connection to a host that nobody has configured is for the
   const message = 'registry.invalid cannot be reached: the log of the cluster says why'
   expect(hidden).toEqual({ kind: 'missing', reason: 'ErrImagePull', message })
   expect(said.find((each) => each.startsWith('log'))).toMatch(
-    /^log pulling image "registry.invalid\/app" for pod default\/[^:]+: getaddrinfo /,
+    /^log pulling image "registry.invalid\/app" for pod default\/[^:]+: Error: getaddrinfo /,
   )
   expect(said.filter((each) => !each.startsWith('log')).join()).not.toMatch(/getaddrinfo/)
   await registry.stop()

@@ -231,7 +231,7 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
     const { pod, container, quoted } = request
     const detail = hiddenDetail(error)
     if (detail !== undefined)
-      onError(detail, `pulling image ${quoted} for pod ${pod.metadata.namespace}/${pod.metadata.name}`)
+      onError(new Error(detail), `pulling image ${quoted} for pod ${pod.metadata.namespace}/${pod.metadata.name}`)
     const isUnreachable = error instanceof RuntimeError && NOT_THERE.has(error.code)
     if (isUnreachable) unreachable.set(parseReference(container.image ?? '').registry, now() + UNREACHABLE_MS)
     const { reason, message } = waitingFor(container.image ?? '', error)

@@ -347,6 +347,12 @@ describe('a Pod that cannot run', () => {
     const pod = await node.until('no-registry', waitsFor('ErrImagePull'))
     expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toMatch(/^registry.invalid cannot be reached/)
     await node.until('no-registry', waitsFor('ImagePullBackOff'))
+    // The reason is for the log of the node alone.
+    expect(node.errors.splice(0)).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^pulling image "registry.invalid\/missing:1" for pod default\/no-registry: .*ENOTFOUND/),
+      ]),
+    )
     await remove('no-registry')
   })
 
