@@ -20,6 +20,7 @@ export { hiddenDetail } from './registry/registry-failure.ts'
 export type * from './runtime.ts'
 export { RuntimeError } from './runtime.ts'
 export { imageOfSnapshot } from './sandbox/snapshot-files.ts'
+export { settlesWithin } from './settles-within.ts'
 export { type InstallToolsOptions, installTools } from './tools/install-tools.ts'
 export {
   defaultToolsDirectory,

@@ -1,6 +1,6 @@
 /** Watches over the containers that run, Pod by Pod; what it finds is for the Pod's next pass, which it asks for. */
 import type { PodObject } from '@caisson/client'
-import type { Runtime } from '@caisson/runtime'
+import { type Runtime, settlesWithin } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { type Limited, limitConcurrency } from '../limit-concurrency.ts'
 import {
@@ -61,7 +61,11 @@ export function createProber({ runtime, events, now, onChanged }: ProberOptions)
     let result: Promise<T> | undefined
     await starts(async () => {
       result = operation()
-      await settlesWithin(result, STARTING_MS)
+      // How it ends is for whoever asked; here only that it has begun.
+      await settlesWithin(
+        result.catch(() => undefined),
+        STARTING_MS,
+      )
     }, signal)
     return await (result as Promise<T>)
   }
@@ -136,18 +140,4 @@ function containerOf(pod: PodObject, name: string): Container | undefined {
 function knownFromStatus(pod: PodObject, name: string, id: string): { started: boolean; ready: boolean } {
   const status = statusesOf(pod).find((each) => each.name === name && each.containerID?.endsWith(`//${id}`))
   return { started: status?.started ?? false, ready: status?.ready ?? false }
-}
-
-/** Resolves when the promise has settled, or after `ms`. */
-async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, ms)
-  await Promise.race([
-    promise.then(
-      () => undefined,
-      () => undefined,
-    ),
-    late,
-  ])
-  clearTimeout(timer)
 }
