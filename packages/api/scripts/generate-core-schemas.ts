@@ -4,7 +4,8 @@
  *
  *   node packages/api/scripts/generate-core-schemas.ts [--check] [DIRECTORY]
  *
- * DIRECTORY holds `api__v1_openapi.json`; without it the Go module `k8s.io/kubernetes` is asked for (Go must be there).
+ * DIRECTORY holds the descriptions, such as `api__v1_openapi.json`; without it the Go module `k8s.io/kubernetes` is asked
+ * for (Go must be there).
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -14,7 +15,13 @@ import { parseArgs } from 'node:util'
 import type { StructuralSchema } from '../src/schema/structural-schema.ts'
 
 const KUBERNETES = 'v1.34.4'
-const ROOTS = ['io.k8s.api.core.v1.PodSpec', 'io.k8s.api.core.v1.PersistentVolumeClaimSpec']
+const DESCRIPTIONS = ['api__v1_openapi.json', 'apis__networking.k8s.io__v1_openapi.json']
+const ROOTS = [
+  'io.k8s.api.core.v1.PodSpec',
+  'io.k8s.api.core.v1.PersistentVolumeClaimSpec',
+  'io.k8s.api.networking.v1.NetworkPolicyEgressRule',
+  'io.k8s.api.networking.v1.NetworkPolicyIngressRule',
+]
 const TARGET = new URL('../src/generated/core-schemas.json', import.meta.url)
 
 /** What OpenAPI descriptions have and structural schemas have not. */
@@ -57,6 +64,7 @@ const ATOMIC = new Set(
 const UNSTATED_DEFAULTS = new Set(['cachingMode', 'kind'])
 
 type Described = Record<string, unknown>
+type Schemas = Record<string, Described>
 
 function main(): void {
   const { values, positionals } = parseArgs({ options: { check: { type: 'boolean' } }, allowPositionals: true })
@@ -74,15 +82,18 @@ function downloadDescription(): string {
   return join((JSON.parse(module.toString()) as { Dir: string }).Dir, 'api/openapi-spec/v3')
 }
 
+function readSchemas(path: string): Schemas {
+  const { components } = JSON.parse(readFileSync(path, 'utf8')) as { components: { schemas: Schemas } }
+  return components.schemas
+}
+
 function generate(directory: string): string {
-  const description = JSON.parse(readFileSync(join(directory, 'api__v1_openapi.json'), 'utf8')) as {
-    components: { schemas: Record<string, Described> }
-  }
+  const schemas = Object.assign({}, ...DESCRIPTIONS.map((name) => readSchemas(join(directory, name)))) as Schemas
   const structural = new Map<string, StructuralSchema>()
   const visit = (name: string): void => {
     if (structural.has(name)) return
-    const described = description.components.schemas[name]
-    if (!described) throw new Error(`the description has no schema ${name}`)
+    const described = schemas[name]
+    if (!described) throw new Error(`the descriptions have no schema ${name}`)
     structural.set(name, {})
     const schema = REPLACED[name] ?? toStructural(described, visit)
     structural.set(name, ATOMIC.has(name) ? { ...schema, 'x-kubernetes-map-type': 'atomic' } : schema)

@@ -6,11 +6,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
-import { sandboxCrd, snapshotCrd } from '../src/index.ts'
+import { claimSpec, claimStatus } from '../src/claim/claim-schema.ts'
+import { claimCrd, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '../src/index.ts'
+import { poolSpec, poolStatus } from '../src/pool/pool-schema.ts'
 import { sandboxSpec, sandboxStatus } from '../src/sandbox/sandbox-schema.ts'
 import type { GeneratedSchema } from '../src/schema/generated-schema.ts'
 import { toStructural } from '../src/schema/zod-to-structural.ts'
 import { snapshotSpec, snapshotStatus } from '../src/snapshot/snapshot-schema.ts'
+import { templateSpec } from '../src/template/template-schema.ts'
 
 const DIRECTORY = new URL('../../../deploy/crds/', import.meta.url)
 const SCHEMAS = new URL('../src/generated/', import.meta.url)
@@ -21,11 +24,14 @@ function main(): void {
   const schemas: Record<string, GeneratedSchema> = {
     sandbox: { spec: toStructural(sandboxSpec), status: toStructural(sandboxStatus) },
     snapshot: { spec: toStructural(snapshotSpec), status: toStructural(snapshotStatus) },
+    template: { spec: toStructural(templateSpec) },
+    claim: { spec: toStructural(claimSpec), status: toStructural(claimStatus) },
+    pool: { spec: toStructural(poolSpec), status: toStructural(poolStatus) },
   }
   for (const [kind, schema] of Object.entries(schemas))
     settle(new URL(`${kind}-schema.json`, SCHEMAS), `${JSON.stringify(schema, null, 1)}\n`)
   mkdirSync(DIRECTORY, { recursive: true })
-  for (const crd of [sandboxCrd(), snapshotCrd()]) {
+  for (const crd of [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd()]) {
     const file = new URL(`${crd.spec.group}_${crd.spec.names.plural}.yaml`, DIRECTORY)
     // Two versions share their schema: YAML anchors for that would surprise readers and not every tool takes them.
     settle(file, HEADER + stringify(crd, { aliasDuplicateObjects: false, lineWidth: 0 }))

@@ -1,4 +1,13 @@
 export {
+  CLAIM_SHUTDOWN_POLICIES,
+  type ClaimEnvVar,
+  type SandboxClaim,
+  type SandboxClaimSpec,
+  type SandboxClaimStatus,
+} from './claim/claim.ts'
+export { CLAIM_CONDITIONS, CLAIM_EVENTS, CLAIM_MESSAGES, CLAIM_REASONS } from './claim/conditions.ts'
+export { claimCrd } from './claim/crd.ts'
+export {
   type ConditionState,
   findCondition,
   isConditionTrue,
@@ -21,6 +30,15 @@ export { nameHash } from './name-hash.ts'
 export type * from './object.ts'
 export { controllerOf, controllerReference, type Ownership, ownershipOf, referenceGroup } from './owner-reference.ts'
 export { containerResource, podResource, requestedResources } from './pod-resources.ts'
+export { POOL_CONDITIONS, POOL_EVENTS } from './pool/conditions.ts'
+export { poolCrd } from './pool/crd.ts'
+export {
+  type SandboxWarmPool,
+  type SandboxWarmPoolSpec,
+  type SandboxWarmPoolStatus,
+  UPDATE_STRATEGIES,
+  type UpdateStrategy,
+} from './pool/pool.ts'
 export { parseQuantity } from './quantity.ts'
 export { SANDBOX_CONDITIONS, SANDBOX_EVENTS, SANDBOX_MESSAGES, SANDBOX_REASONS } from './sandbox/conditions.ts'
 export { type CustomResourceDefinition, type CustomResourceVersion, sandboxCrd } from './sandbox/crd.ts'
@@ -49,3 +67,12 @@ export {
   SNAPSHOT_FINALIZERS,
   SNAPSHOT_REASONS,
 } from './snapshot/snapshot.ts'
+export { templateCrd } from './template/crd.ts'
+export {
+  ENV_DELIVERIES,
+  INJECTION_POLICIES,
+  type InjectionPolicy,
+  NETWORK_POLICY_MANAGEMENTS,
+  type SandboxTemplate,
+  type SandboxTemplateSpec,
+} from './template/template.ts'

@@ -1,5 +1,11 @@
-/** The kinds of Caisson's own group. */
-import type { SandboxSnapshot } from '@caisson/api'
+/** The kinds that our controllers know besides Sandbox. */
+import {
+  EXTENSIONS_GROUP,
+  type SandboxClaim,
+  type SandboxSnapshot,
+  type SandboxTemplate,
+  type SandboxWarmPool,
+} from '@caisson/api'
 import { defineResource, type Resource } from './resource.ts'
 
 export const sandboxSnapshots: Resource<SandboxSnapshot> = defineResource<SandboxSnapshot>({
@@ -7,5 +13,29 @@ export const sandboxSnapshots: Resource<SandboxSnapshot> = defineResource<Sandbo
   version: 'v1alpha1',
   plural: 'sandboxsnapshots',
   kind: 'SandboxSnapshot',
+  namespaced: true,
+})
+
+export const sandboxTemplates: Resource<SandboxTemplate> = defineResource<SandboxTemplate>({
+  group: EXTENSIONS_GROUP,
+  version: 'v1beta1',
+  plural: 'sandboxtemplates',
+  kind: 'SandboxTemplate',
+  namespaced: true,
+})
+
+export const sandboxClaims: Resource<SandboxClaim> = defineResource<SandboxClaim>({
+  group: EXTENSIONS_GROUP,
+  version: 'v1beta1',
+  plural: 'sandboxclaims',
+  kind: 'SandboxClaim',
+  namespaced: true,
+})
+
+export const sandboxWarmPools: Resource<SandboxWarmPool> = defineResource<SandboxWarmPool>({
+  group: EXTENSIONS_GROUP,
+  version: 'v1beta1',
+  plural: 'sandboxwarmpools',
+  kind: 'SandboxWarmPool',
   namespaced: true,
 })

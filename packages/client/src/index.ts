@@ -9,7 +9,7 @@ export {
   isNotFound,
   isStatus,
 } from './api-error.ts'
-export { sandboxSnapshots } from './caisson-resources.ts'
+export { sandboxClaims, sandboxSnapshots, sandboxTemplates, sandboxWarmPools } from './caisson-resources.ts'
 export { type Client, type CreateClientOptions, createClient, type DeepPartial } from './client.ts'
 export type * from './client-options.ts'
 export type { ClusterConnection, ExecPlugin, Impersonation, Material } from './cluster-connection.ts'

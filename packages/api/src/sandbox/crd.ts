@@ -19,9 +19,9 @@ export interface CustomResourceVersion {
   name: string
   served: boolean
   storage: boolean
-  additionalPrinterColumns: { name: string; type: string; jsonPath: string; priority?: number }[]
+  additionalPrinterColumns?: { name: string; type: string; jsonPath: string; priority?: number }[]
   schema: { openAPIV3Schema: StructuralSchema }
-  subresources: {
+  subresources?: {
     status: Record<string, never>
     scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string }
   }

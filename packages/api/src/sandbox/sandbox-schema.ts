@@ -10,7 +10,7 @@ import { MEMORY_POLICIES, OPERATING_MODES, SHUTDOWN_POLICIES } from './sandbox.t
 
 const stringMap = z.record(z.string(), z.string())
 
-const podMetadata = z.object({
+export const podMetadata = z.object({
   labels: stringMap.exactOptional().meta({
     description: 'Labels of the Pod. Keys under agents.x-k8s.io/ and extensions.agents.x-k8s.io/ are ignored.',
   }),
@@ -58,11 +58,17 @@ export const sandboxBlueprint = z.object({
   }),
 })
 
-const suspension = z.object({
+export const suspension = z.object({
   memory: z.enum(MEMORY_POLICIES).default('Discard').meta({
     description:
       'Discard ends the processes. Keep has them go on where they were when the Sandbox runs again; that needs gVisor and a Pod of one container.',
   }),
+})
+
+/** Where a Sandbox's processes come from, as Sandboxes and templates name it. */
+export const fromSnapshot = z.string().min(1).max(253).exactOptional().meta({
+  description:
+    'The SandboxSnapshot of the same namespace whose processes the Pod begins with, in place of a new one. A container that ends is started anew, without it.',
 })
 
 export const sandboxSpec = sandboxBlueprint.extend({
@@ -77,10 +83,7 @@ export const sandboxSpec = sandboxBlueprint.extend({
     description:
       'Running keeps a Pod; Suspended deletes the Pod and keeps the storage and the Service. Where replicas is given, replicas decides and this field follows it.',
   }),
-  fromSnapshot: z.string().min(1).max(253).exactOptional().meta({
-    description:
-      'The SandboxSnapshot of the same namespace whose processes the Pod begins with, in place of a new one. A container that ends is started anew, without it.',
-  }),
+  fromSnapshot,
   suspension: suspension.exactOptional().meta({ description: 'How the Sandbox is suspended.' }),
   replicas: integer('int32').min(0).max(1).exactOptional().meta({
     description: '1 is Running, 0 is Suspended. Wins over operatingMode while it is there.',

@@ -1,8 +1,19 @@
 import { readFileSync } from 'node:fs'
 import type { StructuralSchema } from './structural-schema.ts'
 
-/** Types of Kubernetes' core API that our kinds embed. */
-export type CoreType = 'PodSpec' | 'PersistentVolumeClaimSpec'
+/** Types of Kubernetes' own API that our kinds embed, by the names under which generated schemas refer to them. */
+const CORE_TYPES = {
+  PodSpec: 'io.k8s.api.core.v1.PodSpec',
+  PersistentVolumeClaimSpec: 'io.k8s.api.core.v1.PersistentVolumeClaimSpec',
+  SecretKeySelector: 'io.k8s.api.core.v1.SecretKeySelector',
+  ConfigMapKeySelector: 'io.k8s.api.core.v1.ConfigMapKeySelector',
+  NetworkPolicyEgressRule: 'io.k8s.api.networking.v1.NetworkPolicyEgressRule',
+  NetworkPolicyIngressRule: 'io.k8s.api.networking.v1.NetworkPolicyIngressRule',
+  LabelSelector: 'io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector',
+  IntOrString: 'io.k8s.apimachinery.pkg.util.intstr.IntOrString',
+} as const
+
+export type CoreType = keyof typeof CORE_TYPES
 
 let definitions: Record<string, StructuralSchema> | undefined
 const inlined = new Map<string, StructuralSchema>()
@@ -12,7 +23,7 @@ const inlined = new Map<string, StructuralSchema>()
  * the same type give the same frozen object, so that a CRD of two versions does not hold it twice.
  */
 export function coreSchema(type: CoreType): StructuralSchema {
-  return definition(`io.k8s.api.core.v1.${type}`)
+  return definition(CORE_TYPES[type])
 }
 
 /** The same schema with each reference to a core type replaced by that type's schema. */

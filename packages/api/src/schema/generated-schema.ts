@@ -3,23 +3,30 @@ import type { StructuralSchema } from './structural-schema.ts'
 
 export interface GeneratedSchema {
   spec: StructuralSchema
-  status: StructuralSchema
+  /** SandboxTemplates have none. */
+  status?: StructuralSchema
 }
 
-const read = new Map<'sandbox' | 'snapshot', GeneratedSchema>()
+// Each written out, so that a bundler finds them.
+const FILES = {
+  sandbox: new URL('../generated/sandbox-schema.json', import.meta.url),
+  snapshot: new URL('../generated/snapshot-schema.json', import.meta.url),
+  template: new URL('../generated/template-schema.json', import.meta.url),
+  claim: new URL('../generated/claim-schema.json', import.meta.url),
+  pool: new URL('../generated/pool-schema.json', import.meta.url),
+} as const
+
+const read = new Map<keyof typeof FILES, GeneratedSchema>()
 
 /**
  * The structural schemas of a kind's spec and status, with core types as references to their names. Written by
  * scripts/generate-crds.ts from the kind's zod schema, read on first use.
  */
-export function generatedSchema(kind: 'sandbox' | 'snapshot'): GeneratedSchema {
-  const known = read.get(kind)
-  if (known) return known
-  const file =
-    kind === 'sandbox'
-      ? new URL('../generated/sandbox-schema.json', import.meta.url)
-      : new URL('../generated/snapshot-schema.json', import.meta.url)
-  const schema = JSON.parse(readFileSync(file, 'utf8')) as GeneratedSchema
-  read.set(kind, schema)
-  return schema
+export function generatedSchema(kind: keyof typeof FILES): Required<GeneratedSchema> {
+  let schema = read.get(kind)
+  if (!schema) {
+    schema = JSON.parse(readFileSync(FILES[kind], 'utf8')) as GeneratedSchema
+    read.set(kind, schema)
+  }
+  return { status: { type: 'object' }, ...schema }
 }

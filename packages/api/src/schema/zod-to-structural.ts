@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { IntOrPercent } from '../int-or-percent.ts'
 import type { CoreType } from './core-schema.ts'
 import type { StructuralSchema } from './structural-schema.ts'
 
@@ -32,6 +33,13 @@ export function coreType<T extends object>(type: CoreType): z.ZodType<T, T> {
     .meta({
       'x-caisson-core-type': type,
     })
+}
+
+/** A whole number or a percentage, as Kubernetes' rolling updates take them. */
+export function intOrPercent(): z.ZodType<IntOrPercent, IntOrPercent> {
+  return z
+    .custom<IntOrPercent>((value) => typeof value === 'number' || typeof value === 'string')
+    .meta({ 'x-caisson-core-type': 'IntOrString', pattern: '^([0-9]+|[0-9]{1,2}%|100%)$' })
 }
 
 /** An integer of a given width; zod's own bounds would end up in the schema as a minimum and a maximum. */

@@ -1,7 +1,7 @@
 /** Composes the embedded cluster: API server, control plane, controllers and the node, in this process. */
 import { renameSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { sandboxCrd, snapshotCrd } from '@caisson/api'
+import { claimCrd, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '@caisson/api'
 import {
   type Certificates,
   componentUsers,
@@ -121,7 +121,7 @@ export async function startEmbeddedCluster(
     createClient(inProcessTransport(api.server.connect(user, { userAgent: name })), { fieldManager: name })
   const administrator = clientOf({ username: 'caisson', groups: ['system:masters', 'system:authenticated'] }, 'caisson')
   await standardObjects(administrator, {
-    crds: [sandboxCrd(), snapshotCrd()],
+    crds: [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd()],
     provisioner: PROVISIONER,
     fakeRuntime: options.fakeRuntime,
   })

@@ -1,0 +1,40 @@
+/** The schema of SandboxTemplate; only the type checker and scripts/generate-crds.ts read it. */
+import type { NetworkPolicyEgressRule, NetworkPolicyIngressRule } from 'kubernetes-types/networking/v1.d.ts'
+import { z } from 'zod'
+import { fromSnapshot, sandboxBlueprint, suspension } from '../sandbox/sandbox-schema.ts'
+import { coreType } from '../schema/zod-to-structural.ts'
+import { ENV_DELIVERIES, INJECTION_POLICIES, NETWORK_POLICY_MANAGEMENTS } from './template.ts'
+
+const networkPolicy = z.object({
+  ingress: z
+    .array(coreType<NetworkPolicyIngressRule>('NetworkPolicyIngressRule'))
+    .exactOptional()
+    .meta({ description: 'What may connect to the Pods. Empty: nothing may.' }),
+  egress: z
+    .array(coreType<NetworkPolicyEgressRule>('NetworkPolicyEgressRule'))
+    .exactOptional()
+    .meta({ description: 'What the Pods may connect to. Empty: nothing.' }),
+})
+
+export const templateSpec = sandboxBlueprint.extend({
+  networkPolicy: networkPolicy.exactOptional().meta({
+    description:
+      'Rules of the one NetworkPolicy that all Pods of this template share. Left out, only the router may connect to them, and they reach the internet but no private address, which includes the DNS of the cluster.',
+  }),
+  networkPolicyManagement: z.enum(NETWORK_POLICY_MANAGEMENTS).default('Managed').meta({
+    description: 'Managed keeps that NetworkPolicy; Unmanaged makes none and ignores networkPolicy.',
+  }),
+  envVarsInjectionPolicy: z.enum(INJECTION_POLICIES).default('Disallowed').meta({
+    description:
+      'Whether claims may set environment variables: not at all, only ones that the template does not have, or any.',
+  }),
+  volumeClaimTemplatesPolicy: z.enum(INJECTION_POLICIES).default('Disallowed').meta({
+    description: 'Whether claims may add volumeClaimTemplates: not at all, only under new names, or any.',
+  }),
+  envVarsDelivery: z.enum(ENV_DELIVERIES).default('ColdStart').meta({
+    description:
+      'How a claim with environment variables gets them. ColdStart makes a new Pod that has them. Warm takes a member of the pool: processes that are started after the claim have them, those that were running before it have not.',
+  }),
+  fromSnapshot,
+  suspension: suspension.exactOptional().meta({ description: 'How Sandboxes of this template are suspended.' }),
+})
