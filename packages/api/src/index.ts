@@ -30,7 +30,7 @@ export { nameHash } from './name-hash.ts'
 export type * from './object.ts'
 export { controllerOf, controllerReference, type Ownership, ownershipOf, referenceGroup } from './owner-reference.ts'
 export { containerResource, podResource, requestedResources } from './pod-resources.ts'
-export { POOL_CONDITIONS, POOL_EVENTS } from './pool/conditions.ts'
+export { POOL_CONDITIONS, POOL_EVENTS, POOL_MESSAGES, POOL_REASONS } from './pool/conditions.ts'
 export { poolCrd } from './pool/crd.ts'
 export {
   type SandboxWarmPool,
@@ -68,6 +68,7 @@ export {
   SNAPSHOT_REASONS,
 } from './snapshot/snapshot.ts'
 export { templateCrd } from './template/crd.ts'
+export { TEMPLATE_EVENTS, TEMPLATE_MESSAGES } from './template/events.ts'
 export {
   ENV_DELIVERIES,
   INJECTION_POLICIES,

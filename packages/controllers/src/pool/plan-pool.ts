@@ -1,0 +1,138 @@
+/** As many unclaimed Sandboxes as a pool is to have, made from its template as its strategy says. */
+import type { SandboxWarmPoolStatus } from '@caisson/api'
+import { nothing, type Plan, type Write } from '../engine/plan.ts'
+import { policyState } from '../template/plan-template.ts'
+import { type Health, healthOf } from './health.ts'
+import { adoptMember, createMember, deleteMember, isCreation, type MemberOptions } from './member-writes.ts'
+import { type Member, type Members, membersOf, type ObservedPool } from './observed-pool.ts'
+import { poolEvents, poolStatus, statusMayWait } from './pool-status.ts'
+import { rolloutStep, strategyOf } from './rollout.ts'
+import { targetOf } from './target.ts'
+
+export interface PoolPlanOptions extends MemberOptions {
+  /** Members that are made or deleted in one go. */
+  maxBatchSize: number
+  /** ms that a member may take to become Ready, where its pool does not say. */
+  readinessGracePeriod: number
+}
+
+/** How long to leave a pool alone whose namespace goes away: usually it is gone by then. */
+const NAMESPACE_TERMINATING_RECHECK = 30_000
+
+/** @param now ms since the epoch */
+export function planPool(observed: ObservedPool, now: number, options: PoolPlanOptions): Plan<SandboxWarmPoolStatus> {
+  const { pool, failures } = observed
+  if (pool.metadata.deletionTimestamp) return nothing()
+  if (failures.some(({ namespaceTerminating }) => namespaceTerminating)) {
+    return nothing(now + NAMESPACE_TERMINATING_RECHECK)
+  }
+  const members = membersOf(observed)
+  const target = targetOf(pool, observed.demand, now)
+  const grace = (pool.spec.readinessGracePeriodSeconds ?? options.readinessGracePeriod / 1000) * 1000
+  const health = healthOf(members.active, { grace, now })
+  const refused = new Set(failures.map(({ id }) => id))
+  const writes = [
+    ...deletions(observed, members, { target: target.members, health, grace }),
+    ...additions(observed, members, target.members, options),
+  ].filter(({ id }) => !refused.has(id))
+  const status = poolStatus(observed, members, { target: target.members, health, grace, now })
+  const requeueAt = earliest(health.nextAt, target.shrinksAt)
+  return {
+    writes: withinBatch(writes, options.maxBatchSize),
+    status,
+    statusEvents: poolEvents(pool, status),
+    statusMayWait: statusMayWait(pool, status),
+    retry: failures.some(({ permanent }) => !permanent),
+    ...(requeueAt !== undefined && { requeueAt }),
+  }
+}
+
+/** Whether members are made later, because claims come first and find enough that are Ready. */
+export function yieldsToClaims(observed: ObservedPool): boolean {
+  const { waitingClaims } = observed
+  return waitingClaims > 0 && membersOf(observed).active.filter(({ ready }) => ready).length >= waitingClaims
+}
+
+interface Situation {
+  target: number
+  health: Health
+  grace: number
+}
+
+function deletions(observed: ObservedPool, members: Members, { target, health, grace }: Situation): Write[] {
+  const { pool } = observed
+  const deletable = (member: Member): boolean => !member.assigned
+  const overdue = health.overdue.filter(deletable)
+  const rest = without(members.active, overdue)
+  const stale = rest.filter((member) => !member.current && deletable(member))
+  const outdated = rolloutStep(pool, { members: rest, stale, target }).deleted
+  const kept = without(rest, outdated)
+  // While one generation gives way to the next there may be more of them.
+  const surplus = kept.length - target - rolloutStep(pool, { members: kept, stale, target }).surge
+  const excess = leastMissed(kept.filter(deletable), surplus)
+  return [
+    ...overdue.map((member) => deleteMember(member, { grace })),
+    ...[...outdated, ...excess].map((member) => deleteMember(member)),
+    ...strayOrphans(observed, members, target).map((member) => deleteMember(member)),
+  ]
+}
+
+function additions(observed: ObservedPool, members: Members, target: number, options: PoolPlanOptions): Write[] {
+  const { pool, template, policy, failures } = observed
+  const adopted = adoptable(observed, members, target).map((member) => adoptMember(pool, member))
+  if (!template || template.metadata.deletionTimestamp || policyState(template, policy) !== 'enforced') return adopted
+  // What the server refused it would refuse again.
+  if (failures.some((failure) => isCreation(failure, template)) || yieldsToClaims(observed)) return adopted
+  const stale = members.active.filter(({ current }) => !current)
+  const { surge } = rolloutStep(pool, { members: members.active, stale, target })
+  const room = target + surge - members.active.length - members.terminating - adopted.length
+  const current = members.active.length - stale.length
+  const missing = strategyOf(pool) === 'RollingUpdate' ? Math.min(room, target - current - adopted.length) : room
+  const names = missing > 0 ? observed.newNames(Math.min(missing, options.maxBatchSize)) : []
+  return [...adopted, ...names.map((name) => createMember(pool, template, { evictable: options.evictable, name }))]
+}
+
+/** Orphans that are like the template fill gaps. Without a template nothing says what they are. */
+function adoptable({ template }: ObservedPool, { active, orphans, terminating }: Members, target: number): Member[] {
+  const gaps = target - active.length - terminating
+  return template && gaps > 0 ? orphans.filter(({ current }) => current).slice(0, gaps) : []
+}
+
+/** Those that are not like it, and those for which there is no place, would be nobody's for ever. */
+function strayOrphans(observed: ObservedPool, members: Members, target: number): Member[] {
+  if (!observed.template) return []
+  return without(members.orphans, adoptable(observed, members, target)).filter(({ assigned }) => !assigned)
+}
+
+function without(members: readonly Member[], some: readonly Member[]): Member[] {
+  const gone = new Set(some)
+  return members.filter((member) => !gone.has(member))
+}
+
+/** Not Ready before Ready, then the newest. */
+function leastMissed(members: readonly Member[], count: number): Member[] {
+  if (count <= 0) return []
+  const created = ({ sandbox }: Member): string => sandbox.metadata.creationTimestamp ?? ''
+  const name = ({ sandbox }: Member): string => sandbox.metadata.name ?? ''
+  const order = (a: Member, b: Member): number =>
+    Number(a.ready) - Number(b.ready) || compare(created(b), created(a)) || compare(name(b), name(a))
+  return [...members].sort(order).slice(0, count)
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/** The rest is planned again once these are done. */
+function withinBatch(writes: readonly Write[], limit: number): Write[] {
+  const counts = new Map<string, number>()
+  return writes.filter(({ batch = '' }) => {
+    const count = (counts.get(batch) ?? 0) + 1
+    counts.set(batch, count)
+    return count <= limit
+  })
+}
+
+function earliest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : b === undefined ? a : Math.min(a, b)
+}

@@ -1,0 +1,170 @@
+/** Wires the SandboxWarmPool plan to caches: what it observes, and which changes have which pool looked at. */
+import { randomBytes } from 'node:crypto'
+import {
+  ANNOTATIONS,
+  LABELS,
+  nameHash,
+  type Sandbox,
+  type SandboxClaim,
+  type SandboxWarmPool,
+} from '@caisson/api'
+import { type AnyObject, type Informer, type Informers, joinKey, keyOf, sandboxClaims, sandboxWarmPools } from '@caisson/client'
+import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
+import type { NetworkPolicy } from '../template/network-policy.ts'
+import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
+import { type Demand, trackDemand } from './demand.ts'
+import { createMemberNames, type MemberNames } from './member-names.ts'
+import type { ObservedPool } from './observed-pool.ts'
+import { type PoolPlanOptions, planPool, yieldsToClaims } from './plan-pool.ts'
+
+export interface PoolCaches extends TemplateCaches {
+  pools: Informer<SandboxWarmPool>
+  sandboxes: Informer<Sandbox>
+  claims: Informer<SandboxClaim>
+}
+
+/** Claims that are being given Sandboxes right now: pools make no members while these find what they need. */
+export interface WaitingClaims {
+  waiting(namespace: string, pool: string): number
+  onChange(listener: (namespace: string, pool: string) => void): Disposable
+}
+
+export interface PoolControllerOptions extends EngineOptions, PoolPlanOptions {
+  waitingClaims?: WaitingClaims
+}
+
+/** Index of Sandboxes by namespace and the hash of their pool's name. */
+const BY_POOL = 'warmPool'
+/** Index of pools by the key of their template. */
+const BY_TEMPLATE = 'sandboxTemplate'
+/** Index of pools by namespace and the hash of their name. */
+const BY_HASH = 'nameHash'
+/** Index of claims by the key of the Sandbox that they have been given. */
+const BY_ASSIGNED = 'assignedSandbox'
+
+export function poolCaches(informers: Informers): Pick<PoolCaches, 'pools' | 'claims'> {
+  return {
+    pools: informers.of(sandboxWarmPools, { indexers: { [BY_TEMPLATE]: templateKey, [BY_HASH]: hashKey } }),
+    claims: informers.of(sandboxClaims),
+  }
+}
+
+/** Starts at once; the caches must have synced, or members that exist would be made again. */
+export function startPoolController(
+  caches: PoolCaches,
+  options: PoolControllerOptions,
+): AsyncDisposable & Pick<Engine, 'idle'> {
+  const { pools, sandboxes, claims, templates, policies } = caches
+  const { now = Date.now, waitingClaims } = options
+  sandboxes.addIndex(BY_POOL, memberKey)
+  claims.addIndex(BY_ASSIGNED, assignedKey)
+  const names = createMemberNames(
+    randomBytes(8).toString('hex'),
+    (namespace, name) => sandboxes.get(joinKey(namespace, name)) !== undefined,
+  )
+  const demand = trackDemand(caches, { now, changed: (key) => engine.enqueue(key) })
+  const observe = (pool: SandboxWarmPool, failures: ObservedPool['failures']): ObservedPool =>
+    observePool(pool, failures, { ...caches, names, demand, waitingClaims })
+  const engine = createEngine<SandboxWarmPool, ObservedPool>(
+    {
+      name: 'pool',
+      informer: pools,
+      others: [sandboxes, templates, policies],
+      observe,
+      plan: (observed, now) => planPool(observed, now, options),
+      interrupted: (pool) => yieldsToClaims(observe(pool, [])),
+    },
+    options,
+  )
+  const enqueue = (pool: SandboxWarmPool): void => engine.enqueue(keyOf(pool))
+  const enqueueOf = (template: AnyObject): void => {
+    for (const pool of pools.byIndex(BY_TEMPLATE, keyOf(template))) enqueue(pool)
+  }
+  const enqueueMember = (sandbox: Sandbox): void => {
+    for (const key of memberKey(sandbox)) for (const pool of pools.byIndex(BY_HASH, key)) enqueue(pool)
+  }
+  const enqueueGuarded = (policy: NetworkPolicy): void => {
+    const name = (policy.metadata.name ?? '').replace(/-network-policy$/, '')
+    const template = templates.get(joinKey(policy.metadata.namespace, name))
+    if (template) enqueueOf(template)
+  }
+  const handlers = [
+    pools.handle({
+      added: enqueue,
+      updated: (_old, pool) => enqueue(pool),
+      deleted(pool) {
+        names.forget(pool.metadata.uid ?? '')
+        enqueue(pool)
+      },
+    }),
+    templates.handle({ added: enqueueOf, updated: (_old, template) => enqueueOf(template), deleted: enqueueOf }),
+    policies.handle({
+      added: enqueueGuarded,
+      updated: (_old, policy) => enqueueGuarded(policy),
+      deleted: enqueueGuarded,
+    }),
+    sandboxes.handle({
+      added: enqueueMember,
+      updated(old, sandbox) {
+        enqueueMember(old)
+        enqueueMember(sandbox)
+      },
+      deleted: enqueueMember,
+    }),
+    waitingClaims?.onChange((namespace, name) => {
+      if (waitingClaims.waiting(namespace, name) === 0) engine.enqueue(joinKey(namespace, name))
+    }),
+    demand,
+  ]
+  return {
+    idle: () => engine.idle(),
+    async [Symbol.asyncDispose]() {
+      for (const handler of handlers) handler?.[Symbol.dispose]()
+      await engine[Symbol.asyncDispose]()
+    },
+  }
+}
+
+interface Sources extends PoolCaches {
+  names: MemberNames
+  demand: Demand
+  waitingClaims: WaitingClaims | undefined
+}
+
+function observePool(
+  pool: SandboxWarmPool,
+  failures: ObservedPool['failures'],
+  { sandboxes, claims, templates, policies, names, demand, waitingClaims }: Sources,
+): ObservedPool {
+  const { namespace = '', name = '' } = pool.metadata
+  const template = templates.get(joinKey(namespace, pool.spec.sandboxTemplateRef.name))
+  return {
+    pool,
+    template,
+    policy: template && policyOf({ policies }, template),
+    candidates: sandboxes.byIndex(BY_POOL, joinKey(namespace, nameHash(name))),
+    isAssigned: (sandbox) => claims.byIndex(BY_ASSIGNED, joinKey(namespace, sandbox)).length > 0,
+    waitingClaims: waitingClaims?.waiting(namespace, name) ?? 0,
+    demand: demand.of(pool),
+    newNames: (count) => names.next(pool, count),
+    failures,
+  }
+}
+
+function memberKey({ metadata }: AnyObject): string[] {
+  const hash = metadata.labels?.[LABELS.warmPool]
+  return hash ? [joinKey(metadata.namespace, hash)] : []
+}
+
+function hashKey({ metadata }: AnyObject): string[] {
+  return [joinKey(metadata.namespace, nameHash(metadata.name ?? ''))]
+}
+
+function templateKey({ metadata, spec }: SandboxWarmPool): string[] {
+  return [joinKey(metadata.namespace, spec.sandboxTemplateRef.name)]
+}
+
+function assignedKey({ metadata }: AnyObject): string[] {
+  const name = metadata.annotations?.[ANNOTATIONS.sandboxName]
+  return name ? [joinKey(metadata.namespace, name)] : []
+}
