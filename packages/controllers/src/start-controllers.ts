@@ -7,6 +7,7 @@ import { SANDBOXES } from './sandbox/objects.ts'
 import { sandboxCaches, startSandboxController } from './sandbox/sandbox-controller.ts'
 import { snapshotCaches } from './snapshot/snapshot-caches.ts'
 import { startSnapshotController } from './snapshot/snapshot-controller.ts'
+import { type ExtensionsOptions, extensionCaches, startExtensions } from './start-extensions.ts'
 
 export interface StartControllersOptions {
   client: Client
@@ -24,6 +25,8 @@ export interface StartControllersOptions {
   sandboxConcurrency?: number
   /** False is `--disable-sandbox-events`. */
   sandboxEvents?: boolean
+  /** Of templates and pools, where their kinds are served. */
+  extensions?: ExtensionsOptions
   /** Where queues and writes are counted. */
   metrics?: EngineMetrics
   /** ms since the epoch. */
@@ -71,12 +74,17 @@ export async function startControllers(options: StartControllersOptions): Promis
       ...(now && { now }),
     },
   )
+  const extensions = startExtensions(
+    { ...caches, ...extensionCaches(informers) },
+    { ...options, ...options.extensions },
+  )
+  const parts = [sandbox, snapshot, extensions]
   return {
     async idle() {
-      await Promise.all([sandbox.idle(), snapshot.idle()])
+      await Promise.all(parts.map((part) => part.idle()))
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([sandbox[Symbol.asyncDispose](), snapshot[Symbol.asyncDispose]()])
+      await Promise.all(parts.map((part) => part[Symbol.asyncDispose]()))
     },
   }
 }

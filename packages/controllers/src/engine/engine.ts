@@ -25,6 +25,8 @@ export interface ControllerDefinition<T extends AnyObject, O> {
   observe(object: T, failures: readonly WriteFailure[]): O
   /** Pure. */
   plan(observed: O, now: number): Plan<object>
+  /** Asked within a batch: true has what is left of it planned anew. */
+  interrupted?(object: T): boolean
 }
 
 /** Where a controller's events go; see `createEventRecorder` of the client. */
@@ -132,11 +134,11 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
         const chunk = chunkOf(writes, at, size)
         const results = await Promise.all(chunk.map((write) => runner.run(write, context)))
         let failed = false
+        if (results.some(({ kind }) => kind === 'outdated')) outdated++
         for (const [index, result] of results.entries()) {
           const write = chunk[index] as Write
           report(object, write, result, memory)
-          if (result.kind === 'outdated') outdated++
-          else done.add(write.id)
+          if (result.kind !== 'outdated') done.add(write.id)
           if (result.kind !== 'failed') continue
           failed = true
           if (result.failure.permanent) (memory.refused ??= new Map()).set(write.id, result.failure)
@@ -146,6 +148,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
         const batch = chunk[0]?.batch
         const rest = batch === undefined ? [] : restOf(writes, at, batch)
         size = rest.length ? size * 2 : 1
+        if (!failed && rest.length && definition.interrupted?.(object)) break
         if (!failed) continue
         // What failed once would fail as often as it is tried.
         for (const { id } of rest) done.add(id)
@@ -167,6 +170,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     memory: Memory,
     context: WriteContext,
   ): Promise<number | undefined | 'outdated'> {
+    for (const notice of plan.notices ?? []) announce(object, memory, notice)
     const result = await writeStatus(object, plan, { ...context, memory, now: now() })
     if (result.kind !== 'unchanged' && result.kind !== 'waiting') {
       const { plural } = informer.resource

@@ -50,6 +50,8 @@ export interface DeleteWrite extends WriteBase {
   target: ObjectKey
   /** Only this very object is deleted, never another that has its name. */
   uid: string
+  /** Given where the object must not have changed meanwhile: somebody may have been given it. */
+  resourceVersion?: string
   /** What becomes of its dependents; the kind's own default unless said. */
   propagation?: 'Background' | 'Foreground' | 'Orphan'
 }
@@ -75,6 +77,8 @@ export interface Plan<Status> {
   status: Status | undefined
   /** Recorded once the status is written. */
   statusEvents: PlannedEvent[]
+  /** What stands in the way without being a failed write; each is recorded once. */
+  notices?: readonly PlannedEvent[]
   /**
    * How long the status may wait for more to be said with it, ms: `for-ever` for a change that is not worth a write
    * of its own.

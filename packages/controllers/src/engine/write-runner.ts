@@ -105,8 +105,8 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
     const informer = informerOf(write.resource)
     const cached = informer?.get(joinKey(namespace, name))
     try {
-      const preconditions = { uid: write.uid }
-      const { propagation } = write
+      const { propagation, uid, resourceVersion } = write
+      const preconditions = { uid, ...(resourceVersion && { resourceVersion }) }
       const answer = await client.delete(served(write.resource), name, {
         namespace,
         preconditions,

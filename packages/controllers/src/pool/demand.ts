@@ -70,7 +70,8 @@ export function trackDemand({ pools, sandboxes, claims }: DemandSources, { now, 
         if (before?.kind !== sandboxWarmPools.kind || !after || after.uid === before.uid) return
         const { namespace } = sandbox.metadata
         const claim = claims.get(joinKey(namespace, after.name))
-        if (claim?.metadata.uid === after.uid && !claim.spec.warmPoolRef) note(joinKey(namespace, before.name), claim, now())
+        if (claim?.metadata.uid === after.uid && !claim.spec.warmPoolRef)
+          note(joinKey(namespace, before.name), claim, now())
       },
     }),
   ]

@@ -10,7 +10,16 @@ const PREFIX_LENGTH = 58
 export interface MemberNames {
   /** The next `count` names for members of the pool. The same ones until objects with them have been seen. */
   next(pool: SandboxWarmPool, count: number): string[]
+  /** Takes note of names that are taken now: they are not given out again, whatever becomes of the objects. */
+  settle(pool: SandboxWarmPool): void
   forget(uid: string): void
+}
+
+interface Series {
+  /** How many names have been made. */
+  made: number
+  /** Given out, and not seen yet. */
+  pending: string[]
 }
 
 /**
@@ -18,22 +27,27 @@ export interface MemberNames {
  * @param taken whether a Sandbox of that namespace has the name
  */
 export function createMemberNames(random: string, taken: (namespace: string, name: string) => boolean): MemberNames {
-  /** How far each pool's names are used up. */
-  const used = new Map<string, number>()
+  const series = new Map<string, Series>()
+
+  function settle({ metadata: { namespace = '', uid = '' } }: SandboxWarmPool): Series {
+    const known = series.get(uid) ?? { made: 0, pending: [] }
+    if (known.pending.length > 0) known.pending = known.pending.filter((name) => !taken(namespace, name))
+    series.set(uid, known)
+    return known
+  }
+
   return {
-    next({ metadata: { name = '', namespace = '', uid = '' } }, count) {
-      const found: string[] = []
-      let first: number | undefined
-      for (let serial = used.get(uid) ?? 0; found.length < count; serial++) {
-        const candidate = `${generatedPrefix(name)}${suffix(`${random}/${uid}/${serial}`)}`
-        if (taken(namespace, candidate) || found.includes(candidate)) continue
-        first ??= serial
-        found.push(candidate)
+    settle: (pool) => void settle(pool),
+    next(pool, count) {
+      const { name = '', namespace = '', uid = '' } = pool.metadata
+      const known = settle(pool)
+      while (known.pending.length < count) {
+        const candidate = `${generatedPrefix(name)}${suffix(`${random}/${uid}/${known.made++}`)}`
+        if (!taken(namespace, candidate) && !known.pending.includes(candidate)) known.pending.push(candidate)
       }
-      if (first !== undefined) used.set(uid, first)
-      return found
+      return known.pending.slice(0, count)
     },
-    forget: (uid) => void used.delete(uid),
+    forget: (uid) => void series.delete(uid),
   }
 }
 

@@ -1,14 +1,15 @@
 /** Wires the SandboxWarmPool plan to caches: what it observes, and which changes have which pool looked at. */
 import { randomBytes } from 'node:crypto'
+import { ANNOTATIONS, LABELS, nameHash, type Sandbox, type SandboxClaim, type SandboxWarmPool } from '@caisson/api'
 import {
-  ANNOTATIONS,
-  LABELS,
-  nameHash,
-  type Sandbox,
-  type SandboxClaim,
-  type SandboxWarmPool,
-} from '@caisson/api'
-import { type AnyObject, type Informer, type Informers, joinKey, keyOf, sandboxClaims, sandboxWarmPools } from '@caisson/client'
+  type AnyObject,
+  type Informer,
+  type Informers,
+  joinKey,
+  keyOf,
+  sandboxClaims,
+  sandboxWarmPools,
+} from '@caisson/client'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import type { NetworkPolicy } from '../template/network-policy.ts'
 import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
@@ -62,7 +63,6 @@ export function startPoolController(
     randomBytes(8).toString('hex'),
     (namespace, name) => sandboxes.get(joinKey(namespace, name)) !== undefined,
   )
-  const demand = trackDemand(caches, { now, changed: (key) => engine.enqueue(key) })
   const observe = (pool: SandboxWarmPool, failures: ObservedPool['failures']): ObservedPool =>
     observePool(pool, failures, { ...caches, names, demand, waitingClaims })
   const engine = createEngine<SandboxWarmPool, ObservedPool>(
@@ -76,6 +76,7 @@ export function startPoolController(
     },
     options,
   )
+  const demand = trackDemand(caches, { now, changed: (key) => engine.enqueue(key) })
   const enqueue = (pool: SandboxWarmPool): void => engine.enqueue(keyOf(pool))
   const enqueueOf = (template: AnyObject): void => {
     for (const pool of pools.byIndex(BY_TEMPLATE, keyOf(template))) enqueue(pool)
@@ -137,6 +138,7 @@ function observePool(
   { sandboxes, claims, templates, policies, names, demand, waitingClaims }: Sources,
 ): ObservedPool {
   const { namespace = '', name = '' } = pool.metadata
+  names.settle(pool)
   const template = templates.get(joinKey(namespace, pool.spec.sandboxTemplateRef.name))
   return {
     pool,

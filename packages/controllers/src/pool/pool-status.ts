@@ -147,10 +147,10 @@ export function poolEvents(pool: SandboxWarmPool, status: SandboxWarmPoolStatus)
 
 /** Counts that go on changing wait; what somebody may be waiting for is said at once. */
 export function statusMayWait(
-  { metadata, status: before }: SandboxWarmPool,
+  { metadata, status: before = {} }: SandboxWarmPool,
   status: SandboxWarmPoolStatus,
 ): Plan<SandboxWarmPoolStatus>['statusMayWait'] {
-  if (before?.observedGeneration !== metadata.generation) return 0
+  if (before.observedGeneration !== metadata.generation) return 0
   const reasons = ({ conditions }: SandboxWarmPoolStatus, type: string): string =>
     findCondition(conditions, type)?.reason ?? ''
   if (reasons(before, TYPES.degraded) !== reasons(status, TYPES.degraded)) return 0

@@ -1,5 +1,11 @@
 /** How members of an older template give way to those of the template as it is now. */
-import { type IntOrPercent, type SandboxWarmPool, scaledValue, UPDATE_STRATEGIES, type UpdateStrategy } from '@caisson/api'
+import {
+  type IntOrPercent,
+  type SandboxWarmPool,
+  scaledValue,
+  UPDATE_STRATEGIES,
+  type UpdateStrategy,
+} from '@caisson/api'
 import type { Member } from './observed-pool.ts'
 
 export interface RolloutStep {
@@ -39,10 +45,7 @@ export function rolloutStep(
 }
 
 /** How many members may be too many, and how many too few, while one generation gives way to the next. */
-export function rolloutBounds(
-  { spec }: SandboxWarmPool,
-  target: number,
-): { maxSurge: number; maxUnavailable: number } {
+function rolloutBounds({ spec }: SandboxWarmPool, target: number): { maxSurge: number; maxUnavailable: number } {
   const { maxSurge = DEFAULT_SURGE, maxUnavailable = 0 } = (spec.updateStrategy?.rollingUpdate ?? {}) as {
     maxSurge?: IntOrPercent
     maxUnavailable?: IntOrPercent

@@ -1,0 +1,81 @@
+/** Starts the controllers of templates and pools once their kinds are served: a cluster may have Sandboxes without them. */
+import type { Sandbox } from '@caisson/api'
+import type { AnyObject, Client, Informer, Informers } from '@caisson/client'
+import type { Engine, EngineMetrics } from './engine/engine.ts'
+import type { PlannedEvent } from './engine/plan.ts'
+import { type PoolCaches, poolCaches, startPoolController } from './pool/pool-controller.ts'
+import { startTemplateController, templateCaches } from './template/template-controller.ts'
+
+export interface ExtensionsOptions {
+  /** `--sandbox-warm-pool-concurrent-workers`; 10 unless said. */
+  poolConcurrency?: number
+  /** `--sandbox-template-concurrent-workers`; 10 unless said. */
+  templateConcurrency?: number
+  /** `--sandbox-warm-pool-max-batch-size`: members that are made or deleted in one go; 300 unless said. */
+  poolBatchSize?: number
+  /** `--sandbox-warm-pool-readiness-grace-period` in ms: how long members may take to become Ready; 5 minutes unless said. */
+  poolReadinessGracePeriod?: number
+  /** `--enable-warm-pool-eviction`: whether members may be evicted by a cluster autoscaler; true unless said. */
+  poolEviction?: boolean
+}
+
+interface StartOptions extends ExtensionsOptions {
+  client: Client
+  record(component: string, about: AnyObject, event: PlannedEvent): void
+  onError(error: unknown, where: string): void
+  signal: AbortSignal
+  metrics?: EngineMetrics
+  now?: () => number
+}
+
+type ExtensionCaches = Omit<PoolCaches, 'sandboxes'>
+
+export function extensionCaches(informers: Informers): ExtensionCaches {
+  return { ...templateCaches(informers), ...poolCaches(informers) }
+}
+
+/** Returns at once; each controller starts when its caches have synced. */
+export function startExtensions(
+  caches: ExtensionCaches & { sandboxes: Informer<Sandbox> },
+  options: StartOptions,
+): AsyncDisposable & Pick<Engine, 'idle'> {
+  const { client, record, onError, metrics, now } = options
+  const stop = new AbortController()
+  let controllers: readonly (AsyncDisposable & Pick<Engine, 'idle'>)[] = []
+  const engineOptions = (name: string, concurrency: number) => ({
+    client,
+    record: (about: AnyObject, event: PlannedEvent) => record(`${name}-controller`, about, event),
+    onError: (error: unknown, key: string) => onError(error, `${name} ${key}`),
+    concurrency,
+    ...(metrics && { metrics }),
+    ...(now && { now }),
+  })
+
+  async function start(): Promise<void> {
+    const { templates, policies, pools, claims } = caches
+    const followed: readonly { synced(signal: AbortSignal): Promise<void> }[] = [templates, policies, pools, claims]
+    await Promise.all(followed.map((informer) => informer.synced(stop.signal)))
+    controllers = [
+      startTemplateController(caches, engineOptions('sandboxtemplate', options.templateConcurrency ?? 10)),
+      startPoolController(caches, {
+        ...engineOptions('sandboxwarmpool', options.poolConcurrency ?? 10),
+        maxBatchSize: options.poolBatchSize ?? 300,
+        readinessGracePeriod: options.poolReadinessGracePeriod ?? 300_000,
+        evictable: options.poolEviction ?? true,
+      }),
+    ]
+  }
+  const started = start().catch((error: unknown) => {
+    if (!stop.signal.aborted) onError(error, 'starting the controllers of templates and pools')
+  })
+  return {
+    async idle() {
+      await Promise.all(controllers.map((controller) => controller.idle()))
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort(new Error('the controllers were stopped'))
+      await started
+      await Promise.all(controllers.map((controller) => controller[Symbol.asyncDispose]()))
+    },
+  }
+}
