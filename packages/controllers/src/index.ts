@@ -1,3 +1,4 @@
+export { type ControllerLog, createControllerLog } from './controller-log.ts'
 export {
   type ControllerDefinition,
   createEngine,

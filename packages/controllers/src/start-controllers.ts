@@ -1,7 +1,7 @@
 /** Starts the controllers of the agent-sandbox kinds, on the embedded cluster or on any other. */
 import { AGENTS_GROUP, type Sandbox } from '@caisson/api'
 import { type AnyObject, type Client, defineResource, type Informers, type Resource } from '@caisson/client'
-import type { EngineMetrics } from './engine/engine.ts'
+import type { EngineLog, EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
 import { SANDBOXES } from './sandbox/objects.ts'
 import { sandboxCaches, startSandboxController } from './sandbox/sandbox-controller.ts'
@@ -29,6 +29,8 @@ export interface StartControllersOptions {
   extensions?: ExtensionsOptions
   /** Where queues and writes are counted. */
   metrics?: EngineMetrics
+  /** Told what controllers do; see `createControllerLog`. */
+  log?: EngineLog
   /** ms since the epoch. */
   now?: () => number
 }
@@ -42,7 +44,8 @@ export interface Controllers extends AsyncDisposable {
 
 /** Resolves when every controller has seen the cluster once and works. Disposing stops them and waits for running passes. */
 export async function startControllers(options: StartControllersOptions): Promise<Controllers> {
-  const { client, informers, record, onError, signal, metrics, now } = options
+  const { client, informers, record, onError, signal, now } = options
+  const metrics = options.log ? { ...options.metrics, ...options.log } : options.metrics
   const { clusterDomain = 'cluster.local', sandboxConcurrency = 100, sandboxEvents = true } = options
   const caches = sandboxCaches(informers, await servedSandboxes(client, signal))
   // Not waited for: a cluster may have Sandboxes without snapshots.

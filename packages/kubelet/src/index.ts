@@ -9,3 +9,10 @@ export {
   type ServedContainer,
   type ServedPod,
 } from './streaming/node-api.ts'
+export {
+  createSystemProcesses,
+  type SystemProcess,
+  type SystemProcesses,
+  type SystemProcessOptions,
+  type SystemProcessState,
+} from './system/system-processes.ts'

@@ -25,6 +25,7 @@ import { startNodeSnapshots } from './snapshots/node-snapshots.ts'
 import { snapshotImages } from './snapshots/snapshot-images.ts'
 import { createSummary } from './stats/summary.ts'
 import { createNodeApi, type NodeApi } from './streaming/node-api.ts'
+import type { SystemProcesses } from './system/system-processes.ts'
 
 export interface StartKubeletOptions {
   /** Acts as the node. */
@@ -38,6 +39,8 @@ export interface StartKubeletOptions {
   nodeName: string
   /** Serve the RuntimeClass handler `fake`, whose Pods are Ready without a container. */
   fake: boolean
+  /** Processes of the cluster's own that show as Pods of this node. */
+  processes?: SystemProcesses
   signal: AbortSignal
   onError(error: unknown, where: string): void
   /** How names are resolved within the cluster. */
@@ -164,6 +167,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       actions,
       events,
       fakePods: options.fake ? createFakePods({ hostIp: machine.address, now, present: pods.list() }) : undefined,
+      processes: options.processes,
       hostIp: machine.address,
       adopted,
       ends: await readEnds(options.dataDir),
@@ -207,7 +211,13 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       directory: options.dataDir,
       now,
     }),
-    pods: servedPods({ informer: pods, engine, runtime: options.runtime, directories }),
+    pods: servedPods({
+      informer: pods,
+      engine,
+      runtime: options.runtime,
+      directories,
+      processes: options.processes,
+    }),
     now,
   })
   const owned = stack.move()

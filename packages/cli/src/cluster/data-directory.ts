@@ -23,6 +23,8 @@ export interface DataDirectory {
   volumes: string
   /** Of a socket for each process that a sandbox is for. */
   attended: string
+  /** Of the logs of the cluster's own parts that show as Pods. */
+  systemLogs: string
   /** Written by the administrator, if at all. */
   images: string
 }
@@ -47,6 +49,7 @@ export function dataDirectory(option?: string): DataDirectory {
     kubelet: join(root, 'kubelet'),
     volumes: join(root, 'volumes'),
     attended: join(root, 'attended'),
+    systemLogs: join(root, 'system-logs'),
     images: join(root, 'images.yaml'),
   }
 }

@@ -18,10 +18,11 @@ import {
   createInformers,
   type Informers,
   inProcessTransport,
+  type PodObject,
 } from '@caisson/client'
 import { startControllers } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
-import { type Kubelet, startKubelet } from '@caisson/kubelet'
+import { createSystemProcesses, type Kubelet, startKubelet } from '@caisson/kubelet'
 import { type Network, startNetwork } from '@caisson/network'
 import { createRuntime } from '@caisson/runtime'
 import { watchAttendance } from '../attendance.ts'
@@ -30,6 +31,7 @@ import { sandboxes as sandboxResource } from '../sandboxes.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
 import { DNS_ADDRESS, standardObjects } from './standard-objects.ts'
+import { controllerObjects, registerControllers } from './system-pods.ts'
 
 const CLUSTER_DOMAIN = 'cluster.local'
 
@@ -49,6 +51,8 @@ export interface EmbeddedCluster extends AsyncDisposable {
   /** Of all namespaces, shared with the controllers. */
   informers: Informers
   kubelet: Kubelet
+  /** Whether a Pod is a process of the cluster itself. */
+  isProcess(pod: PodObject): boolean
   /** Calls back with the number of clients' open connections, now and whenever it changes. */
   followClients(listener: (open: number) => void): Disposable
 }
@@ -148,6 +152,8 @@ export async function startEmbeddedCluster(
   stack.defer(async () => {
     await Promise.all([...recorders.values()].map((recorder) => recorder[Symbol.asyncDispose]()))
   })
+  const processes = createSystemProcesses({ directory: directory.systemLogs, now: Date.now })
+  const controllers = stack.use(registerControllers(processes))
   const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
   // Side by side, since each waits most of the time.
@@ -174,6 +180,7 @@ export async function startEmbeddedCluster(
           imageBytes: images.maxBytes,
           nodeName,
           fake: options.fakeRuntime,
+          processes,
           signal,
           onError,
         }),
@@ -194,8 +201,15 @@ export async function startEmbeddedCluster(
       startControllers({
         ...sandboxes,
         record: (component, object, event) => recorderOf(sandboxes.client, component).record(object, event),
-        onError,
+        log: controllers.log,
+        onError(error, where) {
+          onError(error, where)
+          controllers.log.failed(where, error instanceof Error ? error.message : String(error))
+        },
         signal,
+      }).then((started) => {
+        controllers.ready()
+        return started
       }),
     ),
   ] as const
@@ -214,6 +228,10 @@ export async function startEmbeddedCluster(
       onError,
     }),
   )
+  // While nobody waits for it, and before the first sandbox: a Pod for the controllers.
+  void controllerObjects(administrator).catch((error: unknown) => {
+    if (!signal.aborted) onError(error, 'the objects of the controllers')
+  })
   // While nobody waits for it: the first sandbox finds its network made. Where there is none, its condition says so.
   if (!options.fakeRuntime)
     void network?.prepare().catch((error: unknown) => {
@@ -226,6 +244,7 @@ export async function startEmbeddedCluster(
     client: administrator,
     informers: sandboxes.informers,
     kubelet,
+    isProcess: (pod) => processes.of(pod) !== undefined,
     followClients: (listener) => api.server.followClients(listener),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

@@ -2,7 +2,7 @@
 import { type PodObject, resources } from '@caisson/client'
 import type { EmbeddedCluster } from './embedded-cluster.ts'
 
-/** Calls `end` when for so long no client was connected and every Pod had finished. */
+/** Calls `end` when for so long no client was connected and every Pod had finished but those that are the cluster itself. */
 export function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: () => void): Disposable {
   using stack = new DisposableStack()
   const pods = cluster.informers.of(resources.pods)
@@ -21,7 +21,7 @@ export function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: ()
   }
   function seen(pod: PodObject): void {
     const { uid = '' } = pod.metadata
-    if (hasFinished(pod)) busy.delete(uid)
+    if (hasFinished(pod) || cluster.isProcess(pod)) busy.delete(uid)
     else busy.add(uid)
     look()
   }

@@ -78,7 +78,7 @@ export async function standardObjects(
   if (!fakeRuntime) await client.delete(resources.runtimeClasses, 'fake').catch(unlessMissing)
 }
 
-async function unlessThere(create: Promise<unknown>): Promise<void> {
+export async function unlessThere(create: Promise<unknown>): Promise<void> {
   try {
     await create
   } catch (error) {

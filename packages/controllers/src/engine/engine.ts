@@ -32,7 +32,15 @@ export interface ControllerDefinition<T extends AnyObject, O> {
 /** Where a controller's events go; see `createEventRecorder` of the client. */
 type RecordEvent = (about: AnyObject, event: PlannedEvent) => void
 
-export interface EngineMetrics extends WorkqueueMetrics {
+/** What controllers do, for a log. */
+export interface EngineLog {
+  /** Called once, when a controller takes up its work. */
+  started?(controller: string, workers: number): void
+  /** After each pass that wrote something: the ids of its writes, and `status`. */
+  passed?(pass: { controller: string; key: string; did: readonly string[] }): void
+}
+
+export interface EngineMetrics extends WorkqueueMetrics, EngineLog {
   /** After each write of a plan and of a status. */
   written?(write: { controller: string; verb: Write['verb'] | 'status'; plural: string; result: string }): void
 }
@@ -97,7 +105,10 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
 
   const queue = createWorkqueue({
     process: async (key, signal) => {
-      const requeueAt = await pass(key, signal)
+      const did: string[] = []
+      const requeueAt = await pass(key, signal, did).finally(() => {
+        if (did.length > 0) metrics?.passed?.({ controller: definition.name, key, did })
+      })
       return requeueAt === undefined ? {} : { requeueAfter: Math.min(requeueAt - now(), LONGEST_WAIT) }
     },
     concurrency: options.concurrency,
@@ -105,7 +116,8 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     ...(metrics && { metrics }),
   })
 
-  async function pass(key: string, signal: AbortSignal): Promise<number | undefined> {
+  /** @param did is told what was written */
+  async function pass(key: string, signal: AbortSignal, did: string[]): Promise<number | undefined> {
     const context: WriteContext = {
       signal,
       quietly(change) {
@@ -138,6 +150,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
         for (const [index, result] of results.entries()) {
           const write = chunk[index] as Write
           report(object, write, result, memory)
+          if (result.kind === 'done') did.push(write.id)
           if (result.kind !== 'outdated') done.add(write.id)
           if (result.kind !== 'failed') continue
           failed = true
@@ -157,7 +170,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       }
       if (outdated > OUTDATED_LIMIT) throw new RetryError(`${key} changes faster than ${definition.name} can follow`)
       if (writes.length) continue
-      const requeueAt = await finish(object, plan, memory, context)
+      const requeueAt = await finish(object, plan, memory, { ...context, did })
       if (requeueAt !== 'outdated') return requeueAt
       outdated++
     }
@@ -168,7 +181,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     object: T,
     plan: Plan<object>,
     memory: Memory,
-    context: WriteContext,
+    context: WriteContext & { did: string[] },
   ): Promise<number | undefined | 'outdated'> {
     for (const notice of plan.notices ?? []) announce(object, memory, notice)
     const result = await writeStatus(object, plan, { ...context, memory, now: now() })
@@ -178,6 +191,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     }
     if (result.kind === 'outdated') return 'outdated'
     if (result.kind === 'written') {
+      context.did.push('status')
       for (const event of plan.statusEvents) record(object, event)
       announceMissing(object, result.missing, memory)
     }
@@ -229,6 +243,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     record(object, event)
   }
 
+  metrics?.started?.(definition.name, options.concurrency)
   return {
     enqueue(key) {
       if (key !== quiet) queue.add(key)

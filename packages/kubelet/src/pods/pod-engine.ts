@@ -20,6 +20,8 @@ import type { RecordedEnds } from '../node/recorded-ends.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { createProber } from '../probes/prober.ts'
+import { observeSystemPod } from '../system/system-pods.ts'
+import type { SystemProcesses } from '../system/system-processes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { CONTAINER_ID_SCHEME } from './container-status.ts'
 import type { FakePods } from './fake-pods.ts'
@@ -50,6 +52,8 @@ export interface PodEngineOptions {
   actions: PodActions
   events: PodEvents
   fakePods: FakePods | undefined
+  /** Which Pods are processes of the cluster's own. */
+  processes?: Pick<SystemProcesses, 'of' | 'onChanged'> | undefined
   hostIp: string
   /** Sandboxes that an earlier agent left. */
   adopted: readonly Sandbox[]
@@ -78,7 +82,7 @@ export interface PodEngine extends AsyncDisposable {
 const UID_INDEX = 'uid'
 
 export function createPodEngine(options: PodEngineOptions): PodEngine {
-  const { client, informer, runtime, sources, directories, actions, events, hostIp, now, onError } = options
+  const { client, informer, runtime, sources, directories, actions, events, processes, hostIp, now, onError } = options
   const memories = new Map<string, PodMemory>()
   /** Of the passes that go on now: what they begin is given up when the Pod is to end, or when we are. */
   const beginnings = new Map<string, AbortController>()
@@ -121,6 +125,9 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       enqueue(uid)
     },
   })
+  const processChanges = processes?.onChanged((process) => {
+    for (const pod of informer.list()) if (processes.of(pod) === process) enqueue(pod.metadata.uid ?? '')
+  })
   const caughtUp = tellWhatEnded()
   // What an earlier agent left behind may belong to Pods that are gone.
   for (const uid of memories.keys()) enqueue(uid)
@@ -158,7 +165,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     for (const pod of informer.list()) {
       if (isTerminalPhase(pod.status?.phase) || !statusesOf(pod).some(isLost)) continue
       try {
-        if (await isFake(pod)) continue
+        if (processes?.of(pod) || (await isFake(pod))) continue
         const uid = pod.metadata.uid ?? ''
         const { status } = planPod(await observe(uid, memoryOf(uid, pod)), now())
         if (status) await writeStatus(pod, status)
@@ -185,7 +192,9 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
 
   async function pass(uid: string): Promise<number | undefined> {
     const pod = informer.byIndex(UID_INDEX, uid)[0]
-    if (pod && options.fakePods && (await isFake(pod))) return await passFake(options.fakePods, pod)
+    const process = pod && processes?.of(pod)
+    if (process) return await passBare(pod, (pod) => observeSystemPod(pod, process, hostIp))
+    if (pod && options.fakePods && (await isFake(pod))) return await passBare(pod, options.fakePods.observe)
     const memory = pod ? memoryOf(uid, pod) : memories.get(uid)
     if (memory) return await passReal(uid, memory)
     options.fakePods?.forget(uid)
@@ -377,13 +386,13 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     unwatch(uid)
   }
 
-  async function passFake(fakePods: FakePods, pod: PodObject): Promise<number | undefined> {
+  /** Of a Pod that has nothing here but its status. */
+  async function passBare(pod: PodObject, observe: (pod: PodObject) => ObservedPod): Promise<number | undefined> {
     if (pod.metadata.deletionTimestamp && !pod.metadata.finalizers?.length) {
       await deletePod(pod)
       return undefined
     }
-    const observed = fakePods.observe(pod)
-    const plan = planPod(observed, now())
+    const plan = planPod(observe(pod), now())
     if (plan.status) await writeStatus(pod, plan.status)
     if (pod.metadata.deletionTimestamp) await deletePod(pod)
     return plan.wakeAt
@@ -409,6 +418,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     idle: () => queue.idle(),
     async [Symbol.asyncDispose]() {
       changes[Symbol.dispose]()
+      processChanges?.[Symbol.dispose]()
       exits[Symbol.dispose]()
       prober[Symbol.dispose]()
       storage[Symbol.dispose]()

@@ -6,6 +6,7 @@ import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { LogSource } from '../streaming/container-log.ts'
 import type { NodeApiOptions, ServedContainer, ServedPod } from '../streaming/node-api.ts'
+import type { ShownProcess, SystemProcesses } from '../system/system-processes.ts'
 import { type ContainerRun, findContainer, isRunning, statusesOf } from './observed-pod.ts'
 import type { PodEngine } from './pod-engine.ts'
 
@@ -14,13 +15,20 @@ export interface ServedPodsOptions {
   engine: Pick<PodEngine, 'memory' | 'onSeen'>
   runtime: Pick<Runtime, 'onExit'>
   directories: PodDirectories
+  processes?: Pick<SystemProcesses, 'of'> | undefined
 }
 
 /** The API server may know of a Pod a moment before this node does. */
 const UNKNOWN_POD_PATIENCE_MS = 2_000
 const START_PATIENCE_MS = 300_000
 
-export function servedPods({ informer, engine, runtime, directories }: ServedPodsOptions): NodeApiOptions['pods'] {
+export function servedPods({
+  informer,
+  engine,
+  runtime,
+  directories,
+  processes,
+}: ServedPodsOptions): NodeApiOptions['pods'] {
   function serve(pod: PodObject): ServedPod {
     const { uid = '', name = '', namespace = '' } = pod.metadata
     const memory = () => engine.memory(uid)
@@ -82,7 +90,7 @@ export function servedPods({ informer, engine, runtime, directories }: ServedPod
   /** Whether an attach has to wait no longer: it can be served, or refused for a reason. */
   function isDecided(pod: PodObject, container: string): boolean {
     const memory = engine.memory(pod.metadata.uid ?? '')
-    if (pod.metadata.deletionTimestamp !== undefined || memory?.setback) return true
+    if (pod.metadata.deletionTimestamp !== undefined || memory?.setback || processes?.of(pod)) return true
     if (!findContainer(pod, container)) return true
     return memory?.seen.some((run) => run.name === container) || memory?.failures.has(container) || false
   }
@@ -114,8 +122,25 @@ export function servedPods({ informer, engine, runtime, directories }: ServedPod
     whenStarted,
     find(namespace, name) {
       const pod = informer.get(`${namespace}/${name}`)
-      return pod && serve(pod)
+      const process = pod && processes?.of(pod)
+      return process ? serveProcess(pod, process) : pod && serve(pod)
     },
+  }
+}
+
+function serveProcess(pod: PodObject, process: ShownProcess): ServedPod {
+  const { uid = '', name = '', namespace = '' } = pod.metadata
+  return {
+    uid,
+    name,
+    namespace,
+    sandboxId: undefined,
+    ...(process.connect && { connect: process.connect }),
+    hasContainer: (container) => findContainer(pod, container) !== undefined,
+    noCommands: `pod ${name} is a process of the cluster itself: it has logs, and nothing can be executed in it or attached to it`,
+    runningContainer: () => undefined,
+    attachableContainer: () => undefined,
+    log: (_container, previous) => process.logSource(previous),
   }
 }
 

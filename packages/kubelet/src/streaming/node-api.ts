@@ -31,7 +31,11 @@ export interface ServedPod {
   uid: string
   /** Undefined while it has none. */
   sandboxId: string | undefined
+  /** Where its ports are reached without a sandbox. */
+  connect?: (port: number, signal: AbortSignal) => Promise<Duplex>
   hasContainer(name: string): boolean
+  /** Why nothing can be executed in it or attached to it, whatever container is named. */
+  noCommands?: string
   /** Undefined where it is not running. */
   runningContainer(name: string): ServedContainer | undefined
   /** The same, and one that has ended whose output waits for its first client. */
@@ -189,17 +193,19 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     const tty = kind === 'attach' && container ? container.tty : selection.tty
     const streams: StreamSelection = { ...selection, tty, stderr: selection.stderr && !tty }
     const args = target.query.getAll('command')
-    const problem = !container
-      ? kind === 'exec'
-        ? `container not found (${quoted(name)})`
-        : `container ${name} not found in pod ${pod.name}_${pod.namespace}`
-      : kind === 'exec' && args.length === 0
-        ? 'you must specify at least one command to run'
-        : undefined
+    const problem = pod.noCommands
+      ? pod.noCommands
+      : !container
+        ? kind === 'exec'
+          ? `container not found (${quoted(name)})`
+          : `container ${name} not found in pod ${pod.name}_${pod.namespace}`
+        : kind === 'exec' && args.length === 0
+          ? 'you must specify at least one command to run'
+          : undefined
     if (problem !== undefined || !container) {
       const message = `unable to upgrade connection: ${problem}`
       if (!wantsStatusOnErrorChannel(request) || isSpdyUpgrade(request)) {
-        return refuseUpgrade(socket, container ? 400 : 500, problem ?? '')
+        return refuseUpgrade(socket, container || pod.noCommands ? 400 : 500, problem ?? '')
       }
       const remote = await acceptWebSocketCommand(request, socket, head, streams)
       return remote?.finish(internalErrorStatus(message))
@@ -247,13 +253,17 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     { request, socket, head }: { request: IncomingMessage; socket: Duplex; head: Buffer },
   ): Promise<void> {
     const { sandboxId } = pod
-    if (sandboxId === undefined)
-      return refuseUpgrade(socket, 500, `pod not found (${quoted(`${pod.name}_${pod.namespace}`)})`)
+    const connect =
+      pod.connect ??
+      (sandboxId === undefined
+        ? undefined
+        : (port: number, signal: AbortSignal) => options.runtime.connect(sandboxId, port, signal))
+    if (!connect) return refuseUpgrade(socket, 500, `pod not found (${quoted(`${pod.name}_${pod.namespace}`)})`)
     await servePortForward(request, socket, head, {
       ports: [...target.query.getAll('port'), ...target.query.getAll('ports')],
       target: {
         description: `${pod.name}_${pod.namespace}, uid ${pod.uid}`,
-        connect: (port, signal) => options.runtime.connect(sandboxId, port, signal),
+        connect,
       },
     })
   }

@@ -1,0 +1,50 @@
+/**
+ * What controllers do and what goes wrong with it, as lines for people. Tenants cause most of them, so that there is a
+ * bound on how many there are of one second; of the rest their number is said.
+ */
+import type { EngineLog } from './engine/engine.ts'
+
+export interface ControllerLogOptions {
+  /** Takes a line without its end. */
+  write(line: string): void
+  /** ms since the epoch. */
+  now(): number
+  /** Lines of one second. Default 100. */
+  linesPerSecond?: number
+}
+
+export interface ControllerLog extends Required<EngineLog> {
+  failed(where: string, message: string): void
+  said(message: string): void
+}
+
+const LINES_PER_SECOND = 100
+
+export function createControllerLog(options: ControllerLogOptions): ControllerLog {
+  const { write, now, linesPerSecond = LINES_PER_SECOND } = options
+  let second = 0
+  let lines = 0
+  let dropped = 0
+
+  function line(level: 'INFO' | 'ERROR', message: string, fields: object): void {
+    const time = now()
+    const say = (level: string, message: string, fields: object): void =>
+      write(`${new Date(time).toISOString()}\t${level}\t${message}\t${JSON.stringify(fields)}`)
+    const current = Math.floor(time / 1000)
+    if (current !== second) {
+      if (dropped > 0) say('INFO', 'Lines left out', { count: dropped })
+      second = current
+      lines = 0
+      dropped = 0
+    }
+    if (++lines > linesPerSecond) dropped++
+    else say(level, message, fields)
+  }
+
+  return {
+    started: (controller, workers) => line('INFO', 'Starting workers', { controller, 'worker count': workers }),
+    passed: ({ controller, key, did }) => line('INFO', 'Reconciled', { controller, object: key, did }),
+    failed: (where, message) => line('ERROR', message, { where }),
+    said: (message) => line('INFO', message, {}),
+  }
+}
