@@ -46,6 +46,8 @@ export interface ControlPlaneOptions {
   /** What went wrong and will be tried again. */
   onError(error: unknown, where: string): void
   signal: AbortSignal
+  /** What nobody waits for begins when it resolves, which it must; at once unless given. */
+  othersStarted?: Promise<void>
 }
 
 /** Resolves when every part has seen the cluster once and works. Disposing stops them and waits for running passes. */
@@ -227,7 +229,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   garbageQueue = queue('collecting', (uid) => collect(uid, { client, watcher: everything, graph, signal }), 4)
   decideAgain(early)
 
-  stack.use(startWorkloadsWhenNeeded({ client, informers, record, onError: options.onError, now, signal }))
+  stack.use(
+    startWorkloadsWhenNeeded(
+      { client, informers, record, onError: options.onError, now, signal },
+      options.othersStarted,
+    ),
+  )
 
   namespaceQueue = queue('emptying namespace', async (name) => {
     await reconcileNamespace(namespaces.get(name), { client, watcher: everything, graph, now, signal })

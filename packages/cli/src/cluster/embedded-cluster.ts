@@ -156,6 +156,7 @@ export async function startEmbeddedCluster(
   const controllers = stack.use(registerControllers(processes))
   const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
+  const { promise: othersStarted, resolve: sayStarted } = Promise.withResolvers<void>()
   // Side by side, since each waits most of the time.
   const starting = [
     begin(
@@ -195,6 +196,7 @@ export async function startEmbeddedCluster(
           recorderOf(control.client, component).record(object, event),
         onError,
         signal,
+        othersStarted,
       }),
     ),
     begin(
@@ -219,6 +221,9 @@ export async function startEmbeddedCluster(
     stop.abort(error)
     await Promise.allSettled(starting)
     throw error
+  } finally {
+    // Once whoever waits for the cluster has been told.
+    setImmediate(sayStarted)
   }
   stack.use(
     watchAttendance({
@@ -228,10 +233,12 @@ export async function startEmbeddedCluster(
       onError,
     }),
   )
-  // While nobody waits for it, and before the first sandbox: a Pod for the controllers.
-  void controllerObjects(administrator).catch((error: unknown) => {
-    if (!signal.aborted) onError(error, 'the objects of the controllers')
-  })
+  // A Pod for the controllers.
+  void othersStarted
+    .then(() => controllerObjects(administrator))
+    .catch((error: unknown) => {
+      if (!signal.aborted) onError(error, 'the objects of the controllers')
+    })
   // While nobody waits for it: the first sandbox finds its network made. Where there is none, its condition says so.
   if (!options.fakeRuntime)
     void network?.prepare().catch((error: unknown) => {

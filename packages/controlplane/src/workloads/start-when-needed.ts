@@ -18,14 +18,20 @@ const KINDS: readonly Resource[] = [
   resources.horizontalPodAutoscalers,
 ]
 
-/** Disposing stops what has been started. */
-export function startWorkloadsWhenNeeded(options: WorkloadOptions): AsyncDisposable {
+/**
+ * Disposing stops what has been started.
+ *
+ * @param after they begin no earlier than when it resolves, which it must
+ */
+export function startWorkloadsWhenNeeded(options: WorkloadOptions, after?: Promise<void>): AsyncDisposable {
   const { informers, signal, onError } = options
   const stack = new AsyncDisposableStack()
   let started: Promise<AsyncDisposable | undefined> | undefined
 
   async function start(): Promise<AsyncDisposable | undefined> {
     try {
+      await after
+      signal.throwIfAborted()
       const { startWorkloads } = await import('./start-workloads.ts')
       signal.throwIfAborted()
       return await startWorkloads(options)
