@@ -5,7 +5,7 @@ import type { SystemProcess, SystemProcesses } from '@caisson/kubelet'
 import { VERSION } from '../version.ts'
 import { unlessThere } from './standard-objects.ts'
 
-export const SYSTEM_NAMESPACE = 'agent-sandbox-system'
+const SYSTEM_NAMESPACE = 'agent-sandbox-system'
 const CONTROLLER = 'agent-sandbox-controller'
 
 export interface ControllersProcess extends Disposable {
