@@ -1,5 +1,7 @@
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -228,4 +230,21 @@ test('so many processes are executed in a sandbox at a time, and no more', async
   await first?.[Symbol.asyncDispose]()
   await first?.exit.catch(() => undefined)
   stack.use(await hold())
+})
+
+test('containers that share a sandbox live in a state directory with a path too long for sockets', async () => {
+  const parent = await mkdtemp(join(tmpdir(), 'caisson-long-'))
+  const stateDirectory = join(parent, 'x'.repeat(100))
+  await mkdir(stateDirectory)
+  try {
+    await using long = await createScratchRuntime({ stateDirectory })
+    await long.runtime.createSandbox(sandboxSpec('shared', { shared: true }))
+    const args = ['/bin/sh', '-c', 'read code; exit $code']
+    await long.runtime.startContainer(containerSpec(long, 'a', { sandboxId: 'shared', args, stdin: true }))
+    const streams = await long.runtime.attach('a')
+    streams.stdin?.end('7\n')
+    expect((await long.exitOf('a')).state).toMatchObject({ exitCode: 7, reason: 'error' })
+  } finally {
+    await rm(parent, { recursive: true, force: true })
+  }
 })

@@ -7,6 +7,7 @@ import { prepareHostRootfs } from './images/host-image.ts'
 import { openImageLibrary } from './images/image-store.ts'
 import { createMonitorClient } from './monitor/monitor-client.ts'
 import { installNativePrograms } from './native/native-programs.ts'
+import { createNoNetwork } from './network/no-network.ts'
 import { createPodNetwork } from './network/pod-network.ts'
 import type { RegistryConfig } from './registry/registry-config.ts'
 import {
@@ -60,7 +61,17 @@ export interface RuntimeOptions {
   cgroups?: CgroupTree
   /** Mirrors, authorities and exceptions for the registries that images are pulled from. */
   registries?: RegistryConfig | undefined
+  /**
+   * This process is root in a user namespace of a normal user. Such a one may run sandboxes under gVisor; it may not change
+   * the machine's network nor its control groups, and what needs them says so.
+   */
+  unprivileged?: boolean
 }
+
+const NO_NETWORK =
+  "sandboxes of a normal user's node have no network but their own loopback: interfaces and firewall rules of this machine are root's to make. Run the node as root for a pod network"
+const NO_LIMITS =
+  "a normal user's node has no control groups, so that no limit of memory, processors and processes is held. Run the node as root for limits"
 
 /**
  * What a sentry needs for itself beside its containers' memory, and tasks that it starts for each of theirs: the limit of
@@ -79,10 +90,10 @@ const DEFAULT_LOG = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 }
 
 /** Opens the runtime of one state directory. One process at a time may have it open; containers outlive that process. */
 export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const { stateDirectory } = options
+  const { stateDirectory, unprivileged = false } = options
   const toolsDirectory = options.toolsDirectory ?? defaultToolsDirectory()
   const files = await openStateFiles(stateDirectory)
-  const drivers = createDrivers({ stateDirectory, toolsDirectory })
+  const drivers = createDrivers({ stateDirectory, toolsDirectory, unprivileged })
   const registry = createRegistry()
   const starting = new Set<string>()
   const monitorMain = fileURLToPath(new URL('./monitor/monitor-main.ts', import.meta.url))
@@ -107,8 +118,13 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       registries: options.registries,
       clusterRanges,
     }),
-    cgroups: openSandboxCgroups(options.cgroups ?? findCgroupTree(), cgroupName(stateDirectory)),
-    network: await createPodNetwork({ stateDirectory, toolsDirectory, cidr: options.podNetwork }),
+    cgroups: openSandboxCgroups(
+      unprivileged ? undefined : (options.cgroups ?? findCgroupTree()),
+      cgroupName(stateDirectory),
+    ),
+    network: unprivileged
+      ? createNoNetwork(NO_NETWORK)
+      : await createPodNetwork({ stateDirectory, toolsDirectory, cidr: options.podNetwork }),
     prepare,
     log: options.log ?? DEFAULT_LOG,
   }
@@ -309,6 +325,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
 
     bounded: new Set((['memory', 'cpu', 'pids'] as const).filter((each) => parts.cgroups.controllers.has(each))),
+    limitsProblem: unprivileged ? NO_LIMITS : undefined,
 
     usage: (id) => parts.cgroups.usage(id),
 

@@ -322,6 +322,8 @@ export interface Runtime extends AsyncDisposable {
   list(): Promise<Sandbox[]>
   /** What this machine can bound: a limit on anything else makes `createSandbox` fail. */
   bounded: ReadonlySet<'memory' | 'cpu' | 'pids'>
+  /** Why this process can bound nothing although the machine could; undefined where that is not so. */
+  limitsProblem: string | undefined
   /** What a sandbox uses now; undefined where it is gone, or this machine does not count it. */
   usage(sandboxId: string): Promise<ResourceUsage | undefined>
   /** Bytes on disk that its containers have written to their root file systems; undefined where nobody counts them. */

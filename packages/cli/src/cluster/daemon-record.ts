@@ -3,11 +3,15 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
 import type { DataDirectory } from './data-directory.ts'
 
-export interface DaemonRecord {
+/** One process of this machine, told from all before and after it. */
+export interface ProcessRun {
   pid: number
   /** Field 22 of /proc/PID/stat: a process id is used again, but not with the same start time in the same boot. */
   startTime: string
   bootId: string
+}
+
+export interface DaemonRecord extends ProcessRun {
   /** `https://127.0.0.1:PORT` */
   server: string
   version: string
@@ -33,17 +37,22 @@ function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 }
 
+/** Of a process that lives now. */
+export function thisRun(pid: number): ProcessRun {
+  return { pid, startTime: startTimeOf(pid) ?? '', bootId: bootId() }
+}
+
+/** Whether that very process lives. */
+export function isSameRun(run: ProcessRun): boolean {
+  return run.bootId === bootId() && startTimeOf(run.pid) === run.startTime
+}
+
 /** Writes the record of this process, atomically. */
 export function writeDaemonRecord(
   directory: DataDirectory,
   about: Pick<DaemonRecord, 'server' | 'version' | 'ending'>,
 ): void {
-  const record: DaemonRecord = {
-    pid: process.pid,
-    startTime: startTimeOf(process.pid) ?? '',
-    bootId: bootId(),
-    ...about,
-  }
+  const record: DaemonRecord = { ...thisRun(process.pid), ...about }
   const temporary = `${directory.daemon}.${process.pid}`
   writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 })
   renameSync(temporary, directory.daemon)
@@ -53,7 +62,7 @@ export function writeDaemonRecord(
 export function readDaemonRecord(directory: DataDirectory): DaemonRecord | undefined {
   try {
     const record = JSON.parse(readFileSync(directory.daemon, 'utf8')) as DaemonRecord
-    return record.bootId === bootId() && startTimeOf(record.pid) === record.startTime ? record : undefined
+    return isSameRun(record) ? record : undefined
   } catch {
     return undefined
   }

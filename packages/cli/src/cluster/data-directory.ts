@@ -15,6 +15,8 @@ export interface DataDirectory {
   kubeconfig: string
   /** Says which process serves this directory. */
   daemon: string
+  /** Says which process holds the namespaces of a normal user's node. */
+  namespaces: string
   log: string
   /** Downloaded tools: runsc, conmon … */
   tools: string
@@ -43,6 +45,7 @@ export function dataDirectory(option?: string): DataDirectory {
     certificates: join(root, 'certificates'),
     kubeconfig: join(root, 'kubeconfig'),
     daemon: join(root, 'daemon.json'),
+    namespaces: join(root, 'namespaces.json'),
     log: join(root, 'caisson.log'),
     tools: join(root, 'tools'),
     runtime: join(root, 'runtime'),

@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
 import { type DaemonRecord, readDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
+import { inUserNamespace, sayWhatIsMissing } from './user-namespace.ts'
 
 export interface DetachOptions {
   listen?: string
@@ -21,25 +22,25 @@ const READY_DESCRIPTOR = 3
 export async function startDetached(directory: DataDirectory, options: DetachOptions): Promise<DaemonRecord> {
   prepareDataDirectory(directory)
   const log = openSync(directory.log, 'a', 0o600)
-  const child = spawn(
+  sayWhatIsMissing()
+  const { command, env } = inUserNamespace(directory, [
     process.execPath,
-    [
-      ...process.execArgv,
-      process.argv[1] ?? '',
-      '--data-dir',
-      directory.root,
-      'up',
-      ...(options.listen !== undefined ? ['--listen', options.listen] : []),
-      ...(options.fakeRuntime ? ['--fake-runtime'] : []),
-      ...(options.stopWhenIdle !== undefined ? ['--stop-when-idle', options.stopWhenIdle] : []),
-    ],
-    {
-      detached: true,
-      cwd: '/',
-      stdio: ['ignore', log, log, 'pipe'],
-      env: { ...process.env, CAISSON_READY_DESCRIPTOR: String(READY_DESCRIPTOR) },
-    },
-  )
+    ...process.execArgv,
+    process.argv[1] ?? '',
+    '--data-dir',
+    directory.root,
+    'up',
+    ...(options.listen !== undefined ? ['--listen', options.listen] : []),
+    ...(options.fakeRuntime ? ['--fake-runtime'] : []),
+    ...(options.stopWhenIdle !== undefined ? ['--stop-when-idle', options.stopWhenIdle] : []),
+  ])
+  const [program = '', ...args] = command
+  const child = spawn(program, args, {
+    detached: true,
+    cwd: '/',
+    stdio: ['ignore', log, log, 'pipe'],
+    env: { ...env, CAISSON_READY_DESCRIPTOR: String(READY_DESCRIPTOR) },
+  })
   closeSync(log)
   try {
     await new Promise<void>((resolve, reject) => {

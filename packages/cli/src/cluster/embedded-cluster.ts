@@ -32,6 +32,7 @@ import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
 import { DNS_ADDRESS, standardObjects } from './standard-objects.ts'
 import { controllerObjects, registerControllers } from './system-pods.ts'
+import { isInUserNamespace } from './user-namespace.ts'
 
 const CLUSTER_DOMAIN = 'cluster.local'
 
@@ -111,6 +112,7 @@ export async function startEmbeddedCluster(
     toolsDirectory: toolsDirectory(directory),
     registries: images.registries,
     serviceRange: SERVICE_CIDR,
+    unprivileged: isInUserNamespace(),
   })
   stack.defer(() =>
     runtime.then(

@@ -8,6 +8,7 @@ import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
 import { watchIdleness } from './idleness.ts'
+import { holdNamespaces, releaseNamespaces } from './user-namespace.ts'
 
 export interface ServeOptions {
   /** `HOST:PORT`; the port of last time, or a free one, where it is not given. */
@@ -19,14 +20,9 @@ export interface ServeOptions {
 
 /** Runs until a signal comes. SIGINT stops every sandbox too; SIGTERM leaves them for the next start. */
 export async function serve(directory: DataDirectory, options: ServeOptions): Promise<void> {
-  if (process.getuid?.() !== 0) {
-    throw new CliError(
-      'not-permitted',
-      'the embedded node needs root for mounts and network namespaces: run it with sudo, or point KUBECONFIG at another cluster',
-    )
-  }
   prepareDataDirectory(directory)
-  const stopping = Promise.withResolvers<'leave' | 'stop'>()
+  holdNamespaces(directory)
+  const stopping = Promise.withResolvers<'leave' | 'idle' | 'stop'>()
   process.on('SIGTERM', () => stopping.resolve('leave'))
   process.on('SIGINT', () => stopping.resolve('stop'))
   process.on('SIGHUP', () => stopping.resolve('leave'))
@@ -54,12 +50,14 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
     const idleness =
       options.stopWhenIdleMs === undefined
         ? undefined
-        : watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('leave'))
+        : watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('idle'))
     const how = await stopping.promise
     // Its timer would keep the process alive long after everything else has ended.
     idleness?.[Symbol.dispose]()
     writeDaemonRecord(directory, { server: cluster.url, version: VERSION, ending: true })
     if (how === 'stop') await cluster.kubelet.stopAll()
+    // Otherwise sandboxes go on in them.
+    if (how !== 'leave') releaseNamespaces(directory)
   }
 
   async function startOn(first: number): Promise<EmbeddedCluster> {

@@ -10,6 +10,7 @@ import {
 import { stringify } from 'yaml'
 import { readDaemonRecord } from '../cluster/daemon-record.ts'
 import { dataDirectory, prepareDataDirectory, toolsDirectory } from '../cluster/data-directory.ts'
+import { isNormalUser, userNamespaces } from '../cluster/user-namespace.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 
 export interface DoctorOptions extends GlobalOptions {
@@ -41,7 +42,7 @@ export async function doctor(options: DoctorOptions): Promise<void> {
       console.error(`Removed the network of ${stray.stateDirectory}, which is gone`)
     }
   }
-  const findings = [
+  const findings: Finding[] = [
     root(),
     await runsc(tools),
     await tool('runc', tools, {
@@ -64,15 +65,17 @@ export async function doctor(options: DoctorOptions): Promise<void> {
 }
 
 function root(): Finding {
-  const isRoot = process.getuid?.() === 0
-  return {
-    check: 'root',
-    state: isRoot ? 'ok' : 'missing',
-    needed: true,
-    message: isRoot
-      ? 'the node may mount and make network namespaces'
-      : 'the embedded node needs root: run it with sudo',
-  }
+  const about = { check: 'root', needed: true }
+  if (!isNormalUser())
+    return { ...about, state: 'ok', message: 'the node may mount, make networks and hold sandboxes to limits' }
+  const namespaces = userNamespaces()
+  if (!namespaces.possible)
+    return { ...about, state: 'missing', message: `the node needs root, or user namespaces: ${namespaces.reason}` }
+  const files = namespaces.allIds
+    ? 'files of the users that /etc/subuid gives you'
+    : 'no files but yours, since newuidmap (package uidmap) or lines in /etc/subuid and /etc/subgid are missing: who owns what in images and volumes is lost'
+  const message = `as a normal user: gVisor and volumes, with ${files}; no pod network, published ports and Services, no limits of memory, processors and processes, no runc and crun. With root there is all of it`
+  return { ...about, state: 'note', message }
 }
 
 async function runsc(tools: string): Promise<Finding> {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
 import { hasEnded, readDaemonRecord } from '../cluster/daemon-record.ts'
 import { dataDirectory } from '../cluster/data-directory.ts'
+import { enterUserNamespace } from '../cluster/user-namespace.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 
@@ -18,6 +19,8 @@ const LEFTOVERS_MS = 120_000
 export async function down(options: DownOptions): Promise<void> {
   const patienceMs = parseDuration('--timeout', options.timeout)
   const directory = dataDirectory(options.dataDir)
+  // Where there may be something to take apart.
+  if (existsSync(directory.root)) enterUserNamespace(directory)
   const record = readDaemonRecord(directory)
   if (record) {
     // SIGTERM alone leaves the sandboxes running, for an update of Caisson; SIGINT stops them first.

@@ -2,6 +2,7 @@ import { access, constants, open, rm } from 'node:fs/promises'
 import { type Image, type ImageStore, openImageStore } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { type DataDirectory, dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
+import { enterUserNamespace } from '../cluster/user-namespace.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { readImageSettings } from '../images/images-file.ts'
 import { asCliError, megabytes, pullWithProgress } from '../images/pull-with-progress.ts'
@@ -9,6 +10,8 @@ import { age, type Printed, printList } from '../print.ts'
 
 /** Images are files: they are there whether a cluster runs or not. */
 export async function openStore(directory: DataDirectory): Promise<ImageStore> {
+  // Its files are those of users that a normal user has in his namespace alone.
+  enterUserNamespace(directory)
   prepareDataDirectory(directory)
   return openImageStore(directory.runtime, { registries: (await readImageSettings(directory.images)).registries })
 }

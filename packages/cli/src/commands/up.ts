@@ -1,6 +1,7 @@
 import { findDaemon } from '../cluster/daemon-record.ts'
 import { dataDirectory } from '../cluster/data-directory.ts'
 import { startDetached } from '../cluster/detach.ts'
+import { enterUserNamespace, sayWhatIsMissing } from '../cluster/user-namespace.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 
@@ -24,6 +25,8 @@ export async function up(options: UpOptions): Promise<void> {
     console.log(`running: ${record.server}, process ${record.pid}; export KUBECONFIG=${directory.kubeconfig}`)
     return
   }
+  sayWhatIsMissing()
+  enterUserNamespace(directory)
   const { serve } = await import('../cluster/serve.ts')
   await serve(directory, {
     ...(options.listen !== undefined && { listen: options.listen }),

@@ -16,6 +16,10 @@ export const SANDBOX_LABELS = {
   isolated: 'isolated',
   /** Why it has no network although its Pod should have one. */
   networkProblem: 'network-problem',
+  /** Why it is not held to the limits that its Pod asks for. */
+  limitsProblem: 'limits-problem',
+  /** Why its volumes' files do not belong to whom they should. */
+  ownersProblem: 'owners-problem',
 } as const
 
 /** All but what is found out by asking its containers and measuring what it keeps. */
@@ -43,6 +47,8 @@ export function observePod(
       alive: sandbox.alive,
       ip: sandbox.ip,
       networkProblem: sandbox.spec.labels[SANDBOX_LABELS.networkProblem],
+      limitsProblem: sandbox.spec.labels[SANDBOX_LABELS.limitsProblem],
+      ownersProblem: sandbox.spec.labels[SANDBOX_LABELS.ownersProblem],
     },
     nextAttempt: memory.nextAttempt,
     prepared: memory.volumes !== undefined,

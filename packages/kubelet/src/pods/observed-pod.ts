@@ -50,6 +50,8 @@ export interface ObservedSandbox {
   ip: string | undefined
   /** Why it has no network although the Pod should have one. */
   networkProblem?: string | undefined
+  limitsProblem?: string | undefined
+  ownersProblem?: string | undefined
 }
 
 export interface ObservedPod {

@@ -31,6 +31,7 @@ import { MINIMUM_GRACE_MS, type PodAction } from './plan-pod.ts'
 import type { PodEvents } from './pod-events.ts'
 import { podLimits } from './pod-limits.ts'
 import { type PodMemory, retryDelay } from './pod-memory.ts'
+import { problemLabels } from './problem-labels.ts'
 import { handlerOf } from './runtime-handler.ts'
 import { failureKind } from './start-failure.ts'
 
@@ -136,12 +137,13 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       const id = `${uid}-${attempt}`
       const wanted = pod.metadata.annotations?.[NETWORK_ANNOTATION]
       const isolated = wanted === 'isolated'
+      const { limits, problem } = podLimits(pod, runtime)
       const spec: SandboxSpec = {
         id,
         handler: found.handler as 'runsc',
         hostname: podHostname(pod),
         network: { kind: wanted === 'none' ? 'none' : 'pod' },
-        limits: podLimits(pod, runtime.bounded),
+        limits,
         shared,
         labels: {
           [SANDBOX_LABELS.uid]: uid,
@@ -149,6 +151,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
           [SANDBOX_LABELS.name]: name,
           [SANDBOX_LABELS.attempt]: String(attempt),
           ...(isolated && { [SANDBOX_LABELS.isolated]: 'true' }),
+          ...problemLabels(pod, problem),
         },
       }
       const sandbox = await createWithNetwork(spec, {

@@ -6,6 +6,10 @@ import type { PodPhase } from './pod-phase.ts'
 
 /** Ours, and there only where a Pod that should have a network runs without one. */
 const NETWORK_READY = 'caisson.dev/NetworkReady'
+/** Ours, and there only where a Pod that asks for limits runs without them. */
+const LIMITS_HELD = 'caisson.dev/LimitsHeld'
+/** Ours, and there only where a Pod has volumes whose files cannot belong to whom they should. */
+const OWNERS_KEPT = 'caisson.dev/OwnersKept'
 
 /** Types that belong to the node agent; every other condition is left alone. */
 export const NODE_CONDITIONS: readonly string[] = [
@@ -15,14 +19,24 @@ export const NODE_CONDITIONS: readonly string[] = [
   'ContainersReady',
   'PodScheduled',
   NETWORK_READY,
+  LIMITS_HELD,
+  OWNERS_KEPT,
 ]
 
 export type ConditionFields = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>
 
+export interface ConditionFacts {
+  phase: PodPhase
+  hasSandbox: boolean
+  networkProblem?: string | undefined
+  limitsProblem?: string | undefined
+  ownersProblem?: string | undefined
+}
+
 export function podConditions(
   pod: PodObject,
   statuses: readonly ContainerStatus[],
-  { phase, hasSandbox, networkProblem }: { phase: PodPhase; hasSandbox: boolean; networkProblem?: string | undefined },
+  { phase, hasSandbox, networkProblem, limitsProblem, ownersProblem }: ConditionFacts,
 ): ConditionFields[] {
   const containersReady = containersReadyCondition(pod, statuses, phase)
   return [
@@ -31,10 +45,22 @@ export function podConditions(
     readyCondition(pod, containersReady),
     containersReady,
     { type: 'PodScheduled', status: 'True' },
-    ...(networkProblem === undefined
-      ? []
-      : [{ type: NETWORK_READY, status: 'False', reason: 'NetworkMissing', message: networkProblem }]),
+    ...withProblem({ type: NETWORK_READY, reason: 'NetworkMissing', message: networkProblem }),
+    ...withProblem({ type: LIMITS_HELD, reason: 'ControlGroupsMissing', message: limitsProblem }),
+    ...withProblem({ type: OWNERS_KEPT, reason: 'UsersMissing', message: ownersProblem }),
   ]
+}
+
+/** Nothing to say where there is none. */
+function withProblem({
+  message,
+  ...about
+}: {
+  type: string
+  reason: string
+  message: string | undefined
+}): ConditionFields[] {
+  return message === undefined ? [] : [{ ...about, status: 'False', message }]
 }
 
 function containersReadyCondition(

@@ -8,11 +8,27 @@ import { specOf } from './observed-pod.ts'
 /** Tasks that a Pod may have; Kubernetes leaves it to the node. Enough for a browser, not for a fork bomb. */
 const POD_TASKS = 4_096
 
-/** @param bounded what the node can hold a Pod to: its own default is left out where it cannot, what the Pod asks for is not */
-export function podLimits(pod: PodObject, bounded: Runtime['bounded']): ResourceLimits {
+export interface PodLimits {
+  limits: ResourceLimits
+  /** Why those that the Pod asks for are left out. */
+  problem: string | undefined
+}
+
+/**
+ * The node's own default is left out where the node cannot hold a Pod to it. What the Pod asks for is left out only where
+ * no Pod of this node could have it.
+ */
+export function podLimits(
+  pod: PodObject,
+  { bounded, limitsProblem }: Pick<Runtime, 'bounded' | 'limitsProblem'>,
+): PodLimits {
   const spec = specOf(pod)
   const limits = inUnitsOfGroups((kind, resource) => podResource(spec, kind, resource))
-  return { ...limits, ...(bounded.has('pids') && { pids: POD_TASKS }) }
+  if (limitsProblem !== undefined) {
+    const asked = limits.memoryBytes !== undefined || limits.cpuMillicores !== undefined
+    return { limits: {}, problem: asked ? limitsProblem : undefined }
+  }
+  return { limits: { ...limits, ...(bounded.has('pids') && { pids: POD_TASKS }) }, problem: undefined }
 }
 
 export function containerLimits(container: Container): ResourceLimits {

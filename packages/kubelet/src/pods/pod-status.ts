@@ -38,6 +38,8 @@ export function podStatus(observed: ObservedPod, { now, ending, eviction }: PodS
     phase,
     hasSandbox: sandbox?.alive ?? false,
     networkProblem: sandbox?.networkProblem,
+    limitsProblem: sandbox?.limitsProblem,
+    ownersProblem: sandbox?.ownersProblem,
   })
   return {
     ...(generation !== undefined && { observedGeneration: generation }),

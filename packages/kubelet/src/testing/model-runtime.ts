@@ -75,6 +75,7 @@ export function createModelMachine(now: () => number): ModelMachine {
     const unsupported = () => Promise.reject(new Error('a model has no processes'))
     return {
       bounded: new Set(),
+      limitsProblem: undefined,
       usage: async () => undefined,
       written: async () => undefined,
       images: {

@@ -1,6 +1,7 @@
 /** fsGroup: makes a volume's files belong to a group that all containers of the Pod are in. */
 import { constants } from 'node:fs'
-import { chmod, chown, type FileHandle, lchown, open, readdir } from 'node:fs/promises'
+import { type FileHandle, lchown, open, readdir } from 'node:fs/promises'
+import { noSuchOwner, own } from './own.ts'
 import { VolumeError } from './volume-error.ts'
 
 const O_PATH = 0x200000
@@ -39,7 +40,7 @@ async function change(handle: FileHandle, options: OwnershipOptions, depth: numb
     try {
       const found = await child.stat()
       if (found.isDirectory()) await change(child, options, depth + 1)
-      else if (found.isSymbolicLink()) await lchown(`${self}/${name}`, found.uid, options.group).catch(ignoreGone)
+      else if (found.isSymbolicLink()) await giveLink(`${self}/${name}`, found.uid, options.group)
       else await set(`/proc/self/fd/${child.fd}`, { uid: found.uid, mode: found.mode, isDirectory: false }, options)
     } finally {
       await child.close()
@@ -53,14 +54,20 @@ async function set(
   { uid, mode, isDirectory }: { uid: number; mode: number; isDirectory: boolean },
   { group, readOnly }: OwnershipOptions,
 ): Promise<void> {
-  await chown(path, uid, group)
-  await chmod(path, (mode | groupBits(isDirectory, readOnly)) & 0o7777)
+  await own(path, { uid, group, mode: (mode | groupBits(isDirectory, readOnly)) & 0o7777 })
 }
 
 function groupBits(isDirectory: boolean, readOnly: boolean): number {
   const access = readOnly ? 0o440 : 0o660
   // New files in a directory are to belong to the group as well.
   return isDirectory ? access | 0o110 | SETGID : access
+}
+
+/** Nobody asks who owns a link. */
+async function giveLink(path: string, uid: number, group: number): Promise<void> {
+  await lchown(path, uid, group).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') noSuchOwner(error)
+  })
 }
 
 function ignoreGone(error: NodeJS.ErrnoException): undefined {

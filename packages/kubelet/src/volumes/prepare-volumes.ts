@@ -1,6 +1,6 @@
 /** Sets a Pod's volumes up, and keeps those up to date that are made from objects of the API. */
 
-import { chmod, chown, lstat, mkdir } from 'node:fs/promises'
+import { lstat, mkdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { parseQuantity } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
@@ -11,6 +11,7 @@ import type { IssuedToken, PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
 import { checkHostPath } from './host-path.ts'
 import { mountPointsBelow, mountTmpfs } from './mounts.ts'
+import { own } from './own.ts'
 import { giveToGroup } from './ownership.ts'
 import { persistentVolumePath } from './persistent-volume.ts'
 import { projectedFiles } from './projected-files.ts'
@@ -116,8 +117,7 @@ async function prepareEmptyDir(
     // Open to containers already: what they changed about it stays.
     return
   }
-  if (group !== undefined) await chown(path, 0, group)
-  await chmod(path, mode)
+  await own(path, { group, mode })
 }
 
 function memoryLimit({ sizeLimit }: EmptyDirVolumeSource): number {

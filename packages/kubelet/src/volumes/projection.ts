@@ -3,8 +3,9 @@
  * files are in a directory of their own, `..data` points to it, and each name that containers know points through that.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { own } from './own.ts'
 import { VolumeError } from './volume-error.ts'
 
 const DATA = '..data'
@@ -72,20 +73,17 @@ async function writeOne(
   }
   const file = join(root, path)
   await writeFile(file, data, { mode: 0o600, flag: 'wx' })
-  if (uid !== undefined || group !== undefined) await chown(file, uid ?? 0, group ?? 0)
-  // Past the umask, and after the change of owner, which clears bits.
-  await chmod(file, group === undefined ? mode : mode | 0o440)
+  // Past the umask.
+  await own(file, { uid, group, mode: group === undefined ? mode : mode | 0o440 })
 }
 
 async function makeDirectory(path: string, group: number | undefined): Promise<void> {
   await mkdir(path, { recursive: true })
-  if (group !== undefined) await chown(path, 0, group)
-  await chmod(path, group === undefined ? 0o755 : 0o2755)
+  await own(path, { group, mode: group === undefined ? 0o755 : 0o2755 })
 }
 
 async function giveTop(directory: string, group: number | undefined): Promise<void> {
-  if (group !== undefined) await chown(directory, 0, group)
-  await chmod(directory, group === undefined ? 0o1777 : 0o3777)
+  await own(directory, { group, mode: group === undefined ? 0o1777 : 0o3777 })
 }
 
 /** A path that stays inside, and does not meet the names that this directory needs for itself. */

@@ -201,7 +201,7 @@ async function layOut(path: string, copies: Copy[]): Promise<void> {
   for (const name of ['tmp', 'var/tmp']) await directory(name, 0o1777)
   await directory('root', 0o700)
   await directory('home/user', 0o700)
-  await chown(join(root, 'home/user'), HOST_IMAGE_USER.uid, HOST_IMAGE_USER.gid)
+  await giveHome(join(root, 'home/user'))
   await symlink('/run', join(root, 'var/run'))
   await layTopLevel(root)
   for (const copy of copies) {
@@ -221,6 +221,16 @@ async function layOut(path: string, copies: Copy[]): Promise<void> {
     if (!(await exists(path))) throw error
     await rm(work, { recursive: true, force: true })
   })
+}
+
+/** A normal user's namespace may have no such user: then everybody in the sandbox may write to it. */
+async function giveHome(path: string): Promise<void> {
+  try {
+    await chown(path, HOST_IMAGE_USER.uid, HOST_IMAGE_USER.gid)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error
+    await chmod(path, 0o777)
+  }
 }
 
 /** What processes that are no more had begun. */

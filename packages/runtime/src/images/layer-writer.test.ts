@@ -1,4 +1,5 @@
 /** Whatever layers say, the tree is what a plain model of whiteouts makes of them, and nothing outside of it is touched. */
+import { execFileSync } from 'node:child_process'
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,12 +37,35 @@ function tree(root: string, prefix = ''): Record<string, string> {
   return found
 }
 
-function attributesBelow(root: string): unknown[] {
+function attributesBelow(root: string) {
   return readdirSync(root, { recursive: true, encoding: 'utf8' }).map((each) => {
     const { mode, uid, gid, nlink, mtimeMs } = lstatSync(join(root, each))
     return { each, mode, uid, gid, nlink, mtimeMs }
   })
 }
+
+test('an owner whom this user namespace does not know becomes root, and what would run as that owner does not run as root', () => {
+  const program = `
+    import { createRootfsWriter } from ${JSON.stringify(join(import.meta.dirname, 'layer-writer.ts'))}
+    import { packTar } from 'modern-tar'
+    const entry = (name, mode, uid) => ({ header: { name, size: 0, type: 'file', mode, uid, gid: uid, mtime: new Date(0) }, body: '' })
+    const layer = createRootfsWriter(process.argv[1], ${JSON.stringify(BUDGET)}).beginLayer()
+    layer.push(Buffer.from(await packTar([entry('theirs', 0o4755, 1000), entry('ours', 0o4755, 0)])))
+    layer.finish()`
+  execFileSync(
+    'unshare',
+    ['--user', '--map-root-user', process.execPath, '--input-type=module', '-e', program, directory],
+    {
+      cwd: import.meta.dirname,
+    },
+  )
+  const attributes = attributesBelow(directory).map(({ each, mode, uid }) => ({ each, mode: mode & 0o7777, uid }))
+  const uid = process.getuid?.()
+  expect(attributes.sort((a, b) => a.each.localeCompare(b.each))).toEqual([
+    { each: 'ours', mode: 0o4755, uid },
+    { each: 'theirs', mode: 0o755, uid },
+  ])
+})
 
 type Step =
   | { kind: 'file'; path: string }

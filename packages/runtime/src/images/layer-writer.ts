@@ -151,9 +151,9 @@ export function createRootfsWriter(root: string, budget: UnpackBudget): RootfsWr
       const { descriptor, member } = open
       open = undefined
       try {
-        fchownSync(descriptor, member.uid, member.gid)
+        const owned = unlessUnmapped(() => fchownSync(descriptor, member.uid, member.gid))
         // Changing the owner clears setuid, so the mode comes after it.
-        fchmodSync(descriptor, member.mode)
+        fchmodSync(descriptor, modeOf(member, owned))
         futimesSync(descriptor, timeOf(member), timeOf(member))
       } finally {
         closeSync(descriptor)
@@ -269,9 +269,27 @@ function hiddenName(name: string): string {
 }
 
 function setAttributes(path: Buffer, member: TarMember): void {
-  lchownSync(path, member.uid, member.gid)
-  if (member.kind !== 'symlink') chmodSync(path, member.mode)
+  const owned = unlessUnmapped(() => lchownSync(path, member.uid, member.gid))
+  if (member.kind !== 'symlink') chmodSync(path, modeOf(member, owned))
   lutimesSync(path, timeOf(member), timeOf(member))
+}
+
+/** False where the user namespace of this process has no such user or group: then the file stays root's, as `modeOf` says. */
+function unlessUnmapped(own: () => void): boolean {
+  try {
+    own()
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error
+    return false
+  }
+}
+
+const SET_IDS = 0o6000
+
+/** A program that was to run as somebody else must not run as root instead. */
+function modeOf({ mode }: TarMember, owned: boolean): number {
+  return owned ? mode : mode & ~SET_IDS
 }
 
 function timeOf({ mtime }: TarMember): number {

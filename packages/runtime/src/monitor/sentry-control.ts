@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { constants } from 'node:os'
+import { shortPath } from './short-path.ts'
 
 const { SIGKILL, SIGSTOP } = constants.signals
 
@@ -74,7 +75,8 @@ function ignoreGone(error: unknown): void {
 }
 
 async function call(stateFile: string, method: string, arg: unknown): Promise<unknown> {
-  const socket = connect(await controlSocket(stateFile))
+  using path = shortPath(await controlSocket(stateFile))
+  const socket = connect(path.path)
   try {
     return await roundTrip(socket, JSON.stringify({ method, arg }))
   } finally {

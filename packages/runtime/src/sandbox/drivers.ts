@@ -11,7 +11,15 @@ export interface Drivers {
   available(): Promise<OciDriver[]>
 }
 
-export function createDrivers(options: { stateDirectory: string; toolsDirectory: string }): Drivers {
+export interface DriversOptions {
+  stateDirectory: string
+  toolsDirectory: string
+  /** Without root on this machine: then only a sentry keeps what it runs from the user's own rights. */
+  unprivileged: boolean
+}
+
+export function createDrivers(options: DriversOptions): Drivers {
+  const offered = options.unprivileged ? HANDLERS.filter((handler) => handler === 'runsc') : HANDLERS
   const found = new Map<RuntimeHandler, Promise<OciDriver | undefined>>()
 
   function find(handler: RuntimeHandler): Promise<OciDriver | undefined> {
@@ -36,13 +44,18 @@ export function createDrivers(options: { stateDirectory: string; toolsDirectory:
           `${JSON.stringify(handler)} is none of the handlers ${HANDLERS.join(', ')}`,
         )
       }
+      if (!offered.includes(handler))
+        throw new RuntimeError(
+          'runtime-missing',
+          `${handler} needs control groups and devices, which are root's to give: run the node as root, or the Pod under gVisor`,
+        )
       const driver = await find(handler)
       if (driver) return driver
       const way = handler === 'runsc' ? 'run "caisson doctor --fix"' : `install ${handler} so that it is in PATH`
       throw new RuntimeError('runtime-missing', `${handler} was not found among this node's tools nor in PATH: ${way}`)
     },
     async available() {
-      return (await Promise.all(HANDLERS.map(find))).filter((driver) => driver !== undefined)
+      return (await Promise.all(offered.map(find))).filter((driver) => driver !== undefined)
     },
   }
 }

@@ -1,0 +1,20 @@
+import { RuntimeError } from '../runtime.ts'
+import type { PodNetwork } from './network.ts'
+
+/** In place of the pod network where this process may not have one: what needs it is told why. */
+export function createNoNetwork(reason: string): PodNetwork {
+  // Async, so that whoever calls hears of it as of any other failure.
+  const refuse = async (): Promise<never> => {
+    throw new RuntimeError('network-missing', reason)
+  }
+  return {
+    open: refuse,
+    change: refuse,
+    attach: refuse,
+    renew: async () => {},
+    detach: async () => {},
+    get: () => undefined,
+    recover: async () => {},
+    close: async () => {},
+  }
+}
