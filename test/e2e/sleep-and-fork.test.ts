@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
-import { type Cluster, startCluster } from './fixture.ts'
+import { type Cluster, findKubectl, startCluster } from './fixture.ts'
 
 let cluster: Cluster
 beforeAll(async () => {
@@ -57,6 +57,52 @@ test('a sandbox sleeps with its memory and goes on where it was', async () => {
   await cluster.mustCaisson(['suspend', 'sleeper'])
   expect(await count('sleeper')).toBeGreaterThan(before)
   await cluster.mustCaisson(['rm', 'sleeper'])
+})
+
+/** Resolves when the sandbox sleeps because nothing happened in it. */
+async function fallsAsleep(name: string): Promise<void> {
+  await cluster.mustKubectl(['wait', '--for=condition=Suspended', `sandbox/${name}`, '--timeout=60s'])
+  const { spec, metadata, status } = JSON.parse(await cluster.mustKubectl(['get', 'sandbox', name, '-o', 'json'])) as {
+    metadata: { annotations: Record<string, string> }
+    spec: { operatingMode: string }
+    status: { conditions: Array<{ type: string; status: string; reason: string }> }
+  }
+  const idle = status.conditions.find(({ type }) => type === 'caisson.dev/Idle')
+  expect([spec.operatingMode, metadata.annotations['caisson.dev/suspended-by'], idle?.status, idle?.reason]).toEqual([
+    'Suspended',
+    'Idle',
+    'True',
+    'Idle',
+  ])
+}
+
+test.runIf(findKubectl())('a sandbox in which nothing happens sleeps, and whoever knocks wakes it', async () => {
+  const run = ['run', '--detach', '--name', 'idler', '--idle-timeout', '2s', '--', 'python3', '-c', COUNTER]
+  await cluster.mustCaisson(run)
+  await fallsAsleep('idler')
+  const read = ['sh', '-c', 'until [ -s /tmp/count ]; do sleep 0.01; done; cat /tmp/count']
+  // kubectl looks for the Pod before it executes anything in it.
+  const first = Number(await cluster.mustKubectl(['exec', 'idler', '--', ...read]))
+  expect(first).toBeGreaterThan(0)
+  await fallsAsleep('idler')
+  const second = Number(await cluster.mustCaisson(['exec', 'idler', '--', ...read]))
+  expect(second).toBeGreaterThan(first)
+  // Over what is connected for longer than the sandbox may be idle it stays awake.
+  expect(await cluster.mustKubectl(['exec', 'idler', '--', 'sh', '-c', 'sleep 4; echo awake'])).toBe('awake\n')
+  await fallsAsleep('idler')
+  // A new cluster process wakes it as well.
+  await crash()
+  expect(Number(await cluster.mustKubectl(['exec', 'idler', '--', ...read]))).toBeGreaterThan(second)
+  // Looking wakes nobody, and who was told to sleep is woken by nobody who only has a Pod's name.
+  await fallsAsleep('idler')
+  await cluster.mustKubectl(['describe', 'sandbox', 'idler'])
+  expect((await cluster.kubectl(['get', 'pod', 'idler'])).stderr).toContain('pods "idler" not found')
+  await cluster.mustKubectl(['annotate', 'sandbox', 'idler', 'caisson.dev/suspended-by-'])
+  expect((await cluster.kubectl(['exec', 'idler', '--', 'true'])).stderr).toContain('pods "idler" not found')
+  await cluster.mustCaisson(['rm', 'idler'])
+  expect((await cluster.caisson(['run', '--idle-timeout', '5s', '--', 'true'])).stderr).toContain(
+    '--idle-timeout needs --detach',
+  )
 })
 
 test('a running sandbox is forked, and its copies part', async () => {

@@ -42,6 +42,7 @@ export {
 export { parseQuantity } from './quantity.ts'
 export { SANDBOX_CONDITIONS, SANDBOX_EVENTS, SANDBOX_MESSAGES, SANDBOX_REASONS } from './sandbox/conditions.ts'
 export { type CustomResourceDefinition, type CustomResourceVersion, sandboxCrd } from './sandbox/crd.ts'
+export { IDLE, IDLE_REASONS, isSuspendedForIdleness, operatingModePatch } from './sandbox/idle.ts'
 export {
   OPERATING_MODES,
   type OperatingMode,

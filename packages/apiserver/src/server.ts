@@ -6,6 +6,7 @@ import type { UserInfo } from '@caisson/api'
 import type { Authorize } from './authz/attributes.ts'
 import { forbidden } from './authz/attributes.ts'
 import { createDiscovery } from './discovery/discovery.ts'
+import type { Awaken } from './http/awaken.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits, connectionOptions, createStrangers } from './http/connections.ts'
 import { discoveryPaths } from './http/discovery-paths.ts'
 import { createHandler } from './http/handler.ts'
@@ -48,6 +49,8 @@ export interface ApiServerOptions {
   computed?: Environment['computed']
   /** The node of that name, where it is connected: what exec, attach, port-forward and logs go to. */
   node?: FindNode
+  /** Pods that are not there because they sleep, and are woken by whoever connects to them. */
+  awaken?: Awaken
   /** Those of `IN_FLIGHT_LIMITS` unless given. */
   inFlight?: InFlightLimits
   connections?: Partial<ConnectionLimits>
@@ -193,6 +196,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         pipeline,
         authenticate: options.authenticate,
         findNode,
+        awaken: options.awaken,
         inFlight: createInFlight(options.inFlight),
         stalledMs: limits.stalledMs,
         welcome: strangers.welcome,

@@ -31,6 +31,8 @@ export interface StartApiServerOptions {
   podSecurity?: SecurityOptions['podSecurity']
   /** The node that runs a Pod, for exec, attach, port-forward and logs. */
   node?: ApiServerOptions['node']
+  /** Wakes Pods that sleep, for who connects to them. */
+  awaken?: NonNullable<ApiServerOptions['awaken']>
   /** How Services are reached that webhooks are behind; without it those fail. */
   dialService?: DialService
   inFlight?: NonNullable<ApiServerOptions['inFlight']>
@@ -91,6 +93,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       findPath: (path) => security.findPath(path) ?? findOpenApi?.(path),
       environmentFor: (resource, environment) => webhooks?.environmentFor(resource, environment) ?? environment,
       ...(options.node && { node: options.node }),
+      ...(options.awaken && { awaken: options.awaken }),
       ...(options.inFlight && { inFlight: options.inFlight }),
       ...(options.connections && { connections: options.connections }),
       now,

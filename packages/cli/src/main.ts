@@ -66,6 +66,10 @@ function program(): Command {
     .option('--memory <size>', 'memory that it may use at most: 512Mi, 4Gi, or none for no limit', '2Gi')
     .option('--storage <size>', 'what it may keep on the disk at most, or none for no limit', '10Gi')
     .option('--timeout <duration>', 'stop it after this long: 30s, 5m, 1h')
+    .option(
+      '--idle-timeout <duration>',
+      'with --detach: have it sleep, with its memory, when nothing happens in it for this long; exec wakes it',
+    )
     .option('--snapshot <name>', 'begin with this SandboxSnapshot, and run the command beside what goes on in it')
     .argument('[command...]', 'and its arguments')
     .action(async (command: string[], options: Omit<RunCommandOptions, 'command'>) => {

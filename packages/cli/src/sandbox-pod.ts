@@ -1,6 +1,7 @@
 import { isNotFound, type PodObject, resources } from '@caisson/client'
 import { CliError } from './cli-error.ts'
 import type { Session } from './cluster/session.ts'
+import { wakeIfAsleep } from './sandbox-progress.ts'
 import { sandboxes } from './sandboxes.ts'
 
 /**
@@ -25,4 +26,15 @@ export async function podOf(session: Session, name: string): Promise<PodObject> 
     'unavailable',
     `sandbox ${name} has no running Pod now: 'kubectl describe sandbox ${name}' says why`,
   )
+}
+
+/** The same, of one that is woken where it sleeps. */
+export async function awakePodOf(session: Session, name: string): Promise<PodObject> {
+  try {
+    return await podOf(session, name)
+  } catch (error) {
+    // Asked only where there is no Pod: nobody who wants one that runs is to wait for it.
+    if (await wakeIfAsleep(session, name)) return podOf(session, name)
+    throw error
+  }
 }

@@ -3,6 +3,8 @@ import {
   findCondition,
   hasSnapshotFailed,
   isConditionTrue,
+  isSuspendedForIdleness,
+  operatingModePatch,
   SANDBOX_REASONS,
   type Sandbox,
   type SandboxSnapshot,
@@ -77,33 +79,27 @@ export async function createSnapshot({ client, namespace }: Session, name: strin
 /** Suspended keeps the memory. */
 export async function setOperatingMode(
   { client, namespace }: Session,
-  { metadata, spec }: Sandbox,
+  sandbox: Sandbox,
   operatingMode: 'Running' | 'Suspended',
 ): Promise<Sandbox['metadata']> {
-  const { name = '', uid = '' } = metadata
-  const changed = await client.patch(
-    sandboxes,
-    name,
-    {
-      metadata: { uid },
-      spec: {
-        operatingMode,
-        ...(operatingMode === 'Suspended' && { suspension: { ...spec.suspension, memory: 'Keep' } }),
-        ...(spec.replicas !== undefined && { replicas: operatingMode === 'Running' ? 1 : 0 }),
-      },
-    },
-    { namespace },
-  )
+  const { name = '', uid = '' } = sandbox.metadata
+  const patch = operatingModePatch(sandbox, operatingMode)
+  const suspension = operatingMode === 'Suspended' && { suspension: { ...sandbox.spec.suspension, memory: 'Keep' } }
+  const body = { metadata: { ...patch.metadata, uid }, spec: { ...patch.spec, ...suspension } }
+  const changed = await client.patch(sandboxes, name, body, { namespace })
   return changed.metadata
 }
 
-/** Has a Sandbox go on that sleeps with its memory, and says whether it did: who wants something of it need not know. */
+/**
+ * Has a Sandbox go on that sleeps with its memory, or by itself, and says whether it did: who wants something of it need
+ * not know.
+ */
 export async function wakeIfAsleep(session: Session, name: string): Promise<boolean> {
   const sandbox = await session.client
     .get(sandboxes, name, { namespace: session.namespace })
     .catch((error: unknown) => (isNotFound(error) ? undefined : Promise.reject(error)))
   const sleeps = sandbox?.spec.operatingMode === 'Suspended' && sandbox.spec.suspension?.memory === 'Keep'
-  if (!sandbox || !sleeps) return false
+  if (!sandbox || !(sleeps || isSuspendedForIdleness(sandbox))) return false
   await setOperatingMode(session, sandbox, 'Running')
   await whenReady(session, name, patience())
   return true

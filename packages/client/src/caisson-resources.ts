@@ -1,12 +1,22 @@
-/** The kinds that our controllers know besides Sandbox. */
+/** The agent-sandbox kinds, and those of Caisson's own group. */
 import {
+  AGENTS_GROUP,
   EXTENSIONS_GROUP,
+  type Sandbox,
   type SandboxClaim,
   type SandboxSnapshot,
   type SandboxTemplate,
   type SandboxWarmPool,
 } from '@caisson/api'
 import { defineResource, type Resource } from './resource.ts'
+
+export const sandboxes: Resource<Sandbox> = defineResource<Sandbox>({
+  group: AGENTS_GROUP,
+  version: 'v1beta1',
+  plural: 'sandboxes',
+  kind: 'Sandbox',
+  namespaced: true,
+})
 
 export const sandboxSnapshots: Resource<SandboxSnapshot> = defineResource<SandboxSnapshot>({
   group: 'caisson.dev',

@@ -9,7 +9,7 @@ export {
   isNotFound,
   isStatus,
 } from './api-error.ts'
-export { sandboxClaims, sandboxSnapshots, sandboxTemplates, sandboxWarmPools } from './caisson-resources.ts'
+export { sandboxClaims, sandboxes, sandboxSnapshots, sandboxTemplates, sandboxWarmPools } from './caisson-resources.ts'
 export { type Client, type CreateClientOptions, createClient, type DeepPartial } from './client.ts'
 export type * from './client-options.ts'
 export type { ClusterConnection, ExecPlugin, Impersonation, Material } from './cluster-connection.ts'
@@ -64,6 +64,7 @@ export type {
   WebSocketRequest,
 } from './transport.ts'
 export { isTransportError, TransportError, type TransportErrorCode } from './transport-error.ts'
+export { createSandboxWaker, type SandboxWaker, type SandboxWakerOptions, WakeError } from './wake-sandbox.ts'
 export {
   type AddOptions,
   createWorkqueue,

@@ -211,6 +211,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       directory: options.dataDir,
       now,
     }),
+    connected: (uid) => engine.connected(uid),
     pods: servedPods({
       informer: pods,
       engine,

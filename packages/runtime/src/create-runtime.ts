@@ -337,6 +337,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       return running?.state.phase === 'running' ? await writtenBytes(running.state.pid, overlay) : undefined
     },
 
+    packets: (id) => parts.network.packets(id),
+
     async get(id) {
       const sandbox = registry.sandboxes.get(id)
       return sandbox && sandboxView(sandbox)

@@ -328,6 +328,8 @@ export interface Runtime extends AsyncDisposable {
   usage(sandboxId: string): Promise<ResourceUsage | undefined>
   /** Bytes on disk that its containers have written to their root file systems; undefined where nobody counts them. */
   written(sandboxId: string): Promise<number | undefined>
+  /** Packets that went in and out of a sandbox since its network was made; undefined where it has none. 20 µs. */
+  packets(sandboxId: string): number | undefined
   get(sandboxId: string): Promise<Sandbox | undefined>
   exec(containerId: string, spec: ExecSpec): Promise<ProcessStreams>
   attach(containerId: string): Promise<ProcessStreams>

@@ -3,6 +3,8 @@
  * compare them.
  */
 
+import { IDLE } from './idle.ts'
+
 export const SANDBOX_CONDITIONS = {
   ready: 'Ready',
   suspended: 'Suspended',
@@ -10,6 +12,8 @@ export const SANDBOX_CONDITIONS = {
   finished: 'Finished',
   /** Ours: a container cannot start, or has failed. There only while that is so. */
   containerError: 'caisson.dev/ContainerError',
+  /** Ours, where `idleSuspension` is asked for: whether nothing happens, and when it will be suspended. */
+  idle: IDLE.condition,
 } as const
 
 export const SANDBOX_REASONS = {
@@ -32,7 +36,7 @@ export const SANDBOX_REASONS = {
   /** Of Suspended while it suspends, and of Ready while the Pod goes for another reason. */
   podTerminating: 'PodTerminating',
   podNotOwned: 'PodNotOwned',
-  /** Ours, of Suspended where memory is kept: it is being written, or could not be. */
+  /** Ours, of Suspended where memory is kept: it is being written, or could not be. The first also of Ready. */
   keepingMemory: 'KeepingMemory',
   memoryNotKept: 'MemoryNotKept',
   notSuspended: 'NotSuspended',
@@ -59,10 +63,14 @@ export const SANDBOX_MESSAGES = {
   expired: 'Sandbox has expired',
   podSucceeded: 'Pod completed successfully',
   podFailed: 'Pod failed',
+  activityUnknown: 'The node of the Pod has not said whether anything happens in it',
+  suspendedForIdleness:
+    'Sandbox was suspended because nothing happened in it. An exec, attach or port-forward wakes it',
   notSuspended: 'Sandbox is not suspended',
   podTerminated: 'Pod has been terminated. Sandbox is suspended',
   podTerminatingForSuspend: 'Pod is terminating. Sandbox is suspending',
   keepingMemory: 'The memory of the Pod is being kept. Sandbox is suspending',
+  memoryBeingKept: 'The memory of the Pod is being kept, from which the Sandbox then goes on',
   podNotOwned: 'Refused to delete pod because it is not owned by this sandbox',
   podStateUnknown: 'Pod state is unknown. Sandbox suspension cannot be confirmed',
   schedulingUnknown: 'Pod state is unknown. Pod scheduling cannot be determined',

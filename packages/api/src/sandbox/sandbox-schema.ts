@@ -71,6 +71,16 @@ export const fromSnapshot = z.string().min(1).max(253).exactOptional().meta({
     'The SandboxSnapshot of the same namespace whose processes the Pod begins with, in place of a new one. A container that ends is started anew, without it.',
 })
 
+/** A year: longer is never, which is said by leaving it out. */
+const LONGEST_IDLE_SECONDS = 31_622_400
+
+export const idleSuspension = z.object({
+  afterSeconds: integer('int32').min(1).max(LONGEST_IDLE_SECONDS).meta({
+    description:
+      'After so many seconds without an exec, attach, port-forward, network traffic or output. What only computes counts as idle.',
+  }),
+})
+
 export const sandboxSpec = sandboxBlueprint.extend({
   shutdownTime: dateTime().exactOptional().meta({
     description: 'The moment at which the Sandbox ends: its Pod and its Service are deleted. Left out, it never ends.',
@@ -85,6 +95,10 @@ export const sandboxSpec = sandboxBlueprint.extend({
   }),
   fromSnapshot,
   suspension: suspension.exactOptional().meta({ description: 'How the Sandbox is suspended.' }),
+  idleSuspension: idleSuspension.exactOptional().meta({
+    description:
+      'Suspends the Sandbox by itself when nothing happens in it. An exec, attach or port-forward has it run again.',
+  }),
   replicas: integer('int32').min(0).max(1).exactOptional().meta({
     description: '1 is Running, 0 is Suspended. Wins over operatingMode while it is there.',
   }),

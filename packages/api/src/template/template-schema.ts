@@ -1,7 +1,7 @@
 /** The schema of SandboxTemplate; only the type checker and scripts/generate-crds.ts read it. */
 import type { NetworkPolicyEgressRule, NetworkPolicyIngressRule } from 'kubernetes-types/networking/v1.d.ts'
 import { z } from 'zod'
-import { fromSnapshot, sandboxBlueprint, suspension } from '../sandbox/sandbox-schema.ts'
+import { fromSnapshot, idleSuspension, sandboxBlueprint, suspension } from '../sandbox/sandbox-schema.ts'
 import { coreType } from '../schema/zod-to-structural.ts'
 import { ENV_DELIVERIES, INJECTION_POLICIES, NETWORK_POLICY_MANAGEMENTS } from './template.ts'
 
@@ -37,4 +37,7 @@ export const templateSpec = sandboxBlueprint.extend({
   }),
   fromSnapshot,
   suspension: suspension.exactOptional().meta({ description: 'How Sandboxes of this template are suspended.' }),
+  idleSuspension: idleSuspension.exactOptional().meta({
+    description: 'When Sandboxes of this template are suspended by themselves, once they have left their pool.',
+  }),
 })

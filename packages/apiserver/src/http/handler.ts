@@ -8,6 +8,7 @@ import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest } from '../verbs/errors.ts'
 import { admitConnection } from './admit-connection.ts'
+import { type Awaken, awakenFor, connectionTo, KUBECTL_COMMAND, whileOpen } from './awaken.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import type { InFlight, RequestClass } from './in-flight.ts'
 import { negotiate } from './negotiate.ts'
@@ -24,6 +25,8 @@ export interface HandlerContext {
   /** Undefined where the request carries nothing that proves who sends it. Throws a StatusError for a bad proof. */
   authenticate(request: IncomingMessage): UserInfo | undefined | Promise<UserInfo | undefined>
   findNode: FindNode
+  /** For Pods that sleep. */
+  awaken: Awaken | undefined
   inFlight: InFlight
   /** An answer or a watch that its client has not read on with for so long, ms, is given up. */
   stalledMs: number
@@ -62,8 +65,10 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
   let code: number
   try {
     await identify(context, call, request)
-    const leave = context.inFlight.enter(call.user, requestClass(call))
+    const subresource = connectionTo(call, request.headers[KUBECTL_COMMAND])
+    const leave = context.inFlight.enter(call.user, subresource === undefined ? requestClass(call) : 'long-running')
     response.once('close', leave)
+    if (subresource !== undefined) await awakenFor(context, call, { subresource, signal: () => whileOpen(response) })
     code = await answer(context, call, { request, response })
   } catch (error) {
     const told = toStatusError(error, context.report)
@@ -165,16 +170,15 @@ async function upgrade(
     await identify(context, call, request)
     if (!connectionVerbs(call))
       throw badRequest('this path does not speak another protocol: send the request without Upgrade')
+    const leave = context.inFlight.enter(call.user, 'long-running')
+    socket.on('close', leave)
+    const subresource = connectionTo(call, undefined)
+    if (subresource !== undefined) await awakenFor(context, call, { subresource, signal: () => whileOpen(socket) })
     const { connection, target } = resolveNode(context, call, searchOf(request))
     await admitConnection(pipeline, call, searchOf(request))
     if (!connection) throw badRequest('no node runs the Pod yet')
     request.url = target.url
-    const leave = context.inFlight.enter(call.user, 'long-running')
-    const finished = pipeline.begin(call)
-    socket.on('close', () => {
-      finished()
-      leave()
-    })
+    socket.on('close', pipeline.begin(call))
     connection.upgrade(request, socket, head)
   } catch (error) {
     const told = toStatusError(error, context.report)

@@ -16,9 +16,11 @@ import {
   createClient,
   createEventRecorder,
   createInformers,
+  createSandboxWaker,
   type Informers,
   inProcessTransport,
   type PodObject,
+  type SandboxWaker,
 } from '@caisson/client'
 import { startControllers } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
@@ -76,6 +78,7 @@ export async function startEmbeddedCluster(
 
   let kubelet: Kubelet | undefined
   let network: Network | undefined
+  let waker: SandboxWaker | undefined
   const writeKubeconfig = (url: string, certificates: Certificates): void => {
     const content = kubeconfig({
       server: url,
@@ -95,6 +98,7 @@ export async function startEmbeddedCluster(
       host: options.host,
       port: options.port,
       node: (name) => (name === nodeName ? kubelet?.api : undefined),
+      awaken: (pod, signal) => waker?.wake(pod, signal),
       // Admission webhooks that run in this cluster.
       async dialService({ name, namespace, port }, signal) {
         if (!network) throw new Error('the network of this node has not started yet')
@@ -157,6 +161,7 @@ export async function startEmbeddedCluster(
   const processes = createSystemProcesses({ directory: directory.systemLogs, now: Date.now })
   const controllers = stack.use(registerControllers(processes))
   const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
+  waker = createSandboxWaker({ client: sandboxes.client, informer: sandboxes.informers.of(sandboxResource) })
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
   const { promise: othersStarted, resolve: sayStarted } = Promise.withResolvers<void>()
   // Side by side, since each waits most of the time.

@@ -6,7 +6,7 @@ import { execInPod, isApiError } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
-import { podOf } from '../sandbox-pod.ts'
+import { awakePodOf } from '../sandbox-pod.ts'
 
 export interface CpOptions extends GlobalOptions {
   from: string
@@ -22,7 +22,7 @@ export async function cp(options: CpOptions): Promise<void> {
     throw new CliError('usage', 'one of the two has to be in a sandbox, as NAME:PATH, and the other here')
   }
   await using session = await openSession(options)
-  const pod = await podOf(session, from.sandbox ?? to.sandbox ?? '')
+  const pod = await awakePodOf(session, from.sandbox ?? to.sandbox ?? '')
   const name = pod.metadata.name ?? ''
   if (to.sandbox !== undefined) await copyIn(session, name, { ...options, from: resolve(from.path), to: to.path })
   else await copyOut(session, name, { ...options, from: from.path, to: resolve(to.path) })

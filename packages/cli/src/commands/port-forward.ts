@@ -4,7 +4,7 @@ import { forwardPort } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
-import { podOf } from '../sandbox-pod.ts'
+import { awakePodOf } from '../sandbox-pod.ts'
 
 export interface PortForwardOptions extends GlobalOptions {
   name: string
@@ -21,7 +21,7 @@ export async function portForward(options: PortForwardOptions): Promise<void> {
     throw new CliError('usage', `--address takes an address of loopback, not ${options.address}`)
   const ports = options.ports.map(parsePorts)
   await using session = await openSession(options)
-  const { metadata } = await podOf(session, options.name)
+  const { metadata } = await awakePodOf(session, options.name)
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort())
   const servers: Server[] = []

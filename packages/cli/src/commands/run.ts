@@ -37,6 +37,7 @@ export interface RunCommandOptions extends GlobalOptions {
   memory: string
   storage: string
   timeout?: string
+  idleTimeout?: string
   snapshot?: string
 }
 
@@ -50,10 +51,13 @@ const HOST_NAMESPACE = 'caisson-host-volumes'
 export async function run(options: RunCommandOptions): Promise<void> {
   const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
   requireTerminal(terminal)
+  if (options.snapshot !== undefined && options.idleTimeout !== undefined)
+    throw new CliError('usage', '--idle-timeout and --snapshot contradict each other: choose one')
   if (options.snapshot !== undefined)
     return (await import('./run-snapshot.ts')).runSnapshot({ ...options, snapshot: options.snapshot })
   if (options.rm && options.keep) throw new CliError('usage', '--rm and --keep contradict each other: choose one')
   const timeoutMs = options.timeout === undefined ? undefined : parseDuration('--timeout', options.timeout)
+  const idleMs = idleTimeout(options)
   if (options.publish.length > 0 && options.network === 'none')
     throw new CliError('usage', '--publish and --network none contradict each other: choose one')
   let spec = podSpec(options)
@@ -88,6 +92,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
     namespace,
     spec,
     timeoutMs,
+    idleMs,
     annotations: attendance?.annotations,
     network: options.network,
   })
@@ -114,6 +119,16 @@ export async function run(options: RunCommandOptions): Promise<void> {
     stop.abort()
     if (remove) await session.client.delete(sandboxes, name, { namespace }).catch(() => undefined)
   }
+}
+
+/** Who is attached keeps a sandbox awake, so that it needs `--detach`. */
+function idleTimeout({ idleTimeout: text, detach }: RunCommandOptions): number | undefined {
+  if (text === undefined) return undefined
+  const idleMs = parseDuration('--idle-timeout', text)
+  if (idleMs < 1000) throw new CliError('usage', `--idle-timeout takes a second or more, not ${JSON.stringify(text)}`)
+  if (!detach)
+    throw new CliError('usage', '--idle-timeout needs --detach: a sandbox that somebody is attached to is not idle')
+  return idleMs
 }
 
 /** Resolves when there is a connection, or none can be made: whoever needs it hears why. */
@@ -147,6 +162,7 @@ async function createSandbox(
     namespace,
     spec,
     timeoutMs,
+    idleMs,
     annotations,
     network,
   }: {
@@ -154,6 +170,7 @@ async function createSandbox(
     namespace: string
     spec: PodSpec
     timeoutMs: number | undefined
+    idleMs: number | undefined
     annotations: Record<string, string> | undefined
     network: RunCommandOptions['network']
   },
@@ -169,6 +186,10 @@ async function createSandbox(
           ...(timeoutMs !== undefined && {
             shutdownTime: new Date(Date.now() + timeoutMs + 1000).toISOString().replace(/\.\d+Z$/, 'Z'),
             shutdownPolicy: 'Delete' as const,
+          }),
+          ...(idleMs !== undefined && {
+            idleSuspension: { afterSeconds: Math.ceil(idleMs / 1000) },
+            suspension: { memory: 'Keep' as const },
           }),
         },
       },

@@ -10,13 +10,14 @@ type PodSpec = SandboxSpec['podTemplate']['spec']
 
 /** As of the template alone: what a claim or a pool adds is theirs to add. */
 function sandboxSpecFrom({ spec, ...template }: SandboxTemplate): SandboxSpec {
-  const { podTemplate, volumeClaimTemplates, service, fromSnapshot, suspension } = spec
+  const { podTemplate, volumeClaimTemplates, service, fromSnapshot, suspension, idleSuspension } = spec
   return {
     podTemplate: { ...podTemplate, spec: withSecureDefaults({ ...template, spec }, podTemplate.spec) },
     ...(volumeClaimTemplates && { volumeClaimTemplates }),
     ...(service !== undefined && { service }),
     ...(fromSnapshot !== undefined && { fromSnapshot }),
     ...(suspension && { suspension }),
+    ...(idleSuspension && { idleSuspension }),
   }
 }
 
@@ -79,12 +80,14 @@ function compare(wanted: SandboxSpec, found: SandboxSpec): boolean {
   return sameSpec(comparable(wanted), comparable(found))
 }
 
-function comparable({ podTemplate, volumeClaimTemplates, service, fromSnapshot, suspension }: SandboxSpec): object {
+function comparable(spec: SandboxSpec): object {
+  const { podTemplate, volumeClaimTemplates, service, fromSnapshot, suspension, idleSuspension } = spec
   return {
     pod: podTemplate.spec,
-    claims: volumeClaimTemplates?.map(({ metadata, spec }) => ({ name: metadata?.name, spec })),
+    claims: volumeClaimTemplates?.map(({ metadata, spec: each }) => ({ name: metadata?.name, spec: each })),
     service,
     fromSnapshot,
     memory: suspension?.memory ?? 'Discard',
+    idle: idleSuspension,
   }
 }

@@ -13,6 +13,7 @@ import {
 import { containerError } from './container-error.ts'
 import type { Pod, Service } from './objects.ts'
 import { operatingModeOf, type SandboxError } from './observed-sandbox.ts'
+import { idleness } from './plan-idle.ts'
 import { wasKept } from './plan-memory.ts'
 
 /** What the conditions of a Sandbox that has not expired depend on. */
@@ -46,6 +47,7 @@ export function conditionsOf(situation: Situation): ConditionState[] {
     [TYPES.finished]: finishedCondition(situation),
     [TYPES.podScheduled]: podScheduledCondition(situation),
     [TYPES.containerError]: containerErrorCondition(situation),
+    [TYPES.idle]: idleness(situation.sandbox, situation.pod),
     [TYPES.ready]: readyCondition(situation),
   }
   return Object.entries(said).flatMap(([type, condition]) =>
@@ -131,7 +133,7 @@ function reasonOr(fallback: string, reason: string | undefined): string {
     : fallback
 }
 
-function readyCondition({ sandbox, pod, service, errors, multiplePods, waitingFor }: Situation): Said {
+function readyCondition({ sandbox, pod, service, errors, multiplePods, waitingFor, keeping }: Situation): Said {
   if (multiplePods) {
     return { status: 'False', reason: REASONS.multiplePods, message: multiplePodsMessage(multiplePods) }
   }
@@ -145,6 +147,7 @@ function readyCondition({ sandbox, pod, service, errors, multiplePods, waitingFo
     return { status: 'False', reason: REASONS.podTerminating, message: MESSAGES.podTerminating }
   }
   if (waitingFor !== undefined) return { status: 'False', reason: REASONS.snapshotNotReady, message: waitingFor }
+  if (keeping) return { status: 'False', reason: REASONS.keepingMemory, message: keeping.message }
   return dependencies(sandbox, pod, service)
 }
 

@@ -1,19 +1,13 @@
 /** The kinds that the Sandbox controller reads and writes. */
-import { AGENTS_GROUP, controllerReference, type ObjectMeta, type OwnerReference, type Sandbox } from '@caisson/api'
-import { defineResource, resources, type Typed } from '@caisson/client'
+import { controllerReference, type ObjectMeta, type OwnerReference, type Sandbox } from '@caisson/api'
+import { resources, sandboxes, type Typed } from '@caisson/client'
 import type * as core from 'kubernetes-types/core/v1.d.ts'
 
 export type Pod = Typed<core.Pod>
 export type Service = Typed<core.Service>
 export type PersistentVolumeClaim = Typed<core.PersistentVolumeClaim>
 
-export const SANDBOXES = defineResource<Sandbox>({
-  group: AGENTS_GROUP,
-  version: 'v1beta1',
-  kind: 'Sandbox',
-  plural: 'sandboxes',
-  namespaced: true,
-})
+export const SANDBOXES = sandboxes
 export const PODS = resources.pods
 export const SERVICES = resources.services
 export const CLAIMS = resources.persistentVolumeClaims

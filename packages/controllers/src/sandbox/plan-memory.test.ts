@@ -165,6 +165,17 @@ describe('a Sandbox that runs again', () => {
   })
 })
 
+test('a Sandbox whose memory is being kept is not Ready, although its Pod still is: it goes on from there', () => {
+  const pods = [aRunningPod()]
+  const ready = (observed: ObservedSandbox) => conditionsOf(plan(observed)).filter((text) => text.startsWith('Ready'))
+  expect(ready(observe({ sandbox: awake, pods, memory: memory(taking) }))).toEqual([
+    'Ready=False/KeepingMemory: The memory of the Pod is being kept, from which the Sandbox then goes on',
+  ])
+  expect(ready(observe({ sandbox: awake, pods, memory: memory(failed) }))).toEqual([
+    'Ready=True/DependenciesReady: Pod is Ready',
+  ])
+})
+
 describe('a Sandbox from a snapshot', () => {
   const sandbox = aSandbox({ spec: { fromSnapshot: 'warm' } })
   test('waits until it is there, and says so', () => {

@@ -3,6 +3,7 @@ import {
   controllerReference,
   hasSnapshotFailed,
   isConditionTrue,
+  SANDBOX_MESSAGES as MESSAGES,
   ownershipOf,
   type Sandbox,
   type SandboxSnapshot,
@@ -64,7 +65,7 @@ export function planResumed(observed: ObservedSandbox, pod: Pod): MemoryPlan {
   if (podUID === pod.metadata.uid && !hasSnapshotFailed(memory)) {
     // The wish to suspend was taken back too late: a node may have begun, and then the processes are in the snapshot and
     // nowhere else. They go on from there.
-    return ready ? RELEASE : stay
+    return ready ? RELEASE : { ...stay, keeping: { failed: false, message: MESSAGES.memoryBeingKept } }
   }
   const goesOn = pod.metadata.annotations?.[SNAPSHOT_ANNOTATION] === memory.metadata.name
   if (goesOn && ready && !hasRunning(pod)) return stay

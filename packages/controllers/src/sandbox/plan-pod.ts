@@ -77,7 +77,12 @@ function planExisting(observed: ObservedSandbox, pod: Pod): PodPlan {
   const memory = planResumed(observed, pod)
   if (memory.release) return planRemoval(observed, pod)
   const plan = planUpToDate(observed, pod, adoption)
-  return { ...plan, writes: [...plan.writes, ...memory.writes], errors: [...plan.errors, ...memory.errors] }
+  return {
+    ...plan,
+    writes: [...plan.writes, ...memory.writes],
+    errors: [...plan.errors, ...memory.errors],
+    ...(memory.keeping && { keeping: memory.keeping }),
+  }
 }
 
 function planUpToDate(observed: ObservedSandbox, pod: Pod, adoption: ReturnType<typeof judgeAdoption>): PodPlan {

@@ -20,6 +20,7 @@ import { conditionsOf, errorCondition, multiplePodsMessage, type Situation } fro
 import { identityOf, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, operatingModeOf, type SandboxError } from './observed-sandbox.ts'
 import { endOf, planExpired } from './plan-expiry.ts'
+import { planIdle } from './plan-idle.ts'
 import { type PodPlan, planPod } from './plan-pod.ts'
 import { planService } from './plan-service.ts'
 import { planVolumeClaims } from './plan-volume-claims.ts'
@@ -51,11 +52,18 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
   if (end !== undefined && end <= now) return planExpired(observed, now)
 
   const mode = planOperatingMode(observed)
+  const idle = planIdle(observed)
   const claims = planVolumeClaims(observed)
   const pod = planPod(observed)
   // Which Pod traffic should go to is unknown while there are several: the Service stays as it is.
   const service = pod.multiple ? {} : planService(observed)
-  const errors = [...mode.errors, ...claims.errors, ...pod.errors, ...(service.error ? [service.error] : [])]
+  const errors = [
+    ...mode.errors,
+    ...idle.errors,
+    ...claims.errors,
+    ...pod.errors,
+    ...(service.error ? [service.error] : []),
+  ]
   const situation: Situation = {
     sandbox,
     pod: pod.pod,
@@ -73,7 +81,13 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
     conditions: mergeConditions(sandbox.status?.conditions, conditions, { now, dropped: absent(conditions) }),
   }
   return {
-    writes: [...mode.writes, ...claims.writes, ...pod.writes, ...(service.write ? [service.write] : [])],
+    writes: [
+      ...mode.writes,
+      ...idle.writes,
+      ...claims.writes,
+      ...pod.writes,
+      ...(service.write ? [service.write] : []),
+    ],
     status,
     statusEvents: transitionEvents(sandbox, status, pod),
     statusMayWait: patience(sandbox, status),
@@ -136,7 +150,7 @@ function lastService(sandbox: Sandbox): SandboxStatus {
 
 /** These conditions are there only while they apply. */
 function absent(conditions: readonly ConditionState[]): string[] {
-  const passing = [TYPES.finished, TYPES.podScheduled, TYPES.containerError]
+  const passing = [TYPES.finished, TYPES.podScheduled, TYPES.containerError, TYPES.idle]
   return passing.filter((type) => !conditions.some((condition) => condition.type === type))
 }
 

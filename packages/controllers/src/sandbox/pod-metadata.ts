@@ -6,6 +6,7 @@ import {
   ANNOTATIONS,
   controllerOf,
   EXTENSIONS_GROUP,
+  IDLE,
   isReservedAnnotation,
   isReservedLabel,
   LABELS,
@@ -15,6 +16,7 @@ import {
   type Sandbox,
 } from '@caisson/api'
 import type { Pod } from './objects.ts'
+import { idleAnnotation } from './plan-idle.ts'
 import { stringMapPatch } from './string-map-patch.ts'
 
 /** Labels that say whose the Sandbox is, and that go when it is not any more. */
@@ -37,6 +39,8 @@ export function newPodMetadata(sandbox: Sandbox): {
   const annotations = new Map(template.annotations)
   if (template.labels.size) annotations.set(ANNOTATIONS.propagatedLabels, keyList(template.labels))
   if (template.annotations.size) annotations.set(ANNOTATIONS.propagatedAnnotations, keyList(template.annotations))
+  const idle = idleAnnotation(sandbox)
+  if (idle !== undefined) annotations.set(IDLE.afterSeconds, idle)
   return { labels: Object.fromEntries(labels), annotations: Object.fromEntries(annotations) }
 }
 
@@ -60,7 +64,10 @@ export function podMetadataPatch(
   for (const key of keysIn(currentAnnotations.get(ANNOTATIONS.propagatedAnnotations))) {
     if (!CONTROLLER_ANNOTATIONS.has(key)) annotations.delete(key)
   }
+  annotations.delete(IDLE.afterSeconds)
   for (const [key, value] of template.annotations) annotations.set(key, value)
+  const idle = idleAnnotation(sandbox)
+  if (idle !== undefined) annotations.set(IDLE.afterSeconds, idle)
   setList(annotations, ANNOTATIONS.propagatedLabels, keyList(template.labels))
   setList(annotations, ANNOTATIONS.propagatedAnnotations, keyList(template.annotations))
 

@@ -23,7 +23,7 @@ export const SANDBOX_LABELS = {
 } as const
 
 /** All but what is found out by asking its containers and measuring what it keeps. */
-export type SeenPod = Omit<ObservedPod, 'health' | 'eviction'>
+export type SeenPod = Omit<ObservedPod, 'health' | 'eviction' | 'activity'>
 
 export function observePod(
   memory: PodMemory,

@@ -2,6 +2,7 @@
 import type { PodObject } from '@caisson/client'
 import type { ContainerState } from '@caisson/runtime'
 import type { Container, ContainerStatus, EphemeralContainer, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import type { ActivityState } from '../activity/activity-state.ts'
 import { type ContainerHealth, presumedHealth } from '../probes/probe-state.ts'
 import type { Eviction } from './pod-status.ts'
 
@@ -81,6 +82,8 @@ export interface ObservedPod {
   setback: PodSetback | undefined
   /** What the node ends the Pod for. */
   eviction: Eviction | undefined
+  /** Whether something happens in it, where it wants that to be known. */
+  activity?: ActivityState | undefined
   /** Of this node. */
   hostIp: string
 }

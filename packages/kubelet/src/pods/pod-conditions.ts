@@ -1,6 +1,8 @@
 /** The conditions that a node agent writes, with kubelet's reasons and messages. */
+import { IDLE } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { ContainerStatus, PodCondition } from 'kubernetes-types/core/v1.d.ts'
+import { type ActivityState, idleCondition } from '../activity/activity-state.ts'
 import { initContainers, isSidecar, specOf } from './observed-pod.ts'
 import type { PodPhase } from './pod-phase.ts'
 
@@ -21,6 +23,7 @@ export const NODE_CONDITIONS: readonly string[] = [
   NETWORK_READY,
   LIMITS_HELD,
   OWNERS_KEPT,
+  IDLE.condition,
 ]
 
 export type ConditionFields = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>
@@ -31,12 +34,13 @@ export interface ConditionFacts {
   networkProblem?: string | undefined
   limitsProblem?: string | undefined
   ownersProblem?: string | undefined
+  activity?: ActivityState | undefined
 }
 
 export function podConditions(
   pod: PodObject,
   statuses: readonly ContainerStatus[],
-  { phase, hasSandbox, networkProblem, limitsProblem, ownersProblem }: ConditionFacts,
+  { phase, hasSandbox, networkProblem, limitsProblem, ownersProblem, activity }: ConditionFacts,
 ): ConditionFields[] {
   const containersReady = containersReadyCondition(pod, statuses, phase)
   return [
@@ -48,6 +52,7 @@ export function podConditions(
     ...withProblem({ type: NETWORK_READY, reason: 'NetworkMissing', message: networkProblem }),
     ...withProblem({ type: LIMITS_HELD, reason: 'ControlGroupsMissing', message: limitsProblem }),
     ...withProblem({ type: OWNERS_KEPT, reason: 'UsersMissing', message: ownersProblem }),
+    ...(activity && phase === 'Running' ? [idleCondition(activity)] : []),
   ]
 }
 

@@ -13,6 +13,7 @@ import {
 } from '@caisson/client'
 import type { Runtime, Sandbox } from '@caisson/runtime'
 import type { ContainerStatus, PodStatus } from 'kubernetes-types/core/v1.d.ts'
+import { createActivityWatch } from '../activity/activity-watch.ts'
 import { CONTAINER_LABELS } from '../containers/container-spec.ts'
 import { terminationMessage } from '../containers/termination-message.ts'
 import { createStorageWatch } from '../eviction/storage-watch.ts'
@@ -71,6 +72,8 @@ export interface PodEngine extends AsyncDisposable {
   enqueue(uid: string): void
   /** What is remembered of a Pod; undefined where nothing was begun. */
   memory(uid: string): PodMemory | undefined
+  /** Somebody is connected to the Pod until this is disposed. */
+  connected(uid: string): Disposable
   /** Called whenever it has been seen anew what runs of a Pod. */
   onSeen(listener: (uid: string) => void): Disposable
   /** Something that Pods are made from has changed: they are looked at anew, their volumes and failures too. */
@@ -108,7 +111,8 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     concurrency: CONCURRENCY,
     onError: (error, uid) => onError(error, `pod ${uid}`),
   })
-  const prober = createProber({ runtime, events, now, onChanged: enqueue })
+  const activity = createActivityWatch({ runtime, directories, now, onChanged: enqueue })
+  const prober = createProber({ runtime, events, now, onChanged: enqueue, unseen: activity.unseen })
   const storage = createStorageWatch({ runtime, directories, onExceeded: enqueue, onError })
   const exits = runtime.onExit((_container, sandbox) => {
     const uid = sandbox.spec.labels[SANDBOX_LABELS.uid]
@@ -245,12 +249,14 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   }
 
   /** What is found out by asking containers and measuring, as long as there is a sandbox. */
-  function watch({ pod, runs, sandbox }: SeenPod, { begun }: PodMemory): Pick<ObservedPod, 'health' | 'eviction'> {
+  function watch({ pod, runs, sandbox }: SeenPod, { begun }: PodMemory): Omit<ObservedPod, keyof SeenPod> {
     if (!sandbox) {
       unwatch(pod.metadata.uid ?? '')
-      return { health: new Map(), eviction: undefined }
+      return { health: new Map(), eviction: undefined, activity: undefined }
     }
     return {
+      // First: from then on what probes send is not taken for what happens there.
+      activity: activity.follow(pod, { id: sandbox.id, runs }),
       health: prober.follow({ pod, sandboxId: sandbox.id, podIp: sandbox.ip, runs, begun }),
       eviction: storage.follow(pod, sandbox.id),
     }
@@ -259,6 +265,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   function unwatch(uid: string): void {
     prober.forget(uid)
     storage.forget(uid)
+    activity.forget(uid)
   }
 
   /** Once for each container that has ended. */
@@ -415,6 +422,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       for (const [name, { kind }] of memory.images) if (kind === 'failed') memory.images.delete(name)
       enqueue(uid)
     },
+    connected: (uid) => activity.connected(uid),
     idle: () => queue.idle(),
     async [Symbol.asyncDispose]() {
       changes[Symbol.dispose]()
@@ -422,6 +430,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       exits[Symbol.dispose]()
       prober[Symbol.dispose]()
       storage[Symbol.dispose]()
+      activity[Symbol.dispose]()
       closed = true
       for (const beginning of beginnings.values()) beginning.abort()
       await queue[Symbol.asyncDispose]()

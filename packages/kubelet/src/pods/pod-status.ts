@@ -40,6 +40,7 @@ export function podStatus(observed: ObservedPod, { now, ending, eviction }: PodS
     networkProblem: sandbox?.networkProblem,
     limitsProblem: sandbox?.limitsProblem,
     ownersProblem: sandbox?.ownersProblem,
+    activity: observed.activity,
   })
   return {
     ...(generation !== undefined && { observedGeneration: generation }),

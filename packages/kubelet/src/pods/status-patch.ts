@@ -1,5 +1,5 @@
 /** The least that has to be sent so that a Pod's status becomes what it should be: a strategic merge patch. */
-
+import { IDLE } from '@caisson/api'
 import type { PodCondition, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { jsonEqual } from './json-equal.ts'
 import { NODE_CONDITIONS } from './pod-conditions.ts'
@@ -30,13 +30,16 @@ export function statusPatch(current: PodStatus = {}, wanted: PodStatus): Record<
 
 /** Merged by type on the server, so that those of others are not even mentioned. */
 function conditionPatches(before: readonly PodCondition[], after: readonly PodCondition[]): object[] {
-  return after.flatMap((condition) => {
+  // It must not be there from an earlier time when somebody wants to know again.
+  const stale = before.some(({ type }) => type === IDLE.condition) && !after.some(({ type }) => type === IDLE.condition)
+  const changed = after.flatMap((condition) => {
     if (!NODE_CONDITIONS.includes(condition.type)) return []
     const known = before.find(({ type }) => type === condition.type)
     if (known && same(known, condition)) return []
     const gone = Object.keys(known ?? {}).filter((field) => !(field in condition) && field !== 'lastProbeTime')
     return [{ ...condition, ...Object.fromEntries(gone.map((field) => [field, null])) }]
   })
+  return stale ? [...changed, { type: IDLE.condition, $patch: 'delete' }] : changed
 }
 
 function same(known: PodCondition, wanted: PodCondition): boolean {

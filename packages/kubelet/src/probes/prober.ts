@@ -24,6 +24,8 @@ export interface ProberOptions {
   now: () => number
   /** The health of a container of this Pod has changed. */
   onChanged(uid: string): void
+  /** Sends something to a Pod that does not count as something that happens in it. */
+  unseen<T>(uid: string, ask: () => Promise<T>): Promise<T>
 }
 
 export interface ProbedPod {
@@ -51,7 +53,7 @@ const STARTING_MS = 1_000
 /** Of one Pod: its probes that hang hold up its own, and nobody else's. */
 const PROBES_OF_A_POD = 4
 
-export function createProber({ runtime, events, now, onChanged }: ProberOptions): Prober {
+export function createProber({ runtime, events, now, onChanged, unseen }: ProberOptions): Prober {
   const pods = new Map<string, Map<string, WatchedContainer>>()
   const limits = new Map<string, Limited>()
   const starts = limitConcurrency(STARTS_AT_A_TIME)
@@ -92,7 +94,7 @@ export function createProber({ runtime, events, now, onChanged }: ProberOptions)
       ask: (probe, signal) => {
         const asked = (): Promise<ProbeOutcome> =>
           runProbe({ runtime, container, containerId, sandboxId, podIp, over: signal }, probe)
-        return limitOf(uid)(() => (probe.exec ? started(asked, signal) : asked()), signal)
+        return limitOf(uid)(() => (probe.exec ? started(asked, signal) : unseen(uid, asked)), signal)
       },
       onChanged: () => onChanged(uid),
     })

@@ -52,6 +52,8 @@ export interface NodeApiOptions {
     whenStarted?(pod: { namespace: string; name: string; container: string }, signal: AbortSignal): Promise<void>
   }
   runtime: Pick<Runtime, 'exec' | 'attach' | 'connect'>
+  /** Somebody is connected to the Pod until this is disposed. */
+  connected?: (uid: string) => Disposable
   /** What `/stats/summary` and `/metrics/resource` tell. */
   summary?: () => Promise<Summary>
   now?: () => number
@@ -184,6 +186,7 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     if (!pod || (target.uid !== undefined && target.uid !== pod.uid)) {
       return refuseUpgrade(socket, 404, 'pod does not exist')
     }
+    using _ = options.connected?.(pod.uid)
     if (kind === 'portForward') return await portForward(pod, target, { request, socket, head })
 
     const selection = parseSelection(target.query)

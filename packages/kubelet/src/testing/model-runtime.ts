@@ -78,6 +78,7 @@ export function createModelMachine(now: () => number): ModelMachine {
       limitsProblem: undefined,
       usage: async () => undefined,
       written: async () => undefined,
+      packets: () => undefined,
       images: {
         import: unsupported,
         pull: async (name) => ({ image: modelImage(name), isNew: false }),

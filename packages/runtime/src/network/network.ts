@@ -27,6 +27,8 @@ export interface PodNetwork {
   /** No error where it has none. */
   detach(sandboxId: string): Promise<void>
   get(sandboxId: string): SandboxNetwork | undefined
+  /** Packets that went in and out of it until now; undefined where it has no network. */
+  packets(sandboxId: string): number | undefined
   /** Finds again what is there and removes what belongs to no sandbox. */
   recover(sandboxIds: Set<string>): Promise<void>
   /** Gives back what was made ahead, and everything where no sandbox has a network. */

@@ -14,6 +14,7 @@ export function createNoNetwork(reason: string): PodNetwork {
     renew: async () => {},
     detach: async () => {},
     get: () => undefined,
+    packets: () => undefined,
     recover: async () => {},
     close: async () => {},
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime.ts'
@@ -159,6 +159,10 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     },
     change: async (change) => (await open()).firewall.change(change),
     get: (sandboxId) => attached.get(sandboxId),
+    packets(sandboxId) {
+      const found = attached.get(sandboxId)
+      return found && packetsOf(interfaceName(found.index))
+    },
     async attach(sandboxId, signal) {
       const network = await open()
       signal?.throwIfAborted()
@@ -262,6 +266,16 @@ async function forwardUplinks(): Promise<void> {
   const routes = (await ipJson(['-4', 'route', 'show', 'default'])) as Array<{ dev?: string }>
   for (const { dev } of routes) {
     if (dev && /^[^/\s]+$/.test(dev)) await writeFile(`/proc/sys/net/ipv4/conf/${dev}/forwarding`, '1').catch(() => {})
+  }
+}
+
+function packetsOf(link: string): number | undefined {
+  try {
+    const counted = (name: string): number =>
+      Number(readFileSync(`/sys/class/net/${link}/statistics/${name}_packets`, 'utf8'))
+    return counted('rx') + counted('tx')
+  } catch {
+    return undefined
   }
 }
 
