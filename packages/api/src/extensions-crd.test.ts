@@ -150,6 +150,8 @@ describe('SandboxTemplate', () => {
       ".spec!.fromSnapshot: string {"minLength":1,"maxLength":253}",
       ".spec!.suspension: object",
       ".spec!.suspension.memory: string {"default":"Discard","enum":["Discard","Keep"]}",
+      ".spec!.idleSuspension: object",
+      ".spec!.idleSuspension.afterSeconds!: integer {"minimum":1,"maximum":31622400,"format":"int32"}",
     ]
   `))
 })

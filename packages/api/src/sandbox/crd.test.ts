@@ -127,6 +127,20 @@ describe('sandboxCrd', () => {
             "minLength": 1,
             "type": "string",
           },
+          "idleSuspension": {
+            "properties": {
+              "afterSeconds": {
+                "format": "int32",
+                "maximum": 31622400,
+                "minimum": 1,
+                "type": "integer",
+              },
+            },
+            "required": [
+              "afterSeconds",
+            ],
+            "type": "object",
+          },
           "operatingMode": {
             "default": "Running",
             "enum": [
