@@ -13,6 +13,7 @@ import {
   findConnection,
   type Resource,
   resources,
+  sandboxSnapshots,
   sandboxTemplates,
   sandboxWarmPools,
 } from '../../packages/client/src/index.ts'
@@ -245,6 +246,45 @@ test('a pool that is deleted takes its members along', async () => {
   await world.until(resources.pods, (all) => all.length === 0)
   expect(await world.members('pool')).toEqual([])
 })
+
+test('members that begin with a snapshot are Ready with what its processes had done', async () => {
+  await using world = await createWorld('restored')
+  const { client, namespace } = world
+  const spec = {
+    terminationGracePeriodSeconds: 0,
+    automountServiceAccountToken: false,
+    containers: [{ name: 'main', image: 'caisson.dev/host', command: ['/usr/bin/python3', '-c', COUNTER] }],
+  }
+  await client.create(sandboxes, { metadata: { name: 'source' }, spec: { podTemplate: { spec } } }, { namespace })
+  await world.template('template', { podTemplate: { spec }, fromSnapshot: 'warm' })
+  await world.pool('pool', { replicas: 2 })
+  const degraded = (reason: string) => (all: readonly SandboxWarmPool[]) =>
+    all.some(({ status }) => status?.conditions?.some((each) => each.type === 'Degraded' && each.reason === reason))
+  await world.until(sandboxWarmPools, degraded('SnapshotNotReady'))
+  await cluster.mustKubectl(['-n', namespace, 'wait', '--for=condition=Ready', 'sandbox/source', '--timeout=60s'])
+  const counted = async (name: string): Promise<number> =>
+    Number(await cluster.mustKubectl(['-n', namespace, 'exec', name, '--', 'cat', '/tmp/count']))
+  let reached = 0
+  while (reached < 100) reached = await counted('source')
+  const snapshot = { metadata: { name: 'warm' }, spec: { sandboxName: 'source' } }
+  await client.create(sandboxSnapshots, snapshot, { namespace })
+  await world.untilReady('pool', 2)
+  for (const member of await world.members('pool')) {
+    expect(await counted(nameOf(member))).toBeGreaterThan(reached)
+    expect(member.spec.fromSnapshot).toBe('warm')
+  }
+})
+
+/** A number in a file, one higher every few milliseconds. */
+const COUNTER = `
+import os, time
+count = 0
+while True:
+    count += 1
+    with open('/tmp/count.new', 'w') as file: file.write(str(count))
+    os.rename('/tmp/count.new', '/tmp/count')
+    time.sleep(0.01)
+`
 
 test('kill -9 in the middle of filling: not one member too many, and none is lost', async () => {
   {

@@ -23,5 +23,6 @@ export function policyPod(pod: PodObject, namespace: AnyObject | undefined, addr
       })),
     ),
     isolated: address.isolated,
+    ownResolvers: spec?.dnsPolicy === 'None' || spec?.dnsPolicy === 'Default',
   }
 }

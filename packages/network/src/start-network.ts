@@ -13,7 +13,7 @@ import type { NetworkControl, NetworkPlace, RefusedPieces, RulePiece } from '@ca
 import { clusterNames, SLICES_BY_SERVICE, slicesByService } from './cluster-names.ts'
 import { connectToPod } from './connect-to-pod.ts'
 import { startDnsServer } from './dns/dns-server.ts'
-import { mayAskOutside } from './dns/may-ask-outside.ts'
+import { mayAsk } from './dns/may-ask.ts'
 import { resolve } from './dns/resolve.ts'
 import { createUpstream } from './dns/upstream.ts'
 import type { NetworkGate, PodAddress } from './network-gate.ts'
@@ -115,8 +115,8 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
         onError,
         async resolve(query, { ip, tcp, signal: stopped }) {
           const pod = rules.podAt(ip)
-          const outside = pod !== undefined && mayAskOutside(pod, { policies: rules.policies(), address: dns.address })
-          return await resolve(query, { view: names, upstream, mayAskOutside: outside, ip, tcp, signal: stopped })
+          const may = pod ? mayAsk(pod, { policies: rules.policies(), address: dns.address }) : 'cluster'
+          return await resolve(query, { view: names, upstream, mayAsk: may, ip, tcp, signal: stopped })
         },
       }),
     )

@@ -1,6 +1,7 @@
 import { decode, encode, type Packet, type RecordType } from 'dns-packet'
 import { describe, expect, test } from 'vitest'
 import type { ServiceObject, SliceObject } from '../services/service-model.ts'
+import type { MayAsk } from './may-ask.ts'
 import type { NameView } from './records.ts'
 import { resolve } from './resolve.ts'
 import type { Upstream } from './upstream.ts'
@@ -42,7 +43,7 @@ const view: NameView = {
 async function ask(
   name: string,
   type: RecordType = 'A',
-  options: { outside?: boolean; tcp?: boolean; asked?: string[] } = {},
+  options: { mayAsk?: MayAsk; tcp?: boolean; asked?: string[] } = {},
 ): Promise<Packet> {
   const upstream: Upstream = {
     ask: async (query) => {
@@ -58,9 +59,9 @@ async function ask(
     },
   }
   const query = encode({ type: 'query', id: 7, flags: 256, questions: [{ type, name }] })
-  const { outside = false, tcp = false } = options
+  const { mayAsk = 'cluster', tcp = false } = options
   const { signal } = new AbortController()
-  const reply = await resolve(query, { view, upstream, mayAskOutside: outside, ip: '10.0.0.9', tcp, signal })
+  const reply = await resolve(query, { view, upstream, mayAsk, ip: '10.0.0.9', tcp, signal })
   if (!reply) throw new Error('no answer')
   return decode(reply)
 }
@@ -139,15 +140,25 @@ describe('a name outside', () => {
       'out.default.svc.cluster.local CNAME "api.example.com"',
     ])
     // Nor does a name below the cluster's own that is not there.
-    await ask('secret.default.svc.cluster.local', 'A', { outside: true, asked })
-    await ask('5.5.5.10.in-addr.arpa', 'PTR', { outside: true, asked })
+    await ask('secret.default.svc.cluster.local', 'A', { mayAsk: 'everything', asked })
+    await ask('5.5.5.10.in-addr.arpa', 'PTR', { mayAsk: 'everything', asked })
+    expect(asked).toEqual([])
+  })
+
+  test('of any kind is not told to whom the name server is closed that it was not given', async () => {
+    const asked: string[] = []
+    for (const name of ['web.default.svc.cluster.local', 'none.default.svc.cluster.local', 'example.com'])
+      expect(shown(await ask(name, 'A', { mayAsk: 'nothing', asked }))).toEqual(['REFUSED'])
     expect(asked).toEqual([])
   })
 
   test('is passed on for whom it is open', async () => {
-    expect(shown(await ask('example.com', 'A', { outside: true }))).toEqual(['NOERROR', 'example.com A "192.0.2.1"'])
-    expect(shown(await ask('example.com', 'AAAA', { outside: true }))).toEqual(['NOERROR'])
-    expect(shown(await ask('out.default.svc.cluster.local', 'A', { outside: true }))).toEqual([
+    expect(shown(await ask('example.com', 'A', { mayAsk: 'everything' }))).toEqual([
+      'NOERROR',
+      'example.com A "192.0.2.1"',
+    ])
+    expect(shown(await ask('example.com', 'AAAA', { mayAsk: 'everything' }))).toEqual(['NOERROR'])
+    expect(shown(await ask('out.default.svc.cluster.local', 'A', { mayAsk: 'everything' }))).toEqual([
       'NOERROR',
       'out.default.svc.cluster.local CNAME "api.example.com"',
       'api.example.com A "192.0.2.1"',
@@ -180,6 +191,6 @@ test.each<[string, Buffer, string | undefined]>([
 ])('a query that is %s', async (_what, query, rcode) => {
   const upstream: Upstream = { ask: () => Promise.reject(new Error('nobody asks')) }
   const { signal } = new AbortController()
-  const reply = await resolve(query, { view, upstream, mayAskOutside: true, ip: '10.0.0.9', tcp: false, signal })
+  const reply = await resolve(query, { view, upstream, mayAsk: 'everything', ip: '10.0.0.9', tcp: false, signal })
   expect(reply && (decode(reply) as { rcode?: string }).rcode).toBe(rcode)
 })

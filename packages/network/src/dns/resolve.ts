@@ -9,14 +9,15 @@ import {
   RECURSION_DESIRED,
   TRUNCATED_RESPONSE,
 } from 'dns-packet'
+import type { MayAsk } from './may-ask.ts'
 import { type Answered, answer, type NameView } from './records.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface ResolveOptions {
   view: NameView
   upstream: Upstream
-  /** Whether this sandbox may ask for names that are not the cluster's. */
-  mayAskOutside: boolean
+  /** What this sandbox may ask for: names of the cluster alone are those that nobody outside is asked for. */
+  mayAsk: MayAsk
   /** Whose query it is. */
   ip: string
   tcp: boolean
@@ -42,6 +43,7 @@ export async function resolve(query: Buffer, options: ResolveOptions): Promise<B
   const packet = read(query)
   const [question] = packet?.questions ?? []
   if (!packet || !question || packet.questions?.length !== 1) return refuse(query, 'formatError')
+  if (options.mayAsk === 'nothing') return refuse(query, 'refused')
   const found = answer(question, options.view)
   if (found.kind === 'alias')
     return reply(packet, 'ok', { ...options, answers: await followed(found, packet, options) })
@@ -60,10 +62,10 @@ function read(query: Buffer): Packet | undefined {
 }
 
 async function forward(query: Buffer, packet: Packet, options: ResolveOptions): Promise<Buffer> {
-  const { upstream, mayAskOutside, ip, tcp, signal } = options
+  const { upstream, mayAsk, ip, tcp, signal } = options
   const [question] = packet.questions ?? []
   // Every name that left the machine could carry a secret out of it.
-  if (!mayAskOutside) return refuse(query, 'refused')
+  if (mayAsk !== 'everything') return refuse(query, 'refused')
   // Sandboxes have no IPv6: an address that they cannot reach would only cost them time.
   if (question?.type === 'AAAA') return reply(packet, 'ok', options)
   try {
@@ -79,13 +81,13 @@ async function forward(query: Buffer, packet: Packet, options: ResolveOptions): 
 async function followed(
   { answers, target }: Extract<Answered, { kind: 'alias' }>,
   packet: Packet,
-  { view, upstream, mayAskOutside, ip, signal }: ResolveOptions,
+  { view, upstream, mayAsk, ip, signal }: ResolveOptions,
 ): Promise<Answer[]> {
   const type = packet.questions?.[0]?.type ?? 'A'
   if (type === 'CNAME' || type === 'AAAA') return answers
   const own = answer({ name: target, type }, view)
   if (own.kind === 'answer') return [...answers, ...own.answers]
-  if (own.kind !== 'foreign' || !mayAskOutside) return answers
+  if (own.kind !== 'foreign' || mayAsk !== 'everything') return answers
   try {
     const query = encode({ type: 'query', id: 0, flags: RECURSION_DESIRED, questions: [{ type, name: target }] })
     return [...answers, ...(decode(await upstream.ask(query, { ip, tcp: true, signal })).answers ?? [])]

@@ -20,6 +20,8 @@ export interface PolicyPod {
   ports: readonly { name: string | undefined; protocol: Protocol; port: number }[]
   /** It may do nothing but what a policy that selects it opens, as if one that opens nothing selected it. */
   isolated: boolean
+  /** It was given other name servers than the cluster's. */
+  ownResolvers?: boolean
 }
 
 export interface PodSelector {

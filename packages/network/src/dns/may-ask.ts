@@ -1,12 +1,19 @@
 import { allowsDirection } from '../policy/allows.ts'
 import type { Policy, PolicyPod } from '../policy/policy-model.ts'
 
+export type MayAsk = 'everything' | 'cluster' | 'nothing'
+
 /**
- * Whether a Pod's queries for names outside of the cluster are passed on: where its egress lets it speak to the cluster's
- * name server, which policies know by the labels that it has everywhere. A query can carry data, so that a Pod whose
- * egress is closed must not have any passed on.
+ * What a Pod may ask the cluster's name server. Everything where its egress lets it speak to that server, which policies
+ * know by the labels that it has everywhere. Otherwise nothing is passed on, since a query can carry data; and of the
+ * cluster's own names, which tell what runs in it, a Pod is told only where that server is the one that it was given.
  */
-export function mayAskOutside(
+export function mayAsk(pod: PolicyPod, options: { policies: readonly Policy[]; address: string }): MayAsk {
+  if (reachesServer(pod, options)) return 'everything'
+  return pod.ownResolvers ? 'nothing' : 'cluster'
+}
+
+function reachesServer(
   pod: PolicyPod,
   { policies, address }: { policies: readonly Policy[]; address: string },
 ): boolean {
