@@ -200,7 +200,7 @@ describe('filling', () => {
     })
   })
 
-  test("does not begin while another's NetworkPolicy stands in the template's place, and then does", async () => {
+  test('does not begin while the NetworkPolicy of another stands in its place, and then does', async () => {
     await using _node = await startNode()
     await client.create(
       resources.networkPolicies,
