@@ -39,6 +39,14 @@ export {
   UPDATE_STRATEGIES,
   type UpdateStrategy,
 } from './pool/pool.ts'
+export {
+  dns1123Subdomain,
+  labelValueErrors,
+  type NameErrors,
+  patternError,
+  qualifiedName,
+  tooLongFor,
+} from './qualified-name.ts'
 export { parseQuantity } from './quantity.ts'
 export { SANDBOX_CONDITIONS, SANDBOX_EVENTS, SANDBOX_MESSAGES, SANDBOX_REASONS } from './sandbox/conditions.ts'
 export { type CustomResourceDefinition, type CustomResourceVersion, sandboxCrd } from './sandbox/crd.ts'

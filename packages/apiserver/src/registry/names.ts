@@ -3,11 +3,22 @@
  * empty list where nothing is. Patterns are anchored and unambiguous, so matching takes linear time.
  */
 
+import {
+  dns1123Subdomain,
+  labelValueErrors,
+  type NameErrors,
+  patternError,
+  qualifiedName,
+  tooLongFor,
+} from '@caisson/api'
+
+export { dns1123Subdomain, labelValueErrors, type NameErrors, qualifiedName }
+
+const NONE: NameErrors = []
+
 const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?'
 const SUBDOMAIN = `${LABEL}(\\.${LABEL})*`
 const LABEL_1035 = '[a-z]([-a-z0-9]*[a-z0-9])?'
-const QUALIFIED = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]'
-const LABEL_VALUE = `(${QUALIFIED})?`
 const CONFIG_KEY = '[-._a-zA-Z0-9]+'
 const LABEL_UNDERSCORE = '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?'
 const SUBDOMAIN_UNDERSCORE = `${LABEL_UNDERSCORE}(\\.${LABEL_UNDERSCORE})*`
@@ -20,14 +31,8 @@ const path = new RegExp(`^${HTTP_PATH}$`)
 const label = new RegExp(`^${LABEL}$`)
 const subdomain = new RegExp(`^${SUBDOMAIN}$`)
 const label1035 = new RegExp(`^${LABEL_1035}$`)
-const qualified = new RegExp(`^${QUALIFIED}$`)
-const labelValue = new RegExp(`^${LABEL_VALUE}$`)
 const configKey = new RegExp(`^${CONFIG_KEY}$`)
 const subdomainUnderscore = new RegExp(`^${SUBDOMAIN_UNDERSCORE}$`)
-
-const NONE: readonly string[] = []
-
-export type NameErrors = readonly string[]
 
 /** Says why a name is bad; `prefix` where it is a `generateName`, to which something will be appended. */
 export type NameRule = (name: string, prefix: boolean) => NameErrors
@@ -45,21 +50,6 @@ export function dns1123Label(value: string): NameErrors {
             'my-name',
             '123-abc',
           ),
-    )
-  }
-  return errors
-}
-
-export function dns1123Subdomain(value: string): NameErrors {
-  if (value.length <= 253 && subdomain.test(value)) return NONE
-  const errors = tooLongFor(value, 253)
-  if (!subdomain.test(value)) {
-    errors.push(
-      patternError(
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
-        SUBDOMAIN,
-        'example.com',
-      ),
     )
   }
   return errors
@@ -107,45 +97,6 @@ export function dns1035Label(value: string): NameErrors {
         LABEL_1035,
         'my-name',
         'abc-123',
-      ),
-    )
-  }
-  return errors
-}
-
-const QUALIFIED_ERROR =
-  "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-
-/** Label keys, annotation keys, finalizers, resource names: `name` or `dns.prefix/name`. */
-export function qualifiedName(value: string): NameErrors {
-  const slash = value.indexOf('/')
-  const name = slash < 0 ? value : value.slice(slash + 1)
-  if (name.includes('/')) {
-    const said = patternError(QUALIFIED_ERROR, QUALIFIED, 'MyName', 'my.name', '123-abc')
-    return [`a qualified name ${said} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`]
-  }
-  const prefixErrors = slash < 0 ? NONE : slash === 0 ? ['must be non-empty'] : dns1123Subdomain(value.slice(0, slash))
-  if (prefixErrors.length === 0 && name.length <= 63 && qualified.test(name)) return NONE
-  const errors = prefixErrors.map((error) => `prefix part ${error}`)
-  if (name.length === 0) errors.push('name part must be non-empty')
-  else errors.push(...tooLongFor(name, 63).map((error) => `name part ${error}`))
-  if (!qualified.test(name)) {
-    errors.push(`name part ${patternError(QUALIFIED_ERROR, QUALIFIED, 'MyName', 'my.name', '123-abc')}`)
-  }
-  return errors
-}
-
-export function labelValueErrors(value: string): NameErrors {
-  if (value.length <= 63 && labelValue.test(value)) return NONE
-  const errors = tooLongFor(value, 63)
-  if (!labelValue.test(value)) {
-    errors.push(
-      patternError(
-        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
-        LABEL_VALUE,
-        'MyValue',
-        'my_value',
-        '12345',
       ),
     )
   }
@@ -231,16 +182,4 @@ export const nameIsPathSegment: NameRule = (name, prefix) =>
 /** A generateName may end in a dash, since characters follow it. */
 function maskTrailingDash(name: string): string {
   return name.length > 1 && name.endsWith('-') ? `${name.slice(0, -2)}a` : name
-}
-
-function tooLongFor(value: string, maximum: number): string[] {
-  // Go counts bytes. Only a value that is not ASCII, and thus bad anyway, has more of them than characters.
-  return Buffer.byteLength(value) > maximum ? [`must be no more than ${maximum} characters`] : []
-}
-
-function patternError(said: string, pattern: string, ...examples: string[]): string {
-  if (examples.length === 0) return `${said} (regex used for validation is '${pattern}')`
-  // apimachinery leaves the comma of each example before the next one's `or`: `'a',  or 'b', `.
-  const list = examples.map((example, index) => `${index > 0 ? ' or ' : ''}'${example}', `).join('')
-  return `${said} (e.g. ${list}regex used for validation is '${pattern}')`
 }
