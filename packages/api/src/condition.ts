@@ -37,3 +37,10 @@ export function mergeConditions(
 export function kubernetesTime(now: number): string {
   return `${new Date(now).toISOString().slice(0, 19)}Z`
 }
+
+/** ms since the epoch of a time as the API has it; undefined for none, and for what is none. */
+export function parseKubernetesTime(text: string | undefined): number | undefined {
+  // RFC 3339 allows lower case and a leap second; Date.parse allows neither.
+  const time = Date.parse((text ?? '').toUpperCase().replace(/:60(?=[.Z+-])/, ':59'))
+  return Number.isNaN(time) ? undefined : time
+}

@@ -13,6 +13,7 @@ export {
   isConditionTrue,
   kubernetesTime,
   mergeConditions,
+  parseKubernetesTime,
 } from './condition.ts'
 export { type CronSchedule, CronScheduleError, isTimeZone, parseCronSchedule } from './cron-schedule.ts'
 export { type IntOrPercent, percentOf, scaledValue } from './int-or-percent.ts'

@@ -3,6 +3,7 @@ import {
   findCondition,
   mergeConditions,
   ownershipOf,
+  parseKubernetesTime,
   SANDBOX_CONDITIONS,
   SANDBOX_EVENTS,
   SANDBOX_MESSAGES,
@@ -19,10 +20,7 @@ import { removeService } from './plan-service.ts'
 
 /** The moment at which a Sandbox ends, ms since the epoch; undefined for one without an end. */
 export function endOf(sandbox: Sandbox): number | undefined {
-  const { shutdownTime } = sandbox.spec
-  // RFC 3339 allows lower case and a leap second; Date.parse allows neither.
-  const end = Date.parse((shutdownTime ?? '').toUpperCase().replace(/:60(?=[.Z+-])/, ':59'))
-  return Number.isNaN(end) ? undefined : end
+  return parseKubernetesTime(sandbox.spec.shutdownTime)
 }
 
 /**

@@ -1,0 +1,68 @@
+/** Environment variables that a claim brings along, put into the containers of the template as far as that allows it. */
+import { CLAIM_MESSAGES, type ClaimEnvVar, type SandboxSpec, type SandboxTemplate } from '@caisson/api'
+import type { Container, EnvVar } from 'kubernetes-types/core/v1.d.ts'
+
+type PodSpec = SandboxSpec['podTemplate']['spec']
+type Policy = SandboxTemplate['spec']['envVarsInjectionPolicy']
+
+/** What was asked for is not allowed: nothing that repetition changes. */
+export interface Rejection {
+  rejected: string
+}
+
+/**
+ * The Pod with the variables. Without `containerName` they go to the first container; init containers have to be named.
+ * With the policy Allowed they may not replace any, with Overrides they may.
+ */
+export function withEnv(spec: PodSpec, env: readonly ClaimEnvVar[], policy: Policy): PodSpec | Rejection {
+  if (!env.length) return spec
+  if (policy !== 'Allowed' && policy !== 'Overrides')
+    return rejected('environment variable injection is not allowed by the template policy')
+  const names = new Set([...(spec.initContainers ?? []), ...spec.containers].map(({ name }) => name))
+  const stray = env.find(({ containerName }) => containerName && !names.has(containerName))
+  if (stray)
+    return rejected(
+      `target container ${JSON.stringify(stray.containerName)} not found in template for environment variable ${JSON.stringify(stray.name)}`,
+    )
+  const [first] = spec.containers
+  let problem: Rejection | undefined
+  const inject = (container: Container): Container => {
+    const named = env.filter(({ containerName }) => containerName === container.name)
+    const unnamed = container === first ? env.filter(({ containerName }) => !containerName) : []
+    const result = injected(container, [...named, ...unnamed], policy)
+    if (!('rejected' in result)) return result
+    problem ??= result
+    return container
+  }
+  const initContainers = spec.initContainers?.map(inject)
+  const containers = spec.containers.map(inject)
+  return problem ?? { ...spec, containers, ...(initContainers && { initContainers }) }
+}
+
+function injected(container: Container, env: readonly ClaimEnvVar[], policy: Policy): Container | Rejection {
+  if (!env.length) return container
+  // Whether a name comes from there is not known before the container starts.
+  if (policy === 'Allowed' && container.envFrom?.length)
+    return rejected(
+      `container ${JSON.stringify(container.name)} uses EnvFrom sources; Allowed policy cannot safely prevent overriding EnvFrom-provided variables`,
+    )
+  const result = [...(container.env ?? [])]
+  for (const variable of env) {
+    const at = result.findIndex(({ name }) => name === variable.name)
+    if (at < 0) result.push(asPodEnv(variable))
+    else if (policy === 'Overrides') result[at] = asPodEnv(variable)
+    else
+      return rejected(
+        `environment variable override is not allowed by the template policy for variable ${JSON.stringify(variable.name)}`,
+      )
+  }
+  return { ...container, env: result }
+}
+
+function asPodEnv({ name, value, valueFrom }: ClaimEnvVar): EnvVar {
+  return valueFrom ? { name, valueFrom: valueFrom as NonNullable<EnvVar['valueFrom']> } : { name, value: value ?? '' }
+}
+
+function rejected(message: string): Rejection {
+  return { rejected: CLAIM_MESSAGES.envVarsInjectionRejected + message }
+}

@@ -1,0 +1,204 @@
+/**
+ * Who gets which member of a pool. Kept in memory and built from the caches at start: what is decided here is only whom a
+ * member is offered to, and two claims are never offered the same one. That a claim has it is decided by the API server.
+ */
+import type { Sandbox } from '@caisson/api'
+import { keyOf } from '@caisson/client'
+import { type Progress, poolKeyOfMember, progressOf } from './member.ts'
+import { createSpreadQueue, type SpreadQueue } from './spread-queue.ts'
+
+export type Offer =
+  | { kind: 'member'; sandbox: Sandbox }
+  /** Members are on their way up. The claim is called when one can be had. */
+  | { kind: 'starting' }
+  | { kind: 'none' }
+
+/** Who asks: a claim's UID, and the key by which it is called when there is something for it. */
+export interface Asker {
+  uid: string
+  key: string
+}
+
+export interface Adoption {
+  /** What is known of a Sandbox now, as it was before where the two differ in more than their state. */
+  seen(sandbox: Sandbox): void
+  gone(sandbox: Sandbox): void
+  /** The member with that key is the claim's: it was written down before. */
+  hold(asker: Asker, key: string): void
+  /** The claim needs no member, or none any more. */
+  release(uid: string): void
+  /**
+   * A member for the claim: the same one until the claim has it or is released. Without `acceptable` any will do; one
+   * that is not acceptable is offered to nobody until something happens to it.
+   */
+  offer(asker: Asker, poolKey: string, acceptable?: (sandbox: Sandbox) => boolean): Offer
+  /** How many members of the pool could be had at once. */
+  available(poolKey: string): number
+}
+
+export interface AdoptionOptions {
+  /** The Sandbox with that key, from the cache. */
+  find(key: string): Sandbox | undefined
+  /** The claim that has been given the Sandbox, by what is written in it. */
+  assignee(sandbox: Sandbox): Asker | undefined
+  /** Something can be had that the claim had asked for in vain. */
+  call(key: string): void
+}
+
+interface Member {
+  uid: string
+  poolKey: string
+  progress: Progress
+  node: string
+  /** UID of the claim that it is offered to. */
+  heldBy?: string
+}
+
+interface Pool {
+  ready: SpreadQueue
+  running: SpreadQueue
+  starting: Set<string>
+  /** Claims that wait for what is starting, the first one first: UID and key. */
+  waiting: Map<string, string>
+}
+
+export function createAdoption({ find, assignee, call }: AdoptionOptions): Adoption {
+  const members = new Map<string, Member>()
+  const pools = new Map<string, Pool>()
+  /** The key of the member that a claim holds, by the claim's UID. */
+  const held = new Map<string, string>()
+  /** The pool that a claim waits for, by the claim's UID. */
+  const waitingFor = new Map<string, string>()
+
+  function poolAt(key: string): Pool {
+    let pool = pools.get(key)
+    if (!pool) {
+      pool = { ready: createSpreadQueue(), running: createSpreadQueue(), starting: new Set(), waiting: new Map() }
+      pools.set(key, pool)
+    }
+    return pool
+  }
+
+  function prune(key: string, { ready, running, starting, waiting }: Pool): void {
+    if (!ready.size && !running.size && !starting.size && !waiting.size) pools.delete(key)
+  }
+
+  function leaveQueues(key: string, { poolKey }: Member): void {
+    const pool = pools.get(poolKey)
+    if (!pool) return
+    pool.ready.remove(key)
+    pool.running.remove(key)
+    pool.starting.delete(key)
+    prune(poolKey, pool)
+  }
+
+  function enqueue(key: string, { poolKey, progress, node }: Member): void {
+    const pool = poolAt(poolKey)
+    if (progress === 'starting') return void pool.starting.add(key)
+    pool[progress].add(key, node)
+    const [first] = pool.waiting
+    if (!first) return
+    stopWaiting(first[0])
+    call(first[1])
+  }
+
+  function stopWaiting(uid: string): void {
+    const poolKey = waitingFor.get(uid)
+    if (poolKey === undefined) return
+    waitingFor.delete(uid)
+    const pool = pools.get(poolKey)
+    pool?.waiting.delete(uid)
+    if (pool) prune(poolKey, pool)
+  }
+
+  function drop(key: string): void {
+    const member = members.get(key)
+    if (!member) return
+    members.delete(key)
+    leaveQueues(key, member)
+    if (member.heldBy !== undefined) held.delete(member.heldBy)
+  }
+
+  function seen(sandbox: Sandbox): void {
+    const key = keyOf(sandbox)
+    const { uid = '' } = sandbox.metadata
+    const before = members.get(key)
+    const poolKey = poolKeyOfMember(sandbox)
+    if (before && (before.uid !== uid || before.poolKey !== poolKey)) drop(key)
+    if (poolKey === undefined) return
+    const member: Member = { uid, poolKey, progress: progressOf(sandbox), node: sandbox.status?.nodeName ?? '' }
+    const known = members.get(key)
+    members.set(key, member)
+    if (known?.heldBy !== undefined) {
+      member.heldBy = known.heldBy
+      return
+    }
+    const asker = assignee(sandbox)
+    if (asker) return take(key, member, asker.uid)
+    if (known && known.progress !== member.progress) leaveQueues(key, known)
+    enqueue(key, member)
+  }
+
+  function take(key: string, member: Member, uid: string): void {
+    leaveQueues(key, member)
+    stopWaiting(uid)
+    release(uid)
+    member.heldBy = uid
+    held.set(uid, key)
+  }
+
+  function release(uid: string): void {
+    stopWaiting(uid)
+    const key = held.get(uid)
+    if (key === undefined) return
+    held.delete(uid)
+    const member = members.get(key)
+    if (!member) return
+    delete member.heldBy
+    enqueue(key, member)
+  }
+
+  function nextOf({ ready, running }: Pool): string | undefined {
+    return ready.take() ?? running.take()
+  }
+
+  return {
+    seen,
+    gone: (sandbox) => drop(keyOf(sandbox)),
+    hold(asker, key) {
+      const member = members.get(key)
+      if (!member || member.heldBy === asker.uid) return
+      // Only offered so far: what is written counts more.
+      if (member.heldBy !== undefined) held.delete(member.heldBy)
+      take(key, member, asker.uid)
+    },
+    release,
+    offer(asker, poolKey, acceptable) {
+      const mine = held.get(asker.uid)
+      const sandbox = mine === undefined ? undefined : find(mine)
+      if (sandbox && poolKeyOfMember(sandbox) === poolKey && acceptable?.(sandbox) !== false)
+        return { kind: 'member', sandbox }
+      release(asker.uid)
+      const pool = pools.get(poolKey)
+      if (!pool) return { kind: 'none' }
+      for (let key = nextOf(pool); key !== undefined; key = nextOf(pool)) {
+        const member = members.get(key)
+        const candidate = find(key)
+        if (!member || !candidate || acceptable?.(candidate) === false) continue
+        take(key, member, asker.uid)
+        return { kind: 'member', sandbox: candidate }
+      }
+      if (!pool.starting.size) {
+        prune(poolKey, pool)
+        return { kind: 'none' }
+      }
+      pool.waiting.set(asker.uid, asker.key)
+      waitingFor.set(asker.uid, poolKey)
+      return { kind: 'starting' }
+    },
+    available(poolKey) {
+      const pool = pools.get(poolKey)
+      return pool ? pool.ready.size + pool.running.size : 0
+    },
+  }
+}

@@ -1,0 +1,252 @@
+/** Wires the SandboxClaim plan to caches: what it observes, and which changes have which claim looked at. */
+import {
+  ANNOTATIONS,
+  LABELS,
+  type Sandbox,
+  type SandboxClaim,
+  type SandboxTemplate,
+  type SandboxWarmPool,
+  selects,
+} from '@caisson/api'
+import { type AnyObject, type Informer, joinKey, keyOf } from '@caisson/client'
+import { overrideConflict } from '../blueprint/additional-metadata.ts'
+import { isLike } from '../blueprint/sandbox-spec.ts'
+import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
+import { sameJson } from '../engine/json-difference.ts'
+import { type Adoption, createAdoption, type Offer } from './adoption.ts'
+import { claimNameOf, findSandbox } from './find-sandbox.ts'
+import { poolOfMember } from './member.ts'
+import { assignedName, type ObservedClaim } from './observed-claim.ts'
+import { type ClaimPlanOptions, mayAdopt, planClaim } from './plan-claim.ts'
+
+export interface ClaimCaches {
+  claims: Informer<SandboxClaim>
+  sandboxes: Informer<Sandbox>
+  pools: Informer<SandboxWarmPool>
+  templates: Informer<SandboxTemplate>
+}
+
+export interface ClaimControllerOptions extends EngineOptions, ClaimPlanOptions {}
+
+/** Index of claims by the key of the Sandbox that was written down for them. */
+const BY_SANDBOX = 'sandboxOfClaim'
+/** Index of claims without a Sandbox by the key of their pool; those with a selector by their namespace. */
+const BY_POOL = 'poolOfClaim'
+/** Index of claims without a Sandbox by the key of their template. */
+const BY_TEMPLATE = 'templateOfClaim'
+/** Index of pools by the key of their template. */
+const POOLS_BY_TEMPLATE = 'templateOfPool'
+
+/** Starts at once; the caches must have synced, or claims would be given a second Sandbox. */
+export function startClaimController(
+  caches: ClaimCaches,
+  options: ClaimControllerOptions,
+): AsyncDisposable & Pick<Engine, 'idle'> {
+  const { claims, sandboxes, pools, templates } = caches
+  claims.addIndex(BY_SANDBOX, sandboxKey)
+  claims.addIndex(BY_POOL, poolKey)
+  claims.addIndex(BY_TEMPLATE, templateKey)
+  pools.addIndex(POOLS_BY_TEMPLATE, templateKeyOfPool)
+  const adoption = createAdoption({
+    find: (key) => sandboxes.get(key),
+    assignee: (sandbox) => assigneeOf(caches, sandbox),
+    call: (key) => engine.enqueue(key),
+  })
+  const firstSeen = new Map<string, number>()
+  const engine = createEngine<SandboxClaim, ObservedClaim>(
+    {
+      name: 'claim',
+      informer: claims,
+      others: [sandboxes, pools, templates],
+      observe: (claim, failures) => observeClaim({ ...caches, adoption, firstSeen }, claim, { failures, options }),
+      plan: (observed, now) => planClaim(observed, now, options),
+    },
+    options,
+  )
+  const handlers = [
+    claims.handle({
+      added(claim) {
+        firstSeen.set(claim.metadata.uid ?? '', performance.timeOrigin + performance.now())
+        holdAssigned(adoption, claim)
+        engine.enqueue(keyOf(claim))
+      },
+      updated(_old, claim) {
+        holdAssigned(adoption, claim)
+        engine.enqueue(keyOf(claim))
+      },
+      deleted(claim) {
+        firstSeen.delete(claim.metadata.uid ?? '')
+        adoption.release(claim.metadata.uid ?? '')
+        engine.enqueue(keyOf(claim))
+      },
+    }),
+    sandboxes.handle({
+      added(sandbox) {
+        adoption.seen(sandbox)
+        enqueueConcerned(engine, claims, sandbox)
+      },
+      updated(old, sandbox) {
+        adoption.seen(sandbox)
+        // It may have changed hands.
+        if (claimNameOf(old) !== claimNameOf(sandbox)) enqueueConcerned(engine, claims, old)
+        enqueueConcerned(engine, claims, sandbox)
+      },
+      deleted(sandbox) {
+        adoption.gone(sandbox)
+        enqueueConcerned(engine, claims, sandbox)
+      },
+    }),
+    pools.handle(whenChanged((pool: SandboxWarmPool) => enqueueAskers(engine, claims, pool))),
+    templates.handle(
+      whenChanged((template: SandboxTemplate) => {
+        for (const claim of claims.byIndex(BY_TEMPLATE, keyOf(template))) engine.enqueue(keyOf(claim))
+        for (const pool of pools.byIndex(POOLS_BY_TEMPLATE, keyOf(template))) enqueueAskers(engine, claims, pool)
+      }),
+    ),
+  ]
+  return {
+    idle: () => engine.idle(),
+    async [Symbol.asyncDispose]() {
+      for (const handler of handlers) handler[Symbol.dispose]()
+      await engine[Symbol.asyncDispose]()
+    },
+  }
+}
+
+interface Sources extends ClaimCaches {
+  adoption: Adoption
+  /** When claims were first seen, by UID. */
+  firstSeen: ReadonlyMap<string, number>
+}
+
+function observeClaim(
+  sources: Sources,
+  claim: SandboxClaim,
+  { failures, options }: { failures: ObservedClaim['failures']; options: ClaimControllerOptions },
+): ObservedClaim {
+  const { sandboxes, pools, templates, adoption, firstSeen } = sources
+  const { namespace, name = '', uid = '' } = claim.metadata
+  const { now = Date.now } = options
+  const at = (name: string | undefined) => (name ? sandboxes.get(joinKey(namespace, name)) : undefined)
+  const poolName = claim.spec.warmPoolRef?.name ?? selectedPool(sources, claim)
+  const pool = poolName === undefined ? undefined : { name: poolName, found: pools.get(joinKey(namespace, poolName)) }
+  const templateName = claim.spec.templateRef?.name ?? pool?.found?.spec.sandboxTemplateRef.name
+  const template =
+    templateName === undefined
+      ? undefined
+      : { name: templateName, found: templates.get(joinKey(namespace, templateName)) }
+  const known = {
+    claim,
+    bound: at(claim.status?.sandbox?.name),
+    assigned: at(assignedName(claim)),
+    namesake: at(name),
+    pool,
+    template,
+    firstObservedAt: firstSeen.get(uid) ?? now(),
+    failures,
+  }
+  const finding = findSandbox(known)
+  if (finding.kind === 'found' || finding.kind === 'transfer')
+    return { ...known, offer: { kind: 'none' }, origin: originOf(templates, finding.sandbox) ?? template?.found }
+  const offer: Offer =
+    finding.kind === 'ask' && mayAdopt(known, now(), options) ? offerFrom(sources, known) : { kind: 'none' }
+  // Nobody else waits for what it does not take.
+  if (offer.kind === 'none') adoption.release(uid)
+  return { ...known, offer, origin: undefined }
+}
+
+/** What the pool has that was made from a template with which the claim can agree. */
+function offerFrom({ adoption, templates }: Sources, { claim, pool }: Pick<ObservedClaim, 'claim' | 'pool'>): Offer {
+  const { metadata, spec } = claim
+  const found = pool?.found
+  if (!found) return { kind: 'none' }
+  const asker = { uid: metadata.uid ?? '', key: keyOf(claim) }
+  const strict = found.spec.updateStrategy?.type === 'Recreate'
+  const offer = adoption.offer(asker, keyOf(found), (sandbox) => {
+    const template = strict ? templates.get(joinKey(metadata.namespace, found.spec.sandboxTemplateRef.name)) : undefined
+    return !template || isLike(template, sandbox.spec, sandbox.metadata.labels?.[LABELS.templateHash])
+  })
+  if (offer.kind !== 'member') return offer
+  const origin = originOf(templates, offer.sandbox)
+  const conflict = overrideConflict(origin?.spec.podTemplate.metadata, spec.additionalPodMetadata)
+  return conflict === undefined ? offer : { kind: 'none' }
+}
+
+/** The template that a Sandbox says that it was made from: its pool may have another by now. */
+function originOf(templates: Informer<SandboxTemplate>, { metadata }: Sandbox): SandboxTemplate | undefined {
+  const name = metadata.annotations?.[ANNOTATIONS.templateRef]
+  return name ? templates.get(joinKey(metadata.namespace, name)) : undefined
+}
+
+/** The pool that a claim with a selector asks: the one with most to give, then the first by name. */
+function selectedPool({ pools, adoption }: Sources, { metadata, spec }: SandboxClaim): string | undefined {
+  if (!spec.warmPoolSelector) return undefined
+  const { warmPoolSelector } = spec
+  const [best] = pools
+    .list()
+    .filter((pool) => pool.metadata.namespace === metadata.namespace && selects(warmPoolSelector, pool.metadata.labels))
+    .map((pool) => ({ name: pool.metadata.name ?? '', available: adoption.available(keyOf(pool)) }))
+    .sort((a, b) => b.available - a.available || (a.name < b.name ? -1 : 1))
+  return best?.name
+}
+
+function assigneeOf({ claims }: ClaimCaches, sandbox: Sandbox): { uid: string; key: string } | undefined {
+  const pool = poolOfMember(sandbox)
+  const found = claims
+    .byIndex(BY_SANDBOX, keyOf(sandbox))
+    .find(({ spec }) => spec.warmPoolSelector !== undefined || spec.warmPoolRef?.name === pool)
+  return found && { uid: found.metadata.uid ?? '', key: keyOf(found) }
+}
+
+function holdAssigned(adoption: Adoption, claim: SandboxClaim): void {
+  const [key] = sandboxKey(claim)
+  if (key !== undefined) adoption.hold({ uid: claim.metadata.uid ?? '', key: keyOf(claim) }, key)
+}
+
+function enqueueConcerned(engine: Engine, claims: Informer<SandboxClaim>, sandbox: Sandbox): void {
+  const { namespace } = sandbox.metadata
+  const owner = claimNameOf(sandbox)
+  if (owner !== undefined) engine.enqueue(joinKey(namespace, owner))
+  const key = keyOf(sandbox)
+  if (claims.get(key)) engine.enqueue(key)
+  for (const claim of claims.byIndex(BY_SANDBOX, key)) engine.enqueue(keyOf(claim))
+}
+
+function enqueueAskers(engine: Engine, claims: Informer<SandboxClaim>, pool: SandboxWarmPool): void {
+  const named = claims.byIndex(BY_POOL, keyOf(pool))
+  for (const claim of [...named, ...claims.byIndex(BY_POOL, joinKey(pool.metadata.namespace, ''))])
+    engine.enqueue(keyOf(claim))
+}
+
+/** For kinds whose status is of no interest. */
+function whenChanged<T extends AnyObject>(enqueue: (object: T) => void) {
+  return {
+    added: enqueue,
+    updated(old: T, object: T) {
+      const { generation, labels } = object.metadata
+      // A server of other people's CRDs may count no generations.
+      if (generation === undefined || generation !== old.metadata.generation || !sameJson(labels, old.metadata.labels))
+        enqueue(object)
+    },
+    deleted: enqueue,
+  }
+}
+
+function sandboxKey(claim: SandboxClaim): string[] {
+  const name = assignedName(claim)
+  return name === undefined || claim.metadata.deletionTimestamp ? [] : [joinKey(claim.metadata.namespace, name)]
+}
+
+function poolKey({ metadata, spec, status }: SandboxClaim): string[] {
+  if (status?.sandbox?.name || spec.templateRef) return []
+  return [joinKey(metadata.namespace, spec.warmPoolRef?.name ?? '')]
+}
+
+function templateKey({ metadata, spec, status }: SandboxClaim): string[] {
+  if (status?.sandbox?.name || !spec.templateRef) return []
+  return [joinKey(metadata.namespace, spec.templateRef.name)]
+}
+
+function templateKeyOfPool({ metadata, spec }: SandboxWarmPool): string[] {
+  return [joinKey(metadata.namespace, spec.sandboxTemplateRef.name)]
+}

@@ -1,0 +1,36 @@
+import { ANNOTATIONS, type Sandbox, type SandboxClaim, type SandboxTemplate, type SandboxWarmPool } from '@caisson/api'
+import type { WriteFailure } from '../engine/plan.ts'
+import type { Offer } from './adoption.ts'
+
+/** Everything that a claim's plan depends on. */
+export interface ObservedClaim {
+  claim: SandboxClaim
+  /** The Sandbox that the status names. */
+  bound: Sandbox | undefined
+  /** The Sandbox that was written down for the claim. */
+  assigned: Sandbox | undefined
+  /** The Sandbox that has the claim's own name. */
+  namesake: Sandbox | undefined
+  /** What the claim asks, by name, and what there is of that name. */
+  pool: { name: string; found: SandboxWarmPool | undefined } | undefined
+  /** What a Sandbox is made from where there is none to take. */
+  template: { name: string; found: SandboxTemplate | undefined } | undefined
+  /** What the Sandbox that the claim has, or is being given, was made from. */
+  origin: SandboxTemplate | undefined
+  /** What the pool has for the claim; `none` unless it needs something. */
+  offer: Offer
+  /** When the controller first saw the claim, ms since the epoch, as finely as the clock has it. */
+  firstObservedAt: number
+  failures: readonly WriteFailure[]
+}
+
+/** The name of the Sandbox that was written down for the claim. */
+export function assignedName({ metadata }: Pick<SandboxClaim, 'metadata'>): string | undefined {
+  return metadata.annotations?.[ANNOTATIONS.sandboxName] || metadata.labels?.[ANNOTATIONS.sandboxName] || undefined
+}
+
+/** Whether the claim brings along what no Sandbox that is there already can have. */
+export function needsColdStart({ spec }: SandboxClaim, template: SandboxTemplate | undefined): boolean {
+  if (spec.volumeClaimTemplates?.length) return true
+  return Boolean(spec.env?.length) && template?.spec.envVarsDelivery !== 'Warm'
+}

@@ -1,0 +1,261 @@
+/** What a claim needs: a Sandbox, the metadata on it, and a status that says how it is. */
+import {
+  ANNOTATIONS,
+  CLAIM_CONDITIONS,
+  isConditionTrue,
+  CLAIM_MESSAGES as MESSAGES,
+  parseKubernetesTime,
+  CLAIM_REASONS as REASONS,
+  type Sandbox,
+  type SandboxClaim,
+  type SandboxClaimStatus,
+  type SandboxSpec,
+} from '@caisson/api'
+import { metadataProblem, overrideConflict, type PodMetadata } from '../blueprint/additional-metadata.ts'
+import { withEnv } from '../blueprint/env.ts'
+import { sandboxSpecFrom } from '../blueprint/sandbox-spec.ts'
+import { withVolumeClaims } from '../blueprint/volume-claims.ts'
+import { nothing, type Plan, type Write } from '../engine/plan.ts'
+import { type ClaimProblem, claimStatus, isReady } from './claim-status.ts'
+import { annotate, assign, createSandbox, forget, synchronize, transfer } from './claim-writes.ts'
+import { findSandbox, GRACE_PERIOD } from './find-sandbox.ts'
+import { assignedName, needsColdStart, type ObservedClaim } from './observed-claim.ts'
+import { deadlineOf, earliest, endOf, expiryEvent, isOver, planExpired, planOverdue } from './plan-expiry.ts'
+
+export interface ClaimPlanOptions {
+  /** Domains of the label keys that claims may put on Pods. */
+  labelDomains: readonly string[]
+  /** False writes no annotation that only tells when something happened. */
+  observability: boolean
+}
+
+/** How long to leave a claim alone whose namespace goes away: usually it is gone by then. */
+const NAMESPACE_TERMINATING_RECHECK = 30_000
+
+interface Times extends ClaimPlanOptions {
+  /** ms since the epoch. */
+  now: number
+}
+
+/** What one look at a claim comes to. */
+interface Step {
+  writes?: Write[]
+  /** The Sandbox that the claim has. */
+  sandbox?: Sandbox
+  problem?: ClaimProblem
+  /** There is nothing to say until then, ms since the epoch. */
+  waitUntil?: number
+}
+
+/** @param now ms since the epoch */
+export function planClaim(observed: ObservedClaim, now: number, options: ClaimPlanOptions): Plan<SandboxClaimStatus> {
+  const { claim } = observed
+  if (claim.metadata.deletionTimestamp) return nothing()
+  if (observed.failures.some(({ namespaceTerminating }) => namespaceTerminating))
+    return nothing(now + NAMESPACE_TERMINATING_RECHECK)
+  const end = endOf(claim, claim.status)
+  if (end !== undefined && end <= now) return planExpired(observed, now)
+  const step = stepOf(observed, { ...options, now })
+  if (step.waitUntil !== undefined) return nothing(earliest(step.waitUntil, end))
+  const status = claimStatus({ claim, sandbox: step.sandbox, problem: step.problem, expired: false }, now)
+  const deadline = isReady(status) ? undefined : deadlineOf(claim)
+  if (deadline !== undefined && deadline <= now) return planOverdue(observed, now)
+  return withEnd(observed, step, { status, deadline, now })
+}
+
+/** The claim may have come to its end by what its status says now. */
+function withEnd(
+  { claim }: ObservedClaim,
+  { writes = [], sandbox, problem }: Step,
+  { status, deadline, now }: { status: SandboxClaimStatus; deadline: number | undefined; now: number },
+): Plan<SandboxClaimStatus> {
+  const end = endOf(claim, status)
+  const ends = end !== undefined && end <= now
+  const requeueAt = ends ? now : earliest(end, deadline)
+  return {
+    writes,
+    status: ends ? claimStatus({ claim, sandbox, problem: undefined, expired: true }, now) : status,
+    statusEvents: ends ? [expiryEvent()] : [],
+    statusMayWait: 0,
+    retry: !ends && problem !== undefined && !problem.permanent,
+    ...(requeueAt !== undefined && { requeueAt }),
+  }
+}
+
+function stepOf(observed: ObservedClaim, options: Times): Step {
+  const { claim } = observed
+  const invalid = metadataProblem(claim.spec.additionalPodMetadata, options.labelDomains)
+  if (invalid) return { problem: terminal(REASONS.invalidMetadata, MESSAGES.invalidMetadata + invalid) }
+  const finding = findSandbox(observed)
+  switch (finding.kind) {
+    case 'found':
+      return keep(observed, finding.sandbox, options)
+    case 'transfer':
+      return metadataConflict(observed) ?? attempt(observed, [transfer(claim, finding.sandbox, observed.origin)])
+    case 'forget':
+      return attempt(observed, [forget(claim, finding.name)])
+    case 'taken':
+      return { problem: terminal(REASONS.reconcilerError, MESSAGES.errorSeen + takenMessage(finding.sandbox, claim)) }
+    case 'ask':
+      return acquire(observed, options)
+  }
+}
+
+/** The claim has its Sandbox: what is on it follows the claim. */
+function keep(observed: ObservedClaim, sandbox: Sandbox, options: Times): Step {
+  const { claim, origin } = observed
+  if (sandbox.metadata.deletionTimestamp) return { sandbox }
+  const unknown = originProblem(observed, sandbox)
+  if (unknown) return { problem: unknown }
+  const conflict = metadataConflict(observed)
+  if (conflict) return conflict
+  const launchType = sandbox.metadata.name === claim.metadata.name && !assignedName(claim) ? 'cold' : 'warm'
+  const writes = [synchronize(claim, sandbox, origin, launchType), bookkeeping(observed, sandbox, options)]
+  return {
+    ...attempt(
+      observed,
+      writes.filter((write) => write !== undefined),
+    ),
+    sandbox,
+  }
+}
+
+/** Without the template what a claim may add cannot be told; what is there already was told when it was. */
+function originProblem({ claim, origin }: ObservedClaim, sandbox: Sandbox): ClaimProblem | undefined {
+  const { labels = {}, annotations = {} } = claim.spec.additionalPodMetadata ?? {}
+  const there = sandbox.spec.podTemplate.metadata
+  const has = (wanted: object, found: Readonly<Record<string, string>> = {}) =>
+    Object.entries(wanted).every(([key, value]) => Object.hasOwn(found, key) && found[key] === value)
+  if (origin || (has(labels, there?.labels) && has(annotations, there?.annotations))) return undefined
+  const name = sandbox.metadata.annotations?.[ANNOTATIONS.templateRef] ?? ''
+  const message = `failed to get template for metadata propagation: ${MESSAGES.templateNotFound(name)}`
+  return terminal(REASONS.templateNotFound, message)
+}
+
+/**
+ * Whether a claim that has no Sandbox may be given a member of its pool, as far as the claim and the template go: a claim
+ * that waits for an edit binds none.
+ *
+ * @param now ms since the epoch
+ */
+export function mayAdopt(
+  { claim, pool, template, failures }: Pick<ObservedClaim, 'claim' | 'pool' | 'template' | 'failures'>,
+  now: number,
+  { labelDomains }: ClaimPlanOptions,
+): boolean {
+  const { additionalPodMetadata } = claim.spec
+  if (!pool?.found || isOver(claim, now) || needsColdStart(claim, template?.found)) return false
+  if (failures.some(({ permanent }) => permanent)) return false
+  if (metadataProblem(additionalPodMetadata, labelDomains) !== undefined) return false
+  return overrideConflict(template?.found?.spec.podTemplate.metadata, additionalPodMetadata) === undefined
+}
+
+/** There is no Sandbox yet: one of the pool's, or a new one. */
+function acquire(observed: ObservedClaim, options: Times): Step {
+  const { claim, pool, offer } = observed
+  if (claim.spec.warmPoolSelector && !pool)
+    return { problem: terminal(REASONS.warmPoolNotFound, MESSAGES.noWarmPoolSelected) }
+  if (pool && !pool.found) return { problem: terminal(REASONS.warmPoolNotFound, MESSAGES.warmPoolNotFound(pool.name)) }
+  if (offer.kind === 'member') {
+    return attempt(observed, [assign(claim, offer.sandbox, assignmentTimes(observed, offer.sandbox, options))])
+  }
+  const patience = (parseKubernetesTime(claim.metadata.creationTimestamp) ?? 0) + GRACE_PERIOD
+  if (offer.kind === 'starting' && patience > options.now) return { waitUntil: patience }
+  return provision(observed)
+}
+
+function provision(observed: ObservedClaim): Step {
+  const { claim, template } = observed
+  if (!template?.found)
+    return { problem: terminal(REASONS.templateNotFound, MESSAGES.templateNotFound(template?.name ?? '')) }
+  const claims = withVolumeClaims(template.found, claim.spec.volumeClaimTemplates ?? [])
+  if ('rejected' in claims) return { problem: terminal(REASONS.volumeClaimTemplatesError, claims.rejected) }
+  const conflict = conflictWith(template.found.spec.podTemplate.metadata, claim)
+  if (conflict) return conflict
+  const spec = sandboxSpecFrom(template.found)
+  const pod = withEnv(spec.podTemplate.spec, claim.spec.env ?? [], template.found.spec.envVarsInjectionPolicy)
+  if ('rejected' in pod) return { problem: terminal(REASONS.envVarsInjectionRejected, pod.rejected) }
+  return attempt(
+    observed,
+    [createSandbox(claim, template.found, specWith(spec, pod, claims))],
+    'sandbox create error: ',
+  )
+}
+
+function specWith(
+  spec: SandboxSpec,
+  pod: SandboxSpec['podTemplate']['spec'],
+  claims: NonNullable<SandboxSpec['volumeClaimTemplates']>,
+): SandboxSpec {
+  const podTemplate = { ...spec.podTemplate, spec: pod }
+  return { ...spec, podTemplate, ...(claims.length && { volumeClaimTemplates: claims }) }
+}
+
+/** Annotations of the claim that ride on no other write: where its Sandbox was made for it, or given by an older controller. */
+function bookkeeping(observed: ObservedClaim, sandbox: Sandbox, options: Times): Write | undefined {
+  const { claim } = observed
+  const { annotations = {}, labels = {} } = claim.metadata
+  const legacy = annotations[ANNOTATIONS.sandboxName] ? undefined : labels[ANNOTATIONS.sandboxName]
+  const moves = legacy !== undefined && legacy === sandbox.metadata.name
+  const wanted = {
+    ...(options.observability && { [ANNOTATIONS.controllerFirstObservedAt]: microTime(observed.firstObservedAt) }),
+    ...(deadlineOf(claim) !== undefined && readySince(sandbox, options.now)),
+    ...(moves && { [ANNOTATIONS.sandboxName]: legacy }),
+  }
+  const missing = Object.entries(wanted).filter(([key]) => !annotations[key])
+  if (!missing.length) return undefined
+  return annotate(claim, {
+    annotations: Object.fromEntries(missing),
+    ...(moves && { labels: { [ANNOTATIONS.sandboxName]: null } }),
+  })
+}
+
+/** What an assignment takes along: it costs nothing there. */
+function assignmentTimes({ claim, firstObservedAt }: ObservedClaim, sandbox: Sandbox, options: Times) {
+  if (!options.observability) return {}
+  const observedAt = claim.metadata.annotations?.[ANNOTATIONS.controllerFirstObservedAt]
+  return {
+    [ANNOTATIONS.controllerFirstObservedAt]: observedAt || microTime(firstObservedAt),
+    ...readySince(sandbox, options.now),
+  }
+}
+
+/** A claim is Ready as soon as it has a Sandbox that is. */
+function readySince(sandbox: Sandbox, now: number): Record<string, string> {
+  const ready = isConditionTrue(sandbox.status?.conditions, CLAIM_CONDITIONS.ready)
+  return ready ? { [ANNOTATIONS.claimFirstReadyAt]: microTime(now) } : {}
+}
+
+/** RFC 3339 in UTC with microseconds. @param at ms since the epoch */
+function microTime(at: number): string {
+  const micros = String(Math.floor((at % 1) * 1000)).padStart(3, '0')
+  return `${new Date(at).toISOString().slice(0, -1)}${micros}Z`
+}
+
+/** Plans the writes, unless one of them has failed. */
+function attempt({ failures }: ObservedClaim, writes: Write[], context = ''): Step {
+  const failure = failures.find(({ id }) => writes.some((write) => write.id === id))
+  if (!failure) return { writes }
+  const { permanent } = failure
+  const message = context + failure.message
+  // Clients give up on InvalidConfiguration, so it is said only where nothing but an edit helps.
+  if (permanent) return { problem: terminal(REASONS.invalidConfiguration, message) }
+  return { problem: { reason: REASONS.reconcilerError, message: MESSAGES.errorSeen + message, permanent } }
+}
+
+function metadataConflict({ claim, origin }: ObservedClaim): Step | undefined {
+  return conflictWith(origin?.spec.podTemplate.metadata, claim)
+}
+
+function conflictWith(template: PodMetadata | undefined, { spec }: SandboxClaim): Step | undefined {
+  const conflict = overrideConflict(template, spec.additionalPodMetadata)
+  return conflict ? { problem: terminal(REASONS.reconcilerError, MESSAGES.errorSeen + conflict) } : undefined
+}
+
+function takenMessage(sandbox: Sandbox, claim: SandboxClaim): string {
+  return `sandbox ${JSON.stringify(sandbox.metadata.name)} is not controlled by claim ${JSON.stringify(claim.metadata.name)}. Please use a different claim name or delete the sandbox manually`
+}
+
+function terminal(reason: string, message: string): ClaimProblem {
+  return { reason, message, permanent: true }
+}
