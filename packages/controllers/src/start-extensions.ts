@@ -1,12 +1,23 @@
-/** Starts the controllers of templates and pools once their kinds are served: a cluster may have Sandboxes without them. */
+/** Starts the controllers of templates, pools and claims once their kinds are served: a cluster may have Sandboxes without them. */
 import type { Sandbox } from '@caisson/api'
 import type { AnyObject, Client, Informer, Informers } from '@caisson/client'
+import { DEFAULT_LABEL_DOMAINS } from './blueprint/additional-metadata.ts'
+import { startClaimController } from './claim/claim-controller.ts'
+import { countWaitingClaims, type WaitingClaims } from './claim/waiting-claims.ts'
 import type { Engine, EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
 import { type PoolCaches, poolCaches, startPoolController } from './pool/pool-controller.ts'
 import { startTemplateController, templateCaches } from './template/template-controller.ts'
 
 export interface ExtensionsOptions {
+  /** `--sandbox-claim-concurrent-workers`; 50 unless said. */
+  claimConcurrency?: number
+  /** False is `--disable-claim-events`. */
+  claimEvents?: boolean
+  /** False is `--disable-claim-observability-annotations`. */
+  claimObservability?: boolean
+  /** Domains of the label keys that claims may put on their Pods; `sandbox.users.io` unless said. */
+  labelDomains?: readonly string[]
   /** `--sandbox-warm-pool-concurrent-workers`; 10 unless said. */
   poolConcurrency?: number
   /** `--sandbox-template-concurrent-workers`; 10 unless said. */
@@ -42,6 +53,7 @@ export function startExtensions(
   const { client, record, onError, metrics, now } = options
   const stop = new AbortController()
   let controllers: readonly (AsyncDisposable & Pick<Engine, 'idle'>)[] = []
+  let waitingClaims: (WaitingClaims & Disposable) | undefined
   const engineOptions = (name: string, concurrency: number) => ({
     client,
     record: (about: AnyObject, event: PlannedEvent) => record(`${name}-controller`, about, event),
@@ -55,18 +67,28 @@ export function startExtensions(
     const { templates, policies, pools, claims } = caches
     const followed: readonly { synced(signal: AbortSignal): Promise<void> }[] = [templates, policies, pools, claims]
     await Promise.all(followed.map((informer) => informer.synced(stop.signal)))
+    waitingClaims = countWaitingClaims(claims)
+    const claimOptions = engineOptions('sandboxclaim', options.claimConcurrency ?? 50)
     controllers = [
+      // Before the pools: what is there is given away before more is made.
+      startClaimController(caches, {
+        ...claimOptions,
+        record: options.claimEvents === false ? () => undefined : claimOptions.record,
+        labelDomains: options.labelDomains ?? DEFAULT_LABEL_DOMAINS,
+        observability: options.claimObservability ?? true,
+      }),
       startTemplateController(caches, engineOptions('sandboxtemplate', options.templateConcurrency ?? 10)),
       startPoolController(caches, {
         ...engineOptions('sandboxwarmpool', options.poolConcurrency ?? 10),
         maxBatchSize: options.poolBatchSize ?? 300,
         readinessGracePeriod: options.poolReadinessGracePeriod ?? 300_000,
         evictable: options.poolEviction ?? true,
+        waitingClaims,
       }),
     ]
   }
   const started = start().catch((error: unknown) => {
-    if (!stop.signal.aborted) onError(error, 'starting the controllers of templates and pools')
+    if (!stop.signal.aborted) onError(error, 'starting the controllers of templates, pools and claims')
   })
   return {
     async idle() {
@@ -76,6 +98,7 @@ export function startExtensions(
       stop.abort(new Error('the controllers were stopped'))
       await started
       await Promise.all(controllers.map((controller) => controller[Symbol.asyncDispose]()))
+      waitingClaims?.[Symbol.dispose]()
     },
   }
 }

@@ -13,7 +13,7 @@ import {
 } from '@caisson/api'
 import { metadataProblem, overrideConflict, type PodMetadata } from '../blueprint/additional-metadata.ts'
 import { withEnv } from '../blueprint/env.ts'
-import { sandboxSpecFrom } from '../blueprint/sandbox-spec.ts'
+import { versionOf } from '../blueprint/sandbox-spec.ts'
 import { withVolumeClaims } from '../blueprint/volume-claims.ts'
 import { nothing, type Plan, type Write } from '../engine/plan.ts'
 import { type ClaimProblem, claimStatus, isReady } from './claim-status.ts'
@@ -172,7 +172,7 @@ function provision(observed: ObservedClaim): Step {
   if ('rejected' in claims) return { problem: terminal(REASONS.volumeClaimTemplatesError, claims.rejected) }
   const conflict = conflictWith(template.found.spec.podTemplate.metadata, claim)
   if (conflict) return conflict
-  const spec = sandboxSpecFrom(template.found)
+  const { spec } = versionOf(template.found)
   const pod = withEnv(spec.podTemplate.spec, claim.spec.env ?? [], template.found.spec.envVarsInjectionPolicy)
   if ('rejected' in pod) return { problem: terminal(REASONS.envVarsInjectionRejected, pod.rejected) }
   return attempt(

@@ -15,23 +15,19 @@ import {
   type AnyObject,
   type Client,
   createInformers,
-  createWorkqueue,
   defineResource,
-  isNotFound,
-  keyOf,
   resources,
   sandboxTemplates,
   sandboxWarmPools,
-  splitKey,
 } from '@caisson/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { PODS, SANDBOXES } from '../sandbox/objects.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
   installCrd,
-  READY_STATUS,
   type RunningControllers,
   runControllers,
+  startTestNode,
   type TestCluster,
   until,
 } from '../testing/test-cluster.ts'
@@ -67,26 +63,6 @@ afterEach(async () => {
   await running[Symbol.asyncDispose]()
   await client.delete(resources.namespaces, namespace)
 })
-
-/** A kubelet as far as it matters here: every Pod is Ready at once. */
-async function startNode(): Promise<AsyncDisposable> {
-  const stack = new AsyncDisposableStack()
-  const pods = stack.use(createInformers(client)).of(PODS, { namespace })
-  const queue = stack.use(
-    createWorkqueue({
-      async process(key) {
-        if (pods.get(key)?.status?.phase === 'Running') return
-        try {
-          await client.patchStatus(PODS, splitKey(key).name, { status: READY_STATUS }, { namespace })
-        } catch (error) {
-          if (!isNotFound(error)) throw error
-        }
-      },
-    }),
-  )
-  stack.use(pods.handle({ added: (pod) => queue.add(keyOf(pod)) }))
-  return stack
-}
 
 function aTemplate(spec: Partial<SandboxTemplate['spec']> = {}) {
   return {
@@ -143,7 +119,7 @@ const reason = (pool: SandboxWarmPool, type = 'Degraded') => findCondition(pool.
 
 describe('filling', () => {
   test('costs one Sandbox, one Pod and one status for each member, and two statuses of the pool', async () => {
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     await createTemplate()
     await createPool({ replicas: 20 })
     const pool = await untilReady(20)
@@ -179,7 +155,7 @@ describe('filling', () => {
   test('more than fit in one go', async () => {
     await running[Symbol.asyncDispose]()
     running = await runControllers(cluster, namespace, { extensions: { poolBatchSize: 3 } })
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     await createTemplate()
     await createPool({ replicas: 10 })
     await untilReady(10)
@@ -187,7 +163,7 @@ describe('filling', () => {
   })
 
   test('waits for the template', async () => {
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     await createPool({ replicas: 1 })
     await untilPool((pool) => reason(pool) === 'TemplateNotFound')
     await createTemplate()
@@ -201,7 +177,7 @@ describe('filling', () => {
   })
 
   test('does not begin while the NetworkPolicy of another stands in its place, and then does', async () => {
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     await client.create(
       resources.networkPolicies,
       { metadata: { name: 'web-network-policy' }, spec: { podSelector: {} } },
@@ -220,7 +196,7 @@ describe('filling', () => {
   })
 
   test('is refused by a quota with what it says, and goes on when there is room', async () => {
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     const hard = (count: number) => ({ hard: { 'count/sandboxes.agents.x-k8s.io': String(count) } })
     await client.create(QUOTAS, { metadata: { name: 'few' }, spec: hard(2) }, { namespace })
     await createTemplate()
@@ -232,7 +208,7 @@ describe('filling', () => {
   })
 
   test('goes on where the process before left off', async () => {
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     await createTemplate()
     await createPool({ replicas: 30 })
     await until(client, sandboxTemplates, { namespace, name: 'web' }, (template) => template !== undefined)
@@ -254,7 +230,7 @@ describe('scaling', () => {
     })
 
   test('up and down through the scale subresource', async () => {
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     await createTemplate()
     await createPool({ replicas: 2 })
     await untilReady(2)
@@ -272,7 +248,7 @@ describe('scaling', () => {
 
 describe('a new template', () => {
   test('is taken over when members leave, unless the strategy says otherwise', async () => {
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     await createTemplate()
     await createPool({ replicas: 2 })
     await untilReady(2)
@@ -286,7 +262,7 @@ describe('a new template', () => {
   })
 
   test('with Recreate replaces all', async () => {
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     await createTemplate()
     await createPool({ replicas: 3, updateStrategy: { type: 'Recreate' } })
     await untilReady(3)
@@ -297,7 +273,7 @@ describe('a new template', () => {
   })
 
   test('with RollingUpdate replaces one after another', async () => {
-    await using _node = await startNode()
+    await using _node = await startTestNode(client, namespace)
     await createTemplate()
     await createPool({ replicas: 4, updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1 } } })
     await untilReady(4)
@@ -316,7 +292,7 @@ test('bounds: the pool follows what is asked for, and shrinks when nobody asks',
   let now = Date.now()
   await running[Symbol.asyncDispose]()
   running = await runControllers(cluster, namespace, { now: () => now })
-  await using _node = await startNode()
+  await using _node = await startTestNode(client, namespace)
   await createTemplate()
   await createPool({ minReplicas: 1, maxReplicas: 3, idleTimeoutSeconds: 60 })
   await untilReady(1)
@@ -335,7 +311,7 @@ test('bounds: the pool follows what is asked for, and shrinks when nobody asks',
 })
 
 test('members of a pool that is made anew under its name are taken over', async () => {
-  await using _node = await startNode()
+  await using _node = await startTestNode(client, namespace)
   await createTemplate()
   await createPool({ replicas: 2 })
   await untilReady(2)

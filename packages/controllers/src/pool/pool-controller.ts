@@ -10,6 +10,7 @@ import {
   sandboxClaims,
   sandboxWarmPools,
 } from '@caisson/client'
+import type { WaitingClaims } from '../claim/waiting-claims.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import type { NetworkPolicy } from '../template/network-policy.ts'
 import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
@@ -22,12 +23,6 @@ export interface PoolCaches extends TemplateCaches {
   pools: Informer<SandboxWarmPool>
   sandboxes: Informer<Sandbox>
   claims: Informer<SandboxClaim>
-}
-
-/** Claims that are being given Sandboxes right now: pools make no members while these find what they need. */
-export interface WaitingClaims {
-  waiting(namespace: string, pool: string): number
-  onChange(listener: (namespace: string, pool: string) => void): Disposable
 }
 
 export interface PoolControllerOptions extends EngineOptions, PoolPlanOptions {

@@ -8,12 +8,16 @@ import {
   createHttpTransport,
   createInformer,
   createInformers,
+  createWorkqueue,
   defineResource,
   findConnection,
   isAlreadyExists,
+  isNotFound,
   joinKey,
+  keyOf,
   type Resource,
   resources,
+  splitKey,
   type Transport,
 } from '@caisson/client'
 import type * as core from 'kubernetes-types/core/v1.d.ts'
@@ -199,4 +203,24 @@ export function sandboxNamed(name: string, spec: Partial<Sandbox['spec']> = {}):
       ...spec,
     },
   }
+}
+
+/** A kubelet as far as it matters here: every Pod is Ready at once. */
+export async function startTestNode(client: Client, namespace: string): Promise<AsyncDisposable> {
+  const stack = new AsyncDisposableStack()
+  const pods = stack.use(createInformers(client)).of(resources.pods, { namespace })
+  const queue = stack.use(
+    createWorkqueue({
+      async process(key) {
+        if (pods.get(key)?.status?.phase === 'Running') return
+        try {
+          await client.patchStatus(resources.pods, splitKey(key).name, { status: READY_STATUS }, { namespace })
+        } catch (error) {
+          if (!isNotFound(error)) throw error
+        }
+      },
+    }),
+  )
+  stack.use(pods.handle({ added: (pod) => queue.add(keyOf(pod)) }))
+  return stack
 }

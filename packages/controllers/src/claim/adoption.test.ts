@@ -1,0 +1,199 @@
+import { LABELS, type Sandbox } from '@caisson/api'
+import { joinKey } from '@caisson/client'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type Adoption, type Asker, createAdoption } from './adoption.ts'
+import { type Progress, poolKeyOfMember } from './member.ts'
+
+const NAMES = ['s1', 's2', 's3', 's4']
+const CLAIMS = ['c1', 'c2', 'c3']
+const POOLS = ['p1', 'p2']
+
+function member(
+  name: string,
+  { pool, progress, version }: { pool: string; progress: Progress; version: number },
+): Sandbox {
+  return {
+    apiVersion: 'agents.x-k8s.io/v1beta1',
+    kind: 'Sandbox',
+    metadata: {
+      name,
+      namespace: 'n',
+      uid: `${name}-${version}`,
+      labels: { [LABELS.warmPool]: 'h', [LABELS.templateRefHash]: 'h' },
+      ownerReferences: [
+        {
+          apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
+          kind: 'SandboxWarmPool',
+          name: pool,
+          uid: pool,
+          controller: true,
+        },
+      ],
+    },
+    spec: { podTemplate: { spec: { containers: [] } } },
+    status: {
+      ...(progress !== 'starting' && { podIPs: ['10.0.0.1'], nodeName: 'node' }),
+      conditions: [
+        {
+          type: 'Ready',
+          status: progress === 'ready' ? 'True' : 'False',
+          reason: 'x',
+          message: '',
+          lastTransitionTime: '2026-01-01T00:00:00Z',
+        },
+      ],
+    },
+  }
+}
+
+type Step =
+  | { do: 'put'; name: string; pool: string; progress: Progress; version: number }
+  | { do: 'lose' | 'delete'; name: string }
+  /** What the cache says is told only later, or twice. */
+  | { do: 'tell'; name: string }
+  | { do: 'ask'; claim: string; pool: string; picky: boolean }
+  | { do: 'assign'; claim: string }
+  | { do: 'transfer' | 'release'; claim: string }
+  | { do: 'restart' }
+
+const name = fc.constantFrom(...NAMES)
+const claim = fc.constantFrom(...CLAIMS)
+const pool = fc.constantFrom(...POOLS)
+const progress = fc.constantFrom<Progress>('starting', 'running', 'ready')
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant('put' as const), name, pool, progress, version: fc.integer({ min: 1, max: 2 }) }),
+  fc.record({ do: fc.constantFrom('lose' as const, 'delete' as const), name }),
+  fc.record({ do: fc.constant('tell' as const), name }),
+  fc.record({ do: fc.constant('ask' as const), claim, pool, picky: fc.boolean() }),
+  fc.record({ do: fc.constant('assign' as const), claim }),
+  fc.record({ do: fc.constantFrom('transfer' as const, 'release' as const), claim }),
+  fc.record({ do: fc.constant('restart' as const) }),
+)
+
+/** The caches, what is written in claims, and what has been offered to whom. */
+function createWorld() {
+  const cache = new Map<string, Sandbox>()
+  /** By claim: the key of the Sandbox that was written down. */
+  const written = new Map<string, string>()
+  const offered = new Map<string, { key: string; object: string | undefined; poolKey: string }>()
+  const called: string[] = []
+  const asker = (uid: string): Asker => ({ uid, key: joinKey('n', uid) })
+  const start = (): Adoption => {
+    const adoption = createAdoption({
+      find: (key) => cache.get(key),
+      assignee: ({ metadata }) => {
+        const [uid] = [...written].find(([, key]) => key === joinKey('n', metadata.name ?? '')) ?? []
+        return uid === undefined ? undefined : asker(uid)
+      },
+      call: (key) => void called.push(key),
+    })
+    for (const sandbox of cache.values()) adoption.seen(sandbox)
+    return adoption
+  }
+  return { cache, written, offered, called, asker, start }
+}
+
+test('whatever happens in whatever order, no member is offered to two, and none is lost', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      const { cache, written, offered, asker, start } = createWorld()
+      let adoption = start()
+      const tell = (name: string): void => {
+        const sandbox = cache.get(joinKey('n', name))
+        if (sandbox) adoption.seen(sandbox)
+      }
+      for (const each of steps) {
+        if (each.do === 'put') {
+          cache.set(joinKey('n', each.name), member(each.name, each))
+          tell(each.name)
+        } else if (each.do === 'tell') tell(each.name)
+        else if (each.do === 'lose') {
+          const sandbox = cache.get(joinKey('n', each.name))
+          if (sandbox) cache.set(joinKey('n', each.name), { ...sandbox, metadata: { ...sandbox.metadata, labels: {} } })
+          tell(each.name)
+        } else if (each.do === 'delete') {
+          const sandbox = cache.get(joinKey('n', each.name))
+          cache.delete(joinKey('n', each.name))
+          if (sandbox) adoption.gone(sandbox)
+        } else if (each.do === 'ask') {
+          const acceptable = each.picky ? ({ metadata }: Sandbox) => metadata.name !== 's1' : undefined
+          const offer = adoption.offer(asker(each.claim), joinKey('n', each.pool), acceptable)
+          offered.delete(each.claim)
+          if (offer.kind === 'member') {
+            const key = joinKey('n', offer.sandbox.metadata.name ?? '')
+            const poolKey = joinKey('n', each.pool)
+            expect(poolKeyOfMember(offer.sandbox)).toBe(poolKey)
+            expect([...offered.values()].map((other) => other.key)).not.toContain(key)
+            for (const [other, assigned] of written) if (assigned === key) expect(other).toBe(each.claim)
+            offered.set(each.claim, { key, object: offer.sandbox.metadata.uid, poolKey })
+          }
+        } else if (each.do === 'assign') {
+          const key = offered.get(each.claim)?.key
+          if (key !== undefined && cache.has(key)) {
+            written.set(each.claim, key)
+            adoption.hold(asker(each.claim), key)
+          }
+        } else if (each.do === 'transfer') {
+          const key = written.get(each.claim)
+          const sandbox = key === undefined ? undefined : cache.get(key)
+          if (key === undefined || !sandbox) continue
+          cache.set(key, { ...sandbox, metadata: { ...sandbox.metadata, labels: {}, ownerReferences: [] } })
+          tell(sandbox.metadata.name ?? '')
+          written.delete(each.claim)
+        } else if (each.do === 'release') {
+          written.delete(each.claim)
+          offered.delete(each.claim)
+          adoption.release(each.claim)
+        } else {
+          offered.clear()
+          adoption = start()
+        }
+        // What is not the same object any more, or of another pool, is not what was offered.
+        for (const [uid, { key, object, poolKey }] of offered) {
+          const sandbox = cache.get(key)
+          const same = sandbox && sandbox.metadata.uid === object && poolKeyOfMember(sandbox) === poolKey
+          if (!same) offered.delete(uid)
+        }
+      }
+      // Everything that is told once more can be had by somebody, but for what was written down.
+      for (const name of NAMES) tell(name)
+      for (const uid of CLAIMS) if (!written.has(uid)) adoption.release(uid)
+      const had = new Set<string>()
+      for (const pool of POOLS)
+        for (let index = 0; index <= NAMES.length; index++) {
+          const offer = adoption.offer(asker(`late-${pool}-${index}`), joinKey('n', pool))
+          if (offer.kind === 'member') had.add(joinKey('n', offer.sandbox.metadata.name ?? ''))
+        }
+      const free = [...cache].filter(([key, sandbox]) => {
+        const ready = sandbox.status?.podIPs !== undefined
+        return poolKeyOfMember(sandbox) !== undefined && ready && ![...written.values()].includes(key)
+      })
+      expect([...had].sort()).toEqual(free.map(([key]) => key).sort())
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+test('calls the claims that wait for what is starting, one for each that can be had, the first one first', () => {
+  const { called, asker, cache, start } = createWorld()
+  const adoption = start()
+  const put = (name: string, progress: Progress): void => {
+    const sandbox = member(name, { pool: 'p1', progress, version: 1 })
+    cache.set(joinKey('n', name), sandbox)
+    adoption.seen(sandbox)
+  }
+  put('s1', 'starting')
+  put('s2', 'starting')
+  for (const uid of CLAIMS) expect(adoption.offer(asker(uid), 'n/p1')).toEqual({ kind: 'starting' })
+  adoption.release('c1')
+  put('s2', 'ready')
+  expect(called).toEqual(['n/c2'])
+  put('s1', 'running')
+  expect(called).toEqual(['n/c2', 'n/c3'])
+  const names = ['c2', 'c3'].map((uid) => adoption.offer(asker(uid), 'n/p1'))
+  expect(names).toEqual([
+    { kind: 'member', sandbox: cache.get('n/s2') },
+    { kind: 'member', sandbox: cache.get('n/s1') },
+  ])
+})
