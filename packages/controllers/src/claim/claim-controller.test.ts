@@ -112,7 +112,7 @@ async function untilSandbox(holds: (sandbox: Sandbox) => boolean): Promise<Sandb
 
 /** What the status says, without the times. */
 function said({ status }: SandboxClaim): unknown {
-  const conditions = status?.conditions?.map(({ lastTransitionTime: _, ...condition }) => condition)
+  const conditions = status?.conditions?.map(({ lastTransitionTime: _time, ...condition }) => condition)
   return { ...status, conditions }
 }
 

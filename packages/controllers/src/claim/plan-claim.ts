@@ -87,18 +87,12 @@ function stepOf(observed: ObservedClaim, options: Times): Step {
   const invalid = metadataProblem(claim.spec.additionalPodMetadata, options.labelDomains)
   if (invalid) return { problem: terminal(REASONS.invalidMetadata, MESSAGES.invalidMetadata + invalid) }
   const finding = findSandbox(observed)
-  switch (finding.kind) {
-    case 'found':
-      return keep(observed, finding.sandbox, options)
-    case 'transfer':
-      return metadataConflict(observed) ?? attempt(observed, [transfer(claim, finding.sandbox, observed.origin)])
-    case 'forget':
-      return attempt(observed, [forget(claim, finding.name)])
-    case 'taken':
-      return { problem: terminal(REASONS.reconcilerError, MESSAGES.errorSeen + takenMessage(finding.sandbox, claim)) }
-    case 'ask':
-      return acquire(observed, options)
-  }
+  if (finding.kind === 'found') return keep(observed, finding.sandbox, options)
+  if (finding.kind === 'transfer')
+    return metadataConflict(observed) ?? attempt(observed, [transfer(claim, finding.sandbox, observed.origin)])
+  if (finding.kind === 'forget') return attempt(observed, [forget(claim, finding.name)])
+  if (finding.kind === 'ask') return acquire(observed, options)
+  return { problem: terminal(REASONS.reconcilerError, MESSAGES.errorSeen + takenMessage(finding.sandbox, claim)) }
 }
 
 /** The claim has its Sandbox: what is on it follows the claim. */
