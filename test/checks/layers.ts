@@ -15,7 +15,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   network: ['api', 'client', 'runtime'],
   kubelet: ['api', 'client', 'runtime', 'network'],
   apiserver: ['api'],
-  cli: ['api', 'client', 'controllers', 'controlplane', 'runtime', 'network', 'kubelet', 'apiserver'],
+  gateway: ['api', 'client'],
+  cli: ['api', 'client', 'controllers', 'controlplane', 'runtime', 'network', 'kubelet', 'apiserver', 'gateway'],
 }
 
 const root = join(import.meta.dirname, '../..')

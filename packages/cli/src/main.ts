@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander'
 import { CliError, type CliErrorCode, EXIT_CODES } from './cli-error.ts'
 import type { ApplyCommandOptions } from './commands/apply.ts'
+import type { RouterCommandOptions } from './commands/router.ts'
 import type { RunCommandOptions } from './commands/run.ts'
 import { endProcess } from './end-process.ts'
 import type { GlobalOptions } from './global-options.ts'
@@ -239,6 +240,27 @@ function program(): Command {
     .command('kubeconfig')
     .description('print the path of the kubeconfig of the embedded cluster')
     .action(async () => (await import('./commands/kubeconfig.ts')).kubeconfig(globals()))
+  caisson
+    .command('router')
+    .description(
+      'carry requests to sandboxes by name, as agent-sandbox’s router does, and serve their files and commands',
+    )
+    .option('--listen <address>', 'host:port, or unix:PATH', '127.0.0.1:8080')
+    .option('--listen-admin <address>', 'of /metrics, /healthz and /readyz')
+    .addOption(
+      new Option('--authz-mode <mode>', 'who may: everybody who reaches it, users of the cluster, or holders of tokens')
+        .choices(['allow-all', 'tokenreview', 'scoped-token'])
+        .default('allow-all'),
+    )
+    .option('--audience <name>', 'that tokens of users are for; may be repeated', collect, [])
+    .option('--scoped-token-keys <file>', 'the public keys of scoped tokens')
+    .option('--path-routing-prefix <path>', 'also route PREFIX/NAMESPACE/ID/PORT/…, for browsers')
+    .option('--proxy-timeout <duration>', 'how long silence is borne', '180s')
+    .option('--upstream-max-retries <number>', 'of connections to a sandbox', '3')
+    .option('--no-runtime-api', 'carry requests only: never execute anything in a sandbox')
+    .action(async (options: RouterCommandOptions) =>
+      (await import('./commands/router.ts')).router({ ...globals(), ...options }),
+    )
   caisson
     .command('doctor')
     .description('say what this machine can run, and what is missing')

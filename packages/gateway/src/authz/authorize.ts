@@ -1,0 +1,36 @@
+/** Who may reach which Sandbox. */
+import type { IncomingHttpHeaders } from 'node:http'
+import { RouterError } from '../router-error.ts'
+
+/** What a request would do, after routing: the path is the one that arrives in the sandbox. */
+export interface Access {
+  namespace: string
+  sandbox: string
+  sandboxUid: string | undefined
+  port: number
+  method: string
+  /** Without the query, as it came. */
+  path: string
+  headers: IncomingHttpHeaders
+}
+
+/** Resolves where the request may go on; rejects with a RouterError 401 or 403, or 500 where nobody could be asked. */
+export type Authorize = (access: Access) => Promise<void>
+
+/** No credential, or one that proves nothing. */
+export function unauthenticated(): RouterError {
+  return new RouterError(401, 'unauthenticated')
+}
+
+/** Somebody who is known, and may not. */
+export function forbidden(): RouterError {
+  return new RouterError(403, 'forbidden')
+}
+
+/** Everybody may: for a router that only its owner reaches, or that has an authorizing proxy in front. */
+export async function allowAll(): Promise<void> {}
+
+/** Of `Authorization: Bearer TOKEN`. */
+export function bearerToken({ authorization }: IncomingHttpHeaders): string | undefined {
+  return /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
+}

@@ -1,0 +1,52 @@
+/** One request and its answer, over HTTP/1.1 or HTTP/2: Node's two have all in common that is used of them. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { RawHeaders } from './headers.ts'
+
+export interface Exchange {
+  request: IncomingMessage | Http2ServerRequest
+  response: ServerResponse | Http2ServerResponse
+  /** Aborted where the client goes before it has the whole answer. */
+  gone: AbortSignal
+}
+
+export function openExchange(request: Exchange['request'], response: Exchange['response']): Exchange {
+  const gone = new AbortController()
+  response.on('close', () => {
+    if (!response.writableFinished) gone.abort(new Error('the client went away'))
+  })
+  // That it goes is no news.
+  response.on('error', () => {})
+  request.on('error', () => {})
+  return { request, response, gone: gone.signal }
+}
+
+export function sendHead({ response }: Exchange, status: number, headers: RawHeaders): void {
+  // Not twice: the sandbox's own is among the headers.
+  response.sendDate = !headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'date')
+  ;(response as ServerResponse).writeHead(status, headers)
+}
+
+export function sendJson(exchange: Exchange, status: number, content: unknown): void {
+  const body = Buffer.from(JSON.stringify(content))
+  sendHead(exchange, status, ['Content-Type', 'application/json', 'Content-Length', String(body.length)])
+  endWith(exchange, body)
+}
+
+/** Ends the answer; a HEAD has none. */
+export function endWith({ request, response }: Exchange, body?: Buffer): void {
+  if (body === undefined || request.method === 'HEAD') (response as ServerResponse).end()
+  else (response as ServerResponse).end(body)
+}
+
+/** Whether the request has a body, be it an empty one. */
+export function hasBody(request: Exchange['request']): boolean {
+  if ('stream' in request) return !(request.stream as { endAfterHeaders: boolean }).endAfterHeaders
+  return request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined
+}
+
+/** As the client wrote it, whichever HTTP it speaks. */
+export function hostOf({ headers }: Exchange['request']): string | undefined {
+  const authority = headers[':authority' as 'host']
+  return authority ?? headers.host
+}

@@ -1,0 +1,211 @@
+/** What happens to a request: route, authorize, find the sandbox, connect, carry, or answer in its place. */
+import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Access, Authorize } from '../authz/authorize.ts'
+import type { RouterMetrics } from '../metrics.ts'
+import { cannotConnect, RouterError } from '../router-error.ts'
+import { dial } from '../routing/dial.ts'
+import { routeOfPath } from '../routing/path-route.ts'
+import { type Route, routeOfHeaders } from '../routing/route.ts'
+import type { SandboxPod, SandboxPods } from '../routing/sandbox-pods.ts'
+import type { RuntimeApi } from '../runtime-api/runtime-api.ts'
+import { type Exchange, sendJson } from './exchange.ts'
+import { forward } from './forward.ts'
+import { forwardCall } from './forward-call.ts'
+import { grpcCodeOf, refuseCall } from './grpc-status.ts'
+import type { Handlers } from './listener.ts'
+import { carryUpgrade, refuseUpgrade } from './upgrade.ts'
+
+export interface ServeOptions {
+  pods: SandboxPods
+  authorize: Authorize
+  /** Absent where nothing may be executed: the router then only carries. */
+  runtimeApi: RuntimeApi | undefined
+  metrics: RouterMetrics
+  /** Of path routing, such as `/router`; undefined turns it off. */
+  pathPrefix: string | undefined
+  allowLoopback: boolean
+  /** ms of silence that are borne where the client does not say it. */
+  timeoutMs: number
+  /** Further attempts to connect. */
+  retries: number
+  onError(error: unknown, where: string): void
+}
+
+const FIRST_RETRY_MS = 200
+const LONGEST_RETRY_MS = 800
+const DIAL_MS = 10_000
+/** So long a Sandbox that was made just now may take to be known, ms: as long as all retries together. */
+const UNKNOWN_MS = 1400
+/** In all. What is more is told to come back. */
+const MAX_IN_FLIGHT = 2000
+
+export function createHandlers(options: ServeOptions): Handlers {
+  const { pods, authorize, runtimeApi, metrics, pathPrefix, allowLoopback, retries, onError } = options
+  let inFlight = 0
+
+  function routeOf(url: string, headers: IncomingHttpHeaders): Route {
+    const byPath = pathPrefix === undefined ? undefined : routeOfPath(pathPrefix, url, headers)
+    return byPath ?? routeOfHeaders(headers, url, allowLoopback)
+  }
+
+  async function admit(route: Route, access: Omit<Access, 'namespace' | 'sandbox' | 'sandboxUid' | 'port' | 'path'>) {
+    const { namespace, id: sandbox, uid: sandboxUid, port, url } = route
+    try {
+      await authorize({ ...access, namespace, sandbox, sandboxUid, port, path: url.split('?', 1)[0] ?? url })
+    } catch (error) {
+      metrics.authorized(namespace, 'deny')
+      throw error
+    }
+    metrics.authorized(namespace, 'allow')
+  }
+
+  async function find(route: Route, signal: AbortSignal): Promise<SandboxPod> {
+    const pod = await pods.find(route, { waitMs: retries > 0 ? UNKNOWN_MS : 0, signal })
+    if (pod) return pod
+    metrics.failed(route.namespace, 'dial')
+    throw cannotConnect(route.id)
+  }
+
+  /** A connection to the port; undefined where nobody listens there and the router answers in its place. */
+  async function reach(
+    route: Route,
+    pod: SandboxPod,
+    { signal, answers }: { signal: AbortSignal; answers: boolean },
+  ): Promise<{ connection: Socket; ip: string } | undefined> {
+    const { ip } = pod
+    try {
+      if (ip === undefined) throw new Error('the sandbox has no network')
+      const connection = await dial(ip, route.port, {
+        // Where it is the router that will answer, nothing is waited for that nobody has announced.
+        retries: answers && !pod.declaredPorts.has(route.port) ? 0 : retries,
+        firstDelayMs: FIRST_RETRY_MS,
+        longestDelayMs: LONGEST_RETRY_MS,
+        timeoutMs: DIAL_MS,
+        signal,
+        onRetry: () => metrics.retried(route.namespace),
+      })
+      return { connection, ip }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (answers) return undefined
+      metrics.failed(route.namespace, 'dial')
+      throw cannotConnect(route.id, error)
+    }
+  }
+
+  function failed(route: Route | undefined, error: unknown): RouterError {
+    if (error instanceof RouterError) {
+      if (route && error.status === 504) metrics.failed(route.namespace, 'timeout')
+      else if (route && error.status === 502 && error.cause) metrics.failed(route.namespace, 'eof')
+      return error
+    }
+    onError(error, route ? `sandbox ${route.namespace}/${route.id}` : 'a request')
+    return new RouterError(500, 'The router could not serve this request.', { cause: error })
+  }
+
+  async function exchange(exchange: Exchange): Promise<void> {
+    const { request, response, gone } = exchange
+    const method = request.method ?? 'GET'
+    if (request.url === '/healthz' && (method === 'GET' || method === 'HEAD')) {
+      return sendJson(exchange, 200, { status: 'ok' })
+    }
+    const done = metrics.begin()
+    let route: Route | undefined
+    inFlight++
+    try {
+      if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
+      route = routeOf(request.url ?? '', request.headers)
+      await admit(route, { method, headers: request.headers })
+      const pod = await find(route, gone)
+      const api = runtimeApi?.apiFor(route, false)
+      const timeoutMs = route.timeoutMs ?? options.timeoutMs
+      const reached = await reach(route, pod, { signal: gone, answers: api !== undefined })
+      if (reached) {
+        const { port, url, id } = route
+        await forward(exchange, { ...reached, port, url, timeoutMs, id })
+      } else if (api) {
+        metrics.answered(api)
+        await runtimeApi?.answer(exchange, { route, pod, timeoutMs })
+      }
+    } catch (error) {
+      if (!gone.aborted && !response.headersSent) {
+        const { status, message } = failed(route, error)
+        sendJson(exchange, status, { detail: message })
+      } else response.destroy()
+    } finally {
+      inFlight--
+      done({ method, code: gone.aborted ? 499 : response.statusCode, namespace: route?.namespace })
+    }
+  }
+
+  async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const done = metrics.begin()
+    const gone = new AbortController()
+    socket.once('close', () => gone.abort(new Error('the client went away')))
+    const method = request.method ?? 'GET'
+    let route: Route | undefined
+    let code = 101
+    inFlight++
+    try {
+      if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
+      route = routeOf(request.url ?? '', request.headers)
+      await admit(route, { method, headers: request.headers })
+      const pod = await find(route, gone.signal)
+      const reached = await reach(route, pod, { signal: gone.signal, answers: false })
+      if (!reached) throw cannotConnect(route.id)
+      const { port, url, id } = route
+      const upstream = { ...reached, port, url, timeoutMs: route.timeoutMs ?? options.timeoutMs, id }
+      code = await carryUpgrade({ request, socket, head }, upstream)
+    } catch (error) {
+      const refusal = gone.signal.aborted ? new RouterError(499, 'gone') : failed(route, error)
+      code = refusal.status
+      if (gone.signal.aborted) socket.destroy()
+      else refuseUpgrade(socket, refusal)
+    } finally {
+      inFlight--
+      done({ method, code, namespace: route?.namespace })
+    }
+  }
+
+  async function call(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
+    const done = metrics.begin()
+    const gone = new AbortController()
+    stream.once('close', () => gone.abort(new Error('the client went away')))
+    const method = headers[':method'] ?? 'POST'
+    let route: Route | undefined
+    let code = 200
+    inFlight++
+    try {
+      if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
+      route = routeOf(headers[':path'] ?? '', headers)
+      await admit(route, { method, headers })
+      const pod = await find(route, gone.signal)
+      const api = runtimeApi?.apiFor(route, true)
+      const reached = await reach(route, pod, { signal: gone.signal, answers: api !== undefined })
+      if (reached) {
+        const { port, url, id } = route
+        const timeoutMs = route.timeoutMs ?? options.timeoutMs
+        await forwardCall(stream, headers, { ...reached, port, url, timeoutMs, id })
+      } else if (api) {
+        metrics.answered(api)
+        await runtimeApi?.answerCall(stream, headers, { route, pod })
+      }
+    } catch (error) {
+      if (gone.signal.aborted) code = 499
+      else {
+        const refusal = failed(route, error)
+        code = refusal.status
+        if (stream.headersSent) stream.close()
+        else refuseCall(stream, grpcCodeOf(refusal.status), refusal.message)
+      }
+    } finally {
+      inFlight--
+      done({ method, code, namespace: route?.namespace })
+    }
+  }
+
+  return { exchange, upgrade, call }
+}

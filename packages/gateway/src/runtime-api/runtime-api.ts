@@ -1,0 +1,74 @@
+/** Which requests the router answers itself where nobody listens, and how. */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { Client } from '@caisson/client'
+import type { Exchange } from '../proxy/exchange.ts'
+import { RouterError } from '../router-error.ts'
+import type { Route } from '../routing/route.ts'
+import type { SandboxPod } from '../routing/sandbox-pods.ts'
+import { FILES_PORT, isFileServicePath, serveFiles } from './file-service.ts'
+import { LEGACY_PORT, serveLegacy } from './legacy.ts'
+import { createProcessService, PROCESS_PORT } from './process-service.ts'
+import { ExecError } from './run-in-pod.ts'
+
+export type RuntimeApiName = 'legacy' | 'files' | 'processes'
+
+export interface RuntimeApi {
+  /** Undefined where such a request is not the router's to answer. `isCall`: it is one of gRPC. */
+  apiFor(route: Pick<Route, 'port' | 'url'>, isCall: boolean): RuntimeApiName | undefined
+  /** Rejects with a RouterError, or with another error where the answer has begun. */
+  answer(exchange: Exchange, options: { route: Route; pod: SandboxPod; timeoutMs: number }): Promise<void>
+  /** Never rejects. */
+  answerCall(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    options: { route: Route; pod: SandboxPod },
+  ): Promise<void>
+}
+
+export function createRuntimeApi(client: Client): RuntimeApi {
+  const processes = createProcessService(client)
+  return {
+    apiFor({ port, url }, isCall) {
+      if (isCall) return port === PROCESS_PORT ? 'processes' : undefined
+      if (port === LEGACY_PORT) return 'legacy'
+      return port === FILES_PORT && isFileServicePath(pathOf(url)) ? 'files' : undefined
+    },
+
+    async answer(exchange, { route, pod, timeoutMs }) {
+      refusePages(exchange)
+      const silent = new AbortController()
+      exchange.request.setTimeout(timeoutMs, () => {
+        silent.abort(new RouterError(504, `The sandbox did not answer within ${timeoutMs / 1000} s: ${route.id}`))
+      })
+      const signal = AbortSignal.any([exchange.gone, silent.signal])
+      const query = new URLSearchParams(route.url.slice(pathOf(route.url).length))
+      const call = { exchange, client, pod, path: pathOf(route.url), query, timeoutMs, signal }
+      try {
+        await (route.port === LEGACY_PORT ? serveLegacy(call) : serveFiles(call))
+      } catch (error) {
+        if (silent.signal.aborted) throw silent.signal.reason
+        throw error instanceof ExecError ? routerErrorOf(error) : error
+      }
+    },
+
+    answerCall: (stream, headers, { route, pod }) => processes.serve(stream, headers, { pod, path: pathOf(route.url) }),
+  }
+}
+
+function pathOf(url: string): string {
+  return url.split('?', 1)[0] ?? url
+}
+
+/**
+ * A page in a browser that reaches the router through somebody's tunnel must not execute commands. A page could make a
+ * name of its own lead to the tunnel, and be of the same origin then; clients that are no browsers send neither header.
+ */
+function refusePages({ request }: Exchange): void {
+  if (request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined)
+    throw new RouterError(403, 'The runtime API is not served to pages in browsers.')
+}
+
+function routerErrorOf(error: ExecError): RouterError {
+  const status = error.code === 'no-shell' ? 501 : error.code === 'too-large' ? 500 : 502
+  return new RouterError(status, error.message, { cause: error })
+}

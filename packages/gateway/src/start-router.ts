@@ -1,0 +1,115 @@
+/** The router: listens, follows the Pods of Sandboxes, and tells how it is. */
+import type { Client } from '@caisson/client'
+import { type Authorize, allowAll } from './authz/authorize.ts'
+import { authorizeByScopedToken, parseVerificationKeys } from './authz/scoped-token.ts'
+import { authorizeByTokenReview } from './authz/token-review.ts'
+import { createRouterMetrics, type RouterMetrics } from './metrics.ts'
+import { endWith, sendHead, sendJson } from './proxy/exchange.ts'
+import { type ListenAddress, type Listener, listen } from './proxy/listener.ts'
+import { createHandlers } from './proxy/serve.ts'
+import { followSandboxPods, type SandboxPods } from './routing/sandbox-pods.ts'
+import { createRuntimeApi } from './runtime-api/runtime-api.ts'
+
+export type AuthzOptions =
+  | { mode: 'allow-all' }
+  | { mode: 'tokenreview'; audiences?: readonly string[] }
+  /** `keys`: the content of the file with the public keys. */
+  | { mode: 'scoped-token'; keys: string }
+
+export interface RouterOptions {
+  client: Client
+  listen: ListenAddress
+  /** For `/metrics`, `/healthz` and `/readyz`. */
+  listenAdmin?: ListenAddress
+  authz: AuthzOptions
+  /** Only the Sandboxes of one namespace. */
+  namespace?: string
+  /** Whether a Pod's address may be one of loopback: where the router is a part of that Pod. */
+  allowLoopbackPodIp?: boolean
+  /** Such as `/router`. */
+  pathPrefix?: string
+  /** Silence that is borne, ms. Default 180,000. */
+  timeoutMs?: number
+  /** Further attempts to connect to a sandbox. Default 3. */
+  retries?: number
+  /** False: requests are carried only, and nothing is executed. */
+  runtimeApi?: boolean
+  version: string
+  onError(error: unknown, where: string): void
+}
+
+export interface Router extends AsyncDisposable {
+  /** Undefined on a Unix socket. */
+  port: number | undefined
+  adminPort: number | undefined
+  /** Resolves when it knows every Sandbox's Pod that there is. */
+  ready(signal?: AbortSignal): Promise<void>
+}
+
+const TIMEOUT_MS = 180_000
+const RETRIES = 3
+
+/** Resolves when it listens. */
+export async function startRouter(options: RouterOptions): Promise<Router> {
+  const { client, authz, namespace, pathPrefix, onError, allowLoopbackPodIp: allowLoopback = false } = options
+  await using stack = new AsyncDisposableStack()
+  const metrics = createRouterMetrics(options.version)
+  const pods = stack.use(followSandboxPods(client, { allowLoopback, ...(namespace !== undefined && { namespace }) }))
+  const runtimeApi = (options.runtimeApi ?? true) ? createRuntimeApi(client) : undefined
+  const handlers = createHandlers({
+    pods,
+    authorize: authorizeBy(authz, client, (access) => {
+      const isCall = access.headers['content-type']?.startsWith('application/grpc') ?? false
+      return runtimeApi?.apiFor({ port: access.port, url: access.path }, isCall) !== undefined
+    }),
+    runtimeApi,
+    metrics,
+    pathPrefix,
+    allowLoopback,
+    timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+    retries: options.retries ?? RETRIES,
+    onError,
+  })
+  const listener = stack.use(await listen(options.listen, handlers))
+  const admin = options.listenAdmin && stack.use(await listenAdmin(options.listenAdmin, pods, metrics))
+  const owned = stack.move()
+  return {
+    port: listener.port,
+    adminPort: admin?.port,
+    ready: (signal) => pods.synced(signal),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+function authorizeBy(
+  authz: AuthzOptions,
+  client: Client,
+  execs: Parameters<typeof authorizeByTokenReview>[1],
+): Authorize {
+  if (authz.mode === 'allow-all') return allowAll
+  if (authz.mode === 'scoped-token') return authorizeByScopedToken(parseVerificationKeys(authz.keys), Date.now)
+  const { audiences } = authz
+  return authorizeByTokenReview({ client, now: Date.now, ...(audiences && { audiences }) }, execs)
+}
+
+function listenAdmin(address: ListenAddress, pods: SandboxPods, metrics: RouterMetrics): Promise<Listener> {
+  return listen(address, {
+    async exchange(exchange) {
+      const path = exchange.request.url
+      if (path === '/healthz') return sendJson(exchange, 200, { status: 'ok' })
+      if (path === '/readyz') {
+        return sendJson(exchange, pods.connected ? 200 : 503, { status: pods.connected ? 'ok' : 'not ready' })
+      }
+      if (path !== '/metrics') return sendJson(exchange, 404, { detail: 'Not Found' })
+      const body = Buffer.from(await metrics.text())
+      sendHead(exchange, 200, ['Content-Type', metrics.contentType, 'Content-Length', String(body.length)])
+      endWith(exchange, body)
+    },
+    async upgrade(_request, socket) {
+      socket.destroy()
+    },
+    async call(stream) {
+      stream.close()
+    },
+  })
+}
