@@ -1,113 +1,224 @@
 /**
- * Fork, suspend and wake of a running Python process against a running cluster, and bare runsc doing the same steps, in
- * turn: `create` and `restore` for each child, `checkpoint --leave-running` for the parent, all with the same memory.
+ * Fork, suspend and wake of a running Python process against a running cluster, as a connected API client sees them, and
+ * bare runsc doing the same steps, in turn: `checkpoint --leave-running` for the parent, `restore` for each child, into a
+ * sandbox that was created ahead (as ours are) and into one that was not.
  *
- *   node test/bench/sleep-and-fork.ts [--rounds 10] [--megabytes 1]
+ *   node test/bench/sleep-and-fork.ts [--rounds 10] [--megabytes 1] [--commands]
  *
- * JSON lines, medians in ms. Of ours the time that the command takes, less what `caisson version` takes.
+ * JSON lines, medians in ms. "runs" is from the request until the process's own clock says that it goes on, "ready" until
+ * a watch shows it. With --commands whole CLI commands too, less what `caisson version` takes.
  */
-import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { findCondition, type ConditionState } from '../../packages/api/src/index.ts'
+import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
+import {
+  type AnyObject,
+  createClient,
+  createHttpTransport,
+  createInformer,
+  findConnection,
+  type Informer,
+  sandboxSnapshots,
+} from '../../packages/client/src/index.ts'
 import { startCluster } from '../e2e/fixture.ts'
-import { hostRootfs, runscPath } from './bare-runsc.ts'
+import { runscPath } from './bare-runsc.ts'
+import { bareSnapshots } from './bare-snapshots.ts'
 import { median, percentile, rounded } from './statistics.ts'
 
 const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '10' }, megabytes: { type: 'string', default: '1' } },
+  options: {
+    rounds: { type: 'string', default: '10' },
+    megabytes: { type: 'string', default: '1' },
+    commands: { type: 'boolean', default: false },
+  },
 })
 const rounds = Number(options.rounds)
 const megabytes = Number(options.megabytes)
-const PROGRAM = `import os, time\nheap = os.urandom(${megabytes} << 20)\nprint('up', flush=True)\nwhile True: time.sleep(0.05)`
+/** Says when it stood still, and when it went on: milliseconds of its own clock, which is the machine's. */
+const PROGRAM = `
+import os, time
+heap = os.urandom(${megabytes} << 20)
+print('up', flush=True)
+last = time.time()
+while True:
+    time.sleep(0.005)
+    now = time.time()
+    if now - last > 0.02: print('stood still', int((now - last) * 1000), now * 1000, flush=True)
+    last = now
+`
+const COMMAND = ['/usr/bin/python3', '-c', PROGRAM]
+/** Until what was made ahead is there again: both sides have theirs. */
+const REFILLED_MS = 2_500
 
 const samples: Record<string, number[]> = {}
+function sample(name: string, ms: number): void {
+  ;(samples[name] ??= []).push(ms)
+}
 
 async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
   const start = performance.now()
   const result = await work()
-  ;(samples[name] ??= []).push(performance.now() - start)
+  sample(name, performance.now() - start)
   return result
 }
 
-/** Detached sandboxes inherit their streams, so that they get no pipe. */
-function bare(args: string[], output: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(runsc, [...flags, ...args], { stdio: ['ignore', output, output] })
-    child.on('error', reject)
-    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`runsc ${args.join(' ')}: ${code}`))))
-  })
-}
-
 await using cluster = await startCluster()
-const runsc = runscPath(cluster.env)
-const work = mkdtempSync(join(tmpdir(), 'caisson-bench-'))
-const flags = [
-  '--root',
-  join(work, 'root'),
-  '--platform=systrap',
-  '--ignore-cgroups',
-  '--overlay2=root:memory',
-  '--network=none',
-]
-/** Bare sandboxes that are there. No name is the beginning of another: runsc would take it for that one. */
-const made = new Set<string>()
+await using transport = createHttpTransport(await findConnection({ kubeconfig: cluster.env['KUBECONFIG'] ?? '' }))
+const client = createClient(transport, { fieldManager: 'bench' })
+const namespace = 'default'
+await using sandboxCache = createInformer(client, sandboxes)
+await using snapshotCache = createInformer(client, sandboxSnapshots)
+await using bare = await bareSnapshots(runscPath(cluster.env), COMMAND)
 
-async function removeMade(): Promise<void> {
-  for (const id of made) await bare(['delete', '--force', id], output).catch(() => undefined)
-  made.clear()
+/** Resolves with the moment at which a watch shows a condition to be true of the object, in its generation or a later one. */
+function whenTrue<T extends AnyObject>(
+  cache: Informer<T>,
+  { name, type, generation = 0 }: { name: string; type: string; generation?: number | undefined },
+): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>()
+  const look = (object: T): void => {
+    if (object.metadata.name !== name) return
+    const { conditions } = (object as { status?: { conditions?: ConditionState[] } }).status ?? {}
+    const found = findCondition(conditions, type)
+    if (found?.status === 'True' && (found.observedGeneration ?? 0) >= generation) resolve(performance.now())
+  }
+  const handler = cache.handle({ added: look, updated: (_old, object) => look(object) })
+  return promise.finally(() => handler[Symbol.dispose]())
 }
 
-const output = openSync(join(work, 'output'), 'a')
-const bundle = join(work, 'bundle')
-mkdirSync(bundle)
-await hostRootfs(bundle, { args: ['/usr/bin/python3', '-c', PROGRAM] })
-try {
-  await cluster.mustCaisson(['run', '--detach', '--name', 'parent', '--', 'python3', '-c', PROGRAM])
-  await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/parent', '--timeout=60s'])
-  await bare(['run', '--detach', '--bundle', bundle, 'parent'], output)
-  for (let round = 0; round < rounds; round++) {
-    await timed('version', () => cluster.mustCaisson(['version']))
-    await timed('snapshot', () => cluster.mustCaisson(['snapshot', 'parent', '--name', `s${round}`]))
-    const child = `child-${round}`
-    await timed('child', () => cluster.mustCaisson(['run', '--snapshot', `s${round}`, '--detach', '--name', child]))
-    await timed('suspend', () => cluster.mustCaisson(['suspend', child]))
-    await timed('wake', () => cluster.mustCaisson(['resume', child]))
-    const children = await timed('fork of five', () => cluster.mustCaisson(['fork', 'parent', '--count', '5']))
-    await cluster.mustCaisson(['rm', child, ...children.trim().split('\n')])
-    await cluster.mustKubectl(['delete', 'sandboxsnapshot', `s${round}`])
+/** How long the parent stood still last, ms, and when a process first went on after it had, ms since the epoch. */
+async function stoodStill(name: string, which: 'first' | 'last'): Promise<{ ms: number; until: number }> {
+  for (;;) {
+    const log = await cluster.mustCaisson(['logs', name])
+    const lines = log.split('\n').filter((line) => line.startsWith('stood still'))
+    const [, , ms, until] = (which === 'first' ? lines[0] : lines.at(-1))?.split(' ') ?? []
+    if (ms !== undefined && until !== undefined) return { ms: Number(ms), until: Number(until) }
+  }
+}
 
-    const image = join(work, `image-${round}`)
-    const save = ['checkpoint', '--leave-running', '--compression=none', '--exclude-committed-zero-pages']
-    await timed('bare checkpoint', () => bare([...save, `--image-path=${image}`, 'parent'], output))
-    const restore = async (id: string): Promise<void> => {
-      made.add(id)
-      await bare(['create', '--bundle', bundle, id], output)
-      await bare(['restore', '--detach', '--bundle', bundle, `--image-path=${image}`, id], output)
-    }
-    const names = Array.from({ length: 5 }, (_, index) => `five-${round}-${index}`)
-    await timed('bare child', () => restore(`one-${round}`))
-    await timed('bare five', () => Promise.all(names.map(restore)))
-    await removeMade()
-    rmSync(image, { recursive: true })
-  }
-  const version = median(samples['version'] ?? [])
-  for (const [what, sample] of Object.entries(samples)) {
-    const own = what.startsWith('bare') || what === 'version' ? 0 : version
-    console.log(
-      JSON.stringify({
-        bench: 'sleep-and-fork',
-        megabytes,
-        what,
-        p50_ms: rounded(median(sample) - own),
-        p90_ms: rounded(percentile(sample, 90) - own),
-        n: sample.length,
+async function takeSnapshot(name: string): Promise<void> {
+  const ready = whenTrue(snapshotCache, { name, type: 'Ready' })
+  const begun = performance.now()
+  await client.create(
+    sandboxSnapshots,
+    { metadata: { name, namespace }, spec: { sandboxName: 'parent' } },
+    { namespace },
+  )
+  sample('snapshot ready', (await ready) - begun)
+  const { until, ms } = await stoodStill('parent', 'last')
+  if (until > performance.timeOrigin + begun) sample('snapshot: parent stands still', ms)
+}
+
+async function makeChild(name: string, fromSnapshot: string): Promise<number> {
+  const { podTemplate } = snapshotCache.get(`${namespace}/${fromSnapshot}`)?.status ?? {}
+  if (!podTemplate) throw new Error(`snapshot ${fromSnapshot} is not there`)
+  const ready = whenTrue(sandboxCache, { name, type: 'Ready' })
+  await client.create(sandboxes, { metadata: { name, namespace }, spec: { podTemplate, fromSnapshot } }, { namespace })
+  return await ready
+}
+
+async function makeChildren(what: string, names: string[], snapshot: string): Promise<void> {
+  const begun = performance.now()
+  const ready = await Promise.all(names.map((name) => makeChild(name, snapshot)))
+  sample(`${what} ready`, Math.max(...ready) - begun)
+  const goOn = await Promise.all(names.map((name) => stoodStill(name, 'first')))
+  sample(`${what} runs`, Math.max(...goOn.map(({ until }) => until)) - performance.timeOrigin - begun)
+}
+
+async function setMode(name: string, operatingMode: 'Running' | 'Suspended'): Promise<void> {
+  const suspends = operatingMode === 'Suspended'
+  const begun = performance.now()
+  const spec = { operatingMode, ...(suspends && { suspension: { memory: 'Keep' as const } }) }
+  const { metadata } = await client.patch(sandboxes, name, { spec }, { namespace })
+  const type = suspends ? 'Suspended' : 'Ready'
+  sample(
+    suspends ? 'suspend' : 'wake ready',
+    (await whenTrue(sandboxCache, { name, type, generation: metadata.generation })) - begun,
+  )
+}
+
+const names = (prefix: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix}-${index}`)
+
+async function ours(round: number): Promise<void> {
+  const snapshot = `s${round}`
+  await takeSnapshot(snapshot)
+  await delay(REFILLED_MS)
+  const child = `child-${round}`
+  await makeChildren('child', [child], snapshot)
+  await setMode(child, 'Suspended')
+  await delay(REFILLED_MS)
+  await setMode(child, 'Running')
+  await delay(REFILLED_MS)
+  const five = names(`five-${round}`, 5)
+  await makeChildren('five children', five, snapshot)
+  await cluster.mustCaisson(['rm', child, ...five])
+  if (options.commands) await commands(round, snapshot)
+  await client.delete(sandboxSnapshots, snapshot, { namespace })
+}
+
+async function commands(round: number, snapshot: string): Promise<void> {
+  const child = `command-${round}`
+  await delay(REFILLED_MS)
+  await timed('version', () => cluster.mustCaisson(['version']))
+  await timed('caisson snapshot', () => cluster.mustCaisson(['snapshot', 'parent', '--name', `c${round}`]))
+  await timed('caisson run --snapshot', () =>
+    cluster.mustCaisson(['run', '--snapshot', snapshot, '--detach', '--name', child]),
+  )
+  await timed('caisson suspend', () => cluster.mustCaisson(['suspend', child]))
+  await delay(REFILLED_MS)
+  await timed('caisson resume', () => cluster.mustCaisson(['resume', child]))
+  await delay(REFILLED_MS)
+  const children = await timed('caisson fork --count 5', () => cluster.mustCaisson(['fork', 'parent', '--count', '5']))
+  await cluster.mustCaisson(['rm', child, ...children.trim().split('\n')])
+  await client.delete(sandboxSnapshots, `c${round}`, { namespace })
+}
+
+async function bareSteps(round: number): Promise<void> {
+  const image = `image-${round}`
+  await timed('bare checkpoint', () => bare.checkpoint('parent', image))
+  const one = `one-${round}`
+  await bare.create(one)
+  await timed('bare child, created ahead', () => bare.restore(one, image))
+  const fresh = `fresh-${round}`
+  await timed('bare child', async () => {
+    await bare.create(fresh)
+    await bare.restore(fresh, image)
+  })
+  const ahead = names(`ahead-${round}`, 5)
+  for (const name of ahead) await bare.create(name)
+  await timed('bare five, created ahead', () => Promise.all(ahead.map((name) => bare.restore(name, image))))
+  await timed('bare five', () =>
+    Promise.all(
+      names(`five-${round}`, 5).map(async (name) => {
+        await bare.create(name)
+        await bare.restore(name, image)
       }),
-    )
-  }
-} finally {
-  made.add('parent')
-  await removeMade()
-  rmSync(work, { recursive: true, force: true })
+    ),
+  )
+  await bare.removeRestored()
+}
+
+const ready = whenTrue(sandboxCache, { name: 'parent', type: 'Ready' })
+await cluster.mustCaisson(['run', '--detach', '--name', 'parent', '--', ...COMMAND])
+await ready
+await bare.start('parent', COMMAND)
+for (let round = 0; round < rounds; round++) {
+  await ours(round)
+  await bareSteps(round)
+}
+const version = median(samples['version'] ?? [])
+for (const [what, sampled] of Object.entries(samples)) {
+  const own = what.startsWith('caisson ') ? version : 0
+  console.log(
+    JSON.stringify({
+      bench: 'sleep-and-fork',
+      megabytes,
+      what,
+      p50_ms: rounded(median(sampled) - own),
+      p90_ms: rounded(percentile(sampled, 90) - own),
+      n: sampled.length,
+    }),
+  )
 }
