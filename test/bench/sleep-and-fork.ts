@@ -10,7 +10,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { findCondition, type ConditionState } from '../../packages/api/src/index.ts'
+import { findCondition, type Sandbox } from '../../packages/api/src/index.ts'
 import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
 import {
   type AnyObject,
@@ -79,7 +79,7 @@ function whenTrue<T extends AnyObject>(
   const { promise, resolve } = Promise.withResolvers<number>()
   const look = (object: T): void => {
     if (object.metadata.name !== name) return
-    const { conditions } = (object as { status?: { conditions?: ConditionState[] } }).status ?? {}
+    const { conditions } = (object as { status?: Sandbox['status'] }).status ?? {}
     const found = findCondition(conditions, type)
     if (found?.status === 'True' && (found.observedGeneration ?? 0) >= generation) resolve(performance.now())
   }

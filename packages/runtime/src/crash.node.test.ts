@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { processStartTime } from './monitor/process-identity.ts'
+import { processesWith } from './testing/processes.ts'
 import {
   containerSpec,
   createScratchRuntime,
@@ -33,17 +34,6 @@ async function logLines(scratch: ScratchRuntime, id: string, atLeast: number): P
 
 function expectCounting(lines: string[]): void {
   expect(lines).toEqual(lines.map((_, index) => `stdout F ${index + 1}`))
-}
-
-/** Ids of processes on this machine whose command line holds a text. */
-async function processesWith(text: string): Promise<number[]> {
-  const found: number[] = []
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const commandLine = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')
-    if (commandLine.includes(text) && processStartTime(Number(name)) !== undefined) found.push(Number(name))
-  }
-  return found
 }
 
 async function monitorPid(scratch: ScratchRuntime): Promise<number> {

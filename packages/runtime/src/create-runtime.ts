@@ -18,6 +18,7 @@ import {
   type Runtime,
   RuntimeError,
 } from './runtime.ts'
+import { createBlanks } from './sandbox/blanks.ts'
 import { cancelStart } from './sandbox/cancel-start.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
 import { concealPaths } from './sandbox/conceal-paths.ts'
@@ -86,6 +87,9 @@ const SENTRY_TASKS = 256
  */
 const EXECS_OF_A_SANDBOX = 64
 
+/** Who keeps a sandbox that goes on makes copies of it. */
+const FORKS_EXPECTED = 5
+
 const DEFAULT_LOG = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 }
 
 /** Opens the runtime of one state directory. One process at a time may have it open; containers outlive that process. */
@@ -114,7 +118,11 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     drivers,
     images: await openImageLibrary(join(stateDirectory, 'images'), {
       hostRootfs: async () => (await prepare()).host.path,
-      inUse: () => imagesInUse(stateDirectory),
+      async inUse() {
+        // Asked before an image goes: what was made ahead on it is nobody's.
+        await blanks.drop()
+        return imagesInUse(stateDirectory)
+      },
       registries: options.registries,
       clusterRanges,
     }),
@@ -128,6 +136,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     prepare,
     log: options.log ?? DEFAULT_LOG,
   }
+
+  const blanks = createBlanks(parts)
 
   async function clusterRanges(): Promise<string[]> {
     const services = options.serviceRange === undefined ? [] : [options.serviceRange]
@@ -160,6 +170,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
   async function removeSandboxEntry(sandbox: SandboxEntry): Promise<void> {
     const { id } = sandbox.record.spec
+    if (sandbox.blank) await blanks.discard(sandbox.blank)
+    sandbox.blank = undefined
     const entries = [...sandbox.containers.values()]
     await Promise.all(entries.map((entry) => killContainer(parts, sandbox, entry)))
     if (sandbox.pause) await killContainer(parts, sandbox, sandbox.pause)
@@ -256,13 +268,22 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         containers: new Map(),
         pause: undefined,
         removing: undefined,
+        blank: undefined,
         checkpointing: false,
       }
       registry.sandboxes.set(spec.id, sandbox)
       try {
         const { isSentry } = await drivers.get(spec.handler)
-        await parts.cgroups.create(spec.id, isSentry ? withSentry(spec.limits) : spec.limits)
-        if (spec.network.kind === 'pod') record.ip = (await parts.network.attach(spec.id, signal)).ip
+        const limits = isSentry ? withSentry(spec.limits) : spec.limits
+        const ahead = isSentry && !spec.shared ? spec.snapshot : undefined
+        const blank = ahead === undefined ? undefined : await blanks.take(ahead, spec.network)
+        sandbox.blank = blank
+        if (blank) await parts.cgroups.adopt(spec.id, blank.id, limits)
+        else await parts.cgroups.create(spec.id, limits)
+        if (spec.network.kind === 'pod') {
+          record.ip = (await parts.network.attach(spec.id, { signal, reserved: blank?.network })).ip
+          if (blank) blank.network = undefined
+        }
         await files.writeSandbox(record)
         signal?.throwIfAborted()
         if (spec.shared) {
@@ -294,7 +315,9 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         throw new RuntimeError('failed', `a snapshot of sandbox ${sandboxId} is being made already`)
       sandbox.checkpointing = true
       try {
-        return await checkpointSandbox(parts, sandbox, checkpointOptions)
+        const snapshot = await checkpointSandbox(parts, sandbox, checkpointOptions)
+        await blanks.expect(snapshot.directory, checkpointOptions.leaveRunning ? FORKS_EXPECTED : 1)
+        return snapshot
       } finally {
         sandbox.checkpointing = false
       }
@@ -370,6 +393,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     async [Symbol.asyncDispose]() {
       // Nothing is written any more once we are gone.
       await prepare().catch(() => {})
+      await blanks[Symbol.asyncDispose]()
       await parts.network.close()
       await parts.cgroups.close()
       await monitor.retire()

@@ -34,6 +34,11 @@ export interface SandboxSpec {
    * same network namespace.
    */
   shared: boolean
+  /**
+   * Directory of the snapshot that its container will be restored from: a sandbox that was made ahead and fits is taken
+   * where there is one.
+   */
+  snapshot?: string
   /** Of all its containers together; what a sentry needs for itself comes on top. */
   limits: ResourceLimits
   /** Opaque to the runtime, returned by `list`. */

@@ -145,6 +145,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         network: { kind: wanted === 'none' ? 'none' : 'pod' },
         limits,
         shared,
+        ...(attempt === 0 && snapshotToCome(pod)),
         labels: {
           [SANDBOX_LABELS.uid]: uid,
           [SANDBOX_LABELS.namespace]: namespace,
@@ -277,6 +278,13 @@ export function createPodActions(options: PodActionsOptions): PodActions {
   function sayCreated(pod: PodObject, container: Container): void {
     const message = `Created container: ${container.name}`
     events.aboutContainer(pod, container, { type: 'Normal', reason: 'Created', message })
+  }
+
+  /** That there is none is said when the container is to be started. */
+  function snapshotToCome(pod: PodObject): Pick<SandboxSpec, 'snapshot'> {
+    const name = snapshotNameOf(pod)
+    const found = name === undefined ? undefined : snapshots().find(pod.metadata.namespace ?? '', name)
+    return typeof found === 'object' ? { snapshot: found.memory } : {}
   }
 
   /** What the Pod's container begins with, but for a run that comes after another one. Throws where it is not there. */

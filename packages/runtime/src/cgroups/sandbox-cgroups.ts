@@ -1,6 +1,6 @@
 /** One control group for each sandbox: what bounds it, and where its use is read. */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -27,6 +27,8 @@ export interface SandboxCgroups {
   controllers: ReadonlySet<Controller>
   /** Throws a `RuntimeError` where a limit cannot be enforced: a sandbox without it would be another one than was asked for. */
   create(sandboxId: string, limits: ResourceLimits): Promise<SandboxCgroup>
+  /** The same, of a group that was made with all that is in it under another id. */
+  adopt(sandboxId: string, from: string, limits: ResourceLimits): Promise<SandboxCgroup>
   /** Of a sandbox whose group was made; undefined where there is none. */
   get(sandboxId: string): Promise<SandboxCgroup | undefined>
   /** The file that counts in a group that an OCI runtime made, `/NAME`. */
@@ -91,26 +93,30 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
     await Promise.all(directories(id).map(removeGroup))
   }
 
+  async function create(id: string, limits: ResourceLimits, make: () => Promise<unknown>): Promise<SandboxCgroup> {
+    const files = cgroupFiles(version, limits)
+    const missing = files.find(({ controller, file }) => !parents.has(controller) && !isOnlyAWeight(file))
+    if (missing) {
+      throw new RuntimeError(
+        'failed',
+        `this machine cannot bound ${missing.controller}: its control groups have no such controller. Remove the limit, or run on a machine that has one`,
+      )
+    }
+    if (parents.size === 0) return { joins: [], oomFile: undefined }
+    await parentsMade()
+    await make()
+    for (const each of files) {
+      const path = pathOf(id, each)
+      if (path !== undefined) await writeFile(path, each.value)
+    }
+    return groupOf(id)
+  }
+
   return {
     controllers: new Set(parents.keys()),
-    async create(id, limits) {
-      const files = cgroupFiles(version, limits)
-      const missing = files.find(({ controller, file }) => !parents.has(controller) && !isOnlyAWeight(file))
-      if (missing) {
-        throw new RuntimeError(
-          'failed',
-          `this machine cannot bound ${missing.controller}: its control groups have no such controller. Remove the limit, or run on a machine that has one`,
-        )
-      }
-      if (parents.size === 0) return { joins: [], oomFile: undefined }
-      await parentsMade()
-      await Promise.all(directories(id).map(makeDirectory))
-      for (const each of files) {
-        const path = pathOf(id, each)
-        if (path !== undefined) await writeFile(path, each.value)
-      }
-      return groupOf(id)
-    },
+    create: (id, limits) => create(id, limits, () => Promise.all(directories(id).map(makeDirectory))),
+    adopt: (id, from, limits) =>
+      create(id, limits, () => Promise.all([...roots].map((root) => renameGroup(join(root, from), join(root, id))))),
     async get(id) {
       const [first] = directories(id)
       return first !== undefined && (await exists(first)) ? groupOf(id) : undefined
@@ -166,6 +172,24 @@ async function makeDirectory(path: string): Promise<void> {
       },
     )
   }
+}
+
+/** Version 1 has a name for it; in version 2 what is in it moves, one process at a time. */
+async function renameGroup(from: string, to: string): Promise<void> {
+  try {
+    return await rename(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
+  }
+  await makeDirectory(to)
+  const pids = (await readFile(join(from, 'cgroup.procs'), 'utf8')).split('\n').filter(Boolean)
+  for (const pid of pids) await writeFile(join(to, 'cgroup.procs'), pid).catch(ignoreEnded)
+  // Nothing in a sandbox made ahead forks: what is left in it ends with it.
+  await removeGroup(from)
+}
+
+function ignoreEnded(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ESRCH') throw error
 }
 
 /** Version 2: groups below have only the controllers that were handed on, from the root down. */

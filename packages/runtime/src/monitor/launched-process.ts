@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, constants, type FSWatcher, openSync, readFileSync, watch, writeFileSync } from 'node:fs'
+import { closeSync, constants, type FSWatcher, fstatSync, openSync, readSync, watch, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { JOINED_GROUPS_LIMIT, LAUNCHED } from '../native/programs.ts'
@@ -22,6 +22,8 @@ export interface LaunchRequest {
   hold: number[]
   /** Files of control groups that the command joins, `cgroup.procs`. */
   joins: string[]
+  /** A program with its arguments that runs first, in place of `launch`, which it becomes. */
+  before?: readonly string[]
 }
 
 /** What `launch` writes down about the processes that it reaps. */
@@ -47,7 +49,13 @@ export function launchProcess(request: LaunchRequest): LaunchedProcess {
   const [hold1, hold2] = request.hold
   let child: ChildProcess
   try {
-    child = spawn(request.launch, [request.command.program, ...request.command.args], {
+    const [program = '', ...args] = [
+      ...(request.before ?? []),
+      request.launch,
+      request.command.program,
+      ...request.command.args,
+    ]
+    child = spawn(program, args, {
       env: request.command.env,
       cwd: '/',
       detached: true,
@@ -69,6 +77,8 @@ export function adoptLaunched(directory: string): LaunchedProcess {
 }
 
 function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause: Error): void } {
+  // By descriptor: the directory may get another name.
+  const recordsFd = openSync(exits, 'r')
   const statuses = new Map<number, number>()
   const waiting = new Map<number, (status: number | undefined) => void>()
   const command = Promise.withResolvers<number>()
@@ -77,13 +87,8 @@ function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause
   let gone = false
 
   function read(): void {
-    let bytes: Buffer
-    try {
-      bytes = readFileSync(exits)
-    } catch {
-      // Its directory was removed: nobody asks any more.
-      return
-    }
+    const bytes = Buffer.alloc(fstatSync(recordsFd).size)
+    readSync(recordsFd, bytes, 0, bytes.length, 0)
     let commandPid: number | undefined
     for (let at = 0; at + 8 <= bytes.length; at += 8) {
       const [pid, status] = [bytes.readInt32LE(at), bytes.readInt32LE(at + 4)]
@@ -108,6 +113,7 @@ function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause
     gone = true
     watcher.close()
     read()
+    closeSync(recordsFd)
     for (const [, resolve] of waiting) resolve(undefined)
     waiting.clear()
     command.reject(new Error('the process that launches containers was killed'))

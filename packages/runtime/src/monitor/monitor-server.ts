@@ -98,9 +98,10 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
         return null
       case 'begin': {
         const { supervision, beginning } = call
-        const container = prepared.get(supervision.directory)
+        const { preparedIn = supervision.directory } = beginning
+        const container = prepared.get(preparedIn)
         if (!container) throw new RuntimeError('failed', `container ${supervision.id} is not prepared any more`)
-        prepared.delete(supervision.directory)
+        prepared.delete(preparedIn)
         return started(await container.begin(supervision, beginning))
       }
       case 'expect-kill':

@@ -85,6 +85,15 @@ export interface Beginning {
   /** The OCI runtime's `restore --detach` with its options; the monitor adds the id. */
   command: CommandLine
   runtimeLog: string
+  /** Directory in which it was prepared, where that has another name now. */
+  preparedIn?: string
+  /** What is bound over paths of the machine before, by the program `native/bind-mounts`. */
+  binds?: { program: string; mounts: Bind[] }
+}
+
+export interface Bind {
+  source: string
+  target: string
 }
 
 export interface ExecRequest {
@@ -111,7 +120,7 @@ export type Call = { call: number } & (
   | { method: 'start'; supervision: Supervision }
   /** Only creates the container. */
   | { method: 'prepare'; supervision: Supervision }
-  /** Has a prepared one run, as what `supervision` says now: only its log may differ from before. */
+  /** Has a prepared one run, as what `supervision` says now: its id, its directory's name and its log may differ from before. */
   | { method: 'begin'; supervision: Supervision; beginning: Beginning }
   /** The container is about to be killed on purpose. */
   | { method: 'expect-kill'; id: string }

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
+import { BINDS_END } from '../native/programs.ts'
 import { type ContainerState, RuntimeError, type TerminalSize } from '../runtime.ts'
 import { settlesWithin } from '../settles-within.ts'
 import { type ContainerEnd, oomKills, waitForEnd } from './container-end.ts'
@@ -120,8 +121,8 @@ export async function prepareContainer(supervision: Supervision, pool: FifoPool)
 
 /** Under `launch` too: it needs the same view of the machine as the command that made the container. */
 async function runBeginning(
-  { directory, ociId, launch, joins }: Supervision,
-  { command, runtimeLog }: Beginning,
+  { directory, ociId, launch }: Supervision,
+  { command, runtimeLog, binds }: Beginning,
   pool: FifoPool,
 ): Promise<void> {
   const own = join(directory, RESTORE_DIRECTORY)
@@ -133,7 +134,11 @@ async function runBeginning(
     command: { ...command, args: [...command.args, ociId] },
     stdio: ['ignore', 'ignore', 'ignore'],
     hold: [],
-    joins,
+    // It tells the sentry what to do and ends; joining takes the kernel longer than that.
+    joins: [],
+    ...(binds && {
+      before: [binds.program, ...binds.mounts.flatMap(({ source, target }) => [source, target]), BINDS_END],
+    }),
   })
   await succeeded(launched, { command, runtimeLog })
 }

@@ -4,6 +4,7 @@ import { RuntimeError } from '../runtime.ts'
 import type { Architecture, Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
 import {
+  bindMountsProgram,
   consoleProgram,
   type LaunchOptions,
   launchProgram,
@@ -22,6 +23,8 @@ export interface NativePrograms {
   launchIsolated: string
   console: string
   netnsConnect: string
+  /** Binds files and directories and goes on as another program. */
+  bindMounts: string
   /** Runs inside a sandbox. */
   setHostname: string
 }
@@ -47,6 +50,7 @@ export async function installNativePrograms(
   const launchIsolated = join(directory, 'launch-isolated')
   const console = join(directory, 'console')
   const netnsConnect = join(directory, 'netns-connect')
+  const bindMounts = join(directory, 'bind-mounts')
   const setHostname = join(directory, 'set-hostname')
   await Promise.all([
     install(join(pauseRootfs, 'pause'), pauseProgram()),
@@ -54,9 +58,10 @@ export async function installNativePrograms(
     install(launchIsolated, launchProgram({ ...launchOptions, privateNetwork: true })),
     install(console, consoleProgram()),
     install(netnsConnect, netnsConnectProgram()),
+    install(bindMounts, bindMountsProgram()),
     install(setHostname, setHostnameProgram()),
   ])
-  return { pauseRootfs, launch, launchIsolated, console, netnsConnect, setHostname }
+  return { pauseRootfs, launch, launchIsolated, console, netnsConnect, bindMounts, setHostname }
 }
 
 async function install(path: string, program: Program): Promise<void> {

@@ -8,7 +8,15 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
 import { hostArchitecture } from './native-programs.ts'
-import { LAUNCHED, launchProgram, loopbackAddresses, netnsConnectProgram, pauseProgram } from './programs.ts'
+import {
+  BINDS_END,
+  bindMountsProgram,
+  LAUNCHED,
+  launchProgram,
+  loopbackAddresses,
+  netnsConnectProgram,
+  pauseProgram,
+} from './programs.ts'
 
 let directory: string
 beforeEach(() => {
@@ -208,5 +216,28 @@ describe('netns-connect', () => {
 
   test('ends with 1 where nobody listens', async () => {
     expect(await connectTo(1, '')).toEqual(['', 1])
+  })
+})
+
+describe('bind-mounts', () => {
+  /** In a mount namespace of its own: what it mounts goes with it. */
+  const bindMounts = (args: string[]): string =>
+    execFileSync('unshare', ['--mount', build(bindMountsProgram()), ...args], { encoding: 'utf8' })
+
+  test('binds one path over another, for each pair, and becomes the command', () => {
+    const paths = ['one', 'two', 'place', 'other place'].map((name) => join(directory, name))
+    for (const path of paths) writeFileSync(path, `${path.slice(directory.length + 1)}\n`)
+    const [one = '', two = '', place = '', other = ''] = paths
+    expect(bindMounts([one, place, two, other, BINDS_END, '/bin/cat', place, other])).toBe('one\ntwo\n')
+    expect(bindMounts([BINDS_END, '/bin/cat', place])).toBe('place\n')
+    expect(readFileSync(place, 'utf8')).toBe('place\n')
+  })
+
+  test.each([
+    ['what is not there', ['/nowhere', '/nowhere', BINDS_END, '/bin/true']],
+    ['a list without an end', ['/etc', '/etc']],
+    ['nothing at all', []],
+  ])('ends with 127 for %s', (_what, args) => {
+    expect(() => bindMounts(args)).toThrow(expect.objectContaining({ status: 127 }))
   })
 })

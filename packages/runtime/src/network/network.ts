@@ -7,6 +7,12 @@ export interface SandboxNetwork {
   namespace: string
 }
 
+/** A network that no sandbox has yet. */
+export interface ReservedNetwork {
+  index: number
+  namespace: string
+}
+
 /** How the network of this machine's sandboxes lies in the machine. */
 export interface NetworkPlace {
   /** The range that sandboxes have their addresses from, such as `10.213.0.0/16`. */
@@ -21,7 +27,14 @@ export interface PodNetwork {
   open(): Promise<NetworkPlace>
   /** Changes what sandboxes may send and receive; see `RulePiece`. Gives what was refused, see `Firewall`. */
   change(change: RuleChange): Promise<RefusedPieces>
-  attach(sandboxId: string, signal?: AbortSignal): Promise<SandboxNetwork>
+  /** Gives a sandbox one of its own: that which was reserved, if any. */
+  attach(
+    sandboxId: string,
+    options?: { signal?: AbortSignal | undefined; reserved?: ReservedNetwork | undefined },
+  ): Promise<SandboxNetwork>
+  /** A network for a sandbox that is made ahead. */
+  reserve(): Promise<ReservedNetwork>
+  unreserve(reserved: ReservedNetwork): Promise<void>
   /** Makes the namespace as it was for the next sentry: the one before has taken the address out of it. */
   renew(sandboxId: string): Promise<void>
   /** No error where it has none. */

@@ -10,6 +10,8 @@ export function createNoNetwork(reason: string): PodNetwork {
   return {
     open: refuse,
     change: refuse,
+    reserve: refuse,
+    unreserve: async () => {},
     attach: refuse,
     renew: async () => {},
     detach: async () => {},

@@ -163,15 +163,25 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       const found = attached.get(sandboxId)
       return found && packetsOf(interfaceName(found.index))
     },
-    async attach(sandboxId, signal) {
+    async attach(sandboxId, { signal, reserved } = {}) {
       const network = await open()
       signal?.throwIfAborted()
-      const index = ready.shift() ?? (await make(network))
+      const index = reserved?.index ?? ready.shift() ?? (await make(network))
       await network.allocator.claim(index, sandboxId)
       const result = view(network, index)
       attached.set(sandboxId, result)
       setTimeout(() => fill(network), 500).unref()
       return result
+    },
+    async reserve() {
+      const network = await open()
+      const index = ready.shift() ?? (await make(network))
+      setTimeout(() => fill(network), 500).unref()
+      return { index, namespace: view(network, index).namespace }
+    },
+    async unreserve({ index }) {
+      await tearDown(index)
+      await (await open()).allocator.release(index)
     },
     async renew(sandboxId) {
       const found = attached.get(sandboxId)

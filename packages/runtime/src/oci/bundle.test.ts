@@ -60,6 +60,7 @@ function bundle(
     rootfs: '/rootfs',
     networkNamespace: undefined,
     joined: { sandbox: undefined, processes: undefined },
+    root: undefined,
     scratch: [{ path: '/tmp', mode: '1777' }],
     ...changes.options,
   })
@@ -149,12 +150,16 @@ describe('namespaces', () => {
 
 test('containers of a shared sentry and the one that holds it open name the same sandbox', () => {
   const root = pauseBundle({ ...sandbox, shared: true }, '/pause', undefined)
-  expect([bundle({ sandbox: { shared: true } }).annotations, root.annotations, bundle().annotations]).toEqual([
+  expect([
+    bundle({ sandbox: { shared: true }, options: { root: 's.pause' } }).annotations,
+    root.annotations,
+    bundle().annotations,
+  ]).toEqual([
     { 'io.kubernetes.cri.container-type': 'container', 'io.kubernetes.cri.sandbox-id': 's.pause' },
     { 'io.kubernetes.cri.container-type': 'sandbox', 'io.kubernetes.cri.sandbox-id': 's.pause' },
     {},
   ])
-  expect(bundle({ container: { beside: 's-0' } }).annotations).toEqual({
+  expect(bundle({ container: { beside: 's-0' }, options: { root: 's-0.c' } }).annotations).toEqual({
     'io.kubernetes.cri.container-type': 'container',
     'io.kubernetes.cri.sandbox-id': 's-0.c',
   })

@@ -1,6 +1,6 @@
 import { cgroupResources } from '../cgroups/cgroup-files.ts'
 import type { ContainerSpec, Image, Mount, SandboxSpec } from '../runtime.ts'
-import { ociId, pauseContainerId } from '../sandbox/entries.ts'
+import { pauseContainerId } from '../sandbox/entries.ts'
 import { ociProcess } from './process.ts'
 import { defaultSeccomp } from './seccomp.ts'
 import type { OciMount, OciSpec } from './spec.ts'
@@ -16,6 +16,10 @@ export interface BundleOptions {
   networkNamespace: string | undefined
   /** Processes whose namespaces it joins (runc, crun): all but those of processes and mounts; that of processes. */
   joined: { sandbox: number | undefined; processes: number | undefined }
+  /** What runsc calls the container in whose sentry it comes; undefined for one of its own. */
+  root: string | undefined
+  /** Whether what is mounted over the sources of its binds later is seen in it. */
+  followsMounts?: boolean
   /** Paths of the rootfs that are no longer writable in another way where `readOnlyRootfs` is set. */
   scratch: Array<{ path: string; mode: string; uid?: number; gid?: number }>
 }
@@ -48,10 +52,9 @@ export function containerBundle(options: BundleOptions): OciSpec {
   const isSentry = isSentryOf(sandbox)
   const args = container.args.length > 0 ? container.args : [...image.entrypoint, ...image.cmd]
   const annotations: Record<string, string> = {}
-  const root = sandbox.shared ? pauseContainerId(sandbox.id) : container.beside
-  if (isSentry && root !== undefined) {
+  if (isSentry && options.root !== undefined) {
     annotations[CONTAINER_TYPE] = 'container'
-    annotations[SANDBOX_ID] = ociId(root)
+    annotations[SANDBOX_ID] = options.root
   }
   const scratch = container.readOnlyRootfs
     ? options.scratch.filter(({ path }) => !isMounted(path, container.mounts))
@@ -70,7 +73,7 @@ export function containerBundle(options: BundleOptions): OciSpec {
     mounts: [
       ...systemMounts(isSentry, container.privileged),
       ...scratch.map(scratchMount),
-      ...container.mounts.map(toOciMount),
+      ...container.mounts.map((mount) => toOciMount(mount, options.followsMounts ? 'rslave' : 'rprivate')),
     ],
     annotations,
     linux: {
@@ -212,7 +215,7 @@ function systemMounts(isSentry: boolean, privileged: boolean): OciMount[] {
   return mounts
 }
 
-function toOciMount(mount: Mount): OciMount {
+function toOciMount(mount: Mount, propagation: 'rprivate' | 'rslave'): OciMount {
   if (mount.kind === 'tmpfs') {
     const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`]
     return {
@@ -226,7 +229,7 @@ function toOciMount(mount: Mount): OciMount {
     destination: mount.destination,
     type: 'bind',
     source: mount.source ?? '',
-    options: ['rbind', 'rprivate', 'nosuid', 'nodev', mount.readOnly ? 'ro' : 'rw'],
+    options: ['rbind', propagation, 'nosuid', 'nodev', mount.readOnly ? 'ro' : 'rw'],
   }
 }
 

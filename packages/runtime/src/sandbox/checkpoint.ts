@@ -7,8 +7,9 @@ import { CHECKPOINTED_FILE } from '../monitor/supervised-container.ts'
 import { type CheckpointOptions, type ContainerSpec, RuntimeError, type Snapshot } from '../runtime.ts'
 import { runCommand } from '../tools/run-command.ts'
 import { runscBuildDate } from '../tools/tools.ts'
+import { blankShape } from './blank.ts'
 import type { RuntimeParts } from './containers.ts'
-import { type ContainerEntry, ociId, type SandboxEntry } from './entries.ts'
+import type { ContainerEntry, SandboxEntry } from './entries.ts'
 import type { OciDriver } from './oci-driver.ts'
 import { rightsOf, sealSnapshot, snapshotMachine } from './snapshot-files.ts'
 import { readContainer } from './state-files.ts'
@@ -45,6 +46,7 @@ export async function checkpointSandbox(
       imageId: entry.imageId,
       hostname: sandbox.record.spec.hostname,
       rights: rightsOf(entry.spec),
+      shape: await blankShape(sandbox.record.spec, entry.spec, entry.imageId),
     })
     if (!leaveRunning) await endKept(parts, entry)
     return snapshot
@@ -101,7 +103,7 @@ async function save(driver: OciDriver, entry: ContainerEntry, directory: string)
         '--compression=none',
         '--exclude-committed-zero-pages',
         `--image-path=${directory}`,
-        ociId(entry.id),
+        entry.ociId,
       ],
       { runtimeLog },
     )
@@ -145,13 +147,13 @@ function saveFailure(complaint: string): RuntimeError {
 
 /** As runsc itself remembers it. */
 async function isPaused(driver: OciDriver, entry: ContainerEntry): Promise<boolean> {
-  const text = await readFile(driver.stateFile(ociId(entry.id), ociId(entry.id)), 'utf8').catch(() => '{}')
+  const text = await readFile(driver.stateFile(entry.ociId, entry.ociId), 'utf8').catch(() => '{}')
   return (JSON.parse(text) as { status?: string }).status === 'paused'
 }
 
 async function setPaused(driver: OciDriver, entry: ContainerEntry, paused: boolean): Promise<void> {
   const runtimeLog = join(entry.directory, 'pause.log')
-  const { program, args, env } = driver.commandLine([paused ? 'pause' : 'resume', ociId(entry.id)], { runtimeLog })
+  const { program, args, env } = driver.commandLine([paused ? 'pause' : 'resume', entry.ociId], { runtimeLog })
   const { exitCode, stderr } = await runCommand(program, args, { env })
   const complaint = lastComplaint(runtimeLog) ?? stderr
   await rm(runtimeLog, { force: true })

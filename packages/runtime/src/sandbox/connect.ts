@@ -8,7 +8,7 @@ import { shortPath } from '../monitor/short-path.ts'
 import { loopbackAddresses } from '../native/programs.ts'
 import { RuntimeError } from '../runtime.ts'
 import type { RuntimeParts } from './containers.ts'
-import { type ContainerEntry, ociId, type SandboxEntry } from './entries.ts'
+import type { ContainerEntry, SandboxEntry } from './entries.ts'
 
 export interface ConnectOptions {
   port: number
@@ -87,7 +87,7 @@ async function connectThroughSentry(
   server.on('error', accepted.reject)
   server.listen(socketPath.path)
   const runtimeLog = join(inside.directory, 'runtime.log')
-  const command = driver.commandLine(['port-forward', '--stream', socketPath.path, ociId(inside.id), String(port)], {
+  const command = driver.commandLine(['port-forward', '--stream', socketPath.path, inside.ociId, String(port)], {
     runtimeLog,
   })
   const child = spawn(command.program, command.args, {

@@ -7,21 +7,21 @@ import type { ImageLibrary } from '../images/image-store.ts'
 import { EXEC_PREFIX } from '../monitor/exec-session.ts'
 import type { MonitorClient } from '../monitor/monitor-client.ts'
 import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
-import type { Supervision } from '../monitor/protocol.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
 import type { PodNetwork } from '../network/network.ts'
-import { type BundleOptions, containerBundle, containerCgroup, pauseBundle } from '../oci/bundle.ts'
+import { type BundleOptions, containerBundle, pauseBundle } from '../oci/bundle.ts'
 import { ociProcess } from '../oci/process.ts'
 import type { OciSpec } from '../oci/spec.ts'
 import { type ContainerSpec, type ExecSpec, type ProcessStreams, RuntimeError } from '../runtime.ts'
 import { settlesWithin } from '../settles-within.ts'
+import { type Blank, bindsOver, blankShape, discardBlank, shapeKey, unmountPlaces } from './blank.ts'
 import type { Drivers } from './drivers.ts'
 import {
   type ContainerEntry,
   newContainerEntry,
   ociId,
   pauseContainerId,
-  rootContainerId,
+  rootOciId,
   type SandboxEntry,
 } from './entries.ts'
 import { type OciDriver, signalSentryContainer } from './oci-driver.ts'
@@ -31,6 +31,7 @@ import { restore } from './restore.ts'
 import { mountRootfs, unmountRootfs } from './rootfs.ts'
 import type { StoredSnapshot } from './snapshot-files.ts'
 import { readContainer, type StateFiles } from './state-files.ts'
+import { supervisionOf } from './supervision.ts'
 
 /** What the parts of the runtime share. */
 export interface RuntimeParts {
@@ -80,12 +81,34 @@ export async function startContainer(
   const networkNamespace = parts.network.get(sandbox.record.spec.id)?.namespace
   const isFirst = !sandbox.record.spec.shared && spec.beside === undefined
   if (isFirst && sandbox.containers.size > 0) await parts.network.renew(sandbox.record.spec.id)
+  const options = { parts, sandbox, spec, driver, host, networkNamespace, snapshot }
+  const blank = await takeBlank(options)
   try {
-    return await makeContainer({ parts, sandbox, spec, driver, host, networkNamespace, snapshot })
+    return await makeContainer({ ...options, blank })
+  } catch (error) {
+    await discardHalfMade(parts, driver, spec.id)
+    if (!blank || !(error instanceof RuntimeError) || error.code !== 'failed') throw error
+  }
+  // It was killed while it waited, or its monitor was: what is made now has no such past.
+  await parts.network.renew(sandbox.record.spec.id)
+  try {
+    return await makeContainer(options)
   } catch (error) {
     await discardHalfMade(parts, driver, spec.id)
     throw error
   }
+}
+
+/** The one that the sandbox was given, where it fits what comes into it. */
+async function takeBlank({ parts, sandbox, spec, snapshot }: MakeOptions): Promise<Blank | undefined> {
+  const { blank } = sandbox
+  if (!blank) return undefined
+  sandbox.blank = undefined
+  const imageId = snapshot?.manifest.imageId ?? ''
+  const fits = snapshot && shapeKey(await blankShape(sandbox.record.spec, spec, imageId)) === shapeKey(blank.shape)
+  if (fits) return blank
+  await discardBlank(parts, blank)
+  return undefined
 }
 
 interface MakeOptions {
@@ -96,10 +119,11 @@ interface MakeOptions {
   host: HostRootfs
   networkNamespace: string | undefined
   snapshot: StoredSnapshot | undefined
+  blank?: Blank | undefined
 }
 
 async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
-  const { parts, sandbox, spec, driver, host, networkNamespace, snapshot } = options
+  const { parts, sandbox, spec, driver, host, networkNamespace, snapshot, blank } = options
   const directory = parts.files.containerDirectory(spec.id)
   // With the container on disk nobody can remove its image any more.
   const { image, rootfs } = await parts.images.withRootfs({ name: spec.image, id: spec.imageId }, async (unpacked) => {
@@ -109,6 +133,10 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
         `the snapshot was made on image ${snapshot.manifest.imageId}, ${spec.image} is ${unpacked.image.id} now: make a new one`,
       )
     }
+    if (blank) {
+      await parts.files.adoptContainer(blank.id, { spec, imageId: unpacked.image.id })
+      return unpacked
+    }
     const bundle = containerBundle({
       sandbox: sandbox.record.spec,
       container: driver.isSentry ? { ...spec, mounts: throughReadOnlyBinds(directory, spec.mounts) } : spec,
@@ -116,6 +144,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
       rootfs: driver.isSentry ? unpacked.rootfs : join(directory, 'rootfs'),
       networkNamespace,
       joined: joinedProcesses(sandbox, spec),
+      root: rootOf(sandbox, spec),
       scratch: unpacked.isHost ? parts.images.hostScratch : [],
     })
     if (unpacked.isHost && !driver.isSentry) bundle.mounts.unshift(...hostBinds(host))
@@ -124,7 +153,14 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
   })
   if (driver.isSentry) await mountReadOnlyBinds(directory, spec.mounts)
   else await mountRootfs({ directory, lower: rootfs, devices: spec.privileged })
-  return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot })
+  return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot, blank })
+}
+
+/** Undefined for a container that has a sentry of its own. */
+function rootOf(sandbox: SandboxEntry, spec: ContainerSpec): string | undefined {
+  const own = ociId(spec.id)
+  const root = rootOciId(sandbox, { ociId: own, spec })
+  return root === own ? undefined : root
 }
 
 function joinedProcesses(sandbox: SandboxEntry, { beside, processesOf }: ContainerSpec): BundleOptions['joined'] {
@@ -148,48 +184,31 @@ interface StartOptions {
   imageId: string
   /** Processes that go on in it, in place of a new one. */
   snapshot?: StoredSnapshot | undefined
+  /** Made ahead for them; the directory was its own. */
+  blank?: Blank | undefined
 }
 
 async function start(options: StartOptions): Promise<ContainerEntry> {
-  const { parts, sandbox, id, directory, spec, imageId, snapshot } = options
-  const driver = await parts.drivers.get(sandbox.record.spec.handler)
-  const { native } = await parts.prepare()
-  const runtimeLog = join(directory, 'runtime.log')
-  const pidFile = join(directory, 'container.pid')
-  const log = { runtimeLog }
-  const make = snapshot ? ['create'] : ['run', '--detach']
-  const isolated = driver.isSentry && sandbox.record.spec.network.kind === 'none'
-  const root = rootContainerId(sandbox, { id, spec })
-  const group = driver.ownsCgroups ? undefined : await parts.cgroups.get(sandbox.record.spec.id)
-  const oomFile = group ? group.oomFile : parts.cgroups.oomFileOf(containerCgroup(id))
-  const supervision: Supervision = {
+  const { parts, sandbox, id, directory, spec, imageId, snapshot, blank } = options
+  const sandboxSpec = sandbox.record.spec
+  const driver = await parts.drivers.get(sandboxSpec.handler)
+  const own = blank?.id ?? ociId(id)
+  const supervision = await supervisionOf(parts, {
+    driver,
     id,
-    ociId: ociId(id),
+    ociId: own,
     directory,
-    command: driver.commandLine([...make, '--bundle', directory, '--pid-file', pidFile], log),
-    launch: isolated ? native.launchIsolated : native.launch,
-    console: native.console,
-    joins: group?.joins ?? [],
-    ...(oomFile !== undefined && { oomFile }),
-    tty: spec?.tty ?? false,
-    stdin: spec?.stdin ?? false,
-    stdinOnce: spec?.stdinOnce ?? false,
-    log: { path: spec?.logPath ?? join(directory, 'output.log'), ...parts.log },
-    runtimeLog,
-    pidFile,
-    end:
-      driver.isSentry && id !== root
-        ? {
-            kind: 'asked',
-            stateFile: driver.stateFile(ociId(id), ociId(root)),
-            wait: driver.commandLine(['wait', ociId(id)], log),
-          }
-        : { kind: 'reaped', sentry: driver.isSentry },
-  }
+    group: sandboxSpec.id,
+    isolated: driver.isSentry && sandboxSpec.network.kind === 'none',
+    root: rootOciId(sandbox, { ociId: own, spec }),
+    make: snapshot ? ['create'] : ['run', '--detach'],
+    streams: spec ?? {},
+  })
+  const ahead = blank && { preparedIn: blank.directory, binds: bindsOver(directory, spec?.mounts ?? []) }
   const started = snapshot
-    ? await restore(parts, { supervision, driver, snapshot, hostname: sandbox.record.spec.hostname })
+    ? await restore(parts, { supervision, driver, snapshot, hostname: sandboxSpec.hostname, ahead })
     : await parts.monitor.start(supervision)
-  return newContainerEntry(id, directory, { spec, imageId, state: { phase: 'running', ...started } })
+  return newContainerEntry(id, directory, { ociId: own, spec, imageId, state: { phase: 'running', ...started } })
 }
 
 /** Takes away a container that did not get to run, or ran and has ended. */
@@ -200,7 +219,9 @@ async function discard(options: {
   directory: string
 }): Promise<void> {
   const { parts, driver, id, directory } = options
-  await driver.remove(ociId(id), join(directory, 'runtime.log'))
+  const known = await readContainer(directory)
+  await driver.remove(known.ociId, join(directory, 'runtime.log'))
+  await unmountPlaces(directory)
   await unmountReadOnlyBinds(directory)
   if (!driver.isSentry) await unmountRootfs(directory)
   await parts.monitor.forget({ id, directory })
@@ -223,8 +244,8 @@ async function signalContainerEntry(
   if (driver.isSentry) {
     await signalSentryContainer({
       driver,
-      stateFile: driver.stateFile(ociId(entry.id), ociId(rootContainerId(sandbox, entry))),
-      containerId: ociId(entry.id),
+      stateFile: driver.stateFile(entry.ociId, rootOciId(sandbox, entry)),
+      containerId: entry.ociId,
       signal,
       runtimeLog: join(entry.directory, 'runtime.log'),
     })
@@ -294,7 +315,7 @@ export async function execInContainer(
     kind: 'exec',
     directory,
     command: driver.commandLine(['exec'], { runtimeLog }),
-    containerId: ociId(entry.id),
+    containerId: entry.ociId,
     runtimeLog,
     launch: native.launch,
     console: native.console,
@@ -303,7 +324,7 @@ export async function execInContainer(
     stdin: exec.stdin,
     ...(exec.size ? { size: exec.size } : {}),
     kill: driver.isSentry
-      ? { kind: 'sentry', stateFile: driver.stateFile(ociId(entry.id), ociId(rootContainerId(sandbox, entry))) }
+      ? { kind: 'sentry', stateFile: driver.stateFile(entry.ociId, rootOciId(sandbox, entry)) }
       : { kind: 'process' },
   })
   return openProcessStreams(socket, exec)

@@ -10,7 +10,7 @@ function exited(reason: ExitReason): ContainerState {
 
 function sandbox(options: { pause?: ContainerState; container: ContainerState }): SandboxEntry {
   const entry = (id: string, state: ContainerState): ReturnType<typeof newContainerEntry> =>
-    newContainerEntry(id, `/containers/${id}`, { spec: undefined, imageId: '', state })
+    newContainerEntry(id, `/containers/${id}`, { ociId: `${id}.c`, spec: undefined, imageId: '', state })
   return {
     record: { spec: { id: 'a', handler: 'runsc', shared: options.pause !== undefined }, ip: undefined, createdAt: 0 },
     containers: new Map([['a-1', entry('a-1', options.container)]]),

@@ -1,9 +1,12 @@
 import type { Container, ContainerSpec, ContainerState, Sandbox } from '../runtime.ts'
+import type { Blank } from './blank.ts'
 import type { SandboxRecord } from './state-files.ts'
 
 /** A container as this process knows it. The one without a spec holds a shared sandbox open. */
 export interface ContainerEntry {
   id: string
+  /** What the OCI runtime calls it. */
+  ociId: string
   spec: ContainerSpec | undefined
   directory: string
   /** Image that it runs on; empty for the process that holds a shared sandbox open. */
@@ -19,6 +22,8 @@ export interface SandboxEntry {
   pause: ContainerEntry | undefined
   /** Set while it is being taken away: nothing new may begin in it. */
   removing: Promise<void> | undefined
+  /** Made ahead, waiting for the processes of a snapshot. */
+  blank: Blank | undefined
   /** One snapshot of it is made at a time. */
   checkpointing: boolean
 }
@@ -29,25 +34,27 @@ export function pauseContainerId(sandboxId: string): string {
 }
 
 /**
- * What OCI runtimes call a container. runsc takes a prefix for the whole id where only one container has it, and would
+ * What OCI runtimes call a container that was made under its id. runsc takes a prefix for the whole id where only one container has it, and would
  * remove "a-2" for an "a" that is gone; with an ending that no id of a caller can have, none is the prefix of another.
  */
 export function ociId(containerId: string): string {
   return containerId.includes('.') ? containerId : `${containerId}.c`
 }
 
-/** The container whose sentry, or whose namespaces, a container runs in. */
-export function rootContainerId(
+/** What the OCI runtime calls the container whose sentry, or whose namespaces, a container runs in. */
+export function rootOciId(
   sandbox: SandboxEntry,
-  { id, spec }: { id: string; spec: Pick<ContainerSpec, 'beside'> | undefined },
+  container: { ociId: string; spec: Pick<ContainerSpec, 'beside'> | undefined },
 ): string {
-  return sandbox.record.spec.shared ? pauseContainerId(sandbox.record.spec.id) : (spec?.beside ?? id)
+  if (sandbox.record.spec.shared) return ociId(pauseContainerId(sandbox.record.spec.id))
+  const beside = container.spec?.beside
+  return beside === undefined ? container.ociId : (sandbox.containers.get(beside)?.ociId ?? ociId(beside))
 }
 
 export function newContainerEntry(
   id: string,
   directory: string,
-  options: Pick<ContainerEntry, 'spec' | 'state' | 'imageId'>,
+  options: Pick<ContainerEntry, 'ociId' | 'spec' | 'state' | 'imageId'>,
 ): ContainerEntry {
   const entry: ContainerEntry = { id, directory, ...options, exited: Promise.withResolvers<void>() }
   if (options.state.phase === 'exited') entry.exited.resolve()

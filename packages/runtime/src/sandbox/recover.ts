@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { adoptLaunched } from '../monitor/launched-process.ts'
+import { unmountPlaces } from './blank.ts'
 import { finishCheckpoint } from './checkpoint.ts'
 import { discardHalfMade, killContainer, type RuntimeParts, removeContainerEntry } from './containers.ts'
 import { newContainerEntry, pauseContainerId, type SandboxEntry } from './entries.ts'
@@ -21,6 +22,7 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
       containers: new Map(),
       pause: undefined,
       removing: undefined,
+      blank: undefined,
       checkpointing: false,
     }
     registry.sandboxes.set(record.spec.id, sandbox)
@@ -32,6 +34,7 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
     if (!sandbox || !container.state) continue
     const entry = newContainerEntry(id, container.directory, {
       spec: container.spec,
+      ociId: container.ociId,
       imageId: container.imageId,
       state: container.state,
     })
@@ -91,6 +94,7 @@ async function unmountStrays(stateDirectory: string, adopted: Set<string>): Prom
     if (!point.startsWith(`${root}/`)) continue
     const id = point.slice(root.length + 1).split('/')[0] ?? ''
     if (adopted.has(id)) continue
+    await unmountPlaces(join(root, id))
     await unmountReadOnlyBinds(join(root, id))
     await unmountRootfs(join(root, id))
   }

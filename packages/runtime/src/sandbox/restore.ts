@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import type { Started, Supervision } from '../monitor/protocol.ts'
+import type { Bind, Started, Supervision } from '../monitor/protocol.ts'
 import { RuntimeError } from '../runtime.ts'
 import type { RuntimeParts } from './containers.ts'
 import type { OciDriver } from './oci-driver.ts'
@@ -13,26 +13,33 @@ export interface RestoreOptions {
   driver: OciDriver
   snapshot: StoredSnapshot
   hostname: string
+  /** Where it was created ahead, under another directory, what is bound over its places. */
+  ahead?: { preparedIn: string; binds: Bind[] } | undefined
 }
 
-/** Creates a container and has the processes of a snapshot go on in it. */
+/** Creates a container, unless that was done ahead, and has the processes of a snapshot go on in it. */
 export async function restore(parts: RuntimeParts, options: RestoreOptions): Promise<Started> {
   const { supervision, driver, snapshot } = options
   requireSameMachine(snapshot, await snapshotMachine(driver))
-  await parts.monitor.prepare(supervision)
+  if (!options.ahead) await parts.monitor.prepare(supervision)
   return begin(parts, options)
 }
 
 async function begin(
   parts: RuntimeParts,
-  { supervision, driver, snapshot, hostname }: RestoreOptions,
+  { supervision, driver, snapshot, hostname, ahead }: RestoreOptions,
 ): Promise<Started> {
   const { directory, runtimeLog } = supervision
   const command = driver.commandLine(
     ['restore', '--detach', '--bundle', directory, `--image-path=${snapshot.directory}`],
     { runtimeLog },
   )
-  const started = await parts.monitor.begin(supervision, { command, runtimeLog })
+  const { native } = await parts.prepare()
+  const started = await parts.monitor.begin(supervision, {
+    command,
+    runtimeLog,
+    ...(ahead && { preparedIn: ahead.preparedIn, binds: { program: native.bindMounts, mounts: ahead.binds } }),
+  })
   // What came with the snapshot is its source's name.
   if (snapshot.manifest.hostname !== hostname) await setHostname(parts, { supervision, driver, hostname })
   return started

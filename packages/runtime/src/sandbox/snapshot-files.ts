@@ -6,6 +6,7 @@ import { arch } from 'node:os'
 import { join } from 'node:path'
 import { hostArchitecture } from '../native/native-programs.ts'
 import { type ContainerSpec, type Mount, RuntimeError, type Snapshot, type SnapshotMachine } from '../runtime.ts'
+import type { BlankShape } from './blank.ts'
 import type { OciDriver } from './oci-driver.ts'
 
 /** Written last: a directory without it holds nothing of worth. */
@@ -21,6 +22,8 @@ export interface SnapshotManifest {
   imageId: string
   hostname: string
   rights: ContainerRights
+  /** What a sandbox made ahead for it has to be like; absent in those of earlier versions. */
+  shape?: BlankShape
   files: SnapshotFile[]
 }
 

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/supervised-container.ts'
 import type { ContainerSpec, ContainerState, SandboxSpec } from '../runtime.ts'
+import { ociId } from './entries.ts'
 
 /** What is on disk of a sandbox. */
 export interface SandboxRecord {
@@ -16,6 +17,8 @@ export interface ContainerRecord {
   /** Undefined for the process that holds a shared sandbox open. */
   spec: ContainerSpec | undefined
   directory: string
+  /** What the OCI runtime calls it, as far as that is known. */
+  ociId: string
   imageId: string
   state: ContainerState | undefined
   supervision: SupervisionRecord | undefined
@@ -32,6 +35,8 @@ export interface StateFiles {
     containerId: string,
     files: { spec?: ContainerSpec; imageId?: string; bundle: unknown },
   ): Promise<string>
+  /** Gives what was made ahead to a container that is not there yet. */
+  adoptContainer(blankId: string, files: { spec: ContainerSpec; imageId: string }): Promise<string>
   removeContainer(containerId: string): Promise<void>
   containers(): Promise<Map<string, ContainerRecord>>
 }
@@ -64,6 +69,13 @@ export async function openStateFiles(stateDirectory: string): Promise<StateFiles
       await mkdir(directory, { mode: 0o700 })
       await writeFile(join(directory, 'config.json'), JSON.stringify(bundle), { mode: 0o600 })
       if (spec) await writeFileAtomically(join(directory, SPEC_FILE), JSON.stringify({ spec, imageId }))
+      return directory
+    },
+    async adoptContainer(blankId, { spec, imageId }) {
+      const [before, directory] = [containerDirectory(blankId), containerDirectory(spec.id)]
+      // Before it has the name: what has one has a spec.
+      await writeFileAtomically(join(before, SPEC_FILE), JSON.stringify({ spec, imageId }))
+      await rename(before, directory)
       return directory
     },
     async removeContainer(id) {
@@ -117,7 +129,8 @@ export async function readContainer(directory: string): Promise<ContainerRecord>
   const running = supervision?.running
   const state =
     exited ?? (running ? { phase: 'running' as const, pid: running.pid, startedAt: running.startedAt } : undefined)
-  return { spec: stored?.spec, imageId: stored?.imageId ?? '', directory, state, supervision }
+  const known = supervision?.supervision.ociId ?? ociId(basename(directory))
+  return { spec: stored?.spec, imageId: stored?.imageId ?? '', directory, ociId: known, state, supervision }
 }
 
 async function writeFileAtomically(path: string, text: string): Promise<void> {
