@@ -119,6 +119,71 @@ test('a running sandbox is forked, and its copies part', async () => {
   await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots', '--all', '--timeout=30s'])
 })
 
+/** Goes on counting in an open file of its volume. */
+const WRITER = `
+import time
+file = open('/data/count', 'w+')
+count = 0
+while True:
+    count += 1
+    file.seek(0); file.write(str(count)); file.truncate(); file.flush()
+    time.sleep(0.01)
+`
+
+test('a copy has copies of the claims that are its source’s own, and shares those that are not', async () => {
+  const claim = (name: string): object => ({
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name },
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '64Mi' } } },
+  })
+  const container = {
+    name: 'main',
+    image: 'caisson.dev/host',
+    command: ['python3', '-c', WRITER],
+    volumeMounts: [
+      { name: 'data', mountPath: '/data' },
+      { name: 'shared', mountPath: '/shared' },
+    ],
+  }
+  const volumes = [{ name: 'shared', persistentVolumeClaim: { claimName: 'shared' } }]
+  const sandbox = {
+    apiVersion: 'agents.x-k8s.io/v1beta1',
+    kind: 'Sandbox',
+    metadata: { name: 'writer' },
+    spec: {
+      podTemplate: { spec: { containers: [container], volumes } },
+      volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: (claim('') as { spec: object }).spec }],
+    },
+  }
+  await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(claim('shared')) })
+  await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(sandbox) })
+  await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/writer', '--timeout=60s'])
+  const sh = (name: string, script: string) => cluster.mustCaisson(['exec', name, '--', 'sh', '-c', script])
+  await sh('writer', 'until [ -s /data/count ]; do sleep 0.01; done; echo old > /data/note; echo all > /shared/note')
+  const names = (await cluster.mustCaisson(['fork', 'writer', '--count', '2'])).trim().split('\n')
+  const [one = '', other = ''] = names
+  const before = Number(await sh(one, 'cat /data/count'))
+  expect(before).toBeGreaterThan(0)
+  await sh(one, `until [ "$(cat /data/count)" -gt ${before} ]; do sleep 0.01; done; echo new > /data/note`)
+  await sh(one, 'echo theirs > /shared/note')
+  const notes = await Promise.all(['writer', one, other].map((name) => sh(name, 'cat /data/note /shared/note')))
+  expect(notes).toEqual(['old\ntheirs\n', 'new\ntheirs\n', 'old\ntheirs\n'])
+  const claims = (await cluster.mustKubectl(['get', 'pvc', '-o', 'name'])).trim().split('\n')
+  expect(claims.sort()).toEqual(
+    ['shared', 'data-writer', ...names.map((name) => `data-${name}`)]
+      .map((name) => `persistentvolumeclaim/${name}`)
+      .sort(),
+  )
+  // What a copy has written is not undone when its Pod has to be made again.
+  await cluster.mustCaisson(['suspend', one])
+  await cluster.mustCaisson(['resume', one])
+  expect(await sh(one, 'cat /data/note')).toBe('new\n')
+  await cluster.mustCaisson(['rm', 'writer', ...names])
+  await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots', '--all', '--timeout=30s'])
+  await cluster.mustKubectl(['delete', 'pvc', 'shared'])
+})
+
 test('a command is run beside what a snapshot holds', async () => {
   await startCounter('warm')
   expect(await cluster.mustCaisson(['snapshot', 'warm', '--name', 'warm-python'])).toBe('warm-python\n')

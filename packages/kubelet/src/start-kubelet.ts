@@ -50,6 +50,8 @@ export interface StartKubeletOptions {
   now?: () => number
   /** What images may take on the disk together; as much as there is where it is not given. */
   imageBytes?: number | undefined
+  /** What the snapshots of one namespace may take on the disk together; 16 GiB where it is not given. */
+  snapshotBytes?: number
 }
 
 /** Disposing stops the agent and leaves containers running; the next agent takes them over. */
@@ -184,6 +186,8 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       directories,
       nodeName,
       pods,
+      sources,
+      ...(options.snapshotBytes !== undefined && { quotaBytes: options.snapshotBytes }),
       engine: () => engine,
       now,
       onError,

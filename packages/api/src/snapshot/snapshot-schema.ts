@@ -1,6 +1,6 @@
 /** The schemas of SandboxSnapshot; only the type checker and scripts/generate-crds.ts read them. */
 import { z } from 'zod'
-import { condition, podTemplate } from '../sandbox/sandbox-schema.ts'
+import { condition, persistentVolumeClaimTemplate, podTemplate } from '../sandbox/sandbox-schema.ts'
 import { dateTime, integer } from '../schema/zod-to-structural.ts'
 
 export const snapshotSpec = z.object({
@@ -34,5 +34,10 @@ export const snapshotStatus = z.object({
   image: z.string().exactOptional().meta({ description: 'The image of the container that was kept.' }),
   podTemplate: podTemplate.exactOptional().meta({
     description: 'The Pod template of the Sandbox that was kept: what a Sandbox made from the snapshot needs too.',
+  }),
+  volumeClaimTemplates: z.array(persistentVolumeClaimTemplate).exactOptional().meta({
+    description:
+      'Those of the Sandbox that was kept, whose content the snapshot has too: a Sandbox made from it gets copies in claims of its own.',
+    'x-kubernetes-list-type': 'atomic',
   }),
 })

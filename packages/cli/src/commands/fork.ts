@@ -54,7 +54,8 @@ async function createChild(
   { client, namespace }: Session,
   { name, source, snapshot }: { name: string; source: Sandbox; snapshot: string },
 ): Promise<void> {
-  const { podTemplate, service, suspension, shutdownTime, shutdownPolicy } = source.spec
+  const { podTemplate, volumeClaimTemplates, service, suspension, idleSuspension, shutdownTime, shutdownPolicy } =
+    source.spec
   await client.create(
     sandboxes,
     {
@@ -62,8 +63,10 @@ async function createChild(
       spec: {
         podTemplate,
         fromSnapshot: snapshot,
+        ...(volumeClaimTemplates && { volumeClaimTemplates }),
         ...(service !== undefined && { service }),
         ...(suspension && { suspension }),
+        ...(idleSuspension && { idleSuspension }),
         ...(shutdownTime !== undefined && { shutdownTime }),
         ...(shutdownPolicy !== undefined && { shutdownPolicy }),
       },

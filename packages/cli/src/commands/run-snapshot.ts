@@ -29,12 +29,15 @@ export async function runSnapshot(options: RunSnapshotOptions): Promise<void> {
       `no snapshot ${options.snapshot} in namespace ${namespace}: 'kubectl get sandboxsnapshots' lists them`,
     )
   })
-  const { podTemplate } = snapshot.status ?? {}
+  const { podTemplate, volumeClaimTemplates } = snapshot.status ?? {}
   if (!podTemplate) throw new CliError('unavailable', `snapshot ${options.snapshot} is not Ready`)
   const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
   await client.create(
     sandboxes,
-    { metadata: { name, namespace }, spec: { podTemplate, fromSnapshot: options.snapshot } },
+    {
+      metadata: { name, namespace },
+      spec: { podTemplate, ...(volumeClaimTemplates && { volumeClaimTemplates }), fromSnapshot: options.snapshot },
+    },
     { namespace },
   )
   const stays = options.keep || options.detach

@@ -56,11 +56,13 @@ function assignment({ snapshot, sandbox, pods }: ObservedSnapshot, now: number):
   const nodeName = pod?.spec?.nodeName
   if (!pod || !nodeName || !isRunning(pod))
     return say(REASONS.sandboxNotRunning, `Sandbox ${sandboxName} does not run: waiting for its Pod`)
+  const { volumeClaimTemplates } = sandbox.spec
   return {
     nodeName,
     sandboxUID: sandbox.metadata.uid ?? '',
     podUID: pod.metadata.uid ?? '',
     podTemplate: sandbox.spec.podTemplate,
+    ...(volumeClaimTemplates && { volumeClaimTemplates }),
     ...say(REASONS.taking, `node ${nodeName} is to keep Pod ${pod.metadata.name}`),
   }
 }

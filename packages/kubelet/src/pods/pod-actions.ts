@@ -14,7 +14,7 @@ import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { runHook } from '../probes/run-hook.ts'
 import { type FoundSnapshot, type NodeSnapshots, snapshotNameOf } from '../snapshots/node-snapshots.ts'
-import { restoreVolumes } from '../snapshots/snapshot-volumes.ts'
+import { ownVolumes, restoreVolumes } from '../snapshots/snapshot-volumes.ts'
 import { prepareVolumes } from '../volumes/prepare-volumes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { companyOf } from './ephemeral-containers.ts'
@@ -250,7 +250,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       })
       const snapshot = firstSnapshot(pod, restartCount)
       if (snapshot) {
-        await restoreVolumes(pod, { directories, source: snapshot.volumes, signal })
+        await restoreVolumes(await ownVolumes(pod, { directories, sources }), { source: snapshot.volumes, signal })
         await runtime.restoreContainer(spec, snapshot.memory, signal)
       } else {
         await runtime.startContainer(spec, signal)

@@ -27,16 +27,18 @@ import {
 } from '@caisson/client'
 import type { Runtime, RuntimeErrorCode, Snapshot } from '@caisson/runtime'
 import type { PodDirectories } from '../pod-directories.ts'
+import type { PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
 import type { PodEngine } from '../pods/pod-engine.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
+import { openSnapshotLedger } from './snapshot-ledger.ts'
 import { snapshotSource } from './snapshot-source.ts'
-import { hasOwnVolumes, keepVolumes, VolumesTooLargeError } from './snapshot-volumes.ts'
+import { keepVolumes, ownVolumes, treeBytes, VolumesTooLargeError } from './snapshot-volumes.ts'
 
 /** Each holds a core, and a sandbox still. */
 const CONCURRENCY = 2
-/** All snapshots of the node together. */
-const DEFAULT_QUOTA_BYTES = 64 * 1024 ** 3
+/** The snapshots of one namespace on the node. */
+const DEFAULT_QUOTA_BYTES = 16 * 1024 ** 3
 
 export interface NodeSnapshotsOptions {
   client: Client
@@ -45,8 +47,10 @@ export interface NodeSnapshotsOptions {
   directories: PodDirectories
   nodeName: string
   pods: Informer<PodObject>
+  sources: Pick<PodSources, 'volumeClaim' | 'volume'>
   engine: () => PodEngine
   now: () => number
+  /** Of each namespace. */
   quotaBytes?: number
   onError(error: unknown, where: string): void
 }
@@ -65,9 +69,10 @@ export interface FoundSnapshot {
 }
 
 export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise<NodeSnapshots> {
-  const { client, informers, runtime, directories, nodeName, pods, now, onError } = options
+  const { client, informers, runtime, directories, nodeName, pods, sources, now, onError } = options
   const quotaBytes = options.quotaBytes ?? DEFAULT_QUOTA_BYTES
   await mkdir(directories.snapshots, { recursive: true, mode: 0o700 })
+  const ledger = openSnapshotLedger(directories)
   const informer = informers.of(sandboxSnapshots)
   const stop = new AbortController()
   const queue = createWorkqueue({
@@ -98,11 +103,20 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
   async function removeStrays(): Promise<void> {
     try {
       await informer.synced(stop.signal)
-      const known = new Set(informer.list().map(({ metadata }) => metadata.uid ?? ''))
-      for (const uid of await readdir(directories.snapshots)) if (!known.has(uid)) await removeFiles(uid)
+      const known = new Map(informer.list().map(({ metadata }) => [metadata.uid ?? '', metadata.namespace ?? '']))
+      for (const uid of await readdir(directories.snapshots)) {
+        const namespace = known.get(uid)
+        if (namespace === undefined) await removeFiles(uid)
+        else if (ledger.bytesOf(uid) === undefined) await measure(uid, namespace)
+      }
     } catch (error) {
       if (!stop.signal.aborted) onError(error, 'snapshots')
     }
+  }
+
+  /** What an older agent has left without a word of its size. */
+  async function measure(uid: string, namespace: string): Promise<void> {
+    ledger.enter(uid, { namespace, bytes: await treeBytes(directories.snapshot(uid), stop.signal) })
   }
 
   async function pass(snapshot: SandboxSnapshot): Promise<void> {
@@ -125,13 +139,14 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
       await writeStatus(snapshot, {
         ...(pod && { image: specOf(pod).containers[0]?.image ?? '' }),
         takenAt: new Date(kept.createdAt).toISOString(),
-        sizeBytes: kept.sizeBytes,
+        sizeBytes: ledger.bytesOf(uid) ?? kept.sizeBytes,
         digest: kept.digest,
         ...kept.machine,
         conditions: [{ status: 'True', reason: REASONS.taken, message: 'Sandboxes can be made from the snapshot' }],
       })
     } catch (error) {
       await removeTree(directory)
+      ledger.forget(uid)
       // Given up by us, not failed: the next agent takes it.
       if (stop.signal.aborted) return
       await writeStatus(snapshot, {
@@ -149,7 +164,10 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     try {
       const kept = await runtime.readSnapshot(memory)
       // What was to end with it and runs has gone on since: that is another moment.
-      if (!snapshot.spec.endSource || (await hasEnded(snapshot))) return kept
+      if (!snapshot.spec.endSource || (await hasEnded(snapshot))) {
+        await measure(snapshot.metadata.uid ?? '', snapshot.metadata.namespace ?? '')
+        return kept
+      }
     } catch {
       // Cut off while it was written.
     }
@@ -166,21 +184,37 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     const sandbox = pod && (await sandboxOf(snapshot))
     if (!sandbox || pod.metadata.deletionTimestamp)
       throw new SnapshotError(REASONS.sandboxGone, `the Pod of Sandbox ${snapshot.spec.sandboxName} is gone`)
-    const used = informer.list().reduce((sum, { status }) => sum + (status?.sizeBytes ?? 0), 0)
-    if (used >= quotaBytes) {
-      throw new SnapshotError(
-        REASONS.quotaExceeded,
-        `the snapshots of node ${nodeName} have ${used} of ${quotaBytes} bytes: delete some`,
-      )
-    }
-    await mkdir(directories.snapshot(snapshot.metadata.uid ?? ''), { recursive: true, mode: 0o700 })
-    return await runtime.checkpoint(sandbox.spec.id, {
+    const { uid = '', namespace = '' } = snapshot.metadata
+    // A suspended Sandbox keeps its claims, and nobody else writes to them.
+    const volumes = (await ownVolumes(pod, { directories, sources })).filter(
+      ({ claimUid }) => claimUid === undefined || !snapshot.spec.endSource,
+    )
+    const expected = (await runtime.usage(sandbox.spec.id))?.workingSetBytes ?? 0
+    requireRoom(namespace, expected)
+    await mkdir(directories.snapshot(uid), { recursive: true, mode: 0o700 })
+    ledger.enter(uid, { namespace, bytes: expected })
+    let volumeBytes = 0
+    const kept = await runtime.checkpoint(sandbox.spec.id, {
       directory: memoryOf(snapshot),
       leaveRunning: !snapshot.spec.endSource,
-      ...(hasOwnVolumes(pod) && {
-        whilePaused: () => keepVolumes(pod, { directories, target: volumesOf(snapshot), signal: stop.signal }),
+      ...(volumes.length > 0 && {
+        whilePaused: async () => {
+          volumeBytes = await keepVolumes(volumes, { target: volumesOf(snapshot), signal: stop.signal })
+        },
       }),
     })
+    ledger.enter(uid, { namespace, bytes: kept.sizeBytes + volumeBytes })
+    return kept
+  }
+
+  /** Those of a namespace are counted by what the node itself made for it: nobody uses up what is another's. */
+  function requireRoom(namespace: string, expected: number): void {
+    const used = ledger.used(namespace)
+    if (used < quotaBytes && used + expected <= quotaBytes) return
+    throw new SnapshotError(
+      REASONS.quotaExceeded,
+      `the snapshots of namespace ${namespace} on node ${nodeName} have ${used} of ${quotaBytes} bytes, and this one would have up to ${expected} more: delete some`,
+    )
   }
 
   async function sandboxOf(snapshot: SandboxSnapshot): Promise<Awaited<ReturnType<Runtime['get']>>> {
@@ -193,6 +227,7 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
 
   async function removeFiles(uid: string): Promise<void> {
     const directory = directories.snapshot(uid)
+    ledger.forget(uid)
     if (!existsSync(directory)) return
     // Out of the way in one step: half a snapshot must not look like one.
     const doomed = directories.snapshot(`removed.${uid}`)

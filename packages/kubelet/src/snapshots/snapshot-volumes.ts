@@ -1,12 +1,18 @@
-/** The volumes that live and end with a Pod, which a snapshot of its memory needs as they were at that moment. */
+/**
+ * The volumes that are a Pod's own, which a snapshot of its memory needs as they were at that moment: those that live and
+ * end with it, and the claims that its Sandbox has made for itself.
+ */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { controllerOf } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { PodDirectories } from '../pod-directories.ts'
+import type { PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
+import { persistentVolumePath } from '../volumes/persistent-volume.ts'
 
 const execute = promisify(execFile)
 
@@ -19,7 +25,6 @@ const RESERVE_BYTES = 64 * 1024 ** 2
 const LONGEST_MS = 5 * 60_000
 
 export interface CopyOptions {
-  directories: PodDirectories
   /** Ends the copying; rejects with its reason. */
   signal: AbortSignal
   /** All of it may take so long. Default 5 minutes. */
@@ -31,22 +36,49 @@ export class VolumesTooLargeError extends Error {
   readonly code = 'VOLUMES_TOO_LARGE'
 }
 
-/** Whether there is anything to copy. */
-export function hasOwnVolumes(pod: PodObject): boolean {
-  return ownVolumes(pod).length > 0
+export interface OwnVolume {
+  /** In the Pod. */
+  name: string
+  /** On this machine. */
+  path: string
+  /** Of a claim: it outlives the Pod. */
+  claimUid?: string
 }
 
-/** Copies them from a Pod into a snapshot. Throws a VolumesTooLargeError, or an Error where it takes too long. */
-export async function keepVolumes(
+/**
+ * Those of a Pod. Claims that others made are shared with whoever else mounts them, and no part of it.
+ * Throws a VolumeError where a claim is not bound.
+ */
+export async function ownVolumes(
   pod: PodObject,
+  { directories, sources }: { directories: PodDirectories; sources: Pick<PodSources, 'volumeClaim' | 'volume'> },
+): Promise<OwnVolume[]> {
+  const { uid = '', namespace = '' } = pod.metadata
+  const owner = controllerOf(pod)
+  const own: OwnVolume[] = []
+  for (const { name, emptyDir, persistentVolumeClaim } of specOf(pod).volumes ?? []) {
+    if (emptyDir) own.push({ name, path: directories.volume(uid, name) })
+    if (!persistentVolumeClaim || persistentVolumeClaim.readOnly || owner?.kind !== 'Sandbox') continue
+    const claim = await sources.volumeClaim(namespace, persistentVolumeClaim.claimName)
+    const claimUid = claim?.metadata.uid
+    if (!claim || claimUid === undefined || controllerOf(claim)?.uid !== owner.uid) continue
+    const { path } = await persistentVolumePath(pod, persistentVolumeClaim.claimName, sources)
+    own.push({ name, path, claimUid })
+  }
+  return own
+}
+
+/**
+ * Copies them from a Pod into a snapshot, and says how many bytes that are. Throws a VolumesTooLargeError, or an Error
+ * where it takes too long.
+ */
+export async function keepVolumes(
+  volumes: readonly OwnVolume[],
   { target, ...options }: CopyOptions & { target: string },
-): Promise<void> {
-  const uid = pod.metadata.uid ?? ''
+): Promise<number> {
   await mkdir(target, { recursive: true, mode: 0o700 })
-  const sources = ownVolumes(pod)
-    .map((name) => ({ name, path: options.directories.volume(uid, name) }))
-    .filter(({ path }) => existsSync(path))
-  if (sources.length === 0) return
+  const sources = volumes.filter(({ path }) => existsSync(path))
+  if (sources.length === 0) return 0
   const run = programs(options)
   const size = await sizeOf(
     run,
@@ -54,26 +86,45 @@ export async function keepVolumes(
   )
   const { bavail, bsize } = await statfs(target)
   const most = Math.min(MOST_BYTES, bavail * bsize - RESERVE_BYTES)
-  if (size > most)
-    throw new VolumesTooLargeError(`the emptyDir volumes of the Pod have ${size} bytes, expected at most ${most}`)
-  for (const { name, path } of sources) await copyTree(run, { source: path, target: join(target, name) })
+  if (size > most) throw new VolumesTooLargeError(`the volumes of the Pod have ${size} bytes, expected at most ${most}`)
+  for (const { name, path, claimUid } of sources) {
+    const copy = claimUid === undefined ? copyTree : copyShared
+    await copy(run, { source: path, target: join(target, name) })
+  }
+  return size
 }
 
-/** Copies them from a snapshot into a Pod whose volumes are there and empty. */
+/**
+ * Copies them from a snapshot into a Pod whose volumes are there. One that lives with the Pod is empty then; a claim is
+ * filled once, where nobody has put anything into it.
+ */
 export async function restoreVolumes(
-  pod: PodObject,
+  volumes: readonly OwnVolume[],
   { source, ...options }: CopyOptions & { source: string },
 ): Promise<void> {
-  const uid = pod.metadata.uid ?? ''
   const run = programs(options)
-  for (const name of ownVolumes(pod)) {
+  for (const { name, path, claimUid } of volumes) {
     const kept = join(source, name)
-    if (existsSync(kept)) await copyTree(run, { source: kept, target: options.directories.volume(uid, name) })
+    if (!existsSync(kept)) continue
+    if (claimUid === undefined) await copyTree(run, { source: kept, target: path })
+    else await fillClaim(run, { source: kept, target: path, filled: join(dirname(source), 'filled', claimUid) })
   }
 }
 
-function ownVolumes(pod: PodObject): string[] {
-  return (specOf(pod).volumes ?? []).flatMap(({ name, emptyDir }) => (emptyDir ? [name] : []))
+/** Whatever is cut off, the next attempt knows whether what is there is half of a copy, or somebody's work since then. */
+async function fillClaim(
+  run: Run,
+  { source, target, filled }: { source: string; target: string; filled: string },
+): Promise<void> {
+  const begun = `${filled}.begun`
+  if (existsSync(filled)) return
+  await mkdir(dirname(filled), { recursive: true, mode: 0o700 })
+  const before = await readdir(target)
+  if (before.length > 0 && !existsSync(begun)) return
+  await writeFile(begun, '', { mode: 0o600 })
+  await copyShared(run, { source, target })
+  await run('sync', ['--file-system', '--', target])
+  await rename(begun, filled)
 }
 
 type Run = (program: string, args: string[]) => Promise<string>
@@ -89,7 +140,7 @@ function programs({ signal, longestMs = LONGEST_MS }: CopyOptions): Run {
     } catch (error) {
       signal.throwIfAborted()
       if (!limit.aborted) throw error
-      throw new Error(`copying the emptyDir volumes of the Pod took longer than ${longestMs / 1000} s`, {
+      throw new Error(`copying the volumes of the Pod took longer than ${longestMs / 1000} s`, {
         cause: error,
       })
     }
@@ -100,6 +151,25 @@ function programs({ signal, longestMs = LONGEST_MS }: CopyOptions): Run {
 async function copyTree(run: Run, { source, target }: { source: string; target: string }): Promise<void> {
   await mkdir(target, { recursive: true, mode: 0o700 })
   await run('cp', ['--archive', '--reflink=auto', '--one-file-system', '--no-target-directory', '--', source, target])
+}
+
+/**
+ * The same between trees to which others may write meanwhile: a directory that becomes a link while it is copied must not
+ * lead out. No link is followed on a mount that says so, and only this copying sees the mounts. What is in the target goes.
+ */
+async function copyShared(run: Run, { source, target }: { source: string; target: string }): Promise<void> {
+  await mkdir(target, { recursive: true, mode: 0o700 })
+  const script = [
+    'for tree; do mount --bind "$tree" "$tree"; mount -o remount,bind,nosymfollow "$tree"; done',
+    'find "$2" -mindepth 1 -delete',
+    'exec cp --archive --reflink=auto --one-file-system --no-target-directory -- "$1" "$2"',
+  ].join('\n')
+  await run('unshare', ['--mount', '--propagation', 'private', '--', 'sh', '-euc', script, 'sh', source, target])
+}
+
+/** Bytes of a tree of the node's own making. */
+export async function treeBytes(path: string, signal: AbortSignal): Promise<number> {
+  return await sizeOf(programs({ signal }), [path])
 }
 
 async function sizeOf(run: Run, paths: string[]): Promise<number> {

@@ -63,7 +63,7 @@ export interface ScratchNode extends AsyncDisposable {
 
 export async function startScratchNode(
   { startApiServer, componentUsers }: ApiServerModule,
-  options: { fake?: boolean; toolsDirectory?: string; now?: () => number } = {},
+  options: { fake?: boolean; toolsDirectory?: string; now?: () => number; snapshotBytes?: number } = {},
 ): Promise<ScratchNode> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'caisson-node-'))
@@ -122,6 +122,7 @@ export async function startScratchNode(
         nodeName: NODE_NAME,
         fake: options.fake ?? false,
         ...(options.now && { now: options.now }),
+        ...(options.snapshotBytes !== undefined && { snapshotBytes: options.snapshotBytes }),
         signal,
         onError,
       }),
