@@ -258,6 +258,8 @@ function program(): Command {
     .option('--proxy-timeout <duration>', 'how long silence is borne', '180s')
     .option('--upstream-max-retries <number>', 'of connections to a sandbox', '3')
     .option('--no-runtime-api', 'carry requests only: never execute anything in a sandbox')
+    .option('--kubeconfig <file>', 'whose account it acts with (default: that of every command)')
+    .addOption(new Option('--until-stdin-ends', 'end with whoever started it').hideHelp())
     .action(async (options: RouterCommandOptions) =>
       (await import('./commands/router.ts')).router({ ...globals(), ...options }),
     )

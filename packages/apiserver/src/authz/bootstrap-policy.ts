@@ -43,6 +43,7 @@ const CLUSTER_BINDINGS: Readonly<Record<string, readonly Subject[]>> = {
   'caisson:network': [user('system:kube-proxy')],
   'caisson:control-plane': [user('system:kube-controller-manager')],
   'agent-sandbox-controller': [serviceAccount('agent-sandbox-system', 'agent-sandbox-controller')],
+  'sandbox-router': [serviceAccount('agent-sandbox-system', 'sandbox-router')],
 }
 
 const NAMESPACED_BINDINGS: Readonly<Record<string, { role: string; subjects: readonly Subject[] }>> = {

@@ -272,6 +272,8 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     on(READ, 'apiextensions.k8s.io', 'customresourcedefinitions'),
     on(READ, 'node.k8s.io', 'runtimeclasses'),
   ],
+  // It executes in sandboxes, and reads of the cluster nothing but where they are.
+  'sandbox-router': [on(READ, 'core', 'pods'), on('create get', 'core', 'pods/exec pods/portforward')],
 }
 
 /** The role of each controller that the embedded cluster runs, by the name of its ServiceAccount in kube-system. */

@@ -27,6 +27,8 @@ export interface DataDirectory {
   attended: string
   /** Of the logs of the cluster's own parts that show as Pods. */
   systemLogs: string
+  /** Of the router's socket and credentials: all of the directory that its process sees. */
+  router: string
   /** Written by the administrator, if at all. */
   images: string
 }
@@ -53,6 +55,7 @@ export function dataDirectory(option?: string): DataDirectory {
     volumes: join(root, 'volumes'),
     attended: join(root, 'attended'),
     systemLogs: join(root, 'system-logs'),
+    router: join(root, 'router'),
     images: join(root, 'images.yaml'),
   }
 }

@@ -32,8 +32,9 @@ import { readImageSettings } from '../images/images-file.ts'
 import { sandboxes as sandboxResource } from '../sandboxes.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
+import { keepRouter } from './router-process.ts'
 import { DNS_ADDRESS, standardObjects } from './standard-objects.ts'
-import { controllerObjects, registerControllers } from './system-pods.ts'
+import { registerControllers, systemObjects } from './system-pods.ts'
 import { isInUserNamespace } from './user-namespace.ts'
 
 const CLUSTER_DOMAIN = 'cluster.local'
@@ -160,6 +161,16 @@ export async function startEmbeddedCluster(
   })
   const processes = createSystemProcesses({ directory: directory.systemLogs, now: Date.now })
   const controllers = stack.use(registerControllers(processes))
+  stack.use(
+    keepRouter({
+      processes,
+      directory: directory.router,
+      client: administrator,
+      server: api.url,
+      authority: api.certificates.authority,
+      onError,
+    }),
+  )
   const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
   waker = createSandboxWaker({ client: sandboxes.client, informer: sandboxes.informers.of(sandboxResource) })
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
@@ -240,11 +251,11 @@ export async function startEmbeddedCluster(
       onError,
     }),
   )
-  // A Pod for the controllers.
+  // Pods for the controllers and the router.
   void othersStarted
-    .then(() => controllerObjects(administrator))
+    .then(() => systemObjects(administrator))
     .catch((error: unknown) => {
-      if (!signal.aborted) onError(error, 'the objects of the controllers')
+      if (!signal.aborted) onError(error, 'the objects of the cluster’s own processes')
     })
   // While nobody waits for it: the first sandbox finds its network made. Where there is none, its condition says so.
   if (!options.fakeRuntime)

@@ -1,12 +1,16 @@
-/** What shows the controllers of this process where their installation on another cluster would show them. */
+/** What shows the cluster's own processes where their installation on another cluster would show them. */
 import { type Client, resources } from '@caisson/client'
 import { type ControllerLog, createControllerLog } from '@caisson/controllers'
 import type { SystemProcess, SystemProcesses } from '@caisson/kubelet'
 import { VERSION } from '../version.ts'
 import { unlessThere } from './standard-objects.ts'
 
-const SYSTEM_NAMESPACE = 'agent-sandbox-system'
+export const SYSTEM_NAMESPACE = 'agent-sandbox-system'
 const CONTROLLER = 'agent-sandbox-controller'
+/** Name, label and ServiceAccount, as agent-sandbox's clients look for them. */
+export const ROUTER = 'sandbox-router'
+const ROUTER_SERVICE = 'sandbox-router-svc'
+export const ROUTER_PORT = 8080
 
 export interface ControllersProcess extends Disposable {
   log: ControllerLog
@@ -34,35 +38,51 @@ export function registerControllers(processes: SystemProcesses): ControllersProc
   }
 }
 
-/** Whole seconds: it is part of the name of what runs. */
-function startOfProcess(): number {
+/** ms since the epoch, of this process. Whole seconds: it is part of the name of what runs. */
+export function startOfProcess(): number {
   return Math.floor((Date.now() - process.uptime() * 1000) / 1000) * 1000
 }
 
 /**
- * Makes what is missing of namespace, ServiceAccount and Deployment. Its Pods come from the Deployment as everywhere, and
- * are this process; what else somebody makes of them there is left as it is.
+ * Makes what is missing of the namespace, and of each process's ServiceAccount and Deployment. Their Pods come from the
+ * Deployments as everywhere, and are these processes; what else somebody makes of them there is left as it is.
  */
-export async function controllerObjects(client: Client): Promise<void> {
-  const labels = { app: CONTROLLER }
+export async function systemObjects(client: Client): Promise<void> {
   const namespace = SYSTEM_NAMESPACE
   await unlessThere(client.create(resources.namespaces, { metadata: { name: namespace } }))
-  await unlessThere(client.create(resources.serviceAccounts, { metadata: { name: CONTROLLER } }, { namespace }))
+  await processObjects(client, CONTROLLER)
+  await processObjects(client, ROUTER)
+  await unlessThere(
+    client.create(
+      resources.services,
+      {
+        metadata: { name: ROUTER_SERVICE, labels: { app: ROUTER } },
+        spec: { selector: { app: ROUTER }, ports: [{ name: 'http', port: ROUTER_PORT, targetPort: ROUTER_PORT }] },
+      },
+      { namespace },
+    ),
+  )
+}
+
+async function processObjects(client: Client, name: string): Promise<void> {
+  const labels = { app: name }
+  const namespace = SYSTEM_NAMESPACE
+  await unlessThere(client.create(resources.serviceAccounts, { metadata: { name } }, { namespace }))
   await unlessThere(
     client.create(
       resources.deployments,
       {
-        metadata: { name: CONTROLLER, labels },
+        metadata: { name, labels },
         spec: {
           replicas: 1,
           selector: { matchLabels: labels },
           template: {
             metadata: { labels },
             spec: {
-              serviceAccountName: CONTROLLER,
-              // The process acts as this account without a token.
+              serviceAccountName: name,
+              // The process has the account already.
               automountServiceAccountToken: false,
-              containers: [{ name: CONTROLLER, image: 'caisson.dev/process', imagePullPolicy: 'Never' }],
+              containers: [{ name, image: 'caisson.dev/process', imagePullPolicy: 'Never' }],
             },
           },
         },

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { type Client, createClient, createHttpTransport, findConnection } from '@caisson/client'
 import { type AuthzOptions, type ListenAddress, startRouter } from '@caisson/gateway'
 import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
@@ -16,6 +17,8 @@ export interface RouterCommandOptions extends GlobalOptions {
   proxyTimeout: string
   upstreamMaxRetries: string
   runtimeApi: boolean
+  kubeconfig?: string
+  untilStdinEnds?: boolean
 }
 
 /** Runs until it is told to stop. Says on standard output where it listens. */
@@ -36,7 +39,12 @@ export async function router(options: RouterCommandOptions): Promise<void> {
     throw new CliError('usage', `--path-routing-prefix takes a path such as /router, not ${JSON.stringify(pathPrefix)}`)
   const stopping = Promise.withResolvers<void>()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stopping.resolve())
-  await using session = await openSession(options)
+  if (options.untilStdinEnds)
+    process.stdin
+      .resume()
+      .once('end', stopping.resolve)
+      .once('error', () => stopping.resolve())
+  await using session = await (options.kubeconfig === undefined ? openSession(options) : sessionOf(options.kubeconfig))
   await using running = await startRouter({
     client: session.client,
     listen,
@@ -54,6 +62,17 @@ export async function router(options: RouterCommandOptions): Promise<void> {
   const where = 'host' in listen ? `http://${bracketed(listen.host)}:${running.port}` : `unix:${listen.path}`
   console.log(`listening: ${where}`)
   await stopping.promise
+  // Connections would keep it for as long as their clients like.
+  setTimeout(() => process.exit(0), 1000).unref()
+}
+
+/** Of a process that is given its account. */
+async function sessionOf(kubeconfig: string): Promise<{ client: Client } & AsyncDisposable> {
+  const transport = createHttpTransport(await findConnection({ kubeconfig, env: {} }))
+  return {
+    client: createClient(transport, { fieldManager: 'sandbox-router' }),
+    [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
+  }
 }
 
 function authzOptions({ authzMode, audience, scopedTokenKeys }: RouterCommandOptions): AuthzOptions {

@@ -26,10 +26,10 @@ export async function serveLegacy(call: RuntimeCall): Promise<void> {
   if (path === '/execute' && method === 'POST') return execute(call)
   if (path === '/upload' && method === 'POST') return upload(call)
   if (argument !== undefined && isRead(method) && Object.hasOwn(READS, action)) {
+    // Once, as its clients encode it: the original decodes what came out once more, and cannot find some names again.
     const decoded = decodedPath(argument)
     if (decoded === undefined) return sendJson(exchange, 400, { message: 'the path is not UTF-8' })
-    // Its clients encode a path once, and its server decodes it twice: a path with a % comes encoded twice, or is meant.
-    return answerFiles(call, () => READS[action as keyof typeof READS](call, decodedPath(decoded) ?? decoded))
+    return answerFiles(call, () => READS[action as keyof typeof READS](call, decoded))
   }
   const known = ['/execute', '/upload', '/'].includes(path) || Object.hasOwn(READS, action)
   return sendJson(exchange, known ? 405 : 404, { detail: known ? 'Method Not Allowed' : 'Not Found' })

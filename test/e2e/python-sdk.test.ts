@@ -1,0 +1,134 @@
+/** The published Python SDK of agent-sandbox, unmodified, against the embedded cluster and its router. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Cluster, findKubectl, run, startCluster } from './fixture.ts'
+import { hasPython, pythonWithSdk } from './python-sdk/environment.ts'
+
+const VERSIONS = ['0.5.6', '1.0.3', '1.0.8']
+const SCRIPTS = join(import.meta.dirname, 'python-sdk')
+/** Installing the SDK for the first time takes most of it. */
+const SETUP_MS = 400_000
+
+const POOL = {
+  apiVersion: 'v1',
+  kind: 'List',
+  items: [
+    {
+      apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
+      kind: 'SandboxTemplate',
+      metadata: { name: 'host' },
+      spec: {
+        envVarsInjectionPolicy: 'Allowed',
+        podTemplate: {
+          spec: {
+            containers: [{ name: 'main', image: 'caisson.dev/host', command: ['sleep', '100000'], workingDir: '/tmp' }],
+          },
+        },
+      },
+    },
+    {
+      apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
+      kind: 'SandboxWarmPool',
+      metadata: { name: 'pool' },
+      spec: { replicas: 2, sandboxTemplateRef: { name: 'host' } },
+    },
+  ],
+}
+
+describe.skipIf(!hasPython())('the published Python SDK', () => {
+  let cluster: Cluster
+  let url: string
+  const pythons = new Map<string, string>()
+  const stack = new AsyncDisposableStack()
+  beforeAll(async () => {
+    for (const version of VERSIONS) pythons.set(version, await pythonWithSdk(version))
+    cluster = stack.use(await startCluster())
+    await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(POOL) })
+    await cluster.mustKubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'swp/pool', '--timeout=60s'])
+    url = await forwardRouter()
+  }, SETUP_MS)
+  afterAll(() => stack.disposeAsync())
+
+  /** `kubectl port-forward svc/sandbox-router-svc`, as the SDK itself does it, and as a user would. */
+  async function forwardRouter(): Promise<string> {
+    const args = ['-n', 'agent-sandbox-system', 'port-forward', 'svc/sandbox-router-svc', ':8080']
+    const child = spawn(findKubectl() ?? 'kubectl', args, { env: { ...process.env, ...cluster.env } })
+    stack.defer(() => void child.kill())
+    const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+    const port = /127\.0\.0\.1:(\d+)/.exec(line)?.[1]
+    child.stdout.resume()
+    return `http://127.0.0.1:${port}`
+  }
+
+  async function seen(version: string, script: string, ...args: string[]): Promise<unknown> {
+    const kubectl = findKubectl()
+    const path = kubectl ? `${dirname(kubectl)}:${process.env['PATH']}` : process.env['PATH']
+    const { code, stdout, stderr } = await run(pythons.get(version) ?? '', [join(SCRIPTS, script), ...args], {
+      env: { ...cluster.env, PATH: path ?? '' },
+    })
+    if (code !== 0) throw new Error(`${script} with ${version} exited with ${code}\n${stdout}\n${stderr}`)
+    return JSON.parse(stdout)
+  }
+
+  /** What every version sees through the router. */
+  const ROUTED = {
+    status: ['SandboxReady', 'Pod is Ready'],
+    'is in the list': true,
+    'is found by its label': true,
+    'is active': true,
+    'has an address': true,
+    Pod: true,
+    output: ['hi\n', '', 0],
+    'errors and exit code': ['out\n', 'err\n', 3],
+    signal: 143,
+    kernel: '4.4.0',
+    read: 'content\n',
+    bytes: [0, 255],
+    'command sees it': 0,
+    list: [['plain.txt', 'file', 2]],
+    exists: [true, false, false],
+    missing: ['SandboxRequestError', 404],
+    'out of the sandbox': ['SandboxRequestError', 403],
+    streamed: [8_388_608, true],
+    reattached: 0,
+    unknown: 'SandboxNotFoundError',
+    'unknown pool': 'SandboxWarmPoolNotFoundError',
+    gone: false,
+  }
+  /** What later ones can do too. */
+  const SINCE: Record<string, { every?: object; tunnel?: object; direct?: object }> = {
+    '1.0.3': { tunnel: { 'environment of a claim': 'hello\n' } },
+    '1.0.8': {
+      every: { timeout: [124, true], 'nothing goes on': true, bounded: 'RuntimeError' },
+      tunnel: { 'environment of a claim': 'hello\n' },
+      direct: { twice: expect.stringMatching(/ApiException|ConflictException/), adopted: true },
+    },
+  }
+
+  test.each(VERSIONS)('%s through a tunnel of its own to the router', async (version) => {
+    const { every, tunnel } = SINCE[version] ?? {}
+    expect(await seen(version, 'sync.py', 'tunnel')).toEqual({ ...ROUTED, ...every, ...tunnel })
+  })
+
+  test.each(VERSIONS)('%s with the address of the router', async (version) => {
+    const { every, direct } = SINCE[version] ?? {}
+    expect(await seen(version, 'sync.py', 'direct', url)).toEqual({ ...ROUTED, ...every, ...direct })
+  })
+
+  test.each(VERSIONS)('%s asynchronously', async (version) => {
+    const same = {
+      different: 3,
+      results: Array.from({ length: 3 }, () => ['out\n', 3]),
+      read: 'content',
+      list: [['a b.txt', 7]],
+      exists: [true, false],
+      reattached: 'content',
+      gone: [false, false, false],
+    }
+    const later = version === '1.0.8' ? { streamed: [3_000_000, true], adopted: true } : {}
+    expect(await seen(version, 'asynchronous.py', url)).toEqual({ ...same, ...later })
+  })
+})
