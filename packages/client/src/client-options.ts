@@ -6,6 +6,8 @@ export interface CallOptions {
   signal?: AbortSignal
   /** Each Warning header of the answer, instead of the client's own `onWarning`. */
   onWarning?: (warning: string) => void
+  /** Of requests with one answer: see `ApiRequest`. */
+  onSent?: () => void
 }
 
 interface NamespaceOption {

@@ -90,7 +90,10 @@ const PAGE = 500
 export function createClient(transport: Transport, defaults: CreateClientOptions = {}): Client {
   async function send(request: ApiRequest, options: CallOptions): Promise<unknown> {
     options.signal?.throwIfAborted()
-    const answer = await transport.request(options.signal ? { ...request, signal: options.signal } : request)
+    const { signal, onSent } = options
+    const answer = await transport.request(
+      signal || onSent ? { ...request, ...(signal && { signal }), onSent } : request,
+    )
     const onWarning = options.onWarning ?? defaults.onWarning
     if (onWarning) for (const warning of answer.warnings) onWarning(warning)
     if (answer.status < 200 || answer.status > 299) {

@@ -17,6 +17,18 @@ test('a request takes the connection that was made ahead', async () => {
   expect(server.connections).toHaveLength(1)
 })
 
+test('one that is used ahead has answered a request, and the next one is written without a wait for it', async () => {
+  const server = await serve((_, response) => sendJson(response, 200, {}))
+  const transport = open(server.connection)
+  await transport.connectAhead?.({ use: true })
+  const order: string[] = []
+  const answered = transport.request({ ...GET, onSent: () => order.push('sent') }).then(() => order.push('answered'))
+  await answered
+  expect(order).toEqual(['sent', 'answered'])
+  expect(server.requests.map(({ url }) => url)).toEqual(['/version', '/api/v1/pods'])
+  expect(server.connections).toHaveLength(1)
+})
+
 test('so does a WebSocket, and its handshake is an abbreviated one', async () => {
   const server = await serve((_, response) => sendJson(response, 200, {}))
   let reused: (boolean | undefined)[] = []

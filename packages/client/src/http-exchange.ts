@@ -15,6 +15,7 @@ export interface ExchangeRequest {
   signal?: AbortSignal | undefined
   /** Bytes of the answer that are accepted. */
   limit: number
+  onSent?: (() => void) | undefined
 }
 
 export interface Answer {
@@ -48,6 +49,7 @@ export function exchange(pool: Pool, request: ExchangeRequest): Promise<Answer> 
       onRequestStart(started) {
         controller = started
         if (signal?.aborted) started.abort(abortError(signal))
+        else request.onSent?.()
       },
       onResponseStart(_, statusCode, received) {
         if (statusCode < 200) return

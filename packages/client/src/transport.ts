@@ -23,6 +23,11 @@ export interface ApiRequest {
   patchType?: PatchType
   headers?: Record<string, string>
   signal?: AbortSignal
+  /**
+   * Called when there is a connection and the request is written to it, in the same turn; again where it is sent again.
+   * Not of watches, and not by the in-process transport.
+   */
+  onSent?: (() => void) | undefined
   /** Of watches: called when the server has accepted it, before the first event. Optional for in-process servers. */
   onOpen?: () => void
 }
@@ -65,6 +70,8 @@ export interface Transport extends AsyncDisposable {
 export interface ConnectAhead {
   /** Loads what WebSockets need, too. */
   webSocket?: boolean
+  /** Sends a request that asks for nothing of note, so that the next one need not wait for what only the first one waits for. */
+  use?: boolean
 }
 
 export interface WebSocketRequest {

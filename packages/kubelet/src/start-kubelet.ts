@@ -153,6 +153,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       hostConfig: await readFile('/etc/resolv.conf', 'utf8').catch(() => ''),
     },
     now,
+    onStarting: (uid) => engine.starts(uid),
     onStopped(uid, error) {
       if (error) onError(error, `stopping a container of pod ${uid}`)
       engine.enqueue(uid)

@@ -160,6 +160,39 @@ describe('attach', () => {
   })
 })
 
+describe('attach to a container that is being started', () => {
+  async function starting(changes: Partial<Parameters<typeof containerSpec>[2]>) {
+    const id = `t${++count}`
+    await scratch.runtime.createSandbox(sandboxSpec(id))
+    const spec = containerSpec(scratch, `${id}-main`, { ...changes, sandboxId: id })
+    return { id: spec.id, started: scratch.runtime.startContainer(spec) }
+  }
+
+  test('waits for it and gives all of its output', async () => {
+    const { id, started } = await starting({ args: ['/bin/cat'], stdin: true, stdinOnce: true })
+    await using streams = await scratch.runtime.attach(id)
+    streams.stdin?.end('first\n')
+    expect(await text(streams.stdout)).toBe('first\n')
+    expect(await streams.exit).toEqual({ exitCode: 0 })
+    await started
+  })
+
+  test('fails as the start does', async () => {
+    const { id, started } = await starting({ args: ['/no/such/command'] })
+    const [attached, begun] = await Promise.allSettled([scratch.runtime.attach(id), started])
+    expect(attached).toEqual(begun)
+    expect(begun).toMatchObject({ status: 'rejected', reason: { code: 'command-not-found' } })
+  })
+
+  test('leaves it alone where the client goes before', async () => {
+    const { id, started } = await starting({})
+    const attaching = scratch.runtime.attach(id)
+    await started
+    await (await attaching)[Symbol.asyncDispose]()
+    expect((await execText(scratch.runtime, id, ['/bin/echo', 'there'])).stdout).toBe('there\n')
+  })
+})
+
 describe('exec', () => {
   let id: string
   beforeAll(async () => {

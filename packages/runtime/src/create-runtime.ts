@@ -36,7 +36,7 @@ import {
 import { createDrivers } from './sandbox/drivers.ts'
 import { containerView, pauseContainerId, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
 import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
-import { openProcessStreams } from './sandbox/process-streams.ts'
+import { attachToStarting, openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
 import { openSnapshot, requireSameRights, type StoredSnapshot, snapshotOf } from './sandbox/snapshot-files.ts'
@@ -99,7 +99,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const files = await openStateFiles(stateDirectory)
   const drivers = createDrivers({ stateDirectory, toolsDirectory, unprivileged })
   const registry = createRegistry()
-  const starting = new Set<string>()
+  /** By id, with what tells how it went. */
+  const starting = new Map<string, { spec: ContainerSpec; begun: Promise<void> }>()
   const monitorMain = fileURLToPath(new URL('./monitor/monitor-main.ts', import.meta.url))
   const monitor = createMonitorClient({
     stateDirectory,
@@ -203,7 +204,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       throw new RuntimeError('already-exists', `container ${spec.id} is there already`)
     }
     signal?.throwIfAborted()
-    starting.add(spec.id)
+    const begun = Promise.withResolvers<void>()
+    // Only who attaches meanwhile asks.
+    begun.promise.catch(() => {})
+    starting.set(spec.id, { spec, begun: begun.promise })
     try {
       using _ = cancelStart(files.containerDirectory(spec.id), signal)
       const entry = await startContainer(parts, sandbox, structuredClone(spec), snapshot)
@@ -216,9 +220,12 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         await runtime.removeContainer(spec.id)
         signal.throwIfAborted()
       }
+      begun.resolve()
       return containerView(spec, entry)
     } catch (error) {
-      throw concealPaths(error, { spec, directory: files.containerDirectory(spec.id), stateDirectory })
+      const told = concealPaths(error, { spec, directory: files.containerDirectory(spec.id), stateDirectory })
+      begun.reject(told)
+      throw told
     } finally {
       starting.delete(spec.id)
     }
@@ -375,6 +382,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
 
     async attach(containerId) {
+      const expected = starting.get(containerId)
+      if (expected) return await attachToStarting(monitor, { id: containerId, ...expected })
       const { entry } = registry.container(containerId)
       const socket = await monitor.open({ kind: 'attach', id: containerId })
       return openProcessStreams(socket, { tty: entry.spec.tty, stdin: entry.spec.stdin })

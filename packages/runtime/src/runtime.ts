@@ -337,6 +337,7 @@ export interface Runtime extends AsyncDisposable {
   packets(sandboxId: string): number | undefined
   get(sandboxId: string): Promise<Sandbox | undefined>
   exec(containerId: string, spec: ExecSpec): Promise<ProcessStreams>
+  /** Also to one that is being started: rejects as its start does. */
   attach(containerId: string): Promise<ProcessStreams>
   /** A TCP connection to a port of the sandbox, also one that listens on its loopback only. */
   connect(sandboxId: string, port: number, signal?: AbortSignal): Promise<Duplex>

@@ -65,7 +65,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const stop = stopSignal(timeoutMs)
   await using session = await openSession({ ...options, start: true })
   // The handshake goes on while the rest is made ready.
-  const connected = connectAhead(session)
+  const connected = connectAhead(session, { use: true })
   const touchesHost = options.volume.length > 0 || options.publish.length > 0
   const namespace = touchesHost ? HOST_NAMESPACE : session.namespace
   if (touchesHost) await ensureHostNamespace(session)
@@ -87,6 +87,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   await using attendance = remove && !options.detach && session.embedded ? await attend(session.embedded) : undefined
   await connected
   noteTime('create request')
+  const sent = Promise.withResolvers<void>()
   const creation = createSandbox(session, {
     name,
     namespace,
@@ -95,6 +96,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
     idleMs,
     annotations: attendance?.annotations,
     network: options.network,
+    onSent: sent.resolve,
   })
   if (options.detach) {
     await creation
@@ -103,6 +105,8 @@ export async function run(options: RunCommandOptions): Promise<void> {
       console.error(`caisson: it is in the namespace ${namespace}: 'caisson -n ${namespace} logs ${name}'`)
     return
   }
+  // What else there is to send would keep it from going out.
+  await Promise.race([sent.promise, creation])
   // It begins with how the Pod is by then: nothing is missed, whichever of the two requests is served first.
   const pod = followPod(watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal }))
   // While the sandbox is made, and before it starts: then it needs the processors itself.
@@ -165,6 +169,7 @@ async function createSandbox(
     idleMs,
     annotations,
     network,
+    onSent,
   }: {
     name: string
     namespace: string
@@ -173,6 +178,7 @@ async function createSandbox(
     idleMs: number | undefined
     annotations: Record<string, string> | undefined
     network: RunCommandOptions['network']
+    onSent: () => void
   },
 ): Promise<void> {
   try {
@@ -193,7 +199,7 @@ async function createSandbox(
           }),
         },
       },
-      { namespace },
+      { namespace, onSent },
     )
   } catch (error) {
     if (isNotFound(error) && error.details?.kind === 'namespaces')

@@ -47,10 +47,14 @@ export async function containerSpec(
 ): Promise<ContainerSpec> {
   const { id, sandboxId, restartCount, backOffMs, image, directories } = options
   const { namespace = '', name = '', uid = '' } = pod.metadata
-  const environment = await containerEnvironment(pod, container, options)
-  const security = await containerSecurity(pod, container, options)
   const terminationMessage = directories.terminationMessage(uid, container.name, restartCount)
-  await makeTerminationMessage(terminationMessage)
+  const logPath = directories.log({ namespace, name, uid }, container.name, restartCount)
+  const [environment, security] = await Promise.all([
+    containerEnvironment(pod, container, options),
+    containerSecurity(pod, container, options),
+    makeTerminationMessage(terminationMessage),
+    mkdir(dirname(logPath), { recursive: true, mode: 0o700 }),
+  ])
   const mounts = await containerMounts(pod, container, { ...options, environment, terminationMessage })
   const args = commandLine(container, image, environment)
   if (args.length === 0) {
@@ -58,8 +62,6 @@ export async function containerSpec(
       `image ${JSON.stringify(container.image)} names no command, and container ${JSON.stringify(container.name)} neither: set its command`,
     )
   }
-  const logPath = directories.log({ namespace, name, uid }, container.name, restartCount)
-  await mkdir(dirname(logPath), { recursive: true, mode: 0o700 })
   return {
     id,
     sandboxId,

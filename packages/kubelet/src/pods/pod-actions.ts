@@ -6,7 +6,7 @@ import type { NetworkGate, PodAddress } from '@caisson/network'
 import { type Runtime, RuntimeError, type Sandbox, type SandboxSpec } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { ConfigError } from '../containers/config-error.ts'
-import { containerSpec } from '../containers/container-spec.ts'
+import { type ContainerSpecOptions, containerSpec } from '../containers/container-spec.ts'
 import type { PodPlace } from '../containers/downward-api.ts'
 import { hostsFile, type NodeDns, podHostname, resolverFile } from '../containers/host-files.ts'
 import type { ContainerImages } from '../images/container-images.ts'
@@ -61,6 +61,8 @@ export interface PodActionsOptions {
   place: Omit<PodPlace, 'podIp'>
   dns: NodeDns
   now: () => number
+  /** The runtime is starting one of the Pod's containers: it can be attached to. */
+  onStarting(uid: string): void
   /** A container that was asked to stop is gone, or could not be stopped. */
   onStopped(uid: string, error: unknown): void
 }
@@ -71,7 +73,7 @@ export interface PodActions {
 }
 
 export function createPodActions(options: PodActionsOptions): PodActions {
-  const { runtime, images, network, sources, directories, events, snapshots, place, dns, now } = options
+  const { runtime, images, network, sources, directories, events, snapshots, place, dns, now, onStarting } = options
 
   async function perform(
     action: PodAction,
@@ -234,8 +236,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     }
     const id = containerId(pod, container, restartCount)
     try {
-      await writeEtcFiles(pod, sandbox.ip)
-      const spec = await containerSpec(pod, container, {
+      const specOptions: ContainerSpecOptions = {
         id,
         sandboxId: sandbox.id,
         company: companyOf(observed, container),
@@ -247,18 +248,24 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         sources,
         place: { ...place, podIp: sandbox.ip },
         directories,
-      })
+      }
+      const [spec] = await Promise.all([containerSpec(pod, container, specOptions), writeEtcFiles(pod, sandbox.ip)])
       const snapshot = firstSnapshot(pod, restartCount)
       if (snapshot) {
         await restoreVolumes(await ownVolumes(pod, { directories, sources }), { source: snapshot.volumes, signal })
         await runtime.restoreContainer(spec, snapshot.memory, signal)
       } else {
-        await runtime.startContainer(spec, signal)
+        const started = runtime.startContainer(spec, signal)
+        memory.starting.set(container.name, id)
+        onStarting(pod.metadata.uid ?? '')
+        await started
       }
     } catch (error) {
       if (signal.aborted) return
       failStart(error, { action, pod, memory, id, image: found.image })
       return
+    } finally {
+      memory.starting.delete(container.name)
     }
     memory.failures.delete(container.name)
     memory.begun.add(id)

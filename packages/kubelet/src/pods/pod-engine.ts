@@ -74,8 +74,10 @@ export interface PodEngine extends AsyncDisposable {
   memory(uid: string): PodMemory | undefined
   /** Somebody is connected to the Pod until this is disposed. */
   connected(uid: string): Disposable
-  /** Called whenever it has been seen anew what runs of a Pod. */
+  /** Called whenever it has been seen anew what runs of a Pod, or a container of it begins to start. */
   onSeen(listener: (uid: string) => void): Disposable
+  /** A container of the Pod begins to start. */
+  starts(uid: string): void
   /** Something that Pods are made from has changed: they are looked at anew, their volumes and failures too. */
   refresh(uid: string): void
   /** Resolves when nothing is being done and nothing waits but for a time. */
@@ -244,8 +246,12 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     if (pod && !memory.recalled) await recallEnds(pod, memory)
     const seen = observePod(memory, { pod, sandbox, hostIp })
     memory.seen = seen.runs
-    for (const listener of seenListeners) listener(uid)
+    tellSeen(uid)
     return { ...seen, ...watch(seen, memory) }
+  }
+
+  function tellSeen(uid: string): void {
+    for (const listener of seenListeners) listener(uid)
   }
 
   /** What is found out by asking containers and measuring, as long as there is a sandbox. */
@@ -413,6 +419,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       seenListeners.add(listener)
       return { [Symbol.dispose]: () => void seenListeners.delete(listener) }
     },
+    starts: tellSeen,
     refresh(uid) {
       const memory = memories.get(uid)
       if (!memory) return

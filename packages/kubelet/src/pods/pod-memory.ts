@@ -31,6 +31,8 @@ export interface PodMemory {
   stopping: Map<string, number>
   /** By runtime id of containers that ended. */
   lastWords: Map<string, string | undefined>
+  /** By container name: the runtime id of the run whose start the runtime was asked for and has not finished. */
+  starting: Map<string, string>
   /** Runtime ids of the containers that this agent started. */
   begun: Set<string>
   /** As of the last pass, for requests that want to know now. */
@@ -59,6 +61,7 @@ export function newPodMemory(
     images: new Map(),
     stopping: new Map(),
     lastWords: new Map(),
+    starting: new Map(),
     begun: new Set(),
     seen: [],
     interim: undefined,

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { podDirectories } from '../pod-directories.ts'
 import type { ContainerRun } from './observed-pod.ts'
 import { aPod, aRun, exited, running } from './observed-pod-fixtures.ts'
-import { newPodMemory } from './pod-memory.ts'
+import { newPodMemory, type PodMemory } from './pod-memory.ts'
 import { servedPods } from './served-pods.ts'
 
 const identity = { uid: 'uid-1', name: 'web', namespace: 'default' }
@@ -22,8 +22,8 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true }))
 
-function serve(pod: PodObject, runs: ContainerRun[] = []) {
-  const memory = { ...newPodMemory(pod, { nextAttempt: 0, hasDirectory: false }), seen: runs }
+function serve(pod: PodObject, runs: ContainerRun[] = [], more: Partial<PodMemory> = {}) {
+  const memory = { ...newPodMemory(pod, { nextAttempt: 0, hasDirectory: false }), seen: runs, ...more }
   const pods = servedPods({
     informer: { get: (key: string) => (key === 'default/web' ? pod : undefined) } as unknown as Informer<PodObject>,
     engine: { memory: () => memory, onSeen: () => ({ [Symbol.dispose]() {} }) },
@@ -181,5 +181,13 @@ describe('containers that clients may enter', () => {
 
   test('are not those of an earlier sandbox', () => {
     expect(serve(aPod(), [aRun(exited(0), { past: true })])?.attachableContainer('main')).toBeUndefined()
+  })
+
+  test('are attached to while they are being started', () => {
+    const starting = new Map([['main', 'next']])
+    expect(serve(aPod(), [aRun(exited(0))], { starting })?.attachableContainer('main')).toEqual({
+      id: 'next',
+      tty: false,
+    })
   })
 })

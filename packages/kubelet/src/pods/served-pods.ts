@@ -50,6 +50,8 @@ export function servedPods({
         return isRunning(run) ? serveRun(name, run) : undefined
       },
       attachableContainer(name) {
+        const starting = memory()?.starting.get(name)
+        if (starting !== undefined) return { id: starting, tty: findContainer(pod, name)?.tty ?? false }
         const run = latest(name)
         const waitsForClient = findContainer(pod, name)?.stdinOnce
         return isRunning(run) || waitsForClient ? serveRun(name, run) : undefined
@@ -92,6 +94,7 @@ export function servedPods({
     const memory = engine.memory(pod.metadata.uid ?? '')
     if (pod.metadata.deletionTimestamp !== undefined || memory?.setback || processes?.of(pod)) return true
     if (!findContainer(pod, container)) return true
+    if (memory?.starting.has(container)) return true
     return memory?.seen.some((run) => run.name === container) || memory?.failures.has(container) || false
   }
 

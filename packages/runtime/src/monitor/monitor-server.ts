@@ -52,6 +52,8 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   /** By directory: what is made ahead gets its id later. */
   const prepared = new Map<string, PreparedContainer>()
   const controls = new Set<Socket>()
+  /** By id: who waits for containers that are being started. */
+  const expecting = new Map<string, Set<(container: SupervisedContainer) => void>>()
 
   let running = 0
   let idle: NodeJS.Timeout | undefined
@@ -75,6 +77,8 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
     running++
     considerRetiring()
     void announceExit(container)
+    for (const resolve of expecting.get(container.supervision.id) ?? []) resolve(container)
+    expecting.delete(container.supervision.id)
   }
 
   async function announceExit({ supervision: { id }, exited }: SupervisedContainer): Promise<void> {
@@ -82,6 +86,18 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
     running--
     considerRetiring()
     for (const control of controls) writeJsonFrame(control, FRAME.exit, { id, state })
+  }
+
+  /** Never settles where it is not started, or the connection goes before. */
+  function whenKept(id: string, connection: Socket): Promise<SupervisedContainer> {
+    const { promise, resolve } = Promise.withResolvers<SupervisedContainer>()
+    const waiting = expecting.get(id) ?? new Set()
+    expecting.set(id, waiting.add(resolve))
+    connection.once('close', () => {
+      waiting.delete(resolve)
+      if (waiting.size === 0 && expecting.get(id) === waiting) expecting.delete(id)
+    })
+    return promise
   }
 
   function started(container: SupervisedContainer): Started {
@@ -141,7 +157,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
       return undefined
     }
     if (opening.kind === 'exec') return execForClient(opening, connection, pool)
-    const container = containers.get(opening.id)
+    const container = containers.get(opening.id) ?? (opening.expected && (await whenKept(opening.id, connection)))
     if (!container) throw new RuntimeError('not-found', `container ${opening.id} is not running`)
     return container.attach(connection)
   }

@@ -114,7 +114,13 @@ export interface ExecRequest {
   kill: { kind: 'sentry'; stateFile: string } | { kind: 'process' }
 }
 
-export type Opening = { kind: 'control' } | { kind: 'attach'; id: string } | ({ kind: 'exec' } & ExecRequest)
+export interface AttachRequest {
+  id: string
+  /** It is being started: the answer waits for that, and whoever asks hangs up where nothing comes of it. */
+  expected?: true
+}
+
+export type Opening = { kind: 'control' } | ({ kind: 'attach' } & AttachRequest) | ({ kind: 'exec' } & ExecRequest)
 
 export type Call = { call: number } & (
   | { method: 'start'; supervision: Supervision }

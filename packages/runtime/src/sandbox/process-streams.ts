@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { Readable, Writable } from 'node:stream'
+import type { MonitorClient } from '../monitor/monitor-client.ts'
 import { type Failure, FRAME, parseFrame, readFrames, writeFrame, writeJsonFrame } from '../monitor/protocol.ts'
 import { type ExitStatus, type ProcessStreams, RuntimeError, type TerminalSize } from '../runtime.ts'
 
@@ -84,6 +85,18 @@ export async function openProcessStreams(socket: Socket, options: ProcessStreams
       socket.destroy()
     },
   }
+}
+
+/** The streams of a container whose start goes on: its output from the first byte. Rejects as the start does. */
+export async function attachToStarting(
+  monitor: Pick<MonitorClient, 'open'>,
+  { id, spec, begun }: { id: string; spec: ProcessStreamsOptions; begun: Promise<void> },
+): Promise<ProcessStreams> {
+  const socket = await monitor.open({ kind: 'attach', id, expected: true })
+  begun.catch(() => socket.destroy())
+  const streams = openProcessStreams(socket, { tty: spec.tty, stdin: spec.stdin })
+  const failed = begun.then(() => new Promise<never>(() => undefined))
+  return await Promise.race([failed, streams])
 }
 
 function createStdin(socket: Socket): Writable {
