@@ -215,6 +215,17 @@ describe('exec', () => {
     await expect(result).rejects.toMatchObject({ code: 'command-not-found' })
   })
 
+  test.each([false, true])('and not in its output too (tty: %s)', async (tty) => {
+    await using streams = await scratch.runtime.exec(id, { args: ['/no/such/command'], env: {}, tty, stdin: false })
+    streams.exit.catch(() => {})
+    const said = await Promise.all([streams.stdout, streams.stderr].map((each) => each && text(each)))
+    expect(said).toEqual(tty ? ['', undefined] : ['', ''])
+    await expect(streams.exit).rejects.toMatchObject({
+      code: 'command-not-found',
+      message: expect.stringMatching(/^executing processes for container: .*\/no\/such\/command/),
+    })
+  })
+
   test('passes megabytes through unchanged', async () => {
     await using streams = await scratch.runtime.exec(id, { args: ['/bin/cat'], env: {}, tty: false, stdin: true })
     const sent = Buffer.alloc(8 * 1024 * 1024, 'caisson ')

@@ -18,8 +18,9 @@ import {
   receiveTerminal,
   windowSize,
 } from './process-pipes.ts'
-import { type ExecRequest, FRAME, writeJsonFrame } from './protocol.ts'
+import { type ExecRequest, FRAME, writeFrame, writeJsonFrame } from './protocol.ts'
 import { failureCode, lastComplaint } from './runtime-log.ts'
+import { type RuntimeWords, withholdRuntimeWords } from './runtime-words.ts'
 import { killProcessTree } from './sentry-control.ts'
 import { shortPath } from './short-path.ts'
 import type { AttachedClient } from './supervised-container.ts'
@@ -44,10 +45,14 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
   await layPipes(pool, directory, request)
   const session = request.tty ? await startWithTerminal(request) : startWithPipes(request)
   const { ends, status } = session
-  const outputs = [createOutput({ fd: ends.stdout, stream: 'stdout' })]
-  if (ends.stderr !== undefined) outputs.push(createOutput({ fd: ends.stderr, stream: 'stderr' }))
+  const words = withholdRuntimeWords()
+  // The runtime writes to the same output as the command would: with a terminal there is only one.
+  const output = (fd: number, stream: Stream): Output =>
+    createOutput({ fd, stream, ...(stream === streamOfWords(request) && { pass: words.pass }) })
+  const outputs = [output(ends.stdout, 'stdout')]
+  if (ends.stderr !== undefined) outputs.push(output(ends.stderr, 'stderr'))
   const ended = new AbortController()
-  void finishExec({ request, client, outputs, status }).finally(() => {
+  void finishExec({ request, client, outputs, words, status }).finally(() => {
     ended.abort()
     ends.stdin?.destroy()
     ends.resize?.destroy()
@@ -69,6 +74,12 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
       if (!ended.signal.aborted) killExec(request, ended.signal).catch(() => {})
     },
   }
+}
+
+type Stream = 'stdout' | 'stderr'
+
+function streamOfWords({ tty }: ExecRequest): Stream {
+  return tty ? 'stdout' : 'stderr'
 }
 
 /** Ends what an earlier monitor executed in a container: its client's connection was to that monitor. */
@@ -103,24 +114,29 @@ interface FinishOptions {
   request: ExecRequest
   client: Duplex
   outputs: Output[]
+  words: RuntimeWords
   status: Promise<ExitStatus>
 }
 
-async function finishExec({ request, client, outputs, status }: FinishOptions): Promise<void> {
+async function finishExec({ request, client, outputs, words, status }: FinishOptions): Promise<void> {
+  const tellRest = (failure: string | undefined): void => {
+    const rest = words.rest(failure)
+    if (rest) writeFrame(client, FRAME[streamOfWords(request)], rest)
+  }
   try {
     const exit = await status
     await Promise.all(outputs.map((output) => output.ended))
     const complaint = CANNOT_EXECUTE.has(exit.exitCode) ? lastComplaint(request.runtimeLog) : undefined
+    tellRest(complaint)
     if (complaint !== undefined) {
       writeJsonFrame(client, FRAME.failed, { code: failureCode(complaint), message: complaint })
     } else {
       writeJsonFrame(client, FRAME.ended, exit)
     }
   } catch (error) {
-    writeJsonFrame(client, FRAME.failed, {
-      code: error instanceof RuntimeError ? error.code : 'failed',
-      message: error instanceof Error ? error.message : String(error),
-    })
+    const message = error instanceof Error ? error.message : String(error)
+    tellRest(message)
+    writeJsonFrame(client, FRAME.failed, { code: error instanceof RuntimeError ? error.code : 'failed', message })
   } finally {
     for (const output of outputs) output[Symbol.dispose]()
     client.end()

@@ -8,6 +8,8 @@ export interface OutputOptions {
   stream: 'stdout' | 'stderr'
   /** Sees every byte before any client does. Where it gives false, nothing more is read until `resume`. */
   onChunk?: (chunk: Buffer) => boolean
+  /** What of it clients get now. */
+  pass?: (chunk: Buffer) => Buffer | undefined
 }
 
 /** One output of a process, copied to everybody who is attached. */
@@ -29,7 +31,7 @@ const STALLED_AFTER_MS = 30_000
  * Reads a pipe no faster than its slowest client: nothing is dropped, so that what a client has read is exact, and
  * nothing is kept in memory beyond the clients' socket buffers.
  */
-export function createOutput({ fd, stream, onChunk }: OutputOptions): Output {
+export function createOutput({ fd, stream, onChunk, pass }: OutputOptions): Output {
   const source = new Socket({ fd, readable: true, writable: false })
   const clients = new Set<Duplex>()
   const blocked = new Map<Duplex, NodeJS.Timeout>()
@@ -58,7 +60,8 @@ export function createOutput({ fd, stream, onChunk }: OutputOptions): Output {
       held = true
       source.pause()
     }
-    for (const client of clients) if (!writeFrame(client, type, chunk)) block(client)
+    const passed = pass ? pass(chunk) : chunk
+    if (passed) for (const client of clients) if (!writeFrame(client, type, passed)) block(client)
   })
   source.on('error', () => {})
   source.on('close', () => ended.resolve())
