@@ -76,8 +76,10 @@ export function startPoolController(
   const enqueueOf = (template: AnyObject): void => {
     for (const pool of pools.byIndex(BY_TEMPLATE, keyOf(template))) enqueue(pool)
   }
+  // Members change by the dozen, and one look at all of them is enough.
+  const crowd = oncePerTurn((key) => engine.enqueue(key))
   const enqueueMember = (sandbox: Sandbox): void => {
-    for (const key of memberKey(sandbox)) for (const pool of pools.byIndex(BY_HASH, key)) enqueue(pool)
+    for (const key of memberKey(sandbox)) for (const pool of pools.byIndex(BY_HASH, key)) crowd.add(keyOf(pool))
   }
   const enqueueGuarded = (policy: NetworkPolicy): void => {
     const name = (policy.metadata.name ?? '').replace(/-network-policy$/, '')
@@ -111,12 +113,39 @@ export function startPoolController(
       if (waitingClaims.waiting(namespace, name) === 0) engine.enqueue(joinKey(namespace, name))
     }),
     demand,
+    crowd,
   ]
   return {
-    idle: () => engine.idle(),
+    async idle() {
+      await crowd.passed()
+      await engine.idle()
+    },
     async [Symbol.asyncDispose]() {
       for (const handler of handlers) handler?.[Symbol.dispose]()
       await engine[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Passes on each key that was added in a turn of the event loop once, at its end. */
+function oncePerTurn(pass: (key: string) => void): Disposable & { add(key: string): void; passed(): Promise<void> } {
+  const added = new Set<string>()
+  let scheduled: NodeJS.Immediate | undefined
+  return {
+    add(key) {
+      added.add(key)
+      scheduled ??= setImmediate(() => {
+        scheduled = undefined
+        const keys = [...added]
+        added.clear()
+        for (const each of keys) pass(each)
+      })
+    },
+    passed: async () => {
+      if (scheduled) await new Promise(setImmediate)
+    },
+    [Symbol.dispose]() {
+      clearImmediate(scheduled)
     },
   }
 }

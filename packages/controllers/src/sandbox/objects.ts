@@ -1,5 +1,13 @@
 /** The kinds that the Sandbox controller reads and writes. */
-import { controllerReference, type ObjectMeta, type OwnerReference, type Sandbox } from '@caisson/api'
+import {
+  controllerOf,
+  controllerReference,
+  EXTENSIONS_GROUP,
+  type ObjectMeta,
+  type OwnerReference,
+  referenceGroup,
+  type Sandbox,
+} from '@caisson/api'
 import { resources, sandboxes, type Typed } from '@caisson/client'
 import type * as core from 'kubernetes-types/core/v1.d.ts'
 
@@ -38,6 +46,12 @@ export function identityOf(object: Stored): Identity {
 /** The controller reference that a Sandbox's children carry: in the version that it was read in, since that one is served. */
 export function sandboxReference(sandbox: Sandbox): OwnerReference {
   return controllerReference({ ...sandbox, kind: SANDBOXES.kind })
+}
+
+/** Whether a warm pool has it, and no claim yet. */
+export function isPoolMember(sandbox: Sandbox): boolean {
+  const owner = controllerOf(sandbox)
+  return owner?.kind === 'SandboxWarmPool' && referenceGroup(owner) === EXTENSIONS_GROUP
 }
 
 /** `Sandbox/x (UID: y)`, as error messages name the controller of somebody else's object. */

@@ -1,7 +1,5 @@
 /** Suspending a Sandbox in which nothing happens, and taking that back. Its Pod's node says whether something does. */
 import {
-  controllerOf,
-  EXTENSIONS_GROUP,
   hasSnapshotFailed,
   IDLE,
   IDLE_REASONS,
@@ -10,11 +8,10 @@ import {
   type OperatingMode,
   operatingModePatch,
   ownershipOf,
-  referenceGroup,
   type Sandbox,
 } from '@caisson/api'
 import { type PatchWrite, type PlannedEvent, type Write, writeId } from '../engine/plan.ts'
-import { identityOf, type Pod, SANDBOXES } from './objects.ts'
+import { identityOf, isPoolMember, type Pod, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, operatingModeOf, type SandboxError } from './observed-sandbox.ts'
 
 export function planIdle(observed: ObservedSandbox): { writes: Write[]; errors: SandboxError[] } {
@@ -100,7 +97,5 @@ export function idleAnnotation(sandbox: Sandbox): string | undefined {
 
 /** What waits in a pool has nothing to do, and is there to be awake. */
 function idleSuspensionOf(sandbox: Sandbox): Sandbox['spec']['idleSuspension'] {
-  const owner = controllerOf(sandbox)
-  const pooled = owner?.kind === 'SandboxWarmPool' && referenceGroup(owner) === EXTENSIONS_GROUP
-  return pooled ? undefined : sandbox.spec.idleSuspension
+  return isPoolMember(sandbox) ? undefined : sandbox.spec.idleSuspension
 }

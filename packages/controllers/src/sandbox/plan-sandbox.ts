@@ -17,7 +17,7 @@ import {
 import { sameJson } from '../engine/json-difference.ts'
 import { nothing, type Plan, type PlannedEvent, type Write, writeId } from '../engine/plan.ts'
 import { conditionsOf, errorCondition, multiplePodsMessage, type Situation } from './conditions.ts'
-import { identityOf, SANDBOXES } from './objects.ts'
+import { identityOf, isPoolMember, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, operatingModeOf, type SandboxError } from './observed-sandbox.ts'
 import { endOf, planExpired } from './plan-expiry.ts'
 import { planIdle } from './plan-idle.ts'
@@ -38,6 +38,9 @@ const NAMESPACE_TERMINATING_RECHECK = 30_000
  * and then one write says everything.
  */
 const PROGRESS_MAY_WAIT = 1_000
+
+/** Nobody waits for one member of a pool, and a pool that fills on a busy machine would write every status twice. */
+const MEMBER_PROGRESS_MAY_WAIT = 10_000
 
 /** @param now ms since the epoch */
 export function planSandbox(observed: ObservedSandbox, now: number, options: SandboxPlanOptions): Plan<SandboxStatus> {
@@ -194,7 +197,12 @@ function patience(sandbox: Sandbox, status: SandboxStatus): Plan<SandboxStatus>[
   const error = findCondition(status.conditions, TYPES.containerError)
   const newError = error !== undefined && !sameJson(error, findCondition(before, TYPES.containerError))
   const serviceLost = sandbox.status?.service !== status.service && status.service === undefined
-  return starts && !stuck && !newError && !finishedBefore && !serviceLost ? PROGRESS_MAY_WAIT : 0
+  return starts && !stuck && !newError && !finishedBefore && !serviceLost ? progressMayWait(sandbox, status) : 0
+}
+
+function progressMayWait(sandbox: Sandbox, { podIPs }: SandboxStatus): number {
+  // With an address it can be given to a claim.
+  return isPoolMember(sandbox) && !podIPs ? MEMBER_PROGRESS_MAY_WAIT : PROGRESS_MAY_WAIT
 }
 
 function onlyNodeNameDiffers(before: SandboxStatus, after: SandboxStatus): boolean {
