@@ -1,23 +1,13 @@
 import { type Sandbox, snapshotCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import {
-  type AnyObject,
-  type Client,
-  createInformers,
-  createWorkqueue,
-  isConflict,
-  isNotFound,
-  joinKey,
-  keyOf,
-  resources,
-  splitKey,
-} from '@caisson/client'
+import { type Client, createInformers, isConflict, isNotFound, joinKey, keyOf, resources } from '@caisson/client'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { sameJson } from '../engine/json-difference.ts'
 import { snapshotCaches } from '../snapshot/snapshot-caches.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
-import { installCrd, READY_STATUS, runControllers, sandboxNamed } from '../testing/test-cluster.ts'
+import { startGarbageCollector } from '../testing/garbage-collector.ts'
+import { installCrd, runControllers, sandboxNamed, startTestNode } from '../testing/test-cluster.ts'
 import { PODS, type Pod, SANDBOXES, SERVICES } from './objects.ts'
 import { operatingModeOf } from './observed-sandbox.ts'
 import { planSandbox } from './plan-sandbox.ts'
@@ -66,35 +56,8 @@ test('whatever happens in whatever order, with the controllers ended and started
   const caches = { ...sandboxCaches(informers), ...snapshotCaches(informers) }
   await informers.synced()
 
-  // A kubelet and a garbage collector, as far as they matter here.
-  await using pods = createWorkqueue({
-    async process(key) {
-      const pod = caches.pods.get(key)
-      const { name } = splitKey(key)
-      if (!pod || pod.status?.phase === 'Running') return
-      await ignoreGone(client.patchStatus(PODS, name, { status: READY_STATUS }, { namespace }))
-    },
-  })
-  using _pods = caches.pods.handle({
-    added: (pod) => pods.add(keyOf(pod)),
-    updated: (_old, pod) => pods.add(keyOf(pod)),
-  })
-  // Looks at each child anew when it comes and when its owner goes: a child may be made after that.
-  await using garbage = createWorkqueue({
-    async process(key: string) {
-      for (const [informer, kind] of [[caches.pods, PODS] as const, [caches.services, SERVICES] as const]) {
-        const child = informer.get(key)
-        const [owner] = child?.metadata.ownerReferences ?? []
-        if (!child || !owner || (await uidOf(owner.name)) === owner.uid) continue
-        const preconditions = { uid: child.metadata.uid ?? '' }
-        const options = { namespace, gracePeriodSeconds: 0, preconditions }
-        await ignoreGone(client.delete<AnyObject>(kind, child.metadata.name ?? '', options))
-      }
-    },
-  })
-  using _garbage = caches.sandboxes.handle({ deleted: (sandbox) => garbage.add(keyOf(sandbox)) })
-  using _podGarbage = caches.pods.handle({ added: (pod) => garbage.add(keyOf(pod)) })
-  using _serviceGarbage = caches.services.handle({ added: (service) => garbage.add(keyOf(service)) })
+  await using _node = await startTestNode(client, namespace)
+  await using _garbage = await startGarbageCollector(client, namespace, [SANDBOXES, PODS, SERVICES])
 
   let running = await runControllers(cluster, namespace)
   try {
@@ -114,15 +77,6 @@ test('whatever happens in whatever order, with the controllers ended and started
     )
   } finally {
     await running[Symbol.asyncDispose]()
-  }
-
-  async function uidOf(name: string): Promise<string | undefined> {
-    try {
-      return (await client.get(SANDBOXES, name, { namespace })).metadata.uid
-    } catch (error) {
-      if (isNotFound(error)) return undefined
-      throw error
-    }
   }
 
   /** Waits until every plan, made from what the server says, asks for nothing, and then looks at what there is. */

@@ -1,0 +1,228 @@
+import {
+  claimCrd,
+  controllerOf,
+  isConditionTrue,
+  poolCrd,
+  type Sandbox,
+  type SandboxClaim,
+  snapshotCrd,
+  templateCrd,
+  UPDATE_STRATEGIES,
+} from '@caisson/api'
+import * as apiserver from '@caisson/apiserver'
+import {
+  type AnyObject,
+  type Client,
+  createInformers,
+  isApiError,
+  resources,
+  sandboxClaims,
+  sandboxTemplates,
+  sandboxWarmPools,
+} from '@caisson/client'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { PODS, SANDBOXES } from '../sandbox/objects.ts'
+import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
+import { startGarbageCollector } from '../testing/garbage-collector.ts'
+import { installCrd, type RunningControllers, runControllers, startTestNode } from '../testing/test-cluster.ts'
+import { createUnreliableTransport, type UnreliableTransport } from '../testing/unreliable-transport.ts'
+
+const namespace = 'storm'
+const containers = (version: number) => ({ containers: [{ name: 'main', image: `example.com/main:${version}` }] })
+
+type Step =
+  | { what: 'claim'; which: number }
+  | { what: 'release'; which: number }
+  | { what: 'lose'; which: number }
+  | { what: 'remove'; which: number }
+  | { what: 'scale'; replicas: number }
+  | { what: 'edit'; version: number }
+  | { what: 'strategy'; type: (typeof UPDATE_STRATEGIES)[number] }
+  | { what: 'crash'; seed: number }
+  | { what: 'wait'; turns: number }
+
+const which = fc.nat(9)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ what: fc.constant('claim' as const), which }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ what: fc.constantFrom('release' as const, 'lose' as const, 'remove' as const), which }),
+  },
+  { weight: 3, arbitrary: fc.record({ what: fc.constant('scale' as const), replicas: fc.nat(6) }) },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant('edit' as const), version: fc.nat(3) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ what: fc.constant('strategy' as const), type: fc.constantFrom(...UPDATE_STRATEGIES) }),
+  },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant('crash' as const), seed: fc.nat() }) },
+  { weight: 6, arbitrary: fc.record({ what: fc.constant('wait' as const), turns: fc.nat(60) }) },
+)
+
+test('whatever happens in whatever order, on a bad connection, pools and claims come to what was asked for', async () => {
+  await using cluster = await startEmbeddedCluster(apiserver)
+  const { client } = cluster
+  await installCrd(client)
+  for (const crd of [snapshotCrd(), templateCrd(), claimCrd(), poolCrd()]) await installCrd(client, crd)
+  await client.create(resources.namespaces, { metadata: { name: namespace } })
+  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+  await using _node = await startTestNode(client, namespace)
+  const owned = [sandboxClaims, sandboxWarmPools, sandboxTemplates, SANDBOXES, PODS]
+  await using _garbage = await startGarbageCollector(client, namespace, owned)
+  await client.create(
+    sandboxTemplates,
+    { metadata: { name: 'web' }, spec: { podTemplate: { spec: containers(0) } } },
+    { namespace },
+  )
+  await client.create(
+    sandboxWarmPools,
+    { metadata: { name: 'pool' }, spec: { replicas: 2, sandboxTemplateRef: { name: 'web' } } },
+    { namespace },
+  )
+
+  await using informers = createInformers(client)
+  const sandboxes = informers.of(SANDBOXES, { namespace })
+  const claims = informers.of(sandboxClaims, { namespace })
+  const pods = informers.of(PODS, { namespace })
+  const pools = informers.of(sandboxWarmPools, { namespace })
+  await informers.synced()
+  /** What was asked for at any moment since the last rest. */
+  const wanted = [2]
+  const strategies: string[] = []
+  const most = (): number => {
+    const replicas = Math.max(...wanted)
+    return strategies.includes('RollingUpdate') ? replicas + Math.ceil(replicas / 4) : replicas
+  }
+  /** Deleted by the test itself, by UID. */
+  const removed = new Set<string>()
+  const broken: string[] = []
+  const members = (): Sandbox[] => sandboxes.list().filter((each) => controllerOf(each)?.kind === 'SandboxWarmPool')
+  using _invariants = sandboxes.handle({
+    added() {
+      if (members().length > most()) broken.push(`${members().length} members, at most ${most()}`)
+    },
+    deleted(sandbox) {
+      const owner = controllerOf(sandbox)
+      const claim = claims.list().find(({ metadata }) => metadata.uid === owner?.uid)
+      if (owner?.kind !== 'SandboxClaim' || removed.has(sandbox.metadata.uid ?? '')) return
+      if (claim && !removed.has(claim.metadata.uid ?? ''))
+        broken.push(`Sandbox ${sandbox.metadata.name} of a claim was deleted`)
+    },
+  })
+
+  let connection: UnreliableTransport
+  let running: RunningControllers
+  async function start(seed: number): Promise<void> {
+    connection = createUnreliableTransport(cluster.transport, seed)
+    running = await runControllers({ ...cluster, transport: connection.transport }, namespace)
+  }
+  async function crash(): Promise<void> {
+    await connection.cut()
+    await running[Symbol.asyncDispose]()
+  }
+  let next = 0
+  async function take(each: Step): Promise<void> {
+    const nth = <T>(list: readonly T[], index: number): T | undefined => list[index % (list.length || 1)]
+    const patch = (resource: typeof sandboxWarmPools | typeof sandboxTemplates, name: string, spec: object) =>
+      client.patch<AnyObject>(resource, name, { spec } as object, { namespace })
+    if (each.what === 'claim') {
+      const claim = { metadata: { name: `claim-${next++}` }, spec: { warmPoolRef: { name: 'pool' } } }
+      await client.create(sandboxClaims, claim, { namespace })
+    } else if (each.what === 'release') await remove(client, sandboxClaims, nth(claims.list(), each.which))
+    else if (each.what === 'remove') await remove(client, SANDBOXES, nth(members(), each.which))
+    else if (each.what === 'lose') await remove(client, PODS, nth(pods.list(), each.which))
+    else if (each.what === 'scale') {
+      wanted.push(each.replicas)
+      await patch(sandboxWarmPools, 'pool', { replicas: each.replicas })
+    } else if (each.what === 'edit')
+      await patch(sandboxTemplates, 'web', { podTemplate: { spec: containers(each.version) } })
+    else if (each.what === 'strategy') {
+      strategies.push(each.type)
+      await patch(sandboxWarmPools, 'pool', { updateStrategy: { type: each.type } })
+    } else if (each.what === 'crash') {
+      await crash()
+      await start(each.seed)
+    } else for (let turn = 0; turn < each.turns; turn++) await new Promise(setImmediate)
+  }
+  async function remove(
+    by: Client,
+    resource: typeof SANDBOXES | typeof sandboxClaims | typeof PODS,
+    object: AnyObject | undefined,
+  ): Promise<void> {
+    if (!object) return
+    removed.add(object.metadata.uid ?? '')
+    const preconditions = { uid: object.metadata.uid ?? '' }
+    await ignoreRefused(
+      by.delete<AnyObject>(resource, object.metadata.name ?? '', { namespace, gracePeriodSeconds: 0, preconditions }),
+    )
+  }
+
+  /** Waits until everything is as it was asked for. */
+  async function rest(): Promise<void> {
+    const settled = Promise.withResolvers<void>()
+    const look = (): void => void (isAtRest() && settled.resolve())
+    const watching = [sandboxes, claims, pods, pools].map((informer) =>
+      informer.handle({ added: look, updated: look, deleted: look }),
+    )
+    look()
+    const timer = setTimeout(() => {
+      const state = { sandboxes: sandboxes.list(), claims: claims.list(), pools: pools.list(), pods: pods.list() }
+      settled.reject(new Error(`no rest: ${JSON.stringify(state)} ${running.errors.slice(-5).join('; ')}`))
+    }, 20_000)
+    try {
+      await settled.promise
+    } finally {
+      clearTimeout(timer)
+      for (const handler of watching) handler[Symbol.dispose]()
+    }
+    const [pool] = pools.list()
+    wanted.splice(0, wanted.length, pool?.spec.replicas ?? 0)
+    strategies.splice(0, strategies.length, pool?.spec.updateStrategy?.type ?? '')
+    const given = claims.list().map(({ status }) => status?.sandbox?.name)
+    expect(new Set(given).size).toBe(given.length)
+  }
+  function isAtRest(): boolean {
+    const [pool] = pools.list()
+    const { replicas } = pool?.spec ?? {}
+    return (
+      members().length === replicas &&
+      pool?.status?.readyReplicas === replicas &&
+      pool?.status?.replicas === replicas &&
+      sandboxes.list().every(({ status }) => isConditionTrue(status?.conditions, 'Ready')) &&
+      sandboxes.size === members().length + claims.size &&
+      pods.size === sandboxes.size &&
+      claims.list().every(isServed)
+    )
+  }
+  function isServed({ metadata, status }: SandboxClaim): boolean {
+    const sandbox = sandboxes.get(`${namespace}/${status?.sandbox?.name}`)
+    return (
+      isConditionTrue(status?.conditions, 'Ready') &&
+      sandbox !== undefined &&
+      controllerOf(sandbox)?.uid === metadata.uid
+    )
+  }
+
+  await start(1)
+  try {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+        for (const each of steps) await ignoreRefused(take(each))
+        await rest()
+        expect(broken).toEqual([])
+      }),
+      { numRuns: 12, interruptAfterTimeLimit: 120_000, markInterruptAsFailure: true },
+    )
+  } finally {
+    await crash()
+  }
+}, 180_000)
+
+/** The step came too late, or too early. */
+async function ignoreRefused(call: Promise<unknown>): Promise<void> {
+  try {
+    await call
+  } catch (error) {
+    if (!isApiError(error)) throw error
+  }
+}
