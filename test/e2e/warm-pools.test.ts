@@ -1,6 +1,6 @@
 /** Warm pools of a running cluster: agent-sandbox's own cases, and what a crash and a real sandbox add to them. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Sandbox, SandboxTemplate, SandboxWarmPool } from '../../packages/api/src/index.ts'
+import type { Sandbox, SandboxClaim, SandboxTemplate, SandboxWarmPool } from '../../packages/api/src/index.ts'
 import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
 import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
@@ -13,6 +13,7 @@ import {
   findConnection,
   type Resource,
   resources,
+  sandboxClaims,
   sandboxSnapshots,
   sandboxTemplates,
   sandboxWarmPools,
@@ -114,6 +115,10 @@ function isUpdated({ spec }: Sandbox): boolean {
   return spec.podTemplate.spec.containers[0]?.env?.some(({ value }) => value === 'updated') ?? false
 }
 
+function isReady({ status }: Sandbox | SandboxClaim): boolean {
+  return status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false
+}
+
 const nameOf = ({ metadata }: AnyObject): string => metadata.name ?? ''
 
 describe('a template that changes', () => {
@@ -204,8 +209,6 @@ describe('a template that changes', () => {
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '20%', maxUnavailable: 1 } },
     })
     await world.untilReady('pool', 10)
-    const isReady = ({ status }: Sandbox): boolean =>
-      status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
     let [fewest, most] = [10, 10]
     await world.edit('template')
     await world.until(sandboxes, (all) => {
@@ -235,6 +238,63 @@ test('kubectl knows pools: columns, short name, scale, wait', async () => {
   await kubectl('scale', 'swp/pool', '--replicas=0')
   await world.untilReady('pool', 0)
   await world.until(resources.pods, (all) => all.length === 0)
+})
+
+describe('claims', () => {
+  const claim = (world: World, name: string): Promise<unknown> =>
+    world.client.create(
+      sandboxClaims,
+      { metadata: { name }, spec: { warmPoolRef: { name: 'pool' } } },
+      { namespace: world.namespace },
+    )
+  const untilServed = (world: World, count: number): Promise<readonly SandboxClaim[]> =>
+    world.until(sandboxClaims, (all) => all.length === count && all.every(isReady))
+  const launchTypes = async ({ client, namespace }: World, claims: readonly SandboxClaim[]): Promise<string[]> => {
+    const { items } = await client.list(sandboxes, { namespace })
+    const typeOf = new Map(items.map((each) => [nameOf(each), each.metadata.labels?.['agents.x-k8s.io/launch-type']]))
+    return claims.map(({ status }) => typeOf.get(status?.sandbox?.name ?? '') ?? '')
+  }
+
+  test.each([
+    ['enough', 25, 20],
+    ['not enough', 5, 5],
+  ])('20 at once of a pool that has %s', async (_name, replicas, warm) => {
+    await using world = await createWorld(`parallel-${replicas}`)
+    await world.template('template')
+    await world.pool('pool', { replicas })
+    await world.untilReady('pool', replicas)
+    await Promise.all(Array.from({ length: 20 }, (_, index) => claim(world, `claim-${index}`)))
+    const served = await untilServed(world, 20)
+    expect(new Set(served.map(({ status }) => status?.sandbox?.name)).size).toBe(20)
+    const types = await launchTypes(world, served)
+    expect(types.filter((type) => type === 'warm').length).toBeGreaterThanOrEqual(warm)
+    expect(types.every((type) => type === 'warm' || type === 'cold')).toBe(true)
+    await world.untilReady('pool', replicas)
+  })
+
+  test('have their Sandbox go on being followed: its Pod is lost, and made anew', async () => {
+    await using world = await createWorld('watcher')
+    const { client, namespace } = world
+    await world.template('template')
+    await world.pool('pool', { replicas: 1 })
+    await world.untilReady('pool', 1)
+    await claim(world, 'claim')
+    const [served] = await untilServed(world, 1)
+    const name = served?.status?.sandbox?.name ?? ''
+    const isOurs = (each: Sandbox): boolean => nameOf(each) === name
+    const adopted = (await world.until(sandboxes, (all) => all.some(isOurs))).find(isOurs)
+    expect(adopted?.metadata.ownerReferences).toMatchObject([
+      { kind: 'SandboxClaim', uid: served?.metadata.uid, controller: true },
+    ])
+    const before = await client.get(resources.pods, name, { namespace })
+    expect(before.metadata.labels).toMatchObject({ 'agents.x-k8s.io/sandbox-name-hash': expect.any(String) })
+    const seen = world.until(sandboxes, (all) => all.some((each) => isOurs(each) && !isReady(each)))
+    await client.delete(resources.pods, name, { namespace })
+    await seen
+    await world.until(sandboxes, (all) => all.some((each) => isOurs(each) && isReady(each)))
+    const after = await client.get(resources.pods, name, { namespace })
+    expect(after.metadata.uid).not.toBe(before.metadata.uid)
+  })
 })
 
 test('a pool that is deleted takes its members along', async () => {

@@ -81,6 +81,12 @@ export function startPoolController(
   const enqueueMember = (sandbox: Sandbox): void => {
     for (const key of memberKey(sandbox)) for (const pool of pools.byIndex(BY_HASH, key)) crowd.add(keyOf(pool))
   }
+  const enqueueUnassigned = (claim: SandboxClaim): void => {
+    for (const key of assignedKey(claim)) {
+      const sandbox = sandboxes.get(key)
+      if (sandbox) enqueueMember(sandbox)
+    }
+  }
   const enqueueGuarded = (policy: NetworkPolicy): void => {
     const name = (policy.metadata.name ?? '').replace(/-network-policy$/, '')
     const template = templates.get(joinKey(policy.metadata.namespace, name))
@@ -108,6 +114,13 @@ export function startPoolController(
         enqueueMember(sandbox)
       },
       deleted: enqueueMember,
+    }),
+    // A member that was a claim's to take and is not any more may be one too many.
+    claims.handle({
+      updated(old, claim) {
+        if (assignedKey(old)[0] !== assignedKey(claim)[0]) enqueueUnassigned(old)
+      },
+      deleted: enqueueUnassigned,
     }),
     waitingClaims?.onChange((namespace, name) => {
       if (waitingClaims.waiting(namespace, name) === 0) engine.enqueue(joinKey(namespace, name))
