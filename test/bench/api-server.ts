@@ -4,7 +4,8 @@
  *   node test/bench/api-server.ts [--rounds 2] [--objects 5000]
  *
  * JSON lines: each phase of each run with the CPU seconds that the server used (etcd's counted with kube-apiserver's),
- * then the ratios of the medians, embedded to real.
+ * then the ratios of the medians, embedded to real: of the first round (`cold`), in which the embedded server's code is
+ * being compiled, and of the rounds after it, as many as asked for.
  */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -63,30 +64,27 @@ const servers = {
   embedded: { kubeconfig: join(embedded.dataDirectory, 'kubeconfig'), pids: [record.pid] },
   real: { kubeconfig: real.kubeconfig, pids: [real.pids['kube-apiserver'] ?? 0, real.pids['etcd'] ?? 0] },
 }
-const all: Record<keyof typeof servers, Row[]> = { embedded: [], real: [] }
-for (let round = 0; round < Number(options.rounds); round++) {
+type Rows = Record<keyof typeof servers, Row[]>
+const cold: Rows = { embedded: [], real: [] }
+const warm: Rows = { embedded: [], real: [] }
+for (let round = 0; round <= Number(options.rounds); round++) {
   for (const name of round % 2 === 0 ? (['embedded', 'real'] as const) : (['real', 'embedded'] as const)) {
     const rows = await benchmark(servers[name].kubeconfig, servers[name].pids)
     for (const row of rows) console.log(JSON.stringify({ bench: 'api-server', server: name, round, ...row }))
-    all[name].push(...rows)
+    ;(round === 0 ? cold : warm)[name].push(...rows)
   }
 }
-for (const phase of new Set(all.real.map((row) => row.phase))) {
+for (const [state, all] of Object.entries({ cold, warm })) {
+  for (const phase of new Set(all.real.map((row) => row.phase)))
+    console.log(JSON.stringify({ bench: 'api-server', ratio: 'embedded/real', state, phase, ...ratios(all, phase) }))
+}
+
+function ratios(all: Rows, phase: string): Record<string, number | undefined> {
   const of = (name: keyof typeof servers, field: 'per_s' | 'ms' | 'ms_until_last' | 'cpu_s'): number =>
     median(all[name].filter((row) => row.phase === phase).map((row) => row[field] ?? Number.NaN))
   const ratio = (field: 'per_s' | 'ms' | 'ms_until_last' | 'cpu_s'): number | undefined => {
     const value = rounded(of('embedded', field) / of('real', field))
     return Number.isNaN(value) ? undefined : value
   }
-  console.log(
-    JSON.stringify({
-      bench: 'api-server',
-      ratio: 'embedded/real',
-      phase,
-      per_s: ratio('per_s'),
-      ms: ratio('ms'),
-      ms_until_last: ratio('ms_until_last'),
-      cpu: ratio('cpu_s'),
-    }),
-  )
+  return { per_s: ratio('per_s'), ms: ratio('ms'), ms_until_last: ratio('ms_until_last'), cpu: ratio('cpu_s') }
 }

