@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
 import { createClient, createHttpTransport, findConnection } from '../../packages/client/src/index.ts'
 import { startCluster } from '../e2e/fixture.ts'
+import { makeBareNetwork } from './bare-network.ts'
 import { hostRootfs, runscPath } from './bare-runsc.ts'
 import { median, percentile, rounded } from './statistics.ts'
 
@@ -68,38 +69,25 @@ async function ours(round: number): Promise<number> {
 }
 
 async function bare(round: number): Promise<number> {
-  const namespace = `caisson-bench-${process.pid}`
   const id = `bare-${round + 2}`
   const bundle = join(work, id)
   mkdirSync(bundle)
   const begun = performance.now()
-  await hostRootfs(bundle, { args: ['/bin/sleep', '600'], networkNamespace: `/run/netns/${namespace}` })
-  execFileSync('ip', ['netns', 'add', namespace])
-  try {
-    execFileSync('ip', ['-batch', '-'], {
-      input: `link add cbench0 type veth peer name eth0 netns ${namespace}\nlink set cbench0 up\n`,
-    })
-    execFileSync('ip', ['-n', namespace, '-batch', '-'], {
-      input:
-        'link set lo up\naddr add 10.250.250.2/24 dev eth0\nlink set eth0 up\nroute add default via 10.250.250.1\n',
-    })
-    // The empty tmpfs is for runsc builds that take every namespace for the root one (gVisor issue 10704).
-    const run = (...args: string[]): void => {
-      execFileSync(
-        'unshare',
-        ['-m', 'sh', '-c', 'mount -t tmpfs none /proc/sys/net && exec "$@"', 'sh', runsc, ...flags, ...args],
-        { stdio: [nothing, nothing, nothing] },
-      )
-    }
-    run('create', '-bundle', bundle, id)
-    run('start', id)
-    const ms = performance.now() - begun
-    execFileSync(runsc, [...flags, 'delete', '--force', id], { stdio: [nothing, nothing, nothing] })
-    return ms
-  } finally {
-    execFileSync('ip', ['link', 'del', 'cbench0'], { stdio: 'ignore' })
-    execFileSync('ip', ['netns', 'del', namespace])
+  using network = makeBareNetwork()
+  await hostRootfs(bundle, { args: ['/bin/sleep', '600'], networkNamespace: network.path })
+  // The empty tmpfs is for runsc builds that take every namespace for the root one (gVisor issue 10704).
+  const run = (...args: string[]): void => {
+    execFileSync(
+      'unshare',
+      ['-m', 'sh', '-c', 'mount -t tmpfs none /proc/sys/net && exec "$@"', 'sh', runsc, ...flags, ...args],
+      { stdio: [nothing, nothing, nothing] },
+    )
   }
+  run('create', '-bundle', bundle, id)
+  run('start', id)
+  const ms = performance.now() - begun
+  execFileSync(runsc, [...flags, 'delete', '--force', id], { stdio: [nothing, nothing, nothing] })
+  return ms
 }
 
 try {

@@ -1,6 +1,6 @@
 /**
- * The command with which Caisson itself starts a container, to run it without Caisson: the same launcher (a network
- * namespace with nothing but a loopback interface, runsc's checks covered), flags, root file system and mounts.
+ * The command with which Caisson itself starts a container, to run it without Caisson: the same launcher (runsc's checks
+ * covered), flags, root file system and mounts.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,14 +29,14 @@ const FLAGS = [
 export const LAUNCHER_DESCRIPTORS = 8
 
 /**
- * `args` in a container of its own for each call of what is returned. A sandbox of the cluster stays, as the one whose
- * files are used.
+ * `args` in a container of its own, in the network namespace of the given path, for each call of what is returned. A
+ * sandbox of the cluster stays, as the one whose files are used.
  */
 export async function runtimeCommand(
   cluster: Cluster,
   { args, directory }: { args: string[]; directory: string },
-): Promise<(id: string) => RuntimeCommand> {
-  await cluster.mustCaisson(['run', '--network', 'none', '--detach', '--name', 'model', '--', 'sleep', '86400'])
+): Promise<(id: string, networkNamespace: string) => RuntimeCommand> {
+  await cluster.mustCaisson(['run', '--detach', '--name', 'model', '--', 'sleep', '86400'])
   await untilReady(cluster, 'model')
   const runtime = join(cluster.dataDirectory, 'runtime')
   const [container = ''] = readdirSync(join(runtime, 'containers'))
@@ -50,16 +50,24 @@ export async function runtimeCommand(
   if (given.join(' ') !== flags.join(' '))
     throw new Error(`Caisson runs runsc with ${given.join(' ')}, and this bench with ${flags.join(' ')}`)
 
-  const config = read('config.json') as { process: { args: string[] } }
+  const config = read('config.json') as {
+    process: { args: string[] }
+    linux: { namespaces: Array<{ type: string; path?: string }> }
+  }
   config.process.args = args
+  const network = config.linux.namespaces.find(({ type }) => type === 'network')
+  if (!network?.path) throw new Error('the model sandbox has no network')
   const bundle = join(directory, 'bundle')
   mkdirSync(bundle, { recursive: true })
-  writeFileSync(join(bundle, 'config.json'), JSON.stringify(config))
-  return (id) => ({
-    program: launch,
-    args: [command.program, '--root', join(directory, 'root'), ...flags, 'run', '--bundle', bundle, id],
-    env: command.env,
-  })
+  return (id, networkNamespace) => {
+    network.path = networkNamespace
+    writeFileSync(join(bundle, 'config.json'), JSON.stringify(config))
+    return {
+      program: launch,
+      args: [command.program, '--root', join(directory, 'root'), ...flags, 'run', '--bundle', bundle, id],
+      env: command.env,
+    }
+  }
 }
 
 async function untilReady(cluster: Cluster, name: string): Promise<void> {
