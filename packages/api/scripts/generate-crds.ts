@@ -7,7 +7,15 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { claimSpec, claimStatus } from '../src/claim/claim-schema.ts'
-import { claimCrd, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '../src/index.ts'
+import {
+  flatClaimSpec,
+  flatClaimStatus,
+  flatPoolSpec,
+  flatPoolStatus,
+  flatTemplateSpec,
+  flatTemplateStatus,
+} from '../src/dialects/flat-schema.ts'
+import { claimCrd, flatCrds, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '../src/index.ts'
 import { poolSpec, poolStatus } from '../src/pool/pool-schema.ts'
 import { sandboxSpec, sandboxStatus } from '../src/sandbox/sandbox-schema.ts'
 import type { GeneratedSchema } from '../src/schema/generated-schema.ts'
@@ -27,11 +35,14 @@ function main(): void {
     template: { spec: toStructural(templateSpec) },
     claim: { spec: toStructural(claimSpec), status: toStructural(claimStatus) },
     pool: { spec: toStructural(poolSpec), status: toStructural(poolStatus) },
+    'flat-template': { spec: toStructural(flatTemplateSpec), status: toStructural(flatTemplateStatus) },
+    'flat-claim': { spec: toStructural(flatClaimSpec), status: toStructural(flatClaimStatus) },
+    'flat-pool': { spec: toStructural(flatPoolSpec), status: toStructural(flatPoolStatus) },
   }
   for (const [kind, schema] of Object.entries(schemas))
     settle(new URL(`${kind}-schema.json`, SCHEMAS), `${JSON.stringify(schema, null, 1)}\n`)
   mkdirSync(DIRECTORY, { recursive: true })
-  for (const crd of [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd()]) {
+  for (const crd of [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd(), ...flatCrds()]) {
     const file = new URL(`${crd.spec.group}_${crd.spec.names.plural}.yaml`, DIRECTORY)
     // Two versions share their schema: YAML anchors for that would surprise readers and not every tool takes them.
     settle(file, HEADER + stringify(crd, { aliasDuplicateObjects: false, lineWidth: 0 }))

@@ -16,6 +16,22 @@ export {
   parseKubernetesTime,
 } from './condition.ts'
 export { type CronSchedule, CronScheduleError, isTimeZone, parseCronSchedule } from './cron-schedule.ts'
+export { flatCrds } from './dialects/crds.ts'
+export {
+  type Agreement,
+  FLAT_API_VERSION,
+  type FlatClaim,
+  type FlatClaimSpec,
+  type FlatPool,
+  type FlatPoolSpec,
+  type FlatTemplate,
+  type FlatTemplateSpec,
+  TRANSLATED,
+  TRANSLATED_REASONS,
+} from './dialects/flat.ts'
+export { returnClaim, translateClaim } from './dialects/flat-claim.ts'
+export { type CanonicalPool, returnPool, translatePool } from './dialects/flat-pool.ts'
+export { isProblem, type Translation } from './dialects/translation.ts'
 export { type IntOrPercent, percentOf, scaledValue } from './int-or-percent.ts'
 export {
   AGENTS_GROUP,

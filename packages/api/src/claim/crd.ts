@@ -4,7 +4,20 @@ import type { ValidationRule } from '../schema/structural-schema.ts'
 const READY = ".status.conditions[?(@.type=='Ready')]"
 
 /** What a claim that has its Sandbox cannot change any more: it would say something that is not so. */
-const FIXED = ['warmPoolRef', 'templateRef', 'warmPoolSelector', 'env', 'volumeClaimTemplates']
+export const FIXED_ONCE_BOUND: readonly string[] = [
+  'warmPoolRef',
+  'templateRef',
+  'warmPoolSelector',
+  'env',
+  'volumeClaimTemplates',
+]
+
+export const CLAIM_COLUMNS = [
+  { name: 'Ready', type: 'string', jsonPath: `${READY}.status` },
+  { name: 'Sandbox', type: 'string', jsonPath: '.status.sandbox.name' },
+  { name: 'Reason', type: 'string', jsonPath: `${READY}.reason` },
+  { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+]
 
 let made: CustomResourceDefinition | undefined
 
@@ -25,19 +38,14 @@ export function claimCrd(): CustomResourceDefinition {
       ],
     },
     // At the root because only there can a rule read the status.
-    rules: FIXED.map(fixedOnceBound),
+    rules: FIXED_ONCE_BOUND.map(fixedOnceBound),
     statusDescription: 'What was found, as the controller last saw it.',
-    columns: [
-      { name: 'Ready', type: 'string', jsonPath: `${READY}.status` },
-      { name: 'Sandbox', type: 'string', jsonPath: '.status.sandbox.name' },
-      { name: 'Reason', type: 'string', jsonPath: `${READY}.reason` },
-      { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-    ],
+    columns: CLAIM_COLUMNS,
   })
   return made
 }
 
-function fixedOnceBound(field: string): ValidationRule {
+export function fixedOnceBound(field: string): ValidationRule {
   const [now, before] = [`self.spec.${field}`, `oldSelf.spec.${field}`]
   return {
     rule: `!has(oldSelf.status) || !has(oldSelf.status.sandbox) || !has(oldSelf.status.sandbox.name) || oldSelf.status.sandbox.name == '' || (has(${now}) == has(${before}) && (!has(${now}) || ${now} == ${before}))`,

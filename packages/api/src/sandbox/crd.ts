@@ -8,7 +8,7 @@ export interface CustomResourceDefinition extends KubeObject {
   kind: 'CustomResourceDefinition'
   spec: {
     group: string
-    names: { kind: string; listKind: string; plural: string; singular: string; shortNames: string[] }
+    names: { kind: string; listKind: string; plural: string; singular: string; shortNames?: string[] }
     scope: 'Namespaced' | 'Cluster'
     conversion: { strategy: 'None' }
     versions: CustomResourceVersion[]

@@ -14,6 +14,9 @@ const FILES = {
   template: new URL('../generated/template-schema.json', import.meta.url),
   claim: new URL('../generated/claim-schema.json', import.meta.url),
   pool: new URL('../generated/pool-schema.json', import.meta.url),
+  'flat-template': new URL('../generated/flat-template-schema.json', import.meta.url),
+  'flat-claim': new URL('../generated/flat-claim-schema.json', import.meta.url),
+  'flat-pool': new URL('../generated/flat-pool-schema.json', import.meta.url),
 } as const
 
 const read = new Map<keyof typeof FILES, GeneratedSchema>()
