@@ -31,7 +31,8 @@ export {
 } from './dialects/flat.ts'
 export { returnClaim, translateClaim } from './dialects/flat-claim.ts'
 export { type CanonicalPool, returnPool, translatePool } from './dialects/flat-pool.ts'
-export { isProblem, type Translation } from './dialects/translation.ts'
+export { withoutDefaults as withoutTemplateDefaults } from './dialects/inline-template.ts'
+export type { Translation } from './dialects/translation.ts'
 export { type IntOrPercent, percentOf, scaledValue } from './int-or-percent.ts'
 export {
   AGENTS_GROUP,

@@ -222,6 +222,7 @@ function program(): Command {
     .option('-d, --detach', 'in the background; returns when it is ready')
     .option('--listen <address>', 'host:port of the API server; loopback only')
     .option('--fake-runtime', 'also offer RuntimeClass `fake`, whose Pods are Ready without a container')
+    .option('--no-flat-group', 'serve templates, claims and pools in their own group alone, not in that of Sandbox')
     .addOption(new Option('--stop-when-idle <duration>', 'end when nothing has happened for so long').hideHelp())
     .action(async (options: object) => (await import('./commands/up.ts')).up({ ...globals(), ...options }))
   caisson

@@ -1,6 +1,7 @@
 /** Starts the controllers of the agent-sandbox kinds, on the embedded cluster or on any other. */
 import { AGENTS_GROUP, type Sandbox } from '@caisson/api'
 import { type AnyObject, type Client, defineResource, type Informers, type Resource } from '@caisson/client'
+import { startDialects } from './dialect/dialect-controller.ts'
 import type { EngineLog, EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
 import { SANDBOXES } from './sandbox/objects.ts'
@@ -27,6 +28,8 @@ export interface StartControllersOptions {
   sandboxEvents?: boolean
   /** Of templates and pools, where their kinds are served. */
   extensions?: ExtensionsOptions
+  /** Whether the flat kinds of agents.x-k8s.io are kept in agreement with the canonical ones; true unless said. */
+  flatGroup?: boolean
   /** Where queues and writes are counted. */
   metrics?: EngineMetrics
   /** Told what controllers do; see `createControllerLog`. */
@@ -36,6 +39,7 @@ export interface StartControllersOptions {
 }
 
 const SNAPSHOT_CONCURRENCY = 10
+const DIALECT_CONCURRENCY = 10
 
 export interface Controllers extends AsyncDisposable {
   /** Resolves when nothing is being worked on and nothing waits but for a time. */
@@ -81,7 +85,22 @@ export async function startControllers(options: StartControllersOptions): Promis
     { ...caches, ...extensionCaches(informers) },
     { ...options, ...options.extensions },
   )
-  const parts = [sandbox, snapshot, extensions]
+  const dialects =
+    options.flatGroup === false
+      ? undefined
+      : startDialects(
+          informers,
+          (name) => ({
+            client,
+            record: (about, event) => record('dialect-controller', about, event),
+            onError: (error, key) => onError(error, `${name} ${key}`),
+            concurrency: DIALECT_CONCURRENCY,
+            ...(metrics && { metrics }),
+            ...(now && { now }),
+          }),
+          onError,
+        )
+  const parts = [sandbox, snapshot, extensions, ...(dialects ? [dialects] : [])]
   return {
     async idle() {
       await Promise.all(parts.map((part) => part.idle()))

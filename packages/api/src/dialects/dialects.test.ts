@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { SandboxClaimSpec } from '../claim/claim.ts'
+import type { SandboxWarmPoolSpec } from '../pool/pool.ts'
 import type { SandboxTemplateSpec } from '../template/template.ts'
 import type { FlatClaimSpec, FlatPoolSpec } from './flat.ts'
 import { returnClaim, translateClaim } from './flat-claim.ts'
@@ -207,8 +208,8 @@ describe('pools', () => {
   })
 
   const optionalCount = fc.option(fc.nat(20), { nil: undefined })
-  const present = <T extends object>(value: T): T =>
-    Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
+  const present = (value: { [field: string]: number | undefined }): Partial<SandboxWarmPoolSpec> =>
+    Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined))
   const templates: fc.Arbitrary<SandboxTemplateSpec> = fc.constantFrom(
     template,
     { podTemplate: { metadata: { labels: { app: 'x' } }, spec: podTemplate.spec } },

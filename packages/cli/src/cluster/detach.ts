@@ -8,6 +8,7 @@ import { inUserNamespace, sayWhatIsMissing } from './user-namespace.ts'
 export interface DetachOptions {
   listen?: string
   fakeRuntime?: boolean
+  flatGroup?: boolean
   stopWhenIdle?: string
 }
 
@@ -32,6 +33,7 @@ export async function startDetached(directory: DataDirectory, options: DetachOpt
     'up',
     ...(options.listen !== undefined ? ['--listen', options.listen] : []),
     ...(options.fakeRuntime ? ['--fake-runtime'] : []),
+    ...(options.flatGroup === false ? ['--no-flat-group'] : []),
     ...(options.stopWhenIdle !== undefined ? ['--stop-when-idle', options.stopWhenIdle] : []),
   ])
   const [program = '', ...args] = command

@@ -1,7 +1,7 @@
 /** Composes the embedded cluster: API server, control plane, controllers and the node, in this process. */
 import { renameSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { claimCrd, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '@caisson/api'
+import { claimCrd, flatCrds, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '@caisson/api'
 import {
   type Certificates,
   componentUsers,
@@ -44,6 +44,8 @@ export interface EmbeddedClusterOptions {
   /** 0 takes a free one. */
   port: number
   fakeRuntime: boolean
+  /** Whether templates, claims and pools are also served in the group of Sandbox. */
+  flatGroup: boolean
   log(where: string, message: string): void
 }
 
@@ -132,7 +134,7 @@ export async function startEmbeddedCluster(
     createClient(inProcessTransport(api.server.connect(user, { userAgent: name })), { fieldManager: name })
   const administrator = clientOf({ username: 'caisson', groups: ['system:masters', 'system:authenticated'] }, 'caisson')
   await standardObjects(administrator, {
-    crds: [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd()],
+    crds: [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd(), ...(options.flatGroup ? flatCrds() : [])],
     provisioner: PROVISIONER,
     fakeRuntime: options.fakeRuntime,
   })
@@ -222,6 +224,7 @@ export async function startEmbeddedCluster(
         ...sandboxes,
         record: (component, object, event) => recorderOf(sandboxes.client, component).record(object, event),
         log: controllers.log,
+        flatGroup: options.flatGroup,
         onError(error, where) {
           onError(error, where)
           controllers.log.failed(where, error instanceof Error ? error.message : String(error))

@@ -14,6 +14,7 @@ export interface ServeOptions {
   /** `HOST:PORT`; the port of last time, or a free one, where it is not given. */
   listen?: string
   fakeRuntime: boolean
+  flatGroup: boolean
   /** End after so long without a client's connection and a Pod that has not finished, ms. */
   stopWhenIdleMs?: number
 }
@@ -35,7 +36,13 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
   })
   const { host, port, fallback } = address(directory, options.listen)
   const start = (on: number): Promise<EmbeddedCluster> =>
-    startEmbeddedCluster(directory, { host, port: on, fakeRuntime: options.fakeRuntime, log })
+    startEmbeddedCluster(directory, {
+      host,
+      port: on,
+      fakeRuntime: options.fakeRuntime,
+      flatGroup: options.flatGroup,
+      log,
+    })
   await runUntilStopped()
   // Left where that failed: `down` then takes away what is left.
   removeDaemonRecord(directory)

@@ -9,6 +9,7 @@ export interface UpOptions extends GlobalOptions {
   detach?: boolean
   listen?: string
   fakeRuntime?: boolean
+  flatGroup?: boolean
   stopWhenIdle?: string
 }
 
@@ -31,6 +32,7 @@ export async function up(options: UpOptions): Promise<void> {
   await serve(directory, {
     ...(options.listen !== undefined && { listen: options.listen }),
     fakeRuntime: options.fakeRuntime ?? false,
+    flatGroup: options.flatGroup ?? true,
     ...(options.stopWhenIdle !== undefined && {
       stopWhenIdleMs: parseDuration('--stop-when-idle', options.stopWhenIdle),
     }),

@@ -35,12 +35,15 @@ interface WriteBase {
 
 export interface CreateWrite extends WriteBase {
   verb: 'create'
+  /** Refused where it says something that the kind has no field for, as a user's would be. */
+  strict?: true
   object: KubeObject
 }
 
 /** A JSON merge patch. It carries `metadata.uid`, and `metadata.resourceVersion` where nothing else may have happened. */
 export interface PatchWrite extends WriteBase {
   verb: 'patch'
+  strict?: true
   target: ObjectKey
   patch: { metadata: { uid: string; resourceVersion?: string; [field: string]: unknown }; [field: string]: unknown }
 }

@@ -74,7 +74,7 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
     const { object } = write
     const { namespace, name } = object.metadata
     try {
-      const answer = await client.create(served(write.resource), object, { namespace, signal })
+      const answer = await client.create(served(write.resource), object, { namespace, signal, ...strictness(write) })
       quietly(() => informerOf(write.resource)?.observe(answer))
       return { kind: 'done', answer }
     } catch (error) {
@@ -89,7 +89,11 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
     const { signal, quietly } = context
     const { namespace, name } = write.target
     try {
-      const answer = await client.patch(served(write.resource), name, write.patch, { namespace, signal })
+      const answer = await client.patch(served(write.resource), name, write.patch, {
+        namespace,
+        signal,
+        ...strictness(write),
+      })
       quietly(() => informerOf(write.resource)?.observe(answer))
       return { kind: 'done', answer }
     } catch (error) {
@@ -138,6 +142,10 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
       }
     },
   }
+}
+
+function strictness({ strict }: CreateWrite | PatchWrite): { fieldValidation?: 'Strict' } {
+  return strict ? { fieldValidation: 'Strict' } : {}
 }
 
 function failureFrom(write: Write, error: unknown): WriteFailure {

@@ -163,12 +163,19 @@ function groupOf(apiVersion: string): string {
   return slash < 0 ? '' : apiVersion.slice(0, slash)
 }
 
-/** Each group in the version that its server prefers. */
+/** Every version of every group, the one that its server prefers first. */
 async function groupVersions(client: Client, signal: AbortSignal): Promise<string[]> {
-  const list = await client.request<{ groups?: Array<{ preferredVersion?: { groupVersion: string } }> }>({
+  interface Version {
+    groupVersion: string
+  }
+  const list = await client.request<{ groups?: { preferredVersion?: Version; versions?: Version[] }[] }>({
     method: 'GET',
     path: '/apis',
     signal,
   })
-  return ['v1', ...(list.groups ?? []).flatMap((group) => group.preferredVersion?.groupVersion ?? [])]
+  const all = (list.groups ?? []).flatMap(({ preferredVersion, versions = [] }) =>
+    preferredVersion ? [preferredVersion, ...versions] : versions,
+  )
+  // Not every version of a group has all of its kinds.
+  return ['v1', ...new Set(all.map(({ groupVersion }) => groupVersion))]
 }
