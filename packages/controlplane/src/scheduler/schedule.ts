@@ -57,7 +57,11 @@ export async function schedule(pod: PodObject, context: SchedulerContext): Promi
   const podsOf = ({ requested }: (typeof nodes)[number]): number => requested.get('pods') ?? 0
   const [best] = nodes.filter((_, index) => reasons[index]?.length === 0).sort((a, b) => podsOf(a) - podsOf(b))
   if (!best) {
-    await sayUnschedulable(pod, failedSchedulingMessage(reasons), context)
+    const lacking = lackingClassLabels(
+      pod,
+      nodes.map(({ node }) => node.metadata.labels ?? {}),
+    )
+    await sayUnschedulable(pod, `${failedSchedulingMessage(reasons)}${lacking}`, context)
     return 'unschedulable'
   }
   const target = best.node.metadata.name ?? ''
@@ -107,6 +111,16 @@ function unboundClaim(pod: PodObject, informers: Informers): string | undefined 
     waits = true
   }
   return waits ? 'waits-for-consumer' : undefined
+}
+
+/** kube-scheduler leaves to the reader what it is that a node with the class's runtime would have. */
+function lackingClassLabels({ spec }: PodObject, nodes: readonly Readonly<Record<string, string>>[]): string {
+  if (!spec?.runtimeClassName) return ''
+  const wanted = Object.entries(spec.nodeSelector ?? {})
+  const missing = wanted.filter(([key, value]) => !nodes.some((labels) => labels[key] === value))
+  if (missing.length === 0) return ''
+  const labels = missing.map(([key, value]) => `${key}=${value}`).join(', ')
+  return ` RuntimeClass ${JSON.stringify(spec.runtimeClassName)} cannot run here: no node has the label ${labels}.`
 }
 
 async function sayUnschedulable(

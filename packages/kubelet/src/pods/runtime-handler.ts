@@ -22,5 +22,5 @@ export async function handlerOf(
   const { handler } = runtimeClass
   if (handler === 'fake' && fake) return { handler: 'fake' }
   if (HANDLERS.includes(handler)) return { handler: handler as RuntimeHandler }
-  return `failed to get sandbox runtime: no runtime for ${JSON.stringify(handler)} is configured`
+  return `failed to get sandbox runtime: no runtime for ${JSON.stringify(handler)} is configured: this node has ${HANDLERS.join(', ')}`
 }
