@@ -44,6 +44,13 @@ describe('the commands of the README', () => {
     expect([code, stdout], stderr).toEqual([0, '42\n'])
   })
 
+  test('a warm pool answers a claim', async () => {
+    const { stdout, stderr, code } = await run('bash', ['-c', ['set -e', ...block('caisson claim')].join('\n')], {
+      env,
+    })
+    expect([code, stdout], stderr).toEqual([0, 'sandboxtemplate/python\nsandboxwarmpool/python\n42\n'])
+  })
+
   test.runIf(kubectl)('a cluster on one machine, from up to down', async () => {
     const { KUBECONFIG: _, ...rest } = env
     const script = ['set -euo pipefail', ...block('caisson up --detach')].join('\n').replace(' | head -5', '')

@@ -1,5 +1,5 @@
 /**
- * A sandbox that `caisson run` made for itself is of no use without that process, however it ended. The process listens
+ * A sandbox that `caisson run` made for itself, or a claim that `caisson claim` made, is of no use without that process, however it ended. The process listens
  * on a socket in the data directory, the cluster's process connects to it, and the kernel tells of the end: nothing is
  * renewed or asked again, a stopped process or a machine that slept stays attended, and a cluster that was started again
  * finds out by connecting.
@@ -8,12 +8,10 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Sandbox } from '@caisson/api'
-import { type Client, type Informer, isConflict, isNotFound } from '@caisson/client'
+import { type AnyObject, type Client, type Informer, isConflict, isNotFound } from '@caisson/client'
 import type { DataDirectory } from './cluster/data-directory.ts'
-import { sandboxes } from './sandboxes.ts'
 
-/** On a Sandbox: the name of the socket of the process that it is for. */
+/** On a Sandbox or a claim: the name of the socket of the process that it is for. */
 const ATTENDED = 'caisson.dev/attended'
 /** What a connection fails with where the process has ended: its socket is not there, or nobody listens on it. */
 const GONE = new Set(['ENOENT', 'ECONNREFUSED'])
@@ -21,11 +19,11 @@ const AGAIN_MS = 2_000
 const TOKEN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 export interface Attendance extends AsyncDisposable {
-  /** For the Sandbox. */
+  /** For the Sandbox or the claim. */
   annotations: Record<string, string>
 }
 
-/** Begins to attend: whatever sandbox has the annotations goes when this process does. */
+/** Begins to attend: whatever Sandbox or claim has the annotations goes when this process does. */
 export async function attend(directory: DataDirectory): Promise<Attendance> {
   const token = randomUUID()
   mkdirSync(directory.attended, { recursive: true, mode: 0o700 })
@@ -48,21 +46,22 @@ export async function attend(directory: DataDirectory): Promise<Attendance> {
 
 export interface WatchAttendanceOptions {
   directory: DataDirectory
-  /** May delete every Sandbox. */
+  /** May delete every object of the kind. */
   client: Client
-  informer: Informer<Sandbox>
+  informer: Informer<AnyObject>
   onError(error: unknown, where: string): void
 }
 
-/** Deletes each attended sandbox when its process is gone. */
+/** Deletes each attended object of a kind when its process is gone. */
 export function watchAttendance({ directory, client, informer, onError }: WatchAttendanceOptions): Disposable {
-  /** By the Sandbox's uid. */
+  const kind = informer.resource.kind.toLowerCase()
+  /** By the object's uid. */
   const watched = new Map<string, Socket>()
   const later = new Map<string, NodeJS.Timeout>()
   mkdirSync(directory.attended, { recursive: true, mode: 0o700 })
 
-  function follow(sandbox: Sandbox): void {
-    const { uid = '', annotations = {}, deletionTimestamp } = sandbox.metadata
+  function follow(object: AnyObject): void {
+    const { uid = '', annotations = {}, deletionTimestamp } = object.metadata
     const token = annotations[ATTENDED]
     if (token === undefined || deletionTimestamp || watched.has(uid) || later.has(uid)) return
     // A tenant can write anything there; only a token is ever made a path of.
@@ -72,7 +71,7 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
       using address = socketPath(directory, token)
       socket = connect(address.path)
     } catch (error) {
-      return tryLater(sandbox, error)
+      return tryLater(object, error)
     }
     watched.set(uid, socket)
     let wasThere = false
@@ -86,32 +85,32 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
     socket.resume().on('close', () => {
       if (watched.get(uid) !== socket) return
       watched.delete(uid)
-      if (!wasThere && !GONE.has(failure?.code ?? '')) return tryLater(sandbox, failure)
+      if (!wasThere && !GONE.has(failure?.code ?? '')) return tryLater(object, failure)
       rmSync(join(directory.attended, token), { force: true })
-      void remove(sandbox)
+      void remove(object)
     })
   }
 
   /** Nothing was learned of the process: this machine, or this one, has no room for another connection at the moment. */
-  function tryLater(sandbox: Sandbox, failure: unknown): void {
-    const { uid = '', namespace, name } = sandbox.metadata
-    onError(failure, `watching the client of sandbox ${namespace}/${name}`)
+  function tryLater(object: AnyObject, failure: unknown): void {
+    const { uid = '', namespace, name } = object.metadata
+    onError(failure, `watching the client of ${kind} ${namespace}/${name}`)
     const timer = setTimeout(() => {
       later.delete(uid)
-      follow(sandbox)
+      follow(object)
     }, AGAIN_MS)
     later.set(uid, timer)
   }
 
-  async function remove({ metadata: { uid = '', name = '', namespace } }: Sandbox): Promise<void> {
+  async function remove({ metadata: { uid = '', name = '', namespace } }: AnyObject): Promise<void> {
     try {
-      await client.delete(sandboxes, name, { namespace, preconditions: { uid } })
+      await client.delete(informer.resource, name, { namespace, preconditions: { uid } })
     } catch (error) {
-      if (!isNotFound(error) && !isConflict(error)) onError(error, `sandbox ${namespace}/${name}, whose client is gone`)
+      if (!isNotFound(error) && !isConflict(error)) onError(error, `${kind} ${namespace}/${name}, whose client is gone`)
     }
   }
 
-  function forget({ metadata: { uid = '' } }: Sandbox): void {
+  function forget({ metadata: { uid = '' } }: AnyObject): void {
     const socket = watched.get(uid)
     watched.delete(uid)
     socket?.destroy()
@@ -119,7 +118,7 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
     later.delete(uid)
   }
 
-  const handle = informer.handle({ added: follow, updated: (_old, sandbox) => follow(sandbox), deleted: forget })
+  const handle = informer.handle({ added: follow, updated: (_old, object) => follow(object), deleted: forget })
   return {
     [Symbol.dispose]() {
       handle[Symbol.dispose]()

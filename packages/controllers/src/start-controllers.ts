@@ -83,7 +83,7 @@ export async function startControllers(options: StartControllersOptions): Promis
   )
   const extensions = startExtensions(
     { ...caches, ...extensionCaches(informers) },
-    { ...options, ...options.extensions },
+    { ...options, ...options.extensions, ...(metrics && { metrics }) },
   )
   const dialects =
     options.flatGroup === false

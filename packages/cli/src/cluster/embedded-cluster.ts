@@ -21,6 +21,7 @@ import {
   inProcessTransport,
   type PodObject,
   type SandboxWaker,
+  sandboxClaims,
 } from '@caisson/client'
 import { startControllers } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
@@ -246,14 +247,15 @@ export async function startEmbeddedCluster(
     // Once whoever waits for the cluster has been told.
     setImmediate(sayStarted)
   }
-  stack.use(
-    watchAttendance({
-      directory,
-      client: administrator,
-      informer: sandboxes.informers.of(sandboxResource),
-      onError,
-    }),
-  )
+  for (const resource of [sandboxResource, sandboxClaims])
+    stack.use(
+      watchAttendance({
+        directory,
+        client: administrator,
+        informer: sandboxes.informers.of<AnyObject>(resource),
+        onError,
+      }),
+    )
   // Pods for the controllers and the router.
   void othersStarted
     .then(() => systemObjects(administrator))

@@ -17,7 +17,14 @@ test('commands, and the commands below them', () => {
 })
 
 test('the options of a command and of the command below it', () => {
-  expect(offered('up', '--')).toEqual(['--detach', '--listen', '--fake-runtime', '--data-dir', '--namespace'])
+  expect(offered('up', '--')).toEqual([
+    '--detach',
+    '--listen',
+    '--fake-runtime',
+    '--no-flat-group',
+    '--data-dir',
+    '--namespace',
+  ])
   expect(offered('image', 'export', '--')).toEqual(['--file', '--data-dir', '--namespace'])
 })
 

@@ -39,6 +39,9 @@ export interface RunCommandOptions extends GlobalOptions {
   timeout?: string
   idleTimeout?: string
   snapshot?: string
+  pool?: string
+  /** Names of the options that were given, as they are written. */
+  given?: readonly string[]
 }
 
 /**
@@ -53,6 +56,10 @@ export async function run(options: RunCommandOptions): Promise<void> {
   requireTerminal(terminal)
   if (options.snapshot !== undefined && options.idleTimeout !== undefined)
     throw new CliError('usage', '--idle-timeout and --snapshot contradict each other: choose one')
+  if (options.pool !== undefined) {
+    requireOnlyOf(options.given ?? [])
+    return (await import('./claim.ts')).claim({ ...options, pool: options.pool })
+  }
   if (options.snapshot !== undefined)
     return (await import('./run-snapshot.ts')).runSnapshot({ ...options, snapshot: options.snapshot })
   if (options.rm && options.keep) throw new CliError('usage', '--rm and --keep contradict each other: choose one')
@@ -133,6 +140,18 @@ function idleTimeout({ idleTimeout: text, detach }: RunCommandOptions): number |
   if (!detach)
     throw new CliError('usage', '--idle-timeout needs --detach: a sandbox that somebody is attached to is not idle')
   return idleMs
+}
+
+/** What can be said of a sandbox that is there already. */
+const WITH_POOL = ['--pool', '--name', '--rm', '--keep', '--interactive', '--tty', '--env', '--timeout']
+
+function requireOnlyOf(given: readonly string[]): void {
+  const other = given.find((option) => !WITH_POOL.includes(option))
+  if (other !== undefined)
+    throw new CliError(
+      'usage',
+      `${other} says what a new sandbox is like, and those of a pool are as its template says: leave out ${other} or --pool`,
+    )
 }
 
 /** Resolves when there is a connection, or none can be made: whoever needs it hears why. */

@@ -96,7 +96,7 @@ function parseWorkdir(text: string): string {
 }
 
 /** As with docker run, a variable that this process does not have is not set there either. */
-function parseEnv(text: string): Array<{ name: string; value: string }> {
+export function parseEnv(text: string): Array<{ name: string; value: string }> {
   const at = text.indexOf('=')
   if (at === 0 || text === '')
     throw new CliError('usage', `-e takes NAME=VALUE, or NAME for this process's own, not ${JSON.stringify(text)}`)
