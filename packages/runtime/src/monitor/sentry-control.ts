@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { constants } from 'node:os'
@@ -51,6 +53,57 @@ export async function signalContainer(stateFile: string, { containerId, signal, 
   })
 }
 
+export interface SentryProgram {
+  containerId: string
+  /** Open files: the program, and its input. */
+  program: number
+  input: number
+  /** What it is called. */
+  name: string
+  /** Bits of the capabilities that it runs with, as root. */
+  capabilities: number
+  /** The program `native/send-files`. */
+  sendFiles: string
+}
+
+/** Runs a program of the machine's in a container, without outputs, to its end. Resolves with its wait status. */
+export async function runInContainer(stateFile: string, options: SentryProgram): Promise<number> {
+  const { containerId, program, input, name, capabilities, sendFiles } = options
+  const sets = ['Permitted', 'Inheritable', 'Effective', 'Bounding'].map((set) => [`${set}Caps`, capabilities])
+  const arg = {
+    filename: '',
+    argv: [name],
+    envv: [],
+    wd: '/',
+    KUID: 0,
+    KGID: 0,
+    ExtraKGIDs: [],
+    Capabilities: { ...Object.fromEntries(sets), AmbientCaps: 0 },
+    StdioIsPty: false,
+    GuestFDs: [0],
+    ContainerID: containerId,
+  }
+  const socket = connect(await controlSocket(stateFile))
+  const answer = answerOf(socket)
+  // Its failure shows in the other.
+  answer.catch(() => {})
+  try {
+    await once(socket, 'connect')
+    const sender = spawn(sendFiles, [], { env: {}, stdio: ['pipe', 'ignore', 'ignore', socket, input, program] })
+    // Node leaves a socket to whom it gives it; the answer is for us.
+    socket.resume()
+    sender.stdin?.on('error', () => {}).end(JSON.stringify({ method: 'containerManager.ExecuteAsync', arg }))
+    const [code] = (await once(sender, 'exit')) as [number | null]
+    if (code !== 0) throw new SentryControlError('the files could not be sent to the sentry', false)
+    const pid = await answer
+    const status = await call(stateFile, 'containerManager.WaitPID', { PID: pid, CID: containerId })
+    if (typeof status !== 'number') throw new SentryControlError('the sentry answered WaitPID without a status', false)
+    return status
+  } finally {
+    socket.destroy()
+  }
+}
+
 /** What runs in a container, numbered as it sees itself. */
 async function listProcesses(stateFile: string, containerId: string): Promise<SentryProcess[]> {
   const result = await call(stateFile, 'containerManager.Processes', containerId)
@@ -92,6 +145,12 @@ async function controlSocket(stateFile: string): Promise<string> {
 }
 
 function roundTrip(socket: Socket, request: string): Promise<unknown> {
+  const answer = answerOf(socket)
+  socket.write(request)
+  return answer
+}
+
+function answerOf(socket: Socket): Promise<unknown> {
   const { promise, resolve, reject } = Promise.withResolvers<unknown>()
   let answer = ''
   socket.setEncoding('utf8').on('data', (text: string) => {
@@ -103,7 +162,6 @@ function roundTrip(socket: Socket, request: string): Promise<unknown> {
   })
   socket.on('error', (cause) => reject(new SentryControlError(cause.message, true)))
   socket.on('close', () => reject(new SentryControlError('the sentry closed its control socket', true)))
-  socket.write(request)
   return promise
 }
 

@@ -50,6 +50,7 @@ const SYSCALLS = {
   read: { amd64: 0, arm64: 63 },
   recvmsg: { amd64: 47, arm64: 212 },
   sethostname: { amd64: 170, arm64: 161 },
+  sendmsg: { amd64: 46, arm64: 211 },
   setns: { amd64: 308, arm64: 268 },
   shutdown: { amd64: 48, arm64: 210 },
   socket: { amd64: 41, arm64: 198 },

@@ -10,6 +10,7 @@ import {
   launchProgram,
   netnsConnectProgram,
   pauseProgram,
+  sendFilesProgram,
   setHostnameProgram,
 } from './programs.ts'
 
@@ -25,6 +26,8 @@ export interface NativePrograms {
   netnsConnect: string
   /** Binds files and directories and goes on as another program. */
   bindMounts: string
+  /** Sends open files to a socket. */
+  sendFiles: string
   /** Runs inside a sandbox. */
   setHostname: string
 }
@@ -51,6 +54,7 @@ export async function installNativePrograms(
   const console = join(directory, 'console')
   const netnsConnect = join(directory, 'netns-connect')
   const bindMounts = join(directory, 'bind-mounts')
+  const sendFiles = join(directory, 'send-files')
   const setHostname = join(directory, 'set-hostname')
   await Promise.all([
     install(join(pauseRootfs, 'pause'), pauseProgram()),
@@ -59,9 +63,10 @@ export async function installNativePrograms(
     install(console, consoleProgram()),
     install(netnsConnect, netnsConnectProgram()),
     install(bindMounts, bindMountsProgram()),
+    install(sendFiles, sendFilesProgram()),
     install(setHostname, setHostnameProgram()),
   ])
-  return { pauseRootfs, launch, launchIsolated, console, netnsConnect, bindMounts, setHostname }
+  return { pauseRootfs, launch, launchIsolated, console, netnsConnect, bindMounts, sendFiles, setHostname }
 }
 
 async function install(path: string, program: Program): Promise<void> {

@@ -16,6 +16,7 @@ import {
   loopbackAddresses,
   netnsConnectProgram,
   pauseProgram,
+  sendFilesProgram,
 } from './programs.ts'
 
 let directory: string
@@ -240,4 +241,21 @@ describe('bind-mounts', () => {
   ])('ends with 127 for %s', (_what, args) => {
     expect(() => bindMounts(args)).toThrow(expect.objectContaining({ status: 127 }))
   })
+})
+
+test('send-files passes on what it reads, with two open files', () => {
+  for (const name of ['one', 'two']) writeFileSync(join(directory, name), name)
+  const receiver = `
+import os, socket, subprocess, sys
+program, one, two = sys.argv[1:]
+here, there = socket.socketpair()
+files = [open(one), open(two)]
+fds = [there.fileno(), *(file.fileno() for file in files)]
+command = 'exec "$0" 3<&{} 4<&{} 5<&{}'.format(*fds)
+subprocess.run(['sh', '-c', command, program], input=b'{"a":1}', pass_fds=fds, check=True)
+message, received, flags, address = socket.recv_fds(here, 100, 4)
+print(message.decode(), *(os.read(fd, 10).decode() for fd in received))
+`
+  const args = ['-c', receiver, build(sendFilesProgram()), join(directory, 'one'), join(directory, 'two')]
+  expect(execFileSync('python3', args, { encoding: 'utf8' })).toBe('{"a":1} one two\n')
 })

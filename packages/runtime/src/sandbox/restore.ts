@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Bind, Started, Supervision } from '../monitor/protocol.ts'
+import { runInContainer } from '../monitor/sentry-control.ts'
 import { RuntimeError } from '../runtime.ts'
 import type { RuntimeParts } from './containers.ts'
 import type { OciDriver } from './oci-driver.ts'
@@ -45,13 +47,42 @@ async function begin(
   return started
 }
 
+type HostnameOptions = Pick<RestoreOptions, 'supervision' | 'driver' | 'hostname'>
+
+const CAP_SYS_ADMIN = 1 << 21
+
 /** The kernel in the sandbox knows no other way than a system call of a process that may: ours, that needs no file inside. */
-async function setHostname(
-  parts: RuntimeParts,
-  { supervision, driver, hostname }: Pick<RestoreOptions, 'supervision' | 'driver' | 'hostname'>,
-): Promise<void> {
+async function setHostname(parts: RuntimeParts, options: HostnameOptions): Promise<void> {
+  const { supervision, driver, hostname } = options
   const { native } = await parts.prepare()
-  const program = openSync(native.setHostname, 'r')
+  const path = join(supervision.directory, 'hostname')
+  await writeFile(path, hostname, { mode: 0o600 })
+  const [program, input] = [openSync(native.setHostname, 'r'), openSync(path, 'r')]
+  try {
+    const { ociId } = supervision
+    const status = await runInContainer(driver.stateFile(ociId, ociId), {
+      containerId: ociId,
+      program,
+      input,
+      name: 'set-hostname',
+      capabilities: CAP_SYS_ADMIN,
+      sendFiles: native.sendFiles,
+    })
+    if (status !== 0) throw new RuntimeError('failed', `the sandbox does not take its name (wait status ${status})`)
+  } catch {
+    await executeSetHostname(options, { program, input: openSync(path, 'r') })
+  } finally {
+    closeSync(program)
+    closeSync(input)
+    await rm(path, { force: true })
+  }
+}
+
+/** The same by `runsc exec`, which takes 20 ms longer. */
+async function executeSetHostname(
+  { supervision, driver }: HostnameOptions,
+  { program, input }: { program: number; input: number },
+): Promise<void> {
   const runtimeLog = `${supervision.runtimeLog}.hostname`
   try {
     const command = driver.commandLine(
@@ -60,9 +91,8 @@ async function setHostname(
     )
     const child = spawn(command.program, command.args, {
       env: command.env,
-      stdio: ['pipe', 'ignore', 'pipe', program],
+      stdio: [input, 'ignore', 'pipe', program],
     })
-    child.stdin?.on('error', () => {}).end(hostname)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     let complaint = ''
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -78,7 +108,7 @@ async function setHostname(
     })
     await promise
   } finally {
-    closeSync(program)
+    closeSync(input)
     await rm(runtimeLog, { force: true })
   }
 }
