@@ -22,8 +22,8 @@ export interface LaunchRequest {
   hold: number[]
   /** Files of control groups that the command joins, `cgroup.procs`. */
   joins: string[]
-  /** A program with its arguments that runs first, in place of `launch`, which it becomes. */
-  before?: readonly string[]
+  /** Default: the root directory. */
+  cwd?: string
 }
 
 /** What `launch` writes down about the processes that it reaps. */
@@ -49,15 +49,9 @@ export function launchProcess(request: LaunchRequest): LaunchedProcess {
   const [hold1, hold2] = request.hold
   let child: ChildProcess
   try {
-    const [program = '', ...args] = [
-      ...(request.before ?? []),
-      request.launch,
-      request.command.program,
-      ...request.command.args,
-    ]
-    child = spawn(program, args, {
+    child = spawn(request.launch, [request.command.program, ...request.command.args], {
       env: request.command.env,
-      cwd: '/',
+      cwd: request.cwd ?? '/',
       detached: true,
       stdio: [...request.stdio, records, aliveWriter, hold1 ?? 'ignore', hold2 ?? 'ignore', ...groups],
     })

@@ -10,6 +10,7 @@ import {
   type Answer,
   type Beginning,
   type Call,
+  type CommandLine,
   type ExitNotice,
   FRAME,
   type Opening,
@@ -33,7 +34,7 @@ export interface MonitorClientOptions {
 /** The runtime's side of its monitor, which is started when it is not there and again whenever it dies. */
 export interface MonitorClient extends AsyncDisposable {
   start(supervision: Supervision): Promise<Started>
-  prepare(supervision: Supervision): Promise<void>
+  prepare(supervision: Supervision, held: CommandLine): Promise<void>
   begin(supervision: Supervision, beginning: Beginning): Promise<Started>
   expectKill(id: string): Promise<void>
   forget(container: { id: string; directory: string }): Promise<void>
@@ -104,8 +105,8 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
 
   return {
     start: (supervision) => call<Started>({ method: 'start', supervision }),
-    async prepare(supervision) {
-      await call({ method: 'prepare', supervision })
+    async prepare(supervision, held) {
+      await call({ method: 'prepare', supervision, held })
     },
     begin: (supervision, beginning) => call<Started>({ method: 'begin', supervision, beginning }),
     async expectKill(id) {

@@ -110,7 +110,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
       case 'start':
         return started(await superviseContainer(call.supervision, pool))
       case 'prepare':
-        prepared.set(call.supervision.directory, await prepareContainer(call.supervision, pool))
+        prepared.set(call.supervision.directory, await prepareContainer(call.supervision, call.held, pool))
         return null
       case 'begin': {
         const { supervision, beginning } = call

@@ -80,11 +80,10 @@ export interface Supervision {
       }
 }
 
-/** How a container that was only created is brought to run. */
+/** How a container that was only created is brought to run: the command that is held for it goes on. */
 export interface Beginning {
-  /** The OCI runtime's `restore --detach` with its options; the monitor adds the id. */
-  command: CommandLine
-  runtimeLog: string
+  /** Directory that the command finds as `image` in the container's. */
+  image: string
   /** Directory in which it was prepared, where that has another name now. */
   preparedIn?: string
   /** What is bound over paths of the machine before, by the program `native/bind-mounts`. */
@@ -124,8 +123,8 @@ export type Opening = { kind: 'control' } | ({ kind: 'attach' } & AttachRequest)
 
 export type Call = { call: number } & (
   | { method: 'start'; supervision: Supervision }
-  /** Only creates the container. */
-  | { method: 'prepare'; supervision: Supervision }
+  /** Only creates the container, and holds the command that will have it run; the id is added to that one's options. */
+  | { method: 'prepare'; supervision: Supervision; held: CommandLine }
   /** Has a prepared one run, as what `supervision` says now: its id, its directory's name and its log may differ from before. */
   | { method: 'begin'; supervision: Supervision; beginning: Beginning }
   /** The container is about to be killed on purpose. */

@@ -1,13 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { BINDS_END } from '../native/programs.ts'
 import { type ContainerState, RuntimeError, type TerminalSize } from '../runtime.ts'
 import { settlesWithin } from '../settles-within.ts'
+import { runCommand } from '../tools/run-command.ts'
 import { type ContainerEnd, oomKills, waitForEnd } from './container-end.ts'
 import type { FifoPool } from './fifo-pool.ts'
 import { createFirstOutput } from './first-output.ts'
-import { ALIVE_FIFO, adoptLaunched, exitStatusOf, type LaunchedProcess, launchProcess } from './launched-process.ts'
+import { type HeldCommand, holdCommand } from './held-command.ts'
+import { adoptLaunched, exitStatusOf, type LaunchedProcess, launchProcess } from './launched-process.ts'
 import { createLogWriter } from './log-writer.ts'
 import { createOutput, type Output } from './output.ts'
 import { processStartTime } from './process-identity.ts'
@@ -22,7 +23,15 @@ import {
   reopenPipes,
   windowSize,
 } from './process-pipes.ts'
-import { type Beginning, FRAME, type Started, type Supervision, writeFrame, writeJsonFrame } from './protocol.ts'
+import {
+  type Beginning,
+  type CommandLine,
+  FRAME,
+  type Started,
+  type Supervision,
+  writeFrame,
+  writeJsonFrame,
+} from './protocol.ts'
 import { startFailure } from './runtime-log.ts'
 import { shortPath } from './short-path.ts'
 
@@ -31,7 +40,8 @@ export const SUPERVISION_FILE = 'supervision.json'
 export const EXIT_FILE = 'exit.json'
 /** A file that says that its memory was kept before it was killed. */
 export const CHECKPOINTED_FILE = 'checkpointed'
-const RESTORE_DIRECTORY = 'restore'
+/** In a container's directory: leads to the snapshot that it is restored from. */
+export const IMAGE_LINK = 'image'
 
 /** What is kept on disk, so that the next monitor can go on. */
 export interface SupervisionRecord {
@@ -76,17 +86,72 @@ const LAST_OUTPUT_MS = 2_000
 /** A container that the runtime has made, with nothing in it that runs. */
 export interface PreparedContainer extends Disposable {
   /** Has it run. Once; where it fails the container is of no more use. */
-  begin(supervision: Supervision, beginning?: Beginning): Promise<SupervisedContainer>
+  begin(supervision: Supervision, beginning: Beginning): Promise<SupervisedContainer>
 }
 
 /** Starts a container and resolves once it runs. */
 export async function superviseContainer(supervision: Supervision, pool: FifoPool): Promise<SupervisedContainer> {
-  const prepared = await prepareContainer(supervision, pool)
-  return prepared.begin(supervision)
+  const made = await makeContainer(supervision, pool)
+  try {
+    return made.watch(supervision)
+  } catch (error) {
+    made.release()
+    throw error
+  }
+}
+
+/** Makes a container, and holds the command that will have it run. */
+export async function prepareContainer(
+  supervision: Supervision,
+  held: CommandLine,
+  pool: FifoPool,
+): Promise<PreparedContainer> {
+  const { directory, launch, ociId } = supervision
+  const made = await makeContainer(supervision, pool)
+  let command: HeldCommand
+  try {
+    command = await holdCommand({ directory, launch, command: { ...held, args: [...held.args, ociId] } }, pool)
+  } catch (error) {
+    made.release()
+    throw error
+  }
+  return {
+    async begin(current, { image, binds }) {
+      try {
+        if (binds) await bindMounts(binds)
+        symlinkSync(image, join(current.directory, IMAGE_LINK))
+        await command.release(current.directory, current.runtimeLog)
+        return made.watch(current)
+      } catch (error) {
+        made.release()
+        throw error
+      } finally {
+        command[Symbol.dispose]()
+      }
+    },
+    [Symbol.dispose]() {
+      command[Symbol.dispose]()
+      made.release()
+    },
+  }
+}
+
+async function bindMounts({ program, mounts }: NonNullable<Beginning['binds']>): Promise<void> {
+  const { exitCode } = await runCommand(
+    program,
+    mounts.flatMap(({ source, target }) => [source, target]),
+  )
+  if (exitCode !== 0)
+    throw new RuntimeError('failed', `could not bind ${mounts.map(({ source }) => source).join(', ')}`)
+}
+
+interface MadeContainer {
+  watch(supervision: Supervision): SupervisedContainer
+  release(): void
 }
 
 /** Runs the command that makes the container, and holds its pipes. */
-export async function prepareContainer(supervision: Supervision, pool: FifoPool): Promise<PreparedContainer> {
+async function makeContainer(supervision: Supervision, pool: FifoPool): Promise<MadeContainer> {
   await layPipes(pool, supervision.directory, supervision)
   writeRecord({ supervision })
   const killsBefore = oomKills(supervision)
@@ -104,43 +169,13 @@ export async function prepareContainer(supervision: Supervision, pool: FifoPool)
     throw error
   }
   return {
-    async begin(current, beginning) {
-      try {
-        if (beginning) await runBeginning(current, beginning, pool)
-        const running = { pid, startedAt: Date.now(), startTime: processStartTime(pid) ?? '', oomKills: killsBefore }
-        writeRecord({ supervision: current, running })
-        return watchContainer({ supervision: current, running, launched, ends, adopted: false })
-      } catch (error) {
-        release()
-        throw error
-      }
+    release,
+    watch(current) {
+      const running = { pid, startedAt: Date.now(), startTime: processStartTime(pid) ?? '', oomKills: killsBefore }
+      writeRecord({ supervision: current, running })
+      return watchContainer({ supervision: current, running, launched, ends, adopted: false })
     },
-    [Symbol.dispose]: release,
   }
-}
-
-/** Under `launch` too: it needs the same view of the machine as the command that made the container. */
-async function runBeginning(
-  { directory, ociId, launch }: Supervision,
-  { command, runtimeLog, binds }: Beginning,
-  pool: FifoPool,
-): Promise<void> {
-  const own = join(directory, RESTORE_DIRECTORY)
-  mkdirSync(own, { mode: 0o700 })
-  await pool.place([join(own, ALIVE_FIFO)])
-  using launched = launchProcess({
-    directory: own,
-    launch,
-    command: { ...command, args: [...command.args, ociId] },
-    stdio: ['ignore', 'ignore', 'ignore'],
-    hold: [],
-    // It tells the sentry what to do and ends; joining takes the kernel longer than that.
-    joins: [],
-    ...(binds && {
-      before: [binds.program, ...binds.mounts.flatMap(({ source, target }) => [source, target]), BINDS_END],
-    }),
-  })
-  await succeeded(launched, { command, runtimeLog })
 }
 
 async function succeeded(

@@ -24,7 +24,7 @@ export interface NativePrograms {
   launchIsolated: string
   console: string
   netnsConnect: string
-  /** Binds files and directories and goes on as another program. */
+  /** Binds files and directories over others. */
   bindMounts: string
   /** Sends open files to a socket. */
   sendFiles: string

@@ -9,7 +9,6 @@ import type { Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
 import { hostArchitecture } from './native-programs.ts'
 import {
-  BINDS_END,
   bindMountsProgram,
   LAUNCHED,
   launchProgram,
@@ -222,24 +221,25 @@ describe('netns-connect', () => {
 
 describe('bind-mounts', () => {
   /** In a mount namespace of its own: what it mounts goes with it. */
-  const bindMounts = (args: string[]): string =>
-    execFileSync('unshare', ['--mount', build(bindMountsProgram()), ...args], { encoding: 'utf8' })
+  const bindMounts = (args: string[], command: string): string =>
+    execFileSync('unshare', ['--mount', 'sh', '-c', `"$0" "$@" && ${command}`, build(bindMountsProgram()), ...args], {
+      encoding: 'utf8',
+    })
 
-  test('binds one path over another, for each pair, and becomes the command', () => {
+  test('binds one path over another, for each pair', () => {
     const paths = ['one', 'two', 'place', 'other place'].map((name) => join(directory, name))
     for (const path of paths) writeFileSync(path, `${path.slice(directory.length + 1)}\n`)
     const [one = '', two = '', place = '', other = ''] = paths
-    expect(bindMounts([one, place, two, other, BINDS_END, '/bin/cat', place, other])).toBe('one\ntwo\n')
-    expect(bindMounts([BINDS_END, '/bin/cat', place])).toBe('place\n')
+    expect(bindMounts([one, place, two, other], `cat '${place}' '${other}'`)).toBe('one\ntwo\n')
+    expect(bindMounts([], `cat '${place}'`)).toBe('place\n')
     expect(readFileSync(place, 'utf8')).toBe('place\n')
   })
 
   test.each([
-    ['what is not there', ['/nowhere', '/nowhere', BINDS_END, '/bin/true']],
-    ['a list without an end', ['/etc', '/etc']],
-    ['nothing at all', []],
-  ])('ends with 127 for %s', (_what, args) => {
-    expect(() => bindMounts(args)).toThrow(expect.objectContaining({ status: 127 }))
+    ['what is not there', ['/nowhere', '/nowhere']],
+    ['a path without its place', ['/etc']],
+  ])('ends with 1 for %s', (_what, args) => {
+    expect(() => bindMounts(args, 'exit 3')).toThrow(expect.objectContaining({ status: 1 }))
   })
 })
 

@@ -131,7 +131,13 @@ export function launchProgram(options: LaunchOptions): Program {
       // there is only a way to close what we know of.
       { op: 'syscall', name: 'close_range', args: [3, -1, 0] },
       ...[3, 4, 5, 6, ...JOINED_GROUPS].map((fd): Instruction => ({ op: 'syscall', name: 'close', args: [fd] })),
-      ...environmentOf('b', 'a'),
+      // envp begins behind argc, argv and its closing null: stack + 8 * (argc + 2)
+      { op: 'load', to: 'b', base: 'a', offset: 0, bits: 64 },
+      { op: 'add', to: 'b', value: 'b' },
+      { op: 'add', to: 'b', value: 'b' },
+      { op: 'add', to: 'b', value: 'b' },
+      { op: 'add', to: 'b', value: 'a' },
+      { op: 'add', to: 'b', value: 16 },
       { op: 'load', to: 'c', base: 'a', offset: 16, bits: 64 },
       { op: 'add', to: 'a', value: 16 },
       { op: 'syscall', name: 'execve', args: ['c', 'a', 'b'] },
@@ -267,52 +273,29 @@ export function netnsConnectProgram(): Program {
   }
 }
 
-/** Ends the pairs of `bindMounts`, where a path would begin. */
-export const BINDS_END = '----'
-
 /**
- * `bind-mounts SOURCE TARGET … ---- COMMAND ARGS…`: binds each absolute path, with what is mounted below it, over the next
- * one and becomes COMMAND. Exit status 127 where one of them could not be bound.
+ * `bind-mounts SOURCE TARGET …`: binds each absolute path, with what is mounted below it, over the next one. Exit status 1
+ * where one of them could not be bound.
  */
 export function bindMountsProgram(): Program {
-  const end = new DataView(new TextEncoder().encode(BINDS_END).buffer).getInt32(0, true)
   return {
     code: [
       { op: 'stack', to: 'a' },
-      { op: 'set', to: 'e', value: 'a' },
-      { op: 'add', to: 'e', value: 16 },
+      { op: 'add', to: 'a', value: 16 },
       { op: 'label', name: 'next' },
-      { op: 'load', to: 'b', base: 'e', offset: 0, bits: 64 },
-      { op: 'jump', to: 'failed', variable: 'b', when: 'zero' },
-      { op: 'load', to: 'c', base: 'b', offset: 0, bits: 32 },
-      { op: 'jump', to: 'command', variable: 'c', when: { equals: end } },
-      { op: 'load', to: 'c', base: 'e', offset: 8, bits: 64 },
+      { op: 'load', to: 'b', base: 'a', offset: 0, bits: 64 },
+      { op: 'jump', to: 'done', variable: 'b', when: 'zero' },
+      { op: 'load', to: 'c', base: 'a', offset: 8, bits: 64 },
       { op: 'syscall', name: 'mount', args: ['b', 'c', 0, MS_BIND_REC, 0], result: 'd' },
       { op: 'jump', to: 'failed', variable: 'd', when: 'negative' },
-      { op: 'add', to: 'e', value: 16 },
+      { op: 'add', to: 'a', value: 16 },
       { op: 'jump', to: 'next', when: 'always' },
-      { op: 'label', name: 'command' },
-      { op: 'load', to: 'd', base: 'e', offset: 8, bits: 64 },
-      { op: 'add', to: 'e', value: 8 },
-      ...environmentOf('b', 'a'),
-      { op: 'syscall', name: 'execve', args: ['d', 'e', 'b'] },
+      { op: 'label', name: 'done' },
+      { op: 'syscall', name: 'exit_group', args: [0] },
       { op: 'label', name: 'failed' },
-      { op: 'syscall', name: 'exit_group', args: [127] },
+      { op: 'syscall', name: 'exit_group', args: [1] },
     ],
   }
-}
-
-/** Puts the address of the environment into a variable: it begins behind argc, argv and its closing null. */
-function environmentOf(to: Variable, stack: Variable): Instruction[] {
-  return [
-    // stack + 8 * (argc + 2)
-    { op: 'load', to, base: stack, offset: 0, bits: 64 },
-    { op: 'add', to, value: to },
-    { op: 'add', to, value: to },
-    { op: 'add', to, value: to },
-    { op: 'add', to, value: stack },
-    { op: 'add', to, value: 16 },
-  ]
 }
 
 /** Longest message that `send-files` passes on, bytes. */

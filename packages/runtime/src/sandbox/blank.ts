@@ -6,13 +6,16 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { HELD_DIRECTORY } from '../monitor/held-command.ts'
 import type { Bind } from '../monitor/protocol.ts'
 import type { ReservedNetwork } from '../network/network.ts'
 import { containerBundle } from '../oci/bundle.ts'
 import { type ContainerSpec, type Mount, RuntimeError, type SandboxSpec } from '../runtime.ts'
 import { runCommand } from '../tools/run-command.ts'
+import { killLaunched } from './cancel-start.ts'
 import type { RuntimeParts } from './containers.ts'
 import { throughReadOnlyBinds } from './read-only-binds.ts'
+import { restoreCommand } from './restore.ts'
 import { mountPoints } from './rootfs.ts'
 import { supervisionOf } from './supervision.ts'
 
@@ -101,7 +104,7 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
       make: ['create'],
       streams: { stdin: shape.stdin },
     })
-    await parts.monitor.prepare(supervision)
+    await parts.monitor.prepare(supervision, restoreCommand(driver))
     return blank
   } catch (error) {
     await discardBlank(parts, blank)
@@ -113,6 +116,7 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
 export async function discardBlank(parts: RuntimeParts, blank: Blank): Promise<void> {
   const { id, directory, network } = blank
   const driver = await parts.drivers.get('runsc')
+  killLaunched(join(directory, HELD_DIRECTORY))
   await driver.remove(id, join(directory, 'runtime.log'))
   await unmountPlaces(directory)
   await parts.monitor.forget({ id, directory })

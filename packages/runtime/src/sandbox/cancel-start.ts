@@ -24,11 +24,12 @@ export function cancelStart(directory: string, signal: AbortSignal | undefined):
   }
 }
 
-/** Everything below the reaper, which then ends by itself and leaves word of it. */
-function killLaunched(directory: string): void {
+/** Kills everything below a reaper whose command goes on; the reaper then ends by itself and leaves word of it. */
+export function killLaunched(directory: string): void {
   const command = launchedCommand(directory)
+  if (command === undefined) return
   const parents = parentsOfAll()
-  const reaper = command === undefined ? undefined : parents.get(command)
+  const reaper = parents.get(command)
   // The command's own end is what the start waits for; who adopted it when it was gone is not its reaper.
   if (reaper === undefined || reaper === 1) return
   for (const pid of parents.keys()) {
@@ -36,14 +37,17 @@ function killLaunched(directory: string): void {
   }
 }
 
-/** The first record of the reaper names it. */
+/** The first record of the reaper names it; another one with its id tells of its end. */
 function launchedCommand(directory: string): number | undefined {
+  let records: Buffer
   try {
-    const records = readFileSync(join(directory, EXITS_FILE))
-    return records.length < 8 ? undefined : records.readInt32LE(0)
+    records = readFileSync(join(directory, EXITS_FILE))
   } catch {
     return undefined
   }
+  const pids = Array.from({ length: Math.floor(records.length / 8) }, (_, index) => records.readInt32LE(index * 8))
+  const [command] = pids
+  return command === undefined || pids.includes(command, 1) ? undefined : command
 }
 
 function parentsOfAll(): Map<number, number> {

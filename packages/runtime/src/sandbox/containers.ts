@@ -5,6 +5,7 @@ import type { SandboxCgroups } from '../cgroups/sandbox-cgroups.ts'
 import type { HostRootfs } from '../images/host-image.ts'
 import type { ImageLibrary } from '../images/image-store.ts'
 import { EXEC_PREFIX } from '../monitor/exec-session.ts'
+import { HELD_DIRECTORY } from '../monitor/held-command.ts'
 import type { MonitorClient } from '../monitor/monitor-client.ts'
 import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
@@ -15,6 +16,7 @@ import type { OciSpec } from '../oci/spec.ts'
 import { type ContainerSpec, type ExecSpec, type ProcessStreams, RuntimeError } from '../runtime.ts'
 import { settlesWithin } from '../settles-within.ts'
 import { type Blank, bindsOver, blankShape, discardBlank, shapeKey, unmountPlaces } from './blank.ts'
+import { killLaunched } from './cancel-start.ts'
 import type { Drivers } from './drivers.ts'
 import {
   type ContainerEntry,
@@ -220,6 +222,7 @@ async function discard(options: {
 }): Promise<void> {
   const { parts, driver, id, directory } = options
   const known = await readContainer(directory)
+  killLaunched(join(directory, HELD_DIRECTORY))
   await driver.remove(known.ociId, join(directory, 'runtime.log'))
   await unmountPlaces(directory)
   await unmountReadOnlyBinds(directory)

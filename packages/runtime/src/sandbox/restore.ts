@@ -2,8 +2,10 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Bind, Started, Supervision } from '../monitor/protocol.ts'
+import { HELD_LOG } from '../monitor/held-command.ts'
+import type { Bind, CommandLine, Started, Supervision } from '../monitor/protocol.ts'
 import { runInContainer } from '../monitor/sentry-control.ts'
+import { IMAGE_LINK } from '../monitor/supervised-container.ts'
 import { RuntimeError } from '../runtime.ts'
 import type { RuntimeParts } from './containers.ts'
 import type { OciDriver } from './oci-driver.ts'
@@ -23,23 +25,24 @@ export interface RestoreOptions {
 export async function restore(parts: RuntimeParts, options: RestoreOptions): Promise<Started> {
   const { supervision, driver, snapshot } = options
   requireSameMachine(snapshot, await snapshotMachine(driver))
-  if (!options.ahead) await parts.monitor.prepare(supervision)
+  if (!options.ahead) await parts.monitor.prepare(supervision, restoreCommand(driver))
   return begin(parts, options)
+}
+
+/** The command that is held until there is something to be restored; paths are relative to the container's directory. */
+export function restoreCommand(driver: OciDriver): CommandLine {
+  return driver.commandLine(['restore', '--detach', '--bundle=.', `--image-path=${IMAGE_LINK}`], {
+    runtimeLog: HELD_LOG,
+  })
 }
 
 async function begin(
   parts: RuntimeParts,
   { supervision, driver, snapshot, hostname, ahead }: RestoreOptions,
 ): Promise<Started> {
-  const { directory, runtimeLog } = supervision
-  const command = driver.commandLine(
-    ['restore', '--detach', '--bundle', directory, `--image-path=${snapshot.directory}`],
-    { runtimeLog },
-  )
   const { native } = await parts.prepare()
   const started = await parts.monitor.begin(supervision, {
-    command,
-    runtimeLog,
+    image: snapshot.directory,
     ...(ahead && { preparedIn: ahead.preparedIn, binds: { program: native.bindMounts, mounts: ahead.binds } }),
   })
   // What came with the snapshot is its source's name.
