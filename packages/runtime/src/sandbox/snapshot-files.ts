@@ -1,6 +1,5 @@
 /** What a snapshot is on disk: the files that runsc writes, and one of ours that says what they are. */
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { arch } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import type { OciDriver } from './oci-driver.ts'
 const MANIFEST = 'snapshot.json'
 const FORMAT = 1
 const LARGEST_MANIFEST = 1024 * 1024
+const DIGESTED_AT_ONCE = 1024 * 1024
 
 export interface SnapshotManifest {
   format: number
@@ -123,8 +123,17 @@ async function digestFile(directory: string, name: string): Promise<SnapshotFile
 
 async function fileDigest(path: string): Promise<string> {
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk as Buffer)
-  return `sha256:${hash.digest('hex')}`
+  await using file = await open(path, 'r')
+  // One is filled while the other is looked at; a stream with new ones for all of it takes twice as long.
+  const [one, other] = [Buffer.allocUnsafe(DIGESTED_AT_ONCE), Buffer.allocUnsafe(DIGESTED_AT_ONCE)]
+  const fill = async (buffer: Buffer): Promise<Buffer> => buffer.subarray(0, (await file.read(buffer)).bytesRead)
+  let next = fill(one)
+  for (let used = one; ; used = used === one ? other : one) {
+    const read = await next
+    if (read.length === 0) return `sha256:${hash.digest('hex')}`
+    next = fill(used === one ? other : one)
+    hash.update(read)
+  }
 }
 
 async function synchronise(path: string): Promise<void> {
