@@ -32,6 +32,10 @@ interface Kind {
   wanted: number
   ready: Blank[]
   usedAt: number
+  /** One is being made. */
+  making: boolean
+  /** Who waits for that one. */
+  claim: PromiseWithResolvers<Blank | undefined> | undefined
   /** When one was taken, or would have been. */
   taken: number[]
 }
@@ -49,7 +53,15 @@ export function createBlanks(parts: RuntimeParts): Blanks {
 
   function use(shape: BlankShape): Kind {
     const key = shapeKey(shape)
-    const kind = kinds.get(key) ?? { shape, wanted: 0, ready: [], usedAt: 0, taken: [] }
+    const kind = kinds.get(key) ?? {
+      shape,
+      wanted: 0,
+      ready: [],
+      usedAt: 0,
+      making: false,
+      claim: undefined,
+      taken: [],
+    }
     kinds.delete(key)
     kinds.set(key, kind)
     kind.usedAt = Date.now()
@@ -78,15 +90,27 @@ export function createBlanks(parts: RuntimeParts): Blanks {
       const kind = [...kinds.values()].reverse().find(({ ready, wanted }) => ready.length < wanted)
       if (!kind || closed || timer || (await isMemoryShort())) return
       if (count() >= MOST && !(await evictFor(kind))) return
-      let blank: Blank
-      try {
-        blank = await makeBlank(parts, kind.shape)
-      } catch (error) {
-        kinds.delete(shapeKey(kind.shape))
-        throw error
-      }
-      if (kinds.get(shapeKey(kind.shape)) === kind && !closed) kind.ready.push(blank)
-      else await discard(blank)
+      await make(kind)
+    }
+  }
+
+  async function make(kind: Kind): Promise<void> {
+    const key = shapeKey(kind.shape)
+    let blank: Blank | undefined
+    kind.making = true
+    try {
+      blank = await makeBlank(parts, kind.shape)
+    } catch (error) {
+      kinds.delete(key)
+      throw error
+    } finally {
+      kind.making = false
+      const isWanted = kinds.get(key) === kind && !closed
+      const { claim } = kind
+      kind.claim = undefined
+      claim?.resolve(isWanted ? blank : undefined)
+      if (blank && !isWanted) await discard(blank)
+      else if (blank && !claim) kind.ready.push(blank)
     }
   }
 
@@ -131,7 +155,11 @@ export function createBlanks(parts: RuntimeParts): Blanks {
       const now = Date.now()
       kind.taken = [...kind.taken.filter((at) => now - at < BURST_MS), now].slice(-MOST_OF_A_SHAPE)
       kind.wanted = Math.max(kind.wanted, kind.taken.length)
-      return kind.ready.shift()
+      const ready = kind.ready.shift()
+      if (ready || !kind.making || kind.claim) return ready
+      // It is further than one that is begun now.
+      kind.claim = Promise.withResolvers()
+      return await kind.claim.promise
     },
     discard,
     drop,
