@@ -15,7 +15,7 @@ export interface Blanks extends AsyncDisposable {
   drop(): Promise<void>
 }
 
-/** Of one shape, and of all: each holds a sentry, 20 to 30 MB. */
+/** Of one shape, and of all: each holds a sentry, some 12 MB. */
 const MOST_OF_A_SHAPE = 5
 const MOST = 8
 /** Whoever was just restored needs the machine more. */
