@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Container, ContainerSpec, Mount, SandboxSpec } from './runtime.ts'
 import { mountPoints } from './sandbox/rootfs.ts'
+import { busyboxArchive } from './testing/busybox-archive.ts'
 import { processesWith } from './testing/processes.ts'
 import {
   containerSpec,
@@ -221,4 +222,19 @@ test('there are as many as are expected, none for another shape, and none withou
   expect(await Promise.all(copies.map((copy) => said(scratch, copy, 'cat /mnt/file; hostname')))).toEqual(
     Array.from({ length: 5 }, (_, index) => `copy-${index}copy-${index}\n`),
   )
+})
+
+test('an image goes with what was made ahead on it', async () => {
+  const scratch = await createScratchRuntime({ tools: ['runsc', 'busybox'] })
+  onTestFinished(() => scratch[Symbol.asyncDispose]())
+  const { runtime, stateDirectory } = scratch
+  const archive = join(stateDirectory, 'busybox.tar')
+  await writeFile(archive, await busyboxArchive(scratch.toolsDirectory))
+  await runtime.images.import(archive)
+  await keepSource(scratch, { image: 'busybox:latest', mounts: [] })
+  await waitForBlanks(scratch, 1)
+  await expect(runtime.images.remove('busybox:latest')).rejects.toThrow('a container uses the image')
+  await runtime.removeSandbox('source')
+  expect(await runtime.images.remove('busybox:latest')).toBe(true)
+  while (blanks(scratch).length > 0) await delay(20)
 })

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -24,4 +24,20 @@ test('says a next step for each tool that is missing', () => {
     expect(message).toMatch(
       check === 'runc' ? /: your distribution's package runc has it/ : /: 'caisson doctor --fix' fetches it$/,
     )
+})
+
+test('tells of what a daemon that was killed has left, and what becomes of it', () => {
+  const data = mkdtempSync(join(tmpdir(), 'caisson-doctor-'))
+  onTestFinished(() => rmSync(data, { recursive: true, force: true }))
+  const clusterMessage = (): string | undefined => {
+    const { stdout } = spawnSync(CAISSON, ['doctor', '--data-dir', data, '-o', 'json'], { encoding: 'utf8' })
+    const { findings } = JSON.parse(stdout) as { findings: Array<{ check: string; message: string }> }
+    return findings.find(({ check }) => check === 'cluster')?.message
+  }
+  expect(clusterMessage()).toBe("does not run: 'caisson up --detach' starts it")
+  for (const name of ['pod-main-0', '0011.blank'])
+    mkdirSync(join(data, 'runtime/containers', name), { recursive: true })
+  expect(clusterMessage()).toBe(
+    "does not run: 'caisson up --detach' starts it; its process was killed under 2 containers, 1 of them made ahead and not used: 'caisson up' goes on with the rest, 'caisson down' removes all",
+  )
 })

@@ -1,4 +1,5 @@
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import {
   findStrayNetworks,
   findTool,
@@ -9,7 +10,7 @@ import {
 } from '@caisson/runtime'
 import { stringify } from 'yaml'
 import { readDaemonRecord } from '../cluster/daemon-record.ts'
-import { dataDirectory, prepareDataDirectory, toolsDirectory } from '../cluster/data-directory.ts'
+import { type DataDirectory, dataDirectory, prepareDataDirectory, toolsDirectory } from '../cluster/data-directory.ts'
 import { isNormalUser, userNamespaces } from '../cluster/user-namespace.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 
@@ -141,11 +142,27 @@ async function strays(): Promise<Finding> {
 }
 
 function cluster(options: DoctorOptions): Finding {
-  const record = readDaemonRecord(dataDirectory(options.dataDir))
+  const directory = dataDirectory(options.dataDir)
+  const record = readDaemonRecord(directory)
+  if (record) return { check: 'cluster', state: 'ok', needed: false, message: `runs at ${record.server}` }
+  const left = containersOf(directory)
+  const orphans =
+    left.length === 0
+      ? ''
+      : `; its process was killed under ${left.length} containers, ${left.filter((name) => name.endsWith('.blank')).length} of them made ahead and not used: 'caisson up' goes on with the rest, 'caisson down' removes all`
   return {
     check: 'cluster',
-    state: record ? 'ok' : 'note',
+    state: 'note',
     needed: false,
-    message: record ? `runs at ${record.server}` : "does not run: 'caisson up --detach' starts it",
+    message: `does not run: 'caisson up --detach' starts it${orphans}`,
+  }
+}
+
+function containersOf({ runtime }: DataDirectory): string[] {
+  try {
+    return readdirSync(join(runtime, 'containers'))
+  } catch {
+    // There never was one.
+    return []
   }
 }
