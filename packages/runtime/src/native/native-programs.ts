@@ -3,16 +3,8 @@ import { join } from 'node:path'
 import { RuntimeError } from '../runtime.ts'
 import type { Architecture, Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
-import {
-  bindMountsProgram,
-  consoleProgram,
-  type LaunchOptions,
-  launchProgram,
-  netnsConnectProgram,
-  pauseProgram,
-  sendFilesProgram,
-  setHostnameProgram,
-} from './programs.ts'
+import { consoleProgram, type LaunchOptions, launchProgram, netnsConnectProgram, pauseProgram } from './programs.ts'
+import { bindMountsProgram, sendFilesProgram, setHostnameProgram } from './restore-programs.ts'
 
 /** Paths of the native programs on disk. */
 export interface NativePrograms {

@@ -8,15 +8,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
 import { hostArchitecture } from './native-programs.ts'
-import {
-  bindMountsProgram,
-  LAUNCHED,
-  launchProgram,
-  loopbackAddresses,
-  netnsConnectProgram,
-  pauseProgram,
-  sendFilesProgram,
-} from './programs.ts'
+import { LAUNCHED, launchProgram, loopbackAddresses, netnsConnectProgram, pauseProgram } from './programs.ts'
+import { bindMountsProgram, sendFilesProgram } from './restore-programs.ts'
 
 let directory: string
 beforeEach(() => {
