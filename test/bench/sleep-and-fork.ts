@@ -8,6 +8,8 @@
  * JSON lines, medians in ms. "runs" is from the request until the process's own clock says that it goes on, "ready" until
  * a watch shows it. With --commands whole CLI commands too, less what `caisson version` takes.
  */
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { findCondition, type Sandbox } from '../../packages/api/src/index.ts'
@@ -48,8 +50,8 @@ while True:
     last = now
 `
 const COMMAND = ['/usr/bin/python3', '-c', PROGRAM]
-/** Until what was made ahead is there again: both sides have theirs. */
-const REFILLED_MS = 2_500
+/** What the runtime makes ahead of a snapshot's restores. */
+const MADE_AHEAD = 5
 
 const samples: Record<string, number[]> = {}
 function sample(name: string, ms: number): void {
@@ -95,6 +97,17 @@ async function stoodStill(name: string, which: 'first' | 'last'): Promise<{ ms: 
     const [, , ms, until] = (which === 'first' ? lines[0] : lines.at(-1))?.split(' ') ?? []
     if (ms !== undefined && until !== undefined) return { ms: Number(ms), until: Number(until) }
   }
+}
+
+/** Until what was made ahead is there again, as the bare ones are: the last file of each is there, and its processes came to rest. */
+async function refilled(): Promise<void> {
+  const root = join(cluster.dataDirectory, 'runtime/containers')
+  const isHeld = (name: string): boolean => {
+    const records = join(root, name, 'held/exits')
+    return name.endsWith('.blank') && existsSync(records) && statSync(records).size > 0
+  }
+  while (readdirSync(root).filter(isHeld).length < MADE_AHEAD) await delay(50)
+  await delay(500)
 }
 
 async function takeSnapshot(name: string): Promise<void> {
@@ -144,13 +157,13 @@ const names = (prefix: string, count: number): string[] =>
 async function ours(round: number): Promise<void> {
   const snapshot = `s${round}`
   await takeSnapshot(snapshot)
-  await delay(REFILLED_MS)
+  await refilled()
   const child = `child-${round}`
   await makeChildren('child', [child], snapshot)
   await setMode(child, 'Suspended')
-  await delay(REFILLED_MS)
+  await refilled()
   await setMode(child, 'Running')
-  await delay(REFILLED_MS)
+  await refilled()
   const five = names(`five-${round}`, 5)
   await makeChildren('five children', five, snapshot)
   await cluster.mustCaisson(['rm', child, ...five])
@@ -160,16 +173,16 @@ async function ours(round: number): Promise<void> {
 
 async function commands(round: number, snapshot: string): Promise<void> {
   const child = `command-${round}`
-  await delay(REFILLED_MS)
+  await refilled()
   await timed('version', () => cluster.mustCaisson(['version']))
   await timed('caisson snapshot', () => cluster.mustCaisson(['snapshot', 'parent', '--name', `c${round}`]))
   await timed('caisson run --snapshot', () =>
     cluster.mustCaisson(['run', '--snapshot', snapshot, '--detach', '--name', child]),
   )
   await timed('caisson suspend', () => cluster.mustCaisson(['suspend', child]))
-  await delay(REFILLED_MS)
+  await refilled()
   await timed('caisson resume', () => cluster.mustCaisson(['resume', child]))
-  await delay(REFILLED_MS)
+  await refilled()
   const children = await timed('caisson fork --count 5', () => cluster.mustCaisson(['fork', 'parent', '--count', '5']))
   await cluster.mustCaisson(['rm', child, ...children.trim().split('\n')])
   await client.delete(sandboxSnapshots, `c${round}`, { namespace })

@@ -30,7 +30,7 @@ export function bindMountsProgram(): Program {
 }
 
 /** Longest message that `send-files` passes on, bytes. */
-export const LONGEST_MESSAGE = 4096
+const LONGEST_MESSAGE = 4096
 
 /** Passes on what it reads from descriptor 0, in one message, to the socket on descriptor 3, with descriptors 4 and 5. */
 export function sendFilesProgram(): Program {
