@@ -8,7 +8,7 @@ import { SANDBOXES } from './sandbox/objects.ts'
 import { sandboxCaches, startSandboxController } from './sandbox/sandbox-controller.ts'
 import { snapshotCaches } from './snapshot/snapshot-caches.ts'
 import { startSnapshotController } from './snapshot/snapshot-controller.ts'
-import { type ExtensionsOptions, extensionCaches, startExtensions } from './start-extensions.ts'
+import { type Extensions, type ExtensionsOptions, extensionCaches, startExtensions } from './start-extensions.ts'
 
 export interface StartControllersOptions {
   client: Client
@@ -58,6 +58,7 @@ export async function startControllers(options: StartControllersOptions): Promis
     Object.values(caches).map((informer: { synced(signal: AbortSignal): Promise<void> }) => informer.synced(signal)),
   )
   signal.throwIfAborted()
+  let extensions: Extensions | undefined
   const sandbox = startSandboxController(
     { ...caches, ...snapshots },
     {
@@ -66,6 +67,7 @@ export async function startControllers(options: StartControllersOptions): Promis
       onError: (error, key) => onError(error, `sandbox ${key}`),
       concurrency: sandboxConcurrency,
       clusterDomain,
+      claimsSettled: async () => extensions?.claimsSettled(),
       ...(metrics && { metrics }),
       ...(now && { now }),
     },
@@ -81,7 +83,7 @@ export async function startControllers(options: StartControllersOptions): Promis
       ...(now && { now }),
     },
   )
-  const extensions = startExtensions(
+  extensions = startExtensions(
     { ...caches, ...extensionCaches(informers) },
     { ...options, ...options.extensions, ...(metrics && { metrics }) },
   )

@@ -2,8 +2,7 @@
 import type { Sandbox } from '@caisson/api'
 import type { AnyObject, Client, Informer, Informers } from '@caisson/client'
 import { DEFAULT_LABEL_DOMAINS } from './blueprint/additional-metadata.ts'
-import { startClaimController } from './claim/claim-controller.ts'
-import { countWaitingClaims, type WaitingClaims } from './claim/waiting-claims.ts'
+import { type ClaimController, startClaimController } from './claim/claim-controller.ts'
 import type { Engine, EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
 import { type PoolCaches, poolCaches, startPoolController } from './pool/pool-controller.ts'
@@ -45,15 +44,20 @@ export function extensionCaches(informers: Informers): ExtensionCaches {
   return { ...templateCaches(informers), ...poolCaches(informers) }
 }
 
+export interface Extensions extends AsyncDisposable, Pick<Engine, 'idle'> {
+  /** Resolves when no claim is being given a Sandbox. */
+  claimsSettled(): Promise<void>
+}
+
 /** Returns at once; each controller starts when its caches have synced. */
 export function startExtensions(
   caches: ExtensionCaches & { sandboxes: Informer<Sandbox> },
   options: StartOptions,
-): AsyncDisposable & Pick<Engine, 'idle'> {
+): Extensions {
   const { client, record, onError, metrics, now } = options
   const stop = new AbortController()
   let controllers: readonly (AsyncDisposable & Pick<Engine, 'idle'>)[] = []
-  let waitingClaims: (WaitingClaims & Disposable) | undefined
+  let claimController: ClaimController | undefined
   const engineOptions = (name: string, concurrency: number) => ({
     client,
     record: (about: AnyObject, event: PlannedEvent) => record(`${name}-controller`, about, event),
@@ -67,23 +71,23 @@ export function startExtensions(
     const { templates, policies, pools, claims } = caches
     const followed: readonly { synced(signal: AbortSignal): Promise<void> }[] = [templates, policies, pools, claims]
     await Promise.all(followed.map((informer) => informer.synced(stop.signal)))
-    waitingClaims = countWaitingClaims(claims)
     const claimOptions = engineOptions('sandboxclaim', options.claimConcurrency ?? 50)
+    // Before the pools: what is there is given away before more is made.
+    claimController = startClaimController(caches, {
+      ...claimOptions,
+      record: options.claimEvents === false ? () => undefined : claimOptions.record,
+      labelDomains: options.labelDomains ?? DEFAULT_LABEL_DOMAINS,
+      observability: options.claimObservability ?? true,
+    })
     controllers = [
-      // Before the pools: what is there is given away before more is made.
-      startClaimController(caches, {
-        ...claimOptions,
-        record: options.claimEvents === false ? () => undefined : claimOptions.record,
-        labelDomains: options.labelDomains ?? DEFAULT_LABEL_DOMAINS,
-        observability: options.claimObservability ?? true,
-      }),
+      claimController,
       startTemplateController(caches, engineOptions('sandboxtemplate', options.templateConcurrency ?? 10)),
       startPoolController(caches, {
         ...engineOptions('sandboxwarmpool', options.poolConcurrency ?? 10),
         maxBatchSize: options.poolBatchSize ?? 300,
         readinessGracePeriod: options.poolReadinessGracePeriod ?? 300_000,
         evictable: options.poolEviction ?? true,
-        waitingClaims,
+        waitingClaims: claimController.waiting,
       }),
     ]
   }
@@ -91,6 +95,9 @@ export function startExtensions(
     if (!stop.signal.aborted) onError(error, 'starting the controllers of templates, pools and claims')
   })
   return {
+    async claimsSettled() {
+      await claimController?.idle()
+    },
     async idle() {
       await Promise.all(controllers.map((controller) => controller.idle()))
     },
@@ -98,7 +105,6 @@ export function startExtensions(
       stop.abort(new Error('the controllers were stopped'))
       await started
       await Promise.all(controllers.map((controller) => controller[Symbol.asyncDispose]()))
-      waitingClaims?.[Symbol.dispose]()
     },
   }
 }

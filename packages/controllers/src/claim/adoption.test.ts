@@ -169,6 +169,13 @@ test('whatever happens in whatever order, no member is offered to two, and none 
         const ready = sandbox.status?.podIPs !== undefined
         return poolKeyOfMember(sandbox) !== undefined && ready && ![...written.values()].includes(key)
       })
+      for (const pool of POOLS) {
+        const counted = [...cache].filter(([key, sandbox]) => {
+          const offered = sandbox.status?.podIPs !== undefined || [...written.values()].includes(key)
+          return poolKeyOfMember(sandbox) === joinKey('n', pool) && offered
+        })
+        expect(adoption.supply(joinKey('n', pool))).toBe(counted.length)
+      }
       expect([...had].sort()).toEqual(free.map(([key]) => key).sort())
     }),
     { numRuns: 2_000 },

@@ -34,6 +34,8 @@ export interface Adoption {
   offer(asker: Asker, poolKey: string, acceptable?: (sandbox: Sandbox) => boolean): Offer
   /** How many members of the pool could be had at once. */
   available(poolKey: string): number
+  /** Those, and how many are on their way to claims. */
+  supply(poolKey: string): number
 }
 
 export interface AdoptionOptions {
@@ -58,6 +60,8 @@ interface Pool {
   ready: SpreadQueue
   running: SpreadQueue
   starting: Set<string>
+  /** How many are offered to claims. */
+  held: number
   /** Claims that wait for what is starting, the first one first: UID and key. */
   waiting: Map<string, string>
 }
@@ -73,14 +77,20 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
   function poolAt(key: string): Pool {
     let pool = pools.get(key)
     if (!pool) {
-      pool = { ready: createSpreadQueue(), running: createSpreadQueue(), starting: new Set(), waiting: new Map() }
+      pool = {
+        ready: createSpreadQueue(),
+        running: createSpreadQueue(),
+        starting: new Set(),
+        held: 0,
+        waiting: new Map(),
+      }
       pools.set(key, pool)
     }
     return pool
   }
 
-  function prune(key: string, { ready, running, starting, waiting }: Pool): void {
-    if (!ready.size && !running.size && !starting.size && !waiting.size) pools.delete(key)
+  function prune(key: string, { ready, running, starting, held, waiting }: Pool): void {
+    if (!ready.size && !running.size && !starting.size && !held && !waiting.size) pools.delete(key)
   }
 
   function leaveQueues(key: string, { poolKey }: Member): void {
@@ -116,7 +126,15 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     if (!member) return
     members.delete(key)
     leaveQueues(key, member)
-    if (member.heldBy !== undefined) held.delete(member.heldBy)
+    if (member.heldBy !== undefined) unhold(member.heldBy, member)
+  }
+
+  function unhold(uid: string, { poolKey }: Member): void {
+    held.delete(uid)
+    const pool = pools.get(poolKey)
+    if (!pool) return
+    pool.held--
+    prune(poolKey, pool)
   }
 
   function seen(sandbox: Sandbox): void {
@@ -145,16 +163,16 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     release(uid)
     member.heldBy = uid
     held.set(uid, key)
+    poolAt(member.poolKey).held++
   }
 
   function release(uid: string): void {
     stopWaiting(uid)
     const key = held.get(uid)
-    if (key === undefined) return
-    held.delete(uid)
-    const member = members.get(key)
-    if (!member) return
+    const member = key === undefined ? undefined : members.get(key)
+    if (key === undefined || !member) return
     delete member.heldBy
+    unhold(uid, member)
     enqueue(key, member)
   }
 
@@ -169,7 +187,7 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
       const member = members.get(key)
       if (!member || member.heldBy === asker.uid) return
       // Only offered so far: what is written counts more.
-      if (member.heldBy !== undefined) held.delete(member.heldBy)
+      if (member.heldBy !== undefined) unhold(member.heldBy, member)
       take(key, member, asker.uid)
     },
     release,
@@ -199,6 +217,10 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     available(poolKey) {
       const pool = pools.get(poolKey)
       return pool ? pool.ready.size + pool.running.size : 0
+    },
+    supply(poolKey) {
+      const pool = pools.get(poolKey)
+      return pool ? pool.ready.size + pool.running.size + pool.held : 0
     },
   }
 }

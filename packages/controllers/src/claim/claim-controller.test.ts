@@ -140,13 +140,12 @@ describe('a claim on a pool that has something', () => {
       write.replace(name, 'MEMBER').replace(next.metadata.name ?? '', 'NEXT'),
     )
     const ofClaim = written.filter((write) => /MEMBER|sandboxclaims/.test(write))
-    const afterwards = ['PATCH pods/MEMBER', 'PATCH sandboxes/MEMBER/status']
-    expect(ofClaim.filter((write) => !afterwards.includes(write))).toEqual([
+    expect(ofClaim.slice(0, 3)).toEqual([
       'PATCH sandboxclaims/mine',
       'PATCH sandboxes/MEMBER',
       'PATCH sandboxclaims/mine/status',
     ])
-    expect(ofClaim.filter((write) => afterwards.includes(write)).sort()).toEqual(afterwards)
+    expect(ofClaim.slice(3).sort()).toEqual(['PATCH pods/MEMBER', 'PATCH sandboxes/MEMBER/status'])
     // The fourth is the kubelet's.
     const ofRefill = written.filter((write) => !ofClaim.includes(write) && !write.includes('sandboxwarmpools'))
     expect(ofRefill).toEqual(['POST sandboxes', 'POST pods', 'PATCH sandboxes/NEXT/status'])

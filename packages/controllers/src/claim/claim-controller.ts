@@ -18,6 +18,7 @@ import { claimNameOf, findSandbox } from './find-sandbox.ts'
 import { poolOfMember } from './member.ts'
 import { assignedName, type ObservedClaim } from './observed-claim.ts'
 import { type ClaimPlanOptions, mayAdopt, planClaim } from './plan-claim.ts'
+import { countWaitingClaims, type WaitingClaims } from './waiting-claims.ts'
 
 export interface ClaimCaches {
   claims: Informer<SandboxClaim>
@@ -27,6 +28,10 @@ export interface ClaimCaches {
 }
 
 export interface ClaimControllerOptions extends EngineOptions, ClaimPlanOptions {}
+
+export interface ClaimController extends AsyncDisposable, Pick<Engine, 'idle'> {
+  waiting: WaitingClaims
+}
 
 /** Index of claims by the key of the Sandbox that was written down for them. */
 const BY_SANDBOX = 'sandboxOfClaim'
@@ -38,10 +43,7 @@ const BY_TEMPLATE = 'templateOfClaim'
 const POOLS_BY_TEMPLATE = 'templateOfPool'
 
 /** Starts at once; the caches must have synced, or claims would be given a second Sandbox. */
-export function startClaimController(
-  caches: ClaimCaches,
-  options: ClaimControllerOptions,
-): AsyncDisposable & Pick<Engine, 'idle'> {
+export function startClaimController(caches: ClaimCaches, options: ClaimControllerOptions): ClaimController {
   const { claims, sandboxes, pools, templates } = caches
   claims.addIndex(BY_SANDBOX, sandboxKey)
   claims.addIndex(BY_POOL, poolKey)
@@ -52,6 +54,7 @@ export function startClaimController(
     assignee: (sandbox) => assigneeOf(caches, sandbox),
     call: (key) => engine.enqueue(key),
   })
+  const waiting = countWaitingClaims(claims, (poolKey) => adoption.supply(poolKey))
   const firstSeen = new Map<string, number>()
   const engine = createEngine<SandboxClaim, ObservedClaim>(
     {
@@ -105,9 +108,11 @@ export function startClaimController(
     ),
   ]
   return {
+    waiting,
     idle: () => engine.idle(),
     async [Symbol.asyncDispose]() {
       for (const handler of handlers) handler[Symbol.dispose]()
+      waiting[Symbol.dispose]()
       await engine[Symbol.asyncDispose]()
     },
   }

@@ -4,10 +4,16 @@ import { type Informer, joinKey } from '@caisson/client'
 
 export interface WaitingClaims {
   waiting(namespace: string, pool: string): number
+  /** Whether claims wait and the pool has what they need: until they have it nothing else is done for the pool. */
+  busy(namespace: string, pool: string): boolean
   onChange(listener: (namespace: string, pool: string) => void): Disposable
 }
 
-export function countWaitingClaims(claims: Informer<SandboxClaim>): WaitingClaims & Disposable {
+/** @param supply how many members of the pool with that key claims can have, or are being given */
+export function countWaitingClaims(
+  claims: Informer<SandboxClaim>,
+  supply: (poolKey: string) => number,
+): WaitingClaims & Disposable {
   const counts = new Map<string, number>()
   const listeners = new Set<(namespace: string, pool: string) => void>()
 
@@ -32,6 +38,11 @@ export function countWaitingClaims(claims: Informer<SandboxClaim>): WaitingClaim
   })
   return {
     waiting: (namespace, pool) => counts.get(joinKey(namespace, pool)) ?? 0,
+    busy(namespace, pool) {
+      const key = joinKey(namespace, pool)
+      const count = counts.get(key) ?? 0
+      return count > 0 && supply(key) >= count
+    },
     onChange(listener) {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }

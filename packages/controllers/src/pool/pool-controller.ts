@@ -79,7 +79,12 @@ export function startPoolController(
   // Members change by the dozen, and one look at all of them is enough.
   const crowd = oncePerTurn((key) => engine.enqueue(key))
   const enqueueMember = (sandbox: Sandbox): void => {
-    for (const key of memberKey(sandbox)) for (const pool of pools.byIndex(BY_HASH, key)) crowd.add(keyOf(pool))
+    for (const key of memberKey(sandbox))
+      for (const pool of pools.byIndex(BY_HASH, key)) {
+        const { namespace = '', name = '' } = pool.metadata
+        // It is looked at when they are done: each look is at all members.
+        if (!waitingClaims?.busy(namespace, name)) crowd.add(keyOf(pool))
+      }
   }
   const enqueueUnassigned = (claim: SandboxClaim): void => {
     for (const key of assignedKey(claim)) {

@@ -12,6 +12,7 @@ import { type AnyObject, type Informer, type Informers, joinKey, keyOf, type Res
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { BY_SNAPSHOT, fromSnapshotKey, type SnapshotCaches } from '../snapshot/snapshot-caches.ts'
 import { podNameOf } from './adoption.ts'
+import { createHandedOver, wasHandedOver } from './handed-over.ts'
 import { CLAIMS, type PersistentVolumeClaim, PODS, type Pod, SANDBOXES, SERVICES, type Service } from './objects.ts'
 import type { ObservedSandbox } from './observed-sandbox.ts'
 import { memoryName } from './plan-memory.ts'
@@ -43,7 +44,10 @@ export function sandboxCaches(informers: Informers, sandboxes: Resource<Sandbox>
   }
 }
 
-export interface SandboxControllerOptions extends EngineOptions, SandboxPlanOptions {}
+export interface SandboxControllerOptions extends EngineOptions, SandboxPlanOptions {
+  /** Resolves when no claim is being given a Sandbox: what is not urgent waits for it, for half a second at most. */
+  claimsSettled?(): Promise<void>
+}
 
 /** Starts at once; the caches must have synced, or Pods that exist would be made again. */
 export function startSandboxController(
@@ -62,8 +66,19 @@ export function startSandboxController(
     },
     options,
   )
+  const handedOver = createHandedOver({
+    claimsSettled: options.claimsSettled ?? (() => Promise.resolve()),
+    enqueue: (key) => engine.enqueue(key),
+  })
   const handlers = [
-    sandboxes.handle(each((sandbox: Sandbox) => engine.enqueue(keyOf(sandbox)))),
+    sandboxes.handle({
+      added: (sandbox) => engine.enqueue(keyOf(sandbox)),
+      updated(old, sandbox) {
+        if (wasHandedOver(old, sandbox)) handedOver.add(keyOf(sandbox))
+        else engine.enqueue(keyOf(sandbox))
+      },
+      deleted: (sandbox) => engine.enqueue(keyOf(sandbox)),
+    }),
     pods.handle(
       each((pod: Pod) => {
         enqueueOwner(engine, pod)
@@ -87,9 +102,13 @@ export function startSandboxController(
     ),
   ]
   return {
-    idle: () => engine.idle(),
+    async idle() {
+      await handedOver.settled()
+      await engine.idle()
+    },
     async [Symbol.asyncDispose]() {
       for (const handler of handlers) handler[Symbol.dispose]()
+      await handedOver[Symbol.asyncDispose]()
       await engine[Symbol.asyncDispose]()
     },
   }

@@ -66,14 +66,16 @@ export function compile(source: string, { self, optionalOldSelf = false }: Compi
     throw error
   }
   const { evaluate, slots } = planned
+  const usesOldSelf = checked.references.has('oldSelf')
   return {
     type: checked.type,
-    usesOldSelf: checked.references.has('oldSelf'),
+    usesOldSelf,
     estimate: () => estimateCost(expr, self),
     run(variables, limit = CALL_LIMIT) {
       const values: Array<Value | Error> = Array.from({ length: slots }, () => null)
       values[0] = variables.self
-      values[1] = variables.oldSelf ?? new EvaluationError('no such attribute(s): oldSelf')
+      // An error has a stack, which costs more than most rules.
+      values[1] = variables.oldSelf ?? (usesOldSelf ? new EvaluationError('no such attribute(s): oldSelf') : null)
       return execute(evaluate, new Frame(values, limit))
     },
   }
