@@ -27,24 +27,32 @@ export function child(set: FieldSet, element: string): FieldSet {
   return found
 }
 
+/** What is in either. `a` itself where `b` adds nothing. */
 export function union(a: FieldSet, b: FieldSet): FieldSet {
-  const result: FieldSet = { member: a.member || b.member, children: new Map(a.children) }
+  let children: Map<string, FieldSet> | undefined
   for (const [element, set] of b.children) {
-    const other = result.children.get(element)
-    result.children.set(element, other ? union(other, set) : set)
+    const other = a.children.get(element)
+    const both = other ? union(other, set) : set
+    if (both === other) continue
+    children ??= new Map(a.children)
+    children.set(element, both)
   }
-  return result
+  const member = a.member || b.member
+  return children || member !== a.member ? { member, children: children ?? a.children } : a
 }
 
-/** What is in `a` and not in `b`; a member of `b` takes only itself away, not what lies below it. */
+/** What is in `a` and not in `b`; a member of `b` takes only itself away, not what lies below it. `a` itself where that is all. */
 export function difference(a: FieldSet, b: FieldSet): FieldSet {
+  if (b.children.size === 0 && !(a.member && b.member)) return a
   const result: FieldSet = { member: a.member && !b.member, children: new Map() }
+  let same = result.member === a.member
   for (const [element, set] of a.children) {
     const other = b.children.get(element)
     const rest = other ? difference(set, other) : set
+    if (rest !== set) same = false
     if (!isEmpty(rest)) result.children.set(element, rest)
   }
-  return result
+  return same && result.children.size === a.children.size ? a : result
 }
 
 /** What is in `a` and neither in `b` nor below a member of `b`. */

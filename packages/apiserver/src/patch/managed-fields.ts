@@ -52,6 +52,8 @@ interface Owner {
   subresource: string
   time: string | undefined
   set: FieldSet
+  /** As it was read, with the set that it says: written again where nobody has changed the set. */
+  read?: { fieldsV1: Record<string, unknown>; set: FieldSet }
 }
 
 /** What the server itself owns, and so nobody else (managedfields' stripmeta.go). */
@@ -105,7 +107,10 @@ export function trackUpdate(
     .filter((owner) => !isEmpty(owner.set))
   if (!isEmpty(mine)) {
     const previous = kept.find((owner) => sameOwner(owner, context, 'Update'))
-    const owner = ownerOf(context, 'Update', previous ? union(previous.set, mine) : mine)
+    const owner = {
+      ...ownerOf(context, 'Update', previous ? union(previous.set, mine) : mine),
+      ...(previous?.read && { read: previous.read }),
+    }
     if (previous) kept[kept.indexOf(previous)] = owner
     else kept.push(owner)
   }
@@ -305,14 +310,18 @@ function compareText(a: string, b: string): number {
 function readOwners(entries: readonly ManagedFieldsEntry[] | undefined): Owner[] | undefined {
   if (!entries) return undefined
   try {
-    return entries.map((entry) => ({
-      manager: entry.manager ?? 'unknown',
-      operation: entry.operation === 'Apply' ? 'Apply' : 'Update',
-      apiVersion: entry.apiVersion ?? '',
-      subresource: entry.subresource ?? '',
-      time: entry.time,
-      set: entry.fieldsV1 ? fromFieldsV1(entry.fieldsV1) : emptySet(),
-    }))
+    return entries.map(({ fieldsV1, ...entry }) => {
+      const set = fieldsV1 ? fromFieldsV1(fieldsV1) : emptySet()
+      return {
+        manager: entry.manager ?? 'unknown',
+        operation: entry.operation === 'Apply' ? 'Apply' : 'Update',
+        apiVersion: entry.apiVersion ?? '',
+        subresource: entry.subresource ?? '',
+        time: entry.time,
+        set,
+        ...(fieldsV1 && Object.isFrozen(fieldsV1) && { read: { fieldsV1, set } }),
+      }
+    })
   } catch {
     return undefined
   }
@@ -334,7 +343,7 @@ function writeOwners(owners: readonly Owner[]): ManagedFieldsEntry[] | undefined
     apiVersion: owner.apiVersion,
     ...(owner.time && { time: owner.time }),
     fieldsType: 'FieldsV1',
-    fieldsV1: toFieldsV1(owner.set),
+    fieldsV1: owner.read?.set === owner.set ? owner.read.fieldsV1 : toFieldsV1(owner.set),
     ...(owner.subresource && { subresource: owner.subresource }),
   }))
 }

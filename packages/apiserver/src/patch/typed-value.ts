@@ -135,13 +135,13 @@ function compareAt(
     for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
       const [was, is] = [own(left, key), own(right, key)]
       // Most of a large object: not even a place to write a change down is made for it.
-      if (was === is) continue
+      if (was === is || deepEqual(was, is)) continue
       compareAt(was, is, { schema: fieldSchema(b.schema, key), result: below(result, `f:${key}`) })
     }
   } else if (a.kind === 'list' && b.kind === 'list') {
     for (const element of new Set([...a.items.keys(), ...b.items.keys()])) {
-      const next = { schema: b.schema, result: below(result, element) }
-      compareAt(a.items.get(element), b.items.get(element), next)
+      const [was, is] = [a.items.get(element), b.items.get(element)]
+      if (!deepEqual(was, is)) compareAt(was, is, { schema: b.schema, result: below(result, element) })
     }
   } else if (!deepEqual(empty, after)) {
     result.modified.member = true
