@@ -39,7 +39,7 @@ export function createHandedOver({ claimsSettled, enqueue }: HandedOverOptions):
       waiting ??= flush()
     },
     async settled() {
-      while (waiting) await waiting
+      await waiting
     },
     async [Symbol.asyncDispose]() {
       stop.abort()
