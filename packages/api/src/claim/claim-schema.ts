@@ -84,7 +84,7 @@ export const claimSpec = z.object({
   }),
   env: z.array(envVar).exactOptional().meta({
     description:
-      "Environment variables of the Sandbox, as far as the template allows. Unless the template's envVarsDelivery is Warm, the Sandbox is made anew and not taken from the pool.",
+      'Environment variables of the Sandbox, as far as the template allows. The Sandbox is made anew and not taken from the pool.',
     'x-kubernetes-list-type': 'atomic',
   }),
   volumeClaimTemplates: z.array(persistentVolumeClaimTemplate).exactOptional().meta({

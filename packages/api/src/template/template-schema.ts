@@ -33,7 +33,7 @@ export const templateSpec = sandboxBlueprint.extend({
   }),
   envVarsDelivery: z.enum(ENV_DELIVERIES).default('ColdStart').meta({
     description:
-      'How a claim with environment variables gets them. ColdStart makes a new Pod that has them. Warm takes a member of the pool: processes that are started after the claim have them, those that were running before it have not.',
+      'How a claim with environment variables gets them. ColdStart makes a new Pod that has them. Warm is accepted and does the same: no member of a pool is given variables yet.',
   }),
   fromSnapshot,
   suspension: suspension.exactOptional().meta({ description: 'How Sandboxes of this template are suspended.' }),

@@ -30,7 +30,6 @@ export function assignedName({ metadata }: Pick<SandboxClaim, 'metadata'>): stri
 }
 
 /** Whether the claim brings along what no Sandbox that is there already can have. */
-export function needsColdStart({ spec }: SandboxClaim, template: SandboxTemplate | undefined): boolean {
-  if (spec.volumeClaimTemplates?.length) return true
-  return Boolean(spec.env?.length) && template?.spec.envVarsDelivery !== 'Warm'
+export function needsColdStart({ spec }: SandboxClaim): boolean {
+  return Boolean(spec.volumeClaimTemplates?.length) || Boolean(spec.env?.length)
 }

@@ -138,7 +138,7 @@ export function mayAdopt(
   { labelDomains }: ClaimPlanOptions,
 ): boolean {
   const { additionalPodMetadata } = claim.spec
-  if (!pool?.found || isOver(claim, now) || needsColdStart(claim, template?.found)) return false
+  if (!pool?.found || isOver(claim, now) || needsColdStart(claim)) return false
   if (failures.some(({ permanent }) => permanent)) return false
   if (metadataProblem(additionalPodMetadata, labelDomains) !== undefined) return false
   return overrideConflict(template?.found?.spec.podTemplate.metadata, additionalPodMetadata) === undefined

@@ -1,0 +1,114 @@
+import type { ClaimEnvVar } from '@caisson/api'
+import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import { expect, test } from 'vitest'
+import { withEnv } from './env.ts'
+
+const main: Container = { name: 'main', image: 'x', env: [{ name: 'A', value: 'template' }] }
+const side: Container = { name: 'side', image: 'x' }
+const setup: Container = { name: 'setup', image: 'x' }
+const sourced: Container = { ...main, envFrom: [{ secretRef: { name: 's' } }] }
+const pod: PodSpec = { initContainers: [setup], containers: [main, side] }
+const rejected = (message: string) => ({ rejected: `environment variable injection rejected: ${message}` })
+const added = { name: 'B', value: 'claim' }
+
+test.each<
+  [what: string, spec: PodSpec, env: ClaimEnvVar[], policy: 'Allowed' | 'Overrides' | 'Disallowed' | undefined, object]
+>([
+  ['nothing is nothing, whatever the policy', pod, [], 'Disallowed', pod],
+  [
+    'a new one goes to the first container',
+    pod,
+    [added],
+    'Allowed',
+    { ...pod, containers: [{ ...main, env: [{ name: 'A', value: 'template' }, added] }, side] },
+  ],
+  [
+    'or to the one that is named',
+    pod,
+    [{ ...added, containerName: 'side' }],
+    'Allowed',
+    { ...pod, containers: [main, { ...side, env: [added] }] },
+  ],
+  [
+    'an init container among them',
+    pod,
+    [{ ...added, containerName: 'setup' }],
+    'Allowed',
+    { ...pod, initContainers: [{ ...setup, env: [added] }] },
+  ],
+  [
+    'with Overrides one of the template is replaced in its place',
+    pod,
+    [{ name: 'A', value: 'claim' }],
+    'Overrides',
+    { ...pod, containers: [{ ...main, env: [{ name: 'A', value: 'claim' }] }, side] },
+  ],
+  [
+    'a value may come from a Secret',
+    pod,
+    [{ name: 'A', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }],
+    'Overrides',
+    {
+      ...pod,
+      containers: [{ ...main, env: [{ name: 'A', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }] }, side],
+    },
+  ],
+  [
+    'of two with one name the later one',
+    pod,
+    [added, { ...added, value: 'again' }],
+    'Overrides',
+    {
+      ...pod,
+      containers: [
+        {
+          ...main,
+          env: [
+            { name: 'A', value: 'template' },
+            { ...added, value: 'again' },
+          ],
+        },
+        side,
+      ],
+    },
+  ],
+  [
+    'Disallowed',
+    pod,
+    [added],
+    'Disallowed',
+    rejected('environment variable injection is not allowed by the template policy'),
+  ],
+  [
+    'no policy is Disallowed',
+    pod,
+    [added],
+    undefined,
+    rejected('environment variable injection is not allowed by the template policy'),
+  ],
+  [
+    'Allowed replaces nothing',
+    pod,
+    [{ name: 'A', value: 'claim' }],
+    'Allowed',
+    rejected('environment variable override is not allowed by the template policy for variable "A"'),
+  ],
+  [
+    'an unknown container',
+    pod,
+    [{ ...added, containerName: 'other' }],
+    'Overrides',
+    rejected('target container "other" not found in template for environment variable "B"'),
+  ],
+  [
+    'Allowed, where what there is cannot be known',
+    { containers: [sourced] },
+    [added],
+    'Allowed',
+    rejected(
+      'container "main" uses EnvFrom sources; Allowed policy cannot safely prevent overriding EnvFrom-provided variables',
+    ),
+  ],
+])('%s', (_what, spec, env, policy, expected) => {
+  expect(withEnv(spec, env, policy)).toEqual(expected)
+})

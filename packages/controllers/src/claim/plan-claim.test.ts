@@ -1,0 +1,405 @@
+import {
+  type Condition,
+  LABELS,
+  nameHash,
+  type Sandbox,
+  type SandboxClaim,
+  type SandboxTemplate,
+  type SandboxWarmPool,
+} from '@caisson/api'
+import { describe, expect, test } from 'vitest'
+import { DEFAULT_LABEL_DOMAINS } from '../blueprint/additional-metadata.ts'
+import type { WriteFailure } from '../engine/plan.ts'
+import type { ObservedClaim } from './observed-claim.ts'
+import { mayAdopt, planClaim } from './plan-claim.ts'
+
+const NOW = Date.parse('2026-01-01T00:01:00Z')
+const OPTIONS = { labelDomains: DEFAULT_LABEL_DOMAINS, observability: true }
+const ready = (status: 'True' | 'False', reason = 'DependenciesReady'): Condition => ({
+  type: 'Ready',
+  status,
+  reason,
+  message: 'said',
+  observedGeneration: 1,
+  lastTransitionTime: '2026-01-01T00:00:30Z',
+})
+
+const claim: SandboxClaim = {
+  apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
+  kind: 'SandboxClaim',
+  metadata: {
+    name: 'mine',
+    namespace: 'n',
+    uid: 'claim',
+    resourceVersion: '1',
+    generation: 3,
+    creationTimestamp: '2026-01-01T00:00:59Z',
+    annotations: { 'agents.x-k8s.io/controller-first-observed-at': 'then' },
+  },
+  spec: { warmPoolRef: { name: 'pool' } },
+}
+const template: SandboxTemplate = {
+  apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
+  kind: 'SandboxTemplate',
+  metadata: { name: 'web', namespace: 'n', uid: 'template', resourceVersion: '1' },
+  spec: {
+    podTemplate: { metadata: { labels: { tier: 'web' } }, spec: { containers: [{ name: 'main', image: 'x' }] } },
+  },
+}
+const pool: SandboxWarmPool = {
+  apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
+  kind: 'SandboxWarmPool',
+  metadata: { name: 'pool', namespace: 'n', uid: 'pool', resourceVersion: '1' },
+  spec: { sandboxTemplateRef: { name: 'web' } },
+}
+
+const controlledBy = (kind: string, name: string, uid: string) => [
+  { apiVersion: 'extensions.agents.x-k8s.io/v1beta1', kind, name, uid, controller: true, blockOwnerDeletion: true },
+]
+const member: Sandbox = {
+  apiVersion: 'agents.x-k8s.io/v1beta1',
+  kind: 'Sandbox',
+  metadata: {
+    name: 'pool-1',
+    namespace: 'n',
+    uid: 'member',
+    resourceVersion: '7',
+    labels: {
+      [LABELS.warmPool]: nameHash('pool'),
+      [LABELS.templateRefHash]: nameHash('web'),
+      [LABELS.templateHash]: 'h',
+      [LABELS.podTemplateHash]: 'h',
+      [LABELS.launchType]: 'warm',
+      [LABELS.createdBy]: 'controller',
+    },
+    annotations: { 'agents.x-k8s.io/sandbox-template-ref': 'web' },
+    ownerReferences: controlledBy('SandboxWarmPool', 'pool', 'pool'),
+  },
+  spec: {
+    podTemplate: {
+      metadata: {
+        labels: { tier: 'web', [LABELS.warmPool]: nameHash('pool') },
+        annotations: { 'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true' },
+      },
+      spec: { containers: [{ name: 'main', image: 'x' }] },
+    },
+  },
+  status: { podIPs: ['10.0.0.1'], conditions: [ready('True')] },
+}
+const tracking = { [LABELS.claimUid]: 'claim', [LABELS.templateRefHash]: nameHash('web') }
+/** The member once it is the claim's. */
+const owned: Sandbox = {
+  ...member,
+  metadata: {
+    ...member.metadata,
+    labels: { ...tracking, [LABELS.launchType]: 'warm' },
+    ownerReferences: controlledBy('SandboxClaim', 'mine', 'claim'),
+  },
+  spec: { podTemplate: { ...member.spec.podTemplate, metadata: { labels: { tier: 'web', ...tracking } } } },
+}
+const foreign: Sandbox = {
+  ...owned,
+  metadata: { ...owned.metadata, ownerReferences: controlledBy('SandboxClaim', 'other', 'other') },
+}
+
+function observed(changes: Partial<ObservedClaim> = {}): ObservedClaim {
+  return {
+    claim,
+    bound: undefined,
+    assigned: undefined,
+    namesake: undefined,
+    pool: { name: 'pool', found: pool },
+    template: { name: 'web', found: template },
+    origin: template,
+    offer: { kind: 'none' },
+    firstObservedAt: NOW - 0.5,
+    failures: [],
+    ...changes,
+  }
+}
+const assignedTo = (name: string, more: Partial<SandboxClaim> = {}): SandboxClaim => ({
+  ...claim,
+  ...more,
+  metadata: { ...claim.metadata, annotations: { ...claim.metadata.annotations, 'agents.x-k8s.io/sandbox-name': name } },
+})
+const withSpec = (spec: Partial<SandboxClaim['spec']>): SandboxClaim => ({ ...claim, spec: { ...claim.spec, ...spec } })
+const plan = (changes: Partial<ObservedClaim> = {}, now = NOW) => planClaim(observed(changes), now, OPTIONS)
+const idsOf = (changes: Partial<ObservedClaim>) => plan(changes).writes.map(({ id }) => id)
+
+describe('the way to a member', () => {
+  test('first it is written down, and nothing else is done', () => {
+    expect(plan({ offer: { kind: 'member', sandbox: member } }).writes).toEqual([
+      {
+        verb: 'patch',
+        id: 'patch SandboxClaim mine assign pool-1',
+        resource: expect.objectContaining({ plural: 'sandboxclaims' }),
+        target: { namespace: 'n', name: 'mine' },
+        patch: {
+          metadata: {
+            uid: 'claim',
+            resourceVersion: '1',
+            annotations: {
+              'agents.x-k8s.io/sandbox-name': 'pool-1',
+              'agents.x-k8s.io/controller-first-observed-at': 'then',
+              'agents.x-k8s.io/claim-first-ready-at': '2026-01-01T00:01:00.000000Z',
+            },
+          },
+        },
+      },
+    ])
+  })
+
+  test('then it changes hands, as it was seen', () => {
+    const [write, ...more] = plan({ claim: assignedTo('pool-1'), assigned: member }).writes
+    expect(more).toEqual([])
+    expect(write).toMatchObject({
+      id: 'patch Sandbox pool-1 transfer',
+      patch: {
+        metadata: {
+          uid: 'member',
+          resourceVersion: '7',
+          ownerReferences: controlledBy('SandboxClaim', 'mine', 'claim'),
+          labels: {
+            ...tracking,
+            [LABELS.warmPool]: null,
+            [LABELS.templateHash]: null,
+            [LABELS.podTemplateHash]: null,
+            [LABELS.createdBy]: null,
+            [LABELS.launchType]: 'warm',
+          },
+        },
+        spec: {
+          podTemplate: { metadata: { labels: { ...tracking, [LABELS.warmPool]: null }, annotations: null } },
+        },
+      },
+    })
+  })
+
+  test('then the status says what the Sandbox says', () => {
+    const { writes, status } = plan({ claim: assignedTo('pool-1'), assigned: owned })
+    expect(writes).toEqual([])
+    expect(status).toEqual({
+      conditions: [{ ...ready('True'), observedGeneration: 3 }],
+      sandbox: { name: 'pool-1', podIPs: ['10.0.0.1'] },
+    })
+  })
+})
+
+test.each<[what: string, changes: Partial<ObservedClaim>, ids: string[]]>([
+  ['what is gone is forgotten', { claim: assignedTo('pool-1') }, ['patch SandboxClaim mine forget pool-1']],
+  [
+    "and so is another claim's",
+    { claim: assignedTo('pool-1'), assigned: foreign },
+    ['patch SandboxClaim mine forget pool-1'],
+  ],
+  [
+    "and another pool's",
+    {
+      claim: assignedTo('pool-1'),
+      assigned: {
+        ...member,
+        metadata: { ...member.metadata, ownerReferences: controlledBy('SandboxWarmPool', 'other', 'x') },
+      },
+    },
+    ['patch SandboxClaim mine forget pool-1'],
+  ],
+  [
+    'and one that goes away',
+    {
+      claim: assignedTo('pool-1'),
+      assigned: { ...member, metadata: { ...member.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } },
+    },
+    ['patch SandboxClaim mine forget pool-1'],
+  ],
+  ['where there is none one is made', {}, ['create Sandbox mine']],
+  [
+    'what the status names counts first',
+    { claim: { ...assignedTo('pool-2'), status: { sandbox: { name: 'pool-1' } } }, bound: owned },
+    [],
+  ],
+  [
+    'metadata that was changed is put right',
+    { claim: assignedTo('pool-1'), assigned: { ...owned, spec: member.spec } },
+    ['patch Sandbox pool-1 metadata'],
+  ],
+  [
+    'when it was first seen is written where nothing took it along',
+    { claim: { ...claim, metadata: { ...claim.metadata, annotations: {} } }, namesake: owned },
+    ['patch SandboxClaim mine annotate'],
+  ],
+])('%s', (_what, changes, ids) => {
+  expect(idsOf(changes)).toEqual(ids)
+})
+
+describe('waiting and failing', () => {
+  test('for members that start it says nothing, until two seconds after it was made', () => {
+    expect(plan({ offer: { kind: 'starting' } })).toMatchObject({
+      writes: [],
+      status: undefined,
+      requeueAt: Date.parse('2026-01-01T00:01:01Z'),
+    })
+    expect(plan({ offer: { kind: 'starting' } }, NOW + 1000).writes.map(({ id }) => id)).toEqual([
+      'create Sandbox mine',
+    ])
+  })
+
+  const failure = (changes: Partial<WriteFailure>): WriteFailure => ({
+    id: 'create Sandbox mine',
+    message: 'no',
+    permanent: false,
+    namespaceTerminating: false,
+    ...changes,
+  })
+  test.each<[failure: Partial<WriteFailure>, reason: string, message: string, retry: boolean]>([
+    [{}, 'ReconcilerError', 'Error seen: sandbox create error: no', true],
+    [{ permanent: true }, 'InvalidConfiguration', 'sandbox create error: no', false],
+  ])('a Sandbox that cannot be made: %j', (changes, reason, message, retry) => {
+    const made = plan({ failures: [failure(changes)] })
+    expect({ reason: made.status?.conditions?.[0]?.reason, message: made.status?.conditions?.[0]?.message }).toEqual({
+      reason,
+      message,
+    })
+    expect([made.writes, made.retry]).toEqual([[], retry])
+  })
+
+  test('in a namespace that goes away it waits half a minute', () => {
+    expect(plan({ failures: [failure({ namespaceTerminating: true })] })).toMatchObject({
+      writes: [],
+      status: undefined,
+      requeueAt: NOW + 30_000,
+    })
+  })
+
+  test('what went wrong does not take away what the claim has', () => {
+    const bound = {
+      ...claim,
+      status: { sandbox: { name: 'pool-1' } },
+      spec: { ...claim.spec, additionalPodMetadata: { labels: { a: 'b' } } },
+    }
+    expect(plan({ claim: bound, bound: owned }).status).toMatchObject({
+      conditions: [{ type: 'Ready', reason: 'InvalidMetadata' }],
+      sandbox: { name: 'pool-1' },
+    })
+  })
+})
+
+describe('the end', () => {
+  const expiring = withSpec({ lifecycle: { shutdownTime: '2026-01-01T00:01:00Z' } })
+  const finished: Condition = {
+    ...ready('True', 'PodSucceeded'),
+    type: 'Finished',
+    lastTransitionTime: '2026-01-01T00:00:50Z',
+  }
+
+  test('is looked for at its moment', () => {
+    expect(plan({ claim: expiring, namesake: owned }, NOW - 1).requeueAt).toBe(NOW)
+  })
+
+  test('first it is said, then the Sandbox goes, then the status forgets it', () => {
+    const said = plan({ claim: { ...expiring, status: { sandbox: { name: 'pool-1' } } }, bound: owned })
+    expect([said.writes, said.requeueAt]).toEqual([[], NOW])
+    expect(said.status).toMatchObject({
+      conditions: [{ reason: 'ClaimExpired', message: 'Claim expired. Sandbox cleanup initiated.' }],
+      sandbox: { name: 'pool-1' },
+    })
+    const after: SandboxClaim = { ...expiring, status: said.status ?? {} }
+    expect(idsOf({ claim: after, bound: owned })).toEqual(['delete Sandbox pool-1'])
+    expect(plan({ claim: after }).status).toEqual({ conditions: said.status?.conditions })
+  })
+
+  test("of another's Sandbox nothing is deleted, and the status says so", () => {
+    const after: SandboxClaim = {
+      ...expiring,
+      status: { conditions: [ready('False', 'ClaimExpired')], sandbox: { name: 'pool-1' } },
+    }
+    const { writes, status } = plan({ claim: after, bound: foreign })
+    expect(writes).toEqual([])
+    expect(status).toMatchObject({
+      conditions: [
+        {
+          reason: 'ClaimExpired',
+          message:
+            'Claim expired. sandbox not owned by this claim: sandbox "pool-1" is not owned by claim "mine"; deletion skipped.',
+        },
+      ],
+    })
+    expect(status?.sandbox).toBeUndefined()
+  })
+
+  test.each(['Delete', 'DeleteForeground'] as const)('%s', (shutdownPolicy) => {
+    const after: SandboxClaim = {
+      ...withSpec({ lifecycle: { shutdownTime: '2026-01-01T00:01:00Z', shutdownPolicy } }),
+      status: { conditions: [ready('False', 'ClaimExpired')] },
+    }
+    expect(plan({ claim: after }).writes).toMatchObject([
+      {
+        id: 'delete SandboxClaim mine',
+        propagation: shutdownPolicy === 'Delete' ? 'Background' : 'Foreground',
+        event: { reason: 'ClaimExpired', message: `Deleting Claim (ShutdownPolicy=${shutdownPolicy})` },
+      },
+    ])
+  })
+
+  test('the time to live counts from when the Sandbox finished, and zero ends it in the same breath', () => {
+    const done: Sandbox = { ...owned, status: { conditions: [ready('False', 'PodSucceeded'), finished] } }
+    const ttl = (ttlSecondsAfterFinished: number) =>
+      plan({ claim: withSpec({ lifecycle: { ttlSecondsAfterFinished } }), namesake: done })
+    expect(ttl(60).requeueAt).toBe(Date.parse('2026-01-01T00:01:50Z'))
+    expect(ttl(0)).toMatchObject({
+      status: { conditions: [{ type: 'Finished' }, { type: 'Ready', reason: 'ClaimExpired' }] },
+      statusEvents: [{ reason: 'ClaimExpired', message: 'Claim expired' }],
+      requeueAt: NOW,
+    })
+  })
+
+  test('a deadline counts until the claim has been Ready once', () => {
+    const hasty = withSpec({ readyDeadlineSeconds: 1 })
+    expect(plan({ claim: hasty, namesake: owned }).status?.conditions).toMatchObject([{ status: 'True' }])
+    const pending: Sandbox = { ...owned, status: { conditions: [ready('False', 'DependenciesNotReady')] } }
+    expect(plan({ claim: hasty, namesake: pending })).toMatchObject({
+      writes: [{ id: 'delete Sandbox pool-1' }],
+      status: { conditions: [{ reason: 'DeadlineExceeded' }] },
+      statusEvents: [{ reason: 'DeadlineExceeded' }],
+      retry: false,
+    })
+    const annotations = { 'agents.x-k8s.io/claim-first-ready-at': 'then' }
+    const once = {
+      ...hasty,
+      metadata: { ...hasty.metadata, annotations: { ...hasty.metadata.annotations, ...annotations } },
+    }
+    expect(plan({ claim: once, namesake: pending }).status?.conditions).toMatchObject([
+      { reason: 'DependenciesNotReady' },
+    ])
+  })
+})
+
+test.each<[what: string, changes: Partial<ObservedClaim>, allowed: boolean]>([
+  ['as it is', {}, true],
+  ['without a pool', { pool: { name: 'pool', found: undefined } }, false],
+  ['with environment variables', { claim: withSpec({ env: [{ name: 'A', value: 'b' }] }) }, false],
+  ['with storage', { claim: withSpec({ volumeClaimTemplates: [{ spec: {} }] }) }, false],
+  ['with labels that it may not have', { claim: withSpec({ additionalPodMetadata: { labels: { a: 'b' } } }) }, false],
+  [
+    'with annotations that the template has otherwise',
+    {
+      claim: withSpec({ additionalPodMetadata: { annotations: { note: 'b' } } }),
+      template: {
+        name: 'web',
+        found: {
+          ...template,
+          spec: { podTemplate: { ...template.spec.podTemplate, metadata: { annotations: { note: 'a' } } } },
+        },
+      },
+    },
+    false,
+  ],
+  ['after its end', { claim: withSpec({ lifecycle: { shutdownTime: '2026-01-01T00:01:00Z' } }) }, false],
+  ['after its deadline', { claim: withSpec({ readyDeadlineSeconds: 1 }) }, false],
+  [
+    'after a refusal for good',
+    { failures: [{ id: 'x', message: '', permanent: true, namespaceTerminating: false }] },
+    false,
+  ],
+])('a claim may bind a member: %s', (_what, changes, allowed) => {
+  expect(mayAdopt(observed(changes), NOW, OPTIONS)).toBe(allowed)
+})
