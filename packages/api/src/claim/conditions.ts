@@ -20,6 +20,8 @@ export const CLAIM_REASONS = {
   reconcilerError: 'ReconcilerError',
   /** The API server refused the Sandbox for good: only an edit of the claim or the template helps. */
   invalidConfiguration: 'InvalidConfiguration',
+  /** Ours: nothing keeps Sandboxes of the template apart, so that none is made. */
+  networkPolicyConflict: 'NetworkPolicyConflict',
   /** Ours: it has not been Ready within readyDeadlineSeconds, and will not be any more. */
   deadlineExceeded: 'DeadlineExceeded',
 } as const
@@ -29,6 +31,8 @@ export const CLAIM_MESSAGES = {
   /** Ours: no pool has the labels of warmPoolSelector. */
   noWarmPoolSelected: 'no SandboxWarmPool of the namespace matches warmPoolSelector',
   templateNotFound: (name: string) => `SandboxTemplate ${JSON.stringify(name)} not found`,
+  networkPolicyConflict: (policy: string) =>
+    `NetworkPolicy ${JSON.stringify(policy)} is not of the template: no Sandbox is made until it is renamed or deleted`,
   invalidMetadata: 'invalid additionalPodMetadata: ',
   envVarsInjectionRejected: 'environment variable injection rejected: ',
   volumeClaimTemplatesDisallowed: 'volume claim templates are disallowed by the template',

@@ -13,6 +13,7 @@ import { overrideConflict } from '../blueprint/additional-metadata.ts'
 import { isLike } from '../blueprint/sandbox-spec.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { sameJson } from '../engine/json-difference.ts'
+import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Adoption, createAdoption, type Offer } from './adoption.ts'
 import { claimNameOf, findSandbox } from './find-sandbox.ts'
 import { poolOfMember } from './member.ts'
@@ -20,11 +21,10 @@ import { assignedName, type ObservedClaim } from './observed-claim.ts'
 import { type ClaimPlanOptions, mayAdopt, planClaim } from './plan-claim.ts'
 import { countWaitingClaims, type WaitingClaims } from './waiting-claims.ts'
 
-export interface ClaimCaches {
+export interface ClaimCaches extends TemplateCaches {
   claims: Informer<SandboxClaim>
   sandboxes: Informer<Sandbox>
   pools: Informer<SandboxWarmPool>
-  templates: Informer<SandboxTemplate>
 }
 
 export interface ClaimControllerOptions extends EngineOptions, ClaimPlanOptions {}
@@ -44,7 +44,7 @@ const POOLS_BY_TEMPLATE = 'templateOfPool'
 
 /** Starts at once; the caches must have synced, or claims would be given a second Sandbox. */
 export function startClaimController(caches: ClaimCaches, options: ClaimControllerOptions): ClaimController {
-  const { claims, sandboxes, pools, templates } = caches
+  const { claims, sandboxes, pools, templates, policies } = caches
   claims.addIndex(BY_SANDBOX, sandboxKey)
   claims.addIndex(BY_POOL, poolKey)
   claims.addIndex(BY_TEMPLATE, templateKey)
@@ -60,12 +60,16 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     {
       name: 'claim',
       informer: claims,
-      others: [sandboxes, pools, templates],
+      others: [sandboxes, pools, templates, policies],
       observe: (claim, failures) => observeClaim({ ...caches, adoption, firstSeen }, claim, { failures, options }),
       plan: (observed, now) => planClaim(observed, now, options),
     },
     options,
   )
+  const enqueueUsers = (templateKey: string): void => {
+    for (const claim of claims.byIndex(BY_TEMPLATE, templateKey)) engine.enqueue(keyOf(claim))
+    for (const pool of pools.byIndex(POOLS_BY_TEMPLATE, templateKey)) enqueueAskers(engine, claims, pool)
+  }
   const handlers = [
     claims.handle({
       added(claim) {
@@ -100,11 +104,11 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       },
     }),
     pools.handle(whenChanged((pool: SandboxWarmPool) => enqueueAskers(engine, claims, pool))),
-    templates.handle(
-      whenChanged((template: SandboxTemplate) => {
-        for (const claim of claims.byIndex(BY_TEMPLATE, keyOf(template))) engine.enqueue(keyOf(claim))
-        for (const pool of pools.byIndex(POOLS_BY_TEMPLATE, keyOf(template))) enqueueAskers(engine, claims, pool)
-      }),
+    templates.handle(whenChanged((template: SandboxTemplate) => enqueueUsers(keyOf(template)))),
+    policies.handle(
+      whenChanged(({ metadata }: AnyObject) =>
+        enqueueUsers(joinKey(metadata.namespace, (metadata.name ?? '').replace(/-network-policy$/, ''))),
+      ),
     ),
   ]
   return {
@@ -147,6 +151,7 @@ function observeClaim(
     namesake: at(name),
     pool,
     template,
+    policy: template?.found && policyOf(sources, template.found),
     firstObservedAt: firstSeen.get(uid) ?? now(),
     failures,
   }

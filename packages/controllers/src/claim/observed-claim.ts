@@ -1,5 +1,6 @@
 import { ANNOTATIONS, type Sandbox, type SandboxClaim, type SandboxTemplate, type SandboxWarmPool } from '@caisson/api'
 import type { WriteFailure } from '../engine/plan.ts'
+import type { NetworkPolicy } from '../template/network-policy.ts'
 import type { Offer } from './adoption.ts'
 
 /** Everything that a claim's plan depends on. */
@@ -15,6 +16,8 @@ export interface ObservedClaim {
   pool: { name: string; found: SandboxWarmPool | undefined } | undefined
   /** What a Sandbox is made from where there is none to take. */
   template: { name: string; found: SandboxTemplate | undefined } | undefined
+  /** What has the name of that template's NetworkPolicy. */
+  policy: NetworkPolicy | undefined
   /** What the Sandbox that the claim has, or is being given, was made from. */
   origin: SandboxTemplate | undefined
   /** What the pool has for the claim; `none` unless it needs something. */

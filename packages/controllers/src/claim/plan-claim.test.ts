@@ -10,6 +10,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_LABEL_DOMAINS } from '../blueprint/additional-metadata.ts'
 import type { WriteFailure } from '../engine/plan.ts'
+import type { NetworkPolicy } from '../template/network-policy.ts'
 import type { ObservedClaim } from './observed-claim.ts'
 import { mayAdopt, planClaim } from './plan-claim.ts'
 
@@ -44,6 +45,24 @@ const template: SandboxTemplate = {
   metadata: { name: 'web', namespace: 'n', uid: 'template', resourceVersion: '1' },
   spec: {
     podTemplate: { metadata: { labels: { tier: 'web' } }, spec: { containers: [{ name: 'main', image: 'x' }] } },
+  },
+}
+const policy: NetworkPolicy = {
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'NetworkPolicy',
+  metadata: {
+    name: 'web-network-policy',
+    namespace: 'n',
+    uid: 'policy',
+    ownerReferences: [
+      {
+        apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
+        kind: 'SandboxTemplate',
+        name: 'web',
+        uid: 'template',
+        controller: true,
+      },
+    ],
   },
 }
 const pool: SandboxWarmPool = {
@@ -110,6 +129,7 @@ function observed(changes: Partial<ObservedClaim> = {}): ObservedClaim {
     namesake: undefined,
     pool: { name: 'pool', found: pool },
     template: { name: 'web', found: template },
+    policy,
     origin: template,
     offer: { kind: 'none' },
     firstObservedAt: NOW - 0.5,
@@ -262,6 +282,24 @@ describe('waiting and failing', () => {
     expect([made.writes, made.retry]).toEqual([[], retry])
   })
 
+  test("before the template's NetworkPolicy is there nothing is made, and where it is another's nothing ever", () => {
+    expect(plan({ policy: undefined })).toMatchObject({ writes: [], status: undefined, retry: false })
+    const stranger = { ...policy, metadata: { ...policy.metadata, ownerReferences: [] } }
+    expect(plan({ policy: stranger })).toMatchObject({
+      writes: [],
+      status: {
+        conditions: [
+          {
+            reason: 'NetworkPolicyConflict',
+            message:
+              'NetworkPolicy "web-network-policy" is not of the template: no Sandbox is made until it is renamed or deleted',
+          },
+        ],
+      },
+      retry: false,
+    })
+  })
+
   test('in a namespace that goes away it waits half a minute', () => {
     expect(plan({ failures: [failure({ namespaceTerminating: true })] })).toMatchObject({
       writes: [],
@@ -371,6 +409,15 @@ describe('the end', () => {
       { reason: 'DependenciesNotReady' },
     ])
   })
+})
+
+test('a deadline ends the waiting too', () => {
+  const hasty = withSpec({ readyDeadlineSeconds: 1 })
+  const waiting = { claim: hasty, policy: undefined }
+  expect(plan(waiting, NOW - 1)).toMatchObject({ status: undefined, requeueAt: NOW })
+  const over = plan(waiting)
+  expect(over).toMatchObject({ writes: [], status: { conditions: [{ reason: 'DeadlineExceeded' }] } })
+  expect(over.requeueAt).toBeUndefined()
 })
 
 test.each<[what: string, changes: Partial<ObservedClaim>, allowed: boolean]>([

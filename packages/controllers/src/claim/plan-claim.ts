@@ -16,6 +16,8 @@ import { withEnv } from '../blueprint/env.ts'
 import { versionOf } from '../blueprint/sandbox-spec.ts'
 import { withVolumeClaims } from '../blueprint/volume-claims.ts'
 import { nothing, type Plan, type Write } from '../engine/plan.ts'
+import { networkPolicyName } from '../template/network-policy.ts'
+import { policyState } from '../template/plan-template.ts'
 import { type ClaimProblem, claimStatus, isReady } from './claim-status.ts'
 import { annotate, assign, createSandbox, forget, synchronize, transfer } from './claim-writes.ts'
 import { findSandbox, GRACE_PERIOD } from './find-sandbox.ts'
@@ -43,8 +45,8 @@ interface Step {
   /** The Sandbox that the claim has. */
   sandbox?: Sandbox
   problem?: ClaimProblem
-  /** There is nothing to say until then, ms since the epoch. */
-  waitUntil?: number
+  /** There is nothing to say until something happens, or until then, ms since the epoch. */
+  wait?: { until?: number }
 }
 
 /** @param now ms since the epoch */
@@ -56,7 +58,7 @@ export function planClaim(observed: ObservedClaim, now: number, options: ClaimPl
   const end = endOf(claim, claim.status)
   if (end !== undefined && end <= now) return planExpired(observed, now)
   const step = stepOf(observed, { ...options, now })
-  if (step.waitUntil !== undefined) return nothing(earliest(step.waitUntil, end))
+  if (step.wait && !isOver(claim, now)) return nothing(earliest(step.wait.until, end, deadlineOf(claim)))
   const status = claimStatus({ claim, sandbox: step.sandbox, problem: step.problem, expired: false }, now)
   const deadline = isReady(status) ? undefined : deadlineOf(claim)
   if (deadline !== undefined && deadline <= now) return planOverdue(observed, now)
@@ -154,7 +156,7 @@ function acquire(observed: ObservedClaim, options: Times): Step {
     return attempt(observed, [assign(claim, offer.sandbox, assignmentTimes(observed, offer.sandbox, options))])
   }
   const patience = (parseKubernetesTime(claim.metadata.creationTimestamp) ?? 0) + GRACE_PERIOD
-  if (offer.kind === 'starting' && patience > options.now) return { waitUntil: patience }
+  if (offer.kind === 'starting' && patience > options.now) return { wait: { until: patience } }
   return provision(observed)
 }
 
@@ -162,6 +164,13 @@ function provision(observed: ObservedClaim): Step {
   const { claim, template } = observed
   if (!template?.found)
     return { problem: terminal(REASONS.templateNotFound, MESSAGES.templateNotFound(template?.name ?? '')) }
+  const policy = policyState(template.found, observed.policy)
+  // The template's controller makes it as soon as it sees the template.
+  if (policy === 'missing') return { wait: {} }
+  if (policy === 'foreign') {
+    const message = MESSAGES.networkPolicyConflict(networkPolicyName(template.found))
+    return { problem: terminal(REASONS.networkPolicyConflict, message) }
+  }
   const claims = withVolumeClaims(template.found, claim.spec.volumeClaimTemplates ?? [])
   if ('rejected' in claims) return { problem: terminal(REASONS.volumeClaimTemplatesError, claims.rejected) }
   const conflict = conflictWith(template.found.spec.podTemplate.metadata, claim)
