@@ -329,6 +329,53 @@ describe('a claim without a member', () => {
   })
 })
 
+describe('names', () => {
+  const untilFilled = (name: string, count: number) =>
+    until(client, sandboxWarmPools, { namespace, name }, (pool) => pool?.status?.readyReplicas === count)
+  const createPoolNamed = (name: string, replicas: number) =>
+    client.create(
+      sandboxWarmPools,
+      { metadata: { name }, spec: { replicas, sandboxTemplateRef: { name: 'web' } } },
+      { namespace },
+    )
+
+  test('two pools whose names have one hash are two pools', async () => {
+    expect(nameHash('costarring')).toBe(nameHash('liquid'))
+    await using _node = await startTestNode(client, namespace)
+    await createTemplate()
+    await createPoolNamed('costarring', 2)
+    await createPoolNamed('liquid', 1)
+    await untilFilled('costarring', 2)
+    await untilFilled('liquid', 1)
+    const names = ['a', 'b', 'c']
+    for (const name of names) await createClaim(name, { warmPoolRef: { name: name === 'a' ? 'costarring' : 'liquid' } })
+    const claims = await Promise.all(names.map((name) => untilClaim(name, isReady)))
+    const from = claims.map(({ status }) => (status?.sandbox?.name ?? '').replace(/-.*/, ''))
+    expect(from[0]).toBe('costarring')
+    for (const pool of from.slice(1)) expect(['liquid', 'b', 'c']).toContain(pool)
+    await untilFilled('costarring', 2)
+    await untilFilled('liquid', 1)
+    expect(running.errors).toEqual([])
+  })
+
+  test('of 63 characters are names like others', async () => {
+    await using _node = await startTestNode(client, namespace)
+    const [pool, warm, cold] = ['p', 'w', 'c'].map((letter) => letter.repeat(63)) as [string, string, string]
+    await createTemplate()
+    await createPoolNamed(pool, 1)
+    await untilFilled(pool, 1)
+    await createClaim(warm, { warmPoolRef: { name: pool } })
+    const given = await untilClaim(warm, isReady)
+    expect(given.status?.sandbox?.name?.length).toBeLessThanOrEqual(63)
+    await client.create(
+      sandboxClaims,
+      { metadata: { name: cold }, spec: { templateRef: { name: 'web' } } },
+      { namespace },
+    )
+    expect((await untilClaim(cold, isReady)).status?.sandbox?.name).toBe(cold)
+  })
+})
+
 describe('what cannot be had', () => {
   /** The whole status, and that no more than it was written: nothing is tried again by itself. */
   async function expectRefusal(name: string, reason: string, message: string): Promise<void> {
@@ -417,6 +464,29 @@ describe('what cannot be had', () => {
     await filledPool(1)
     await createClaim('mine', spec)
     await expectRefusal('mine', reason, message)
+  })
+
+  test('an environment variable for a container that is not there, until the claim is edited', async () => {
+    await using _node = await startTestNode(client, namespace)
+    await createTemplate({ envVarsInjectionPolicy: 'Allowed' })
+    await createPool(1)
+    await filledPool(1)
+    await createClaim('mine', { env: [{ name: 'A', value: 'b', containerName: 'other' }] })
+    await expectRefusal(
+      'mine',
+      'EnvVarsInjectionRejected',
+      'environment variable injection rejected: target container "other" not found in template for environment variable "A"',
+    )
+    await client.patch(
+      sandboxClaims,
+      'mine',
+      { spec: { env: [{ name: 'A', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }] } },
+      { namespace },
+    )
+    const sandbox = await sandboxOf(await untilClaim('mine', isReady))
+    expect(sandbox.spec.podTemplate.spec.containers[0]?.env).toEqual([
+      { name: 'A', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
+    ])
   })
 
   test('a name that another Sandbox has, until that is gone', async () => {
