@@ -109,6 +109,11 @@ describe.runIf(findKubectl())('flat manifests', () => {
   })
 
   test('the warm pool becomes ready, and is scaled and shown in either group', async () => {
+    // Of the file before, whose members wait for an image that is nowhere.
+    const pools = 'sandboxwarmpools.v1alpha1.agents.x-k8s.io/kubectl-ai-warm-pool'
+    await cluster.mustKubectl(['delete', '-n', 'computer', pools])
+    await until('delete', '-n', 'computer', 'sandboxwarmpool/kubectl-ai-warm-pool')
+    await until('delete', '-n', 'computer', 'sandboxtemplate/kubectl-ai-warm-pool')
     // The class of the file, with what this test's cluster can run in no time.
     const text = readFileSync(join(import.meta.dirname, '../..', EXAMPLES, 'warm-pool.yaml'), 'utf8')
     const input = text.replace('runtimeClassName: gvisor', 'runtimeClassName: fake')
@@ -123,7 +128,7 @@ describe.runIf(findKubectl())('flat manifests', () => {
     ])
     const table = await cluster.mustKubectl(['get', 'sandboxwarmpools', '-n', 'computer', '--no-headers'])
     expect(table.trim().split(/\s+/)[0]).toBe('kubectl-ai-warm-pool')
-    const flat = ['-n', 'computer', 'sandboxwarmpools.v1alpha1.agents.x-k8s.io/kubectl-ai-warm-pool']
+    const flat = ['-n', 'computer', pools]
     await until('condition=Ready', ...flat)
     await cluster.mustKubectl([
       'patch',

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { SandboxClaimSpec } from '../claim/claim.ts'
 import type { SandboxWarmPoolSpec } from '../pool/pool.ts'
 import type { SandboxTemplateSpec } from '../template/template.ts'
+import { flatCrds } from './crds.ts'
 import type { FlatClaimSpec, FlatPoolSpec } from './flat.ts'
 import { returnClaim, translateClaim } from './flat-claim.ts'
 import { returnPool, translatePool } from './flat-pool.ts'
@@ -11,6 +12,14 @@ import { formatGoSeconds, parseGoDuration, wholeSeconds } from './go-duration.ts
 const created = '2026-01-01T12:00:00Z'
 const metadata = { name: 'box', creationTimestamp: created }
 const podTemplate = { spec: { containers: [{ name: 'main', image: 'busybox' }] } }
+
+test('the flat kinds have no names that would shadow the canonical ones', () => {
+  expect(flatCrds().map(({ metadata, spec: { names } }) => [metadata.name, names.singular, names.shortNames])).toEqual([
+    ['sandboxtemplates.agents.x-k8s.io', 'sandboxtemplate', undefined],
+    ['sandboxclaims.agents.x-k8s.io', 'sandboxclaim', undefined],
+    ['sandboxwarmpools.agents.x-k8s.io', 'sandboxwarmpool', undefined],
+  ])
+})
 
 describe('durations', () => {
   test.each<[string, number | string]>([

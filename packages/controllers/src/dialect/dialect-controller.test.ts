@@ -1,5 +1,5 @@
 /** Flat objects on a real API server: what becomes of them, how often something is written, and who has the last word. */
-import { claimCrd, flatCrds, poolCrd, templateCrd } from '@caisson/api'
+import { claimCrd, flatCrds, LABELS, nameHash, poolCrd, templateCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
 import {
   type AnyObject,
@@ -134,6 +134,23 @@ describe('a flat template', () => {
     expect(await translated(TEMPLATE_DIALECT.flat, 'python')).toEqual(SAME)
     await running.controllers.idle()
     expect((await get(sandboxTemplates, 'python')).spec).toEqual((await get(TEMPLATE_DIALECT.flat, 'python')).spec)
+  })
+
+  test('with a label that belongs to another controller has nobody write for ever', async () => {
+    const labels = { [LABELS.templateRefHash]: 'wrong', team: 'red' }
+    const template = { metadata: { name: 'python', labels }, spec: { podTemplate } }
+    await cluster.client.create(TEMPLATE_DIALECT.flat, template, { namespace })
+    await using running = await runControllers(cluster, namespace)
+    await translated(TEMPLATE_DIALECT.flat, 'python')
+    const found = await until(
+      cluster.client,
+      sandboxTemplates,
+      { namespace, name: 'python' },
+      (object) => object?.metadata.labels?.[LABELS.templateRefHash] === nameHash('python'),
+    )
+    await running.controllers.idle()
+    expect(found.metadata.labels).toEqual({ ...labels, [LABELS.templateRefHash]: nameHash('python') })
+    expect(writesOf(running, 'sandboxtemplates').length).toBe(4)
   })
 
   test('leaves a canonical one alone that it did not make, and says so', async () => {

@@ -9,6 +9,7 @@ import {
   type ConditionState,
   controllerReference,
   EXTENSIONS_GROUP,
+  isReservedLabel,
   type KubeObject,
   mergeConditions,
   type OwnerReference,
@@ -215,9 +216,12 @@ function patching(resource: Resource, object: KubeObject, what: string, patch: o
   }
 }
 
-/** Labels are what pools are selected by. One that the flat object loses stays. */
+/**
+ * Labels are what pools are selected by. One that the flat object loses stays. Reserved ones are other controllers' to keep,
+ * which would put right for ever what this one wrote.
+ */
 function labelling(resource: Resource<CanonicalObject>, found: CanonicalObject, flat: FlatObject): Write[] {
-  const wanted = Object.entries(flat.metadata.labels ?? {})
+  const wanted = Object.entries(flat.metadata.labels ?? {}).filter(([key]) => !isReservedLabel(key))
   const missing = wanted.filter(([key, value]) => found.metadata.labels?.[key] !== value)
   if (missing.length === 0) return []
   return [patching(resource, found, 'labels', { metadata: { labels: Object.fromEntries(missing) } })]
