@@ -6,6 +6,7 @@ export CAISSON_TOOLS_DIR=${CAISSON_TOOLS_DIR:-$HOME/.cache/caisson/tools}
 node start-up.ts
 node run-latency.ts
 node ready-latency.ts
+node pool-members.ts
 node network-start.ts
 node sleep-and-fork.ts
 node sleep-and-fork.ts --megabytes 100
