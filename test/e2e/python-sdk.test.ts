@@ -118,6 +118,19 @@ describe.skipIf(!hasPython())('the published Python SDK', () => {
     expect(await seen(version, 'sync.py', 'direct', url)).toEqual({ ...ROUTED, ...every, ...direct })
   })
 
+  /** sandboxd's API came with 1.0. Paths are its own, and commands go through a shell. */
+  const SANDBOXD = {
+    ...ROUTED,
+    list: [['plain.txt', 'file', 2]],
+    'not empty': ['SandboxRequestError', 409],
+    deleted: false,
+  }
+  test.each(['1.0.3', '1.0.8'])('%s with sandboxd’s API, by a tunnel to the Pod itself', async (version) => {
+    const shell = version === '1.0.8' ? { environment: "a 'b|line\nline|", 'working directory': 'er\n' } : {}
+    const { every } = SINCE[version] ?? {}
+    expect(await seen(version, 'sync.py', 'sandboxd')).toEqual({ ...SANDBOXD, ...every, ...shell })
+  })
+
   test.each(VERSIONS)('%s asynchronously', async (version) => {
     const same = {
       different: 3,

@@ -345,6 +345,7 @@ function program(): Command {
     .option('--upstream-max-retries <number>', 'of connections to a sandbox', '3')
     .option('--no-runtime-api', 'carry requests only: never execute anything in a sandbox')
     .option('--kubeconfig <file>', 'whose account it acts with (default: that of every command)')
+    .addOption(new Option('--listen-door <address>', 'for the node of the embedded cluster').hideHelp())
     .addOption(new Option('--until-stdin-ends', 'end with whoever started it').hideHelp())
     .action(async (options: RouterCommandOptions) =>
       (await import('./commands/router.ts')).router({ ...globals(), ...options }),

@@ -1,12 +1,13 @@
 /** The router: listens, follows the Pods of Sandboxes, and tells how it is. */
-import type { Client } from '@caisson/client'
+import { type Client, forwardPort } from '@caisson/client'
 import { type Authorize, allowAll } from './authz/authorize.ts'
 import { authorizeByScopedToken, parseVerificationKeys } from './authz/scoped-token.ts'
 import { authorizeByTokenReview } from './authz/token-review.ts'
 import { createRouterMetrics, type RouterMetrics } from './metrics.ts'
 import { endWith, sendHead, sendJson } from './proxy/exchange.ts'
-import { type ListenAddress, type Listener, listen } from './proxy/listener.ts'
-import { createHandlers } from './proxy/serve.ts'
+import { type ListenAddress, type Listener, listen, listenAtDoor } from './proxy/listener.ts'
+import { createDoorHandlers, createHandlers, doorRouteOf, type ServeOptions } from './proxy/serve.ts'
+import type { Route } from './routing/route.ts'
 import { followSandboxPods, type SandboxPods } from './routing/sandbox-pods.ts'
 import { createRuntimeApi } from './runtime-api/runtime-api.ts'
 
@@ -21,6 +22,12 @@ export interface RouterOptions {
   listen: ListenAddress
   /** For `/metrics`, `/healthz` and `/readyz`. */
   listenAdmin?: ListenAddress
+  /**
+   * For connections that somebody made to a port of a Sandbox's Pod where nobody listens. They begin with a line of JSON
+   * that says which: `{"namespace":…,"id":…,"uid":…,"port":…}`, of the Sandbox. Whoever can connect here may execute in
+   * every one of them.
+   */
+  listenDoor?: ListenAddress
   authz: AuthzOptions
   /** Only the Sandboxes of one namespace. */
   namespace?: string
@@ -56,7 +63,8 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const metrics = createRouterMetrics(options.version)
   const pods = stack.use(followSandboxPods(client, { allowLoopback, ...(namespace !== undefined && { namespace }) }))
   const runtimeApi = (options.runtimeApi ?? true) ? createRuntimeApi(client) : undefined
-  const handlers = createHandlers({
+  const serving: ServeOptions = {
+    wake: (route, signal) => wake(client, route, signal),
     pods,
     authorize: authorizeBy(authz, client, (access) => {
       const isCall = access.headers['content-type']?.startsWith('application/grpc') ?? false
@@ -69,8 +77,12 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
     retries: options.retries ?? RETRIES,
     onError,
-  })
-  const listener = stack.use(await listen(options.listen, handlers))
+  }
+  const listener = stack.use(await listen(options.listen, createHandlers(serving)))
+  if (options.listenDoor && runtimeApi) {
+    const answering = { ...serving, runtimeApi }
+    stack.use(await listenAtDoor(options.listenDoor, (about) => createDoorHandlers(answering, doorRouteOf(about))))
+  }
   const admin = options.listenAdmin && stack.use(await listenAdmin(options.listenAdmin, pods, metrics))
   const owned = stack.move()
   return {
@@ -78,6 +90,20 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     adminPort: admin?.port,
     ready: (signal) => pods.synced(signal),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+const WAKE_MS = 30_000
+
+/** Whoever connects to a Pod that sleeps wakes it: a connection that nothing is done with does. */
+async function wake(client: Client, { namespace, id, port }: Route, signal: AbortSignal): Promise<boolean> {
+  try {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(WAKE_MS)])
+    const connection = await forwardPort(client, id, { namespace, port, signal: limit })
+    connection.on('error', () => {}).destroy()
+    return true
+  } catch {
+    return false
   }
 }
 

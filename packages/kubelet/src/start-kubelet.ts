@@ -24,7 +24,7 @@ import { referenceKey, referenceKeysOf } from './references.ts'
 import { startNodeSnapshots } from './snapshots/node-snapshots.ts'
 import { snapshotImages } from './snapshots/snapshot-images.ts'
 import { createSummary } from './stats/summary.ts'
-import { createNodeApi, type NodeApi } from './streaming/node-api.ts'
+import { createNodeApi, type NodeApi, type NodeApiOptions } from './streaming/node-api.ts'
 import type { SystemProcesses } from './system/system-processes.ts'
 
 export interface StartKubeletOptions {
@@ -41,6 +41,8 @@ export interface StartKubeletOptions {
   fake: boolean
   /** Processes of the cluster's own that show as Pods of this node. */
   processes?: SystemProcesses
+  /** Who answers in a Sandbox's place, for clients that may execute in it; nobody unless given. */
+  answerFor?: NonNullable<NodeApiOptions['answerFor']>
   signal: AbortSignal
   onError(error: unknown, where: string): void
   /** How names are resolved within the cluster. */
@@ -217,6 +219,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       now,
     }),
     connected: (uid) => engine.connected(uid),
+    ...(options.answerFor && { answerFor: options.answerFor }),
     pods: servedPods({
       informer: pods,
       engine,

@@ -86,7 +86,7 @@ if mode == "sandboxd":
     seen["deleted"] = files.exists("dir")
 
 again = SandboxClient(connection_config=CONNECTIONS[mode]()).get_sandbox(sandbox.claim_name)
-seen["reattached"] = again.commands.run("cat large").exit_code
+seen["reattached"] = again.commands.run("test -s large").exit_code
 seen["unknown"] = outcome(lambda: client.get_sandbox("none", resolve_timeout=1))
 seen["unknown pool"] = outcome(lambda: client.create_sandbox("none", sandbox_ready_timeout=20))
 

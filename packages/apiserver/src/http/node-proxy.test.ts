@@ -8,6 +8,7 @@ import { ADMINISTRATOR, type RunningServer, startServer } from '../testing/runni
 import type { NodeConnection } from './node-proxy.ts'
 
 let server: RunningServer
+let mayExecute: boolean
 
 /** Says what it was asked for; its upgraded connections echo in capitals. */
 const node: NodeConnection = {
@@ -35,11 +36,14 @@ const node: NodeConnection = {
 const POD = '/api/v1/namespaces/default/pods/web'
 
 beforeEach(async () => {
+  mayExecute = true
   server = await startServer({
     resources: builtinResources(),
     node: (name) => (name === 'here' ? node : undefined),
     authorize: (attributes) => ({
-      allowed: attributes.user.username === 'kubernetes-admin' || !('subresource' in attributes),
+      allowed:
+        (mayExecute || !('subresource' in attributes) || attributes.subresource !== 'exec') &&
+        (attributes.user.username === 'kubernetes-admin' || !('subresource' in attributes)),
       reason: '',
     }),
   })
@@ -116,12 +120,19 @@ describe('upgrades', () => {
     expect(await upgrade(path)).toBe(expected)
   })
 
-  test('go with the port', async () => {
-    const socket = (await upgrade(`${POD}/portforward?ports=80`)) as Duplex
-    const [first] = (await once(socket, 'data')) as [Buffer]
-    expect(first.toString()).toBe('/portForward/default/web?ports=80\n')
-    socket.destroy()
-  })
+  test.each([
+    [false, '/portForward/default/web?ports=80\n'],
+    [true, '/portForward/default/web?ports=80&mayExecute=true\n'],
+  ])(
+    'go with the port, and with whether the client may execute (%s), whatever it says itself',
+    async (may, expected) => {
+      mayExecute = may
+      const socket = (await upgrade(`${POD}/portforward?ports=80&mayExecute=true`)) as Duplex
+      const [first] = (await once(socket, 'data')) as [Buffer]
+      expect(first.toString()).toBe(expected)
+      socket.destroy()
+    },
+  )
 })
 
 describe('requests', () => {

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { authorizeCall, type Pipeline } from '../pipeline.ts'
+import { attributesOf, authorizeCall, type Pipeline } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { methodNotServed } from '../verbs/errors.ts'
@@ -40,7 +40,14 @@ export function resolveNode(
       `Internal error occurred: error dialing backend: node ${JSON.stringify(target.node)} is not connected to this server`,
       { details: { causes: [{ message: `node ${JSON.stringify(target.node)} is not connected to this server` }] } },
     )
-  return { connection, target }
+  if (call.info.subresource !== 'portforward' || !mayExecute(pipeline, call)) return { connection, target }
+  // A node that answers in a Pod's place does so for them alone.
+  const query = target.url.includes('?') ? '&' : '?'
+  return { connection, target: { ...target, url: `${target.url}${query}mayExecute=true` } }
+}
+
+function mayExecute({ authorize }: Pipeline, { info, user }: Call): boolean {
+  return authorize(attributesOf({ ...info, verb: 'create', subresource: 'exec' }, user)).allowed
 }
 
 /** Hands a plain request over. Settles with the status when the answer is complete. */

@@ -164,7 +164,7 @@ export async function startEmbeddedCluster(
   })
   const processes = createSystemProcesses({ directory: directory.systemLogs, now: Date.now })
   const controllers = stack.use(registerControllers(processes))
-  stack.use(
+  const router = stack.use(
     keepRouter({
       processes,
       directory: directory.router,
@@ -203,6 +203,7 @@ export async function startEmbeddedCluster(
           nodeName,
           fake: options.fakeRuntime,
           processes,
+          answerFor: router.answerFor,
           signal,
           onError,
         }),

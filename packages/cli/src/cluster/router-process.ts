@@ -28,7 +28,9 @@ export interface KeepRouterOptions {
 }
 
 const SOCKET = 'socket'
-const START_MS = 15_000
+const DOOR = 'door'
+/** A third of a second on a machine that has nothing else to do. */
+const START_MS = 60_000
 /** Longer than a person thinks between two commands; what ends then is begun again in a third of a second. */
 const IDLE_MS = 300_000
 const FIRST_BACK_OFF_MS = 1000
@@ -40,13 +42,18 @@ const TOKEN_RENEWAL_MS = (TOKEN_SECONDS * 1000) / 2
 
 interface Running {
   child: ChildProcess
-  /** Where it listens, by a path that is short whatever the directory's is. */
-  socket: string
+  /** Where its sockets are, by a path that is short whatever the directory's is. */
+  directory: string
   connections: number
 }
 
+export interface KeptRouter extends AsyncDisposable {
+  /** Connects to the runtime API of a Sandbox whose Pod has nobody on that port. */
+  answerFor(sandbox: { namespace: string; name: string; uid: string }, port: number): Promise<Duplex>
+}
+
 /** Shows the router's Pod at once, and starts nothing yet. */
-export function keepRouter(options: KeepRouterOptions): AsyncDisposable {
+export function keepRouter(options: KeepRouterOptions): KeptRouter {
   const { processes, onError } = options
   const shown = processes.register({
     namespace: SYSTEM_NAMESPACE,
@@ -63,12 +70,15 @@ export function keepRouter(options: KeepRouterOptions): AsyncDisposable {
   let idle: NodeJS.Timeout | undefined
   let renewal: NodeJS.Timeout | undefined
 
-  async function connectTo(port: number, signal: AbortSignal): Promise<Duplex> {
+  async function connectTo(port: number): Promise<Duplex> {
     if (port !== ROUTER_PORT) throw new Error(`the router listens on port ${ROUTER_PORT}, not on ${port}`)
+    return await connectToSocket(SOCKET)
+  }
+
+  async function connectToSocket(name: string): Promise<Duplex> {
     clearTimeout(idle)
     const router = await (starting ??= start())
-    signal.throwIfAborted()
-    const socket = connect({ path: router.socket, allowHalfOpen: true })
+    const socket = connect({ path: `${router.directory}/${name}`, allowHalfOpen: true })
     router.connections++
     socket.once('close', () => {
       router.connections--
@@ -137,6 +147,11 @@ export function keepRouter(options: KeepRouterOptions): AsyncDisposable {
   }
 
   return {
+    async answerFor({ namespace, name: id, uid }, port) {
+      const connection = await connectToSocket(DOOR)
+      connection.write(`${JSON.stringify({ namespace, id, uid, port })}\n`)
+      return connection
+    },
     async [Symbol.asyncDispose]() {
       isStopped = true
       clearTimeout(idle)
@@ -156,7 +171,7 @@ export function keepRouter(options: KeepRouterOptions): AsyncDisposable {
 async function prepare(options: KeepRouterOptions): Promise<void> {
   const { directory, server, authority } = options
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  rmSync(join(directory, SOCKET), { force: true })
+  for (const name of [SOCKET, DOOR]) rmSync(join(directory, name), { force: true })
   const content = {
     apiVersion: 'v1',
     kind: 'Config',
@@ -205,6 +220,8 @@ async function launch({ directory }: KeepRouterOptions, log: (line: string) => v
       join(directory, 'kubeconfig'),
       '--listen',
       `unix:${SOCKET}`,
+      '--listen-door',
+      `unix:${DOOR}`,
       '--until-stdin-ends',
     ],
     // Its standard input ends with this process, whatever this one dies of.
@@ -228,7 +245,7 @@ async function launch({ directory }: KeepRouterOptions, log: (line: string) => v
   } finally {
     clearTimeout(timer)
   }
-  return { child, socket: `/proc/${child.pid}/cwd/${SOCKET}`, connections: 0 }
+  return { child, directory: `/proc/${child.pid}/cwd`, connections: 0 }
 }
 
 /** Of the checkout or of the installed package: where all is that the program loads. */

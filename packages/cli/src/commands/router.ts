@@ -10,6 +10,7 @@ import { VERSION } from '../version.ts'
 export interface RouterCommandOptions extends GlobalOptions {
   listen: string
   listenAdmin?: string
+  listenDoor?: string
   authzMode: AuthzOptions['mode']
   audience: string[]
   scopedTokenKeys?: string
@@ -49,6 +50,7 @@ export async function router(options: RouterCommandOptions): Promise<void> {
     client: session.client,
     listen,
     ...(options.listenAdmin !== undefined && { listenAdmin: listenAddress(options.listenAdmin) }),
+    ...(options.listenDoor !== undefined && { listenDoor: listenAddress(options.listenDoor) }),
     authz,
     ...(pathPrefix !== undefined && { pathPrefix }),
     ...(options.namespace !== undefined && { namespace: options.namespace }),

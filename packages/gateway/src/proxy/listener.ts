@@ -1,4 +1,6 @@
 /** Listens for HTTP/1.1 and for HTTP/2 without TLS on one port: the first bytes of a connection say which it is. */
+
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   createServer as createHttp2Server,
@@ -37,7 +39,66 @@ const KEEP_ALIVE_MS = 125_000
 const STREAMS_PER_CONNECTION = 128
 const PREFACE = Buffer.from('PRI * HTTP/2.0')
 
-export async function listen(address: ListenAddress, handlers: Handlers): Promise<Listener> {
+export function listen(address: ListenAddress, handlers: Handlers): Promise<Listener> {
+  const servers = protocolServers(handlers)
+  return accept(address, {
+    take: (socket) => tellApart(socket, servers),
+    close: () => servers.close(),
+  })
+}
+
+/**
+ * Listens for connections whose first line is for this process: whoever makes them is trusted, and says in JSON what they
+ * are about. What follows is a client's. `handlersFor` may throw: then the connection is closed.
+ */
+export function listenAtDoor(address: ListenAddress, handlersFor: (about: unknown) => Handlers): Promise<Listener> {
+  return accept(address, {
+    take(socket) {
+      firstLine(socket, (line) => {
+        const servers = protocolServers(handlersFor(JSON.parse(line)))
+        socket.once('close', () => servers.close())
+        tellApart(socket, servers)
+      })
+    },
+    close() {},
+  })
+}
+
+async function accept(
+  address: ListenAddress,
+  { take, close }: { take(socket: Socket): void; close(): void },
+): Promise<Listener> {
+  const sockets = new Set<Socket>()
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    socket.on('error', () => {})
+    take(socket)
+  })
+  server.maxConnections = MAX_CONNECTIONS
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  server.listen(address, resolve)
+  await promise
+  const bound = server.address()
+  return {
+    port: typeof bound === 'object' && bound ? bound.port : undefined,
+    async [Symbol.asyncDispose]() {
+      server.close()
+      close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+interface ProtocolServers {
+  http1: EventEmitter
+  http2: EventEmitter
+  close(): void
+}
+
+/** One for each protocol, which listen nowhere themselves. */
+function protocolServers(handlers: Handlers): ProtocolServers {
   const { createServer: createHttpServer } = process.getBuiltinModule('node:http')
   const http1 = createHttpServer(
     {
@@ -67,30 +128,15 @@ export async function listen(address: ListenAddress, handlers: Handlers): Promis
     void handlers.exchange(openExchange(new Http2ServerRequest(stream, headers, {}, rawHeaders), response))
   })
   http2.on('sessionError', () => {})
-
-  const sockets = new Set<Socket>()
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    socket.on('error', () => {})
-    tellApart(socket, (isHttp2) => (isHttp2 ? http2 : http1).emit('connection', socket))
-  })
-  server.maxConnections = MAX_CONNECTIONS
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  server.once('error', reject)
-  server.listen(address, resolve)
-  await promise
-  // It does not listen itself, and without this looks at no connection's age.
+  // Without this it looks at no connection's age.
   http1.emit('listening')
-  const bound = server.address()
   return {
-    port: typeof bound === 'object' && bound ? bound.port : undefined,
-    async [Symbol.asyncDispose]() {
-      server.close()
+    http1,
+    http2,
+    close() {
       http1.close()
       http1.closeAllConnections()
       http2.close()
-      for (const socket of sockets) socket.destroy()
     },
   }
 }
@@ -100,22 +146,57 @@ function isCall(headers: IncomingHttpHeaders): boolean {
 }
 
 /** Reads as much as it takes, and puts it back. */
-function tellApart(socket: Socket, decide: (isHttp2: boolean) => void): void {
+function tellApart(socket: Socket, { http1, http2 }: ProtocolServers): void {
+  collectFirst(socket, (seen) => {
+    const length = Math.min(seen.length, PREFACE.length)
+    const matches = seen.subarray(0, length).equals(PREFACE.subarray(0, length))
+    if (matches && length < PREFACE.length) return undefined
+    return {
+      rest: seen,
+      goOn() {
+        ;(matches ? http2 : http1).emit('connection', socket)
+        // A session of HTTP/2 reads by itself, first what was put back.
+        if (!matches) socket.resume()
+      },
+    }
+  })
+}
+
+const LINE_LIMIT = 4096
+
+function firstLine(socket: Socket, take: (line: string) => void): void {
+  collectFirst(socket, (seen) => {
+    const end = seen.indexOf('\n')
+    if (end < 0 && seen.length < LINE_LIMIT) return undefined
+    return {
+      rest: seen.subarray(end + 1),
+      goOn() {
+        try {
+          take(seen.subarray(0, Math.max(end, 0)).toString('utf8'))
+        } catch {
+          socket.destroy()
+        }
+      },
+    }
+  })
+}
+
+/** Reads until `decide` has enough, puts the rest back, and goes on with what it says. */
+function collectFirst(socket: Socket, decide: (seen: Buffer) => { rest: Buffer; goOn(): void } | undefined): void {
   let seen: Buffer = Buffer.alloc(0)
   const timer = setTimeout(() => socket.destroy(), HEADERS_MS)
   socket.once('close', () => clearTimeout(timer))
   socket.on('data', look)
   function look(chunk: Buffer): void {
     seen = Buffer.concat([seen, chunk])
-    const length = Math.min(seen.length, PREFACE.length)
-    const matches = seen.subarray(0, length).equals(PREFACE.subarray(0, length))
-    if (matches && length < PREFACE.length) return
+    const decided = decide(seen)
+    if (!decided) return
     clearTimeout(timer)
     socket.off('data', look)
     socket.pause()
-    socket.unshift(seen)
-    decide(matches)
-    // A session of HTTP/2 reads by itself, first what was put back.
-    if (!matches) socket.resume()
+    if (decided.rest.length > 0) socket.unshift(decided.rest)
+    decided.goOn()
   }
+  // It was paused where this is not the first look at it.
+  if (socket.isPaused()) socket.resume()
 }

@@ -21,6 +21,8 @@ import { carryUpgrade, refuseUpgrade } from './upgrade.ts'
 export interface ServeOptions {
   pods: SandboxPods
   authorize: Authorize
+  /** Wakes the Sandbox, if it was suspended because nothing happened in it. Whether it did; never rejects. */
+  wake(route: Route, signal: AbortSignal): Promise<boolean>
   /** Absent where nothing may be executed: the router then only carries. */
   runtimeApi: RuntimeApi | undefined
   metrics: RouterMetrics
@@ -43,7 +45,8 @@ const UNKNOWN_MS = 1400
 const MAX_IN_FLIGHT = 2000
 
 export function createHandlers(options: ServeOptions): Handlers {
-  const { pods, authorize, runtimeApi, metrics, pathPrefix, allowLoopback, retries, onError } = options
+  const waitMs = options.retries > 0 ? UNKNOWN_MS : 0
+  const { wake, pods, authorize, runtimeApi, metrics, pathPrefix, allowLoopback, retries, onError } = options
   let inFlight = 0
 
   function routeOf(url: string, headers: IncomingHttpHeaders): Route {
@@ -63,7 +66,12 @@ export function createHandlers(options: ServeOptions): Handlers {
   }
 
   async function find(route: Route, signal: AbortSignal): Promise<SandboxPod> {
-    const pod = await pods.find(route, { waitMs: retries > 0 ? UNKNOWN_MS : 0, signal })
+    const known = await pods.find(route, { waitMs: 0, signal })
+    if (known) return known
+    // It may be asleep, or not known yet.
+    const awake = wake(route, signal)
+    const pod =
+      (await pods.find(route, { waitMs, signal })) ?? ((await awake) && (await pods.find(route, { waitMs, signal })))
     if (pod) return pod
     metrics.failed(route.namespace, 'dial')
     throw cannotConnect(route.id)
@@ -208,4 +216,78 @@ export function createHandlers(options: ServeOptions): Handlers {
   }
 
   return { exchange, upgrade, call }
+}
+
+/** What a connection is about that somebody made to a port of a Sandbox's Pod where nobody listens. */
+export type DoorRoute = Pick<Route, 'namespace' | 'id' | 'port'> & { uid: string }
+
+/** @throws Error where it is none */
+export function doorRouteOf(about: unknown): DoorRoute {
+  const { namespace, id, uid, port } = about as Partial<DoorRoute>
+  if (typeof namespace !== 'string' || typeof id !== 'string' || typeof uid !== 'string' || typeof port !== 'number')
+    throw new Error('the connection does not say what it is about')
+  return { namespace, id, uid, port }
+}
+
+/** For connections of one Sandbox, whose clients may execute in it: they are answered, and carried nowhere. */
+export function createDoorHandlers(
+  { pods, runtimeApi, metrics, timeoutMs, onError }: ServeOptions & { runtimeApi: RuntimeApi },
+  about: DoorRoute,
+): Handlers {
+  const routeOf = (url: string): Route => ({ ...about, podIp: undefined, timeoutMs: undefined, url })
+
+  async function find(route: Route, signal: AbortSignal): Promise<SandboxPod> {
+    const pod = await pods.find(route, { waitMs: UNKNOWN_MS, signal })
+    if (!pod) throw cannotConnect(route.id)
+    return pod
+  }
+
+  function said(error: unknown, route: Route): RouterError {
+    if (error instanceof RouterError) return error
+    onError(error, `sandbox ${route.namespace}/${route.id}`)
+    return new RouterError(500, 'The router could not serve this request.', { cause: error })
+  }
+
+  return {
+    async exchange(exchange) {
+      const { request, response, gone } = exchange
+      const done = metrics.begin()
+      const route = routeOf(request.url ?? '/')
+      try {
+        const api = runtimeApi.apiFor(route, false)
+        if (!api) throw cannotConnect(route.id)
+        const pod = await find(route, gone)
+        metrics.answered(api)
+        await runtimeApi.answer(exchange, { route, pod, timeoutMs })
+      } catch (error) {
+        if (gone.aborted || response.headersSent) response.destroy()
+        else {
+          const { status, message } = said(error, route)
+          sendJson(exchange, status, { detail: message })
+        }
+      } finally {
+        const code = gone.aborted ? 499 : response.statusCode
+        done({ method: request.method ?? 'GET', code, namespace: route.namespace })
+      }
+    },
+    async upgrade(_request, socket) {
+      refuseUpgrade(socket, cannotConnect(about.id))
+    },
+    async call(stream, headers) {
+      const gone = new AbortController()
+      stream.once('close', () => gone.abort(new Error('the client went away')))
+      const route = routeOf(headers[':path'] ?? '/')
+      try {
+        const api = runtimeApi.apiFor(route, true)
+        if (!api) throw cannotConnect(route.id)
+        const pod = await find(route, gone.signal)
+        metrics.answered(api)
+        await runtimeApi.answerCall(stream, headers, { route, pod })
+      } catch (error) {
+        if (gone.signal.aborted) return
+        const { status, message } = said(error, route)
+        refuseCall(stream, grpcCodeOf(status), message)
+      }
+    },
+  }
 }

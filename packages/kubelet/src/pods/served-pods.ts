@@ -1,5 +1,6 @@
 /** The node's Pods as its API serves them: which containers run, and where their logs are. */
 import { existsSync } from 'node:fs'
+import { AGENTS_GROUP, controllerOf, referenceGroup } from '@caisson/api'
 import type { Informer, PodObject } from '@caisson/client'
 import type { Runtime } from '@caisson/runtime'
 import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
@@ -41,6 +42,7 @@ export function servedPods({
       uid,
       name,
       namespace,
+      ...sandboxOf(pod),
       get sandboxId() {
         return memory()?.sandboxId
       },
@@ -129,6 +131,12 @@ export function servedPods({
       return process ? serveProcess(pod, process) : pod && serve(pod)
     },
   }
+}
+
+function sandboxOf(pod: PodObject): Pick<ServedPod, 'sandbox'> {
+  const owner = controllerOf(pod)
+  if (owner?.kind !== 'Sandbox' || referenceGroup(owner) !== AGENTS_GROUP) return {}
+  return { sandbox: { namespace: pod.metadata.namespace ?? '', name: owner.name, uid: owner.uid } }
 }
 
 function serveProcess(pod: PodObject, process: ShownProcess): ServedPod {

@@ -9,6 +9,7 @@ import type { Runtime } from '@caisson/runtime'
 import { resourceMetrics } from '../stats/resource-metrics.ts'
 import type { Summary } from '../stats/summary.ts'
 import { internalErrorStatus } from './command-status.ts'
+import { connectOrElse } from './connect-or-else.ts'
 import { type LogSource, readContainerLog } from './container-log.ts'
 import { flag, type LogQuery, parseLogQuery } from './log-query.ts'
 import { servePortForward } from './port-forward.ts'
@@ -31,6 +32,8 @@ export interface ServedPod {
   uid: string
   /** Undefined while it has none. */
   sandboxId: string | undefined
+  /** The Sandbox that it belongs to. */
+  sandbox?: { namespace: string; name: string; uid: string }
   /** Where its ports are reached without a sandbox. */
   connect?: (port: number, signal: AbortSignal) => Promise<Duplex>
   hasContainer(name: string): boolean
@@ -52,6 +55,11 @@ export interface NodeApiOptions {
     whenStarted?(pod: { namespace: string; name: string; container: string }, signal: AbortSignal): Promise<void>
   }
   runtime: Pick<Runtime, 'exec' | 'attach' | 'connect'>
+  /**
+   * Connects to who answers in a Sandbox's place on the ports of its runtime APIs, where nobody in it listens. Only for
+   * clients of whom the API server says that they may execute commands in it: that is what these APIs do.
+   */
+  answerFor?: (sandbox: NonNullable<ServedPod['sandbox']>, port: number) => Promise<Duplex>
   /** Somebody is connected to the Pod until this is disposed. */
   connected?: (uid: string) => Disposable
   /** What `/stats/summary` and `/metrics/resource` tell. */
@@ -79,6 +87,9 @@ export class NodeApiError extends Error {
     this.status = status
   }
 }
+
+/** Of agent-sandbox's runtimes: its first one's, and sandboxd's two. */
+const RUNTIME_PORTS: ReadonlySet<number> = new Set([8888, 8080, 9090])
 
 interface NodeDocument {
   contentType: string
@@ -266,9 +277,18 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
       ports: [...target.query.getAll('port'), ...target.query.getAll('ports')],
       target: {
         description: `${pod.name}_${pod.namespace}, uid ${pod.uid}`,
-        connect,
+        connect: (port, signal) => connectOrAnswer(port, { pod, target, connect: () => connect(port, signal) }),
       },
     })
+  }
+
+  function connectOrAnswer(
+    port: number,
+    { pod: { sandbox }, target, connect }: { pod: ServedPod; target: Target; connect: () => Promise<Duplex> },
+  ): Promise<Duplex> {
+    const { answerFor } = options
+    const answered = answerFor && sandbox && RUNTIME_PORTS.has(port) && flag(target.query.get('mayExecute'))
+    return answered ? connectOrElse(connect, () => answerFor(sandbox, port)) : connect()
   }
 
   return { request, upgrade, stream }
