@@ -9,8 +9,17 @@ export interface FieldSet {
   children: Map<string, FieldSet>
 }
 
+/** Of the leaves, which are nearly all nodes: a map for each is most of what a set costs. Never written to. */
+const NO_CHILDREN: Map<string, FieldSet> = new Map()
+
 export function emptySet(): FieldSet {
-  return { member: false, children: new Map() }
+  return { member: false, children: NO_CHILDREN }
+}
+
+/** Within a set that is being made. */
+function setChild(set: FieldSet, element: string, node: FieldSet): void {
+  if (set.children === NO_CHILDREN) set.children = new Map()
+  set.children.set(element, node)
 }
 
 export function isEmpty(set: FieldSet): boolean {
@@ -22,13 +31,14 @@ export function child(set: FieldSet, element: string): FieldSet {
   let found = set.children.get(element)
   if (!found) {
     found = emptySet()
-    set.children.set(element, found)
+    setChild(set, element, found)
   }
   return found
 }
 
 /** What is in either. `a` itself where `b` adds nothing. */
 export function union(a: FieldSet, b: FieldSet): FieldSet {
+  if (a.children.size === 0 && (b.member || !a.member)) return b.children.size === 0 && a.member === b.member ? a : b
   let children: Map<string, FieldSet> | undefined
   for (const [element, set] of b.children) {
     const other = a.children.get(element)
@@ -44,13 +54,13 @@ export function union(a: FieldSet, b: FieldSet): FieldSet {
 /** What is in `a` and not in `b`; a member of `b` takes only itself away, not what lies below it. `a` itself where that is all. */
 export function difference(a: FieldSet, b: FieldSet): FieldSet {
   if (b.children.size === 0 && !(a.member && b.member)) return a
-  const result: FieldSet = { member: a.member && !b.member, children: new Map() }
+  const result: FieldSet = { member: a.member && !b.member, children: NO_CHILDREN }
   let same = result.member === a.member
   for (const [element, set] of a.children) {
     const other = b.children.get(element)
     const rest = other ? difference(set, other) : set
     if (rest !== set) same = false
-    if (!isEmpty(rest)) result.children.set(element, rest)
+    if (!isEmpty(rest)) setChild(result, element, rest)
   }
   return same && result.children.size === a.children.size ? a : result
 }
@@ -58,22 +68,22 @@ export function difference(a: FieldSet, b: FieldSet): FieldSet {
 /** What is in `a` and neither in `b` nor below a member of `b`. */
 export function differenceBelow(a: FieldSet, b: FieldSet): FieldSet {
   if (b.member) return emptySet()
-  const result: FieldSet = { member: a.member, children: new Map() }
+  const result: FieldSet = { member: a.member, children: NO_CHILDREN }
   for (const [element, set] of a.children) {
     const other = b.children.get(element)
     const rest = other ? differenceBelow(set, other) : set
-    if (!isEmpty(rest)) result.children.set(element, rest)
+    if (!isEmpty(rest)) setChild(result, element, rest)
   }
   return result
 }
 
 export function intersection(a: FieldSet, b: FieldSet): FieldSet {
-  const result: FieldSet = { member: a.member && b.member, children: new Map() }
+  const result: FieldSet = { member: a.member && b.member, children: NO_CHILDREN }
   for (const [element, set] of a.children) {
     const other = b.children.get(element)
     if (!other) continue
     const both = intersection(set, other)
-    if (!isEmpty(both)) result.children.set(element, both)
+    if (!isEmpty(both)) setChild(result, element, both)
   }
   return result
 }
@@ -121,7 +131,7 @@ function parse(fields: unknown): FieldSet {
       continue
     }
     if (!/^[fkvi]:/.test(element)) throw new Error(`unknown path element ${JSON.stringify(element)} in FieldsV1`)
-    set.children.set(element, parse(below))
+    setChild(set, element, parse(below))
   }
   return set
 }

@@ -136,16 +136,27 @@ function compareAt(
       const [was, is] = [own(left, key), own(right, key)]
       // Most of a large object: not even a place to write a change down is made for it.
       if (was === is || deepEqual(was, is)) continue
-      compareAt(was, is, { schema: fieldSchema(b.schema, key), result: below(result, `f:${key}`) })
+      compareMembers(was, is, { schema: fieldSchema(b.schema, key), result, element: `f:${key}` })
     }
   } else if (a.kind === 'list' && b.kind === 'list') {
     for (const element of new Set([...a.items.keys(), ...b.items.keys()])) {
       const [was, is] = [a.items.get(element), b.items.get(element)]
-      if (!deepEqual(was, is)) compareAt(was, is, { schema: b.schema, result: below(result, element) })
+      if (!deepEqual(was, is)) compareMembers(was, is, { schema: b.schema, result, element })
     }
   } else if (!deepEqual(empty, after)) {
     result.modified.member = true
   }
+}
+
+/** A place is made only where something will be written down. */
+function compareMembers(
+  was: unknown,
+  is: unknown,
+  { schema, result, element }: { schema: Schema | undefined; result: Comparison; element: string },
+): void {
+  if (was === undefined && is !== undefined) mark(is, { schema, into: child(result.added, element) })
+  else if (is === undefined && was !== undefined) mark(was, { schema, into: child(result.removed, element) })
+  else compareAt(was, is, { schema, result: below(result, element) })
 }
 
 function own(object: JsonObject, key: string): unknown {
