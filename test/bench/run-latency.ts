@@ -15,6 +15,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startCluster } from '../e2e/fixture.ts'
 import { makeBareNetwork } from './bare-network.ts'
@@ -25,6 +26,8 @@ import { median, percentile, rounded } from './statistics.ts'
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '20' } } })
 const rounds = Number(options.rounds)
 const WARM_UP = 2
+/** What a run leaves to be done, the removal of its sandbox and the making of the next network, is not in the next one's time. */
+const SETTLE_MS = 800
 
 interface Times {
   /** Start of the process until it asked the cluster; 0 where there is none to ask. */
@@ -87,10 +90,14 @@ try {
     runsc_and_network: [],
   }
   for (let round = 0; round < WARM_UP + rounds; round++) {
+    const settled = async <T>(measure: () => Promise<T>): Promise<T> => {
+      await delay(SETTLE_MS)
+      return await measure()
+    }
     const times = {
-      installed: await run(installed.caisson),
-      ...(await bare(`bare-${round}`)),
-      checkout: await run(CHECKOUT),
+      installed: await settled(() => run(installed.caisson)),
+      ...(await settled(() => bare(`bare-${round}`))),
+      checkout: await settled(() => run(CHECKOUT)),
     }
     if (round < WARM_UP) continue
     for (const what of ['installed', 'checkout', 'runsc', 'runsc_and_network'] as const) samples[what].push(times[what])
