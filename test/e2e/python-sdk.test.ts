@@ -48,19 +48,19 @@ describe.skipIf(!hasPython())('the published Python SDK', () => {
     cluster = stack.use(await startCluster())
     await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(POOL) })
     await cluster.mustKubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'swp/pool', '--timeout=60s'])
-    url = await forwardRouter()
+    url = `http://${await forward('-n', 'agent-sandbox-system', 'svc/sandbox-router-svc', ':8080')}`
   }, SETUP_MS)
   afterAll(() => stack.disposeAsync())
 
-  /** `kubectl port-forward svc/sandbox-router-svc`, as the SDK itself does it, and as a user would. */
-  async function forwardRouter(): Promise<string> {
-    const args = ['-n', 'agent-sandbox-system', 'port-forward', 'svc/sandbox-router-svc', ':8080']
+  /** `kubectl port-forward`, as a user does it; gives `127.0.0.1:PORT`. */
+  async function forward(...what: string[]): Promise<string> {
+    const args = ['port-forward', ...what]
     const child = spawn(findKubectl() ?? 'kubectl', args, { env: { ...process.env, ...cluster.env } })
     stack.defer(() => void child.kill())
     const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
     const port = /127\.0\.0\.1:(\d+)/.exec(line)?.[1]
     child.stdout.resume()
-    return `http://127.0.0.1:${port}`
+    return `127.0.0.1:${port}`
   }
 
   async function seen(version: string, script: string, ...args: string[]): Promise<unknown> {
@@ -143,5 +143,31 @@ describe.skipIf(!hasPython())('the published Python SDK', () => {
     }
     const later = version === '1.0.8' ? { streamed: [3_000_000, true], adopted: true } : {}
     expect(await seen(version, 'asynchronous.py', url)).toEqual({ ...same, ...later })
+  })
+
+  test('its processes, by the stubs that it comes with', async () => {
+    const claim = {
+      apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
+      kind: 'SandboxClaim',
+      metadata: { name: 'processes' },
+      spec: { warmPoolRef: { name: 'pool' } },
+    }
+    await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(claim) })
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandboxclaim/processes', '--timeout=90s'])
+    const name = await cluster.mustKubectl(['get', 'sandboxclaim/processes', '-o', 'jsonpath={.status.sandbox.name}'])
+    expect(await seen('1.0.8', 'processes.py', await forward(`pod/${name}`, ':9090'))).toEqual({
+      input: ['hello', '', 0],
+      errors: ['out\n', 'err\n', 7],
+      SIGINT: 130,
+      SIGTERM: 143,
+      SIGKILL: 137,
+      terminal: ['30 100\r\nline\r\n20 50\r\ngot line hi\r\n', '', 0],
+      'no such process': 'NOT_FOUND',
+      'no such command': 'NOT_FOUND',
+      'no command': 'INVALID_ARGUMENT',
+      'out of the sandbox': 'PERMISSION_DENIED',
+      deadline: 'DEADLINE_EXCEEDED',
+      'large words': 100_000,
+    })
   })
 })
