@@ -238,7 +238,8 @@ test('a cluster that is killed while a sandbox falls asleep, and again while it 
   await suspending
   await cluster.mustKubectl(['wait', '--for=condition=Suspended', 'sandbox/restless', '--timeout=60s'])
   const resuming = cluster.caisson(['resume', 'restless'])
-  await seen(join(cluster.dataDirectory, 'runtime', 'containers'), /\/restore\/exits$/)
+  // What it is restored from, which is laid when its restore goes on.
+  await seen(join(cluster.dataDirectory, 'runtime', 'containers'), /^[^/]+\/image$/)
   await crash()
   await resuming
   await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/restless', '--timeout=60s'])
