@@ -109,24 +109,16 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
       'mkdir /www; echo served >/www/index.html; exec httpd -f -p 8080 -h /www',
     ])
     await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/web', '--timeout=60s'])
-    const forward = spawn(kubectl ?? '', ['port-forward', 'pod/web', ':8080'], {
-      env: { ...process.env, ...cluster.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    try {
-      const port = await new Promise<number>((resolve, reject) => {
-        let said = ''
-        forward.stdout.setEncoding('utf8').on('data', (text: string) => {
-          said += text
-          const match = /127\.0\.0\.1:(\d+) -> 8080/.exec(said)
-          if (match) resolve(Number(match[1]))
-        })
-        forward.on('exit', (code) => reject(new Error(`port-forward ended with ${code}: ${said}`)))
-      })
-      for (let time = 0; time < 3; time++) expect(await fetchText(port)).toBe('served\n')
-    } finally {
-      forward.kill()
+    // kubectl asks the Service which Pod, and which of its ports.
+    await cluster.mustKubectl(['expose', 'pod', 'web', '--name=front', '--port=80', '--target-port=8080'])
+    for (const [target, port] of [
+      ['pod/web', 8080],
+      ['service/front', 80],
+    ] as const) {
+      await using forward = await forwardPort(target, port)
+      for (let time = 0; time < 3; time++) expect(await fetchText(forward.port)).toBe('served\n')
     }
+    await cluster.mustKubectl(['delete', 'service', 'front'])
     await cluster.mustKubectl(['delete', 'pod', 'web', '--now'])
   })
 
@@ -308,6 +300,31 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
     await cluster.mustKubectl(['wait', '--for=delete', 'pod/gvisor-test', '--timeout=60s'])
   })
 })
+
+/** `kubectl port-forward` to a port of its choice. */
+async function forwardPort(target: string, targetPort: number): Promise<{ port: number } & AsyncDisposable> {
+  const child = spawn(kubectl ?? '', ['port-forward', target, `:${targetPort}`], {
+    env: { ...process.env, ...cluster.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const port = await new Promise<number>((resolve, reject) => {
+    let said = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+      const match = /127\.0\.0\.1:(\d+) -> 8080/.exec(said)
+      if (match) resolve(Number(match[1]))
+    })
+    child.on('exit', (code) => reject(new Error(`port-forward ended with ${code}: ${said}`)))
+  })
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      child.kill()
+      await ended
+    },
+  }
+}
 
 function fetchText(port: number): Promise<string> {
   return new Promise((resolve, reject) => {

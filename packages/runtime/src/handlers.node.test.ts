@@ -18,7 +18,7 @@ import {
 let scratch: ScratchRuntime
 let volume: string
 beforeAll(async () => {
-  scratch = await createScratchRuntime({ tools: ['runsc', 'runc', 'crun', 'busybox'] })
+  scratch = await createScratchRuntime({ tools: ['runsc', 'runc', 'crun', 'containerd-shim-runc-v2', 'busybox'] })
   volume = await mkdtemp(join(tmpdir(), 'caisson-volume-'))
   const archive = join(volume, 'busybox.tar')
   await writeFile(archive, await busyboxArchive(scratch.toolsDirectory))
@@ -35,7 +35,7 @@ const log = async (id: string): Promise<string[]> =>
 // crun refuses to run where controllers are split between cgroup v1 and v2.
 const SPLIT_CGROUPS = existsSync('/sys/fs/cgroup/unified/cgroup.controllers')
 
-describe.each<RuntimeHandler>(['runsc', 'runc', 'crun'])('%s', (handler) => {
+describe.each<RuntimeHandler>(['runsc', 'runc', 'crun', 'runc-v2'])('%s', (handler) => {
   if (handler === 'crun' && SPLIT_CGROUPS) {
     test.skip('cannot run with controllers of both cgroup versions')
     return

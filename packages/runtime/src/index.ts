@@ -21,10 +21,12 @@ export type * from './runtime.ts'
 export { RuntimeError } from './runtime.ts'
 export { imageOfSnapshot } from './sandbox/snapshot-files.ts'
 export { settlesWithin } from './settles-within.ts'
+export { virtualisationProblem } from './tools/hardware.ts'
 export { type InstallToolsOptions, installTools } from './tools/install-tools.ts'
 export {
   defaultToolsDirectory,
   findTool,
+  type PackagedTool,
   type RunscPlatform,
   runscPlatform,
   type Tool,

@@ -12,8 +12,12 @@ export type { ResourceLimits, ResourceUsage }
 
 import type { RegistryCredential } from './registry/credentials.ts'
 
-/** Named as in a RuntimeClass `handler`. Kata (containerd shim v2) is a second driver behind the same interface. */
-export type RuntimeHandler = 'runsc' | 'runc' | 'crun'
+/** Runtimes with a command line as OCI has it, and those behind containerd's shim protocol, version 2. */
+export type OciHandler = 'runsc' | 'runc' | 'crun'
+export type ShimHandler = 'runc-v2' | 'kata' | 'kata-fc'
+
+/** Named as in a RuntimeClass `handler`. */
+export type RuntimeHandler = OciHandler | ShimHandler
 
 export type NetworkSpec =
   /** Loopback only. */

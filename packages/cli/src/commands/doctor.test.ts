@@ -22,7 +22,9 @@ test('says a next step for each tool that is missing', () => {
   expect(status).toBe(1)
   for (const { check, message } of missing)
     expect(message).toMatch(
-      check === 'runc' ? /: your distribution's package runc has it/ : /: 'caisson doctor --fix' fetches it$/,
+      check === 'runc' || check === 'kata'
+        ? /: (your distribution's package runc|Kata Containers) ha(s it|s them)/
+        : /: 'caisson doctor --fix' fetches it$/,
     )
 })
 

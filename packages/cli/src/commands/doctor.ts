@@ -1,12 +1,14 @@
-import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   findStrayNetworks,
   findTool,
   installTools,
+  type PackagedTool,
   removeStrayNetwork,
   runscPlatform,
   type ToolName,
+  virtualisationProblem,
 } from '@caisson/runtime'
 import { stringify } from 'yaml'
 import { readDaemonRecord } from '../cluster/daemon-record.ts'
@@ -36,7 +38,7 @@ export async function doctor(options: DoctorOptions): Promise<void> {
   const tools = toolsDirectory(directory)
   if (options.fix) {
     prepareDataDirectory(directory)
-    const wanted: ToolName[] = ['runsc', 'busybox', 'nft']
+    const wanted: PackagedTool[] = ['runsc', 'busybox', 'nft']
     await installTools(tools, { tools: wanted, onProgress: (message) => console.error(message) })
     for (const stray of await findStrayNetworks()) {
       await removeStrayNetwork(stray, tools)
@@ -52,7 +54,7 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     }),
     await tool('nft', tools, { purpose: 'the network of Pods', remedy: FETCHED }),
     await tool('busybox', tools, { purpose: 'the example image', remedy: FETCHED }),
-    hardware(),
+    await kata(tools),
     await strays(),
     cluster(options),
   ]
@@ -108,21 +110,23 @@ async function tool(
     : { check: name, state: 'note', needed: false, message: `not there: needed for ${purpose}: ${remedy}` }
 }
 
-/** Kata needs hardware virtualisation, which the processor says; /dev/kvm may be there without it. */
-function hardware(): Finding {
-  const flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? ''
-  const virtualisation = / (vmx|svm)\b/.test(flags)
-  let device = true
-  try {
-    accessSync('/dev/kvm', constants.R_OK | constants.W_OK)
-  } catch {
-    device = false
+/** Virtual machines for Pods: what is missing first, since the rest is of no use without it. */
+async function kata(tools: string): Promise<Finding> {
+  const about = { check: 'kata', needed: false }
+  const problem = virtualisationProblem()
+  if (problem !== undefined) return { ...about, state: 'note', message: `no Kata: ${problem}; gVisor does not need it` }
+  const names = ['containerd-shim-kata-v2', 'containerd-shim-kata-fc-v2'] as const
+  const found = (await Promise.all(names.map((name) => findTool(name, tools)))).filter((tool) => tool !== undefined)
+  if (found.length > 0) {
+    const message = found.map(({ name, version, path }) => `${name} ${version}, ${path}`).join('; ')
+    return { ...about, state: 'ok', message }
   }
-  const message =
-    virtualisation && device
-      ? 'hardware virtualisation is there; RuntimeClasses for Kata are not offered yet'
-      : `no Kata: ${virtualisation ? '/dev/kvm cannot be opened' : 'the processor offers no hardware virtualisation (no vmx or svm flag)'}; gVisor does not need it`
-  return { check: 'kata', state: 'note', needed: false, message }
+  const remedy = `Kata Containers has them, and PATH has to lead to them`
+  return {
+    ...about,
+    state: 'note',
+    message: `not there: ${names.join(' and ')}, for Pods with runtimeClassName kata and kata-fc: ${remedy}`,
+  }
 }
 
 /** What a cluster whose data directory was deleted under it has left in the kernel. */

@@ -6,7 +6,7 @@ import { specOf } from './observed-pod.ts'
 
 export type Handler = RuntimeHandler | 'fake'
 
-const HANDLERS: readonly string[] = ['runsc', 'runc', 'crun']
+const HANDLERS: readonly string[] = ['runsc', 'runc', 'crun', 'runc-v2', 'kata', 'kata-fc']
 /** Of Pods that name no RuntimeClass: the strongest isolation that there is without a virtual machine. */
 const DEFAULT_HANDLER: Handler = 'runsc'
 

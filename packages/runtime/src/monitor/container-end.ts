@@ -7,6 +7,7 @@ import { EXITS_FILE, exitStatusOf, type LaunchedProcess } from './launched-proce
 import { goesOn, killProcess } from './process-identity.ts'
 import type { Started, Supervision } from './protocol.ts'
 import { SentryControlError, waitForContainer } from './sentry-control.ts'
+import { waitInShim } from './shim-process.ts'
 
 export interface ContainerEnd extends ExitStatus {
   finishedAt: number
@@ -28,12 +29,27 @@ const KILLED: ExitStatus = { exitCode: 137, signal: 9 }
 export async function waitForEnd(options: WaitForEndOptions): Promise<ContainerEnd> {
   const { supervision, running } = options
   const how = supervision.end
-  const end = how.kind === 'reaped' ? await waitReaped(options, how.sentry) : await waitAsked(options, how)
+  const end = await endOf(options)
   if (end.exitCode === 0 || options.killExpected() || oomKills(supervision) <= running.oomKills) return end
   // A process of a sentry that the kernel has killed ends there with the error of its next step, EPERM, as its code.
-  const killed = how.kind === 'asked' || how.sentry ? end.exitCode === 1 : false
+  const killed = how.kind === 'asked' || (how.kind === 'reaped' && how.sentry) ? end.exitCode === 1 : false
   const { exitCode, signal } = killed || end.exitCode === 137 ? KILLED : end
   return { exitCode, ...(signal !== undefined && { signal }), finishedAt: end.finishedAt, reason: 'oom-killed' }
+}
+
+function endOf(options: WaitForEndOptions): Promise<ContainerEnd> {
+  const how = options.supervision.end
+  if (how.kind === 'shim') return waitShim(options)
+  return how.kind === 'reaped' ? waitReaped(options, how.sentry) : waitAsked(options, how)
+}
+
+async function waitShim(options: WaitForEndOptions): Promise<ContainerEnd> {
+  try {
+    const status = await waitInShim(options.supervision)
+    return { ...status, finishedAt: Date.now(), reason: status.exitCode === 0 ? 'completed' : 'error' }
+  } catch {
+    return options.killExpected() ? { ...KILLED, finishedAt: Date.now(), reason: 'error' } : monitorDied(options)
+  }
 }
 
 /** How often memory has run out in the container's control group; 0 where nobody counts. */

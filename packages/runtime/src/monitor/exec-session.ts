@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { watch } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type ExitStatus, RuntimeError, type TerminalSize } from '../runtime.ts'
+import type { TaskProcess } from '../shim/task-service.ts'
 import type { FifoPool } from './fifo-pool.ts'
 import { exitStatusOf, launchProcess } from './launched-process.ts'
 import { createOutput, type Output } from './output.ts'
@@ -22,6 +23,7 @@ import { type ExecRequest, FRAME, writeFrame, writeJsonFrame } from './protocol.
 import { failureCode, lastComplaint } from './runtime-log.ts'
 import { type RuntimeWords, withholdRuntimeWords } from './runtime-words.ts'
 import { killProcessTree } from './sentry-control.ts'
+import { execInShim, killInShim, resizeInShim } from './shim-process.ts'
 import { shortPath } from './short-path.ts'
 import type { AttachedClient } from './supervised-container.ts'
 
@@ -43,7 +45,7 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
   writeFileSync(join(directory, 'process.json'), JSON.stringify(request.process), { mode: 0o600 })
   writeFileSync(join(directory, REQUEST_FILE), JSON.stringify({ ...request, process: {} }), { mode: 0o600 })
   await layPipes(pool, directory, request)
-  const session = request.tty ? await startWithTerminal(request) : startWithPipes(request)
+  const session = await begin(request)
   const { ends, status } = session
   const words = withholdRuntimeWords()
   // The runtime writes to the same output as the command would: with a terminal there is only one.
@@ -67,7 +69,11 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
     endInput() {
       if (!request.tty) ends.stdin?.end()
     },
-    resize: (size: TerminalSize) => void ends.resize?.write(windowSize(size)),
+    resize(size: TerminalSize) {
+      const { kill } = request
+      if (kill.kind === 'shim') resizeInShim(kill.containerDirectory, taskProcess(request), size)
+      else ends.resize?.write(windowSize(size))
+    },
     detach() {
       for (const output of outputs) output.removeClient(client)
       // Where the sentry is gone there is nothing left to kill.
@@ -82,6 +88,26 @@ function streamOfWords({ tty }: ExecRequest): Stream {
   return tty ? 'stdout' : 'stderr'
 }
 
+async function begin(request: ExecRequest): Promise<Session> {
+  const { kill, directory, tty, stdin, size } = request
+  if (kill.kind !== 'shim') return tty ? await startWithTerminal(request) : startWithPipes(request)
+  return execInShim({
+    directory,
+    containerDirectory: kill.containerDirectory,
+    process: taskProcess(request),
+    spec: request.process,
+    tty,
+    stdin,
+    size,
+    pidFile: kill.hostPids ? join(directory, PID_FILE) : undefined,
+  })
+}
+
+/** The name of its directory is one that no other has. */
+function taskProcess({ containerId, directory }: ExecRequest): TaskProcess {
+  return { id: containerId, exec: basename(directory) }
+}
+
 /** Ends what an earlier monitor executed in a container: its client's connection was to that monitor. */
 export async function abandonExecs(containerDirectory: string, containerPid: number): Promise<void> {
   for (const name of readdirSync(containerDirectory)) {
@@ -90,8 +116,9 @@ export async function abandonExecs(containerDirectory: string, containerPid: num
     try {
       const request = JSON.parse(readFileSync(join(directory, REQUEST_FILE), 'utf8')) as ExecRequest
       // Only what has a process id was begun; nobody will begin the others any more.
-      if (request.kill.kind === 'sentry' || isInside(directory, containerPid))
-        await killExec(request, AbortSignal.abort())
+      const { kill } = request
+      const needsNoPid = kill.kind === 'sentry' || (kill.kind === 'shim' && !kill.hostPids)
+      if (needsNoPid || isInside(directory, containerPid)) await killExec(request, AbortSignal.abort())
     } catch {
       // Cut off before it was written, or ended by itself.
     }
@@ -212,6 +239,10 @@ async function startWithTerminal(request: ExecRequest): Promise<Session> {
 
 /** Kills the process and what it has started. */
 async function killExec(request: ExecRequest, ended: AbortSignal): Promise<void> {
+  if (request.kill.kind === 'shim' && !request.kill.hostPids) {
+    await killInShim(request.kill.containerDirectory, taskProcess(request))
+    return
+  }
   const pid = await readPid(request.directory, ended)
   if (pid === undefined) return
   if (request.kill.kind === 'sentry') {

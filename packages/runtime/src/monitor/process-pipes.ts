@@ -16,6 +16,11 @@ export interface PipeNames {
   resize: string
 }
 
+/** For whoever opens the process's ends by name. */
+export function streamPaths(directory: string): Pick<PipeNames, 'stdin' | 'stdout' | 'stderr'> {
+  return pipeNames(directory)
+}
+
 function pipeNames(directory: string): PipeNames {
   const path = (name: string): string => join(directory, name)
   return { stdin: path('stdin'), stdout: path('stdout'), stderr: path('stderr'), resize: path('resize') }

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { ContainerState, RuntimeErrorCode, TerminalSize } from '../runtime.ts'
+import type { TaskProcess } from '../shim/task-service.ts'
 
 export const FRAME = {
   /** JSON, `Opening`: the first frame of a connection. */
@@ -38,6 +39,30 @@ export interface CommandLine {
   env: Record<string, string>
 }
 
+/** Of a container that a containerd shim makes. */
+export interface ShimSupervision {
+  /** Of the program, for messages. */
+  name: string
+  /** Where its events go. */
+  events: string
+  /** Where runc, if that is what it uses, keeps its state. */
+  runcRoot: string | undefined
+}
+
+/** A process that a shim executes. */
+export interface ShimExec {
+  /** Of its own, with its pipes. */
+  directory: string
+  containerDirectory: string
+  process: TaskProcess
+  /** OCI `process` object. */
+  spec: unknown
+  tty: boolean
+  stdin: boolean
+  /** Where its id goes, if that is one of this machine. */
+  pidFile: string | undefined
+}
+
 /** How the monitor starts a container and how it will learn of its end. */
 export interface Supervision {
   id: string
@@ -45,7 +70,10 @@ export interface Supervision {
   ociId: string
   /** Private directory of the container; the OCI bundle. */
   directory: string
-  /** The OCI runtime's `run --detach`, or `create`, with its options; the monitor adds the terminal's, if any, and the id. */
+  /**
+   * The OCI runtime's `run --detach`, or `create`, with its options; the monitor adds the terminal's, if any, and the id.
+   * Of a shim its `start`, whole.
+   */
   command: CommandLine
   /** The program that reaps, `native/launch`. */
   launch: string
@@ -63,7 +91,9 @@ export interface Supervision {
   runtimeLog: string
   /** File into which the runtime writes the process id. */
   pidFile: string
-  end:
+  shim?: ShimSupervision
+  end: /** The shim is asked. */
+    | { kind: 'shim' }
     | {
         /** The process in `pidFile` becomes a child of `launch`, which records its wait status. */
         kind: 'reaped'
@@ -110,7 +140,11 @@ export interface ExecRequest {
   tty: boolean
   stdin: boolean
   size?: TerminalSize
-  kill: { kind: 'sentry'; stateFile: string } | { kind: 'process' }
+  kill:
+    | { kind: 'sentry'; stateFile: string }
+    | { kind: 'process' }
+    /** Through the shim of this container, which executes it as well. */
+    | { kind: 'shim'; containerDirectory: string; hostPids: boolean }
 }
 
 export interface AttachRequest {

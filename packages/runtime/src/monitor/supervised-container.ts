@@ -33,6 +33,7 @@ import {
   writeJsonFrame,
 } from './protocol.ts'
 import { startFailure } from './runtime-log.ts'
+import { beginInShim, createInShim, resizeInShim } from './shim-process.ts'
 import { shortPath } from './short-path.ts'
 
 /** Files in a container's directory: how it is watched, and how it ended. */
@@ -93,6 +94,7 @@ export interface PreparedContainer extends Disposable {
 export async function superviseContainer(supervision: Supervision, pool: FifoPool): Promise<SupervisedContainer> {
   const made = await makeContainer(supervision, pool)
   try {
+    if (supervision.shim) await beginInShim(supervision)
     return made.watch(supervision)
   } catch (error) {
     made.release()
@@ -155,15 +157,17 @@ async function makeContainer(supervision: Supervision, pool: FifoPool): Promise<
   await layPipes(pool, supervision.directory, supervision)
   writeRecord({ supervision })
   const killsBefore = oomKills(supervision)
-  const { launched, ends } = await launch(supervision)
+  const { shim } = supervision
+  const made = shim ? await createInShim(supervision, shim) : undefined
+  const { launched, ends } = made ?? (await launch(supervision))
   const release = (): void => {
     closeOurs(ends)
     launched[Symbol.dispose]()
   }
   let pid: number
   try {
-    await succeeded(launched, supervision)
-    pid = Number(readFileSync(supervision.pidFile, 'utf8'))
+    if (!made) await succeeded(launched, supervision)
+    pid = made?.pid ?? Number(readFileSync(supervision.pidFile, 'utf8'))
   } catch (error) {
     release()
     throw error
@@ -314,7 +318,10 @@ function watchContainer(
         write: (chunk) => !stdin || stdin.destroyed || stdin.writableEnded || stdin.write(chunk),
         onDrain: (listener) => stdin?.once('drain', listener).once('close', listener),
         endInput: closeInput,
-        resize: (size) => void resize?.write(windowSize(size)),
+        resize(size) {
+          if (supervision.shim) resizeInShim(supervision.directory, { id: supervision.ociId }, size)
+          else resize?.write(windowSize(size))
+        },
         detach() {
           closeInput()
           clients.delete(client)

@@ -14,6 +14,8 @@ export interface NativePrograms {
   launch: string
   /** Starts what shall have no network. */
   launchIsolated: string
+  /** Starts what has to see mounts that are made after it. */
+  launchBare: string
   console: string
   netnsConnect: string
   /** Binds files and directories over others. */
@@ -43,6 +45,7 @@ export async function installNativePrograms(
   for (const mountPoint of ['proc', 'dev', 'sys']) await mkdir(join(pauseRootfs, mountPoint), { recursive: true })
   const launch = join(directory, 'launch')
   const launchIsolated = join(directory, 'launch-isolated')
+  const launchBare = join(directory, 'launch-bare')
   const console = join(directory, 'console')
   const netnsConnect = join(directory, 'netns-connect')
   const bindMounts = join(directory, 'bind-mounts')
@@ -52,13 +55,24 @@ export async function installNativePrograms(
     install(join(pauseRootfs, 'pause'), pauseProgram()),
     install(launch, launchProgram({ ...launchOptions, privateNetwork: false })),
     install(launchIsolated, launchProgram({ ...launchOptions, privateNetwork: true })),
+    install(launchBare, launchProgram({ coverNetworkSysctls: false, binds: [], privateNetwork: false })),
     install(console, consoleProgram()),
     install(netnsConnect, netnsConnectProgram()),
     install(bindMounts, bindMountsProgram()),
     install(sendFiles, sendFilesProgram()),
     install(setHostname, setHostnameProgram()),
   ])
-  return { pauseRootfs, launch, launchIsolated, console, netnsConnect, bindMounts, sendFiles, setHostname }
+  return {
+    pauseRootfs,
+    launch,
+    launchIsolated,
+    launchBare,
+    console,
+    netnsConnect,
+    bindMounts,
+    sendFiles,
+    setHostname,
+  }
 }
 
 async function install(path: string, program: Program): Promise<void> {

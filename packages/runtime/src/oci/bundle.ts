@@ -1,6 +1,7 @@
 import { cgroupResources } from '../cgroups/cgroup-files.ts'
 import type { ContainerSpec, Image, Mount, SandboxSpec } from '../runtime.ts'
 import { pauseContainerId } from '../sandbox/entries.ts'
+import { isGrouped, isVirtual } from '../sandbox/handlers.ts'
 import { ociProcess } from './process.ts'
 import { defaultSeccomp } from './seccomp.ts'
 import type { OciMount, OciSpec } from './spec.ts'
@@ -24,7 +25,7 @@ export interface BundleOptions {
   scratch: Array<{ path: string; mode: string; uid?: number; gid?: number }>
 }
 
-/** Annotations by which runsc knows which containers share a sentry. */
+/** Annotations by which runsc knows which containers share a sentry, and a shim which share a shim. */
 const CONTAINER_TYPE = 'io.kubernetes.cri.container-type'
 const SANDBOX_ID = 'io.kubernetes.cri.sandbox-id'
 
@@ -50,9 +51,10 @@ const SHM_BYTES = 64 * 1024 * 1024
 export function containerBundle(options: BundleOptions): OciSpec {
   const { sandbox, container, image } = options
   const isSentry = isSentryOf(sandbox)
+  const isGroup = isGrouped(sandbox.handler)
   const args = container.args.length > 0 ? container.args : [...image.entrypoint, ...image.cmd]
   const annotations: Record<string, string> = {}
-  if (isSentry && options.root !== undefined) {
+  if (isGroup && options.root !== undefined) {
     annotations[CONTAINER_TYPE] = 'container'
     annotations[SANDBOX_ID] = options.root
   }
@@ -107,7 +109,9 @@ export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespa
     root: { path: rootfs, readonly: true },
     hostname: sandbox.hostname,
     mounts: systemMounts(isSentry, false),
-    annotations: isSentry ? { [CONTAINER_TYPE]: 'sandbox', [SANDBOX_ID]: pauseContainerId(sandbox.id) } : {},
+    annotations: isGrouped(sandbox.handler)
+      ? { [CONTAINER_TYPE]: 'sandbox', [SANDBOX_ID]: pauseContainerId(sandbox.id) }
+      : {},
     linux: {
       namespaces: [
         { type: 'pid' },
@@ -139,10 +143,14 @@ function namespaces({ networkNamespace, joined, sandbox, container }: BundleOpti
     return [...sentryProcesses(sandbox, container), ...own]
   }
   const own: Namespace[] = [
-    joined.processes === undefined ? { type: 'pid' } : join('pid', joined.processes, 'pid'),
+    joined.processes === undefined || isVirtual(sandbox.handler)
+      ? { type: 'pid' }
+      : join('pid', joined.processes, 'pid'),
     { type: 'mount' },
   ]
-  if (joined.sandbox === undefined) return [...own, { type: 'ipc' }, { type: 'uts' }, network(false, networkNamespace)]
+  // A virtual machine's processes are not the machine's, so that there is nothing to join by their ids.
+  if (joined.sandbox === undefined || isVirtual(sandbox.handler))
+    return [...own, { type: 'ipc' }, { type: 'uts' }, network(false, networkNamespace)]
   const { sandbox: process } = joined
   return [...own, join('ipc', process, 'ipc'), join('uts', process, 'uts'), join('network', process, 'net')]
 }

@@ -76,7 +76,7 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
   const network = shape.network === 'pod' ? await parts.network.reserve() : undefined
   const blank: Blank = { id, shape, directory, network }
   try {
-    const driver = await parts.drivers.get('runsc')
+    const driver = await parts.drivers.sentry('runsc')
     await parts.cgroups.create(id, {})
     await parts.images.withRootfs(shape.image, async ({ image, rootfs, isHost }) => {
       const bundle = containerBundle({
@@ -117,7 +117,7 @@ export async function discardBlank(parts: RuntimeParts, blank: Blank): Promise<v
   const { id, directory, network } = blank
   const driver = await parts.drivers.get('runsc')
   killLaunched(join(directory, HELD_DIRECTORY))
-  await driver.remove(id, join(directory, 'runtime.log'))
+  await driver.remove(id, directory)
   await unmountPlaces(directory)
   await parts.monitor.forget({ id, directory })
   await parts.files.removeContainer(id)

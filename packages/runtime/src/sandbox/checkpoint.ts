@@ -9,6 +9,7 @@ import { runCommand } from '../tools/run-command.ts'
 import { runscBuildDate } from '../tools/tools.ts'
 import { blankShape } from './blank.ts'
 import type { RuntimeParts } from './containers.ts'
+import type { Driver } from './drivers.ts'
 import type { ContainerEntry, SandboxEntry } from './entries.ts'
 import type { OciDriver } from './oci-driver.ts'
 import { rightsOf, sealSnapshot, snapshotMachine } from './snapshot-files.ts'
@@ -161,8 +162,8 @@ async function setPaused(driver: OciDriver, entry: ContainerEntry, paused: boole
     throw new RuntimeError('failed', `the sandbox could not be ${paused ? 'paused' : 'resumed'}: ${complaint.trim()}`)
 }
 
-function requireAble(driver: OciDriver): void {
-  if (!driver.isSentry) {
+function requireAble(driver: Driver): asserts driver is OciDriver {
+  if (driver.kind !== 'oci' || !driver.isSentry) {
     throw new RuntimeError(
       'snapshot-incompatible',
       `handler ${driver.handler} runs on this machine's kernel, of which no snapshot can be made: use runsc`,

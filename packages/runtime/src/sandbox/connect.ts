@@ -76,7 +76,7 @@ async function connectThroughSentry(
   options: InsideOptions,
 ): Promise<Duplex> {
   const { port, signal, inside } = options
-  const driver = await parts.drivers.get(sandbox.record.spec.handler)
+  const driver = await parts.drivers.sentry(sandbox.record.spec.handler)
   const directory = await mkdtemp(join(inside.directory, 'forward-'))
   using socketPath = shortPath(join(directory, 'stream.sock'))
   const accepted = Promise.withResolvers<Socket>()

@@ -8,6 +8,7 @@ import { EXEC_PREFIX } from '../monitor/exec-session.ts'
 import { HELD_DIRECTORY } from '../monitor/held-command.ts'
 import type { MonitorClient } from '../monitor/monitor-client.ts'
 import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
+import type { ExecRequest } from '../monitor/protocol.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
 import type { PodNetwork } from '../network/network.ts'
 import { type BundleOptions, containerBundle, pauseBundle } from '../oci/bundle.ts'
@@ -15,9 +16,10 @@ import { ociProcess } from '../oci/process.ts'
 import type { OciSpec } from '../oci/spec.ts'
 import { type ContainerSpec, type ExecSpec, type ProcessStreams, RuntimeError } from '../runtime.ts'
 import { settlesWithin } from '../settles-within.ts'
+import { withTask } from '../shim/task-service.ts'
 import { type Blank, bindsOver, blankShape, discardBlank, shapeKey, unmountPlaces } from './blank.ts'
 import { killLaunched } from './cancel-start.ts'
-import type { Drivers } from './drivers.ts'
+import type { Driver, Drivers } from './drivers.ts'
 import {
   type ContainerEntry,
   newContainerEntry,
@@ -26,7 +28,7 @@ import {
   rootOciId,
   type SandboxEntry,
 } from './entries.ts'
-import { type OciDriver, signalSentryContainer } from './oci-driver.ts'
+import { signalSentryContainer } from './oci-driver.ts'
 import { openProcessStreams } from './process-streams.ts'
 import { mountReadOnlyBinds, throughReadOnlyBinds, unmountReadOnlyBinds } from './read-only-binds.ts'
 import { restore } from './restore.ts'
@@ -117,7 +119,7 @@ interface MakeOptions {
   parts: RuntimeParts
   sandbox: SandboxEntry
   spec: ContainerSpec
-  driver: OciDriver
+  driver: Driver
   host: HostRootfs
   networkNamespace: string | undefined
   snapshot: StoredSnapshot | undefined
@@ -207,23 +209,19 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
     streams: spec ?? {},
   })
   const ahead = blank && { preparedIn: blank.directory, binds: bindsOver(directory, spec?.mounts ?? []) }
-  const started = snapshot
-    ? await restore(parts, { supervision, driver, snapshot, hostname: sandboxSpec.hostname, ahead })
-    : await parts.monitor.start(supervision)
+  const started =
+    snapshot && driver.kind === 'oci'
+      ? await restore(parts, { supervision, driver, snapshot, hostname: sandboxSpec.hostname, ahead })
+      : await parts.monitor.start(supervision)
   return newContainerEntry(id, directory, { ociId: own, spec, imageId, state: { phase: 'running', ...started } })
 }
 
 /** Takes away a container that did not get to run, or ran and has ended. */
-async function discard(options: {
-  parts: RuntimeParts
-  driver: OciDriver
-  id: string
-  directory: string
-}): Promise<void> {
+async function discard(options: { parts: RuntimeParts; driver: Driver; id: string; directory: string }): Promise<void> {
   const { parts, driver, id, directory } = options
   const known = await readContainer(directory)
   killLaunched(join(directory, HELD_DIRECTORY))
-  await driver.remove(known.ociId, join(directory, 'runtime.log'))
+  await driver.remove(known.ociId, directory)
   await unmountPlaces(directory)
   await unmountReadOnlyBinds(directory)
   if (!driver.isSentry) await unmountRootfs(directory)
@@ -232,7 +230,7 @@ async function discard(options: {
 }
 
 /** Takes away a container whose start was cut off. */
-export async function discardHalfMade(parts: RuntimeParts, driver: OciDriver, id: string): Promise<void> {
+export async function discardHalfMade(parts: RuntimeParts, driver: Driver, id: string): Promise<void> {
   await discard({ parts, driver, id, directory: parts.files.containerDirectory(id) })
 }
 
@@ -252,6 +250,11 @@ async function signalContainerEntry(
       signal,
       runtimeLog: join(entry.directory, 'runtime.log'),
     })
+    return
+  }
+  if (driver.kind === 'shim') {
+    // That it is gone already is what the caller finds out from its exit.
+    await withTask(entry.directory, (task) => task.kill({ id: entry.ociId, signal })).catch(() => {})
     return
   }
   const { supervision } = await readContainer(entry.directory)
@@ -317,7 +320,10 @@ export async function execInContainer(
   const socket = await parts.monitor.open({
     kind: 'exec',
     directory,
-    command: driver.commandLine(['exec'], { runtimeLog }),
+    command:
+      driver.kind === 'oci'
+        ? driver.commandLine(['exec'], { runtimeLog })
+        : driver.startCommand(entry.ociId, entry.directory),
     containerId: entry.ociId,
     runtimeLog,
     launch: native.launch,
@@ -326,11 +332,14 @@ export async function execInContainer(
     tty: exec.tty,
     stdin: exec.stdin,
     ...(exec.size ? { size: exec.size } : {}),
-    kill: driver.isSentry
-      ? { kind: 'sentry', stateFile: driver.stateFile(entry.ociId, rootOciId(sandbox, entry)) }
-      : { kind: 'process' },
+    kill: killOf(driver, entry, rootOciId(sandbox, entry)),
   })
   return openProcessStreams(socket, exec)
+}
+
+function killOf(driver: Driver, entry: ContainerEntry, root: string): ExecRequest['kill'] {
+  if (driver.kind === 'shim') return { kind: 'shim', containerDirectory: entry.directory, hostPids: driver.hostPids }
+  return driver.isSentry ? { kind: 'sentry', stateFile: driver.stateFile(entry.ociId, root) } : { kind: 'process' }
 }
 
 function hostBinds(host: HostRootfs): OciSpec['mounts'] {

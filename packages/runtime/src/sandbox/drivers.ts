@@ -1,14 +1,23 @@
-import { RuntimeError, type RuntimeHandler } from '../runtime.ts'
+import { type OciHandler, RuntimeError, type RuntimeHandler, type ShimHandler } from '../runtime.ts'
+import { virtualisationProblem } from '../tools/hardware.ts'
 import { findTool } from '../tools/tools.ts'
+import { isShim, SHIMS } from './handlers.ts'
 import { createOciDriver, type OciDriver } from './oci-driver.ts'
+import { createShimDriver, type ShimDriver } from './shim-driver.ts'
 
-const HANDLERS: readonly RuntimeHandler[] = ['runsc', 'runc', 'crun']
+export type Driver = OciDriver | ShimDriver
+
+const OCI_HANDLERS: readonly OciHandler[] = ['runsc', 'runc', 'crun']
+
+const HANDLERS: readonly RuntimeHandler[] = [...OCI_HANDLERS, ...(Object.keys(SHIMS) as ShimHandler[])]
 
 export interface Drivers {
   /** Rejects with code `runtime-missing` where the binary is not there: nothing else is used in its place. */
-  get(handler: RuntimeHandler): Promise<OciDriver>
-  /** Those whose binary was found. */
-  available(): Promise<OciDriver[]>
+  get(handler: RuntimeHandler): Promise<Driver>
+  /** As `get`, of a runtime with a command line. */
+  sentry(handler: RuntimeHandler): Promise<OciDriver>
+  /** Those that work here. */
+  available(): Promise<Driver[]>
 }
 
 export interface DriversOptions {
@@ -19,43 +28,69 @@ export interface DriversOptions {
 }
 
 export function createDrivers(options: DriversOptions): Drivers {
-  const offered = options.unprivileged ? HANDLERS.filter((handler) => handler === 'runsc') : HANDLERS
-  const found = new Map<RuntimeHandler, Promise<OciDriver | undefined>>()
+  const found = new Map<RuntimeHandler, Promise<Driver | undefined>>()
 
-  function find(handler: RuntimeHandler): Promise<OciDriver | undefined> {
+  async function search(handler: RuntimeHandler): Promise<Driver | undefined> {
+    if (isShim(handler)) return await searchShim(handler)
+    const tool = await findTool(handler, options.toolsDirectory)
+    return tool && (await createOciDriver(handler, tool, options.stateDirectory))
+  }
+
+  async function searchShim(handler: ShimHandler): Promise<ShimDriver | undefined> {
+    const { programs, isVirtual } = SHIMS[handler]
+    for (const name of programs) {
+      const tool = await findTool(name, options.toolsDirectory)
+      if (tool) return createShimDriver({ ...options, handler, tool, isVirtual })
+    }
+    return undefined
+  }
+
+  function find(handler: RuntimeHandler): Promise<Driver | undefined> {
     const known = found.get(handler)
     if (known) return known
-    const search = (async () => {
-      const tool = await findTool(handler, options.toolsDirectory)
+    const searched = search(handler).then((driver) => {
       // Looked for again next time: it may be installed while we run.
-      if (!tool) found.delete(handler)
-      return tool && (await createOciDriver(handler, tool, options.stateDirectory))
-    })()
-    found.set(handler, search)
-    search.catch(() => found.delete(handler))
-    return search
+      if (!driver) found.delete(handler)
+      return driver
+    })
+    found.set(handler, searched)
+    searched.catch(() => found.delete(handler))
+    return searched
+  }
+
+  /** Why it cannot run here even where it is installed. */
+  function problemOf(handler: RuntimeHandler): string | undefined {
+    if (options.unprivileged && handler !== 'runsc')
+      return `${handler} needs control groups and devices, which are root's to give: run the node as root, or the Pod under gVisor`
+    const problem = isShim(handler) && SHIMS[handler].isVirtual ? virtualisationProblem() : undefined
+    return problem && `${handler} runs virtual machines, which this machine cannot: ${problem}. gVisor needs none of it`
+  }
+
+  async function get(handler: RuntimeHandler): Promise<Driver> {
+    if (!HANDLERS.includes(handler))
+      throw new RuntimeError(
+        'runtime-missing',
+        `${JSON.stringify(handler)} is none of the handlers ${HANDLERS.join(', ')}`,
+      )
+    const problem = problemOf(handler)
+    if (problem !== undefined) throw new RuntimeError('runtime-missing', problem)
+    const driver = await find(handler)
+    if (driver) return driver
+    const program = isShim(handler) ? SHIMS[handler].programs.join(' or ') : handler
+    const way = handler === 'runsc' ? 'run "caisson doctor --fix"' : `install ${program} so that it is in PATH`
+    throw new RuntimeError('runtime-missing', `${program} was not found among this node's tools nor in PATH: ${way}`)
   }
 
   return {
-    async get(handler) {
-      if (!HANDLERS.includes(handler)) {
-        throw new RuntimeError(
-          'runtime-missing',
-          `${JSON.stringify(handler)} is none of the handlers ${HANDLERS.join(', ')}`,
-        )
-      }
-      if (!offered.includes(handler))
-        throw new RuntimeError(
-          'runtime-missing',
-          `${handler} needs control groups and devices, which are root's to give: run the node as root, or the Pod under gVisor`,
-        )
-      const driver = await find(handler)
-      if (driver) return driver
-      const way = handler === 'runsc' ? 'run "caisson doctor --fix"' : `install ${handler} so that it is in PATH`
-      throw new RuntimeError('runtime-missing', `${handler} was not found among this node's tools nor in PATH: ${way}`)
+    get,
+    async sentry(handler) {
+      const driver = await get(handler)
+      if (driver.kind === 'oci') return driver
+      throw new RuntimeError('failed', `${handler} has no sentry`)
     },
     async available() {
-      return (await Promise.all(offered.map(find))).filter((driver) => driver !== undefined)
+      const able = HANDLERS.filter((handler) => problemOf(handler) === undefined)
+      return (await Promise.all(able.map(find))).filter((driver) => driver !== undefined)
     },
   }
 }

@@ -9,6 +9,7 @@ import { type RunscPlatform, runscBuildDate, runscPlatform, type Tool, toolEnvir
 
 /** What differs between the OCI runtimes' command lines. */
 export interface OciDriver {
+  kind: 'oci'
   handler: RuntimeHandler
   tool: Tool
   /** True where a kernel of its own stands between the containers and the machine. */
@@ -22,7 +23,7 @@ export interface OciDriver {
   /** File that describes a container to `runsc`, with the sentry's control socket in it. */
   stateFile(containerId: string, rootContainerId: string): string
   /** Takes away what the runtime remembers of a container and whatever is left of it. No error where it knows nothing. */
-  remove(containerId: string, runtimeLog: string): Promise<void>
+  remove(containerId: string, directory: string): Promise<void>
 }
 
 /** It takes some 20 ms; one that hangs must not keep a whole node from ending. */
@@ -65,6 +66,7 @@ export async function createOciDriver(handler: RuntimeHandler, tool: Tool, state
   }
 
   return {
+    kind: 'oci',
     handler,
     tool,
     isSentry,
@@ -76,7 +78,8 @@ export async function createOciDriver(handler: RuntimeHandler, tool: Tool, state
       env,
     }),
     stateFile: (containerId, rootContainerId) => join(root, `${containerId}_sandbox:${rootContainerId}.state`),
-    async remove(containerId, runtimeLog) {
+    async remove(containerId, directory) {
+      const runtimeLog = join(directory, 'runtime.log')
       const args = [...globalOptions(runtimeLog), 'delete', '--force', containerId]
       const signal = AbortSignal.timeout(REMOVAL_MS)
       const { exitCode, stderr } = await runCommand(tool.path, args, { env, signal })

@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import type { Supervision } from '../monitor/protocol.ts'
+import type { NativePrograms } from '../native/native-programs.ts'
 import { containerCgroup } from '../oci/bundle.ts'
 import type { ContainerSpec } from '../runtime.ts'
 import type { RuntimeParts } from './containers.ts'
-import type { OciDriver } from './oci-driver.ts'
+import type { Driver } from './drivers.ts'
 
 export interface SupervisionOptions {
-  driver: OciDriver
+  driver: Driver
   id: string
   ociId: string
   directory: string
@@ -23,19 +24,18 @@ export interface SupervisionOptions {
 
 /** How the monitor makes a container and watches it. */
 export async function supervisionOf(parts: RuntimeParts, options: SupervisionOptions): Promise<Supervision> {
-  const { driver, id, ociId, directory, root, streams } = options
+  const { driver, id, ociId, directory, streams } = options
   const { native } = await parts.prepare()
   const runtimeLog = join(directory, 'runtime.log')
   const pidFile = join(directory, 'container.pid')
-  const log = { runtimeLog }
   const group = driver.ownsCgroups ? undefined : await parts.cgroups.get(options.group)
   const oomFile = group ? group.oomFile : parts.cgroups.oomFileOf(containerCgroup(id))
   return {
     id,
     ociId,
     directory,
-    command: driver.commandLine([...options.make, '--bundle', directory, '--pid-file', pidFile], log),
-    launch: options.isolated ? native.launchIsolated : native.launch,
+    ...makingOf(options, { pidFile, runtimeLog }),
+    launch: launcherOf(options, native),
     console: native.console,
     joins: group?.joins ?? [],
     ...(oomFile !== undefined && { oomFile }),
@@ -45,9 +45,31 @@ export async function supervisionOf(parts: RuntimeParts, options: SupervisionOpt
     log: { path: streams.logPath ?? join(directory, 'output.log'), ...parts.log },
     runtimeLog,
     pidFile,
+  }
+}
+
+/** What makes it, and who knows of its end. */
+function makingOf(
+  { driver, ociId, directory, root, make }: SupervisionOptions,
+  { pidFile, runtimeLog }: { pidFile: string; runtimeLog: string },
+): Pick<Supervision, 'command' | 'end' | 'shim'> {
+  if (driver.kind === 'shim') {
+    const { tool, events, runcRoot } = driver
+    const shim = { name: tool.name, events, runcRoot }
+    return { command: driver.startCommand(ociId, directory), shim, end: { kind: 'shim' } }
+  }
+  const log = { runtimeLog }
+  return {
+    command: driver.commandLine([...make, '--bundle', directory, '--pid-file', pidFile], log),
     end:
       driver.isSentry && ociId !== root
         ? { kind: 'asked', stateFile: driver.stateFile(ociId, root), wait: driver.commandLine(['wait', ociId], log) }
         : { kind: 'reaped', sentry: driver.isSentry },
   }
+}
+
+function launcherOf({ driver, isolated }: SupervisionOptions, native: NativePrograms): string {
+  // A shim outlives what it is started for, and has to see the mounts of those that come.
+  if (driver.kind === 'shim') return native.launchBare
+  return isolated ? native.launchIsolated : native.launch
 }

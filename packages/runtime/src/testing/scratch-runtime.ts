@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { createRuntime, type RuntimeOptions } from '../create-runtime.ts'
 import type { Container, ContainerSpec, ExecSpec, ExitStatus, Runtime, SandboxSpec } from '../runtime.ts'
 import { installTools } from '../tools/install-tools.ts'
-import { defaultToolsDirectory, type ToolName } from '../tools/tools.ts'
+import { defaultToolsDirectory, type PackagedTool } from '../tools/tools.ts'
 
 /** A runtime in a directory of its own; disposing of it leaves no process, mount, namespace or file behind. */
 export interface ScratchRuntime extends AsyncDisposable {
@@ -17,7 +17,7 @@ export interface ScratchRuntime extends AsyncDisposable {
 }
 
 export async function createScratchRuntime(
-  options: Partial<RuntimeOptions> & { tools?: ToolName[] } = {},
+  options: Partial<RuntimeOptions> & { tools?: PackagedTool[] } = {},
 ): Promise<ScratchRuntime> {
   const toolsDirectory = defaultToolsDirectory()
   await installTools(toolsDirectory, { tools: options.tools ?? ['runsc'] })

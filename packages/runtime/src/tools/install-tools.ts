@@ -3,11 +3,11 @@ import { basename, join } from 'node:path'
 import { RuntimeError } from '../runtime.ts'
 import { hostAptSource, renderSource, runscSuite } from './apt-source.ts'
 import { runCommand } from './run-command.ts'
-import { findTool, runscBuildDate, type Tool, type ToolName } from './tools.ts'
+import { findTool, type PackagedTool, runscBuildDate, type Tool } from './tools.ts'
 
 export interface InstallToolsOptions {
   /** What has to be there; `runsc` and `busybox` unless told. */
-  tools?: ToolName[]
+  tools?: PackagedTool[]
   onProgress?: (message: string) => void
   signal?: AbortSignal
 }
@@ -20,12 +20,13 @@ interface PackageOfTool {
   standalone: boolean
 }
 
-const PACKAGES: Record<ToolName, PackageOfTool> = {
+const PACKAGES: Record<PackagedTool, PackageOfTool> = {
   runsc: { package: 'runsc', file: 'bin/runsc', standalone: true },
   busybox: { package: 'busybox-static', file: 'bin/busybox', standalone: true },
   runc: { package: 'runc', file: 'sbin/runc', standalone: false },
   crun: { package: 'crun', file: 'bin/crun', standalone: false },
   nft: { package: 'nftables', file: 'sbin/nft', standalone: false },
+  'containerd-shim-runc-v2': { package: 'containerd', file: 'bin/containerd-shim-runc-v2', standalone: false },
   // What tests pull images from.
   'docker-registry': { package: 'docker-registry', file: 'bin/docker-registry', standalone: false },
 }
@@ -42,7 +43,7 @@ const OLDEST_RUNSC = 20230501
 export async function installTools(
   toolsDirectory: string,
   options: InstallToolsOptions = {},
-): Promise<Map<ToolName, Tool>> {
+): Promise<Map<PackagedTool, Tool>> {
   const wanted = options.tools ?? ['runsc', 'busybox']
   const found = await findUsable(wanted, toolsDirectory)
   const missing = wanted.filter((name) => !found.has(name))
@@ -62,9 +63,11 @@ export async function installTools(
   return now
 }
 
-async function findUsable(names: ToolName[], toolsDirectory: string): Promise<Map<ToolName, Tool>> {
+async function findUsable(names: PackagedTool[], toolsDirectory: string): Promise<Map<PackagedTool, Tool>> {
   const tools = await Promise.all(names.map((name) => findTool(name, toolsDirectory)))
-  return new Map(tools.flatMap((tool) => (tool && isRecent(tool) ? [[tool.name, tool] as const] : [])))
+  return new Map(
+    tools.flatMap((tool, index) => (tool && isRecent(tool) ? [[names[index] as PackagedTool, tool] as const] : [])),
+  )
 }
 
 function isRecent(tool: Tool): boolean {
@@ -76,12 +79,12 @@ interface FetchOptions extends InstallToolsOptions {
   work: string
 }
 
-async function fetchTools(missing: ToolName[], options: FetchOptions): Promise<void> {
+async function fetchTools(missing: PackagedTool[], options: FetchOptions): Promise<void> {
   const { work, onProgress } = options
   const host = await hostAptSource(options.signal)
   // A list of packages costs ten megabytes, so each suite is only asked when something has to come from it.
   const runscFrom = runscSuite(host.suite)
-  const bySuite = new Map<string, ToolName[]>()
+  const bySuite = new Map<string, PackagedTool[]>()
   for (const name of missing) {
     const suite = PACKAGES[name].standalone ? runscFrom : host.suite
     bySuite.set(suite, [...(bySuite.get(suite) ?? []), name])
@@ -154,7 +157,7 @@ Acquire::IndexTargets::deb::CNF::DefaultEnabled "false";
   }
 }
 
-async function unpack(directory: string, names: ToolName[], options: FetchOptions): Promise<void> {
+async function unpack(directory: string, names: PackagedTool[], options: FetchOptions): Promise<void> {
   const root = join(directory, 'root')
   await mkdir(root)
   for (const from of [directory, join(directory, 'cache/archives')]) {

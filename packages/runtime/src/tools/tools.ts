@@ -2,11 +2,17 @@ import { constants } from 'node:fs'
 import { access, readdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import type { RuntimeHandler } from '../runtime.ts'
+import type { OciHandler } from '../runtime.ts'
 import { runCommand } from './run-command.ts'
 
 /** Programs of others that the runtime uses. Only `runsc` is needed for sandboxes without a pod network. */
-export type ToolName = RuntimeHandler | 'nft' | 'busybox' | 'docker-registry'
+export type ToolName = OciHandler | ShimName | 'nft' | 'busybox' | 'docker-registry'
+
+/** containerd's shims, version 2 of their protocol. */
+export type ShimName = 'containerd-shim-runc-v2' | 'containerd-shim-kata-v2' | 'containerd-shim-kata-fc-v2'
+
+/** What distributions have packages of. */
+export type PackagedTool = Exclude<ToolName, 'containerd-shim-kata-v2' | 'containerd-shim-kata-fc-v2'>
 
 export interface Tool {
   name: ToolName
@@ -18,7 +24,7 @@ export interface Tool {
 }
 
 /** Those that are linked against libraries; the others are whole in themselves. */
-const LINKED = new Set<ToolName>(['runc', 'crun', 'nft'])
+const LINKED = new Set<ToolName>(['runc', 'crun', 'nft', 'containerd-shim-runc-v2'])
 
 /** How runsc intercepts system calls. `kvm` is for machines with hardware virtualisation that the guest may use. */
 export type RunscPlatform = 'systrap' | 'ptrace'
@@ -71,11 +77,13 @@ export function runscBuildDate(version: string): number | undefined {
 }
 
 async function toolVersion(name: ToolName, path: string, env: Record<string, string>): Promise<string | undefined> {
-  const args = name === 'busybox' ? ['--help'] : ['--version']
+  const args = name === 'busybox' ? ['--help'] : [name === 'containerd-shim-runc-v2' ? '-v' : '--version']
   const run = { PATH: process.env.PATH ?? '', ...env }
   const result = await runCommand(path, args, { env: run }).catch(() => undefined)
   if (result?.exitCode !== 0) return undefined
   // "runsc version release-…", "runc version 1.1.5+…", "crun version 1.8.1", "nftables v1.0.6 (…)", "BusyBox v1.35.0 (…"
+  // A shim says it in its second line, or after a colon.
+  if (name.startsWith('containerd-shim-')) return /version:\s*([^\s,]+)/i.exec(result.stdout)?.[1] ?? ''
   return /(?:version|v)\s*(\S+)/.exec(result.stdout.split('\n')[0] ?? '')?.[1] ?? result.stdout.split('\n')[0] ?? ''
 }
 
