@@ -147,6 +147,12 @@ describe('caisson run', () => {
       /^caisson: \/no\/such\/command is not in the image caisson.dev\/host, or .*\n$/,
     ],
     ['an unknown runtime class', ['--runtime-class', 'nothing', '--', 'true'], 1, /RuntimeClass "nothing" not found/],
+    [
+      'virtual machines where there are none',
+      ['--runtime-class', 'kata', '--', 'true'],
+      1,
+      /kata runs virtual machines, which this machine cannot: .*|containerd-shim-kata-v2 was not found/,
+    ],
     ['a volume without a path', ['-v', 'here', '--', 'true'], 64, /^caisson: -v takes HOST:PATH .*"here"\n$/],
     [
       'a duration that is none',
@@ -394,6 +400,7 @@ describe('the cluster’s commands', () => {
       'nft',
       'busybox',
       'kata',
+      'forwarding',
       'strays',
       'cluster',
     ])

@@ -115,7 +115,7 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
       ['pod/web', 8080],
       ['service/front', 80],
     ] as const) {
-      await using forward = await forwardPort(target, port)
+      await using forward = await forwardPort(cluster, target, port)
       for (let time = 0; time < 3; time++) expect(await fetchText(forward.port)).toBe('served\n')
     }
     await cluster.mustKubectl(['delete', 'service', 'front'])
@@ -302,7 +302,11 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
 })
 
 /** `kubectl port-forward` to a port of its choice. */
-async function forwardPort(target: string, targetPort: number): Promise<{ port: number } & AsyncDisposable> {
+async function forwardPort(
+  cluster: Cluster,
+  target: string,
+  targetPort: number,
+): Promise<{ port: number } & AsyncDisposable> {
   const child = spawn(kubectl ?? '', ['port-forward', target, `:${targetPort}`], {
     env: { ...process.env, ...cluster.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -279,6 +279,46 @@ describe('a NetworkPolicy', () => {
   })
 })
 
+describe('an ipBlock of a NetworkPolicy', () => {
+  test('means the addresses of Pods, also where a Service leads to them, and not those of Services', async () => {
+    const serviceIp = await cluster.mustKubectl(['get', 'service', 'alone', '-o', 'jsonpath={.spec.clusterIP}'])
+    const opening = (ip: string): object =>
+      policy('block', {
+        podSelector: { matchLabels: { app: 'client' } },
+        policyTypes: ['Egress'],
+        egress: [{ to: [{ ipBlock: { cidr: `${ip}/32` } }] }],
+      })
+    expect(await dial('client', serviceIp)).toEqual(['web-0'])
+    await apply(opening(serviceIp))
+    await expect.poll(() => dial('client', serviceIp), SOON).toEqual(['refused'])
+    await apply(opening(await podIp('web-0')))
+    await expect.poll(() => dial('client', serviceIp), SOON).toEqual(['web-0'])
+    await cluster.mustKubectl(['delete', 'networkpolicy', 'block'])
+  })
+})
+
+test('the policies of a namespace that ask for too many rules open nothing, and an event says so', async () => {
+  const peers = (rule: number): object[] =>
+    Array.from({ length: 90 }, (_, peer) => ({ ipBlock: { cidr: `10.${rule}.${peer * 2}.0/24` } }))
+  const from = Array.from({ length: 40 }, (_, rule) => ({ from: peers(rule) }))
+  const large = (name: string): object => {
+    const made = policy(name, { podSelector: { matchLabels: { app: 'client' } }, ingress: from })
+    return { ...made, metadata: { name, namespace: 'other' } }
+  }
+  await apply(large('first'))
+  await apply(large('second'))
+  const events = ['-n', 'other', 'get', 'events', '--field-selector', 'reason=NotEnforceable', '-o']
+  await expect
+    .poll(
+      () => cluster.mustKubectl([...events, 'jsonpath={range .items[*]}{.involvedObject.name} {.message}{"\\n"}']),
+      SOON,
+    )
+    .toBe(
+      'second Nothing gets through for the Pods that this policy selects: it counts for 3640 rules and ranges, and the older policies of namespace other for 3640 of the 5000 that it may have: remove some, or write them shorter\n',
+    )
+  await cluster.mustKubectl(['-n', 'other', 'delete', 'networkpolicy', 'first', 'second'])
+})
+
 describe('caisson run', () => {
   const DEEDS = `
 import socket, sys

@@ -18,7 +18,8 @@ import { resolve } from './dns/resolve.ts'
 import { createUpstream } from './dns/upstream.ts'
 import type { NetworkGate, PodAddress } from './network-gate.ts'
 import { policyPod } from './pod-addresses.ts'
-import { readPolicy } from './policy/policy-model.ts'
+import { createPolicyBudget } from './policy/policy-budget.ts'
+import { type Policy, readPolicy } from './policy/policy-model.ts'
 import { createPolicyRules } from './policy/policy-rules.ts'
 import { publishedPorts } from './published-ports.ts'
 import { type ApiServerAddress, doorsPiece, openApiDoor } from './services/doors.ts'
@@ -210,6 +211,15 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     )
   }
 
+  const budget = createPolicyBudget()
+  function setPolicies(inForce: ReadonlyMap<string, Policy>): void {
+    for (const [key, policy] of inForce) {
+      const object = policies.get(key)
+      if (object && policy.problem !== undefined) warn(object, `${CLOSED}: ${policy.problem}`)
+      rules.setPolicy(key, policy)
+    }
+  }
+
   follow(pods, (pod, old) => {
     // Most changes of a Pod are of its status.
     if (old?.metadata.labels !== pod.metadata.labels) setPod(pod)
@@ -219,12 +229,11 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   })
   follow(
     policies,
+    (policy) => setPolicies(budget.set(keyOf(policy), readPolicy(policy), policy.metadata.creationTimestamp ?? '')),
     (policy) => {
-      const read = readPolicy(policy)
-      if (read.problem !== undefined) warn(policy, `${CLOSED}: ${read.problem}`)
-      rules.setPolicy(keyOf(policy), read)
+      rules.removePolicy(keyOf(policy))
+      setPolicies(budget.remove(keyOf(policy)))
     },
-    (policy) => rules.removePolicy(keyOf(policy)),
   )
   function setService(key: string): void {
     if (key === API_SERVICE) doorsStale = true

@@ -1,3 +1,4 @@
+export { findStrayCgroups, removeStrayCgroup } from './cgroups/stray-groups.ts'
 export { createRuntime, type RuntimeOptions } from './create-runtime.ts'
 export { HOST_IMAGE, HOST_IMAGE_USER } from './images/host-image.ts'
 export { openImageStore } from './images/open-image-store.ts'
@@ -10,6 +11,7 @@ export {
 } from './images/reference.ts'
 export { runMonitor } from './monitor/monitor-server.ts'
 export { METADATA_RANGES } from './network/firewall.ts'
+export { findForwardDrops } from './network/forward-drops.ts'
 export type { NetworkPlace } from './network/network.ts'
 export { findStrayNetworks, removeStrayNetwork, type StrayNetwork } from './network/network-register.ts'
 export type { RefusedPieces, RuleChain, RuleChange, RulePiece, RuleSet, SetElement } from './network/rule-piece.ts'

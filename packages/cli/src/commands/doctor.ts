@@ -1,10 +1,13 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import {
+  findForwardDrops,
+  findStrayCgroups,
   findStrayNetworks,
   findTool,
   installTools,
   type PackagedTool,
+  removeStrayCgroup,
   removeStrayNetwork,
   runscPlatform,
   type ToolName,
@@ -44,6 +47,10 @@ export async function doctor(options: DoctorOptions): Promise<void> {
       await removeStrayNetwork(stray, tools)
       console.error(`Removed the network of ${stray.stateDirectory}, which is gone`)
     }
+    for (const group of await findStrayCgroups()) {
+      await removeStrayCgroup(group)
+      console.error(`Removed the empty control group ${group}`)
+    }
   }
   const findings: Finding[] = [
     root(),
@@ -55,6 +62,7 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     await tool('nft', tools, { purpose: 'the network of Pods', remedy: FETCHED }),
     await tool('busybox', tools, { purpose: 'the example image', remedy: FETCHED }),
     await kata(tools),
+    await forwarding(tools),
     await strays(),
     cluster(options),
   ]
@@ -129,19 +137,34 @@ async function kata(tools: string): Promise<Finding> {
   }
 }
 
-/** What a cluster whose data directory was deleted under it has left in the kernel. */
+/** A container engine beside us may have closed what the machine forwards. */
+async function forwarding(tools: string): Promise<Finding> {
+  const about = { check: 'forwarding', needed: false }
+  const drops = await findForwardDrops(tools)
+  if (drops.length === 0)
+    return { ...about, state: 'ok', message: 'nobody else’s firewall rules keep Pods from each other and the world' }
+  const rules = "'iptables -I DOCKER-USER -i cs+ -j ACCEPT' and 'iptables -I DOCKER-USER -o cs+ -j ACCEPT'"
+  const message = `what this machine forwards is dropped by ${drops.join(' and ')}, so that Pods reach neither each other nor the world: let interfaces cs* through there (with Docker: ${rules}); our own rules stay in force`
+  return { ...about, state: 'note', message }
+}
+
+/** What clusters have left in the kernel whose data directory was deleted under them, or that were killed. */
 async function strays(): Promise<Finding> {
-  const found = await findStrayNetworks()
-  const parts = found.map(
+  const [networks, groups] = await Promise.all([findStrayNetworks(), findStrayCgroups()])
+  const parts = networks.map(
     ({ stateDirectory, namespaces, interfaces }) =>
       `${namespaces.length} namespaces and ${interfaces.length} interfaces of ${stateDirectory}, which is gone`,
   )
+  if (groups.length > 0)
+    parts.push(`${groups.length} empty control groups (${groups[0]}${groups.length > 1 ? ' …' : ''})`)
   return {
     check: 'strays',
-    state: found.length === 0 ? 'ok' : 'note',
+    state: parts.length === 0 ? 'ok' : 'note',
     needed: false,
     message:
-      found.length === 0 ? 'no network without an owner' : `${parts.join('; ')}: 'caisson doctor --fix' removes them`,
+      parts.length === 0
+        ? 'no network and no control group without an owner'
+        : `${parts.join('; ')}: 'caisson doctor --fix' removes them`,
   }
 }
 

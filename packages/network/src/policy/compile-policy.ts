@@ -29,7 +29,8 @@ export function policyPiece(policy: Policy): RulePiece {
   const chains: RuleChain[] = []
   for (const direction of DIRECTIONS) {
     const rules = policy[direction]
-    if (!rules) continue
+    // One that opens nothing isolates, and is asked nothing.
+    if (!rules?.length) continue
     chains.push({
       name: policyChain(policy, direction),
       rules: rules.flatMap((rule, index) => {
@@ -47,7 +48,7 @@ export function policyPiece(policy: Policy): RulePiece {
 export interface IsolationClass {
   name: string
   direction: Direction
-  /** In the order of their ids. */
+  /** Those that open something, in the order of their ids. */
   policies: readonly Policy[]
 }
 
@@ -64,7 +65,7 @@ export function isolationClass(
 ): IsolationClass | undefined {
   if (!isIsolated(pod, policies, direction)) return undefined
   const own = policies
-    .filter((policy) => policy[direction] !== undefined && selectsPod(policy, pod))
+    .filter((policy) => policy[direction]?.length && selectsPod(policy, pod))
     .sort((a, b) => (a.id < b.id ? -1 : 1))
   const hash = createHash('sha256').update(own.map(({ id }) => id).join(' '))
   return { name: `c${direction[0]}${hash.digest('hex').slice(0, 16)}`, direction, policies: own }

@@ -1,5 +1,6 @@
 /** One control group for each sandbox: what bounds it, and where its use is read. */
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
@@ -104,6 +105,11 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
     }
     if (parents.size === 0) return { joins: [], oomFile: undefined }
     await parentsMade()
+    if (![...roots].every((root) => existsSync(root))) {
+      // Somebody took it away while nothing was in it.
+      made = undefined
+      await parentsMade()
+    }
     await make()
     for (const each of files) {
       const path = pathOf(id, each)

@@ -67,6 +67,32 @@ except Exception as e:
     print("refused" if isinstance(e, ConnectionRefusedError) else type(e).__name__)
 `
 
+const ECHO = `
+import socket
+s = socket.create_server(("0.0.0.0", ${PORT + 1}))
+print("ready", flush=True)
+c, a = s.accept()
+while True:
+    d = c.recv(100)
+    if not d: break
+    c.sendall(d)
+`
+/** Says when ten messages came back, and how it ends. */
+const TALK = `
+import socket, sys, time
+s = socket.create_connection((sys.argv[1], ${PORT + 1}), 5)
+count = 0
+try:
+    while True:
+        s.sendall(b"x")
+        s.recv(1)
+        count += 1
+        if count == 10: print("open", flush=True)
+        time.sleep(0.02)
+except Exception as e:
+    print(type(e).__name__, flush=True)
+`
+
 async function startSandbox(id: string): Promise<string> {
   const { ip: address = '' } = await scratch.runtime.createSandbox(sandboxSpec(id, { network: { kind: 'pod' } }))
   // Its own process, which a restart of the daemon leaves alone; whoever attaches first reads it from the beginning.
@@ -119,6 +145,27 @@ describe('a sandbox', () => {
     expect(await dialFrom('one', two)).toBe('refused')
     expect(await dialFrom('two', one)).toBe('refused')
     await openNetwork(scratch.runtime, 'one')
+  })
+
+  test.each([
+    ['the egress of who began it', 'one'],
+    ['the ingress of the other', 'two'],
+  ])('has an open connection end when rules close %s', async (_name, closed) => {
+    const { runtime } = scratch
+    const two = (await runtime.get('two'))?.ip ?? ''
+    const run = async (id: string, script: string) => {
+      const args = ['/usr/bin/python3', '-c', script, two]
+      const streams = await runtime.exec(`${id}-1`, { args, env: {}, tty: false, stdin: false })
+      return { streams, output: streams.stdout[Symbol.asyncIterator]() }
+    }
+    const echo = await run('two', ECHO)
+    await echo.output.next()
+    const client = await run('one', TALK)
+    expect(String((await client.output.next()).value)).toBe('open\n')
+    await runtime.network.change(new Map([[closed, undefined]]))
+    expect(String((await client.output.next()).value)).toBe('ConnectionResetError\n')
+    await openNetwork(runtime, closed)
+    await echo.streams[Symbol.asyncDispose]()
   })
 
   test('reaches no service of this machine, whatever address it listens on', async () => {

@@ -181,7 +181,7 @@ export function tableName(tag: string): string {
 }
 
 // A table that an older or newer Caisson made is made anew.
-const VERSION_CHAIN = 'layout_1'
+const VERSION_CHAIN = 'layout_2'
 
 /**
  * The table as it is while nobody has added anything. Names that others add to: `egress` and `ingress` (address to
@@ -198,7 +198,10 @@ function baseCommands({ tag, interfacePrefix, cidr, gateway }: FirewallOptions):
     `add chain ${table} ${name}${hook === '' ? '' : ` { type ${hook}; policy accept; }`}`,
     ...rules.map((rule) => `add rule ${table} ${name} ${rule}`),
   ]
-  const established = 'ct state established,related accept'
+  // Answers ride on what was let through. What the side that began sends is judged anew with every packet, so that a
+  // connection ends when a policy closes it.
+  const answers = 'ct state established,related ct direction reply accept'
+  const related = 'ct state related accept'
   return [
     `add table ${table}`,
     `delete table ${table}`,
@@ -222,7 +225,8 @@ function baseCommands({ tag, interfacePrefix, cidr, gateway }: FirewallOptions):
     ]),
     // Before anybody's redirection: an address of this machine is this machine, whatever it does with the port.
     ...chain('machine', '', [
-      established,
+      answers,
+      related,
       `ip daddr ${gateway} meta l4proto . th dport @served accept`,
       `ip daddr ${gateway} meta l4proto . th dport @doors ip saddr vmap @egress`,
       'goto refuse',
@@ -238,7 +242,8 @@ function baseCommands({ tag, interfacePrefix, cidr, gateway }: FirewallOptions):
       `iifname != "lo" ip daddr ${gateway} drop`,
     ]),
     ...chain('leaving', '', [
-      established,
+      answers,
+      related,
       `ip saddr != ${cidr} drop`,
       'ip saddr . ip daddr @hairpin accept',
       'ip daddr @virtual goto refuse',
@@ -246,7 +251,8 @@ function baseCommands({ tag, interfacePrefix, cidr, gateway }: FirewallOptions):
       'goto refuse',
     ]),
     ...chain('entering', '', [
-      established,
+      answers,
+      related,
       `iifname != ${ours} drop`,
       'ip saddr . ip daddr @hairpin accept',
       'ip daddr vmap @ingress',

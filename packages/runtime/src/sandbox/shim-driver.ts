@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, rmSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { mkdir, symlink } from 'node:fs/promises'
+import { delimiter, dirname, join } from 'node:path'
 import type { CommandLine } from '../monitor/protocol.ts'
 import { RuntimeError, type RuntimeHandler } from '../runtime.ts'
 import { ensureEvents } from '../shim/events.ts'
@@ -63,14 +64,19 @@ export function createShimDriver(options: ShimDriverOptions): ShimDriver {
   /** For a shim that is gone: another one takes apart what it left. */
   async function removeWithoutShim(ociId: string, directory: string): Promise<void> {
     await ensureEvents(events)
+    // It takes the directory beside its own that is called as the container for the bundle.
+    const link = join(directory, 'bundle', ociId)
+    await mkdir(dirname(link), { recursive: true, mode: 0o700 })
+    await symlink(directory, link).catch(() => {})
     const { program, args } = command('delete', ociId, directory)
     const { exitCode, stderr } = await runCommand(program, args, {
-      env,
+      env: { ...env, PWD: link },
       cwd: directory,
       signal: AbortSignal.timeout(REMOVAL_MS),
     })
     if (exitCode !== 0 && !/does not exist|no such file/i.test(stderr))
       throw new RuntimeError('failed', `${tool.name} could not remove container ${ociId}: ${stderr.trim()}`)
+    rmSync(readAddress(directory).path, { force: true })
   }
 
   return {

@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { findCgroupTree } from '../cgroups/cgroup-tree.ts'
+import { containerCgroup } from '../oci/bundle.ts'
 import {
   containerSpec,
   createScratchRuntime,
@@ -49,7 +51,8 @@ test('a container whose shim is killed is ended, reported and taken away, and no
   await using scratch = await scratchRuntime()
   await start(scratch, 'orphan', 'exec sleep 98765')
   const { path } = readAddress(join(scratch.stateDirectory, 'containers', 'orphan-1'))
-  expect(existsSync(path)).toBe(true)
+  const group = join(findCgroupTree()?.controllers.get('pids') ?? '', containerCgroup('orphan-1'))
+  expect([existsSync(path), existsSync(group)]).toEqual([true, true])
   process.kill(only(shimOf('orphan-1')), 'SIGKILL')
   expect((await scratch.exitOf('orphan-1')).state).toMatchObject({ exitCode: 137, reason: 'monitor-died' })
   // It was killed before that was said, and goes when the kernel has taken it apart.
@@ -57,7 +60,7 @@ test('a container whose shim is killed is ended, reported and taken away, and no
   await scratch.runtime.removeSandbox('orphan')
   expect(existsSync(join(scratch.stateDirectory, 'containers', 'orphan-1'))).toBe(false)
   expect(readFileSync('/proc/self/mounts', 'utf8')).not.toContain(scratch.stateDirectory)
-  expect(existsSync(path)).toBe(false)
+  expect([existsSync(path), existsSync(group)]).toEqual([false, false])
 })
 
 test('the shim and its socket go with the container', async () => {

@@ -1,0 +1,89 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createPolicyBudget } from './policy-budget.ts'
+import type { Policy, PolicyRule } from './policy-model.ts'
+
+const range = (count: number): PolicyRule => ({
+  peers: {
+    selectors: [],
+    ranges: Array.from({ length: count }, (_, at) => ({ from: at * 2, to: at * 2 })),
+    metadata: [],
+  },
+  ports: undefined,
+})
+
+const policy = (id: string, ranges: number, namespace = 'a'): Policy => ({
+  id,
+  namespace,
+  podSelector: {},
+  ingress: [range(ranges)],
+  egress: undefined,
+  problem: undefined,
+})
+
+const shown = (change: ReadonlyMap<string, Policy>): unknown =>
+  [...change].map(([key, { ingress, problem }]) => [key, ingress?.length, problem])
+
+describe('the policies of a namespace', () => {
+  test('that fit are in force as they are', () => {
+    const budget = createPolicyBudget(100)
+    expect(shown(budget.set('a/1', policy('1', 49), '2026'))).toEqual([['a/1', 1, undefined]])
+    expect(shown(budget.set('a/2', policy('2', 49), '2027'))).toEqual([['a/2', 1, undefined]])
+  })
+
+  test('that do not fit open nothing, and say why; those of others are not touched', () => {
+    const budget = createPolicyBudget(100)
+    budget.set('a/1', policy('1', 60), '2026')
+    expect(shown(budget.set('a/2', policy('2', 60), '2027'))).toEqual([
+      [
+        'a/2',
+        0,
+        'it counts for 61 rules and ranges, and the older policies of namespace a for 61 of the 100 that it may have: remove some, or write them shorter',
+      ],
+    ])
+    expect(shown(budget.set('b/1', policy('3', 60, 'b'), '2028'))).toEqual([['b/1', 1, undefined]])
+    // One that fits beside the first is in force, and the second still is not.
+    expect(shown(budget.set('a/3', policy('4', 20), '2029'))).toEqual([['a/3', 1, undefined]])
+    expect(shown(budget.remove('a/1'))).toEqual([['a/2', 1, undefined]])
+  })
+
+  test('an older one that grows closes a younger one', () => {
+    const budget = createPolicyBudget(100)
+    budget.set('a/1', policy('1', 10), '2026')
+    budget.set('a/2', policy('2', 60), '2027')
+    const change = budget.set('a/1', policy('1', 80), '2026')
+    expect([...change].map(([key, { ingress }]) => [key, ingress?.length])).toEqual([
+      ['a/1', 1],
+      ['a/2', 0],
+    ])
+  })
+})
+
+test('whatever comes and goes, what is in force depends on what is there alone, and stays within the budget', () => {
+  const step = fc.record({
+    key: fc.constantFrom('1', '2', '3', '4'),
+    ranges: fc.option(fc.nat(80), { nil: undefined }),
+  })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      const budget = createPolicyBudget(100)
+      const there = new Map<string, number>()
+      const inForce = new Map<string, Policy>()
+      for (const { key, ranges } of steps) {
+        if (ranges === undefined) there.delete(key)
+        else there.set(key, ranges)
+        const change = ranges === undefined ? budget.remove(key) : budget.set(key, policy(key, ranges), key)
+        if (ranges === undefined) inForce.delete(key)
+        for (const [each, found] of change) inForce.set(each, found)
+      }
+      let spent = 0
+      for (const key of [...there.keys()].sort()) {
+        const cost = 1 + (there.get(key) ?? 0)
+        const fits = spent + cost <= 100
+        if (fits) spent += cost
+        expect([key, inForce.get(key)?.ingress?.length]).toEqual([key, fits ? 1 : 0])
+      }
+      expect([...inForce.keys()].sort()).toEqual([...there.keys()].sort())
+    }),
+  )
+})
