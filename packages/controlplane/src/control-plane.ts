@@ -23,6 +23,7 @@ import { collect } from './garbage/collect.ts'
 import { watchObjects } from './garbage/object-watcher.ts'
 import { createOwnershipGraph } from './garbage/ownership-graph.ts'
 import { reconcileNamespace } from './namespaces.ts'
+import { startPressureTaints } from './nodes/pressure-taints.ts'
 import { createNodeLoads, isFinished } from './scheduler/node-loads.ts'
 import { isPending, schedule } from './scheduler/schedule.ts'
 import { reconcileNamespaceAccounts } from './service-accounts.ts'
@@ -235,6 +236,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
       options.othersStarted,
     ),
   )
+
+  stack.use(startPressureTaints({ client, informers, signal, onError: options.onError }))
 
   namespaceQueue = queue('emptying namespace', async (name) => {
     await reconcileNamespace(namespaces.get(name), { client, watcher: everything, graph, now, signal })

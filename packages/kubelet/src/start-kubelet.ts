@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Client, type EventRecorder, type Informers, type PodObject, resources } from '@caisson/client'
 import type { NetworkGate, PodAddress } from '@caisson/network'
 import type { Runtime, Sandbox } from '@caisson/runtime'
+import { startPressureWatch } from './eviction/pressure-watch.ts'
 import { startImageCollector } from './images/collect-images.ts'
 import { createContainerImages } from './images/container-images.ts'
 import { limitConcurrency } from './limit-concurrency.ts'
@@ -54,6 +55,8 @@ export interface StartKubeletOptions {
   imageBytes?: number | undefined
   /** What the snapshots of one namespace may take on the disk together; 16 GiB where it is not given. */
   snapshotBytes?: number
+  /** How often it is looked whether the node is short of something; default 10 s. */
+  pressureIntervalMs?: number | undefined
 }
 
 /** Disposing stops the agent and leaves containers running; the next agent takes them over. */
@@ -108,7 +111,8 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     if (options.fake) handlers.set('fake', '1')
     const pods = options.fake ? PODS_WITH_FAKE : PODS
     const shown = options.fake ? withFakeRoom(machine) : machine
-    return { name: nodeName, machine: shown, handlers, pods, version: options.version ?? 'v1.34.0' }
+    const version = options.version ?? 'v1.34.0'
+    return { name: nodeName, machine: shown, handlers, pods, version, pressures: pressure.pressures() }
   }
   const directoriesOf = new Set(await readdir(directories.pods))
   const events = createPodEvents(options.recorder)
@@ -120,7 +124,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       events,
       now,
       onPulled(uid) {
-        collector.look()
+        void collector.look()
         engine.enqueue(uid)
       },
       onError,
@@ -161,7 +165,25 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       engine.enqueue(uid)
     },
   })
-  await registerAndKeep()
+  const pressure = stack.use(
+    startPressureWatch({
+      directory: options.dataDir,
+      pods: () => pods.list(),
+      usageOf: async (pod, resource) => {
+        if (resource === 'ephemeral-storage' || resource === 'inodes') return await engine.storageOf(pod)
+        const sandboxId = engine.memory(pod.metadata.uid ?? '')?.sandboxId
+        const usage = sandboxId === undefined ? undefined : await options.runtime.usage(sandboxId)
+        return resource === 'memory' ? usage?.workingSetBytes : usage?.pids
+      },
+      reclaimDisk: () => collector.look(),
+      onChanged: () => node.changed(),
+      onEvict: (uid) => engine.enqueue(uid),
+      now,
+      onError,
+      intervalMs: options.pressureIntervalMs,
+    }),
+  )
+  const node = stack.use(await registerNode({ client, facts, signal, now, onError }))
   const engine: PodEngine = stack.use(
     createPodEngine({
       client,
@@ -177,6 +199,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       adopted,
       ends: await readEnds(options.dataDir),
       directoriesOf,
+      evictionOf: (uid) => pressure.evictionOf(uid),
       now,
       onError,
     }),
@@ -204,10 +227,6 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     pods.list(),
     adopted.map(({ spec }) => spec.labels[SANDBOX_LABELS.uid] ?? ''),
   )
-
-  async function registerAndKeep(): Promise<void> {
-    stack.use(await registerNode({ client, facts, signal, now, onError }))
-  }
 
   const api = createNodeApi({
     runtime: options.runtime,

@@ -62,7 +62,7 @@ export function storageLeft(pod: PodObject, use: StorageUse): number {
   return Math.min(...left, ...ofContainers, ...(podLimit === undefined ? [] : [podLimit - totalUse(use)]))
 }
 
-function totalUse({ written, logs, emptyDirs }: StorageUse): number {
+export function totalUse({ written, logs, emptyDirs }: StorageUse): number {
   return [...logs.values(), ...emptyDirs.values()].reduce((sum, size) => sum + size, written)
 }
 

@@ -12,7 +12,7 @@ import { limitConcurrency } from '../limit-concurrency.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import { initContainers, specOf } from '../pods/observed-pod.ts'
 import type { Eviction } from '../pods/pod-status.ts'
-import { hasStorageLimits, type StorageUse, storageExcess, storageLeft } from './storage-limits.ts'
+import { hasStorageLimits, type StorageUse, storageExcess, storageLeft, totalUse } from './storage-limits.ts'
 
 export interface StorageWatchOptions {
   runtime: Pick<Runtime, 'written'>
@@ -26,6 +26,8 @@ export interface StorageWatch extends Disposable {
   /** Goes on watching the Pod, and says what it is to be evicted for. */
   follow(pod: PodObject, sandboxId: string): Eviction | undefined
   forget(uid: string): void
+  /** Bytes that the Pod keeps on the disk now. */
+  measure(pod: PodObject, sandboxId: string): Promise<number>
 }
 
 /** kubelet's own interval. */
@@ -109,6 +111,10 @@ export function createStorageWatch({ runtime, directories, onExceeded, onError }
       return undefined
     },
     forget,
+    async measure(pod, sandboxId) {
+      const unfollowed = { pod, sandboxId, excess: undefined, over: new AbortController() }
+      return totalUse(await measure(unfollowed, unfollowed.over.signal))
+    },
     [Symbol.dispose]() {
       for (const uid of pods.keys()) forget(uid)
     },

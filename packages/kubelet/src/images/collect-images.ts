@@ -3,8 +3,8 @@ import type { EventInput } from '@caisson/client'
 import type { ImageStore } from '@caisson/runtime'
 
 export interface ImageCollector extends AsyncDisposable {
-  /** Something came that may be too much. */
-  look(): void
+  /** Something came that may be too much. Resolves when what can go has gone. */
+  look(): Promise<void>
 }
 
 /** kubelet's defaults. */
@@ -44,13 +44,12 @@ export function startImageCollector({
       onError(error, 'collecting images')
     }
   }
-  const look = (): void => {
-    running ??= collect().finally(() => {
+  const look = (): Promise<void> =>
+    (running ??= collect().finally(() => {
       running = undefined
-    })
-  }
-  const timer = setInterval(look, PERIOD_MS)
-  look()
+    }))
+  const timer = setInterval(() => void look(), PERIOD_MS)
+  void look()
   return {
     look,
     async [Symbol.asyncDispose]() {

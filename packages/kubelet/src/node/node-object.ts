@@ -1,6 +1,7 @@
 /** The Node object that this machine is to the cluster. */
 import { kubernetesTime } from '@caisson/api'
 import type { Node, NodeCondition, NodeStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { Pressure } from '../eviction/node-pressure.ts'
 import type { Machine } from './machine.ts'
 
 export interface NodeFacts {
@@ -12,6 +13,8 @@ export interface NodeFacts {
   pods: number
   /** What the node is called by: its version. */
   version: string
+  /** What the node is short of. */
+  pressures: ReadonlySet<Pressure>
 }
 
 /** Labels that the node keeps as they should be; others are left alone. */
@@ -45,7 +48,7 @@ export function nodeStatus(facts: NodeFacts, current: NodeStatus | undefined, no
   return {
     capacity,
     allocatable: capacity,
-    conditions: nodeConditions(current?.conditions ?? [], now),
+    conditions: nodeConditions(facts, current?.conditions ?? [], now),
     addresses: [
       { type: 'InternalIP', address: machine.address },
       { type: 'Hostname', address: name },
@@ -74,7 +77,10 @@ function runtimeVersion(handlers: ReadonlyMap<string, string>): string {
   return first ? `${first[0]}://${first[1]}` : 'none://'
 }
 
-function nodeConditions(current: readonly NodeCondition[], now: number): NodeCondition[] {
+/** Reason and message. */
+type Words = readonly [string, string]
+
+function nodeConditions({ pressures }: NodeFacts, current: readonly NodeCondition[], now: number): NodeCondition[] {
   const time = kubernetesTime(now)
   // Also where no runtime was found: Pods then say what is missing and how to get it, which a node that takes none cannot.
   const ready = {
@@ -83,11 +89,26 @@ function nodeConditions(current: readonly NodeCondition[], now: number): NodeCon
     reason: 'KubeletReady',
     message: 'kubelet is posting ready status',
   }
-  const healthy = (type: string, reason: string, message: string) => ({ type, status: 'False', reason, message })
+  const pressure = (type: Pressure, [met, metMessage]: Words, [unmet, unmetMessage]: Words) =>
+    pressures.has(type)
+      ? { type, status: 'True', reason: met, message: metMessage }
+      : { type, status: 'False', reason: unmet, message: unmetMessage }
   return [
-    healthy('MemoryPressure', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'),
-    healthy('DiskPressure', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'),
-    healthy('PIDPressure', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'),
+    pressure(
+      'MemoryPressure',
+      ['KubeletHasInsufficientMemory', 'kubelet has insufficient memory available'],
+      ['KubeletHasSufficientMemory', 'kubelet has sufficient memory available'],
+    ),
+    pressure(
+      'DiskPressure',
+      ['KubeletHasDiskPressure', 'kubelet has disk pressure'],
+      ['KubeletHasNoDiskPressure', 'kubelet has no disk pressure'],
+    ),
+    pressure(
+      'PIDPressure',
+      ['KubeletHasInsufficientPID', 'kubelet has insufficient PID available'],
+      ['KubeletHasSufficientPID', 'kubelet has sufficient PID available'],
+    ),
     ready,
   ].map((condition) => {
     const before = current.find(({ type }) => type === condition.type)

@@ -18,8 +18,13 @@ export interface RegisterNodeOptions {
   onError(error: unknown, where: string): void
 }
 
+export interface RegisteredNode extends AsyncDisposable {
+  /** Something about the node has changed: its status says so at once. */
+  changed(): void
+}
+
 /** Resolves when the node is there with its first status. The heartbeat goes on until the signal, or until it is disposed. */
-export async function registerNode(options: RegisterNodeOptions): Promise<AsyncDisposable> {
+export async function registerNode(options: RegisterNodeOptions): Promise<RegisteredNode> {
   const { client, signal, now, onError } = options
   const first = await options.facts()
   await ensureNode(first)
@@ -93,6 +98,10 @@ export async function registerNode(options: RegisterNodeOptions): Promise<AsyncD
   }
 
   return {
+    changed() {
+      statusAt = Number.NEGATIVE_INFINITY
+      busy = busy.then(beat)
+    },
     async [Symbol.asyncDispose]() {
       stop()
       signal.removeEventListener('abort', stop)

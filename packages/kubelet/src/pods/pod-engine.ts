@@ -32,6 +32,7 @@ import { type PodAction, type PodPlan, planPod } from './plan-pod.ts'
 import type { PodActions } from './pod-actions.ts'
 import type { PodEvents } from './pod-events.ts'
 import { newPodMemory, type PodMemory } from './pod-memory.ts'
+import type { Eviction } from './pod-status.ts'
 import { handlerOf } from './runtime-handler.ts'
 import { statusPatch } from './status-patch.ts'
 
@@ -62,6 +63,8 @@ export interface PodEngineOptions {
   ends: RecordedEnds
   /** Uids of Pods of which directories are on the disk. */
   directoriesOf: ReadonlySet<string>
+  /** What the node has the Pod go for. */
+  evictionOf(uid: string): Eviction | undefined
   now: () => number
   onError(error: unknown, where: string): void
 }
@@ -72,6 +75,8 @@ export interface PodEngine extends AsyncDisposable {
   enqueue(uid: string): void
   /** What is remembered of a Pod; undefined where nothing was begun. */
   memory(uid: string): PodMemory | undefined
+  /** Bytes that the Pod keeps on the disk; undefined where it has no sandbox. */
+  storageOf(pod: PodObject): Promise<number | undefined>
   /** Somebody is connected to the Pod until this is disposed. */
   connected(uid: string): Disposable
   /** Called whenever it has been seen anew what runs of a Pod, or a container of it begins to start. */
@@ -264,7 +269,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       // First: from then on what probes send is not taken for what happens there.
       activity: activity.follow(pod, { id: sandbox.id, runs }),
       health: prober.follow({ pod, sandboxId: sandbox.id, podIp: sandbox.ip, runs, begun }),
-      eviction: storage.follow(pod, sandbox.id),
+      eviction: storage.follow(pod, sandbox.id) ?? options.evictionOf(pod.metadata.uid ?? ''),
     }
   }
 
@@ -415,6 +420,10 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     caughtUp,
     enqueue,
     memory: (uid) => memories.get(uid),
+    async storageOf(pod) {
+      const id = memories.get(pod.metadata.uid ?? '')?.sandboxId
+      return id === undefined ? undefined : await storage.measure(pod, id)
+    },
     onSeen(listener) {
       seenListeners.add(listener)
       return { [Symbol.dispose]: () => void seenListeners.delete(listener) }

@@ -1,7 +1,9 @@
 /** For tests: a node with real containers, and the API server that it belongs to, in a directory of their own. */
+import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { UserInfo } from '@caisson/api'
 import {
   type AnyObject,
@@ -63,7 +65,14 @@ export interface ScratchNode extends AsyncDisposable {
 
 export async function startScratchNode(
   { startApiServer, componentUsers }: ApiServerModule,
-  options: { fake?: boolean; toolsDirectory?: string; now?: () => number; snapshotBytes?: number } = {},
+  options: {
+    fake?: boolean
+    toolsDirectory?: string
+    now?: () => number
+    snapshotBytes?: number
+    dataBytes?: number
+    pressureIntervalMs?: number
+  } = {},
 ): Promise<ScratchNode> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'caisson-node-'))
@@ -93,6 +102,10 @@ export async function startScratchNode(
   const toolsDirectory = options.toolsDirectory ?? (await tools())
   const dataDirectory = join(directory, 'kubelet')
   await mkdir(dataDirectory)
+  if (options.dataBytes !== undefined) {
+    await promisify(execFile)('mount', ['-t', 'tmpfs', '-o', `size=${options.dataBytes}`, 'tmpfs', dataDirectory])
+    stack.defer(async () => void (await promisify(execFile)('umount', [dataDirectory])))
+  }
   const writes: string[] = []
   const events: string[] = []
   const errors: string[] = []
@@ -123,6 +136,7 @@ export async function startScratchNode(
         fake: options.fake ?? false,
         ...(options.now && { now: options.now }),
         ...(options.snapshotBytes !== undefined && { snapshotBytes: options.snapshotBytes }),
+        pressureIntervalMs: options.pressureIntervalMs,
         signal,
         onError,
       }),

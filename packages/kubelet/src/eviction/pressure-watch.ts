@@ -1,0 +1,124 @@
+/** Looks at what the node has left, says where that is too little, and has Pods go, one at a time. */
+import { readFile, statfs } from 'node:fs/promises'
+import type { PodObject } from '@caisson/client'
+import { isTerminalPhase } from '../pods/observed-pod.ts'
+import type { Eviction } from '../pods/pod-status.ts'
+import { parseMemoryInfo } from '../stats/summary.ts'
+import {
+  type Candidate,
+  evictionFor,
+  type NodeReadings,
+  type Pressure,
+  type Shortage,
+  shortagesOf,
+  victimOf,
+} from './node-pressure.ts'
+
+export interface PressureWatchOptions {
+  /** On the file system that may fill. */
+  directory: string
+  pods(): readonly PodObject[]
+  /** What a Pod uses of it; undefined where it has no sandbox here. */
+  usageOf(pod: PodObject, resource: Shortage['resource']): Promise<number | undefined>
+  /** What can go before any Pod: images that nobody uses. Resolves when that was tried. */
+  reclaimDisk(): Promise<void>
+  /** The set of pressures has changed. */
+  onChanged(): void
+  /** A Pod is to be evicted. */
+  onEvict(uid: string): void
+  now: () => number
+  onError(error: unknown, where: string): void
+  /** Default 10 s, as kubelet's. */
+  intervalMs?: number | undefined
+}
+
+export interface PressureWatch extends AsyncDisposable {
+  /** As the node's conditions say it: a pressure lasts five minutes longer than its cause, as kubelet's. */
+  pressures(): ReadonlySet<Pressure>
+  evictionOf(uid: string): Eviction | undefined
+}
+
+const INTERVAL_MS = 10_000
+const TRANSITION_MS = 300_000
+
+export function startPressureWatch(options: PressureWatchOptions): PressureWatch {
+  const { directory, pods, usageOf, now, onError } = options
+  const lastMet = new Map<Pressure, number>()
+  const evictions = new Map<string, Eviction>()
+  let told = ''
+  let busy: Promise<void> | undefined
+
+  function pressures(): Set<Pressure> {
+    return new Set([...lastMet].flatMap(([pressure, met]) => (now() - met < TRANSITION_MS ? [pressure] : [])))
+  }
+
+  async function look(): Promise<void> {
+    let shortages = shortagesOf(await readNode(directory))
+    if (shortages.some(({ pressure }) => pressure === 'DiskPressure')) {
+      await options.reclaimDisk()
+      shortages = shortagesOf(await readNode(directory))
+    }
+    for (const { pressure } of shortages) lastMet.set(pressure, now())
+    const text = [...pressures()].sort().join()
+    if (text !== told) {
+      told = text
+      options.onChanged()
+    }
+    const there = new Map(pods().map((pod) => [pod.metadata.uid ?? '', pod]))
+    for (const uid of evictions.keys()) if (!there.has(uid)) evictions.delete(uid)
+    // One at a time: its end may be all that it takes.
+    const going = [...evictions.keys()].some((uid) => !isTerminalPhase(there.get(uid)?.status?.phase))
+    const [shortage] = shortages
+    if (shortage && !going) await evictFor(shortage, [...there.values()])
+  }
+
+  async function evictFor(shortage: Shortage, all: readonly PodObject[]): Promise<void> {
+    const running = all.filter(({ status, metadata }) => !isTerminalPhase(status?.phase) && !metadata.deletionTimestamp)
+    const candidates = await Promise.all(
+      running.map(async (pod): Promise<Candidate[]> => {
+        const usage = await usageOf(pod, shortage.resource)
+        return usage === undefined ? [] : [{ pod, usage }]
+      }),
+    )
+    const victim = victimOf(shortage, candidates.flat())
+    if (!victim) return
+    const uid = victim.pod.metadata.uid ?? ''
+    evictions.set(uid, evictionFor(shortage, victim))
+    options.onEvict(uid)
+  }
+
+  const timer = setInterval(() => {
+    busy ??= look()
+      .catch((error: unknown) => onError(error, 'what the node has left'))
+      .finally(() => {
+        busy = undefined
+      })
+  }, options.intervalMs ?? INTERVAL_MS)
+  timer.unref()
+  return {
+    pressures,
+    evictionOf: (uid) => evictions.get(uid),
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await busy
+    },
+  }
+}
+
+async function readNode(directory: string): Promise<NodeReadings> {
+  const [memoryInfo, load, most, files] = await Promise.all([
+    readFile('/proc/meminfo', 'utf8'),
+    readFile('/proc/loadavg', 'utf8'),
+    readFile('/proc/sys/kernel/pid_max', 'utf8'),
+    statfs(directory),
+  ])
+  const { available, total } = parseMemoryInfo(memoryInfo)
+  const tasks = Number(/\/(\d+)/.exec(load)?.[1] ?? 0)
+  const capacity = Number(most)
+  return {
+    memory: { available, capacity: total },
+    disk: { available: files.bavail * files.bsize, capacity: files.blocks * files.bsize },
+    inodes: { available: files.ffree, capacity: files.files },
+    tasks: { available: capacity - tasks, capacity },
+  }
+}
