@@ -10,6 +10,7 @@ import { aPod } from '../pods/observed-pod-fixtures.ts'
 import { createPodEvents } from '../pods/pod-events.ts'
 import { startTinyRegistry, type TinyRegistry } from '../testing/tiny-registry.ts'
 import { type ContainerImages, createContainerImages, type ImageOutcome, type ImageState } from './container-images.ts'
+import { createImagePuller } from './image-puller.ts'
 
 let directory: string
 let registry: TinyRegistry
@@ -288,6 +289,24 @@ describe('pulls', () => {
     ])
     // Got once, for all who waited.
     expect(registry.asked.filter((each) => each === 'HEAD manifests latest')).toHaveLength(3)
+  })
+
+  test('that never end, of several namespaces together, hold back nobody for long', async () => {
+    const names = Array.from({ length: 8 }, (_, index) => `endless-${index}`)
+    for (const name of [...names, 'app']) registry.serve(name, { text: name })
+    const blobs = (): number => registry.asked.filter((each) => each === 'GET blobs').length
+    await using puller = createImagePuller(store, { placeMs: 300 })
+    const { signal } = new AbortController()
+    const pull = (name: string, namespace: string) =>
+      puller.pull({ name: `${registry.host}/${name}`, namespace, fingerprint: '', signal })
+    registry.hold()
+    const greedy = names.map((name, index) => pull(name, `greedy-${index >> 1}`))
+    await expect.poll(blobs).toBe(8)
+    const other = pull('app', 'other')
+    await expect.poll(blobs, { timeout: 5_000 }).toBe(9)
+    registry.release()
+    const pulled = await Promise.all([...greedy, other])
+    expect(pulled.map(({ image }) => image.cmd)).toEqual([...names, 'app'].map((name) => [name]))
   })
 
   test('that wait for a place end with the last who wants them', async () => {

@@ -1,5 +1,5 @@
 /** Pulls for all Pods of the node: the same image is got once, and nobody can take all places. */
-import { type ImageStore, type PullOptions, type PullResult, RuntimeError } from '@caisson/runtime'
+import { type ImageStore, type PullOptions, type PullResult, RuntimeError, settlesWithin } from '@caisson/runtime'
 import { type Limited, limitConcurrency } from '../limit-concurrency.ts'
 
 /** Disposing gives up every pull, and resolves when nothing is left of them. */
@@ -24,6 +24,10 @@ export interface FinishedPull extends PullResult {
 const AT_A_TIME = 8
 /** A tenant whose registries stall must leave places to the others. */
 const AT_A_TIME_PER_NAMESPACE = 2
+/** What takes longer goes on without a place: a few tenants together must not hold all of them with pulls that never end. */
+const PLACE_MS = 60_000
+/** With a place and without. */
+const MOST = 64
 /** A registry that sends a little all the time could go on for weeks. */
 const LONGEST_MS = 60 * 60 * 1000
 
@@ -44,10 +48,11 @@ interface NamespaceQueue {
   users: number
 }
 
-export function createImagePuller(images: Pick<ImageStore, 'pull'>): ImagePuller {
+export function createImagePuller(images: Pick<ImageStore, 'pull'>, { placeMs = PLACE_MS } = {}): ImagePuller {
   const shared = new Map<string, SharedPull>()
   const unfinished = new Set<SharedPull>()
-  const everywhere = limitConcurrency(AT_A_TIME)
+  const places = limitConcurrency(AT_A_TIME)
+  const all = limitConcurrency(MOST)
   const byNamespace = new Map<string, { limited: Limited; users: number }>()
 
   async function inTurn<T>(namespace: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -55,10 +60,21 @@ export function createImagePuller(images: Pick<ImageStore, 'pull'>): ImagePuller
     byNamespace.set(namespace, own)
     own.users++
     try {
-      return await own.limited(() => everywhere(work, signal), signal)
+      return await own.limited(() => all(() => inPlace(work, signal), signal), signal)
     } finally {
       if (--own.users === 0) byNamespace.delete(namespace)
     }
+  }
+
+  /** Has a place of all namespaces to begin with, and gives it to the next one after a while. */
+  async function inPlace<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const working = await places(async () => {
+      const begun = work()
+      await settlesWithin(begun, placeMs)
+      // Not the promise itself, for which would be waited.
+      return { begun }
+    }, signal)
+    return await working.begun
   }
 
   async function pull(request: PullRequest, signal: AbortSignal): Promise<FinishedPull> {
