@@ -310,7 +310,7 @@ test('the policies of a namespace that ask for too many rules open nothing, and 
   const events = ['-n', 'other', 'get', 'events', '--field-selector', 'reason=NotEnforceable', '-o']
   await expect
     .poll(
-      () => cluster.mustKubectl([...events, 'jsonpath={range .items[*]}{.involvedObject.name} {.message}{"\\n"}']),
+      () => cluster.mustKubectl([...events, 'jsonpath={range .items[*]}{.involvedObject.name} {.message}{"\\n"}{end}']),
       SOON,
     )
     .toBe(

@@ -53,12 +53,14 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
   }
 
   async function look(): Promise<void> {
+    // Of before it was looked: what is found then may be over by now.
+    const at = now()
     let shortages = shortagesOf(await readNode(directory))
     if (shortages.some(({ pressure }) => pressure === 'DiskPressure')) {
       await options.reclaimDisk()
       shortages = shortagesOf(await readNode(directory))
     }
-    for (const { pressure } of shortages) lastMet.set(pressure, now())
+    for (const { pressure } of shortages) lastMet.set(pressure, at)
     const text = [...pressures()].sort().join()
     if (text !== told) {
       told = text

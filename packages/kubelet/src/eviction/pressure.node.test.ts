@@ -1,4 +1,5 @@
 /** A node whose disk fills up: a small one, in memory. */
+import { statfs } from 'node:fs/promises'
 import * as apiServer from '@caisson/apiserver'
 import { resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -33,6 +34,11 @@ async function create(name: string, megabytes: number, request?: string): Promis
   })
 }
 
+async function free(): Promise<number> {
+  const { bavail, bsize } = await statfs(node.dataDirectory)
+  return bavail * bsize
+}
+
 async function diskPressure(): Promise<string | undefined> {
   const { status } = await node.client.get(resources.nodes, 'scratch')
   return status?.conditions?.find(({ type }) => type === 'DiskPressure')?.status
@@ -54,6 +60,7 @@ test('a node that is short of disk says so and evicts who is furthest above what
   // What it kept is gone, and that was enough.
   await node.client.delete(resources.pods, 'greedy', { namespace: 'default' })
   await node.gone('greedy')
+  await expect.poll(free, { timeout: 10_000 }).toBeGreaterThan(DISK / 4)
   expect((await node.client.get(resources.pods, 'asked', { namespace: 'default' })).status?.phase).toBe('Running')
   // The node goes on saying so for five minutes, lest it swing to and fro.
   expect(await diskPressure()).toBe('True')

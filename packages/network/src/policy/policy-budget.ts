@@ -5,7 +5,7 @@
 import type { Policy, PolicyRule } from './policy-model.ts'
 
 /** Of one namespace; some 250 rules that select peers, or 5,000 ranges of addresses or ports. */
-export const NAMESPACE_BUDGET = 5_000
+const NAMESPACE_BUDGET = 5_000
 /** A set of its own, and an element for each Pod of the cluster that it selects. */
 const COST_OF_A_SET = 20
 

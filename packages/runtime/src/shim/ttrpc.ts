@@ -108,7 +108,10 @@ function readMessages(socket: Socket, onMessage: (message: Message) => void): vo
     pending = Buffer.concat([pending, chunk])
     while (pending.length >= HEADER) {
       const length = pending.readUInt32BE(0)
-      if (length > LONGEST_MESSAGE) return void socket.destroy(new Error(`a message of ${length} bytes is too long`))
+      if (length > LONGEST_MESSAGE) {
+        socket.destroy(new Error(`a message of ${length} bytes is too long`))
+        return
+      }
       if (pending.length < HEADER + length) return
       const message = pending.subarray(HEADER, HEADER + length)
       onMessage({ stream: pending.readUInt32BE(4), kind: pending[8] ?? 0, message })
