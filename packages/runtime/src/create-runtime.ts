@@ -39,10 +39,12 @@ import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
 import { attachToStarting, openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
+import { shimEvents } from './sandbox/shim-driver.ts'
 import { openSnapshot, requireSameRights, type StoredSnapshot, snapshotOf } from './sandbox/snapshot-files.ts'
 import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'
 import { validateContainerSpec, validateSandboxSpec } from './sandbox/validate-spec.ts'
 import { writtenBytes } from './sandbox/written-bytes.ts'
+import { forgetEvents } from './shim/events.ts'
 import { defaultToolsDirectory } from './tools/tools.ts'
 
 export interface RuntimeOptions {
@@ -407,6 +409,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       await parts.cgroups.close()
       await monitor.retire()
       await monitor[Symbol.asyncDispose]()
+      await forgetEvents(shimEvents(stateDirectory))
     },
   }
   return runtime

@@ -4,7 +4,7 @@ import { mkdir, symlink } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import type { CommandLine } from '../monitor/protocol.ts'
 import { RuntimeError, type RuntimeHandler } from '../runtime.ts'
-import { ensureEvents } from '../shim/events.ts'
+import { withEvents } from '../shim/events.ts'
 import { connectToTask, readAddress, SHIM_ADDRESS_FILE, type TaskService } from '../shim/task-service.ts'
 import { runCommand } from '../tools/run-command.ts'
 import { type Tool, toolEnvironment } from '../tools/tools.ts'
@@ -31,6 +31,15 @@ const REMOVAL_MS = 30_000
 const SIGKILL = 9
 const RUN_DIRECTORY = '/run/caisson'
 
+function tagOf(stateDirectory: string): string {
+  return createHash('sha256').update(stateDirectory).digest('hex').slice(0, 6)
+}
+
+/** Where the events of all shims of a state directory go. The path fits into a socket's address, wherever that directory is. */
+export function shimEvents(stateDirectory: string): string {
+  return join(RUN_DIRECTORY, `shims-${tagOf(stateDirectory)}.sock`)
+}
+
 export interface ShimDriverOptions {
   handler: RuntimeHandler
   tool: Tool
@@ -42,9 +51,8 @@ export interface ShimDriverOptions {
 
 export function createShimDriver(options: ShimDriverOptions): ShimDriver {
   const { handler, tool, stateDirectory, isVirtual } = options
-  const tag = createHash('sha256').update(stateDirectory).digest('hex').slice(0, 6)
-  // Its path has to fit into a socket's address, wherever the state directory is.
-  const events = join(RUN_DIRECTORY, `shims-${tag}.sock`)
+  const tag = tagOf(stateDirectory)
+  const events = shimEvents(stateDirectory)
   const { PATH = '', ...rest } = toolEnvironment(tool)
   const env: Record<string, string> = {
     ...(rest as Record<string, string>),
@@ -63,17 +71,15 @@ export function createShimDriver(options: ShimDriverOptions): ShimDriver {
 
   /** For a shim that is gone: another one takes apart what it left. */
   async function removeWithoutShim(ociId: string, directory: string): Promise<void> {
-    await ensureEvents(events)
     // It takes the directory beside its own that is called as the container for the bundle.
     const link = join(directory, 'bundle', ociId)
     await mkdir(dirname(link), { recursive: true, mode: 0o700 })
     await symlink(directory, link).catch(() => {})
     const { program, args } = command('delete', ociId, directory)
-    const { exitCode, stderr } = await runCommand(program, args, {
-      env: { ...env, PWD: link },
-      cwd: directory,
-      signal: AbortSignal.timeout(REMOVAL_MS),
-    })
+    const signal = AbortSignal.timeout(REMOVAL_MS)
+    const { exitCode, stderr } = await withEvents(events, () =>
+      runCommand(program, args, { env: { ...env, PWD: link }, cwd: directory, signal }),
+    )
     if (exitCode !== 0 && !/does not exist|no such file/i.test(stderr))
       throw new RuntimeError('failed', `${tool.name} could not remove container ${ociId}: ${stderr.trim()}`)
     rmSync(readAddress(directory).path, { force: true })

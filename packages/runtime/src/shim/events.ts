@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
@@ -20,10 +20,30 @@ export async function ensureEvents(path: string): Promise<void> {
 
 async function serve(path: string): Promise<void> {
   if (await answers(path)) return
+  await listen(path)
+  process.on('exit', () => rmSync(path, { force: true }))
+}
+
+/** As `ensureEvents`, for as long as `use` takes. */
+export async function withEvents<T>(path: string, use: () => Promise<T>): Promise<T> {
+  if (await answers(path)) return await use()
+  using _ = await listen(path)
+  try {
+    return await use()
+  } finally {
+    rmSync(path, { force: true })
+  }
+}
+
+/** Takes away what a process has left that was killed while it served. */
+export async function forgetEvents(path: string): Promise<void> {
+  if (existsSync(path) && !(await answers(path))) rmSync(path, { force: true })
+}
+
+async function listen(path: string): Promise<Disposable> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   rmSync(path, { force: true })
-  await answerEverything(path)
-  process.on('exit', () => rmSync(path, { force: true }))
+  return await answerEverything(path)
 }
 
 function answers(path: string): Promise<boolean> {

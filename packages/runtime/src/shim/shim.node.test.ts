@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { findCgroupTree } from '../cgroups/cgroup-tree.ts'
 import { containerCgroup } from '../oci/bundle.ts'
+import { shimEvents } from '../sandbox/shim-driver.ts'
 import {
   containerSpec,
   createScratchRuntime,
@@ -73,7 +74,7 @@ test('the shim and its socket go with the container', async () => {
 })
 
 test('a container goes on, with its log and its exit code, when its monitor is killed', async () => {
-  await using scratch = await scratchRuntime()
+  const scratch = await scratchRuntime()
   await start(scratch, 'on', 'echo before; while [ ! -e /tmp/end ]; do sleep 0.05; done; echo after; exit 9')
   process.kill(only(processesWith('monitor-main.ts', scratch.stateDirectory)), 'SIGKILL')
   // The first attempts may still meet the monitor that is dying.
@@ -85,6 +86,9 @@ test('a container goes on, with its log and its exit code, when its monitor is k
     'stdout F before',
     'stdout F after',
   ])
+  await scratch[Symbol.asyncDispose]()
+  // The socket of the monitor that was killed is gone with the last process.
+  await expect.poll(() => existsSync(shimEvents(scratch.stateDirectory))).toBe(false)
 })
 
 test('what was executed is killed with all that it started when its client goes', async () => {
