@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as apiserver from '@caisson/apiserver'
 import {
   type Client,
@@ -99,13 +100,24 @@ interface Play extends AsyncDisposable {
   pods(): Promise<PodObject[]>
 }
 
-async function startPlay(): Promise<Play> {
+/** `answerAfter`: how long the API takes to say that it has written a status, in ms. */
+async function startPlay({ answerAfter = 0 } = {}): Promise<Play> {
   let clock = Date.UTC(2026, 0, 1)
   const now = () => clock
   const machine = createModelMachine(now)
   const dataDirectory = await mkdtemp(join(directory, 'node-'))
   const errors: string[] = []
-  const node = createClient(inProcessTransport(api.server.connect(apiserver.componentUsers.node(NODE_NAME))))
+  const direct = createClient(inProcessTransport(api.server.connect(apiserver.componentUsers.node(NODE_NAME))))
+  const node: Client = answerAfter
+    ? {
+        ...direct,
+        async patchStatus(...args) {
+          const answer = await direct.patchStatus(...args)
+          await sleep(answerAfter)
+          return answer
+        },
+      }
+    : direct
   let parts: AsyncDisposableStack
   let kubelet: Kubelet
 
@@ -221,6 +233,16 @@ function isAsWanted(pod: PodObject, { name, state }: ContainerStatus): boolean {
   const policy = pod.spec?.restartPolicy
   return policy === 'Never' || ((policy === 'OnFailure' || init !== undefined) && state.terminated.exitCode === 0)
 }
+
+test('what it says of a beginning does not follow what it said of the end', async () => {
+  await using play = await startPlay({ answerAfter: 400 })
+  await play.happen({ kind: 'create', policy: 'Always', shape: 'one' })
+  await play.rest()
+  const [pod] = await play.pods()
+  expect(pod?.status?.containerStatuses?.map(({ state }) => Object.keys(state ?? {}))).toEqual([['running']])
+  expect(pod?.status?.phase).toBe('Running')
+  expect(play.errors).toEqual([])
+})
 
 test('whatever happens in whatever order, the node comes to what the Pods ask for', { timeout: 120_000 }, async () => {
   await fc.assert(

@@ -223,7 +223,11 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
         const observed = await observe(uid, memory)
         const plan = planPod(observed, now())
         const [action] = plan.actions
-        if (!action) return await conclude(observed, plan, memory)
+        if (!action) {
+          // What was true when the pass began must not be said after what is true at its end.
+          clearTimeout(interim)
+          return await conclude(observed, plan, memory)
+        }
         if (observed.pod.status?.startTime === undefined && plan.status) {
           const { status } = plan
           interim ??= setTimeout(() => {
