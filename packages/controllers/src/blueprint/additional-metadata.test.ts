@@ -47,6 +47,9 @@ test.each<[key: string, allowed: boolean]>([
   ['scheduler.alpha.kubernetes.io/note', false],
   ['k8s.io/note', false],
   ['extensions.agents.x-k8s.io/note', false],
+  // It would begin with the memory of whatever has a snapshot in the namespace.
+  ['caisson.dev/snapshot', false],
+  ['caisson.dev/network', false],
 ])('annotation %s', (key, allowed) => {
   expect(problemOf({ annotations: { [key]: 'x' } })).toBe(
     allowed

@@ -7,7 +7,7 @@ export type PodMetadata = NonNullable<PodTemplate['metadata']>
 export const DEFAULT_LABEL_DOMAINS: readonly string[] = ['sandbox.users.io']
 
 /** Annotations that tell Kubernetes or us what to do. */
-const RESTRICTED_DOMAINS = ['kubernetes.io', 'k8s.io', 'agents.x-k8s.io']
+const RESTRICTED_DOMAINS = ['kubernetes.io', 'k8s.io', 'agents.x-k8s.io', 'caisson.dev']
 const EXEMPT_ANNOTATIONS: ReadonlySet<string> = new Set([ANNOTATIONS.safeToEvict])
 
 /** Why a claim may not have this metadata, in agent-sandbox's words; undefined where it may. */
