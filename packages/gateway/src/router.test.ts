@@ -245,6 +245,42 @@ describe('a request', () => {
 })
 
 describe('bytes', () => {
+  test.each(['GET', 'POST', 'DELETE'])('of a body are never a request of their own: %s', async (method) => {
+    const { url } = await start()
+    await pod('box')
+    const heard = Promise.withResolvers<string>()
+    const server = createTcpServer((socket) => {
+      let seen = ''
+      socket.on('data', (chunk) => {
+        seen += chunk.toString('latin1')
+        if (!seen.includes('/hidden')) return
+        socket.end('HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n')
+        heard.resolve(seen)
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    stack.defer(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    const body = 'GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n'
+    await ask(url, {
+      method,
+      path: '/seen',
+      headers: {
+        'X-Sandbox-ID': 'box',
+        'X-Sandbox-Port': String(port),
+        'Content-Length': String(body.length),
+        Connection: 'close, Content-Length, Host',
+      },
+      body,
+    })
+    const [head = '', ...rest] = (await heard.promise).split('\r\n\r\n')
+    expect([
+      head.toLowerCase().split('\r\n').includes(`content-length: ${body.length}`),
+      rest.join('\r\n\r\n'),
+    ]).toEqual([true, body])
+  })
+
   test('of an upload without a length arrive, all of them', async () => {
     const { url } = await start()
     await pod('box')
@@ -541,27 +577,9 @@ describe('who may', () => {
     const { url } = await start({ authz: { mode: 'tokenreview' } })
     await pod('box')
     const port = await serve((_request, response) => void response.end('reached'))
-    await client.create(resources.serviceAccounts, { metadata: { name: 'may' } }, { namespace: 'default' })
     await client.create(resources.serviceAccounts, { metadata: { name: 'may-not' } }, { namespace: 'default' })
-    await client.create(
-      resources.roles,
-      {
-        metadata: { name: 'forward' },
-        rules: [{ apiGroups: [''], resources: ['pods/portforward'], resourceNames: ['box'], verbs: ['create'] }],
-      },
-      { namespace: 'default' },
-    )
-    await client.create(
-      resources.roleBindings,
-      {
-        metadata: { name: 'forward' },
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'forward' },
-        subjects: [{ kind: 'ServiceAccount', name: 'may', namespace: 'default' }],
-      },
-      { namespace: 'default' },
-    )
     const outcomes: unknown[] = []
-    for (const token of [await tokenOf('may'), await tokenOf('may-not'), 'none', undefined]) {
+    for (const token of [await forwarderToken(), await tokenOf('may-not'), 'none', undefined]) {
       const headers = { 'X-Sandbox-ID': 'box', 'X-Sandbox-Port': String(port) }
       const { status, body } = await ask(url, {
         headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
@@ -575,6 +593,46 @@ describe('who may', () => {
       [401, '{"detail":"unauthenticated"}'],
     ])
   })
+
+  test.each(['text/plain', 'application/grpc', 'application/grpc+proto'])(
+    'users who may forward ports have nothing executed, whatever type a body of theirs has: %s',
+    async (type) => {
+      const { url } = await start({ authz: { mode: 'tokenreview' }, runtimeApi: true })
+      await pod('box')
+      const token = await forwarderToken()
+      const { status, body } = await ask(url, {
+        method: 'POST',
+        path: '/execute',
+        headers: {
+          'X-Sandbox-ID': 'box',
+          'X-Sandbox-Port': '8888',
+          Authorization: `Bearer ${token}`,
+          'Content-Type': type,
+        },
+        body: JSON.stringify({ command: 'true' }),
+      })
+      expect([status, body]).toEqual([403, '{"detail":"forbidden"}'])
+    },
+  )
+
+  /** Of a user who may forward ports of the Sandbox `box`, and nothing else. */
+  async function forwarderToken(): Promise<string> {
+    const at = { namespace: 'default' }
+    const metadata = { name: 'forwarder' }
+    const rule = { apiGroups: [''], resources: ['pods/portforward'], resourceNames: ['box'], verbs: ['create'] }
+    const binding = {
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name },
+      subjects: [{ kind: 'ServiceAccount', name: metadata.name, ...at }],
+    }
+    await client.create(resources.serviceAccounts, { metadata }, at)
+    stack.defer(() => client.delete(resources.serviceAccounts, metadata.name, at).then(() => undefined))
+    await client.create(resources.roles, { metadata, rules: [rule] }, at)
+    stack.defer(() => client.delete(resources.roles, metadata.name, at).then(() => undefined))
+    await client.create(resources.roleBindings, binding, at)
+    stack.defer(() => client.delete(resources.roleBindings, metadata.name, at).then(() => undefined))
+    return await tokenOf(metadata.name)
+  }
 
   async function tokenOf(name: string): Promise<string> {
     const { transport } = client

@@ -66,10 +66,11 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const serving: ServeOptions = {
     wake: (route, signal) => wake(client, route, signal),
     pods,
-    authorize: authorizeBy(authz, client, (access) => {
-      const isCall = access.headers['content-type']?.startsWith('application/grpc') ?? false
-      return runtimeApi?.apiFor({ port: access.port, url: access.path }, isCall) !== undefined
-    }),
+    authorize: authorizeBy(
+      authz,
+      client,
+      ({ port, path, isCall }) => runtimeApi?.apiFor({ port, url: path }, isCall) !== undefined,
+    ),
     runtimeApi,
     metrics,
     pathPrefix,

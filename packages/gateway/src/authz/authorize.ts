@@ -11,6 +11,8 @@ export interface Access {
   method: string
   /** Without the query, as it came. */
   path: string
+  /** Whether it came as a gRPC call: a request of any type over HTTP/1.1 is none. */
+  isCall: boolean
   headers: IncomingHttpHeaders
 }
 

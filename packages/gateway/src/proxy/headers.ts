@@ -16,12 +16,16 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'expect',
 ])
 
+/** Where a message ends: who calls that his neighbour's business would have the rest taken for another message. */
+const FRAMING = 'content-length'
+
 /** A list of names and values in turn, as Node has raw headers. */
 export type RawHeaders = string[]
 
 /** Without what was for this hop, and without HTTP/2's own. */
 export function endToEnd(raw: readonly string[], connection: string | undefined): RawHeaders {
   const named = new Set((connection ?? '').split(',').map((token) => token.trim().toLowerCase()))
+  named.delete(FRAMING)
   const kept: RawHeaders = []
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = (raw[at] ?? '').toLowerCase()

@@ -126,7 +126,7 @@ export function createHandlers(options: ServeOptions): Handlers {
     try {
       if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
       route = routeOf(request.url ?? '', request.headers)
-      await admit(route, { method, headers: request.headers })
+      await admit(route, { method, isCall: false, headers: request.headers })
       const pod = await find(route, gone)
       const api = runtimeApi?.apiFor(route, false)
       const timeoutMs = route.timeoutMs ?? options.timeoutMs
@@ -160,7 +160,7 @@ export function createHandlers(options: ServeOptions): Handlers {
     try {
       if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
       route = routeOf(request.url ?? '', request.headers)
-      await admit(route, { method, headers: request.headers })
+      await admit(route, { method, isCall: false, headers: request.headers })
       const pod = await find(route, gone.signal)
       const reached = await reach(route, pod, { signal: gone.signal, answers: false })
       if (!reached) throw cannotConnect(route.id)
@@ -189,7 +189,7 @@ export function createHandlers(options: ServeOptions): Handlers {
     try {
       if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
       route = routeOf(headers[':path'] ?? '', headers)
-      await admit(route, { method, headers })
+      await admit(route, { method, isCall: true, headers })
       const pod = await find(route, gone.signal)
       const api = runtimeApi?.apiFor(route, true)
       const reached = await reach(route, pod, { signal: gone.signal, answers: api !== undefined })
