@@ -595,7 +595,7 @@ describe('who may', () => {
   })
 
   test.each(['text/plain', 'application/grpc', 'application/grpc+proto'])(
-    'users who may forward ports have nothing executed, whatever type a body of theirs has: %s',
+    'whoever may only forward ports has nothing executed: %s',
     async (type) => {
       const { url } = await start({ authz: { mode: 'tokenreview' }, runtimeApi: true })
       await pod('box')
