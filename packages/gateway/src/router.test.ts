@@ -594,26 +594,24 @@ describe('who may', () => {
     ])
   })
 
-  test.each(['text/plain', 'application/grpc', 'application/grpc+proto'])(
-    'whoever may only forward ports has nothing executed: %s',
-    async (type) => {
-      const { url } = await start({ authz: { mode: 'tokenreview' }, runtimeApi: true })
-      await pod('box')
-      const token = await forwarderToken()
-      const { status, body } = await ask(url, {
-        method: 'POST',
-        path: '/execute',
-        headers: {
-          'X-Sandbox-ID': 'box',
-          'X-Sandbox-Port': '8888',
-          Authorization: `Bearer ${token}`,
-          'Content-Type': type,
-        },
-        body: JSON.stringify({ command: 'true' }),
-      })
-      expect([status, body]).toEqual([403, '{"detail":"forbidden"}'])
-    },
-  )
+  const TYPES = ['text/plain', 'application/grpc', 'application/grpc+proto']
+  test.each(TYPES)('whoever may only forward ports has nothing executed: %s', async (type) => {
+    const { url } = await start({ authz: { mode: 'tokenreview' }, runtimeApi: true })
+    await pod('box')
+    const token = await forwarderToken()
+    const { status, body } = await ask(url, {
+      method: 'POST',
+      path: '/execute',
+      headers: {
+        'X-Sandbox-ID': 'box',
+        'X-Sandbox-Port': '8888',
+        Authorization: `Bearer ${token}`,
+        'Content-Type': type,
+      },
+      body: JSON.stringify({ command: 'true' }),
+    })
+    expect([status, body]).toEqual([403, '{"detail":"forbidden"}'])
+  })
 
   /** Of a user who may forward ports of the Sandbox `box`, and nothing else. */
   async function forwarderToken(): Promise<string> {
