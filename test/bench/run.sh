@@ -10,6 +10,8 @@ node pool-members.ts
 node network-start.ts
 node sleep-and-fork.ts
 node sleep-and-fork.ts --megabytes 100
+node exec-latency.ts
 node idle-memory.ts
+node idle-sandboxes.ts
 node image-pull.ts
 if command -v go >/dev/null; then node api-server.ts; else echo "Go is not installed: the API server is not compared with a real one" >&2; fi
