@@ -184,6 +184,62 @@ test('a copy has copies of the claims that are its source’s own, and shares th
   await cluster.mustKubectl(['delete', 'pvc', 'shared'])
 })
 
+test('all containers of a Pod sleep, wake and fork together', async () => {
+  const container = (name: string): object => ({
+    name,
+    image: 'caisson.dev/host',
+    command: ['python3', '-c', COUNTER.replaceAll('/tmp/', `/all/${name}-`)],
+    volumeMounts: [{ name: 'all', mountPath: '/all' }],
+  })
+  const sandbox = {
+    apiVersion: 'agents.x-k8s.io/v1beta1',
+    kind: 'Sandbox',
+    metadata: { name: 'pair' },
+    spec: {
+      podTemplate: {
+        spec: { containers: [container('one'), container('two')], volumes: [{ name: 'all', emptyDir: {} }] },
+      },
+    },
+  }
+  await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(sandbox) })
+  await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/pair', '--timeout=60s'])
+  /** What both have counted to, once both have counted on. */
+  const counts = async (name: string, from: number[] = [0, 0]): Promise<number[]> => {
+    const read = (container: string, least = 0): Promise<string> => {
+      const wait = `until [ "$(cat /all/${container}-count 2>/dev/null || echo 0)" -gt ${least} ]; do sleep 0.01; done`
+      return cluster.mustCaisson([
+        'exec',
+        '-c',
+        container,
+        name,
+        '--',
+        'sh',
+        '-c',
+        `${wait}; cat /all/${container}-count`,
+      ])
+    }
+    return (await Promise.all([read('one', from[0]), read('two', from[1])])).map(Number)
+  }
+  const before = await counts('pair')
+  await cluster.mustCaisson(['suspend', 'pair'])
+  await cluster.mustCaisson(['resume', 'pair'])
+  const after = await counts('pair', before)
+  const names = (await cluster.mustCaisson(['fork', 'pair', '--count', '2'])).trim().split('\n')
+  for (const name of names) {
+    await counts(name, after)
+    expect(await cluster.mustCaisson(['exec', '-c', 'two', name, '--', 'hostname'])).toBe(`${name}\n`)
+    const pod = JSON.parse(await cluster.mustKubectl(['get', 'pod', name, '-o', 'json'])) as {
+      status: { containerStatuses: Array<{ name: string; restartCount: number; ready: boolean }> }
+    }
+    expect(pod.status.containerStatuses.map(({ name, restartCount, ready }) => [name, restartCount, ready])).toEqual([
+      ['one', 0, true],
+      ['two', 0, true],
+    ])
+  }
+  await cluster.mustCaisson(['rm', 'pair', ...names])
+  await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots', '--all', '--timeout=30s'])
+})
+
 test('a command is run beside what a snapshot holds', async () => {
   await startCounter('warm')
   expect(await cluster.mustCaisson(['snapshot', 'warm', '--name', 'warm-python'])).toBe('warm-python\n')

@@ -27,6 +27,7 @@ import {
   endsOfSignal,
   execInContainer,
   killContainer,
+  noteRestored,
   type Prepared,
   type RuntimeParts,
   removeContainerEntry,
@@ -40,7 +41,7 @@ import { attachToStarting, openProcessStreams } from './sandbox/process-streams.
 import { recoverSandboxes } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
 import { shimEvents } from './sandbox/shim-driver.ts'
-import { openSnapshot, requireSameRights, type StoredSnapshot, snapshotOf } from './sandbox/snapshot-files.ts'
+import { openSnapshot, partOf, requireSameRights, type StoredSnapshot, snapshotOf } from './sandbox/snapshot-files.ts'
 import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'
 import { validateContainerSpec, validateSandboxSpec } from './sandbox/validate-spec.ts'
 import { writtenBytes } from './sandbox/written-bytes.ts'
@@ -278,6 +279,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         pause: undefined,
         removing: undefined,
         blank: undefined,
+        awaits: new Set(),
         checkpointing: false,
       }
       registry.sandboxes.set(spec.id, sandbox)
@@ -297,7 +299,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         signal?.throwIfAborted()
         if (spec.shared) {
           using _ = cancelStart(files.containerDirectory(pauseContainerId(spec.id)), signal)
-          sandbox.pause = await startPause(parts, sandbox)
+          const snapshot = isSentry && spec.snapshot !== undefined ? await openSnapshot(spec.snapshot) : undefined
+          const names = snapshot?.manifest.containers?.map(({ name }) => name) ?? []
+          sandbox.pause = await startPause(parts, sandbox, names.length > 0 ? snapshot : undefined)
+          sandbox.awaits = new Set(names)
         }
         signal?.throwIfAborted()
       } catch (error) {
@@ -311,9 +316,15 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
     async restoreContainer(spec, snapshotDirectory, signal) {
       // Refused before anything is made for it.
-      const snapshot = await openSnapshot(snapshotDirectory)
+      const sandbox = registry.sandbox(spec.sandboxId)
+      const { shared } = sandbox.record.spec
+      const snapshot = partOf(await openSnapshot(snapshotDirectory), spec.name, shared)
       requireSameRights(snapshot, spec)
-      return startOrRestore(spec, snapshot, signal)
+      if (shared && !sandbox.awaits.has(spec.name ?? ''))
+        throw new RuntimeError('failed', `sandbox ${spec.sandboxId} does not wait for a container ${spec.name}`)
+      const container = await startOrRestore(spec, snapshot, signal)
+      if (shared && sandbox.awaits.delete(spec.name ?? '')) await noteRestored(parts, sandbox, snapshot)
+      return container
     },
 
     readSnapshot: async (directory) => snapshotOf(await openSnapshot(directory)),

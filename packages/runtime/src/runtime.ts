@@ -65,6 +65,11 @@ export interface ContainerSpec {
   id: string
   sandboxId: string
   /**
+   * What it is in its sandbox, the same in every copy of it: the containers of a shared sandbox are restored by it. Those
+   * without a name cannot be kept there.
+   */
+  name?: string
+  /**
    * A running container of a sandbox that is not shared, into whose sentry or namespaces this one comes. A sentry ends
    * with the container that it was made for, and what is beside that one with it.
    */

@@ -61,7 +61,7 @@ export const sandboxBlueprint = z.object({
 export const suspension = z.object({
   memory: z.enum(MEMORY_POLICIES).default('Discard').meta({
     description:
-      'Discard ends the processes. Keep has them go on where they were when the Sandbox runs again; that needs gVisor and a Pod of one container.',
+      'Discard ends the processes. Keep has them go on where they were when the Sandbox runs again; that needs gVisor and a Pod without init containers.',
   }),
 })
 

@@ -5,8 +5,7 @@ import { dateTime, integer } from '../schema/zod-to-structural.ts'
 
 export const snapshotSpec = z.object({
   sandboxName: z.string().min(1).max(253).meta({
-    description:
-      'The Sandbox of the same namespace that is kept. It has to be running, with one container, under gVisor.',
+    description: 'The Sandbox of the same namespace that is kept. It has to be running, under gVisor.',
   }),
   endSource: z.boolean().default(false).meta({
     description:

@@ -65,6 +65,7 @@ export async function containerSpec(
   return {
     id,
     sandboxId,
+    name: container.name,
     ...options.company,
     image: image.name,
     imageId: image.id,

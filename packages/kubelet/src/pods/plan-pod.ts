@@ -93,6 +93,8 @@ function planRejection(observed: ObservedPod, now: number, rejection: Eviction):
 /** Only sidecars are left, or nothing: the others have ended and are not started again. */
 function isOver({ pod, runs }: ObservedPod, status: PodStatus): boolean {
   if (isTerminalPhase(status.phase)) return true
+  // They were kept together: none of them goes on here.
+  if (runs.some((run) => hasExited(run) && run.state.reason === 'checkpointed')) return true
   const failedInit = initContainers(pod).some((container) => {
     const run = runs.find(({ name }) => name === container.name)
     return !isSidecar(container) && hasExited(run) && run.state.exitCode !== 0 && restartPolicyOf(pod) === 'Never'

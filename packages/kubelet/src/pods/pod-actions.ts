@@ -85,7 +85,13 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       case 'prepare':
         return await prepare(pod, memory, signal)
       case 'create-sandbox':
-        return await createSandbox(pod, { memory, attempt: action.attempt, shared: action.shared, signal })
+        return await createSandbox(pod, {
+          memory,
+          attempt: action.attempt,
+          shared: action.shared,
+          fresh: observed.runs.length === 0,
+          signal,
+        })
       case 'start-container':
         return await startContainer(action, observed, { memory, signal })
       case 'stop-container':
@@ -128,9 +134,16 @@ export function createPodActions(options: PodActionsOptions): PodActions {
 
   async function createSandbox(
     pod: PodObject,
-    options: { memory: PodMemory; attempt: number; shared: boolean; signal: AbortSignal },
+    options: {
+      memory: PodMemory
+      attempt: number
+      shared: boolean
+      /** Nothing of the Pod has run yet. */
+      fresh: boolean
+      signal: AbortSignal
+    },
   ): Promise<void> {
-    const { memory, attempt, shared, signal } = options
+    const { memory, attempt, shared, fresh, signal } = options
     const { uid = '', name = '', namespace = '' } = pod.metadata
     try {
       const found = await handlerOf(pod, { sources, fake: false })
@@ -147,7 +160,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         network: { kind: wanted === 'none' ? 'none' : 'pod' },
         limits,
         shared,
-        ...(attempt === 0 && snapshotToCome(pod)),
+        ...(shared ? fresh && (await beginShared(pod, signal)) : attempt === 0 && snapshotToCome(pod)),
         labels: {
           [SANDBOX_LABELS.uid]: uid,
           [SANDBOX_LABELS.namespace]: namespace,
@@ -252,7 +265,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       const [spec] = await Promise.all([containerSpec(pod, container, specOptions), writeEtcFiles(pod, sandbox.ip)])
       const snapshot = firstSnapshot(pod, restartCount)
       if (snapshot) {
-        await restoreVolumes(await ownVolumes(pod, { directories, sources }), { source: snapshot.volumes, signal })
+        if (!sandbox.shared) await fillVolumes(pod, snapshot, signal)
         await runtime.restoreContainer(spec, snapshot.memory, signal)
       } else {
         const started = runtime.startContainer(spec, signal)
@@ -292,6 +305,18 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     const name = snapshotNameOf(pod)
     const found = name === undefined ? undefined : snapshots().find(pod.metadata.namespace ?? '', name)
     return typeof found === 'object' ? { snapshot: found.memory } : {}
+  }
+
+  /** A sandbox of several containers is made for what they begin with, and its volumes are there before the first of them. */
+  async function beginShared(pod: PodObject, signal: AbortSignal): Promise<Pick<SandboxSpec, 'snapshot'>> {
+    const snapshot = firstSnapshot(pod, 0)
+    if (!snapshot) return {}
+    await fillVolumes(pod, snapshot, signal)
+    return { snapshot: snapshot.memory }
+  }
+
+  async function fillVolumes(pod: PodObject, { volumes }: FoundSnapshot, signal: AbortSignal): Promise<void> {
+    await restoreVolumes(await ownVolumes(pod, { directories, sources }), { source: volumes, signal })
   }
 
   /** What the Pod's container begins with, but for a run that comes after another one. Throws where it is not there. */

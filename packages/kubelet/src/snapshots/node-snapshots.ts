@@ -28,7 +28,7 @@ import {
 import type { Runtime, RuntimeErrorCode, Snapshot } from '@caisson/runtime'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
-import { specOf } from '../pods/observed-pod.ts'
+import { initContainers, specOf } from '../pods/observed-pod.ts'
 import type { PodEngine } from '../pods/pod-engine.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { openSnapshotLedger } from './snapshot-ledger.ts'
@@ -184,6 +184,11 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     const sandbox = pod && (await sandboxOf(snapshot))
     if (!sandbox || pod.metadata.deletionTimestamp)
       throw new SnapshotError(REASONS.sandboxGone, `the Pod of Sandbox ${snapshot.spec.sandboxName} is gone`)
+    if (sandbox.spec.shared && initContainers(pod).length > 0)
+      throw new SnapshotError(
+        REASONS.notSupported,
+        `Pod ${pod.metadata.name} has init containers, which would run again before what is kept: leave them out`,
+      )
     const { uid = '', namespace = '' } = snapshot.metadata
     // A suspended Sandbox keeps its claims, and nobody else writes to them.
     const volumes = (await ownVolumes(pod, { directories, sources })).filter(

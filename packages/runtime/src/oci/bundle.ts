@@ -28,6 +28,8 @@ export interface BundleOptions {
 /** Annotations by which runsc knows which containers share a sentry, and a shim which share a shim. */
 const CONTAINER_TYPE = 'io.kubernetes.cri.container-type'
 const SANDBOX_ID = 'io.kubernetes.cri.sandbox-id'
+/** By this one it knows them again in a snapshot. */
+const CONTAINER_NAME = 'io.kubernetes.cri.container-name'
 
 // What the field's engines hide of /proc and /sys, and what they leave to be read only.
 const MASKED_PATHS = [
@@ -57,6 +59,7 @@ export function containerBundle(options: BundleOptions): OciSpec {
   if (isGroup && options.root !== undefined) {
     annotations[CONTAINER_TYPE] = 'container'
     annotations[SANDBOX_ID] = options.root
+    if (container.name !== undefined) annotations[CONTAINER_NAME] = container.name
   }
   const scratch = container.readOnlyRootfs
     ? options.scratch.filter(({ path }) => !isMounted(path, container.mounts))

@@ -12,7 +12,7 @@ import type { RuntimeParts } from './containers.ts'
 import type { Driver } from './drivers.ts'
 import type { ContainerEntry, SandboxEntry } from './entries.ts'
 import type { OciDriver } from './oci-driver.ts'
-import { rightsOf, sealSnapshot, snapshotMachine } from './snapshot-files.ts'
+import { type KeptContainer, rightsOf, sealSnapshot, snapshotMachine } from './snapshot-files.ts'
 import { readContainer } from './state-files.ts'
 
 // The first build known to keep what containers wrote to their root, and to write memory uncompressed.
@@ -29,7 +29,10 @@ export async function checkpointSandbox(
   if (!isAbsolute(directory)) throw new RuntimeError('failed', `${directory} is not an absolute path`)
   const driver = await parts.drivers.get(sandbox.record.spec.handler)
   requireAble(driver)
-  const entry = onlyContainer(sandbox)
+  const kept = sandbox.record.spec.shared ? sharedContainers(sandbox) : onlyContainer(sandbox)
+  const { root: entry, containers } = kept
+  const [first] = containers
+  if (sandbox.record.spec.shared) await forgetEnded(driver, sandbox)
   await mkdir(directory, { mode: 0o700 })
   // A sandbox that is to end must not run after the moment that is kept, nor one whose volumes are kept beside it.
   const pauses = !leaveRunning || whilePaused !== undefined
@@ -40,16 +43,18 @@ export async function checkpointSandbox(
     const outcomes = await Promise.allSettled([save(driver, entry, directory), whilePaused?.()])
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     if (pauses && leaveRunning) await setPaused(driver, entry, false)
-    await requireOwnDescriptors(directory)
+    await requireOwnDescriptors(directory, [OWN, ...containers.flatMap(({ spec }) => spec.name ?? [])])
     const snapshot = await sealSnapshot(directory, {
       createdAt,
       machine: await snapshotMachine(driver),
-      imageId: entry.imageId,
+      imageId: first.imageId,
       hostname: sandbox.record.spec.hostname,
-      rights: rightsOf(entry.spec),
-      shape: await blankShape(sandbox.record.spec, entry.spec, entry.imageId),
+      rights: rightsOf(first.spec),
+      ...(sandbox.record.spec.shared
+        ? { containers: containers.map(keptContainer) }
+        : { shape: await blankShape(sandbox.record.spec, first.spec, first.imageId) }),
     })
-    if (!leaveRunning) await endKept(parts, entry)
+    if (!leaveRunning) await endKept(parts, kept)
     return snapshot
   } catch (error) {
     await rm(directory, { recursive: true, force: true })
@@ -59,31 +64,58 @@ export async function checkpointSandbox(
   }
 }
 
-/** Ends a container whose memory is on disk. What is killed in between is ended by `finishCheckpoint`. */
-async function endKept(parts: RuntimeParts, entry: ContainerEntry): Promise<void> {
-  await writeFile(join(entry.directory, CHECKPOINTED_FILE), '', { mode: 0o600 })
-  await killPaused(parts, entry)
+type Running = ContainerEntry & { spec: ContainerSpec }
+
+/** What a snapshot holds, and the container with which its sentry ends. */
+interface Kept {
+  root: ContainerEntry
+  containers: [Running, ...Running[]]
+}
+
+function keptContainer({ spec, imageId }: Running): KeptContainer {
+  return { name: spec.name ?? '', imageId, rights: rightsOf(spec) }
+}
+
+/** Their names are known again only of those that run: the sentry is not to know of others. */
+async function forgetEnded(driver: OciDriver, sandbox: SandboxEntry): Promise<void> {
+  for (const { state, ociId, directory } of sandbox.containers.values())
+    if (state.phase === 'exited') await driver.remove(ociId, join(directory, 'runtime.log'))
+}
+
+/** Ends what is on disk. What is killed in between is ended by `finishCheckpoint`: the root says first that it is to end. */
+async function endKept(parts: RuntimeParts, { root, containers }: Kept): Promise<void> {
+  for (const { directory } of new Set([root, ...containers]))
+    await writeFile(join(directory, CHECKPOINTED_FILE), '', { mode: 0o600 })
+  await killPaused(parts, root, containers)
 }
 
 /** Its processes take no signal while they are paused: the sentry is killed. */
-async function killPaused(parts: RuntimeParts, entry: ContainerEntry): Promise<void> {
-  await parts.monitor.expectKill(entry.id)
-  const { supervision } = await readContainer(entry.directory)
+async function killPaused(
+  parts: RuntimeParts,
+  root: ContainerEntry,
+  containers: readonly ContainerEntry[],
+): Promise<void> {
+  const all = new Set([root, ...containers])
+  for (const { id } of all) await parts.monitor.expectKill(id)
+  const { supervision } = await readContainer(root.directory)
   if (supervision?.running) killProcess(supervision.running.pid, supervision.running.startTime, 'SIGKILL')
-  await entry.exited.promise
+  await Promise.all([...all].map(({ exited }) => exited.promise))
 }
 
 /** After a restart: what was to end ends, and what was paused for a snapshot that never came goes on. */
-export async function finishCheckpoint(
-  parts: RuntimeParts,
-  sandbox: SandboxEntry,
-  entry: ContainerEntry,
-): Promise<void> {
-  if (entry.state.phase !== 'running') return
+export async function finishCheckpoint(parts: RuntimeParts, sandbox: SandboxEntry): Promise<void> {
   const driver = await parts.drivers.get(sandbox.record.spec.handler)
   if (!driver.isSentry) return
-  if (existsSync(join(entry.directory, CHECKPOINTED_FILE))) await killPaused(parts, entry)
-  else if (await isPaused(driver, entry)) await setPaused(driver, entry, false)
+  const running = [...sandbox.containers.values()].filter(({ state }) => state.phase === 'running')
+  const roots = sandbox.pause ? [sandbox.pause] : running
+  for (const root of roots) {
+    if (root.state.phase !== 'running') continue
+    if (existsSync(join(root.directory, CHECKPOINTED_FILE))) {
+      for (const { directory } of sandbox.pause ? running : [])
+        await writeFile(join(directory, CHECKPOINTED_FILE), '', { mode: 0o600 })
+      await killPaused(parts, root, sandbox.pause ? running : [])
+    } else if (await isPaused(driver, root)) await setPaused(driver, root, false)
+  }
 }
 
 async function save(driver: OciDriver, entry: ContainerEntry, directory: string): Promise<void> {
@@ -115,28 +147,45 @@ async function save(driver: OciDriver, entry: ContainerEntry, directory: string)
   }
 }
 
-// How runsc's state names a descriptor of this machine: `host:NUMBER` with its length before it, 14 bytes behind the name
-// of its container. Of those that came by exec that name is empty, and they cannot be opened again.
+// How runsc's state names a descriptor of this machine: `host:NUMBER`, 14 bytes behind the name of its container. Before
+// each stands its length twice, as a number of one byte and of four. Of those that came by exec that name is empty, and they cannot be
+// opened again.
 const DESCRIPTOR = /^host:\d+$/
-const STRING_TYPE = 6
 const LONGEST_DESCRIPTOR = 16
 const NAME_DISTANCE = 14
+/** Of the container whose sentry it is. */
 const OWN = '__no_name_0'
 
 /** What an exec left connected to its client is not known to be in the way before it is restored: by then it is too late. */
-async function requireOwnDescriptors(directory: string): Promise<void> {
+async function requireOwnDescriptors(directory: string, names: readonly string[]): Promise<void> {
   const state = await readFile(join(directory, 'checkpoint.img'))
   for (let at = state.indexOf('host:'); at >= 0; at = state.indexOf('host:', at + 1)) {
-    if (at < OWN.length + NAME_DISTANCE || state[at - 5] !== STRING_TYPE) continue
+    if (at < NAME_DISTANCE) continue
     const length = state.readUInt32BE(at - 4)
-    if (length > LONGEST_DESCRIPTOR || !DESCRIPTOR.test(state.toString('latin1', at, at + length))) continue
-    const name = at - NAME_DISTANCE
-    if (state.toString('latin1', name - OWN.length, name) === OWN) continue
+    if (
+      state[at - 5] !== length ||
+      length > LONGEST_DESCRIPTOR ||
+      !DESCRIPTOR.test(state.toString('latin1', at, at + length))
+    )
+      continue
+    const end = at - NAME_DISTANCE
+    if (names.some((name) => isString(state, end, name))) continue
     throw new RuntimeError(
       'snapshot-incompatible',
       'a process that was started by exec holds on to its client, and could not go on elsewhere: let it end, or start it with its input and outputs redirected',
     )
   }
+}
+
+/** Whether what ends there is this very text, with its length before it. */
+function isString(state: Buffer, end: number, text: string): boolean {
+  const begin = end - text.length
+  return (
+    begin >= 5 &&
+    state[begin - 5] === text.length &&
+    state.readUInt32BE(begin - 4) === text.length &&
+    state.toString('latin1', begin, end) === text
+  )
 }
 
 function saveFailure(complaint: string): RuntimeError {
@@ -178,13 +227,28 @@ function requireAble(driver: Driver): asserts driver is OciDriver {
   }
 }
 
-function onlyContainer(sandbox: SandboxEntry): ContainerEntry & { spec: ContainerSpec } {
-  const { id, shared } = sandbox.record.spec
-  if (shared)
-    throw new RuntimeError(
-      'snapshot-incompatible',
-      `sandbox ${id} is made for several containers: only one can be kept`,
-    )
+function sharedContainers(sandbox: SandboxEntry): Kept {
+  const { id } = sandbox.record.spec
+  const root = sandbox.pause
+  if (sandbox.removing || root?.state.phase !== 'running') throw new RuntimeError('not-found', `sandbox ${id} is gone`)
+  if (sandbox.awaits.size > 0)
+    throw new RuntimeError('failed', `sandbox ${id} is being restored itself: wait until it goes on`)
+  const running = [...sandbox.containers.values()].filter(
+    (entry): entry is Running => entry.state.phase === 'running' && entry.spec !== undefined,
+  )
+  const [first, ...others] = running
+  if (!first) throw new RuntimeError('not-found', `nothing runs in sandbox ${id}`)
+  for (const { id, spec } of running) {
+    if (spec.name === undefined)
+      throw new RuntimeError('snapshot-incompatible', `container ${id} has no name by which it could be restored`)
+    if (spec.tty)
+      throw new RuntimeError('snapshot-incompatible', `container ${id} has a terminal, which cannot be kept`)
+  }
+  return { root, containers: [first, ...others] }
+}
+
+function onlyContainer(sandbox: SandboxEntry): Kept {
+  const { id } = sandbox.record.spec
   if (sandbox.removing) throw new RuntimeError('not-found', `sandbox ${id} is being removed`)
   const containers = [...sandbox.containers.values()]
   const running = containers.find(({ spec, state }) => state.phase === 'running' && spec?.beside === undefined)
@@ -198,5 +262,5 @@ function onlyContainer(sandbox: SandboxEntry): ContainerEntry & { spec: Containe
   if (!running?.spec) throw new RuntimeError('not-found', `nothing runs in sandbox ${id}`)
   if (running.spec.tty)
     throw new RuntimeError('snapshot-incompatible', `container ${running.id} has a terminal, which cannot be kept`)
-  return running as ContainerEntry & { spec: ContainerSpec }
+  return { root: running, containers: [running as Running] }
 }

@@ -31,7 +31,7 @@ import {
 import { signalSentryContainer } from './oci-driver.ts'
 import { openProcessStreams } from './process-streams.ts'
 import { mountReadOnlyBinds, throughReadOnlyBinds, unmountReadOnlyBinds } from './read-only-binds.ts'
-import { restore } from './restore.ts'
+import { noteRestoring, restore, setHostname } from './restore.ts'
 import { mountRootfs, unmountRootfs } from './rootfs.ts'
 import type { StoredSnapshot } from './snapshot-files.ts'
 import { readContainer, type StateFiles } from './state-files.ts'
@@ -60,18 +60,39 @@ const KILL_PATIENCE_MS = 10_000
 const SIGKILL = constants.signals.SIGKILL
 
 /** Starts the process that holds a shared sandbox open. */
-export async function startPause(parts: RuntimeParts, sandbox: SandboxEntry): Promise<ContainerEntry> {
+export async function startPause(
+  parts: RuntimeParts,
+  sandbox: SandboxEntry,
+  snapshot?: StoredSnapshot,
+): Promise<ContainerEntry> {
   const { spec } = sandbox.record
   const id = pauseContainerId(spec.id)
   const { native } = await parts.prepare()
   const bundle = pauseBundle(spec, native.pauseRootfs, parts.network.get(spec.id)?.namespace)
   const directory = await parts.files.createContainer(id, { bundle })
   try {
-    return await start({ parts, sandbox, id, directory, spec: undefined, imageId: '' })
+    if (snapshot) await noteRestoring(directory, true)
+    return await start({ parts, sandbox, id, directory, spec: undefined, imageId: '', snapshot })
   } catch (error) {
     await discardHalfMade(parts, await parts.drivers.get(spec.handler), id)
     throw error
   }
+}
+
+/** One of the containers of a shared sandbox has been restored; with the last one all of them go on. */
+export async function noteRestored(
+  parts: RuntimeParts,
+  sandbox: SandboxEntry,
+  snapshot: StoredSnapshot,
+): Promise<void> {
+  const { pause } = sandbox
+  if (!pause || sandbox.awaits.size > 0) return
+  const { handler, hostname } = sandbox.record.spec
+  const { ociId, directory } = pause
+  const supervision = { ociId, directory, runtimeLog: join(directory, 'runtime.log') }
+  if (snapshot.manifest.hostname !== hostname)
+    await setHostname(parts, { supervision, driver: await parts.drivers.sentry(handler), hostname })
+  await noteRestoring(directory, false)
 }
 
 /** Creates and starts a container in a sandbox. */
@@ -209,9 +230,11 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
     streams: spec ?? {},
   })
   const ahead = blank && { preparedIn: blank.directory, binds: bindsOver(directory, spec?.mounts ?? []) }
+  // In a shared sandbox nothing goes on before all are there.
+  const hostname = sandboxSpec.shared ? undefined : sandboxSpec.hostname
   const started =
     snapshot && driver.kind === 'oci'
-      ? await restore(parts, { supervision, driver, snapshot, hostname: sandboxSpec.hostname, ahead })
+      ? await restore(parts, { supervision, driver, snapshot, hostname, ahead })
       : await parts.monitor.start(supervision)
   return newContainerEntry(id, directory, { ociId: own, spec, imageId, state: { phase: 'running', ...started } })
 }

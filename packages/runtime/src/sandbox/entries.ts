@@ -24,6 +24,8 @@ export interface SandboxEntry {
   removing: Promise<void> | undefined
   /** Made ahead, waiting for the processes of a snapshot. */
   blank: Blank | undefined
+  /** Names of the containers of a shared sandbox that are still to be restored; then all of them go on. */
+  awaits: Set<string>
   /** One snapshot of it is made at a time. */
   checkpointing: boolean
 }

@@ -6,6 +6,7 @@ import { discardHalfMade, killContainer, type RuntimeParts, removeContainerEntry
 import { newContainerEntry, pauseContainerId, type SandboxEntry } from './entries.ts'
 import { unmountReadOnlyBinds } from './read-only-binds.ts'
 import type { Registry } from './registry.ts'
+import { isBeingRestored } from './restore.ts'
 import { mountPoints, unmountRootfs } from './rootfs.ts'
 
 /**
@@ -23,6 +24,7 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
       pause: undefined,
       removing: undefined,
       blank: undefined,
+      awaits: new Set(),
       checkpointing: false,
     }
     registry.sandboxes.set(record.spec.id, sandbox)
@@ -44,8 +46,10 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
   }
   for (const id of containers.keys()) if (!adopted.has(id)) await discardStray(parts, id)
   // A shared sandbox without the process that holds it open was never finished: its maker was not told that it is there.
+  // Nor was one that has not all of a snapshot's containers, of which none goes on without the others.
   for (const [id, sandbox] of registry.sandboxes) {
-    if (!sandbox.record.spec.shared || sandbox.pause) continue
+    const { spec } = sandbox.record
+    if (!spec.shared || (sandbox.pause && !isBeingRestored(sandbox.pause.directory))) continue
     await discardSandbox(parts, sandbox)
     registry.sandboxes.delete(id)
   }
@@ -53,8 +57,7 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
   await parts.cgroups.recover(new Set(registry.sandboxes.keys()))
   await unmountStrays(stateDirectory, adopted)
   await registry.catchUp()
-  for (const sandbox of registry.sandboxes.values())
-    for (const entry of sandbox.containers.values()) await finishCheckpoint(parts, sandbox, entry)
+  for (const sandbox of registry.sandboxes.values()) await finishCheckpoint(parts, sandbox)
   for (const sandbox of registry.sandboxes.values()) {
     for (const entry of sandbox.containers.values())
       if (entry.state.phase === 'exited') registry.announce(sandbox, entry)
@@ -62,7 +65,7 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
 }
 
 async function discardSandbox(parts: RuntimeParts, sandbox: SandboxEntry): Promise<void> {
-  for (const entry of sandbox.containers.values()) {
+  for (const entry of [...sandbox.containers.values(), ...(sandbox.pause ? [sandbox.pause] : [])]) {
     await killContainer(parts, sandbox, entry)
     await removeContainerEntry(parts, sandbox, entry)
   }

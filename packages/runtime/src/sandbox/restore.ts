@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HELD_LOG } from '../monitor/held-command.ts'
@@ -16,7 +16,8 @@ export interface RestoreOptions {
   supervision: Supervision
   driver: OciDriver
   snapshot: StoredSnapshot
-  hostname: string
+  /** Undefined where nothing goes on yet: others are restored first. */
+  hostname: string | undefined
   /** Where it was created ahead, under another directory, what is bound over its places. */
   ahead?: { preparedIn: string; binds: Bind[] } | undefined
 }
@@ -46,16 +47,33 @@ async function begin(
     ...(ahead && { preparedIn: ahead.preparedIn, binds: { program: native.bindMounts, mounts: ahead.binds } }),
   })
   // What came with the snapshot is its source's name.
-  if (snapshot.manifest.hostname !== hostname) await setHostname(parts, { supervision, driver, hostname })
+  if (hostname !== undefined && snapshot.manifest.hostname !== hostname)
+    await setHostname(parts, { supervision, driver, hostname })
   return started
 }
 
-type HostnameOptions = Pick<RestoreOptions, 'supervision' | 'driver' | 'hostname'>
+const RESTORING_FILE = 'restoring'
+
+/** Says of a shared sandbox that not all of its containers are there, or that they are; kept with the one that holds it open. */
+export async function noteRestoring(directory: string, restoring: boolean): Promise<void> {
+  const path = join(directory, RESTORING_FILE)
+  await (restoring ? writeFile(path, '', { mode: 0o600 }) : rm(path, { force: true }))
+}
+
+export function isBeingRestored(directory: string): boolean {
+  return existsSync(join(directory, RESTORING_FILE))
+}
+
+interface HostnameOptions {
+  supervision: Pick<Supervision, 'ociId' | 'runtimeLog' | 'directory'>
+  driver: OciDriver
+  hostname: string
+}
 
 const CAP_SYS_ADMIN = 1 << 21
 
 /** The kernel in the sandbox knows no other way than a system call of a process that may: ours, that needs no file inside. */
-async function setHostname(parts: RuntimeParts, options: HostnameOptions): Promise<void> {
+export async function setHostname(parts: RuntimeParts, options: HostnameOptions): Promise<void> {
   const { supervision, driver, hostname } = options
   const { native } = await parts.prepare()
   const path = join(supervision.directory, 'hostname')

@@ -22,9 +22,36 @@ export interface SnapshotManifest {
   imageId: string
   hostname: string
   rights: ContainerRights
+  /** Of a shared sandbox, each that ran in it: `imageId` and `rights` are then the first one's. */
+  containers?: KeptContainer[]
   /** What a sandbox made ahead for it has to be like; absent in those of earlier versions. */
   shape?: BlankShape
   files: SnapshotFile[]
+}
+
+export interface KeptContainer {
+  name: string
+  imageId: string
+  rights: ContainerRights
+}
+
+/**
+ * What a snapshot is for one container. Rejects with code `snapshot-incompatible` where it has none such.
+ *
+ * @param shared whether that is to be in a sandbox of several
+ */
+export function partOf(snapshot: StoredSnapshot, name: string | undefined, shared: boolean): StoredSnapshot {
+  const { manifest } = snapshot
+  const { containers } = manifest
+  if (!containers && !shared) return snapshot
+  const names = containers ? containers.map((each) => each.name).join(', ') : 'one without a name'
+  const kept = shared ? containers?.find((each) => each.name === name) : undefined
+  if (!kept)
+    throw new RuntimeError(
+      'snapshot-incompatible',
+      `the snapshot was made of a sandbox with other containers (${names}), not with ${name ?? 'one alone'}: they must be the same`,
+    )
+  return { ...snapshot, manifest: { ...manifest, imageId: kept.imageId, rights: kept.rights } }
 }
 
 /** What whoever let the container in looked at: it has to be true of what goes on too. */
