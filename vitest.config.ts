@@ -7,6 +7,8 @@ export default defineConfig({
     reporters: ['default', './test/checks/count-reporter.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // A wait ends with what it waits for, or with its test: not after the second that is the default here.
+    expect: { poll: { timeout: 25_000 } },
     projects: [
       {
         extends: true,
