@@ -351,6 +351,16 @@ function program(): Command {
       (await import('./commands/router.ts')).router({ ...globals(), ...options }),
     )
   caisson
+    .command('controller')
+    .description('run the controllers against any Kubernetes cluster, with the flags of agent-sandbox’s controller')
+    .usage('[flags]')
+    .helpOption(false)
+    // Its flags are Go's, which it reads itself.
+    .allowUnknownOption()
+    .passThroughOptions()
+    .argument('[flags...]', 'see --help')
+    .action(async (words: string[]) => (await import('./commands/controller.ts')).controller(words))
+  caisson
     .command('doctor')
     .description('say what this machine can run, and what is missing')
     .option('--fix', 'fetch what is missing, without touching the system')

@@ -47,7 +47,7 @@ export async function runLeaderElection(options: LeaderElectionOptions): Promise
     const startedAt = performance.now()
     if (await withDeadline(renewDeadline, signal, candidate.tryToHold)) {
       if ((await leadFrom(startedAt)) === 'over') return
-    } else await abortableDelay(retryPeriod * (1 + Math.random() * JITTER), signal).catch(() => {})
+    } else await candidate.untilFree(retryPeriod * (1 + Math.random() * JITTER), signal)
   }
 
   /** @param since when the attempt began that made us the leader: the Lease may count from there */
@@ -90,6 +90,8 @@ export async function runLeaderElection(options: LeaderElectionOptions): Promise
 interface Candidate {
   /** Takes the Lease where it is free, or renews it where it is ours. False where neither was possible. */
   tryToHold(signal: AbortSignal): Promise<boolean>
+  /** Resolves when the Lease is let go or runs out, after `ms` or with the signal at the latest. Never rejects. */
+  untilFree(ms: number, signal: AbortSignal): Promise<void>
   /** The last we saw is that somebody else holds it. */
   isTaken(): boolean
   /** Lets others take it at once. Never rejects. */
@@ -114,10 +116,30 @@ function createCandidate(options: LeaderElectionOptions & { leaseDuration: numbe
     if (holder) options.onLeader?.(holder)
   }
 
-  function isHeldByOther(): boolean {
+  /** ms that somebody else may still count on it; 0 where nobody may. */
+  function heldByOther(): number {
     const spec = known?.spec
-    if (!spec?.holderIdentity || spec.holderIdentity === identity) return false
-    return performance.now() < knownAt + (spec.leaseDurationSeconds ?? 0) * 1000
+    if (!spec?.holderIdentity || spec.holderIdentity === identity) return 0
+    return Math.max(0, knownAt + (spec.leaseDurationSeconds ?? 0) * 1000 - performance.now())
+  }
+
+  /**
+   * Ends when the Lease is free. Also learns of each renewal as it happens: whoever only looks now and then counts the
+   * holder's time from when it looked, and takes over that much later.
+   */
+  async function follow(signal: AbortSignal): Promise<void> {
+    const watch = client.watch(resources.leases, {
+      namespace,
+      fieldSelector: `metadata.name=${name}`,
+      ...(known?.metadata.resourceVersion && { resourceVersion: known.metadata.resourceVersion }),
+      signal,
+    })
+    for await (const event of watch) {
+      if (event.type === 'DELETED') return
+      learn(event.object)
+      if (heldByOther() === 0) return
+    }
+    throw new Error('the server has ended the watch')
   }
 
   function nextSpec(): LeaseSpec {
@@ -137,7 +159,7 @@ function createCandidate(options: LeaderElectionOptions & { leaseDuration: numbe
     try {
       // A leader writes over what it wrote last, and looks only when that fails.
       if (known?.spec?.holderIdentity !== identity) known = await look(signal)
-      if (isHeldByOther()) return false
+      if (heldByOther() > 0) return false
       const metadata = { ...known?.metadata, name, namespace }
       const lease = { metadata, spec: nextSpec() }
       learn(
@@ -167,6 +189,20 @@ function createCandidate(options: LeaderElectionOptions & { leaseDuration: numbe
 
   return {
     tryToHold,
+    async untilFree(ms, signal) {
+      const held = heldByOther()
+      const until = performance.now() + (held > 0 ? Math.min(ms, held) : ms)
+      // Without a Lease of somebody else's there is nothing to follow: the last attempt has failed.
+      if (
+        held > 0 &&
+        (await withDeadline(until - performance.now(), signal, follow).then(
+          () => true,
+          () => false,
+        ))
+      )
+        return
+      await abortableDelay(Math.max(0, until - performance.now()), signal).catch(() => {})
+    },
     isTaken: () => known !== undefined && known.spec?.holderIdentity !== identity,
     async release() {
       if (known?.spec?.holderIdentity !== identity) return

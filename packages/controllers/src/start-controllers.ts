@@ -26,8 +26,8 @@ export interface StartControllersOptions {
   sandboxConcurrency?: number
   /** False is `--disable-sandbox-events`. */
   sandboxEvents?: boolean
-  /** Of templates and pools, where their kinds are served. */
-  extensions?: ExtensionsOptions
+  /** Of templates, pools and claims, where their kinds are served; false leaves them alone, and with them the flat kinds. */
+  extensions?: ExtensionsOptions | false
   /** Whether the flat kinds of agents.x-k8s.io are kept in agreement with the canonical ones; true unless said. */
   flatGroup?: boolean
   /** Where queues and writes are counted. */
@@ -83,12 +83,13 @@ export async function startControllers(options: StartControllersOptions): Promis
       ...(now && { now }),
     },
   )
-  extensions = startExtensions(
-    { ...caches, ...extensionCaches(informers) },
-    { ...options, ...options.extensions, ...(metrics && { metrics }) },
-  )
+  if (options.extensions !== false)
+    extensions = startExtensions(
+      { ...caches, ...extensionCaches(informers) },
+      { ...options, ...options.extensions, ...(metrics && { metrics }) },
+    )
   const dialects =
-    options.flatGroup === false
+    options.flatGroup === false || options.extensions === false
       ? undefined
       : startDialects(
           informers,
@@ -102,7 +103,7 @@ export async function startControllers(options: StartControllersOptions): Promis
           }),
           onError,
         )
-  const parts = [sandbox, snapshot, extensions, ...(dialects ? [dialects] : [])]
+  const parts = [sandbox, snapshot, extensions, dialects].filter((part) => part !== undefined)
   return {
     async idle() {
       await Promise.all(parts.map((part) => part.idle()))

@@ -1,0 +1,255 @@
+/** `caisson controller` against a real control plane: what it makes of objects, and who works when it ends, dies or is robbed. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import {
+  claimCrd,
+  findCondition,
+  poolCrd,
+  type Sandbox,
+  sandboxCrd,
+  templateCrd,
+} from '../../packages/api/src/index.ts'
+import {
+  resources,
+  sandboxClaims,
+  sandboxes,
+  sandboxTemplates,
+  sandboxWarmPools,
+} from '../../packages/client/src/index.ts'
+import {
+  connectCluster,
+  installCrd,
+  sandboxNamed,
+  startTestNode,
+  type TestCluster,
+  until,
+} from '../../packages/controllers/src/testing/test-cluster.ts'
+import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
+
+const LEASE = 'a3317529.agent-sandbox.x-k8s.io'
+const SYSTEM = 'agent-sandbox-system'
+const NAMESPACE = 'operator-test'
+const LIMIT_MS = 30_000
+
+let plane: RealCluster
+let cluster: TestCluster
+let node: AsyncDisposable
+let started: Process[] = []
+
+interface Process {
+  child: ChildProcess
+  name: string
+  /** Resolves with the first line of its log, from the beginning, that has the text. */
+  line(text: string): Promise<string>
+  lines: string[]
+  /** Code, or the signal that ended it. */
+  ended: Promise<number | NodeJS.Signals | null>
+  /** The answer at a path of its probes or metrics. */
+  ask(port: 'probes' | 'metrics', path: string): Promise<{ status: number; body: string }>
+}
+
+beforeAll(async () => {
+  plane = await startRealCluster({ controllers: true })
+  cluster = await connectCluster(plane.kubeconfig)
+  await Promise.all([sandboxCrd(), templateCrd(), claimCrd(), poolCrd()].map((crd) => installCrd(cluster.client, crd)))
+  for (const name of [SYSTEM, NAMESPACE]) await cluster.client.create(resources.namespaces, { metadata: { name } })
+  await until(cluster.client, resources.serviceAccounts, { namespace: NAMESPACE, name: 'default' }, Boolean)
+  node = await startTestNode(cluster.client, NAMESPACE)
+})
+
+afterEach(async () => {
+  for (const { child, ended } of started) {
+    // Lets go of the Lease, so that the next test need not wait for it.
+    child.kill('SIGTERM')
+    await ended
+  }
+  started = []
+})
+
+afterAll(async () => {
+  await node?.[Symbol.asyncDispose]()
+  await cluster?.[Symbol.asyncDispose]()
+  await plane?.[Symbol.asyncDispose]()
+})
+
+function start(name: string, ...flags: string[]): Process {
+  const addresses = ['-health-probe-bind-address=127.0.0.1:0', '--metrics-bind-address', '127.0.0.1:0']
+  const child = spawn(join(import.meta.dirname, '../../bin/caisson'), ['controller', ...addresses, ...flags], {
+    env: { ...process.env, KUBECONFIG: plane.kubeconfig },
+    stdio: ['ignore', 'inherit', 'pipe'],
+  })
+  const lines: string[] = []
+  const looks = new Set<() => void>()
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    lines.push(line)
+    for (const look of looks) look()
+  })
+  const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null)
+  const self: Process = {
+    child,
+    name,
+    lines,
+    ended,
+    line(text) {
+      const { promise, resolve, reject } = Promise.withResolvers<string>()
+      const say = (what: string) => reject(new Error(`${name} ${what} without saying ${text}:\n${lines.join('\n')}`))
+      const timer = setTimeout(() => say(`went ${LIMIT_MS} ms`), LIMIT_MS)
+      const look = (): void => {
+        const found = lines.find((line) => line.includes(text))
+        if (found !== undefined) resolve(found)
+      }
+      looks.add(look)
+      look()
+      void ended.then(() => say('ended'))
+      return promise.finally(() => {
+        clearTimeout(timer)
+        looks.delete(look)
+      })
+    },
+    async ask(port, path) {
+      const said = await self.line('Probes are answered')
+      const [, probes, metrics] = /on port (\d+), metrics on port (\d+)/.exec(said) ?? []
+      const answer = await fetch(`http://127.0.0.1:${port === 'probes' ? probes : metrics}${path}`)
+      return { status: answer.status, body: await answer.text() }
+    },
+  }
+  started.push(self)
+  return self
+}
+
+const podOf = (name: string) => until(cluster.client, resources.pods, { namespace: NAMESPACE, name }, Boolean)
+const createSandbox = (name: string) =>
+  cluster.client.create(sandboxes, sandboxNamed(name, { service: true }), { namespace: NAMESPACE })
+const ready = (object: { status?: Sandbox['status'] } | undefined) =>
+  findCondition(object?.status?.conditions, 'Ready')?.status === 'True'
+const holder = () => cluster.client.get(resources.leases, LEASE, { namespace: SYSTEM })
+
+/** Follows the Lease until somebody other than `before` holds it; with when that was seen. */
+async function nextLeader(before: string | undefined): Promise<{ holder: string; at: number }> {
+  const events = cluster.client.watch(resources.leases, {
+    namespace: SYSTEM,
+    fieldSelector: `metadata.name=${LEASE}`,
+    signal: AbortSignal.timeout(LIMIT_MS),
+  })
+  for await (const event of events) {
+    if (event.type !== 'ADDED' && event.type !== 'MODIFIED') continue
+    const { holderIdentity } = event.object.spec ?? {}
+    if (holderIdentity && holderIdentity !== before) return { holder: holderIdentity, at: performance.now() }
+  }
+  throw new Error('the watch of the Lease has ended')
+}
+
+test('a Sandbox and a claim become what upstream makes of them, and the probes say so', async () => {
+  const { client } = cluster
+  const one = start(
+    'one',
+    '-leader-elect',
+    '--extensions=true',
+    '--kube-api-qps=1000',
+    '--kube-api-burst',
+    '2000',
+    '--zap-devel',
+  )
+  expect(await one.line('zap-devel')).toContain('--zap-devel has no effect: the log has one form')
+  await one.line('"controller":"pool"')
+  const workers = one.lines.filter((line) => line.includes('Starting workers')).map((line) => line.split('\t')[3])
+  expect(new Set(workers)).toEqual(
+    new Set([
+      '{"controller":"claim","worker count":50}',
+      '{"controller":"pool","worker count":10}',
+      '{"controller":"sandbox","worker count":100}',
+      '{"controller":"snapshot","worker count":10}',
+      '{"controller":"template","worker count":10}',
+    ]),
+  )
+
+  expect(await one.ask('probes', '/healthz')).toEqual({ status: 200, body: 'ok\n' })
+  expect(await one.ask('probes', '/readyz')).toEqual({ status: 200, body: 'ok\n' })
+  expect(await one.ask('probes', '/metrics')).toEqual({ status: 404, body: 'not found\n' })
+
+  await createSandbox('alone')
+  const sandbox = await until(client, sandboxes, { namespace: NAMESPACE, name: 'alone' }, ready)
+  expect(sandbox.status).toMatchObject({
+    service: 'alone',
+    serviceFQDN: `alone.${NAMESPACE}.svc.cluster.local`,
+    podIPs: ['10.1.2.3'],
+  })
+  const containers = [{ name: 'main', image: 'example.com/main' }]
+  await client.create(
+    sandboxTemplates,
+    { metadata: { name: 'web' }, spec: { podTemplate: { spec: { containers } } } },
+    { namespace: NAMESPACE },
+  )
+  await client.create(
+    sandboxWarmPools,
+    { metadata: { name: 'pool' }, spec: { replicas: 1, sandboxTemplateRef: { name: 'web' } } },
+    { namespace: NAMESPACE },
+  )
+  await until(
+    client,
+    sandboxWarmPools,
+    { namespace: NAMESPACE, name: 'pool' },
+    (pool) => pool?.status?.readyReplicas === 1,
+  )
+  const members = await client.list(sandboxes, { namespace: NAMESPACE })
+  const [member] = members.items.map(({ metadata }) => metadata.name ?? '').filter((name) => name !== 'alone')
+  await client.create(
+    sandboxClaims,
+    { metadata: { name: 'claim' }, spec: { warmPoolRef: { name: 'pool' } } },
+    { namespace: NAMESPACE },
+  )
+  const claim = await until(client, sandboxClaims, { namespace: NAMESPACE, name: 'claim' }, ready)
+  expect(claim.status?.sandbox?.name).toBe(member)
+  const { body } = await one.ask('metrics', '/metrics')
+  expect(body).toContain(`leader_election_master_status{name="${LEASE}"} 1`)
+  expect(body).toContain(
+    'caisson_controller_writes_total{controller="sandbox",verb="create",resource="pods",result="done"} ',
+  )
+  // Every kind that is there is followed, and nothing has gone wrong on the way.
+  expect(one.lines.filter((line) => line.includes('\tERROR\t'))).toEqual([])
+})
+
+test('a stopped leader is followed within two seconds, a killed one within 17', async () => {
+  const one = start('one')
+  await one.line('Starting workers')
+  const first = await nextLeader('')
+  const two = start('two')
+  await two.line(`${first.holder} leads`)
+  expect(await two.ask('probes', '/readyz')).toEqual({ status: 200, body: 'ok\n' })
+  expect(two.lines.filter((line) => line.includes('Starting workers'))).toEqual([])
+
+  const stopped = performance.now()
+  one.child.kill('SIGTERM')
+  const second = await nextLeader(first.holder)
+  expect(await one.ended).toBe(0)
+  expect(one.lines.at(-1)).toContain('Stopped')
+  console.log(`after a graceful stop: ${Math.round(second.at - stopped)} ms`)
+  expect(second.at - stopped).toBeLessThan(2000)
+  await two.line('Starting workers')
+  await createSandbox('after-stop')
+  await podOf('after-stop')
+
+  const three = start('three')
+  await three.line(`${second.holder} leads`)
+  const killed = performance.now()
+  two.child.kill('SIGKILL')
+  await createSandbox('after-kill')
+  const third = await nextLeader(second.holder)
+  console.log(`after kill -9: ${Math.round(third.at - killed)} ms`)
+  expect(third.at - killed).toBeLessThan(17_000)
+  await three.line('Starting workers')
+  await podOf('after-kill')
+})
+
+test('who loses the Lease ends at once, and works no more', async () => {
+  const one = start('one', '--leader-election-namespace', SYSTEM)
+  await one.line('Starting workers')
+  const lease = await holder()
+  const spec = { ...lease.spec, holderIdentity: 'somebody-else', leaseDurationSeconds: 3600 }
+  await cluster.client.patch(resources.leases, LEASE, { spec }, { namespace: SYSTEM })
+  expect(await one.ended).toBe(1)
+  expect(one.lines.at(-1)).toContain('the Lease was lost')
+})
