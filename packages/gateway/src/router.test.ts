@@ -485,6 +485,27 @@ describe('another protocol', () => {
     ])
   })
 
+  test('is opened by paths for the router’s own pages, and for no others', async () => {
+    const { url } = await start({ pathPrefix: '/router' })
+    await pod('box')
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    await once(server, 'listening')
+    stack.defer(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    const outcomes: unknown[] = []
+    for (const origin of [url, 'http://page.test', 'null', 'http://127.0.0.1:1', undefined]) {
+      const socket = new WebSocket(`${url.replace('http', 'ws')}/router/default/box/${port}/x`, {
+        ...(origin && { origin }),
+      })
+      socket.on('error', () => {})
+      const opened = once(socket, 'open').then(() => 101)
+      const refused = once(socket, 'unexpected-response').then(([, answer]) => (answer as IncomingMessage).statusCode)
+      outcomes.push(await Promise.race([opened, refused]))
+      socket.terminate()
+    }
+    expect(outcomes).toEqual([101, 403, 403, 403, 101])
+  })
+
   test('a sandbox that keeps its own answers, and nothing more passes on that connection', async () => {
     const { url } = await start()
     await pod('box')
@@ -573,6 +594,25 @@ describe('gRPC', () => {
 })
 
 describe('who may', () => {
+  test('nobody by a name that a page could have lead here, where nobody is asked who he is', async () => {
+    const { url } = await start()
+    await pod('box')
+    const port = await serve((_request, response) => void response.end('reached'))
+    const by = async (Host: string): Promise<unknown> => {
+      const { status, body } = await ask(url, {
+        headers: { Host, 'X-Sandbox-ID': 'box', 'X-Sandbox-Port': String(port) },
+      })
+      return [status, status === 200 ? body : (JSON.parse(body) as { detail: string }).detail]
+    }
+    expect([await by('localhost:1'), await by('page.test:1')]).toEqual([
+      [200, 'reached'],
+      [
+        403,
+        'This router asks nobody who he is, and so answers to no name of the internet: connect to an address or to localhost, or start it with --authz-mode.',
+      ],
+    ])
+  })
+
   test('users of the cluster, as far as they may forward ports', async () => {
     const { url } = await start({ authz: { mode: 'tokenreview' } })
     await pod('box')
@@ -591,6 +631,24 @@ describe('who may', () => {
       [403, '{"detail":"forbidden"}'],
       [401, '{"detail":"unauthenticated"}'],
       [401, '{"detail":"unauthenticated"}'],
+    ])
+  })
+
+  test('nobody by such a name at the door that ports of Pods lead to', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'door-'))
+    stack.defer(() => rmSync(directory, { recursive: true }))
+    const path = join(directory, 'door.sock')
+    await start({ runtimeApi: true, listenDoor: { path } })
+    await pod('box')
+    const by = async (host: string): Promise<string | undefined> => {
+      const socket = connect(path)
+      const about = { namespace: 'default', id: 'box', uid: 'uid-of-box', port: 8888 }
+      socket.write(`${JSON.stringify(about)}\nGET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+      return (await text(socket)).split('\r\n')[0]
+    }
+    expect([await by('localhost:8888'), await by('page.test:8888')]).toEqual([
+      'HTTP/1.1 200 OK',
+      'HTTP/1.1 403 Forbidden',
     ])
   })
 

@@ -46,7 +46,7 @@ export function hasBody(request: Exchange['request']): boolean {
 }
 
 /** As the client wrote it, whichever HTTP it speaks. */
-export function hostOf({ headers }: Exchange['request']): string | undefined {
+export function hostOf({ headers }: { headers: IncomingMessage['headers'] }): string | undefined {
   const authority = headers[':authority' as 'host']
   return authority ?? headers.host
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Access, Authorize } from '../authz/authorize.ts'
+import { type Access, type Authorize, allowAll } from '../authz/authorize.ts'
 import type { RouterMetrics } from '../metrics.ts'
 import { cannotConnect, RouterError } from '../router-error.ts'
 import { dial } from '../routing/dial.ts'
@@ -11,11 +11,12 @@ import { routeOfPath } from '../routing/path-route.ts'
 import { type Route, routeOfHeaders } from '../routing/route.ts'
 import type { SandboxPod, SandboxPods } from '../routing/sandbox-pods.ts'
 import type { RuntimeApi } from '../runtime-api/runtime-api.ts'
-import { type Exchange, sendJson } from './exchange.ts'
+import { type Exchange, hostOf, sendJson } from './exchange.ts'
 import { forward } from './forward.ts'
 import { forwardCall } from './forward-call.ts'
 import { grpcCodeOf, refuseCall } from './grpc-status.ts'
 import type { Handlers } from './listener.ts'
+import { refuseForeignHost } from './local-host.ts'
 import { carryUpgrade, refuseUpgrade } from './upgrade.ts'
 
 export interface ServeOptions {
@@ -57,6 +58,7 @@ export function createHandlers(options: ServeOptions): Handlers {
   async function admit(route: Route, access: Omit<Access, 'namespace' | 'sandbox' | 'sandboxUid' | 'port' | 'path'>) {
     const { namespace, id: sandbox, uid: sandboxUid, port, url } = route
     try {
+      if (authorize === allowAll) refuseForeignHost(hostOf(access))
       await authorize({ ...access, namespace, sandbox, sandboxUid, port, path: url.split('?', 1)[0] ?? url })
     } catch (error) {
       metrics.authorized(namespace, 'deny')
@@ -160,6 +162,7 @@ export function createHandlers(options: ServeOptions): Handlers {
     try {
       if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
       route = routeOf(request.url ?? '', request.headers)
+      refuseOtherOrigin(request)
       await admit(route, { method, isCall: false, headers: request.headers })
       const pod = await find(route, gone.signal)
       const reached = await reach(route, pod, { signal: gone.signal, answers: false })
@@ -218,6 +221,17 @@ export function createHandlers(options: ServeOptions): Handlers {
   return { exchange, upgrade, call }
 }
 
+/**
+ * Pages may open WebSockets anywhere, and the sandbox is not told whose they are. Those of the router itself may; no page can
+ * set the header that names a Sandbox, so that a request with it is none of a page's.
+ */
+function refuseOtherOrigin({ headers }: IncomingMessage): void {
+  const { origin, host } = headers
+  if (origin === undefined || headers['x-sandbox-id'] !== undefined) return
+  if (!URL.canParse(origin) || new URL(origin).host !== host?.toLowerCase())
+    throw new RouterError(403, 'WebSockets are not opened for pages of other origins.')
+}
+
 /** What a connection is about that somebody made to a port of a Sandbox's Pod where nobody listens. */
 export type DoorRoute = Pick<Route, 'namespace' | 'id' | 'port'> & { uid: string }
 
@@ -254,6 +268,7 @@ export function createDoorHandlers(
       const done = metrics.begin()
       const route = routeOf(request.url ?? '/')
       try {
+        refuseForeignHost(hostOf(request))
         const api = runtimeApi.apiFor(route, false)
         if (!api) throw cannotConnect(route.id)
         const pod = await find(route, gone)
@@ -278,6 +293,7 @@ export function createDoorHandlers(
       stream.once('close', () => gone.abort(new Error('the client went away')))
       const route = routeOf(headers[':path'] ?? '/')
       try {
+        refuseForeignHost(hostOf({ headers }))
         const api = runtimeApi.apiFor(route, true)
         if (!api) throw cannotConnect(route.id)
         const pod = await find(route, gone.signal)
