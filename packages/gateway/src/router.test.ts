@@ -490,7 +490,9 @@ describe('another protocol', () => {
     await pod('box')
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     await once(server, 'listening')
-    stack.defer(() => void server.close())
+    stack.defer(() => {
+      server.close()
+    })
     const { port } = server.address() as AddressInfo
     const outcomes: unknown[] = []
     for (const origin of [url, 'http://page.test', 'null', 'http://127.0.0.1:1', undefined]) {
