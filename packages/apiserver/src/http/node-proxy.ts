@@ -8,6 +8,7 @@ import { attributesOf, authorizeCall, type Pipeline } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { methodNotServed } from '../verbs/errors.ts'
+import { admitConnection } from './admit-connection.ts'
 import { connectionVerbs, type NodeTarget, nodeTarget } from './node-paths.ts'
 import { respondWithError } from './respond.ts'
 
@@ -40,14 +41,28 @@ export function resolveNode(
       `Internal error occurred: error dialing backend: node ${JSON.stringify(target.node)} is not connected to this server`,
       { details: { causes: [{ message: `node ${JSON.stringify(target.node)} is not connected to this server` }] } },
     )
-  if (call.info.subresource !== 'portforward' || !mayExecute(pipeline, call)) return { connection, target }
-  // A node that answers in a Pod's place does so for them alone.
-  const query = target.url.includes('?') ? '&' : '?'
-  return { connection, target: { ...target, url: `${target.url}${query}mayExecute=true` } }
+  return { connection, target }
 }
 
-function mayExecute({ authorize }: Pipeline, { info, user }: Call): boolean {
-  return authorize(attributesOf({ ...info, verb: 'create', subresource: 'exec' }, user)).allowed
+/**
+ * The path of an upgrade, which was authorised and admitted. One of a port-forward says whether the client may execute in
+ * the Pod too, by the same two: a node that answers in a Pod's place executes, and does so for them alone.
+ */
+export async function upgradeUrl(pipeline: Pipeline, call: Call, { url }: NodeTarget): Promise<string> {
+  if (call.info.subresource !== 'portforward' || !(await mayExecute(pipeline, call))) return url
+  return `${url}${url.includes('?') ? '&' : '?'}mayExecute=true`
+}
+
+async function mayExecute(pipeline: Pipeline, call: Call): Promise<boolean> {
+  const exec: Call = { ...call, info: { ...call.info, verb: 'create', subresource: 'exec' }, warnings: [] }
+  if (!pipeline.authorize(attributesOf(exec.info, exec.user)).allowed) return false
+  try {
+    await admitConnection(pipeline, exec, 'stdin=true&stdout=true&stderr=true')
+    return true
+  } catch (error) {
+    if (error instanceof StatusError) return false
+    throw error
+  }
 }
 
 /** Hands a plain request over. Settles with the status when the answer is complete. */

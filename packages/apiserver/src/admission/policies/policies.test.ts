@@ -13,7 +13,8 @@ beforeAll(async () => {
   api = await startTemporaryServer({
     node: () => ({
       request: (_request, response) => void response.writeHead(400).end('the node was asked'),
-      upgrade: (_request, socket) => void socket.destroy(),
+      upgrade: ({ url = '' }, socket) =>
+        void socket.end(`HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: ${url.length}\r\n\r\n${url}`),
     }),
   })
 })
@@ -53,6 +54,11 @@ const messageOf = async (answer: Promise<{ body: { message?: string } }>): Promi
     /^configmaps "[^"]*" is forbidden: ValidatingAdmissionPolicy 'policy' with binding /,
     '',
   )
+
+/** What the node was asked for. */
+async function upgraded(path: string): Promise<string> {
+  return (await api.request('POST', path, { headers: { connection: 'Upgrade', upgrade: 'echo' } })).text
+}
 
 describe('a policy', () => {
   test('denies in the form of kube-apiserver', async () => {
@@ -138,6 +144,21 @@ describe('a policy', () => {
       ),
       (await api.request('PATCH', `${MAPS}/keep`, { body: { data: { a: '2' } }, headers: MERGE })).status,
     ]).toEqual(["'binding-0' denied request: kept", "'binding-0' denied request: labels stay", 200])
+  })
+
+  test('that lets nobody execute in a Pod has its ports not answered by who executes', async () => {
+    const pods = '/api/v1/namespaces/default/pods'
+    await api.request('POST', '/api/v1/namespaces/default/serviceaccounts', { body: { metadata: { name: 'default' } } })
+    await api.request('POST', pods, {
+      body: { metadata: { name: 'ports' }, spec: { nodeName: 'here', containers: [{ name: 'c', image: 'x' }] } },
+    })
+    const before = await upgraded(`${pods}/ports/portforward?ports=8888`)
+    const resourceRules = [{ operations: ['CONNECT'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods/exec'] }]
+    await install({ matchConstraints: { resourceRules }, validations: [{ expression: 'false' }] }, {})
+    expect([before, await upgraded(`${pods}/ports/portforward?ports=8888`)]).toEqual([
+      '/portForward/default/ports?ports=8888&mayExecute=true',
+      '/portForward/default/ports?ports=8888',
+    ])
   })
 
   test('judges who connects to Pods, by how', async () => {
