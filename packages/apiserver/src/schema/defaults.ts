@@ -6,7 +6,8 @@ import type { Schema } from './schema.ts'
 
 /**
  * Fills defaults into `value`, in place. A null where none is allowed counts as left out: it gives way to the default,
- * and is removed where there is none (from lists nothing is removed).
+ * and is removed where there is none (from lists nothing is removed). Frozen parts are left alone: they are taken over
+ * from a stored object that was defaulted by the same schema.
  */
 export function applyDefaults(schema: Schema, value: unknown, { keepNulls = false }: DefaultOptions = {}): void {
   fill(nodeOf(schema), value, keepNulls)
@@ -28,7 +29,7 @@ function fillObject(node: SchemaNode, value: JsonObject, keepNulls: boolean): vo
   }
   for (const key of Object.keys(value)) {
     const member = value[key]
-    if (typeof member !== 'object') continue
+    if (typeof member !== 'object' || (member !== null && Object.isFrozen(member))) continue
     const child = node.member(key)
     if (child === undefined) continue
     if (member !== null || child.schema.nullable) fill(child, member, keepNulls)

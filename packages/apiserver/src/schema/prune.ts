@@ -6,7 +6,8 @@ import { nodeOf, type SchemaNode } from './node.ts'
 import type { Schema } from './schema.ts'
 
 /**
- * Removes from `object`, a whole resource, what its schema does not know, in place.
+ * Removes from `object`, a whole resource, what its schema does not know, in place. Frozen parts are left alone: they are
+ * taken over from a stored object that was pruned by the same schema.
  *
  * @returns paths of what was removed, sorted, such as `spec.containers[0].imagePulPolicy`
  */
@@ -68,7 +69,7 @@ function pruneObject(
 }
 
 function pruneMember(child: SchemaNode | undefined, key: string, member: unknown, state: State): void {
-  if (typeof member !== 'object' || member === null) return
+  if (typeof member !== 'object' || member === null || Object.isFrozen(member)) return
   state.path.push(key)
   visit(child, member, preserves(child), state)
   state.path.pop()

@@ -84,15 +84,20 @@ function patched(request: PatchRequest): (current: KubeObject | undefined) => Ku
   }
 }
 
-/** The patched object: decoded, defaulted, private to the caller; its managedFields are still those of `current`. */
+/**
+ * The patched object: decoded, defaulted, private to the caller but for its frozen parts, which are shared with `current`;
+ * its managedFields are still those of `current`.
+ */
 export function patchedObject(request: Omit<PatchRequest, 'environment'>): (current: KubeObject) => KubeObject {
   const { resource, call, body } = request
   const apply = patchFunction(call.contentType, body, resource)
+  // A merge patch leaves what it does not touch in its place, where it has been pruned and defaulted by this schema.
+  const isSettled = resource.custom && call.contentType === PATCH_TYPES.merge
   return (current) => {
     const result = apply(current)
     if (typeof result !== 'object' || result === null || Array.isArray(result))
       throw patchInvalid(result, 'the patched document is not an object')
-    const value = orderFields(deepCopy(result) as KubeObject)
+    const value = orderFields(isSettled ? withOwnMetadata(result as KubeObject) : (deepCopy(result) as KubeObject))
     checkIdentity(value, resource)
     const { object, problems } = decodePatched(value, request)
     reportPatchFields(object, [...body.duplicates, ...problems], request)
@@ -236,6 +241,15 @@ function patchInvalid(value: unknown, why: string): StatusError {
       message: `Invalid value: ${JSON.stringify(typeof value === 'string' ? value : JSON.stringify(value))}: ${why}`,
     },
   ])
+}
+
+/** Metadata is changed in place on the way to the store, all of it but managedFields, which are replaced. */
+function withOwnMetadata(object: KubeObject): KubeObject {
+  if (typeof object.metadata !== 'object') return object
+  const { managedFields, ...rest } = object.metadata
+  const metadata: KubeObject['metadata'] = deepCopy(rest)
+  if (managedFields !== undefined) metadata.managedFields = managedFields
+  return { ...object, metadata }
 }
 
 function orderFields({ kind, apiVersion, metadata, ...rest }: KubeObject): KubeObject {
