@@ -1,0 +1,68 @@
+import type { KubeObject } from '@caisson/api'
+import { expect, test } from 'vitest'
+import { customResources } from '../registry/custom-resources.ts'
+import type { Resource } from '../registry/resource.ts'
+import { deepFreeze } from '../storage/freeze.ts'
+import type { Call } from './call.ts'
+import { PATCH_TYPES, type PatchRequest, patchedObject } from './patch.ts'
+import { fromStorage, toStorage } from './versions.ts'
+
+const string = { type: 'string' }
+
+function resourceWith(properties: object): Resource {
+  const names = { plural: 'singles', kind: 'Single' }
+  const part = { type: 'object', properties }
+  const openAPIV3Schema = {
+    type: 'object',
+    properties: { spec: { type: 'object', properties: { kept: part, patched: part } } },
+  }
+  const [resource] = customResources({
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'singles.example.com' },
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names,
+      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema } }],
+    },
+    status: { acceptedNames: names, conditions: [{ type: 'Established', status: 'True' }] },
+  })
+  return resource as Resource
+}
+
+function mergePatched(resource: Resource, current: KubeObject, value: object): KubeObject {
+  const call = { contentType: PATCH_TYPES.merge, warnings: [] as string[] } as unknown as Call
+  const options = { fieldValidation: 'Strict' } as PatchRequest['options']
+  const body = { value, text: JSON.stringify(value), duplicates: [] }
+  return patchedObject({ resource, call, options, body })(current)
+}
+
+const given = (spec: object): KubeObject => ({
+  apiVersion: 'example.com/v1',
+  kind: 'Single',
+  metadata: { name: 'x', labels: { a: '1' } },
+  spec,
+})
+
+test('what a merge patch does not touch of a custom resource is the very same, but for metadata', () => {
+  const resource = resourceWith({ a: string, b: { ...string, default: 'd' } })
+  const stored = deepFreeze(toStorage(resource, given({ kept: { a: '1', b: 'd' }, patched: { a: '1', b: 'x' } })))
+  const current = fromStorage(resource, stored)
+  const next = mergePatched(resource, current, { spec: { patched: { a: '2', b: null } } })
+  expect(next).toEqual(given({ kept: { a: '1', b: 'd' }, patched: { a: '2', b: 'd' } }))
+  const kept = (object: KubeObject): unknown => (object['spec'] as { kept: object }).kept
+  expect(kept(next)).toBe(kept(current))
+  const { labels } = next.metadata
+  Object.assign(labels ?? {}, { b: '2' })
+  expect(current.metadata.labels).toEqual({ a: '1' })
+})
+
+test('what was stored by an older schema is pruned and defaulted by the new one, touched or not', () => {
+  const older = resourceWith({ a: string, gone: string })
+  const newer = resourceWith({ a: string, b: { ...string, default: 'd' } })
+  const part = { a: '1', gone: '1' }
+  const stored = deepFreeze(toStorage(older, given({ kept: part, patched: { ...part } })))
+  const next = mergePatched(newer, fromStorage(newer, stored), { spec: { patched: { a: '2' } } })
+  expect(next).toEqual(given({ kept: { a: '1', b: 'd' }, patched: { a: '2', b: 'd' } }))
+})
