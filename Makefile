@@ -55,6 +55,7 @@ bench: install
 generate: install
 	node packages/api/scripts/generate-core-schemas.ts
 	node packages/api/scripts/generate-crds.ts
+	node packages/cli/scripts/generate-rbac.ts
 	node packages/apiserver/scripts/generate-schemas.ts
 	node packages/apiserver/scripts/generate-protobuf.ts
 

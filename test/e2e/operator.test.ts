@@ -1,7 +1,8 @@
 /** `caisson controller` against a real control plane: what it makes of objects, and who works when it ends, dies or is robbed. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import {
@@ -28,13 +29,19 @@ import {
   until,
 } from '../../packages/controllers/src/testing/test-cluster.ts'
 import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
+import { run } from './fixture.ts'
 
 const LEASE = 'a3317529.agent-sandbox.x-k8s.io'
 const SYSTEM = 'agent-sandbox-system'
 const NAMESPACE = 'operator-test'
 const LIMIT_MS = 30_000
 
+const CAISSON = join(import.meta.dirname, '../../bin/caisson')
+const ACCOUNT = `system:serviceaccount:${SYSTEM}:agent-sandbox-controller`
+
 let plane: RealCluster
+/** Of the controllers' own account, which may do what deploy/manifests says and no more. */
+let kubeconfig: string
 let cluster: TestCluster
 let node: AsyncDisposable
 let started: Process[] = []
@@ -55,7 +62,16 @@ beforeAll(async () => {
   plane = await startRealCluster({ controllers: true })
   cluster = await connectCluster(plane.kubeconfig)
   await Promise.all([sandboxCrd(), templateCrd(), claimCrd(), poolCrd()].map((crd) => installCrd(cluster.client, crd)))
-  for (const name of [SYSTEM, NAMESPACE]) await cluster.client.create(resources.namespaces, { metadata: { name } })
+  await cluster.client.create(resources.namespaces, { metadata: { name: NAMESPACE } })
+  for (const file of ['rbac.yaml', 'extensions-rbac.yaml']) {
+    const path = join(import.meta.dirname, '../../deploy/manifests', file)
+    const { code, stderr } = await run(CAISSON, ['apply', '-f', path], { env: { KUBECONFIG: plane.kubeconfig } })
+    expect(code, stderr).toBe(0)
+  }
+  const config = JSON.parse(readFileSync(plane.kubeconfig, 'utf8'))
+  config.users[0].user.as = ACCOUNT
+  kubeconfig = join(dirname(plane.kubeconfig), 'controller-kubeconfig')
+  writeFileSync(kubeconfig, JSON.stringify(config), { mode: 0o600 })
   await until(cluster.client, resources.serviceAccounts, { namespace: NAMESPACE, name: 'default' }, Boolean)
   node = await startTestNode(cluster.client, NAMESPACE)
 })
@@ -77,8 +93,8 @@ afterAll(async () => {
 
 function start(name: string, ...flags: string[]): Process {
   const addresses = ['-health-probe-bind-address=127.0.0.1:0', '--metrics-bind-address', '127.0.0.1:0']
-  const child = spawn(join(import.meta.dirname, '../../bin/caisson'), ['controller', ...addresses, ...flags], {
-    env: { ...process.env, KUBECONFIG: plane.kubeconfig },
+  const child = spawn(CAISSON, ['controller', ...addresses, ...flags], {
+    env: { ...process.env, KUBECONFIG: kubeconfig },
     stdio: ['ignore', 'inherit', 'pipe'],
   })
   const lines: string[] = []
