@@ -15,7 +15,14 @@ import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { LABELS, nameHash, type UserInfo } from '@caisson/api'
 import { startApiServer } from '@caisson/apiserver'
-import { type Client, createClient, inProcessTransport, type PodObject, resources } from '@caisson/client'
+import {
+  type Client,
+  createClient,
+  createHttpTransport,
+  inProcessTransport,
+  type PodObject,
+  resources,
+} from '@caisson/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { mintScopedToken, type Router, type RouterOptions, startRouter } from './index.ts'
@@ -23,6 +30,10 @@ import { mintScopedToken, type Router, type RouterOptions, startRouter } from '.
 const ADMINISTRATOR: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
 
 let client: Client
+/** Of a client that can upgrade connections. */
+let overNetwork: Client
+/** What the node was asked to connect to. */
+const connected: string[] = []
 let stopServer: () => Promise<void>
 beforeAll(async () => {
   const directory = mkdtempSync(join(tmpdir(), 'router-'))
@@ -31,10 +42,29 @@ beforeAll(async () => {
     certificates: join(directory, 'pki'),
     host: '127.0.0.1',
     port: 0,
+    node: () => ({
+      request: (_request, response) => void response.writeHead(404).end(),
+      upgrade({ url = '' }, socket) {
+        connected.push(url)
+        socket.destroy()
+      },
+    }),
   })
+  const { authority, administrator } = running.certificates
+  const transport = createHttpTransport({
+    server: running.url,
+    namespace: 'default',
+    certificateAuthority: { data: authority },
+    clientCertificate: {
+      certificate: { data: administrator.certificate },
+      key: { data: administrator.key },
+    },
+  })
+  overNetwork = createClient(transport)
   client = createClient(inProcessTransport(running.server.connect(ADMINISTRATOR)))
   await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace: 'default' })
   stopServer = async () => {
+    await transport[Symbol.asyncDispose]()
     await running[Symbol.asyncDispose]()
     rmSync(directory, { recursive: true })
   }
@@ -386,6 +416,20 @@ describe('the target', () => {
       [200, '127.0.0.1'],
       [400, '{"detail":"Invalid target IP address."}'],
     ])
+  })
+
+  test('is no Pod that has but the name, not even to wake it', async () => {
+    const { url } = await start({ client: overNetwork })
+    await client.create(
+      resources.pods,
+      { metadata: { name: 'stranger' }, spec: { nodeName: 'here', containers: [{ name: 'main', image: 'x' }] } },
+      { namespace: 'default' },
+    )
+    stack.defer(async () => {
+      await client.delete(resources.pods, 'stranger', { namespace: 'default', gracePeriodSeconds: 0 })
+    })
+    const headers = { 'X-Sandbox-ID': 'stranger', 'X-Sandbox-Port': '5432' }
+    expect([(await ask(url, { headers })).status, connected]).toEqual([502, []])
   })
 
   test('is no address that cannot be a Pod’s, whatever its status says', async () => {

@@ -1,5 +1,5 @@
 /** The router: listens, follows the Pods of Sandboxes, and tells how it is. */
-import { type Client, forwardPort } from '@caisson/client'
+import { type Client, forwardPort, isNotFound, resources } from '@caisson/client'
 import { type Authorize, allowAll } from './authz/authorize.ts'
 import { authorizeByScopedToken, parseVerificationKeys } from './authz/scoped-token.ts'
 import { authorizeByTokenReview } from './authz/token-review.ts'
@@ -8,7 +8,7 @@ import { endWith, sendHead, sendJson } from './proxy/exchange.ts'
 import { type ListenAddress, type Listener, listen, listenAtDoor } from './proxy/listener.ts'
 import { createDoorHandlers, createHandlers, doorRouteOf, type ServeOptions } from './proxy/serve.ts'
 import type { Route } from './routing/route.ts'
-import { followSandboxPods, type SandboxPods } from './routing/sandbox-pods.ts'
+import { followSandboxPods, type SandboxPods, sandboxOf } from './routing/sandbox-pods.ts'
 import { createRuntimeApi } from './runtime-api/runtime-api.ts'
 
 export type AuthzOptions =
@@ -100,12 +100,19 @@ const WAKE_MS = 30_000
 async function wake(client: Client, { namespace, id, port }: Route, signal: AbortSignal): Promise<boolean> {
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(WAKE_MS)])
+    // What sleeps has no Pod, or one that is on its way out. Another's of that name is not connected to.
+    const present = await client.get(resources.pods, id, { namespace, signal: limit }).catch(unlessNotFound)
+    if (present && sandboxOf(present) !== id) return false
     const connection = await forwardPort(client, id, { namespace, port, signal: limit })
     connection.on('error', () => {}).destroy()
     return true
   } catch {
     return false
   }
+}
+
+function unlessNotFound(error: unknown): undefined {
+  if (!isNotFound(error)) throw error
 }
 
 function authorizeBy(

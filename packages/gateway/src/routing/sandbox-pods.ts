@@ -130,12 +130,16 @@ function isReady({ status }: PodObject): boolean {
   return status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 }
 
-/** `NAMESPACE/SANDBOX` of the Sandbox that controls the Pod. */
-function sandboxKeys(pod: PodObject): string[] {
+/** The name of the Sandbox that controls the Pod and whose hash it carries. */
+export function sandboxOf(pod: PodObject): string | undefined {
   const owner = controllerOf(pod)
-  if (owner?.kind !== 'Sandbox' || referenceGroup(owner) !== AGENTS_GROUP) return []
-  if (pod.metadata.labels?.[LABELS.sandboxNameHash] !== nameHash(owner.name)) return []
-  return [`${pod.metadata.namespace}/${owner.name}`]
+  if (owner?.kind !== 'Sandbox' || referenceGroup(owner) !== AGENTS_GROUP) return undefined
+  return pod.metadata.labels?.[LABELS.sandboxNameHash] === nameHash(owner.name) ? owner.name : undefined
+}
+
+function sandboxKeys(pod: PodObject): string[] {
+  const sandbox = sandboxOf(pod)
+  return sandbox === undefined ? [] : [`${pod.metadata.namespace}/${sandbox}`]
 }
 
 function sandboxPod({ metadata, spec, status }: PodObject, allowLoopback: boolean): SandboxPod {
