@@ -291,3 +291,65 @@ test('a claim says when the controller has first seen it', async () => {
   expect(at).toBeGreaterThanOrEqual(Date.parse(metadata.creationTimestamp ?? ''))
   expect(at).toBeLessThanOrEqual(Date.now())
 })
+
+test('what claims took, and what there is of Sandboxes, can be counted', async () => {
+  const namespace = 'counted'
+  const template = 'counted-template'
+  await client.create(resources.namespaces, { metadata: { name: namespace } })
+  await client.create(
+    sandboxTemplates,
+    { metadata: { name: template }, spec: { podTemplate: { spec: PAUSE } } },
+    { namespace },
+  )
+  const pool = { metadata: { name: 'pool' }, spec: { replicas: 1, sandboxTemplateRef: { name: template } } }
+  await client.create(sandboxWarmPools, pool, { namespace })
+  await until(sandboxWarmPools, namespace, (each) => each?.status?.readyReplicas === 1)
+  const ask = (name: string, spec: SandboxClaim['spec']) =>
+    client.create(
+      sandboxClaims,
+      {
+        metadata: {
+          name,
+          labels: { 'agents.x-k8s.io/created-by': 'python-client' },
+          annotations: { 'agents.x-k8s.io/client-first-requested-at': new Date().toISOString() },
+        },
+        spec,
+      },
+      { namespace },
+    )
+  await ask('warm', { warmPoolRef: { name: 'pool' } })
+  await until(sandboxClaims, namespace, readyIs('DependenciesReady'))
+  await client.delete(sandboxClaims, 'warm', { namespace })
+  await until(sandboxClaims, namespace, isGone)
+  await ask('cold', { templateRef: { name: template } })
+  await until(sandboxClaims, namespace, readyIs('DependenciesReady'))
+  await until(sandboxWarmPools, namespace, (each) => each?.status?.readyReplicas === 1)
+  await using informer = createInformer(client, sandboxes, { namespace })
+  await informer.synced()
+  const two = Promise.withResolvers<void>()
+  const look = (): void => void (informer.list().length === 2 && two.resolve())
+  using _handler = informer.handle({ added: look, updated: look, deleted: look })
+  look()
+  await two.promise
+
+  const lines = (await cluster.mustKubectl(['get', '--raw', '/metrics'])).split('\n')
+  const counted = lines.filter((line) => line.includes(template) && !/_(bucket|sum)\{/.test(line))
+  expect(counted.sort()).toEqual(
+    [
+      ...['cold', 'warm'].flatMap((type) => [
+        `agent_sandbox_claim_controller_startup_latency_ms_count{launch_type="${type}",sandbox_template="${template}"} 1`,
+        `agent_sandbox_client_claim_startup_latency_ms_count{launch_type="${type}",sandbox_template="${template}"} 1`,
+      ]),
+      `agent_sandbox_claim_creation_total{namespace="counted",sandbox_template="${template}",launch_type="cold",warmpool_name="none",pod_condition="not_ready",created_by="python-client"} 1`,
+      `agent_sandbox_claim_creation_total{namespace="counted",sandbox_template="${template}",launch_type="warm",warmpool_name="pool",pod_condition="ready",created_by="python-client"} 1`,
+      `agent_sandbox_creation_latency_ms_count{namespace="counted",launch_type="cold",sandbox_template="${template}"} 1`,
+      `agent_sandbox_creation_latency_ms_count{namespace="counted",launch_type="warm",sandbox_template="${template}"} 2`,
+      `agent_sandboxes{namespace="counted",ready_condition="true",expired="false",launch_type="cold",sandbox_template="${template}",owned_by="SandboxClaim",created_by="python-client",operating_mode="Running"} 1`,
+      `agent_sandboxes{namespace="counted",ready_condition="true",expired="false",launch_type="warm",sandbox_template="${template}",owned_by="SandboxWarmPool",created_by="controller",operating_mode="Running"} 1`,
+    ].sort(),
+  )
+  expect(lines).toContainEqual(expect.stringMatching(/^agent_sandbox_build_info\{git_version="[\d.]+",.* 1$/))
+  expect(lines).toContainEqual(
+    expect.stringMatching(/^caisson_claim_ready_seconds_bucket\{le="0\.001",launch_type="warm"\} \d+$/),
+  )
+})

@@ -56,6 +56,8 @@ export interface ApiServerOptions {
   connections?: Partial<ConnectionLimits>
   /** Further paths that are no resources (`/openapi/v2` …); asked before anything is answered with 404. */
   findPath?(path: string): PathHandler | undefined
+  /** What else `/metrics` tells, in the text format of Prometheus. */
+  moreMetrics?(): Promise<string>
   /** ms since the epoch. */
   now?(): number
   /** Failures that no client is told about. */
@@ -148,7 +150,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     ['/healthz', healthHandler('healthz', checks)],
     ['/livez', healthHandler('livez', checks.slice(0, 2))],
     ['/readyz', healthHandler('readyz', checks)],
-    ['/metrics', async () => ({ status: 200, body: await metrics.text(), contentType: metrics.contentType })],
+    [
+      '/metrics',
+      async () => {
+        const texts = await Promise.all([metrics.text(), options.moreMetrics?.() ?? ''])
+        return { status: 200, body: texts.join(''), contentType: metrics.contentType }
+      },
+    ],
   ])
   const findDiscovery = discoveryPaths(createDiscovery(registry, environment.subresources), () => address)
   const pipeline: Pipeline = {

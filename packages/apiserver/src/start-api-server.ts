@@ -37,6 +37,7 @@ export interface StartApiServerOptions {
   dialService?: DialService
   inFlight?: NonNullable<ApiServerOptions['inFlight']>
   connections?: NonNullable<ApiServerOptions['connections']>
+  moreMetrics?: NonNullable<ApiServerOptions['moreMetrics']>
   /** New certificates are in use: kubeconfigs are to be written again. */
   onRenewed?(certificates: Certificates): void
   /** Failures that no client is told about. */
@@ -96,6 +97,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       ...(options.awaken && { awaken: options.awaken }),
       ...(options.inFlight && { inFlight: options.inFlight }),
       ...(options.connections && { connections: options.connections }),
+      ...(options.moreMetrics && { moreMetrics: options.moreMetrics }),
       now,
       report,
     }),

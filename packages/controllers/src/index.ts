@@ -16,6 +16,7 @@ export {
   type WriteFailure,
   writeId,
 } from './engine/plan.ts'
+export { createSandboxMetrics, type SandboxMetrics } from './metrics/sandbox-metrics.ts'
 export type { ObservedSandbox } from './sandbox/observed-sandbox.ts'
 export { planSandbox, type SandboxPlanOptions } from './sandbox/plan-sandbox.ts'
 export { type Controllers, type StartControllersOptions, startControllers } from './start-controllers.ts'

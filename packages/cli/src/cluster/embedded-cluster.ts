@@ -23,7 +23,7 @@ import {
   type SandboxWaker,
   sandboxClaims,
 } from '@caisson/client'
-import { startControllers } from '@caisson/controllers'
+import { createSandboxMetrics, type SandboxMetrics, startControllers } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
 import { createSystemProcesses, type Kubelet, startKubelet } from '@caisson/kubelet'
 import { type Network, startNetwork } from '@caisson/network'
@@ -31,6 +31,7 @@ import { createRuntime } from '@caisson/runtime'
 import { watchAttendance } from '../attendance.ts'
 import { readImageSettings } from '../images/images-file.ts'
 import { sandboxes as sandboxResource } from '../sandboxes.ts'
+import { VERSION } from '../version.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
 import { keepRouter } from './router-process.ts'
@@ -83,6 +84,7 @@ export async function startEmbeddedCluster(
   let kubelet: Kubelet | undefined
   let network: Network | undefined
   let waker: SandboxWaker | undefined
+  let sandboxMetrics: SandboxMetrics | undefined
   const writeKubeconfig = (url: string, certificates: Certificates): void => {
     const content = kubeconfig({
       server: url,
@@ -103,6 +105,7 @@ export async function startEmbeddedCluster(
       port: options.port,
       node: (name) => (name === nodeName ? kubelet?.api : undefined),
       awaken: (pod, signal) => waker?.wake(pod, signal),
+      moreMetrics: async () => (await sandboxMetrics?.text()) ?? '',
       // Admission webhooks that run in this cluster.
       async dialService({ name, namespace, port }, signal) {
         if (!network) throw new Error('the network of this node has not started yet')
@@ -176,6 +179,13 @@ export async function startEmbeddedCluster(
   )
   const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
   waker = createSandboxWaker({ client: sandboxes.client, informer: sandboxes.informers.of(sandboxResource) })
+  sandboxMetrics = stack.use(
+    createSandboxMetrics({
+      sandboxes: sandboxes.informers.of(sandboxResource),
+      claims: sandboxes.informers.of(sandboxClaims),
+      version: VERSION,
+    }),
+  )
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
   const { promise: othersStarted, resolve: sayStarted } = Promise.withResolvers<void>()
   // Side by side, since each waits most of the time.
