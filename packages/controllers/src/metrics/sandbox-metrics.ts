@@ -115,7 +115,7 @@ function createSeries(registry: Registry, version: string) {
 /** `agent_sandboxes`, kept up with each change: a scrape lists combinations of labels, not Sandboxes. */
 function countPresent(registry: Registry, sandboxes: Informer<Sandbox>): Disposable {
   const counts = new Map<string, { labels: Record<string, string>; count: number }>()
-  new Gauge({
+  const gauge = new Gauge({
     name: 'agent_sandboxes',
     help: 'Sandboxes that there are.',
     labelNames: [
@@ -128,12 +128,13 @@ function countPresent(registry: Registry, sandboxes: Informer<Sandbox>): Disposa
       'created_by',
       'operating_mode',
     ],
-    registers: [registry],
+    registers: [],
     collect() {
       this.reset()
       for (const { labels, count } of counts.values()) this.set(labels, count)
     },
   })
+  registry.registerMetric(gauge)
   function add(sandbox: Sandbox, by: 1 | -1): void {
     const labels = presentLabels(sandbox)
     const key = JSON.stringify(labels)
