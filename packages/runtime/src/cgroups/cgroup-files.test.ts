@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { cgroupFiles, parseOomKills, parseUsage, weightOfAll } from './cgroup-files.ts'
 import { findCgroupTree } from './cgroup-tree.ts'
+import { ownProcsFile } from './expect-join.ts'
 import { openSandboxCgroups } from './sandbox-cgroups.ts'
 
 let directory: string | undefined
@@ -120,6 +121,19 @@ describe('where control groups are', () => {
     writeFileSync(join(root, 'cgroup.controllers'), '\n')
     expect(findCgroupTree(line('/', root, 'cgroup2', 'rw'))).toBeUndefined()
   })
+})
+
+test('the group that a process is in, of all hierarchies the first that is used', () => {
+  const first = { version: 1, controllers: new Map([['cpu', '/cg/cpu']] as const) } as const
+  const second = { version: 2, controllers: new Map([['memory', '/cg']] as const) } as const
+  const memberships = '4:memory:/m\n2:cpuset:/s\n1:cpu,cpuacct:/a:b/c\n0::/user\n'
+  expect([first, second].map((tree) => ownProcsFile(tree, memberships))).toEqual([
+    '/cg/cpu/a:b/c/cgroup.procs',
+    '/cg/user/cgroup.procs',
+  ])
+  // One above the namespace's root is not where its path says; one without the controller is nowhere.
+  expect([first, second].map((tree) => ownProcsFile(tree, '1:cpu:/../x\n'))).toEqual([undefined, undefined])
+  expect(ownProcsFile({ version: 1, controllers: new Map() }, memberships)).toBeUndefined()
 })
 
 describe('version 2, by its files', () => {

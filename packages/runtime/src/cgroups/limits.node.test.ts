@@ -98,8 +98,10 @@ test('on a machine that is busy they count as much as its own processes, on each
 
 test('what it uses is counted, and its group goes with it, also when nobody was there to see it', async () => {
   const scratch = await createScratchRuntime()
+  const ours = readFileSync('/proc/self/cgroup', 'utf8')
   try {
     await start(scratch, 'counted', 'exec sleep 1000')
+    expect(readFileSync('/proc/self/cgroup', 'utf8')).toBe(ours)
     const usage = await scratch.runtime.usage('counted')
     expect(usage?.memoryBytes).toBeGreaterThan(MIB)
     expect(usage?.workingSetBytes).toBeLessThanOrEqual(usage?.memoryBytes ?? 0)

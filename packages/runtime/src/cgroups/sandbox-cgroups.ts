@@ -15,6 +15,7 @@ import {
   weightOfAll,
 } from './cgroup-files.ts'
 import type { CgroupTree, Controller } from './cgroup-tree.ts'
+import { createJoinExpectation } from './expect-join.ts'
 
 export interface SandboxCgroup {
   /** Files that a process writes `0` to, to be in the group with all that it starts. */
@@ -30,6 +31,8 @@ export interface SandboxCgroups {
   create(sandboxId: string, limits: ResourceLimits): Promise<SandboxCgroup>
   /** The same, of a group that was made with all that is in it under another id. */
   adopt(sandboxId: string, from: string, limits: ResourceLimits): Promise<SandboxCgroup>
+  /** Says that a process will join a group some milliseconds from now, so that it does not wait for the kernel then. */
+  expectJoin(): void
   /** Of a sandbox whose group was made; undefined where there is none. */
   get(sandboxId: string): Promise<SandboxCgroup | undefined>
   /** The file that counts in a group that an OCI runtime made, `/NAME`. */
@@ -56,6 +59,7 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
   const parents = new Map([...(tree?.controllers ?? [])].map(([controller, root]) => [controller, join(root, name)]))
   const version = tree?.version ?? 2
   const roots = new Set(parents.values())
+  const expectJoin = createJoinExpectation(tree)
   let made: Promise<void> | undefined
 
   /** With the first sandbox, so that a machine that runs none has no trace of us. */
@@ -120,9 +124,15 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
 
   return {
     controllers: new Set(parents.keys()),
-    create: (id, limits) => create(id, limits, () => Promise.all(directories(id).map(makeDirectory))),
+    create: (id, limits) =>
+      create(id, limits, async () => {
+        await Promise.all(directories(id).map(makeDirectory))
+        // Not before: making a group takes a lock that is held meanwhile.
+        expectJoin()
+      }),
     adopt: (id, from, limits) =>
       create(id, limits, () => Promise.all([...roots].map((root) => renameGroup(join(root, from), join(root, id))))),
+    expectJoin,
     async get(id) {
       const [first] = directories(id)
       return first !== undefined && (await exists(first)) ? groupOf(id) : undefined

@@ -102,6 +102,7 @@ export async function startContainer(
   spec: ContainerSpec,
   snapshot?: StoredSnapshot,
 ): Promise<ContainerEntry> {
+  if (!sandbox.blank) parts.cgroups.expectJoin()
   const [{ host }, driver] = await Promise.all([parts.prepare(), parts.drivers.get(sandbox.record.spec.handler)])
   const networkNamespace = parts.network.get(sandbox.record.spec.id)?.namespace
   const isFirst = !sandbox.record.spec.shared && spec.beside === undefined
