@@ -5,24 +5,31 @@ import { type CgroupTree, CONTROLLERS } from './cgroup-tree.ts'
 
 /**
  * Moving a process takes a lock that the kernel gives after an RCU grace period, 5 to 15 ms; who takes it within the next
- * one, about as long, does not wait (`rcu_sync` in kernel/rcu/sync.c). So we take it while there is something else to do, by
- * joining the group that we are in, which moves nothing. One at a time. What fails costs whoever joins its wait, no more.
+ * one, about as long, does not wait and prolongs that time for others (`rcu_sync` in kernel/rcu/sync.c). So we take it while
+ * there is something else to do, by joining the group that we are in, which moves nothing. One at a time, and once more where
+ * it was asked for meanwhile. What fails costs whoever joins its wait, no more.
  */
 export function createJoinExpectation(tree: CgroupTree | undefined): () => void {
-  let taken: Promise<void> | undefined
+  let expected = false
+  let taking = false
 
-  async function take(): Promise<void> {
-    if (!tree) return
+  async function take(tree: CgroupTree): Promise<void> {
     const file = ownProcsFile(tree, await readFile('/proc/self/cgroup', 'utf8'))
     if (file !== undefined) await writeFile(file, '0', { flag: 'r+' })
   }
 
+  async function takeWhileExpected(tree: CgroupTree): Promise<void> {
+    taking = true
+    while (expected) {
+      expected = false
+      await take(tree).catch(() => {})
+    }
+    taking = false
+  }
+
   return () => {
-    taken ??= take()
-      .catch(() => {})
-      .finally(() => {
-        taken = undefined
-      })
+    expected = true
+    if (tree && !taking) void takeWhileExpected(tree)
   }
 }
 

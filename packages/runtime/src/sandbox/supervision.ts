@@ -29,6 +29,7 @@ export async function supervisionOf(parts: RuntimeParts, options: SupervisionOpt
   const runtimeLog = join(directory, 'runtime.log')
   const pidFile = join(directory, 'container.pid')
   const group = driver.ownsCgroups ? undefined : await parts.cgroups.get(options.group)
+  if (group) parts.cgroups.expectJoin()
   const oomFile = group ? group.oomFile : parts.cgroups.oomFileOf(containerCgroup(id))
   return {
     id,
