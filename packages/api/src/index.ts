@@ -104,3 +104,4 @@ export {
   type SandboxTemplate,
   type SandboxTemplateSpec,
 } from './template/template.ts'
+export { isSecretKey, WARM_ENV_DIRECTORY, warmEnvSecret } from './warm-env.ts'

@@ -244,6 +244,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       engine,
       runtime: options.runtime,
       directories,
+      sources,
       processes: options.processes,
     }),
     now,

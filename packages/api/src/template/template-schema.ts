@@ -33,7 +33,7 @@ export const templateSpec = sandboxBlueprint.extend({
   }),
   envVarsDelivery: z.enum(ENV_DELIVERIES).default('ColdStart').meta({
     description:
-      'How a claim with environment variables gets them. ColdStart makes a new Pod that has them. Warm is accepted and does the same: no member of a pool is given variables yet.',
+      'How a claim with environment variables gets them. ColdStart makes a new Pod that has them. Warm gives them to a member of the pool: what is started in it from then on has them, what ran before has not.',
   }),
   fromSnapshot,
   suspension: suspension.exactOptional().meta({ description: 'How Sandboxes of this template are suspended.' }),

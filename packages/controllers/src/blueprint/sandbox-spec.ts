@@ -2,6 +2,7 @@
 import { nameHash, type SandboxSpec, type SandboxTemplate } from '@caisson/api'
 import { isManaged } from '../template/network-policy.ts'
 import { sameSpec } from './same-spec.ts'
+import { hasWarmEnv, takesWarmEnv, withoutWarmEnv } from './warm-env.ts'
 
 /** Resolvers on the internet: where the default NetworkPolicy holds, those of the cluster cannot be reached. */
 const PUBLIC_RESOLVERS = ['8.8.8.8', '1.1.1.1']
@@ -49,7 +50,8 @@ export function versionOf(template: SandboxTemplate): Version {
   if (!version) {
     const spec = sandboxSpecFrom(template)
     version = {
-      hash: nameHash(JSON.stringify(spec)),
+      // Members differ by more than what they are made from.
+      hash: nameHash(JSON.stringify(hasWarmEnv(template) ? { ...spec, warmEnv: true } : spec)),
       podTemplateHash: nameHash(JSON.stringify(template.spec.podTemplate)),
       spec,
       verdicts: new Map(),
@@ -67,23 +69,24 @@ export function versionOf(template: SandboxTemplate): Version {
  */
 export function isLike(template: SandboxTemplate, spec: SandboxSpec, hash: string | undefined): boolean {
   const version = versionOf(template)
-  if (hash === undefined) return compare(version.spec, spec)
+  if (hash === undefined) return compare(template, spec)
   if (hash === version.hash) return true
   const known = version.verdicts.get(hash)
   if (known !== undefined) return known
-  const verdict = compare(version.spec, spec)
+  const verdict = compare(template, spec)
   version.verdicts.set(hash, verdict)
   return verdict
 }
 
-function compare(wanted: SandboxSpec, found: SandboxSpec): boolean {
-  return sameSpec(comparable(wanted), comparable(found))
+function compare(template: SandboxTemplate, found: SandboxSpec): boolean {
+  if (hasWarmEnv(template) !== takesWarmEnv(found)) return false
+  return sameSpec(comparable(versionOf(template).spec), comparable(found))
 }
 
 function comparable(spec: SandboxSpec): object {
   const { podTemplate, volumeClaimTemplates, service, fromSnapshot, suspension, idleSuspension } = spec
   return {
-    pod: podTemplate.spec,
+    pod: withoutWarmEnv(podTemplate.spec),
     claims: volumeClaimTemplates?.map(({ metadata, spec: each }) => ({ name: metadata?.name, spec: each })),
     service,
     fromSnapshot,

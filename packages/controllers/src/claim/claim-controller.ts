@@ -11,13 +11,15 @@ import {
 import { type AnyObject, type Informer, joinKey, keyOf } from '@caisson/client'
 import { overrideConflict } from '../blueprint/additional-metadata.ts'
 import { isLike } from '../blueprint/sandbox-spec.ts'
+import { maySendEnv, takesWarmEnv, warmEnvSecrets } from '../blueprint/warm-env.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { sameJson } from '../engine/json-difference.ts'
 import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Adoption, createAdoption, type Offer } from './adoption.ts'
+import { createEnvDelivery, type EnvDelivery } from './env-delivery.ts'
 import { claimNameOf, findSandbox } from './find-sandbox.ts'
 import { poolOfMember } from './member.ts'
-import { assignedName, type ObservedClaim } from './observed-claim.ts'
+import { assignedName, type ClaimEnv, type ObservedClaim } from './observed-claim.ts'
 import { type ClaimPlanOptions, mayAdopt, planClaim } from './plan-claim.ts'
 import { countWaitingClaims, type WaitingClaims } from './waiting-claims.ts'
 
@@ -56,12 +58,14 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
   })
   const waiting = countWaitingClaims(claims, (poolKey) => adoption.supply(poolKey))
   const firstSeen = new Map<string, number>()
+  const delivery = createEnvDelivery({ client: options.client, call: (key) => engine.enqueue(key) })
   const engine = createEngine<SandboxClaim, ObservedClaim>(
     {
       name: 'claim',
       informer: claims,
-      others: [sandboxes, pools, templates, policies],
-      observe: (claim, failures) => observeClaim({ ...caches, adoption, firstSeen }, claim, { failures, options }),
+      others: [sandboxes, pools, templates, policies, delivery.cache],
+      observe: (claim, failures) =>
+        observeClaim({ ...caches, adoption, delivery, firstSeen }, claim, { failures, options }),
       plan: (observed, now) => planClaim(observed, now, options),
     },
     options,
@@ -84,6 +88,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       deleted(claim) {
         firstSeen.delete(claim.metadata.uid ?? '')
         adoption.release(claim.metadata.uid ?? '')
+        delivery.forget(claim.metadata.uid ?? '')
         engine.enqueue(keyOf(claim))
       },
     }),
@@ -124,6 +129,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
 
 interface Sources extends ClaimCaches {
   adoption: Adoption
+  delivery: EnvDelivery
   /** When claims were first seen, by UID. */
   firstSeen: ReadonlyMap<string, number>
 }
@@ -156,13 +162,48 @@ function observeClaim(
     failures,
   }
   const finding = findSandbox(known)
-  if (finding.kind === 'found' || finding.kind === 'transfer')
-    return { ...known, offer: { kind: 'none' }, origin: originOf(templates, finding.sandbox) ?? template?.found }
+  if (finding.kind === 'found' || finding.kind === 'transfer') {
+    const env = finding.kind === 'found' ? envFor(sources, claim, finding.sandbox) : undefined
+    const origin = originOf(templates, finding.sandbox) ?? template?.found
+    return { ...known, offer: { kind: 'none' }, origin, ...(env && { env }) }
+  }
+  const env = finding.kind === 'ask' ? envToSend(sources, claim, pool?.found && template?.found) : undefined
+  const asking = { ...known, ...(env && { env }) }
   const offer: Offer =
-    finding.kind === 'ask' && mayAdopt(known, now(), options) ? offerFrom(sources, known) : { kind: 'none' }
+    finding.kind === 'ask' && mayAdopt(asking, now(), options) ? offerFrom(sources, asking) : { kind: 'none' }
   // Nobody else waits for what it does not take.
   if (offer.kind === 'none') adoption.release(uid)
-  return { ...known, offer, origin: undefined }
+  return { ...asking, offer, origin: undefined }
+}
+
+/** The variables of a claim that asks a pool whose members can be given them. */
+function envToSend(
+  { delivery }: Sources,
+  claim: SandboxClaim,
+  template: SandboxTemplate | undefined,
+): ClaimEnv | undefined {
+  const { env = [] } = claim.spec
+  if (!env.length || !template || !maySendEnv(template, env)) return undefined
+  const values = delivery.valuesOf(claim)
+  return values.kind === 'known' ? { kind: 'known', secrets: [] } : values
+}
+
+/** What a Sandbox that was a pool's has to be given; once the status names it, it has been. */
+function envFor({ delivery }: Sources, claim: SandboxClaim, sandbox: Sandbox): ClaimEnv | undefined {
+  const { spec, metadata, status } = claim
+  if (!spec.env?.length) return undefined
+  if (!takesWarmEnv(sandbox.spec) || status?.sandbox?.name === sandbox.metadata.name) {
+    delivery.forget(metadata.uid ?? '')
+    return undefined
+  }
+  const values = delivery.valuesOf(claim)
+  if (values.kind !== 'known') return values
+  const wanted = warmEnvSecrets(claim, sandbox, values.variables)
+  const secrets = wanted.map((secret) => ({
+    wanted: secret,
+    sent: delivery.sent(secret.metadata.namespace, secret.metadata.name),
+  }))
+  return { kind: 'known', secrets }
 }
 
 /** What the pool has that was made from a template with which the claim can agree. */
@@ -177,6 +218,8 @@ function offerFrom({ adoption, templates }: Sources, { claim, pool }: Pick<Obser
     return !template || isLike(template, sandbox.spec, sandbox.metadata.labels?.[LABELS.templateHash])
   })
   if (offer.kind !== 'member') return offer
+  // Made before the template had them take any: it is another claim's.
+  if (spec.env?.length && !takesWarmEnv(offer.sandbox.spec)) return { kind: 'none' }
   const origin = originOf(templates, offer.sandbox)
   const conflict = overrideConflict(origin?.spec.podTemplate.metadata, spec.additionalPodMetadata)
   return conflict === undefined ? offer : { kind: 'none' }

@@ -1,7 +1,9 @@
 import { ANNOTATIONS, type Sandbox, type SandboxClaim, type SandboxTemplate, type SandboxWarmPool } from '@caisson/api'
+import type { SecretToBe } from '../blueprint/warm-env.ts'
 import type { WriteFailure } from '../engine/plan.ts'
 import type { NetworkPolicy } from '../template/network-policy.ts'
 import type { Offer } from './adoption.ts'
+import type { EnvValues, SentSecret } from './env-delivery.ts'
 
 /** Everything that a claim's plan depends on. */
 export interface ObservedClaim {
@@ -24,7 +26,17 @@ export interface ObservedClaim {
   offer: Offer
   /** When the controller first saw the claim, ms since the epoch, as finely as the clock has it. */
   firstObservedAt: number
+  /** The claim's variables, where they can be given to what is there already; undefined where there is nothing to give. */
+  env?: ClaimEnv
   failures: readonly WriteFailure[]
+}
+
+export type ClaimEnv = Exclude<EnvValues, { kind: 'known' }> | { kind: 'known'; secrets: readonly EnvSecret[] }
+
+/** A Secret that gives variables to the claim's Sandbox, and what has its name as far as that is known. */
+export interface EnvSecret {
+  wanted: SecretToBe
+  sent: SentSecret | undefined
 }
 
 /** The name of the Sandbox that was written down for the claim. */
@@ -33,6 +45,6 @@ export function assignedName({ metadata }: Pick<SandboxClaim, 'metadata'>): stri
 }
 
 /** Whether the claim brings along what no Sandbox that is there already can have. */
-export function needsColdStart({ spec }: SandboxClaim): boolean {
-  return Boolean(spec.volumeClaimTemplates?.length) || Boolean(spec.env?.length)
+export function needsColdStart({ claim: { spec }, env }: Pick<ObservedClaim, 'claim' | 'env'>): boolean {
+  return Boolean(spec.volumeClaimTemplates?.length) || (Boolean(spec.env?.length) && env?.kind !== 'known')
 }

@@ -22,6 +22,7 @@ import { type ClaimProblem, claimStatus, isReady } from './claim-status.ts'
 import { annotate, assign, createSandbox, forget, synchronize, transfer } from './claim-writes.ts'
 import { findSandbox, GRACE_PERIOD } from './find-sandbox.ts'
 import { assignedName, needsColdStart, type ObservedClaim } from './observed-claim.ts'
+import { planEnv } from './plan-env.ts'
 import { deadlineOf, earliest, endOf, expiryEvent, isOver, planExpired, planOverdue } from './plan-expiry.ts'
 
 export interface ClaimPlanOptions {
@@ -105,6 +106,8 @@ function keep(observed: ObservedClaim, sandbox: Sandbox, options: Times): Step {
   if (unknown) return { problem: unknown }
   const conflict = metadataConflict(observed)
   if (conflict) return conflict
+  const undelivered = envStep(observed, sandbox)
+  if (undelivered) return undelivered
   const launchType = sandbox.metadata.name === claim.metadata.name && !assignedName(claim) ? 'cold' : 'warm'
   const writes = [synchronize(claim, sandbox, origin, launchType), bookkeeping(observed, sandbox, options)]
   return {
@@ -114,6 +117,16 @@ function keep(observed: ObservedClaim, sandbox: Sandbox, options: Times): Step {
     ),
     sandbox,
   }
+}
+
+/** What there is to do, or to wait for, before the claim's variables are where its Sandbox looks for them. */
+function envStep(observed: ObservedClaim, sandbox?: Sandbox): Step | undefined {
+  const step = planEnv(observed.env, sandbox)
+  return step?.kind === 'write'
+    ? attempt(observed, step.writes)
+    : step?.kind === 'problem'
+      ? step
+      : step && { wait: {} }
 }
 
 /** Without the template what a claim may add cannot be told; what is there already was told when it was. */
@@ -135,12 +148,12 @@ function originProblem({ claim, origin }: ObservedClaim, sandbox: Sandbox): Clai
  * @param now ms since the epoch
  */
 export function mayAdopt(
-  { claim, pool, template, failures }: Pick<ObservedClaim, 'claim' | 'pool' | 'template' | 'failures'>,
+  { claim, pool, template, env, failures }: Pick<ObservedClaim, 'claim' | 'pool' | 'template' | 'env' | 'failures'>,
   now: number,
   { labelDomains }: ClaimPlanOptions,
 ): boolean {
   const { additionalPodMetadata } = claim.spec
-  if (!pool?.found || isOver(claim, now) || needsColdStart(claim)) return false
+  if (!pool?.found || isOver(claim, now) || needsColdStart({ claim, ...(env && { env }) })) return false
   if (failures.some(({ permanent }) => permanent)) return false
   if (metadataProblem(additionalPodMetadata, labelDomains) !== undefined) return false
   return overrideConflict(template?.found?.spec.podTemplate.metadata, additionalPodMetadata) === undefined
@@ -152,6 +165,8 @@ function acquire(observed: ObservedClaim, options: Times): Step {
   if (claim.spec.warmPoolSelector && !pool)
     return { problem: terminal(REASONS.warmPoolNotFound, MESSAGES.noWarmPoolSelected) }
   if (pool && !pool.found) return { problem: terminal(REASONS.warmPoolNotFound, MESSAGES.warmPoolNotFound(pool.name)) }
+  const unknown = envStep(observed)
+  if (unknown) return unknown
   if (offer.kind === 'member') {
     return attempt(observed, [assign(claim, offer.sandbox, assignmentTimes(observed, offer.sandbox, options))])
   }

@@ -14,13 +14,13 @@ import {
 import { missingPaths } from './json-difference.ts'
 import type { Plan, PlannedEvent, Write, WriteFailure } from './plan.ts'
 import { createStatusWriter, type StatusMemory } from './status-writer.ts'
-import { createWriteRunner, type WriteContext, type WriteResult } from './write-runner.ts'
+import { createWriteRunner, type WriteCache, type WriteContext, type WriteResult } from './write-runner.ts'
 
 export interface ControllerDefinition<T extends AnyObject, O> {
   name: string
   informer: Informer<T>
   /** The other kinds that the plan writes or depends on. */
-  others: readonly Informer<AnyObject>[]
+  others: readonly WriteCache[]
   /** Reads the caches, and nothing else. */
   observe(object: T, failures: readonly WriteFailure[]): O
   /** Pure. */

@@ -39,8 +39,11 @@ interface Place {
 export interface WriteRunnerOptions {
   client: Client
   /** The caches that a controller plans from. Objects of other kinds can be written, but not be known again. */
-  informers: readonly Informer<AnyObject>[]
+  informers: readonly WriteCache[]
 }
+
+/** What is known of the objects of a kind: an informer, or what remembers no more than what it was told here. */
+export type WriteCache = Pick<Informer<AnyObject>, 'resource' | 'get' | 'observe' | 'observeDeletion'>
 
 /** Refusals of an object that no repetition changes. */
 const PERMANENT = ['Invalid', 'BadRequest', 'RequestEntityTooLarge']

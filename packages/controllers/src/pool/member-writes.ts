@@ -13,6 +13,7 @@ import {
 } from '@caisson/api'
 import { sandboxWarmPools } from '@caisson/client'
 import { versionOf } from '../blueprint/sandbox-spec.ts'
+import { hasWarmEnv, withWarmEnv } from '../blueprint/warm-env.ts'
 import { type CreateWrite, type DeleteWrite, type PatchWrite, type WriteFailure, writeId } from '../engine/plan.ts'
 import { identityOf, SANDBOXES } from '../sandbox/objects.ts'
 import { generatedPrefix } from './member-names.ts'
@@ -59,6 +60,7 @@ export function createMember(
         ...spec,
         podTemplate: {
           ...spec.podTemplate,
+          ...(hasWarmEnv(template) && { spec: withWarmEnv(spec.podTemplate.spec, name) }),
           metadata: {
             labels: { ...metadata?.labels, ...tracking },
             ...(Object.keys(annotations).length > 0 && { annotations }),

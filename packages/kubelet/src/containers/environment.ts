@@ -3,6 +3,7 @@ import type { PodObject } from '@caisson/client'
 import type { Container, EnvVarSource } from 'kubernetes-types/core/v1.d.ts'
 import type { ConfigMapObject, PodSources, SecretObject } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
+import { claimedEnvironment } from './claimed-environment.ts'
 import { ConfigError } from './config-error.ts'
 import { fieldValue, type PodPlace, resourceValue } from './downward-api.ts'
 import { expandVariables } from './expand-variables.ts'
@@ -70,8 +71,9 @@ export async function containerEnvironment(
     throw new ConfigError('the source of an environment variable is of a kind that this node does not know')
   }
 
-  // What the container states wins over what Services say.
-  return new Map([...fromServices, ...environment])
+  const claimed = await claimedEnvironment(pod, container.name, sources)
+  // What the container states wins over what Services say, and its Sandbox's claim over both.
+  return new Map([...fromServices, ...environment, ...Object.entries(claimed ?? {})])
 }
 
 function servicesFor(pod: PodObject, sources: Pick<PodSources, 'services'>) {

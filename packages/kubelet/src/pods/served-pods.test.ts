@@ -29,6 +29,7 @@ function serve(pod: PodObject, runs: ContainerRun[] = [], more: Partial<PodMemor
     engine: { memory: () => memory, onSeen: () => ({ [Symbol.dispose]() {} }) },
     runtime: { onExit: () => ({ [Symbol.dispose]() {} }) },
     directories: podDirectories(directory),
+    sources: { secret: async () => undefined },
   })
   return pods.find('default', 'web')
 }

@@ -4,7 +4,9 @@ import { AGENTS_GROUP, controllerOf, referenceGroup } from '@caisson/api'
 import type { Informer, PodObject } from '@caisson/client'
 import type { Runtime } from '@caisson/runtime'
 import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
+import { claimedEnvironment } from '../containers/claimed-environment.ts'
 import type { PodDirectories } from '../pod-directories.ts'
+import type { PodSources } from '../pod-sources.ts'
 import type { LogSource } from '../streaming/container-log.ts'
 import type { NodeApiOptions, ServedContainer, ServedPod } from '../streaming/node-api.ts'
 import type { ShownProcess, SystemProcesses } from '../system/system-processes.ts'
@@ -16,6 +18,7 @@ export interface ServedPodsOptions {
   engine: Pick<PodEngine, 'memory' | 'onSeen'>
   runtime: Pick<Runtime, 'onExit'>
   directories: PodDirectories
+  sources: Pick<PodSources, 'secret'>
   processes?: Pick<SystemProcesses, 'of'> | undefined
 }
 
@@ -28,6 +31,7 @@ export function servedPods({
   engine,
   runtime,
   directories,
+  sources,
   processes,
 }: ServedPodsOptions): NodeApiOptions['pods'] {
   function serve(pod: PodObject): ServedPod {
@@ -47,6 +51,7 @@ export function servedPods({
         return memory()?.sandboxId
       },
       hasContainer: (container) => findContainer(pod, container) !== undefined,
+      environment: (container) => claimedEnvironment(pod, container, sources),
       runningContainer(name) {
         const run = latest(name)
         return isRunning(run) ? serveRun(name, run) : undefined

@@ -37,6 +37,8 @@ export interface ServedPod {
   /** Where its ports are reached without a sandbox. */
   connect?: (port: number, signal: AbortSignal) => Promise<Duplex>
   hasContainer(name: string): boolean
+  /** What is executed in the container is given besides its own; undefined where there is nothing. */
+  environment?(container: string): Promise<Readonly<Record<string, string>> | undefined>
   /** Why nothing can be executed in it or attached to it, whatever container is named. */
   noCommands?: string
   /** Undefined where it is not running. */
@@ -106,6 +108,8 @@ function nodeDocuments({ summary }: NodeApiOptions): ReadonlyMap<string, NodeDoc
     ],
   ])
 }
+
+type Environment = () => Promise<Readonly<Record<string, string>> | undefined>
 
 interface Target {
   action: string
@@ -228,7 +232,8 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
       ? await acceptSpdyCommand(request, socket, head, streams)
       : await acceptWebSocketCommand(request, socket, head, streams)
     if (!remote) return
-    if (kind === 'exec') await exec(container, remote, { args, ...streams })
+    if (kind === 'exec')
+      await exec(container, remote, { args, ...streams, environment: async () => pod.environment?.(name) })
     else await attach(container, remote)
   }
 
@@ -244,12 +249,15 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
   async function exec(
     container: ServedContainer,
     remote: RemoteStreams,
-    { args, stdin, tty }: StreamSelection & { args: string[] },
+    { args, stdin, tty, environment }: StreamSelection & { args: string[]; environment: Environment },
   ): Promise<void> {
     await runRemoteCommand(remote, {
       args,
       failure: 'error executing command in container',
-      start: (signal) => options.runtime.exec(container.id, { args, env: {}, tty, stdin, signal }),
+      async start(signal) {
+        const env = { ...(await environment()) }
+        return await options.runtime.exec(container.id, { args, env, tty, stdin, signal })
+      },
     })
   }
 

@@ -1,0 +1,223 @@
+/** Claims with variables, on pools whose members can be given some. */
+import { randomBytes } from 'node:crypto'
+import {
+  claimCrd,
+  findCondition,
+  poolCrd,
+  type SandboxClaim,
+  type SandboxTemplate,
+  snapshotCrd,
+  templateCrd,
+} from '@caisson/api'
+import * as apiserver from '@caisson/apiserver'
+import { type Client, resources, sandboxClaims, sandboxTemplates, sandboxWarmPools } from '@caisson/client'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { SANDBOXES } from '../sandbox/objects.ts'
+import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
+import {
+  installCrd,
+  type RunningControllers,
+  runControllers,
+  startTestNode,
+  type TestCluster,
+  until,
+} from '../testing/test-cluster.ts'
+
+let cluster: TestCluster
+let client: Client
+let namespace: string
+let running: RunningControllers
+let node: AsyncDisposable
+
+beforeAll(async () => {
+  cluster = await startEmbeddedCluster(apiserver)
+  client = cluster.client
+  await installCrd(client)
+  for (const crd of [snapshotCrd(), templateCrd(), claimCrd(), poolCrd()]) await installCrd(client, crd)
+})
+afterAll(async () => cluster[Symbol.asyncDispose]())
+
+beforeEach(async () => {
+  namespace = `test-${randomBytes(4).toString('hex')}`
+  await client.create(resources.namespaces, { metadata: { name: namespace } })
+  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+  running = await runControllers(cluster, namespace)
+  node = await startTestNode(client, namespace)
+})
+afterEach(async () => {
+  await node[Symbol.asyncDispose]()
+  await running[Symbol.asyncDispose]()
+  await client.delete(resources.namespaces, namespace)
+})
+
+const base64 = (text: string) => Buffer.from(text).toString('base64')
+
+/** A pool of one, Ready. Gives the member's name. */
+async function poolOfOne(spec: Partial<SandboxTemplate['spec']> = {}): Promise<string> {
+  const containers = [
+    { name: 'main', image: 'example.com/main', env: [{ name: 'MODE', value: 'template' }] },
+    { name: 'side', image: 'example.com/side' },
+  ]
+  const podTemplate = { spec: { containers } }
+  await client.create(
+    sandboxTemplates,
+    {
+      metadata: { name: 'web' },
+      spec: { podTemplate, envVarsDelivery: 'Warm', envVarsInjectionPolicy: 'Overrides', ...spec },
+    },
+    { namespace },
+  )
+  await client.create(
+    sandboxWarmPools,
+    { metadata: { name: 'pool' }, spec: { replicas: 1, sandboxTemplateRef: { name: 'web' } } },
+    { namespace },
+  )
+  await until(client, sandboxWarmPools, { namespace, name: 'pool' }, (pool) => pool?.status?.readyReplicas === 1)
+  await running.controllers.idle()
+  const [member] = (await client.list(SANDBOXES, { namespace })).items
+  running.writes.length = 0
+  return member?.metadata.name ?? ''
+}
+
+const claim = (env: NonNullable<SandboxClaim['spec']['env']>) =>
+  client.create(
+    sandboxClaims,
+    { metadata: { name: 'mine' }, spec: { warmPoolRef: { name: 'pool' }, env } },
+    { namespace },
+  )
+const readyOf = ({ status }: SandboxClaim) => findCondition(status?.conditions, 'Ready')
+const untilMine = (holds: (claim: SandboxClaim) => boolean) =>
+  until(client, sandboxClaims, { namespace, name: 'mine' }, (mine) => mine !== undefined && holds(mine))
+
+test('a member is given a claim’s variables by a Secret of its own, in one write more, before the claim is Ready', async () => {
+  const member = await poolOfOne()
+  await client.create(
+    resources.secrets,
+    { metadata: { name: 'keys' }, data: { token: base64('t0ken') } },
+    { namespace },
+  )
+  await client.create(resources.configMaps, { metadata: { name: 'cfg' }, data: { color: 'blue' } }, { namespace })
+  running.writes.length = 0
+  await claim([
+    { name: 'MODE', value: 'claim' },
+    { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'keys', key: 'token' } } },
+    { name: 'COLOR', valueFrom: { configMapKeyRef: { name: 'cfg', key: 'color' } } },
+    { name: 'NONE', valueFrom: { secretKeyRef: { name: 'none', key: 'k', optional: true } } },
+  ])
+  const mine = await untilMine((found) => readyOf(found)?.status === 'True')
+  await running.controllers.idle()
+  expect(mine.status?.sandbox?.name).toBe(member)
+  const ofClaim = running.writes.filter((write) => new RegExp(`${member}|sandboxclaims|secrets`).test(write))
+  expect(ofClaim.slice(0, 4)).toEqual([
+    'PATCH sandboxclaims/mine',
+    `PATCH sandboxes/${member}`,
+    'POST secrets',
+    'PATCH sandboxclaims/mine/status',
+  ])
+  expect(ofClaim.slice(4).sort()).toEqual([`PATCH pods/${member}`, `PATCH sandboxes/${member}/status`])
+
+  const sandbox = await client.get(SANDBOXES, member, { namespace })
+  const secret = await client.get(resources.secrets, `${member}.env.main`, { namespace })
+  expect(secret.data).toEqual({ MODE: base64('claim'), TOKEN: base64('t0ken'), COLOR: base64('blue') })
+  expect(secret.metadata.ownerReferences).toEqual([
+    {
+      apiVersion: SANDBOXES.apiVersion,
+      kind: 'Sandbox',
+      name: member,
+      uid: sandbox.metadata.uid,
+      controller: true,
+      blockOwnerDeletion: true,
+    },
+  ])
+  // The Pod that is there already looks for it there, and nothing but the Secret has the values.
+  const pod = await client.get(resources.pods, member, { namespace })
+  expect(pod.spec?.volumes?.filter(({ name }) => name.startsWith('caisson-env-'))).toEqual([
+    { name: 'caisson-env-0', secret: { secretName: `${member}.env.main`, optional: true, defaultMode: 0o444 } },
+    { name: 'caisson-env-1', secret: { secretName: `${member}.env.side`, optional: true, defaultMode: 0o444 } },
+  ])
+  expect(JSON.stringify([pod, sandbox, mine.status, running.events])).not.toMatch(/t0ken|dDBrZW4/)
+  expect(running.errors).toEqual([])
+})
+
+test('each container gets its own', async () => {
+  const member = await poolOfOne()
+  await claim([
+    { name: 'A', value: 'first' },
+    { name: 'B', value: 'second', containerName: 'side' },
+  ])
+  const mine = await untilMine((found) => readyOf(found)?.status === 'True')
+  expect(mine.status?.sandbox?.name).toBe(member)
+  const secrets = (await client.list(resources.secrets, { namespace })).items
+  expect(secrets.map(({ metadata, data }) => [metadata.name, data])).toEqual([
+    [`${member}.env.main`, { A: base64('first') }],
+    [`${member}.env.side`, { B: base64('second') }],
+  ])
+})
+
+test.each<[what: string, env: NonNullable<SandboxClaim['spec']['env']>, message: string]>([
+  [
+    'a Secret that is not there',
+    [{ name: 'A', valueFrom: { secretKeyRef: { name: 'keys', key: 'k' } } }],
+    'there is no Secret "keys" for environment variable "A"',
+  ],
+  [
+    'a key that its ConfigMap does not have',
+    [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'cfg', key: 'constructor' } } }],
+    'key "constructor" not found in ConfigMap "cfg" for environment variable "A"',
+  ],
+])('%s is terminal, takes no member, and is asked for again when the claim is edited', async (_what, env, message) => {
+  const member = await poolOfOne()
+  await client.create(resources.configMaps, { metadata: { name: 'cfg' }, data: { k: 'v' } }, { namespace })
+  running.writes.length = 0
+  await claim(env)
+  const failed = await untilMine((found) => readyOf(found) !== undefined)
+  await running.controllers.idle()
+  expect({ ...readyOf(failed), lastTransitionTime: '' }).toEqual({
+    type: 'Ready',
+    status: 'False',
+    reason: 'EnvVarsInjectionRejected',
+    message: `environment variable injection rejected: ${message}`,
+    observedGeneration: 1,
+    lastTransitionTime: '',
+  })
+  expect(running.writes).toEqual(['PATCH sandboxclaims/mine/status'])
+  const edited = { env: [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'cfg', key: 'k' } } }] }
+  await client.patch(sandboxClaims, 'mine', { spec: edited }, { namespace })
+  const mine = await untilMine((found) => readyOf(found)?.status === 'True')
+  expect(mine.status?.sandbox?.name).toBe(member)
+})
+
+test('what stands in the place of its Secret is left as it is', async () => {
+  const member = await poolOfOne()
+  const data = { A: base64('foreign') }
+  await client.create(resources.secrets, { metadata: { name: `${member}.env.main` }, data }, { namespace })
+  await claim([{ name: 'A', value: 'b' }])
+  const failed = await untilMine((found) => readyOf(found)?.reason === 'EnvVarsInjectionRejected')
+  expect(readyOf(failed)?.message).toBe(
+    `environment variable injection rejected: Secret "${member}.env.main" exists and is not of this Sandbox: delete it, and claim again`,
+  )
+  expect(failed.status?.sandbox).toBeUndefined()
+  expect((await client.get(resources.secrets, `${member}.env.main`, { namespace })).data).toEqual(data)
+})
+
+test.each<[what: string, spec: Partial<SandboxTemplate['spec']>, env: NonNullable<SandboxClaim['spec']['env']>]>([
+  ['the template delivers none', { envVarsDelivery: 'ColdStart' }, [{ name: 'A', value: 'b' }]],
+  ['a value refers to others', {}, [{ name: 'A', value: '$(MODE)' }]],
+])('a Sandbox is made for the claim where %s', async (_what, spec, env) => {
+  await poolOfOne(spec)
+  await claim(env)
+  const mine = await untilMine((found) => readyOf(found)?.status === 'True')
+  expect(mine.status?.sandbox?.name).toBe('mine')
+  const sandbox = await client.get(SANDBOXES, 'mine', { namespace })
+  expect(sandbox.spec.podTemplate.spec.containers[0]?.env?.at(-1)).toEqual(env[0])
+  expect((await client.list(resources.secrets, { namespace })).items).toEqual([])
+})
+
+test('the policy Disallowed rejects, as it does without a pool', async () => {
+  await poolOfOne({ envVarsInjectionPolicy: 'Disallowed' })
+  await claim([{ name: 'A', value: 'b' }])
+  const failed = await untilMine((found) => readyOf(found) !== undefined)
+  expect(readyOf(failed)?.message).toBe(
+    'environment variable injection rejected: environment variable injection is not allowed by the template policy',
+  )
+})
