@@ -265,6 +265,9 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     EVENTS,
     on(ALL, 'core', 'pods services persistentvolumeclaims'),
     on('patch update', 'core', 'pods/status pods/finalizers'),
+    // Variables of claims for members of pools: single objects by name, none of which it watches.
+    on('create delete get', 'core', 'secrets'),
+    on('get', 'core', 'configmaps'),
     on(READ, 'core', 'namespaces nodes'),
     on(ALL, 'agents.x-k8s.io extensions.agents.x-k8s.io caisson.dev', '*'),
     on(ALL, 'networking.k8s.io', 'networkpolicies'),
