@@ -26,6 +26,7 @@ const template = {
   metadata: { name: 'warm' },
   spec: {
     envVarsInjectionPolicy: 'Overrides',
+    envVarsSources: { secrets: ['keys', 'none'] },
     envVarsDelivery: 'Warm',
     podTemplate: { spec: { runtimeClassName: 'gvisor', containers: [container('main'), container('side')] } },
   },

@@ -45,6 +45,9 @@ const SANDBOX_RULES: readonly Rule[] = [
 
 const EXTENSION_RULES: readonly Rule[] = [
   { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: KEEP },
+  // Variables of claims: what they refer to, and the Secrets that give them to members of pools. By name, never a list.
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'create', 'delete'] },
+  { apiGroups: [''], resources: ['configmaps'], verbs: ['get'] },
   ...kinds(EXTENSIONS_GROUP, ['sandboxclaims', 'sandboxtemplates', 'sandboxwarmpools']),
   // The flat kinds.
   ...kinds(AGENTS_GROUP, ['sandboxclaims', 'sandboxtemplates', 'sandboxwarmpools']),

@@ -16,6 +16,15 @@ const networkPolicy = z.object({
     .meta({ description: 'What the Pods may connect to. Empty: nothing.' }),
 })
 
+const objectNames = z.array(z.string().min(1).max(253)).max(64)
+
+const envVarsSources = z.object({
+  secrets: objectNames.exactOptional().meta({ description: 'Names of Secrets.', 'x-kubernetes-list-type': 'atomic' }),
+  configMaps: objectNames
+    .exactOptional()
+    .meta({ description: 'Names of ConfigMaps.', 'x-kubernetes-list-type': 'atomic' }),
+})
+
 export const templateSpec = sandboxBlueprint.extend({
   networkPolicy: networkPolicy.exactOptional().meta({
     description:
@@ -27,6 +36,10 @@ export const templateSpec = sandboxBlueprint.extend({
   envVarsInjectionPolicy: z.enum(INJECTION_POLICIES).default('Disallowed').meta({
     description:
       'Whether claims may set environment variables: not at all, only ones that the template does not have, or any.',
+  }),
+  envVarsSources: envVarsSources.exactOptional().meta({
+    description:
+      'The Secrets and ConfigMaps of the namespace whose keys the variables of claims may refer to with valueFrom. Left out, none: who may create claims need not be one who may read them.',
   }),
   volumeClaimTemplatesPolicy: z.enum(INJECTION_POLICIES).default('Disallowed').meta({
     description: 'Whether claims may add volumeClaimTemplates: not at all, only under new names, or any.',

@@ -84,7 +84,10 @@ describe('bootstrap policy', () => {
     [componentUsers.controlPlane, 'impersonate users named x', false],
     [componentUsers.sandboxController, 'create pods in a', true],
     [componentUsers.sandboxController, 'patch sandboxes/status.agents.x-k8s.io in a named x', true],
-    [componentUsers.sandboxController, 'get secrets in a named x', false],
+    // What a claim's variables refer to; by name only.
+    [componentUsers.sandboxController, 'get secrets in a named x', true],
+    [componentUsers.sandboxController, 'list secrets in a', false],
+    [componentUsers.sandboxController, 'patch secrets in a named x', false],
   ])('%j: %s is %s', (who, request, allowed) => {
     expect(cluster.authorizer.authorize(attributes(who, request)).allowed).toBe(allowed)
   })

@@ -54,6 +54,20 @@ test.each<
     },
   ],
   [
+    'not from a Secret that the template does not list',
+    pod,
+    [{ name: 'A', valueFrom: { secretKeyRef: { name: 'other', key: 'k', optional: true } } }],
+    'Overrides',
+    rejected('variable "A" refers to Secret "other", which envVarsSources.secrets of the template does not list'),
+  ],
+  [
+    'nor from a ConfigMap with the name of a Secret that it lists',
+    pod,
+    [added, { name: 'A', containerName: 'setup', valueFrom: { configMapKeyRef: { name: 's', key: 'k' } } }],
+    'Overrides',
+    rejected('variable "A" refers to ConfigMap "s", which envVarsSources.configMaps of the template does not list'),
+  ],
+  [
     'of two with one name the later one',
     pod,
     [added, { ...added, value: 'again' }],
@@ -110,5 +124,6 @@ test.each<
     ),
   ],
 ])('%s', (_what, spec, env, policy, expected) => {
-  expect(withEnv(spec, env, policy)).toEqual(expected)
+  const rules = { ...(policy && { envVarsInjectionPolicy: policy }), envVarsSources: { secrets: ['s'] } }
+  expect(withEnv(spec, env, rules)).toEqual(expected)
 })

@@ -5,6 +5,9 @@ import type { Container, EnvVar } from 'kubernetes-types/core/v1.d.ts'
 type PodSpec = SandboxSpec['podTemplate']['spec']
 type Policy = SandboxTemplate['spec']['envVarsInjectionPolicy']
 
+/** What a template lets claims bring. */
+export type EnvRules = Pick<SandboxTemplate['spec'], 'envVarsInjectionPolicy' | 'envVarsSources'>
+
 /** What was asked for is not allowed: nothing that repetition changes. */
 export interface Rejection {
   rejected: string
@@ -12,10 +15,12 @@ export interface Rejection {
 
 /**
  * The Pod with the variables. Without `containerName` they go to the first container; init containers have to be named.
- * With the policy Allowed they may not replace any, with Overrides they may.
+ * With the policy Allowed they may not replace any, with Overrides they may. `valueFrom` may name only the Secrets and
+ * ConfigMaps that the template lists: who may create claims need not be one who may read them.
  */
-export function withEnv(spec: PodSpec, env: readonly ClaimEnvVar[], policy: Policy): PodSpec | Rejection {
+export function withEnv(spec: PodSpec, env: readonly ClaimEnvVar[], rules: EnvRules): PodSpec | Rejection {
   if (!env.length) return spec
+  const { envVarsInjectionPolicy: policy } = rules
   if (policy !== 'Allowed' && policy !== 'Overrides')
     return rejected('environment variable injection is not allowed by the template policy')
   const names = new Set([...(spec.initContainers ?? []), ...spec.containers].map(({ name }) => name))
@@ -24,6 +29,8 @@ export function withEnv(spec: PodSpec, env: readonly ClaimEnvVar[], policy: Poli
     return rejected(
       `target container ${JSON.stringify(stray.containerName)} not found in template for environment variable ${JSON.stringify(stray.name)}`,
     )
+  const unlisted = env.map((variable) => unlistedSource(variable, rules.envVarsSources)).find(Boolean)
+  if (unlisted) return rejected(unlisted)
   const [first] = spec.containers
   let problem: Rejection | undefined
   const inject = (container: Container): Container => {
@@ -57,6 +64,15 @@ function injected(container: Container, env: readonly ClaimEnvVar[], policy: Pol
       )
   }
   return { ...container, env: result }
+}
+
+function unlistedSource({ name, valueFrom }: ClaimEnvVar, sources: EnvRules['envVarsSources']): string | undefined {
+  const { secretKeyRef, configMapKeyRef } = valueFrom ?? {}
+  if (secretKeyRef && !sources?.secrets?.includes(secretKeyRef.name ?? ''))
+    return `variable ${JSON.stringify(name)} refers to Secret ${JSON.stringify(secretKeyRef.name)}, which envVarsSources.secrets of the template does not list`
+  if (configMapKeyRef && !sources?.configMaps?.includes(configMapKeyRef.name ?? ''))
+    return `variable ${JSON.stringify(name)} refers to ConfigMap ${JSON.stringify(configMapKeyRef.name)}, which envVarsSources.configMaps of the template does not list`
+  return undefined
 }
 
 function asPodEnv({ name, value, valueFrom }: ClaimEnvVar): EnvVar {

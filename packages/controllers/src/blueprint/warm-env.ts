@@ -92,7 +92,7 @@ export function maySendEnv(template: SandboxTemplate, env: readonly ClaimEnvVar[
   const { containers } = template.spec.podTemplate.spec
   return (
     hasWarmEnv(template) &&
-    !('rejected' in withEnv(template.spec.podTemplate.spec, env, template.spec.envVarsInjectionPolicy)) &&
+    !('rejected' in withEnv(template.spec.podTemplate.spec, env, template.spec)) &&
     env.every(
       ({ name, value = '', containerName }) =>
         isSecretKey(name) &&

@@ -468,7 +468,7 @@ describe('what cannot be had', () => {
 
   test('an environment variable for a container that is not there, until the claim is edited', async () => {
     await using _node = await startTestNode(client, namespace)
-    await createTemplate({ envVarsInjectionPolicy: 'Allowed' })
+    await createTemplate({ envVarsInjectionPolicy: 'Allowed', envVarsSources: { secrets: ['s'] } })
     await createPool(1)
     await filledPool(1)
     await createClaim('mine', { env: [{ name: 'A', value: 'b', containerName: 'other' }] })

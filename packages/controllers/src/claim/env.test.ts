@@ -23,6 +23,8 @@ import {
   until,
 } from '../testing/test-cluster.ts'
 
+const envVarsSources = { secrets: ['keys', 'none'], configMaps: ['cfg'] }
+
 let cluster: TestCluster
 let client: Client
 let namespace: string
@@ -63,7 +65,7 @@ async function poolOfOne(spec: Partial<SandboxTemplate['spec']> = {}): Promise<s
     sandboxTemplates,
     {
       metadata: { name: 'web' },
-      spec: { podTemplate, envVarsDelivery: 'Warm', envVarsInjectionPolicy: 'Overrides', ...spec },
+      spec: { podTemplate, envVarsDelivery: 'Warm', envVarsInjectionPolicy: 'Overrides', envVarsSources, ...spec },
     },
     { namespace },
   )

@@ -191,7 +191,7 @@ function provision(observed: ObservedClaim): Step {
   const conflict = conflictWith(template.found.spec.podTemplate.metadata, claim)
   if (conflict) return conflict
   const { spec } = versionOf(template.found)
-  const pod = withEnv(spec.podTemplate.spec, claim.spec.env ?? [], template.found.spec.envVarsInjectionPolicy)
+  const pod = withEnv(spec.podTemplate.spec, claim.spec.env ?? [], template.found.spec)
   if ('rejected' in pod) return { problem: terminal(REASONS.envVarsInjectionRejected, pod.rejected) }
   return attempt(
     observed,
