@@ -150,7 +150,7 @@ describe('caisson run', () => {
     [
       'virtual machines where there are none',
       ['--runtime-class', 'kata', '--', 'true'],
-      1,
+      69,
       /kata runs virtual machines, which this machine cannot: .*|containerd-shim-kata-v2 was not found/,
     ],
     ['a volume without a path', ['-v', 'here', '--', 'true'], 64, /^caisson: -v takes HOST:PATH .*"here"\n$/],
