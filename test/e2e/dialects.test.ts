@@ -20,6 +20,7 @@ describe.runIf(findKubectl())('flat manifests', () => {
     (await cluster.mustKubectl(['get', kind, '-o', 'name'])).split('\n').filter((line) => line !== '')
 
   test('a reference of every kind applies as written, and what cannot run says what is missing', async () => {
+    await cluster.mustKubectl(['delete', 'runtimeclass', 'kata-fc'])
     expect(await cluster.mustKubectl(['apply', '-f', REFERENCE])).toBe(
       [
         'sandbox.agents.x-k8s.io/my-agent created',

@@ -413,7 +413,7 @@ describe('a Pod that cannot run', () => {
     await node.create('no-runtime', { runtimeClassName: 'unknown', containers: [container('true')] })
     const pod = await node.until('no-runtime', waitsFor('FailedCreatePodSandBox'))
     expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toBe(
-      'failed to get sandbox runtime: no runtime for "no-such-runtime" is configured: this node has runsc, runc, crun',
+      'failed to get sandbox runtime: no runtime for "no-such-runtime" is configured: this node has runsc, runc, crun, runc-v2, kata, kata-fc',
     )
     expect((await node.runtime.list()).filter(({ spec }) => spec.id.includes(pod.metadata.uid ?? ''))).toEqual([])
     await remove('no-runtime')
