@@ -3,6 +3,8 @@
  * which kube-apiserver and the CronJob controller use. An hour that a time zone skips or repeats is treated as there.
  */
 
+import { GO_DURATION_UNITS } from './dialects/go-duration.ts'
+
 export interface CronSchedule {
   /** The first moment after `after` (ms since the epoch); undefined where none comes within five years. */
   next(after: number): number | undefined
@@ -137,17 +139,6 @@ function parseNumber(text: string, names?: Readonly<Record<string, number>>): nu
   return parsed
 }
 
-const UNITS: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  μs: 1e-3,
-  ms: 1,
-  s: 1e3,
-  m: 6e4,
-  h: 36e5,
-}
-
 /** `time.ParseDuration`, in ms. */
 function parseDuration(text: string): number {
   const bad = (said: string): CronScheduleError =>
@@ -163,8 +154,8 @@ function parseDuration(text: string): number {
     if (!match) throw bad('invalid')
     const unit = match[2] as string
     if (unit === '') throw bad('missing unit in')
-    if (!Object.hasOwn(UNITS, unit)) throw bad(`unknown unit ${JSON.stringify(unit)} in`)
-    total += Number(match[1]) * (UNITS[unit] as number)
+    if (!Object.hasOwn(GO_DURATION_UNITS, unit)) throw bad(`unknown unit ${JSON.stringify(unit)} in`)
+    total += Number(match[1]) * (GO_DURATION_UNITS[unit] as number)
     left = left.slice(match[0].length)
   }
   return sign === '-' ? -total : total

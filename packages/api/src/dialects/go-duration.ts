@@ -1,6 +1,7 @@
 /** Durations as Go writes them, and so Kubernetes: `90s`, `1h30m`, `1.5h`. */
 
-const UNITS: Readonly<Record<string, number>> = {
+/** How many ms each unit has. */
+export const GO_DURATION_UNITS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
   µs: 1e-3,
@@ -28,7 +29,7 @@ export function parseGoDuration(text: string): number | string {
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== unsigned) {
     return /^[\d.]+$/.test(unsigned) ? `${expected}, which has no unit` : expected
   }
-  const ms = parts.reduce((sum, [, number, unit = '']) => sum + Number(number) * (UNITS[unit] ?? 0), 0)
+  const ms = parts.reduce((sum, [, number, unit = '']) => sum + Number(number) * (GO_DURATION_UNITS[unit] ?? 0), 0)
   if (ms > LONGEST_MS) return `${expected}, which is longer than 292 years`
   return sign * ms
 }

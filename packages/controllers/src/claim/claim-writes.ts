@@ -15,7 +15,7 @@ import { sandboxClaims } from '@caisson/client'
 import { mergedMetadata, type PodMetadata } from '../blueprint/additional-metadata.ts'
 import { mergePatch } from '../engine/json-difference.ts'
 import { type CreateWrite, type DeleteWrite, type PatchWrite, writeId } from '../engine/plan.ts'
-import { identityOf, SANDBOXES } from '../sandbox/objects.ts'
+import { deletionOf, identityOf, SANDBOXES } from '../sandbox/objects.ts'
 
 /** Labels that say that a Sandbox is a pool's. */
 const POOL_LABELS = [LABELS.warmPool, LABELS.podTemplateHash, LABELS.templateHash]
@@ -158,25 +158,13 @@ export function createSandbox(claim: SandboxClaim, template: SandboxTemplate, sp
 }
 
 export function deleteSandbox(sandbox: Sandbox): DeleteWrite {
-  const { name, namespace, uid } = identityOf(sandbox)
-  return {
-    verb: 'delete',
-    id: writeId('delete', SANDBOXES, name),
-    resource: SANDBOXES,
-    target: { namespace, name },
-    uid,
-  }
+  return deletionOf(SANDBOXES, sandbox)
 }
 
 /** With its Sandbox; in the foreground it stays until that is gone. */
 export function deleteClaim(claim: SandboxClaim, policy: 'Delete' | 'DeleteForeground'): DeleteWrite {
-  const { name, namespace, uid } = identityOf(claim)
   return {
-    verb: 'delete',
-    id: writeId('delete', sandboxClaims, name),
-    resource: sandboxClaims,
-    target: { namespace, name },
-    uid,
+    ...deletionOf(sandboxClaims, claim),
     propagation: policy === 'Delete' ? 'Background' : 'Foreground',
     event: {
       type: 'Normal',

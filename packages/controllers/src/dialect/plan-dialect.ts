@@ -21,7 +21,7 @@ import {
 import type { Resource } from '@caisson/client'
 import { mergePatch } from '../engine/json-difference.ts'
 import { nothing, type Plan, type Write, type WriteFailure, writeId } from '../engine/plan.ts'
-import { identityOf } from '../sandbox/objects.ts'
+import { deletionOf, identityOf } from '../sandbox/objects.ts'
 import type { CanonicalObject, CanonicalSpecs, Dialect, FlatObject } from './dialect.ts'
 import { flatStatus } from './flat-status.ts'
 
@@ -162,7 +162,7 @@ function planWrites<F extends FlatObject>(
     ...(main ? backReference(dialect, flat, main) : []),
     ...edits,
     ...parts.flatMap(({ resource, wanted: spec, found: object }) =>
-      !spec && object && isOurs(object, flat) ? [removal(resource, object)] : [],
+      !spec && object && isOurs(object, flat) ? [deletionOf(resource, object)] : [],
     ),
   ].filter(({ id }) => !refused.has(id))
 }
@@ -196,11 +196,6 @@ function creation(resource: Resource<CanonicalObject>, flat: FlatObject, spec: o
       spec,
     },
   }
-}
-
-function removal(resource: Resource<CanonicalObject>, found: CanonicalObject): Write {
-  const { name, namespace, uid } = identityOf(found)
-  return { verb: 'delete', id: writeId('delete', resource, name), resource, target: { namespace, name }, uid }
 }
 
 function patching(resource: Resource, object: KubeObject, what: string, patch: object): Write {

@@ -8,8 +8,9 @@ import {
   referenceGroup,
   type Sandbox,
 } from '@caisson/api'
-import { resources, sandboxes, type Typed } from '@caisson/client'
+import { type Resource, resources, sandboxes, type Typed } from '@caisson/client'
 import type * as core from 'kubernetes-types/core/v1.d.ts'
+import { type DeleteWrite, writeId } from '../engine/plan.ts'
 
 export type Pod = Typed<core.Pod>
 export type Service = Typed<core.Service>
@@ -41,6 +42,12 @@ export function identityOf(object: Stored): Identity {
     throw new TypeError(`${named} is not as a server stores it: name, namespace, uid and resourceVersion are needed`)
   }
   return { name, namespace, uid, resourceVersion }
+}
+
+/** Deletes this very object, never another that has its name. */
+export function deletionOf(resource: Resource, object: Stored): DeleteWrite {
+  const { name, namespace, uid } = identityOf(object)
+  return { verb: 'delete', id: writeId('delete', resource, name), resource, target: { namespace, name }, uid }
 }
 
 /** The controller reference that a Sandbox's children carry: in the version that it was read in, since that one is served. */

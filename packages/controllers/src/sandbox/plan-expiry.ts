@@ -11,9 +11,9 @@ import {
   type Sandbox,
   type SandboxStatus,
 } from '@caisson/api'
-import { type Plan, type Write, writeId } from '../engine/plan.ts'
+import type { Plan, Write } from '../engine/plan.ts'
 import { errorCondition, expiredCondition } from './conditions.ts'
-import { identityOf, SANDBOXES } from './objects.ts'
+import { deletionOf, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, type SandboxError } from './observed-sandbox.ts'
 import { removePod } from './plan-pod.ts'
 import { removeService } from './plan-service.ts'
@@ -70,10 +70,9 @@ function removeChildren(observed: ObservedSandbox): { writes: Write[]; errors: S
 }
 
 function removeItself(observed: ObservedSandbox): { write?: Write; error?: SandboxError } {
-  const { name, namespace, uid } = identityOf(observed.sandbox)
-  const id = writeId('delete', SANDBOXES, name)
-  const error = failureOf(observed, id, 'failed to delete sandbox: ')
-  return error ? { error } : { write: { verb: 'delete', id, resource: SANDBOXES, target: { namespace, name }, uid } }
+  const write = deletionOf(SANDBOXES, observed.sandbox)
+  const error = failureOf(observed, write.id, 'failed to delete sandbox: ')
+  return error ? { error } : { write }
 }
 
 function withReady(sandbox: Sandbox, ready: ReturnType<typeof expiredCondition>, now: number): SandboxStatus {

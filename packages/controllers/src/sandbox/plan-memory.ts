@@ -11,9 +11,9 @@ import {
   SNAPSHOT_FINALIZERS,
 } from '@caisson/api'
 import { sandboxSnapshots } from '@caisson/client'
-import { type CreateWrite, type DeleteWrite, type Write, writeId } from '../engine/plan.ts'
+import { type CreateWrite, type Write, writeId } from '../engine/plan.ts'
 import { snapshotMessage } from '../snapshot/plan-snapshot.ts'
-import { identityOf, type Pod, SANDBOXES } from './objects.ts'
+import { deletionOf, identityOf, type Pod, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, type SandboxError } from './observed-sandbox.ts'
 
 /** Name of the snapshot that holds a suspended Sandbox's memory. */
@@ -49,7 +49,8 @@ export function planKeeping(observed: ObservedSandbox, pod: Pod): MemoryPlan {
   if (memory.metadata.deletionTimestamp) return waiting
   const { podUID } = memory.status ?? {}
   // Of an earlier suspension.
-  if (podUID !== undefined && podUID !== pod.metadata.uid) return attempt(observed, deleteMemory(memory), waiting)
+  if (podUID !== undefined && podUID !== pod.metadata.uid)
+    return attempt(observed, deletionOf(sandboxSnapshots, memory), waiting)
   if (isConditionTrue(memory.status?.conditions, 'Ready')) return RELEASE
   if (hasSnapshotFailed(memory)) return { ...waiting, keeping: { failed: true, message: snapshotMessage(memory) } }
   return waiting
@@ -69,7 +70,7 @@ export function planResumed(observed: ObservedSandbox, pod: Pod): MemoryPlan {
   }
   const goesOn = pod.metadata.annotations?.[SNAPSHOT_ANNOTATION] === memory.metadata.name
   if (goesOn && ready && !hasRunning(pod)) return stay
-  return attempt(observed, deleteMemory(memory), stay)
+  return attempt(observed, deletionOf(sandboxSnapshots, memory), stay)
 }
 
 /** What a Pod that is to be made begins with. */
@@ -125,16 +126,5 @@ function createMemory(sandbox: Sandbox): CreateWrite {
       },
       spec: { sandboxName: sandbox.metadata.name ?? '', endSource: true },
     },
-  }
-}
-
-function deleteMemory(memory: SandboxSnapshot): DeleteWrite {
-  const { name, namespace, uid } = identityOf(memory)
-  return {
-    verb: 'delete',
-    id: writeId('delete', sandboxSnapshots, name),
-    resource: sandboxSnapshots,
-    target: { namespace, name },
-    uid,
   }
 }

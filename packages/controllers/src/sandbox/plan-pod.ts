@@ -8,7 +8,7 @@ import {
 } from '@caisson/api'
 import { type CreateWrite, type PatchWrite, type Write, writeId } from '../engine/plan.ts'
 import { adoptionPatch, judgeAdoption, podNameOf } from './adoption.ts'
-import { identityOf, PODS, type Pod, SANDBOXES, sandboxReference } from './objects.ts'
+import { deletionOf, identityOf, PODS, type Pod, SANDBOXES, sandboxReference } from './objects.ts'
 import { failureOf, type ObservedSandbox, operatingModeOf, type SandboxError } from './observed-sandbox.ts'
 import { beginning, planKeeping, planResumed } from './plan-memory.ts'
 import { withClaimVolumes } from './plan-volume-claims.ts'
@@ -40,10 +40,9 @@ export function planPod(observed: ObservedSandbox): PodPlan {
 /** Deletes the Sandbox's own Pod, for a suspension and at the Sandbox's end. */
 export function removePod(observed: ObservedSandbox, pod: Pod): { write?: Write; error?: SandboxError } {
   if (pod.metadata.deletionTimestamp) return {}
-  const { name, namespace, uid } = identityOf(pod)
-  const id = writeId('delete', PODS, name)
-  const error = failureOf(observed, id, 'failed to delete pod: ')
-  return error ? { error } : { write: { verb: 'delete', id, resource: PODS, target: { namespace, name }, uid } }
+  const write = deletionOf(PODS, pod)
+  const error = failureOf(observed, write.id, 'failed to delete pod: ')
+  return error ? { error } : { write }
 }
 
 function planSuspended(observed: ObservedSandbox, pod: Pod | undefined): PodPlan {

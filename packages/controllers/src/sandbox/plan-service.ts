@@ -1,7 +1,7 @@
 import { LABELS, nameHash, type Sandbox } from '@caisson/api'
-import { type CreateWrite, type DeleteWrite, type PatchWrite, type Write, writeId } from '../engine/plan.ts'
+import { type CreateWrite, type PatchWrite, type Write, writeId } from '../engine/plan.ts'
 import { adoptionPatch, judgeAdoption } from './adoption.ts'
-import { identityOf, SERVICES, type Service, sandboxReference } from './objects.ts'
+import { deletionOf, identityOf, SERVICES, type Service, sandboxReference } from './objects.ts'
 import { failureOf, type ObservedSandbox, type SandboxError } from './observed-sandbox.ts'
 import { samePorts, servicePorts } from './service-ports.ts'
 import { stringMapPatch } from './string-map-patch.ts'
@@ -36,15 +36,7 @@ export function planService(observed: ObservedSandbox): ServicePlan {
 /** Deletes the Sandbox's own Service, for `service: false` and at the Sandbox's end. */
 export function removeService(observed: ObservedSandbox, service: Service): ServicePlan {
   if (service.metadata.deletionTimestamp) return {}
-  const { name, namespace, uid } = identityOf(service)
-  const write: DeleteWrite = {
-    verb: 'delete',
-    id: writeId('delete', SERVICES, name),
-    resource: SERVICES,
-    target: { namespace, name },
-    uid,
-  }
-  return attempt(observed, write, 'failed to delete service: ')
+  return attempt(observed, deletionOf(SERVICES, service), 'failed to delete service: ')
 }
 
 function adoptService(observed: ObservedSandbox, service: Service): ServicePlan {
