@@ -76,16 +76,16 @@ test('the shim and its socket go with the container', async () => {
 test('a container goes on, with its log and its exit code, when its monitor is killed', async () => {
   const scratch = await scratchRuntime()
   await start(scratch, 'on', 'echo before; while [ ! -e /tmp/end ]; do sleep 0.05; done; echo after; exit 9')
+  const log = (): string[] => logText(readFileSync(join(scratch.stateDirectory, 'on-1.log'), 'utf8'))
+  // What a monitor has read and not written yet goes with it.
+  await expect.poll(log).toEqual(['stdout F before'])
   process.kill(only(processesWith('monitor-main.ts', scratch.stateDirectory)), 'SIGKILL')
   // The first attempts may still meet the monitor that is dying.
   const touch = (): Promise<unknown> =>
     execText(scratch.runtime, 'on-1', ['/bin/touch', '/tmp/end']).catch(() => undefined)
   await expect.poll(touch, { timeout: 10_000 }).toMatchObject({ exit: { exitCode: 0 } })
   expect((await scratch.exitOf('on-1')).state).toMatchObject({ exitCode: 9, reason: 'error' })
-  expect(logText(readFileSync(join(scratch.stateDirectory, 'on-1.log'), 'utf8'))).toEqual([
-    'stdout F before',
-    'stdout F after',
-  ])
+  expect(log()).toEqual(['stdout F before', 'stdout F after'])
   await scratch[Symbol.asyncDispose]()
   // The socket of the monitor that was killed is gone with the last process.
   await expect.poll(() => existsSync(shimEvents(scratch.stateDirectory))).toBe(false)
