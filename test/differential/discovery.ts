@@ -13,7 +13,7 @@ const AGGREGATED = ['v2', 'v2beta1'].map(
 )
 
 /** Of the kinds that are served; docs/compatibility.md says why. */
-const NOT_SERVED: readonly string[] = ['pods/proxy', 'pods/resize', 'services/proxy']
+const NOT_SERVED: readonly string[] = ['pods/resize']
 
 export function discoverySteps({ add }: Pick<Writer, 'add'>): void {
   add('discovery: the API versions', { method: 'GET', path: '/api' })

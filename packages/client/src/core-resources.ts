@@ -9,6 +9,7 @@ import type { CronJob, Job } from 'kubernetes-types/batch/v1.d.ts'
 import type { Lease } from 'kubernetes-types/coordination/v1.d.ts'
 import type {
   ConfigMap,
+  Endpoints,
   Event,
   Namespace,
   Node,
@@ -132,6 +133,7 @@ export const resources = {
     kind: 'Lease',
     namespaced: true,
   }),
+  endpoints: defineResource<Typed<Endpoints>>({ ...core, plural: 'endpoints', kind: 'Endpoints', namespaced: true }),
   endpointSlices: defineResource<Typed<EndpointSlice>>({
     group: 'discovery.k8s.io',
     version: 'v1',

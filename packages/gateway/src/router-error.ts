@@ -14,3 +14,9 @@ export class RouterError extends Error {
 export function cannotConnect(id: string, cause?: unknown): RouterError {
   return new RouterError(502, `Could not connect to the backend sandbox: ${id}`, { cause })
 }
+
+/** A connection to the sandbox that ended before there was an answer, for `cause`. */
+export function brokenConnection(id: string, cause: unknown): RouterError {
+  if (cause instanceof RouterError) return cause
+  return new RouterError(502, `The connection to the backend sandbox broke: ${id}`, { cause })
+}

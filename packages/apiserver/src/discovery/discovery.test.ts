@@ -89,6 +89,7 @@ test('a group version lists its kinds and their subresources', async () => {
     'pods/exec',
     'pods/log',
     'pods/portforward',
+    'pods/proxy',
     'pods/status',
   ])
 })

@@ -7,6 +7,7 @@ import { attributesOf, authorizeCall, type Pipeline } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { connectionVerbs } from './node-paths.ts'
+import { parseProxyName } from './proxied-pod.ts'
 
 /**
  * Undefined where the Pod does not sleep. Otherwise resolves once it can be connected to; rejects with why it cannot be,
@@ -28,7 +29,7 @@ const SUBRESOURCES: Readonly<Record<string, string>> = {
 }
 
 /**
- * The connection that the call is, or is about to become: `exec`, `attach` or `portforward`; undefined for all else. Logs
+ * The connection that the call is, or is about to become: `exec`, `attach`, `portforward` or `proxy`; undefined for all else. Logs
  * are read without waking anybody.
  */
 export function connectionTo({ info }: Call, kubectlCommand: string | string[] | undefined): string | undefined {
@@ -48,7 +49,8 @@ export async function awakenFor(
   authorizeCall(pipeline, call)
   if (call.info.subresource === '') authorizeConnection(pipeline, call, subresource)
   else if (!connectionVerbs(call)?.includes(call.info.verb)) return
-  const { namespace, name } = call.info
+  const { namespace } = call.info
+  const name = subresource === 'proxy' ? parseProxyName(call.info).name : call.info.name
   const awake = awaken({ namespace, name }, signal())
   if (!awake) return
   try {

@@ -13,7 +13,7 @@ import { refuseCrossSite } from './cross-site.ts'
 import type { InFlight, RequestClass } from './in-flight.ts'
 import { negotiate } from './negotiate.ts'
 import { connectionVerbs } from './node-paths.ts'
-import { type FindNode, proxyRequest, refuseUpgrade, resolveNode, upgradeUrl } from './node-proxy.ts'
+import { type FindNode, proxyRequest, proxyUpgrade, refuseUpgrade, resolveNode } from './node-proxy.ts'
 import { readBody } from './read-body.ts'
 import { EMPTY_QUERY, parseQuery, parseRequestInfo } from './request-info.ts'
 import { addWarnings, respond, respondWithError } from './respond.ts'
@@ -177,9 +177,8 @@ async function upgrade(
     const { connection, target } = resolveNode(context, call, searchOf(request))
     await admitConnection(pipeline, call, searchOf(request))
     if (!connection) throw badRequest('no node runs the Pod yet')
-    request.url = await upgradeUrl(pipeline, call, target)
     socket.on('close', pipeline.begin(call))
-    connection.upgrade(request, socket, head)
+    await proxyUpgrade(pipeline, { connection, target }, call, { request, socket, head })
   } catch (error) {
     const told = toStatusError(error, context.report)
     code = told.code

@@ -1,4 +1,4 @@
-/** What a request to exec, attach, port-forward, log or node proxy is on the node: which node, and the path of its API. */
+/** What a request to exec, attach, port-forward, log or proxy is on the node: which node, and the path of its API. */
 import type { KubeObject } from '@caisson/api'
 import { invalidValue } from '../registry/field-error.ts'
 import { type FieldError, invalid } from '../status-error.ts'
@@ -6,12 +6,15 @@ import type { Store } from '../storage/store.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest, notFound } from '../verbs/errors.ts'
 import { CONNECTIONS } from '../verbs/subresources/connections.ts'
+import { type ProxiedPort, proxiedPod } from './proxied-pod.ts'
 
 export interface NodeTarget {
   /** Undefined for the log of a Pod that no node has yet: there is nothing to read. */
   node: string | undefined
   /** With its query. */
   url: string
+  /** Of a request to a port of a Pod, which is not one to the node. */
+  pod?: ProxiedPort
 }
 
 interface Container {
@@ -37,9 +40,13 @@ export function connectionVerbs({ info }: Call): readonly string[] | undefined {
 }
 
 /** @param search the query as it was sent, without the question mark */
-export function nodeTarget(call: Call, search: string, store: Pick<Store, 'get'>): NodeTarget {
+export function nodeTarget(call: Call, search: string, store: Pick<Store, 'get' | 'list'>): NodeTarget {
   const { resource, subresource, name, rest } = call.info
   const query = new URLSearchParams(search)
+  if (subresource === 'proxy' && resource !== 'nodes') {
+    const { node, pod } = proxiedPod(call, search, store)
+    return { node, url: pod.url, pod }
+  }
   if (resource === 'nodes') {
     if (!store.get('nodes', undefined, name)) throw notFound(NODES, name)
     return { node: name, url: `${rest || '/'}${search && `?${search}`}` }

@@ -9,6 +9,8 @@ import type { NodeConnection } from './node-proxy.ts'
 
 let server: RunningServer
 let mayExecute: boolean
+/** A verb and a subresource that nobody may. */
+let refused: string | undefined
 
 /** Says what it was asked for; its upgraded connections echo in capitals. */
 const node: NodeConnection = {
@@ -28,6 +30,14 @@ const node: NodeConnection = {
     socket.on('data', (chunk: Buffer) => socket.write(chunk.toString().toUpperCase()))
     socket.on('end', () => socket.end())
   },
+  proxy(target, { response }) {
+    response.writeHead(200, { 'Content-Type': 'application/json' })
+    response.end(JSON.stringify(target))
+  },
+  proxyUpgrade(target, { socket }) {
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`)
+    socket.on('data', (chunk: Buffer) => socket.end(`${target.url} ${chunk.toString()}`))
+  },
   async *stream(url) {
     yield Buffer.from(`stream ${url}`)
   },
@@ -37,11 +47,13 @@ const POD = '/api/v1/namespaces/default/pods/web'
 
 beforeEach(async () => {
   mayExecute = true
+  refused = undefined
   server = await startServer({
     resources: builtinResources(),
     node: (name) => (name === 'here' ? node : undefined),
     authorize: (attributes) => ({
       allowed:
+        !('subresource' in attributes && `${attributes.verb} ${attributes.subresource}` === refused) &&
         (mayExecute || !('subresource' in attributes) || attributes.subresource !== 'exec') &&
         (attributes.user.username === 'kubernetes-admin' || !('subresource' in attributes)),
       reason: '',
@@ -189,6 +201,144 @@ describe('requests', () => {
       message:
         'pods "web" is forbidden: User "nobody" cannot get resource "pods/log" in API group "" in the namespace "default"',
     })
+  })
+})
+
+describe('requests to ports of Pods', () => {
+  const SERVICES = '/api/v1/namespaces/default/services'
+  const uidOf = (name: string): string => server.store.get('pods', 'default', name)?.metadata.uid ?? ''
+
+  async function service(name: string, ports: object[]): Promise<void> {
+    const { status, text } = await server.request('POST', SERVICES, { body: { metadata: { name }, spec: { ports } } })
+    expect(status, text).toBe(201)
+  }
+
+  async function slice(service: string, endpoints: object[]): Promise<void> {
+    const { status, text } = await server.request(
+      'POST',
+      '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices',
+      {
+        body: {
+          metadata: { generateName: `${service}-`, labels: { 'kubernetes.io/service-name': service } },
+          addressType: 'IPv4',
+          ports: [
+            { name: 'http', port: 8080 },
+            { name: 'tls', port: 8443 },
+          ],
+          endpoints,
+        },
+      },
+    )
+    expect(status, text).toBe(201)
+  }
+
+  const to = (name: string, uid = uidOf(name)): object => ({
+    addresses: ['10.0.0.1'],
+    targetRef: { kind: 'Pod', namespace: 'default', name, uid },
+  })
+
+  test('are handed to the node with the Pod that they are for', async () => {
+    const { body } = await server.request('PATCH', '/api/v1/namespaces/default/pods/https:web:8443/proxy/a%2Fb/?c=d')
+    expect(body).toEqual({
+      namespace: 'default',
+      name: 'web',
+      uid: uidOf('web'),
+      port: 8443,
+      tls: true,
+      url: '/a%2Fb/?c=d',
+      prefix: '/api/v1/namespaces/default/pods/https:web:8443/proxy',
+    })
+  })
+
+  test('go to the first port that is declared, else to HTTP’s', async () => {
+    await server.request('POST', '/api/v1/namespaces/default/pods', {
+      body: {
+        metadata: { name: 'declared' },
+        spec: { nodeName: 'here', containers: [{ name: 'main', image: 'x', ports: [{ containerPort: 3000 }] }] },
+      },
+    })
+    const ports = await Promise.all(
+      ['declared', 'web', 'https:web:'].map(
+        async (name) => (await server.request('GET', `/api/v1/namespaces/default/pods/${name}/proxy/`)).body.port,
+      ),
+    )
+    expect(ports).toEqual([3000, 80, 443])
+  })
+
+  test('of Services go to a Pod that is ready, by the name or the number of a port', async () => {
+    await service('front', [
+      { name: 'http', port: 80, targetPort: 8080 },
+      { name: 'tls', port: 443, targetPort: 8443 },
+    ])
+    await slice('front', [to('web'), { ...to('two'), conditions: { ready: false } }])
+    for (const [name, port, tls] of [
+      ['front:http', 8080, false],
+      ['front:80', 8080, false],
+      ['https:front:tls', 8443, true],
+    ] as const) {
+      const { body } = await server.request('GET', `${SERVICES}/${name}/proxy/healthz`)
+      expect(body).toEqual({
+        namespace: 'default',
+        name: 'web',
+        uid: uidOf('web'),
+        port,
+        tls,
+        url: '/healthz',
+        prefix: `${SERVICES}/${name}/proxy`,
+      })
+    }
+  })
+
+  test.each<[path: string, expected: [code: number, message: string]]>([
+    ['pods/nothing', [404, 'pods "nothing" not found']],
+    ['pods/ftp:web:80', [400, 'invalid pod request "ftp:web:80"']],
+    ['pods/a:b:c:d', [400, 'invalid pod request "a:b:c:d"']],
+    ['pods/web:http', [400, '"http" is not the number of a port of a Pod: 1 to 65535']],
+    ['pods/web:65536', [400, '"65536" is not the number of a port of a Pod: 1 to 65535']],
+    ['pods/pending', [400, 'address not allowed']],
+    ['services/nothing', [404, 'services "nothing" not found']],
+    ['services/ftp:back:80', [400, 'invalid service request "ftp:back:80"']],
+    ['services/back:81', [503, 'no service port 81 found for service "back"']],
+    ['services/back:other', [503, 'no endpoints available for service "back"']],
+    ['services/back', [503, 'no endpoints available for service "back"']],
+    // EndpointSlices say any address: of the machine, of a Pod of another namespace, of one that was there before.
+    ['services/back:http', [400, 'address not allowed']],
+  ])('%s/proxy is refused', async (path, expected) => {
+    await service('back', [{ name: 'http', port: 80 }])
+    await slice('back', [])
+    await slice('back', [
+      { addresses: ['192.0.2.1'] },
+      { addresses: ['192.0.2.2'], targetRef: { kind: 'Node', name: 'here' } },
+      to('web', 'another'),
+      to('nothing'),
+    ])
+    const { status, body } = await server.request('GET', `/api/v1/namespaces/default/${path}/proxy/`)
+    expect([status, body.message]).toEqual(expected)
+  })
+
+  test('that name no path are led to where relative links are right', async () => {
+    const { status, headers } = await server.request('GET', `${POD}/proxy?a=b`)
+    expect([status, headers['location']]).toEqual([301, `${POD}/proxy/?a=b`])
+  })
+
+  test('may ask for another protocol', async () => {
+    const socket = (await upgrade(`${POD}/proxy/socket`)) as Duplex
+    socket.write('hello')
+    const [first] = (await once(socket, 'data')) as [Buffer]
+    expect(first.toString()).toBe('/socket hello')
+  })
+
+  test.each([
+    ['POST', 'create'],
+    ['PUT', 'update'],
+    ['DELETE', 'delete'],
+  ])('%s needs the right to %s pods/proxy', async (method, verb) => {
+    refused = `${verb} proxy`
+    const { status, body } = await server.request(method, `${POD}/proxy/`)
+    expect([status, body.message]).toEqual([
+      403,
+      `pods "web" is forbidden: User "kubernetes-admin" cannot ${verb} resource "pods/proxy" in API group "" in the namespace "default"`,
+    ])
   })
 })
 

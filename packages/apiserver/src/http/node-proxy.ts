@@ -7,9 +7,10 @@ import type { Duplex } from 'node:stream'
 import { attributesOf, authorizeCall, type Pipeline } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
-import { methodNotServed } from '../verbs/errors.ts'
+import { methodNotServed, pathNotServed } from '../verbs/errors.ts'
 import { admitConnection } from './admit-connection.ts'
 import { connectionVerbs, type NodeTarget, nodeTarget } from './node-paths.ts'
+import type { ProxiedPort } from './proxied-pod.ts'
 import { respondWithError } from './respond.ts'
 
 const { STATUS_CODES } = process.getBuiltinModule('node:http')
@@ -18,6 +19,9 @@ const { STATUS_CODES } = process.getBuiltinModule('node:http')
 export interface NodeConnection {
   request(request: IncomingMessage, response: ServerResponse): void
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** A request to a port of a Pod, and one that changes the protocol. */
+  proxy?(target: ProxiedPort, exchange: { request: IncomingMessage; response: ServerResponse }): void
+  proxyUpgrade?(target: ProxiedPort, client: { request: IncomingMessage; socket: Duplex; head: Buffer }): void
   /** The body of a GET of `url`, for callers in this process. Throws where the answer is not 200. */
   stream?(url: string, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
 }
@@ -48,7 +52,7 @@ export function resolveNode(
  * The path of an upgrade, which was authorised and admitted. One of a port-forward says whether the client may execute in
  * the Pod too, by the same two: a node that answers in a Pod's place executes, and does so for them alone.
  */
-export async function upgradeUrl(pipeline: Pipeline, call: Call, { url }: NodeTarget): Promise<string> {
+async function upgradeUrl(pipeline: Pipeline, call: Call, { url }: NodeTarget): Promise<string> {
   if (call.info.subresource !== 'portforward' || !(await mayExecute(pipeline, call))) return url
   return `${url}${url.includes('?') ? '&' : '?'}mayExecute=true`
 }
@@ -78,10 +82,40 @@ export function proxyRequest(
       response.end()
       return
     }
+    if (target.pod) {
+      if (call.info.rest === '' && !call.info.path.endsWith('/')) redirectBelow(call, { request, response })
+      else if (connection.proxy) connection.proxy(target.pod, { request, response })
+      else respondWithError(response, pathNotServed(), { warnings: call.warnings, close: false })
+      return
+    }
     request.url = target.url
     if (call.info.resource === 'pods') answerErrorsAsStatus(response, call)
     connection.request(request, response)
   })
+}
+
+/** Relative links of a page are below where it is. */
+function redirectBelow({ info }: Call, { request, response }: { request: IncomingMessage; response: ServerResponse }) {
+  const { url = '' } = request
+  const mark = url.indexOf('?')
+  response.writeHead(301, { Location: `${info.path}/${mark === -1 ? '' : url.slice(mark)}`, 'Content-Length': 0 })
+  response.end()
+}
+
+/** Hands an upgrade over, and the socket with it. */
+export async function proxyUpgrade(
+  pipeline: Pipeline,
+  { connection, target }: { connection: NodeConnection; target: NodeTarget },
+  call: Call,
+  client: { request: IncomingMessage; socket: Duplex; head: Buffer },
+): Promise<void> {
+  const { request, socket, head } = client
+  if (target.pod) {
+    if (!connection.proxyUpgrade) throw pathNotServed()
+    return connection.proxyUpgrade(target.pod, client)
+  }
+  request.url = await upgradeUrl(pipeline, call, target)
+  connection.upgrade(request, socket, head)
 }
 
 /** A kubelet says what is wrong in plain text. Clients of the API expect a Status. */

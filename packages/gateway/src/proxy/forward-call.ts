@@ -6,9 +6,9 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2'
+import { authorityOf } from '@caisson/client'
 import { RouterError } from '../router-error.ts'
 import type { Upstream } from './forward.ts'
-import { authorityOf } from './headers.ts'
 
 /** For this hop, or for the router. */
 const DROPPED: ReadonlySet<string> = new Set(['authorization', 'host', 'connection', 'x-forwarded-for'])

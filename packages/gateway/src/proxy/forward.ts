@@ -2,9 +2,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
-import { RouterError } from '../router-error.ts'
+import { ask, authorityOf, passedOn } from '@caisson/client'
+import { brokenConnection, RouterError } from '../router-error.ts'
 import { type Exchange, hasBody, hostOf, sendHead } from './exchange.ts'
-import { authorityOf, endToEnd, requestHeaders } from './headers.ts'
+import { requestHeaders } from './headers.ts'
 
 export interface Upstream {
   /** Open, and this request's alone. */
@@ -29,8 +30,8 @@ export async function forward(exchange: Exchange, upstream: Upstream): Promise<v
   const abandon = (): void => void connection.destroy()
   gone.addEventListener('abort', abandon, { once: true })
   try {
-    const answer = await ask(exchange, upstream)
-    sendHead(exchange, answer.statusCode ?? 502, endToEnd(answer.rawHeaders, answer.headers.connection))
+    const answer = await askSandbox(exchange, upstream)
+    sendHead(exchange, answer.statusCode ?? 502, passedOn(answer))
     await pipeline(answer, response as NodeJS.WritableStream)
   } finally {
     gone.removeEventListener('abort', abandon)
@@ -38,14 +39,11 @@ export async function forward(exchange: Exchange, upstream: Upstream): Promise<v
   }
 }
 
-function ask(exchange: Exchange, { connection, ip, port, url, timeoutMs, id }: Upstream): Promise<IncomingMessage> {
+function askSandbox(exchange: Exchange, upstream: Upstream): Promise<IncomingMessage> {
+  const { connection, ip, port, url, timeoutMs, id } = upstream
   const { request } = exchange
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   connection.setTimeout(timeoutMs, () => {
-    const message = `The backend sandbox did not answer within ${timeoutMs / 1000} s: ${id}`
-    const error = new RouterError(504, message)
-    reject(error)
-    connection.destroy(error)
+    connection.destroy(new RouterError(504, `The backend sandbox did not answer within ${timeoutMs / 1000} s: ${id}`))
   })
   const headers = requestHeaders(
     {
@@ -62,21 +60,12 @@ function ask(exchange: Exchange, { connection, ip, port, url, timeoutMs, id }: U
     if (body) headers.push('Transfer-Encoding', 'chunked')
     else if (/^(POST|PUT|PATCH)$/.test(request.method ?? '')) headers.push('Content-Length', '0')
   }
-  const { request: open } = process.getBuiltinModule('node:http')
-  const outgoing = open({
-    createConnection: () => connection,
+  return ask({
+    connection,
     method: request.method ?? 'GET',
-    path: url,
+    url,
     headers,
-    setHost: false,
+    body: body ? (request as NodeJS.ReadableStream) : undefined,
+    broke: (cause) => brokenConnection(id, cause),
   })
-  outgoing.on('response', resolve)
-  outgoing.on('error', (cause) => {
-    reject(new RouterError(502, `The connection to the backend sandbox broke: ${id}`, { cause }))
-  })
-  if (body) {
-    // A sandbox may answer before it has read everything, and then close.
-    pipeline(request as NodeJS.ReadableStream, outgoing).catch(() => {})
-  } else outgoing.end()
-  return promise
 }

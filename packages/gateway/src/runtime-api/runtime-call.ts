@@ -1,7 +1,6 @@
 /** A request that the router answers itself. */
-import type { Client } from '@caisson/client'
+import type { Client, RawHeaders } from '@caisson/client'
 import { type Exchange, endWith, sendHead } from '../proxy/exchange.ts'
-import type { RawHeaders } from '../proxy/headers.ts'
 import type { SandboxPod } from '../routing/sandbox-pods.ts'
 import type { Opened } from './files.ts'
 

@@ -16,6 +16,8 @@ export interface ProbeTarget {
   over?: AbortSignal
 }
 
+export type DialedPod = Pick<ProbeTarget, 'sandboxId' | 'podIp'> & { runtime: Pick<Runtime, 'connect'> }
+
 /** No probe waits longer, whatever it asks for: somebody else needs what it holds. */
 const LONGEST_MS = 600_000
 
@@ -49,7 +51,7 @@ export function refuseOtherHost({ podIp }: ProbeTarget, host: string | undefined
 
 /** A connection to a port of the Pod. Rejects with the system's error, or with the signal's reason. */
 export async function dial(
-  { runtime, sandboxId, podIp }: ProbeTarget,
+  { runtime, sandboxId, podIp }: DialedPod,
   port: number,
   signal: AbortSignal,
 ): Promise<Duplex> {
@@ -68,7 +70,7 @@ export async function dial(
 }
 
 /** What Go's dialer says where ours fails. */
-export function dialFailure({ podIp }: ProbeTarget, port: number, error: unknown): string {
+export function dialFailure({ podIp }: Pick<DialedPod, 'podIp'>, port: number, error: unknown): string {
   const at = `${podIp ?? '127.0.0.1'}:${port}`
   switch ((error as NodeJS.ErrnoException).code) {
     case 'ECONNREFUSED':

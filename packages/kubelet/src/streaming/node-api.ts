@@ -5,13 +5,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Runtime } from '@caisson/runtime'
+import type { Runtime, Sandbox } from '@caisson/runtime'
+import { dial, dialFailure } from '../probes/probe-target.ts'
 import { resourceMetrics } from '../stats/resource-metrics.ts'
 import type { Summary } from '../stats/summary.ts'
 import { internalErrorStatus } from './command-status.ts'
 import { connectOrElse } from './connect-or-else.ts'
 import { type LogSource, readContainerLog } from './container-log.ts'
 import { flag, type LogQuery, parseLogQuery } from './log-query.ts'
+import { type ProxiedPort, proxyRequest, proxyUpgrade } from './pod-proxy.ts'
 import { servePortForward } from './port-forward.ts'
 import { type RemoteStreams, runRemoteCommand, type StreamSelection } from './remote-command.ts'
 import { acceptSpdyCommand } from './spdy-command.ts'
@@ -56,7 +58,9 @@ export interface NodeApiOptions {
     /** Resolves when the container has been started, or it is known why it is not; after minutes in any case. */
     whenStarted?(pod: { namespace: string; name: string; container: string }, signal: AbortSignal): Promise<void>
   }
-  runtime: Pick<Runtime, 'exec' | 'attach' | 'connect'>
+  runtime: Pick<Runtime, 'exec' | 'attach' | 'connect'> & {
+    get(sandboxId: string): Promise<Pick<Sandbox, 'ip'> | undefined>
+  }
   /**
    * Connects to who answers in a Sandbox's place on the ports of its runtime APIs, where nobody in it listens. Only for
    * clients of whom the API server says that they may execute commands in it: that is what these APIs do.
@@ -74,6 +78,9 @@ export interface NodeApi {
   request(request: IncomingMessage, response: ServerResponse): void
   /** Upgrades: exec, attach, port-forward. Takes the socket over, whatever comes of it. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** A request to a port of a Pod of this node, and one that changes the protocol. */
+  proxy(target: ProxiedPort, exchange: { request: IncomingMessage; response: ServerResponse }): void
+  proxyUpgrade(target: ProxiedPort, client: { request: IncomingMessage; socket: Duplex; head: Buffer }): void
   /** The body of a GET of `url`, for callers in this process. Throws a NodeApiError where there is none. */
   stream(url: string, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
 }
@@ -89,6 +96,9 @@ export class NodeApiError extends Error {
     this.status = status
   }
 }
+
+/** Who does not accept a connection in so long will not. */
+const DIAL_MS = 30_000
 
 /** Of agent-sandbox's runtimes: its first one's, and sandboxd's two. */
 const RUNTIME_PORTS: ReadonlySet<number> = new Set([8888, 8080, 9090])
@@ -299,7 +309,52 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     return answered ? connectOrElse(connect, () => answerFor(sandbox, port)) : connect()
   }
 
-  return { request, upgrade, stream }
+  return {
+    request,
+    upgrade,
+    stream,
+    proxy(target, exchange) {
+      void proxyRequest(dialPod, target, exchange)
+    },
+    proxyUpgrade(target, client) {
+      void proxyUpgrade(dialPod, target, client)
+    },
+  }
+
+  /** As probes are: at the Pod's address, and where it has no network, on its loopback. */
+  async function dialPod({ namespace, name, uid, port }: ProxiedPort, signal: AbortSignal): Promise<Duplex> {
+    const pod = options.pods.find(namespace, name)
+    if (!pod || pod.uid !== uid) throw new Error(`pod ${quoted(name)} does not run on its node`)
+    const counted = options.connected?.(uid)
+    try {
+      const connection = await connectionTo(pod, port, signal)
+      connection.once('close', () => counted?.[Symbol.dispose]())
+      return connection
+    } catch (error) {
+      counted?.[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  async function connectionTo(pod: ServedPod, port: number, signal: AbortSignal): Promise<Duplex> {
+    // Whoever speaks to these may do more than see them.
+    if (pod.connect) throw new Error(`pod ${quoted(pod.name)} is a process of the cluster: port-forward leads to it`)
+    const { runtime } = options
+    const { sandboxId } = pod
+    const sandbox = sandboxId === undefined ? undefined : await runtime.get(sandboxId)
+    if (sandboxId === undefined || !sandbox) throw new Error(`nothing runs in pod ${quoted(pod.name)}`)
+    const place = { runtime, sandboxId, podIp: sandbox.ip }
+    // Not one that goes on: the signal ends the connection, too.
+    const limit = new AbortController()
+    const timer = setTimeout(() => limit.abort(), DIAL_MS)
+    try {
+      return await dial(place, port, AbortSignal.any([signal, limit.signal]))
+    } catch (error) {
+      throw new Error(dialFailure(place, port, error), { cause: error })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
 }
 
 /** `/exec/{ns}/{pod}[/{uid}]/{container}`, `/attach/…`, `/containerLogs/{ns}/{pod}/{container}`, `/portForward/{ns}/{pod}[/{uid}]`. */

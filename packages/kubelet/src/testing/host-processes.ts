@@ -5,9 +5,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
-import type { ExecSpec, ProcessStreams, Runtime, TerminalSize } from '@caisson/runtime'
+import type { ExecSpec, ProcessStreams, TerminalSize } from '@caisson/runtime'
+import type { NodeApiOptions } from '../streaming/node-api.ts'
 
-export interface HostProcesses extends Pick<Runtime, 'exec' | 'attach' | 'connect'> {
+type ServedRuntime = NodeApiOptions['runtime']
+
+export interface HostProcesses extends ServedRuntime {
   /** Sizes that terminals were given, in order. */
   sizes: TerminalSize[]
   /** Pids of processes that were started, running or not. */
@@ -47,6 +50,8 @@ export function createHostProcesses(attached: readonly string[] = ['cat']): Host
     sizes,
     pids,
     exec: (_containerId, spec) => start(spec),
+    // Without a network of its own: its ports are on the loopback.
+    get: async () => ({ ip: undefined }),
     attach: () => start({ args: [...attached], stdin: true }),
     async connect(_sandboxId, port, signal) {
       const socket = connectTcp({ host: '127.0.0.1', port, allowHalfOpen: true, ...(signal && { signal }) })

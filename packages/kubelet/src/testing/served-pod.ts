@@ -5,7 +5,7 @@ import type { HostProcesses } from './host-processes.ts'
 
 export function serveOnePod(
   runtime: HostProcesses,
-  options: { log?: (previous: boolean) => LogSource | string; tty?: boolean } = {},
+  options: { log?: (previous: boolean) => LogSource | string; tty?: boolean; connect?: ServedPod['connect'] } = {},
 ): NodeApi {
   const container = (name: string): ServedContainer | undefined =>
     name === 'main' ? { id: 'container', tty: options.tty ?? false } : undefined
@@ -14,6 +14,7 @@ export function serveOnePod(
     name: 'web',
     uid: '11111111-2222-3333-4444-555555555555',
     sandboxId: 'sandbox',
+    ...(options.connect && { connect: options.connect }),
     hasContainer: (name) => name === 'main' || name === 'stopped',
     runningContainer: container,
     attachableContainer: container,

@@ -3,6 +3,7 @@ import type { Verb } from '../../registry/resource.ts'
 import type { Subresources } from '../subresource.ts'
 
 const OPEN: readonly Verb[] = ['create', 'get']
+const ANY: readonly Verb[] = ['create', 'delete', 'get', 'patch', 'update']
 
 export const CONNECTIONS: Subresources = {
   pods: [
@@ -10,6 +11,8 @@ export const CONNECTIONS: Subresources = {
     { name: 'exec', kind: 'PodExecOptions', verbs: OPEN },
     { name: 'log', kind: 'Pod', verbs: ['get'] },
     { name: 'portforward', kind: 'PodPortForwardOptions', verbs: OPEN },
+    { name: 'proxy', kind: 'PodProxyOptions', verbs: ANY },
   ],
-  nodes: [{ name: 'proxy', kind: 'NodeProxyOptions', verbs: ['create', 'delete', 'get', 'patch', 'update'] }],
+  services: [{ name: 'proxy', kind: 'ServiceProxyOptions', verbs: ANY }],
+  nodes: [{ name: 'proxy', kind: 'NodeProxyOptions', verbs: ANY }],
 }

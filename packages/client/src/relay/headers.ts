@@ -1,0 +1,44 @@
+/** What of a message's head goes on to the next one, and what is said between two neighbours alone. */
+
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  // The server that it was for has answered it.
+  'expect',
+])
+
+/** Where a message ends: who calls that his neighbour's business would have the rest taken for another message. */
+const FRAMING = 'content-length'
+
+/** A list of names and values in turn, as Node has raw headers. */
+export type RawHeaders = string[]
+
+/** Without what was for this hop, without HTTP/2's own, and without `dropped`, which are in lower case. */
+export function endToEnd(
+  raw: readonly string[],
+  connection: string | undefined,
+  dropped: ReadonlySet<string> = new Set(),
+): RawHeaders {
+  const named = new Set((connection ?? '').split(',').map((token) => token.trim().toLowerCase()))
+  named.delete(FRAMING)
+  const kept: RawHeaders = []
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = (raw[at] ?? '').toLowerCase()
+    if (name.startsWith(':') || HOP_BY_HOP.has(name) || named.has(name) || dropped.has(name)) continue
+    kept.push(raw[at] ?? '', raw[at + 1] ?? '')
+  }
+  return kept
+}
+
+/** `IP:PORT`, with brackets where the address has colons. */
+export function authorityOf(ip: string, port: number): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
+}
