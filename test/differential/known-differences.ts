@@ -24,6 +24,10 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
       /^body\.(message|details\.causes\[\d+\]\.message): .*(may not change fields other than|is immutable after creation)/,
   },
   {
+    reason: 'A JSON Patch that does not apply is answered with which operation and why in details.causes, too.',
+    difference: /^body\.details.*patch\[\d+\]/,
+  },
+  {
     reason: 'Broken YAML is reported in the words of our YAML parser, not in those of Go’s.',
     label: /broken YAML/,
     difference: /^body\.message: /,

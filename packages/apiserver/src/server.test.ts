@@ -116,6 +116,31 @@ describe.skipIf(!available)('kubectl', () => {
     )
     expect(await kubectl('get --raw /readyz')).toBe('ok')
     expect(await kubectl('get --raw /readyz?verbose')).toContain('readyz check passed')
+    expect(await kubectl('get --raw /livez/storage')).toBe('ok')
+    const { paths } = JSON.parse(await kubectl('get --raw /')) as { paths: string[] }
+    expect(paths.filter((path) => !path.startsWith('/apis/'))).toEqual([
+      '/.well-known/openid-configuration',
+      '/api',
+      '/api/v1',
+      '/apis',
+      '/healthz',
+      '/healthz/ping',
+      '/healthz/shutdown',
+      '/healthz/storage',
+      '/livez',
+      '/livez/ping',
+      '/livez/storage',
+      '/metrics',
+      '/openapi/v2',
+      '/openapi/v3',
+      '/openid/v1/jwks',
+      '/readyz',
+      '/readyz/ping',
+      '/readyz/shutdown',
+      '/readyz/storage',
+      '/version',
+    ])
+    expect(paths).toContain('/apis/apps/v1')
   })
 
   test('creates, applies, patches, edits, describes and deletes', async () => {

@@ -10,11 +10,12 @@ import type { Awaken } from './http/awaken.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits, connectionOptions, createStrangers } from './http/connections.ts'
 import { discoveryPaths } from './http/discovery-paths.ts'
 import { createHandler } from './http/handler.ts'
-import { healthHandler } from './http/health.ts'
+import { healthPaths } from './http/health.ts'
 import { createInFlight, type InFlightLimits } from './http/in-flight.ts'
 import { createMetrics } from './http/metrics.ts'
 import { connectionVerbs } from './http/node-paths.ts'
 import { type FindNode, resolveNode } from './http/node-proxy.ts'
+import { pathIndex } from './http/path-index.ts'
 import { connectInProcess, type InProcessServer } from './in-process.ts'
 import { attributesOf, type Headers, type PathHandler, type Pipeline } from './pipeline.ts'
 import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocation.ts'
@@ -145,11 +146,19 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     { name: 'storage', run: () => store.failure },
     { name: 'shutdown', run: () => (closing ? 'the server is shutting down' : undefined) },
   ]
-  const paths = new Map<string, PathHandler>([
+  const paths: ReadonlyMap<string, PathHandler> = new Map<string, PathHandler>([
     ['/version', () => ({ status: 200, body: VERSION })],
-    ['/healthz', healthHandler('healthz', checks)],
-    ['/livez', healthHandler('livez', checks.slice(0, 2))],
-    ['/readyz', healthHandler('readyz', checks)],
+    [
+      '/',
+      pathIndex(
+        registry,
+        () => [...paths.keys()],
+        (path) => pipeline.findPath(path) !== undefined,
+      ),
+    ],
+    ...healthPaths('healthz', checks),
+    ...healthPaths('livez', checks.slice(0, 2)),
+    ...healthPaths('readyz', checks),
     [
       '/metrics',
       async () => {

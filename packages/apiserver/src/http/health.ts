@@ -1,4 +1,4 @@
-/** `/healthz`, `/livez`, `/readyz`: plain `ok`, or each check with `?verbose`. */
+/** `/healthz`, `/livez`, `/readyz`: plain `ok`, or each check with `?verbose`, or one of them. */
 import type { PathHandler } from '../pipeline.ts'
 
 export interface HealthCheck {
@@ -7,7 +7,23 @@ export interface HealthCheck {
   run(): string | undefined
 }
 
-export function healthHandler(endpoint: string, checks: readonly HealthCheck[]): PathHandler {
+/** `/livez`, and each check by itself: `/livez/ping`. */
+export function healthPaths(endpoint: string, checks: readonly HealthCheck[]): Array<[path: string, PathHandler]> {
+  return [
+    [`/${endpoint}`, healthHandler(endpoint, checks)],
+    ...checks.map(({ name, run }): [string, PathHandler] => [
+      `/${endpoint}/${name}`,
+      () => {
+        const wrong = run()
+        return wrong === undefined
+          ? { status: 200, body: 'ok' }
+          : { status: 500, body: `internal server error: ${wrong}\n` }
+      },
+    ]),
+  ]
+}
+
+function healthHandler(endpoint: string, checks: readonly HealthCheck[]): PathHandler {
   return ({ query }) => {
     const results = checks.map(({ name, run }) => ({ name, wrong: run() }))
     const healthy = results.every(({ wrong }) => wrong === undefined)

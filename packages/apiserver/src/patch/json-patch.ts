@@ -9,9 +9,11 @@ export interface JsonPatchOperation {
   value?: unknown
 }
 
-/** The patch is well-formed but does not apply. The message says which operation and why. */
+/** The patch is well-formed but does not apply. The message says why. */
 export class JsonPatchError extends Error {
   override readonly name = 'JsonPatchError'
+  /** Of the operation, counted from zero. */
+  operation = 0
 }
 
 /** Copies may make a small patch into a large object; beyond this many JSON characters they are refused. */
@@ -24,9 +26,19 @@ export function applyJsonPatch(document: unknown, operations: readonly JsonPatch
   let root = deepCopy(document)
   let copied = 0
   const deadline = performance.now() + MAX_MILLISECONDS
-  for (const operation of operations) {
-    if (performance.now() > deadline)
-      throw new JsonPatchError(`applying ${operations.length} operations takes more than ${MAX_MILLISECONDS} ms`)
+  for (const [index, operation] of operations.entries()) {
+    try {
+      if (performance.now() > deadline)
+        throw new JsonPatchError(`applying ${operations.length} operations takes more than ${MAX_MILLISECONDS} ms`)
+      apply(operation)
+    } catch (error) {
+      if (error instanceof JsonPatchError) error.operation = index
+      throw error
+    }
+  }
+  return root
+
+  function apply(operation: JsonPatchOperation): void {
     switch (operation.op) {
       case 'add':
         root = add(root, operation.path, deepCopy(operation.value ?? null))
@@ -59,7 +71,6 @@ export function applyJsonPatch(document: unknown, operations: readonly JsonPatch
         throw new JsonPatchError(`Unexpected kind: ${String(operation.op)}`)
     }
   }
-  return root
 }
 
 type Container = Record<string, unknown> | unknown[]

@@ -142,9 +142,10 @@ function patchFunction(type: string, body: Body, resource: Resource): (current: 
         return applyJsonPatch(current, operations)
       } catch (error) {
         if (!(error instanceof JsonPatchError)) throw error
-        // kube-apiserver does not say what exactly is wrong, and clients know this sentence.
+        // Clients know this sentence, which is all that kube-apiserver says.
+        const field = `patch[${error.operation}]`
         throw new StatusError('Invalid', 'the server rejected our request due to an error in our request', {
-          details: {},
+          details: { causes: [{ reason: 'FieldValueInvalid', message: error.message, field }] },
           cause: error,
         })
       }

@@ -79,8 +79,25 @@ describe('patch', () => {
     ]
     const { body } = await patch(`${path}/a`, operations, JSON_PATCH)
     expect([body.data, body.metadata.annotations]).toEqual([{ k: '1', copy: '1' }, undefined])
-    const answer = await patch(`${path}/a`, [{ op: 'remove', path: '/data/nothing' }], JSON_PATCH)
-    expect(said(answer)).toContain('422 Invalid: the server rejected our request due to an error in our request')
+    const answer = await patch(`${path}/a`, [operations[0], { op: 'remove', path: '/data/nothing' }], JSON_PATCH)
+    expect(answer.body).toEqual({
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message: 'the server rejected our request due to an error in our request',
+      reason: 'Invalid',
+      details: {
+        causes: [
+          {
+            reason: 'FieldValueInvalid',
+            message: 'remove operation does not apply: doc is missing path: "/data/nothing"',
+            field: 'patch[1]',
+          },
+        ],
+      },
+      code: 422,
+    })
   })
 
   test('by merge patch', async () => {
