@@ -14,7 +14,7 @@ import {
   BY_LABEL,
   endpointChanged,
   labelPairs,
-  reconcileSlices,
+  reconcileService,
   SLICES_BY_SERVICE,
   selectorPair,
   serviceOfSlice,
@@ -83,6 +83,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   })
   const services = informers.of(resources.services, { indexers: { [BY_LABEL]: selectorPair } })
   const slices = informers.of(resources.endpointSlices, { indexers: { [SLICES_BY_SERVICE]: serviceOfSlice } })
+  const endpoints = informers.of(resources.endpoints)
   const nodes = informers.of(resources.nodes)
   const namespaces = informers.of(resources.namespaces)
   const claims = informers.of(resources.persistentVolumeClaims)
@@ -180,8 +181,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
     for (const claim of claims.list()) if (!claim.spec?.volumeName) claimQueue.add(keyOf(claim))
   })
 
-  // EndpointSlices. A Pod's labels name the few Services that may select it.
-  const sliceQueue = queue('endpoints of', (key) => reconcileSlices(key, { client, informers, signal }), 4)
+  // EndpointSlices and Endpoints. A Pod's labels name the few Services that may select it.
+  const sliceQueue = queue('endpoints of', (key) => reconcileService(key, { client, informers, signal }), 4)
   const selecting = (pod: PodObject): void => {
     for (const pair of labelPairs(pod)) for (const each of services.byIndex(BY_LABEL, pair)) sliceQueue.add(keyOf(each))
   }
@@ -199,6 +200,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
     for (const key of serviceOfSlice(slice)) sliceQueue.add(key)
   }
   on(slices, sliceChanged, sliceChanged)
+  const endpointsChanged = (changed: AnyObject): void => sliceQueue.add(keyOf(changed))
+  on(endpoints, endpointsChanged, endpointsChanged)
 
   // Garbage collection, and the emptying of namespaces, over every kind there is.
   const graph = createOwnershipGraph((owner) => watcher?.knows(owner.apiVersion, owner.kind) ?? false)

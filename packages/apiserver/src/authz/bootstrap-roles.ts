@@ -257,6 +257,7 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     on('create', 'apps', 'replicasets controllerrevisions'),
     on('create', 'batch', 'jobs'),
     on('create', 'coordination.k8s.io', 'leases'),
+    on('create', 'core', 'endpoints endpoints/restricted'),
     on('create', 'discovery.k8s.io', 'endpointslices'),
   ],
   // Beside what Kubernetes gives to kube-proxy: what NetworkPolicies and names of Pods are decided by.

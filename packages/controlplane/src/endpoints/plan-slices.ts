@@ -31,14 +31,13 @@ export function planSlices(
   slices: readonly SliceObject[],
 ): SlicePlan {
   const own = slices.filter(({ metadata }) => metadata.labels?.[MANAGER_LABEL] === MANAGER)
-  const { selector, type } = service.spec ?? {}
   if (service.metadata.deletionTimestamp) return NOTHING
-  if (!selector || Object.keys(selector).length === 0 || type === 'ExternalName') return { ...NOTHING, remove: own }
+  if (!selectsPods(service)) return { ...NOTHING, remove: own }
 
   const groups = new Map<string, { ports: EndpointPort[]; endpoints: Map<string, Endpoint> }>()
   for (const pod of pods) {
-    const address = pod.status?.podIP
-    if (!address || isFinished(pod) || !selects({ matchLabels: selector }, pod.metadata.labels)) continue
+    const address = addressIn(service, pod)
+    if (address === undefined) continue
     const ports = portsOf(service, pod)
     const key = textOf(ports)
     const group = groups.get(key) ?? { ports, endpoints: new Map<string, Endpoint>() }
@@ -81,6 +80,17 @@ export function planSlices(
   return { create, update, remove: [...left] }
 }
 
+/** What else is behind a Service is somebody else's to say. */
+export function selectsPods({ spec: { selector, type } = {} }: ServiceObject): boolean {
+  return selector !== undefined && Object.keys(selector).length > 0 && type !== 'ExternalName'
+}
+
+/** Undefined where the Pod is not one of the Service's, or has none. */
+export function addressIn({ spec }: ServiceObject, pod: PodObject): string | undefined {
+  if (isFinished(pod) || !selects({ matchLabels: spec?.selector ?? {} }, pod.metadata.labels)) return undefined
+  return pod.status?.podIP || undefined
+}
+
 function fill(room: Endpoint[], waiting: Map<string, Endpoint>): void {
   for (const [uid, endpoint] of waiting) {
     if (room.length >= ENDPOINTS_PER_SLICE) return
@@ -118,7 +128,7 @@ function labelsOf({ metadata, spec }: ServiceObject): Record<string, string> {
 }
 
 /** The Service's ports as numbers of this Pod's; one that is named as none of its ports is left out. */
-function portsOf({ spec }: ServiceObject, pod: PodObject): EndpointPort[] {
+export function portsOf({ spec }: ServiceObject, pod: PodObject): EndpointPort[] {
   return (spec?.ports ?? []).flatMap((port) => {
     const number = targetPort(port, pod)
     if (number === undefined) return []
@@ -139,7 +149,7 @@ function targetPort(
     .find((each) => each.name === target && (each.protocol ?? 'TCP') === protocol)?.containerPort
 }
 
-function endpointOf(service: ServiceObject, { metadata, spec, status }: PodObject, address: string): Endpoint {
+export function endpointOf(service: ServiceObject, { metadata, spec, status }: PodObject, address: string): Endpoint {
   const isReady = status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false
   const terminating = metadata.deletionTimestamp !== undefined
   const published = service.spec?.publishNotReadyAddresses === true
@@ -160,7 +170,7 @@ function sameSlice(before: SliceObject, after: SliceObject): boolean {
   return shown(before) === shown(after)
 }
 
-function textOf(value: unknown): string {
+export function textOf(value: unknown): string {
   return JSON.stringify(sortedKeys(value))
 }
 

@@ -1,13 +1,15 @@
-/** Keeps the EndpointSlices of Services. */
+/** Keeps the EndpointSlices of Services, and their Endpoints. */
 import {
   type Client,
   type Informers,
+  isAlreadyExists,
   isConflict,
   isNotFound,
   type PodObject,
   resources,
   splitKey,
 } from '@caisson/client'
+import { planEndpoints } from './plan-endpoints.ts'
 import { planSlices, SERVICE_LABEL, type ServiceObject, type SliceObject } from './plan-slices.ts'
 
 /** Pods and Services by what selects: one pair of a label, `NAMESPACE KEY=VALUE`. */
@@ -49,25 +51,54 @@ export function endpointChanged(old: PodObject, pod: PodObject): boolean {
 }
 
 /** One pass over one Service. What it had goes with it, by its owner reference. */
-export async function reconcileSlices(key: string, { client, informers, signal }: SliceContext): Promise<void> {
+export async function reconcileService(key: string, context: SliceContext): Promise<void> {
+  const { informers } = context
   const service = informers.of(resources.services).get(key)
   if (!service) return
-  const slices = informers.of(resources.endpointSlices)
-  const pods = informers.of(resources.pods)
   const [pair] = selectorPair(service)
-  const plan = planSlices(
-    service,
-    pair === undefined ? [] : pods.byIndex(BY_LABEL, pair),
-    slices.byIndex(SLICES_BY_SERVICE, key),
-  )
+  const pods = pair === undefined ? [] : informers.of(resources.pods).byIndex(BY_LABEL, pair)
+  await reconcileSlices(key, { service, pods }, context)
+  await reconcileEndpoints(key, { service, pods }, context)
+}
+
+interface Observed {
+  service: ServiceObject
+  pods: readonly PodObject[]
+}
+
+async function reconcileEndpoints(
+  key: string,
+  { service, pods }: Observed,
+  { client, informers, signal }: SliceContext,
+): Promise<void> {
+  const all = informers.of(resources.endpoints)
+  const current = all.get(key)
+  const draft = planEndpoints(service, pods, current)
+  if (!draft) return
+  const at = { namespace: splitKey(key).namespace, signal }
+  try {
+    if (!current) return all.observe(await client.create(resources.endpoints, draft, at))
+    all.observe(await client.update(resources.endpoints, { ...current, ...draft }, at))
+  } catch (error) {
+    // Its event brings the Service back here.
+    if (!isConflict(error) && !isNotFound(error) && !isAlreadyExists(error)) throw error
+  }
+}
+
+async function reconcileSlices(
+  key: string,
+  { service, pods }: Observed,
+  { client, informers, signal }: SliceContext,
+): Promise<void> {
+  const slices = informers.of(resources.endpointSlices)
+  const plan = planSlices(service, pods, slices.byIndex(SLICES_BY_SERVICE, key))
   const at = { namespace: splitKey(key).namespace, signal }
   for (const slice of plan.create)
     slices.observe(await client.create(resources.endpointSlices, { ...slice, metadata: { ...slice.metadata } }, at))
-  for (const { metadata, endpoints } of plan.update) {
-    const { name = '', resourceVersion, labels } = metadata
+  for (const slice of plan.update) {
     try {
-      const change = { metadata: { resourceVersion, labels }, endpoints }
-      slices.observe(await client.patch(resources.endpointSlices, name, change, { ...at, type: 'merge' }))
+      // The whole of it: a label that the Service no longer has goes.
+      slices.observe(await client.update(resources.endpointSlices, slice, at))
     } catch (error) {
       // Its event brings the Service back here.
       if (!isConflict(error) && !isNotFound(error)) throw error
