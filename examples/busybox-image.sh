@@ -5,7 +5,7 @@ set -euo pipefail
 file=$(realpath -m "$1")
 name=${2:-busybox:latest}
 busybox=
-for candidate in "${CAISSON_TOOLS_DIR:-}/bin/busybox" "${CAISSON_DATA_DIR:-}/tools/bin/busybox" "$(command -v busybox || true)"; do
+for candidate in "${CAISSON_TOOLS_DIR:-}/bin/busybox" "${CAISSON_DATA_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/caisson}/tools/bin/busybox" "$(command -v busybox || true)"; do
   if [ -x "$candidate" ]; then busybox=$candidate; break; fi
 done
 if [ -z "$busybox" ]; then

@@ -4,10 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# The tools stay where `caisson run` looks for them afterwards; all else of this demo goes.
+CAISSON_TOOLS_DIR=${CAISSON_TOOLS_DIR:-${CAISSON_DATA_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/caisson}/tools}
 CAISSON_DATA_DIR=$(mktemp -d "${TMPDIR:-/tmp}/caisson-demo-XXXXXX")
-export CAISSON_DATA_DIR
-# The tools are kept for the next time; all else of this demo goes.
-export CAISSON_TOOLS_DIR=${CAISSON_TOOLS_DIR:-$HOME/.cache/caisson/tools}
+export CAISSON_DATA_DIR CAISSON_TOOLS_DIR
 cleanup() {
   bin/caisson down || true
   rm -rf "$CAISSON_DATA_DIR"
@@ -29,7 +29,6 @@ bin/caisson up --detach
 
 say "4. A Sandbox"
 bin/caisson apply --wait -f examples/gvisor-sandbox.yaml
-
 
 say "5. The kernel inside"
 bin/caisson exec gvisor-test -- dmesg | head -5

@@ -30,6 +30,7 @@ describe('the commands of the README', () => {
     work = mkdtempSync(join(tmpdir(), 'caisson-readme-'))
     mkdirSync(join(work, 'bin'))
     symlinkSync(join(root, 'bin/caisson'), join(work, 'bin/caisson'))
+    symlinkSync(join(root, 'examples'), join(work, 'examples'))
     if (kubectl) symlinkSync(kubectl, join(work, 'bin/kubectl'))
     env = { ...cluster.env, PATH: `${join(work, 'bin')}:${process.env['PATH']}` }
   })
@@ -42,6 +43,13 @@ describe('the commands of the README', () => {
     const [line] = block('print(6*7)')
     const { stdout, stderr, code } = await run('bash', ['-c', line ?? ''], { env })
     expect([code, stdout], stderr).toEqual([0, '42\n'])
+  })
+
+  test('an image is made without the internet', async () => {
+    const [, line = ''] =
+      /`(examples\/busybox-image\.sh [^`]+)`/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? []
+    const { stdout, stderr, code } = await run('bash', ['-c', line], { env, cwd: work })
+    expect([code, stdout], stderr).toEqual([0, 'docker.io/library/busybox:latest\n'])
   })
 
   test('a warm pool answers a claim', async () => {
