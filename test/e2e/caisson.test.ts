@@ -253,6 +253,25 @@ describe('a detached sandbox', () => {
     expect(first).toBe('one')
   })
 
+  test('is waited for by logs and exec where it has only just been made', async () => {
+    const made = ['run', '--detach', '--name', 'just-made', '--', 'sh', '-c', 'echo begun; sleep 1000']
+    await cluster.mustCaisson(made)
+    expect(await cluster.mustCaisson(['exec', 'just-made', '--', 'echo', 'inside'])).toBe('inside\n')
+    await cluster.mustCaisson(['rm', 'just-made'])
+    await cluster.mustCaisson(made)
+    await cluster.mustCaisson(['logs', 'just-made'])
+    await expect.poll(() => cluster.mustCaisson(['logs', 'just-made'])).toBe('begun\n')
+    await cluster.mustCaisson(['rm', 'just-made'])
+    await cluster.mustCaisson(['run', '--detach', '--name', 'just-made', '--', '/no/such'])
+    expect(await cluster.caisson(['exec', 'just-made', '--', 'true'])).toEqual({
+      code: 66,
+      stdout: '',
+      stderr:
+        'caisson: /no/such is not in the image caisson.dev/host, or its interpreter is not: name a command that is there, or another image\n',
+    })
+    await cluster.mustCaisson(['rm', 'just-made'])
+  })
+
   test('runs further commands', async () => {
     const outcome = await cluster.caisson(['exec', '-i', 'worker', '--', 'sh', '-c', 'cat; echo err >&2; exit 5'], {
       input: 'given',
@@ -456,6 +475,12 @@ test('mistakes end with the code of their kind, and say the next step', async ()
     await cluster.caisson(['run', '-n', 'nosuchns', '--', 'true']),
     await cluster.caisson(['image', 'import', '/nope.tar']),
     await cluster.caisson(['apply', '-f', bad, '--wait', '--timeout', 'soon']),
+    await cluster.caisson(['run', '--runtime-class', 'nosuchclass', '--', 'true']),
+    await cluster.caisson(['run', '--image', 'nosuch:1', '--pull', 'never', '--', 'true']),
+    await cluster.caisson(['exec', 'name']),
+    await cluster.caisson(['run', '--nam', 'name', '--', 'true']),
+    await cluster.caisson(['ls', '-o', 'table']),
+    await cluster.caisson(['frobnicate']),
   ]
   expect(outcomes).toEqual([
     {
@@ -463,8 +488,32 @@ test('mistakes end with the code of their kind, and say the next step', async ()
       stdout: '',
       stderr: "caisson: there is no namespace nosuchns: 'kubectl create namespace nosuchns' makes it\n",
     },
-    { code: 66, stdout: '', stderr: expect.stringMatching(/^caisson: \/nope.tar cannot be read: ENOENT.*\n$/) },
+    {
+      code: 66,
+      stdout: '',
+      stderr: 'caisson: /nope.tar does not exist: name an archive as docker save or an OCI tool writes it\n',
+    },
     { code: 64, stdout: '', stderr: expect.stringMatching(/^caisson: --timeout takes a duration .*"soon"\n$/) },
+    {
+      code: 66,
+      stdout: '',
+      stderr:
+        "caisson: there is no RuntimeClass nosuchclass: 'kubectl get runtimeclasses' lists those that there are\n",
+    },
+    {
+      code: 66,
+      stdout: '',
+      stderr: "caisson: image nosuch:1 is not in the local store: 'caisson image pull nosuch:1' fetches it\n",
+    },
+    { code: 64, stdout: '', stderr: "caisson: missing required argument 'command': see 'caisson exec --help'\n" },
+    { code: 64, stdout: '', stderr: "caisson: unknown option '--nam': Did you mean --name?\n" },
+    {
+      code: 64,
+      stdout: '',
+      stderr:
+        "caisson: option '-o, --output <format>' argument 'table' is invalid. Allowed choices are json, yaml, name, wide.\n",
+    },
+    { code: 64, stdout: '', stderr: "caisson: unknown command 'frobnicate': see 'caisson --help'\n" },
   ])
 })
 

@@ -46,8 +46,8 @@ function program(): Command {
         .default('missing'),
     )
     .option('--runtime-class <name>', 'of the sandbox (default: gVisor)')
-    .option('-e, --env <name=value>', 'an environment variable; may be repeated', collect, [])
-    .option('-v, --volume <host:path[:ro]>', 'a directory of this machine, mounted; may be repeated', collect, [])
+    .addOption(repeated('-e, --env <name=value>', 'an environment variable'))
+    .addOption(repeated('-v, --volume <host:path[:ro]>', 'a directory of this machine, mounted'))
     .addOption(
       new Option(
         '--network <kind>',
@@ -56,11 +56,8 @@ function program(): Command {
         .choices(['isolated', 'open', 'none'])
         .default('isolated'),
     )
-    .option(
-      '-p, --publish <host:port>',
-      'a port of this machine’s loopback that leads to one of the sandbox; may be repeated',
-      collect,
-      [],
+    .addOption(
+      repeated('-p, --publish <host:port>', 'a port of this machine’s loopback that leads to one of the sandbox'),
     )
     .option('-w, --workdir <directory>', 'to start in')
     .option('--user <uid[:gid]>', 'to run as (default: nobody of the image that the sandbox has)')
@@ -101,12 +98,7 @@ function program(): Command {
     .option('--keep', 'keep the sandbox; without a command its name is printed')
     .option('-i, --interactive', 'pass standard input on')
     .option('-t, --tty', 'give it a terminal')
-    .option(
-      '-e, --env <name=value>',
-      'an environment variable, where the template lets claims set them; may be repeated',
-      collect,
-      [],
-    )
+    .addOption(repeated('-e, --env <name=value>', 'an environment variable, where the template lets claims set them'))
     .option('-c, --container <name>', 'of several containers, the one')
     .option('--timeout <duration>', 'stop it after this long: 30s, 5m, 1h')
     .argument('<pool>', 'to take it from')
@@ -159,7 +151,7 @@ function program(): Command {
     .passThroughOptions()
     .option('--image <image>', 'of the sandboxes', 'caisson.dev/host')
     .option('--runtime-class <name>', 'of the sandboxes (default: gVisor)')
-    .option('-e, --env <name=value>', 'an environment variable; may be repeated', collect, [])
+    .addOption(repeated('-e, --env <name=value>', 'an environment variable'))
     .option('--claim-env', 'let claims set environment variables, of processes that start after the claim')
     .addOption(
       new Option('--network <kind>', 'as of caisson run').choices(['isolated', 'open', 'none']).default('isolated'),
@@ -338,7 +330,7 @@ function program(): Command {
         .choices(['allow-all', 'tokenreview', 'scoped-token'])
         .default('allow-all'),
     )
-    .option('--audience <name>', 'that tokens of users are for; may be repeated', collect, [])
+    .addOption(repeated('--audience <name>', 'that tokens of users are for'))
     .option('--scoped-token-keys <file>', 'the public keys of scoped tokens')
     .option('--path-routing-prefix <path>', 'also route PREFIX/NAMESPACE/ID/PORT/…, for browsers')
     .option('--proxy-timeout <duration>', 'how long silence is borne', '180s')
@@ -413,15 +405,31 @@ function commandsBelow(command: Command): Command[] {
   return command.commands.flatMap((below) => [below, ...commandsBelow(below)])
 }
 
-function collect(value: string, before: string[]): string[] {
-  return [...before, value]
+function repeated(flags: string, description: string): Option {
+  const collect = (value: string, before: string[]): string[] => [...before, value]
+  return new Option(flags, `${description}; may be repeated`).argParser(collect).default([], 'none')
+}
+
+/** What commander says, as everything else here is said: by whom, in one sentence, with the next step. */
+function usageError(text: string, command: Command): string {
+  const [said = '', suggestion] = text
+    .trim()
+    .replace(/^error: /, '')
+    .split('\n')
+  if (said.includes('Allowed choices')) return `caisson: ${said}\n`
+  return `caisson: ${said.replace(/\.$/, '')}: ${suggestion?.replace(/^\((.*)\)$/, '$1') ?? `see '${nameOf(command)} --help'`}\n`
+}
+
+function nameOf(command: Command): string {
+  return command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name()
 }
 
 async function main(): Promise<void> {
   const caisson = program()
-  // commander's own errors are usage errors; it has printed them.
-  caisson.exitOverride()
-  for (const command of commandsBelow(caisson)) command.exitOverride()
+  // commander's own errors are usage errors, which it prints.
+  for (const command of [caisson, ...commandsBelow(caisson)]) {
+    command.exitOverride().configureOutput({ outputError: (text, write) => write(usageError(text, command)) })
+  }
   try {
     await caisson.parseAsync()
   } catch (error) {

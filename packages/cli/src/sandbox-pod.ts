@@ -1,40 +1,72 @@
+import { findCondition, SANDBOX_CONDITIONS, SANDBOX_REASONS, type Sandbox } from '@caisson/api'
 import { isNotFound, type PodObject, resources } from '@caisson/client'
 import { CliError } from './cli-error.ts'
 import type { Session } from './cluster/session.ts'
-import { wakeIfAsleep } from './sandbox-progress.ts'
-import { sandboxes } from './sandboxes.ts'
+import { getSandbox, patience, wakeIfAsleep } from './sandbox-progress.ts'
+import { isStartFailure, waitingFailure } from './start-failure.ts'
+import { whenObject } from './when-object.ts'
 
 /**
- * The Pod in which a Sandbox runs: it has the Sandbox's name.
+ * The Pod in which a Sandbox runs: it has the Sandbox's name. One that was made just now is waited for, until its container
+ * has started.
  *
- * @throws CliError where there is no such Sandbox, or it has no Pod now
+ * @throws CliError where there is no such Sandbox, it has no Pod now, or its container cannot start
  */
-export async function podOf(session: Session, name: string): Promise<PodObject> {
+export async function podOf(session: Session, name: string, container?: string): Promise<PodObject> {
   const { client, namespace } = session
-  try {
-    return await client.get(resources.pods, name, { namespace })
-  } catch (error) {
-    if (!isNotFound(error)) throw error
-  }
-  try {
-    await client.get(sandboxes, name, { namespace })
-  } catch (error) {
-    if (!isNotFound(error)) throw error
-    throw new CliError('not-found', `no sandbox ${name} in namespace ${namespace}: 'caisson ls' lists them`)
-  }
-  throw new CliError(
-    'unavailable',
-    `sandbox ${name} has no running Pod now: 'kubectl describe sandbox ${name}' says why`,
-  )
+  const pod = await client
+    .get(resources.pods, name, { namespace })
+    .catch((error: unknown) => (isNotFound(error) ? undefined : Promise.reject(error)))
+  if (pod && hasStarted(pod, container)) return pod
+  if (!pod && !isStarting(await getSandbox(session, name)))
+    throw new CliError(
+      'unavailable',
+      `sandbox ${name} has no running Pod now: 'kubectl describe sandbox ${name}' says why`,
+    )
+  return await whenObject(client, resources.pods, {
+    namespace,
+    name,
+    signal: patience(),
+    wanted(now) {
+      if (hasStarted(now, container)) return now
+      const failure = waitingFailure(now)
+      if (failure) throw failure
+      return undefined
+    },
+  })
 }
 
 /** The same, of one that is woken where it sleeps. */
-export async function awakePodOf(session: Session, name: string): Promise<PodObject> {
+export async function awakePodOf(session: Session, name: string, container?: string): Promise<PodObject> {
   try {
-    return await podOf(session, name)
+    return await podOf(session, name, container)
   } catch (error) {
     // Asked only where there is no Pod: nobody who wants one that runs is to wait for it.
-    if (await wakeIfAsleep(session, name)) return podOf(session, name)
+    if (await wakeIfAsleep(session, name)) return podOf(session, name, container)
     throw error
   }
+}
+
+/** Whether a Sandbox without a Pod is about to have one. */
+function isStarting({ spec, status }: Sandbox): boolean {
+  const reason = findCondition(status?.conditions, SANDBOX_CONDITIONS.ready)?.reason
+  return spec.operatingMode !== 'Suspended' && (reason === undefined || reason === SANDBOX_REASONS.dependenciesNotReady)
+}
+
+/** Whether the container, else the first one, runs or has run. */
+function hasStarted({ status, spec }: PodObject, container = spec?.containers[0]?.name): boolean {
+  const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = status ?? {}
+  const found = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses].find(
+    ({ name }) => name === container,
+  )
+  if (found?.state?.running) return true
+  const end = found?.state?.terminated ?? found?.lastState?.terminated
+  if (end) return !isStartFailure(end)
+  // A Pod that has ended starts nothing any more, and what is not in it never will.
+  return status?.phase === 'Failed' || status?.phase === 'Succeeded' || !isContainerOf(spec, container)
+}
+
+function isContainerOf(spec: PodObject['spec'], container: string | undefined): boolean {
+  const { containers = [], initContainers = [], ephemeralContainers = [] } = spec ?? {}
+  return [...containers, ...initContainers, ...ephemeralContainers].some(({ name }) => name === container)
 }

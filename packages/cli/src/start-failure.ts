@@ -1,3 +1,4 @@
+import type { PodObject } from '@caisson/client'
 import { CliError } from './cli-error.ts'
 
 /** How OCI runtimes say that a command cannot be executed, at the end of where in themselves they found out. */
@@ -23,4 +24,31 @@ export function startFailure(message: string, image: string): CliError | undefin
     )
   }
   return undefined
+}
+
+/** Why the first container of a Pod will not start, where that is so. */
+export function waitingFailure({ spec, status }: PodObject): CliError | undefined {
+  const state = status?.containerStatuses?.[0]?.state
+  const image = spec?.containers[0]?.image ?? ''
+  const unschedulable = status?.conditions?.find(
+    (condition) => condition.type === 'PodScheduled' && condition.status === 'False',
+  )
+  if (unschedulable) return new CliError('unavailable', `no node takes the sandbox: ${unschedulable.message}`)
+  if (state?.terminated && isStartFailure(state.terminated)) {
+    const message = state.terminated.message ?? ''
+    return startFailure(message, image) ?? new CliError('not-found', `the command could not be started: ${message}`)
+  }
+  const { reason, message } = state?.waiting ?? {}
+  if (reason === undefined || ['ContainerCreating', 'PodInitializing'].includes(reason)) return undefined
+  if (reason === 'ErrImageNeverPull')
+    return new CliError(
+      'not-found',
+      `image ${image} is not in the local store: 'caisson image pull ${image}' fetches it`,
+    )
+  return new CliError('unavailable', `the sandbox cannot start: ${message || reason}`)
+}
+
+/** Whether what ended never began. */
+export function isStartFailure({ reason }: { reason?: string }): boolean {
+  return reason === 'StartError' || reason === 'ContainerCannotRun'
 }

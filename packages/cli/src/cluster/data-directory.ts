@@ -39,7 +39,8 @@ export interface DataDirectory {
  */
 export function dataDirectory(option?: string): DataDirectory {
   const state = process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state')
-  const chosen = option ?? process.env['CAISSON_DATA_DIR'] ?? join(state, 'caisson')
+  // A variable that is set to nothing says nothing: it must not make the working directory a cluster's.
+  const chosen = option || process.env['CAISSON_DATA_DIR'] || join(state, 'caisson')
   const root = isAbsolute(chosen) ? chosen : resolve(chosen)
   return {
     root,

@@ -17,7 +17,7 @@ export async function exec(options: ExecCommandOptions): Promise<void> {
   const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
   requireTerminal(terminal)
   await using session = await openSession(options)
-  const pod = await awakePodOf(session, options.name)
+  const pod = await awakePodOf(session, options.name, options.container)
   process.exitCode = await execCommand(session.client, pod, {
     namespace: session.namespace,
     // commander keeps a `--` that follows the name.

@@ -32,8 +32,11 @@ export async function imageImport(
   options: GlobalOptions & { file: string; name?: string; output?: OutputFormat },
 ): Promise<void> {
   const { file, name, output } = options
-  await access(file, constants.R_OK).catch((cause: Error) => {
-    throw new CliError('not-found', `${file} cannot be read: ${cause.message}`, { cause })
+  await access(file, constants.R_OK).catch((cause: NodeJS.ErrnoException) => {
+    const why = cause.code === 'ENOENT' ? 'does not exist' : `cannot be read (${cause.code})`
+    throw new CliError('not-found', `${file} ${why}: name an archive as docker save or an OCI tool writes it`, {
+      cause,
+    })
   })
   const store = await storeOf(options)
   const images = await interruptible((signal) => store.import(file, { signal, ...(name !== undefined && { name }) }))
@@ -96,7 +99,8 @@ function print(images: readonly Image[], output: OutputFormat | undefined): Prom
         image.name,
         image.id.replace('sha256:', '').slice(0, 12),
         megabytes(image.sizeBytes),
-        age(new Date(image.createdAt).toISOString(), Date.now()),
+        // Images that are to be the same whenever they are made say no time.
+        image.createdAt > 0 ? age(new Date(image.createdAt).toISOString(), Date.now()) : '-',
       ],
       wide: [[...image.entrypoint, ...image.cmd].join(' '), image.repoDigests.join(' ')],
     }),

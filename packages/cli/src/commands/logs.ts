@@ -18,7 +18,7 @@ export async function logs(options: LogsOptions): Promise<void> {
     throw new CliError('usage', `--tail takes a number of lines, not ${JSON.stringify(options.tail)}`)
   }
   await using session = await openSession(options)
-  const pod = await podOf(session, options.name)
+  const pod = await podOf(session, options.name, options.container)
   const stream = session.client.logs(pod.metadata.name ?? '', {
     namespace: session.namespace,
     follow: options.follow ?? false,

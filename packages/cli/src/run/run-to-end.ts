@@ -7,7 +7,7 @@ import { CliError } from '../cli-error.ts'
 import type { Session } from '../cluster/session.ts'
 import { copyLog } from '../copy-log.ts'
 import { sandboxes } from '../sandboxes.ts'
-import { startFailure } from '../start-failure.ts'
+import { waitingFailure } from '../start-failure.ts'
 import { watchNamed } from '../watch-named.ts'
 import type { RunningPod } from './follow-pod.ts'
 import { CONTAINER } from './pod-spec.ts'
@@ -28,12 +28,12 @@ export async function runToEnd(
   // refuses one that comes too early.
   const early = session.embedded !== undefined
   const before = await Promise.race([
-    pod.when((now) => (early ? attachable(now) : (started(now) ?? failure(now)))),
+    pod.when((now) => (early ? attachable(now) : (started(now) ?? waitingFailure(now)))),
     refusal(session, { name, namespace, pod, signal }),
   ])
   if (before instanceof CliError) throw before
   // A container that never starts has nothing to attach to and no output to wait for.
-  const failed = pod.when(failure).then((error) => Promise.reject(error))
+  const failed = pod.when(waitingFailure).then((error) => Promise.reject(error))
   failed.catch(() => undefined)
   const attaching = attachToPod(session.client, name, {
     namespace,
@@ -60,7 +60,7 @@ export async function runToEnd(
 
 /** Its exit code; one that never began has one too, which is not its own. */
 async function endOf(pod: RunningPod): Promise<number> {
-  const end = await pod.when((now) => failure(now) ?? exitCodeOf(now))
+  const end = await pod.when((now) => waitingFailure(now) ?? exitCodeOf(now))
   if (end instanceof CliError) throw end
   return end
 }
@@ -99,8 +99,7 @@ async function refusal(
       const ready = findCondition(event.object.status?.conditions, SANDBOX_CONDITIONS.ready)
       if (ready?.reason === SANDBOX_REASONS.invalidConfiguration)
         return new CliError('usage', `the sandbox cannot start: ${ready.message}`)
-      if (ready?.reason === SANDBOX_REASONS.reconcilerError)
-        return new CliError('failed', `the sandbox cannot start: ${ready.message}`)
+      if (ready?.reason === SANDBOX_REASONS.reconcilerError) return refusedPod(ready.message)
     }
   } catch (error) {
     if (!until.aborted) throw error
@@ -108,8 +107,17 @@ async function refusal(
   return new Promise(() => undefined)
 }
 
+/** Of a condition whose message begins as agent-sandbox's does. */
+function refusedPod(message: string): CliError {
+  const said = message.replace(/^Error seen: /, '')
+  const runtimeClass = /RuntimeClass "(?<name>[^"]*)" not found/.exec(said)?.groups?.['name']
+  if (runtimeClass === undefined) return new CliError('failed', `the sandbox cannot start: ${said}`)
+  const next = "'kubectl get runtimeclasses' lists those that there are"
+  return new CliError('not-found', `there is no RuntimeClass ${runtimeClass}: ${next}`)
+}
+
 function attachable(pod: PodObject): true | CliError | undefined {
-  return pod.spec?.nodeName ? true : failure(pod)
+  return pod.spec?.nodeName ? true : waitingFailure(pod)
 }
 
 function started(pod: PodObject): true | undefined {
@@ -119,21 +127,4 @@ function started(pod: PodObject): true | undefined {
 
 function exitCodeOf(pod: PodObject): number | undefined {
   return pod.status?.containerStatuses?.[0]?.state?.terminated?.exitCode
-}
-
-/** Why the container will not start, where that is so. */
-function failure(pod: PodObject): CliError | undefined {
-  const state = pod.status?.containerStatuses?.[0]?.state
-  const unschedulable = pod.status?.conditions?.find(
-    (condition) => condition.type === 'PodScheduled' && condition.status === 'False',
-  )
-  if (unschedulable) return new CliError('unavailable', `no node takes the sandbox: ${unschedulable.message}`)
-  if (state?.terminated?.reason === 'StartError' || state?.terminated?.reason === 'ContainerCannotRun') {
-    const message = state.terminated.message ?? ''
-    const image = pod.spec?.containers[0]?.image ?? ''
-    return startFailure(message, image) ?? new CliError('not-found', `the command could not be started: ${message}`)
-  }
-  const reason = state?.waiting?.reason
-  if (reason === undefined || ['ContainerCreating', 'PodInitializing'].includes(reason)) return undefined
-  return new CliError('unavailable', `the sandbox cannot start: ${state?.waiting?.message || reason}`)
 }
