@@ -118,8 +118,62 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
       await using forward = await forwardPort(cluster, target, port)
       for (let time = 0; time < 3; time++) expect(await fetchText(forward.port)).toBe('served\n')
     }
+    // And by the API server's own paths.
+    const slice = ['endpointslice', '-l', 'kubernetes.io/service-name=front']
+    await cluster.mustKubectl(['wait', '--for=jsonpath={.endpoints[0].conditions.ready}=true', ...slice])
+    const proxied = (path: string) => ['get', '--raw', `/api/v1/namespaces/default/${path}`]
+    for (const path of ['pods/web:8080/proxy/', 'services/front/proxy/', 'services/http:front:80/proxy/index.html'])
+      expect(await cluster.mustKubectl(proxied(path))).toBe('served\n')
+    expect((await cluster.kubectl(proxied('pods/web:81/proxy/'))).stderr).toMatch(
+      /^Error from server \(ServiceUnavailable\): error trying to reach service: dial tcp [\d.]+:81: connect: connection refused\n$/,
+    )
     await cluster.mustKubectl(['delete', 'service', 'front'])
     await cluster.mustKubectl(['delete', 'pod', 'web', '--now'])
+  })
+
+  test('runs a Pod with a terminal, and takes it away', async () => {
+    const overrides = '{"spec": {"runtimeClassName": "gvisor"}}'
+    const words = `kubectl run test --rm -it --image=busybox --overrides OVERRIDES -- sh -c`.split(' ')
+    const outcome = await inTerminal([
+      ...words.map((word) => (word === 'OVERRIDES' ? overrides : word)),
+      'test -t 0 && uname -sn',
+    ])
+    expect(outcome).toContain('Linux test\n')
+    expect(outcome).toContain('pod "test" deleted')
+  })
+
+  test('logs of now, of a while, and of the run before', async () => {
+    const script = 'if [ -e /kept/once ]; then echo second; sleep 1000; fi; touch /kept/once; echo first; exit 3'
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'twice' },
+      spec: {
+        volumes: [{ name: 'kept', emptyDir: {} }],
+        containers: [
+          {
+            name: 'main',
+            image: 'busybox',
+            command: ['sh', '-c', script],
+            volumeMounts: [{ name: 'kept', mountPath: '/kept' }],
+          },
+        ],
+      },
+    }
+    await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(pod) })
+    await cluster.mustKubectl([
+      'wait',
+      '--for=jsonpath={.status.containerStatuses[0].restartCount}=1',
+      'pod/twice',
+      '--timeout=60s',
+    ])
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/twice', '--timeout=60s'])
+    expect(await cluster.mustKubectl(['logs', 'twice', '-p'])).toBe('first\n')
+    await expect.poll(() => cluster.mustKubectl(['logs', 'twice', '--since=1h'])).toBe('second\n')
+    expect(await cluster.mustKubectl(['logs', 'twice', '--since-time=2100-01-01T00:00:00Z'])).toBe('')
+    const said = 'jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}'
+    expect(await cluster.mustKubectl(['get', 'pod', 'twice', '-o', said])).toBe('3')
+    await cluster.mustKubectl(['delete', 'pod', 'twice', '--now'])
   })
 
   test('explains and diffs', async () => {
@@ -261,12 +315,14 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
     await cluster.mustKubectl(['delete', 'configmap', 'kept'])
   })
 
-  const debug = async (args: string[], input: string): Promise<string> => {
-    const command = ['kubectl', 'debug', '-it', '--image=busybox', ...args].map((word) => `'${word}'`).join(' ')
+  const inTerminal = async (words: string[], input = ''): Promise<string> => {
+    const command = words.map((word) => `'${word}'`).join(' ')
     const env = { ...cluster.env, PATH: `${dirname(kubectl ?? '')}:${process.env['PATH']}` }
     const outcome = await run('script', ['-qec', command, '/dev/null'], { env, input })
     return outcome.stdout.replaceAll(/\r|\^@/g, '')
   }
+  const debug = (args: string[], input: string): Promise<string> =>
+    inTerminal(['kubectl', 'debug', '-it', '--image=busybox', ...args], input)
 
   test('debugs a Pod of one container from within', async () => {
     await cluster.mustKubectl(['run', 'one', '--image=busybox', '--', 'sh', '-c', 'sleep 4321; echo woken; sleep 1000'])
