@@ -38,6 +38,16 @@ export function endToEnd(
   return kept
 }
 
+/** How the body of a request is sent on whose length its client has not said. */
+export function framingOf(
+  { headers, method = 'GET' }: { headers: Readonly<Record<string, string | string[] | undefined>>; method?: string | undefined },
+  hasBody: boolean,
+): RawHeaders {
+  if (headers[FRAMING] !== undefined) return []
+  if (hasBody) return ['Transfer-Encoding', 'chunked']
+  return /^(POST|PUT|PATCH)$/.test(method) ? ['Content-Length', '0'] : []
+}
+
 /** `IP:PORT`, with brackets where the address has colons. */
 export function authorityOf(ip: string, port: number): string {
   return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`

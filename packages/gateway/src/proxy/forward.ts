@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
-import { ask, authorityOf, passedOn } from '@caisson/client'
+import { ask, authorityOf, framingOf, passedOn } from '@caisson/client'
 import { brokenConnection, RouterError } from '../router-error.ts'
 import { type Exchange, hasBody, hostOf, sendHead } from './exchange.ts'
 import { requestHeaders } from './headers.ts'
@@ -56,10 +56,7 @@ function askSandbox(exchange: Exchange, upstream: Upstream): Promise<IncomingMes
     false,
   )
   const body = hasBody(request)
-  if (request.headers['content-length'] === undefined) {
-    if (body) headers.push('Transfer-Encoding', 'chunked')
-    else if (/^(POST|PUT|PATCH)$/.test(request.method ?? '')) headers.push('Content-Length', '0')
-  }
+  headers.push(...framingOf(request, body))
   return ask({
     connection,
     method: request.method ?? 'GET',

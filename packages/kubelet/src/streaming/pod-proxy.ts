@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { connect as connectTls } from 'node:tls'
 import type { Status } from '@caisson/api'
-import { ask, endToEnd, type Question, type RawHeaders, relayUpgrade } from '@caisson/client'
+import { ask, endToEnd, framingOf, type Question, type RawHeaders, relayUpgrade } from '@caisson/client'
 
 export interface ProxiedPort {
   namespace: string
@@ -61,10 +61,10 @@ export async function proxyRequest(
     const connection = await dialed(dial, target, gone.signal)
     gone.signal.addEventListener('abort', () => connection.destroy(), { once: true })
     try {
-      const chunked = request.headers['transfer-encoding'] !== undefined
-      const hasBody = chunked || request.headers['content-length'] !== undefined
+      const length = request.headers['content-length']
+      const hasBody = length !== undefined || request.headers['transfer-encoding'] !== undefined
       const headers = questionHeaders(request, target)
-      headers.push('Connection', 'close', ...(chunked ? ['Transfer-Encoding', 'chunked'] : []))
+      headers.push('Connection', 'close', ...framingOf(request, hasBody))
       const answer = await ask({
         ...question(request, target, connection),
         headers,
