@@ -159,9 +159,9 @@ test('what fails is told, waited for, and tried again later', async () => {
   expect(await waits.find()).toEqual({
     kind: 'missing',
     reason: 'ErrImagePull',
-    message: `${registry.host} has no image app:latest`,
+    message: `failed to pull image "${name}": ${registry.host} has no image app:latest`,
   })
-  const backOff = `Back-off pulling image "${name}": ErrImagePull: ${registry.host} has no image app:latest`
+  const backOff = `Back-off pulling image "${name}": ErrImagePull: failed to pull image "${name}": ${registry.host} has no image app:latest`
   expect(await waits.find()).toEqual({ kind: 'missing', reason: 'ImagePullBackOff', message: backOff })
   expect(await waits.find()).toMatchObject({ reason: 'ImagePullBackOff' })
   expect(said).toEqual([
@@ -180,7 +180,8 @@ test('what fails is told, waited for, and tried again later', async () => {
 
 test('why there is no connection to a host that nobody has configured is for the log alone', async () => {
   const hidden = await asker('registry.invalid/app').find()
-  const message = 'registry.invalid cannot be reached: the log of the cluster says why'
+  const message =
+    'failed to pull image "registry.invalid/app": registry.invalid cannot be reached: the log of the cluster says why'
   expect(hidden).toEqual({ kind: 'missing', reason: 'ErrImagePull', message })
   expect(said.find((each) => each.startsWith('log'))).toMatch(
     /^log pulling image "registry.invalid\/app" for pod default\/[^:]+: Error: getaddrinfo /,

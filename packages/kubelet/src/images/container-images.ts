@@ -275,7 +275,7 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
 function waitingFor(image: string, error: unknown): { reason: string; message: string } {
   const { message } = error as Error
   if (!(error instanceof RuntimeError) || error.code !== 'registry-unavailable')
-    return { reason: 'ErrImagePull', message }
+    return { reason: 'ErrImagePull', message: `failed to pull image ${JSON.stringify(image)}: ${message}` }
   return {
     reason: 'RegistryUnavailable',
     message: `image pull failed for ${image} because the registry is unavailable: ${message}`,

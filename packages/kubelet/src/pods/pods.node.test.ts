@@ -345,7 +345,9 @@ describe('a Pod that cannot run', () => {
   test('because its registry is not there', async () => {
     await node.create('no-registry', { containers: [container('', { image: 'registry.invalid/missing:1' })] })
     const pod = await node.until('no-registry', waitsFor('ErrImagePull'))
-    expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toMatch(/^registry.invalid cannot be reached/)
+    expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toMatch(
+      /^failed to pull image "registry.invalid\/missing:1": registry.invalid cannot be reached/,
+    )
     await node.until('no-registry', waitsFor('ImagePullBackOff'))
     // The reason is for the log of the node alone.
     expect(node.errors.splice(0)).toEqual(
