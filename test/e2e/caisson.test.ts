@@ -503,17 +503,6 @@ test('mistakes end with the code of their kind, and say the next step', async ()
       stderr: 'caisson: /nope.tar does not exist: name an archive as docker save or an OCI tool writes it\n',
     },
     { code: 64, stdout: '', stderr: expect.stringMatching(/^caisson: --timeout takes a duration .*"soon"\n$/) },
-    {
-      code: 66,
-      stdout: '',
-      stderr:
-        "caisson: there is no RuntimeClass nosuchclass: 'kubectl get runtimeclasses' lists those that there are\n",
-    },
-    {
-      code: 66,
-      stdout: '',
-      stderr: "caisson: image nosuch:1 is not in the local store: 'caisson image pull nosuch:1' fetches it\n",
-    },
     { code: 64, stdout: '', stderr: "caisson: missing required argument 'command': see 'caisson exec --help'\n" },
     { code: 64, stdout: '', stderr: "caisson: unknown option '--nam': Did you mean --name?\n" },
     {
