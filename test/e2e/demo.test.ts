@@ -10,7 +10,14 @@ test('the demo shows the kernel of a sandbox, leaves nothing but its tools, and 
   const scratch = mkdtempSync(join(tmpdir(), 'caisson-demo-test-'))
   const home = mkdtempSync(join(tmpdir(), 'caisson-demo-home-'))
   const state = join(home, '.local/state/caisson')
-  const env = { TMPDIR: scratch, HOME: home, KUBECONFIG: '', CAISSON_TOOLS_DIR: '', CAISSON_DATA_DIR: '', XDG_STATE_HOME: '' }
+  const env = {
+    TMPDIR: scratch,
+    HOME: home,
+    KUBECONFIG: '',
+    CAISSON_TOOLS_DIR: '',
+    CAISSON_DATA_DIR: '',
+    XDG_STATE_HOME: '',
+  }
   // As if they had been fetched before.
   mkdirSync(state, { recursive: true })
   symlinkSync(process.env['CAISSON_TOOLS_DIR'] ?? join(homedir(), '.cache', 'caisson', 'tools'), join(state, 'tools'))

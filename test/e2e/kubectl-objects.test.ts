@@ -76,7 +76,11 @@ describe.runIf(findKubectl())('kubectl', () => {
   })
 
   test.each([
-    ['command', { image: 'caisson.dev/host', command: ['/no/such/command'] }, /^container "main": .*\/no\/such\/command/],
+    [
+      'command',
+      { image: 'caisson.dev/host', command: ['/no/such/command'] },
+      /^container "main": .*\/no\/such\/command/,
+    ],
     ['image', { image: 'localhost:1/nosuch:1' }, /^container "main": .*localhost:1\/nosuch:1/],
   ])('a Sandbox whose %s is not there says so, and where', async (what, container, message) => {
     const name = `no-${what}`
@@ -87,7 +91,12 @@ describe.runIf(findKubectl())('kubectl', () => {
       spec: { podTemplate: { spec: { containers: [{ name: 'main', ...container }] } } },
     }
     await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(sandbox) })
-    await cluster.mustKubectl(['wait', '--for=condition=caisson.dev/ContainerError', `sandbox/${name}`, '--timeout=60s'])
+    await cluster.mustKubectl([
+      'wait',
+      '--for=condition=caisson.dev/ContainerError',
+      `sandbox/${name}`,
+      '--timeout=60s',
+    ])
     const status = JSON.parse(await cluster.mustKubectl(['get', 'sandbox', name, '-o', 'jsonpath={.status}']))
     const { conditions } = status as { conditions: { type: string; status: string; message: string }[] }
     const said = (type: string) => conditions.find((condition) => condition.type === type)

@@ -40,7 +40,10 @@ export function endToEnd(
 
 /** How the body of a request is sent on whose length its client has not said. */
 export function framingOf(
-  { headers, method = 'GET' }: { headers: Readonly<Record<string, string | string[] | undefined>>; method?: string | undefined },
+  {
+    headers,
+    method = 'GET',
+  }: { headers: Readonly<Record<string, string | string[] | undefined>>; method?: string | undefined },
   hasBody: boolean,
 ): RawHeaders {
   if (headers[FRAMING] !== undefined) return []
