@@ -85,8 +85,8 @@ const SENTRY_MEMORY = 32 * 1024 * 1024
 const SENTRY_TASKS = 256
 
 /**
- * Each process that is executed in a sandbox costs the machine one of some 20 MB beside it, which no limit of the sandbox
- * counts.
+ * A process that is executed in a sandbox with a terminal costs the machine one of some 20 MB beside it, each of the others
+ * three open files, which no limit of the sandbox counts.
  */
 const EXECS_OF_A_SANDBOX = 64
 

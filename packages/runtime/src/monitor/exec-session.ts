@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
-import { watch } from 'node:fs/promises'
+import { watch, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type ExitStatus, RuntimeError, type TerminalSize } from '../runtime.ts'
@@ -19,10 +19,10 @@ import {
   receiveTerminal,
   windowSize,
 } from './process-pipes.ts'
-import { type ExecRequest, FRAME, writeFrame, writeJsonFrame } from './protocol.ts'
+import { type DirectExec, type ExecRequest, FRAME, writeFrame, writeJsonFrame } from './protocol.ts'
 import { failureCode, lastComplaint } from './runtime-log.ts'
 import { type RuntimeWords, withholdRuntimeWords } from './runtime-words.ts'
-import { killProcessTree } from './sentry-control.ts'
+import { type ControlConnection, connectToSentry, execute, killProcessTree, waitForProcess } from './sentry-control.ts'
 import { execInShim, killInShim, resizeInShim } from './shim-process.ts'
 import { shortPath } from './short-path.ts'
 import type { AttachedClient } from './supervised-container.ts'
@@ -42,8 +42,6 @@ const CANNOT_EXECUTE = new Set([126, 127, 128, 255])
 export async function execForClient(request: ExecRequest, client: Duplex, pool: FifoPool): Promise<AttachedClient> {
   const { directory } = request
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  writeFileSync(join(directory, 'process.json'), JSON.stringify(request.process), { mode: 0o600 })
-  writeFileSync(join(directory, REQUEST_FILE), JSON.stringify({ ...request, process: {} }), { mode: 0o600 })
   await layPipes(pool, directory, request)
   const session = await begin(request)
   const { ends, status } = session
@@ -77,7 +75,7 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
     detach() {
       for (const output of outputs) output.removeClient(client)
       // Where the sentry is gone there is nothing left to kill.
-      if (!ended.signal.aborted) killExec(request, ended.signal).catch(() => {})
+      if (!ended.signal.aborted) killExec(request, ended.signal, session.pid).catch(() => {})
     },
   }
 }
@@ -90,6 +88,13 @@ function streamOfWords({ tty }: ExecRequest): Stream {
 
 async function begin(request: ExecRequest): Promise<Session> {
   const { kill, directory, tty, stdin, size } = request
+  if (kill.kind === 'sentry' && kill.direct) {
+    const session = await startInSentry(request, kill.stateFile, kill.direct)
+    // Where there is nobody to be asked, the command says why.
+    if (session) return session
+  }
+  writeFileSync(join(directory, 'process.json'), JSON.stringify(request.process), { mode: 0o600 })
+  writeFileSync(join(directory, REQUEST_FILE), recordOf(request), { mode: 0o600 })
   if (kill.kind !== 'shim') return tty ? await startWithTerminal(request) : startWithPipes(request)
   return execInShim({
     directory,
@@ -101,6 +106,13 @@ async function begin(request: ExecRequest): Promise<Session> {
     size,
     pidFile: kill.hostPids ? join(directory, PID_FILE) : undefined,
   })
+}
+
+/** What the next monitor has to know to end it. */
+function recordOf(request: ExecRequest): string {
+  const { kill } = request
+  const withoutSecrets = kill.kind === 'sentry' ? { kind: kill.kind, stateFile: kill.stateFile } : kill
+  return JSON.stringify({ ...request, process: {}, kill: withoutSecrets })
 }
 
 /** The name of its directory is one that no other has. */
@@ -135,6 +147,8 @@ function isInside(directory: string, containerPid: number): boolean {
 interface Session {
   ends: MonitorEnds
   status: Promise<ExitStatus>
+  /** Its number in the container; without it a file in its directory will have it. */
+  pid?: Promise<number>
 }
 
 interface FinishOptions {
@@ -199,6 +213,61 @@ function startWithPipes(request: ExecRequest): Session {
   return { ends: ours, status: promise }
 }
 
+/**
+ * The sentry is told what `runsc exec` would tell it, without the 20 ms and 20 MB of such a process. Undefined where it
+ * could not be reached, and so was told nothing.
+ */
+async function startInSentry(
+  request: ExecRequest,
+  stateFile: string,
+  { args, sendFiles }: DirectExec,
+): Promise<Session | undefined> {
+  const connection = await connectToSentry(stateFile).catch(() => undefined)
+  if (!connection) return undefined
+  const { containerId } = request
+  try {
+    const { ours, theirs } = openPipes(request.directory, request)
+    const executed = execute(connection, { args, sendFiles, files: [theirs.stdin, theirs.stdout, theirs.stderr] })
+    closeEnds(theirs)
+    const status = endOf({ request, connection, executed, containerId, argv: args.argv })
+    return { ends: ours, status, pid: executed }
+  } catch (error) {
+    connection[Symbol.dispose]()
+    throw error
+  }
+}
+
+interface Executing {
+  request: ExecRequest
+  connection: ControlConnection
+  executed: Promise<number>
+  containerId: string
+  argv: string[]
+}
+
+async function endOf({ request, connection, executed, containerId, argv }: Executing): Promise<ExitStatus> {
+  using _ = connection
+  try {
+    const pid = await executed
+    // Its output is on the way: nothing here may keep it waiting. On a disk that is full only the next monitor misses it.
+    const noted = noteBegun(request, pid).catch(() => {})
+    const status = await waitForProcess(connection, { containerId, pid })
+    await noted
+    return { exitCode: exitStatusOf(status).exitCode }
+  } catch (error) {
+    // As the command says it, so that both ways speak alike.
+    const what = `executing processes for container: executing command ${JSON.stringify(argv.join(' '))} in sandbox`
+    const complaint = `${what}: ${error instanceof Error ? error.message : String(error)}`
+    throw new RuntimeError(failureCode(complaint), complaint)
+  }
+}
+
+/** The number last: whoever finds it finds the rest. */
+async function noteBegun(request: ExecRequest, pid: number): Promise<void> {
+  await writeFile(join(request.directory, REQUEST_FILE), recordOf(request), { mode: 0o600 })
+  await writeFile(join(request.directory, PID_FILE), String(pid), { mode: 0o600 })
+}
+
 async function startWithTerminal(request: ExecRequest): Promise<Session> {
   const { directory } = request
   const ends = openTerminalPipes(directory)
@@ -238,12 +307,12 @@ async function startWithTerminal(request: ExecRequest): Promise<Session> {
 }
 
 /** Kills the process and what it has started. */
-async function killExec(request: ExecRequest, ended: AbortSignal): Promise<void> {
+async function killExec(request: ExecRequest, ended: AbortSignal, known?: Promise<number>): Promise<void> {
   if (request.kill.kind === 'shim' && !request.kill.hostPids) {
     await killInShim(request.kill.containerDirectory, taskProcess(request))
     return
   }
-  const pid = await readPid(request.directory, ended)
+  const pid = known ? await known : await readPid(request.directory, ended)
   if (pid === undefined) return
   if (request.kill.kind === 'sentry') {
     await killProcessTree(request.kill.stateFile, request.containerId, pid)

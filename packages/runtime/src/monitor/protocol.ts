@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { ContainerState, RuntimeErrorCode, TerminalSize } from '../runtime.ts'
 import type { TaskProcess } from '../shim/task-service.ts'
+import type { SentryExecArgs } from './sentry-control.ts'
 
 export const FRAME = {
   /** JSON, `Opening`: the first frame of a connection. */
@@ -140,11 +141,17 @@ export interface ExecRequest {
   tty: boolean
   stdin: boolean
   size?: TerminalSize
-  kill:
-    | { kind: 'sentry'; stateFile: string }
+  kill: /** With `direct` the sentry itself is asked to execute a process without a terminal. */
+    | { kind: 'sentry'; stateFile: string; direct?: DirectExec }
     | { kind: 'process' }
     /** Through the shim of this container, which executes it as well. */
     | { kind: 'shim'; containerDirectory: string; hostPids: boolean }
+}
+
+export interface DirectExec {
+  args: SentryExecArgs
+  /** The program `native/send-files`. */
+  sendFiles: string
 }
 
 export interface AttachRequest {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { constants } from 'node:os'
 import { shortPath } from './short-path.ts'
 
@@ -21,6 +21,9 @@ export class SentryControlError extends Error {
     this.hungUp = hungUp
   }
 }
+
+/** Characters; the longest that is expected is a list of processes, some 200 each. */
+const LONGEST_ANSWER = 4 * 1024 * 1024
 
 /** Of the ways to deliver a signal that a sentry knows, the one for a single process. */
 const DELIVER_TO_PROCESS = 0
@@ -53,6 +56,53 @@ export async function signalContainer(stateFile: string, { containerId, signal, 
   })
 }
 
+/** A process that a sentry executes, in the form in which it is told: gVisor's `ExecArgs`. */
+export interface SentryExecArgs {
+  filename: string
+  argv: string[]
+  envv: string[]
+  wd: string
+  KUID: number
+  KGID: number
+  ExtraKGIDs: number[]
+  Capabilities: Record<'PermittedCaps' | 'InheritableCaps' | 'EffectiveCaps' | 'BoundingCaps' | 'AmbientCaps', number>
+  StdioIsPty: boolean
+  ContainerID: string
+}
+
+export interface SentryExecution {
+  args: SentryExecArgs
+  /** Open descriptors that become 0 and so on of the process. They are passed on before this returns, not before it resolves. */
+  files: readonly number[]
+  /** An open file that is executed in place of one of the container's. */
+  program?: number
+  /** The program `native/send-files`. */
+  sendFiles: string
+}
+
+/**
+ * Has a sentry execute a process, over a connection of its own. Resolves with the process's number in the container once
+ * it runs; rejects with what the sentry says where it does not.
+ */
+export async function execute(connection: ControlConnection, execution: SentryExecution): Promise<number> {
+  const { args, files, program, sendFiles } = execution
+  const arg = { ...args, GuestFDs: files.map((_, index) => index) }
+  const sent = program === undefined ? [...files] : [...files, program]
+  const pid = await connection.callWithFiles({ method: 'containerManager.ExecuteAsync', arg, files: sent, sendFiles })
+  if (typeof pid !== 'number') throw new SentryControlError('the sentry executed a process without a number', false)
+  return pid
+}
+
+/** Resolves with the wait status of what was executed, once it has ended. */
+export async function waitForProcess(
+  connection: ControlConnection,
+  { containerId, pid }: { containerId: string; pid: number },
+): Promise<number> {
+  const status = await connection.call('containerManager.WaitPID', { PID: pid, CID: containerId })
+  if (typeof status !== 'number') throw new SentryControlError('the sentry answered WaitPID without a status', false)
+  return status
+}
+
 export interface SentryProgram {
   containerId: string
   /** Open files: the program, and its input. */
@@ -69,8 +119,7 @@ export interface SentryProgram {
 /** Runs a program of the machine's in a container, without outputs, to its end. Resolves with its wait status. */
 export async function runInContainer(stateFile: string, options: SentryProgram): Promise<number> {
   const { containerId, program, input, name, capabilities, sendFiles } = options
-  const sets = ['Permitted', 'Inheritable', 'Effective', 'Bounding'].map((set) => [`${set}Caps`, capabilities])
-  const arg = {
+  const args: SentryExecArgs = {
     filename: '',
     argv: [name],
     envv: [],
@@ -78,30 +127,19 @@ export async function runInContainer(stateFile: string, options: SentryProgram):
     KUID: 0,
     KGID: 0,
     ExtraKGIDs: [],
-    Capabilities: { ...Object.fromEntries(sets), AmbientCaps: 0 },
+    Capabilities: {
+      PermittedCaps: capabilities,
+      InheritableCaps: capabilities,
+      EffectiveCaps: capabilities,
+      BoundingCaps: capabilities,
+      AmbientCaps: 0,
+    },
     StdioIsPty: false,
-    GuestFDs: [0],
     ContainerID: containerId,
   }
-  const socket = connect(await controlSocket(stateFile))
-  const answer = answerOf(socket)
-  // Its failure shows in the other.
-  answer.catch(() => {})
-  try {
-    await once(socket, 'connect')
-    const sender = spawn(sendFiles, [], { env: {}, stdio: ['pipe', 'ignore', 'ignore', socket, input, program] })
-    // Node leaves a socket to whom it gives it; the answer is for us.
-    socket.resume()
-    sender.stdin?.on('error', () => {}).end(JSON.stringify({ method: 'containerManager.ExecuteAsync', arg }))
-    const [code] = (await once(sender, 'exit')) as [number | null]
-    if (code !== 0) throw new SentryControlError('the files could not be sent to the sentry', false)
-    const pid = await answer
-    const status = await call(stateFile, 'containerManager.WaitPID', { PID: pid, CID: containerId })
-    if (typeof status !== 'number') throw new SentryControlError('the sentry answered WaitPID without a status', false)
-    return status
-  } finally {
-    socket.destroy()
-  }
+  using connection = await connectToSentry(stateFile)
+  const pid = await execute(connection, { args, files: [input], program, sendFiles })
+  return await waitForProcess(connection, { containerId, pid })
 }
 
 /** What runs in a container, numbered as it sees itself. */
@@ -128,41 +166,87 @@ function ignoreGone(error: unknown): void {
 }
 
 async function call(stateFile: string, method: string, arg: unknown): Promise<unknown> {
-  using path = shortPath(await controlSocket(stateFile))
+  using connection = await connectToSentry(stateFile)
+  return await connection.call(method, arg)
+}
+
+/** One call at a time. */
+export interface ControlConnection extends Disposable {
+  call(method: string, arg: unknown): Promise<unknown>
+  callWithFiles(options: CallWithFiles): Promise<unknown>
+}
+
+interface CallWithFiles {
+  method: string
+  arg: unknown
+  /** Open descriptors, the caller's to close once this has returned. */
+  files: readonly number[]
+  sendFiles: string
+}
+
+/** Rejects where the sentry is gone, or its state says nothing that we understand. */
+export async function connectToSentry(stateFile: string): Promise<ControlConnection> {
+  using path = shortPath(controlSocket(stateFile))
   const socket = connect(path.path)
-  try {
-    return await roundTrip(socket, JSON.stringify({ method, arg }))
-  } finally {
-    socket.destroy()
-  }
-}
-
-async function controlSocket(stateFile: string): Promise<string> {
-  const state = JSON.parse(await readFile(stateFile, 'utf8')) as { sandbox?: { controlSocketPath?: string } }
-  const path = state.sandbox?.controlSocketPath
-  if (!path?.startsWith('/')) throw new SentryControlError('the state of the sentry names no control socket', false)
-  return path
-}
-
-function roundTrip(socket: Socket, request: string): Promise<unknown> {
-  const answer = answerOf(socket)
-  socket.write(request)
-  return answer
-}
-
-function answerOf(socket: Socket): Promise<unknown> {
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>()
   let answer = ''
+  let asked: PromiseWithResolvers<unknown> | undefined
+  const fail = (message: string): void => asked?.reject(new SentryControlError(message, true))
   socket.setEncoding('utf8').on('data', (text: string) => {
     answer += text
     const parsed = parseAnswer(answer)
+    if (!parsed && answer.length > LONGEST_ANSWER) socket.destroy(new Error('the sentry answers without an end'))
     if (!parsed) return
-    if (parsed.success) resolve(parsed.result)
-    else reject(new SentryControlError(parsed.err ?? 'the sentry refused', false))
+    answer = ''
+    if (parsed.success) asked?.resolve(parsed.result)
+    else asked?.reject(new SentryControlError(parsed.err ?? 'the sentry refused', false))
   })
-  socket.on('error', (cause) => reject(new SentryControlError(cause.message, true)))
-  socket.on('close', () => reject(new SentryControlError('the sentry closed its control socket', true)))
-  return promise
+  socket.on('error', ({ message }) => fail(message))
+  socket.on('close', () => fail('the sentry closed its control socket'))
+
+  function expectAnswer(): Promise<unknown> {
+    asked = Promise.withResolvers<unknown>()
+    if (socket.destroyed) fail('the sentry closed its control socket')
+    return asked.promise
+  }
+
+  try {
+    await once(socket, 'connect')
+  } catch (cause) {
+    socket.destroy()
+    throw new SentryControlError(cause instanceof Error ? cause.message : String(cause), true)
+  }
+  return {
+    call(method, arg) {
+      const result = expectAnswer()
+      socket.write(JSON.stringify({ method, arg }))
+      return result
+    },
+    async callWithFiles({ method, arg, files, sendFiles }) {
+      const result = expectAnswer()
+      // Its failure may come while the files are being sent.
+      result.catch(() => {})
+      const sender = spawn(sendFiles, files.map(String), {
+        env: {},
+        stdio: ['ignore', 'ignore', 'ignore', socket, ...files],
+      })
+      // Node leaves a socket to whom it gives it; the answer is for us.
+      socket.resume()
+      const [code] = (await once(sender, 'exit')) as [number | null]
+      if (code !== 0) throw new SentryControlError('the files could not be sent to the sentry', false)
+      // The first byte went with them.
+      socket.write(JSON.stringify({ method, arg }).slice(1))
+      return await result
+    },
+    [Symbol.dispose]: () => void socket.destroy(),
+  }
+}
+
+function controlSocket(stateFile: string): string {
+  // A few kilobytes, most likely in memory: a thread would take longer.
+  const state = JSON.parse(readFileSync(stateFile, 'utf8')) as { sandbox?: { controlSocketPath?: string } }
+  const path = state.sandbox?.controlSocketPath
+  if (!path?.startsWith('/')) throw new SentryControlError('the state of the sentry names no control socket', false)
+  return path
 }
 
 interface ControlAnswer {

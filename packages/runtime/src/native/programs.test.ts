@@ -236,19 +236,23 @@ describe('bind-mounts', () => {
   })
 })
 
-test('send-files passes on what it reads, with two open files', () => {
-  for (const name of ['one', 'two']) writeFileSync(join(directory, name), name)
+test('send-files sends the beginning of a message, with open files', () => {
+  for (const name of ['one', 'two', 'three']) writeFileSync(join(directory, name), name)
   const receiver = `
-import os, socket, subprocess, sys
-program, one, two = sys.argv[1:]
-here, there = socket.socketpair()
-files = [open(one), open(two)]
-fds = [there.fileno(), *(file.fileno() for file in files)]
-command = 'exec "$0" 3<&{} 4<&{} 5<&{}'.format(*fds)
-subprocess.run(['sh', '-c', command, program], input=b'{"a":1}', pass_fds=fds, check=True)
-message, received, flags, address = socket.recv_fds(here, 100, 4)
-print(message.decode(), *(os.read(fd, 10).decode() for fd in received))
+import fcntl, os, socket, subprocess, sys
+program, *paths = sys.argv[1:]
+for count in (1, 3):
+    here, there = socket.socketpair()
+    files = [open(path) for path in paths[:count]]
+    # Above those that they become.
+    fds = [fcntl.fcntl(each, fcntl.F_DUPFD, 20) for each in (there, *files)]
+    place = lambda: [os.dup2(fd, 3 + index) for index, fd in enumerate(fds)]
+    inherited = range(3, 3 + len(fds))
+    subprocess.run([program, *paths[:count]], preexec_fn=place, pass_fds=inherited, check=True)
+    message, received, flags, address = socket.recv_fds(here, 100, 4)
+    print(message.decode(), *(os.read(fd, 10).decode() for fd in received))
 `
-  const args = ['-c', receiver, build(sendFilesProgram()), join(directory, 'one'), join(directory, 'two')]
-  expect(execFileSync('python3', args, { encoding: 'utf8' })).toBe('{"a":1} one two\n')
+  const files = ['one', 'two', 'three'].map((name) => join(directory, name))
+  const args = ['-c', receiver, build(sendFilesProgram()), ...files]
+  expect(execFileSync('python3', args, { encoding: 'utf8' })).toBe('{ one\n{ one two three\n')
 })

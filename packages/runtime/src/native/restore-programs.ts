@@ -1,5 +1,5 @@
 /** What restoring a snapshot needs of the machine beside the OCI runtime. */
-import type { Program } from './assembler.ts'
+import type { Instruction, Program } from './assembler.ts'
 
 const MS_BIND_REC = 0x1000 | 0x4000
 const HOSTNAME_SIZE = 64
@@ -29,51 +29,54 @@ export function bindMountsProgram(): Program {
   }
 }
 
-/** Longest message that `send-files` passes on, bytes. */
-const LONGEST_MESSAGE = 4096
+/** Most files that `send-files` passes on. */
+export const SENT_FILES_LIMIT = 4
 
-/** Passes on what it reads from descriptor 0, in one message, to the socket on descriptor 3, with descriptors 4 and 5. */
+/**
+ * `send-files FILE…`: sends `{` to the socket on descriptor 3, with as many descriptors as it has arguments, from 4 on. A
+ * sentry takes files with the first byte of a call; the rest of the call is for whoever has the socket too.
+ */
 export function sendFilesProgram(): Program {
   return {
     code: [
-      { op: 'syscall', name: 'read', args: [0, { address: 'buffer' }, LONGEST_MESSAGE], result: 'a' },
-      { op: 'jump', to: 'failed', variable: 'a', when: 'negative' },
+      { op: 'stack', to: 'a' },
+      { op: 'load', to: 'a', base: 'a', offset: 0, bits: 64 },
+      // 16 bytes and 4 for each file; argc counts the program too.
+      { op: 'add', to: 'a', value: 'a' },
+      { op: 'add', to: 'a', value: 'a' },
+      { op: 'add', to: 'a', value: 12 },
+      // struct cmsghdr
+      { op: 'set', to: 'd', value: { address: 'rights' } },
+      { op: 'store', from: 'a', base: 'd', offset: 0, bits: 64 },
+      ...[SOL_SOCKET, SCM_RIGHTS, ...SENT_FILES].flatMap((value, index): Instruction[] => [
+        { op: 'set', to: 'c', value },
+        { op: 'store', from: 'c', base: 'd', offset: 8 + index * 4, bits: 32 },
+      ]),
       // struct iovec and struct msghdr
       { op: 'set', to: 'b', value: { address: 'vector' } },
-      { op: 'set', to: 'c', value: { address: 'buffer' } },
+      { op: 'set', to: 'c', value: { address: 'beginning' } },
       { op: 'store', from: 'c', base: 'b', offset: 0, bits: 64 },
-      { op: 'store', from: 'a', base: 'b', offset: 8, bits: 64 },
+      { op: 'set', to: 'e', value: 1 },
+      { op: 'store', from: 'e', base: 'b', offset: 8, bits: 64 },
       { op: 'set', to: 'c', value: { address: 'message' } },
       { op: 'store', from: 'b', base: 'c', offset: 16, bits: 64 },
-      { op: 'set', to: 'b', value: 1 },
-      { op: 'store', from: 'b', base: 'c', offset: 24, bits: 64 },
-      { op: 'set', to: 'b', value: { address: 'rights' } },
-      { op: 'store', from: 'b', base: 'c', offset: 32, bits: 64 },
-      { op: 'set', to: 'b', value: RIGHTS_SIZE },
-      { op: 'store', from: 'b', base: 'c', offset: 40, bits: 64 },
+      { op: 'store', from: 'e', base: 'c', offset: 24, bits: 64 },
+      { op: 'store', from: 'd', base: 'c', offset: 32, bits: 64 },
+      { op: 'store', from: 'a', base: 'c', offset: 40, bits: 64 },
       { op: 'syscall', name: 'sendmsg', args: [3, 'c', 0], result: 'a' },
       { op: 'jump', to: 'failed', variable: 'a', when: 'negative' },
       { op: 'syscall', name: 'exit_group', args: [0] },
       { op: 'label', name: 'failed' },
       { op: 'syscall', name: 'exit_group', args: [1] },
     ],
-    data: { rights: rightsOf([4, 5]) },
-    memory: { vector: 16, message: 56, buffer: LONGEST_MESSAGE },
+    data: { beginning: new TextEncoder().encode('{') },
+    memory: { vector: 16, message: 56, rights: 16 + 4 * SENT_FILES_LIMIT },
   }
 }
 
 const SOL_SOCKET = 1
 const SCM_RIGHTS = 1
-const RIGHTS_SIZE = 24
-
-/** struct cmsghdr with two descriptors. */
-function rightsOf(descriptors: [number, number]): Uint8Array {
-  const view = new DataView(new ArrayBuffer(RIGHTS_SIZE))
-  view.setUint32(0, RIGHTS_SIZE, true)
-  for (const [index, value] of [SOL_SOCKET, SCM_RIGHTS, ...descriptors].entries())
-    view.setUint32(8 + index * 4, value, true)
-  return new Uint8Array(view.buffer)
-}
+const SENT_FILES = Array.from({ length: SENT_FILES_LIMIT }, (_, index) => 4 + index)
 
 /** Names the machine that it runs on by what it reads, at most 64 bytes. */
 export function setHostnameProgram(): Program {

@@ -52,6 +52,11 @@ export function ociProcess(options: ProcessOptions): OciProcess {
   }
 }
 
+/** The bits of capabilities in a kernel's numbering; more than 32 of them, so never an operand of Node's own bit operators. */
+export function capabilityBits(names: readonly string[]): number {
+  return names.reduce((bits, name) => bits + 2 ** ALL_CAPABILITIES.indexOf(name), 0)
+}
+
 function isGiven(name: string, { handler, privileged }: ProcessOptions): boolean {
   // A sentry's capabilities are those of its own kernel.
   if (handler === 'runsc') return true

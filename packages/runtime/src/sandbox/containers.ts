@@ -8,7 +8,7 @@ import { EXEC_PREFIX } from '../monitor/exec-session.ts'
 import { HELD_DIRECTORY } from '../monitor/held-command.ts'
 import type { MonitorClient } from '../monitor/monitor-client.ts'
 import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
-import type { ExecRequest } from '../monitor/protocol.ts'
+import type { DirectExec, ExecRequest } from '../monitor/protocol.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
 import type { PodNetwork } from '../network/network.ts'
 import { type BundleOptions, containerBundle, pauseBundle } from '../oci/bundle.ts'
@@ -19,6 +19,7 @@ import { settlesWithin } from '../settles-within.ts'
 import { withTask } from '../shim/task-service.ts'
 import { type Blank, bindsOver, blankShape, discardBlank, shapeKey, unmountPlaces } from './blank.ts'
 import { killLaunched } from './cancel-start.ts'
+import { directExec } from './direct-exec.ts'
 import type { Driver, Drivers } from './drivers.ts'
 import {
   type ContainerEntry,
@@ -356,14 +357,23 @@ export async function execInContainer(
     tty: exec.tty,
     stdin: exec.stdin,
     ...(exec.size ? { size: exec.size } : {}),
-    kill: killOf(driver, entry, rootOciId(sandbox, entry)),
+    kill: killOf(driver, entry, {
+      root: rootOciId(sandbox, entry),
+      direct: exec.tty ? undefined : directExec({ process, containerId: entry.ociId, sendFiles: native.sendFiles }),
+    }),
   })
   return openProcessStreams(socket, exec)
 }
 
-function killOf(driver: Driver, entry: ContainerEntry, root: string): ExecRequest['kill'] {
+function killOf(
+  driver: Driver,
+  entry: ContainerEntry,
+  { root, direct }: { root: string; direct: DirectExec | undefined },
+): ExecRequest['kill'] {
   if (driver.kind === 'shim') return { kind: 'shim', containerDirectory: entry.directory, hostPids: driver.hostPids }
-  return driver.isSentry ? { kind: 'sentry', stateFile: driver.stateFile(entry.ociId, root) } : { kind: 'process' }
+  if (!driver.isSentry) return { kind: 'process' }
+  const stateFile = driver.stateFile(entry.ociId, root)
+  return { kind: 'sentry', stateFile, ...(driver.takesDirectExecs && direct && { direct }) }
 }
 
 function hostBinds(host: HostRootfs): OciSpec['mounts'] {
