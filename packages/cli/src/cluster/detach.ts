@@ -26,7 +26,8 @@ export async function startDetached(directory: DataDirectory, options: DetachOpt
   sayWhatIsMissing()
   const { command, env } = inUserNamespace(directory, [
     process.execPath,
-    ...process.execArgv,
+    // What the launcher gives commands for the short time that they take is nothing for a process that stays.
+    ...process.execArgv.filter((flag) => !flag.startsWith('--min-semi-space-size')),
     process.argv[1] ?? '',
     '--data-dir',
     directory.root,

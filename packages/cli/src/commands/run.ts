@@ -12,6 +12,7 @@ import { followPod } from '../run/follow-pod.ts'
 import { type PodSpec, podSpec } from '../run/pod-spec.ts'
 import { runToEnd } from '../run/run-to-end.ts'
 import { stopSignal } from '../run/stop-signal.ts'
+import { yieldProcessor } from '../run/yield-processor.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { watchNamed } from '../watch-named.ts'
 
@@ -114,13 +115,23 @@ export async function run(options: RunCommandOptions): Promise<void> {
   }
   // What else there is to send would keep it from going out.
   await Promise.race([sent.promise, creation])
+  using yielded = yieldProcessor()
   // It begins with how the Pod is by then: nothing is missed, whichever of the two requests is served first.
   const pod = followPod(watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal }))
   // While the sandbox is made, and before it starts: then it needs the processors itself.
   if (session.embedded) void connectAhead(session, { webSocket: true })
   await creation
   try {
-    process.exitCode = await stop.race(runToEnd(session, { name, namespace, terminal, pod, signal: stop.signal }))
+    process.exitCode = await stop.race(
+      runToEnd(session, {
+        name,
+        namespace,
+        terminal,
+        pod,
+        signal: stop.signal,
+        onStarted: () => yielded[Symbol.dispose](),
+      }),
+    )
   } catch (error) {
     if (!stop.signal.aborted) throw error
     process.exitCode = stop.exitCode()

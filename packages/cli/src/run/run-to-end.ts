@@ -21,9 +21,12 @@ export async function runToEnd(
     terminal: { interactive: boolean; tty: boolean }
     pod: RunningPod
     signal: AbortSignal
+    /** There is output, or word that the container runs. May be called more than once. */
+    onStarted: () => void
   },
 ): Promise<number> {
-  const { name, namespace, terminal, pod, signal } = run
+  const { name, namespace, terminal, pod, signal, onStarted } = run
+  void pod.when(started).then(onStarted, onStarted)
   // The embedded node holds an attach back until the container runs, and gives its output from the beginning; any other
   // refuses one that comes too early.
   const early = session.embedded !== undefined
@@ -46,7 +49,11 @@ export async function runToEnd(
   let received = false
   try {
     await using command = await Promise.race([attaching, failed])
-    for (const output of [command.stdout, command.stderr]) output?.once('data', () => (received = true))
+    for (const output of [command.stdout, command.stderr])
+      output?.once('data', () => {
+        received = true
+        onStarted()
+      })
     await Promise.race([copyStreams(command, terminal), failed])
   } catch (error) {
     if (signal.aborted || received || !early || error instanceof CliError) throw error
