@@ -30,7 +30,7 @@ export function bindMountsProgram(): Program {
 }
 
 /** Most files that `send-files` passes on. */
-export const SENT_FILES_LIMIT = 4
+const SENT_FILES_LIMIT = 4
 
 /**
  * `send-files FILE…`: sends `{` to the socket on descriptor 3, with as many descriptors as it has arguments, from 4 on. A
