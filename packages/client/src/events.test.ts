@@ -75,6 +75,25 @@ test('about something without a namespace it is in default, and its name fits wh
   expect(short?.metadata.name).not.toBe(long?.metadata.name)
 })
 
+test('events gather for a while before they are written, unless somebody waits for them', async () => {
+  const { server, recorder, events } = setUp({ gather: 3_600_000 })
+  for (const message of ['one', 'two']) recorder.record(pod, { type: 'Normal', reason: message, message })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(server.objects.size).toBe(0)
+  await recorder.flush()
+  expect(events()).toEqual(['1x one', '1x two'])
+  const soon = setUp({ gather: 1 })
+  soon.recorder.record(pod, { type: 'Normal', reason: 'Soon', message: 'soon' })
+  await expect.poll(soon.events).toEqual(['1x soon'])
+})
+
+test('events that gather are given up with their recorder', async () => {
+  const { server, recorder, errors } = setUp({ gather: 3_600_000 })
+  recorder.record(pod, { type: 'Normal', reason: 'Late', message: 'late' })
+  await recorder[Symbol.asyncDispose]()
+  expect([server.objects.size, errors]).toEqual([0, []])
+})
+
 test('the same again is counted', async () => {
   const { say, events, server, later } = setUp()
   await say('once')

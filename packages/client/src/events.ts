@@ -25,6 +25,8 @@ export interface EventRecorderOptions {
   now?: () => number
   /** ms between attempts to write when the server is away; 10 s. */
   retryDelay?: number
+  /** ms that an event may wait for others before they are written, so that what it tells of goes first; 0. */
+  gather?: number
   onError?: (error: unknown) => void
 }
 
@@ -43,13 +45,26 @@ const RETRY_MS = 10_000
 const MESSAGE_LIMIT = 4096
 
 export function createEventRecorder(client: Client, options: EventRecorderOptions): EventRecorder {
-  const { component, host = '', now = Date.now, retryDelay = RETRY_MS } = options
+  const { component, host = '', now = Date.now, retryDelay = RETRY_MS, gather = 0 } = options
   const correlator = createEventCorrelator()
   const stop = new AbortController()
   const queue: EventObject[] = []
   let working: Promise<void> | undefined
+  /** Ends the gathering. */
+  let hurry: (() => void) | undefined
+
+  function gathered(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, gather)
+      hurry = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
 
   async function work(): Promise<void> {
+    if (gather > 0) await gathered()
     for (let event = queue.shift(); event; event = queue.shift()) {
       try {
         await write(event)
@@ -119,11 +134,13 @@ export function createEventRecorder(client: Client, options: EventRecorderOption
       working ??= work()
     },
     async flush() {
+      hurry?.()
       await working
     },
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('the event recorder was stopped'))
       queue.length = 0
+      hurry?.()
       await working
     },
   }

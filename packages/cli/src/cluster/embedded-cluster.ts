@@ -40,6 +40,11 @@ import { registerControllers, systemObjects } from './system-pods.ts'
 import { isInUserNamespace } from './user-namespace.ts'
 
 const CLUSTER_DOMAIN = 'cluster.local'
+/**
+ * A Pod that starts has six events, of 3 ms each. They wait until its sandbox is being made, and the last of them for the
+ * first output.
+ */
+const EVENTS_GATHER_MS = 50
 
 export interface EmbeddedClusterOptions {
   host: string
@@ -154,11 +159,13 @@ export async function startEmbeddedCluster(
   const apiServer = { host: options.host, port: api.port }
   const proxy = part(componentUsers.network, 'kube-proxy')
   const node = part(componentUsers.node(nodeName), 'kubelet')
-  const nodeEvents = stack.use(createEventRecorder(node.client, { component: 'kubelet', host: nodeName }))
+  const nodeEvents = stack.use(
+    createEventRecorder(node.client, { component: 'kubelet', host: nodeName, gather: EVENTS_GATHER_MS }),
+  )
   const control = part(componentUsers.controlPlane, 'kube-controller-manager')
   const recorders = new Map<string, ReturnType<typeof createEventRecorder>>()
   const recorderOf = (client: Client, component: string): ReturnType<typeof createEventRecorder> => {
-    const known = recorders.get(component) ?? createEventRecorder(client, { component })
+    const known = recorders.get(component) ?? createEventRecorder(client, { component, gather: EVENTS_GATHER_MS })
     recorders.set(component, known)
     return known
   }
