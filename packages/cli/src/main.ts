@@ -231,7 +231,9 @@ function program(): Command {
     )
   caisson
     .command('cp')
-    .description('copy files into or out of a sandbox: one of the two is NAME:PATH')
+    .description(
+      'copy files into or out of a sandbox: one of the two is NAME:PATH, the other a path here or - for a tar stream',
+    )
     .argument('<from>')
     .argument('<to>')
     .option('-c, --container <name>', 'of several containers, the one')
@@ -268,11 +270,21 @@ function program(): Command {
     )
   image
     .command('export')
+    .alias('save')
     .description('write images as one oci-archive, which docker load reads too')
     .argument('<names...>')
-    .requiredOption('-f, --file <file>', 'to write, which must not be there yet; - is standard output')
-    .action(async (names: string[], options: { file: string }) =>
-      (await import('./commands/image.ts')).imageExport({ ...globals(), ...options, names }),
+    .option('-f, --file <file>', 'to write, which must not be there yet (default: standard output)', '-')
+    .option('-o, --output <file>', 'the same, as docker save calls it')
+    .action(async (names: string[], { file, output }: { file: string; output?: string }) =>
+      (await import('./commands/image.ts')).imageExport({ ...globals(), names, file: output ?? file }),
+    )
+  image
+    .command('push')
+    .description('give an image to its registry, with the credentials of docker login; prints its digest there')
+    .argument('<name>', 'in the local store')
+    .argument('[to]', 'the name that it is to have there (default: the same)')
+    .action(async (name: string, to: string | undefined) =>
+      (await import('./commands/image.ts')).imagePush({ ...globals(), name, ...(to !== undefined && { to }) }),
     )
   image
     .command('inspect')

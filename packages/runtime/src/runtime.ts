@@ -239,6 +239,13 @@ export interface CollectOptions {
   keep?: () => Promise<ReadonlySet<string>>
 }
 
+export interface PushOptions extends Pick<PullOptions, 'credentials'> {
+  /** Another name that it is to have there. */
+  to?: string
+  onProgress?: (progress: { digest: string; bytes: number; present: boolean }) => void
+  signal?: AbortSignal
+}
+
 export interface ImageStore {
   /** Reads a docker-archive or oci-archive (either may be gzipped). Returns the images that it held. */
   import(file: string, options?: { name?: string; signal?: AbortSignal }): Promise<Image[]>
@@ -247,6 +254,11 @@ export interface ImageStore {
    * @throws RuntimeError `image-missing`, `invalid-name`, `bad-image`, `bad-archive`, or one of the `registry-…` codes
    */
   pull(name: string, options?: PullOptions): Promise<PullResult>
+  /**
+   * Gives an image to a registry, under its own name or another one. Resolves with the digest of its manifest there.
+   * @throws RuntimeError `image-missing`, `invalid-name`, or one of the `registry-…` codes
+   */
+  push(name: string, options?: PushOptions): Promise<string>
   /** Writes an oci-archive, which other engines read too. */
   export(names: string[], target: Writable, signal?: AbortSignal): Promise<void>
   list(): Promise<Image[]>

@@ -25,7 +25,7 @@ test('the options of a command and of the command below it', () => {
     '--data-dir',
     '--namespace',
   ])
-  expect(offered('image', 'export', '--')).toEqual(['--file', '--data-dir', '--namespace'])
+  expect(offered('image', 'export', '--')).toEqual(['--file', '--output', '--data-dir', '--namespace'])
 })
 
 test.each(['zsh', 'fish'])('nothing that is hidden, for %s neither', (shell) => {

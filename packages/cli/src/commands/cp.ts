@@ -14,7 +14,10 @@ export interface CpOptions extends GlobalOptions {
   container?: string
 }
 
-/** Copies a file or directory, as a tar stream through an exec: the sandbox needs `tar`. */
+/**
+ * Copies a file or directory, as a tar stream through an exec: the sandbox needs `tar`. `-` in place of what is here is that
+ * stream itself, as with `docker cp`: out to standard output, or from standard input into a directory that is there.
+ */
 export async function cp(options: CpOptions): Promise<void> {
   const from = place(options.from)
   const to = place(options.to)
@@ -24,7 +27,9 @@ export async function cp(options: CpOptions): Promise<void> {
   await using session = await openSession(options)
   const pod = await awakePodOf(session, from.sandbox ?? to.sandbox ?? '')
   const name = pod.metadata.name ?? ''
-  if (to.sandbox !== undefined) await copyIn(session, name, { ...options, from: resolve(from.path), to: to.path })
+  if (to.sandbox !== undefined && from.path === '-') await unpackIn(session, name, { ...options, to: to.path })
+  else if (from.sandbox !== undefined && to.path === '-') await packOut(session, name, { ...options, from: from.path })
+  else if (to.sandbox !== undefined) await copyIn(session, name, { ...options, from: resolve(from.path), to: to.path })
   else await copyOut(session, name, { ...options, from: from.path, to: resolve(to.path) })
 }
 
@@ -59,6 +64,51 @@ async function copyIn(session: Session, pod: string, { from, to, container }: Cp
   if (exitCode !== 0) throw new CliError('failed', `tar ended with ${exitCode} in the sandbox: see its message above`)
 }
 
+async function unpackIn(session: Session, pod: string, { to, container }: CpOptions): Promise<void> {
+  if (process.stdin.isTTY)
+    throw new CliError('usage', 'an archive was expected on standard input, found a terminal: redirect it')
+  await using command = await execInPod(session.client, pod, {
+    namespace: session.namespace,
+    command: ['tar', '-xmf', '-', '-C', to],
+    stdin: true,
+    ...(container !== undefined && { container }),
+  })
+  command.stdout?.resume()
+  command.stderr?.pipe(process.stderr)
+  // tar may end before the archive does: its exit code says whether all was well.
+  const sent = command.stdin ? pipeline(process.stdin, command.stdin).catch(ignoreEnded) : undefined
+  const { exitCode } = await command.exit
+  process.stdin.destroy()
+  await sent
+  if (exitCode !== 0) throw new CliError('failed', `tar ended with ${exitCode} in the sandbox: see its message above`)
+}
+
+/** What comes is as the sandbox sends it: whoever unpacks it has to know that. */
+async function packOut(session: Session, pod: string, { from, container }: CpOptions): Promise<void> {
+  if (process.stdout.isTTY)
+    throw new CliError('usage', 'an archive is not for a terminal: redirect standard output to a file')
+  await using command = await execPack(session, pod, { from, container })
+  command.stderr?.pipe(process.stderr)
+  if (command.stdout) await pipeline(command.stdout, process.stdout, { end: false })
+  const { exitCode } = await command.exit
+  if (exitCode !== 0)
+    throw new CliError('not-found', `${from} could not be read in the sandbox: see tar's message above`)
+}
+
+/** An archive of what is at a path of the sandbox, with names that begin with the last part of it. */
+function execPack(
+  session: Session,
+  pod: string,
+  { from, container }: { from: string; container: string | undefined },
+): ReturnType<typeof execInPod> {
+  const source = posix.normalize(from)
+  return execInPod(session.client, pod, {
+    namespace: session.namespace,
+    command: ['tar', '-cf', '-', '-C', posix.dirname(source), `./${posix.basename(source)}`],
+    ...(container !== undefined && { container }),
+  })
+}
+
 /** As kubectl cp finds out. An image without `test` says no: then tar says what is in the way. */
 async function isDirectory(
   session: Session,
@@ -90,11 +140,7 @@ async function copyOut(session: Session, pod: string, { from, to, container }: C
   if (name === '' || name === '.' || name === '..') {
     throw new CliError('usage', `${JSON.stringify(from)} names no file or directory of the sandbox: give its full path`)
   }
-  await using command = await execInPod(session.client, pod, {
-    namespace: session.namespace,
-    command: ['tar', '-cf', '-', '-C', posix.dirname(source), `./${name}`],
-    ...(container !== undefined && { container }),
-  })
+  await using command = await execPack(session, pod, { from: source, container })
   command.stderr?.pipe(process.stderr)
   const { mkdtemp, rm } = await import('node:fs/promises')
   const work = await mkdtemp(`${dirname(to)}/.caisson-cp-`)

@@ -4,6 +4,7 @@ import { CliError } from '../cli-error.ts'
 import { type DataDirectory, dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
 import { enterUserNamespace } from '../cluster/user-namespace.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
+import { userCredentials } from '../images/docker-config.ts'
 import { readImageSettings } from '../images/images-file.ts'
 import { asCliError, megabytes, pullWithProgress } from '../images/pull-with-progress.ts'
 import { age, type Printed, printList } from '../print.ts'
@@ -60,6 +61,21 @@ export async function imageExport(options: GlobalOptions & { names: string[]; fi
     await rm(file, { force: true })
     throw error
   }
+}
+
+export async function imagePush(options: GlobalOptions & { name: string; to?: string }): Promise<void> {
+  const { name, to } = options
+  const store = await storeOf(options)
+  const digest = await interruptible((signal) =>
+    store.push(name, {
+      credentials: userCredentials(),
+      signal,
+      ...(to !== undefined && { to }),
+      onProgress: ({ digest: blob, bytes, present }) =>
+        console.error(`caisson: ${blob.slice(7, 19)} ${present ? 'is there' : `sent (${megabytes(bytes)})`}`),
+    }),
+  )
+  console.log(digest)
 }
 
 export async function imageList(options: GlobalOptions & { output?: OutputFormat }): Promise<void> {

@@ -83,6 +83,7 @@ export function createModelMachine(now: () => number): ModelMachine {
         import: unsupported,
         pull: async (name) => ({ image: modelImage(name), isNew: false }),
         export: unsupported,
+        push: unsupported,
         collect: async () => ({ removed: [], missingBytes: 0 }),
         list: async () => [],
         get: async (name) => modelImage(name),

@@ -1,16 +1,11 @@
-import { createHash } from 'node:crypto'
-import { link } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { packTar, type TarSource } from 'modern-tar/fs'
-import type { Descriptor } from '../registry/remote-image.ts'
-import { RuntimeError } from '../runtime.ts'
+import { holdBlobs } from './held-blobs.ts'
 import type { ImageFiles, StoredImage } from './image-files.ts'
 import { parseReference } from './reference.ts'
 
 const INDEX = 'application/vnd.oci.image.index.v1+json'
-const MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 
 export interface ExportedImage {
   name: string
@@ -33,44 +28,24 @@ export async function exportImages(
   const manifests: unknown[] = []
   const list: unknown[] = []
   for (const { name, image } of images) {
-    const { blobs } = image
-    if (!blobs)
-      throw new RuntimeError(
-        'failed',
-        `the image ${name} was imported by an older Caisson, which kept no layers: import it again`,
-      )
-    for (const descriptor of [blobs.config, ...blobs.layers, ...(blobs.manifest ? [blobs.manifest] : [])]) {
-      const blob = blobName(descriptor.digest)
-      if (sources.has(blob)) continue
-      const source = join(work.path, descriptor.digest.slice('sha256:'.length))
-      // Linked: it stays while it is written, whoever removes the image.
-      await link(files.blobFile(descriptor.digest), source)
-      sources.set(blob, { type: 'file', target: blob, source })
+    const { config, layers, manifest, made, fileOf } = await holdBlobs(files, { name, image }, work.path)
+    for (const blob of [config, ...layers, ...(made === undefined ? [manifest] : [])]) {
+      const target = blobName(blob.digest)
+      sources.set(target, { type: 'file', target, source: fileOf(blob) })
     }
-    const manifest = blobs.manifest ?? madeManifest(blobs, content)
+    if (made !== undefined) content(blobName(manifest.digest), made)
     const annotations = { 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': tagOf(name) }
     manifests.push({ ...manifest, annotations })
     list.push({
-      Config: blobName(blobs.config.digest),
+      Config: blobName(config.digest),
       RepoTags: name.includes('@') ? [] : [name],
-      Layers: blobs.layers.map(({ digest }) => blobName(digest)),
+      Layers: layers.map(({ digest }) => blobName(digest)),
     })
   }
   content('oci-layout', JSON.stringify({ imageLayoutVersion: '1.0.0' }))
   content('index.json', JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests }))
   content('manifest.json', JSON.stringify(list))
   await pipeline(packTar([...sources.values()]), target, signal ? { signal } : {})
-}
-
-/** For an image that came from an archive which had none. */
-function madeManifest(
-  { config, layers }: NonNullable<StoredImage['blobs']>,
-  content: (name: string, text: string) => void,
-): Descriptor {
-  const text = JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers })
-  const digest = `sha256:${createHash('sha256').update(text).digest('hex')}`
-  content(blobName(digest), text)
-  return { mediaType: MANIFEST, digest, size: Buffer.byteLength(text) }
 }
 
 function blobName(digest: string): string {

@@ -477,6 +477,23 @@ describe('tokens', () => {
     expect(given).toBeGreaterThan(1)
   })
 
+  test('are renewed once for all that was sent side by side', async () => {
+    let given = 0
+    const renewing = tokens(() => JSON.stringify({ token: `t${++given}` }))
+    const { promise: both, resolve } = Promise.withResolvers<void>()
+    let waiting = image.layers.length
+    const together: Script = async (request) => {
+      const isOne = image.layers.some((layer) => request.url?.endsWith(layer.digest))
+      if (!isOne || request.headers.authorization !== 'Bearer t1') return false
+      accepted = 'Bearer t2'
+      if (--waiting === 0) resolve()
+      await both
+      return false
+    }
+    expect(await pull([together, challenge, renewing, serves(image)])).toEqual(['a', 'b'])
+    expect(given).toBe(2)
+  })
+
   test.each([
     ['is no JSON', 'hello', 'bad-image'],
     ['is no text', '{"token":1}', 'bad-image'],

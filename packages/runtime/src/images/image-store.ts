@@ -5,7 +5,7 @@ import { type Image, type ImageStore, RuntimeError } from '../runtime.ts'
 import { collectImages } from './collect-images.ts'
 import { exportImages } from './export-image.ts'
 import { HOST_IMAGE, HOST_IMAGE_USER, hostImage } from './host-image.ts'
-import { type ImageFiles, openImageFiles } from './image-files.ts'
+import { type ImageFiles, openImageFiles, type StoredImage } from './image-files.ts'
 import { importArchive } from './import-archive.ts'
 import { normalizeReference, parseReference, repositoryOf } from './reference.ts'
 import { lookUpUser } from './user-lookup.ts'
@@ -101,6 +101,17 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
     return load(files, { name: normalized, id, names: await files.readNames() })
   }
 
+  /** An image with all that it came with. */
+  async function stored(name: string, what: string): Promise<{ name: string; image: StoredImage }> {
+    const normalized = normalizeReference(name)
+    if (normalized === HOST_IMAGE)
+      throw new RuntimeError('failed', `${HOST_IMAGE} is a view of this machine: it cannot be ${what}`)
+    const id = (await files.readNames()).get(normalized)
+    const image = id === undefined ? undefined : await files.readImage(id)
+    if (!image) throw missing(normalized)
+    return { name: normalized, image }
+  }
+
   return {
     hostScratch: HOST_SCRATCH,
     byId,
@@ -126,18 +137,19 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
       if (!image) throw missing(normalized)
       return { image, isNew }
     },
+    async push(name, { to, ...pushOptions } = {}) {
+      const chosen = await stored(name, 'pushed')
+      const { pushImage } = await import('./push-image.ts')
+      return await pushImage(files, {
+        ...pushOptions,
+        ...chosen,
+        to: parseReference(to ?? chosen.name),
+        config: options.registries ?? {},
+        signal: pushOptions.signal ?? new AbortController().signal,
+      })
+    },
     async export(names, target, signal) {
-      const chosen = await Promise.all(
-        names.map(async (name) => {
-          const normalized = normalizeReference(name)
-          if (normalized === HOST_IMAGE)
-            throw new RuntimeError('failed', `${HOST_IMAGE} is a view of this machine: it cannot be exported`)
-          const id = (await files.readNames()).get(normalized)
-          const image = id === undefined ? undefined : await files.readImage(id)
-          if (!image) throw missing(normalized)
-          return { name: normalized, image }
-        }),
-      )
+      const chosen = await Promise.all(names.map((name) => stored(name, 'exported')))
       await exportImages(files, chosen, { target, signal })
     },
     async list() {

@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { RegistryConfig } from '../registry/registry-config.ts'
 import type { PullProgress } from '../runtime.ts'
-import { file } from '../testing/image-archive.ts'
+import { dockerArchive, file } from '../testing/image-archive.ts'
 import { REGISTRY_USER, type RegistryServer, startRegistry } from '../testing/registry-server.ts'
 import { buildImage, type Compression, pushBuilt } from '../testing/remote-image-fixture.ts'
 import { type ImageLibrary, openImageLibrary } from './image-store.ts'
@@ -220,4 +220,56 @@ test('an image that is exported and imported elsewhere is the same one', async (
   const [imported] = await other.import(join(directory, 'archive.tar'))
   expect(imported).toMatchObject({ name: `${plain.host}/exported:v1`, id: image.config.digest, cmd: ['/a'] })
   expect(await readFile(join((await other.rootfs(imported?.name ?? '')).rootfs, 'c'), 'utf8')).toBe('two')
+})
+
+describe('push', () => {
+  test('what was pulled is the same image there, and what is there is not sent again', async () => {
+    const image = await buildImage(LAYERS, { config: { Cmd: ['/a'] } })
+    await pushBuilt(image, { host: plain.host, repository: 'pushed/from', tag: 'v1' })
+    const library = await open()
+    await library.pull(`${plain.host}/pushed/from:v1`, { trusted: true })
+    const to = `${secure.host}/pushed/to:v2`
+    const credentials = async () => [REGISTRY_USER]
+    const sent: boolean[] = []
+    const push = (): Promise<string> =>
+      library.push(`${plain.host}/pushed/from:v1`, {
+        to,
+        credentials,
+        onProgress: ({ present }) => sent.push(!present),
+      })
+    expect(await push()).toBe(image.manifest.digest)
+    expect(await push()).toBe(image.manifest.digest)
+    expect(sent).toEqual([true, true, true, false, false, false])
+    const other = await open('other')
+    expect((await other.pull(to, { credentials })).image).toMatchObject({ id: image.config.digest, cmd: ['/a'] })
+    expect(await readFile(join((await other.rootfs(to)).rootfs, 'c'), 'utf8')).toBe('two')
+  })
+
+  test('an image from an archive that had no manifest gets one', async () => {
+    const library = await open()
+    const archive = join(directory, 'docker.tar')
+    await writeFile(archive, await dockerArchive({ tags: ['archived:v1'], layers: [[file('a', 'archived')]] }))
+    const [imported] = await library.import(archive)
+    const to = `${plain.host}/pushed/archived:v1`
+    const digest = await library.push('archived:v1', { to })
+    const other = await open('other')
+    expect((await other.pull(`${plain.host}/pushed/archived@${digest}`, { trusted: true })).image.id).toBe(imported?.id)
+  })
+
+  test('is refused without credentials, to a digest, of what is not here and of the host image', async () => {
+    const library = await open()
+    const archive = join(directory, 'docker.tar')
+    await writeFile(archive, await dockerArchive({ tags: ['archived:v1'], layers: [[file('a', 'archived')]] }))
+    await library.import(archive)
+    const push = (name: string, to: string): Promise<string> => library.push(name, { to })
+    await expect(push('archived:v1', `${secure.host}/pushed/denied:v1`)).rejects.toMatchObject({
+      code: 'registry-denied',
+    })
+    await expect(push('archived:v1', `${plain.host}/a@sha256:${'0'.repeat(64)}`)).rejects.toMatchObject({
+      code: 'invalid-name',
+    })
+    await expect(push('absent:v1', `${plain.host}/absent:v1`)).rejects.toMatchObject({ code: 'image-missing' })
+    await expect(push('caisson.dev/host', `${plain.host}/host:v1`)).rejects.toMatchObject({ code: 'failed' })
+    expect((await readdir(join(directory, 'store'))).filter((name) => name.startsWith('.'))).toEqual([])
+  })
 })

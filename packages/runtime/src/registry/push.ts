@@ -3,17 +3,17 @@ import { registryError } from './registry-failure.ts'
 import type { RegistrySession } from './registry-session.ts'
 import type { Descriptor } from './remote-image.ts'
 
-/** Uploads a blob from a file, unless it is there. */
+/** Uploads a blob from a file, unless it is there. Resolves with whether it had to. */
 export async function pushBlob(
   session: RegistrySession,
   { digest, size }: Descriptor,
   { file, signal }: { file: string; signal: AbortSignal },
-): Promise<void> {
+): Promise<boolean> {
   const isThere = await session.read(`blobs/${digest}`, { method: 'HEAD', signal }, async (answer) => {
     answer.discard()
     return answer.status === 200
   })
-  if (isThere) return
+  if (isThere) return false
   const place = await session.read('blobs/uploads/', { method: 'POST', signal }, async (answer) => {
     answer.discard()
     const location = URL.parse(answer.headers.location ?? '', answer.url)
@@ -40,6 +40,7 @@ export async function pushBlob(
         )
     },
   )
+  return true
 }
 
 /** Uploads a manifest under a tag or a digest. */

@@ -83,6 +83,7 @@ export function createSession(options: SessionOptions): RegistrySession {
 
   async function send(path: string, request: SessionRequest): Promise<Answer> {
     for (;;) {
+      const sentWith = authorization
       const answer = await exchangeOnce(path, request)
       const { status, headers } = answer
       if (status >= 200 && status < 300) return answer
@@ -91,7 +92,7 @@ export function createSession(options: SessionOptions): RegistrySession {
       if ((status === 401 || status === 403) && answer.url.host !== new URL(origin).host)
         throw new TransientFailure(`${answer.url.host} answered with status ${status}`, { answered: true })
       if (status === 401 || status === 403) {
-        await authenticate(answer, request.signal)
+        await authenticateInTurn(sentWith, answer, request.signal)
         continue
       }
       if (TRANSIENT.has(status))
@@ -106,6 +107,17 @@ export function createSession(options: SessionOptions): RegistrySession {
 
   /** Tokens end in the middle of a pull: one that worked is renewed with the credential that it came from. */
   let renewable = false
+
+  let authenticating: Promise<void> = Promise.resolve()
+
+  /** What is sent side by side is refused side by side: the first authenticates, and the others try again with that. */
+  async function authenticateInTurn(sentWith: string | undefined, answer: Answer, signal: AbortSignal): Promise<void> {
+    const turn = authenticating.then(async () => {
+      if (authorization === sentWith) await authenticate(answer, signal)
+    })
+    authenticating = turn.catch(() => {})
+    await turn
+  }
 
   async function authenticate(answer: Answer, signal: AbortSignal): Promise<void> {
     const challenges = parseChallenges(answer.headers['www-authenticate'])
