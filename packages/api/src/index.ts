@@ -34,6 +34,7 @@ export { type CanonicalPool, returnPool, translatePool } from './dialects/flat-p
 export { withoutDefaults as withoutTemplateDefaults } from './dialects/inline-template.ts'
 export type { Translation } from './dialects/translation.ts'
 export { type IntOrPercent, percentOf, scaledValue } from './int-or-percent.ts'
+export { IMAGE_FILE_ANNOTATION } from './sized-volume.ts'
 export {
   AGENTS_GROUP,
   ANNOTATIONS,

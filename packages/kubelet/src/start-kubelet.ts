@@ -51,6 +51,8 @@ export interface StartKubeletOptions {
   /** As the Node reports it; default `v1.34.0`. */
   version?: string
   now?: () => number
+  /** Directories of which hostPath volumes may be; any where it is not given. */
+  hostPaths?: readonly string[] | undefined
   /** What images may take on the disk together; as much as there is where it is not given. */
   imageBytes?: number | undefined
   /** What the snapshots of one namespace may take on the disk together; 16 GiB where it is not given. */
@@ -148,6 +150,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     directories,
     events,
     snapshots: () => snapshots,
+    hostPaths: options.hostPaths,
     place: {
       hostIp: machine.address,
       nodeName,

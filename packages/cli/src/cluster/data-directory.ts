@@ -31,6 +31,7 @@ export interface DataDirectory {
   router: string
   /** Written by the administrator, if at all. */
   images: string
+  node: string
 }
 
 /**
@@ -58,6 +59,7 @@ export function dataDirectory(option?: string): DataDirectory {
     systemLogs: join(root, 'system-logs'),
     router: join(root, 'router'),
     images: join(root, 'images.yaml'),
+    node: join(root, 'node.yaml'),
   }
 }
 

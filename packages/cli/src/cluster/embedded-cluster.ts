@@ -34,6 +34,7 @@ import { sandboxes as sandboxResource } from '../sandboxes.ts'
 import { VERSION } from '../version.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
+import { readNodeSettings } from './node-file.ts'
 import { keepRouter } from './router-process.ts'
 import { DNS_ADDRESS, standardObjects } from './standard-objects.ts'
 import { registerControllers, systemObjects } from './system-pods.ts'
@@ -123,6 +124,7 @@ export async function startEmbeddedCluster(
   writeKubeconfig(api.url, api.certificates)
   // Not before the store is ours alone, and then at once: the programs that it starts work while this process does.
   const images = await readImageSettings(directory.images)
+  const { hostPaths } = await readNodeSettings(directory.node)
   const runtime = createRuntime({
     stateDirectory: directory.runtime,
     toolsDirectory: toolsDirectory(directory),
@@ -217,6 +219,7 @@ export async function startEmbeddedCluster(
           recorder: nodeEvents,
           dataDir: directory.kubelet,
           imageBytes: images.maxBytes,
+          hostPaths,
           nodeName,
           fake: options.fakeRuntime,
           processes,

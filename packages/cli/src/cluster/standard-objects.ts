@@ -77,6 +77,15 @@ export async function standardObjects(
         volumeBindingMode: 'WaitForFirstConsumer',
       }),
     ),
+    unlessThere(
+      client.create(resources.storageClasses, {
+        metadata: { name: 'sized' },
+        provisioner,
+        parameters: { enforceSize: 'true' },
+        reclaimPolicy: 'Delete',
+        volumeBindingMode: 'WaitForFirstConsumer',
+      }),
+    ),
   ])
   /** Only where something differs: to have so large an object validated takes a tenth of the whole start. */
   async function bringUpToDate(crd: CustomResourceDefinition): Promise<void> {

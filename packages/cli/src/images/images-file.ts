@@ -1,8 +1,8 @@
 /** `images.yaml` in the data directory: where images may come from, and what they may take. */
-import { existsSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import type { RegistryConfig, RegistryHost } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
+import { fields, readSettings } from '../settings-file.ts'
 
 export interface ImageSettings {
   registries: RegistryConfig
@@ -10,22 +10,13 @@ export interface ImageSettings {
   maxBytes: number | undefined
 }
 
-type Fields = Record<string, unknown>
-
 const TOP = ['mirrors', 'hosts', 'maxBytes']
 const HOST = { caFile: 'string', plainHttp: 'boolean', skipVerify: 'boolean' } as const
 
 /** An empty configuration where there is no file. Throws a CliError that says what is wrong with it. */
 export async function readImageSettings(file: string): Promise<ImageSettings> {
-  if (!existsSync(file)) return { registries: {}, maxBytes: undefined }
-  const { parse } = await import('yaml')
-  let content: unknown
-  try {
-    content = parse(readFileSync(file, 'utf8')) ?? {}
-  } catch (cause) {
-    throw new CliError('usage', `${file} is no YAML: ${(cause as Error).message}`, { cause })
-  }
-  const top = fields(content, { file, where: 'the file', known: TOP })
+  const top = await readSettings(file, TOP)
+  if (!top) return { registries: {}, maxBytes: undefined }
   const mirrors = Object.entries(fields(top['mirrors'] ?? {}, { file, where: 'mirrors' }))
   const hosts = Object.entries(fields(top['hosts'] ?? {}, { file, where: 'hosts' }))
   const registries = {
@@ -64,16 +55,4 @@ function hostSettings(value: unknown, { file, host }: { file: string; host: stri
     ...(settings as RegistryHost),
     ...(caFile !== undefined && { caFile: isAbsolute(caFile) ? caFile : join(dirname(file), caFile) }),
   }
-}
-
-function fields(value: unknown, { file, where, known }: { file: string; where: string; known?: string[] }): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new CliError('usage', `${file}: ${where} is no mapping`)
-  const unknown = Object.keys(value).find((name) => known && !known.includes(name))
-  if (unknown !== undefined)
-    throw new CliError(
-      'usage',
-      `${file}: ${where} has no field ${JSON.stringify(unknown)}: it may have ${known?.join(', ')}`,
-    )
-  return value as Fields
 }

@@ -1,6 +1,7 @@
 /** Carries out what the plans for claims and volumes say. */
 import { chmod, mkdir, rename, rm } from 'node:fs/promises'
 import { join, sep } from 'node:path'
+import { IMAGE_FILE_ANNOTATION, parseQuantity } from '@caisson/api'
 import {
   type Client,
   type Informers,
@@ -12,6 +13,7 @@ import {
   resources,
 } from '@caisson/client'
 import { isFinished } from '../scheduler/node-loads.ts'
+import { makeImageFile } from './image-file.ts'
 import { CLAIM_PROTECTION, type Claim, planClaim, planVolume, VOLUME_PROTECTION, type Volume } from './plan-claim.ts'
 
 export const PODS_BY_CLAIM = 'claims'
@@ -76,6 +78,17 @@ export async function reconcileClaim(key: string, context: VolumeContext): Promi
       await mkdir(path, { recursive: true })
       // Whoever runs in the Pod may write to it; nobody else reaches it, below a directory that is private to its owner.
       await chmod(path, 0o777)
+      const imageFile = plan.volume.metadata.annotations?.[IMAGE_FILE_ANNOTATION]
+      if (imageFile !== undefined) {
+        try {
+          await makeImageFile(join(path, imageFile), parseQuantity(plan.volume.spec?.capacity?.['storage'] ?? '') ?? 0)
+        } catch (error) {
+          // Said, and tried again.
+          const { message } = error as Error
+          record(claim, { type: 'Warning', reason: 'ProvisioningFailed', message })
+          throw error
+        }
+      }
       try {
         volumes.observe(await client.create(resources.persistentVolumes, plan.volume, { signal }))
       } catch (error) {

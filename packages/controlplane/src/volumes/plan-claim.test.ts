@@ -205,3 +205,22 @@ describe('planVolume', () => {
     expect(planVolume(given, its)).toEqual(expected)
   })
 })
+
+test.each([
+  ['1Gi', '1Gi'],
+  ['1Mi', '16Mi'],
+])('a class that enforces sizes gives %s as a file system of %s', (asked, given) => {
+  const plan = planClaim(
+    {
+      claim: claim({ resources: { requests: { storage: asked } } }),
+      volumes: [],
+      classes: [standard({ parameters: { enforceSize: 'true' } })],
+      pods: [],
+    },
+    (name) => `/volumes/${name}`,
+  )
+  expect(plan.kind === 'provision' && plan.volume).toMatchObject({
+    metadata: { annotations: { [PROVISIONED_BY]: PROVISIONER, 'caisson.dev/image-file': 'volume.ext4' } },
+    spec: { capacity: { storage: given }, hostPath: { path: '/volumes/pvc-u', type: 'DirectoryOrCreate' } },
+  })
+})

@@ -1,5 +1,5 @@
 /** What a PersistentVolumeClaim needs next: pure, in the order in which kube-controller-manager looks at it. */
-import { parseQuantity } from '@caisson/api'
+import { IMAGE_FILE_ANNOTATION, parseQuantity } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
 import type { PersistentVolume, PersistentVolumeClaim } from 'kubernetes-types/core/v1.d.ts'
 import type { StorageClass } from 'kubernetes-types/storage/v1.d.ts'
@@ -11,6 +11,11 @@ export type Volume = Typed<PersistentVolume>
 export const PROVISIONER = 'caisson.dev/local-directory'
 export const CLAIM_PROTECTION = 'kubernetes.io/pvc-protection'
 export const VOLUME_PROTECTION = 'kubernetes.io/pv-protection'
+/** Of a class: `true` gives each claim a file system of its size, which it takes from the disk at once. */
+export const ENFORCE_SIZE = 'enforceSize'
+export const IMAGE_FILE = 'volume.ext4'
+/** A smaller ext4 has no room for its journal. */
+export const SMALLEST_SIZED = { bytes: 16 * 2 ** 20, text: '16Mi' }
 export const PROVISIONED_BY = 'pv.kubernetes.io/provisioned-by'
 
 export interface ObservedClaim {
@@ -136,12 +141,18 @@ function provisionedVolume(
   directoryOf: (volume: string) => string,
 ): Volume {
   const name = `pvc-${claim.metadata.uid}`
+  const sized = storageClass.parameters?.[ENFORCE_SIZE] === 'true'
+  const asked = claim.spec?.resources?.requests?.['storage'] ?? '1Gi'
+  const tooSmall = sized && (parseQuantity(asked) ?? 0) < SMALLEST_SIZED.bytes
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolume',
-    metadata: { name, annotations: { [PROVISIONED_BY]: PROVISIONER } },
+    metadata: {
+      name,
+      annotations: { [PROVISIONED_BY]: PROVISIONER, ...(sized && { [IMAGE_FILE_ANNOTATION]: IMAGE_FILE }) },
+    },
     spec: {
-      capacity: { storage: claim.spec?.resources?.requests?.['storage'] ?? '1Gi' },
+      capacity: { storage: tooSmall ? SMALLEST_SIZED.text : asked },
       accessModes: claim.spec?.accessModes ?? ['ReadWriteOnce'],
       persistentVolumeReclaimPolicy: storageClass.reclaimPolicy ?? 'Delete',
       storageClassName: storageClass.metadata.name ?? '',

@@ -62,8 +62,8 @@ export async function ownVolumes(
     const claim = await sources.volumeClaim(namespace, persistentVolumeClaim.claimName)
     const claimUid = claim?.metadata.uid
     if (!claim || claimUid === undefined || controllerOf(claim)?.uid !== owner.uid) continue
-    const { path } = await persistentVolumePath(pod, persistentVolumeClaim.claimName, sources)
-    own.push({ name, path, claimUid })
+    const { path, imageFile } = await persistentVolumePath(pod, persistentVolumeClaim.claimName, sources)
+    own.push({ name, path: imageFile === undefined ? path : directories.volume(uid, name), claimUid })
   }
   return own
 }

@@ -36,6 +36,25 @@ export async function mountTmpfs(target: string, options: { sizeBytes: number; m
   await run('mount', ['-t', 'tmpfs', '-o', settings, 'tmpfs', target])
 }
 
+/** By file: two that mount the same one at once would each get a device of their own for it. */
+const mountingImages = new Map<string, Promise<void>>()
+
+/** Mounts the file system in a file, of which all mounts share one device. Nothing to do where it is mounted there. */
+export async function mountImageFile(file: string, target: string): Promise<void> {
+  const before = mountingImages.get(file)
+  const mounting = (async () => {
+    await before?.catch(() => undefined)
+    if ((await mountPointsBelow(target)).includes(target)) return
+    await run('mount', ['-t', 'ext4', '-o', 'loop,nosuid,nodev', '--', file, target])
+  })()
+  mountingImages.set(file, mounting)
+  try {
+    await mounting
+  } finally {
+    if (mountingImages.get(file) === mounting) mountingImages.delete(file)
+  }
+}
+
 /** Mounts what the open file `descriptor` of this process stands for, whatever is at its path by now. */
 export async function bindDescriptor(descriptor: number, target: string): Promise<void> {
   await run('mount', ['--no-canonicalize', '--bind', `/proc/${process.pid}/fd/${descriptor}`, target])

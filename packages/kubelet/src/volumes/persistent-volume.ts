@@ -1,7 +1,17 @@
+import { join } from 'node:path'
+import { IMAGE_FILE_ANNOTATION } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { PodSources } from '../pod-sources.ts'
 import { checkHostPath } from './host-path.ts'
 import { VolumeError } from './volume-error.ts'
+
+export interface ClaimedVolume {
+  path: string
+  readOnly: boolean
+  takesGroup: boolean
+  /** The file with the file system that the volume is; it has to be mounted. */
+  imageFile: string | undefined
+}
 
 /**
  * Where the volume that a claim is bound to is on this machine. Throws a VolumeError while it is not bound, or where the
@@ -11,7 +21,7 @@ export async function persistentVolumePath(
   pod: PodObject,
   claimName: string,
   sources: Pick<PodSources, 'volumeClaim' | 'volume'>,
-): Promise<{ path: string; readOnly: boolean; takesGroup: boolean }> {
+): Promise<ClaimedVolume> {
   const namespace = pod.metadata.namespace ?? ''
   const failed = (why: string) => new VolumeError(`error processing PVC ${namespace}/${claimName}: ${why}`)
   const claim = await sources.volumeClaim(namespace, claimName)
@@ -28,10 +38,12 @@ export async function persistentVolumePath(
   if (volume.spec?.hostPath) await checkHostPath(volume.spec.hostPath)
   const path = volume.spec?.local?.path ?? volume.spec?.hostPath?.path
   if (path === undefined) throw failed('the volume is neither local nor a hostPath: this node has no driver for it')
+  const imageFile = volume.metadata.annotations?.[IMAGE_FILE_ANNOTATION]
   const modes = volume.spec?.accessModes ?? []
   return {
     path,
     readOnly: modes.length > 0 && modes.every((mode) => mode === 'ReadOnlyMany'),
-    takesGroup: volume.spec?.local !== undefined,
+    takesGroup: volume.spec?.local !== undefined || imageFile !== undefined,
+    imageFile: imageFile === undefined ? undefined : join(path, imageFile),
   }
 }

@@ -1,7 +1,8 @@
 /** Sets a Pod's volumes up, and keeps those up to date that are made from objects of the API. */
 
-import { lstat, mkdir } from 'node:fs/promises'
+import { chmod, lstat, mkdir, rmdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
+import { join } from 'node:path'
 import { parseQuantity } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { EmptyDirVolumeSource, Volume } from 'kubernetes-types/core/v1.d.ts'
@@ -9,8 +10,8 @@ import type { PodPlace } from '../containers/downward-api.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { IssuedToken, PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
-import { checkHostPath } from './host-path.ts'
-import { mountPointsBelow, mountTmpfs } from './mounts.ts'
+import { bindHostPath, checkHostPath } from './host-path.ts'
+import { mountImageFile, mountPointsBelow, mountTmpfs } from './mounts.ts'
 import { own } from './own.ts'
 import { giveToGroup } from './ownership.ts'
 import { persistentVolumePath } from './persistent-volume.ts'
@@ -39,6 +40,8 @@ export interface PrepareOptions {
   now: number
   /** What was issued for the Pod so far. It is added to. */
   tokens: Map<string, IssuedToken & { issuedAt: number }>
+  /** Directories of which hostPath volumes may be; undefined: any. */
+  hostPaths?: readonly string[] | undefined
   /** Looked at before each volume. */
   signal?: AbortSignal
 }
@@ -77,6 +80,10 @@ async function prepareVolume(
     return { path, readOnly: false }
   }
   if (volume.hostPath) {
+    if (options.hostPaths) {
+      await bindHostPath(volume.hostPath, { allowed: options.hostPaths, target: path })
+      return { path, readOnly: false }
+    }
     await checkHostPath(volume.hostPath)
     return { path: volume.hostPath.path, readOnly: false }
   }
@@ -87,19 +94,32 @@ async function prepareVolume(
     if (!(await lstat(found.path).catch(() => undefined))?.isDirectory()) {
       throw new VolumeError(`path ${JSON.stringify(found.path)} does not exist`)
     }
+    if (found.imageFile !== undefined) await prepareImageFile(found.imageFile, path)
+    const claimed = found.imageFile === undefined ? found.path : path
     if (fsGroup !== undefined && found.takesGroup && !readOnly) {
-      await giveToGroup(found.path, {
+      await giveToGroup(claimed, {
         group: fsGroup,
         readOnly,
         onlyOnMismatch: fsGroupChangePolicy === 'OnRootMismatch',
       })
     }
-    return { path: found.path, readOnly }
+    return { path: claimed, readOnly }
   }
   const projected = await projectedFiles(pod, volume, options)
   if (!projected) throw new VolumeError('this node does not know this kind of volume')
   await writeProjection(path, { files: projected.files, group: fsGroup })
   return { path, readOnly: true, refreshAt: projected.refreshAt }
+}
+
+/** As open as the directory of any other claim, and as empty at first. */
+async function prepareImageFile(file: string, path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  await mountImageFile(file, path)
+  const recovered = join(path, 'lost+found')
+  if (!(await lstat(recovered).catch(() => undefined))?.isDirectory()) return
+  await chmod(path, 0o777)
+  // What a container has put into one of its own stays.
+  await rmdir(recovered).catch(() => undefined)
 }
 
 async function prepareEmptyDir(

@@ -31,10 +31,16 @@ const LINK_LIMIT = 40
  * Mounts `subPath` of the volume at `target`, a path that no container can reach. Directories that are missing are made,
  * with the permissions of the volume. Throws a VolumeError where the path leaves the volume.
  */
-export async function bindSubPath(options: { volume: string; subPath: string; target: string }): Promise<void> {
-  const { volume, subPath, target } = options
+export async function bindSubPath(options: {
+  volume: string
+  subPath: string
+  target: string
+  /** Rejects with ENOENT where something is missing. */
+  makesNothing?: boolean
+}): Promise<void> {
+  const { volume, subPath, target, makesNothing = false } = options
   await unmountBelow(target)
-  const part = await openWithin(volume, subPath)
+  const part = await openWithin(volume, subPath, makesNothing ? openPart : openOrMake)
   try {
     const isDirectory = (await part.stat()).isDirectory()
     await makeMountPoint(target, isDirectory)
@@ -48,7 +54,11 @@ export async function bindSubPath(options: { volume: string; subPath: string; ta
  * Opens a part of the volume without ever leaving it. The handle is an O_PATH one: good for mounting and for
  * `/proc/self/fd`, not for reading.
  */
-async function openWithin(volume: string, subPath: string): Promise<FileHandle> {
+async function openWithin(
+  volume: string,
+  subPath: string,
+  openNext: (path: string, mode: number) => Promise<FileHandle>,
+): Promise<FileHandle> {
   if (subPath.startsWith('/')) throw new VolumeError(`subPath ${JSON.stringify(subPath)} must not be an absolute path`)
   // The way to the volume is the node's, or a privileged Pod's hostPath: links in it are as they are meant.
   const root = await open(await realpath(volume), O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)
@@ -67,7 +77,7 @@ async function openWithin(volume: string, subPath: string): Promise<FileHandle> 
         continue
       }
       const here = `/proc/self/fd/${parent.fd}/${name}`
-      const next = await openOrMake(here, mode)
+      const next = await openNext(here, mode)
       const found = await next.stat()
       if (found.isSymbolicLink()) {
         await next.close()
@@ -92,10 +102,15 @@ function components(path: string): string[] {
   return path.split('/').filter((name) => name !== '' && name !== '.')
 }
 
-/** O_NOFOLLOW with O_PATH opens a link itself. A name that ends on nothing becomes a directory. */
+/** O_NOFOLLOW with O_PATH opens a link itself. */
+function openPart(path: string): Promise<FileHandle> {
+  return open(path, O_PATH | constants.O_NOFOLLOW)
+}
+
+/** A name that ends on nothing becomes a directory. */
 async function openOrMake(path: string, mode: number): Promise<FileHandle> {
   try {
-    return await open(path, O_PATH | constants.O_NOFOLLOW)
+    return await openPart(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
