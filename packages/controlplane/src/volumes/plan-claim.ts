@@ -12,10 +12,10 @@ export const PROVISIONER = 'caisson.dev/local-directory'
 export const CLAIM_PROTECTION = 'kubernetes.io/pvc-protection'
 export const VOLUME_PROTECTION = 'kubernetes.io/pv-protection'
 /** Of a class: `true` gives each claim a file system of its size, which it takes from the disk at once. */
-export const ENFORCE_SIZE = 'enforceSize'
-export const IMAGE_FILE = 'volume.ext4'
+const ENFORCE_SIZE = 'enforceSize'
+const IMAGE_FILE = 'volume.ext4'
 /** A smaller ext4 has no room for its journal. */
-export const SMALLEST_SIZED = { bytes: 16 * 2 ** 20, text: '16Mi' }
+const SMALLEST_SIZED = { bytes: 16 * 2 ** 20, text: '16Mi' }
 export const PROVISIONED_BY = 'pv.kubernetes.io/provisioned-by'
 
 export interface ObservedClaim {
