@@ -49,7 +49,9 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
   let busy: Promise<void> | undefined
 
   function pressures(): Set<Pressure> {
-    return new Set([...lastMet].flatMap(([pressure, met]) => (now() - met < TRANSITION_MS ? [pressure] : [])))
+    // A time that lies ahead was noted before somebody set the clock back: what still holds is noted anew.
+    const recent = (met: number): boolean => Math.abs(now() - met) < TRANSITION_MS
+    return new Set([...lastMet].flatMap(([pressure, met]) => (recent(met) ? [pressure] : [])))
   }
 
   async function look(): Promise<void> {

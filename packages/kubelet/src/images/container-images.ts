@@ -15,6 +15,7 @@ import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import type { PodSources } from '../pod-sources.ts'
 import type { PodEvents } from '../pods/pod-events.ts'
 import { retryDelay } from '../pods/pod-memory.ts'
+import { hasCome } from '../pods/restart-back-off.ts'
 import { createImagePuller } from './image-puller.ts'
 import { pullCredentials } from './pull-credentials.ts'
 
@@ -148,7 +149,7 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
     }
     const instead = local.image && isUnreachable(container) ? useLocal(request, local.image) : undefined
     if (instead) return instead
-    if (state && now() < state.pullAt) return waitForRegistry(request, state)
+    if (state && !hasCome(state.pullAt, now())) return waitForRegistry(request, state)
     beginPull(request, local, state)
     return { kind: 'pulling' }
   }
@@ -156,8 +157,9 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
   function isUnreachable({ image = '' }: Container): boolean {
     const { registry } = parseReference(image)
     const until = unreachable.get(registry) ?? 0
-    if (until <= now()) unreachable.delete(registry)
-    return until > now()
+    if (!hasCome(until, now())) return true
+    unreachable.delete(registry)
+    return false
   }
 
   function useLocal({ container, states, quoted, say }: Request, image: Image): ImageOutcome {

@@ -43,7 +43,8 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
     if (signal.aborted) return
     try {
       await renewLease(first.name)
-      if (now() - statusAt < STATUS_MS) return
+      // Also where the clock was set back meanwhile.
+      if (Math.abs(now() - statusAt) < STATUS_MS) return
       const facts = await options.facts()
       await writeStatus(facts)
       statusAt = now()

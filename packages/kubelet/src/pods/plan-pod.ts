@@ -22,7 +22,7 @@ import {
 } from './observed-pod.ts'
 import { podRejection } from './pod-admission.ts'
 import { type Eviction, podStatus, rejectedStatus } from './pod-status.ts'
-import { nextBackOffMs, restartAt } from './restart-back-off.ts'
+import { hasCome, nextBackOffMs, restartAt } from './restart-back-off.ts'
 
 export type PodAction =
   /** Directories and volumes. */
@@ -120,7 +120,7 @@ interface Steps {
 
 function planRun(observed: ObservedPod, now: number): Steps {
   const { setback, sandbox, prepared } = observed
-  if (setback && now < setback.retryAt) return { actions: [], wakeAt: setback.retryAt }
+  if (setback && !hasCome(setback.retryAt, now)) return { actions: [], wakeAt: setback.retryAt }
   const { refreshAt } = observed
   if (!prepared || (refreshAt !== undefined && now >= refreshAt)) return { actions: [{ kind: 'prepare' }] }
   if (!sandbox) {
@@ -147,11 +147,8 @@ function planContainers(observed: ObservedPod, now: number): Steps {
     // The end of the pull is an event of its own.
     if (observed.pulling.has(container.name)) return 'waiting'
     const at = startAt(observed, container, run)
-    if (at > now) {
-      wakeAt = earliest(wakeAt, at)
-    } else {
-      actions.push(startContainer(container, run))
-    }
+    if (hasCome(at, now)) actions.push(startContainer(container, run))
+    else wakeAt = earliest(wakeAt, at)
     return 'waiting'
   }
 
@@ -231,7 +228,8 @@ function planEnd(observed: ObservedPod, now: number, eviction: Eviction | undefi
   const told = orphaned || isTerminalPhase(pod.status?.phase)
   if (!told) return { ...plan, actions: [] }
   const keepUntil = deleted || orphaned ? undefined : firstClientUntil(observed)
-  if (keepUntil !== undefined && now < keepUntil) return { ...plan, status: undefined, actions: [], wakeAt: keepUntil }
+  if (keepUntil !== undefined && !hasCome(keepUntil, now))
+    return { ...plan, status: undefined, actions: [], wakeAt: keepUntil }
   const actions: PodAction[] = []
   if (sandbox) actions.push({ kind: 'remove-sandbox', id: sandbox.id })
   if (hasDirectory) actions.push({ kind: 'remove-volumes' })

@@ -57,6 +57,8 @@ export interface PodActionsOptions {
   directories: PodDirectories
   events: PodEvents
   snapshots: () => Pick<NodeSnapshots, 'find'>
+  /** Directories of which hostPath volumes may be; undefined: any. */
+  hostPaths?: readonly string[] | undefined
   /** Of this node, but for the Pod's own address. */
   place: Omit<PodPlace, 'podIp'>
   dns: NodeDns
@@ -120,6 +122,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         place: { ...place, podIp: pod.status?.podIP },
         now: now(),
         tokens: memory.tokens,
+        hostPaths: options.hostPaths,
         signal,
       })
       memory.volumes = prepared.volumes
@@ -292,7 +295,9 @@ export function createPodActions(options: PodActionsOptions): PodActions {
 
   /** For the Pod's owner, to whom it is nobody's business where this machine keeps things. */
   function saidOf(error: unknown): string {
-    return (error as Error).message.replaceAll(dirname(directories.pods), '')
+    return (error as Error).message
+      .replaceAll(/ENOSPC: no space left on device(?:, \w+)?(?: '[^']*')*/g, "the node's disk is full")
+      .replaceAll(dirname(directories.pods), '')
   }
 
   function sayCreated(pod: PodObject, container: Container): void {
@@ -433,7 +438,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     const hook = container?.lifecycle?.preStop
     let left = graceMs
     if (container && hook && sandbox) {
-      const begun = now()
+      const begun = performance.now()
       const signal = AbortSignal.timeout(graceMs)
       const target = { runtime, container, containerId: id, sandboxId: sandbox.id, podIp: sandbox.ip }
       try {
@@ -445,7 +450,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
           events.aboutContainer(pod, container, { type: 'Warning', reason: 'FailedPreStopHook', message })
         }
       }
-      left = Math.max(graceMs - (now() - begun), MINIMUM_GRACE_MS)
+      left = Math.max(graceMs - (performance.now() - begun), MINIMUM_GRACE_MS)
     }
     await runtime.stopContainer(id, { graceMs: left })
   }

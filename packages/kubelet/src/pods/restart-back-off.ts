@@ -16,6 +16,14 @@ export function restartAt(run: ExitedRun): number {
   return run.state.finishedAt + delayAfter(run)
 }
 
+/**
+ * Whether a moment has come up to which something waits, five minutes at most. One that lies much further ahead was noted
+ * before somebody set the clock back.
+ */
+export function hasCome(moment: number, now: number): boolean {
+  return now >= moment || moment - now > 2 * MAXIMUM_MS
+}
+
 /** The delay of the next run. */
 export function nextBackOffMs(run: ExitedRun | undefined): number {
   if (!run) return 0

@@ -99,13 +99,15 @@ export function watchContainer(options: WatchContainerOptions): WatchedContainer
 
   async function watch(kind: ProbeKind, probe: Probe): Promise<void> {
     const periodMs = (probe.periodSeconds ?? 10) * 1000
-    let due = startedAt + (probe.initialDelaySeconds ?? 0) * 1000
+    const delayMs = (probe.initialDelaySeconds ?? 0) * 1000
+    // From here on by a clock that nobody sets; a start that lies ahead was noted before somebody did.
+    let due = performance.now() + Math.min(Math.max(startedAt + delayMs - now(), 0), delayMs)
     for (;;) {
       if (kind !== 'startup') await started.promise
       await until(due, signal)
       if (signal.aborted || isSpared(kind)) return
       // Turns that were missed are not made up for.
-      due = now() + periodMs
+      due = performance.now() + periodMs
       const outcome = await ask(probe, signal).catch(() => undefined)
       if (!outcome || signal.aborted || isSpared(kind)) return
       note(kind, probe, outcome)
@@ -145,9 +147,9 @@ export function watchContainer(options: WatchContainerOptions): WatchedContainer
     events.aboutContainer(pod, container, { type: 'Warning', ...said })
   }
 
-  /** Resolves at the moment, or as soon as the watch is over. */
+  /** Resolves at the moment of the clock that nobody sets, or as soon as the watch is over. */
   async function until(moment: number, over: AbortSignal): Promise<void> {
-    const ms = moment - now()
+    const ms = moment - performance.now()
     if (ms <= 0 || over.aborted) return
     await new Promise<void>((resolve) => {
       const finish = (): void => {

@@ -28,3 +28,11 @@ test('a counter that began anew is no negative rate', () => {
   rates.keep(new Set())
   expect(rates.rate('a', { at: 40 * second, nanoseconds: busy(1) }, 39 * second).nanocores).toBe(1e9)
 })
+
+test('a clock that is set back makes no processor busy, and rates are told anew from then on', () => {
+  const rates = createCpuRates()
+  const rate = (at: number, nanoseconds: number) => rates.rate('a', { at: at * second, nanoseconds }, 100_000 * second)
+  expect(rate(100_020, busy(10)).nanocores).toBe(5e8)
+  expect(rate(10, busy(11))).toEqual({ nanocores: 0, windowMs: 1 })
+  expect(rate(30, busy(21))).toEqual({ nanocores: 5e8, windowMs: 20 * second })
+})

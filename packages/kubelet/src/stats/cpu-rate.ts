@@ -28,6 +28,11 @@ export function createCpuRates(): CpuRates {
         base: { at: startedAt, nanoseconds: 0 },
         newest: { at: startedAt, nanoseconds: 0 },
       }
+      if (sample.at < before.newest.at) {
+        // The clock was set back: how much time has passed is not known, and the rate is told from here on.
+        known.set(key, { base: sample, newest: sample })
+        return { nanocores: 0, windowMs: 1 }
+      }
       const base = sample.at - before.newest.at >= WINDOW_MS ? before.newest : before.base
       known.set(key, { base, newest: base === before.newest ? sample : before.newest })
       const windowMs = Math.max(sample.at - base.at, 1)

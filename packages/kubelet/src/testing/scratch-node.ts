@@ -49,6 +49,8 @@ export interface ScratchNode extends AsyncDisposable {
   kubelet: Kubelet
   runtime: Runtime
   dataDirectory: string
+  /** Of the runtime. */
+  stateDirectory: string
   /** What the agent wrote, such as `PATCH pods/web/status`; events left out. */
   writes: string[]
   /** What it said, as `POD: Reason message`. */
@@ -70,7 +72,9 @@ export async function startScratchNode(
     toolsDirectory?: string
     now?: () => number
     snapshotBytes?: number
+    /** Of a disk of its own for the node's files, and for its runtime's. */
     dataBytes?: number
+    runtimeBytes?: number
     pressureIntervalMs?: number
   } = {},
 ): Promise<ScratchNode> {
@@ -100,11 +104,15 @@ export async function startScratchNode(
     await client.create(resources.runtimeClasses, { metadata: { name }, handler })
   }
   const toolsDirectory = options.toolsDirectory ?? (await tools())
-  const dataDirectory = join(directory, 'kubelet')
-  await mkdir(dataDirectory)
-  if (options.dataBytes !== undefined) {
-    await promisify(execFile)('mount', ['-t', 'tmpfs', '-o', `size=${options.dataBytes}`, 'tmpfs', dataDirectory])
-    stack.defer(async () => void (await promisify(execFile)('umount', [dataDirectory])))
+  const [dataDirectory, stateDirectory] = [join(directory, 'kubelet'), join(directory, 'runtime')]
+  for (const [path, bytes] of [
+    [dataDirectory, options.dataBytes],
+    [stateDirectory, options.runtimeBytes],
+  ] as const) {
+    await mkdir(path, { mode: 0o700 })
+    if (bytes === undefined) continue
+    await promisify(execFile)('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=700`, 'tmpfs', path])
+    stack.defer(async () => void (await promisify(execFile)('umount', [path])))
   }
   const writes: string[] = []
   const events: string[] = []
@@ -115,7 +123,7 @@ export async function startScratchNode(
     const transport = watched(inProcessTransport(api.server.connect(componentUsers.node(NODE_NAME))), writes)
     const node = createClient(transport, { fieldManager: 'kubelet' })
     const informers = parts.use(createInformers(node))
-    const runtime = parts.use(await createRuntime({ stateDirectory: join(directory, 'runtime'), toolsDirectory }))
+    const runtime = parts.use(await createRuntime({ stateDirectory, toolsDirectory }))
     const signal = new AbortController().signal
     const onError = (error: unknown, where: string): number => errors.push(`${where}: ${(error as Error).message}`)
     const record = (about: AnyObject | ObjectReference, { reason, message }: EventInput): number =>
@@ -171,6 +179,7 @@ export async function startScratchNode(
       return agent.runtime
     },
     dataDirectory,
+    stateDirectory,
     writes,
     events,
     errors,
