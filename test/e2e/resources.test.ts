@@ -1,4 +1,5 @@
 /** Limits, room and what is used, as a user sees them. */
+import { availableParallelism, totalmem } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, findKubectl, startCluster } from './fixture.ts'
 
@@ -15,6 +16,12 @@ describe('caisson run', () => {
     const outcome = await cluster.caisson(['run', '--memory', '64Mi', '--', 'python3', '-c', hog])
     expect(outcome.code).toBe(137)
     expect((await cluster.mustCaisson(['run', '--memory', '64Mi', '--', 'echo', 'fine'])).trim()).toBe('fine')
+  })
+
+  test('shows the machine’s memory and processors whatever its limits', async () => {
+    const script = "sed -n 's/^MemTotal: *//p' /proc/meminfo; nproc"
+    const shown = await cluster.mustCaisson(['run', '--memory', '64Mi', '--cpu', '500m', '--', 'sh', '-c', script])
+    expect(shown).toBe(`${Math.floor(totalmem() / 1024)} kB\n${availableParallelism()}\n`)
   })
 
   test.each([

@@ -240,6 +240,39 @@ test('all containers of a Pod sleep, wake and fork together', async () => {
   await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots', '--all', '--timeout=30s'])
 })
 
+test('what has init containers is not kept, says why, and goes on', async () => {
+  const container = { image: 'caisson.dev/host', command: ['sleep', '1000'] }
+  const sandbox = (name: string, init: object): object => ({
+    apiVersion: 'agents.x-k8s.io/v1beta1',
+    kind: 'Sandbox',
+    metadata: { name },
+    spec: {
+      suspension: { memory: 'Keep' },
+      podTemplate: {
+        spec: {
+          terminationGracePeriodSeconds: 0,
+          initContainers: [{ ...container, name: 'before', ...init }],
+          containers: [{ ...container, name: 'main' }],
+        },
+      },
+    },
+  })
+  const items = [sandbox('with-init', { command: ['true'] }), sandbox('with-sidecar', { restartPolicy: 'Always' })]
+  await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) })
+  for (const name of ['with-init', 'with-sidecar']) {
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', `sandbox/${name}`, '--timeout=60s'])
+    const why = 'has init containers, which would run again before what is kept'
+    const kept = await cluster.caisson(['snapshot', name, '--name', `of-${name}`])
+    expect(kept).toMatchObject({ code: 1, stderr: expect.stringContaining(why) })
+    const asleep = await cluster.caisson(['suspend', name])
+    expect(asleep).toMatchObject({ code: 1, stderr: expect.stringContaining(why) })
+    await cluster.mustCaisson(['resume', name])
+    const path = '{.status.containerStatuses[0].restartCount} {.status.phase}'
+    expect(await cluster.mustKubectl(['get', 'pod', name, '-o', `jsonpath=${path}`])).toBe('0 Running')
+  }
+  await cluster.mustCaisson(['rm', 'with-init', 'with-sidecar'])
+})
+
 test('a command is run beside what a snapshot holds', async () => {
   await startCounter('warm')
   expect(await cluster.mustCaisson(['snapshot', 'warm', '--name', 'warm-python'])).toBe('warm-python\n')
