@@ -34,7 +34,6 @@ export { type CanonicalPool, returnPool, translatePool } from './dialects/flat-p
 export { withoutDefaults as withoutTemplateDefaults } from './dialects/inline-template.ts'
 export type { Translation } from './dialects/translation.ts'
 export { type IntOrPercent, percentOf, scaledValue } from './int-or-percent.ts'
-export { IMAGE_FILE_ANNOTATION } from './sized-volume.ts'
 export {
   AGENTS_GROUP,
   ANNOTATIONS,
@@ -85,6 +84,7 @@ export {
 export { sandboxSpecProblem } from './sandbox/spec-problem.ts'
 export { type CoreType, coreSchema } from './schema/core-schema.ts'
 export type { StructuralSchema, ValidationRule } from './schema/structural-schema.ts'
+export { IMAGE_FILE_ANNOTATION } from './sized-volume.ts'
 export { snapshotCrd } from './snapshot/crd.ts'
 export {
   hasSnapshotFailed,

@@ -112,10 +112,12 @@ export function createSession(options: SessionOptions): RegistrySession {
 
   /** What is sent side by side is refused side by side: the first authenticates, and the others try again with that. */
   async function authenticateInTurn(sentWith: string | undefined, answer: Answer, signal: AbortSignal): Promise<void> {
-    const turn = authenticating.then(async () => {
+    const before = authenticating
+    const turn = (async () => {
+      await before
       if (authorization === sentWith) await authenticate(answer, signal)
-    })
-    authenticating = turn.catch(() => {})
+    })()
+    authenticating = turn.catch(() => undefined)
     await turn
   }
 
