@@ -38,7 +38,7 @@ describe('reachOf', () => {
     ['10.96.255.1', 'cluster'],
     ['::ffff:10.96.0.1', 'cluster'],
     ['10.97.0.1', 'private'],
-    ['10.214.0.1', 'private'],
+    ['10.250.0.1', 'private'],
   ])('%s is %s where the cluster has its own ranges', (address, expected) =>
     expect(reachOf(address, rangesOf(['10.213.0.0/16', '10.96.0.0/16']))).toBe(expected),
   )
