@@ -114,6 +114,31 @@ test('never gives up, and says how it is', async () => {
   expect(informer.health).toMatchObject({ synced: true, connected: true, lastError: undefined })
 })
 
+test('a watch that breaks again and again after an event each is not waited for longer and longer', async () => {
+  const model = serve()
+  // Doubled by each break, the wait after the last one would be minutes.
+  const informer = follow({ timing: { minBackoff: 2, maxBackoff: 600_000, stableAfter: 600_000 } })
+  await informer.synced()
+  for (let breaks = 0; breaks < 20; breaks++) {
+    await expect.poll(() => model.watches(), patient).toBe(1)
+    model.cut('reset')
+    model.create(`after-${breaks}`)
+    await converged(informer, model)
+  }
+  expect(informer.size).toBe(20)
+})
+
+test('a list whose stream breaks on its way comes in pages', async () => {
+  const model = serve()
+  for (let count = 0; count < 5; count++) model.create(`a${count}`)
+  model.breakStreamedLists(3)
+  const informer = follow()
+  await informer.synced()
+  expect(informer.size).toBe(5)
+  await expect.poll(() => model.watches(), patient).toBe(1)
+  expect(model.asked()).toEqual(['stream', 'stream', 'list', 'watch'])
+})
+
 test('a server that cannot be reached is waited for', async () => {
   const nobody = createHttpTransport({ server: 'https://127.0.0.1:1', namespace: 'default' })
   onTestFinished(() => nobody[Symbol.asyncDispose]())

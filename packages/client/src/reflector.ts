@@ -63,13 +63,20 @@ export async function runReflector<T extends AnyObject>(options: ReflectorOption
   let version: string | undefined
   let streamedLists = true
   let unfinishedLists = 0
+  /** Streamed lists in a row that broke on their way, and how many objects the one under way has said. */
+  let brokenLists = 0
+  let listed = 0
   let failures = 0
 
   while (!signal.aborted) {
     const startedAt = performance.now()
     const before = version
     try {
-      if (version === undefined && !streamedLists) version = await listPages()
+      if (version === undefined && (!streamedLists || brokenLists >= 2)) {
+        // A connection that breaks within a long answer may still carry short ones.
+        version = await listPages()
+        brokenLists = 0
+      }
       await watchOnce()
       if (performance.now() - startedAt >= timing.stableAfter) failures = 0
       else {
@@ -85,7 +92,9 @@ export async function runReflector<T extends AnyObject>(options: ReflectorOption
         continue
       }
       sink.disconnected(error)
-      failures++
+      if (version === undefined && listed > 0) brokenLists++
+      // What went on from event to event is no failure in a row, however often it breaks: only silence is waited out.
+      failures = version === before ? failures + 1 : 1
       const stuck = failures >= DOUBT_AFTER && version === before
       if (stuck || outdates(error)) version = undefined
       await backOff()
@@ -130,6 +139,7 @@ export async function runReflector<T extends AnyObject>(options: ReflectorOption
   /** One watch, from its request to its end. */
   async function watchOnce(): Promise<void> {
     let initial = version === undefined ? new Map<string, T>() : undefined
+    listed = 0
     const request: WatchOptions = {
       ...scope,
       signal,
@@ -145,12 +155,14 @@ export async function runReflector<T extends AnyObject>(options: ReflectorOption
       advance(event, initial !== undefined)
       if (initial) {
         collect(initial, event)
+        listed = initial.size
         if (!endsInitialEvents(event)) continue
         version = event.object.metadata.resourceVersion
         sink.replace([...initial.values()], version ?? '')
         sink.connected()
         initial = undefined
         unfinishedLists = 0
+        brokenLists = 0
       } else if (event.type === 'DELETED') sink.remove(ingest(event.object))
       else if (event.type === 'BOOKMARK') sink.advance(event.object.metadata.resourceVersion)
       else sink.put(ingest(event.object))

@@ -6,6 +6,8 @@ import { createDelayQueue } from './delay-queue.ts'
 import { messageOf } from './transport-error.ts'
 
 export interface WorkqueueMetrics {
+  /** A key begins to wait. */
+  added?(): void
   /** Keys that wait for a worker, after each change. */
   depth?(waiting: number): void
   /** ms from the first `add` to the start of the pass. */
@@ -93,7 +95,10 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
     if (known) levels.get(known.priority)?.delete(key)
     levelOf(priority).add(key)
     waiting.set(key, { priority, since: known?.since ?? performance.now() })
-    if (!known) metrics?.depth?.(waiting.size)
+    if (!known) {
+      metrics?.added?.()
+      metrics?.depth?.(waiting.size)
+    }
     schedule()
   }
 

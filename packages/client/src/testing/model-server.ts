@@ -26,6 +26,8 @@ export interface ModelServer {
   say(text: string): void
   /** The next requests are answered with these codes (0: a reset). */
   failNext(codes: readonly number[]): void
+  /** The next streamed lists break behind their first object. */
+  breakStreamedLists(count: number): void
   watches(): number
   /** What was asked for since the last call: `list`, `watch`, `stream`. */
   asked(): string[]
@@ -46,6 +48,7 @@ export function createModelServer({ streamedLists, refusesExpired = false }: Mod
   let version = 100
   let compacted = 0
   let uids = 0
+  let breaks = 0
   let failures: number[] = []
   let asked: string[] = []
 
@@ -120,6 +123,12 @@ export function createModelServer({ streamedLists, refusesExpired = false }: Mod
       response.end(`${JSON.stringify({ type: 'ERROR', object: expired() })}\n`)
       return
     }
+    if (initial && breaks > 0) {
+      breaks--
+      const [first] = Object.values(stateAt(version))
+      response.write(`${JSON.stringify({ type: 'ADDED', object: first })}\n`, () => response.socket?.destroy())
+      return
+    }
     if (initial) {
       for (const object of Object.values(stateAt(version)))
         response.write(`${JSON.stringify({ type: 'ADDED', object })}\n`)
@@ -170,6 +179,9 @@ export function createModelServer({ streamedLists, refusesExpired = false }: Mod
     },
     failNext(codes) {
       failures = [...codes]
+    },
+    breakStreamedLists(count) {
+      breaks = count
     },
     watches: () => watches.size,
     asked() {
