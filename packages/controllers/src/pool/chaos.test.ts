@@ -166,8 +166,7 @@ test('whatever happens in whatever order, on a bad connection, pools and claims 
     )
     look()
     const timer = setTimeout(() => {
-      const state = { sandboxes: sandboxes.list(), claims: claims.list(), pools: pools.list(), pods: pods.list() }
-      settled.reject(new Error(`no rest: ${JSON.stringify(state)} ${running.errors.slice(-5).join('; ')}`))
+      settled.reject(new Error(`no rest: ${describeState()}; last errors: ${running.errors.slice(-5).join('; ')}`))
     }, 20_000)
     try {
       await settled.promise
@@ -180,6 +179,18 @@ test('whatever happens in whatever order, on a bad connection, pools and claims 
     strategies.splice(0, strategies.length, pool?.spec.updateStrategy?.type ?? '')
     const given = claims.list().map(({ status }) => status?.sandbox?.name)
     expect(new Set(given).size).toBe(given.length)
+  }
+  /** All of it in a few lines: whole objects are too many for the log of a run. */
+  function describeState(): string {
+    const ready = ({ status }: Sandbox | SandboxClaim) =>
+      isConditionTrue(status?.conditions, 'Ready') ? 'Ready' : 'not Ready'
+    const [pool] = pools.list()
+    return [
+      `pool ${JSON.stringify(pool?.spec)} says ${pool?.status?.readyReplicas} of ${pool?.status?.replicas}`,
+      ...sandboxes.list().map((each) => `${each.metadata.name} of ${controllerOf(each)?.name} ${ready(each)}`),
+      ...claims.list().map((each) => `${each.metadata.name} has ${each.status?.sandbox?.name} ${ready(each)}`),
+      ...pods.list().map(({ metadata, status }) => `Pod ${metadata.name} ${status?.phase}`),
+    ].join('\n')
   }
   function isAtRest(): boolean {
     const [pool] = pools.list()

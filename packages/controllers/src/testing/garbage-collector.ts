@@ -8,8 +8,9 @@ import {
   isNotFound,
   type Resource,
 } from '@caisson/client'
+import { sameJson } from '../engine/json-difference.ts'
 
-/** Of the objects of these kinds in one namespace, each owned by one of these kinds or by nobody. */
+/** Of the objects of these kinds in one namespace, each owned by some of these kinds or by nobody. */
 export async function startGarbageCollector(
   client: Client,
   namespace: string,
@@ -17,21 +18,31 @@ export async function startGarbageCollector(
 ): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack()
   const informers = stack.use(createInformers(client))
-  const followed = kinds.map((kind) => informers.of<AnyObject>(kind, { namespace }))
+  const followed = kinds.map((kind) => informers.of<AnyObject>(kind, kind.namespaced ? { namespace } : {}))
   await informers.synced()
   const all = (): AnyObject[] => followed.flatMap((informer) => [...informer.list()])
 
-  // A child is looked at when it comes, and when its owner goes: it may be made after that.
+  // A child is looked at when it comes or gets another owner, and when its owner goes: either may be the later.
   const queue = stack.use(
     createWorkqueue({
       async process(uid) {
         const child = all().find(({ metadata }) => metadata.uid === uid)
-        const [owner] = child?.metadata.ownerReferences ?? []
-        if (!child || !owner || (await uidOf(owner.kind, owner.name)) === owner.uid) return
+        const owners = child?.metadata.ownerReferences ?? []
+        if (!child || owners.length === 0) return
+        const found = await Promise.all(
+          owners.map(async (owner) => (await uidOf(owner.kind, owner.name)) === owner.uid),
+        )
+        if (found.every(Boolean)) return
         const kind = kinds.find((each) => each.kind === child.kind) as Resource
         const preconditions = { uid }
         const options = { namespace, gracePeriodSeconds: 0, preconditions }
         try {
+          if (found.some(Boolean)) {
+            const ownerReferences = owners.filter((_owner, index) => found[index])
+            const metadata = { uid, ownerReferences, resourceVersion: child.metadata.resourceVersion ?? '' }
+            await client.patch<AnyObject>(kind, child.metadata.name ?? '', { metadata }, { namespace })
+            return
+          }
           await client.delete<AnyObject>(kind, child.metadata.name ?? '', options)
         } catch (error) {
           if (!isNotFound(error) && !isConflict(error)) throw error
@@ -43,7 +54,7 @@ export async function startGarbageCollector(
     const resource = kinds.find((each) => each.kind === kind)
     if (!resource) return undefined
     try {
-      return (await client.get(resource, name, { namespace })).metadata.uid
+      return (await client.get(resource, name, resource.namespaced ? { namespace } : {})).metadata.uid
     } catch (error) {
       if (isNotFound(error)) return undefined
       throw error
@@ -54,6 +65,9 @@ export async function startGarbageCollector(
     stack.use(
       informer.handle({
         added: look,
+        updated(old, object) {
+          if (!sameJson(old.metadata.ownerReferences, object.metadata.ownerReferences)) look(object)
+        },
         deleted({ metadata }) {
           for (const child of all())
             if (child.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid)) look(child)
