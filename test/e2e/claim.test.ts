@@ -1,6 +1,7 @@
 /** `caisson claim`, `pool` and `template`: a sandbox that is ready already, for one command. */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import type { SandboxTemplate } from '@caisson/api'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Cluster, startCluster } from './fixture.ts'
 
@@ -70,9 +71,9 @@ test.each<[string[], number, string]>([
   ],
   [['claim', 'python'], 64, 'no command given: put one behind --, or keep the sandbox with --keep'],
   [
-    ['claim', 'python', '-e', 'A=b', '--', 'env'],
+    ['claim', 'python', '--enw', 'A=b', '--', 'env'],
     64,
-    '-e stands behind the pool, where the command begins: caisson claim -e … python -- CMD',
+    'caisson claim has no option --enw: a command that begins like one stands behind --',
   ],
   [
     ['run', '--pool', 'python', '--memory', '1Gi', '--', 'true'],
@@ -99,6 +100,19 @@ test.each<[string[], number, string]>([
   [['template', 'create', 'python'], 1, 'there is a template python already: choose another name'],
 ])('%j is an error', async (args, code, message) => {
   expect(await cluster.caisson(args)).toEqual({ code, stdout: '', stderr: `caisson: ${message}\n` })
+})
+
+test('options may stand behind the name as well', async () => {
+  await cluster.mustCaisson(['template', 'create', 'given', '--claim-env', '--memory', '1Gi', '--', 'sleep', '60'])
+  const [template] = JSON.parse(await cluster.mustCaisson(['template', 'ls', '-o', 'json'])) as SandboxTemplate[]
+  await cluster.mustKubectl(['delete', 'sandboxtemplate', 'given'])
+  expect(template?.spec).toMatchObject({
+    envVarsInjectionPolicy: 'Allowed',
+    envVarsDelivery: 'Warm',
+    podTemplate: { spec: { containers: [{ command: ['sleep', '60'], resources: { limits: { memory: '1Gi' } } }] } },
+  })
+  const outcome = await cluster.caisson(['claim', 'python', '-i', '--timeout', '1m', 'cat'], { input: 'given' })
+  expect(outcome).toEqual({ code: 0, stdout: 'given', stderr: '' })
 })
 
 test('lists and scales', async () => {

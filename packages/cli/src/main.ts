@@ -7,6 +7,7 @@ import type { RunCommandOptions } from './commands/run.ts'
 import type { TemplateCreateOptions } from './commands/template.ts'
 import { endProcess } from './end-process.ts'
 import type { GlobalOptions } from './global-options.ts'
+import { readOptionsBehindName } from './options-behind-name.ts'
 import { VERSION } from './version.ts'
 
 const OUTPUT = new Option('-o, --output <format>', 'how to print').choices(['json', 'yaml', 'name', 'wide'])
@@ -24,6 +25,7 @@ function program(): Command {
 
   let given: GlobalOptions = {}
   caisson.hook('preAction', (_caisson, command) => {
+    readOptionsBehindName(command)
     given = globalsOf(command)
   })
   const globals = (): GlobalOptions => given

@@ -34,13 +34,7 @@ export async function claim(options: ClaimOptions): Promise<void> {
   const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
   requireTerminal(terminal)
   const timeoutMs = options.timeout === undefined ? undefined : parseDuration('--timeout', options.timeout)
-  const [first] = options.command
-  if (first?.startsWith('-') && first !== '--')
-    throw new CliError(
-      'usage',
-      `${first} stands behind the pool, where the command begins: caisson claim ${first} … ${options.pool} -- CMD`,
-    )
-  const command = first === '--' ? options.command.slice(1) : options.command
+  const { command } = options
   if (command.length === 0 && !options.keep)
     throw new CliError('usage', 'no command given: put one behind --, or keep the sandbox with --keep')
   const env = options.env.flatMap(parseEnv)
@@ -117,6 +111,7 @@ const FINAL: Readonly<Record<string, CliErrorCode>> = {
   [CLAIM_REASONS.envVarsInjectionRejected]: 'usage',
   [CLAIM_REASONS.volumeClaimTemplatesError]: 'usage',
   [CLAIM_REASONS.invalidConfiguration]: 'usage',
+  [CLAIM_REASONS.nameCollision]: 'usage',
   [CLAIM_REASONS.deadlineExceeded]: 'timed-out',
   [CLAIM_REASONS.expired]: 'failed',
   [CLAIM_REASONS.sandboxExpired]: 'failed',

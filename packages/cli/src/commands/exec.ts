@@ -20,8 +20,7 @@ export async function exec(options: ExecCommandOptions): Promise<void> {
   const pod = await awakePodOf(session, options.name, options.container)
   process.exitCode = await execCommand(session.client, pod, {
     namespace: session.namespace,
-    // commander keeps a `--` that follows the name.
-    command: options.command[0] === '--' ? options.command.slice(1) : options.command,
+    command: options.command,
     ...terminal,
     ...(options.container !== undefined && { container: options.container }),
   })

@@ -5,12 +5,7 @@ import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
-import { age, type Printed, printList } from '../print.ts'
-
-export interface PoolListOptions extends GlobalOptions {
-  allNamespaces?: boolean
-  output?: OutputFormat
-}
+import { type Listing, type ListOptions, listObjects, printObjects } from '../list-objects.ts'
 
 export interface PoolCreateOptions extends GlobalOptions {
   name: string
@@ -27,18 +22,24 @@ export interface PoolScaleOptions extends GlobalOptions {
   replicas: string
 }
 
-const COLUMNS = ['NAME', 'READY', 'DESIRED', 'TEMPLATE', 'REASON', 'AGE']
+const POOLS: Listing<SandboxWarmPool> = {
+  resource: sandboxWarmPools,
+  plural: 'pools',
+  columns: { always: ['READY', 'DESIRED', 'TEMPLATE', 'REASON'], wide: ['MESSAGE'] },
+  row({ spec, status }) {
+    const ready = findCondition(status?.conditions, 'Ready')
+    const { replicas = 1, minReplicas, maxReplicas } = spec
+    const follows = minReplicas !== undefined || maxReplicas !== undefined
+    const desired = follows ? `${minReplicas ?? 0}-${maxReplicas ?? ''}` : String(replicas)
+    return {
+      cells: [String(status?.readyReplicas ?? 0), desired, spec.sandboxTemplateRef.name, ready?.reason ?? ''],
+      wide: [ready?.message ?? ''],
+    }
+  },
+}
 
-export async function poolList({ allNamespaces = false, output, ...options }: PoolListOptions): Promise<void> {
-  await using session = await openSession(options)
-  const { items } = await session.client.list(sandboxWarmPools, allNamespaces ? {} : { namespace: session.namespace })
-  if (items.length === 0 && !output) return console.error(`no pools in namespace ${session.namespace}`)
-  const always = [...(allNamespaces ? ['NAMESPACE'] : []), ...COLUMNS]
-  await printList(
-    items.map((pool) => row(pool, allNamespaces)),
-    { always, wide: ['MESSAGE'] },
-    output,
-  )
+export async function poolList(options: ListOptions): Promise<void> {
+  await listObjects(POOLS, options)
 }
 
 export async function poolCreate({ name, template, output, ...options }: PoolCreateOptions): Promise<void> {
@@ -80,7 +81,7 @@ export async function poolCreate({ name, template, output, ...options }: PoolCre
   }
   try {
     const pool = await client.create(sandboxWarmPools, { metadata: { name }, spec }, { namespace })
-    await printList([row(pool, false)], { always: COLUMNS }, output ?? 'name')
+    await printObjects(POOLS, [pool], { output: output ?? 'name' })
   } catch (error) {
     if (!isAlreadyExists(error)) throw error
     throw new CliError('failed', `there is a pool ${name} already: 'caisson pool scale ${name} N' changes its size`)
@@ -102,28 +103,6 @@ export async function poolScale({ name, replicas, ...options }: PoolScaleOptions
   } catch (error) {
     if (!isNotFound(error)) throw error
     throw new CliError('not-found', `no pool ${name} in namespace ${namespace}: 'caisson pool ls' lists them`)
-  }
-}
-
-function row(pool: SandboxWarmPool, withNamespace: boolean): Printed {
-  const { metadata, spec, status } = pool
-  const ready = findCondition(status?.conditions, 'Ready')
-  const { minReplicas, maxReplicas } = spec
-  const follows = minReplicas !== undefined || maxReplicas !== undefined
-  return {
-    kind: 'sandboxwarmpool',
-    name: metadata.name ?? '',
-    object: pool,
-    cells: [
-      ...(withNamespace ? [metadata.namespace ?? ''] : []),
-      metadata.name ?? '',
-      String(status?.readyReplicas ?? 0),
-      follows ? `${minReplicas ?? 0}-${maxReplicas ?? ''}` : String(spec.replicas ?? 1),
-      spec.sandboxTemplateRef.name,
-      ready?.reason ?? '',
-      age(metadata.creationTimestamp, Date.now()),
-    ],
-    wide: [ready?.message ?? ''],
   }
 }
 

@@ -4,13 +4,8 @@ import { isAlreadyExists, sandboxTemplates } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
-import { age, type Printed, printList } from '../print.ts'
+import { type Listing, type ListOptions, listObjects, printObjects } from '../list-objects.ts'
 import { podSpec } from '../run/pod-spec.ts'
-
-export interface TemplateListOptions extends GlobalOptions {
-  allNamespaces?: boolean
-  output?: OutputFormat
-}
 
 export interface TemplateCreateOptions extends GlobalOptions {
   name: string
@@ -28,25 +23,25 @@ export interface TemplateCreateOptions extends GlobalOptions {
   output?: OutputFormat
 }
 
-const COLUMNS = ['NAME', 'IMAGE', 'CLASS', 'AGE']
+const TEMPLATES: Listing<SandboxTemplate> = {
+  resource: sandboxTemplates,
+  plural: 'templates',
+  columns: { always: ['IMAGE', 'CLASS'] },
+  row({ spec }) {
+    const pod = spec.podTemplate.spec
+    return { cells: [pod.containers[0]?.image ?? '', pod.runtimeClassName ?? ''] }
+  },
+}
 /** What a sandbox does that waits for commands. */
 const WAITS = ['sleep', 'infinity']
 
-export async function templateList({ allNamespaces = false, output, ...options }: TemplateListOptions): Promise<void> {
-  await using session = await openSession(options)
-  const { items } = await session.client.list(sandboxTemplates, allNamespaces ? {} : { namespace: session.namespace })
-  if (items.length === 0 && !output) return console.error(`no templates in namespace ${session.namespace}`)
-  const always = [...(allNamespaces ? ['NAMESPACE'] : []), ...COLUMNS]
-  await printList(
-    items.map((template) => row(template, allNamespaces)),
-    { always },
-    output,
-  )
+export async function templateList(options: ListOptions): Promise<void> {
+  await listObjects(TEMPLATES, options)
 }
 
 /** With the defaults of `caisson run`: not root, no more of the machine than it was given, cut off from the network. */
 export async function templateCreate(options: TemplateCreateOptions): Promise<void> {
-  const command = options.command[0] === '--' ? options.command.slice(1) : options.command
+  const { command } = options
   const { restartPolicy: _restartPolicy, ...spec } = podSpec({
     ...options,
     command: command.length > 0 ? command : WAITS,
@@ -70,26 +65,9 @@ export async function templateCreate(options: TemplateCreateOptions): Promise<vo
       },
       { namespace },
     )
-    await printList([row(template, false)], { always: COLUMNS }, options.output ?? 'name')
+    await printObjects(TEMPLATES, [template], { output: options.output ?? 'name' })
   } catch (error) {
     if (!isAlreadyExists(error)) throw error
     throw new CliError('failed', `there is a template ${name} already: choose another name`)
-  }
-}
-
-function row(template: SandboxTemplate, withNamespace: boolean): Printed {
-  const { metadata, spec } = template
-  const pod = spec.podTemplate.spec
-  return {
-    kind: 'sandboxtemplate',
-    name: metadata.name ?? '',
-    object: template,
-    cells: [
-      ...(withNamespace ? [metadata.namespace ?? ''] : []),
-      metadata.name ?? '',
-      pod.containers[0]?.image ?? '',
-      pod.runtimeClassName ?? '',
-      age(metadata.creationTimestamp, Date.now()),
-    ],
   }
 }
