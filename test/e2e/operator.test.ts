@@ -224,6 +224,13 @@ test('a Sandbox and a claim become what upstream makes of them, and the probes s
   expect(body).toContain(
     'caisson_controller_writes_total{controller="sandbox",verb="create",resource="pods",result="done"} ',
   )
+  for (const series of [
+    `agent_sandbox_claim_creation_total{namespace="${NAMESPACE}",sandbox_template="web",launch_type="warm",warmpool_name="pool",pod_condition="ready",created_by="unknown"} 1`,
+    'workqueue_adds_total{name="sandboxclaim",controller="sandboxclaim"} ',
+    'controller_runtime_reconcile_total{controller="sandboxwarmpool",result="success"} ',
+    'controller_runtime_max_concurrent_reconciles{controller="sandbox"} 100',
+  ])
+    expect(body).toContain(series)
   // Every kind that is there is followed, and nothing has gone wrong on the way.
   expect(one.lines.filter((line) => line.includes('\tERROR\t'))).toEqual([])
 })

@@ -16,7 +16,8 @@ export {
   type WriteFailure,
   writeId,
 } from './engine/plan.ts'
-export { createSandboxMetrics, type SandboxMetrics } from './metrics/sandbox-metrics.ts'
+export { createSandboxMetrics, registerBuildInfo, type SandboxMetrics } from './metrics/sandbox-metrics.ts'
 export type { ObservedSandbox } from './sandbox/observed-sandbox.ts'
 export { planSandbox, type SandboxPlanOptions } from './sandbox/plan-sandbox.ts'
 export { type Controllers, type StartControllersOptions, startControllers } from './start-controllers.ts'
+export { startTracing, type Tracing } from './tracing/trace-settings.ts'

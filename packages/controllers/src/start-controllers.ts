@@ -9,6 +9,7 @@ import { sandboxCaches, startSandboxController } from './sandbox/sandbox-control
 import { snapshotCaches } from './snapshot/snapshot-caches.ts'
 import { startSnapshotController } from './snapshot/snapshot-controller.ts'
 import { type Extensions, type ExtensionsOptions, extensionCaches, startExtensions } from './start-extensions.ts'
+import type { Tracer } from './tracing/tracer.ts'
 
 export interface StartControllersOptions {
   client: Client
@@ -32,6 +33,8 @@ export interface StartControllersOptions {
   flatGroup?: boolean
   /** Where queues and writes are counted. */
   metrics?: EngineMetrics
+  /** Records spans of what is done for objects that belong to a trace. */
+  tracer?: Tracer
   /** Told what controllers do; see `createControllerLog`. */
   log?: EngineLog
   /** ms since the epoch. */
@@ -48,7 +51,7 @@ export interface Controllers extends AsyncDisposable {
 
 /** Resolves when every controller has seen the cluster once and works. Disposing stops them and waits for running passes. */
 export async function startControllers(options: StartControllersOptions): Promise<Controllers> {
-  const { client, informers, record, onError, signal, now } = options
+  const { client, informers, record, onError, signal, tracer, now } = options
   const metrics = options.log ? { ...options.metrics, ...options.log } : options.metrics
   const { clusterDomain = 'cluster.local', sandboxConcurrency = 100, sandboxEvents = true } = options
   const caches = sandboxCaches(informers, await servedSandboxes(client, signal))
@@ -69,6 +72,7 @@ export async function startControllers(options: StartControllersOptions): Promis
       clusterDomain,
       claimsSettled: async () => extensions?.claimsSettled(),
       ...(metrics && { metrics }),
+      ...(tracer && { tracer }),
       ...(now && { now }),
     },
   )
@@ -80,6 +84,7 @@ export async function startControllers(options: StartControllersOptions): Promis
       onError: (error, key) => onError(error, `snapshot ${key}`),
       concurrency: SNAPSHOT_CONCURRENCY,
       ...(metrics && { metrics }),
+      ...(tracer && { tracer }),
       ...(now && { now }),
     },
   )
@@ -99,6 +104,7 @@ export async function startControllers(options: StartControllersOptions): Promis
             onError: (error, key) => onError(error, `${name} ${key}`),
             concurrency: DIALECT_CONCURRENCY,
             ...(metrics && { metrics }),
+            ...(tracer && { tracer }),
             ...(now && { now }),
           }),
           onError,

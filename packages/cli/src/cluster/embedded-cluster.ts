@@ -23,7 +23,7 @@ import {
   type SandboxWaker,
   sandboxClaims,
 } from '@caisson/client'
-import { createSandboxMetrics, type SandboxMetrics, startControllers } from '@caisson/controllers'
+import { createSandboxMetrics, type SandboxMetrics, startControllers, startTracing } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
 import { createSystemProcesses, type Kubelet, startKubelet } from '@caisson/kubelet'
 import { type Network, startNetwork } from '@caisson/network'
@@ -195,6 +195,14 @@ export async function startEmbeddedCluster(
       version: VERSION,
     }),
   )
+  // Read where the daemon was started.
+  const tracing = startTracing({
+    environment: process.env,
+    byDefault: false,
+    version: VERSION,
+    onError: (error) => onError(error, 'sending traces'),
+  })
+  if (tracing) stack.use(tracing)
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
   const { promise: othersStarted, resolve: sayStarted } = Promise.withResolvers<void>()
   // Side by side, since each waits most of the time.
@@ -246,6 +254,7 @@ export async function startEmbeddedCluster(
         ...sandboxes,
         record: (component, object, event) => recorderOf(sandboxes.client, component).record(object, event),
         log: controllers.log,
+        ...(tracing && { tracer: tracing.tracer }),
         flatGroup: options.flatGroup,
         onError(error, where) {
           onError(error, where)

@@ -18,13 +18,17 @@ import {
   type PodObject,
   resources,
   runLeaderElection,
+  sandboxClaims,
+  sandboxes,
   type Transport,
 } from '@caisson/client'
 import {
   type ControllerLog,
   createControllerLog,
+  createSandboxMetrics,
   type StartControllersOptions,
   startControllers,
+  startTracing,
 } from '@caisson/controllers'
 import { type ControllerFlags, controllerHelp, parseControllerFlags } from '../controller/controller-flags.ts'
 import { type ControllerMetrics, createControllerMetrics } from '../controller/controller-metrics.ts'
@@ -127,10 +131,27 @@ async function work(context: Context, signal: AbortSignal): Promise<void> {
   const limit = { qps: qps || DEFAULT_QPS, burst: flags['kube-api-burst'] ?? 10 }
   const client = createClient(qps < 0 ? direct : limitRequests(direct, limit), { fieldManager: 'sandbox-controller' })
   const informers = stack.use(createInformers(client))
+  metrics.add(
+    stack.use(
+      createSandboxMetrics({
+        sandboxes: informers.of(sandboxes),
+        ...(flags.extensions && { claims: informers.of(sandboxClaims) }),
+      }),
+    ),
+  )
   // Of Pods, which are most of what there is, only what controllers read.
   informers.of(resources.pods, { transform: withoutSpec })
   context.problem = () => 'the controllers have not started yet'
   const events = stack.use(recordEvents(client))
+  const tracing = flags['enable-tracing']
+    ? startTracing({
+        environment: process.env,
+        byDefault: true,
+        version: VERSION,
+        onError: (error) => reportError(context, error, 'sending traces'),
+      })
+    : undefined
+  if (tracing) stack.use(tracing)
   try {
     stack.use(
       await startControllers({
@@ -139,6 +160,7 @@ async function work(context: Context, signal: AbortSignal): Promise<void> {
         record: events.record,
         log,
         metrics: metrics.engine,
+        ...(tracing && { tracer: tracing.tracer }),
         onError: (error, where) => reportError(context, error, where),
         signal,
         ...controllersOptions(flags),

@@ -37,6 +37,10 @@ const WORKING = {
   'disable-sandbox-events': { kind: 'boolean', about: 'record no events about Sandboxes (false)' },
   'disable-claim-events': { kind: 'boolean', about: 'record no events about claims (false)' },
   'disable-claim-observability-annotations': { kind: 'boolean', about: 'write no times into annotations (false)' },
+  'enable-tracing': {
+    kind: 'boolean',
+    about: 'send spans of what belongs to a trace by OTLP over HTTP, to OTEL_EXPORTER_OTLP_ENDPOINT (false)',
+  },
   version: { kind: 'boolean', about: 'print the version' },
   help: { kind: 'boolean', about: 'print this' },
   h: { kind: 'boolean', about: 'print this' },
@@ -44,7 +48,6 @@ const WORKING = {
 
 /** What is read, and changes nothing: `about` says why. */
 const WITHOUT_EFFECT = {
-  'enable-tracing': { kind: 'boolean', about: 'there are no traces' },
   'enable-pprof': { kind: 'boolean', about: 'profiles are of Go' },
   'enable-pprof-debug': { kind: 'boolean', about: 'profiles are of Go' },
   'pprof-block-profile-rate': { kind: 'integer', about: 'profiles are of Go' },

@@ -11,6 +11,7 @@ import {
   keyOf,
   type WorkqueueMetrics,
 } from '@caisson/client'
+import type { PassTrace, Tracer } from '../tracing/tracer.ts'
 import { missingPaths } from './json-difference.ts'
 import type { Plan, PlannedEvent, Write, WriteFailure } from './plan.ts'
 import { createStatusWriter, type StatusMemory } from './status-writer.ts'
@@ -40,7 +41,9 @@ export interface EngineLog {
   passed?(pass: { controller: string; key: string; did: readonly string[] }): void
 }
 
-export interface EngineMetrics extends WorkqueueMetrics, EngineLog {
+export interface EngineMetrics extends EngineLog {
+  /** Of the queue of a controller that begins its work. */
+  queueOf?(controller: string): WorkqueueMetrics
   /** After each write of a plan and of a status. */
   written?(write: { controller: string; verb: Write['verb'] | 'status'; plural: string; result: string }): void
 }
@@ -54,6 +57,8 @@ export interface EngineOptions {
   now?: () => number
   onError?: (error: unknown, key: string) => void
   metrics?: EngineMetrics
+  /** Records what is done for objects that belong to a trace. */
+  tracer?: Tracer
 }
 
 export interface Engine extends AsyncDisposable {
@@ -61,6 +66,13 @@ export interface Engine extends AsyncDisposable {
   enqueue(key: string): void
   /** Resolves when nothing is being done and nothing waits but for a time. */
   idle(): Promise<void>
+}
+
+interface PassContext {
+  signal: AbortSignal
+  /** Is told what was written. */
+  did: string[]
+  trace: PassTrace | undefined
 }
 
 /** Something failed that may succeed later. `code` tells it from errors of the engine's own. */
@@ -103,21 +115,30 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
   // The key whose pass changes a cache right now: it plans on that change anyway.
   let quiet: string | undefined
 
+  const queueMetrics = metrics?.queueOf?.(definition.name)
   const queue = createWorkqueue({
     process: async (key, signal) => {
       const did: string[] = []
-      const requeueAt = await pass(key, signal, did).finally(() => {
-        if (did.length > 0) metrics?.passed?.({ controller: definition.name, key, did })
-      })
+      const object = options.tracer && informer.get(key)
+      const trace = object && options.tracer?.pass(definition.name, object)
+      let error: string | undefined
+      const requeueAt = await pass(key, { signal, did, trace })
+        .catch((thrown: unknown) => {
+          error = thrown instanceof Error ? thrown.message : String(thrown)
+          throw thrown
+        })
+        .finally(() => {
+          if (did.length > 0) metrics?.passed?.({ controller: definition.name, key, did })
+          trace?.end(error)
+        })
       return requeueAt === undefined ? {} : { requeueAfter: Math.min(requeueAt - now(), LONGEST_WAIT) }
     },
     concurrency: options.concurrency,
     ...(options.onError && { onError: options.onError }),
-    ...(metrics && { metrics }),
+    ...(queueMetrics && { metrics: queueMetrics }),
   })
 
-  /** @param did is told what was written */
-  async function pass(key: string, signal: AbortSignal, did: string[]): Promise<number | undefined> {
+  async function pass(key: string, { signal, did, trace }: PassContext): Promise<number | undefined> {
     const context: WriteContext = {
       signal,
       quietly(change) {
@@ -144,7 +165,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       const writes = plan.writes.filter(({ id }) => !done.has(id))
       for (let at = 0, size = 1; at < writes.length; ) {
         const chunk = chunkOf(writes, at, size)
-        const results = await Promise.all(chunk.map((write) => runner.run(write, context)))
+        const results = await Promise.all(chunk.map((write) => runTraced(write, context, trace)))
         let failed = false
         if (results.some(({ kind }) => kind === 'outdated')) outdated++
         for (const [index, result] of results.entries()) {
@@ -170,10 +191,17 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       }
       if (outdated > OUTDATED_LIMIT) throw new RetryError(`${key} changes faster than ${definition.name} can follow`)
       if (writes.length) continue
-      const requeueAt = await finish(object, plan, memory, { ...context, did })
+      const requeueAt = await finish(object, plan, memory, { ...context, did, trace })
       if (requeueAt !== 'outdated') return requeueAt
       outdated++
     }
+  }
+
+  async function runTraced(write: Write, context: WriteContext, trace: PassTrace | undefined): Promise<WriteResult> {
+    const end = trace?.write(`${write.verb} ${write.resource.kind}`, write.id)
+    const result = await runner.run(write, context)
+    end?.(result.kind === 'failed' ? result.failure.message : undefined)
+    return result
   }
 
   /** The end of a pass: nothing is left to write but the status. */
@@ -181,10 +209,13 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     object: T,
     plan: Plan<object>,
     memory: Memory,
-    context: WriteContext & { did: string[] },
+    context: WriteContext & PassContext,
   ): Promise<number | undefined | 'outdated'> {
     for (const notice of plan.notices ?? []) announce(object, memory, notice)
+    const endStatus = context.trace?.write(`patch ${informer.resource.kind} status`, 'status')
     const result = await writeStatus(object, plan, { ...context, memory, now: now() })
+    if (result.kind !== 'unchanged' && result.kind !== 'waiting')
+      endStatus?.(result.kind === 'refused' ? result.message : undefined)
     if (result.kind !== 'unchanged' && result.kind !== 'waiting') {
       const { plural } = informer.resource
       metrics?.written?.({ controller: definition.name, verb: 'status', plural, result: result.kind })

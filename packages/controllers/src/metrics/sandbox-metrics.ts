@@ -21,9 +21,10 @@ export interface SandboxMetrics extends Disposable {
 
 export interface SandboxMetricsOptions {
   sandboxes: Informer<Sandbox>
-  claims: Informer<SandboxClaim>
-  /** Of this program. */
-  version: string
+  /** Where their kind is followed. */
+  claims?: Informer<SandboxClaim>
+  /** Of this program, where nobody else says it. */
+  version?: string
 }
 
 const CLAIM_BUCKETS = [100, 250, 500, 750, 1000, 1250, 1500, 2000, 2500, 5000, 10000, 30000, 60000, 120000, 240000]
@@ -37,33 +38,24 @@ const UNKNOWN_TEMPLATE = '__unknown__'
 /** Counts from now on: what was Ready or bound before is not measured again. */
 export function createSandboxMetrics({ sandboxes, claims, version }: SandboxMetricsOptions): SandboxMetrics {
   const registry = new Registry()
-  const series = createSeries(registry, version)
+  if (version !== undefined) registerBuildInfo(registry, version)
+  const series = createSeries(registry)
   const nameOf = limitNames(NAME_LIMIT)
   using stack = new DisposableStack()
   stack.use(countPresent(registry, sandboxes))
   stack.use(measureCreations(sandboxes, series, nameOf))
-  stack.use(measureClaims({ claims, sandboxes }, series, nameOf))
+  if (claims) stack.use(measureClaims({ claims, sandboxes }, series, nameOf))
   const owned = stack.move()
   return { text: () => registry.metrics(), [Symbol.dispose]: () => owned.dispose() }
 }
 
-type Series = ReturnType<typeof createSeries>
-
-function createSeries(registry: Registry, version: string) {
-  const registers = [registry]
-  const claimLatency = (name: string, since: string) =>
-    new Histogram({
-      name,
-      help: `Milliseconds from ${since} until the claim is Ready.`,
-      labelNames: ['launch_type', 'sandbox_template'],
-      buckets: CLAIM_BUCKETS,
-      registers,
-    })
+/** Says which version the controllers are of. */
+export function registerBuildInfo(registry: Registry, version: string): void {
   new Gauge({
     name: 'agent_sandbox_build_info',
     help: 'The version of the controllers.',
     labelNames: ['git_version', 'git_commit', 'build_date', 'go_version', 'compiler', 'platform'],
-    registers,
+    registers: [registry],
   }).set(
     {
       git_version: version,
@@ -75,6 +67,20 @@ function createSeries(registry: Registry, version: string) {
     },
     1,
   )
+}
+
+type Series = ReturnType<typeof createSeries>
+
+function createSeries(registry: Registry) {
+  const registers = [registry]
+  const claimLatency = (name: string, since: string) =>
+    new Histogram({
+      name,
+      help: `Milliseconds from ${since} until the claim is Ready.`,
+      labelNames: ['launch_type', 'sandbox_template'],
+      buckets: CLAIM_BUCKETS,
+      registers,
+    })
   return {
     admitted: claimLatency('agent_sandbox_claim_startup_latency_ms', 'when a webhook first observed the claim'),
     observed: claimLatency(
