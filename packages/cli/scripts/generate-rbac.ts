@@ -45,12 +45,19 @@ const SANDBOX_RULES: readonly Rule[] = [
 
 const EXTENSION_RULES: readonly Rule[] = [
   { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: KEEP },
+  // NetworkPolicies stay with their namespace when their template goes.
+  { apiGroups: [''], resources: ['namespaces'], verbs: FOLLOW },
   // Variables of claims: what they refer to, and the Secrets that give them to members of pools. By name, never a list.
   { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'create', 'delete'] },
   { apiGroups: [''], resources: ['configmaps'], verbs: ['get'] },
   ...kinds(EXTENSIONS_GROUP, ['sandboxclaims', 'sandboxtemplates', 'sandboxwarmpools']),
   // The flat kinds.
   ...kinds(AGENTS_GROUP, ['sandboxclaims', 'sandboxtemplates', 'sandboxwarmpools']),
+]
+
+/** Which label domains claims may use. */
+const CONFIG_RULES: readonly Rule[] = [
+  { apiGroups: [''], resources: ['configmaps'], resourceNames: ['agent-sandbox-config'], verbs: ['list', 'watch'] },
 ]
 
 /** A watch of one Lease is allowed by its name. */
@@ -83,7 +90,10 @@ const FILES: Readonly<Record<string, readonly object[]>> = {
     ...role('ClusterRole', NAME, SANDBOX_RULES),
     ...role('Role', `${NAME}-leader-election`, LEASE_RULES),
   ],
-  'extensions-rbac.yaml': role('ClusterRole', `${NAME}-extensions`, EXTENSION_RULES),
+  'extensions-rbac.yaml': [
+    ...role('ClusterRole', `${NAME}-extensions`, EXTENSION_RULES),
+    ...role('Role', `${NAME}-config`, CONFIG_RULES),
+  ],
 }
 
 function main(): void {

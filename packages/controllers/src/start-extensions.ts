@@ -1,12 +1,14 @@
 /** Starts the controllers of templates, pools and claims once their kinds are served: a cluster may have Sandboxes without them. */
 import type { Sandbox } from '@caisson/api'
 import type { AnyObject, Client, Informer, Informers } from '@caisson/client'
-import { DEFAULT_LABEL_DOMAINS } from './blueprint/additional-metadata.ts'
 import { type ClaimController, startClaimController } from './claim/claim-controller.ts'
+import { followLabelDomains } from './claim/label-domains.ts'
 import type { Engine, EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
 import { type PoolCaches, poolCaches, startPoolController } from './pool/pool-controller.ts'
+import type { Pod } from './sandbox/objects.ts'
 import { startTemplateController, templateCaches } from './template/template-controller.ts'
+import type { Tracer } from './tracing/tracer.ts'
 
 export interface ExtensionsOptions {
   /** `--sandbox-claim-concurrent-workers`; 50 unless said. */
@@ -15,8 +17,6 @@ export interface ExtensionsOptions {
   claimEvents?: boolean
   /** False is `--disable-claim-observability-annotations`. */
   claimObservability?: boolean
-  /** Domains of the label keys that claims may put on their Pods; `sandbox.users.io` unless said. */
-  labelDomains?: readonly string[]
   /** `--sandbox-warm-pool-concurrent-workers`; 10 unless said. */
   poolConcurrency?: number
   /** `--sandbox-template-concurrent-workers`; 10 unless said. */
@@ -35,6 +35,7 @@ interface StartOptions extends ExtensionsOptions {
   onError(error: unknown, where: string): void
   signal: AbortSignal
   metrics?: EngineMetrics
+  tracer?: Tracer
   now?: () => number
 }
 
@@ -51,32 +52,42 @@ export interface Extensions extends AsyncDisposable, Pick<Engine, 'idle'> {
 
 /** Returns at once; each controller starts when its caches have synced. */
 export function startExtensions(
-  caches: ExtensionCaches & { sandboxes: Informer<Sandbox> },
+  caches: ExtensionCaches & { sandboxes: Informer<Sandbox>; pods: Informer<Pod> },
   options: StartOptions,
 ): Extensions {
-  const { client, record, onError, metrics, now } = options
+  const { client, record, onError, metrics, tracer, now } = options
   const stop = new AbortController()
   let controllers: readonly (AsyncDisposable & Pick<Engine, 'idle'>)[] = []
   let claimController: ClaimController | undefined
+  const owned = new AsyncDisposableStack()
   const engineOptions = (name: string, concurrency: number) => ({
     client,
     record: (about: AnyObject, event: PlannedEvent) => record(`${name}-controller`, about, event),
     onError: (error: unknown, key: string) => onError(error, `${name} ${key}`),
     concurrency,
     ...(metrics && { metrics }),
+    ...(tracer && { tracer }),
     ...(now && { now }),
   })
 
   async function start(): Promise<void> {
-    const { templates, policies, pools, claims } = caches
-    const followed: readonly { synced(signal: AbortSignal): Promise<void> }[] = [templates, policies, pools, claims]
+    const { templates, policies, namespaces, pools, claims } = caches
+    const kinds = [templates, policies, namespaces, pools, claims]
+    const followed: readonly { synced(signal: AbortSignal): Promise<void> }[] = kinds
     await Promise.all(followed.map((informer) => informer.synced(stop.signal)))
+    const domains = await followLabelDomains({
+      client,
+      signal: stop.signal,
+      changed: () => claimController?.reconsiderLabels(),
+      onError: (error) => onError(error, 'reading which label domains claims may use'),
+    })
+    owned.use(domains)
     const claimOptions = engineOptions('sandboxclaim', options.claimConcurrency ?? 50)
     // Before the pools: what is there is given away before more is made.
     claimController = startClaimController(caches, {
       ...claimOptions,
       record: options.claimEvents === false ? () => undefined : claimOptions.record,
-      labelDomains: options.labelDomains ?? DEFAULT_LABEL_DOMAINS,
+      labelDomains: () => domains.allowed,
       observability: options.claimObservability ?? true,
     })
     controllers = [
@@ -104,6 +115,7 @@ export function startExtensions(
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('the controllers were stopped'))
       await started
+      await owned.disposeAsync()
       await Promise.all(controllers.map((controller) => controller[Symbol.asyncDispose]()))
     },
   }

@@ -84,7 +84,7 @@ export const claimSpec = z.object({
   }),
   env: z.array(envVar).exactOptional().meta({
     description:
-      'Environment variables of the Sandbox, as far as the template allows. The Sandbox is made anew and not taken from the pool.',
+      'Environment variables of the Sandbox, as far as the template allows. With its envVarsDelivery Warm a member of the pool is given them, for what starts from then on; otherwise the Sandbox is made anew.',
     'x-kubernetes-list-type': 'atomic',
   }),
   volumeClaimTemplates: z.array(persistentVolumeClaimTemplate).exactOptional().meta({

@@ -22,6 +22,8 @@ export const CLAIM_REASONS = {
   invalidConfiguration: 'InvalidConfiguration',
   /** Ours: nothing keeps Sandboxes of the template apart, so that none is made. */
   networkPolicyConflict: 'NetworkPolicyConflict',
+  /** Ours: labels cannot tell the name of its template from that of an older one. */
+  nameCollision: 'NameCollision',
   /** Ours: it has not been Ready within readyDeadlineSeconds, and will not be any more. */
   deadlineExceeded: 'DeadlineExceeded',
 } as const

@@ -269,6 +269,8 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     // Variables of claims for members of pools: single objects by name, none of which it watches.
     on('create delete get', 'core', 'secrets'),
     on('get', 'core', 'configmaps'),
+    // Which label domains claims may use.
+    on('list watch', 'core', 'configmaps', 'agent-sandbox-config'),
     on(READ, 'core', 'namespaces nodes'),
     on(ALL, 'agents.x-k8s.io extensions.agents.x-k8s.io caisson.dev', '*'),
     on(ALL, 'networking.k8s.io', 'networkpolicies'),

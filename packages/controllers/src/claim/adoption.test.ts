@@ -3,7 +3,7 @@ import { joinKey } from '@caisson/client'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Adoption, type Asker, createAdoption } from './adoption.ts'
-import { type Progress, poolKeyOfMember } from './member.ts'
+import { type Progress, poolOfMember } from './member.ts'
 
 const NAMES = ['s1', 's2', 's3', 's4']
 const CLAIMS = ['c1', 'c2', 'c3']
@@ -76,7 +76,7 @@ function createWorld() {
   const cache = new Map<string, Sandbox>()
   /** By claim: the key of the Sandbox that was written down. */
   const written = new Map<string, string>()
-  const offered = new Map<string, { key: string; object: string | undefined; poolKey: string }>()
+  const offered = new Map<string, { key: string; object: string | undefined; poolUid: string }>()
   const called: string[] = []
   const asker = (uid: string): Asker => ({ uid, key: joinKey('n', uid) })
   const start = (): Adoption => {
@@ -118,15 +118,15 @@ test('whatever happens in whatever order, no member is offered to two, and none 
           if (sandbox) adoption.gone(sandbox)
         } else if (each.do === 'ask') {
           const acceptable = each.picky ? ({ metadata }: Sandbox) => metadata.name !== 's1' : undefined
-          const offer = adoption.offer(asker(each.claim), joinKey('n', each.pool), acceptable)
+          const offer = adoption.offer(asker(each.claim), each.pool, acceptable)
           offered.delete(each.claim)
           if (offer.kind === 'member') {
             const key = joinKey('n', offer.sandbox.metadata.name ?? '')
-            const poolKey = joinKey('n', each.pool)
-            expect(poolKeyOfMember(offer.sandbox)).toBe(poolKey)
+            const poolUid = each.pool
+            expect(poolOfMember(offer.sandbox)?.uid).toBe(poolUid)
             expect([...offered.values()].map((other) => other.key)).not.toContain(key)
             for (const [other, assigned] of written) if (assigned === key) expect(other).toBe(each.claim)
-            offered.set(each.claim, { key, object: offer.sandbox.metadata.uid, poolKey })
+            offered.set(each.claim, { key, object: offer.sandbox.metadata.uid, poolUid })
           }
         } else if (each.do === 'assign') {
           const key = offered.get(each.claim)?.key
@@ -150,9 +150,9 @@ test('whatever happens in whatever order, no member is offered to two, and none 
           adoption = start()
         }
         // What is not the same object any more, or of another pool, is not what was offered.
-        for (const [uid, { key, object, poolKey }] of offered) {
+        for (const [uid, { key, object, poolUid }] of offered) {
           const sandbox = cache.get(key)
-          const same = sandbox && sandbox.metadata.uid === object && poolKeyOfMember(sandbox) === poolKey
+          const same = sandbox && sandbox.metadata.uid === object && poolOfMember(sandbox)?.uid === poolUid
           if (!same) offered.delete(uid)
         }
       }
@@ -162,19 +162,19 @@ test('whatever happens in whatever order, no member is offered to two, and none 
       const had = new Set<string>()
       for (const pool of POOLS)
         for (let index = 0; index <= NAMES.length; index++) {
-          const offer = adoption.offer(asker(`late-${pool}-${index}`), joinKey('n', pool))
+          const offer = adoption.offer(asker(`late-${pool}-${index}`), pool)
           if (offer.kind === 'member') had.add(joinKey('n', offer.sandbox.metadata.name ?? ''))
         }
       const free = [...cache].filter(([key, sandbox]) => {
         const ready = sandbox.status?.podIPs !== undefined
-        return poolKeyOfMember(sandbox) !== undefined && ready && ![...written.values()].includes(key)
+        return poolOfMember(sandbox)?.uid !== undefined && ready && ![...written.values()].includes(key)
       })
       for (const pool of POOLS) {
         const counted = [...cache].filter(([key, sandbox]) => {
           const offered = sandbox.status?.podIPs !== undefined || [...written.values()].includes(key)
-          return poolKeyOfMember(sandbox) === joinKey('n', pool) && offered
+          return poolOfMember(sandbox)?.uid === pool && offered
         })
-        expect(adoption.supply(joinKey('n', pool))).toBe(counted.length)
+        expect(adoption.supply(pool)).toBe(counted.length)
       }
       expect([...had].sort()).toEqual(free.map(([key]) => key).sort())
     }),
@@ -192,13 +192,13 @@ test('calls the claims that wait for what is starting, one for each that can be 
   }
   put('s1', 'starting')
   put('s2', 'starting')
-  for (const uid of CLAIMS) expect(adoption.offer(asker(uid), 'n/p1')).toEqual({ kind: 'starting' })
+  for (const uid of CLAIMS) expect(adoption.offer(asker(uid), 'p1')).toEqual({ kind: 'starting' })
   adoption.release('c1')
   put('s2', 'ready')
   expect(called).toEqual(['n/c2'])
   put('s1', 'running')
   expect(called).toEqual(['n/c2', 'n/c3'])
-  const names = ['c2', 'c3'].map((uid) => adoption.offer(asker(uid), 'n/p1'))
+  const names = ['c2', 'c3'].map((uid) => adoption.offer(asker(uid), 'p1'))
   expect(names).toEqual([
     { kind: 'member', sandbox: cache.get('n/s2') },
     { kind: 'member', sandbox: cache.get('n/s1') },

@@ -1,10 +1,11 @@
 /**
  * Who gets which member of a pool. Kept in memory and built from the caches at start: what is decided here is only whom a
  * member is offered to, and two claims are never offered the same one. That a claim has it is decided by the API server.
+ * Pools are known by their UIDs: a Sandbox that only says the name of one is in no queue that anybody asks.
  */
 import type { Sandbox } from '@caisson/api'
 import { keyOf } from '@caisson/client'
-import { type Progress, poolKeyOfMember, progressOf } from './member.ts'
+import { type Progress, poolOfMember, progressOf } from './member.ts'
 import { createSpreadQueue, type SpreadQueue } from './spread-queue.ts'
 
 export type Offer =
@@ -31,11 +32,11 @@ export interface Adoption {
    * A member for the claim: the same one until the claim has it or is released. Without `acceptable` any will do; one
    * that is not acceptable is offered to nobody until something happens to it.
    */
-  offer(asker: Asker, poolKey: string, acceptable?: (sandbox: Sandbox) => boolean): Offer
+  offer(asker: Asker, poolUid: string, acceptable?: (sandbox: Sandbox) => boolean): Offer
   /** How many members of the pool could be had at once. */
-  available(poolKey: string): number
+  available(poolUid: string): number
   /** Those, and how many are on their way to claims. */
-  supply(poolKey: string): number
+  supply(poolUid: string): number
 }
 
 export interface AdoptionOptions {
@@ -49,7 +50,7 @@ export interface AdoptionOptions {
 
 interface Member {
   uid: string
-  poolKey: string
+  poolUid: string
   progress: Progress
   node: string
   /** UID of the claim that it is offered to. */
@@ -93,17 +94,17 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     if (!ready.size && !running.size && !starting.size && !held && !waiting.size) pools.delete(key)
   }
 
-  function leaveQueues(key: string, { poolKey }: Member): void {
-    const pool = pools.get(poolKey)
+  function leaveQueues(key: string, { poolUid }: Member): void {
+    const pool = pools.get(poolUid)
     if (!pool) return
     pool.ready.remove(key)
     pool.running.remove(key)
     pool.starting.delete(key)
-    prune(poolKey, pool)
+    prune(poolUid, pool)
   }
 
-  function enqueue(key: string, { poolKey, progress, node }: Member): void {
-    const pool = poolAt(poolKey)
+  function enqueue(key: string, { poolUid, progress, node }: Member): void {
+    const pool = poolAt(poolUid)
     if (progress === 'starting') return void pool.starting.add(key)
     pool[progress].add(key, node)
     const [first] = pool.waiting
@@ -113,12 +114,12 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
   }
 
   function stopWaiting(uid: string): void {
-    const poolKey = waitingFor.get(uid)
-    if (poolKey === undefined) return
+    const poolUid = waitingFor.get(uid)
+    if (poolUid === undefined) return
     waitingFor.delete(uid)
-    const pool = pools.get(poolKey)
+    const pool = pools.get(poolUid)
     pool?.waiting.delete(uid)
-    if (pool) prune(poolKey, pool)
+    if (pool) prune(poolUid, pool)
   }
 
   function drop(key: string): void {
@@ -129,22 +130,22 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     if (member.heldBy !== undefined) unhold(member.heldBy, member)
   }
 
-  function unhold(uid: string, { poolKey }: Member): void {
+  function unhold(uid: string, { poolUid }: Member): void {
     held.delete(uid)
-    const pool = pools.get(poolKey)
+    const pool = pools.get(poolUid)
     if (!pool) return
     pool.held--
-    prune(poolKey, pool)
+    prune(poolUid, pool)
   }
 
   function seen(sandbox: Sandbox): void {
     const key = keyOf(sandbox)
     const { uid = '' } = sandbox.metadata
     const before = members.get(key)
-    const poolKey = poolKeyOfMember(sandbox)
-    if (before && (before.uid !== uid || before.poolKey !== poolKey)) drop(key)
-    if (poolKey === undefined) return
-    const member: Member = { uid, poolKey, progress: progressOf(sandbox), node: sandbox.status?.nodeName ?? '' }
+    const poolUid = poolOfMember(sandbox)?.uid
+    if (before && (before.uid !== uid || before.poolUid !== poolUid)) drop(key)
+    if (poolUid === undefined) return
+    const member: Member = { uid, poolUid, progress: progressOf(sandbox), node: sandbox.status?.nodeName ?? '' }
     const known = members.get(key)
     members.set(key, member)
     if (known?.heldBy !== undefined) {
@@ -163,7 +164,7 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     release(uid)
     member.heldBy = uid
     held.set(uid, key)
-    poolAt(member.poolKey).held++
+    poolAt(member.poolUid).held++
   }
 
   function release(uid: string): void {
@@ -191,13 +192,13 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
       take(key, member, asker.uid)
     },
     release,
-    offer(asker, poolKey, acceptable) {
+    offer(asker, poolUid, acceptable) {
       const mine = held.get(asker.uid)
       const sandbox = mine === undefined ? undefined : find(mine)
-      if (sandbox && poolKeyOfMember(sandbox) === poolKey && acceptable?.(sandbox) !== false)
+      if (sandbox && poolOfMember(sandbox)?.uid === poolUid && acceptable?.(sandbox) !== false)
         return { kind: 'member', sandbox }
       release(asker.uid)
-      const pool = pools.get(poolKey)
+      const pool = pools.get(poolUid)
       if (!pool) return { kind: 'none' }
       for (let key = nextOf(pool); key !== undefined; key = nextOf(pool)) {
         const member = members.get(key)
@@ -207,19 +208,19 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
         return { kind: 'member', sandbox: candidate }
       }
       if (!pool.starting.size) {
-        prune(poolKey, pool)
+        prune(poolUid, pool)
         return { kind: 'none' }
       }
       pool.waiting.set(asker.uid, asker.key)
-      waitingFor.set(asker.uid, poolKey)
+      waitingFor.set(asker.uid, poolUid)
       return { kind: 'starting' }
     },
-    available(poolKey) {
-      const pool = pools.get(poolKey)
+    available(poolUid) {
+      const pool = pools.get(poolUid)
       return pool ? pool.ready.size + pool.running.size : 0
     },
-    supply(poolKey) {
-      const pool = pools.get(poolKey)
+    supply(poolUid) {
+      const pool = pools.get(poolUid)
       return pool ? pool.ready.size + pool.running.size + pool.held : 0
     },
   }

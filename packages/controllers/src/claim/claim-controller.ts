@@ -14,6 +14,7 @@ import { isLike } from '../blueprint/sandbox-spec.ts'
 import { maySendEnv, takesWarmEnv, warmEnvSecrets } from '../blueprint/warm-env.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { sameJson } from '../engine/json-difference.ts'
+import { namesakesOf, olderNamesake } from '../template/name-collision.ts'
 import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Adoption, createAdoption, type Offer } from './adoption.ts'
 import { createEnvDelivery, type EnvDelivery } from './env-delivery.ts'
@@ -23,16 +24,21 @@ import { assignedName, type ClaimEnv, type ObservedClaim } from './observed-clai
 import { type ClaimPlanOptions, mayAdopt, planClaim } from './plan-claim.ts'
 import { countWaitingClaims, type WaitingClaims } from './waiting-claims.ts'
 
-export interface ClaimCaches extends TemplateCaches {
+export interface ClaimCaches extends Pick<TemplateCaches, 'templates' | 'policies'> {
   claims: Informer<SandboxClaim>
   sandboxes: Informer<Sandbox>
   pools: Informer<SandboxWarmPool>
 }
 
-export interface ClaimControllerOptions extends EngineOptions, ClaimPlanOptions {}
+export interface ClaimControllerOptions extends EngineOptions, Omit<ClaimPlanOptions, 'labelDomains'> {
+  /** Of now. */
+  labelDomains(): readonly string[]
+}
 
 export interface ClaimController extends AsyncDisposable, Pick<Engine, 'idle'> {
   waiting: WaitingClaims
+  /** Looks again at claims that want labels: others are allowed now. */
+  reconsiderLabels(): void
 }
 
 /** Index of claims by the key of the Sandbox that was written down for them. */
@@ -56,7 +62,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     assignee: (sandbox) => assigneeOf(caches, sandbox),
     call: (key) => engine.enqueue(key),
   })
-  const waiting = countWaitingClaims(claims, (poolKey) => adoption.supply(poolKey))
+  const waiting = countWaitingClaims(claims, (poolKey) => adoption.supply(uidOf(pools.get(poolKey))))
   const firstSeen = new Map<string, number>()
   const delivery = createEnvDelivery({ client: options.client, call: (key) => engine.enqueue(key) })
   const engine = createEngine<SandboxClaim, ObservedClaim>(
@@ -66,7 +72,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       others: [sandboxes, pools, templates, policies, delivery.cache],
       observe: (claim, failures) =>
         observeClaim({ ...caches, adoption, delivery, firstSeen }, claim, { failures, options }),
-      plan: (observed, now) => planClaim(observed, now, options),
+      plan: (observed, now) => planClaim(observed, now, { ...options, labelDomains: options.labelDomains() }),
     },
     options,
   )
@@ -109,7 +115,12 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       },
     }),
     pools.handle(whenChanged((pool: SandboxWarmPool) => enqueueAskers(engine, claims, pool))),
-    templates.handle(whenChanged((template: SandboxTemplate) => enqueueUsers(keyOf(template)))),
+    templates.handle({
+      ...whenChanged((template: SandboxTemplate) => enqueueUsers(keyOf(template))),
+      deleted(template) {
+        for (const each of [template, ...namesakesOf(templates, template)]) enqueueUsers(keyOf(each))
+      },
+    }),
     policies.handle(
       whenChanged(({ metadata }: AnyObject) =>
         enqueueUsers(joinKey(metadata.namespace, (metadata.name ?? '').replace(/-network-policy$/, ''))),
@@ -118,6 +129,9 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
   ]
   return {
     waiting,
+    reconsiderLabels() {
+      for (const claim of claims.list()) if (claim.spec.additionalPodMetadata?.labels) engine.enqueue(keyOf(claim))
+    },
     idle: () => engine.idle(),
     async [Symbol.asyncDispose]() {
       for (const handler of handlers) handler[Symbol.dispose]()
@@ -150,14 +164,19 @@ function observeClaim(
     templateName === undefined
       ? undefined
       : { name: templateName, found: templates.get(joinKey(namespace, templateName)) }
+  const assigned = at(assignedName(claim))
+  const assignedFrom = assigned && poolOfMember(assigned)
   const known = {
     claim,
     bound: at(claim.status?.sandbox?.name),
-    assigned: at(assignedName(claim)),
+    assigned,
+    assignedPool: assignedFrom && pools.get(joinKey(namespace, assignedFrom.name)),
     namesake: at(name),
     pool,
     template,
     policy: template?.found && policyOf(sources, template.found),
+    templateNamesake: template?.found && olderNamesake(templates, template.found),
+    legacyPolicy: sources.policies.get(joinKey(namespace, `${name}-network-policy`)),
     firstObservedAt: firstSeen.get(uid) ?? now(),
     failures,
   }
@@ -170,7 +189,9 @@ function observeClaim(
   const env = finding.kind === 'ask' ? envToSend(sources, claim, pool?.found && template?.found) : undefined
   const asking = { ...known, ...(env && { env }) }
   const offer: Offer =
-    finding.kind === 'ask' && mayAdopt(asking, now(), options) ? offerFrom(sources, asking) : { kind: 'none' }
+    finding.kind === 'ask' && mayAdopt(asking, now(), { ...options, labelDomains: options.labelDomains() })
+      ? offerFrom(sources, asking)
+      : { kind: 'none' }
   // Nobody else waits for what it does not take.
   if (offer.kind === 'none') adoption.release(uid)
   return { ...asking, offer, origin: undefined }
@@ -213,7 +234,7 @@ function offerFrom({ adoption, templates }: Sources, { claim, pool }: Pick<Obser
   if (!found) return { kind: 'none' }
   const asker = { uid: metadata.uid ?? '', key: keyOf(claim) }
   const strict = found.spec.updateStrategy?.type === 'Recreate'
-  const offer = adoption.offer(asker, keyOf(found), (sandbox) => {
+  const offer = adoption.offer(asker, uidOf(found), (sandbox) => {
     const template = strict ? templates.get(joinKey(metadata.namespace, found.spec.sandboxTemplateRef.name)) : undefined
     return !template || isLike(template, sandbox.spec, sandbox.metadata.labels?.[LABELS.templateHash])
   })
@@ -238,13 +259,13 @@ function selectedPool({ pools, adoption }: Sources, { metadata, spec }: SandboxC
   const [best] = pools
     .list()
     .filter((pool) => pool.metadata.namespace === metadata.namespace && selects(warmPoolSelector, pool.metadata.labels))
-    .map((pool) => ({ name: pool.metadata.name ?? '', available: adoption.available(keyOf(pool)) }))
+    .map((pool) => ({ name: pool.metadata.name ?? '', available: adoption.available(uidOf(pool)) }))
     .sort((a, b) => b.available - a.available || (a.name < b.name ? -1 : 1))
   return best?.name
 }
 
 function assigneeOf({ claims }: ClaimCaches, sandbox: Sandbox): { uid: string; key: string } | undefined {
-  const pool = poolOfMember(sandbox)
+  const pool = poolOfMember(sandbox)?.name
   const found = claims
     .byIndex(BY_SANDBOX, keyOf(sandbox))
     .find(({ spec }) => spec.warmPoolSelector !== undefined || spec.warmPoolRef?.name === pool)
@@ -298,6 +319,10 @@ function poolKey({ metadata, spec, status }: SandboxClaim): string[] {
 function templateKey({ metadata, spec, status }: SandboxClaim): string[] {
   if (status?.sandbox?.name || !spec.templateRef) return []
   return [joinKey(metadata.namespace, spec.templateRef.name)]
+}
+
+function uidOf(object: AnyObject | undefined): string {
+  return object?.metadata.uid ?? ''
 }
 
 function templateKeyOfPool({ metadata, spec }: SandboxWarmPool): string[] {

@@ -1,56 +1,27 @@
 /** Claims with variables, on pools whose members can be given some. */
-import { randomBytes } from 'node:crypto'
-import {
-  claimCrd,
-  findCondition,
-  poolCrd,
-  type SandboxClaim,
-  type SandboxTemplate,
-  snapshotCrd,
-  templateCrd,
-} from '@caisson/api'
+import { findCondition, type SandboxClaim, type SandboxTemplate } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { type Client, resources, sandboxClaims, sandboxTemplates, sandboxWarmPools } from '@caisson/client'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { SANDBOXES } from '../sandbox/objects.ts'
-import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
-  installCrd,
-  type RunningControllers,
-  runControllers,
-  startTestNode,
-  type TestCluster,
-  until,
-} from '../testing/test-cluster.ts'
+  type ApiRequest,
+  resources,
+  sandboxClaims,
+  sandboxTemplates,
+  sandboxWarmPools,
+  TransportError,
+} from '@caisson/client'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { SANDBOXES } from '../sandbox/objects.ts'
+import { useClaims } from '../testing/claim-fixture.ts'
+import { runControllers, startTestNode, until } from '../testing/test-cluster.ts'
 
+const t = useClaims(apiserver)
 const envVarsSources = { secrets: ['keys', 'none'], configMaps: ['cfg'] }
-
-let cluster: TestCluster
-let client: Client
-let namespace: string
-let running: RunningControllers
 let node: AsyncDisposable
 
-beforeAll(async () => {
-  cluster = await startEmbeddedCluster(apiserver)
-  client = cluster.client
-  await installCrd(client)
-  for (const crd of [snapshotCrd(), templateCrd(), claimCrd(), poolCrd()]) await installCrd(client, crd)
-})
-afterAll(async () => cluster[Symbol.asyncDispose]())
-
 beforeEach(async () => {
-  namespace = `test-${randomBytes(4).toString('hex')}`
-  await client.create(resources.namespaces, { metadata: { name: namespace } })
-  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
-  running = await runControllers(cluster, namespace)
-  node = await startTestNode(client, namespace)
+  node = await startTestNode(t.client, t.namespace)
 })
-afterEach(async () => {
-  await node[Symbol.asyncDispose]()
-  await running[Symbol.asyncDispose]()
-  await client.delete(resources.namespaces, namespace)
-})
+afterEach(async () => node[Symbol.asyncDispose]())
 
 const base64 = (text: string) => Buffer.from(text).toString('base64')
 
@@ -61,45 +32,54 @@ async function poolOfOne(spec: Partial<SandboxTemplate['spec']> = {}): Promise<s
     { name: 'side', image: 'example.com/side' },
   ]
   const podTemplate = { spec: { containers } }
-  await client.create(
+  await t.client.create(
     sandboxTemplates,
     {
       metadata: { name: 'web' },
       spec: { podTemplate, envVarsDelivery: 'Warm', envVarsInjectionPolicy: 'Overrides', envVarsSources, ...spec },
     },
-    { namespace },
+    { namespace: t.namespace },
   )
-  await client.create(
+  await t.client.create(
     sandboxWarmPools,
     { metadata: { name: 'pool' }, spec: { replicas: 1, sandboxTemplateRef: { name: 'web' } } },
-    { namespace },
+    { namespace: t.namespace },
   )
-  await until(client, sandboxWarmPools, { namespace, name: 'pool' }, (pool) => pool?.status?.readyReplicas === 1)
-  await running.controllers.idle()
-  const [member] = (await client.list(SANDBOXES, { namespace })).items
-  running.writes.length = 0
+  await until(
+    t.client,
+    sandboxWarmPools,
+    { namespace: t.namespace, name: 'pool' },
+    (pool) => pool?.status?.readyReplicas === 1,
+  )
+  await t.running.controllers.idle()
+  const [member] = (await t.client.list(SANDBOXES, { namespace: t.namespace })).items
+  t.running.writes.length = 0
   return member?.metadata.name ?? ''
 }
 
 const claim = (env: NonNullable<SandboxClaim['spec']['env']>) =>
-  client.create(
+  t.client.create(
     sandboxClaims,
     { metadata: { name: 'mine' }, spec: { warmPoolRef: { name: 'pool' }, env } },
-    { namespace },
+    { namespace: t.namespace },
   )
 const readyOf = ({ status }: SandboxClaim) => findCondition(status?.conditions, 'Ready')
 const untilMine = (holds: (claim: SandboxClaim) => boolean) =>
-  until(client, sandboxClaims, { namespace, name: 'mine' }, (mine) => mine !== undefined && holds(mine))
+  until(t.client, sandboxClaims, { namespace: t.namespace, name: 'mine' }, (mine) => mine !== undefined && holds(mine))
 
 test('a member is given a claim’s variables by a Secret of its own, in one write more, before the claim is Ready', async () => {
   const member = await poolOfOne()
-  await client.create(
+  await t.client.create(
     resources.secrets,
     { metadata: { name: 'keys' }, data: { token: base64('t0ken') } },
-    { namespace },
+    { namespace: t.namespace },
   )
-  await client.create(resources.configMaps, { metadata: { name: 'cfg' }, data: { color: 'blue' } }, { namespace })
-  running.writes.length = 0
+  await t.client.create(
+    resources.configMaps,
+    { metadata: { name: 'cfg' }, data: { color: 'blue' } },
+    { namespace: t.namespace },
+  )
+  t.running.writes.length = 0
   await claim([
     { name: 'MODE', value: 'claim' },
     { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'keys', key: 'token' } } },
@@ -107,9 +87,9 @@ test('a member is given a claim’s variables by a Secret of its own, in one wri
     { name: 'NONE', valueFrom: { secretKeyRef: { name: 'none', key: 'k', optional: true } } },
   ])
   const mine = await untilMine((found) => readyOf(found)?.status === 'True')
-  await running.controllers.idle()
+  await t.running.controllers.idle()
   expect(mine.status?.sandbox?.name).toBe(member)
-  const ofClaim = running.writes.filter((write) => new RegExp(`${member}|sandboxclaims|secrets`).test(write))
+  const ofClaim = t.running.writes.filter((write) => new RegExp(`${member}|sandboxclaims|secrets`).test(write))
   expect(ofClaim.slice(0, 4)).toEqual([
     'PATCH sandboxclaims/mine',
     `PATCH sandboxes/${member}`,
@@ -118,8 +98,8 @@ test('a member is given a claim’s variables by a Secret of its own, in one wri
   ])
   expect(ofClaim.slice(4).sort()).toEqual([`PATCH pods/${member}`, `PATCH sandboxes/${member}/status`])
 
-  const sandbox = await client.get(SANDBOXES, member, { namespace })
-  const secret = await client.get(resources.secrets, `${member}.env.main`, { namespace })
+  const sandbox = await t.client.get(SANDBOXES, member, { namespace: t.namespace })
+  const secret = await t.client.get(resources.secrets, `${member}.env.main`, { namespace: t.namespace })
   expect(secret.data).toEqual({ MODE: base64('claim'), TOKEN: base64('t0ken'), COLOR: base64('blue') })
   expect(secret.metadata.ownerReferences).toEqual([
     {
@@ -132,13 +112,13 @@ test('a member is given a claim’s variables by a Secret of its own, in one wri
     },
   ])
   // The Pod that is there already looks for it there, and nothing but the Secret has the values.
-  const pod = await client.get(resources.pods, member, { namespace })
+  const pod = await t.client.get(resources.pods, member, { namespace: t.namespace })
   expect(pod.spec?.volumes?.filter(({ name }) => name.startsWith('caisson-env-'))).toEqual([
     { name: 'caisson-env-0', secret: { secretName: `${member}.env.main`, optional: true, defaultMode: 0o444 } },
     { name: 'caisson-env-1', secret: { secretName: `${member}.env.side`, optional: true, defaultMode: 0o444 } },
   ])
-  expect(JSON.stringify([pod, sandbox, mine.status, running.events])).not.toMatch(/t0ken|dDBrZW4/)
-  expect(running.errors).toEqual([])
+  expect(JSON.stringify([pod, sandbox, mine.status, t.running.events])).not.toMatch(/t0ken|dDBrZW4/)
+  expect(t.running.errors).toEqual([])
 })
 
 test('each container gets its own', async () => {
@@ -149,7 +129,7 @@ test('each container gets its own', async () => {
   ])
   const mine = await untilMine((found) => readyOf(found)?.status === 'True')
   expect(mine.status?.sandbox?.name).toBe(member)
-  const secrets = (await client.list(resources.secrets, { namespace })).items
+  const secrets = (await t.client.list(resources.secrets, { namespace: t.namespace })).items
   expect(secrets.map(({ metadata, data }) => [metadata.name, data])).toEqual([
     [`${member}.env.main`, { A: base64('first') }],
     [`${member}.env.side`, { B: base64('second') }],
@@ -169,11 +149,15 @@ test.each<[what: string, env: NonNullable<SandboxClaim['spec']['env']>, message:
   ],
 ])('%s is terminal, takes no member, and is asked for again when the claim is edited', async (_what, env, message) => {
   const member = await poolOfOne()
-  await client.create(resources.configMaps, { metadata: { name: 'cfg' }, data: { k: 'v' } }, { namespace })
-  running.writes.length = 0
+  await t.client.create(
+    resources.configMaps,
+    { metadata: { name: 'cfg' }, data: { k: 'v' } },
+    { namespace: t.namespace },
+  )
+  t.running.writes.length = 0
   await claim(env)
   const failed = await untilMine((found) => readyOf(found) !== undefined)
-  await running.controllers.idle()
+  await t.running.controllers.idle()
   expect({ ...readyOf(failed), lastTransitionTime: '' }).toEqual({
     type: 'Ready',
     status: 'False',
@@ -182,9 +166,9 @@ test.each<[what: string, env: NonNullable<SandboxClaim['spec']['env']>, message:
     observedGeneration: 1,
     lastTransitionTime: '',
   })
-  expect(running.writes).toEqual(['PATCH sandboxclaims/mine/status'])
+  expect(t.running.writes).toEqual(['PATCH sandboxclaims/mine/status'])
   const edited = { env: [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'cfg', key: 'k' } } }] }
-  await client.patch(sandboxClaims, 'mine', { spec: edited }, { namespace })
+  await t.client.patch(sandboxClaims, 'mine', { spec: edited }, { namespace: t.namespace })
   const mine = await untilMine((found) => readyOf(found)?.status === 'True')
   expect(mine.status?.sandbox?.name).toBe(member)
 })
@@ -192,14 +176,18 @@ test.each<[what: string, env: NonNullable<SandboxClaim['spec']['env']>, message:
 test('what stands in the place of its Secret is left as it is', async () => {
   const member = await poolOfOne()
   const data = { A: base64('foreign') }
-  await client.create(resources.secrets, { metadata: { name: `${member}.env.main` }, data }, { namespace })
+  await t.client.create(
+    resources.secrets,
+    { metadata: { name: `${member}.env.main` }, data },
+    { namespace: t.namespace },
+  )
   await claim([{ name: 'A', value: 'b' }])
   const failed = await untilMine((found) => readyOf(found)?.reason === 'EnvVarsInjectionRejected')
   expect(readyOf(failed)?.message).toBe(
     `environment variable injection rejected: Secret "${member}.env.main" exists and is not of this Sandbox: delete it, and claim again`,
   )
   expect(failed.status?.sandbox).toBeUndefined()
-  expect((await client.get(resources.secrets, `${member}.env.main`, { namespace })).data).toEqual(data)
+  expect((await t.client.get(resources.secrets, `${member}.env.main`, { namespace: t.namespace })).data).toEqual(data)
 })
 
 test.each<[what: string, spec: Partial<SandboxTemplate['spec']>, env: NonNullable<SandboxClaim['spec']['env']>]>([
@@ -210,9 +198,9 @@ test.each<[what: string, spec: Partial<SandboxTemplate['spec']>, env: NonNullabl
   await claim(env)
   const mine = await untilMine((found) => readyOf(found)?.status === 'True')
   expect(mine.status?.sandbox?.name).toBe('mine')
-  const sandbox = await client.get(SANDBOXES, 'mine', { namespace })
+  const sandbox = await t.client.get(SANDBOXES, 'mine', { namespace: t.namespace })
   expect(sandbox.spec.podTemplate.spec.containers[0]?.env?.at(-1)).toEqual(env[0])
-  expect((await client.list(resources.secrets, { namespace })).items).toEqual([])
+  expect((await t.client.list(resources.secrets, { namespace: t.namespace })).items).toEqual([])
 })
 
 test('the policy Disallowed rejects, as it does without a pool', async () => {
@@ -222,4 +210,45 @@ test('the policy Disallowed rejects, as it does without a pool', async () => {
   expect(readyOf(failed)?.message).toBe(
     'environment variable injection rejected: environment variable injection is not allowed by the template policy',
   )
+})
+
+test.each([
+  ['what the claim says', undefined],
+  ['what it says by then', 'edited'],
+])('a crash between the Secret and the status is gone on from: the Sandbox has %s', async (_what, edited) => {
+  const member = await poolOfOne()
+  await t.running[Symbol.asyncDispose]()
+  const crashed = Promise.withResolvers<void>()
+  let gone = false
+  const lost = (): TransportError => new TransportError('lost', 'the process is gone')
+  const { transport } = t.cluster
+  const untilSecret = {
+    ...transport,
+    async request(asked: ApiRequest) {
+      if (gone && asked.method !== 'GET') throw lost()
+      const answer = await transport.request(asked)
+      if (asked.method !== 'POST' || !asked.path.endsWith('/secrets')) return answer
+      gone = true
+      crashed.resolve()
+      throw lost()
+    },
+  }
+  {
+    await using _doomed = await runControllers({ ...t.cluster, transport: untilSecret }, t.namespace)
+    await claim([{ name: 'MODE', value: 'claim' }])
+    await crashed.promise
+  }
+  const before = await untilMine(() => true)
+  expect(before.status).toBeUndefined()
+  if (edited !== undefined) {
+    const env = [{ name: 'MODE', value: edited }]
+    await t.client.patch(sandboxClaims, 'mine', { spec: { env } }, { namespace: t.namespace })
+  }
+  await t.restart()
+  const mine = await untilMine((found) => readyOf(found)?.status === 'True')
+  expect(mine.status?.sandbox?.name).toBe(member)
+  const secret = await t.client.get(resources.secrets, `${member}.env.main`, { namespace: t.namespace })
+  expect(secret.data).toEqual({ MODE: base64(edited ?? 'claim') })
+  await t.running.controllers.idle()
+  expect(t.running.errors).toEqual([])
 })

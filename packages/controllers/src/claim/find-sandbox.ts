@@ -1,5 +1,5 @@
 /** How a claim comes to its Sandbox: in which order one is looked for, and what has to be done to have it. */
-import { controllerOf, EXTENSIONS_GROUP, ownershipOf, referenceGroup, type Sandbox } from '@caisson/api'
+import { controllerOf, EXTENSIONS_GROUP, ownershipOf, referenceGroup, type Sandbox, selects } from '@caisson/api'
 import { sandboxClaims } from '@caisson/client'
 import { poolOfMember } from './member.ts'
 import { assignedName, type ObservedClaim } from './observed-claim.ts'
@@ -37,9 +37,12 @@ export function findSandbox(observed: Omit<ObservedClaim, 'offer' | 'origin'>): 
   return { kind: 'ask' }
 }
 
-function canTake({ claim, pool }: Omit<ObservedClaim, 'offer' | 'origin'>, sandbox: Sandbox): boolean {
-  const from = poolOfMember(sandbox)
-  return from !== undefined && (claim.spec.warmPoolSelector !== undefined || from === pool?.name)
+/** Whether it is a member of a pool that there is, and that the claim asks. */
+function canTake({ claim, assignedPool: pool }: Omit<ObservedClaim, 'offer' | 'origin'>, sandbox: Sandbox): boolean {
+  if (!pool || poolOfMember(sandbox)?.uid !== pool.metadata.uid) return false
+  const { warmPoolRef, warmPoolSelector } = claim.spec
+  if (warmPoolSelector) return selects(warmPoolSelector, pool.metadata.labels)
+  return warmPoolRef?.name === pool.metadata.name
 }
 
 function isLost(sandbox: Sandbox): boolean {

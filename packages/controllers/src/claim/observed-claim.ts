@@ -12,6 +12,8 @@ export interface ObservedClaim {
   bound: Sandbox | undefined
   /** The Sandbox that was written down for the claim. */
   assigned: Sandbox | undefined
+  /** What there is of the name of the pool that this Sandbox says it is of. */
+  assignedPool: SandboxWarmPool | undefined
   /** The Sandbox that has the claim's own name. */
   namesake: Sandbox | undefined
   /** What the claim asks, by name, and what there is of that name. */
@@ -20,6 +22,10 @@ export interface ObservedClaim {
   template: { name: string; found: SandboxTemplate | undefined } | undefined
   /** What has the name of that template's NetworkPolicy. */
   policy: NetworkPolicy | undefined
+  /** An older template whose name has the same hash as that one's. */
+  templateNamesake: string | undefined
+  /** What has the name that a NetworkPolicy of the claim's own had, until agent-sandbox 0.2. */
+  legacyPolicy: NetworkPolicy | undefined
   /** What the Sandbox that the claim has, or is being given, was made from. */
   origin: SandboxTemplate | undefined
   /** What the pool has for the claim; `none` unless it needs something. */

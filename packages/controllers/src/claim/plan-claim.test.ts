@@ -126,6 +126,9 @@ function observed(changes: Partial<ObservedClaim> = {}): ObservedClaim {
     claim,
     bound: undefined,
     assigned: undefined,
+    assignedPool: pool,
+    templateNamesake: undefined,
+    legacyPolicy: undefined,
     namesake: undefined,
     pool: { name: 'pool', found: pool },
     template: { name: 'web', found: template },
@@ -137,6 +140,16 @@ function observed(changes: Partial<ObservedClaim> = {}): ObservedClaim {
     ...changes,
   }
 }
+const aLegacyPolicy = (ownerReferences: NetworkPolicy['metadata']['ownerReferences']): NetworkPolicy => ({
+  ...policy,
+  metadata: {
+    name: 'mine-network-policy',
+    namespace: 'n',
+    uid: 'l',
+    resourceVersion: '1',
+    ...(ownerReferences && { ownerReferences }),
+  },
+})
 const assignedTo = (name: string, more: Partial<SandboxClaim> = {}): SandboxClaim => ({
   ...claim,
   ...more,
@@ -206,6 +219,48 @@ describe('the way to a member', () => {
 })
 
 test.each<[what: string, changes: Partial<ObservedClaim>, ids: string[]]>([
+  [
+    'a Sandbox that only says the name of the pool is not taken',
+    {
+      claim: assignedTo('pool-1'),
+      assigned: {
+        ...member,
+        metadata: { ...member.metadata, ownerReferences: controlledBy('SandboxWarmPool', 'pool', 'forged') },
+      },
+    },
+    ['patch SandboxClaim mine forget pool-1'],
+  ],
+  [
+    'nor one of a pool that is gone',
+    { claim: assignedTo('pool-1'), assigned: member, assignedPool: undefined },
+    ['patch SandboxClaim mine forget pool-1'],
+  ],
+  [
+    'nor, with a selector, one of a pool that it does not select',
+    {
+      claim: assignedTo('pool-1', { spec: { warmPoolSelector: { matchLabels: { size: 'large' } } } }),
+      assigned: member,
+    },
+    ['patch SandboxClaim mine forget pool-1'],
+  ],
+  [
+    'a NetworkPolicy of its own, which older controllers made, goes',
+    {
+      bound: owned,
+      claim: { ...claim, status: { sandbox: { name: 'pool-1' } } },
+      legacyPolicy: aLegacyPolicy(controlledBy('SandboxClaim', 'mine', 'claim')),
+    },
+    ['delete NetworkPolicy mine-network-policy'],
+  ],
+  [
+    'one of a template that is called like the claim stays',
+    {
+      bound: owned,
+      claim: { ...claim, status: { sandbox: { name: 'pool-1' } } },
+      legacyPolicy: aLegacyPolicy(controlledBy('SandboxTemplate', 'mine', 'another')),
+    },
+    [],
+  ],
   ['what is gone is forgotten', { claim: assignedTo('pool-1') }, ['patch SandboxClaim mine forget pool-1']],
   [
     "and so is another claim's",

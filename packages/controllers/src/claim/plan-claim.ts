@@ -4,20 +4,22 @@ import {
   CLAIM_CONDITIONS,
   isConditionTrue,
   CLAIM_MESSAGES as MESSAGES,
+  ownershipOf,
   parseKubernetesTime,
   CLAIM_REASONS as REASONS,
   type Sandbox,
   type SandboxClaim,
   type SandboxClaimStatus,
   type SandboxSpec,
+  TEMPLATE_MESSAGES,
 } from '@caisson/api'
 import { metadataProblem, overrideConflict, type PodMetadata } from '../blueprint/additional-metadata.ts'
 import { withEnv } from '../blueprint/env.ts'
 import { versionOf } from '../blueprint/sandbox-spec.ts'
 import { withVolumeClaims } from '../blueprint/volume-claims.ts'
 import { nothing, type Plan, type Write } from '../engine/plan.ts'
-import { networkPolicyName } from '../template/network-policy.ts'
-import { policyState } from '../template/plan-template.ts'
+import { deletionOf } from '../sandbox/objects.ts'
+import { NETWORK_POLICIES, networkPolicyName, policyState } from '../template/network-policy.ts'
 import { type ClaimProblem, claimStatus, isReady } from './claim-status.ts'
 import { annotate, assign, createSandbox, forget, synchronize, transfer } from './claim-writes.ts'
 import { findSandbox, GRACE_PERIOD } from './find-sandbox.ts'
@@ -68,21 +70,30 @@ export function planClaim(observed: ObservedClaim, now: number, options: ClaimPl
 
 /** The claim may have come to its end by what its status says now. */
 function withEnd(
-  { claim }: ObservedClaim,
+  observed: ObservedClaim,
   { writes = [], sandbox, problem }: Step,
   { status, deadline, now }: { status: SandboxClaimStatus; deadline: number | undefined; now: number },
 ): Plan<SandboxClaimStatus> {
+  const { claim } = observed
   const end = endOf(claim, status)
   const ends = end !== undefined && end <= now
   const requeueAt = ends ? now : earliest(end, deadline)
   return {
-    writes,
+    writes: [...legacyDeletion(observed), ...writes],
     status: ends ? claimStatus({ claim, sandbox, problem: undefined, expired: true }, now) : status,
     statusEvents: ends ? [expiryEvent()] : [],
     statusMayWait: 0,
     retry: !ends && problem !== undefined && !problem.permanent,
     ...(requeueAt !== undefined && { requeueAt }),
   }
+}
+
+/** What older controllers made for each claim says nothing that its template does not. Where it stays it does no harm. */
+function legacyDeletion({ claim, legacyPolicy, failures }: ObservedClaim): Write[] {
+  if (!legacyPolicy || legacyPolicy.metadata.deletionTimestamp) return []
+  if (ownershipOf(legacyPolicy, claim) !== 'owned') return []
+  const write = deletionOf(NETWORK_POLICIES, legacyPolicy)
+  return failures.some(({ id }) => id === write.id) ? [] : [write]
 }
 
 function stepOf(observed: ObservedClaim, options: Times): Step {
@@ -180,6 +191,10 @@ function provision(observed: ObservedClaim): Step {
   if (!template?.found)
     return { problem: terminal(REASONS.templateNotFound, MESSAGES.templateNotFound(template?.name ?? '')) }
   const policy = policyState(template.found, observed.policy)
+  if (observed.templateNamesake !== undefined) {
+    const message = TEMPLATE_MESSAGES.nameCollision(template.name, observed.templateNamesake)
+    return { problem: terminal(REASONS.nameCollision, message) }
+  }
   // The template's controller makes it as soon as it sees the template.
   if (policy === 'missing') return { wait: {} }
   if (policy === 'foreign') {

@@ -1,7 +1,8 @@
 /** Gives a claim's variables to the Sandbox that it has taken over, before anybody is told that it has. */
 import { CLAIM_MESSAGES, CLAIM_REASONS, type Sandbox } from '@caisson/api'
 import { resources } from '@caisson/client'
-import { type CreateWrite, type DeleteWrite, type Write, writeId } from '../engine/plan.ts'
+import { type CreateWrite, type Write, writeId } from '../engine/plan.ts'
+import { deletionAt } from '../sandbox/objects.ts'
 import type { ClaimProblem } from './claim-status.ts'
 import { fingerprintOf } from './env-delivery.ts'
 import type { ClaimEnv, EnvSecret } from './observed-claim.ts'
@@ -45,14 +46,7 @@ function writeOf({ wanted, sent }: EnvSecret): Write[] {
     return [create]
   }
   if (sent.fingerprint === fingerprintOf(wanted.data)) return []
-  const remove: DeleteWrite = {
-    verb: 'delete',
-    id: writeId('delete', resource, name),
-    resource,
-    target: { namespace, name },
-    uid: sent.uid,
-  }
-  return [remove]
+  return [deletionAt(resource, { name, namespace, uid: sent.uid })]
 }
 
 function rejected(said: string): EnvStep {

@@ -15,7 +15,7 @@ import { sandboxWarmPools } from '@caisson/client'
 import { versionOf } from '../blueprint/sandbox-spec.ts'
 import { hasWarmEnv, withWarmEnv } from '../blueprint/warm-env.ts'
 import { type CreateWrite, type DeleteWrite, type PatchWrite, type WriteFailure, writeId } from '../engine/plan.ts'
-import { identityOf, SANDBOXES } from '../sandbox/objects.ts'
+import { deletionOf, identityOf, SANDBOXES } from '../sandbox/objects.ts'
 import { generatedPrefix } from './member-names.ts'
 import type { Member } from './observed-pool.ts'
 
@@ -96,15 +96,11 @@ export function adoptMember(pool: SandboxWarmPool, { sandbox }: Member): PatchWr
  * @param options where it goes because it was not Ready within `grace` ms
  */
 export function deleteMember({ sandbox }: Member, options?: { grace: number }): DeleteWrite {
-  const { name, namespace, uid, resourceVersion } = identityOf(sandbox)
+  const { name, resourceVersion } = identityOf(sandbox)
   const ready = findCondition(sandbox.status?.conditions, SANDBOX_CONDITIONS.ready)
   return {
-    verb: 'delete',
-    id: writeId('delete', SANDBOXES, name),
-    resource: SANDBOXES,
+    ...deletionOf(SANDBOXES, sandbox),
     batch: 'delete members',
-    target: { namespace, name },
-    uid,
     resourceVersion,
     ...(options && {
       event: {

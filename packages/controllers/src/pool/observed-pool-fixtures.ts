@@ -117,6 +117,7 @@ export function observe(changes: Partial<ObservedPool> & { members?: readonly Sa
     pool: aPool(),
     template,
     policy: template && aPolicy(template),
+    templateNamesake: undefined,
     candidates: members,
     isAssigned: () => false,
     waitingClaims: 0,

@@ -20,6 +20,8 @@ export interface ObservedPool {
   template: SandboxTemplate | undefined
   /** What has the name of the template's NetworkPolicy. */
   policy: NetworkPolicy | undefined
+  /** An older template whose name has the same hash as the template's. */
+  templateNamesake: string | undefined
   /** The Sandboxes of the namespace with the pool's label, whoever controls them. */
   candidates: readonly Sandbox[]
   /** Whether a claim has been given the Sandbox of that name already, although the pool still controls it. */

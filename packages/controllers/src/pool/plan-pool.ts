@@ -1,7 +1,7 @@
 /** As many unclaimed Sandboxes as a pool is to have, made from its template as its strategy says. */
 import type { SandboxWarmPoolStatus } from '@caisson/api'
 import { nothing, type Plan, type Write } from '../engine/plan.ts'
-import { policyState } from '../template/plan-template.ts'
+import { policyState } from '../template/network-policy.ts'
 import { type Health, healthOf } from './health.ts'
 import { adoptMember, createMember, deleteMember, isCreation, type MemberOptions } from './member-writes.ts'
 import { type Member, type Members, membersOf, type ObservedPool } from './observed-pool.ts'
@@ -80,6 +80,7 @@ function deletions(observed: ObservedPool, members: Members, { target, health, g
 function additions(observed: ObservedPool, members: Members, target: number, options: PoolPlanOptions): Write[] {
   const { pool, template, policy, failures } = observed
   const adopted = adoptable(observed, members, target).map((member) => adoptMember(pool, member))
+  if (observed.templateNamesake !== undefined) return adopted
   if (!template || template.metadata.deletionTimestamp || policyState(template, policy) !== 'enforced') return adopted
   // What the server refused it would refuse again.
   if (failures.some((failure) => isCreation(failure, template)) || yieldsToClaims(observed)) return adopted

@@ -12,6 +12,7 @@ import {
 } from '@caisson/client'
 import type { WaitingClaims } from '../claim/waiting-claims.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
+import { BY_NAME_HASH, nameHashKey, namesakesOf, olderNamesake } from '../template/name-collision.ts'
 import type { NetworkPolicy } from '../template/network-policy.ts'
 import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Demand, trackDemand } from './demand.ts'
@@ -33,14 +34,12 @@ export interface PoolControllerOptions extends EngineOptions, PoolPlanOptions {
 const BY_POOL = 'warmPool'
 /** Index of pools by the key of their template. */
 const BY_TEMPLATE = 'sandboxTemplate'
-/** Index of pools by namespace and the hash of their name. */
-const BY_HASH = 'nameHash'
 /** Index of claims by the key of the Sandbox that they have been given. */
 const BY_ASSIGNED = 'assignedSandbox'
 
 export function poolCaches(informers: Informers): Pick<PoolCaches, 'pools' | 'claims'> {
   return {
-    pools: informers.of(sandboxWarmPools, { indexers: { [BY_TEMPLATE]: templateKey, [BY_HASH]: hashKey } }),
+    pools: informers.of(sandboxWarmPools, { indexers: { [BY_TEMPLATE]: templateKey, [BY_NAME_HASH]: nameHashKey } }),
     claims: informers.of(sandboxClaims),
   }
 }
@@ -80,7 +79,7 @@ export function startPoolController(
   const crowd = oncePerTurn((key) => engine.enqueue(key))
   const enqueueMember = (sandbox: Sandbox): void => {
     for (const key of memberKey(sandbox))
-      for (const pool of pools.byIndex(BY_HASH, key)) {
+      for (const pool of pools.byIndex(BY_NAME_HASH, key)) {
         const { namespace = '', name = '' } = pool.metadata
         // It is looked at when they are done: each look is at all members.
         if (!waitingClaims?.busy(namespace, name)) crowd.add(keyOf(pool))
@@ -106,7 +105,14 @@ export function startPoolController(
         enqueue(pool)
       },
     }),
-    templates.handle({ added: enqueueOf, updated: (_old, template) => enqueueOf(template), deleted: enqueueOf }),
+    templates.handle({
+      added: enqueueOf,
+      updated: (_old, template) => enqueueOf(template),
+      deleted(template) {
+        enqueueOf(template)
+        namesakesOf(templates, template).forEach(enqueueOf)
+      },
+    }),
     policies.handle({
       added: enqueueGuarded,
       updated: (_old, policy) => enqueueGuarded(policy),
@@ -186,6 +192,7 @@ function observePool(
     pool,
     template,
     policy: template && policyOf({ policies }, template),
+    templateNamesake: template && olderNamesake(templates, template),
     candidates: sandboxes.byIndex(BY_POOL, joinKey(namespace, nameHash(name))),
     isAssigned: (sandbox) => claims.byIndex(BY_ASSIGNED, joinKey(namespace, sandbox)).length > 0,
     waitingClaims: waitingClaims?.waiting(namespace, name) ?? 0,
@@ -198,10 +205,6 @@ function observePool(
 function memberKey({ metadata }: AnyObject): string[] {
   const hash = metadata.labels?.[LABELS.warmPool]
   return hash ? [joinKey(metadata.namespace, hash)] : []
-}
-
-function hashKey({ metadata }: AnyObject): string[] {
-  return [joinKey(metadata.namespace, nameHash(metadata.name ?? ''))]
 }
 
 function templateKey({ metadata, spec }: SandboxWarmPool): string[] {

@@ -10,11 +10,11 @@ import {
   POOL_REASONS as REASONS,
   type SandboxWarmPool,
   type SandboxWarmPoolStatus,
+  TEMPLATE_MESSAGES,
   POOL_CONDITIONS as TYPES,
 } from '@caisson/api'
 import type { Plan, PlannedEvent } from '../engine/plan.ts'
-import { networkPolicyName } from '../template/network-policy.ts'
-import { policyState } from '../template/plan-template.ts'
+import { networkPolicyName, policyState } from '../template/network-policy.ts'
 import type { Health } from './health.ts'
 import { goDuration } from './member-writes.ts'
 import type { Members, ObservedPool } from './observed-pool.ts'
@@ -103,9 +103,13 @@ function progressingCondition(
 
 /** What keeps the pool from being what it should; the condition Degraded. */
 function troubleOf(observed: ObservedPool, { target, health, grace }: Situation): Said | undefined {
-  const { pool, template, policy, failures } = observed
+  const { pool, template, policy, templateNamesake, failures } = observed
   const trouble = (reason: string, message: string): Said => ({ status: 'True', reason, message })
   if (!template) return trouble(REASONS.templateNotFound, MESSAGES.templateNotFound(pool.spec.sandboxTemplateRef.name))
+  if (templateNamesake !== undefined) {
+    const message = TEMPLATE_MESSAGES.nameCollision(template.metadata.name ?? '', templateNamesake)
+    return trouble(REASONS.nameCollision, message)
+  }
   if (policyState(template, policy) === 'foreign') {
     return trouble(REASONS.networkPolicyConflict, MESSAGES.networkPolicyConflict(networkPolicyName(template)))
   }

@@ -46,7 +46,14 @@ export function identityOf(object: Stored): Identity {
 
 /** Deletes this very object, never another that has its name. */
 export function deletionOf(resource: Resource, object: Stored): DeleteWrite {
-  const { name, namespace, uid } = identityOf(object)
+  return deletionAt(resource, identityOf(object))
+}
+
+/** The same, of an object of which no more is known. */
+export function deletionAt(
+  resource: Resource,
+  { name, namespace, uid }: Pick<Identity, 'name' | 'namespace' | 'uid'>,
+): DeleteWrite {
   return { verb: 'delete', id: writeId('delete', resource, name), resource, target: { namespace, name }, uid }
 }
 

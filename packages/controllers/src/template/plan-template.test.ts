@@ -1,7 +1,7 @@
 import { LABELS, type OwnerReference, type SandboxTemplate } from '@caisson/api'
 import { expect, test } from 'vitest'
-import { type NetworkPolicy, networkPolicySpec } from './network-policy.ts'
-import { type ObservedTemplate, planTemplate, policyState } from './plan-template.ts'
+import { type NetworkPolicy, networkPolicySpec, policyState } from './network-policy.ts'
+import { type ObservedTemplate, planTemplate } from './plan-template.ts'
 
 const HASH = '0fd9bc91' // of the name `web`
 const OWNER: OwnerReference = {
@@ -12,6 +12,7 @@ const OWNER: OwnerReference = {
   controller: true,
   blockOwnerDeletion: true,
 }
+const NAMESPACE: OwnerReference = { apiVersion: 'v1', kind: 'Namespace', name: 'ns', uid: 'ns-uid' }
 
 function aTemplate(
   spec: Partial<SandboxTemplate['spec']> = {},
@@ -28,7 +29,7 @@ function aTemplate(
 
 function aPolicy(
   template = aTemplate(),
-  { owners = [OWNER], spec = {} }: { owners?: OwnerReference[]; spec?: object } = {},
+  { owners = [OWNER, NAMESPACE], spec = {} }: { owners?: OwnerReference[]; spec?: object } = {},
 ): NetworkPolicy {
   return {
     apiVersion: 'networking.k8s.io/v1',
@@ -45,7 +46,8 @@ function aPolicy(
 }
 
 function plan(observed: Partial<ObservedTemplate>): ReturnType<typeof planTemplate> {
-  return planTemplate({ template: aTemplate(), policy: undefined, failures: [], ...observed }, 0)
+  const given = { template: aTemplate(), policy: undefined, namespaceUid: 'ns-uid', namesake: undefined, failures: [] }
+  return planTemplate({ ...given, ...observed }, 0)
 }
 
 const custom = { networkPolicy: { egress: [{ ports: [{ port: 443 }] }] } }
@@ -94,6 +96,37 @@ test.each<[name: string, observed: Partial<ObservedTemplate>, writes: string[]]>
     { policy: aPolicy(aTemplate(), { owners: [{ ...OWNER, uid: 'other' }], spec: { egress: [{}] } }) },
     [],
   ],
+  [
+    'made before namespaces were owners: its namespace is added',
+    { policy: aPolicy(aTemplate(), { owners: [OWNER] }) },
+    [patch],
+  ],
+  [
+    'whose namespace is not known yet: made all the same',
+    { namespaceUid: undefined },
+    ['create NetworkPolicy web-network-policy'],
+  ],
+  [
+    'with the policy that an earlier one of its name left: it is taken over',
+    { policy: aPolicy(aTemplate(), { owners: [NAMESPACE] }) },
+    [patch],
+  ],
+  [
+    'with that of an earlier one which is not quite gone: too',
+    { policy: aPolicy(aTemplate(), { owners: [{ ...OWNER, uid: 'earlier' }, NAMESPACE] }) },
+    [patch],
+  ],
+  [
+    'unmanaged: what an earlier one left stays, for its Sandboxes',
+    { template: aTemplate(unmanaged), policy: aPolicy(aTemplate(), { owners: [NAMESPACE] }) },
+    [],
+  ],
+  ["of a name with an older one's hash: without a policy", { namesake: 'older' }, []],
+  [
+    "of a name with an older one's hash, which was not seen before: its policy goes",
+    { namesake: 'older', policy: aPolicy() },
+    ['delete NetworkPolicy web-network-policy'],
+  ],
   ['being deleted: nothing', { template: aTemplate({}, { deletionTimestamp: 'x', labels: {} }) }, []],
   [
     'refused for good: not again',
@@ -112,7 +145,7 @@ test('the policy that it has unless it says otherwise', () => {
   const [write] = plan({}).writes
   expect(write).toMatchObject({
     object: {
-      metadata: { name: 'web-network-policy', namespace: 'ns', ownerReferences: [OWNER] },
+      metadata: { name: 'web-network-policy', namespace: 'ns', ownerReferences: [OWNER, NAMESPACE] },
       spec: {
         podSelector: { matchLabels: { 'agents.x-k8s.io/sandbox-template-ref-hash': HASH } },
         policyTypes: ['Ingress', 'Egress'],
@@ -156,7 +189,24 @@ test("that another's policy has its name is said", () => {
   expect(notices).toMatchObject([{ type: 'Warning', reason: 'NetworkPolicyConflict' }])
 })
 
+test('a policy that is taken over is the new template’s', () => {
+  const { writes } = plan({ policy: aPolicy(aTemplate(), { owners: [NAMESPACE], spec: { egress: [{}] } }) })
+  expect(writes).toMatchObject([
+    {
+      patch: {
+        metadata: { uid: 'policy-uid', resourceVersion: '9', ownerReferences: [OWNER, NAMESPACE] },
+        spec: { egress: networkPolicySpec(aTemplate()).egress },
+      },
+    },
+  ])
+})
+
+test('that its name says nothing is said', () => {
+  expect(plan({ namesake: 'older' }).notices).toMatchObject([{ type: 'Warning', reason: 'NameCollision' }])
+})
+
 test.each([
+  ['missing', aTemplate(), aPolicy(aTemplate(), { owners: [NAMESPACE] })],
   ['enforced', aTemplate(unmanaged), undefined],
   ['enforced', aTemplate(), aPolicy()],
   ['missing', aTemplate(), undefined],

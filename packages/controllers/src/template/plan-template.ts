@@ -3,6 +3,7 @@ import {
   controllerReference,
   LABELS,
   nameHash,
+  type OwnerReference,
   ownershipOf,
   type SandboxTemplate,
   TEMPLATE_EVENTS,
@@ -11,19 +12,26 @@ import {
 import { sandboxTemplates } from '@caisson/client'
 import { mergePatch } from '../engine/json-difference.ts'
 import { nothing, type Plan, type PlannedEvent, type Write, type WriteFailure, writeId } from '../engine/plan.ts'
-import { identityOf } from '../sandbox/objects.ts'
+import { deletionOf, identityOf } from '../sandbox/objects.ts'
 import {
+  isLeftBy,
   isManaged,
   NETWORK_POLICIES,
   type NetworkPolicy,
+  namespaceReference,
   networkPolicyName,
   networkPolicySpec,
+  policyState,
 } from './network-policy.ts'
 
 export interface ObservedTemplate {
   template: SandboxTemplate
   /** What has the name of its NetworkPolicy. */
   policy: NetworkPolicy | undefined
+  /** UID of its namespace, once that is known. */
+  namespaceUid: string | undefined
+  /** An older template whose name has the same hash. */
+  namesake: string | undefined
   failures: readonly WriteFailure[]
 }
 
@@ -44,22 +52,9 @@ export function planTemplate(observed: ObservedTemplate, now: number): Plan<neve
   return {
     ...nothing(),
     writes,
-    notices: policyState(template, observed.policy) === 'foreign' ? [foreignPolicy(template)] : [],
+    notices: noticesOf(observed),
     retry: failures.some(({ permanent }) => !permanent),
   }
-}
-
-/**
- * Whether Sandboxes of the template may start: not before the policy that keeps them apart is there. Where something else
- * has its name they never may, since that may allow anything.
- */
-export function policyState(
-  template: SandboxTemplate,
-  policy: NetworkPolicy | undefined,
-): 'enforced' | 'missing' | 'foreign' {
-  if (!isManaged(template)) return 'enforced'
-  if (!policy) return 'missing'
-  return ownershipOf(policy, template) === 'owned' ? 'enforced' : 'foreign'
 }
 
 function labelWrite(template: SandboxTemplate): Write | undefined {
@@ -75,37 +70,57 @@ function labelWrite(template: SandboxTemplate): Write | undefined {
   }
 }
 
-function policyWrite({ template, policy }: ObservedTemplate): Write | undefined {
-  if (!policy) return isManaged(template) ? createPolicy(template) : undefined
+function policyWrite(observed: ObservedTemplate): Write | undefined {
+  const { template, policy, namesake } = observed
+  // Of one whose name says nothing it would open the older one's Sandboxes.
+  const wanted = isManaged(template) && namesake === undefined
+  if (!policy) return wanted ? createPolicy(observed) : undefined
   const name = networkPolicyName(template)
   const target = { namespace: template.metadata.namespace ?? '', name }
   const { uid = '', resourceVersion = '' } = policy.metadata
-  if (ownershipOf(policy, template) !== 'owned') return undefined
-  if (!isManaged(template)) {
-    return { verb: 'delete', id: writeId('delete', NETWORK_POLICIES, name), resource: NETWORK_POLICIES, target, uid }
-  }
+  const isLeft = isLeftBy(policy, { name: template.metadata.name ?? '', uid: template.metadata.uid ?? '' })
+  if (!isLeft && ownershipOf(policy, template) !== 'owned') return undefined
+  if (!wanted) return isLeft ? undefined : deletionOf(NETWORK_POLICIES, policy)
   const spec = mergePatch(withoutEmpty(policy.spec ?? {}), networkPolicySpec(template))
-  if (!spec) return undefined
+  const owners = ownersOf(observed)
+  const present = policy.metadata.ownerReferences ?? []
+  const isOwned = owners.every(({ uid }) => present.some((owner) => owner.uid === uid))
+  if (!spec && isOwned) return undefined
   const id = `${writeId('patch', NETWORK_POLICIES, name)} ${resourceVersion}`
   return {
     verb: 'patch',
     id,
     resource: NETWORK_POLICIES,
     target,
-    patch: { metadata: { uid, resourceVersion }, spec },
+    patch: {
+      metadata: { uid, resourceVersion, ...(!isOwned && { ownerReferences: owners }) },
+      ...(spec && { spec }),
+    },
   }
 }
 
-function foreignPolicy(template: SandboxTemplate): PlannedEvent {
-  return {
-    type: 'Warning',
-    reason: TEMPLATE_EVENTS.networkPolicyConflict,
-    action: 'Reconciling',
-    message: TEMPLATE_MESSAGES.networkPolicyConflict(networkPolicyName(template), template.metadata.name ?? ''),
-  }
+function noticesOf({ template, policy, namesake }: ObservedTemplate): PlannedEvent[] {
+  const { name = '' } = template.metadata
+  const notice = (reason: string, message: string): PlannedEvent[] => [
+    { type: 'Warning', reason, action: 'Reconciling', message },
+  ]
+  if (namesake !== undefined)
+    return notice(TEMPLATE_EVENTS.nameCollision, TEMPLATE_MESSAGES.nameCollision(name, namesake))
+  if (policyState(template, policy) !== 'foreign') return []
+  const message = TEMPLATE_MESSAGES.networkPolicyConflict(networkPolicyName(template), name)
+  return notice(TEMPLATE_EVENTS.networkPolicyConflict, message)
 }
 
-function createPolicy(template: SandboxTemplate): Write {
+function ownersOf({ template, namespaceUid }: ObservedTemplate): OwnerReference[] {
+  const { namespace = '' } = template.metadata
+  return [
+    controllerReference({ ...template, kind: sandboxTemplates.kind }),
+    ...(namespaceUid === undefined ? [] : [namespaceReference({ name: namespace, uid: namespaceUid })]),
+  ]
+}
+
+function createPolicy(observed: ObservedTemplate): Write {
+  const { template } = observed
   const name = networkPolicyName(template)
   return {
     verb: 'create',
@@ -117,7 +132,7 @@ function createPolicy(template: SandboxTemplate): Write {
       metadata: {
         name,
         namespace: template.metadata.namespace ?? '',
-        ownerReferences: [controllerReference({ ...template, kind: sandboxTemplates.kind })],
+        ownerReferences: ownersOf(observed),
       },
       spec: networkPolicySpec(template),
     },

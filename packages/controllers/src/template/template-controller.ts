@@ -1,17 +1,48 @@
-/** Wires the SandboxTemplate plan to caches. */
-import { controllerOf, EXTENSIONS_GROUP, referenceGroup, type SandboxTemplate } from '@caisson/api'
-import { type Informer, type Informers, joinKey, keyOf, sandboxTemplates } from '@caisson/client'
+/** Wires the plans of SandboxTemplates and of their NetworkPolicies to caches. */
+import {
+  controllerOf,
+  EXTENSIONS_GROUP,
+  LABELS,
+  referenceGroup,
+  type Sandbox,
+  type SandboxTemplate,
+} from '@caisson/api'
+import {
+  type AnyObject,
+  type Informer,
+  type Informers,
+  joinKey,
+  keyOf,
+  resources,
+  sandboxTemplates,
+} from '@caisson/client'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
-import { NETWORK_POLICIES, type NetworkPolicy, networkPolicyName } from './network-policy.ts'
+import type { Pod } from '../sandbox/objects.ts'
+import { BY_NAME_HASH, nameHashKey, namesakesOf, olderNamesake } from './name-collision.ts'
+import { NETWORK_POLICIES, type NetworkPolicy, networkPolicyName, templateNameOf } from './network-policy.ts'
+import { type ObservedPolicy, planLeftPolicy } from './plan-left-policy.ts'
 import { type ObservedTemplate, planTemplate } from './plan-template.ts'
 
 export interface TemplateCaches {
   templates: Informer<SandboxTemplate>
   policies: Informer<NetworkPolicy>
+  namespaces: Informer<AnyObject>
 }
 
+interface SelectedCaches {
+  sandboxes: Informer<Sandbox>
+  pods: Informer<Pod>
+}
+
+/** Index of Sandboxes, of Pods and of NetworkPolicies by namespace and the hash of the template that they are of. */
+const BY_TEMPLATE = 'templateRefHash'
+
 export function templateCaches(informers: Informers): TemplateCaches {
-  return { templates: informers.of(sandboxTemplates), policies: informers.of(NETWORK_POLICIES) }
+  return {
+    templates: informers.of(sandboxTemplates, { indexers: { [BY_NAME_HASH]: nameHashKey } }),
+    policies: informers.of(NETWORK_POLICIES, { indexers: { [BY_TEMPLATE]: selectedKey } }),
+    namespaces: informers.of<AnyObject>(resources.namespaces),
+  }
 }
 
 /** What has the name of the template's NetworkPolicy. */
@@ -23,15 +54,22 @@ export function policyOf(
 }
 
 export function startTemplateController(
-  { templates, policies }: TemplateCaches,
+  caches: TemplateCaches & SelectedCaches,
   options: EngineOptions,
 ): AsyncDisposable & Pick<Engine, 'idle'> {
+  const { templates, policies, namespaces } = caches
   const engine = createEngine<SandboxTemplate, ObservedTemplate>(
     {
       name: 'template',
       informer: templates,
       others: [policies],
-      observe: (template, failures) => ({ template, policy: policyOf({ policies }, template), failures }),
+      observe: (template, failures) => ({
+        template,
+        policy: policyOf({ policies }, template),
+        namespaceUid: namespaces.get(template.metadata.namespace ?? '')?.metadata.uid,
+        namesake: olderNamesake(templates, template),
+        failures,
+      }),
       plan: planTemplate,
     },
     options,
@@ -41,11 +79,19 @@ export function startTemplateController(
     const owner = controllerOf(policy)
     const named = owner?.kind === sandboxTemplates.kind && referenceGroup(owner) === EXTENSIONS_GROUP
     // A stranger with that name stands in the way, and its going clears it.
-    const template = named ? owner.name : (policy.metadata.name ?? '').replace(/-network-policy$/, '')
-    engine.enqueue(joinKey(policy.metadata.namespace, template))
+    const template = named ? owner.name : templateNameOf(policy)
+    if (template !== undefined) engine.enqueue(joinKey(policy.metadata.namespace, template))
   }
+  const left = startLeftPolicies(caches, options)
   const handlers = [
-    templates.handle({ added: enqueue, updated: (_old, template) => enqueue(template), deleted: enqueue }),
+    templates.handle({
+      added: enqueue,
+      updated: (_old, template) => enqueue(template),
+      deleted(template) {
+        namesakesOf(templates, template).forEach(enqueue)
+        enqueue(template)
+      },
+    }),
     policies.handle({
       added: enqueueOf,
       updated(old, policy) {
@@ -54,6 +100,56 @@ export function startTemplateController(
       },
       deleted: enqueueOf,
     }),
+    namespaces.handle({
+      added({ metadata }) {
+        for (const template of templates.list()) if (template.metadata.namespace === metadata.name) enqueue(template)
+      },
+    }),
+  ]
+  return {
+    async idle() {
+      await Promise.all([engine.idle(), left.idle()])
+    },
+    async [Symbol.asyncDispose]() {
+      for (const handler of handlers) handler[Symbol.dispose]()
+      await Promise.all([engine[Symbol.asyncDispose](), left[Symbol.asyncDispose]()])
+    },
+  }
+}
+
+/** Sees to NetworkPolicies that have lost their template. */
+function startLeftPolicies(
+  { templates, policies, sandboxes, pods }: TemplateCaches & SelectedCaches,
+  options: EngineOptions,
+): AsyncDisposable & Pick<Engine, 'idle'> {
+  sandboxes.addIndex(BY_TEMPLATE, labelledKey)
+  pods.addIndex(BY_TEMPLATE, labelledKey)
+  const selected = [sandboxes, pods] as readonly Pick<Informer<AnyObject>, 'byIndex' | 'handle'>[]
+  const engine = createEngine<NetworkPolicy, ObservedPolicy>(
+    {
+      name: 'network-policy',
+      informer: policies,
+      others: [],
+      observe: (policy, failures) => ({
+        policy,
+        hasTemplate: templates.get(joinKey(policy.metadata.namespace, templateNameOf(policy) ?? '')) !== undefined,
+        isInUse: selectedKey(policy).some((key) => selected.some((kind) => kind.byIndex(BY_TEMPLATE, key).length > 0)),
+        failures,
+      }),
+      plan: planLeftPolicy,
+    },
+    options,
+  )
+  const enqueue = (policy: NetworkPolicy): void => engine.enqueue(keyOf(policy))
+  const enqueueSelecting = (object: AnyObject): void => {
+    for (const key of labelledKey(object)) policies.byIndex(BY_TEMPLATE, key).forEach(enqueue)
+  }
+  const handlers = [
+    policies.handle({ added: enqueue, updated: (_old, policy) => enqueue(policy) }),
+    templates.handle({
+      deleted: (template) => engine.enqueue(joinKey(template.metadata.namespace, networkPolicyName(template))),
+    }),
+    ...selected.map((kind) => kind.handle({ deleted: enqueueSelecting })),
   ]
   return {
     idle: () => engine.idle(),
@@ -62,4 +158,14 @@ export function startTemplateController(
       await engine[Symbol.asyncDispose]()
     },
   }
+}
+
+function labelledKey({ metadata }: AnyObject): string[] {
+  const hash = metadata.labels?.[LABELS.templateRefHash]
+  return hash === undefined ? [] : [joinKey(metadata.namespace, hash)]
+}
+
+function selectedKey({ metadata, spec }: NetworkPolicy): string[] {
+  const hash = spec?.podSelector?.matchLabels?.[LABELS.templateRefHash]
+  return hash === undefined ? [] : [joinKey(metadata.namespace, hash)]
 }
