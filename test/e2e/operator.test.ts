@@ -175,6 +175,7 @@ test('a Sandbox and a claim become what upstream makes of them, and the probes s
   expect(new Set(workers)).toEqual(
     new Set([
       '{"controller":"claim","worker count":50}',
+      '{"controller":"network-policy","worker count":10}',
       '{"controller":"pool","worker count":10}',
       '{"controller":"sandbox","worker count":100}',
       '{"controller":"snapshot","worker count":10}',

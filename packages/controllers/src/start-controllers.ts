@@ -52,7 +52,7 @@ export interface Controllers extends AsyncDisposable {
 /** Resolves when every controller has seen the cluster once and works. Disposing stops them and waits for running passes. */
 export async function startControllers(options: StartControllersOptions): Promise<Controllers> {
   const { client, informers, record, onError, signal, tracer, now } = options
-  const metrics = options.log ? { ...options.metrics, ...options.log } : options.metrics
+  const metrics = withLog(options.metrics, options.log)
   const { clusterDomain = 'cluster.local', sandboxConcurrency = 100, sandboxEvents = true } = options
   const caches = sandboxCaches(informers, await servedSandboxes(client, signal))
   // Not waited for: a cluster may have Sandboxes without snapshots.
@@ -116,6 +116,22 @@ export async function startControllers(options: StartControllersOptions): Promis
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(parts.map((part) => part[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+/** Tells both. */
+function withLog(metrics: EngineMetrics | undefined, log: EngineLog | undefined): EngineMetrics | undefined {
+  if (!metrics || !log) return metrics ?? log
+  return {
+    ...metrics,
+    started(controller, workers) {
+      metrics.started?.(controller, workers)
+      log.started?.(controller, workers)
+    },
+    passed(pass) {
+      metrics.passed?.(pass)
+      log.passed?.(pass)
     },
   }
 }
