@@ -103,21 +103,76 @@ async function buildKubernetes(
   }
 }
 
-async function buildEtcd(directory: string): Promise<void> {
-  if (existsSync(join(directory, 'etcd'))) return
+/** A program of a Go module of its own, which needs no replacements. */
+interface GoProgram {
+  name: string
+  module: string
+  version: string
+  /** Of the module's `go` line, or newer. */
+  go: string
+  package: string
+}
+
+const GO_PROGRAMS = {
+  etcd: {
+    name: 'etcd',
+    module: 'go.etcd.io/etcd/server/v3',
+    version: ETCD,
+    go: '1.24.0',
+    package: 'go.etcd.io/etcd/server/v3',
+  },
+  /** Nodes whose Pods become Ready without a container. */
+  kwok: {
+    name: 'kwok',
+    module: 'sigs.k8s.io/kwok',
+    version: 'v0.7.0',
+    go: '1.24.0',
+    package: 'sigs.k8s.io/kwok/cmd/kwok',
+  },
+  /** The controller that ours is measured against, in the only version that the module proxy has. */
+  'agent-sandbox': {
+    name: 'agent-sandbox-controller',
+    module: 'sigs.k8s.io/agent-sandbox',
+    version: 'v1.0.3',
+    go: '1.26.0',
+    package: 'sigs.k8s.io/agent-sandbox/cmd/agent-sandbox-controller',
+  },
+} as const satisfies Record<string, GoProgram>
+
+async function buildGoProgram(directory: string, program: GoProgram): Promise<void> {
+  if (existsSync(join(directory, program.name))) return
+  mkdirSync(directory, { recursive: true })
   const work = mkdtempSync(join(directory, 'go-'))
   try {
-    console.error(`building etcd ${ETCD}`)
-    writeFileSync(join(work, 'go.mod'), `module build\ngo 1.24.0\nrequire go.etcd.io/etcd/server/v3 ${ETCD}\n`)
-    await run(
-      'go',
-      ['build', '-mod=mod', '-trimpath', '-ldflags', '-s -w', '-o', join(work, 'etcd'), 'go.etcd.io/etcd/server/v3'],
-      work,
+    console.error(`building ${program.name} ${program.version}`)
+    writeFileSync(
+      join(work, 'go.mod'),
+      `module build\ngo ${program.go}\nrequire ${program.module} ${program.version}\n`,
     )
-    renameSync(join(work, 'etcd'), join(directory, 'etcd'))
+    const built = join(work, program.name)
+    await run('go', ['build', '-mod=mod', '-trimpath', '-ldflags', '-s -w', '-o', built, program.package], work)
+    renameSync(built, join(directory, program.name))
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** Builds one of the programs that are no part of the control plane, if it is missing, and gives its path. */
+export async function buildBeside(name: 'kwok' | 'agent-sandbox'): Promise<string> {
+  const program = GO_PROGRAMS[name]
+  const directory = join(cacheDirectory(), `${program.name}-${program.version}`)
+  await buildGoProgram(directory, program)
+  return join(directory, program.name)
+}
+
+/** Where the Go module of one of them is, with the manifests that it brings along. */
+export function moduleDirectory(name: 'kwok' | 'agent-sandbox'): string {
+  const { module, version } = GO_PROGRAMS[name]
+  const found = execFileSync('go', ['mod', 'download', '-json', `${module}@${version}`], {
+    cwd: tmpdir(),
+    encoding: 'utf8',
+  })
+  return (JSON.parse(found) as { Dir: string }).Dir
 }
 
 /** Builds what is missing. Throws where Go is missing or a build fails. */
@@ -126,7 +181,7 @@ export async function buildControlPlane(what: 'kubectl' | 'all'): Promise<string
   mkdirSync(directory, { recursive: true })
   const names = what === 'kubectl' ? (['kubectl'] as const) : (Object.keys(BINARIES) as Array<keyof typeof BINARIES>)
   await buildKubernetes(directory, names)
-  if (what === 'all') await buildEtcd(directory)
+  if (what === 'all') await buildGoProgram(directory, GO_PROGRAMS.etcd)
   return directory
 }
 
