@@ -7,16 +7,13 @@
  * JSON lines: the phases of `claims.mjs`, with the CPU seconds of the controller and of kube-apiserver over each and the
  * controller's memory at its end; then the medians of each controller over all rounds.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { parse } from 'yaml'
-import type { CustomResourceDefinition } from '../../packages/api/src/index.ts'
 import { resources } from '../../packages/client/src/index.ts'
-import { connectCluster, installCrd } from '../../packages/controllers/src/testing/test-cluster.ts'
-import { buildBeside, moduleDirectory } from '../cluster/build-control-plane.ts'
+import { connectCluster } from '../../packages/controllers/src/testing/test-cluster.ts'
+import { buildBeside, controlPlaneDirectory, moduleDirectory } from '../cluster/build-control-plane.ts'
 import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { cpuSeconds, residentMegabytes } from './process-usage.ts'
 import { median, rounded } from './statistics.ts'
@@ -70,11 +67,13 @@ function started(command: readonly string[], kubeconfig: string): ChildProcess &
 }
 
 async function prepare(plane: RealCluster, crds: string): Promise<void> {
-  await using cluster = await connectCluster(plane.kubeconfig)
-  for (const file of readdirSync(crds)) {
-    const crd = parse(readFileSync(join(crds, file), 'utf8')) as CustomResourceDefinition
-    await installCrd(cluster.client, crd)
+  const kubectl = (...args: string[]): void => {
+    const env = { ...process.env, KUBECONFIG: plane.kubeconfig }
+    execFileSync(join(controlPlaneDirectory(), 'kubectl'), args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
   }
+  kubectl('create', '-f', crds)
+  kubectl('wait', '--for=condition=Established', '-f', crds)
+  await using cluster = await connectCluster(plane.kubeconfig)
   const allocatable = { cpu: '1000', memory: '1Ti', pods: PODS_OF_A_NODE }
   for (let index = 0; index < NODES; index++) {
     await cluster.client.create(resources.nodes, {
