@@ -346,12 +346,24 @@ function program(): Command {
     )
     .addOption(repeated('--audience <name>', 'that tokens of users are for'))
     .option('--scoped-token-keys <file>', 'the public keys of scoped tokens')
+    .option('--scoped-token-secret <file>', 'the shared secret of scoped tokens of version 1')
+    .option('--scoped-token-v1-until <time>', 'when that secret is not taken any more')
+    .option('--listen-tls <address>', 'also within TLS')
+    .option('--tls-cert <file>', 'its certificate, PEM; read again when it changes')
+    .option('--tls-key <file>', 'its key, PEM')
+    .option('--tls-client-ca <file>', 'whose client certificates are taken, PEM')
+    .addOption(
+      new Option('--tls-clients <mode>', 'whether clients show a certificate')
+        .choices(['off', 'optional', 'required'])
+        .default('off'),
+    )
     .option('--path-routing-prefix <path>', 'also route PREFIX/NAMESPACE/ID/PORT/…, for browsers')
     .option('--proxy-timeout <duration>', 'how long silence is borne', '180s')
     .option('--upstream-max-retries <number>', 'of connections to a sandbox', '3')
     .option('--no-runtime-api', 'carry requests only: never execute anything in a sandbox')
     .option('--kubeconfig <file>', 'whose account it acts with (default: that of every command)')
     .addOption(new Option('--listen-door <address>', 'for the node of the embedded cluster').hideHelp())
+    .addOption(new Option('--listen-reviewed <address>', 'for Pods of the embedded cluster').hideHelp())
     .addOption(new Option('--until-stdin-ends', 'end with whoever started it').hideHelp())
     .action(async (options: RouterCommandOptions) =>
       (await import('./commands/router.ts')).router({ ...globals(), ...options }),

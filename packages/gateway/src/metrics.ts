@@ -23,11 +23,14 @@ export interface RequestOutcome {
 }
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+/** As nginx counts who did not wait. */
+const CLIENT_GONE = 499
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180]
 /** Namespaces that have a label of their own; the text of a header must not fill the memory. */
 const NAMESPACES = 1000
 
 export function createRouterMetrics(version: string): RouterMetrics {
+  const { STATUS_CODES } = process.getBuiltinModule('node:http')
   const registry = new Registry()
   const registers = [registry]
   const requestLabels = ['method', 'code', 'sandbox_namespace'] as const
@@ -99,7 +102,7 @@ export function createRouterMetrics(version: string): RouterMetrics {
         inFlight.dec()
         const labels = {
           method: METHODS.has(method) ? method : 'other',
-          code: String(code),
+          code: code in STATUS_CODES || code === CLIENT_GONE ? String(code) : 'other',
           sandbox_namespace: label(namespace),
         }
         total.inc(labels)

@@ -1,25 +1,36 @@
 /** The router: listens, follows the Pods of Sandboxes, and tells how it is. */
-import { type Client, forwardPort, isNotFound, resources } from '@caisson/client'
+import type { Client } from '@caisson/client'
 import { type Authorize, allowAll } from './authz/authorize.ts'
-import { authorizeByScopedToken, parseVerificationKeys } from './authz/scoped-token.ts'
+import {
+  authorizeByScopedToken,
+  parseSharedSecret,
+  parseVerificationKeys,
+  type ScopedTokenKeys,
+} from './authz/scoped-token.ts'
 import { authorizeByTokenReview } from './authz/token-review.ts'
 import { createRouterMetrics, type RouterMetrics } from './metrics.ts'
 import { endWith, sendHead, sendJson } from './proxy/exchange.ts'
-import { type ListenAddress, type Listener, listen, listenAtDoor } from './proxy/listener.ts'
+import { type ListenAddress, type Listener, listen, listenAtDoor, listenSecurely } from './proxy/listener.ts'
 import { createDoorHandlers, createHandlers, doorRouteOf, type ServeOptions } from './proxy/serve.ts'
-import type { Route } from './routing/route.ts'
-import { followSandboxPods, type SandboxPods, sandboxOf } from './routing/sandbox-pods.ts'
+import type { TlsOptions } from './proxy/tls-files.ts'
+import { followSandboxPods, type SandboxPods } from './routing/sandbox-pods.ts'
+import { createWaker } from './routing/wake.ts'
 import { createRuntimeApi } from './runtime-api/runtime-api.ts'
 
 export type AuthzOptions =
   | { mode: 'allow-all' }
   | { mode: 'tokenreview'; audiences?: readonly string[] }
-  /** `keys`: the content of the file with the public keys. */
-  | { mode: 'scoped-token'; keys: string }
+  /**
+   * `keys`: the content of the file with the public keys. `shared`: the secret of tokens of version 1, which are taken
+   * until that moment, ms since the epoch; without one for ever.
+   */
+  | { mode: 'scoped-token'; keys?: string; shared?: { secret: Buffer; until?: number } }
 
 export interface RouterOptions {
   client: Client
   listen: ListenAddress
+  /** Also within TLS. */
+  listenTls?: { address: ListenAddress } & TlsOptions
   /** For `/metrics`, `/healthz` and `/readyz`. */
   listenAdmin?: ListenAddress
   /**
@@ -28,6 +39,8 @@ export interface RouterOptions {
    * every one of them.
    */
   listenDoor?: ListenAddress
+  /** For callers who show a token of the cluster and may what they ask for, whatever `authz` is elsewhere. */
+  listenReviewed?: ListenAddress
   authz: AuthzOptions
   /** Only the Sandboxes of one namespace. */
   namespace?: string
@@ -37,6 +50,8 @@ export interface RouterOptions {
   pathPrefix?: string
   /** Silence that is borne, ms. Default 180,000. */
   timeoutMs?: number
+  /** How long a connection on which nothing is asked is kept, ms. Default 125,000. */
+  keepAliveMs?: number
   /** Further attempts to connect to a sandbox. Default 3. */
   retries?: number
   /** False: requests are carried only, and nothing is executed. */
@@ -48,6 +63,7 @@ export interface RouterOptions {
 export interface Router extends AsyncDisposable {
   /** Undefined on a Unix socket. */
   port: number | undefined
+  tlsPort: number | undefined
   adminPort: number | undefined
   /** Resolves when it knows every Sandbox's Pod that there is. */
   ready(signal?: AbortSignal): Promise<void>
@@ -62,15 +78,19 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   await using stack = new AsyncDisposableStack()
   const metrics = createRouterMetrics(options.version)
   const pods = stack.use(followSandboxPods(client, { allowLoopback, ...(namespace !== undefined && { namespace }) }))
+  const waker = createWaker(client, Date.now)
+  stack.use(pods.onCome(waker.forget))
   const runtimeApi = (options.runtimeApi ?? true) ? createRuntimeApi(client) : undefined
-  const serving: ServeOptions = {
-    wake: (route, signal) => wake(client, route, signal),
-    pods,
-    authorize: authorizeBy(
+  const authorizing = (authz: AuthzOptions): Authorize =>
+    authorizeBy(
       authz,
       client,
       ({ port, path, isCall }) => runtimeApi?.apiFor({ port, url: path }, isCall) !== undefined,
-    ),
+    )
+  const serving: ServeOptions = {
+    wake: waker.wake,
+    pods,
+    authorize: authorizing(authz),
     runtimeApi,
     metrics,
     pathPrefix,
@@ -79,7 +99,12 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     retries: options.retries ?? RETRIES,
     onError,
   }
-  const listener = stack.use(await listen(options.listen, createHandlers(serving)))
+  const listener = stack.use(await listen(options.listen, createHandlers(serving), options.keepAliveMs))
+  const secure = options.listenTls && stack.use(await listenTls(options.listenTls, serving))
+  if (options.listenReviewed) {
+    const reviewed = { ...serving, authorize: authorizing({ mode: 'tokenreview' }) }
+    stack.use(await listen(options.listenReviewed, createHandlers(reviewed)))
+  }
   if (options.listenDoor && runtimeApi) {
     const answering = { ...serving, runtimeApi }
     stack.use(await listenAtDoor(options.listenDoor, (about) => createDoorHandlers(answering, doorRouteOf(about))))
@@ -88,31 +113,20 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const owned = stack.move()
   return {
     port: listener.port,
+    tlsPort: secure?.port,
     adminPort: admin?.port,
     ready: (signal) => pods.synced(signal),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
-const WAKE_MS = 30_000
-
-/** Whoever connects to a Pod that sleeps wakes it: a connection that nothing is done with does. */
-async function wake(client: Client, { namespace, id, port }: Route, signal: AbortSignal): Promise<boolean> {
-  try {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(WAKE_MS)])
-    // What sleeps has no Pod, or one that is on its way out. Another's of that name is not connected to.
-    const present = await client.get(resources.pods, id, { namespace, signal: limit }).catch(unlessNotFound)
-    if (present && sandboxOf(present) !== id) return false
-    const connection = await forwardPort(client, id, { namespace, port, signal: limit })
-    connection.on('error', () => {}).destroy()
-    return true
-  } catch {
-    return false
-  }
-}
-
-function unlessNotFound(error: unknown): undefined {
-  if (!isNotFound(error)) throw error
+/** By whatever name: a page that has its own lead here has no certificate of it. */
+function listenTls(
+  { address, ...tls }: NonNullable<RouterOptions['listenTls']>,
+  serving: ServeOptions,
+): Promise<Listener> {
+  const onError = (error: unknown): void => serving.onError(error, 'the certificate, which stays what it was')
+  return listenSecurely(address, createHandlers({ ...serving, anyHost: true }), { ...tls, onError })
 }
 
 function authorizeBy(
@@ -121,9 +135,16 @@ function authorizeBy(
   execs: Parameters<typeof authorizeByTokenReview>[1],
 ): Authorize {
   if (authz.mode === 'allow-all') return allowAll
-  if (authz.mode === 'scoped-token') return authorizeByScopedToken(parseVerificationKeys(authz.keys), Date.now)
+  if (authz.mode === 'scoped-token') return authorizeByScopedToken(scopedTokenKeys(authz), Date.now)
   const { audiences } = authz
   return authorizeByTokenReview({ client, now: Date.now, ...(audiences && { audiences }) }, execs)
+}
+
+function scopedTokenKeys({ keys, shared }: Extract<AuthzOptions, { mode: 'scoped-token' }>): ScopedTokenKeys {
+  return {
+    keys: keys === undefined ? new Map() : parseVerificationKeys(keys),
+    ...(shared && { shared: { secret: parseSharedSecret(shared.secret), until: shared.until } }),
+  }
 }
 
 function listenAdmin(address: ListenAddress, pods: SandboxPods, metrics: RouterMetrics): Promise<Listener> {

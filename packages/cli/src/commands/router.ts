@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { type Client, createClient, createHttpTransport, findConnection } from '@caisson/client'
-import { type AuthzOptions, type ListenAddress, startRouter } from '@caisson/gateway'
+import {
+  type AuthzOptions,
+  type ListenAddress,
+  type RouterOptions,
+  startRouter,
+  type TlsOptions,
+} from '@caisson/gateway'
 import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
@@ -11,9 +17,17 @@ export interface RouterCommandOptions extends GlobalOptions {
   listen: string
   listenAdmin?: string
   listenDoor?: string
+  listenReviewed?: string
   authzMode: AuthzOptions['mode']
   audience: string[]
   scopedTokenKeys?: string
+  scopedTokenSecret?: string
+  scopedTokenV1Until?: string
+  listenTls?: string
+  tlsCert?: string
+  tlsKey?: string
+  tlsClientCa?: string
+  tlsClients: TlsOptions['clients']
   pathRoutingPrefix?: string
   proxyTimeout: string
   upstreamMaxRetries: string
@@ -26,12 +40,8 @@ export interface RouterCommandOptions extends GlobalOptions {
 export async function router(options: RouterCommandOptions): Promise<void> {
   const listen = listenAddress(options.listen)
   const authz = authzOptions(options)
-  if (authz.mode === 'allow-all' && 'host' in listen && !isLoopback(listen.host)) {
-    throw new CliError(
-      'usage',
-      `whoever reaches ${options.listen} could execute commands in every sandbox: choose --authz-mode tokenreview or scoped-token, or an address of loopback`,
-    )
-  }
+  if (authz.mode === 'allow-all') refuseToBeOpen(listen, options.listen)
+  const listenTls = tlsOptions(options, authz)
   const retries = Number(options.upstreamMaxRetries)
   if (!Number.isInteger(retries) || retries < 0 || retries > 100)
     throw new CliError('usage', `--upstream-max-retries takes a number up to 100, not ${options.upstreamMaxRetries}`)
@@ -50,7 +60,9 @@ export async function router(options: RouterCommandOptions): Promise<void> {
     client: session.client,
     listen,
     ...(options.listenAdmin !== undefined && { listenAdmin: listenAddress(options.listenAdmin) }),
+    ...(listenTls && { listenTls }),
     ...(options.listenDoor !== undefined && { listenDoor: listenAddress(options.listenDoor) }),
+    ...(options.listenReviewed !== undefined && { listenReviewed: listenAddress(options.listenReviewed) }),
     authz,
     ...(pathPrefix !== undefined && { pathPrefix }),
     ...(options.namespace !== undefined && { namespace: options.namespace }),
@@ -63,6 +75,8 @@ export async function router(options: RouterCommandOptions): Promise<void> {
   })
   const where = 'host' in listen ? `http://${bracketed(listen.host)}:${running.port}` : `unix:${listen.path}`
   console.log(`listening: ${where}`)
+  if (listenTls && 'host' in listenTls.address)
+    console.log(`listening: https://${bracketed(listenTls.address.host)}:${running.tlsPort}`)
   await stopping.promise
   // Connections would keep it for as long as their clients like.
   setTimeout(() => process.exit(0), 1000).unref()
@@ -77,16 +91,69 @@ async function sessionOf(kubeconfig: string): Promise<{ client: Client } & Async
   }
 }
 
-function authzOptions({ authzMode, audience, scopedTokenKeys }: RouterCommandOptions): AuthzOptions {
-  if (scopedTokenKeys !== undefined && authzMode !== 'scoped-token')
-    throw new CliError('usage', '--scoped-token-keys goes with --authz-mode scoped-token')
-  if (audience.length > 0 && authzMode !== 'tokenreview')
+function refuseToBeOpen(address: ListenAddress, text: string): void {
+  if (!('host' in address) || isLoopback(address.host)) return
+  throw new CliError(
+    'usage',
+    `whoever reaches ${text} could execute commands in every sandbox: choose --authz-mode tokenreview or scoped-token, or an address of loopback`,
+  )
+}
+
+function authzOptions(options: RouterCommandOptions): AuthzOptions {
+  const { authzMode: mode, audience, scopedTokenKeys: keysFile, scopedTokenSecret: secretFile } = options
+  const scoped = [keysFile, secretFile, options.scopedTokenV1Until].some((value) => value !== undefined)
+  if (scoped && mode !== 'scoped-token')
+    throw new CliError('usage', '--scoped-token-… options go with --authz-mode scoped-token')
+  if (audience.length > 0 && mode !== 'tokenreview')
     throw new CliError('usage', '--audience goes with --authz-mode tokenreview')
-  if (authzMode === 'tokenreview') return { mode: authzMode, ...(audience.length > 0 && { audiences: audience }) }
-  if (authzMode === 'allow-all') return { mode: authzMode }
-  if (scopedTokenKeys === undefined)
-    throw new CliError('usage', '--authz-mode scoped-token needs --scoped-token-keys FILE')
-  return { mode: authzMode, keys: readFileSync(scopedTokenKeys, 'utf8') }
+  if (mode === 'tokenreview') return { mode, ...(audience.length > 0 && { audiences: audience }) }
+  if (mode === 'allow-all') return { mode }
+  if (keysFile === undefined && secretFile === undefined)
+    throw new CliError(
+      'usage',
+      '--authz-mode scoped-token needs --scoped-token-keys FILE or --scoped-token-secret FILE',
+    )
+  const until = firstVersionUntil(options)
+  return {
+    mode,
+    ...(keysFile !== undefined && { keys: readFileSync(keysFile, 'utf8') }),
+    ...(secretFile !== undefined && {
+      shared: { secret: readFileSync(secretFile), ...(until !== undefined && { until }) },
+    }),
+  }
+}
+
+/** ms since the epoch. Beside tokens of version 2 those of version 1 have to have an end. */
+function firstVersionUntil(options: RouterCommandOptions): number | undefined {
+  const { scopedTokenKeys, scopedTokenSecret, scopedTokenV1Until: text } = options
+  if (text === undefined) {
+    if (scopedTokenKeys === undefined || scopedTokenSecret === undefined) return undefined
+    throw new CliError('usage', 'with both kinds of keys --scoped-token-v1-until has to say when the secret is dropped')
+  }
+  const until = Date.parse(text)
+  if (scopedTokenSecret === undefined)
+    throw new CliError('usage', '--scoped-token-v1-until goes with --scoped-token-secret')
+  if (!/^\d{4}-\d\d-\d\dT/.test(text) || Number.isNaN(until))
+    throw new CliError('usage', `--scoped-token-v1-until takes a time such as 2026-01-31T00:00:00Z, not ${text}`)
+  return until
+}
+
+function tlsOptions(options: RouterCommandOptions, authz: AuthzOptions): RouterOptions['listenTls'] {
+  const { listenTls, tlsCert, tlsKey, tlsClientCa, tlsClients: clients } = options
+  if (listenTls === undefined) {
+    if ([tlsCert, tlsKey, tlsClientCa].some((value) => value !== undefined) || clients !== 'off')
+      throw new CliError('usage', '--tls-… options go with --listen-tls')
+    return undefined
+  }
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw new CliError('usage', '--listen-tls needs --tls-cert FILE and --tls-key FILE')
+  if ((clients === 'off') !== (tlsClientCa === undefined))
+    throw new CliError('usage', '--tls-clients optional and required go with --tls-client-ca FILE')
+  const address = listenAddress(listenTls)
+  // Whoever shows a right certificate has been asked who he is.
+  if (authz.mode === 'allow-all' && clients !== 'required') refuseToBeOpen(address, listenTls)
+  const authority = tlsClientCa === undefined ? {} : { clientAuthorityFile: tlsClientCa }
+  return { address, certificateFile: tlsCert, keyFile: tlsKey, clients, ...authority }
 }
 
 function listenAddress(text: string): ListenAddress {

@@ -22,6 +22,11 @@ export async function ask(question: Question & { body: NodeJS.ReadableStream | u
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   const outgoing = open(question, reject)
   outgoing.on('response', resolve)
+  // Nobody asked for another protocol.
+  outgoing.on('upgrade', (_answer, socket) => {
+    socket.destroy()
+    reject(question.broke(new Error('the protocol was changed unasked')))
+  })
   // Who answers may do so before he has read everything, and then close.
   if (question.body) pipeline(question.body, outgoing).catch(() => {})
   else outgoing.end()
@@ -87,6 +92,7 @@ function open({ connection, method, url, headers, broke }: Question, reject: (er
   const { request } = process.getBuiltinModule('node:http')
   const outgoing = request({ createConnection: () => connection, method, path: url, headers, setHost: false })
   outgoing.on('error', (cause) => reject(broke(cause)))
+  connection.once('close', () => reject(broke(new Error('the connection was closed'))))
   return outgoing
 }
 

@@ -32,7 +32,9 @@ export function forbidden(): RouterError {
 /** Everybody may: for a router that only its owner reaches, or that has an authorizing proxy in front. */
 export async function allowAll(): Promise<void> {}
 
-/** Of `Authorization: Bearer TOKEN`. */
-export function bearerToken({ authorization }: IncomingHttpHeaders): string | undefined {
-  return /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
+/** Of `Authorization: Bearer TOKEN`, or the password of `Basic`: all that clients can be told which set no header. */
+export function bearerToken({ authorization = '' }: IncomingHttpHeaders): string | undefined {
+  const basic = /^basic +(\S+) *$/i.exec(authorization)?.[1]
+  if (basic !== undefined) return /^[^:]*:(\S+)$/.exec(Buffer.from(basic, 'base64').toString('utf8'))?.[1]
+  return /^bearer +(\S+) *$/i.exec(authorization)?.[1]
 }

@@ -1,9 +1,10 @@
 /**
- * Scoped tokens, version 2: `v2.KEY.CLAIMS.SIGNATURE`. Each is good for one port, method and path of one Sandbox until it
- * ends, so that an agent can be handed a key to its own sandbox and to nothing else. They are signed with Ed25519, and
- * the router has public keys only.
+ * Scoped tokens, so that an agent can be handed a key to its own sandbox and to nothing else. Version 2,
+ * `v2.KEY.CLAIMS.SIGNATURE`, is good for one port, method and path of one Sandbox until it ends; it is signed with Ed25519,
+ * and the router has public keys only. Version 1, `v1.CLAIMS.SIGNATURE`, is good for all of the Sandboxes of one name, one
+ * after the other, and is signed by HMAC with a secret that the router shares: for those who have it still.
  */
-import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { createHmac, createPublicKey, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto'
 import { type Access, type Authorize, bearerToken, forbidden, unauthenticated } from './authorize.ts'
 
 export interface ScopedClaims {
@@ -17,11 +18,11 @@ export interface ScopedClaims {
   expires: number
 }
 
-const VERSION = 'v2'
 /** Signed with the claims, so that no signature made for anything else is one of a token. */
-const SIGNING_CONTEXT = `agent-sandbox/scoped-token/${VERSION}.`
+const SIGNING_CONTEXT = 'agent-sandbox/scoped-token/'
 const KEY_ID = /^[A-Za-z0-9_-]{1,128}$/
 const KEY_BYTES = 32
+const SECRET_BYTES = 32
 /** Longer ones are not looked at. */
 const TOKEN_LIMIT = 16 * 1024
 
@@ -53,7 +54,20 @@ export function parseVerificationKeys(text: string): ReadonlyMap<string, KeyObje
   return keys
 }
 
-/** Makes a token. `privateKey` is an Ed25519 one. */
+/**
+ * Reads the secret of version 1, of which white space around it is no part.
+ *
+ * @throws Error where it is short enough to be guessed
+ */
+export function parseSharedSecret(content: Buffer): Buffer {
+  const secret = Buffer.from(content.toString('latin1').replace(/^[\t-\r ]+|[\t-\r ]+$/g, ''), 'latin1')
+  if (secret.length >= SECRET_BYTES) return secret
+  throw new Error(
+    `the secret has to have at least ${SECRET_BYTES} bytes without the space around it, and has ${secret.length}`,
+  )
+}
+
+/** Makes a token of version 2. `privateKey` is an Ed25519 one. */
 export function mintScopedToken(privateKey: KeyObject, keyId: string, claims: ScopedClaims): string {
   const method = claims.method.toUpperCase()
   const path = canonicalPath(claims.path)
@@ -62,26 +76,56 @@ export function mintScopedToken(privateKey: KeyObject, keyId: string, claims: Sc
   const { namespace: ns, sandbox: name, sandboxUid: uid, port, expires: exp } = claims
   const payload = Buffer.from(JSON.stringify({ ns, name, uid, port, method, path, exp })).toString('base64url')
   const signature = sign(null, signedBytes(keyId, payload), privateKey).toString('base64url')
-  return [VERSION, keyId, payload, signature].join('.')
+  return ['v2', keyId, payload, signature].join('.')
+}
+
+export interface ScopedTokenKeys {
+  /** Of version 2, by their IDs. */
+  keys: ReadonlyMap<string, KeyObject>
+  /** Of version 1, where that is taken at all. */
+  shared?: {
+    secret: Buffer
+    /** The first moment at which it is not taken any more, ms since the epoch; undefined: none. */
+    until: number | undefined
+  }
 }
 
 /** Accepts requests with such a token for exactly what they do. `now` is in ms since the epoch. */
-export function authorizeByScopedToken(keys: ReadonlyMap<string, KeyObject>, now: () => number): Authorize {
+export function authorizeByScopedToken({ keys, shared }: ScopedTokenKeys, now: () => number): Authorize {
   return async (access) => {
-    const claims = verified(bearerToken(access.headers) ?? '', keys)
+    const token = bearerToken(access.headers) ?? ''
+    if (token.length > TOKEN_LIMIT) throw unauthenticated()
+    const isFirst = token.startsWith('v1.')
+    const takesFirst = shared !== undefined && (shared.until === undefined || now() < shared.until)
+    if (isFirst) {
+      const claims = takesFirst ? verifiedFirst(token, shared.secret) : undefined
+      if (!claims || now() / 1000 >= claims.exp) throw unauthenticated()
+      if (!coversFirst(claims, access)) throw forbidden()
+      return
+    }
+    const claims = verified(token, keys)
     if (!claims || now() / 1000 >= claims.exp) throw unauthenticated()
     if (!covers(claims, access)) throw forbidden()
   }
 }
 
-interface WireClaims {
+interface FirstClaims {
   ns: string
   name: string
+  exp: number
+}
+
+interface WireClaims extends FirstClaims {
   uid: string
   port: number
   method: string
   path: string
-  exp: number
+}
+
+/** It names no more than this, so that a request with it may not say more of what it means either. */
+function coversFirst({ ns, name }: FirstClaims, { headers, namespace, sandbox }: Access): boolean {
+  if (headers['x-sandbox-pod-ip'] || headers['x-sandbox-uid']) return false
+  return ns === namespace && name === sandbox
 }
 
 function covers(claims: WireClaims, access: Access): boolean {
@@ -99,19 +143,43 @@ function covers(claims: WireClaims, access: Access): boolean {
 }
 
 function verified(token: string, keys: ReadonlyMap<string, KeyObject>): WireClaims | undefined {
-  if (token.length > TOKEN_LIMIT) return undefined
   const [version, keyId = '', payload = '', signatureText = '', ...more] = token.split('.')
   const key = keys.get(keyId)
   const signature = decodeBase64Url(signatureText)
-  if (version !== VERSION || more.length > 0 || !key || !signature) return undefined
+  if (version !== 'v2' || more.length > 0 || !key || !signature) return undefined
   if (!verify(null, signedBytes(keyId, payload), key, signature)) return undefined
-  const text = decodeBase64Url(payload)?.toString('utf8')
-  // It is signed: whoever made it is trusted to have made it well, and is not trusted to have made it at all.
-  return text === undefined ? undefined : (JSON.parse(text) as WireClaims)
+  return claimsOf<WireClaims>(payload, {
+    ns: 'string',
+    name: 'string',
+    uid: 'string',
+    port: 'number',
+    method: 'string',
+    path: 'string',
+    exp: 'number',
+  })
+}
+
+function verifiedFirst(token: string, secret: Buffer): FirstClaims | undefined {
+  const [, payload = '', signatureText = '', ...more] = token.split('.')
+  const signature = decodeBase64Url(signatureText)
+  const right = createHmac('sha256', secret).update(`${SIGNING_CONTEXT}v1.${payload}`).digest()
+  if (more.length > 0 || signature?.length !== right.length || !timingSafeEqual(signature, right)) return undefined
+  return claimsOf<FirstClaims>(payload, { ns: 'string', name: 'string', exp: 'number' })
+}
+
+/** Whoever signed it is trusted to mean what is there, and not to have left nothing out: a token without an end would have none. */
+function claimsOf<C extends object>(payload: string, types: Readonly<Record<keyof C, string>>): C | undefined {
+  try {
+    const claims = JSON.parse(decodeBase64Url(payload)?.toString('utf8') ?? '') as C
+    const complete = Object.entries(types).every(([name, type]) => typeof claims[name as keyof C] === type)
+    return complete ? claims : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function signedBytes(keyId: string, payload: string): Buffer {
-  return Buffer.from(`${SIGNING_CONTEXT}${keyId}.${payload}`)
+  return Buffer.from(`${SIGNING_CONTEXT}v2.${keyId}.${payload}`)
 }
 
 /** Undefined where the text is not exactly what its bytes are encoded as: no two texts are the same token. */

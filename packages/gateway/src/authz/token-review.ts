@@ -96,16 +96,20 @@ function createMemory<V>(now: () => number): Memory<V> {
     async of(key, ask) {
       const remembered = known.get(key)
       if (remembered && remembered.until > now()) return remembered.answer
-      const entry = { answer: ask(), until: now() + REMEMBER_MS }
+      const entry = { answer: asked(), until: now() + REMEMBER_MS }
       known.delete(key)
       known.set(key, entry)
       const oldest = known.size > REMEMBERED ? known.keys().next().value : undefined
       if (oldest !== undefined) known.delete(oldest)
-      try {
-        return await entry.answer
-      } catch (cause) {
-        entry.until = now() + REMEMBER_FAILURE_MS
-        throw new RouterError(500, 'the API server could not be asked who this is', { cause })
+      return await entry.answer
+
+      async function asked(): Promise<V> {
+        try {
+          return await ask()
+        } catch (cause) {
+          entry.until = now() + REMEMBER_FAILURE_MS
+          throw new RouterError(500, 'the API server could not be asked who this is', { cause })
+        }
       }
     },
   }

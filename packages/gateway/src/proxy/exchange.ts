@@ -15,10 +15,25 @@ export function openExchange(request: Exchange['request'], response: Exchange['r
   response.on('close', () => {
     if (!response.writableFinished) gone.abort(new Error('the client went away'))
   })
+  response.once('finish', () => endSoon(request))
   // That it goes is no news.
   response.on('error', () => {})
   request.on('error', () => {})
   return { request, response, gone: gone.signal }
+}
+
+/** So long a client that has its answer may go on sending what nobody wants, ms: one that is cut off at once may not read it. */
+const LINGER_MS = 5000
+
+function endSoon(request: Exchange['request']): void {
+  if (request.complete || request.destroyed) return
+  const end = (): void => {
+    if ('stream' in request) request.stream.close()
+    else request.destroy()
+  }
+  const timer = setTimeout(end, LINGER_MS).unref()
+  request.once('close', () => clearTimeout(timer)).once('end', () => clearTimeout(timer))
+  request.resume()
 }
 
 export function sendHead({ response }: Exchange, status: number, headers: RawHeaders): void {

@@ -11,7 +11,15 @@ import { RouterError } from '../router-error.ts'
 import type { Upstream } from './forward.ts'
 
 /** For this hop, or for the router. */
-const DROPPED: ReadonlySet<string> = new Set(['authorization', 'host', 'connection', 'x-forwarded-for'])
+const DROPPED: ReadonlySet<string> = new Set([
+  'authorization',
+  'host',
+  'connection',
+  'http2-settings',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+])
 
 /** Resolves when the call is over. Rejects with a RouterError where the sandbox has not begun to answer. */
 export async function forwardCall(
@@ -20,7 +28,10 @@ export async function forwardCall(
   upstream: Upstream,
 ): Promise<void> {
   const { connection, ip, port, url, timeoutMs, id } = upstream
-  const session = connect(`http://${authorityOf(ip, port)}`, { createConnection: () => connection })
+  const session = connect(`http://${authorityOf(ip, port)}`, {
+    createConnection: () => connection,
+    settings: { enablePush: false },
+  })
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => {})
   const broke = (cause?: unknown): void =>
@@ -42,20 +53,29 @@ export async function forwardCall(
 }
 
 async function passOn(call: ClientHttp2Stream, stream: ServerHttp2Stream): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
   call.on('response', (headers, flags) => {
-    const answer = withoutHop(headers)
     // An answer of trailers alone.
     const ended = (flags & END_STREAM) !== 0
     if (stream.destroyed) return resolve()
-    stream.respond(answer, ended ? { endStream: true } : { waitForTrailers: true })
+    try {
+      stream.respond(withoutHop(headers), ended ? { endStream: true } : { waitForTrailers: true })
+    } catch (cause) {
+      return reject(new RouterError(502, 'The backend sandbox answered what is not HTTP/2.', { cause }))
+    }
     if (!ended) call.pipe(stream)
   })
   let trailers: OutgoingHttpHeaders = {}
   call.on('trailers', (received) => {
     trailers = withoutHop(received)
   })
-  stream.on('wantTrailers', () => stream.sendTrailers(trailers))
+  stream.on('wantTrailers', () => {
+    try {
+      stream.sendTrailers(trailers)
+    } catch {
+      stream.close()
+    }
+  })
   stream.on('close', resolve)
   await promise
 }
@@ -75,5 +95,7 @@ function callHeaders(headers: IncomingHttpHeaders, url: string, authority: strin
 }
 
 function withoutHop(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'connection'))
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => name !== 'connection' && name !== 'http2-settings'),
+  )
 }

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { ask, authorityOf, framingOf, passedOn } from '@caisson/client'
 import { brokenConnection, RouterError } from '../router-error.ts'
 import { type Exchange, hasBody, hostOf, sendHead } from './exchange.ts'
+import { belowPath } from './below-path.ts'
 import { requestHeaders } from './headers.ts'
 
 export interface Upstream {
@@ -14,6 +15,8 @@ export interface Upstream {
   port: number
   /** Path and query. */
   url: string
+  /** What the client has in front of the path, where it was routed by that. */
+  base?: string | undefined
   /** ms of silence on the connection that are borne. */
   timeoutMs: number
   /** For messages. */
@@ -31,11 +34,21 @@ export async function forward(exchange: Exchange, upstream: Upstream): Promise<v
   gone.addEventListener('abort', abandon, { once: true })
   try {
     const answer = await askSandbox(exchange, upstream)
-    sendHead(exchange, answer.statusCode ?? 502, passedOn(answer))
+    passHead(exchange, answer, upstream)
     await pipeline(answer, response as NodeJS.WritableStream)
   } finally {
     gone.removeEventListener('abort', abandon)
     connection.destroy()
+  }
+}
+
+/** What a sandbox may send and no server may say is the sandbox's mistake. */
+function passHead(exchange: Exchange, answer: IncomingMessage, { id, base }: Upstream): void {
+  const headers = passedOn(answer)
+  try {
+    sendHead(exchange, answer.statusCode ?? 502, base === undefined ? headers : belowPath(headers, base))
+  } catch (cause) {
+    throw new RouterError(502, `The backend sandbox answered what is not HTTP: ${id}`, { cause })
   }
 }
 
@@ -51,6 +64,7 @@ function askSandbox(exchange: Exchange, upstream: Upstream): Promise<IncomingMes
       headers: request.headers,
       host: hostOf(request),
       remoteAddress: request.socket.remoteAddress,
+      encrypted: 'encrypted' in request.socket,
     },
     authorityOf(ip, port),
     false,

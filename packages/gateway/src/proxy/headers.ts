@@ -19,6 +19,8 @@ export interface ForwardedRequest {
   /** As the client wrote it. */
   host: string | undefined
   remoteAddress: string | undefined
+  /** Came within TLS. */
+  encrypted: boolean
 }
 
 /** The headers of the request to a sandbox, which listens on `authority`. `upgrade`: they ask for another protocol. */
@@ -27,7 +29,7 @@ export function requestHeaders(request: ForwardedRequest, authority: string, upg
   headers.push(...endToEnd(request.rawHeaders, request.headers.connection, upgrade ? REPLACED_OF_UPGRADE : REPLACED))
   if (request.remoteAddress) headers.push('X-Forwarded-For', request.remoteAddress)
   if (request.host) headers.push('X-Forwarded-Host', request.host)
-  headers.push('X-Forwarded-Proto', 'http')
+  headers.push('X-Forwarded-Proto', request.encrypted ? 'https' : 'http')
   if (upgrade) headers.push('Connection', 'Upgrade', 'Upgrade', request.headers.upgrade ?? '')
   else headers.push('Connection', 'close')
   return headers

@@ -7,11 +7,14 @@ import {
   Http2ServerRequest,
   Http2ServerResponse,
   type IncomingHttpHeaders,
+  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import { createServer, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { type Exchange, openExchange } from './exchange.ts'
+import { followTlsFiles, type TlsOptions } from './tls-files.ts'
 
 export interface Handlers {
   /** Never rejects. */
@@ -29,6 +32,7 @@ export interface Listener extends AsyncDisposable {
   port: number | undefined
 }
 
+const SOCKETS = { allowHalfOpen: true, noDelay: true }
 const MAX_CONNECTIONS = 2048
 const MAX_HEADER_BYTES = 64 << 10
 const HEADERS_MS = 15_000
@@ -39,12 +43,62 @@ const KEEP_ALIVE_MS = 125_000
 const STREAMS_PER_CONNECTION = 128
 const PREFACE = Buffer.from('PRI * HTTP/2.0')
 
-export function listen(address: ListenAddress, handlers: Handlers): Promise<Listener> {
-  const servers = protocolServers(handlers)
-  return accept(address, {
-    take: (socket) => tellApart(socket, servers),
-    close: () => servers.close(),
+export function listen(address: ListenAddress, handlers: Handlers, keepAliveMs?: number): Promise<Listener> {
+  return accept(address, createServer(SOCKETS), telling(handlers, keepAliveMs))
+}
+
+/** The same within TLS. `onError` hears of files that are changed and wrong. */
+export async function listenSecurely(
+  address: ListenAddress,
+  handlers: Handlers,
+  { onError, ...tls }: TlsOptions & { onError(error: unknown): void },
+): Promise<Listener> {
+  const { clients, minVersion = 'TLSv1.2' } = tls
+  const files = followTlsFiles(tls, {
+    onError,
+    onChange: (context) => server.setSecureContext({ ...context, minVersion }),
   })
+  const server = createTlsServer({
+    ...SOCKETS,
+    ...files.context,
+    minVersion,
+    ALPNProtocols: ['h2', 'http/1.1'],
+    handshakeTimeout: HEADERS_MS,
+    requestCert: clients !== 'off',
+    rejectUnauthorized: clients === 'required',
+  })
+  // That a stranger speaks otherwise is no news.
+  server.on('tlsClientError', () => {})
+  const { take, close } = telling(handlers)
+  await using stack = new AsyncDisposableStack()
+  stack.use(files)
+  const listener = await accept(address, server, {
+    take(socket) {
+      if (clients === 'optional' && !isProven(socket as TLSSocket)) socket.destroy()
+      else take(socket)
+    },
+    close() {
+      files[Symbol.dispose]()
+      close()
+    },
+  })
+  stack.move()
+  return listener
+}
+
+/** No certificate was shown, or a right one. */
+function isProven(socket: TLSSocket): boolean {
+  return socket.authorized || Object.keys(socket.getPeerCertificate()).length === 0
+}
+
+interface Acceptor {
+  take(socket: Socket): void
+  close(): void
+}
+
+function telling(handlers: Handlers, keepAliveMs?: number): Acceptor {
+  const servers = protocolServers(handlers, keepAliveMs)
+  return { take: (socket) => tellApart(socket, servers), close: () => servers.close() }
 }
 
 /**
@@ -52,7 +106,7 @@ export function listen(address: ListenAddress, handlers: Handlers): Promise<List
  * are about. What follows is a client's. `handlersFor` may throw: then the connection is closed.
  */
 export function listenAtDoor(address: ListenAddress, handlersFor: (about: unknown) => Handlers): Promise<Listener> {
-  return accept(address, {
+  return accept(address, createServer(SOCKETS), {
     take(socket) {
       firstLine(socket, (line) => {
         const servers = protocolServers(handlersFor(JSON.parse(line)))
@@ -64,14 +118,15 @@ export function listenAtDoor(address: ListenAddress, handlersFor: (about: unknow
   })
 }
 
-async function accept(
-  address: ListenAddress,
-  { take, close }: { take(socket: Socket): void; close(): void },
-): Promise<Listener> {
+async function accept(address: ListenAddress, server: Server, { take, close }: Acceptor): Promise<Listener> {
   const sockets = new Set<Socket>()
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
+    socket.on('error', () => {})
+    if (!('setSecureContext' in server)) take(socket)
+  })
+  server.on('secureConnection', (socket: Socket) => {
     socket.on('error', () => {})
     take(socket)
   })
@@ -98,7 +153,7 @@ interface ProtocolServers {
 }
 
 /** One for each protocol, which listen nowhere themselves. */
-function protocolServers(handlers: Handlers): ProtocolServers {
+function protocolServers(handlers: Handlers, keepAliveMs = KEEP_ALIVE_MS): ProtocolServers {
   const { createServer: createHttpServer } = process.getBuiltinModule('node:http')
   const http1 = createHttpServer(
     {
@@ -107,7 +162,7 @@ function protocolServers(handlers: Handlers): ProtocolServers {
       connectionsCheckingInterval: CHECK_MS,
       // Uploads have no end that could be foreseen; silence ends them.
       requestTimeout: 0,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeout: keepAliveMs,
     },
     (request: IncomingMessage, response: ServerResponse) => void handlers.exchange(openExchange(request, response)),
   )
@@ -128,6 +183,17 @@ function protocolServers(handlers: Handlers): ProtocolServers {
     void handlers.exchange(openExchange(new Http2ServerRequest(stream, headers, {}, rawHeaders), response))
   })
   http2.on('sessionError', () => {})
+  http2.on('session', (session: ServerHttp2Session) => {
+    // As long as something is under way its silence is that one's affair.
+    let streams = 0
+    session.on('stream', (stream: ServerHttp2Stream) => {
+      streams++
+      stream.once('close', () => streams--)
+    })
+    session.setTimeout(keepAliveMs, () => {
+      if (streams === 0) session.destroy()
+    })
+  })
   // Without this it looks at no connection's age.
   http1.emit('listening')
   return {

@@ -10,9 +10,10 @@ import { dial } from '../routing/dial.ts'
 import { routeOfPath } from '../routing/path-route.ts'
 import { type Route, routeOfHeaders } from '../routing/route.ts'
 import type { SandboxPod, SandboxPods } from '../routing/sandbox-pods.ts'
+import type { Waker } from '../routing/wake.ts'
 import type { RuntimeApi } from '../runtime-api/runtime-api.ts'
 import { type Exchange, hostOf, sendJson } from './exchange.ts'
-import { forward } from './forward.ts'
+import { forward, type Upstream } from './forward.ts'
 import { forwardCall } from './forward-call.ts'
 import { grpcCodeOf, refuseCall } from './grpc-status.ts'
 import type { Handlers } from './listener.ts'
@@ -22,14 +23,15 @@ import { carryUpgrade, refuseUpgrade } from './upgrade.ts'
 export interface ServeOptions {
   pods: SandboxPods
   authorize: Authorize
-  /** Wakes the Sandbox, if it was suspended because nothing happened in it. Whether it did; never rejects. */
-  wake(route: Route, signal: AbortSignal): Promise<boolean>
+  wake: Waker['wake']
   /** Absent where nothing may be executed: the router then only carries. */
   runtimeApi: RuntimeApi | undefined
   metrics: RouterMetrics
   /** Of path routing, such as `/router`; undefined turns it off. */
   pathPrefix: string | undefined
   allowLoopback: boolean
+  /** Also names of the internet lead here, though nobody is asked who he is. */
+  anyHost?: boolean
   /** ms of silence that are borne where the client does not say it. */
   timeoutMs: number
   /** Further attempts to connect. */
@@ -58,7 +60,7 @@ export function createHandlers(options: ServeOptions): Handlers {
   async function admit(route: Route, access: Omit<Access, 'namespace' | 'sandbox' | 'sandboxUid' | 'port' | 'path'>) {
     const { namespace, id: sandbox, uid: sandboxUid, port, url } = route
     try {
-      if (authorize === allowAll) refuseForeignHost(hostOf(access))
+      if (authorize === allowAll && !options.anyHost) refuseForeignHost(hostOf(access))
       await authorize({ ...access, namespace, sandbox, sandboxUid, port, path: url.split('?', 1)[0] ?? url })
     } catch (error) {
       metrics.authorized(namespace, 'deny')
@@ -134,8 +136,7 @@ export function createHandlers(options: ServeOptions): Handlers {
       const timeoutMs = route.timeoutMs ?? options.timeoutMs
       const reached = await reach(route, pod, { signal: gone, answers: api !== undefined })
       if (reached) {
-        const { port, url, id } = route
-        await forward(exchange, { ...reached, port, url, timeoutMs, id })
+        await forward(exchange, { ...upstreamOf(route), ...reached, timeoutMs })
       } else if (api) {
         metrics.answered(api)
         await runtimeApi?.answer(exchange, { route, pod, timeoutMs })
@@ -167,8 +168,7 @@ export function createHandlers(options: ServeOptions): Handlers {
       const pod = await find(route, gone.signal)
       const reached = await reach(route, pod, { signal: gone.signal, answers: false })
       if (!reached) throw cannotConnect(route.id)
-      const { port, url, id } = route
-      const upstream = { ...reached, port, url, timeoutMs: route.timeoutMs ?? options.timeoutMs, id }
+      const upstream = { ...upstreamOf(route), ...reached, timeoutMs: route.timeoutMs ?? options.timeoutMs }
       code = await carryUpgrade({ request, socket, head }, upstream)
     } catch (error) {
       const refusal = gone.signal.aborted ? new RouterError(499, 'gone') : failed(route, error)
@@ -197,9 +197,8 @@ export function createHandlers(options: ServeOptions): Handlers {
       const api = runtimeApi?.apiFor(route, true)
       const reached = await reach(route, pod, { signal: gone.signal, answers: api !== undefined })
       if (reached) {
-        const { port, url, id } = route
         const timeoutMs = route.timeoutMs ?? options.timeoutMs
-        await forwardCall(stream, headers, { ...reached, port, url, timeoutMs, id })
+        await forwardCall(stream, headers, { ...upstreamOf(route), ...reached, timeoutMs })
       } else if (api) {
         metrics.answered(api)
         await runtimeApi?.answerCall(stream, headers, { route, pod })
@@ -219,6 +218,10 @@ export function createHandlers(options: ServeOptions): Handlers {
   }
 
   return { exchange, upgrade, call }
+}
+
+function upstreamOf({ port, url, base, id }: Route): Pick<Upstream, 'port' | 'url' | 'base' | 'id'> {
+  return { port, url, base, id }
 }
 
 /**
@@ -248,7 +251,7 @@ export function createDoorHandlers(
   { pods, runtimeApi, metrics, timeoutMs, onError }: ServeOptions & { runtimeApi: RuntimeApi },
   about: DoorRoute,
 ): Handlers {
-  const routeOf = (url: string): Route => ({ ...about, podIp: undefined, timeoutMs: undefined, url })
+  const routeOf = (url: string): Route => ({ ...about, timeoutMs: undefined, url })
 
   async function find(route: Route, signal: AbortSignal): Promise<SandboxPod> {
     const pod = await pods.find(route, { waitMs: UNKNOWN_MS, signal })

@@ -1,13 +1,17 @@
 /** Carries a request for another protocol, such as WebSocket, and then the bytes of that one. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { authorityOf, relayUpgrade } from '@caisson/client'
+import { authorityOf, passedOn, relayUpgrade } from '@caisson/client'
 import { brokenConnection, RouterError } from '../router-error.ts'
+import { belowPath } from './below-path.ts'
 import type { Upstream } from './forward.ts'
 import { requestHeaders } from './headers.ts'
 
 /** A side that is silent is asked by TCP whether it is still there, which ends what has no timeout. */
 const KEEP_ALIVE_MS = 30_000
+
+/** What a request became then would have been looked at by nobody: a token is for one path, and it could name any. */
+const ANOTHER_HTTP = /(?:^|,)\s*(?:h2c?|http\/[0-9.]+|tls\/[0-9.]+)\s*(?:,|$)/i
 
 export interface UpgradeRequest {
   request: IncomingMessage
@@ -21,21 +25,25 @@ export interface UpgradeRequest {
  * its answer is passed on and the connection ended: nothing that follows on it would have been looked at.
  */
 export async function carryUpgrade({ request, socket, head }: UpgradeRequest, upstream: Upstream): Promise<number> {
-  const { connection, ip, port, url, timeoutMs, id } = upstream
+  const { connection, ip, port, url, base, timeoutMs, id } = upstream
+  if (ANOTHER_HTTP.test(request.headers.upgrade ?? ''))
+    throw new RouterError(400, 'Upgrades to another HTTP are not carried: speak HTTP/2 from the beginning.')
   connection.setTimeout(timeoutMs, () => {
     connection.destroy(new RouterError(504, `The backend sandbox did not answer within ${timeoutMs / 1000} s: ${id}`))
   })
   const { rawHeaders, headers, method = 'GET' } = request
   const { host } = headers
   const { remoteAddress } = request.socket
+  const encrypted = 'encrypted' in request.socket
   return await relayUpgrade(
     { socket, head },
     {
       connection,
       method,
       url,
-      headers: requestHeaders({ rawHeaders, headers, host, remoteAddress }, authorityOf(ip, port), true),
+      headers: requestHeaders({ rawHeaders, headers, host, remoteAddress, encrypted }, authorityOf(ip, port), true),
       broke: (cause) => brokenConnection(id, cause),
+      ...(base !== undefined && { answerHeaders: (answer) => belowPath(passedOn(answer), base) }),
       switched() {
         connection.setTimeout(0)
         connection.setKeepAlive(true, KEEP_ALIVE_MS)

@@ -24,7 +24,8 @@ export function routeOfPath(prefix: string, url: string, headers: IncomingHttpHe
   if (!isDnsLabel(id)) throw new RouterError(400, 'Invalid sandbox ID format.')
   if (port === undefined) throw new RouterError(400, 'Invalid port format.')
   const remainder = `/${rest.join('/')}${query < 0 ? '' : url.slice(query)}`
-  return { namespace, id, port, uid: undefined, podIp: undefined, url: remainder, timeoutMs: timeoutOf(headers) }
+  const base = `${prefix}/${namespace}/${id}/${port}`
+  return { namespace, id, port, uid: undefined, url: remainder, base, timeoutMs: timeoutOf(headers) }
 }
 
 function decoded(text: string): string {

@@ -5,7 +5,7 @@ import { RouterError } from '../router-error.ts'
 import { routeOfPath } from './path-route.ts'
 import { routeOfHeaders } from './route.ts'
 
-const ROUTE = { namespace: 'default', id: 'box', port: 8888, uid: undefined, podIp: undefined, timeoutMs: undefined }
+const ROUTE = { namespace: 'default', id: 'box', port: 8888, uid: undefined, timeoutMs: undefined }
 
 /** The route, or the status and the words of the refusal. */
 function outcomeOf(read: () => unknown): unknown {
@@ -31,7 +31,7 @@ describe('by headers', () => {
         'x-sandbox-timeout': '1.5',
       },
       '/',
-      { namespace: 'team', id: 'box', port: 80, uid: 'u', podIp: '10.0.0.1', timeoutMs: 1500, url: '/' },
+      { namespace: 'team', id: 'box', port: 80, uid: 'u', timeoutMs: 1500, url: '/' },
     ],
     ['an encoded slash stays', { 'x-sandbox-id': 'box' }, '/a%2Fb%2f..', { ...ROUTE, url: '/a%2Fb%2f..' }],
     ['an absolute target', { 'x-sandbox-id': 'box' }, 'http://x.test?q', { ...ROUTE, url: '/?q' }],
@@ -89,15 +89,18 @@ describe('by headers', () => {
 
 describe('by the path', () => {
   test.each<[url: string, expected: unknown]>([
-    ['/router/team/box/80/a%2Fb?c=%2F', { ...ROUTE, namespace: 'team', port: 80, url: '/a%2Fb?c=%2F' }],
-    ['/router/team/box/80', { ...ROUTE, namespace: 'team', port: 80, url: '/' }],
-    ['/router/t%65am/box/80//x', { ...ROUTE, namespace: 'team', port: 80, url: '//x' }],
+    [
+      '/router/team/box/80/a%2Fb?c=%2F',
+      { ...ROUTE, namespace: 'team', port: 80, base: '/router/team/box/80', url: '/a%2Fb?c=%2F' },
+    ],
+    ['/router/team/box/80', { ...ROUTE, namespace: 'team', port: 80, base: '/router/team/box/80', url: '/' }],
+    ['/router/t%65am/box/80//x', { ...ROUTE, namespace: 'team', port: 80, base: '/router/team/box/80', url: '//x' }],
     ['/routerish/team/box/80/', undefined],
     ['/router', undefined],
     ['/other', undefined],
     ['/router/team/box', [400, 'Path-routed request must have the form <prefix>/<namespace>/<id>/<port>/...']],
     ['/router//box/80/', [400, 'Path-routed request must have the form <prefix>/<namespace>/<id>/<port>/...']],
-    ['/router/team/box/80?/x', { ...ROUTE, namespace: 'team', port: 80, url: '/?/x' }],
+    ['/router/team/box/80?/x', { ...ROUTE, namespace: 'team', port: 80, base: '/router/team/box/80', url: '/?/x' }],
     ['/router/te.am/box/80/', [400, 'Invalid namespace format.']],
     ['/router/team/bo%2Fx/80/', [400, 'Invalid sandbox ID format.']],
     ['/router/team/box/x/', [400, 'Invalid port format.']],

@@ -10,10 +10,10 @@ export interface Route {
   port: number
   /** Of the Sandbox, where the caller says which one of that name it means. */
   uid: string | undefined
-  /** A hint of the caller's: where it is not an address of this very Sandbox it counts for nothing. */
-  podIp: string | undefined
   /** Path and query as the sandbox is to see them, byte for byte. */
   url: string
+  /** What the client has in front of that, where the path says which Sandbox: `/router/team/box/80`. */
+  base?: string
   /** Silence that the caller bears, where it says so. */
   timeoutMs: number | undefined
 }
@@ -40,10 +40,11 @@ export function routeOfHeaders(headers: IncomingHttpHeaders, url: string, allowL
   const portText = headerOf(headers, 'x-sandbox-port')
   const port = portText === undefined ? DEFAULT_PORT : parsePort(portText)
   if (port === undefined) throw new RouterError(400, 'Invalid port format.')
+  // Looked at, and not used: a Sandbox's own Pod is known, and nothing else is connected to.
   const podIp = headerOf(headers, 'x-sandbox-pod-ip')
   if (podIp !== undefined && !isRoutable(podIp, allowLoopback)) throw new RouterError(400, 'Invalid target IP address.')
   const timeoutMs = timeoutOf(headers)
-  return { namespace, id, port, uid: headerOf(headers, 'x-sandbox-uid'), podIp, url: originForm(url), timeoutMs }
+  return { namespace, id, port, uid: headerOf(headers, 'x-sandbox-uid'), url: originForm(url), timeoutMs }
 }
 
 export function isDnsLabel(text: string): boolean {

@@ -14,7 +14,7 @@ export interface SandboxPod {
   uid: string
   sandbox: string
   sandboxUid: string
-  /** Undefined without a network. */
+  /** Undefined without a network of its own: that of its machine is not the Sandbox's. */
   ip: string | undefined
   /** The one that commands are executed in. */
   container: string
@@ -34,8 +34,8 @@ export interface SandboxPods extends AsyncDisposable {
    * that is missing is waited for; undefined where it does not come.
    */
   find(route: Route, options: { waitMs: number; signal: AbortSignal }): Promise<SandboxPod | undefined>
-  /** Calls back with the UID of each Pod that is gone. */
-  onGone(listener: (uid: string) => void): Disposable
+  /** Calls back with the Sandbox of each Pod that is new. */
+  onCome(listener: (namespace: string, sandbox: string) => void): Disposable
 }
 
 const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container'
@@ -56,25 +56,23 @@ export function followSandboxPods(client: Client, { namespace, allowLoopback = f
     indexers: { [BY_SANDBOX]: sandboxKeys },
   })
   const waiting = new Map<string, Set<() => void>>()
-  const goneListeners = new Set<(uid: string) => void>()
+  const comeListeners = new Set<(namespace: string, sandbox: string) => void>()
   function changed(pod: PodObject): void {
     for (const key of sandboxKeys(pod)) for (const wake of waiting.get(key) ?? []) wake()
   }
   const handling = informer.handle({
-    added: changed,
-    updated: (_old, pod) => changed(pod),
-    deleted(pod) {
-      for (const listener of goneListeners) listener(pod.metadata.uid ?? '')
+    added(pod) {
+      const sandbox = sandboxOf(pod)
+      if (sandbox !== undefined) for (const come of comeListeners) come(pod.metadata.namespace ?? '', sandbox)
+      changed(pod)
     },
+    updated: (_old, pod) => changed(pod),
+    deleted() {},
   })
 
   function present(route: Route): SandboxPod | undefined {
-    const pods = informer
-      .byIndex(BY_SANDBOX, `${route.namespace}/${route.id}`)
-      .filter((pod) => mayBeReached(pod, route))
-    const hinted = pods.find((pod) => pod.status?.podIP === route.podIp)
-    const chosen = hinted ?? pods[0]
-    return chosen && sandboxPod(chosen, allowLoopback)
+    const chosen = theOne(informer.byIndex(BY_SANDBOX, `${route.namespace}/${route.id}`), route)
+    return chosen && mayBeReached(chosen, route) ? sandboxPod(chosen, allowLoopback) : undefined
   }
 
   return {
@@ -108,15 +106,27 @@ export function followSandboxPods(client: Client, { namespace, allowLoopback = f
         if (wakers.size === 0) waiting.delete(key)
       }
     },
-    onGone(listener) {
-      goneListeners.add(listener)
-      return { [Symbol.dispose]: () => void goneListeners.delete(listener) }
+    onCome(listener) {
+      comeListeners.add(listener)
+      return { [Symbol.dispose]: () => void comeListeners.delete(listener) }
     },
     async [Symbol.asyncDispose]() {
       handling[Symbol.dispose]()
       await informer[Symbol.asyncDispose]()
     },
   }
+}
+
+/**
+ * A Sandbox has one Pod, of its own name but where it was adopted from elsewhere. Where several say that they are it, the
+ * name decides, which no two can have; where none has it, nobody can say which it is.
+ */
+function theOne(pods: readonly PodObject[], { id, uid }: Route): PodObject | undefined {
+  const meant = uid === undefined ? pods : pods.filter((pod) => controllerOf(pod)?.uid === uid)
+  const named = meant.find(({ metadata }) => metadata.name === id)
+  if (named) return named
+  const staying = meant.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+  return staying.length === 1 ? staying[0] : undefined
 }
 
 /** A Sandbox of a pool that nobody has claimed is reached only by who knows its UID: its next owner must find it clean. */
@@ -153,7 +163,7 @@ function sandboxPod({ metadata, spec, status }: PodObject, allowLoopback: boolea
     sandbox: owner?.name ?? '',
     sandboxUid: owner?.uid ?? '',
     // What else is said to be one is none of a Pod's, and nothing that the router should connect to.
-    ip: status?.podIP && isRoutable(status.podIP, allowLoopback) ? status.podIP : undefined,
+    ip: status?.podIP && !spec?.hostNetwork && isRoutable(status.podIP, allowLoopback) ? status.podIP : undefined,
     container: (containers.find(({ name }) => name === named) ?? containers[0])?.name ?? '',
     declaredPorts: new Set(containers.flatMap(({ ports = [] }) => ports.map(({ containerPort }) => containerPort))),
     startedAt: Date.parse(String(status?.startTime ?? metadata.creationTimestamp)),
@@ -184,6 +194,7 @@ function withoutTheRest({ apiVersion, kind, metadata, spec, status }: PodObject)
       ...(container !== undefined && { annotations: { [DEFAULT_CONTAINER]: container } }),
     },
     spec: {
+      ...(spec?.hostNetwork && { hostNetwork: true }),
       containers: (spec?.containers ?? []).map(({ name, ports }) => ({ name, ...(ports && { ports }) })),
     },
     status: {

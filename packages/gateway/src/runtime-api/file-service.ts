@@ -4,7 +4,7 @@ import { endWith, sendHead, sendJson } from '../proxy/exchange.ts'
 import { FileError, type FileErrorCode, filesOf, type SandboxFiles } from './files.ts'
 import { filePart, MultipartError } from './multipart.ts'
 import { runScript } from './run-in-pod.ts'
-import { type RuntimeCall, sendFile } from './runtime-call.ts'
+import { fileHeaders, type RuntimeCall, sendAsked } from './runtime-call.ts'
 import { decodedPath } from './sandbox-path.ts'
 
 export const FILES_PORT = 8080
@@ -51,10 +51,11 @@ const HIDDEN = /TOKEN|SECRET|PASSWORD|PASSWD|CRED|KEY|AUTH|BEARER|PRIVATE|CERT/i
 
 /** Of the environment what is meant to be seen, and does not look like a secret. */
 async function metadata(call: RuntimeCall): Promise<void> {
-  const { client, pod, signal } = call
+  const { client, pod, signal, held } = call
   const { stdout } = await runScript(client, pod, {
     script: "printf 'ok\\n'; exec cat /proc/self/environ",
     args: [],
+    held,
     signal,
   })
   const variables = stdout
@@ -66,8 +67,7 @@ async function metadata(call: RuntimeCall): Promise<void> {
 }
 
 async function get(call: RuntimeCall, path: string): Promise<void> {
-  await using opened = await files(call).open(path, call.signal)
-  if (opened.kind === 'file') return await sendFile(call, opened, [])
+  if (await sendAsked(call, files(call), { path })) return
   // Listed anew, and as a whole: half a listing would look like a whole one.
   const entries = await files(call).list(path, call.signal)
   sendJson(call.exchange, 200, {
@@ -85,9 +85,8 @@ async function get(call: RuntimeCall, path: string): Promise<void> {
 async function head(call: RuntimeCall, path: string): Promise<void> {
   const found = await files(call).look(path, call.signal)
   if (found.kind === 'directory') return sendJson(call.exchange, 200, {})
-  const headers = ['Content-Type', 'application/octet-stream']
+  const headers = fileHeaders(found)
   if (found.size !== undefined) headers.push('Content-Length', String(found.size))
-  if (found.modified !== undefined) headers.push('Last-Modified', new Date(found.modified * 1000).toUTCString())
   sendHead(call.exchange, 200, headers)
   endWith(call.exchange)
 }
@@ -135,6 +134,6 @@ function sendError(call: RuntimeCall, status: number, code: string, message: str
   sendJson(call.exchange, status, { code, message })
 }
 
-function files({ client, pod }: RuntimeCall): SandboxFiles {
-  return filesOf(client, pod, SANDBOXD_BASE)
+function files(call: RuntimeCall): SandboxFiles {
+  return filesOf(call, SANDBOXD_BASE)
 }

@@ -4,6 +4,9 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Client } from '@caisson/client'
 import type { SandboxPod } from '../routing/sandbox-pods.ts'
+import type { ByteRange } from './byte-range.ts'
+import { fileTime } from './file-time.ts'
+import type { HeldBytes } from './held-bytes.ts'
 import { complaintOf, ExecError, runScript, startScript } from './run-in-pod.ts'
 import { sandboxPath } from './sandbox-path.ts'
 import { CLEAN, DELETE, EXISTS, READ, WRITE } from './scripts.ts'
@@ -45,18 +48,20 @@ export type Opened =
       /** Undefined where the sandbox has no tool that says it. */
       size: number | undefined
       modified: number | undefined
+      /** What the content is of it; undefined where it is all. */
+      part: ByteRange | undefined
       /** Fails where the file turns out to be shorter; what is more than the size is not part of it. */
       content: Readable
     }
 
 export interface SandboxFiles {
   /** `content` has to be read or disposed of. */
-  open(path: string, signal: AbortSignal): Promise<Opened & AsyncDisposable>
+  open(path: string, signal: AbortSignal, part?: ByteRange): Promise<Opened & AsyncDisposable>
   /** What `open` says of it, without its content. */
   look(
     path: string,
     signal: AbortSignal,
-  ): Promise<Omit<Extract<Opened, { kind: 'file' }>, 'content'> | { kind: 'directory' }>
+  ): Promise<Omit<Extract<Opened, { kind: 'file' }>, 'content' | 'part'> | { kind: 'directory' }>
   /** In the order of their names. */
   list(path: string, signal: AbortSignal): Promise<DirectoryEntry[]>
   exists(path: string, signal: AbortSignal): Promise<boolean>
@@ -69,7 +74,10 @@ const CLEAN_MS = 10_000
 const LISTING_ATTEMPTS = 3
 
 /** `usualBase` is the directory that paths are relative to, where the sandbox has it. */
-export function filesOf(client: Client, pod: SandboxPod, usualBase: string): SandboxFiles {
+export function filesOf(
+  { client, pod, held }: { client: Client; pod: SandboxPod; held: HeldBytes },
+  usualBase: string,
+): SandboxFiles {
   function inside(path: string): string {
     const relative = sandboxPath(path)
     if (relative === undefined)
@@ -89,10 +97,11 @@ export function filesOf(client: Client, pod: SandboxPod, usualBase: string): San
 
   return {
     look,
-    async open(path, signal) {
+    async open(path, signal, part) {
       await using stack = new AsyncDisposableStack()
+      const bytes = part ? [String(part.offset + 1), String(part.length)] : []
       const script = stack.use(
-        await startScript(client, pod, { script: READ, args: [usualBase, inside(path), ''], signal }),
+        await startScript(client, pod, { script: READ, args: [usualBase, inside(path), '', ...bytes], signal }),
       )
       if (!script.ok) throw fileError(script.words, path, '')
       script.stderr?.resume()
@@ -102,7 +111,7 @@ export function filesOf(client: Client, pod: SandboxPod, usualBase: string): San
       const { size, modified } = sizeAndTime(script.words)
       // Of those that the kernel makes up as they are read it says that they are empty.
       const declared = size === 0 ? undefined : size
-      return { kind: 'file', size: declared, modified, content: script.stdout, ...dispose }
+      return { kind: 'file', size: declared, modified, part, content: script.stdout, ...dispose }
     },
 
     async list(path, signal) {
@@ -110,6 +119,7 @@ export function filesOf(client: Client, pod: SandboxPod, usualBase: string): San
         const { ok, words, stdout, complaint } = await runScript(client, pod, {
           script: READ,
           args: [usualBase, inside(path), ''],
+          held,
           signal,
         })
         if (!ok) throw fileError(words, path, complaint)
@@ -196,7 +206,7 @@ function sizeAndTime(words: readonly string[]): { size: number | undefined; modi
   const [size, modified] = words.slice(1).map(Number)
   return {
     size: Number.isSafeInteger(size) ? size : undefined,
-    modified: Number.isSafeInteger(modified) ? modified : undefined,
+    modified: modified === undefined || Number.isNaN(modified) ? undefined : fileTime(modified),
   }
 }
 
@@ -217,7 +227,7 @@ function parseListing(output: Buffer): DirectoryEntry[] | undefined {
     for (let index = 0; index < count; index++) {
       const [, mode = '', size, modified] = /^([0-9a-f]+) (\d+) (-?\d+)$/.exec(line()) ?? []
       if (mode === '') return undefined
-      states.push({ mode: Number.parseInt(mode, 16), size: Number(size), modified: Number(modified) })
+      states.push({ mode: Number.parseInt(mode, 16), size: Number(size), modified: fileTime(Number(modified)) })
     }
     for (const { mode, size, modified } of states) {
       const end = output.indexOf(0, at)

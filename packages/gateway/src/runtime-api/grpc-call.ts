@@ -1,5 +1,6 @@
 /** A gRPC call that the router answers: messages in, messages out, a status at the end. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { HeldBytes } from './held-bytes.ts'
 import { GRPC, GrpcError, statusTrailers } from '../proxy/grpc-status.ts'
 
 export interface GrpcCall {
@@ -9,6 +10,8 @@ export interface GrpcCall {
   send(message: Buffer): Promise<void>
   /** Aborted when the client has gone, cancelled the call, or its deadline has passed. */
   signal: AbortSignal
+  /** What it holds. */
+  held: HeldBytes
 }
 
 const MESSAGE_LIMIT = 4 * 1024 * 1024
@@ -19,7 +22,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** Runs the method and ends the call with its status. Never rejects. */
 export async function answerCall(
   stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
+  { headers, held }: { headers: IncomingHttpHeaders; held: HeldBytes },
   method: (call: GrpcCall) => Promise<void>,
 ): Promise<void> {
   const stop = new AbortController()
@@ -33,9 +36,10 @@ export async function answerCall(
   let outcome = new GrpcError(GRPC.ok, '')
   try {
     await method({
-      request: () => readMessage(stream),
+      request: () => readMessage(stream, held),
       send: (message) => sendMessage(stream, message),
       signal: stop.signal,
+      held,
     })
   } catch (error) {
     outcome = stop.signal.aborted ? (stop.signal.reason as GrpcError) : asGrpcError(error)
@@ -67,13 +71,14 @@ function timeoutOf(headers: IncomingHttpHeaders): number | undefined {
   return ms === undefined ? undefined : Math.min(Math.ceil(Number(amount) * ms), LONGEST_TIMER_MS)
 }
 
-async function readMessage(stream: ServerHttp2Stream): Promise<Buffer> {
+async function readMessage(stream: ServerHttp2Stream, held: HeldBytes): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     size += chunk.length
     if (size > MESSAGE_LIMIT + HEAD_BYTES)
       throw new GrpcError(GRPC.resourceExhausted, `the message is larger than ${MESSAGE_LIMIT} bytes`)
+    held.add(chunk.length)
     chunks.push(chunk)
   }
   const body = Buffer.concat(chunks)

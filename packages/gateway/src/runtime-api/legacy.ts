@@ -2,10 +2,11 @@
 import type { Readable } from 'node:stream'
 import { sendJson } from '../proxy/exchange.ts'
 import { FileError, filesOf, type SandboxFiles } from './files.ts'
+import type { HeldBytes } from './held-bytes.ts'
 import { filePart, MultipartError } from './multipart.ts'
 import { type SandboxProcess, StartError, startProcess } from './processes.ts'
-import { collect, ExecError, OUTPUT_LIMIT } from './run-in-pod.ts'
-import { type RuntimeCall, readJson, sendFile } from './runtime-call.ts'
+import { collect, ExecError } from './run-in-pod.ts'
+import { type RuntimeCall, readJson, sendAsked } from './runtime-call.ts'
 import { decodedPath } from './sandbox-path.ts'
 import { shellWords } from './shell-words.ts'
 
@@ -80,7 +81,7 @@ async function runCommand(call: RuntimeCall, { command, timeoutMs }: ExecuteRequ
       stdin: false,
       signal: AbortSignal.any([call.signal, limit]),
     })
-    const exitCode = await collectOutputs(process, outputs)
+    const exitCode = await collectOutputs(process, outputs, call.held)
     return { ...outputs, exit_code: exitCode }
   } catch (error) {
     if (call.signal.aborted) throw error
@@ -102,7 +103,11 @@ function failed(message: string): ExecuteAnswer {
 }
 
 /** Writes what comes into `outputs` as it comes, so that what there was stays when it is cut short. */
-async function collectOutputs(process: SandboxProcess, outputs: { stdout: string; stderr: string }): Promise<number> {
+async function collectOutputs(
+  process: SandboxProcess,
+  outputs: { stdout: string; stderr: string },
+  held: HeldBytes,
+): Promise<number> {
   const gather = async (stream: Readable | undefined, name: 'stdout' | 'stderr'): Promise<void> => {
     if (!stream) return
     const parts: Buffer[] = []
@@ -112,7 +117,7 @@ async function collectOutputs(process: SandboxProcess, outputs: { stdout: string
     stream.once('close', () => {
       outputs[name] = Buffer.concat(parts).toString('utf8')
     })
-    outputs[name] = (await collect(stream, OUTPUT_LIMIT)).toString('utf8')
+    outputs[name] = (await collect(stream, held)).toString('utf8')
   }
   const [exitCode] = await Promise.all([
     process.exit,
@@ -137,9 +142,8 @@ const READS = {
   async download(call: RuntimeCall, path: string): Promise<void> {
     const name = encodeURIComponent(path)
     const disposition = ['Content-Disposition', `attachment; filename*=utf-8''${name}`]
-    await using opened = await files(call).open(path, call.signal)
-    if (opened.kind === 'directory') return sendJson(call.exchange, 404, { message: 'File not found' })
-    await sendFile(call, opened, disposition)
+    if (!(await sendAsked(call, files(call), { path, headers: disposition })))
+      sendJson(call.exchange, 404, { message: 'File not found' })
   },
 
   async list(call: RuntimeCall, path: string): Promise<void> {
@@ -153,8 +157,8 @@ const READS = {
   },
 }
 
-function files({ client, pod }: RuntimeCall): SandboxFiles {
-  return filesOf(client, pod, USUAL_BASE)
+function files(call: RuntimeCall): SandboxFiles {
+  return filesOf(call, USUAL_BASE)
 }
 
 async function answerFiles(call: RuntimeCall, work: () => Promise<void>): Promise<void> {

@@ -6,6 +6,7 @@ import { GRPC, GrpcError } from '../proxy/grpc-status.ts'
 import type { SandboxPod } from '../routing/sandbox-pods.ts'
 import { SANDBOXD_BASE } from './file-service.ts'
 import { answerCall, type GrpcCall } from './grpc-call.ts'
+import type { HeldBytes } from './held-bytes.ts'
 import {
   decodeExecute,
   decodeResize,
@@ -18,7 +19,7 @@ import {
 } from './process-messages.ts'
 import { type CommandOptions, type SandboxProcess, StartError, startProcess } from './processes.ts'
 import { ProtobufError } from './protobuf.ts'
-import { collect, ExecError, OUTPUT_LIMIT } from './run-in-pod.ts'
+import { collect, ExecError } from './run-in-pod.ts'
 import { sandboxPath } from './sandbox-path.ts'
 
 export const PROCESS_PORT = 9090
@@ -31,7 +32,7 @@ export interface ProcessService {
 const SIGNALS: Readonly<Record<number, 'INT' | 'TERM' | 'KILL'>> = { 2: 'INT', 9: 'KILL', 15: 'TERM' }
 const LARGEST_PROCESS_ID = 2 ** 31 - 1
 
-export function createProcessService(client: Client): ProcessService {
+export function createProcessService(client: Client, hold: () => HeldBytes): ProcessService {
   /** Of all sandboxes, by the Pod's UID and the number: nobody signals another sandbox's. */
   const processes = new Map<string, SandboxProcess & { terminal: boolean }>()
   let lastId = 0
@@ -47,8 +48,8 @@ export function createProcessService(client: Client): ProcessService {
     await using process = await start(pod, config, { stdin: false, signal: call.signal })
     const [exitCode, stdout, stderr] = await Promise.all([
       process.exit,
-      collect(process.stdout, OUTPUT_LIMIT),
-      process.stderr ? collect(process.stderr, OUTPUT_LIMIT) : Buffer.alloc(0),
+      collect(process.stdout, call.held),
+      process.stderr ? collect(process.stderr, call.held) : Buffer.alloc(0),
     ])
     await call.send(executeResponse(exitCode, stdout, stderr))
   }
@@ -118,8 +119,9 @@ export function createProcessService(client: Client): ProcessService {
   }
 
   return {
-    serve(stream, headers, { pod, path }) {
-      return answerCall(stream, headers, async (call) => {
+    async serve(stream, headers, { pod, path }) {
+      using held = hold()
+      await answerCall(stream, { headers, held }, async (call) => {
         const [, name = ''] = /^\/process\.v1\.ProcessService\/([A-Za-z]+)$/.exec(path) ?? []
         const method = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined
         if (!method) throw new GrpcError(GRPC.unimplemented, `there is no method ${path}`)
@@ -162,6 +164,7 @@ const EXEC_CODES = {
   'no-shell': GRPC.failedPrecondition,
   refused: GRPC.unavailable,
   'too-large': GRPC.resourceExhausted,
+  busy: GRPC.resourceExhausted,
   failed: GRPC.internal,
 } as const
 

@@ -2,11 +2,12 @@
 import type { Readable, Writable } from 'node:stream'
 import { type Client, execInPod, isApiError, type RemoteCommand } from '@caisson/client'
 import type { SandboxPod } from '../routing/sandbox-pods.ts'
+import type { HeldBytes } from './held-bytes.ts'
 
 /** A command that cannot be run, with a code that says what to make of it. */
 export class ExecError extends Error {
   override readonly name = 'ExecError'
-  readonly code: 'no-shell' | 'refused' | 'too-large' | 'failed'
+  readonly code: 'no-shell' | 'refused' | 'too-large' | 'busy' | 'failed'
   constructor(code: ExecError['code'], message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
@@ -16,6 +17,8 @@ export class ExecError extends Error {
 /** All that may be held of one command's output, bytes. */
 export const OUTPUT_LIMIT = 16 * 1024 * 1024
 const FIRST_LINE_LIMIT = 4096
+/** Of a script whose output nobody holds: what it says is short. */
+const SMALL_OUTPUT = 64 * 1024
 /** Of the standard error of a script of ours, whose complaints are short. */
 const COMPLAINT_LIMIT = 4096
 
@@ -24,6 +27,8 @@ export interface ScriptOptions {
   args: readonly string[]
   stdin?: boolean
   tty?: boolean
+  /** For a script whose output is long. */
+  held?: HeldBytes
   signal: AbortSignal
 }
 
@@ -95,7 +100,7 @@ export interface ScriptResult {
 export async function runScript(client: Client, pod: SandboxPod, options: ScriptOptions): Promise<ScriptResult> {
   await using script = await startScript(client, pod, options)
   const [stdout, complaint] = await Promise.all([
-    collect(script.stdout, OUTPUT_LIMIT),
+    collect(script.stdout, options.held ?? SMALL_OUTPUT),
     script.stderr ? complaintOf(script.stderr) : '',
     script.exit,
   ])
@@ -113,12 +118,18 @@ export async function complaintOf(stderr: Readable): Promise<string> {
     .slice(0, COMPLAINT_LIMIT)
 }
 
-/** @throws ExecError `too-large` as soon as there is more than `limit` bytes */
-export async function collect(stream: Readable, limit: number): Promise<Buffer> {
+/**
+ * All of a stream: at most `OUTPUT_LIMIT` bytes, which are counted, or so many.
+ *
+ * @throws ExecError `too-large` as soon as there is more, `busy` where all requests together hold as much as they may
+ */
+export async function collect(stream: Readable, held: HeldBytes | number): Promise<Buffer> {
+  const limit = typeof held === 'number' ? held : OUTPUT_LIMIT
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     size += chunk.length
+    if (typeof held !== 'number') held.add(chunk.length)
     if (size > limit) throw new ExecError('too-large', `the output is larger than ${limit} bytes`)
     chunks.push(chunk)
   }

@@ -8,6 +8,7 @@ import type { SandboxPod } from '../routing/sandbox-pods.ts'
 import { FILES_PORT, isFileServicePath, serveFiles } from './file-service.ts'
 import { LEGACY_PORT, serveLegacy } from './legacy.ts'
 import { createProcessService, PROCESS_PORT } from './process-service.ts'
+import { createHeldBytes } from './held-bytes.ts'
 import { ExecError } from './run-in-pod.ts'
 
 export type RuntimeApiName = 'legacy' | 'files' | 'processes'
@@ -25,8 +26,12 @@ export interface RuntimeApi {
   ): Promise<void>
 }
 
+/** Sixteen outputs of the largest size, and hundreds of thousands of the usual ones. */
+const HELD_BYTES = 256 * 1024 * 1024
+
 export function createRuntimeApi(client: Client): RuntimeApi {
-  const processes = createProcessService(client)
+  const hold = createHeldBytes(HELD_BYTES)
+  const processes = createProcessService(client, hold)
   return {
     apiFor({ port, url }, isCall) {
       if (isCall) return port === PROCESS_PORT ? 'processes' : undefined
@@ -41,10 +46,12 @@ export function createRuntimeApi(client: Client): RuntimeApi {
         silent.abort(new RouterError(504, `The sandbox did not answer within ${timeoutMs / 1000} s: ${route.id}`))
       })
       const signal = AbortSignal.any([exchange.gone, silent.signal])
+      using held = hold()
       const query = new URLSearchParams(route.url.slice(pathOf(route.url).length))
-      const call = { exchange, client, pod, path: pathOf(route.url), query, timeoutMs, signal }
+      const call = { exchange, client, pod, path: pathOf(route.url), query, timeoutMs, signal, held }
       try {
         await (route.port === LEGACY_PORT ? serveLegacy(call) : serveFiles(call))
+        await sent(exchange, signal)
       } catch (error) {
         if (silent.signal.aborted) throw silent.signal.reason
         throw error instanceof ExecError ? routerErrorOf(error) : error
@@ -53,6 +60,15 @@ export function createRuntimeApi(client: Client): RuntimeApi {
 
     answerCall: (stream, headers, { route, pod }) => processes.serve(stream, headers, { pod, path: pathOf(route.url) }),
   }
+}
+
+/** Until the client has taken it, the answer is held. */
+function sent({ response }: Exchange, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  response.once('finish', resolve).once('close', resolve)
+  signal.addEventListener('abort', () => response.destroy(), { once: true })
+  if (response.writableFinished || response.destroyed) resolve()
+  return promise
 }
 
 function pathOf(url: string): string {
@@ -68,7 +84,8 @@ function refusePages({ request }: Exchange): void {
     throw new RouterError(403, 'The runtime API is not served to pages in browsers.')
 }
 
+const STATUS = { 'no-shell': 501, refused: 502, 'too-large': 500, busy: 503, failed: 502 } as const
+
 function routerErrorOf(error: ExecError): RouterError {
-  const status = error.code === 'no-shell' ? 501 : error.code === 'too-large' ? 500 : 502
-  return new RouterError(status, error.message, { cause: error })
+  return new RouterError(STATUS[error.code], error.message, { cause: error })
 }

@@ -77,6 +77,13 @@ describe.each(SHELLS)('%s', (shell) => {
     expect(run(READ, ["a 'b\n$x", 'head']).rest).toEqual(Buffer.alloc(0))
   })
 
+  test('files are read in part', () => {
+    writeFileSync(join(base, 'digits'), '0123456789')
+    const part = (from: number, count: number): string =>
+      run(READ, ['digits', '', String(from), String(count)]).rest.toString()
+    expect([part(1, 1), part(3, 4), part(9, 2), part(10, 5)]).toEqual(['0', '2345', '89', '9'])
+  })
+
   test('what cannot be read is said', () => {
     execFileSync('mkfifo', [join(base, 'fifo')])
     mkdirSync(join(base, 'd'))

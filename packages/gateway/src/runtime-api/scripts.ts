@@ -42,7 +42,10 @@ resolve() {
 
 const FILES = BASE + RESOLVE
 
-/** `$2` the path, `$3` `head` where only what it is is asked for. A file's content follows, a directory's entries. */
+/**
+ * `$2` the path, `$3` `head` where only what it is is asked for. A file's content follows, or `$5` bytes of it from the
+ * `$4`th on; a directory's entries.
+ */
 export const READ = `${FILES}
 resolve "$2" || say no escape
 [ -e "$T" ] || say no missing
@@ -71,7 +74,9 @@ fi
 [ -f "$T" ] || say no special
 [ -r "$T" ] || say no denied
 printf 'ok file %s\\n' "$(stat -L -c '%s %Y' -- "$T" 2>/dev/null)"
-[ "$3" = head ] || exec cat < "$T"
+[ "$3" != head ] || exit 0
+[ -n "\${4:-}" ] || exec cat < "$T"
+tail -c "+$4" < "$T" | head -c "$5"
 `
 
 /** `$2` the path. */
