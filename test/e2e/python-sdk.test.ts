@@ -1,13 +1,15 @@
 /** The published Python SDK of agent-sandbox, unmodified, against the embedded cluster and its router. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, findKubectl, run, startCluster } from './fixture.ts'
 import { hasPython, pythonWithSdk } from './python-sdk/environment.ts'
+import { ROUTED, SINCE, seenAsynchronously, VERSIONS } from './python-sdk/expected.ts'
 
-const VERSIONS = ['0.5.6', '1.0.3', '1.0.8']
+const README = join(import.meta.dirname, '../../README.md')
 const SCRIPTS = join(import.meta.dirname, 'python-sdk')
 /** Installing the SDK for the first time takes most of it. */
 const SETUP_MS = 400_000
@@ -73,41 +75,6 @@ describe.skipIf(!hasPython())('the published Python SDK', () => {
     return JSON.parse(stdout)
   }
 
-  /** What every version sees through the router. */
-  const ROUTED = {
-    status: ['SandboxReady', 'Pod is Ready'],
-    'is in the list': true,
-    'is found by its label': true,
-    'is active': true,
-    'has an address': true,
-    Pod: true,
-    output: ['hi\n', '', 0],
-    'errors and exit code': ['out\n', 'err\n', 3],
-    signal: 143,
-    kernel: '4.4.0',
-    read: 'content\n',
-    bytes: [0, 255],
-    'command sees it': 0,
-    list: [['plain.txt', 'file', 2]],
-    exists: [true, false, false],
-    missing: ['SandboxRequestError', 404],
-    'out of the sandbox': ['SandboxRequestError', 403],
-    streamed: [8_388_608, true],
-    reattached: 0,
-    unknown: 'SandboxNotFoundError',
-    'unknown pool': 'SandboxWarmPoolNotFoundError',
-    gone: false,
-  }
-  /** What later ones can do too. */
-  const SINCE: Record<string, { every?: object; tunnel?: object; direct?: object }> = {
-    '1.0.3': { tunnel: { 'environment of a claim': 'hello\n' } },
-    '1.0.8': {
-      every: { timeout: [124, true], 'nothing goes on': true, bounded: 'RuntimeError' },
-      tunnel: { 'environment of a claim': 'hello\n' },
-      direct: { twice: expect.stringMatching(/ApiException|ConflictException/), adopted: true },
-    },
-  }
-
   test.each(VERSIONS)('%s through a tunnel of its own to the router', async (version) => {
     const { every, tunnel } = SINCE[version] ?? {}
     expect(await seen(version, 'sync.py', 'tunnel')).toEqual({ ...ROUTED, ...every, ...tunnel })
@@ -132,17 +99,21 @@ describe.skipIf(!hasPython())('the published Python SDK', () => {
   })
 
   test.each(VERSIONS)('%s asynchronously', async (version) => {
-    const same = {
-      different: 3,
-      results: Array.from({ length: 3 }, () => ['out\n', 3]),
-      read: 'content',
-      list: [['a b.txt', 7]],
-      exists: [true, false],
-      reattached: 'content',
-      gone: [false, false, false],
-    }
-    const later = version === '1.0.8' ? { streamed: [3_000_000, true], adopted: true } : {}
-    expect(await seen(version, 'asynchronous.py', url)).toEqual({ ...same, ...later })
+    expect(await seen(version, 'asynchronous.py', url)).toEqual(seenAsynchronously(version))
+  })
+
+  test('the lines of the README', async () => {
+    const [, lines = ''] = readFileSync(README, 'utf8').split('```python\n')
+    for (const command of [
+      ['template', 'create', 'python', '--', 'sleep', 'infinity'],
+      ['pool', 'create', 'python', '--template', 'python', '--replicas', '1'],
+    ])
+      await cluster.mustCaisson(command)
+    const path = `${dirname(findKubectl() ?? '')}:${process.env['PATH']}`
+    const { code, stdout, stderr } = await run(pythons.get('1.0.8') ?? '', ['-c', lines.split('```')[0] ?? ''], {
+      env: { ...cluster.env, PATH: path },
+    })
+    expect([code, stdout], stderr).toEqual([0, '42\n'])
   })
 
   test('its processes, by the stubs that it comes with', async () => {

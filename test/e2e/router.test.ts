@@ -95,20 +95,18 @@ describe.runIf(findKubectl())('the router', () => {
     expect([status, body.includes('Directory listing')]).toEqual([200, true])
   })
 
-  test('is reached by no sandbox, and listens nowhere on the network', async () => {
-    const address = await cluster.mustKubectl([
-      'get',
-      ...SYSTEM,
-      'svc/sandbox-router-svc',
-      '-o',
-      'jsonpath={.spec.clusterIP}',
-    ])
-    const dial = (ip: string, port: number): string =>
-      `import socket; socket.create_connection(("${ip}", ${port}), 3).close(); print("reached")`
-    const web = await cluster.mustKubectl(['get', 'pod/web', '-o', 'jsonpath={.status.podIP}'])
-    const reached = async (ip: string, port: number): Promise<string> =>
-      (await cluster.kubectl(['exec', 'box', '--', 'python3', '-c', dial(ip, port)])).stdout
-    expect([await reached(web, 8080), await reached(address, 8080)]).toEqual(['reached\n', ''])
+  test('hears no sandbox that does not say whose it is, and listens nowhere on the network', async () => {
+    const router = 'sandbox-router-svc.agent-sandbox-system.svc.cluster.local'
+    const execute = `
+import urllib.request, urllib.error
+headers = {"X-Sandbox-ID": "web", "Content-Type": "application/json"}
+request = urllib.request.Request("http://${router}:8080/execute", b'{"command": "true"}', headers)
+try:
+    print(urllib.request.urlopen(request, timeout=10).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+`
+    expect(await cluster.mustKubectl(['exec', 'box', '--', 'python3', '-c', execute])).toBe('401\n')
     // Its only TCP sockets are its own connections to the API server.
     const listening = ['tcp', 'tcp6'].flatMap(listeningInodes)
     const sockets = socketsOf(routerProcess())
@@ -128,8 +126,45 @@ describe.runIf(findKubectl())('the router', () => {
       ['get', 'secrets'],
       ['get', 'sandboxes'],
       ['create', 'serviceaccounts', '--subresource=token'],
+      ['create', 'tokenreviews'],
+      ['create', 'subjectaccessreviews'],
     ]
-    expect(await Promise.all(asked.map((words) => may(...words)))).toEqual(['yes', 'yes', 'no', 'no', 'no', 'no', 'no'])
+    expect(await Promise.all(asked.map((words) => may(...words)))).toEqual('yes yes no no no no no yes yes'.split(' '))
+  })
+
+  test('gives parts of files, and lists what says it was changed at any time', async () => {
+    const make =
+      'printf 0123456789 > digits; mkdir -p old; touch -d @99999999999 old/far; touch -d @-99999999 old/before'
+    await cluster.mustKubectl(['exec', 'box', '--', 'sh', '-c', `cd /tmp; ${make}`])
+    const part = async (Range: string, headers: Record<string, string> = {}) => {
+      const [response] = (await once(open('/download/digits', { headers: { Range, ...headers } }), 'response')) as [
+        IncomingMessage,
+      ]
+      return [response.statusCode, response.headers['content-range'], await text(response)]
+    }
+    expect([
+      await part('bytes=2-4'),
+      await part('bytes=-3'),
+      await part('bytes=10-'),
+      await part('bytes=1-2,4-5'),
+      await part('bytes=2-4', { 'If-Range': 'Thu, 01 Jan 1970 00:00:00 GMT' }),
+    ]).toEqual([
+      [206, 'bytes 2-4/10', '234'],
+      [206, 'bytes 7-9/10', '789'],
+      [416, 'bytes */10', ''],
+      [200, undefined, '0123456789'],
+      [200, undefined, '0123456789'],
+    ])
+    const [status, listing] = await ask('/v1/files/old', { headers: { 'X-Sandbox-Port': '8080' } })
+    const { entries } = JSON.parse(listing) as { entries: { name: string; modified_at: string }[] }
+    expect([status, entries.map(({ name, modified_at }) => [name, modified_at])]).toEqual([
+      200,
+      [
+        ['before', '1966-10-31T14:13:21Z'],
+        // gVisor counts nanoseconds, and has no later time.
+        ['far', '2262-04-11T23:47:16Z'],
+      ],
+    ])
   })
 
   test('reads no file of this machine, whatever path is named', async () => {

@@ -14,7 +14,7 @@ export function policyPod(pod: PodObject, namespace: AnyObject | undefined, addr
     ip: address.ip,
     namespace: metadata.namespace ?? '',
     labels: metadata.labels ?? {},
-    namespaceLabels: { ...namespace?.metadata.labels, [NAME_LABEL]: metadata.namespace ?? '' },
+    namespaceLabels: labelsOfNamespace(metadata.namespace ?? '', namespace),
     ports: [...sidecars, ...(spec?.containers ?? [])].flatMap(({ ports = [] }) =>
       ports.map(({ name, protocol = 'TCP', containerPort }) => ({
         name,
@@ -25,4 +25,8 @@ export function policyPod(pod: PodObject, namespace: AnyObject | undefined, addr
     isolated: address.isolated,
     ownResolvers: spec?.dnsPolicy === 'None' || spec?.dnsPolicy === 'Default',
   }
+}
+
+export function labelsOfNamespace(name: string, namespace: AnyObject | undefined): Readonly<Record<string, string>> {
+  return { ...namespace?.metadata.labels, [NAME_LABEL]: name }
 }

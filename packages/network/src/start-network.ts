@@ -5,6 +5,7 @@ import {
   type EventInput,
   type Informer,
   type Informers,
+  joinKey,
   keyOf,
   type PodObject,
   resources,
@@ -17,13 +18,14 @@ import { mayAsk } from './dns/may-ask.ts'
 import { resolve } from './dns/resolve.ts'
 import { createUpstream } from './dns/upstream.ts'
 import type { NetworkGate, PodAddress } from './network-gate.ts'
-import { policyPod } from './pod-addresses.ts'
+import { labelsOfNamespace, policyPod } from './pod-addresses.ts'
 import { createPolicyBudget } from './policy/policy-budget.ts'
 import { type Policy, readPolicy } from './policy/policy-model.ts'
 import { createPolicyRules } from './policy/policy-rules.ts'
 import { publishedPorts } from './published-ports.ts'
-import { type ApiServerAddress, doorsPiece, openApiDoor } from './services/doors.ts'
+import { type ApiServerAddress, doorsPiece, type GatewayDoor, openApiDoor } from './services/doors.ts'
 import { createLoopbackPorts } from './services/loopback-ports.ts'
+import { openProcessDoor, type ProcessService, processSlices } from './services/process-service.ts'
 import type { SliceObject } from './services/service-model.ts'
 import { createServiceRules } from './services/service-rules.ts'
 
@@ -33,6 +35,8 @@ export interface StartNetworkOptions {
   control: NetworkControl
   /** What the Service `kubernetes` in the namespace `default` leads to. */
   apiServer: ApiServerAddress
+  /** A Service of another process of this machine. */
+  process?: ProcessService
   dns: {
     /** `cluster.local` */
     domain: string
@@ -101,6 +105,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   })
   const published = publishedPorts(loopback)
   let ports: { udpPort: number; tcpPort: number; apiPort: number } | undefined
+  let processDoor: GatewayDoor | undefined
   let opening: Promise<void> | undefined
   let adopted = false
   let scheduled = false
@@ -122,7 +127,22 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
       }),
     )
     const door = listening.use(await openApiDoor(place.gateway, options.apiServer))
+    if (options.process) await openProcess(options.process, place.gateway)
     ports = { udpPort: server.udpPort, tcpPort: server.tcpPort, apiPort: door.port }
+  }
+
+  async function openProcess(process: ProcessService, host: string): Promise<void> {
+    const { namespace } = process
+    processDoor = listening.use(
+      await openProcessDoor({
+        host,
+        process,
+        namespaceLabels: () => labelsOfNamespace(namespace, namespaces.get(namespace)),
+        podAt: rules.podAt,
+        policies: rules.policies,
+      }),
+    )
+    setService(joinKey(namespace, process.name))
   }
 
   function openOnce(): Promise<void> {
@@ -142,6 +162,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
       serviceRange,
       dns: { address: dns.address, udpPort, tcpPort },
       api: { addresses: served, port: apiPort },
+      others: processDoor ? [processDoor.port] : [],
     })
   }
 
@@ -170,6 +191,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     doorsStale = false
     // Also where nothing is new: what the kernel did not take the last time goes to it again.
     const refused = await control.change(change)
+    processDoor?.recheck()
     for (const [key, error] of refused) tellRefused(key, error)
     return refused
   }
@@ -237,7 +259,13 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   )
   function setService(key: string): void {
     if (key === API_SERVICE) doorsStale = true
-    else serviceRules.set(key, services.get(key), slices.byIndex(SLICES_BY_SERVICE, key))
+    else serviceRules.set(key, services.get(key), slicesOf(key))
+  }
+  function slicesOf(key: string): readonly SliceObject[] {
+    const own = slices.byIndex(SLICES_BY_SERVICE, key)
+    if (!options.process || key !== joinKey(options.process.namespace, options.process.name)) return own
+    const door = place && processDoor && { ip: place.gateway, port: processDoor.port }
+    return processSlices(services.get(key), own, door)
   }
   follow(
     services,

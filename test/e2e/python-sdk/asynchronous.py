@@ -1,6 +1,6 @@
 """The same as sync.py, shorter, with the client for asyncio: prints one JSON object. It has no tunnel of its own.
 
-    asynchronous.py URL
+    asynchronous.py URL     in which TOKEN stands for the token of the Pod that it runs in
 """
 
 import asyncio
@@ -23,7 +23,11 @@ class Copy:
 
 async def main():
     seen = {}
-    connection = models.SandboxDirectConnectionConfig(api_url=sys.argv[1])
+    url = sys.argv[1]
+    if "TOKEN" in url:
+        with open("/var/run/secrets/kubernetes.io/serviceaccount/token") as file:
+            url = url.replace("TOKEN", file.read())
+    connection = models.SandboxDirectConnectionConfig(api_url=url)
     async with AsyncSandboxClient(connection_config=connection) as client:
         sandboxes = await asyncio.gather(*(client.create_sandbox("pool") for _ in range(3)))
         seen["different"] = len({sandbox.sandbox_id for sandbox in sandboxes})

@@ -1,22 +1,42 @@
 """What the published SDK's client sees of a cluster: prints one JSON object, a value for each thing that it tries.
 
-    sync.py MODE [URL]      MODE: tunnel, direct, sandboxd
+    sync.py MODE [URL]      MODE: tunnel, direct, sandboxd, gateway, or pod: within the cluster
 """
 
 import hashlib
 import inspect
 import io
 import json
+import os
 import sys
+import urllib.parse
 
 from k8s_agent_sandbox import SandboxClient
 from k8s_agent_sandbox import exceptions
 from k8s_agent_sandbox import models
 
 mode = sys.argv[1]
+
+
+def from_pod():
+    """The router by its Service, with the token of the Pod. Older versions set no header, and take it from netrc."""
+    with open("/var/run/secrets/kubernetes.io/serviceaccount/token") as file:
+        token = file.read()
+    if "extra_headers" in models.SandboxDirectConnectionConfig.model_fields:
+        headers = {"Authorization": f"Bearer {token}"}
+        return models.SandboxDirectConnectionConfig(api_url=ROUTER, extra_headers=headers)
+    with open(os.open("/tmp/netrc", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(f"machine {urllib.parse.urlsplit(ROUTER).hostname} login pod password {token}")
+    os.environ["NETRC"] = "/tmp/netrc"
+    return models.SandboxDirectConnectionConfig(api_url=ROUTER)
+
+
+ROUTER = "http://sandbox-router-svc.agent-sandbox-system.svc.cluster.local:8080"
 CONNECTIONS = {
     "tunnel": lambda: models.SandboxLocalTunnelConnectionConfig(),
     "direct": lambda: models.SandboxDirectConnectionConfig(api_url=sys.argv[2]),
+    "gateway": lambda: models.SandboxGatewayConnectionConfig(gateway_name="router"),
+    "pod": from_pod,
     "sandboxd": lambda: models.SandboxdPodTunnelConnectionConfig(),
 }
 client = SandboxClient(connection_config=CONNECTIONS[mode](), cleanup=True)

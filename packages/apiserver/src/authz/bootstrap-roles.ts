@@ -278,8 +278,13 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     on(READ, 'apiextensions.k8s.io', 'customresourcedefinitions'),
     on(READ, 'node.k8s.io', 'runtimeclasses'),
   ],
-  // It executes in sandboxes, and reads of the cluster nothing but where they are.
-  'sandbox-router': [on(READ, 'core', 'pods'), on('create get', 'core', 'pods/exec pods/portforward')],
+  // It executes in sandboxes, reads of the cluster nothing but where they are, and asks whose tokens are and what they may.
+  'sandbox-router': [
+    on(READ, 'core', 'pods'),
+    on('create get', 'core', 'pods/exec pods/portforward'),
+    on('create', 'authentication.k8s.io', 'tokenreviews'),
+    on('create', 'authorization.k8s.io', 'subjectaccessreviews'),
+  ],
 }
 
 /** The role of each controller that the embedded cluster runs, by the name of its ServiceAccount in kube-system. */

@@ -37,7 +37,14 @@ import { toolsDirectory } from './data-directory.ts'
 import { readNodeSettings } from './node-file.ts'
 import { keepRouter } from './router-process.ts'
 import { DNS_ADDRESS, standardObjects } from './standard-objects.ts'
-import { registerControllers, systemObjects } from './system-pods.ts'
+import {
+  ROUTER,
+  ROUTER_PORT,
+  ROUTER_SERVICE,
+  registerControllers,
+  SYSTEM_NAMESPACE,
+  systemObjects,
+} from './system-pods.ts'
 import { isInUserNamespace } from './user-namespace.ts'
 
 const CLUSTER_DOMAIN = 'cluster.local'
@@ -218,6 +225,13 @@ export async function startEmbeddedCluster(
               ...names,
               control: opened.network,
               apiServer,
+              process: {
+                namespace: SYSTEM_NAMESPACE,
+                name: ROUTER_SERVICE,
+                labels: { app: ROUTER },
+                port: ROUTER_PORT,
+                connect: router.connectPod,
+              },
               signal,
               record: (about, event) => recorderOf(proxy.client, 'kube-proxy').record(about, event),
               onError,

@@ -1,12 +1,13 @@
 /**
  * The router's process: begun when somebody connects to it for the first time, ended when nobody has for a while, begun
  * again when it dies. It acts as its own ServiceAccount, and may read no file but its program's and those of its own
- * directory. It listens on a socket in there alone, to which this process carries what `port-forward` brings: neither
- * sandboxes nor users of this machine nor pages in their browsers can reach it but through the API server.
+ * directory. It listens on sockets in there alone, to which this process carries what `port-forward` brings, and what Pods
+ * bring that may: neither users of this machine nor pages in their browsers can reach it but through the API server, and
+ * Pods have to show whose they are.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
@@ -29,6 +30,7 @@ export interface KeepRouterOptions {
 
 const SOCKET = 'socket'
 const DOOR = 'door'
+const REVIEWED = 'reviewed'
 /** A third of a second on a machine that has nothing else to do. */
 const START_MS = 60_000
 /** Longer than a person thinks between two commands; what ends then is begun again in a third of a second. */
@@ -50,6 +52,8 @@ interface Running {
 export interface KeptRouter extends AsyncDisposable {
   /** Connects to the runtime API of a Sandbox whose Pod has nobody on that port. */
   answerFor(sandbox: { namespace: string; name: string; uid: string }, port: number): Promise<Duplex>
+  /** Connects a Pod, whose requests need a token of the cluster. */
+  connectPod(): Promise<Socket>
 }
 
 /** Shows the router's Pod at once, and starts nothing yet. */
@@ -75,7 +79,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
     return await connectToSocket(SOCKET)
   }
 
-  async function connectToSocket(name: string): Promise<Duplex> {
+  async function connectToSocket(name: string): Promise<Socket> {
     clearTimeout(idle)
     const router = await (starting ??= start())
     const socket = connect({ path: `${router.directory}/${name}`, allowHalfOpen: true })
@@ -84,7 +88,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
       router.connections--
       if (router.connections === 0 && router === running) waitForIdleness(router)
     })
-    const { promise, resolve, reject } = Promise.withResolvers<Duplex>()
+    const { promise, resolve, reject } = Promise.withResolvers<Socket>()
     socket.once('error', reject).once('connect', () => resolve(socket))
     return promise.finally(() => {
       socket.off('error', reject)
@@ -147,6 +151,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
   }
 
   return {
+    connectPod: () => connectToSocket(REVIEWED),
     async answerFor({ namespace, name: id, uid }, port) {
       const connection = await connectToSocket(DOOR)
       connection.write(`${JSON.stringify({ namespace, id, uid, port })}\n`)
@@ -171,7 +176,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
 async function prepare(options: KeepRouterOptions): Promise<void> {
   const { directory, server, authority } = options
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  for (const name of [SOCKET, DOOR]) rmSync(join(directory, name), { force: true })
+  for (const name of [SOCKET, DOOR, REVIEWED]) rmSync(join(directory, name), { force: true })
   const content = {
     apiVersion: 'v1',
     kind: 'Config',
@@ -222,6 +227,8 @@ async function launch({ directory }: KeepRouterOptions, log: (line: string) => v
       `unix:${SOCKET}`,
       '--listen-door',
       `unix:${DOOR}`,
+      '--listen-reviewed',
+      `unix:${REVIEWED}`,
       '--until-stdin-ends',
     ],
     // Its standard input ends with this process, whatever this one dies of.

@@ -9,7 +9,7 @@ export const SYSTEM_NAMESPACE = 'agent-sandbox-system'
 const CONTROLLER = 'agent-sandbox-controller'
 /** Name, label and ServiceAccount, as agent-sandbox's clients look for them. */
 export const ROUTER = 'sandbox-router'
-const ROUTER_SERVICE = 'sandbox-router-svc'
+export const ROUTER_SERVICE = 'sandbox-router-svc'
 export const ROUTER_PORT = 8080
 
 export interface ControllersProcess extends Disposable {

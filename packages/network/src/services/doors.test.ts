@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type ApiDoor, openApiDoor } from './doors.ts'
+import { type GatewayDoor, openApiDoor } from './doors.ts'
 
 let arrived: Socket[]
-let door: ApiDoor
+let door: GatewayDoor
 let time: number
 let stack: AsyncDisposableStack
 beforeEach(async () => {

@@ -11,42 +11,90 @@ export interface ApiServerAddress {
   port: number
 }
 
-export interface ApiDoor extends AsyncDisposable {
+export interface GatewayDoor extends AsyncDisposable {
   port: number
+  /** Ends the connections of those who may not be here any more. */
+  recheck(): void
 }
 
-/** Connections of all sandboxes together, and of one: few enough that one leaves room among the API server's strangers. */
-const CONNECTIONS = { all: 1_024, each: 32 }
-/**
- * New connections of one sandbox: 20 a second, 50 at once. The API server knows nobody before a handshake, and would make
- * room for each by closing the oldest such connection, whosever it is.
- */
-const RATE = { perSecond: 20, burst: 50 }
+export interface DoorLimits {
+  /** Connections of all sandboxes together, and of one. */
+  all: number
+  each: number
+  /** New connections of one sandbox: sustained, and at once. */
+  perSecond: number
+  burst: number
+}
 
-/** Carries bytes from the gateway to the API server, which asks who comes as it asks everybody. */
-export async function openApiDoor(host: string, api: ApiServerAddress, now: () => number = Date.now): Promise<ApiDoor> {
+/**
+ * Few enough that one sandbox leaves room among the API server's strangers: it knows nobody before a handshake, and would
+ * make room for each by closing the oldest such connection, whosever it is.
+ */
+const API_LIMITS: DoorLimits = { all: 1_024, each: 32, perSecond: 20, burst: 50 }
+
+export interface GatewayDoorOptions {
+  host: string
+  /** Where to a sandbox's bytes go. */
+  connect(ip: string): Socket | Promise<Socket>
+  /** Who may, where the kernel lets everybody come. */
+  may?(ip: string): boolean
+  limits: DoorLimits
+  now?: () => number
+}
+
+/** Carries bytes between sandboxes and what listens elsewhere on this machine. */
+export async function openGatewayDoor(options: GatewayDoorOptions): Promise<GatewayDoor> {
+  const { host, limits, may = () => true, now = Date.now } = options
   const sockets = new Set<Socket>()
-  const held = createCountEach(CONNECTIONS.each)
-  const limit = createRateLimit({ ...RATE, now })
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (inside) => {
-    const ip = inside.remoteAddress ?? ''
-    if (!limit.take(ip) || !held.take(ip)) {
-      inside.destroy()
+  const inside = new Map<Socket, string>()
+  const held = createCountEach(limits.each)
+  const limit = createRateLimit({ ...limits, now })
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
+    const ip = socket.remoteAddress ?? ''
+    socket.on('error', () => socket.destroy())
+    if (!may(ip) || !limit.take(ip) || !held.take(ip)) {
+      socket.destroy()
       return
     }
-    inside.on('close', () => held.giveBack(ip))
-    const from = localAddress(ip, api.host)
-    carryBytes(inside, connect({ ...api, ...from, allowHalfOpen: true, noDelay: true }), sockets)
+    inside.set(socket, ip)
+    socket.on('close', () => {
+      inside.delete(socket)
+      held.giveBack(ip)
+    })
+    void carry(socket, ip)
   })
-  server.maxConnections = CONNECTIONS.all
+  async function carry(socket: Socket, ip: string): Promise<void> {
+    try {
+      const outside = await options.connect(ip)
+      if (socket.destroyed) outside.destroy()
+      else carryBytes(socket, outside, sockets)
+    } catch {
+      // Nobody is there: what comes would only wait.
+      socket.destroy()
+    }
+  }
+  server.maxConnections = limits.all
   const port = await listen(server, host)
   return {
     port,
+    recheck() {
+      for (const [socket, ip] of inside) if (!may(ip)) socket.destroy()
+    },
     async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
+      for (const socket of [...sockets, ...inside.keys()]) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+/** Carries bytes from the gateway to the API server, which asks who comes as it asks everybody. */
+export function openApiDoor(host: string, api: ApiServerAddress, now?: () => number): Promise<GatewayDoor> {
+  return openGatewayDoor({
+    host,
+    limits: API_LIMITS,
+    connect: (ip) => connect({ ...api, ...localAddress(ip, api.host), allowHalfOpen: true, noDelay: true }),
+    ...(now && { now }),
+  })
 }
 
 /**
@@ -63,12 +111,14 @@ export interface Doors {
   dns: { address: string; udpPort: number; tcpPort: number }
   /** Addresses and ports of the Service `kubernetes`; none while it is not there. */
   api: { addresses: readonly { ip: string; port: number }[]; port: number }
+  /** Ports that decide themselves who may connect. */
+  others: readonly number[]
   /** Addresses that Services have, and nothing else. */
   serviceRange: string
 }
 
 /** Every sandbox may ask for names; the API server is reached by those whose egress allows it. */
-export function doorsPiece({ gateway, dns, api, serviceRange }: Doors): RulePiece {
+export function doorsPiece({ gateway, dns, api, others, serviceRange }: Doors): RulePiece {
   const to = (protocol: string, port: number): string => `meta l4proto ${protocol} dnat ip to ${gateway}:${port}`
   return {
     chains: [
@@ -80,6 +130,7 @@ export function doorsPiece({ gateway, dns, api, serviceRange }: Doors): RulePiec
       { set: 'virtual', key: serviceRange },
       { set: 'served', key: `udp . ${dns.udpPort}` },
       { set: 'served', key: `tcp . ${dns.tcpPort}` },
+      ...others.map((port) => ({ set: 'served', key: `tcp . ${port}` })),
       { set: 'doors', key: `tcp . ${api.port}` },
       { set: 'services', key: `${dns.address} . udp . 53`, value: 'goto names_udp' },
       { set: 'services', key: `${dns.address} . tcp . 53`, value: 'goto names_tcp' },
