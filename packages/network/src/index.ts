@@ -1,3 +1,3 @@
 export type { NetworkGate, PodAddress } from './network-gate.ts'
-export { type Network, type StartNetworkOptions, startNetwork } from './start-network.ts'
 export type { ProcessService } from './services/process-service.ts'
+export { type Network, type StartNetworkOptions, startNetwork } from './start-network.ts'

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { resources } from '@caisson/client'
 import { describe, expect, test } from 'vitest'
-import { mintScopedToken } from './scoped-token.ts'
 import { type Asked, ask, routerFixture } from '../testing/router-fixture.ts'
+import { mintScopedToken } from './scoped-token.ts'
 
 const fixture = routerFixture()
 const { start, pod, serve } = fixture

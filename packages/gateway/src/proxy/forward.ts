@@ -4,8 +4,8 @@ import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { ask, authorityOf, framingOf, passedOn } from '@caisson/client'
 import { brokenConnection, RouterError } from '../router-error.ts'
-import { type Exchange, hasBody, hostOf, sendHead } from './exchange.ts'
 import { belowPath } from './below-path.ts'
+import { type Exchange, hasBody, hostOf, sendHead } from './exchange.ts'
 import { requestHeaders } from './headers.ts'
 
 export interface Upstream {

@@ -1,7 +1,7 @@
 /** A gRPC call that the router answers: messages in, messages out, a status at the end. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
-import type { HeldBytes } from './held-bytes.ts'
 import { GRPC, GrpcError, statusTrailers } from '../proxy/grpc-status.ts'
+import type { HeldBytes } from './held-bytes.ts'
 
 export interface GrpcCall {
   /** The one message of the request. */

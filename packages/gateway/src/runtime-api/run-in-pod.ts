@@ -15,7 +15,7 @@ export class ExecError extends Error {
 }
 
 /** All that may be held of one command's output, bytes. */
-export const OUTPUT_LIMIT = 16 * 1024 * 1024
+const OUTPUT_LIMIT = 16 * 1024 * 1024
 const FIRST_LINE_LIMIT = 4096
 /** Of a script whose output nobody holds: what it says is short. */
 const SMALL_OUTPUT = 64 * 1024
