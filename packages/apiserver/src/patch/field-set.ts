@@ -4,6 +4,8 @@
  * A path element is kept in its wire spelling: `f:name` (a field or map key), `k:{"name":"x"}` (an element of a list of
  * objects, by its keys), `v:"x"` (an element of a set). A node of the trie that is a member stands for its whole path.
  */
+import { isShared } from '../storage/share.ts'
+
 export interface FieldSet {
   member: boolean
   children: Map<string, FieldSet>
@@ -23,7 +25,9 @@ function setChild(set: FieldSet, element: string, node: FieldSet): void {
 }
 
 export function isEmpty(set: FieldSet): boolean {
-  return !set.member && [...set.children.values()].every(isEmpty)
+  if (set.member) return false
+  for (const below of set.children.values()) if (!isEmpty(below)) return false
+  return true
 }
 
 /** The node for one more path element, made where it is missing. */
@@ -101,39 +105,67 @@ export function setOf(...paths: ReadonlyArray<readonly string[]>): FieldSet {
 
 /** FieldsV1. A member that has members below it is written with a `.` of its own; elements are sorted. */
 export function toFieldsV1(set: FieldSet): Record<string, unknown> {
-  const entries: Array<[string, unknown]> = []
-  for (const element of [...set.children.keys()].sort()) {
-    const node = set.children.get(element)
-    if (!node || isEmpty(node)) continue
-    const below = toFieldsV1(node)
-    const hasBelow = Object.keys(below).length > 0
-    entries.push([element, node.member && hasBelow ? { '.': {}, ...below } : below])
+  const fields: Record<string, unknown> = {}
+  const elements = [...set.children.keys()]
+  if (elements.length > 1) elements.sort()
+  for (const element of elements) {
+    const node = set.children.get(element) as FieldSet
+    if (!isEmpty(node)) fields[element] = sources.get(node) ?? written(node)
   }
-  return Object.fromEntries(entries)
+  return fields
 }
+
+function written(node: FieldSet): Record<string, unknown> {
+  const below = toFieldsV1(node)
+  return node.member && Object.keys(below).length > 0 ? { '.': {}, ...below } : below
+}
+
+// What the store shares between objects (`internManagedFields`) is read and written once for all of them.
+const sharedSets = new WeakMap<object, FieldSet>()
+/** What such a set was read from, where it is what would be written. */
+const sources = new WeakMap<FieldSet, Record<string, unknown>>()
 
 /** @throws Error where it is not FieldsV1; unknown element kinds are refused, as apimachinery does. */
 export function fromFieldsV1(fields: unknown): FieldSet {
-  const set = parse(fields)
+  const set = parse(fields, (below, element) =>
+    element === 'f:metadata' ? parse(below, parseShared) : parseShared(below),
+  )
   set.member = false
   return set
 }
 
-function parse(fields: unknown): FieldSet {
+function parseShared(fields: unknown): FieldSet {
+  if (!isShared(fields)) return parse(fields)
+  let set = sharedSets.get(fields)
+  if (!set) {
+    set = parse(fields)
+    sharedSets.set(fields, set)
+    // A client may have given it in another order.
+    if (JSON.stringify(written(set)) === JSON.stringify(fields)) sources.set(set, fields)
+  }
+  return set
+}
+
+function parse(fields: unknown, parseMember: (below: unknown, element: string) => FieldSet = parseAll): FieldSet {
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
     throw new Error('FieldsV1 must be an object')
   const set = emptySet()
-  const entries = Object.entries(fields)
-  if (entries.length === 0) set.member = true
-  for (const [element, below] of entries) {
+  let isLeaf = true
+  for (const [element, below] of Object.entries(fields)) {
+    isLeaf = false
     if (element === '.') {
       set.member = true
       continue
     }
     if (!/^[fkvi]:/.test(element)) throw new Error(`unknown path element ${JSON.stringify(element)} in FieldsV1`)
-    setChild(set, element, parse(below))
+    setChild(set, element, parseMember(below, element))
   }
+  if (isLeaf) set.member = true
   return set
+}
+
+function parseAll(fields: unknown): FieldSet {
+  return parse(fields)
 }
 
 /** Members as paths, in order. */

@@ -4,6 +4,13 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Its own member, an index of a list included; undefined where there is none. */
+export function memberOf(value: unknown, key: string | number): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key)
+    ? (value as JsonObject)[key]
+    : undefined
+}
+
 /** Equality of JSON values; the order of object keys does not count. */
 export function deepEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true

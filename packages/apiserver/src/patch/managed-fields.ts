@@ -53,7 +53,7 @@ interface Owner {
   time: string | undefined
   set: FieldSet
   /** As it was read, with the set that it says: written again where nobody has changed the set. */
-  read?: { fieldsV1: Record<string, unknown>; set: FieldSet }
+  read?: { entry: ManagedFieldsEntry; set: FieldSet }
 }
 
 /** What the server itself owns, and so nobody else (managedfields' stripmeta.go). */
@@ -281,6 +281,7 @@ function describe(owner: Owner, shownVersion = owner.apiVersion): string {
 }
 
 function capUpdates(owners: Owner[]): Owner[] {
+  if (owners.length <= MAX_UPDATE_MANAGERS) return owners
   const updates = owners.filter((owner) => owner.operation === 'Update').sort(byTime)
   const excess = updates.length - MAX_UPDATE_MANAGERS
   if (excess <= 0) return owners
@@ -310,8 +311,8 @@ function compareText(a: string, b: string): number {
 function readOwners(entries: readonly ManagedFieldsEntry[] | undefined): Owner[] | undefined {
   if (!entries) return undefined
   try {
-    return entries.map(({ fieldsV1, ...entry }) => {
-      const set = fieldsV1 ? fromFieldsV1(fieldsV1) : emptySet()
+    return entries.map((entry) => {
+      const set = entry.fieldsV1 ? fromFieldsV1(entry.fieldsV1) : emptySet()
       return {
         manager: entry.manager ?? 'unknown',
         operation: entry.operation === 'Apply' ? 'Apply' : 'Update',
@@ -319,7 +320,7 @@ function readOwners(entries: readonly ManagedFieldsEntry[] | undefined): Owner[]
         subresource: entry.subresource ?? '',
         time: entry.time,
         set,
-        ...(fieldsV1 && Object.isFrozen(fieldsV1) && { read: { fieldsV1, set } }),
+        ...(Object.isFrozen(entry) && { read: { entry, set } }),
       }
     })
   } catch {
@@ -337,13 +338,19 @@ function writeOwners(owners: readonly Owner[]): ManagedFieldsEntry[] | undefined
       compareText(a.apiVersion, b.apiVersion) ||
       compareText(a.subresource, b.subresource),
   )
-  return sorted.map((owner) => ({
-    manager: owner.manager,
-    operation: owner.operation,
-    apiVersion: owner.apiVersion,
-    ...(owner.time && { time: owner.time }),
+  return sorted.map(writeOwner)
+}
+
+function writeOwner({ manager, operation, apiVersion, subresource, time, set, read }: Owner): ManagedFieldsEntry {
+  const before = read?.set === set ? read.entry : undefined
+  if (before?.fieldsV1 && before.time === time) return before
+  return {
+    manager,
+    operation,
+    apiVersion,
+    ...(time && { time }),
     fieldsType: 'FieldsV1',
-    fieldsV1: owner.read?.set === owner.set ? owner.read.fieldsV1 : toFieldsV1(owner.set),
-    ...(owner.subresource && { subresource: owner.subresource }),
-  }))
+    fieldsV1: before?.fieldsV1 ?? toFieldsV1(set),
+    ...(subresource && { subresource }),
+  }
 }

@@ -32,9 +32,12 @@ const GENERATION = 2000
 
 let young = new Map<string, object>()
 let old = new Map<string, object>()
+/** What is in use by whoever has the same. */
+const shared = new WeakSet<object>()
 
 /** The frozen value that equals `value`, for all who have one. */
 function intern(value: object): object {
+  if (shared.has(value)) return value
   const text = JSON.stringify(value)
   if (text.length > MAX_LENGTH) return value
   const recent = young.get(text)
@@ -46,7 +49,13 @@ function intern(value: object): object {
   }
   const known = old.get(text) ?? value
   young.set(text, known)
+  shared.add(known)
   return known
+}
+
+/** Whether a part of managedFields is frozen and the same for all that have it. */
+export function isShared(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && shared.has(value)
 }
 
 /**
