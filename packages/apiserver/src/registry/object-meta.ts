@@ -15,6 +15,8 @@ export interface ObjectMetaRules {
   name?: NameRule | undefined
   /** Default: `metadata`. */
   path?: string
+  /** Of the state that is replaced: what is the very same there was looked at when it was stored. */
+  stored?: ObjectMeta
 }
 
 /** What is wrong with the metadata of an object that is to be created. Names are expected to be generated already. */
@@ -41,9 +43,10 @@ export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules)
   if (metadata.generation !== undefined && metadata.generation < 0) {
     errors.push(invalidValue(`${path}.generation`, metadata.generation, 'must be greater than or equal to 0'))
   }
-  validateShared(metadata, path, errors)
-  validateFinalizers(metadata.finalizers, `${path}.finalizers`, errors)
-  validateManagedFields(metadata.managedFields, `${path}.managedFields`, errors)
+  validateShared(metadata, rules.stored, path, errors)
+  if (metadata.finalizers !== rules.stored?.finalizers)
+    validateFinalizers(metadata.finalizers, `${path}.finalizers`, errors)
+  validateManagedFields(metadata.managedFields, rules.stored?.managedFields, `${path}.managedFields`, errors)
   return errors.slice(0, MAX_ERRORS)
 }
 
@@ -73,8 +76,8 @@ export function validateObjectMetaUpdate(next: ObjectMeta, current: ObjectMeta, 
   for (const field of ['creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const) {
     immutable(next[field] ?? null, current[field] ?? null, `${path}.${field}`, errors)
   }
-  validateShared(next, path, errors)
-  validateManagedFields(next.managedFields, `${path}.managedFields`, errors)
+  validateShared(next, current, path, errors)
+  validateManagedFields(next.managedFields, current.managedFields, `${path}.managedFields`, errors)
   return errors.slice(0, MAX_ERRORS)
 }
 
@@ -82,10 +85,16 @@ function immutable(next: unknown, current: unknown, path: string, errors: FieldE
   if (next !== current) errors.push(invalidValue(path, next, 'field is immutable'))
 }
 
-function validateShared(metadata: ObjectMeta, path: string, errors: FieldError[]): void {
-  validateLabels(metadata.labels, `${path}.labels`, errors)
-  validateAnnotations(metadata.annotations, `${path}.annotations`, errors)
-  validateOwnerReferences(metadata.ownerReferences, `${path}.ownerReferences`, errors)
+function validateShared(
+  { labels, annotations, ownerReferences }: ObjectMeta,
+  stored: ObjectMeta | undefined,
+  path: string,
+  errors: FieldError[],
+): void {
+  if (labels !== stored?.labels) validateLabels(labels, `${path}.labels`, errors)
+  if (annotations !== stored?.annotations) validateAnnotations(annotations, `${path}.annotations`, errors)
+  if (ownerReferences !== stored?.ownerReferences)
+    validateOwnerReferences(ownerReferences, `${path}.ownerReferences`, errors)
 }
 
 export function validateLabels(
@@ -172,10 +181,12 @@ function validateFinalizers(finalizers: readonly string[] | undefined, path: str
 
 function validateManagedFields(
   entries: readonly ManagedFieldsEntry[] | undefined,
+  stored: readonly ManagedFieldsEntry[] | undefined,
   path: string,
   errors: FieldError[],
 ): void {
   entries?.forEach((entry, index) => {
+    if (stored?.includes(entry)) return
     const at = `${path}[${index}]`
     if (entry.operation !== 'Apply' && entry.operation !== 'Update') {
       errors.push(invalidValue(`${at}.operation`, entry.operation ?? '', 'must be `Apply` or `Update`'))
@@ -188,9 +199,12 @@ function validateManagedFields(
   })
 }
 
+const PRINTABLE_ASCII = /^[\x20-\x7e]*$/
+
 /** The `fieldManager` of a request or of an entry of managedFields. */
 function validateFieldManager(manager: string, path: string, errors: FieldError[]): void {
   if (Buffer.byteLength(manager) > 128) errors.push(tooLong(path, 128))
+  if (PRINTABLE_ASCII.test(manager)) return
   let position = 0
   // What is beyond is too long already; saying so of each of its characters would say the whole of it each time.
   for (const character of manager.slice(0, 128)) {

@@ -1,10 +1,11 @@
 /** `x-kubernetes-embedded-resource`: objects inside of objects carry a type and valid metadata. */
 import type { ObjectMeta } from '@caisson/api'
-import { isObject, type JsonObject } from '../patch/json-value.ts'
+import { isObject, type JsonObject, memberOf } from '../patch/json-value.ts'
 import { invalidValue, required } from '../registry/field-error.ts'
 import { dns1035Label, nameIsPathSegment } from '../registry/names.ts'
 import { validateObjectMeta } from '../registry/object-meta.ts'
 import type { FieldError } from '../status-error.ts'
+import { ABSENT } from './absent.ts'
 import { resolve } from './builtin.ts'
 import { goValue } from './go-value.ts'
 import { decodeNative } from './native.ts'
@@ -12,19 +13,36 @@ import type { Schema } from './schema.ts'
 
 export const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
 
-/** What is wrong with type and metadata of the resources inside of `value`. */
-export function validateEmbeddedResources(schema: Schema, value: unknown, path = ''): FieldError[] {
+/**
+ * What is wrong with type and metadata of the resources inside of `value`.
+ *
+ * @param accepted a value with which nothing is wrong: parts that are the very same are not looked at
+ */
+export function validateEmbeddedResources(
+  schema: Schema,
+  value: unknown,
+  path = '',
+  accepted: unknown = ABSENT,
+): FieldError[] {
   const errors: FieldError[] = []
-  visit(resolve(schema), value, path, errors)
+  visit(resolve(schema), value, { path, accepted }, errors)
   return errors
 }
 
-function visit(schema: Schema, value: unknown, path: string, errors: FieldError[]): void {
+interface Place {
+  path: string
+  /** What was found in order at this place: where it is found again, it is not looked at. */
+  accepted: unknown
+}
+
+function visit(schema: Schema, value: unknown, { path, accepted }: Place, errors: FieldError[]): void {
+  if (value === accepted) return
   if (Array.isArray(value)) {
     if (!schema.items) return
     const items = resolve(schema.items)
     for (let index = 0; index < value.length; index++) {
-      if (typeof value[index] === 'object') visit(items, value[index], `${path}[${index}]`, errors)
+      if (typeof value[index] !== 'object') continue
+      visit(items, value[index], { path: `${path}[${index}]`, accepted: memberOf(accepted, index) }, errors)
     }
   } else if (isObject(value)) {
     if (schema['x-kubernetes-embedded-resource']) checkResource(value, path, errors)
@@ -33,9 +51,15 @@ function visit(schema: Schema, value: unknown, path: string, errors: FieldError[
       const child = value[key]
       if (typeof child !== 'object' || child === null) continue
       if (properties && Object.hasOwn(properties, key)) {
-        visit(resolve(properties[key] as Schema), child, joined(path, key), errors)
+        const at = { path: joined(path, key), accepted: memberOf(accepted, key) }
+        visit(resolve(properties[key] as Schema), child, at, errors)
       } else if (typeof additionalProperties === 'object') {
-        visit(resolve(additionalProperties), child, `${path}[${key}]`, errors)
+        visit(
+          resolve(additionalProperties),
+          child,
+          { path: `${path}[${key}]`, accepted: memberOf(accepted, key) },
+          errors,
+        )
       }
     }
   }

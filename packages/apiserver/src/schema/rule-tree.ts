@@ -9,6 +9,8 @@ export interface RuleNode {
   /** Whether `self` has type and metadata, whatever the schema says. */
   readonly isResource: boolean
   readonly rules: readonly CompiledRule[]
+  /** Whether a rule here or below may be about the change of a value. */
+  readonly readsOldSelf: boolean
   readonly items: RuleNode | undefined
   readonly additional: RuleNode | undefined
   property(key: string): RuleNode | undefined
@@ -61,23 +63,30 @@ export function ruleTree(schema: Schema, isResource: boolean): RuleNode | undefi
   return tree[which]
 }
 
-const found = new WeakMap<Schema, boolean>()
+const hasRules = anyRule(() => true)
+const hasTransitionRules = anyRule((rule) => JSON.stringify(rule).includes('oldSelf'))
 
-/** Kubernetes knows no rules in alternatives, and built-in types, which `$ref` names, have none. */
-function hasRules(schema: Schema): boolean {
-  let known = found.get(schema)
-  if (known === undefined) {
-    // A schema may refer to itself.
-    found.set(schema, false)
-    const { items, additionalProperties, properties } = schema
-    known =
-      (schema['x-kubernetes-validations']?.length ?? 0) > 0 ||
-      (items !== undefined && hasRules(items)) ||
-      (typeof additionalProperties === 'object' && hasRules(additionalProperties)) ||
-      (properties !== undefined && Object.values(properties).some(hasRules))
-    found.set(schema, known)
+/**
+ * Whether a rule at or below a schema is such a one. Kubernetes knows no rules in alternatives, and built-in types, which
+ * `$ref` names, have none.
+ */
+function anyRule(isOne: (rule: ValidationRule) => boolean): (schema: Schema) => boolean {
+  const found = new WeakMap<Schema, boolean>()
+  return function has(schema): boolean {
+    let known = found.get(schema)
+    if (known === undefined) {
+      // A schema may refer to itself.
+      found.set(schema, false)
+      const { items, additionalProperties, properties } = schema
+      known =
+        (schema['x-kubernetes-validations']?.some(isOne) ?? false) ||
+        (items !== undefined && has(items)) ||
+        (typeof additionalProperties === 'object' && has(additionalProperties)) ||
+        (properties !== undefined && Object.values(properties).some(has))
+      found.set(schema, known)
+    }
+    return known
   }
-  return known
 }
 
 type Lazy<T> = () => T
@@ -130,6 +139,9 @@ function ruleNode(schema: Schema, isResource: boolean, self: Lazy<Declaration | 
     isResource,
     get rules() {
       return rules()
+    },
+    get readsOldSelf() {
+      return hasTransitionRules(schema)
     },
     get items() {
       return items()

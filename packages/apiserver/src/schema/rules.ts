@@ -21,6 +21,8 @@ export interface RulesOptions {
   isResource: boolean
   /** What is left for several values that share it. */
   budget?: Budget
+  /** Whether all rules were met by `current`, or what they said was forgiven: where it is found again, so it is again. */
+  accepted?: boolean
 }
 
 /** What rules may still cost. */
@@ -44,7 +46,7 @@ const BLOCKING: ReadonlySet<FieldError['type']> = new Set([
 ])
 
 export function validateRules(schema: Schema, value: unknown, options: RulesOptions): FieldError[] {
-  const { path, current, others, isResource, budget = ruleBudget() } = options
+  const { path, current, others, isResource, budget = ruleBudget(), accepted = false } = options
   const tree = ruleTree(schema, isResource)
   if (!tree) return []
   if (others.some(({ type }) => BLOCKING.has(type))) {
@@ -53,7 +55,7 @@ export function validateRules(schema: Schema, value: unknown, options: RulesOpti
     return [invalidValue('<nil>', null, said)]
   }
   const old = current === ABSENT ? undefined : correlate(schema, current)
-  const state: State = { errors: [], budget, stopped: false }
+  const state: State = { errors: [], budget, stopped: false, accepted }
   visit(tree, { value, path, old, ratchet: old && { old, value }, isRoot: true }, state)
   return state.errors
 }
@@ -64,6 +66,7 @@ interface State {
   errors: FieldError[]
   budget: Budget
   stopped: boolean
+  accepted: boolean
 }
 
 interface Place {
@@ -84,6 +87,8 @@ interface Ratchet {
 function visit(tree: RuleNode, place: Place, state: State): void {
   const { value, path, old } = place
   if (value === null || value === undefined) return
+  // What rules about transitions say depends on both states being there, equal or not.
+  if (state.accepted && typeof value === 'object' && old?.value === value && !tree.readsOldSelf) return
   checkRules(tree, place, state)
   if (Array.isArray(value)) {
     if (!tree.items) return

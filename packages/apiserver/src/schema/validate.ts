@@ -6,6 +6,7 @@ import { deepEqual, isObject, type JsonObject } from '../patch/json-value.ts'
 import { goQuote, invalidValue, required, tooLong, tooMany } from '../registry/field-error.ts'
 import type { FieldError } from '../status-error.ts'
 import { ABSENT } from './absent.ts'
+import { isAccepted } from './accepted.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { type Correlation, correlate, correlatedItems, correlatedMember, isUnchanged } from './correlation.ts'
 import { validateEmbeddedResources } from './embedded-resource.ts'
@@ -34,12 +35,11 @@ const MAXIMUM_DEPTH = 1_000
  *   rules about transitions are checked.
  */
 export function validate(schema: Schema, value: unknown, path = '', current: unknown = ABSENT): FieldError[] {
-  const errors = validateSchema(schema, value, path, current)
-  errors.push(...validateEmbeddedResources(schema, value, path))
-  if (current === ABSENT || validateListTypes(schema, current, path).length === 0) {
-    errors.push(...validateListTypes(schema, value, path))
-  }
-  errors.push(...validateRules(schema, value, { path, current, others: errors, isResource: true }))
+  const accepted = isAccepted(schema, current) ? current : ABSENT
+  const errors = validateSchema(schema, value, path, current, accepted !== ABSENT)
+  errors.push(...validateEmbeddedResources(schema, value, path, accepted))
+  errors.push(...listTypeErrors(schema, value, path, current))
+  errors.push(...rulesErrors(schema, value, { path, current, others: errors }))
   return errors
 }
 
@@ -52,17 +52,36 @@ export function validateStatus(schema: Schema, next: JsonObject, current: JsonOb
   const status = nodeOf(schema).property('status')
   if (status && Object.hasOwn(next, 'status')) {
     const before = Object.hasOwn(current, 'status') ? current['status'] : ABSENT
-    errors.push(...validateSchema(status.schema, next['status'], 'status', before))
+    errors.push(...validateSchema(status.schema, next['status'], 'status', before, isAccepted(schema, current)))
   }
-  const listErrors = validateListTypes(schema, next, '')
-  if (listErrors.length > 0 && validateListTypes(schema, current, '').length === 0) errors.push(...listErrors)
-  errors.push(...validateRules(schema, next, { path: '', current, others: errors, isResource: true }))
+  errors.push(...listTypeErrors(schema, next, '', current))
+  errors.push(...rulesErrors(schema, next, { path: '', current, others: errors }))
   return errors
 }
 
+function listTypeErrors(schema: Schema, value: unknown, path: string, current: unknown): FieldError[] {
+  const errors = validateListTypes(schema, value, path, isAccepted(schema, current) ? current : ABSENT)
+  const isForgiven = errors.length > 0 && current !== ABSENT && validateListTypes(schema, current, path).length > 0
+  return isForgiven ? [] : errors
+}
+
+function rulesErrors(
+  schema: Schema,
+  value: unknown,
+  options: { path: string; current: unknown; others: readonly FieldError[] },
+): FieldError[] {
+  return validateRules(schema, value, { ...options, isResource: true, accepted: isAccepted(schema, options.current) })
+}
+
 /** The part of `validate` that OpenAPI knows: types, bounds, formats, required fields, logic. */
-function validateSchema(schema: Schema, value: unknown, path: string, current: unknown = ABSENT): FieldError[] {
-  const state: State = { failures: [], matched: 0, prefix: path, depth: 0, asWritten: false }
+function validateSchema(
+  schema: Schema,
+  value: unknown,
+  path: string,
+  current: unknown,
+  skipsShared: boolean,
+): FieldError[] {
+  const state: State = { failures: [], matched: 0, prefix: path, depth: 0, asWritten: false, skipsShared }
   check(planOf(nodeOf(schema)), value, current === ABSENT ? undefined : correlate(schema, current), state, '')
   return state.failures.map((failure) => failure.error)
 }
@@ -72,7 +91,7 @@ function validateSchema(schema: Schema, value: unknown, path: string, current: u
  * a value without a type has to be of its format even where nobody checks it (7 is no `int32`, being an int64 in Go).
  */
 export function validateDefault(schema: Schema, path: string): FieldError[] {
-  const state: State = { failures: [], matched: 0, prefix: path, depth: 0, asWritten: true }
+  const state: State = { failures: [], matched: 0, prefix: path, depth: 0, asWritten: true, skipsShared: false }
   check(planOf(nodeOf(schema)), schema.default, undefined, state, '')
   return state.failures.map((failure) => failure.error)
 }
@@ -90,6 +109,8 @@ interface State {
   prefix: string
   depth: number
   asWritten: boolean
+  /** Whether parts of the accepted current value need no look where they are found again. */
+  skipsShared: boolean
 }
 
 /** What validation has to know of a node beyond the node itself. */
@@ -139,6 +160,7 @@ function makePlan(node: SchemaNode): Plan {
 }
 
 function check(plan: Plan, value: unknown, current: Correlation | undefined, state: State, name: string): void {
+  if (state.skipsShared && typeof value === 'object' && current?.value === value) return
   if (state.depth >= MAXIMUM_DEPTH) return failAt(state, name, `${name} in body is nested too deeply`, '')
   state.depth++
   const before = state.failures.length

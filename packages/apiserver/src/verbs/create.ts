@@ -5,6 +5,7 @@ import { trackUpdate } from '../patch/managed-fields.ts'
 import { validateObjectMeta } from '../registry/object-meta.ts'
 import { resourceKey, storageKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
+import { rememberAccepted } from '../schema/accepted.ts'
 import { validate } from '../schema/validate.ts'
 import { invalid, StatusError } from '../status-error.ts'
 import { deepCopy } from '../storage/freeze.ts'
@@ -96,6 +97,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   context.beforeStorage?.(object)
   const stored = toStorage(resource, object)
   refuseTooLarge(stored)
+  if (!context.beforeStorage) rememberAccepted(resource.schema, stored)
   return options.dryRun ? stored : transaction.put(key, stored)
 }
 

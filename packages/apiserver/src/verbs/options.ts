@@ -64,6 +64,8 @@ export function validateDryRun(dryRun: string | undefined): FieldError[] {
   ]
 }
 
+const PRINTABLE_ASCII = /^[\x20-\x7e]*$/
+
 function validateFieldManager(manager: string): FieldError[] {
   if (manager.length > FIELD_MANAGER_MAX_LENGTH)
     return [
@@ -74,6 +76,7 @@ function validateFieldManager(manager: string): FieldError[] {
       },
     ]
   const errors: FieldError[] = []
+  if (PRINTABLE_ASCII.test(manager)) return errors
   let position = 0
   for (const character of manager) {
     if (!/^[ \p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(character)) {

@@ -244,13 +244,11 @@ function patchInvalid(value: unknown, why: string): StatusError {
   ])
 }
 
-/** Metadata is changed in place on the way to the store, all of it but managedFields, which are replaced. */
+/** Metadata is changed in place on the way to the store; its parts are replaced, never changed. */
 function withOwnMetadata(object: KubeObject): KubeObject {
-  if (typeof object.metadata !== 'object') return object
-  const { managedFields, ...rest } = object.metadata
-  const metadata: KubeObject['metadata'] = deepCopy(rest)
-  if (managedFields !== undefined) metadata.managedFields = managedFields
-  return { ...object, metadata }
+  const { metadata } = object
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) return object
+  return { ...object, metadata: { ...metadata } }
 }
 
 function orderFields({ kind, apiVersion, metadata, ...rest }: KubeObject): KubeObject {

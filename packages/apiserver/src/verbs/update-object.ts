@@ -6,6 +6,7 @@ import type { KubeObject, ManagedFieldsEntry } from '@caisson/api'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../registry/object-meta.ts'
 import { storageKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
+import { isAccepted, rememberAccepted } from '../schema/accepted.ts'
 import { type FieldError, invalid, StatusError } from '../status-error.ts'
 import { deepEqual } from '../storage/freeze.ts'
 import type { Transaction } from '../storage/store.ts'
@@ -88,6 +89,8 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
   }
   if (deepEqual(result, stored)) return { object: stored, created: false }
   refuseTooLarge(result)
+  if (!context.beforeStorage && (rules.validatesAll || isAccepted(resource.schema, current)))
+    rememberAccepted(resource.schema, result)
   return { object: options.dryRun ? result : transaction.put(key, result), created: false }
 }
 
@@ -172,7 +175,11 @@ function carryOver(next: KubeObject, current: KubeObject, context: UpdateContext
 function validateChange(next: KubeObject, current: KubeObject, { resource, rules }: UpdateContext): void {
   const metadataErrors = validateObjectMetaUpdate(next.metadata, current.metadata)
   const errors: FieldError[] = [
-    ...validateObjectMeta(next.metadata, { namespaced: resource.namespaced, name: resource.strategy.nameRule }),
+    ...validateObjectMeta(next.metadata, {
+      namespaced: resource.namespaced,
+      name: resource.strategy.nameRule,
+      stored: current.metadata,
+    }),
     // Kubernetes finds these twice, once for all kinds and once in each kind's own validation.
     ...metadataErrors,
     ...metadataErrors,

@@ -11,6 +11,8 @@ export interface UpdateRules {
   validate(next: KubeObject, current: KubeObject): FieldError[]
   warnings(next: KubeObject, current: KubeObject): readonly string[]
   raisesGeneration: boolean
+  /** Whether `validate` looks at the whole object. */
+  validatesAll: boolean
 }
 
 const NONE: readonly string[] = []
@@ -29,6 +31,7 @@ export function objectRules(resource: Resource): UpdateRules {
     ],
     warnings: (next, current) => strategy.warnings?.(next, current) ?? NONE,
     raisesGeneration: strategy.generation === undefined,
+    validatesAll: true,
   }
 }
 
@@ -46,6 +49,7 @@ export function statusRules(resource: Resource): UpdateRules {
     ],
     warnings: () => NONE,
     raisesGeneration: false,
+    validatesAll: false,
   }
 }
 

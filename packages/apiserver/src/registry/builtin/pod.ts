@@ -35,16 +35,15 @@ export const podStrategy: Strategy = {
   },
   prepareForUpdate(next, current) {
     dropDisabledFields(asPod(next))
-    next.status = structuredClone(current.status)
+    next.status = current.status
   },
   prepareForStatusUpdate(next, current) {
-    next.spec = structuredClone(current.spec)
+    next.spec = current.spec
     // Neither may be changed by whoever may write a status; deletion has a verb of its own.
     const { deletionTimestamp, deletionGracePeriodSeconds, ownerReferences } = current.metadata
     Object.assign(next.metadata, { deletionTimestamp, deletionGracePeriodSeconds, ownerReferences })
     for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'ownerReferences'] as const) {
       if (next.metadata[field] === undefined) delete next.metadata[field]
-      else Object.assign(next.metadata, { [field]: structuredClone(next.metadata[field]) })
     }
     const status = next.status as PodStatus & { observedGeneration?: number }
     const old = current.status as PodStatus & { observedGeneration?: number }

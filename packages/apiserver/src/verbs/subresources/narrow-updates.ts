@@ -23,6 +23,7 @@ const EPHEMERAL_CONTAINERS_RULES: UpdateRules = {
     ),
   warnings: () => [],
   raisesGeneration: true,
+  validatesAll: false,
 }
 
 export const EPHEMERAL_CONTAINERS: Subresource = {
@@ -45,6 +46,7 @@ const FINALIZE_RULES: UpdateRules = {
   validate: (next) => validateFinalize(next),
   warnings: () => [],
   raisesGeneration: false,
+  validatesAll: false,
 }
 
 export const NAMESPACE_FINALIZE: Subresource = {
