@@ -1,8 +1,8 @@
 /** The same server for callers in this process: no socket, no encoding, the same pipeline. */
 import type { UserInfo, WatchEvent } from '@caisson/api'
 import { parseRequestInfo } from './http/request-info.ts'
+import { define } from './patch/merge-patch.ts'
 import { type Headers, type Pipeline, run, toStatusError } from './pipeline.ts'
-import { deepCopy } from './storage/freeze.ts'
 import type { Call, WatchMessage } from './verbs/call.ts'
 import { badRequest } from './verbs/errors.ts'
 
@@ -46,6 +46,8 @@ const HIGH_WATER_EVENTS = 1000
 export function connectInProcess({ pipeline, user, userAgent, report, streams }: InProcessOptions): InProcessServer {
   function toCall(request: InProcessRequest): Call {
     const query = request.query ?? {}
+    // At once: the caller may go on using its object, and the store freezes what it keeps.
+    const body = request.body === undefined ? undefined : { value: copyJson(request.body), duplicates: [], text: '' }
     return {
       info: parseRequestInfo(request.method, request.path, query),
       method: request.method,
@@ -54,9 +56,7 @@ export function connectInProcess({ pipeline, user, userAgent, report, streams }:
       userAgent: header(request.headers, 'user-agent') ?? userAgent,
       accept: header(request.headers, 'accept'),
       user: pipeline.impersonate(user, lowerCase(request.headers)),
-      // A private copy: the caller may go on using its object, and the store freezes what it keeps.
-      readBody: async () =>
-        request.body === undefined ? undefined : { value: deepCopy(request.body), duplicates: [], text: '' },
+      readBody: async () => body,
       warnings: [],
     }
   }
@@ -144,16 +144,21 @@ async function* readWatch(
     end,
   })
   streams.add(end)
-  const onAbort = () => wake?.()
+  // A signal that is made of others asks each of them: too much for each event.
+  let aborted = signal?.aborted ?? false
+  const onAbort = () => {
+    aborted = true
+    wake?.()
+  }
   signal?.addEventListener('abort', onAbort)
   try {
     for (;;) {
-      signal?.throwIfAborted()
+      if (aborted) signal?.throwIfAborted()
       if (queue.length > 0) {
         const batch = queue
         queue = []
         for (const message of batch) {
-          signal?.throwIfAborted()
+          if (aborted) signal?.throwIfAborted()
           yield message as WatchEvent
         }
         running.resume()
@@ -181,4 +186,17 @@ const NO_HEADERS: Headers = Object.freeze({})
 
 function header(headers: Record<string, string> | undefined, name: string): string | undefined {
   return headers && (lowerCase(headers)[name] as string | undefined)
+}
+
+/** The value as it would arrive: plain, mutable, without fields whose value is undefined. */
+function copyJson(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : copyJson(item)))
+  if ('toJSON' in value && typeof value.toJSON === 'function') return copyJson(value.toJSON())
+  const copy: Record<string, unknown> = {}
+  for (const key of Object.keys(value)) {
+    const field = (value as Record<string, unknown>)[key]
+    if (field !== undefined) define(copy, key, copyJson(field))
+  }
+  return copy
 }

@@ -210,10 +210,10 @@ export function createClient(transport: Transport, defaults: CreateClientOptions
     }
   }
 
-  async function* watch<T extends AnyObject>(
+  function watch<T extends AnyObject>(
     resource: Resource<T>,
     options: WatchOptions = {},
-  ): AsyncGenerator<ResourceEvent<T>> {
+  ): AsyncIterable<ResourceEvent<T>> {
     const events = transport.watch({
       method: 'GET',
       path: resourcePath(resource, { namespace: options.namespace }),
@@ -230,7 +230,7 @@ export function createClient(transport: Transport, defaults: CreateClientOptions
       ...(options.onOpen && { onOpen: options.onOpen }),
     })
     // The transport has seen that each line is an event; that the objects are of T is the server's word.
-    yield* events as AsyncIterable<ResourceEvent<T>>
+    return events as AsyncIterable<ResourceEvent<T>>
   }
 
   return {

@@ -6,7 +6,7 @@ import { TransportError } from './transport-error.ts'
 
 /**
  * Requests to an API server of the same process, without encoding. What comes back is frozen and shared with the
- * server's own store. Bodies are copied on the way in, so that the server never holds what its caller may still change.
+ * server's own store. The server copies bodies, and so never holds what its caller may still change.
  */
 export function inProcessTransport(server: InProcessServer): Transport {
   const closing = new AbortController()
@@ -14,7 +14,7 @@ export function inProcessTransport(server: InProcessServer): Transport {
   function checked(request: ApiRequest): ApiRequest {
     closing.signal.throwIfAborted()
     request.signal?.throwIfAborted()
-    return request.body === undefined ? request : { ...request, body: copyJson(request.body) }
+    return request
   }
 
   /** Streams have to end with the transport too. */
@@ -68,21 +68,4 @@ function asApiError(error: unknown): unknown {
   const status = error.toStatus() as Status
   const answered = errorFromAnswer(status.code ?? 500, status)
   return new ApiError(answered.status, { cause: error })
-}
-
-/** The value as it would arrive: plain, mutable, without fields whose value is undefined. */
-function copyJson(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : copyJson(item)))
-  if (typeof value !== 'object' || value === null) return value
-  if ('toJSON' in value && typeof value.toJSON === 'function') return copyJson(value.toJSON())
-  const copy: Record<string, unknown> = {}
-  for (const key of Object.keys(value)) {
-    const field = (value as Record<string, unknown>)[key]
-    if (field === undefined) continue
-    // An assignment to this key would set the prototype instead; JSON.parse makes a plain field of it too.
-    if (key === '__proto__')
-      Object.defineProperty(copy, key, { value: copyJson(field), enumerable: true, writable: true, configurable: true })
-    else copy[key] = copyJson(field)
-  }
-  return copy
 }

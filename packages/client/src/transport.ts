@@ -91,7 +91,8 @@ export interface WebSocketConnection {
 
 /**
  * What an API server of the same process offers. Its authenticated user is bound in by whoever composes the two, so
- * that authorization, admission, audit and metrics see in-process callers like any other.
+ * that authorization, admission, audit and metrics see in-process callers like any other. It copies bodies as they are
+ * handed over, to what they would be after JSON.
  */
 export interface InProcessServer {
   request(request: ApiRequest): Promise<ApiResponse>

@@ -30,11 +30,23 @@ export function streamWatch({ watch, response, headers, transform, stalledMs }: 
   const direct = response.chunkedEncoding ? socket : null
   const output = direct ?? response
   let paused = false
+  let corked = false
   let stalled: NodeJS.Timeout | undefined
   const running = watch.start({
     send(message) {
       if (!direct) response.write(encodeMessage(transform ? transform(message) : message))
-      else direct.write(transform ? frame(encodeMessage(transform(message))) : sharedFrame(message))
+      else {
+        // The events of one commit come one right after the other, and go out in one write.
+        if (!corked) {
+          corked = true
+          direct.cork()
+          queueMicrotask(() => {
+            corked = false
+            direct.uncork()
+          })
+        }
+        direct.write(transform ? frame(encodeMessage(transform(message))) : sharedFrame(message))
+      }
       if (output.writableLength <= HIGH_WATER_BYTES) return true
       paused = true
       clearTimeout(stalled)
