@@ -150,3 +150,14 @@ test('who is to be decided again', () => {
   expect(graph.forget('o')).toEqual(['b'])
   expect(graph.inNamespace('n').map((node) => node.uid)).toEqual(['b'])
 })
+
+test('a change that leaves the owners the same objects has nothing decided again, unless one of them is not known', () => {
+  const graph = graphOf(object('o'))
+  const ownerReferences = [owner('o')]
+  const again = () => graph.observe('pods', object('a', { ownerReferences, labels: { some: 'change' } }))
+  expect([again(), again()]).toEqual([['a'], []])
+  expect(graph.forget('o')).toEqual(['a'])
+  expect(again()).toEqual(['a'])
+  expect(brief(graph.decide('a'))).toMatchObject({ kind: 'delete' })
+  expect(graph.observe('pods', object('a', { ownerReferences, ...deleting }))).toEqual(['a'])
+})

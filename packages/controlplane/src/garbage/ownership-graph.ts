@@ -33,6 +33,8 @@ export type Decision =
   /** Its dependents lose their reference to it; then its finalizer goes. */
   | { kind: 'orphan-dependents'; node: Node; dependents: Node[] }
 
+const NONE: readonly OwnerReference[] = []
+
 export interface OwnershipGraph {
   /** Takes in an object as it is now; returns the UIDs that should be decided again. */
   observe(resource: ResourceName, object: KubeObject): string[]
@@ -117,9 +119,15 @@ export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean
         uid,
         name,
         namespace: namespace ?? '',
-        owners: ownerReferences ?? [],
+        owners: ownerReferences ?? NONE,
         deleting: deletionTimestamp !== undefined,
         finalizers: finalizers ?? [],
+      }
+      // Most changes are of something else. (The API server of this process shares what a change leaves as it was.)
+      const alike = before?.owners === node.owners && !before.deleting && !node.deleting
+      if (alike && node.owners.every((owner) => nodes.has(owner.uid))) {
+        nodes.set(uid, node)
+        return []
       }
       if (before) unlink(before)
       nodes.set(uid, node)
