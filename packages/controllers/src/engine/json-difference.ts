@@ -10,34 +10,40 @@ export function sameJson(a: unknown, b: unknown): boolean {
       a.every((item, index) => sameJson(item, b[index]))
     )
   }
-  const left = fieldsOf(a)
-  const right = fieldsOf(b)
-  return (
-    left.size === right.size && [...left].every(([key, value]) => right.has(key) && sameJson(value, right.get(key)))
-  )
+  let more = 0
+  for (const key of Object.keys(a)) {
+    const value = fieldOf(a, key)
+    if (value === undefined) continue
+    more++
+    if (!sameJson(value, fieldOf(b, key))) return false
+  }
+  for (const key of Object.keys(b)) if (fieldOf(b, key) !== undefined) more--
+  return more === 0
 }
 
 /**
  * The JSON merge patch that turns one object into another; undefined when nothing differs.
  */
 export function mergePatch(current: object, wanted: object): Record<string, unknown> | undefined {
-  const before = fieldsOf(current)
-  const after = fieldsOf(wanted)
   const changes: [string, unknown][] = []
-  for (const [key, value] of after)
-    if (!sameJson(before.get(key), value)) changes.push([key, replacement(before.get(key), value)])
-  for (const key of before.keys()) if (!after.has(key)) changes.push([key, null])
+  for (const key of Object.keys(wanted)) {
+    const [before, after] = [fieldOf(current, key), fieldOf(wanted, key)]
+    if (after !== undefined && !sameJson(before, after)) changes.push([key, replacement(before, after)])
+  }
+  for (const key of Object.keys(current))
+    if (fieldOf(current, key) !== undefined && fieldOf(wanted, key) === undefined) changes.push([key, null])
   return changes.length ? Object.fromEntries(changes) : undefined
 }
 
 /** What was asked for and is not in the answer, as paths: what the schema of the server has no place for. */
 export function missingPaths(asked: unknown, answer: unknown, path = ''): string[] {
   if (typeof asked !== 'object' || asked === null || Array.isArray(asked)) return []
-  const found = typeof answer === 'object' && answer !== null ? fieldsOf(answer) : new Map<string, unknown>()
-  return [...fieldsOf(asked)].flatMap(([key, value]) => {
+  const found = typeof answer === 'object' && answer !== null ? answer : {}
+  return Object.keys(asked).flatMap((key) => {
+    const [value, is] = [fieldOf(asked, key), fieldOf(found, key)]
+    if (value === undefined || value === null) return []
     const here = path ? `${path}.${key}` : key
-    if (value === null) return []
-    return found.has(key) ? missingPaths(value, found.get(key), here) : [here]
+    return is === undefined ? [here] : missingPaths(value, is, here)
   })
 }
 
@@ -51,6 +57,6 @@ function isPlain(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function fieldsOf(value: object): Map<string, unknown> {
-  return new Map(Object.entries(value).filter(([, field]) => field !== undefined))
+function fieldOf(value: object, key: string): unknown {
+  return Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
 }

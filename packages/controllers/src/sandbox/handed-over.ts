@@ -20,22 +20,35 @@ const LONGEST_WAIT = 500
 
 export function createHandedOver({ claimsSettled, enqueue }: HandedOverOptions): HandedOver {
   const stop = new AbortController()
-  let keys = new Set<string>()
+  /** When the wait of each ends at the latest, ms of the process's clock; the first one first. */
+  const latest = new Map<string, number>()
   let waiting: Promise<void> | undefined
 
   async function flush(): Promise<void> {
-    using late = expiry(LONGEST_WAIT)
     const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()))
-    await Promise.race([claimsSettled(), late.promise, stopped])
+    let settled = false
+    const settling = claimsSettled().then(() => {
+      settled = true
+    })
+    for (const [, first] of latest) {
+      using late = expiry(first - performance.now())
+      await Promise.race([settling, late.promise, stopped])
+      if (stop.signal.aborted) break
+      // Claims that never cease are not to be held up by all of it at once: each has its own time.
+      const now = performance.now()
+      for (const [key, at] of latest) {
+        if (!settled && at > now) break
+        latest.delete(key)
+        enqueue(key)
+      }
+      if (settled) break
+    }
     waiting = undefined
-    const due = keys
-    keys = new Set()
-    if (!stop.signal.aborted) for (const key of due) enqueue(key)
   }
 
   return {
     add(key) {
-      keys.add(key)
+      if (!latest.has(key)) latest.set(key, performance.now() + LONGEST_WAIT)
       waiting ??= flush()
     },
     async settled() {
