@@ -3,6 +3,7 @@ import {
   isConditionTrue,
   LABELS,
   nameHash,
+  type Ownership,
   ownershipOf,
   SANDBOX_CONDITIONS,
   SANDBOX_REASONS,
@@ -55,27 +56,48 @@ export interface Members {
 
 export function membersOf({ pool, template, candidates, isAssigned }: ObservedPool): Members {
   const members: Members = { active: [], orphans: [], terminating: 0 }
-  const refHash = nameHash(pool.spec.sandboxTemplateRef.name)
   for (const sandbox of candidates) {
-    const ownership = ownershipOf(sandbox, pool)
+    const { ownership, ready, current } = standingOf(sandbox, pool, template)
     if (ownership === 'foreign') continue
     if (sandbox.metadata.deletionTimestamp) {
       if (ownership === 'owned') members.terminating++
       continue
     }
-    // Nobody vouches for the labels of what nobody controls.
-    const hash = ownership === 'owned' ? sandbox.metadata.labels?.[LABELS.templateHash] : undefined
-    const fromTemplate = sandbox.metadata.labels?.[LABELS.templateRefHash] === refHash
-    const member = {
-      sandbox,
-      ready: isConditionTrue(sandbox.status?.conditions, SANDBOX_CONDITIONS.ready),
-      current: !template || (fromTemplate && isLike(template, sandbox.spec, hash)),
-      assigned: isAssigned(sandbox.metadata.name ?? ''),
-    }
+    const member = { sandbox, ready, current, assigned: isAssigned(sandbox.metadata.name ?? '') }
     if (ownership === 'owned') members.active.push(member)
     else members.orphans.push(member)
   }
   return members
+}
+
+interface Standing extends Pick<Member, 'ready' | 'current'> {
+  ownership: Ownership
+}
+
+// A pass is about all members, of which one has changed.
+const standings = new WeakMap<Sandbox, Standing & { uid: string; template: SandboxTemplate | undefined; ref: string }>()
+
+/** What a Sandbox is to a pool. Both are frozen, and so is what follows from them. */
+function standingOf(sandbox: Sandbox, pool: SandboxWarmPool, template: SandboxTemplate | undefined): Standing {
+  const uid = pool.metadata.uid ?? ''
+  const ref = pool.spec.sandboxTemplateRef.name
+  const known = standings.get(sandbox)
+  if (known?.uid === uid && known.template === template && known.ref === ref) return known
+  const ownership = ownershipOf(sandbox, pool)
+  const { labels } = sandbox.metadata
+  // Nobody vouches for the labels of what nobody controls.
+  const hash = ownership === 'owned' ? labels?.[LABELS.templateHash] : undefined
+  const fromTemplate = labels?.[LABELS.templateRefHash] === nameHash(ref)
+  const standing = {
+    ownership,
+    ready: isConditionTrue(sandbox.status?.conditions, SANDBOX_CONDITIONS.ready),
+    current: !template || (fromTemplate && isLike(template, sandbox.spec, hash)),
+    uid,
+    template,
+    ref,
+  }
+  if (Object.isFrozen(sandbox)) standings.set(sandbox, standing)
+  return standing
 }
 
 export type Patience =
