@@ -61,14 +61,21 @@ const TEMPLATE_PATHS: readonly (readonly string[])[] = [
   ['template'],
 ]
 
+// One for each stored template, so that what was found out of it can be remembered.
+const views = new WeakMap<object, PodView>()
+
 /** The Pod template inside an object of another kind; undefined where it holds none. */
 export function podTemplateOf(object: KubeObject): PodView | undefined {
   for (const path of TEMPLATE_PATHS) {
     let found: unknown = object
     for (const field of path) found = isRecord(found) && Object.hasOwn(found, field) ? found[field] : undefined
     if (isRecord(found) && isRecord(found.spec) && Array.isArray(found.spec.containers)) {
+      const known = views.get(found)
+      if (known) return known
       const metadata = isRecord(found.metadata) ? found.metadata : {}
-      return { annotations: textsOf(metadata.annotations), spec: found.spec as PodSpec }
+      const view = { annotations: textsOf(metadata.annotations), spec: found.spec as PodSpec }
+      if (Object.isFrozen(found)) views.set(found, view)
+      return view
     }
   }
   return undefined

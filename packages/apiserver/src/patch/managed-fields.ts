@@ -6,6 +6,7 @@ import type { KubeObject, ManagedFieldsEntry, StatusCause } from '@caisson/api'
 import { decodeNative } from '../schema/native.ts'
 import type { Schema } from '../schema/schema.ts'
 import { StatusError } from '../status-error.ts'
+import { deepFreeze } from '../storage/freeze.ts'
 import { checkShape } from '../verbs/decode.ts'
 import {
   difference,
@@ -197,9 +198,17 @@ function throughDoor(set: FieldSet, { subresource, statusSubresource }: WriteCon
  * What an object holds before anyone has set anything: of a built-in kind the zero values that Go always writes. They are
  * not owned by the one who creates the object.
  */
-function emptyObject({ builtin, schema }: WriteContext): Record<string, unknown> {
-  return builtin && schema.$ref !== undefined ? decodeNative(schema.$ref, {}).object : { metadata: {} }
+function emptyObject({ builtin, schema }: WriteContext): Readonly<Record<string, unknown>> {
+  if (!builtin || schema.$ref === undefined) return { metadata: {} }
+  let empty = emptyObjects.get(schema.$ref)
+  if (!empty) {
+    empty = deepFreeze(decodeNative(schema.$ref, {}).object)
+    emptyObjects.set(schema.$ref, empty)
+  }
+  return empty
 }
+
+const emptyObjects = new Map<string, Readonly<Record<string, unknown>>>()
 
 /** structured-merge-diff reads what is applied before anything else, and its errors have no reason and no details. */
 /** @throws StatusError where what is applied has a value of another type than its schema says */

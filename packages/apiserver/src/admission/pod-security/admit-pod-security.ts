@@ -8,6 +8,7 @@ import type { AdmissionRequest } from '../../verbs/call.ts'
 import { type Container, list, type PodSpec, type PodView, podTemplateOf, specOf } from '../pod-shape.ts'
 import { describeViolations, violations } from './evaluate.ts'
 import { describeLevel, everywhere, type Level, type LevelVersion, type Policy, policyOf, stricter } from './policy.ts'
+import type { Violation } from './violation.ts'
 
 export interface PodSecurityOptions {
   /** Of namespaces that say nothing; all modes. */
@@ -48,9 +49,20 @@ export function admitPodSecurity(
       )
     }
   }
-  const found = violations(pod, policy.warn)
+  const found = rememberedViolations(pod, policy.warn)
   if (found.length === 0) return
   request.warn(`would violate PodSecurity "${describeLevel(policy.warn)}": ${describeViolations(found)}`)
+}
+
+const remembered = new WeakMap<PodView, LevelVersion & { found: readonly Violation[] }>()
+
+/** Most writes of an object with a template leave the template as it is. */
+function rememberedViolations(pod: PodView, { level, version }: LevelVersion): readonly Violation[] {
+  const known = remembered.get(pod)
+  if (known?.level === level && known.version === version) return known.found
+  const found = violations(pod, { level, version })
+  remembered.set(pod, { level, version, found })
+  return found
 }
 
 function unlabelledPolicy(namespace: string, options: PodSecurityOptions): Policy {
