@@ -63,7 +63,15 @@ export function membersOf({ pool, template, candidates, isAssigned }: ObservedPo
       if (ownership === 'owned') members.terminating++
       continue
     }
-    const member = { sandbox, ready, current, assigned: isAssigned(sandbox.metadata.name ?? '') }
+    const member = {
+      sandbox,
+      ready,
+      current,
+      // Asked of those that may have to go, which are few.
+      get assigned() {
+        return isAssigned(sandbox.metadata.name ?? '')
+      },
+    }
     if (ownership === 'owned') members.active.push(member)
     else members.orphans.push(member)
   }

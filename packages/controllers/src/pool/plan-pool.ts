@@ -69,7 +69,7 @@ function deletions(observed: ObservedPool, members: Members, { target, health, g
   const kept = without(rest, outdated)
   // While one generation gives way to the next there may be more of them.
   const surplus = kept.length - target - rolloutStep(pool, { members: kept, stale, target }).surge
-  const excess = leastMissed(kept.filter(deletable), surplus)
+  const excess = surplus > 0 ? leastMissed(kept.filter(deletable), surplus) : []
   return [
     ...overdue.map((member) => deleteMember(member, { grace })),
     ...[...outdated, ...excess].map((member) => deleteMember(member)),
@@ -112,7 +112,6 @@ function without(members: readonly Member[], some: readonly Member[]): Member[] 
 
 /** Not Ready before Ready, then the newest. */
 function leastMissed(members: readonly Member[], count: number): Member[] {
-  if (count <= 0) return []
   const created = ({ sandbox }: Member): string => sandbox.metadata.creationTimestamp ?? ''
   const name = ({ sandbox }: Member): string => sandbox.metadata.name ?? ''
   const order = (a: Member, b: Member): number =>
