@@ -27,21 +27,23 @@ export function createHandedOver({ claimsSettled, enqueue }: HandedOverOptions):
   async function flush(): Promise<void> {
     const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()))
     let settled = false
-    const settling = claimsSettled().then(() => {
+    const settling = (async () => {
+      await claimsSettled()
       settled = true
-    })
-    for (const [, first] of latest) {
+    })()
+    while (latest.size > 0) {
+      const [first = 0] = latest.values()
       using late = expiry(first - performance.now())
       await Promise.race([settling, late.promise, stopped])
       if (stop.signal.aborted) break
+      // Timers count whole milliseconds, and may be early by a part of one.
+      const now = Math.max(performance.now(), first)
       // Claims that never cease are not to be held up by all of it at once: each has its own time.
-      const now = performance.now()
       for (const [key, at] of latest) {
         if (!settled && at > now) break
         latest.delete(key)
         enqueue(key)
       }
-      if (settled) break
     }
     waiting = undefined
   }
