@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
+import { mountPoints } from './mount-points.ts'
 import type { Container, ContainerSpec, Mount, SandboxSpec } from './runtime.ts'
-import { mountPoints } from './sandbox/rootfs.ts'
 import { busyboxArchive } from './testing/busybox-archive.ts'
 import { processesWith } from './testing/processes.ts'
 import {
@@ -43,6 +43,32 @@ async function waitForBlanks(scratch: ScratchRuntime, count: number): Promise<st
     if (found.length >= count) return found
     await delay(20)
   }
+}
+
+const DAEMON = fileURLToPath(new URL('./testing/forking-daemon.ts', import.meta.url))
+
+/** Another process that keeps a sandbox, once it has. */
+async function spawnDaemon(stateDirectory: string, copies: 'copies' | 'none'): Promise<ChildProcess> {
+  const daemon = spawn(process.execPath, [DAEMON, stateDirectory, copies], { stdio: ['ignore', 'pipe', 'inherit'] })
+  if (daemon.stdout) await once(daemon.stdout, 'data')
+  return daemon
+}
+
+async function kill(daemon: ChildProcess): Promise<void> {
+  daemon.kill('SIGKILL')
+  await once(daemon, 'exit')
+}
+
+/** Processes of a state directory with another text in their command lines too. */
+async function processesOf(stateDirectory: string, text: string): Promise<number[]> {
+  const [all, some] = await Promise.all([processesWith(stateDirectory), processesWith(text)])
+  return all.filter((pid) => some.includes(pid))
+}
+
+async function monitorOf(stateDirectory: string): Promise<number> {
+  const [found] = await processesOf(stateDirectory, 'monitor-main.ts')
+  if (found === undefined) throw new Error('no monitor')
+  return found
 }
 
 /** A volume to write to, one to read, and a file, all with the owner's name in them. */
@@ -142,13 +168,10 @@ test('a fork in a sandbox that was made ahead has its own volumes, name, address
 
 test('a new daemon finds what came into a sandbox that was made ahead, and takes away what waits', async () => {
   const stateDirectory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
-  const program = fileURLToPath(new URL('./testing/forking-daemon.ts', import.meta.url))
   for (const wait of [300, 900, 1_600, 2_400]) {
-    const daemon = spawn(process.execPath, [program, stateDirectory], { stdio: ['ignore', 'pipe', 'inherit'] })
-    if (daemon.stdout) await once(daemon.stdout, 'data')
+    const daemon = await spawnDaemon(stateDirectory, 'copies')
     await delay(wait)
-    daemon.kill('SIGKILL')
-    await once(daemon, 'exit')
+    await kill(daemon)
     await using scratch = await createScratchRuntime({ stateDirectory })
     expect(readdirSync(join(stateDirectory, 'containers')).filter((name) => name.endsWith('.blank'))).toEqual([])
     for (const { containers } of await scratch.runtime.list())
@@ -163,6 +186,69 @@ test('a new daemon finds what came into a sandbox that was made ahead, and takes
   expect(await processesWith(stateDirectory)).toEqual([])
   await rm(stateDirectory, { recursive: true, force: true })
 }, 120_000)
+
+/** What is there of a sandbox made ahead, by how far it has come. */
+const STEPS = {
+  'its place is there': 'config.json',
+  'its sandbox is being made': 'exits',
+  'its sandbox is there': 'container.pid',
+  'what will have it go on is being started': 'held/exits',
+}
+
+test.for(Object.keys(STEPS) as Array<keyof typeof STEPS>)(
+  'a new daemon leaves nothing of what was being made when the old one was killed, where %s',
+  async (step) => {
+    const stateDirectory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
+    const daemon = await spawnDaemon(stateDirectory, 'none')
+    const root = join(stateDirectory, 'containers')
+    const isThere = (name: string): boolean => name.endsWith('.blank') && existsSync(join(root, name, STEPS[step]))
+    while (!readdirSync(root).some(isThere)) await delay(1)
+    await kill(daemon)
+    {
+      await using scratch = await createScratchRuntime({ stateDirectory })
+      expect(readdirSync(root).filter((name) => name.endsWith('.blank'))).toEqual([])
+      expect(await processesOf(stateDirectory, '.blank')).toEqual([])
+      expect((await mountPoints()).filter((point) => point.startsWith(stateDirectory))).toEqual([])
+      expect(
+        (await scratch.runtime.list()).map(({ containers }) => containers.map(({ state }) => state.phase)),
+      ).toEqual([['running']])
+    }
+    expect(await processesWith(stateDirectory)).toEqual([])
+  },
+)
+
+test('what waits ends with the daemon that was killed, and what runs goes on', async () => {
+  const stateDirectory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
+  const daemon = await spawnDaemon(stateDirectory, 'none')
+  const ofBlanks = async (): Promise<{ processes: number; mounts: number }> => ({
+    processes: (await processesOf(stateDirectory, '.blank')).length,
+    mounts: (await mountPoints()).filter((point) => point.startsWith(stateDirectory) && point.includes('.blank/'))
+      .length,
+  })
+  while ((await processesOf(stateDirectory, 'held.pipe')).length < 2) await delay(20)
+  expect(await ofBlanks()).toMatchObject({ mounts: expect.toSatisfy((count: number) => count >= 2) })
+  await kill(daemon)
+  await expect.poll(ofBlanks).toEqual({ processes: 0, mounts: 0 })
+  await using scratch = await createScratchRuntime({ stateDirectory })
+  const [sandbox] = await scratch.runtime.list()
+  const id = sandbox?.containers[0]?.spec.id ?? ''
+  expect((await execText(scratch.runtime, id, ['/bin/echo', 'hello'])).stdout).toBe('hello\n')
+})
+
+test('what is held ends with the monitor that was killed, and the rest with the next daemon', async () => {
+  const stateDirectory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
+  const daemon = await spawnDaemon(stateDirectory, 'none')
+  while ((await processesOf(stateDirectory, 'held.pipe')).length < 2) await delay(20)
+  daemon.kill('SIGSTOP')
+  process.kill(await monitorOf(stateDirectory), 'SIGKILL')
+  await expect.poll(() => processesOf(stateDirectory, 'held.pipe')).toEqual([])
+  await kill(daemon)
+  expect((await processesOf(stateDirectory, '.blank')).length).toBeGreaterThan(0)
+  await using scratch = await createScratchRuntime({ stateDirectory })
+  expect(await processesOf(stateDirectory, '.blank')).toEqual([])
+  expect((await mountPoints()).filter((point) => point.startsWith(stateDirectory))).toEqual([])
+  expect((await scratch.runtime.list()).map(({ containers }) => containers.length)).toEqual([1])
+})
 
 test('a sandbox made ahead holds nothing of the one whose snapshot it was made for', async () => {
   const scratch = await scratchRuntime()
@@ -194,9 +280,7 @@ test.for(['its sentry', 'the monitor'])(
     const [pid = 0] =
       what === 'its sentry'
         ? [Number(await readFile(join(directory, 'container.pid'), 'utf8'))]
-        : (await processesWith(scratch.stateDirectory)).filter((each) =>
-            readFileSync(`/proc/${each}/cmdline`, 'utf8').includes('monitor-main.ts'),
-          )
+        : [await monitorOf(scratch.stateDirectory)]
     process.kill(pid, 'SIGKILL')
     const copy = await restore(scratch, 'copy', { snapshot })
     expect(wasAhead(scratch, copy)).toBe(false)

@@ -5,7 +5,7 @@ import { RuntimeError } from '../runtime.ts'
 import { settlesWithin } from '../settles-within.ts'
 import type { FifoPool } from './fifo-pool.ts'
 import { ALIVE_FIFO, exitStatusOf, launchProcess } from './launched-process.ts'
-import type { CommandLine } from './protocol.ts'
+import type { Held } from './protocol.ts'
 import { startFailure } from './runtime-log.ts'
 
 /** In a container's directory: the log of a command that is held, and the directory of what launched it. */
@@ -15,7 +15,8 @@ export const HELD_DIRECTORY = 'held'
 /** Its log is closed when it has ended: what it said last is in the pipe by then. */
 const LAST_WORDS_MS = 1_000
 
-export interface HeldCommand extends Disposable {
+/** Disposing of it ends the command, if it goes on. */
+export interface HeldCommand extends AsyncDisposable {
   /**
    * Lets it go on, and resolves when it has succeeded. Its log goes to the file.
    * @param directory of the container, by its present name
@@ -26,23 +27,21 @@ export interface HeldCommand extends Disposable {
 export interface HoldOptions {
   /** Of the container, in which the command runs. It may get another name meanwhile: the command names what is in it relative to it. */
   directory: string
-  launch: string
   /** Of an OCI runtime, with `HELD_LOG` as its log. */
-  command: CommandLine
+  held: Held
 }
 
 /**
  * Starts a command that stops before it has done anything: an OCI runtime opens its log first, and this log is a pipe that
  * nobody reads yet. What it takes to start, some 20 ms, is over when it is let go on.
  */
-export async function holdCommand({ directory, launch, command }: HoldOptions, pool: FifoPool): Promise<HeldCommand> {
+export async function holdCommand({ directory, held }: HoldOptions, pool: FifoPool): Promise<HeldCommand> {
   const own = join(directory, HELD_DIRECTORY)
   mkdirSync(own, { mode: 0o700 })
   await pool.place([join(own, ALIVE_FIFO), join(directory, HELD_LOG)])
   const launched = launchProcess({
     directory: own,
-    launch,
-    command,
+    ...held,
     cwd: directory,
     stdio: ['ignore', 'ignore', 'ignore'],
     hold: [],
@@ -55,14 +54,17 @@ export async function holdCommand({ directory, launch, command }: HoldOptions, p
       const log = readPipe(join(current, HELD_LOG), (text) => appendFileSync(runtimeLog, text))
       const status = exitStatusOf(
         await launched.command.catch((cause: unknown) => {
-          throw new RuntimeError('failed', `could not run ${command.program}`, { cause })
+          throw new RuntimeError('failed', `could not run ${held.command.program}`, { cause })
         }),
       )
       if (status.exitCode === 0) return
       await settlesWithin(log, LAST_WORDS_MS)
       throw startFailure(runtimeLog, status.exitCode)
     },
-    [Symbol.dispose]: () => launched[Symbol.dispose](),
+    async [Symbol.asyncDispose]() {
+      await launched.kill()
+      launched[Symbol.dispose]()
+    },
   }
 }
 

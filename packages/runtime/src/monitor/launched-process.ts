@@ -4,6 +4,7 @@ import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { JOINED_GROUPS_LIMIT, LAUNCHED } from '../native/programs.ts'
 import type { ExitStatus } from '../runtime.ts'
+import { killProcess, processStartTime } from './process-identity.ts'
 import type { CommandLine } from './protocol.ts'
 
 /** Names in the directory of something that was launched. */
@@ -32,6 +33,8 @@ export interface LaunchedProcess extends Disposable {
   command: Promise<number>
   /** Wait status of a process that the command left behind; undefined where `launch` itself was killed before. */
   statusOf(pid: number): Promise<number | undefined>
+  /** Kills the command, unless it has ended, and resolves when it has. */
+  kill(): Promise<void>
 }
 
 /** Starts a command under a reaper of its own that outlives us. */
@@ -75,8 +78,10 @@ function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause
   const recordsFd = openSync(exits, 'r')
   const statuses = new Map<number, number>()
   const waiting = new Map<number, (status: number | undefined) => void>()
+  const begun = Promise.withResolvers<number>()
   const command = Promise.withResolvers<number>()
   // Nobody may be interested, after an adoption.
+  begun.promise.catch(() => {})
   command.promise.catch(() => {})
   let gone = false
 
@@ -88,6 +93,7 @@ function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause
       const [pid, status] = [bytes.readInt32LE(at), bytes.readInt32LE(at + 4)]
       if (status === LAUNCHED && commandPid === undefined) {
         commandPid = pid
+        begun.resolve(pid)
         continue
       }
       statuses.set(pid, status)
@@ -95,6 +101,11 @@ function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause
       waiting.get(pid)?.(status)
       waiting.delete(pid)
     }
+  }
+
+  function giveUp(cause: Error): void {
+    begun.reject(cause)
+    command.reject(cause)
   }
 
   const watcher: FSWatcher = watch(exits, { persistent: false }, () => read())
@@ -110,7 +121,7 @@ function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause
     closeSync(recordsFd)
     for (const [, resolve] of waiting) resolve(undefined)
     waiting.clear()
-    command.reject(new Error('the process that launches containers was killed'))
+    giveUp(new Error('the process that launches containers was killed'))
   })
   read()
 
@@ -122,8 +133,15 @@ function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause
       waiting.set(pid, resolve)
       return promise
     },
+    async kill() {
+      // It may not have been started yet.
+      const pid = await begun.promise.catch(() => undefined)
+      if (!gone) read()
+      if (pid !== undefined && !gone && !statuses.has(pid)) killProcess(pid, processStartTime(pid) ?? '', 'SIGKILL')
+      await command.promise.catch(() => {})
+    },
     fail(cause) {
-      command.reject(cause)
+      giveUp(cause)
       alive.destroy()
     },
     [Symbol.dispose]() {

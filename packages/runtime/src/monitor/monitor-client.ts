@@ -10,9 +10,9 @@ import {
   type Answer,
   type Beginning,
   type Call,
-  type CommandLine,
   type ExitNotice,
   FRAME,
+  type Held,
   type Opening,
   parseFrame,
   readFrames,
@@ -34,7 +34,7 @@ export interface MonitorClientOptions {
 /** The runtime's side of its monitor, which is started when it is not there and again whenever it dies. */
 export interface MonitorClient extends AsyncDisposable {
   start(supervision: Supervision): Promise<Started>
-  prepare(supervision: Supervision, held: CommandLine): Promise<void>
+  prepare(supervision: Supervision, held: Held): Promise<void>
   begin(supervision: Supervision, beginning: Beginning): Promise<Started>
   expectKill(id: string): Promise<void>
   forget(container: { id: string; directory: string }): Promise<void>

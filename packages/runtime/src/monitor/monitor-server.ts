@@ -1,6 +1,7 @@
 import { closeSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { unmountBelow } from '../mount-points.ts'
 import { RuntimeError } from '../runtime.ts'
 import { abandonExecs, execForClient } from './exec-session.ts'
 import { createFifoPool } from './fifo-pool.ts'
@@ -50,7 +51,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   const pool = createFifoPool(join(stateDirectory, FIFO_DIRECTORY))
   const containers = new Map<string, SupervisedContainer>()
   /** By directory: what is made ahead gets its id later. */
-  const prepared = new Map<string, PreparedContainer>()
+  const prepared = new Map<string, Preparing>()
   const controls = new Set<Socket>()
   /** By id: who waits for containers that are being started. */
   const expecting = new Map<string, Set<(container: SupervisedContainer) => void>>()
@@ -105,28 +106,49 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
     return { pid: container.running.pid, startedAt: container.running.startedAt }
   }
 
-  async function handle(call: Call): Promise<unknown> {
+  async function prepare({ supervision, held }: Extract<Call, { method: 'prepare' }>, control: Socket): Promise<void> {
+    const container = prepareContainer(supervision, held, pool)
+    const { directory } = supervision
+    prepared.set(directory, { container, control, taken: undefined })
+    await container
+  }
+
+  /** Ends what was prepared in a directory, also where that goes on; resolves once it has, whoever asked for it first. */
+  async function takeAway(directory: string): Promise<void> {
+    const preparing = prepared.get(directory)
+    if (!preparing) return
+    preparing.taken ??= endPrepared(preparing.container).finally(() => prepared.delete(directory))
+    await preparing.taken
+  }
+
+  /** As long as its runtime was not told that it runs, what it asked for is nobody's without it. */
+  async function abandon(directory: string): Promise<void> {
+    await takeAway(directory)
+    await unmountBelow(directory).catch((error: unknown) => console.error(error))
+  }
+
+  async function handle(call: Call, control: Socket): Promise<unknown> {
     switch (call.method) {
       case 'start':
         return started(await superviseContainer(call.supervision, pool))
       case 'prepare':
-        prepared.set(call.supervision.directory, await prepareContainer(call.supervision, call.held, pool))
+        await prepare(call, control)
         return null
       case 'begin': {
         const { supervision, beginning } = call
         const { preparedIn = supervision.directory } = beginning
-        const container = prepared.get(preparedIn)
-        if (!container) throw new RuntimeError('failed', `container ${supervision.id} is not prepared any more`)
+        const preparing = prepared.get(preparedIn)
+        if (!preparing || preparing.taken)
+          throw new RuntimeError('failed', `container ${supervision.id} is not prepared any more`)
         prepared.delete(preparedIn)
-        return started(await container.begin(supervision, beginning))
+        return started(await (await preparing.container).begin(supervision, beginning))
       }
       case 'expect-kill':
         containers.get(call.id)?.expectKill()
         return null
       case 'forget':
         containers.delete(call.id)
-        prepared.get(call.directory)?.[Symbol.dispose]()
-        prepared.delete(call.directory)
+        await takeAway(call.directory)
         return null
       case 'ping':
         return process.pid
@@ -139,7 +161,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
 
   function serveControl(control: Socket, payload: Buffer): void {
     const call = parseFrame<Call>(payload)
-    handle(call).then(
+    handle(call, control).then(
       (result) => writeJsonFrame(control, FRAME.answer, { call: call.call, result } satisfies Answer),
       (error: unknown) =>
         writeJsonFrame(control, FRAME.answer, { call: call.call, failure: asFailure(error) } satisfies Answer),
@@ -152,6 +174,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
       considerRetiring()
       connection.on('close', () => {
         controls.delete(connection)
+        for (const [directory, { control }] of prepared) if (control === connection) void abandon(directory)
         considerRetiring()
       })
       return undefined
@@ -227,6 +250,20 @@ function serveClient(connection: Socket, client: AttachedClient, { type, payload
   }
   if (type === FRAME.stdinEnd) client.endInput()
   if (type === FRAME.resize) client.resize(parseFrame(payload))
+}
+
+interface Preparing {
+  container: Promise<PreparedContainer>
+  /** Whose it is. */
+  control: Socket
+  /** It is being taken away. */
+  taken: Promise<void> | undefined
+}
+
+async function endPrepared(preparing: Promise<PreparedContainer>): Promise<void> {
+  // What could not be made is told to whoever asked for it.
+  const container = await preparing.catch(() => undefined)
+  await container?.[Symbol.asyncDispose]()
 }
 
 /** Goes on with the containers of a monitor that is no more. */

@@ -111,6 +111,13 @@ export interface Supervision {
       }
 }
 
+/** What has a container that was only created run, once it is let go on; the monitor adds the container's id. */
+export interface Held {
+  /** The program that reaps it, and ends with the monitor, `native/launch-held`. */
+  launch: string
+  command: CommandLine
+}
+
 /** How a container that was only created is brought to run: the command that is held for it goes on. */
 export interface Beginning {
   /** Directory that the command finds as `image` in the container's. */
@@ -164,13 +171,16 @@ export type Opening = { kind: 'control' } | ({ kind: 'attach' } & AttachRequest)
 
 export type Call = { call: number } & (
   | { method: 'start'; supervision: Supervision }
-  /** Only creates the container, and holds the command that will have it run; the id is added to that one's options. */
-  | { method: 'prepare'; supervision: Supervision; held: CommandLine }
+  /**
+   * Only creates the container, and holds the command that will have it run. Both are the connection's that asks: where
+   * it is closed before they are used, they are taken away.
+   */
+  | { method: 'prepare'; supervision: Supervision; held: Held }
   /** Has a prepared one run, as what `supervision` says now: its id, its directory's name and its log may differ from before. */
   | { method: 'begin'; supervision: Supervision; beginning: Beginning }
   /** The container is about to be killed on purpose. */
   | { method: 'expect-kill'; id: string }
-  /** Its directory is about to be removed. */
+  /** Its directory is about to be removed; what was held for it has ended when this is answered. */
   | { method: 'forget'; id: string; directory: string }
   | { method: 'ping' }
   /** End, unless a container runs: answers whether it does. */

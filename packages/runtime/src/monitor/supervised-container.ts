@@ -11,7 +11,7 @@ import { type HeldCommand, holdCommand } from './held-command.ts'
 import { adoptLaunched, exitStatusOf, type LaunchedProcess, launchProcess } from './launched-process.ts'
 import { createLogWriter } from './log-writer.ts'
 import { createOutput, type Output } from './output.ts'
-import { processStartTime } from './process-identity.ts'
+import { killProcess, processStartTime } from './process-identity.ts'
 import {
   closeEnds,
   closeOurs,
@@ -25,8 +25,8 @@ import {
 } from './process-pipes.ts'
 import {
   type Beginning,
-  type CommandLine,
   FRAME,
+  type Held,
   type Started,
   type Supervision,
   writeFrame,
@@ -84,8 +84,8 @@ export interface AttachedClient {
 // A sentry that several containers share may hold on to a pipe of one that has ended: its last output is long in it.
 const LAST_OUTPUT_MS = 2_000
 
-/** A container that the runtime has made, with nothing in it that runs. */
-export interface PreparedContainer extends Disposable {
+/** A container that the runtime has made, with nothing in it that runs. Disposing of it ends what there is of it. */
+export interface PreparedContainer extends AsyncDisposable {
   /** Has it run. Once; where it fails the container is of no more use. */
   begin(supervision: Supervision, beginning: Beginning): Promise<SupervisedContainer>
 }
@@ -105,16 +105,17 @@ export async function superviseContainer(supervision: Supervision, pool: FifoPoo
 /** Makes a container, and holds the command that will have it run. */
 export async function prepareContainer(
   supervision: Supervision,
-  held: CommandLine,
+  held: Held,
   pool: FifoPool,
 ): Promise<PreparedContainer> {
-  const { directory, launch, ociId } = supervision
+  const { directory, ociId } = supervision
   const made = await makeContainer(supervision, pool)
   let command: HeldCommand
   try {
-    command = await holdCommand({ directory, launch, command: { ...held, args: [...held.args, ociId] } }, pool)
+    const line = { ...held.command, args: [...held.command.args, ociId] }
+    command = await holdCommand({ directory, held: { ...held, command: line } }, pool)
   } catch (error) {
-    made.release()
+    made.end()
     throw error
   }
   return {
@@ -128,12 +129,12 @@ export async function prepareContainer(
         made.release()
         throw error
       } finally {
-        command[Symbol.dispose]()
+        await command[Symbol.asyncDispose]()
       }
     },
-    [Symbol.dispose]() {
-      command[Symbol.dispose]()
-      made.release()
+    async [Symbol.asyncDispose]() {
+      await command[Symbol.asyncDispose]()
+      made.end()
     },
   }
 }
@@ -150,6 +151,8 @@ async function bindMounts({ program, mounts }: NonNullable<Beginning['binds']>):
 interface MadeContainer {
   watch(supervision: Supervision): SupervisedContainer
   release(): void
+  /** Kills its first process, of which nobody will hear. */
+  end(): void
 }
 
 /** Runs the command that makes the container, and holds its pipes. */
@@ -172,10 +175,15 @@ async function makeContainer(supervision: Supervision, pool: FifoPool): Promise<
     release()
     throw error
   }
+  const startTime = processStartTime(pid) ?? ''
   return {
     release,
+    end() {
+      killProcess(pid, startTime, 'SIGKILL')
+      release()
+    },
     watch(current) {
-      const running = { pid, startedAt: Date.now(), startTime: processStartTime(pid) ?? '', oomKills: killsBefore }
+      const running = { pid, startedAt: Date.now(), startTime, oomKills: killsBefore }
       writeRecord({ supervision: current, running })
       return watchContainer({ supervision: current, running, launched, ends, adopted: false })
     },

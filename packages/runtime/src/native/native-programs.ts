@@ -16,6 +16,8 @@ export interface NativePrograms {
   launchIsolated: string
   /** Starts what has to see mounts that are made after it. */
   launchBare: string
+  /** Starts what is to end with who started it. */
+  launchHeld: string
   console: string
   netnsConnect: string
   /** Binds files and directories over others. */
@@ -36,7 +38,7 @@ export function hostArchitecture(): Architecture {
 /** Writes the native programs into a directory unless the same bytes are there already. */
 export async function installNativePrograms(
   directory: string,
-  launchOptions: Omit<LaunchOptions, 'privateNetwork'>,
+  launchOptions: Pick<LaunchOptions, 'coverNetworkSysctls' | 'binds'>,
 ): Promise<NativePrograms> {
   const pauseRootfs = join(directory, 'pause-rootfs')
   // Not root inside: it must be able to enter. The directory above keeps everybody else out.
@@ -46,6 +48,8 @@ export async function installNativePrograms(
   const launch = join(directory, 'launch')
   const launchIsolated = join(directory, 'launch-isolated')
   const launchBare = join(directory, 'launch-bare')
+  const launchHeld = join(directory, 'launch-held')
+  const plain = { ...launchOptions, privateNetwork: false, diesWithParent: false }
   const console = join(directory, 'console')
   const netnsConnect = join(directory, 'netns-connect')
   const bindMounts = join(directory, 'bind-mounts')
@@ -53,9 +57,10 @@ export async function installNativePrograms(
   const setHostname = join(directory, 'set-hostname')
   await Promise.all([
     install(join(pauseRootfs, 'pause'), pauseProgram()),
-    install(launch, launchProgram({ ...launchOptions, privateNetwork: false })),
-    install(launchIsolated, launchProgram({ ...launchOptions, privateNetwork: true })),
-    install(launchBare, launchProgram({ coverNetworkSysctls: false, binds: [], privateNetwork: false })),
+    install(launch, launchProgram(plain)),
+    install(launchIsolated, launchProgram({ ...plain, privateNetwork: true })),
+    install(launchBare, launchProgram({ ...plain, coverNetworkSysctls: false, binds: [] })),
+    install(launchHeld, launchProgram({ ...plain, diesWithParent: true })),
     install(console, consoleProgram()),
     install(netnsConnect, netnsConnectProgram()),
     install(bindMounts, bindMountsProgram()),
@@ -67,6 +72,7 @@ export async function installNativePrograms(
     launch,
     launchIsolated,
     launchBare,
+    launchHeld,
     console,
     netnsConnect,
     bindMounts,

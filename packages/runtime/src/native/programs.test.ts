@@ -1,10 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { killProcess, processStartTime } from '../monitor/process-identity.ts'
 import type { Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
 import { hostArchitecture } from './native-programs.ts'
@@ -106,6 +108,7 @@ describe('launch', () => {
       coverNetworkSysctls: false,
       privateNetwork: false,
       binds: [] as Array<{ source: string; target: string }>,
+      diesWithParent: false,
     },
   ): { output: string; records: number[][] } {
     const records = openSync(join(directory, 'records'), 'w')
@@ -161,6 +164,26 @@ describe('launch', () => {
   test('passes none of its own descriptors on', () => {
     expect(launch(['/bin/ls', '/proc/self/fd']).output).toBe('0\n1\n2\n3\n')
   })
+})
+
+test.each([
+  ['goes on without', false, 'alive'],
+  ['ends with', true, 'gone'],
+] as const)('a command %s who started it where it is to', async (_what, diesWithParent, expected) => {
+  const path = build(launchProgram({ coverNetworkSysctls: false, binds: [], privateNetwork: false, diesWithParent }))
+  const records = join(directory, 'records')
+  const starter = `"$0" sleep 1000 3>"$1" 4>/dev/null 7>/dev/null 8>/dev/null 9>/dev/null 10>/dev/null & wait`
+  const shell = spawn('bash', ['-c', starter, path, records], { stdio: 'ignore' })
+  const read = (): Buffer => (existsSync(records) ? readFileSync(records) : Buffer.alloc(0))
+  while (read().length < 8) await delay(5)
+  const pid = read().readInt32LE(0)
+  onTestFinished(() => killProcess(pid, processStartTime(pid) ?? '', 'SIGKILL'))
+  while (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('sleep')) await delay(5)
+  const reaper = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[3])
+  shell.kill('SIGKILL')
+  await once(shell, 'exit')
+  const states = (): string[] => [reaper, pid].map((id) => (processStartTime(id) === undefined ? 'gone' : 'alive'))
+  await expect.poll(states).toEqual([expected, expected])
 })
 
 test('pause does nothing until it is killed', async () => {

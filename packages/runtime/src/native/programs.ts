@@ -55,6 +55,8 @@ export interface LaunchOptions {
   privateNetwork: boolean
   /** Directories that COMMAND sees, read-only, in other places: absolute paths that exist. */
   binds: Array<{ source: string; target: string }>
+  /** Ends with its parent, and COMMAND with it, however that one ends; otherwise both outlive it. */
+  diesWithParent: boolean
 }
 
 /**
@@ -76,6 +78,7 @@ export function launchProgram(options: LaunchOptions): Program {
     self: cString('0'),
   }
   const mounts: Instruction[] = []
+  const { diesWithParent } = options
   const call = (name: Syscall, args: Value[]): void => {
     mounts.push(
       { op: 'syscall', name, args, result: 'b' },
@@ -108,6 +111,7 @@ export function launchProgram(options: LaunchOptions): Program {
     code: [
       { op: 'stack', to: 'a' },
       { op: 'set', to: 'd', value: { address: 'record' } },
+      ...(diesWithParent ? dieWithStarter() : []),
       { op: 'syscall', name: 'prctl', args: [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0] },
       { op: 'syscall', name: 'clone', args: [SIGCHLD, 0, 0, 0, 0], result: 'b' },
       { op: 'jump', to: 'command', variable: 'b', when: 'zero' },
@@ -124,6 +128,7 @@ export function launchProgram(options: LaunchOptions): Program {
       { op: 'label', name: 'done' },
       { op: 'syscall', name: 'exit_group', args: [0] },
       { op: 'label', name: 'command' },
+      ...(diesWithParent ? dieWithParent('command') : []),
       ...joinGroups(),
       ...mounts,
       // Whatever else was inherited, from us or from who started us: nothing of it belongs into a sandbox. Before Linux 5.9
@@ -270,6 +275,15 @@ export function netnsConnectProgram(): Program {
     ],
     memory: { addresses: ADDRESSES_SIZE, buffer: COPY_BUFFER },
   }
+}
+
+/** Ends `launch` with who started it, and leaves its own id in e for its child. */
+function dieWithStarter(): Instruction[] {
+  return [
+    { op: 'syscall', name: 'getppid', args: [], result: 'e' },
+    ...dieWithParent('launch'),
+    { op: 'syscall', name: 'getpid', args: [], result: 'e' },
+  ]
 }
 
 /**

@@ -6,17 +6,15 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { HELD_DIRECTORY } from '../monitor/held-command.ts'
 import type { Bind } from '../monitor/protocol.ts'
+import { unmountBelow } from '../mount-points.ts'
 import type { ReservedNetwork } from '../network/network.ts'
 import { containerBundle } from '../oci/bundle.ts'
 import { type ContainerSpec, type Mount, RuntimeError, type SandboxSpec } from '../runtime.ts'
 import { runCommand } from '../tools/run-command.ts'
-import { killLaunched } from './cancel-start.ts'
 import type { RuntimeParts } from './containers.ts'
 import { throughReadOnlyBinds } from './read-only-binds.ts'
-import { restoreCommand } from './restore.ts'
-import { mountPoints } from './rootfs.ts'
+import { heldRestore } from './restore.ts'
 import { supervisionOf } from './supervision.ts'
 
 /** What has to be the same of a sandbox made ahead and of what comes into it. */
@@ -104,7 +102,7 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
       make: ['create'],
       streams: { stdin: shape.stdin },
     })
-    await parts.monitor.prepare(supervision, restoreCommand(driver))
+    await parts.monitor.prepare(supervision, await heldRestore(parts, driver))
     return blank
   } catch (error) {
     await discardBlank(parts, blank)
@@ -116,10 +114,9 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
 export async function discardBlank(parts: RuntimeParts, blank: Blank): Promise<void> {
   const { id, directory, network } = blank
   const driver = await parts.drivers.get('runsc')
-  killLaunched(join(directory, HELD_DIRECTORY))
-  await driver.remove(id, directory)
-  await unmountPlaces(directory)
   await parts.monitor.forget({ id, directory })
+  await driver.remove(id, directory)
+  await unmountBelow(directory)
   await parts.files.removeContainer(id)
   await parts.cgroups.remove(id)
   if (network) await parts.network.unreserve(network)
@@ -130,15 +127,6 @@ export function bindsOver(directory: string, mounts: readonly Mount[]): Bind[] {
   return throughReadOnlyBinds(directory, mounts).flatMap(({ kind, source = '' }, index) =>
     kind === 'bind' ? [{ source, target: placeOf(directory, index) }] : [],
   )
-}
-
-/** No error where there are none. */
-export async function unmountPlaces(directory: string): Promise<void> {
-  const root = join(directory, SOURCES)
-  if (!(await mountPoints()).includes(root)) return
-  // With all that is bound below it.
-  const { exitCode, stderr } = await runCommand('umount', ['--lazy', root])
-  if (exitCode !== 0) throw new RuntimeError('failed', `could not unmount ${root}: ${stderr.trim()}`)
 }
 
 const placeOf = (directory: string, index: number): string => join(directory, SOURCES, String(index))

@@ -5,10 +5,10 @@ import type { SandboxCgroups } from '../cgroups/sandbox-cgroups.ts'
 import type { HostRootfs } from '../images/host-image.ts'
 import type { ImageLibrary } from '../images/image-store.ts'
 import { EXEC_PREFIX } from '../monitor/exec-session.ts'
-import { HELD_DIRECTORY } from '../monitor/held-command.ts'
 import type { MonitorClient } from '../monitor/monitor-client.ts'
 import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
 import type { DirectExec, ExecRequest } from '../monitor/protocol.ts'
+import { unmountBelow } from '../mount-points.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
 import type { PodNetwork } from '../network/network.ts'
 import { type BundleOptions, containerBundle, pauseBundle } from '../oci/bundle.ts'
@@ -17,8 +17,7 @@ import type { OciSpec } from '../oci/spec.ts'
 import { type ContainerSpec, type ExecSpec, type ProcessStreams, RuntimeError } from '../runtime.ts'
 import { settlesWithin } from '../settles-within.ts'
 import { withTask } from '../shim/task-service.ts'
-import { type Blank, bindsOver, blankShape, discardBlank, shapeKey, unmountPlaces } from './blank.ts'
-import { killLaunched } from './cancel-start.ts'
+import { type Blank, bindsOver, blankShape, discardBlank, shapeKey } from './blank.ts'
 import { directExec } from './direct-exec.ts'
 import type { Driver, Drivers } from './drivers.ts'
 import {
@@ -31,9 +30,9 @@ import {
 } from './entries.ts'
 import { signalSentryContainer } from './oci-driver.ts'
 import { openProcessStreams } from './process-streams.ts'
-import { mountReadOnlyBinds, throughReadOnlyBinds, unmountReadOnlyBinds } from './read-only-binds.ts'
+import { mountReadOnlyBinds, throughReadOnlyBinds } from './read-only-binds.ts'
 import { noteRestoring, restore, setHostname } from './restore.ts'
-import { mountRootfs, unmountRootfs } from './rootfs.ts'
+import { mountRootfs } from './rootfs.ts'
 import type { StoredSnapshot } from './snapshot-files.ts'
 import { readContainer, type StateFiles } from './state-files.ts'
 import { supervisionOf } from './supervision.ts'
@@ -245,12 +244,9 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
 async function discard(options: { parts: RuntimeParts; driver: Driver; id: string; directory: string }): Promise<void> {
   const { parts, driver, id, directory } = options
   const known = await readContainer(directory)
-  killLaunched(join(directory, HELD_DIRECTORY))
-  await driver.remove(known.ociId, directory)
-  await unmountPlaces(directory)
-  await unmountReadOnlyBinds(directory)
-  if (!driver.isSentry) await unmountRootfs(directory)
   await parts.monitor.forget({ id, directory })
+  await driver.remove(known.ociId, directory)
+  await unmountBelow(directory)
   await parts.files.removeContainer(id)
 }
 

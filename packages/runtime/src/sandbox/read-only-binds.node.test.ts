@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { mountPoints, unmountBelow } from '../mount-points.ts'
 import type { Mount } from '../runtime.ts'
-import { mountReadOnlyBinds, throughReadOnlyBinds, unmountReadOnlyBinds } from './read-only-binds.ts'
-import { mountPoints } from './rootfs.ts'
+import { mountReadOnlyBinds, throughReadOnlyBinds } from './read-only-binds.ts'
 
 let work: string
 let directory: string
@@ -26,7 +26,7 @@ beforeEach(() => {
   mounts = [bind('volume', false), bind('volume', true), bind('single', true)]
 })
 afterEach(async () => {
-  await unmountReadOnlyBinds(directory)
+  await unmountBelow(directory)
   execFileSync('umount', [join(work, 'volume/inner')])
   rmSync(work, { recursive: true, force: true })
 })
@@ -51,8 +51,8 @@ test('what is bound read-only is read-only to the machine, mounts within it too,
 test('it goes with the container, and nothing of it stays', async () => {
   await mountReadOnlyBinds(directory, mounts)
   expect((await mountPoints()).filter((point) => point.startsWith(directory))).toHaveLength(3)
-  await unmountReadOnlyBinds(directory)
-  await unmountReadOnlyBinds(directory)
+  await unmountBelow(directory)
+  await unmountBelow(directory)
   expect((await mountPoints()).filter((point) => point.startsWith(directory))).toEqual([])
 })
 

@@ -5,9 +5,9 @@
  */
 import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { mountPoints } from '../mount-points.ts'
 import { type Mount, RuntimeError } from '../runtime.ts'
 import { runCommand } from '../tools/run-command.ts'
-import { mountPoints } from './rootfs.ts'
 
 const DIRECTORY = 'read-only'
 
@@ -19,16 +19,11 @@ export function throughReadOnlyBinds(directory: string, mounts: readonly Mount[]
   return mounts.map((mount, index) => (isReadOnlyBind(mount) ? { ...mount, source: bindOf(directory, index) } : mount))
 }
 
-/** Throws a RuntimeError; what was mounted until then goes with `unmountReadOnlyBinds`. */
+/** Throws a RuntimeError; what was mounted until then goes with `unmountBelow`. */
 export async function mountReadOnlyBinds(directory: string, mounts: readonly Mount[]): Promise<void> {
   for (const [index, mount] of mounts.entries()) {
     if (isReadOnlyBind(mount)) await mountReadOnly(mount.source ?? '', bindOf(directory, index))
   }
-}
-
-/** No error where there are none. */
-export async function unmountReadOnlyBinds(directory: string): Promise<void> {
-  for (const point of await pointsBelow(join(directory, DIRECTORY))) await command('umount', ['--lazy', point])
 }
 
 const bindOf = (directory: string, index: number): string => join(directory, DIRECTORY, String(index))
@@ -49,14 +44,8 @@ async function mountReadOnly(source: string, target: string): Promise<void> {
   }
   await command('mount', ['--rbind', '-o', 'ro', '--make-rprivate', '--', source, target])
   // The kernel makes only the top of a recursive bind read-only.
-  for (const point of await pointsBelow(target))
-    if (point !== target) await command('mount', ['-o', 'remount,bind,ro', '--', point])
-}
-
-/** At or below it, the innermost first. */
-async function pointsBelow(path: string): Promise<string[]> {
-  const points = await mountPoints()
-  return points.filter((point) => point === path || point.startsWith(`${path}/`)).reverse()
+  for (const point of await mountPoints())
+    if (point.startsWith(`${target}/`)) await command('mount', ['-o', 'remount,bind,ro', '--', point])
 }
 
 async function command(program: string, args: string[]): Promise<void> {

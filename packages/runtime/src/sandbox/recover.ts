@@ -1,13 +1,11 @@
 import { join } from 'node:path'
 import { adoptLaunched } from '../monitor/launched-process.ts'
-import { unmountPlaces } from './blank.ts'
+import { mountPoints, unmountBelow } from '../mount-points.ts'
 import { finishCheckpoint } from './checkpoint.ts'
 import { discardHalfMade, killContainer, type RuntimeParts, removeContainerEntry } from './containers.ts'
 import { newContainerEntry, pauseContainerId, type SandboxEntry } from './entries.ts'
-import { unmountReadOnlyBinds } from './read-only-binds.ts'
 import type { Registry } from './registry.ts'
 import { isBeingRestored } from './restore.ts'
-import { mountPoints, unmountRootfs } from './rootfs.ts'
 
 /**
  * Finds what an earlier process left: adopts what runs, remembers what has ended, takes away what was half made or belongs
@@ -90,15 +88,13 @@ async function startEnded(directory: string): Promise<void> {
   }
 }
 
-/** Root file systems and read-only binds of containers that are no more. */
+/** What is mounted for containers that are no more. */
 async function unmountStrays(stateDirectory: string, adopted: Set<string>): Promise<void> {
   const root = join(stateDirectory, 'containers')
   for (const point of await mountPoints()) {
     if (!point.startsWith(`${root}/`)) continue
     const id = point.slice(root.length + 1).split('/')[0] ?? ''
     if (adopted.has(id)) continue
-    await unmountPlaces(join(root, id))
-    await unmountReadOnlyBinds(join(root, id))
-    await unmountRootfs(join(root, id))
+    await unmountBelow(join(root, id))
   }
 }

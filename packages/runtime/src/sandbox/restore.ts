@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HELD_LOG } from '../monitor/held-command.ts'
-import type { Bind, CommandLine, Started, Supervision } from '../monitor/protocol.ts'
+import type { Bind, Held, Started, Supervision } from '../monitor/protocol.ts'
 import { runInContainer } from '../monitor/sentry-control.ts'
 import { IMAGE_LINK } from '../monitor/supervised-container.ts'
 import { RuntimeError } from '../runtime.ts'
@@ -26,15 +26,17 @@ export interface RestoreOptions {
 export async function restore(parts: RuntimeParts, options: RestoreOptions): Promise<Started> {
   const { supervision, driver, snapshot } = options
   requireSameMachine(snapshot, await snapshotMachine(driver))
-  if (!options.ahead) await parts.monitor.prepare(supervision, restoreCommand(driver))
+  if (!options.ahead) await parts.monitor.prepare(supervision, await heldRestore(parts, driver))
   return begin(parts, options)
 }
 
 /** The command that is held until there is something to be restored; paths are relative to the container's directory. */
-export function restoreCommand(driver: OciDriver): CommandLine {
-  return driver.commandLine(['restore', '--detach', '--bundle=.', `--image-path=${IMAGE_LINK}`], {
+export async function heldRestore(parts: RuntimeParts, driver: OciDriver): Promise<Held> {
+  const { native } = await parts.prepare()
+  const command = driver.commandLine(['restore', '--detach', '--bundle=.', `--image-path=${IMAGE_LINK}`], {
     runtimeLog: HELD_LOG,
   })
+  return { launch: native.launchHeld, command }
 }
 
 async function begin(

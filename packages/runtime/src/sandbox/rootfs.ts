@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime.ts'
 import { runCommand } from '../tools/run-command.ts'
@@ -20,25 +20,6 @@ export async function mountRootfs({ directory, lower, devices }: MountRootfsOpti
   const options = `${devices ? '' : 'nodev,'}lowerdir=${escapePath(lower)},upperdir=${escapePath(upper)},workdir=${escapePath(work)}`
   const { exitCode, stderr } = await runCommand('mount', ['-t', 'overlay', 'caisson', '-o', options, rootfs])
   if (exitCode !== 0) throw new RuntimeError('failed', `could not mount a root file system: ${stderr.trim()}`)
-}
-
-/** No error where it is not mounted. */
-export async function unmountRootfs(directory: string): Promise<void> {
-  const rootfs = join(directory, 'rootfs')
-  if (!(await mountPoints()).includes(rootfs)) return
-  const { exitCode, stderr } = await runCommand('umount', ['--lazy', rootfs])
-  if (exitCode !== 0) throw new RuntimeError('failed', `could not unmount ${rootfs}: ${stderr.trim()}`)
-}
-
-/** Mount points of this process's mount namespace. */
-export async function mountPoints(): Promise<string[]> {
-  const table = await readFile('/proc/self/mountinfo', 'utf8')
-  return table.split('\n').flatMap((line) => {
-    const point = line.split(' ')[4]
-    return point === undefined
-      ? []
-      : [point.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))]
-  })
 }
 
 function escapePath(path: string): string {
