@@ -62,7 +62,10 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     assignee: (sandbox) => assigneeOf(caches, sandbox),
     call: (key) => engine.enqueue(key),
   })
-  const waiting = countWaitingClaims(claims, (poolKey) => adoption.supply(uidOf(pools.get(poolKey))))
+  const waiting = countWaitingClaims(claims, {
+    supply: (poolKey) => adoption.supply(uidOf(pools.get(poolKey))),
+    now: options.now ?? Date.now,
+  })
   const firstSeen = new Map<string, number>()
   const delivery = createEnvDelivery({ client: options.client, call: (key) => engine.enqueue(key) })
   const engine = createEngine<SandboxClaim, ObservedClaim>(

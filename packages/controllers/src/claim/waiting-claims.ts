@@ -6,15 +6,44 @@ export interface WaitingClaims {
   waiting(namespace: string, pool: string): number
   /** Whether claims wait and the pool has what they need: until they have it nothing else is done for the pool. */
   busy(namespace: string, pool: string): boolean
+  /**
+   * When claims will have paused, or come for so long that nobody should wait for their end any more: ms since the epoch.
+   * Undefined where none has asked the pool.
+   */
+  pausesAt(namespace: string, pool: string): number | undefined
   onChange(listener: (namespace: string, pool: string) => void): Disposable
 }
 
-/** @param supply how many members of the pool with that key claims can have, or are being given */
+/** As long as the start of a sandbox takes, in which a claim takes ten times its time on two processors. */
+const PAUSE_MS = 200
+/** Claims that go on for longer are not waited for. */
+const LONGEST_MS = 1_000
+
+/** Claims of a pool that follow each other closely; ms since the epoch. */
+export interface ClaimRun {
+  begunAt: number
+  pausesAt: number
+}
+
+/** With a claim that came now, which begins another one where those before had paused. */
+export function continueRun(run: ClaimRun | undefined, at: number): ClaimRun {
+  const begunAt = run && at < run.pausesAt ? run.begunAt : at
+  return { begunAt, pausesAt: Math.min(at + PAUSE_MS, begunAt + LONGEST_MS) }
+}
+
+interface WaitingClaimsOptions {
+  /** How many members of the pool with that key claims can have, or are being given. */
+  supply(poolKey: string): number
+  /** ms since the epoch. */
+  now(): number
+}
+
 export function countWaitingClaims(
   claims: Informer<SandboxClaim>,
-  supply: (poolKey: string) => number,
+  { supply, now }: WaitingClaimsOptions,
 ): WaitingClaims & Disposable {
   const counts = new Map<string, number>()
+  const runs = new Map<string, ClaimRun>()
   const listeners = new Set<(namespace: string, pool: string) => void>()
 
   function change({ metadata, spec }: SandboxClaim, by: 1 | -1): void {
@@ -26,8 +55,19 @@ export function countWaitingClaims(
     for (const listener of listeners) listener(namespace, pool)
   }
 
+  function noteArrival({ metadata, spec }: SandboxClaim): void {
+    const key = joinKey(metadata.namespace, spec.warmPoolRef?.name ?? '')
+    const at = now()
+    for (const [each, { pausesAt }] of runs) if (pausesAt <= at) runs.delete(each)
+    runs.set(key, continueRun(runs.get(key), at))
+  }
+
   const handler = claims.handle({
-    added: (claim) => void (isUnanswered(claim) && change(claim, 1)),
+    added(claim) {
+      if (!isUnanswered(claim)) return
+      noteArrival(claim)
+      change(claim, 1)
+    },
     updated(old, claim) {
       const [before, after] = [isUnanswered(old), isUnanswered(claim)]
       const moved = old.spec.warmPoolRef?.name !== claim.spec.warmPoolRef?.name
@@ -43,6 +83,7 @@ export function countWaitingClaims(
       const count = counts.get(key) ?? 0
       return count > 0 && supply(key) >= count
     },
+    pausesAt: (namespace, pool) => runs.get(joinKey(namespace, pool))?.pausesAt,
     onChange(listener) {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }

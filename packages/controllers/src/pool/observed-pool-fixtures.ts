@@ -121,6 +121,7 @@ export function observe(changes: Partial<ObservedPool> & { members?: readonly Sa
     candidates: members,
     isAssigned: () => false,
     waitingClaims: 0,
+    claimsPauseAt: undefined,
     demand: [],
     newNames: (count) => Array.from({ length: count }, (_, index) => `new-${index}`),
     failures: [],

@@ -29,6 +29,8 @@ export interface ObservedPool {
   isAssigned(name: string): boolean
   /** How many claims are being given Sandboxes of this pool right now. */
   waitingClaims: number
+  /** When claims will have paused that ask the pool one after the other, ms since the epoch. */
+  claimsPauseAt: number | undefined
   /** When claims asked for members, ms since the epoch, oldest first. */
   demand: readonly number[]
   /** Names for members that are to be made: the same until they are. */

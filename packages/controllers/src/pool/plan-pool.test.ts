@@ -102,8 +102,23 @@ describe('when none is made', () => {
       observe({ members: three.slice(0, 2), waitingClaims: 3 }),
       ['create new-0'],
     ],
+    ['while claims come that find more', observe({ members: three.slice(0, 2), claimsPauseAt: NOW + 1 }), []],
+    [
+      'claims that have paused hold nothing up',
+      observe({ members: three.slice(0, 2), claimsPauseAt: NOW }),
+      ['create new-0'],
+    ],
+    [
+      'nor do those that would find nothing',
+      observe({ members: three.slice(0, 2), isAssigned: () => true, claimsPauseAt: NOW + 1 }),
+      ['create new-0'],
+    ],
   ])('%s', (_name, observed, writes) => {
     expect(writesOf(plan(observed))).toEqual(writes)
+  })
+
+  test('it is made when claims have paused', () => {
+    expect(plan(observe({ members: three.slice(0, 2), claimsPauseAt: NOW + 150 })).requeueAt).toBe(NOW + 150)
   })
 
   test('after a refusal: all would be refused', () => {

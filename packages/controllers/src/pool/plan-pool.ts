@@ -33,10 +33,11 @@ export function planPool(observed: ObservedPool, now: number, options: PoolPlanO
   const refused = new Set(failures.map(({ id }) => id))
   const writes = [
     ...deletions(observed, members, { target: target.members, health, grace }),
-    ...additions(observed, members, target.members, options),
+    ...additions(observed, members, { target: target.members, now, options }),
   ].filter(({ id }) => !refused.has(id))
   const status = poolStatus(observed, members, { target: target.members, health, grace, now })
-  const requeueAt = earliest(health.nextAt, target.shrinksAt)
+  const refillAt = yieldsToClaims(observed, now) ? observed.claimsPauseAt : undefined
+  const requeueAt = earliest(earliest(health.nextAt, target.shrinksAt), refillAt)
   return {
     writes: withinBatch(writes, options.maxBatchSize),
     status,
@@ -47,10 +48,16 @@ export function planPool(observed: ObservedPool, now: number, options: PoolPlanO
   }
 }
 
-/** Whether members are made later, because claims come first and find enough that are Ready. */
-export function yieldsToClaims(observed: ObservedPool): boolean {
-  const { waitingClaims } = observed
-  return waitingClaims > 0 && membersOf(observed).active.filter(({ ready }) => ready).length >= waitingClaims
+/**
+ * Whether members are made later, because claims come first and find enough that are Ready: while some wait, and until no
+ * more have come for a moment, since the start of a member is what the next one would wait for.
+ */
+export function yieldsToClaims(observed: ObservedPool, now: number): boolean {
+  const { waitingClaims, claimsPauseAt = now } = observed
+  if (waitingClaims === 0 && claimsPauseAt <= now) return false
+  const ready = membersOf(observed).active.filter((member) => member.ready)
+  if (waitingClaims > 0) return ready.length >= waitingClaims
+  return ready.some(({ assigned }) => !assigned)
 }
 
 interface Situation {
@@ -77,13 +84,17 @@ function deletions(observed: ObservedPool, members: Members, { target, health, g
   ]
 }
 
-function additions(observed: ObservedPool, members: Members, target: number, options: PoolPlanOptions): Write[] {
+function additions(
+  observed: ObservedPool,
+  members: Members,
+  { target, now, options }: { target: number; now: number; options: PoolPlanOptions },
+): Write[] {
   const { pool, template, policy, failures } = observed
   const adopted = adoptable(observed, members, target).map((member) => adoptMember(pool, member))
   if (observed.templateNamesake !== undefined) return adopted
   if (!template || template.metadata.deletionTimestamp || policyState(template, policy) !== 'enforced') return adopted
   // What the server refused it would refuse again.
-  if (failures.some((failure) => isCreation(failure, template)) || yieldsToClaims(observed)) return adopted
+  if (failures.some((failure) => isCreation(failure, template)) || yieldsToClaims(observed, now)) return adopted
   const stale = members.active.filter(({ current }) => !current)
   const { surge } = rolloutStep(pool, { members: members.active, stale, target })
   const room = target + surge - members.active.length - members.terminating - adopted.length

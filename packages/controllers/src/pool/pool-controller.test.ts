@@ -289,9 +289,9 @@ describe('a new template', () => {
 })
 
 test('bounds: the pool follows what is asked for, and shrinks when nobody asks', async () => {
-  let now = Date.now()
+  let ahead = 0
   await running[Symbol.asyncDispose]()
-  running = await runControllers(cluster, namespace, { now: () => now })
+  running = await runControllers(cluster, namespace, { now: () => Date.now() + ahead })
   await using _node = await startTestNode(client, namespace)
   await createTemplate()
   await createPool({ minReplicas: 1, maxReplicas: 3, idleTimeoutSeconds: 60 })
@@ -305,7 +305,7 @@ test('bounds: the pool follows what is asked for, and shrinks when nobody asks',
   const path = `/apis/extensions.agents.x-k8s.io/v1beta1/namespaces/${namespace}/sandboxclaims`
   for (const body of claims) await client.request({ method: 'POST', path, body })
   await untilReady(3)
-  now += 61_000
+  ahead = 61_000
   await patchPool({ readinessGracePeriodSeconds: 60 })
   await untilReady(1)
 })

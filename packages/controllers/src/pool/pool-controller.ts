@@ -66,7 +66,7 @@ export function startPoolController(
       others: [sandboxes, templates, policies],
       observe,
       plan: (observed, now) => planPool(observed, now, options),
-      interrupted: (pool) => yieldsToClaims(observe(pool, [])),
+      interrupted: (pool) => yieldsToClaims(observe(pool, []), now()),
     },
     options,
   )
@@ -196,6 +196,7 @@ function observePool(
     candidates: sandboxes.byIndex(BY_POOL, joinKey(namespace, nameHash(name))),
     isAssigned: (sandbox) => claims.byIndex(BY_ASSIGNED, joinKey(namespace, sandbox)).length > 0,
     waitingClaims: waitingClaims?.waiting(namespace, name) ?? 0,
+    claimsPauseAt: waitingClaims?.pausesAt(namespace, name),
     demand: demand.of(pool),
     newNames: (count) => names.next(pool, count),
     failures,
