@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util'
 import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
 import { startRealCluster } from '../cluster/real-cluster.ts'
-import { startCluster } from '../e2e/fixture.ts'
+import { startBenchCluster } from './bench-cluster.ts'
 import { cpuSeconds } from './process-usage.ts'
 import { median, rounded } from './statistics.ts'
 
@@ -57,7 +57,7 @@ function benchmark(kubeconfig: string, pids: readonly number[]): Promise<Row[]> 
 }
 
 await using real = await startRealCluster({ controllers: false })
-await using embedded = await startCluster({ up: ['--fake-runtime'] })
+await using embedded = await startBenchCluster({ up: ['--fake-runtime'] })
 const record = readDaemonRecord(dataDirectory(embedded.dataDirectory))
 if (!record) throw new Error('the embedded cluster is not running')
 const servers = {

@@ -9,15 +9,15 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createClient, createHttpTransport, execInPod, findConnection } from '../../packages/client/src/index.ts'
-import { startCluster } from '../e2e/fixture.ts'
 import { runscPath } from './bare-runsc.ts'
+import { startBenchCluster } from './bench-cluster.ts'
 import { median, percentile, rounded } from './statistics.ts'
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '40' } } })
 const COMMAND = ['/bin/echo', 'x']
 const WARM_UP = 3
 
-await using cluster = await startCluster()
+await using cluster = await startBenchCluster()
 await cluster.mustCaisson(['run', '--detach', '--name', 'box', '--', 'sleep', '1000'])
 await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/box', '--timeout=60s'])
 await using transport = createHttpTransport(await findConnection({ kubeconfig: cluster.env['KUBECONFIG'] ?? '' }))

@@ -8,14 +8,14 @@ import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.t
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
 import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
 import { createClient, createHttpTransport, findConnection } from '../../packages/client/src/index.ts'
-import { startCluster } from '../e2e/fixture.ts'
+import { startBenchCluster } from './bench-cluster.ts'
 import { cpuSeconds, residentMegabytes } from './process-usage.ts'
 import { rounded } from './statistics.ts'
 
 const { values: options } = parseArgs({ options: { sandboxes: { type: 'string', default: '10000' } } })
 const count = Number(options.sandboxes)
 
-await using cluster = await startCluster({ up: ['--fake-runtime'] })
+await using cluster = await startBenchCluster({ up: ['--fake-runtime'] })
 const pid = readDaemonRecord(dataDirectory(cluster.dataDirectory))?.pid ?? 0
 await using transport = createHttpTransport(await findConnection({ kubeconfig: cluster.env['KUBECONFIG'] ?? '' }))
 const client = createClient(transport, { fieldManager: 'bench' })

@@ -16,12 +16,12 @@ import {
   sandboxTemplates,
   sandboxWarmPools,
 } from '../../packages/client/src/index.ts'
-import { startCluster } from '../e2e/fixture.ts'
+import { startBenchCluster } from './bench-cluster.ts'
 import { median, percentile, rounded } from './statistics.ts'
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '15' } } })
 
-await using cluster = await startCluster()
+await using cluster = await startBenchCluster()
 await using transport = createHttpTransport(await findConnection({ kubeconfig: cluster.env['KUBECONFIG'] ?? '' }))
 const client = createClient(transport, { fieldManager: 'bench' })
 const namespace = 'default'

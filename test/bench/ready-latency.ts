@@ -11,14 +11,14 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
 import { createClient, createHttpTransport, findConnection } from '../../packages/client/src/index.ts'
-import { startCluster } from '../e2e/fixture.ts'
 import { makeBareNetwork } from './bare-network.ts'
 import { hostRootfs, runscPath } from './bare-runsc.ts'
+import { startBenchCluster } from './bench-cluster.ts'
 import { median, percentile, rounded } from './statistics.ts'
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '15' } } })
 
-await using cluster = await startCluster()
+await using cluster = await startBenchCluster()
 await using transport = createHttpTransport(await findConnection({ kubeconfig: cluster.env['KUBECONFIG'] ?? '' }))
 const client = createClient(transport, { fieldManager: 'bench' })
 const work = mkdtempSync(join(tmpdir(), 'caisson-bench-'))

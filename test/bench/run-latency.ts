@@ -17,8 +17,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { startCluster } from '../e2e/fixture.ts'
 import { makeBareNetwork } from './bare-network.ts'
+import { startBenchCluster } from './bench-cluster.ts'
 import { CHECKOUT, installPackage } from './installed-package.ts'
 import { LAUNCHER_DESCRIPTORS, runtimeCommand } from './runtime-command.ts'
 import { median, percentile, rounded } from './statistics.ts'
@@ -61,7 +61,7 @@ function timed(start: () => ChildProcess, asked?: RegExp): Promise<Times> {
 }
 
 using installed = installPackage()
-await using cluster = await startCluster()
+await using cluster = await startBenchCluster()
 const env = { ...process.env, ...cluster.env, CAISSON_TIMINGS: '1' }
 const work = mkdtempSync(join(tmpdir(), 'caisson-bench-'))
 const nothing = openSync('/dev/null', 'r+')
