@@ -13,6 +13,7 @@ import {
   type ExitNotice,
   FRAME,
   type Held,
+  type Naming,
   type Opening,
   parseFrame,
   readFrames,
@@ -36,6 +37,8 @@ export interface MonitorClient extends AsyncDisposable {
   start(supervision: Supervision): Promise<Started>
   prepare(supervision: Supervision, held: Held): Promise<void>
   begin(supervision: Supervision, beginning: Beginning): Promise<Started>
+  /** Rejects where the sandbox does not take its name. */
+  name(naming: Naming): Promise<void>
   expectKill(id: string): Promise<void>
   forget(container: { id: string; directory: string }): Promise<void>
   /** Process id of the monitor. */
@@ -109,6 +112,9 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
       await call({ method: 'prepare', supervision, held })
     },
     begin: (supervision, beginning) => call<Started>({ method: 'begin', supervision, beginning }),
+    async name(naming) {
+      await call({ method: 'name', naming })
+    },
     async expectKill(id) {
       await call({ method: 'expect-kill', id })
     },

@@ -17,6 +17,7 @@ import {
   writeFrame,
   writeJsonFrame,
 } from './protocol.ts'
+import { setHostname } from './set-hostname.ts'
 import { shortPath } from './short-path.ts'
 import {
   type AttachedClient,
@@ -143,6 +144,9 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
         prepared.delete(preparedIn)
         return started(await (await preparing.container).begin(supervision, beginning))
       }
+      case 'name':
+        await setHostname(call.naming)
+        return null
       case 'expect-kill':
         containers.get(call.id)?.expectKill()
         return null

@@ -128,6 +128,23 @@ export interface Beginning {
   binds?: { program: string; mounts: Bind[] }
 }
 
+/** How a sandbox gets another name. */
+export interface Naming {
+  ociId: string
+  directory: string
+  hostname: string
+  /** File of the sentry's state, which names its control socket. */
+  stateFile: string
+  /** The program `native/set-hostname`. */
+  program: string
+  /** The program `native/send-files`. */
+  sendFiles: string
+  /** `runsc exec` of the program on descriptor 3, should the sentry not understand; the monitor adds what it is called. */
+  exec: CommandLine
+  /** Of that command. */
+  runtimeLog: string
+}
+
 export interface Bind {
   source: string
   target: string
@@ -178,6 +195,7 @@ export type Call = { call: number } & (
   | { method: 'prepare'; supervision: Supervision; held: Held }
   /** Has a prepared one run, as what `supervision` says now: its id, its directory's name and its log may differ from before. */
   | { method: 'begin'; supervision: Supervision; beginning: Beginning }
+  | { method: 'name'; naming: Naming }
   /** The container is about to be killed on purpose. */
   | { method: 'expect-kill'; id: string }
   /** Its directory is about to be removed; what was held for it has ended when this is answered. */

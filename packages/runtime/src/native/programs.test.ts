@@ -172,13 +172,13 @@ test.each([
 ] as const)('a command %s who started it where it is to', async (_what, diesWithParent, expected) => {
   const path = build(launchProgram({ coverNetworkSysctls: false, binds: [], privateNetwork: false, diesWithParent }))
   const records = join(directory, 'records')
-  const starter = `"$0" sleep 1000 3>"$1" 4>/dev/null 7>/dev/null 8>/dev/null 9>/dev/null 10>/dev/null & wait`
+  const starter = `"$0" /bin/sleep 1000 3>"$1" 4>/dev/null 7>/dev/null 8>/dev/null 9>/dev/null 10>/dev/null & wait`
   const shell = spawn('bash', ['-c', starter, path, records], { stdio: 'ignore' })
   const read = (): Buffer => (existsSync(records) ? readFileSync(records) : Buffer.alloc(0))
   while (read().length < 8) await delay(5)
   const pid = read().readInt32LE(0)
   onTestFinished(() => killProcess(pid, processStartTime(pid) ?? '', 'SIGKILL'))
-  while (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('sleep')) await delay(5)
+  while (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('/bin/sleep')) await delay(5)
   const reaper = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[3])
   shell.kill('SIGKILL')
   await once(shell, 'exit')

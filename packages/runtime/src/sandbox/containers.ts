@@ -31,7 +31,7 @@ import {
 import { signalSentryContainer } from './oci-driver.ts'
 import { openProcessStreams } from './process-streams.ts'
 import { mountReadOnlyBinds, throughReadOnlyBinds } from './read-only-binds.ts'
-import { noteRestoring, restore, setHostname } from './restore.ts'
+import { nameSandbox, noteRestoring, restore } from './restore.ts'
 import { mountRootfs } from './rootfs.ts'
 import type { StoredSnapshot } from './snapshot-files.ts'
 import { readContainer, type StateFiles } from './state-files.ts'
@@ -89,9 +89,8 @@ export async function noteRestored(
   if (!pause || sandbox.awaits.size > 0) return
   const { handler, hostname } = sandbox.record.spec
   const { ociId, directory } = pause
-  const supervision = { ociId, directory, runtimeLog: join(directory, 'runtime.log') }
   if (snapshot.manifest.hostname !== hostname)
-    await setHostname(parts, { supervision, driver: await parts.drivers.sentry(handler), hostname })
+    await nameSandbox(parts, { ociId, directory, driver: await parts.drivers.sentry(handler), hostname })
   await noteRestoring(directory, false)
 }
 

@@ -1,12 +1,9 @@
-import { spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HELD_LOG } from '../monitor/held-command.ts'
 import type { Bind, Held, Started, Supervision } from '../monitor/protocol.ts'
-import { runInContainer } from '../monitor/sentry-control.ts'
 import { IMAGE_LINK } from '../monitor/supervised-container.ts'
-import { RuntimeError } from '../runtime.ts'
 import type { RuntimeParts } from './containers.ts'
 import type { OciDriver } from './oci-driver.ts'
 import { requireSameMachine, type StoredSnapshot, snapshotMachine } from './snapshot-files.ts'
@@ -49,8 +46,9 @@ async function begin(
     ...(ahead && { preparedIn: ahead.preparedIn, binds: { program: native.bindMounts, mounts: ahead.binds } }),
   })
   // What came with the snapshot is its source's name.
+  const { ociId, directory } = supervision
   if (hostname !== undefined && snapshot.manifest.hostname !== hostname)
-    await setHostname(parts, { supervision, driver, hostname })
+    await nameSandbox(parts, { ociId, directory, driver, hostname })
   return started
 }
 
@@ -66,72 +64,29 @@ export function isBeingRestored(directory: string): boolean {
   return existsSync(join(directory, RESTORING_FILE))
 }
 
-interface HostnameOptions {
-  supervision: Pick<Supervision, 'ociId' | 'runtimeLog' | 'directory'>
+interface NamingOptions {
+  /** Of the container that its sentry began with. */
+  ociId: string
+  directory: string
   driver: OciDriver
   hostname: string
 }
 
-const CAP_SYS_ADMIN = 1 << 21
-
-/** The kernel in the sandbox knows no other way than a system call of a process that may: ours, that needs no file inside. */
-export async function setHostname(parts: RuntimeParts, options: HostnameOptions): Promise<void> {
-  const { supervision, driver, hostname } = options
+/** Gives a sandbox a name, which its processes see from then on. Its monitor does: it has less to copy for each process. */
+export async function nameSandbox(parts: RuntimeParts, options: NamingOptions): Promise<void> {
+  const { ociId, directory, driver, hostname } = options
   const { native } = await parts.prepare()
-  const path = join(supervision.directory, 'hostname')
-  await writeFile(path, hostname, { mode: 0o600 })
-  const [program, input] = [openSync(native.setHostname, 'r'), openSync(path, 'r')]
-  try {
-    const { ociId } = supervision
-    const status = await runInContainer(driver.stateFile(ociId, ociId), {
-      containerId: ociId,
-      program,
-      input,
-      name: 'set-hostname',
-      capabilities: CAP_SYS_ADMIN,
-      sendFiles: native.sendFiles,
-    })
-    if (status !== 0) throw new RuntimeError('failed', `the sandbox does not take its name (wait status ${status})`)
-  } catch {
-    await executeSetHostname(options, { program, input: openSync(path, 'r') })
-  } finally {
-    closeSync(program)
-    closeSync(input)
-    await rm(path, { force: true })
-  }
-}
-
-/** The same by `runsc exec`, which takes 20 ms longer. */
-async function executeSetHostname(
-  { supervision, driver }: HostnameOptions,
-  { program, input }: { program: number; input: number },
-): Promise<void> {
-  const runtimeLog = `${supervision.runtimeLog}.hostname`
-  try {
-    const command = driver.commandLine(
-      ['exec', '--exec-fd=3', '--user=0:0', '--cap=CAP_SYS_ADMIN', '--cwd=/', supervision.ociId, 'set-hostname'],
-      { runtimeLog },
-    )
-    const child = spawn(command.program, command.args, {
-      env: command.env,
-      stdio: [input, 'ignore', 'pipe', program],
-    })
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    let complaint = ''
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      complaint = (complaint + text).slice(-2000)
-    })
-    child.on('error', reject)
-    child.on('close', (code) => {
-      if (code === 0) resolve()
-      else
-        reject(
-          new RuntimeError('failed', `could not give the sandbox its name (exit code ${code}): ${complaint.trim()}`),
-        )
-    })
-    await promise
-  } finally {
-    closeSync(input)
-    await rm(runtimeLog, { force: true })
-  }
+  const runtimeLog = join(directory, 'runtime.log.hostname')
+  await parts.monitor.name({
+    ociId,
+    directory,
+    hostname,
+    stateFile: driver.stateFile(ociId, ociId),
+    program: native.setHostname,
+    sendFiles: native.sendFiles,
+    exec: driver.commandLine(['exec', '--exec-fd=3', '--user=0:0', '--cap=CAP_SYS_ADMIN', '--cwd=/', ociId], {
+      runtimeLog,
+    }),
+    runtimeLog,
+  })
 }

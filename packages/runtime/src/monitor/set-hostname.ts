@@ -1,0 +1,64 @@
+import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { RuntimeError } from '../runtime.ts'
+import type { Naming } from './protocol.ts'
+import { runInContainer } from './sentry-control.ts'
+
+const CAP_SYS_ADMIN = 1 << 21
+
+/** The kernel in the sandbox knows no other way than a system call of a process that may: ours, that needs no file inside. */
+export async function setHostname(naming: Naming): Promise<void> {
+  const { ociId, stateFile, directory, hostname, sendFiles } = naming
+  const path = join(directory, 'hostname')
+  await writeFile(path, hostname, { mode: 0o600 })
+  const [program, input] = [openSync(naming.program, 'r'), openSync(path, 'r')]
+  try {
+    const status = await runInContainer(stateFile, {
+      containerId: ociId,
+      program,
+      input,
+      name: 'set-hostname',
+      capabilities: CAP_SYS_ADMIN,
+      sendFiles,
+    })
+    if (status !== 0) throw new RuntimeError('failed', `the sandbox does not take its name (wait status ${status})`)
+  } catch {
+    await executeSetHostname(naming, { program, input: openSync(path, 'r') })
+  } finally {
+    closeSync(program)
+    closeSync(input)
+    await rm(path, { force: true })
+  }
+}
+
+/** The same by `runsc exec`, which takes 20 ms longer. */
+async function executeSetHostname(
+  { exec, runtimeLog }: Naming,
+  { program, input }: { program: number; input: number },
+): Promise<void> {
+  try {
+    const child = spawn(exec.program, [...exec.args, 'set-hostname'], {
+      env: exec.env,
+      stdio: [input, 'ignore', 'pipe', program],
+    })
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    let complaint = ''
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      complaint = (complaint + text).slice(-2000)
+    })
+    child.on('error', reject)
+    child.on('close', (code) => {
+      if (code === 0) resolve()
+      else
+        reject(
+          new RuntimeError('failed', `could not give the sandbox its name (exit code ${code}): ${complaint.trim()}`),
+        )
+    })
+    await promise
+  } finally {
+    closeSync(input)
+    await rm(runtimeLog, { force: true })
+  }
+}
