@@ -195,27 +195,26 @@ const STEPS = {
   'what will have it go on is being started': 'held/exits',
 }
 
-test.for(Object.keys(STEPS) as Array<keyof typeof STEPS>)(
-  'a new daemon leaves nothing of what was being made when the old one was killed, where %s',
-  async (step) => {
-    const stateDirectory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
-    const daemon = await spawnDaemon(stateDirectory, 'none')
-    const root = join(stateDirectory, 'containers')
-    const isThere = (name: string): boolean => name.endsWith('.blank') && existsSync(join(root, name, STEPS[step]))
-    while (!readdirSync(root).some(isThere)) await delay(1)
-    await kill(daemon)
-    {
-      await using scratch = await createScratchRuntime({ stateDirectory })
-      expect(readdirSync(root).filter((name) => name.endsWith('.blank'))).toEqual([])
-      expect(await processesOf(stateDirectory, '.blank')).toEqual([])
-      expect((await mountPoints()).filter((point) => point.startsWith(stateDirectory))).toEqual([])
-      expect(
-        (await scratch.runtime.list()).map(({ containers }) => containers.map(({ state }) => state.phase)),
-      ).toEqual([['running']])
-    }
-    expect(await processesWith(stateDirectory)).toEqual([])
-  },
-)
+const STEP_NAMES = Object.keys(STEPS) as Array<keyof typeof STEPS>
+
+test.for(STEP_NAMES)('a new daemon leaves nothing of what was being made, where %s', async (step) => {
+  const stateDirectory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
+  const daemon = await spawnDaemon(stateDirectory, 'none')
+  const root = join(stateDirectory, 'containers')
+  const isThere = (name: string): boolean => name.endsWith('.blank') && existsSync(join(root, name, STEPS[step]))
+  while (!readdirSync(root).some(isThere)) await delay(1)
+  await kill(daemon)
+  {
+    await using scratch = await createScratchRuntime({ stateDirectory })
+    expect(readdirSync(root).filter((name) => name.endsWith('.blank'))).toEqual([])
+    expect(await processesOf(stateDirectory, '.blank')).toEqual([])
+    expect((await mountPoints()).filter((point) => point.startsWith(stateDirectory))).toEqual([])
+    expect((await scratch.runtime.list()).map(({ containers }) => containers.map(({ state }) => state.phase))).toEqual([
+      ['running'],
+    ])
+  }
+  expect(await processesWith(stateDirectory)).toEqual([])
+})
 
 test('what waits ends with the daemon that was killed, and what runs goes on', async () => {
   const stateDirectory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
