@@ -7,6 +7,7 @@ node start-up.ts
 node run-latency.ts
 node ready-latency.ts
 node pool-members.ts
+node claim-latency.ts
 node network-start.ts
 node sleep-and-fork.ts
 node sleep-and-fork.ts --megabytes 100

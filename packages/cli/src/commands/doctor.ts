@@ -4,11 +4,13 @@ import {
   findForwardDrops,
   findStrayCgroups,
   findStrayNetworks,
+  findStrayProcesses,
   findTool,
   installTools,
   type PackagedTool,
   removeStrayCgroup,
   removeStrayNetwork,
+  removeStrayProcesses,
   runscPlatform,
   type ToolName,
   virtualisationProblem,
@@ -43,6 +45,11 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     prepareDataDirectory(directory)
     const wanted: PackagedTool[] = ['runsc', 'busybox', 'nft']
     await installTools(tools, { tools: wanted, onProgress: (message) => console.error(message) })
+    // Before the networks that they hold.
+    for (const stray of findStrayProcesses()) {
+      removeStrayProcesses(stray)
+      console.error(`Ended what ran for ${stray.stateDirectory}, which is gone`)
+    }
     for (const stray of await findStrayNetworks()) {
       await removeStrayNetwork(stray, tools)
       console.error(`Removed the network of ${stray.stateDirectory}, which is gone`)
@@ -155,6 +162,8 @@ async function strays(): Promise<Finding> {
     ({ stateDirectory, namespaces, interfaces }) =>
       `${namespaces.length} namespaces and ${interfaces.length} interfaces of ${stateDirectory}, which is gone`,
   )
+  for (const { stateDirectory, reapers } of findStrayProcesses())
+    parts.push(`${reapers.length} containers of ${stateDirectory}, which is gone`)
   if (groups.length > 0)
     parts.push(`${groups.length} empty control groups (${groups[0]}${groups.length > 1 ? ' …' : ''})`)
   return {
@@ -163,7 +172,7 @@ async function strays(): Promise<Finding> {
     needed: false,
     message:
       parts.length === 0
-        ? 'no network and no control group without an owner'
+        ? 'no network, container and control group without an owner'
         : `${parts.join('; ')}: 'caisson doctor --fix' removes them`,
   }
 }

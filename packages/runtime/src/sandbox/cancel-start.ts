@@ -50,7 +50,8 @@ function launchedCommand(directory: string): number | undefined {
   return command === undefined || pids.includes(command, 1) ? undefined : command
 }
 
-function parentsOfAll(): Map<number, number> {
+/** Of every process of the machine. */
+export function parentsOfAll(): Map<number, number> {
   const parents = new Map<number, number>()
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue
@@ -64,7 +65,7 @@ function parentsOfAll(): Map<number, number> {
   return parents
 }
 
-function isBelow(pid: number, ancestor: number, parents: ReadonlyMap<number, number>): boolean {
+export function isBelow(pid: number, ancestor: number, parents: ReadonlyMap<number, number>): boolean {
   for (let at = parents.get(pid); at !== undefined && at > 1; at = parents.get(at)) {
     if (at === ancestor) return true
   }

@@ -1,0 +1,40 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { unmountBelow } from '../mount-points.ts'
+import { findStrayNetworks, removeStrayNetwork } from '../network/network-register.ts'
+import { processesWith } from '../testing/processes.ts'
+import { defaultToolsDirectory } from '../tools/tools.ts'
+import { findStrayProcesses, removeStrayProcesses, type StrayProcesses } from './stray-processes.ts'
+
+test('what a killed daemon and its monitor leave is found once their directory is gone, and ended', async () => {
+  const stateDirectory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
+  const strays = (): StrayProcesses[] => findStrayProcesses().filter((stray) => stray.stateDirectory === stateDirectory)
+  const program = fileURLToPath(new URL('../testing/forking-daemon.ts', import.meta.url))
+  const daemon = spawn(process.execPath, [program, stateDirectory, 'none'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  if (daemon.stdout) await once(daemon.stdout, 'data')
+  while ((await processesWith(join(stateDirectory, 'native/launch-held'))).length < 2) await delay(20)
+  // Its own daemon would find them: they are no strays yet.
+  expect(strays()).toEqual([])
+  daemon.kill('SIGSTOP')
+  for (const pid of await processesWith(stateDirectory))
+    if (pid !== daemon.pid && (await processesWith('monitor-main.ts')).includes(pid)) process.kill(pid, 'SIGKILL')
+  daemon.kill('SIGKILL')
+  await once(daemon, 'exit')
+  await unmountBelow(stateDirectory)
+  await rm(stateDirectory, { recursive: true, force: true })
+  const [stray] = strays()
+  if (!stray) throw new Error('nothing was found')
+  // The sandbox that was kept, and what was made ahead of its copies.
+  expect(stray.reapers.length).toBeGreaterThanOrEqual(3)
+  removeStrayProcesses(stray)
+  await expect.poll(() => processesWith(stateDirectory)).toEqual([])
+  expect(strays()).toEqual([])
+  for (const network of await findStrayNetworks())
+    if (network.stateDirectory === stateDirectory) await removeStrayNetwork(network, defaultToolsDirectory())
+})
