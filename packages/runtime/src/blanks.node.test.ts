@@ -276,7 +276,7 @@ test.for(['its sentry', 'the monitor'])(
     const scratch = await scratchRuntime()
     const snapshot = await keepSource(scratch)
     const [directory = ''] = await waitForBlanks(scratch, 1)
-    const [pid = 0] =
+    const [pid] =
       what === 'its sentry'
         ? [Number(await readFile(join(directory, 'container.pid'), 'utf8'))]
         : [await monitorOf(scratch.stateDirectory)]

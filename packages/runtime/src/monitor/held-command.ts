@@ -10,7 +10,7 @@ import { startFailure } from './runtime-log.ts'
 
 /** In a container's directory: the log of a command that is held, and the directory of what launched it. */
 export const HELD_LOG = 'held.pipe'
-export const HELD_DIRECTORY = 'held'
+const HELD_DIRECTORY = 'held'
 
 /** Its log is closed when it has ended: what it said last is in the pipe by then. */
 const LAST_WORDS_MS = 1_000

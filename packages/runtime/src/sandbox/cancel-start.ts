@@ -25,7 +25,7 @@ export function cancelStart(directory: string, signal: AbortSignal | undefined):
 }
 
 /** Kills everything below a reaper whose command goes on; the reaper then ends by itself and leaves word of it. */
-export function killLaunched(directory: string): void {
+function killLaunched(directory: string): void {
   const command = launchedCommand(directory)
   if (command === undefined) return
   const parents = parentsOfAll()
