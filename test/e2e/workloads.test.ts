@@ -169,4 +169,46 @@ describe.runIf(kubectl)('workloads', () => {
     expect(await run('describe', 'hpa', 'busy')).toContain('New size: 2; reason: cpu resource utilization')
     await run('delete', 'hpa/busy', 'deployment/busy')
   }, 240_000)
+
+  test('an autoscaler adds a member to a warm pool whose members are busy', async () => {
+    const applyObject = (object: object): Promise<string> => apply(JSON.stringify(object))
+    const container = {
+      name: 'main',
+      image: 'busybox',
+      imagePullPolicy: 'IfNotPresent',
+      command: ['sh', '-c', 'while :; do :; done'],
+      resources: { requests: { cpu: '10m' } },
+    }
+    const group = { apiVersion: 'extensions.agents.x-k8s.io/v1beta1' }
+    await applyObject({
+      ...group,
+      kind: 'SandboxTemplate',
+      metadata: { name: 'busy' },
+      spec: { podTemplate: { spec: { containers: [container], terminationGracePeriodSeconds: 0 } } },
+    })
+    const sandboxTemplateRef = { name: 'busy' }
+    await applyObject({
+      ...group,
+      kind: 'SandboxWarmPool',
+      metadata: { name: 'busy' },
+      spec: { replicas: 1, sandboxTemplateRef },
+    })
+    await run('wait', '--for=condition=Ready', 'sandboxwarmpool/busy', '--timeout=60s')
+    const target = { type: 'Utilization', averageUtilization: 50 }
+    await applyObject({
+      apiVersion: 'autoscaling/v2',
+      kind: 'HorizontalPodAutoscaler',
+      metadata: { name: 'busy' },
+      spec: {
+        scaleTargetRef: { ...group, kind: 'SandboxWarmPool', name: 'busy' },
+        minReplicas: 1,
+        maxReplicas: 2,
+        metrics: [{ type: 'Resource', resource: { name: 'cpu', target } }],
+      },
+    })
+    await run('wait', '--for=jsonpath={.spec.replicas}=2', 'sandboxwarmpool/busy', '--timeout=120s')
+    await run('wait', '--for=jsonpath={.status.readyReplicas}=2', 'sandboxwarmpool/busy', '--timeout=60s')
+    expect(await run('describe', 'hpa', 'busy')).toContain('New size: 2; reason: cpu resource utilization')
+    await run('delete', 'hpa/busy', 'sandboxwarmpool/busy', 'sandboxtemplate/busy')
+  }, 300_000)
 })
