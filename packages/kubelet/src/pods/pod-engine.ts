@@ -448,12 +448,13 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       changes[Symbol.dispose]()
       processChanges?.[Symbol.dispose]()
       exits[Symbol.dispose]()
-      prober[Symbol.dispose]()
-      storage[Symbol.dispose]()
-      activity[Symbol.dispose]()
       closed = true
       for (const beginning of beginnings.values()) beginning.abort()
       await queue[Symbol.asyncDispose]()
+      // A pass that goes on to its end must not take what is forgotten for how its Pod is.
+      prober[Symbol.dispose]()
+      storage[Symbol.dispose]()
+      activity[Symbol.dispose]()
     },
   }
 }
