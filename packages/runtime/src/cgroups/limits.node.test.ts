@@ -65,11 +65,14 @@ test('a fork bomb ends at the sandbox that it is in', async () => {
     cpuMillicores: 500,
   })
   const most: number[] = []
-  for (let look = 0; look < 10; look++) {
+  const look = async (): Promise<number> => {
     expect((await execText(scratch.runtime, 'near-1', ['/bin/echo', 'fine'])).stdout).toBe('fine\n')
     most.push((await scratch.runtime.usage('bomb'))?.pids ?? 0)
+    return Math.max(...most)
   }
-  expect(Math.max(...most)).toBeGreaterThan(50)
+  // It goes off, and then the other is looked at beside it.
+  while ((await look()) <= 50);
+  for (let times = 0; times < 10; times++) await look()
   expect(Math.max(...most)).toBeLessThanOrEqual(200 + 256)
   await scratch.runtime.removeSandbox('bomb')
   expect(groupsOf('bomb')).toEqual([])
