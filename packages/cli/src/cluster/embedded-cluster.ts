@@ -280,6 +280,10 @@ export async function startEmbeddedCluster(
         return started
       }),
     ),
+    // What is asked for them right after the start is there; their Pods come later.
+    systemObjects(administrator).catch((error: unknown) => {
+      if (!signal.aborted) onError(error, 'the objects of the cluster’s own processes')
+    }),
   ] as const
   try {
     ;[kubelet] = await Promise.all(starting)
@@ -300,12 +304,6 @@ export async function startEmbeddedCluster(
         onError,
       }),
     )
-  // Pods for the controllers and the router.
-  void othersStarted
-    .then(() => systemObjects(administrator))
-    .catch((error: unknown) => {
-      if (!signal.aborted) onError(error, 'the objects of the cluster’s own processes')
-    })
   // While nobody waits for it: the first sandbox finds its network made. Where there is none, its condition says so.
   if (!options.fakeRuntime)
     void network?.prepare().catch((error: unknown) => {
