@@ -54,6 +54,16 @@ describe.runIf(findKubectl())('the Pod of the controllers', () => {
     )
   })
 
+  test('nothing is executed in a Pod without a container, nor attached to it, and nobody waits for it', async () => {
+    for (const command of [
+      ['exec', 'logged', '--', 'id'],
+      ['attach', 'logged'],
+    ]) {
+      const { code, stderr } = await cluster.kubectl(command)
+      expect([code !== 0, stderr]).toEqual([true, expect.stringContaining('pod logged has the handler fake')])
+    }
+  })
+
   test('is nothing that somebody else can have, nor a place to execute anything in', async () => {
     const exec = await cluster.kubectl(['exec', ...SYSTEM, CONTROLLER, '--', 'id'])
     expect(exec.code).not.toBe(0)

@@ -188,6 +188,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     }),
   )
   const node = stack.use(await registerNode({ client, facts, signal, now, onError }))
+  const fakePods = options.fake ? createFakePods({ hostIp: machine.address, now, present: pods.list() }) : undefined
   const engine: PodEngine = stack.use(
     createPodEngine({
       client,
@@ -197,7 +198,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       directories,
       actions,
       events,
-      fakePods: options.fake ? createFakePods({ hostIp: machine.address, now, present: pods.list() }) : undefined,
+      fakePods,
       processes: options.processes,
       hostIp: machine.address,
       adopted,
@@ -250,6 +251,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       directories,
       sources,
       processes: options.processes,
+      fakePods,
     }),
     now,
   })

@@ -13,6 +13,8 @@ const ADDRESSES = 2 ** 17 - 2
 
 export interface FakePods {
   observe(pod: PodObject): ObservedPod
+  /** Whether it has been observed, and not been forgotten since. */
+  has(uid: string): boolean
   forget(uid: string): void
 }
 
@@ -69,6 +71,7 @@ export function createFakePods(options: {
         hostIp: options.hostIp,
       }
     },
+    has: (uid) => addresses.has(uid),
     forget(uid) {
       const address = addresses.get(uid)
       if (address === undefined) return

@@ -10,6 +10,7 @@ import type { PodSources } from '../pod-sources.ts'
 import type { LogSource } from '../streaming/container-log.ts'
 import type { NodeApiOptions, ServedContainer, ServedPod } from '../streaming/node-api.ts'
 import type { ShownProcess, SystemProcesses } from '../system/system-processes.ts'
+import type { FakePods } from './fake-pods.ts'
 import { type ContainerRun, findContainer, isRunning, statusesOf } from './observed-pod.ts'
 import type { PodEngine } from './pod-engine.ts'
 
@@ -20,6 +21,7 @@ export interface ServedPodsOptions {
   directories: PodDirectories
   sources: Pick<PodSources, 'secret'>
   processes?: Pick<SystemProcesses, 'of'> | undefined
+  fakePods?: Pick<FakePods, 'has'> | undefined
 }
 
 /** The API server may know of a Pod a moment before this node does. */
@@ -33,6 +35,7 @@ export function servedPods({
   directories,
   sources,
   processes,
+  fakePods,
 }: ServedPodsOptions): NodeApiOptions['pods'] {
   function serve(pod: PodObject): ServedPod {
     const { uid = '', name = '', namespace = '' } = pod.metadata
@@ -47,6 +50,9 @@ export function servedPods({
       name,
       namespace,
       ...sandboxOf(pod),
+      ...(fakePods?.has(uid) && {
+        noCommands: `pod ${name} has the handler fake: nothing runs in it that a command could be executed in or attached to`,
+      }),
       get sandboxId() {
         return memory()?.sandboxId
       },
@@ -100,6 +106,7 @@ export function servedPods({
   function isDecided(pod: PodObject, container: string): boolean {
     const memory = engine.memory(pod.metadata.uid ?? '')
     if (pod.metadata.deletionTimestamp !== undefined || memory?.setback || processes?.of(pod)) return true
+    if (fakePods?.has(pod.metadata.uid ?? '')) return true
     if (!findContainer(pod, container)) return true
     if (memory?.starting.has(container)) return true
     return memory?.seen.some((run) => run.name === container) || memory?.failures.has(container) || false
