@@ -10,7 +10,7 @@ const CAP_SYS_NICE = 1n << 23n
  *
  * @param mayReturn whether this process has that right
  */
-export function yieldProcessor(mayReturn = holdsCapability(CAP_SYS_NICE)): Disposable {
+export function yieldProcessor(mayReturn = inFirstNamespace() && holdsCapability(CAP_SYS_NICE)): Disposable {
   const before = getPriority()
   let yielded = mayReturn && before < YIELDED
   if (yielded) setPriority(YIELDED)
@@ -19,6 +19,15 @@ export function yieldProcessor(mayReturn = holdsCapability(CAP_SYS_NICE)): Dispo
       if (yielded) setPriority(before)
       yielded = false
     },
+  }
+}
+
+/** In a user namespace of its own a process holds all capabilities, and the machine's priorities are not among what they allow. */
+function inFirstNamespace(): boolean {
+  try {
+    return /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'))
+  } catch {
+    return false
   }
 }
 
