@@ -271,6 +271,7 @@ test('what has init containers is not kept, says why, and goes on', async () => 
     expect(await cluster.mustKubectl(['get', 'pod', name, '-o', `jsonpath=${path}`])).toBe('0 Running')
   }
   await cluster.mustCaisson(['rm', 'with-init', 'with-sidecar'])
+  await cluster.mustKubectl(['delete', 'sandboxsnapshots', 'of-with-init', 'of-with-sidecar'])
 })
 
 test('a command is run beside what a snapshot holds', async () => {
