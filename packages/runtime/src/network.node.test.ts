@@ -2,8 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { basename } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { cgroupName } from './cgroups/sandbox-cgroups.ts'
+import { findStrayCgroups, removeStrayCgroup } from './cgroups/stray-groups.ts'
 import { findStrayNetworks, removeStrayNetwork } from './network/network-register.ts'
 import type { NetworkSpec, RuntimeHandler } from './runtime.ts'
 import {
@@ -158,6 +161,8 @@ test('what a state directory that was deleted has left is found and removed', as
   const [stray] = await own()
   expect(stray).toMatchObject({ stateDirectory: other.stateDirectory, namespaces: [expect.stringContaining(tag)] })
   if (stray) await removeStrayNetwork(stray, other.toolsDirectory)
+  for (const path of await findStrayCgroups(undefined, Date.now() + 3_600_000))
+    if (basename(path) === cgroupName(other.stateDirectory)) await removeStrayCgroup(path)
   expect([await own(), machineNetwork(tag, range)]).toEqual([[], NOTHING])
 })
 

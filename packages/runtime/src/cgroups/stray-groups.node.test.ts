@@ -12,9 +12,9 @@ test('an empty group without an owner is found and removed, one that holds a san
   const tree = findCgroupTree()
   const root = tree?.controllers.get('memory') ?? ''
   const empty = join(root, 'caisson-stray1')
-  mkdirSync(empty)
+  mkdirSync(join(empty, 'sandbox'), { recursive: true })
   onTestFinished(() => {
-    if (existsSync(empty)) rmdirSync(empty)
+    for (const path of [join(empty, 'sandbox'), empty]) if (existsSync(path)) rmdirSync(path)
   })
   await using scratch = await createScratchRuntime()
   await scratch.runtime.createSandbox(sandboxSpec('held', { limits: { memoryBytes: 2 ** 28 } }))

@@ -6,31 +6,43 @@ import { type CgroupTree, findCgroupTree } from './cgroup-tree.ts'
 const YOUNG_MS = 10_000
 
 /**
- * Groups with our name in which nothing is: of state directories whose process was killed, and of whose sandboxes none is
- * left. To take one away harms nobody, since whoever needs it makes it again.
+ * Groups with our name in which nothing is, nor in what is below them, in any hierarchy: of state directories whose process
+ * was killed, or that were deleted. To take one away harms nobody, since whoever needs it makes it again.
  */
 export async function findStrayCgroups(
   tree: CgroupTree | undefined = findCgroupTree(),
   now: number = Date.now(),
 ): Promise<string[]> {
-  const strays: string[] = []
+  const byName = new Map<string, string[]>()
   for (const root of new Set(tree?.controllers.values())) {
     for (const name of await readdir(root).catch(() => [])) {
-      const path = join(root, name)
-      if (name.startsWith('caisson-') && (await isEmpty(path)) && (await ageOf(path, now)) > YOUNG_MS) strays.push(path)
+      if (name.startsWith('caisson-')) byName.set(name, [...(byName.get(name) ?? []), join(root, name)])
     }
+  }
+  const strays: string[] = []
+  for (const paths of byName.values()) {
+    const groups = (await Promise.all(paths.map(groupsIn))).flat()
+    const idle = await Promise.all(
+      groups.map(async (path) => (await isEmpty(path)) && (await ageOf(path, now)) > YOUNG_MS),
+    )
+    if (idle.every(Boolean)) strays.push(...paths)
   }
   return strays
 }
 
-/** The kernel refuses where something is in it by now. */
+/** With what is below it. The kernel refuses where something is in it by now. */
 export async function removeStrayCgroup(path: string): Promise<void> {
-  await rmdir(path).catch(() => {})
+  for (const group of await groupsIn(path)) await rmdir(group).catch(() => {})
+}
+
+/** The group and those below it, the innermost first. */
+async function groupsIn(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => [])
+  const below = entries.filter((entry) => entry.isDirectory()).map(({ name }) => groupsIn(join(path, name)))
+  return [...(await Promise.all(below)).flat(), path]
 }
 
 async function isEmpty(path: string): Promise<boolean> {
-  const entries = await readdir(path, { withFileTypes: true }).catch(() => undefined)
-  if (!entries || entries.some((entry) => entry.isDirectory())) return false
   return (await readFile(join(path, 'cgroup.procs'), 'utf8').catch(() => '?')) === ''
 }
 

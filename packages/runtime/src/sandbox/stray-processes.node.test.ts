@@ -2,10 +2,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { findCgroupTree } from '../cgroups/cgroup-tree.ts'
+import { cgroupName } from '../cgroups/sandbox-cgroups.ts'
+import { findStrayCgroups, removeStrayCgroup } from '../cgroups/stray-groups.ts'
 import { unmountBelow } from '../mount-points.ts'
 import { findStrayNetworks, removeStrayNetwork } from '../network/network-register.ts'
 import { processesWith } from '../testing/processes.ts'
@@ -35,6 +38,15 @@ test('what a killed daemon and its monitor leave is found once their directory i
   removeStrayProcesses(stray)
   await expect.poll(() => processesWith(stateDirectory)).toEqual([])
   expect(strays()).toEqual([])
+  const groups = async (): Promise<string[]> =>
+    (await findStrayCgroups(undefined, Date.now() + 3_600_000)).filter(
+      (path) => basename(path) === cgroupName(stateDirectory),
+    )
+  // With those of its sandboxes, in each hierarchy.
+  const left = await groups()
+  expect(left.length).toBe(new Set(findCgroupTree()?.controllers.values()).size)
+  for (const path of left) await removeStrayCgroup(path)
+  expect(await groups()).toEqual([])
   for (const network of await findStrayNetworks())
     if (network.stateDirectory === stateDirectory) await removeStrayNetwork(network, defaultToolsDirectory())
 })
