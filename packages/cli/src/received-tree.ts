@@ -26,7 +26,9 @@ export async function disarm(root: string): Promise<string[]> {
   }
   function leadsOut(path: string, target: string): boolean {
     if (target.startsWith('/')) return true
-    // By its letters only: each part of the way that is a link itself is judged in its own turn.
+    // Behind a name that may be a link itself, `..` leads nobody knows where.
+    if (/(?:^|\/)(?!\.{1,2}(?:\/|$))[^/]+\/+(?:.*\/)?\.\.(?:\/|$)/.test(target)) return true
+    // The rest by its letters: a part of the way that is a link is judged in its own turn.
     const found = resolve(dirname(path), target)
     return found !== root && !found.startsWith(`${root}/`)
   }

@@ -62,7 +62,14 @@ function below(base: string): string {
 
 /** `name=value,name=value`, values percent-encoded. */
 function headersOf(text = ''): Record<string, string> {
-  const pairs = text.split(',').map((pair) => pair.split('=', 2).map((part) => part.trim()))
+  // What a value is padded with is part of it.
+  const pairs = text.split(',').map(
+    (pair) =>
+      /^([^=]*)=(.*)$/s
+        .exec(pair)
+        ?.slice(1)
+        .map((part) => part.trim()) ?? [],
+  )
   return Object.fromEntries(pairs.flatMap(([name, value]) => (name && value ? [[name, decoded(value)]] : [])))
 }
 

@@ -64,7 +64,7 @@ test('what is done for a claim joins the trace that its annotation names; of oth
   const tracing = startTracing({
     environment: {
       OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.url}/`,
-      OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer%20x',
+      OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20eDp5eg==',
     },
     byDefault: false,
     version: '1.2.3',
@@ -84,7 +84,7 @@ test('what is done for a claim joins the trace that its annotation names; of oth
   expect({ path: first?.path, type: first?.headers['content-type'], who: first?.headers.authorization }).toEqual({
     path: '/v1/traces',
     type: 'application/json',
-    who: 'Bearer x',
+    who: 'Basic eDp5eg==',
   })
   expect(first?.body.resourceSpans[0]?.resource).toEqual({
     attributes: [

@@ -7,8 +7,11 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** Room that is left on the disk beside it. */
-const RESERVE_BYTES = 64 * 1024 ** 2
+/**
+ * Share of the disk that is left beside it: more than the tenth below which the node says that its disk is under pressure
+ * and evicts Pods, which would give nothing of a volume back.
+ */
+const RESERVED = 0.15
 
 /**
  * Makes an ext4 file system of so many bytes in a file, unless it is there. Its blocks are taken from the disk at once: what
@@ -18,8 +21,8 @@ const RESERVE_BYTES = 64 * 1024 ** 2
 export async function makeImageFile(path: string, bytes: number): Promise<void> {
   if (existsSync(path)) return
   // Asked first: to try would leave nobody else any room meanwhile.
-  const { bavail, bsize } = await statfs(dirname(path))
-  if (bavail * bsize < bytes + RESERVE_BYTES) throw new Error(noRoom(bytes))
+  const { bavail, blocks, bsize } = await statfs(dirname(path))
+  if ((bavail - blocks * RESERVED) * bsize < bytes) throw new Error(noRoom(bytes))
   const unfinished = `${path}.new`
   try {
     await rm(unfinished, { force: true })

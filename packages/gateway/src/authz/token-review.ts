@@ -17,8 +17,6 @@ export interface TokenReviewOptions {
 
 /** ms that an answer is taken for true: so long a token that was revoked goes on working. */
 const REMEMBER_MS = 30_000
-/** ms for one that could not be had. */
-const REMEMBER_FAILURE_MS = 10_000
 const REMEMBERED = 2048
 const ASK_MS = 3000
 
@@ -107,7 +105,8 @@ function createMemory<V>(now: () => number): Memory<V> {
         try {
           return await ask()
         } catch (cause) {
-          entry.until = now() + REMEMBER_FAILURE_MS
+          // Of nobody's token is it known: who asks again may be answered.
+          entry.until = 0
           throw new RouterError(500, 'the API server could not be asked who this is', { cause })
         }
       }

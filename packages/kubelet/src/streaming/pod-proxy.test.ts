@@ -15,11 +15,13 @@ let answer: (request: IncomingMessage, response: ServerResponse) => unknown
 let front: Server
 /** What the API server asks the node for. */
 let asked: { uid: string; port: number; tls: boolean }
+let offered: string | undefined
 let node: NodeApi
 
 beforeEach(async () => {
   pod = createServer((request, response) => answer(request, response))
-  pod.on('upgrade', (_request, socket: Socket) => {
+  pod.on('upgrade', (request, socket: Socket) => {
+    offered = request.headers['sec-websocket-protocol']
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nSet-Cookie: a=b\r\n\r\n')
     socket.on('error', () => {}).pipe(socket)
   })
@@ -164,10 +166,18 @@ test('breaks off where the Pod does', async () => {
 })
 
 test('carries another protocol', async () => {
-  const request = open('GET', '/socket', { Connection: 'Upgrade', Upgrade: 'echo' })
+  const token = 'base64url.bearer.authorization.k8s.io.c2VjcmV0'
+  const protocols = `chat, ${token}, v2.chat`
+  const request = open('GET', '/socket', {
+    Connection: 'Upgrade',
+    Upgrade: 'echo',
+    'Sec-WebSocket-Protocol': protocols,
+  })
   request.end()
   const [response, socket] = (await once(request, 'upgrade')) as [IncomingMessage, Socket]
   expect([response.statusCode, response.headers['set-cookie']]).toEqual([101, undefined])
+  // A browser's token is for the API server.
+  expect(offered).toBe('chat, v2.chat')
   socket.write('hello')
   expect(String((await once(socket, 'data'))[0])).toBe('hello')
   socket.end()

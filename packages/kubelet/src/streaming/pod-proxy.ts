@@ -31,6 +31,8 @@ export type DialPod = (target: ProxiedPort, signal: AbortSignal) => Promise<Dupl
 const NOT_THE_PODS: ReadonlySet<string> = new Set([
   'authorization',
   'cookie',
+  // A browser's token is among them.
+  'sec-websocket-protocol',
   'x-forwarded-for',
   'x-forwarded-host',
   'x-forwarded-proto',
@@ -129,11 +131,22 @@ function question(
 
 function questionHeaders(request: IncomingMessage, { prefix, url }: ProxiedPort): RawHeaders {
   const headers = endToEnd(request.rawHeaders, request.headers.connection, NOT_THE_PODS)
+  const protocols = protocolsOf(request)
+  if (protocols !== '') headers.push('Sec-WebSocket-Protocol', protocols)
   const { remoteAddress } = request.socket
   if (remoteAddress) headers.push('X-Forwarded-For', remoteAddress)
   if (request.headers.host) headers.push('X-Forwarded-Host', request.headers.host)
   headers.push('X-Forwarded-Proto', 'https', 'X-Forwarded-Uri', `${prefix}${url.split('?', 1)[0]}`)
   return headers
+}
+
+/** Those that a client offers, without the token that a browser hands the API server among them. */
+function protocolsOf(request: IncomingMessage): string {
+  return (request.headersDistinct['sec-websocket-protocol'] ?? [])
+    .flatMap((value) => value.split(','))
+    .map((protocol) => protocol.trim())
+    .filter((protocol) => protocol !== '' && !protocol.startsWith('base64url.bearer.authorization.k8s.io.'))
+    .join(', ')
 }
 
 function answerHeaders(answer: IncomingMessage, target: ProxiedPort): RawHeaders {

@@ -28,8 +28,8 @@ export interface ProcessDoorOptions {
   policies(): readonly Policy[]
 }
 
-/** One client may speak to hundreds of sandboxes at once, each over a connection of its own. */
-const LIMITS: DoorLimits = { all: 1_024, each: 512, perSecond: 200, burst: 500 }
+/** One client may speak to many sandboxes at once, each over a connection of its own, and must leave room for others. */
+const LIMITS: DoorLimits = { all: 1_024, each: 64, perSecond: 200, burst: 500 }
 
 export function openProcessDoor(options: ProcessDoorOptions): Promise<GatewayDoor> {
   const { host, process, namespaceLabels, podAt, policies } = options

@@ -17,6 +17,8 @@ export function findStrayProcesses(): StrayProcesses[] {
   for (const pid of parentsOfAll().keys()) {
     const [, stateDirectory] = REAPER.exec(executableOf(pid)) ?? []
     if (stateDirectory === undefined || existsSync(stateDirectory)) continue
+    // In a container of its own a daemon has its directory where only its processes see it.
+    if (existsSync(`/proc/${pid}/root${stateDirectory}`)) continue
     found.set(stateDirectory, [...(found.get(stateDirectory) ?? []), pid])
   }
   return [...found].map(([stateDirectory, reapers]) => ({ stateDirectory, reapers }))
