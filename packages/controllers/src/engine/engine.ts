@@ -115,6 +115,9 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
   // The key whose pass changes a cache right now: it plans on that change anyway.
   let quiet: string | undefined
 
+  /** ms, never none: a plan that asks again for what is over would leave nothing else a turn of the event loop. */
+  const waitUntil = (moment: number): number => Math.min(Math.max(moment - now(), 1), LONGEST_WAIT)
+
   const queueMetrics = metrics?.queueOf?.(definition.name)
   const queue = createWorkqueue({
     process: async (key, signal) => {
@@ -131,7 +134,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
           if (did.length > 0) metrics?.passed?.({ controller: definition.name, key, did })
           trace?.end(error)
         })
-      return requeueAt === undefined ? {} : { requeueAfter: Math.min(requeueAt - now(), LONGEST_WAIT) }
+      return requeueAt === undefined ? {} : { requeueAfter: waitUntil(requeueAt) }
     },
     concurrency: options.concurrency,
     ...(options.onError && { onError: options.onError }),
@@ -230,7 +233,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     const requeueAt = earliest(plan.requeueAt, result.kind === 'waiting' ? result.until : undefined)
     if (!plan.retry) return requeueAt
     const key = keyOf(object)
-    if (requeueAt !== undefined) queue.addAfter(key, Math.min(requeueAt - now(), LONGEST_WAIT))
+    if (requeueAt !== undefined) queue.addAfter(key, waitUntil(requeueAt))
     throw new RetryError(`${definition.name} ${key}: ${reasonOf(plan)}`)
   }
 

@@ -121,6 +121,14 @@ describe('when none is made', () => {
     expect(plan(observe({ members: three.slice(0, 2), claimsPauseAt: NOW + 150 })).requeueAt).toBe(NOW + 150)
   })
 
+  test('it is made when claims that wait have been answered, and no moment is waited for until then', () => {
+    const waiting = { members: three.slice(0, 2), waitingClaims: 1 }
+    for (const claimsPauseAt of [NOW - 50, NOW + 150]) {
+      const { writes, requeueAt } = plan(observe({ ...waiting, claimsPauseAt }))
+      expect([writes, requeueAt]).toEqual([[], undefined])
+    }
+  })
+
   test('after a refusal: all would be refused', () => {
     const [write] = plan(observe()).writes
     const given = plan(observe({ failures: [{ ...failure, id: write?.id ?? '' }] }))

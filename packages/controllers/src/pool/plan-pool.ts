@@ -36,7 +36,8 @@ export function planPool(observed: ObservedPool, now: number, options: PoolPlanO
     ...additions(observed, members, { target: target.members, now, options }),
   ].filter(({ id }) => !refused.has(id))
   const status = poolStatus(observed, members, { target: target.members, health, grace, now })
-  const refillAt = yieldsToClaims(observed, now) ? observed.claimsPauseAt : undefined
+  // While claims wait it is their answers that have the pool looked at again.
+  const refillAt = observed.waitingClaims === 0 && yieldsToClaims(observed, now) ? observed.claimsPauseAt : undefined
   const requeueAt = earliest(earliest(health.nextAt, target.shrinksAt), refillAt)
   return {
     writes: withinBatch(writes, options.maxBatchSize),
