@@ -15,7 +15,8 @@ test('claims have paused when none has come for a moment', () => {
 })
 
 test('those that go on are not waited for longer than a second', () => {
-  expect(pauses(1_000, 1_199, 1_398, 1_597, 1_796, 1_995)).toEqual([1_200, 1_399, 1_598, 1_797, 1_996, 2_000])
+  const times = [1_000, 1_199, 1_398, 1_597, 1_796, 1_995, 2_001, 2_200]
+  expect(pauses(...times)).toEqual([1_200, 1_399, 1_598, 1_797, 1_996, 2_000, 2_000, 2_000])
 })
 
 test('one that comes when they have paused begins anew', () => {

@@ -22,13 +22,14 @@ const LONGEST_MS = 1_000
 /** Claims of a pool that follow each other closely; ms since the epoch. */
 export interface ClaimRun {
   begunAt: number
+  lastAt: number
   pausesAt: number
 }
 
 /** With a claim that came now, which begins another one where those before had paused. */
 export function continueRun(run: ClaimRun | undefined, at: number): ClaimRun {
-  const begunAt = run && at < run.pausesAt ? run.begunAt : at
-  return { begunAt, pausesAt: Math.min(at + PAUSE_MS, begunAt + LONGEST_MS) }
+  const begunAt = run && at - run.lastAt < PAUSE_MS ? run.begunAt : at
+  return { begunAt, lastAt: at, pausesAt: Math.min(at + PAUSE_MS, begunAt + LONGEST_MS) }
 }
 
 interface WaitingClaimsOptions {
@@ -58,7 +59,7 @@ export function countWaitingClaims(
   function noteArrival({ metadata, spec }: SandboxClaim): void {
     const key = joinKey(metadata.namespace, spec.warmPoolRef?.name ?? '')
     const at = now()
-    for (const [each, { pausesAt }] of runs) if (pausesAt <= at) runs.delete(each)
+    for (const [each, { lastAt }] of runs) if (lastAt + PAUSE_MS <= at) runs.delete(each)
     runs.set(key, continueRun(runs.get(key), at))
   }
 
