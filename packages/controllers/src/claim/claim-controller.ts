@@ -83,6 +83,8 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     for (const claim of claims.byIndex(BY_TEMPLATE, templateKey)) engine.enqueue(keyOf(claim))
     for (const pool of pools.byIndex(POOLS_BY_TEMPLATE, templateKey)) enqueueAskers(engine, claims, pool)
   }
+  const enqueueUsersOf = ({ metadata }: AnyObject): void =>
+    enqueueUsers(joinKey(metadata.namespace, (metadata.name ?? '').replace(/-network-policy$/, '')))
   const handlers = [
     claims.handle({
       added(claim) {
@@ -124,11 +126,12 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
         for (const each of [template, ...namesakesOf(templates, template)]) enqueueUsers(keyOf(each))
       },
     }),
-    policies.handle(
-      whenChanged(({ metadata }: AnyObject) =>
-        enqueueUsers(joinKey(metadata.namespace, (metadata.name ?? '').replace(/-network-policy$/, ''))),
-      ),
-    ),
+    policies.handle({
+      added: enqueueUsersOf,
+      // Also where it only has another owner: a template that was made anew takes over what the one before left.
+      updated: (_old, policy) => enqueueUsersOf(policy),
+      deleted: enqueueUsersOf,
+    }),
   ]
   return {
     waiting,
