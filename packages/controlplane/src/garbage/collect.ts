@@ -36,7 +36,8 @@ export async function collect(uid: string, context: CollectorContext): Promise<v
     case 'drop-owners':
       return dropOwners(decision.node, new Set(decision.uids), context)
     case 'delete-dependents':
-      await Promise.all(decision.dependents.map((node) => remove(node, 'Background', context)))
+      // Each by itself: one with another owner stays, and only lets go of this one.
+      await Promise.all(decision.dependents.map((node) => collect(node.uid, context)))
       return
     case 'orphan-dependents':
       await Promise.all(decision.dependents.map((node) => dropOwners(node, new Set([decision.node.uid]), context)))

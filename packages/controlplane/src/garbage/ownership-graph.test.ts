@@ -156,6 +156,8 @@ test('a change that leaves the owners the same objects has nothing decided again
   const ownerReferences = [owner('o')]
   const again = () => graph.observe('pods', object('a', { ownerReferences, labels: { some: 'change' } }))
   expect([again(), again()]).toEqual([['a'], []])
+  expect(graph.observe('pods', object('o', { ...deleting, finalizers: ['orphan'] }))).toEqual(['o', 'a'])
+  expect(again()).toEqual(['a', 'o'])
   expect(graph.forget('o')).toEqual(['a'])
   expect(again()).toEqual(['a'])
   expect(brief(graph.decide('a'))).toMatchObject({ kind: 'delete' })

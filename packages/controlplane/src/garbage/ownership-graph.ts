@@ -125,7 +125,8 @@ export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean
       }
       // Most changes are of something else. (The API server of this process shares what a change leaves as it was.)
       const alike = before?.owners === node.owners && !before.deleting && !node.deleting
-      if (alike && node.owners.every((owner) => nodes.has(owner.uid))) {
+      // An owner that goes may wait for what a conflict kept from being done here.
+      if (alike && node.owners.every((owner) => nodes.get(owner.uid)?.deleting === false)) {
         nodes.set(uid, node)
         return []
       }
