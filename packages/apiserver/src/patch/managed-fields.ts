@@ -296,7 +296,7 @@ function capUpdates(owners: Owner[]): Owner[] {
   if (excess <= 0) return owners
   const folded = new Map<string, Owner>()
   const oldest = new Set(updates.slice(0, excess + 1))
-  for (const owner of oldest) {
+  for (const { read: _, ...owner } of oldest) {
     const bucket = folded.get(owner.apiVersion)
     folded.set(owner.apiVersion, {
       ...owner,
