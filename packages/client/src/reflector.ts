@@ -81,7 +81,7 @@ export async function runReflector<T extends AnyObject>(options: ReflectorOption
       if (performance.now() - startedAt >= timing.stableAfter) failures = 0
       else {
         // A server that ends its watches at once is not to be asked again as fast as it can answer.
-        failures = before === undefined || version === before ? failures + 1 : 1
+        failures = version === before ? failures + 1 : 1
         await backOff()
       }
     } catch (error) {
@@ -94,7 +94,7 @@ export async function runReflector<T extends AnyObject>(options: ReflectorOption
       sink.disconnected(error)
       if (version === undefined && listed > 0) brokenLists++
       // What went on from event to event is no failure in a row, however often it breaks: only silence is waited out.
-      failures = before === undefined || version === before ? failures + 1 : 1
+      failures = version === before ? failures + 1 : 1
       const stuck = failures >= DOUBT_AFTER && version === before
       if (stuck || outdates(error)) version = undefined
       await backOff()
