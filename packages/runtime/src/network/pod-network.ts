@@ -167,7 +167,13 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       const network = await open()
       signal?.throwIfAborted()
       const index = reserved?.index ?? ready.shift() ?? (await make(network))
-      await network.allocator.claim(index, sandboxId)
+      try {
+        await network.allocator.claim(index, sandboxId)
+      } catch (error) {
+        // On a full disk nobody can be given it: it stays for the next, and goes when this ends.
+        if (!reserved) ready.push(index)
+        throw error
+      }
       const result = view(network, index)
       attached.set(sandboxId, result)
       setTimeout(() => fill(network), 500).unref()
