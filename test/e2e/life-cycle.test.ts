@@ -63,6 +63,17 @@ function begin(args: string[]): ChildProcess {
 }
 
 describe('down', () => {
+  test('also comes as soon as the cluster runs, and leaves nothing', async () => {
+    await cluster.mustCaisson(['down'])
+    const up = begin(['up'])
+    const ended = once(up, 'exit')
+    if (up.stdout) await once(up.stdout, 'data')
+    up.kill('SIGINT')
+    expect(await ended).toEqual([0, null])
+    expect(leftovers(cluster.dataDirectory)).toEqual(NOTHING)
+    await cluster.mustCaisson(['up', '--detach'])
+  })
+
   test('lets containers end, and up tells truly how they did', async () => {
     await apply('polite', { command: ['sh', '-c', 'trap "exit 7" TERM; echo up; while :; do sleep 0.1; done'] })
     await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/polite', '--timeout=30s'])

@@ -88,6 +88,12 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   await informers.synced(signal)
 
   const listening = stack.use(new AsyncDisposableStack())
+  let closed = false
+  // What is being opened would else listen for ever: it is waited for, and closed behind this.
+  stack.defer(async () => {
+    closed = true
+    await opening?.catch(() => {})
+  })
   const loopback = stack.use(createLoopbackPorts(onError))
   const serviceRules = createServiceRules({
     loopback,
@@ -112,6 +118,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
 
   /** What sandboxes ask at the gateway listens as soon as there is a gateway. */
   async function openDoors(): Promise<void> {
+    if (closed) throw new Error('the network was stopped')
     place = await control.open()
     const upstream = createUpstream()
     const server = listening.use(
