@@ -15,6 +15,7 @@ import { maySendEnv, takesWarmEnv, warmEnvSecrets } from '../blueprint/warm-env.
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { sameJson } from '../engine/json-difference.ts'
 import { namesakesOf, olderNamesake } from '../template/name-collision.ts'
+import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
 import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Adoption, createAdoption, type Offer } from './adoption.ts'
 import { createEnvDelivery, type EnvDelivery } from './env-delivery.ts'
@@ -83,8 +84,10 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     for (const claim of claims.byIndex(BY_TEMPLATE, templateKey)) engine.enqueue(keyOf(claim))
     for (const pool of pools.byIndex(POOLS_BY_TEMPLATE, templateKey)) enqueueAskers(engine, claims, pool)
   }
-  const enqueueUsersOf = ({ metadata }: AnyObject): void =>
-    enqueueUsers(joinKey(metadata.namespace, (metadata.name ?? '').replace(/-network-policy$/, '')))
+  const enqueueUsersOf = (policy: NetworkPolicy): void => {
+    const name = templateNameOf(policy)
+    if (name !== undefined) enqueueUsers(joinKey(policy.metadata.namespace, name))
+  }
   const handlers = [
     claims.handle({
       added(claim) {
@@ -195,7 +198,7 @@ function observeClaim(
   const env = finding.kind === 'ask' ? envToSend(sources, claim, pool?.found && template?.found) : undefined
   const asking = { ...known, ...(env && { env }) }
   const offer: Offer =
-    finding.kind === 'ask' && mayAdopt(asking, now(), { ...options, labelDomains: options.labelDomains() })
+    finding.kind === 'ask' && mayAdopt(asking, now(), { labelDomains: options.labelDomains() })
       ? offerFrom(sources, asking)
       : { kind: 'none' }
   // Nobody else waits for what it does not take.

@@ -161,7 +161,7 @@ function originProblem({ claim, origin }: ObservedClaim, sandbox: Sandbox): Clai
 export function mayAdopt(
   { claim, pool, template, env, failures }: Pick<ObservedClaim, 'claim' | 'pool' | 'template' | 'env' | 'failures'>,
   now: number,
-  { labelDomains }: ClaimPlanOptions,
+  { labelDomains }: Pick<ClaimPlanOptions, 'labelDomains'>,
 ): boolean {
   const { additionalPodMetadata } = claim.spec
   if (!pool?.found || isOver(claim, now) || needsColdStart({ claim, ...(env && { env }) })) return false

@@ -13,7 +13,7 @@ import {
 import type { WaitingClaims } from '../claim/waiting-claims.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { BY_NAME_HASH, nameHashKey, namesakesOf, olderNamesake } from '../template/name-collision.ts'
-import type { NetworkPolicy } from '../template/network-policy.ts'
+import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
 import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Demand, trackDemand } from './demand.ts'
 import { createMemberNames, type MemberNames } from './member-names.ts'
@@ -92,8 +92,8 @@ export function startPoolController(
     }
   }
   const enqueueGuarded = (policy: NetworkPolicy): void => {
-    const name = (policy.metadata.name ?? '').replace(/-network-policy$/, '')
-    const template = templates.get(joinKey(policy.metadata.namespace, name))
+    const name = templateNameOf(policy)
+    const template = name === undefined ? undefined : templates.get(joinKey(policy.metadata.namespace, name))
     if (template) enqueueOf(template)
   }
   const handlers = [
