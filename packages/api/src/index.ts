@@ -57,6 +57,7 @@ export {
   UPDATE_STRATEGIES,
   type UpdateStrategy,
 } from './pool/pool.ts'
+export { type ProxiedPort, WEBSOCKET_BEARER } from './proxied-port.ts'
 export {
   dns1123Subdomain,
   labelValueErrors,

@@ -1,6 +1,6 @@
 /** Who a request comes from. There is no anonymous user: nobody means 401. */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { UserInfo } from '@caisson/api'
+import { type UserInfo, WEBSOCKET_BEARER } from '@caisson/api'
 import { type ClientCertificate, userOfCertificate } from './client-certificate.ts'
 import { createTokenVerifier, type TokenVerifierOptions } from './verify-token.ts'
 
@@ -80,9 +80,6 @@ function authenticated(user: UserInfo): UserInfo {
 function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest()
 }
-
-/** How a browser, which cannot set headers, hands over its token when it opens a WebSocket. */
-const WEBSOCKET_BEARER = 'base64url.bearer.authorization.k8s.io.'
 
 function bearerToken(headers: RequestHeaders): string | undefined {
   const [authorization, ...more] = valuesOf(headers, 'authorization')

@@ -1,12 +1,12 @@
 /** What a request to exec, attach, port-forward, log or proxy is on the node: which node, and the path of its API. */
-import type { KubeObject } from '@caisson/api'
+import type { KubeObject, ProxiedPort } from '@caisson/api'
 import { invalidValue } from '../registry/field-error.ts'
 import { type FieldError, invalid } from '../status-error.ts'
 import type { Store } from '../storage/store.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest, notFound } from '../verbs/errors.ts'
 import { CONNECTIONS } from '../verbs/subresources/connections.ts'
-import { type ProxiedPort, proxiedPod } from './proxied-pod.ts'
+import { proxiedPod } from './proxied-pod.ts'
 
 export interface NodeTarget {
   /** Undefined for the log of a Pod that no node has yet: there is nothing to read. */

@@ -4,13 +4,13 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { ProxiedPort } from '@caisson/api'
 import { attributesOf, authorizeCall, type Pipeline } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { methodNotServed, pathNotServed } from '../verbs/errors.ts'
 import { admitConnection } from './admit-connection.ts'
 import { connectionVerbs, type NodeTarget, nodeTarget } from './node-paths.ts'
-import type { ProxiedPort } from './proxied-pod.ts'
 import { respondWithError } from './respond.ts'
 
 const { STATUS_CODES } = process.getBuiltinModule('node:http')

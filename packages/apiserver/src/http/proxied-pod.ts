@@ -1,25 +1,11 @@
 /** Where `pods/NAME/proxy` and `services/NAME/proxy` lead: a port of a Pod that is there, and nowhere else. */
-import type { KubeObject } from '@caisson/api'
+import type { KubeObject, ProxiedPort } from '@caisson/api'
 import type { PodSpec, ServiceSpec } from 'kubernetes-types/core/v1.js'
 import type { Endpoint, EndpointPort } from 'kubernetes-types/discovery/v1.js'
 import { StatusError } from '../status-error.ts'
 import type { Store } from '../storage/store.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest, notFound } from '../verbs/errors.ts'
-
-/** A port of a Pod, as a node is asked for it. */
-export interface ProxiedPort {
-  namespace: string
-  name: string
-  uid: string
-  port: number
-  /** Whether it speaks TLS. */
-  tls: boolean
-  /** Path and query, as the Pod is asked. */
-  url: string
-  /** What the path of the request began with. */
-  prefix: string
-}
 
 type Objects = Pick<Store, 'get' | 'list'>
 

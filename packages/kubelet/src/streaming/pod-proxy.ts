@@ -8,21 +8,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { connect as connectTls } from 'node:tls'
-import type { Status } from '@caisson/api'
+import { type ProxiedPort, type Status, WEBSOCKET_BEARER } from '@caisson/api'
 import { ask, endToEnd, framingOf, type Question, type RawHeaders, relayUpgrade } from '@caisson/client'
-
-export interface ProxiedPort {
-  namespace: string
-  name: string
-  uid: string
-  port: number
-  /** Whether it speaks TLS. Its certificate is not looked at: the connection can lead nowhere else. */
-  tls: boolean
-  /** Path and query, as the Pod is asked. */
-  url: string
-  /** What the API server's own path to it begins with, such as `/api/v1/namespaces/default/pods/web/proxy`. */
-  prefix: string
-}
 
 /** Rejects with why nobody can be connected to. */
 export type DialPod = (target: ProxiedPort, signal: AbortSignal) => Promise<Duplex>
@@ -145,7 +132,7 @@ function protocolsOf(request: IncomingMessage): string {
   return (request.headersDistinct['sec-websocket-protocol'] ?? [])
     .flatMap((value) => value.split(','))
     .map((protocol) => protocol.trim())
-    .filter((protocol) => protocol !== '' && !protocol.startsWith('base64url.bearer.authorization.k8s.io.'))
+    .filter((protocol) => protocol !== '' && !protocol.startsWith(WEBSOCKET_BEARER))
     .join(', ')
 }
 
