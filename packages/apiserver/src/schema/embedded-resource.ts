@@ -1,6 +1,6 @@
 /** `x-kubernetes-embedded-resource`: objects inside of objects carry a type and valid metadata. */
 import type { ObjectMeta } from '@caisson/api'
-import { isObject, type JsonObject, memberOf } from '../patch/json-value.ts'
+import { isObject, type JsonObject } from '../patch/json-value.ts'
 import { invalidValue, required } from '../registry/field-error.ts'
 import { dns1035Label, nameIsPathSegment } from '../registry/names.ts'
 import { validateObjectMeta } from '../registry/object-meta.ts'
@@ -10,6 +10,7 @@ import { resolve } from './builtin.ts'
 import { goValue } from './go-value.ts'
 import { decodeNative } from './native.ts'
 import type { Schema } from './schema.ts'
+import { joined, visitParts } from './visit-parts.ts'
 
 export const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
 
@@ -25,44 +26,10 @@ export function validateEmbeddedResources(
   accepted: unknown = ABSENT,
 ): FieldError[] {
   const errors: FieldError[] = []
-  visit(resolve(schema), value, { path, accepted }, errors)
+  visitParts(resolve(schema), value, { path, accepted }, (schema, part, at) => {
+    if (schema['x-kubernetes-embedded-resource'] && isObject(part)) checkResource(part, at, errors)
+  })
   return errors
-}
-
-interface Place {
-  path: string
-  /** What was found in order at this place: where it is found again, it is not looked at. */
-  accepted: unknown
-}
-
-function visit(schema: Schema, value: unknown, { path, accepted }: Place, errors: FieldError[]): void {
-  if (value === accepted) return
-  if (Array.isArray(value)) {
-    if (!schema.items) return
-    const items = resolve(schema.items)
-    for (let index = 0; index < value.length; index++) {
-      if (typeof value[index] !== 'object') continue
-      visit(items, value[index], { path: `${path}[${index}]`, accepted: memberOf(accepted, index) }, errors)
-    }
-  } else if (isObject(value)) {
-    if (schema['x-kubernetes-embedded-resource']) checkResource(value, path, errors)
-    const { properties, additionalProperties } = schema
-    for (const key of Object.keys(value)) {
-      const child = value[key]
-      if (typeof child !== 'object' || child === null) continue
-      if (properties && Object.hasOwn(properties, key)) {
-        const at = { path: joined(path, key), accepted: memberOf(accepted, key) }
-        visit(resolve(properties[key] as Schema), child, at, errors)
-      } else if (typeof additionalProperties === 'object') {
-        visit(
-          resolve(additionalProperties),
-          child,
-          { path: `${path}[${key}]`, accepted: memberOf(accepted, key) },
-          errors,
-        )
-      }
-    }
-  }
 }
 
 function checkResource(value: JsonObject, path: string, errors: FieldError[]): void {
@@ -118,8 +85,4 @@ function checkMetadata(value: unknown, path: string, errors: FieldError[]): void
 
 function notText(field: string, value: unknown): FieldError {
   return { type: 'FieldValueInvalid', field, message: `Invalid value: ${goValue(value)}: must be a string` }
-}
-
-function joined(path: string, key: string): string {
-  return path === '' ? key : `${path}.${key}`
 }

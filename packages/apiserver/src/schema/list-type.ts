@@ -1,11 +1,12 @@
 /** `x-kubernetes-list-type`: elements of a set and keys of a map appear once. */
-import { isObject, type JsonObject, memberOf } from '../patch/json-value.ts'
+import { isObject, type JsonObject } from '../patch/json-value.ts'
 import type { FieldError } from '../status-error.ts'
 import { ABSENT } from './absent.ts'
 import { resolve } from './builtin.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { goValue } from './go-value.ts'
 import type { Schema } from './schema.ts'
+import { visitParts } from './visit-parts.ts'
 
 /**
  * What appears twice in `value`, or in lists inside of it; each such element once.
@@ -14,46 +15,13 @@ import type { Schema } from './schema.ts'
  */
 export function validateListTypes(schema: Schema, value: unknown, path = '', accepted: unknown = ABSENT): FieldError[] {
   const errors: FieldError[] = []
-  visit(resolve(schema), value, { path, accepted }, errors)
-  return errors
-}
-
-interface Place {
-  path: string
-  /** What was found in order at this place: where it is found again, it is not looked at. */
-  accepted: unknown
-}
-
-function visit(schema: Schema, value: unknown, { path, accepted }: Place, errors: FieldError[]): void {
-  if (value === accepted) return
-  if (Array.isArray(value)) {
+  visitParts(resolve(schema), value, { path, accepted }, (schema, part, at) => {
+    if (!Array.isArray(part)) return
     const type = schema['x-kubernetes-list-type']
-    if (type === 'set') checkUnique(value, value, path, errors)
-    else if (type === 'map') checkMap(schema, value, path, errors)
-    if (!schema.items) return
-    const items = resolve(schema.items)
-    for (let index = 0; index < value.length; index++) {
-      if (typeof value[index] !== 'object') continue
-      visit(items, value[index], { path: `${path}[${index}]`, accepted: memberOf(accepted, index) }, errors)
-    }
-  } else if (isObject(value)) {
-    const { properties, additionalProperties } = schema
-    for (const key of Object.keys(value)) {
-      const child = value[key]
-      if (typeof child !== 'object' || child === null) continue
-      if (properties && Object.hasOwn(properties, key)) {
-        const at = { path: path === '' ? key : `${path}.${key}`, accepted: memberOf(accepted, key) }
-        visit(resolve(properties[key] as Schema), child, at, errors)
-      } else if (typeof additionalProperties === 'object') {
-        visit(
-          resolve(additionalProperties),
-          child,
-          { path: `${path}[${key}]`, accepted: memberOf(accepted, key) },
-          errors,
-        )
-      }
-    }
-  }
+    if (type === 'set') checkUnique(part, part, at, errors)
+    else if (type === 'map') checkMap(schema, part, at, errors)
+  })
+  return errors
 }
 
 function checkMap(schema: Schema, value: readonly unknown[], path: string, errors: FieldError[]): void {
