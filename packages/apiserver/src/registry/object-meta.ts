@@ -2,6 +2,7 @@
 import type { ManagedFieldsEntry, ObjectMeta, OwnerReference } from '@caisson/api'
 import type { FieldError } from '../status-error.ts'
 import { forbidden, invalidValue, required, tooLong } from './field-error.ts'
+import { FIELD_MANAGER_LIMIT, unprintableIn } from './field-manager.ts'
 import { labelValueErrors, type NameRule, nameIsLabel, nameIsSubdomain, qualifiedName } from './names.ts'
 
 const ANNOTATIONS_LIMIT = 256 * 1024
@@ -199,21 +200,10 @@ function validateManagedFields(
   })
 }
 
-const PRINTABLE_ASCII = /^[\x20-\x7e]*$/
-
-/** The `fieldManager` of a request or of an entry of managedFields. */
+/** The `fieldManager` of an entry of managedFields. */
 function validateFieldManager(manager: string, path: string, errors: FieldError[]): void {
-  if (Buffer.byteLength(manager) > 128) errors.push(tooLong(path, 128))
-  if (PRINTABLE_ASCII.test(manager)) return
-  let position = 0
-  // What is beyond is too long already; saying so of each of its characters would say the whole of it each time.
-  for (const character of manager.slice(0, 128)) {
-    if (character !== ' ' && !/^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(character)) {
-      const code = (character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')
-      errors.push(invalidValue(path, manager, `invalid character U+${code} (at position ${position})`))
-    }
-    position += Buffer.byteLength(character)
-  }
+  if (Buffer.byteLength(manager) > FIELD_MANAGER_LIMIT) errors.push(tooLong(path, FIELD_MANAGER_LIMIT))
+  errors.push(...unprintableIn(manager, path))
 }
 
 export interface LabelSelector {

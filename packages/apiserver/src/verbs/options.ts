@@ -1,5 +1,5 @@
 /** The query parameters of the verbs, checked as kube-apiserver checks them. */
-import { invalidValue } from '../registry/field-error.ts'
+import { FIELD_MANAGER_LIMIT, unprintableIn } from '../registry/field-manager.ts'
 import type { FieldError } from '../status-error.ts'
 import type { Query } from './call.ts'
 import { badRequest, invalidOptions, quoted } from './errors.ts'
@@ -15,8 +15,6 @@ export interface WriteOptions {
 }
 
 export type WriteOptionsKind = 'CreateOptions' | 'UpdateOptions' | 'PatchOptions'
-
-const FIELD_MANAGER_MAX_LENGTH = 128
 
 export function writeOptions(kind: WriteOptionsKind, query: Query, userAgent: string, isApply = false): WriteOptions {
   const errors: FieldError[] = []
@@ -64,35 +62,23 @@ export function validateDryRun(dryRun: string | undefined): FieldError[] {
   ]
 }
 
-const PRINTABLE_ASCII = /^[\x20-\x7e]*$/
-
 function validateFieldManager(manager: string): FieldError[] {
-  if (manager.length > FIELD_MANAGER_MAX_LENGTH)
+  if (manager.length > FIELD_MANAGER_LIMIT)
     return [
       {
         type: 'FieldValueTooLong',
         field: 'fieldManager',
-        message: `Too long: may not be more than ${FIELD_MANAGER_MAX_LENGTH} bytes`,
+        message: `Too long: may not be more than ${FIELD_MANAGER_LIMIT} bytes`,
       },
     ]
-  const errors: FieldError[] = []
-  if (PRINTABLE_ASCII.test(manager)) return errors
-  let position = 0
-  for (const character of manager) {
-    if (!/^[ \p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(character)) {
-      const code = (character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')
-      errors.push(invalidValue('fieldManager', manager, `invalid character U+${code} (at position ${position})`))
-    }
-    position += Buffer.byteLength(character)
-  }
-  return errors
+  return unprintableIn(manager, 'fieldManager')
 }
 
 function managerOfUserAgent(userAgent: string): string {
   const end = userAgent.indexOf('/')
   const word = end === -1 ? userAgent : userAgent.slice(0, end)
   // oxlint-disable-next-line no-control-regex -- dropping control characters is the point
-  return word.replace(/[\u0000-\u001f\u007f]/g, '').slice(0, FIELD_MANAGER_MAX_LENGTH) || 'unknown'
+  return word.replace(/[\u0000-\u001f\u007f]/g, '').slice(0, FIELD_MANAGER_LIMIT) || 'unknown'
 }
 
 /** What webhooks are told of the options of a request. */
