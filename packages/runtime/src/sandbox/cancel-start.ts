@@ -32,8 +32,14 @@ function killLaunched(directory: string): void {
   const reaper = parents.get(command)
   // The command's own end is what the start waits for; who adopted it when it was gone is not its reaper.
   if (reaper === undefined || reaper === 1) return
+  killBelow([reaper], parents)
+}
+
+/** Kills what these processes have started, and what that has. */
+export function killBelow(ancestors: readonly number[], parents: ReadonlyMap<number, number> = parentsOfAll()): void {
   for (const pid of parents.keys()) {
-    if (isBelow(pid, reaper, parents)) killProcess(pid, processStartTime(pid) ?? '', 'SIGKILL')
+    if (ancestors.some((ancestor) => isBelow(pid, ancestor, parents)))
+      killProcess(pid, processStartTime(pid) ?? '', 'SIGKILL')
   }
 }
 
@@ -65,7 +71,7 @@ export function parentsOfAll(): Map<number, number> {
   return parents
 }
 
-export function isBelow(pid: number, ancestor: number, parents: ReadonlyMap<number, number>): boolean {
+function isBelow(pid: number, ancestor: number, parents: ReadonlyMap<number, number>): boolean {
   for (let at = parents.get(pid); at !== undefined && at > 1; at = parents.get(at)) {
     if (at === ancestor) return true
   }

@@ -1,6 +1,5 @@
 import { existsSync, readlinkSync } from 'node:fs'
-import { killProcess, processStartTime } from '../monitor/process-identity.ts'
-import { isBelow, parentsOfAll } from './cancel-start.ts'
+import { killBelow, parentsOfAll } from './cancel-start.ts'
 
 /** Reapers of a state directory that is gone: nobody will ever ask for what they wait for. */
 export interface StrayProcesses {
@@ -26,10 +25,7 @@ export function findStrayProcesses(): StrayProcesses[] {
 
 /** Kills what they have started; they end by themselves then. */
 export function removeStrayProcesses({ reapers }: StrayProcesses): void {
-  const parents = parentsOfAll()
-  for (const pid of parents.keys())
-    if (reapers.some((reaper) => isBelow(pid, reaper, parents)))
-      killProcess(pid, processStartTime(pid) ?? '', 'SIGKILL')
+  killBelow(reapers)
 }
 
 /** Empty for what has none, and what has ended. */
