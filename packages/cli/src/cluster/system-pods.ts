@@ -50,18 +50,20 @@ export function startOfProcess(): number {
 export async function systemObjects(client: Client): Promise<void> {
   const namespace = SYSTEM_NAMESPACE
   await unlessThere(client.create(resources.namespaces, { metadata: { name: namespace } }))
-  await processObjects(client, CONTROLLER)
-  await processObjects(client, ROUTER)
-  await unlessThere(
-    client.create(
-      resources.services,
-      {
-        metadata: { name: ROUTER_SERVICE, labels: { app: ROUTER } },
-        spec: { selector: { app: ROUTER }, ports: [{ name: 'http', port: ROUTER_PORT, targetPort: ROUTER_PORT }] },
-      },
-      { namespace },
+  await Promise.all([
+    processObjects(client, CONTROLLER),
+    processObjects(client, ROUTER),
+    unlessThere(
+      client.create(
+        resources.services,
+        {
+          metadata: { name: ROUTER_SERVICE, labels: { app: ROUTER } },
+          spec: { selector: { app: ROUTER }, ports: [{ name: 'http', port: ROUTER_PORT, targetPort: ROUTER_PORT }] },
+        },
+        { namespace },
+      ),
     ),
-  )
+  ])
 }
 
 async function processObjects(client: Client, name: string): Promise<void> {

@@ -217,9 +217,8 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     for (const notice of plan.notices ?? []) announce(object, memory, notice)
     const endStatus = context.trace?.write(`patch ${informer.resource.kind} status`, 'status')
     const result = await writeStatus(object, plan, { ...context, memory, now: now() })
-    if (result.kind !== 'unchanged' && result.kind !== 'waiting')
-      endStatus?.(result.kind === 'refused' ? result.message : undefined)
     if (result.kind !== 'unchanged' && result.kind !== 'waiting') {
+      endStatus?.(result.kind === 'refused' ? result.message : undefined)
       const { plural } = informer.resource
       metrics?.written?.({ controller: definition.name, verb: 'status', plural, result: result.kind })
     }

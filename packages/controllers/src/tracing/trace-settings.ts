@@ -60,17 +60,15 @@ function below(base: string): string {
   return `${base.replace(/\/+$/, '')}/v1/traces`
 }
 
-/** `name=value,name=value`, values percent-encoded. */
+/** `name=value,name=value`, values percent-encoded; what a value is padded with is part of it. */
 function headersOf(text = ''): Record<string, string> {
-  // What a value is padded with is part of it.
-  const pairs = text.split(',').map(
-    (pair) =>
-      /^([^=]*)=(.*)$/s
-        .exec(pair)
-        ?.slice(1)
-        .map((part) => part.trim()) ?? [],
-  )
-  return Object.fromEntries(pairs.flatMap(([name, value]) => (name && value ? [[name, decoded(value)]] : [])))
+  const headers: Record<string, string> = {}
+  for (const pair of text.split(',')) {
+    const at = pair.indexOf('=')
+    const [name, value] = [pair.slice(0, Math.max(at, 0)).trim(), pair.slice(at + 1).trim()]
+    if (name && value) headers[name] = decoded(value)
+  }
+  return headers
 }
 
 function decoded(value: string): string {

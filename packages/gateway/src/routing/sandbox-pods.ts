@@ -67,7 +67,6 @@ export function followSandboxPods(client: Client, { namespace, allowLoopback = f
       changed(pod)
     },
     updated: (_old, pod) => changed(pod),
-    deleted() {},
   })
 
   function present(route: Route): SandboxPod | undefined {
