@@ -15,7 +15,7 @@ import type { PassTrace, Tracer } from '../tracing/tracer.ts'
 import { missingPaths } from './json-difference.ts'
 import type { Plan, PlannedEvent, Write, WriteFailure } from './plan.ts'
 import { createStatusWriter, type StatusMemory } from './status-writer.ts'
-import { createWriteRunner, type WriteCache, type WriteContext, type WriteResult } from './write-runner.ts'
+import { createWriteRunner, type Doubt, type WriteCache, type WriteContext, type WriteResult } from './write-runner.ts'
 
 export interface ControllerDefinition<T extends AnyObject, O> {
   name: string
@@ -87,6 +87,8 @@ interface Memory extends StatusMemory {
   generation: number | undefined
   /** Writes that were refused for good, until the object's spec changes. */
   refused?: Map<string, WriteFailure>
+  /** Writes that may have been done or not, by their ids. */
+  doubts?: Map<string, Doubt>
   /** What has been said in an event already. */
   announced?: Set<string>
 }
@@ -163,6 +165,10 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
         return undefined
       }
       const memory = memoryOf(key, object)
+      if (memory.doubts?.size) {
+        await settleDoubts(memory.doubts, context)
+        continue
+      }
       const observed = definition.observe(object, [...(memory.refused?.values() ?? []), ...failures])
       const plan = definition.plan(observed, now())
       const writes = plan.writes.filter(({ id }) => !done.has(id))
@@ -178,6 +184,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
           if (result.kind !== 'outdated') done.add(write.id)
           if (result.kind !== 'failed') continue
           failed = true
+          if (result.doubt) (memory.doubts ??= new Map()).set(write.id, result.doubt)
           if (result.failure.permanent) (memory.refused ??= new Map()).set(write.id, result.failure)
           else failures.push(result.failure)
         }
@@ -197,6 +204,14 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       const requeueAt = await finish(object, plan, memory, { ...context, did, trace })
       if (requeueAt !== 'outdated') return requeueAt
       outdated++
+    }
+  }
+
+  /** A plan on a cache that lacks what was written would write it a second time, under another name perhaps. */
+  async function settleDoubts(doubts: Map<string, Doubt>, context: WriteContext): Promise<void> {
+    for (const [id, { resource, at }] of doubts) {
+      await runner.refresh(resource, at, context)
+      doubts.delete(id)
     }
   }
 

@@ -17,7 +17,18 @@ export type WriteResult =
   | { kind: 'done'; answer?: AnyObject }
   /** What the write was based on is out of date; the cache has what there is now. */
   | { kind: 'outdated' }
-  | { kind: 'failed'; failure: WriteFailure }
+  | {
+      kind: 'failed'
+      failure: WriteFailure
+      /** It may have been done all the same: what it was about has to be refreshed before anything is planned again. */
+      doubt?: Doubt
+    }
+
+/** What a write without an answer was about. */
+export interface Doubt {
+  resource: Resource
+  at: Place
+}
 
 export interface WriteContext {
   signal: AbortSignal
@@ -132,6 +143,12 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
     }
   }
 
+  function doubtAbout(write: Write): Doubt | undefined {
+    const { resource } = write
+    const { namespace, name } = write.verb === 'create' ? write.object.metadata : write.target
+    return name && informerOf(resource) ? { resource, at: { namespace, name } } : undefined
+  }
+
   return {
     refresh,
     async run(write, context) {
@@ -141,7 +158,8 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
         return await remove(write, context)
       } catch (error) {
         context.signal.throwIfAborted()
-        return { kind: 'failed', failure: failureFrom(write, error) }
+        const doubt = isRefusal(error) ? undefined : doubtAbout(write)
+        return { kind: 'failed', failure: failureFrom(write, error), ...(doubt && { doubt }) }
       }
     },
   }
@@ -149,6 +167,11 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
 
 function strictness({ strict }: CreateWrite | PatchWrite): { fieldValidation?: 'Strict' } {
   return strict ? { fieldValidation: 'Strict' } : {}
+}
+
+/** The server has said no. Where it failed, or nobody answered, it may have done what it was asked for. */
+function isRefusal(error: unknown): boolean {
+  return isApiError(error) && error.code < 500
 }
 
 function failureFrom(write: Write, error: unknown): WriteFailure {
