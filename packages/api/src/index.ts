@@ -1,10 +1,5 @@
-export {
-  CLAIM_SHUTDOWN_POLICIES,
-  type ClaimEnvVar,
-  type SandboxClaim,
-  type SandboxClaimSpec,
-  type SandboxClaimStatus,
-} from './claim/claim.ts'
+export { CLAIM_SHUTDOWN_POLICIES } from './claim/choices.ts'
+export type { ClaimEnvVar, SandboxClaim, SandboxClaimSpec, SandboxClaimStatus } from './claim/claim.ts'
 export { CLAIM_CONDITIONS, CLAIM_EVENTS, CLAIM_MESSAGES, CLAIM_REASONS } from './claim/conditions.ts'
 export { claimCrd } from './claim/crd.ts'
 export {
@@ -48,15 +43,10 @@ export { nameHash } from './name-hash.ts'
 export type * from './object.ts'
 export { controllerOf, controllerReference, type Ownership, ownershipOf, referenceGroup } from './owner-reference.ts'
 export { containerResource, podResource, requestedResources } from './pod-resources.ts'
+export { UPDATE_STRATEGIES, type UpdateStrategy } from './pool/choices.ts'
 export { POOL_CONDITIONS, POOL_EVENTS, POOL_MESSAGES, POOL_REASONS } from './pool/conditions.ts'
 export { poolCrd } from './pool/crd.ts'
-export {
-  type SandboxWarmPool,
-  type SandboxWarmPoolSpec,
-  type SandboxWarmPoolStatus,
-  UPDATE_STRATEGIES,
-  type UpdateStrategy,
-} from './pool/pool.ts'
+export type { SandboxWarmPool, SandboxWarmPoolSpec, SandboxWarmPoolStatus } from './pool/pool.ts'
 export { type ProxiedPort, WEBSOCKET_BEARER } from './proxied-port.ts'
 export {
   dns1123Subdomain,
@@ -67,20 +57,17 @@ export {
   tooLongFor,
 } from './qualified-name.ts'
 export { parseQuantity } from './quantity.ts'
+export { OPERATING_MODES, type OperatingMode, SHUTDOWN_POLICIES, type ShutdownPolicy } from './sandbox/choices.ts'
 export { SANDBOX_CONDITIONS, SANDBOX_EVENTS, SANDBOX_MESSAGES, SANDBOX_REASONS } from './sandbox/conditions.ts'
 export { type CustomResourceDefinition, type CustomResourceVersion, sandboxCrd } from './sandbox/crd.ts'
 export { IDLE, IDLE_REASONS, isSuspendedForIdleness, operatingModePatch } from './sandbox/idle.ts'
-export {
-  OPERATING_MODES,
-  type OperatingMode,
-  type PersistentVolumeClaimTemplate,
-  type PodTemplate,
-  type Sandbox,
-  type SandboxBlueprint,
-  type SandboxSpec,
-  type SandboxStatus,
-  SHUTDOWN_POLICIES,
-  type ShutdownPolicy,
+export type {
+  PersistentVolumeClaimTemplate,
+  PodTemplate,
+  Sandbox,
+  SandboxBlueprint,
+  SandboxSpec,
+  SandboxStatus,
 } from './sandbox/sandbox.ts'
 export { sandboxSpecProblem } from './sandbox/spec-problem.ts'
 export { type CoreType, coreSchema } from './schema/core-schema.ts'
@@ -96,14 +83,13 @@ export {
   SNAPSHOT_FINALIZERS,
   SNAPSHOT_REASONS,
 } from './snapshot/snapshot.ts'
-export { templateCrd } from './template/crd.ts'
-export { TEMPLATE_EVENTS, TEMPLATE_MESSAGES } from './template/events.ts'
 export {
   ENV_DELIVERIES,
   INJECTION_POLICIES,
   type InjectionPolicy,
   NETWORK_POLICY_MANAGEMENTS,
-  type SandboxTemplate,
-  type SandboxTemplateSpec,
-} from './template/template.ts'
+} from './template/choices.ts'
+export { templateCrd } from './template/crd.ts'
+export { TEMPLATE_EVENTS, TEMPLATE_MESSAGES } from './template/events.ts'
+export type { SandboxTemplate, SandboxTemplateSpec } from './template/template.ts'
 export { isSecretKey, WARM_ENV_DIRECTORY, warmEnvSecret } from './warm-env.ts'

@@ -7,8 +7,9 @@ import type { Attributes, Authorize } from './authz/attributes.ts'
 import { forbidden } from './authz/attributes.ts'
 import type { Resource } from './registry/resource.ts'
 import { StatusError } from './status-error.ts'
-import type { AcceptedWatch, Answer, Call, Environment, RequestInfo } from './verbs/call.ts'
+import type { AcceptedWatch, Answer, Call, RequestInfo } from './verbs/call.ts'
 import { dispatch, dispatchWatch, findResource } from './verbs/dispatch.ts'
+import type { Environment } from './verbs/environment.ts'
 import { methodNotServed } from './verbs/errors.ts'
 
 /** Answers a path that is no resource: `/version`, `/api`, `/openapi/v2` … */

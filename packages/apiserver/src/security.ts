@@ -21,8 +21,7 @@ import type { PathHandler } from './pipeline.ts'
 import type { Registry } from './registry/registry.ts'
 import type { Resource } from './registry/resource.ts'
 import type { Store } from './storage/store.ts'
-import type { Environment } from './verbs/call.ts'
-import type { Subresources } from './verbs/subresource.ts'
+import type { Environment, Subresources } from './verbs/environment.ts'
 
 /** The issuer of ServiceAccount tokens, and their audience unless they ask for another. */
 export const TOKEN_ISSUER = 'https://kubernetes.default.svc.cluster.local'

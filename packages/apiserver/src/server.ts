@@ -23,10 +23,9 @@ import { followDefinitions } from './registry/definitions.ts'
 import { createRegistry, type Registry } from './registry/registry.ts'
 import type { Resource } from './registry/resource.ts'
 import type { Store } from './storage/store.ts'
-import type { Environment } from './verbs/call.ts'
 import { deleteAll } from './verbs/delete-collection.ts'
+import type { Environment, Subresources } from './verbs/environment.ts'
 import { pathNotServed } from './verbs/errors.ts'
-import type { Subresources } from './verbs/subresource.ts'
 import { subresourceTable } from './verbs/subresource-table.ts'
 
 export interface ApiServerOptions {

@@ -3,11 +3,11 @@ import { Command, Option } from 'commander'
 import { CliError, type CliErrorCode, EXIT_CODES } from './cli-error.ts'
 import type { ApplyCommandOptions } from './commands/apply.ts'
 import type { RouterCommandOptions } from './commands/router.ts'
-import type { RunCommandOptions } from './commands/run.ts'
 import type { TemplateCreateOptions } from './commands/template.ts'
 import { endProcess } from './end-process.ts'
 import type { GlobalOptions } from './global-options.ts'
 import { readOptionsBehindName } from './options-behind-name.ts'
+import type { RunCommandOptions } from './run/run-options.ts'
 import { VERSION } from './version.ts'
 
 const OUTPUT = new Option('-o, --output <format>', 'how to print').choices(['json', 'yaml', 'name', 'wide'])

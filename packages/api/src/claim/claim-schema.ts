@@ -4,7 +4,7 @@ import type { LabelSelector } from 'kubernetes-types/meta/v1.d.ts'
 import { z } from 'zod'
 import { condition, persistentVolumeClaimTemplate, podMetadata } from '../sandbox/sandbox-schema.ts'
 import { coreType, dateTime, integer } from '../schema/zod-to-structural.ts'
-import { CLAIM_SHUTDOWN_POLICIES } from './claim.ts'
+import { CLAIM_SHUTDOWN_POLICIES } from './choices.ts'
 
 const lifecycle = z.object({
   shutdownTime: dateTime()

@@ -3,8 +3,6 @@ import type { z } from 'zod'
 import type { KubeObject } from '../object.ts'
 import type * as schema from './claim-schema.ts'
 
-export const CLAIM_SHUTDOWN_POLICIES = ['Delete', 'DeleteForeground', 'Retain'] as const
-
 /** As a server may store it: with other schemas the defaults can be missing. */
 export type SandboxClaimSpec = z.input<typeof schema.claimSpec>
 export type SandboxClaimStatus = z.input<typeof schema.claimStatus>

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { condition } from '../sandbox/sandbox-schema.ts'
 import { integer, intOrPercent } from '../schema/zod-to-structural.ts'
-import { UPDATE_STRATEGIES } from './pool.ts'
+import { UPDATE_STRATEGIES } from './choices.ts'
 
 const count = () => integer('int32').min(0)
 

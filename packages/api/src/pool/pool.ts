@@ -3,9 +3,6 @@ import type { z } from 'zod'
 import type { KubeObject } from '../object.ts'
 import type * as schema from './pool-schema.ts'
 
-export const UPDATE_STRATEGIES = ['Recreate', 'OnReplenish', 'RollingUpdate'] as const
-export type UpdateStrategy = (typeof UPDATE_STRATEGIES)[number]
-
 /** As a server may store it: with other schemas the defaults can be missing. */
 export type SandboxWarmPoolSpec = z.input<typeof schema.poolSpec>
 export type SandboxWarmPoolStatus = z.input<typeof schema.poolStatus>

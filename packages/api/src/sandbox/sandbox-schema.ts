@@ -6,7 +6,7 @@
 import type { PersistentVolumeClaimSpec, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { z } from 'zod'
 import { coreType, dateTime, integer } from '../schema/zod-to-structural.ts'
-import { MEMORY_POLICIES, OPERATING_MODES, SHUTDOWN_POLICIES } from './sandbox.ts'
+import { MEMORY_POLICIES, OPERATING_MODES, SHUTDOWN_POLICIES } from './choices.ts'
 
 const stringMap = z.record(z.string(), z.string())
 

@@ -6,14 +6,6 @@ import type { z } from 'zod'
 import type { KubeObject } from '../object.ts'
 import type * as schema from './sandbox-schema.ts'
 
-export const OPERATING_MODES = ['Running', 'Suspended'] as const
-export type OperatingMode = (typeof OPERATING_MODES)[number]
-
-export const SHUTDOWN_POLICIES = ['Delete', 'Retain'] as const
-export type ShutdownPolicy = (typeof SHUTDOWN_POLICIES)[number]
-
-export const MEMORY_POLICIES = ['Discard', 'Keep'] as const
-
 export type PodTemplate = z.input<typeof schema.podTemplate>
 export type PersistentVolumeClaimTemplate = z.input<typeof schema.persistentVolumeClaimTemplate>
 export type SandboxBlueprint = z.input<typeof schema.sandboxBlueprint>

@@ -3,7 +3,7 @@ import type { NetworkPolicyEgressRule, NetworkPolicyIngressRule } from 'kubernet
 import { z } from 'zod'
 import { fromSnapshot, idleSuspension, sandboxBlueprint, suspension } from '../sandbox/sandbox-schema.ts'
 import { coreType } from '../schema/zod-to-structural.ts'
-import { ENV_DELIVERIES, INJECTION_POLICIES, NETWORK_POLICY_MANAGEMENTS } from './template.ts'
+import { ENV_DELIVERIES, INJECTION_POLICIES, NETWORK_POLICY_MANAGEMENTS } from './choices.ts'
 
 const networkPolicy = z.object({
   ingress: z

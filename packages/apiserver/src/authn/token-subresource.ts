@@ -1,8 +1,8 @@
 import type { Resource } from '../registry/resource.ts'
 import { decodeNative } from '../schema/native.ts'
-import type { Answer, Call, Environment } from '../verbs/call.ts'
+import type { Answer, Call } from '../verbs/call.ts'
+import type { Environment, Subresource } from '../verbs/environment.ts'
 import { writeOptions } from '../verbs/options.ts'
-import type { Subresource } from '../verbs/subresource.ts'
 import { decodeInto } from '../verbs/subresources/decode-into.ts'
 import { requestToken, type TokenIssuerOptions } from './service-account-tokens.ts'
 

@@ -3,7 +3,7 @@ import type { Authenticator } from '../authn/authenticate.ts'
 import { reviewSelf, reviewToken } from '../authn/service-account-tokens.ts'
 import type { Resource } from '../registry/resource.ts'
 import { decodeNative } from '../schema/native.ts'
-import type { Environment } from '../verbs/call.ts'
+import type { Environment } from '../verbs/environment.ts'
 import { reviewLocalSubjectAccess, reviewOwnAccess, reviewOwnRules, reviewSubjectAccess } from './access-reviews.ts'
 import type { Authorizer } from './authorizer.ts'
 

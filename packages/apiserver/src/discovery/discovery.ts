@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { groupVersion, type Registry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import type { Subresource } from '../verbs/subresource.ts'
+import type { Subresource } from '../verbs/environment.ts'
 
 export interface Discovery {
   /** `/api` */

@@ -3,7 +3,7 @@ import { type KubeObject, kubernetesTime } from '@caisson/api'
 import type { FindNode } from '../http/node-proxy.ts'
 import type { Column, Resource } from '../registry/resource.ts'
 import type { Store } from '../storage/store.ts'
-import type { ComputedKind } from '../verbs/computed.ts'
+import type { ComputedKind } from '../verbs/environment.ts'
 
 const GROUP = 'metrics.k8s.io'
 const VERSION = 'v1beta1'

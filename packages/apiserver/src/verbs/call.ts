@@ -1,11 +1,8 @@
 /** One request on its way through the server, whichever door it came in by, and what is answered. */
 import type { KubeObject, UserInfo } from '@caisson/api'
-import type { Registry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import type { Store, Transaction } from '../storage/store.ts'
-import type { ComputedKind } from './computed.ts'
+import type { Transaction } from '../storage/store.ts'
 import type { Decoded } from './decode.ts'
-import type { Subresource } from './subresource.ts'
 
 /** What the path and the method say, in the terms of authorization and of `apiserver_request_total`. */
 export interface RequestInfo {
@@ -113,34 +110,4 @@ export interface AdmissionRequest {
   /** What the write is part of; undefined for CONNECT. */
   transaction: Transaction | undefined
   warn(message: string): void
-}
-
-/** What the verbs work with. */
-export interface Environment {
-  store: Store
-  registry: Registry
-  /** Of a kind, in the order of discovery. */
-  subresources(resource: Resource): readonly Subresource[]
-  /** Kinds that are answered and not stored (reviews), by their key. */
-  virtual: Readonly<Record<string, (object: KubeObject, call: Call) => KubeObject | Promise<KubeObject>>>
-  /** Kinds that are computed when they are asked for, by their key. */
-  computed: Readonly<Record<string, ComputedKind>>
-  /** ms since the epoch. */
-  now(): number
-  /**
-   * Where a write may run more than once before it counts: what has to be the same each time. Such a write works on
-   * copies of what it was given.
-   */
-  rehearses?: {
-    /** Of an object that is created. */
-    readonly uid: string
-    /** The last one that was generated. */
-    name?: string
-  }
-  /** What comes before defaults of the server and validation. Runs inside the store's transaction: synchronous. */
-  admit(request: AdmissionRequest): void
-  /** What comes after validation, when a generated name is known; creations and updates alone. May not change anything. */
-  admitValidated(request: AdmissionRequest): void
-  /** Throws where the user may not create what an update or an apply is about to create. */
-  authorizeCreate(call: Call): void
 }

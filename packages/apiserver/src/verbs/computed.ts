@@ -1,13 +1,11 @@
 /** Kinds that are computed when they are asked for, and never stored. */
-import type { KubeList, KubeObject } from '@caisson/api'
+import type { KubeList } from '@caisson/api'
 import { groupVersion, resourceKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import type { Answer, Call, Environment } from './call.ts'
+import type { Answer, Call } from './call.ts'
+import type { Environment } from './environment.ts'
 import { methodNotServed, notFound } from './errors.ts'
 import { listOptions } from './list-options.ts'
-
-/** Every object of the kind there is, in one namespace where one is given. */
-export type ComputedKind = (namespace: string | undefined) => Promise<KubeObject[]>
 
 export async function readComputed(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
   const { verb, namespace, name } = call.info

@@ -1,11 +1,12 @@
 /** From what a request asks for to the verb that does it. */
 import { resourceKey } from '../registry/registry.ts'
 import type { Resource, Verb } from '../registry/resource.ts'
-import type { AcceptedWatch, Answer, Call, Environment } from './call.ts'
+import type { AcceptedWatch, Answer, Call } from './call.ts'
 import { readComputed } from './computed.ts'
 import { create } from './create.ts'
 import { deleteObject } from './delete.ts'
 import { deleteCollection } from './delete-collection.ts'
+import type { Environment } from './environment.ts'
 import { badRequest, methodNotServed, notFound, pathNotServed } from './errors.ts'
 import { get } from './get.ts'
 import { list } from './list.ts'

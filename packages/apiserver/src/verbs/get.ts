@@ -1,7 +1,8 @@
 /** GET of one object. */
 import { storageKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import type { Answer, Call, Environment } from './call.ts'
+import type { Answer, Call } from './call.ts'
+import type { Environment } from './environment.ts'
 import { notFound } from './errors.ts'
 import { checkAvailable } from './resource-version.ts'
 import { fromStorage } from './versions.ts'

@@ -1,6 +1,6 @@
 import { resourceKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import type { Subresource, Subresources } from './subresource.ts'
+import type { Subresource, Subresources } from './environment.ts'
 import { CONNECTIONS } from './subresources/connections.ts'
 import { EPHEMERAL_CONTAINERS, NAMESPACE_FINALIZE } from './subresources/narrow-updates.ts'
 import { POD_BINDING } from './subresources/pod-binding.ts'

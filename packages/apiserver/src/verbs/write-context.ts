@@ -1,7 +1,7 @@
 import type { WriteContext } from '../patch/managed-fields.ts'
 import { groupVersion } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import type { Environment } from './call.ts'
+import type { Environment } from './environment.ts'
 import type { WriteOptions } from './options.ts'
 
 /** Who writes, for managedFields. */

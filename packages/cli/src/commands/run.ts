@@ -6,44 +6,15 @@ import { CliError, EXIT_CODES } from '../cli-error.ts'
 import type { DataDirectory } from '../cluster/data-directory.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
-import type { GlobalOptions } from '../global-options.ts'
 import { noteTime } from '../note-time.ts'
 import { followPod } from '../run/follow-pod.ts'
 import { type PodSpec, podSpec } from '../run/pod-spec.ts'
+import type { RunCommandOptions } from '../run/run-options.ts'
 import { runToEnd } from '../run/run-to-end.ts'
 import { stopSignal } from '../run/stop-signal.ts'
 import { yieldProcessor } from '../run/yield-processor.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { watchNamed } from '../watch-named.ts'
-
-export interface RunCommandOptions extends GlobalOptions {
-  command: string[]
-  detach?: boolean
-  name?: string
-  rm?: boolean
-  keep?: boolean
-  interactive?: boolean
-  tty?: boolean
-  image: string
-  pull: 'missing' | 'always' | 'never'
-  runtimeClass?: string
-  env: string[]
-  volume: string[]
-  /** What it reaches, and who reaches it. */
-  network: 'none' | 'isolated' | 'open'
-  publish: string[]
-  workdir?: string
-  user?: string
-  cpu?: string
-  memory: string
-  storage: string
-  timeout?: string
-  idleTimeout?: string
-  snapshot?: string
-  pool?: string
-  /** Names of the options that were given, as they are written. */
-  given?: readonly string[]
-}
 
 /**
  * Where sandboxes with directories or ports of this machine live: Pod Security allows it there, RBAC only to

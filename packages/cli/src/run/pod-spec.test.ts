@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { RunCommandOptions } from '../commands/run.ts'
 import { podSpec } from './pod-spec.ts'
+import type { RunCommandOptions } from './run-options.ts'
 
 const DEFAULTS: RunCommandOptions = {
   command: ['true'],

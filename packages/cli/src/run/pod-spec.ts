@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Sandbox } from '@caisson/api'
 import { CliError } from '../cli-error.ts'
-import type { RunCommandOptions } from '../commands/run.ts'
+import type { RunCommandOptions } from './run-options.ts'
 
 /** The name of the one container. */
 export const CONTAINER = 'main'

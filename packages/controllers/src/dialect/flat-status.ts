@@ -1,7 +1,13 @@
 /** The status of a flat object: that of its canonical one, and whether both say the same. */
-import { type Condition, type ConditionState, findCondition, mergeConditions } from '@caisson/api'
+import { type Agreement, type Condition, type ConditionState, findCondition, mergeConditions } from '@caisson/api'
 import type { CanonicalObject, Dialect, FlatObject } from './dialect.ts'
-import type { FlatStatus } from './plan-dialect.ts'
+
+export interface FlatStatus {
+  conditions?: unknown[]
+  canonical?: Agreement
+  canonicalTemplate?: Agreement
+  [field: string]: unknown
+}
 
 export interface FlatStatusOptions {
   /** Whose status is mirrored. */

@@ -23,7 +23,7 @@ import { mergePatch } from '../engine/json-difference.ts'
 import { nothing, type Plan, type Write, type WriteFailure, writeId } from '../engine/plan.ts'
 import { deletionOf, identityOf } from '../sandbox/objects.ts'
 import type { CanonicalObject, CanonicalSpecs, Dialect, FlatObject } from './dialect.ts'
-import { flatStatus } from './flat-status.ts'
+import { type FlatStatus, flatStatus } from './flat-status.ts'
 
 export interface ObservedFlat<F extends FlatObject = FlatObject> {
   flat: F
@@ -42,13 +42,6 @@ interface Part {
   found: CanonicalObject | undefined
   /** From when both last said the same; undefined where that was about another object. */
   agreement: Agreement | undefined
-}
-
-export interface FlatStatus {
-  conditions?: unknown[]
-  canonical?: Agreement
-  canonicalTemplate?: Agreement
-  [field: string]: unknown
 }
 
 /**

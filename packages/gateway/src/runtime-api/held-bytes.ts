@@ -1,5 +1,5 @@
 /** How much the router holds of what commands put out and clients send, of all requests together. */
-import { ExecError } from './run-in-pod.ts'
+import { ExecError } from './exec-error.ts'
 
 /** What one request holds, until it is disposed of. */
 export interface HeldBytes extends Disposable {

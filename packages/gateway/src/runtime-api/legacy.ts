@@ -1,11 +1,12 @@
 /** The API of agent-sandbox's first runtime, on port 8888: commands and files, with its answers and their words. */
 import type { Readable } from 'node:stream'
 import { sendJson } from '../proxy/exchange.ts'
+import { ExecError } from './exec-error.ts'
 import { FileError, filesOf, type SandboxFiles } from './files.ts'
 import type { HeldBytes } from './held-bytes.ts'
 import { filePart, MultipartError } from './multipart.ts'
 import { type SandboxProcess, StartError, startProcess } from './processes.ts'
-import { collect, ExecError } from './run-in-pod.ts'
+import { collect } from './run-in-pod.ts'
 import { type RuntimeCall, readJson, sendAsked } from './runtime-call.ts'
 import { decodedPath } from './sandbox-path.ts'
 import { shellWords } from './shell-words.ts'

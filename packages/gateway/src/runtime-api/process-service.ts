@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import type { Client } from '@caisson/client'
 import { GRPC, GrpcError } from '../proxy/grpc-status.ts'
 import type { SandboxPod } from '../routing/sandbox-pods.ts'
+import { ExecError } from './exec-error.ts'
 import { SANDBOXD_BASE } from './file-service.ts'
 import { answerCall, type GrpcCall } from './grpc-call.ts'
 import type { HeldBytes } from './held-bytes.ts'
@@ -19,7 +20,7 @@ import {
 } from './process-messages.ts'
 import { type CommandOptions, type SandboxProcess, StartError, startProcess } from './processes.ts'
 import { ProtobufError } from './protobuf.ts'
-import { collect, ExecError } from './run-in-pod.ts'
+import { collect } from './run-in-pod.ts'
 import { sandboxPath } from './sandbox-path.ts'
 
 export const PROCESS_PORT = 9090

@@ -2,7 +2,8 @@
 import type { Readable, Writable } from 'node:stream'
 import type { Client } from '@caisson/client'
 import type { SandboxPod } from '../routing/sandbox-pods.ts'
-import { ExecError, runScript, startScript } from './run-in-pod.ts'
+import { ExecError } from './exec-error.ts'
+import { runScript, startScript } from './run-in-pod.ts'
 import { quoted, RUN, SIGNAL } from './scripts.ts'
 
 export interface CommandOptions {

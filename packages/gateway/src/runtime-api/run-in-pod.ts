@@ -2,17 +2,8 @@
 import type { Readable, Writable } from 'node:stream'
 import { type Client, execInPod, isApiError, type RemoteCommand } from '@caisson/client'
 import type { SandboxPod } from '../routing/sandbox-pods.ts'
+import { ExecError } from './exec-error.ts'
 import type { HeldBytes } from './held-bytes.ts'
-
-/** A command that cannot be run, with a code that says what to make of it. */
-export class ExecError extends Error {
-  override readonly name = 'ExecError'
-  readonly code: 'no-shell' | 'refused' | 'too-large' | 'busy' | 'failed'
-  constructor(code: ExecError['code'], message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.code = code
-  }
-}
 
 /** All that may be held of one command's output, bytes. */
 const OUTPUT_LIMIT = 16 * 1024 * 1024

@@ -5,11 +5,11 @@ import type { Exchange } from '../proxy/exchange.ts'
 import { RouterError } from '../router-error.ts'
 import type { Route } from '../routing/route.ts'
 import type { SandboxPod } from '../routing/sandbox-pods.ts'
+import { ExecError } from './exec-error.ts'
 import { FILES_PORT, isFileServicePath, serveFiles } from './file-service.ts'
 import { createHeldBytes } from './held-bytes.ts'
 import { LEGACY_PORT, serveLegacy } from './legacy.ts'
 import { createProcessService, PROCESS_PORT } from './process-service.ts'
-import { ExecError } from './run-in-pod.ts'
 
 export type RuntimeApiName = 'legacy' | 'files' | 'processes'
 

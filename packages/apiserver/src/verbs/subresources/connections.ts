@@ -1,6 +1,6 @@
 /** Subresources that are connections to a node: listed here, answered by http/node-proxy.ts. */
 import type { Verb } from '../../registry/resource.ts'
-import type { Subresources } from '../subresource.ts'
+import type { Subresources } from '../environment.ts'
 
 const OPEN: readonly Verb[] = ['create', 'get']
 const ANY: readonly Verb[] = ['create', 'delete', 'get', 'patch', 'update']

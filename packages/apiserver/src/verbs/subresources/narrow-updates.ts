@@ -2,9 +2,9 @@
 import type { KubeObject } from '@caisson/api'
 import { validateFinalize } from '../../registry/builtin/namespace.ts'
 import { validateEphemeralContainersUpdate } from '../../registry/builtin/pod-update.ts'
+import type { Subresource } from '../environment.ts'
 import { get } from '../get.ts'
 import { patch } from '../patch.ts'
-import type { Subresource } from '../subresource.ts'
 import { update } from '../update.ts'
 import { keepAllBut, type UpdateRules } from '../update-rules.ts'
 

@@ -1,8 +1,8 @@
 /** `status`: the same object, of which a write changes the status alone. */
 import type { Resource } from '../../registry/resource.ts'
+import type { Subresource } from '../environment.ts'
 import { get } from '../get.ts'
 import { patch } from '../patch.ts'
-import type { Subresource } from '../subresource.ts'
 import { update } from '../update.ts'
 import { statusRules } from '../update-rules.ts'
 
