@@ -1,7 +1,7 @@
 /** Whether something happens in a Pod, and what its condition says of that. */
 import { IDLE, IDLE_REASONS, kubernetesTime } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
-import type { ConditionFields } from '../pods/pod-conditions.ts'
+import type { ConditionFields } from '../pods/condition-fields.ts'
 
 /** Times are ms since the epoch. */
 export type ActivityState =

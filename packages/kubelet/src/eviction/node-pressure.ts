@@ -1,8 +1,8 @@
 /** When a node is short of something and which Pod has to go for it: pure, with the kubelet's thresholds and words. */
 import { podResource } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
+import type { Eviction } from '../pods/observed-pod.ts'
 import { specOf } from '../pods/observed-pod.ts'
-import type { Eviction } from '../pods/pod-status.ts'
 
 export type Pressure = 'MemoryPressure' | 'DiskPressure' | 'PIDPressure'
 

@@ -1,8 +1,8 @@
 /** Looks at what the node has left, says where that is too little, and has Pods go, one at a time. */
 import { readFile, statfs } from 'node:fs/promises'
 import type { PodObject } from '@caisson/client'
+import type { Eviction } from '../pods/observed-pod.ts'
 import { isTerminalPhase } from '../pods/observed-pod.ts'
-import type { Eviction } from '../pods/pod-status.ts'
 import { parseMemoryInfo } from '../stats/summary.ts'
 import {
   type Candidate,

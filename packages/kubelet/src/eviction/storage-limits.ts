@@ -1,8 +1,8 @@
 /** What a Pod may keep on its node's disk, and whether it keeps to it: pure, in the kubelet's words. */
 import { containerResource, parseQuantity, podResource } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
+import type { Eviction } from '../pods/observed-pod.ts'
 import { initContainers, specOf } from '../pods/observed-pod.ts'
-import type { Eviction } from '../pods/pod-status.ts'
 
 const STORAGE = 'ephemeral-storage'
 

@@ -10,8 +10,8 @@ import type { PodObject } from '@caisson/client'
 import type { Runtime } from '@caisson/runtime'
 import { limitConcurrency } from '../limit-concurrency.ts'
 import type { PodDirectories } from '../pod-directories.ts'
+import type { Eviction } from '../pods/observed-pod.ts'
 import { initContainers, specOf } from '../pods/observed-pod.ts'
-import type { Eviction } from '../pods/pod-status.ts'
 import { hasStorageLimits, type StorageUse, storageExcess, storageLeft, totalUse } from './storage-limits.ts'
 
 export interface StorageWatchOptions {

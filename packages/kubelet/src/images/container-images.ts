@@ -14,8 +14,7 @@ import {
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import type { PodSources } from '../pod-sources.ts'
 import type { PodEvents } from '../pods/pod-events.ts'
-import { retryDelay } from '../pods/pod-memory.ts'
-import { hasCome } from '../pods/restart-back-off.ts'
+import { hasCome, retryDelay } from '../pods/restart-back-off.ts'
 import { createImagePuller } from './image-puller.ts'
 import { pullCredentials } from './pull-credentials.ts'
 

@@ -6,7 +6,7 @@
 import type { ContainerSpec } from '@caisson/runtime'
 import type { Container, EphemeralContainer } from 'kubernetes-types/core/v1.d.ts'
 import { ConfigError } from '../containers/config-error.ts'
-import { snapshotNameOf } from '../snapshots/node-snapshots.ts'
+import { snapshotNameOf } from '../snapshots/snapshot-source.ts'
 import {
   type ContainerRun,
   ephemeralContainers,

@@ -4,7 +4,12 @@ import type { ContainerState } from '@caisson/runtime'
 import type { Container, ContainerStatus, EphemeralContainer, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import type { ActivityState } from '../activity/activity-state.ts'
 import { type ContainerHealth, presumedHealth } from '../probes/probe-state.ts'
-import type { Eviction } from './pod-status.ts'
+
+/** Why the node brings a Pod to its end although its containers would go on. */
+export interface Eviction {
+  reason: string
+  message: string
+}
 
 /** One run of a container, as the runtime or the API's status remembers it. */
 export interface ContainerRun {

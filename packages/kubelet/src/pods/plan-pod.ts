@@ -6,6 +6,7 @@ import type { EventInput } from '@caisson/client'
 import type { Container, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { HealthFailure } from '../probes/probe-state.ts'
 import { isTooSmall, startableEphemerals, wantsSharedSandbox } from './ephemeral-containers.ts'
+import type { Eviction } from './observed-pod.ts'
 import {
   type ContainerRun,
   hasExited,
@@ -21,7 +22,7 @@ import {
   specOf,
 } from './observed-pod.ts'
 import { podRejection } from './pod-admission.ts'
-import { type Eviction, podStatus, rejectedStatus } from './pod-status.ts'
+import { podStatus, rejectedStatus } from './pod-status.ts'
 import { hasCome, nextBackOffMs, restartAt } from './restart-back-off.ts'
 
 export type PodAction =

@@ -1,7 +1,7 @@
 /** Which Pods a node does not begin with at all: those that would keep it busy with one tenant's work alone. */
 import type { PodObject } from '@caisson/client'
+import type { Eviction } from './observed-pod.ts'
 import { initContainers, specOf } from './observed-pod.ts'
-import type { Eviction } from './pod-status.ts'
 
 /**
  * What one Pod may ask of a node. Each container costs a start of a fifth of a second, each volume files and perhaps a

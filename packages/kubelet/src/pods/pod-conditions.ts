@@ -1,8 +1,9 @@
 /** The conditions that a node agent writes, with kubelet's reasons and messages. */
 import { IDLE } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
-import type { ContainerStatus, PodCondition } from 'kubernetes-types/core/v1.d.ts'
+import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import { type ActivityState, idleCondition } from '../activity/activity-state.ts'
+import type { ConditionFields } from './condition-fields.ts'
 import { initContainers, isSidecar, specOf } from './observed-pod.ts'
 import type { PodPhase } from './pod-phase.ts'
 
@@ -25,8 +26,6 @@ export const NODE_CONDITIONS: readonly string[] = [
   OWNERS_KEPT,
   IDLE.condition,
 ]
-
-export type ConditionFields = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>
 
 export interface ConditionFacts {
   phase: PodPhase

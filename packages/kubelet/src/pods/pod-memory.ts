@@ -67,8 +67,3 @@ export function newPodMemory(
     interim: undefined,
   }
 }
-
-/** What a doubled wait comes to after `count` failures in a row, ms. */
-export function retryDelay(count: number, { first, most }: { first: number; most: number }): number {
-  return Math.min(first * 2 ** Math.min(count - 1, 20), most)
-}

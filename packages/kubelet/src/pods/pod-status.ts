@@ -2,17 +2,19 @@
 import { kubernetesTime } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { PodCondition, PodStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { ConditionFields } from './condition-fields.ts'
 import { containerStatus, ephemeralStatus } from './container-status.ts'
-import { ephemeralContainers, initContainers, isTerminalPhase, type ObservedPod, specOf } from './observed-pod.ts'
-import { type ConditionFields, NODE_CONDITIONS, podConditions } from './pod-conditions.ts'
+import {
+  type Eviction,
+  ephemeralContainers,
+  initContainers,
+  isTerminalPhase,
+  type ObservedPod,
+  specOf,
+} from './observed-pod.ts'
+import { NODE_CONDITIONS, podConditions } from './pod-conditions.ts'
 import { type PodPhase, podPhase } from './pod-phase.ts'
 import { qosClass } from './qos-class.ts'
-
-/** Why the node brings a Pod to its end although its containers would go on. */
-export interface Eviction {
-  reason: string
-  message: string
-}
 
 export interface PodStatusOptions {
   /** ms since the epoch. */

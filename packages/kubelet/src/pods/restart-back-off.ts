@@ -50,3 +50,8 @@ export function formatSeconds(ms: number): string {
   if (hours > 0) return `${hours}h${minutes}m${seconds % 60}s`
   return minutes > 0 ? `${minutes}m${seconds % 60}s` : `${seconds}s`
 }
+
+/** What a doubled wait comes to after `count` failures in a row, ms. */
+export function retryDelay(count: number, { first, most }: { first: number; most: number }): number {
+  return Math.min(first * 2 ** Math.min(count - 1, 20), most)
+}

@@ -12,7 +12,6 @@ import {
   mergeConditions,
   SNAPSHOT_REASONS as REASONS,
   type SandboxSnapshot,
-  SNAPSHOT_ANNOTATION,
   SNAPSHOT_FINALIZERS,
 } from '@caisson/api'
 import {
@@ -29,16 +28,22 @@ import type { Runtime, RuntimeErrorCode, Snapshot } from '@caisson/runtime'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { initContainers, specOf } from '../pods/observed-pod.ts'
-import type { PodEngine } from '../pods/pod-engine.ts'
+import type { PodMemory } from '../pods/pod-memory.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { openSnapshotLedger } from './snapshot-ledger.ts'
-import { snapshotSource } from './snapshot-source.ts'
+import { snapshotNameOf, snapshotSource } from './snapshot-source.ts'
 import { keepVolumes, ownVolumes, treeBytes, VolumesTooLargeError } from './snapshot-volumes.ts'
 
 /** Each holds a core, and a sandbox still. */
 const CONCURRENCY = 2
 /** The snapshots of one namespace on the node. */
 const DEFAULT_QUOTA_BYTES = 16 * 1024 ** 3
+
+interface SnapshottedPods {
+  enqueue(uid: string): void
+  refresh(uid: string): void
+  memory(uid: string): Pick<PodMemory, 'sandboxId'> | undefined
+}
 
 export interface NodeSnapshotsOptions {
   client: Client
@@ -48,7 +53,8 @@ export interface NodeSnapshotsOptions {
   nodeName: string
   pods: Informer<PodObject>
   sources: Pick<PodSources, 'volumeClaim' | 'volume'>
-  engine: () => PodEngine
+  /** Who runs the node's Pods. */
+  engine: () => SnapshottedPods
   now: () => number
   /** Of each namespace. */
   quotaBytes?: number
@@ -311,9 +317,4 @@ function failureReason(error: unknown): string {
   const { code } = error as { code?: string }
   if (code === 'ENOSPC' || code === 'EDQUOT') return REASONS.diskFull
   return RUNTIME_REASONS[code as RuntimeErrorCode] ?? REASONS.checkpointFailed
-}
-
-/** The snapshot that a Pod's container begins with, if any. */
-export function snapshotNameOf({ metadata }: PodObject): string | undefined {
-  return metadata.annotations?.[SNAPSHOT_ANNOTATION]
 }

@@ -1,4 +1,4 @@
-import { controllerOf, type SandboxSnapshot } from '@caisson/api'
+import { controllerOf, type SandboxSnapshot, SNAPSHOT_ANNOTATION } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 
 /**
@@ -19,4 +19,9 @@ export function snapshotSource(
       owner.name === spec.sandboxName
     )
   })
+}
+
+/** The snapshot that a Pod's container begins with, if any. */
+export function snapshotNameOf({ metadata }: PodObject): string | undefined {
+  return metadata.annotations?.[SNAPSHOT_ANNOTATION]
 }
