@@ -1,14 +1,24 @@
 /**
  * Which objects have passed validation, and by which schema. What the next state shares with such a one is not looked at
- * again: nothing is wrong with it, or it was forgiven, and would be again for the same reason.
+ * again: nothing is wrong with it. Where something was, and forgiven for being as it was before, the object is none of
+ * these: whether it is forgiven again depends on what stands around it.
  */
 import type { Schema } from './schema.ts'
 
 const acceptedBy = new WeakMap<object, Schema>()
+const forgiven = new WeakSet<object>()
 
-/** The object, which is stored, has passed `validate`, or `validateStatus` in the place of one that had. */
-export function rememberAccepted(schema: Schema, object: object): void {
-  acceptedBy.set(object, schema)
+/** Something is wrong with the object, or with its status, and was forgiven. */
+export function noteForgiven(object: unknown): void {
+  if (typeof object === 'object' && object !== null) forgiven.add(object)
+}
+
+/**
+ * What is stored of `object`, which has passed `validate`, or `validateStatus` in the place of one that had. Nothing
+ * is remembered where that took forgiveness.
+ */
+export function rememberAccepted(schema: Schema, object: object, stored: object): void {
+  if (!forgiven.has(object)) acceptedBy.set(stored, schema)
 }
 
 export function isAccepted(schema: Schema, object: unknown): boolean {

@@ -3,6 +3,7 @@ import { isObject, type JsonObject } from '../patch/json-value.ts'
 import { duplicate, forbidden, goQuote, invalidValue, required } from '../registry/field-error.ts'
 import type { FieldError } from '../status-error.ts'
 import { ABSENT } from './absent.ts'
+import { noteForgiven } from './accepted.ts'
 import type { Outcome, Program, Variables } from './cel/program.ts'
 import { toResourceValue, toValue } from './cel/schema-values.ts'
 import { EvaluationError, NONE, Optional, type Value } from './cel/values.ts'
@@ -21,7 +22,7 @@ export interface RulesOptions {
   isResource: boolean
   /** What is left for several values that share it. */
   budget?: Budget
-  /** Whether all rules were met by `current`, or what they said was forgiven: where it is found again, so it is again. */
+  /** Whether all rules were met by `current`: where it is found again they need not be asked. */
   accepted?: boolean
 }
 
@@ -55,8 +56,9 @@ export function validateRules(schema: Schema, value: unknown, options: RulesOpti
     return [invalidValue('<nil>', null, said)]
   }
   const old = current === ABSENT ? undefined : correlate(schema, current)
-  const state: State = { errors: [], budget, stopped: false, accepted }
+  const state: State = { errors: [], budget, stopped: false, accepted, forgave: false }
   visit(tree, { value, path, old, ratchet: old && { old, value }, isRoot: true }, state)
+  if (state.forgave) noteForgiven(value)
   return state.errors
 }
 
@@ -67,6 +69,7 @@ interface State {
   budget: Budget
   stopped: boolean
   accepted: boolean
+  forgave: boolean
 }
 
 interface Place {
@@ -193,6 +196,7 @@ function checkRule(
   } else if (outcome.value !== true) {
     const failure = describe(tree, compiled, place, evaluate, state)
     if (program.usesOldSelf || !isForgiven(place.ratchet)) state.errors.push(failure)
+    else state.forgave = true
   }
 }
 

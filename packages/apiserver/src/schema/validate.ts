@@ -6,7 +6,7 @@ import { deepEqual, isObject, type JsonObject } from '../patch/json-value.ts'
 import { goQuote, invalidValue, required, tooLong, tooMany } from '../registry/field-error.ts'
 import type { FieldError } from '../status-error.ts'
 import { ABSENT } from './absent.ts'
-import { isAccepted } from './accepted.ts'
+import { isAccepted, noteForgiven } from './accepted.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { type Correlation, correlate, correlatedItems, correlatedMember, isUnchanged } from './correlation.ts'
 import { validateEmbeddedResources } from './embedded-resource.ts'
@@ -36,7 +36,8 @@ const MAXIMUM_DEPTH = 1_000
  */
 export function validate(schema: Schema, value: unknown, path = '', current: unknown = ABSENT): FieldError[] {
   const accepted = isAccepted(schema, current) ? current : ABSENT
-  const errors = validateSchema(schema, value, path, current, accepted !== ABSENT)
+  const { errors, forgave } = validateSchema(schema, value, path, current, accepted !== ABSENT)
+  if (forgave) noteForgiven(value)
   errors.push(...validateEmbeddedResources(schema, value, path, accepted))
   errors.push(...listTypeErrors(schema, value, path, current))
   errors.push(...rulesErrors(schema, value, { path, current, others: errors }))
@@ -52,7 +53,9 @@ export function validateStatus(schema: Schema, next: JsonObject, current: JsonOb
   const status = nodeOf(schema).property('status')
   if (status && Object.hasOwn(next, 'status')) {
     const before = Object.hasOwn(current, 'status') ? current['status'] : ABSENT
-    errors.push(...validateSchema(status.schema, next['status'], 'status', before, isAccepted(schema, current)))
+    const found = validateSchema(status.schema, next['status'], 'status', before, isAccepted(schema, current))
+    if (found.forgave) noteForgiven(next)
+    errors.push(...found.errors)
   }
   errors.push(...listTypeErrors(schema, next, '', current))
   errors.push(...rulesErrors(schema, next, { path: '', current, others: errors }))
@@ -62,7 +65,9 @@ export function validateStatus(schema: Schema, next: JsonObject, current: JsonOb
 function listTypeErrors(schema: Schema, value: unknown, path: string, current: unknown): FieldError[] {
   const errors = validateListTypes(schema, value, path, isAccepted(schema, current) ? current : ABSENT)
   const isForgiven = errors.length > 0 && current !== ABSENT && validateListTypes(schema, current, path).length > 0
-  return isForgiven ? [] : errors
+  if (!isForgiven) return errors
+  noteForgiven(value)
+  return []
 }
 
 function rulesErrors(
@@ -80,10 +85,10 @@ function validateSchema(
   path: string,
   current: unknown,
   skipsShared: boolean,
-): FieldError[] {
-  const state: State = { failures: [], matched: 0, prefix: path, depth: 0, asWritten: false, skipsShared }
+): { errors: FieldError[]; forgave: boolean } {
+  const state = newState(path, { asWritten: false, skipsShared })
   check(planOf(nodeOf(schema)), value, current === ABSENT ? undefined : correlate(schema, current), state, '')
-  return state.failures.map((failure) => failure.error)
+  return { errors: state.failures.map((failure) => failure.error), forgave: state.forgiveness.used }
 }
 
 /**
@@ -91,7 +96,7 @@ function validateSchema(
  * a value without a type has to be of its format even where nobody checks it (7 is no `int32`, being an int64 in Go).
  */
 export function validateDefault(schema: Schema, path: string): FieldError[] {
-  const state: State = { failures: [], matched: 0, prefix: path, depth: 0, asWritten: true, skipsShared: false }
+  const state = newState(path, { asWritten: true, skipsShared: false })
   check(planOf(nodeOf(schema)), schema.default, undefined, state, '')
   return state.failures.map((failure) => failure.error)
 }
@@ -111,6 +116,12 @@ interface State {
   asWritten: boolean
   /** Whether parts of the accepted current value need no look where they are found again. */
   skipsShared: boolean
+  /** Whether what is wrong was passed over because it had not changed. */
+  forgiveness: { used: boolean }
+}
+
+function newState(prefix: string, options: Pick<State, 'asWritten' | 'skipsShared'>): State {
+  return { failures: [], matched: 0, prefix, depth: 0, forgiveness: { used: false }, ...options }
 }
 
 /** What validation has to know of a node beyond the node itself. */
@@ -166,7 +177,9 @@ function check(plan: Plan, value: unknown, current: Correlation | undefined, sta
   const before = state.failures.length
   checkNode(plan, value, current, state, name)
   state.depth--
-  if (state.failures.length > before && isUnchanged(current, value)) state.failures.length = before
+  if (state.failures.length === before || !isUnchanged(current, value)) return
+  state.failures.length = before
+  state.forgiveness.used = true
 }
 
 function checkNode(plan: Plan, value: unknown, current: Correlation | undefined, state: State, name: string): void {

@@ -98,7 +98,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   context.beforeStorage?.(object)
   const stored = toStorage(resource, object)
   refuseTooLarge(stored)
-  if (!context.beforeStorage) rememberAccepted(resource.schema, stored)
+  if (!context.beforeStorage) rememberAccepted(resource.schema, object, stored)
   return options.dryRun ? stored : transaction.put(key, stored)
 }
 

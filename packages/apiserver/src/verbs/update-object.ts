@@ -91,7 +91,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
   if (deepEqual(result, stored)) return { object: stored, created: false }
   refuseTooLarge(result)
   if (!context.beforeStorage && (rules.validatesAll || isAccepted(resource.schema, current)))
-    rememberAccepted(resource.schema, result)
+    rememberAccepted(resource.schema, next, result)
   return { object: options.dryRun ? result : transaction.put(key, result), created: false }
 }
 
