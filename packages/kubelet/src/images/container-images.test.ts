@@ -274,10 +274,12 @@ describe('pulls', () => {
     for (const name of ['endless-1', 'endless-2', 'app']) registry.serve(name, { text: name })
     const blobs = (): number => registry.asked.filter((each) => each === 'GET blobs').length
     registry.hold()
-    const greedy = ['endless-1', 'endless-2', 'app'].map((name) =>
-      asker(`${registry.host}/${name}`, { namespace: 'greedy' }).find(),
-    )
+    const byGreedy = (name: string): Asker => asker(`${registry.host}/${name}`, { namespace: 'greedy' })
+    const endless = ['endless-1', 'endless-2'].map((name) => byGreedy(name).find())
     await expect.poll(blobs).toBe(2)
+    const waits = byGreedy('app')
+    const greedy = [...endless, waits.find()]
+    await expect.poll(() => waits.states.size).toBe(1)
     const others = Array.from({ length: 2 }, () => asker(`${registry.host}/app`, { namespace: 'other' }).find())
     await expect.poll(blobs).toBe(3)
     registry.release()
