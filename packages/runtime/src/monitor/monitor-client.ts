@@ -39,6 +39,7 @@ export interface MonitorClient extends AsyncDisposable {
   begin(supervision: Supervision, beginning: Beginning): Promise<Started>
   /** Rejects where the sandbox does not take its name. */
   name(naming: Naming): Promise<void>
+  rouse(directory: string): Promise<void>
   expectKill(id: string): Promise<void>
   forget(container: { id: string; directory: string }): Promise<void>
   /** Process id of the monitor. */
@@ -114,6 +115,9 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
     begin: (supervision, beginning) => call<Started>({ method: 'begin', supervision, beginning }),
     async name(naming) {
       await call({ method: 'name', naming })
+    },
+    async rouse(directory) {
+      await call({ method: 'rouse', directory })
     },
     async expectKill(id) {
       await call({ method: 'expect-kill', id })

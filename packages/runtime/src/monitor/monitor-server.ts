@@ -1,8 +1,9 @@
 import { closeSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { unmountBelow } from '../mount-points.ts'
 import { RuntimeError } from '../runtime.ts'
+import { createCalmSentries } from './calm-sentries.ts'
 import { abandonExecs, execForClient } from './exec-session.ts'
 import { createFifoPool } from './fifo-pool.ts'
 import {
@@ -54,6 +55,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   /** By directory: what is made ahead gets its id later. */
   const prepared = new Map<string, Preparing>()
   const controls = new Set<Socket>()
+  const calm = createCalmSentries()
   /** By id: who waits for containers that are being started. */
   const expecting = new Map<string, Set<(container: SupervisedContainer) => void>>()
 
@@ -78,6 +80,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
     containers.set(container.supervision.id, container)
     running++
     considerRetiring()
+    calm.follow(container)
     void announceExit(container)
     for (const resolve of expecting.get(container.supervision.id) ?? []) resolve(container)
     expecting.delete(container.supervision.id)
@@ -147,6 +150,9 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
       case 'name':
         await setHostname(call.naming)
         return null
+      case 'rouse':
+        calm.rouse(call.directory)
+        return null
       case 'expect-kill':
         containers.get(call.id)?.expectKill()
         return null
@@ -183,7 +189,10 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
       })
       return undefined
     }
-    if (opening.kind === 'exec') return execForClient(opening, connection, pool)
+    if (opening.kind === 'exec') {
+      calm.rouse(dirname(opening.directory))
+      return execForClient(opening, connection, pool)
+    }
     const container = containers.get(opening.id) ?? (opening.expected && (await whenKept(opening.id, connection)))
     if (!container) throw new RuntimeError('not-found', `container ${opening.id} is not running`)
     return container.attach(connection)

@@ -20,6 +20,11 @@ export function goesOn(pid: number, startTime: string): boolean {
   return isSameProcess(pid, startTime) && (Number(statFields(pid)[6] ?? EXITING) & EXITING) === 0
 }
 
+/** Id of the process that it belongs to; empty where there is no such process. */
+export function parentOf(pid: number): string {
+  return statFields(pid)[1] ?? ''
+}
+
 /** From its state on, the third of the kernel's fields; none where there is no such process. */
 function statFields(pid: number): string[] {
   try {

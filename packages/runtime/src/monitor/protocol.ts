@@ -196,6 +196,8 @@ export type Call = { call: number } & (
   /** Has a prepared one run, as what `supervision` says now: its id, its directory's name and its log may differ from before. */
   | { method: 'begin'; supervision: Supervision; beginning: Beginning }
   | { method: 'name'; naming: Naming }
+  /** The sentry of the container with this directory is about to be asked for something: its timers are to be prompt. */
+  | { method: 'rouse'; directory: string }
   /** The container is about to be killed on purpose. */
   | { method: 'expect-kill'; id: string }
   /** Its directory is about to be removed; what was held for it has ended when this is answered. */

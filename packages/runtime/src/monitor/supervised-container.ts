@@ -35,6 +35,7 @@ import {
 import { startFailure } from './runtime-log.ts'
 import { beginInShim, createInShim, resizeInShim } from './shim-process.ts'
 import { shortPath } from './short-path.ts'
+import { setTimerSlack } from './timer-slack.ts'
 
 /** Files in a container's directory: how it is watched, and how it ended. */
 export const SUPERVISION_FILE = 'supervision.json'
@@ -114,12 +115,14 @@ export async function prepareContainer(
   try {
     const line = { ...held.command, args: [...held.command.args, ociId] }
     command = await holdCommand({ directory, held: { ...held, command: line } }, pool)
+    setTimerSlack(made.pid, 'calm')
   } catch (error) {
     made.end()
     throw error
   }
   return {
     async begin(current, { image, binds }) {
+      setTimerSlack(made.pid, 'awake')
       try {
         if (binds) await bindMounts(binds)
         symlinkSync(image, join(current.directory, IMAGE_LINK))
@@ -149,6 +152,8 @@ async function bindMounts({ program, mounts }: NonNullable<Beginning['binds']>):
 }
 
 interface MadeContainer {
+  /** Of its first process. */
+  pid: number
   watch(supervision: Supervision): SupervisedContainer
   release(): void
   /** Kills its first process, of which nobody will hear. */
@@ -177,6 +182,7 @@ async function makeContainer(supervision: Supervision, pool: FifoPool): Promise<
   }
   const startTime = processStartTime(pid) ?? ''
   return {
+    pid,
     release,
     end() {
       killProcess(pid, startTime, 'SIGKILL')

@@ -36,6 +36,8 @@ export async function checkpointSandbox(
   await mkdir(directory, { mode: 0o700 })
   // A sandbox that is to end must not run after the moment that is kept, nor one whose volumes are kept beside it.
   const pauses = !leaveRunning || whilePaused !== undefined
+  // A monitor that was killed has nobody be less prompt; the next one finds out anew.
+  await parts.monitor.rouse(entry.directory).catch(() => {})
   try {
     if (pauses) await setPaused(driver, entry, true)
     const createdAt = Date.now()
