@@ -20,10 +20,18 @@ export interface CalmSentries {
 const LOOK_MS = 2_500
 /** What runs more often than so many times between two looks is not still: its timers are nearer than some 300 ms. */
 const FEW_RUNS = 8
+/** Nor is what runs for longer: who computes and asks for nothing is given a processor once. */
+const SHORT_NS = 10_000_000
 /** What was announced takes its time, as long as this at least. */
 const ROUSED_MS = 10_000
 /** Who has more processes of this machine than that is not looked at one by one. */
 const MOST_PROCESSES = 40
+
+/** How often the stubs of a sentry have been given a processor, and for how long, ns. */
+interface Work {
+  runs: number
+  nanoseconds: number
+}
 
 interface Followed {
   pid: number
@@ -32,8 +40,8 @@ interface Followed {
   group: string
   /** Which of them, by their ids, are the sentry's: its stubs, in which what is in the sandbox runs. */
   stubs: Map<string, boolean>
-  /** How often stubs had been given a processor at the last look. */
-  runs: number | undefined
+  /** As of the last look. */
+  work: Work | undefined
   /** Undefined where an earlier monitor may have said so. */
   slack: TimerSlack | undefined
   rousedAt: number
@@ -48,10 +56,9 @@ export function createCalmSentries(): CalmSentries {
 
   function look(): void {
     for (const followed of sentries.values()) {
-      const before = followed.runs
-      const runs = runsOfStubs(followed)
-      followed.runs = runs
-      const isStill = runs !== undefined && before !== undefined && Math.abs(runs - before) <= FEW_RUNS
+      const before = followed.work
+      followed.work = workOfStubs(followed)
+      const isStill = isHardlyMore(followed.work, before)
       const isRoused = performance.now() - followed.rousedAt < ROUSED_MS
       become(followed, isStill && !isRoused ? 'calm' : 'awake')
     }
@@ -92,21 +99,30 @@ export function createCalmSentries(): CalmSentries {
   }
 }
 
-const UNKNOWN = { runs: undefined, slack: undefined, rousedAt: Number.NEGATIVE_INFINITY } as const
+const UNKNOWN = { work: undefined, slack: undefined, rousedAt: Number.NEGATIVE_INFINITY } as const
 
-/** How often the stubs of a sentry were given a processor; undefined where that is not known. */
-function runsOfStubs({ pid, group, stubs }: Followed): number | undefined {
+/** One of them that has ended takes what it had done with it. */
+function isHardlyMore(after: Work | undefined, before: Work | undefined): boolean {
+  if (!after || !before) return false
+  return Math.abs(after.runs - before.runs) <= FEW_RUNS && Math.abs(after.nanoseconds - before.nanoseconds) <= SHORT_NS
+}
+
+/** Undefined where it is not known. */
+function workOfStubs({ pid, group, stubs }: Followed): Work | undefined {
   const processes = read(group).split('\n').filter(Boolean)
   if (processes.length === 0 || processes.length > MOST_PROCESSES) return undefined
   for (const known of stubs.keys()) if (!processes.includes(known)) stubs.delete(known)
-  let runs = 0
+  const work = { runs: 0, nanoseconds: 0 }
   for (const each of processes) {
     if (!isStub(each, { sentry: String(pid), stubs })) continue
-    // Nanoseconds run, nanoseconds waited, and how often.
-    for (const thread of threadsOf(each))
-      runs += Number(read(`/proc/${each}/task/${thread}/schedstat`).split(' ')[2]) || 0
+    for (const thread of threadsOf(each)) {
+      // Between the two stands how long it waited.
+      const [nanoseconds, , runs] = read(`/proc/${each}/task/${thread}/schedstat`).split(' ')
+      work.runs += Number(runs) || 0
+      work.nanoseconds += Number(nanoseconds) || 0
+    }
   }
-  return runs
+  return work
 }
 
 /** Whether a process descends from the sentry. What serves it its files does not, and has many threads. */
