@@ -170,14 +170,15 @@ describe.runIf(kubectl)('workloads', () => {
     await run('delete', 'hpa/busy', 'deployment/busy')
   }, 240_000)
 
-  test('an autoscaler adds a member to a warm pool whose members are busy', async () => {
+  test('an autoscaler adds a member to a warm pool whose members are busy, and takes it when they rest', async () => {
     const applyObject = (object: object): Promise<string> => apply(JSON.stringify(object))
     const container = {
       name: 'main',
       image: 'busybox',
       imagePullPolicy: 'IfNotPresent',
-      command: ['sh', '-c', 'while :; do :; done'],
-      resources: { requests: { cpu: '10m' } },
+      command: ['sh', '-c', 'while [ ! -e /tmp/rest ]; do :; done; sleep 1000'],
+      // A sandbox that rests takes 15m to 37m under gVisor: as much as Pods that ask for little are to take at all.
+      resources: { requests: { cpu: '400m' } },
     }
     const group = { apiVersion: 'extensions.agents.x-k8s.io/v1beta1' }
     await applyObject({
@@ -203,12 +204,19 @@ describe.runIf(kubectl)('workloads', () => {
         scaleTargetRef: { ...group, kind: 'SandboxWarmPool', name: 'busy' },
         minReplicas: 1,
         maxReplicas: 2,
+        // 300 s unless said.
+        behavior: { scaleDown: { stabilizationWindowSeconds: 0 } },
         metrics: [{ type: 'Resource', resource: { name: 'cpu', target } }],
       },
     })
     await run('wait', '--for=jsonpath={.spec.replicas}=2', 'sandboxwarmpool/busy', '--timeout=120s')
     await run('wait', '--for=jsonpath={.status.readyReplicas}=2', 'sandboxwarmpool/busy', '--timeout=60s')
     expect(await run('describe', 'hpa', 'busy')).toContain('New size: 2; reason: cpu resource utilization')
+    const members = await run('get', 'sandboxes', '-o', 'jsonpath={.items[*].metadata.name}')
+    for (const member of members.split(' ')) await run('exec', member, '--', 'touch', '/tmp/rest')
+    await run('wait', '--for=jsonpath={.spec.replicas}=1', 'sandboxwarmpool/busy', '--timeout=120s')
+    await run('wait', '--for=jsonpath={.status.replicas}=1', 'sandboxwarmpool/busy', '--timeout=60s')
+    expect(await run('describe', 'hpa', 'busy')).toContain('New size: 1; reason: All metrics below target')
     await run('delete', 'hpa/busy', 'sandboxwarmpool/busy', 'sandboxtemplate/busy')
   }, 300_000)
 })

@@ -27,6 +27,8 @@ export interface ExtensionsOptions {
   poolReadinessGracePeriod?: number
   /** `--enable-warm-pool-eviction`: whether members may be evicted by a cluster autoscaler; true unless said. */
   poolEviction?: boolean
+  /** Where the ConfigMap `agent-sandbox-config` may be mounted; without one it is asked for at the API server. */
+  configDirectory?: string
 }
 
 interface StartOptions extends ExtensionsOptions {
@@ -77,6 +79,7 @@ export function startExtensions(
     await Promise.all(followed.map((informer) => informer.synced(stop.signal)))
     const domains = await followLabelDomains({
       client,
+      directory: options.configDirectory,
       signal: stop.signal,
       changed: () => claimController?.reconsiderLabels(),
       onError: (error) => onError(error, 'reading which label domains claims may use'),

@@ -43,6 +43,9 @@ export const POOL_MESSAGES = {
   /** agent-sandbox's words. */
   membersUnschedulable: (count: number, wanted: number, grace: string) =>
     `${count}/${wanted} sandboxes are unschedulable past the ${grace} readiness grace period; holding them instead of replacing (replacements would be equally unschedulable)`,
+  /** Ours: as for agent-sandbox it does no more harm than that. */
+  nameCollision: (pool: string, older: string) =>
+    `the names of SandboxWarmPools ${JSON.stringify(pool)} and ${JSON.stringify(older)} have the same hash: the label and the selector of their members are the same, so that an autoscaler of one measures the Pods of both`,
   progressing: 'Warm pool is progressing again',
   memberCreationFailed: 'failed to create a member: ',
   memberDeletionFailed: 'failed to delete a member: ',
@@ -58,4 +61,5 @@ export const POOL_EVENTS = {
   progressing: 'WarmPoolProgressing',
   /** Ours. Trouble that the condition Degraded names is an event with the same reason. */
   memberReplaced: 'MemberReplaced',
+  nameCollision: 'NameCollision',
 } as const

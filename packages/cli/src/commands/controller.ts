@@ -38,6 +38,8 @@ import { VERSION } from '../version.ts'
 /** agent-sandbox's: of its controller and this one, one works at a time. */
 const LEASE = 'a3317529.agent-sandbox.x-k8s.io'
 const NAMESPACE = 'agent-sandbox-system'
+/** Where agent-sandbox's Deployment mounts the ConfigMap `agent-sandbox-config`. */
+const CONFIG_DIRECTORY = '/etc/sandbox-config'
 /** A Pod is killed 30 s after it was asked to end. */
 const STOP_MS = 25_000
 /** For events that are still to be written when the controllers have ended. */
@@ -190,6 +192,7 @@ function controllersOptions(flags: ControllerFlags): Partial<StartControllersOpt
         poolBatchSize: flags['sandbox-warm-pool-max-batch-size'],
         poolReadinessGracePeriod: flags['sandbox-warm-pool-readiness-grace-period'],
         poolEviction: flags['enable-warm-pool-eviction'],
+        configDirectory: flags['sandbox-config-dir'] ?? CONFIG_DIRECTORY,
       }),
   })
 }

@@ -36,6 +36,10 @@ const WORKING = {
   'enable-warm-pool-eviction': { kind: 'boolean', about: 'members may be evicted by a cluster autoscaler (true)' },
   'disable-sandbox-events': { kind: 'boolean', about: 'record no events about Sandboxes (false)' },
   'disable-claim-events': { kind: 'boolean', about: 'record no events about claims (false)' },
+  'sandbox-config-dir': {
+    kind: 'text',
+    about: 'where ConfigMap agent-sandbox-config is mounted; read from the API where it is not (/etc/sandbox-config)',
+  },
   'disable-claim-observability-annotations': { kind: 'boolean', about: 'write no times into annotations (false)' },
   'enable-tracing': {
     kind: 'boolean',

@@ -14,9 +14,9 @@ import { isLike } from '../blueprint/sandbox-spec.ts'
 import { maySendEnv, takesWarmEnv, warmEnvSecrets } from '../blueprint/warm-env.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { sameJson } from '../engine/json-difference.ts'
-import { namesakesOf, olderNamesake } from '../template/name-collision.ts'
+import { withNamesakes } from '../template/name-collision.ts'
 import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
-import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
+import { olderTemplate, policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Adoption, createAdoption, type Offer } from './adoption.ts'
 import { createEnvDelivery, type EnvDelivery } from './env-delivery.ts'
 import { claimNameOf, findSandbox } from './find-sandbox.ts'
@@ -84,9 +84,13 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     for (const claim of claims.byIndex(BY_TEMPLATE, templateKey)) engine.enqueue(keyOf(claim))
     for (const pool of pools.byIndex(POOLS_BY_TEMPLATE, templateKey)) enqueueAskers(engine, claims, pool)
   }
-  const enqueueUsersOf = (policy: NetworkPolicy): void => {
+  const enqueueUsersOf = (template: SandboxTemplate): void => {
+    for (const each of withNamesakes(templates, template)) enqueueUsers(keyOf(each))
+  }
+  const enqueueGuarded = (policy: NetworkPolicy): void => {
     const name = templateNameOf(policy)
-    if (name !== undefined) enqueueUsers(joinKey(policy.metadata.namespace, name))
+    const template = name === undefined ? undefined : templates.get(joinKey(policy.metadata.namespace, name))
+    if (template) enqueueUsersOf(template)
   }
   const handlers = [
     claims.handle({
@@ -123,17 +127,12 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       },
     }),
     pools.handle(whenChanged((pool: SandboxWarmPool) => enqueueAskers(engine, claims, pool))),
-    templates.handle({
-      ...whenChanged((template: SandboxTemplate) => enqueueUsers(keyOf(template))),
-      deleted(template) {
-        for (const each of [template, ...namesakesOf(templates, template)]) enqueueUsers(keyOf(each))
-      },
-    }),
+    templates.handle(whenChanged(enqueueUsersOf)),
     policies.handle({
-      added: enqueueUsersOf,
+      added: enqueueGuarded,
       // Also where it only has another owner: a template that was made anew takes over what the one before left.
-      updated: (_old, policy) => enqueueUsersOf(policy),
-      deleted: enqueueUsersOf,
+      updated: (_old, policy) => enqueueGuarded(policy),
+      deleted: enqueueGuarded,
     }),
   ]
   return {
@@ -184,7 +183,7 @@ function observeClaim(
     pool,
     template,
     policy: template?.found && policyOf(sources, template.found),
-    templateNamesake: template?.found && olderNamesake(templates, template.found),
+    templateNamesake: template?.found && olderTemplate(sources, template.found),
     legacyPolicy: sources.policies.get(joinKey(namespace, `${name}-network-policy`)),
     firstObservedAt: firstSeen.get(uid) ?? now(),
     failures,

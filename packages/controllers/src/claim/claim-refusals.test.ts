@@ -26,6 +26,15 @@ describe('names', () => {
     for (const pool of from.slice(1)) expect(['liquid', 'b', 'c']).toContain(pool)
     await t.filledPool(2, 'costarring')
     await t.filledPool(1, 'liquid')
+    expect(t.running.events.filter(({ reason }) => reason === 'NameCollision')).toEqual([
+      {
+        about: 'liquid',
+        type: 'Warning',
+        reason: 'NameCollision',
+        message:
+          'the names of SandboxWarmPools "liquid" and "costarring" have the same hash: the label and the selector of their members are the same, so that an autoscaler of one measures the Pods of both',
+      },
+    ])
     expect(t.running.errors).toEqual([])
   })
 

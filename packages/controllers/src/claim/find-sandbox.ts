@@ -37,12 +37,16 @@ export function findSandbox(observed: Omit<ObservedClaim, 'offer' | 'origin'>): 
   return { kind: 'ask' }
 }
 
-/** Whether it is a member of a pool that there is, and that the claim asks. */
+/**
+ * Whether it is a member of a pool that the claim asks. Where that is deleted meanwhile the member goes with it, unless the
+ * claim takes it first: it was written down while the pool was there.
+ */
 function canTake({ claim, assignedPool: pool }: Omit<ObservedClaim, 'offer' | 'origin'>, sandbox: Sandbox): boolean {
-  if (!pool || poolOfMember(sandbox)?.uid !== pool.metadata.uid) return false
+  const owner = poolOfMember(sandbox)
+  if (!owner || (pool && owner.uid !== pool.metadata.uid)) return false
   const { warmPoolRef, warmPoolSelector } = claim.spec
-  if (warmPoolSelector) return selects(warmPoolSelector, pool.metadata.labels)
-  return warmPoolRef?.name === pool.metadata.name
+  if (warmPoolSelector) return !pool || selects(warmPoolSelector, pool.metadata.labels)
+  return warmPoolRef?.name === owner.name
 }
 
 function isLost(sandbox: Sandbox): boolean {

@@ -1,8 +1,11 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import * as apiserver from '@caisson/apiserver'
 import { type Client, isAlreadyExists, resources } from '@caisson/client'
 import { expect, test } from 'vitest'
 import { isReady, reasonIs, useClaims } from '../testing/claim-fixture.ts'
-import { startTestNode } from '../testing/test-cluster.ts'
+import { runControllers, startTestNode } from '../testing/test-cluster.ts'
 
 const t = useClaims(apiserver)
 const namespace = 'agent-sandbox-system'
@@ -19,13 +22,14 @@ async function configure(client: Client, domains: string): Promise<void> {
   )
 }
 
+const labelled = (key: string) => ({
+  templateRef: { name: 'web' },
+  additionalPodMetadata: { labels: { [key]: 'a' } },
+})
+
 test('the administrator says which label domains claims may use, and claims that were refused get their Sandbox', async () => {
   await using _node = await startTestNode(t.client, t.namespace)
   await t.createTemplate()
-  const labelled = (key: string) => ({
-    templateRef: { name: 'web' },
-    additionalPodMetadata: { labels: { [key]: 'a' } },
-  })
   await t.createClaim('mine', labelled('team.example.com/name'))
   await t.untilClaim('mine', reasonIs('InvalidMetadata'))
   await configure(t.client, 'example.com,\nexample.org')
@@ -40,4 +44,33 @@ test('the administrator says which label domains claims may use, and claims that
   await t.client.delete(resources.configMaps, name, { namespace })
   await t.untilClaim('usual', isReady)
   expect(t.running.errors).toEqual([])
+})
+
+test('where the ConfigMap is mounted its file says so, as it is now, whatever the API server has', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'sandbox-config-'))
+  /** As a kubelet does it: files of a ConfigMap are links into a directory that a link names. */
+  const mount = (version: string, domains?: string): void => {
+    mkdirSync(join(directory, version))
+    if (domains !== undefined) writeFileSync(join(directory, version, 'allowed-label-domains'), domains)
+    symlinkSync(version, join(directory, 'next'))
+    renameSync(join(directory, 'next'), join(directory, '..data'))
+  }
+  await t.running[Symbol.asyncDispose]()
+  await configure(t.client, 'example.com')
+  await using _node = await startTestNode(t.client, t.namespace)
+  mount('..1')
+  symlinkSync('..data/allowed-label-domains', join(directory, 'allowed-label-domains'))
+  await using running = await runControllers(t.cluster, t.namespace, { extensions: { configDirectory: directory } })
+  await t.createTemplate()
+  await t.createClaim('usual', labelled('sandbox.users.io/name'))
+  await t.untilClaim('usual', isReady)
+  await t.createClaim('mine', labelled('example.org/name'))
+  await t.untilClaim('mine', reasonIs('InvalidMetadata'))
+  mount('..2', 'Example.org\n')
+  await t.untilClaim('mine', isReady)
+  await t.createClaim('other', labelled('example.com/name'))
+  await t.untilClaim('other', reasonIs('InvalidMetadata'))
+  await t.client.delete(resources.configMaps, name, { namespace })
+  expect(running.errors).toEqual([])
+  rmSync(directory, { recursive: true })
 })

@@ -1,4 +1,7 @@
 /** Under which domains claims may put labels on their Pods: what the administrator writes into a ConfigMap, as for agent-sandbox. */
+import { existsSync, watch } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type Client, createInformer, isNotFound, resources } from '@caisson/client'
 import { DEFAULT_LABEL_DOMAINS } from '../blueprint/additional-metadata.ts'
 
@@ -14,16 +17,67 @@ export interface LabelDomains extends AsyncDisposable {
 
 interface FollowOptions {
   client: Client
+  /** Where the ConfigMap may be mounted: if it is, the API server is not asked. */
+  directory?: string | undefined
   signal: AbortSignal
   changed(): void
   onError(error: unknown): void
+}
+
+/** Files of a ConfigMap change together, by a link that takes the place of another. */
+const SETTLED_MS = 100
+
+/** As they are where the Pod of the controllers has them, or as the API server has them. */
+export function followLabelDomains(options: FollowOptions): Promise<LabelDomains> {
+  const { directory } = options
+  return directory !== undefined && existsSync(directory) ? followFile(directory, options) : followConfigMap(options)
+}
+
+/** A ConfigMap that is optional and missing is an empty directory. Where the file cannot be read, nothing is allowed. */
+async function followFile(directory: string, { changed, onError }: FollowOptions): Promise<LabelDomains> {
+  const read = async (): Promise<readonly string[]> => {
+    try {
+      return labelDomains({ [KEY]: await readFile(join(directory, KEY), 'utf8') })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return DEFAULT_LABEL_DOMAINS
+      onError(error)
+      return []
+    }
+  }
+  let allowed: readonly string[] = []
+  let reading = Promise.resolve()
+  const readAgain = async (): Promise<void> => {
+    const next = await read()
+    if (next.join() === allowed.join()) return
+    allowed = next
+    changed()
+  }
+  let settling: NodeJS.Timeout | undefined
+  // Before it is read, so that no change is missed.
+  const watcher = watch(directory, () => {
+    clearTimeout(settling)
+    settling = setTimeout(() => {
+      reading = reading.then(readAgain)
+    }, SETTLED_MS)
+  }).on('error', onError)
+  allowed = await read()
+  return {
+    get allowed() {
+      return allowed
+    },
+    async [Symbol.asyncDispose]() {
+      watcher.close()
+      clearTimeout(settling)
+      await reading
+    },
+  }
 }
 
 /**
  * Begins with what is there, so that no claim is refused for what has not been read yet, and follows it. Where the
  * ConfigMap cannot be read, agent-sandbox's own domain counts.
  */
-export async function followLabelDomains({ client, signal, changed, onError }: FollowOptions): Promise<LabelDomains> {
+async function followConfigMap({ client, signal, changed, onError }: FollowOptions): Promise<LabelDomains> {
   let allowed = DEFAULT_LABEL_DOMAINS
   try {
     allowed = labelDomains((await client.get(resources.configMaps, NAME, { namespace: NAMESPACE, signal })).data)
@@ -56,6 +110,9 @@ export async function followLabelDomains({ client, signal, changed, onError }: F
 
 /** Separated by commas, spaces or lines. They stand in place of agent-sandbox's own, not beside it. */
 function labelDomains(data: Readonly<Record<string, string>> = {}): readonly string[] {
-  const named = (data[KEY] ?? '').split(/[\s,]+/).filter(Boolean)
+  const named = (data[KEY] ?? '')
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean)
   return named.length > 0 ? named : DEFAULT_LABEL_DOMAINS
 }

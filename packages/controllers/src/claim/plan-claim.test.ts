@@ -231,8 +231,41 @@ test.each<[what: string, changes: Partial<ObservedClaim>, ids: string[]]>([
     ['patch SandboxClaim mine forget pool-1'],
   ],
   [
-    'nor one of a pool that is gone',
-    { claim: assignedTo('pool-1'), assigned: member, assignedPool: undefined },
+    'nor one of another pool than it asks, be that gone',
+    {
+      claim: assignedTo('pool-1', { spec: { warmPoolRef: { name: 'other' } } }),
+      assigned: member,
+      assignedPool: undefined,
+    },
+    ['patch SandboxClaim mine forget pool-1'],
+  ],
+  [
+    'one that was written down is taken, though the pool be gone',
+    {
+      claim: assignedTo('pool-1'),
+      assigned: member,
+      assignedPool: undefined,
+      pool: { name: 'pool', found: undefined },
+    },
+    ['patch Sandbox pool-1 transfer'],
+  ],
+  [
+    'with a selector too',
+    {
+      claim: assignedTo('pool-1', { spec: { warmPoolSelector: {} } }),
+      assigned: member,
+      assignedPool: undefined,
+      pool: undefined,
+    },
+    ['patch Sandbox pool-1 transfer'],
+  ],
+  [
+    'unless it goes with the pool already',
+    {
+      claim: assignedTo('pool-1'),
+      assigned: { ...member, metadata: { ...member.metadata, deletionTimestamp: 'x' } },
+      assignedPool: undefined,
+    },
     ['patch SandboxClaim mine forget pool-1'],
   ],
   [

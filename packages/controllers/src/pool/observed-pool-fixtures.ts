@@ -118,6 +118,7 @@ export function observe(changes: Partial<ObservedPool> & { members?: readonly Sa
     template,
     policy: template && aPolicy(template),
     templateNamesake: undefined,
+    namesake: undefined,
     candidates: members,
     isAssigned: () => false,
     waitingClaims: 0,

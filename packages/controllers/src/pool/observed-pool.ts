@@ -23,6 +23,8 @@ export interface ObservedPool {
   policy: NetworkPolicy | undefined
   /** An older template whose name has the same hash as the template's. */
   templateNamesake: string | undefined
+  /** An older pool whose name has the same hash. */
+  namesake: string | undefined
   /** The Sandboxes of the namespace with the pool's label, whoever controls them. */
   candidates: readonly Sandbox[]
   /** Whether a claim has been given the Sandbox of that name already, although the pool still controls it. */

@@ -5,7 +5,7 @@ import { policyState } from '../template/network-policy.ts'
 import { type Health, healthOf } from './health.ts'
 import { adoptMember, createMember, deleteMember, isCreation, type MemberOptions } from './member-writes.ts'
 import { type Member, type Members, membersOf, type ObservedPool } from './observed-pool.ts'
-import { poolEvents, poolStatus, statusMayWait } from './pool-status.ts'
+import { poolEvents, poolNotices, poolStatus, statusMayWait } from './pool-status.ts'
 import { rolloutStep, strategyOf } from './rollout.ts'
 import { targetOf } from './target.ts'
 
@@ -43,6 +43,7 @@ export function planPool(observed: ObservedPool, now: number, options: PoolPlanO
     writes: withinBatch(writes, options.maxBatchSize),
     status,
     statusEvents: poolEvents(pool, status),
+    notices: poolNotices(observed),
     statusMayWait: statusMayWait(pool, status),
     retry: failures.some(({ permanent }) => !permanent),
     ...(requeueAt !== undefined && { requeueAt }),

@@ -1,6 +1,14 @@
 /** Wires the SandboxWarmPool plan to caches: what it observes, and which changes have which pool looked at. */
 import { randomBytes } from 'node:crypto'
-import { ANNOTATIONS, LABELS, nameHash, type Sandbox, type SandboxClaim, type SandboxWarmPool } from '@caisson/api'
+import {
+  ANNOTATIONS,
+  LABELS,
+  nameHash,
+  type Sandbox,
+  type SandboxClaim,
+  type SandboxTemplate,
+  type SandboxWarmPool,
+} from '@caisson/api'
 import {
   type AnyObject,
   type Informer,
@@ -12,9 +20,9 @@ import {
 } from '@caisson/client'
 import type { WaitingClaims } from '../claim/waiting-claims.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
-import { BY_NAME_HASH, nameHashKey, namesakesOf, olderNamesake } from '../template/name-collision.ts'
+import { BY_NAME_HASH, nameHashKey, olderNamesake, withNamesakes } from '../template/name-collision.ts'
 import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
-import { policyOf, type TemplateCaches } from '../template/template-controller.ts'
+import { olderTemplate, policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Demand, trackDemand } from './demand.ts'
 import { createMemberNames, type MemberNames } from './member-names.ts'
 import type { ObservedPool } from './observed-pool.ts'
@@ -72,8 +80,11 @@ export function startPoolController(
   )
   const demand = trackDemand(caches, { now, changed: (key) => engine.enqueue(key) })
   const enqueue = (pool: SandboxWarmPool): void => engine.enqueue(keyOf(pool))
-  const enqueueOf = (template: AnyObject): void => {
-    for (const pool of pools.byIndex(BY_TEMPLATE, keyOf(template))) enqueue(pool)
+  // Which of those with the same hash is in the way of which may be another now.
+  const enqueueAlike = (pool: SandboxWarmPool): void => withNamesakes(pools, pool).forEach(enqueue)
+  const enqueueOf = (template: SandboxTemplate): void => {
+    for (const each of withNamesakes(templates, template))
+      for (const pool of pools.byIndex(BY_TEMPLATE, keyOf(each))) enqueue(pool)
   }
   // Members change by the dozen, and one look at all of them is enough.
   const crowd = oncePerTurn((key) => engine.enqueue(key))
@@ -98,20 +109,17 @@ export function startPoolController(
   }
   const handlers = [
     pools.handle({
-      added: enqueue,
+      added: enqueueAlike,
       updated: (_old, pool) => enqueue(pool),
       deleted(pool) {
         names.forget(pool.metadata.uid ?? '')
-        enqueue(pool)
+        enqueueAlike(pool)
       },
     }),
     templates.handle({
       added: enqueueOf,
       updated: (_old, template) => enqueueOf(template),
-      deleted(template) {
-        enqueueOf(template)
-        namesakesOf(templates, template).forEach(enqueueOf)
-      },
+      deleted: enqueueOf,
     }),
     policies.handle({
       added: enqueueGuarded,
@@ -183,7 +191,7 @@ interface Sources extends PoolCaches {
 function observePool(
   pool: SandboxWarmPool,
   failures: ObservedPool['failures'],
-  { sandboxes, claims, templates, policies, names, demand, waitingClaims }: Sources,
+  { pools, sandboxes, claims, templates, policies, names, demand, waitingClaims }: Sources,
 ): ObservedPool {
   const { namespace = '', name = '' } = pool.metadata
   names.settle(pool)
@@ -192,7 +200,8 @@ function observePool(
     pool,
     template,
     policy: template && policyOf({ policies }, template),
-    templateNamesake: template && olderNamesake(templates, template),
+    templateNamesake: template && olderTemplate({ templates, policies }, template),
+    namesake: olderNamesake(pools, pool),
     candidates: sandboxes.byIndex(BY_POOL, joinKey(namespace, nameHash(name))),
     isAssigned: (sandbox) => claims.byIndex(BY_ASSIGNED, joinKey(namespace, sandbox)).length > 0,
     waitingClaims: waitingClaims?.waiting(namespace, name) ?? 0,

@@ -149,6 +149,13 @@ export function poolEvents(pool: SandboxWarmPool, status: SandboxWarmPoolStatus)
   return events
 }
 
+/** What is not as a user would take it to be, though the pool has its members. */
+export function poolNotices({ pool, namesake }: ObservedPool): PlannedEvent[] {
+  if (namesake === undefined) return []
+  const message = MESSAGES.nameCollision(pool.metadata.name ?? '', namesake)
+  return [{ type: 'Warning', reason: EVENTS.nameCollision, action: 'Reconciling', message }]
+}
+
 /** Counts that go on changing wait; what somebody may be waiting for is said at once. */
 export function statusMayWait(
   { metadata, status: before = {} }: SandboxWarmPool,

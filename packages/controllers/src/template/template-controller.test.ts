@@ -93,3 +93,17 @@ test('what was left while no controller ran goes when one runs again, and nothin
   const { items } = await t.client.list(resources.networkPolicies, { namespace: t.namespace })
   expect(new Set(items.map((policy) => policy.metadata.name))).toEqual(new Set(Object.keys(others)))
 })
+
+test('of two made in the same second whose names have the same hash one has a NetworkPolicy, and the other says why not', async () => {
+  expect(nameHash('costarring')).toBe(nameHash('liquid'))
+  // The one whose name comes first is made last: it may count as the older only where the other has no policy yet.
+  await Promise.all([t.createTemplate({}, 'liquid'), t.createTemplate({}, 'costarring')])
+  const said = async (): Promise<(string | undefined)[]> => {
+    const { items } = await t.client.list(resources.networkPolicies, { namespace: t.namespace })
+    const without = t.running.events.filter(({ reason }) => reason === 'NameCollision').map(({ about }) => about)
+    return [...without, ...items.map(({ metadata }) => metadata.ownerReferences?.[0]?.name)].sort()
+  }
+  await expect.poll(said).toEqual(['costarring', 'liquid'])
+  await t.running.controllers.idle()
+  expect(await said()).toEqual(['costarring', 'liquid'])
+})

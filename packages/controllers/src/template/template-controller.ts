@@ -3,6 +3,7 @@ import {
   controllerOf,
   EXTENSIONS_GROUP,
   LABELS,
+  ownershipOf,
   referenceGroup,
   type Sandbox,
   type SandboxTemplate,
@@ -18,7 +19,7 @@ import {
 } from '@caisson/client'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import type { Pod } from '../sandbox/objects.ts'
-import { BY_NAME_HASH, nameHashKey, namesakesOf, olderNamesake } from './name-collision.ts'
+import { BY_NAME_HASH, nameHashKey, olderNamesake, withNamesakes } from './name-collision.ts'
 import { NETWORK_POLICIES, type NetworkPolicy, networkPolicyName, templateNameOf } from './network-policy.ts'
 import { type ObservedPolicy, planLeftPolicy } from './plan-left-policy.ts'
 import { type ObservedTemplate, planTemplate } from './plan-template.ts'
@@ -53,6 +54,17 @@ export function policyOf(
   return policies.get(joinKey(template.metadata.namespace, networkPolicyName(template)))
 }
 
+/** An older template of the namespace whose name has the same hash; of two made in the same second, that with a policy. */
+export function olderTemplate(
+  { templates, policies }: Pick<TemplateCaches, 'templates' | 'policies'>,
+  template: SandboxTemplate,
+): string | undefined {
+  return olderNamesake(templates, template, (each) => {
+    const policy = policyOf({ policies }, each)
+    return policy !== undefined && ownershipOf(policy, each) === 'owned'
+  })
+}
+
 export function startTemplateController(
   caches: TemplateCaches & SelectedCaches,
   options: EngineOptions,
@@ -67,30 +79,31 @@ export function startTemplateController(
         template,
         policy: policyOf({ policies }, template),
         namespaceUid: namespaces.get(template.metadata.namespace ?? '')?.metadata.uid,
-        namesake: olderNamesake(templates, template),
+        namesake: olderTemplate({ templates, policies }, template),
         failures,
       }),
       plan: planTemplate,
     },
     options,
   )
-  const enqueue = (template: SandboxTemplate): void => engine.enqueue(keyOf(template))
+  // Which of those with the same hash is in the way of which may be another now.
+  const enqueue = (template: SandboxTemplate): void => {
+    for (const each of withNamesakes(templates, template)) engine.enqueue(keyOf(each))
+  }
   const enqueueOf = (policy: NetworkPolicy): void => {
     const owner = controllerOf(policy)
     const named = owner?.kind === sandboxTemplates.kind && referenceGroup(owner) === EXTENSIONS_GROUP
     // A stranger with that name stands in the way, and its going clears it.
-    const template = named ? owner.name : templateNameOf(policy)
-    if (template !== undefined) engine.enqueue(joinKey(policy.metadata.namespace, template))
+    const name = named ? owner.name : templateNameOf(policy)
+    const template = name === undefined ? undefined : templates.get(joinKey(policy.metadata.namespace, name))
+    if (template) enqueue(template)
   }
   const left = startLeftPolicies(caches, options)
   const handlers = [
     templates.handle({
       added: enqueue,
       updated: (_old, template) => enqueue(template),
-      deleted(template) {
-        namesakesOf(templates, template).forEach(enqueue)
-        enqueue(template)
-      },
+      deleted: enqueue,
     }),
     policies.handle({
       added: enqueueOf,

@@ -13,7 +13,8 @@ export interface CollectorContext {
 
 /**
  * Decides about one object again and does what follows. Rejects where the API server refused: the caller comes back.
- * Everything is guarded by UID, so that an object that took the name of another is never touched.
+ * Everything is guarded by UID and version: an object that took the name of another, or that has been given another owner
+ * meanwhile, is never touched.
  */
 export async function collect(uid: string, context: CollectorContext): Promise<void> {
   const { client, graph, signal } = context
@@ -23,6 +24,8 @@ export async function collect(uid: string, context: CollectorContext): Promise<v
       return
     case 'delete': {
       const owners = decision.node.owners
+      const object = current(decision.node, context)
+      if (!object) return
       // The graph may be behind: what is about to be deleted for having no owner is looked up once more.
       const alive = await Promise.all(owners.map((owner) => ownerLives(decision.node, owner, context)))
       if (
@@ -31,7 +34,7 @@ export async function collect(uid: string, context: CollectorContext): Promise<v
         !owners.some((owner) => graph.get(owner.uid)?.deleting)
       )
         return
-      return remove(decision.node, decision.propagation, context)
+      return remove(decision.node, { object, propagationPolicy: decision.propagation }, context)
     }
     case 'drop-owners':
       return dropOwners(decision.node, new Set(decision.uids), context)
@@ -95,14 +98,13 @@ async function ownerLives(
 
 async function remove(
   node: Node,
-  propagationPolicy: 'Background' | 'Foreground' | 'Orphan',
+  { object, propagationPolicy }: { object: KubeObject; propagationPolicy: 'Background' | 'Foreground' | 'Orphan' },
   { client, watcher, signal }: CollectorContext,
 ): Promise<void> {
   const resource = watcher.kinds.get(node.resource)
   if (resource) {
-    await unlessGone(
-      client.delete(resource, node.name, { ...at(node, signal), propagationPolicy, preconditions: { uid: node.uid } }),
-    )
+    const preconditions = guard(object)
+    await unlessGone(client.delete(resource, node.name, { ...at(node, signal), propagationPolicy, preconditions }))
   }
 }
 
