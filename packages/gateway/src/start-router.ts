@@ -11,6 +11,7 @@ import { authorizeByTokenReview } from './authz/token-review.ts'
 import { createRouterMetrics, type RouterMetrics } from './metrics.ts'
 import { endWith, sendHead, sendJson } from './proxy/exchange.ts'
 import { type ListenAddress, type Listener, listen, listenAtDoor, listenSecurely } from './proxy/listener.ts'
+import { createSeats } from './proxy/seats.ts'
 import { createDoorHandlers, createHandlers, doorRouteOf, type ServeOptions } from './proxy/serve.ts'
 import type { TlsOptions } from './proxy/tls-files.ts'
 import { followSandboxPods, type SandboxPods } from './routing/sandbox-pods.ts'
@@ -89,6 +90,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     )
   const serving: ServeOptions = {
     wake: waker.wake,
+    takeSeat: createSeats(),
     pods,
     authorize: authorizing(authz),
     runtimeApi,

@@ -1,9 +1,7 @@
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { json } from 'node:stream/consumers'
 import * as apiserver from '@caisson/apiserver'
 import { expect, test } from 'vitest'
 import { isReady, useClaims } from '../testing/claim-fixture.ts'
+import { startCollector } from '../testing/otlp-collector.ts'
 import { runControllers, startTestNode } from '../testing/test-cluster.ts'
 import { createOtlpExporter } from './otlp-exporter.ts'
 import { startTracing } from './trace-settings.ts'
@@ -12,46 +10,6 @@ import type { Span } from './tracer.ts'
 const t = useClaims(apiserver)
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const PARENT = '00f067aa0ba902b7'
-
-interface SentSpan {
-  traceId: string
-  spanId: string
-  parentSpanId: string
-  traceState?: string
-  name: string
-  kind: number
-  startTimeUnixNano: string
-  endTimeUnixNano: string
-  attributes: { key: string; value: { stringValue: string } }[]
-  status: object
-}
-interface Sent {
-  path: string | undefined
-  headers: IncomingHttpHeaders
-  body: { resourceSpans: { resource: object; scopeSpans: { scope: object; spans: SentSpan[] }[] }[] }
-}
-
-/** A collector on loopback; `answer` is the status with which it takes what it is sent. */
-async function startCollector(
-  answer = 200,
-): Promise<AsyncDisposable & { url: string; sent: Sent[]; spans(): SentSpan[] }> {
-  const sent: Sent[] = []
-  const server = createServer((request, response) => void take(request, response))
-  async function take(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    sent.push({ path: request.url, headers: request.headers, body: (await json(request)) as Sent['body'] })
-    response.writeHead(answer, { 'content-type': 'application/json' }).end('{}')
-  }
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    sent,
-    spans: () => sent.flatMap(({ body }) => body.resourceSpans[0]?.scopeSpans[0]?.spans ?? []),
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
-}
 
 test('what is done for a claim joins the trace that its annotation names; of others nothing is said', async () => {
   await using collector = await startCollector()

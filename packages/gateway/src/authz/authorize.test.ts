@@ -39,7 +39,7 @@ describe('who may', () => {
     const port = await serve((_request, response) => void response.end('reached'))
     await fixture.client.create(resources.serviceAccounts, { metadata: { name: 'may-not' } }, { namespace: 'default' })
     const outcomes: unknown[] = []
-    for (const token of [await forwarderToken(), await tokenOf('may-not'), 'none', undefined]) {
+    for (const token of [await fixture.forwarder(), await fixture.tokenOf('may-not'), 'none', undefined]) {
       const headers = { 'X-Sandbox-ID': 'box', 'X-Sandbox-Port': String(port) }
       const { status, body } = await ask(url, {
         headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
@@ -76,7 +76,7 @@ describe('who may', () => {
   test.each(TYPES)('whoever may only forward ports has nothing executed: %s', async (type) => {
     const { url } = await start({ authz: { mode: 'tokenreview' }, runtimeApi: true })
     await pod('box')
-    const token = await forwarderToken()
+    const token = await fixture.forwarder()
     const { status, body } = await ask(url, {
       method: 'POST',
       path: '/execute',
@@ -90,35 +90,6 @@ describe('who may', () => {
     })
     expect([status, body]).toEqual([403, '{"detail":"forbidden"}'])
   })
-
-  /** Of a user who may forward ports of the Sandbox `box`, and nothing else. */
-  async function forwarderToken(): Promise<string> {
-    const at = { namespace: 'default' }
-    const metadata = { name: 'forwarder' }
-    const rule = { apiGroups: [''], resources: ['pods/portforward'], resourceNames: ['box'], verbs: ['create'] }
-    const binding = {
-      metadata,
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name },
-      subjects: [{ kind: 'ServiceAccount', name: metadata.name, ...at }],
-    }
-    await fixture.client.create(resources.serviceAccounts, { metadata }, at)
-    fixture.stack.defer(() => fixture.client.delete(resources.serviceAccounts, metadata.name, at).then(() => undefined))
-    await fixture.client.create(resources.roles, { metadata, rules: [rule] }, at)
-    fixture.stack.defer(() => fixture.client.delete(resources.roles, metadata.name, at).then(() => undefined))
-    await fixture.client.create(resources.roleBindings, binding, at)
-    fixture.stack.defer(() => fixture.client.delete(resources.roleBindings, metadata.name, at).then(() => undefined))
-    return await tokenOf(metadata.name)
-  }
-
-  async function tokenOf(name: string): Promise<string> {
-    const { transport } = fixture.client
-    const { body } = await transport.request({
-      method: 'POST',
-      path: `/api/v1/namespaces/default/serviceaccounts/${name}/token`,
-      body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
-    } as never)
-    return (body as { status: { token: string } }).status.token
-  }
 
   test('holders of a token for exactly this', async () => {
     const { publicKey, privateKey } = generateKeyPairSync('ed25519')
@@ -262,7 +233,7 @@ describe('who may', () => {
     const { url } = await start({ listenReviewed: { path } })
     await pod('box')
     const port = await serve((_request, response) => void response.end('reached'))
-    const token = await forwarderToken()
+    const token = await fixture.forwarder()
     const from = async (authorization: string): Promise<string | undefined> => {
       const socket = connect(path)
       const head = `GET / HTTP/1.1\r\nHost: sandbox-router-svc.agent-sandbox-system.svc.cluster.local\r\nConnection: close\r\n`

@@ -14,10 +14,15 @@ export interface Access {
   /** Whether it came as a gRPC call: a request of any type over HTTP/1.1 is none. */
   isCall: boolean
   headers: IncomingHttpHeaders
+  /** Where the connection comes from; empty for one of this machine's own sockets. */
+  peer: string
 }
 
-/** Resolves where the request may go on; rejects with a RouterError 401 or 403, or 500 where nobody could be asked. */
-export type Authorize = (access: Access) => Promise<void>
+/**
+ * Resolves where the request may go on, with whom it counts for; undefined where nobody was asked. Rejects with a
+ * RouterError 401, 403, or 429 for who was refused too often, or 500 where nobody could be asked.
+ */
+export type Authorize = (access: Access) => Promise<string | undefined>
 
 /** No credential, or one that proves nothing. */
 export function unauthenticated(): RouterError {
@@ -29,8 +34,13 @@ export function forbidden(): RouterError {
   return new RouterError(403, 'forbidden')
 }
 
+/** Somebody who tries what is in vain, faster than it is worth asking. */
+export function tooMany(): RouterError {
+  return new RouterError(429, 'Too many requests were refused: try again later.')
+}
+
 /** Everybody may: for a router that only its owner reaches, or that has an authorizing proxy in front. */
-export async function allowAll(): Promise<void> {}
+export async function allowAll(): Promise<undefined> {}
 
 /** Of `Authorization: Bearer TOKEN`, or the password of `Basic`: all that clients can be told which set no header. */
 export function bearerToken({ authorization = '' }: IncomingHttpHeaders): string | undefined {

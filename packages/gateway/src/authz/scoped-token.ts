@@ -101,12 +101,18 @@ export function authorizeByScopedToken({ keys, shared }: ScopedTokenKeys, now: (
       const claims = takesFirst ? verifiedFirst(token, shared.secret) : undefined
       if (!claims || now() / 1000 >= claims.exp) throw unauthenticated()
       if (!coversFirst(claims, access)) throw forbidden()
-      return
+      return holderOf(claims)
     }
     const claims = verified(token, keys)
     if (!claims || now() / 1000 >= claims.exp) throw unauthenticated()
     if (!covers(claims, access)) throw forbidden()
+    return holderOf(claims)
   }
+}
+
+/** Tokens say what for and not whose: who reaches one Sandbox counts as one client. */
+function holderOf({ ns, name }: FirstClaims): string {
+  return `sandbox ${ns}/${name}`
 }
 
 interface FirstClaims {

@@ -13,6 +13,7 @@ import {
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { createShares } from '../shares.ts'
 import { type Exchange, openExchange } from './exchange.ts'
 import { followTlsFiles, type TlsOptions } from './tls-files.ts'
 
@@ -34,6 +35,8 @@ export interface Listener extends AsyncDisposable {
 
 const SOCKETS = { allowHalfOpen: true, noDelay: true }
 const MAX_CONNECTIONS = 2048
+/** From one address, other than this machine's own, behind which there is anybody. */
+const MAX_CONNECTIONS_EACH = 512
 const MAX_HEADER_BYTES = 64 << 10
 const HEADERS_MS = 15_000
 /** Between two looks at how old they are. */
@@ -120,10 +123,16 @@ export function listenAtDoor(address: ListenAddress, handlersFor: (about: unknow
 
 async function accept(address: ListenAddress, server: Server, { take, close }: Acceptor): Promise<Listener> {
   const sockets = new Set<Socket>()
+  const connections = createShares(MAX_CONNECTIONS, MAX_CONNECTIONS_EACH)
   server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => {})
+    const origin = originOf(socket)
+    if (!connections.take(origin, 1)) return void socket.destroy()
+    sockets.add(socket)
+    socket.on('close', () => {
+      sockets.delete(socket)
+      connections.give(origin, 1)
+    })
     if (!('setSecureContext' in server)) take(socket)
   })
   server.on('secureConnection', (socket: Socket) => {
@@ -144,6 +153,12 @@ async function accept(address: ListenAddress, server: Server, { take, close }: A
       for (const socket of sockets) socket.destroy()
     },
   }
+}
+
+const OWN: ReadonlySet<string | undefined> = new Set([undefined, '127.0.0.1', '::1', '::ffff:127.0.0.1'])
+
+function originOf({ remoteAddress }: Socket): string | undefined {
+  return OWN.has(remoteAddress) ? undefined : remoteAddress
 }
 
 interface ProtocolServers {

@@ -18,11 +18,14 @@ import { forwardCall } from './forward-call.ts'
 import { grpcCodeOf, refuseCall } from './grpc-status.ts'
 import type { Handlers } from './listener.ts'
 import { refuseForeignHost } from './local-host.ts'
+import type { Seat } from './seats.ts'
 import { carryUpgrade, refuseUpgrade } from './upgrade.ts'
 
 export interface ServeOptions {
   pods: SandboxPods
   authorize: Authorize
+  /** For each request, of whatever listener. */
+  takeSeat(): Seat
   wake: Waker['wake']
   /** Absent where nothing may be executed: the router then only carries. */
   runtimeApi: RuntimeApi | undefined
@@ -44,29 +47,35 @@ const LONGEST_RETRY_MS = 800
 const DIAL_MS = 10_000
 /** So long a Sandbox that was made just now may take to be known, ms: as long as all retries together. */
 const UNKNOWN_MS = 1400
-/** In all. What is more is told to come back. */
-const MAX_IN_FLIGHT = 2000
 
 export function createHandlers(options: ServeOptions): Handlers {
   const waitMs = options.retries > 0 ? UNKNOWN_MS : 0
   const { wake, pods, authorize, runtimeApi, metrics, pathPrefix, allowLoopback, retries, onError } = options
-  let inFlight = 0
+  const { takeSeat } = options
 
   function routeOf(url: string, headers: IncomingHttpHeaders): Route {
     const byPath = pathPrefix === undefined ? undefined : routeOfPath(pathPrefix, url, headers)
     return byPath ?? routeOfHeaders(headers, url, allowLoopback)
   }
 
-  async function admit(route: Route, access: Omit<Access, 'namespace' | 'sandbox' | 'sandboxUid' | 'port' | 'path'>) {
+  /** For whom it counts, where that is known. */
+  async function admit(
+    route: Route,
+    seat: Seat,
+    access: Omit<Access, 'namespace' | 'sandbox' | 'sandboxUid' | 'port' | 'path'>,
+  ): Promise<string | undefined> {
     const { namespace, id: sandbox, uid: sandboxUid, port, url } = route
+    let client: string | undefined
     try {
       if (authorize === allowAll && !options.anyHost) refuseForeignHost(hostOf(access))
-      await authorize({ ...access, namespace, sandbox, sandboxUid, port, path: url.split('?', 1)[0] ?? url })
+      client = await authorize({ ...access, namespace, sandbox, sandboxUid, port, path: url.split('?', 1)[0] ?? url })
     } catch (error) {
       metrics.authorized(namespace, 'deny')
       throw error
     }
     metrics.authorized(namespace, 'allow')
+    seat.giveTo(client)
+    return client
   }
 
   async function find(route: Route, signal: AbortSignal): Promise<SandboxPod> {
@@ -126,11 +135,12 @@ export function createHandlers(options: ServeOptions): Handlers {
     }
     const done = metrics.begin()
     let route: Route | undefined
-    inFlight++
+    let seat: Seat | undefined
     try {
-      if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
+      seat = takeSeat()
       route = routeOf(request.url ?? '', request.headers)
-      await admit(route, { method, isCall: false, headers: request.headers })
+      const peer = request.socket.remoteAddress ?? ''
+      const client = await admit(route, seat, { method, isCall: false, headers: request.headers, peer })
       const pod = await find(route, gone)
       const api = runtimeApi?.apiFor(route, false)
       const timeoutMs = route.timeoutMs ?? options.timeoutMs
@@ -139,7 +149,7 @@ export function createHandlers(options: ServeOptions): Handlers {
         await forward(exchange, { ...upstreamOf(route), ...reached, timeoutMs })
       } else if (api) {
         metrics.answered(api)
-        await runtimeApi?.answer(exchange, { route, pod, timeoutMs })
+        await runtimeApi?.answer(exchange, { route, pod, client, timeoutMs })
       }
     } catch (error) {
       if (!gone.aborted && !response.headersSent) {
@@ -147,7 +157,7 @@ export function createHandlers(options: ServeOptions): Handlers {
         sendJson(exchange, status, { detail: message })
       } else response.destroy()
     } finally {
-      inFlight--
+      seat?.[Symbol.dispose]()
       done({ method, code: gone.aborted ? 499 : response.statusCode, namespace: route?.namespace })
     }
   }
@@ -159,12 +169,13 @@ export function createHandlers(options: ServeOptions): Handlers {
     const method = request.method ?? 'GET'
     let route: Route | undefined
     let code = 101
-    inFlight++
+    let seat: Seat | undefined
     try {
-      if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
+      seat = takeSeat()
       route = routeOf(request.url ?? '', request.headers)
       refuseOtherOrigin(request)
-      await admit(route, { method, isCall: false, headers: request.headers })
+      const peer = request.socket.remoteAddress ?? ''
+      await admit(route, seat, { method, isCall: false, headers: request.headers, peer })
       const pod = await find(route, gone.signal)
       const reached = await reach(route, pod, { signal: gone.signal, answers: false })
       if (!reached) throw cannotConnect(route.id)
@@ -176,7 +187,7 @@ export function createHandlers(options: ServeOptions): Handlers {
       if (gone.signal.aborted) socket.destroy()
       else refuseUpgrade(socket, refusal)
     } finally {
-      inFlight--
+      seat?.[Symbol.dispose]()
       done({ method, code, namespace: route?.namespace })
     }
   }
@@ -188,11 +199,12 @@ export function createHandlers(options: ServeOptions): Handlers {
     const method = headers[':method'] ?? 'POST'
     let route: Route | undefined
     let code = 200
-    inFlight++
+    let seat: Seat | undefined
     try {
-      if (inFlight > MAX_IN_FLIGHT) throw new RouterError(503, 'The router is busy: try again.')
+      seat = takeSeat()
       route = routeOf(headers[':path'] ?? '', headers)
-      await admit(route, { method, isCall: true, headers })
+      const peer = stream.session?.socket.remoteAddress ?? ''
+      const client = await admit(route, seat, { method, isCall: true, headers, peer })
       const pod = await find(route, gone.signal)
       const api = runtimeApi?.apiFor(route, true)
       const reached = await reach(route, pod, { signal: gone.signal, answers: api !== undefined })
@@ -201,7 +213,7 @@ export function createHandlers(options: ServeOptions): Handlers {
         await forwardCall(stream, headers, { ...upstreamOf(route), ...reached, timeoutMs })
       } else if (api) {
         metrics.answered(api)
-        await runtimeApi?.answerCall(stream, headers, { route, pod })
+        await runtimeApi?.answerCall(stream, headers, { route, pod, client })
       }
     } catch (error) {
       if (gone.signal.aborted) code = 499
@@ -212,7 +224,7 @@ export function createHandlers(options: ServeOptions): Handlers {
         else refuseCall(stream, grpcCodeOf(refusal.status), refusal.message)
       }
     } finally {
-      inFlight--
+      seat?.[Symbol.dispose]()
       done({ method, code, namespace: route?.namespace })
     }
   }
@@ -248,10 +260,18 @@ export function doorRouteOf(about: unknown): DoorRoute {
 
 /** For connections of one Sandbox, whose clients may execute in it: they are answered, and carried nowhere. */
 export function createDoorHandlers(
-  { pods, runtimeApi, metrics, timeoutMs, onError }: ServeOptions & { runtimeApi: RuntimeApi },
+  { pods, runtimeApi, metrics, takeSeat, timeoutMs, onError }: ServeOptions & { runtimeApi: RuntimeApi },
   about: DoorRoute,
 ): Handlers {
   const routeOf = (url: string): Route => ({ ...about, timeoutMs: undefined, url })
+  // Who connects is not known; of whoever does, no more than one client's share goes to one Sandbox.
+  const client = `sandbox ${about.namespace}/${about.id}`
+
+  function takeOwnSeat(): Seat {
+    const seat = takeSeat()
+    seat.giveTo(client)
+    return seat
+  }
 
   async function find(route: Route, signal: AbortSignal): Promise<SandboxPod> {
     const pod = await pods.find(route, { waitMs: UNKNOWN_MS, signal })
@@ -271,12 +291,13 @@ export function createDoorHandlers(
       const done = metrics.begin()
       const route = routeOf(request.url ?? '/')
       try {
+        using _seat = takeOwnSeat()
         refuseForeignHost(hostOf(request))
         const api = runtimeApi.apiFor(route, false)
         if (!api) throw cannotConnect(route.id)
         const pod = await find(route, gone)
         metrics.answered(api)
-        await runtimeApi.answer(exchange, { route, pod, timeoutMs })
+        await runtimeApi.answer(exchange, { route, pod, client, timeoutMs })
       } catch (error) {
         if (gone.aborted || response.headersSent) response.destroy()
         else {
@@ -296,12 +317,13 @@ export function createDoorHandlers(
       stream.once('close', () => gone.abort(new Error('the client went away')))
       const route = routeOf(headers[':path'] ?? '/')
       try {
+        using _seat = takeOwnSeat()
         refuseForeignHost(hostOf({ headers }))
         const api = runtimeApi.apiFor(route, true)
         if (!api) throw cannotConnect(route.id)
         const pod = await find(route, gone.signal)
         metrics.answered(api)
-        await runtimeApi.answerCall(stream, headers, { route, pod })
+        await runtimeApi.answerCall(stream, headers, { route, pod, client })
       } catch (error) {
         if (gone.signal.aborted) return
         const { status, message } = said(error, route)

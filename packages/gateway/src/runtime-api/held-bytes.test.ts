@@ -6,8 +6,8 @@ test('what is held is never more than the bound, and all of it is given back', (
   const sizes = fc.array(fc.tuple(fc.nat(3), fc.nat(60), fc.boolean()))
   fc.assert(
     fc.property(sizes, (steps) => {
-      const hold = createHeldBytes(100)
-      const requests = Array.from({ length: 4 }, () => ({ held: hold(), size: 0 }))
+      const hold = createHeldBytes(100, 100)
+      const requests = Array.from({ length: 4 }, () => ({ held: hold('one'), size: 0 }))
       const total = (): number => requests.reduce((sum, { size }) => sum + size, 0)
       for (const [index, bytes, ends] of steps) {
         const request = requests[index] as (typeof requests)[number]
@@ -21,7 +21,7 @@ test('what is held is never more than the bound, and all of it is given back', (
         }
       }
       for (const { held } of requests) held[Symbol.dispose]()
-      hold().add(100)
+      hold('one').add(100)
     }),
   )
 })

@@ -1,26 +1,28 @@
-/** How much the router holds of what commands put out and clients send, of all requests together. */
+/** How much the router holds of what commands put out and clients send, of all requests together and of each client's. */
+import { createShares } from '../shares.ts'
 import { ExecError } from './exec-error.ts'
 
 /** What one request holds, until it is disposed of. */
 export interface HeldBytes extends Disposable {
-  /** @throws ExecError `busy` where all requests together would hold more than they may */
+  /** @throws ExecError `busy` where all requests together, or the client's, would hold more than they may */
   add(bytes: number): void
 }
 
-/** `limit` in bytes. Gives what makes one for a request. */
-export function createHeldBytes(limit: number): () => HeldBytes {
-  let total = 0
-  return () => {
+export type Hold = (client: string | undefined) => HeldBytes
+
+/** `total` and `each` client's in bytes. Gives what makes one for a request of a client, who may not be known. */
+export function createHeldBytes(total: number, each: number): Hold {
+  const shares = createShares(total, each)
+  return (client) => {
     let own = 0
     return {
       add(bytes) {
-        if (total + bytes > limit)
-          throw new ExecError('busy', 'all requests together hold as much as the router may: try again')
+        if (!shares.take(client, bytes))
+          throw new ExecError('busy', 'the requests under way hold as much as the router may: try again')
         own += bytes
-        total += bytes
       },
       [Symbol.dispose]() {
-        total -= own
+        shares.give(client, own)
         own = 0
       },
     }

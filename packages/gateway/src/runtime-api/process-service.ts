@@ -7,7 +7,7 @@ import type { SandboxPod } from '../routing/sandbox-pods.ts'
 import { ExecError } from './exec-error.ts'
 import { SANDBOXD_BASE } from './file-service.ts'
 import { answerCall, type GrpcCall } from './grpc-call.ts'
-import type { HeldBytes } from './held-bytes.ts'
+import type { Hold } from './held-bytes.ts'
 import {
   decodeExecute,
   decodeResize,
@@ -27,13 +27,17 @@ export const PROCESS_PORT = 9090
 
 export interface ProcessService {
   /** Never rejects. */
-  serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, call: { pod: SandboxPod; path: string }): Promise<void>
+  serve(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    call: { pod: SandboxPod; path: string; client: string | undefined },
+  ): Promise<void>
 }
 
 const SIGNALS: Readonly<Record<number, 'INT' | 'TERM' | 'KILL'>> = { 2: 'INT', 9: 'KILL', 15: 'TERM' }
 const LARGEST_PROCESS_ID = 2 ** 31 - 1
 
-export function createProcessService(client: Client, hold: () => HeldBytes): ProcessService {
+export function createProcessService(client: Client, hold: Hold): ProcessService {
   /** Of all sandboxes, by the Pod's UID and the number: nobody signals another sandbox's. */
   const processes = new Map<string, SandboxProcess & { terminal: boolean }>()
   let lastId = 0
@@ -120,8 +124,8 @@ export function createProcessService(client: Client, hold: () => HeldBytes): Pro
   }
 
   return {
-    async serve(stream, headers, { pod, path }) {
-      using held = hold()
+    async serve(stream, headers, { pod, path, client }) {
+      using held = hold(client)
       await answerCall(stream, { headers, held }, async (call) => {
         const [, name = ''] = /^\/process\.v1\.ProcessService\/([A-Za-z]+)$/.exec(path) ?? []
         const method = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined

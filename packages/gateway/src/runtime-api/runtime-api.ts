@@ -17,21 +17,26 @@ export interface RuntimeApi {
   /** Undefined where such a request is not the router's to answer. `isCall`: it is one of gRPC. */
   apiFor(route: Pick<Route, 'port' | 'url'>, isCall: boolean): RuntimeApiName | undefined
   /** Rejects with a RouterError, or with another error where the answer has begun. */
-  answer(exchange: Exchange, options: { route: Route; pod: SandboxPod; timeoutMs: number }): Promise<void>
+  answer(exchange: Exchange, options: Asked & { timeoutMs: number }): Promise<void>
   /** Never rejects. */
-  answerCall(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    options: { route: Route; pod: SandboxPod },
-  ): Promise<void>
+  answerCall(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: Asked): Promise<void>
+}
+
+interface Asked {
+  route: Route
+  pod: SandboxPod
+  /** For whom what is held counts, where that is known. */
+  client: string | undefined
 }
 
 /** Sixteen outputs of the largest size, and hundreds of thousands of the usual ones. */
 const HELD_BYTES = 256 * 1024 * 1024
+/** Of one client. */
+const HELD_BYTES_EACH = HELD_BYTES / 2
 
-export function createRuntimeApi(client: Client): RuntimeApi {
-  const hold = createHeldBytes(HELD_BYTES)
-  const processes = createProcessService(client, hold)
+export function createRuntimeApi(cluster: Client): RuntimeApi {
+  const hold = createHeldBytes(HELD_BYTES, HELD_BYTES_EACH)
+  const processes = createProcessService(cluster, hold)
   return {
     apiFor({ port, url }, isCall) {
       if (isCall) return port === PROCESS_PORT ? 'processes' : undefined
@@ -39,16 +44,16 @@ export function createRuntimeApi(client: Client): RuntimeApi {
       return port === FILES_PORT && isFileServicePath(pathOf(url)) ? 'files' : undefined
     },
 
-    async answer(exchange, { route, pod, timeoutMs }) {
+    async answer(exchange, { route, pod, client, timeoutMs }) {
       refusePages(exchange)
       const silent = new AbortController()
       exchange.request.setTimeout(timeoutMs, () => {
         silent.abort(new RouterError(504, `The sandbox did not answer within ${timeoutMs / 1000} s: ${route.id}`))
       })
       const signal = AbortSignal.any([exchange.gone, silent.signal])
-      using held = hold()
+      using held = hold(client)
       const query = new URLSearchParams(route.url.slice(pathOf(route.url).length))
-      const call = { exchange, client, pod, path: pathOf(route.url), query, timeoutMs, signal, held }
+      const call = { exchange, client: cluster, pod, path: pathOf(route.url), query, timeoutMs, signal, held }
       try {
         await (route.port === LEGACY_PORT ? serveLegacy(call) : serveFiles(call))
         await sent(exchange, signal)
@@ -58,7 +63,8 @@ export function createRuntimeApi(client: Client): RuntimeApi {
       }
     },
 
-    answerCall: (stream, headers, { route, pod }) => processes.serve(stream, headers, { pod, path: pathOf(route.url) }),
+    answerCall: (stream, headers, { route, pod, client }) =>
+      processes.serve(stream, headers, { pod, path: pathOf(route.url), client }),
   }
 }
 

@@ -47,6 +47,10 @@ export interface RouterFixture {
     answer: (...asked: Parameters<RequestListener>) => unknown,
     at?: { host: string; port: number },
   ): Promise<number>
+  /** A token of a user who may forward ports of the Sandbox `box`, and nothing else. */
+  forwarder(name?: string): Promise<string>
+  /** A token of a ServiceAccount, another one each time. */
+  tokenOf(name: string): Promise<string>
 }
 
 const ADMINISTRATOR: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
@@ -171,6 +175,33 @@ export function routerFixture(): RouterFixture {
       })
       return (server.address() as AddressInfo).port
     },
+    async forwarder(name = 'forwarder') {
+      const at = { namespace: 'default' }
+      const metadata = { name }
+      const rule = { apiGroups: [''], resources: ['pods/portforward'], resourceNames: ['box'], verbs: ['create'] }
+      const binding = {
+        metadata,
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
+        subjects: [{ kind: 'ServiceAccount', name, ...at }],
+      }
+      await client.create(resources.serviceAccounts, { metadata }, at)
+      stack.defer(() => client.delete(resources.serviceAccounts, name, at).then(() => undefined))
+      await client.create(resources.roles, { metadata, rules: [rule] }, at)
+      stack.defer(() => client.delete(resources.roles, name, at).then(() => undefined))
+      await client.create(resources.roleBindings, binding, at)
+      stack.defer(() => client.delete(resources.roleBindings, name, at).then(() => undefined))
+      return await tokenOf(name)
+    },
+    tokenOf,
+  }
+
+  async function tokenOf(name: string): Promise<string> {
+    const { body } = await client.transport.request({
+      method: 'POST',
+      path: `/api/v1/namespaces/default/serviceaccounts/${name}/token`,
+      body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
+    } as never)
+    return (body as { status: { token: string } }).status.token
   }
 }
 
@@ -185,13 +216,15 @@ export interface Asked {
   path?: string
   headers?: Record<string, string>
   body?: string | Buffer
+  /** Address of this machine that the connection comes from. */
+  from?: string
 }
 
 export async function ask(
   url: string,
-  { method = 'GET', path = '/', headers = {}, body }: Asked = {},
+  { method = 'GET', path = '/', headers = {}, body, from: localAddress }: Asked = {},
 ): Promise<Answer> {
-  const request = httpRequest(`${url}/`, { method, path, headers, agent: false })
+  const request = httpRequest(`${url}/`, { method, path, headers, agent: false, ...(localAddress && { localAddress }) })
   request.end(body)
   const [response] = (await once(request, 'response')) as [IncomingMessage]
   return { status: response.statusCode ?? 0, headers: response.headers, body: await text(response) }
