@@ -20,6 +20,7 @@ import {
   sandboxTemplates,
   sandboxWarmPools,
 } from '../../packages/client/src/index.ts'
+import { startCollector } from '../../packages/controllers/src/testing/otlp-collector.ts'
 import {
   connectCluster,
   installCrd,
@@ -45,6 +46,8 @@ let kubeconfig: string
 let cluster: TestCluster
 let node: AsyncDisposable
 let started: Process[] = []
+/** Of the processes that a test starts. */
+let environment: Record<string, string> = {}
 
 interface Process {
   child: ChildProcess
@@ -83,6 +86,7 @@ afterEach(async () => {
     await ended
   }
   started = []
+  environment = {}
 })
 
 afterAll(async () => {
@@ -94,7 +98,7 @@ afterAll(async () => {
 function start(name: string, ...flags: string[]): Process {
   const addresses = ['-health-probe-bind-address=127.0.0.1:0', '--metrics-bind-address', '127.0.0.1:0']
   const child = spawn(CAISSON, ['controller', ...addresses, ...flags], {
-    env: { ...process.env, KUBECONFIG: kubeconfig },
+    env: { ...process.env, ...environment, KUBECONFIG: kubeconfig },
     stdio: ['ignore', 'inherit', 'pipe'],
   })
   const lines: string[] = []
@@ -234,6 +238,70 @@ test('a Sandbox and a claim become what upstream makes of them, and the probes s
     expect(body).toContain(series)
   // Every kind that is there is followed, and nothing has gone wrong on the way.
   expect(one.lines.filter((line) => line.includes('\tERROR\t'))).toEqual([])
+})
+
+test('the account may read which label domains claims may use, and what is done for a claim is traced', async () => {
+  const { client } = cluster
+  const at = { namespace: NAMESPACE }
+  const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
+  await using collector = await startCollector()
+  environment = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }
+  const configMap = { metadata: { name: 'agent-sandbox-config' }, data: { 'allowed-label-domains': 'example.com' } }
+  await client.create(resources.configMaps, configMap, { namespace: SYSTEM })
+  const containers = [{ name: 'main', image: 'example.com/main' }]
+  await client.create(
+    sandboxTemplates,
+    { metadata: { name: 'labelled' }, spec: { podTemplate: { spec: { containers } } } },
+    at,
+  )
+  const createClaim = (name: string, label: string, annotations: Record<string, string> = {}) =>
+    client.create(
+      sandboxClaims,
+      {
+        metadata: { name, annotations },
+        spec: { templateRef: { name: 'labelled' }, additionalPodMetadata: { labels: { [label]: 'a' } } },
+      },
+      at,
+    )
+  const claimBecomes = (name: string, reason: string) =>
+    until(
+      client,
+      sandboxClaims,
+      { ...at, name },
+      (claim) => findCondition(claim?.status?.conditions, 'Ready')?.reason === reason,
+    )
+
+  const one = start('one', '--extensions', '--enable-tracing')
+  await one.line('"controller":"pool"')
+  const context = JSON.stringify({ traceparent: `00-${TRACE}-00f067aa0ba902b7-01` })
+  await createClaim('traced', 'example.com/team', { 'opentelemetry.io/trace-context': context })
+  await claimBecomes('traced', 'DependenciesReady')
+  await createClaim('refused', 'example.org/team')
+  await claimBecomes('refused', 'InvalidMetadata')
+  const names = (): string[] => collector.spans().map(({ traceId, name }) => `${traceId} ${name}`)
+  await expect
+    .poll(names)
+    .toEqual(expect.arrayContaining([`${TRACE} ReconcileSandboxClaim`, `${TRACE} ReconcileSandbox`]))
+  expect(names().filter((name) => !name.startsWith(TRACE))).toEqual([])
+
+  // It is followed.
+  const data = { 'allowed-label-domains': 'example.org' }
+  await client.patch(resources.configMaps, 'agent-sandbox-config', { data }, { namespace: SYSTEM })
+  await claimBecomes('refused', 'DependenciesReady')
+  expect(one.lines.filter((line) => line.includes('\tERROR\t'))).toEqual([])
+  one.child.kill('SIGTERM')
+  await one.ended
+
+  // Where it is mounted the file counts.
+  const directory = dirname(kubeconfig)
+  writeFileSync(join(directory, 'allowed-label-domains'), 'example.net\n')
+  const two = start('two', '--extensions', '--sandbox-config-dir', directory)
+  await two.line('"controller":"pool"')
+  await createClaim('mounted', 'example.net/team')
+  await claimBecomes('mounted', 'DependenciesReady')
+  await createClaim('other', 'example.org/team')
+  await claimBecomes('other', 'InvalidMetadata')
+  expect(two.lines.filter((line) => line.includes('\tERROR\t'))).toEqual([])
 })
 
 test('a stopped leader is followed within two seconds, a killed one within 17', async () => {

@@ -177,7 +177,7 @@ describe.runIf(kubectl)('workloads', () => {
       image: 'busybox',
       imagePullPolicy: 'IfNotPresent',
       command: ['sh', '-c', 'while [ ! -e /tmp/rest ]; do :; done; sleep 1000'],
-      // A sandbox that rests takes 15m to 37m under gVisor: as much as Pods that ask for little are to take at all.
+      // What gVisor takes by itself counts too, and was more than all that a Pod with 10m is to take.
       resources: { requests: { cpu: '400m' } },
     }
     const group = { apiVersion: 'extensions.agents.x-k8s.io/v1beta1' }

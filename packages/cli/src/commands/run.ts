@@ -16,6 +16,9 @@ import { yieldProcessor } from '../run/yield-processor.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { watchNamed } from '../watch-named.ts'
 
+/** The class of embedded clusters that `caisson up --fake-runtime` makes. */
+const PRETENDING = 'fake'
+
 /**
  * Where sandboxes with directories or ports of this machine live: Pod Security allows it there, RBAC only to
  * administrators.
@@ -43,6 +46,11 @@ export async function run(options: RunCommandOptions): Promise<void> {
   if (options.command.length === 0) console.error(`caisson: no command given: running the one of ${options.image}`)
   const stop = stopSignal(timeoutMs)
   await using session = await openSession({ ...options, start: true })
+  if (session.embedded && options.runtimeClass === PRETENDING && !options.detach)
+    throw new CliError(
+      'usage',
+      `--runtime-class ${PRETENDING} runs nothing: its Pods only say that they run, and never end. Leave it out, or use --detach`,
+    )
   // The handshake goes on while the rest is made ready.
   const connected = connectAhead(session, { use: true })
   const touchesHost = options.volume.length > 0 || options.publish.length > 0
