@@ -98,10 +98,10 @@ test('of two made in the same second whose names have the same hash one has a Ne
   expect(nameHash('costarring')).toBe(nameHash('liquid'))
   // The one whose name comes first is made last: it may count as the older only where the other has no policy yet.
   await Promise.all([t.createTemplate({}, 'liquid'), t.createTemplate({}, 'costarring')])
-  const said = async (): Promise<(string | undefined)[]> => {
+  const said = async (): Promise<string[]> => {
     const { items } = await t.client.list(resources.networkPolicies, { namespace: t.namespace })
     const without = t.running.events.filter(({ reason }) => reason === 'NameCollision').map(({ about }) => about)
-    return [...without, ...items.map(({ metadata }) => metadata.ownerReferences?.[0]?.name)].sort()
+    return [...without, ...items.map(({ metadata }) => metadata.ownerReferences?.[0]?.name ?? '')].sort()
   }
   await expect.poll(said).toEqual(['costarring', 'liquid'])
   await t.running.controllers.idle()

@@ -127,7 +127,10 @@ async function accept(address: ListenAddress, server: Server, { take, close }: A
   server.on('connection', (socket: Socket) => {
     socket.on('error', () => {})
     const origin = originOf(socket)
-    if (!connections.take(origin, 1)) return void socket.destroy()
+    if (!connections.take(origin, 1)) {
+      socket.destroy()
+      return
+    }
     sockets.add(socket)
     socket.on('close', () => {
       sockets.delete(socket)
