@@ -9,6 +9,7 @@ import { lists, pagination } from './lists.ts'
 import { mistakes, objectLife } from './object-life.ts'
 import { oddRequests } from './odd-requests.ts'
 import { openApiSteps, shapeDefinitions } from './openapi-documents.ts'
+import { protobufSteps, wireDefinition } from './protobuf.ts'
 import { post } from './requests.ts'
 import { scenarioSteps } from './scenarios.ts'
 import { type Step, seeded } from './script.ts'
@@ -34,6 +35,7 @@ export function generateScript(seed: number, rounds: number): Step[] {
       }),
     )
   }
+  wireDefinition({ add })
   for (let round = 0; round < rounds; round++) {
     for (const kind of KINDS) objectLife(kind, `o${round}`, { random, add })
   }
@@ -49,5 +51,6 @@ export function generateScript(seed: number, rounds: number): Step[] {
   discoverySteps({ add })
   shapeDefinitions({ random, add })
   openApiSteps({ add })
+  protobufSteps({ random, add })
   return steps
 }

@@ -3,7 +3,8 @@ import { BREAKS, type Kind } from './kinds.ts'
 import { collection, PATCHES, post, type Writer } from './requests.ts'
 import type { Random } from './script.ts'
 
-function objectOf(kind: Kind, name: string, random: Random): Record<string, unknown> {
+/** A valid object of the kind, as a user would write it. */
+export function objectOf(kind: Kind, name: string, random: Random): Record<string, unknown> {
   const { metadata, ...fields } = kind.make(random)
   const object = {
     apiVersion: kind.apiVersion,

@@ -2,6 +2,9 @@
 
 import { Agent, request as httpsRequest } from 'node:https'
 import { setTimeout } from 'node:timers/promises'
+import type { KubeObject } from '../../packages/api/src/index.ts'
+import { decodeProtobuf } from '../../packages/apiserver/src/protobuf/decode.ts'
+import { encodeObject, encodeWatchEvent } from '../../packages/apiserver/src/protobuf/encode.ts'
 import type { Answer, Memory, Request, Step } from './script.ts'
 
 export interface Target {
@@ -53,7 +56,7 @@ function send(
 ): Promise<Answer> {
   const url = new URL(target.server + path)
   for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value)
-  const payload = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
+  const payload = payloadOf(body, contentType)
   const sent = {
     accept: accept ?? 'application/json',
     authorization: `Bearer ${target.token}`,
@@ -70,14 +73,14 @@ function send(
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('error', reject)
       response.on('end', () => {
-        const text = Buffer.concat(chunks).toString()
+        const bytes = Buffer.concat(chunks)
         const type = response.headers['content-type'] ?? ''
         const warning = response.headers['warning']
         resolve({
           status: response.statusCode ?? 0,
           contentType: type,
           warnings: warning === undefined ? [] : warning.split(/, (?=\d{3} )/),
-          body: decode(text, type),
+          body: type.startsWith(PROTOBUF) ? decodeMessages(bytes, type) : decode(bytes.toString(), type),
         })
       })
     })
@@ -94,6 +97,35 @@ function send(
     })
     outgoing.end(payload)
   })
+}
+
+const PROTOBUF = 'application/vnd.kubernetes.protobuf'
+
+function payloadOf(body: unknown, contentType: string | undefined): string | Buffer | undefined {
+  if (body === undefined || typeof body === 'string') return body
+  if (contentType !== PROTOBUF) return JSON.stringify(body)
+  return Buffer.from(encodeObject(body as KubeObject), 'latin1')
+}
+
+/** One object, or the list of a watch's events; each with whether it is written exactly as we would write it. */
+function decodeMessages(bytes: Buffer, type: string): unknown {
+  if (!type.includes('stream=watch')) return decodeExactly(bytes)
+  const events: unknown[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + 4 + bytes.readUInt32BE(at)
+    const event = bytes.subarray(at + 4, end)
+    const name = event.toString('utf8', 2, 2 + (event[1] ?? 0))
+    const object = decodeExactly(event.subarray(event.indexOf('k8s\0')))
+    const again = Buffer.from(encodeWatchEvent(name, object as KubeObject), 'latin1')
+    events.push({ type: name, object, exact: again.equals(bytes.subarray(at, end)) })
+    at = end
+  }
+  return events
+}
+
+function decodeExactly(bytes: Buffer): object {
+  const object = decodeProtobuf(bytes)
+  return { ...object, exact: Buffer.from(encodeObject(object as unknown as KubeObject), 'latin1').equals(bytes) }
 }
 
 /** One JSON value, or the list of a watch's events, or the text. */

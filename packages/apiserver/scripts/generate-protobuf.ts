@@ -4,8 +4,9 @@
  *     node packages/apiserver/scripts/generate-protobuf.ts            writes it
  *     node packages/apiserver/scripts/generate-protobuf.ts --check    exits 1 when the committed one differs
  *
- * Numbers and types come from the .proto files inside the Go modules, the names in JSON from src/schema/generated/, so
- * that has to be up to date first. Needs `go` and the Go module proxy.
+ * Numbers and types come from the .proto files inside the Go modules, the names in JSON and which fields are pointers in
+ * Go (`?`, left out where they are absent; others are always written) from src/schema/generated/, so that has to be up to
+ * date first. Needs `go` and the Go module proxy.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -102,12 +103,20 @@ function qualified(type: string, prefix: string): string {
 /** Fields that JSON spells in another way than Go's protobuf does. */
 const RENAMED: Readonly<Record<string, string>> = { schema: '$schema', ref: '$ref', Raw: 'raw' }
 
-function jsonName(field: Field, properties: Readonly<Record<string, unknown>>): string | undefined {
+function jsonName(field: Field, properties: Properties): string | undefined {
   const kebab = field.name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
   return [field.name, RENAMED[field.name] ?? field.name, kebab].find((name) => name in properties)
 }
 
-type Definitions = Readonly<Record<string, { properties?: Record<string, unknown> }>>
+type Properties = Readonly<Record<string, { 'x-go'?: string }>>
+type Definitions = Readonly<Record<string, { properties?: Properties }>>
+
+/** What has no schema: objects without all but their metadata. */
+const PARTIAL: Readonly<Record<string, Properties>> = {
+  'io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata': { metadata: {} },
+  'io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList': { metadata: {}, items: {} },
+  'io.k8s.apimachinery.pkg.apis.meta.v1beta1.PartialObjectMetadataList': { metadata: {}, items: {} },
+}
 
 function generate(): string {
   const lines: string[] = []
@@ -119,23 +128,25 @@ function generate(): string {
     for (const [name, { properties = {} }] of Object.entries(definitions))
       addMessage(`${prefix}.${name}`, properties, lines)
   }
+  for (const [name, properties] of Object.entries(PARTIAL)) addMessage(name, properties, lines)
   return `{\n${lines.sort().join(',\n')}\n}\n`
 }
 
 const added = new Set<string>()
 
-function addMessage(definition: string, properties: Readonly<Record<string, unknown>>, lines: string[]): void {
+function addMessage(definition: string, properties: Properties, lines: string[]): void {
   if (added.has(definition)) return
   added.add(definition)
   const at = definition.lastIndexOf('.')
   const fields = messagesOf(definition.slice(0, at)).get(definition.slice(at + 1))
-  if (!fields || fields.length === 0) return
+  if (!fields) return
   const texts: string[] = []
   for (const field of fields) {
     const name = jsonName(field, properties)
-    const shape = field.map ? '{}' : field.repeated ? '[]' : ''
-    if (name !== undefined) texts.push(`${field.number} ${name} ${field.type}${shape}`)
-    else if (!SCALARS.has(field.type)) {
+    if (name !== undefined) {
+      const shape = field.map ? '{}' : field.repeated ? '[]' : properties[name]?.['x-go']?.startsWith('*') ? '?' : ''
+      texts.push(`${field.number} ${name} ${field.type}${shape}`)
+    } else if (!SCALARS.has(field.type)) {
       // An embedded struct: on the wire a message of its own, in JSON the fields of the one around it.
       texts.push(`${field.number} ~ ${field.type}`)
       addMessage(field.type, properties, lines)

@@ -1,24 +1,24 @@
 /** The text of an answer. Stored objects are encoded once, whoever asks for them and in whatever list. */
+import type { KubeList, KubeObject } from '@caisson/api'
 import { stringify } from 'yaml'
+import { encodeObject, encodeList as encodeProtobufList } from '../protobuf/encode.ts'
 import { encode } from '../storage/encoding.ts'
 import type { Answer } from '../verbs/call.ts'
 
 export function encodeJson({ body, list, resource }: Answer): string {
-  return `${list ? encodeList(body as ListBody, resource?.custom !== true) : encode(body as object)}\n`
+  return `${list ? encodeList(body as KubeList, resource?.custom !== true) : encode(body as object)}\n`
 }
 
 export function encodeYaml(body: object): string {
   return stringify(body, { aliasDuplicateObjects: false, lineWidth: 0 })
 }
 
-interface ListBody {
-  kind: string
-  apiVersion: string
-  metadata: object
-  items: readonly { kind: string; apiVersion: string }[]
+/** Bytes, one a character. */
+export function encodeProtobuf({ body, list }: Answer): string {
+  return list ? encodeProtobufList(body as KubeList) : encodeObject(body as KubeObject)
 }
 
-function encodeList({ kind, apiVersion, metadata, items }: ListBody, dropTypes: boolean): string {
+function encodeList({ kind, apiVersion, metadata, items }: KubeList, dropTypes: boolean): string {
   const parts = items.map((item) => {
     const text = encode(item)
     if (!dropTypes) return text

@@ -4,9 +4,11 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '@caisson/api'
 import { type Pipeline, run, toStatusError } from '../pipeline.ts'
+import { hasMessage } from '../protobuf/encode.ts'
+import { groupVersion } from '../registry/registry.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
-import { badRequest } from '../verbs/errors.ts'
+import { badRequest, streamNotAcceptable } from '../verbs/errors.ts'
 import { admitConnection } from './admit-connection.ts'
 import { type Awaken, awakenFor, connectionTo, KUBECTL_COMMAND, whileOpen } from './awaken.ts'
 import { refuseCrossSite } from './cross-site.ts'
@@ -18,7 +20,7 @@ import { readBody } from './read-body.ts'
 import { EMPTY_QUERY, parseQuery, parseRequestInfo } from './request-info.ts'
 import { addWarnings, respond, respondWithError } from './respond.ts'
 import { transformAnswer, transformMessages } from './transform.ts'
-import { streamWatch } from './watch-stream.ts'
+import { JSON_STREAM, PROTOBUF_STREAM, streamWatch } from './watch-stream.ts'
 
 export interface HandlerContext {
   pipeline: Pipeline
@@ -74,7 +76,11 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
     const told = toStatusError(error, context.report)
     code = told.code
     // What is left of a body that nobody reads would be taken for the next request.
-    respondWithError(response, told, { warnings: call.warnings, close: !request.complete })
+    respondWithError(response, told, {
+      accept: call.accept,
+      warnings: call.warnings,
+      close: !request.complete,
+    })
   }
   pipeline.observe(call, code, performance.now() - started)
 }
@@ -127,7 +133,9 @@ async function answer(
   // Before anything is done: a write that cannot be answered is not made.
   // Other paths than those of resources (OpenAPI, metrics) look at the header themselves.
   const { isResource, verb } = call.info
-  const accepted = negotiate(isResource ? call.accept : undefined, verb === 'list' || verb === 'watch')
+  const canWatch = verb === 'list' || verb === 'watch'
+  const accepted = negotiate(isResource ? call.accept : undefined, { protobuf: hasProtobuf(call, pipeline), canWatch })
+  if (verb === 'watch' && accepted.encoding === 'yaml') throw streamNotAcceptable()
   const outcome = await run(pipeline, call)
   const { now } = pipeline.environment
   if ('answer' in outcome) {
@@ -138,12 +146,20 @@ async function answer(
     return shown.status
   }
   const transform = transformMessages(outcome.watch.resource, { accepted, query: call.query, now })
-  const headers = ['Cache-Control', 'no-cache, private', 'Content-Type', 'application/json']
+  const format = accepted.encoding === 'protobuf' ? PROTOBUF_STREAM : JSON_STREAM
+  const headers = ['Cache-Control', 'no-cache, private', 'Content-Type', format.contentType]
   addWarnings(headers, call.warnings)
   const finished = pipeline.begin(call)
-  await streamWatch({ watch: outcome.watch, response, headers, transform, stalledMs: context.stalledMs })
+  await streamWatch({ watch: outcome.watch, response, headers, format, transform, stalledMs: context.stalledMs })
   finished()
   return 200
+}
+
+/** Custom kinds have no messages. */
+function hasProtobuf({ info }: Call, { environment }: Pipeline): boolean {
+  if (!info.isResource) return false
+  const resource = environment.registry.find(info.group, info.version, info.resource)
+  return resource !== undefined && !resource.custom && hasMessage(groupVersion(resource), resource.kind)
 }
 
 /** Smaller answers fit into the buffers of the system. */

@@ -1,8 +1,12 @@
-/** Which form of an answer a client accepts: JSON or YAML, of the object itself, of a Table or of its metadata alone. */
+/**
+ * Which form of an answer a client accepts: JSON, YAML or protobuf, of the object itself, of a Table or of its metadata
+ * alone. By the rules of kube-apiserver, also where they are odd.
+ */
+import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
 import { notAcceptable } from '../verbs/errors.ts'
 
 export interface Accepted {
-  encoding: 'json' | 'yaml'
+  encoding: 'json' | 'yaml' | 'protobuf'
   /** What the object is turned into first. */
   as: 'object' | 'Table' | 'PartialObjectMetadata' | 'PartialObjectMetadataList'
   /** Of the meta.k8s.io version that `as` is asked in. */
@@ -18,28 +22,60 @@ const JSON_OBJECT: Accepted = Object.freeze({
   aggregated: false,
 })
 const YAML_OBJECT: Accepted = Object.freeze({ ...JSON_OBJECT, encoding: 'yaml' })
+const PROTOBUF_OBJECT: Accepted = Object.freeze({ ...JSON_OBJECT, encoding: 'protobuf' })
 
 // Clients send a handful of different headers, over and over.
-const parsed = new Map<string, Accepted | undefined>()
+const parsed = new Map<string, readonly Clause[]>()
 const MAX_PARSED = 256
+/** Longer ones, which no client of Kubernetes sends, are parsed each time. */
+const LONGEST_PARSED = 512
+
+export interface Negotiated {
+  /** Whether the objects themselves can be had in protobuf, too; metadata alone always can. */
+  protobuf: boolean
+  /** For the error's list of what there is. */
+  canWatch: boolean
+}
 
 /** Throws NotAcceptable where nothing that the header names can be served. */
-export function negotiate(header: string | undefined, canWatch = false): Accepted {
-  const accepted = acceptedForm(header)
+export function negotiate(header: string | undefined, { protobuf, canWatch }: Negotiated): Accepted {
+  const accepted = acceptedForm(header, protobuf)
   if (!accepted) throw notAcceptable(canWatch)
   return accepted
 }
 
 /** The form that the client likes best of those that are served; undefined where it accepts none. */
-export function acceptedForm(header: string | undefined): Accepted | undefined {
+export function acceptedForm(header: string | undefined, protobuf = false): Accepted | undefined {
   if (header === undefined || header === '' || header === '*/*' || header === 'application/json') return JSON_OBJECT
-  let accepted = parsed.get(header)
-  if (accepted === undefined && !parsed.has(header)) {
-    accepted = parse(header)
-    if (parsed.size >= MAX_PARSED) parsed.clear()
-    parsed.set(header, accepted)
+  for (const clause of clausesOf(header)) {
+    const accepted = acceptClause(clause, protobuf)
+    if (accepted) return accepted
   }
-  return accepted
+  return undefined
+}
+
+/** How the client wants to read errors, which have one form only: whoever asks for another is told in JSON. */
+export function errorEncoding(header: string | undefined): Accepted['encoding'] {
+  if (header === undefined) return 'json'
+  const plain = clausesOf(header).filter(({ parameters }) => !TRANSFORMS.some((name) => parameters.has(name)))
+  for (const clause of plain) {
+    const accepted = acceptClause(clause, true)
+    if (accepted) return accepted.encoding
+  }
+  return 'json'
+}
+
+const TRANSFORMS = ['as', 'g', 'v']
+
+function clausesOf(header: string): readonly Clause[] {
+  let clauses = parsed.get(header)
+  if (clauses === undefined) {
+    clauses = parseClauses(header)
+    if (header.length > LONGEST_PARSED) return clauses
+    if (parsed.size >= MAX_PARSED) parsed.clear()
+    parsed.set(header, clauses)
+  }
+  return clauses
 }
 
 interface Clause {
@@ -54,19 +90,33 @@ export function acceptedTypes(header: string): string[] {
 }
 
 function parseClauses(header: string): Clause[] {
-  // Sorting is stable: equal qualities stay in the client's order.
-  return header
-    .split(',')
-    .map(parseClause)
-    .sort((a, b) => b.quality - a.quality)
+  const clauses = header.split(',').map(parseClause)
+  return clauses.length > LONGEST_INSERTION ? clauses.sort((a, b) => b.quality - a.quality) : insertionSort(clauses)
 }
 
-function parse(header: string): Accepted | undefined {
-  for (const clause of parseClauses(header)) {
-    const accepted = acceptClause(clause)
-    if (accepted) return accepted
+/** Up to here Go sorts by insertion. */
+const LONGEST_INSERTION = 12
+
+/**
+ * What is not an order (a type comes before any other type of worse quality, and before every `*` of whatever quality) is
+ * only sorted the same by the same steps.
+ */
+function insertionSort(clauses: Clause[]): Clause[] {
+  for (let end = 1; end < clauses.length; end++) {
+    for (let at = end; at > 0; at--) {
+      const [left, right] = [clauses[at - 1] as Clause, clauses[at] as Clause]
+      if (!isBefore(right, left)) break
+      clauses[at - 1] = right
+      clauses[at] = left
+    }
   }
-  return undefined
+  return clauses
+}
+
+function isBefore(a: Clause, b: Clause): boolean {
+  if (a.quality > b.quality) return true
+  if (!a.type.startsWith('*') && b.type.startsWith('*')) return true
+  return !a.type.endsWith('/*') && b.type.endsWith('/*')
 }
 
 function parseClause(text: string): Clause {
@@ -83,17 +133,27 @@ function parseClause(text: string): Clause {
 
 const AS: ReadonlySet<string> = new Set(['Table', 'PartialObjectMetadata', 'PartialObjectMetadataList'])
 
-function acceptClause({ type, parameters }: Clause): Accepted | undefined {
-  const isJson = type === 'application/json' || type === '*/*' || type === 'application/*'
-  const isYaml = type === 'application/yaml' || type === 'application/x-yaml' || type === 'text/yaml'
-  if (!isJson && !isYaml) return undefined
-  const base = isJson ? JSON_OBJECT : YAML_OBJECT
+function baseOf(type: string): Accepted | undefined {
+  if (type === 'application/json' || type === '*/*' || type === 'application/*') return JSON_OBJECT
+  if (type === 'application/yaml' || type === 'application/x-yaml' || type === 'text/yaml') return YAML_OBJECT
+  return type === PROTOBUF_TYPE ? PROTOBUF_OBJECT : undefined
+}
+
+function acceptClause({ type, parameters }: Clause, protobuf: boolean): Accepted | undefined {
+  const base = baseOf(type)
+  if (!base || !acceptsStream(base, parameters.get('stream'))) return undefined
+  const isProtobuf = base === PROTOBUF_OBJECT
   const as = parameters.get('as')
-  if (as === undefined) return base
+  if (as === undefined) return isProtobuf && !protobuf ? undefined : base
   const group = parameters.get('g')
   const version = parameters.get('v')
   if (group === 'apidiscovery.k8s.io' && as === 'APIGroupDiscoveryList')
-    return version === 'v2' ? { ...base, aggregated: true } : undefined
+    return version === 'v2' && !isProtobuf ? { ...base, aggregated: true } : undefined
   if (group !== 'meta.k8s.io' || (version !== 'v1' && version !== 'v1beta1') || !AS.has(as)) return undefined
+  if (as === 'Table' && isProtobuf) return undefined
   return { ...base, as: as as Accepted['as'], metaVersion: version }
+}
+
+function acceptsStream({ encoding }: Accepted, stream: string | undefined): boolean {
+  return stream === undefined || stream === '' || (stream === 'watch' && encoding !== 'yaml')
 }

@@ -85,7 +85,7 @@ export function proxyRequest(
     if (target.pod) {
       if (call.info.rest === '' && !call.info.path.endsWith('/')) redirectBelow(call, { request, response })
       else if (connection.proxy) connection.proxy(target.pod, { request, response })
-      else respondWithError(response, pathNotServed(), { warnings: call.warnings, close: false })
+      else respondWithError(response, pathNotServed(), { accept: call.accept, warnings: call.warnings, close: false })
       return
     }
     request.url = target.url
@@ -134,6 +134,7 @@ function answerErrorsAsStatus(response: ServerResponse, call: Call): void {
       collect(chunk)
       Object.assign(response, { writeHead, end })
       respondWithError(response, nodeError(status, Buffer.concat(said).toString().trim(), call), {
+        accept: call.accept,
         warnings: call.warnings,
         close: false,
       })

@@ -1,6 +1,7 @@
 /** Reads a request's body, no further than the limit, and decodes it. */
 import type { IncomingMessage } from 'node:http'
-import { decodeProtobuf, PROTOBUF_TYPE, ProtobufError } from '../protobuf/decode.ts'
+import { decodeProtobuf, ProtobufError } from '../protobuf/decode.ts'
+import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
 import { StatusError } from '../status-error.ts'
 import type { Body } from '../verbs/call.ts'
 import { checkShape, type Decoded, decodeJson, decodeYaml } from '../verbs/decode.ts'

@@ -1,10 +1,11 @@
 /** Writes an answer: status, headers, body. */
 import type { ServerResponse } from 'node:http'
+import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
 import type { StatusError } from '../status-error.ts'
 import type { Answer } from '../verbs/call.ts'
 import { compress, isCompressed } from './compress.ts'
-import { encodeJson, encodeYaml } from './encode-answer.ts'
-import type { Accepted } from './negotiate.ts'
+import { encodeJson, encodeProtobuf, encodeYaml } from './encode-answer.ts'
+import { type Accepted, errorEncoding } from './negotiate.ts'
 
 /** Together; beyond it warnings are cut short, and then left out. As kube-apiserver does. */
 const MAX_WARNING_BYTES = 4096
@@ -21,10 +22,13 @@ export interface Form {
 
 /** Gives the length of the body as it is sent, in bytes. */
 export async function respond(response: ServerResponse, answer: Answer, form: Form): Promise<number> {
-  const [type, text] = encodeAnswer(answer, form.accepted)
-  const plain = Buffer.byteLength(text)
+  const { type, content, charset } = encodeAnswer(answer, form.accepted.encoding)
+  const plain = Buffer.byteLength(content, charset)
   const headers: string[] = [...COMMON, 'Content-Type', type]
-  const compressed = isCompressed(form.acceptEncoding, plain) ? await compress(text) : undefined
+  const isLarge = isCompressed(form.acceptEncoding, plain)
+  const compressed = isLarge
+    ? await compress(charset === 'latin1' ? Buffer.from(content as string, charset) : content)
+    : undefined
   if (compressed) headers.push('Content-Encoding', 'gzip', 'Vary', 'Accept-Encoding')
   const bytes = compressed?.length ?? plain
   headers.push('Content-Length', String(bytes))
@@ -32,41 +36,44 @@ export async function respond(response: ServerResponse, answer: Answer, form: Fo
   addWarnings(headers, form.warnings)
   response.writeHead(answer.status, headers)
   // A string goes out in one write together with the headers.
-  response.end(compressed ?? text)
+  response.end(compressed ?? content, charset)
   return bytes
 }
 
-function encodeAnswer(answer: Answer, accepted: Accepted): [type: string, text: string | Buffer] {
-  const { body } = answer
-  if (typeof body === 'string' || Buffer.isBuffer(body))
-    return [answer.contentType ?? 'text/plain; charset=utf-8', body]
-  if (accepted.encoding === 'yaml') return ['application/yaml', encodeYaml(body)]
-  return [answer.contentType ?? 'application/json', encodeJson(answer)]
+interface Encoded {
+  type: string
+  content: string | Buffer
+  charset: 'utf8' | 'latin1'
 }
 
+function encodeAnswer(answer: Answer, encoding: Accepted['encoding']): Encoded {
+  const { body, contentType } = answer
+  if (typeof body === 'string' || Buffer.isBuffer(body))
+    return { type: contentType ?? 'text/plain; charset=utf-8', content: body, charset: 'utf8' }
+  if (encoding === 'protobuf') return { type: PROTOBUF_TYPE, content: encodeProtobuf(answer), charset: 'latin1' }
+  if (encoding === 'yaml') return { type: 'application/yaml', content: encodeYaml(body), charset: 'utf8' }
+  return { type: contentType ?? 'application/json', content: encodeJson(answer), charset: 'utf8' }
+}
+
+/** @param accept the request's header */
 export function respondWithError(
   response: ServerResponse,
   error: StatusError,
-  { warnings, close }: { warnings: readonly string[]; close: boolean },
+  { accept, warnings, close }: { accept: string | undefined; warnings: readonly string[]; close: boolean },
 ): void {
   if (response.headersSent) {
     response.destroy()
     return
   }
-  const text = `${JSON.stringify(error.toStatus())}\n`
-  const headers: string[] = [
-    ...COMMON,
-    'Content-Type',
-    'application/json',
-    'Content-Length',
-    String(Buffer.byteLength(text)),
-  ]
+  const { type, content, charset } = encodeAnswer({ status: error.code, body: error.toStatus() }, errorEncoding(accept))
+  const length = String(Buffer.byteLength(content, charset))
+  const headers: string[] = [...COMMON, 'Content-Type', type, 'Content-Length', length]
   const retryAfter = error.details?.retryAfterSeconds
   if (retryAfter) headers.push('Retry-After', String(retryAfter))
   if (close) headers.push('Connection', 'close')
   addWarnings(headers, warnings)
   response.writeHead(error.code, headers)
-  response.end(text)
+  response.end(content, charset)
 }
 
 /** As header lines; the same text is said once. */

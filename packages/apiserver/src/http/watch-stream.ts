@@ -1,5 +1,8 @@
-/** A watch as a chunked HTTP answer: one JSON line an event, encoded and framed once for all who watch. */
+/** A watch as a chunked HTTP answer: its events are encoded and framed once for all who watch in the same form. */
 import type { ServerResponse } from 'node:http'
+import type { KubeObject } from '@caisson/api'
+import { encodeWatchEvent } from '../protobuf/encode.ts'
+import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
 import { encode } from '../storage/encoding.ts'
 import type { AcceptedWatch, WatchMessage } from '../verbs/call.ts'
 
@@ -9,18 +12,40 @@ const HIGH_WATER_BYTES = 256 << 10
 /** Turns what is sent into what the client asked to see (a Table row, metadata alone). */
 export type MessageTransform = (message: WatchMessage) => WatchMessage
 
+/** How events are written one after the other. */
+export interface StreamFormat {
+  contentType: string
+  encode(message: WatchMessage): string
+  /** Of what `encode` gives. */
+  charset: 'utf8' | 'latin1'
+  /** The chunk of an event, the same for all who hear of it. */
+  frame(message: WatchMessage): Buffer
+}
+
+/** One line an event. */
+export const JSON_STREAM: StreamFormat = createFormat('application/json', 'utf8', encodeLine)
+
+/** Each with its length before it. */
+export const PROTOBUF_STREAM: StreamFormat = createFormat(
+  `${PROTOBUF_TYPE};stream=watch`,
+  'latin1',
+  ({ type, object }) => encodeWatchEvent(type, object as KubeObject),
+)
+
 export interface StreamWatchOptions {
   watch: AcceptedWatch
   response: ServerResponse
   /** Names and values, alternating. */
   headers: string[]
+  format: StreamFormat
   transform: MessageTransform | undefined
   /** A client that has not taken what is buffered after so long, ms, is gone or holds it on purpose. */
   stalledMs: number
 }
 
 /** Settles when the stream is over, whoever ended it. */
-export function streamWatch({ watch, response, headers, transform, stalledMs }: StreamWatchOptions): Promise<void> {
+export function streamWatch(options: StreamWatchOptions): Promise<void> {
+  const { watch, response, headers, format, transform, stalledMs } = options
   if (response.closed) return Promise.resolve()
   response.writeHead(200, headers)
   response.flushHeaders()
@@ -34,7 +59,7 @@ export function streamWatch({ watch, response, headers, transform, stalledMs }: 
   let stalled: NodeJS.Timeout | undefined
   const running = watch.start({
     send(message) {
-      if (!direct) response.write(encodeMessage(transform ? transform(message) : message))
+      if (!direct) response.write(format.encode(transform ? transform(message) : message), format.charset)
       else {
         // The events of one commit come one right after the other, and go out in one write.
         if (!corked) {
@@ -45,7 +70,7 @@ export function streamWatch({ watch, response, headers, transform, stalledMs }: 
             direct.uncork()
           })
         }
-        direct.write(transform ? frame(encodeMessage(transform(message))) : sharedFrame(message))
+        direct.write(format.frame(transform ? transform(message) : message))
       }
       if (output.writableLength <= HIGH_WATER_BYTES) return true
       paused = true
@@ -72,25 +97,35 @@ export function streamWatch({ watch, response, headers, transform, stalledMs }: 
   })
 }
 
-// The watchers of an event hear of it one after the other, so remembering one frame is remembering enough.
-let lastObject: object | undefined
-let lastType = ''
-let lastFrame: Buffer = Buffer.alloc(0)
-
-function sharedFrame(message: WatchMessage): Buffer {
-  if (message.object !== lastObject || message.type !== lastType) {
-    lastFrame = frame(encodeMessage(message))
-    lastObject = message.object
-    lastType = message.type
+function createFormat(
+  contentType: string,
+  charset: StreamFormat['charset'],
+  encodeMessage: (message: WatchMessage) => string,
+): StreamFormat {
+  // The watchers of an event hear of it one after the other, so remembering one frame is remembering enough.
+  let lastObject: object | undefined
+  let lastType = ''
+  let lastFrame: Buffer = Buffer.alloc(0)
+  return {
+    contentType,
+    charset,
+    encode: encodeMessage,
+    frame(message) {
+      if (message.object !== lastObject || message.type !== lastType) {
+        lastFrame = chunk(encodeMessage(message), charset)
+        lastObject = message.object
+        lastType = message.type
+      }
+      return lastFrame
+    },
   }
-  return lastFrame
 }
 
-/** A chunk of `Transfer-Encoding: chunked`. */
-function frame(line: string): Buffer {
-  return Buffer.from(`${Buffer.byteLength(line).toString(16)}\r\n${line}\r\n`)
+/** Of `Transfer-Encoding: chunked`. */
+function chunk(content: string, charset: StreamFormat['charset']): Buffer {
+  return Buffer.from(`${Buffer.byteLength(content, charset).toString(16)}\r\n${content}\r\n`, charset)
 }
 
-function encodeMessage({ type, object }: WatchMessage): string {
+function encodeLine({ type, object }: WatchMessage): string {
   return `{"type":"${type}","object":${encode(object)}}\n`
 }

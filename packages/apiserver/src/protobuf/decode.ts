@@ -1,30 +1,16 @@
 /**
  * Decodes `application/vnd.kubernetes.protobuf`, in which clients written in Go send built-in kinds, into the JSON value
- * that they would have sent. Answers are always JSON: those clients accept it.
+ * that they would have sent.
  */
-import { readFileSync } from 'node:fs'
 import { define } from '../patch/merge-patch.ts'
+import { definitionOf, EXTENSIONS, META, messageOf, PROTOBUF_TYPE } from './messages.ts'
 import { createWireReader, ProtobufError, WIRE, type WireReader } from './wire.ts'
 
 export { ProtobufError } from './wire.ts'
 
-export const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf'
-
 const MAGIC = Buffer.from('k8s\0')
 /** Schemas nest; no honest one does so as deep as this. */
 const MAX_DEPTH = 100
-
-interface Field {
-  /** Undefined for an embedded message, whose fields are those of the one around it. */
-  name: string | undefined
-  type: string
-  shape: 'one' | 'list' | 'map'
-}
-
-type Message = ReadonlyMap<number, Field>
-
-let texts: Readonly<Record<string, string>> | undefined
-const messages = new Map<string, Message>()
 
 /** Throws a `ProtobufError`. */
 export function decodeProtobuf(body: Buffer): Record<string, unknown> {
@@ -66,40 +52,6 @@ function readEnvelope(reader: WireReader) {
     else reader.skip(type)
   }
   return { apiVersion, kind, raw, contentType }
-}
-
-const META = 'io.k8s.apimachinery.pkg.apis.meta.v1'
-const EXTENSIONS = 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1'
-
-/** `rbac.authorization.k8s.io/v1` `Role` is `io.k8s.api.rbac.v1.Role`. */
-function definitionOf(apiVersion: string, kind: string): string {
-  if (kind === 'DeleteOptions') return `${META}.DeleteOptions`
-  if (apiVersion === 'apiextensions.k8s.io/v1') return `${EXTENSIONS}.${kind}`
-  const [group = '', version] = apiVersion.split('/')
-  if (version === undefined) return `io.k8s.api.core.${group}.${kind}`
-  return `io.k8s.api.${group.split('.')[0]}.${version}.${kind}`
-}
-
-function messageOf(definition: string): Message | undefined {
-  const known = messages.get(definition)
-  if (known) return known
-  texts ??= JSON.parse(readFileSync(new URL('./generated/messages.json', import.meta.url), 'utf8')) as Readonly<
-    Record<string, string>
-  >
-  const text = Object.hasOwn(texts, definition) ? texts[definition] : undefined
-  if (text === undefined) return undefined
-  const message = new Map(text === '' ? [] : text.split(',').map(parseField))
-  messages.set(definition, message)
-  return message
-}
-
-function parseField(text: string): [number, Field] {
-  const [number = '', name = '', type = ''] = text.split(' ')
-  const shape = type.endsWith('[]') ? 'list' : type.endsWith('{}') ? 'map' : 'one'
-  return [
-    Number(number),
-    { name: name === '~' ? undefined : name, type: shape === 'one' ? type : type.slice(0, -2), shape },
-  ]
 }
 
 function decodeMessage(definition: string, bytes: Buffer, depth: number): Record<string, unknown> {

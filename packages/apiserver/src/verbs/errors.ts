@@ -65,6 +65,12 @@ export function notAcceptable(canWatch: boolean): StatusError {
   })
 }
 
+/** For a watch in a form of which there are no streams. */
+export function streamNotAcceptable(): StatusError {
+  const types = 'application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch'
+  return new StatusError('NotAcceptable', `only the following media types are accepted: ${types}`)
+}
+
 export function tooManyValues(limit: number): StatusError {
   return new StatusError(
     'RequestEntityTooLarge',

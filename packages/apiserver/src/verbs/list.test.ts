@@ -94,7 +94,9 @@ describe('list', () => {
       'PartialObjectMetadata',
     ])
     expect((await get(`${path}/c-0`, { accept: 'application/yaml' })).text).toContain('kind: ConfigMap\n')
-    const refused = await get(path, { accept: 'application/vnd.kubernetes.protobuf' })
+    const refused = await get(path, {
+      accept: 'application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1',
+    })
     expect(`${refused.status} ${refused.body.reason}`).toBe('406 NotAcceptable')
   })
 })
