@@ -56,7 +56,7 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   },
   {
     reason: 'What the server makes for itself at its first start (PriorityClasses, roles) has no managedFields.',
-    label: /(list|table|metadata) of priorityclasses/,
+    label: /(list|table|metadata) of priorityclasses|PriorityClass in protobuf/,
     difference: /metadata\.managedFields: \[.*"manager":"kube-apiserver".* != nothing$/,
   },
   {

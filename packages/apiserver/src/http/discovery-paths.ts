@@ -1,8 +1,7 @@
 import type { Discovery } from '../discovery/discovery.ts'
 import type { PathHandler } from '../pipeline.ts'
-import { StatusError } from '../status-error.ts'
 import type { Answer, Call } from '../verbs/call.ts'
-import { pathNotServed } from '../verbs/errors.ts'
+import { formNotAcceptable, pathNotServed } from '../verbs/errors.ts'
 import { acceptedForm } from './negotiate.ts'
 
 const AGGREGATED = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
@@ -33,10 +32,7 @@ export function discoveryPaths(discovery: Discovery, address: () => string): (pa
 
   function root({ accept }: Call, path: '/api' | '/apis'): Answer {
     const accepted = acceptedForm(accept)
-    if (accepted?.as !== 'object') {
-      const types = 'application/json, application/yaml, application/vnd.kubernetes.protobuf'
-      throw new StatusError('NotAcceptable', `only the following media types are accepted: ${types}`)
-    }
+    if (accepted?.as !== 'object') throw formNotAcceptable()
     if (accepted.aggregated) return { status: 200, body: discovery.aggregated(path), contentType: AGGREGATED }
     return { status: 200, body: path === '/api' ? discovery.coreVersions(address()) : discovery.groups() }
   }

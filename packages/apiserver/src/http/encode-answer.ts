@@ -9,8 +9,14 @@ export function encodeJson({ body, list, resource }: Answer): string {
   return `${list ? encodeList(body as KubeList, resource?.custom !== true) : encode(body as object)}\n`
 }
 
-export function encodeYaml(body: object): string {
-  return stringify(body, { aliasDuplicateObjects: false, lineWidth: 0 })
+/** The same as JSON says, with its keys in order, as Go writes it. */
+export function encodeYaml(answer: Answer): string {
+  return stringify(JSON.parse(encodeJson(answer)), {
+    aliasDuplicateObjects: false,
+    lineWidth: 0,
+    sortMapEntries: true,
+    indentSeq: false,
+  })
 }
 
 /** Bytes, one a character. */

@@ -8,12 +8,12 @@ import { hasMessage } from '../protobuf/encode.ts'
 import { groupVersion } from '../registry/registry.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
-import { badRequest, streamNotAcceptable } from '../verbs/errors.ts'
+import { badRequest, formNotAcceptable } from '../verbs/errors.ts'
 import { admitConnection } from './admit-connection.ts'
 import { type Awaken, awakenFor, connectionTo, KUBECTL_COMMAND, whileOpen } from './awaken.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import type { InFlight, RequestClass } from './in-flight.ts'
-import { negotiate } from './negotiate.ts'
+import { type Accepted, negotiate } from './negotiate.ts'
 import { connectionVerbs } from './node-paths.ts'
 import { type FindNode, proxyRequest, proxyUpgrade, refuseUpgrade, resolveNode } from './node-proxy.ts'
 import { readBody } from './read-body.ts'
@@ -132,10 +132,7 @@ async function answer(
   }
   // Before anything is done: a write that cannot be answered is not made.
   // Other paths than those of resources (OpenAPI, metrics) look at the header themselves.
-  const { isResource, verb } = call.info
-  const canWatch = verb === 'list' || verb === 'watch'
-  const accepted = negotiate(isResource ? call.accept : undefined, { protobuf: hasProtobuf(call, pipeline), canWatch })
-  if (verb === 'watch' && accepted.encoding === 'yaml') throw streamNotAcceptable()
+  const accepted = negotiateFor(call, pipeline)
   const outcome = await run(pipeline, call)
   const { now } = pipeline.environment
   if ('answer' in outcome) {
@@ -155,11 +152,18 @@ async function answer(
   return 200
 }
 
-/** Custom kinds have no messages. */
-function hasProtobuf({ info }: Call, { environment }: Pipeline): boolean {
-  if (!info.isResource) return false
-  const resource = environment.registry.find(info.group, info.version, info.resource)
-  return resource !== undefined && !resource.custom && hasMessage(groupVersion(resource), resource.kind)
+/** What is not there is told to everybody. */
+function negotiateFor({ info, accept }: Call, { environment }: Pipeline): Accepted {
+  const resource = info.isResource ? environment.registry.find(info.group, info.version, info.resource) : undefined
+  if (!resource) return negotiate(undefined, { protobuf: false, custom: true, canWatch: false })
+  const custom = resource.custom === true
+  const accepted = negotiate(accept, {
+    protobuf: !custom && hasMessage(groupVersion(resource), resource.kind),
+    custom,
+    canWatch: info.verb === 'list' || info.verb === 'watch',
+  })
+  if (info.verb === 'watch' && accepted.encoding === 'yaml') throw formNotAcceptable(true)
+  return accepted
 }
 
 /** Smaller answers fit into the buffers of the system. */

@@ -3,7 +3,7 @@
  * alone. By the rules of kube-apiserver, also where they are odd.
  */
 import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
-import { notAcceptable } from '../verbs/errors.ts'
+import { formNotAcceptable, notAcceptable } from '../verbs/errors.ts'
 
 export interface Accepted {
   encoding: 'json' | 'yaml' | 'protobuf'
@@ -33,16 +33,21 @@ const LONGEST_PARSED = 512
 export interface Negotiated {
   /** Whether the objects themselves can be had in protobuf, too; metadata alone always can. */
   protobuf: boolean
-  /** For the error's list of what there is. */
+  /** Built-in kinds have routes, which look at the types alone, and look first. */
+  custom: boolean
+  /** For the route's list of what there is. */
   canWatch: boolean
 }
 
 /** Throws NotAcceptable where nothing that the header names can be served. */
-export function negotiate(header: string | undefined, { protobuf, canWatch }: Negotiated): Accepted {
+export function negotiate(header: string | undefined, { protobuf, custom, canWatch }: Negotiated): Accepted {
+  if (header && !custom && !clausesOf(header).some(({ type }) => ROUTED.has(type))) throw notAcceptable(canWatch)
   const accepted = acceptedForm(header, protobuf)
-  if (!accepted) throw notAcceptable(canWatch)
+  if (!accepted) throw formNotAcceptable()
   return accepted
 }
+
+const ROUTED: ReadonlySet<string> = new Set(['*/*', 'application/json', 'application/yaml', PROTOBUF_TYPE])
 
 /** The form that the client likes best of those that are served; undefined where it accepts none. */
 export function acceptedForm(header: string | undefined, protobuf = false): Accepted | undefined {
@@ -134,8 +139,8 @@ function parseClause(text: string): Clause {
 const AS: ReadonlySet<string> = new Set(['Table', 'PartialObjectMetadata', 'PartialObjectMetadataList'])
 
 function baseOf(type: string): Accepted | undefined {
-  if (type === 'application/json' || type === '*/*' || type === 'application/*') return JSON_OBJECT
-  if (type === 'application/yaml' || type === 'application/x-yaml' || type === 'text/yaml') return YAML_OBJECT
+  if (type === 'application/json' || type === '*/*' || type === 'application/*' || type === '*') return JSON_OBJECT
+  if (type === 'application/yaml') return YAML_OBJECT
   return type === PROTOBUF_TYPE ? PROTOBUF_OBJECT : undefined
 }
 

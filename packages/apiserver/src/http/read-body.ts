@@ -33,6 +33,9 @@ export async function readBody(request: IncomingMessage, contentType: string): P
   return isProtobuf ? decodeProtobufBody(bytes) : await decodeBody(bytes.toString(), isYaml)
 }
 
+/** Of a body that is none, what its error quotes. */
+const QUOTED_BYTES = 64
+
 function decodeProtobufBody(bytes: Buffer): Body {
   try {
     const value = decodeProtobuf(bytes)
@@ -40,7 +43,8 @@ function decodeProtobufBody(bytes: Buffer): Body {
     return { value, duplicates: [], text: '' }
   } catch (error) {
     if (!(error instanceof ProtobufError)) throw error
-    throw badRequest(`the object provided is unrecognized: ${error.message}`)
+    const text = bytes.toString('latin1', 0, QUOTED_BYTES)
+    return { value: undefined, duplicates: [], text, error: error.message, binary: true }
   }
 }
 

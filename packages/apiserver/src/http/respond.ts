@@ -51,7 +51,7 @@ function encodeAnswer(answer: Answer, encoding: Accepted['encoding']): Encoded {
   if (typeof body === 'string' || Buffer.isBuffer(body))
     return { type: contentType ?? 'text/plain; charset=utf-8', content: body, charset: 'utf8' }
   if (encoding === 'protobuf') return { type: PROTOBUF_TYPE, content: encodeProtobuf(answer), charset: 'latin1' }
-  if (encoding === 'yaml') return { type: 'application/yaml', content: encodeYaml(body), charset: 'utf8' }
+  if (encoding === 'yaml') return { type: 'application/yaml', content: encodeYaml(answer), charset: 'utf8' }
   return { type: contentType ?? 'application/json', content: encodeJson(answer), charset: 'utf8' }
 }
 

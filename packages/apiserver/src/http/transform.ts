@@ -1,6 +1,7 @@
 /** What a client asked to see instead of the objects themselves: a Table for a terminal, or metadata alone. */
 import type { KubeObject, ListMeta } from '@caisson/api'
 import type { Resource } from '../registry/resource.ts'
+import { StatusError } from '../status-error.ts'
 import { type IncludeObject, partialMetadata, toTable } from '../table/to-table.ts'
 import type { Answer, Query, WatchMessage } from '../verbs/call.ts'
 import { badRequest, quoted } from '../verbs/errors.ts'
@@ -24,10 +25,20 @@ export function transformAnswer(answer: Answer, context: TransformContext): Answ
     const table = toTable(resource, objects, { now, includeObject: includeObject(context.query), metadata })
     return { status, body: { ...table, apiVersion } }
   }
+  if (accepted.as.endsWith('List') !== (answer.list === true)) throw wrongForm(accepted, resource, answer.list === true)
   if (!answer.list) return { status, body: { ...partialMetadata(body as KubeObject), apiVersion } }
   // An empty list has none in Go.
   const items = objects.length === 0 ? null : objects.map((object) => ({ ...partialMetadata(object), apiVersion }))
   return { status, body: { kind: 'PartialObjectMetadataList', apiVersion, metadata, items } }
+}
+
+/** With the name of the type that Kubernetes holds the objects in. */
+function wrongForm({ as }: Accepted, { custom, group, kind, listKind }: Resource, isList: boolean): StatusError {
+  const unstructured = isList ? 'UnstructuredList' : 'Unstructured'
+  const named = `${group === '' ? 'core' : group.split('.')[0]}.${isList ? listKind : kind}`
+  const type = custom ? `unstructured.${unstructured}` : named
+  const message = `you requested ${as}, but the requested object is ${isList ? 'a list' : 'not a list'} (*${type})`
+  return new StatusError('NotAcceptable', message)
 }
 
 /** The same for the events of a watch; undefined where they go out as they are. */

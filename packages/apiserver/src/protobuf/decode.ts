@@ -16,6 +16,7 @@ const MAX_DEPTH = 100
 export function decodeProtobuf(body: Buffer): Record<string, unknown> {
   if (!body.subarray(0, MAGIC.length).equals(MAGIC))
     throw new ProtobufError('provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]')
+  if (body.length === MAGIC.length) throw new ProtobufError('empty body')
   const { apiVersion, kind, raw, contentType } = readEnvelope(createWireReader(body.subarray(MAGIC.length)))
   if (contentType !== '' && contentType !== PROTOBUF_TYPE)
     throw new ProtobufError(

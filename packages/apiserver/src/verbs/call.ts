@@ -52,6 +52,8 @@ export interface Body extends Decoded {
   text: string
   /** Why the text could not be decoded; the value is undefined then. Each kind of request says it in its own words. */
   error?: string
+  /** True where it was no text: `text` has a character for each of the first bytes then. */
+  binary?: true
 }
 
 export interface Answer {

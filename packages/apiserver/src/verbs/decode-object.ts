@@ -25,7 +25,7 @@ export function decodeObject(
     throw unrecognized(
       resource,
       body,
-      body.error.startsWith('yaml') ? body.error : `${NO_TYPE}; json parse error: ${body.error}`,
+      body.binary || body.error.startsWith('yaml') ? body.error : `${NO_TYPE}; json parse error: ${body.error}`,
     )
   // To Go, null is an object without fields.
   const value = body?.value === null && !resource.custom ? {} : body?.value
@@ -139,7 +139,8 @@ function unrecognized(resource: Resource, body: Body | undefined, why: string) {
   const text = body?.text ?? ''
   const isObject = text.startsWith('{')
   const cut = (full: string) => (full.length > 30 ? `${full.slice(0, 30)} ...` : full)
-  const summary = text === '' ? '<empty>' : isObject ? cut(text) : cutBytes(Buffer.from(text))
+  const summary =
+    text === '' ? '<empty>' : isObject ? cut(text) : cutBytes(Buffer.from(text, body?.binary ? 'latin1' : 'utf8'))
   return badRequest(`the object provided is unrecognized (must be of type ${resource.kind}): ${why} (${summary})`)
 }
 

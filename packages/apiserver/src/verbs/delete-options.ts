@@ -62,7 +62,8 @@ function fromQuery(query: Query): Given {
 }
 
 function fromBody(body: Body): Given {
-  if (body.error !== undefined) throw badRequest(`couldn't get version/kind; json parse error: ${body.error}`)
+  if (body.error !== undefined)
+    throw badRequest(body.binary ? body.error : `couldn't get version/kind; json parse error: ${body.error}`)
   const value = body.value as Record<string, unknown> | null
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw wrongType('', 'v1.DeleteOptions', value)

@@ -58,16 +58,18 @@ export function unsupportedMediaType(accepted: readonly string[]): StatusError {
 
 /** What go-restful answers where nothing that the client accepts can be written. */
 export function notAcceptable(canWatch: boolean): StatusError {
-  const available = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf']
-  if (canWatch) available.push('application/json;stream=watch', 'application/vnd.kubernetes.protobuf;stream=watch')
+  const available = canWatch ? [...FORMS, ...STREAMS] : FORMS
   return new StatusError('NotAcceptable', `406: Not Acceptable\n\nAvailable representations: ${available.join(', ')}`, {
     details: {},
   })
 }
 
-/** For a watch in a form of which there are no streams. */
-export function streamNotAcceptable(): StatusError {
-  const types = 'application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch'
+const FORMS = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf']
+const STREAMS = ['application/json;stream=watch', 'application/vnd.kubernetes.protobuf;stream=watch']
+
+/** Where the types that the client accepts are served, but not in the form that it wants. */
+export function formNotAcceptable(canStream = false): StatusError {
+  const types = (canStream ? STREAMS : FORMS).join(', ')
   return new StatusError('NotAcceptable', `only the following media types are accepted: ${types}`)
 }
 
