@@ -138,6 +138,8 @@ function bodies({ add }: Writer): void {
   const path = '/api/v1/namespaces/one/configmaps'
   const configMap = (metadata: object): object => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata })
   add('body: JSON that says it is protobuf', { ...send('POST', path, '{}') })
+  add('body: nothing', send('POST', path, ''))
+  add('body: nothing for an update', send('PUT', `${path}/l1`, ''))
   add('body: a magic number', send('POST', path, 'k8s\0'))
   add('body: of another kind', send('POST', path, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'x' } }))
   add(
@@ -148,6 +150,7 @@ function bodies({ add }: Writer): void {
   add('body: strictly', { ...send('POST', path, configMap({ name: 'strict' })), query: { fieldValidation: 'Strict' } })
   add('body: as a merge patch', { ...send('PUT', `${path}/l1`, configMap({ name: 'l1' })), method: 'PATCH' })
   add('body: for a custom resource', send('POST', CUSTOM, configMap({ name: 'x' })))
+  add('body: no options', send('DELETE', `${path}/missing`, ''))
   add('body: options for a custom resource', send('DELETE', `${CUSTOM}/a`, deleteOptions({ gracePeriodSeconds: 0 })))
 }
 

@@ -60,7 +60,7 @@ test('an object is created, read, listed and deleted without any JSON', async ()
   expect([deleted.status, decodeProtobuf(deleted.bytes)['status']]).toEqual([200, 'Success'])
 })
 
-test('a large list is compressed as JSON is, and every item comes once', async () => {
+test('a list of objects that fill many packets comes whole, every item once', async () => {
   for (let index = 0; index < 3; index++)
     await ask('POST', PATH, {
       body: { ...configMap(`large-${index}`), data: { text: 'ü'.repeat(100_000) } } as KubeObject,
@@ -119,6 +119,16 @@ test.each<[accept: string, status: number, type: string]>([
 ])('Accept: %s is answered with %d and %s', async (accept, status, type) => {
   const answer = await ask('GET', PATH, { accept })
   expect([answer.status, answer.type]).toEqual([status, type])
+})
+
+test('an empty body is no object, and no options', async () => {
+  const created = await ask('POST', PATH, { body: Buffer.alloc(0) })
+  expect([created.status, decodeProtobuf(created.bytes)['message']]).toEqual([
+    400,
+    'the object provided is unrecognized (must be of type ConfigMap): empty data (<empty>)',
+  ])
+  await ask('POST', PATH, { body: configMap('deleted') })
+  expect((await ask('DELETE', `${PATH}/deleted`, { body: Buffer.alloc(0) })).status).toBe(200)
 })
 
 test.each<[name: string, body: Buffer]>([

@@ -22,15 +22,15 @@ const JSON_TYPES: ReadonlySet<string> = new Set([
   'application/strategic-merge-patch+json',
 ])
 
-/** Undefined where the body is empty. */
+/** Undefined where the body is empty; an empty one in protobuf says of itself that it is no object. */
 export async function readBody(request: IncomingMessage, contentType: string): Promise<Body | undefined> {
   const isYaml = YAML_TYPES.has(contentType)
   const isProtobuf = contentType === PROTOBUF_TYPE
   if (!isYaml && !isProtobuf && !JSON_TYPES.has(contentType))
     throw unsupportedMediaType(['application/json', 'application/yaml', PROTOBUF_TYPE])
   const bytes = await readBytes(request)
-  if (bytes.length === 0) return undefined
-  return isProtobuf ? decodeProtobufBody(bytes) : await decodeBody(bytes.toString(), isYaml)
+  if (isProtobuf) return decodeProtobufBody(bytes)
+  return bytes.length === 0 ? undefined : await decodeBody(bytes.toString(), isYaml)
 }
 
 /** Of a body that is none, what its error quotes. */

@@ -4,6 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeCrd } from '../registry/crd-decode.ts'
 import { decodeNative } from '../schema/native.ts'
+import { MOST_VALUES } from '../verbs/decode.ts'
+import { tooManyValues } from '../verbs/errors.ts'
 import { decodeProtobuf, ProtobufError } from './decode.ts'
 
 /** Objects as client-go 0.34 encodes them, as JSON and as protobuf. */
@@ -12,6 +14,8 @@ const samples = readFileSync(new URL('./testdata/client-go.jsonl', import.meta.u
   .split('\n')
   .map((line) => JSON.parse(line) as { json: KubeObject; protobuf: string })
   .map(({ json, protobuf }) => ({ kind: json.kind, json, bytes: Buffer.from(protobuf, 'base64') }))
+
+const TOO_MANY = tooManyValues(MOST_VALUES).message
 
 const DEFINITIONS: Readonly<Record<string, string>> = {
   Lease: 'io.k8s.api.coordination.v1.Lease',
@@ -53,9 +57,79 @@ describe('decodeProtobuf', () => {
     ],
     ['a kind that nobody knows', envelope('v1', 'Nothing'), 'no kind "Nothing" is registered for version "v1"'],
     ['a path as a kind', envelope('v1', 'x/../../y'), 'no kind "x/../../y" is registered for version "v1"'],
+    ['nothing', Buffer.alloc(0), 'empty data'],
     ['a length beyond the end', Buffer.from('k8s\0\x0a\x7f'), 'unexpected end of message'],
+    ['a length of 64 bits', Buffer.from('6b3873000affffffffffffffffff01', 'hex'), 'unexpected end of message'],
+    ['a number without end', podOf(Buffer.alloc(3 << 20, 0xff)), 'a number is longer than 64 bits'],
+    ['a group', podOf(Buffer.from([0xfb, 0x01])), 'wire type 3 is not supported'],
+    [
+      'a map that is a number',
+      envelope('v1', 'ConfigMap', Buffer.from([0x10, 0x05])),
+      'wire type 0 does not fit a map',
+    ],
+    ['the field 0', podOf(Buffer.from([0x02, 0x00])), 'bad field number 0'],
+    [
+      'a year beyond four digits',
+      podOf(field(1, field(8, Buffer.from('0880fca9b6b80c', 'hex')))),
+      'a time is out of range',
+    ],
   ])('refuses %s', (_name, bytes, message) => {
     expect(() => decodeProtobuf(bytes)).toThrow(new ProtobufError(message))
+  })
+
+  test('a kind without end is quoted in part', () => {
+    expect(() => decodeProtobuf(envelope('v1', 'x'.repeat(3 << 20)))).toThrow(
+      new ProtobufError(`no kind "${'x'.repeat(200)}" is registered for version "v1"`),
+    )
+  })
+
+  test('every truncation of a message is refused, or still a message', () => {
+    for (const { bytes } of samples)
+      for (let length = 0; length < bytes.length; length++) {
+        try {
+          expect(decodeProtobuf(bytes.subarray(0, length))).toBeTypeOf('object')
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProtobufError)
+        }
+      }
+  })
+
+  test('what comes twice adds up, and the last value of a field counts', () => {
+    const parts = [field(1, field(1, Buffer.from('a'))), field(1, field(3, Buffer.from('b')))]
+    const again = field(1, Buffer.concat([field(1, Buffer.from('c')), field(3, Buffer.alloc(0))]))
+    expect(decodeProtobuf(podOf(Buffer.concat(parts)))['metadata']).toEqual({ name: 'a', namespace: 'b' })
+    expect(decodeProtobuf(podOf(Buffer.concat([...parts, again])))['metadata']).toEqual({ name: 'c' })
+  })
+
+  test('numbers come packed or one by one', () => {
+    // Field 14 of the spec is its security context, whose field 4 are the groups: int64.
+    const groups = Buffer.concat([
+      Buffer.from([0x20, 0x01]),
+      field(4, Buffer.from([0x02, 0x80, 0x10])),
+      Buffer.from([0x20, 0x03]),
+    ])
+    expect(decodeProtobuf(podOf(field(2, field(14, groups))))['spec']).toEqual({
+      securityContext: { supplementalGroups: [1, 2, 2048, 3] },
+    })
+  })
+
+  // A field of two bytes each, a million and a half of them.
+  test.each<[name: string, unit: Buffer, wrap: (content: Buffer) => Buffer, message: string]>([
+    ['empty containers', field(2, Buffer.alloc(0)), (content) => podOf(field(2, content)), TOO_MANY],
+    ['empty names of finalizers', field(14, Buffer.alloc(0)), (content) => podOf(field(1, content)), TOO_MANY],
+    ['empty labels', field(11, Buffer.alloc(0)), (content) => podOf(field(1, content)), TOO_MANY],
+    ['the same part', field(1, Buffer.alloc(0)), podOf, TOO_MANY],
+    ['packed groups', Buffer.from([0, 0]), (content) => podOf(field(2, field(14, field(4, content)))), TOO_MANY],
+    ['unknown fields', Buffer.from([0x78, 0x00]), podOf, 'the message has too many fields'],
+    [
+      'the same flag',
+      Buffer.from([0x58, 0x01]),
+      (content) => podOf(field(2, content)),
+      'the message has too many fields',
+    ],
+  ])('refuses a body full of %s', (_name, unit, wrap, message) => {
+    const body = wrap(Buffer.concat(Array.from({ length: 1_500_000 }, () => unit)))
+    expect(() => decodeProtobuf(body)).toThrow(message)
   })
 
   test('refuses schemas that are nested too deep', () => {
@@ -88,6 +162,10 @@ describe('decodeProtobuf', () => {
     )
   })
 })
+
+function podOf(content: Buffer): Buffer {
+  return envelope('v1', 'Pod', content)
+}
 
 function field(number: number, content: Buffer): Buffer {
   return Buffer.concat([varint(number * 8 + 2), varint(content.length), content])

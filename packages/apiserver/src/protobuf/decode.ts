@@ -3,104 +3,162 @@
  * that they would have sent.
  */
 import { define } from '../patch/merge-patch.ts'
-import { definitionOf, EXTENSIONS, META, messageOf, PROTOBUF_TYPE } from './messages.ts'
-import { createWireReader, ProtobufError, WIRE, type WireReader } from './wire.ts'
+import { MOST_VALUES } from '../verbs/decode.ts'
+import { tooManyValues } from '../verbs/errors.ts'
+import { definitionOf, EXTENSIONS, type Field, META, messageOf, PROTOBUF_TYPE } from './messages.ts'
+import { createWireReader, type FieldsLeft, ProtobufError, WIRE, type WireReader } from './wire.ts'
 
 export { ProtobufError } from './wire.ts'
 
 const MAGIC = Buffer.from('k8s\0')
 /** Schemas nest; no honest one does so as deep as this. */
 const MAX_DEPTH = 100
+/**
+ * Fields of all messages of one body, empty ones too, which Go writes by the dozen: what is read of them costs up to half a
+ * microsecond each. A definition as large as any that people use has some 200,000.
+ */
+const MOST_FIELDS = 500_000
+const LONGEST_QUOTED = 200
 
-/** Throws a `ProtobufError`. */
+/** What may still come, of everything within one body. */
+interface Left extends FieldsLeft {
+  depth: number
+  /** Messages, items and entries. */
+  values: number
+}
+
+/** Throws a `ProtobufError`, or a StatusError where there are too many values. */
 export function decodeProtobuf(body: Buffer): Record<string, unknown> {
+  if (body.length === 0) throw new ProtobufError('empty data')
   if (!body.subarray(0, MAGIC.length).equals(MAGIC))
     throw new ProtobufError('provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]')
   if (body.length === MAGIC.length) throw new ProtobufError('empty body')
-  const { apiVersion, kind, raw, contentType } = readEnvelope(createWireReader(body.subarray(MAGIC.length)))
+  const left: Left = { depth: MAX_DEPTH, fields: MOST_FIELDS, values: MOST_VALUES }
+  const { apiVersion, kind, raw, contentType } = readEnvelope(createWireReader(body.subarray(MAGIC.length), left))
   if (contentType !== '' && contentType !== PROTOBUF_TYPE)
-    throw new ProtobufError(
-      `content of type ${JSON.stringify(contentType)} inside of a protobuf message is not supported`,
-    )
+    throw new ProtobufError(`content of type ${quoted(contentType)} inside of a protobuf message is not supported`)
   const definition = definitionOf(apiVersion, kind)
   if (!messageOf(definition))
-    throw new ProtobufError(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)}`)
-  return { kind, apiVersion, ...decodeMessage(definition, raw, 0) }
+    throw new ProtobufError(`no kind ${quoted(kind)} is registered for version ${quoted(apiVersion)}`)
+  return decodeMessage(definition, raw, { left, into: { kind, apiVersion } })
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, LONGEST_QUOTED))
 }
 
 /** `runtime.Unknown`: the type, and the object as bytes. */
 function readEnvelope(reader: WireReader) {
-  let apiVersion = ''
-  let kind = ''
-  let raw = Buffer.alloc(0)
+  let type = { apiVersion: '', kind: '' }
+  let raw: Buffer = Buffer.alloc(0)
   let contentType = ''
   while (!reader.done) {
-    const { number, type } = reader.tag()
-    if (type !== WIRE.bytes) reader.skip(type)
-    else if (number === 1) {
-      const inner = createWireReader(reader.bytes())
-      while (!inner.done) {
-        const tag = inner.tag()
-        if (tag.number === 1 && tag.type === WIRE.bytes) apiVersion = inner.string()
-        else if (tag.number === 2 && tag.type === WIRE.bytes) kind = inner.string()
-        else inner.skip(tag.type)
-      }
-    } else if (number === 2) raw = Buffer.from(reader.bytes())
+    const { number, type: wireType } = reader.tag()
+    if (wireType !== WIRE.bytes) reader.skip(wireType)
+    else if (number === 1) type = readType(reader.message(), type)
+    else if (number === 2) raw = reader.bytes()
     else if (number === 3) {
       if (reader.string() !== '')
         throw new ProtobufError('encoded content inside of a protobuf message is not supported')
     } else if (number === 4) contentType = reader.string()
-    else reader.skip(type)
+    else reader.skip(wireType)
   }
-  return { apiVersion, kind, raw, contentType }
+  return { ...type, raw, contentType }
 }
 
-function decodeMessage(definition: string, bytes: Buffer, depth: number): Record<string, unknown> {
-  if (depth > MAX_DEPTH) throw new ProtobufError(`the message is nested deeper than ${MAX_DEPTH} levels`)
+function readType(reader: WireReader, { apiVersion, kind }: { apiVersion: string; kind: string }) {
+  while (!reader.done) {
+    const { number, type } = reader.tag()
+    if (number === 1 && type === WIRE.bytes) apiVersion = reader.string()
+    else if (number === 2 && type === WIRE.bytes) kind = reader.string()
+    else reader.skip(type)
+  }
+  return { apiVersion, kind }
+}
+
+function countValue(left: Left): void {
+  if (left.values-- <= 0) throw tooManyValues(MOST_VALUES)
+}
+
+interface Target {
+  left: Left
+  /** What an earlier part of the same message has made: they add up, as they do in Go. */
+  into?: Record<string, unknown>
+}
+
+function decodeMessage(definition: string, bytes: Buffer, { left, into = {} }: Target): Record<string, unknown> {
+  if (left.depth-- <= 0) throw new ProtobufError(`the message is nested deeper than ${MAX_DEPTH} levels`)
   const message = messageOf(definition)
   if (!message) throw new ProtobufError(`no message is known for ${definition}`)
-  const object: Record<string, unknown> = {}
-  const reader = createWireReader(bytes)
+  const reader = createWireReader(bytes, left)
   while (!reader.done) {
     const { number, type } = reader.tag()
     const field = message.get(number)
-    if (!field) {
-      reader.skip(type)
-      continue
-    }
-    const { name, shape } = field
-    if (name === undefined) Object.assign(object, decodeMessage(field.type, reader.bytes(), depth + 1))
-    else if (shape === 'one') object[name] = decodeValue(field.type, reader, { type, depth })
-    else if (shape === 'list')
-      ((object[name] ??= []) as unknown[]).push(decodeValue(field.type, reader, { type, depth }))
-    else addEntry((object[name] ??= {}) as Record<string, unknown>, field.type, { bytes: reader.bytes(), depth })
+    if (field) readField(field, { reader, type, left, into })
+    else reader.skip(type)
   }
-  return object
+  left.depth++
+  return into
 }
 
-function addEntry(
-  map: Record<string, unknown>,
-  valueType: string,
-  { bytes, depth }: { bytes: Buffer; depth: number },
-): void {
-  const reader = createWireReader(bytes)
+interface Source {
+  reader: WireReader
+  /** On the wire. */
+  type: number
+  left: Left
+}
+
+function readField(field: Field, source: Source & { into: Record<string, unknown> }): void {
+  const { name, shape, type } = field
+  const { into, left, reader } = source
+  if (name === undefined) decodeMessage(type, messageBytes(type, source), { left, into })
+  else if (shape === 'map') addEntry((into[name] ??= {}) as Record<string, unknown>, type, source)
+  else if (shape === 'list') {
+    const items = (into[name] ??= []) as unknown[]
+    if (source.type === WIRE.bytes && WIRE_TYPES[type] !== undefined)
+      addPacked(items, type, { left, bytes: reader.bytes() })
+    else {
+      countValue(left)
+      items.push(decodeValue(type, source))
+    }
+  } else {
+    const value = decodeValue(type, source, into[name])
+    // To Go the empty value of what is no pointer is nothing at all, and it writes all of them.
+    if (field.pointer || (value !== '' && value !== 0 && value !== false)) into[name] = value
+    else delete into[name]
+  }
+}
+
+/** Numbers one after the other, without tags. */
+function addPacked(items: unknown[], type: string, { left, bytes }: { left: Left; bytes: Buffer }): void {
+  const reader = createWireReader(bytes, left)
+  while (!reader.done) {
+    countValue(left)
+    items.push(decodeValue(type, { reader, type: WIRE_TYPES[type] as number, left }))
+  }
+}
+
+function addEntry(map: Record<string, unknown>, valueType: string, source: Source): void {
+  const { left } = source
+  countValue(left)
+  const reader = createWireReader(messageBytes('map', source), left)
   let key = ''
   let value: unknown
   while (!reader.done) {
     const { number, type } = reader.tag()
     if (number === 1 && type === WIRE.bytes) key = reader.string()
-    else if (number === 2) value = decodeValue(valueType, reader, { type, depth })
+    else if (number === 2) value = decodeValue(valueType, { reader, type, left })
     else reader.skip(type)
   }
-  define(map, key, value ?? emptyValue(valueType))
+  define(map, key, value ?? emptyValue(valueType, left))
 }
 
 /** What is left out of a message has the zero value. */
-function emptyValue(type: string): unknown {
+function emptyValue(type: string, left: Left): unknown {
   if (type === 'string' || type === 'bytes') return ''
   if (type === 'bool') return false
   if (type.startsWith('int') || type === 'double') return 0
-  return decodeNested(type, Buffer.alloc(0), 0)
+  return decodeNested(type, Buffer.alloc(0), { left })
 }
 
 const WIRE_TYPES: Readonly<Record<string, number>> = {
@@ -110,8 +168,18 @@ const WIRE_TYPES: Readonly<Record<string, number>> = {
   double: WIRE.fixed64,
 }
 
-function decodeValue(kind: string, reader: WireReader, { type, depth }: { type: number; depth: number }): unknown {
+function checkWireType(kind: string, type: number): void {
   if (type !== (WIRE_TYPES[kind] ?? WIRE.bytes)) throw new ProtobufError(`wire type ${type} does not fit a ${kind}`)
+}
+
+function messageBytes(kind: string, { reader, type }: Source): Buffer {
+  checkWireType(kind, type)
+  return reader.bytes()
+}
+
+/** @param before what an earlier occurrence of the same field was decoded to */
+function decodeValue(kind: string, { reader, type, left }: Source, before?: unknown): unknown {
+  checkWireType(kind, type)
   switch (kind) {
     case 'string':
       return reader.string()
@@ -126,98 +194,100 @@ function decodeValue(kind: string, reader: WireReader, { type, depth }: { type: 
     case 'bytes':
       return reader.bytes().toString('base64')
     default:
-      return decodeNested(kind, reader.bytes(), depth + 1)
+      countValue(left)
+      return decodeNested(kind, reader.bytes(), {
+        left,
+        ...(before !== undefined && { into: before as Record<string, unknown> }),
+      })
   }
 }
 
 /** Messages that are something else in JSON than an object with the same fields. */
-const SPECIAL: Readonly<Record<string, (bytes: Buffer, depth: number) => unknown>> = {
-  [`${META}.Time`]: (bytes) => decodeTime(bytes, 0),
-  [`${META}.MicroTime`]: (bytes) => decodeTime(bytes, 6),
+const SPECIAL: Readonly<Record<string, (bytes: Buffer, left: Left) => unknown>> = {
+  [`${META}.Time`]: (bytes, left) => decodeTime(readFields(bytes, left), 0),
+  [`${META}.MicroTime`]: (bytes, left) => decodeTime(readFields(bytes, left), 6),
   [`${META}.FieldsV1`]: decodeRaw,
   'io.k8s.apimachinery.pkg.runtime.RawExtension': decodeRaw,
-  'io.k8s.apimachinery.pkg.api.resource.Quantity': (bytes) => readFields(bytes).strings.get(1) ?? '0',
+  'io.k8s.apimachinery.pkg.api.resource.Quantity': (bytes, left) => String(readFields(bytes, left).texts.get(1) ?? 0),
   'io.k8s.apimachinery.pkg.util.intstr.IntOrString': decodeIntOrString,
-  'io.k8s.api.authentication.v1.ExtraValue': decodeStrings,
-  'io.k8s.api.authorization.v1.ExtraValue': decodeStrings,
+  'io.k8s.api.authentication.v1.ExtraValue': (bytes, left) => readRepeated(bytes, 1, left).map(String),
+  'io.k8s.api.authorization.v1.ExtraValue': (bytes, left) => readRepeated(bytes, 1, left).map(String),
   [`${EXTENSIONS}.JSON`]: decodeRaw,
-  [`${EXTENSIONS}.JSONSchemaPropsOrBool`](bytes, depth) {
-    const { numbers, messages: inner } = readFields(bytes)
-    const schema = inner.get(2)
-    return schema ? decodeMessage(SCHEMA, schema, depth + 1) : numbers.get(1) === 1
+  [`${EXTENSIONS}.JSONSchemaPropsOrBool`](bytes, left) {
+    const { numbers, texts } = readFields(bytes, left)
+    const schema = texts.get(2)
+    return schema ? decodeMessage(SCHEMA, schema, { left }) : numbers.get(1) === 1
   },
-  [`${EXTENSIONS}.JSONSchemaPropsOrArray`](bytes, depth) {
-    const schema = readFields(bytes).messages.get(1)
-    if (schema) return decodeMessage(SCHEMA, schema, depth + 1)
-    return readRepeated(bytes, 2).map((each) => decodeMessage(SCHEMA, each, depth + 1))
+  [`${EXTENSIONS}.JSONSchemaPropsOrArray`](bytes, left) {
+    const schema = readFields(bytes, left).texts.get(1)
+    if (schema) return decodeMessage(SCHEMA, schema, { left })
+    return readRepeated(bytes, 2, left).map((each) => decodeMessage(SCHEMA, each, { left }))
   },
-  [`${EXTENSIONS}.JSONSchemaPropsOrStringArray`](bytes, depth) {
-    const schema = readFields(bytes).messages.get(1)
-    return schema ? decodeMessage(SCHEMA, schema, depth + 1) : readRepeated(bytes, 2).map(String)
+  [`${EXTENSIONS}.JSONSchemaPropsOrStringArray`](bytes, left) {
+    const schema = readFields(bytes, left).texts.get(1)
+    return schema ? decodeMessage(SCHEMA, schema, { left }) : readRepeated(bytes, 2, left).map(String)
   },
 }
 
 const SCHEMA = `${EXTENSIONS}.JSONSchemaProps`
 
-function decodeNested(definition: string, bytes: Buffer, depth: number): unknown {
+function decodeNested(definition: string, bytes: Buffer, target: Target): unknown {
   const special = SPECIAL[definition]
-  return special ? special(bytes, depth) : decodeMessage(definition, bytes, depth)
+  return special ? special(bytes, target.left) : decodeMessage(definition, bytes, target)
 }
 
-/** The fields of a small message, each as what its wire type says. */
-function readFields(bytes: Buffer) {
+/** The fields of a small message: numbers, and what has a length. */
+function readFields(bytes: Buffer, left: Left) {
   const numbers = new Map<number, number>()
-  const strings = new Map<number, string>()
-  const nested = new Map<number, Buffer>()
-  const reader = createWireReader(bytes)
+  const texts = new Map<number, Buffer>()
+  const reader = createWireReader(bytes, left)
   while (!reader.done) {
     const { number, type } = reader.tag()
     if (type === WIRE.varint) numbers.set(number, reader.int64())
-    else if (type === WIRE.bytes) {
-      const value = reader.bytes()
-      strings.set(number, value.toString())
-      nested.set(number, value)
-    } else reader.skip(type)
+    else if (type === WIRE.bytes) texts.set(number, reader.bytes())
+    else reader.skip(type)
   }
-  return { numbers, strings, messages: nested }
+  return { numbers, texts }
 }
 
-function readRepeated(bytes: Buffer, wanted: number): Buffer[] {
+function readRepeated(bytes: Buffer, wanted: number, left: Left): Buffer[] {
   const found: Buffer[] = []
-  const reader = createWireReader(bytes)
+  const reader = createWireReader(bytes, left)
   while (!reader.done) {
     const { number, type } = reader.tag()
-    if (number === wanted && type === WIRE.bytes) found.push(reader.bytes())
-    else reader.skip(type)
+    if (number !== wanted || type !== WIRE.bytes) reader.skip(type)
+    else {
+      countValue(left)
+      found.push(reader.bytes())
+    }
   }
   return found
 }
 
+/** Of the years 1 and 10000, in seconds: what RFC 3339 can say lies between them. */
+const [FIRST_SECOND, END] = [-62_135_596_800, 253_402_300_800]
+
 /** RFC 3339; the zero time is no time at all. */
-function decodeTime(bytes: Buffer, digits: 0 | 6): string | null {
-  const { numbers } = readFields(bytes)
+function decodeTime({ numbers }: ReturnType<typeof readFields>, digits: 0 | 6): string | null {
   if (numbers.size === 0) return null
-  const milliseconds = (numbers.get(1) ?? 0) * 1000
-  if (!(Math.abs(milliseconds) < 8.64e15)) throw new ProtobufError('a time is out of range')
-  const text = new Date(milliseconds).toISOString().slice(0, 19)
+  const seconds = numbers.get(1) ?? 0
+  if (seconds < FIRST_SECOND || seconds >= END) throw new ProtobufError('a time is out of range')
+  const text = new Date(seconds * 1000).toISOString().slice(0, 19)
   const micros = Math.floor((numbers.get(2) ?? 0) / 1000)
+  if (micros < 0 || micros >= 1e6) throw new ProtobufError('a time is out of range')
   return digits === 0 ? `${text}Z` : `${text}.${String(micros).padStart(6, '0')}Z`
 }
 
-function decodeIntOrString(bytes: Buffer): number | string {
-  const { numbers, strings } = readFields(bytes)
-  return numbers.get(1) === 1 ? (strings.get(3) ?? '') : (numbers.get(2) ?? 0)
+function decodeIntOrString(bytes: Buffer, left: Left): number | string {
+  const { numbers, texts } = readFields(bytes, left)
+  return numbers.get(1) === 1 ? String(texts.get(3) ?? '') : (numbers.get(2) ?? 0)
 }
 
-function decodeStrings(bytes: Buffer): string[] {
-  return readRepeated(bytes, 1).map(String)
-}
-
-function decodeRaw(bytes: Buffer): unknown {
-  const text = readFields(bytes).strings.get(1)
-  if (!text) return null
+function decodeRaw(bytes: Buffer, left: Left): unknown {
+  const text = readFields(bytes, left).texts.get(1)
+  if (!text || text.length === 0) return null
   try {
-    return JSON.parse(text) as unknown
+    return JSON.parse(text.toString()) as unknown
   } catch (error) {
     throw new ProtobufError(`raw JSON inside of the message: ${(error as Error).message}`)
   }

@@ -7,6 +7,11 @@ export class ProtobufError extends Error {
 
 export const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const
 
+/** How many fields may still be read, here and in all messages within. */
+export interface FieldsLeft {
+  fields: number
+}
+
 export interface WireReader {
   readonly done: boolean
   /** The number and wire type of the next field. */
@@ -17,17 +22,20 @@ export interface WireReader {
   bool(): boolean
   double(): number
   bytes(): Buffer
+  /** The fields of a message within. */
+  message(): WireReader
   string(): string
   skip(type: number): void
 }
 
-export function createWireReader(message: Buffer): WireReader {
+export function createWireReader(message: Buffer, left: FieldsLeft): WireReader {
   let position = 0
 
   function need(count: number): void {
     if (position + count > message.length) throw new ProtobufError('unexpected end of message')
   }
 
+  /** As unsigned 64 bits. */
   function varint(): bigint {
     let value = 0n
     for (let shift = 0n; shift < 70n; shift += 7n) {
@@ -39,15 +47,30 @@ export function createWireReader(message: Buffer): WireReader {
     throw new ProtobufError('a number is longer than 64 bits')
   }
 
-  /** Most numbers have one or two bytes: no need for a big integer then. */
+  /** Most numbers have one byte or a few: no need for a big integer then. */
   function unsigned(): number {
-    need(1)
-    const first = message[position] as number
-    if (first < 0x80) {
-      position++
-      return first
+    let value = 0
+    for (let index = 0; index < 4; index++) {
+      const byte = message[position + index]
+      if (byte === undefined) break
+      value |= (byte & 0x7f) << (7 * index)
+      if (byte < 0x80) {
+        position += index + 1
+        return value
+      }
     }
     return Number(varint())
+  }
+
+  function signed(bits: 32 | 64): number {
+    const first = message[position]
+    return first !== undefined && first < 0x80 ? unsigned() : Number(BigInt.asIntN(bits, varint()))
+  }
+
+  function bytes(): Buffer {
+    const count = length()
+    position += count
+    return message.subarray(position - count, position)
   }
 
   function length(): number {
@@ -61,32 +84,30 @@ export function createWireReader(message: Buffer): WireReader {
       return position >= message.length
     },
     tag() {
+      if (left.fields-- <= 0) throw new ProtobufError('the message has too many fields')
       const tag = unsigned()
       const number = Math.floor(tag / 8)
       if (number < 1 || number > 0x1fffffff) throw new ProtobufError(`bad field number ${number}`)
       return { number, type: tag % 8 }
     },
-    int64: () => Number(BigInt.asIntN(64, varint())),
-    int32: () => Number(BigInt.asIntN(32, varint())),
-    bool: () => varint() !== 0n,
+    int64: () => signed(64),
+    int32: () => signed(32),
+    bool: () => unsigned() !== 0,
     double() {
       need(8)
       position += 8
       return message.readDoubleLE(position - 8)
     },
-    bytes() {
-      const count = length()
-      position += count
-      return message.subarray(position - count, position)
-    },
+    bytes,
+    message: () => createWireReader(bytes(), left),
     string() {
       const count = length()
       position += count
       return message.toString('utf8', position - count, position)
     },
     skip(type) {
-      if (type === WIRE.varint) varint()
-      else if (type === WIRE.bytes) position += length()
+      if (type === WIRE.varint) unsigned()
+      else if (type === WIRE.bytes) bytes()
       else if (type === WIRE.fixed64 || type === WIRE.fixed32) {
         const count = type === WIRE.fixed64 ? 8 : 4
         need(count)

@@ -75,6 +75,15 @@ describe('decodeNative', () => {
     })
   })
 
+  test('the least and the greatest number are ports like any other', () => {
+    for (const port of [-(2 ** 31), 2 ** 31 - 1]) {
+      const spec = { ports: [{ port, targetPort: port }] }
+      expect(decodeNative('io.k8s.api.core.v1.Service', { spec })).toMatchObject({ error: undefined, object: { spec } })
+    }
+    const spec = { ports: [{ port: 1, targetPort: 2 ** 31 }] }
+    expect(decodeNative('io.k8s.api.core.v1.Service', { spec }).error).toContain('cannot unmarshal number 2147483648')
+  })
+
   test('writes required fields that are absent as Go does: zero, or null', () => {
     expect(decodeNative('io.k8s.api.core.v1.Service', {}).object).toEqual({
       metadata: {},

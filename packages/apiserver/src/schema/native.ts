@@ -255,9 +255,13 @@ function decode(plan: Plan, value: unknown, state: DecodeState, struct: string):
 
 function decodeInteger(plan: Plan, value: unknown, state: DecodeState, struct: string): Value {
   if (typeof value !== 'number') return mismatch(plan, value, state, struct)
-  const limit = plan.kind === 'int32' ? 2 ** 31 : 2 ** 63
-  if (Number.isInteger(value) && value >= -limit && value < limit) return value
+  if (isInteger(value, plan.kind === 'int32' ? 2 ** 31 : 2 ** 63)) return value
   return typeError(`number ${value}`, plan, state, struct)
+}
+
+/** In two's complement there is one negative number more. */
+function isInteger(value: unknown, limit: number): value is number {
+  return Number.isInteger(value) && (value as number) >= -limit && (value as number) < limit
 }
 
 function decodeList(plan: Plan & { items: Plan }, value: unknown, state: DecodeState, struct: string): Value {
@@ -308,7 +312,7 @@ function decodeSpecial(plan: SpecialPlan, value: unknown, state: DecodeState, st
         return nonZeroTime(plan.kind === 'time' ? canonicalTime(value) : canonicalMicroTime(value))
       case 'intOrString':
         if (typeof value === 'string') return value
-        if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 31) return value
+        if (isInteger(value, 2 ** 31)) return value
         return typeError(goNumber(value), { ...plan, goType: 'int32' }, state, struct)
       case 'bytes':
       default: {

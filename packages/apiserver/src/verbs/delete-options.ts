@@ -15,7 +15,7 @@ export interface DeleteOptions {
 }
 
 export function deleteOptions(body: Body | undefined, query: Query): DeleteOptions {
-  const given = body ? fromBody(body) : fromQuery(query)
+  const given = body && !isEmpty(body) ? fromBody(body) : fromQuery(query)
   const errors: FieldError[] = []
   const { propagationPolicy } = given
   if (given.orphanDependents !== undefined && propagationPolicy !== undefined)
@@ -59,6 +59,11 @@ function fromQuery(query: Query): Given {
     preconditions: {},
     dryRun: query.dryRun === undefined ? [] : [query.dryRun],
   }
+}
+
+/** Whoever says that it sends protobuf, and sends nothing, has no options. */
+function isEmpty({ error, text }: Body): boolean {
+  return error !== undefined && text === ''
 }
 
 function fromBody(body: Body): Given {
