@@ -98,7 +98,7 @@ describe('decodeProtobuf', () => {
     const parts = [field(1, field(1, Buffer.from('a'))), field(1, field(3, Buffer.from('b')))]
     const again = field(1, Buffer.concat([field(1, Buffer.from('c')), field(3, Buffer.alloc(0))]))
     expect(decodeProtobuf(podOf(Buffer.concat(parts)))['metadata']).toEqual({ name: 'a', namespace: 'b' })
-    expect(decodeProtobuf(podOf(Buffer.concat([...parts, again])))['metadata']).toEqual({ name: 'c' })
+    expect(decodeProtobuf(podOf(Buffer.concat([...parts, again])))['metadata']).toEqual({ name: 'c', namespace: '' })
   })
 
   test('numbers come packed or one by one', () => {

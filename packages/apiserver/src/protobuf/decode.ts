@@ -121,12 +121,7 @@ function readField(field: Field, source: Source & { into: Record<string, unknown
       countValue(left)
       items.push(decodeValue(type, source))
     }
-  } else {
-    const value = decodeValue(type, source, into[name])
-    // To Go the empty value of what is no pointer is nothing at all, and it writes all of them.
-    if (field.pointer || (value !== '' && value !== 0 && value !== false)) into[name] = value
-    else delete into[name]
-  }
+  } else into[name] = decodeValue(type, source, into[name])
 }
 
 /** Numbers one after the other, without tags. */
