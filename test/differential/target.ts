@@ -2,10 +2,10 @@
 
 import { Agent, request as httpsRequest } from 'node:https'
 import { setTimeout } from 'node:timers/promises'
-import { parse } from 'yaml'
 import type { KubeObject } from '../../packages/api/src/index.ts'
 import { decodeProtobuf } from '../../packages/apiserver/src/protobuf/decode.ts'
 import { encodeObject, encodeWatchEvent } from '../../packages/apiserver/src/protobuf/encode.ts'
+import { decodeYaml } from '../../packages/apiserver/src/verbs/decode.ts'
 import type { Answer, Memory, Request, Step } from './script.ts'
 
 export interface Target {
@@ -131,7 +131,7 @@ function decodeExactly(bytes: Buffer): object {
 
 /** One JSON value, or the list of a watch's events, or the text. */
 function decode(text: string, type: string): unknown {
-  if (type === 'application/yaml') return parse(text)
+  if (type === 'application/yaml') return decodeYaml(text).value
   if (!type.includes('json')) return text
   try {
     return JSON.parse(text) as unknown

@@ -218,7 +218,7 @@ const SPECIAL: Readonly<Record<string, Write>> = {
   [`${META}.Verbs`]: (value) => writeEach(1, value, writeString),
   'io.k8s.apimachinery.pkg.runtime.RawExtension': writeRaw,
   'io.k8s.apimachinery.pkg.api.resource.Quantity': (value) =>
-    writeDelimited(1, () => writeText(value === undefined || value === null ? '0' : String(value))),
+    writeDelimited(1, () => writeText(typeof value === 'string' || typeof value === 'number' ? String(value) : '0')),
   'io.k8s.apimachinery.pkg.util.intstr.IntOrString': writeIntOrString,
   'io.k8s.api.authentication.v1.ExtraValue': (value) => writeEach(1, value, writeString),
   'io.k8s.api.authorization.v1.ExtraValue': (value) => writeEach(1, value, writeString),

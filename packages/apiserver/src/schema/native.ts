@@ -260,8 +260,8 @@ function decodeInteger(plan: Plan, value: unknown, state: DecodeState, struct: s
 }
 
 /** In two's complement there is one negative number more. */
-function isInteger(value: unknown, limit: number): value is number {
-  return Number.isInteger(value) && (value as number) >= -limit && (value as number) < limit
+function isInteger(value: number, limit: number): boolean {
+  return Number.isInteger(value) && value >= -limit && value < limit
 }
 
 function decodeList(plan: Plan & { items: Plan }, value: unknown, state: DecodeState, struct: string): Value {
@@ -312,7 +312,7 @@ function decodeSpecial(plan: SpecialPlan, value: unknown, state: DecodeState, st
         return nonZeroTime(plan.kind === 'time' ? canonicalTime(value) : canonicalMicroTime(value))
       case 'intOrString':
         if (typeof value === 'string') return value
-        if (isInteger(value, 2 ** 31)) return value
+        if (typeof value === 'number' && isInteger(value, 2 ** 31)) return value
         return typeError(goNumber(value), { ...plan, goType: 'int32' }, state, struct)
       case 'bytes':
       default: {
