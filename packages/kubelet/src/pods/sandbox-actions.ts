@@ -1,0 +1,157 @@
+/** Makes and removes the sandboxes of Pods. */
+import type { PodObject } from '@caisson/client'
+import type { NetworkGate, PodAddress } from '@caisson/network'
+import { type Runtime, RuntimeError, type Sandbox, type SandboxSpec } from '@caisson/runtime'
+import { podHostname } from '../containers/host-files.ts'
+import type { PodDirectories } from '../pod-directories.ts'
+import type { PodSources } from '../pod-sources.ts'
+import type { Beginnings } from '../snapshots/beginnings.ts'
+import { failureMessage } from './failure-message.ts'
+import { SANDBOX_LABELS } from './observe-pod.ts'
+import { formatPod, type ObservedPod, specOf } from './observed-pod.ts'
+import type { PodEvents } from './pod-events.ts'
+import { podLimits } from './pod-limits.ts'
+import type { PodMemory } from './pod-memory.ts'
+import { problemLabels } from './problem-labels.ts'
+import { handlerOf } from './runtime-handler.ts'
+import { noteSetback } from './setbacks.ts'
+
+/**
+ * On Pods: `none` leaves them without a network; with `isolated` nothing gets in or out but what policies and published
+ * ports open. What it says when the sandbox is made holds for the life of that sandbox.
+ */
+const NETWORK_ANNOTATION = 'caisson.dev/network'
+
+const SANDBOX_RETRY = { first: 2_000, most: 60_000 }
+
+export interface SandboxActionsOptions {
+  runtime: Runtime
+  network: NetworkGate
+  sources: PodSources
+  directories: PodDirectories
+  events: PodEvents
+  beginnings: Beginnings
+  now: () => number
+}
+
+interface NewSandbox {
+  memory: PodMemory
+  attempt: number
+  shared: boolean
+  /** Nothing of the Pod has run yet. */
+  fresh: boolean
+  signal: AbortSignal
+}
+
+export interface SandboxActions {
+  create(pod: PodObject, options: NewSandbox): Promise<void>
+  remove(id: string, observed: ObservedPod, memory: PodMemory): Promise<void>
+}
+
+export function createSandboxActions(options: SandboxActionsOptions): SandboxActions {
+  const { runtime, network, sources, directories, events, beginnings, now } = options
+
+  async function create(pod: PodObject, { memory, attempt, shared, fresh, signal }: NewSandbox): Promise<void> {
+    const { uid = '', name = '', namespace = '' } = pod.metadata
+    try {
+      const found = await handlerOf(pod, { sources, fake: false })
+      if (typeof found === 'string') throw new Error(found)
+      refuseHostNamespaces(pod)
+      const id = `${uid}-${attempt}`
+      const wanted = pod.metadata.annotations?.[NETWORK_ANNOTATION]
+      const isolated = wanted === 'isolated'
+      const { limits, problem } = podLimits(pod, runtime)
+      const spec: SandboxSpec = {
+        id,
+        handler: found.handler as 'runsc',
+        hostname: podHostname(pod),
+        network: { kind: wanted === 'none' ? 'none' : 'pod' },
+        limits,
+        shared,
+        ...(shared ? fresh && (await beginnings.ofShared(pod, signal)) : attempt === 0 && beginnings.toCome(pod)),
+        labels: {
+          [SANDBOX_LABELS.uid]: uid,
+          [SANDBOX_LABELS.namespace]: namespace,
+          [SANDBOX_LABELS.name]: name,
+          [SANDBOX_LABELS.attempt]: String(attempt),
+          ...(isolated && { [SANDBOX_LABELS.isolated]: 'true' }),
+          ...problemLabels(pod, problem),
+        },
+      }
+      const sandbox = await createWithNetwork(spec, {
+        publishesPorts: specOf(pod).containers.some(({ ports = [] }) => ports.some(({ hostPort }) => hostPort)),
+        signal,
+      })
+      if (sandbox.ip !== undefined) await admit(pod, { uid, ip: sandbox.ip, isolated }, id)
+      memory.sandboxId = id
+      memory.nextAttempt = attempt + 1
+      memory.setback = undefined
+    } catch (error) {
+      if (signal.aborted) return
+      const message = failureMessage(error, directories)
+      const waiting = { reason: 'FailedCreatePodSandBox', message }
+      noteSetback(memory, { retry: SANDBOX_RETRY, now: now(), waiting })
+      events.about(pod, {
+        type: 'Warning',
+        reason: 'FailedCreatePodSandBox',
+        message: `Failed to create pod sandbox: ${message}`,
+      })
+    }
+  }
+
+  /** A machine that cannot have a network runs Pods without one, and says so: but those that nobody would reach then. */
+  async function createWithNetwork(
+    spec: SandboxSpec,
+    { publishesPorts, signal }: { publishesPorts: boolean; signal: AbortSignal },
+  ): Promise<Sandbox> {
+    try {
+      return await runtime.createSandbox(spec, signal)
+    } catch (error) {
+      if (!(error instanceof RuntimeError) || error.code !== 'network-missing' || publishesPorts) throw error
+      const labels = { ...spec.labels, [SANDBOX_LABELS.networkProblem]: error.message }
+      return await runtime.createSandbox({ ...spec, network: { kind: 'none' }, labels }, signal)
+    }
+  }
+
+  async function admit(pod: PodObject, address: PodAddress, sandboxId: string): Promise<void> {
+    try {
+      await network.admit(pod, address)
+    } catch (error) {
+      network.leave(address.uid)
+      await runtime.removeSandbox(sandboxId)
+      throw error
+    }
+  }
+
+  async function remove(id: string, { pod, runs, sandbox, orphaned }: ObservedPod, memory: PodMemory): Promise<void> {
+    const ends = orphaned || pod.metadata.deletionTimestamp !== undefined
+    if (sandbox?.alive === false && !ends) {
+      events.about(pod, {
+        type: 'Normal',
+        reason: 'SandboxChanged',
+        message: 'Pod sandbox changed, it will be killed and re-created.',
+      })
+    }
+    await runtime.removeSandbox(id)
+    network.leave(pod.metadata.uid ?? '')
+    memory.sandboxId = undefined
+    memory.stopping.clear()
+    memory.begun.clear()
+    // What ran in it is history that the runtime no longer tells.
+    const kept = runs.filter((run) => run.state.phase === 'exited').map((run) => ({ ...run, past: true }))
+    memory.runs = kept
+  }
+
+  return { create, remove }
+}
+
+/** A sandbox has namespaces of its own, always. */
+function refuseHostNamespaces(pod: PodObject): void {
+  const { hostNetwork, hostPID, hostIPC } = specOf(pod)
+  const asked = [hostNetwork && 'hostNetwork', hostPID && 'hostPID', hostIPC && 'hostIPC'].filter(Boolean)
+  if (asked.length > 0) {
+    throw new Error(
+      `${formatPod(pod)} asks for ${asked.join(', ')}, which this node gives to no Pod: remove it from the spec`,
+    )
+  }
+}

@@ -1,0 +1,28 @@
+/** Remembers what failed, so that the next plan waits for it: longer each time it fails again. */
+import type { PodMemory } from './pod-memory.ts'
+import { retryDelay } from './restart-back-off.ts'
+
+/** Doubling from the first to the longest wait, ms. */
+export interface Retry {
+  first: number
+  most: number
+}
+
+/** Of one container, which waits alone. `now`, as everywhere, in ms since the epoch. */
+export function noteFailure(
+  memory: PodMemory,
+  container: string,
+  { reason, message, retry, now }: { reason: string; message: string; retry: Retry; now: number },
+): void {
+  const count = (memory.failures.get(container)?.count ?? 0) + 1
+  memory.failures.set(container, { reason, message, count, retryAt: now + retryDelay(count, retry) })
+}
+
+/** Of the whole Pod. */
+export function noteSetback(
+  memory: PodMemory,
+  { retry, now, waiting }: { retry: Retry; now: number; waiting?: { reason: string; message: string } },
+): void {
+  const count = (memory.setback?.count ?? 0) + 1
+  memory.setback = { count, retryAt: now + retryDelay(count, retry), ...(waiting && { waiting }) }
+}

@@ -1,0 +1,60 @@
+/** What Pods begin with that come from a snapshot: its memory, and what their volumes then held. */
+import type { PodObject } from '@caisson/client'
+import type { SandboxSpec } from '@caisson/runtime'
+import { ConfigError } from '../containers/config-error.ts'
+import type { PodDirectories } from '../pod-directories.ts'
+import type { PodSources } from '../pod-sources.ts'
+import type { FoundSnapshot, NodeSnapshots } from './node-snapshots.ts'
+import { snapshotNameOf } from './snapshot-source.ts'
+import { ownVolumes, restoreVolumes } from './snapshot-volumes.ts'
+
+interface BeginningsOptions {
+  sources: PodSources
+  directories: PodDirectories
+  snapshots: () => Pick<NodeSnapshots, 'find'>
+}
+
+export interface Beginnings {
+  /** For the sandbox of one container. That there is no such snapshot is said when the container is to be started. */
+  toCome(pod: PodObject): Pick<SandboxSpec, 'snapshot'>
+  /**
+   * For a sandbox of several containers, which is made for what they begin with: its volumes are there before the first
+   * of them. Throws a ConfigError where there is no such snapshot.
+   */
+  ofShared(pod: PodObject, signal: AbortSignal): Promise<Pick<SandboxSpec, 'snapshot'>>
+  /** What the Pod's container begins with, but for a run that comes after another one. Throws as `ofShared` does. */
+  first(pod: PodObject, restartCount: number): FoundSnapshot | undefined
+  fillVolumes(pod: PodObject, snapshot: FoundSnapshot, signal: AbortSignal): Promise<void>
+}
+
+export function createBeginnings({ sources, directories, snapshots }: BeginningsOptions): Beginnings {
+  function find(pod: PodObject): FoundSnapshot | string | undefined {
+    const name = snapshotNameOf(pod)
+    return name === undefined ? undefined : snapshots().find(pod.metadata.namespace ?? '', name)
+  }
+
+  function toCome(pod: PodObject): Pick<SandboxSpec, 'snapshot'> {
+    const found = find(pod)
+    return typeof found === 'object' ? { snapshot: found.memory } : {}
+  }
+
+  async function ofShared(pod: PodObject, signal: AbortSignal): Promise<Pick<SandboxSpec, 'snapshot'>> {
+    const snapshot = first(pod, 0)
+    if (!snapshot) return {}
+    await fillVolumes(pod, snapshot, signal)
+    return { snapshot: snapshot.memory }
+  }
+
+  function first(pod: PodObject, restartCount: number): FoundSnapshot | undefined {
+    if (restartCount > 0) return undefined
+    const found = find(pod)
+    if (typeof found === 'string') throw new ConfigError(found)
+    return found
+  }
+
+  async function fillVolumes(pod: PodObject, { volumes }: FoundSnapshot, signal: AbortSignal): Promise<void> {
+    await restoreVolumes(await ownVolumes(pod, { directories, sources }), { source: volumes, signal })
+  }
+
+  return { toCome, ofShared, first, fillVolumes }
+}
