@@ -6,9 +6,8 @@ export {
   type NodeApi,
   NodeApiError,
   type NodeApiOptions,
-  type ServedContainer,
-  type ServedPod,
 } from './streaming/node-api.ts'
+export type { ServedContainer, ServedPod } from './streaming/served-pod.ts'
 export {
   createSystemProcesses,
   type SystemProcess,

@@ -6,69 +6,34 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ProxiedPort } from '@caisson/api'
-import type { Runtime, Sandbox } from '@caisson/runtime'
-import { dial, dialFailure } from '../probes/probe-target.ts'
+import type { Runtime } from '@caisson/runtime'
 import { resourceMetrics } from '../stats/resource-metrics.ts'
 import type { Summary } from '../stats/summary.ts'
 import { internalErrorStatus } from './command-status.ts'
 import { connectOrElse } from './connect-or-else.ts'
 import { type LogSource, readContainerLog } from './container-log.ts'
 import { flag, type LogQuery, parseLogQuery } from './log-query.ts'
+import { parseSelection, parseTarget, type Target } from './node-target.ts'
+import { createPodDialer, type PodDialerOptions } from './pod-dialer.ts'
 import { proxyRequest, proxyUpgrade } from './pod-proxy.ts'
 import { servePortForward } from './port-forward.ts'
 import { type RemoteStreams, runRemoteCommand, type StreamSelection } from './remote-command.ts'
+import type { ServedContainer, ServedPod } from './served-pod.ts'
 import { acceptSpdyCommand } from './spdy-command.ts'
 import { isSpdyUpgrade, isWebSocketUpgrade, refuseUpgrade } from './upgrade.ts'
 import { acceptWebSocketCommand, wantsStatusOnErrorChannel } from './web-socket-command.ts'
 
-/** A container of a Pod as the node serves it. */
-export interface ServedContainer {
-  /** Of the runtime. */
-  id: string
-  /** Whether its process has a terminal: attach follows the container, whatever the client says. */
-  tty: boolean
-}
-
-export interface ServedPod {
-  namespace: string
-  name: string
-  uid: string
-  /** Undefined while it has none. */
-  sandboxId: string | undefined
-  /** The Sandbox that it belongs to. */
-  sandbox?: { namespace: string; name: string; uid: string }
-  /** Where its ports are reached without a sandbox. */
-  connect?: (port: number, signal: AbortSignal) => Promise<Duplex>
-  hasContainer(name: string): boolean
-  /** What is executed in the container is given besides its own; undefined where there is nothing. */
-  environment?(container: string): Promise<Readonly<Record<string, string>> | undefined>
-  /** Why nothing can be executed in it or attached to it, whatever container is named. */
-  noCommands?: string
-  /** Undefined where it is not running. */
-  runningContainer(name: string): ServedContainer | undefined
-  /** The same, and one that has ended whose output waits for its first client. */
-  attachableContainer(name: string): ServedContainer | undefined
-  /** A string says why there is no log. */
-  log(name: string, previous: boolean): LogSource | string
-}
-
-export interface NodeApiOptions {
-  pods: {
-    /** Undefined where this node does not run such a Pod. */
-    find(namespace: string, name: string): ServedPod | undefined
+export interface NodeApiOptions extends PodDialerOptions {
+  pods: PodDialerOptions['pods'] & {
     /** Resolves when the container has been started, or it is known why it is not; after minutes in any case. */
     whenStarted?(pod: { namespace: string; name: string; container: string }, signal: AbortSignal): Promise<void>
   }
-  runtime: Pick<Runtime, 'exec' | 'attach' | 'connect'> & {
-    get(sandboxId: string): Promise<Pick<Sandbox, 'ip'> | undefined>
-  }
+  runtime: PodDialerOptions['runtime'] & Pick<Runtime, 'exec' | 'attach'>
   /**
    * Connects to who answers in a Sandbox's place on the ports of its runtime APIs, where nobody in it listens. Only for
    * clients of whom the API server says that they may execute commands in it: that is what these APIs do.
    */
   answerFor?: (sandbox: NonNullable<ServedPod['sandbox']>, port: number) => Promise<Duplex>
-  /** Somebody is connected to the Pod until this is disposed. */
-  connected?: (uid: string) => Disposable
   /** What `/stats/summary` and `/metrics/resource` tell. */
   summary?: () => Promise<Summary>
   now?: () => number
@@ -98,9 +63,6 @@ export class NodeApiError extends Error {
   }
 }
 
-/** Who does not accept a connection in so long will not. */
-const DIAL_MS = 30_000
-
 /** Of agent-sandbox's runtimes: its first one's, and sandboxd's two. */
 const RUNTIME_PORTS: ReadonlySet<number> = new Set([8888, 8080, 9090])
 
@@ -122,18 +84,10 @@ function nodeDocuments({ summary }: NodeApiOptions): ReadonlyMap<string, NodeDoc
 
 type Environment = () => Promise<Readonly<Record<string, string>> | undefined>
 
-interface Target {
-  action: string
-  namespace: string
-  pod: string
-  uid: string | undefined
-  container: string | undefined
-  query: URLSearchParams
-}
-
 export function createNodeApi(options: NodeApiOptions): NodeApi {
   const now = options.now ?? Date.now
   const documents = nodeDocuments(options)
+  const dialPod = createPodDialer(options)
 
   function request(request: IncomingMessage, response: ServerResponse): void {
     if (request.method !== 'GET') return answer(response, 405, 'logs and statistics are read with GET')
@@ -321,77 +275,6 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
       void proxyUpgrade(dialPod, target, client)
     },
   }
-
-  /** As probes are: at the Pod's address, and where it has no network, on its loopback. */
-  async function dialPod({ namespace, name, uid, port }: ProxiedPort, signal: AbortSignal): Promise<Duplex> {
-    const pod = options.pods.find(namespace, name)
-    if (!pod || pod.uid !== uid) throw new Error(`pod ${quoted(name)} does not run on its node`)
-    const counted = options.connected?.(uid)
-    try {
-      const connection = await connectionTo(pod, port, signal)
-      connection.once('close', () => counted?.[Symbol.dispose]())
-      return connection
-    } catch (error) {
-      counted?.[Symbol.dispose]()
-      throw error
-    }
-  }
-
-  async function connectionTo(pod: ServedPod, port: number, signal: AbortSignal): Promise<Duplex> {
-    // Whoever speaks to these may do more than see them.
-    if (pod.connect) throw new Error(`pod ${quoted(pod.name)} is a process of the cluster: port-forward leads to it`)
-    const { runtime } = options
-    const { sandboxId } = pod
-    const sandbox = sandboxId === undefined ? undefined : await runtime.get(sandboxId)
-    if (sandboxId === undefined || !sandbox) throw new Error(`nothing runs in pod ${quoted(pod.name)}`)
-    const place = { runtime, sandboxId, podIp: sandbox.ip }
-    // Not one that goes on: the signal ends the connection, too.
-    const limit = new AbortController()
-    const timer = setTimeout(() => limit.abort(), DIAL_MS)
-    try {
-      return await dial(place, port, AbortSignal.any([signal, limit.signal]))
-    } catch (error) {
-      throw new Error(dialFailure(place, port, error), { cause: error })
-    } finally {
-      clearTimeout(timer)
-    }
-  }
-}
-
-/** `/exec/{ns}/{pod}[/{uid}]/{container}`, `/attach/…`, `/containerLogs/{ns}/{pod}/{container}`, `/portForward/{ns}/{pod}[/{uid}]`. */
-function parseTarget(url: string | undefined): Target | undefined {
-  const parsed = URL.parse(url ?? '', 'http://node')
-  if (!parsed) return undefined
-  const segments = parsed.pathname.split('/').slice(1).map(decodeSegment)
-  if (segments.some((segment) => segment === undefined || segment === '')) return undefined
-  const [action = '', namespace = '', pod = '', ...rest] = segments as string[]
-  const forward = action === 'portForward'
-  if (segments.length < (forward ? 3 : 4) || segments.length > (forward ? 4 : 5)) return undefined
-  return {
-    action,
-    namespace,
-    pod,
-    uid: forward ? rest[0] : rest.length === 2 ? rest[0] : undefined,
-    container: forward ? undefined : rest.at(-1),
-    query: parsed.searchParams,
-  }
-}
-
-function decodeSegment(segment: string): string | undefined {
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    return undefined
-  }
-}
-
-/** Named as a kubelet names them (`input=1`) or as the Pod's subresource does (`stdin=true`). Undefined where none is asked for. */
-function parseSelection(query: URLSearchParams): StreamSelection | undefined {
-  const tty = flag(query.get('tty'))
-  const stdin = flag(query.get('input')) || flag(query.get('stdin'))
-  const stdout = flag(query.get('output')) || flag(query.get('stdout'))
-  const stderr = flag(query.get('error')) || flag(query.get('stderr'))
-  return stdin || stdout || stderr ? { stdin, stdout, stderr, tty } : undefined
 }
 
 function answer(response: ServerResponse, status: number, message: string): void {

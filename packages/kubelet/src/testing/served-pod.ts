@@ -1,6 +1,7 @@
 /** For tests of streaming: a node API around one Pod `default/web` whose container `main` is this machine. */
 import type { LogSource } from '../streaming/container-log.ts'
-import { createNodeApi, type NodeApi, type ServedContainer, type ServedPod } from '../streaming/node-api.ts'
+import { createNodeApi, type NodeApi } from '../streaming/node-api.ts'
+import type { ServedContainer, ServedPod } from '../streaming/served-pod.ts'
 import type { HostProcesses } from './host-processes.ts'
 
 export function serveOnePod(
