@@ -16,8 +16,8 @@ import {
   type ProcessStreams,
   type ResourceLimits,
   type Runtime,
-  RuntimeError,
 } from './runtime.ts'
+import { RuntimeError } from './runtime-error.ts'
 import { createBlanks } from './sandbox/blanks.ts'
 import { cancelStart } from './sandbox/cancel-start.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
@@ -28,18 +28,18 @@ import {
   execInContainer,
   killContainer,
   noteRestored,
-  type Prepared,
-  type RuntimeParts,
   removeContainerEntry,
   startContainer,
   startPause,
 } from './sandbox/containers.ts'
 import { createDrivers } from './sandbox/drivers.ts'
-import { containerView, pauseContainerId, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
+import { containerView, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
 import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
+import { pauseContainerId } from './sandbox/oci-ids.ts'
 import { attachToStarting, openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
+import { type Prepared, type RuntimeParts } from './sandbox/runtime-parts.ts'
 import { shimEvents } from './sandbox/shim-driver.ts'
 import { openSnapshot, partOf, requireSameRights, type StoredSnapshot, snapshotOf } from './sandbox/snapshot-files.ts'
 import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'

@@ -20,7 +20,7 @@ export { createKeyring, credentialOf, type DockerAuth, type Keyring } from './re
 export type { RegistryConfig, RegistryHost } from './registry/registry-config.ts'
 export { hiddenDetail } from './registry/registry-failure.ts'
 export type * from './runtime.ts'
-export { RuntimeError } from './runtime.ts'
+export { RuntimeError, type RuntimeErrorCode } from './runtime-error.ts'
 export { imageOfSnapshot } from './sandbox/snapshot-files.ts'
 export { findStrayProcesses, removeStrayProcesses } from './sandbox/stray-processes.ts'
 export { settlesWithin } from './settles-within.ts'

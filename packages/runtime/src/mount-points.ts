@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { RuntimeError } from './runtime.ts'
+import { RuntimeError } from './runtime-error.ts'
 import { runCommand } from './tools/run-command.ts'
 
 /** Mount points of this process's mount namespace, in the order in which they were made. */

@@ -5,7 +5,8 @@ import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import type { Container, ContainerSpec, RuntimeError, Sandbox, SandboxSpec } from './runtime.ts'
+import type { Container, ContainerSpec, Sandbox, SandboxSpec } from './runtime.ts'
+import type { RuntimeError } from './runtime-error.ts'
 import {
   containerSpec,
   createScratchRuntime,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { link } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Descriptor } from '../registry/remote-image.ts'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import type { ImageFiles, StoredImage } from './image-files.ts'
 
 /** An image's blobs, which stay while they are read, whoever removes the image. */

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Descriptor } from '../registry/remote-image.ts'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { compressionOf, openArchive } from './archive.ts'
 import { freeBytes, type ImageFiles, type NewImage } from './image-files.ts'
 import { type ArchivedImage, readArchivedImages } from './manifest.ts'

@@ -15,7 +15,7 @@ import {
   symlinkSync,
   unlinkSync,
 } from 'node:fs'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { hostPath, lstatOrNothing, memberParts, resolveInside } from './rootfs-path.ts'
 import { createTarParser, type TarMember } from './tar-parser.ts'
 import { writeWhole } from './write-whole.ts'

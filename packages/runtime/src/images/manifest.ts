@@ -1,6 +1,6 @@
 import { hostArchitecture } from '../native/native-programs.ts'
 import { MOST_LAYERS } from '../registry/remote-image.ts'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import type { ArchiveMember, ImageArchive } from './archive.ts'
 
 /** An image as an archive describes it, before its layers are unpacked. */

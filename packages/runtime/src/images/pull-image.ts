@@ -13,7 +13,8 @@ import {
   type RemoteImage,
   resolveImage,
 } from '../registry/remote-image.ts'
-import { type MarkedCredential, type PullOptions, RuntimeError } from '../runtime.ts'
+import { type MarkedCredential, type PullOptions } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { freeBytes, type Grant, type ImageFiles, type StoredImage } from './image-files.ts'
 import { checkConfig, type ImageConfig, parseConfig } from './manifest.ts'
 import { formatReference, type ImageReference, repositoryOf } from './reference.ts'

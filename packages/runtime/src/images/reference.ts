@@ -1,4 +1,4 @@
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 
 /** The parts of an image's name, as the field's distribution specification has them. */
 export interface ImageReference {

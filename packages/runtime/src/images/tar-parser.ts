@@ -1,4 +1,4 @@
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 
 /** One member of a tar archive. Names are byte strings: each character is one byte of the name, as Linux has it. */
 export interface TarMember {

@@ -1,6 +1,6 @@
 /** A worker thread that applies the layers of one image in the order in which it is told of them. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { RuntimeError, type RuntimeErrorCode } from '../runtime.ts'
+import { RuntimeError, type RuntimeErrorCode } from '../runtime-error.ts'
 import { asArchiveError, decompressed } from './archive.ts'
 import { createRootfsWriter, type UnpackBudget } from './layer-writer.ts'
 

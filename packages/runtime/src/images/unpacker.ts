@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import type { UnpackBudget } from './layer-writer.ts'
 import type { UnpackAnswer, UnpackRequest, UnpackWorkerData } from './unpack-worker.ts'
 

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { hostPath, resolveInside } from './rootfs-path.ts'
 
 export interface ResolvedUser {

@@ -1,7 +1,7 @@
 import { appendFileSync, constants, mkdirSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { settlesWithin } from '../settles-within.ts'
 import type { FifoPool } from './fifo-pool.ts'
 import { ALIVE_FIFO, exitStatusOf, launchProcess } from './launched-process.ts'

@@ -4,7 +4,7 @@ import { getCompileCacheDir } from 'node:module'
 import { connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { MONITOR_SOCKET, READY_FD } from './monitor-server.ts'
 import {
   type Answer,

@@ -3,7 +3,8 @@
  * a length of four bytes, little endian, and that many bytes. The first frame of a connection says what it is for.
  */
 import type { Duplex } from 'node:stream'
-import type { ContainerState, RuntimeErrorCode, TerminalSize } from '../runtime.ts'
+import type { ContainerState, TerminalSize } from '../runtime.ts'
+import type { RuntimeErrorCode } from '../runtime-error.ts'
 import type { TaskProcess } from '../shim/task-service.ts'
 import type { SentryExecArgs } from './sentry-control.ts'
 

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { RuntimeError, type RuntimeErrorCode } from '../runtime.ts'
+import { RuntimeError, type RuntimeErrorCode } from '../runtime-error.ts'
 
 const TAIL_BYTES = 64 * 1024
 

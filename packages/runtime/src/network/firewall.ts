@@ -1,4 +1,4 @@
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { findTool } from '../tools/tools.ts'
 import { openNftSession } from './nft-session.ts'
 import {

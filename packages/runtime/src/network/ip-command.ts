@@ -1,4 +1,4 @@
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { runCommand } from '../tools/run-command.ts'
 
 /** Runs lines of `ip` in one process, in a network namespace if one is named. Throws at the first that fails. */

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { type Tool, toolEnvironment } from '../tools/tools.ts'
 
 /**

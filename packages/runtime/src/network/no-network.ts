@@ -1,4 +1,4 @@
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import type { PodNetwork } from './network.ts'
 
 /** In place of the pod network where this process may not have one: what needs it is told why. */

@@ -2,7 +2,7 @@
  * Rules that come and go together: what one Pod, one policy or one Service adds to the firewall of the machine. Pieces are
  * known by a key; a change of some of them becomes one transaction that is as large as the change.
  */
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 
 export interface RulePiece {
   sets?: readonly RuleSet[]

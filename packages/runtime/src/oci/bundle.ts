@@ -1,7 +1,7 @@
 import { cgroupResources } from '../cgroups/cgroup-files.ts'
 import type { ContainerSpec, Image, Mount, SandboxSpec } from '../runtime.ts'
-import { pauseContainerId } from '../sandbox/entries.ts'
 import { isGrouped, isVirtual } from '../sandbox/handlers.ts'
+import { pauseContainerId } from '../sandbox/oci-ids.ts'
 import { ociProcess } from './process.ts'
 import { defaultSeccomp } from './seccomp.ts'
 import type { OciMount, OciSpec } from './spec.ts'

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { getCACertificates } from 'node:tls'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 
 /** What an administrator says of registries. Hosts are as in image names: with a port where one is given. */
 export interface RegistryConfig {

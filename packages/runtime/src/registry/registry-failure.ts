@@ -1,4 +1,4 @@
-import { RuntimeError, type RuntimeErrorCode } from '../runtime.ts'
+import { RuntimeError, type RuntimeErrorCode } from '../runtime-error.ts'
 
 interface TransientFailureOptions extends ErrorOptions {
   retryAfterMs?: number | undefined

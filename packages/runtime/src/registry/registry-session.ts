@@ -1,5 +1,5 @@
 /** Requests about one repository to one server: finds out how to authenticate, does so, and tries again where that may help. */
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { isWithinReach, type Reach } from './address-guard.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
 import type { RegistryCredential } from './credentials.ts'

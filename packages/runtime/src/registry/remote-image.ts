@@ -1,7 +1,7 @@
 /** Finds out what an image consists of: from its name to the manifest for this machine. */
 import { createHash } from 'node:crypto'
 import { hostArchitecture } from '../native/native-programs.ts'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { readBounded } from './read-bounded.ts'
 import { lie } from './registry-failure.ts'
 import type { RegistrySession } from './registry-session.ts'

@@ -4,28 +4,20 @@
  * Whatever is bound over those places later is seen in it, because what serves it its files follows our mounts.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Bind } from '../monitor/protocol.ts'
 import { unmountBelow } from '../mount-points.ts'
 import type { ReservedNetwork } from '../network/network.ts'
 import { containerBundle } from '../oci/bundle.ts'
-import { type ContainerSpec, type Mount, RuntimeError, type SandboxSpec } from '../runtime.ts'
+import { type ContainerSpec, type Mount, type SandboxSpec } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { runCommand } from '../tools/run-command.ts'
-import type { RuntimeParts } from './containers.ts'
+import type { BlankShape } from './blank-shape.ts'
 import { throughReadOnlyBinds } from './read-only-binds.ts'
 import { heldRestore } from './restore.ts'
+import type { RuntimeParts } from './runtime-parts.ts'
 import { supervisionOf } from './supervision.ts'
-
-/** What has to be the same of a sandbox made ahead and of what comes into it. */
-export interface BlankShape {
-  image: { name: string; id: string }
-  network: SandboxSpec['network']['kind']
-  stdin: boolean
-  privileged: boolean
-  readOnlyRootfs: boolean
-  mounts: Array<Pick<Mount, 'destination' | 'kind' | 'readOnly' | 'sizeBytes'> & { isFile: boolean }>
-}
 
 export interface Blank {
   /** Of its container, its control group and its directory. Not an id that a caller could choose: it has a dot. */
@@ -37,36 +29,6 @@ export interface Blank {
 }
 
 const SOURCES = 'sources'
-
-/** @param imageId of the image that it runs on */
-export async function blankShape(
-  sandbox: Pick<SandboxSpec, 'network'>,
-  container: ContainerSpec,
-  imageId: string,
-): Promise<BlankShape> {
-  const { image, stdin, privileged, readOnlyRootfs, mounts } = container
-  return {
-    image: { name: image, id: imageId },
-    network: sandbox.network.kind,
-    stdin,
-    privileged,
-    readOnlyRootfs,
-    mounts: await Promise.all(
-      mounts.map(async ({ destination, kind, readOnly, sizeBytes, source = '' }) => ({
-        destination,
-        kind,
-        readOnly,
-        ...(sizeBytes !== undefined && { sizeBytes }),
-        isFile: kind === 'bind' && !(await stat(source)).isDirectory(),
-      })),
-    ),
-  }
-}
-
-/** Shapes with the same one can take each other's place. */
-export function shapeKey(shape: BlankShape): string {
-  return JSON.stringify(shape)
-}
 
 export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise<Blank> {
   const id = `${randomBytes(8).toString('hex')}.blank`

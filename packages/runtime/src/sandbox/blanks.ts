@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import type { SandboxSpec } from '../runtime.ts'
-import { type Blank, type BlankShape, discardBlank, makeBlank, shapeKey } from './blank.ts'
-import type { RuntimeParts } from './containers.ts'
+import { type Blank, discardBlank, makeBlank } from './blank.ts'
+import { type BlankShape, shapeKey } from './blank-shape.ts'
+import type { RuntimeParts } from './runtime-parts.ts'
 import { openSnapshot } from './snapshot-files.ts'
 
 /** Sandboxes made ahead, for snapshots that were made and restored lately. Without snapshots there are none. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { type ContainerSpec, RuntimeError } from '../runtime.ts'
+import { type ContainerSpec } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { concealPaths } from './conceal-paths.ts'
 
 const stateDirectory = '/home/me/.local/state/caisson/runtime'

@@ -1,4 +1,5 @@
-import { type ContainerSpec, RuntimeError } from '../runtime.ts'
+import { type ContainerSpec } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 
 export interface ConcealPathsOptions {
   spec: ContainerSpec

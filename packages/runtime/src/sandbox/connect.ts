@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { Duplex, type Readable, type Writable } from 'node:stream'
 import { shortPath } from '../monitor/short-path.ts'
 import { loopbackAddresses } from '../native/programs.ts'
-import { RuntimeError } from '../runtime.ts'
-import type { RuntimeParts } from './containers.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import type { ContainerEntry, SandboxEntry } from './entries.ts'
+import type { RuntimeParts } from './runtime-parts.ts'
 
 export interface ConnectOptions {
   port: number

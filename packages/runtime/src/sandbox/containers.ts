@@ -1,59 +1,33 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:os'
 import { join } from 'node:path'
-import type { SandboxCgroups } from '../cgroups/sandbox-cgroups.ts'
 import type { HostRootfs } from '../images/host-image.ts'
-import type { ImageLibrary } from '../images/image-store.ts'
 import { EXEC_PREFIX } from '../monitor/exec-session.ts'
-import type { MonitorClient } from '../monitor/monitor-client.ts'
 import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
 import type { DirectExec, ExecRequest } from '../monitor/protocol.ts'
 import { unmountBelow } from '../mount-points.ts'
-import type { NativePrograms } from '../native/native-programs.ts'
-import type { PodNetwork } from '../network/network.ts'
 import { type BundleOptions, containerBundle, pauseBundle } from '../oci/bundle.ts'
 import { ociProcess } from '../oci/process.ts'
 import type { OciSpec } from '../oci/spec.ts'
-import { type ContainerSpec, type ExecSpec, type ProcessStreams, RuntimeError } from '../runtime.ts'
+import { type ContainerSpec, type ExecSpec, type ProcessStreams } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { settlesWithin } from '../settles-within.ts'
 import { withTask } from '../shim/task-service.ts'
-import { type Blank, bindsOver, blankShape, discardBlank, shapeKey } from './blank.ts'
+import { type Blank, bindsOver, discardBlank } from './blank.ts'
+import { blankShape, shapeKey } from './blank-shape.ts'
 import { directExec } from './direct-exec.ts'
-import type { Driver, Drivers } from './drivers.ts'
-import {
-  type ContainerEntry,
-  newContainerEntry,
-  ociId,
-  pauseContainerId,
-  rootOciId,
-  type SandboxEntry,
-} from './entries.ts'
+import type { Driver } from './drivers.ts'
+import { type ContainerEntry, newContainerEntry, rootOciId, type SandboxEntry } from './entries.ts'
 import { signalSentryContainer } from './oci-driver.ts'
+import { ociId, pauseContainerId } from './oci-ids.ts'
 import { openProcessStreams } from './process-streams.ts'
 import { mountReadOnlyBinds, throughReadOnlyBinds } from './read-only-binds.ts'
 import { nameSandbox, noteRestoring, restore } from './restore.ts'
 import { mountRootfs } from './rootfs.ts'
+import type { RuntimeParts } from './runtime-parts.ts'
 import type { StoredSnapshot } from './snapshot-files.ts'
-import { readContainer, type StateFiles } from './state-files.ts'
+import { readContainer } from './state-files.ts'
 import { supervisionOf } from './supervision.ts'
-
-/** What the parts of the runtime share. */
-export interface RuntimeParts {
-  files: StateFiles
-  monitor: MonitorClient
-  drivers: Drivers
-  images: ImageLibrary
-  network: PodNetwork
-  cgroups: SandboxCgroups
-  /** Lays out the native programs and the host image, once. */
-  prepare(): Promise<Prepared>
-  log: { maxBytes: number; maxFiles: number }
-}
-
-export interface Prepared {
-  native: NativePrograms
-  host: HostRootfs
-}
 
 // Killed means gone within milliseconds; a machine that swaps gets some patience before its sentry is killed itself.
 const KILL_PATIENCE_MS = 10_000

@@ -1,4 +1,5 @@
-import { type OciHandler, RuntimeError, type RuntimeHandler, type ShimHandler } from '../runtime.ts'
+import { type OciHandler, type RuntimeHandler, type ShimHandler } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { virtualisationProblem } from '../tools/hardware.ts'
 import { findTool } from '../tools/tools.ts'
 import { isShim, SHIMS } from './handlers.ts'

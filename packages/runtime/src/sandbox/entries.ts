@@ -1,5 +1,6 @@
 import type { Container, ContainerSpec, ContainerState, Sandbox } from '../runtime.ts'
 import type { Blank } from './blank.ts'
+import { ociId, pauseContainerId } from './oci-ids.ts'
 import type { SandboxRecord } from './state-files.ts'
 
 /** A container as this process knows it. The one without a spec holds a shared sandbox open. */
@@ -28,19 +29,6 @@ export interface SandboxEntry {
   awaits: Set<string>
   /** One snapshot of it is made at a time. */
   checkpointing: boolean
-}
-
-/** Not an id that a caller could choose: it has a dot. */
-export function pauseContainerId(sandboxId: string): string {
-  return `${sandboxId}.pause`
-}
-
-/**
- * What OCI runtimes call a container that was made under its id. runsc takes a prefix for the whole id where only one container has it, and would
- * remove "a-2" for an "a" that is gone; with an ending that no id of a caller can have, none is the prefix of another.
- */
-export function ociId(containerId: string): string {
-  return containerId.includes('.') ? containerId : `${containerId}.c`
 }
 
 /** What the OCI runtime calls the container whose sentry, or whose namespaces, a container runs in. */

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net'
 import { Readable, Writable } from 'node:stream'
 import type { MonitorClient } from '../monitor/monitor-client.ts'
 import { type Failure, FRAME, parseFrame, readFrames, writeFrame, writeJsonFrame } from '../monitor/protocol.ts'
-import { type ExitStatus, type ProcessStreams, RuntimeError, type TerminalSize } from '../runtime.ts'
+import { type ExitStatus, type ProcessStreams, type TerminalSize } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 
 export interface ProcessStreamsOptions {
   tty: boolean

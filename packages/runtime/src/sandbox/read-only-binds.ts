@@ -6,7 +6,8 @@
 import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mountPoints } from '../mount-points.ts'
-import { type Mount, RuntimeError } from '../runtime.ts'
+import { type Mount } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { runCommand } from '../tools/run-command.ts'
 
 const DIRECTORY = 'read-only'

@@ -2,10 +2,12 @@ import { join } from 'node:path'
 import { adoptLaunched } from '../monitor/launched-process.ts'
 import { mountPoints, unmountBelow } from '../mount-points.ts'
 import { finishCheckpoint } from './checkpoint.ts'
-import { discardHalfMade, killContainer, type RuntimeParts, removeContainerEntry } from './containers.ts'
-import { newContainerEntry, pauseContainerId, type SandboxEntry } from './entries.ts'
+import { discardHalfMade, killContainer, removeContainerEntry } from './containers.ts'
+import { newContainerEntry, type SandboxEntry } from './entries.ts'
+import { pauseContainerId } from './oci-ids.ts'
 import type { Registry } from './registry.ts'
 import { isBeingRestored } from './restore.ts'
+import { type RuntimeParts } from './runtime-parts.ts'
 
 /**
  * Finds what an earlier process left: adopts what runs, remembers what has ended, takes away what was half made or belongs

@@ -1,5 +1,6 @@
 import type { ExitNotice } from '../monitor/protocol.ts'
-import { type Container, type ContainerSpec, RuntimeError, type Sandbox } from '../runtime.ts'
+import { type Container, type ContainerSpec, type Sandbox } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { type ContainerEntry, containerView, type SandboxEntry, sandboxView } from './entries.ts'
 import { readContainer } from './state-files.ts'
 

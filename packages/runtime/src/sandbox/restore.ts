@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { HELD_LOG } from '../monitor/held-command.ts'
 import type { Bind, Held, Started, Supervision } from '../monitor/protocol.ts'
 import { IMAGE_LINK } from '../monitor/supervised-container.ts'
-import type { RuntimeParts } from './containers.ts'
 import type { OciDriver } from './oci-driver.ts'
+import type { RuntimeParts } from './runtime-parts.ts'
 import { requireSameMachine, type StoredSnapshot, snapshotMachine } from './snapshot-files.ts'
 
 export interface RestoreOptions {

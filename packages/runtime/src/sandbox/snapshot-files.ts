@@ -4,8 +4,9 @@ import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promis
 import { arch } from 'node:os'
 import { join } from 'node:path'
 import { hostArchitecture } from '../native/native-programs.ts'
-import { type ContainerSpec, type Mount, RuntimeError, type Snapshot, type SnapshotMachine } from '../runtime.ts'
-import type { BlankShape } from './blank.ts'
+import { type ContainerSpec, type Mount, type Snapshot, type SnapshotMachine } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
+import type { BlankShape } from './blank-shape.ts'
 import type { OciDriver } from './oci-driver.ts'
 
 /** Written last: a directory without it holds nothing of worth. */

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { basename, join } from 'node:path'
 import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/supervised-container.ts'
 import type { ContainerSpec, ContainerState, SandboxSpec } from '../runtime.ts'
-import { ociId } from './entries.ts'
+import { ociId } from './oci-ids.ts'
 
 /** What is on disk of a sandbox. */
 export interface SandboxRecord {

@@ -3,8 +3,8 @@ import type { Supervision } from '../monitor/protocol.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
 import { containerCgroup } from '../oci/bundle.ts'
 import type { ContainerSpec } from '../runtime.ts'
-import type { RuntimeParts } from './containers.ts'
 import type { Driver } from './drivers.ts'
+import type { RuntimeParts } from './runtime-parts.ts'
 
 export interface SupervisionOptions {
   driver: Driver

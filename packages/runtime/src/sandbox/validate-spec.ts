@@ -1,5 +1,6 @@
 import { isAbsolute, normalize } from 'node:path'
-import { type ContainerSpec, RuntimeError, type SandboxSpec } from '../runtime.ts'
+import { type ContainerSpec, type SandboxSpec } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 
 const ID = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/
 const HOSTNAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$/

@@ -3,7 +3,7 @@
  * flags) and one message. A request and its answer have a stream of their own.
  */
 import { connect, createServer, type Socket } from 'node:net'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { decodeMessage, encodeMessage } from './protobuf.ts'
 
 const HEADER = 10

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { runCommand } from './run-command.ts'
 
 /** One line of `apt-get indextargets`: an archive, a suite and a component that the machine is set up for. */

@@ -1,6 +1,6 @@
 import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { RuntimeError } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { hostAptSource, renderSource, runscSuite } from './apt-source.ts'
 import { runCommand } from './run-command.ts'
 import { findTool, type PackagedTool, runscBuildDate, type Tool } from './tools.ts'
