@@ -7,6 +7,7 @@ import { decodeNative } from '../schema/native.ts'
 import { MOST_VALUES } from '../verbs/decode.ts'
 import { tooManyValues } from '../verbs/errors.ts'
 import { decodeProtobuf, ProtobufError } from './decode.ts'
+import { encodeObject } from './encode.ts'
 
 /** Objects as client-go 0.34 encodes them, as JSON and as protobuf. */
 const samples = readFileSync(new URL('./testdata/client-go.jsonl', import.meta.url), 'utf8')
@@ -98,7 +99,7 @@ describe('decodeProtobuf', () => {
     const parts = [field(1, field(1, Buffer.from('a'))), field(1, field(3, Buffer.from('b')))]
     const again = field(1, Buffer.concat([field(1, Buffer.from('c')), field(3, Buffer.alloc(0))]))
     expect(decodeProtobuf(podOf(Buffer.concat(parts)))['metadata']).toEqual({ name: 'a', namespace: 'b' })
-    expect(decodeProtobuf(podOf(Buffer.concat([...parts, again])))['metadata']).toEqual({ name: 'c', namespace: '' })
+    expect(decodeProtobuf(podOf(Buffer.concat([...parts, again])))['metadata']).toEqual({ name: 'c' })
   })
 
   test('numbers come packed or one by one', () => {
@@ -111,6 +112,18 @@ describe('decodeProtobuf', () => {
     expect(decodeProtobuf(podOf(field(2, field(14, groups))))['spec']).toEqual({
       securityContext: { supplementalGroups: [1, 2, 2048, 3] },
     })
+  })
+
+  test('a definition with thousands of schemas has no more values than its JSON', () => {
+    const properties = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`p${index}`, { type: 'string' }]))
+    const schema = { type: 'object', properties }
+    const crd = {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      spec: { versions: [{ name: 'v1', served: true, schema: { openAPIV3Schema: schema } }] },
+    }
+    const value = decodeProtobuf(Buffer.from(encodeObject(crd), 'latin1')) as unknown as typeof crd
+    expect(value.spec.versions[0]?.schema.openAPIV3Schema).toEqual(schema)
   })
 
   // A field of two bytes each, a million and a half of them.

@@ -121,7 +121,12 @@ function readField(field: Field, source: Source & { into: Record<string, unknown
       countValue(left)
       items.push(decodeValue(type, source))
     }
-  } else into[name] = decodeValue(type, source, into[name])
+  } else {
+    const value = decodeValue(type, source, into[name])
+    // Go writes empty scalars by the dozen, and those that are no pointers are nothing at all to it.
+    if (field.pointer || type.includes('.') || (value !== '' && value !== 0 && value !== false)) into[name] = value
+    else delete into[name]
+  }
 }
 
 /** Numbers one after the other, without tags. */

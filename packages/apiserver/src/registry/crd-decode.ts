@@ -1,8 +1,9 @@
 /**
- * Decodes CustomResourceDefinitions. `items` and `additionalProperties` of a schema take several forms, of which
- * Kubernetes' published description says nothing: the schemas in them are decoded here.
+ * Decodes CustomResourceDefinitions. `items`, `additionalProperties`, `additionalItems` and `dependencies` of a schema take
+ * several forms, of which Kubernetes' published description says nothing: the schemas in them are decoded here.
  */
 import { isObject, type JsonObject } from '../patch/json-value.ts'
+import { define } from '../patch/merge-patch.ts'
 import { type DecodedNative, decodeNative } from '../schema/native.ts'
 
 const PREFIX = 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1'
@@ -27,6 +28,8 @@ function decodeInside(schema: JsonObject): string | undefined {
     const error = decodeForms(schema, field)
     if (error !== undefined) return error
   }
+  const error = decodeDependencies(schema)
+  if (error !== undefined) return error
   for (const inner of schemasOf(schema)) {
     const error = decodeInside(inner)
     if (error !== undefined) return error
@@ -56,6 +59,18 @@ function decodeForms(schema: JsonObject, field: string): string | undefined {
   return field === 'items' ? decoded : 'boolean or JSON schema expected'
 }
 
+/** Each is a schema or the names of fields. */
+function decodeDependencies({ dependencies }: JsonObject): string | undefined {
+  if (!isObject(dependencies)) return undefined
+  for (const [name, value] of Object.entries(dependencies)) {
+    if (!isObject(value)) continue
+    const decoded = decodeSchema(value)
+    if (typeof decoded === 'string') return decoded
+    define(dependencies, name, decoded)
+  }
+  return undefined
+}
+
 function decodeSchema(value: unknown): JsonObject | string {
   if (!isObject(value)) {
     const type = typeof value === 'boolean' ? 'bool' : Array.isArray(value) ? 'array' : typeof value
@@ -66,7 +81,7 @@ function decodeSchema(value: unknown): JsonObject | string {
 }
 
 function* schemasOf(schema: JsonObject): Generator<JsonObject> {
-  for (const field of ['items', 'additionalProperties', 'not']) {
+  for (const field of ['items', 'additionalProperties', 'additionalItems', 'not']) {
     const value = schema[field]
     if (Array.isArray(value)) yield* value.filter(isObject)
     else if (isObject(value)) yield value
@@ -75,7 +90,7 @@ function* schemasOf(schema: JsonObject): Generator<JsonObject> {
     const value = schema[field]
     if (Array.isArray(value)) yield* value.filter(isObject)
   }
-  for (const field of ['properties', 'patternProperties', 'definitions']) {
+  for (const field of ['properties', 'patternProperties', 'definitions', 'dependencies']) {
     const value = schema[field]
     if (isObject(value)) yield* Object.values(value).filter(isObject)
   }
