@@ -6,8 +6,9 @@ import type { PodObject } from '@caisson/client'
 import type { Write } from '@caisson/controllers'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { isFinished } from './job-conditions.ts'
 import type { JobObject } from './job-pods.ts'
-import { isFinished, planJob } from './plan-job.ts'
+import { planJob } from './plan-job.ts'
 import { isActive } from './pods.ts'
 
 const HOUR = 3_600_000

@@ -11,8 +11,8 @@ import {
 import { resources, type Typed } from '@caisson/client'
 import { nothing, type Plan, type PlannedEvent, type Write, type WriteFailure, writeId } from '@caisson/controllers'
 import type { CronJob, CronJobSpec, CronJobStatus } from 'kubernetes-types/batch/v1.d.ts'
+import { isFinished } from './job-conditions.ts'
 import type { JobObject } from './job-pods.ts'
-import { isFinished } from './plan-job.ts'
 
 export interface ObservedCronJob {
   cronJob: Typed<CronJob>

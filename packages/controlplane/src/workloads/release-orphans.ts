@@ -10,9 +10,9 @@ import {
   type PodObject,
   resources,
 } from '@caisson/client'
+import { isFinished } from './job-conditions.ts'
 import { isTracked, type JobObject } from './job-pods.ts'
 import { TRACKING } from './job-tracking.ts'
-import { isFinished } from './plan-job.ts'
 
 export interface ReleaseOrphansOptions {
   client: Client
