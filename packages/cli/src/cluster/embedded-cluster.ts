@@ -1,15 +1,7 @@
 /** Composes the embedded cluster: API server, control plane, controllers and the node, in this process. */
-import { renameSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { claimCrd, flatCrds, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '@caisson/api'
-import {
-  type Certificates,
-  componentUsers,
-  kubeconfig,
-  type RunningApiServer,
-  SERVICE_CIDR,
-  startApiServer,
-} from '@caisson/apiserver'
+import { componentUsers, SERVICE_CIDR } from '@caisson/apiserver'
 import {
   type AnyObject,
   type Client,
@@ -20,13 +12,12 @@ import {
   type Informers,
   inProcessTransport,
   type PodObject,
-  type SandboxWaker,
   sandboxClaims,
 } from '@caisson/client'
-import { createSandboxMetrics, type SandboxMetrics, startControllers, startTracing } from '@caisson/controllers'
+import { createSandboxMetrics, startControllers, startTracing } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
 import { createSystemProcesses, type Kubelet, startKubelet } from '@caisson/kubelet'
-import { type Network, startNetwork } from '@caisson/network'
+import { startNetwork } from '@caisson/network'
 import { createRuntime } from '@caisson/runtime'
 import { watchAttendance } from '../attendance.ts'
 import { readImageSettings } from '../images/images-file.ts'
@@ -35,7 +26,9 @@ import { VERSION } from '../version.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { toolsDirectory } from './data-directory.ts'
 import { readNodeSettings } from './node-file.ts'
+import { createRecorders, EVENTS_GATHER_MS } from './recorders.ts'
 import { keepRouter } from './router-process.ts'
+import { type LaterParts, serveApi, writeKubeconfig } from './serve-api.ts'
 import { DNS_ADDRESS, standardObjects } from './standard-objects.ts'
 import {
   ROUTER,
@@ -48,12 +41,6 @@ import {
 import { isInUserNamespace } from './user-namespace.ts'
 
 const CLUSTER_DOMAIN = 'cluster.local'
-/**
- * A Pod that starts has six events, of 3 ms each. They wait until its sandbox is being made, and the last of them for the
- * first output.
- */
-const EVENTS_GATHER_MS = 50
-
 export interface EmbeddedClusterOptions {
   host: string
   /** 0 takes a free one. */
@@ -94,41 +81,9 @@ export async function startEmbeddedCluster(
   const { signal } = stop
   const nodeName = hostname().toLowerCase()
 
-  let kubelet: Kubelet | undefined
-  let network: Network | undefined
-  let waker: SandboxWaker | undefined
-  let sandboxMetrics: SandboxMetrics | undefined
-  const writeKubeconfig = (url: string, certificates: Certificates): void => {
-    const content = kubeconfig({
-      server: url,
-      authority: certificates.authority,
-      name: 'caisson',
-      user: 'administrator',
-      credentials: certificates.administrator,
-    })
-    const temporary = `${directory.kubeconfig}.${process.pid}`
-    writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
-    renameSync(temporary, directory.kubeconfig)
-  }
-  const api: RunningApiServer = stack.use(
-    await startApiServer({
-      directory: directory.objects,
-      certificates: directory.certificates,
-      host: options.host,
-      port: options.port,
-      node: (name) => (name === nodeName ? kubelet?.api : undefined),
-      awaken: (pod, signal) => waker?.wake(pod, signal),
-      moreMetrics: async () => (await sandboxMetrics?.text()) ?? '',
-      // Admission webhooks that run in this cluster.
-      async dialService({ name, namespace, port }, signal) {
-        if (!network) throw new Error('the network of this node has not started yet')
-        return await network.connect(`${name}.${namespace}.svc`, port, signal)
-      },
-      onRenewed: (certificates) => writeKubeconfig(api.url, certificates),
-      report: (error) => onError(error, 'api server'),
-    }),
-  )
-  writeKubeconfig(api.url, api.certificates)
+  const parts: LaterParts = {}
+  const api = stack.use(await serveApi(directory, { ...options, nodeName, parts, onError }))
+  writeKubeconfig(directory, api.url, api.certificates)
   // Not before the store is ours alone, and then at once: the programs that it starts work while this process does.
   const images = await readImageSettings(directory.images)
   const { hostPaths } = await readNodeSettings(directory.node)
@@ -157,7 +112,7 @@ export async function startEmbeddedCluster(
     fakeRuntime: options.fakeRuntime,
   })
 
-  const part = (
+  const componentOf = (
     user: { username: string; groups: readonly string[] },
     name: string,
   ): { client: Client; informers: Informers } => {
@@ -165,22 +120,13 @@ export async function startEmbeddedCluster(
     return { client, informers: stack.use(createInformers(client)) }
   }
   const names = { dns: { domain: CLUSTER_DOMAIN, address: DNS_ADDRESS }, serviceRange: SERVICE_CIDR }
-  const apiServer = { host: options.host, port: api.port }
-  const proxy = part(componentUsers.network, 'kube-proxy')
-  const node = part(componentUsers.node(nodeName), 'kubelet')
+  const proxy = componentOf(componentUsers.network, 'kube-proxy')
+  const node = componentOf(componentUsers.node(nodeName), 'kubelet')
   const nodeEvents = stack.use(
     createEventRecorder(node.client, { component: 'kubelet', host: nodeName, gather: EVENTS_GATHER_MS }),
   )
-  const control = part(componentUsers.controlPlane, 'kube-controller-manager')
-  const recorders = new Map<string, ReturnType<typeof createEventRecorder>>()
-  const recorderOf = (client: Client, component: string): ReturnType<typeof createEventRecorder> => {
-    const known = recorders.get(component) ?? createEventRecorder(client, { component, gather: EVENTS_GATHER_MS })
-    recorders.set(component, known)
-    return known
-  }
-  stack.defer(async () => {
-    await Promise.all([...recorders.values()].map((recorder) => recorder[Symbol.asyncDispose]()))
-  })
+  const control = componentOf(componentUsers.controlPlane, 'kube-controller-manager')
+  const recorders = stack.use(createRecorders())
   const processes = createSystemProcesses({ directory: directory.systemLogs, now: Date.now })
   const controllers = stack.use(registerControllers(processes))
   const router = stack.use(
@@ -193,9 +139,9 @@ export async function startEmbeddedCluster(
       onError,
     }),
   )
-  const sandboxes = part(componentUsers.sandboxController, 'sandbox-controller')
-  waker = createSandboxWaker({ client: sandboxes.client, informer: sandboxes.informers.of(sandboxResource) })
-  sandboxMetrics = stack.use(
+  const sandboxes = componentOf(componentUsers.sandboxController, 'sandbox-controller')
+  parts.waker = createSandboxWaker({ client: sandboxes.client, informer: sandboxes.informers.of(sandboxResource) })
+  parts.sandboxMetrics = stack.use(
     createSandboxMetrics({
       sandboxes: sandboxes.informers.of(sandboxResource),
       claims: sandboxes.informers.of(sandboxClaims),
@@ -212,52 +158,56 @@ export async function startEmbeddedCluster(
   if (tracing) stack.use(tracing)
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
   const { promise: othersStarted, resolve: sayStarted } = Promise.withResolvers<void>()
+  const startNode = async (): Promise<Kubelet> => {
+    const opened = await runtime
+    parts.network = await begin(
+      startNetwork({
+        ...proxy,
+        ...names,
+        control: opened.network,
+        apiServer: { host: options.host, port: api.port },
+        process: {
+          namespace: SYSTEM_NAMESPACE,
+          name: ROUTER_SERVICE,
+          labels: { app: ROUTER },
+          port: ROUTER_PORT,
+          connect: router.connectPod,
+        },
+        signal,
+        record: (about, event) => recorders.of(proxy.client, 'kube-proxy').record(about, event),
+        onError,
+      }),
+    )
+    parts.kubelet = await begin(
+      startKubelet({
+        ...node,
+        runtime: opened,
+        network: parts.network,
+        dns: { clusterDomain: names.dns.domain, servers: [names.dns.address] },
+        recorder: nodeEvents,
+        dataDir: directory.kubelet,
+        imageBytes: images.maxBytes,
+        hostPaths,
+        nodeName,
+        fake: options.fakeRuntime,
+        processes,
+        answerFor: router.answerFor,
+        signal,
+        onError,
+      }),
+    )
+    return parts.kubelet
+  }
   // Side by side, since each waits most of the time.
   const starting = [
-    begin(
-      runtime.then(async (opened) =>
-        startKubelet({
-          ...node,
-          runtime: opened,
-          network: (network = await begin(
-            startNetwork({
-              ...proxy,
-              ...names,
-              control: opened.network,
-              apiServer,
-              process: {
-                namespace: SYSTEM_NAMESPACE,
-                name: ROUTER_SERVICE,
-                labels: { app: ROUTER },
-                port: ROUTER_PORT,
-                connect: router.connectPod,
-              },
-              signal,
-              record: (about, event) => recorderOf(proxy.client, 'kube-proxy').record(about, event),
-              onError,
-            }),
-          )),
-          dns: { clusterDomain: names.dns.domain, servers: [names.dns.address] },
-          recorder: nodeEvents,
-          dataDir: directory.kubelet,
-          imageBytes: images.maxBytes,
-          hostPaths,
-          nodeName,
-          fake: options.fakeRuntime,
-          processes,
-          answerFor: router.answerFor,
-          signal,
-          onError,
-        }),
-      ),
-    ),
+    startNode(),
     begin(
       startControlPlane({
         ...control,
         ca: api.certificates.authority,
         volumesDirectory: directory.volumes,
         record: (component: string, object: AnyObject, event) =>
-          recorderOf(control.client, component).record(object, event),
+          recorders.of(control.client, component).record(object, event),
         onError,
         signal,
         othersStarted,
@@ -266,7 +216,7 @@ export async function startEmbeddedCluster(
     begin(
       startControllers({
         ...sandboxes,
-        record: (component, object, event) => recorderOf(sandboxes.client, component).record(object, event),
+        record: (component, object, event) => recorders.of(sandboxes.client, component).record(object, event),
         log: controllers.log,
         ...(tracing && { tracer: tracing.tracer }),
         flatGroup: options.flatGroup,
@@ -285,6 +235,7 @@ export async function startEmbeddedCluster(
       if (!signal.aborted) onError(error, 'the objects of the cluster’s own processes')
     }),
   ] as const
+  let kubelet: Kubelet
   try {
     ;[kubelet] = await Promise.all(starting)
   } catch (error) {
@@ -306,7 +257,7 @@ export async function startEmbeddedCluster(
     )
   // While nobody waits for it: the first sandbox finds its network made. Where there is none, its condition says so.
   if (!options.fakeRuntime)
-    void network?.prepare().catch((error: unknown) => {
+    void parts.network?.prepare().catch((error: unknown) => {
       if (!signal.aborted && (error as { code?: string }).code !== 'network-missing') onError(error, 'the pod network')
     })
   const owned = stack.move()
