@@ -9,7 +9,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_OPTIONS := --disable-warning=ExperimentalWarning
 
-.PHONY: help install demo test check unit test-crash bench format generate pack test-differential clean
+.PHONY: help install demo test check unit test-crash bench format generate pack image test-differential clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile | sed '/^Targets/d'
@@ -22,6 +22,7 @@ help:
 	@echo "  make generate       writes generated files again (needs Go)"
 	@echo "  make format         formats the sources"
 	@echo "  make pack           the npm package, as a .tgz in dist/"
+	@echo "  make image          the container image of the controllers, as an oci-archive in dist/"
 
 # Also puts the pinned Node in place: it comes as an npm package of the platform, without an install script. Versions and
 # digests are the lockfile's; `npm ci` would insist on entries for platforms whose packages not every mirror carries.
@@ -55,7 +56,7 @@ bench: install
 generate: install
 	node packages/api/scripts/generate-core-schemas.ts
 	node packages/api/scripts/generate-crds.ts
-	node packages/cli/scripts/generate-rbac.ts
+	node packages/cli/scripts/generate-deploy.ts
 	node packages/apiserver/scripts/generate-schemas.ts
 	node packages/apiserver/scripts/generate-protobuf.ts
 
@@ -64,6 +65,9 @@ format: install
 
 pack: install
 	node packages/cli/scripts/pack.ts
+
+image: install
+	node packages/cli/scripts/build-image.ts
 
 clean:
 	rm -rf node_modules dist

@@ -16,7 +16,7 @@ const CHECKS: readonly Check[] = [
   ['layers', 'node', 'test/checks/layers.ts'],
   ['promises and their tests', 'node', 'test/checks/specification.ts'],
   ['generated files: CRDs', 'node', 'packages/api/scripts/generate-crds.ts', '--check'],
-  ['generated files: permissions', 'node', 'packages/cli/scripts/generate-rbac.ts', '--check'],
+  ['generated files: manifests and chart', 'node', 'packages/cli/scripts/generate-deploy.ts', '--check'],
 ]
 
 /** What is generated from Kubernetes' Go modules. */

@@ -121,6 +121,13 @@ const GO_PROGRAMS = {
     go: '1.24.0',
     package: 'go.etcd.io/etcd/server/v3',
   },
+  helm: {
+    name: 'helm',
+    module: 'helm.sh/helm/v3',
+    version: 'v3.22.0',
+    go: '1.26.0',
+    package: 'helm.sh/helm/v3/cmd/helm',
+  },
   /** Nodes whose Pods become Ready without a container. */
   kwok: {
     name: 'kwok',
@@ -158,7 +165,7 @@ async function buildGoProgram(directory: string, program: GoProgram): Promise<vo
 }
 
 /** Builds one of the programs that are no part of the control plane, if it is missing, and gives its path. */
-export async function buildBeside(name: 'kwok' | 'agent-sandbox'): Promise<string> {
+export async function buildBeside(name: 'kwok' | 'agent-sandbox' | 'helm'): Promise<string> {
   const program = GO_PROGRAMS[name]
   const directory = join(cacheDirectory(), `${program.name}-${program.version}`)
   await buildGoProgram(directory, program)

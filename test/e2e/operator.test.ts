@@ -5,14 +5,17 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { findCondition, type Sandbox } from '../../packages/api/src/index.ts'
 import {
-  claimCrd,
-  findCondition,
-  poolCrd,
-  type Sandbox,
-  sandboxCrd,
-  templateCrd,
-} from '../../packages/api/src/index.ts'
+  CONFIG_RULES,
+  EXTENSION_CLUSTER_RULES,
+  EXTENSION_RULES,
+  LEASE,
+  leaseRules,
+  SANDBOX_CLUSTER_RULES,
+  SANDBOX_RULES,
+} from '../../packages/cli/scripts/deploy/permissions.ts'
+import { isOfShard } from '../../packages/cli/src/controller/work-scope.ts'
 import {
   resources,
   sandboxClaims,
@@ -23,7 +26,6 @@ import {
 import { startCollector } from '../../packages/controllers/src/testing/otlp-collector.ts'
 import {
   connectCluster,
-  installCrd,
   sandboxNamed,
   startTestNode,
   type TestCluster,
@@ -32,17 +34,19 @@ import {
 import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { run } from './fixture.ts'
 
-const LEASE = 'a3317529.agent-sandbox.x-k8s.io'
 const SYSTEM = 'agent-sandbox-system'
 const NAMESPACE = 'operator-test'
 const LIMIT_MS = 30_000
 
 const CAISSON = join(import.meta.dirname, '../../bin/caisson')
 const ACCOUNT = `system:serviceaccount:${SYSTEM}:agent-sandbox-controller`
+const NAMESPACED = 'namespaced-controller'
 
 let plane: RealCluster
 /** Of the controllers' own account, which may do what deploy/manifests says and no more. */
 let kubeconfig: string
+/** Of one that may do it in some namespaces only. */
+let namespacedKubeconfig: string
 let cluster: TestCluster
 let node: AsyncDisposable
 let started: Process[] = []
@@ -64,20 +68,25 @@ interface Process {
 beforeAll(async () => {
   plane = await startRealCluster({ controllers: true })
   cluster = await connectCluster(plane.kubeconfig)
-  await Promise.all([sandboxCrd(), templateCrd(), claimCrd(), poolCrd()].map((crd) => installCrd(cluster.client, crd)))
   await cluster.client.create(resources.namespaces, { metadata: { name: NAMESPACE } })
-  for (const file of ['rbac.yaml', 'extensions-rbac.yaml']) {
+  for (const file of ['manifest.yaml', 'extensions.yaml']) {
     const path = join(import.meta.dirname, '../../deploy/manifests', file)
     const { code, stderr } = await run(CAISSON, ['apply', '-f', path], { env: { KUBECONFIG: plane.kubeconfig } })
     expect(code, stderr).toBe(0)
   }
-  const config = JSON.parse(readFileSync(plane.kubeconfig, 'utf8'))
-  config.users[0].user.as = ACCOUNT
-  kubeconfig = join(dirname(plane.kubeconfig), 'controller-kubeconfig')
-  writeFileSync(kubeconfig, JSON.stringify(config), { mode: 0o600 })
+  kubeconfig = kubeconfigAs(ACCOUNT)
+  namespacedKubeconfig = kubeconfigAs(NAMESPACED)
   await until(cluster.client, resources.serviceAccounts, { namespace: NAMESPACE, name: 'default' }, Boolean)
   node = await startTestNode(cluster.client, NAMESPACE)
 })
+
+function kubeconfigAs(user: string): string {
+  const config = JSON.parse(readFileSync(plane.kubeconfig, 'utf8'))
+  config.users[0].user.as = user
+  const file = join(dirname(plane.kubeconfig), `kubeconfig-${user.replaceAll(':', '-')}`)
+  writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
+  return file
+}
 
 afterEach(async () => {
   for (const { child, ended } of started) {
@@ -173,7 +182,9 @@ test('a Sandbox and a claim become what upstream makes of them, and the probes s
     '2000',
     '--zap-devel',
   )
-  expect(await one.line('zap-devel')).toContain('--zap-devel has no effect: the log has one form')
+  expect(await one.line('zap-devel')).toContain(
+    '--zap-devel has no effect: --zap-encoder and --zap-log-level say what the log is like',
+  )
   await one.line('"controller":"pool"')
   const workers = one.lines.filter((line) => line.includes('Starting workers')).map((line) => line.split('\t')[3])
   expect(new Set(workers)).toEqual(
@@ -334,6 +345,169 @@ test('a stopped leader is followed within two seconds, a killed one within 17', 
   expect(third.at - killed).toBeLessThan(17_000)
   await three.line('Starting workers')
   await podOf('after-kill')
+})
+
+async function allow(namespace: string | undefined, name: string, rules: object[]): Promise<void> {
+  const kind = namespace === undefined ? 'ClusterRole' : 'Role'
+  const apiVersion = 'rbac.authorization.k8s.io/v1'
+  const metadata = { name, ...(namespace !== undefined && { namespace }) }
+  const subjects = [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: NAMESPACED }]
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind, name }
+  const objects = [
+    { apiVersion, kind, metadata, rules },
+    { apiVersion, kind: `${kind}Binding`, metadata, roleRef, subjects },
+  ]
+  const input = objects.map((object) => JSON.stringify(object)).join('\n---\n')
+  const { code, stderr } = await run(CAISSON, ['apply', '-f', '-'], { input, env: { KUBECONFIG: plane.kubeconfig } })
+  expect(code, stderr).toBe(0)
+}
+
+const makeNamespace = (name: string) => cluster.client.create(resources.namespaces, { metadata: { name } })
+const makeSandbox = (namespace: string, name: string) =>
+  cluster.client.create(sandboxes, sandboxNamed(name), { namespace })
+const podIn = (namespace: string, name: string) => until(cluster.client, resources.pods, { namespace, name }, Boolean)
+const podsIn = async (namespace: string) =>
+  (await cluster.client.list(resources.pods, { namespace })).items.map(({ metadata }) => metadata.name)
+
+test('with --namespaces works there, with rights there, and nowhere else', async () => {
+  for (const name of ['mine-1', 'mine-2', 'not-mine']) await makeNamespace(name)
+  for (const name of ['mine-1', 'mine-2']) await allow(name, 'controller', [...SANDBOX_RULES, ...EXTENSION_RULES])
+  await allow(undefined, 'namespaced-controller', [...SANDBOX_CLUSTER_RULES, ...EXTENSION_CLUSTER_RULES])
+  await allow(SYSTEM, 'namespaced-controller', [...leaseRules([LEASE]), ...CONFIG_RULES])
+  await makeSandbox('not-mine', 'left-alone')
+  const one = start(
+    'one',
+    '--extensions',
+    '--flat-group=false',
+    `--kubeconfig=${namespacedKubeconfig}`,
+    '--namespaces=mine-1,mine-2',
+    '--zap-encoder=json',
+  )
+  const began = await one.line('"controller":"pool"')
+  expect(JSON.parse(began)).toMatchObject({ level: 'info', msg: 'Starting workers', controller: 'pool' })
+  expect(await one.ask('probes', '/readyz')).toEqual({ status: 200, body: 'ok\n' })
+  for (const namespace of ['mine-1', 'mine-2']) await makeSandbox(namespace, 'box')
+  for (const namespace of ['mine-1', 'mine-2']) await podIn(namespace, 'box')
+  expect(await podsIn('not-mine')).toEqual([])
+  expect(one.lines.filter((line) => line.includes('"level":"error"'))).toEqual([])
+})
+
+test('shards share the namespaces, and end when somebody else takes the first Lease', async () => {
+  const names = [...'abcdefghijklmnop'].map((letter) => `team-${letter}`)
+  const ofShard = (index: number) => names.find((name) => isOfShard(name, { index, count: 2 })) ?? expect.fail()
+  const [first, second] = [ofShard(0), ofShard(1)]
+  for (const name of [first, second]) await makeNamespace(name)
+  const flags = [`--kubeconfig=${plane.kubeconfig}`]
+  const one = start('one', '--shard=1/2', ...flags)
+  await one.line('Starting workers')
+  await makeSandbox(first, 'box')
+  await makeSandbox(second, 'box')
+  await podIn(second, 'box')
+  expect(await podsIn(first)).toEqual([])
+  const zero = start('zero', '--shard=0/2', ...flags)
+  await podIn(first, 'box')
+  expect(zero.lines.filter((line) => line.includes(second))).toEqual([])
+  expect(one.lines.filter((line) => line.includes(first))).toEqual([])
+
+  const { spec } = await holder()
+  await cluster.client.patch(
+    resources.leases,
+    LEASE,
+    { spec: { ...spec, holderIdentity: 'somebody-else', leaseDurationSeconds: 1 } },
+    { namespace: SYSTEM },
+  )
+  expect([await zero.ended, await one.ended]).toEqual([1, 1])
+  expect(one.lines.at(-1)).toContain('somebody-else has the first Lease and is not one of 2 shards')
+})
+
+const there = (...args: string[]) => run(CAISSON, args, { env: { KUBECONFIG: plane.kubeconfig } })
+async function mustThere(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await there(...args)
+  expect(code, stderr).toBe(0)
+  return stdout.trim()
+}
+
+test('doctor --context says what a cluster has, and what to do about what it lacks', async () => {
+  const { client } = cluster
+  const findings = async (): Promise<Record<string, string>> => {
+    const { stdout } = await there('doctor', '--context', 'real', '-o', 'json')
+    const { findings } = JSON.parse(stdout) as { findings: { check: string; state: string; message: string }[] }
+    return Object.fromEntries(findings.map(({ check, state, message }) => [check, `${state}: ${message}`]))
+  }
+  await client.patch(resources.leases, LEASE, { spec: { holderIdentity: '' } }, { namespace: SYSTEM })
+  const before = await findings()
+  expect(before).toMatchObject({
+    cluster: `ok: ${plane.server}, Kubernetes v1.34.4`,
+    sandboxes: 'ok: sandboxes in agents.x-k8s.io/v1beta1',
+    pools: 'ok: sandboxtemplates, sandboxclaims, sandboxwarmpools in extensions.agents.x-k8s.io/v1beta1',
+    snapshots: 'ok: sandboxsnapshots in caisson.dev/v1alpha1',
+    lease: `missing: nobody holds ${SYSTEM}/${LEASE}: no controller works on sandboxes`,
+    rights: 'ok: you may have sandboxes in namespace default',
+    account: 'ok: agent-sandbox-controller may work in every namespace',
+  })
+  expect(before['runtimes']).toMatch(/^note: no RuntimeClass of gVisor or Kata \(none at all\)/)
+  expect(before['controller']).toMatch(/^note: Deployment .*: 0 of 1 ready, caisson.dev\/agent-sandbox-controller:/)
+
+  const one = start('one')
+  await one.line('Starting workers')
+  await client.create(resources.runtimeClasses, { metadata: { name: 'gvisor' }, handler: 'runsc' })
+  const after = await findings()
+  expect(after['lease']).toMatch(/^ok: \S+ works, renewed \d+ s ago$/)
+  expect(after['runtimes']).toBe('ok: RuntimeClasses gvisor (runsc)')
+  expect((await there('doctor', '--context', 'real')).code).toBe(0)
+  await client.delete(resources.runtimeClasses, 'gvisor')
+
+  const unknown = await there('doctor', '--context', 'elsewhere')
+  expect(unknown.code).toBe(1)
+  expect(unknown.stderr).toContain('there is no context "elsewhere"; there are: real')
+})
+
+test('commands with --context have sandboxes elsewhere, and none that is less isolated than was asked for', async () => {
+  const { client } = cluster
+  const one = start('one', '--extensions')
+  const elsewhere = ['--context', 'real', '-n', NAMESPACE]
+  const refusal = async (...args: string[]) => (await there('run', ...elsewhere, '--detach', ...args)).stderr
+  expect(await refusal('--', 'true')).toContain(
+    'caisson.dev/host is a view of this machine, which another cluster lacks',
+  )
+  const image = ['--image', 'example.com/main']
+  expect(await refusal(...image, '--', 'true')).toContain('the cluster has no RuntimeClass gvisor')
+  expect(await refusal(...image, '--network=none', '--', 'true')).toContain(
+    '--network none is for the nodes of Caisson',
+  )
+  const wrong = await there('--context', 'real', 'up')
+  expect([wrong.code, wrong.stderr]).toEqual([
+    64,
+    "caisson: --context names another cluster, and 'caisson up' is about this machine: leave it out\n",
+  ])
+  expect((await client.list(resources.networkPolicies, { namespace: NAMESPACE })).items).toEqual([])
+
+  await client.create(resources.runtimeClasses, { metadata: { name: 'gvisor' }, handler: 'runsc' })
+  expect(await mustThere('run', ...elsewhere, '--detach', '--name', 'there', ...image, '--', 'sleep', '9')).toBe(
+    'there',
+  )
+  const pod = await until(client, resources.pods, { namespace: NAMESPACE, name: 'there' }, Boolean)
+  const policy = await client.get(resources.networkPolicies, 'there-isolated', { namespace: NAMESPACE })
+  const selected = policy.spec?.podSelector?.matchLabels ?? {}
+  expect(policy.spec).toEqual({ podSelector: { matchLabels: selected }, policyTypes: ['Ingress', 'Egress'] })
+  expect(pod).toMatchObject({ metadata: { labels: selected }, spec: { runtimeClassName: 'gvisor' } })
+  await until(client, sandboxes, { namespace: NAMESPACE, name: 'there' }, ready)
+  expect(await mustThere('ls', ...elsewhere, '-o', 'name')).toContain('sandbox.agents.x-k8s.io/there')
+  await mustThere('rm', ...elsewhere, 'there')
+  const gone = (object: object | undefined) => object === undefined
+  await until(client, resources.networkPolicies, { namespace: NAMESPACE, name: 'there-isolated' }, gone)
+
+  await one.line('"controller":"pool"')
+  await mustThere('template', 'create', ...elsewhere, ...image, 'there', '--', 'sleep', '9')
+  const template = await client.get(sandboxTemplates, 'there', { namespace: NAMESPACE })
+  expect(template.spec).toMatchObject({ networkPolicy: {}, podTemplate: { spec: { runtimeClassName: 'gvisor' } } })
+  await mustThere('pool', 'create', ...elsewhere, '--template', 'there', 'there')
+  const sandbox = await mustThere('claim', ...elsewhere, '--keep', '--name', 'there', 'there')
+  const claim = await client.get(sandboxClaims, 'there', { namespace: NAMESPACE })
+  expect(claim.status?.sandbox?.name).toBe(sandbox)
+  await mustThere('pool', 'scale', ...elsewhere, 'there', '0')
+  await client.delete(sandboxClaims, 'there', { namespace: NAMESPACE })
+  await client.delete(resources.runtimeClasses, 'gvisor')
 })
 
 test('who loses the Lease ends at once, and works no more', async () => {

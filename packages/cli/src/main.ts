@@ -27,6 +27,7 @@ function program(): Command {
   caisson.hook('preAction', (_caisson, command) => {
     readOptionsBehindName(command)
     given = globalsOf(command)
+    requireOwnCluster(command, given)
   })
   const globals = (): GlobalOptions => given
 
@@ -380,7 +381,7 @@ function program(): Command {
     .action(async (words: string[]) => (await import('./commands/controller.ts')).controller(words))
   caisson
     .command('doctor')
-    .description('say what this machine can run, and what is missing')
+    .description('say what this machine can run, or with --context what another cluster has, and what is missing')
     .option('--fix', 'fetch what is missing, without touching the system')
     .addOption(OUTPUT)
     .action(async (options: object) => (await import('./commands/doctor.ts')).doctor({ ...globals(), ...options }))
@@ -396,7 +397,8 @@ function program(): Command {
     .action(async (shell: string) => (await import('./commands/completion.ts')).completion(shell, caisson))
   for (const command of commandsBelow(caisson)) {
     // They are listed once, as those of `caisson`.
-    for (const option of globalOptions()) command.addOption(option.hideHelp())
+    for (const option of globalOptions())
+      if (option.long !== '--context' || !isOfThisMachine(command)) command.addOption(option.hideHelp())
   }
   return caisson
 }
@@ -406,17 +408,36 @@ function globalOptions(): Option[] {
   return [
     new Option('--data-dir <directory>', 'where the embedded cluster keeps everything (CAISSON_DATA_DIR)'),
     new Option('-n, --namespace <name>', 'the namespace to work in'),
+    new Option('--context <name>', 'of the kubeconfig: work with that cluster'),
   ]
 }
 
 /** What a command was given, and where it was given nothing, what stands before it. */
 function globalsOf(command: Command): GlobalOptions {
-  const { dataDir, namespace } = command.opts<GlobalOptions>()
+  const { dataDir, namespace, context } = command.opts<GlobalOptions>()
   return {
     ...(command.parent && globalsOf(command.parent)),
     ...(dataDir !== undefined && { dataDir }),
     ...(namespace !== undefined && { namespace }),
+    ...(context !== undefined && { context }),
   }
+}
+
+/** What is about this machine and its embedded cluster alone. */
+const OF_THIS_MACHINE = new Set(['up', 'down', 'status', 'kubeconfig', 'image', 'version', 'completion'])
+
+function isOfThisMachine(command: Command): boolean {
+  return OF_THIS_MACHINE.has(nameOf(command).split(' ')[1] ?? '')
+}
+
+function requireOwnCluster(command: Command, { context, dataDir }: GlobalOptions): void {
+  if (context === undefined) return
+  if (isOfThisMachine(command))
+    throw new CliError(
+      'usage',
+      `--context names another cluster, and '${nameOf(command)}' is about this machine: leave it out`,
+    )
+  if (dataDir !== undefined) throw new CliError('usage', '--context and --data-dir name two clusters: choose one')
 }
 
 /** Those that were written on the command line, by their long names. */
@@ -424,7 +445,7 @@ function givenOptions(command: Command): string[] {
   return command.options
     .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
     .map((option) => option.long ?? option.flags)
-    .filter((name) => name !== '--data-dir' && name !== '--namespace')
+    .filter((name) => !globalOptions().some(({ long }) => long === name))
 }
 
 function commandsBelow(command: Command): Command[] {

@@ -25,7 +25,7 @@ export {
   type InformerHealth,
   type InformerOptions,
 } from './informer.ts'
-export { createInformers, type Informers } from './informers.ts'
+export { createInformers, type Informers, type InformersScope } from './informers.ts'
 export { type Kubeconfig, type LoadKubeconfigOptions, loadKubeconfig } from './kubeconfig.ts'
 export { KubeconfigError } from './kubeconfig-fields.ts'
 export { type LeaderElectionOptions, runLeaderElection } from './lease.ts'

@@ -57,6 +57,8 @@ export interface InformerOptions<T extends AnyObject> extends Scope {
   /** Applied to each object before it is kept: leave out what nobody reads. Objects from a server of this process are frozen. */
   transform?: (object: T) => T
   indexers?: Readonly<Record<string, IndexFunction<T>>>
+  /** Objects of other namespaces are left out, as if there were none; those without a namespace are kept. */
+  wantsNamespace?: (namespace: string) => boolean
   /** By default `managedFields` of objects that came over a network are not kept: they are half of a Pod. */
   keepManagedFields?: boolean
   timing?: ReflectorTiming
@@ -70,7 +72,7 @@ export function createInformer<T extends AnyObject>(
   resource: Resource<T>,
   options: InformerOptions<T> = {},
 ): Informer<T> {
-  const { namespace, labelSelector, fieldSelector } = options
+  const { namespace, labelSelector, fieldSelector, wantsNamespace } = options
   const selective = Boolean(labelSelector || fieldSelector)
   const stop = new AbortController()
   // Replaced, never changed: a handler may add or remove handlers.
@@ -122,11 +124,14 @@ export function createInformer<T extends AnyObject>(
     signal: stop.signal,
     timing: options.timing,
     sink: {
-      put: cache.put,
+      put(object) {
+        if (isInScope(object)) cache.put(object)
+        else cache.advance(object.metadata.resourceVersion)
+      },
       remove: cache.remove,
       advance: cache.advance,
       replace(objects, resourceVersion) {
-        cache.replace(objects, resourceVersion)
+        cache.replace(wantsNamespace ? objects.filter(isInScope) : objects, resourceVersion)
         if (!health.synced) health = { ...health, synced: true }
         firstSync.resolve()
       },
@@ -143,7 +148,9 @@ export function createInformer<T extends AnyObject>(
   })
 
   function isInScope(object: T): boolean {
-    return namespace === undefined || object.metadata.namespace === namespace
+    const of = object.metadata.namespace
+    if (namespace !== undefined) return of === namespace
+    return wantsNamespace === undefined || of === undefined || wantsNamespace(of)
   }
 
   return {

@@ -1,5 +1,6 @@
 import type { Client } from './client.ts'
 import { createInformer, type Informer, type InformerOptions } from './informer.ts'
+import { mergeInformers } from './merge-informers.ts'
 import type { Scope } from './reflector.ts'
 import type { AnyObject, Resource } from './resource.ts'
 
@@ -16,8 +17,27 @@ export interface Informers extends AsyncDisposable {
   unhealthy(): readonly Informer<AnyObject>[]
 }
 
-export function createInformers(client: Client): Informers {
+/** Which part of a cluster informers follow where they are not asked for a namespace of their own. */
+export interface InformersScope {
+  /** These alone, each with a watch of its own, so that nothing has to be allowed beyond them. */
+  namespaces?: readonly string[]
+  /** Of those that are watched, those whose objects are kept. */
+  wantsNamespace?: (namespace: string) => boolean
+}
+
+export function createInformers(client: Client, { namespaces, wantsNamespace }: InformersScope = {}): Informers {
   const informers = new Map<string, Informer<AnyObject>>()
+
+  function start<T extends AnyObject>(resource: Resource<T>, options: InformerOptions<T>): Informer<T> {
+    if (!namespaces || !resource.namespaced || options.namespace !== undefined)
+      return createInformer(client, resource, options)
+    const parts = namespaces.map((namespace): [string, Informer<T>] => [
+      namespace,
+      createInformer(client, resource, { ...options, namespace }),
+    ])
+    return mergeInformers(resource, new Map(parts))
+  }
+
   return {
     of<T extends AnyObject>(resource: Resource<T>, options: InformerOptions<T> = {}): Informer<T> {
       const key = keyOfScope(resource, options)
@@ -26,7 +46,7 @@ export function createInformers(client: Client): Informers {
         for (const [name, values] of Object.entries(options.indexers ?? {})) known.addIndex(name, values)
         return known
       }
-      const informer = createInformer(client, resource, options)
+      const informer = start(resource, wantsNamespace ? { ...options, wantsNamespace } : options)
       informers.set(key, informer as unknown as Informer<AnyObject>)
       return informer
     },

@@ -16,6 +16,22 @@ test('says what was done and what failed, one line each, with its fields as JSON
   ])
 })
 
+test('says the same as objects, or only what goes wrong', () => {
+  const lines: string[] = []
+  const write = (line: string) => lines.push(line)
+  const whole = createControllerLog({ write, now: () => 0, form: 'json' })
+  whole.started('sandbox', 100)
+  whole.failed('sandbox default/one', 'no\nmore')
+  const errors = createControllerLog({ write, now: () => 0, onlyErrors: true })
+  errors.said('Stopping workers')
+  errors.failed('sandbox default/one', 'no')
+  expect(lines).toEqual([
+    '{"level":"info","ts":"1970-01-01T00:00:00.000Z","msg":"Starting workers","controller":"sandbox","worker count":100}',
+    '{"level":"error","ts":"1970-01-01T00:00:00.000Z","msg":"no\\nmore","where":"sandbox default/one"}',
+    '1970-01-01T00:00:00.000Z\tERROR\tno\t{"where":"sandbox default/one"}',
+  ])
+})
+
 test('writes no more than its bound in a second, and then says how many lines it left out', () => {
   const lines: string[] = []
   let clock = 5_000

@@ -9,6 +9,10 @@ export interface ControllerLogOptions {
   write(line: string): void
   /** ms since the epoch. */
   now(): number
+  /** Console: tab-separated, fields as JSON. JSON: an object a line, as zap writes it, with `ts` in RFC 3339. */
+  form?: 'console' | 'json'
+  /** Whether only what goes wrong is said. */
+  onlyErrors?: boolean
   /** Lines of one second. Default 100. */
   linesPerSecond?: number
 }
@@ -21,15 +25,21 @@ export interface ControllerLog extends Required<EngineLog> {
 const LINES_PER_SECOND = 100
 
 export function createControllerLog(options: ControllerLogOptions): ControllerLog {
-  const { write, now, linesPerSecond = LINES_PER_SECOND } = options
+  const { write, now, linesPerSecond = LINES_PER_SECOND, form = 'console', onlyErrors = false } = options
   let second = 0
   let lines = 0
   let dropped = 0
 
   function line(level: 'INFO' | 'ERROR', message: string, fields: object): void {
+    if (onlyErrors && level !== 'ERROR') return
     const time = now()
+    const ts = new Date(time).toISOString()
     const say = (level: string, message: string, fields: object): void =>
-      write(`${new Date(time).toISOString()}\t${level}\t${message}\t${JSON.stringify(fields)}`)
+      write(
+        form === 'json'
+          ? JSON.stringify({ level: level.toLowerCase(), ts, msg: message, ...fields })
+          : `${ts}\t${level}\t${message}\t${JSON.stringify(fields)}`,
+      )
     const current = Math.floor(time / 1000)
     if (current !== second) {
       if (dropped > 0) say('INFO', 'Lines left out', { count: dropped })

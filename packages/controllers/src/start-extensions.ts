@@ -11,6 +11,8 @@ import { startTemplateController, templateCaches } from './template/template-con
 import type { Tracer } from './tracing/tracer.ts'
 
 export interface ExtensionsOptions {
+  /** Of ConfigMap `agent-sandbox-config`; `agent-sandbox-system` unless said. */
+  configNamespace?: string
   /** `--sandbox-claim-concurrent-workers`; 50 unless said. */
   claimConcurrency?: number
   /** False is `--disable-claim-events`. */
@@ -80,6 +82,7 @@ export function startExtensions(
     const domains = await followLabelDomains({
       client,
       directory: options.configDirectory,
+      namespace: options.configNamespace ?? 'agent-sandbox-system',
       signal: stop.signal,
       changed: () => claimController?.reconsiderLabels(),
       onError: (error) => onError(error, 'reading which label domains claims may use'),

@@ -24,15 +24,15 @@ export interface OpenSessionOptions extends GlobalOptions {
 }
 
 /**
- * The cluster of KUBECONFIG where that is set, otherwise this machine's embedded one.
+ * The cluster of `--context`, else of KUBECONFIG where that is set, otherwise this machine's embedded one.
  *
  * @throws CliError where the embedded cluster does not run and may not be started
  */
 export async function openSession(options: OpenSessionOptions): Promise<Session> {
   const directory = dataDirectory(options.dataDir)
-  const embedded = options.dataDir !== undefined || isEmbedded(directory)
+  const embedded = options.context === undefined && (options.dataDir !== undefined || isEmbedded(directory))
   if (embedded) await ensureRunning(directory, options.start ?? false)
-  const connection = await findConnection(embedded ? { kubeconfig: directory.kubeconfig } : {})
+  const connection = await findConnection(embedded ? { kubeconfig: directory.kubeconfig } : contextOf(options))
   const transport = createHttpTransport(connection)
   return {
     client: createClient(transport, {
@@ -44,6 +44,10 @@ export async function openSession(options: OpenSessionOptions): Promise<Session>
     embedded: embedded ? directory : undefined,
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   }
+}
+
+export function contextOf({ context }: GlobalOptions): { context?: string } {
+  return context === undefined ? {} : { context }
 }
 
 function isEmbedded(directory: DataDirectory): boolean {

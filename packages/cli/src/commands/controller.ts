@@ -1,6 +1,4 @@
 /** The controllers as a process of their own, against any cluster: what agent-sandbox's controller is there. */
-import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   type Client,
@@ -17,10 +15,8 @@ import {
   limitRequests,
   type PodObject,
   resources,
-  runLeaderElection,
   sandboxClaims,
   sandboxes,
-  type Transport,
 } from '@caisson/client'
 import {
   type ControllerLog,
@@ -32,11 +28,11 @@ import {
 } from '@caisson/controllers'
 import { type ControllerFlags, controllerHelp, parseControllerFlags } from '../controller/controller-flags.ts'
 import { type ControllerMetrics, createControllerMetrics } from '../controller/controller-metrics.ts'
+import { runElected } from '../controller/run-elected.ts'
 import { plain, servePaths } from '../controller/serve-probes.ts'
+import { parseWorkScope, type WorkScope } from '../controller/work-scope.ts'
 import { VERSION } from '../version.ts'
 
-/** agent-sandbox's: of its controller and this one, one works at a time. */
-const LEASE = 'a3317529.agent-sandbox.x-k8s.io'
 const NAMESPACE = 'agent-sandbox-system'
 /** Where agent-sandbox's Deployment mounts the ConfigMap `agent-sandbox-config`. */
 const CONFIG_DIRECTORY = '/etc/sandbox-config'
@@ -52,12 +48,18 @@ export async function controller(words: readonly string[]): Promise<void> {
   const { flags, ignored } = parseControllerFlags(words)
   if (flags.help || flags.h) return console.log(controllerHelp())
   if (flags.version) return console.log(`caisson controller ${VERSION}`)
-  const log = createControllerLog({ write: (line) => console.error(line), now: Date.now })
+  const scope = parseWorkScope(flags)
+  const log = createControllerLog({
+    write: (line) => console.error(line),
+    now: Date.now,
+    form: flags['zap-encoder'] === 'json' ? 'json' : 'console',
+    onlyErrors: flags['zap-log-level'] === 'error',
+  })
   for (const sentence of ignored) log.said(sentence)
   const stopping = stopSignal(log)
   const { connection, namespace } = await findCluster(flags)
   const metrics = createControllerMetrics()
-  const context: Context = { flags, log, metrics, stopping, connection, problem: () => 'not started yet' }
+  const context: Context = { flags, scope, log, metrics, stopping, connection, problem: () => 'not started yet' }
   await using probes = await servePaths({
     flag: '--health-probe-bind-address',
     address: flags['health-probe-bind-address'] ?? ':8081',
@@ -71,13 +73,29 @@ export async function controller(words: readonly string[]): Promise<void> {
   })
   await using scrapes = await serveMetrics(context)
   log.said(`Probes are answered on port ${probes.port ?? 'none'}, metrics on port ${scrapes.port ?? 'none'}`)
-  if (flags['leader-elect'] === false) await work(context, stopping)
-  else await electAndWork(context, namespace)
+  const working = (signal: AbortSignal): Promise<void> => work(context, namespace, signal)
+  if (flags['leader-elect'] === false) await working(stopping)
+  else {
+    await runElected({
+      connection,
+      namespace,
+      shard: context.scope.shard,
+      log,
+      leads: metrics.leads,
+      stopping,
+      onError: (error) => reportError(context, error, 'leader election'),
+      stateProblem(problem) {
+        context.problem = problem
+      },
+      work: working,
+    })
+  }
   log.said('Stopped')
 }
 
 interface Context {
   flags: ControllerFlags
+  scope: WorkScope
   log: ControllerLog
   metrics: ControllerMetrics
   stopping: AbortSignal
@@ -86,53 +104,16 @@ interface Context {
   problem(): string | undefined
 }
 
-async function electAndWork(context: Context, namespace: string): Promise<void> {
-  const { log, metrics, stopping, connection } = context
-  const identity = `${hostname()}_${randomUUID()}`
-  // Of its own: no queue of requests may cost the leadership.
-  await using transport = createHttpTransport(connection, { connections: 2 })
-  const asked = reachable(transport)
-  const standby = (): string | undefined => (asked.reached() ? undefined : 'the Lease cannot be read')
-  context.problem = standby
-  log.said(`Waiting for the Lease ${namespace}/${LEASE} as ${identity}`)
-  metrics.leads(LEASE, false)
-  await runLeaderElection({
-    client: createClient(asked.transport, { fieldManager: 'agent-sandbox-controller' }),
-    namespace,
-    name: LEASE,
-    identity,
-    signal: stopping,
-    onLeader: (leader) => log.said(leader === identity ? 'This process leads' : `${leader} leads`),
-    onError: (error) => reportError(context, error, 'leader election'),
-    async lead(signal) {
-      // Whoever has taken the Lease works already: nothing of ours may be written any more.
-      const onAbort = (): void => {
-        if (stopping.aborted) return
-        log.failed('leader election', 'the Lease was lost')
-        process.exit(1)
-      }
-      signal.addEventListener('abort', onAbort)
-      metrics.leads(LEASE, true)
-      try {
-        await work(context, signal)
-      } finally {
-        signal.removeEventListener('abort', onAbort)
-        metrics.leads(LEASE, false)
-      }
-    },
-  })
-}
-
 /** Runs the controllers until the signal is aborted and what they were at has ended. */
-async function work(context: Context, signal: AbortSignal): Promise<void> {
-  const { flags, log, metrics, connection } = context
+async function work(context: Context, configNamespace: string, signal: AbortSignal): Promise<void> {
+  const { flags, scope, log, metrics, connection } = context
   await using stack = new AsyncDisposableStack()
   const qps = flags['kube-api-qps'] ?? -1
   const connections = flags['api-connections']
   const direct = stack.use(createHttpTransport(connection, connections === undefined ? {} : { connections }))
   const limit = { qps: qps || DEFAULT_QPS, burst: flags['kube-api-burst'] ?? 10 }
   const client = createClient(qps < 0 ? direct : limitRequests(direct, limit), { fieldManager: 'sandbox-controller' })
-  const informers = stack.use(createInformers(client))
+  const informers = stack.use(createInformers(client, scope))
   metrics.add(
     stack.use(
       createSandboxMetrics({
@@ -165,7 +146,7 @@ async function work(context: Context, signal: AbortSignal): Promise<void> {
         ...(tracing && { tracer: tracing.tracer }),
         onError: (error, where) => reportError(context, error, where),
         signal,
-        ...controllersOptions(flags),
+        ...controllersOptions(flags, configNamespace),
       }),
     )
   } catch (error) {
@@ -175,7 +156,7 @@ async function work(context: Context, signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }
 
-function controllersOptions(flags: ControllerFlags): Partial<StartControllersOptions> {
+function controllersOptions(flags: ControllerFlags, configNamespace: string): Partial<StartControllersOptions> {
   return given({
     clusterDomain: flags['cluster-domain'],
     sandboxConcurrency: flags['sandbox-concurrent-workers'],
@@ -184,6 +165,7 @@ function controllersOptions(flags: ControllerFlags): Partial<StartControllersOpt
     extensions:
       flags.extensions === true &&
       given({
+        configNamespace,
         claimConcurrency: flags['sandbox-claim-concurrent-workers'],
         claimEvents: not(flags['disable-claim-events']),
         claimObservability: not(flags['disable-claim-observability-annotations']),
@@ -234,27 +216,6 @@ function recordEvents(client: Client): AsyncDisposable & Pick<StartControllersOp
       const all = [...recorders.values()]
       await Promise.race([Promise.all(all.map((recorder) => recorder.flush())), delay(FLUSH_MS)])
       await Promise.all(all.map((recorder) => recorder[Symbol.asyncDispose]()))
-    },
-  }
-}
-
-/** Remembers whether the last request was answered. */
-function reachable(transport: Transport): { transport: Transport; reached(): boolean } {
-  let reached = false
-  return {
-    reached: () => reached,
-    transport: {
-      ...transport,
-      async request(request) {
-        try {
-          const answer = await transport.request(request)
-          reached = answer.status < 400 || answer.status === 404 || answer.status === 409
-          return answer
-        } catch (error) {
-          reached = false
-          throw error
-        }
-      },
     },
   }
 }

@@ -15,10 +15,11 @@ import {
   type ToolName,
   virtualisationProblem,
 } from '@caisson/runtime'
-import { stringify } from 'yaml'
+import { CliError } from '../cli-error.ts'
 import { readDaemonRecord } from '../cluster/daemon-record.ts'
 import { type DataDirectory, dataDirectory, prepareDataDirectory, toolsDirectory } from '../cluster/data-directory.ts'
 import { isNormalUser, userNamespaces } from '../cluster/user-namespace.ts'
+import { type Finding, printFindings } from '../findings.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 
 export interface DoctorOptions extends GlobalOptions {
@@ -26,19 +27,14 @@ export interface DoctorOptions extends GlobalOptions {
   output?: OutputFormat
 }
 
-interface Finding {
-  check: string
-  /** `missing` is a failure only where `needed`. */
-  state: 'ok' | 'missing' | 'note'
-  needed: boolean
-  /** What was found, or what to do. */
-  message: string
-}
-
 const FETCHED = "'caisson doctor --fix' fetches it"
 
-/** Says what this machine can run. Exit code 0 where sandboxes under gVisor work, 1 where something needed is missing. */
+/** Says what this machine can run, or, with `--context`, what another cluster has. Exit code 0 where sandboxes under gVisor work, 1 where something needed is missing. */
 export async function doctor(options: DoctorOptions): Promise<void> {
+  if (options.context !== undefined) {
+    if (options.fix) throw new CliError('usage', '--fix is about this machine, and --context names another cluster')
+    return (await import('./doctor-cluster.ts')).doctorCluster({ ...options, context: options.context })
+  }
   const directory = dataDirectory(options.dataDir)
   const tools = toolsDirectory(directory)
   if (options.fix) {
@@ -73,13 +69,8 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     await strays(),
     cluster(options),
   ]
-  const healthy = findings.every((finding) => finding.state !== 'missing' || !finding.needed)
-  process.exitCode = healthy ? 0 : 1
-  if (options.output === 'json') return console.log(JSON.stringify({ healthy, findings }))
-  if (options.output === 'yaml') return void process.stdout.write(stringify({ healthy, findings }))
-  const marks = { ok: 'ok     ', missing: 'missing', note: 'note   ' } as const
-  for (const { check, state, message } of findings) console.log(`${marks[state]}  ${check.padEnd(10)} ${message}`)
-  if (!healthy && !options.fix) console.log("\n'caisson doctor --fix' fetches what can be fetched")
+  const healthy = printFindings(findings, options.output)
+  if (!healthy && !options.fix && !options.output) console.log("\n'caisson doctor --fix' fetches what can be fetched")
 }
 
 function root(): Finding {

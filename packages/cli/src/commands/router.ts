@@ -8,7 +8,7 @@ import {
   type TlsOptions,
 } from '@caisson/gateway'
 import { CliError } from '../cli-error.ts'
-import { openSession } from '../cluster/session.ts'
+import { contextOf, openSession } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { VERSION } from '../version.ts'
@@ -55,7 +55,9 @@ export async function router(options: RouterCommandOptions): Promise<void> {
       .resume()
       .once('end', stopping.resolve)
       .once('error', () => stopping.resolve())
-  await using session = await (options.kubeconfig === undefined ? openSession(options) : sessionOf(options.kubeconfig))
+  await using session = await (options.kubeconfig === undefined
+    ? openSession(options)
+    : sessionOf(options.kubeconfig, contextOf(options)))
   await using running = await startRouter({
     client: session.client,
     listen,
@@ -83,8 +85,11 @@ export async function router(options: RouterCommandOptions): Promise<void> {
 }
 
 /** Of a process that is given its account. */
-async function sessionOf(kubeconfig: string): Promise<{ client: Client } & AsyncDisposable> {
-  const transport = createHttpTransport(await findConnection({ kubeconfig, env: {} }))
+async function sessionOf(
+  kubeconfig: string,
+  context: { context?: string },
+): Promise<{ client: Client } & AsyncDisposable> {
+  const transport = createHttpTransport(await findConnection({ ...context, kubeconfig, env: {} }))
   return {
     client: createClient(transport, { fieldManager: 'sandbox-router' }),
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),

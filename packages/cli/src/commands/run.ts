@@ -7,6 +7,7 @@ import type { DataDirectory } from '../cluster/data-directory.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import { noteTime } from '../note-time.ts'
+import type { ClosedNetwork } from '../run/elsewhere.ts'
 import { followPod } from '../run/follow-pod.ts'
 import { type PodSpec, podSpec } from '../run/pod-spec.ts'
 import type { RunCommandOptions } from '../run/run-options.ts'
@@ -68,6 +69,10 @@ export async function run(options: RunCommandOptions): Promise<void> {
     if (options.pull === 'always') spec = podSpec({ ...options, pull: 'missing' })
   }
   const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
+  const elsewhere = session.embedded
+    ? undefined
+    : await (await import('../run/elsewhere.ts')).prepareElsewhere(session, { ...options, namespace, name })
+  if (elsewhere) spec = { ...spec, runtimeClassName: elsewhere.runtimeClassName }
 
   const remove = options.rm || (!options.keep && !options.detach)
   // Whatever ends this process, its sandbox ends too.
@@ -83,6 +88,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
     idleMs,
     annotations: attendance?.annotations,
     network: options.network,
+    closed: elsewhere?.closed,
     onSent: sent.resolve,
   })
   if (options.detach) {
@@ -178,6 +184,7 @@ async function createSandbox(
     idleMs,
     annotations,
     network,
+    closed,
     onSent,
   }: {
     name: string
@@ -187,16 +194,20 @@ async function createSandbox(
     idleMs: number | undefined
     annotations: Record<string, string> | undefined
     network: RunCommandOptions['network']
+    closed: ClosedNetwork | undefined
     onSent: () => void
   },
 ): Promise<void> {
   try {
-    await client.create(
+    const { metadata } = await client.create(
       sandboxes,
       {
         metadata: { name, namespace, ...(annotations && { annotations }) },
         spec: {
-          podTemplate: { metadata: { annotations: { 'caisson.dev/network': network } }, spec },
+          podTemplate: {
+            metadata: { annotations: { 'caisson.dev/network': network }, ...(closed && { labels: closed.labels }) },
+            spec,
+          },
           // Also when this process is killed, the sandbox ends.
           ...(timeoutMs !== undefined && {
             shutdownTime: new Date(Date.now() + timeoutMs + 1000).toISOString().replace(/\.\d+Z$/, 'Z'),
@@ -210,7 +221,9 @@ async function createSandbox(
       },
       { namespace, onSent },
     )
+    await closed?.ownedBy({ name, uid: metadata.uid ?? '' })
   } catch (error) {
+    await closed?.remove().catch(() => undefined)
     if (isNotFound(error) && error.details?.kind === 'namespaces')
       throw new CliError(
         'not-found',

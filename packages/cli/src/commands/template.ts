@@ -2,9 +2,10 @@
 import type { SandboxTemplate } from '@caisson/api'
 import { isAlreadyExists, sandboxTemplates } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
-import { openSession } from '../cluster/session.ts'
+import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { type Listing, type ListOptions, listObjects, printObjects } from '../list-objects.ts'
+import { isCaisson, runtimeClassElsewhere } from '../run/elsewhere.ts'
 import { podSpec } from '../run/pod-spec.ts'
 
 export interface TemplateCreateOptions extends GlobalOptions {
@@ -53,13 +54,18 @@ export async function templateCreate(options: TemplateCreateOptions): Promise<vo
   await using session = await openSession(options)
   const { client, namespace } = session
   const { name } = options
+  const elsewhere = await elsewhereSpec(session, options)
   try {
     const template = await client.create(
       sandboxTemplates,
       {
         metadata: { name },
         spec: {
-          podTemplate: { metadata: { annotations: { 'caisson.dev/network': options.network } }, spec },
+          podTemplate: {
+            metadata: { annotations: { 'caisson.dev/network': options.network } },
+            spec: { ...spec, ...elsewhere.pod },
+          },
+          ...elsewhere.template,
           ...(options.claimEnv && { envVarsInjectionPolicy: 'Allowed' as const, envVarsDelivery: 'Warm' as const }),
         },
       },
@@ -69,5 +75,17 @@ export async function templateCreate(options: TemplateCreateOptions): Promise<vo
   } catch (error) {
     if (!isAlreadyExists(error)) throw error
     throw new CliError('failed', `there is a template ${name} already: choose another name`)
+  }
+}
+
+/** On a cluster whose nodes are not Caisson's, the controllers have a NetworkPolicy of each template. */
+async function elsewhereSpec(
+  session: Session,
+  options: TemplateCreateOptions,
+): Promise<{ pod?: { runtimeClassName: string }; template?: Partial<SandboxTemplate['spec']> }> {
+  if (await isCaisson(session)) return {}
+  return {
+    pod: { runtimeClassName: await runtimeClassElsewhere(session, options) },
+    template: options.network === 'open' ? { networkPolicyManagement: 'Unmanaged' } : { networkPolicy: {} },
   }
 }

@@ -22,14 +22,14 @@ test('reads flags as Go does', () => {
 
 test('says of each flag without effect why it has none', () => {
   const { ignored } = parseControllerFlags([
-    '--zap-log-level=debug',
+    '--zap-devel',
     '--enable-webhook=false',
     '--sandbox-warm-pool-replenish-delay=0',
   ])
   expect(ignored).toEqual([
     '--sandbox-warm-pool-replenish-delay has no effect: pools yield to waiting claims by themselves',
     '--enable-webhook has no effect: there is no conversion webhook',
-    '--zap-log-level has no effect: the log has one level',
+    '--zap-devel has no effect: --zap-encoder and --zap-log-level say what the log is like',
   ])
 })
 

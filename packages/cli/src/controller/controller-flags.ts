@@ -18,6 +18,11 @@ const WORKING = {
   'metrics-cert-dir': { kind: 'text', about: 'directory of tls.crt and tls.key for /metrics' },
   'tls-min-version': { kind: 'text', about: 'of TLS of /metrics: VersionTLS12 or VersionTLS13 (VersionTLS12)' },
   'health-probe-bind-address': { kind: 'text', about: 'host:port of /healthz and /readyz, or 0 for none (:8081)' },
+  namespaces: { kind: 'text', about: 'comma-separated: work in these alone, at most 100 (all)' },
+  shard: {
+    kind: 'text',
+    about: 'INDEX/COUNT, such as 0/3: work in this part of the namespaces, by a hash of their names (all)',
+  },
   extensions: { kind: 'boolean', about: 'run templates, claims and pools too (false)' },
   'flat-group': {
     kind: 'boolean',
@@ -45,6 +50,8 @@ const WORKING = {
     kind: 'boolean',
     about: 'send spans of what belongs to a trace by OTLP over HTTP, to OTEL_EXPORTER_OTLP_ENDPOINT (false)',
   },
+  'zap-encoder': { kind: 'text', about: 'the form of the log: console, or json with an object a line (console)' },
+  'zap-log-level': { kind: 'text', about: 'the least that the log says: debug or info, or error (info)' },
   version: { kind: 'boolean', about: 'print the version' },
   help: { kind: 'boolean', about: 'print this' },
   h: { kind: 'boolean', about: 'print this' },
@@ -76,12 +83,15 @@ const WITHOUT_EFFECT = {
   'webhook-namespace': { kind: 'text', about: 'there is no conversion webhook' },
   'manage-webhook-certs': { kind: 'boolean', about: 'there is no conversion webhook' },
   'enable-webhook': { kind: 'boolean', about: 'there is no conversion webhook' },
-  'zap-devel': { kind: 'boolean', about: 'the log has one form' },
-  'zap-encoder': { kind: 'text', about: 'the log has one form' },
-  'zap-log-level': { kind: 'text', about: 'the log has one level' },
+  'zap-devel': { kind: 'boolean', about: '--zap-encoder and --zap-log-level say what the log is like' },
   'zap-stacktrace-level': { kind: 'text', about: 'the log has no stack traces' },
   'zap-time-encoding': { kind: 'text', about: 'times are of RFC 3339' },
 } as const satisfies Flags
+
+export const CONTROLLER_FLAGS: { working: Flags; withoutEffect: Flags } = {
+  working: WORKING,
+  withoutEffect: WITHOUT_EFFECT,
+}
 
 export type ControllerFlags = ReturnType<typeof parseGoFlags<typeof WORKING>>
 
@@ -100,15 +110,21 @@ export function parseControllerFlags(words: readonly string[]): { flags: Control
     if (typeof value === 'number' && !(value >= 1 && value <= 10_000))
       throw new CliError('usage', `--${name} takes a number from 1 to 10000, not ${value}`)
   }
-  const version = given['tls-min-version']
-  if (version !== undefined && version !== 'VersionTLS12' && version !== 'VersionTLS13')
-    throw new CliError('usage', `--tls-min-version takes VersionTLS12 or VersionTLS13, not ${JSON.stringify(version)}`)
+  requireOneOf(given, 'zap-encoder', ['console', 'json'])
+  requireOneOf(given, 'zap-log-level', ['debug', 'info', 'error'])
+  requireOneOf(given, 'tls-min-version', ['VersionTLS12', 'VersionTLS13'])
   if (given['metrics-secure-serving'] && !given['metrics-cert-dir'])
     throw new CliError('usage', '--metrics-secure-serving needs --metrics-cert-dir, a directory of tls.crt and tls.key')
   for (const name of ['metrics-cert-dir', 'tls-min-version'] as const)
     if (given[name] !== undefined && !given['metrics-secure-serving'])
       throw new CliError('usage', `--${name} needs --metrics-secure-serving`)
   return { flags: given, ignored }
+}
+
+function requireOneOf<K extends string>(given: { [N in K]?: string }, name: K, values: readonly string[]): void {
+  const value = given[name]
+  if (value !== undefined && !values.includes(value))
+    throw new CliError('usage', `--${name} takes ${values.join(' or ')}, not ${JSON.stringify(value)}`)
 }
 
 export function controllerHelp(): string {

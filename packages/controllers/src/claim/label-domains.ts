@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { type Client, createInformer, isNotFound, resources } from '@caisson/client'
 import { DEFAULT_LABEL_DOMAINS } from '../blueprint/additional-metadata.ts'
 
-/** agent-sandbox's, in the namespace of its controller. */
-const NAMESPACE = 'agent-sandbox-system'
+/** agent-sandbox's. */
 const NAME = 'agent-sandbox-config'
 const KEY = 'allowed-label-domains'
 
@@ -19,6 +18,8 @@ interface FollowOptions {
   client: Client
   /** Where the ConfigMap may be mounted: if it is, the API server is not asked. */
   directory?: string | undefined
+  /** Of the controllers. */
+  namespace: string
   signal: AbortSignal
   changed(): void
   onError(error: unknown): void
@@ -77,16 +78,17 @@ async function followFile(directory: string, { changed, onError }: FollowOptions
  * Begins with what is there, so that no claim is refused for what has not been read yet, and follows it. Where the
  * ConfigMap cannot be read, agent-sandbox's own domain counts.
  */
-async function followConfigMap({ client, signal, changed, onError }: FollowOptions): Promise<LabelDomains> {
+async function followConfigMap(options: FollowOptions): Promise<LabelDomains> {
+  const { client, namespace, signal, changed, onError } = options
   let allowed = DEFAULT_LABEL_DOMAINS
   try {
-    allowed = labelDomains((await client.get(resources.configMaps, NAME, { namespace: NAMESPACE, signal })).data)
+    allowed = labelDomains((await client.get(resources.configMaps, NAME, { namespace, signal })).data)
   } catch (error) {
     signal.throwIfAborted()
     if (!isNotFound(error)) onError(error)
   }
   const informer = createInformer(client, resources.configMaps, {
-    namespace: NAMESPACE,
+    namespace,
     fieldSelector: `metadata.name=${NAME}`,
   })
   const take = (data: Readonly<Record<string, string>> | undefined): void => {

@@ -1,0 +1,87 @@
+/** deploy/manifests: the controllers for `kubectl apply`, under the names of agent-sandbox's release manifests. */
+import { claimCrd, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '@caisson/api'
+import {
+  CONFIG_RULES,
+  EXTENSION_CLUSTER_RULES,
+  EXTENSION_RULES,
+  FLAT_RULES,
+  LEASE,
+  leaseRules,
+  type Rule,
+  SANDBOX_CLUSTER_RULES,
+  SANDBOX_RULES,
+} from './permissions.ts'
+import { CONTAINER_SECURITY, controllerImage, POD_SECURITY, PORTS, PROBES, RESOURCES } from './workload.ts'
+
+/** agent-sandbox's. */
+const NAMESPACE = 'agent-sandbox-system'
+const NAME = 'agent-sandbox-controller'
+
+const labels = { app: NAME }
+const metadata = { name: NAME, namespace: NAMESPACE, labels }
+const subjects = [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }]
+
+function role(kind: 'ClusterRole' | 'Role', name: string, rules: readonly Rule[]): object[] {
+  const apiVersion = 'rbac.authorization.k8s.io/v1'
+  const about = kind === 'Role' ? { name, namespace: NAMESPACE } : { name }
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind, name }
+  return [
+    { apiVersion, kind, metadata: about, rules },
+    { apiVersion, kind: `${kind}Binding`, metadata: about, roleRef, subjects },
+  ]
+}
+
+function deployment(version: string, args: string[]): object {
+  const container = {
+    name: NAME,
+    image: controllerImage(version),
+    args,
+    ports: PORTS,
+    ...PROBES,
+    resources: RESOURCES,
+    securityContext: CONTAINER_SECURITY,
+  }
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata,
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { serviceAccountName: NAME, securityContext: POD_SECURITY, containers: [container] },
+      },
+    },
+  }
+}
+
+/** What each file holds. `extensions.yaml` comes after `manifest.yaml`, whose Deployment it gives a further flag. */
+export function manifests(version: string): Readonly<Record<string, readonly object[]>> {
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata,
+    spec: { selector: labels, ports: [{ name: 'metrics', port: 8080, targetPort: 'metrics', protocol: 'TCP' }] },
+  }
+  return {
+    'manifest.yaml': [
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
+      sandboxCrd(),
+      snapshotCrd(),
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+      ...role('ClusterRole', NAME, [...SANDBOX_RULES, ...SANDBOX_CLUSTER_RULES]),
+      ...role('Role', `${NAME}-leader-election`, leaseRules([LEASE])),
+      deployment(version, ['--leader-elect=true']),
+      service,
+    ],
+    'extensions.yaml': [
+      templateCrd(),
+      claimCrd(),
+      poolCrd(),
+      ...role('ClusterRole', `${NAME}-extensions`, [...EXTENSION_RULES, ...FLAT_RULES, ...EXTENSION_CLUSTER_RULES]),
+      ...role('Role', `${NAME}-config`, CONFIG_RULES),
+      deployment(version, ['--leader-elect=true', '--extensions']),
+    ],
+  }
+}

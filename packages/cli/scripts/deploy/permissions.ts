@@ -1,0 +1,68 @@
+/** What the controllers may do on a cluster: what they do, and no more. */
+import { AGENTS_GROUP, EXTENSIONS_GROUP } from '@caisson/api'
+
+export interface Rule {
+  apiGroups: string[]
+  resources: string[]
+  verbs: string[]
+  resourceNames?: string[]
+}
+
+const FOLLOW = ['get', 'list', 'watch']
+const KEEP = [...FOLLOW, 'create', 'patch', 'delete']
+
+/** agent-sandbox's: of its controller and ours, one works at a time. */
+export const LEASE = 'a3317529.agent-sandbox.x-k8s.io'
+
+/** Owners that block deletion ask for `update` of their finalizers where a cluster enforces that. */
+function kinds(group: string, plurals: string[]): Rule[] {
+  return [
+    { apiGroups: [group], resources: plurals, verbs: KEEP },
+    { apiGroups: [group], resources: plurals.map((plural) => `${plural}/status`), verbs: ['patch'] },
+    { apiGroups: [group], resources: plurals.map((plural) => `${plural}/finalizers`), verbs: ['update'] },
+  ]
+}
+
+/** In every namespace that the controllers work in. */
+export const SANDBOX_RULES: readonly Rule[] = [
+  { apiGroups: [''], resources: ['pods', 'services'], verbs: KEEP },
+  { apiGroups: [''], resources: ['persistentvolumeclaims'], verbs: [...FOLLOW, 'create', 'patch'] },
+  { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
+  ...kinds(AGENTS_GROUP, ['sandboxes']),
+  ...kinds('caisson.dev', ['sandboxsnapshots']),
+]
+
+/** Of the whole cluster. A snapshot is gone with its Node. */
+export const SANDBOX_CLUSTER_RULES: readonly Rule[] = [{ apiGroups: [''], resources: ['nodes'], verbs: FOLLOW }]
+
+export const EXTENSION_RULES: readonly Rule[] = [
+  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: KEEP },
+  // Variables of claims: what they refer to, and the Secrets that give them to members of pools. By name, never a list.
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'create', 'delete'] },
+  { apiGroups: [''], resources: ['configmaps'], verbs: ['get'] },
+  ...kinds(EXTENSIONS_GROUP, ['sandboxclaims', 'sandboxtemplates', 'sandboxwarmpools']),
+]
+
+/** NetworkPolicies stay with their namespace when their template goes. */
+export const EXTENSION_CLUSTER_RULES: readonly Rule[] = [{ apiGroups: [''], resources: ['namespaces'], verbs: FOLLOW }]
+
+/** The kinds of manuals in Sandbox's own group. */
+export const FLAT_RULES: readonly Rule[] = kinds(AGENTS_GROUP, [
+  'sandboxclaims',
+  'sandboxtemplates',
+  'sandboxwarmpools',
+])
+
+/** Which label domains claims may use. In the controllers' own namespace. */
+export const CONFIG_RULES: readonly Rule[] = [
+  { apiGroups: [''], resources: ['configmaps'], resourceNames: ['agent-sandbox-config'], verbs: FOLLOW },
+]
+
+/** A watch of one Lease is allowed by its name. In the controllers' own namespace. */
+export function leaseRules(names: string[]): Rule[] {
+  const about = { apiGroups: ['coordination.k8s.io'], resources: ['leases'] }
+  return [
+    { ...about, verbs: ['create'] },
+    { ...about, resourceNames: names, verbs: ['get', 'watch', 'update'] },
+  ]
+}
