@@ -393,7 +393,7 @@ test('with --namespaces works there, with rights there, and nowhere else', async
 })
 
 test('shards share the namespaces, and end when somebody else takes the first Lease', async () => {
-  const names = [...'abcdefghijklmnop'].map((letter) => `team-${letter}`)
+  const names = 'abcdefghijklmnop'.split('').map((letter) => `team-${letter}`)
   const ofShard = (index: number) => names.find((name) => isOfShard(name, { index, count: 2 })) ?? expect.fail()
   const [first, second] = [ofShard(0), ofShard(1)]
   for (const name of [first, second]) await makeNamespace(name)

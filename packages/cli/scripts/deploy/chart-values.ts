@@ -117,7 +117,7 @@ function controllerValues(): Record<string, Value> {
   }
 }
 
-export const CHART_VALUES: Group = {
+const CHART_VALUES: Group = {
   values: {
     namespace: {
       about: 'Where everything is installed.',

@@ -22,7 +22,8 @@ export function completion(shell: string, caisson: Command): void {
 function completed(parent: Command, globals: string[], above: string[] = []): Completed[] {
   return parent.commands.flatMap((command) => {
     const path = [...above, command.name()]
-    const words = [...command.commands.map((below) => below.name()), ...optionsOf(command), ...globals]
+    const taken = globals.filter((name) => command.options.some(({ short, long }) => name === short || name === long))
+    const words = [...command.commands.map((below) => below.name()), ...optionsOf(command), ...taken]
     const sandboxes = above.length === 0 && OF_SANDBOXES.includes(command.name())
     return [{ path, words, sandboxes }, ...completed(command, globals, path)]
   })

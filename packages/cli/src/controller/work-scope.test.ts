@@ -26,8 +26,8 @@ test('reads what a process works on', () => {
   expect(parseWorkScope({ namespaces: 'b, a,b' })).toEqual({ shard: undefined, namespaces: ['b', 'a'] })
   const { wantsNamespace, ...rest } = parseWorkScope({ shard: '1/2' })
   expect(rest).toEqual({ shard: { index: 1, count: 2 } })
-  expect(['a', 'b'].map((name) => wantsNamespace?.(name))).toEqual([true, false])
-  expect(parseWorkScope({ shard: '1/2', namespaces: 'a,b' }).namespaces).toEqual(['a'])
+  expect(['a', 'b'].map((name) => wantsNamespace?.(name))).toEqual([false, true])
+  expect(parseWorkScope({ shard: '1/2', namespaces: 'a,b' }).namespaces).toEqual(['b'])
 })
 
 test.each([
