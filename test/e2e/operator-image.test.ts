@@ -38,9 +38,10 @@ test('runs as the manifest says, under the strictest Pod Security, and lets go o
   expect([built.code, built.stderr]).toEqual([0, ''])
   await cluster.mustCaisson(['image', 'import', built.stdout.trim()])
   const [image] = JSON.parse(await cluster.mustCaisson(['image', 'inspect', IMAGE, '-o', 'json']))
-  expect(image.config).toMatchObject({
-    User: '65532:65532',
-    Entrypoint: ['/usr/local/bin/node', '/opt/caisson/dist/caisson.mjs', 'controller'],
+  expect(image).toMatchObject({
+    user: '65532:65532',
+    entrypoint: ['/usr/local/bin/node', '/opt/caisson/dist/caisson.mjs', 'controller'],
+    cmd: [],
   })
   await cluster.mustKubectl(['create', 'namespace', NAMESPACE])
   await cluster.mustKubectl(['label', 'namespace', NAMESPACE, 'pod-security.kubernetes.io/enforce=restricted'])
@@ -54,6 +55,19 @@ test('runs as the manifest says, under the strictest Pod Security, and lets go o
   await cluster.mustKubectl(['wait', `lease/${LEASE}`, '-n', NAMESPACE, `--for=${held}`, '--timeout=30s'])
   expect((await holder()).startsWith(`${pod}_`)).toBe(true)
   expect(await cluster.mustKubectl(['logs', pod, '-n', NAMESPACE])).toContain('This process leads')
+
+  // It works here beside the embedded cluster's own controllers, and says what it has done itself.
+  const sandbox = {
+    apiVersion: 'agents.x-k8s.io/v1beta1',
+    kind: 'Sandbox',
+    metadata: { name: 'box', namespace: NAMESPACE },
+    spec: { operatingMode: 'Suspended', podTemplate: { spec: { containers: [{ name: 'main', image: 'main' }] } } },
+  }
+  const metrics = ['get', '--raw', `/api/v1/namespaces/${NAMESPACE}/pods/${pod}:8080/proxy/metrics`]
+  expect(await cluster.mustKubectl(metrics)).toContain(`leader_election_master_status{name="${LEASE}"} 1\n`)
+  await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(sandbox) })
+  const reconciled = /^controller_runtime_reconcile_total\{controller="sandbox",result="success"\} [1-9]/m
+  await expect.poll(() => cluster.mustKubectl(metrics)).toMatch(reconciled)
 
   await cluster.mustKubectl(['scale', ...deployment, '--replicas=0'])
   await cluster.mustKubectl(['wait', '--for=delete', `pod/${pod}`, '-n', NAMESPACE, '--timeout=60s'])

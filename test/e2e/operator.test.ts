@@ -434,7 +434,10 @@ test('doctor --context says what a cluster has, and what to do about what it lac
     const { findings } = JSON.parse(stdout) as { findings: { check: string; state: string; message: string }[] }
     return Object.fromEntries(findings.map(({ check, state, message }) => [check, `${state}: ${message}`]))
   }
-  await client.patch(resources.leases, LEASE, { spec: { holderIdentity: '' } }, { namespace: SYSTEM })
+  const earlier = start('earlier')
+  await earlier.line('Starting workers')
+  earlier.child.kill('SIGTERM')
+  expect(await earlier.ended).toBe(0)
   const before = await findings()
   expect(before).toMatchObject({
     cluster: `ok: ${plane.server}, Kubernetes v1.34.4`,
@@ -481,22 +484,28 @@ test('commands with --context have sandboxes elsewhere, and none that is less is
     "caisson: --context names another cluster, and 'caisson up' is about this machine: leave it out\n",
   ])
   const { items } = await client.list(resources.networkPolicies, { namespace: NAMESPACE })
-  expect(items.filter(({ metadata }) => metadata.name?.endsWith('-isolated'))).toEqual([])
+  expect(items.filter(({ metadata }) => metadata.name === 'caisson-isolated')).toEqual([])
 
   await client.create(resources.runtimeClasses, { metadata: { name: 'gvisor' }, handler: 'runsc' })
   expect(await mustThere('run', ...elsewhere, '--detach', '--name', 'there', ...image, '--', 'sleep', '9')).toBe(
     'there',
   )
   const pod = await until(client, resources.pods, { namespace: NAMESPACE, name: 'there' }, Boolean)
-  const policy = await client.get(resources.networkPolicies, 'there-isolated', { namespace: NAMESPACE })
-  const selected = policy.spec?.podSelector?.matchLabels ?? {}
-  expect(policy.spec).toEqual({ podSelector: { matchLabels: selected }, policyTypes: ['Ingress', 'Egress'] })
+  const selected = { 'caisson.dev/network': 'isolated' }
+  const policy = () => client.get(resources.networkPolicies, 'caisson-isolated', { namespace: NAMESPACE })
+  const closed = { podSelector: { matchLabels: selected }, policyTypes: ['Ingress', 'Egress'] }
+  expect((await policy()).spec).toEqual(closed)
   expect(pod).toMatchObject({ metadata: { labels: selected }, spec: { runtimeClassName: 'gvisor' } })
   await until(client, sandboxes, { namespace: NAMESPACE, name: 'there' }, ready)
-  expect(await mustThere('ls', ...elsewhere, '-o', 'name')).toContain('sandbox.agents.x-k8s.io/there')
+  expect((await mustThere('ls', ...elsewhere, '-o', 'name')).split('\n')).toContain('sandbox/there')
   await mustThere('rm', ...elsewhere, 'there')
-  const gone = (object: object | undefined) => object === undefined
-  await until(client, resources.networkPolicies, { namespace: NAMESPACE, name: 'there-isolated' }, gone)
+  // Whoever has opened it, and be it only for some of its Pods, is not believed to have closed it.
+  const ingress = [{}]
+  await client.patch(resources.networkPolicies, 'caisson-isolated', { spec: { ingress } }, { namespace: NAMESPACE })
+  expect(await refusal(...image, '--', 'true')).toContain(
+    `NetworkPolicy caisson-isolated in namespace ${NAMESPACE} lets through what it should not`,
+  )
+  await client.delete(resources.networkPolicies, 'caisson-isolated', { namespace: NAMESPACE })
 
   await one.line('"controller":"pool"')
   await mustThere('template', 'create', ...elsewhere, ...image, 'there', '--', 'sleep', '9')

@@ -206,6 +206,9 @@ const OF_USERS: readonly Action[] = [
   { group: EXTENSIONS_GROUP, resource: 'sandboxclaims', verb: 'create' },
   { group: '', resource: 'pods', verb: 'create', subresource: 'exec' },
   { group: '', resource: 'pods', verb: 'get', subresource: 'log' },
+  // One policy closes the network of what `caisson run` starts.
+  { group: 'networking.k8s.io', resource: 'networkpolicies', verb: 'create' },
+  { group: 'networking.k8s.io', resource: 'networkpolicies', verb: 'patch' },
 ]
 
 function rights({ client, namespace }: Session): Check {

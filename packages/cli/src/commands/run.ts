@@ -7,7 +7,6 @@ import type { DataDirectory } from '../cluster/data-directory.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import { noteTime } from '../note-time.ts'
-import type { ClosedNetwork } from '../run/elsewhere.ts'
 import { followPod } from '../run/follow-pod.ts'
 import { type PodSpec, podSpec } from '../run/pod-spec.ts'
 import type { RunCommandOptions } from '../run/run-options.ts'
@@ -71,7 +70,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
   const elsewhere = session.embedded
     ? undefined
-    : await (await import('../run/elsewhere.ts')).prepareElsewhere(session, { ...options, namespace, name })
+    : await (await import('../run/elsewhere.ts')).prepareElsewhere(session, { ...options, namespace })
   if (elsewhere) spec = { ...spec, runtimeClassName: elsewhere.runtimeClassName }
 
   const remove = options.rm || (!options.keep && !options.detach)
@@ -88,7 +87,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
     idleMs,
     annotations: attendance?.annotations,
     network: options.network,
-    closed: elsewhere?.closed,
+    labels: elsewhere?.labels,
     onSent: sent.resolve,
   })
   if (options.detach) {
@@ -184,7 +183,7 @@ async function createSandbox(
     idleMs,
     annotations,
     network,
-    closed,
+    labels,
     onSent,
   }: {
     name: string
@@ -194,18 +193,18 @@ async function createSandbox(
     idleMs: number | undefined
     annotations: Record<string, string> | undefined
     network: RunCommandOptions['network']
-    closed: ClosedNetwork | undefined
+    labels: Record<string, string> | undefined
     onSent: () => void
   },
 ): Promise<void> {
   try {
-    const { metadata } = await client.create(
+    await client.create(
       sandboxes,
       {
         metadata: { name, namespace, ...(annotations && { annotations }) },
         spec: {
           podTemplate: {
-            metadata: { annotations: { 'caisson.dev/network': network }, ...(closed && { labels: closed.labels }) },
+            metadata: { annotations: { 'caisson.dev/network': network }, ...(labels && { labels }) },
             spec,
           },
           // Also when this process is killed, the sandbox ends.
@@ -221,9 +220,7 @@ async function createSandbox(
       },
       { namespace, onSent },
     )
-    await closed?.ownedBy({ name, uid: metadata.uid ?? '' })
   } catch (error) {
-    await closed?.remove().catch(() => undefined)
     if (isNotFound(error) && error.details?.kind === 'namespaces')
       throw new CliError(
         'not-found',

@@ -3,7 +3,7 @@
  * where none is named, and no image shows this machine. What `caisson run` promises is asked for in Kubernetes' own words,
  * or refused; nothing is quietly less isolated.
  */
-import { nameHash } from '@caisson/api'
+import { isDeepStrictEqual } from 'node:util'
 import { isNotFound, resources } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import type { Session } from '../cluster/session.ts'
@@ -11,7 +11,8 @@ import type { Session } from '../cluster/session.ts'
 const HOST_IMAGE = 'caisson.dev/host'
 /** As gVisor's manual calls it, and the embedded cluster. */
 const RUNTIME_CLASS = 'gvisor'
-const LABEL = 'caisson.dev/run'
+const POLICY = 'caisson-isolated'
+const ISOLATED = { 'caisson.dev/network': 'isolated' }
 
 export interface ElsewhereOptions {
   image: string
@@ -56,55 +57,32 @@ export async function runtimeClassElsewhere({ client }: Session, options: Elsewh
   return name
 }
 
-export interface ClosedNetwork {
-  /** Of the Pod. */
-  labels: Record<string, string>
-  /** Has it removed together with the Sandbox. */
-  ownedBy(sandbox: { name: string; uid: string }): Promise<void>
-  /** Where there came no Sandbox. */
-  remove(): Promise<void>
-}
-
-/** What `caisson run` makes there before its Sandbox; undefined on a cluster of ours, which needs none of it. */
+/** What `caisson run` needs there; undefined on a cluster of ours, which needs none of it. */
 export async function prepareElsewhere(
   session: Session,
-  options: ElsewhereOptions & { namespace: string; name: string },
-): Promise<{ runtimeClassName: string; closed: ClosedNetwork | undefined } | undefined> {
+  options: ElsewhereOptions & { namespace: string },
+): Promise<{ runtimeClassName: string; labels: Record<string, string> } | undefined> {
   if (await isCaisson(session)) return undefined
-  return {
-    runtimeClassName: await runtimeClassElsewhere(session, options),
-    closed: options.network === 'isolated' ? await closeNetwork(session, options) : undefined,
-  }
+  const runtimeClassName = await runtimeClassElsewhere(session, options)
+  if (options.network !== 'isolated') return { runtimeClassName, labels: {} }
+  await closeNetwork(session, options.namespace)
+  return { runtimeClassName, labels: ISOLATED }
 }
 
-/** A NetworkPolicy that lets nothing in and nothing out, made before what it is for. */
-async function closeNetwork(
-  { client }: Session,
-  { namespace, name }: { namespace: string; name: string },
-): Promise<ClosedNetwork> {
-  const labels = { [LABEL]: nameHash(name) }
-  const policy = `${name}-isolated`
-  await client.create(
+/**
+ * A NetworkPolicy that lets nothing in and nothing out, before there is what it is for. It is one for all sandboxes of a
+ * namespace and stays: one of each sandbox would be left over whenever this process is killed before the Sandbox owns it.
+ */
+async function closeNetwork({ client }: Session, namespace: string): Promise<void> {
+  const wanted = { podSelector: { matchLabels: ISOLATED }, policyTypes: ['Ingress', 'Egress'] }
+  const { spec } = await client.apply(
     resources.networkPolicies,
-    {
-      metadata: { name: policy },
-      spec: { podSelector: { matchLabels: labels }, policyTypes: ['Ingress', 'Egress'] },
-    },
-    { namespace },
+    { metadata: { name: POLICY }, spec: wanted },
+    { namespace, force: true },
   )
-  return {
-    labels,
-    async ownedBy({ name: owner, uid }) {
-      const reference = { apiVersion: 'agents.x-k8s.io/v1beta1', kind: 'Sandbox', name: owner, uid }
-      await client.patch(
-        resources.networkPolicies,
-        policy,
-        { metadata: { ownerReferences: [reference] } },
-        { namespace },
-      )
-    },
-    async remove() {
-      await client.delete(resources.networkPolicies, policy, { namespace })
-    },
-  }
+  if (isDeepStrictEqual(spec, wanted)) return
+  throw new CliError(
+    'unavailable',
+    `NetworkPolicy ${POLICY} in namespace ${namespace} lets through what it should not: 'kubectl delete networkpolicy ${POLICY} -n ${namespace}', and the next run makes it again`,
+  )
 }
