@@ -17,9 +17,13 @@ import {
 } from '../../packages/cli/scripts/deploy/permissions.ts'
 import { isOfShard } from '../../packages/cli/src/controller/work-scope.ts'
 import {
+  type AnyObject,
+  createInformer,
+  type Resource,
   resources,
   sandboxClaims,
   sandboxes,
+  sandboxSnapshots,
   sandboxTemplates,
   sandboxWarmPools,
 } from '../../packages/client/src/index.ts'
@@ -74,11 +78,19 @@ beforeAll(async () => {
     const { code, stderr } = await run(CAISSON, ['apply', '-f', path], { env: { KUBECONFIG: plane.kubeconfig } })
     expect(code, stderr).toBe(0)
   }
+  // kube-apiserver makes the storage of a kind when it is first asked for it, and lets nobody watch it meanwhile.
+  for (const kind of [sandboxes, sandboxSnapshots, sandboxTemplates, sandboxClaims, sandboxWarmPools])
+    await followed(kind as unknown as Resource<AnyObject>)
   kubeconfig = kubeconfigAs(ACCOUNT)
   namespacedKubeconfig = kubeconfigAs(NAMESPACED)
   await until(cluster.client, resources.serviceAccounts, { namespace: NAMESPACE, name: 'default' }, Boolean)
   node = await startTestNode(cluster.client, NAMESPACE)
 })
+
+async function followed(kind: Resource<AnyObject>): Promise<void> {
+  await using informer = createInformer(cluster.client, kind)
+  await informer.synced(AbortSignal.timeout(LIMIT_MS))
+}
 
 function kubeconfigAs(user: string): string {
   const config = JSON.parse(readFileSync(plane.kubeconfig, 'utf8'))

@@ -51,6 +51,9 @@
 {{- if not (kindIs "invalid" .Values.controller.disableClaimEvents) }}
 - {{ printf "--disable-claim-events=%v" .Values.controller.disableClaimEvents | quote }}
 {{- end }}
+{{- if not (kindIs "invalid" .Values.controller.sandboxConfigDir) }}
+- {{ printf "--sandbox-config-dir=%v" .Values.controller.sandboxConfigDir | quote }}
+{{- end }}
 {{- if not (kindIs "invalid" .Values.controller.disableClaimObservabilityAnnotations) }}
 - {{ printf "--disable-claim-observability-annotations=%v" .Values.controller.disableClaimObservabilityAnnotations | quote }}
 {{- end }}
