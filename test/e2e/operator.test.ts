@@ -17,7 +17,6 @@ import {
 } from '../../packages/cli/scripts/deploy/permissions.ts'
 import { isOfShard } from '../../packages/cli/src/controller/work-scope.ts'
 import {
-  type AnyObject,
   createInformer,
   type Resource,
   resources,
@@ -80,14 +79,14 @@ beforeAll(async () => {
   }
   // kube-apiserver makes the storage of a kind when it is first asked for it, and lets nobody watch it meanwhile.
   for (const kind of [sandboxes, sandboxSnapshots, sandboxTemplates, sandboxClaims, sandboxWarmPools])
-    await followed(kind as unknown as Resource<AnyObject>)
+    await followed(kind as unknown as Resource)
   kubeconfig = kubeconfigAs(ACCOUNT)
   namespacedKubeconfig = kubeconfigAs(NAMESPACED)
   await until(cluster.client, resources.serviceAccounts, { namespace: NAMESPACE, name: 'default' }, Boolean)
   node = await startTestNode(cluster.client, NAMESPACE)
 })
 
-async function followed(kind: Resource<AnyObject>): Promise<void> {
+async function followed(kind: Resource): Promise<void> {
   await using informer = createInformer(cluster.client, kind)
   await informer.synced(AbortSignal.timeout(LIMIT_MS))
 }

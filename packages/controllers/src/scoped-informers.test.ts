@@ -34,7 +34,7 @@ test.each([
   const say = (sign: string) => (object: { metadata: { namespace?: string; name?: string } }) =>
     told.push(`${sign}${object.metadata.namespace}/${object.metadata.name}`)
   informer.handle({ added: say('+'), deleted: say('-') })
-  const known = () => informer.byIndex('byType', 'example.com/test').map(({ metadata }) => metadata.namespace)
+  const known = () => informer.byIndex('byType', 'example.com/test').map(({ metadata }) => metadata.namespace ?? '')
   expect(known().sort()).toEqual(['a', 'b'])
   expect(informer.size).toBe(2)
   expect([informer.get('a/before')?.metadata.namespace, informer.get('c/before')]).toEqual(['a', undefined])
