@@ -185,7 +185,7 @@ function lease(client: Client): Check {
           {
             ...about,
             state: 'missing',
-            message: `there is no Lease ${SYSTEM}/${LEASE}: no controller has worked on sandboxes yet: ${INSTALL}`,
+            message: `there is no Lease ${SYSTEM}/${LEASE}: no controller has worked on sandboxes yet: see controller`,
           },
         ]
       }
