@@ -8,7 +8,17 @@
  * The cache is outside the repository, `$CAISSON_CACHE_DIR` (default `~/.cache/caisson`), keyed by version.
  */
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -111,6 +121,7 @@ interface GoProgram {
   version: string
   /** Of the module's `go` line, or newer. */
   go: string
+  /** What is built: a package of the module, or a file of ours beside this one that uses it. */
   package: string
 }
 
@@ -145,6 +156,14 @@ const GO_PROGRAMS = {
     go: '1.26.0',
     package: 'sigs.k8s.io/agent-sandbox/cmd/agent-sandbox-controller',
   },
+  /** A controller of ours as others write them. */
+  copier: {
+    name: 'copier',
+    module: 'sigs.k8s.io/controller-runtime',
+    version: 'v0.25.0',
+    go: '1.26.0',
+    package: './copier.go',
+  },
 } as const satisfies Record<string, GoProgram>
 
 async function buildGoProgram(directory: string, program: GoProgram): Promise<void> {
@@ -157,6 +176,8 @@ async function buildGoProgram(directory: string, program: GoProgram): Promise<vo
       join(work, 'go.mod'),
       `module build\ngo ${program.go}\nrequire ${program.module} ${program.version}\n`,
     )
+    if (program.package.startsWith('./'))
+      copyFileSync(join(import.meta.dirname, program.package), join(work, program.package))
     const built = join(work, program.name)
     await run('go', ['build', '-mod=mod', '-trimpath', '-ldflags', '-s -w', '-o', built, program.package], work)
     renameSync(built, join(directory, program.name))
@@ -166,11 +187,18 @@ async function buildGoProgram(directory: string, program: GoProgram): Promise<vo
 }
 
 /** Builds one of the programs that are no part of the control plane, if it is missing, and gives its path. */
-export async function buildBeside(name: 'kwok' | 'agent-sandbox' | 'helm'): Promise<string> {
-  const program = GO_PROGRAMS[name]
-  const directory = join(cacheDirectory(), `${program.name}-${program.version}`)
+export async function buildBeside(name: 'kwok' | 'agent-sandbox' | 'helm' | 'copier'): Promise<string> {
+  const program: GoProgram = GO_PROGRAMS[name]
+  const directory = join(cacheDirectory(), `${program.name}-${program.version}${sourceKey(program)}`)
   await buildGoProgram(directory, program)
   return join(directory, program.name)
+}
+
+/** A program of ours is built again when it has changed. */
+function sourceKey({ package: source }: GoProgram): string {
+  if (!source.startsWith('./')) return ''
+  const hash = createHash('sha256').update(readFileSync(join(import.meta.dirname, source)))
+  return `-${hash.digest('hex').slice(0, 12)}`
 }
 
 /** Where the Go module of one of them is, with the manifests that it brings along. */

@@ -23,7 +23,7 @@ import { collect } from './garbage/collect.ts'
 import { watchObjects } from './garbage/object-watcher.ts'
 import { createOwnershipGraph } from './garbage/ownership-graph.ts'
 import { reconcileNamespace } from './namespaces.ts'
-import { startPressureTaints } from './nodes/pressure-taints.ts'
+import { startConditionTaints } from './nodes/condition-taints.ts'
 import { createNodeLoads, isFinished } from './scheduler/node-loads.ts'
 import { isPending, schedule } from './scheduler/schedule.ts'
 import { reconcileNamespaceAccounts } from './service-accounts.ts'
@@ -240,7 +240,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
     ),
   )
 
-  stack.use(startPressureTaints({ client, informers, signal, onError: options.onError }))
+  stack.use(startConditionTaints({ client, informers, signal, onError: options.onError }))
 
   namespaceQueue = queue('emptying namespace', async (name) => {
     await reconcileNamespace(namespaces.get(name), { client, watcher: everything, graph, now, signal })

@@ -6,8 +6,8 @@ const NODES = 'system:nodes'
 const NOT_READY: Taint = { key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' }
 
 /**
- * Taints a new Node as not ready (TaintNodesByCondition), unless its own kubelet made it: here the kubelet says by itself
- * when it is ready, and there is no node lifecycle controller that would take the taint away.
+ * Taints a new Node as not ready (TaintNodesByCondition), unless its own kubelet made it, which says by itself when it is
+ * ready. The control plane takes the taint away when it is.
  */
 export function taintNewNode({ object, user }: AdmissionRequest): void {
   if (!object || user.groups?.includes(NODES)) return

@@ -1,9 +1,10 @@
 import type { Taint } from 'kubernetes-types/core/v1.d.ts'
 import { expect, test } from 'vitest'
-import { planTaints } from './pressure-taints.ts'
+import { planTaints } from './condition-taints.ts'
 
 const memory: Taint = { key: 'node.kubernetes.io/memory-pressure', effect: 'NoSchedule' }
 const disk: Taint = { key: 'node.kubernetes.io/disk-pressure', effect: 'NoSchedule' }
+const notReady: Taint = { key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' }
 const foreign: Taint = { key: 'dedicated', value: 'x', effect: 'NoSchedule' }
 
 test.each<[string, { True?: string[]; taints?: Taint[] }, Taint[] | undefined]>([
@@ -22,6 +23,8 @@ test.each<[string, { True?: string[]; taints?: Taint[] }, Taint[] | undefined]>(
     { taints: [{ ...memory, effect: 'NoExecute' }] },
     undefined,
   ],
+  ['a node that is ready is open to Pods', { True: ['Ready'], taints: [notReady, foreign] }, [foreign]],
+  ['and not before', { taints: [notReady, foreign] }, undefined],
   ['Ready is no pressure', { True: ['Ready'] }, undefined],
 ])('%s', (_name, { True = [], taints }, expected) => {
   const conditions = True.map((type) => ({ type, status: 'True' }))

@@ -1,4 +1,7 @@
-/** Keeps Pods from nodes that are short of something: a condition becomes a taint, as kube-controller-manager does it. */
+/**
+ * Keeps Pods from nodes that are short of something: a condition becomes a taint, as kube-controller-manager does it. What
+ * admission put on a node that is none of ours is taken away when the node is ready.
+ */
 import { type Client, type Informers, isConflict, isNotFound, resources, type Typed } from '@caisson/client'
 import type { Node, Taint } from 'kubernetes-types/core/v1.d.ts'
 
@@ -8,28 +11,29 @@ const TAINTS: ReadonlyArray<[condition: string, key: string]> = [
   ['PIDPressure', 'node.kubernetes.io/pid-pressure'],
 ]
 
+const NOT_READY = 'node.kubernetes.io/not-ready'
+
 /** The taints that the node should have; undefined where it has them. Those of others stay as they are. */
 export function planTaints({ spec, status }: Pick<Node, 'spec' | 'status'>): Taint[] | undefined {
-  const present = spec?.taints ?? []
+  const present = (spec?.taints ?? []).filter(({ effect }) => effect === 'NoSchedule').map(({ key }) => key)
   const isMet = (type: string): boolean =>
     (status?.conditions ?? []).some((condition) => condition.type === type && condition.status === 'True')
-  const wanted = TAINTS.filter(([condition]) => isMet(condition)).map(([, key]) => key)
-  const isOurs = ({ key, effect }: Taint): boolean => effect === 'NoSchedule' && TAINTS.some(([, ours]) => ours === key)
-  const had = present.filter(isOurs).map(({ key }) => key)
-  if (wanted.length === had.length && wanted.every((key) => had.includes(key))) return undefined
-  const kept = present.filter((taint) => !isOurs(taint) || wanted.includes(taint.key))
-  const made = wanted.filter((key) => !had.includes(key)).map((key): Taint => ({ key, effect: 'NoSchedule' }))
-  return [...kept, ...made]
+  const over = TAINTS.filter(([condition]) => !isMet(condition)).map(([, key]) => key)
+  if (isMet('Ready')) over.push(NOT_READY)
+  const missing = TAINTS.filter(([condition, key]) => isMet(condition) && !present.includes(key))
+  if (missing.length === 0 && !present.some((key) => over.includes(key))) return undefined
+  const kept = (spec?.taints ?? []).filter(({ key, effect }) => effect !== 'NoSchedule' || !over.includes(key))
+  return [...kept, ...missing.map(([, key]): Taint => ({ key, effect: 'NoSchedule' }))]
 }
 
-export interface PressureTaintsOptions {
+export interface ConditionTaintsOptions {
   client: Client
   informers: Informers
   signal: AbortSignal
   onError(error: unknown, where: string): void
 }
 
-export function startPressureTaints({ client, informers, signal, onError }: PressureTaintsOptions): Disposable {
+export function startConditionTaints({ client, informers, signal, onError }: ConditionTaintsOptions): Disposable {
   const nodes = informers.of(resources.nodes)
 
   async function write({ metadata }: Typed<Node>, taints: Taint[]): Promise<void> {
