@@ -15,4 +15,5 @@ node exec-latency.ts
 node idle-memory.ts
 node idle-sandboxes.ts
 node image-pull.ts
+node wire-forms.ts
 if command -v go >/dev/null; then node api-server.ts; else echo "Go is not installed: the API server is not compared with a real one" >&2; fi
