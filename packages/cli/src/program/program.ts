@@ -1,0 +1,45 @@
+/** The commands and their options. Each command's own module is loaded when it is called: starting `caisson` must cost little. */
+import { Command } from 'commander'
+import type { GlobalOptions } from '../global-options.ts'
+import { readOptionsBehindName } from '../options-behind-name.ts'
+import { VERSION } from '../version.ts'
+import { addClusterCommands } from './cluster-commands.ts'
+import { addImageCommands } from './image-commands.ts'
+import { globalOptions, globalsOf, isOfThisMachine, requireOwnCluster } from './options.ts'
+import { addPoolCommands } from './pool-commands.ts'
+import { addSandboxCommands } from './sandbox-commands.ts'
+
+export function program(): Command {
+  const caisson = new Command('caisson')
+    .description(
+      'Every AI agent in its own watertight chamber: gVisor sandboxes behind the Kubernetes API, on one machine.',
+    )
+    .version(VERSION, '-V, --version')
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+  for (const option of globalOptions()) caisson.addOption(option)
+
+  let given: GlobalOptions = {}
+  caisson.hook('preAction', (_caisson, command) => {
+    readOptionsBehindName(command)
+    given = globalsOf(command)
+    requireOwnCluster(command, given)
+  })
+  const globals = (): GlobalOptions => given
+
+  addSandboxCommands(caisson, globals)
+  addPoolCommands(caisson, globals)
+  addImageCommands(caisson, globals)
+  addClusterCommands(caisson, globals)
+  for (const command of commandsBelow(caisson)) {
+    // They are listed once, as those of `caisson`.
+    for (const option of globalOptions())
+      if (option.long !== '--context' || !isOfThisMachine(command)) command.addOption(option.hideHelp())
+  }
+  return caisson
+}
+
+export function commandsBelow(command: Command): Command[] {
+  return command.commands.flatMap((below) => [below, ...commandsBelow(below)])
+}
