@@ -414,7 +414,14 @@ describe('the cluster’s commands', () => {
     await cluster.mustCaisson(['rm', 'user'])
     expect(await cluster.mustCaisson(['image', 'rm', 'other:2'])).toBe('other:2\n')
     expect((await cluster.caisson(['image', 'rm', 'other:2'])).code).toBe(66)
-    expect((await cluster.caisson(['image', 'import', '/etc/hostname'])).code).toBe(1)
+    expect(await cluster.caisson(['image', 'import', '/etc/hostname'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^caisson: file "\/etc\/hostname": expected a tar archive of an image, found .*: name one as 'docker save' or an OCI tool writes it\n$/,
+      ),
+    })
+    expect(await cluster.mustCaisson(['image', 'ls'])).toMatch(/^caisson\.dev\/host:latest +[0-9a-f]{12} +- +-$/m)
   })
 
   test('doctor finds this machine healthy', async () => {

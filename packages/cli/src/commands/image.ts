@@ -40,7 +40,11 @@ export async function imageImport(
     })
   })
   const store = await storeOf(options)
-  const images = await interruptible((signal) => store.import(file, { signal, ...(name !== undefined && { name }) }))
+  const images = await interruptible((signal) =>
+    store.import(file, { signal, ...(name !== undefined && { name }) }).catch((error: unknown) => {
+      throw asCliError(error, file, 'file')
+    }),
+  )
   if (output) return print(images, output)
   for (const image of images) console.log(image.name)
 }
@@ -114,7 +118,8 @@ function print(images: readonly Image[], output: OutputFormat | undefined): Prom
       cells: [
         image.name,
         image.id.replace('sha256:', '').slice(0, 12),
-        megabytes(image.sizeBytes),
+        // The view of this machine has no files of its own.
+        image.sizeBytes > 0 ? megabytes(image.sizeBytes) : '-',
         // Images that are to be the same whenever they are made say no time.
         image.createdAt > 0 ? age(new Date(image.createdAt).toISOString(), Date.now()) : '-',
       ],

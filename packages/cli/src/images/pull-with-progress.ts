@@ -41,15 +41,16 @@ const CODES: Partial<Record<RuntimeErrorCode, CliErrorCode>> = {
 }
 
 const WAYS_OUT: Partial<Record<RuntimeErrorCode, string>> = {
+  'bad-archive': "name one as 'docker save' or an OCI tool writes it",
   'registry-denied': "'docker login', or another file named by DOCKER_CONFIG, gives credentials",
   'registry-unreachable': "without it, 'caisson image import FILE' brings an image from an archive",
 }
 
-/** @param image that was asked for, where the error is about one */
-export function asCliError(error: unknown, image?: string): unknown {
+/** @param subject the image that was asked for or the file that was read, where the error is about one */
+export function asCliError(error: unknown, subject?: string, kind: 'image' | 'file' = 'image'): unknown {
   if (!(error instanceof RuntimeError)) return error
   const wayOut = WAYS_OUT[error.code]
-  const about = image === undefined || error.message.includes(image) ? '' : `image ${JSON.stringify(image)}: `
+  const about = subject === undefined || error.message.includes(subject) ? '' : `${kind} ${JSON.stringify(subject)}: `
   const message = `${about}${error.message}${wayOut === undefined ? '' : `: ${wayOut}`}`
   return new CliError(CODES[error.code] ?? 'failed', message, { cause: error })
 }

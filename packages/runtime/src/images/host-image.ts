@@ -121,7 +121,7 @@ export async function prepareHostRootfs(directory: string): Promise<HostRootfs> 
 }
 
 /** The host image as the image store shows it. */
-export function hostImage(createdAt: number): Image {
+export function hostImage(): Image {
   return {
     name: HOST_IMAGE,
     id: `sha256:${createHash('sha256').update(HOST_IMAGE).digest('hex')}`,
@@ -132,7 +132,8 @@ export function hostImage(createdAt: number): Image {
     env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' },
     workingDir: '/',
     user: '',
-    createdAt,
+    // It is what the machine is now.
+    createdAt: 0,
     repoDigests: [],
     grant: 'everyone',
   }

@@ -65,11 +65,10 @@ const HOST_SCRATCH: ImageLibrary['hostScratch'] = [
  */
 export async function openImageLibrary(directory: string, options: ImageLibraryOptions): Promise<ImageLibrary> {
   const files = await openImageFiles(directory, options.inUse)
-  const openedAt = Date.now()
   const limits = { maxBytes: options.maxBytes ?? MAX_BYTES }
 
   async function find(normalized: string): Promise<Image | undefined> {
-    if (normalized === HOST_IMAGE) return hostImage(openedAt)
+    if (normalized === HOST_IMAGE) return hostImage()
     const names = await files.readNames()
     const id = names.get(normalized)
     return id === undefined ? undefined : load(files, { name: normalized, id, names })
@@ -89,8 +88,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
 
   async function unpacked({ name, id }: { name: string; id?: string | undefined }): Promise<UnpackedImage> {
     const normalized = normalizeReference(name)
-    if (normalized === HOST_IMAGE)
-      return { image: hostImage(openedAt), rootfs: await options.hostRootfs(), isHost: true }
+    if (normalized === HOST_IMAGE) return { image: hostImage(), rootfs: await options.hostRootfs(), isHost: true }
     const image = id === undefined ? await find(normalized) : await byId(normalized, id)
     if (!image) throw missing(normalized)
     return { image, rootfs: join(files.imageDirectory(image.id), 'rootfs'), isHost: false }
@@ -98,7 +96,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
 
   async function byId(name: string, id: string): Promise<Image | undefined> {
     const normalized = normalizeReference(name)
-    if (normalized === HOST_IMAGE) return hostImage(openedAt)
+    if (normalized === HOST_IMAGE) return hostImage()
     return load(files, { name: normalized, id, names: await files.readNames() })
   }
 
@@ -122,7 +120,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
     async pull(name, pullOptions = {}) {
       const reference = parseReference(name)
       const normalized = normalizeReference(name)
-      if (normalized === HOST_IMAGE) return { image: hostImage(openedAt), isNew: false }
+      if (normalized === HOST_IMAGE) return { image: hostImage(), isNew: false }
       // Loaded when it is needed: starting costs little.
       const { pullImage } = await import('./pull-image.ts')
       const { id, isNew } = await pullImage(files, {
@@ -154,7 +152,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
       await exportImages(files, chosen, { target, signal })
     },
     async list() {
-      return [hostImage(openedAt), ...(await findAll(listedNames(await files.readNames())))]
+      return [hostImage(), ...(await findAll(listedNames(await files.readNames())))]
     },
     get: (name) => find(normalizeReference(name)),
     async remove(name) {
