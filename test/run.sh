@@ -35,8 +35,10 @@ kubectl_directory=$(node test/cluster/build-control-plane.ts kubectl) && export 
 if ! command -v kubectl >/dev/null; then
   echo "== kubectl is not installed and Go is not there to build it: the kubectl tests are not run"
 fi
-# Takes minutes the first time, which the tests that need it are not given.
-node test/cluster/build-control-plane.ts helm >/dev/null
+# Take minutes the first time, which the tests that need them are not given.
+for program in all helm kwok copier; do
+  node test/cluster/build-control-plane.ts $program >/dev/null || break
+done
 suite tests vitest run
 
 awk '{ p += $1; f += $2; s += $3 } END { if (s) printf "%d passed, %d failed, %d skipped\n", p, f, s; else printf "%d passed, %d failed\n", p, f; exit f > 0 }' "$counts"

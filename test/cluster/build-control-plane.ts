@@ -3,7 +3,7 @@
  *
  *   node test/cluster/build-control-plane.ts [kubectl|all]      prints the directory that holds the binaries
  *   node test/cluster/build-control-plane.ts kubectl v1.35.0    the same for kubectl of another version
- *   node test/cluster/build-control-plane.ts helm               prints the path of Helm
+ *   node test/cluster/build-control-plane.ts helm|kwok|copier   prints the path of that program
  *
  * The cache is outside the repository, `$CAISSON_CACHE_DIR` (default `~/.cache/caisson`), keyed by version.
  */
@@ -240,6 +240,6 @@ if (import.meta.main) {
   }
   const [what, version] = process.argv.slice(2)
   if (what === 'kubectl' && version !== undefined) console.log(await buildKubectl(version))
-  else if (what === 'helm') console.log(await buildBeside('helm'))
+  else if (what === 'helm' || what === 'kwok' || what === 'copier') console.log(await buildBeside(what))
   else console.log(await buildControlPlane(what === 'kubectl' ? 'kubectl' : 'all'))
 }
