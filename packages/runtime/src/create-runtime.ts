@@ -261,7 +261,11 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
   const runtime: Runtime = {
     images: parts.images,
-    network: { open: () => parts.network.open(), change: (change) => parts.network.change(change) },
+    network: {
+      open: () => parts.network.open(),
+      place: () => parts.network.place(),
+      change: (change) => parts.network.change(change),
+    },
 
     async handlers() {
       const available = await drivers.available()
@@ -380,7 +384,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       return running?.state.phase === 'running' ? await writtenBytes(running.state.pid, overlay) : undefined
     },
 
-    packets: (id) => parts.network.packets(id),
+    traffic: () => parts.network.traffic(),
 
     async get(id) {
       const sandbox = registry.sandboxes.get(id)

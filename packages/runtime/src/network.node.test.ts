@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { basename } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -112,6 +112,26 @@ test('sandboxes reach each other and nobody else speaks for them', async () => {
   expect(stdout.trim()).toMatch(/timed out|unreachable/)
   await scratch.runtime.removeSandbox('one')
   await scratch.runtime.removeSandbox('two')
+})
+
+/** A short connection from an address of this machine, to its end. */
+async function askFrom(localAddress: string | undefined, host: string): Promise<string> {
+  const socket = connect({ host, port: 8080, ...(localAddress !== undefined && { localAddress }) })
+  return await text(socket)
+}
+
+test('what is sent to sandboxes and by them is counted, but for what the node itself asks them', async () => {
+  const ip = (await startServer('asked', { network: { kind: 'pod' }, address: '0.0.0.0' })) ?? ''
+  const { prober } = await scratch.runtime.network.open()
+  const packets = async (): Promise<number> => (await scratch.runtime.traffic()).get('asked') ?? -1
+  const before = await packets()
+  for (let times = 0; times < 20; times++) expect(await askFrom(prober, ip)).toBe(`asked ${prober}`)
+  expect(await packets()).toBe(before)
+  expect(await askFrom(undefined, ip)).toMatch(/^asked 10\.\d+\.0\.1$/)
+  // Three to begin with, one answer, one end at least.
+  expect(await packets()).toBeGreaterThanOrEqual(before + 5)
+  await scratch.runtime.removeSandbox('asked')
+  expect(await scratch.runtime.traffic()).toEqual(new Map())
 })
 
 test('a sandbox reaches neither the loopback of the machine nor what a cloud serves to it', async () => {

@@ -1,7 +1,8 @@
 /**
  * Notices when nothing happens in the Pods that want to be suspended then. Nothing is told of a packet or a line: both
- * leave counters behind, and one look at all of them every few seconds costs some hundred microseconds for a hundred
- * Pods. What is seen late counts from when it is seen, so that no Pod is ever called idle too early.
+ * leave counters behind, and one look at all of them every few seconds costs less than a millisecond for a hundred Pods.
+ * What is seen late counts from when it is seen, so that no Pod is ever called idle too early. What the node's own probes
+ * send is not counted at all, since they come from an address of their own.
  */
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +13,7 @@ import { type ContainerRun, isRunning } from '../pods/observed-pod.ts'
 import { type ActivityState, activityState, idleAfter } from './activity-state.ts'
 
 export interface ActivityWatchOptions {
-  runtime: Pick<Runtime, 'packets'>
+  runtime: Pick<Runtime, 'traffic'>
   directories: PodDirectories
   /** ms since the epoch: what outlives this process is told in it. */
   now: () => number
@@ -24,27 +25,22 @@ export interface ActivityWatchOptions {
 
 export interface ActivityWatch extends Disposable {
   /** Goes on watching the Pod, and says how it is; undefined for one that does not want it, or does not run. */
-  follow(pod: PodObject, sandbox: { id: string; runs: readonly ContainerRun[] }): ActivityState | undefined
+  follow(pod: PodObject, sandbox: { id: string; runs: readonly ContainerRun[] }): Promise<ActivityState | undefined>
   forget(uid: string): void
   /** Somebody is connected to the Pod until this is disposed: it is not idle. */
   connected(uid: string): Disposable
-  /** Has the node ask the Pod something, which is nothing that happens in it. */
-  unseen<T>(uid: string, ask: () => Promise<T>): Promise<T>
 }
 
 /** The moment of suspension is late by at most this, and by at most a tenth of the Pod's own time. */
 const LONGEST_TICK_MS = 15_000
 const SHORTEST_TICK_MS = 500
-/** What a connection still sends once it has been closed here: FIN and ACK of each side, and who has which address. */
-const CLOSING_PACKETS = 6
-/** More than any probe needs. One that hangs must not hide what others send meanwhile. */
-const PROBE_PACKETS = 64
 /** In the Pod's directory. */
 const FILE = 'activity'
 
 /** What happened leaves it different. */
 interface Traces {
-  packets: number
+  /** Undefined where they could not be read. */
+  packets: number | undefined
   /** Runs, and the size and time of what they wrote. */
   output: string
 }
@@ -55,10 +51,6 @@ interface Watched {
   runs: readonly ContainerRun[]
   afterMs: number
   traces: Traces
-  /** Packets since the last look that are the node's own. */
-  ownPackets: number
-  /** What the node asks just now, how much of it did overlap, and the packets before it. */
-  asking: { open: number; all: number; packets: number } | undefined
   /** When something happened last: by the clock that nobody sets, and as it is told. */
   last: { monotonic: number; at: number }
   told: ActivityState['kind'] | undefined
@@ -69,17 +61,26 @@ export function createActivityWatch(options: ActivityWatchOptions): ActivityWatc
   const pods = new Map<string, Watched>()
   const connections = new Map<string, number>()
   let timer: NodeJS.Timeout | undefined
+  let looking: Promise<void> | undefined
 
   function thisMoment(): Watched['last'] {
     return { monotonic: monotonic(), at: now() }
   }
 
-  function tracesOf({ pod, sandboxId, runs }: Pick<Watched, 'pod' | 'sandboxId' | 'runs'>): Traces {
+  /** By sandbox; undefined where they cannot be read just now. */
+  async function traffic(): Promise<ReadonlyMap<string, number> | undefined> {
+    return await runtime.traffic().catch(() => undefined)
+  }
+
+  function tracesOf(
+    { pod, sandboxId, runs }: Pick<Watched, 'pod' | 'sandboxId' | 'runs'>,
+    packets: ReadonlyMap<string, number> | undefined,
+  ): Traces {
     const output = runs.map(({ id, name, restartCount }) => {
       const { size, mtimeMs } = statOf(directories.log(identityOf(pod), name, restartCount))
       return `${id} ${size} ${mtimeMs}`
     })
-    return { packets: runtime.packets(sandboxId) ?? 0, output: output.join('\n') }
+    return { packets: packets && (packets.get(sandboxId) ?? 0), output: output.join('\n') }
   }
 
   function stateOf(uid: string, watched: Watched): ActivityState {
@@ -88,13 +89,12 @@ export function createActivityWatch(options: ActivityWatchOptions): ActivityWatc
     return activityState(monotonic() - last.monotonic, { afterMs, since: last.at })
   }
 
-  function begin(uid: string, fields: Pick<Watched, 'pod' | 'sandboxId' | 'runs' | 'afterMs'>): Watched {
-    const traces = tracesOf(fields)
-    const file = join(directories.pod(uid), FILE)
-    const quietMs = quietUntilNow(file, traces, { now: now(), slack: isAsked(fields.pod) ? PROBE_PACKETS : 0 })
+  async function begin(uid: string, fields: Pick<Watched, 'pod' | 'sandboxId' | 'runs' | 'afterMs'>): Promise<Watched> {
+    const traces = tracesOf(fields, await traffic())
+    const quietMs = quietUntilNow(join(directories.pod(uid), FILE), traces, now())
     const moment = thisMoment()
     const last = { monotonic: moment.monotonic - quietMs, at: moment.at - quietMs }
-    const watched = { ...fields, traces, ownPackets: 0, asking: undefined, last, told: undefined }
+    const watched = { ...fields, traces, last, told: undefined }
     pods.set(uid, watched)
     remember(uid, watched)
     schedule()
@@ -111,22 +111,17 @@ export function createActivityWatch(options: ActivityWatchOptions): ActivityWatc
     }
   }
 
-  function look(uid: string, watched: Watched): void {
+  async function look(): Promise<void> {
+    const packets = await traffic()
+    for (const [uid, watched] of pods) lookAt(uid, watched, packets)
+  }
+
+  function lookAt(uid: string, watched: Watched, packets: ReadonlyMap<string, number> | undefined): void {
     const before = watched.traces
-    const after = tracesOf(watched)
-    const { asking } = watched
-    const own = watched.ownPackets + (asking ? PROBE_PACKETS * asking.all : 0)
-    const foreign = after.packets - before.packets > own
-    // What is being asked just now is counted once it has been.
-    const counted = !asking || foreign
-    watched.traces = counted ? after : { ...after, packets: before.packets }
-    if (counted) {
-      watched.ownPackets = 0
-      if (asking) watched.asking = undefined
-    }
-    if (foreign || after.output !== before.output) watched.last = thisMoment()
-    if (after.packets !== before.packets || after.output !== before.output || connections.has(uid))
-      remember(uid, watched)
+    const after = tracesOf(watched, packets)
+    watched.traces = after
+    if (!isSame(before, after)) watched.last = thisMoment()
+    if (!isSame(before, after) || connections.has(uid)) remember(uid, watched)
     tell(uid, watched)
   }
 
@@ -135,18 +130,20 @@ export function createActivityWatch(options: ActivityWatchOptions): ActivityWatc
   }
 
   function schedule(): void {
-    if (timer || pods.size === 0) return
+    if (timer || looking || pods.size === 0) return
     const shortest = Math.min(...[...pods.values()].map(({ afterMs }) => afterMs))
     const wait = Math.min(Math.max(shortest / 10, SHORTEST_TICK_MS), LONGEST_TICK_MS)
     timer = setTimeout(() => {
       timer = undefined
-      for (const [uid, watched] of pods) look(uid, watched)
-      schedule()
+      looking = look().finally(() => {
+        looking = undefined
+        schedule()
+      })
     }, wait).unref()
   }
 
   return {
-    follow(pod, { id, runs: all }) {
+    async follow(pod, { id, runs: all }) {
       const uid = pod.metadata.uid ?? ''
       const afterMs = idleAfter(pod)
       const runs = all.filter((run) => isRunning(run) && !run.past)
@@ -155,7 +152,7 @@ export function createActivityWatch(options: ActivityWatchOptions): ActivityWatc
         return afterMs === undefined ? undefined : { kind: 'active', afterMs }
       }
       const known = pods.get(uid)
-      const watched = known?.sandboxId === id ? known : begin(uid, { pod, sandboxId: id, runs, afterMs })
+      const watched = known?.sandboxId === id ? known : await begin(uid, { pod, sandboxId: id, runs, afterMs })
       if (watched.afterMs !== afterMs) {
         clearTimeout(timer)
         timer = undefined
@@ -184,25 +181,6 @@ export function createActivityWatch(options: ActivityWatchOptions): ActivityWatc
         },
       }
     },
-    async unseen(uid, ask) {
-      const watched = pods.get(uid)
-      if (!watched) return await ask()
-      // Those that overlap are measured together.
-      watched.asking ??= { open: 0, all: 0, packets: runtime.packets(watched.sandboxId) ?? 0 }
-      const { asking } = watched
-      asking.open++
-      asking.all++
-      try {
-        return await ask()
-      } finally {
-        asking.open--
-        if (asking.open === 0 && watched.asking === asking) {
-          const sent = (runtime.packets(watched.sandboxId) ?? 0) - asking.packets
-          watched.ownPackets += Math.min(sent + CLOSING_PACKETS * asking.all, PROBE_PACKETS * asking.all)
-          watched.asking = undefined
-        }
-      }
-    },
     [Symbol.dispose]() {
       clearTimeout(timer)
       pods.clear()
@@ -216,21 +194,18 @@ interface Remembered extends Traces {
 }
 
 /** How long nothing has happened as far as an earlier agent knew and the traces tell, ms. */
-function quietUntilNow(file: string, traces: Traces, { now, slack }: { now: number; slack: number }): number {
+function quietUntilNow(file: string, traces: Traces, now: number): number {
   try {
-    const { packets, output, at } = JSON.parse(readFileSync(file, 'utf8')) as Remembered
-    const same = output === traces.output && traces.packets >= packets && traces.packets - packets <= slack
-    return same ? Math.max(now - at, 0) : 0
+    const { at, ...before } = JSON.parse(readFileSync(file, 'utf8')) as Remembered
+    return isSame(before, traces) ? Math.max(now - at, 0) : 0
   } catch {
     return 0
   }
 }
 
-/** Whether the node sends packets to the Pod by itself. */
-function isAsked({ spec }: PodObject): boolean {
-  return (spec?.containers ?? []).some((container) =>
-    [container.livenessProbe, container.readinessProbe, container.startupProbe].some((probe) => probe && !probe.exec),
-  )
+/** What could not be read may be anything. */
+function isSame(before: Traces, after: Traces): boolean {
+  return after.packets !== undefined && before.packets === after.packets && before.output === after.output
 }
 
 function statOf(path: string): { size: number; mtimeMs: number } {

@@ -119,7 +119,13 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     onError: (error, uid) => onError(error, `pod ${uid}`),
   })
   const activity = createActivityWatch({ runtime, directories, now, onChanged: enqueue })
-  const prober = createProber({ runtime, events, now, onChanged: enqueue, unseen: activity.unseen })
+  const prober = createProber({
+    runtime,
+    events,
+    now,
+    onChanged: enqueue,
+    askFrom: () => runtime.network.place()?.prober,
+  })
   const storage = createStorageWatch({ runtime, directories, onExceeded: enqueue, onError })
   const exits = runtime.onExit((_container, sandbox) => {
     const uid = sandbox.spec.labels[SANDBOX_LABELS.uid]
@@ -256,7 +262,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     const seen = observePod(memory, { pod, sandbox, hostIp })
     memory.seen = seen.runs
     tellSeen(uid)
-    return { ...seen, ...watch(seen, memory) }
+    return { ...seen, ...(await watch(seen, memory)) }
   }
 
   function tellSeen(uid: string): void {
@@ -264,14 +270,16 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   }
 
   /** What is found out by asking containers and measuring, as long as there is a sandbox. */
-  function watch({ pod, runs, sandbox }: SeenPod, { begun }: PodMemory): Omit<ObservedPod, keyof SeenPod> {
+  async function watch(
+    { pod, runs, sandbox }: SeenPod,
+    { begun }: PodMemory,
+  ): Promise<Omit<ObservedPod, keyof SeenPod>> {
     if (!sandbox) {
       unwatch(pod.metadata.uid ?? '')
       return { health: new Map(), eviction: undefined, activity: undefined }
     }
     return {
-      // First: from then on what probes send is not taken for what happens there.
-      activity: activity.follow(pod, { id: sandbox.id, runs }),
+      activity: await activity.follow(pod, { id: sandbox.id, runs }),
       health: prober.follow({ pod, sandboxId: sandbox.id, podIp: sandbox.ip, runs, begun }),
       eviction: storage.follow(pod, sandbox.id) ?? options.evictionOf(pod.metadata.uid ?? ''),
     }

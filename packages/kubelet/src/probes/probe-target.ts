@@ -12,11 +12,13 @@ export interface ProbeTarget {
   sandboxId: string
   /** Undefined where the Pod has no network: its own loopback is all that there is to ask. */
   podIp: string | undefined
+  /** The address of this machine to ask from; any where it is not given. */
+  from?: string | undefined
   /** Aborted when nobody wants to know any more. */
   over?: AbortSignal
 }
 
-export type DialedPod = Pick<ProbeTarget, 'sandboxId' | 'podIp'> & { runtime: Pick<Runtime, 'connect'> }
+export type DialedPod = Pick<ProbeTarget, 'sandboxId' | 'podIp' | 'from'> & { runtime: Pick<Runtime, 'connect'> }
 
 /** No probe waits longer, whatever it asks for: somebody else needs what it holds. */
 const LONGEST_MS = 600_000
@@ -51,14 +53,14 @@ export function refuseOtherHost({ podIp }: ProbeTarget, host: string | undefined
 
 /** A connection to a port of the Pod. Rejects with the system's error, or with the signal's reason. */
 export async function dial(
-  { runtime, sandboxId, podIp }: DialedPod,
+  { runtime, sandboxId, podIp, from }: DialedPod,
   port: number,
   signal: AbortSignal,
 ): Promise<Duplex> {
   signal.throwIfAborted()
   if (podIp === undefined) return await runtime.connect(sandboxId, port, signal)
   return await new Promise((resolve, reject) => {
-    const socket = connect({ host: podIp, port, signal })
+    const socket = connect({ host: podIp, port, signal, ...(from !== undefined && { localAddress: from }) })
     socket.once('connect', () => {
       socket.off('error', reject)
       // From here on an end of any kind is the caller's to see: as a close.

@@ -31,7 +31,7 @@ test('probes that hang hold up nobody but their own Pod, and end with it', async
     events: { about: () => undefined, aboutContainer: () => undefined },
     now: Date.now,
     onChanged: (uid) => uid === 'victim' && isReady(),
-    unseen: (_uid, ask) => ask(),
+    askFrom: () => undefined,
   })
   const follow = (uid: string, name: string, readinessProbe: object) => {
     const pod = aPod({

@@ -24,8 +24,8 @@ export interface ProberOptions {
   now: () => number
   /** The health of a container of this Pod has changed. */
   onChanged(uid: string): void
-  /** Sends something to a Pod that does not count as something that happens in it. */
-  unseen<T>(uid: string, ask: () => Promise<T>): Promise<T>
+  /** The address of this machine that Pods are asked from, so that it is not taken for traffic; any where there is none. */
+  askFrom(): string | undefined
 }
 
 export interface ProbedPod {
@@ -53,7 +53,7 @@ const STARTING_MS = 1_000
 /** Of one Pod: its probes that hang hold up its own, and nobody else's. */
 const PROBES_OF_A_POD = 4
 
-export function createProber({ runtime, events, now, onChanged, unseen }: ProberOptions): Prober {
+export function createProber({ runtime, events, now, onChanged, askFrom }: ProberOptions): Prober {
   const pods = new Map<string, Map<string, WatchedContainer>>()
   const limits = new Map<string, Limited>()
   const starts = limitConcurrency(STARTS_AT_A_TIME)
@@ -85,7 +85,7 @@ export function createProber({ runtime, events, now, onChanged, unseen }: Prober
     return watchContainer({
       pod,
       container,
-      target: { runtime, container, containerId, sandboxId, podIp },
+      target: { runtime, container, containerId, sandboxId, podIp, from: askFrom() },
       startedAt: run.state.startedAt,
       known: begun.has(containerId) ? undefined : knownFromStatus(pod, container.name, containerId),
       restarts: isSidecar(container) || restartPolicyOf(pod) !== 'Never',
@@ -93,8 +93,8 @@ export function createProber({ runtime, events, now, onChanged, unseen }: Prober
       now,
       ask: (probe, signal) => {
         const asked = (): Promise<ProbeOutcome> =>
-          runProbe({ runtime, container, containerId, sandboxId, podIp, over: signal }, probe)
-        return limitOf(uid)(() => (probe.exec ? started(asked, signal) : unseen(uid, asked)), signal)
+          runProbe({ runtime, container, containerId, sandboxId, podIp, from: askFrom(), over: signal }, probe)
+        return limitOf(uid)(() => (probe.exec ? started(asked, signal) : asked()), signal)
       },
       onChanged: () => onChanged(uid),
     })

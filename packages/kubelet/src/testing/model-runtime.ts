@@ -78,7 +78,7 @@ export function createModelMachine(now: () => number): ModelMachine {
       limitsProblem: undefined,
       usage: async () => undefined,
       written: async () => undefined,
-      packets: () => undefined,
+      traffic: async () => new Map(),
       images: {
         import: unsupported,
         pull: async (name) => ({ image: modelImage(name), isNew: false }),
@@ -90,7 +90,7 @@ export function createModelMachine(now: () => number): ModelMachine {
         remove: async () => false,
         resolveUser: async () => ({ uid: 0, gid: 0, additionalGids: [] }),
       },
-      network: { open: unsupported, change: async () => new Map() },
+      network: { open: unsupported, place: () => undefined, change: async () => new Map() },
       handlers: async () => new Map(),
       async createSandbox(spec) {
         if (machine.has(spec.id)) throw new RuntimeError('already-exists', `sandbox ${spec.id} is there already`)

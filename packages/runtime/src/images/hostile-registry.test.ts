@@ -103,6 +103,20 @@ function nestedIndexes(depth: number): Script[] {
   ]
 }
 
+/** An index of as many indexes, none of which has anything for any machine. */
+function manyIndexes(count: number): Script[] {
+  const inner = Array.from({ length: count }, (_, each) => document(INDEX, { manifests: [], annotations: { each } }))
+  const top = document(INDEX, { manifests: inner.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })) })
+  return [
+    (request, response) => {
+      const reference = /\/manifests\/([^/]+)$/.exec(request.url ?? '')?.[1] ?? ''
+      response.setHeader('content-type', INDEX)
+      response.end((inner.find(({ digest }) => digest === reference) ?? top).text)
+      return true
+    },
+  ]
+}
+
 const lies: Array<[name: string, scripts: () => Script[], message: RegExp, options?: PullOptions & { name?: string }]> =
   [
     [
@@ -187,6 +201,7 @@ const lies: Array<[name: string, scripts: () => Script[], message: RegExp, optio
       /more than the 4194304 that are allowed/,
     ],
     ['indexes in indexes', () => nestedIndexes(5), /nested too deeply/],
+    ['indexes beside indexes', () => manyIndexes(1000), /lead to more than 20 others/],
     [
       'a layer that is longer than it says',
       () => withManifest({ layers: [{ ...image.layers[0], size: 10 }, image.layers[1]] }),

@@ -1,4 +1,5 @@
 import { hostArchitecture } from '../native/native-programs.ts'
+import { isForThisMachine, namePlatforms } from '../registry/platform.ts'
 import { MOST_LAYERS } from '../registry/remote-image.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import type { ArchiveMember, ImageArchive } from './archive.ts'
@@ -55,11 +56,13 @@ async function readDockerArchive(archive: ImageArchive): Promise<ArchivedImage[]
 
 async function readOciArchive(archive: ImageArchive): Promise<ArchivedImage[]> {
   const images: ArchivedImage[] = []
+  const platforms: unknown[] = []
   async function visit(index: unknown, inherited: string[], depth: number): Promise<void> {
     if (depth > DEEPEST_INDEX) throw new RuntimeError('bad-archive', 'indexes are nested too deeply')
     for (const item of arrayOf(objectOf(index, 'index').manifests, 'manifests')) {
       const descriptor = objectOf(item, 'manifests')
       const names = [...new Set([...inherited, ...annotatedNames(descriptor.annotations)])]
+      platforms.push(descriptor.platform)
       if (!isForThisMachine(descriptor.platform)) continue
       const manifest = objectOf(await archive.json(blobName(descriptor.digest)), 'manifest')
       if (manifest.manifests !== undefined) {
@@ -76,7 +79,11 @@ async function readOciArchive(archive: ImageArchive): Promise<ArchivedImage[]> {
     }
   }
   await visit(await archive.json('index.json'), [], 0)
-  if (images.length === 0) throw new RuntimeError('bad-archive', `the archive has no image for ${hostArchitecture()}`)
+  if (images.length === 0) {
+    const others = namePlatforms(platforms)
+    const instead = others === '' ? '' : `, only for ${others}`
+    throw new RuntimeError('bad-archive', `the archive has no image for linux/${hostArchitecture()}${instead}`)
+  }
   return images
 }
 
@@ -141,12 +148,6 @@ function annotatedNames(annotations: unknown): string[] {
   const full = found['io.containerd.image.name']
   const reference = found['org.opencontainers.image.ref.name']
   return [full, reference].filter((name): name is string => typeof name === 'string' && name !== '').slice(0, 1)
-}
-
-function isForThisMachine(platform: unknown): boolean {
-  if (platform === undefined || platform === null) return true
-  const { os, architecture } = objectOf(platform, 'platform')
-  return (os === undefined || os === 'linux') && (architecture === undefined || architecture === hostArchitecture())
 }
 
 const IMAGE_CONFIGS = new Set([

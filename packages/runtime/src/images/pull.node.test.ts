@@ -5,11 +5,19 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { hostArchitecture } from '../native/native-programs.ts'
 import type { RegistryConfig } from '../registry/registry-config.ts'
 import type { PullProgress } from '../runtime.ts'
 import { dockerArchive, file } from '../testing/image-archive.ts'
 import { REGISTRY_USER, type RegistryServer, startRegistry } from '../testing/registry-server.ts'
-import { buildImage, type Compression, pushBuilt } from '../testing/remote-image-fixture.ts'
+import {
+  type BuiltImage,
+  buildImage,
+  type Compression,
+  indexOf,
+  pushBuilt,
+  pushDocuments,
+} from '../testing/remote-image-fixture.ts'
 import { type ImageLibrary, openImageLibrary } from './image-store.ts'
 
 let plain: RegistryServer
@@ -205,6 +213,127 @@ describe('pull', () => {
     await expect(library.pull(`${plain.host}/not/there`, { trusted: true })).rejects.toMatchObject({
       code: 'image-missing',
     })
+  })
+})
+
+describe('of an image for several machines', () => {
+  const here = { os: 'linux', architecture: hostArchitecture() }
+  const elsewhere = { os: 'linux', architecture: hostArchitecture() === 'amd64' ? 'arm64' : 'amd64' }
+  const other = { os: 'linux', architecture: 'riscv64' }
+  const newer = { ...here, variant: 'v3' }
+  const windows = { ...here, os: 'windows' }
+  const attestation = { os: 'unknown', architecture: 'unknown' }
+  const { architecture } = here
+  let [ours, theirs]: BuiltImage[] = []
+  beforeAll(async () => {
+    ;[ours, theirs] = [await buildImage([[file('ours', '')]]), await buildImage([[file('theirs', '')]])]
+  })
+
+  /** What is found in the image that the last of these indexes is the tag of. */
+  async function pulled(
+    repository: string,
+    indexes: (ours: BuiltImage['manifest'], theirs: BuiltImage['manifest']) => Array<BuiltImage['index']>,
+  ): Promise<string[] | string> {
+    if (!ours || !theirs) throw new Error('there are no images')
+    const documents = indexes(ours.manifest, theirs.manifest)
+    await pushDocuments([ours, theirs], documents, { host: plain.host, repository, tag: 'latest' })
+    const library = await open()
+    const name = `${plain.host}/${repository}`
+    try {
+      await library.pull(name, { trusted: true })
+    } catch (error) {
+      return (error as Error).message
+    }
+    return await readdir((await library.rootfs(name)).rootfs)
+  }
+
+  test.each<[string, Parameters<typeof pulled>[1]]>([
+    [
+      'wherever-it-stands',
+      (ours, theirs) => [
+        indexOf([
+          [theirs, elsewhere],
+          [theirs, windows],
+          [ours, here],
+          [theirs, other],
+        ]),
+      ],
+    ],
+    [
+      'not-newer-machines',
+      (ours, theirs) => [
+        indexOf([
+          [theirs, newer],
+          [ours, here],
+        ]),
+      ],
+    ],
+    [
+      'not-what-is-no-image',
+      (ours, theirs) => [
+        indexOf([
+          [theirs, attestation],
+          [ours, here],
+        ]),
+      ],
+    ],
+    ['rather-than-one-that-says-nothing', (ours, theirs) => [indexOf([[theirs], [ours, here]])]],
+    ['that-says-nothing', (ours, theirs) => [indexOf([[theirs, elsewhere], [ours]])]],
+    [
+      'of-docker',
+      (ours, theirs) => [
+        indexOf(
+          [
+            [theirs, elsewhere],
+            [ours, here],
+          ],
+          true,
+        ),
+      ],
+    ],
+    [
+      'in-an-index-of-the-index',
+      (ours, theirs) => {
+        const [one, two] = [
+          indexOf([[theirs, elsewhere]]),
+          indexOf([
+            [theirs, newer],
+            [ours, here],
+          ]),
+        ]
+        return [one, two, indexOf([[one], [two]])]
+      },
+    ],
+  ])('the one for this machine is taken: %s', async (repository, indexes) => {
+    expect(await pulled(repository, indexes)).toEqual(['ours'])
+  })
+
+  test.each<[string, Parameters<typeof pulled>[1], string]>([
+    [
+      'nothing-for-it',
+      (_ours, theirs) => [
+        indexOf([
+          [theirs, elsewhere],
+          [theirs, newer],
+          [theirs, windows],
+          [theirs, attestation],
+        ]),
+      ],
+      `, only for linux/${architecture}/v3, linux/${elsewhere.architecture}, windows/${architecture}`,
+    ],
+    [
+      'nothing-in-its-indexes',
+      (_ours, theirs) => {
+        const inner = indexOf([[theirs, other]])
+        return [inner, indexOf([[inner]])]
+      },
+      ', only for linux/riscv64',
+    ],
+    ['nothing-but-an-attestation', (_ours, theirs) => [indexOf([[theirs, attestation]])], ''],
+  ])('there is none, and it says what there is: %s', async (repository, indexes, instead) => {
+    expect(await pulled(repository, indexes)).toBe(
+      `the image is not for this machine: it has nothing for linux/${architecture}${instead}`,
+    )
   })
 })
 

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { formatAddress, formatCidr, openAddressAllocator, overlaps, parseCidr } from './address-allocator.ts'
+import { formatAddress, formatCidr, openAddressAllocator, overlaps, parseCidr, proberOf } from './address-allocator.ts'
 
 let parent: string
 let directory: string
@@ -14,19 +14,20 @@ afterEach(() => rm(parent, { recursive: true, force: true }))
 
 const SMALL = parseCidr('10.1.2.0/24')
 
-test('hands out every address but the network, the gateway and broadcast, each once', async () => {
+test('hands out every address but the network, the gateway, the prober and broadcast, each once', async () => {
   const allocator = await openAddressAllocator(directory, SMALL)
   const given = []
-  for (let index = 0; index < 253; index++) given.push(formatAddress(SMALL.base + (await allocator.allocate())))
-  expect([new Set(given).size, given[0], given.at(-1)]).toEqual([253, '10.1.2.2', '10.1.2.254'])
-  await expect(allocator.allocate()).rejects.toThrow('all 253 addresses of 10.1.2.0/24 are in use')
+  for (let index = 0; index < 252; index++) given.push(formatAddress(SMALL.base + (await allocator.allocate())))
+  expect([new Set(given).size, given[0], given.at(-1)]).toEqual([252, '10.1.2.2', '10.1.2.253'])
+  expect(proberOf(SMALL)).toBe('10.1.2.254')
+  await expect(allocator.allocate()).rejects.toThrow('all 252 addresses of 10.1.2.0/24 are in use')
 })
 
 test('does not give an address again before all others were given', async () => {
   const allocator = await openAddressAllocator(directory, SMALL)
   const first = await allocator.allocate()
   await allocator.release(first)
-  for (let index = 0; index < 252; index++) expect(await allocator.allocate()).not.toBe(first)
+  for (let index = 0; index < 251; index++) expect(await allocator.allocate()).not.toBe(first)
   expect(await allocator.allocate()).toBe(first)
 })
 
@@ -34,7 +35,7 @@ test('the next process knows whose they are and ignores what is no address', asy
   const before = await openAddressAllocator(directory, SMALL)
   await before.claim(await before.allocate(), 'one')
   await before.allocate()
-  for (const stray of ['2.new', 'x', '1', '255', '99999']) await writeFile(join(directory, stray), 'stray')
+  for (const stray of ['2.new', 'x', '1', '254', '255', '99999']) await writeFile(join(directory, stray), 'stray')
   const after = await openAddressAllocator(directory, SMALL)
   expect([...after.owners()]).toEqual([
     [2, 'one'],
@@ -54,7 +55,7 @@ test('the next process does not give at once what this one gave, nor begin too e
       await allocator.release(index)
     }
   }
-  await writeFile(`${directory}.next`, '255')
+  await writeFile(`${directory}.next`, '254')
   const last = await openAddressAllocator(directory, SMALL)
   expect([await last.allocate(), await last.allocate()]).toEqual([2, 3])
   expect(await (await openAddressAllocator(directory, SMALL)).allocate()).toBe(66)

@@ -35,6 +35,16 @@ export function formatCidr({ base, prefix }: Cidr): string {
   return `${formatAddress(base)}/${prefix}`
 }
 
+/** The address of this machine that it asks sandboxes from whether they are well: the last one before the broadcast address. */
+export function proberOf(cidr: Cidr): string {
+  return formatAddress(cidr.base + endOf(cidr))
+}
+
+/** Above all numbers that sandboxes have. */
+function endOf({ prefix }: Cidr): number {
+  return 2 ** (32 - prefix) - 2
+}
+
 export function overlaps(one: Cidr, other: Cidr): boolean {
   const size = 2 ** (32 - Math.min(one.prefix, other.prefix))
   return Math.floor(one.base / size) === Math.floor(other.base / size)
@@ -61,8 +71,7 @@ const AHEAD = 64
 
 export async function openAddressAllocator(directory: string, cidr: Cidr): Promise<AddressAllocator> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  // The last address of the network is its broadcast address.
-  const end = 2 ** (32 - cidr.prefix) - 1
+  const end = endOf(cidr)
   const owners = new Map<number, string>()
   for (const name of await readdir(directory)) {
     const index = Number(name)

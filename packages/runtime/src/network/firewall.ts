@@ -9,6 +9,7 @@ import {
   type RuleChange,
   type RulePiece,
 } from './rule-piece.ts'
+import { forgetTraffic, listTraffic, readTraffic, trafficCommands, trafficTable } from './traffic.ts'
 
 export interface FirewallOptions {
   /** Ours among the names of tables. */
@@ -19,6 +20,8 @@ export interface FirewallOptions {
   cidr: string
   /** The address of this machine that they know it by. */
   gateway: string
+  /** The address that it asks them from whether they are well: what comes from there is no traffic of theirs. */
+  prober: string
   toolsDirectory: string
 }
 
@@ -35,7 +38,11 @@ export interface Firewall extends AsyncDisposable {
    * pieces that the kernel refused, by their keys, and why: they are closed (see `closedPiece`), and all others in force.
    */
   change(change: RuleChange): Promise<RefusedPieces>
-  /** Takes the table away. */
+  /** Packets that went in and out of sandboxes, by address, but for the node's own; none where there were none. */
+  traffic(): Promise<ReadonlyMap<string, number>>
+  /** Of who is gone. */
+  forgetTraffic(address: string): Promise<void>
+  /** Takes the tables away. */
   remove(): Promise<void>
 }
 
@@ -134,14 +141,12 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
   return {
     async ensure() {
       try {
-        await session.run([`list chain ${table} ${VERSION_CHAIN}`])
-      } catch {
-        try {
-          await session.run(baseCommands(options))
-        } catch (cause) {
-          const { message } = cause as Error
-          throw new RuntimeError('network-missing', `sandboxes have no network on this machine: ${message}`, { cause })
-        }
+        const isThere = session.run([`list chain ${table} ${VERSION_CHAIN}`])
+        await isThere.catch(() => session.run(baseCommands(options)))
+        await session.run(trafficCommands(options))
+      } catch (cause) {
+        const { message } = cause as Error
+        throw new RuntimeError('network-missing', `sandboxes have no network on this machine: ${message}`, { cause })
       }
     },
     change(change) {
@@ -156,9 +161,20 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
       last = batch.done.catch(() => {})
       return batch.done
     },
+    async traffic() {
+      try {
+        return readTraffic(await session.run([listTraffic(options.tag)]))
+      } catch {
+        // Somebody has taken it away: it is counted anew.
+        await session.run(trafficCommands(options))
+        return new Map()
+      }
+    },
+    forgetTraffic: async (address) => void (await session.run(forgetTraffic(options.tag, address))),
     async remove() {
       await last
-      await session.run([`add table ${table}`, `delete table ${table}`])
+      const counters = trafficTable(options.tag)
+      await session.run([table, counters].flatMap((each) => [`add table ${each}`, `delete table ${each}`]))
     },
     async [Symbol.asyncDispose]() {
       await last
@@ -181,7 +197,7 @@ export function tableName(tag: string): string {
 }
 
 // A table that an older or newer Caisson made is made anew.
-const VERSION_CHAIN = 'layout_2'
+const VERSION_CHAIN = 'layout_3'
 
 /**
  * The table as it is while nobody has added anything. Names that others add to: `egress` and `ingress` (address to
@@ -189,7 +205,7 @@ const VERSION_CHAIN = 'layout_2'
  * leads on from), `hairpin` (pairs of the same address: who may reach itself through a Service), `served` and `doors`
  * (ports of the gateway: for every sandbox, and for those whose egress allows it); the chains `open` and `refuse`.
  */
-function baseCommands({ tag, interfacePrefix, cidr, gateway }: FirewallOptions): string[] {
+function baseCommands({ tag, interfacePrefix, cidr, gateway, prober }: FirewallOptions): string[] {
   const table = tableName(tag)
   const ours = `"${interfacePrefix}*"`
   // Who may open connections to sandboxes from this machine: the administrator, and whoever runs this process.
@@ -239,7 +255,7 @@ function baseCommands({ tag, interfacePrefix, cidr, gateway }: FirewallOptions):
     ]),
     ...chain('to_machine', 'filter hook input priority filter', [
       `iifname ${ours} jump machine`,
-      `iifname != "lo" ip daddr ${gateway} drop`,
+      `iifname != "lo" ip daddr { ${gateway}, ${prober} } drop`,
     ]),
     ...chain('leaving', '', [
       answers,

@@ -7,9 +7,11 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runCommand } from '../tools/run-command.ts'
 import { findTool, toolEnvironment } from '../tools/tools.ts'
+import { parseCidr, proberOf } from './address-allocator.ts'
 import { tableName } from './firewall.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
 import type { NetworkPlace } from './network.ts'
+import { trafficTable } from './traffic.ts'
 
 const REGISTER = '/run/caisson/networks'
 const NAMESPACES = '/run/netns'
@@ -61,8 +63,8 @@ export async function removeStrayNetwork(
   if (entry) await releasePlace(entry)
   const nft = await findTool('nft', toolsDirectory)
   if (nft) {
-    const table = tableName(tag)
-    const stdin = `add table ${table}\ndelete table ${table}\n`
+    const tables = [tableName(tag), trafficTable(tag)]
+    const stdin = tables.map((table) => `add table ${table}\ndelete table ${table}\n`).join('')
     await runCommand(nft.path, ['-f', '-'], { stdin, env: toolEnvironment(nft) })
   }
   await unregisterNetwork(tag)
@@ -71,7 +73,7 @@ export async function removeStrayNetwork(
 const LINK_LOCAL = '169.254.0.0/16'
 
 /** Makes the range ours in the machine's routes, and keeps sandboxes from what clouds serve to their machines. */
-export async function claimPlace({ range, gateway }: NetworkPlace): Promise<void> {
+export async function claimPlace({ range, gateway, prober }: NetworkPlace): Promise<void> {
   const rules = (await ipJson(['-4', 'rule', 'show'])) as Array<{ src?: string; dst?: string }>
   const [src, dst] = [range.split('/')[0], LINK_LOCAL.split('/')[0]]
   const present = rules.some((rule) => rule.src === src && rule.dst === dst)
@@ -79,14 +81,16 @@ export async function claimPlace({ range, gateway }: NetworkPlace): Promise<void
     `route replace unreachable ${range}`,
     // There before any sandbox is, so that what serves them can listen.
     `addr replace ${gateway}/32 dev lo`,
+    `addr replace ${prober}/32 dev lo`,
     ...(present ? [] : [`rule add from ${range} to ${LINK_LOCAL} prohibit`]),
   ])
 }
 
-export async function releasePlace({ range, gateway }: NetworkPlace): Promise<void> {
+export async function releasePlace({ range, gateway, prober }: NetworkPlace): Promise<void> {
   await ipBatch(
     [
       `addr del ${gateway}/32 dev lo`,
+      `addr del ${prober}/32 dev lo`,
       `route del unreachable ${range}`,
       `rule del from ${range} to ${LINK_LOCAL} prohibit`,
     ],
@@ -98,7 +102,8 @@ async function readEntry(tag: string): Promise<Entry | undefined> {
   try {
     const entry = JSON.parse(await readFile(join(REGISTER, tag), 'utf8')) as Partial<Entry>
     const { stateDirectory, range, gateway } = entry
-    return stateDirectory && range && gateway ? { stateDirectory, range, gateway } : undefined
+    if (!stateDirectory || !range || !gateway) return undefined
+    return { stateDirectory, range, gateway, prober: proberOf(parseCidr(range)) }
   } catch {
     return undefined
   }

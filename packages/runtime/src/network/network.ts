@@ -19,6 +19,8 @@ export interface NetworkPlace {
   range: string
   /** This machine's address in it: what listens there is reached by sandboxes where the rules let them, and by nobody else. */
   gateway: string
+  /** The address that it asks sandboxes from: what it sends from there is not counted as `traffic`. */
+  prober: string
 }
 
 /** Gives each sandbox a network namespace with an interface and an address of the pod network. */
@@ -40,8 +42,10 @@ export interface PodNetwork {
   /** No error where it has none. */
   detach(sandboxId: string): Promise<void>
   get(sandboxId: string): SandboxNetwork | undefined
-  /** Packets that went in and out of it until now; undefined where it has no network. */
-  packets(sandboxId: string): number | undefined
+  /** Once it is open. */
+  place(): NetworkPlace | undefined
+  /** Packets that went in and out of sandboxes until now, by their ids, but for those of the prober. */
+  traffic(): Promise<ReadonlyMap<string, number>>
   /** Finds again what is there and removes what belongs to no sandbox. */
   recover(sandboxIds: Set<string>): Promise<void>
   /** Gives back what was made ahead, and everything where no sandbox has a network. */

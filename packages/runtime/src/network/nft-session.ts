@@ -8,17 +8,17 @@ import { type Tool, toolEnvironment } from '../tools/tools.ts'
  */
 export interface NftSession extends AsyncDisposable {
   /**
-   * Runs commands as one transaction: the kernel takes all of them or none. Rejects with code `network` and what nft said.
-   * One at a time, in order.
+   * Runs commands as one transaction: the kernel takes all of them or none. Gives what nft said; rejects with code
+   * `network` where that is a complaint. One at a time, in order.
    */
-  run(commands: readonly string[]): Promise<void>
+  run(commands: readonly string[]): Promise<string>
 }
 
 // Says one known line without asking the kernel anything: what came before it belongs to the transaction before.
 const FENCE_COMMAND = 'describe meta mark'
 const FENCE = /meta expression, datatype mark \(packet mark\)[^\n]*\n/
-// What nft says of one transaction; it repeats the line that it refuses.
-const OUTPUT_LIMIT = 1024 * 1024
+// What nft says of one transaction: it repeats the line that it refuses, and lists some 60 bytes for each sandbox.
+const OUTPUT_LIMIT = 8 * 1024 * 1024
 
 export function openNftSession(tool: Tool): NftSession {
   let running: { child: ChildProcess; closed: Promise<void> } | undefined
@@ -57,16 +57,18 @@ export function openNftSession(tool: Tool): NftSession {
     return child
   }
 
-  async function transact(line: string): Promise<void> {
+  async function transact(line: string): Promise<string> {
     const child = running?.child ?? start()
     const { promise, resolve, reject } = Promise.withResolvers<string>()
     answer = { resolve, reject }
     // Idle it keeps no process alive; while it is asked, who asked waits.
     keepAlive(child, true)
     child.stdin?.write(`${line}\n${FENCE_COMMAND}\n`)
-    const complaint = firstError(await promise.finally(() => keepAlive(child, false)))
+    const told = await promise.finally(() => keepAlive(child, false))
+    const complaint = firstError(told)
     if (complaint !== '')
       throw new RuntimeError('network', `nft refused a change of the rules of the pod network: ${complaint}`)
+    return told
   }
 
   return {

@@ -16,7 +16,8 @@ export function createNoNetwork(reason: string): PodNetwork {
     renew: async () => {},
     detach: async () => {},
     get: () => undefined,
-    packets: () => undefined,
+    place: () => undefined,
+    traffic: async () => new Map(),
     recover: async () => {},
     close: async () => {},
   }

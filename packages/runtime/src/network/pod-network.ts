@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime-error.ts'
@@ -11,6 +11,7 @@ import {
   openAddressAllocator,
   overlaps,
   parseCidr,
+  proberOf,
 } from './address-allocator.ts'
 import { createFirewall, type Firewall } from './firewall.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
@@ -41,6 +42,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   const tag = createHash('sha256').update(options.stateDirectory).digest('hex').slice(0, 6)
   const interfacePrefix = `cs${tag}`
   let opened: Promise<OpenNetwork> | undefined
+  let place: NetworkPlace | undefined
   const ready: number[] = []
   let filling: Promise<void> | undefined
   const closing = new AbortController()
@@ -56,21 +58,23 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   async function openNetwork(): Promise<OpenNetwork> {
     const cidr = await chooseCidr(join(directory, 'network.json'), options.cidr)
     const gateway = formatAddress(cidr.base + 1)
-    const place = { range: formatCidr(cidr), gateway }
+    const chosen = { range: formatCidr(cidr), gateway, prober: proberOf(cidr) }
     const firewall = await createFirewall({
       tag,
       interfacePrefix,
-      cidr: place.range,
+      cidr: chosen.range,
       gateway,
+      prober: chosen.prober,
       toolsDirectory: options.toolsDirectory,
     })
     try {
       const allocator = await openAddressAllocator(join(directory, 'addresses'), cidr)
-      await claimPlace(place)
-      await registerNetwork(tag, { stateDirectory: options.stateDirectory, ...place })
+      await claimPlace(chosen)
+      await registerNetwork(tag, { stateDirectory: options.stateDirectory, ...chosen })
       await firewall.ensure()
       await forwardUplinks()
-      return { cidr, place, allocator, firewall }
+      place = chosen
+      return { cidr, place: chosen, allocator, firewall }
     } catch (error) {
       await firewall[Symbol.asyncDispose]()
       throw error
@@ -159,9 +163,11 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     },
     change: async (change) => (await open()).firewall.change(change),
     get: (sandboxId) => attached.get(sandboxId),
-    packets(sandboxId) {
-      const found = attached.get(sandboxId)
-      return found && packetsOf(interfaceName(found.index))
+    place: () => place,
+    async traffic() {
+      if (attached.size === 0) return new Map()
+      const byAddress = await (await open()).firewall.traffic()
+      return new Map([...attached].map(([id, { ip }]) => [id, byAddress.get(ip) ?? 0]))
     },
     async attach(sandboxId, { signal, reserved } = {}) {
       const network = await open()
@@ -196,9 +202,12 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     async detach(sandboxId) {
       const found = attached.get(sandboxId)
       if (!found) return
+      const { firewall, allocator } = await open()
       await tearDown(found.index)
       attached.delete(sandboxId)
-      await (await open()).allocator.release(found.index)
+      // Nothing depends on it: whoever looks at counters begins with what they say then.
+      await firewall.forgetTraffic(found.ip).catch(() => {})
+      await allocator.release(found.index)
     },
     async recover(sandboxIds) {
       const strays = await ownStrays(tag, interfacePrefix)
@@ -282,16 +291,6 @@ async function forwardUplinks(): Promise<void> {
   const routes = (await ipJson(['-4', 'route', 'show', 'default'])) as Array<{ dev?: string }>
   for (const { dev } of routes) {
     if (dev && /^[^/\s]+$/.test(dev)) await writeFile(`/proc/sys/net/ipv4/conf/${dev}/forwarding`, '1').catch(() => {})
-  }
-}
-
-function packetsOf(link: string): number | undefined {
-  try {
-    const counted = (name: string): number =>
-      Number(readFileSync(`/sys/class/net/${link}/statistics/${name}_packets`, 'utf8'))
-    return counted('rx') + counted('tx')
-  } catch {
-    return undefined
   }
 }
 

@@ -16,6 +16,7 @@ const openFirewall = (): Promise<Firewall> =>
     interfacePrefix: 'csrefused',
     cidr: '10.249.0.0/16',
     gateway: '10.249.0.1',
+    prober: '10.249.255.254',
     toolsDirectory,
   })
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { hostArchitecture } from '../native/native-programs.ts'
 import { RuntimeError } from '../runtime-error.ts'
+import { isForThisMachine, namePlatforms, saysPlatform } from './platform.ts'
 import { readBounded } from './read-bounded.ts'
 import { lie } from './registry-failure.ts'
 import type { RegistrySession } from './registry-session.ts'
@@ -46,6 +47,8 @@ const DIGEST = /^sha256:[0-9a-f]{64}$/
 /** What the distribution specification asks registries to take. */
 const LONGEST_MANIFEST = 4 * 1024 * 1024
 const DEEPEST_INDEX = 3
+/** That are read until the image for this machine is found. */
+const MOST_DOCUMENTS = 20
 export const MOST_LAYERS = 500
 
 export interface ResolveOptions {
@@ -78,14 +81,35 @@ export async function resolveImage(
   reference: string,
   options: ResolveOptions,
 ): Promise<RemoteImage> {
-  let document = await fetchManifest(session, reference, options)
-  const { digest } = document
-  for (let depth = 0; document.index; depth++) {
-    if (depth === DEEPEST_INDEX) throw lie('the indexes of the image are nested too deeply')
-    const chosen = chooseForThisMachine(document.index)
-    document = await fetchManifest(session, chosen.digest, options)
+  const found: unknown[] = []
+  let documents = 0
+
+  async function read(each: string): Promise<ManifestDocument> {
+    if (++documents > MOST_DOCUMENTS) throw lie(`the indexes of the image lead to more than ${MOST_DOCUMENTS} others`)
+    return await fetchManifest(session, each, options)
   }
-  return { digest, ...imageOf(document) }
+
+  /** Undefined where an index has nothing for this machine, whichever of its own indexes is looked into. */
+  async function search(document: ManifestDocument, depth: number): Promise<ManifestDocument | undefined> {
+    if (!document.index) return document
+    if (depth === DEEPEST_INDEX) throw lie('the indexes of the image are nested too deeply')
+    found.push(...document.index.map(({ platform }) => platform))
+    for (const { digest } of choicesForThisMachine(document.index)) {
+      const chosen = await search(await read(digest), depth + 1)
+      if (chosen) return chosen
+    }
+    return undefined
+  }
+
+  const document = await read(reference)
+  const chosen = await search(document, 0)
+  if (chosen) return { digest: document.digest, ...imageOf(chosen) }
+  const others = namePlatforms(found)
+  const instead = others === '' ? '' : `, only for ${others}`
+  throw new RuntimeError(
+    'image-missing',
+    `the image is not for this machine: it has nothing for linux/${hostArchitecture()}${instead}`,
+  )
 }
 
 interface ManifestDocument {
@@ -121,8 +145,8 @@ async function fetchManifest(
 function readDocument(bytes: Buffer, { digest, type }: { digest: string; type: string }): ManifestDocument {
   const content = parseJsonObject(bytes, 'the manifest')
   const mediaType = typeof content['mediaType'] === 'string' ? content['mediaType'] : type
-  const isIndex = (INDEXES as readonly string[]).includes(mediaType)
-  if (!isIndex && !(MANIFESTS as readonly string[]).includes(mediaType))
+  const isIndex = isIndexType(mediaType)
+  if (!isIndex && !isManifestType(mediaType))
     throw lie(`expected the manifest of a container image, found ${JSON.stringify(mediaType.slice(0, 100))}`)
   // Something that is both would be read differently by different readers.
   if ('manifests' in content === 'layers' in content || 'manifests' in content !== isIndex)
@@ -130,17 +154,24 @@ function readDocument(bytes: Buffer, { digest, type }: { digest: string; type: s
   return { digest, mediaType, bytes, content, index: isIndex ? objectsOf(content['manifests']) : undefined }
 }
 
-function chooseForThisMachine(entries: Record<string, unknown>[]): Descriptor {
-  const architecture = hostArchitecture()
-  for (const entry of entries) {
-    const platform = isObject(entry['platform']) ? entry['platform'] : undefined
-    const mediaType = String(entry['mediaType'])
-    if (!(INDEXES as readonly string[]).includes(mediaType) && !(MANIFESTS as readonly string[]).includes(mediaType))
-      continue
-    if (platform && (platform['os'] !== 'linux' || platform['architecture'] !== architecture)) continue
-    return descriptorOf(entry, 'an entry of the index')
-  }
-  throw new RuntimeError('image-missing', `the image is not for this machine: it has nothing for linux/${architecture}`)
+/** What says that it is for this machine first, images before indexes of them; of what does not say it the other way round. */
+function choicesForThisMachine(entries: readonly Record<string, unknown>[]): Descriptor[] {
+  const rank = (entry: Record<string, unknown>): number =>
+    isIndexType(entry['mediaType']) ? 1 : saysPlatform(entry['platform']) ? 0 : 2
+  return entries
+    .filter(
+      ({ mediaType, platform }) => (isIndexType(mediaType) || isManifestType(mediaType)) && isForThisMachine(platform),
+    )
+    .sort((one, other) => rank(one) - rank(other))
+    .map((entry) => descriptorOf(entry, 'an entry of the index'))
+}
+
+function isIndexType(mediaType: unknown): boolean {
+  return (INDEXES as readonly unknown[]).includes(mediaType)
+}
+
+function isManifestType(mediaType: unknown): boolean {
+  return (MANIFESTS as readonly unknown[]).includes(mediaType)
 }
 
 function imageOf({ content, digest, mediaType, bytes }: ManifestDocument): Omit<RemoteImage, 'digest'> {

@@ -62,15 +62,23 @@ export function describeImage(
   const manifestType = docker ? `${DOCKER}.distribution.manifest.v2+json` : `${OCI}.manifest.v1+json`
   const manifest = document(manifestType, { config, layers: described })
   const platform = { os: 'linux', architecture: hostArchitecture() }
-  const index = document(docker ? `${DOCKER}.distribution.manifest.list.v2+json` : `${OCI}.index.v1+json`, {
-    manifests: [{ ...plain(manifest), platform }],
-  })
+  const index = indexOf([[manifest, platform]], docker)
   return { blobs, config, layers: described, manifest, index }
 }
 
 export function document(mediaType: string, content: Record<string, unknown>): Descriptor & { text: string } {
   const text = JSON.stringify({ schemaVersion: 2, mediaType, ...content })
   return { mediaType, digest: digest(text), size: Buffer.byteLength(text), text }
+}
+
+/** Of manifests, or of other indexes, each with what it says to be for. */
+export function indexOf(
+  entries: ReadonlyArray<[Descriptor, platform?: Record<string, string>]>,
+  docker = false,
+): Descriptor & { text: string } {
+  return document(docker ? `${DOCKER}.distribution.manifest.list.v2+json` : `${OCI}.index.v1+json`, {
+    manifests: entries.map(([entry, platform]) => ({ ...plain(entry), ...(platform && { platform }) })),
+  })
 }
 
 function plain({ mediaType, digest, size }: Descriptor): Descriptor {
@@ -82,22 +90,24 @@ function compressed(bytes: Uint8Array, compression: Compression): Uint8Array {
   return compression === 'zstd' ? zstdCompressSync(bytes) : bytes
 }
 
+export interface PushTarget {
+  host: string
+  repository: string
+  tag: string
+  config?: RegistryConfig
+  credential?: RegistryCredential
+}
+
 /** Puts an image into a registry: the index under the tag, its manifest by digest alone. */
-export async function pushBuilt(
-  image: BuiltImage,
-  {
-    host,
-    repository,
-    tag,
-    config = {},
-    credential,
-  }: {
-    host: string
-    repository: string
-    tag: string
-    config?: RegistryConfig
-    credential?: RegistryCredential
-  },
+export function pushBuilt(image: BuiltImage, target: PushTarget): Promise<void> {
+  return pushDocuments([image], [image.index], target)
+}
+
+/** Puts images into a registry, and documents that lead to them: all but the last by digest alone, that under the tag. */
+export async function pushDocuments(
+  images: readonly BuiltImage[],
+  documents: ReadonlyArray<BuiltImage['index']>,
+  { host, repository, tag, config = {}, credential }: PushTarget,
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'caisson-push-'))
   using exchange = createExchange()
@@ -107,14 +117,16 @@ export async function pushBuilt(
     if (!endpoint) throw new Error('no endpoint')
     const credentials = credential ? [credential] : []
     const session = createSession({ exchange, endpoint, repository, credentials, trusted: true, actions: 'pull,push' })
-    for (const [blobDigest, bytes] of image.blobs) {
+    for (const [blobDigest, bytes] of images.flatMap(({ blobs }) => [...blobs])) {
       const file = join(directory, blobDigest.slice(7))
       await writeFile(file, bytes)
       await pushBlob(session, { mediaType: '', digest: blobDigest, size: bytes.length }, { file, signal })
     }
-    const { manifest, index } = image
-    await pushManifest(session, manifest.digest, { bytes: manifest.text, mediaType: manifest.mediaType, signal })
-    await pushManifest(session, tag, { bytes: index.text, mediaType: index.mediaType, signal })
+    const tagged = documents.at(-1)
+    for (const each of [...images.map(({ manifest }) => manifest), ...documents]) {
+      const { mediaType, text, digest } = each
+      await pushManifest(session, each === tagged ? tag : digest, { bytes: text, mediaType, signal })
+    }
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
