@@ -10,6 +10,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { mountPoints } from './mount-points.ts'
 import type { Container, ContainerSpec, Mount, SandboxSpec } from './runtime.ts'
 import { busyboxArchive } from './testing/busybox-archive.ts'
+import { madeAhead, waitForMadeAhead } from './testing/made-ahead.ts'
 import { processesWith } from './testing/processes.ts'
 import {
   containerSpec,
@@ -25,24 +26,6 @@ async function scratchRuntime(): Promise<ScratchRuntime> {
   const scratch = await createScratchRuntime()
   onTestFinished(() => scratch[Symbol.asyncDispose]())
   return scratch
-}
-
-/** Directories of the sandboxes that were made ahead, whose sentries wait. */
-function blanks({ stateDirectory }: ScratchRuntime): string[] {
-  const root = join(stateDirectory, 'containers')
-  return readdirSync(root)
-    .filter((name) => name.endsWith('.blank'))
-    .map((name) => join(root, name))
-    .filter((directory) => existsSync(join(directory, 'exits')) && readFileSync(join(directory, 'exits')).length >= 16)
-}
-
-/** Files in a directory are the only sign of them. */
-async function waitForBlanks(scratch: ScratchRuntime, count: number): Promise<string[]> {
-  for (;;) {
-    const found = blanks(scratch)
-    if (found.length >= count) return found
-    await delay(20)
-  }
 }
 
 const DAEMON = fileURLToPath(new URL('./testing/forking-daemon.ts', import.meta.url))
@@ -138,7 +121,7 @@ test('a fork in a sandbox that was made ahead has its own volumes, name, address
   const scratch = await scratchRuntime()
   const { runtime, stateDirectory } = scratch
   const snapshot = await keepSource(scratch)
-  await waitForBlanks(scratch, 1)
+  await waitForMadeAhead(scratch.stateDirectory, 1)
   const limits = runtime.bounded.has('memory') ? { memoryBytes: 256 * 1024 * 1024 } : {}
   const copy = await restore(scratch, 'copy', { snapshot, limits })
   expect(wasAhead(scratch, copy)).toBe(true)
@@ -224,8 +207,10 @@ test('what waits ends with the daemon that was killed, and what runs goes on', a
     mounts: (await mountPoints()).filter((point) => point.startsWith(stateDirectory) && point.includes('.blank/'))
       .length,
   })
-  while ((await processesOf(stateDirectory, 'held.pipe')).length < 2) await delay(20)
-  expect(await ofBlanks()).toMatchObject({ mounts: expect.toSatisfy((count: number) => count >= 2) })
+  await waitForMadeAhead(stateDirectory, 2)
+  const atLeast = (least: number): unknown => expect.toSatisfy((count: number) => count >= least)
+  // Each has a sentry, what will have it go on, and who reaps each of these.
+  expect(await ofBlanks()).toEqual({ processes: atLeast(8), mounts: atLeast(2) })
   await kill(daemon)
   await expect.poll(ofBlanks).toEqual({ processes: 0, mounts: 0 })
   await using scratch = await createScratchRuntime({ stateDirectory })
@@ -237,7 +222,7 @@ test('what waits ends with the daemon that was killed, and what runs goes on', a
 test('what is held ends with the monitor that was killed, and the rest with the next daemon', async () => {
   const stateDirectory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
   const daemon = await spawnDaemon(stateDirectory, 'none')
-  while ((await processesOf(stateDirectory, 'held.pipe')).length < 2) await delay(20)
+  await waitForMadeAhead(stateDirectory, 2)
   daemon.kill('SIGSTOP')
   process.kill(await monitorOf(stateDirectory), 'SIGKILL')
   await expect.poll(() => processesOf(stateDirectory, 'held.pipe')).toEqual([])
@@ -255,7 +240,7 @@ test('a sandbox made ahead holds nothing of the one whose snapshot it was made f
     env: { TOKEN: SECRET },
     args: ['/bin/sh', '-c', `KEPT=${SECRET}; ${LOOP}`],
   })
-  const [directory = ''] = await waitForBlanks(scratch, 1)
+  const [directory = ''] = await waitForMadeAhead(scratch.stateDirectory, 1)
   const pid = Number(await readFile(join(directory, 'container.pid'), 'utf8'))
   const own = join(scratch.stateDirectory, 'containers/source-c')
   const looksAt = async (path: string): Promise<boolean> => (await readFile(path)).includes(SECRET)
@@ -275,7 +260,7 @@ test.for(['its sentry', 'the monitor'])(
   async (what) => {
     const scratch = await scratchRuntime()
     const snapshot = await keepSource(scratch)
-    const [directory = ''] = await waitForBlanks(scratch, 1)
+    const [directory = ''] = await waitForMadeAhead(scratch.stateDirectory, 1)
     const [pid] =
       what === 'its sentry'
         ? [Number(await readFile(join(directory, 'container.pid'), 'utf8'))]
@@ -291,8 +276,8 @@ test('there are as many as are expected, none for another shape, and none withou
   const scratch = await scratchRuntime()
   const { runtime } = scratch
   const snapshot = await keepSource(scratch)
-  await waitForBlanks(scratch, 5)
-  expect(blanks(scratch)).toHaveLength(5)
+  await waitForMadeAhead(scratch.stateDirectory, 5)
+  expect(madeAhead(scratch.stateDirectory)).toHaveLength(5)
   // One that has other mounts gets a sandbox of its own.
   await runtime.createSandbox(sandboxSpec('other', { network: { kind: 'none' }, snapshot }))
   const other = await runtime.restoreContainer(await specOf(scratch, 'other'), snapshot)
@@ -315,9 +300,9 @@ test('an image goes with what was made ahead on it', async () => {
   await writeFile(archive, await busyboxArchive(scratch.toolsDirectory))
   await runtime.images.import(archive)
   await keepSource(scratch, { image: 'busybox:latest', mounts: [] })
-  await waitForBlanks(scratch, 1)
+  await waitForMadeAhead(scratch.stateDirectory, 1)
   await expect(runtime.images.remove('busybox:latest')).rejects.toThrow('a container uses the image')
   await runtime.removeSandbox('source')
   expect(await runtime.images.remove('busybox:latest')).toBe(true)
-  while (blanks(scratch).length > 0) await delay(20)
+  while (madeAhead(stateDirectory).length > 0) await delay(20)
 })

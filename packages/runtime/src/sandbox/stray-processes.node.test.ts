@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { findCgroupTree } from '../cgroups/cgroup-tree.ts'
@@ -11,6 +10,7 @@ import { cgroupName } from '../cgroups/sandbox-cgroups.ts'
 import { findStrayCgroups, removeStrayCgroup } from '../cgroups/stray-groups.ts'
 import { unmountBelow } from '../mount-points.ts'
 import { findStrayNetworks, removeStrayNetwork } from '../network/network-register.ts'
+import { waitForMadeAhead } from '../testing/made-ahead.ts'
 import { processesWith } from '../testing/processes.ts'
 import { defaultToolsDirectory } from '../tools/tools.ts'
 import { findStrayProcesses, removeStrayProcesses, type StrayProcesses } from './stray-processes.ts'
@@ -21,7 +21,7 @@ test('what a killed daemon and its monitor leave is found once their directory i
   const program = fileURLToPath(new URL('../testing/forking-daemon.ts', import.meta.url))
   const daemon = spawn(process.execPath, [program, stateDirectory, 'none'], { stdio: ['ignore', 'pipe', 'inherit'] })
   if (daemon.stdout) await once(daemon.stdout, 'data')
-  while ((await processesWith(join(stateDirectory, 'native/launch-held'))).length < 2) await delay(20)
+  await waitForMadeAhead(stateDirectory, 2)
   // Its own daemon would find them: they are no strays yet.
   expect(strays()).toEqual([])
   daemon.kill('SIGSTOP')
