@@ -26,10 +26,26 @@ function startTimeOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The command may hold spaces and brackets; what follows its last bracket starts with field 3.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' ? undefined : fields[19]
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // Of one that was killed, the threads that the kernel keeps busy hold its files and ports after the first has ended.
+    const threads = Number(fields[16])
+    return state === 'Z' && threads <= 1 ? undefined : fields[18]
   } catch {
     return undefined
+  }
+}
+
+/** A bit of what /proc/PID/status says of signals. */
+const KILLED = 1n << 8n
+
+/** Whether it was killed, and ends as soon as the kernel lets it: where that syncs a file, it takes as long as the disk. */
+function isKilled(pid: number): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    const pending = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)].map(([, bits]) => BigInt(`0x${bits}`))
+    return /^State:\s*Z/m.test(status) || pending.some((bits) => (bits & KILLED) !== 0n)
+  } catch {
+    return true
   }
 }
 
@@ -83,10 +99,10 @@ export async function hasEnded(record: DaemonRecord, ms: number): Promise<boolea
   return true
 }
 
-/** The process that serves the directory and goes on doing so. One that is ending is waited for, a minute at most. */
+/** The process that serves the directory and goes on doing so. One that is ending or was killed is waited for, a minute at most. */
 export async function findDaemon(directory: DataDirectory): Promise<DaemonRecord | undefined> {
   const record = readDaemonRecord(directory)
-  if (!record?.ending) return record
+  if (!record || !(record.ending || isKilled(record.pid))) return record
   if (await hasEnded(record, ENDING_MS)) return undefined
   throw new CliError('timed-out', `process ${record.pid} has not ended within a minute: 'caisson down' ends it`)
 }
