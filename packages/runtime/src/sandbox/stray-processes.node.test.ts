@@ -21,7 +21,8 @@ test('what a killed daemon and its monitor leave is found once their directory i
   const program = fileURLToPath(new URL('../testing/forking-daemon.ts', import.meta.url))
   const daemon = spawn(process.execPath, [program, stateDirectory, 'none'], { stdio: ['ignore', 'pipe', 'inherit'] })
   if (daemon.stdout) await once(daemon.stdout, 'data')
-  await waitForMadeAhead(stateDirectory, 2)
+  // All of them: what is only being made would write where everything is removed.
+  await waitForMadeAhead(stateDirectory, 5)
   // Its own daemon would find them: they are no strays yet.
   expect(strays()).toEqual([])
   daemon.kill('SIGSTOP')
