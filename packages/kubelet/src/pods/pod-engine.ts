@@ -2,20 +2,10 @@
  * Runs the node's Pods: one pass at a time for each, which observes, plans and acts until the plan has nothing left to
  * do, and then tells the API how things are.
  */
-import {
-  type Client,
-  createWorkqueue,
-  type Informer,
-  isConflict,
-  isNotFound,
-  type PodObject,
-  resources,
-} from '@caisson/client'
+import { type Client, createWorkqueue, type Informer, type PodObject } from '@caisson/client'
 import type { Runtime, Sandbox } from '@caisson/runtime'
 import type { ContainerStatus, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { createActivityWatch } from '../activity/activity-watch.ts'
-import { CONTAINER_LABELS } from '../containers/container-spec.ts'
-import { terminationMessage } from '../containers/termination-message.ts'
 import { createStorageWatch } from '../eviction/storage-watch.ts'
 import type { RecordedEnds } from '../node/recorded-ends.ts'
 import type { PodDirectories } from '../pod-directories.ts'
@@ -26,15 +16,16 @@ import type { SystemProcesses } from '../system/system-processes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { CONTAINER_ID_SCHEME } from './container-status.ts'
 import type { FakePods } from './fake-pods.ts'
+import { createLastWords } from './last-words.ts'
 import { observePod, SANDBOX_LABELS, type SeenPod } from './observe-pod.ts'
 import type { Eviction } from './observed-pod.ts'
-import { findContainer, formatPod, isTerminalPhase, type ObservedPod, statusesOf } from './observed-pod.ts'
+import { isTerminalPhase, type ObservedPod, statusesOf } from './observed-pod.ts'
 import { type PodAction, type PodPlan, planPod } from './plan-pod.ts'
 import type { PodActions } from './pod-actions.ts'
 import type { PodEvents } from './pod-events.ts'
 import { newPodMemory, type PodMemory } from './pod-memory.ts'
+import { createPodWriter } from './pod-writer.ts'
 import { handlerOf } from './runtime-handler.ts'
-import { statusPatch } from './status-patch.ts'
 
 /** A start that takes longer is announced: `ContainerCreating` is worth a write only then. */
 const INTERIM_STATUS_MS = 300
@@ -97,10 +88,11 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   /** Of the passes that go on now: what they begin is given up when the Pod is to end, or when we are. */
   const beginnings = new Map<string, AbortController>()
   let closed = false
-  /** The Pod whose own status is being put into the cache: its pass plans on that anyway. */
-  let quiet: string | undefined
   const seenListeners = new Set<(uid: string) => void>()
   informer.addIndex(UID_INDEX, uidOf)
+  const cached = (uid: string): PodObject | undefined => informer.byIndex(UID_INDEX, uid)[0]
+  const writer = createPodWriter({ client, informer, cached, events })
+  const lastWords = createLastWords(options)
 
   for (const sandbox of options.adopted) adopt(sandbox)
   for (const uid of options.directoriesOf) {
@@ -150,7 +142,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   for (const uid of memories.keys()) enqueue(uid)
 
   function enqueue(uid: string): void {
-    if (uid !== quiet) queue.add(uid)
+    if (!writer.isWriting(uid)) queue.add(uid)
   }
 
   function adopt(sandbox: Sandbox): void {
@@ -185,7 +177,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
         if (processes?.of(pod) || (await isFake(pod))) continue
         const uid = pod.metadata.uid ?? ''
         const { status } = planPod(await observe(uid, memoryOf(uid, pod)), now())
-        if (status) await writeStatus(pod, status)
+        if (status) await writer.writeStatus(pod, status)
       } catch (error) {
         // The Pod's own pass says it again.
         onError(error, `pod ${pod.metadata.uid}`)
@@ -208,7 +200,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   }
 
   async function pass(uid: string): Promise<number | undefined> {
-    const pod = informer.byIndex(UID_INDEX, uid)[0]
+    const pod = cached(uid)
     const process = pod && processes?.of(pod)
     if (process) return await passBare(pod, (pod) => observeSystemPod(pod, process, hostIp))
     if (pod && options.fakePods && (await isFake(pod))) return await passBare(pod, options.fakePods.observe)
@@ -254,11 +246,11 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   }
 
   async function observe(uid: string, memory: PodMemory): Promise<ObservedPod> {
-    const pod = informer.byIndex(UID_INDEX, uid)[0]
+    const pod = cached(uid)
     if (pod) memory.pod = pod
     const sandbox = memory.sandboxId === undefined ? undefined : await runtime.get(memory.sandboxId)
-    if (sandbox) await readLastWords(memory, sandbox)
-    if (pod && !memory.recalled) await recallEnds(pod, memory)
+    if (sandbox) await lastWords.read(memory, sandbox)
+    if (pod && !memory.recalled) await lastWords.recall(pod, memory)
     const seen = observePod(memory, { pod, sandbox, hostIp })
     memory.seen = seen.runs
     tellSeen(uid)
@@ -291,39 +283,6 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     activity.forget(uid)
   }
 
-  /** Once for each container that has ended. */
-  async function readLastWords({ pod, lastWords, stopping }: PodMemory, sandbox: Sandbox): Promise<void> {
-    for (const { spec, state } of sandbox.containers) {
-      if (state.phase !== 'exited' || lastWords.has(spec.id)) continue
-      stopping.delete(spec.id)
-      const name = spec.labels[CONTAINER_LABELS.name] ?? ''
-      const restartCount = Number(spec.labels[CONTAINER_LABELS.restartCount] ?? 0)
-      lastWords.set(spec.id, await wordsOf(pod, { name, restartCount }, state))
-    }
-  }
-
-  async function wordsOf(
-    pod: PodObject,
-    run: { name: string; restartCount: number },
-    { exitCode }: { exitCode: number },
-  ): Promise<string | undefined> {
-    const { namespace = '', name = '', uid = '' } = pod.metadata
-    return await terminationMessage(findContainer(pod, run.name), {
-      message: directories.terminationMessage(uid, run.name, run.restartCount),
-      log: directories.log({ namespace, name, uid }, run.name, run.restartCount),
-      exitCode,
-    })
-  }
-
-  /** Of containers that were stopped with the node: their files are still there. */
-  async function recallEnds(pod: PodObject, memory: PodMemory): Promise<void> {
-    for (const { name, containerID = '', restartCount } of statusesOf(pod)) {
-      const id = containerID.slice(CONTAINER_ID_SCHEME.length)
-      const state = options.ends.get(id)
-      if (state) memory.ends.set(id, { state, terminationMessage: await wordsOf(pod, { name, restartCount }, state) })
-    }
-  }
-
   /** Nothing is left to do now: the API is told, and what nobody needs is forgotten. */
   async function conclude(observed: ObservedPod, plan: PodPlan, memory: PodMemory): Promise<number | undefined> {
     const { pod } = observed
@@ -334,14 +293,14 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       return now()
     }
     if (plan.status) {
-      const written = await writeStatus(pod, plan.status)
+      const written = await writer.writeStatus(pod, plan.status)
       // What the Pod's end waits for may be just that the API knows.
       if (written && isTerminalPhase(plan.status.phase)) {
         if (plan.event) events.about(pod, plan.event)
         return now()
       }
     }
-    if (plan.finished) await deletePod(pod)
+    if (plan.finished) await writer.remove(pod)
     if (plan.forgotten) await forget(observed, memory)
     return plan.wakeAt
   }
@@ -349,63 +308,9 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   /** Nothing depends on it: the end of the pass says it again. */
   async function writeAhead(pod: PodObject, status: PodStatus): Promise<void> {
     try {
-      await writeStatus(pod, status)
+      await writer.writeStatus(pod, status)
     } catch (error) {
       onError(error, `pod ${pod.metadata.uid}`)
-    }
-  }
-
-  /** Returns whether something was written. A Pod that is gone needs no status. */
-  async function writeStatus(pod: PodObject, status: PodStatus): Promise<boolean> {
-    const { uid = '', name = '', namespace } = pod.metadata
-    const current = informer.byIndex(UID_INDEX, uid)[0]
-    const patch = current && statusPatch(current.status, status)
-    if (!patch) return false
-    try {
-      const body = { metadata: { uid }, status: patch }
-      const answer = await client.patchStatus(resources.pods, name, body, { namespace, type: 'strategic' })
-      quietly(uid, () => informer.observe(answer))
-      announceBackOff(current, status)
-      return true
-    } catch (error) {
-      // Gone, or another one of the same name: the cache will say so.
-      if (isNotFound(error) || isConflict(error)) return false
-      throw error
-    }
-  }
-
-  /** Once for each time that a container comes to wait. */
-  function announceBackOff(before: PodObject, status: PodStatus): void {
-    for (const { name, state } of [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]) {
-      if (state?.waiting?.reason !== 'CrashLoopBackOff') continue
-      const known = statusesOf(before).find((each) => each.name === name)
-      if (known?.state?.waiting?.reason === 'CrashLoopBackOff') continue
-      const message = `Back-off restarting failed container ${name} in pod ${formatPod(before)}`
-      events.aboutContainer(before, name, { type: 'Warning', reason: 'BackOff', message })
-    }
-  }
-
-  function quietly(uid: string, change: () => void): void {
-    quiet = uid
-    try {
-      change()
-    } finally {
-      quiet = undefined
-    }
-  }
-
-  async function deletePod(pod: PodObject): Promise<void> {
-    const { uid = '', name = '', namespace } = pod.metadata
-    try {
-      const answer = await client.delete(resources.pods, name, {
-        namespace,
-        gracePeriodSeconds: 0,
-        preconditions: { uid },
-      })
-      if (isGone(answer)) informer.observeDeletion(pod)
-      else informer.observe(answer as PodObject)
-    } catch (error) {
-      if (!isNotFound(error) && !isConflict(error)) throw error
     }
   }
 
@@ -419,12 +324,12 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   /** Of a Pod that has nothing here but its status. */
   async function passBare(pod: PodObject, observe: (pod: PodObject) => ObservedPod): Promise<number | undefined> {
     if (pod.metadata.deletionTimestamp && !pod.metadata.finalizers?.length) {
-      await deletePod(pod)
+      await writer.remove(pod)
       return undefined
     }
     const plan = planPod(observe(pod), now())
-    if (plan.status) await writeStatus(pod, plan.status)
-    if (pod.metadata.deletionTimestamp) await deletePod(pod)
+    if (plan.status) await writer.writeStatus(pod, plan.status)
+    if (pod.metadata.deletionTimestamp) await writer.remove(pod)
     return plan.wakeAt
   }
 
@@ -473,12 +378,6 @@ function isBeginning({ kind }: PodAction): boolean {
 
 function uidOf(pod: PodObject): readonly string[] {
   return pod.metadata.uid === undefined ? [] : [pod.metadata.uid]
-}
-
-function isGone(answer: object): boolean {
-  return 'kind' in answer && answer.kind === 'Status'
-    ? true
-    : !('metadata' in answer) || !(answer as PodObject).metadata.finalizers?.length
 }
 
 /** Stands for a Pod of which the API has nothing to say. */
