@@ -1,5 +1,5 @@
 /** deploy/helm/caisson with a Helm that was built from its Go module, against a real control plane. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -8,7 +8,8 @@ import { buildBeside, hasGo } from '../cluster/build-control-plane.ts'
 import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { findKubectl, run } from './fixture.ts'
 
-const CHART = join(import.meta.dirname, '../../deploy/helm/caisson')
+const ROOT = join(import.meta.dirname, '../..')
+const CHART = join(ROOT, 'deploy/helm/caisson')
 const SYSTEM = 'agent-sandbox-system'
 const LIMIT_MS = 300_000
 
@@ -154,7 +155,8 @@ test.skipIf(!possible)('has a ServiceMonitor and rules for the Prometheus operat
 })
 
 test.skipIf(!possible)('is installed, upgraded without drift, and uninstalled without a loss', async () => {
-  await must(helm('install', 'caisson', CHART, '-n', SYSTEM, '--create-namespace'))
+  const [, install = ''] = /^helm (install .*)$/m.exec(readFileSync(join(ROOT, 'README.md'), 'utf8')) ?? []
+  await must(run(helmPath, install.split(' '), { env: environment(), cwd: ROOT }))
   expect(
     await names('deployments,services,serviceaccounts', '-n', SYSTEM, '-l', 'app=agent-sandbox-controller'),
   ).toEqual([
