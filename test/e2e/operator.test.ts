@@ -1,16 +1,16 @@
 /** `caisson controller` against a real control plane: what it makes of objects, and who works when it ends, dies or is robbed. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { findCondition, type Sandbox } from '../../packages/api/src/index.ts'
+import { CONTROLLER_LEASE, findCondition, type Sandbox } from '../../packages/api/src/index.ts'
 import {
   CONFIG_RULES,
   EXTENSION_CLUSTER_RULES,
   EXTENSION_RULES,
-  LEASE,
   leaseRules,
   SANDBOX_CLUSTER_RULES,
   SANDBOX_RULES,
@@ -165,13 +165,13 @@ const createSandbox = (name: string) =>
   cluster.client.create(sandboxes, sandboxNamed(name, { service: true }), { namespace: NAMESPACE })
 const ready = (object: { status?: Sandbox['status'] } | undefined) =>
   findCondition(object?.status?.conditions, 'Ready')?.status === 'True'
-const holder = () => cluster.client.get(resources.leases, LEASE, { namespace: SYSTEM })
+const holder = () => cluster.client.get(resources.leases, CONTROLLER_LEASE, { namespace: SYSTEM })
 
 /** Follows the Lease until somebody other than `before` holds it; with when that was seen. */
 async function nextLeader(before: string | undefined): Promise<{ holder: string; at: number }> {
   const events = cluster.client.watch(resources.leases, {
     namespace: SYSTEM,
-    fieldSelector: `metadata.name=${LEASE}`,
+    fieldSelector: `metadata.name=${CONTROLLER_LEASE}`,
     signal: AbortSignal.timeout(LIMIT_MS),
   })
   for await (const event of events) {
@@ -247,7 +247,7 @@ test('a Sandbox and a claim become what upstream makes of them, and the probes s
   const claim = await until(client, sandboxClaims, { namespace: NAMESPACE, name: 'claim' }, ready)
   expect(claim.status?.sandbox?.name).toBe(member)
   const { body } = await one.ask('metrics', '/metrics')
-  expect(body).toContain(`leader_election_master_status{name="${LEASE}"} 1`)
+  expect(body).toContain(`leader_election_master_status{name="${CONTROLLER_LEASE}"} 1`)
   expect(body).toContain(
     'caisson_controller_writes_total{controller="sandbox",verb="create",resource="pods",result="done"} ',
   )
@@ -384,7 +384,7 @@ test('with --namespaces works there, with rights there, and nowhere else', async
   for (const name of ['mine-1', 'mine-2', 'not-mine']) await makeNamespace(name)
   for (const name of ['mine-1', 'mine-2']) await allow(name, 'controller', [...SANDBOX_RULES, ...EXTENSION_RULES])
   await allow(undefined, 'namespaced-controller', [...SANDBOX_CLUSTER_RULES, ...EXTENSION_CLUSTER_RULES])
-  await allow(SYSTEM, 'namespaced-controller', [...leaseRules([LEASE]), ...CONFIG_RULES])
+  await allow(SYSTEM, 'namespaced-controller', [...leaseRules([CONTROLLER_LEASE]), ...CONFIG_RULES])
   await makeSandbox('not-mine', 'left-alone')
   const one = start(
     'one',
@@ -423,7 +423,7 @@ test('shards share the namespaces, and end when somebody else takes the first Le
   const { spec } = await holder()
   await cluster.client.patch(
     resources.leases,
-    LEASE,
+    CONTROLLER_LEASE,
     { spec: { ...spec, holderIdentity: 'somebody-else', leaseDurationSeconds: 1 } },
     { namespace: SYSTEM },
   )
@@ -455,7 +455,7 @@ test('doctor --context says what a cluster has, and what to do about what it lac
     sandboxes: 'ok: sandboxes in agents.x-k8s.io/v1beta1',
     pools: 'ok: sandboxtemplates, sandboxclaims, sandboxwarmpools in extensions.agents.x-k8s.io/v1beta1',
     snapshots: 'ok: sandboxsnapshots in caisson.dev/v1alpha1',
-    lease: `missing: nobody holds ${SYSTEM}/${LEASE}: no controller works on sandboxes`,
+    lease: `missing: nobody holds ${SYSTEM}/${CONTROLLER_LEASE}: no controller works on sandboxes`,
     rights: 'ok: you may have sandboxes in namespace default',
     account: 'ok: agent-sandbox-controller may work in every namespace',
   })
@@ -536,7 +536,7 @@ test('who loses the Lease ends at once, and works no more', async () => {
   await one.line('Starting workers')
   const lease = await holder()
   const spec = { ...lease.spec, holderIdentity: 'somebody-else', leaseDurationSeconds: 3600 }
-  await cluster.client.patch(resources.leases, LEASE, { spec }, { namespace: SYSTEM })
+  await cluster.client.patch(resources.leases, CONTROLLER_LEASE, { spec }, { namespace: SYSTEM })
   expect(await one.ended).toBe(1)
   expect(one.lines.at(-1)).toContain('the Lease was lost')
 })

@@ -1,5 +1,7 @@
 /** Starts the controllers of templates, pools and claims once their kinds are served: a cluster may have Sandboxes without them. */
+
 import type { Sandbox } from '@caisson/api'
+import { CONTROLLER_NAMESPACE } from '@caisson/api'
 import type { AnyObject, Client, Informer, Informers } from '@caisson/client'
 import { type ClaimController, startClaimController } from './claim/claim-controller.ts'
 import { followLabelDomains } from './claim/label-domains.ts'
@@ -82,7 +84,7 @@ export function startExtensions(
     const domains = await followLabelDomains({
       client,
       directory: options.configDirectory,
-      namespace: options.configNamespace ?? 'agent-sandbox-system',
+      namespace: options.configNamespace ?? CONTROLLER_NAMESPACE,
       signal: stop.signal,
       changed: () => claimController?.reconsiderLabels(),
       onError: (error) => onError(error, 'reading which label domains claims may use'),

@@ -1,5 +1,5 @@
 /** The users that the parts of a cluster act as. What each may do is in `authz/bootstrap-roles.ts`. */
-import type { UserInfo } from '@caisson/api'
+import { CONTROLLER_NAME, CONTROLLER_NAMESPACE, type UserInfo } from '@caisson/api'
 import { serviceAccountGroups, serviceAccountUsername } from './service-account-identity.ts'
 
 const AUTHENTICATED = 'system:authenticated'
@@ -8,7 +8,7 @@ const AUTHENTICATED = 'system:authenticated'
 export const componentUsers = {
   /** Scheduler, garbage collector, volume binder and the rest of the control plane. */
   controlPlane: { username: 'system:kube-controller-manager', groups: [AUTHENTICATED] },
-  sandboxController: serviceAccountUser('agent-sandbox-system', 'agent-sandbox-controller'),
+  sandboxController: serviceAccountUser(CONTROLLER_NAMESPACE, CONTROLLER_NAME),
   /** The network of one node: it reads what rules are made from. */
   network: { username: 'system:kube-proxy', groups: [AUTHENTICATED] },
   /** The agent of one node: admission lets it write its own Node and Pods alone. */

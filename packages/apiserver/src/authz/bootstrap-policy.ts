@@ -1,6 +1,6 @@
 /** The roles and bindings that every cluster has from its first start, and how they are kept complete. */
 import { randomUUID } from 'node:crypto'
-import type { KubeObject } from '@caisson/api'
+import { CONTROLLER_NAME, CONTROLLER_NAMESPACE, type KubeObject } from '@caisson/api'
 import type { Store, Transaction } from '../storage/store.ts'
 import { aggregatedRules } from './aggregation.ts'
 import { ROLE_RESOURCES, type RoleRef, type Subject } from './binding-index.ts'
@@ -42,8 +42,8 @@ const CLUSTER_BINDINGS: Readonly<Record<string, readonly Subject[]>> = {
   'system:volume-scheduler': [user('system:kube-scheduler')],
   'caisson:network': [user('system:kube-proxy')],
   'caisson:control-plane': [user('system:kube-controller-manager')],
-  'agent-sandbox-controller': [serviceAccount('agent-sandbox-system', 'agent-sandbox-controller')],
-  'sandbox-router': [serviceAccount('agent-sandbox-system', 'sandbox-router')],
+  [CONTROLLER_NAME]: [serviceAccount(CONTROLLER_NAMESPACE, CONTROLLER_NAME)],
+  'sandbox-router': [serviceAccount(CONTROLLER_NAMESPACE, 'sandbox-router')],
 }
 
 const NAMESPACED_BINDINGS: Readonly<Record<string, { role: string; subjects: readonly Subject[] }>> = {

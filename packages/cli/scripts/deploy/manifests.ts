@@ -1,11 +1,19 @@
 /** deploy/manifests: the controllers for `kubectl apply`, under the names of agent-sandbox's release manifests. */
-import { claimCrd, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '@caisson/api'
+import {
+  CONTROLLER_LEASE,
+  CONTROLLER_NAME,
+  CONTROLLER_NAMESPACE,
+  claimCrd,
+  poolCrd,
+  sandboxCrd,
+  snapshotCrd,
+  templateCrd,
+} from '@caisson/api'
 import {
   CONFIG_RULES,
   EXTENSION_CLUSTER_RULES,
   EXTENSION_RULES,
   FLAT_RULES,
-  LEASE,
   leaseRules,
   type Rule,
   SANDBOX_CLUSTER_RULES,
@@ -13,17 +21,13 @@ import {
 } from './permissions.ts'
 import { CONTAINER_SECURITY, controllerImage, POD_SECURITY, PORTS, PROBES, RESOURCES } from './workload.ts'
 
-/** agent-sandbox's. */
-const NAMESPACE = 'agent-sandbox-system'
-const NAME = 'agent-sandbox-controller'
-
-const labels = { app: NAME }
-const metadata = { name: NAME, namespace: NAMESPACE, labels }
-const subjects = [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }]
+const labels = { app: CONTROLLER_NAME }
+const metadata = { name: CONTROLLER_NAME, namespace: CONTROLLER_NAMESPACE, labels }
+const subjects = [{ kind: 'ServiceAccount', name: CONTROLLER_NAME, namespace: CONTROLLER_NAMESPACE }]
 
 function role(kind: 'ClusterRole' | 'Role', name: string, rules: readonly Rule[]): object[] {
   const apiVersion = 'rbac.authorization.k8s.io/v1'
-  const about = kind === 'Role' ? { name, namespace: NAMESPACE } : { name }
+  const about = kind === 'Role' ? { name, namespace: CONTROLLER_NAMESPACE } : { name }
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind, name }
   return [
     { apiVersion, kind, metadata: about, rules },
@@ -33,7 +37,7 @@ function role(kind: 'ClusterRole' | 'Role', name: string, rules: readonly Rule[]
 
 function deployment(version: string, args: string[]): object {
   const container = {
-    name: NAME,
+    name: CONTROLLER_NAME,
     image: controllerImage(version),
     args,
     ports: PORTS,
@@ -50,7 +54,7 @@ function deployment(version: string, args: string[]): object {
       selector: { matchLabels: labels },
       template: {
         metadata: { labels },
-        spec: { serviceAccountName: NAME, securityContext: POD_SECURITY, containers: [container] },
+        spec: { serviceAccountName: CONTROLLER_NAME, securityContext: POD_SECURITY, containers: [container] },
       },
     },
   }
@@ -66,12 +70,12 @@ export function manifests(version: string): Readonly<Record<string, readonly obj
   }
   return {
     'manifest.yaml': [
-      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: CONTROLLER_NAMESPACE } },
       sandboxCrd(),
       snapshotCrd(),
       { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-      ...role('ClusterRole', NAME, [...SANDBOX_RULES, ...SANDBOX_CLUSTER_RULES]),
-      ...role('Role', `${NAME}-leader-election`, leaseRules([LEASE])),
+      ...role('ClusterRole', CONTROLLER_NAME, [...SANDBOX_RULES, ...SANDBOX_CLUSTER_RULES]),
+      ...role('Role', `${CONTROLLER_NAME}-leader-election`, leaseRules([CONTROLLER_LEASE])),
       deployment(version, ['--leader-elect=true']),
       service,
     ],
@@ -79,8 +83,12 @@ export function manifests(version: string): Readonly<Record<string, readonly obj
       templateCrd(),
       claimCrd(),
       poolCrd(),
-      ...role('ClusterRole', `${NAME}-extensions`, [...EXTENSION_RULES, ...FLAT_RULES, ...EXTENSION_CLUSTER_RULES]),
-      ...role('Role', `${NAME}-config`, CONFIG_RULES),
+      ...role('ClusterRole', `${CONTROLLER_NAME}-extensions`, [
+        ...EXTENSION_RULES,
+        ...FLAT_RULES,
+        ...EXTENSION_CLUSTER_RULES,
+      ]),
+      ...role('Role', `${CONTROLLER_NAME}-config`, CONFIG_RULES),
       deployment(version, ['--leader-elect=true', '--extensions']),
     ],
   }

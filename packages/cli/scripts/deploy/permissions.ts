@@ -11,9 +11,6 @@ export interface Rule {
 const FOLLOW = ['get', 'list', 'watch']
 const KEEP = [...FOLLOW, 'create', 'patch', 'delete']
 
-/** agent-sandbox's: of its controller and ours, one works at a time. */
-export const LEASE = 'a3317529.agent-sandbox.x-k8s.io'
-
 /** Owners that block deletion ask for `update` of their finalizers where a cluster enforces that. */
 function kinds(group: string, plurals: string[]): Rule[] {
   return [

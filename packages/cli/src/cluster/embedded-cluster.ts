@@ -1,6 +1,6 @@
 /** Composes the embedded cluster: API server, control plane, controllers and the node, in this process. */
 import { hostname } from 'node:os'
-import { claimCrd, flatCrds, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '@caisson/api'
+import { CONTROLLER_NAMESPACE, claimCrd, flatCrds, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '@caisson/api'
 import { componentUsers, SERVICE_CIDR } from '@caisson/apiserver'
 import {
   type AnyObject,
@@ -30,14 +30,7 @@ import { createRecorders, EVENTS_GATHER_MS } from './recorders.ts'
 import { keepRouter } from './router-process.ts'
 import { type LaterParts, serveApi, writeKubeconfig } from './serve-api.ts'
 import { DNS_ADDRESS, standardObjects } from './standard-objects.ts'
-import {
-  ROUTER,
-  ROUTER_PORT,
-  ROUTER_SERVICE,
-  registerControllers,
-  SYSTEM_NAMESPACE,
-  systemObjects,
-} from './system-pods.ts'
+import { ROUTER, ROUTER_PORT, ROUTER_SERVICE, registerControllers, systemObjects } from './system-pods.ts'
 import { isInUserNamespace } from './user-namespace.ts'
 
 const CLUSTER_DOMAIN = 'cluster.local'
@@ -167,7 +160,7 @@ export async function startEmbeddedCluster(
         control: opened.network,
         apiServer: { host: options.host, port: api.port },
         process: {
-          namespace: SYSTEM_NAMESPACE,
+          namespace: CONTROLLER_NAMESPACE,
           name: ROUTER_SERVICE,
           labels: { app: ROUTER },
           port: ROUTER_PORT,

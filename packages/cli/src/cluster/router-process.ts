@@ -5,15 +5,17 @@
  * bring that may: neither users of this machine nor pages in their browsers can reach it but through the API server, and
  * Pods have to show whose they are.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
+import { CONTROLLER_NAMESPACE } from '@caisson/api'
 import { type Client, resources } from '@caisson/client'
 import type { SystemProcesses } from '@caisson/kubelet'
-import { ROUTER, ROUTER_PORT, SYSTEM_NAMESPACE, startOfProcess } from './system-pods.ts'
+import { ROUTER, ROUTER_PORT, startOfProcess } from './system-pods.ts'
 
 export interface KeepRouterOptions {
   processes: SystemProcesses
@@ -60,7 +62,7 @@ export interface KeptRouter extends AsyncDisposable {
 export function keepRouter(options: KeepRouterOptions): KeptRouter {
   const { processes, onError } = options
   const shown = processes.register({
-    namespace: SYSTEM_NAMESPACE,
+    namespace: CONTROLLER_NAMESPACE,
     app: ROUTER,
     connect: connectTo,
     // What is there for whoever connects is this process's door.
@@ -184,7 +186,7 @@ async function prepare(options: KeepRouterOptions): Promise<void> {
       { name: ROUTER, cluster: { server, 'certificate-authority-data': Buffer.from(authority).toString('base64') } },
     ],
     users: [{ name: ROUTER, user: { tokenFile: join(directory, 'token') } }],
-    contexts: [{ name: ROUTER, context: { cluster: ROUTER, user: ROUTER, namespace: SYSTEM_NAMESPACE } }],
+    contexts: [{ name: ROUTER, context: { cluster: ROUTER, user: ROUTER, namespace: CONTROLLER_NAMESPACE } }],
     'current-context': ROUTER,
   }
   writeFileSync(join(directory, 'kubeconfig'), JSON.stringify(content), { mode: 0o600 })
@@ -201,7 +203,7 @@ async function lendToken({ client, directory }: KeepRouterOptions): Promise<void
       kind: 'TokenRequest',
       spec: { audiences: [], expirationSeconds: TOKEN_SECONDS },
     },
-    { namespace: SYSTEM_NAMESPACE },
+    { namespace: CONTROLLER_NAMESPACE },
   )
   const file = join(directory, 'token')
   writeFileSync(`${file}.new`, status.token, { mode: 0o600 })

@@ -1,12 +1,11 @@
 /** What shows the cluster's own processes where their installation on another cluster would show them. */
+import { CONTROLLER_NAME, CONTROLLER_NAMESPACE } from '@caisson/api'
 import { type Client, resources } from '@caisson/client'
 import { type ControllerLog, createControllerLog } from '@caisson/controllers'
 import type { SystemProcess, SystemProcesses } from '@caisson/kubelet'
 import { VERSION } from '../version.ts'
 import { unlessThere } from './standard-objects.ts'
 
-export const SYSTEM_NAMESPACE = 'agent-sandbox-system'
-const CONTROLLER = 'agent-sandbox-controller'
 /** Name, label and ServiceAccount, as agent-sandbox's clients look for them. */
 export const ROUTER = 'sandbox-router'
 export const ROUTER_SERVICE = 'sandbox-router-svc'
@@ -22,8 +21,8 @@ export interface ControllersProcess extends Disposable {
 export function registerControllers(processes: SystemProcesses): ControllersProcess {
   const running = { phase: 'running', pid: process.pid, startedAt: startOfProcess() } as const
   const shown: SystemProcess = processes.register({
-    namespace: SYSTEM_NAMESPACE,
-    app: CONTROLLER,
+    namespace: CONTROLLER_NAMESPACE,
+    app: CONTROLLER_NAME,
     state: { ...running, ready: false },
   })
   const log = createControllerLog({ write: shown.log, now: Date.now })
@@ -48,10 +47,10 @@ export function startOfProcess(): number {
  * Deployments as everywhere, and are these processes; what else somebody makes of them there is left as it is.
  */
 export async function systemObjects(client: Client): Promise<void> {
-  const namespace = SYSTEM_NAMESPACE
+  const namespace = CONTROLLER_NAMESPACE
   await unlessThere(client.create(resources.namespaces, { metadata: { name: namespace } }))
   await Promise.all([
-    processObjects(client, CONTROLLER),
+    processObjects(client, CONTROLLER_NAME),
     processObjects(client, ROUTER),
     unlessThere(
       client.create(
@@ -68,7 +67,7 @@ export async function systemObjects(client: Client): Promise<void> {
 
 async function processObjects(client: Client, name: string): Promise<void> {
   const labels = { app: name }
-  const namespace = SYSTEM_NAMESPACE
+  const namespace = CONTROLLER_NAMESPACE
   await unlessThere(client.create(resources.serviceAccounts, { metadata: { name } }, { namespace }))
   await unlessThere(
     client.create(

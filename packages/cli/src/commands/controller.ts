@@ -1,5 +1,7 @@
 /** The controllers as a process of their own, against any cluster: what agent-sandbox's controller is there. */
+
 import { setTimeout as delay } from 'node:timers/promises'
+import { CONTROLLER_NAMESPACE } from '@caisson/api'
 import {
   type Client,
   type ClusterConnection,
@@ -33,7 +35,6 @@ import { plain, servePaths } from '../controller/serve-probes.ts'
 import { parseWorkScope, type WorkScope } from '../controller/work-scope.ts'
 import { VERSION } from '../version.ts'
 
-const NAMESPACE = 'agent-sandbox-system'
 /** Where agent-sandbox's Deployment mounts the ConfigMap `agent-sandbox-config`. */
 const CONFIG_DIRECTORY = '/etc/sandbox-config'
 /** A Pod is killed 30 s after it was asked to end. */
@@ -231,7 +232,7 @@ async function findCluster(flags: ControllerFlags): Promise<{ connection: Cluste
       ...(kubeconfig !== undefined && { kubeconfig }),
       ...(context !== undefined && { context }),
     }))
-  return { connection, namespace: flags['leader-election-namespace'] || (inside?.namespace ?? NAMESPACE) }
+  return { connection, namespace: flags['leader-election-namespace'] || (inside?.namespace ?? CONTROLLER_NAMESPACE) }
 }
 
 function serveMetrics({ flags, metrics }: Context): ReturnType<typeof servePaths> {

@@ -1,17 +1,14 @@
 /** `caisson doctor --context`: what another cluster has of what sandboxes need, and what to do about the rest. */
-import { AGENTS_GROUP, EXTENSIONS_GROUP } from '@caisson/api'
+import { AGENTS_GROUP, CONTROLLER_LEASE, CONTROLLER_NAME, CONTROLLER_NAMESPACE, EXTENSIONS_GROUP } from '@caisson/api'
 import { type Client, isApiError, isNotFound, resources } from '@caisson/client'
 import { openSession, type Session } from '../cluster/session.ts'
 import { type Finding, printFindings } from '../findings.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 
-const SYSTEM = 'agent-sandbox-system'
-const NAME = 'agent-sandbox-controller'
-const LEASE = 'a3317529.agent-sandbox.x-k8s.io'
 /** client-go of the controllers' time, and FlowSchemas, CEL and streamed lists in their last form. */
 const OLDEST_MINOR = 30
 
-const INSTALL = "'helm install caisson deploy/helm/caisson -n agent-sandbox-system --create-namespace'"
+const INSTALL = `'helm install caisson deploy/helm/caisson -n ${CONTROLLER_NAMESPACE} --create-namespace'`
 
 export interface DoctorClusterOptions extends GlobalOptions {
   context: string
@@ -130,12 +127,14 @@ function controller(client: Client): Check {
     async look() {
       const about = { check, needed: false }
       try {
-        const { spec, status } = await client.get(resources.deployments, NAME, { namespace: SYSTEM })
+        const { spec, status } = await client.get(resources.deployments, CONTROLLER_NAME, {
+          namespace: CONTROLLER_NAMESPACE,
+        })
         const image = spec?.template.spec?.containers[0]?.image ?? 'no image'
         const [ready, wanted] = [status?.readyReplicas ?? 0, spec?.replicas ?? 1]
-        const message = `Deployment ${SYSTEM}/${NAME}: ${ready} of ${wanted} ready, ${image}`
+        const message = `Deployment ${CONTROLLER_NAMESPACE}/${CONTROLLER_NAME}: ${ready} of ${wanted} ready, ${image}`
         if (ready > 0) return [{ ...about, state: 'ok', message }]
-        const help = `'kubectl describe pods -n ${SYSTEM} -l app=${NAME}' says why`
+        const help = `'kubectl describe pods -n ${CONTROLLER_NAMESPACE} -l app=${CONTROLLER_NAME}' says why`
         return [{ ...about, state: 'note', message: `${message}: ${help}` }]
       } catch (error) {
         if (!isNotFound(error)) throw error
@@ -143,7 +142,7 @@ function controller(client: Client): Check {
           {
             ...about,
             state: 'note',
-            message: `there is no Deployment ${SYSTEM}/${NAME}: ${INSTALL}, or 'caisson controller' from outside`,
+            message: `there is no Deployment ${CONTROLLER_NAMESPACE}/${CONTROLLER_NAME}: ${INSTALL}, or 'caisson controller' from outside`,
           },
         ]
       }
@@ -159,7 +158,7 @@ function lease(client: Client): Check {
     async look() {
       const about = { check, needed: true }
       try {
-        const { spec } = await client.get(resources.leases, LEASE, { namespace: SYSTEM })
+        const { spec } = await client.get(resources.leases, CONTROLLER_LEASE, { namespace: CONTROLLER_NAMESPACE })
         const seconds = Math.round((Date.now() - Date.parse(spec?.renewTime ?? '')) / 1000)
         const lasts = spec?.leaseDurationSeconds ?? 15
         if (!spec?.holderIdentity)
@@ -167,7 +166,7 @@ function lease(client: Client): Check {
             {
               ...about,
               state: 'missing',
-              message: `nobody holds ${SYSTEM}/${LEASE}: no controller works on sandboxes`,
+              message: `nobody holds ${CONTROLLER_NAMESPACE}/${CONTROLLER_LEASE}: no controller works on sandboxes`,
             },
           ]
         if (!(seconds <= lasts))
@@ -175,7 +174,7 @@ function lease(client: Client): Check {
             {
               ...about,
               state: 'missing',
-              message: `${spec.holderIdentity} has not renewed ${SYSTEM}/${LEASE} for ${seconds} s, by the clock of this machine: no controller works on sandboxes`,
+              message: `${spec.holderIdentity} has not renewed ${CONTROLLER_NAMESPACE}/${CONTROLLER_LEASE} for ${seconds} s, by the clock of this machine: no controller works on sandboxes`,
             },
           ]
         return [{ ...about, state: 'ok', message: `${spec.holderIdentity} works, renewed ${seconds} s ago` }]
@@ -185,7 +184,7 @@ function lease(client: Client): Check {
           {
             ...about,
             state: 'missing',
-            message: `there is no Lease ${SYSTEM}/${LEASE}: no controller has worked on sandboxes yet: see controller`,
+            message: `there is no Lease ${CONTROLLER_NAMESPACE}/${CONTROLLER_LEASE}: no controller has worked on sandboxes yet: see controller`,
           },
         ]
       }
@@ -239,13 +238,17 @@ function accountRights(client: Client): Check {
   return {
     check,
     async look() {
-      const user = `system:serviceaccount:${SYSTEM}:${NAME}`
-      const groups = ['system:serviceaccounts', `system:serviceaccounts:${SYSTEM}`, 'system:authenticated']
+      const user = `system:serviceaccount:${CONTROLLER_NAMESPACE}:${CONTROLLER_NAME}`
+      const groups = [
+        'system:serviceaccounts',
+        `system:serviceaccounts:${CONTROLLER_NAMESPACE}`,
+        'system:authenticated',
+      ]
       const asked = { namespace: '', path: 'subjectaccessreviews', spec: { user, groups } }
       const refused = await refusedOf(client, OF_CONTROLLERS, asked)
       if (refused.length === 0)
-        return [{ check, needed: false, state: 'ok', message: `${NAME} may work in every namespace` }]
-      const message = `${NAME} may not, in every namespace: ${refused.join(', ')} (with --namespaces that is as it should be): 'kubectl apply -f deploy/manifests/manifest.yaml' and 'extensions.yaml' allow it`
+        return [{ check, needed: false, state: 'ok', message: `${CONTROLLER_NAME} may work in every namespace` }]
+      const message = `${CONTROLLER_NAME} may not, in every namespace: ${refused.join(', ')} (with --namespaces that is as it should be): 'kubectl apply -f deploy/manifests/manifest.yaml' and 'extensions.yaml' allow it`
       return [{ check, needed: false, state: 'note', message }]
     },
   }

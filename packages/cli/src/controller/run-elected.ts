@@ -1,6 +1,8 @@
 /** Works while this process holds the Lease, or, where it is one of several shards, that of its shard. */
+
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import { CONTROLLER_LEASE, CONTROLLER_NAME } from '@caisson/api'
 import {
   type Client,
   type ClusterConnection,
@@ -13,9 +15,6 @@ import {
 } from '@caisson/client'
 import type { ControllerLog } from '@caisson/controllers'
 import type { Shard } from './work-scope.ts'
-
-/** agent-sandbox's: of its controller and this one, one works at a time. */
-const LEASE = 'a3317529.agent-sandbox.x-k8s.io'
 
 export interface ElectionOptions {
   connection: ClusterConnection
@@ -34,12 +33,12 @@ export interface ElectionOptions {
 /** Resolves when it was told to stop, what it was at has ended, and the Lease is released. */
 export async function runElected(options: ElectionOptions): Promise<void> {
   const { connection, namespace, shard, log, leads, stopping, onError } = options
-  const lease = shard && shard.index > 0 ? `${LEASE}-${shard.index}` : LEASE
+  const lease = shard && shard.index > 0 ? `${CONTROLLER_LEASE}-${shard.index}` : CONTROLLER_LEASE
   const identity = `${hostname()}_${randomUUID()}${shard ? shardSuffix(shard.count) : ''}`
   // Of its own: no queue of requests may cost the leadership.
   await using transport = createHttpTransport(connection, { connections: 2 })
   const asked = reachable(transport)
-  const client = createClient(asked.transport, { fieldManager: 'agent-sandbox-controller' })
+  const client = createClient(asked.transport, { fieldManager: CONTROLLER_NAME })
   options.stateProblem(() => (asked.reached() ? undefined : 'the Lease cannot be read'))
   log.said(`Waiting for the Lease ${namespace}/${lease} as ${identity}`)
   leads(lease, false)
@@ -94,9 +93,12 @@ interface FirstShard extends AsyncDisposable {
  * beside the first have to heed the Lease that such a one takes.
  */
 function followFirst(client: Client, { namespace, count }: { namespace: string; count: number }): FirstShard {
-  const leases = createInformer(client, resources.leases, { namespace, fieldSelector: `metadata.name=${LEASE}` })
+  const leases = createInformer(client, resources.leases, {
+    namespace,
+    fieldSelector: `metadata.name=${CONTROLLER_LEASE}`,
+  })
   const stranger = (): string | undefined => {
-    const holder = leases.get(`${namespace}/${LEASE}`)?.spec?.holderIdentity
+    const holder = leases.get(`${namespace}/${CONTROLLER_LEASE}`)?.spec?.holderIdentity
     return holder && !holder.endsWith(shardSuffix(count)) ? holder : undefined
   }
   return {

@@ -1,5 +1,6 @@
 /** The one NetworkPolicy that all Pods of a template share: who may connect to them, and what they may connect to. */
 import {
+  CONTROLLER_NAMESPACE,
   controllerOf,
   EXTENSIONS_GROUP,
   LABELS,
@@ -17,7 +18,7 @@ export const NETWORK_POLICIES = resources.networkPolicies
 
 /** Only who works for the router may connect. Both names are agent-sandbox's, which fixes them as well. */
 const ROUTER = {
-  namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'agent-sandbox-system' } },
+  namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': CONTROLLER_NAMESPACE } },
   podSelector: { matchLabels: { app: 'sandbox-router' } },
 }
 
