@@ -516,7 +516,7 @@ test('mistakes end with the code of their kind, and say the next step', async ()
       code: 64,
       stdout: '',
       stderr:
-        "caisson: option '-o, --output <format>' argument 'table' is invalid. Allowed choices are json, yaml, name, wide.\n",
+        "caisson: option '-o, --output <format>' argument 'table' is invalid. Allowed choices are json, yaml, name, wide: see 'caisson ls --help'\n",
     },
     { code: 64, stdout: '', stderr: "caisson: unknown command 'frobnicate': see 'caisson --help'\n" },
   ])

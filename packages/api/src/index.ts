@@ -37,6 +37,7 @@ export {
   isReservedAnnotation,
   isReservedLabel,
   LABELS,
+  NETWORK_ANNOTATION,
   normalizeCreatedBy,
 } from './keys.ts'
 export { type LabelSelector, selectorText, selects } from './label-selector.ts'
@@ -50,6 +51,7 @@ export { poolCrd } from './pool/crd.ts'
 export type { SandboxWarmPool, SandboxWarmPoolSpec, SandboxWarmPoolStatus } from './pool/pool.ts'
 export { type ProxiedPort, WEBSOCKET_BEARER } from './proxied-port.ts'
 export {
+  dns1123Label,
   dns1123Subdomain,
   labelValueErrors,
   type NameErrors,

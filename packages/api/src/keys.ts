@@ -47,6 +47,12 @@ export const ANNOTATIONS = {
   safeToEvict: 'cluster-autoscaler.kubernetes.io/safe-to-evict',
 } as const
 
+/**
+ * On Pods of our nodes: `none` leaves them without a network; with `isolated` nothing gets in or out but what policies and
+ * published ports open. What it says when the sandbox is made holds for the life of that sandbox.
+ */
+export const NETWORK_ANNOTATION = 'caisson.dev/network'
+
 /** True for label keys that a Pod template may not set: a tenant could point another Sandbox's Service at its own Pod. */
 export function isReservedLabel(key: string): boolean {
   return key.startsWith(`${AGENTS_GROUP}/`) || key.startsWith(`${EXTENSIONS_GROUP}/`)

@@ -1,5 +1,5 @@
 /**
- * What Kubernetes accepts as keys and values of labels and annotations: each function returns what is wrong, in
+ * What Kubernetes accepts as names, and as keys and values of labels and annotations: each function returns what is wrong, in
  * apimachinery's words, and an empty list where nothing is. Patterns are anchored and unambiguous, so matching takes
  * linear time.
  */
@@ -11,11 +11,30 @@ const SUBDOMAIN = `${LABEL}(\\.${LABEL})*`
 const QUALIFIED = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]'
 const LABEL_VALUE = `(${QUALIFIED})?`
 
+const label = new RegExp(`^${LABEL}$`)
 const subdomain = new RegExp(`^${SUBDOMAIN}$`)
 const qualified = new RegExp(`^${QUALIFIED}$`)
 const labelValue = new RegExp(`^${LABEL_VALUE}$`)
 
 const NONE: NameErrors = []
+
+export function dns1123Label(value: string): NameErrors {
+  if (value.length <= 63 && label.test(value)) return NONE
+  const errors = tooLongFor(value, 63)
+  if (!label.test(value)) {
+    errors.push(
+      subdomain.test(value)
+        ? 'must not contain dots'
+        : patternError(
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+            LABEL,
+            'my-name',
+            '123-abc',
+          ),
+    )
+  }
+  return errors
+}
 
 export function dns1123Subdomain(value: string): NameErrors {
   if (value.length <= 253 && subdomain.test(value)) return NONE

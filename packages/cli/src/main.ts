@@ -10,7 +10,6 @@ function usageError(text: string, command: Command): string {
     .trim()
     .replace(/^error: /, '')
     .split('\n')
-  if (said.includes('Allowed choices')) return `caisson: ${said}\n`
   return `caisson: ${said.replace(/\.$/, '')}: ${suggestion?.replace(/^\((.*)\)$/, '$1') ?? `see '${nameOf(command)} --help'`}\n`
 }
 

@@ -1,5 +1,5 @@
 /** The names that ServiceAccounts go by, and what a token of theirs says. */
-import type { KubeObject, UserInfo } from '@caisson/api'
+import { dns1123Label, dns1123Subdomain, type KubeObject, type UserInfo } from '@caisson/api'
 import type { Store } from '../storage/store.ts'
 
 const PREFIX = 'system:serviceaccount:'
@@ -16,11 +16,8 @@ export function serviceAccountGroups(namespace: string): string[] {
 export function parseServiceAccountUsername(username: string): { namespace: string; name: string } | undefined {
   const [namespace, name, ...more] = username.startsWith(PREFIX) ? username.slice(PREFIX.length).split(':') : []
   if (!namespace || !name || more.length > 0) return undefined
-  return DNS_LABEL.test(namespace) && DNS_SUBDOMAIN.test(name) ? { namespace, name } : undefined
+  return dns1123Label(namespace).length + dns1123Subdomain(name).length === 0 ? { namespace, name } : undefined
 }
-
-const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
-const DNS_SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 
 /** A reference to an object that must still be the same one. */
 export interface BoundReference {

@@ -4,6 +4,7 @@
  */
 
 import {
+  dns1123Label,
   dns1123Subdomain,
   labelValueErrors,
   type NameErrors,
@@ -12,7 +13,7 @@ import {
   tooLongFor,
 } from '@caisson/api'
 
-export { dns1123Subdomain, labelValueErrors, type NameErrors, qualifiedName }
+export { dns1123Label, dns1123Subdomain, labelValueErrors, type NameErrors, qualifiedName }
 
 const NONE: NameErrors = []
 
@@ -28,32 +29,12 @@ const HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+"
 
 const wildcard = new RegExp(`^${WILDCARD}$`)
 const path = new RegExp(`^${HTTP_PATH}$`)
-const label = new RegExp(`^${LABEL}$`)
-const subdomain = new RegExp(`^${SUBDOMAIN}$`)
 const label1035 = new RegExp(`^${LABEL_1035}$`)
 const configKey = new RegExp(`^${CONFIG_KEY}$`)
 const subdomainUnderscore = new RegExp(`^${SUBDOMAIN_UNDERSCORE}$`)
 
 /** Says why a name is bad; `prefix` where it is a `generateName`, to which something will be appended. */
 export type NameRule = (name: string, prefix: boolean) => NameErrors
-
-export function dns1123Label(value: string): NameErrors {
-  if (value.length <= 63 && label.test(value)) return NONE
-  const errors = tooLongFor(value, 63)
-  if (!label.test(value)) {
-    errors.push(
-      subdomain.test(value)
-        ? 'must not contain dots'
-        : patternError(
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
-            LABEL,
-            'my-name',
-            '123-abc',
-          ),
-    )
-  }
-  return errors
-}
 
 export function wildcardSubdomain(value: string): NameErrors {
   const errors = tooLongFor(value, 253)

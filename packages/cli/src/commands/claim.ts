@@ -1,5 +1,4 @@
 /** `caisson claim`: a Sandbox out of a pool, for one command. */
-import { randomBytes } from 'node:crypto'
 import { CLAIM_REASONS, findCondition, type SandboxClaim } from '@caisson/api'
 import { isAlreadyExists, isNotFound, sandboxClaims } from '@caisson/client'
 import { requireTerminal } from '../attached-terminal.ts'
@@ -9,6 +8,7 @@ import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { newName } from '../new-name.ts'
 import { parseEnv } from '../run/pod-spec.ts'
 import { stopSignal } from '../run/stop-signal.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
@@ -38,10 +38,10 @@ export async function claim(options: ClaimOptions): Promise<void> {
   if (command.length === 0 && !options.keep)
     throw new CliError('usage', 'no command given: put one behind --, or keep the sandbox with --keep')
   const env = options.env.flatMap(parseEnv)
+  const name = newName(options.name, 'claim')
   const stop = stopSignal(timeoutMs)
   await using session = await openSession(options)
   const { client, namespace } = session
-  const name = options.name ?? `claim-${randomBytes(4).toString('hex')}`
   // Whatever ends this process, its sandbox is given back.
   await using attendance = !options.keep && session.embedded ? await attend(session.embedded) : undefined
   await createClaim(session, {

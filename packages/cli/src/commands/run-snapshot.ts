@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import { isNotFound, sandboxSnapshots } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { newName } from '../new-name.ts'
 import { podOf } from '../sandbox-pod.ts'
 import { patience, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
@@ -20,6 +20,7 @@ export interface RunSnapshotOptions extends GlobalOptions {
 
 /** Makes a Sandbox from a snapshot and executes a command beside what goes on in it; ends with the command's exit code. */
 export async function runSnapshot(options: RunSnapshotOptions): Promise<void> {
+  const name = newName(options.name, 'run')
   await using session = await openSession(options)
   const { client, namespace } = session
   const snapshot = await client.get(sandboxSnapshots, options.snapshot, { namespace }).catch((error: unknown) => {
@@ -31,7 +32,6 @@ export async function runSnapshot(options: RunSnapshotOptions): Promise<void> {
   })
   const { podTemplate, volumeClaimTemplates } = snapshot.status ?? {}
   if (!podTemplate) throw new CliError('unavailable', `snapshot ${options.snapshot} is not Ready`)
-  const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
   await client.create(
     sandboxes,
     {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { NETWORK_ANNOTATION } from '@caisson/api'
 import { type ConnectAhead, isAlreadyExists, isNotFound, resources } from '@caisson/client'
 import { requireTerminal } from '../attached-terminal.ts'
 import { attend } from '../attendance.ts'
@@ -6,6 +6,8 @@ import { CliError, EXIT_CODES } from '../cli-error.ts'
 import type { DataDirectory } from '../cluster/data-directory.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
+import { HOST_IMAGE } from '../host-image.ts'
+import { newName } from '../new-name.ts'
 import { noteTime } from '../note-time.ts'
 import { followPod } from '../run/follow-pod.ts'
 import { type PodSpec, podSpec } from '../run/pod-spec.ts'
@@ -42,6 +44,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const idleMs = idleTimeout(options)
   if (options.publish.length > 0 && options.network === 'none')
     throw new CliError('usage', '--publish and --network none contradict each other: choose one')
+  const name = newName(options.name, 'run')
   let spec = podSpec(options)
   if (options.command.length === 0) console.error(`caisson: no command given: running the one of ${options.image}`)
   const stop = stopSignal(timeoutMs)
@@ -67,7 +70,6 @@ export async function run(options: RunCommandOptions): Promise<void> {
     // The node need not ask again.
     if (options.pull === 'always') spec = podSpec({ ...options, pull: 'missing' })
   }
-  const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
   const elsewhere = session.embedded
     ? undefined
     : await (await import('../run/elsewhere.ts')).prepareElsewhere(session, { ...options, namespace })
@@ -171,8 +173,6 @@ async function ensureImage(
   }
 }
 
-const HOST_IMAGE = 'caisson.dev/host'
-
 async function createSandbox(
   { client }: Session,
   {
@@ -204,7 +204,7 @@ async function createSandbox(
         metadata: { name, namespace, ...(annotations && { annotations }) },
         spec: {
           podTemplate: {
-            metadata: { annotations: { 'caisson.dev/network': network }, ...(labels && { labels }) },
+            metadata: { annotations: { [NETWORK_ANNOTATION]: network }, ...(labels && { labels }) },
             spec,
           },
           // Also when this process is killed, the sandbox ends.

@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
+import { newName } from '../new-name.ts'
 import { age, printList } from '../print.ts'
 import { createSnapshot, getSandbox, patience, whenTaken } from '../sandbox-progress.ts'
 
@@ -12,9 +12,9 @@ export interface SnapshotOptions extends GlobalOptions {
 
 /** Keeps a running Sandbox in a snapshot; the Sandbox goes on. Prints the snapshot's name. */
 export async function snapshot(options: SnapshotOptions): Promise<void> {
-  const name = options.name ?? `${options.sandbox}-${randomBytes(4).toString('hex')}`
   await using session = await openSession(options)
   await getSandbox(session, options.sandbox)
+  const name = newName(options.name, options.sandbox)
   await createSnapshot(session, name, options.sandbox)
   const taken = await whenTaken(session, name, patience())
   if (!options.output) return console.log(name)

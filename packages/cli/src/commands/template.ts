@@ -1,5 +1,5 @@
 /** `caisson template`: what pools and claims make sandboxes from. */
-import type { SandboxTemplate } from '@caisson/api'
+import { NETWORK_ANNOTATION, type SandboxTemplate } from '@caisson/api'
 import { isAlreadyExists, sandboxTemplates } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
@@ -62,7 +62,7 @@ export async function templateCreate(options: TemplateCreateOptions): Promise<vo
         metadata: { name },
         spec: {
           podTemplate: {
-            metadata: { annotations: { 'caisson.dev/network': options.network } },
+            metadata: { annotations: { [NETWORK_ANNOTATION]: options.network } },
             spec: { ...spec, ...elsewhere.pod },
           },
           ...elsewhere.template,

@@ -1,5 +1,5 @@
 /** Which part of a cluster a controller process works on: some namespaces, or one of several shards. */
-import { nameHash } from '@caisson/api'
+import { dns1123Label, nameHash } from '@caisson/api'
 import type { InformersScope } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 
@@ -45,7 +45,7 @@ function parseShard(text: string): Shard {
 
 function parseNamespaces(text: string): string[] {
   const names = [...new Set(text.split(',').map((name) => name.trim()))]
-  const wrong = names.find((name) => !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
+  const wrong = names.find((name) => dns1123Label(name).length > 0)
   if (wrong !== undefined)
     throw new CliError('usage', `--namespaces takes names separated by commas, and ${JSON.stringify(wrong)} is none`)
   if (names.length > MAX_NAMESPACES)

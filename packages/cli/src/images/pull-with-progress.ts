@@ -9,10 +9,13 @@ import { CliError, type CliErrorCode } from '../cli-error.ts'
 import { userCredentials } from './docker-config.ts'
 
 const REDRAW_MS = 100
+/** What takes longer says that it goes on, also where nothing can be drawn. */
+const SILENCE_MS = 1000
 
-/** Pulls with the user's own credentials; says on standard error how it goes, on a terminal as it goes. */
+/** Pulls with the user's own credentials; says on standard error that and how it goes, on a terminal as it goes. */
 export async function pullWithProgress(store: ImageStore, name: string, signal: AbortSignal): Promise<PullResult> {
   const screen = process.stderr.isTTY ? createScreen(name) : undefined
+  const notice = screen ? undefined : setTimeout(() => console.error(`caisson: pulling ${name}`), SILENCE_MS)
   const began = performance.now()
   try {
     const result = await store.pull(name, {
@@ -29,6 +32,8 @@ export async function pullWithProgress(store: ImageStore, name: string, signal: 
   } catch (error) {
     screen?.clear()
     throw signal.aborted ? error : asCliError(error, name)
+  } finally {
+    clearTimeout(notice)
   }
 }
 

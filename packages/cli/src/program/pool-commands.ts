@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { TemplateCreateOptions } from '../commands/template.ts'
 import { endProcess } from '../end-process.ts'
+import { HOST_IMAGE } from '../host-image.ts'
 import { type Globals, OUTPUT, repeated } from './options.ts'
 
 export function addPoolCommands(caisson: Command, globals: Globals): void {
@@ -65,7 +66,7 @@ export function addPoolCommands(caisson: Command, globals: Globals): void {
     .description('make a template, with the defaults of caisson run; without a command its sandboxes wait for one')
     .usage('[options] <name> [--] [command...]')
     .passThroughOptions()
-    .option('--image <image>', 'of the sandboxes', 'caisson.dev/host')
+    .option('--image <image>', 'of the sandboxes', HOST_IMAGE)
     .option('--runtime-class <name>', 'of the sandboxes (default: gVisor)')
     .addOption(repeated('-e, --env <name=value>', 'an environment variable'))
     .option('--claim-env', 'let claims set environment variables, of processes that start after the claim')

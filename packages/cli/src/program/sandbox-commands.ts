@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { ApplyCommandOptions } from '../commands/apply.ts'
 import { endProcess } from '../end-process.ts'
+import { HOST_IMAGE } from '../host-image.ts'
 import type { RunCommandOptions } from '../run/run-options.ts'
 import { type Globals, givenOptions, OUTPUT, repeated } from './options.ts'
 
@@ -17,7 +18,7 @@ export function addSandboxCommands(caisson: Command, globals: Globals): void {
     .option('--keep', 'keep the sandbox after the command has ended')
     .option('-i, --interactive', 'pass standard input on')
     .option('-t, --tty', 'give it a terminal')
-    .option('--image <image>', 'to run in', 'caisson.dev/host')
+    .option('--image <image>', 'to run in', HOST_IMAGE)
     .addOption(
       new Option('--pull <when>', 'to get the image from its registry')
         .choices(['missing', 'always', 'never'])

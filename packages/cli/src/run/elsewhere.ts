@@ -4,15 +4,16 @@
  * or refused; nothing is quietly less isolated.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { NETWORK_ANNOTATION } from '@caisson/api'
 import { isNotFound, resources } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import type { Session } from '../cluster/session.ts'
+import { HOST_IMAGE } from '../host-image.ts'
 
-const HOST_IMAGE = 'caisson.dev/host'
 /** As gVisor's manual calls it, and the embedded cluster. */
 const RUNTIME_CLASS = 'gvisor'
 const POLICY = 'caisson-isolated'
-const ISOLATED = { 'caisson.dev/network': 'isolated' }
+const ISOLATED = { [NETWORK_ANNOTATION]: 'isolated' }
 
 export interface ElsewhereOptions {
   image: string

@@ -5,6 +5,7 @@ import {
   type ConditionState,
   findCondition,
   SANDBOX_MESSAGES as MESSAGES,
+  NETWORK_ANNOTATION,
   ownershipOf,
   SANDBOX_REASONS as REASONS,
   type Sandbox,
@@ -170,7 +171,7 @@ function podProgress(pod: Pod | undefined): string {
   if (ready?.status !== 'True') return MESSAGES.podRunningNotReady
   // A Pod that was to have no network, or is where there is none, never gets an address to wait for.
   const missing = conditions?.some(({ type, status }) => type === 'caisson.dev/NetworkReady' && status === 'False')
-  const hasNetwork = !missing && pod.metadata?.annotations?.['caisson.dev/network'] !== 'none'
+  const hasNetwork = !missing && pod.metadata?.annotations?.[NETWORK_ANNOTATION] !== 'none'
   return podIPs?.length || !hasNetwork ? MESSAGES.podReady : MESSAGES.podReadyWithoutIps
 }
 

@@ -1,6 +1,7 @@
 /** What a request asks the router for: which Sandbox, which of its ports, and what is to arrive there. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { BlockList, isIP } from 'node:net'
+import { dns1123Label } from '@caisson/api'
 import { RouterError } from '../router-error.ts'
 
 export interface Route {
@@ -20,7 +21,6 @@ export interface Route {
 
 const DEFAULT_NAMESPACE = 'default'
 const DEFAULT_PORT = 8888
-const DNS_LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/
 /** A day. */
 const LONGEST_TIMEOUT_S = 86_400
 
@@ -48,7 +48,7 @@ export function routeOfHeaders(headers: IncomingHttpHeaders, url: string, allowL
 }
 
 export function isDnsLabel(text: string): boolean {
-  return DNS_LABEL.test(text)
+  return dns1123Label(text).length === 0
 }
 
 /** Undefined where the text is no port. */

@@ -1,4 +1,5 @@
 /** Makes and removes the sandboxes of Pods. */
+import { NETWORK_ANNOTATION } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { NetworkGate, PodAddress } from '@caisson/network'
 import { type Runtime, RuntimeError, type Sandbox, type SandboxSpec } from '@caisson/runtime'
@@ -15,12 +16,6 @@ import type { PodMemory } from './pod-memory.ts'
 import { problemLabels } from './problem-labels.ts'
 import { handlerOf } from './runtime-handler.ts'
 import { noteSetback } from './setbacks.ts'
-
-/**
- * On Pods: `none` leaves them without a network; with `isolated` nothing gets in or out but what policies and published
- * ports open. What it says when the sandbox is made holds for the life of that sandbox.
- */
-const NETWORK_ANNOTATION = 'caisson.dev/network'
 
 const SANDBOX_RETRY = { first: 2_000, most: 60_000 }
 

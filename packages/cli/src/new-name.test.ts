@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest'
+import { newName } from './new-name.ts'
+
+test('takes the name that was given', () => {
+  expect(newName('my-box.v2', 'run')).toBe('my-box.v2')
+})
+
+test('makes one up, another each time', () => {
+  const names = [newName(undefined, 'run'), newName(undefined, 'run')]
+  expect(names).toEqual([expect.stringMatching(/^run-[0-9a-f]{8}$/), expect.stringMatching(/^run-[0-9a-f]{8}$/)])
+  expect(names[0]).not.toBe(names[1])
+})
+
+test.each(['Foo_Bar', '', '-a', 'a'.repeat(254)])('refuses %j, which Kubernetes would, in words of its own', (name) => {
+  expect(() => newName(name, 'run')).toThrow(
+    `--name ${JSON.stringify(name)} is no name: use lower-case letters, digits, '-' and '.', a letter or digit first and last, at most 253 of them`,
+  )
+})

@@ -1,0 +1,17 @@
+import { randomBytes } from 'node:crypto'
+import { dns1123Subdomain } from '@caisson/api'
+import { CliError } from './cli-error.ts'
+
+/**
+ * The name of what a command makes: the one that its user gave with `--name`, or `PREFIX-` and eight random digits.
+ *
+ * @throws CliError where Kubernetes takes no such name
+ */
+export function newName(given: string | undefined, prefix: string): string {
+  const name = given ?? `${prefix}-${randomBytes(4).toString('hex')}`
+  if (dns1123Subdomain(name).length === 0) return name
+  throw new CliError(
+    'usage',
+    `--name ${JSON.stringify(name)} is no name: use lower-case letters, digits, '-' and '.', a letter or digit first and last, at most 253 of them`,
+  )
+}
