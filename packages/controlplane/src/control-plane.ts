@@ -23,7 +23,7 @@ import { collect } from './garbage/collect.ts'
 import { watchObjects } from './garbage/object-watcher.ts'
 import { createOwnershipGraph } from './garbage/ownership-graph.ts'
 import { reconcileNamespace } from './namespaces.ts'
-import { startConditionTaints } from './nodes/condition-taints.ts'
+import { startNodeControllers } from './nodes/start-node-controllers.ts'
 import { createNodeLoads, isFinished } from './scheduler/node-loads.ts'
 import { isPending, schedule } from './scheduler/schedule.ts'
 import { reconcileNamespaceAccounts } from './service-accounts.ts'
@@ -85,6 +85,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   const slices = informers.of(resources.endpointSlices, { indexers: { [SLICES_BY_SERVICE]: serviceOfSlice } })
   const endpoints = informers.of(resources.endpoints)
   const nodes = informers.of(resources.nodes)
+  informers.of(resources.leases)
   const namespaces = informers.of(resources.namespaces)
   const claims = informers.of(resources.persistentVolumeClaims)
   const volumes = informers.of(resources.persistentVolumes)
@@ -240,7 +241,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
     ),
   )
 
-  stack.use(startConditionTaints({ client, informers, signal, onError: options.onError }))
+  stack.use(
+    startNodeControllers({
+      client,
+      informers,
+      record: (about, event) => record('node-controller', about, event),
+      now,
+      signal,
+      onError: options.onError,
+    }),
+  )
 
   namespaceQueue = queue('emptying namespace', async (name) => {
     await reconcileNamespace(namespaces.get(name), { client, watcher: everything, graph, now, signal })

@@ -83,6 +83,8 @@ async function processObjects(client: Client, name: string): Promise<void> {
               serviceAccountName: name,
               // The process has the account already.
               automountServiceAccountToken: false,
+              // The process runs, whatever becomes of the node that shows it.
+              tolerations: [{ operator: 'Exists' }],
               containers: [{ name, image: 'caisson.dev/process', imagePullPolicy: 'Never' }],
             },
           },

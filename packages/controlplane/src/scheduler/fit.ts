@@ -1,7 +1,8 @@
 /** Whether a Pod fits on a node: the filters of kube-scheduler that an embedded cluster has use for, in its words. */
 import { parseQuantity } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
-import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration } from 'kubernetes-types/core/v1.d.ts'
+import type { Node, NodeSelectorRequirement, NodeSelectorTerm } from 'kubernetes-types/core/v1.d.ts'
+import { tolerates } from '../nodes/tolerations.ts'
 import type { Requested } from './node-loads.ts'
 
 export interface NodeLoad {
@@ -42,15 +43,6 @@ function insufficient(node: Typed<Node>, request: Requested, requested: Requeste
 }
 
 const INSUFFICIENT = 'Insufficient '
-
-function tolerates(pod: PodObject, taint: Taint): boolean {
-  return (pod.spec?.tolerations ?? []).some((toleration: Toleration) => {
-    if (toleration.effect && toleration.effect !== taint.effect) return false
-    if (!toleration.key) return toleration.operator === 'Exists'
-    if (toleration.key !== taint.key) return false
-    return toleration.operator === 'Exists' || (toleration.value ?? '') === (taint.value ?? '')
-  })
-}
 
 function matchesNodeSelector(pod: PodObject, node: Typed<Node>): boolean {
   const labels = node.metadata.labels ?? {}
