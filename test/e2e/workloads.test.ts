@@ -1,5 +1,5 @@
 /** The kinds that make Pods, as users of kubectl type them: two that really run, and many that only pretend to. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Cluster, findKubectl, startCluster } from './fixture.ts'
 
 const kubectl = findKubectl()
@@ -97,7 +97,11 @@ describe.runIf(kubectl)('workloads', () => {
     }
     await apply(JSON.stringify(manifest))
     await run('wait', '--for=condition=Failed', 'job/bad', '--timeout=60s')
-    expect(await run('describe', 'job', 'bad')).toContain('Job has reached the specified backoff limit')
+    // The event follows the condition.
+    await vi.waitFor(
+      async () => expect(await run('describe', 'job', 'bad')).toContain('Job has reached the specified backoff limit'),
+      { timeout: 10_000 },
+    )
     await run('delete', 'jobs', '--all')
   }, 120_000)
 
