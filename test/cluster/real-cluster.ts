@@ -2,7 +2,7 @@
  * A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager and kube-scheduler, without
  * nodes. For tests that hold Caisson's own API server against it.
  *
- *   node test/cluster/real-cluster.ts [--no-controllers]     starts it, prints KUBECONFIG=…, stops on Ctrl-C
+ *   node test/cluster/real-cluster.ts [--no-controllers] [--nodes]     starts it, prints KUBECONFIG=…, stops on Ctrl-C
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
@@ -25,6 +25,11 @@ export interface RealCluster extends AsyncDisposable {
 export interface RealClusterOptions {
   /** False starts etcd and kube-apiserver only. */
   controllers: boolean
+  /**
+   * Takes nodes in: certificates are signed, nodes have their rights and a range of addresses each, and kube-apiserver
+   * verifies who answers as a node.
+   */
+  nodes?: boolean
 }
 
 async function freePort(): Promise<number> {
@@ -50,6 +55,8 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
   writeFileSync(key, privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 })
   writeFileSync(pub, publicKey.export({ type: 'spki', format: 'pem' }))
   writeFileSync(tokens, `${token},admin,admin,system:masters\n`, { mode: 0o600 })
+
+  const authority = options.nodes ? await nodeAuthority(work, port) : undefined
 
   const start = (name: string, args: string[]): void => {
     const log = createWriteStream(join(work, `${name}.log`))
@@ -85,7 +92,7 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
       `--secure-port=${port}`,
       `--cert-dir=${join(work, 'certificates')}`,
       `--token-auth-file=${tokens}`,
-      '--authorization-mode=RBAC',
+      ...(authority ? authority.ofApiServer : ['--authorization-mode=RBAC']),
       '--service-account-issuer=https://kubernetes.default.svc',
       `--service-account-signing-key-file=${key}`,
       `--service-account-key-file=${pub}`,
@@ -111,6 +118,7 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
         '--use-service-account-credentials',
         '--leader-elect=false',
         '--secure-port=0',
+        ...(authority?.ofControllerManager ?? []),
       ])
       start('kube-scheduler', [`--kubeconfig=${kubeconfig}`, '--leader-elect=false', '--secure-port=0'])
     }
@@ -119,6 +127,55 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+/** An authority of users and nodes, and what the control plane is told of it. */
+async function nodeAuthority(
+  work: string,
+  port: number,
+): Promise<{ ofApiServer: string[]; ofControllerManager: string[] }> {
+  const { issueCertificate } = await import('../../packages/apiserver/src/authn/issue-certificate.ts')
+  const pair = () => generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+  const [own, client] = [pair(), pair()]
+  const issuer = { subject: { commonName: 'cluster-ca' }, ...own }
+  const [now, day] = [Date.now(), 86_400_000]
+  const times = { notBefore: now - day, notAfter: now + day }
+  const write = (name: string, content: string): string => {
+    writeFileSync(join(work, name), content, { mode: 0o600 })
+    return join(work, name)
+  }
+  const key = (name: string, { privateKey }: typeof own): string =>
+    write(name, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const certificate = write(
+    'ca.crt',
+    issueCertificate({ ...times, issuer, subject: issuer.subject, usage: 'authority', publicKey: own.publicKey }),
+  )
+  const apiServer = { commonName: 'kube-apiserver-kubelet-client', organizations: ['system:masters'] }
+  const clientCertificate = write(
+    'kubelet-client.crt',
+    issueCertificate({ ...times, issuer, subject: apiServer, usage: 'client', publicKey: client.publicKey }),
+  )
+  // Of its own, so that clusters beside it on the machine have others.
+  const range = `10.${100 + (port % 100)}.${(port >> 6) & 252}.0/22`
+  return {
+    ofApiServer: [
+      '--authorization-mode=Node,RBAC',
+      '--enable-admission-plugins=NodeRestriction',
+      `--client-ca-file=${certificate}`,
+      `--kubelet-certificate-authority=${certificate}`,
+      `--kubelet-client-certificate=${clientCertificate}`,
+      `--kubelet-client-key=${key('kubelet-client.key', client)}`,
+      '--kubelet-preferred-address-types=InternalIP',
+    ],
+    ofControllerManager: [
+      `--cluster-signing-cert-file=${certificate}`,
+      `--cluster-signing-key-file=${key('ca.key', own)}`,
+      '--allocate-node-cidrs=true',
+      `--cluster-cidr=${range}`,
+      '--node-cidr-mask-size=24',
+      '--service-cluster-ip-range=10.96.0.0/16',
+    ],
   }
 }
 
@@ -159,7 +216,8 @@ async function ready(url: string, token: string, exited: () => number | null): P
 }
 
 if (import.meta.main) {
-  await using cluster = await startRealCluster({ controllers: !process.argv.includes('--no-controllers') })
+  const has = (option: string): boolean => process.argv.includes(option)
+  await using cluster = await startRealCluster({ controllers: !has('--no-controllers'), nodes: has('--nodes') })
   console.log(`KUBECONFIG=${cluster.kubeconfig}`)
   await new Promise((resolve) => {
     process.once('SIGINT', resolve)

@@ -6,6 +6,7 @@ import type { TokenReview } from 'kubernetes-types/authentication/v1.d.ts'
 import type { SelfSubjectAccessReview, SubjectAccessReview } from 'kubernetes-types/authorization/v1.d.ts'
 import type { HorizontalPodAutoscaler } from 'kubernetes-types/autoscaling/v2.d.ts'
 import type { CronJob, Job } from 'kubernetes-types/batch/v1.d.ts'
+import type { CertificateSigningRequest } from 'kubernetes-types/certificates/v1.d.ts'
 import type { Lease } from 'kubernetes-types/coordination/v1.d.ts'
 import type {
   ConfigMap,
@@ -126,6 +127,13 @@ export const resources = {
   }),
   jobs: defineResource<Typed<Job>>({ group: 'batch', version: 'v1', plural: 'jobs', kind: 'Job', namespaced: true }),
 
+  certificateSigningRequests: defineResource<Typed<CertificateSigningRequest>>({
+    group: 'certificates.k8s.io',
+    version: 'v1',
+    plural: 'certificatesigningrequests',
+    kind: 'CertificateSigningRequest',
+    namespaced: false,
+  }),
   leases: defineResource<Typed<Lease>>({
     group: 'coordination.k8s.io',
     version: 'v1',

@@ -9,7 +9,7 @@ import { startImageCollector } from './images/collect-images.ts'
 import { createContainerImages } from './images/container-images.ts'
 import { limitConcurrency } from './limit-concurrency.ts'
 import { type Machine, readMachine } from './node/machine.ts'
-import { type NodeFacts, nodeResources } from './node/node-object.ts'
+import { type NodeFacts, nodeResources, type OwnNodeFields } from './node/node-object.ts'
 import { forgetEnds, readEnds } from './node/recorded-ends.ts'
 import { registerNode } from './node/register-node.ts'
 import { stopNode } from './node/stop-node.ts'
@@ -46,6 +46,12 @@ export interface StartKubeletOptions {
   answerFor?: NonNullable<NodeApiOptions['answerFor']>
   signal: AbortSignal
   onError(error: unknown, where: string): void
+  /** Of this machine, where others reach it; default what `readMachine` finds. */
+  address?: string | undefined
+  /** Where `api` is served over HTTPS. */
+  apiPort?: number | undefined
+  /** Labels, annotations and taints of its Node beside those that every node has. */
+  ownFields?: OwnNodeFields | undefined
   /** How names are resolved within the cluster. */
   dns?: { clusterDomain: string; servers: readonly string[] }
   /** As the Node reports it; default `v1.34.0`. */
@@ -103,7 +109,10 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       },
     }),
   )
-  const [adopted, machine] = await Promise.all([options.runtime.recover(signal), readMachine(options.dataDir)])
+  const [adopted, machine] = await Promise.all([
+    options.runtime.recover(signal),
+    readMachine(options.dataDir, options.address),
+  ])
   await informers.synced(signal)
   await options.network.adopt(adopted.flatMap(addressOf))
 
@@ -115,7 +124,8 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     const pods = options.fake ? PODS_WITH_FAKE : PODS
     const shown = options.fake ? withFakeRoom(machine) : machine
     const version = options.version ?? 'v1.34.0'
-    return { name: nodeName, machine: shown, handlers, pods, version, pressures: pressure.pressures() }
+    const { apiPort, ownFields: own } = options
+    return { name: nodeName, machine: shown, handlers, pods, version, pressures: pressure.pressures(), apiPort, own }
   }
   const directoriesOf = new Set(await readdir(directories.pods))
   const events = createPodEvents(options.recorder)

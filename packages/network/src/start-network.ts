@@ -31,6 +31,8 @@ import { createServiceRules } from './services/service-rules.ts'
 
 export interface StartNetworkOptions {
   informers: Informers
+  /** Whose Pods these are: no others are looked at. */
+  nodeName: string
   /** Of the runtime whose sandboxes these are. */
   control: NetworkControl
   /** What the Service `kubernetes` in the namespace `default` leads to. */
@@ -80,6 +82,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
 
   const namespaces = informers.of(resources.namespaces)
   const pods = informers.of(resources.pods, {
+    fieldSelector: `spec.nodeName=${options.nodeName}`,
     indexers: { [PODS_BY_NAMESPACE]: ({ metadata }) => [metadata.namespace ?? ''] },
   })
   const policies = informers.of(resources.networkPolicies)
@@ -266,6 +269,8 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   )
   function setService(key: string): void {
     if (key === API_SERVICE) doorsStale = true
+    // Names are answered here, whoever else does so elsewhere in the cluster.
+    else if (services.get(key)?.spec?.clusterIP === dns.address) serviceRules.set(key, undefined, [])
     else serviceRules.set(key, services.get(key), slicesOf(key))
   }
   function slicesOf(key: string): readonly SliceObject[] {

@@ -58,7 +58,7 @@ export interface RuntimeOptions {
   /** Size at which a container's log is put aside, and how many files of it are kept. Default 10 MiB and 5. */
   log?: { maxBytes: number; maxFiles: number }
   /** The pod network, `a.b.c.d/n` with n from 16 to 24; default the first /16 of a few that the machine does not use. */
-  podNetwork?: string
+  podNetwork?: () => string | undefined
   /** The network of the cluster's Services, from which tenants pull no images. */
   serviceRange?: string
   /** Where control groups are; default this machine's. */

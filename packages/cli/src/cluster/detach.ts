@@ -12,15 +12,32 @@ export interface DetachOptions {
   stopWhenIdle?: string
 }
 
+/** The words of `caisson up` in the foreground. */
+export function wordsOfUp(options: DetachOptions): string[] {
+  return [
+    'up',
+    ...(options.listen !== undefined ? ['--listen', options.listen] : []),
+    ...(options.fakeRuntime ? ['--fake-runtime'] : []),
+    ...(options.flatGroup === false ? ['--no-flat-group'] : []),
+    ...(options.stopWhenIdle !== undefined ? ['--stop-when-idle', options.stopWhenIdle] : []),
+  ]
+}
+
 /** The descriptor on which a detached cluster says that it is ready. */
 const READY_DESCRIPTOR = 3
 
 /**
- * Starts the cluster in a process of its own session, which logs into the data directory, and waits until it is ready.
+ * Starts a command that serves the data directory in a process of its own session, which logs into the directory, and waits
+ * until it is ready.
  *
+ * @param what it serves, for errors
  * @throws CliError with the end of its log where it ended before
  */
-export async function startDetached(directory: DataDirectory, options: DetachOptions): Promise<DaemonRecord> {
+export async function startDetached(
+  directory: DataDirectory,
+  words: readonly string[],
+  what = 'cluster',
+): Promise<DaemonRecord> {
   prepareDataDirectory(directory)
   const log = openSync(directory.log, 'a', 0o600)
   sayWhatIsMissing()
@@ -31,11 +48,7 @@ export async function startDetached(directory: DataDirectory, options: DetachOpt
     process.argv[1] ?? '',
     '--data-dir',
     directory.root,
-    'up',
-    ...(options.listen !== undefined ? ['--listen', options.listen] : []),
-    ...(options.fakeRuntime ? ['--fake-runtime'] : []),
-    ...(options.flatGroup === false ? ['--no-flat-group'] : []),
-    ...(options.stopWhenIdle !== undefined ? ['--stop-when-idle', options.stopWhenIdle] : []),
+    ...words,
   ])
   const [program = '', ...args] = command
   const child = spawn(program, args, {
@@ -52,7 +65,7 @@ export async function startDetached(directory: DataDirectory, options: DetachOpt
         reject(
           new CliError(
             'failed',
-            `the cluster did not start (${signal ?? `exit code ${code}`}); the end of ${directory.log}:\n${tail(directory.log)}`,
+            `the ${what} did not start (${signal ?? `exit code ${code}`}); the end of ${directory.log}:\n${tail(directory.log)}`,
           ),
         ),
       )
@@ -67,7 +80,7 @@ export async function startDetached(directory: DataDirectory, options: DetachOpt
   if (!record)
     throw new CliError(
       'failed',
-      `the cluster ended as soon as it was ready; the end of ${directory.log}:\n${tail(directory.log)}`,
+      `the ${what} ended as soon as it was ready; the end of ${directory.log}:\n${tail(directory.log)}`,
     )
   return record
 }

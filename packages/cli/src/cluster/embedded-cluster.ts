@@ -16,22 +16,17 @@ import {
 } from '@caisson/client'
 import { createSandboxMetrics, startControllers, startTracing } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
-import { createSystemProcesses, type Kubelet, startKubelet } from '@caisson/kubelet'
-import { startNetwork } from '@caisson/network'
-import { createRuntime } from '@caisson/runtime'
+import { createSystemProcesses, type Kubelet } from '@caisson/kubelet'
 import { watchAttendance } from '../attendance.ts'
-import { readImageSettings } from '../images/images-file.ts'
 import { sandboxes as sandboxResource } from '../sandboxes.ts'
 import { VERSION } from '../version.ts'
 import type { DataDirectory } from './data-directory.ts'
-import { toolsDirectory } from './data-directory.ts'
-import { readNodeSettings } from './node-file.ts'
 import { createRecorders, EVENTS_GATHER_MS } from './recorders.ts'
 import { keepRouter } from './router-process.ts'
 import { type LaterParts, serveApi, writeKubeconfig } from './serve-api.ts'
 import { DNS_ADDRESS, standardObjects } from './standard-objects.ts'
+import { openNodeRuntime, startNode } from './start-node.ts'
 import { ROUTER, ROUTER_PORT, ROUTER_SERVICE, registerControllers, systemObjects } from './system-pods.ts'
-import { isInUserNamespace } from './user-namespace.ts'
 
 const CLUSTER_DOMAIN = 'cluster.local'
 export interface EmbeddedClusterOptions {
@@ -78,17 +73,9 @@ export async function startEmbeddedCluster(
   const api = stack.use(await serveApi(directory, { ...options, nodeName, parts, onError }))
   writeKubeconfig(directory, api.url, api.certificates)
   // Not before the store is ours alone, and then at once: the programs that it starts work while this process does.
-  const images = await readImageSettings(directory.images)
-  const { hostPaths } = await readNodeSettings(directory.node)
-  const runtime = createRuntime({
-    stateDirectory: directory.runtime,
-    toolsDirectory: toolsDirectory(directory),
-    registries: images.registries,
-    serviceRange: SERVICE_CIDR,
-    unprivileged: isInUserNamespace(),
-  })
+  const runtime = await openNodeRuntime(directory, { serviceRange: SERVICE_CIDR })
   stack.defer(() =>
-    runtime.then(
+    runtime.opened.then(
       (opened) => opened[Symbol.asyncDispose](),
       () => undefined,
     ),
@@ -151,49 +138,45 @@ export async function startEmbeddedCluster(
   if (tracing) stack.use(tracing)
   const begin = async <T extends AsyncDisposable>(part: Promise<T>): Promise<T> => stack.use(await part)
   const { promise: othersStarted, resolve: sayStarted } = Promise.withResolvers<void>()
-  const startNode = async (): Promise<Kubelet> => {
-    const opened = await runtime
-    parts.network = await begin(
-      startNetwork({
-        ...proxy,
-        ...names,
-        control: opened.network,
-        apiServer: { host: options.host, port: api.port },
-        process: {
-          namespace: CONTROLLER_NAMESPACE,
-          name: ROUTER_SERVICE,
-          labels: { app: ROUTER },
-          port: ROUTER_PORT,
-          connect: router.connectPod,
+  const startOwnNode = async (): Promise<Kubelet> => {
+    const started = await begin(
+      startNode({
+        directory,
+        runtime,
+        nodeName,
+        network: {
+          ...proxy,
+          ...names,
+          apiServer: { host: options.host, port: api.port },
+          process: {
+            namespace: CONTROLLER_NAMESPACE,
+            name: ROUTER_SERVICE,
+            labels: { app: ROUTER },
+            port: ROUTER_PORT,
+            connect: router.connectPod,
+          },
+          record: (about, event) => recorders.of(proxy.client, 'kube-proxy').record(about, event),
+        },
+        kubelet: {
+          ...node,
+          recorder: nodeEvents,
+          fake: options.fakeRuntime,
+          processes,
+          answerFor: router.answerFor,
+        },
+        onNetwork(network) {
+          parts.network = network
         },
         signal,
-        record: (about, event) => recorders.of(proxy.client, 'kube-proxy').record(about, event),
         onError,
       }),
     )
-    parts.kubelet = await begin(
-      startKubelet({
-        ...node,
-        runtime: opened,
-        network: parts.network,
-        dns: { clusterDomain: names.dns.domain, servers: [names.dns.address] },
-        recorder: nodeEvents,
-        dataDir: directory.kubelet,
-        imageBytes: images.maxBytes,
-        hostPaths,
-        nodeName,
-        fake: options.fakeRuntime,
-        processes,
-        answerFor: router.answerFor,
-        signal,
-        onError,
-      }),
-    )
+    parts.kubelet = started.kubelet
     return parts.kubelet
   }
   // Side by side, since each waits most of the time.
   const starting = [
-    startNode(),
+    startOwnNode(),
     begin(
       startControlPlane({
         ...control,

@@ -1,14 +1,11 @@
 /** `caisson up`: the embedded cluster in this process, until it is told to stop. */
-import { closeSync, existsSync, readFileSync, writeSync } from 'node:fs'
-import { flushCompileCache } from 'node:module'
+import { existsSync, readFileSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
-import { VERSION } from '../version.ts'
-import { createDaemonLog } from './daemon-log.ts'
-import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
 import { watchIdleness } from './idleness.ts'
-import { holdNamespaces, releaseNamespaces } from './user-namespace.ts'
+import { runDaemon } from './run-daemon.ts'
+import { holdNamespaces } from './user-namespace.ts'
 
 export interface ServeOptions {
   /** `HOST:PORT`; the port of last time, or a free one, where it is not given. */
@@ -19,55 +16,28 @@ export interface ServeOptions {
   stopWhenIdleMs?: number
 }
 
-/** Runs until a signal comes. SIGINT stops every sandbox too; SIGTERM leaves them for the next start. */
+/** Runs until a signal comes: see `runDaemon`. */
 export async function serve(directory: DataDirectory, options: ServeOptions): Promise<void> {
   prepareDataDirectory(directory)
   holdNamespaces(directory)
-  const stopping = Promise.withResolvers<'leave' | 'idle' | 'stop'>()
-  process.on('SIGTERM', () => stopping.resolve('leave'))
-  process.on('SIGINT', () => stopping.resolve('stop'))
-  process.on('SIGHUP', () => stopping.resolve('leave'))
-
-  const log = createDaemonLog({
-    write: (line) => console.error(line),
-    descriptor: process.stderr.fd,
-    file: directory.log,
-    now: Date.now,
-  })
   const { host, port, fallback } = address(directory, options.listen)
-  const start = (on: number): Promise<EmbeddedCluster> =>
-    startEmbeddedCluster(directory, {
-      host,
-      port: on,
-      fakeRuntime: options.fakeRuntime,
-      flatGroup: options.flatGroup,
-      log,
-    })
-  await runUntilStopped()
-  // Left where that failed: `down` then takes away what is left.
-  removeDaemonRecord(directory)
+  const { stopWhenIdleMs, fakeRuntime, flatGroup } = options
+  await runDaemon(directory, async (log) => {
+    const start = (on: number): Promise<EmbeddedCluster> =>
+      startEmbeddedCluster(directory, { host, port: on, fakeRuntime, flatGroup, log })
+    const cluster = await startOn(port, start)
+    return {
+      server: cluster.url,
+      stopAll: () => cluster.kubelet.stopAll(),
+      ...(stopWhenIdleMs !== undefined && { watch: (stop) => watchIdleness(cluster, stopWhenIdleMs, stop) }),
+      [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+    }
+  })
 
-  async function runUntilStopped(): Promise<void> {
-    // Whatever happens from here on, nothing of it goes on in a process that should end.
-    await using cluster = await startOn(port)
-    writeDaemonRecord(directory, { server: cluster.url, version: VERSION })
-    sayReady(cluster.url)
-    // Written at an orderly end otherwise, which a cluster may never come to.
-    flushCompileCache()
-    const idleness =
-      options.stopWhenIdleMs === undefined
-        ? undefined
-        : watchIdleness(cluster, options.stopWhenIdleMs, () => stopping.resolve('idle'))
-    const how = await stopping.promise
-    // Its timer would keep the process alive long after everything else has ended.
-    idleness?.[Symbol.dispose]()
-    writeDaemonRecord(directory, { server: cluster.url, version: VERSION, ending: true })
-    if (how === 'stop') await cluster.kubelet.stopAll()
-    // Otherwise sandboxes go on in them.
-    if (how !== 'leave') releaseNamespaces(directory)
-  }
-
-  async function startOn(first: number): Promise<EmbeddedCluster> {
+  async function startOn(
+    first: number,
+    start: (port: number) => Promise<EmbeddedCluster>,
+  ): Promise<EmbeddedCluster> {
     try {
       return await start(first)
     } catch (error) {
@@ -105,14 +75,4 @@ function lastPort(directory: DataDirectory): number {
   if (!existsSync(directory.kubeconfig)) return 0
   const port = /https:\/\/[^"]*:(\d+)/.exec(readFileSync(directory.kubeconfig, 'utf8'))?.[1]
   return Number(port ?? 0)
-}
-
-function sayReady(url: string): void {
-  const descriptor = Number(process.env['CAISSON_READY_DESCRIPTOR'] || Number.NaN)
-  if (!Number.isInteger(descriptor)) {
-    console.log(`ready: ${url}`)
-    return
-  }
-  writeSync(descriptor, 'ready\n')
-  closeSync(descriptor)
 }

@@ -4,7 +4,7 @@ import { type Client, type ClusterConnection, createClient, createHttpTransport,
 import type { GlobalOptions } from '../global-options.ts'
 import { findDaemon } from './daemon-record.ts'
 import { type DataDirectory, dataDirectory } from './data-directory.ts'
-import { startDetached } from './detach.ts'
+import { startDetached, wordsOfUp } from './detach.ts'
 
 /** A cluster that a command started by itself ends after so long without anything to do. */
 const IDLE_END = '15m'
@@ -71,5 +71,5 @@ async function ensureRunning(directory: DataDirectory, start: boolean): Promise<
     )
   }
   console.error(`caisson: starting the embedded cluster (it ends by itself after ${IDLE_END} without work)`)
-  await startDetached(directory, { stopWhenIdle: IDLE_END })
+  await startDetached(directory, wordsOfUp({ stopWhenIdle: IDLE_END }))
 }

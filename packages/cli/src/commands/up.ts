@@ -1,9 +1,10 @@
 import { findDaemon } from '../cluster/daemon-record.ts'
 import { dataDirectory } from '../cluster/data-directory.ts'
-import { startDetached } from '../cluster/detach.ts'
+import { startDetached, wordsOfUp } from '../cluster/detach.ts'
 import { enterUserNamespace, sayWhatIsMissing } from '../cluster/user-namespace.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { requireNoNode } from '../node/joined-node.ts'
 
 export interface UpOptions extends GlobalOptions {
   detach?: boolean
@@ -21,8 +22,9 @@ export async function up(options: UpOptions): Promise<void> {
     console.log(`already running: ${running.server}, process ${running.pid}`)
     return
   }
+  requireNoNode(directory)
   if (options.detach) {
-    const record = await startDetached(directory, options)
+    const record = await startDetached(directory, wordsOfUp(options))
     console.log(`running: ${record.server}, process ${record.pid}; export KUBECONFIG=${directory.kubeconfig}`)
     return
   }

@@ -42,7 +42,9 @@ export function requireOwnCluster(command: Command, { context, dataDir }: Global
       'usage',
       `--context names another cluster, and '${nameOf(command)}' is about this machine: leave it out`,
     )
-  if (dataDir !== undefined) throw new CliError('usage', '--context and --data-dir name two clusters: choose one')
+  // A node is a directory of this machine, and of another cluster.
+  if (dataDir !== undefined && command.parent?.name() !== 'node')
+    throw new CliError('usage', '--context and --data-dir name two clusters: choose one')
 }
 
 /** Those that were written on the command line, by their long names. */

@@ -5,6 +5,7 @@ import { readOptionsBehindName } from '../options-behind-name.ts'
 import { VERSION } from '../version.ts'
 import { addClusterCommands } from './cluster-commands.ts'
 import { addImageCommands } from './image-commands.ts'
+import { addNodeCommands } from './node-commands.ts'
 import { globalOptions, globalsOf, isOfThisMachine, requireOwnCluster } from './options.ts'
 import { addPoolCommands } from './pool-commands.ts'
 import { addSandboxCommands } from './sandbox-commands.ts'
@@ -32,6 +33,7 @@ export function program(): Command {
   addPoolCommands(caisson, globals)
   addImageCommands(caisson, globals)
   addClusterCommands(caisson, globals)
+  addNodeCommands(caisson, globals)
   for (const command of commandsBelow(caisson)) {
     // They are listed once, as those of `caisson`.
     for (const option of globalOptions())

@@ -17,7 +17,8 @@ export interface Machine {
   address: string
 }
 
-export async function readMachine(directory: string): Promise<Machine> {
+/** @param address where others reach it, where that is known better than by its interfaces */
+export async function readMachine(directory: string, address = primaryAddress()): Promise<Machine> {
   const { blocks, bsize } = await statfs(directory)
   return {
     architecture: arch() === 'x64' ? 'amd64' : arch() === 'arm64' ? 'arm64' : machine(),
@@ -28,7 +29,7 @@ export async function readMachine(directory: string): Promise<Machine> {
     osImage: /^PRETTY_NAME="?([^"\n]*)/m.exec(read('/etc/os-release'))?.[1] ?? 'Linux',
     machineId: read('/etc/machine-id').trim(),
     bootId: read('/proc/sys/kernel/random/boot_id').trim(),
-    address: primaryAddress(),
+    address,
   }
 }
 
@@ -40,7 +41,7 @@ function read(path: string): string {
   }
 }
 
-function primaryAddress(): string {
+export function primaryAddress(): string {
   const addresses = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
   // A bridge of ours is not where the machine is.
   const own = new Set(

@@ -1,6 +1,7 @@
 /** The Node object that this machine is to the cluster. */
 import { kubernetesTime } from '@caisson/api'
-import type { Node, NodeCondition, NodeStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { Draft, Typed } from '@caisson/client'
+import type { Node, NodeCondition, NodeStatus, Taint } from 'kubernetes-types/core/v1.d.ts'
 import type { Pressure } from '../eviction/node-pressure.ts'
 import type { Machine } from './machine.ts'
 
@@ -15,10 +16,21 @@ export interface NodeFacts {
   version: string
   /** What the node is short of. */
   pressures: ReadonlySet<Pressure>
+  /** Of the node's API, where it is served over HTTPS. */
+  apiPort?: number | undefined
+  /** What whoever set the node up wants of it. */
+  own?: OwnNodeFields | undefined
+}
+
+export interface OwnNodeFields {
+  labels: Readonly<Record<string, string>>
+  annotations: Readonly<Record<string, string>>
+  /** Given when the Node is made; from then on they are the cluster's. */
+  taints: readonly Taint[]
 }
 
 /** Labels that the node keeps as they should be; others are left alone. */
-export function nodeLabels({ name, machine, handlers }: NodeFacts): Record<string, string> {
+export function nodeLabels({ name, machine, handlers, own }: NodeFacts): Record<string, string> {
   return {
     'kubernetes.io/hostname': name,
     'kubernetes.io/os': 'linux',
@@ -26,6 +38,7 @@ export function nodeLabels({ name, machine, handlers }: NodeFacts): Record<strin
     'beta.kubernetes.io/os': 'linux',
     'beta.kubernetes.io/arch': machine.architecture,
     ...(handlers.has('runsc') && { 'gvisor.enabled': 'true' }),
+    ...own?.labels,
   }
 }
 
@@ -53,6 +66,7 @@ export function nodeStatus(facts: NodeFacts, current: NodeStatus | undefined, no
       { type: 'InternalIP', address: machine.address },
       { type: 'Hostname', address: name },
     ],
+    ...(facts.apiPort !== undefined && { daemonEndpoints: { kubeletEndpoint: { Port: facts.apiPort } } }),
     nodeInfo: {
       architecture: machine.architecture,
       bootID: machine.bootId,
@@ -123,10 +137,11 @@ function nodeConditions({ pressures }: NodeFacts, current: readonly NodeConditio
 export function newNode(
   facts: NodeFacts,
   now: number,
-): Omit<Node, 'apiVersion' | 'kind' | 'metadata'> & { metadata: { name: string; labels: Record<string, string> } } {
+): Draft<Typed<Node>> {
+  const { name, own } = facts
   return {
-    metadata: { name: facts.name, labels: nodeLabels(facts) },
-    spec: {},
+    metadata: { name, labels: nodeLabels(facts), ...(own && { annotations: { ...own.annotations } }) },
+    spec: { ...(own && own.taints.length > 0 && { taints: [...own.taints] }) },
     status: nodeStatus(facts, undefined, now),
   }
 }

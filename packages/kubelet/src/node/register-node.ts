@@ -60,7 +60,8 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
       if (!isAlreadyExists(error)) throw error
       // What no longer holds is taken away.
       const labels = { 'gvisor.enabled': null, ...nodeLabels(facts) }
-      await client.patch(resources.nodes, facts.name, { metadata: { labels } }, { signal })
+      const metadata = { labels, ...(facts.own && { annotations: facts.own.annotations }) }
+      await client.patch(resources.nodes, facts.name, { metadata }, { signal })
     }
   }
 

@@ -130,7 +130,15 @@ export async function startScratchNode(
       events.push(`${'metadata' in about ? about.metadata.name : about.name}: ${reason} ${message}`)
     const networkInformers = parts.use(createInformers(client))
     const network = parts.use(
-      await startNetwork({ informers: networkInformers, control: runtime.network, ...NAMES, signal, record, onError }),
+      await startNetwork({
+        informers: networkInformers,
+        nodeName: NODE_NAME,
+        control: runtime.network,
+        ...NAMES,
+        signal,
+        record,
+        onError,
+      }),
     )
     const kubelet = parts.use(
       await startKubelet({

@@ -21,8 +21,8 @@ import { claimPlace, registerNetwork, releasePlace, unregisterNetwork } from './
 export interface PodNetworkOptions {
   stateDirectory: string
   toolsDirectory: string
-  /** Undefined: the first of a few that the machine does not use. */
-  cidr: string | undefined
+  /** Asked for when it is first needed. Undefined: the first of a few that the machine does not use. */
+  cidr: (() => string | undefined) | undefined
 }
 
 const CANDIDATES = Array.from({ length: 32 }, (_, index) => `10.${213 + index}.0.0/16`)
@@ -56,7 +56,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   }
 
   async function openNetwork(): Promise<OpenNetwork> {
-    const cidr = await chooseCidr(join(directory, 'network.json'), options.cidr)
+    const cidr = await chooseCidr(join(directory, 'network.json'), options.cidr?.())
     const gateway = formatAddress(cidr.base + 1)
     const chosen = { range: formatCidr(cidr), gateway, prober: proberOf(cidr) }
     const firewall = await createFirewall({

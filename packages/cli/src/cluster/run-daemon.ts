@@ -1,0 +1,67 @@
+/** A process that serves a data directory until it is told to stop. */
+import { closeSync, writeSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
+import { VERSION } from '../version.ts'
+import { createDaemonLog, type DaemonLog } from './daemon-log.ts'
+import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
+import type { DataDirectory } from './data-directory.ts'
+import { releaseNamespaces } from './user-namespace.ts'
+
+/** Disposing leaves sandboxes running. */
+export interface Served extends AsyncDisposable {
+  /** Of the API server. */
+  server: string
+  /** Stops every sandbox too. */
+  stopAll(): Promise<void>
+  /** Ends it by calling `stop`, until it is disposed; never unless given. */
+  watch?(stop: () => void): Disposable
+}
+
+/** Runs until a signal comes. SIGINT stops every sandbox too; SIGTERM leaves them for the next start. */
+export async function runDaemon(
+  directory: DataDirectory,
+  start: (log: DaemonLog) => Promise<Served>,
+  readyText = 'ready',
+): Promise<void> {
+  const stopping = Promise.withResolvers<'leave' | 'idle' | 'stop'>()
+  process.on('SIGTERM', () => stopping.resolve('leave'))
+  process.on('SIGINT', () => stopping.resolve('stop'))
+  process.on('SIGHUP', () => stopping.resolve('leave'))
+  const log = createDaemonLog({
+    write: (line) => console.error(line),
+    descriptor: process.stderr.fd,
+    file: directory.log,
+    now: Date.now,
+  })
+  await runUntilStopped()
+  // Left where that failed: `down` then takes away what is left.
+  removeDaemonRecord(directory)
+
+  async function runUntilStopped(): Promise<void> {
+    // Whatever happens from here on, nothing of it goes on in a process that should end.
+    await using served = await start(log)
+    const { server } = served
+    writeDaemonRecord(directory, { server, version: VERSION })
+    sayReady(`${readyText}: ${server}`)
+    // Written at an orderly end otherwise, which a cluster may never come to.
+    flushCompileCache()
+    const watched = served.watch?.(() => stopping.resolve('idle'))
+    const how = await stopping.promise
+    // Its timer would keep the process alive long after everything else has ended.
+    watched?.[Symbol.dispose]()
+    writeDaemonRecord(directory, { server, version: VERSION, ending: true })
+    if (how === 'stop') await served.stopAll()
+    // Otherwise sandboxes go on in them.
+    if (how !== 'leave') releaseNamespaces(directory)
+  }
+}
+
+function sayReady(text: string): void {
+  const descriptor = Number(process.env['CAISSON_READY_DESCRIPTOR'] || Number.NaN)
+  if (!Number.isInteger(descriptor)) {
+    console.log(text)
+    return
+  }
+  writeSync(descriptor, 'ready\n')
+  closeSync(descriptor)
+}
