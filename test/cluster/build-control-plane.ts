@@ -3,7 +3,7 @@
  *
  *   node test/cluster/build-control-plane.ts [kubectl|all]      prints the directory that holds the binaries
  *   node test/cluster/build-control-plane.ts kubectl v1.35.0    the same for kubectl of another version
- *   node test/cluster/build-control-plane.ts helm|kwok|copier   prints the path of that program
+ *   node test/cluster/build-control-plane.ts helm|kwok|copier|metrics-server   prints the path of that program
  *
  * The cache is outside the repository, `$CAISSON_CACHE_DIR` (default `~/.cache/caisson`), keyed by version.
  */
@@ -156,6 +156,14 @@ const GO_PROGRAMS = {
     go: '1.26.0',
     package: 'sigs.k8s.io/agent-sandbox/cmd/agent-sandbox-controller',
   },
+  /** What `kubectl top` asks, and what asks the nodes. */
+  'metrics-server': {
+    name: 'metrics-server',
+    module: 'sigs.k8s.io/metrics-server',
+    version: 'v0.8.0',
+    go: '1.24.0',
+    package: 'sigs.k8s.io/metrics-server/cmd/metrics-server',
+  },
   /** A controller of ours as others write them. */
   copier: {
     name: 'copier',
@@ -187,7 +195,7 @@ async function buildGoProgram(directory: string, program: GoProgram): Promise<vo
 }
 
 /** Builds one of the programs that are no part of the control plane, if it is missing, and gives its path. */
-export async function buildBeside(name: 'kwok' | 'agent-sandbox' | 'helm' | 'copier'): Promise<string> {
+export async function buildBeside(name: Exclude<keyof typeof GO_PROGRAMS, 'etcd'>): Promise<string> {
   const program: GoProgram = GO_PROGRAMS[name]
   const directory = join(cacheDirectory(), `${program.name}-${program.version}${sourceKey(program)}`)
   await buildGoProgram(directory, program)
@@ -240,6 +248,7 @@ if (import.meta.main) {
   }
   const [what, version] = process.argv.slice(2)
   if (what === 'kubectl' && version !== undefined) console.log(await buildKubectl(version))
-  else if (what === 'helm' || what === 'kwok' || what === 'copier') console.log(await buildBeside(what))
+  else if (what === 'helm' || what === 'kwok' || what === 'copier' || what === 'metrics-server')
+    console.log(await buildBeside(what))
   else console.log(await buildControlPlane(what === 'kubectl' ? 'kubectl' : 'all'))
 }

@@ -8,10 +8,10 @@ export {
 export { CertificateError } from './identity/request-certificate.ts'
 export { primaryAddress } from './node/machine.ts'
 export type { OwnNodeFields } from './node/node-object.ts'
+export { type StopNodeOptions, stopNode } from './node/stop-node.ts'
 export { createNodeAuthentication } from './server/node-authentication.ts'
 export { createNodeAuthorization } from './server/node-authorization.ts'
 export { type ServedNodeApi, type ServingTls, serveNodeApi } from './server/serve-node-api.ts'
-export { type StopNodeOptions, stopNode } from './node/stop-node.ts'
 export { type Kubelet, type StartKubeletOptions, startKubelet } from './start-kubelet.ts'
 export type { LogSource } from './streaming/container-log.ts'
 export {

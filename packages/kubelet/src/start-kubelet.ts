@@ -46,6 +46,8 @@ export interface StartKubeletOptions {
   answerFor?: NonNullable<NodeApiOptions['answerFor']>
   signal: AbortSignal
   onError(error: unknown, where: string): void
+  /** Whether Pods may have the image `caisson.dev/host`, a view of this machine. */
+  hostImage: boolean
   /** Of this machine, where others reach it; default what `readMachine` finds. */
   address?: string | undefined
   /** Where `api` is served over HTTPS. */
@@ -133,6 +135,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   const images = stack.use(
     createContainerImages({
       images: options.runtime.images,
+      hostImage: options.hostImage,
       sources,
       events,
       now,

@@ -161,6 +161,7 @@ export async function startEmbeddedCluster(
           ...node,
           recorder: nodeEvents,
           fake: options.fakeRuntime,
+          hostImage: true,
           processes,
           answerFor: router.answerFor,
         },

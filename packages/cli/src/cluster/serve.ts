@@ -34,10 +34,7 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
     }
   })
 
-  async function startOn(
-    first: number,
-    start: (port: number) => Promise<EmbeddedCluster>,
-  ): Promise<EmbeddedCluster> {
+  async function startOn(first: number, start: (port: number) => Promise<EmbeddedCluster>): Promise<EmbeddedCluster> {
     try {
       return await start(first)
     } catch (error) {

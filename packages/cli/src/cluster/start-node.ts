@@ -37,7 +37,7 @@ export interface StartNodeOptions {
   runtime: NodeRuntime
   nodeName: string
   network: Omit<StartNetworkOptions, 'control' | 'nodeName' | 'signal' | 'onError'>
-  kubelet: Pick<StartKubeletOptions, 'client' | 'informers' | 'recorder' | 'fake'> &
+  kubelet: Pick<StartKubeletOptions, 'client' | 'informers' | 'recorder' | 'fake' | 'hostImage'> &
     Pick<Partial<StartKubeletOptions>, 'processes' | 'answerFor' | 'address' | 'apiPort' | 'ownFields'>
   signal: AbortSignal
   onError(error: unknown, where: string): void

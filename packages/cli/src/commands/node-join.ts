@@ -3,9 +3,10 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { findConnection } from '@caisson/client'
 import { primaryAddress, readKeyPair } from '@caisson/kubelet'
+import { findTool } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { findDaemon } from '../cluster/daemon-record.ts'
-import { type DataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
+import { type DataDirectory, prepareDataDirectory, toolsDirectory } from '../cluster/data-directory.ts'
 import { startDetached } from '../cluster/detach.ts'
 import { isNormalUser } from '../cluster/user-namespace.ts'
 import type { GlobalOptions } from '../global-options.ts'
@@ -48,6 +49,7 @@ export async function nodeJoin(options: NodeJoinOptions): Promise<void> {
     console.log(`already running: node ${known?.name} of ${running.server}, process ${running.pid}`)
     return
   }
+  await requireGvisor(directory)
   prepareDataDirectory(directory)
   const node = await prepared(directory, known, options)
   if (options.detach) {
@@ -57,6 +59,12 @@ export async function nodeJoin(options: NodeJoinOptions): Promise<void> {
   }
   const { serveNode } = await import('../node/serve-node.ts')
   await serveNode(directory, node)
+}
+
+/** Before the cluster hears of it: Pods that name no RuntimeClass run under it. */
+async function requireGvisor(directory: DataDirectory): Promise<void> {
+  if (await findTool('runsc', toolsDirectory(directory))) return
+  throw new CliError('unavailable', "runsc (gVisor) is not on this machine: 'caisson doctor --fix' fetches it")
 }
 
 /** The cluster's administrator is needed once, and when its certificate has ended meanwhile. */
@@ -85,7 +93,10 @@ function wishesOf(options: NodeJoinOptions, known: JoinedNode | undefined): Node
   if (!isIPv4(address)) throw new CliError('usage', `--node-ip takes an IPv4 address, not ${JSON.stringify(address)}`)
   const serviceRange = serviceCidr ?? known?.serviceRange
   if (serviceRange !== undefined && !isRange(serviceRange))
-    throw new CliError('usage', `--service-cidr takes a range such as 10.96.0.0/12, not ${JSON.stringify(serviceRange)}`)
+    throw new CliError(
+      'usage',
+      `--service-cidr takes a range such as 10.96.0.0/12, not ${JSON.stringify(serviceRange)}`,
+    )
   const given = { ...(kubeconfig !== undefined && { kubeconfig: resolve(kubeconfig) }), ...(context && { context }) }
   return {
     name,

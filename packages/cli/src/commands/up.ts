@@ -17,12 +17,12 @@ export interface UpOptions extends GlobalOptions {
 /** Starts the cluster in this process, or with `--detach` in one that outlives it. Nothing to do where one runs. */
 export async function up(options: UpOptions): Promise<void> {
   const directory = dataDirectory(options.dataDir)
+  requireNoNode(directory)
   const running = await findDaemon(directory)
   if (running) {
     console.log(`already running: ${running.server}, process ${running.pid}`)
     return
   }
-  requireNoNode(directory)
   if (options.detach) {
     const record = await startDetached(directory, wordsOfUp(options))
     console.log(`running: ${record.server}, process ${record.pid}; export KUBECONFIG=${directory.kubeconfig}`)

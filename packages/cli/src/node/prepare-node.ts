@@ -110,7 +110,9 @@ async function asAdministrator<T>(work: () => Promise<T>): Promise<T> {
         { cause },
       )
     if (isNotFound(cause) && /certificatesigningrequests/.test(cause.message))
-      throw new CliError('unavailable', 'the cluster signs no certificates for nodes (certificates.k8s.io/v1)', { cause })
+      throw new CliError('unavailable', 'the cluster signs no certificates for nodes (certificates.k8s.io/v1)', {
+        cause,
+      })
     throw cause
   }
 }
@@ -220,7 +222,10 @@ async function requireRights(client: Client, { name }: JoinedNode): Promise<void
   }
 }
 
-async function may(client: Client, resourceAttributes: { group: string; resource: string; verb: string }): Promise<boolean> {
+async function may(
+  client: Client,
+  resourceAttributes: { group: string; resource: string; verb: string },
+): Promise<boolean> {
   const spec = { resourceAttributes }
   const { status } = await client.create(resources.selfSubjectAccessReviews, { metadata: {}, spec })
   return status?.allowed === true

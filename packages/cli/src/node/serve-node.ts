@@ -23,7 +23,7 @@ import type { DaemonLog } from '../cluster/daemon-log.ts'
 import { type DataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
 import { EVENTS_GATHER_MS } from '../cluster/recorders.ts'
 import { runDaemon, type Served } from '../cluster/run-daemon.ts'
-import { type NodeRuntime, openNodeRuntime, startNode } from '../cluster/start-node.ts'
+import { openNodeRuntime, startNode } from '../cluster/start-node.ts'
 import { readClusterFacts } from './cluster-facts.ts'
 import { type JoinedNode, nodeFiles } from './joined-node.ts'
 import { NODE_ID, nodeConnection } from './node-identity.ts'
@@ -61,7 +61,6 @@ async function startJoinedNode(directory: DataDirectory, node: JoinedNode, log: 
   )
   // Last in, first out: aborted before the runtime goes.
   stack.defer(() => stop.abort())
-  await requireGvisor(runtime)
 
   let kubelet: Kubelet | undefined
   const api = stack.use(await serveApi({ directory, node, client, api: () => kubelet?.api, signal, onError, log }))
@@ -85,6 +84,7 @@ async function startJoinedNode(directory: DataDirectory, node: JoinedNode, log: 
         informers,
         recorder,
         fake: false,
+        hostImage: false,
         address: node.address,
         apiPort: api.port,
         ownFields: { labels: node.labels, taints: node.taints, annotations: { [NODE_ID]: node.id } },
@@ -156,7 +156,10 @@ async function serveApi(options: ServeApiOptions): Promise<ServedNodeApi> {
         renew()
       },
       onWaiting: (name) =>
-        log('certificates', `the node's API has no certificate until somebody says 'kubectl certificate approve ${name}'`),
+        log(
+          'certificates',
+          `the node's API has no certificate until somebody says 'kubectl certificate approve ${name}'`,
+        ),
       signal,
       now: Date.now,
       onError,
@@ -191,11 +194,4 @@ function podRange(cidr: string | undefined): string | undefined {
 function addressOf(server: string): { host: string; port: number } {
   const { hostname, port, protocol } = new URL(server)
   return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (protocol === 'https:' ? 443 : 80) }
-}
-
-/** Pods that name no RuntimeClass run under it. */
-async function requireGvisor({ opened }: NodeRuntime): Promise<void> {
-  const handlers = await (await opened).handlers()
-  if (!handlers.has('runsc'))
-    throw new CliError('unavailable', "runsc (gVisor) is not on this machine: 'caisson doctor --fix' fetches it")
 }

@@ -44,11 +44,7 @@ function alternativeNames(hosts: readonly string[]): Buffer {
       ? der(IP_ADDRESS, Buffer.from(host.split('.').map(Number)))
       : der(DNS_NAME, Buffer.from(host, 'latin1')),
   )
-  const extension = der(
-    TAG.sequence,
-    identifier(ID.subjectAltName),
-    der(TAG.octets, der(TAG.sequence, ...names)),
-  )
+  const extension = der(TAG.sequence, identifier(ID.subjectAltName), der(TAG.octets, der(TAG.sequence, ...names)))
   return der(TAG.sequence, identifier(ID.extensionRequest), der(TAG.set, der(TAG.sequence, extension)))
 }
 

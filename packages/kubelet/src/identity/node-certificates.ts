@@ -61,13 +61,13 @@ export function readKeyPair(file: string, now: number): KeyPair | undefined {
 }
 
 /** ms since the epoch: a third of its life is left then. */
-export function renewalOf({ certificate }: KeyPair): number {
+function renewalOf({ certificate }: KeyPair): number {
   const { validFromDate, validToDate } = new X509Certificate(certificate)
   return validToDate.getTime() - (validToDate.getTime() - validFromDate.getTime()) / 3
 }
 
 /** Whether it may be shown by whoever is reached at all of these. */
-export function answersFor({ certificate }: KeyPair, hosts: readonly string[]): boolean {
+function answersFor({ certificate }: KeyPair, hosts: readonly string[]): boolean {
   const parsed = new X509Certificate(certificate)
   return hosts.every((host) => (isIP(host) === 0 ? parsed.checkHost(host) : parsed.checkIP(host)) !== undefined)
 }

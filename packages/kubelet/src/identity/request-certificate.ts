@@ -90,7 +90,8 @@ async function answerOf(client: Client, name: string, signal: AbortSignal): Prom
     })
     for await (const event of changes) {
       if (event.type === 'ERROR') break
-      if (event.type === 'DELETED') throw new CertificateError('denied', `CertificateSigningRequest ${name} was deleted`)
+      if (event.type === 'DELETED')
+        throw new CertificateError('denied', `CertificateSigningRequest ${name} was deleted`)
       const found = event.type === 'BOOKMARK' ? undefined : certificateOf(event.object)
       if (found !== undefined) return found
     }

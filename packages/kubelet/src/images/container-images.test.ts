@@ -86,6 +86,15 @@ function pullSecret(name: string, password: string, namespace = 'default'): void
 const cmdOf = (outcome: ImageOutcome): string | undefined =>
   outcome.kind === 'present' ? outcome.image.cmd[0] : outcome.kind
 
+test('the view of the machine is an image where that is wanted alone', async () => {
+  for (const image of ['caisson.dev/host', 'caisson.dev/host:latest'])
+    expect(await asker(image, { policy: 'Never' }).find()).toEqual({
+      kind: 'missing',
+      reason: 'InvalidImageName',
+      message: `Image "${image}" is a view of the machine itself, which only a machine's own cluster has`,
+    })
+})
+
 describe('imagePullPolicy', () => {
   test('IfNotPresent pulls once', async () => {
     registry.serve('app', { text: 'one' })

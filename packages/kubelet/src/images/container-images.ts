@@ -66,6 +66,8 @@ const NOT_THERE = new Set<RuntimeErrorCode>(['registry-unreachable', 'registry-o
 
 export interface ContainerImagesOptions {
   images: Pick<ImageStore, 'get' | 'pull'>
+  /** Whether Pods may have the view of this machine for an image; they may not unless given. */
+  hostImage?: boolean
   sources: Pick<PodSources, 'secret'>
   events: PodEvents
   now: () => number
@@ -129,8 +131,11 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
       return { kind: 'present', image: state.image }
     }
     const invalid = invalidName(container)
-    if (invalid !== undefined) {
-      const message = `Failed to apply default image tag ${quoted}: ${invalid}`
+    if (invalid !== undefined || (!options.hostImage && isHostImage(container))) {
+      const message =
+        invalid === undefined
+          ? `Image ${quoted} is a view of the machine itself, which only a machine's own cluster has`
+          : `Failed to apply default image tag ${quoted}: ${invalid}`
       if (!quiet) sayFailure(request, { reason: 'InvalidImageName', event: 'InspectFailed', message })
       return { kind: 'missing', reason: 'InvalidImageName', message }
     }
@@ -291,6 +296,10 @@ function invalidName({ image = '' }: Container): string | undefined {
   } catch (error) {
     return (error as Error).message
   }
+}
+
+function isHostImage({ image = '' }: Container): boolean {
+  return normalizeReference(image) === HOST_IMAGE
 }
 
 /** As Go writes a duration that was cut to milliseconds: `345ms`, `1.2s`, `1m2.5s`. */

@@ -134,10 +134,7 @@ function nodeConditions({ pressures }: NodeFacts, current: readonly NodeConditio
   })
 }
 
-export function newNode(
-  facts: NodeFacts,
-  now: number,
-): Draft<Typed<Node>> {
+export function newNode(facts: NodeFacts, now: number): Draft<Typed<Node>> {
   const { name, own } = facts
   return {
     metadata: { name, labels: nodeLabels(facts), ...(own && { annotations: { ...own.annotations } }) },

@@ -85,11 +85,14 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
       leaseDurationSeconds: LEASE_SECONDS,
       renewTime: new Date(now()).toISOString().replace('Z', '000Z'),
     }
-    const lease = { metadata: { name, namespace: LEASE_NAMESPACE }, spec }
     try {
       await client.patch(resources.leases, name, { spec }, { namespace: LEASE_NAMESPACE, signal })
     } catch (error) {
       if (!isNotFound(error)) throw error
+      const { uid = '' } = (await client.get(resources.nodes, name, { signal })).metadata
+      // Goes with the Node.
+      const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name, uid }]
+      const lease = { metadata: { name, namespace: LEASE_NAMESPACE, ownerReferences }, spec }
       try {
         await client.create(resources.leases, lease, { namespace: LEASE_NAMESPACE, signal })
       } catch (failure) {

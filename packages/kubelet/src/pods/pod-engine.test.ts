@@ -134,6 +134,7 @@ async function startPlay({ answerAfter = 0 } = {}): Promise<Play> {
         dataDir: dataDirectory,
         nodeName: NODE_NAME,
         fake: false,
+        hostImage: true,
         signal: new AbortController().signal,
         onError: (error, where) => errors.push(`${where}: ${(error as Error).stack}`),
         now,

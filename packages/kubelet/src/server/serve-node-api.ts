@@ -3,7 +3,7 @@
  * try: nothing is done for anybody before it is known who he is, and that he may.
  */
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
@@ -68,7 +68,10 @@ export async function serveNodeApi(options: ServeNodeApiOptions): Promise<Served
       if (!access) return [404, '404 page not found']
       if (await options.authorize(user, access, limit)) return undefined
       const { verb, subresources } = access
-      return [403, `Forbidden (user=${user.username}, verb=${verb}, resource=nodes, subresource(s)=${subresources})`]
+      return [
+        403,
+        `Forbidden (user=${user.username}, verb=${verb}, resource=nodes, subresource(s)=${subresources.join(',')})`,
+      ]
     } catch (error) {
       onError(error, 'a request to the node')
       return [503, 'the cluster could not be asked who may']
@@ -77,8 +80,29 @@ export async function serveNodeApi(options: ServeNodeApiOptions): Promise<Served
     }
   }
 
-  const refused = (request: IncomingMessage): Promise<Refusal | undefined> =>
-    admitted(request).then((refusal) => refusal ?? (options.api() ? undefined : [503, 'the node is starting']))
+  async function refused(request: IncomingMessage): Promise<Refusal | undefined> {
+    return (await admitted(request)) ?? (options.api() ? undefined : [503, 'the node is starting'])
+  }
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const refusal = await refused(request)
+    if (!refusal) return options.api()?.request(request, response)
+    const [status, message] = refusal
+    response.writeHead(status, {
+      'Content-Type': 'text/plain; charset=utf-8',
+      'X-Content-Type-Options': 'nosniff',
+      'Content-Length': Buffer.byteLength(message),
+      // What else may follow on it is nobody's whom we know.
+      Connection: 'close',
+    })
+    response.end(message)
+  }
+
+  async function answerUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const refusal = await refused(request)
+    if (refusal) refuseUpgrade(socket, ...refusal)
+    else options.api()?.upgrade(request, socket, head)
+  }
 
   const { createServer } = process.getBuiltinModule('node:https')
   const server = createServer(
@@ -91,28 +115,12 @@ export async function serveNodeApi(options: ServeNodeApiOptions): Promise<Served
       headersTimeout: HEAD_MS,
       connectionsCheckingInterval: 1000,
     },
-    (request, response) => {
-      void refused(request).then((refusal) => {
-        if (!refusal) return options.api()?.request(request, response)
-        const [status, message] = refusal
-        response.writeHead(status, {
-          'Content-Type': 'text/plain; charset=utf-8',
-          'X-Content-Type-Options': 'nosniff',
-          'Content-Length': Buffer.byteLength(message),
-          // What else may follow on it is nobody's whom we know.
-          Connection: 'close',
-        })
-        response.end(message)
-      })
-    },
+    (request, response) => void answer(request, response),
   )
   server.maxConnections = CONNECTIONS
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => {})
-    void refused(request).then((refusal) => {
-      if (refusal) refuseUpgrade(socket, ...refusal)
-      else options.api()?.upgrade(request, socket, head)
-    })
+    void answerUpgrade(request, socket, head)
   })
   server.on('secureConnection', (socket) => {
     sockets.add(socket)

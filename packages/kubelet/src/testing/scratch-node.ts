@@ -150,6 +150,7 @@ export async function startScratchNode(
         dataDir: dataDirectory,
         nodeName: NODE_NAME,
         fake: options.fake ?? false,
+        hostImage: true,
         ...(options.now && { now: options.now }),
         ...(options.snapshotBytes !== undefined && { snapshotBytes: options.snapshotBytes }),
         pressureIntervalMs: options.pressureIntervalMs,

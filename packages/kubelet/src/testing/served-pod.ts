@@ -1,12 +1,17 @@
 /** For tests of streaming: a node API around one Pod `default/web` whose container `main` is this machine. */
 import type { LogSource } from '../streaming/container-log.ts'
-import { createNodeApi, type NodeApi } from '../streaming/node-api.ts'
+import { createNodeApi, type NodeApi, type NodeApiOptions } from '../streaming/node-api.ts'
 import type { ServedContainer, ServedPod } from '../streaming/served-pod.ts'
 import type { HostProcesses } from './host-processes.ts'
 
 export function serveOnePod(
   runtime: HostProcesses,
-  options: { log?: (previous: boolean) => LogSource | string; tty?: boolean; connect?: ServedPod['connect'] } = {},
+  options: {
+    log?: (previous: boolean) => LogSource | string
+    tty?: boolean
+    connect?: ServedPod['connect']
+    summary?: NonNullable<NodeApiOptions['summary']>
+  } = {},
 ): NodeApi {
   const container = (name: string): ServedContainer | undefined =>
     name === 'main' ? { id: 'container', tty: options.tty ?? false } : undefined
@@ -23,6 +28,7 @@ export function serveOnePod(
   }
   return createNodeApi({
     runtime,
+    ...(options.summary && { summary: options.summary }),
     pods: { find: (namespace, name) => (namespace === 'default' && name === 'web' ? pod : undefined) },
   })
 }
