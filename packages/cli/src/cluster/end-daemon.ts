@@ -1,6 +1,7 @@
 /** The end of a process that serves a data directory, and of every sandbox in it. */
 import { existsSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
+import { parseDuration } from '../duration.ts'
 import { hasEnded, readDaemonRecord } from './daemon-record.ts'
 import type { DataDirectory } from './data-directory.ts'
 
@@ -12,15 +13,16 @@ const LEFTOVERS_MS = 120_000
 /**
  * Sandboxes that a killed process left behind are stopped too. Resolves with whether there was a process.
  *
- * @param patienceMs how long it may take before it is killed
+ * @param timeout how long it may take before it is killed, as `--timeout` says it
  */
-export async function endDaemon(directory: DataDirectory, patienceMs: number): Promise<boolean> {
+export async function endDaemon(directory: DataDirectory, timeout: string): Promise<boolean> {
+  const patienceMs = parseDuration('--timeout', timeout)
   const record = readDaemonRecord(directory)
   if (record) {
     // SIGTERM alone leaves the sandboxes running, for an update of Caisson; SIGINT stops them first.
     process.kill(record.pid, 'SIGINT')
     if (!(await hasEnded(record, patienceMs))) {
-      console.error(`caisson: process ${record.pid} has not stopped within ${patienceMs / 1000} s and is killed`)
+      console.error(`caisson: process ${record.pid} has not stopped within ${timeout} and is killed`)
       process.kill(record.pid, 'SIGKILL')
       if (!(await hasEnded(record, KILL_MS))) {
         throw new CliError(

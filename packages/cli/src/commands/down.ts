@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs'
 import { dataDirectory } from '../cluster/data-directory.ts'
 import { endDaemon } from '../cluster/end-daemon.ts'
 import { enterUserNamespace } from '../cluster/user-namespace.ts'
-import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 
 export interface DownOptions extends GlobalOptions {
@@ -11,9 +10,8 @@ export interface DownOptions extends GlobalOptions {
 
 /** Stops the cluster's process and every sandbox. Sandboxes that a killed cluster left behind are stopped too. */
 export async function down(options: DownOptions): Promise<void> {
-  const patienceMs = parseDuration('--timeout', options.timeout)
   const directory = dataDirectory(options.dataDir)
   // Where there may be something to take apart.
   if (existsSync(directory.root)) enterUserNamespace(directory)
-  console.log((await endDaemon(directory, patienceMs)) ? 'stopped' : 'not running')
+  console.log((await endDaemon(directory, options.timeout)) ? 'stopped' : 'not running')
 }

@@ -2,7 +2,6 @@ import { createClient, createHttpTransport, findConnection, isNotFound, resource
 import { CliError } from '../cli-error.ts'
 import { endDaemon } from '../cluster/end-daemon.ts'
 import { isNormalUser } from '../cluster/user-namespace.ts'
-import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { type JoinedNode, nodeDataDirectory, readJoinedNode, removeNodeFiles } from '../node/joined-node.ts'
 import { NODE_ID } from '../node/node-identity.ts'
@@ -16,12 +15,11 @@ export interface NodeLeaveOptions extends GlobalOptions {
 
 /** Nothing is drained: what is to go on elsewhere has to be moved before. What was begun and failed can be done again. */
 export async function nodeLeave(options: NodeLeaveOptions): Promise<void> {
-  const patienceMs = parseDuration('--timeout', options.timeout)
   if (isNormalUser()) throw new CliError('not-permitted', 'a node of a cluster is root’s: run it as root')
   const directory = nodeDataDirectory(options.dataDir)
   const node = readJoinedNode(directory)
   if (!node) throw new CliError('not-found', `${directory.root} is no node of a cluster`)
-  await endDaemon(directory, patienceMs)
+  await endDaemon(directory, options.timeout)
   if (options.deleteNode) await deleteNode(node, options)
   removeNodeFiles(directory)
   console.log(
