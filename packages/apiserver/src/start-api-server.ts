@@ -14,7 +14,7 @@ import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocatio
 import type { Registry } from './registry/registry.ts'
 import { createSecurity, type SecurityOptions } from './security.ts'
 import { type ApiServer, type ApiServerOptions, createApiServer, VERSION } from './server.ts'
-import { openStore } from './storage/sqlite-store.ts'
+import { type OpenStoreOptions, openStore } from './storage/sqlite-store.ts'
 import type { Store } from './storage/store.ts'
 import { subresourceTable } from './verbs/subresource-table.ts'
 
@@ -23,6 +23,8 @@ export interface StartApiServerOptions {
   directory: string
   /** Of the keys and certificates; made where it is missing. */
   certificates: string
+  /** How much of each resource's past stays watchable. */
+  window?: NonNullable<OpenStoreOptions['window']>
   /** A loopback address. */
   host: string
   /** 0 takes a free one. */
@@ -64,7 +66,9 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
     hosts: ['127.0.0.1', '::1', 'localhost', options.host, KUBERNETES_SERVICE_ADDRESS],
     now,
   })
-  const store = stack.use(openStore({ directory: options.directory }))
+  const store = stack.use(
+    openStore({ directory: options.directory, ...(options.window && { window: options.window }) }),
+  )
   let registry: Pick<Registry, 'all'> = { all: () => [] }
   const security = stack.use(
     await createSecurity({

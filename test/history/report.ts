@@ -1,0 +1,20 @@
+/** A campaign in figures, a violation in words. */
+import type { Campaign } from './campaign.ts'
+import type { Violation } from './history.ts'
+
+export function figuresOf({ history, hits }: Campaign): Record<string, number> {
+  const { operations, listings, watchings, restarts } = history
+  return {
+    operations: operations.length,
+    unanswered: operations.filter(({ outcome }) => outcome.kind === 'unknown').length,
+    lists: listings.length,
+    watches: watchings.length,
+    events: watchings.reduce((sum, { entries }) => sum + entries.length, 0),
+    restarts: restarts.length,
+    faults: [...hits.values()].reduce((sum, count) => sum + count, 0),
+  }
+}
+
+export function describeViolation({ law, message, evidence }: Violation): string {
+  return `${law}: ${message}\n${evidence.map((line) => `    ${line}`).join('\n')}`
+}

@@ -1,0 +1,71 @@
+/** Starts the server under test, has it die in its many ways, and starts it again on what it left. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { watch } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export interface ServerSettings {
+  token: string
+  window: { events: number }
+  /** How long a client may leave what is sent to it, ms. */
+  stalledMs: number
+}
+
+/** What the process is told. */
+export type Order =
+  /** At the next commit: it is in the file, the disk has not been asked to keep it, nobody has been answered. */
+  | { kind: 'die-before-sync' }
+  /** At the next commit: the disk has it, nobody has been answered. */
+  | { kind: 'die-after-sync' }
+  /** From now on the disk fails. */
+  | { kind: 'fail-sync' }
+  | { kind: 'move-clock'; ms: number }
+
+export interface ServerProcess {
+  port: number
+  ca: string
+  /** Resolves when the process is gone. */
+  readonly gone: Promise<void>
+  tell(order: Order): void
+  kill(): void
+  /** Has it end in order. */
+  stop(): void
+  /** Kills it when its database is next written to: what commits go to is the log beside it, so that is a checkpoint. */
+  killAtCheckpoint(): void
+}
+
+const PROGRAM = fileURLToPath(new URL('server-program.ts', import.meta.url))
+
+/** Resolves when it answers. */
+export async function startServerProcess(directory: string, settings: ServerSettings): Promise<ServerProcess> {
+  const child = fork(PROGRAM, [directory, JSON.stringify(settings)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const gone = once(child, 'exit').then(() => undefined)
+  const { port, ca } = await ready(child)
+  const kill = (): void => void child.kill('SIGKILL')
+  return {
+    port,
+    ca,
+    gone,
+    tell: (order) => void child.send(order),
+    kill,
+    stop: () => void child.kill('SIGTERM'),
+    killAtCheckpoint() {
+      const watcher = watch(join(directory, 'state', 'state.db'), () => {
+        kill()
+        watcher.close()
+      })
+      child.once('exit', () => watcher.close())
+    },
+  }
+}
+
+async function ready(child: ChildProcess): Promise<{ port: number; ca: string }> {
+  const [message] = (await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(([code, signal]) => {
+      throw new Error(`the server ended (${code ?? signal}) before it answered`)
+    }),
+  ])) as [{ port: number; ca: string }]
+  return message
+}
