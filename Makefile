@@ -9,7 +9,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_OPTIONS := --disable-warning=ExperimentalWarning
 
-.PHONY: help install demo test check unit test-crash bench format generate pack image test-differential clean
+.PHONY: help install demo test check unit test-crash bench format generate pack image test-differential test-history clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile | sed '/^Targets/d'
@@ -17,6 +17,7 @@ help:
 	@echo "  make check          types, lint, format, dead code, layers, generated files"
 	@echo "  make unit           the tests that need neither root nor gVisor"
 	@echo "  make test-differential   the embedded API server against a real kube-apiserver (needs Go)"
+	@echo "  make test-history   random traffic and faults against the API server's storage and watches: SEED=1 DURATION=600"
 	@echo "  make test-crash     kill -9 of the cluster, twenty times"
 	@echo "  make bench          the benchmarks, as JSON lines"
 	@echo "  make generate       writes generated files again (needs Go)"
@@ -45,6 +46,9 @@ unit: install
 
 test-differential: install
 	node test/differential/run.ts
+
+test-history: install
+	node test/history/run.ts
 
 test-crash: install
 	CAISSON_TEST_CRASHES=20 vitest run --project e2e test/e2e/crash.test.ts

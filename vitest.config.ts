@@ -14,7 +14,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'test/checks/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'test/{checks,history}/*.test.ts'],
           exclude: ['**/*.node.test.ts'],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },

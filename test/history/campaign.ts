@@ -36,7 +36,7 @@ export interface Campaign {
 const WINDOW = 400
 const STALLED_MS = 1000
 const WRITERS = 6
-const DISK = '160m'
+const DISK = '256m'
 
 export async function runCampaign({ seed, faults, between }: CampaignOptions): Promise<Campaign> {
   await using stack = new AsyncDisposableStack()
@@ -48,7 +48,7 @@ export async function runCampaign({ seed, faults, between }: CampaignOptions): P
   stack.defer(() => void execFileSync('umount', [directory]))
   const settings: ServerSettings = {
     token: randomBytes(16).toString('hex'),
-    window: { events: WINDOW },
+    window: { events: WINDOW, bytes: 256 << 20 },
     stalledMs: STALLED_MS,
   }
   const proxy = stack.use(await startProxy())
@@ -67,7 +67,6 @@ export async function runCampaign({ seed, faults, between }: CampaignOptions): P
     known: new Map(),
     newest: 0,
     onOutcome: new Set(),
-    onExpired: new Set(),
     unexpected: (what) => void unexpected.push(what),
   }
   await prepare(recorder)
@@ -172,25 +171,29 @@ async function startKept(
   proxy.target(current.port)
   const restarts: KeptServer['restarts'] = []
   /** Nobody asks a server that is not there: whether it happened could not be told. */
-  function follow(process: ServerProcess): void {
-    void process.gone.then(() => {
-      proxy.target(undefined)
-      gate = Promise.withResolvers()
-      serving = gate.promise
-      at = performance.now()
-    })
+  async function follow({ gone }: ServerProcess): Promise<void> {
+    await gone
+    proxy.target(undefined)
+    gate = Promise.withResolvers()
+    serving = gate.promise
+    at = performance.now()
   }
   let gate = Promise.withResolvers<void>()
   let at = 0
-  follow(current)
+  void follow(current)
   return {
     current: () => current,
     serving: () => serving,
     restarts,
     async restart(why) {
       await current.gone
-      current = await startServerProcess(directory, settings)
-      follow(current)
+      try {
+        current = await startServerProcess(directory, settings)
+      } catch (error) {
+        gate.reject(error)
+        throw error
+      }
+      void follow(current)
       restarts.push({ at, until: performance.now(), why })
       proxy.target(current.port)
       gate.resolve()

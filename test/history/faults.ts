@@ -4,8 +4,14 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Random } from '../differential/script.ts'
 import type { KeptServer } from './campaign.ts'
+import { createConnection } from './connection.ts'
+import type { Operation } from './history.ts'
+import { CONFIG_MAPS } from './kinds.ts'
+import { EVERYTHING } from './lister.ts'
 import type { Proxy } from './proxy.ts'
 import type { Recorder } from './recorder.ts'
+import { watchOnce } from './watcher.ts'
+import { checkpointProgress } from './write-ahead-log.ts'
 
 export interface FaultContext {
   server: KeptServer
@@ -40,19 +46,19 @@ export const FAULTS = {
   },
   /** Of the write-ahead log into the database. */
   async 'kill during checkpoint'(context: FaultContext) {
-    const { server } = context
-    await withPadding(context, 30_000, async () => {
-      server.current().killAtCheckpoint()
-      await server.current().gone
-    })
+    const { server, directory } = context
+    const { gone } = server.current()
+    server.current().killAtCheckpoint()
+    await Promise.all([gone, writeBallast(context, gone)])
+    const { copied, missing } = checkpointProgress(join(directory, 'state'))
     await server.restart('killed during a checkpoint')
-    return true
+    return copied > 0 && missing > 0
   },
-  /** Of the window of events, which begins when somebody is told that a revision has expired. */
-  async 'kill during compaction'({ server, recorder }: FaultContext) {
-    await told(recorder.onExpired)
-    server.current().tell({ kind: 'die-after-sync' })
-    await server.restart('killed during compaction')
+  /** Of the window of events, which goes on when what happened last has expired already. */
+  async 'kill during compaction'(context: FaultContext) {
+    await untilExpired(context)
+    context.server.current().tell({ kind: 'die-after-sync' })
+    await context.server.restart('killed during compaction')
     return true
   },
   async 'stop in order'({ server }: FaultContext) {
@@ -68,14 +74,14 @@ export const FAULTS = {
     }
     return broken > 0
   },
-  /** A watcher reads nothing for longer than the server waits. */
+  /** A watcher reads nothing for longer than the server waits, while more comes than sockets hold. */
   async 'slow watcher'(context: FaultContext) {
     const { recorder } = context
     const before = recorder.watchings.length
     const cut = (): boolean =>
       recorder.watchings.slice(before).some(({ client, end }) => client === 'sleeper' && end === 'lost')
-    await withPadding(context, 30_000, async () => {
-      context.sleeps = 3000
+    await withPadding(context, 150_000, async () => {
+      context.sleeps = 4000
       const deadline = performance.now() + PATIENCE_MS
       while (!cut() && performance.now() < deadline) await setTimeout(100)
       context.sleeps = 0
@@ -85,17 +91,15 @@ export const FAULTS = {
   async 'full disk'(context: FaultContext) {
     const { recorder, directory } = context
     const filler = join(directory, 'filler')
-    await withPadding(context, 30_000, async () => {
-      const full = told(
-        recorder.onOutcome,
-        ({ outcome }) => outcome.kind === 'nothing' && outcome.reason.includes('full'),
-      )
-      fill(filler)
-      await full
-      // Reads, refusals and failures of the same time are what is looked at.
-      await setTimeout(300)
-      rmSync(filler)
-    })
+    fill(filler)
+    // The log has room for some time yet; the database cannot grow.
+    await writeBallast(
+      context,
+      told(recorder.onOutcome, ({ outcome }) => outcome.kind === 'nothing' && outcome.reason.includes('disk is full')),
+    )
+    // Reads, refusals and failures of the same time are what is looked at.
+    await setTimeout(300)
+    rmSync(filler)
     return true
   },
   /** The disk fails under what was committed: nothing more is written until the next start. */
@@ -131,21 +135,26 @@ async function withPadding(context: FaultContext, padding: number, work: () => P
   }
 }
 
-/** Resolves when one of the listeners' sort is told something that is wanted. */
-function told<T>(listeners: Set<(what: T) => void>, wanted: (what: T) => boolean = () => true): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = globalThis.setTimeout(() => {
+/** Resolves when an operation has had a wanted outcome. */
+function told(listeners: Recorder['onOutcome'], wanted: (operation: Operation) => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const listener = (operation: Operation): void => {
+      if (!wanted(operation)) return
       listeners.delete(listener)
-      reject(new Error('the fault did not happen'))
-    }, PATIENCE_MS)
-    const listener = (what: T): void => {
-      if (!wanted(what)) return
-      listeners.delete(listener)
-      clearTimeout(timer)
       resolve()
     }
     listeners.add(listener)
   })
+}
+
+async function untilExpired({ recorder }: FaultContext): Promise<void> {
+  using connection = createConnection(recorder.endpoint)
+  const from = { revision: recorder.newest }
+  const watch = { recorder, client: 'prober', kind: CONFIG_MAPS, selection: EVERYTHING, from, bookmarks: false }
+  for (;;) {
+    const { entries } = await watchOnce(connection, { ...watch, timeoutSeconds: undefined, patience: 50, sleeps: 0 })
+    if (entries.some(({ type }) => type === 'ERROR')) return
+  }
 }
 
 /** Writes until there is no room left. */
@@ -162,4 +171,23 @@ function fill(file: string): void {
   } finally {
     closeSync(descriptor)
   }
+}
+
+/** Large objects that no history is of, more and more of them, until something happens. */
+async function writeBallast({ recorder, random }: FaultContext, happened: Promise<void>): Promise<void> {
+  using connection = createConnection(recorder.endpoint)
+  const over = new AbortController()
+  const ended = happened.then(() => over.abort())
+  const series = random.integer(2 ** 31)
+  for (let count = 0; !over.signal.aborted; count++) {
+    const metadata = { name: `ballast-${series}-${count}` }
+    const stringData = { ballast: `${count}`.padEnd(300_000) }
+    try {
+      await connection.send('POST', '/api/v1/namespaces/a/secrets', { body: { metadata, stringData } })
+    } catch {
+      // The server was killed meanwhile.
+    }
+  }
+  await ended
+  await connection.send('DELETE', '/api/v1/namespaces/a/secrets').catch(() => undefined)
 }

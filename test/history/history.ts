@@ -154,18 +154,13 @@ export function selected({ namespace, name, side, colour }: Selection, key: stri
   if (namespace !== undefined && namespace !== ownNamespace) return false
   if (name !== undefined && name !== ownName) return false
   if (colour && (content.colour === colour.value) !== colour.equal) return false
-  switch (side?.operator) {
-    case undefined:
-      return true
-    case 'exists':
-      return content.side !== ''
-    case 'absent':
-      return content.side === ''
-    case 'in':
-      return side?.values.includes(content.side) === true
-    case 'notin':
-      return side?.values.includes(content.side) === false
-  }
+  return !side || matchesSide(side, content.side)
+}
+
+function matchesSide({ operator, values }: NonNullable<Selection['side']>, side: string): boolean {
+  if (operator === 'exists') return side !== ''
+  if (operator === 'absent') return side === ''
+  return values.includes(side) === (operator === 'in')
 }
 
 export function resourceOf(key: string): string {

@@ -22,9 +22,10 @@ export async function runLister({ recorder, client, random }: ClientOptions): Pr
     if (recorder.stopped.aborted) return
     const kind = random.pick(KINDS)
     const { newest } = recorder
+    const exact = random.chance(0.25) ? Math.max(1, newest - random.integer(300)) : undefined
     const asked: Listing['asked'] = {
-      exact: random.chance(0.25) && newest > 0 ? Math.max(1, newest - random.integer(300)) : undefined,
-      atLeast: random.chance(0.3) ? (random.chance(0.5) ? 0 : newest) : undefined,
+      exact,
+      atLeast: exact === undefined && random.chance(0.3) ? random.pick([0, newest]) : undefined,
       limit: random.chance(0.6) ? 1 + random.integer(8) : 0,
     }
     const pauseMs = random.chance(0.3) ? random.integer(300) : 0

@@ -11,25 +11,30 @@ export interface Proxy extends AsyncDisposable {
 
 export async function startProxy(): Promise<Proxy> {
   let target: number | undefined
-  const pairs = new Map<Socket, Socket>()
+  /** Each with the other end of what it carries. */
+  const sockets = new Map<Socket, Socket>()
   const server = createServer((client) => {
-    if (target === undefined) return void client.resetAndDestroy()
-    const upstream = connect({ host: '127.0.0.1', port: target })
-    pairs.set(client, upstream)
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      // What one end is slow to take, the other is slow to send.
-      from.pipe(to)
-      from.on('error', () => undefined)
-      from.on('close', (broken) => {
-        pairs.delete(client)
-        if (broken) to.resetAndDestroy()
-        else to.end()
-      })
+    if (target === undefined) {
+      client.resetAndDestroy()
+      return
     }
+    const upstream = connect({ host: '127.0.0.1', port: target })
+    carry(client, upstream)
+    carry(upstream, client)
   })
+
+  function carry(from: Socket, to: Socket): void {
+    sockets.set(from, to)
+    // What one end is slow to take, the other is slow to send.
+    from.pipe(to)
+    from.on('error', () => undefined)
+    from.on('close', (broken) => {
+      sockets.delete(from)
+      if (broken) to.resetAndDestroy()
+      else to.end()
+    })
+  }
+
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,
@@ -37,19 +42,16 @@ export async function startProxy(): Promise<Proxy> {
       target = port
     },
     reset(chosen) {
-      const broken = [...pairs].filter(() => chosen())
-      for (const [client, upstream] of broken) {
-        client.resetAndDestroy()
-        upstream.resetAndDestroy()
+      const broken = [...sockets].filter(() => chosen())
+      for (const [one, other] of broken) {
+        one.resetAndDestroy()
+        other.resetAndDestroy()
       }
       return broken.length
     },
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      for (const [client, upstream] of pairs) {
-        client.destroy()
-        upstream.destroy()
-      }
+      for (const socket of sockets.keys()) socket.destroy()
       await closed
     },
   }

@@ -19,8 +19,6 @@ export interface Recorder {
   newest: number
   /** Told of each answer, so that a fault can wait for what it causes. */
   onOutcome: Set<(operation: Operation) => void>
-  /** Told of each event of a watch that says that a revision has expired. */
-  onExpired: Set<() => void>
   /** Something was answered that no law has a place for. */
   unexpected(what: string): void
 }

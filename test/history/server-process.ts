@@ -1,13 +1,14 @@
 /** Starts the server under test, has it die in its many ways, and starts it again on what it left. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { watch } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 
 export interface ServerSettings {
   token: string
-  window: { events: number }
+  /** So many bytes that only the number of events counts. */
+  window: { events: number; bytes: number }
   /** How long a client may leave what is sent to it, ms. */
   stalledMs: number
 }
@@ -51,11 +52,9 @@ export async function startServerProcess(directory: string, settings: ServerSett
     kill,
     stop: () => void child.kill('SIGTERM'),
     killAtCheckpoint() {
-      const watcher = watch(join(directory, 'state', 'state.db'), () => {
-        kill()
-        watcher.close()
-      })
-      child.once('exit', () => watcher.close())
+      const workerData = { file: join(directory, 'state', 'state.db'), pid: child.pid }
+      const watcher = new Worker(new URL('kill-at-write.ts', import.meta.url), { workerData })
+      child.once('exit', () => void watcher.terminate())
     },
   }
 }

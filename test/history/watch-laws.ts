@@ -141,11 +141,7 @@ function replay(watching: Watching, beginning: Beginning, { log, history }: Watc
     const { key, revision } = entry.object
     if (revision <= position) return late(entry)
     const skipped = missing(revision - 0.5)
-    if (skipped)
-      return {
-        law: told.size === 0 && 'revision' in watching.from ? 'resumable' : 'reliable',
-        message: `${describeMessage(skipped)} was never told`,
-      }
+    if (skipped) return absent(skipped)
     position = revision
     marked = false
     told.add(revision)
@@ -157,6 +153,15 @@ function replay(watching: Watching, beginning: Beginning, { log, history }: Watc
     return log.isCloudy(key, revision)
       ? undefined
       : { law: 'filter', message: `${describeMessage(entry)} is not what it asked for` }
+  }
+
+  /** It was told later, or never. */
+  function absent(skipped: Message): { law: Law; message: string } {
+    const { key, revision } = skipped.object
+    if (entries.some((entry) => 'object' in entry && entry.object.revision === revision && entry.object.key === key))
+      return { law: 'ordered', message: `${describeMessage(skipped)} was told after what came after it` }
+    const law = told.size === 0 && 'revision' in watching.from ? 'resumable' : 'reliable'
+    return { law, message: `${describeMessage(skipped)} was never told` }
   }
 
   function late(entry: Event): { law: Law; message: string } {

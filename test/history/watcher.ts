@@ -2,7 +2,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
 import { type Connection, createConnection } from './connection.ts'
-import { type Selection, selected, type WatchEntry, type Watching } from './history.ts'
+import { resourceOf, type Seen, type Selection, selected, type WatchEntry, type Watching } from './history.ts'
 import { KINDS, type Kind, queryOf, seenOf, type WireObject } from './kinds.ts'
 import { type ClientOptions, chooseSelection, EVERYTHING, listInPages } from './lister.ts'
 import { noteRevision, type Recorder } from './recorder.ts'
@@ -28,9 +28,7 @@ interface WatchOptions {
 /** The events that a run ends with. */
 export interface LastEvents {
   /** Resolves with what was written last, when all of it was written. */
-  written: Promise<
-    readonly { key: string; revision: number; content: { value: string; side: string; colour: string } }[]
-  >
+  written: Promise<readonly Seen[]>
   /** No watch may take longer, ms. */
   patience: number
 }
@@ -109,10 +107,8 @@ async function read(
     response.on('close', () => resolve(leaving ? 'client' : response.complete ? 'server' : 'lost'))
     response.on('error', () => undefined)
   })
-  void ended.then(() => {
-    over.abort()
-    wake()
-  })
+  over.signal.addEventListener('abort', () => wake())
+  response.on('close', () => over.abort())
   const leave = (): void => {
     leaving = true
     request.destroy()
@@ -127,13 +123,15 @@ async function read(
   let until: number | undefined
   await pause(patience ?? 2 ** 30, recorder.stopped)
   if (recorder.stopped.aborted && last && !over.signal.aborted) {
-    const wanted = (await last.written).findLast(
-      ({ key, content }) => key.startsWith(`${kind.resource}/`) && selected(selection, key, content),
+    const written = await last.written
+    const wanted = written.findLast(
+      ({ key, content }) => resourceOf(key) === kind.resource && selected(selection, key, content),
     )
     const deadline = AbortSignal.timeout(last.patience)
-    deadline.addEventListener('abort', () => wake())
+    const enough = AbortSignal.any([over.signal, deadline])
+    enough.addEventListener('abort', () => wake())
     const told = (): boolean => entries.some((entry) => 'object' in entry && entry.object.revision === wanted?.revision)
-    while (wanted && !told() && !over.signal.aborted && !deadline.aborted)
+    while (!enough.aborted && !told())
       await new Promise<void>((resolve) => {
         wake = resolve
       })
@@ -152,7 +150,6 @@ function entryOf(line: string, { resource }: Kind, recorder: Recorder): WatchEnt
   }
   if (type === 'ERROR') {
     const { code, reason } = object
-    if (reason === 'Expired') for (const listener of recorder.onExpired) listener()
     return { type, at, code, reason }
   }
   if (type === 'BOOKMARK') {

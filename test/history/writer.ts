@@ -1,6 +1,6 @@
 /** A client that writes and reads single objects, one request after the other. */
 import type { Random } from '../differential/script.ts'
-import { type Answer, createConnection } from './connection.ts'
+import { type Answer, type Connection, createConnection } from './connection.ts'
 import { type Content, describeContent, type Outcome, type Request } from './history.ts'
 import { KINDS, type Kind, seenOf, type WireObject } from './kinds.ts'
 import { noteRevision, type Recorder } from './recorder.ts'
@@ -77,40 +77,10 @@ interface Performance {
   recorder: Recorder
 }
 
-async function perform(
-  connection: ReturnType<typeof createConnection>,
-  { kind, namespace, name, request, filler, random, recorder }: Performance,
-): Promise<Outcome> {
-  const collection = kind.path(namespace)
-  const path = `${collection}/${name}`
-  const condition = 'revision' in request && request.revision !== undefined ? String(request.revision) : undefined
-  const send = (): Promise<Answer> => {
-    switch (request.verb) {
-      case 'get':
-        return connection.send('GET', path, random.chance(0.3) ? { query: { resourceVersion: '0' } } : {})
-      case 'create':
-        return connection.send('POST', collection, { body: kind.body(name, request.content, filler) })
-      case 'update': {
-        const body = kind.body(name, request.content, filler)
-        Object.assign(body['metadata'] as object, condition && { resourceVersion: condition })
-        return connection.send('PUT', path, { body })
-      }
-      case 'patch': {
-        const { metadata, ...rest } = kind.patch(request.content, filler)
-        const body = {
-          ...rest,
-          metadata: { ...(metadata as object), ...(condition && { resourceVersion: condition }) },
-        }
-        return connection.send('PATCH', path, { body, contentType: 'application/merge-patch+json' })
-      }
-      case 'delete': {
-        const body = condition && { preconditions: { resourceVersion: condition } }
-        return connection.send('DELETE', path, body ? { body } : {})
-      }
-    }
-  }
+async function perform(connection: Connection, options: Performance): Promise<Outcome> {
+  const { request, kind, recorder } = options
   try {
-    const answer = await send()
+    const answer = await connection.send(...wireOf(options))
     const outcome = outcomeOf(answer, request, kind)
     if (outcome) return outcome
     const what = 'content' in request ? ` (${describeContent(request.content)})` : ''
@@ -119,6 +89,21 @@ async function perform(
   } catch (error) {
     return { kind: 'unknown', reason: (error as Error).message }
   }
+}
+
+/** The request as it is sent. */
+function wireOf({ kind, namespace, name, request, filler, random }: Performance): Parameters<Connection['send']> {
+  const collection = kind.path(namespace)
+  const path = `${collection}/${name}`
+  const condition = 'revision' in request && request.revision !== undefined ? String(request.revision) : undefined
+  if (request.verb === 'get') return ['GET', path, random.chance(0.3) ? { query: { resourceVersion: '0' } } : {}]
+  if (request.verb === 'create') return ['POST', collection, { body: kind.body(name, request.content, filler) }]
+  if (request.verb === 'delete')
+    return ['DELETE', path, condition ? { body: { preconditions: { resourceVersion: condition } } } : {}]
+  const isPatch = request.verb === 'patch'
+  const { metadata, ...rest } = isPatch ? kind.patch(request.content, filler) : kind.body(name, request.content, filler)
+  const body = { ...rest, metadata: { ...(metadata as object), ...(condition && { resourceVersion: condition }) } }
+  return isPatch ? ['PATCH', path, { body, contentType: 'application/merge-patch+json' }] : ['PUT', path, { body }]
 }
 
 function outcomeOf({ status, body }: Answer, request: Request, { resource }: Kind): Outcome | undefined {

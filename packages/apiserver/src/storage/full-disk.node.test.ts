@@ -35,6 +35,10 @@ test('on a full disk every write of the batch fails, nothing changes, and later 
   const batch = [
     store.write((transaction) => transaction.put('configmaps', configMap('one'))),
     store.write((transaction) => transaction.delete('configmaps', before)),
+    // To the batch it is deleted; to everybody else it never was.
+    store.write((transaction) => {
+      if (!transaction.get('configmaps', 'a', 'before')) throw new Error('not found')
+    }),
   ]
   expect(await Promise.allSettled(batch)).toEqual(
     batch.map(() => ({

@@ -127,6 +127,8 @@ export function openStore(options: OpenStoreOptions): Store {
     queue = []
     const settle: (() => void)[] = []
     const done: { job: Job; value: unknown }[] = []
+    /** Refused on grounds that the disk may not take: whoever was told so would have been told of what never was. */
+    const conditional: { job: Job; error: unknown }[] = []
     operating = true
     for (const job of batch) {
       const before = pending.size
@@ -134,7 +136,8 @@ export function openStore(options: OpenStoreOptions): Store {
         done.push({ job, value: job.operation(transaction) })
       } catch (error) {
         pending.truncate(before)
-        settle.push(() => job.reject(error))
+        if (before > 0) conditional.push({ job, error })
+        else settle.push(() => job.reject(error))
       }
     }
     operating = false
@@ -142,8 +145,9 @@ export function openStore(options: OpenStoreOptions): Store {
     try {
       if (steps.length > 0) await commit(steps)
       for (const { job, value } of done) settle.push(() => job.resolve(value as never))
+      for (const { job, error } of conditional) settle.push(() => job.reject(error))
     } catch (error) {
-      for (const { job } of done) settle.push(() => job.reject(error))
+      for (const { job } of [...done, ...conditional]) settle.push(() => job.reject(error))
       steps.length = 0
     }
     // Promises settle after this turn: whoever awaits a write finds that watchers have heard of it.

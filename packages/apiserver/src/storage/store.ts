@@ -6,7 +6,7 @@
  * batch before was written down are committed in one SQLite transaction (one fsync, off this thread); only then is any
  * of it visible to reads and watches and answered. Inside such a function the store's own `get` and `list` read what
  * its transaction reads. A function that throws changes nothing and fails alone; a commit that fails (full disk) fails all of
- * its batch and changes nothing.
+ * its batch, those included that threw because of what the batch would have changed, and changes nothing.
  */
 import type { KubeObject } from '@caisson/api'
 
