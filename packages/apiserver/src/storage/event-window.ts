@@ -4,7 +4,7 @@ import type { StoreEvent } from './store.ts'
 export interface EventWindow {
   /** Events at or below this revision are gone. */
   readonly compactedRevision: number
-  /** @param at ms since the epoch */
+  /** @param at ms, of a clock that does not jump */
   push(event: StoreEvent, bytes: number, at: number): void
   /** Forgets what was pushed before `at`. */
   expire(at: number): void

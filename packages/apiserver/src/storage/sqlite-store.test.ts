@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import type { KubeObject } from '@caisson/api'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { DATABASE_VERSION } from './database.ts'
 import { openStore } from './sqlite-store.ts'
 import type { Store, StoreEvent } from './store.ts'
@@ -223,6 +223,23 @@ describe('the event window', () => {
       await store.write((transaction) => transaction.put('pods', { ...pod('a', `p${index}`), text: 'x'.repeat(350) }))
     expect(store.eventsAfter('pods', store.revision - 2)).toHaveLength(2)
     expect(store.eventsAfter('pods', store.revision - 3)).toBeUndefined()
+  })
+
+  test('lasts five minutes, whatever the clock on the wall is set to', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance', 'setInterval', 'clearInterval'] })
+    try {
+      await using store = openStore({ directory })
+      const { revision } = store
+      await store.write((transaction) => transaction.put('pods', pod('a', 'one')))
+      vi.setSystemTime(Date.now() + 3 * 3_600_000)
+      vi.advanceTimersByTime(60_000)
+      expect(store.eventsAfter('pods', revision)?.map(({ object }) => nameOf(object))).toEqual(['a/one'])
+      vi.setSystemTime(Date.now() - 9 * 3_600_000)
+      vi.advanceTimersByTime(300_000)
+      expect(store.eventsAfter('pods', revision)).toBeUndefined()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('who subscribes while a commit is announced hears of it once', async () => {

@@ -20,7 +20,10 @@ export interface OpenStoreOptions {
 // 4,096 events are some seconds of the fastest bursts and hours of ordinary life; whoever comes later lists again.
 const WINDOW: WindowBounds = { events: 4096, bytes: 16 << 20 }
 
-/** As long as etcd's default: whoever was away for longer lists again. Old states would otherwise be kept for ever. */
+/**
+ * As long as etcd's default: whoever was away for longer lists again. Old states would otherwise be kept for ever. Of a
+ * clock that does not jump: one that is set ahead would make everything expire at once.
+ */
 const WINDOW_MS = 5 * 60_000
 const EXPIRE_EVERY_MS = 30_000
 
@@ -190,7 +193,7 @@ export function openStore(options: OpenStoreOptions): Store {
     }
     revision += steps.length
     for (const [object, text] of texts) rememberEncoding(object, text)
-    const at = Date.now()
+    const at = performance.now()
     for (const { resource, namespace, name, event } of steps) {
       const { collection, window } = shelf(resource)
       if (event.type === 'DELETED') collection.delete(namespace, name)
@@ -206,7 +209,7 @@ export function openStore(options: OpenStoreOptions): Store {
   }
 
   const expiry = setInterval(() => {
-    const at = Date.now() - WINDOW_MS
+    const at = performance.now() - WINDOW_MS
     for (const { window } of shelves.values()) window.expire(at)
   }, EXPIRE_EVERY_MS).unref()
 
