@@ -47,12 +47,16 @@ export const FAULTS = {
   /** Of the write-ahead log into the database. */
   async 'kill during checkpoint'(context: FaultContext) {
     const { server, directory } = context
-    const { gone } = server.current()
-    server.current().killAtCheckpoint()
-    await Promise.all([gone, writeBallast(context, gone)])
-    const { copied, missing } = checkpointProgress(join(directory, 'state'))
-    await server.restart('killed during a checkpoint')
-    return copied > 0 && missing > 0
+    // It takes some milliseconds, and may be over before the process is.
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const { gone } = server.current()
+      server.current().killAtCheckpoint()
+      await Promise.all([gone, writeBallast(context, gone)])
+      const { copied, missing } = checkpointProgress(join(directory, 'state'))
+      await server.restart('killed during a checkpoint')
+      if (copied > 0 && missing > 0) return true
+    }
+    return false
   },
   /** Of the window of events, which goes on when what happened last has expired already. */
   async 'kill during compaction'(context: FaultContext) {
