@@ -116,11 +116,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const report = options.report ?? ((error: unknown) => console.error(error))
   const findNode = options.node ?? (() => undefined)
   const registry = createRegistry(options.resources)
-  const metrics = createMetrics()
+  const subresources = subresourceTable(options.subresources ?? {})
+  const metrics = createMetrics({ registry, subresources })
   const environment: Environment = {
     store,
     registry,
-    subresources: subresourceTable(options.subresources ?? {}),
+    subresources,
     virtual: options.virtual ?? {},
     computed: options.computed ?? {},
     now,
@@ -181,9 +182,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       return connection.stream(target.url, signal)
     },
     observe(call, code, milliseconds) {
-      const { isResource, group, version, resource } = call.info
-      const served = !isResource || registry.find(group, version, resource) !== undefined
-      metrics.observe(call, { code, seconds: milliseconds / 1000, served })
+      metrics.observe(call, { code, seconds: milliseconds / 1000 })
     },
     begin: (call) => metrics.begin(call),
   }

@@ -1,10 +1,17 @@
-/** `/metrics`, with the names and labels of kube-apiserver. */
+/**
+ * `/metrics`, with the names and labels of kube-apiserver. A series is kept for ever, so no label is anybody's text: what
+ * is not served has no name, and what is served no longer has no series.
+ */
+import { STATUS_CODES } from 'node:http'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Registry as Kinds } from '../registry/registry.ts'
+import type { Resource } from '../registry/resource.ts'
 import type { Call, RequestInfo } from '../verbs/call.ts'
+import type { Environment } from '../verbs/environment.ts'
 import { connectionVerbs } from './node-paths.ts'
 
 export interface Metrics {
-  /** Counts a request that was answered. `served` is false where no such resource exists: its name would be anybody's text. */
+  /** Counts a request that was answered. */
   observe(call: Call, outcome: RequestOutcome): void
   /** A watch or another long-running request began. Call what is returned when it is over. */
   begin(call: Call): () => void
@@ -15,13 +22,18 @@ export interface Metrics {
 export interface RequestOutcome {
   code: number
   seconds: number
-  served: boolean
+}
+
+export interface ServedKinds {
+  registry: Pick<Kinds, 'find' | 'generation'>
+  subresources: Environment['subresources']
 }
 
 const REQUEST_LABELS = ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'] as const
 const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60]
 
-export function createMetrics(): Metrics {
+/** @param kinds whose names are labels */
+export function createMetrics(kinds: ServedKinds): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const total = new Counter({
@@ -44,34 +56,83 @@ export function createMetrics(): Metrics {
     registers: [registry],
   })
 
+  /** Custom kinds that series are of. */
+  const custom = new Set<Resource>()
+  let generation = kinds.registry.generation
+
+  function labelsOf(call: Call): RequestLabels {
+    const { info } = call
+    const kind = info.isResource ? kinds.registry.find(info.group, info.version, info.resource) : undefined
+    if (!kind) return { verb: metricVerb(call), ...OTHER }
+    if (kind.custom) custom.add(kind)
+    const subresource =
+      info.subresource === '' || kinds.subresources(kind).some(({ name }) => name === info.subresource)
+        ? info.subresource
+        : ''
+    const { group, version, resource } = info
+    return { verb: metricVerb(call), group, version, resource, subresource, scope: scopeOf(info), component: COMPONENT }
+  }
+
+  /** Series of kinds whose definitions are gone go with them. */
+  function followKinds(): void {
+    if (generation === kinds.registry.generation) return
+    generation = kinds.registry.generation
+    let anyGone = false
+    for (const kind of custom) {
+      const served = kinds.registry.find(kind.group, kind.version, kind.plural)
+      if (served === kind) continue
+      custom.delete(kind)
+      if (!served) anyGone = true
+    }
+    if (anyGone) void forgetRequests()
+  }
+
+  function isGone({ group, version, resource }: Partial<Record<string, string | number>>): boolean {
+    return Boolean(resource) && !kinds.registry.find(String(group), String(version), String(resource))
+  }
+
+  async function forgetRequests(): Promise<void> {
+    for (const { labels } of (await total.get()).values) if (isGone(labels)) total.remove(labels)
+    for (const { labels, metricName } of (await duration.get()).values)
+      if (metricName?.endsWith('_count') && isGone(labels)) duration.remove(labels)
+  }
+
+  /** Watches of such a kind end after it. */
+  async function forgetRunning(): Promise<void> {
+    for (const { labels, value } of (await running.get()).values)
+      if (value === 0 && isGone(labels)) running.remove(labels)
+  }
+
   return {
     contentType: registry.contentType,
-    text: () => registry.metrics(),
-    observe(call, { code, seconds, served }) {
-      const labels = { ...labelsOf(call, served), dry_run: call.query.dryRun === 'All' ? 'All' : '' }
-      total.inc({ ...labels, code }, 1)
+    async text() {
+      followKinds()
+      await forgetRunning()
+      return await registry.metrics()
+    },
+    observe(call, { code, seconds }) {
+      followKinds()
+      const labels = { ...labelsOf(call), dry_run: call.query.dryRun === 'All' ? 'All' : '' }
+      total.inc({ ...labels, code: metricCode(code) }, 1)
       duration.observe(labels, seconds)
     },
     begin(call) {
-      const labels = labelsOf(call, true)
+      const labels = labelsOf(call)
       running.inc(labels)
       return () => running.dec(labels)
     },
   }
 }
 
-function labelsOf(call: Call, served: boolean) {
-  const { info } = call
-  const known = info.isResource && served
-  return {
-    verb: metricVerb(call),
-    group: known ? info.group : '',
-    version: known ? info.version : '',
-    resource: known ? info.resource : '',
-    subresource: known ? info.subresource : '',
-    scope: known ? scopeOf(info) : '',
-    component: 'apiserver',
-  }
+type RequestLabels = Record<(typeof REQUEST_LABELS)[number], string>
+
+const COMPONENT = 'apiserver'
+const OTHER = { group: '', version: '', resource: '', subresource: '', scope: '', component: COMPONENT } as const
+
+/** A server behind a proxy answers with any number: one that nobody has registered counts as its class does (RFC 9110, 15). */
+function metricCode(code: number): number {
+  if (STATUS_CODES[code] !== undefined) return code
+  return code >= 100 && code < 600 ? Math.floor(code / 100) * 100 : 500
 }
 
 const VERBS: Readonly<Record<string, string>> = {
