@@ -4,6 +4,7 @@ import { keepPolicyStatus } from './admission/policies/keep-policy-status.ts'
 import type { DialService } from './admission/webhooks/webhook-client.ts'
 import { createWebhooks, type Webhooks } from './admission/webhooks/webhooks.ts'
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
+import { expireEvents } from './expire-events.ts'
 import { keepKubernetesService } from './kubernetes-service.ts'
 import { computeMetrics, metricsKinds } from './metrics-api/metrics-kinds.ts'
 import { createOpenApiDocuments } from './openapi/documents.ts'
@@ -121,6 +122,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
   })
   const { url, port } = await server.listen({ host: options.host, port: options.port, tls: tls(certificates) })
   stack.use(keepPolicyStatus({ store, registry: server.registry, report }))
+  stack.use(expireEvents({ store, now, report }))
   stack.use(keepQuotas({ store, registry: server.registry, now, report }))
   stack.use(await keepKubernetesService(store, { host: options.host, port, now, report }))
   void keepCertificatesFresh(certificates, {

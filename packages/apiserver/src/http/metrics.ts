@@ -2,7 +2,6 @@
  * `/metrics`, with the names and labels of kube-apiserver. A series is kept for ever, so no label is anybody's text: what
  * is not served has no name, and what is served no longer has no series.
  */
-import { STATUS_CODES } from 'node:http'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Registry as Kinds } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
@@ -123,6 +122,8 @@ export function createMetrics(kinds: ServedKinds): Metrics {
     },
   }
 }
+
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 type RequestLabels = Record<(typeof REQUEST_LABELS)[number], string>
 
