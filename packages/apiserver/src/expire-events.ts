@@ -41,38 +41,35 @@ export function expireEvents({ store, now, report }: ExpireEventsOptions): Dispo
     if (timer || stopped) return
     const [oldest] = written.values()
     if (oldest === undefined) return
-    timer = setTimeout(run, Math.max(atLeast, oldest + TTL_MS - now())).unref()
+    timer = setTimeout(() => void run(), Math.max(atLeast, oldest + TTL_MS - now())).unref()
   }
 
-  function run(): void {
-    deleteWhatIsDue().then(
-      () => {
-        timer = undefined
-        arm()
-      },
-      (error: unknown) => {
-        if (!stopped && store.failure === undefined) report(error)
-        timer = undefined
-        arm(RETRY_MS)
-      },
-    )
-  }
-
-  async function deleteWhatIsDue(): Promise<void> {
-    for (let due = firstDue(); due.length > 0 && !stopped; due = firstDue()) {
-      await store.write((transaction) => {
-        for (const event of due) {
-          const { namespace, name = '' } = event.metadata
-          // One that is being written again lives on.
-          if (transaction.get(EVENTS, namespace, name) === event) transaction.delete(EVENTS, event)
-        }
-      })
+  async function run(): Promise<void> {
+    let wait = GATHER_MS
+    try {
+      for (let due = firstDue(); due.length > 0; due = firstDue()) await deleteAll(due)
+    } catch (error) {
+      if (!stopped && store.failure === undefined) report(error)
+      wait = RETRY_MS
     }
+    timer = undefined
+    arm(wait)
+  }
+
+  async function deleteAll(due: readonly KubeObject[]): Promise<void> {
+    await store.write((transaction) => {
+      for (const event of due) {
+        const { namespace, name = '' } = event.metadata
+        // One that is being written again lives on.
+        if (transaction.get(EVENTS, namespace, name) === event) transaction.delete(EVENTS, event)
+      }
+    })
   }
 
   function firstDue(): KubeObject[] {
-    const latest = now() - TTL_MS
     const due: KubeObject[] = []
+    if (stopped) return due
+    const latest = now() - TTL_MS
     for (const [key, at] of written) {
       if (at > latest || due.length === BATCH) break
       const slash = key.indexOf('/')
