@@ -18,7 +18,7 @@ help:
 	@echo "  make unit           the tests that need neither root nor gVisor"
 	@echo "  make test-differential   the embedded API server against a real kube-apiserver (needs Go)"
 	@echo "  make test-history   random traffic and faults against the API server's storage and watches: SEED=1 DURATION=600"
-	@echo "  make test-crash     kill -9 of the cluster, twenty times"
+	@echo "  make test-crash     kill -9 of the cluster, twenty times and at every step"
 	@echo "  make bench          the benchmarks, as JSON lines"
 	@echo "  make generate       writes generated files again (needs Go)"
 	@echo "  make format         formats the sources"
@@ -51,7 +51,7 @@ test-history: install
 	node test/history/run.ts
 
 test-crash: install
-	CAISSON_TEST_CRASHES=20 vitest run --project e2e test/e2e/crash.test.ts
+	CAISSON_TEST_CRASHES=20 CAISSON_TEST_STEPS=all vitest run --project e2e test/e2e/crash.test.ts test/e2e/killed-at-steps.test.ts
 
 bench: install
 	bash test/bench/run.sh

@@ -80,6 +80,8 @@ export interface StartOptions {
   busybox?: boolean
   /** Content of `images.yaml`. */
   images?: string
+  /** Beside what this process has. */
+  env?: Record<string, string>
 }
 
 export async function startCluster(options: StartOptions = {}): Promise<Cluster> {
@@ -91,6 +93,7 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
     KUBECONFIG: join(dataDirectory, 'kubeconfig'),
     // kubectl caches discovery by host and port, and ports come again.
     KUBECACHEDIR: join(dataDirectory, 'kubectl-cache'),
+    ...options.env,
   }
   const cluster: Cluster = {
     dataDirectory,

@@ -2,19 +2,16 @@
  * The volumes that are a Pod's own, which a snapshot of its memory needs as they were at that moment: those that live and
  * end with it, and the claims that its Sandbox has made for itself.
  */
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
 import { controllerOf } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
 import { persistentVolumePath } from '../volumes/persistent-volume.ts'
-
-const execute = promisify(execFile)
+import { runProgram } from '../volumes/run-program.ts'
 
 /** Bytes of all volumes of a Pod that a snapshot holds at most. */
 const MOST_BYTES = 4 * 1024 ** 3
@@ -135,8 +132,7 @@ function programs({ signal, longestMs = LONGEST_MS }: CopyOptions): Run {
   const either = AbortSignal.any([signal, limit])
   return async (program, args) => {
     try {
-      const { stdout } = await execute(program, args, { signal: either, killSignal: 'SIGKILL' })
-      return stdout
+      return await runProgram(program, args, either)
     } catch (error) {
       signal.throwIfAborted()
       if (!limit.aborted) throw error
@@ -161,7 +157,7 @@ async function copyShared(run: Run, { source, target }: { source: string; target
   await mkdir(target, { recursive: true, mode: 0o700 })
   const script = [
     'for tree; do mount --bind "$tree" "$tree"; mount -o remount,bind,nosymfollow "$tree"; done',
-    'find "$2" -mindepth 1 -delete',
+    'setpriv --pdeathsig KILL -- find "$2" -mindepth 1 -delete',
     'exec cp --archive --reflink=auto --one-file-system --no-target-directory -- "$1" "$2"',
   ].join('\n')
   await run('unshare', ['--mount', '--propagation', 'private', '--', 'sh', '-euc', script, 'sh', source, target])

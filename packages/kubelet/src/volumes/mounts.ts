@@ -1,10 +1,7 @@
 /** What is mounted on this machine, and the few mounts that volumes need. */
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { promisify } from 'node:util'
+import { runProgram } from './run-program.ts'
 import { VolumeError } from './volume-error.ts'
-
-const run = promisify(execFile)
 
 /** Mount points at or below `directory`, the innermost first. */
 export async function mountPointsBelow(directory: string): Promise<string[]> {
@@ -25,7 +22,7 @@ function unescape(path: string): string {
 export async function unmountBelow(directory: string): Promise<void> {
   for (const point of await mountPointsBelow(directory)) {
     // Not followed by name: lazily, since a process that still looks at it would only delay the inevitable.
-    await run('umount', ['--no-canonicalize', '--lazy', '--', point])
+    await runProgram('umount', ['--no-canonicalize', '--lazy', '--', point])
   }
   const [left] = await mountPointsBelow(directory)
   if (left !== undefined) throw new VolumeError(`${left} is still mounted after it was unmounted`)
@@ -33,7 +30,7 @@ export async function unmountBelow(directory: string): Promise<void> {
 
 export async function mountTmpfs(target: string, options: { sizeBytes: number; mode: number }): Promise<void> {
   const settings = `nosuid,nodev,size=${options.sizeBytes},mode=${options.mode.toString(8)}`
-  await run('mount', ['-t', 'tmpfs', '-o', settings, 'tmpfs', target])
+  await runProgram('mount', ['-t', 'tmpfs', '-o', settings, 'tmpfs', target])
 }
 
 /** By file: two that mount the same one at once would each get a device of their own for it. */
@@ -45,7 +42,7 @@ export async function mountImageFile(file: string, target: string): Promise<void
   const mounting = (async () => {
     await before?.catch(() => undefined)
     if ((await mountPointsBelow(target)).includes(target)) return
-    await run('mount', ['-t', 'ext4', '-o', 'loop,nosuid,nodev', '--', file, target])
+    await runProgram('mount', ['-t', 'ext4', '-o', 'loop,nosuid,nodev', '--', file, target])
   })()
   mountingImages.set(file, mounting)
   try {
@@ -57,5 +54,5 @@ export async function mountImageFile(file: string, target: string): Promise<void
 
 /** Mounts what the open file `descriptor` of this process stands for, whatever is at its path by now. */
 export async function bindDescriptor(descriptor: number, target: string): Promise<void> {
-  await run('mount', ['--no-canonicalize', '--bind', `/proc/${process.pid}/fd/${descriptor}`, target])
+  await runProgram('mount', ['--no-canonicalize', '--bind', `/proc/${process.pid}/fd/${descriptor}`, target])
 }

@@ -1,9 +1,6 @@
-import { execFile } from 'node:child_process'
 import { rm } from 'node:fs/promises'
-import { promisify } from 'node:util'
 import { unmountBelow } from './mounts.ts'
-
-const run = promisify(execFile)
+import { runProgram } from './run-program.ts'
 
 /** Removes a directory of ours with all that containers put there. What is mounted in it is unmounted, never deleted. */
 export async function removeTree(directory: string): Promise<void> {
@@ -12,6 +9,6 @@ export async function removeTree(directory: string): Promise<void> {
     await rm(directory, { recursive: true, force: true })
   } catch {
     // Directories can be nested deeper than a path is long; rm walks by open directories.
-    await run('rm', ['-rf', '--one-file-system', '--', directory])
+    await runProgram('rm', ['-rf', '--one-file-system', '--', directory])
   }
 }

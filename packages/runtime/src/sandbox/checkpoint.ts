@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm, statfs, writeFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
-import { killProcess } from '../monitor/process-identity.ts'
 import { lastComplaint } from '../monitor/runtime-log.ts'
 import { CHECKPOINTED_FILE } from '../monitor/supervised-container.ts'
 import { type CheckpointOptions, type ContainerSpec, type Snapshot } from '../runtime.ts'
@@ -14,7 +13,7 @@ import type { ContainerEntry, SandboxEntry } from './entries.ts'
 import type { OciDriver } from './oci-driver.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
 import { type KeptContainer, rightsOf, sealSnapshot, snapshotMachine } from './snapshot-files.ts'
-import { readContainer } from './state-files.ts'
+import { killSentry } from './state-files.ts'
 
 // The first build known to keep what containers wrote to their root, and to write memory uncompressed.
 const OLDEST_RUNSC = 20_240_701
@@ -100,12 +99,14 @@ async function killPaused(
 ): Promise<void> {
   const all = new Set([root, ...containers])
   for (const { id } of all) await parts.monitor.expectKill(id)
-  const { supervision } = await readContainer(root.directory)
-  if (supervision?.running) killProcess(supervision.running.pid, supervision.running.startTime, 'SIGKILL')
+  await killSentry(root.directory)
   await Promise.all([...all].map(({ exited }) => exited.promise))
 }
 
-/** After a restart: what was to end ends, and what was paused for a snapshot that never came goes on. */
+/**
+ * After a restart: what was to end ends, and what was paused for a snapshot that never came goes on. What cannot go on is
+ * ended, which its end then tells: nobody would ever hear of a sandbox that stands still.
+ */
 export async function finishCheckpoint(parts: RuntimeParts, sandbox: SandboxEntry): Promise<void> {
   const driver = await parts.drivers.get(sandbox.record.spec.handler)
   if (!driver.isSentry) return
@@ -117,7 +118,13 @@ export async function finishCheckpoint(parts: RuntimeParts, sandbox: SandboxEntr
       for (const { directory } of sandbox.pause ? running : [])
         await writeFile(join(directory, CHECKPOINTED_FILE), '', { mode: 0o600 })
       await killPaused(parts, root, sandbox.pause ? running : [])
-    } else if (await isPaused(driver, root)) await setPaused(driver, root, false)
+      continue
+    }
+    try {
+      if (await isPaused(driver, root)) await setPaused(driver, root, false)
+    } catch {
+      await killSentry(root.directory)
+    }
   }
 }
 

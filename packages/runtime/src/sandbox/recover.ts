@@ -5,9 +5,11 @@ import { finishCheckpoint } from './checkpoint.ts'
 import { discardHalfMade, killContainer, removeContainerEntry } from './containers.ts'
 import { newContainerEntry, type SandboxEntry } from './entries.ts'
 import { pauseContainerId } from './oci-ids.ts'
+import { endOrphanedCommands } from './orphaned-commands.ts'
 import type { Registry } from './registry.ts'
-import { isBeingRestored } from './restore.ts'
+import { isBeingRestored, nameSandbox, noteRestoring } from './restore.ts'
 import { type RuntimeParts } from './runtime-parts.ts'
+import { killSentry } from './state-files.ts'
 
 /**
  * Finds what an earlier process left: adopts what runs, remembers what has ended, takes away what was half made or belongs
@@ -16,6 +18,7 @@ import { type RuntimeParts } from './runtime-parts.ts'
 export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, stateDirectory: string): Promise<void> {
   // The monitor first: what it does not adopt has ended, and then says so on disk.
   await parts.monitor.ping()
+  await endOrphanedCommands(stateDirectory)
   const containers = await parts.files.containers()
   for (const record of await parts.files.sandboxes()) {
     const sandbox: SandboxEntry = {
@@ -57,10 +60,34 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
   await parts.cgroups.recover(new Set(registry.sandboxes.keys()))
   await unmountStrays(stateDirectory, adopted)
   await registry.catchUp()
-  for (const sandbox of registry.sandboxes.values()) await finishCheckpoint(parts, sandbox)
+  await Promise.all(
+    [...registry.sandboxes.values()].map(async (sandbox) => {
+      await finishCheckpoint(parts, sandbox)
+      await finishRestore(parts, sandbox)
+    }),
+  )
   for (const sandbox of registry.sandboxes.values()) {
     for (const entry of sandbox.containers.values())
       if (entry.state.phase === 'exited') registry.announce(sandbox, entry)
+  }
+}
+
+/**
+ * After a restart: what goes on from a snapshot, and has not got its name, gets it. Nobody was told that it is there, but
+ * it runs, and what it has done since then would be lost with it.
+ */
+async function finishRestore(parts: RuntimeParts, { record, containers }: SandboxEntry): Promise<void> {
+  const { shared, handler, hostname } = record.spec
+  if (shared) return
+  for (const { state, ociId, directory } of containers.values()) {
+    if (state.phase !== 'running' || !isBeingRestored(directory)) continue
+    try {
+      await nameSandbox(parts, { ociId, directory, driver: await parts.drivers.sentry(handler), hostname })
+      await noteRestoring(directory, false)
+    } catch {
+      // It does not answer; under the name of another it must not go on.
+      await killSentry(directory)
+    }
   }
 }
 

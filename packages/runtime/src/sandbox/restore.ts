@@ -41,20 +41,27 @@ async function begin(
   { supervision, driver, snapshot, hostname, ahead }: RestoreOptions,
 ): Promise<Started> {
   const { native } = await parts.prepare()
+  const { ociId, directory } = supervision
+  // What comes with the snapshot is its source's name.
+  const isNamed = hostname !== undefined && snapshot.manifest.hostname !== hostname
+  if (isNamed) await noteRestoring(directory, true)
   const started = await parts.monitor.begin(supervision, {
     image: snapshot.directory,
     ...(ahead && { preparedIn: ahead.preparedIn, binds: { program: native.bindMounts, mounts: ahead.binds } }),
   })
-  // What came with the snapshot is its source's name.
-  const { ociId, directory } = supervision
-  if (hostname !== undefined && snapshot.manifest.hostname !== hostname)
+  if (isNamed) {
     await nameSandbox(parts, { ociId, directory, driver, hostname })
+    await noteRestoring(directory, false)
+  }
   return started
 }
 
 const RESTORING_FILE = 'restoring'
 
-/** Says of a shared sandbox that not all of its containers are there, or that they are; kept with the one that holds it open. */
+/**
+ * Says that the restore into a directory is not over, or that it is. Of a shared sandbox it is kept with the container that
+ * holds it open, until all of the others are there.
+ */
 export async function noteRestoring(directory: string, restoring: boolean): Promise<void> {
   const path = join(directory, RESTORING_FILE)
   await (restoring ? writeFile(path, '', { mode: 0o600 }) : rm(path, { force: true }))

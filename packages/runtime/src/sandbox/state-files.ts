@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { killProcess } from '../monitor/process-identity.ts'
 import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/supervised-container.ts'
 import type { ContainerSpec, ContainerState, SandboxSpec } from '../runtime.ts'
 import { ociId } from './oci-ids.ts'
@@ -146,4 +147,10 @@ async function readJsonFile<T>(path: string): Promise<T | undefined> {
   } catch {
     return undefined
   }
+}
+
+/** Kills the first process of a container, as far as one is known: its monitor hears of it. */
+export async function killSentry(directory: string): Promise<void> {
+  const running = (await readContainer(directory)).supervision?.running
+  if (running) killProcess(running.pid, running.startTime, 'SIGKILL')
 }
