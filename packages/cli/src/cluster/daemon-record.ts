@@ -91,9 +91,9 @@ export function isAlive(record: DaemonRecord): boolean {
 
 /** Resolves with false where it still lives after `ms`. Not our child, so there is no event to wait for. */
 export async function hasEnded(record: DaemonRecord, ms: number): Promise<boolean> {
-  const deadline = Date.now() + ms
+  const deadline = performance.now() + ms
   while (isAlive(record)) {
-    if (Date.now() > deadline) return false
+    if (performance.now() > deadline) return false
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
   return true

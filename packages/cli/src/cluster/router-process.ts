@@ -106,7 +106,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
   async function start(): Promise<Running> {
     try {
       if (isStopped) throw new Error('the cluster is ending')
-      const wait = notBefore - Date.now()
+      const wait = notBefore - performance.now()
       if (wait > 0) throw new Error(`the router ended: it is started again in ${Math.ceil(wait / 1000)} s`)
       await prepare(options)
       const router = await launch(options, shown.log)
@@ -115,13 +115,13 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
       return router
     } catch (error) {
       starting = undefined
-      if (notBefore <= Date.now()) backOff()
+      if (notBefore <= performance.now()) backOff()
       throw error
     }
   }
 
   function follow(router: Running): void {
-    const startedAt = Date.now()
+    const startedAt = performance.now()
     renewal = setInterval(() => {
       lendToken(options).catch((error: unknown) => onError(error, 'the router’s token'))
     }, TOKEN_RENEWAL_MS).unref()
@@ -132,7 +132,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
       running = undefined
       starting = undefined
       if (code === 0 || isStopped) return
-      if (Date.now() - startedAt > HEALTHY_MS) backOffMs = 0
+      if (performance.now() - startedAt > HEALTHY_MS) backOffMs = 0
       const exitCode = code ?? 128 + 9
       onError(new Error(`it ended with ${signal ?? `exit code ${code}`}`), 'the router')
       shown.update({ phase: 'exited', pid, startedAt: shownSince, finishedAt: Date.now(), exitCode })
@@ -143,7 +143,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
   /** Gives how long nothing is started now, ms. */
   function backOff(): number {
     backOffMs = Math.min(Math.max(backOffMs * 2, FIRST_BACK_OFF_MS), LONGEST_BACK_OFF_MS)
-    notBefore = Date.now() + backOffMs
+    notBefore = performance.now() + backOffMs
     return backOffMs
   }
 

@@ -27,6 +27,7 @@ import {
 import type { Runtime, RuntimeErrorCode, Snapshot } from '@caisson/runtime'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
+import { failureMessage } from '../pods/failure-message.ts'
 import { initContainers, specOf } from '../pods/observed-pod.ts'
 import type { PodMemory } from '../pods/pod-memory.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
@@ -156,7 +157,7 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
       // Given up by us, not failed: the next agent takes it.
       if (stop.signal.aborted) return
       await writeStatus(snapshot, {
-        conditions: [{ status: 'False', reason: failureReason(error), message: (error as Error).message }],
+        conditions: [{ status: 'False', reason: failureReason(error), message: failureMessage(error, directories) }],
       })
     } finally {
       if (pod) options.engine().enqueue(pod.metadata.uid ?? '')

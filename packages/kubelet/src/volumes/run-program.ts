@@ -9,10 +9,20 @@ const TIED = 'test "$PPID" = "$0" && exec "$@"'
 
 /**
  * Runs a program to its end, and gives what it put out. It ends with this process, however that ends: the next agent
- * begins the work again, and must not have it done a second time behind its back. Rejects as `execFile` does.
+ * begins the work again, and must not have it done a second time behind its back.
+ *
+ * Rejects with what the program said, with code `ENOSPC` where that is that there is no room, and with the signal's reason.
  */
 export async function runProgram(program: string, args: readonly string[], signal?: AbortSignal): Promise<string> {
   const tied = ['--pdeathsig', 'KILL', '--', 'sh', '-c', TIED, String(process.pid), program, ...args]
-  const { stdout } = await execute('setpriv', tied, { killSignal: 'SIGKILL', ...(signal && { signal }) })
-  return stdout
+  try {
+    const { stdout } = await execute('setpriv', tied, { killSignal: 'SIGKILL', ...(signal && { signal }) })
+    return stdout
+  } catch (cause) {
+    signal?.throwIfAborted()
+    const { stderr = '' } = cause as { stderr?: string }
+    if (/no space left on device|disk quota exceeded/i.test(stderr))
+      throw Object.assign(new Error('ENOSPC: no space left on device', { cause }), { code: 'ENOSPC' })
+    throw new Error(`${program} failed: ${stderr.trim() || (cause as Error).message}`, { cause })
+  }
 }

@@ -21,13 +21,13 @@ export function createStoreLock(file: string): StoreLock {
 
   async function acquire(): Promise<DatabaseSync> {
     const database = new DatabaseSync(file, { timeout: 0 })
-    const deadline = Date.now() + PATIENCE_MS
+    const deadline = performance.now() + PATIENCE_MS
     for (;;) {
       try {
         database.exec('BEGIN EXCLUSIVE')
         return database
       } catch (error) {
-        if ((error as { errcode?: number }).errcode !== BUSY || Date.now() > deadline) {
+        if ((error as { errcode?: number }).errcode !== BUSY || performance.now() > deadline) {
           database.close()
           throw error
         }

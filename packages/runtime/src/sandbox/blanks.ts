@@ -65,7 +65,7 @@ export function createBlanks(parts: RuntimeParts): Blanks {
     }
     kinds.delete(key)
     kinds.set(key, kind)
-    kind.usedAt = Date.now()
+    kind.usedAt = performance.now()
     fillLater()
     return kind
   }
@@ -127,7 +127,7 @@ export function createBlanks(parts: RuntimeParts): Blanks {
 
   async function look(): Promise<void> {
     const short = await isMemoryShort()
-    const doomed = [...kinds].filter(([, { usedAt }]) => short || Date.now() - usedAt > IDLE_MS)
+    const doomed = [...kinds].filter(([, { usedAt }]) => short || performance.now() - usedAt > IDLE_MS)
     for (const [key] of doomed) kinds.delete(key)
     if (kinds.size === 0) {
       clearInterval(looking)
@@ -153,7 +153,7 @@ export function createBlanks(parts: RuntimeParts): Blanks {
       const { shape } = (await openSnapshot(snapshotDirectory)).manifest
       if (shape?.network !== network.kind) return undefined
       const kind = use(shape)
-      const now = Date.now()
+      const now = performance.now()
       kind.taken = [...kind.taken.filter((at) => now - at < BURST_MS), now].slice(-MOST_OF_A_SHAPE)
       kind.wanted = Math.max(kind.wanted, kind.taken.length)
       const ready = kind.ready.shift()

@@ -133,7 +133,7 @@ async function save(driver: OciDriver, entry: ContainerEntry, directory: string)
   if (bavail * bsize < DISK_RESERVE) {
     throw new RuntimeError(
       'disk-full',
-      `${dirname(directory)} has ${bavail * bsize} bytes left, expected at least ${DISK_RESERVE} beside a snapshot: make room`,
+      `the disk has ${bavail * bsize} bytes left, expected at least ${DISK_RESERVE} beside a snapshot: make room`,
     )
   }
   const runtimeLog = join(entry.directory, 'checkpoint.log')
