@@ -1,20 +1,16 @@
 /** Pods on a node whose disk is full: they wait, say why, leave nothing over, and start when there is room. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, rmSync, statfsSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import * as apiServer from '@caisson/apiserver'
 import { type PodObject, resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { fillDisk } from '../testing/fill-disk.ts'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
-import { startTinyRegistry, type TinyRegistry } from '../testing/tiny-registry.ts'
 
 const DISK = 24 * 1024 * 1024
 let node: ScratchNode
-let registry: TinyRegistry
 beforeAll(async () => {
-  registry = await startTinyRegistry()
-  registry.serve('app', { text: 'runs' })
-  const registries = { hosts: { [registry.host]: { plainHttp: true } } }
-  node = await startScratchNode(apiServer, { dataBytes: DISK, runtimeBytes: DISK, registries })
+  node = await startScratchNode(apiServer, { dataBytes: DISK, runtimeBytes: DISK })
   await node.client.create(
     resources.configMaps,
     { metadata: { name: 'content' }, data: { content: 'x'.repeat(100_000) } },
@@ -24,10 +20,7 @@ beforeAll(async () => {
   await create('first')
   await node.until('first', isReady)
 })
-afterAll(async () => {
-  await node[Symbol.asyncDispose]()
-  await registry.stop()
-})
+afterAll(() => node[Symbol.asyncDispose]())
 
 const create = (name: string, volumes: object[] = []): Promise<PodObject> =>
   node.create(name, {
@@ -47,6 +40,19 @@ const isReady = ({ status }: PodObject): boolean =>
   status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 const waiting = ({ status }: PodObject) => status?.containerStatuses?.[0]?.state?.waiting
 
+/** Takes all that is left of a disk, until it is disposed. */
+async function fill(directory: string): Promise<Disposable> {
+  const path = join(directory, 'full')
+  await using file = await open(path, 'wx')
+  const block = Buffer.alloc(4096)
+  for (;;) {
+    const { bytesWritten } = await file.write(block).catch(() => ({ bytesWritten: 0 }))
+    if (bytesWritten < block.length) break
+  }
+  expect(statfsSync(directory).bavail).toBe(0)
+  return { [Symbol.dispose]: () => rmSync(path) }
+}
+
 async function goes(pod: PodObject): Promise<void> {
   const { name = '', uid = '' } = pod.metadata
   await node.client.delete(resources.pods, name, { namespace: 'default', gracePeriodSeconds: 0 })
@@ -61,7 +67,7 @@ async function goes(pod: PodObject): Promise<void> {
 test('a volume waits for room', async () => {
   let pod: PodObject
   {
-    using _full = await fillDisk(node.dataDirectory)
+    using _full = await fill(node.dataDirectory)
     pod = await create('volume', [{ name: 'content', configMap: { name: 'content' } }])
     await expect
       .poll(() => [...new Set(node.events.filter((event) => event.startsWith('volume: ')))], { timeout: 10_000 })
@@ -78,7 +84,7 @@ test.each([
   const name = `container-${disk.toLowerCase()}`
   let pod: PodObject
   {
-    using _full = await fillDisk(node[disk])
+    using _full = await fill(node[disk])
     await create(name)
     pod = await node.until(name, (each) => waiting(each)?.reason === reason)
     expect(waiting(pod)?.message).toBe("the node's disk is full")
@@ -88,26 +94,8 @@ test.each([
   await goes(pod)
 })
 
-test('an image waits for room', async () => {
-  const image = `${registry.host}/app:latest`
-  let pod: PodObject
-  {
-    using _full = await fillDisk(node.stateDirectory)
-    const containers = [{ name: 'main', image, command: ['none'], imagePullPolicy: 'IfNotPresent' }]
-    await node.create('image', { terminationGracePeriodSeconds: 0, containers })
-    pod = await node.until('image', (each) => waiting(each)?.reason === 'ErrImagePull')
-    expect(waiting(pod)?.message).toMatch(
-      /^failed to pull image ".*": the disk has no room for the image: it needs more than \d+ bytes, 0 are left$/,
-    )
-  }
-  // It has no program at all: what is said next is said of what was pulled.
-  await node.until('image', (each) => waiting(each)?.reason === 'CrashLoopBackOff')
-  expect(node.events).toContainEqual(expect.stringMatching(`^image: Pulled Successfully pulled image "${image}"`))
-  await goes(pod)
-})
-
 test('one that is removed before there is room leaves nothing', async () => {
-  using _full = await fillDisk(node.stateDirectory)
+  using _full = await fill(node.stateDirectory)
   await create('removed')
   await goes(await node.until('removed', (each) => waiting(each)?.reason === 'FailedCreatePodSandBox'))
 })

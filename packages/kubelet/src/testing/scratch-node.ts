@@ -19,7 +19,7 @@ import {
   type Transport,
 } from '@caisson/client'
 import { startNetwork } from '@caisson/network'
-import { createRuntime, defaultToolsDirectory, installTools, type RegistryConfig, type Runtime } from '@caisson/runtime'
+import { createRuntime, defaultToolsDirectory, installTools, type Runtime } from '@caisson/runtime'
 import type { ObjectReference, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { type Kubelet, startKubelet } from '../start-kubelet.ts'
 
@@ -76,7 +76,6 @@ export async function startScratchNode(
     dataBytes?: number
     runtimeBytes?: number
     pressureIntervalMs?: number
-    registries?: RegistryConfig
   } = {},
 ): Promise<ScratchNode> {
   await using stack = new AsyncDisposableStack()
@@ -124,7 +123,7 @@ export async function startScratchNode(
     const transport = watched(inProcessTransport(api.server.connect(componentUsers.node(NODE_NAME))), writes)
     const node = createClient(transport, { fieldManager: 'kubelet' })
     const informers = parts.use(createInformers(node))
-    const runtime = parts.use(await createRuntime({ stateDirectory, toolsDirectory, registries: options.registries }))
+    const runtime = parts.use(await createRuntime({ stateDirectory, toolsDirectory }))
     const signal = new AbortController().signal
     const onError = (error: unknown, where: string): number => errors.push(`${where}: ${(error as Error).message}`)
     const record = (about: AnyObject | ObjectReference, { reason, message }: EventInput): number =>
