@@ -9,7 +9,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_OPTIONS := --disable-warning=ExperimentalWarning
 
-.PHONY: help install demo test check unit test-crash bench format generate pack image test-differential test-history clean
+.PHONY: help install demo test check unit test-crash bench format generate pack image test-differential test-history conformance clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile | sed '/^Targets/d'
@@ -18,6 +18,7 @@ help:
 	@echo "  make unit           the tests that need neither root nor gVisor"
 	@echo "  make test-differential   the embedded API server against a real kube-apiserver (needs Go)"
 	@echo "  make test-history   random traffic and faults against the API server's storage and watches: SEED=1 DURATION=600"
+	@echo "  make conformance    Kubernetes' own conformance tests, FOCUS=REGEX or SIG=NAME of them (needs Go)"
 	@echo "  make test-crash     kill -9 of the cluster, twenty times and at every step"
 	@echo "  make bench          the benchmarks, as JSON lines"
 	@echo "  make generate       writes generated files again (needs Go)"
@@ -49,6 +50,9 @@ test-differential: install
 
 test-history: install
 	node test/history/run.ts
+
+conformance: install
+	node test/conformance/run.ts $(if $(FOCUS),--focus '$(FOCUS)') $(if $(SIG),--sig $(SIG))
 
 test-crash: install
 	CAISSON_TEST_CRASHES=20 CAISSON_TEST_STEPS=all vitest run --project e2e test/e2e/crash.test.ts test/e2e/killed-at-steps.test.ts

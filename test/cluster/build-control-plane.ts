@@ -4,6 +4,7 @@
  *   node test/cluster/build-control-plane.ts [kubectl|all]      prints the directory that holds the binaries
  *   node test/cluster/build-control-plane.ts kubectl v1.35.0    the same for kubectl of another version
  *   node test/cluster/build-control-plane.ts helm|kwok|copier|metrics-server   prints the path of that program
+ *   node test/cluster/build-control-plane.ts conformance        prints the directory that holds e2e.test and its companions
  *
  * The cache is outside the repository, `$CAISSON_CACHE_DIR` (default `~/.cache/caisson`), keyed by version.
  */
@@ -34,7 +35,16 @@ const BINARIES = {
   'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
   'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
   'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
+  'e2e.test': 'k8s.io/kubernetes/test/e2e',
+  agnhost: 'k8s.io/kubernetes/test/images/agnhost',
+  nnp: 'k8s.io/kubernetes/test/images/nonewprivs',
 } as const
+
+type Binary = keyof typeof BINARIES
+
+const CONTROL_PLANE: readonly Binary[] = ['kubectl', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler']
+/** Kubernetes' own conformance tests, and what runs in the images that they use. */
+const CONFORMANCE: readonly Binary[] = ['e2e.test', 'agnhost', 'nnp']
 
 function cacheDirectory(): string {
   return process.env['CAISSON_CACHE_DIR'] ?? join(homedir(), '.cache', 'caisson')
@@ -55,9 +65,9 @@ export function hasGo(): boolean {
   }
 }
 
-function run(command: string, args: string[], cwd: string): Promise<void> {
+function run(command: string, args: string[], cwd: string, env?: Record<string, string>): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, stdio: ['ignore', 2, 2] })
+    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 2, 2] })
     child.on('error', reject)
     child.on('exit', (code) =>
       code === 0 ? resolve() : reject(new Error(`${command} ${args.join(' ')} in ${cwd} exited with ${code}`)),
@@ -65,11 +75,7 @@ function run(command: string, args: string[], cwd: string): Promise<void> {
   })
 }
 
-async function buildKubernetes(
-  directory: string,
-  names: ReadonlyArray<keyof typeof BINARIES>,
-  kubernetes = KUBERNETES,
-): Promise<void> {
+async function buildKubernetes(directory: string, names: readonly Binary[], kubernetes = KUBERNETES): Promise<void> {
   const missing = names.filter((name) => !existsSync(join(directory, name)))
   if (missing.length === 0) return
   const work = mkdtempSync(join(tmpdir(), 'caisson-go-'))
@@ -102,11 +108,10 @@ async function buildKubernetes(
     for (const name of missing) {
       console.error(`building ${name} ${kubernetes}`)
       const version = `-X k8s.io/component-base/version.gitVersion=${kubernetes} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=${minor}`
-      await run(
-        'go',
-        ['build', '-mod=mod', '-trimpath', '-ldflags', `-s -w ${version}`, '-o', join(work, name), BINARIES[name]],
-        work,
-      )
+      const built = ['-mod=mod', '-trimpath', '-ldflags', `-s -w ${version}`, '-o', join(work, name), BINARIES[name]]
+      if (name === 'e2e.test') await run('go', ['test', '-c', ...built], work)
+      // What runs in images that have no libraries is linked against none.
+      else await run('go', ['build', ...built], work, CONFORMANCE.includes(name) ? { CGO_ENABLED: '0' } : {})
       renameSync(join(work, name), join(directory, name))
     }
   } finally {
@@ -219,13 +224,34 @@ export function moduleDirectory(name: 'kwok' | 'agent-sandbox'): string {
   return (JSON.parse(found) as { Dir: string }).Dir
 }
 
+/** Where the module of Kubernetes itself is, with the files that its test images are made of. */
+export function kubernetesDirectory(): string {
+  const found = execFileSync('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${KUBERNETES}`], {
+    cwd: tmpdir(),
+    encoding: 'utf8',
+  })
+  return (JSON.parse(found) as { Dir: string }).Dir
+}
+
 /** Builds what is missing. Throws where Go is missing or a build fails. */
 export async function buildControlPlane(what: 'kubectl' | 'all'): Promise<string> {
   const directory = controlPlaneDirectory()
   mkdirSync(directory, { recursive: true })
-  const names = what === 'kubectl' ? (['kubectl'] as const) : (Object.keys(BINARIES) as Array<keyof typeof BINARIES>)
-  await buildKubernetes(directory, names)
+  await buildKubernetes(directory, what === 'kubectl' ? ['kubectl'] : CONTROL_PLANE)
   if (what === 'all') await buildGoProgram(directory, GO_PROGRAMS.etcd)
+  return directory
+}
+
+/** Where `e2e.test` and its companions are, built or not. */
+export function conformanceDirectory(): string {
+  return join(cacheDirectory(), `conformance-${KUBERNETES}`)
+}
+
+/** Builds `e2e.test`, `agnhost` and `nnp` where they are missing, and gives the directory that holds them. */
+export async function buildConformance(): Promise<string> {
+  const directory = conformanceDirectory()
+  mkdirSync(directory, { recursive: true })
+  await buildKubernetes(directory, CONFORMANCE)
   return directory
 }
 
@@ -250,5 +276,6 @@ if (import.meta.main) {
   if (what === 'kubectl' && version !== undefined) console.log(await buildKubectl(version))
   else if (what === 'helm' || what === 'kwok' || what === 'copier' || what === 'metrics-server')
     console.log(await buildBeside(what))
+  else if (what === 'conformance') console.log(await buildConformance())
   else console.log(await buildControlPlane(what === 'kubectl' ? 'kubectl' : 'all'))
 }

@@ -78,6 +78,8 @@ export interface StartOptions {
   up?: string[]
   /** Puts busybox into the image store. */
   busybox?: boolean
+  /** Archives of images that are put into the image store. */
+  archives?: string[]
   /** Content of `images.yaml`. */
   images?: string
   /** Beside what this process has. */
@@ -115,6 +117,7 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
       await must(run('bash', [join(ROOT, 'examples/busybox-image.sh'), archive], { env }), 'examples/busybox-image.sh')
       await cluster.mustCaisson(['image', 'import', archive])
     }
+    for (const archive of options.archives ?? []) await cluster.mustCaisson(['image', 'import', archive])
     await cluster.mustCaisson(['up', '--detach', ...(options.up ?? [])])
     return cluster
   } catch (error) {

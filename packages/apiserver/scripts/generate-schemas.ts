@@ -21,7 +21,7 @@ const VERSION = '1.34.4'
 const ROOTS = [
   ...kinds('io.k8s.api.core.v1', 'Namespace Pod Service ConfigMap Secret ServiceAccount PersistentVolumeClaim'),
   ...kinds('io.k8s.api.core.v1', 'PersistentVolume Event Node Endpoints'),
-  ...kinds('io.k8s.api.core.v1', 'ResourceQuota LimitRange'),
+  ...kinds('io.k8s.api.core.v1', 'ResourceQuota LimitRange PodTemplate'),
   'io.k8s.api.core.v1.Binding',
   ...kinds('io.k8s.api.core.v1', 'ReplicationController'),
   ...kinds('io.k8s.api.apps.v1', 'ControllerRevision DaemonSet Deployment ReplicaSet StatefulSet'),
@@ -34,8 +34,11 @@ const ROOTS = [
   ...kinds('io.k8s.api.coordination.v1', 'Lease'),
   ...kinds('io.k8s.api.events.v1', 'Event'),
   ...kinds('io.k8s.api.node.v1', 'RuntimeClass'),
-  ...kinds('io.k8s.api.storage.v1', 'StorageClass'),
-  ...kinds('io.k8s.api.networking.v1', 'Ingress IngressClass NetworkPolicy'),
+  ...kinds('io.k8s.api.storage.v1', 'CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment'),
+  ...kinds('io.k8s.api.networking.v1', 'Ingress IngressClass IPAddress NetworkPolicy ServiceCIDR'),
+  ...kinds('io.k8s.api.flowcontrol.v1', 'FlowSchema PriorityLevelConfiguration'),
+  ...kinds('io.k8s.api.certificates.v1', 'CertificateSigningRequest'),
+  ...kinds('io.k8s.kube-aggregator.pkg.apis.apiregistration.v1', 'APIService'),
   ...kinds('io.k8s.api.rbac.v1', 'Role ClusterRole RoleBinding ClusterRoleBinding'),
   ...kinds('io.k8s.api.scheduling.v1', 'PriorityClass'),
   ...kinds('io.k8s.api.discovery.v1', 'EndpointSlice'),
@@ -162,6 +165,7 @@ function generate(): Map<string, string> {
     ['io.k8s.api.', moduleDirectory(`k8s.io/api@${staging}`)],
     ['io.k8s.apimachinery.', moduleDirectory(`k8s.io/apimachinery@${staging}`)],
     ['io.k8s.apiextensions-apiserver.', moduleDirectory(`k8s.io/apiextensions-apiserver@${staging}`)],
+    ['io.k8s.kube-aggregator.', moduleDirectory(`k8s.io/kube-aggregator@${staging}`)],
   ]
   const reduced = new Map<string, Json>()
   const queue = [...ROOTS]

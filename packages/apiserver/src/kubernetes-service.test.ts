@@ -9,6 +9,7 @@ import type { Store } from './storage/store.ts'
 import { startTemporaryServer, startWholeServer } from './testing/whole-server.ts'
 
 const SERVICE = '/api/v1/namespaces/default/services/kubernetes'
+const CIDR = '/apis/networking.k8s.io/v1/servicecidrs/kubernetes'
 const SLICE = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes'
 
 function content({ metadata, ...rest }: KubeObject): object {
@@ -48,6 +49,22 @@ test('a new cluster has Service default/kubernetes, and what it leads to', async
     endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
     ports: [{ name: 'https', port: api.port, protocol: 'TCP' }],
   })
+  expect(await read('/apis/networking.k8s.io/v1/servicecidrs/kubernetes')).toEqual({
+    kind: 'ServiceCIDR',
+    apiVersion: 'networking.k8s.io/v1',
+    spec: { cidrs: ['10.96.0.0/16'] },
+    status: {
+      conditions: [
+        {
+          type: 'Ready',
+          status: 'True',
+          reason: '',
+          message: 'Kubernetes default Service CIDR is ready',
+          lastTransitionTime: expect.stringMatching(/Z$/),
+        },
+      ],
+    },
+  })
   expect(api.reported).toEqual([])
 })
 
@@ -64,6 +81,7 @@ test('who deletes or changes it finds it as it was', async () => {
   for (const spoil of [
     () => api.request('DELETE', SERVICE),
     () => api.request('DELETE', SLICE),
+    () => api.request('DELETE', CIDR),
     () =>
       api.request('PATCH', SERVICE, {
         body: { spec: { ports: [{ port: 443, name: 'https', targetPort: 1, protocol: 'TCP' }] } },

@@ -1,19 +1,20 @@
 /**
- * Service `default/kubernetes`, by which Pods reach this server: made at start, and mended when somebody changes it or
- * the server listens on another port.
+ * Service `default/kubernetes`, by which Pods reach this server, and ServiceCIDR `kubernetes`, from which its address is:
+ * made at start, and mended when somebody changes them or the server listens on another port.
  *
  * It is written past admission and validation, as kube-apiserver writes it: Endpoints of other Services may not be on
  * loopback, where alone this server listens. Whoever routes ClusterIPs has to carry the connections there.
  */
 import { randomUUID } from 'node:crypto'
 import type { KubeObject } from '@caisson/api'
-import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocation.ts'
+import { KUBERNETES_SERVICE_ADDRESS, SERVICE_CIDR } from './registry/builtin/service-allocation.ts'
 import { deepEqual } from './storage/freeze.ts'
 import type { ResourceKey, Store, Transaction } from './storage/store.ts'
 import { timestamp } from './verbs/metadata.ts'
 
 const NAME = 'kubernetes'
 const NAMESPACE = 'default'
+const READY = { type: 'Ready', status: 'True', reason: '', message: 'Kubernetes default Service CIDR is ready' }
 
 export interface KubernetesServiceOptions {
   /** Where the server listens. */
@@ -26,6 +27,7 @@ export interface KubernetesServiceOptions {
 
 interface Wanted {
   resource: ResourceKey
+  namespace?: string
   kind: string
   apiVersion: string
   labels: Readonly<Record<string, string>>
@@ -48,8 +50,8 @@ export async function keepKubernetesService(store: Store, options: KubernetesSer
   const subscriptions = wanted.map(({ resource }) =>
     store.subscribe(resource, store.revision, ({ object, type }) => {
       const { name, namespace } = object.metadata
-      if (namespace !== NAMESPACE || name !== NAME) return
       const each = wanted.find((other) => other.resource === resource)
+      if (namespace !== each?.namespace || name !== NAME) return
       if (type !== 'DELETED' && each && isRight(object, each)) return
       // Refused writes are those of a server that stops.
       ensure().catch((error: unknown) => store.failure === undefined && options.report(error))
@@ -69,6 +71,7 @@ function wantedObjects({ host, port }: KubernetesServiceOptions): Wanted[] {
   return [
     {
       resource: 'services',
+      namespace: NAMESPACE,
       kind: 'Service',
       apiVersion: 'v1',
       labels: { component: 'apiserver', provider: NAME },
@@ -88,6 +91,7 @@ function wantedObjects({ host, port }: KubernetesServiceOptions): Wanted[] {
     },
     {
       resource: 'endpoints',
+      namespace: NAMESPACE,
       kind: 'Endpoints',
       apiVersion: 'v1',
       labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' },
@@ -95,30 +99,54 @@ function wantedObjects({ host, port }: KubernetesServiceOptions): Wanted[] {
     },
     {
       resource: 'endpointslices.discovery.k8s.io',
+      namespace: NAMESPACE,
       kind: 'EndpointSlice',
       apiVersion: 'discovery.k8s.io/v1',
       labels: { 'kubernetes.io/service-name': NAME },
       content: { addressType: family, endpoints: [{ addresses: [address], conditions: { ready: true } }], ports },
     },
+    {
+      resource: 'servicecidrs.networking.k8s.io',
+      kind: 'ServiceCIDR',
+      apiVersion: 'networking.k8s.io/v1',
+      labels: {},
+      content: { spec: { cidrs: [SERVICE_CIDR] }, status: { conditions: [READY] } },
+    },
   ]
 }
 
 function put(transaction: Transaction, wanted: Wanted, now: number): void {
-  const { resource, kind, apiVersion, labels, content } = wanted
-  const current = transaction.get(resource, NAMESPACE, NAME)
+  const { resource, namespace, kind, apiVersion, labels, content } = wanted
+  const current = transaction.get(resource, namespace, NAME)
   if (current && isRight(current, wanted)) return
-  const metadata = current
+  const metadata: KubeObject['metadata'] = current
     ? { ...current.metadata, labels: { ...current.metadata.labels, ...labels } }
-    : { name: NAME, namespace: NAMESPACE, uid: randomUUID(), creationTimestamp: timestamp(now), labels: { ...labels } }
+    : {
+        name: NAME,
+        ...(namespace !== undefined && { namespace }),
+        uid: randomUUID(),
+        creationTimestamp: timestamp(now),
+        ...(Object.keys(labels).length > 0 && { labels: { ...labels } }),
+      }
   delete metadata.deletionTimestamp
   delete metadata.deletionGracePeriodSeconds
-  transaction.put(resource, { kind, apiVersion, metadata, ...content } as KubeObject)
+  transaction.put(resource, { kind, apiVersion, metadata, ...withMoment(content, timestamp(now)) } as KubeObject)
+}
+
+/** With the moment in its condition, where it has one. */
+function withMoment(content: Wanted['content'], lastTransitionTime: string): Wanted['content'] {
+  const { conditions } = (content['status'] ?? {}) as { conditions?: object[] }
+  if (!conditions) return content
+  return { ...content, status: { conditions: conditions.map((condition) => ({ ...condition, lastTransitionTime })) } }
 }
 
 function isRight({ metadata, ...content }: KubeObject, wanted: Wanted): boolean {
   if (metadata.deletionTimestamp !== undefined) return false
   if (!Object.entries(wanted.labels).every(([key, value]) => metadata.labels?.[key] === value)) return false
-  return deepEqual(content, { kind: wanted.kind, apiVersion: wanted.apiVersion, ...wanted.content })
+  const [condition] =
+    (content.status as { conditions?: Array<{ lastTransitionTime?: string }> } | undefined)?.conditions ?? []
+  const right = withMoment(wanted.content, condition?.lastTransitionTime ?? '')
+  return deepEqual(content, { kind: wanted.kind, apiVersion: wanted.apiVersion, ...right })
 }
 
 function addressTaken(transaction: Transaction): boolean {

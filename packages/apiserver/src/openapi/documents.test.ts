@@ -80,6 +80,7 @@ describe('OpenAPI v3', () => {
       'apis/coordination.k8s.io/v1',
       'apis/node.k8s.io/v1',
       'apis/discovery.k8s.io/v1',
+      'apis/flowcontrol.apiserver.k8s.io/v1',
       'apis/ex.example.com/v1',
     ])
     expect(paths['api/v1']?.serverRelativeURL).toMatch(/^\/openapi\/v3\/api\/v1\?hash=[0-9A-F]{128}$/)

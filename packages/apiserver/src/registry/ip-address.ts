@@ -13,6 +13,13 @@ function withoutLeadingZeros(value: string): string {
   return value.replace(/(^|\.)0+(?=\d)/g, '$1')
 }
 
+/** As it is written in one way only; undefined where it is no address. */
+export function canonicalIp(value: string): string | undefined {
+  const family = ipFamily(value)
+  if (family === undefined) return undefined
+  return family === 4 ? withoutLeadingZeros(value) : new URL(`http://[${value}]`).hostname.slice(1, -1)
+}
+
 export function validateIp(value: string, path: string, errors: FieldError[]): void {
   if (ipFamily(value) !== undefined) return
   errors.push(invalidValue(path, value, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'))

@@ -46,6 +46,16 @@ function containerColumns(...path: string[]): readonly Column[] {
 
 const TEMPLATE = containerColumns('spec', 'template')
 
+export const podTemplateColumns: readonly Column[] = [
+  NAME,
+  ...containerColumns('template').map(({ priority: _, ...always }) => always),
+  column('Pod Labels', (object) => {
+    const labels = (loose(object)['template']?.['metadata']?.['labels'] ?? {}) as Record<string, unknown>
+    const pairs = Object.entries(labels).map(([key, value]) => `${key}=${text(value)}`)
+    return pairs.sort().join(',') || '<none>'
+  }),
+]
+
 function selectorOf(object: KubeObject): LabelSelector | undefined {
   return loose(object)['spec']?.['selector'] as LabelSelector | undefined
 }

@@ -14,6 +14,7 @@ import { createProber } from '../probes/prober.ts'
 import { observeSystemPod } from '../system/system-pods.ts'
 import type { SystemProcesses } from '../system/system-processes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
+import { shownMetadataChanged } from '../volumes/shown-metadata.ts'
 import { CONTAINER_ID_SCHEME } from './container-status.ts'
 import type { FakePods } from './fake-pods.ts'
 import { createLastWords } from './last-words.ts'
@@ -125,8 +126,11 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   })
   const changes = informer.handle({
     added: (pod) => enqueue(pod.metadata.uid ?? ''),
-    updated(_old, { metadata: { uid = '', deletionTimestamp } }) {
+    updated(old, pod) {
+      const { uid = '', deletionTimestamp } = pod.metadata
       if (deletionTimestamp) beginnings.get(uid)?.abort()
+      const memory = memories.get(uid)
+      if (memory && shownMetadataChanged(old, pod)) memory.volumes = undefined
       enqueue(uid)
     },
     deleted({ metadata: { uid = '' } }) {

@@ -11,8 +11,10 @@ import { MAX_ERRORS } from '../object-meta.ts'
 import type { Resource, Strategy, Verb } from '../resource.ts'
 import { policyBindingStrategy, policyStrategy } from './admission-policies.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
+import { csiKinds, volumeAttachmentKind } from './csi-kinds.ts'
 import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
 import { coreEventStrategy, eventsGroupStrategy, fromEventsGroup, toEventsGroup } from './event.ts'
+import { flowControlKinds } from './flow-control.ts'
 import { ingressClassStrategy, ingressStrategy } from './ingress.ts'
 import type { Kind } from './kind.ts'
 import { limitRangeStrategy } from './limit-range.ts'
@@ -25,6 +27,7 @@ import { podStrategy } from './pod.ts'
 import { clusterRoleBindingStrategy, clusterRoleStrategy, roleBindingStrategy, roleStrategy } from './rbac.ts'
 import { resourceQuotaStrategy } from './resource-quota.ts'
 import { serviceStrategy } from './service.ts'
+import { ipAddressKind, serviceCidrKind } from './service-cidr.ts'
 import {
   leaseStrategy,
   priorityClassStrategy,
@@ -33,7 +36,14 @@ import {
   storageClassStrategy,
 } from './small-kinds.ts'
 import { mutatingWebhookStrategy, validatingWebhookStrategy } from './webhook-configurations.ts'
-import { appsKinds, autoscalingKinds, batchKinds, policyKinds, replicationControllerKind } from './workload-kinds.ts'
+import {
+  appsKinds,
+  autoscalingKinds,
+  batchKinds,
+  podTemplateKind,
+  policyKinds,
+  replicationControllerKind,
+} from './workload-kinds.ts'
 
 const ALL_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 
@@ -242,6 +252,7 @@ const KINDS: readonly Kind[] = [
       'spec.hostNetwork': field('spec.hostNetwork', 'false'),
     },
   },
+  podTemplateKind,
   replicationControllerKind,
   {
     definitions: CORE,
@@ -327,6 +338,7 @@ const KINDS: readonly Kind[] = [
     columns: ingressClassColumns,
     strategy: ingressClassStrategy,
   },
+  ipAddressKind,
   {
     definitions: 'io.k8s.api.networking.v1',
     group: 'networking.k8s.io',
@@ -337,6 +349,7 @@ const KINDS: readonly Kind[] = [
     columns: columns.networkPolicyColumns,
     strategy: networkPolicyStrategy,
   },
+  serviceCidrKind,
   ...policyKinds,
   {
     ...RBAC,
@@ -370,6 +383,7 @@ const KINDS: readonly Kind[] = [
     columns: columns.createdAtColumns,
     strategy: roleStrategy,
   },
+  ...csiKinds,
   {
     definitions: 'io.k8s.api.storage.v1',
     group: 'storage.k8s.io',
@@ -380,6 +394,7 @@ const KINDS: readonly Kind[] = [
     columns: columns.storageClassColumns,
     strategy: storageClassStrategy,
   },
+  volumeAttachmentKind,
   {
     definitions: 'io.k8s.api.admissionregistration.v1',
     group: 'admissionregistration.k8s.io',
@@ -474,4 +489,5 @@ const KINDS: readonly Kind[] = [
     columns: columns.endpointSliceColumns,
     strategy: endpointSliceStrategy,
   },
+  ...flowControlKinds,
 ]

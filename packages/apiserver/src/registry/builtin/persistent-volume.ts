@@ -91,6 +91,28 @@ function sourceOf(spec: PersistentVolumeSpec): Record<string, unknown> {
 
 const RECLAIM_POLICIES = ['Delete', 'Recycle', 'Retain']
 
+/** A volume that stands in another object, such as a VolumeAttachment: one of CSI, that nobody claims. */
+export function validateInlineVolume(spec: PersistentVolumeSpec, path: string, errors: FieldError[]): void {
+  const said = 'may not be specified in the context of inline volumes'
+  if (spec.claimRef) errors.push(forbidden(`${path}.claimRef`, said))
+  if (Object.keys(spec.capacity ?? {}).length > 0) errors.push(forbidden(`${path}.capacity`, said))
+  if (!spec.csi) errors.push(required(`${path}.csi`, 'has to be specified in the context of inline volumes'))
+  if (!spec.accessModes?.length) errors.push(required(`${path}.accessModes`))
+  validateAccessModes(spec.accessModes ?? [], `${path}.accessModes`, errors)
+  const policy = spec.persistentVolumeReclaimPolicy
+  if (policy && policy !== 'Retain') {
+    const only = 'may only be Retain in the context of inline volumes'
+    errors.push(forbidden(`${path}.persistentVolumeReclaimPolicy`, only))
+  }
+  if (spec.nodeAffinity) errors.push(forbidden(`${path}.nodeAffinity`, said))
+  if (spec.storageClassName) errors.push(forbidden(`${path}.storageClassName`, said))
+  validateSource(spec, path, errors)
+  if (spec.volumeMode !== undefined && spec.volumeMode !== 'Filesystem') {
+    const only = 'may not specify volumeMode other than Filesystem in the context of inline volumes'
+    errors.push(forbidden(`${path}.volumeMode`, only))
+  }
+}
+
 function validateVolume(volume: PersistentVolume): FieldError[] {
   const errors: FieldError[] = []
   const spec = volume.spec ?? {}
@@ -106,7 +128,7 @@ function validateVolume(volume: PersistentVolume): FieldError[] {
     if (needed) validateNodeSelector(needed, 'spec.nodeAffinity.required', errors)
     else errors.push(required('spec.nodeAffinity.required', 'must specify required node constraints'))
   }
-  validateSource(spec, errors)
+  validateSource(spec, 'spec', errors)
   if (spec.hostPath && policy === 'Recycle' && /^\/*(?:\.\/*)*$/.test(spec.hostPath.path)) {
     errors.push(forbidden('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'"))
   }
@@ -140,21 +162,21 @@ function validateCapacity(capacity: Readonly<Record<string, string>>, errors: Fi
   }
 }
 
-function validateSource(spec: PersistentVolumeSpec, errors: FieldError[]): void {
+function validateSource(spec: PersistentVolumeSpec, path: string, errors: FieldError[]): void {
   const [first, ...others] = SOURCES.filter((name) => spec[name])
   if (!first) {
-    errors.push(required('spec', 'must specify a volume type'))
+    errors.push(required(path, 'must specify a volume type'))
     return
   }
-  if (first === 'hostPath') validateHostPath(spec.hostPath ?? { path: '' }, 'spec.hostPath', errors)
-  else if (first === 'nfs') validateNfs(spec.nfs ?? { server: '', path: '' }, 'spec.nfs', errors)
+  if (first === 'hostPath') validateHostPath(spec.hostPath ?? { path: '' }, `${path}.hostPath`, errors)
+  else if (first === 'nfs') validateNfs(spec.nfs ?? { server: '', path: '' }, `${path}.nfs`, errors)
   else if (first === 'local') {
-    if (!spec.local?.path) errors.push(required('spec.local.path'))
-    else validateNoBacksteps(spec.local.path, 'spec.local.path', errors)
-    if (!spec.nodeAffinity) errors.push(required('spec.nodeAffinity', 'Local volume requires node affinity'))
+    if (!spec.local?.path) errors.push(required(`${path}.local.path`))
+    else validateNoBacksteps(spec.local.path, `${path}.local.path`, errors)
+    if (!spec.nodeAffinity) errors.push(required(`${path}.nodeAffinity`, 'Local volume requires node affinity'))
   } else if (first === 'csi') {
-    validateCsiDriver(spec.csi?.driver ?? '', 'spec.csi.driver', errors)
-    if (!spec.csi?.volumeHandle) errors.push(required('spec.csi.volumeHandle'))
+    validateCsiDriver(spec.csi?.driver ?? '', `${path}.csi.driver`, errors)
+    if (!spec.csi?.volumeHandle) errors.push(required(`${path}.csi.volumeHandle`))
   }
-  for (const name of others) errors.push(forbidden(`spec.${name}`, 'may not specify more than 1 volume type'))
+  for (const name of others) errors.push(forbidden(`${path}.${name}`, 'may not specify more than 1 volume type'))
 }

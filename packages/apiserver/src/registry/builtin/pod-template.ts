@@ -1,15 +1,40 @@
 /** The template of Pods inside of another kind: its defaults, what is asked of it, what is warned about. */
-import { type LabelSelector as ApiSelector, selects } from '@caisson/api'
+import { type LabelSelector as ApiSelector, type KubeObject, selects } from '@caisson/api'
 import type { Pod, PodSpec, PodTemplateSpec } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { forbidden, invalidValue, notSupported, required } from '../field-error.ts'
 import { dns1123Label, labelValueErrors } from '../names.ts'
 import { type LabelSelector, validateAnnotations, validateLabelSelector, validateLabels } from '../object-meta.ts'
+import type { Strategy } from '../resource.ts'
 import { deepEqual } from './deep-equal.ts'
 import { dropDisabledSpecFields } from './pod.ts'
 import { applyPodSpecDefaults } from './pod-defaults.ts'
 import { validatePodSpec } from './pod-spec.ts'
 import { podWarnings } from './pod-warnings.ts'
+
+/** Of PodTemplates, which stand by themselves. */
+export const podTemplateStrategy: Strategy = {
+  returnsDeleted: true,
+  defaults: (object) => applyTemplateDefaults(templateOf(object)),
+  prepareForCreate: (object) => dropDisabledTemplateFields(templateOf(object)),
+  prepareForUpdate: (next) => dropDisabledTemplateFields(templateOf(next)),
+  validate: validateTemplateObject,
+  validateUpdate: validateTemplateObject,
+  warnings(object, current) {
+    if (current && deepEqual(object['template'], current['template'])) return []
+    return templateWarnings(templateOf(object), 'template')
+  },
+}
+
+function templateOf(object: KubeObject): PodTemplateSpec | undefined {
+  return object['template'] as PodTemplateSpec | undefined
+}
+
+function validateTemplateObject(object: KubeObject): FieldError[] {
+  const errors: FieldError[] = []
+  validatePodTemplate(templateOf(object) ?? {}, 'template', errors)
+  return errors
+}
 
 export function applyTemplateDefaults(template: PodTemplateSpec | undefined): void {
   if (template?.spec) applyPodSpecDefaults(template.spec)

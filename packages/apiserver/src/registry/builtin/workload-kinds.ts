@@ -8,6 +8,7 @@ import { horizontalPodAutoscalerStrategy } from './horizontal-pod-autoscaler.ts'
 import { cronJobStrategy, jobStrategy } from './job.ts'
 import type { Kind } from './kind.ts'
 import { podDisruptionBudgetStrategy } from './pod-disruption-budget.ts'
+import { podTemplateStrategy } from './pod-template.ts'
 import { replicaSetStrategy, replicationControllerStrategy } from './replica-set.ts'
 import { controllerRevisionStrategy, statefulSetStrategy } from './stateful-set.ts'
 
@@ -22,6 +23,15 @@ const SCALE = {
 
 function statusCount(field: string): (object: KubeObject) => string {
   return (object) => String((object.status as Record<string, number> | undefined)?.[field] ?? 0)
+}
+
+export const podTemplateKind: Kind = {
+  definitions: 'io.k8s.api.core.v1',
+  kind: 'PodTemplate',
+  plural: 'podtemplates',
+  namespaced: true,
+  columns: columns.podTemplateColumns,
+  strategy: podTemplateStrategy,
 }
 
 export const replicationControllerKind: Kind = {
