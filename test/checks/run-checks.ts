@@ -32,9 +32,7 @@ const env = { ...process.env, GOPROXY: 'off' }
 /** Whether Go is there and has the modules in its cache. */
 function hasModules(): boolean {
   const staging = KUBERNETES.replace('v1.', 'v0.')
-  const modules = ['api', 'apimachinery', 'apiextensions-apiserver', 'kube-aggregator'].map(
-    (name) => `k8s.io/${name}@${staging}`,
-  )
+  const modules = ['api', 'apimachinery', 'apiextensions-apiserver'].map((name) => `k8s.io/${name}@${staging}`)
   const args = ['mod', 'download', `k8s.io/kubernetes@${KUBERNETES}`, ...modules]
   return spawnSync('go', args, { cwd: tmpdir(), env }).status === 0
 }

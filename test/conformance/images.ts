@@ -65,7 +65,9 @@ function programsLayer(names: readonly string[]): TarEntry[] {
     const linked = execFileSync('ldd', [path], { encoding: 'utf8' })
     for (const [, library] of linked.matchAll(/(\/\S+) \(0x/g)) if (library) files.set(library.slice(1), library)
   }
-  return [...files].sort().map(([name, path]) => file(name, readFileSync(realpathSync(path)), 0o755))
+  return [...files]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, path]) => file(name, readFileSync(realpathSync(path)), 0o755))
 }
 
 function which(name: string): string | undefined {

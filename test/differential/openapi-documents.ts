@@ -124,7 +124,7 @@ function exactDescriptions(schema: unknown): unknown {
   return JSON.parse(text.replaceAll('"description":', '"said":')) as unknown
 }
 
-const KUBERNETES_WORDS = /kubernetes|git\.k8s\.io|^Shape\d+List is a list of/
+const KUBERNETES_WORDS = /kubernetes|git\.k8s\.io|^Shape\d+List is a list of|^APIVersion defines|^Kind is/
 
 /** Operations by path, without the words that describe them; parameters that are kept elsewhere are put in their place. */
 function ownPaths(all: Json, shared: Json = {}): unknown {

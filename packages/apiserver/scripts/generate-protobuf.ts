@@ -20,7 +20,6 @@ const MODULES: readonly [prefix: string, module: string, path: string][] = [
   ['io.k8s.api.', 'k8s.io/api', ''],
   ['io.k8s.apimachinery.', 'k8s.io/apimachinery', ''],
   ['io.k8s.apiextensions-apiserver.', 'k8s.io/apiextensions-apiserver', ''],
-  ['io.k8s.kube-aggregator.', 'k8s.io/kube-aggregator', ''],
 ]
 
 const schemas = new URL('../src/schema/generated/', import.meta.url)
@@ -102,11 +101,13 @@ function qualified(type: string, prefix: string): string {
 }
 
 /** Fields that JSON spells in another way than Go's protobuf does. */
-const RENAMED: Readonly<Record<string, string>> = { schema: '$schema', ref: '$ref', Raw: 'raw' }
+const RENAMED: Readonly<Record<string, string>> = { schema: '$schema', ref: '$ref', Raw: 'raw', aPIGroup: 'apiGroup' }
 
 function jsonName(field: Field, properties: Properties): string | undefined {
   const kebab = field.name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-  return [field.name, RENAMED[field.name] ?? field.name, kebab].find((name) => name in properties)
+  // Of some Go fields the tag says what they are called in JSON and not in protobuf: `Expression`.
+  const lower = `${field.name.charAt(0).toLowerCase()}${field.name.slice(1)}`
+  return [field.name, RENAMED[field.name] ?? field.name, kebab, lower].find((name) => name in properties)
 }
 
 type Properties = Readonly<Record<string, { 'x-go'?: string }>>

@@ -38,7 +38,6 @@ const ROOTS = [
   ...kinds('io.k8s.api.networking.v1', 'Ingress IngressClass IPAddress NetworkPolicy ServiceCIDR'),
   ...kinds('io.k8s.api.flowcontrol.v1', 'FlowSchema PriorityLevelConfiguration'),
   ...kinds('io.k8s.api.certificates.v1', 'CertificateSigningRequest'),
-  ...kinds('io.k8s.kube-aggregator.pkg.apis.apiregistration.v1', 'APIService'),
   ...kinds('io.k8s.api.rbac.v1', 'Role ClusterRole RoleBinding ClusterRoleBinding'),
   ...kinds('io.k8s.api.scheduling.v1', 'PriorityClass'),
   ...kinds('io.k8s.api.discovery.v1', 'EndpointSlice'),
@@ -165,7 +164,6 @@ function generate(): Map<string, string> {
     ['io.k8s.api.', moduleDirectory(`k8s.io/api@${staging}`)],
     ['io.k8s.apimachinery.', moduleDirectory(`k8s.io/apimachinery@${staging}`)],
     ['io.k8s.apiextensions-apiserver.', moduleDirectory(`k8s.io/apiextensions-apiserver@${staging}`)],
-    ['io.k8s.kube-aggregator.', moduleDirectory(`k8s.io/kube-aggregator@${staging}`)],
   ]
   const reduced = new Map<string, Json>()
   const queue = [...ROOTS]

@@ -5,6 +5,7 @@ import type { ObjectWatcher } from './garbage/object-watcher.ts'
 import type { OwnershipGraph } from './garbage/ownership-graph.ts'
 
 const FINALIZER = 'kubernetes'
+const PODS = 'pods'
 
 export interface NamespaceContext {
   client: Client
@@ -22,12 +23,21 @@ export async function reconcileNamespace(
   if (!namespace?.metadata.deletionTimestamp || !namespace.spec?.finalizers?.includes(FINALIZER)) return
   const { client, watcher, graph, signal } = context
   const name = namespace.metadata.name ?? ''
-  const left = graph.inNamespace(name)
-  const kinds = new Set(left.filter((node) => !node.deleting).map((node) => node.resource))
-  for (const kind of kinds) {
-    const resource = watcher.kinds.get(kind)
-    if (resource) await client.deleteCollection(resource, { namespace: name, propagationPolicy: 'Background', signal })
+  const empty = async (isMeant: (kind: string) => boolean): Promise<void> => {
+    const left = graph.inNamespace(name).filter((node) => !node.deleting && isMeant(node.resource))
+    for (const kind of new Set(left.map((node) => node.resource))) {
+      const resource = watcher.kinds.get(kind)
+      if (resource)
+        await client.deleteCollection(resource, { namespace: name, propagationPolicy: 'Background', signal })
+    }
   }
+  await empty((kind) => kind === PODS)
+  // What goes on running keeps what it lives under, such as its NetworkPolicies.
+  if (graph.inNamespace(name).some((node) => node.resource === PODS)) {
+    await sayWhatRemains(namespace, context)
+    return
+  }
+  await empty(() => true)
   // Events are nobody's dependents and hold nothing up.
   await client.deleteCollection(resources.events, { namespace: name, signal })
   if (graph.inNamespace(name).length > 0) {
@@ -47,7 +57,29 @@ export async function reconcileNamespace(
   }
 }
 
-/** The two conditions that say what a namespace waits for; written only when they change. */
+/** What fails here is tried again, and told to nobody else. */
+const NOTHING_FAILED = [
+  {
+    type: 'NamespaceDeletionDiscoveryFailure',
+    status: 'False',
+    reason: 'ResourcesDiscovered',
+    message: 'All resources successfully discovered',
+  },
+  {
+    type: 'NamespaceDeletionGroupVersionParsingFailure',
+    status: 'False',
+    reason: 'ParsedGroupVersions',
+    message: 'All legacy kube types successfully parsed',
+  },
+  {
+    type: 'NamespaceDeletionContentFailure',
+    status: 'False',
+    reason: 'ContentDeleted',
+    message: 'All content successfully deleted, may be waiting on finalization',
+  },
+]
+
+/** The conditions that say what a namespace waits for; written only when they change. */
 async function sayWhatRemains(
   namespace: Typed<Namespace>,
   { client, graph, now, signal }: NamespaceContext,
@@ -66,6 +98,7 @@ async function sayWhatRemains(
       .map(([key, count]) => `${key} ${what} ${count} resource instances`)
       .join(', ')
   const wanted = [
+    ...NOTHING_FAILED,
     {
       type: 'NamespaceContentRemaining',
       status: 'True',

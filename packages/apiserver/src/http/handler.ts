@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { UserInfo } from '@caisson/api'
 import { type Pipeline, run, toStatusError } from '../pipeline.ts'
 import { hasMessage } from '../protobuf/encode.ts'
-import { groupVersion } from '../registry/registry.ts'
+import { groupVersion, resourceKey } from '../registry/registry.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest, formNotAcceptable } from '../verbs/errors.ts'
@@ -159,6 +159,7 @@ function negotiateFor({ info, accept }: Call, { environment }: Pipeline): Accept
   const custom = resource.custom === true
   const accepted = negotiate(accept, {
     protobuf: !custom && hasMessage(groupVersion(resource), resource.kind),
+    table: !Object.hasOwn(environment.virtual, resourceKey(resource)),
     custom,
     canWatch: info.verb === 'list' || info.verb === 'watch',
   })

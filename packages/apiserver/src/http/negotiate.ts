@@ -33,6 +33,8 @@ const LONGEST_PARSED = 512
 export interface Negotiated {
   /** Whether the objects themselves can be had in protobuf, too; metadata alone always can. */
   protobuf: boolean
+  /** Whether they can be had as a Table; what is answered and not stored cannot. */
+  table?: boolean
   /** Built-in kinds have routes, which look at the types alone, and look first. */
   custom: boolean
   /** For the route's list of what there is. */
@@ -40,9 +42,12 @@ export interface Negotiated {
 }
 
 /** Throws NotAcceptable where nothing that the header names can be served. */
-export function negotiate(header: string | undefined, { protobuf, custom, canWatch }: Negotiated): Accepted {
+export function negotiate(
+  header: string | undefined,
+  { protobuf, table = true, custom, canWatch }: Negotiated,
+): Accepted {
   if (header && !custom && !clausesOf(header).some(({ type }) => ROUTED.has(type))) throw notAcceptable(canWatch)
-  const accepted = acceptedForm(header, protobuf)
+  const accepted = acceptedForm(header, protobuf, table)
   if (!accepted) throw formNotAcceptable()
   return accepted
 }
@@ -50,11 +55,11 @@ export function negotiate(header: string | undefined, { protobuf, custom, canWat
 const ROUTED: ReadonlySet<string> = new Set(['*/*', 'application/json', 'application/yaml', PROTOBUF_TYPE])
 
 /** The form that the client likes best of those that are served; undefined where it accepts none. */
-export function acceptedForm(header: string | undefined, protobuf = false): Accepted | undefined {
+export function acceptedForm(header: string | undefined, protobuf = false, table = true): Accepted | undefined {
   if (header === undefined || header === '' || header === '*/*' || header === 'application/json') return JSON_OBJECT
   for (const clause of clausesOf(header)) {
     const accepted = acceptClause(clause, protobuf)
-    if (accepted) return accepted
+    if (accepted && (table || accepted.as !== 'Table')) return accepted
   }
   return undefined
 }

@@ -129,8 +129,8 @@ describe('OpenAPI v3', () => {
       type: 'object',
       description: 'A thing.',
       properties: {
-        apiVersion: { type: 'string' },
-        kind: { type: 'string' },
+        apiVersion: { type: 'string', description: expect.stringContaining('APIVersion defines') },
+        kind: { type: 'string', description: expect.stringContaining('Kind is') },
         metadata: { allOf: [{ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }] },
         spec: THING.schema.properties?.['spec'],
       },

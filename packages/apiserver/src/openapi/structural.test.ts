@@ -5,7 +5,10 @@ import { structuralDefinition } from './structural.ts'
 const EITHER = [{ type: 'integer' }, { type: 'string' }] as const
 const V3_METADATA = { allOf: [{ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }] }
 const V2_METADATA = { $ref: '#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }
-const TYPE_META = { apiVersion: { type: 'string' }, kind: { type: 'string' } }
+const TYPE_META = {
+  apiVersion: { type: 'string', description: expect.stringContaining('APIVersion defines') },
+  kind: { type: 'string', description: expect.stringContaining('Kind is') },
+}
 const INT_OR_STRING = { 'x-kubernetes-int-or-string': true } as const
 
 // What a kube-apiserver 1.34 publishes; the differential test compares many more.

@@ -7,6 +7,11 @@ import type { Schema } from '../schema/schema.ts'
 import { type Form, type Json, metadataReference } from './definition-names.ts'
 
 const STRING: Json = { type: 'string' }
+const API_VERSION: Json = {
+  ...STRING,
+  description: 'APIVersion defines what this object looks like: the group and the version of its kind.',
+}
+const KIND: Json = { ...STRING, description: 'Kind is the name of what this object is.' }
 const INTEGER_OR_STRING: readonly Json[] = [{ type: 'integer' }, STRING]
 
 /** Written wherever they are, unless empty: false, '', or no elements. */
@@ -173,5 +178,5 @@ function withEmbeddedObjects(form: Form, schema: Json): Json {
 
 /** What every object of Kubernetes has. */
 export function objectProperties(form: Form): Json {
-  return { apiVersion: STRING, kind: STRING, metadata: metadataReference(form, 'ObjectMeta') }
+  return { apiVersion: API_VERSION, kind: KIND, metadata: metadataReference(form, 'ObjectMeta') }
 }

@@ -2,12 +2,15 @@ import { readFileSync } from 'node:fs'
 import type { KubeObject } from '@caisson/api'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { builtinResources } from '../registry/builtin/index.ts'
 import { decodeCrd } from '../registry/crd-decode.ts'
+import { builtinSchema } from '../schema/builtin.ts'
 import { decodeNative } from '../schema/native.ts'
 import { MOST_VALUES } from '../verbs/decode.ts'
 import { tooManyValues } from '../verbs/errors.ts'
 import { decodeProtobuf, ProtobufError } from './decode.ts'
 import { encodeObject } from './encode.ts'
+import { messageOf } from './messages.ts'
 
 /** Objects as client-go 0.34 encodes them, as JSON and as protobuf. */
 const samples = readFileSync(new URL('./testdata/client-go.jsonl', import.meta.url), 'utf8')
@@ -25,6 +28,28 @@ const DEFINITIONS: Readonly<Record<string, string>> = {
   Eviction: 'io.k8s.api.policy.v1.Eviction',
 }
 
+const DEFINITIONS_SERVED = [
+  ...new Set(builtinResources().flatMap(({ schema }) => [...definitionsBelow(schema.$ref ?? '')])),
+]
+
+/** A definition, and all that it refers to, as far as Kubernetes has messages of them. */
+function definitionsBelow(definition: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(definition) || !messageOf(definition)) return seen
+  seen.add(definition)
+  for (const { name, type } of messageOf(definition)?.values() ?? []) {
+    definitionsBelow(type, seen)
+    // It has none of its own in JSON.
+    if (name === undefined) seen.delete(type)
+  }
+  return seen
+}
+
+/** As JSON has them: those of an embedded message are its own, and what no message says is in every object. */
+function fieldsOf(definition: string): string[] {
+  const fields = [...(messageOf(definition)?.values() ?? [])]
+  return ['apiVersion', 'kind', ...fields.flatMap(({ name, type }) => (name === undefined ? fieldsOf(type) : [name]))]
+}
+
 /** What the server makes of a client's value. */
 function decoded(value: Record<string, unknown>): unknown {
   const kind = value['kind'] as string
@@ -32,6 +57,11 @@ function decoded(value: Record<string, unknown>): unknown {
     ? decodeCrd(value)
     : decodeNative(DEFINITIONS[kind] ?? `io.k8s.api.core.v1.${kind}`, value)
 }
+
+test.each(DEFINITIONS_SERVED)('every field of a %s has its number', (definition) => {
+  const known = new Set(fieldsOf(definition))
+  expect(Object.keys(builtinSchema(definition).properties ?? {}).filter((name) => !known.has(name))).toEqual([])
+})
 
 describe('decodeProtobuf', () => {
   test.each(samples)('a $kind is the same as in JSON', ({ json, bytes }) => {

@@ -48,7 +48,7 @@ const TEMPLATE = containerColumns('spec', 'template')
 
 export const podTemplateColumns: readonly Column[] = [
   NAME,
-  ...containerColumns('template').map(({ priority: _, ...always }) => always),
+  ...containerColumns('template').map((each) => ({ ...each, priority: 0 })),
   column('Pod Labels', (object) => {
     const labels = (loose(object)['template']?.['metadata']?.['labels'] ?? {}) as Record<string, unknown>
     const pairs = Object.entries(labels).map(([key, value]) => `${key}=${text(value)}`)

@@ -34,6 +34,27 @@ async function images({ pods }: WorkloadCluster): Promise<string[]> {
   return (await pods()).map(({ spec }) => spec?.containers[0]?.image ?? '').sort()
 }
 
+test('a Deployment goes on counting from a set that it takes over, beyond what a number holds', async () => {
+  await using cluster = await startWorkloadCluster({ startApiServer, componentUsers })
+  const { client } = cluster
+  const revision = 'deployment.kubernetes.io/revision'
+  const selector = { matchLabels: { app: 'web' } }
+  const old = template('old')
+  await client.create(
+    resources.replicaSets,
+    {
+      metadata: { name: 'older', labels: { app: 'web' }, annotations: { [revision]: '3546343826724305832' } },
+      spec: { replicas: 1, selector, template: old },
+    },
+    at,
+  )
+  await client.create(resources.deployments, deployment(), at)
+  await settled(cluster)
+  expect((await client.get(resources.deployments, 'web', at)).metadata.annotations).toEqual({
+    [revision]: '3546343826724305833',
+  })
+})
+
 test('a Deployment comes up, rolls to another template, back again, and grows', async () => {
   await using cluster = await startWorkloadCluster({ startApiServer, componentUsers })
   const { client, events } = cluster

@@ -243,8 +243,8 @@ function createCurrent(rollout: Rollout): Write[] {
   ]
 }
 
-function nextRevision({ old }: Pick<Rollout, 'old'>): number {
-  return Math.max(0, ...old.map(revisionOf)) + 1
+function nextRevision({ old }: Pick<Rollout, 'old'>): bigint {
+  return old.map(revisionOf).reduce((newest, each) => (each > newest ? each : newest), 0n) + 1n
 }
 
 function copiedAnnotations(deployment: DeploymentObject): Record<string, string> {
@@ -264,7 +264,7 @@ function annotate(rollout: Rollout, current: ReplicaSetObject): Write[] {
   const [before, revision] = [revisionOf(current), nextRevision(rollout)]
   if (before < revision) {
     annotations[REVISION] = String(revision)
-    if (before > 0) {
+    if (before > 0n) {
       const history = [...(known[REVISION_HISTORY]?.split(',') ?? []), String(before)]
       while (history.join(',').length > LONGEST_HISTORY) history.shift()
       annotations[REVISION_HISTORY] = history.join(',')
@@ -322,7 +322,7 @@ function cleanUp({ deployment, old }: Rollout): Write[] {
   const excess = gone.length - limit
   if (excess <= 0) return []
   return gone
-    .toSorted((a, b) => revisionOf(a) - revisionOf(b) || byAge(a, b))
+    .toSorted((a, b) => Number(revisionOf(a) - revisionOf(b)) || byAge(a, b))
     .slice(0, excess)
     .filter(
       ({ spec, status, metadata }) =>

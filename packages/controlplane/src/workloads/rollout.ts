@@ -58,8 +58,10 @@ export function isTaken(name: string, replicaSets: readonly ReplicaSetObject[]):
   return replicaSets.some(({ metadata }) => metadata.name === name)
 }
 
-export function revisionOf(set: ReplicaSetObject): number {
-  return Number(annotationsOf(set)[REVISION] ?? 0) || 0
+/** 64 bits, of which a number would not hold all; 0 where it says none. */
+export function revisionOf(set: ReplicaSetObject): bigint {
+  const text = annotationsOf(set)[REVISION] ?? ''
+  return /^\d{1,19}$/.test(text) ? BigInt(text) : 0n
 }
 
 export function annotationsOf({ metadata }: { metadata: KubeObject['metadata'] }): Record<string, string> {

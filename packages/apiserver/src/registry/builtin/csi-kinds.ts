@@ -78,17 +78,19 @@ function validateDriver({ spec }: CSIDriver): FieldError[] {
 
 function validateTokenRequests(requests: NonNullable<CSIDriver['spec']['tokenRequests']>, errors: FieldError[]): void {
   const audiences = new Set<string>()
-  requests.forEach(({ audience = '', expirationSeconds: seconds }, index) => {
+  for (const [index, { audience, expirationSeconds: seconds = LEAST_TOKEN_SECONDS }] of requests.entries()) {
     const path = `spec.tokenRequests[${index}]`
-    if (audiences.has(audience)) return void errors.push(duplicate(`${path}.audience`, audience))
+    if (audiences.has(audience)) {
+      errors.push(duplicate(`${path}.audience`, audience))
+      continue
+    }
     audiences.add(audience)
-    if (seconds === undefined) return
     const at = `${path}.expirationSeconds`
     if (seconds < LEAST_TOKEN_SECONDS)
       errors.push(invalidValue(at, seconds, 'may not specify a duration less than 10 minutes'))
     if (seconds > MOST_TOKEN_SECONDS)
       errors.push(invalidValue(at, seconds, 'may not specify a duration larger than 2^32 seconds'))
-  })
+  }
 }
 
 const nodeStrategy: Strategy = {
@@ -124,7 +126,7 @@ function validateNodeDriver(
   { names, index }: { names: Set<string>; index: number },
   errors: FieldError[],
 ): void {
-  const { name = '', nodeID = '', allocatable, topologyKeys } = driver
+  const { name, nodeID, allocatable, topologyKeys } = driver
   const path = `spec.drivers[${index}]`
   validateCsiDriver(name, `${path}.name`, errors)
   if (!nodeID) errors.push(required(`${path}.nodeID`))
@@ -159,7 +161,7 @@ function asCapacity(object: KubeObject): CSIStorageCapacity {
   return object as unknown as CSIStorageCapacity
 }
 
-function validateCapacity({ nodeTopology, storageClassName = '', capacity }: CSIStorageCapacity): FieldError[] {
+function validateCapacity({ nodeTopology, storageClassName, capacity }: CSIStorageCapacity): FieldError[] {
   const errors: FieldError[] = []
   validateLabelSelector(nodeTopology as LabelSelector | undefined, 'nodeTopology', errors)
   for (const said of dns1123Subdomain(storageClassName))
@@ -182,7 +184,7 @@ const attachmentStrategy: Strategy = {
   prepareForStatusUpdate: keepSpec,
   validate(object) {
     const errors = validateAttachment(asAttachment(object))
-    const { attacher = '', source } = asAttachment(object).spec
+    const { attacher, source } = asAttachment(object).spec
     validateCsiDriver(attacher, 'spec.attacher', errors)
     const name = source.persistentVolumeName
     if (name !== undefined)

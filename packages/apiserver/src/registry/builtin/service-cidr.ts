@@ -15,7 +15,7 @@ import type { Kind } from './kind.ts'
 import { keepSpec } from './replica-set.ts'
 
 /** Of the range that the cluster has. */
-export const DEFAULT_SERVICE_CIDR = 'kubernetes'
+const DEFAULT_SERVICE_CIDR = 'kubernetes'
 
 const serviceCidrStrategy: Strategy = {
   prepareForCreate(object) {
