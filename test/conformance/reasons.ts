@@ -9,6 +9,11 @@ export interface Reason {
 
 export const REASONS: readonly Reason[] = [
   {
+    title: 'WebSockets of another origin are refused',
+    why: 'The tests open WebSockets as a page of `http://localhost` would, with that `Origin`. What a browser may have sent is served only to pages of the API server itself, whatever credentials come along.',
+    specs: /over websockets/,
+  },
+  {
     title: 'The node asks nobody but the Pod itself',
     why: 'These tests write lifecycle hooks that go to another Pod. A tenant writes hooks and the node carries them out, from an address that firewalls let through, so that a manifest could look for what listens on the node and behind it: hooks and probes that name another host are refused.',
     specs: /lifecycle hook should execute (poststart|prestop) https? hook/,

@@ -6,11 +6,10 @@
  * Results are kept outside of the repository, so that runs of parts add up; --minutes ends a run, --report only writes.
  */
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildConformance, buildControlPlane, hasGo, NO_GO } from '../cluster/build-control-plane.ts'
-import { type Cluster, startCluster } from '../e2e/fixture.ts'
+import { startCluster } from '../e2e/fixture.ts'
 import { buildImages } from './images.ts'
 import { latestResults, record } from './results.ts'
 import { listSpecs, type RunSpecsOptions, runSpecs, type Spec, type SpecResult } from './specs.ts'
@@ -87,13 +86,12 @@ async function main(): Promise<void> {
   const images = await buildImages()
   const kubectl = join(await buildControlPlane('kubectl'), 'kubectl')
   await using cluster = await startCluster({ archives: [images] })
-  const kubeconfig = await tokenKubeconfig(cluster)
   const state = commit()
   let count = 0
   await runInParallel(specs, {
     e2eTest,
     kubectl,
-    kubeconfig,
+    kubeconfig: join(cluster.dataDirectory, 'kubeconfig'),
     limitMs: Number(values.limit) * 1000,
     parallel: Number(values.parallel),
     signal: AbortSignal.any([AbortSignal.timeout(Number(values.minutes) * 60_000), interrupted()]),
@@ -104,25 +102,6 @@ async function main(): Promise<void> {
     },
   })
   writeReport(all)
-}
-
-/**
- * A kubeconfig of an administrator by token. With the cluster's own, a client certificate, WebSockets that name another
- * origin, as the tests' do, are taken for a page in a browser and refused.
- */
-export async function tokenKubeconfig({ dataDirectory, mustKubectl }: Cluster): Promise<string> {
-  const account = ['-n', 'kube-system', 'conformance']
-  await mustKubectl(['create', 'serviceaccount', ...account])
-  const binding = ['create', 'clusterrolebinding', 'conformance', '--clusterrole=cluster-admin']
-  await mustKubectl([...binding, '--serviceaccount=kube-system:conformance'])
-  const token = (await mustKubectl(['create', 'token', ...account, '--duration=24h'])).trim()
-  const config = JSON.parse(readFileSync(join(dataDirectory, 'kubeconfig'), 'utf8')) as {
-    users: Array<{ name: string; user: object }>
-  }
-  config.users = config.users.map(({ name }) => ({ name, user: { token } }))
-  const file = join(dataDirectory, 'kubeconfig-by-token')
-  writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
-  return file
 }
 
 function interrupted(): AbortSignal {

@@ -4,16 +4,11 @@
  * this server itself, under a name that is this server's (a name that was bound anew to 127.0.0.1 is not).
  */
 import type { IncomingMessage } from 'node:http'
-import type { TLSSocket } from 'node:tls'
-import { peerCertificateOf } from '../authn/client-certificate.ts'
 import { StatusError } from '../status-error.ts'
 
 /** Throws Forbidden for a request that a page of another origin makes. `isOwnHost` judges `HOST[:PORT]`. */
-export function refuseCrossSite({ headers, socket }: IncomingMessage, isOwnHost: (host: string) => boolean): void {
+export function refuseCrossSite({ headers }: IncomingMessage, isOwnHost: (host: string) => boolean): void {
   const { origin } = headers
-  // Whoever shows a token himself, and has nothing that a browser would show for him, is answered as he is anywhere else:
-  // clients written in Go name some origin or other when they open WebSockets.
-  if (headers.authorization !== undefined && !peerCertificateOf(socket as TLSSocket)) return
   const site = headers['sec-fetch-site']
   if (origin === undefined && site === undefined) return
   const host = headers.host ?? ''
