@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { defaultToolsDirectory, findTool } from '@caisson/runtime'
+import { defaultToolsDirectory, installTools, type PackagedTool, type Tool } from '@caisson/runtime'
 import {
   type ArchivedImage,
   directory,
@@ -29,25 +29,20 @@ const USERS =
 const GROUPS =
   'root:x:0:\nnobody:x:65534:\nuser-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n'
 
-/** Programs of this machine that the tests execute in containers, with the libraries that they are linked against. */
-const PROGRAMS = ['curl', 'dig', 'getent']
-
 /**
  * busybox and the shell. busybox's own shell drops variables whose names it cannot say, such as `data-1`, which several
  * tests look for; that of its published image does not, and bash does not either.
  */
-async function busyboxLayer(): Promise<TarEntry[]> {
-  const tool = await findTool('busybox', defaultToolsDirectory())
-  if (tool === undefined) throw new Error("busybox was not found: 'caisson doctor --fix' fetches it")
-  const applets = execFileSync(tool.path, ['--list'], { encoding: 'utf8' }).trim().split('\n')
+function busyboxLayer(busybox: string): TarEntry[] {
+  const applets = execFileSync(busybox, ['--list'], { encoding: 'utf8' }).trim().split('\n')
   return [
     ...['bin', 'etc', 'root', 'home', 'var', 'usr', 'usr/bin', 'usr/local', 'usr/local/bin', 'dev', 'proc', 'sys'].map(
       (name) => directory(name),
     ),
     directory('tmp', 0o1777),
-    file('bin/busybox', readFileSync(tool.path), 0o755),
+    file('bin/busybox', readFileSync(busybox), 0o755),
     ...applets.filter((name) => name !== 'busybox' && name !== 'sh').map((name) => link(`bin/${name}`, 'busybox')),
-    ...programsLayer(['bash']),
+    ...linkedPrograms([{ name: 'bash', path: '/bin/bash', env: {} }]),
     link('bin/sh', '/usr/bin/bash'),
     file('etc/passwd', USERS),
     file('etc/group', GROUPS),
@@ -55,33 +50,32 @@ async function busyboxLayer(): Promise<TarEntry[]> {
   ]
 }
 
-/** Those of the programs that this machine has. */
-function programsLayer(names: readonly string[]): TarEntry[] {
+/** Programs, with the libraries that they are linked against. */
+function linkedPrograms(programs: ReadonlyArray<Pick<Tool, 'path' | 'env'> & { name: string }>): TarEntry[] {
   const files = new Map<string, string>()
-  for (const name of names) {
-    const path = which(name)
-    if (path === undefined) continue
+  for (const { name, path, env } of programs) {
     files.set(`usr/bin/${name}`, path)
-    const linked = execFileSync('ldd', [path], { encoding: 'utf8' })
-    for (const [, library] of linked.matchAll(/(\/\S+) \(0x/g)) if (library) files.set(library.slice(1), library)
+    const linked = execFileSync('ldd', [path], { encoding: 'utf8', env: { ...process.env, ...env } })
+    for (const [, library] of linked.matchAll(/(\/\S+) \(0x/g)) {
+      // Those that came with a tool are where the machine's own are.
+      if (library) files.set(library.replace(defaultToolsDirectory(), '').slice(1), library)
+    }
   }
   return [...files]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, path]) => file(name, readFileSync(realpathSync(path)), 0o755))
 }
 
-function which(name: string): string | undefined {
-  try {
-    return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim()
-  } catch {
-    return undefined
-  }
-}
-
 async function describeImages(built: string): Promise<ArchivedImage[]> {
   const kubernetes = join(kubernetesDirectory(), 'test/images')
-  const busybox = await busyboxLayer()
-  const programs = programsLayer(PROGRAMS)
+  const tools = await installTools(defaultToolsDirectory(), { tools: ['busybox', 'curl', 'dig'] })
+  const tool = (name: PackagedTool): Tool => {
+    const found = tools.get(name)
+    if (found === undefined) throw new Error(`${name} was neither found nor fetched`)
+    return found
+  }
+  const busybox = busyboxLayer(tool('busybox').path)
+  const programs = linkedPrograms([tool('curl'), tool('dig'), { name: 'getent', path: '/usr/bin/getent', env: {} }])
   const agnhostLayer = [
     file('agnhost', readFileSync(join(built, 'agnhost')), 0o755),
     link('agnhost-2', 'agnhost'),

@@ -1,12 +1,22 @@
 import { describe, expect, test } from 'vitest'
-import { decodeJson, decodeYaml, MOST_PROBLEMS, MOST_VALUES } from './decode.ts'
+import { decodeJson, decodeYaml, MOST_PROBLEMS, MOST_VALUES, repeatedLines } from './decode.ts'
 
 const twice = (count: number): string => `{${Array.from({ length: count }, () => '"a":1').join(',')}}`
+
+const lines = (text: string) => repeatedLines({ text, duplicates: ['some'] })
 
 describe('keys that occur twice', () => {
   test('are named by their path', () => {
     expect(decodeJson(`{"spec":${twice(2)}}`).duplicates).toEqual(['duplicate field "spec.a"'])
     expect(decodeYaml('spec:\n  a: 1\n  a: 2\n').duplicates).toEqual(['duplicate field "spec.a"'])
+    expect(lines('\nspec:\n  a: 1\n  b: 1\n  a: 2\nspec: {c: 1, c: 2}')).toEqual([
+      'line 6: key "spec" already set in map',
+      'line 5: key "a" already set in map',
+      'line 6: key "c" already set in map',
+    ])
+    expect(lines('{"a": 1, "a": 2}')).toEqual(['line 1: key "a" already set in map'])
+    // Too long to be read twice.
+    expect(lines(`a: 1\n${' '.repeat(20_000)}`)).toEqual(['some'])
   })
 
   test('are not all told of: a body of 3 MiB would become gigabytes', () => {

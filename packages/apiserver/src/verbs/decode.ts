@@ -2,7 +2,7 @@
  * From the bytes of a body to a JSON value. JSON and YAML; keys that occur twice are reported, because the field
  * validation that clients ask for has to warn of them or to refuse them.
  */
-import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, visit } from 'yaml'
 import { badRequest, tooManyValues } from './errors.ts'
 import { jsonSyntaxError } from './json-syntax-error.ts'
 
@@ -46,28 +46,60 @@ function parseJson(text: string): unknown {
 
 /** YAML 1.2 without aliases that multiply: a body of 3 MiB must not become gigabytes. */
 export function decodeYaml(text: string): Decoded {
-  const document = parseDocument(text, {
-    uniqueKeys: false,
-    lineCounter: new LineCounter(),
-    schema: 'core',
-    merge: true,
-  })
+  const { document } = parseYaml(text)
   const error = document.errors[0]
   if (error) throw new Error(`yaml: ${error.message.split('\n')[0]}`)
   const duplicates: string[] = []
+  visitRepeated(document, (key, { path, pair }) => addDuplicate(duplicates, () => yamlPath([...path, pair], key)))
+  const value: unknown = document.toJS({ maxAliasCount: 100 })
+  checkShape(value)
+  return { value, duplicates }
+}
+
+/** Longer ones are not parsed again, only to tell which line it was. */
+const LONGEST_PARSED_TWICE = 16 << 10
+
+/** The keys that occur twice as Go's YAML decoder says them, `line 9: key "foo" already set in map`; as they were said where it would take too long. */
+export function repeatedLines({
+  text,
+  duplicates,
+}: {
+  text: string
+  duplicates: readonly string[]
+}): readonly string[] {
+  if (text.length > LONGEST_PARSED_TWICE) return duplicates
+  const { document, lines } = parseYaml(text)
+  const said: string[] = []
+  visitRepeated(document, (key, { pair }) => {
+    if (said.length >= MOST_PROBLEMS || !isNode(pair.key)) return
+    const { line } = lines.linePos(pair.key.range?.[0] ?? 0)
+    said.push(`line ${line}: key ${JSON.stringify(key.slice(0, LONGEST_PATH))} already set in map`)
+  })
+  return said
+}
+
+function parseYaml(text: string): { document: Document.Parsed; lines: LineCounter } {
+  const lines = new LineCounter()
+  return {
+    document: parseDocument(text, { uniqueKeys: false, lineCounter: lines, schema: 'core', merge: true }),
+    lines,
+  }
+}
+
+function visitRepeated(
+  document: Document.Parsed,
+  tell: (key: string, at: { pair: Pair; path: readonly unknown[] }) => void,
+): void {
   visit(document, {
     Map(_, node, path) {
       const seen = new Set<string>()
       for (const pair of node.items) {
         const key = String(isScalar(pair.key) ? pair.key.value : pair.key)
-        if (seen.has(key)) addDuplicate(duplicates, () => yamlPath([...path, pair], key))
+        if (seen.has(key)) tell(key, { pair, path })
         seen.add(key)
       }
     },
   })
-  const value: unknown = document.toJS({ maxAliasCount: 100 })
-  checkShape(value)
-  return { value, duplicates }
 }
 
 function yamlPath(path: readonly unknown[], last: string): string {

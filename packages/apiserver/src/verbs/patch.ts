@@ -10,6 +10,7 @@ import type { Resource } from '../registry/resource.ts'
 import { invalid, StatusError } from '../status-error.ts'
 import { deepCopy } from '../storage/freeze.ts'
 import type { Answer, Body, Call } from './call.ts'
+import { repeatedLines } from './decode.ts'
 import { cleanUp, defaulted } from './decode-object.ts'
 import type { Environment } from './environment.ts'
 import { badRequest, notFound, unsupportedMediaType } from './errors.ts'
@@ -122,7 +123,7 @@ function applied({
     throw badRequest(`invalid object type: ${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`)
   }
   if (body.duplicates.length > 0 && options.fieldValidation !== 'Ignore') {
-    const said = `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${body.duplicates.join('\n  ')}`
+    const said = `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${repeatedLines(body).join('\n  ')}`
     if (options.fieldValidation === 'Strict') throw badRequest(said)
     call.warnings.push(said)
   }

@@ -27,8 +27,10 @@ const PACKAGES: Record<PackagedTool, PackageOfTool> = {
   crun: { package: 'crun', file: 'bin/crun', standalone: false },
   nft: { package: 'nftables', file: 'sbin/nft', standalone: false },
   'containerd-shim-runc-v2': { package: 'containerd', file: 'bin/containerd-shim-runc-v2', standalone: false },
-  // What tests pull images from.
+  // What tests pull images from, and what they ask with in containers.
   'docker-registry': { package: 'docker-registry', file: 'bin/docker-registry', standalone: false },
+  curl: { package: 'curl', file: 'bin/curl', standalone: false },
+  dig: { package: 'bind9-dnsutils', file: 'bin/dig', standalone: false },
 }
 
 // Older ones have no systrap: an order of magnitude slower, and no longer looked after.
