@@ -26,6 +26,7 @@ import type { Store } from './storage/store.ts'
 import { deleteAll } from './verbs/delete-collection.ts'
 import type { Environment, Subresources } from './verbs/environment.ts'
 import { pathNotServed } from './verbs/errors.ts'
+import { type StorageLimits, storageLimits } from './verbs/refuse-full.ts'
 import { subresourceTable } from './verbs/subresource-table.ts'
 
 export interface ApiServerOptions {
@@ -54,6 +55,8 @@ export interface ApiServerOptions {
   /** Those of `IN_FLIGHT_LIMITS` unless given. */
   inFlight?: InFlightLimits
   connections?: Partial<ConnectionLimits>
+  /** Those of `storageLimits` unless given. */
+  storage?: StorageLimits
   /** Further paths that are no resources (`/openapi/v2` …); asked before anything is answered with 404. */
   findPath?(path: string): PathHandler | undefined
   /** What else `/metrics` tells, in the text format of Prometheus. */
@@ -117,13 +120,15 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const findNode = options.node ?? (() => undefined)
   const registry = createRegistry(options.resources)
   const subresources = subresourceTable(options.subresources ?? {})
-  const metrics = createMetrics({ registry, subresources })
+  const storage = options.storage ?? storageLimits()
+  const metrics = createMetrics({ registry, subresources }, { store, limits: storage })
   const environment: Environment = {
     store,
     registry,
     subresources,
     virtual: options.virtual ?? {},
     computed: options.computed ?? {},
+    storage,
     now,
     admit: options.admit ?? (() => undefined),
     admitValidated: options.admitValidated ?? (() => undefined),

@@ -40,6 +40,7 @@ export interface StartApiServerOptions {
   dialService?: DialService
   inFlight?: NonNullable<ApiServerOptions['inFlight']>
   connections?: NonNullable<ApiServerOptions['connections']>
+  storage?: NonNullable<ApiServerOptions['storage']>
   moreMetrics?: NonNullable<ApiServerOptions['moreMetrics']>
   /** New certificates are in use: kubeconfigs are to be written again. */
   onRenewed?(certificates: Certificates): void
@@ -102,6 +103,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       ...(options.awaken && { awaken: options.awaken }),
       ...(options.inFlight && { inFlight: options.inFlight }),
       ...(options.connections && { connections: options.connections }),
+      ...(options.storage && { storage: options.storage }),
       ...(options.moreMetrics && { moreMetrics: options.moreMetrics }),
       now,
       report,

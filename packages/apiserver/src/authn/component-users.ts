@@ -1,6 +1,6 @@
 /** The users that the parts of a cluster act as. What each may do is in `authz/bootstrap-roles.ts`. */
 import { CONTROLLER_NAME, CONTROLLER_NAMESPACE, type UserInfo } from '@caisson/api'
-import { serviceAccountGroups, serviceAccountUsername } from './service-account-identity.ts'
+import { serviceAccountGroups, serviceAccountNamespace, serviceAccountUsername } from './service-account-identity.ts'
 
 const AUTHENTICATED = 'system:authenticated'
 
@@ -17,6 +17,21 @@ export const componentUsers = {
     groups: ['system:nodes', AUTHENTICATED],
   }),
 } as const satisfies Record<string, UserInfo | ((name: string) => UserInfo)>
+
+/** Namespaces of the cluster's own parts. */
+export const OWN_NAMESPACES: ReadonlySet<string> = new Set([
+  'kube-system',
+  'kube-node-lease',
+  'kube-public',
+  CONTROLLER_NAMESPACE,
+])
+
+/** Whether it is a part of the cluster: the control plane, a node, a ServiceAccount of the cluster's own namespaces. */
+export function isComponent({ username }: UserInfo): boolean {
+  if (!username.startsWith('system:') || username === 'system:anonymous') return false
+  const namespace = serviceAccountNamespace(username)
+  return namespace === undefined || OWN_NAMESPACES.has(namespace)
+}
 
 function serviceAccountUser(namespace: string, name: string): UserInfo {
   return {

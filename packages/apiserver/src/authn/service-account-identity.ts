@@ -19,6 +19,12 @@ export function parseServiceAccountUsername(username: string): { namespace: stri
   return dns1123Label(namespace).length + dns1123Subdomain(name).length === 0 ? { namespace, name } : undefined
 }
 
+/** The namespace of a user name that was authenticated as a ServiceAccount's; undefined for other users. */
+export function serviceAccountNamespace(username: string): string | undefined {
+  if (!username.startsWith(PREFIX)) return undefined
+  return username.slice(PREFIX.length, username.indexOf(':', PREFIX.length))
+}
+
 /** A reference to an object that must still be the same one. */
 export interface BoundReference {
   name: string

@@ -5,8 +5,10 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Registry as Kinds } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
+import type { Store } from '../storage/store.ts'
 import type { Call, RequestInfo } from '../verbs/call.ts'
 import type { Environment } from '../verbs/environment.ts'
+import type { StorageLimits } from '../verbs/refuse-full.ts'
 import { connectionVerbs } from './node-paths.ts'
 
 export interface Metrics {
@@ -23,6 +25,11 @@ export interface RequestOutcome {
   seconds: number
 }
 
+export interface Storage {
+  store: Pick<Store, 'bytes'>
+  limits: StorageLimits
+}
+
 export interface ServedKinds {
   registry: Pick<Kinds, 'find' | 'generation'>
   subresources: Environment['subresources']
@@ -31,8 +38,11 @@ export interface ServedKinds {
 const REQUEST_LABELS = ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'] as const
 const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60]
 
-/** @param kinds whose names are labels */
-export function createMetrics(kinds: ServedKinds): Metrics {
+/**
+ * @param kinds whose names are labels
+ * @param storage how full it is
+ */
+export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const total = new Counter({
@@ -54,6 +64,23 @@ export function createMetrics(kinds: ServedKinds): Metrics {
     labelNames: [...REQUEST_LABELS],
     registers: [registry],
   })
+
+  new Gauge({
+    name: 'caisson_stored_bytes',
+    help: 'Bytes of JSON of all objects in the API server.',
+    registers: [registry],
+    collect() {
+      this.set(storage.store.bytes())
+    },
+  })
+  const limit = new Gauge({
+    name: 'caisson_stored_bytes_limit',
+    help: 'Bytes of JSON that objects may take, in all and those of one namespace.',
+    labelNames: ['of'],
+    registers: [registry],
+  })
+  limit.set({ of: 'all' }, storage.limits.total)
+  limit.set({ of: 'namespace' }, storage.limits.perNamespace)
 
   /** Custom kinds that series are of. */
   const custom = new Set<Resource>()

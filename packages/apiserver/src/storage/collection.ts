@@ -6,6 +6,8 @@ import type { KubeObject } from '@caisson/api'
 
 interface Bucket {
   objects: Map<string, KubeObject>
+  /** Of the JSON of each, in bytes. */
+  sizes: Map<string, number>
   /** Sorted names; undefined until the first listing. */
   names: string[] | undefined
 }
@@ -13,7 +15,10 @@ interface Bucket {
 export interface Collection {
   readonly size: number
   get(namespace: string, name: string): KubeObject | undefined
-  set(namespace: string, name: string, object: KubeObject): void
+  /** Bytes of its JSON; 0 for what is not there. */
+  sizeOf(namespace: string, name: string): number
+  /** @param bytes of its JSON */
+  set(namespace: string, name: string, object: KubeObject, bytes: number): void
   delete(namespace: string, name: string): void
   /** A fresh array in the order of etcd's keys; of one namespace where given. */
   list(namespace?: string): KubeObject[]
@@ -36,15 +41,19 @@ export function createCollection(): Collection {
     get(namespace, name) {
       return buckets.get(namespace)?.objects.get(name)
     },
-    set(namespace, name, object) {
+    sizeOf(namespace, name) {
+      return buckets.get(namespace)?.sizes.get(name) ?? 0
+    },
+    set(namespace, name, object, bytes) {
       let bucket = buckets.get(namespace)
       if (!bucket) {
-        bucket = { objects: new Map(), names: undefined }
+        bucket = { objects: new Map(), sizes: new Map(), names: undefined }
         buckets.set(namespace, bucket)
         namespaces = undefined
       }
       const before = bucket.objects.size
       bucket.objects.set(name, object)
+      bucket.sizes.set(name, bytes)
       if (bucket.objects.size === before) return
       size++
       if (bucket.names) bucket.names.splice(position(bucket.names, name), 0, name)
@@ -52,6 +61,7 @@ export function createCollection(): Collection {
     delete(namespace, name) {
       const bucket = buckets.get(namespace)
       if (!bucket?.objects.delete(name)) return
+      bucket.sizes.delete(name)
       size--
       if (bucket.names) bucket.names.splice(position(bucket.names, name), 1)
       if (bucket.objects.size > 0) return

@@ -4,10 +4,14 @@ import type { StoreEvent } from './store.ts'
 export interface EventWindow {
   /** Events at or below this revision are gone. */
   readonly compactedRevision: number
+  /** What the events in it were pushed with. */
+  readonly bytes: number
   /** @param at ms, of a clock that does not jump */
   push(event: StoreEvent, bytes: number, at: number): void
   /** Forgets what was pushed before `at`. */
   expire(at: number): void
+  /** Forgets the oldest, where there is one. */
+  dropOldest(): void
   /** Events after `revision`, oldest first; undefined where some of them are gone. */
   after(revision: number): StoreEvent[] | undefined
 }
@@ -31,6 +35,7 @@ export function createEventWindow(since: number, bounds: WindowBounds): EventWin
   let compactedRevision = since
 
   function dropOldest(): void {
+    if (head === events.length) return
     compactedRevision = (events[head] as StoreEvent).revision
     bytes -= sizes[head] as number
     events[head] = undefined
@@ -46,6 +51,10 @@ export function createEventWindow(since: number, bounds: WindowBounds): EventWin
     get compactedRevision() {
       return compactedRevision
     },
+    get bytes() {
+      return bytes
+    },
+    dropOldest,
     push(event, size, at) {
       events.push(event)
       sizes.push(size)

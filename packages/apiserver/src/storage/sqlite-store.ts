@@ -9,12 +9,15 @@ import { deepFreeze } from './freeze.ts'
 import { createPendingChanges, type Step } from './pending-changes.ts'
 import { internManagedFields, shareUnchanged } from './share.ts'
 import type { ResourceKey, Store, StoreEvent, Transaction } from './store.ts'
+import { createStoredBytes } from './stored-bytes.ts'
 
 export interface OpenStoreOptions {
   /** Made where it is missing, private to the user. */
   directory: string
   /** How much of each resource's past stays watchable. */
   window?: Partial<WindowBounds>
+  /** Bytes of JSON of the past of all resources together. */
+  historyBytes?: number
 }
 
 // 4,096 events are some seconds of the fastest bursts and hours of ordinary life; whoever comes later lists again.
@@ -26,6 +29,9 @@ const WINDOW: WindowBounds = { events: 4096, bytes: 16 << 20 }
  */
 const WINDOW_MS = 5 * 60_000
 const EXPIRE_EVERY_MS = 30_000
+
+/** Of the pasts of all resources: nobody gets more by writing to many. */
+const HISTORY_BYTES = 64 << 20
 
 interface Shelf {
   collection: Collection
@@ -46,9 +52,11 @@ interface Job {
 export function openStore(options: OpenStoreOptions): Store {
   const database = openDatabase(options.directory)
   const bounds = { ...WINDOW, ...options.window }
+  const historyBytes = options.historyBytes ?? HISTORY_BYTES
   const shelves = new Map<ResourceKey, Shelf>()
   const commitListeners = new Set<(revision: number) => void>()
   const compactedRevision = database.readRevision()
+  const stored = createStoredBytes()
   let revision = compactedRevision
   let queue: Job[] = []
   /** While operations run: what they read are the newest states, those of their batch included. */
@@ -76,7 +84,9 @@ export function openStore(options: OpenStoreOptions): Store {
     const object = JSON.parse(row.object) as KubeObject
     internManagedFields(object, deepFreeze)
     deepFreeze(object)
-    shelf(row.resource).collection.set(row.namespace, row.name, object)
+    const bytes = Buffer.byteLength(row.object)
+    shelf(row.resource).collection.set(row.namespace, row.name, object, bytes)
+    stored.add(row.namespace, bytes)
   }
 
   const pending = createPendingChanges((resource) => shelf(resource).collection)
@@ -91,9 +101,14 @@ export function openStore(options: OpenStoreOptions): Store {
     return operating ? pending.list(resource, namespace) : shelf(resource).collection.list(namespace)
   }
 
+  function bytes(namespace?: string): number {
+    return stored.of(namespace) + (operating ? pending.growth(namespace) : 0)
+  }
+
   const transaction: Transaction = {
     get,
     list,
+    bytes,
     put(resource, object) {
       const { namespace = '', name = '' } = object.metadata
       const previous = pending.get(resource, namespace, name)
@@ -103,7 +118,16 @@ export function openStore(options: OpenStoreOptions): Store {
       internManagedFields(object, deepFreeze)
       deepFreeze(object)
       const type = previous ? 'MODIFIED' : 'ADDED'
-      pending.add({ resource, namespace, name, event: { type, object, previous, revision: next } })
+      const text = JSON.stringify(object)
+      pending.add({
+        resource,
+        namespace,
+        name,
+        event: { type, object, previous, revision: next },
+        text,
+        bytes: Buffer.byteLength(text),
+        bytesBefore: previous ? pending.sizeOf(resource, namespace, name) : 0,
+      })
       return object
     },
     delete(resource, object) {
@@ -112,7 +136,15 @@ export function openStore(options: OpenStoreOptions): Store {
       if (!previous) throw new Error(`${resource} ${namespace}/${name} is not in the store`)
       const next = revision + pending.size + 1
       const last = deepFreeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(next) } })
-      pending.add({ resource, namespace, name, event: { type: 'DELETED', object: last, previous, revision: next } })
+      pending.add({
+        resource,
+        namespace,
+        name,
+        event: { type: 'DELETED', object: last, previous, revision: next },
+        text: undefined,
+        bytes: 0,
+        bytesBefore: pending.sizeOf(resource, namespace, name),
+      })
       return last
     },
   }
@@ -161,14 +193,9 @@ export function openStore(options: OpenStoreOptions): Store {
   /** Throws a StatusError, and nothing has changed then. */
   async function commit(steps: readonly Step[]): Promise<void> {
     if (failure) throw failure
-    const texts = new Map<KubeObject, string>()
     const changes = new Map<string, Change>()
-    for (const { resource, namespace, name, event } of steps) {
-      const key = `${resource}\n${namespace}\n${name}`
-      const object = event.type === 'DELETED' ? undefined : JSON.stringify(event.object)
-      if (object !== undefined) texts.set(event.object, object)
-      changes.set(key, { resource, namespace, name, object })
-    }
+    for (const { resource, namespace, name, text } of steps)
+      changes.set(`${resource}\n${namespace}\n${name}`, { resource, namespace, name, object: text })
     try {
       database.commit(changes.values(), revision + steps.length)
     } catch (error) {
@@ -192,14 +219,32 @@ export function openStore(options: OpenStoreOptions): Store {
       throw failure
     }
     revision += steps.length
-    for (const [object, text] of texts) rememberEncoding(object, text)
     const at = performance.now()
-    for (const { resource, namespace, name, event } of steps) {
+    for (const { resource, namespace, name, event, text, bytes: size, bytesBefore } of steps) {
       const { collection, window } = shelf(resource)
-      if (event.type === 'DELETED') collection.delete(namespace, name)
-      else collection.set(namespace, name, event.object)
-      // A deletion keeps about as much alive as the last change did.
-      window.push(event, texts.get(event.object)?.length ?? 1024, at)
+      if (text === undefined) collection.delete(namespace, name)
+      else {
+        collection.set(namespace, name, event.object, size)
+        rememberEncoding(event.object, text)
+      }
+      stored.add(namespace, size - bytesBefore)
+      // What an event keeps alive: both states, which share what they have in common.
+      window.push(event, Math.max(size, bytesBefore), at)
+    }
+    boundHistory()
+  }
+
+  /** The resource with the longest past forgets first. */
+  function boundHistory(): void {
+    for (;;) {
+      let sum = 0
+      let longest: EventWindow | undefined
+      for (const { window } of shelves.values()) {
+        sum += window.bytes
+        if (!longest || window.bytes > longest.bytes) longest = window
+      }
+      if (sum <= historyBytes) return
+      longest?.dropOldest()
     }
   }
 
@@ -223,6 +268,7 @@ export function openStore(options: OpenStoreOptions): Store {
     },
     get,
     list,
+    bytes,
     listAt(resource, namespace, at) {
       if (at > revision) return undefined
       const { collection, window } = shelf(resource)

@@ -24,6 +24,8 @@ export interface StoreEvent {
 
 export interface Transaction {
   get(resource: ResourceKey, namespace: string | undefined, name: string): KubeObject | undefined
+  /** What all objects take, as bytes of JSON; those of one namespace where given, with '' for those of none. */
+  bytes(namespace?: string): number
   /** Objects of one resource, of one namespace where given, ordered by namespace and name. */
   list(resource: ResourceKey, namespace?: string): Iterable<KubeObject>
   /** Sets `metadata.resourceVersion` on the object given, freezes it, and returns it. */
@@ -40,6 +42,7 @@ export interface Store extends AsyncDisposable {
   compactedRevision(resource: ResourceKey): number
   get(resource: ResourceKey, namespace: string | undefined, name: string): KubeObject | undefined
   list(resource: ResourceKey, namespace?: string): Iterable<KubeObject>
+  bytes(namespace?: string): number
   /**
    * The same as it was at `revision`. Undefined where that has been compacted.
    * Serves `continue` tokens, which promise one consistent snapshot over all pages.

@@ -18,6 +18,7 @@ import { fillSystemFields, generateName, matchNamespace, wipeSystemFields } from
 import { refuseTooLarge } from './object-size.ts'
 import { toldOptions, type WriteOptions, writeOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
+import { refuseWhereFull } from './refuse-full.ts'
 import { fromStorage, toStorage } from './versions.ts'
 import { writeContext } from './write-context.ts'
 
@@ -98,6 +99,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   context.beforeStorage?.(object)
   const stored = toStorage(resource, object)
   refuseTooLarge(stored)
+  refuseWhereFull(transaction, { call, resource, limits: environment.storage, object: stored })
   if (!context.beforeStorage) rememberAccepted(resource.schema, object, stored)
   return options.dryRun ? stored : transaction.put(key, stored)
 }

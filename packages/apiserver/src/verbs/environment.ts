@@ -4,6 +4,7 @@ import type { Registry } from '../registry/registry.ts'
 import type { Resource, Verb } from '../registry/resource.ts'
 import type { Store } from '../storage/store.ts'
 import type { AdmissionRequest, Answer, Call } from './call.ts'
+import type { StorageLimits } from './refuse-full.ts'
 
 export interface Environment {
   store: Store
@@ -14,6 +15,8 @@ export interface Environment {
   virtual: Readonly<Record<string, (object: KubeObject, call: Call) => KubeObject | Promise<KubeObject>>>
   /** Kinds that are computed when they are asked for, by their key. */
   computed: Readonly<Record<string, ComputedKind>>
+  /** How much may be stored. */
+  storage: StorageLimits
   /** ms since the epoch. */
   now(): number
   /**

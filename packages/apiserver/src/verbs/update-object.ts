@@ -18,6 +18,7 @@ import { matchNamespace, wipeSystemFields } from './metadata.ts'
 import { refuseTooLarge } from './object-size.ts'
 import { toldOptions, type WriteOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
+import { refuseWhereFull } from './refuse-full.ts'
 import { contentChanged, setOrDelete, type UpdateRules } from './update-rules.ts'
 import { fromStorage, toStorage } from './versions.ts'
 
@@ -90,6 +91,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
   }
   if (deepEqual(result, stored)) return { object: stored, created: false }
   refuseTooLarge(result)
+  refuseWhereFull(transaction, { call, resource, limits: environment.storage, object: result, previous: stored })
   if (!context.beforeStorage && (rules.validatesAll || isAccepted(resource.schema, current)))
     rememberAccepted(resource.schema, next, result)
   return { object: options.dryRun ? result : transaction.put(key, result), created: false }
