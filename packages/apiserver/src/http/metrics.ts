@@ -65,14 +65,15 @@ export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
     registers: [registry],
   })
 
-  new Gauge({
+  const stored = new Gauge({
     name: 'caisson_stored_bytes',
     help: 'Bytes of JSON of all objects in the API server.',
-    registers: [registry],
+    registers: [],
     collect() {
       this.set(storage.store.bytes())
     },
   })
+  registry.registerMetric(stored)
   const limit = new Gauge({
     name: 'caisson_stored_bytes_limit',
     help: 'Bytes of JSON that objects may take, in all and those of one namespace.',
