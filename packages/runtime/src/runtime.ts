@@ -247,8 +247,8 @@ export interface PushOptions extends Pick<PullOptions, 'credentials'> {
 }
 
 export interface ImageStore {
-  /** Reads a docker-archive or oci-archive (either may be gzipped). Returns the images that it held. */
-  import(file: string, options?: { name?: string; signal?: AbortSignal }): Promise<Image[]>
+  /** Reads a docker-archive or oci-archive (either may be compressed), of a file or as it comes. Returns the images that it held. */
+  import(file: string | Readable, options?: { name?: string; signal?: AbortSignal }): Promise<Image[]>
   /**
    * Gets an image from its registry, or finds that it is here already.
    * @throws RuntimeError `image-missing`, `invalid-name`, `bad-image`, `bad-archive`, or one of the `registry-…` codes

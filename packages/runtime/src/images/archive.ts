@@ -1,10 +1,12 @@
 import { createHash, type Hash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { closeSync, createReadStream, openSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline, type Readable } from 'node:stream'
+import { addAbortSignal, pipeline, type Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { RuntimeError } from '../runtime-error.ts'
+import { noRoom } from './image-files.ts'
 import { memberParts } from './rootfs-path.ts'
 import { createTarParser } from './tar-parser.ts'
 import { writeWhole } from './write-whole.ts'
@@ -29,15 +31,15 @@ const MOST_LINKS = 8
 const CHUNK = 256 * 1024
 const BLOB = /^blobs\/sha256\/([0-9a-f]{64})$/
 
-/** Lays an archive out below `directory`. Blobs that are named by their digest are checked against it. */
+/** Lays an archive out below `directory`, from a file or as it comes. Blobs that are named by their digest are checked against it. */
 export async function openArchive(
-  file: string,
+  file: string | Readable,
   directory: string,
-  options: { maxBytes: number; signal?: AbortSignal | undefined },
+  options: { maxBytes: number; freeBytes: number; signal?: AbortSignal | undefined },
 ): Promise<ImageArchive> {
   const files = new Map<string, ArchiveMember>()
   const links = new Map<string, string>()
-  let left = options.maxBytes
+  let size = 0
   let writing: { name: string; size: number; path: string; descriptor: number; hash: Hash } | undefined
   const parser = createTarParser({
     begin(member) {
@@ -47,8 +49,9 @@ export async function openArchive(
       if (member.kind === 'symlink') links.set(name, relativeTo(name, member.link))
       if (member.kind === 'hardlink') links.set(name, memberParts(member.link).join('/'))
       if (member.kind !== 'file') return
-      left -= member.size
-      if (left < 0)
+      size += member.size
+      if (size > options.freeBytes) throw noRoom(size - options.freeBytes)
+      if (size > options.maxBytes)
         throw new RuntimeError('bad-archive', `the archive is larger than the ${options.maxBytes} bytes allowed`)
       const path = join(directory, randomBytes(12).toString('hex'))
       writing = { name, size: member.size, path, descriptor: openSync(path, 'wx', 0o600), hash: createHash('sha256') }
@@ -70,6 +73,8 @@ export async function openArchive(
       files.set(name, { file: path, digest: `sha256:${digest}`, size })
     },
   })
+  // A file gives its next bytes at once; what comes from elsewhere may never.
+  if (typeof file !== 'string' && options.signal) addAbortSignal(options.signal, file)
   const source = await decompressed(file)
   try {
     for await (const chunk of source) {
@@ -112,10 +117,10 @@ export async function openArchive(
   }
 }
 
-/** A file's content without its compression, gzip or zstd, which the first bytes tell. */
-export async function decompressed(path: string): Promise<Readable> {
-  const compression = await compressionOf(path)
-  const source = createReadStream(path, { highWaterMark: CHUNK })
+/** Content without its compression, gzip or zstd, which the first bytes tell. */
+export async function decompressed(from: string | Readable): Promise<Readable> {
+  const source = typeof from === 'string' ? createReadStream(from, { highWaterMark: CHUNK }) : from
+  const compression = typeof from === 'string' ? await compressionOf(from) : compressionIn(await beginningOf(from))
   if (compression === 'none') return source
   const inflate =
     compression === 'gzip' ? createGunzip({ chunkSize: CHUNK }) : createZstdDecompress({ chunkSize: CHUNK })
@@ -128,6 +133,23 @@ export async function compressionOf(path: string): Promise<'none' | 'gzip' | 'zs
   await using file = await open(path)
   const magic = Buffer.alloc(4)
   await file.read(magic, 0, 4, 0)
+  return compressionIn(magic)
+}
+
+/** The first four bytes, which stay in the stream; all there are where it has fewer. */
+async function beginningOf(source: Readable): Promise<Buffer> {
+  for (;;) {
+    const chunk = source.read(4) as Buffer | null
+    if (chunk !== null) {
+      source.unshift(chunk)
+      return Buffer.concat([chunk], 4)
+    }
+    if (source.readableEnded) return Buffer.alloc(4)
+    await once(source, 'readable')
+  }
+}
+
+function compressionIn(magic: Buffer): 'none' | 'gzip' | 'zstd' {
   if (magic[0] === 0x1f && magic[1] === 0x8b) return 'gzip'
   return magic.readUInt32LE(0) === 0xfd2fb528 ? 'zstd' : 'none'
 }

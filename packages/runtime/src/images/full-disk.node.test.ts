@@ -1,10 +1,10 @@
 /** A disk that is full, or becomes it in the middle: refused with a reason, and nothing is left. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { file } from '../testing/image-archive.ts'
+import { dockerArchive, file } from '../testing/image-archive.ts'
 import { buildImage } from '../testing/remote-image-fixture.ts'
 import { type ScriptedRegistry, serves, startScriptedRegistry } from '../testing/scripted-registry.ts'
 import { openImageLibrary } from './image-store.ts'
@@ -30,10 +30,22 @@ test('a pull that would fill the disk is not begun', async () => {
   const store = join(directory, 'disk', 'store')
   const library = await openImageLibrary(store, { hostRootfs: async () => '', inUse: async () => new Set() })
   await expect(library.pull(`${registry.host}/app`, { trusted: true })).rejects.toMatchObject({
-    code: 'failed',
-    message: expect.stringMatching(
-      /^the disk has no room for the image: it needs more than 40\d{5} bytes, 0 are left$/,
-    ),
+    code: 'disk-full',
+    message:
+      'the disk has no room for the image: 256 MiB of it are kept free, and 4 MiB or more are missing; free some space, or remove images',
+  })
+  expect(readdirSync(store, { recursive: true, encoding: 'utf8' }).sort()).toEqual(['blobs', 'lock'])
+})
+
+test('an archive that would fill the disk is refused with what is missing', async () => {
+  const store = join(directory, 'disk', 'store')
+  const library = await openImageLibrary(store, { hostRootfs: async () => '', inUse: async () => new Set() })
+  const archive = join(directory, 'archive.tar')
+  writeFileSync(archive, await dockerArchive({ tags: ['a'], layers: [[file('a', Buffer.alloc(3_000_000))]] }))
+  await expect(library.import(archive)).rejects.toMatchObject({
+    code: 'disk-full',
+    message:
+      'the disk has no room for the image: 256 MiB of it are kept free, and 3 MiB or more are missing; free some space, or remove images',
   })
   expect(readdirSync(store, { recursive: true, encoding: 'utf8' }).sort()).toEqual(['blobs', 'lock'])
 })

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { isSameProcess, processStartTime } from '../monitor/process-identity.ts'
 import type { Descriptor } from '../registry/remote-image.ts'
 import type { Image } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { createStoreLock, type StoreLock } from './store-lock.ts'
 
 /** Who may use an image without asking its registry: everyone, or who shows one of these marks. */
@@ -215,12 +216,22 @@ async function removeCutOffWork(directory: string): Promise<void> {
 }
 
 /** Bytes that may be written to the disk: something is left for everybody else. */
+/** Bytes of the disk that images may take: a reserve for everything else stays free. */
 export async function freeBytes(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory)
   return Math.max(0, bavail * bsize - DISK_RESERVE)
 }
 
 const DISK_RESERVE = 256 * 1024 * 1024
+
+/** @param missing bytes, at least so many */
+export function noRoom(missing: number): RuntimeError {
+  const [reserve, more] = [DISK_RESERVE, missing].map((bytes) => Math.ceil(bytes / 1024 ** 2))
+  return new RuntimeError(
+    'disk-full',
+    `the disk has no room for the image: ${reserve} MiB of it are kept free, and ${more} MiB or more are missing; free some space, or remove images`,
+  )
+}
 
 async function writeAtomically(file: string, text: string): Promise<void> {
   await writeFile(`${file}.new`, text, { mode: 0o600 })

@@ -1,6 +1,7 @@
 import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { packTar, type TarEntry } from 'modern-tar'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -86,6 +87,32 @@ async function ociArchive(options: {
 }
 
 describe('import', () => {
+  test.each(['none', 'gzip', 'zstd'])('an archive as it comes, in pieces of any size, compression %s', async (how) => {
+    const plain = await dockerArchive({ tags: ['piped'], layers: [[file('a', 'x'.repeat(10_000))]] })
+    const archive = how === 'gzip' ? gzipSync(plain) : how === 'zstd' ? zstdCompressSync(plain) : Buffer.from(plain)
+    const pieces = [archive.subarray(0, 1), archive.subarray(1, 3), archive.subarray(3)]
+    const images = await library.import(Readable.from(pieces, { objectMode: false }))
+    expect(images.map(({ name, sizeBytes }) => [name, sizeBytes])).toEqual([['docker.io/library/piped:latest', 10_000]])
+    expect(await tree((await library.rootfs('piped')).rootfs)).toEqual({ a: 'x'.repeat(10_000) })
+  })
+
+  test('nothing, or too little to be an archive, as it comes', async () => {
+    for (const content of ['', 'x'])
+      await expect(library.import(Readable.from([content], { objectMode: false }))).rejects.toMatchObject({
+        code: 'bad-archive',
+      })
+  })
+
+  test('an archive that stops coming is given up when that is asked for', async () => {
+    const stop = new AbortController()
+    const silent = new PassThrough()
+    const importing = library.import(silent, { signal: stop.signal })
+    silent.write(Buffer.alloc(100))
+    stop.abort()
+    await expect(importing).rejects.toMatchObject({ name: 'AbortError' })
+    expect((await readdir(join(directory, 'store'))).sort()).toEqual(['blobs', 'lock'])
+  })
+
   test('a docker-archive, under the names that it has', async () => {
     const archive = await dockerArchive({
       tags: ['app', 'example.org:5000/team/app:v1'],
@@ -167,7 +194,9 @@ describe('import', () => {
       'lock',
       'names.json',
     ])
-    expect(await again.remove('caisson.dev/host')).toBe(false)
+    await expect(again.remove('caisson.dev/host')).rejects.toThrow(
+      'caisson.dev/host:latest is a view of this machine: it cannot be removed',
+    )
   })
 })
 

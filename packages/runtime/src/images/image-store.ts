@@ -103,8 +103,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
   /** An image with all that it came with. */
   async function stored(name: string, what: string): Promise<{ name: string; image: StoredImage }> {
     const normalized = normalizeReference(name)
-    if (normalized === HOST_IMAGE)
-      throw new RuntimeError('failed', `${HOST_IMAGE} is a view of this machine: it cannot be ${what}`)
+    if (normalized === HOST_IMAGE) throw ofThisMachine(what)
     const id = (await files.readNames()).get(normalized)
     const image = id === undefined ? undefined : await files.readImage(id)
     if (!image) throw missing(normalized)
@@ -157,7 +156,8 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
     get: (name) => find(normalizeReference(name)),
     async remove(name) {
       const normalized = normalizeReference(name)
-      return normalized !== HOST_IMAGE && removeName(files, { normalized, inUse: options.inUse })
+      if (normalized === HOST_IMAGE) throw ofThisMachine('removed')
+      return removeName(files, { normalized, inUse: options.inUse })
     },
     collect: (collectOptions) => collectImages(files, { ...collectOptions, inUse: options.inUse, now: Date.now() }),
     resolveUser: async (wanted, user) => lookUpUser((await unpacked(wanted)).rootfs, user),
@@ -171,6 +171,10 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
       })
     },
   }
+}
+
+function ofThisMachine(what: string): RuntimeError {
+  return new RuntimeError('failed', `${HOST_IMAGE} is a view of this machine: it cannot be ${what}`)
 }
 
 /** Undefined where it was removed since its name was read. */

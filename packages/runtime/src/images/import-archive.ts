@@ -1,15 +1,16 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import type { Descriptor } from '../registry/remote-image.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { compressionOf, openArchive } from './archive.ts'
-import { freeBytes, type ImageFiles, type NewImage } from './image-files.ts'
+import { freeBytes, type ImageFiles, type NewImage, noRoom } from './image-files.ts'
 import { type ArchivedImage, readArchivedImages } from './manifest.ts'
 import { normalizeReference, parseReference, repositoryOf } from './reference.ts'
 import { type UnpackLimits, unpackImage } from './unpack-image.ts'
 
 export interface ImportOptions {
-  file: string
+  file: string | Readable
   name: string | undefined
   signal: AbortSignal | undefined
   limits: UnpackLimits
@@ -19,8 +20,12 @@ export interface ImportOptions {
 export async function importArchive(files: ImageFiles, options: ImportOptions): Promise<string[]> {
   const { file, name, signal, limits } = options
   await using work = await files.makeWork()
-  const maxBytes = Math.min(limits.maxBytes, await freeBytes(files.directory))
-  const archive = await openArchive(file, work.path, { maxBytes, signal })
+  const { maxBytes } = limits
+  const free = await freeBytes(files.directory)
+  // Of what comes nothing is known before.
+  const size = typeof file === 'string' ? (await stat(file)).size : 0
+  if (size > free) throw noRoom(size - free)
+  const archive = await openArchive(file, work.path, { maxBytes, freeBytes: free, signal })
   const images = await readArchivedImages(archive)
   const given = images.map((image) => imageNames(image, { name, only: images.length === 1 }))
   const ready = new Map<string, string>()

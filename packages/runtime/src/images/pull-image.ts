@@ -15,7 +15,7 @@ import {
 } from '../registry/remote-image.ts'
 import { type MarkedCredential, type PullOptions } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
-import { freeBytes, type Grant, type ImageFiles, type StoredImage } from './image-files.ts'
+import { freeBytes, type Grant, type ImageFiles, noRoom, type StoredImage } from './image-files.ts'
 import { checkConfig, type ImageConfig, parseConfig } from './manifest.ts'
 import { formatReference, type ImageReference, repositoryOf } from './reference.ts'
 import { type UnpackLimits, unpackImage } from './unpack-image.ts'
@@ -155,11 +155,7 @@ async function download(
   if (total > limits.maxBytes || remote.config.size > LARGEST_CONFIG)
     throw lie(`the image has ${total} bytes, more than the ${limits.maxBytes} that are allowed`)
   const free = await freeBytes(files.directory)
-  if (total > free)
-    throw new RuntimeError(
-      'failed',
-      `the disk has no room for the image: it needs more than ${total} bytes, ${free} are left`,
-    )
+  if (total > free) throw noRoom(total - free)
   await using work = await files.makeWork()
   const stop = new AbortController()
   const signal = AbortSignal.any([context.signal, stop.signal])

@@ -188,11 +188,14 @@ function connectionFailure(
   const reason = timedOut ? `it did not answer within ${(headMs / 1000).toFixed(1)} s` : describe(error)
   // Told apart, they would tell a tenant what listens where in networks that only this machine can reach.
   if (!tellsWhy)
-    return new TransientFailure(`${url.host} cannot be reached: the log of the cluster says why`, {
-      cause: error,
-      answered: false,
-      detail: isUntrusted ? `its certificate is not trusted (${reason})` : reason,
-    })
+    return new TransientFailure(
+      `${url.host} cannot be reached: the log of the cluster says why; 'caisson image import FILE' brings an image without it`,
+      {
+        cause: error,
+        answered: false,
+        detail: isUntrusted ? `its certificate is not trusted (${reason})` : reason,
+      },
+    )
   if (isUntrusted)
     return registryError(
       'registry-refused',
