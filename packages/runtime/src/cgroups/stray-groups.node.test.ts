@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { registerNetwork, unregisterNetwork } from '../network/network-register.ts'
 import { containerSpec, createScratchRuntime, sandboxSpec } from '../testing/scratch-runtime.ts'
 import { findCgroupTree } from './cgroup-tree.ts'
 import { cgroupName } from './sandbox-cgroups.ts'
@@ -31,6 +32,13 @@ test('an empty group without an owner is found and removed, one that holds a san
 
   // One that a running process left empty is made again for its next sandbox.
   await scratch.runtime.removeSandbox('held')
+  // As long as it is known whose it is.
+  const tag = own.slice(-6)
+  const place = { range: '10.99.0.0/16', gateway: '10.99.0.1', prober: '10.99.0.2' }
+  await registerNetwork(tag, { stateDirectory: scratch.stateDirectory, ...place })
+  expect(await findStrayCgroups(tree, LATER)).not.toContain(own)
+  await unregisterNetwork(tag)
+  expect(await findStrayCgroups(tree, LATER)).toContain(own)
   await removeStrayCgroup(own)
   expect(existsSync(own)).toBe(false)
   for (const other of new Set(tree?.controllers.values()))

@@ -1,6 +1,9 @@
 import { readdir, readFile, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ownedTags } from '../network/network-register.ts'
 import { type CgroupTree, findCgroupTree } from './cgroup-tree.ts'
+
+const PREFIX = 'caisson-'
 
 /** Younger ones may be about to be used. */
 const YOUNG_MS = 10_000
@@ -13,10 +16,13 @@ export async function findStrayCgroups(
   tree: CgroupTree | undefined = findCgroupTree(),
   now: number = Date.now(),
 ): Promise<string[]> {
+  // One that runs no sandbox at the moment keeps its groups for the next.
+  const owned = await ownedTags()
   const byName = new Map<string, string[]>()
   for (const root of new Set(tree?.controllers.values())) {
     for (const name of await readdir(root).catch(() => [])) {
-      if (name.startsWith('caisson-')) byName.set(name, [...(byName.get(name) ?? []), join(root, name)])
+      if (name.startsWith(PREFIX) && !owned.has(name.slice(PREFIX.length)))
+        byName.set(name, [...(byName.get(name) ?? []), join(root, name)])
     }
   }
   const strays: string[] = []

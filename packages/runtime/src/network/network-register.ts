@@ -98,6 +98,13 @@ export async function releasePlace({ range, gateway, prober }: NetworkPlace): Pr
   )
 }
 
+/** Tags of those whose state directory is there: a daemon has them, or finds them again. */
+export async function ownedTags(): Promise<Set<string>> {
+  const tags = await listed(REGISTER)
+  const entries = await Promise.all(tags.map(readEntry))
+  return new Set(tags.filter((_, index) => existsSync(entries[index]?.stateDirectory ?? '')))
+}
+
 async function readEntry(tag: string): Promise<Entry | undefined> {
   try {
     const entry = JSON.parse(await readFile(join(REGISTER, tag), 'utf8')) as Partial<Entry>
