@@ -237,6 +237,9 @@ describe('several files', () => {
     await expect(findConnection({ env })).rejects.toThrow(
       `there is no kubeconfig: ${directory}/.kube/config does not exist; set KUBECONFIG`,
     )
+    await expect(findConnection({ context: 'foo', env: { KUBECONFIG: '/nosuch' } })).rejects.toThrow(
+      'there is no kubeconfig: /nosuch does not exist; set KUBECONFIG',
+    )
     await expect(findConnection({ kubeconfig: join(directory, 'mine'), env })).rejects.toThrow(
       /mine: cannot be read: ENOENT/,
     )

@@ -53,13 +53,11 @@ export async function loadKubeconfig(options: LoadKubeconfigOptions = {}): Promi
   function connection(asked: { context?: string } = {}): ClusterConnection {
     const name = asked.context ?? currentContext
     const searched = files.length > 0 ? files.join(', ') : pathsOf(options.path, env).join(', ')
+    if (files.length === 0)
+      throw new KubeconfigError(`there is no kubeconfig: ${searched} does not exist; set KUBECONFIG`)
     if (name === undefined) {
       const way = contexts.size > 0 ? ` (there are: ${[...contexts.keys()].join(', ')})` : ''
-      throw new KubeconfigError(
-        files.length === 0
-          ? `there is no kubeconfig: ${searched} does not exist; set KUBECONFIG`
-          : `${searched}: no current-context is set; name one${way}`,
-      )
+      throw new KubeconfigError(`${searched}: no current-context is set; name one${way}`)
     }
     const context = contexts.get(name)
     if (!context) {
