@@ -60,6 +60,15 @@ test.each<[name: string, podStatus: PodStatus, expected: string | undefined]>([
     status([main({ terminated: { exitCode: 139, signal: 11, reason: 'Error' } })], { phase: 'Failed' }),
     'True Error: container "main": was ended by signal 11',
   ],
+  [
+    'evicted',
+    status([main({ terminated: { exitCode: 143, reason: 'Error' } })], {
+      phase: 'Failed',
+      reason: 'Evicted',
+      message: 'Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ',
+    }),
+    'True Evicted: Pod: Pod ephemeral local storage usage exceeds the total limit of containers 1Mi.',
+  ],
   ['succeeded', status([main({ terminated: { exitCode: 0 } })], { phase: 'Succeeded' }), undefined],
   [
     'an init container in its way',

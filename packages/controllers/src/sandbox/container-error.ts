@@ -14,9 +14,12 @@ export interface ContainerError {
 /** Waiting for these is how every start goes. */
 const NORMAL = new Set([undefined, '', 'ContainerCreating', 'PodInitializing'])
 
-/** The first container that is in trouble: init containers first, as they run first. */
+/** Why its node evicted the Pod, else the first container that is in trouble: init containers first, as they run first. */
 export function containerError(pod: Pod): ContainerError | undefined {
-  const { phase, initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {}
+  const { phase, reason, message = '', initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {}
+  // How its containers ended says less: by the signal that it sent them.
+  if (phase === 'Failed' && reason === 'Evicted')
+    return { container: 'Pod', reason, message: message.trim() || 'evicted by its node', backOff: false }
   for (const status of initContainerStatuses) {
     const error = errorOf(status, 'init container', phase)
     if (error) return error
