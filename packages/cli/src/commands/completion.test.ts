@@ -28,6 +28,31 @@ test('the options of a command and of the command below it', () => {
   expect(offered('image', 'export', '--')).toEqual(['--file', '--output', '--data-dir', '--namespace'])
 })
 
+test.each([
+  [
+    ['run', '--network', ''],
+    ['isolated', 'open', 'none'],
+  ],
+  [['run', '--pull', 'a'], ['always']],
+  [
+    ['ls', '-o', ''],
+    ['json', 'yaml', 'name', 'wide'],
+  ],
+  [['image', 'ls', '--output', 'y'], ['yaml']],
+  // What is known of no value: no command and no option.
+  [['-n', ''], ['']],
+  [['run', '--name', ''], ['']],
+  [['up', '--listen', '-'], ['']],
+])('values: of %j', (words, values) => {
+  expect(offered(...words)).toEqual(values)
+})
+
+test('options with values in front of a command and in it', () => {
+  expect(offered('-n', 'ls', 'ver')).toEqual(['version'])
+  expect(offered('--data-dir', '/x', 'image', '--data-dir', '/y', 'ex')).toEqual(['export'])
+  expect(offered('run', '--network', 'none', '--pu')).toEqual(['--pull', '--publish'])
+})
+
 test.each(['zsh', 'fish'])('nothing that is hidden, for %s neither', (shell) => {
   const text = execFileSync(CAISSON, ['completion', shell], { encoding: 'utf8' })
   expect(text).toContain('--fake-runtime')
