@@ -242,9 +242,9 @@ describe('a detached sandbox', () => {
     expect(header?.split(/\s+/)).toEqual(['NAME', 'READY', 'REASON', 'AGE'])
     expect(row?.split(/\s+/).slice(0, 3)).toEqual(['worker', 'True', 'DependenciesReady'])
     expect(await cluster.mustCaisson(['ls', '-o', 'name'])).toBe('sandbox/worker\n')
-    expect(JSON.parse(await cluster.mustCaisson(['ls', '-o', 'json']))).toMatchObject([
-      { metadata: { name: 'worker' } },
-    ])
+    const listed = JSON.parse(await cluster.mustCaisson(['ls', '-o', 'json'])) as { items: Array<{ metadata: object }> }
+    expect(listed).toMatchObject({ apiVersion: 'v1', kind: 'List', items: [{ metadata: { name: 'worker' } }] })
+    expect(Object.keys(listed.items[0]?.metadata ?? {})).not.toContain('managedFields')
     expect((await cluster.mustCaisson(['ls', '-o', 'wide'])).split('\n')[1]).toContain('caisson.dev/host')
     expect(await cluster.mustCaisson(['ls', '-o', 'yaml'])).toContain('name: worker')
   })
@@ -378,6 +378,11 @@ describe('the cluster’s commands', () => {
     expect(await cluster.mustCaisson(['up', '--detach'])).toBe(
       `already running: ${before.server}, process ${before.pid}\n`,
     )
+    expect(await cluster.caisson(['up', '--detach', '--listen', '127.0.0.1:1'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `caisson: the cluster runs already, at ${before.server}, and --listen asks for 127.0.0.1:1: 'caisson down' stops it first\n`,
+    })
     expect(JSON.parse(await cluster.mustCaisson(['status', '-o', 'json']))).toEqual({
       running: true,
       pid: before.pid,
@@ -414,6 +419,21 @@ describe('the cluster’s commands', () => {
     await cluster.mustCaisson(['rm', 'user'])
     expect(await cluster.mustCaisson(['image', 'rm', 'other:2'])).toBe('other:2\n')
     expect((await cluster.caisson(['image', 'rm', 'other:2'])).code).toBe(66)
+    expect(await cluster.caisson(['image', 'rm', 'caisson.dev/host'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'caisson: caisson.dev/host:latest is a view of this machine: it cannot be removed\n',
+    })
+    const piped = await run('bash', ['-c', 'bin/caisson image import - --name piped:1 <"$1"', 'bash', archive], {
+      env: cluster.env,
+    })
+    expect(piped).toEqual({ code: 0, stdout: 'docker.io/library/piped:1\n', stderr: '' })
+    await cluster.mustCaisson(['image', 'rm', 'piped:1'])
+    expect(await cluster.caisson(['image', 'push', 'busybox', 'localhost:1/busybox'])).toEqual({
+      code: 69,
+      stdout: '',
+      stderr: expect.stringMatching(/cannot be reached: .*: 'caisson image push NAME TO' gives it to another, and /),
+    })
     expect(await cluster.caisson(['image', 'import', '/etc/hostname'])).toEqual({
       code: 1,
       stdout: '',
@@ -497,6 +517,11 @@ test('mistakes end with the code of their kind, and say the next step', async ()
     await cluster.caisson(['run', '--nam', 'name', '--', 'true']),
     await cluster.caisson(['ls', '-o', 'table']),
     await cluster.caisson(['frobnicate']),
+    await cluster.caisson(['bogus']),
+    await cluster.caisson(['image', 'import', work]),
+    await cluster.caisson(['run', '--timeout', '0', '--', 'true']),
+    await cluster.caisson(['logs', 'x'.repeat(300)]),
+    await cluster.caisson(['ls', '--context', 'foo'], { env: { KUBECONFIG: '/nosuch' } }),
   ]
   expect(outcomes).toEqual([
     {
@@ -519,6 +544,27 @@ test('mistakes end with the code of their kind, and say the next step', async ()
         "caisson: option '-o, --output <format>' argument 'table' is invalid. Allowed choices are json, yaml, name, wide: see 'caisson ls --help'\n",
     },
     { code: 64, stdout: '', stderr: "caisson: unknown command 'frobnicate': see 'caisson --help'\n" },
+    { code: 64, stdout: '', stderr: "caisson: unknown command 'bogus': see 'caisson --help'\n" },
+    {
+      code: 64,
+      stdout: '',
+      stderr: `caisson: ${work} is a directory: name an archive as docker save or an OCI tool writes it\n`,
+    },
+    {
+      code: 64,
+      stdout: '',
+      stderr: 'caisson: --timeout takes a duration of more than 0: leave it out for no limit\n',
+    },
+    {
+      code: 66,
+      stdout: '',
+      stderr: `caisson: no sandbox ${'x'.repeat(40)}… (300 characters) in namespace default: 'caisson ls' lists them\n`,
+    },
+    {
+      code: 1,
+      stdout: '',
+      stderr: 'caisson: there is no kubeconfig: /nosuch does not exist; set KUBECONFIG\n',
+    },
   ])
 })
 
@@ -542,7 +588,8 @@ describe('a cluster that does not run', () => {
       expect(first).toEqual({
         code: 0,
         stdout: 'hello\n',
-        stderr: 'caisson: starting the embedded cluster (it ends by itself after 15m without work)\n',
+        stderr:
+          'caisson: starting the embedded cluster (it ends by itself after 15m without work)\ncaisson: the embedded cluster runs\n',
       })
       expect((await caisson(['run', '--detach', '--name', 'stays', '--', 'sleep', 'infinity'])).code).toBe(0)
       expect(await caisson(['down'])).toEqual({ code: 0, stdout: 'stopped\n', stderr: '' })

@@ -104,7 +104,9 @@ test.each<[string[], number, string]>([
 
 test('options may stand behind the name as well', async () => {
   await cluster.mustCaisson(['template', 'create', 'given', '--claim-env', '--memory', '1Gi', '--', 'sleep', '60'])
-  const [template] = JSON.parse(await cluster.mustCaisson(['template', 'ls', '-o', 'json'])) as SandboxTemplate[]
+  const [template] = (
+    JSON.parse(await cluster.mustCaisson(['template', 'ls', '-o', 'json'])) as { items: SandboxTemplate[] }
+  ).items
   await cluster.mustKubectl(['delete', 'sandboxtemplate', 'given'])
   expect(template?.spec).toMatchObject({
     envVarsInjectionPolicy: 'Allowed',
@@ -122,6 +124,7 @@ test('lists and scales', async () => {
   const [header, row] = (await cluster.mustCaisson(['pool', 'ls'])).split('\n')
   expect(header?.split(/\s+/)).toEqual(['NAME', 'READY', 'DESIRED', 'TEMPLATE', 'REASON', 'AGE'])
   expect(row?.split(/\s+/).slice(0, 4)).toEqual(['python', '1', '1', 'python'])
-  const [pool] = JSON.parse(await cluster.mustCaisson(['pool', 'ls', '-o', 'json'])) as { spec: object }[]
+  const [pool] = (JSON.parse(await cluster.mustCaisson(['pool', 'ls', '-o', 'json'])) as { items: { spec: object }[] })
+    .items
   expect(pool?.spec).toEqual({ replicas: 1, sandboxTemplateRef: { name: 'python' } })
 })

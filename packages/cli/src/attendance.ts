@@ -8,11 +8,17 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { isConditionTrue, SANDBOX_CONDITIONS, type Sandbox } from '@caisson/api'
 import { type AnyObject, type Client, type Informer, isConflict, isNotFound } from '@caisson/client'
 import type { DataDirectory } from './cluster/data-directory.ts'
 
 /** On a Sandbox or a claim: the name of the socket of the process that it is for. */
 const ATTENDED = 'caisson.dev/attended'
+/** On a Sandbox that nobody attends, and that is to go when it has ended. */
+const REMOVED_WHEN_ENDED = 'caisson.dev/removed-when-ended'
+
+export const removedWhenEnded: Readonly<Record<string, string>> = { [REMOVED_WHEN_ENDED]: 'true' }
+
 /** What a connection fails with where the process has ended: its socket is not there, or nobody listens on it. */
 const GONE = new Set(['ENOENT', 'ECONNREFUSED'])
 const AGAIN_MS = 2_000
@@ -52,7 +58,7 @@ export interface WatchAttendanceOptions {
   onError(error: unknown, where: string): void
 }
 
-/** Deletes each attended object of a kind when its process is gone. */
+/** Deletes each attended object of a kind when its process is gone, and those that are to go when they have ended. */
 export function watchAttendance({ directory, client, informer, onError }: WatchAttendanceOptions): Disposable {
   const kind = informer.resource.kind.toLowerCase()
   /** By the object's uid. */
@@ -62,6 +68,7 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
 
   function follow(object: AnyObject): void {
     const { uid = '', annotations = {}, deletionTimestamp } = object.metadata
+    if (annotations[REMOVED_WHEN_ENDED] === 'true' && !deletionTimestamp && hasEnded(object)) return void remove(object)
     const token = annotations[ATTENDED]
     if (token === undefined || deletionTimestamp || watched.has(uid) || later.has(uid)) return
     // A tenant can write anything there; only a token is ever made a path of.
@@ -106,7 +113,8 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
     try {
       await client.delete(informer.resource, name, { namespace, preconditions: { uid } })
     } catch (error) {
-      if (!isNotFound(error) && !isConflict(error)) onError(error, `${kind} ${namespace}/${name}, whose client is gone`)
+      if (!isNotFound(error) && !isConflict(error))
+        onError(error, `${kind} ${namespace}/${name}, which nobody needs any more`)
     }
   }
 
@@ -129,6 +137,11 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
       later.clear()
     },
   }
+}
+
+function hasEnded(object: AnyObject): boolean {
+  const { conditions } = (object as Partial<Sandbox>).status ?? {}
+  return isConditionTrue(conditions, SANDBOX_CONDITIONS.finished)
 }
 
 /** A socket's address has 108 bytes, which a data directory's path may exceed: through an open descriptor it is short. */

@@ -3,6 +3,7 @@ export const EXIT_CODES = {
   failed: 1,
   usage: 64,
   'not-found': 66,
+  'no-sandbox': 66,
   unavailable: 69,
   'not-permitted': 77,
   'timed-out': 124,

@@ -15,3 +15,14 @@ export function parseDuration(option: string, text: string): number {
   }
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit as keyof typeof UNITS], 0)
 }
+
+/**
+ * The same, of a time that something is given: it is more than none.
+ *
+ * @throws CliError naming the option
+ */
+export function parseTimeout(option: string, text: string): number {
+  const ms = parseDuration(option, text)
+  if (ms > 0) return ms
+  throw new CliError('usage', `${option} takes a duration of more than ${text}: leave it out for no limit`)
+}

@@ -3,5 +3,8 @@
  * Not while output still waits for its reader; then the process ends by itself when it was read.
  */
 export function endProcess(): void {
-  if (process.stdout.writableLength + process.stderr.writableLength === 0) process.exit()
+  // What could not be written is known of once what was called just now has come back.
+  setImmediate(() => {
+    if (process.stdout.writableLength + process.stderr.writableLength === 0) process.exit()
+  })
 }

@@ -1,6 +1,7 @@
 /** The command line: what it was given, and how it ends. */
 import type { Command } from 'commander'
 import { CliError, type CliErrorCode, EXIT_CODES } from './cli-error.ts'
+import { guardOutput } from './output.ts'
 import { nameOf } from './program/options.ts'
 import { commandsBelow, program } from './program/program.ts'
 
@@ -10,10 +11,19 @@ function usageError(text: string, command: Command): string {
     .trim()
     .replace(/^error: /, '')
     .split('\n')
-  return `caisson: ${said.replace(/\.$/, '')}: ${suggestion?.replace(/^\((.*)\)$/, '$1') ?? `see '${nameOf(command)} --help'`}\n`
+  const next = isLikely(said, suggestion) ? suggestion.replace(/^\((.*)\)$/, '$1') : `see '${nameOf(command)} --help'`
+  return `caisson: ${said.replace(/\.$/, '')}: ${next}\n`
+}
+
+/** commander takes `logs` for what `bogus` could mean: who mistypes a word begins it right. */
+function isLikely(said: string, suggestion: string | undefined): suggestion is string {
+  const typed = /'-*(\w)/.exec(said)?.[1]
+  const meant = /Did you mean (?:one of )?-*(\w)/.exec(suggestion ?? '')?.[1]
+  return suggestion !== undefined && typed === meant
 }
 
 async function main(): Promise<void> {
+  guardOutput()
   const caisson = program()
   // commander's own errors are usage errors, which it prints.
   for (const command of [caisson, ...commandsBelow(caisson)]) {
@@ -38,9 +48,12 @@ async function exitCodeOf(error: unknown): Promise<number> {
   if (error instanceof Error && 'exitCode' in error && typeof error.exitCode === 'number') {
     return error.exitCode === 0 ? 0 : EXIT_CODES.usage
   }
-  console.error(`caisson: ${error instanceof Error ? error.message : String(error)}`)
+  const { isApiError, isTransportError } = await import('@caisson/client')
+  const unreached = isTransportError(error, 'unreachable', 'lost', 'silent')
+  const next = unreached ? ": 'caisson status' says whether the embedded cluster runs" : ''
+  console.error(`caisson: ${error instanceof Error ? error.message : String(error)}${next}`)
   if (process.env['CAISSON_DEBUG'] && error instanceof Error) console.error(error.stack)
-  const { isApiError } = await import('@caisson/client')
+  if (unreached) return EXIT_CODES.unavailable
   return EXIT_CODES[(isApiError(error) && API_ERRORS[error.code]) || 'failed']
 }
 

@@ -11,8 +11,13 @@ test('makes one up, another each time', () => {
   expect(names[0]).not.toBe(names[1])
 })
 
-test.each(['Foo_Bar', '', '-a', 'a'.repeat(254)])('refuses %j, which Kubernetes would, in words of its own', (name) => {
+test.each([
+  ['Foo_Bar', 'Foo_Bar'],
+  ['', ''],
+  ['-a', '-a'],
+  ['a'.repeat(254), `${'a'.repeat(40)}… (254 characters)`],
+])('refuses %j, which Kubernetes would, in words of its own', (name, shown) => {
   expect(() => newName(name, 'run')).toThrow(
-    `--name ${JSON.stringify(name)} is no name: use lower-case letters, digits, '-' and '.', a letter or digit first and last, at most 253 of them`,
+    `--name ${JSON.stringify(shown)} is no name: use lower-case letters, digits, '-' and '.', a letter or digit first and last, at most 253 of them`,
   )
 })

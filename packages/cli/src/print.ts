@@ -1,3 +1,4 @@
+import type { ObjectMeta } from '@caisson/api'
 import type { OutputFormat } from './global-options.ts'
 
 export interface Printed {
@@ -16,24 +17,39 @@ export interface Columns {
   wide?: readonly string[]
 }
 
+/** As kubectl prints them: Kubernetes' objects in a List, and without what only servers read. */
+function listed(objects: readonly unknown[]): unknown {
+  if (!objects.every(isKubeObject)) return objects
+  return { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion: '' }, items: objects.map(shown) }
+}
+
+function shown(object: { metadata: ObjectMeta }): object {
+  const { managedFields: _, ...metadata } = object.metadata
+  return { ...object, metadata }
+}
+
+function isKubeObject(object: unknown): object is { metadata: ObjectMeta } {
+  return typeof object === 'object' && object !== null && 'apiVersion' in object && 'metadata' in object
+}
+
+async function printDocument(document: unknown, output: 'json' | 'yaml'): Promise<void> {
+  if (output === 'json') return console.log(JSON.stringify(document, null, 2))
+  const { stringify } = await import('yaml')
+  process.stdout.write(stringify(document))
+}
+
+/** Prints one Kubernetes object that a command has made, in a form that asks for all of it. */
+export function printObject(object: { metadata: ObjectMeta }, output: 'json' | 'yaml'): Promise<void> {
+  return printDocument(shown(object), output)
+}
+
 /** Prints a list in the format that was asked for; a table without one. */
 export async function printList(
   rows: readonly Printed[],
   columns: Columns,
   output: OutputFormat | undefined,
 ): Promise<void> {
-  if (output === 'json')
-    return console.log(
-      JSON.stringify(
-        rows.map((row) => row.object),
-        null,
-        2,
-      ),
-    )
-  if (output === 'yaml') {
-    const { stringify } = await import('yaml')
-    return void process.stdout.write(stringify(rows.map((row) => row.object)))
-  }
+  if (output === 'json' || output === 'yaml') return printDocument(listed(rows.map(({ object }) => object)), output)
   if (output === 'name') {
     for (const row of rows) console.log(`${row.kind}/${row.name}`)
     return

@@ -2,6 +2,7 @@ import { findCondition, SANDBOX_CONDITIONS, SANDBOX_REASONS, type Sandbox } from
 import { isNotFound, type PodObject, resources } from '@caisson/client'
 import { CliError } from './cli-error.ts'
 import type { Session } from './cluster/session.ts'
+import { endOfPod } from './pod-end.ts'
 import { getSandbox, patience, wakeIfAsleep } from './sandbox-progress.ts'
 import { isStartFailure, waitingFailure } from './start-failure.ts'
 import { whenObject } from './when-object.ts'
@@ -36,10 +37,17 @@ export async function podOf(session: Session, name: string, container?: string):
   })
 }
 
-/** The same, of one that is woken where it sleeps. */
+/**
+ * The same, of one that is woken where it sleeps.
+ *
+ * @throws CliError also where it has ended: nothing can be executed in it any more
+ */
 export async function awakePodOf(session: Session, name: string, container?: string): Promise<PodObject> {
   try {
-    return await podOf(session, name, container)
+    const pod = await podOf(session, name, container)
+    const end = endOfPod(pod)
+    if (end === undefined) return pod
+    throw new CliError('unavailable', `${name} ${end}: 'caisson logs ${name}' prints what it wrote`)
   } catch (error) {
     // Asked only where there is no Pod: nobody who wants one that runs is to wait for it.
     if (await wakeIfAsleep(session, name)) return podOf(session, name, container)

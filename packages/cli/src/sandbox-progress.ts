@@ -12,6 +12,7 @@ import {
 import { isAlreadyExists, isNotFound, sandboxSnapshots } from '@caisson/client'
 import { CliError } from './cli-error.ts'
 import type { Session } from './cluster/session.ts'
+import { shownName } from './new-name.ts'
 import { sandboxes } from './sandboxes.ts'
 import { whenObject } from './when-object.ts'
 
@@ -63,7 +64,7 @@ export async function getSandbox({ client, namespace }: Session, name: string): 
     return await client.get(sandboxes, name, { namespace })
   } catch (error) {
     if (!isNotFound(error)) throw error
-    throw new CliError('not-found', `no sandbox ${name} in namespace ${namespace}: 'caisson ls' lists them`)
+    throw new CliError('no-sandbox', `no sandbox ${shownName(name)} in namespace ${namespace}: 'caisson ls' lists them`)
   }
 }
 

@@ -2,9 +2,16 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { type Client, type ClusterConnection, createClient, createHttpTransport, findConnection } from '@caisson/client'
 import type { GlobalOptions } from '../global-options.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { findDaemon } from './daemon-record.ts'
 import { type DataDirectory, dataDirectory } from './data-directory.ts'
 import { startDetached, wordsOfUp } from './detach.ts'
+
+/**
+ * Where sandboxes with directories or ports of this machine live: Pod Security allows it there, RBAC only to
+ * administrators.
+ */
+export const HOST_NAMESPACE = 'caisson-host-volumes'
 
 /** A cluster that a command started by itself ends after so long without anything to do. */
 const IDLE_END = '15m'
@@ -14,6 +21,8 @@ export interface Session extends AsyncDisposable {
   connection: ClusterConnection
   /** Where commands work: `-n`, else the kubeconfig's. */
   namespace: string
+  /** Where a sandbox may be too that was named without a namespace; undefined where one was given, and elsewhere. */
+  hostNamespace: string | undefined
   /** The embedded cluster's directory; undefined for any other cluster. */
   embedded: DataDirectory | undefined
 }
@@ -21,6 +30,8 @@ export interface Session extends AsyncDisposable {
 export interface OpenSessionOptions extends GlobalOptions {
   /** Start the embedded cluster where none runs, and say so. Otherwise that is an error. */
   start?: boolean
+  /** What is looked at before it is started. */
+  beforeStart?: (directory: DataDirectory) => Promise<void>
 }
 
 /**
@@ -31,16 +42,19 @@ export interface OpenSessionOptions extends GlobalOptions {
 export async function openSession(options: OpenSessionOptions): Promise<Session> {
   const directory = dataDirectory(options.dataDir)
   const embedded = options.context === undefined && (options.dataDir !== undefined || isEmbedded(directory))
-  if (embedded) await ensureRunning(directory, options.start ?? false)
+  if (embedded) await ensureRunning(directory, options)
   const connection = await findConnection(embedded ? { kubeconfig: directory.kubeconfig } : contextOf(options))
   const transport = createHttpTransport(connection)
+  const namespace = options.namespace ?? connection.namespace ?? 'default'
+  const named = options.namespace !== undefined || namespace === HOST_NAMESPACE
   return {
     client: createClient(transport, {
       fieldManager: 'caisson',
       onWarning: (warning) => console.error(`warning: ${warning}`),
     }),
     connection,
-    namespace: options.namespace ?? connection.namespace ?? 'default',
+    namespace,
+    hostNamespace: embedded && !named ? HOST_NAMESPACE : undefined,
     embedded: embedded ? directory : undefined,
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   }
@@ -61,7 +75,10 @@ function isEmbedded(directory: DataDirectory): boolean {
   )
 }
 
-async function ensureRunning(directory: DataDirectory, start: boolean): Promise<void> {
+async function ensureRunning(
+  directory: DataDirectory,
+  { start = false, beforeStart }: OpenSessionOptions,
+): Promise<void> {
   if (await findDaemon(directory)) return
   if (!start) {
     const { CliError } = await import('../cli-error.ts')
@@ -70,6 +87,11 @@ async function ensureRunning(directory: DataDirectory, start: boolean): Promise<
       `the embedded cluster of ${directory.root} does not run: start it with 'caisson up --detach'`,
     )
   }
+  await beforeStart?.(directory)
   console.error(`caisson: starting the embedded cluster (it ends by itself after ${IDLE_END} without work)`)
-  await startDetached(directory, wordsOfUp({ stopWhenIdle: IDLE_END }))
+  {
+    using _ = sayWaiting('the embedded cluster')
+    await startDetached(directory, wordsOfUp({ stopWhenIdle: IDLE_END }))
+  }
+  console.error('caisson: the embedded cluster runs')
 }

@@ -5,7 +5,7 @@ import { requireTerminal } from '../attached-terminal.ts'
 import { attend } from '../attendance.ts'
 import { CliError, type CliErrorCode, EXIT_CODES } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
-import { parseDuration } from '../duration.ts'
+import { parseTimeout } from '../duration.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { newName } from '../new-name.ts'
@@ -33,7 +33,7 @@ const DEADLINE_SECONDS = 300
 export async function claim(options: ClaimOptions): Promise<void> {
   const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
   requireTerminal(terminal)
-  const timeoutMs = options.timeout === undefined ? undefined : parseDuration('--timeout', options.timeout)
+  const timeoutMs = options.timeout === undefined ? undefined : parseTimeout('--timeout', options.timeout)
   const { command } = options
   if (command.length === 0 && !options.keep)
     throw new CliError('usage', 'no command given: put one behind --, or keep the sandbox with --keep')

@@ -7,6 +7,7 @@ import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
+import { whereFound } from '../where-found.ts'
 
 export interface CpOptions extends GlobalOptions {
   from: string
@@ -25,12 +26,14 @@ export async function cp(options: CpOptions): Promise<void> {
     throw new CliError('usage', 'one of the two has to be in a sandbox, as NAME:PATH, and the other here')
   }
   await using session = await openSession(options)
-  const pod = await awakePodOf(session, from.sandbox ?? to.sandbox ?? '')
-  const name = pod.metadata.name ?? ''
-  if (to.sandbox !== undefined && from.path === '-') await unpackIn(session, name, { ...options, to: to.path })
-  else if (from.sandbox !== undefined && to.path === '-') await packOut(session, name, { ...options, from: from.path })
-  else if (to.sandbox !== undefined) await copyIn(session, name, { ...options, from: resolve(from.path), to: to.path })
-  else await copyOut(session, name, { ...options, from: from.path, to: resolve(to.path) })
+  await whereFound(session, async (here) => {
+    const { metadata } = await awakePodOf(here, from.sandbox ?? to.sandbox ?? '')
+    const name = metadata.name ?? ''
+    if (to.sandbox !== undefined && from.path === '-') await unpackIn(here, name, { ...options, to: to.path })
+    else if (from.sandbox !== undefined && to.path === '-') await packOut(here, name, { ...options, from: from.path })
+    else if (to.sandbox !== undefined) await copyIn(here, name, { ...options, from: resolve(from.path), to: to.path })
+    else await copyOut(here, name, { ...options, from: from.path, to: resolve(to.path) })
+  })
 }
 
 function place(text: string): { sandbox: string | undefined; path: string } {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -26,6 +26,25 @@ test('says a next step for each tool that is missing', () => {
         ? /: (your distribution's package runc|Kata Containers) ha(s it|s them)/
         : /: 'caisson doctor --fix' fetches it$/,
     )
+})
+
+test('run says that gVisor is missing before it starts a cluster', () => {
+  const empty = mkdtempSync(join(tmpdir(), 'caisson-no-tools-'))
+  onTestFinished(() => rmSync(empty, { recursive: true, force: true }))
+  const data = join(empty, 'data')
+  for (const name of ['uname', 'dirname', 'readlink'])
+    if (existsSync(`/usr/bin/${name}`)) symlinkSync(`/usr/bin/${name}`, join(empty, name))
+  const env = { PATH: empty, CAISSON_TOOLS_DIR: join(empty, 'tools'), HOME: empty }
+  const { status, stdout, stderr } = spawnSync(CAISSON, ['run', '--data-dir', data, '--', 'true'], {
+    env,
+    encoding: 'utf8',
+  })
+  expect([status, stdout, stderr, existsSync(data)]).toEqual([
+    69,
+    '',
+    "caisson: gVisor is not there, which sandboxes run in: 'caisson doctor --fix' fetches it, without touching the system\n",
+    false,
+  ])
 })
 
 test('tells of what a daemon that was killed has left, and what becomes of it', () => {

@@ -3,6 +3,7 @@ import { openSession } from '../cluster/session.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
+import { whereFound } from '../where-found.ts'
 
 export interface ExecCommandOptions extends GlobalOptions {
   name: string
@@ -17,11 +18,12 @@ export async function exec(options: ExecCommandOptions): Promise<void> {
   const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
   requireTerminal(terminal)
   await using session = await openSession(options)
-  const pod = await awakePodOf(session, options.name, options.container)
-  process.exitCode = await execCommand(session.client, pod, {
-    namespace: session.namespace,
-    command: options.command,
-    ...terminal,
-    ...(options.container !== undefined && { container: options.container }),
-  })
+  process.exitCode = await whereFound(session, async (here) =>
+    execCommand(here.client, await awakePodOf(here, options.name, options.container), {
+      namespace: here.namespace,
+      command: options.command,
+      ...terminal,
+      ...(options.container !== undefined && { container: options.container }),
+    }),
+  )
 }

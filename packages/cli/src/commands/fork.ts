@@ -7,6 +7,7 @@ import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { printList } from '../print.ts'
 import { createSnapshot, getSandbox, patience, whenReady, whenTaken } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { whereFound } from '../where-found.ts'
 
 export interface ForkOptions extends GlobalOptions {
   name: string
@@ -23,11 +24,15 @@ export async function fork(options: ForkOptions): Promise<void> {
   if (!Number.isInteger(count) || count < 1 || count > MOST)
     throw new CliError('usage', `--count takes a number from 1 to ${MOST}, not ${JSON.stringify(options.count)}`)
   await using session = await openSession(options)
-  const source = await getSandbox(session, options.name)
-  const prefix = options.name.slice(0, LONGEST_PREFIX)
+  await print(await whereFound(session, (here) => copiesOf(here, options.name, count)), options.output)
+}
+
+async function copiesOf(session: Session, sandbox: string, count: number): Promise<Sandbox[]> {
+  const source = await getSandbox(session, sandbox)
+  const prefix = sandbox.slice(0, LONGEST_PREFIX)
   const snapshot = `${prefix}-${suffix()}`
   const names = Array.from({ length: count }, () => `${prefix}-${suffix()}`)
-  await createSnapshot(session, snapshot, options.name)
+  await createSnapshot(session, snapshot, sandbox)
   const created: string[] = []
   try {
     // Made at once: they begin the moment that the snapshot is there.
@@ -40,7 +45,7 @@ export async function fork(options: ForkOptions): Promise<void> {
       created.push(name)
       return await Promise.race([whenReady(session, name, signal), failed])
     })
-    await print(await Promise.all(ready), options.output)
+    return await Promise.all(ready)
   } catch (error) {
     await Promise.all(created.map((name) => session.client.delete(sandboxes, name, { namespace: session.namespace })))
     throw error

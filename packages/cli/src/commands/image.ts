@@ -1,4 +1,4 @@
-import { access, constants, open, rm } from 'node:fs/promises'
+import { access, constants, open, rm, stat } from 'node:fs/promises'
 import { type Image, type ImageStore, openImageStore } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { type DataDirectory, dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
@@ -33,20 +33,34 @@ export async function imageImport(
   options: GlobalOptions & { file: string; name?: string; output?: OutputFormat },
 ): Promise<void> {
   const { file, name, output } = options
-  await access(file, constants.R_OK).catch((cause: NodeJS.ErrnoException) => {
-    const why = cause.code === 'ENOENT' ? 'does not exist' : `cannot be read (${cause.code})`
-    throw new CliError('not-found', `${file} ${why}: name an archive as docker save or an OCI tool writes it`, {
-      cause,
-    })
-  })
+  const source = file === '-' ? archiveOnInput() : await archiveFile(file)
   const store = await storeOf(options)
   const images = await interruptible((signal) =>
-    store.import(file, { signal, ...(name !== undefined && { name }) }).catch((error: unknown) => {
-      throw asCliError(error, file, 'file')
+    store.import(source, { signal, ...(name !== undefined && { name }) }).catch((error: unknown) => {
+      throw asCliError(error, { subject: file === '-' ? undefined : file, kind: 'file' })
     }),
   )
   if (output) return print(images, output)
   for (const image of images) console.log(image.name)
+}
+
+function archiveOnInput(): NodeJS.ReadStream {
+  if (!process.stdin.isTTY) return process.stdin
+  throw new CliError('usage', 'an archive was expected on standard input, found a terminal: redirect it')
+}
+
+async function archiveFile(file: string): Promise<string> {
+  const fail = (code: 'not-found' | 'usage', why: string, cause?: Error): never => {
+    throw new CliError(code, `${file} ${why}: name an archive as docker save or an OCI tool writes it`, { cause })
+  }
+  try {
+    await access(file, constants.R_OK)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    fail('not-found', code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`, error as Error)
+  }
+  if ((await stat(file)).isDirectory()) fail('usage', 'is a directory')
+  return file
 }
 
 export async function imageExport(options: GlobalOptions & { names: string[]; file: string }): Promise<void> {
@@ -67,17 +81,24 @@ export async function imageExport(options: GlobalOptions & { names: string[]; fi
   }
 }
 
+const PUSH_ELSEWHERE =
+  "'caisson image push NAME TO' gives it to another, and 'caisson image export NAME -f FILE' writes an archive"
+
 export async function imagePush(options: GlobalOptions & { name: string; to?: string }): Promise<void> {
   const { name, to } = options
   const store = await storeOf(options)
   const digest = await interruptible((signal) =>
-    store.push(name, {
-      credentials: userCredentials(),
-      signal,
-      ...(to !== undefined && { to }),
-      onProgress: ({ digest: blob, bytes, present }) =>
-        console.error(`caisson: ${blob.slice(7, 19)} ${present ? 'is there' : `sent (${megabytes(bytes)})`}`),
-    }),
+    store
+      .push(name, {
+        credentials: userCredentials(),
+        signal,
+        ...(to !== undefined && { to }),
+        onProgress: ({ digest: blob, bytes, present }) =>
+          console.error(`caisson: ${blob.slice(7, 19)} ${present ? 'is there' : `sent (${megabytes(bytes)})`}`),
+      })
+      .catch((error: unknown) => {
+        throw asCliError(error, { subject: to ?? name, unreachable: PUSH_ELSEWHERE })
+      }),
   )
   console.log(digest)
 }

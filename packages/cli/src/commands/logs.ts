@@ -3,6 +3,7 @@ import { openSession } from '../cluster/session.ts'
 import { copyLog } from '../copy-log.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { podOf } from '../sandbox-pod.ts'
+import { whereFound } from '../where-found.ts'
 
 export interface LogsOptions extends GlobalOptions {
   name: string
@@ -18,9 +19,9 @@ export async function logs(options: LogsOptions): Promise<void> {
     throw new CliError('usage', `--tail takes a number of lines, not ${JSON.stringify(options.tail)}`)
   }
   await using session = await openSession(options)
-  const pod = await podOf(session, options.name, options.container)
-  const stream = session.client.logs(pod.metadata.name ?? '', {
-    namespace: session.namespace,
+  const { metadata } = await whereFound(session, (here) => podOf(here, options.name, options.container))
+  const stream = session.client.logs(metadata.name ?? '', {
+    namespace: metadata.namespace ?? '',
     follow: options.follow ?? false,
     timestamps: options.timestamps ?? false,
     ...(tailLines !== undefined && { tailLines }),

@@ -5,7 +5,7 @@ import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
-import { type Listing, type ListOptions, listObjects, printObjects } from '../list-objects.ts'
+import { type Listing, type ListOptions, listObjects, printMade } from '../list-objects.ts'
 
 export interface PoolCreateOptions extends GlobalOptions {
   name: string
@@ -81,7 +81,7 @@ export async function poolCreate({ name, template, output, ...options }: PoolCre
   }
   try {
     const pool = await client.create(sandboxWarmPools, { metadata: { name }, spec }, { namespace })
-    await printObjects(POOLS, [pool], { output: output ?? 'name' })
+    await printMade(POOLS, pool, output)
   } catch (error) {
     if (!isAlreadyExists(error)) throw error
     throw new CliError('failed', `there is a pool ${name} already: 'caisson pool scale ${name} N' changes its size`)

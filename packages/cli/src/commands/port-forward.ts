@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
-import { forwardPort } from '@caisson/client'
+import { type Client, forwardPort } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
-import { openSession, type Session } from '../cluster/session.ts'
+import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
+import { whereFound } from '../where-found.ts'
 
 export interface PortForwardOptions extends GlobalOptions {
   name: string
@@ -21,14 +22,15 @@ export async function portForward(options: PortForwardOptions): Promise<void> {
     throw new CliError('usage', `--address takes an address of loopback, not ${options.address}`)
   const ports = options.ports.map(parsePorts)
   await using session = await openSession(options)
-  const { metadata } = await awakePodOf(session, options.name)
+  const { metadata } = await whereFound(session, (here) => awakePodOf(here, options.name))
+  const { name: pod = '', namespace = '' } = metadata
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort())
   const servers: Server[] = []
   try {
     for (const { local, remote } of ports) {
       const server = createServer({ allowHalfOpen: true }, (socket) => {
-        void carry(session, socket, { pod: metadata.name ?? '', port: remote, signal: stop.signal })
+        void carry(session.client, socket, { pod, namespace, port: remote, signal: stop.signal })
       })
       servers.push(await listen(server, options.address, local))
       const bound = server.address()
@@ -66,9 +68,9 @@ async function listen(server: Server, address: string, port: number): Promise<Se
 
 /** What goes wrong with one connection is said and ends that one. */
 async function carry(
-  { client, namespace }: Session,
+  client: Client,
   local: Socket,
-  { pod, port, signal }: { pod: string; port: number; signal: AbortSignal },
+  { pod, namespace, port, signal }: { pod: string; namespace: string; port: number; signal: AbortSignal },
 ): Promise<void> {
   const failed = (error: Error): void => {
     if (!signal.aborted) console.error(`caisson: port ${port} of ${pod}: ${error.message}`)

@@ -1,8 +1,12 @@
+import type { Sandbox } from '@caisson/api'
 import { isNotFound } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { shownName } from '../new-name.ts'
+import { getSandbox } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { listWhereFound, whereFound } from '../where-found.ts'
 
 export interface RmOptions extends GlobalOptions {
   all?: boolean
@@ -15,32 +19,31 @@ export async function rm(options: RmOptions): Promise<void> {
     throw new CliError('usage', 'say which sandboxes to remove, by name or with --all')
   }
   await using session = await openSession(options)
-  const names = options.all
-    ? (await session.client.list(sandboxes, { namespace: session.namespace })).items.map(
-        (one) => one.metadata.name ?? '',
-      )
-    : options.names
   const missing: string[] = []
-  await Promise.all(
-    names.map(async (name) => {
-      if (await removeSandbox(session, name)) console.log(name)
-      else missing.push(name)
-    }),
-  )
+  const work = options.all
+    ? (await listWhereFound(session, sandboxes)).map((sandbox) => () => removeSandbox(session, sandbox))
+    : options.names.map((name) => async () => {
+        try {
+          await whereFound(session, async (here) => removeSandbox(here, await getSandbox(here, name)))
+        } catch (error) {
+          if (!(error instanceof CliError && error.code === 'no-sandbox')) throw error
+          missing.push(name)
+        }
+      })
+  await Promise.all(work.map((remove) => remove()))
   if (missing.length > 0) {
     throw new CliError(
-      'not-found',
-      `no sandbox ${missing.join(', ')} in namespace ${session.namespace}: 'caisson ls' lists them`,
+      'no-sandbox',
+      `no sandbox ${missing.map(shownName).join(', ')} in namespace ${session.namespace}: 'caisson ls' lists them`,
     )
   }
 }
 
-/** Deletes a Sandbox with all that it owns and waits for it to be gone. False where there is none. */
-export async function removeSandbox(session: Session, name: string): Promise<boolean> {
-  const { client, namespace } = session
+/** Deletes a Sandbox with all that it owns, waits for it to be gone, and prints its name. */
+async function removeSandbox({ client }: Session, found: Sandbox): Promise<void> {
+  const { name = '', namespace = '' } = found.metadata
   const stop = new AbortController()
   try {
-    const found = await client.get(sandboxes, name, { namespace })
     const watch = client.watch(sandboxes, {
       namespace,
       fieldSelector: `metadata.name=${name}`,
@@ -53,13 +56,12 @@ export async function removeSandbox(session: Session, name: string): Promise<boo
       propagationPolicy: 'Foreground',
       preconditions: { uid: found.metadata.uid ?? '' },
     })
-    if (answer.kind === 'Status') return true
-    for await (const event of watch) if (event.type === 'DELETED') return true
-    return true
+    if (answer.kind !== 'Status') for await (const event of watch) if (event.type === 'DELETED') break
   } catch (error) {
-    if (isNotFound(error)) return false
-    throw error
+    // Somebody else was faster.
+    if (!isNotFound(error)) throw error
   } finally {
     stop.abort()
   }
+  console.log(name)
 }

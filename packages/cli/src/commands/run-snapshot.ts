@@ -1,12 +1,13 @@
 import { isNotFound, sandboxSnapshots } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
-import { openSession } from '../cluster/session.ts'
+import { openSession, type Session } from '../cluster/session.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { newName } from '../new-name.ts'
 import { podOf } from '../sandbox-pod.ts'
 import { patience, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { whereFound } from '../where-found.ts'
 
 export interface RunSnapshotOptions extends GlobalOptions {
   snapshot: string
@@ -14,6 +15,7 @@ export interface RunSnapshotOptions extends GlobalOptions {
   name?: string
   detach?: boolean
   keep?: boolean
+  rm?: boolean
   interactive?: boolean
   tty?: boolean
 }
@@ -21,12 +23,21 @@ export interface RunSnapshotOptions extends GlobalOptions {
 /** Makes a Sandbox from a snapshot and executes a command beside what goes on in it; ends with the command's exit code. */
 export async function runSnapshot(options: RunSnapshotOptions): Promise<void> {
   const name = newName(options.name, 'run')
-  await using session = await openSession(options)
+  if (options.rm && options.detach)
+    throw new CliError(
+      'usage',
+      '--rm and --detach contradict each other with --snapshot: what begins with one has no end of its own',
+    )
+  await using opened = await openSession(options)
+  await whereFound(opened, (session) => runIn(session, name, options))
+}
+
+async function runIn(session: Session, name: string, options: RunSnapshotOptions): Promise<void> {
   const { client, namespace } = session
   const snapshot = await client.get(sandboxSnapshots, options.snapshot, { namespace }).catch((error: unknown) => {
     if (!isNotFound(error)) throw error
     throw new CliError(
-      'not-found',
+      'no-sandbox',
       `no snapshot ${options.snapshot} in namespace ${namespace}: 'kubectl get sandboxsnapshots' lists them`,
     )
   })

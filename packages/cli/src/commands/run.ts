@@ -1,11 +1,12 @@
 import { NETWORK_ANNOTATION } from '@caisson/api'
 import { type ConnectAhead, isAlreadyExists, isNotFound, resources } from '@caisson/client'
 import { requireTerminal } from '../attached-terminal.ts'
-import { attend } from '../attendance.ts'
+import { attend, removedWhenEnded } from '../attendance.ts'
 import { CliError, EXIT_CODES } from '../cli-error.ts'
 import type { DataDirectory } from '../cluster/data-directory.ts'
-import { openSession, type Session } from '../cluster/session.ts'
-import { parseDuration } from '../duration.ts'
+import { requireGvisor } from '../cluster/require-gvisor.ts'
+import { HOST_NAMESPACE, openSession, type Session } from '../cluster/session.ts'
+import { parseDuration, parseTimeout } from '../duration.ts'
 import { HOST_IMAGE } from '../host-image.ts'
 import { newName } from '../new-name.ts'
 import { noteTime } from '../note-time.ts'
@@ -16,16 +17,14 @@ import { runToEnd } from '../run/run-to-end.ts'
 import { stopSignal } from '../run/stop-signal.ts'
 import { yieldProcessor } from '../run/yield-processor.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { watchNamed } from '../watch-named.ts'
+
+/** Of embedded clusters, and what is meant where none is named. */
+const GVISOR = 'gvisor'
 
 /** The class of embedded clusters that `caisson up --fake-runtime` makes. */
 const PRETENDING = 'fake'
-
-/**
- * Where sandboxes with directories or ports of this machine live: Pod Security allows it there, RBAC only to
- * administrators.
- */
-const HOST_NAMESPACE = 'caisson-host-volumes'
 
 /** Runs a command as a sandbox's own process and ends with its exit code. */
 export async function run(options: RunCommandOptions): Promise<void> {
@@ -40,15 +39,22 @@ export async function run(options: RunCommandOptions): Promise<void> {
   if (options.snapshot !== undefined)
     return (await import('./run-snapshot.ts')).runSnapshot({ ...options, snapshot: options.snapshot })
   if (options.rm && options.keep) throw new CliError('usage', '--rm and --keep contradict each other: choose one')
-  const timeoutMs = options.timeout === undefined ? undefined : parseDuration('--timeout', options.timeout)
+  const timeoutMs = options.timeout === undefined ? undefined : parseTimeout('--timeout', options.timeout)
   const idleMs = idleTimeout(options)
   if (options.publish.length > 0 && options.network === 'none')
     throw new CliError('usage', '--publish and --network none contradict each other: choose one')
   const name = newName(options.name, 'run')
   let spec = podSpec(options)
-  if (options.command.length === 0) console.error(`caisson: no command given: running the one of ${options.image}`)
+  if (options.command.length === 0) {
+    const waits = options.image === HOST_IMAGE && !options.detach ? ', which does nothing until it is interrupted' : ''
+    console.error(`caisson: no command given: running the one of ${options.image}${waits}`)
+  }
   const stop = stopSignal(timeoutMs)
-  await using session = await openSession({ ...options, start: true })
+  await using session = await openSession({
+    ...options,
+    start: true,
+    ...([undefined, GVISOR].includes(options.runtimeClass) && { beforeStart: requireGvisor }),
+  })
   if (session.embedded && options.runtimeClass === PRETENDING && !options.detach)
     throw new CliError(
       'usage',
@@ -57,6 +63,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   // The handshake goes on while the rest is made ready.
   const connected = connectAhead(session, { use: true })
   const touchesHost = options.volume.length > 0 || options.publish.length > 0
+  if (touchesHost) requireHostNamespace(options)
   const namespace = touchesHost ? HOST_NAMESPACE : session.namespace
   if (touchesHost) await ensureHostNamespace(session)
   if (session.embedded) {
@@ -76,6 +83,11 @@ export async function run(options: RunCommandOptions): Promise<void> {
   if (elsewhere) spec = { ...spec, runtimeClassName: elsewhere.runtimeClassName }
 
   const remove = options.rm || (!options.keep && !options.detach)
+  if (remove && options.detach && !session.embedded)
+    throw new CliError(
+      'usage',
+      '--rm with --detach is for the embedded cluster, which removes it: on another, --timeout bounds a sandbox',
+    )
   // Whatever ends this process, its sandbox ends too.
   await using attendance = remove && !options.detach && session.embedded ? await attend(session.embedded) : undefined
   await connected
@@ -87,7 +99,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
     spec,
     timeoutMs,
     idleMs,
-    annotations: attendance?.annotations,
+    annotations: remove && options.detach ? removedWhenEnded : attendance?.annotations,
     network: options.network,
     labels: elsewhere?.labels,
     onSent: sent.resolve,
@@ -96,12 +108,13 @@ export async function run(options: RunCommandOptions): Promise<void> {
     await creation
     console.log(name)
     if (touchesHost)
-      console.error(`caisson: it is in the namespace ${namespace}: 'caisson -n ${namespace} logs ${name}'`)
+      console.error(`caisson: ${name} uses this machine’s directories or ports: it is in namespace ${namespace}`)
     return
   }
   // What else there is to send would keep it from going out.
   await Promise.race([sent.promise, creation])
   using yielded = yieldProcessor()
+  using waiting = sayWaiting(`sandbox ${name}`)
   // It begins with how the Pod is by then: nothing is missed, whichever of the two requests is served first.
   const pod = followPod(watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal }))
   // While the sandbox is made, and before it starts: then it needs the processors itself.
@@ -115,7 +128,10 @@ export async function run(options: RunCommandOptions): Promise<void> {
         terminal,
         pod,
         signal: stop.signal,
-        onStarted: () => yielded[Symbol.dispose](),
+        onStarted() {
+          yielded[Symbol.dispose]()
+          waiting[Symbol.dispose]()
+        },
       }),
     )
   } catch (error) {
@@ -169,7 +185,7 @@ async function ensureImage(
   try {
     if (pull === 'always' || !(await store.get(image))) await pullWithProgress(store, image, signal)
   } catch (error) {
-    throw asCliError(error, image)
+    throw asCliError(error, { subject: image })
   }
 }
 
@@ -235,6 +251,14 @@ async function createSandbox(
       })
     throw error
   }
+}
+
+function requireHostNamespace({ namespace }: RunCommandOptions): void {
+  if (namespace !== undefined && namespace !== HOST_NAMESPACE)
+    throw new CliError(
+      'usage',
+      `-v and --publish need the namespace ${HOST_NAMESPACE}, where directories and ports of this machine may be used: leave out -n ${namespace}`,
+    )
 }
 
 async function ensureHostNamespace({ client, embedded }: Session): Promise<void> {

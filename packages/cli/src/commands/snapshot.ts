@@ -1,8 +1,9 @@
 import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { newName } from '../new-name.ts'
-import { age, printList } from '../print.ts'
+import { age, printList, printObject } from '../print.ts'
 import { createSnapshot, getSandbox, patience, whenTaken } from '../sandbox-progress.ts'
+import { whereFound } from '../where-found.ts'
 
 export interface SnapshotOptions extends GlobalOptions {
   sandbox: string
@@ -13,11 +14,14 @@ export interface SnapshotOptions extends GlobalOptions {
 /** Keeps a running Sandbox in a snapshot; the Sandbox goes on. Prints the snapshot's name. */
 export async function snapshot(options: SnapshotOptions): Promise<void> {
   await using session = await openSession(options)
-  await getSandbox(session, options.sandbox)
   const name = newName(options.name, options.sandbox)
-  await createSnapshot(session, name, options.sandbox)
-  const taken = await whenTaken(session, name, patience())
+  const taken = await whereFound(session, async (here) => {
+    await getSandbox(here, options.sandbox)
+    await createSnapshot(here, name, options.sandbox)
+    return whenTaken(here, name, patience())
+  })
   if (!options.output) return console.log(name)
+  if (options.output === 'json' || options.output === 'yaml') return printObject(taken, options.output)
   const { sizeBytes = 0, nodeName = '', image = '' } = taken.status ?? {}
   const row = {
     kind: 'sandboxsnapshot',

@@ -1,10 +1,11 @@
 import { findCondition, isConditionTrue } from '@caisson/api'
 import { CliError } from '../cli-error.ts'
-import { openSession } from '../cluster/session.ts'
+import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { getSandbox, patience, setOperatingMode, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { whenObject } from '../when-object.ts'
+import { whereFound } from '../where-found.ts'
 
 export interface SuspendOptions extends GlobalOptions {
   name: string
@@ -12,8 +13,12 @@ export interface SuspendOptions extends GlobalOptions {
 
 /** Suspends a Sandbox with its memory; what cannot be kept goes on running. Prints the name. */
 export async function suspend(options: SuspendOptions): Promise<void> {
-  const { name } = options
   await using session = await openSession(options)
+  await whereFound(session, (here) => suspendIn(here, options.name))
+  console.log(options.name)
+}
+
+async function suspendIn(session: Session, name: string): Promise<void> {
   const sandbox = await getSandbox(session, name)
   const { generation = 0 } = await setOperatingMode(session, sandbox, 'Suspended')
   const outcome = await whenObject(session.client, sandboxes, {
@@ -31,14 +36,15 @@ export async function suspend(options: SuspendOptions): Promise<void> {
     await setOperatingMode(session, sandbox, 'Running')
     throw new CliError('failed', `sandbox ${name} goes on running, its memory could not be kept: ${outcome.message}`)
   }
-  console.log(name)
 }
 
 /** Has a suspended Sandbox go on, and prints its name once it does. */
 export async function resume(options: SuspendOptions): Promise<void> {
   const { name } = options
   await using session = await openSession(options)
-  await setOperatingMode(session, await getSandbox(session, name), 'Running')
-  await whenReady(session, name, patience())
+  await whereFound(session, async (here) => {
+    await setOperatingMode(here, await getSandbox(here, name), 'Running')
+    await whenReady(here, name, patience())
+  })
   console.log(name)
 }

@@ -4,7 +4,7 @@ import { isAlreadyExists, sandboxTemplates } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
-import { type Listing, type ListOptions, listObjects, printObjects } from '../list-objects.ts'
+import { type Listing, type ListOptions, listObjects, printMade } from '../list-objects.ts'
 import { isCaisson, runtimeClassElsewhere } from '../run/elsewhere.ts'
 import { podSpec } from '../run/pod-spec.ts'
 
@@ -71,7 +71,7 @@ export async function templateCreate(options: TemplateCreateOptions): Promise<vo
       },
       { namespace },
     )
-    await printObjects(TEMPLATES, [template], { output: options.output ?? 'name' })
+    await printMade(TEMPLATES, template, options.output)
   } catch (error) {
     if (!isAlreadyExists(error)) throw error
     throw new CliError('failed', `there is a template ${name} already: choose another name`)

@@ -1,3 +1,4 @@
+import { CliError } from '../cli-error.ts'
 import { findDaemon } from '../cluster/daemon-record.ts'
 import { dataDirectory } from '../cluster/data-directory.ts'
 import { startDetached, wordsOfUp } from '../cluster/detach.ts'
@@ -20,6 +21,11 @@ export async function up(options: UpOptions): Promise<void> {
   requireNoNode(directory)
   const running = await findDaemon(directory)
   if (running) {
+    if (options.listen !== undefined && !running.server.endsWith(`//${options.listen}`))
+      throw new CliError(
+        'failed',
+        `the cluster runs already, at ${running.server}, and --listen asks for ${options.listen}: 'caisson down' stops it first`,
+      )
     console.log(`already running: ${running.server}, process ${running.pid}`)
     return
   }

@@ -31,7 +31,7 @@ export async function pullWithProgress(store: ImageStore, name: string, signal: 
     return result
   } catch (error) {
     screen?.clear()
-    throw signal.aborted ? error : asCliError(error, name)
+    throw signal.aborted ? error : asCliError(error, { subject: name })
   } finally {
     clearTimeout(notice)
   }
@@ -48,13 +48,24 @@ const CODES: Partial<Record<RuntimeErrorCode, CliErrorCode>> = {
 const WAYS_OUT: Partial<Record<RuntimeErrorCode, string>> = {
   'bad-archive': "name one as 'docker save' or an OCI tool writes it",
   'registry-denied': "'docker login', or another file named by DOCKER_CONFIG, gives credentials",
-  'registry-unreachable': "without it, 'caisson image import FILE' brings an image from an archive",
 }
 
-/** @param subject the image that was asked for or the file that was read, where the error is about one */
-export function asCliError(error: unknown, subject?: string, kind: 'image' | 'file' = 'image'): unknown {
+const WITHOUT_REGISTRY = "without it, 'caisson image import FILE' brings an image from an archive"
+
+export interface ErrorSubject {
+  /** The image that was asked for or the file that was read, where the error is about one. */
+  subject?: string | undefined
+  kind?: 'image' | 'file'
+  /** The next step where a registry is not there; the one of who wants an image of it where that is not given. */
+  unreachable?: string
+}
+
+export function asCliError(
+  error: unknown,
+  { subject, kind = 'image', unreachable = WITHOUT_REGISTRY }: ErrorSubject = {},
+): unknown {
   if (!(error instanceof RuntimeError)) return error
-  const wayOut = WAYS_OUT[error.code]
+  const wayOut = error.code === 'registry-unreachable' ? unreachable : WAYS_OUT[error.code]
   const about = subject === undefined || error.message.includes(subject) ? '' : `${kind} ${JSON.stringify(subject)}: `
   const message = `${about}${error.message}${wayOut === undefined ? '' : `: ${wayOut}`}`
   return new CliError(CODES[error.code] ?? 'failed', message, { cause: error })

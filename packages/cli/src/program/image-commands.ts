@@ -15,7 +15,7 @@ export function addImageCommands(caisson: Command, globals: Globals): void {
   image
     .command('import')
     .description('read a docker-archive or oci-archive')
-    .argument('<file>')
+    .argument('<file>', 'or - for standard input')
     .option('--name <reference>', 'to call it, where the archive names none or another')
     .addOption(OUTPUT)
     .action(async (file: string, options: object) =>

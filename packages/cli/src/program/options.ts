@@ -31,6 +31,13 @@ export function globalsOf(command: Command): GlobalOptions {
 /** What is about this machine and its embedded cluster alone. */
 const OF_THIS_MACHINE = new Set(['up', 'down', 'status', 'kubeconfig', 'image', 'version', 'completion'])
 
+/** What others are served by for as long as it runs. */
+const SERVERS = new Set(['caisson up', 'caisson router', 'caisson controller', 'caisson node join'])
+
+export function isServer(command: Command): boolean {
+  return SERVERS.has(nameOf(command))
+}
+
 export function isOfThisMachine(command: Command): boolean {
   return OF_THIS_MACHINE.has(nameOf(command).split(' ')[1] ?? '')
 }

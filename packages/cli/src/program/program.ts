@@ -2,11 +2,12 @@
 import { Command } from 'commander'
 import type { GlobalOptions } from '../global-options.ts'
 import { readOptionsBehindName } from '../options-behind-name.ts'
+import { bearFailedOutput } from '../output.ts'
 import { VERSION } from '../version.ts'
 import { addClusterCommands } from './cluster-commands.ts'
 import { addImageCommands } from './image-commands.ts'
 import { addNodeCommands } from './node-commands.ts'
-import { globalOptions, globalsOf, isOfThisMachine, requireOwnCluster } from './options.ts'
+import { globalOptions, globalsOf, isOfThisMachine, isServer, requireOwnCluster } from './options.ts'
 import { addPoolCommands } from './pool-commands.ts'
 import { addSandboxCommands } from './sandbox-commands.ts'
 
@@ -26,6 +27,7 @@ export function program(): Command {
     readOptionsBehindName(command)
     given = globalsOf(command)
     requireOwnCluster(command, given)
+    if (isServer(command)) bearFailedOutput()
   })
   const globals = (): GlobalOptions => given
 

@@ -9,12 +9,17 @@ import { type Globals, givenOptions, OUTPUT, repeated } from './options.ts'
 export function addSandboxCommands(caisson: Command, globals: Globals): void {
   caisson
     .command('run')
-    .description('run a command in a fresh sandbox: its output is streamed, its exit code passed on')
-    .usage('[options] [--] <command...>')
+    .description(
+      'run a command in a fresh sandbox: its output is streamed, its exit code passed on; without one, that of the image',
+    )
+    .usage('[options] [--] [command...]')
     .passThroughOptions()
     .option('-d, --detach', 'print the name and leave it running')
     .option('--name <name>', 'of the sandbox (default: a new one)')
-    .option('--rm', 'remove the sandbox when the command ends (the default unless --detach or --keep)')
+    .option(
+      '--rm',
+      'remove the sandbox when the command ends, with --detach too (the default unless --detach or --keep)',
+    )
     .option('--keep', 'keep the sandbox after the command has ended')
     .option('-i, --interactive', 'pass standard input on')
     .option('-t, --tty', 'give it a terminal')

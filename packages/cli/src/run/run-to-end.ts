@@ -6,6 +6,7 @@ import { copyStreams } from '../attached-terminal.ts'
 import { CliError } from '../cli-error.ts'
 import type { Session } from '../cluster/session.ts'
 import { copyLog } from '../copy-log.ts'
+import { forcedEnd } from '../pod-end.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { waitingFailure } from '../start-failure.ts'
 import { watchNamed } from '../watch-named.ts'
@@ -58,18 +59,20 @@ export async function runToEnd(
   } catch (error) {
     if (signal.aborted || received || !early || error instanceof CliError) throw error
     // We came so late that what the command ran in is gone: its output is in the log, and not half of it here.
-    const exitCode = await endOf(pod)
+    const exitCode = await endOf(pod, name)
     await copyLogs(session.client, name, { namespace, apart: !terminal.tty })
     return exitCode
   }
-  return endOf(pod)
+  return endOf(pod, name)
 }
 
-/** Its exit code; one that never began has one too, which is not its own. */
-async function endOf(pod: RunningPod): Promise<number> {
-  const end = await pod.when((now) => waitingFailure(now) ?? exitCodeOf(now))
+/** Its exit code; one that never began has one too, which is not its own. Says so where something else ended it. */
+async function endOf(pod: RunningPod, name: string): Promise<number> {
+  const end = await pod.when((now) => waitingFailure(now) ?? exitOf(now))
   if (end instanceof CliError) throw end
-  return end
+  const { how, option } = end.forced ?? {}
+  if (how !== undefined) console.error(`caisson: ${name} ${how}${option === undefined ? '' : ` (${option})`}`)
+  return end.exitCode
 }
 
 async function copyLogs(
@@ -132,6 +135,7 @@ function started(pod: PodObject): true | undefined {
   return state?.running || state?.terminated ? true : undefined
 }
 
-function exitCodeOf(pod: PodObject): number | undefined {
-  return pod.status?.containerStatuses?.[0]?.state?.terminated?.exitCode
+function exitOf(pod: PodObject): { exitCode: number; forced: ReturnType<typeof forcedEnd> } | undefined {
+  const exitCode = pod.status?.containerStatuses?.[0]?.state?.terminated?.exitCode
+  return exitCode === undefined ? undefined : { exitCode, forced: forcedEnd(pod) }
 }

@@ -1,5 +1,6 @@
 /** What ends `caisson run` before its command does. */
 import { EXIT_CODES } from '../cli-error.ts'
+import { whenOutputFails } from '../output.ts'
 
 export interface StopSignal {
   signal: AbortSignal
@@ -8,7 +9,7 @@ export interface StopSignal {
   race<T>(work: Promise<T>): Promise<T>
 }
 
-/** Aborts on a signal, with the shell's exit code for it, and after the time-out. */
+/** Aborts on a signal, with the shell's exit code for it, after the time-out, and where the output cannot be written. */
 export function stopSignal(timeoutMs: number | undefined): StopSignal {
   const controller = new AbortController()
   let code: number = EXIT_CODES.failed
@@ -22,6 +23,7 @@ export function stopSignal(timeoutMs: number | undefined): StopSignal {
     ['SIGHUP', 1],
   ] as const)
     process.once(name, () => end(128 + number))
+  whenOutputFails(end)
   if (timeoutMs !== undefined) setTimeout(() => end(EXIT_CODES['timed-out']), timeoutMs).unref()
   const aborted = new Promise<never>((_, reject) =>
     controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error)),

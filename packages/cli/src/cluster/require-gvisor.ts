@@ -1,0 +1,12 @@
+import { CliError } from '../cli-error.ts'
+import { type DataDirectory, toolsDirectory } from './data-directory.ts'
+
+/** Without it no sandbox runs that names no RuntimeClass: better said before a cluster is started for it. */
+export async function requireGvisor(directory: DataDirectory): Promise<void> {
+  const { findTool } = await import('@caisson/runtime')
+  if (await findTool('runsc', toolsDirectory(directory))) return
+  throw new CliError(
+    'unavailable',
+    "gVisor is not there, which sandboxes run in: 'caisson doctor --fix' fetches it, without touching the system",
+  )
+}
