@@ -138,7 +138,7 @@ describe('caisson run', () => {
       'an image that is not there',
       ['--image', 'nowhere:1', '--', 'true'],
       69,
-      /^caisson: image "nowhere:1": registry-1.docker.io cannot be reached: .*'caisson image import FILE' .*\n$/,
+      /^(?:caisson: pulling nowhere:1\n)?caisson: image "nowhere:1": registry-1.docker.io cannot be reached: .*'caisson image import FILE' .*\n$/,
     ],
     [
       'a command that is not there',
@@ -178,7 +178,12 @@ describe('caisson run', () => {
       64,
       /^caisson: --rm and --keep contradict each other.*\n$/,
     ],
-    ['a name that is none', ['--name', 'Not_A_Name', '--', 'true'], 64, /RFC 1123/],
+    [
+      'a name that is none',
+      ['--name', 'Not_A_Name', '--', 'true'],
+      64,
+      /^caisson: --name "Not_A_Name" is no name: use lower-case letters.*\n$/,
+    ],
     [
       'what only the Pod is refused for',
       ['-e', 'näme=value', '--', 'true'],
