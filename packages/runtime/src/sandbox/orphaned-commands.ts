@@ -59,9 +59,15 @@ function kindOf(words: string[], stateDirectory: string): 'finishes' | 'ends' | 
   const at = words.indexOf('--root')
   const root = words[at + 1]
   if (at < 0 || root === undefined || !ROOTS.some((handler) => root === join(stateDirectory, handler))) return undefined
-  const subcommand = words.slice(at + 2).find((word) => SUBCOMMANDS.has(word))
+  // What follows the subcommand may be anybody's words.
+  const subcommand = words.slice(at + 2).find((word, index, rest) => {
+    return !word.startsWith('--') && !WITH_VALUE.has(rest[index - 1] ?? '')
+  })
   return subcommand === undefined ? undefined : SUBCOMMANDS.get(subcommand)
 }
+
+/** Of the global options, those whose value is a word of its own. */
+const WITH_VALUE: ReadonlySet<string> = new Set(['--log', '--log-format'])
 
 const ROOTS = ['runsc', 'runc', 'crun']
 
