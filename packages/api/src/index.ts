@@ -42,6 +42,7 @@ export {
 } from './keys.ts'
 export { type LabelSelector, selectorText, selects } from './label-selector.ts'
 export { nameHash } from './name-hash.ts'
+export { matchesNodeSelector } from './node-selection.ts'
 export type * from './object.ts'
 export { controllerOf, controllerReference, type Ownership, ownershipOf, referenceGroup } from './owner-reference.ts'
 export { containerResource, podResource, requestedResources } from './pod-resources.ts'

@@ -16,6 +16,7 @@ import { stopNode } from './node/stop-node.ts'
 import { type PodDirectories, podDirectories } from './pod-directories.ts'
 import { createPodSources } from './pod-sources.ts'
 import { createFakePods } from './pods/fake-pods.ts'
+import { misfit } from './pods/node-fit.ts'
 import { SANDBOX_LABELS } from './pods/observe-pod.ts'
 import { createPodActions } from './pods/pod-actions.ts'
 import { createPodEngine, type PodEngine } from './pods/pod-engine.ts'
@@ -100,6 +101,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
 
   const pods = informers.of(resources.pods, { fieldSelector: `spec.nodeName=${nodeName}` })
   pods.addIndex(REFERENCE_INDEX, referenceKeysOf)
+  const self = informers.of(resources.nodes, { fieldSelector: `metadata.name=${nodeName}` })
   const sources = stack.use(
     createPodSources({
       client,
@@ -217,6 +219,10 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       adopted,
       ends: await readEnds(options.dataDir),
       directoriesOf,
+      misfit(pod, others) {
+        const node = self.get(nodeName)
+        return node && misfit(pod, node, others)
+      },
       evictionOf: (uid) => pressure.evictionOf(uid),
       now,
       onError,

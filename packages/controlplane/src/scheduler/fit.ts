@@ -1,7 +1,7 @@
 /** Whether a Pod fits on a node: the filters of kube-scheduler that an embedded cluster has use for, in its words. */
-import { parseQuantity } from '@caisson/api'
+import { matchesNodeSelector, parseQuantity } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
-import type { Node, NodeSelectorRequirement, NodeSelectorTerm } from 'kubernetes-types/core/v1.d.ts'
+import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { tolerates } from '../nodes/tolerations.ts'
 import type { Requested } from './node-loads.ts'
 
@@ -29,7 +29,9 @@ export function keptOut(pod: PodObject, node: Typed<Node>): string | undefined {
   }
   const taint = node.spec?.taints?.find((one) => one.effect !== 'PreferNoSchedule' && !tolerates(pod, one))
   if (taint) return `node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`
-  return matchesNodeSelector(pod, node) ? undefined : "node(s) didn't match Pod's node affinity/selector"
+  return matchesNodeSelector(pod.spec ?? {}, node.metadata)
+    ? undefined
+    : "node(s) didn't match Pod's node affinity/selector"
 }
 
 function insufficient(node: Typed<Node>, request: Requested, requested: Requested): string[] {
@@ -43,50 +45,6 @@ function insufficient(node: Typed<Node>, request: Requested, requested: Requeste
 }
 
 const INSUFFICIENT = 'Insufficient '
-
-function matchesNodeSelector(pod: PodObject, node: Typed<Node>): boolean {
-  const labels = node.metadata.labels ?? {}
-  const wanted = Object.entries(pod.spec?.nodeSelector ?? {})
-  if (!wanted.every(([key, value]) => labels[key] === value)) return false
-  const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution
-  return !required || required.nodeSelectorTerms.some((term) => matchesTerm(term, node))
-}
-
-function matchesTerm(term: NodeSelectorTerm, node: Typed<Node>): boolean {
-  const expressions = term.matchExpressions ?? []
-  const fields = term.matchFields ?? []
-  // A term without any requirement matches nothing.
-  if (expressions.length + fields.length === 0) return false
-  const labels = node.metadata.labels ?? {}
-  const byField: Record<string, string> = { 'metadata.name': node.metadata.name ?? '' }
-  return (
-    expressions.every((requirement) => matchesRequirement(requirement, labels)) &&
-    fields.every((requirement) => matchesRequirement(requirement, byField))
-  )
-}
-
-function matchesRequirement(
-  { key, operator, values = [] }: NodeSelectorRequirement,
-  labels: Record<string, string>,
-): boolean {
-  const value = Object.hasOwn(labels, key) ? labels[key] : undefined
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value)
-    case 'NotIn':
-      return value === undefined || !values.includes(value)
-    case 'Exists':
-      return value !== undefined
-    case 'DoesNotExist':
-      return value === undefined
-    case 'Gt':
-      return value !== undefined && Number(value) > Number(values[0])
-    case 'Lt':
-      return value !== undefined && Number(value) < Number(values[0])
-    default:
-      return false
-  }
-}
 
 /** `0/1 nodes are available: 1 Too many pods.`, as kube-scheduler's event says it. */
 export function failedSchedulingMessage(nodes: readonly Unfit[]): string {

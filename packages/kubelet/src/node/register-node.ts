@@ -71,12 +71,23 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
       current = await client.get(resources.nodes, facts.name, { signal })
     } catch (error) {
       if (!isNotFound(error)) throw error
-      // Deleted by somebody; this machine is still here.
       return await ensureNode(facts)
     }
     const status = nodeStatus(facts, current.status, now())
     if (jsonEqual(status, current.status)) return
     await client.patchStatus(resources.nodes, facts.name, { status }, { signal, type: 'strategic' })
+  }
+
+  async function uidOfNode(name: string): Promise<string> {
+    for (;;) {
+      try {
+        return (await client.get(resources.nodes, name, { signal })).metadata.uid ?? ''
+      } catch (error) {
+        if (!isNotFound(error)) throw error
+        // Deleted by somebody, and the Lease with it; this machine is still here.
+        await ensureNode(await options.facts())
+      }
+    }
   }
 
   async function renewLease(name: string): Promise<void> {
@@ -89,9 +100,8 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
       await client.patch(resources.leases, name, { spec }, { namespace: LEASE_NAMESPACE, signal })
     } catch (error) {
       if (!isNotFound(error)) throw error
-      const { uid = '' } = (await client.get(resources.nodes, name, { signal })).metadata
       // Goes with the Node.
-      const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name, uid }]
+      const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name, uid: await uidOfNode(name) }]
       const lease = { metadata: { name, namespace: LEASE_NAMESPACE, ownerReferences }, spec }
       try {
         await client.create(resources.leases, lease, { namespace: LEASE_NAMESPACE, signal })

@@ -85,6 +85,8 @@ export interface ObservedPod {
   /** Containers that were asked to stop, by runtime id: when they are killed, ms since the epoch. */
   stopping: ReadonlyMap<string, number>
   setback: PodSetback | undefined
+  /** Why the node does not take it, where nothing of it was begun. */
+  refusal?: Eviction | undefined
   /** What the node ends the Pod for. */
   eviction: Eviction | undefined
   /** Whether something happens in it, where it wants that to be known. */

@@ -55,6 +55,8 @@ export interface PodEngineOptions {
   ends: RecordedEnds
   /** Uids of Pods of which directories are on the disk. */
   directoriesOf: ReadonlySet<string>
+  /** Why a Pod does not fit beside others that were taken; undefined where it does. */
+  misfit(pod: PodObject, others: readonly PodObject[]): Eviction | undefined
   /** What the node has the Pod go for. */
   evictionOf(uid: string): Eviction | undefined
   now: () => number
@@ -258,7 +260,22 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     const seen = observePod(memory, { pod, sandbox, hostIp })
     memory.seen = seen.runs
     tellSeen(uid)
-    return { ...seen, ...(await watch(seen, memory)) }
+    return { ...seen, refusal: pod && refusalOf(pod, seen, memory), ...(await watch(seen, memory)) }
+  }
+
+  /** Asked once: what was begun, by an earlier agent too, was taken. */
+  function refusalOf(pod: PodObject, { sandbox, runs }: SeenPod, memory: PodMemory): Eviction | undefined {
+    const { startTime, phase } = pod.status ?? {}
+    const isBegun = sandbox !== undefined || runs.length > 0 || startTime !== undefined || isTerminalPhase(phase)
+    memory.admission ??= (isBegun ? undefined : options.misfit(pod, takenPods())) ?? 'taken'
+    return memory.admission === 'taken' ? undefined : memory.admission
+  }
+
+  function takenPods(): PodObject[] {
+    return [...memories]
+      .filter(([, { admission, sandboxId }]) => admission === 'taken' || sandboxId !== undefined)
+      .map(([uid, { pod }]) => cached(uid) ?? pod)
+      .filter(({ status }) => !isTerminalPhase(status?.phase))
   }
 
   function tellSeen(uid: string): void {

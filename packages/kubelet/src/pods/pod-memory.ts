@@ -3,7 +3,7 @@ import type { PodObject } from '@caisson/client'
 import type { ImageState } from '../images/container-images.ts'
 import type { IssuedToken } from '../pod-sources.ts'
 import type { PreparedVolume } from '../volumes/prepare-volumes.ts'
-import type { ContainerRun, PodSetback, StartFailure } from './observed-pod.ts'
+import type { ContainerRun, Eviction, PodSetback, StartFailure } from './observed-pod.ts'
 import type { KnownEnd } from './past-runs.ts'
 
 export interface PodMemory {
@@ -37,6 +37,8 @@ export interface PodMemory {
   begun: Set<string>
   /** As of the last pass, for requests that want to know now. */
   seen: readonly ContainerRun[]
+  /** Whether the node takes it, once that was asked: `taken`, or why not. */
+  admission: 'taken' | Eviction | undefined
   /** The status that is being written ahead of the end of a pass. */
   interim: Promise<void> | undefined
 }
@@ -64,6 +66,7 @@ export function newPodMemory(
     starting: new Map(),
     begun: new Set(),
     seen: [],
+    admission: undefined,
     interim: undefined,
   }
 }

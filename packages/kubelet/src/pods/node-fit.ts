@@ -1,0 +1,47 @@
+/**
+ * Whether a Pod that was bound to this node fits on it, in kubelet's words: not everybody who binds Pods is a scheduler, and
+ * what a scheduler knew may have changed meanwhile.
+ */
+import { matchesNodeSelector, parseQuantity, podResource, requestedResources } from '@caisson/api'
+import type { PodObject, Typed } from '@caisson/client'
+import type { Node } from 'kubernetes-types/core/v1.d.ts'
+import { type Eviction, specOf } from './observed-pod.ts'
+
+/** In the order in which the first that there is not enough of is told. */
+const FIRST = ['pods', 'cpu', 'memory', 'ephemeral-storage']
+
+/**
+ * Why the Pod does not fit; undefined where it does.
+ *
+ * @param others the Pods that this node has taken and that have not ended
+ */
+export function misfit(pod: PodObject, node: Typed<Node>, others: readonly PodObject[]): Eviction | undefined {
+  const room = node.status?.allocatable ?? {}
+  const wanted = [...requestedResources(specOf(pod))].filter((name) => !FIRST.includes(name)).sort()
+  for (const resource of [...FIRST, ...wanted]) {
+    const quantity = room[resource]
+    // Of what no node says that it has any, nobody here keeps count.
+    if (quantity === undefined) continue
+    const requested = requestOf(pod, resource)
+    const used = others.reduce((sum, other) => sum + requestOf(other, resource), 0)
+    const capacity = parseQuantity(quantity) ?? 0
+    if (requested === 0 || used + requested <= capacity) continue
+    const [r, u, c] = [requested, used, capacity].map((amount) => counted(resource, amount))
+    return {
+      reason: `OutOf${resource}`,
+      message: `Node didn't have enough resource: ${resource}, requested: ${r}, used: ${u}, capacity: ${c}`,
+    }
+  }
+  if (matchesNodeSelector(specOf(pod), node.metadata)) return undefined
+  const message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+  return { reason: 'NodeAffinity', message }
+}
+
+function requestOf(pod: PodObject, resource: string): number {
+  return resource === 'pods' ? 1 : (podResource(specOf(pod), 'requests', resource) ?? 0)
+}
+
+/** Processors are counted in thousandths. */
+function counted(resource: string, amount: number): number {
+  return Math.round(resource === 'cpu' ? amount * 1000 : amount)
+}
