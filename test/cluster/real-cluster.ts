@@ -32,7 +32,8 @@ export interface RealClusterOptions {
   nodes?: boolean
 }
 
-async function freePort(): Promise<number> {
+/** Of loopback, free now. */
+export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
   const address = server.address()
@@ -137,7 +138,7 @@ async function nodeAuthority(
 ): Promise<{ ofApiServer: string[]; ofControllerManager: string[] }> {
   const { issueCertificate } = await import('../../packages/apiserver/src/authn/issue-certificate.ts')
   const pair = () => generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
-  const [own, client] = [pair(), pair()]
+  const [own, client, proxy] = [pair(), pair(), pair()]
   const issuer = { subject: { commonName: 'cluster-ca' }, ...own }
   const [now, day] = [Date.now(), 86_400_000]
   const times = { notBefore: now - day, notAfter: now + day }
@@ -151,11 +152,11 @@ async function nodeAuthority(
     'ca.crt',
     issueCertificate({ ...times, issuer, subject: issuer.subject, usage: 'authority', publicKey: own.publicKey }),
   )
+  const issue = (name: string, subject: Parameters<typeof issueCertificate>[0]['subject'], { publicKey }: typeof own) =>
+    write(`${name}.crt`, issueCertificate({ ...times, issuer, subject, usage: 'client', publicKey }))
   const apiServer = { commonName: 'kube-apiserver-kubelet-client', organizations: ['system:masters'] }
-  const clientCertificate = write(
-    'kubelet-client.crt',
-    issueCertificate({ ...times, issuer, subject: apiServer, usage: 'client', publicKey: client.publicKey }),
-  )
+  // Passes users on to servers that kube-apiserver stands before.
+  const front = 'front-proxy-client'
   // Of its own, so that clusters beside it on the machine have others.
   const range = `10.${100 + (port % 100)}.${(port >> 6) & 252}.0/22`
   return {
@@ -164,9 +165,17 @@ async function nodeAuthority(
       '--enable-admission-plugins=NodeRestriction',
       `--client-ca-file=${certificate}`,
       `--kubelet-certificate-authority=${certificate}`,
-      `--kubelet-client-certificate=${clientCertificate}`,
+      `--kubelet-client-certificate=${issue('kubelet-client', apiServer, client)}`,
       `--kubelet-client-key=${key('kubelet-client.key', client)}`,
       '--kubelet-preferred-address-types=InternalIP',
+      `--requestheader-client-ca-file=${certificate}`,
+      `--requestheader-allowed-names=${front}`,
+      '--requestheader-username-headers=X-Remote-User',
+      '--requestheader-group-headers=X-Remote-Group',
+      '--requestheader-extra-headers-prefix=X-Remote-Extra-',
+      `--proxy-client-cert-file=${issue('front-proxy', { commonName: front }, proxy)}`,
+      `--proxy-client-key-file=${key('front-proxy.key', proxy)}`,
+      '--enable-aggregator-routing',
     ],
     ofControllerManager: [
       `--cluster-signing-cert-file=${certificate}`,

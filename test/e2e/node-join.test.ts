@@ -1,14 +1,22 @@
 /** This machine as a node of a real control plane: what runs there, who may ask it for what, and what it leaves. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { type RequestOptions, request } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CONTROLLER_NAMESPACE } from '../../packages/api/src/index.ts'
 import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
-import { type PodObject, resources } from '../../packages/client/src/index.ts'
+import { readJoinedNode } from '../../packages/cli/src/node/joined-node.ts'
+import { nodeConnection } from '../../packages/cli/src/node/node-identity.ts'
+import { createClient, createHttpTransport, type PodObject, resources } from '../../packages/client/src/index.ts'
 import { connectCluster, type TestCluster, until } from '../../packages/controllers/src/testing/test-cluster.ts'
-import { hasGo } from '../cluster/build-control-plane.ts'
-import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
+import { buildBeside, hasGo } from '../cluster/build-control-plane.ts'
+import { freePort, type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { findKubectl, type Outcome, type RunOptions, run } from './fixture.ts'
 import { leftovers } from './leftovers.ts'
 
@@ -21,6 +29,7 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
   const work = mkdtempSync(join(tmpdir(), 'caisson-join-'))
   const data = join(work, 'node')
   const joinWords = ['node', 'join', '--name', NAME, '--port', '0', '--detach']
+  const controllers: ChildProcess[] = []
   let plane: RealCluster
   let cluster: TestCluster
   let env: Record<string, string>
@@ -58,6 +67,10 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     await until(cluster.client, resources.serviceAccounts, { namespace: 'default', name: 'default' }, Boolean)
   })
   afterAll(async () => {
+    for (const controller of controllers) {
+      controller.kill('SIGKILL')
+      await once(controller, 'exit')
+    }
     if (env) await caisson(['node', 'leave'])
     await cluster?.[Symbol.asyncDispose]()
     await plane?.[Symbol.asyncDispose]()
@@ -166,6 +179,86 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     expect(await must(kubectl(['logs', 'web', '-c', 'look']))).toBe('0\n')
   })
 
+  test('the node’s API is for whom the cluster names and allows', async () => {
+    const { status } = await node()
+    const host = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? ''
+    const port = status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 0
+    const ask = (path: string, more: RequestOptions = {}): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const asked = request({ host, port, path, rejectUnauthorized: false, agent: false, ...more }, (answer) => {
+          answer.resume()
+          resolve(answer.statusCode)
+        })
+        asked.on('error', reject).end()
+      })
+    const bearer = (token: string): RequestOptions => ({ headers: { authorization: `Bearer ${token.trim()}` } })
+    const account = bearer(await must(kubectl(['create', 'token', 'default'])))
+    const own = readFileSync(join(data, 'credentials', 'client.pem'))
+    for (const path of ['/stats/summary', '/pods', '/exec/default/web/web?command=id&output=1']) {
+      expect([path, await ask(path)]).toEqual([path, 401])
+      expect([path, await ask(path, bearer('no.such.token'))]).toEqual([path, 401])
+      expect([path, await ask(path, account)]).toEqual([path, 403])
+      // Nodes may not ask each other.
+      expect([path, await ask(path, { cert: own, key: own })]).toEqual([path, 403])
+    }
+    expect(await ask('/stats/summary', bearer(plane.token))).toBe(200)
+    expect(await ask('/metrics/resource', bearer(plane.token))).toBe(200)
+    expect(await must(kubectl(['get', '--raw', `/api/v1/nodes/${NAME}/proxy/stats/summary`]))).toContain('"name":"web"')
+  })
+
+  test('the node may read what its Pods refer to, and no other Secret', async () => {
+    for (const name of ['used', 'unused'])
+      await must(kubectl(['create', 'secret', 'generic', name, '--from-literal=key=value']))
+    const from = [{ secretRef: { name: 'used' } }]
+    const containers = [{ name: 'reader', image: 'busybox', imagePullPolicy: 'Never', envFrom: from }]
+    await runPod('reader', 'echo $key', [
+      `--overrides=${JSON.stringify({ spec: { containers } })}`,
+      '--override-type=strategic',
+    ])
+    await podUntil('reader', (pod) => pod?.status?.phase === 'Succeeded')
+    expect(await must(kubectl(['logs', 'reader']))).toBe('value\n')
+    const joined = readJoinedNode(dataDirectory(data))
+    if (!joined) throw new Error('the node was not joined')
+    await using transport = createHttpTransport(nodeConnection(dataDirectory(data), joined))
+    const own = createClient(transport)
+    const at = { namespace: 'default' }
+    expect((await own.get(resources.secrets, 'used', at)).data).toEqual({ key: 'dmFsdWU=' })
+    await expect(own.get(resources.secrets, 'unused', at)).rejects.toMatchObject({ code: 403 })
+    await expect(own.list(resources.secrets, at)).rejects.toMatchObject({ code: 403 })
+    await expect(own.get(resources.nodes, 'other')).rejects.toMatchObject({ code: 403 })
+  })
+
+  test('a Pod reaches Services and its API server, and neither this machine nor what a policy closes', async () => {
+    await must(kubectl(['expose', 'pod', 'web', '--port', '80', '--target-port', '8080']))
+    await runPod('client', 'exec sleep 1000')
+    await ready('client')
+    const { status } = await node()
+    const host = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? ''
+    await using here = await serveHere(host)
+    const fetched = async (url: string): Promise<string> => {
+      const { stdout, stderr } = await kubectl(['exec', 'client', '--', 'wget', '-T', '5', '-qO-', url])
+      return stdout || stderr.replaceAll(/\n.*/gs, '')
+    }
+    // The control: it answers, and there is nothing wrong with the Pod's network.
+    expect(await (await fetch(here.url)).text()).toBe('of the machine')
+    await expect.poll(() => fetched('http://web.default.svc.cluster.local/')).toBe('served\n')
+    const script = `wget -T 5 -qO- --no-check-certificate --header "Authorization: Bearer $(cat /var/run/secrets/kubernetes.io/serviceaccount/token)" https://kubernetes.default.svc/version`
+    expect(JSON.parse(await must(kubectl(['exec', 'client', '--', 'sh', '-c', script])))).toMatchObject({ minor: '34' })
+    const port = status?.daemonEndpoints?.kubeletEndpoint?.Port
+    for (const url of [here.url, `https://${host}:${port}/healthz`, 'http://169.254.169.254/'])
+      expect([url, await fetched(url)]).toEqual([url, expect.stringContaining("can't connect to remote host")])
+    const closed = {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'closed' },
+      spec: { podSelector: { matchLabels: { run: 'web' } }, policyTypes: ['Ingress'] },
+    }
+    await must(kubectl(['apply', '-f', '-'], { input: JSON.stringify(closed) }))
+    await expect.poll(() => fetched('http://web/')).toContain("can't connect to remote host")
+    await must(kubectl(['delete', 'networkpolicy', 'closed']))
+    await expect.poll(() => fetched('http://web/')).toBe('served\n')
+  })
+
   test('a node that was killed goes on with its Pods, and needs no administrator for it', async () => {
     const before = (await podUntil('web', Boolean)).status?.containerStatuses?.[0]
     process.kill(readDaemonRecord(dataDirectory(data))?.pid ?? 0, 'SIGKILL')
@@ -176,6 +269,85 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     })
     expect(await must(kubectl(['exec', 'web', '--', 'cat', '/copied']))).toBe('content\n')
     expect((await podUntil('web', Boolean)).status?.containerStatuses?.[0]).toEqual(before)
+  })
+
+  test('Sandboxes there sleep, wake and fork', async () => {
+    for (const file of ['agents.x-k8s.io_sandboxes', 'caisson.dev_sandboxsnapshots'])
+      await must(kubectl(['apply', '-f', join(ROOT, `deploy/crds/${file}.yaml`)]))
+    await must(kubectl(['create', 'namespace', CONTROLLER_NAMESPACE]))
+    const addresses = ['--health-probe-bind-address=127.0.0.1:0', '--metrics-bind-address=127.0.0.1:0']
+    const controller = spawn(CAISSON, ['controller', ...addresses], {
+      env: { ...process.env, ...env },
+      stdio: 'ignore',
+    })
+    controllers.push(controller)
+    const script = 'i=0; while true; do i=$((i + 1)); echo $i > /tmp/count; sleep 0.1; done'
+    const containers = [{ name: 'main', image: 'busybox', imagePullPolicy: 'Never', command: ['sh', '-c', script] }]
+    const sandbox = {
+      apiVersion: 'agents.x-k8s.io/v1beta1',
+      kind: 'Sandbox',
+      metadata: { name: 'counter' },
+      spec: { podTemplate: { spec: { containers } } },
+    }
+    await expect
+      .poll(async () => (await kubectl(['apply', '-f', '-'], { input: JSON.stringify(sandbox) })).code)
+      .toBe(0)
+    await must(kubectl(['wait', '--for=condition=Ready', 'sandbox/counter', '--timeout=60s']))
+    const count = async (name: string): Promise<number> =>
+      Number(await must(kubectl(['exec', name, '--', 'cat', '/tmp/count'])))
+    await expect.poll(() => count('counter')).toBeGreaterThan(10)
+    const [before, copy] = [await count('counter'), (await must(caisson(['fork', 'counter']))).trim()]
+    expect(await count(copy)).toBeGreaterThanOrEqual(before)
+    await must(caisson(['suspend', 'counter']))
+    await podUntil('counter', (pod) => pod === undefined)
+    const asleep = await count(copy)
+    await must(caisson(['resume', 'counter']))
+    const awake = await count('counter')
+    expect([awake >= before, asleep >= before]).toEqual([true, true])
+    await must(kubectl(['delete', 'sandboxes', '--all', '--timeout=60s']))
+  })
+
+  test('taints, selectors and drain say which Pods are there', async () => {
+    const wants = (spec: object): string[] => [`--overrides=${JSON.stringify({ spec })}`, '--override-type=strategic']
+    await runPod('stays', 'exec sleep 1000', wants({ tolerations: [{ key: 'evict', operator: 'Exists' }] }))
+    await runPod('selects', 'exec sleep 1000', wants({ nodeSelector: { tier: 'others' } }))
+    await ready('stays')
+    const unschedulable = await podUntil('selects', (pod) => Boolean(pod?.status?.conditions?.length))
+    expect(unschedulable.status?.conditions?.[0]?.message).toContain("didn't match Pod's node affinity/selector")
+    await must(kubectl(['taint', 'node', NAME, 'evict=now:NoExecute']))
+    await podUntil('client', (pod) => pod === undefined)
+    expect((await podUntil('stays', Boolean)).metadata.deletionTimestamp).toBeUndefined()
+    await must(kubectl(['taint', 'node', NAME, 'evict-']))
+    await must(kubectl(['label', 'node', NAME, 'tier=others', '--overwrite']))
+    await ready('selects')
+    await must(kubectl(['drain', NAME, '--force', '--ignore-daemonsets', '--timeout=60s']))
+    expect((await cluster.client.list(resources.pods, { namespace: 'default' })).items).toEqual([])
+    await must(kubectl(['uncordon', NAME]))
+  })
+
+  test('a Node that somebody deletes comes back while its machine is there', async () => {
+    const { uid } = (await node()).metadata
+    await must(kubectl(['delete', 'node', NAME]))
+    await expect
+      .poll(async () => (await kubectl(['get', 'node', NAME, '-o', 'jsonpath={.metadata.uid}'])).stdout)
+      .not.toBe('')
+    expect((await node()).metadata.uid).not.toBe(uid)
+    await must(kubectl(['wait', '--for=condition=Ready', `node/${NAME}`, '--timeout=30s']))
+  })
+
+  test('metrics-server asks the node, and kubectl top tells', async () => {
+    await runPod('busy', 'while true; do :; done')
+    await ready('busy')
+    const { addresses } = (await node()).status ?? {}
+    await using _server = await startMetricsServer(
+      plane,
+      addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '',
+    )
+    const top = async (...words: string[]): Promise<string> => (await kubectl(['top', ...words, '--no-headers'])).stdout
+    await expect
+      .poll(() => top('pod', 'busy'), { timeout: 90_000, interval: 1000 })
+      .toMatch(/^busy +[1-9]\d*m +\d+Mi\s*$/)
+    expect(await top('node', NAME)).toMatch(/^sandbox-node +[1-9]\d*m +\d+% +\d+Mi +\d+%\s*$/)
   })
 
   test('its name is nobody else’s', async () => {
@@ -220,3 +392,83 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     return `${join(ROOT, 'node_modules/.bin')}:/usr/bin:/bin`
   }
 })
+
+/** Listens on an address of this machine. */
+async function serveHere(host: string): Promise<AsyncDisposable & { url: string }> {
+  const server = createServer((_request, response) => void response.end('of the machine'))
+  server.listen(0, host)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://${host}:${port}/`,
+    async [Symbol.asyncDispose]() {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** As a process of this machine, for which kube-apiserver answers. */
+async function startMetricsServer({ kubeconfig }: RealCluster, host: string): Promise<AsyncDisposable> {
+  const work = dirname(kubeconfig)
+  const cluster = await connectCluster(kubeconfig)
+  const program = await buildBeside('metrics-server')
+  const port = await freePort()
+  const server = spawn(
+    program,
+    [
+      ...['kubeconfig', 'authentication-kubeconfig', 'authorization-kubeconfig'].map(
+        (flag) => `--${flag}=${kubeconfig}`,
+      ),
+      `--secure-port=${port}`,
+      `--cert-dir=${join(work, 'metrics-server')}`,
+      `--kubelet-certificate-authority=${join(work, 'ca.crt')}`,
+      '--kubelet-preferred-address-types=InternalIP',
+      '--metric-resolution=10s',
+    ],
+    { stdio: 'ignore' },
+  )
+  const [name, namespace, group] = ['metrics-server', 'kube-system', 'metrics.k8s.io']
+  const { client } = cluster
+  await client.create(
+    resources.services,
+    { metadata: { name }, spec: { ports: [{ name: 'https', port: 443, targetPort: port }] } },
+    { namespace },
+  )
+  await client.create(
+    resources.endpointSlices,
+    {
+      metadata: { name, labels: { 'kubernetes.io/service-name': name } },
+      addressType: 'IPv4',
+      ports: [{ name: 'https', port, protocol: 'TCP' }],
+      endpoints: [{ addresses: [host] }],
+    },
+    { namespace },
+  )
+  const service = { name, namespace, port: 443 }
+  await client.request({
+    method: 'POST',
+    path: '/apis/apiregistration.k8s.io/v1/apiservices',
+    body: {
+      apiVersion: 'apiregistration.k8s.io/v1',
+      kind: 'APIService',
+      metadata: { name: `v1beta1.${group}` },
+      spec: {
+        group,
+        version: 'v1beta1',
+        service,
+        insecureSkipTLSVerify: true,
+        groupPriorityMinimum: 100,
+        versionPriority: 100,
+      },
+    },
+  })
+  return {
+    async [Symbol.asyncDispose]() {
+      server.kill('SIGKILL')
+      await once(server, 'exit')
+      await cluster[Symbol.asyncDispose]()
+    },
+  }
+}
