@@ -314,6 +314,14 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     await ready('stays')
     const unschedulable = await podUntil('selects', (pod) => Boolean(pod?.status?.conditions?.length))
     expect(unschedulable.status?.conditions?.[0]?.message).toContain("didn't match Pod's node affinity/selector")
+    const asked = { requests: { cpu: '1000' } }
+    await runPod('huge', 'true', wants({ nodeName: NAME, containers: [{ name: 'huge', resources: asked }] }))
+    await runPod('elsewhere', 'true', wants({ nodeName: NAME, nodeSelector: { tier: 'others' } }))
+    const reasons = ['huge', 'elsewhere'].map(async (name) => {
+      const { status } = await podUntil(name, (pod) => pod?.status?.phase === 'Failed')
+      return status?.reason
+    })
+    expect(await Promise.all(reasons)).toEqual(['OutOfcpu', 'NodeAffinity'])
     await must(kubectl(['taint', 'node', NAME, 'evict=now:NoExecute']))
     await podUntil('client', (pod) => pod === undefined)
     expect((await podUntil('stays', Boolean)).metadata.deletionTimestamp).toBeUndefined()
@@ -425,6 +433,8 @@ async function startMetricsServer({ kubeconfig }: RealCluster, host: string): Pr
       `--cert-dir=${join(work, 'metrics-server')}`,
       `--kubelet-certificate-authority=${join(work, 'ca.crt')}`,
       '--kubelet-preferred-address-types=InternalIP',
+      '--kubelet-use-node-status-port',
+      '--kubelet-request-timeout=5s',
       '--metric-resolution=10s',
     ],
     { stdio: 'ignore' },
