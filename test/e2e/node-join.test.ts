@@ -1,7 +1,8 @@
 /** This machine as a node of a real control plane: what runs there, who may ask it for what, and what it leaves. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type RequestOptions, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -15,6 +16,7 @@ import { readJoinedNode } from '../../packages/cli/src/node/joined-node.ts'
 import { nodeConnection } from '../../packages/cli/src/node/node-identity.ts'
 import { createClient, createHttpTransport, type PodObject, resources } from '../../packages/client/src/index.ts'
 import { connectCluster, type TestCluster, until } from '../../packages/controllers/src/testing/test-cluster.ts'
+import { keepCertificates } from '../../packages/kubelet/src/index.ts'
 import { buildBeside, hasGo } from '../cluster/build-control-plane.ts'
 import { freePort, type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { findKubectl, type Outcome, type RunOptions, run } from './fixture.ts'
@@ -226,6 +228,38 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     await expect(own.get(resources.secrets, 'unused', at)).rejects.toMatchObject({ code: 403 })
     await expect(own.list(resources.secrets, at)).rejects.toMatchObject({ code: 403 })
     await expect(own.get(resources.nodes, 'other')).rejects.toMatchObject({ code: 403 })
+  })
+
+  test('certificates are asked for anew: the node’s own the cluster gives, that of its API somebody approves', async () => {
+    const directory = dataDirectory(data)
+    const joined = readJoinedNode(directory)
+    if (!joined) throw new Error('the node was not joined')
+    await using transport = createHttpTransport(nodeConnection(directory, joined))
+    const [clientFile, servingFile] = [join(work, 'renewed-client.pem'), join(work, 'renewed-serving.pem')]
+    const served = Promise.withResolvers<void>()
+    const errors: unknown[] = []
+    await using _ = keepCertificates({
+      client: createClient(transport),
+      nodeName: NAME,
+      hosts: [NAME, joined.address],
+      clientFile,
+      servingFile,
+      onServing: () => served.resolve(),
+      onWaiting: (name) => void kubectl(['certificate', 'approve', name]),
+      signal: new AbortController().signal,
+      now: Date.now,
+      onError: (error) => errors.push(error),
+    })
+    await served.promise
+    await expect.poll(() => existsSync(clientFile)).toBe(true)
+    for (const file of [clientFile, servingFile]) {
+      const certificate = new X509Certificate(readFileSync(file))
+      expect([certificate.subject, certificate.checkIP(joined.address)]).toEqual([
+        `O=system:nodes\nCN=system:node:${NAME}`,
+        file === servingFile ? joined.address : undefined,
+      ])
+    }
+    expect(errors).toEqual([])
   })
 
   test('a Pod reaches Services and its API server, and neither this machine nor what a policy closes', async () => {
