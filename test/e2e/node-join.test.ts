@@ -203,8 +203,8 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
       // Nodes may not ask each other.
       expect([path, await ask(path, { cert: own, key: own })]).toEqual([path, 403])
     }
-    expect(await ask('/stats/summary', bearer(plane.token))).toBe(200)
-    expect(await ask('/metrics/resource', bearer(plane.token))).toBe(200)
+    for (const path of ['/stats/summary', '/pods', '/metrics/resource', '/healthz'])
+      expect([path, await ask(path, bearer(plane.token))]).toEqual([path, 200])
     expect(await must(kubectl(['get', '--raw', `/api/v1/nodes/${NAME}/proxy/stats/summary`]))).toContain('"name":"web"')
   })
 

@@ -261,6 +261,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       directory: options.dataDir,
       now,
     }),
+    list: () => pods.list(),
     connected: (uid) => engine.connected(uid),
     ...(options.answerFor && { answerFor: options.answerFor }),
     pods: servedPods({

@@ -187,7 +187,8 @@ test('who has a name gets what the cluster allows it, and no more', async () => 
     `403 Forbidden (${user('reads')}, verb=create, resource=nodes, subresource(s)=proxy)`,
   )
   const pair = await certificateOf('kubelet-client', ['system:masters'])
-  expect(await ask({ pair })).toBe('200')
+  for (const path of ['/stats/summary', '/metrics', '/metrics/resource', '/metrics/cadvisor', '/healthz'])
+    expect([path, await ask({ path, pair })]).toEqual([path, '200'])
   expect(await ask({ pair, path: EXEC, headers: WEB_SOCKET })).toBe('101')
   expect(await ask({ pair: await certificateOf('somebody') })).toBe(
     '403 Forbidden (user=somebody, verb=get, resource=nodes, subresource(s)=stats)',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { resourceMetrics } from './resource-metrics.ts'
+import { agentMetrics, cadvisorMetrics, resourceMetrics } from './resource-metrics.ts'
 import { createSummary, parseMemoryInfo, parseProcStat } from './summary.ts'
 
 const NOW = Date.UTC(2026, 0, 1, 12)
@@ -83,6 +83,20 @@ test('the summary of a node and of its Pods, as JSON and for Prometheus', async 
     'pod_memory_working_set_bytes{namespace="default",pod="one"} 2000',
     'pod_memory_working_set_bytes{namespace="default",pod="two"} 2000',
   ])
+  expect(cadvisorMetrics({ ...summary, pods: summary.pods.slice(0, 1) }).split('\n')).toEqual([
+    '# TYPE container_cpu_usage_seconds_total counter',
+    'container_cpu_usage_seconds_total{container="main",cpu="total",namespace="default",pod="one"} 6',
+    '# TYPE container_memory_usage_bytes gauge',
+    'container_memory_usage_bytes{container="main",namespace="default",pod="one"} 3000',
+    '# TYPE container_memory_working_set_bytes gauge',
+    'container_memory_working_set_bytes{container="main",namespace="default",pod="one"} 2000',
+    '# TYPE container_start_time_seconds gauge',
+    'container_start_time_seconds{container="main",namespace="default",pod="one"} 1767268740',
+    '',
+  ])
+  expect(agentMetrics(summary)).toMatch(
+    /kubelet_node_name\{node="here"\} 1\n.*kubelet_running_pods 3\n.*kubelet_running_containers\{container_state="running"\} 4\n/s,
+  )
 })
 
 test('the machine, from /proc', () => {

@@ -6,8 +6,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ProxiedPort } from '@caisson/api'
+import type { PodObject } from '@caisson/client'
 import type { Runtime } from '@caisson/runtime'
-import { resourceMetrics } from '../stats/resource-metrics.ts'
+import { agentMetrics, cadvisorMetrics, resourceMetrics } from '../stats/resource-metrics.ts'
 import type { Summary } from '../stats/summary.ts'
 import { internalErrorStatus } from './command-status.ts'
 import { connectOrElse } from './connect-or-else.ts'
@@ -34,8 +35,10 @@ export interface NodeApiOptions extends PodDialerOptions {
    * clients of whom the API server says that they may execute commands in it: that is what these APIs do.
    */
   answerFor?: (sandbox: NonNullable<ServedPod['sandbox']>, port: number) => Promise<Duplex>
-  /** What `/stats/summary` and `/metrics/resource` tell. */
+  /** What `/stats/summary` and `/metrics` tell. */
   summary?: () => Promise<Summary>
+  /** What `/pods` tells. */
+  list?: () => readonly PodObject[]
   now?: () => number
 }
 
@@ -71,15 +74,28 @@ interface NodeDocument {
   text(): Promise<string>
 }
 
-function nodeDocuments({ summary }: NodeApiOptions): ReadonlyMap<string, NodeDocument> {
-  if (!summary) return new Map()
-  return new Map([
-    ['/stats/summary', { contentType: 'application/json', text: async () => JSON.stringify(await summary()) }],
-    [
-      '/metrics/resource',
-      { contentType: 'text/plain; version=0.0.4', text: async () => resourceMetrics(await summary()) },
-    ],
+const JSON_TYPE = 'application/json'
+const METRICS_TYPE = 'text/plain; version=0.0.4'
+const METRICS = {
+  '/metrics': agentMetrics,
+  '/metrics/resource': resourceMetrics,
+  '/metrics/cadvisor': cadvisorMetrics,
+} as const
+
+function nodeDocuments({ summary, list }: NodeApiOptions): ReadonlyMap<string, NodeDocument> {
+  const documents = new Map<string, NodeDocument>([
+    ['/healthz', { contentType: 'text/plain; charset=utf-8', text: async () => 'ok' }],
   ])
+  if (list) {
+    const text = async (): Promise<string> =>
+      JSON.stringify({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items: list() })
+    documents.set('/pods', { contentType: JSON_TYPE, text })
+  }
+  if (!summary) return documents
+  documents.set('/stats/summary', { contentType: JSON_TYPE, text: async () => JSON.stringify(await summary()) })
+  for (const [path, write] of Object.entries(METRICS))
+    documents.set(path, { contentType: METRICS_TYPE, text: async () => write(await summary()) })
+  return documents
 }
 
 type Environment = () => Promise<Readonly<Record<string, string>> | undefined>
