@@ -1,6 +1,8 @@
 /** Writes the script: every verb on every kind, its mistakes, and then the scenarios that have an order. */
 
+import type { ConversionClient } from '../../packages/apiserver/src/testing/convert-machines.ts'
 import { applyConflicts } from './apply-conflicts.ts'
+import { conversionSteps, convertedDefinition } from './conversions.ts'
 import { customResourceSteps } from './custom-resources.ts'
 import { deletions } from './deletions.ts'
 import { discoverySteps } from './discovery.ts'
@@ -16,7 +18,7 @@ import { type Step, seeded } from './script.ts'
 import { watches } from './watches.ts'
 
 /** The same steps for the same seed. */
-export function generateScript(seed: number, rounds: number): Step[] {
+export function generateScript(seed: number, rounds: number, webhook: ConversionClient): Step[] {
   const random = seeded(seed)
   const steps: Step[] = []
   const add = (label: string, request: Step['request']): void => {
@@ -36,6 +38,7 @@ export function generateScript(seed: number, rounds: number): Step[] {
     )
   }
   wireDefinition({ add })
+  convertedDefinition(add, webhook)
   for (let round = 0; round < rounds; round++) {
     for (const kind of KINDS) objectLife(kind, `o${round}`, { random, add })
   }
@@ -48,6 +51,7 @@ export function generateScript(seed: number, rounds: number): Step[] {
   oddRequests({ random, add })
   for (const { label, request } of customResourceSteps(random)) add(label, request)
   scenarioSteps(add)
+  conversionSteps(add, webhook)
   discoverySteps({ add })
   shapeDefinitions({ random, add })
   openApiSteps({ add })

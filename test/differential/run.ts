@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
 import { hasGo } from '../cluster/build-control-plane.ts'
 import { startRealCluster } from '../cluster/real-cluster.ts'
 import { differences } from './compare.ts'
+import { startConversionWebhook } from './conversions.ts'
 import { startEmbedded } from './embedded.ts'
 import { generateScript } from './generate.ts'
 import { KNOWN_DIFFERENCES, knownDifference } from './known-differences.ts'
@@ -32,7 +33,8 @@ if (!hasGo()) {
   process.exit(0)
 }
 
-const steps = generateScript(Number(options.seed), Number(options.rounds))
+await using webhook = await startConversionWebhook()
+const steps = generateScript(Number(options.seed), Number(options.rounds), webhook)
 await using real = await startRealCluster({ controllers: false })
 await using embedded = await startEmbedded()
 const [expected, found] = await Promise.all([

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import type { UserInfo } from '@caisson/api'
+import type { KubeObject, UserInfo } from '@caisson/api'
 import type { Authorize } from './authz/attributes.ts'
 import { forbidden } from './authz/attributes.ts'
 import { createDiscovery } from './discovery/discovery.ts'
@@ -21,7 +21,7 @@ import { attributesOf, type Headers, type PathHandler, type Pipeline } from './p
 import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocation.ts'
 import { followDefinitions } from './registry/definitions.ts'
 import { createRegistry, type Registry } from './registry/registry.ts'
-import type { Resource } from './registry/resource.ts'
+import type { Conversion, Resource } from './registry/resource.ts'
 import type { Store } from './storage/store.ts'
 import { deleteAll } from './verbs/delete-collection.ts'
 import type { Environment, Subresources } from './verbs/environment.ts'
@@ -46,6 +46,8 @@ export interface ApiServerOptions {
   subresources?: Subresources
   /** What one write works with, where that is more than what reads do: webhooks. */
   environmentFor?(resource: Resource, environment: Environment): Environment
+  /** For definitions whose versions a webhook converts. */
+  conversionOf?(definition: KubeObject): Conversion | undefined
   virtual?: Environment['virtual']
   computed?: Environment['computed']
   /** The node of that name, where it is connected: what exec, attach, port-forward and logs go to. */
@@ -143,6 +145,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     registry,
     now,
     report,
+    conversionOf: options.conversionOf ?? (() => undefined),
     deleteAll: (resource) => deleteAll(resource, environment),
   })
   let closing = false

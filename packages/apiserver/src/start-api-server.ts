@@ -1,9 +1,10 @@
 /** The whole embedded API server: store, keys, security, kinds and documents, listening. */
 
 import { keepPolicyStatus } from './admission/policies/keep-policy-status.ts'
-import type { DialService } from './admission/webhooks/webhook-client.ts'
+import { createWebhookClient, type DialService } from './admission/webhooks/webhook-client.ts'
 import { createWebhooks, type Webhooks } from './admission/webhooks/webhooks.ts'
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
+import { createConversion } from './conversion/webhook-conversion.ts'
 import { expireEvents } from './expire-events.ts'
 import { keepKubernetesService } from './kubernetes-service.ts'
 import { computeMetrics, metricsKinds } from './metrics-api/metrics-kinds.ts'
@@ -83,6 +84,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       ...(options.podSecurity && { podSecurity: options.podSecurity }),
     }),
   )
+  const webhookClient = stack.use(createWebhookClient(options.dialService))
   let webhooks: Webhooks | undefined
   let findOpenApi: ReturnType<typeof openApiPaths> | undefined
   const server = stack.use(
@@ -98,6 +100,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       virtual: security.virtual,
       computed: computeMetrics({ store, findNode: options.node ?? (() => undefined), now }),
       findPath: (path) => security.findPath(path) ?? findOpenApi?.(path),
+      conversionOf: (definition) => createConversion(definition, webhookClient),
       environmentFor: (resource, environment) => webhooks?.environmentFor(resource, environment) ?? environment,
       ...(options.node && { node: options.node }),
       ...(options.awaken && { awaken: options.awaken }),
@@ -110,7 +113,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
     }),
   )
   registry = server.registry
-  webhooks = stack.use(createWebhooks({ store, registry: server.registry, dial: options.dialService, report }))
+  webhooks = stack.use(createWebhooks({ store, registry: server.registry, client: webhookClient, report }))
   findOpenApi = openApiPaths(
     createOpenApiDocuments(() => server.registry.all(), {
       subresourcesOf: subresourceTable(security.subresources),

@@ -1,8 +1,7 @@
 /** What is told of a request to those who judge it from outside: `admission.k8s.io/v1` AdmissionRequest. */
-import type { KubeObject } from '@caisson/api'
 import type { Resource } from '../registry/resource.ts'
 import type { AdmissionRequest } from '../verbs/call.ts'
-import { fromStorage, toStorage } from '../verbs/versions.ts'
+import { inVersion } from '../verbs/versions.ts'
 
 /** @param shown the kind as which the request is meant: another version than the one that was asked for, perhaps */
 export function admissionAttributes(request: AdmissionRequest, shown: Resource): Record<string, unknown> {
@@ -23,17 +22,11 @@ export function admissionAttributes(request: AdmissionRequest, shown: Resource):
       groups: user.groups,
       ...(user.extra && { extra: user.extra }),
     },
-    object: viewed(request.object, request, shown),
-    oldObject: viewed(request.oldObject, request, shown),
+    object: request.object ? inVersion(shown, resource, request.object) : null,
+    oldObject: request.oldObject ? inVersion(shown, resource, request.oldObject) : null,
     dryRun,
     options: request.options ?? null,
   }
-}
-
-/** The object in the version that is shown. */
-function viewed(object: KubeObject | undefined, { resource }: AdmissionRequest, shown: Resource): KubeObject | null {
-  if (!object) return null
-  return shown === resource ? object : fromStorage(shown, toStorage(resource, { ...object }))
 }
 
 function kindOf({ group, version, kind }: Resource): object {

@@ -4,7 +4,7 @@ import { deepEqual } from '../patch/json-value.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
 import { formatCheck } from '../schema/format.ts'
 import type { Schema } from '../schema/schema.ts'
-import { type CrdCondition, type CrdNames, specOf, statusOf } from './crd.ts'
+import { type CrdCondition, type CrdNames, type CrdSpec, specOf, statusOf } from './crd.ts'
 import { acceptNames, namesPending, setCondition } from './crd-names.ts'
 import { visitSchemas } from './crd-schemas.ts'
 import { validateCrd, validateCrdStatus, validateCrdUpdate } from './crd-validation.ts'
@@ -105,6 +105,8 @@ function fillDefaults(crd: KubeObject): void {
     names.listKind ||= `${names.kind}List`
   }
   spec.conversion ??= { strategy: 'None' }
+  const { service } = (spec.conversion as NonNullable<CrdSpec['conversion']>).webhook?.clientConfig ?? {}
+  if (service) service.port ??= 443
   const stored = storageVersions(crd)
   if (stored.length > 0 && !statusOf(crd).storedVersions?.length)
     crd['status'] = { ...statusOf(crd), storedVersions: stored }

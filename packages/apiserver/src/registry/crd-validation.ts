@@ -3,9 +3,10 @@ import type { KubeObject } from '@caisson/api'
 import { deepEqual } from '../patch/json-value.ts'
 import type { FieldError } from '../status-error.ts'
 import { type CrdNames, type CrdSpec, type CrdVersion, isEstablished, specOf, statusOf } from './crd.ts'
+import { validateConversion } from './crd-conversion-validation.ts'
 import { validateCrdSchema } from './crd-schema-validation.ts'
 import { validateColumns, validateSelectableFields, validateSubresources } from './crd-version-validation.ts'
-import { forbidden, goJson, goQuote, invalidValue, notSupported, required } from './field-error.ts'
+import { goJson, goQuote, invalidValue, notSupported, required } from './field-error.ts'
 import { dns1035Label, dns1123Subdomain } from './names.ts'
 import { isShippedSchema } from './shipped-schemas.ts'
 
@@ -60,7 +61,7 @@ function validateSpec(spec: CrdSpec, before: CrdSpec | undefined): FieldError[] 
     if (!spec.names?.[field]) errors.push(required(`spec.names.${field}`))
   }
   if (spec.names) errors.push(...validateNames(spec.names, 'spec.names'))
-  errors.push(...validateConversion(spec))
+  errors.push(...validateConversion(spec, before))
   if (spec.preserveUnknownFields) {
     const said =
       'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead'
@@ -186,27 +187,6 @@ function validateNames(names: CrdNames, path: string): FieldError[] {
     errors.push(invalidValue(`${path}.listKind`, names.listKind, 'kind and listKind may not be the same'))
   }
   names.categories?.forEach((name, index) => label(`categories[${index}]`, name))
-  return errors
-}
-
-function validateConversion({ conversion }: CrdSpec): FieldError[] {
-  if (!conversion) return []
-  const path = 'spec.conversion'
-  if (!conversion.strategy) return [required(`${path}.strategy`)]
-  if (conversion.strategy === 'Webhook') {
-    const said =
-      'conversion webhooks are not called by this API server: use None, with versions that differ only in fields that the others leave out'
-    return [forbidden(`${path}.strategy`, said)]
-  }
-  if (conversion.strategy !== 'None') {
-    return [notSupported(`${path}.strategy`, conversion.strategy, ['None', 'Webhook'])]
-  }
-  const errors: FieldError[] = []
-  const said = 'should not be set when strategy is not set to Webhook'
-  if (conversion.webhook?.clientConfig) errors.push(forbidden(`${path}.webhookClientConfig`, said))
-  if (conversion.webhook?.conversionReviewVersions?.length) {
-    errors.push(forbidden(`${path}.conversionReviewVersions`, said))
-  }
   return errors
 }
 

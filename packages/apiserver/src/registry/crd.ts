@@ -1,5 +1,6 @@
 /** CustomResourceDefinitions as their validated objects read. */
 import type { Condition, KubeObject } from '@caisson/api'
+import type { ClientConfig } from '../admission/webhooks/webhook-client.ts'
 import type { Schema } from '../schema/schema.ts'
 
 export interface CrdNames {
@@ -55,7 +56,7 @@ export interface CrdSpec {
   scope: 'Namespaced' | 'Cluster'
   names: CrdNames
   versions: CrdVersion[]
-  conversion?: { strategy: string; webhook?: { clientConfig?: unknown; conversionReviewVersions?: string[] } }
+  conversion?: { strategy: string; webhook?: { clientConfig?: ClientConfig; conversionReviewVersions?: string[] } }
   preserveUnknownFields?: boolean
 }
 

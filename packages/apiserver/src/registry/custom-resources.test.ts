@@ -381,8 +381,19 @@ describe('CustomResourceDefinition', () => {
     [
       'webhook conversion',
       { conversion: { strategy: 'Webhook', webhook: { conversionReviewVersions: ['v1'] } } },
+      ['spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook'],
+    ],
+    [
+      'webhook conversion over an insecure address, with reviews that nobody knows',
+      {
+        conversion: {
+          strategy: 'Webhook',
+          webhook: { clientConfig: { url: 'http://example.com/c' }, conversionReviewVersions: ['v7'] },
+        },
+      },
       [
-        'spec.conversion.strategy: Forbidden: conversion webhooks are not called by this API server: use None, with versions that differ only in fields that the others leave out',
+        `spec.conversion.webhookClientConfig.url: Invalid value: "http": 'https' is the only allowed URL scheme; desired format: https://host[/path]`,
+        'spec.conversion.conversionReviewVersions: Invalid value: ["v7"]: must include at least one of v1, v1beta1',
       ],
     ],
     [

@@ -8,7 +8,7 @@ import { printerColumns } from './custom-resources-columns.ts'
 import { scaleSpecErrors, scaleStatusErrors } from './custom-resources-scale.ts'
 import { comparePriority } from './custom-resources-versions.ts'
 import { finalizerWarnings } from './custom-resources-warnings.ts'
-import type { Resource, Strategy, Verb } from './resource.ts'
+import type { Conversion, Resource, Strategy, Verb } from './resource.ts'
 
 const VERBS: readonly Verb[] = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']
 
@@ -16,13 +16,13 @@ const VERBS: readonly Verb[] = ['get', 'list', 'watch', 'create', 'update', 'pat
  * What is served of a CustomResourceDefinition, in the order of preference; nothing before it is established. Cheap:
  * schemas are shared with the definition and prepared when the first object comes.
  */
-export function customResources(crd: KubeObject): Resource[] {
+export function customResources(crd: KubeObject, conversion?: Conversion): Resource[] {
   if (!isEstablished(crd)) return []
   const spec = specOf(crd)
   return spec.versions
     .filter((version) => version.served)
     .sort((a, b) => comparePriority(a.name, b.name))
-    .map((version) => customResource(crd, spec, version))
+    .map((version) => ({ ...customResource(crd, spec, version), ...(conversion && { conversion }) }))
 }
 
 function customResource(crd: KubeObject, spec: CrdSpec, version: CrdVersion): Resource {

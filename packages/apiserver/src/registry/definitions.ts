@@ -5,7 +5,7 @@ import type { ResourceKey, Store, StoreEvent } from '../storage/store.ts'
 import { CLEANUP_FINALIZER, reconsiderNames, withEmptyingBegun } from './crd-strategy.ts'
 import { customResources } from './custom-resources.ts'
 import { type Registry, resourceKey } from './registry.ts'
-import type { Resource } from './resource.ts'
+import type { Conversion, Resource } from './resource.ts'
 
 const DEFINITIONS: ResourceKey = 'customresourcedefinitions.apiextensions.k8s.io'
 
@@ -13,6 +13,8 @@ export interface DefinitionsOptions {
   store: Store
   registry: Registry
   now(): number
+  /** How objects of a definition become those of another version; undefined where the versions differ in name alone. */
+  conversionOf(definition: KubeObject): Conversion | undefined
   /** Requests the deletion of every object of the kind, as the API does it: finalizers hold what they hold. */
   deleteAll(resource: Resource): Promise<void>
   report(error: unknown): void
@@ -20,15 +22,15 @@ export interface DefinitionsOptions {
 
 /** From the call on, the registry has what the store's definitions define at any moment. */
 export function followDefinitions(options: DefinitionsOptions): Disposable {
-  const { store, registry, report } = options
+  const { store, registry, conversionOf, report } = options
   const waiting = new Map<string, Disposable>()
 
   function serve(definition: KubeObject): void {
     const name = definition.metadata.name as string
     const terminating = isTerminating(definition)
-    const resources = customResources(definition)
+    const resources = customResources(definition, conversionOf(definition))
     registry.set(name, terminating ? resources.map((each) => ({ ...each, terminating })) : resources)
-    if (terminating && !waiting.has(name)) empty(name, resources[0]).catch(report)
+    if (terminating && !waiting.has(name)) empty(name, resources[0] && asStored(resources[0])).catch(report)
   }
 
   /** Deletes all objects of a definition, and lets the definition go once the last one has gone. */
@@ -67,6 +69,11 @@ export function followDefinitions(options: DefinitionsOptions): Disposable {
       for (const each of waiting.values()) each[Symbol.dispose]()
     },
   }
+}
+
+/** The kind in its storage version: what is only to be deleted need not be converted, whether or not a webhook answers. */
+function asStored({ conversion: _, ...resource }: Resource): Resource {
+  return { ...resource, version: resource.storageVersion, schema: resource.storageSchema ?? resource.schema }
 }
 
 /** Conditions come and go without changing what is served. */

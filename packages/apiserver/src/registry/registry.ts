@@ -6,6 +6,8 @@ import type { Resource } from './resource.ts'
 export interface Registry {
   /** Raised by every change: what caches of discovery and OpenAPI compare. */
   readonly generation: number
+  /** Whether a webhook converts objects of any kind. */
+  readonly converts: boolean
   find(group: string, version: string, plural: string): Resource | undefined
   hasGroupVersion(group: string, version: string): boolean
   hasKind(apiVersion: string, kind: string): boolean
@@ -38,6 +40,7 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
   let byKey = new Map<string, Resource>()
   let groupVersions = new Set<string>()
   let kinds = new Set<string>()
+  let converts = false
 
   function rebuild(): void {
     generation++
@@ -45,6 +48,7 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
     byPath = new Map(all.map((resource) => [`${groupVersion(resource)}/${resource.plural}`, resource]))
     byKey = new Map(all.map((resource) => [storageKey(resource), resource]))
     groupVersions = new Set(all.map(groupVersion))
+    converts = all.some(({ conversion }) => conversion !== undefined)
     kinds = new Set(all.map((resource) => `${groupVersion(resource)} ${resource.kind}`))
   }
   rebuild()
@@ -52,6 +56,9 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
   return {
     get generation() {
       return generation
+    },
+    get converts() {
+      return converts
     },
     find: (group, version, plural) =>
       byPath.get(group === '' ? `${version}/${plural}` : `${group}/${version}/${plural}`),

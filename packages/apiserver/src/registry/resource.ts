@@ -4,6 +4,16 @@ import type { FieldError } from '../status-error.ts'
 import type { ResourceKey } from '../storage/store.ts'
 import type { NameRule } from './names.ts'
 
+/** How a webhook makes one version of an object of another. */
+export interface Conversion {
+  /** Of objects of the kind; what comes back is in the same order, private to the caller. Throws a StatusError. */
+  convert(objects: readonly KubeObject[], apiVersion: string): Promise<KubeObject[]>
+  /** What `convert` made of the very same object, if it was kept. */
+  kept(object: KubeObject, apiVersion: string): KubeObject | undefined
+  /** Converts one object and keeps what is made of it until what is returned is disposed of. */
+  keep(object: KubeObject, apiVersion: string): Promise<Disposable>
+}
+
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection'
 
 /** One printer column: of a CRD's `additionalPrinterColumns`, or of a built-in kind. */
@@ -63,6 +73,8 @@ export interface Resource {
   structural: boolean
   /** True for kinds that a CustomResourceDefinition brought. */
   custom?: boolean
+  /** CRDs only: where more than the apiVersion differs between versions. */
+  conversion?: Conversion
   /** CRDs only: the definition is being deleted, so that nothing new may be created. */
   terminating?: boolean
   /** CRDs only: a warning that each request of this version carries. */

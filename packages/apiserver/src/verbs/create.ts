@@ -19,7 +19,7 @@ import { refuseTooLarge } from './object-size.ts'
 import { toldOptions, type WriteOptions, writeOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
 import { refuseWhereFull } from './refuse-full.ts'
-import { fromStorage, toStorage } from './versions.ts'
+import { toStorage, viewed } from './versions.ts'
 import { writeContext } from './write-context.ts'
 
 // With five random letters the eighth name in a row that is taken has other reasons than bad luck.
@@ -41,7 +41,7 @@ export async function create(call: Call, resource: Resource, environment: Enviro
   const stored = await environment.store.write((transaction) =>
     createIn(transaction, environment.rehearses ? deepCopy(object) : object, { call, resource, environment, options }),
   )
-  return { status: 201, body: fromStorage(resource, stored), resource }
+  return { status: 201, body: await viewed(resource, stored), resource }
 }
 
 export interface CreateContext {

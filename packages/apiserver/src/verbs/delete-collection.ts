@@ -7,7 +7,7 @@ import type { Answer, Call } from './call.ts'
 import { type DeleteContext, deleteIn } from './delete.ts'
 import { deleteOptions } from './delete-options.ts'
 import type { Environment } from './environment.ts'
-import { listObjects } from './list.ts'
+import { listObjects, listViewed } from './list.ts'
 import { listOptions } from './list-options.ts'
 import { fromStorage } from './versions.ts'
 
@@ -17,7 +17,10 @@ const BATCH = 500
 /** Answers with the list of what was there. Not atomic: an error leaves deleted what was deleted before it. */
 export async function deleteCollection(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
   const options = deleteOptions(await call.readBody(), call.query)
-  const { objects, metadata } = listObjects(environment.store, resource, listOptions(call, resource, false))
+  const selected = listOptions(call, resource, false)
+  const { objects, metadata } = resource.conversion
+    ? await listViewed(environment.store, resource, selected)
+    : listObjects(environment.store, resource, selected)
   await deleteEach(objects, { call, resource, environment, options })
   const items = objects.map((object) => fromStorage(resource, object))
   if (resource.custom) metadata.continue ??= ''

@@ -11,7 +11,7 @@ import type { Environment } from './environment.ts'
 import { conflict, notFound } from './errors.ts'
 import { timestamp } from './metadata.ts'
 import { toldOptions } from './options.ts'
-import { fromStorage } from './versions.ts'
+import { fromStorage, viewed } from './versions.ts'
 
 const FOREGROUND = 'foregroundDeletion'
 const ORPHAN = 'orphan'
@@ -24,7 +24,7 @@ export async function deleteObject(call: Call, resource: Resource, environment: 
   )
   const status = !outcome.gone && options.orphanDependents === false ? 202 : 200
   if (!outcome.gone || resource.strategy.returnsDeleted === true)
-    return { status, body: fromStorage(resource, outcome.object), resource }
+    return { status, body: await viewed(resource, outcome.object), resource }
   return { status, body: success(resource, outcome.object) }
 }
 

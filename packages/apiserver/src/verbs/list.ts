@@ -11,15 +11,25 @@ import type { Environment } from './environment.ts'
 import { badRequest, expired } from './errors.ts'
 import { type ListOptions, listOptions } from './list-options.ts'
 import { parseResourceVersion, tooLargeResourceVersion } from './resource-version.ts'
-import { fromStorage } from './versions.ts'
+import { fromStorage, prepareViews } from './versions.ts'
 
 const TOO_OLD = 'The resourceVersion for the provided list is too old.'
 const CONTINUE_TOO_OLD =
   'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.'
 
-export function list(call: Call, resource: Resource, { store }: Environment): Answer {
+export function list(call: Call, resource: Resource, { store }: Environment): Answer | Promise<Answer> {
   const options = listOptions(call, resource, false)
-  const { objects, metadata } = listObjects(store, resource, options)
+  if (!resource.conversion) return listAnswer(resource, listObjects(store, resource, options))
+  return listViewed(store, resource, options).then((page) => listAnswer(resource, page))
+}
+
+interface Page {
+  /** As stored. */
+  objects: KubeObject[]
+  metadata: KubeList['metadata']
+}
+
+function listAnswer(resource: Resource, { objects, metadata }: Page): Answer {
   const items = objects.map((object) => fromStorage(resource, object))
   // Lists of custom resources say so, too, when there is nothing to continue with.
   if (resource.custom) metadata.continue ??= ''
@@ -28,37 +38,65 @@ export function list(call: Call, resource: Resource, { store }: Environment): An
 }
 
 /** The stored objects of one page, and the list's metadata. */
-export function listObjects(
-  store: Store,
-  resource: Resource,
-  options: ListOptions,
-): { objects: KubeObject[]; metadata: KubeList['metadata'] } {
-  const token = options.continueToken === '' ? undefined : decodeContinue(options.continueToken)
-  if (token && options.resourceVersion !== '' && options.resourceVersion !== '0')
-    throw badRequest('specifying resource version is not allowed when using continue')
-  const revision = revisionOf(options, token, store)
+export function listObjects(store: Store, resource: Resource, options: ListOptions): Page {
+  const { revision, all } = candidates(store, resource, options)
+  return pageOf(all, { options, revision, matches: options.selection.matches })
+}
+
+/** The same where a webhook converts: what is selected by is what the client would see. Their views are there then. */
+export async function listViewed(store: Store, resource: Resource, options: ListOptions): Promise<Page> {
+  const { revision, all } = candidates(store, resource, options)
+  const objects = [...all]
+  const { filtered, matches } = options.selection
+  if (filtered) await prepareViews(resource, objects)
+  const page = pageOf(objects, {
+    options,
+    revision,
+    matches: (each) => !filtered || matches(fromStorage(resource, each)),
+  })
+  await prepareViews(resource, page.objects)
+  return page
+}
+
+interface Paging {
+  options: ListOptions
+  revision: number
+  matches(object: KubeObject): boolean
+}
+
+function pageOf(all: Iterable<KubeObject>, { options, revision, matches }: Paging): Page {
   const { selection, limit } = options
   const objects: KubeObject[] = []
   let last: KubeObject | undefined
   let left = 0
-  for (const object of candidates(store, resource, options, { revision, token })) {
+  for (const object of all) {
     if (limit > 0 && objects.length >= limit) {
       left++
       if (selection.filtered) break
       continue
     }
     last = object
-    if (selection.matches(object)) objects.push(object)
+    if (matches(object)) objects.push(object)
   }
-  const metadata: KubeList['metadata'] = { resourceVersion: String(revision ?? store.revision) }
+  const metadata: KubeList['metadata'] = { resourceVersion: String(revision) }
   if (left > 0) {
-    metadata.continue = encodeContinue({
-      revision: revision ?? store.revision,
-      start: startOf(last as KubeObject, selection.namespace),
-    })
+    metadata.continue = encodeContinue({ revision, start: startOf(last as KubeObject, selection.namespace) })
     if (!selection.filtered) metadata.remainingItemCount = left
   }
   return { objects, metadata }
+}
+
+/** What there is to select from, and the revision at which it is so. */
+function candidates(
+  store: Store,
+  resource: Resource,
+  options: ListOptions,
+): { revision: number; all: Iterable<KubeObject> } {
+  const token = options.continueToken === '' ? undefined : decodeContinue(options.continueToken)
+  if (token && options.resourceVersion !== '' && options.resourceVersion !== '0')
+    throw badRequest('specifying resource version is not allowed when using continue')
+  const revision = revisionOf(options, token, store)
+  return { revision: revision ?? store.revision, all: candidatesAt(store, resource, options, { revision, token }) }
 }
 
 /** The past revision that is asked for; undefined for the newest. */
@@ -80,7 +118,7 @@ function revisionOf(options: ListOptions, token: ContinueToken | undefined, stor
   return exact || legacyExact ? wanted : undefined
 }
 
-function candidates(
+function candidatesAt(
   store: Store,
   resource: Resource,
   { selection }: ListOptions,

@@ -17,7 +17,7 @@ import { badRequest, notFound, unsupportedMediaType } from './errors.ts'
 import { type WriteOptions, writeOptions } from './options.ts'
 import { updateIn } from './update-object.ts'
 import { objectRules } from './update-rules.ts'
-import { fromStorage } from './versions.ts'
+import { viewed } from './versions.ts'
 import { writeContext } from './write-context.ts'
 
 export const PATCH_TYPES = {
@@ -65,7 +65,7 @@ export async function patch(
       next,
     }),
   )
-  return { status: created ? 201 : 200, body: fromStorage(resource, object), resource }
+  return { status: created ? 201 : 200, body: await viewed(resource, object), resource }
 }
 
 /** The next state of an object under JSON, merge and strategic merge patches: they never create. */

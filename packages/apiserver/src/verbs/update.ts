@@ -11,7 +11,7 @@ import { writeOptions } from './options.ts'
 import { dedupOwnerReferences } from './owner-references.ts'
 import { checkName, updateIn } from './update-object.ts'
 import { objectRules } from './update-rules.ts'
-import { fromStorage } from './versions.ts'
+import { viewed } from './versions.ts'
 import { writeContext } from './write-context.ts'
 
 export async function update(
@@ -51,5 +51,5 @@ export async function update(
       },
     }),
   )
-  return { status: created ? 201 : 200, body: fromStorage(resource, stored), resource }
+  return { status: created ? 201 : 200, body: await viewed(resource, stored), resource }
 }

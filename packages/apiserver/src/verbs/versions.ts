@@ -1,7 +1,8 @@
 /**
  * One stored object, several versions that it can be seen in. With conversion None versions differ in apiVersion alone,
  * but each has its own schema: what is read is pruned and defaulted by the schema of the version that is asked for,
- * which may be newer than what is stored.
+ * which may be newer than what is stored. Where a webhook converts, it is asked once for each stored state and version;
+ * whoever wants a view that is not there yet throws an OpenQuestion, or waits with `prepareViews`.
  */
 import type { KubeObject } from '@caisson/api'
 import { groupVersion } from '../registry/registry.ts'
@@ -10,27 +11,93 @@ import { applyDefaults } from '../schema/defaults.ts'
 import { prune } from '../schema/prune.ts'
 import type { Schema } from '../schema/schema.ts'
 import { deepCopy, deepEqual, deepFreeze } from '../storage/freeze.ts'
+import { OpenQuestion } from './open-question.ts'
 
 // One view for one stored state, so that its text is encoded once and all informers share what they hold.
 const views = new WeakMap<KubeObject, WeakMap<Resource, KubeObject>>()
 /** The schema by which a stored object was pruned and defaulted when it was written. */
 const settledBy = new WeakMap<KubeObject, Schema>()
 
-/** The stored object as clients of `resource`'s version see it: frozen. */
+/** The stored object as clients of `resource`'s version see it: frozen. Throws OpenQuestion where a webhook is to be asked. */
 export function fromStorage(resource: Resource, stored: KubeObject): KubeObject {
   const wanted = groupVersion(resource)
   const isSame = stored.apiVersion === wanted && (!resource.custom || settledBy.get(stored) === resource.schema)
   if (isSame) return stored
-  let seen = views.get(stored)
-  const known = seen?.get(resource)
+  const known = views.get(stored)?.get(resource)
   if (known) return known
-  const view = makeView(resource, stored, wanted)
+  if (isConverted(resource, stored)) throw new OpenQuestion(() => prepareViews(resource, [stored]))
+  return remember(resource, stored, makeView(resource, stored, wanted))
+}
+
+function remember(resource: Resource, stored: KubeObject, view: KubeObject): KubeObject {
+  let seen = views.get(stored)
   if (!seen) {
     seen = new WeakMap()
     views.set(stored, seen)
   }
   seen.set(resource, view)
   return view
+}
+
+function isConverted(resource: Resource, { apiVersion }: KubeObject): boolean {
+  return resource.conversion !== undefined && apiVersion !== groupVersion(resource)
+}
+
+const asked = new WeakMap<KubeObject, WeakMap<Resource, Promise<void>>>()
+
+/** The same as `fromStorage`, for who can wait. Throws a StatusError where the webhook fails. */
+export async function viewed(resource: Resource, stored: KubeObject): Promise<KubeObject> {
+  if (resource.conversion) await prepareViews(resource, [stored])
+  return fromStorage(resource, stored)
+}
+
+/**
+ * Settles when `fromStorage` has a view of each of the stored objects. Whoever else waits for the same ones waits for the
+ * same answer. Throws a StatusError where the webhook fails.
+ */
+export async function prepareViews(resource: Resource, objects: readonly KubeObject[]): Promise<void> {
+  const wanted = objects.filter((each) => isConverted(resource, each) && !views.get(each)?.has(resource))
+  const open = wanted.filter((each) => !asked.get(each)?.has(resource))
+  const mine = open.length > 0 ? askFor(resource, open) : undefined
+  const others = wanted.flatMap((each) => asked.get(each)?.get(resource) ?? [])
+  await Promise.all([mine, ...new Set(others)])
+}
+
+function askFor(resource: Resource, stored: readonly KubeObject[]): Promise<void> {
+  const answer = convertAll(resource, stored).finally(() => {
+    for (const each of stored) asked.get(each)?.delete(resource)
+  })
+  for (const each of stored) {
+    const waiting = asked.get(each) ?? new WeakMap<Resource, Promise<void>>()
+    asked.set(each, waiting.set(resource, answer))
+  }
+  return answer
+}
+
+async function convertAll(resource: Resource, stored: readonly KubeObject[]): Promise<void> {
+  const wanted = groupVersion(resource)
+  const converted = await resource.conversion?.convert(stored, wanted)
+  converted?.forEach((object, index) => {
+    prune(resource.schema, object)
+    applyDefaults(resource.schema, object)
+    remember(resource, stored[index] as KubeObject, deepFreeze(object))
+  })
+}
+
+/** An object of a request in another version of its kind. Throws OpenQuestion where a webhook is to be asked. */
+export function inVersion(wanted: Resource, given: Resource, object: KubeObject): KubeObject {
+  if (wanted === given) return object
+  if (!isConverted(wanted, object)) return fromStorage(wanted, toStorage(given, { ...object }))
+  const converted = convertedNow(wanted, object, groupVersion(wanted))
+  prune(wanted.schema, converted)
+  applyDefaults(wanted.schema, converted)
+  return deepFreeze(converted)
+}
+
+function convertedNow({ conversion }: Resource, object: KubeObject, apiVersion: string): KubeObject {
+  const kept = conversion?.kept(object, apiVersion)
+  if (!kept) throw new OpenQuestion(async () => await conversion?.keep(object, apiVersion))
+  return deepCopy(kept)
 }
 
 function makeView(resource: Resource, stored: KubeObject, apiVersion: string): KubeObject {
@@ -45,10 +112,18 @@ function makeView(resource: Resource, stored: KubeObject, apiVersion: string): K
   return view
 }
 
-/** The object as it is stored. Its parts are shared with what was given, which was pruned and defaulted. */
+/**
+ * The object as it is stored. Its parts are shared with what was given, which was pruned and defaulted. Throws OpenQuestion
+ * where a webhook is to be asked.
+ */
 export function toStorage(resource: Resource, object: KubeObject): KubeObject {
   if (resource.stored) return resource.stored.toStored(object)
   const stored = groupVersion({ group: resource.group, version: resource.storageVersion })
+  if (resource.conversion && object.apiVersion !== stored) {
+    const converted = convertedNow(resource, object, stored)
+    prune(resource.storageSchema ?? resource.schema, converted)
+    return converted
+  }
   const result = object.apiVersion === stored ? object : { ...object, apiVersion: stored }
   if (resource.storageSchema) {
     // What the stored version has no field for is lost, as the same request would lose it on any cluster.

@@ -3,7 +3,8 @@
  *
  * A watch is a position in the history of its resource. While its client keeps up it hears of each commit; when the
  * client does not, the watch stops listening and later reads on from its position in the event window. So a slow client
- * costs nothing but its own buffer, and one that is too slow is told that its position has expired.
+ * costs nothing but its own buffer, and one that is too slow is told that its position has expired. A webhook that has to
+ * convert what is to be sent is waited for in the same way.
  */
 import type { KubeObject } from '@caisson/api'
 import { groupVersion, storageKey } from '../registry/registry.ts'
@@ -14,14 +15,17 @@ import type { AcceptedWatch, Call, RunningWatch, WatchMessage, WatchSink } from 
 import type { Environment } from './environment.ts'
 import { quoted } from './errors.ts'
 import { type ListOptions, listOptions, type Selection } from './list-options.ts'
+import { OpenQuestion } from './open-question.ts'
 import { parseResourceVersion, tooLargeResourceVersion } from './resource-version.ts'
-import { fromStorage } from './versions.ts'
+import { fromStorage, prepareViews } from './versions.ts'
 
 const BOOKMARK_EVERY_MS = 60_000
 /** Before the end of a watch. */
 const LAST_BOOKMARK_MS = 2000
 /** kube-apiserver's minimum; each watch ends at random between this and twice this, so that not all come back at once. */
 const MIN_TIMEOUT_MS = 1_800_000
+/** Events whose objects are converted together where a watch has fallen behind. */
+const MOST_CONVERTED = 100
 
 /** Checks the parameters. What goes wrong later is told to the watcher as an ERROR event. */
 export function acceptWatch(call: Call, resource: Resource, environment: Environment): AcceptedWatch {
@@ -56,6 +60,7 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
   /** Everything up to here has been sent or does not concern this watch. */
   let position = since
   let initial: Iterator<KubeObject> | undefined
+  let converting = false
   let subscription: Disposable | undefined
   let ended = false
 
@@ -80,31 +85,56 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
 
   /** Sends until the client is level with the store, or has to be waited for. */
   function advance(): void {
-    if (ended || subscription || (initial && !sendInitial())) return
+    if (ended || subscription || converting || (initial && !sendInitial())) return
     const past = store.eventsAfter(key, position)
     if (!past) return fail(tooOld(position, store.compactedRevision(key)))
-    for (const event of past) if (!deliver(event)) return
+    for (const event of past) if (!deliver(event, past)) return
     subscription = store.subscribe(key, store.revision, onEvent)
   }
 
   function onEvent(event: StoreEvent): void {
-    if (event.revision <= position || deliver(event)) return
+    if (event.revision <= position || deliver(event, [event])) return
     subscription?.[Symbol.dispose]()
     subscription = undefined
   }
 
-  /** Returns false where the client has to be waited for. */
-  function deliver(event: StoreEvent): boolean {
+  /** Returns false where the client, or a webhook, has to be waited for. */
+  function deliver(event: StoreEvent, past: readonly StoreEvent[]): boolean {
+    let message: WatchMessage | undefined
+    try {
+      message = messageFor(event, resource, selection)
+    } catch (error) {
+      if (!(error instanceof OpenQuestion)) throw error
+      const first = past.indexOf(event)
+      convert(
+        past
+          .slice(first, first + MOST_CONVERTED)
+          .flatMap(({ object, previous }) => [object, previous ?? []])
+          .flat(),
+      )
+      return false
+    }
     position = event.revision
-    const message = messageFor(event, resource, selection)
     return message === undefined || sink.send(message)
+  }
+
+  /** Goes on once there are views of all of them. */
+  function convert(objects: readonly KubeObject[]): void {
+    converting = true
+    prepareViews(resource, objects).then(
+      () => {
+        converting = false
+        advance()
+      },
+      (error: unknown) => fail(asStatusError(error)),
+    )
   }
 
   function sendInitial(): boolean {
     for (;;) {
       const next = (initial as Iterator<KubeObject>).next()
       if (next.done) break
-      if (!selection.matches(next.value)) continue
+      if (!selection.matches(seen(resource, next.value))) continue
       if (!sink.send({ type: 'ADDED', object: fromStorage(resource, next.value) })) return false
     }
     initial = undefined
@@ -133,9 +163,12 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
 
   if (options.sendInitialEvents && since > store.revision) fail(tooLargeResourceVersion(since, store.revision))
   else {
-    if (options.sendInitialEvents) initial = current(store, resource, selection)[Symbol.iterator]()
+    const first = options.sendInitialEvents ? current(store, resource, selection) : []
     if (options.sendInitialEvents || since === 0) position = store.revision
-    advance()
+    const snapshot = resource.conversion ? [...first] : first
+    if (options.sendInitialEvents) initial = snapshot[Symbol.iterator]()
+    if (Array.isArray(snapshot) && snapshot.length > 0) convert(snapshot as KubeObject[])
+    else advance()
   }
   return {
     resume: advance,
@@ -157,16 +190,21 @@ function messageFor(event: StoreEvent, resource: Resource, selection: Selection)
   if (selection.namespace !== undefined && metadata.namespace !== selection.namespace) return undefined
   if (selection.name !== undefined && metadata.name !== selection.name) return undefined
   if (!selection.filtered) return { type, object: fromStorage(resource, object) }
-  const was = previous !== undefined && selection.matches(previous)
-  const is = type !== 'DELETED' && selection.matches(object)
+  const was = previous !== undefined && selection.matches(seen(resource, previous))
+  const is = type !== 'DELETED' && selection.matches(seen(resource, object))
   if (is) return { type: was ? 'MODIFIED' : 'ADDED', object: fromStorage(resource, object) }
   if (!was) return undefined
-  return { type: 'DELETED', object: fromStorage(resource, departed(previous, event)) }
+  const last = type === 'DELETED' ? fromStorage(resource, object) : departed(fromStorage(resource, previous), object)
+  return { type: 'DELETED', object: last }
+}
+
+/** What selectors look at: of kinds that a webhook converts what the client sees, which may have other labels and fields. */
+function seen(resource: Resource, stored: KubeObject): KubeObject {
+  return resource.conversion ? fromStorage(resource, stored) : stored
 }
 
 /** The last state that matched, with the revision of its departure. */
-function departed(previous: KubeObject, { object, type }: StoreEvent): KubeObject {
-  if (type === 'DELETED') return object
+function departed(previous: KubeObject, object: KubeObject): KubeObject {
   const { resourceVersion } = object.metadata
   return Object.freeze({
     ...previous,
@@ -187,4 +225,8 @@ function bookmark(resource: Resource, revision: number, endsInitialEvents: boole
 
 function tooOld(wanted: number, oldest: number): StatusError {
   return new StatusError('Expired', `too old resource version: ${wanted} (${oldest})`)
+}
+
+function asStatusError(error: unknown): StatusError {
+  return error instanceof StatusError ? error : new StatusError('InternalError', String(error), { cause: error })
 }

@@ -8,7 +8,8 @@ import { deepCopy, deepEqual } from '../../storage/freeze.ts'
 import type { AdmissionRequest } from '../../verbs/call.ts'
 import { cleanUp } from '../../verbs/decode-object.ts'
 import { badRequest } from '../../verbs/errors.ts'
-import { fromStorage, toStorage } from '../../verbs/versions.ts'
+import { answered } from '../../verbs/open-question.ts'
+import { inVersion } from '../../verbs/versions.ts'
 import { admissionAttributes } from '../admission-review.ts'
 import { matchConditions, requestValues } from '../match-conditions.ts'
 import { type MatchContext, matchRequest } from '../match-rules.ts'
@@ -33,17 +34,18 @@ export interface Mutation {
 /** One after the other, each sees what the ones before it made. Throws the StatusError of the first that refuses. */
 export async function askMutating(
   hooks: readonly Webhook[],
-  request: AdmissionRequest,
+  first: AdmissionRequest,
   context: AskContext,
 ): Promise<Mutation> {
-  let current = request
+  let current = first
   const reinvocable: Webhook[] = []
   const outdated = new Set<Webhook>()
   for (const hook of hooks) {
-    const shown = meant(hook, current, context)
+    const request = current
+    const shown = await answered(() => meant(hook, request, context))
     if (!shown) continue
-    const answer = await ask(hook, { request: current, shown, mutating: true }, context)
-    const object = answer && patched(hook, answer, current, shown)
+    const answer = await ask(hook, { request, shown, mutating: true }, context)
+    const object = answer && (await answered(() => patched(hook, answer, request, shown)))
     if (object) {
       for (const each of reinvocable) outdated.add(each)
       current = { ...current, object }
@@ -59,9 +61,9 @@ export async function askValidating(
   request: AdmissionRequest,
   context: AskContext,
 ): Promise<void> {
-  const asked = hooks.flatMap((hook) => {
-    const shown = meant(hook, request, context)
-    return shown ? [ask(hook, { request, shown, mutating: false }, context)] : []
+  const asked = hooks.map(async (hook) => {
+    const shown = await answered(() => meant(hook, request, context))
+    if (shown) await ask(hook, { request, shown, mutating: false }, context)
   })
   const failed = (await Promise.allSettled(asked)).find(({ status }) => status === 'rejected')
   if (failed?.status === 'rejected') throw failed.reason
@@ -99,7 +101,7 @@ async function ask(
     answer = await context.call({
       client: hook.clientConfig,
       version: (hook.admissionReviewVersions ?? []).find((each) => each === 'v1' || each === 'v1beta1') ?? 'v1',
-      attributes: admissionAttributes(request, shown),
+      attributes: await answered(() => admissionAttributes(request, shown)),
       timeoutSeconds: hook.timeoutSeconds ?? 10,
       mutating,
     })
@@ -155,7 +157,7 @@ function patched(
     const said = `admission webhook ${JSON.stringify(hook.name)} attempted to modify the object, which is not supported for this operation`
     throw internal(said)
   }
-  const before = shown === resource ? object : fromStorage(shown, toStorage(resource, { ...object }))
+  const before = inVersion(shown, resource, object)
   let result: KubeObject
   try {
     result = cleanUp(shown, deepCopy(applyJsonPatch(before, operations)) as KubeObject).object
@@ -163,5 +165,5 @@ function patched(
     throw internal((error as Error).message.replace(/^\S+ in version "[^"]*" cannot be handled as a \S+: /, ''), error)
   }
   if (deepEqual(result, before)) return undefined
-  return shown === resource ? result : deepCopy(fromStorage(resource, toStorage(shown, result)))
+  return shown === resource ? result : deepCopy(inVersion(resource, shown, result))
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { createReviewCaller } from './webhook-client.ts'
+import { createReviewCaller, createWebhookClient } from './webhook-client.ts'
 
 test('the connection to a Service that accepts it and never speaks TLS is given up', async () => {
   const sockets: Socket[] = []
@@ -13,13 +13,13 @@ test('the connection to a Service that accepts it and never speaks TLS is given 
   try {
     const { port } = server.address() as AddressInfo
     const dialed: Socket[] = []
-    using call = createReviewCaller(async () => {
+    using client = createWebhookClient(async () => {
       const socket = connect(port, '127.0.0.1')
       dialed.push(socket)
       await once(socket, 'connect')
       return socket
     }, 100)
-    const asked = call({
+    const asked = createReviewCaller(client)({
       client: { service: { namespace: 'default', name: 'hook' } },
       version: 'v1',
       attributes: {},

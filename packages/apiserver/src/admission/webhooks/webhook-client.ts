@@ -1,4 +1,4 @@
-/** Asks a webhook: one HTTPS request with an AdmissionReview, one answer, within the time that it has. */
+/** Asks a webhook: one HTTPS request, one answer, within the time that it has. */
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { Agent, request as httpsRequest } from 'node:https'
@@ -54,17 +54,27 @@ export class WebhookError extends Error {
   override readonly name = 'WebhookError'
 }
 
-const MAX_ANSWER_BYTES = 3 << 20
+export const MAX_ANSWER_BYTES = 3 << 20
 /** Until TLS stands. No webhook has longer for all of it. */
 const LONGEST_DIAL_MS = 30_000
 
-export type ReviewCaller = (call: ReviewCall) => Promise<ReviewAnswer>
+export interface WebhookRequest {
+  client: ClientConfig
+  body: string
+  timeoutSeconds: number
+  /** Of the answer; more is an error. */
+  maxBytes: number
+  userAgent: string
+}
 
-/** Connections are kept, as each write may ask the same webhook again. */
-export function createReviewCaller(
+/** The text of a successful answer. Rejects with a WebhookError. */
+export type WebhookClient = (request: WebhookRequest) => Promise<string>
+
+/** Connections are kept, as each request may ask the same webhook again. */
+export function createWebhookClient(
   dial: DialService | undefined,
   longestDialMs = LONGEST_DIAL_MS,
-): ReviewCaller & Disposable {
+): WebhookClient & Disposable {
   const agents = new Map<string, Agent>()
 
   function agentOf({ service, caBundle = '' }: ClientConfig): Agent {
@@ -119,18 +129,33 @@ export function createReviewCaller(
     agents.clear()
   }
 
-  async function call(given: ReviewCall): Promise<ReviewAnswer> {
-    const { client, version, attributes, timeoutSeconds, mutating } = given
-    const uid = randomUUID()
-    const apiVersion = `admission.k8s.io/${version}`
-    const body = JSON.stringify({ kind: 'AdmissionReview', apiVersion, request: { uid, ...attributes } })
-    const url = urlOf(client)
-    url.searchParams.set('timeout', `${timeoutSeconds}s`)
-    const text = await post(url, { agent: agentOf(client), body, timeoutSeconds })
-    return verified(text, { uid, apiVersion, version, mutating })
+  function call(request: WebhookRequest): Promise<string> {
+    const url = urlOf(request.client)
+    url.searchParams.set('timeout', `${request.timeoutSeconds}s`)
+    return post(url, agentOf(request.client), request)
   }
 
   return Object.assign(call, { [Symbol.dispose]: forget })
+}
+
+export type ReviewCaller = (call: ReviewCall) => Promise<ReviewAnswer>
+
+/** Asks with AdmissionReviews. */
+export function createReviewCaller(ask: WebhookClient): ReviewCaller {
+  return async ({ client, version, attributes, timeoutSeconds, mutating }) => {
+    const uid = randomUUID()
+    const apiVersion = `admission.k8s.io/${version}`
+    const body = JSON.stringify({ kind: 'AdmissionReview', apiVersion, request: { uid, ...attributes } })
+    const userAgent = 'kube-apiserver-admission'
+    let text: string
+    try {
+      text = await ask({ client, body, timeoutSeconds, maxBytes: MAX_ANSWER_BYTES, userAgent })
+    } catch (error) {
+      if (!(error instanceof WebhookError)) throw error
+      throw new WebhookError(`failed to call webhook: ${error.message}`, { cause: error })
+    }
+    return verified(text, { uid, apiVersion, version, mutating })
+  }
 }
 
 function urlOf({ url, service }: ClientConfig): URL {
@@ -147,13 +172,10 @@ function printed(url: URL): string {
   return `https://${host}${url.pathname}${url.search}`
 }
 
-function post(
-  url: URL,
-  { agent, body, timeoutSeconds }: { agent: Agent; body: string; timeoutSeconds: number },
-): Promise<string> {
+function post(url: URL, agent: Agent, { body, timeoutSeconds, maxBytes, userAgent }: WebhookRequest): Promise<string> {
   const about = `Post ${JSON.stringify(printed(url))}`
   return new Promise((resolve, reject) => {
-    const fail = (said: string): void => reject(new WebhookError(`failed to call webhook: ${said}`))
+    const fail = (said: string): void => reject(new WebhookError(said))
     const signal = AbortSignal.timeout(timeoutSeconds * 1000)
     const request = httpsRequest(
       url,
@@ -166,7 +188,7 @@ function post(
           'content-type': 'application/json',
           accept: 'application/json, */*',
           'content-length': Buffer.byteLength(body),
-          'user-agent': 'kube-apiserver-admission',
+          'user-agent': userAgent,
         },
       },
       (response) => {
@@ -174,8 +196,8 @@ function post(
         let length = 0
         response.on('data', (chunk: Buffer) => {
           length += chunk.length
-          if (length <= MAX_ANSWER_BYTES) chunks.push(chunk)
-          else request.destroy(new Error(`its answer is longer than ${MAX_ANSWER_BYTES} bytes`))
+          if (length <= maxBytes) chunks.push(chunk)
+          else request.destroy(new Error(`its answer is longer than ${maxBytes} bytes`))
         })
         response.on('error', (error) => fail(`${about}: ${error.message}`))
         response.on('end', () => {

@@ -11,22 +11,20 @@ import { randomUUID } from 'node:crypto'
 import type { KubeObject } from '@caisson/api'
 import type { Registry } from '../../registry/registry.ts'
 import type { Resource } from '../../registry/resource.ts'
-import { StatusError } from '../../status-error.ts'
 import { deepCopy, deepEqual } from '../../storage/freeze.ts'
 import type { Store, Transaction } from '../../storage/store.ts'
 import type { AdmissionRequest } from '../../verbs/call.ts'
 import type { Environment } from '../../verbs/environment.ts'
-import { OPTIMISTIC_LOCK } from '../../verbs/errors.ts'
+import { answered, OpenQuestion } from '../../verbs/open-question.ts'
 import { isExempt } from '../match-rules.ts'
 import { type AskContext, askMutating, askValidating, type Mutation, meant } from './ask-webhooks.ts'
 import { followConfigurations, type Webhook } from './configurations.ts'
-import { createReviewCaller, type DialService } from './webhook-client.ts'
+import { createReviewCaller, type WebhookClient } from './webhook-client.ts'
 
 export interface WebhooksOptions {
   store: Store
   registry: Registry
-  /** How Services of the cluster are reached; without it webhooks behind Services fail. */
-  dial?: DialService | undefined
+  client: WebhookClient
   /** A webhook failed and may. */
   report(error: unknown): void
 }
@@ -34,19 +32,6 @@ export interface WebhooksOptions {
 export interface Webhooks extends Disposable {
   /** What one request about objects of the kind is to work with. */
   environmentFor(resource: Resource, environment: Environment): Environment
-}
-
-/** Of one write. Three are enough where nobody else changes the same objects. */
-const MOST_QUESTIONS = 15
-
-/** Thrown out of a rehearsal: what has to be known before the write can go on. */
-class OpenQuestion extends Error {
-  override readonly name = 'OpenQuestion'
-  readonly ask: () => Promise<void>
-  constructor(ask: () => Promise<void>) {
-    super('a webhook has to be asked first')
-    this.ask = ask
-  }
 }
 
 type Phase = 'mutate' | 'mutate again' | 'validate'
@@ -59,10 +44,9 @@ interface Judgement {
   refusal?: unknown
 }
 
-export function createWebhooks({ store, registry, dial, report }: WebhooksOptions): Webhooks {
+export function createWebhooks({ store, registry, client, report }: WebhooksOptions): Webhooks {
   const configurations = followConfigurations(store)
-  const call = createReviewCaller(dial)
-  const context: AskContext = { store, registry, call, report }
+  const context: AskContext = { store, registry, call: createReviewCaller(client), report }
 
   function isMeant(hooks: readonly Webhook[], resource: Resource): boolean {
     return hooks.some(({ rules, matchPolicy }) =>
@@ -81,13 +65,12 @@ export function createWebhooks({ store, registry, dial, report }: WebhooksOption
   return {
     environmentFor(resource, environment) {
       const { mutating, validating } = configurations
-      if (mutating.length === 0 && validating.length === 0) return environment
-      if (!isMeant(mutating, resource) && !isMeant(validating, resource)) return environment
+      // Whatever is written, a policy may be about objects that have to be converted.
+      if (!registry.converts && !isMeant(mutating, resource) && !isMeant(validating, resource)) return environment
       return rehearsing({ environment, context, mutating, validating })
     },
     [Symbol.dispose]() {
       configurations[Symbol.dispose]()
-      call[Symbol.dispose]()
     },
   }
 }
@@ -105,16 +88,8 @@ function rehearsing({ environment, context, mutating, validating }: Rehearsal): 
   // The same in each rehearsal, so that the objects that are asked about are the same too.
   const time = environment.now()
 
-  async function write<T>(operation: (transaction: Transaction) => T): Promise<T> {
-    for (let questions = 0; ; questions++) {
-      try {
-        return await store.write(operation)
-      } catch (error) {
-        if (!(error instanceof OpenQuestion)) throw error
-        if (questions === MOST_QUESTIONS) throw new StatusError('Conflict', OPTIMISTIC_LOCK, { details: {} })
-        await error.ask()
-      }
-    }
+  function write<T>(operation: (transaction: Transaction) => T): Promise<T> {
+    return answered(() => store.write(operation))
   }
 
   /** What was said of this very request. Throws where nothing was, or no. */
@@ -160,7 +135,7 @@ function rehearsing({ environment, context, mutating, validating }: Rehearsal): 
       environment.admit(request)
       if (isExempt(request)) return
       if (request.operation === 'CONNECT') return validate(request)
-      const before = request.object && deepCopy(request.object)
+      const before = mutating.length > 0 && request.object ? deepCopy(request.object) : undefined
       const mutation = mutate('mutate', mutating, request)
       if (mutation && request.object && !deepEqual(before, request.object)) {
         // What was made may be in want of what Kubernetes itself completes, and that of the webhooks' once more.

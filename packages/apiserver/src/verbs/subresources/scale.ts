@@ -18,7 +18,7 @@ import { type WriteOptions, writeOptions } from '../options.ts'
 import { PATCH_TYPES, patchedObject } from '../patch.ts'
 import { checkName, updateIn } from '../update-object.ts'
 import { objectRules } from '../update-rules.ts'
-import { fromStorage } from '../versions.ts'
+import { viewed } from '../versions.ts'
 import { writeContext } from '../write-context.ts'
 
 const DEFINITION = 'io.k8s.api.autoscaling.v1.Scale'
@@ -70,11 +70,11 @@ const SCALES: Resource = {
   structural: true,
 }
 
-function read(call: Call, resource: Resource, { store }: Environment): Answer {
+async function read(call: Call, resource: Resource, { store }: Environment): Promise<Answer> {
   const { namespace, name } = call.info
   const stored = store.get(storageKey(resource), namespace || undefined, name)
   if (!stored) throw notFound(resource, name)
-  return { status: 200, body: scaleOf(stored, resource, name) }
+  return { status: 200, body: scaleOf(await viewed(resource, stored), resource, name) }
 }
 
 async function put(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
@@ -189,7 +189,7 @@ async function store(
       },
     }),
   )
-  return { status: 200, body: scaleOf(fromStorage(resource, object), resource, call.info.name) }
+  return { status: 200, body: scaleOf(await viewed(resource, object), resource, call.info.name) }
 }
 
 /** Of a built-in kind the Scale itself is found invalid, of a custom one the object. */
