@@ -47,7 +47,7 @@ export function convertedDefinition(add: Add, client: ConversionClient): void {
     strategy: 'Webhook',
     webhook: { clientConfig: { service: { path: 'x', port: 0 } }, conversionReviewVersions: ['v1'] },
   })
-  wrong('certificates that are none', {
+  wrong('definition of certificates that are none', {
     strategy: 'Webhook',
     webhook: { clientConfig: { url, caBundle: 'AAAA' }, conversionReviewVersions: ['v1'] },
   })
@@ -113,20 +113,17 @@ export function conversionSteps(add: Add, client: ConversionClient): void {
     )
   }
   add('converted: delete in the old version', { method: 'DELETE', path: `${path('v1')}/applied` })
-  // A definition is followed a moment later: each of these fails only once the new webhook is asked.
+  // A definition is followed a moment later: each of these is asked until the new webhook is.
+  const code = (body: unknown): number | undefined => (body as { code?: number }).code
+  const convertBy = (name: string): Request => {
+    const clientConfig = { url: `${client.url}/${name}` }
+    return patch(CRD, { spec: { conversion: { webhook: { clientConfig } } } }, PATCHES.merge)
+  }
+  const read = { method: 'GET', path: `${path('v1')}/new` } as const
   for (const wrong of ['failure', 'silent', 'fewer', 'version', 'name', 'label', 'metadata', 'uid']) {
-    add(
-      `converted: by ${wrong}`,
-      patch(
-        CRD,
-        { spec: { conversion: { webhook: { clientConfig: { url: `${client.url}/${wrong}` } } } } },
-        PATCHES.merge,
-      ),
-    )
-    add(`converted: read with ${wrong}`, {
-      method: 'GET',
-      path: `${path('v1')}/new`,
-      until: (body) => (body as { code?: number; message?: string }).code === 500,
-    })
+    add(`converted: by ${wrong}`, convertBy(wrong))
+    add(`converted: read with ${wrong}`, { ...read, until: (body) => code(body) === 500 })
+    add(`converted: well again after ${wrong}`, convertBy('convert'))
+    add(`converted: read after ${wrong}`, { ...read, until: (body) => code(body) === undefined })
   }
 }

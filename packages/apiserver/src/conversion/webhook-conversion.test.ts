@@ -118,6 +118,12 @@ describe('writes', () => {
     expect((await api.request('GET', `${V1}/dry`)).status).toBe(404)
   })
 
+  test('and reads are without what the schema of the version has not', async () => {
+    await convertBy('/more')
+    expect((await create('v1', 'more', { address: 'h:1' })).body).not.toHaveProperty('unknown')
+    expect([...api.store.list('machines.convert.example.com')][0]).not.toHaveProperty('unknown')
+  })
+
   test('deletions are told of the object in their version', async () => {
     await create('v2', 'gone', { host: 'h', port: '1' })
     expect((await api.request('DELETE', `${V1}/gone`)).status).toBe(200)

@@ -79,6 +79,8 @@ export function convertMachines(path: string, { objects, desiredAPIVersion }: Re
       return { ...success, convertedObjects: converted.map(({ metadata: _, ...rest }: Review) => rest) }
     case '/uid':
       return { ...success, uid: 'other' }
+    case '/more':
+      return { ...success, convertedObjects: converted.map((each: Review) => ({ ...each, unknown: 'pruned' })) }
     default:
       return success
   }
@@ -98,7 +100,7 @@ function convertMachine(object: Review, apiVersion: string): Review {
     // What a webhook may not change is put back, and what it may is kept.
     metadata: { ...metadata, generation: 99, annotations: { ...annotations, converted: apiVersion } },
     spec: apiVersion.endsWith('/v2')
-      ? { ...spec, ...(address !== undefined && { host: first, port: second }), unknown: 'pruned' }
+      ? { ...spec, ...(address !== undefined && { host: first, port: second }) }
       : { ...spec, ...((host !== undefined || port !== undefined) && { address: `${host ?? ''}:${port ?? ''}` }) },
   }
 }
