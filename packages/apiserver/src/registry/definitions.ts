@@ -72,7 +72,8 @@ export function followDefinitions(options: DefinitionsOptions): Disposable {
 }
 
 /** The kind in its storage version: what is only to be deleted need not be converted, whether or not a webhook answers. */
-function asStored({ conversion: _, ...resource }: Resource): Resource {
+function asStored(served: Resource): Resource {
+  const { conversion: _, ...resource } = served
   return { ...resource, version: resource.storageVersion, schema: resource.storageSchema ?? resource.schema }
 }
 

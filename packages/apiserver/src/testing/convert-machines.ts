@@ -76,7 +76,7 @@ export function convertMachines(path: string, { objects, desiredAPIVersion }: Re
     case '/label':
       return { ...success, convertedObjects: converted.map((each: Review) => renamed(each, { labels: { a: 'b c' } })) }
     case '/metadata':
-      return { ...success, convertedObjects: converted.map(({ metadata: _, ...rest }: Review) => rest) }
+      return { ...success, convertedObjects: converted.map((each: Review) => ({ ...each, metadata: undefined })) }
     case '/uid':
       return { ...success, uid: 'other' }
     case '/more':

@@ -121,13 +121,13 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
   /** Goes on once there are views of all of them. */
   function convert(objects: readonly KubeObject[]): void {
     converting = true
-    prepareViews(resource, objects).then(
-      () => {
-        converting = false
-        advance()
-      },
-      (error: unknown) => fail(asStatusError(error)),
-    )
+    void convertAndGoOn(objects).catch((error: unknown) => fail(asStatusError(error)))
+  }
+
+  async function convertAndGoOn(objects: readonly KubeObject[]): Promise<void> {
+    await prepareViews(resource, objects)
+    converting = false
+    advance()
   }
 
   function sendInitial(): boolean {
