@@ -1,5 +1,5 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as apiserver from '@caisson/apiserver'
@@ -86,6 +86,12 @@ function podSpec({ policy, shape }: Extract<Happening, { kind: 'create' }>): Non
     ...(shape === 'init' && { initContainers: [container('setup')] }),
     ...(shape === 'sidecar' && { initContainers: [{ ...container('proxy'), restartPolicy: 'Always' }] }),
   }
+}
+
+/** What others left behind is no part of a test. */
+async function removePods(): Promise<void> {
+  for (const { metadata } of (await client.list(resources.pods, { namespace })).items)
+    await client.delete(resources.pods, metadata.name ?? '', { namespace, gracePeriodSeconds: 0 })
 }
 
 interface Play extends AsyncDisposable {
@@ -245,13 +251,36 @@ test('what it says of a beginning does not follow what it said of the end', asyn
   expect(play.errors).toEqual([])
 })
 
+test('a Pod for which there is no room is refused, also by the next agent, and one that is gone leaves its room at once', async () => {
+  await removePods()
+  await using play = await startPlay()
+  const cpu = String(availableParallelism())
+  const asking = async (name: string): Promise<void> => {
+    const container = { name: 'main', image: 'image', resources: { requests: { cpu } } }
+    const spec = { ...podSpec({ kind: 'create', policy: 'Always', shape: 'one' }), containers: [container] }
+    await client.create(resources.pods, { metadata: { name }, spec }, { namespace })
+    await play.rest()
+  }
+  const phases = async (): Promise<string[]> =>
+    (await play.pods())
+      .map(({ metadata, status }) => `${metadata.name} ${status?.phase} ${status?.reason ?? ''}`.trim())
+      .sort()
+  await asking('first')
+  await asking('second')
+  expect(await phases()).toEqual(['first Running', 'second Failed OutOfcpu'])
+  await play.happen({ kind: 'restart' })
+  await play.rest()
+  expect(await phases()).toEqual(['first Running', 'second Failed OutOfcpu'])
+  await client.delete(resources.pods, 'first', { namespace, gracePeriodSeconds: 0 })
+  await asking('third')
+  expect(await phases()).toEqual(['second Failed OutOfcpu', 'third Running'])
+  expect(play.errors).toEqual([])
+})
+
 test('whatever happens in whatever order, the node comes to what the Pods ask for', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(happening, { maxLength: 14 }), async (history) => {
-      // What a failed history left behind is no part of this one.
-      for (const { metadata } of (await client.list(resources.pods, { namespace })).items) {
-        await client.delete(resources.pods, metadata.name ?? '', { namespace, gracePeriodSeconds: 0 })
-      }
+      await removePods()
       await using play = await startPlay()
       for (const what of history) await play.happen(what)
       await play.rest()

@@ -271,11 +271,10 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     return memory.admission === 'taken' ? undefined : memory.admission
   }
 
+  /** One that the API has forgotten counts no longer, as for a scheduler, though it may still be ending here. */
   function takenPods(): PodObject[] {
-    return [...memories]
-      .filter(([, { admission, sandboxId }]) => admission === 'taken' || sandboxId !== undefined)
-      .map(([uid, { pod }]) => cached(uid) ?? pod)
-      .filter(({ status }) => !isTerminalPhase(status?.phase))
+    const taken = [...memories].filter(([, each]) => each.admission === 'taken' || each.sandboxId !== undefined)
+    return taken.flatMap(([uid]) => cached(uid) ?? []).filter(({ status }) => !isTerminalPhase(status?.phase))
   }
 
   function tellSeen(uid: string): void {
