@@ -24,6 +24,7 @@ import { watchObjects } from './garbage/object-watcher.ts'
 import { createOwnershipGraph } from './garbage/ownership-graph.ts'
 import { reconcileNamespace } from './namespaces.ts'
 import { startNodeControllers } from './nodes/start-node-controllers.ts'
+import { priorityOf } from './scheduler/choose-preemption.ts'
 import { createNodeLoads, isFinished } from './scheduler/node-loads.ts'
 import { isPending, schedule } from './scheduler/schedule.ts'
 import { reconcileNamespaceAccounts } from './service-accounts.ts'
@@ -86,6 +87,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   const endpoints = informers.of(resources.endpoints)
   const nodes = informers.of(resources.nodes)
   informers.of(resources.leases)
+  informers.of(resources.podDisruptionBudgets)
   const namespaces = informers.of(resources.namespaces)
   const claims = informers.of(resources.persistentVolumeClaims)
   const volumes = informers.of(resources.persistentVolumes)
@@ -128,16 +130,20 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
     },
     8,
   )
+  const enqueue = (key: string): void => {
+    const pod = pods.get(key)
+    podQueue.add(key, { priority: pod ? priorityOf(pod) : 0 })
+  }
   // Whatever may have made room, or bound a claim, gives those who wait another chance.
   const roomMade = (): void => {
-    for (const key of unschedulable) podQueue.add(key)
+    for (const key of unschedulable) enqueue(key)
   }
   on(
     pods,
     (pod, old) => {
       loads.observe(pod)
       if (old && isFinished(pod) && !isFinished(old)) roomMade()
-      if (isPending(pod)) podQueue.add(keyOf(pod))
+      if (isPending(pod)) enqueue(keyOf(pod))
       for (const claim of claimsOf(pod)) claimQueue.add(claim)
     },
     (pod) => {

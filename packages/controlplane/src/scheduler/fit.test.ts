@@ -1,9 +1,10 @@
 import type { PodObject, Typed } from '@caisson/client'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { describe, expect, test } from 'vitest'
-import { failedSchedulingMessage, unfit } from './fit.ts'
+import { failedPreemptionMessage, failedSchedulingMessage, unfit } from './fit.ts'
 import { requestOf } from './node-loads.ts'
 
+const ALONE = { problemOn: () => undefined }
 const pod = (spec: object): PodObject => ({
   apiVersion: 'v1',
   kind: 'Pod',
@@ -74,7 +75,9 @@ describe('unfit', () => {
     ['affinity Gt', pod(affinity({ key: 'n', operator: 'Gt', values: ['3'] })), node({}, { n: '4' }), 0, undefined],
   ])('%s', (_name, given, on, pods, expected) => {
     const requested = new Map([['pods', pods]])
-    expect(unfit(given, requestOf(given), { node: on, requested })).toEqual(expected === undefined ? [] : [expected])
+    expect(unfit(given, requestOf(given), { node: on, requested, ports: [] }, ALONE)).toEqual(
+      expected === undefined ? [] : [expected],
+    )
   })
 })
 
@@ -96,16 +99,20 @@ describe('room', () => {
     ['what the node does not have', asks({ 'example.com/device': '1' }), {}, ['Insufficient example.com/device']],
     ['unless none of it is asked for', asks({ 'example.com/device': '0' }), {}, []],
   ])('%s', (_name, given, requested, expected) => {
-    expect(unfit(given, requestOf(given), { node: big, requested: new Map(Object.entries(requested)) })).toEqual(
-      expected,
-    )
+    expect(
+      unfit(given, requestOf(given), { node: big, requested: new Map(Object.entries(requested)), ports: [] }, ALONE),
+    ).toEqual(expected)
   })
 })
 
 test('the message counts reasons as kube-scheduler does', () => {
   const full = ['Too many pods']
-  expect(failedSchedulingMessage([full, [...full, 'Insufficient cpu'], ['node(s) were unschedulable']])).toBe(
-    '0/3 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable, 2 Too many pods. preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.',
+  const reasons = [full, [...full, 'Insufficient cpu'], ['node(s) were unschedulable']]
+  expect(failedSchedulingMessage(reasons)).toBe(
+    '0/3 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable, 2 Too many pods.',
+  )
+  expect(failedPreemptionMessage(reasons)).toBe(
+    '0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.',
   )
   expect(failedSchedulingMessage([])).toBe('no nodes available to schedule pods')
 })

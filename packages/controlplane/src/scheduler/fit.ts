@@ -3,21 +3,53 @@ import { matchesNodeSelector, parseQuantity } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { tolerates } from '../nodes/tolerations.ts'
+import { conflicts, type HostPort, hostPortsOf } from './host-ports.ts'
+import { CROWDED_NEIGHBOURS, type Neighbours } from './neighbours.ts'
 import type { Requested } from './node-loads.ts'
 
 export interface NodeLoad {
   node: Typed<Node>
   /** Of the Pods that are bound to it and have not ended. */
   requested: Requested
+  /** Of the same Pods. */
+  ports: readonly HostPort[]
 }
 
 /** Why a node does not do, as it is counted in a FailedScheduling message; empty where it does. */
 export type Unfit = readonly string[]
 
-/** @param request what the Pod asks for */
-export function unfit(pod: PodObject, request: Requested, { node, requested }: NodeLoad): Unfit {
-  const reason = keptOut(pod, node)
-  return reason === undefined ? insufficient(node, request, requested) : [reason]
+/**
+ * In the order of kube-scheduler's plugins, the first of which that objects is the one that is heard.
+ *
+ * @param request what the Pod asks for
+ */
+export function unfit(
+  pod: PodObject,
+  request: Requested,
+  load: NodeLoad,
+  neighbours: Pick<Neighbours, 'problemOn'>,
+): Unfit {
+  const reason = keptOut(pod, load.node) ?? withoutPort(pod, load)
+  if (reason !== undefined) return [reason]
+  const lacking = insufficient(load.node, request, load.requested)
+  if (lacking.length > 0) return lacking
+  const problem = neighbours.problemOn(load.node)
+  return problem === undefined ? [] : [problem]
+}
+
+const INSUFFICIENT = 'Insufficient '
+const TOO_MANY = 'Too many pods'
+const NO_PORT = "node(s) didn't have free ports for the requested pod ports"
+const CROWDED: ReadonlySet<string> = new Set([TOO_MANY, NO_PORT, ...CROWDED_NEIGHBOURS])
+
+/** Whether what keeps the Pod out are other Pods alone, so that it would fit if they went. */
+export function isCrowded(reasons: Unfit): boolean {
+  return reasons.length > 0 && reasons.every((reason) => CROWDED.has(reason) || reason.startsWith(INSUFFICIENT))
+}
+
+function withoutPort(pod: PodObject, { ports }: NodeLoad): string | undefined {
+  if (ports.length === 0) return undefined
+  return hostPortsOf(pod).some((wanted) => ports.some((taken) => conflicts(wanted, taken))) ? NO_PORT : undefined
 }
 
 /** Why a Pod may not be on a node at all, however much room there is; undefined where it may. */
@@ -40,27 +72,27 @@ function insufficient(node: Typed<Node>, request: Requested, requested: Requeste
     // What is asked for with zero is not asked for.
     if (amount === 0 || (requested.get(resource) ?? 0) + amount <= (parseQuantity(room[resource] ?? '0') ?? 0))
       return []
-    return resource === 'pods' ? 'Too many pods' : `${INSUFFICIENT}${resource}`
+    return resource === 'pods' ? TOO_MANY : `${INSUFFICIENT}${resource}`
   })
 }
 
-const INSUFFICIENT = 'Insufficient '
-
 /** `0/1 nodes are available: 1 Too many pods.`, as kube-scheduler's event says it. */
 export function failedSchedulingMessage(nodes: readonly Unfit[]): string {
-  if (nodes.length === 0) return 'no nodes available to schedule pods'
-  const none = `0/${nodes.length} nodes are available`
-  // Where there is no room, others could be made to go; here they never are.
-  const preemptable = nodes.filter((reasons) => reasons.some((reason) => isForWantOfRoom(reason)))
-  const preemption = counted([
-    ...preemptable.map(() => 'No preemption victims found for incoming pod'),
-    ...nodes.slice(preemptable.length).map(() => 'Preemption is not helpful for scheduling'),
-  ])
-  return `${none}: ${counted(nodes.flat())}. preemption: ${none}: ${preemption}.`
+  return nodes.length === 0 ? 'no nodes available to schedule pods' : `${noneOf(nodes)}: ${counted(nodes.flat())}.`
 }
 
-function isForWantOfRoom(reason: string): boolean {
-  return reason === 'Too many pods' || reason.startsWith(INSUFFICIENT)
+/** Why nobody is made to go for the Pod. */
+export function failedPreemptionMessage(nodes: readonly Unfit[]): string {
+  const helpful = nodes.filter(isCrowded)
+  const reasons = [
+    ...helpful.map(() => 'No preemption victims found for incoming pod'),
+    ...nodes.slice(helpful.length).map(() => 'Preemption is not helpful for scheduling'),
+  ]
+  return `${noneOf(nodes)}: ${counted(reasons)}.`
+}
+
+function noneOf(nodes: readonly Unfit[]): string {
+  return `0/${nodes.length} nodes are available`
 }
 
 function counted(reasons: readonly string[]): string {

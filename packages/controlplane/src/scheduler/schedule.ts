@@ -1,4 +1,5 @@
 /** Binds Pods to nodes. */
+import { kubernetesTime } from '@caisson/api'
 import {
   type Client,
   type Informers,
@@ -8,8 +9,11 @@ import {
   type PodObject,
   resources,
 } from '@caisson/client'
-import { failedSchedulingMessage, unfit } from './fit.ts'
-import { isFinished, type NodeLoads, requestOf } from './node-loads.ts'
+import { priorityOf } from './choose-preemption.ts'
+import { failedSchedulingMessage, type NodeLoad, unfit } from './fit.ts'
+import { createNeighbours, type Neighbours } from './neighbours.ts'
+import { isFinished, type NodeLoads, requestOf, together } from './node-loads.ts'
+import { preempt } from './preempt.ts'
 
 const SCHEDULER_NAME = 'default-scheduler'
 
@@ -49,19 +53,17 @@ export async function schedule(pod: PodObject, context: SchedulerContext): Promi
     return 'unschedulable'
   }
   const request = requestOf(pod)
-  const nodes = informers
-    .of(resources.nodes)
-    .list()
-    .map((node) => ({ node, requested: loads.of(node.metadata.name ?? '') }))
-  const reasons = nodes.map((load) => unfit(pod, request, load))
-  const podsOf = ({ requested }: (typeof nodes)[number]): number => requested.get('pods') ?? 0
-  const [best] = nodes.filter((_, index) => reasons[index]?.length === 0).sort((a, b) => podsOf(a) - podsOf(b))
+  const around = surroundingsOf(pod, context)
+  const reasons = around.loads.map((load) => unfit(pod, request, load, around.neighbours))
+  const podsOf = ({ requested }: NodeLoad): number => requested.get('pods') ?? 0
+  const [best] = around.loads.filter((_, index) => reasons[index]?.length === 0).sort((a, b) => podsOf(a) - podsOf(b))
   if (!best) {
     const lacking = lackingClassLabels(
       pod,
-      nodes.map(({ node }) => node.metadata.labels ?? {}),
+      around.loads.map(({ node }) => node.metadata.labels ?? {}),
     )
-    await sayUnschedulable(pod, `${failedSchedulingMessage(reasons)}${lacking}`, context)
+    const after = await preempt(pod, { ...around, reasons }, context)
+    await sayUnschedulable(pod, `${failedSchedulingMessage(reasons)}${after.said}${lacking}`, context, after.node)
     return 'unschedulable'
   }
   const target = best.node.metadata.name ?? ''
@@ -90,6 +92,35 @@ export async function schedule(pod: PodObject, context: SchedulerContext): Promi
     message: `Successfully assigned ${namespace}/${name} to ${target}`,
   })
   return 'bound'
+}
+
+interface Around {
+  loads: NodeLoad[]
+  neighbours: Neighbours
+}
+
+/** The nodes with what they have, and with those who have been promised a place there before this Pod. */
+function surroundingsOf(pod: PodObject, { informers, loads }: SchedulerContext): Around {
+  const promised = [...loads.nominated()].filter(
+    (other) => other.pod.metadata.uid !== pod.metadata.uid && priorityOf(other.pod) >= priorityOf(pod),
+  )
+  const nodes = informers.of(resources.nodes).list()
+  const namespaces = informers.of(resources.namespaces)
+  return {
+    loads: nodes.map((node) => {
+      const name = node.metadata.name ?? ''
+      const requested = promised
+        .filter((other) => other.node === name)
+        .reduce((sum, other) => together(sum, requestOf(other.pod)), loads.of(name))
+      return { node, requested, ports: loads.portsOf(name) }
+    }),
+    neighbours: createNeighbours(pod, {
+      nodes,
+      placed: loads.placed(),
+      averse: loads.averse(),
+      labelsOfNamespace: (name) => namespaces.get(name)?.metadata.labels,
+    }),
+  }
 }
 
 /** In kube-scheduler's words, why a claim of the Pod keeps it from starting. */
@@ -127,23 +158,24 @@ async function sayUnschedulable(
   pod: PodObject,
   message: string,
   { client, informers, record, now, signal }: SchedulerContext,
+  nominatedNodeName?: string,
 ): Promise<void> {
   const before = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled')
   // Saying the same again would wake whoever watches Pods, this scheduler among them.
-  if (before?.reason === 'Unschedulable' && before.message === message) return
+  if (before?.reason === 'Unschedulable' && before.message === message && !nominatedNodeName) return
   const condition = {
     type: 'PodScheduled',
     status: 'False',
     reason: 'Unschedulable',
     message,
-    lastTransitionTime: new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z'),
+    lastTransitionTime: kubernetesTime(now()),
   }
   const conditions = [...(pod.status?.conditions ?? []).filter((one) => one.type !== 'PodScheduled'), condition]
   try {
     const patched = await client.patchStatus(
       resources.pods,
       pod.metadata.name ?? '',
-      { metadata: { uid: pod.metadata.uid }, status: { conditions } },
+      { metadata: { uid: pod.metadata.uid }, status: { conditions, ...(nominatedNodeName && { nominatedNodeName }) } },
       { namespace: pod.metadata.namespace, signal },
     )
     informers.of(resources.pods).observe(patched)
