@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { componentUsers, startApiServer } from '@caisson/apiserver'
-import { type Client, createClient, createInformers, inProcessTransport, resources } from '@caisson/client'
+import { type Client, createClient, createInformers, inProcessTransport, keyOf, resources } from '@caisson/client'
 import type { Toleration } from 'kubernetes-types/core/v1.d.ts'
 import { expect, test, vi } from 'vitest'
 import { startNodeControllers } from './start-node-controllers.ts'
@@ -20,7 +20,10 @@ interface Cluster extends AsyncDisposable {
 }
 
 /** @param prepare what is there before the controllers begin */
-async function startCluster(graceMs = 50_000, prepare?: (client: Client) => Promise<void>): Promise<Cluster> {
+async function startCluster(
+  timing: { graceMs?: number; quarantineMs?: number } = {},
+  prepare?: (client: Client) => Promise<void>,
+): Promise<Cluster> {
   const directory = mkdtempSync(join(tmpdir(), 'nodes-'))
   const stack = new AsyncDisposableStack()
   stack.defer(() => rmSync(directory, { recursive: true }))
@@ -46,7 +49,7 @@ async function startCluster(graceMs = 50_000, prepare?: (client: Client) => Prom
   const errors: unknown[] = []
   stack.use(
     startNodeControllers({
-      graceMs,
+      ...timing,
       client: own,
       informers,
       record: (_about, { reason, message }) => events.push(`${reason} ${message}`),
@@ -72,7 +75,7 @@ async function staying(client: Client): Promise<string[]> {
 
 test('a node that has fallen silent is unknown, its Pods are not ready, and it is open again when it speaks', async () => {
   const ready = { type: 'Ready', status: 'True', lastTransitionTime: TIME }
-  await using cluster = await startCluster(300, async (client) => {
+  await using cluster = await startCluster({ graceMs: 300 }, async (client) => {
     await createPod(client, 'served')
     await client.patchStatus(resources.pods, 'served', { status: { conditions: [ready] } }, { namespace: NAMESPACE })
   })
@@ -150,5 +153,20 @@ test('who bears a taint for a time stays when it is taken away before', async ()
   await client.patch(resources.nodes, NODE, { spec: { taints: null } }, { type: 'merge' })
   await vi.waitFor(() => expect(events).toContain('TaintManagerEviction Cancelling deletion of Pod default/while'))
   expect(await staying(client)).toEqual(['while'])
+  expect(errors).toEqual([])
+})
+
+test('Pods of a node that is not there go', async () => {
+  await using cluster = await startCluster({ quarantineMs: 200 })
+  const { client, errors } = cluster
+  const spec = { nodeName: 'bogus', containers: [{ name: 'main', image: 'x' }] }
+  await client.create(resources.pods, { metadata: { name: 'lost' }, spec }, { namespace: NAMESPACE })
+  await createPod(client, 'orphan')
+  await createPod(client, 'ended')
+  await client.patchStatus(resources.pods, 'ended', { status: { phase: 'Succeeded' } }, { namespace: NAMESPACE })
+  const names = async () => (await client.list(resources.pods, { namespace: NAMESPACE })).items.map(keyOf)
+  await vi.waitFor(async () => expect(await names()).toEqual(['default/ended', 'default/orphan']))
+  await client.delete(resources.nodes, NODE)
+  await vi.waitFor(async () => expect(await names()).toEqual([]))
   expect(errors).toEqual([])
 })

@@ -1,4 +1,4 @@
-/** Keeps the taints of nodes in line with what they say, notices those that say nothing, and evicts whom taints drive out. */
+/** Keeps the taints of nodes in line with what they say, notices those that say nothing or are gone, and what becomes of Pods. */
 import { isDeepStrictEqual } from 'node:util'
 import {
   type AnyObject,
@@ -17,6 +17,7 @@ import {
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { createNodeHealth } from './node-health.ts'
 import { planTaints } from './node-taints.ts'
+import { createPodGarbage } from './pod-garbage.ts'
 import { createTaintEviction, noExecuteTaints } from './taint-eviction.ts'
 
 export interface NodeControllersOptions {
@@ -27,6 +28,8 @@ export interface NodeControllersOptions {
   now(): number
   /** How long a node may be silent, in ms; 50,000 unless given. */
   graceMs?: number
+  /** How long a node may be missing until its Pods go, in ms; 40,000 unless given. */
+  quarantineMs?: number
   signal: AbortSignal
   onError(error: unknown, where: string): void
 }
@@ -40,6 +43,7 @@ export function startNodeControllers(options: NodeControllersOptions): AsyncDisp
   const clocks = { ...options, monotonic: () => performance.now() }
   const health = createNodeHealth(clocks)
   const eviction = createTaintEviction(clocks)
+  const garbage = createPodGarbage(clocks)
   const queue = (name: string, process: (key: string) => Promise<WorkResult | void>, concurrency: number): Workqueue =>
     stack.use(
       createWorkqueue({ process, concurrency, onError: (error, key) => options.onError(error, `${name} ${key}`) }),
@@ -64,9 +68,11 @@ export function startNodeControllers(options: NodeControllersOptions): AsyncDisp
   )
   const healthQueue = queue('health of node', health.reconcile, 4)
   const evictionQueue = queue('evicting', eviction.reconcile, 4)
+  const garbageQueue = queue('collecting Pod', garbage.reconcile, 4)
 
   const nodeChanged = (node: Typed<Node>, old?: Typed<Node>): void => {
     const name = keyOf(node)
+    garbage.nodeSeen(name)
     taintQueue.add(name)
     healthQueue.add(name)
     const driving = noExecuteTaints(node)
@@ -76,6 +82,7 @@ export function startNodeControllers(options: NodeControllersOptions): AsyncDisp
   const podChanged = (pod: PodObject, old?: PodObject): void => {
     const { nodeName, tolerations } = pod.spec ?? {}
     const node = nodeName === undefined ? undefined : nodes.get(nodeName)
+    if (nodeName !== undefined && !node) garbageQueue.add(keyOf(pod))
     if (!node || noExecuteTaints(node).length === 0) return
     if (old?.spec?.nodeName !== nodeName || !isDeepStrictEqual(old?.spec?.tolerations, tolerations))
       evictionQueue.add(keyOf(pod))
@@ -87,7 +94,10 @@ export function startNodeControllers(options: NodeControllersOptions): AsyncDisp
     nodes.handle({
       added: (node) => nodeChanged(node),
       updated: (old, node) => nodeChanged(node, old),
-      deleted: (node) => health.forget(keyOf(node)),
+      deleted(node) {
+        health.forget(keyOf(node))
+        for (const pod of pods.list()) if (pod.spec?.nodeName === keyOf(node)) garbageQueue.add(keyOf(pod))
+      },
     }),
   )
   stack.use(
