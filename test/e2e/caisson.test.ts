@@ -28,6 +28,22 @@ describe('caisson run', () => {
     expect(await sandboxesNow()).toBe('')
   })
 
+  test('executes what was written: a $ is a $', async () => {
+    const script = 'test $$ -gt 0; echo "$(printf %s made)" $VALUE'
+    const outcome = await cluster.caisson([
+      'run',
+      '-e',
+      'printf=no',
+      '-e',
+      'VALUE=$(printf)$$',
+      '--',
+      'sh',
+      '-c',
+      script,
+    ])
+    expect(outcome).toEqual({ code: 0, stdout: 'made $(printf)$$\n', stderr: '' })
+  })
+
   test('loses and doubles nothing of a long output', async () => {
     const outcome = await cluster.caisson(['run', '--', 'seq', '1', '60000'])
     expect(outcome.code).toBe(0)
@@ -346,6 +362,24 @@ describe('a detached sandbox', () => {
     const given = ['into', 'tree/below/leaf', 'other/below/leaf', 'tree/into', 'renamed'].map((path) => `/tmp/${path}`)
     expect(await cluster.mustCaisson(['exec', name, '--', 'cat', ...given])).toBe('given\nleaf\nleaf\ngiven\ngiven\n')
     if (name === 'taker') await cluster.mustCaisson(['rm', name])
+  })
+
+  test('copies what has any name, also to another file system', async () => {
+    const names = ['f.tar.gz', '[a]', 'a b', 'x*y', 'a^b', 'c$d', 'e&f', 'g,h', 'i\\j', "k'l"]
+    const elsewhere = mkdtempSync('/dev/shm/caisson-cli-')
+    try {
+      for (const name of names) {
+        writeFileSync(join(work, name), name)
+        await cluster.mustCaisson(['cp', join(work, name), `worker:/tmp/odd ${name}`])
+        await cluster.mustCaisson(['cp', `worker:/tmp/odd ${name}`, elsewhere])
+      }
+      expect(
+        Object.fromEntries(names.map((name) => [name, readFileSync(join(elsewhere, `odd ${name}`), 'utf8')])),
+      ).toEqual(Object.fromEntries(names.map((name) => [name, name])))
+      expect(readdirSync(elsewhere).sort()).toEqual(names.map((name) => `odd ${name}`).sort())
+    } finally {
+      rmSync(elsewhere, { recursive: true })
+    }
   })
 
   test('cannot be made twice', async () => {

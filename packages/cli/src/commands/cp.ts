@@ -47,7 +47,7 @@ async function copyIn(session: Session, pod: string, { from, to, container }: Cp
   // is on this side of the wire; `s` leaves link targets alone.
   const into = to.endsWith('/') || (await isDirectory(session, pod, { path: to, container }))
   const target = into ? posix.join(to, basename(from)) : to
-  const transform = `s,^\\./${literal(basename(from))},./${literal(posix.basename(target))},rS`
+  const transform = `s,^\\./${literal(basename(from))},./${replacement(posix.basename(target))},rS`
   await using command = await execInPod(session.client, pod, {
     namespace: session.namespace,
     command: ['tar', '-xmf', '-', '-C', posix.dirname(target)],
@@ -145,8 +145,10 @@ async function copyOut(session: Session, pod: string, { from, to, container }: C
   }
   await using command = await execPack(session, pod, { from: source, container })
   command.stderr?.pipe(process.stderr)
-  const { mkdtemp, rm } = await import('node:fs/promises')
-  const work = await mkdtemp(`${dirname(to)}/.caisson-cp-`)
+  const { mkdtemp, rm, stat } = await import('node:fs/promises')
+  // On the same file system, so that it can be moved, and where this user may write.
+  const isInto = (await stat(to).catch(() => undefined))?.isDirectory()
+  const work = await mkdtemp(`${isInto ? to : dirname(to)}/.caisson-cp-`)
   try {
     const unpack = spawn('tar', ['-xf', '-', '-C', work, '--no-same-owner', '--no-same-permissions'], {
       stdio: ['pipe', 'inherit', 'inherit'],
@@ -196,7 +198,12 @@ async function moveInto(
   await copyTree(received, target, { recursive: true, verbatimSymlinks: true })
 }
 
-/** For tar's sed-like expressions: letters that mean something there are escaped. */
+/** For what tar's sed-like expressions look for: letters that mean something there are escaped. */
 function literal(text: string): string {
-  return text.replaceAll(/[\\.*[\]^$,&]/g, '\\$&')
+  return text.replaceAll(/[\\.*[\]^$,]/g, '\\$&')
+}
+
+/** For what they put in its place, where any other letter would keep its backslash. */
+function replacement(text: string): string {
+  return text.replaceAll(/[\\&,]/g, '\\$&')
 }

@@ -68,3 +68,12 @@ test('gives the variables of this process that are set, and leaves out those tha
     { name: 'B', value: '' },
   ])
 })
+
+test('what was written is what is executed: nothing is put in the place of $', () => {
+  const { command, env } = container({ command: ['sh', '-c', 'echo $$ $(date) $HOME'], env: ['A=$(B)', 'B=$$'] }) ?? {}
+  expect(command).toEqual(['sh', '-c', 'echo $$$$ $$(date) $$HOME'])
+  expect(env).toEqual([
+    { name: 'A', value: '$$(B)' },
+    { name: 'B', value: '$$$$' },
+  ])
+})

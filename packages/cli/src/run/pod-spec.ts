@@ -33,11 +33,11 @@ export function podSpec(options: RunCommandOptions): PodSpec {
         name: CONTAINER,
         image: options.image,
         imagePullPolicy: PULL_POLICIES[options.pull],
-        ...(options.command.length > 0 && { command: options.command }),
+        ...(options.command.length > 0 && { command: options.command.map(literal) }),
         // For the one attach that comes: what the command writes before it is not lost.
         ...(!options.detach && { stdin: true, stdinOnce: true }),
         tty: options.tty ?? false,
-        env: options.env.flatMap(parseEnv),
+        env: options.env.flatMap(parseEnv).map(({ name, value }) => ({ name, value: literal(value) })),
         ...(options.workdir !== undefined && { workingDir: parseWorkdir(options.workdir) }),
         resources: resourcesOf(options),
         ...(ports.length > 0 && { ports }),
@@ -57,6 +57,11 @@ export function podSpec(options: RunCommandOptions): PodSpec {
     ],
     volumes: volumes.map(({ path }, index) => ({ name: `volume-${index}`, hostPath: { path } })),
   }
+}
+
+/** What was written is what is meant: Kubernetes would put variables in the place of `$(NAME)`, and `$` in that of `$$`. */
+function literal(text: string): string {
+  return text.replaceAll('$', '$$$$')
 }
 
 /** Limits keep a sandbox from the machine. Nothing is set aside for it, so that as many fit as want to. */
