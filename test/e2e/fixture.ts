@@ -80,6 +80,8 @@ export interface StartOptions {
   busybox?: boolean
   /** Archives of images that are put into the image store. */
   archives?: string[]
+  /** A disk of its own, of so many bytes as tmpfs counts them (`64m`). */
+  disk?: string
   /** Content of `images.yaml`. */
   images?: string
   /** Beside what this process has. */
@@ -106,10 +108,13 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
     mustKubectl: (args, more) => must(cluster.kubectl(args, more), `kubectl ${args.join(' ')}`),
     async [Symbol.asyncDispose]() {
       const down = await cluster.caisson(['down'])
+      if (options.disk !== undefined) execFileSync('umount', ['--lazy', dataDirectory])
       rmSync(dataDirectory, { recursive: true, force: true })
       if (down.code !== 0) throw new Error(`caisson down exited with ${down.code}: ${down.stderr}`)
     },
   }
+  if (options.disk !== undefined)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${options.disk},mode=0700`, 'caisson-e2e', dataDirectory])
   try {
     if (options.images !== undefined) writeFileSync(join(dataDirectory, 'images.yaml'), options.images)
     if (options.busybox) {

@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -21,9 +21,8 @@ afterEach(() => {
   rmSync(directory, { recursive: true })
 })
 
-const write = (line: string): void => void writeSync(descriptor, `${line}\n`)
 const create = (maxBytes?: number): DaemonLog =>
-  createDaemonLog({ write, descriptor, file, now: () => time, ...(maxBytes !== undefined && { maxBytes }) })
+  createDaemonLog({ descriptor, file, now: () => time, ...(maxBytes !== undefined && { maxBytes }) })
 const lines = (): string[] => readFileSync(file, 'utf8').trimEnd().split('\n')
 
 test('one message is one line, whatever is in it', () => {
@@ -63,4 +62,14 @@ test('a full file is put aside, and one such file is kept', () => {
   expect(numbers.at(-1)).toBe(199)
   expect(numbers).toEqual(numbers.map((_, index) => 200 - numbers.length + index))
   expect(kept.trimEnd().split('\n')).toHaveLength(numbers.length)
+})
+
+test('what cannot be written ends nothing', () => {
+  const full = openSync('/dev/full', 'w')
+  try {
+    const log = createDaemonLog({ descriptor: full, file, now: () => time })
+    for (let index = 0; index < 30; index++) log('node', 'the disk is full')
+  } finally {
+    closeSync(full)
+  }
 })

@@ -2,11 +2,10 @@
  * What the cluster says of its failures. Tenants cause many of them and choose words in them: whatever they do, the log
  * stays small, one line is one message, and one failure that goes on does not push out all others.
  */
-import { copyFileSync, fstatSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { copyFileSync, fstatSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
 
 export interface DaemonLogOptions {
-  write(line: string): void
-  /** Where that goes. */
+  /** Where it goes, line by line. */
   descriptor: number
   /** Kept small where the descriptor is this file, open for appending: its content goes to `FILE.1` when it is full. */
   file: string
@@ -27,14 +26,23 @@ const MOST_PLACES = 500
 const LONGEST_PLACE = 300
 const LONGEST_MESSAGE = 2_000
 
-export function createDaemonLog({ file, now, maxBytes = MAX_BYTES, ...output }: DaemonLogOptions): DaemonLog {
-  const isOurs = isSameFile(output.descriptor, file)
+export function createDaemonLog({ file, now, maxBytes = MAX_BYTES, descriptor }: DaemonLogOptions): DaemonLog {
+  const isOurs = isSameFile(descriptor, file)
+  /** Lines that could not be written, on a full disk above all: what they are about goes on. */
+  let lost = 0
   let periodEnds = Number.NEGATIVE_INFINITY
   const said = new Map<string, number>()
 
   function write(time: number, line: string): void {
-    if (isOurs && fstatSync(output.descriptor).size >= maxBytes) putAside(file)
-    output.write(`${new Date(time).toISOString()} ${line}`)
+    const at = new Date(time).toISOString()
+    try {
+      if (isOurs && fstatSync(descriptor).size >= maxBytes) putAside(file)
+      if (lost > 0) writeSync(descriptor, `${at} ${lost} messages before this one could not be written\n`)
+      lost = 0
+      writeSync(descriptor, `${at} ${line}\n`)
+    } catch {
+      lost++
+    }
   }
 
   return (where, message) => {

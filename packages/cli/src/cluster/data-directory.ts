@@ -1,7 +1,7 @@
 /** Where one embedded cluster keeps everything: objects, keys, images, volumes, logs, sandboxes. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { isAbsolute, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { CliError } from '../cli-error.ts'
 
 /** Raised when the layout below changes in a way that an older Caisson cannot read; older layouts are migrated forward. */
@@ -63,6 +63,17 @@ export function dataDirectory(option?: string): DataDirectory {
   }
 }
 
+/** Node's own recursion never ends where a directory takes no others and says that there are none, as /proc does. */
+function makeDirectories(path: string): void {
+  if (existsSync(path)) return
+  makeDirectories(dirname(path))
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
+
 /** Where downloaded tools are: `$CAISSON_TOOLS_DIR`, which several data directories can share, else the directory's own. */
 export function toolsDirectory(directory: DataDirectory): string {
   return process.env['CAISSON_TOOLS_DIR'] || directory.tools
@@ -75,7 +86,7 @@ export function toolsDirectory(directory: DataDirectory): string {
  */
 export function prepareDataDirectory(directory: DataDirectory): void {
   try {
-    mkdirSync(directory.root, { recursive: true, mode: 0o700 })
+    makeDirectories(directory.root)
     // It may have been there already, with the umask's idea of privacy.
     chmodSync(directory.root, 0o700)
   } catch (cause) {

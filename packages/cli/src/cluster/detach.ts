@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, statfsSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
 import { type DaemonRecord, readDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
@@ -23,6 +23,8 @@ export function wordsOfUp(options: DetachOptions): string[] {
   ]
 }
 
+const LAST_LINES = 8
+
 /** The descriptor on which a detached cluster says that it is ready. */
 const READY_DESCRIPTOR = 3
 
@@ -40,6 +42,7 @@ export async function startDetached(
 ): Promise<DaemonRecord> {
   prepareDataDirectory(directory)
   const log = openSync(directory.log, 'a', 0o600)
+  const before = fstatSync(log).size
   sayWhatIsMissing()
   const { command, env } = inUserNamespace(directory, [
     process.execPath,
@@ -65,7 +68,7 @@ export async function startDetached(
         reject(
           new CliError(
             'failed',
-            `the ${what} did not start (${signal ?? `exit code ${code}`}); the end of ${directory.log}:\n${tail(directory.log)}`,
+            `the ${what} did not start (${signal ?? `exit code ${code}`})${reasons(directory, before)}`,
           ),
         ),
       )
@@ -77,14 +80,15 @@ export async function startDetached(
     child.unref()
   }
   const record = readDaemonRecord(directory)
-  if (!record)
-    throw new CliError(
-      'failed',
-      `the ${what} ended as soon as it was ready; the end of ${directory.log}:\n${tail(directory.log)}`,
-    )
+  if (!record) throw new CliError('failed', `the ${what} ended as soon as it was ready${reasons(directory, before)}`)
   return record
 }
 
-function tail(file: string): string {
-  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-8).join('\n')
+/** What it has logged since the log was `before` bytes long; where that is nothing, perhaps because nothing can be written. */
+function reasons(directory: DataDirectory, before: number): string {
+  const text = readFileSync(directory.log).subarray(before).toString('utf8').trimEnd()
+  if (text !== '') return `; the end of ${directory.log}:\n${text.split('\n').slice(-LAST_LINES).join('\n')}`
+  const { bavail } = statfsSync(directory.root)
+  if (bavail === 0) return `: the disk of ${directory.root} is full; free some space and try again`
+  return `; ${directory.log} does not say why`
 }

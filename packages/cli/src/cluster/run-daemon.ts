@@ -3,7 +3,7 @@ import { closeSync, writeSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { VERSION } from '../version.ts'
 import { createDaemonLog, type DaemonLog } from './daemon-log.ts'
-import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
+import { type DaemonRecord, removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { releaseNamespaces } from './user-namespace.ts'
 
@@ -17,29 +17,39 @@ export interface Served extends AsyncDisposable {
   watch?(stop: () => void): Disposable
 }
 
-/** Runs until a signal comes. SIGINT stops every sandbox too; SIGTERM leaves them for the next start. */
+/**
+ * Runs until a signal comes. SIGINT stops every sandbox too; SIGTERM leaves them for the next start.
+ *
+ * @param start begins to serve, or finds the process that does already
+ */
 export async function runDaemon(
   directory: DataDirectory,
-  start: (log: DaemonLog) => Promise<Served>,
+  start: (log: DaemonLog) => Promise<Served | DaemonRecord>,
   readyText = 'ready',
 ): Promise<void> {
   const stopping = Promise.withResolvers<'leave' | 'idle' | 'stop'>()
   process.on('SIGTERM', () => stopping.resolve('leave'))
   process.on('SIGINT', () => stopping.resolve('stop'))
   process.on('SIGHUP', () => stopping.resolve('leave'))
+  // Nothing that is only said may end what runs, also on a full disk.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const log = createDaemonLog({
-    write: (line) => console.error(line),
     descriptor: process.stderr.fd,
     file: directory.log,
     now: Date.now,
   })
-  await runUntilStopped()
   // Left where that failed: `down` then takes away what is left.
-  removeDaemonRecord(directory)
+  if (await runUntilStopped()) removeDaemonRecord(directory)
 
-  async function runUntilStopped(): Promise<void> {
+  /** False where another process serves the directory. */
+  async function runUntilStopped(): Promise<boolean> {
     // Whatever happens from here on, nothing of it goes on in a process that should end.
-    await using served = await start(log)
+    const started = await start(log)
+    if ('pid' in started) {
+      sayReady(`already running: ${started.server}, process ${started.pid}`)
+      return false
+    }
+    await using served = started
     const { server } = served
     writeDaemonRecord(directory, { server, version: VERSION })
     sayReady(`${readyText}: ${server}`)
@@ -49,10 +59,15 @@ export async function runDaemon(
     const how = await stopping.promise
     // Its timer would keep the process alive long after everything else has ended.
     watched?.[Symbol.dispose]()
-    writeDaemonRecord(directory, { server, version: VERSION, ending: true })
+    try {
+      writeDaemonRecord(directory, { server, version: VERSION, ending: true })
+    } catch {
+      // On a full disk it says what it said before.
+    }
     if (how === 'stop') await served.stopAll()
     // Otherwise sandboxes go on in them.
     if (how !== 'leave') releaseNamespaces(directory)
+    return true
   }
 }
 

@@ -1,5 +1,5 @@
 /** The API server of the embedded cluster, and the administrator's way to it. */
-import { renameSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { type Certificates, kubeconfig, type RunningApiServer, startApiServer } from '@caisson/apiserver'
 import type { SandboxWaker } from '@caisson/client'
 import type { SandboxMetrics } from '@caisson/controllers'
@@ -58,6 +58,11 @@ export function writeKubeconfig(directory: DataDirectory, server: string, certif
     credentials: certificates.administrator,
   })
   const temporary = `${directory.kubeconfig}.${process.pid}`
-  writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
-  renameSync(temporary, directory.kubeconfig)
+  try {
+    writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
+    renameSync(temporary, directory.kubeconfig)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
 }

@@ -4,6 +4,7 @@ import { CliError } from '../cli-error.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
 import { watchIdleness } from './idleness.ts'
+import { whileNobodyElseStarts } from './other-start.ts'
 import { runDaemon } from './run-daemon.ts'
 import { holdNamespaces } from './user-namespace.ts'
 
@@ -25,7 +26,8 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
   await runDaemon(directory, async (log) => {
     const start = (on: number): Promise<EmbeddedCluster> =>
       startEmbeddedCluster(directory, { host, port: on, fakeRuntime, flatGroup, log })
-    const cluster = await startOn(port, start)
+    const cluster = await whileNobodyElseStarts(directory, () => startOn(port, start))
+    if ('pid' in cluster) return cluster
     return {
       server: cluster.url,
       stopAll: () => cluster.kubelet.stopAll(),

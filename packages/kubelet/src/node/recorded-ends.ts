@@ -26,6 +26,7 @@ export async function readEnds(dataDir: string): Promise<RecordedEnds> {
 
 /** Adds to what was recorded and not told yet. */
 export async function recordEnds(dataDir: string, ends: RecordedEnds): Promise<void> {
+  if (ends.size === 0) return
   const all = Object.fromEntries([...(await readEnds(dataDir)), ...ends])
   const temporary = join(dataDir, `${FILE}.new`)
   await writeFile(temporary, JSON.stringify(all), { mode: 0o600 })

@@ -33,13 +33,16 @@ export async function stopNode({ runtime, dataDir, graceMs = GRACE_MS }: StopNod
       containers.filter(isRunning).map(({ spec }) => stops(() => stopQuietly(runtime, spec.id, graceMs))),
     ),
   )
-  // Before the sandboxes go: they are what knows it.
-  await recordEnds(dataDir, endsOf(await runtime.list()))
+  // Before the sandboxes go: they are what knows it. They go all the same where it cannot be written.
+  const ends = endsOf(await runtime.list())
+  const recorded = await Promise.allSettled([recordEnds(dataDir, ends)])
   const results = await Promise.allSettled([
     ...sandboxes.map(({ spec }) => removals(() => runtime.removeSandbox(spec.id))),
     unmountBelow(podDirectories(dataDir).pods),
   ])
-  const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
+  const failures = [...recorded, ...results].flatMap((result) =>
+    result.status === 'rejected' ? [result.reason as unknown] : [],
+  )
   if (failures.length > 0) {
     throw new AggregateError(failures, `not everything could be stopped: ${failures.map(String).join('; ')}`)
   }

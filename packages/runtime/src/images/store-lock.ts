@@ -24,7 +24,8 @@ export function createStoreLock(file: string): StoreLock {
     const deadline = performance.now() + PATIENCE_MS
     for (;;) {
       try {
-        database.exec('BEGIN EXCLUSIVE')
+        // On a full disk too there is room for no journal: what could not be removed then would fill it for ever.
+        database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
         return database
       } catch (error) {
         if ((error as { errcode?: number }).errcode !== BUSY || performance.now() > deadline) {

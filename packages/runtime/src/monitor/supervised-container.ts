@@ -1,4 +1,15 @@
-import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type ContainerState, type TerminalSize } from '../runtime.ts'
@@ -165,6 +176,7 @@ interface MadeContainer {
 async function makeContainer(supervision: Supervision, pool: FifoPool): Promise<MadeContainer> {
   await layPipes(pool, supervision.directory, supervision)
   writeRecord({ supervision })
+  reserve(join(supervision.directory, EXIT_FILE))
   const killsBefore = oomKills(supervision)
   const { shim } = supervision
   const made = shim ? await createInShim(supervision, shim) : undefined
@@ -300,8 +312,8 @@ function watchContainer(
     stdin?.destroy()
     resize?.destroy()
     launched[Symbol.dispose]()
-    writeAtomically(join(supervision.directory, EXIT_FILE), JSON.stringify(exited))
     ended = exited
+    writeReserved(join(supervision.directory, EXIT_FILE), JSON.stringify(exited))
     for (const client of clients) sayEnded(client, exited)
     return exited
   }
@@ -361,6 +373,25 @@ function exitedState(running: RunningProcess, end: ContainerEnd): Exited {
 
 function writeRecord(record: SupervisionRecord): void {
   writeAtomically(join(record.supervision.directory, SUPERVISION_FILE), JSON.stringify(record))
+}
+
+/** More than a record of an end takes. */
+const RESERVED = Buffer.alloc(4096)
+
+/** A container ends also when the disk is full: whoever waits for its end must come to know it then. */
+function reserve(path: string): void {
+  writeFileSync(`${path}.new`, RESERVED, { mode: 0o600 })
+}
+
+/** Where nothing was reserved, by an older monitor, it is written as if there were room. */
+function writeReserved(path: string, text: string): void {
+  const descriptor = openSync(`${path}.new`, constants.O_WRONLY | constants.O_CREAT, 0o600)
+  try {
+    ftruncateSync(descriptor, writeSync(descriptor, text, 0))
+  } finally {
+    closeSync(descriptor)
+  }
+  renameSync(`${path}.new`, path)
 }
 
 function writeAtomically(path: string, text: string): void {
