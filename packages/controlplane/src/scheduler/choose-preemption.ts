@@ -76,7 +76,7 @@ function candidateOn(pod: PodObject, load: NodeLoad, options: PreemptionOptions)
     const violations = victims.filter((victim) => violating.includes(victim)).length
     return { node, victims: victims.map((victim) => victim.pod), violations }
   } finally {
-    for (const other of [...gone]) move(other, 1)
+    for (const other of gone) move(other, 1)
   }
 }
 

@@ -4,7 +4,7 @@ import { isConflict, isNotFound, type PodObject, resources } from '@caisson/clie
 import { choosePreemption, priorityOf } from './choose-preemption.ts'
 import { failedPreemptionMessage, type NodeLoad, type Unfit } from './fit.ts'
 import type { Neighbours } from './neighbours.ts'
-import type { SchedulerContext } from './schedule.ts'
+import type { SchedulerContext } from './scheduler-context.ts'
 
 export interface Unsuccessful {
   loads: readonly NodeLoad[]

@@ -1,31 +1,14 @@
 /** Binds Pods to nodes. */
 import { kubernetesTime } from '@caisson/api'
-import {
-  type Client,
-  type Informers,
-  isConflict,
-  isNotFound,
-  joinKey,
-  type PodObject,
-  resources,
-} from '@caisson/client'
+import { type Informers, isConflict, isNotFound, joinKey, type PodObject, resources } from '@caisson/client'
 import { priorityOf } from './choose-preemption.ts'
 import { failedSchedulingMessage, type NodeLoad, unfit } from './fit.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
-import { isFinished, type NodeLoads, requestOf, together } from './node-loads.ts'
+import { isFinished, requestOf, together } from './node-loads.ts'
 import { preempt } from './preempt.ts'
+import type { SchedulerContext } from './scheduler-context.ts'
 
 const SCHEDULER_NAME = 'default-scheduler'
-
-export interface SchedulerContext {
-  client: Client
-  informers: Informers
-  loads: NodeLoads
-  /** Records an event about a Pod. */
-  record(pod: PodObject, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void
-  now(): number
-  signal: AbortSignal
-}
 
 export type Outcome = 'bound' | 'unschedulable' | 'not-ours'
 
