@@ -3,7 +3,7 @@ import type { KubeObject } from '@caisson/api'
 import type { Volume, VolumeMount } from 'kubernetes-types/core/v1.js'
 import type { Store } from '../storage/store.ts'
 import type { AdmissionRequest } from '../verbs/call.ts'
-import { generateName } from '../verbs/metadata.ts'
+import { derivedName } from '../verbs/metadata.ts'
 import { type Container, list, type PodSpec, specOf } from './pod-shape.ts'
 import { refuse } from './refuse.ts'
 
@@ -33,7 +33,7 @@ export function applyServiceAccount(request: AdmissionRequest, store: Pick<Store
   spec.serviceAccountName = spec.serviceAccountName || spec.serviceAccount || DEFAULT
   spec.serviceAccount = spec.serviceAccountName
   const account = findAccount(request, spec.serviceAccountName, store)
-  if (spec.automountServiceAccountToken ?? account.automount ?? true) mountToken(spec)
+  if (spec.automountServiceAccountToken ?? account.automount ?? true) mountToken(pod, spec)
   if (list(spec.imagePullSecrets).length === 0 && account.imagePullSecrets.length > 0) {
     spec.imagePullSecrets = account.imagePullSecrets.map(({ name = '' }) => ({ name }))
   }
@@ -91,10 +91,11 @@ function findAccount(request: AdmissionRequest, name: string, store: Pick<Store,
   }
 }
 
-function mountToken(spec: PodSpec): void {
+function mountToken({ metadata }: KubeObject, spec: PodSpec): void {
   const volumes = list(spec.volumes)
   const existing = volumes.find(({ name }) => name?.startsWith(VOLUME_PREFIX))?.name
-  const name = existing ?? generateName(VOLUME_PREFIX)
+  // The same each time that webhooks are asked about the Pod: they judge what they were shown, and nothing else.
+  const name = existing ?? derivedName(VOLUME_PREFIX, metadata.uid ?? '')
   const mount: VolumeMount = { name, readOnly: true, mountPath: MOUNT_PATH }
   let needed = false
   for (const container of [...list(spec.initContainers), ...list(spec.containers)]) {

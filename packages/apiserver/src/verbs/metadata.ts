@@ -1,5 +1,5 @@
 /** What the server itself sets in `metadata`. */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import type { ObjectMeta } from '@caisson/api'
 import { badRequest } from './errors.ts'
 
@@ -26,6 +26,13 @@ export function fillSystemFields(metadata: ObjectMeta, now: number, uid: string 
 const SUFFIX_ALPHABET = 'bcdfghjklmnpqrstvwxz2456789'
 const SUFFIX_LENGTH = 5
 const MAX_GENERATED_LENGTH = 63
+
+/** A name that is the same for the same seed, with a suffix like those that are made up. */
+export function derivedName(prefix: string, seed: string): string {
+  const digest = createHash('sha256').update(seed).digest()
+  const suffix = [...digest.subarray(0, SUFFIX_LENGTH)].map((byte) => SUFFIX_ALPHABET[byte % SUFFIX_ALPHABET.length])
+  return prefix + suffix.join('')
+}
 
 export function generateName(prefix: string): string {
   let suffix = ''

@@ -89,6 +89,19 @@ async function make(name: string, rest: object = {}, query = '') {
   return api.request('POST', `${MAPS}${query}`, { body: { metadata: { name }, ...rest } })
 }
 
+test('a Pod that is given its token is one that webhooks can judge, and change', async () => {
+  const rules = [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }]
+  await install('mutating', [{ path: '/label', rules }])
+  await install('validating', [{ path: '/allow', rules }])
+  const { status, body } = await api.request('POST', '/api/v1/namespaces/default/pods', {
+    body: { metadata: { name: 'judged' }, spec: { containers: [{ name: 'main', image: 'some' }] } },
+  })
+  expect([status, body.metadata.labels]).toEqual([201, { hooked: 'yes' }])
+  expect(body.spec.volumes.map(({ name }: { name: string }) => name)).toEqual([
+    expect.stringMatching(/^kube-api-access-[a-z0-9]{5}$/),
+  ])
+})
+
 describe('mutating webhooks', () => {
   test('change what is stored, and warn', async () => {
     await install('mutating', [{ path: '/label' }])
