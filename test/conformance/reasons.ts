@@ -21,12 +21,12 @@ export const REASONS: readonly Reason[] = [
   {
     title: "No Pod is given the node's network",
     why: 'These tests run a Pod with `hostNetwork`, which this node gives to none: it would stand outside of every policy.',
-    specs: /KubeletManagedEtcHosts/,
+    specs: /KubeletManagedEtcHosts|node-pod communication/,
   },
   {
     title: 'gVisor answers otherwise than Linux',
-    why: 'Who may not make a network device is answered EACCES by gVisor and EPERM by Linux, and the test looks for the words of the latter.',
-    specs: /as unprivileged when false/,
+    why: 'Who may not make a network device is answered EACCES by gVisor and EPERM by Linux, and one test looks for the words of the latter; the other one sets `kernel.shm_rmid_forced`, which gVisor does not have.',
+    specs: /as unprivileged when false|should support sysctls/,
   },
   {
     title: "Volumes in memory are the node's tmpfs",
@@ -38,5 +38,51 @@ export const REASONS: readonly Reason[] = [
     why: '`apiregistration.k8s.io`, by which further API servers are made part of one, is not served.',
     specs:
       /Aggregator|AggregatedDiscovery should support (aggregated discovery interface|raw aggregated discovery endpoint) |Discovery should locate the groupVersion/,
+  },
+  {
+    title: 'Ports of the node are open on loopback alone',
+    why: "Node ports and host ports are there for this machine's own programs, on 127.0.0.1, whatever address is asked for: the tests go to the node's address from within Pods, or use one port on two addresses.",
+    specs: /NodePort service|ExternalName to NodePort|HostPort validates/,
+  },
+  {
+    title: 'The scheduler neither preempts nor looks at host ports',
+    why: 'A Pod that finds no room waits, whatever its priority. A host port that is taken is found out by the node, where the Pod then waits: it is neither kept from being scheduled nor ended.',
+    specs: /SchedulerPreemption .*preempt|conflict between pods with same hostPort|Should recreate evicted statefulset/,
+  },
+  {
+    title: 'Links in proxied pages are not rewritten',
+    why: 'What is shown through the proxy of the API server has no origin for a browser, and its links stay as they are.',
+    specs: /Proxy version v1 should proxy through a service and a pod/,
+  },
+  {
+    title: 'No certificates are requested',
+    why: '`certificates.k8s.io` is not served: the certificates of the cluster are made by the cluster, and it signs none for others.',
+    specs: /Certificates API/,
+  },
+  {
+    title: 'There is one node',
+    why: 'These tests want two nodes, and fail where there is one.',
+    specs: /at least two untainted nodes|should rollback without unnecessary restarts/,
+  },
+  {
+    title: 'Not given the time that they take',
+    why: 'These take minutes by design, most of them three to ten, and have not been given as much yet: nothing is known of how they end.',
+    specs:
+      /^\[sig-node\] Probing container|CronJob should not schedule jobs when suspended|compacted away|Atomic writer volumes/,
+  },
+  {
+    title: 'Endpoints that somebody writes are not mirrored',
+    why: 'Endpoints of a Service without a selector are not copied into EndpointSlices: write slices.',
+    specs: /EndpointSliceMirroring/,
+  },
+  {
+    title: "The image's nc is busybox's",
+    why: 'These tests ask with `nc -v`, which busybox does not know. The image has to bring another `nc` along.',
+    specs: /ExternalName to ClusterIP|session affinity/,
+  },
+  {
+    title: 'A status of a ResourceQuota that others write stays',
+    why: 'What a ResourceQuota has used is measured when something that it counts changes, and what somebody else has written into its status stays until then.',
+    specs: /changes to a resourcequota status/,
   },
 ]
