@@ -40,5 +40,7 @@ export interface ClusterConnection {
   /** Wins over `token`; read again at most once a minute. */
   tokenFile?: string
   exec?: ExecPlugin
+  /** Sent as it is, which the API server of Kubernetes has refused since 1.19: for proxies in front of it. */
+  basic?: { username: string; password: string }
   impersonate?: Impersonation
 }

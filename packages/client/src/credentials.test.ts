@@ -38,6 +38,15 @@ const runs = async () => (await readFile(join(directory, 'runs'), 'utf8')).lengt
 const answer = (status: object, apiVersion = 'client.authentication.k8s.io/v1') =>
   `echo '${JSON.stringify({ apiVersion, kind: 'ExecCredential', status })}'`
 
+test('a password is sent as it is', async () => {
+  const connection = {
+    server: 'https://127.0.0.1:6443',
+    namespace: 'default',
+    basic: { username: 'a', password: 'é:' },
+  }
+  expect(await createCredentials(connection).current()).toEqual({ authorization: 'Basic YTrDqTo=' })
+})
+
 describe('a credential plugin', () => {
   test('is told what it is asked for, and asked once for all', async () => {
     const connection = await withPlugin(

@@ -24,7 +24,11 @@ const TOKEN_FILE_LIMIT = 64 * 1024
 export function createCredentials(connection: ClusterConnection): Credentials {
   if (connection.exec) return pluginCredentials(connection, connection.exec)
   if (connection.tokenFile) return tokenFileCredentials(connection.tokenFile)
-  const fixed: Credential = connection.token ? { authorization: bearer(connection.token, 'the token') } : {}
+  const fixed: Credential = connection.token
+    ? { authorization: bearer(connection.token, 'the token') }
+    : connection.basic
+      ? { authorization: basic(connection.basic) }
+      : {}
   return { current: () => Promise.resolve(fixed), renew: () => false }
 }
 
@@ -90,6 +94,10 @@ function bearer(token: string, source: string): string {
     throw new TransportError('credentials', `${source} holds characters that a bearer token cannot have`)
   }
   return `Bearer ${token}`
+}
+
+function basic({ username, password }: NonNullable<ClusterConnection['basic']>): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }
 
 export async function readMaterial(material: Material, what: string): Promise<string> {

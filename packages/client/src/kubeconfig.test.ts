@@ -112,6 +112,7 @@ describe('a context comes down to', () => {
         },
       }),
     ],
+    ['a password', { user: 'username: a\npassword: b' }, () => ({ basic: { username: 'a', password: 'b' } })],
     [
       'a token rather than a plugin',
       { user: 'token: t\nexec:\n  apiVersion: client.authentication.k8s.io/v1beta1\n  command: login' },
@@ -130,14 +131,19 @@ describe('a context comes down to', () => {
 describe('a kubeconfig is refused', () => {
   test.each<[string, string, string]>([
     [
-      'basic authentication',
-      config({ user: 'username: a\npassword: b' }),
-      'users["u"].user.username is basic authentication, which Kubernetes removed in 1.19; use a token, a client certificate or exec',
+      'a password beside a token',
+      config({ user: 'username: a\npassword: b\ntoken: t' }),
+      'users["u"].user.username is set together with a token; remove one of the two',
     ],
     [
-      'an auth provider',
+      'an auth provider that is no more',
       config({ user: 'auth-provider: {name: gcp}' }),
-      'users["u"].user.auth-provider is how kubectl before 1.26 logged in; use the exec plugin of your provider (kubelogin, gke-gcloud-auth-plugin ...)',
+      'users["u"].user.auth-provider is gcp, which kubectl left out in 1.26; use the exec plugin gke-gcloud-auth-plugin',
+    ],
+    [
+      'an auth provider of client-go',
+      config({ user: 'auth-provider: {name: oidc, config: {idp-issuer-url: "https://example.com"}}' }),
+      'users["u"].user.auth-provider is "oidc", which is not supported here; use an exec plugin (for oidc: kubectl oidc-login get-token)',
     ],
     [
       'a certificate without its key',

@@ -149,18 +149,7 @@ function clusterPart(cluster: Fields, env: NodeJS.ProcessEnv): Omit<ClusterConne
 }
 
 function userPart(user: Fields, cluster: Fields): Partial<ClusterConnection> {
-  if (user.text('username') !== undefined || user.text('password') !== undefined) {
-    throw user.error(
-      'username',
-      'is basic authentication, which Kubernetes removed in 1.19; use a token, a client certificate or exec',
-    )
-  }
-  if (user.has('auth-provider')) {
-    throw user.error(
-      'auth-provider',
-      'is how kubectl before 1.26 logged in; use the exec plugin of your provider (kubelogin, gke-gcloud-auth-plugin ...)',
-    )
-  }
+  if (user.has('auth-provider')) throw authProviderError(user)
   const certificate = material(user, 'client-certificate')
   const key = material(user, 'client-key')
   if (certificate && !key) throw user.error('client-key', 'is missing beside the client certificate')
@@ -169,14 +158,37 @@ function userPart(user: Fields, cluster: Fields): Partial<ClusterConnection> {
   const tokenFile = user.text('tokenFile')
   const exec = user.has('exec') ? execPlugin(user.object('exec'), cluster) : undefined
   const impersonate = impersonation(user)
+  const basic = basicPart(user)
+  const hasToken = token !== undefined || tokenFile !== undefined
+  if (basic && hasToken) throw user.error('username', 'is set together with a token; remove one of the two')
   return {
     ...(certificate && key && { clientCertificate: { certificate, key } }),
     ...(token !== undefined && { token }),
     ...(tokenFile !== undefined && { tokenFile: beside(user.file, tokenFile) }),
     // A token that is written down wins over the plugin, as in client-go.
-    ...(exec && token === undefined && tokenFile === undefined && { exec }),
+    ...(exec && !hasToken && !basic && { exec }),
+    ...(basic && { basic }),
     ...(impersonate && { impersonate }),
   }
+}
+
+function authProviderError(user: Fields): KubeconfigError {
+  const name = user.object('auth-provider').text('name') ?? ''
+  if (name === 'gcp' || name === 'azure') {
+    const plugin = name === 'gcp' ? 'gke-gcloud-auth-plugin' : 'kubelogin'
+    return user.error('auth-provider', `is ${name}, which kubectl left out in 1.26; use the exec plugin ${plugin}`)
+  }
+  return user.error(
+    'auth-provider',
+    `is ${JSON.stringify(name)}, which is not supported here; use an exec plugin (for oidc: kubectl oidc-login get-token)`,
+  )
+}
+
+function basicPart(user: Fields): ClusterConnection['basic'] {
+  const username = user.text('username')
+  const password = user.text('password')
+  if (username === undefined && password === undefined) return undefined
+  return { username: username ?? '', password: password ?? '' }
 }
 
 function impersonation(user: Fields): Impersonation | undefined {
