@@ -2,7 +2,8 @@ import { appendFileSync } from 'node:fs'
 import type { Reporter, TestModule } from 'vitest/node'
 
 /**
- * Ends a run with one plain line, `N passed, N failed`, that scripts can read. With CAISSON_TEST_COUNTS naming a file,
+ * Ends a run with one plain line, `N passed, N failed`, that scripts can read, after another that says how many were
+ * skipped, where any were. With CAISSON_TEST_COUNTS naming a file,
  * the two numbers are appended there too, so that a run of several suites can print their sum.
  */
 export default class CountReporter implements Reporter {
@@ -15,8 +16,8 @@ export default class CountReporter implements Reporter {
         if (state === 'passed' || state === 'failed' || state === 'skipped') counts[state]++
       }
     }
-    const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : ''
-    console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`)
+    if (counts.skipped > 0) console.log(`${counts.skipped} skipped`)
+    console.log(`${counts.passed} passed, ${counts.failed} failed`)
     const file = process.env['CAISSON_TEST_COUNTS']
     if (file) appendFileSync(file, `${counts.passed} ${counts.failed} ${counts.skipped}\n`)
   }
