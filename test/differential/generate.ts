@@ -6,6 +6,7 @@ import { conversionSteps, convertedDefinition } from './conversions.ts'
 import { customResourceSteps } from './custom-resources.ts'
 import { deletions } from './deletions.ts'
 import { discoverySteps } from './discovery.ts'
+import { finePrint, finePrintDefinitions } from './fine-print.ts'
 import { KINDS } from './kinds.ts'
 import { lists, pagination } from './lists.ts'
 import { mistakes, objectLife } from './object-life.ts'
@@ -39,6 +40,7 @@ export function generateScript(seed: number, rounds: number, webhook: Conversion
   }
   wireDefinition({ add })
   convertedDefinition(add, webhook)
+  finePrintDefinitions(add)
   for (let round = 0; round < rounds; round++) {
     for (const kind of KINDS) objectLife(kind, `o${round}`, { random, add })
   }
@@ -52,6 +54,7 @@ export function generateScript(seed: number, rounds: number, webhook: Conversion
   for (const { label, request } of customResourceSteps(random)) add(label, request)
   scenarioSteps(add)
   conversionSteps(add, webhook)
+  finePrint(add)
   discoverySteps({ add })
   shapeDefinitions({ random, add })
   openApiSteps({ add })

@@ -84,6 +84,22 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   },
   {
     reason:
+      'A dry run of a Service with a node port that would be refused is refused: kube-apiserver does not look at ports in a dry run.',
+    label: /Service with a node port outside of the range/,
+    difference: /./,
+  },
+  {
+    reason: 'A Pod that is refused is not warned of its AppArmor annotations, too.',
+    label: /an AppArmor annotation/,
+    difference: /^warnings: /,
+  },
+  {
+    reason: 'Integers of custom resources beyond 2^53 are rounded, so that the largest one of 64 bits is none.',
+    label: /an integer that is written 9223372036854775807/,
+    difference: /./,
+  },
+  {
+    reason:
       'A Scale of the wrong type is told which field is wrong, where kube-apiserver does not know the kind Scale.',
     label: /scaled: put a text/,
     difference: /^body\.message: /,

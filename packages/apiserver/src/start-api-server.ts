@@ -19,6 +19,7 @@ import { type ApiServer, type ApiServerOptions, createApiServer, VERSION } from 
 import { type OpenStoreOptions, openStore } from './storage/sqlite-store.ts'
 import type { Store } from './storage/store.ts'
 import { subresourceTable } from './verbs/subresource-table.ts'
+import { answerBinding, BINDING_KIND } from './verbs/subresources/pod-binding.ts'
 
 export interface StartApiServerOptions {
   /** Of the objects; made where it is missing. */
@@ -90,14 +91,14 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
   const server = stack.use(
     createApiServer({
       store,
-      resources: [...builtinResources(), ...security.resources, ...metricsKinds()],
+      resources: [...builtinResources(), BINDING_KIND, ...security.resources, ...metricsKinds()],
       authenticate: security.authenticate,
       impersonate: security.impersonate,
       authorize: security.authorize,
       admit: security.admit,
       admitValidated: security.admitValidated,
       subresources: security.subresources,
-      virtual: security.virtual,
+      virtual: { ...security.virtual, bindings: answerBinding },
       computed: computeMetrics({ store, findNode: options.node ?? (() => undefined), now }),
       findPath: (path) => security.findPath(path) ?? findOpenApi?.(path),
       conversionOf: (definition) => createConversion(definition, webhookClient),

@@ -39,6 +39,9 @@ export function applyJsonPatch(document: unknown, operations: readonly JsonPatch
   return root
 
   function apply(operation: JsonPatchOperation): void {
+    // Whoever decoded it cannot know whether it is one.
+    if (typeof (operation as Partial<JsonPatchOperation>).path !== 'string')
+      throw new JsonPatchError('an operation has to name its path')
     switch (operation.op) {
       case 'add':
         root = add(root, operation.path, deepCopy(operation.value ?? null))

@@ -33,6 +33,32 @@ const owners = (object: KubeObject): string[] =>
   )
 
 describe('trackUpdate', () => {
+  test('elements with the same key are owned as one', () => {
+    const pod = (values: string[]): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'p' },
+      spec: { containers: [{ name: 'x', env: values.map((value) => ({ name: 'A', value })) }] },
+    })
+    const envOf = (before: string[] | undefined, after: string[]): unknown => {
+      const next = pod(after)
+      const made = before && { ...pod(before), metadata: { name: 'p', managedFields: [] } }
+      if (made) made.metadata = { name: 'p', managedFields: track(undefined, pod(before)) as never }
+      const [entry] = track(made, next) ?? []
+      if (!entry) throw new Error('nobody owns anything')
+      const [container] = Object.values((entry.fieldsV1 as never)['f:spec']['f:containers'])
+      return (container as Record<string, unknown>)['f:env']
+    }
+    const track = (before: KubeObject | undefined, after: KubeObject) =>
+      trackUpdate(before, after, context('kubectl', { schema: { $ref: 'io.k8s.api.core.v1.Pod' } }))
+    const whole = { '.': {}, 'k:{"name":"A"}': { '.': {}, 'f:name': {}, 'f:value': {} } }
+    const asOne = { '.': {}, 'k:{"name":"A"}': {} }
+    expect(envOf(undefined, ['1', '2'])).toEqual(asOne)
+    expect(envOf(['1'], ['1', '2'])).toEqual(asOne)
+    expect(envOf(['1', '2'], ['1', '3'])).toEqual(asOne)
+    expect(envOf(undefined, ['1'])).toEqual(whole)
+  })
+
   test('a creator owns what it set, containers included, and nothing of the server', () => {
     const pod: KubeObject = {
       apiVersion: 'v1',

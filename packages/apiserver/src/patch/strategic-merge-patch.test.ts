@@ -125,11 +125,16 @@ describe('applyStrategicMergePatch', () => {
   })
 
   test.each<[name: string, patch: JsonObject, message: string]>([
-    ['an unknown directive', { $patch: 'bogus' }, 'unknown patch type found: "bogus"'],
+    ['an unknown directive', { $patch: 'bogus' }, 'unknown patch type: bogus in map: map[$patch:bogus]'],
+    [
+      'an order that is not that of the elements',
+      { spec: { '$setElementOrder/containers': [{ name: 'b' }], containers: [{ name: 'a', image: 'z' }] } },
+      "The order in patch list:\n[map[image:z name:a]]\n doesn't match $setElementOrder list:\n[map[name:b]]\n",
+    ],
     [
       'an element without its key',
       { spec: { containers: [{ image: 'x' }] } },
-      'map: {"image":"x"} does not contain declared merge key: name',
+      'map: map[image:x] does not contain declared merge key: name',
     ],
     [
       'an order that is no list',

@@ -8,6 +8,7 @@
 import { resolve } from '../schema/builtin.ts'
 import type { Schema } from '../schema/schema.ts'
 import { StatusError } from '../status-error.ts'
+import { printed } from './go-printing.ts'
 import { deepEqual, isObject, type JsonObject } from './json-value.ts'
 
 const PATCH = '$patch'
@@ -18,7 +19,8 @@ const DELETE_PRIMITIVES = '$deleteFromPrimitiveList/'
 /**
  * The object that `patch` makes of `target`. Neither is changed; unchanged parts are shared with `target`.
  *
- * @throws StatusError BadRequest where a directive is malformed or a list element lacks its merge key
+ * @throws StatusError BadRequest where a directive is malformed; Unknown, as Kubernetes passes such errors on, where it is
+ *   none, a list element lacks its merge key, or an order is not that of the elements
  */
 export function applyStrategicMergePatch(target: JsonObject, patch: JsonObject, schema: Schema): JsonObject {
   return mergeObject(target, patch, schema)
@@ -29,7 +31,7 @@ function mergeObject(original: JsonObject, patch: JsonObject, schema: Schema | u
   if (directive === 'replace') return withoutDirectives(omit(patch, PATCH), schema)
   if (directive === 'delete') return {}
   if (directive !== undefined && directive !== 'merge') {
-    throw new StatusError('BadRequest', `unknown patch type found: ${JSON.stringify(directive)}`)
+    throw new StatusError('Unknown', `unknown patch type: ${printed(directive)} in map: ${printed(patch)}`)
   }
   const result = new Map(Object.entries(original))
   retainKeys(result, patch)
@@ -130,6 +132,7 @@ function applyElementOrders(
     if (!Array.isArray(order))
       throw new StatusError('BadRequest', `invalid patch format of ${directive}: expected a list`)
     const field = fieldOf(schema, name)
+    if (Array.isArray(patch[name])) refuseOtherOrder(patch[name], order, field?.['x-kubernetes-patch-merge-key'])
     const before = Array.isArray(result.get(name)) ? (result.get(name) as unknown[]) : undefined
     const change = patch[name]
     if (change === null || (before === undefined && !Array.isArray(change))) continue
@@ -141,6 +144,22 @@ function applyElementOrders(
     done.add(name)
   }
   return done
+}
+
+/** What is patched has to be in the order, and in that order; deletions aside. */
+function refuseOtherOrder(patch: readonly unknown[], order: readonly unknown[], mergeKey: string | undefined): void {
+  if (order.length === 0) return
+  const identity = (item: unknown): unknown => (mergeKey !== undefined && isObject(item) ? keyOf(item, mergeKey) : item)
+  const plain = patch.filter((item) => !isObject(item) || item[PATCH] === undefined)
+  let next = 0
+  for (const each of order) {
+    if (next < plain.length && deepEqual(identity(plain[next]), identity(each))) next++
+  }
+  if (next === plain.length) return
+  throw new StatusError(
+    'Unknown',
+    `The order in patch list:\n${printed(patch)}\n doesn't match $setElementOrder list:\n${printed(order)}\n`,
+  )
 }
 
 interface ListPatch {
@@ -193,7 +212,7 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
 
 function keyOf(item: JsonObject, mergeKey: string): unknown {
   if (!Object.hasOwn(item, mergeKey)) {
-    throw new StatusError('BadRequest', `map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`)
+    throw new StatusError('Unknown', `map: ${printed(item)} does not contain declared merge key: ${mergeKey}`)
   }
   return item[mergeKey]
 }

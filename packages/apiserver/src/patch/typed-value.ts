@@ -14,6 +14,9 @@ type Shape =
   | { kind: 'map'; schema: Schema | undefined }
   | { kind: 'list'; items: Map<string, unknown>; schema: Schema | undefined }
 
+/** Any object, of which nothing is known: a ControllerRevision's data. */
+const RAW_EXTENSION = 'io.k8s.apimachinery.pkg.runtime.RawExtension'
+
 const withMeta = new WeakMap<Schema, Schema>()
 
 /** A custom resource's own schema says little of metadata: its lists merge as every kind's do. */
@@ -35,8 +38,24 @@ export function opened(schema: Schema): Schema {
   return resolved['x-kubernetes-embedded-resource'] ? withObjectMeta(resolved) : resolved
 }
 
+/** Elements of one list that have the same key: owned as one, whatever is in them. */
+class Repeated {
+  readonly values: readonly unknown[]
+  constructor(values: readonly unknown[]) {
+    this.values = values
+  }
+}
+
 /** How `value` takes part in merging. A list whose elements lack their keys or repeat them is atomic. */
 function shapeOf(value: unknown, schema: Schema | undefined): Shape {
+  const shape = ownedShapeOf(value, schema)
+  const repeats = shape.kind === 'list' && [...shape.items.values()].some((item) => item instanceof Repeated)
+  return repeats ? { kind: 'atomic' } : shape
+}
+
+/** How `value` is owned: what merging does not tell apart is a member all the same. */
+function ownedShapeOf(value: unknown, schema: Schema | undefined): Shape {
+  if (schema?.$ref === RAW_EXTENSION) return { kind: 'atomic' }
   const resolved = schema && opened(schema)
   if (isObject(value)) {
     return resolved?.['x-kubernetes-map-type'] === 'atomic' ? { kind: 'atomic' } : { kind: 'map', schema: resolved }
@@ -47,8 +66,10 @@ function shapeOf(value: unknown, schema: Schema | undefined): Shape {
   const items = new Map<string, unknown>()
   for (const item of value) {
     const element = listType === 'set' ? `v:${JSON.stringify(item)}` : keyElement(item, resolved)
-    if (element === undefined || items.has(element)) return { kind: 'atomic' }
-    items.set(element, item)
+    if (element === undefined) return { kind: 'atomic' }
+    const before = items.get(element)
+    if (before instanceof Repeated) items.set(element, new Repeated([...before.values, item]))
+    else items.set(element, items.has(element) ? new Repeated([before, item]) : item)
   }
   return { kind: 'list', items, schema: resolved?.items }
 }
@@ -85,7 +106,8 @@ export function fieldsOf(value: unknown, schema: Schema | undefined): FieldSet {
 }
 
 function collect(value: unknown, schema: Schema | undefined, into: FieldSet): void {
-  const shape = shapeOf(value, schema)
+  if (value instanceof Repeated) return
+  const shape = ownedShapeOf(value, schema)
   if (shape.kind === 'atomic') {
     into.member = true
   } else if (shape.kind === 'map') {
@@ -125,10 +147,19 @@ function compareAt(
   if (before === after) return
   if (before === undefined) return mark(after, { schema, into: result.added })
   if (after === undefined) return mark(before, { schema, into: result.removed })
-  const b = shapeOf(after, schema)
+  if (before instanceof Repeated && after instanceof Repeated) {
+    result.modified.member ||= !deepEqual(before.values, after.values)
+    return
+  }
+  if (before instanceof Repeated || after instanceof Repeated) {
+    mark(after, { schema, into: result.added })
+    mark(before, { schema, into: result.removed })
+    return
+  }
+  const b = ownedShapeOf(after, schema)
   // A null that a container takes the place of is that container, empty: Go writes both alike.
   const empty = before === null && b.kind !== 'atomic' ? (b.kind === 'map' ? {} : []) : before
-  const a = shapeOf(empty, schema)
+  const a = ownedShapeOf(empty, schema)
   if (a.kind === 'map' && b.kind === 'map') {
     const left = empty as JsonObject
     const right = after as JsonObject
@@ -141,7 +172,8 @@ function compareAt(
   } else if (a.kind === 'list' && b.kind === 'list') {
     for (const element of new Set([...a.items.keys(), ...b.items.keys()])) {
       const [was, is] = [a.items.get(element), b.items.get(element)]
-      if (!deepEqual(was, is)) compareMembers(was, is, { schema: b.schema, result, element })
+      const isSame = !(was instanceof Repeated) && !(is instanceof Repeated) && deepEqual(was, is)
+      if (!isSame) compareMembers(was, is, { schema: b.schema, result, element })
     }
   } else if (!deepEqual(empty, after)) {
     result.modified.member = true
@@ -179,7 +211,8 @@ interface Marking {
 /** Marks a whole value that came or went: each leaf and each container. */
 function mark(value: unknown, { schema, into }: Marking): void {
   into.member = true
-  const shape = shapeOf(value, schema)
+  if (value instanceof Repeated) return
+  const shape = ownedShapeOf(value, schema)
   if (shape.kind === 'map') {
     for (const [key, field] of Object.entries(value as JsonObject))
       mark(field, { schema: fieldSchema(shape.schema, key), into: child(into, `f:${key}`) })

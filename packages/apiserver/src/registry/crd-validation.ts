@@ -5,6 +5,7 @@ import type { FieldError } from '../status-error.ts'
 import { type CrdNames, type CrdSpec, type CrdVersion, isEstablished, specOf, statusOf } from './crd.ts'
 import { validateConversion } from './crd-conversion-validation.ts'
 import { validateCrdSchema } from './crd-schema-validation.ts'
+import { visitSchemas } from './crd-schemas.ts'
 import { validateColumns, validateSelectableFields, validateSubresources } from './crd-version-validation.ts'
 import { goJson, goQuote, invalidValue, notSupported, required } from './field-error.ts'
 import { dns1035Label, dns1123Subdomain } from './names.ts'
@@ -63,11 +64,27 @@ function validateSpec(spec: CrdSpec, before: CrdSpec | undefined): FieldError[] 
   if (spec.names) errors.push(...validateNames(spec.names, 'spec.names'))
   errors.push(...validateConversion(spec, before))
   if (spec.preserveUnknownFields) {
+    if (spec.conversion?.strategy === 'Webhook') {
+      const said = 'must be None if spec.preserveUnknownFields is true'
+      errors.push(invalidValue('spec.conversion.strategy', 'Webhook', said))
+    }
+    if ((spec.versions ?? []).some((version) => hasDefaults(version))) {
+      const said = 'must be false in order to use defaults in the schema'
+      errors.push(invalidValue('spec.preserveUnknownFields', true, said))
+    }
     const said =
       'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead'
     errors.push(invalidValue('spec.preserveUnknownFields', true, said))
   }
   return errors
+}
+
+function hasDefaults({ schema }: CrdVersion): boolean {
+  let found = false
+  visitSchemas(schema?.openAPIV3Schema, (each) => {
+    if (each.default !== undefined) found = true
+  })
+  return found
 }
 
 function validateVersions(spec: CrdSpec, before: CrdSpec | undefined): FieldError[] {

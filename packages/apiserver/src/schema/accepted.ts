@@ -6,11 +6,21 @@
 import type { Schema } from './schema.ts'
 
 const acceptedBy = new WeakMap<object, Schema>()
-const forgiven = new WeakSet<object>()
+const forgiven = new WeakMap<object, readonly string[]>()
 
-/** Something is wrong with the object, or with its status, and was forgiven. */
-export function noteForgiven(object: unknown): void {
-  if (typeof object === 'object' && object !== null) forgiven.add(object)
+/**
+ * Something is wrong with the object, or with its status, and was forgiven.
+ *
+ * @param warnings what the client is to hear of it
+ */
+export function noteForgiven(object: unknown, warnings: readonly string[] = []): void {
+  if (typeof object === 'object' && object !== null)
+    forgiven.set(object, [...(forgiven.get(object) ?? []), ...warnings])
+}
+
+/** What was forgiven of the object and is to be told. */
+export function forgivenWarnings(object: object): readonly string[] {
+  return forgiven.get(object) ?? []
 }
 
 /**

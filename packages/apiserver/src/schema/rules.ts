@@ -56,9 +56,9 @@ export function validateRules(schema: Schema, value: unknown, options: RulesOpti
     return [invalidValue('<nil>', null, said)]
   }
   const old = current === ABSENT ? undefined : correlate(schema, current)
-  const state: State = { errors: [], budget, stopped: false, accepted, forgave: false }
+  const state: State = { errors: [], budget, stopped: false, accepted, forgiven: [] }
   visit(tree, { value, path, old, ratchet: old && { old, value }, isRoot: true }, state)
-  if (state.forgave) noteForgiven(value)
+  if (state.forgiven.length > 0) noteForgiven(value, state.forgiven)
   return state.errors
 }
 
@@ -69,7 +69,8 @@ interface State {
   budget: Budget
   stopped: boolean
   accepted: boolean
-  forgave: boolean
+  /** Told to the client as warnings. */
+  forgiven: string[]
 }
 
 interface Place {
@@ -196,7 +197,7 @@ function checkRule(
   } else if (outcome.value !== true) {
     const failure = describe(tree, compiled, place, evaluate, state)
     if (program.usesOldSelf || !isForgiven(place.ratchet)) state.errors.push(failure)
-    else state.forgave = true
+    else state.forgiven.push(`${failure.field}: ${failure.message}`)
   }
 }
 

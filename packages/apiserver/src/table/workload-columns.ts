@@ -114,7 +114,7 @@ export const controllerRevisionColumns: readonly Column[] = [
     const group = owner.apiVersion.includes('/') ? `.${owner.apiVersion.split('/')[0]}` : ''
     return `${owner.kind.toLowerCase()}${group}/${owner.name}`
   }),
-  count('Revision', 'revision'),
+  textCount('Revision', 'revision'),
   AGE,
 ]
 

@@ -40,7 +40,7 @@ describe('paths', () => {
     ['GET', '/api/v1/namespaces/default/namespaces/a', 404],
     ['PUT', '/api/v1/namespaces/default/configmaps', 405],
     ['POST', '/api/v1/namespaces/default/configmaps/a', 405],
-    ['POST', '/api/v1/configmaps', 400],
+    ['POST', '/api/v1/configmaps', 405],
     ['DELETE', '/api/v1/namespaces', 405],
     ['GET', '/api/v1/namespaces/%E0%A4%A', 400],
     ['GET', '/healthz', 200],

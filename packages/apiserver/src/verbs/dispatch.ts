@@ -40,10 +40,14 @@ export function findResource(call: Call, { registry }: Environment): Resource {
 export function dispatch(call: Call, resource: Resource, environment: Environment): Answer | Promise<Answer> {
   const { verb, subresource, namespace, name } = call.info
   if (subresource !== '') return dispatchSubresource(call, resource, environment)
+  // Of what is only asked there is one path, and no other.
+  const asksOnly = resource.verbs.length === 1 && resource.verbs[0] === 'create'
+  if (asksOnly && (name !== '' || (resource.namespaced && namespace === ''))) throw pathNotServed()
   const handler = HANDLERS[verb as keyof typeof HANDLERS]
   if (!handler || !resource.verbs.includes(verb as Verb)) throw methodNotServed()
   if (resource.namespaced && namespace === '') {
-    if (verb === 'create') throw badRequest('an empty namespace may not be set during creation')
+    if (verb === 'create' && resource.custom) throw badRequest('an empty namespace may not be set during creation')
+    if (verb === 'create') throw methodNotServed()
     if (name !== '') throw pathNotServed()
     if (verb === 'deletecollection') throw methodNotServed()
   }

@@ -12,7 +12,7 @@ export interface Environment {
   /** Of a kind, in the order of discovery. */
   subresources(resource: Resource): readonly Subresource[]
   /** Kinds that are answered and not stored (reviews), by their key. */
-  virtual: Readonly<Record<string, (object: KubeObject, call: Call) => KubeObject | Promise<KubeObject>>>
+  virtual: Readonly<Record<string, VirtualKind>>
   /** Kinds that are computed when they are asked for, by their key. */
   computed: Readonly<Record<string, ComputedKind>>
   /** How much may be stored. */
@@ -36,6 +36,9 @@ export interface Environment {
   /** Throws where the user may not create what an update or an apply is about to create. */
   authorizeCreate(call: Call): void
 }
+
+/** Throws a StatusError. */
+export type VirtualKind = (object: KubeObject, call: Call, environment: Environment) => KubeObject | Promise<KubeObject>
 
 /** What discovery lists below the objects of a kind, and what answers there. */
 export interface Subresource {

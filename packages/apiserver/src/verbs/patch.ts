@@ -49,7 +49,10 @@ export async function patch(
   if (!accepted.includes(call.contentType)) throw resource.custom ? unsupportedMediaType(accepted) : notConsumed()
   const isApply = call.contentType === PATCH_TYPES.apply
   const body = (await call.readBody()) ?? { value: undefined, text: '', duplicates: [] }
-  if (body.error !== undefined) throw badRequest(`error decoding ${isApply ? 'YAML' : 'patch'}: ${body.error}`)
+  const isStrategic = call.contentType === PATCH_TYPES.strategic
+  const decoding = isApply ? 'error decoding YAML: ' : isStrategic ? '' : 'error decoding patch: '
+  if (body.error !== undefined) throw badRequest(`${decoding}${body.error}`)
+  if (body.value === undefined && !isApply) throw badRequest(`${decoding}unexpected end of JSON input`)
   const options = writeOptions('PatchOptions', call.query, call.userAgent, isApply)
   const request: PatchRequest = { resource, environment, options, call, body }
   const next = isApply ? applied(request) : patched(request)
@@ -154,19 +157,25 @@ function patchFunction(type: string, body: Body, resource: Resource): (current: 
     }
   }
   const { value } = body
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
+  // A null that replaces everything is none; one that is to be merged with named elements changes nothing.
+  if (value === null && type === PATCH_TYPES.merge) throw badRequest('Invalid JSON Patch')
+  if (value === null) return (current) => current
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    const decoding = type === PATCH_TYPES.strategic ? '' : 'error decoding patch: '
     throw badRequest(
-      `error decoding patch: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type map[string]interface {}`,
+      `${decoding}json: cannot unmarshal ${jsonType(value)} into Go value of type map[string]interface {}`,
     )
+  }
   const fields = value as Record<string, unknown>
   if (type === PATCH_TYPES.merge) return (current) => applyMergePatch(current, fields)
   return (current) => applyStrategicMergePatch(current, fields, resource.schema)
 }
 
 function decodeOperations({ value }: Body): JsonPatchOperation[] {
+  if (value === null) return []
   if (!Array.isArray(value))
     throw badRequest(
-      `error decoding patch: json: cannot unmarshal ${typeof value} into Go value of type []handlers.jsonPatchOp`,
+      `error decoding patch: json: cannot unmarshal ${jsonType(value)} into Go value of type []handlers.jsonPatchOp`,
     )
   if (value.length > MAX_OPERATIONS)
     throw new StatusError(
@@ -174,13 +183,22 @@ function decodeOperations({ value }: Body): JsonPatchOperation[] {
       `Request entity too large: The allowed maximum operations in a JSON patch is ${MAX_OPERATIONS}, got ${value.length}`,
     )
   return value.map((operation: unknown) => {
-    const given = operation as Partial<JsonPatchOperation> | null
-    if (typeof given !== 'object' || given === null || typeof given.op !== 'string' || typeof given.path !== 'string')
-      throw badRequest('error decoding patch: each operation must be an object with the strings "op" and "path"')
-    if (given.from !== undefined && typeof given.from !== 'string')
-      throw badRequest('error decoding patch: "from" must be a string')
+    const given = (operation ?? {}) as Partial<Record<keyof JsonPatchOperation, unknown>>
+    const wrong = (found: unknown, into: string): StatusError =>
+      badRequest(`error decoding patch: json: cannot unmarshal ${jsonType(found)} into Go ${into}`)
+    if (typeof given !== 'object' || Array.isArray(given)) throw wrong(given, 'value of type handlers.jsonPatchOp')
+    for (const field of ['op', 'path', 'from'] as const) {
+      const found = given[field] ?? undefined
+      if (found !== undefined && typeof found !== 'string')
+        throw wrong(found, `struct field jsonPatchOp.${field} of type string`)
+    }
     return given as JsonPatchOperation
   })
+}
+
+function jsonType(value: unknown): string {
+  if (Array.isArray(value)) return 'array'
+  return typeof value === 'boolean' ? 'bool' : typeof value
 }
 
 function checkIdentity(value: KubeObject, resource: Resource): void {

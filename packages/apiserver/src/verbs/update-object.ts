@@ -6,7 +6,7 @@ import type { KubeObject, ManagedFieldsEntry } from '@caisson/api'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../registry/object-meta.ts'
 import { storageKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
-import { isAccepted, rememberAccepted } from '../schema/accepted.ts'
+import { forgivenWarnings, isAccepted, rememberAccepted } from '../schema/accepted.ts'
 import { type FieldError, invalid, StatusError } from '../status-error.ts'
 import { deepEqual } from '../storage/freeze.ts'
 import type { Transaction } from '../storage/store.ts'
@@ -175,7 +175,7 @@ function carryOver(next: KubeObject, current: KubeObject, context: UpdateContext
     metadata.generation = (before.generation ?? 0) + 1
 }
 
-function validateChange(next: KubeObject, current: KubeObject, { resource, rules }: UpdateContext): void {
+function validateChange(next: KubeObject, current: KubeObject, { call, resource, rules }: UpdateContext): void {
   const metadataErrors = validateObjectMetaUpdate(next.metadata, current.metadata)
   const errors: FieldError[] = [
     ...validateObjectMeta(next.metadata, {
@@ -188,6 +188,7 @@ function validateChange(next: KubeObject, current: KubeObject, { resource, rules
     ...metadataErrors,
     ...rules.validate(next, current),
   ]
+  call.warnings.push(...forgivenWarnings(next))
   if (errors.length > 0) throw invalid(resource, current.metadata.name as string, errors)
 }
 

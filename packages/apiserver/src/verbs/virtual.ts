@@ -24,5 +24,5 @@ export async function createVirtual(call: Call, resource: Resource, environment:
   matchNamespace(object.metadata, expectedNamespace(resource, call))
   const managedFields = trackUpdate(undefined, object, writeContext(resource, '', options, environment))
   if (managedFields) object.metadata.managedFields = managedFields
-  return { status: 201, body: await answer(object, call), resource }
+  return { status: 201, body: await answer(object, call, environment), resource }
 }

@@ -20,6 +20,9 @@ import {
   validateInitContainers,
 } from './containers.ts'
 import { validateAffinity } from './pod-affinity.ts'
+import { isMirrorPod, validateAnnotations } from './pod-annotations.ts'
+import { validateHostProcesses, validateOs } from './pod-os.ts'
+import { type PodResourceClaim, validateResourceClaims } from './pod-resource-claims.ts'
 import { type ResourceRequirements, validateResourceRequirements } from './resource-requirements.ts'
 import { validatePodSecurityContext } from './security-context.ts'
 import { validatePreemptionPolicy } from './small-kinds.ts'
@@ -35,6 +38,7 @@ export function validatePodSpec(pod: Pod): FieldError[] {
   validateAnnotations(pod, errors)
   if (spec.terminationGracePeriodSeconds === undefined) errors.push(required('spec.terminationGracePeriodSeconds'))
   const volumes = validateVolumes(spec.volumes ?? [], pod.metadata?.name ?? '', 'spec.volumes', errors)
+  validateResourceClaims((spec.resourceClaims ?? []) as PodResourceClaim[], isMirrorPod(pod), errors)
   const containers = spec.containers ?? []
   const initContainers = spec.initContainers ?? []
   const scope: ContainerScope = {
@@ -58,6 +62,7 @@ export function validatePodSpec(pod: Pod): FieldError[] {
   validateDnsConfig(spec, errors)
   validateGates(spec, errors)
   validateSpreadConstraints(spec, errors)
+  validateHostProcesses(spec, errors)
   validateHostUsers(spec, errors)
   validateNamesAndNumbers(spec, errors)
   validateTokensNeedAccount(spec, errors)
@@ -79,23 +84,6 @@ export function validatePodCreate(pod: Pod): FieldError[] {
     errors.push(forbidden('spec.nodeName', 'cannot be set until all schedulingGates have been cleared'))
   }
   return errors
-}
-
-const MIRROR = 'kubernetes.io/config.mirror'
-const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
-
-function validateAnnotations(pod: Pod, errors: FieldError[]): void {
-  const annotations = pod.metadata?.annotations
-  if (!annotations) return
-  const mirror = annotations[MIRROR]
-  if (mirror !== undefined && !pod.spec?.nodeName) {
-    const said = 'must set spec.nodeName if mirror pod annotation is set'
-    errors.push(invalidValue(`metadata.annotations[${MIRROR}]`, mirror, said))
-  }
-  const cost = annotations[DELETION_COST]
-  if (cost !== undefined && (!/^(?:0|-?[1-9]\d*)$/.test(cost) || Math.abs(Number(cost)) > MAX_SECONDS)) {
-    errors.push(invalidValue(`metadata.annotations[${DELETION_COST}]`, cost, 'must be a 32bit integer'))
-  }
 }
 
 function validateHostNetworkPorts(spec: PodSpec, errors: FieldError[]): void {
@@ -291,11 +279,7 @@ function validateNamesAndNumbers(spec: PodSpec, errors: FieldError[]): void {
   if (spec.overhead) {
     validateResourceRequirements({ limits: spec.overhead as Record<string, string> }, 'spec.overhead', errors)
   }
-  const os = spec.os as { name?: string } | undefined
-  if (os && !os.name) errors.push(required('spec.os.name'))
-  else if (os && os.name !== 'linux' && os.name !== 'windows') {
-    errors.push(notSupported('spec.os', os.name, ['linux', 'windows']))
-  }
+  validateOs(spec, errors)
 }
 
 function validateTokensNeedAccount(spec: PodSpec, errors: FieldError[]): void {

@@ -26,16 +26,39 @@ export function podWarnings(pod: Pod): string[] {
   })
   const secrets = new Set<string>()
   spec.imagePullSecrets?.forEach(({ name = '' }, index) => {
-    if (!name) {
-      warnings.push(`spec.imagePullSecrets[${index}].name: invalid empty name "${name}"`)
-    } else if (secrets.has(name)) warnings.push(`spec.imagePullSecrets[${index}].name: duplicate name "${name}"`)
+    if (secrets.has(name)) warnings.push(`spec.imagePullSecrets[${index}].name: duplicate name "${name}"`)
     secrets.add(name)
   })
+  spec.imagePullSecrets?.forEach(({ name }, index) => {
+    if (!name) warnings.push(`spec.imagePullSecrets[${index}].name: invalid empty name ""`)
+  })
+  annotationWarnings(pod, warnings)
   const initContainers = spec.initContainers ?? []
   initContainers.forEach((container, index) => containerWarnings(container, `spec.initContainers[${index}]`, warnings))
   spec.containers?.forEach((container, index) => containerWarnings(container, `spec.containers[${index}]`, warnings))
   portWarnings([...initContainers, ...(spec.containers ?? [])], initContainers.length, warnings)
   return warnings
+}
+
+const SECCOMP_POD = 'seccomp.security.alpha.kubernetes.io/pod'
+const SECCOMP_CONTAINER = 'container.seccomp.security.alpha.kubernetes.io/'
+const APPARMOR = 'container.apparmor.security.beta.kubernetes.io/'
+
+/** Of profiles that only an annotation names, which nothing has read since 1.27. */
+function annotationWarnings({ metadata, spec }: Pod, warnings: string[]): void {
+  const annotations = metadata?.annotations ?? {}
+  const warn = (key: string): void => {
+    if (!Object.hasOwn(annotations, key)) return
+    warnings.push(`metadata.annotations[${key}]: non-functional in v1.27+; use the "seccompProfile" field instead`)
+  }
+  if (!spec?.securityContext?.seccompProfile) warn(SECCOMP_POD)
+  for (const container of [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])]) {
+    if (!container.securityContext?.seccompProfile) warn(`${SECCOMP_CONTAINER}${container.name}`)
+    const key = `${APPARMOR}${container.name}`
+    const hasField = (container.securityContext as { appArmorProfile?: object } | undefined)?.appArmorProfile
+    if (Object.hasOwn(annotations, key) && !hasField)
+      warnings.push(`metadata.annotations[${key}]: deprecated since v1.30; use the "appArmorProfile" field instead`)
+  }
 }
 
 function containerWarnings(container: Container, path: string, warnings: string[]): void {

@@ -60,6 +60,12 @@ function setFamilies(service: Service, spec: ServiceSpec, old: ServiceSpec | und
     const said = 'this cluster is not configured for dual-stack services'
     throw refuse(service, 'spec.ipFamilyPolicy', spec.ipFamilyPolicy, said)
   }
+  const several = (spec.ipFamilies?.length ?? 0) > 1 || (spec.clusterIPs?.length ?? 0) > 1
+  if (spec.ipFamilyPolicy === 'SingleStack' && several) {
+    const what = (spec.ipFamilies?.length ?? 0) > 1 ? 'IP families' : 'cluster IPs'
+    const said = `must be 'RequireDualStack' or 'PreferDualStack' when multiple ${what} are specified`
+    throw refuse(service, 'spec.ipFamilyPolicy', spec.ipFamilyPolicy, said)
+  }
   spec.clusterIPs?.forEach((address, index) => {
     if (ipFamily(address) !== 6) return
     throw refuse(service, `spec.clusterIPs[${index}]`, spec.clusterIPs, 'IPv6 is not configured on this cluster')

@@ -1,7 +1,7 @@
 /** Strategies of kinds that have little to say: one block each. */
 import type { KubeObject } from '@caisson/api'
 import type { FieldError } from '../../status-error.ts'
-import { forbidden, invalidValue, notSupported, required, tooLong } from '../field-error.ts'
+import { duplicate, forbidden, invalidValue, notSupported, required, tooLong } from '../field-error.ts'
 import { dns1123Label, qualifiedName } from '../names.ts'
 import { validateLabelName, validateLabels } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
@@ -139,14 +139,30 @@ function validateStorageClass(storageClass: StorageClass): FieldError[] {
   else if (volumeBindingMode !== 'Immediate' && volumeBindingMode !== 'WaitForFirstConsumer') {
     errors.push(notSupported('volumeBindingMode', volumeBindingMode, ['Immediate', 'WaitForFirstConsumer']))
   }
-  storageClass.allowedTopologies?.forEach((term, index) => {
+  validateTopologies(storageClass.allowedTopologies ?? [], errors)
+  return errors
+}
+
+function validateTopologies(topologies: NonNullable<StorageClass['allowedTopologies']>, errors: FieldError[]): void {
+  // Kubernetes compares each term with as many empty ones as there are terms, and with those before it.
+  const seen: Array<Record<string, string[]>> = topologies.map(() => ({}))
+  topologies.forEach((term, index) => {
+    const terms = new Map<string, string[]>()
     term.matchLabelExpressions?.forEach(({ key, values }, at) => {
       const path = `allowedTopologies[${index}].matchLabelExpressions[${at}]`
       if (!values?.length) errors.push(required(`${path}.values`))
+      values?.forEach((value, position) => {
+        if (values.indexOf(value) < position) errors.push(duplicate(`${path}.values[${position}]`, value))
+      })
       validateLabelName(key, `${path}.key`, errors)
+      if (terms.has(key)) errors.push(duplicate(`${path}.key`, key))
+      terms.set(key, [...new Set(values)].sort())
     })
+    const expressions = Object.fromEntries([...terms].sort(([a], [b]) => (a < b ? -1 : 1)))
+    for (const other of seen)
+      if (deepEqual(other, expressions)) errors.push(duplicate(`allowedTopologies[${index}].matchLabelExpressions`, ''))
+    seen.push(expressions)
   })
-  return errors
 }
 
 function validateParameters(parameters: Readonly<Record<string, string>>, errors: FieldError[]): void {

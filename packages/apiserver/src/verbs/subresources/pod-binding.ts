@@ -6,12 +6,13 @@ import { decodeNative } from '../../schema/native.ts'
 import { StatusError } from '../../status-error.ts'
 import type { Answer, Call } from '../call.ts'
 import type { Environment, Subresource } from '../environment.ts'
-import { badRequest, conflict, notFound, OPTIMISTIC_LOCK } from '../errors.ts'
+import { badRequest, conflict, notFound, OPTIMISTIC_LOCK, pathNotServed } from '../errors.ts'
 import { timestamp } from '../metadata.ts'
 import { writeOptions } from '../options.ts'
 import { uidPrecondition } from '../update-object.ts'
 import { decodeInto } from './decode-into.ts'
 
+const DEFINITION = 'io.k8s.api.core.v1.Binding'
 const BINDINGS = { group: '', plural: 'pods/binding' }
 
 interface Binding extends KubeObject {
@@ -35,14 +36,63 @@ async function bind(call: Call, resource: Resource, environment: Environment): P
   const binding = decodeInto(await call.readBody(), {
     kind: 'Binding',
     apiVersion: 'v1',
-    decode: (value) => decodeNative('io.k8s.api.core.v1.Binding', value),
+    decode: (value) => decodeNative(DEFINITION, value),
     call,
     options,
   }) as Binding
   if (binding.metadata.name !== call.info.name) throw badRequest('name in URL does not match name in Binding object')
+  const { namespace, name } = call.info
+  const body = await assign(binding, { namespace, name, resource, environment, dryRun: options.dryRun })
+  return { status: 201, body }
+}
+
+/** `bindings`: the same for who names the Pod in the Binding alone. */
+export const BINDING_KIND: Resource = {
+  group: '',
+  version: 'v1',
+  kind: 'Binding',
+  listKind: 'BindingList',
+  plural: 'bindings',
+  singular: 'binding',
+  shortNames: [],
+  categories: [],
+  namespaced: true,
+  verbs: ['create'],
+  storageVersion: 'v1',
+  schema: { $ref: DEFINITION },
+  decode: (value) => decodeNative(DEFINITION, value),
+  strategy: {},
+  columns: [],
+  selectableFields: {},
+  status: false,
+  structural: true,
+}
+
+/** What answers a Binding that was posted as such. */
+export async function answerBinding(object: KubeObject, call: Call, environment: Environment): Promise<KubeObject> {
+  const { dryRun } = writeOptions('CreateOptions', call.query, call.userAgent)
+  const { name = '' } = object.metadata
+  if (name === '') throw badRequest('Name parameter required.')
+  const resource = environment.registry.find('', 'v1', 'pods')
+  if (!resource) throw pathNotServed()
+  return await assign(object as Binding, { namespace: call.info.namespace, name, resource, environment, dryRun })
+}
+
+interface Assignment {
+  namespace: string
+  name: string
+  /** Pods. */
+  resource: Resource
+  environment: Environment
+  dryRun: boolean
+}
+
+async function assign(
+  binding: Binding,
+  { namespace, name, resource, environment, dryRun }: Assignment,
+): Promise<KubeObject> {
   validate(binding)
   await environment.store.write((transaction) => {
-    const { namespace, name } = call.info
     const pod = transaction.get('pods', namespace, name) as Pod | undefined
     if (!pod) throw notFound(resource, name)
     checkPreconditions(pod, binding, resource)
@@ -52,12 +102,9 @@ async function bind(call: Call, resource: Resource, environment: Environment): P
       throw conflict(BINDINGS, name, `pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`)
     if (pod.spec.schedulingGates?.length)
       throw conflict(BINDINGS, name, `pod ${name} has non-empty .spec.schedulingGates`)
-    if (!options.dryRun) transaction.put('pods', bound(pod, binding, environment.now()))
+    if (!dryRun) transaction.put('pods', bound(pod, binding, environment.now()))
   })
-  return {
-    status: 201,
-    body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 },
-  }
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } as unknown as KubeObject
 }
 
 function validate({ target }: Binding): void {

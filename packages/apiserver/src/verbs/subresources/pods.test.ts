@@ -1,13 +1,17 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { builtinResources } from '../../registry/builtin/index.ts'
 import { type RunningServer, startServer } from '../../testing/running-server.ts'
+import { answerBinding, BINDING_KIND } from './pod-binding.ts'
 
 const PATH = '/api/v1/namespaces/default/pods/web'
 
 let server: RunningServer
 
 beforeEach(async () => {
-  server = await startServer({ resources: builtinResources() })
+  server = await startServer({
+    resources: [...builtinResources(), BINDING_KIND],
+    virtual: { bindings: answerBinding },
+  })
   await server.request('POST', '/api/v1/namespaces', { body: { metadata: { name: 'default' } } })
   const { status, text } = await server.request('POST', '/api/v1/namespaces/default/pods', {
     body: { metadata: { name: 'web' }, spec: { containers: [{ name: 'main', image: 'x' }] } },
@@ -40,6 +44,22 @@ test('a binding puts a Pod on a node, once', async () => {
     409,
     'Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "here"',
   ])
+})
+
+test('a Binding that is posted as such names its Pod itself', async () => {
+  const bindings = '/api/v1/namespaces/default/bindings'
+  const answers = []
+  for (const metadata of [{ name: 'nobody' }, {}, { name: 'web' }, { name: 'web' }]) {
+    const { status, body } = await post(bindings, { metadata, target: { kind: 'Node', name: 'here' } })
+    answers.push([status, body.message])
+  }
+  expect(answers).toEqual([
+    [404, 'pods "nobody" not found'],
+    [400, 'Name parameter required.'],
+    [201, undefined],
+    [409, 'Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "here"'],
+  ])
+  expect((await get()).spec.nodeName).toBe('here')
 })
 
 test.each<[name: string, body: object, expected: string]>([
