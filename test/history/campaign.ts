@@ -8,7 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import { type Random, seeded } from '../differential/script.ts'
 import { createConnection } from './connection.ts'
 import { FAULTS, type Fault, type FaultContext } from './faults.ts'
-import type { History } from './history.ts'
+import type { History, Watching } from './history.ts'
 import { KINDS, RECORD_DEFINITION, RECORDS, seenOf, type WireObject } from './kinds.ts'
 import { EVERYTHING, runLister } from './lister.ts'
 import { startProxy } from './proxy.ts'
@@ -34,7 +34,7 @@ export interface Campaign {
 }
 
 const WINDOW = 400
-const STALLED_MS = 1000
+const STALLED_MS = 1500
 const WRITERS = 6
 const DISK = '256m'
 
@@ -50,6 +50,7 @@ export async function runCampaign({ seed, faults, between }: CampaignOptions): P
     token: randomBytes(16).toString('hex'),
     window: { events: WINDOW, bytes: 256 << 20 },
     stalledMs: STALLED_MS,
+    seed,
   }
   const proxy = stack.use(await startProxy())
   const server = await startKept(directory, settings, proxy)
@@ -86,7 +87,8 @@ export async function runCampaign({ seed, faults, between }: CampaignOptions): P
     end.resolve(await writeLast(recorder))
     await Promise.all(clients)
   }
-  const { operations, listings, watchings } = recorder
+  const { operations, listings } = recorder
+  const watchings = [...recorder.watchings, ...server.watchings()]
   const history = { operations, listings, watchings, restarts: server.restarts, window: WINDOW }
   return { history, unexpected, hits }
 }
@@ -155,8 +157,10 @@ export interface KeptServer {
   current(): ServerProcess
   /** Resolves while it answers. */
   serving(): Promise<void>
-  /** Waits until it is gone, and starts it again. */
-  restart(why: string): Promise<void>
+  /** Waits until it is gone, and starts it again; before that once in vain where it is to be killed after so many ms. */
+  restart(why: string, interruptedAfter?: number): Promise<void>
+  /** What was watched inside of all its processes. */
+  watchings(): Watching[]
   restarts: History['restarts'][number][]
   end(): Promise<void>
 }
@@ -167,6 +171,7 @@ async function startKept(
   proxy: { target(port: number | undefined): void },
 ): Promise<KeptServer> {
   let current = await startServerProcess(directory, settings)
+  const processes = [current]
   let serving = Promise.resolve()
   proxy.target(current.port)
   const restarts: KeptServer['restarts'] = []
@@ -185,14 +190,17 @@ async function startKept(
     current: () => current,
     serving: () => serving,
     restarts,
-    async restart(why) {
+    watchings: () => processes.flatMap((process) => process.watchings()),
+    async restart(why, interruptedAfter) {
       await current.gone
       try {
+        if (interruptedAfter !== undefined) await startInVain(directory, settings, interruptedAfter)
         current = await startServerProcess(directory, settings)
       } catch (error) {
         gate.reject(error)
         throw error
       }
+      processes.push(current)
       void follow(current)
       restarts.push({ at, until: performance.now(), why })
       proxy.target(current.port)
@@ -203,4 +211,10 @@ async function startKept(
       await current.gone
     },
   }
+}
+
+/** It is killed while it starts, or right after. */
+async function startInVain(directory: string, settings: ServerSettings, interruptedAfter: number): Promise<void> {
+  const started = await startServerProcess(directory, settings, interruptedAfter).catch(() => undefined)
+  await started?.gone
 }

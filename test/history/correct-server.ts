@@ -149,6 +149,7 @@ export function listing(
     resource: 'records',
     selection,
     asked: { exact: exact ? revision : undefined, atLeast: undefined, limit },
+    after: undefined,
     began,
     ended: began + pages.length,
     pages,

@@ -1,5 +1,5 @@
 /** What happens to the server under test. Each fault is caused for real, and says whether it did what it is for. */
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Random } from '../differential/script.ts'
@@ -22,7 +22,7 @@ export interface FaultContext {
   directory: string
   /** How much writers write beside the content, characters. */
   padding: number
-  /** How long the watcher that does not read sleeps, ms. */
+  /** How long the watcher that does not read sleeps at most, ms. */
   sleeps: number
 }
 
@@ -70,6 +70,26 @@ export const FAULTS = {
     await server.restart('stopped')
     return true
   },
+  /** When it stops, all of the log goes into the database. */
+  async 'kill while stopping'({ server, directory }: FaultContext) {
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const { gone } = server.current()
+      server.current().killAtCheckpoint()
+      server.current().stop()
+      await gone
+      // It is removed at the very end.
+      const cut = existsSync(join(directory, 'state', 'state.db-wal'))
+      await server.restart('killed while stopping')
+      if (cut) return true
+    }
+    return false
+  },
+  /** And once more before it answers. */
+  async 'kill while starting'({ server, random }: FaultContext) {
+    server.current().kill()
+    await server.restart('killed, and killed again while starting', 100 + random.integer(900))
+    return true
+  },
   async 'reset connections'({ proxy, random }: FaultContext) {
     let broken = 0
     for (let count = 0; count < 5; count++) {
@@ -85,7 +105,7 @@ export const FAULTS = {
     const cut = (): boolean =>
       recorder.watchings.slice(before).some(({ client, end }) => client === 'sleeper' && end === 'lost')
     await withPadding(context, 150_000, async () => {
-      context.sleeps = 4000
+      context.sleeps = 5000
       const deadline = performance.now() + PATIENCE_MS
       while (!cut() && performance.now() < deadline) await setTimeout(100)
       context.sleeps = 0

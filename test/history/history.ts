@@ -75,6 +75,8 @@ export interface Listing {
   selection: Selection
   /** `exact`: the state at that revision was asked for. `atLeast`: one that is not older. */
   asked: { exact: number | undefined; atLeast: number | undefined; limit: number }
+  /** Only what comes after this key: it goes on, at the present, where another list had expired. */
+  after: string | undefined
   began: number
   ended: number
   pages: readonly Page[]

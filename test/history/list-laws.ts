@@ -44,7 +44,7 @@ export function checkListing(
 }
 
 function judgeContents(listing: Listing, log: ChangeLog, revision: number): Violation | undefined {
-  const { resource, selection, pages, asked, outcome } = listing
+  const { resource, selection, pages, asked, after, outcome } = listing
   const shown = pages.flatMap(({ objects }) => objects)
   const tooLong = pages.find(({ objects }) => asked.limit > 0 && objects.length > asked.limit)
   if (tooLong)
@@ -56,7 +56,8 @@ function judgeContents(listing: Listing, log: ChangeLog, revision: number): Viol
   const last = outcome === 'complete' ? undefined : (shown.at(-1)?.key ?? '')
   const expected = new Map<string, Seen>()
   for (const [key, object] of stateAt(log, resource, revision))
-    if (selected(selection, key, object.content) && (last === undefined || key <= last)) expected.set(key, object)
+    if (selected(selection, key, object.content) && (last === undefined || key <= last) && !(after && key <= after))
+      expected.set(key, object)
   for (const object of shown) {
     const wanted = expected.get(object.key)
     expected.delete(object.key)

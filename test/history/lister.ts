@@ -53,6 +53,8 @@ export interface ListInPagesOptions {
   asked: Listing['asked']
   /** Between pages. */
   pauseMs: number
+  /** With what the answer to an expired token gave. */
+  goesOn?: { token: string; after: string } | undefined
 }
 
 /** Lists, and writes down how that went. */
@@ -61,7 +63,8 @@ export async function listInPages(connection: Connection, options: ListInPagesOp
   const began = recorder.now()
   const pages: Page[] = []
   let outcome: Listing['outcome'] | undefined
-  let token = ''
+  let token = options.goesOn?.token ?? ''
+  let next: ListInPagesOptions['goesOn']
   while (!outcome) {
     const pageBegan = recorder.now()
     try {
@@ -83,8 +86,12 @@ export async function listInPages(connection: Connection, options: ListInPagesOp
         pages.push({ began: pageBegan, ended: recorder.now(), revision, objects, more: token !== '' })
         if (token === '') outcome = 'complete'
         else if (pauseMs > 0) await setTimeout(pauseMs)
-      } else if (status === 410) outcome = 'expired'
-      else {
+      } else if (status === 410) {
+        outcome = 'expired'
+        const after = pages.at(-1)?.objects.at(-1)?.key
+        // With selectors, what was looked at last is not what was shown last.
+        if (after && !selection.side && !selection.colour) next = { token: body.metadata.continue as string, after }
+      } else {
         outcome = 'unknown'
         // A revision that was told before cannot be one that has not happened.
         const fell = (body as { message?: string }).message?.includes('Too large resource version')
@@ -94,9 +101,25 @@ export async function listInPages(connection: Connection, options: ListInPagesOp
       outcome = 'unknown'
     }
   }
-  const listing = { client, resource: kind.resource, selection, asked, began, ended: recorder.now(), pages, outcome }
+  const after = options.goesOn?.after
+  const listing = {
+    client,
+    resource: kind.resource,
+    selection,
+    asked,
+    after,
+    began,
+    ended: recorder.now(),
+    pages,
+    outcome,
+  }
   recorder.listings.push(listing)
-  return listing
+  if (!next) return listing
+  return listInPages(connection, {
+    ...options,
+    asked: { exact: undefined, atLeast: undefined, limit: asked.limit },
+    goesOn: next,
+  })
 }
 
 function position({ exact, atLeast }: Listing['asked'], token: string): Record<string, string> {

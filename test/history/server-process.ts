@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
+import type { WatchEntry, Watching } from './history.ts'
+import type { Told } from './inner-watcher.ts'
 
 export interface ServerSettings {
   token: string
@@ -11,6 +13,8 @@ export interface ServerSettings {
   window: { events: number; bytes: number }
   /** How long a client may leave what is sent to it, ms. */
   stalledMs: number
+  /** Of what its own watches do. */
+  seed: number
 }
 
 /** What the process is told. */
@@ -32,16 +36,39 @@ export interface ServerProcess {
   kill(): void
   /** Has it end in order. */
   stop(): void
+  /** What was watched inside it, until now. */
+  watchings(): Watching[]
   /** Kills it when its database is next written to: what commits go to is the log beside it, so that is a checkpoint. */
   killAtCheckpoint(): void
 }
 
+type Writable<T> = Omit<T, 'entries'> & { entries: WatchEntry[] }
+
 const PROGRAM = fileURLToPath(new URL('server-program.ts', import.meta.url))
 
-/** Resolves when it answers. */
-export async function startServerProcess(directory: string, settings: ServerSettings): Promise<ServerProcess> {
+/** Resolves when it answers; killed after so many ms, where that is given, it may never. */
+export async function startServerProcess(
+  directory: string,
+  settings: ServerSettings,
+  interruptedAfter?: number,
+): Promise<ServerProcess> {
   const child = fork(PROGRAM, [directory, JSON.stringify(settings)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const gone = once(child, 'exit').then(() => undefined)
+  const watchings = new Map<number, Writable<Watching>>()
+  child.on('message', (message: Told) => {
+    const at = performance.now()
+    if (message.kind === 'began')
+      watchings.set(message.watch, {
+        ...message.head,
+        began: at,
+        ended: at,
+        entries: [],
+        end: 'lost',
+        until: undefined,
+      })
+    else if (message.kind === 'told') watchings.get(message.watch)?.entries.push({ ...message.entry, at })
+  })
+  if (interruptedAfter !== undefined) setTimeout(() => child.kill('SIGKILL'), interruptedAfter)
   const { port, ca } = await ready(child)
   const kill = (): void => void child.kill('SIGKILL')
   return {
@@ -50,6 +77,7 @@ export async function startServerProcess(directory: string, settings: ServerSett
     gone,
     tell: (order) => void child.send(order),
     kill,
+    watchings: () => [...watchings.values()],
     stop: () => void child.kill('SIGTERM'),
     killAtCheckpoint() {
       const workerData = { file: join(directory, 'state', 'state.db'), pid: child.pid }

@@ -8,10 +8,13 @@ import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { startApiServer } from '../../packages/apiserver/src/index.ts'
+import { seeded } from '../differential/script.ts'
+import { runInnerWatcher } from './inner-watcher.ts'
+import { KINDS } from './kinds.ts'
 import type { Order, ServerSettings } from './server-process.ts'
 
 const [, , directory = '', text = '{}'] = process.argv
-const { token, window, stalledMs } = JSON.parse(text) as ServerSettings
+const { token, window, stalledMs, seed } = JSON.parse(text) as ServerSettings
 let order: Order | undefined
 
 // The store writes a transaction, has it synced here, and only then answers.
@@ -55,3 +58,6 @@ const server = await startApiServer({
 })
 process.on('SIGTERM', () => void server[Symbol.asyncDispose]().then(() => process.exit()))
 process.send?.({ port: server.port, ca: server.certificates.authority })
+const inside = server.server.connect({ username: 'inner', groups: ['system:masters'] })
+for (const kind of KINDS)
+  void runInnerWatcher({ server: inside, kind, random: seeded(seed), tell: (what) => void process.send?.(what) })

@@ -3,9 +3,10 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
 import { type Connection, createConnection } from './connection.ts'
 import { resourceOf, type Seen, type Selection, selected, type WatchEntry, type Watching } from './history.ts'
-import { KINDS, type Kind, queryOf, seenOf, type WireObject } from './kinds.ts'
+import { KINDS, type Kind, queryOf } from './kinds.ts'
 import { type ClientOptions, chooseSelection, EVERYTHING, listInPages } from './lister.ts'
 import { noteRevision, type Recorder } from './recorder.ts'
+import { entryOf, type WireEvent } from './watch-entry.ts'
 import { NAMESPACES } from './writer.ts'
 
 interface WatchOptions {
@@ -100,7 +101,11 @@ async function read(
   response.on('data', (text: string) => {
     const lines = (partial + text).split('\n')
     partial = lines.pop() ?? ''
-    for (const line of lines) entries.push(entryOf(line, kind, recorder))
+    for (const line of lines) {
+      const entry = entryOf(JSON.parse(line) as WireEvent, kind, recorder.now())
+      if (entry.type !== 'ERROR') noteRevision(recorder, 'object' in entry ? entry.object.revision : entry.revision)
+      entries.push(entry)
+    }
     wake()
   })
   const ended = new Promise<Watching['end']>((resolve) => {
@@ -140,26 +145,6 @@ async function read(
   }
   leave()
   return { end: await ended, until }
-}
-
-function entryOf(line: string, { resource }: Kind, recorder: Recorder): WatchEntry {
-  const at = recorder.now()
-  const { type, object } = JSON.parse(line) as {
-    type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
-    object: WireObject & { code: number; reason: string; metadata: { annotations?: Record<string, string> } }
-  }
-  if (type === 'ERROR') {
-    const { code, reason } = object
-    return { type, at, code, reason }
-  }
-  if (type === 'BOOKMARK') {
-    const revision = Number(object.metadata.resourceVersion)
-    noteRevision(recorder, revision)
-    return { type, at, revision, endsInitial: object.metadata.annotations?.['k8s.io/initial-events-end'] === 'true' }
-  }
-  const seen = seenOf(resource, object)
-  noteRevision(recorder, seen.revision)
-  return { type, at, object: seen }
 }
 
 /** Where a watch that ended can be gone on with; undefined where there has to be a list first. */
@@ -239,7 +224,7 @@ export async function runWatcher({ recorder, client, random }: ClientOptions, la
   }
 }
 
-/** Watches everything and does not read for longer than the server waits. */
+/** Watches everything and does not read for a while, which may be longer than the server waits. */
 export async function runSleeper({ recorder, client, random }: ClientOptions, sleeps: () => number): Promise<void> {
   using connection = createConnection(recorder.endpoint)
   while (!recorder.stopped.aborted) {
@@ -254,7 +239,8 @@ export async function runSleeper({ recorder, client, random }: ClientOptions, sl
       bookmarks: false,
       timeoutSeconds: undefined,
       patience: 500 + random.integer(1000),
-      sleeps: sleeps(),
+      // Every other time it wakes up before the server loses patience, and has to be told of all that came meanwhile.
+      sleeps: random.chance(0.5) ? sleeps() : sleeps() / 5,
     })
   }
 }
