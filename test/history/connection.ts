@@ -11,6 +11,8 @@ export interface Answer {
 export interface Connection extends Disposable {
   /** Rejects where no whole answer came. */
   send(method: string, path: string, options?: SendOptions): Promise<Answer>
+  /** The text of an answer that is no JSON. */
+  read(path: string): Promise<string>
   /** Resolves with the head of an answer that goes on. */
   open(path: string, query: Record<string, string>): Promise<{ request: ClientRequest; response: IncomingMessage }>
 }
@@ -59,26 +61,34 @@ export function createConnection({ port, token, ca }: Endpoint): Connection {
     agent = undefined
   }
 
-  return {
-    send(method, path, options = {}) {
-      return new Promise((resolve, reject) => {
-        const request = start(method, path, options)
-        const fail = (error: Error): void => {
-          forget()
-          reject(error)
-        }
-        request.setTimeout(PATIENCE_MS, () => request.destroy(new Error('no answer')))
-        request.on('error', fail)
-        request.on('response', (response) => {
-          let text = ''
-          response.setEncoding('utf8')
-          response.on('data', (chunk: string) => {
-            text += chunk
-          })
-          response.on('error', fail)
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as unknown }))
+  function exchange(method: string, path: string, options: SendOptions): Promise<{ status: number; text: string }> {
+    return new Promise((resolve, reject) => {
+      const request = start(method, path, options)
+      const fail = (error: Error): void => {
+        forget()
+        reject(error)
+      }
+      request.setTimeout(PATIENCE_MS, () => request.destroy(new Error('no answer')))
+      request.on('error', fail)
+      request.on('response', (response) => {
+        let text = ''
+        response.setEncoding('utf8')
+        response.on('data', (chunk: string) => {
+          text += chunk
         })
+        response.on('error', fail)
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
       })
+    })
+  }
+
+  return {
+    async send(method, path, options = {}) {
+      const { status, text } = await exchange(method, path, options)
+      return { status, body: JSON.parse(text) as unknown }
+    },
+    async read(path) {
+      return (await exchange('GET', path, {})).text
     },
     open(path, query) {
       return new Promise((resolve, reject) => {

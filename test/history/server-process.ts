@@ -28,6 +28,7 @@ export type Order =
   | { kind: 'move-clock'; ms: number }
 
 export interface ServerProcess {
+  pid: number
   port: number
   ca: string
   /** Resolves when the process is gone. */
@@ -72,6 +73,7 @@ export async function startServerProcess(
   const { port, ca } = await ready(child)
   const kill = (): void => void child.kill('SIGKILL')
   return {
+    pid: child.pid as number,
     port,
     ca,
     gone,
