@@ -50,7 +50,7 @@ export const FAULTS = {
     // It takes some milliseconds, and may be over before the process is.
     for (let attempt = 0; attempt < 5; attempt++) {
       const { gone } = server.current()
-      server.current().killAtCheckpoint()
+      await server.current().killAtCheckpoint()
       await Promise.all([gone, writeBallast(context, gone)])
       const { copied, missing } = checkpointProgress(join(directory, 'state'))
       await server.restart('killed during a checkpoint')
@@ -71,10 +71,13 @@ export const FAULTS = {
     return true
   },
   /** When it stops, all of the log goes into the database. */
-  async 'kill while stopping'({ server, directory }: FaultContext) {
+  async 'kill while stopping'(context: FaultContext) {
+    const { server, directory } = context
     for (let attempt = 0; attempt < 5; attempt++) {
       const { gone } = server.current()
-      server.current().killAtCheckpoint()
+      // Less than what is copied anyhow.
+      await writeBallast(context, setTimeout(500))
+      await server.current().killAtCheckpoint()
       server.current().stop()
       await gone
       // It is removed at the very end.

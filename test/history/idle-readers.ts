@@ -56,10 +56,10 @@ async function watchPath(connection: Connection): Promise<IncomingMessage> {
 
 /** Of ConfigMaps, that the server has. */
 async function watches(): Promise<number> {
-  const text = await writer.read('/metrics')
-  const [, count] =
-    /^apiserver_longrunning_requests\{[^}]*resource="configmaps"[^}]*verb="WATCH"[^}]*\} (\d+)$/m.exec(text) ?? []
-  return Number(count)
+  const lines = (await writer.read('/metrics')).split('\n')
+  const of = ['apiserver_longrunning_requests{', 'resource="configmaps"', 'verb="WATCH"']
+  const line = lines.find((each) => of.every((part) => each.includes(part)))
+  return Number(line?.split(' ').at(-1))
 }
 
 using writer = createConnection(endpoint)
@@ -87,7 +87,7 @@ for (let count = 0; count < EVENTS; count++) {
 await all.promise
 // Those that do not read learn nothing of it: the server has to be asked.
 let kept = WATCHERS
-while (kept > 1) {
+while (kept !== 1) {
   await setTimeout(200)
   kept = await watches()
 }

@@ -1,6 +1,6 @@
 /** A thread that does nothing but wait until a file is written to, and then kills a process: no later than that. */
 import { watch } from 'node:fs'
-import { workerData } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 
 const { file, pid } = workerData as { file: string; pid: number }
 const watcher = watch(file, () => {
@@ -11,3 +11,4 @@ const watcher = watch(file, () => {
     // It is gone already.
   }
 })
+parentPort?.postMessage('watching')

@@ -39,8 +39,8 @@ export interface ServerProcess {
   stop(): void
   /** What was watched inside it, until now. */
   watchings(): Watching[]
-  /** Kills it when its database is next written to: what commits go to is the log beside it, so that is a checkpoint. */
-  killAtCheckpoint(): void
+  /** Kills it when its database is next written to: what commits go to is the log beside it, so that is a checkpoint. Resolves when it is lain in wait for. */
+  killAtCheckpoint(): Promise<void>
 }
 
 type Writable<T> = Omit<T, 'entries'> & { entries: WatchEntry[] }
@@ -81,10 +81,11 @@ export async function startServerProcess(
     kill,
     watchings: () => [...watchings.values()],
     stop: () => void child.kill('SIGTERM'),
-    killAtCheckpoint() {
+    async killAtCheckpoint() {
       const workerData = { file: join(directory, 'state', 'state.db'), pid: child.pid }
       const watcher = new Worker(new URL('kill-at-write.ts', import.meta.url), { workerData })
       child.once('exit', () => void watcher.terminate())
+      await once(watcher, 'message')
     },
   }
 }
