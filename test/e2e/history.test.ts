@@ -22,7 +22,7 @@ test(`every law holds through every fault (SEED=${SEED})`, async () => {
 test('a thousand watchers that do not read cost what their buffers may hold, are cut, and keep nobody waiting', () => {
   const program = fileURLToPath(new URL('../history/idle-readers.ts', import.meta.url))
   const { memory, told, kept } = JSON.parse(
-    execFileSync('unshare', ['--net', process.execPath, program], { encoding: 'utf8' }),
+    execFileSync('unshare', ['--net', process.execPath, program], { encoding: 'utf8', timeout: 110_000 }),
   ) as IdleReadersReport
   expect({ told, kept }).toEqual({ told: 200, kept: 1 })
   // 256 KiB are held for each before its watch is paused, and the event that made it too much.

@@ -4,10 +4,15 @@ import { request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { KubeObject, WatchEvent } from '@caisson/api'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { parseRequestInfo } from '../http/request-info.ts'
 import type { InProcessServer } from '../in-process.ts'
+import type { Resource } from '../registry/resource.ts'
 import { openStore } from '../storage/sqlite-store.ts'
 import { ADMINISTRATOR, type RunningServer, startServer } from '../testing/running-server.ts'
+import type { Call } from './call.ts'
+import type { Environment } from './environment.ts'
+import { acceptWatch } from './watch.ts'
 
 const PATH = '/api/v1/namespaces/a/configmaps'
 
@@ -233,6 +238,36 @@ describe('a watch that cannot go on', () => {
     const events = await watching.take(20)
     expect(events.map(short)).toEqual(Array.from({ length: 20 }, (_, index) => `ADDED big-${index}`))
     watching.close()
+  })
+
+  test('because its client does not take a bookmark is paused, too', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      const query = { watch: '1', allowWatchBookmarks: '1', resourceVersion: String(server.store.revision) }
+      const call = { info: parseRequestInfo('GET', PATH, query), query } as unknown as Call
+      const resource = server.server.registry.find('', 'v1', 'configmaps') as Resource
+      const sent: string[] = []
+      let takes = true
+      const running = acceptWatch(call, resource, { store: server.store } as Environment).start({
+        send(message) {
+          sent.push(short(message as WatchEvent))
+          return takes
+        },
+        end: () => undefined,
+      })
+      vi.advanceTimersByTime(60_000)
+      takes = false
+      vi.advanceTimersByTime(60_000)
+      vi.advanceTimersByTime(60_000)
+      await create('one')
+      expect(sent).toEqual(['BOOKMARK', 'BOOKMARK'])
+      takes = true
+      running.resume()
+      expect(sent).toEqual(['BOOKMARK', 'BOOKMARK', 'ADDED one'])
+      running[Symbol.dispose]()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('because its client does not read for too long is told so, and costs nothing meanwhile', async () => {

@@ -94,6 +94,10 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
 
   function onEvent(event: StoreEvent): void {
     if (event.revision <= position || deliver(event, [event])) return
+    pause()
+  }
+
+  function pause(): void {
     subscription?.[Symbol.dispose]()
     subscription = undefined
   }
@@ -147,7 +151,8 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
   function sendBookmark(): void {
     if (!subscription || ended) return
     position = Math.max(position, store.revision)
-    sink.send({ type: 'BOOKMARK', object: bookmark(resource, position, false) })
+    // A client that takes nothing gets no more of them either, and what holds it for stalled is not put off each time.
+    if (!sink.send({ type: 'BOOKMARK', object: bookmark(resource, position, false) })) pause()
   }
 
   const lifetime = options.timeoutSeconds
