@@ -11,6 +11,7 @@ const QUICK: ConnectionLimits = {
   strangers: 20,
   strangerMs: 600,
   perUser: 12,
+  total: 30,
   headersMs: 300,
   requestMs: 1000,
   stalledMs: 3000,
@@ -26,6 +27,7 @@ beforeEach(async () => {
     inFlight: {
       ...IN_FLIGHT_LIMITS,
       perUser: { reading: 4, writing: 4, 'long-running': 5 },
+      bodies: { perUser: 4, bytes: 8 << 20, bytesPerUser: 4 << 20 },
     },
   })
   await allow('tenant', [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }])
@@ -227,31 +229,112 @@ describe('who asks for too much at once', () => {
     await expect.poll(ask).toBe('HTTP/1.1 200 OK')
   })
 
-  test('bodies that are on their way count', async () => {
-    const waiting = await Promise.all(Array.from({ length: 4 }, dial))
-    for (const socket of waiting)
-      socket.write(
-        head(
-          'POST /api/v1/namespaces/default/configmaps HTTP/1.1',
-          'Content-Type: application/json',
-          'Content-Length: 99',
-        ),
-      )
-    await expect
-      .poll(async () => (await asTenant('DELETE', '/api/v1/namespaces/default/configmaps/none')).status)
-      .toBe(429)
+  test('bodies that are on their way count, and keep no write out that could be served', async () => {
+    const waiting = await Promise.all(Array.from({ length: 4 }, () => dial()))
+    for (const socket of waiting) socket.write(post(AUTHORIZATION, 99))
+    const created = async (): Promise<number> =>
+      (await asTenant('POST', CONFIG_MAPS, {}, { metadata: { generateName: 'm-' } })).status
+    await expect.poll(created).toBe(429)
+    expect((await asTenant('DELETE', `${CONFIG_MAPS}/none`)).status).toBe(404)
     expect((await asTenant('GET', '/api/v1/namespaces/default')).status).toBe(200)
     for (const socket of waiting) socket.destroy()
-    await expect
-      .poll(async () => (await asTenant('DELETE', '/api/v1/namespaces/default/configmaps/none')).status)
-      .toBe(404)
+    await expect.poll(created).toBe(201)
+  })
+
+  test('no more bytes of bodies are held than a user may have on their way', async () => {
+    const waiting = await Promise.all([dial(), dial()])
+    const answers = waiting.map(rest)
+    for (const socket of waiting) {
+      socket.write(post(AUTHORIZATION, 2_600_000))
+      socket.write('x'.repeat(2_500_000))
+    }
+    expect(statusLine(await Promise.race(answers))).toBe('HTTP/1.1 429 Too Many Requests')
+    await isServed()
+  })
+
+  test('ServiceAccounts of one namespace have one share together, and those of another their own', async () => {
+    const [one, two, three, foreign] = await Promise.all([
+      tokenOf('default', 'one'),
+      tokenOf('default', 'two'),
+      tokenOf('default', 'three'),
+      tokenOf('elsewhere', 'foreign'),
+    ])
+    const waiting = await Promise.all(Array.from({ length: 4 }, () => dial()))
+    for (const [index, socket] of waiting.entries())
+      socket.write(post(`Authorization: Bearer ${index % 2 ? one : two}`, 99))
+    await expect.poll(() => createdBy(three)).toBe(429)
+    expect(await createdBy(foreign)).toBe(201)
+  })
+
+  test('whoever acts as others takes from a share of their own', async () => {
+    await allow('other', [{ apiGroups: [''], resources: ['configmaps'], verbs: ['create'] }])
+    const waiting = await Promise.all(Array.from({ length: 4 }, () => dial()))
+    for (const socket of waiting) socket.write(post(`${AUTHORIZATION}\r\nImpersonate-User: other`, 99))
+    await expect.poll(() => createdBy(TENANT_TOKEN)).toBe(429)
+  })
+
+  test('all together have so many connections, and administrators and the parts of the cluster more', async () => {
+    const tokens: string[] = []
+    for (const namespace of ['a', 'b', 'c', 'd']) tokens.push(await tokenOf(namespace, 'one'))
+    const ask = async (token: string): Promise<string> => {
+      const socket = await dial()
+      socket.write(`GET /api/v1/namespaces HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`)
+      const [answer] = (await once(socket, 'data')) as [Buffer]
+      return statusLine(answer.toString()).slice(9, 12)
+    }
+    // The administrator has one already.
+    const answers: string[] = []
+    for (const token of tokens) for (let index = 0; index < 9; index++) answers.push(await ask(token))
+    expect(answers.map((code) => code === '429')).toEqual(Array.from({ length: 36 }, (_, index) => index >= 29))
+    expect(await ask(await tokenOf('kube-system', 'part'))).not.toBe('429')
+    await isServed()
   })
 })
 
-function asTenant(method: string, path: string, headers: Record<string, string> = {}) {
+const CONFIG_MAPS = '/api/v1/namespaces/default/configmaps'
+
+const post = (authorization: string, length: number): string =>
+  [
+    `POST ${CONFIG_MAPS} HTTP/1.1`,
+    'Host: 127.0.0.1',
+    authorization,
+    'Content-Type: application/json',
+    `Content-Length: ${length}`,
+    '',
+    '',
+  ].join('\r\n')
+
+/** Of a new ServiceAccount that may do everything. */
+async function tokenOf(namespace: string, name: string): Promise<string> {
+  await api.request('POST', '/api/v1/namespaces', { body: { metadata: { name: namespace } } })
+  const accounts = `/api/v1/namespaces/${namespace}/serviceaccounts`
+  await api.request('POST', accounts, { body: { metadata: { name } } })
+  const bindings = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings'
+  await api.request('POST', bindings, {
+    body: {
+      metadata: { name: `${namespace}-${name}` },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'tenant' },
+      subjects: [{ kind: 'ServiceAccount', namespace, name }],
+    },
+  })
+  const { body } = await api.request('POST', `${accounts}/${name}/token`, { body: { spec: {} } })
+  return body.status.token
+}
+
+async function createdBy(token: string): Promise<number> {
+  const { status } = await api.request('POST', CONFIG_MAPS, {
+    anonymous: true,
+    headers: { authorization: `Bearer ${token}` },
+    body: { metadata: { generateName: 'm-' } },
+  })
+  return status
+}
+
+function asTenant(method: string, path: string, headers: Record<string, string> = {}, body?: object) {
   return api.request(method, path, {
     anonymous: true,
     headers: { authorization: `Bearer ${TENANT_TOKEN}`, ...headers },
+    body,
   })
 }
 

@@ -4,18 +4,23 @@
  * user has proved to be theirs.
  */
 import { constants } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import type { UserInfo } from '@caisson/api'
-import { tooManyRequests } from './in-flight.ts'
+import { isComponent } from '../authn/component-users.ts'
+import { SUPERUSERS } from '../authz/authorizer.ts'
+import { shareOf, tooManyRequests } from './in-flight.ts'
 
 export interface ConnectionLimits {
   /** Of connections on which no known user has asked for anything yet. */
   strangers: number
   /** Until the first request of a known user, ms. */
   strangerMs: number
-  /** Of one user at a time. Watches have one each. */
+  /** Of one user at a time, or of all ServiceAccounts of one namespace. Watches have one each. */
   perUser: number
+  /** Of all users; beyond it those of administrators and of the cluster's own parts alone. */
+  total: number
   /** Of a request, ms. */
   headersMs: number
   /** Headers and body of a request, ms. */
@@ -26,10 +31,14 @@ export interface ConnectionLimits {
   checkEveryMs: number
 }
 
+/** Half of what this process may open: logs, runtimes and the network of the node take from the rest. */
+const MOST_CONNECTIONS = Math.min(10_000, Math.floor(openFilesLimit() / 2))
+
 export const CONNECTION_LIMITS: ConnectionLimits = {
   strangers: 256,
   strangerMs: 20_000,
-  perUser: 2000,
+  perUser: Math.min(2000, Math.floor(MOST_CONNECTIONS / 5)),
+  total: MOST_CONNECTIONS,
   headersMs: 15_000,
   requestMs: 60_000,
   stalledMs: 60_000,
@@ -68,11 +77,12 @@ export interface Strangers {
   welcome(socket: Socket, user: UserInfo): void
 }
 
-export function createStrangers({ strangers, strangerMs, perUser }: ConnectionLimits): Strangers {
+export function createStrangers({ strangers, strangerMs, perUser, total }: ConnectionLimits): Strangers {
   /** By their far end, which TLS and what is below it have in common; in the order of their arrival. */
   const waiting = new Map<string, { socket: Socket; timer: NodeJS.Timeout }>()
   const known = new WeakSet<Socket>()
   const byUser = new Map<string, number>()
+  let all = 0
 
   function remove(end: string): void {
     clearTimeout(waiting.get(end)?.timer)
@@ -91,17 +101,21 @@ export function createStrangers({ strangers, strangerMs, perUser }: ConnectionLi
       waiting.get(pushedOut)?.socket.destroy()
       remove(pushedOut)
     },
-    welcome(socket, { username, groups }) {
+    welcome(socket, user) {
       if (known.has(socket)) return
-      const own = byUser.get(username) ?? 0
-      if (own >= perUser && !groups.includes('system:masters')) throw tooManyRequests()
+      const share = shareOf(user)
+      const own = byUser.get(share) ?? 0
+      const full = own >= perUser || (all >= total && !isComponent(user))
+      if (full && !user.groups.includes(SUPERUSERS)) throw tooManyRequests()
       known.add(socket)
       remove(farEnd(socket))
-      byUser.set(username, own + 1)
+      byUser.set(share, own + 1)
+      all++
       socket.once('close', () => {
-        const left = (byUser.get(username) ?? 1) - 1
-        if (left === 0) byUser.delete(username)
-        else byUser.set(username, left)
+        all--
+        const left = (byUser.get(share) ?? 1) - 1
+        if (left === 0) byUser.delete(share)
+        else byUser.set(share, left)
       })
     },
   }
@@ -119,6 +133,12 @@ function oldestOfMost(waiting: ReadonlyMap<string, unknown>): string {
     if (own.count > most.count) most = own
   }
   return most.oldest
+}
+
+/** Descriptors that the kernel lets this process have. Node raises it to the most at its start. */
+function openFilesLimit(): number {
+  const [, limit] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
+  return limit === undefined ? Infinity : Number(limit)
 }
 
 function farEnd({ remoteAddress, remotePort }: Socket): string {

@@ -7,7 +7,7 @@ import { type Pipeline, run, toStatusError } from '../pipeline.ts'
 import { hasMessage } from '../protobuf/encode.ts'
 import { groupVersion, resourceKey } from '../registry/registry.ts'
 import { StatusError } from '../status-error.ts'
-import type { Call } from '../verbs/call.ts'
+import type { Body, Call } from '../verbs/call.ts'
 import { badRequest, formNotAcceptable } from '../verbs/errors.ts'
 import { admitConnection } from './admit-connection.ts'
 import { type Awaken, awakenFor, connectionTo, KUBECTL_COMMAND, whileOpen } from './awaken.ts'
@@ -64,12 +64,17 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
   const started = performance.now()
   const { pipeline } = context
   const call = toCall(request)
+  const seat = seatUntilClosed(response)
   let code: number
   try {
-    await identify(context, call, request)
+    const user = await identify(context, call, request)
     const subresource = connectionTo(call, request.headers[KUBECTL_COMMAND])
-    const leave = context.inFlight.enter(call.user, subresource === undefined ? requestClass(call) : 'long-running')
-    response.once('close', leave)
+    // What asks for a sleeping Pod only to connect to it next waits until it is awake.
+    const wakes = subresource !== undefined && call.info.subresource === ''
+    const kind = wakes ? 'long-running' : requestClass(call)
+    if (kind === 'writing' && hasBody(request))
+      call.readBody = () => receiveBody(context, call, { user, request, seat })
+    else seat(context.inFlight.enter(user, kind))
     if (subresource !== undefined) await awakenFor(context, call, { subresource, signal: () => whileOpen(response) })
     code = await answer(context, call, { request, response })
   } catch (error) {
@@ -85,12 +90,48 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
   pipeline.observe(call, code, performance.now() - started)
 }
 
-/** Sets the user and what is asked for. */
+/** What is given is called when the other side is closed, which it may be already. */
+function seatUntilClosed(closing: ServerResponse | Duplex): (leave: () => void) => void {
+  let closed = false
+  let left: (() => void) | undefined
+  closing.once('close', () => {
+    closed = true
+    left?.()
+  })
+  return (leave) => {
+    left = leave
+    if (closed) leave()
+  }
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+}
+
+interface Receiving {
+  user: UserInfo
+  request: IncomingMessage
+  seat: ReturnType<typeof seatUntilClosed>
+}
+
+/** Who is slow to send waits among the bodies, and takes the place of no write that could be served. */
+async function receiveBody(
+  { inFlight }: HandlerContext,
+  call: Call,
+  { user, request, seat }: Receiving,
+): Promise<Body | undefined> {
+  using incoming = inFlight.receive(user)
+  const body = await readBody(request, call.contentType, incoming.hold)
+  seat(inFlight.enter(user, 'writing'))
+  return body
+}
+
+/** Sets the user and what is asked for. Resolves with who it really is. */
 async function identify(
   { authenticate, pipeline, welcome, isOwnHost }: HandlerContext,
   call: Call,
   request: IncomingMessage,
-): Promise<void> {
+): Promise<UserInfo> {
   refuseCrossSite(request, isOwnHost)
   const found = authenticate(request)
   const user = found instanceof Promise ? await found : found
@@ -103,6 +144,7 @@ async function identify(
     if (error instanceof URIError) throw badRequest(`the path is not valid: ${error.message}`)
     throw error
   }
+  return user
 }
 
 function requestClass(call: Call): RequestClass {
@@ -186,13 +228,13 @@ async function upgrade(
   const started = performance.now()
   const { pipeline } = context
   const call = toCall(request)
+  const seat = seatUntilClosed(socket)
   let code = 101
   try {
-    await identify(context, call, request)
+    const user = await identify(context, call, request)
     if (!connectionVerbs(call))
       throw badRequest('this path does not speak another protocol: send the request without Upgrade')
-    const leave = context.inFlight.enter(call.user, 'long-running')
-    socket.on('close', leave)
+    seat(context.inFlight.enter(user, 'long-running'))
     const subresource = connectionTo(call, undefined)
     if (subresource !== undefined) await awakenFor(context, call, { subresource, signal: () => whileOpen(socket) })
     const { connection, target } = resolveNode(context, call, searchOf(request))
@@ -227,7 +269,7 @@ function toCall(request: IncomingMessage): Call {
     userAgent: headers['user-agent'] ?? '',
     accept: headers.accept,
     user: NOBODY,
-    readBody: () => readBody(request, contentType),
+    readBody: () => readBody(request, contentType, () => undefined),
     warnings: [],
   }
 }

@@ -1,9 +1,13 @@
 /**
  * How many requests are served at once. Nobody's flood keeps others out: each user has a share of the whole, and
- * administrators (system:masters) are never refused, so that somebody can end it. Answers that their clients are slow to
- * read count until the last byte has left.
+ * administrators (system:masters) are never refused, so that somebody can end it. A write is served from when its body is
+ * there: until then it counts among the bodies that are on their way. Answers that their clients are slow to read count
+ * until the last byte has left.
  */
 import type { UserInfo } from '@caisson/api'
+import { isComponent, OWN_NAMESPACES } from '../authn/component-users.ts'
+import { serviceAccountNamespace } from '../authn/service-account-identity.ts'
+import { SUPERUSERS } from '../authz/authorizer.ts'
 import { StatusError } from '../status-error.ts'
 
 /** A watch, an exec, a log that is followed: nobody knows how long it takes. */
@@ -12,8 +16,10 @@ export type RequestClass = 'reading' | 'writing' | 'long-running'
 export interface InFlightLimits {
   /** Of all users together. */
   total: Readonly<Record<RequestClass, number>>
-  /** Of one user. */
+  /** Of one user, or of all ServiceAccounts of one namespace. */
   perUser: Readonly<Record<RequestClass, number>>
+  /** Bodies that are on their way. Their bytes count as they come: nobody takes room by announcing them. */
+  bodies: { perUser: number; bytes: number; bytesPerUser: number }
   /** Bytes of answers that wait for their clients; beyond it nothing more is begun. */
   unsentBytes: number
 }
@@ -22,14 +28,34 @@ export interface InFlightLimits {
 export const IN_FLIGHT_LIMITS: InFlightLimits = {
   total: { reading: 400, writing: 200, 'long-running': 10_000 },
   perUser: { reading: 200, writing: 100, 'long-running': 1000 },
+  bodies: { perUser: 100, bytes: 256 << 20, bytesPerUser: 32 << 20 },
   unsentBytes: 256 << 20,
 }
 
 export interface InFlight {
-  /** Counts a request until what is returned is called, once. Throws TooManyRequests. */
+  /**
+   * Counts a request until what is returned is called, once. Throws TooManyRequests.
+   * @param user who has proved to be it, whomever the request acts as
+   */
   enter(user: UserInfo, kind: RequestClass): () => void
+  /** Counts a body until it is disposed of. Throws TooManyRequests. */
+  receive(user: UserInfo): IncomingBody
   /** Counts bytes of an answer until what is returned is called, once. */
   hold(bytes: number): () => void
+}
+
+export interface IncomingBody extends Disposable {
+  /** So many bytes of it are held, in all. Throws TooManyRequests. */
+  hold(bytes: number): void
+}
+
+/**
+ * Whose share it is. Who may make one ServiceAccount of a namespace can make a thousand: they have one together, except
+ * for the cluster's own.
+ */
+export function shareOf({ username }: UserInfo): string {
+  const namespace = serviceAccountNamespace(username)
+  return namespace === undefined || OWN_NAMESPACES.has(namespace) ? username : `system:serviceaccounts:${namespace}`
 }
 
 export function createInFlight(limits: InFlightLimits = IN_FLIGHT_LIMITS): InFlight {
@@ -39,22 +65,52 @@ export function createInFlight(limits: InFlightLimits = IN_FLIGHT_LIMITS): InFli
     writing: new Map(),
     'long-running': new Map(),
   }
+  const bodies = new Map<string, { count: number; bytes: number }>()
+  let received = 0
   let unsent = 0
 
   return {
     enter(user, kind) {
-      const { username } = user
+      const share = shareOf(user)
       const users = byUser[kind]
-      const own = users.get(username) ?? 0
-      const full = total[kind] >= limits.total[kind] || own >= limits.perUser[kind] || unsent >= limits.unsentBytes
-      if (full && !user.groups.includes('system:masters')) throw tooManyRequests()
+      const own = users.get(share) ?? 0
+      const full =
+        own >= limits.perUser[kind] ||
+        ((total[kind] >= limits.total[kind] || unsent >= limits.unsentBytes) && !isComponent(user))
+      if (full && !user.groups.includes(SUPERUSERS)) throw tooManyRequests()
       total[kind]++
-      users.set(username, own + 1)
+      users.set(share, own + 1)
       return () => {
         total[kind]--
-        const left = (users.get(username) ?? 1) - 1
-        if (left === 0) users.delete(username)
-        else users.set(username, left)
+        const left = (users.get(share) ?? 1) - 1
+        if (left === 0) users.delete(share)
+        else users.set(share, left)
+      }
+    },
+    receive(user) {
+      const share = shareOf(user)
+      const free = user.groups.includes(SUPERUSERS)
+      const own = bodies.get(share) ?? { count: 0, bytes: 0 }
+      if (own.count >= limits.bodies.perUser && !free) throw tooManyRequests()
+      bodies.set(share, own)
+      own.count++
+      let held = 0
+      const hold = (bytes: number): void => {
+        own.bytes += bytes - held
+        received += bytes - held
+        held = bytes
+      }
+      return {
+        hold(bytes) {
+          hold(bytes)
+          const full = own.bytes > limits.bodies.bytesPerUser || (received > limits.bodies.bytes && !isComponent(user))
+          if (full && !free) throw tooManyRequests()
+        },
+        [Symbol.dispose]() {
+          hold(0)
+          own.count--
+          if (own.count === 0) bodies.delete(share)
+        },
       }
     },
     hold(bytes) {

@@ -22,13 +22,21 @@ const JSON_TYPES: ReadonlySet<string> = new Set([
   'application/strategic-merge-patch+json',
 ])
 
-/** Undefined where the body is empty; an empty one in protobuf says of itself that it is no object. */
-export async function readBody(request: IncomingMessage, contentType: string): Promise<Body | undefined> {
+/**
+ * Undefined where the body is empty; an empty one in protobuf says of itself that it is no object.
+ *
+ * @param hold told how many of its bytes are held; the reading ends with what it throws
+ */
+export async function readBody(
+  request: IncomingMessage,
+  contentType: string,
+  hold: (bytes: number) => void,
+): Promise<Body | undefined> {
   const isYaml = YAML_TYPES.has(contentType)
   const isProtobuf = contentType === PROTOBUF_TYPE
   if (!isYaml && !isProtobuf && !JSON_TYPES.has(contentType))
     throw unsupportedMediaType(['application/json', 'application/yaml', PROTOBUF_TYPE])
-  const bytes = await readBytes(request)
+  const bytes = await readBytes(request, hold)
   if (isProtobuf) return decodeProtobufBody(bytes)
   return bytes.length === 0 ? undefined : await decodeBody(bytes.toString(), isYaml)
 }
@@ -62,15 +70,27 @@ function decodeYamlBody(text: string): Decoded | Promise<Decoded> {
   return text.length > LONGEST_INLINE_YAML ? decodeYamlOffThread(text) : decodeYaml(text)
 }
 
-function readBytes(request: IncomingMessage): Promise<Buffer> {
+function readBytes(request: IncomingMessage, hold: (bytes: number) => void): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = []
     let length = 0
+    let refused = false
+    const take = (): void => {
+      if (length > MAX_DISCARDED_BYTES) throw tooLarge(MAX_BODY_BYTES)
+      hold(length <= MAX_BODY_BYTES ? length : 0)
+    }
     request.on('data', (chunk: Buffer) => {
       length += chunk.length
+      if (refused) return
       if (length <= MAX_BODY_BYTES) chunks.push(chunk)
       else chunks = []
-      if (length > MAX_DISCARDED_BYTES) reject(tooLarge(MAX_BODY_BYTES))
+      try {
+        take()
+      } catch (error) {
+        refused = true
+        chunks = []
+        reject(error)
+      }
     })
     request.on('end', () => {
       if (length > MAX_BODY_BYTES) reject(tooLarge(MAX_BODY_BYTES))
