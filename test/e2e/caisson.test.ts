@@ -1,9 +1,11 @@
 /** Every command of `caisson`, as a user types it. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, run, startCluster } from './fixture.ts'
 import { leftovers } from './leftovers.ts'
@@ -641,6 +643,21 @@ describe('a cluster that does not run', () => {
       expect(readdirSync(directory)).toContain('objects')
       rmSync(directory, { recursive: true, force: true })
     }
+  })
+
+  test('is not left behind by a start that is interrupted', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'caisson-interrupted-'))
+    const env = { ...cluster.env, CAISSON_DATA_DIR: directory, KUBECONFIG: '' }
+    const child = spawn('bin/caisson', ['up', '--detach'], { env: { ...process.env, ...env }, stdio: 'pipe' })
+    const said = text(child.stderr)
+    // It is there a moment before what is to write it starts.
+    await expect.poll(() => existsSync(join(directory, 'caisson.log')), { interval: 5 }).toBe(true)
+    child.kill('SIGINT')
+    const [code] = await once(child, 'exit')
+    expect([code, await said]).toEqual([130, 'caisson: interrupted: the cluster was not started\n'])
+    expect(leftovers(directory)).toEqual({ processes: [], mounts: [], namespaces: [], containers: [], groups: [] })
+    expect(await run('bin/caisson', ['down'], { env })).toEqual({ code: 0, stdout: 'not running\n', stderr: '' })
+    rmSync(directory, { recursive: true })
   })
 
   test('up refuses an address that others could reach', async () => {

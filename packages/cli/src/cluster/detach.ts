@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync, statfsSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
 import { type DaemonRecord, readDaemonRecord } from './daemon-record.ts'
@@ -25,12 +25,15 @@ export function wordsOfUp(options: DetachOptions): string[] {
 
 const LAST_LINES = 8
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /** The descriptor on which a detached cluster says that it is ready. */
 const READY_DESCRIPTOR = 3
 
 /**
  * Starts a command that serves the data directory in a process of its own session, which logs into the directory, and waits
- * until it is ready.
+ * until it is ready. Nothing of it is left where this process is interrupted meanwhile: nobody knows of it yet who could
+ * end it.
  *
  * @param what it serves, for errors
  * @throws CliError with the end of its log where it ended before
@@ -40,6 +43,14 @@ export async function startDetached(
   words: readonly string[],
   what = 'cluster',
 ): Promise<DaemonRecord> {
+  let interrupted = false
+  let child: ChildProcess | undefined
+  const interrupt = (): void => {
+    interrupted = true
+    // It stops what it has begun.
+    child?.kill('SIGINT')
+  }
+  for (const signal of SIGNALS) process.on(signal, interrupt)
   prepareDataDirectory(directory)
   const log = openSync(directory.log, 'a', 0o600)
   const before = fstatSync(log).size
@@ -54,30 +65,34 @@ export async function startDetached(
     ...words,
   ])
   const [program = '', ...args] = command
-  const child = spawn(program, args, {
+  const started = spawn(program, args, {
     detached: true,
     cwd: '/',
     stdio: ['ignore', log, log, 'pipe'],
     env: { ...env, CAISSON_READY_DESCRIPTOR: String(READY_DESCRIPTOR) },
   })
   closeSync(log)
+  child = started
   try {
     await new Promise<void>((resolve, reject) => {
-      child.on('error', reject)
-      child.on('exit', (code, signal) =>
+      started.on('error', reject)
+      started.on('exit', (code, signal) => {
+        if (interrupted) return reject(new CliError('interrupted', `interrupted: the ${what} was not started`))
         reject(
           new CliError(
             'failed',
             `the ${what} did not start (${signal ?? `exit code ${code}`})${reasons(directory, before)}`,
           ),
-        ),
-      )
-      child.stdio[READY_DESCRIPTOR]?.once('data', () => resolve())
+        )
+      })
+      // One that is ready when it is interrupted has yet to stop.
+      started.stdio[READY_DESCRIPTOR]?.once('data', () => interrupted || resolve())
     })
   } finally {
-    child.removeAllListeners()
-    child.stdio[READY_DESCRIPTOR]?.destroy()
-    child.unref()
+    for (const signal of SIGNALS) process.off(signal, interrupt)
+    started.removeAllListeners()
+    started.stdio[READY_DESCRIPTOR]?.destroy()
+    started.unref()
   }
   const record = readDaemonRecord(directory)
   if (!record) throw new CliError('failed', `the ${what} ended as soon as it was ready${reasons(directory, before)}`)

@@ -24,7 +24,7 @@ export async function readEnds(dataDir: string): Promise<RecordedEnds> {
   }
 }
 
-/** Adds to what was recorded and not told yet. */
+/** Adds to what was recorded and not told yet. A node that ran nothing may have no directory either. */
 export async function recordEnds(dataDir: string, ends: RecordedEnds): Promise<void> {
   if (ends.size === 0) return
   const all = Object.fromEntries([...(await readEnds(dataDir)), ...ends])
