@@ -44,23 +44,12 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
     try {
       await renewLease(first.name)
       // Also where the clock was set back meanwhile.
-      if (Math.abs(now() - statusAt) < STATUS_MS && (await isThere())) return
+      if (Math.abs(now() - statusAt) < STATUS_MS) return
       const facts = await options.facts()
       await writeStatus(facts)
       statusAt = now()
     } catch (error) {
       if (!signal.aborted) onError(error, 'node')
-    }
-  }
-
-  /** Somebody may have deleted the node; its Pods would follow it soon. */
-  async function isThere(): Promise<boolean> {
-    try {
-      await client.get(resources.nodes, first.name, { signal })
-      return true
-    } catch (error) {
-      if (!isNotFound(error)) throw error
-      return false
     }
   }
 
