@@ -52,6 +52,8 @@ const server = await startApiServer({
   port: 0,
   tokens: [{ token, user: { username: 'admin', groups: ['system:masters'] } }],
   window,
+  // The events alone count, whatever they weigh.
+  historyBytes: 1 << 30,
   connections: { stalledMs },
   // What fails is told to who asked; the history has it.
   report: () => undefined,

@@ -28,6 +28,8 @@ export interface StartApiServerOptions {
   certificates: string
   /** How much of each resource's past stays watchable. */
   window?: NonNullable<OpenStoreOptions['window']>
+  /** Bytes of JSON of the past of all resources together. */
+  historyBytes?: number
   /** A loopback address. */
   host: string
   /** 0 takes a free one. */
@@ -71,7 +73,11 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
     now,
   })
   const store = stack.use(
-    openStore({ directory: options.directory, ...(options.window && { window: options.window }) }),
+    openStore({
+      directory: options.directory,
+      ...(options.window && { window: options.window }),
+      ...(options.historyBytes !== undefined && { historyBytes: options.historyBytes }),
+    }),
   )
   let registry: Pick<Registry, 'all'> = { all: () => [] }
   const security = stack.use(
