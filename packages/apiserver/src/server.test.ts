@@ -112,7 +112,7 @@ describe.skipIf(!available)('kubectl', () => {
   test('sees what is served', async () => {
     expect(await kubectl('version -o json')).toContain('"gitVersion": "v1.34.4+caisson"')
     expect(await kubectl('api-resources --api-group= --no-headers -o name --sort-by=name')).toBe(
-      'configmaps\nendpoints\nevents\nlimitranges\nnamespaces\nnodes\npersistentvolumeclaims\npersistentvolumes\npods\npodtemplates\nreplicationcontrollers\nresourcequotas\nsecrets\nserviceaccounts\nservices\n',
+      'bindings\nconfigmaps\nendpoints\nevents\nlimitranges\nnamespaces\nnodes\npersistentvolumeclaims\npersistentvolumes\npods\npodtemplates\nreplicationcontrollers\nresourcequotas\nsecrets\nserviceaccounts\nservices\n',
     )
     expect(await kubectl('get --raw /readyz')).toBe('ok')
     expect(await kubectl('get --raw /readyz?verbose')).toContain('readyz check passed')
