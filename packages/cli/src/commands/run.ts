@@ -114,7 +114,8 @@ export async function run(options: RunCommandOptions): Promise<void> {
   // What else there is to send would keep it from going out.
   await Promise.race([sent.promise, creation])
   using yielded = yieldProcessor()
-  using waiting = sayWaiting(`sandbox ${name}`)
+  // The terminal is the command's own: nothing of ours is to be in what it shows.
+  using waiting = terminal.tty ? undefined : sayWaiting(`sandbox ${name}`)
   // It begins with how the Pod is by then: nothing is missed, whichever of the two requests is served first.
   const pod = followPod(watchNamed(session.client, resources.pods, { namespace, name, signal: stop.signal }))
   // While the sandbox is made, and before it starts: then it needs the processors itself.
@@ -130,7 +131,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
         signal: stop.signal,
         onStarted() {
           yielded[Symbol.dispose]()
-          waiting[Symbol.dispose]()
+          waiting?.[Symbol.dispose]()
         },
       }),
     )
