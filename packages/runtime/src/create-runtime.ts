@@ -163,11 +163,13 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   }
 
   async function prepareFor(runscVersion: string): Promise<Prepared> {
-    const host = await prepareHostRootfs(join(stateDirectory, 'images', 'host'))
+    const images = join(stateDirectory, 'images')
+    const host = await prepareHostRootfs(join(images, 'host'))
     const coverNetworkSysctls = misjudgesNetworkNamespaces(runscVersion)
     const native = await installNativePrograms(join(stateDirectory, 'native'), {
       coverNetworkSysctls,
-      binds: host.binds,
+      // What a sentry's gofer would change of an image, it would change for everybody.
+      binds: [{ source: images, target: images }, ...host.binds],
     })
     return { native, host }
   }

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { OVERLAY_REFUSED } from '../native/rootfs-program.ts'
 import { RuntimeError, type RuntimeErrorCode } from '../runtime-error.ts'
 
 const TAIL_BYTES = 64 * 1024
@@ -7,8 +8,12 @@ const TAIL_BYTES = 64 * 1024
 const COMMAND_NOT_FOUND =
   /executable file .*not found|error finding executable|failed to load .*: (?:no such file or directory|is a directory|permission denied)|no such file or directory: OCI command not found|exec: .*: (?:no such file or directory|permission denied|is a directory)|executable file `.*` not found|open executable: /i
 
+const NO_OVERLAY =
+  'something is mounted where the image has nothing, and this machine mounts no overlay in which a place for it could be made: load the kernel module "overlay" (for a normal user Linux 5.11 or newer is needed), or mount at a path that the image has'
+
 /** What an OCI runtime wrote last before it gave up, as an error. */
 export function startFailure(runtimeLog: string, exitCode: number): RuntimeError {
+  if (exitCode === OVERLAY_REFUSED) return new RuntimeError('failed', NO_OVERLAY)
   const message = lastComplaint(runtimeLog) ?? `the OCI runtime ended with exit code ${exitCode} and no word`
   return new RuntimeError(failureCode(message), message)
 }

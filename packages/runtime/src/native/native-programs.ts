@@ -5,6 +5,7 @@ import type { Architecture, Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
 import { consoleProgram, type LaunchOptions, launchProgram, netnsConnectProgram, pauseProgram } from './programs.ts'
 import { bindMountsProgram, sendFilesProgram, setHostnameProgram } from './restore-programs.ts'
+import { overRootfsProgram } from './rootfs-program.ts'
 
 /** Paths of the native programs on disk. */
 export interface NativePrograms {
@@ -24,6 +25,8 @@ export interface NativePrograms {
   bindMounts: string
   /** Sends open files to a socket. */
   sendFiles: string
+  /** Mounts a root file system and becomes a command. */
+  overRootfs: string
   /** Runs inside a sandbox. */
   setHostname: string
 }
@@ -54,6 +57,7 @@ export async function installNativePrograms(
   const netnsConnect = join(directory, 'netns-connect')
   const bindMounts = join(directory, 'bind-mounts')
   const sendFiles = join(directory, 'send-files')
+  const overRootfs = join(directory, 'over-rootfs')
   const setHostname = join(directory, 'set-hostname')
   await Promise.all([
     install(join(pauseRootfs, 'pause'), pauseProgram()),
@@ -65,6 +69,7 @@ export async function installNativePrograms(
     install(netnsConnect, netnsConnectProgram()),
     install(bindMounts, bindMountsProgram()),
     install(sendFiles, sendFilesProgram()),
+    install(overRootfs, overRootfsProgram()),
     install(setHostname, setHostnameProgram()),
   ])
   return {
@@ -77,6 +82,7 @@ export async function installNativePrograms(
     netnsConnect,
     bindMounts,
     sendFiles,
+    overRootfs,
     setHostname,
   }
 }

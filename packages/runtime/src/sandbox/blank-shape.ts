@@ -8,6 +8,8 @@ export interface BlankShape {
   stdin: boolean
   privileged: boolean
   readOnlyRootfs: boolean
+  /** Where its first process began; absent where that is as its image says. */
+  cwd?: string
   mounts: Array<Pick<Mount, 'destination' | 'kind' | 'readOnly' | 'sizeBytes'> & { isFile: boolean }>
 }
 
@@ -17,13 +19,14 @@ export async function blankShape(
   container: ContainerSpec,
   imageId: string,
 ): Promise<BlankShape> {
-  const { image, stdin, privileged, readOnlyRootfs, mounts } = container
+  const { image, stdin, privileged, readOnlyRootfs, cwd, mounts } = container
   return {
     image: { name: image, id: imageId },
     network: sandbox.network.kind,
     stdin,
     privileged,
     readOnlyRootfs,
+    ...(cwd !== '' && { cwd }),
     mounts: await Promise.all(
       mounts.map(async ({ destination, kind, readOnly, sizeBytes, source = '' }) => ({
         destination,

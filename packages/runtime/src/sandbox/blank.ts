@@ -14,6 +14,7 @@ import { type ContainerSpec, type Mount, type SandboxSpec } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { runCommand } from '../tools/run-command.ts'
 import type { BlankShape } from './blank-shape.ts'
+import { layPlaces, placedRootfs } from './mount-places.ts'
 import { throughReadOnlyBinds } from './read-only-binds.ts'
 import { heldRestore } from './restore.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
@@ -38,12 +39,20 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
   try {
     const driver = await parts.drivers.sentry('runsc')
     await parts.cgroups.create(id, {})
-    await parts.images.withRootfs(shape.image, async ({ image, rootfs, isHost }) => {
+    const { host } = await parts.prepare()
+    const placed = await parts.images.withRootfs(shape.image, async ({ image, rootfs, isHost }) => {
+      const placed = await placedRootfs({
+        directory,
+        rootfs,
+        host: isHost ? host : undefined,
+        mounts: shape.mounts,
+        cwds: [shape.cwd ?? image.workingDir],
+      })
       const bundle = containerBundle({
         sandbox: nobodysSandbox(blank),
         container: nobodysContainer(blank),
         image: { ...image, env: {} },
-        rootfs,
+        rootfs: placed?.target ?? rootfs,
         networkNamespace: network?.namespace,
         joined: { sandbox: undefined, processes: undefined },
         root: undefined,
@@ -51,8 +60,10 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
         followsMounts: true,
       })
       await parts.files.createContainer(id, { bundle })
+      return placed
     })
-    await layPlaces(blank)
+    if (placed) await layPlaces(placed)
+    await laySources(blank)
     const supervision = await supervisionOf(parts, {
       driver,
       id,
@@ -62,6 +73,7 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
       isolated: shape.network === 'none',
       root: id,
       make: ['create'],
+      rootfs: placed,
       streams: { stdin: shape.stdin },
     })
     await parts.monitor.prepare(supervision, await heldRestore(parts, driver))
@@ -93,7 +105,7 @@ export function bindsOver(directory: string, mounts: readonly Mount[]): Bind[] {
 
 const placeOf = (directory: string, index: number): string => join(directory, SOURCES, String(index))
 
-async function layPlaces({ directory, shape }: Blank): Promise<void> {
+async function laySources({ directory, shape }: Blank): Promise<void> {
   const root = join(directory, SOURCES)
   await mkdir(root, { mode: 0o700 })
   for (const [index, { kind, isFile }] of shape.mounts.entries()) {

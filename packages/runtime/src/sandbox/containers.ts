@@ -18,6 +18,7 @@ import { blankShape, shapeKey } from './blank-shape.ts'
 import { directExec } from './direct-exec.ts'
 import type { Driver } from './drivers.ts'
 import { type ContainerEntry, newContainerEntry, rootOciId, type SandboxEntry } from './entries.ts'
+import { layPlaces, type PlacedRootfs, placedRootfs } from './mount-places.ts'
 import { signalSentryContainer } from './oci-driver.ts'
 import { ociId, pauseContainerId } from './oci-ids.ts'
 import { openProcessStreams } from './process-streams.ts'
@@ -125,34 +126,48 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
   const { parts, sandbox, spec, driver, host, networkNamespace, snapshot, blank } = options
   const directory = parts.files.containerDirectory(spec.id)
   // With the container on disk nobody can remove its image any more.
-  const { image, rootfs } = await parts.images.withRootfs({ name: spec.image, id: spec.imageId }, async (unpacked) => {
-    if (snapshot && snapshot.manifest.imageId !== unpacked.image.id) {
-      throw new RuntimeError(
-        'snapshot-incompatible',
-        `the snapshot was made on image ${snapshot.manifest.imageId}, ${spec.image} is ${unpacked.image.id} now: make a new one`,
-      )
-    }
-    if (blank) {
-      await parts.files.adoptContainer(blank.id, { spec, imageId: unpacked.image.id })
-      return unpacked
-    }
-    const bundle = containerBundle({
-      sandbox: sandbox.record.spec,
-      container: driver.isSentry ? { ...spec, mounts: throughReadOnlyBinds(directory, spec.mounts) } : spec,
-      image: unpacked.image,
-      rootfs: driver.isSentry ? unpacked.rootfs : join(directory, 'rootfs'),
-      networkNamespace,
-      joined: joinedProcesses(sandbox, spec),
-      root: rootOf(sandbox, spec),
-      scratch: unpacked.isHost ? parts.images.hostScratch : [],
-    })
-    if (unpacked.isHost && !driver.isSentry) bundle.mounts.unshift(...hostBinds(host))
-    await parts.files.createContainer(spec.id, { spec, imageId: unpacked.image.id, bundle })
-    return unpacked
-  })
+  const { image, rootfs, placed } = await parts.images.withRootfs(
+    { name: spec.image, id: spec.imageId },
+    async (unpacked) => {
+      if (snapshot && snapshot.manifest.imageId !== unpacked.image.id) {
+        throw new RuntimeError(
+          'snapshot-incompatible',
+          `the snapshot was made on image ${snapshot.manifest.imageId}, ${spec.image} is ${unpacked.image.id} now: make a new one`,
+        )
+      }
+      if (blank) {
+        await parts.files.adoptContainer(blank.id, { spec, imageId: unpacked.image.id })
+        return { ...unpacked, placed: undefined }
+      }
+      const placed = driver.isSentry
+        ? await placedRootfs({
+            directory,
+            rootfs: unpacked.rootfs,
+            host: unpacked.isHost ? host : undefined,
+            mounts: spec.mounts,
+            // A snapshot's processes may have begun elsewhere, and go on there.
+            cwds: [spec.cwd || unpacked.image.workingDir, snapshot?.manifest.shape?.cwd ?? ''],
+          })
+        : undefined
+      const bundle = containerBundle({
+        sandbox: sandbox.record.spec,
+        container: driver.isSentry ? { ...spec, mounts: throughReadOnlyBinds(directory, spec.mounts) } : spec,
+        image: unpacked.image,
+        rootfs: driver.isSentry ? (placed?.target ?? unpacked.rootfs) : join(directory, 'rootfs'),
+        networkNamespace,
+        joined: joinedProcesses(sandbox, spec),
+        root: rootOf(sandbox, spec),
+        scratch: unpacked.isHost ? parts.images.hostScratch : [],
+      })
+      if (unpacked.isHost && !driver.isSentry) bundle.mounts.unshift(...hostBinds(host))
+      await parts.files.createContainer(spec.id, { spec, imageId: unpacked.image.id, bundle })
+      return { ...unpacked, placed }
+    },
+  )
+  if (placed) await layPlaces(placed)
   if (driver.isSentry) await mountReadOnlyBinds(directory, spec.mounts)
   else await mountRootfs({ directory, lower: rootfs, devices: spec.privileged })
-  return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot, blank })
+  return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot, blank, placed })
 }
 
 /** Undefined for a container that has a sentry of its own. */
@@ -185,10 +200,12 @@ interface StartOptions {
   snapshot?: StoredSnapshot | undefined
   /** Made ahead for them; the directory was its own. */
   blank?: Blank | undefined
+  /** Where its image has no place for something that is mounted. */
+  placed?: PlacedRootfs | undefined
 }
 
 async function start(options: StartOptions): Promise<ContainerEntry> {
-  const { parts, sandbox, id, directory, spec, imageId, snapshot, blank } = options
+  const { parts, sandbox, id, directory, spec, imageId, snapshot, blank, placed } = options
   const sandboxSpec = sandbox.record.spec
   const driver = await parts.drivers.get(sandboxSpec.handler)
   const own = blank?.id ?? ociId(id)
@@ -201,6 +218,7 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
     isolated: driver.isSentry && sandboxSpec.network.kind === 'none',
     root: rootOciId(sandbox, { ociId: own, spec }),
     make: snapshot ? ['create'] : ['run', '--detach'],
+    rootfs: placed,
     streams: spec ?? {},
   })
   const ahead = blank && { preparedIn: blank.directory, binds: bindsOver(directory, spec?.mounts ?? []) }

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { escapeLayer } from '../native/rootfs-program.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { runCommand } from '../tools/run-command.ts'
 
@@ -17,11 +18,7 @@ export interface MountRootfsOptions {
 export async function mountRootfs({ directory, lower, devices }: MountRootfsOptions): Promise<void> {
   const [rootfs, upper, work] = [join(directory, 'rootfs'), join(directory, 'upper'), join(directory, 'work')]
   for (const path of [rootfs, upper, work]) await mkdir(path, { mode: 0o755 })
-  const options = `${devices ? '' : 'nodev,'}lowerdir=${escapePath(lower)},upperdir=${escapePath(upper)},workdir=${escapePath(work)}`
+  const options = `${devices ? '' : 'nodev,'}lowerdir=${escapeLayer(lower)},upperdir=${escapeLayer(upper)},workdir=${escapeLayer(work)}`
   const { exitCode, stderr } = await runCommand('mount', ['-t', 'overlay', 'caisson', '-o', options, rootfs])
   if (exitCode !== 0) throw new RuntimeError('failed', `could not mount a root file system: ${stderr.trim()}`)
-}
-
-function escapePath(path: string): string {
-  return path.replace(/[\\:,]/g, (character) => `\\${character}`)
 }

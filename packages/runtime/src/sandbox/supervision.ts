@@ -1,6 +1,7 @@
 import { join } from 'node:path'
-import type { Supervision } from '../monitor/protocol.ts'
+import type { CommandLine, Supervision } from '../monitor/protocol.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
+import { type OverRootfs, overRootfsArguments } from '../native/rootfs-program.ts'
 import { containerCgroup } from '../oci/bundle.ts'
 import type { ContainerSpec } from '../runtime.ts'
 import type { Driver } from './drivers.ts'
@@ -19,6 +20,8 @@ export interface SupervisionOptions {
   root: string
   /** Subcommand and options that make it. */
   make: string[]
+  /** What is mounted as its root file system before; undefined where that is there. */
+  rootfs: OverRootfs | undefined
   streams: Partial<Pick<ContainerSpec, 'tty' | 'stdin' | 'stdinOnce' | 'logPath'>>
 }
 
@@ -35,7 +38,7 @@ export async function supervisionOf(parts: RuntimeParts, options: SupervisionOpt
     id,
     ociId,
     directory,
-    ...makingOf(options, { pidFile, runtimeLog }),
+    ...makingOf(options, { pidFile, runtimeLog, native }),
     launch: launcherOf(options, native),
     console: native.console,
     joins: group?.joins ?? [],
@@ -51,8 +54,8 @@ export async function supervisionOf(parts: RuntimeParts, options: SupervisionOpt
 
 /** What makes it, and who knows of its end. */
 function makingOf(
-  { driver, ociId, directory, root, make }: SupervisionOptions,
-  { pidFile, runtimeLog }: { pidFile: string; runtimeLog: string },
+  { driver, ociId, directory, root, make, rootfs }: SupervisionOptions,
+  { pidFile, runtimeLog, native }: { pidFile: string; runtimeLog: string; native: NativePrograms },
 ): Pick<Supervision, 'command' | 'end' | 'shim'> {
   if (driver.kind === 'shim') {
     const { tool, events, runcRoot } = driver
@@ -61,11 +64,24 @@ function makingOf(
   }
   const log = { runtimeLog }
   return {
-    command: driver.commandLine([...make, '--bundle', directory, '--pid-file', pidFile], log),
+    command: withRootfs(
+      native,
+      rootfs,
+      driver.commandLine([...make, '--bundle', directory, '--pid-file', pidFile], log),
+    ),
     end:
       driver.isSentry && ociId !== root
         ? { kind: 'asked', stateFile: driver.stateFile(ociId, root), wait: driver.commandLine(['wait', ociId], log) }
         : { kind: 'reaped', sentry: driver.isSentry },
+  }
+}
+
+function withRootfs(native: NativePrograms, rootfs: OverRootfs | undefined, command: CommandLine): CommandLine {
+  if (!rootfs) return command
+  return {
+    ...command,
+    program: native.overRootfs,
+    args: [...overRootfsArguments(rootfs), command.program, ...command.args],
   }
 }
 
