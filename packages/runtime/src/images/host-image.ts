@@ -92,12 +92,15 @@ nogroup:x:65534:
 ${HOST_IMAGE_USER.name}:x:${HOST_IMAGE_USER.gid}:
 `
 
+/** Another one for each change of what is laid out. Up to the first, sandboxes could make places for their mounts in it. */
+const LAYOUT = '2'
+
 /**
  * Lays out the host image below `directory` unless the same one is there: it is made anew when one of the copied files
  * changed, under another name, because containers may run on the old one.
  */
 export async function prepareHostRootfs(directory: string): Promise<HostRootfs> {
-  const key = createHash('sha256').update(PASSWD).update(GROUP)
+  const key = createHash('sha256').update(LAYOUT).update(PASSWD).update(GROUP)
   const files = await listCopies()
   for (const file of files) key.update(`${file.path}\0${file.kind}\0${file.mark}\n`)
   const path = join(directory, key.digest('hex').slice(0, 16), 'rootfs')
@@ -188,6 +191,10 @@ async function layOut(path: string, copies: Copy[]): Promise<void> {
     'sys',
     'dev',
     'run',
+    // What nearly every Pod mounts: then nothing is missing.
+    'run/secrets',
+    'run/secrets/kubernetes.io',
+    'run/secrets/kubernetes.io/serviceaccount',
     'home',
     'mnt',
     'opt',
@@ -217,6 +224,7 @@ async function layOut(path: string, copies: Copy[]): Promise<void> {
   await writeFile(join(root, 'etc/nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n')
   await writeFile(join(root, 'etc/resolv.conf'), '')
   await writeFile(join(root, 'etc/hostname'), '')
+  await writeFile(join(root, 'dev/termination-log'), '')
   await rename(work, dirname(path)).catch(async (error: unknown) => {
     // Somebody else was as quick with the same content.
     if (!(await exists(path))) throw error
