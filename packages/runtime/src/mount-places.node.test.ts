@@ -48,20 +48,20 @@ const bind = (destination: string, changes: Partial<Mount> = {}): Mount => ({
   ...changes,
 })
 
-/** None of which the images have. */
-const MOUNTS: Mount[] = [
-  bind('/tenant-a-secret-name/x'),
-  bind('/root/.ssh', { readOnly: true }),
-  bind('/etc/nologin', { source: '' }),
-  bind('/etc/profile.d/evil.sh', { source: '', readOnly: true }),
-  bind('/tenant-a-secret-name/x/inner', {}),
-  { kind: 'tmpfs', destination: '/memory', readOnly: false },
-  bind('/memory/within'),
-]
+/** At places of which the images have none. */
+function mounts(): Mount[] {
+  const source = join(volume, 'file')
+  return [
+    bind('/tenant-a-secret-name/x'),
+    bind('/root/.ssh', { readOnly: true }),
+    bind('/etc/nologin', { source }),
+    bind('/etc/profile.d/evil.sh', { source, readOnly: true }),
+    bind('/tenant-a-secret-name/x/inner'),
+    { kind: 'tmpfs', destination: '/memory', readOnly: false },
+    bind('/memory/within'),
+  ]
+}
 const PLACES = ['/tenant-a-secret-name', '/root/.ssh', '/etc/nologin', '/etc/profile.d', '/memory', '/begins']
-
-const mounts = (): Mount[] =>
-  MOUNTS.map((mount) => (mount.kind === 'bind' ? { ...mount, source: mount.source || join(volume, 'file') } : mount))
 
 const LOOK = `pwd; cat /tenant-a-secret-name/x/file /root/.ssh/file /etc/nologin /etc/profile.d/evil.sh /memory/within/file`
 const SEEN = `/begins/here\n${'mounted'.repeat(5)}`

@@ -65,7 +65,7 @@ export async function placedRootfs(options: PlacesOptions): Promise<PlacedRootfs
 export async function layPlaces({ places, skeleton, target }: PlacedRootfs): Promise<void> {
   makeDirectory(Buffer.from(skeleton))
   makeDirectory(Buffer.from(target))
-  for (const place of places) await orSay(`/${Buffer.from(place.path, 'latin1')}`, lay(skeleton, place))
+  for (const place of places) await orSay(`/${Buffer.from(place.path, 'latin1').toString()}`, lay(skeleton, place))
 }
 
 /** In the order of the mounts, as gVisor makes them. */
