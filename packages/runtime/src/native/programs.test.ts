@@ -1,6 +1,16 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +22,7 @@ import { elfExecutable } from './elf.ts'
 import { hostArchitecture } from './native-programs.ts'
 import { LAUNCHED, launchProgram, loopbackAddresses, netnsConnectProgram, pauseProgram } from './programs.ts'
 import { bindMountsProgram, sendFilesProgram } from './restore-programs.ts'
+import { OVERLAY_REFUSED, overRootfsArguments, overRootfsProgram } from './rootfs-program.ts'
 
 let directory: string
 beforeEach(() => {
@@ -278,4 +289,34 @@ for count in (1, 3):
   const files = ['one', 'two', 'three'].map((name) => join(directory, name))
   const args = ['-c', receiver, build(sendFilesProgram()), ...files]
   expect(execFileSync('python3', args, { encoding: 'utf8' })).toBe('{ one\n{ one two three\n')
+})
+
+describe('over-rootfs', () => {
+  function over(layers: string[], command: string[]): string {
+    const target = join(directory, 'target')
+    const binds = [{ source: join(directory, 'shown'), target: join(target, 'etc') }]
+    const args = ['--mount', build(overRootfsProgram()), ...overRootfsArguments({ layers, target, binds }), ...command]
+    return execFileSync('unshare', args, { encoding: 'utf8', env: { FROM: 'outside', PATH: process.env['PATH'] } })
+  }
+  const layers = (): string[] => ['one, above: all', 'other'].map((name) => join(directory, name))
+  beforeEach(() => {
+    for (const name of ['target', 'shown', 'one, above: all', 'one, above: all/etc', 'other', 'other/place'])
+      mkdirSync(join(directory, name))
+    writeFileSync(join(directory, 'one, above: all/both'), 'above')
+    writeFileSync(join(directory, 'other/both'), 'below')
+    writeFileSync(join(directory, 'shown/file'), 'shown')
+  })
+
+  test('shows its command all layers and what is bound into them, and lets nobody write', () => {
+    const script = 'cd "$1"; ls; cat both etc/file; echo " $FROM $2"; (: > place/new) 2> /dev/null || echo read-only'
+    expect(over(layers(), ['/bin/sh', '-c', script, 'sh', join(directory, 'target'), 'a b'])).toBe(
+      'both\netc\nplace\naboveshown outside a b\nread-only\n',
+    )
+    expect(readdirSync(join(directory, 'target'))).toEqual([])
+  })
+
+  test('says so where there is nothing to lay over another', () => {
+    const missing = [join(directory, 'gone'), join(directory, 'other')]
+    expect(() => over(missing, ['/bin/true'])).toThrow(expect.objectContaining({ status: OVERLAY_REFUSED }))
+  })
 })
