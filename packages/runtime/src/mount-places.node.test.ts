@@ -1,6 +1,7 @@
 /** What is mounted in one container, and where it begins, changes nothing of the image that others run on. */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { mountPoints } from './mount-points.ts'
 import type { ContainerSpec, Mount, RuntimeHandler } from './runtime.ts'
@@ -27,17 +28,11 @@ beforeAll(async () => {
 })
 afterAll(() => scratch[Symbol.asyncDispose]())
 
-/** Names, types, owners and modes of all that sandboxes share. */
+/** Names, types, owners, modes, sizes and times of all that sandboxes share; `find` follows no links. */
 function images(): string[] {
   const root = join(scratch.stateDirectory, 'images')
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => path.includes('/rootfs'))
-    .map((path) => {
-      const { mode, uid, gid, size, mtimeMs } = lstatSync(path)
-      return [relative(root, path), mode.toString(8), uid, gid, size, mtimeMs].join(' ')
-    })
-    .sort()
+  const text = execFileSync('find', [root, '-path', '*/rootfs*', '-printf', '%P %y %m %U %G %s %T@ %l\n'])
+  return text.toString().split('\n').sort()
 }
 
 const bind = (destination: string, changes: Partial<Mount> = {}): Mount => ({

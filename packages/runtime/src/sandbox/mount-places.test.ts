@@ -1,6 +1,7 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { layPlaces, placedRootfs } from './mount-places.ts'
 
@@ -15,10 +16,24 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(work, { recursive: true, force: true }))
 
-const tree = (root: string): string[] =>
-  readdirSync(root, { recursive: true, withFileTypes: true })
-    .map((entry) => `${relative(root, join(entry.parentPath, entry.name))}${entry.isDirectory() ? '/' : ''}`)
-    .sort()
+/** Directories end with a slash; links are not followed. */
+function tree(root: string): string[] {
+  const text = execFileSync('find', [
+    root,
+    '-mindepth',
+    '1',
+    '(',
+    '-type',
+    'd',
+    '-printf',
+    '%P/\n',
+    ')',
+    '-o',
+    '-printf',
+    '%P\n',
+  ])
+  return text.toString().trim().split('\n').filter(Boolean).sort()
+}
 
 /** What is made for mounts of a volume (a destination that ends with a slash) and of a file. */
 async function madeFor(destinations: string[], { cwds = [] as string[] } = {}): Promise<string[] | undefined> {
