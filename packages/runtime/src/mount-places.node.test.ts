@@ -22,6 +22,8 @@ beforeAll(async () => {
   const archive = join(scratch.stateDirectory, 'busybox.tar')
   writeFileSync(archive, await busyboxArchive(scratch.toolsDirectory))
   await scratch.runtime.images.import(archive)
+  // The host image is laid out in the background: this waits for it.
+  await scratch.runtime.images.resolveUser({ name: 'caisson.dev/host' }, '0')
   volume = join(scratch.stateDirectory, 'volume')
   mkdirSync(volume)
   writeFileSync(join(volume, 'file'), 'mounted')
