@@ -93,23 +93,20 @@ async function said({ id }: ContainerSpec, script: string): Promise<string> {
 
 describe.each<RuntimeHandler>(['runsc', 'runc'])('under %s', (handler) => {
   describe.each(['caisson.dev/host', 'busybox'])('on %s', (image) => {
-    test.each([true, false])(
-      'mounts where the image has nothing leave it as it was (root read-only: %s)',
-      async (readOnlyRootfs) => {
-        const before = images()
-        const one = await start(handler, { image, readOnlyRootfs, cwd: '/begins/here', mounts: mounts() })
-        expect(await said(one, LOOK)).toBe(SEEN)
-        const writing = 'echo kept > /tenant-a-secret-name/x/written; echo root > /own || echo refused'
-        expect(await said(one, `${writing} 2> /dev/null; cat /tenant-a-secret-name/x/written`)).toContain('kept\n')
-        const other = await start(handler, { image })
-        expect(await said(other, `for each in ${PLACES.join(' ')}; do [ ! -e $each ] || echo $each; done`)).toBe('')
-        expect(images()).toEqual(before)
-        // The mounts of a sentry are in a namespace of its own: nobody has to take them away.
-        const ours = (await mountPoints()).filter((point) => point.startsWith(`${scratch.stateDirectory}/`))
-        if (handler === 'runsc')
-          expect(ours.filter((point) => point.includes('/images') || point.endsWith('/rootfs'))).toEqual([])
-      },
-    )
+    test.each([true, false])('mounts leave the image as it was, read-only %s', async (readOnlyRootfs) => {
+      const before = images()
+      const one = await start(handler, { image, readOnlyRootfs, cwd: '/begins/here', mounts: mounts() })
+      expect(await said(one, LOOK)).toBe(SEEN)
+      const writing = 'echo kept > /tenant-a-secret-name/x/written; echo root > /own || echo refused'
+      expect(await said(one, `${writing} 2> /dev/null; cat /tenant-a-secret-name/x/written`)).toContain('kept\n')
+      const other = await start(handler, { image })
+      expect(await said(other, `for each in ${PLACES.join(' ')}; do [ ! -e $each ] || echo $each; done`)).toBe('')
+      expect(images()).toEqual(before)
+      // The mounts of a sentry are in a namespace of its own: nobody has to take them away.
+      const ours = (await mountPoints()).filter((point) => point.startsWith(`${scratch.stateDirectory}/`))
+      if (handler === 'runsc')
+        expect(ours.filter((point) => point.includes('/images') || point.endsWith('/rootfs'))).toEqual([])
+    })
 
     test('links in a volume do not lead to the image', async () => {
       const trap = join(scratch.stateDirectory, `trap${count}`)
