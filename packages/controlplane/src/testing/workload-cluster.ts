@@ -43,6 +43,8 @@ export interface WorkloadCluster extends AsyncDisposable {
 
 const ADMINISTRATOR: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
 export const NAMESPACE = 'default'
+/** Of joined nodes, whose clusters have it. */
+const UNSERVED = resources.certificateSigningRequests.plural
 
 export async function startWorkloadCluster({
   startApiServer,
@@ -84,7 +86,7 @@ export async function startWorkloadCluster({
     changed = Promise.withResolvers()
   }
   for (const resource of Object.values(resources)) {
-    if (resource.plural.endsWith('reviews') || resource.plural === 'ingresses') continue
+    if (resource.plural.endsWith('reviews') || resource.plural === UNSERVED) continue
     stack.use(informers.of<AnyObject>(resource).handle({ added: wake, updated: wake, deleted: wake }))
   }
 
