@@ -209,6 +209,7 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
   const sandboxSpec = sandbox.record.spec
   const driver = await parts.drivers.get(sandboxSpec.handler)
   const own = blank?.id ?? ociId(id)
+  const root = rootOciId(sandbox, { ociId: own, spec })
   const supervision = await supervisionOf(parts, {
     driver,
     id,
@@ -216,7 +217,7 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
     directory,
     group: sandboxSpec.id,
     isolated: driver.isSentry && sandboxSpec.network.kind === 'none',
-    root: rootOciId(sandbox, { ociId: own, spec }),
+    root,
     make: snapshot ? ['create'] : ['run', '--detach'],
     rootfs: placed,
     streams: spec ?? {},
@@ -226,7 +227,14 @@ async function start(options: StartOptions): Promise<ContainerEntry> {
   const hostname = sandboxSpec.shared ? undefined : sandboxSpec.hostname
   const started =
     snapshot && driver.kind === 'oci'
-      ? await restore(parts, { supervision, driver, snapshot, hostname, ahead })
+      ? await restore(parts, {
+          supervision,
+          driver,
+          snapshot,
+          hostname,
+          rootfs: root === own ? undefined : placed,
+          ahead,
+        })
       : await parts.monitor.start(supervision)
   return newContainerEntry(id, directory, { ociId: own, spec, imageId, state: { phase: 'running', ...started } })
 }

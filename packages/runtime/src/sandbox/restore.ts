@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { HELD_LOG } from '../monitor/held-command.ts'
 import type { Bind, Held, Started, Supervision } from '../monitor/protocol.ts'
 import { IMAGE_LINK } from '../monitor/supervised-container.ts'
+import type { OverRootfs } from '../native/rootfs-program.ts'
 import type { OciDriver } from './oci-driver.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
 import { requireSameMachine, type StoredSnapshot, snapshotMachine } from './snapshot-files.ts'
+import { withRootfs } from './supervision.ts'
 
 export interface RestoreOptions {
   /** Its command creates the container. */
@@ -15,6 +17,8 @@ export interface RestoreOptions {
   snapshot: StoredSnapshot
   /** Undefined where nothing goes on yet: others are restored first. */
   hostname: string | undefined
+  /** What is mounted before for a container whose file server the restore itself starts: one beside another. */
+  rootfs: OverRootfs | undefined
   /** Where it was created ahead, under another directory, what is bound over its places. */
   ahead?: { preparedIn: string; binds: Bind[] } | undefined
 }
@@ -23,17 +27,17 @@ export interface RestoreOptions {
 export async function restore(parts: RuntimeParts, options: RestoreOptions): Promise<Started> {
   const { supervision, driver, snapshot } = options
   requireSameMachine(snapshot, await snapshotMachine(driver))
-  if (!options.ahead) await parts.monitor.prepare(supervision, await heldRestore(parts, driver))
+  if (!options.ahead) await parts.monitor.prepare(supervision, await heldRestore(parts, driver, options.rootfs))
   return begin(parts, options)
 }
 
 /** The command that is held until there is something to be restored; paths are relative to the container's directory. */
-export async function heldRestore(parts: RuntimeParts, driver: OciDriver): Promise<Held> {
+export async function heldRestore(parts: RuntimeParts, driver: OciDriver, rootfs?: OverRootfs): Promise<Held> {
   const { native } = await parts.prepare()
   const command = driver.commandLine(['restore', '--detach', '--bundle=.', `--image-path=${IMAGE_LINK}`], {
     runtimeLog: HELD_LOG,
   })
-  return { launch: native.launchHeld, command }
+  return { launch: native.launchHeld, command: withRootfs(native, rootfs, command) }
 }
 
 async function begin(

@@ -76,7 +76,8 @@ function makingOf(
   }
 }
 
-function withRootfs(native: NativePrograms, rootfs: OverRootfs | undefined, command: CommandLine): CommandLine {
+/** The command, once its container's root file system is there. */
+export function withRootfs(native: NativePrograms, rootfs: OverRootfs | undefined, command: CommandLine): CommandLine {
   if (!rootfs) return command
   return {
     ...command,
