@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { startFailure } from './start-failure.ts'
+import { startFailure, waitingFailure } from './start-failure.ts'
 
 // As the runtimes write them.
 test.each([
@@ -26,4 +26,17 @@ test('a command that is no program', () => {
 
 test('nothing of other failures', () => {
   expect(startFailure('mount /a: no such file or directory', 'box:1')).toBeUndefined()
+})
+
+test('a port that another sandbox has is named', () => {
+  const ports = [{ containerPort: 80, hostPort: 8080, hostIP: '127.0.0.1' }]
+  const message = "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {},
+    spec: { containers: [{ name: 'main', ports }] },
+    status: { conditions: [{ type: 'PodScheduled', status: 'False', message }] },
+  }
+  expect(waitingFailure(pod)?.message).toBe('port 8080 of 127.0.0.1 is in use by another sandbox: publish another one')
 })

@@ -33,7 +33,11 @@ export function waitingFailure({ spec, status }: PodObject): CliError | undefine
   const unschedulable = status?.conditions?.find(
     (condition) => condition.type === 'PodScheduled' && condition.status === 'False',
   )
-  if (unschedulable) return new CliError('unavailable', `no node takes the sandbox: ${unschedulable.message}`)
+  if (unschedulable)
+    return new CliError(
+      'unavailable',
+      takenPort(spec, unschedulable.message) ?? `no node takes the sandbox: ${unschedulable.message}`,
+    )
   if (state?.terminated && isStartFailure(state.terminated)) {
     const message = state.terminated.message ?? ''
     return startFailure(message, image) ?? new CliError('not-found', `the command could not be started: ${message}`)
@@ -46,6 +50,16 @@ export function waitingFailure({ spec, status }: PodObject): CliError | undefine
       `image ${image} is not in the local store: 'caisson image pull ${image}' fetches it`,
     )
   return new CliError('unavailable', `the sandbox cannot start: ${message || reason}`)
+}
+
+/** The scheduler does not say which port it is that another sandbox has. */
+function takenPort(spec: PodObject['spec'], message = ''): string | undefined {
+  if (!message.includes("didn't have free ports")) return undefined
+  const ports = (spec?.containers ?? []).flatMap(({ ports: own = [] }) => own.filter(({ hostPort }) => hostPort))
+  const names = ports.map(({ hostIP, hostPort }) => `port ${hostPort} of ${hostIP ?? '0.0.0.0'}`)
+  return names.length === 1
+    ? `${names[0]} is in use by another sandbox: publish another one`
+    : `another sandbox has one of these: ${names.join(', ')}: publish others`
 }
 
 /** Whether what ended never began. */
