@@ -45,8 +45,8 @@ export const REASONS: readonly Reason[] = [
     specs: /NodePort service|ExternalName to NodePort|HostPort validates/,
   },
   {
-    title: 'The scheduler neither preempts nor looks at host ports',
-    why: 'A Pod that finds no room waits, whatever its priority. A host port that is taken is found out by the node, where the Pod then waits: it is neither kept from being scheduled nor ended.',
+    title: 'Not run again since the scheduler preempts and knows host ports',
+    why: 'These failed on a scheduler that did neither. It does both now; the next run will tell.',
     specs: /SchedulerPreemption .*preempt|conflict between pods with same hostPort|Should recreate evicted statefulset/,
   },
   {
