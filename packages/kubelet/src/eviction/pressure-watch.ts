@@ -45,6 +45,8 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
   const { directory, pods, usageOf, now, onError } = options
   const lastMet = new Map<Pressure, number>()
   const evictions = new Map<string, Eviction>()
+  /** Those of them that had ended, and kept nothing here, when it was looked before. */
+  const settled = new Set<string>()
   let told = ''
   let busy: Promise<void> | undefined
 
@@ -57,6 +59,7 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
   async function look(): Promise<void> {
     // Of before it was looked: what is found then may be over by now.
     const at = now()
+    const going = await isAnyGoing()
     let shortages = shortagesOf(await readNode(directory))
     if (shortages.some(({ pressure }) => pressure === 'DiskPressure')) {
       await options.reclaimDisk()
@@ -69,11 +72,26 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
       options.onChanged()
     }
     const there = new Map(pods().map((pod) => [pod.metadata.uid ?? '', pod]))
-    for (const uid of evictions.keys()) if (!there.has(uid)) evictions.delete(uid)
-    // One at a time: its end may be all that it takes.
-    const going = [...evictions.keys()].some((uid) => !isTerminalPhase(there.get(uid)?.status?.phase))
     const [shortage] = shortages
     if (shortage && !going) await evictFor(shortage, [...there.values()])
+  }
+
+  /** One at a time: its end may be all that it takes, and what it kept goes a moment after it. */
+  async function isAnyGoing(): Promise<boolean> {
+    const there = new Map(pods().map((pod) => [pod.metadata.uid ?? '', pod]))
+    let any = false
+    for (const uid of evictions.keys()) {
+      const pod = there.get(uid)
+      if (!pod) {
+        evictions.delete(uid)
+        settled.delete(uid)
+      } else if (!settled.has(uid)) {
+        any = true
+        const ended = isTerminalPhase(pod.status?.phase) && (await usageOf(pod, 'ephemeral-storage')) === undefined
+        if (ended) settled.add(uid)
+      }
+    }
+    return any
   }
 
   async function evictFor(shortage: Shortage, all: readonly PodObject[]): Promise<void> {
