@@ -62,5 +62,5 @@ test.each<[what: string, pod: PodObject, others: PodObject[], refusal: ReturnTyp
     },
   ],
 ])('%s', (_what, pod, others, refusal) => {
-  expect(misfit(pod, node, others)).toEqual(refusal)
+  expect(misfit(pod, node, { atMost: others.length, list: () => others })).toEqual(refusal)
 })

@@ -8,14 +8,18 @@ import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { type Eviction, specOf } from './observed-pod.ts'
 
 /** In the order in which the first that there is not enough of is told. */
-const FIRST = ['pods', 'cpu', 'memory', 'ephemeral-storage']
+const PODS = 'pods'
+const FIRST = [PODS, 'cpu', 'memory', 'ephemeral-storage']
 
-/**
- * Why the Pod does not fit; undefined where it does.
- *
- * @param others the Pods that this node has taken and that have not ended
- */
-export function misfit(pod: PodObject, node: Typed<Node>, others: readonly PodObject[]): Eviction | undefined {
+/** The Pods that this node has taken and that have not ended. */
+export interface TakenPods {
+  /** There are no more than so many: enough to know where there is room for as many. */
+  atMost: number
+  list(): readonly PodObject[]
+}
+
+/** Why the Pod does not fit; undefined where it does. The others are looked at only where that depends on them. */
+export function misfit(pod: PodObject, node: Typed<Node>, others: TakenPods): Eviction | undefined {
   const room = node.status?.allocatable ?? {}
   const wanted = [...requestedResources(specOf(pod))].filter((name) => !FIRST.includes(name)).sort()
   for (const resource of [...FIRST, ...wanted]) {
@@ -23,9 +27,10 @@ export function misfit(pod: PodObject, node: Typed<Node>, others: readonly PodOb
     // Of what no node says that it has any, nobody here keeps count.
     if (quantity === undefined) continue
     const requested = requestOf(pod, resource)
-    const used = others.reduce((sum, other) => sum + requestOf(other, resource), 0)
     const capacity = parseQuantity(quantity) ?? 0
-    if (requested === 0 || used + requested <= capacity) continue
+    if (requested === 0 || (resource === PODS && others.atMost + requested <= capacity)) continue
+    const used = others.list().reduce((sum, other) => sum + requestOf(other, resource), 0)
+    if (used + requested <= capacity) continue
     const [r, u, c] = [requested, used, capacity].map((amount) => counted(resource, amount))
     return {
       reason: `OutOf${resource}`,
@@ -38,7 +43,7 @@ export function misfit(pod: PodObject, node: Typed<Node>, others: readonly PodOb
 }
 
 function requestOf(pod: PodObject, resource: string): number {
-  return resource === 'pods' ? 1 : (podResource(specOf(pod), 'requests', resource) ?? 0)
+  return resource === PODS ? 1 : (podResource(specOf(pod), 'requests', resource) ?? 0)
 }
 
 /** Processors are counted in thousandths. */

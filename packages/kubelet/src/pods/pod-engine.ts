@@ -18,9 +18,9 @@ import { shownMetadataChanged } from '../volumes/shown-metadata.ts'
 import { CONTAINER_ID_SCHEME } from './container-status.ts'
 import type { FakePods } from './fake-pods.ts'
 import { createLastWords } from './last-words.ts'
+import type { TakenPods } from './node-fit.ts'
 import { observePod, SANDBOX_LABELS, type SeenPod } from './observe-pod.ts'
-import type { Eviction } from './observed-pod.ts'
-import { isTerminalPhase, type ObservedPod, statusesOf } from './observed-pod.ts'
+import { type Eviction, isTerminalPhase, type ObservedPod, statusesOf } from './observed-pod.ts'
 import { type PodAction, type PodPlan, planPod } from './plan-pod.ts'
 import type { PodActions } from './pod-actions.ts'
 import type { PodEvents } from './pod-events.ts'
@@ -56,7 +56,7 @@ export interface PodEngineOptions {
   /** Uids of Pods of which directories are on the disk. */
   directoriesOf: ReadonlySet<string>
   /** Why a Pod does not fit beside others that were taken; undefined where it does. */
-  misfit(pod: PodObject, others: readonly PodObject[]): Eviction | undefined
+  misfit(pod: PodObject, others: TakenPods): Eviction | undefined
   /** What the node has the Pod go for. */
   evictionOf(uid: string): Eviction | undefined
   now: () => number
@@ -267,7 +267,8 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   function refusalOf(pod: PodObject, { sandbox, runs }: SeenPod, memory: PodMemory): Eviction | undefined {
     const { startTime, phase } = pod.status ?? {}
     const isBegun = sandbox !== undefined || runs.length > 0 || startTime !== undefined || isTerminalPhase(phase)
-    memory.admission ??= (isBegun ? undefined : options.misfit(pod, takenPods())) ?? 'taken'
+    memory.admission ??=
+      (isBegun ? undefined : options.misfit(pod, { atMost: memories.size, list: takenPods })) ?? 'taken'
     return memory.admission === 'taken' ? undefined : memory.admission
   }
 
