@@ -31,8 +31,6 @@ export async function runDaemon(
   process.on('SIGTERM', () => stopping.resolve('leave'))
   process.on('SIGINT', () => stopping.resolve('stop'))
   process.on('SIGHUP', () => stopping.resolve('leave'))
-  // Nothing that is only said may end what runs, also on a full disk.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const log = createDaemonLog({
     descriptor: process.stderr.fd,
     file: directory.log,
@@ -43,12 +41,12 @@ export async function runDaemon(
 
   /** False where another process serves the directory. */
   async function runUntilStopped(): Promise<boolean> {
-    // Whatever happens from here on, nothing of it goes on in a process that should end.
     const started = await start(log)
     if ('pid' in started) {
       sayReady(`already running: ${started.server}, process ${started.pid}`)
       return false
     }
+    // Whatever happens from here on, nothing of it goes on in a process that should end.
     await using served = started
     const { server } = served
     writeDaemonRecord(directory, { server, version: VERSION })
