@@ -1,9 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { componentUsers, startApiServer } from '@caisson/apiserver'
-import { createClient, createInformers, inProcessTransport, resources } from '@caisson/client'
+import { resources } from '@caisson/client'
 import { expect, test } from 'vitest'
+import { startTestServer } from '../testing/test-server.ts'
 import { createNodeHealth } from './node-health.ts'
 
 const NODE = 'far'
@@ -11,25 +9,15 @@ const TIME = '2026-01-01T00:00:00Z'
 
 /** A node that was ready once; `advance` moves the clock and has it looked at. */
 async function startNode() {
-  const directory = mkdtempSync(join(tmpdir(), 'health-'))
   await using made = new AsyncDisposableStack()
-  made.defer(() => rmSync(directory, { recursive: true }))
-  const state = { directory: join(directory, 'state'), certificates: join(directory, 'pki') }
-  const { server } = made.use(await startApiServer({ ...state, host: '127.0.0.1', port: 0 }))
-  const stop = new AbortController()
-  const client = createClient(
-    inProcessTransport(server.connect({ username: 'admin', groups: ['system:masters', 'system:authenticated'] })),
-  )
-  const own = createClient(inProcessTransport(server.connect(componentUsers.controlPlane)))
+  const { client, own, informers, signal } = made.use(await startTestServer({ startApiServer, componentUsers }))
   await client.create(resources.nodes, { metadata: { name: NODE } })
   const ready = { type: 'Ready', status: 'True', lastHeartbeatTime: TIME, lastTransitionTime: TIME }
   await client.patchStatus(resources.nodes, NODE, { status: { conditions: [ready] } })
-  const informers = made.use(createInformers(own))
   const nodes = informers.of(resources.nodes)
   const leases = informers.of(resources.leases)
   informers.of(resources.pods)
-  await informers.synced(stop.signal)
-  made.defer(() => stop.abort())
+  await informers.synced(signal)
   let clock = 0
   const health = createNodeHealth({
     client: own,
@@ -38,7 +26,7 @@ async function startNode() {
     now: () => Date.parse(TIME) + clock,
     monotonic: () => clock,
     graceMs: 50_000,
-    signal: stop.signal,
+    signal,
   })
   const stack = made.move()
   return {

@@ -1,14 +1,6 @@
 /** Removes the Pods of nodes that are no more, which no kubelet would ever report the end of, as kube-controller-manager does. */
-import { kubernetesTime } from '@caisson/api'
-import {
-  type Client,
-  type Informers,
-  isConflict,
-  isNotFound,
-  type PodObject,
-  resources,
-  type WorkResult,
-} from '@caisson/client'
+import { type Client, type Informers, isNotFound, type PodObject, resources, type WorkResult } from '@caisson/client'
+import { disruptPod } from '../disrupt-pod.ts'
 import { isFinished } from '../scheduler/node-loads.ts'
 
 /** A node may come back, or its Pod may only have been heard of first. */
@@ -64,27 +56,14 @@ export function createPodGarbage(options: PodGarbageOptions): PodGarbage {
   }
 
   async function remove(pod: PodObject): Promise<void> {
-    const { name = '', namespace, uid = '' } = pod.metadata
-    const status = { phase: 'Failed', conditions: [{ ...DISRUPTION, lastTransitionTime: kubernetesTime(now()) }] }
-    try {
-      if (!isFinished(pod)) {
-        const body = { metadata: { uid }, status }
-        await client.patchStatus(resources.pods, name, body, { namespace, signal, type: 'strategic' })
-      }
-      const preconditions = { uid }
-      await client.delete(resources.pods, name, { namespace, signal, preconditions, gracePeriodSeconds: 0 })
-    } catch (error) {
-      // Gone, or another one of its name by now.
-      if (!isNotFound(error) && !isConflict(error)) throw error
-    }
+    const disruption = isFinished(pod) ? undefined : DISRUPTION
+    await disruptPod(pod, { client, disruption, isLost: true, now, signal })
   }
 
   return { reconcile, nodeSeen: (name) => void missingSince.delete(name) }
 }
 
 const DISRUPTION = {
-  type: 'DisruptionTarget',
-  status: 'True',
   reason: 'DeletionByPodGC',
   message: 'PodGC: node no longer exists',
 }

@@ -1,13 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { componentUsers, startApiServer } from '@caisson/apiserver'
-import { type Client, createClient, createInformers, inProcessTransport, keyOf, resources } from '@caisson/client'
+import { type Client, keyOf, resources } from '@caisson/client'
 import type { Toleration } from 'kubernetes-types/core/v1.d.ts'
 import { expect, test, vi } from 'vitest'
+import { NAMESPACE, startTestServer } from '../testing/test-server.ts'
 import { startNodeControllers } from './start-node-controllers.ts'
 
-const NAMESPACE = 'default'
 const NODE = 'far'
 const TIME = '2026-01-01T00:00:00Z'
 const OUT = { key: 'example.com/out', effect: 'NoExecute' }
@@ -24,27 +21,17 @@ async function startCluster(
   timing: { graceMs?: number; quarantineMs?: number } = {},
   prepare?: (client: Client) => Promise<void>,
 ): Promise<Cluster> {
-  const directory = mkdtempSync(join(tmpdir(), 'nodes-'))
   const stack = new AsyncDisposableStack()
-  stack.defer(() => rmSync(directory, { recursive: true }))
-  const state = { directory: join(directory, 'state'), certificates: join(directory, 'pki') }
-  const { server } = stack.use(await startApiServer({ ...state, host: '127.0.0.1', port: 0 }))
-  const stop = new AbortController()
-  const client = createClient(
-    inProcessTransport(server.connect({ username: 'admin', groups: ['system:masters', 'system:authenticated'] })),
-  )
-  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace: NAMESPACE })
+  const { client, own, informers, signal } = stack.use(await startTestServer({ startApiServer, componentUsers }))
   await client.create(resources.nodes, { metadata: { name: NODE } })
   await client.patchStatus(resources.nodes, NODE, {
     status: { conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: TIME, lastTransitionTime: TIME }] },
   })
   await prepare?.(client)
-  const own = createClient(inProcessTransport(server.connect(componentUsers.controlPlane)))
-  const informers = stack.use(createInformers(own))
   informers.of(resources.nodes)
   informers.of(resources.pods)
   informers.of(resources.leases)
-  await informers.synced(stop.signal)
+  await informers.synced(signal)
   const events: string[] = []
   const errors: unknown[] = []
   stack.use(
@@ -54,11 +41,10 @@ async function startCluster(
       informers,
       record: (_about, { reason, message }) => events.push(`${reason} ${message}`),
       now: () => Date.parse(TIME),
-      signal: stop.signal,
+      signal: signal,
       onError: (error) => errors.push(error),
     }),
   )
-  stack.defer(() => stop.abort())
   return { client, events, errors, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 

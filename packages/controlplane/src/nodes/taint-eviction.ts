@@ -2,13 +2,10 @@
  * Deletes the Pods that do not bear a NoExecute taint of their node, and those that bear it for a time when that is over,
  * in the words of kube-controller-manager.
  */
-import { kubernetesTime } from '@caisson/api'
 import {
   type AnyObject,
   type Client,
   type Informers,
-  isConflict,
-  isNotFound,
   keyOf,
   type PodObject,
   resources,
@@ -16,6 +13,7 @@ import {
   type WorkResult,
 } from '@caisson/client'
 import type { Node, Taint } from 'kubernetes-types/core/v1.d.ts'
+import { disruptPod } from '../disrupt-pod.ts'
 import { toleratedMs } from './tolerations.ts'
 
 export interface TaintEvictionOptions {
@@ -65,21 +63,8 @@ export function createTaintEviction(options: TaintEvictionOptions): TaintEvictio
   }
 
   async function evict(pod: PodObject): Promise<void> {
-    const { name = '', namespace, uid = '' } = pod.metadata
     record(pod, { type: 'Normal', reason: EVICTION, message: `Marking for deletion Pod ${keyOf(pod)}` })
-    const condition = { ...DISRUPTION, lastTransitionTime: kubernetesTime(now()) }
-    try {
-      await client.patchStatus(
-        resources.pods,
-        name,
-        { metadata: { uid }, status: { conditions: [condition] } },
-        { namespace, signal, type: 'strategic' },
-      )
-      await client.delete(resources.pods, name, { namespace, signal, preconditions: { uid } })
-    } catch (error) {
-      // Gone, or another one of its name by now.
-      if (!isNotFound(error) && !isConflict(error)) throw error
-    }
+    await disruptPod(pod, { client, disruption: DISRUPTION, now, signal })
   }
 
   return { reconcile, forget: ({ metadata }) => void lingering.delete(metadata.uid ?? '') }
@@ -88,8 +73,6 @@ export function createTaintEviction(options: TaintEvictionOptions): TaintEvictio
 const EVICTION = 'TaintManagerEviction'
 
 const DISRUPTION = {
-  type: 'DisruptionTarget',
-  status: 'True',
   reason: 'DeletionByTaintManager',
   message: 'Taint manager: deleting due to NoExecute taint',
 }

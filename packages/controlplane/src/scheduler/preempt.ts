@@ -1,6 +1,6 @@
 /** Makes Pods go for one of higher priority. */
-import { kubernetesTime } from '@caisson/api'
-import { isConflict, isNotFound, type PodObject, resources } from '@caisson/client'
+import { type PodObject, resources } from '@caisson/client'
+import { disruptPod, isDisruptedFor } from '../disrupt-pod.ts'
 import { choosePreemption, priorityOf } from './choose-preemption.ts'
 import { failedPreemptionMessage, type NodeLoad, type Unfit } from './fit.ts'
 import type { Neighbours } from './neighbours.ts'
@@ -25,7 +25,7 @@ export async function preempt(
     return { said: ' preemption: not eligible due to preemptionPolicy=Never.' }
   const promised = [...loads.nominated()].find((each) => each.pod.metadata.uid === pod.metadata.uid)?.node
   for (const { pod: other } of promised === undefined ? [] : loads.placed(promised)) {
-    if (priorityOf(other) < priorityOf(pod) && isBeingPreempted(other))
+    if (priorityOf(other) < priorityOf(pod) && isDisruptedFor(other, PREEMPTED))
       return { said: ' preemption: not eligible due to a terminating pod on the nominated node.' }
   }
   const chosen = choosePreemption(pod, {
@@ -39,21 +39,7 @@ export async function preempt(
   // Before anything is waited for: whoever is looked at meanwhile must not take the place.
   loads.nominate(pod, chosen.node)
   for (const victim of chosen.victims) {
-    const { name = '', namespace, uid = '' } = victim.metadata
-    const condition = { ...PREEMPTED, lastTransitionTime: kubernetesTime(now()) }
-    const status = { conditions: [condition] }
-    try {
-      await client.patchStatus(
-        resources.pods,
-        name,
-        { metadata: { uid }, status },
-        { namespace, signal, type: 'strategic' },
-      )
-      await client.delete(resources.pods, name, { namespace, signal, preconditions: { uid } })
-    } catch (error) {
-      if (!isNotFound(error) && !isConflict(error)) throw error
-      continue
-    }
+    if (!(await disruptPod(victim, { client, disruption: PREEMPTED, now, signal }))) continue
     const message = `Preempted by pod ${pod.metadata.uid} on node ${chosen.node}`
     record(victim, { type: 'Normal', reason: 'Preempted', message })
   }
@@ -61,15 +47,6 @@ export async function preempt(
 }
 
 const PREEMPTED = {
-  type: 'DisruptionTarget',
-  status: 'True',
   reason: 'PreemptionByScheduler',
   message: 'default-scheduler: preempting to accommodate a higher priority pod',
-}
-
-function isBeingPreempted({ metadata, status }: PodObject): boolean {
-  const isChosen = status?.conditions?.some(
-    ({ type, reason }) => type === PREEMPTED.type && reason === PREEMPTED.reason,
-  )
-  return metadata.deletionTimestamp !== undefined && isChosen === true
 }

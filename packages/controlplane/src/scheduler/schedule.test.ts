@@ -1,30 +1,18 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { componentUsers, startApiServer } from '@caisson/apiserver'
-import { createClient, createInformers, inProcessTransport, resources } from '@caisson/client'
+import { resources } from '@caisson/client'
 import { expect, test } from 'vitest'
+import { NAMESPACE, startTestServer } from '../testing/test-server.ts'
 import { createNodeLoads } from './node-loads.ts'
 import { schedule } from './schedule.ts'
 
-const NAMESPACE = 'default'
 const NODE = 'only'
 const TIME = '2026-01-01T00:00:00Z'
 const IMPORTANT = 1000
 
 /** A cluster of one node with two processors. */
 async function startScheduler() {
-  const directory = mkdtempSync(join(tmpdir(), 'scheduler-'))
   await using made = new AsyncDisposableStack()
-  made.defer(() => rmSync(directory, { recursive: true }))
-  const state = { directory: join(directory, 'state'), certificates: join(directory, 'pki') }
-  const { server } = made.use(await startApiServer({ ...state, host: '127.0.0.1', port: 0 }))
-  const stop = new AbortController()
-  const client = createClient(
-    inProcessTransport(server.connect({ username: 'admin', groups: ['system:masters', 'system:authenticated'] })),
-  )
-  const own = createClient(inProcessTransport(server.connect(componentUsers.controlPlane)))
-  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace: NAMESPACE })
+  const { client, own, informers, signal } = made.use(await startTestServer({ startApiServer, componentUsers }))
   await client.create(resources.priorityClasses, { metadata: { name: 'important' }, value: IMPORTANT })
   const modest = { value: IMPORTANT, preemptionPolicy: 'Never' as const }
   await client.create(resources.priorityClasses, { metadata: { name: 'modest' }, ...modest })
@@ -33,13 +21,11 @@ async function startScheduler() {
   await client.create(resources.nodes, { metadata: { name: NODE } })
   await client.patchStatus(resources.nodes, NODE, { status: { allocatable: { cpu: '2', pods: '10' } } })
   await client.patch(resources.nodes, NODE, { spec: { taints: null } }, { type: 'merge' })
-  const informers = made.use(createInformers(own))
   informers.of(resources.nodes)
   informers.of(resources.namespaces)
   informers.of(resources.podDisruptionBudgets)
   const pods = informers.of(resources.pods)
-  await informers.synced(stop.signal)
-  made.defer(() => stop.abort())
+  await informers.synced(signal)
   const loads = createNodeLoads()
   const events: string[] = []
   const stack = made.move()
@@ -64,7 +50,7 @@ async function startScheduler() {
         loads,
         record: ({ metadata }, { reason, message }) => events.push(`${metadata.name}: ${reason} ${message}`),
         now: () => Date.parse(TIME),
-        signal: stop.signal,
+        signal,
       })
       const after = await client.get(resources.pods, name, { namespace: NAMESPACE })
       pods.observe(after)

@@ -1,30 +1,7 @@
 /** For tests: an API server of its own with the workload controllers, and a node that is told what its Pods do. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { UserInfo } from '@caisson/api'
-import {
-  type AnyObject,
-  type Client,
-  createClient,
-  createInformers,
-  type InProcessServer,
-  inProcessTransport,
-  type PodObject,
-  resources,
-} from '@caisson/client'
+import { type AnyObject, type Client, type PodObject, resources } from '@caisson/client'
 import { startWorkloadsWhenNeeded } from '../workloads/start-when-needed.ts'
-
-/** What is used of @caisson/apiserver, which only test files may import: they hand it in. */
-export interface EmbeddedServer {
-  startApiServer(options: {
-    directory: string
-    certificates: string
-    host: string
-    port: number
-  }): Promise<AsyncDisposable & { server: { connect(user: UserInfo): InProcessServer } }>
-  componentUsers: { controlPlane: UserInfo }
-}
+import { type EmbeddedServer, NAMESPACE, startTestServer } from './test-server.ts'
 
 export interface WorkloadCluster extends AsyncDisposable {
   /** Of an administrator. */
@@ -41,34 +18,15 @@ export interface WorkloadCluster extends AsyncDisposable {
   until(holds: () => Promise<boolean> | boolean, options?: { node?: boolean }): Promise<void>
 }
 
-const ADMINISTRATOR: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
-export const NAMESPACE = 'default'
 /** Of joined nodes, whose clusters have it. */
 const UNSERVED = resources.certificateSigningRequests.plural
 
-export async function startWorkloadCluster({
-  startApiServer,
-  componentUsers,
-}: EmbeddedServer): Promise<WorkloadCluster> {
-  const directory = mkdtempSync(join(tmpdir(), 'workloads-'))
+export async function startWorkloadCluster(embedded: EmbeddedServer): Promise<WorkloadCluster> {
   const stack = new AsyncDisposableStack()
-  stack.defer(() => rmSync(directory, { recursive: true }))
-  const running = stack.use(
-    await startApiServer({
-      directory: join(directory, 'state'),
-      certificates: join(directory, 'pki'),
-      host: '127.0.0.1',
-      port: 0,
-    }),
-  )
-  const stop = new AbortController()
-  const client = createClient(inProcessTransport(running.server.connect(ADMINISTRATOR)))
-  const own = createClient(inProcessTransport(running.server.connect(componentUsers.controlPlane)))
-  const informers = stack.use(createInformers(own))
+  const { client, own, informers, signal } = stack.use(await startTestServer(embedded))
   const events: string[] = []
   const errors: string[] = []
-  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace: NAMESPACE })
-  await informers.synced(stop.signal)
+  await informers.synced(signal)
   stack.use(
     startWorkloadsWhenNeeded({
       client: own,
@@ -76,10 +34,9 @@ export async function startWorkloadCluster({
       record: (_component, _object: AnyObject, { reason, message }) => events.push(`${reason} ${message}`),
       onError: (error) => errors.push(error instanceof Error ? error.message : String(error)),
       now: Date.now,
-      signal: stop.signal,
+      signal,
     }),
   )
-  stack.defer(() => stop.abort())
   let changed = Promise.withResolvers<void>()
   const wake = (): void => {
     changed.resolve()

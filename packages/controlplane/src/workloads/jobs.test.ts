@@ -2,7 +2,8 @@
 import { componentUsers, startApiServer } from '@caisson/apiserver'
 import { type PodObject, resources } from '@caisson/client'
 import { expect, test } from 'vitest'
-import { NAMESPACE, startWorkloadCluster, type WorkloadCluster } from '../testing/workload-cluster.ts'
+import { NAMESPACE } from '../testing/test-server.ts'
+import { startWorkloadCluster, type WorkloadCluster } from '../testing/workload-cluster.ts'
 
 const at = { namespace: NAMESPACE }
 const FINISHED = 'Complete Failed'
