@@ -1,145 +1,28 @@
-import {
-  type Condition,
-  LABELS,
-  nameHash,
-  type Sandbox,
-  type SandboxClaim,
-  type SandboxTemplate,
-  type SandboxWarmPool,
-} from '@caisson/api'
+import { LABELS } from '@caisson/api'
 import { describe, expect, test } from 'vitest'
-import { DEFAULT_LABEL_DOMAINS } from '../blueprint/additional-metadata.ts'
 import type { WriteFailure } from '../engine/plan.ts'
 import type { NetworkPolicy } from '../template/network-policy.ts'
 import type { ObservedClaim } from './observed-claim.ts'
-import { mayAdopt, planClaim } from './plan-claim.ts'
+import {
+  assignedTo,
+  claim,
+  controlledBy,
+  foreign,
+  idsOf,
+  member,
+  NOW,
+  OPTIONS,
+  observed,
+  owned,
+  plan,
+  policy,
+  ready,
+  template,
+  tracking,
+  withSpec,
+} from './observed-claim-fixtures.ts'
+import { mayAdopt } from './plan-claim.ts'
 
-const NOW = Date.parse('2026-01-01T00:01:00Z')
-const OPTIONS = { labelDomains: DEFAULT_LABEL_DOMAINS, observability: true }
-const ready = (status: 'True' | 'False', reason = 'DependenciesReady'): Condition => ({
-  type: 'Ready',
-  status,
-  reason,
-  message: 'said',
-  observedGeneration: 1,
-  lastTransitionTime: '2026-01-01T00:00:30Z',
-})
-
-const claim: SandboxClaim = {
-  apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
-  kind: 'SandboxClaim',
-  metadata: {
-    name: 'mine',
-    namespace: 'n',
-    uid: 'claim',
-    resourceVersion: '1',
-    generation: 3,
-    creationTimestamp: '2026-01-01T00:00:59Z',
-    annotations: { 'agents.x-k8s.io/controller-first-observed-at': 'then' },
-  },
-  spec: { warmPoolRef: { name: 'pool' } },
-}
-const template: SandboxTemplate = {
-  apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
-  kind: 'SandboxTemplate',
-  metadata: { name: 'web', namespace: 'n', uid: 'template', resourceVersion: '1' },
-  spec: {
-    podTemplate: { metadata: { labels: { tier: 'web' } }, spec: { containers: [{ name: 'main', image: 'x' }] } },
-  },
-}
-const policy: NetworkPolicy = {
-  apiVersion: 'networking.k8s.io/v1',
-  kind: 'NetworkPolicy',
-  metadata: {
-    name: 'web-network-policy',
-    namespace: 'n',
-    uid: 'policy',
-    ownerReferences: [
-      {
-        apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
-        kind: 'SandboxTemplate',
-        name: 'web',
-        uid: 'template',
-        controller: true,
-      },
-    ],
-  },
-}
-const pool: SandboxWarmPool = {
-  apiVersion: 'extensions.agents.x-k8s.io/v1beta1',
-  kind: 'SandboxWarmPool',
-  metadata: { name: 'pool', namespace: 'n', uid: 'pool', resourceVersion: '1' },
-  spec: { sandboxTemplateRef: { name: 'web' } },
-}
-
-const controlledBy = (kind: string, name: string, uid: string) => [
-  { apiVersion: 'extensions.agents.x-k8s.io/v1beta1', kind, name, uid, controller: true, blockOwnerDeletion: true },
-]
-const member: Sandbox = {
-  apiVersion: 'agents.x-k8s.io/v1beta1',
-  kind: 'Sandbox',
-  metadata: {
-    name: 'pool-1',
-    namespace: 'n',
-    uid: 'member',
-    resourceVersion: '7',
-    labels: {
-      [LABELS.warmPool]: nameHash('pool'),
-      [LABELS.templateRefHash]: nameHash('web'),
-      [LABELS.templateHash]: 'h',
-      [LABELS.podTemplateHash]: 'h',
-      [LABELS.launchType]: 'warm',
-      [LABELS.createdBy]: 'controller',
-    },
-    annotations: { 'agents.x-k8s.io/sandbox-template-ref': 'web' },
-    ownerReferences: controlledBy('SandboxWarmPool', 'pool', 'pool'),
-  },
-  spec: {
-    podTemplate: {
-      metadata: {
-        labels: { tier: 'web', [LABELS.warmPool]: nameHash('pool') },
-        annotations: { 'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true' },
-      },
-      spec: { containers: [{ name: 'main', image: 'x' }] },
-    },
-  },
-  status: { podIPs: ['10.0.0.1'], conditions: [ready('True')] },
-}
-const tracking = { [LABELS.claimUid]: 'claim', [LABELS.templateRefHash]: nameHash('web') }
-/** The member once it is the claim's. */
-const owned: Sandbox = {
-  ...member,
-  metadata: {
-    ...member.metadata,
-    labels: { ...tracking, [LABELS.launchType]: 'warm' },
-    ownerReferences: controlledBy('SandboxClaim', 'mine', 'claim'),
-  },
-  spec: { podTemplate: { ...member.spec.podTemplate, metadata: { labels: { tier: 'web', ...tracking } } } },
-}
-const foreign: Sandbox = {
-  ...owned,
-  metadata: { ...owned.metadata, ownerReferences: controlledBy('SandboxClaim', 'other', 'other') },
-}
-
-function observed(changes: Partial<ObservedClaim> = {}): ObservedClaim {
-  return {
-    claim,
-    bound: undefined,
-    assigned: undefined,
-    assignedPool: pool,
-    templateNamesake: undefined,
-    legacyPolicy: undefined,
-    namesake: undefined,
-    pool: { name: 'pool', found: pool },
-    template: { name: 'web', found: template },
-    policy,
-    origin: template,
-    offer: { kind: 'none' },
-    firstObservedAt: NOW - 0.5,
-    failures: [],
-    ...changes,
-  }
-}
 const aLegacyPolicy = (ownerReferences: NetworkPolicy['metadata']['ownerReferences']): NetworkPolicy => ({
   ...policy,
   metadata: {
@@ -150,14 +33,6 @@ const aLegacyPolicy = (ownerReferences: NetworkPolicy['metadata']['ownerReferenc
     ...(ownerReferences && { ownerReferences }),
   },
 })
-const assignedTo = (name: string, more: Partial<SandboxClaim> = {}): SandboxClaim => ({
-  ...claim,
-  ...more,
-  metadata: { ...claim.metadata, annotations: { ...claim.metadata.annotations, 'agents.x-k8s.io/sandbox-name': name } },
-})
-const withSpec = (spec: Partial<SandboxClaim['spec']>): SandboxClaim => ({ ...claim, spec: { ...claim.spec, ...spec } })
-const plan = (changes: Partial<ObservedClaim> = {}, now = NOW) => planClaim(observed(changes), now, OPTIONS)
-const idsOf = (changes: Partial<ObservedClaim>) => plan(changes).writes.map(({ id }) => id)
 
 describe('the way to a member', () => {
   test('first it is written down, and nothing else is done', () => {
@@ -407,105 +282,6 @@ describe('waiting and failing', () => {
       sandbox: { name: 'pool-1' },
     })
   })
-})
-
-describe('the end', () => {
-  const expiring = withSpec({ lifecycle: { shutdownTime: '2026-01-01T00:01:00Z' } })
-  const finished: Condition = {
-    ...ready('True', 'PodSucceeded'),
-    type: 'Finished',
-    lastTransitionTime: '2026-01-01T00:00:50Z',
-  }
-
-  test('is looked for at its moment', () => {
-    expect(plan({ claim: expiring, namesake: owned }, NOW - 1).requeueAt).toBe(NOW)
-  })
-
-  test('first it is said, then the Sandbox goes, then the status forgets it', () => {
-    const said = plan({ claim: { ...expiring, status: { sandbox: { name: 'pool-1' } } }, bound: owned })
-    expect([said.writes, said.requeueAt]).toEqual([[], NOW])
-    expect(said.status).toMatchObject({
-      conditions: [{ reason: 'ClaimExpired', message: 'Claim expired. Sandbox cleanup initiated.' }],
-      sandbox: { name: 'pool-1' },
-    })
-    const after: SandboxClaim = { ...expiring, status: said.status ?? {} }
-    expect(idsOf({ claim: after, bound: owned })).toEqual(['delete Sandbox pool-1'])
-    expect(plan({ claim: after }).status).toEqual({ conditions: said.status?.conditions })
-  })
-
-  test("of another's Sandbox nothing is deleted, and the status says so", () => {
-    const after: SandboxClaim = {
-      ...expiring,
-      status: { conditions: [ready('False', 'ClaimExpired')], sandbox: { name: 'pool-1' } },
-    }
-    const { writes, status } = plan({ claim: after, bound: foreign })
-    expect(writes).toEqual([])
-    expect(status).toMatchObject({
-      conditions: [
-        {
-          reason: 'ClaimExpired',
-          message:
-            'Claim expired. sandbox not owned by this claim: sandbox "pool-1" is not owned by claim "mine"; deletion skipped.',
-        },
-      ],
-    })
-    expect(status?.sandbox).toBeUndefined()
-  })
-
-  test.each(['Delete', 'DeleteForeground'] as const)('%s', (shutdownPolicy) => {
-    const after: SandboxClaim = {
-      ...withSpec({ lifecycle: { shutdownTime: '2026-01-01T00:01:00Z', shutdownPolicy } }),
-      status: { conditions: [ready('False', 'ClaimExpired')] },
-    }
-    expect(plan({ claim: after }).writes).toMatchObject([
-      {
-        id: 'delete SandboxClaim mine',
-        propagation: shutdownPolicy === 'Delete' ? 'Background' : 'Foreground',
-        event: { reason: 'ClaimExpired', message: `Deleting Claim (ShutdownPolicy=${shutdownPolicy})` },
-      },
-    ])
-  })
-
-  test('the time to live counts from when the Sandbox finished, and zero ends it in the same breath', () => {
-    const done: Sandbox = { ...owned, status: { conditions: [ready('False', 'PodSucceeded'), finished] } }
-    const ttl = (ttlSecondsAfterFinished: number) =>
-      plan({ claim: withSpec({ lifecycle: { ttlSecondsAfterFinished } }), namesake: done })
-    expect(ttl(60).requeueAt).toBe(Date.parse('2026-01-01T00:01:50Z'))
-    expect(ttl(0)).toMatchObject({
-      status: { conditions: [{ type: 'Finished' }, { type: 'Ready', reason: 'ClaimExpired' }] },
-      statusEvents: [{ reason: 'ClaimExpired', message: 'Claim expired' }],
-      requeueAt: NOW,
-    })
-  })
-
-  test('a deadline counts until the claim has been Ready once', () => {
-    const hasty = withSpec({ readyDeadlineSeconds: 1 })
-    expect(plan({ claim: hasty, namesake: owned }).status?.conditions).toMatchObject([{ status: 'True' }])
-    const pending: Sandbox = { ...owned, status: { conditions: [ready('False', 'DependenciesNotReady')] } }
-    expect(plan({ claim: hasty, namesake: pending })).toMatchObject({
-      writes: [{ id: 'delete Sandbox pool-1' }],
-      status: { conditions: [{ reason: 'DeadlineExceeded' }] },
-      statusEvents: [{ reason: 'DeadlineExceeded' }],
-      retry: false,
-    })
-    const annotations = { 'agents.x-k8s.io/claim-first-ready-at': 'then' }
-    const once = {
-      ...hasty,
-      metadata: { ...hasty.metadata, annotations: { ...hasty.metadata.annotations, ...annotations } },
-    }
-    expect(plan({ claim: once, namesake: pending }).status?.conditions).toMatchObject([
-      { reason: 'DependenciesNotReady' },
-    ])
-  })
-})
-
-test('a deadline ends the waiting too', () => {
-  const hasty = withSpec({ readyDeadlineSeconds: 1 })
-  const waiting = { claim: hasty, policy: undefined }
-  expect(plan(waiting, NOW - 1)).toMatchObject({ status: undefined, requeueAt: NOW })
-  const over = plan(waiting)
-  expect(over).toMatchObject({ writes: [], status: { conditions: [{ reason: 'DeadlineExceeded' }] } })
-  expect(over.requeueAt).toBeUndefined()
 })
 
 test.each<[what: string, changes: Partial<ObservedClaim>, allowed: boolean]>([

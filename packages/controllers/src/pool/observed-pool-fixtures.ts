@@ -102,6 +102,15 @@ export function aMember(name: string, options: MemberOptions = {}): Sandbox {
   }
 }
 
+/** What the Pod of a member says that finds no node, and of one that is not to be given a node yet. */
+export const unschedulable = {
+  type: 'PodScheduled',
+  status: 'False',
+  reason: 'Unschedulable',
+  message: 'no room',
+} as const
+export const gated = { ...unschedulable, reason: 'SchedulingGated' } as const
+
 export function notReady(reason: string, message = '', others: readonly ConditionState[] = []): ConditionState[] {
   return [{ type: 'Ready', status: 'False', reason, message }, ...others]
 }
@@ -109,6 +118,9 @@ export function notReady(reason: string, message = '', others: readonly Conditio
 function at(age: number): string {
   return new Date(NOW - age * 1000).toISOString().replace('.000Z', 'Z')
 }
+
+/** Three Ready members: as many as the pool wants unless said. */
+export const three = [aMember('a'), aMember('b'), aMember('c')]
 
 export function observe(changes: Partial<ObservedPool> & { members?: readonly Sandbox[] } = {}): ObservedPool {
   const { members = [], ...rest } = changes

@@ -1,5 +1,4 @@
-/** What tests of claims begin with: a namespace of their own, controllers that work in it, and short ways to say what is wanted. */
-import { randomBytes } from 'node:crypto'
+/** What tests of claims begin with, and short ways to say what is wanted. */
 import {
   claimCrd,
   findCondition,
@@ -8,32 +7,19 @@ import {
   type SandboxClaim,
   type SandboxTemplate,
   type SandboxWarmPool,
+  sandboxCrd,
   snapshotCrd,
   templateCrd,
 } from '@caisson/api'
-import {
-  type Client,
-  createInformers,
-  resources,
-  sandboxClaims,
-  sandboxTemplates,
-  sandboxWarmPools,
-} from '@caisson/client'
-import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
+import { createInformers, sandboxClaims, sandboxTemplates, sandboxWarmPools } from '@caisson/client'
 import { SANDBOXES } from '../sandbox/objects.ts'
-import { type EmbeddedServer, startEmbeddedCluster } from './embedded-cluster.ts'
-import { installCrd, type RunningControllers, runControllers, type TestCluster, until } from './test-cluster.ts'
+import type { EmbeddedServer } from './embedded-cluster.ts'
+import { until } from './test-cluster.ts'
+import { type NamespaceTests, useNamespace } from './test-namespace.ts'
 
 export const CONTAINERS = { containers: [{ name: 'main', image: 'example.com/main' }] }
 
-export interface ClaimTests {
-  readonly cluster: TestCluster
-  readonly client: Client
-  readonly namespace: string
-  /** The controllers of this test. */
-  readonly running: RunningControllers
-  /** Ends them at once and has others follow them. */
-  restart(): Promise<void>
+export interface ClaimTests extends NamespaceTests {
   /** Called `web` unless said. */
   createTemplate(spec?: Partial<SandboxTemplate['spec']>, name?: string): Promise<SandboxTemplate>
   /** Called `pool`, of the template `web`. */
@@ -52,77 +38,49 @@ export interface ClaimTests {
 
 /** For a whole file: one API server, and for each test a namespace. */
 export function useClaims(server: EmbeddedServer): ClaimTests {
-  let cluster: TestCluster
-  let namespace: string
-  let running: RunningControllers
-
-  beforeAll(async () => {
-    cluster = await startEmbeddedCluster(server)
-    await installCrd(cluster.client)
-    for (const crd of [snapshotCrd(), templateCrd(), claimCrd(), poolCrd()]) await installCrd(cluster.client, crd)
-  })
-  afterAll(async () => cluster[Symbol.asyncDispose]())
-  beforeEach(async () => {
-    namespace = `test-${randomBytes(4).toString('hex')}`
-    await cluster.client.create(resources.namespaces, { metadata: { name: namespace } })
-    await cluster.client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
-    running = await runControllers(cluster, namespace)
-  })
-  afterEach(async () => {
-    await running[Symbol.asyncDispose]()
-    await cluster.client.delete(resources.namespaces, namespace)
-  })
-
-  return {
-    get cluster() {
-      return cluster
-    },
-    get client() {
-      return cluster.client
-    },
-    get namespace() {
-      return namespace
-    },
-    get running() {
-      return running
-    },
-    async restart() {
-      await running[Symbol.asyncDispose]()
-      running = await runControllers(cluster, namespace)
-    },
+  const t = useNamespace(server, [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd()])
+  const ways: Omit<ClaimTests, keyof NamespaceTests> = {
     createTemplate: (spec = {}, name = 'web') =>
-      cluster.client.create(
+      t.client.create(
         sandboxTemplates,
         { metadata: { name }, spec: { podTemplate: { spec: CONTAINERS }, ...spec } },
-        { namespace },
+        { namespace: t.namespace },
       ),
     createPool: (replicas, spec = {}, name = 'pool') =>
-      cluster.client.create(
+      t.client.create(
         sandboxWarmPools,
         { metadata: { name }, spec: { replicas, sandboxTemplateRef: { name: 'web' }, ...spec } },
-        { namespace },
+        { namespace: t.namespace },
       ),
     filledPool: (replicas, name = 'pool') =>
-      until(cluster.client, sandboxWarmPools, { namespace, name }, (pool) => pool?.status?.readyReplicas === replicas),
+      until(
+        t.client,
+        sandboxWarmPools,
+        { namespace: t.namespace, name },
+        (pool) => pool?.status?.readyReplicas === replicas,
+      ),
     createClaim(name, spec = {}, metadata = {}) {
       const asks = spec.templateRef || spec.warmPoolSelector ? {} : { warmPoolRef: { name: 'pool' } }
-      return cluster.client.create(
+      return t.client.create(
         sandboxClaims,
         { metadata: { name, ...metadata }, spec: { ...asks, ...spec } },
-        { namespace },
+        { namespace: t.namespace },
       )
     },
     untilClaim: (name, holds) =>
-      until(cluster.client, sandboxClaims, { namespace, name }, (claim) => claim !== undefined && holds(claim)),
+      until(t.client, sandboxClaims, { namespace: t.namespace, name }, (claim) => claim !== undefined && holds(claim)),
     async untilSandbox(holds) {
-      await using informers = createInformers(cluster.client)
+      await using informers = createInformers(t.client)
       const found = Promise.withResolvers<Sandbox>()
       const look = (sandbox: Sandbox) => void (holds(sandbox) && found.resolve(sandbox))
-      informers.of(SANDBOXES, { namespace }).handle({ added: look, updated: (_old, sandbox) => look(sandbox) })
+      informers
+        .of(SANDBOXES, { namespace: t.namespace })
+        .handle({ added: look, updated: (_old, sandbox) => look(sandbox) })
       return await found.promise
     },
-    sandboxOf: (claim) => cluster.client.get(SANDBOXES, claim.status?.sandbox?.name ?? '', { namespace }),
+    sandboxOf: (claim) => t.client.get(SANDBOXES, claim.status?.sandbox?.name ?? '', { namespace: t.namespace }),
   }
+  return Object.assign(t, ways)
 }
 
 export function isReady({ status }: SandboxClaim): boolean {

@@ -1,0 +1,72 @@
+/** What tests of controllers begin with: a cluster for the file, and for each test a namespace with controllers that work in it. */
+import { randomBytes } from 'node:crypto'
+import type { CustomResourceDefinition } from '@caisson/api'
+import { type Client, isAlreadyExists, resources } from '@caisson/client'
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
+import { type EmbeddedServer, startEmbeddedCluster } from './embedded-cluster.ts'
+import {
+  connectCluster,
+  installCrd,
+  type RunningControllers,
+  runControllers,
+  type TestCluster,
+} from './test-cluster.ts'
+
+export interface NamespaceTests {
+  readonly cluster: TestCluster
+  readonly client: Client
+  readonly namespace: string
+  /** The controllers of this test. */
+  readonly running: RunningControllers
+  /** Ends them at once and has others follow them. */
+  restart(whileNoneRuns?: () => Promise<unknown>): Promise<void>
+}
+
+/** For a whole file: the cluster that CAISSON_TEST_KUBECONFIG names, or else an API server of its own. */
+export function useNamespace(server: EmbeddedServer, crds: readonly CustomResourceDefinition[]): NamespaceTests {
+  let cluster: TestCluster
+  let namespace: string
+  let running: RunningControllers
+
+  beforeAll(async () => {
+    const kubeconfig = process.env['CAISSON_TEST_KUBECONFIG']
+    cluster = kubeconfig ? await connectCluster(kubeconfig) : await startEmbeddedCluster(server)
+    for (const crd of crds) await installCrd(cluster.client, crd)
+  })
+  afterAll(async () => cluster[Symbol.asyncDispose]())
+  beforeEach(async () => {
+    namespace = `test-${randomBytes(4).toString('hex')}`
+    await cluster.client.create(resources.namespaces, { metadata: { name: namespace } })
+    // Its controller may not be there, and Pods need it.
+    await cluster.client
+      .create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+      .catch((error: unknown) => {
+        if (!isAlreadyExists(error)) throw error
+      })
+    running = await runControllers(cluster, namespace)
+  })
+  afterEach(async () => {
+    await running[Symbol.asyncDispose]()
+    await cluster.client.delete(resources.namespaces, namespace)
+  })
+
+  return {
+    get cluster() {
+      return cluster
+    },
+    get client() {
+      return cluster.client
+    },
+    get namespace() {
+      return namespace
+    },
+    get running() {
+      return running
+    },
+    async restart(whileNoneRuns) {
+      await running[Symbol.asyncDispose]()
+      await whileNoneRuns?.()
+      running = await runControllers(cluster, namespace)
+    },
+  }
+}
