@@ -108,7 +108,7 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     const empty = mkdtempSync(join(work, 'no-tools-'))
     expect(await joined([], { CAISSON_TOOLS_DIR: empty, PATH: pathWithoutRunsc() })).toEqual([
       69,
-      "caisson: runsc (gVisor) is not on this machine: 'caisson doctor --fix' fetches it\n",
+      "caisson: gVisor is not there, which sandboxes run in: 'caisson doctor --fix' fetches it, without touching the system\n",
     ])
     expect(await joined(['--taints', 'gvisor'])).toEqual([
       64,

@@ -1,7 +1,7 @@
 import { CliError } from '../cli-error.ts'
 import { type DataDirectory, toolsDirectory } from './data-directory.ts'
 
-/** Without it no sandbox runs that names no RuntimeClass: better said before a cluster is started for it. */
+/** Without it nothing runs that names no RuntimeClass: better said before a cluster is started or hears of a node. */
 export async function requireGvisor(directory: DataDirectory): Promise<void> {
   const { findTool } = await import('@caisson/runtime')
   if (await findTool('runsc', toolsDirectory(directory))) return

@@ -22,29 +22,30 @@ export async function doctorCluster(options: DoctorClusterOptions): Promise<void
   if (reached.state !== 'ok') return void printFindings([reached], options.output)
   const { client } = session
   const checks = [
-    kinds(client),
+    ...KINDS.map((kind) => servedKind(client, kind)),
     runtimeClasses(client),
     controller(client),
     lease(client),
     rights(session),
     accountRights(client),
   ]
-  printFindings([reached, ...(await Promise.all(checks.map(answered))).flat()], options.output)
+  printFindings([reached, ...(await Promise.all(checks.map(answered)))], options.output)
 }
 
 interface Check {
   check: string
-  look(): Promise<Finding[]>
+  needed: boolean
+  look(): Promise<Pick<Finding, 'state' | 'message'>>
 }
 
-/** A question that this user may not ask is no finding about the cluster. */
-async function answered({ check, look }: Check): Promise<Finding[]> {
+async function answered({ check, needed, look }: Check): Promise<Finding> {
   try {
-    return await look()
+    return { check, needed, ...(await look()) }
   } catch (error) {
+    // A question that this user may not ask is no finding about the cluster.
     const message = error instanceof Error ? error.message : String(error)
     const why = isApiError(error) && error.code === 403 ? `you may not look: ${message}` : `not known: ${message}`
-    return [{ check, state: 'note', needed: false, message: why }]
+    return { check, needed: false, state: 'note', message: why }
   }
 }
 
@@ -55,12 +56,10 @@ async function reachability({ client, connection }: Session): Promise<Finding> {
       method: 'GET',
       path: '/version',
     })
-    if (Number.parseInt(minor, 10) < OLDEST_MINOR)
-      return {
-        ...about,
-        state: 'missing',
-        message: `${connection.server} is Kubernetes ${gitVersion}, older than 1.${OLDEST_MINOR}`,
-      }
+    if (Number.parseInt(minor, 10) < OLDEST_MINOR) {
+      const message = `${connection.server} is Kubernetes ${gitVersion}, older than 1.${OLDEST_MINOR}`
+      return { ...about, state: 'missing', message }
+    }
     return { ...about, state: 'ok', message: `${connection.server}, Kubernetes ${gitVersion}` }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
@@ -80,115 +79,93 @@ const KINDS = [
   { check: 'snapshots', group: 'caisson.dev', version: 'v1alpha1', plurals: ['sandboxsnapshots'], needed: false },
 ] as const
 
-function kinds(client: Client): Check {
-  return { check: 'sandboxes', look: () => Promise.all(KINDS.map((kind) => served(client, kind))) }
-}
-
-async function served(
-  client: Client,
-  { check, group, version, plurals, needed }: (typeof KINDS)[number],
-): Promise<Finding> {
-  const path = `/apis/${group}/${version}`
-  let there: string[] = []
-  try {
-    const list = await client.request<{ resources: { name: string }[] }>({ method: 'GET', path })
-    there = list.resources.map(({ name }) => name)
-  } catch (error) {
-    if (!isNotFound(error)) throw error
+function servedKind(client: Client, { check, group, version, plurals, needed }: (typeof KINDS)[number]): Check {
+  return {
+    check,
+    needed,
+    async look() {
+      const path = `/apis/${group}/${version}`
+      const list = await found(client.request<{ resources: { name: string }[] }>({ method: 'GET', path }))
+      const there = list?.resources.map(({ name }) => name) ?? []
+      const missing = plurals.filter((plural) => !there.includes(plural))
+      if (missing.length === 0) return { state: 'ok', message: `${plurals.join(', ')} in ${group}/${version}` }
+      const file = check === 'pools' ? 'extensions.yaml' : 'manifest.yaml'
+      const message = `not served: ${missing.join(', ')} in ${group}/${version}: ${INSTALL}, or 'kubectl apply -f deploy/manifests/${file}'`
+      return { state: needed ? 'missing' : 'note', message }
+    },
   }
-  const missing = plurals.filter((plural) => !there.includes(plural))
-  if (missing.length === 0)
-    return { check, needed, state: 'ok', message: `${plurals.join(', ')} in ${group}/${version}` }
-  const file = check === 'pools' ? 'extensions.yaml' : 'manifest.yaml'
-  const message = `not served: ${missing.join(', ')} in ${group}/${version}: ${INSTALL}, or 'kubectl apply -f deploy/manifests/${file}'`
-  return { check, needed, state: needed ? 'missing' : 'note', message }
 }
 
 function runtimeClasses(client: Client): Check {
-  const check = 'runtimes'
   return {
-    check,
+    check: 'runtimes',
+    needed: false,
     async look() {
       const { items } = await client.list(resources.runtimeClasses)
-      const found = items.map(({ metadata, handler }) => `${metadata.name} (${handler})`)
-      const isolating = items.some(({ handler }) => /runsc|gvisor|kata/.test(handler))
-      const message = isolating
-        ? `RuntimeClasses ${found.join(', ')}`
-        : `no RuntimeClass of gVisor or Kata (${found.join(', ') || 'none at all'}): sandboxes without one share the kernel of their node. Nodes need gVisor, and RuntimeClass gvisor with handler runsc has to be applied`
-      return [{ check, needed: false, state: isolating ? 'ok' : 'note', message }]
+      const classes = items.map(({ metadata, handler }) => `${metadata.name} (${handler})`)
+      if (items.some(({ handler }) => /runsc|gvisor|kata/.test(handler)))
+        return { state: 'ok', message: `RuntimeClasses ${classes.join(', ')}` }
+      const message = `no RuntimeClass of gVisor or Kata (${classes.join(', ') || 'none at all'}): sandboxes without one share the kernel of their node. Nodes need gVisor, and RuntimeClass gvisor with handler runsc has to be applied`
+      return { state: 'note', message }
     },
   }
 }
 
 function controller(client: Client): Check {
-  const check = 'controller'
+  const name = `${CONTROLLER_NAMESPACE}/${CONTROLLER_NAME}`
   return {
-    check,
+    check: 'controller',
+    needed: false,
     async look() {
-      const about = { check, needed: false }
-      try {
-        const { spec, status } = await client.get(resources.deployments, CONTROLLER_NAME, {
-          namespace: CONTROLLER_NAMESPACE,
-        })
-        const image = spec?.template.spec?.containers[0]?.image ?? 'no image'
-        const [ready, wanted] = [status?.readyReplicas ?? 0, spec?.replicas ?? 1]
-        const message = `Deployment ${CONTROLLER_NAMESPACE}/${CONTROLLER_NAME}: ${ready} of ${wanted} ready, ${image}`
-        if (ready > 0) return [{ ...about, state: 'ok', message }]
-        const help = `'kubectl describe pods -n ${CONTROLLER_NAMESPACE} -l app=${CONTROLLER_NAME}' says why`
-        return [{ ...about, state: 'note', message: `${message}: ${help}` }]
-      } catch (error) {
-        if (!isNotFound(error)) throw error
-        return [
-          {
-            ...about,
-            state: 'note',
-            message: `there is no Deployment ${CONTROLLER_NAMESPACE}/${CONTROLLER_NAME}: ${INSTALL}, or 'caisson controller' from outside`,
-          },
-        ]
+      const deployment = await found(
+        client.get(resources.deployments, CONTROLLER_NAME, { namespace: CONTROLLER_NAMESPACE }),
+      )
+      if (!deployment) {
+        const message = `there is no Deployment ${name}: ${INSTALL}, or 'caisson controller' from outside`
+        return { state: 'note', message }
       }
+      const { spec, status } = deployment
+      const image = spec?.template.spec?.containers[0]?.image ?? 'no image'
+      const [ready, wanted] = [status?.readyReplicas ?? 0, spec?.replicas ?? 1]
+      const message = `Deployment ${name}: ${ready} of ${wanted} ready, ${image}`
+      if (ready > 0) return { state: 'ok', message }
+      const help = `'kubectl describe pods -n ${CONTROLLER_NAMESPACE} -l app=${CONTROLLER_NAME}' says why`
+      return { state: 'note', message: `${message}: ${help}` }
     },
   }
 }
 
 /** Who works, which counts wherever that process runs. */
 function lease(client: Client): Check {
-  const check = 'lease'
+  const name = `${CONTROLLER_NAMESPACE}/${CONTROLLER_LEASE}`
   return {
-    check,
+    check: 'lease',
+    needed: true,
     async look() {
-      const about = { check, needed: true }
-      try {
-        const { spec } = await client.get(resources.leases, CONTROLLER_LEASE, { namespace: CONTROLLER_NAMESPACE })
-        const seconds = Math.round((Date.now() - Date.parse(spec?.renewTime ?? '')) / 1000)
-        const lasts = spec?.leaseDurationSeconds ?? 15
-        if (!spec?.holderIdentity)
-          return [
-            {
-              ...about,
-              state: 'missing',
-              message: `nobody holds ${CONTROLLER_NAMESPACE}/${CONTROLLER_LEASE}: no controller works on sandboxes`,
-            },
-          ]
-        if (!(seconds <= lasts))
-          return [
-            {
-              ...about,
-              state: 'missing',
-              message: `${spec.holderIdentity} has not renewed ${CONTROLLER_NAMESPACE}/${CONTROLLER_LEASE} for ${seconds} s, by the clock of this machine: no controller works on sandboxes`,
-            },
-          ]
-        return [{ ...about, state: 'ok', message: `${spec.holderIdentity} works, renewed ${seconds} s ago` }]
-      } catch (error) {
-        if (!isNotFound(error)) throw error
-        return [
-          {
-            ...about,
-            state: 'missing',
-            message: `there is no Lease ${CONTROLLER_NAMESPACE}/${CONTROLLER_LEASE}: no controller has worked on sandboxes yet: see controller`,
-          },
-        ]
+      const object = await found(client.get(resources.leases, CONTROLLER_LEASE, { namespace: CONTROLLER_NAMESPACE }))
+      if (!object) {
+        const message = `there is no Lease ${name}: no controller has worked on sandboxes yet: see controller`
+        return { state: 'missing', message }
       }
+      const { holderIdentity, renewTime, leaseDurationSeconds = 15 } = object.spec ?? {}
+      if (!holderIdentity)
+        return { state: 'missing', message: `nobody holds ${name}: no controller works on sandboxes` }
+      const seconds = Math.round((Date.now() - Date.parse(renewTime ?? '')) / 1000)
+      if (seconds <= leaseDurationSeconds)
+        return { state: 'ok', message: `${holderIdentity} works, renewed ${seconds} s ago` }
+      const message = `${holderIdentity} has not renewed ${name} for ${seconds} s, by the clock of this machine: no controller works on sandboxes`
+      return { state: 'missing', message }
     },
+  }
+}
+
+/** Undefined where there is no such object. */
+async function found<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked
+  } catch (error) {
+    if (isNotFound(error)) return undefined
+    throw error
   }
 }
 
@@ -211,15 +188,13 @@ const OF_USERS: readonly Action[] = [
 ]
 
 function rights({ client, namespace }: Session): Check {
-  const check = 'rights'
   return {
-    check,
+    check: 'rights',
+    needed: false,
     async look() {
       const refused = await refusedOf(client, OF_USERS, { namespace, path: 'selfsubjectaccessreviews', spec: {} })
-      if (refused.length === 0)
-        return [{ check, needed: false, state: 'ok', message: `you may have sandboxes in namespace ${namespace}` }]
-      const message = `in namespace ${namespace} you may not: ${refused.join(', ')}`
-      return [{ check, needed: false, state: 'note', message }]
+      if (refused.length === 0) return { state: 'ok', message: `you may have sandboxes in namespace ${namespace}` }
+      return { state: 'note', message: `in namespace ${namespace} you may not: ${refused.join(', ')}` }
     },
   }
 }
@@ -234,9 +209,9 @@ const OF_CONTROLLERS: readonly Action[] = [
 ]
 
 function accountRights(client: Client): Check {
-  const check = 'account'
   return {
-    check,
+    check: 'account',
+    needed: false,
     async look() {
       const user = `system:serviceaccount:${CONTROLLER_NAMESPACE}:${CONTROLLER_NAME}`
       const groups = [
@@ -246,10 +221,9 @@ function accountRights(client: Client): Check {
       ]
       const asked = { namespace: '', path: 'subjectaccessreviews', spec: { user, groups } }
       const refused = await refusedOf(client, OF_CONTROLLERS, asked)
-      if (refused.length === 0)
-        return [{ check, needed: false, state: 'ok', message: `${CONTROLLER_NAME} may work in every namespace` }]
+      if (refused.length === 0) return { state: 'ok', message: `${CONTROLLER_NAME} may work in every namespace` }
       const message = `${CONTROLLER_NAME} may not, in every namespace: ${refused.join(', ')} (with --namespaces that is as it should be): 'kubectl apply -f deploy/manifests/manifest.yaml' and 'extensions.yaml' allow it`
-      return [{ check, needed: false, state: 'note', message }]
+      return { state: 'note', message }
     },
   }
 }

@@ -3,11 +3,11 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { findConnection } from '@caisson/client'
 import { primaryAddress, readKeyPair } from '@caisson/kubelet'
-import { findTool } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { findDaemon } from '../cluster/daemon-record.ts'
-import { type DataDirectory, prepareDataDirectory, toolsDirectory } from '../cluster/data-directory.ts'
+import { type DataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
 import { startDetached } from '../cluster/detach.ts'
+import { requireGvisor } from '../cluster/require-gvisor.ts'
 import { isNormalUser } from '../cluster/user-namespace.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import {
@@ -59,12 +59,6 @@ export async function nodeJoin(options: NodeJoinOptions): Promise<void> {
   }
   const { serveNode } = await import('../node/serve-node.ts')
   await serveNode(directory, node)
-}
-
-/** Before the cluster hears of it: Pods that name no RuntimeClass run under it. */
-async function requireGvisor(directory: DataDirectory): Promise<void> {
-  if (await findTool('runsc', toolsDirectory(directory))) return
-  throw new CliError('unavailable', "runsc (gVisor) is not on this machine: 'caisson doctor --fix' fetches it")
 }
 
 /** The cluster's administrator is needed once, and when its certificate has ended meanwhile. */

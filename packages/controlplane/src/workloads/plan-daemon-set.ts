@@ -1,64 +1,38 @@
 /** A Pod on each node that fits. */
 import { type IntOrPercent, type KubeObject, scaledValue } from '@caisson/api'
-import { type PodObject, resources, type Typed } from '@caisson/client'
-import type { Plan, Write, WriteFailure } from '@caisson/controllers'
+import type { PodObject, Typed } from '@caisson/client'
+import type { Plan, Write } from '@caisson/controllers'
 import type { DaemonSet, DaemonSetSpec } from 'kubernetes-types/apps/v1.d.ts'
 import type { Node, PodSpec, PodTemplateSpec, Toleration } from 'kubernetes-types/core/v1.d.ts'
 import { keptOut } from '../scheduler/fit.ts'
-import { claim, createPod, deletePod, isAvailable, isReady, nextAvailable, podFrom, withoutZeros } from './pods.ts'
-import { planRevisions, type RevisionObject, truncate } from './revisions.ts'
+import { createPod, deletePod, isAvailable, isReady, podFrom, withoutZeros } from './pods.ts'
+import { type ObservedRevisedSet, planRevisedPods } from './revised-pods.ts'
+import { REVISION_LABEL, type RevisionObject } from './revisions.ts'
 
-export interface ObservedDaemonSet {
+export interface ObservedDaemonSet extends ObservedRevisedSet {
   set: Typed<DaemonSet>
-  /** Those that it controls, and those of its namespace that nobody does. */
-  pods: readonly PodObject[]
   nodes: readonly Typed<Node>[]
-  revisions: readonly RevisionObject[]
-  failures: readonly WriteFailure[]
 }
 
-const REVISION_LABEL = 'controller-revision-hash'
 const GENERATION_LABEL = 'pod-template-generation'
 const TEMPLATE_GENERATION = 'deprecated.daemonset.template.generation'
 
 export function planDaemonSet(observed: ObservedDaemonSet, now: number): Plan<object> {
-  const { set, failures } = observed
+  const { set, nodes } = observed
   const spec = set.spec as DaemonSetSpec
-  const { owned, writes } = claim(
-    set as KubeObject,
-    spec.selector as never,
-    observed.pods as (PodObject & KubeObject)[],
-    resources.pods,
-  )
-  const revisions = planRevisions({
-    owner: set as KubeObject,
-    template: spec.template,
-    revisions: observed.revisions,
-    collisionCount: set.status?.collisionCount,
+  return planRevisedPods(observed, now, ({ owned, update, revisions, settled }) => {
+    const hash = revisionHash(update)
+    const state: State = { set, spec, pods: owned, hash, now, places: placesOf(nodes, owned, spec) }
+    const placed = place(state)
+    const rolls = settled && placed.length === 0 && spec.updateStrategy?.type !== 'OnDelete'
+    const hashes = new Set([hash, ...owned.map(revisionHash)])
+    const inUse = revisions.filter((revision) => hashes.has(revisionHash(revision)))
+    return {
+      writes: rolls ? roll(state) : placed,
+      inUse: new Set(inUse.map(({ metadata }) => metadata.name ?? '')),
+      status: statusOf(state),
+    }
   })
-  writes.push(...revisions.writes)
-  const retry = failures.length > 0
-  if (!revisions.update) {
-    const collisionCount = (set.status?.collisionCount ?? 0) + 1
-    const status = revisions.collides ? { ...set.status, collisionCount } : undefined
-    return { writes, status, statusEvents: [], statusMayWait: 0, retry, ...(revisions.collides && { requeueAt: now }) }
-  }
-  const hash = revisions.update.metadata.labels?.[REVISION_LABEL] ?? ''
-  const state: State = { set, spec, pods: owned, hash, now, places: placesOf(observed.nodes, owned, spec) }
-  if (set.metadata.deletionTimestamp === undefined) {
-    writes.push(...place(state))
-    if (writes.length === 0 && spec.updateStrategy?.type !== 'OnDelete') writes.push(...roll(state))
-    const inUse = new Set(
-      revisions.all.flatMap(({ metadata }) => {
-        const used = owned.some((pod) => hashOf(pod) === metadata.labels?.[REVISION_LABEL])
-        return used || metadata.uid === revisions.update?.metadata.uid ? [metadata.name ?? ''] : []
-      }),
-    )
-    writes.push(...truncate(revisions.all, inUse, spec.revisionHistoryLimit ?? 10))
-  }
-  const requeueAt = nextAvailable(owned, spec.minReadySeconds, now)
-  const status = statusOf(state)
-  return { writes, status, statusEvents: [], statusMayWait: 0, retry, ...(requeueAt !== undefined && { requeueAt }) }
 }
 
 interface Place {
@@ -81,7 +55,8 @@ interface State {
   now: number
 }
 
-function hashOf({ metadata }: PodObject): string {
+/** What a Pod is of, or a revision is called by. */
+function revisionHash({ metadata }: PodObject | RevisionObject): string {
   return metadata.labels?.[REVISION_LABEL] ?? ''
 }
 
@@ -161,8 +136,8 @@ function place(state: State): Write[] {
 /** One Pod a node, the oldest; with surge one of each template. */
 function duplicates(pods: readonly PodObject[], { hash }: State, surges: boolean): PodObject[] {
   if (!surges) return pods.slice(1)
-  const current = pods.filter((pod) => hashOf(pod) === hash)
-  const old = pods.filter((pod) => hashOf(pod) !== hash)
+  const current = pods.filter((pod) => revisionHash(pod) === hash)
+  const old = pods.filter((pod) => revisionHash(pod) !== hash)
   return [...current.slice(1), ...old.slice(1)]
 }
 
@@ -189,7 +164,7 @@ function isUp(pod: PodObject | undefined, { spec, now }: State): boolean {
 function rollInPlace(state: State, maxUnavailable: number): Write[] {
   const running = state.places.filter(({ runs }) => runs)
   const without = running.filter(({ pods }) => !pods.some((pod) => isUp(pod, state)))
-  const old = running.flatMap(({ pods }) => pods.filter((pod) => isStaying(pod) && hashOf(pod) !== state.hash))
+  const old = running.flatMap(({ pods }) => pods.filter((pod) => isStaying(pod) && revisionHash(pod) !== state.hash))
   const broken = old.filter((pod) => !isUp(pod, state))
   const working = old.filter((pod) => isUp(pod, state))
   return [...broken, ...working.slice(0, Math.max(0, maxUnavailable - without.length))].map(deletePod)
@@ -202,8 +177,8 @@ function rollWithSurge(state: State, maxSurge: number): Write[] {
   const waiting: { node: string; broken: boolean }[] = []
   for (const { node, runs, pods } of state.places) {
     if (!runs) continue
-    const current = pods.find((pod) => hashOf(pod) === state.hash && isStaying(pod))
-    const old = pods.find((pod) => hashOf(pod) !== state.hash && isStaying(pod))
+    const current = pods.find((pod) => revisionHash(pod) === state.hash && isStaying(pod))
+    const old = pods.find((pod) => revisionHash(pod) !== state.hash && isStaying(pod))
     if (current && old) {
       if (isUp(current, state)) writes.push(deletePod(old))
       else surging++
@@ -248,7 +223,7 @@ function statusOf(state: State): object {
   const running = places.filter(({ runs }) => runs)
   const first = running.flatMap(({ pods }) => {
     const staying = pods.filter(isStaying)
-    return staying.length ? [staying.find((pod) => hashOf(pod) === hash) ?? (staying[0] as PodObject)] : []
+    return staying.length ? [staying.find((pod) => revisionHash(pod) === hash) ?? (staying[0] as PodObject)] : []
   })
   const anyOf = (test: (pod: PodObject) => boolean): number =>
     running.filter(({ pods }) => pods.some((pod) => isStaying(pod) && test(pod))).length
@@ -260,7 +235,7 @@ function statusOf(state: State): object {
     numberReady: anyOf(isReady),
     ...withoutZeros({
       observedGeneration: set.metadata.generation,
-      updatedNumberScheduled: first.filter((pod) => hashOf(pod) === hash).length,
+      updatedNumberScheduled: first.filter((pod) => revisionHash(pod) === hash).length,
       numberAvailable: available,
       numberUnavailable: running.length - available,
       collisionCount: set.status?.collisionCount,

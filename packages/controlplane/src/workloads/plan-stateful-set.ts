@@ -1,11 +1,11 @@
 /** Pods with names and volumes of their own: made, updated and taken away one after another, unless told otherwise. */
-import type { KubeObject } from '@caisson/api'
-import { type PodObject, resources } from '@caisson/client'
-import type { Plan, Write, WriteFailure } from '@caisson/controllers'
+import type { PodObject } from '@caisson/client'
+import type { Plan, Write } from '@caisson/controllers'
 import type { StatefulSetSpec } from 'kubernetes-types/apps/v1.d.ts'
 import type { PodTemplateSpec } from 'kubernetes-types/core/v1.d.ts'
-import { claim, isAvailable, isReady, nextAvailable, withoutZeros } from './pods.ts'
-import { planRevisions, type RevisionObject, templateOf, truncate } from './revisions.ts'
+import { isAvailable, isReady, withoutZeros } from './pods.ts'
+import { type ObservedRevisedSet, planRevisedPods } from './revised-pods.ts'
+import { REVISION_LABEL, type RevisionObject, templateOf } from './revisions.ts'
 import {
   alignClaimOwners,
   type ClaimObject,
@@ -13,58 +13,35 @@ import {
   createStatefulPod,
   deleteStatefulPod,
   ordinalOf,
-  REVISION_LABEL,
   type StatefulSetObject,
   statefulPod,
 } from './stateful-pod.ts'
 
-export interface ObservedStatefulSet {
+export interface ObservedStatefulSet extends ObservedRevisedSet {
   set: StatefulSetObject
-  /** Those that it controls, and those of its namespace that nobody does. */
-  pods: readonly PodObject[]
-  revisions: readonly RevisionObject[]
   /** Of its namespace, by name. */
   claims: ReadonlyMap<string, ClaimObject>
-  failures: readonly WriteFailure[]
 }
 
 export function planStatefulSet(observed: ObservedStatefulSet, now: number): Plan<object> {
-  const { set, failures } = observed
+  const { set, claims } = observed
   const spec = set.spec as StatefulSetSpec
-  const own = observed.pods.filter((pod) => ordinalOf(pod, set) !== undefined)
-  const { owned, writes } = claim(
-    set as KubeObject,
-    spec.selector as never,
-    own as (PodObject & KubeObject)[],
-    resources.pods,
-  )
-  const revisions = planRevisions({
-    owner: set as KubeObject,
-    template: spec.template,
-    revisions: observed.revisions,
-    collisionCount: set.status?.collisionCount,
+  const pods = observed.pods.filter((pod) => ordinalOf(pod, set) !== undefined)
+  return planRevisedPods({ ...observed, pods }, now, ({ owned, update, revisions }) => {
+    const current = revisions.find(({ metadata }) => metadata.name === set.status?.currentRevision) ?? update
+    const state: State = { set, spec, pods: owned, claims, update, current, now }
+    return {
+      writes: steps(state),
+      inUse: new Set([nameOf(update), nameOf(current), ...owned.map(revisionOf)]),
+      status: statusOf(state),
+    }
   })
-  writes.push(...revisions.writes)
-  const retry = failures.length > 0
-  if (!revisions.update) {
-    const collisionCount = (set.status?.collisionCount ?? 0) + 1
-    const status = revisions.collides ? { ...set.status, collisionCount } : undefined
-    return { writes, status, statusEvents: [], statusMayWait: 0, retry, ...(revisions.collides && { requeueAt: now }) }
-  }
-  const update = revisions.update
-  const current = revisions.all.find(({ metadata }) => metadata.name === set.status?.currentRevision) ?? update
-  const state: State = { ...observed, pods: owned, update, current, now, spec }
-  if (set.metadata.deletionTimestamp === undefined) {
-    writes.push(...steps(state))
-    const inUse = new Set([nameOf(update), nameOf(current), ...owned.map(revisionOf)])
-    writes.push(...truncate(revisions.all, inUse, spec.revisionHistoryLimit ?? 10))
-  }
-  const requeueAt = nextAvailable(owned, spec.minReadySeconds, now)
-  const status = statusOf(state)
-  return { writes, status, statusEvents: [], statusMayWait: 0, retry, ...(requeueAt !== undefined && { requeueAt }) }
 }
 
-interface State extends ObservedStatefulSet {
+interface State {
+  set: StatefulSetObject
+  pods: readonly PodObject[]
+  claims: ReadonlyMap<string, ClaimObject>
   update: RevisionObject
   current: RevisionObject
   spec: StatefulSetSpec

@@ -8,6 +8,9 @@ import { canonical, templateHash } from './template-hash.ts'
 
 export type RevisionObject = Typed<ControllerRevision>
 
+/** Of a revision and of the Pods that are of it. */
+export const REVISION_LABEL = 'controller-revision-hash'
+
 export interface RevisionsOptions {
   owner: KubeObject
   template: PodTemplateSpec
@@ -54,7 +57,7 @@ export function planRevisions({ owner, template, revisions, collisionCount }: Re
     metadata: {
       name,
       namespace: owner.metadata.namespace ?? '',
-      labels: { ...template.metadata?.labels, 'controller-revision-hash': hash },
+      labels: { ...template.metadata?.labels, [REVISION_LABEL]: hash },
       ...(owner.metadata.annotations && { annotations: { ...owner.metadata.annotations } }),
       ownerReferences: [controllerReference(owner)],
     },

@@ -5,11 +5,11 @@ import { type CreateWrite, type PlannedEvent, type Write, writeId } from '@caiss
 import type { StatefulSet } from 'kubernetes-types/apps/v1.d.ts'
 import type { PersistentVolumeClaim, PodTemplateSpec } from 'kubernetes-types/core/v1.d.ts'
 import { podFrom } from './pods.ts'
+import { REVISION_LABEL } from './revisions.ts'
 
 export type StatefulSetObject = Typed<StatefulSet>
 export type ClaimObject = Typed<PersistentVolumeClaim>
 
-export const REVISION_LABEL = 'controller-revision-hash'
 const NAME_LABEL = 'statefulset.kubernetes.io/pod-name'
 const INDEX_LABEL = 'apps.kubernetes.io/pod-index'
 

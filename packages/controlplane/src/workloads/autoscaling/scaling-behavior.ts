@@ -139,32 +139,34 @@ function changeIn(events: readonly { time: number; change: number }[], seconds: 
   return events.filter(({ time }) => time > now - seconds * 1000).reduce((total, { change }) => total + change, 0)
 }
 
-function growthLimit(
-  current: number,
-  { policies = [], selectPolicy }: HPAScalingRules,
-  { ups, downs }: ScalingHistory,
-  now: number,
-): number {
-  if (selectPolicy === 'Disabled') return current
-  const limits = policies.map(({ type, value, periodSeconds }) => {
-    const start = current - changeIn(ups, periodSeconds, now) + changeIn(downs, periodSeconds, now)
-    return type === 'Pods' ? start + value : Math.ceil(start * (1 + value / 100))
-  })
-  return selectPolicy === 'Min' ? Math.min(...limits) : Math.max(...limits)
+function growthLimit(current: number, rules: HPAScalingRules, history: ScalingHistory, now: number): number {
+  if (rules.selectPolicy === 'Disabled') return current
+  const limits = policyStarts(current, rules, history, now).map(({ type, value, start }) =>
+    type === 'Pods' ? start + value : Math.ceil(start * (1 + value / 100)),
+  )
+  return rules.selectPolicy === 'Min' ? Math.min(...limits) : Math.max(...limits)
 }
 
-function shrinkLimit(
+function shrinkLimit(current: number, rules: HPAScalingRules, history: ScalingHistory, now: number): number {
+  if (rules.selectPolicy === 'Disabled') return current
+  const limits = policyStarts(current, rules, history, now).map(({ type, value, start }) =>
+    type === 'Pods' ? start - value : Math.floor(start * (1 - value / 100)),
+  )
+  return rules.selectPolicy === 'Min' ? Math.max(...limits) : Math.min(...limits)
+}
+
+/** Each policy with the size at which its period began. */
+function policyStarts(
   current: number,
-  { policies = [], selectPolicy }: HPAScalingRules,
+  { policies = [] }: HPAScalingRules,
   { ups, downs }: ScalingHistory,
   now: number,
-): number {
-  if (selectPolicy === 'Disabled') return current
-  const limits = policies.map(({ type, value, periodSeconds }) => {
-    const start = current - changeIn(ups, periodSeconds, now) + changeIn(downs, periodSeconds, now)
-    return type === 'Pods' ? start - value : Math.floor(start * (1 - value / 100))
-  })
-  return selectPolicy === 'Min' ? Math.max(...limits) : Math.min(...limits)
+): { type: string; value: number; start: number }[] {
+  return policies.map(({ type, value, periodSeconds }) => ({
+    type,
+    value,
+    start: current - changeIn(ups, periodSeconds, now) + changeIn(downs, periodSeconds, now),
+  }))
 }
 
 const LONGEST_PERIOD = 1_800_000
