@@ -193,7 +193,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   const selecting = (pod: PodObject): void => {
     for (const pair of labelPairs(pod)) for (const each of services.byIndex(BY_LABEL, pair)) sliceQueue.add(keyOf(each))
   }
-  on(services, (service) => sliceQueue.add(keyOf(service)))
+  const serviceChanged = (service: AnyObject): void => sliceQueue.add(keyOf(service))
+  on(services, serviceChanged, serviceChanged)
   on(
     pods,
     (pod, old) => {
@@ -207,8 +208,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
     for (const key of serviceOfSlice(slice)) sliceQueue.add(key)
   }
   on(slices, sliceChanged, sliceChanged)
-  const endpointsChanged = (changed: AnyObject): void => sliceQueue.add(keyOf(changed))
-  on(endpoints, endpointsChanged, endpointsChanged)
+  on(endpoints, serviceChanged, serviceChanged)
 
   // Garbage collection, and the emptying of namespaces, over every kind there is.
   const graph = createOwnershipGraph((owner) => watcher?.knows(owner.apiVersion, owner.kind) ?? false)

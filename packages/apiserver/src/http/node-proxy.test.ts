@@ -250,6 +250,13 @@ describe('requests to ports of Pods', () => {
     })
   })
 
+  test('may be of any method; OPTIONS of what is no proxy is answered here', async () => {
+    const code = async (method: string, path: string): Promise<number> => (await server.request(method, path)).status
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+      expect(await code(method, `${POD}/proxy/`), method).toBe(200)
+    expect([await code('OPTIONS', `${POD}/log`), await code('TRACE', `${POD}/proxy/`)]).toEqual([405, 405])
+  })
+
   test('go to the first port that is declared, else to HTTP’s', async () => {
     await server.request('POST', '/api/v1/namespaces/default/pods', {
       body: {

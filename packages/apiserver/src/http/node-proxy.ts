@@ -35,7 +35,7 @@ export function resolveNode(
   search: string,
 ): { connection: NodeConnection | undefined; target: NodeTarget } {
   authorizeCall(pipeline, call)
-  if (!connectionVerbs(call)?.includes(call.info.verb)) throw methodNotServed()
+  if (!connectionVerbs(call)?.includes(call.info.verb) && !isProxiedOptions(call)) throw methodNotServed()
   const target = nodeTarget(call, search, pipeline.environment.store)
   if (target.node === undefined) return { connection: undefined, target }
   const connection = findNode(target.node)
@@ -46,6 +46,11 @@ export function resolveNode(
       { details: { causes: [{ message: `node ${JSON.stringify(target.node)} is not connected to this server` }] } },
     )
   return { connection, target }
+}
+
+/** What is behind a proxy says itself which methods it has. Of OPTIONS there is no verb: who may do everything may do it. */
+function isProxiedOptions({ method, info }: Call): boolean {
+  return method === 'OPTIONS' && info.subresource === 'proxy'
 }
 
 /**

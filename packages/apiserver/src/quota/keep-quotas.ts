@@ -81,7 +81,7 @@ export function keepQuotas({ store, registry, now, report }: KeepQuotasOptions):
     if (key === QUOTAS) {
       const before = previous as ResourceQuota | undefined
       const isNew = type !== 'DELETED' && (!before || !deepEqual(before.spec, object.spec))
-      if (isNew) mark(namespace)
+      if (isNew || (type !== 'DELETED' && !isMeasured(object as ResourceQuota))) mark(namespace)
     }
     if (!hasQuotas(namespace)) return
     if (type === 'DELETED') return mark(namespace)
@@ -107,6 +107,12 @@ export function keepQuotas({ store, registry, now, report }: KeepQuotasOptions):
       Math.min(late, 2 ** 31 - 1),
     ).unref()
     timers.add(timer)
+  }
+
+  /** Whether the status is of the spec, and not what somebody else has written into it. */
+  function isMeasured({ spec, status }: ResourceQuota): boolean {
+    const hard = spec?.hard ?? {}
+    return deepEqual(status?.hard ?? {}, hard) && Object.keys(status?.used ?? {}).length === Object.keys(hard).length
   }
 
   function hasQuotas(namespace: string): boolean {

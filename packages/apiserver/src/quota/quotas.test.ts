@@ -3,6 +3,7 @@ import { startTemporaryServer, type WholeServer } from '../testing/whole-server.
 
 let api: WholeServer
 let next = 0
+const MERGE_PATCH = { 'content-type': 'application/merge-patch+json' }
 
 beforeAll(async () => {
   api = await startTemporaryServer()
@@ -64,6 +65,20 @@ describe('a ResourceQuota', () => {
     expect(await make(path, 'configmaps', 'c')).toBe('c')
   })
 
+  test('says what its spec says, whatever somebody writes into its status', async () => {
+    const path = await namespace()
+    await quota(path, 'q', { hard: { configmaps: '5', cpu: '1' } })
+    const status = async (): Promise<unknown> => (await api.request('GET', `${path}/resourcequotas/q`)).body.status
+    const measured = { hard: { configmaps: '5', cpu: '1' }, used: { configmaps: '0', cpu: '0' } }
+    expect(await status()).toEqual(measured)
+    for (const written of [{ hard: { cpu: '2' } }, { used: { cpu: null } }, { hard: { pods: '1' } }]) {
+      const body = { status: written }
+      const answer = await api.request('PATCH', `${path}/resourcequotas/q/status`, { body, headers: MERGE_PATCH })
+      expect(answer.body.status).not.toEqual(measured)
+      await expect.poll(status).toEqual(measured)
+    }
+  })
+
   test('lets no two requests take the last of something', async () => {
     const path = await namespace()
     await quota(path, 'q', { hard: { pods: '3' } })
@@ -109,7 +124,7 @@ describe('a ResourceQuota', () => {
     expect(await used(path, 'q')).toEqual({ 'requests.cpu': '250m', 'limits.memory': '256Mi' })
     await api.request('PATCH', `${path}/pods/b/status`, {
       body: { status: { phase: 'Succeeded' } },
-      headers: { 'content-type': 'application/merge-patch+json' },
+      headers: MERGE_PATCH,
     })
     await expect.poll(() => used(path, 'q')).toEqual({ 'requests.cpu': '0', 'limits.memory': '0' })
   })

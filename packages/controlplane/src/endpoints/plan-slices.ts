@@ -16,7 +16,7 @@ export interface SlicePlan {
 }
 
 export const SERVICE_LABEL = 'kubernetes.io/service-name'
-const MANAGER_LABEL = 'endpointslice.kubernetes.io/managed-by'
+export const MANAGER_LABEL = 'endpointslice.kubernetes.io/managed-by'
 const MANAGER = 'endpointslice-controller.k8s.io'
 const HEADLESS_LABEL = 'service.kubernetes.io/headless'
 /** Kubernetes' own bound. */

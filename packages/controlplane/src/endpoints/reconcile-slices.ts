@@ -10,7 +10,8 @@ import {
   splitKey,
 } from '@caisson/client'
 import { planEndpoints } from './plan-endpoints.ts'
-import { planSlices, SERVICE_LABEL, type ServiceObject, type SliceObject } from './plan-slices.ts'
+import { planMirror } from './plan-mirror.ts'
+import { planSlices, SERVICE_LABEL, type ServiceObject, type SliceObject, type SlicePlan } from './plan-slices.ts'
 
 /** Pods and Services by what selects: one pair of a label, `NAMESPACE KEY=VALUE`. */
 export const BY_LABEL = 'label'
@@ -50,14 +51,23 @@ export function endpointChanged(old: PodObject, pod: PodObject): boolean {
   return old.status !== pod.status || old.metadata !== pod.metadata ? shown(old) !== shown(pod) : false
 }
 
-/** One pass over one Service. What it had goes with it, by its owner reference. */
+/**
+ * One pass over one Service. What it had goes with it, by its owner reference; slices of Endpoints that somebody wrote for
+ * it do not.
+ */
 export async function reconcileService(key: string, context: SliceContext): Promise<void> {
   const { informers } = context
   const service = informers.of(resources.services).get(key)
+  const slices = informers.of(resources.endpointSlices).byIndex(SLICES_BY_SERVICE, key)
+  await writeSlices(
+    key,
+    planMirror({ service, endpoints: informers.of(resources.endpoints).get(key), slices }),
+    context,
+  )
   if (!service) return
   const [pair] = selectorPair(service)
   const pods = pair === undefined ? [] : informers.of(resources.pods).byIndex(BY_LABEL, pair)
-  await reconcileSlices(key, { service, pods }, context)
+  await writeSlices(key, planSlices(service, pods, slices), context)
   await reconcileEndpoints(key, { service, pods }, context)
 }
 
@@ -85,13 +95,8 @@ async function reconcileEndpoints(
   }
 }
 
-async function reconcileSlices(
-  key: string,
-  { service, pods }: Observed,
-  { client, informers, signal }: SliceContext,
-): Promise<void> {
+async function writeSlices(key: string, plan: SlicePlan, { client, informers, signal }: SliceContext): Promise<void> {
   const slices = informers.of(resources.endpointSlices)
-  const plan = planSlices(service, pods, slices.byIndex(SLICES_BY_SERVICE, key))
   const at = { namespace: splitKey(key).namespace, signal }
   for (const slice of plan.create)
     slices.observe(await client.create(resources.endpointSlices, { ...slice, metadata: { ...slice.metadata } }, at))

@@ -2,13 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { componentUsers, startApiServer } from '@caisson/apiserver'
-import { createClient, createInformers, inProcessTransport, resources } from '@caisson/client'
+import { createClient, createInformers, createWorkqueue, inProcessTransport, resources } from '@caisson/client'
 import { expect, test } from 'vitest'
+import { NAMESPACE, startTestServer } from '../testing/test-server.ts'
 import { collect } from './collect.ts'
 import { watchObjects } from './object-watcher.ts'
 import { createOwnershipGraph } from './ownership-graph.ts'
-
-const NAMESPACE = 'default'
 
 test('what is given another owner while its owner is looked up stays', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'collect-'))
@@ -66,4 +65,46 @@ test('what is given another owner while its owner is looked up stays', async () 
   await collect(child.metadata.uid ?? '', { client, watcher, graph, signal })
   const left = await administrator.get(resources.configMaps, 'child', { namespace: NAMESPACE })
   expect(left.metadata.ownerReferences?.map(({ name }) => name)).toEqual(['heir'])
+})
+
+test('objects that wait for each other in a circle go', async () => {
+  await using server = await startTestServer({ startApiServer, componentUsers })
+  const { client, own, informers, signal } = server
+  const at = { namespace: NAMESPACE }
+  const make = (name: string): Promise<{ metadata: { uid?: string } }> =>
+    client.create(resources.configMaps, { metadata: { name } }, at)
+  const uids = Object.fromEntries(
+    await Promise.all(['a', 'b', 'c'].map(async (name) => [name, (await make(name)).metadata.uid ?? ''] as const)),
+  )
+  for (const [name, owner] of [
+    ['a', 'c'],
+    ['b', 'a'],
+    ['c', 'b'],
+  ] as const) {
+    const reference = { apiVersion: 'v1', kind: 'ConfigMap', name: owner, uid: uids[owner], blockOwnerDeletion: true }
+    await client.patch(resources.configMaps, name, { metadata: { ownerReferences: [reference] } }, at)
+  }
+  const graph = createOwnershipGraph(() => true)
+  const queue = createWorkqueue({
+    process: (uid) => collect(uid, { client: own, watcher, graph, signal }),
+    concurrency: 4,
+    onError: (error) => expect.unreachable(String(error)),
+  })
+  const decideAgain = (uids: readonly string[]): void => uids.forEach((uid) => queue.add(uid))
+  await using stack = new AsyncDisposableStack()
+  const watcher = stack.use(
+    await watchObjects({
+      client: own,
+      informers,
+      signal,
+      changed: (resource, object) => decideAgain(graph.observe(resource, object)),
+      gone: (_resource, object) => decideAgain(graph.forget(object.metadata.uid ?? '')),
+    }),
+  )
+  stack.use(queue)
+  await watcher.synced(signal)
+  await client.delete(resources.configMaps, 'a', { ...at, propagationPolicy: 'Foreground' })
+  const names = async (): Promise<string[]> =>
+    (await client.list(resources.configMaps, at)).items.map(({ metadata }) => metadata.name ?? '')
+  await expect.poll(names).toEqual([])
 })

@@ -45,6 +45,12 @@ export async function collect(uid: string, context: CollectorContext): Promise<v
     case 'orphan-dependents':
       await Promise.all(decision.dependents.map((node) => dropOwners(node, new Set([decision.node.uid]), context)))
       return
+    case 'unblock-owners':
+      return changeOwners(
+        decision.node,
+        (owners) => owners.map((each) => ({ ...each, blockOwnerDeletion: false })),
+        context,
+      )
     case 'remove-finalizer': {
       const object = current(decision.node, context)
       const resource = context.watcher.kinds.get(decision.node.resource)
@@ -108,11 +114,19 @@ async function remove(
   }
 }
 
-async function dropOwners(node: Node, uids: ReadonlySet<string>, context: CollectorContext): Promise<void> {
+function dropOwners(node: Node, uids: ReadonlySet<string>, context: CollectorContext): Promise<void> {
+  return changeOwners(node, (owners) => owners.filter((owner) => !uids.has(owner.uid)), context)
+}
+
+async function changeOwners(
+  node: Node,
+  change: (owners: readonly OwnerReference[]) => OwnerReference[],
+  context: CollectorContext,
+): Promise<void> {
   const object = current(node, context)
   const resource = context.watcher.kinds.get(node.resource)
   if (!object || !resource) return
-  const ownerReferences = (object.metadata.ownerReferences ?? []).filter((owner) => !uids.has(owner.uid))
+  const ownerReferences = change(object.metadata.ownerReferences ?? [])
   await unlessGone(
     context.client.patch(
       resource,

@@ -14,6 +14,7 @@ const object = (uid: string, metadata: Partial<KubeObject['metadata']> = {}): Ku
   kind: 'Pod',
   metadata: { uid, name: uid, namespace: 'n', ...metadata },
 })
+const waits = { finalizers: ['foregroundDeletion'] }
 const deleting = { deletionTimestamp: '2026-01-01T00:00:00Z' }
 
 function graphOf(...objects: KubeObject[]): OwnershipGraph {
@@ -123,6 +124,46 @@ describe('decide', () => {
         object('a', { ...deleting, ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
       ],
       'o',
+      'nothing',
+    ],
+    [
+      'of objects that wait for each other in a circle each lets its owners go',
+      [
+        object('o', { ...deleting, ...waits, ownerReferences: [owner('b', { blockOwnerDeletion: true })] }),
+        object('a', { ...deleting, ...waits, ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
+        object('b', { ...deleting, ...waits, ownerReferences: [owner('a', { blockOwnerDeletion: true })] }),
+      ],
+      'b',
+      { kind: 'unblock-owners', node: 'b' },
+    ],
+    [
+      '… also where it owns itself',
+      [object('o', { ...deleting, ...waits, ownerReferences: [owner('o', { blockOwnerDeletion: true })] })],
+      'o',
+      { kind: 'unblock-owners', node: 'o' },
+    ],
+    [
+      'one that waits for a circle is not within it',
+      [
+        object('r', { ...deleting, ...waits }),
+        object('o', {
+          ...deleting,
+          ...waits,
+          ownerReferences: [owner('r', { blockOwnerDeletion: true }), owner('a', { blockOwnerDeletion: true })],
+        }),
+        object('a', { ...deleting, ...waits, ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
+      ],
+      'r',
+      'nothing',
+    ],
+    [
+      'a circle with a link that nobody waits for is none',
+      [
+        object('o', { ...deleting, ...waits, ownerReferences: [owner('b')] }),
+        object('a', { ...deleting, ...waits, ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
+        object('b', { ...deleting, ...waits, ownerReferences: [owner('a', { blockOwnerDeletion: true })] }),
+      ],
+      'a',
       'nothing',
     ],
     [

@@ -30,6 +30,8 @@ export type Decision =
   | { kind: 'delete-dependents'; node: Node; dependents: Node[] }
   /** Nothing blocks it any more, or its dependents have been let go. */
   | { kind: 'remove-finalizer'; node: Node; finalizer: 'foregroundDeletion' | 'orphan' }
+  /** What waits for it is, through others, what it waits for itself: none of its owners is to wait for it any more. */
+  | { kind: 'unblock-owners'; node: Node }
   /** Its dependents lose their reference to it; then its finalizer goes. */
   | { kind: 'orphan-dependents'; node: Node; dependents: Node[] }
 
@@ -106,7 +108,21 @@ export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean
     )
     if (blocking.length === 0) return { kind: 'remove-finalizer', node, finalizer: 'foregroundDeletion' }
     const left = blocking.filter((one) => !one.deleting)
-    return left.length > 0 ? { kind: 'delete-dependents', node, dependents: left } : { kind: 'nothing' }
+    if (left.length > 0) return { kind: 'delete-dependents', node, dependents: left }
+    return waitsForItself(node) ? { kind: 'unblock-owners', node } : { kind: 'nothing' }
+  }
+
+  /** Looked for upwards: owners are few, dependents may be thousands. */
+  function waitsForItself(node: Node): boolean {
+    const waiting = new Set([node])
+    for (const each of waiting)
+      for (const owner of each.owners) {
+        const found = owner.blockOwnerDeletion ? ownerNode(each, owner) : undefined
+        if (!found?.deleting || !found.finalizers.includes('foregroundDeletion')) continue
+        if (found === node) return true
+        waiting.add(found)
+      }
+    return false
   }
 
   return {
