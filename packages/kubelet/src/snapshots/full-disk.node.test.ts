@@ -1,0 +1,131 @@
+/** Snapshots on a node whose disk is full: none is made, none goes on, what runs does not notice, and all is well when there is room. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type ConditionState, findCondition, type SandboxSnapshot, snapshotCrd } from '@caisson/api'
+import * as apiserver from '@caisson/apiserver'
+import { defineResource, type PodObject, resources, sandboxSnapshots } from '@caisson/client'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fillDisk } from '../testing/fill-disk.ts'
+import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
+
+const MB = 1024 * 1024
+/** What has to be left beside a snapshot, and a snapshot. */
+const DISK = 160 * MB
+
+const CRDS = defineResource<ReturnType<typeof snapshotCrd>>({
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+  kind: 'CustomResourceDefinition',
+  namespaced: false,
+})
+const at = { namespace: 'default' }
+
+let node: ScratchNode
+let box: PodObject
+beforeAll(async () => {
+  node = await startScratchNode(apiserver, { dataBytes: DISK })
+  await node.client.create(CRDS, snapshotCrd())
+  box = await start('box')
+})
+afterAll(() => node[Symbol.asyncDispose]())
+
+/** Counts in its memory; its volume holds how far it was when it was asked, and something that takes room. */
+const COUNTER = `
+import os, time
+count = 0
+while True:
+    count += 1
+    if os.path.exists('/v/ask'):
+        os.rename('/v/ask', '/v/asked')
+        open('/v/count', 'w').write(str(count))
+        os.rename('/v/count', '/v/told')
+    time.sleep(0.01)
+`
+
+const owner = { apiVersion: 'agents.x-k8s.io/v1beta1', kind: 'Sandbox', name: 'box', uid: 'box-uid', controller: true }
+
+async function start(name: string, snapshot?: string): Promise<PodObject> {
+  await node.create(
+    name,
+    {
+      terminationGracePeriodSeconds: 0,
+      volumes: [{ name: 'v', emptyDir: {} }],
+      containers: [
+        {
+          name: 'main',
+          image: 'caisson.dev/host',
+          command: ['python3', '-c', COUNTER],
+          volumeMounts: [{ name: 'v', mountPath: '/v' }],
+        },
+      ],
+    },
+    snapshot === undefined ? { ownerReferences: [owner] } : { annotations: { 'caisson.dev/snapshot': snapshot } },
+  )
+  return await node.until(name, snapshot === undefined ? isReady : () => true)
+}
+
+const isReady = ({ status }: PodObject): boolean =>
+  status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
+
+const volumeOf = ({ metadata }: PodObject, ...path: string[]): string =>
+  join(node.dataDirectory, 'pods', metadata.uid ?? '', 'volumes/v', ...path)
+
+/** How far it has counted. */
+async function count(pod: PodObject): Promise<number> {
+  writeFileSync(volumeOf(pod, 'ask'), '')
+  await expect.poll(() => readdirSync(volumeOf(pod))).toContain('told')
+  return Number(readFileSync(volumeOf(pod, 'told'), 'utf8'))
+}
+
+/** What becomes of a snapshot of the box that a controller has assigned to the node. */
+async function take(name: string, endSource = false): Promise<ConditionState | undefined> {
+  const metadata = { name, finalizers: ['caisson.dev/snapshot-files'] }
+  await node.client.create(sandboxSnapshots, { metadata, spec: { sandboxName: 'box', endSource } }, at)
+  const status = { nodeName: 'scratch', podUID: box.metadata.uid ?? '' }
+  await node.client.patchStatus(sandboxSnapshots, name, { status }, at)
+  for await (const { object } of node.client.watch(sandboxSnapshots, at)) {
+    const ready = findCondition((object as SandboxSnapshot).status?.conditions, 'Ready')
+    if ((object as SandboxSnapshot).metadata.name === name && ready) return ready
+  }
+  throw new Error('the watch ended')
+}
+
+test.each([false, true])('none is made, and what was to be kept goes on (endSource: %s)', async (endSource) => {
+  const before = await count(box)
+  {
+    using _full = await fillDisk(node.dataDirectory)
+    expect(await take(`full-${endSource}`, endSource)).toMatchObject({
+      status: 'False',
+      reason: 'DiskFull',
+      message: expect.stringMatching(
+        /^(the disk has 0 bytes left, expected at least 67108864 beside a snapshot: make room|the node's disk is full)$/,
+      ),
+    })
+    expect(readdirSync(join(node.dataDirectory, 'snapshots'))).toEqual([])
+  }
+  expect(await count(box)).toBeGreaterThan(before)
+  const { status } = await node.client.get(resources.pods, 'box', at)
+  expect([status?.phase, status?.containerStatuses?.[0]?.restartCount]).toEqual(['Running', 0])
+})
+
+test('what is to go on from one waits for room for its volumes', async () => {
+  writeFileSync(volumeOf(box, 'ballast'), Buffer.alloc(4 * MB, 'x'))
+  const before = await count(box)
+  expect(await take('good')).toMatchObject({ status: 'True', reason: 'Taken' })
+  let copy: PodObject
+  {
+    // The Pod's own files fit, and its volume does not.
+    using _full = await fillDisk(node.dataDirectory, MB)
+    copy = await start('copy', 'good')
+    const waiting = ({ status }: PodObject) => status?.containerStatuses?.[0]?.state?.waiting
+    const pod = await node.until('copy', (each) => waiting(each)?.reason === 'CreateContainerError')
+    expect(waiting(pod)?.message).toBe("the node's disk is full")
+  }
+  await node.until('copy', isReady)
+  expect(readFileSync(volumeOf(copy, 'ballast'))).toEqual(Buffer.alloc(4 * MB, 'x'))
+  expect(await count(copy)).toBeGreaterThan(before)
+  await node.client.delete(resources.pods, 'copy', { ...at, gracePeriodSeconds: 0 })
+  await node.gone('copy')
+  await expect.poll(() => readdirSync(join(node.dataDirectory, 'pods'))).toEqual([box.metadata.uid])
+})
