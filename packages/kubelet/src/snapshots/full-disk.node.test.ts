@@ -1,5 +1,5 @@
 /** Snapshots on a node whose disk is full: none is made, none goes on, what runs does not notice, and all is well when there is room. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ConditionState, findCondition, type SandboxSnapshot, snapshotCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
@@ -73,6 +73,7 @@ const volumeOf = ({ metadata }: PodObject, ...path: string[]): string =>
 
 /** How far it has counted. */
 async function count(pod: PodObject): Promise<number> {
+  rmSync(volumeOf(pod, 'told'), { force: true })
   writeFileSync(volumeOf(pod, 'ask'), '')
   await expect.poll(() => readdirSync(volumeOf(pod))).toContain('told')
   return Number(readFileSync(volumeOf(pod, 'told'), 'utf8'))
