@@ -8,7 +8,7 @@ export interface Leftovers {
   /** Command lines that name the directory. */
   processes: string[]
   mounts: string[]
-  /** Files that hold network namespaces. */
+  /** Names of network namespaces. */
   namespaces: string[]
   /** Of the runtime's state. */
   containers: string[]
@@ -24,7 +24,8 @@ export function leftovers(dataDirectory: string): Leftovers {
       .split('\n')
       .map((line) => line.split(' ')[1] ?? '')
       .filter((path) => path.startsWith(`${dataDirectory}/`)),
-    namespaces: listed(join(runtime, 'netns')),
+    // The same tag names its control groups.
+    namespaces: listed('/run/netns').filter((name) => name.startsWith(`${cgroupName(runtime)}-`)),
     groups: groupsOf(runtime),
     containers: [...listed(join(runtime, 'containers')), ...listed(join(runtime, 'sandboxes'))],
   }
