@@ -4,6 +4,7 @@
  *
  * CAISSON_TEST_CRASHES says how often (3; `make test-crash` 20), CAISSON_TEST_SEED from which seed on.
  */
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
@@ -108,12 +109,18 @@ describe('kill -9 of the daemon', () => {
       let next = 0
       for (let crash = 0; crash < crashes; crash++) {
         const writes = 50
+        // Half of the kills come as a write begins, half of them at any moment while some are on their way.
+        const timed = random.chance(0.5)
         const at = random.integer(writes)
+        const within = random.integer(20)
+        // Nothing goes on before it has come.
+        let killed: Promise<void> | undefined
         // Deletes that were asked for and not acknowledged: they may or may not have happened.
         const doubtful = new Set<string>()
         await connected(async (client) => {
           const work = Array.from({ length: writes }, (_, index) => async (): Promise<void> => {
-            if (index === at) kill()
+            if (index === at && timed) killed = setTimeout(within).then(kill)
+            else if (index === at) kill()
             const victim = [...expected].find((name) => !doubtful.has(name))
             if (victim && random.chance(0.45)) {
               doubtful.add(victim)
@@ -134,6 +141,7 @@ describe('kill -9 of the daemon', () => {
             if (results.some((result) => result.status === 'rejected')) break
           }
         })
+        await killed
         await cluster.mustCaisson(['up', '--detach'])
         await connected(async (client) => {
           const { items } = await client.list(sandboxes, { namespace })
