@@ -28,8 +28,14 @@ test('the demo shows the kernel of a sandbox, leaves nothing but its tools, and 
     expect(demo.stdout).toContain(join(state, 'tools/bin/runsc'))
     const directory = /caisson-demo-\w{6}/.exec(demo.stdout)?.[0]
     if (directory === undefined) throw new Error(`the demo does not say where its cluster is:\n${demo.stdout}`)
-    // Its directory is gone: what else there could be of it is in the kernel. Network namespaces are mounts.
-    expect(leftovers(join(scratch, directory))).toMatchObject({ processes: [], mounts: [], groups: [] })
+    // Its directory is gone: what else there could be of it is in the kernel.
+    expect(leftovers(join(scratch, directory))).toEqual({
+      processes: [],
+      mounts: [],
+      namespaces: [],
+      containers: [],
+      groups: [],
+    })
     expect(processesOf(scratch)).toEqual([])
     expect(readdirSync(scratch)).toEqual([])
     const first = await run('bin/caisson', ['run', '--', 'echo', 'works'], { env })

@@ -1,10 +1,9 @@
 /** Pods on a node whose disk is full: they wait, say why, leave nothing over, and start when there is room. */
-import { readdirSync, rmSync, statfsSync } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdirSync } from 'node:fs'
 import * as apiServer from '@caisson/apiserver'
 import { type PodObject, resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fillDisk } from '../testing/fill-disk.ts'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
 
 const DISK = 24 * 1024 * 1024
@@ -40,19 +39,6 @@ const isReady = ({ status }: PodObject): boolean =>
   status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 const waiting = ({ status }: PodObject) => status?.containerStatuses?.[0]?.state?.waiting
 
-/** Takes all that is left of a disk, until it is disposed. */
-async function fill(directory: string): Promise<Disposable> {
-  const path = join(directory, 'full')
-  await using file = await open(path, 'wx')
-  const block = Buffer.alloc(4096)
-  for (;;) {
-    const { bytesWritten } = await file.write(block).catch(() => ({ bytesWritten: 0 }))
-    if (bytesWritten < block.length) break
-  }
-  expect(statfsSync(directory).bavail).toBe(0)
-  return { [Symbol.dispose]: () => rmSync(path) }
-}
-
 async function goes(pod: PodObject): Promise<void> {
   const { name = '', uid = '' } = pod.metadata
   await node.client.delete(resources.pods, name, { namespace: 'default', gracePeriodSeconds: 0 })
@@ -67,7 +53,7 @@ async function goes(pod: PodObject): Promise<void> {
 test('a volume waits for room', async () => {
   let pod: PodObject
   {
-    using _full = await fill(node.dataDirectory)
+    using _full = await fillDisk(node.dataDirectory)
     pod = await create('volume', [{ name: 'content', configMap: { name: 'content' } }])
     await expect
       .poll(() => [...new Set(node.events.filter((event) => event.startsWith('volume: ')))], { timeout: 10_000 })
@@ -84,7 +70,7 @@ test.each([
   const name = `container-${disk.toLowerCase()}`
   let pod: PodObject
   {
-    using _full = await fill(node[disk])
+    using _full = await fillDisk(node[disk])
     await create(name)
     pod = await node.until(name, (each) => waiting(each)?.reason === reason)
     expect(waiting(pod)?.message).toBe("the node's disk is full")
@@ -95,7 +81,7 @@ test.each([
 })
 
 test('one that is removed before there is room leaves nothing', async () => {
-  using _full = await fill(node.stateDirectory)
+  using _full = await fillDisk(node.stateDirectory)
   await create('removed')
   await goes(await node.until('removed', (each) => waiting(each)?.reason === 'FailedCreatePodSandBox'))
 })

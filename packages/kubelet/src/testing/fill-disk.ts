@@ -6,12 +6,14 @@ import { join } from 'node:path'
 /** Takes all that is left of the disk of a directory, but for so many bytes, until it is disposed. */
 export async function fillDisk(directory: string, leaveBytes = 0): Promise<Disposable> {
   const path = join(directory, 'full')
-  const { bavail, bsize } = statfsSync(directory)
-  {
-    await using file = await open(path, 'wx')
-    const block = Buffer.alloc(bsize)
-    for (let left = bavail * bsize - leaveBytes; left > 0; left -= bsize)
-      if ((await file.write(block)).bytesWritten < bsize) break
+  const { bsize } = statfsSync(directory)
+  const block = Buffer.alloc(bsize)
+  const left = (): number => statfsSync(directory).bavail * bsize - leaveBytes
+  await using file = await open(path, 'wx')
+  while (left() > 0) {
+    // Somebody else may have taken the last of it.
+    const { bytesWritten } = await file.write(block).catch(() => ({ bytesWritten: 0 }))
+    if (bytesWritten < bsize) break
   }
   return { [Symbol.dispose]: () => rmSync(path) }
 }
