@@ -154,3 +154,38 @@ test('what is restored has the same places, in a sandbox made ahead too', async 
   }
   expect(images()).toEqual(before)
 })
+
+test('what began where its image has nothing goes on there, wherever its container is to begin', async () => {
+  const before = images()
+  const source = await start('runsc', { image: 'busybox', cwd: '/begins/here' })
+  const directory = join(scratch.stateDirectory, 'elsewhere')
+  await scratch.runtime.checkpoint(source.sandboxId, { directory, leaveRunning: true })
+  const copy = await start('runsc', { image: 'busybox', cwd: '/tmp' }, { directory, ahead: false })
+  expect(await said(copy, 'readlink /proc/1/cwd')).toBe('/begins/here\n')
+  expect(images()).toEqual(before)
+})
+
+test('each container of a shared sandbox goes on where it began', async () => {
+  const before = images()
+  const [source] = await startShared(['/begins/here', '/there'])
+  const directory = join(scratch.stateDirectory, 'shared')
+  await scratch.runtime.checkpoint(source.sandboxId, { directory, leaveRunning: true })
+  const [one, other] = await startShared(['/tmp', ''], directory)
+  expect(await said(one, 'readlink /proc/1/cwd')).toBe('/begins/here\n')
+  expect(await said(other, 'readlink /proc/1/cwd')).toBe('/there\n')
+  expect(images()).toEqual(before)
+})
+
+/** A sandbox of two containers, which begin somewhere or go on from a snapshot. */
+async function startShared([one, other]: [string, string], snapshot?: string): Promise<[ContainerSpec, ContainerSpec]> {
+  const sandboxId = `s${count++}`
+  await scratch.runtime.createSandbox(sandboxSpec(sandboxId, { shared: true, ...(snapshot && { snapshot }) }))
+  onTestFinished(() => scratch.runtime.removeSandbox(sandboxId))
+  const begin = async (name: string, cwd: string): Promise<ContainerSpec> => {
+    const args = ['/bin/sh', '-c', 'while :; do sleep 1; done']
+    const spec = containerSpec(scratch, `${sandboxId}-${name}`, { sandboxId, name, image: 'busybox', args, cwd })
+    await (snapshot ? scratch.runtime.restoreContainer(spec, snapshot) : scratch.runtime.startContainer(spec))
+    return spec
+  }
+  return [await begin('one', one), await begin('other', other)]
+}

@@ -52,6 +52,7 @@ export async function checkpointSandbox(
       imageId: first.imageId,
       hostname: sandbox.record.spec.hostname,
       rights: rightsOf(first.spec),
+      cwd: first.spec.cwd,
       ...(sandbox.record.spec.shared
         ? { containers: containers.map(keptContainer) }
         : { shape: await blankShape(sandbox.record.spec, first.spec, first.imageId) }),
@@ -75,7 +76,7 @@ interface Kept {
 }
 
 function keptContainer({ spec, imageId }: Running): KeptContainer {
-  return { name: spec.name ?? '', imageId, rights: rightsOf(spec) }
+  return { name: spec.name ?? '', imageId, rights: rightsOf(spec), cwd: spec.cwd }
 }
 
 /** Their names are known again only of those that run: the sentry is not to know of others. */

@@ -26,7 +26,7 @@ import { mountReadOnlyBinds, throughReadOnlyBinds } from './read-only-binds.ts'
 import { nameSandbox, noteRestoring, restore } from './restore.ts'
 import { mountRootfs } from './rootfs.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
-import type { StoredSnapshot } from './snapshot-files.ts'
+import { cwdOf, type StoredSnapshot } from './snapshot-files.ts'
 import { readContainer } from './state-files.ts'
 import { supervisionOf } from './supervision.ts'
 
@@ -146,7 +146,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
             host: unpacked.isHost ? host : undefined,
             mounts: spec.mounts,
             // A snapshot's processes may have begun elsewhere, and go on there.
-            cwds: [spec.cwd || unpacked.image.workingDir, snapshot?.manifest.shape?.cwd ?? ''],
+            cwds: [spec.cwd, ...(snapshot ? [cwdOf(snapshot)] : [])].map((cwd) => cwd || unpacked.image.workingDir),
           })
         : undefined
       const bundle = containerBundle({

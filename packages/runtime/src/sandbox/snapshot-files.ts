@@ -23,7 +23,9 @@ export interface SnapshotManifest {
   imageId: string
   hostname: string
   rights: ContainerRights
-  /** Of a shared sandbox, each that ran in it: `imageId` and `rights` are then the first one's. */
+  /** Where its first process began, empty where that is as its image says; absent in those of earlier versions. */
+  cwd?: string | undefined
+  /** Of a shared sandbox, each that ran in it: `imageId`, `rights` and `cwd` are then the first one's. */
   containers?: KeptContainer[]
   /** What a sandbox made ahead for it has to be like; absent in those of earlier versions. */
   shape?: BlankShape
@@ -34,6 +36,7 @@ export interface KeptContainer {
   name: string
   imageId: string
   rights: ContainerRights
+  cwd?: string | undefined
 }
 
 /**
@@ -52,7 +55,13 @@ export function partOf(snapshot: StoredSnapshot, name: string | undefined, share
       'snapshot-incompatible',
       `the snapshot was made of a sandbox with other containers (${names}), not with ${name ?? 'one alone'}: they must be the same`,
     )
-  return { ...snapshot, manifest: { ...manifest, imageId: kept.imageId, rights: kept.rights } }
+  const { imageId, rights, cwd } = kept
+  return { ...snapshot, manifest: { ...manifest, imageId, rights, cwd } }
+}
+
+/** Where the processes of a snapshot began, as far as it says so: empty where that is as its image says. */
+export function cwdOf({ manifest: { cwd, shape } }: StoredSnapshot): string {
+  return cwd ?? shape?.cwd ?? ''
 }
 
 /** What whoever let the container in looked at: it has to be true of what goes on too. */
