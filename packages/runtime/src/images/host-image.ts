@@ -15,6 +15,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { processStartTime } from '../monitor/process-identity.ts'
+import { mountPoints } from '../mount-points.ts'
 import type { Image } from '../runtime.ts'
 
 /** The image that needs no download: what the machine itself has installed, and nothing that is anybody's business. */
@@ -94,6 +95,7 @@ ${HOST_IMAGE_USER.name}:x:${HOST_IMAGE_USER.gid}:
 
 /** Another one for each change of what is laid out. Up to the first, sandboxes could make places for their mounts in it. */
 const LAYOUT = '2'
+const LAID_OUT = /^[0-9a-f]{16}$/
 
 /**
  * Lays out the host image below `directory` unless the same one is there: it is made anew when one of the copied files
@@ -120,6 +122,22 @@ export async function prepareHostRootfs(directory: string): Promise<HostRootfs> 
       ...shown.map((each) => ({ source: each, target: join(path, each) })),
       ...hidden.map((each) => ({ source: empty, target: join(path, each) })),
     ],
+  }
+}
+
+/** Takes away what was laid out before the machine or this program changed, but for what containers run on. */
+export async function removeOldLayouts(
+  directory: string,
+  { current, used }: { current: string; used: ReadonlySet<string> },
+): Promise<void> {
+  const mounted = await mountPoints()
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name)
+    const rootfs = join(path, 'rootfs')
+    if (!LAID_OUT.test(name) || rootfs === current || used.has(rootfs)) continue
+    // Removing goes through mounts, and these would be the machine's own directories.
+    if (mounted.some((point) => point.startsWith(`${path}/`))) continue
+    await rm(path, { recursive: true, force: true })
   }
 }
 

@@ -59,7 +59,7 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
         scratch: isHost ? parts.images.hostScratch : [],
         followsMounts: true,
       })
-      await parts.files.createContainer(id, { bundle })
+      await parts.files.createContainer(id, { bundle, rootfs })
       return placed
     })
     if (placed) await layPlaces(placed)

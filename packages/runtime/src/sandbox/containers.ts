@@ -160,7 +160,8 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
         scratch: unpacked.isHost ? parts.images.hostScratch : [],
       })
       if (unpacked.isHost && !driver.isSentry) bundle.mounts.unshift(...hostBinds(host))
-      await parts.files.createContainer(spec.id, { spec, imageId: unpacked.image.id, bundle })
+      const { image, rootfs } = unpacked
+      await parts.files.createContainer(spec.id, { spec, imageId: image.id, bundle, rootfs })
       return { ...unpacked, placed }
     },
   )

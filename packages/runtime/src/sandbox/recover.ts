@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { removeOldLayouts } from '../images/host-image.ts'
 import { adoptLaunched } from '../monitor/launched-process.ts'
 import { mountPoints, unmountBelow } from '../mount-points.ts'
 import { finishCheckpoint } from './checkpoint.ts'
@@ -9,7 +10,7 @@ import { endOrphanedCommands } from './orphaned-commands.ts'
 import type { Registry } from './registry.ts'
 import { isBeingRestored, nameSandbox, noteRestoring } from './restore.ts'
 import { type RuntimeParts } from './runtime-parts.ts'
-import { killSentry } from './state-files.ts'
+import { imageRootfsOf, killSentry } from './state-files.ts'
 
 /**
  * Finds what an earlier process left: adopts what runs, remembers what has ended, takes away what was half made or belongs
@@ -59,6 +60,7 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
   await parts.network.recover(new Set(registry.sandboxes.keys()))
   await parts.cgroups.recover(new Set(registry.sandboxes.keys()))
   await unmountStrays(stateDirectory, adopted)
+  await removeUnusedLayouts(parts, stateDirectory, registry)
   await registry.catchUp()
   await Promise.all(
     [...registry.sandboxes.values()].map(async (sandbox) => {
@@ -115,6 +117,18 @@ async function startEnded(directory: string): Promise<void> {
   } catch {
     // It never began, or its reaper was killed.
   }
+}
+
+/** Of the host image; all of them stay while one is there that does not say what it runs on. */
+async function removeUnusedLayouts(parts: RuntimeParts, stateDirectory: string, registry: Registry): Promise<void> {
+  const containers = [...registry.sandboxes.values()].flatMap((sandbox) => [...sandbox.containers.values()])
+  const used = await Promise.all(containers.map(({ directory }) => imageRootfsOf(directory)))
+  if (used.includes(undefined)) return
+  const { host } = await parts.prepare()
+  await removeOldLayouts(join(stateDirectory, 'images', 'host'), {
+    current: host.path,
+    used: new Set(used.filter((rootfs) => rootfs !== undefined)),
+  })
 }
 
 /** What is mounted for containers that are no more. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { killProcess } from '../monitor/process-identity.ts'
 import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/supervised-container.ts'
@@ -31,10 +31,10 @@ export interface StateFiles {
   writeSandbox(record: SandboxRecord): Promise<void>
   removeSandbox(sandboxId: string): Promise<void>
   sandboxes(): Promise<SandboxRecord[]>
-  /** Makes the directory of a container that is not there yet. */
+  /** Makes the directory of a container that is not there yet. `rootfs` is its image's. */
   createContainer(
     containerId: string,
-    files: { spec?: ContainerSpec; imageId?: string; bundle: unknown },
+    files: { spec?: ContainerSpec; imageId?: string; bundle: unknown; rootfs?: string },
   ): Promise<string>
   /** Gives what was made ahead to a container that is not there yet. */
   adoptContainer(blankId: string, files: { spec: ContainerSpec; imageId: string }): Promise<string>
@@ -43,6 +43,8 @@ export interface StateFiles {
 }
 
 const SPEC_FILE = 'spec.json'
+/** To the root file system of the image that a container was made on: it goes with what was made ahead. */
+const ROOTFS_LINK = 'image-rootfs'
 
 export async function openStateFiles(stateDirectory: string): Promise<StateFiles> {
   const sandboxRoot = join(stateDirectory, 'sandboxes')
@@ -65,9 +67,10 @@ export async function openStateFiles(stateDirectory: string): Promise<StateFiles
       const records = await Promise.all(names.map((name) => readJsonFile<SandboxRecord>(join(sandboxRoot, name))))
       return records.filter((record) => record !== undefined)
     },
-    async createContainer(id, { spec, imageId = '', bundle }) {
+    async createContainer(id, { spec, imageId = '', bundle, rootfs }) {
       const directory = containerDirectory(id)
       await mkdir(directory, { mode: 0o700 })
+      if (rootfs !== undefined) await symlink(rootfs, join(directory, ROOTFS_LINK))
       await writeFile(join(directory, 'config.json'), JSON.stringify(bundle), { mode: 0o600 })
       if (spec) await writeFileAtomically(join(directory, SPEC_FILE), JSON.stringify({ spec, imageId }))
       return directory
@@ -113,6 +116,11 @@ export async function imagesInUse(stateDirectory: string): Promise<Set<string>> 
     }),
   )
   return new Set(ids.filter((id) => id !== undefined))
+}
+
+/** The root file system of the image on which a container was made; undefined where an earlier version did not say. */
+export async function imageRootfsOf(directory: string): Promise<string | undefined> {
+  return readlink(join(directory, ROOTFS_LINK)).catch(() => undefined)
 }
 
 function emptyWhereMissing(error: NodeJS.ErrnoException): string[] {
