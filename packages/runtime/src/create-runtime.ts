@@ -18,7 +18,7 @@ import {
   type Runtime,
 } from './runtime.ts'
 import { RuntimeError } from './runtime-error.ts'
-import { createBlanks } from './sandbox/blanks.ts'
+import { type Blanks, createBlanks } from './sandbox/blanks.ts'
 import { cancelStart } from './sandbox/cancel-start.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
 import { concealPaths } from './sandbox/conceal-paths.ts'
@@ -116,6 +116,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   let prepared: { for: string; done: Promise<Prepared> } | undefined
   // Begun now, so that the first container need not wait; whoever starts it hears of a failure.
   prepare().catch(() => {})
+  // Nothing was made ahead while the images are opened.
+  let madeAhead: Blanks | undefined
   const parts: RuntimeParts = {
     files,
     monitor,
@@ -124,7 +126,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       hostRootfs: async () => (await prepare()).host.path,
       async inUse() {
         // Asked before an image goes: what was made ahead on it is nobody's.
-        await blanks.drop()
+        await madeAhead?.drop()
         return imagesInUse(stateDirectory)
       },
       registries: options.registries,
@@ -142,6 +144,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   }
 
   const blanks = createBlanks(parts)
+  madeAhead = blanks
 
   async function clusterRanges(): Promise<string[]> {
     const services = options.serviceRange === undefined ? [] : [options.serviceRange]

@@ -32,7 +32,7 @@ async function pulled(bytes: number, hoursAgo: number): Promise<Image> {
   registries.push(registry)
   const { image } = await library.pull(`${registry.host}/app`, { trusted: true })
   const then = new Date(Date.now() - hoursAgo * HOUR)
-  await utimes(join(directory, 'store', image.id.slice(7), 'image.json'), then, then)
+  await utimes(join(directory, 'store', `${image.id.slice(7)}.2`, 'image.json'), then, then)
   return image
 }
 

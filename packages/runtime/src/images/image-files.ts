@@ -42,6 +42,8 @@ export interface ImageFiles {
   imageDirectory(id: string): string
   /** Undefined where it is not there. */
   readImage(id: string): Promise<StoredImage | undefined>
+  /** Images that are there only as an earlier version unpacked them. */
+  outdated(): Promise<StoredImage[]>
   readGrants(id: string): Promise<Record<string, Grant>>
   blobFile(digest: string): string
   /** Makes a directory for what is in the making; disposing removes it. */
@@ -62,7 +64,12 @@ export interface ImageFiles {
   exists(id: string): Promise<boolean>
 }
 
-const IMAGE = /^[0-9a-f]{64}$/
+/**
+ * How images are unpacked; another one where that changes, or where what was unpacked may have been changed by others. Up
+ * to the first, which the names of their directories do not say, sandboxes made places for their mounts in them.
+ */
+const LAYOUT = '.2'
+const IMAGE = /^([0-9a-f]{64})(\.\d+)?$/
 const MOST_MARKS = 256
 
 export async function openImageFiles(directory: string, inUse: () => Promise<Set<string>>): Promise<ImageFiles> {
@@ -70,7 +77,8 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   await removeCutOffWork(directory)
   const namesFile = join(directory, 'names.json')
   const lock = createStoreLock(join(directory, 'lock'))
-  const imageDirectory = (id: string): string => join(directory, id.slice('sha256:'.length))
+  const outdatedDirectory = (id: string): string => join(directory, id.slice('sha256:'.length))
+  const imageDirectory = (id: string): string => `${outdatedDirectory(id)}${LAYOUT}`
   const blobFile = (digest: string): string => join(directory, 'blobs', digest.slice('sha256:'.length))
   const exists = (id: string): Promise<boolean> => isThere(imageDirectory(id))
 
@@ -80,13 +88,11 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   const saveNames = (names: Map<string, string>): Promise<void> =>
     writeAtomically(namesFile, JSON.stringify(Object.fromEntries(names)))
 
-  async function readImage(id: string): Promise<StoredImage | undefined> {
-    const stored = await readJson<StoredImage>(join(imageDirectory(id), 'image.json'))
-    return stored && { ...stored, pulled: stored.pulled ?? false, blobs: stored.blobs }
-  }
+  const readImage = (id: string): Promise<StoredImage | undefined> => readStored(imageDirectory(id))
 
   async function readGrants(id: string): Promise<Record<string, Grant>> {
-    return (await readJson<Record<string, Grant>>(join(imageDirectory(id), 'grants.json'))) ?? {}
+    const read = (of: string) => readJson<Record<string, Grant>>(join(of, 'grants.json'))
+    return (await read(imageDirectory(id))) ?? (await read(outdatedDirectory(id))) ?? {}
   }
 
   async function makeWork(): Promise<{ path: string } & AsyncDisposable> {
@@ -97,7 +103,7 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
 
   async function add(images: readonly NewImage[]): Promise<boolean> {
     await using work = await makeWork()
-    return lock.hold(async () => {
+    return await lock.hold(async () => {
       for (const { id, ready } of images) if (ready === undefined && !(await exists(id))) return false
       for (const image of images) await place(image)
       const names = await readNames()
@@ -131,15 +137,18 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   /** Moves what nothing refers to any more, and no container uses, to where it will be deleted. */
   async function putAside(names: Map<string, string>, work: string): Promise<void> {
     const named = new Set(names.values())
-    const all = (await readdir(directory)).filter((entry) => IMAGE.test(entry)).map((entry) => `sha256:${entry}`)
-    const unnamed = all.filter((id) => !named.has(id))
+    const all = await storedImages(directory)
+    const current = currentOf(all)
+    // One that is outdated is kept for its blobs until it could be unpacked again.
+    const unneeded = all.filter(({ id, isCurrent }) => !named.has(id) || (!isCurrent && current.has(id)))
     // A name may have moved on to another image while a container still runs on the one before.
-    const used = unnamed.length > 0 ? await inUse() : new Set<string>()
-    for (const id of unnamed)
-      if (!used.has(id)) await rename(imageDirectory(id), join(work, `unnamed-${id.slice('sha256:'.length)}`))
-    const kept = all.filter((id) => named.has(id) || used.has(id))
+    const used = unneeded.length > 0 ? await inUse() : new Set<string>()
+    const gone = new Set(unneeded.filter(({ id }) => !used.has(id)))
+    for (const { name } of gone) await rename(join(directory, name), join(work, `unnamed-${name}`))
     const needed = new Set<string>()
-    for (const id of kept) for (const digest of blobsOf(await readImage(id))) needed.add(blobFile(digest))
+    for (const each of all)
+      if (!gone.has(each))
+        for (const digest of blobsOf(await readStored(join(directory, each.name)))) needed.add(blobFile(digest))
     for (const name of await readdir(join(directory, 'blobs'))) {
       const file = join(directory, 'blobs', name)
       if (!needed.has(file)) await rename(file, join(work, `blob-${name}`))
@@ -152,6 +161,14 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
     readNames,
     imageDirectory,
     readImage,
+    async outdated() {
+      const all = await storedImages(directory)
+      const current = currentOf(all)
+      const images = await Promise.all(
+        all.map(({ id, name }) => (current.has(id) ? undefined : readStored(join(directory, name)))),
+      )
+      return images.filter((image) => image !== undefined)
+    },
     readGrants,
     blobFile,
     makeWork,
@@ -178,7 +195,7 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   return files
 }
 
-/** What a process that was killed had put into place and not yet named. */
+/** What a process that was killed had put into place and not yet named, and what is outdated and no longer used. */
 async function removeLeftOver(
   { lock, directory, makeWork, readNames }: ImageFiles,
   putAside: (names: Map<string, string>, work: string) => Promise<void>,
@@ -188,6 +205,30 @@ async function removeLeftOver(
     await rm(join(directory, 'names.json.new'), { force: true })
     await putAside(await readNames(), work.path)
   })
+}
+
+interface StoredDirectory {
+  id: string
+  /** Of the directory. */
+  name: string
+  isCurrent: boolean
+}
+
+async function storedImages(directory: string): Promise<StoredDirectory[]> {
+  return (await readdir(directory)).flatMap((name) => {
+    const [, hex, layout] = IMAGE.exec(name) ?? []
+    return hex === undefined ? [] : [{ id: `sha256:${hex}`, name, isCurrent: layout === LAYOUT }]
+  })
+}
+
+function currentOf(all: readonly StoredDirectory[]): Set<string> {
+  return new Set(all.filter(({ isCurrent }) => isCurrent).map(({ id }) => id))
+}
+
+/** What a directory says of the image that it has. */
+async function readStored(directory: string): Promise<StoredImage | undefined> {
+  const stored = await readJson<StoredImage>(join(directory, 'image.json'))
+  return stored && { ...stored, pulled: stored.pulled ?? false, blobs: stored.blobs }
 }
 
 function blobsOf(image: StoredImage | undefined): string[] {
@@ -215,7 +256,6 @@ async function removeCutOffWork(directory: string): Promise<void> {
   }
 }
 
-/** Bytes that may be written to the disk: something is left for everybody else. */
 /** Bytes of the disk that images may take: a reserve for everything else stays free. */
 export async function freeBytes(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory)

@@ -113,6 +113,15 @@ describe('import', () => {
     expect((await readdir(join(directory, 'store'))).sort()).toEqual(['blobs', 'lock'])
   })
 
+  test('the same image again, from layers that are compressed in another way', async () => {
+    const layer = await packTar([file('a', 'x')])
+    for (const compress of [zstdCompressSync, gzipSync])
+      await library.import(await write(await ociArchive({ layer, compressed: compress(layer), name: 'app:v1' })))
+    expect(await tree((await library.rootfs('app:v1')).rootfs)).toEqual({ a: 'x' })
+    // What it came as first, with its configuration.
+    expect(await readdir(join(directory, 'store/blobs'))).toHaveLength(2)
+  })
+
   test('a docker-archive, under the names that it has', async () => {
     const archive = await dockerArchive({
       tags: ['app', 'example.org:5000/team/app:v1'],

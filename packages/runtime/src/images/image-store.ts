@@ -9,6 +9,7 @@ import { HOST_IMAGE, HOST_IMAGE_USER, hostImage } from './host-image.ts'
 import { type ImageFiles, openImageFiles, type StoredImage } from './image-files.ts'
 import { importArchive } from './import-archive.ts'
 import { normalizeReference, parseReference, repositoryOf } from './reference.ts'
+import { renewImages } from './renew-images.ts'
 import { lookUpUser } from './user-lookup.ts'
 
 /** The image store as the rest of the runtime sees it. */
@@ -66,6 +67,7 @@ const HOST_SCRATCH: ImageLibrary['hostScratch'] = [
 export async function openImageLibrary(directory: string, options: ImageLibraryOptions): Promise<ImageLibrary> {
   const files = await openImageFiles(directory, options.inUse)
   const limits = { maxBytes: options.maxBytes ?? MAX_BYTES }
+  await renewImages(files, limits)
 
   async function find(normalized: string): Promise<Image | undefined> {
     if (normalized === HOST_IMAGE) return hostImage()

@@ -43,15 +43,15 @@ test('of whoever pulls, imports and removes', async () => {
       const store = await openImageStore(state)
       const listed = (await store.list()).filter((each) => !each.name.startsWith('caisson.dev/'))
       for (const { id, name: each } of listed) {
-        const root = join(images, id.slice('sha256:'.length), 'rootfs')
+        const root = join(images, `${id.slice('sha256:'.length)}.2`, 'rootfs')
         const tops = each === name ? ['a', 'b', 'c'] : ['d']
         expect(readdirSync(root).sort()).toEqual(tops)
         for (const top of tops)
           for (let index = 0; index < 40; index++)
             expect(readFileSync(join(root, top, String(index)), 'utf8')).toBe(`${top}${index}`.repeat(200))
       }
-      const ids = listed.map(({ id }) => id.slice('sha256:'.length))
-      const left = readdirSync(images).filter((each) => /^[0-9a-f]{64}$/.test(each) || each.startsWith('.'))
+      const ids = listed.map(({ id }) => `${id.slice('sha256:'.length)}.2`)
+      const left = readdirSync(images).filter((each) => /^[0-9a-f]{64}/.test(each) || each.startsWith('.'))
       expect(left.sort()).toEqual([...new Set(ids)].sort())
       // Configuration, layers and manifest of the one, configuration and layer of the other.
       const blobs = listed.reduce((sum, each) => sum + (each.name === name ? 5 : 2), 0)

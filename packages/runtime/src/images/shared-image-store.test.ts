@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Image } from '../runtime.ts'
 import { openImageLibrary } from './image-store.ts'
 import { openImageStore } from './open-image-store.ts'
 import { createStoreLock } from './store-lock.ts'
@@ -16,6 +17,9 @@ beforeEach(() => {
   state = mkdtempSync(join(tmpdir(), 'caisson-images-'))
 })
 afterEach(() => rmSync(state, { recursive: true, force: true }))
+
+/** In the store. */
+const directoryOf = (image: Image | undefined): string => `${image?.id.slice('sha256:'.length)}.2`
 
 /** A docker-archive of one layer with one file. */
 function archive(name: string, content: string): string {
@@ -86,11 +90,11 @@ describe('an image store that several have open', () => {
         }, 1)
       })
       for (const name of readdirSync(images))
-        if (/^[0-9a-f]{64}$/.test(name)) rmSync(join(images, name), { recursive: true })
+        if (/^[0-9a-f]{64}\.2$/.test(name)) rmSync(join(images, name), { recursive: true })
     })
     await again
     const image = await one.get('a:1')
-    expect(existsSync(join(images, image?.id.slice('sha256:'.length) ?? '', 'rootfs/file'))).toBe(true)
+    expect(existsSync(join(images, directoryOf(image), 'rootfs/file'))).toBe(true)
   })
 
   test('keeps an image on which a container of another process runs', async () => {
@@ -102,10 +106,10 @@ describe('an image store that several have open', () => {
     await expect(store.remove('a:1')).rejects.toThrow('a container uses the image docker.io/library/a:1')
     // A name that moves on leaves the image where it is.
     await store.import(archive('a:1', 'second'))
-    expect(existsSync(join(state, 'images', image?.id.slice('sha256:'.length) ?? '', 'rootfs/file'))).toBe(true)
+    expect(existsSync(join(state, 'images', directoryOf(image), 'rootfs/file'))).toBe(true)
     rmSync(container, { recursive: true })
     expect(await store.remove('a:1')).toBe(true)
-    expect(readdirSync(join(state, 'images')).filter((name) => /^[0-9a-f]{64}$|^\./.test(name))).toEqual([])
+    expect(readdirSync(join(state, 'images')).filter((name) => /^[0-9a-f]{64}|^\./.test(name))).toEqual([])
   })
 
   test('does not remove an image between its lookup and the container that is made of it', async () => {
