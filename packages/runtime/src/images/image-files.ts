@@ -164,9 +164,8 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
     async outdated() {
       const all = await storedImages(directory)
       const current = currentOf(all)
-      const images = await Promise.all(
-        all.map(({ id, name }) => (current.has(id) ? undefined : readStored(join(directory, name)))),
-      )
+      const outdated = all.filter(({ id }) => !current.has(id))
+      const images = await Promise.all(outdated.map(({ name }) => readStored(join(directory, name))))
       return images.filter((image) => image !== undefined)
     },
     readGrants,
