@@ -155,24 +155,32 @@ test('what is restored has the same places, in a sandbox made ahead too', async 
   expect(images()).toEqual(before)
 })
 
+/** Says again and again that it is there, in the directory in which it began. */
+const MARKS = ['/bin/sh', '-c', 'while :; do : > mark; sleep 0.1; done']
+const marked = (path: string): string =>
+  `/bin/busybox rm -f ${path}/mark; until [ -e ${path}/mark ]; do sleep 0.1; done; echo marked`
+
 test('what began where its image has nothing goes on there, wherever its container is to begin', async () => {
   const before = images()
-  const source = await start('runsc', { image: 'busybox', cwd: '/begins/here' })
+  const source = await start('runsc', { image: 'busybox', cwd: '/begins/here', args: MARKS })
+  expect(await said(source, marked('/begins/here'))).toBe('marked\n')
   const directory = join(scratch.stateDirectory, 'elsewhere')
   await scratch.runtime.checkpoint(source.sandboxId, { directory, leaveRunning: true })
-  const copy = await start('runsc', { image: 'busybox', cwd: '/tmp' }, { directory, ahead: false })
-  expect(await said(copy, 'readlink /proc/1/cwd')).toBe('/begins/here\n')
+  const copy = await start('runsc', { image: 'busybox', cwd: '/tmp', args: MARKS }, { directory, ahead: false })
+  expect(await said(copy, marked('/begins/here'))).toBe('marked\n')
   expect(images()).toEqual(before)
 })
 
 test('each container of a shared sandbox goes on where it began', async () => {
   const before = images()
-  const [source] = await startShared(['/begins/here', '/there'])
+  const [source, second] = await startShared(['/begins/here', '/there'])
+  expect(await said(source, marked('/begins/here'))).toBe('marked\n')
+  expect(await said(second, marked('/there'))).toBe('marked\n')
   const directory = join(scratch.stateDirectory, 'shared')
   await scratch.runtime.checkpoint(source.sandboxId, { directory, leaveRunning: true })
   const [one, other] = await startShared(['/tmp', ''], directory)
-  expect(await said(one, 'readlink /proc/1/cwd')).toBe('/begins/here\n')
-  expect(await said(other, 'readlink /proc/1/cwd')).toBe('/there\n')
+  expect(await said(one, marked('/begins/here'))).toBe('marked\n')
+  expect(await said(other, marked('/there'))).toBe('marked\n')
   expect(images()).toEqual(before)
 })
 
@@ -182,8 +190,7 @@ async function startShared([one, other]: [string, string], snapshot?: string): P
   await scratch.runtime.createSandbox(sandboxSpec(sandboxId, { shared: true, ...(snapshot && { snapshot }) }))
   onTestFinished(() => scratch.runtime.removeSandbox(sandboxId))
   const begin = async (name: string, cwd: string): Promise<ContainerSpec> => {
-    const args = ['/bin/sh', '-c', 'while :; do sleep 1; done']
-    const spec = containerSpec(scratch, `${sandboxId}-${name}`, { sandboxId, name, image: 'busybox', args, cwd })
+    const spec = containerSpec(scratch, `${sandboxId}-${name}`, { sandboxId, name, image: 'busybox', args: MARKS, cwd })
     await (snapshot ? scratch.runtime.restoreContainer(spec, snapshot) : scratch.runtime.startContainer(spec))
     return spec
   }

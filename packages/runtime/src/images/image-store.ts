@@ -4,6 +4,7 @@ import type { RegistryConfig } from '../registry/registry-config.ts'
 import { type Image, type ImageStore } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { collectImages } from './collect-images.ts'
+import { orDiskFull } from './disk-full.ts'
 import { exportImages } from './export-image.ts'
 import { HOST_IMAGE, HOST_IMAGE_USER, hostImage } from './host-image.ts'
 import { type ImageFiles, openImageFiles, type StoredImage } from './image-files.ts'
@@ -116,7 +117,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
     hostScratch: HOST_SCRATCH,
     byId,
     async import(file, { name, signal } = {}) {
-      return findAll(await importArchive(files, { file, name, signal, limits }))
+      return findAll(await saysDiskFull(importArchive(files, { file, name, signal, limits })))
     },
     async pull(name, pullOptions = {}) {
       const reference = parseReference(name)
@@ -124,7 +125,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
       if (normalized === HOST_IMAGE) return { image: hostImage(), isNew: false }
       // Loaded when it is needed: starting costs little.
       const { pullImage } = await import('./pull-image.ts')
-      const { id, isNew } = await pullImage(files, {
+      const pulling = pullImage(files, {
         ...pullOptions,
         reference,
         limits,
@@ -133,6 +134,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
         config: options.registries ?? {},
         signal: pullOptions.signal ?? new AbortController().signal,
       })
+      const { id, isNew } = await saysDiskFull(pulling)
       const image = await byId(normalized, id)
       if (!image) throw missing(normalized)
       return { image, isNew }
@@ -172,6 +174,14 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
         return use(found)
       })
     },
+  }
+}
+
+async function saysDiskFull<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw orDiskFull(error)
   }
 }
 

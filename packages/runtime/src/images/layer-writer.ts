@@ -16,6 +16,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { RuntimeError } from '../runtime-error.ts'
+import { orDiskFull } from './disk-full.ts'
 import { hostPath, lstatOrNothing, memberParts, resolveInside } from './rootfs-path.ts'
 import { createTarParser, type TarMember } from './tar-parser.ts'
 import { writeWhole } from './write-whole.ts'
@@ -317,8 +318,6 @@ function describeFailure(work: () => void): void {
       throw new RuntimeError('bad-archive', `the image has a file that cannot be made here: ${message}`, {
         cause: error,
       })
-    if (code === 'ENOSPC' || code === 'EDQUOT')
-      throw new RuntimeError('failed', 'the disk is full: free some space, or remove images', { cause: error })
-    throw error
+    throw orDiskFull(error)
   }
 }
