@@ -20,7 +20,7 @@ import { defaultToolsDirectory, findTool, installTools } from '../../packages/ru
 import { processStartTime } from '../../packages/runtime/src/monitor/process-identity.ts'
 
 /** Those that are looked for in PATH, beside what runsc is told to do. */
-const PROGRAMS = ['cp', 'mount', 'ip']
+const PROGRAMS = ['cp', 'mount', 'ip', 'sync']
 
 /** Such as `runsc-checkpoint:after`. */
 export type Step = `${string}:${'before' | 'after'}`

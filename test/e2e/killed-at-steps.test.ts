@@ -72,14 +72,18 @@ while True:
     time.sleep(0.01)
 `
 
+type Volume = 'emptyDir' | 'claim'
+
 /** Changes to a Sandbox that counts. */
 interface Changes {
   fromSnapshot?: string
+  /** What it counts in; a claim outlives it. */
+  volume?: Volume
   image?: string
   command?: string[]
 }
 
-async function start(name: string, { fromSnapshot, ...changes }: Changes = {}): Promise<void> {
+async function start(name: string, { fromSnapshot, volume = 'emptyDir', ...changes }: Changes = {}): Promise<void> {
   const container = {
     name: 'main',
     image: 'caisson.dev/host',
@@ -90,12 +94,14 @@ async function start(name: string, { fromSnapshot, ...changes }: Changes = {}): 
     ],
     ...changes,
   }
+  const data = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '8Mi' } } }
   const volumes = [
-    { name: 'data', emptyDir: {} },
+    ...(volume === 'claim' ? [] : [{ name: 'data', emptyDir: {} }]),
     { name: 'fast', emptyDir: { medium: 'Memory' } },
   ]
   const podTemplate = { spec: { terminationGracePeriodSeconds: 0, containers: [container], volumes } }
-  await apply('agents.x-k8s.io/v1beta1', 'Sandbox', name, { podTemplate, fromSnapshot })
+  const volumeClaimTemplates = volume === 'claim' ? [{ metadata: { name: 'data' }, spec: data }] : undefined
+  await apply('agents.x-k8s.io/v1beta1', 'Sandbox', name, { podTemplate, fromSnapshot, volumeClaimTemplates })
 }
 
 async function apply(apiVersion: string, kind: string, name: string, spec: object): Promise<void> {
@@ -167,6 +173,10 @@ function steps(names: string[], ...then: Then[]): Array<[Step, Then]> {
   )
 }
 
+function withVolumes(each: Array<[Step, Then]>, volume: Volume): Array<[Step, Then, Volume]> {
+  return each.map(([step, then]) => [step, then, volume])
+}
+
 async function go(...names: string[]): Promise<void> {
   await cluster.mustCaisson(['rm', ...names])
   await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots,pods', '--all', '--timeout=30s'])
@@ -208,35 +218,45 @@ test.each([
   await go(name)
 })
 
-const KEPT = steps(['cp', 'runsc-resume'], 'goes on', 'hangs')
-test.each(KEPT)('a sandbox is kept and goes on, and the cluster is killed at %s, which %s', async (step, then) => {
-  const name = `source-${next++}`
-  await start(name)
-  await comes('Ready', `sandbox/${name}`)
-  const before = await counted(name)
-  await killedAt(step, then, () =>
-    apply('caisson.dev/v1alpha1', 'SandboxSnapshot', `of-${name}`, { sandboxName: name }),
-  )
-  await apply('caisson.dev/v1alpha1', 'SandboxSnapshot', `of-${name}`, { sandboxName: name })
-  await comes('Ready', `sandboxsnapshot/of-${name}`)
-  await counted(name, (await counted(name, before)) + 1)
-  expect([sentries(), snapshotFiles()]).toEqual([[expect.any(String)], [expect.any(String)]])
-  const restarts = '{.status.containerStatuses[0].restartCount}'
-  expect(await cluster.mustKubectl(['get', 'pod', name, '-o', `jsonpath=${restarts}`])).toBe('0')
-  await cluster.mustKubectl(['delete', 'sandboxsnapshot', `of-${name}`])
-  await go(name)
-})
+const KEPT: Array<[Step, Then, Volume]> = [
+  ...withVolumes(steps(['cp', 'runsc-resume'], 'goes on', 'hangs'), 'emptyDir'),
+  ...withVolumes(steps(['cp'], 'hangs', 'goes on'), 'claim'),
+]
+test.each(KEPT)(
+  'a sandbox is kept and goes on, and the cluster is killed at %s, which %s (%s)',
+  async (step, then, volume) => {
+    const name = `source-${next++}`
+    await start(name, { volume })
+    await comes('Ready', `sandbox/${name}`)
+    const before = await counted(name)
+    await killedAt(step, then, () =>
+      apply('caisson.dev/v1alpha1', 'SandboxSnapshot', `of-${name}`, { sandboxName: name }),
+    )
+    await apply('caisson.dev/v1alpha1', 'SandboxSnapshot', `of-${name}`, { sandboxName: name })
+    await comes('Ready', `sandboxsnapshot/of-${name}`)
+    await counted(name, (await counted(name, before)) + 1)
+    expect([sentries(), snapshotFiles()]).toEqual([[expect.any(String)], [expect.any(String)]])
+    const restarts = '{.status.containerStatuses[0].restartCount}'
+    expect(await cluster.mustKubectl(['get', 'pod', name, '-o', `jsonpath=${restarts}`])).toBe('0')
+    await cluster.mustKubectl(['delete', 'sandboxsnapshot', `of-${name}`])
+    await go(name)
+  },
+)
 
-const COPIED = steps(['runsc-create', 'runsc-restore'], 'goes on', 'goes on while the next begins')
-test.each(COPIED)('a copy is made, and the cluster is killed at %s, which %s', async (step, then) => {
+const COPIED: Array<[Step, Then, Volume]> = [
+  ...withVolumes(steps(['runsc-create', 'runsc-restore'], 'goes on', 'goes on while the next begins'), 'emptyDir'),
+  ...withVolumes(steps(['cp'], 'goes on', 'hangs'), 'emptyDir'),
+  ...withVolumes(steps(['cp', 'sync'], 'hangs', 'goes on'), 'claim'),
+]
+test.each(COPIED)('a copy is made, and the cluster is killed at %s, which %s (%s)', async (step, then, volume) => {
   const [name, copy] = [`original-${next}`, `copy-${next++}`]
-  await start(name)
+  await start(name, { volume })
   await comes('Ready', `sandbox/${name}`)
   const before = await counted(name)
   await cluster.mustCaisson(['snapshot', name, '--name', `of-${name}`])
   await restart()
-  await killedAt(step, then, () => start(copy, { fromSnapshot: `of-${name}` }))
-  await start(copy, { fromSnapshot: `of-${name}` })
+  await killedAt(step, then, () => start(copy, { volume, fromSnapshot: `of-${name}` }))
+  await start(copy, { volume, fromSnapshot: `of-${name}` })
   await comes('Ready', `sandbox/${copy}`)
   await counted(copy, before)
   await counted(name, before)
@@ -255,6 +275,8 @@ test.each([
   await comes('Ready', `sandbox/${name}`)
   await counted(name)
   expect(sentries()).toHaveLength(1)
+  // Which is how one that was left over would be seen.
+  expect(leftovers(cluster.dataDirectory).namespaces).not.toEqual([])
   await go(name)
 })
 
