@@ -222,26 +222,23 @@ const KEPT: Array<[Step, Then, Volume]> = [
   ...withVolumes(steps(['cp', 'runsc-resume'], 'goes on', 'hangs'), 'emptyDir'),
   ...withVolumes(steps(['cp'], 'hangs', 'goes on'), 'claim'),
 ]
-test.each(KEPT)(
-  'a sandbox is kept and goes on, and the cluster is killed at %s, which %s (%s)',
-  async (step, then, volume) => {
-    const name = `source-${next++}`
-    await start(name, { volume })
-    await comes('Ready', `sandbox/${name}`)
-    const before = await counted(name)
-    await killedAt(step, then, () =>
-      apply('caisson.dev/v1alpha1', 'SandboxSnapshot', `of-${name}`, { sandboxName: name }),
-    )
-    await apply('caisson.dev/v1alpha1', 'SandboxSnapshot', `of-${name}`, { sandboxName: name })
-    await comes('Ready', `sandboxsnapshot/of-${name}`)
-    await counted(name, (await counted(name, before)) + 1)
-    expect([sentries(), snapshotFiles()]).toEqual([[expect.any(String)], [expect.any(String)]])
-    const restarts = '{.status.containerStatuses[0].restartCount}'
-    expect(await cluster.mustKubectl(['get', 'pod', name, '-o', `jsonpath=${restarts}`])).toBe('0')
-    await cluster.mustKubectl(['delete', 'sandboxsnapshot', `of-${name}`])
-    await go(name)
-  },
-)
+test.each(KEPT)('a sandbox is kept, and the cluster is killed at %s, which %s (%s)', async (step, then, volume) => {
+  const name = `source-${next++}`
+  await start(name, { volume })
+  await comes('Ready', `sandbox/${name}`)
+  const before = await counted(name)
+  await killedAt(step, then, () =>
+    apply('caisson.dev/v1alpha1', 'SandboxSnapshot', `of-${name}`, { sandboxName: name }),
+  )
+  await apply('caisson.dev/v1alpha1', 'SandboxSnapshot', `of-${name}`, { sandboxName: name })
+  await comes('Ready', `sandboxsnapshot/of-${name}`)
+  await counted(name, (await counted(name, before)) + 1)
+  expect([sentries(), snapshotFiles()]).toEqual([[expect.any(String)], [expect.any(String)]])
+  const restarts = '{.status.containerStatuses[0].restartCount}'
+  expect(await cluster.mustKubectl(['get', 'pod', name, '-o', `jsonpath=${restarts}`])).toBe('0')
+  await cluster.mustKubectl(['delete', 'sandboxsnapshot', `of-${name}`])
+  await go(name)
+})
 
 const COPIED: Array<[Step, Then, Volume]> = [
   ...withVolumes(steps(['runsc-create', 'runsc-restore'], 'goes on', 'goes on while the next begins'), 'emptyDir'),
