@@ -9,7 +9,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_OPTIONS := --disable-warning=ExperimentalWarning
 
-.PHONY: help install demo test check unit test-crash bench format generate pack image test-differential test-history conformance clean
+.PHONY: help install demo test check unit test-crash bench format generate pack image test-differential test-history test-cluster conformance clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile | sed '/^Targets/d'
@@ -17,6 +17,7 @@ help:
 	@echo "  make check          types, lint, format, dead code, layers, generated files"
 	@echo "  make unit           the tests that need neither root nor gVisor"
 	@echo "  make test-differential   the embedded API server against a real kube-apiserver (needs Go)"
+	@echo "  make test-cluster   all that needs a real control plane, of Kubernetes VERSION=v1.32.13 where one is named (needs Go)"
 	@echo "  make test-history   random traffic and faults against the API server's storage and watches: SEED=1 DURATION=600"
 	@echo "  make conformance    Kubernetes' own conformance tests, FOCUS=REGEX or SIG=NAME of them (needs Go)"
 	@echo "  make test-crash     kill -9 of the cluster, twenty times and at every step"
@@ -50,6 +51,12 @@ test-differential: install
 
 test-history: install
 	node test/history/run.ts
+
+# One version after the other, since two control planes beside each other would measure each other.
+test-cluster: install
+	CAISSON_TEST_KUBERNETES=$(VERSION) node test/cluster/run-tests.ts
+	node test/cluster/build-control-plane.ts agent-sandbox
+	CAISSON_TEST_KUBERNETES=$(VERSION) CAISSON_TEST_FAULTS=all vitest run --project e2e test/e2e/operator test/e2e/manifests.test.ts test/e2e/helm.test.ts test/e2e/node-join.test.ts
 
 conformance: install
 	node test/conformance/run.ts $(if $(FOCUS),--focus '$(FOCUS)') $(if $(SIG),--sig $(SIG))

@@ -40,5 +40,10 @@ for program in all helm kwok copier conformance metrics-server; do
   node test/cluster/build-control-plane.ts $program >/dev/null || break
 done
 suite tests vitest run
+# A part of what `make test-cluster` runs.
+if command -v go >/dev/null; then
+  suite "the controllers' tests on a real kube-apiserver" node test/cluster/run-tests.ts \
+    packages/controllers/src/{sandbox/sandbox,pool/pool,claim/claim}-controller.test.ts
+fi
 
 awk '{ p += $1; f += $2; s += $3 } END { if (s) printf "%d skipped\n", s; printf "%d passed, %d failed\n", p, f; exit f > 0 }' "$counts"

@@ -3,12 +3,12 @@
  *
  *   node test/cluster/build-control-plane.ts [kubectl|all]      prints the directory that holds the binaries
  *   node test/cluster/build-control-plane.ts kubectl v1.35.0    the same for kubectl of another version
- *   node test/cluster/build-control-plane.ts helm|kwok|copier|metrics-server   prints the path of that program
+ *   node test/cluster/build-control-plane.ts helm|kwok|copier|metrics-server|agent-sandbox   prints the path of that program
  *   node test/cluster/build-control-plane.ts conformance        prints the directory that holds e2e.test and its companions
  *
  * The cache is outside the repository, `$CAISSON_CACHE_DIR` (default `~/.cache/caisson`), keyed by version.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   copyFileSync,
@@ -50,9 +50,20 @@ function cacheDirectory(): string {
   return process.env['CAISSON_CACHE_DIR'] ?? join(homedir(), '.cache', 'caisson')
 }
 
+/** Of the real control plane that tests start: `make test-cluster VERSION=v1.32.13` asks for another one than `KUBERNETES`. */
+export function controlPlaneVersion(): string {
+  return releaseOf(process.env['CAISSON_TEST_KUBERNETES'] || KUBERNETES)
+}
+
+function releaseOf(version: string): string {
+  if (!/^v1\.\d+\.\d+$/.test(version))
+    throw new Error(`expected a version of Kubernetes such as v1.32.13, found "${version}"`)
+  return version
+}
+
 /** Where the binaries are, built or not. */
 export function controlPlaneDirectory(): string {
-  return join(cacheDirectory(), `control-plane-${KUBERNETES}-etcd-${ETCD}`)
+  return join(cacheDirectory(), `control-plane-${controlPlaneVersion()}-etcd-${ETCD}`)
 }
 
 /** Whether `go` can be run. */
@@ -75,7 +86,7 @@ function run(command: string, args: string[], cwd: string, env?: Record<string, 
   })
 }
 
-async function buildKubernetes(directory: string, names: readonly Binary[], kubernetes = KUBERNETES): Promise<void> {
+async function buildKubernetes(directory: string, names: readonly Binary[], kubernetes: string): Promise<void> {
   const missing = names.filter((name) => !existsSync(join(directory, name)))
   if (missing.length === 0) return
   const work = mkdtempSync(join(tmpdir(), 'caisson-go-'))
@@ -91,7 +102,7 @@ async function buildKubernetes(directory: string, names: readonly Binary[], kube
     // code is published as k8s.io/* v0.N.M.
     const published = kubernetes.replace('v1.', 'v0.')
     const staging = [...readFileSync(module.GoMod, 'utf8').matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging/gm)].map(
-      (match) => match[1],
+      ([, name = '']) => name,
     )
     const go = /^go (\S+)/m.exec(readFileSync(module.GoMod, 'utf8'))?.[1] ?? '1.24.0'
     writeFileSync(
@@ -100,7 +111,7 @@ async function buildKubernetes(directory: string, names: readonly Binary[], kube
         `module build`,
         `go ${go}`,
         `require k8s.io/kubernetes ${kubernetes}`,
-        ...staging.map((name) => `replace ${name} => ${name} ${published}`),
+        ...publishedStaging(staging, published).map(([name, version]) => `replace ${name} => ${name} ${version}`),
         '',
       ].join('\n'),
     )
@@ -117,6 +128,35 @@ async function buildKubernetes(directory: string, names: readonly Binary[], kube
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** The module proxy may lack one of them in a patch release: the patch before it is the nearest that there is. */
+function publishedStaging(names: readonly string[], version: string): [name: string, version: string][] {
+  const wanted = names.map((name) => `${name}@${version}`)
+  const { stdout } = spawnSync('go', ['mod', 'download', '-json', ...wanted], { cwd: tmpdir(), encoding: 'utf8' })
+  const answers = stdout.split(/(?<=^})\n/m).filter(Boolean)
+  const refused = new Set(
+    answers
+      .map((answer) => JSON.parse(answer) as { Path: string; Error?: string })
+      .flatMap(({ Path, Error: error }) => (error === undefined ? [] : [Path])),
+  )
+  return names.map((name) => [name, refused.has(name) ? patchBefore(name, version) : version])
+}
+
+/** The version itself where there is none: samples are not published at all, and nothing that is built needs them. */
+function patchBefore(name: string, version: string): string {
+  const args = ['list', '-m', '-e', '-versions', '-f', '{{join .Versions " "}}', name]
+  const listed = execFileSync('go', args, { cwd: tmpdir(), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  const [, minor = '', patch = ''] = /^(v0\.\d+\.)(\d+)$/.exec(version) ?? []
+  const older = listed
+    .trim()
+    .split(' ')
+    .filter((each) => each.startsWith(minor))
+    .map((each) => Number(each.slice(minor.length)))
+    .filter((each) => each < Number(patch))
+  if (older.length === 0) return version
+  console.error(`${name} ${version} is not published: ${minor}${Math.max(...older)} takes its place`)
+  return `${minor}${Math.max(...older)}`
 }
 
 /** A program of a Go module of its own, which needs no replacements. */
@@ -199,8 +239,10 @@ async function buildGoProgram(directory: string, program: GoProgram): Promise<vo
   }
 }
 
+type Beside = Exclude<keyof typeof GO_PROGRAMS, 'etcd'>
+
 /** Builds one of the programs that are no part of the control plane, if it is missing, and gives its path. */
-export async function buildBeside(name: Exclude<keyof typeof GO_PROGRAMS, 'etcd'>): Promise<string> {
+export async function buildBeside(name: Beside): Promise<string> {
   const program: GoProgram = GO_PROGRAMS[name]
   const directory = join(cacheDirectory(), `${program.name}-${program.version}${sourceKey(program)}`)
   await buildGoProgram(directory, program)
@@ -237,7 +279,7 @@ export function kubernetesDirectory(): string {
 export async function buildControlPlane(what: 'kubectl' | 'all'): Promise<string> {
   const directory = controlPlaneDirectory()
   mkdirSync(directory, { recursive: true })
-  await buildKubernetes(directory, what === 'kubectl' ? ['kubectl'] : CONTROL_PLANE)
+  await buildKubernetes(directory, what === 'kubectl' ? ['kubectl'] : CONTROL_PLANE, controlPlaneVersion())
   if (what === 'all') await buildGoProgram(directory, GO_PROGRAMS.etcd)
   return directory
 }
@@ -251,15 +293,13 @@ export function conformanceDirectory(): string {
 export async function buildConformance(): Promise<string> {
   const directory = conformanceDirectory()
   mkdirSync(directory, { recursive: true })
-  await buildKubernetes(directory, CONFORMANCE)
+  await buildKubernetes(directory, CONFORMANCE, KUBERNETES)
   return directory
 }
 
 /** Builds kubectl of a version such as `v1.30.14`, if it is missing, and gives the directory that holds it. */
 export async function buildKubectl(version: string): Promise<string> {
-  if (!/^v1\.\d+\.\d+$/.test(version))
-    throw new Error(`expected a version of Kubernetes such as v1.30.14, found "${version}"`)
-  const directory = join(cacheDirectory(), `kubectl-${version}`)
+  const directory = join(cacheDirectory(), `kubectl-${releaseOf(version)}`)
   mkdirSync(directory, { recursive: true })
   await buildKubernetes(directory, ['kubectl'], version)
   return directory
@@ -274,8 +314,7 @@ if (import.meta.main) {
   }
   const [what, version] = process.argv.slice(2)
   if (what === 'kubectl' && version !== undefined) console.log(await buildKubectl(version))
-  else if (what === 'helm' || what === 'kwok' || what === 'copier' || what === 'metrics-server')
-    console.log(await buildBeside(what))
+  else if (what && what !== 'etcd' && Object.hasOwn(GO_PROGRAMS, what)) console.log(await buildBeside(what as Beside))
   else if (what === 'conformance') console.log(await buildConformance())
   else console.log(await buildControlPlane(what === 'kubectl' ? 'kubectl' : 'all'))
 }

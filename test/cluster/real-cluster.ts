@@ -3,6 +3,8 @@
  * nodes. For tests that hold Caisson's own API server against it.
  *
  *   node test/cluster/real-cluster.ts [--no-controllers] [--nodes]     starts it, prints KUBECONFIG=…, stops on Ctrl-C
+ *
+ * `CAISSON_TEST_KUBERNETES` names another version than the one that everything is compared with.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
@@ -18,13 +20,19 @@ export interface RealCluster extends AsyncDisposable {
   token: string
   ca: string
   kubeconfig: string
-  /** Of each process, for measuring its CPU time and memory. */
-  pids: Readonly<Record<string, number>>
+  /** Of each process, for measuring its CPU time and memory; another one after `restart`. */
+  pids: Readonly<Partial<Record<Component, number>>>
+  /** Ends one with SIGKILL and starts it anew; resolves when the API server is ready. */
+  restart(component: Component): Promise<void>
+  /** Of a day ago, signed by the cluster's authority, which only a cluster that takes nodes in has. PEM. */
+  issueClient(user: { name: string; groups?: string[]; validForMs: number }): { certificate: string; key: string }
 }
 
+export type Component = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler'
+
 export interface RealClusterOptions {
-  /** False starts etcd and kube-apiserver only. */
-  controllers: boolean
+  /** False starts etcd and kube-apiserver only; names start these alone of kube-controller-manager's, and no scheduler. */
+  controllers: boolean | readonly string[]
   /**
    * Takes nodes in: certificates are signed, nodes have their rights and a range of addresses each, and kube-apiserver
    * verifies who answers as a node.
@@ -46,7 +54,9 @@ export async function freePort(): Promise<number> {
 export async function startRealCluster(options: RealClusterOptions): Promise<RealCluster> {
   const bin = await buildControlPlane('all')
   const work = mkdtempSync(join(tmpdir(), 'caisson-real-cluster-'))
-  const children: Record<string, ChildProcess> = {}
+  const children: Partial<Record<Component, ChildProcess>> = {}
+  const commands: Partial<Record<Component, string[]>> = {}
+  const pids: Partial<Record<Component, number>> = {}
   const [etcdPort, peerPort, port] = [await freePort(), await freePort(), await freePort()]
   const token = randomBytes(16).toString('hex')
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -59,20 +69,23 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
 
   const authority = options.nodes ? await nodeAuthority(work, port) : undefined
 
-  const start = (name: string, args: string[]): void => {
-    const log = createWriteStream(join(work, `${name}.log`))
+  const start = (name: Component, args: string[]): void => {
+    const log = createWriteStream(join(work, `${name}.log`), { flags: 'a' })
     const child = spawn(join(bin, name), args, { cwd: work, stdio: ['ignore', 'pipe', 'pipe'] })
     child.stdout.pipe(log)
     child.stderr.pipe(log)
     children[name] = child
+    commands[name] = args
+    pids[name] = child.pid ?? 0
+  }
+  const kill = async (child: ChildProcess): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await gone
   }
   const stop = async (): Promise<void> => {
-    for (const child of Object.values(children).reverse()) {
-      if (child.exitCode !== null || child.signalCode !== null) continue
-      const gone = new Promise((resolve) => child.once('exit', resolve))
-      child.kill('SIGKILL')
-      await gone
-    }
+    for (const child of Object.values(children).reverse()) await kill(child)
     rmSync(work, { recursive: true, force: true })
   }
 
@@ -104,15 +117,15 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
     const server = `https://127.0.0.1:${port}`
     const kubeconfig = join(work, 'kubeconfig')
     const certificate = join(work, 'certificates', 'apiserver.crt')
-    await ready(
-      `${server}/readyz`,
-      token,
-      () => children['kube-apiserver']?.exitCode ?? children['etcd']?.exitCode ?? null,
-    )
+    const untilReady = (): Promise<void> =>
+      ready(`${server}/readyz`, token, () => children['kube-apiserver']?.exitCode ?? children['etcd']?.exitCode ?? null)
+    await untilReady()
     const ca = readFileSync(certificate, 'utf8')
     writeFileSync(kubeconfig, kubeconfigOf(server, token, ca), { mode: 0o600 })
-    if (options.controllers) {
+    const { controllers } = options
+    if (controllers) {
       start('kube-controller-manager', [
+        ...(controllers === true ? [] : [`--controllers=${controllers.join()}`]),
         `--kubeconfig=${kubeconfig}`,
         `--service-account-private-key-file=${key}`,
         `--root-ca-file=${certificate}`,
@@ -121,10 +134,28 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
         '--secure-port=0',
         ...(authority?.ofControllerManager ?? []),
       ])
-      start('kube-scheduler', [`--kubeconfig=${kubeconfig}`, '--leader-elect=false', '--secure-port=0'])
     }
-    const pids = Object.fromEntries(Object.entries(children).map(([name, child]) => [name, child.pid ?? 0]))
-    return { server, token, ca, kubeconfig, pids, [Symbol.asyncDispose]: stop }
+    if (controllers === true)
+      start('kube-scheduler', [`--kubeconfig=${kubeconfig}`, '--leader-elect=false', '--secure-port=0'])
+    return {
+      server,
+      token,
+      ca,
+      kubeconfig,
+      pids,
+      async restart(component) {
+        const [child, args] = [children[component], commands[component]]
+        if (!child || !args) throw new Error(`${component} is no part of this cluster`)
+        await kill(child)
+        start(component, args)
+        await untilReady()
+      },
+      issueClient(user) {
+        if (!authority) throw new Error('only a cluster that takes nodes in has an authority')
+        return authority.issueClient(user)
+      },
+      [Symbol.asyncDispose]: stop,
+    }
   } catch (error) {
     await stop()
     throw error
@@ -135,7 +166,7 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
 async function nodeAuthority(
   work: string,
   port: number,
-): Promise<{ ofApiServer: string[]; ofControllerManager: string[] }> {
+): Promise<{ ofApiServer: string[]; ofControllerManager: string[]; issueClient: RealCluster['issueClient'] }> {
   const { issueCertificate } = await import('../../packages/apiserver/src/authn/issue-certificate.ts')
   const pair = () => generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   const [own, client, proxy] = [pair(), pair(), pair()]
@@ -185,6 +216,15 @@ async function nodeAuthority(
       '--node-cidr-mask-size=24',
       '--service-cluster-ip-range=10.96.0.0/16',
     ],
+    issueClient({ name, groups = [], validForMs }) {
+      const { privateKey, publicKey } = pair()
+      const subject = { commonName: name, organizations: groups }
+      const notAfter = Date.now() + validForMs
+      return {
+        certificate: issueCertificate({ notBefore: now - day, notAfter, issuer, subject, usage: 'client', publicKey }),
+        key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+      }
+    },
   }
 }
 

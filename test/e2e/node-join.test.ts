@@ -17,6 +17,7 @@ import { type RequestOptions, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CONTROLLER_NAMESPACE } from '../../packages/api/src/index.ts'
 import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
@@ -26,7 +27,7 @@ import { nodeConnection } from '../../packages/cli/src/node/node-identity.ts'
 import { createClient, createHttpTransport, type PodObject, resources } from '../../packages/client/src/index.ts'
 import { connectCluster, type TestCluster, until } from '../../packages/controllers/src/testing/test-cluster.ts'
 import { keepCertificates } from '../../packages/kubelet/src/index.ts'
-import { buildBeside, hasGo } from '../cluster/build-control-plane.ts'
+import { buildBeside, controlPlaneVersion, hasGo } from '../cluster/build-control-plane.ts'
 import { freePort, type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { findKubectl, type Outcome, type RunOptions, run } from './fixture.ts'
 import { leftovers } from './leftovers.ts'
@@ -34,6 +35,7 @@ import { leftovers } from './leftovers.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const CAISSON = join(ROOT, 'bin/caisson')
 const NAME = 'sandbox-node'
+const HOUR = 3_600_000
 const SERVER_HTML = 'mkdir -p /www && echo served > /www/index.html && echo started && exec httpd -f -p 8080 -h /www'
 
 describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
@@ -188,6 +190,8 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
       Boolean(pod?.status?.ephemeralContainerStatuses?.some(({ state }) => state?.terminated)),
     )
     expect(await must(kubectl(['logs', 'web', '-c', 'look']))).toBe('0\n')
+    await using forwarded = await forward('web', 8080)
+    for (const _ of [1, 2]) expect(await (await fetch(forwarded.url)).text()).toBe('served\n')
   })
 
   test('the node’s API is for whom the cluster names and allows', async () => {
@@ -286,7 +290,9 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     expect(await (await fetch(here.url)).text()).toBe('of the machine')
     await expect.poll(() => fetched('http://web.default.svc.cluster.local/')).toBe('served\n')
     const script = `wget -T 5 -qO- --no-check-certificate --header "Authorization: Bearer $(cat /var/run/secrets/kubernetes.io/serviceaccount/token)" https://kubernetes.default.svc/version`
-    expect(JSON.parse(await must(kubectl(['exec', 'client', '--', 'sh', '-c', script])))).toMatchObject({ minor: '34' })
+    expect(JSON.parse(await must(kubectl(['exec', 'client', '--', 'sh', '-c', script])))).toMatchObject({
+      gitVersion: controlPlaneVersion(),
+    })
     const port = status?.daemonEndpoints?.kubeletEndpoint?.Port
     for (const url of [here.url, `https://${host}:${port}/healthz`, 'http://169.254.169.254/'])
       expect([url, await fetched(url)]).toEqual([url, expect.stringContaining("can't connect to remote host")])
@@ -302,9 +308,14 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     await expect.poll(() => fetched('http://web/')).toBe('served\n')
   })
 
-  test('a node that was killed goes on with its Pods, and needs no administrator for it', async () => {
+  test('a node that was killed goes on with its Pods, and needs no administrator for it, nor for an old certificate', async () => {
     const before = (await podUntil('web', Boolean)).status?.containerStatuses?.[0]
     process.kill(readDaemonRecord(dataDirectory(data))?.pid ?? 0, 'SIGKILL')
+    // It is good for an hour more, of 25.
+    const name = `system:node:${NAME}`
+    const { certificate, key } = plane.issueClient({ name, groups: ['system:nodes'], validForMs: HOUR })
+    const file = join(data, 'credentials', 'client.pem')
+    writeFileSync(file, `${certificate.trimEnd()}\n${key}`)
     const outcome = await caisson(['node', 'join', '--detach'], { env: { KUBECONFIG: '/nonexistent' } })
     expect(outcome).toMatchObject({
       code: 0,
@@ -312,6 +323,8 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     })
     expect(await must(kubectl(['exec', 'web', '--', 'cat', '/copied']))).toBe('content\n')
     expect((await podUntil('web', Boolean)).status?.containerStatuses?.[0]).toEqual(before)
+    const validForMs = (): number => new X509Certificate(readFileSync(file)).validToDate.getTime() - Date.now()
+    await expect.poll(validForMs).toBeGreaterThan(300 * 24 * HOUR)
   })
 
   test('Sandboxes there sleep, wake and fork', async () => {
@@ -438,6 +451,24 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     const file = join(work, `kubeconfig-${name}`)
     writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
     return file
+  }
+
+  /** `kubectl port-forward` from a port of its choice. */
+  async function forward(pod: string, port: number): Promise<AsyncDisposable & { url: string }> {
+    const program = findKubectl() ?? 'kubectl'
+    const child = spawn(program, ['port-forward', `pod/${pod}`, `:${port}`], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
+    const [, local] = /^Forwarding from 127\.0\.0\.1:(\d+) -> /.exec(line) ?? []
+    return {
+      url: `http://127.0.0.1:${local}/`,
+      async [Symbol.asyncDispose]() {
+        child.kill()
+        await once(child, 'close')
+      },
+    }
   }
 
   /** The machine's programs without the one. */

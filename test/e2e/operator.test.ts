@@ -34,6 +34,7 @@ import {
   type TestCluster,
   until,
 } from '../../packages/controllers/src/testing/test-cluster.ts'
+import { controlPlaneVersion } from '../cluster/build-control-plane.ts'
 import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { run } from './fixture.ts'
 
@@ -451,7 +452,7 @@ test('doctor --context says what a cluster has, and what to do about what it lac
   expect(await earlier.ended).toBe(0)
   const before = await findings()
   expect(before).toMatchObject({
-    cluster: `ok: ${plane.server}, Kubernetes v1.34.4`,
+    cluster: `ok: ${plane.server}, Kubernetes ${controlPlaneVersion()}`,
     sandboxes: 'ok: sandboxes in agents.x-k8s.io/v1beta1',
     pools: 'ok: sandboxtemplates, sandboxclaims, sandboxwarmpools in extensions.agents.x-k8s.io/v1beta1',
     snapshots: 'ok: sandboxsnapshots in caisson.dev/v1alpha1',

@@ -43,6 +43,18 @@ describe('requests', () => {
     })
   })
 
+  test('tell the date of each answer, and when it was asked for', async () => {
+    const date = new Date(Date.UTC(2026, 0, 1))
+    const server = await serve((_, response) => sendJson(response, 200, {}, { date: date.toUTCString() }))
+    const heard: [date: number, sentAt: number][] = []
+    const transport = open(server.connection, { onDate: (...said) => heard.push(said) })
+    const before = Date.now()
+    await transport.request({ method: 'GET', path: PODS })
+    expect(heard).toEqual([[date.getTime(), expect.any(Number)]])
+    expect(heard[0]?.[1]).toBeGreaterThanOrEqual(before)
+    expect(heard[0]?.[1]).toBeLessThanOrEqual(Date.now())
+  })
+
   test('share connections one after the other, and use a bounded number at a time', async () => {
     const server = await serve((_, response) => sendJson(response, 200, {}))
     const transport = open(server.connection, { connections: 4 })
@@ -236,6 +248,35 @@ describe('trust', () => {
     expect((await transport.request({ method: 'GET', path: PODS })).body).toEqual({ subject: 'second' })
     await writeFile(files.key.file, third.key)
     expect((await transport.request({ method: 'GET', path: PODS })).body).toEqual({ subject: 'third' })
+  })
+
+  test('files of certificates are looked at when the server no longer knows the one of a connection', async () => {
+    const directory = await temporary()
+    const files = { certificate: { file: join(directory, 'tls.crt') }, key: { file: join(directory, 'tls.key') } }
+    const write = async ({ certificate, key }: IssuedCertificate): Promise<void> => {
+      await writeFile(files.certificate.file, certificate)
+      await writeFile(files.key.file, key)
+    }
+    const [first, second] = [await fixture.authority.issue('first'), await fixture.authority.issue('second')]
+    await write(first)
+    const known: string[] = []
+    const server = await serve(async ({ socket }, response) => {
+      const subject = String(socket.getPeerCertificate().subject.CN)
+      known.push(subject)
+      if (known.length === 2) await write(second)
+      sendJson(response, known.length === 1 || subject === 'second' ? 200 : 401, {})
+    })
+    const transport = open({ ...server.connection, clientCertificate: files })
+    const statuses = []
+    for (let count = 0; count < 3; count++)
+      statuses.push((await transport.request({ method: 'POST', path: PODS, body: {} })).status)
+    server.script = (_, response) => sendJson(response, 401, {})
+    statuses.push((await transport.request({ method: 'POST', path: PODS, body: {} })).status)
+    expect({ statuses, known, requests: server.requests.length }).toEqual({
+      statuses: [200, 200, 200, 401],
+      known: ['first', 'first', 'second', 'second'],
+      requests: 5,
+    })
   })
 
   test('certificates that do not belong together are refused', async () => {

@@ -29,6 +29,8 @@ export interface HttpTransportOptions {
   userAgent?: string
   /** ms between two looks at certificate files: they are renewed long before they end, and looking costs half a request. */
   certificateCheck?: number
+  /** Called with the date of each answer, and when it was asked for; both ms since the epoch. */
+  onDate?: (date: number, sentAt: number) => void
 }
 
 const DEFAULTS = {
@@ -39,6 +41,7 @@ const DEFAULTS = {
   maxEvent: 16 * 1024 * 1024,
   certificateCheck: 30_000,
   userAgent: `caisson/0.1.0 (${process.platform}/${process.arch})`,
+  onDate: () => {},
 } satisfies Required<HttpTransportOptions>
 
 const STREAM_HEAD_MS = 30_000
@@ -96,22 +99,22 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
     discard: (answer: A) => void,
   ): Promise<A> {
     const credential = await credentials.current()
-    const answer = await connected(credential, send)
-    if (answer.status !== 401 || !credentials.renew(credential)) return answer
-    const renewed = await credentials.current()
-    if (renewed.authorization === credential.authorization && renewed.certificate === credential.certificate) {
-      return answer
-    }
+    const session = await sessions.current(credential)
+    const answer = await trusting(() => send(session, credential))
+    if (answer.status !== 401) return answer
+    // A certificate runs out on connections that stand, and whoever renews it has perhaps done so just now.
+    sessions.recheck()
+    const renewed = credentials.renew(credential) ? await credentials.current() : credential
+    const renewedSession = await sessions.current(renewed)
+    const isSame = renewed.authorization === credential.authorization && renewed.certificate === credential.certificate
+    if (isSame && renewedSession === session) return answer
     discard(answer)
-    return connected(renewed, send)
+    return trusting(() => send(renewedSession, renewed))
   }
 
-  async function connected<A>(
-    credential: Credential,
-    send: (session: HttpSession, credential: Credential) => Promise<A>,
-  ): Promise<A> {
+  async function trusting<A>(send: () => Promise<A>): Promise<A> {
     try {
-      return await send(await sessions.current(credential), credential)
+      return await send()
     } catch (error) {
       if (isTransportError(error, 'untrusted')) sessions.recheck()
       throw error
@@ -124,8 +127,9 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
     return authorized(headers, credential)
   }
 
-  function sendOnce(request: ApiRequest, path: string, body: string | undefined): Promise<Answer> {
-    return authenticated(
+  async function sendOnce(request: ApiRequest, path: string, body: string | undefined): Promise<Answer> {
+    const sentAt = Date.now()
+    const answer = await authenticated(
       (session, credential) =>
         exchange(session.requests, {
           method: request.method,
@@ -138,6 +142,9 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
         }),
       () => {},
     )
+    const date = Date.parse(answer.headers.date ?? '')
+    if (!Number.isNaN(date)) options.onDate(date, sentAt)
+    return answer
   }
 
   async function sendReading(request: ApiRequest, path: string, body: string | undefined): Promise<Answer> {

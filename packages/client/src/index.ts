@@ -56,6 +56,7 @@ export {
   splitKey,
   type Typed,
 } from './resource.ts'
+export { createServerClock, type ServerClock } from './server-clock.ts'
 export type {
   ApiRequest,
   ApiResponse,

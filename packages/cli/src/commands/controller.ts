@@ -9,6 +9,7 @@ import {
   createEventRecorder,
   createHttpTransport,
   createInformers,
+  createServerClock,
   type EventRecorder,
   findConnection,
   type Informers,
@@ -75,8 +76,10 @@ export async function controller(words: readonly string[]): Promise<void> {
   await using scrapes = await serveMetrics(context)
   log.said(`Probes are answered on port ${probes.port ?? 'none'}, metrics on port ${scrapes.port ?? 'none'}`)
   const working = (signal: AbortSignal): Promise<void> => work(context, namespace, signal)
-  if (flags['leader-elect'] === false) await working(stopping)
-  else {
+  if (flags['leader-elect'] === false) {
+    context.problem = () => undefined
+    await working(stopping)
+  } else {
     await runElected({
       connection,
       namespace,
@@ -111,7 +114,10 @@ async function work(context: Context, configNamespace: string, signal: AbortSign
   await using stack = new AsyncDisposableStack()
   const qps = flags['kube-api-qps'] ?? -1
   const connections = flags['api-connections']
-  const direct = stack.use(createHttpTransport(connection, connections === undefined ? {} : { connections }))
+  const clock = createServerClock(Date.now)
+  const direct = stack.use(
+    createHttpTransport(connection, { ...(connections !== undefined && { connections }), onDate: clock.heard }),
+  )
   const limit = { qps: qps || DEFAULT_QPS, burst: flags['kube-api-burst'] ?? 10 }
   const client = createClient(qps < 0 ? direct : limitRequests(direct, limit), { fieldManager: 'sandbox-controller' })
   const informers = stack.use(createInformers(client, scope))
@@ -125,6 +131,7 @@ async function work(context: Context, configNamespace: string, signal: AbortSign
   )
   // Of Pods, which are most of what there is, only what controllers read.
   informers.of(resources.pods, { transform: withoutSpec })
+  const { problem: ofLease } = context
   context.problem = () => 'the controllers have not started yet'
   const events = stack.use(recordEvents(client))
   const tracing = flags['enable-tracing']
@@ -143,6 +150,7 @@ async function work(context: Context, configNamespace: string, signal: AbortSign
         informers,
         record: events.record,
         log,
+        now: clock.now,
         metrics: metrics.engine,
         ...(tracing && { tracer: tracing.tracer }),
         onError: (error, where) => reportError(context, error, where),
@@ -153,7 +161,8 @@ async function work(context: Context, configNamespace: string, signal: AbortSign
   } catch (error) {
     if (!signal.aborted) throw error
   }
-  context.problem = () => unfollowed(informers)
+  // Watches may stand where nothing else is answered.
+  context.problem = () => unfollowed(informers) ?? ofLease()
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }
 

@@ -16,6 +16,9 @@ import {
 import type { ControllerLog } from '@caisson/controllers'
 import type { Shard } from './work-scope.ts'
 
+/** A Lease that is renewed every two seconds runs out after fifteen. */
+const PATIENCE_MS = 4000
+
 export interface ElectionOptions {
   connection: ClusterConnection
   /** Of the Lease. */
@@ -125,14 +128,16 @@ function followFirst(client: Client, { namespace, count }: { namespace: string; 
   }
 }
 
-/** Remembers whether the last request was answered. */
+/** Remembers whether the last request was answered; one that has waited for `PATIENCE_MS` counts as one that was not. */
 function reachable(transport: Transport): { transport: Transport; reached(): boolean } {
   let reached = false
+  let askedAt = Number.POSITIVE_INFINITY
   return {
-    reached: () => reached,
+    reached: () => reached && performance.now() - askedAt < PATIENCE_MS,
     transport: {
       ...transport,
       async request(request) {
+        askedAt = performance.now()
         try {
           const answer = await transport.request(request)
           reached = answer.status < 400 || answer.status === 404 || answer.status === 409
@@ -140,6 +145,8 @@ function reachable(transport: Transport): { transport: Transport; reached(): boo
         } catch (error) {
           reached = false
           throw error
+        } finally {
+          askedAt = Number.POSITIVE_INFINITY
         }
       },
     },

@@ -187,10 +187,10 @@ describe('filling', () => {
     await createPool()
     await untilPool((pool) => reason(pool) === 'NetworkPolicyConflict')
     expect(await members()).toEqual([])
-    expect(running.events.map(({ about, reason }) => `${about} ${reason}`).sort()).toEqual([
-      'pool NetworkPolicyConflict',
-      'web NetworkPolicyConflict',
-    ])
+    // Two controllers have found out, and either may be the first.
+    await expect
+      .poll(() => running.events.map(({ about, reason }) => `${about} ${reason}`).sort())
+      .toEqual(['pool NetworkPolicyConflict', 'web NetworkPolicyConflict'])
     await client.delete(resources.networkPolicies, 'web-network-policy', { namespace })
     await untilReady(1)
   })

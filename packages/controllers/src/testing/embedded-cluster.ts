@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { UserInfo } from '@caisson/api'
 import { createClient, type InProcessServer, inProcessTransport } from '@caisson/client'
-import type { TestCluster } from './test-cluster.ts'
+import { connectCluster, type TestCluster } from './test-cluster.ts'
 
 /** What is used of @caisson/apiserver, which only test files may import: they hand it in. */
 export interface EmbeddedServer {
@@ -18,8 +18,13 @@ export interface EmbeddedServer {
 
 const ADMINISTRATOR: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
 
-/** An API server of its own, in this process, on a disk of its own. */
+/**
+ * An API server of its own, in this process, on a disk of its own; or, where `CAISSON_TEST_KUBECONFIG` names one, that other
+ * one, which has to have no controllers either: `make test-cluster` runs the tests of the controllers against both.
+ */
 export async function startEmbeddedCluster({ startApiServer, componentUsers }: EmbeddedServer): Promise<TestCluster> {
+  const other = process.env['CAISSON_TEST_KUBECONFIG']
+  if (other) return await connectCluster(other)
   const directory = mkdtempSync(join(tmpdir(), 'controllers-'))
   const running = await startApiServer({
     directory: join(directory, 'state'),

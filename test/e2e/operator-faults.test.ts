@@ -1,0 +1,310 @@
+/**
+ * What befalls the controllers on a real control plane while claims come and go: each claim becomes Ready, no Sandbox is
+ * given twice, nothing too many is left, and a controller says that it is ready where it is and only there.
+ *
+ * The longer ones are part of `make test-cluster`, which sets CAISSON_TEST_FAULTS=all.
+ */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CONTROLLER_LEASE } from '../../packages/api/src/index.ts'
+import {
+  createInformer,
+  type Resource,
+  resources,
+  sandboxClaims,
+  sandboxes,
+  sandboxSnapshots,
+  sandboxTemplates,
+  sandboxWarmPools,
+} from '../../packages/client/src/index.ts'
+import {
+  connectCluster,
+  startTestNode,
+  type TestCluster,
+  until,
+} from '../../packages/controllers/src/testing/test-cluster.ts'
+import { buildBeside } from '../cluster/build-control-plane.ts'
+import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
+import { startProxy } from '../history/proxy.ts'
+import { type ClaimLoad, startClaimLoad } from './claim-load.ts'
+import { type Replica, type ReplicaOptions, startReplica } from './controller-replica.ts'
+import { run } from './fixture.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const SYSTEM = 'agent-sandbox-system'
+const NAMESPACE = 'faults'
+const ACCOUNT = `system:serviceaccount:${SYSTEM}:agent-sandbox-controller`
+/** Of a fault, and of the claims that are served during and after it. */
+const FAULT_MS = 6000
+const CLAIMS = 15
+const HOUR = 3_600_000
+/** A Lease runs out after 15 s, and is looked at every 2 s with a jitter. */
+const FAILOVER = { timeout: 25_000, interval: 50 }
+
+const longer = test.runIf(process.env['CAISSON_TEST_FAULTS'] === 'all')
+
+let plane: RealCluster
+let cluster: TestCluster
+let node: AsyncDisposable
+let kubeconfig: string
+let loads = 0
+
+beforeAll(async () => {
+  plane = await startRealCluster({ controllers: true, nodes: true })
+  cluster = await connectCluster(plane.kubeconfig)
+  await cluster.client.create(resources.namespaces, { metadata: { name: NAMESPACE } })
+  for (const file of ['manifest.yaml', 'extensions.yaml']) {
+    const words = ['apply', '-f', join(ROOT, 'deploy/manifests', file)]
+    const { code, stderr } = await run(join(ROOT, 'bin/caisson'), words, { env: { KUBECONFIG: plane.kubeconfig } })
+    expect(code, stderr).toBe(0)
+  }
+  // kube-apiserver makes the storage of a kind when it is first asked for it, and lets nobody watch it meanwhile.
+  for (const kind of [sandboxes, sandboxSnapshots, sandboxTemplates, sandboxClaims, sandboxWarmPools]) {
+    await using informer = createInformer(cluster.client, kind as unknown as Resource)
+    await informer.synced(AbortSignal.timeout(30_000))
+  }
+  kubeconfig = kubeconfigWith('account', { user: { as: ACCOUNT } })
+  await until(cluster.client, resources.serviceAccounts, { namespace: NAMESPACE, name: 'default' }, Boolean)
+  node = await startTestNode(cluster.client, NAMESPACE)
+})
+afterAll(async () => {
+  await node?.[Symbol.asyncDispose]()
+  await cluster?.[Symbol.asyncDispose]()
+  await plane?.[Symbol.asyncDispose]()
+})
+
+/** The administrator's, which is JSON, with another server or user; without `token` only with what `user` says. */
+function kubeconfigWith(name: string, { server, user }: { server?: string; user: Record<string, unknown> }): string {
+  const config = JSON.parse(readFileSync(plane.kubeconfig, 'utf8'))
+  if (server !== undefined) config.clusters[0].cluster.server = server
+  config.users[0].user = 'as' in user ? { ...config.users[0].user, ...user } : user
+  const file = join(dirname(plane.kubeconfig), `kubeconfig-${name}`)
+  writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
+  return file
+}
+
+const replica = (options: Partial<ReplicaOptions> = {}): Promise<Replica> => startReplica({ kubeconfig, ...options })
+const load = (): Promise<ClaimLoad> =>
+  startClaimLoad({ client: cluster.client, namespace: NAMESPACE, lanes: 3, pool: 4, name: `load-${loads++}` })
+const lease = () => cluster.client.get(resources.leases, CONTROLLER_LEASE, { namespace: SYSTEM })
+const leads = async (one: Replica): Promise<boolean> => (await lease()).spec?.holderIdentity === one.identity
+
+async function becomesLeader(one: Replica): Promise<void> {
+  await expect.poll(() => leads(one).catch(() => false), FAILOVER).toBe(true)
+  await expect.poll(() => one.readiness()).toBe('200 ok')
+}
+
+async function finished(claims: ClaimLoad): Promise<void> {
+  await claims.serves(CLAIMS)
+  await claims.finish()
+  expect(claims.broken).toEqual([])
+}
+
+test('the API server is killed and comes back', async () => {
+  await using one = await replica()
+  await becomesLeader(one)
+  await using claims = await load()
+  await claims.serves(CLAIMS)
+  const back = plane.restart('kube-apiserver')
+  await expect.poll(() => one.readiness(), { interval: 20 }).toMatch(/^503 /)
+  await back
+  await expect.poll(() => one.readiness()).toBe('200 ok')
+  await finished(claims)
+  expect(one.ends).toEqual([])
+})
+
+test('every connection is cut every second', async () => {
+  await using proxy = await startProxy()
+  const { port } = new URL(plane.server)
+  proxy.target(Number(port))
+  const server = `https://127.0.0.1:${proxy.port}`
+  await using one = await replica({ kubeconfig: kubeconfigWith('proxy', { server, user: { as: ACCOUNT } }) })
+  await becomesLeader(one)
+  await using claims = await load()
+  let cut = 0
+  const cutting = setInterval(() => (cut += proxy.reset(() => true)), 1000)
+  try {
+    const before = performance.now()
+    while (performance.now() - before < FAULT_MS) await claims.serves(1)
+    await claims.serves(CLAIMS)
+  } finally {
+    clearInterval(cutting)
+  }
+  // Nine watches and at least one request.
+  expect(cut).toBeGreaterThan(10 * 5)
+  await expect.poll(() => one.readiness()).toBe('200 ok')
+  await finished(claims)
+  expect(one.ends).toEqual([])
+})
+
+longer('the API server has one seat for the controllers, and turns the rest away', async () => {
+  await using one = await replica()
+  await becomesLeader(one)
+  await using claims = await load()
+  await claims.serves(CLAIMS)
+  const flow = { group: 'flowcontrol.apiserver.k8s.io', version: 'v1', namespaced: false }
+  const apiVersion = `${flow.group}/${flow.version}`
+  const make = (plural: string, kind: string, spec: object) =>
+    cluster.client.request({
+      method: 'POST',
+      path: `/apis/${apiVersion}/${plural}`,
+      body: { apiVersion, kind, metadata: { name: 'storm' }, spec },
+    })
+  const limited = { nominalConcurrencyShares: 0, lendablePercent: 0, limitResponse: { type: 'Reject' } }
+  await make('prioritylevelconfigurations', 'PriorityLevelConfiguration', { type: 'Limited', limited })
+  const [namespace, name] = [SYSTEM, 'agent-sandbox-controller']
+  const rule = {
+    subjects: [{ kind: 'ServiceAccount', serviceAccount: { namespace, name } }],
+    resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true }],
+  }
+  const priority = { matchingPrecedence: 2, priorityLevelConfiguration: { name: 'storm' } }
+  await make('flowschemas', 'FlowSchema', { ...priority, rules: [rule] })
+  await expect.poll(rejected, { interval: 50 }).toBeGreaterThan(10)
+  await cluster.client.request({ method: 'DELETE', path: `/apis/${apiVersion}/flowschemas/storm` })
+  await expect.poll(() => one.readiness()).toBe('200 ok')
+  await finished(claims)
+  expect(one.ends).toEqual([])
+})
+
+/** Requests that kube-apiserver has turned away by the storm's FlowSchema until now. */
+async function rejected(): Promise<number> {
+  const metrics = String(await cluster.client.request({ method: 'GET', path: '/metrics' }))
+  const lines = metrics.match(/^apiserver_flowcontrol_rejected_requests_total{.*flow_schema="storm".*} \d+$/gm) ?? []
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+}
+
+longer('etcd stalls for longer than a Lease is waited for', async () => {
+  await using one = await replica()
+  await becomesLeader(one)
+  await using claims = await load()
+  await claims.serves(CLAIMS)
+  const etcd = plane.pids.etcd ?? 0
+  process.kill(etcd, 'SIGSTOP')
+  try {
+    // It works no more before its Lease runs out, and says before that that it is not ready.
+    await expect.poll(() => one.readiness(), { interval: 100 }).toMatch(/^503 the Lease cannot be read/)
+    await expect.poll(() => one.ends.length, FAILOVER).toBeGreaterThan(0)
+  } finally {
+    process.kill(etcd, 'SIGCONT')
+  }
+  expect(one.ends[0]).toBe(1)
+  await becomesLeader(one)
+  await finished(claims)
+})
+
+longer('a token is revoked, and its file has another one later', async () => {
+  const file = join(dirname(plane.kubeconfig), 'token')
+  await writeToken(file, 'first')
+  await using one = await replica({ kubeconfig: kubeconfigWith('token', { user: { tokenFile: file } }) })
+  await becomesLeader(one)
+  await using claims = await load()
+  await claims.serves(CLAIMS)
+  // Renewed in time, as the kubelet does it.
+  await writeToken(file, 'second')
+  await cluster.client.delete(resources.secrets, 'first', { namespace: SYSTEM })
+  await claims.serves(CLAIMS)
+  expect(await one.readiness()).toBe('200 ok')
+  // And too late: kube-apiserver believes a token for ten seconds more.
+  await cluster.client.delete(resources.secrets, 'second', { namespace: SYSTEM })
+  await expect.poll(() => one.readiness(), { interval: 50 }).toMatch(/^503 /)
+  await writeToken(file, 'third')
+  await expect.poll(() => one.readiness()).toBe('200 ok')
+  await finished(claims)
+  expect(one.ends).toEqual([])
+})
+
+/** Of the controllers' account, valid for as long as the Secret of that name is there. */
+async function writeToken(file: string, secret: string): Promise<void> {
+  const { metadata } = await cluster.client.create(
+    resources.secrets,
+    { metadata: { name: secret } },
+    { namespace: SYSTEM },
+  )
+  const boundObjectRef = { apiVersion: 'v1', kind: 'Secret', name: secret, uid: metadata.uid }
+  const answer = (await cluster.client.request({
+    method: 'POST',
+    path: `/api/v1/namespaces/${SYSTEM}/serviceaccounts/agent-sandbox-controller/token`,
+    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { boundObjectRef } },
+  })) as { status: { token: string } }
+  writeFileSync(`${file}.new`, answer.status.token, { mode: 0o600 })
+  renameSync(`${file}.new`, file)
+}
+
+longer('a client certificate runs out, and is renewed later', async () => {
+  const [certificate, key] = ['client.crt', 'client.key'].map((name) => join(dirname(plane.kubeconfig), name))
+  if (!certificate || !key) throw new Error('unreachable')
+  const issue = (validForMs: number): void => {
+    const issued = plane.issueClient({ name: ACCOUNT, validForMs })
+    writeFileSync(certificate, issued.certificate, { mode: 0o600 })
+    writeFileSync(key, issued.key, { mode: 0o600 })
+  }
+  issue(12_000)
+  const user = { 'client-certificate': certificate, 'client-key': key }
+  await using one = await replica({ kubeconfig: kubeconfigWith('certificate', { user }) })
+  await becomesLeader(one)
+  await using claims = await load()
+  await claims.serves(CLAIMS)
+  await expect.poll(() => one.readiness(), { interval: 50 }).toMatch(/^503 /)
+  issue(HOUR)
+  await expect.poll(() => one.readiness()).toBe('200 ok')
+  await finished(claims)
+  expect(one.ends).toEqual([])
+})
+
+test('clocks go wrong by an hour, and only who is asked to hands the Lease on', async () => {
+  const skewed = (ahead: number): Promise<Replica> =>
+    replica({
+      env: {
+        NODE_OPTIONS: `--import ${pathToFileURL(join(import.meta.dirname, 'skewed-clock.ts'))}`,
+        CAISSON_TEST_CLOCK_AHEAD_MS: String(ahead),
+      },
+    })
+  const fast = await skewed(HOUR)
+  await becomesLeader(fast)
+  const { leaseTransitions: before = 0 } = (await lease()).spec ?? {}
+  await using slow = await skewed(-HOUR)
+  await using claims = await load()
+  await claims.serves(CLAIMS)
+  await fast[Symbol.asyncDispose]()
+  await becomesLeader(slow)
+  await finished(claims)
+  // Letting go of the Lease is no transition of its own.
+  expect((await lease()).spec?.leaseTransitions).toBe(before + 1)
+  expect([fast.ends, slow.ends]).toEqual([[0], []])
+})
+
+test('the leader is killed', async () => {
+  const both = [await replica(), await replica()] as const
+  await using one = both[0]
+  await using two = both[1]
+  await expect.poll(async () => (await Promise.all(both.map(leads))).filter(Boolean), FAILOVER).toEqual([true])
+  const [leader, other] = (await leads(one)) ? [one, two] : [two, one]
+  await expect.poll(() => other.readiness()).toBe('200 ok')
+  await using claims = await load()
+  await claims.serves(CLAIMS)
+  leader.signal('SIGKILL')
+  // Its place is taken when its Lease has run out, by whichever of the two is first.
+  await finished(claims)
+  expect([leader.ends, other.ends]).toEqual([['SIGKILL'], []])
+})
+
+longer('agent-sandbox’s controller takes the place of ours, and ours its place again', async () => {
+  const command = [await buildBeside('agent-sandbox')]
+  const ours = await replica()
+  await becomesLeader(ours)
+  const theirs = await replica({ command, kubeconfig: plane.kubeconfig })
+  await using claims = await load()
+  await claims.serves(CLAIMS)
+  const holder = async () => (await lease()).spec?.holderIdentity ?? ''
+  const before = await holder()
+  await ours[Symbol.asyncDispose]()
+  await expect.poll(holder, FAILOVER).not.toMatch(new RegExp(`^$|^${before}$`))
+  await claims.serves(CLAIMS)
+  await using again = await replica()
+  await theirs[Symbol.asyncDispose]()
+  await becomesLeader(again)
+  await finished(claims)
+  expect([ours.ends, again.ends]).toEqual([[0], []])
+})
