@@ -2,7 +2,7 @@
  * What befalls the controllers on a real control plane while claims come and go: each claim becomes Ready, no Sandbox is
  * given twice, nothing too many is left, and a controller says that it is ready where it is and only there.
  *
- * The longer ones are part of `make test-cluster`, which sets CAISSON_TEST_FAULTS=all.
+ * They take long, and are part of `make test-cluster`, which sets CAISSON_TEST_FAULTS=all.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -102,7 +102,7 @@ async function finished(claims: ClaimLoad): Promise<void> {
   expect(claims.broken).toEqual([])
 }
 
-test('the API server is killed and comes back', async () => {
+longer('the API server is killed and comes back', async () => {
   await using one = await replica()
   await becomesLeader(one)
   await using claims = await load()
@@ -115,7 +115,7 @@ test('the API server is killed and comes back', async () => {
   expect(one.ends).toEqual([])
 })
 
-test('every connection is cut every second', async () => {
+longer('every connection is cut every second', async () => {
   await using proxy = await startProxy()
   const { port } = new URL(plane.server)
   proxy.target(Number(port))
@@ -253,7 +253,7 @@ longer('a client certificate runs out, and is renewed later', async () => {
   expect(one.ends).toEqual([])
 })
 
-test('clocks go wrong by an hour, and only who is asked to hands the Lease on', async () => {
+longer('clocks go wrong by an hour, and only who is asked to hands the Lease on', async () => {
   const skewed = (ahead: number): Promise<Replica> =>
     replica({
       env: {
@@ -275,7 +275,7 @@ test('clocks go wrong by an hour, and only who is asked to hands the Lease on', 
   expect([fast.ends, slow.ends]).toEqual([[0], []])
 })
 
-test('the leader is killed', async () => {
+longer('the leader is killed', async () => {
   const both = [await replica(), await replica()] as const
   await using one = both[0]
   await using two = both[1]
