@@ -56,7 +56,7 @@ export async function startClaimLoad(options: ClaimLoadOptions): Promise<ClaimLo
   const looks = new Set<() => void>()
   const ended = new AbortController()
   let served = 0
-  let stopping = false
+  const stop = new AbortController()
 
   function sawSandbox(sandbox: Sandbox): void {
     const owner = controllerOf(sandbox)
@@ -107,7 +107,7 @@ export async function startClaimLoad(options: ClaimLoadOptions): Promise<ClaimLo
   const isReady = (key: string): boolean => isConditionTrue(claims.get(key)?.status?.conditions, 'Ready')
 
   async function lane(index: number): Promise<void> {
-    for (let count = 0; !stopping; count++) {
+    for (let count = 0; !stop.signal.aborted; count++) {
       const own = `${name}-${index}-${count}`
       const claim = { metadata: { name: own }, spec: { warmPoolRef: { name } } }
       await insist(() => client.create(sandboxClaims, claim, at), isAlreadyExists)
@@ -147,7 +147,7 @@ export async function startClaimLoad(options: ClaimLoadOptions): Promise<ClaimLo
       await until(`${count} more claims`, () => served >= enough)
     },
     async finish() {
-      stopping = true
+      stop.abort()
       await running
       const all = (): number => claims.size + pool
       await until('as many Sandboxes and Pods as claims and members', () => boxes.size === all() && pods.size === all())
@@ -163,7 +163,7 @@ export async function startClaimLoad(options: ClaimLoadOptions): Promise<ClaimLo
       await until('nothing is left', () => claims.size + boxes.size + pods.size === 0)
     },
     async [Symbol.asyncDispose]() {
-      stopping = true
+      stop.abort()
       ended.abort()
       await stack[Symbol.asyncDispose]()
     },

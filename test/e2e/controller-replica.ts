@@ -48,10 +48,12 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     if (child.stderr) createInterface({ input: child.stderr }).on('line', (line) => lines.push(line))
-    ended = once(child, 'close').then(([code, signal]) => {
-      ends.push((code ?? signal) as number | NodeJS.Signals | null)
-      if (!stopped) begin()
-    })
+    ended = follow(child)
+  }
+  async function follow(process: ChildProcess): Promise<void> {
+    const [code, signal] = await once(process, 'close')
+    ends.push((code ?? signal) as number | NodeJS.Signals | null)
+    if (!stopped) begin()
   }
   begin()
 

@@ -257,7 +257,7 @@ longer('clocks go wrong by an hour, and only who is asked to hands the Lease on'
   const skewed = (ahead: number): Promise<Replica> =>
     replica({
       env: {
-        NODE_OPTIONS: `--import ${pathToFileURL(join(import.meta.dirname, 'skewed-clock.ts'))}`,
+        NODE_OPTIONS: `--import ${pathToFileURL(join(import.meta.dirname, 'skewed-clock.ts')).href}`,
         CAISSON_TEST_CLOCK_AHEAD_MS: String(ahead),
       },
     })
