@@ -5,6 +5,7 @@ import { type PodObject, resources } from '@caisson/client'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
+import { isReady } from '../testing/scratch-pods.ts'
 
 let node: ScratchNode
 beforeAll(async () => {
@@ -33,8 +34,6 @@ async function create(name: string, fields: Partial<Container>, seconds = AFTER_
   return await node.until(name, (pod) => isReady(pod) && idle(pod) !== undefined)
 }
 
-const isReady = ({ status }: PodObject): boolean =>
-  status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 const idle = ({ status }: PodObject) => status?.conditions?.find(({ type }) => type === 'caisson.dev/Idle')
 const becomes = (name: string, status: 'True' | 'False'): Promise<PodObject> =>
   node.until(name, (pod) => idle(pod)?.status === status)

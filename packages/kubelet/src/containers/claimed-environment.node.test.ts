@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import * as apiserver from '@caisson/apiserver'
-import { type PodObject, resources } from '@caisson/client'
+import { resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { type KubectlServer, startKubectlServer } from '../testing/kubectl-server.ts'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
+import { isReady } from '../testing/scratch-pods.ts'
 
 let node: ScratchNode
 let server: KubectlServer
@@ -18,8 +19,6 @@ afterAll(async () => {
 })
 
 const at = { namespace: 'default' }
-const isReady = ({ status }: PodObject) =>
-  status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
 
 /** What a command in the container prints. */
 async function executed(container: string, script: string): Promise<string> {

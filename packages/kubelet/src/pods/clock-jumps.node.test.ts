@@ -5,6 +5,7 @@ import * as apiServer from '@caisson/apiserver'
 import { type PodObject, resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
+import { isReady } from '../testing/scratch-pods.ts'
 
 const DAY_MS = 86_400_000
 let node: ScratchNode
@@ -14,8 +15,6 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-const isReady = ({ status }: PodObject): boolean =>
-  status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 const restartsOf = ({ status }: PodObject): number => status?.containerStatuses?.[0]?.restartCount ?? 0
 const waitsOf = ({ status }: PodObject): string | undefined => status?.containerStatuses?.[0]?.state?.waiting?.reason
 

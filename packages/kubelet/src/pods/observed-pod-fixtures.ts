@@ -1,8 +1,9 @@
 /** For tests: Pods and what is observed of them, with everything that a test does not speak of left out. */
 import type { PodObject } from '@caisson/client'
 import type { ContainerState } from '@caisson/runtime'
-import type { PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.ts'
+import type { Container, PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { ContainerRun, ObservedPod } from './observed-pod.ts'
+import { type PodAction, planPod } from './plan-pod.ts'
 
 export const NOW = Date.UTC(2026, 0, 1, 12)
 export const second = 1000
@@ -84,5 +85,50 @@ export function observed(pod: PodObject, fields: Partial<ObservedPod> = {}): Obs
     eviction: undefined,
     hostIp: '192.0.2.1',
     ...fields,
+  }
+}
+
+export const main: Container = { name: 'main', image: 'busybox' }
+export const other: Container = { name: 'other', image: 'busybox' }
+export const setup: Container = { name: 'setup', image: 'busybox' }
+export const migrate: Container = { name: 'migrate', image: 'busybox' }
+export const proxy: Container = { name: 'proxy', image: 'busybox', restartPolicy: 'Always' }
+
+/** An action in one line. */
+function said(action: PodAction): string {
+  switch (action.kind) {
+    case 'start-container':
+      return `start ${action.container.name} #${action.restartCount} then ${action.backOffMs / second} s`
+    case 'stop-container':
+      return `stop ${action.container} within ${action.graceMs / second} s`
+    case 'create-sandbox':
+      return `create ${action.shared ? 'shared ' : ''}sandbox ${action.attempt}`
+    case 'remove-container':
+    case 'remove-sandbox':
+      return `${action.kind} ${action.id}`
+    case 'prepare':
+    case 'remove-volumes':
+      return action.kind
+    default:
+      return action satisfies never
+  }
+}
+
+export interface Planned {
+  does: string[]
+  /** Seconds from now. */
+  wakes?: number
+  phase?: string | undefined
+  is?: 'finished' | 'forgotten'
+}
+
+/** What is planned, for tables. */
+export function plan(given: ObservedPod): Planned {
+  const { actions, wakeAt, status, finished, forgotten } = planPod(given, NOW)
+  return {
+    does: actions.map(said),
+    ...(wakeAt !== undefined && { wakes: (wakeAt - NOW) / second }),
+    ...(status && { phase: status.phase }),
+    ...((finished || forgotten) && { is: finished ? 'finished' : 'forgotten' }),
   }
 }

@@ -1,9 +1,9 @@
 /** Probes and lifecycle hooks against real sandboxes. */
 import * as apiserver from '@caisson/apiserver'
 import { type PodObject, resources } from '@caisson/client'
-import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
+import { container, eventsOf, remove } from '../testing/scratch-pods.ts'
 
 let node: ScratchNode
 beforeAll(async () => {
@@ -11,25 +11,8 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-function container(script: string, fields: Partial<Container> = {}): Container {
-  return {
-    name: 'main',
-    image: 'caisson.dev/host',
-    imagePullPolicy: 'IfNotPresent',
-    command: ['sh', '-c', script],
-    ...fields,
-  }
-}
-
 const shell = (script: string): { exec: { command: string[] } } => ({ exec: { command: ['sh', '-c', script] } })
 const first = ({ status }: PodObject) => status?.containerStatuses?.[0]
-const eventsOf = (name: string) =>
-  node.events.filter((event) => event.startsWith(`${name}: `)).map((event) => event.slice(name.length + 2))
-
-async function remove(name: string): Promise<void> {
-  await node.client.delete(resources.pods, name, { namespace: 'default', gracePeriodSeconds: 1 })
-  await node.gone(name)
-}
 
 test('a container that fails its liveness probe is started again', async () => {
   await node.create('alive', {
@@ -44,9 +27,9 @@ test('a container that fails its liveness probe is started again', async () => {
   })
   const pod = await node.until('alive', (pod) => first(pod)?.restartCount === 1 && first(pod)?.ready)
   expect(first(pod)).toMatchObject({ started: true, lastState: { terminated: { reason: 'Error' } } })
-  expect(eventsOf('alive')).toContain('Unhealthy Liveness probe failed: ')
-  expect(eventsOf('alive')).toContain('Killing Container main failed liveness probe, will be restarted')
-  await remove('alive')
+  expect(eventsOf(node, 'alive')).toContain('Unhealthy Liveness probe failed: ')
+  expect(eventsOf(node, 'alive')).toContain('Killing Container main failed liveness probe, will be restarted')
+  await remove(node, 'alive')
 })
 
 test('a container is not asked anything else until its startup probe passes, and is ready when its readiness probe does', async () => {
@@ -72,7 +55,7 @@ test('a container is not asked anything else until its startup probe passes, and
     streams.stderr?.resume()
     expect(await streams.exit).toEqual({ exitCode: 0 })
   }
-  await expect.poll(() => eventsOf('slow')).toContain('Unhealthy Startup probe failed: ')
+  await expect.poll(() => eventsOf(node, 'slow')).toContain('Unhealthy Startup probe failed: ')
   await run(['touch', '/tmp/started'])
   await node.until('slow', (pod) => first(pod)?.started && !first(pod)?.ready)
   await run(['touch', '/tmp/ready'])
@@ -85,7 +68,7 @@ test('a container is not asked anything else until its startup probe passes, and
   await run(['rm', '/tmp/ready'])
   const back = await node.until('slow', (pod) => first(pod)?.ready === false)
   expect(first(back)).toMatchObject({ restartCount: 0, started: true })
-  await remove('slow')
+  await remove(node, 'slow')
 })
 
 test('an HTTP probe goes to the address of the Pod', async () => {
@@ -103,7 +86,7 @@ test('an HTTP probe goes to the address of the Pod', async () => {
     ],
   })
   await node.until('web', (pod) => first(pod)?.ready)
-  await remove('web')
+  await remove(node, 'web')
 })
 
 test('postStart is over before a container counts as started, and preStop before it is told to stop', async () => {
@@ -131,7 +114,7 @@ test('postStart is over before a container counts as started, and preStop before
   const end = await watched
   expect(end.status?.containerStatuses?.[1]?.state?.terminated?.exitCode).toBe(0)
   await node.gone('hooked')
-  expect(eventsOf('hooked').filter((event) => event.includes('Hook'))).toEqual([])
+  expect(eventsOf(node, 'hooked').filter((event) => event.includes('Hook'))).toEqual([])
 })
 
 test('a postStart hook that fails ends the container, and its status says why', async () => {
@@ -143,12 +126,12 @@ test('a postStart hook that fails ends the container, and its status says why', 
   expect(first(pod)?.state?.waiting?.message).toBe(
     `Exec lifecycle hook ([sh -c echo no luck; exit 7]) for Container "main" in Pod "unhooked_default(${pod.metadata.uid})" failed - error: command 'sh -c echo no luck; exit 7' exited with 7: no luck\n, message: "no luck\\n"`,
   )
-  expect(eventsOf('unhooked').slice(0, 5)).toEqual([
+  expect(eventsOf(node, 'unhooked').slice(0, 5)).toEqual([
     'Pulled Container image "caisson.dev/host" already present on machine',
     'Created Created container: main',
     'Started Started container main',
     'FailedPostStartHook PostStartHook failed',
     'Killing FailedPostStartHook',
   ])
-  await remove('unhooked')
+  await remove(node, 'unhooked')
 })

@@ -1,0 +1,163 @@
+import * as apiserver from '@caisson/apiserver'
+import { resources } from '@caisson/client'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
+import { container, eventsOf, isOver, isReady, leftovers, remove, waitsFor } from '../testing/scratch-pods.ts'
+
+let node: ScratchNode
+beforeAll(async () => {
+  node = await startScratchNode(apiserver)
+})
+afterAll(() => node[Symbol.asyncDispose]())
+
+const at = { namespace: 'default' }
+
+describe('a Pod that cannot run', () => {
+  test('because its command is not there', async () => {
+    await node.create('no-command', { containers: [container('', { command: ['/no/such/command'] })] })
+    const pod = await node.until('no-command', waitsFor('CrashLoopBackOff'))
+    expect(pod.status?.containerStatuses?.[0]).toMatchObject({
+      restartCount: 1,
+      lastState: {
+        terminated: { exitCode: 128, reason: 'StartError', message: expect.stringContaining('/no/such/command') },
+      },
+    })
+    const attempt = [
+      'Pulled Container image "caisson.dev/host" already present on machine',
+      'Created Created container: main',
+      expect.stringMatching(/^Failed Error: .*\/no\/such\/command/),
+    ]
+    expect(eventsOf(node, 'no-command')).toEqual([
+      ...attempt,
+      ...attempt,
+      `BackOff Back-off restarting failed container main in pod no-command_default(${pod.metadata.uid})`,
+    ])
+    await remove(node, 'no-command')
+  })
+
+  test('because its image is not there', async () => {
+    await node.create('no-image', {
+      containers: [container('', { image: 'example.org/missing:1', imagePullPolicy: 'Never' })],
+    })
+    await node.until('no-image', waitsFor('ErrImageNeverPull'))
+    await remove(node, 'no-image')
+  })
+
+  test('because its registry is not there', async () => {
+    await node.create('no-registry', { containers: [container('', { image: 'registry.invalid/missing:1' })] })
+    const pod = await node.until('no-registry', waitsFor('ErrImagePull'))
+    expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toMatch(
+      /^failed to pull image "registry.invalid\/missing:1": registry.invalid cannot be reached/,
+    )
+    await node.until('no-registry', waitsFor('ImagePullBackOff'))
+    // The reason is for the log of the node alone.
+    expect(node.errors.splice(0)).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^pulling image "registry.invalid\/missing:1" for pod default\/no-registry: .*ENOTFOUND/),
+      ]),
+    )
+    await remove(node, 'no-registry')
+  })
+
+  test('because its configuration is not there, until it is', async () => {
+    await node.create('no-config', {
+      containers: [
+        container('echo $A; exec sleep 1000', {
+          env: [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'later', key: 'a' } } }],
+        }),
+      ],
+    })
+    const pod = await node.until('no-config', waitsFor('CreateContainerConfigError'))
+    expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toBe('configmap "later" not found')
+    expect(eventsOf(node, 'no-config')).toEqual([
+      'Pulled Container image "caisson.dev/host" already present on machine',
+      'Failed Error: configmap "later" not found',
+    ])
+    await node.client.create(resources.configMaps, { metadata: { name: 'later' }, data: { a: 'now' } }, at)
+    await node.until('no-config', isReady)
+    await expect.poll(() => node.log('no-config')).toBe('now\n')
+    await remove(node, 'no-config')
+  })
+
+  test('because the runtime cannot make its container, and is tried again ten seconds later, always', async () => {
+    const mountPath = '/proc/self/fd'
+    await node.create('no-create', {
+      runtimeClassName: 'runc',
+      volumes: [{ name: 'v', emptyDir: {} }],
+      containers: [container('exec sleep 1000', { volumeMounts: [{ name: 'v', mountPath }] })],
+    })
+    const pod = await node.until('no-create', waitsFor('CreateContainerError'))
+    const message = pod.status?.containerStatuses?.[0]?.state?.waiting?.message ?? ''
+    expect(message).toContain(mountPath)
+    // Where this machine keeps things is nobody's business but its own.
+    expect(message).not.toContain(node.dataDirectory.replace(/\/kubelet$/, ''))
+    expect(pod.status).toMatchObject({ phase: 'Pending', containerStatuses: [{ restartCount: 0, lastState: {} }] })
+    expect(eventsOf(node, 'no-create')).toEqual([
+      'Pulled Container image "caisson.dev/host" already present on machine',
+      `Failed Error: ${message}`,
+    ])
+    await remove(node, 'no-create')
+  })
+
+  test('because its volume is not there, until it is', async () => {
+    await node.create('no-volume', {
+      volumes: [{ name: 'sec', secret: { secretName: 'coming' } }],
+      containers: [container('exec sleep 1000', { volumeMounts: [{ name: 'sec', mountPath: '/sec' }] })],
+    })
+    await expect
+      .poll(() => eventsOf(node, 'no-volume'))
+      .toContain('FailedMount MountVolume.SetUp failed for volume "sec" : secret "coming" not found')
+    await node.client.create(resources.secrets, { metadata: { name: 'coming' } }, at)
+    await node.until('no-volume', isReady)
+    await remove(node, 'no-volume')
+  })
+
+  test('because its runtime is not there', async () => {
+    await node.create('no-runtime', { runtimeClassName: 'unknown', containers: [container('true')] })
+    const pod = await node.until('no-runtime', waitsFor('FailedCreatePodSandBox'))
+    expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toBe(
+      'failed to get sandbox runtime: no runtime for "no-such-runtime" is configured: this node has runsc, runc, crun, runc-v2, kata, kata-fc',
+    )
+    expect((await node.runtime.list()).filter(({ spec }) => spec.id.includes(pod.metadata.uid ?? ''))).toEqual([])
+    await remove(node, 'no-runtime')
+  })
+
+  test('because it asks for the host', async () => {
+    await node.create('host', { hostNetwork: true, containers: [container('true')] })
+    const pod = await node.until('host', waitsFor('FailedCreatePodSandBox'))
+    expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toContain('asks for hostNetwork')
+    await remove(node, 'host')
+  })
+
+  test('because it has more containers than a node takes', async () => {
+    const containers = Array.from({ length: 2_000 }, (_, index) => ({ name: `c-${index}`, image: 'caisson.dev/host' }))
+    await node.create('crowd', { containers })
+    const pod = await node.until('crowd', isOver)
+    expect(pod.status).toMatchObject({
+      phase: 'Failed',
+      reason: 'PodTooLarge',
+      message: 'Pod was rejected: it has 2000 containers, and this node takes at most 100 in one Pod',
+    })
+    expect(pod.status?.containerStatuses).toBeUndefined()
+    await expect
+      .poll(() => eventsOf(node, 'crowd'))
+      .toEqual(['PodTooLarge it has 2000 containers, and this node takes at most 100 in one Pod'])
+    expect(await leftovers(node, pod)).toEqual([])
+    await remove(node, 'crowd')
+  })
+
+  test('because it has no time left', async () => {
+    await node.create('deadline', {
+      activeDeadlineSeconds: 1,
+      terminationGracePeriodSeconds: 1,
+      containers: [container('exec sleep 1000')],
+    })
+    const pod = await node.until('deadline', isOver)
+    expect(pod.status).toMatchObject({
+      phase: 'Failed',
+      reason: 'DeadlineExceeded',
+      message: 'Pod was active on the node longer than the specified deadline',
+    })
+    await remove(node, 'deadline')
+  })
+})
