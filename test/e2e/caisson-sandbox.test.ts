@@ -1,0 +1,183 @@
+/** What a user does with a sandbox that runs by itself. */
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Cluster, startCluster } from './fixture.ts'
+
+let cluster: Cluster
+let work: string
+beforeAll(async () => {
+  cluster = await startCluster({ busybox: true })
+  work = mkdtempSync(join(tmpdir(), 'caisson-cli-'))
+})
+afterAll(async () => {
+  rmSync(work, { recursive: true, force: true })
+  await cluster[Symbol.asyncDispose]()
+})
+
+const sandboxesNow = async (): Promise<string> => cluster.mustCaisson(['ls', '-A', '-o', 'name'])
+
+describe('a detached sandbox', () => {
+  beforeAll(async () => {
+    const script = 'echo one; echo two; while :; do sleep 1; done'
+    expect(await cluster.mustCaisson(['run', '--detach', '--name', 'worker', '--', 'sh', '-c', script])).toBe(
+      'worker\n',
+    )
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/worker', '--timeout=60s'])
+  })
+
+  test('is listed', async () => {
+    const [header, row] = (await cluster.mustCaisson(['ls'])).split('\n')
+    expect(header?.split(/\s+/)).toEqual(['NAME', 'READY', 'REASON', 'AGE'])
+    expect(row?.split(/\s+/).slice(0, 3)).toEqual(['worker', 'True', 'DependenciesReady'])
+    expect(await cluster.mustCaisson(['ls', '-o', 'name'])).toBe('sandbox/worker\n')
+    const listed = JSON.parse(await cluster.mustCaisson(['ls', '-o', 'json'])) as { items: Array<{ metadata: object }> }
+    expect(listed).toMatchObject({ apiVersion: 'v1', kind: 'List', items: [{ metadata: { name: 'worker' } }] })
+    expect(Object.keys(listed.items[0]?.metadata ?? {})).not.toContain('managedFields')
+    expect((await cluster.mustCaisson(['ls', '-o', 'wide'])).split('\n')[1]).toContain('caisson.dev/host')
+    expect(await cluster.mustCaisson(['ls', '-o', 'yaml'])).toContain('name: worker')
+  })
+
+  test('has logs, whole, by number and followed', async () => {
+    expect(await cluster.mustCaisson(['logs', 'worker'])).toBe('one\ntwo\n')
+    expect(await cluster.mustCaisson(['logs', '--tail', '1', 'worker'])).toBe('two\n')
+    expect(await cluster.mustCaisson(['logs', '--timestamps', '--tail', '1', 'worker'])).toMatch(
+      /^\d{4}-\d\d-\d\dT[\d:.]+Z two\n$/,
+    )
+    const follow = spawn('bin/caisson', ['logs', '-f', 'worker'], {
+      env: { ...process.env, ...cluster.env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const first = await new Promise((resolve) => createInterface(follow.stdout).once('line', resolve))
+    follow.kill()
+    expect(first).toBe('one')
+  })
+
+  test('is waited for by logs and exec where it has only just been made', async () => {
+    const made = ['run', '--detach', '--name', 'just-made', '--', 'sh', '-c', 'echo begun; sleep 1000']
+    await cluster.mustCaisson(made)
+    expect(await cluster.mustCaisson(['exec', 'just-made', '--', 'echo', 'inside'])).toBe('inside\n')
+    await cluster.mustCaisson(['rm', 'just-made'])
+    await cluster.mustCaisson(made)
+    await cluster.mustCaisson(['logs', 'just-made'])
+    await expect.poll(() => cluster.mustCaisson(['logs', 'just-made'])).toBe('begun\n')
+    await cluster.mustCaisson(['rm', 'just-made'])
+    await cluster.mustCaisson(['run', '--detach', '--name', 'just-made', '--', '/no/such'])
+    expect(await cluster.caisson(['exec', 'just-made', '--', 'true'])).toEqual({
+      code: 66,
+      stdout: '',
+      stderr:
+        'caisson: /no/such is not in the image caisson.dev/host, or its interpreter is not: name a command that is there, or another image\n',
+    })
+    await cluster.mustCaisson(['rm', 'just-made'])
+  })
+
+  test('runs further commands', async () => {
+    const outcome = await cluster.caisson(['exec', '-i', 'worker', '--', 'sh', '-c', 'cat; echo err >&2; exit 5'], {
+      input: 'given',
+    })
+    expect(outcome).toEqual({ code: 5, stdout: 'given', stderr: 'err\n' })
+    expect((await cluster.caisson(['exec', 'worker', 'id', '-u'])).stdout).not.toBe('0\n')
+    const spoken = 'executing processes for container: of the command itself'
+    expect(await cluster.caisson(['exec', 'worker', '--', 'sh', '-c', `echo '${spoken}' >&2; exit 7`])).toEqual({
+      code: 7,
+      stdout: '',
+      stderr: `${spoken}\n`,
+    })
+  })
+
+  test('says once that a further command is not there', async () => {
+    for (const command of ['/nope', 'nope'])
+      expect(await cluster.caisson(['exec', 'worker', '--', command, 'argument'])).toEqual({
+        code: 66,
+        stdout: '',
+        stderr: `caisson: ${command} is not in the image caisson.dev/host, or its interpreter is not: name a command that is there, or another image\n`,
+      })
+  })
+
+  test('takes and gives files', async () => {
+    const file = join(work, 'a file')
+    writeFileSync(file, 'x'.repeat(100_000))
+    await cluster.mustCaisson(['cp', file, 'worker:/tmp/there'])
+    expect((await cluster.caisson(['exec', 'worker', '--', 'wc', '-c', '/tmp/there'])).stdout).toBe(
+      '100000 /tmp/there\n',
+    )
+    await cluster.mustCaisson(['cp', 'worker:/tmp/there', join(work, 'back')])
+    expect(readFileSync(join(work, 'back'), 'utf8')).toBe('x'.repeat(100_000))
+    const missing = await cluster.caisson(['cp', 'worker:/tmp/nothing', join(work, 'nothing')])
+    expect([missing.code, missing.stderr.trim().split('\n').at(-1)]).toEqual([
+      66,
+      "caisson: /tmp/nothing could not be read in the sandbox: see tar's message above",
+    ])
+  })
+
+  test.each(['caisson.dev/host', 'busybox'])('takes files into directories that are there, of %s', async (image) => {
+    const name = image === 'busybox' ? 'taker' : 'worker'
+    if (name === 'taker') {
+      await cluster.mustCaisson(['run', '--detach', '--name', name, '--image', image, '--', 'sleep', 'infinity'])
+      await cluster.mustKubectl(['wait', '--for=condition=Ready', `sandbox/${name}`, '--timeout=60s'])
+    }
+    const file = join(work, 'into')
+    writeFileSync(file, 'given\n')
+    mkdirSync(join(work, 'tree/below'), { recursive: true })
+    writeFileSync(join(work, 'tree/below/leaf'), 'leaf\n')
+    await cluster.mustCaisson(['cp', file, `${name}:/tmp`])
+    await cluster.mustCaisson(['cp', join(work, 'tree'), `${name}:/tmp`])
+    await cluster.mustCaisson(['cp', join(work, 'tree'), `${name}:/tmp/other`])
+    await cluster.mustCaisson(['cp', file, `${name}:/tmp/tree/`])
+    await cluster.mustCaisson(['cp', file, `${name}:/tmp/renamed`])
+    await cluster.mustCaisson(['cp', file, `${name}:/tmp/renamed`])
+    const given = ['into', 'tree/below/leaf', 'other/below/leaf', 'tree/into', 'renamed'].map((path) => `/tmp/${path}`)
+    expect(await cluster.mustCaisson(['exec', name, '--', 'cat', ...given])).toBe('given\nleaf\nleaf\ngiven\ngiven\n')
+    if (name === 'taker') await cluster.mustCaisson(['rm', name])
+  })
+
+  test('copies what has any name, also to another file system', async () => {
+    const names = ['f.tar.gz', '[a]', 'a b', 'x*y', 'a^b', 'c$d', 'e&f', 'g,h', 'i\\j', "k'l"]
+    const elsewhere = mkdtempSync('/dev/shm/caisson-cli-')
+    try {
+      for (const name of names) {
+        writeFileSync(join(work, name), name)
+        await cluster.mustCaisson(['cp', join(work, name), `worker:/tmp/odd ${name}`])
+        await cluster.mustCaisson(['cp', `worker:/tmp/odd ${name}`, elsewhere])
+      }
+      expect(
+        Object.fromEntries(names.map((name) => [name, readFileSync(join(elsewhere, `odd ${name}`), 'utf8')])),
+      ).toEqual(Object.fromEntries(names.map((name) => [name, name])))
+      expect(readdirSync(elsewhere).sort()).toEqual(names.map((name) => `odd ${name}`).sort())
+    } finally {
+      rmSync(elsewhere, { recursive: true })
+    }
+  })
+
+  test('cannot be made twice', async () => {
+    const outcome = await cluster.caisson(['run', '--name', 'worker', '--', 'true'])
+    expect(outcome).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: "caisson: there is a sandbox worker already: 'caisson rm worker' removes it\n",
+    })
+  })
+
+  test('is removed', async () => {
+    expect(await cluster.mustCaisson(['rm', 'worker'])).toBe('worker\n')
+    expect(await sandboxesNow()).toBe('')
+    const again = await cluster.caisson(['rm', 'worker'])
+    expect(again).toEqual({
+      code: 66,
+      stdout: '',
+      stderr: "caisson: no sandbox worker in namespace default: 'caisson ls' lists them\n",
+    })
+    for (const command of [
+      ['logs', 'worker'],
+      ['exec', 'worker', '--', 'true'],
+    ])
+      expect([(await cluster.caisson(command)).code, (await cluster.caisson(command)).stderr]).toEqual([
+        66,
+        again.stderr,
+      ])
+  })
+})
