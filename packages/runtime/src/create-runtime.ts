@@ -10,14 +10,9 @@ import { installNativePrograms } from './native/native-programs.ts'
 import { createNoNetwork } from './network/no-network.ts'
 import { createPodNetwork } from './network/pod-network.ts'
 import type { RegistryConfig } from './registry/registry-config.ts'
-import {
-  type Container,
-  type ContainerSpec,
-  type ProcessStreams,
-  type ResourceLimits,
-  type Runtime,
-} from './runtime.ts'
+import type { Container, ContainerSpec, Runtime } from './runtime.ts'
 import { RuntimeError } from './runtime-error.ts'
+import { beginSandbox, newSandbox } from './sandbox/begin-sandbox.ts'
 import { type Blanks, createBlanks } from './sandbox/blanks.ts'
 import { cancelStart } from './sandbox/cancel-start.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
@@ -30,12 +25,11 @@ import {
   noteRestored,
   removeContainerEntry,
   startContainer,
-  startPause,
 } from './sandbox/containers.ts'
 import { createDrivers } from './sandbox/drivers.ts'
 import { containerView, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
+import { createExecPlaces } from './sandbox/exec-places.ts'
 import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
-import { pauseContainerId } from './sandbox/oci-ids.ts'
 import { attachToStarting, openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
@@ -76,19 +70,6 @@ const NO_NETWORK =
   "sandboxes of a normal user's node have no network but their own loopback: interfaces and firewall rules of this machine are root's to make. Run the node as root for a pod network"
 const NO_LIMITS =
   "a normal user's node has no control groups, so that no limit of memory, processors and processes is held. Run the node as root for limits"
-
-/**
- * What a sentry needs for itself beside its containers' memory, and tasks that it starts for each of theirs: the limit of
- * its control group is theirs and this. Measured: 28 MB while it starts, 14 MB and 27 tasks when idle.
- */
-const SENTRY_MEMORY = 32 * 1024 * 1024
-const SENTRY_TASKS = 256
-
-/**
- * A process that is executed in a sandbox with a terminal costs the machine one of some 20 MB beside it, each of the others
- * three open files, which no limit of the sandbox counts.
- */
-const EXECS_OF_A_SANDBOX = 64
 
 /** Who keeps a sandbox that goes on makes copies of it. */
 const FORKS_EXPECTED = 5
@@ -239,30 +220,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     }
   }
 
-  const execs = new Map<string, number>()
-
-  /** Counts what is executed in a sandbox until it has ended. Rejects what is too much. */
-  async function counted(sandboxId: string, begin: () => Promise<ProcessStreams>): Promise<ProcessStreams> {
-    const before = execs.get(sandboxId) ?? 0
-    if (before >= EXECS_OF_A_SANDBOX) {
-      const many = `${EXECS_OF_A_SANDBOX} processes were executed in this sandbox and have not ended`
-      throw new RuntimeError('failed', `${many}: wait for one of them, or end its client`)
-    }
-    execs.set(sandboxId, before + 1)
-    const ended = (): void => {
-      const left = (execs.get(sandboxId) ?? 1) - 1
-      if (left === 0) execs.delete(sandboxId)
-      else execs.set(sandboxId, left)
-    }
-    try {
-      const streams = await begin()
-      streams.exit.then(ended, ended)
-      return streams
-    } catch (error) {
-      ended()
-      throw error
-    }
-  }
+  const executed = createExecPlaces()
 
   const runtime: Runtime = {
     images: parts.images,
@@ -281,39 +239,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       validateSandboxSpec(spec)
       if (registry.sandboxes.has(spec.id))
         throw new RuntimeError('already-exists', `sandbox ${spec.id} is there already`)
-      const record = { spec: structuredClone(spec), ip: undefined as string | undefined, createdAt: Date.now() }
-      const sandbox: SandboxEntry = {
-        record,
-        containers: new Map(),
-        pause: undefined,
-        removing: undefined,
-        blank: undefined,
-        awaits: new Set(),
-        checkpointing: false,
-      }
+      const sandbox = newSandbox(spec)
       registry.sandboxes.set(spec.id, sandbox)
       try {
-        const { isSentry } = await drivers.get(spec.handler)
-        const limits = isSentry ? withSentry(spec.limits) : spec.limits
-        const ahead = isSentry && !spec.shared ? spec.snapshot : undefined
-        const blank = ahead === undefined ? undefined : await blanks.take(ahead, spec.network)
-        sandbox.blank = blank
-        if (blank) await parts.cgroups.adopt(spec.id, blank.id, limits)
-        else await parts.cgroups.create(spec.id, limits)
-        if (spec.network.kind === 'pod') {
-          record.ip = (await parts.network.attach(spec.id, { signal, reserved: blank?.network })).ip
-          if (blank) blank.network = undefined
-        }
-        await files.writeSandbox(record)
-        signal?.throwIfAborted()
-        if (spec.shared) {
-          using _ = cancelStart(files.containerDirectory(pauseContainerId(spec.id)), signal)
-          const snapshot = isSentry && spec.snapshot !== undefined ? await openSnapshot(spec.snapshot) : undefined
-          const names = snapshot?.manifest.containers?.map(({ name }) => name) ?? []
-          sandbox.pause = await startPause(parts, sandbox, names.length > 0 ? snapshot : undefined)
-          sandbox.awaits = new Set(names)
-        }
-        signal?.throwIfAborted()
+        await beginSandbox(parts, sandbox, { blanks, signal })
       } catch (error) {
         await removeOnce(sandbox)
         throw error
@@ -400,7 +329,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       const { sandbox, entry } = registry.container(containerId)
       if (entry.state.phase !== 'running')
         throw new RuntimeError('not-found', `container ${containerId} is not running`)
-      return await counted(sandbox.record.spec.id, () => execInContainer(parts, sandbox, { entry, exec }))
+      return await executed(sandbox.record.spec.id, () => execInContainer(parts, sandbox, { entry, exec }))
     },
 
     async attach(containerId) {
@@ -433,12 +362,4 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
   }
   return runtime
-}
-
-function withSentry({ memoryBytes, pids, ...limits }: ResourceLimits): ResourceLimits {
-  return {
-    ...limits,
-    ...(memoryBytes !== undefined && { memoryBytes: memoryBytes + SENTRY_MEMORY }),
-    ...(pids !== undefined && { pids: pids + SENTRY_TASKS }),
-  }
 }

@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 import type { UserInfo } from '@caisson/api'
 import { isComponent } from '../authn/component-users.ts'
 import { SUPERUSERS } from '../authz/authorizer.ts'
+import { createSums } from '../sums.ts'
 import { shareOf, tooManyRequests } from './in-flight.ts'
 
 export interface ConnectionLimits {
@@ -81,8 +82,7 @@ export function createStrangers({ strangers, strangerMs, perUser, total }: Conne
   /** By their far end, which TLS and what is below it have in common; in the order of their arrival. */
   const waiting = new Map<string, { socket: Socket; timer: NodeJS.Timeout }>()
   const known = new WeakSet<Socket>()
-  const byUser = new Map<string, number>()
-  let all = 0
+  const ofUsers = createSums()
 
   function remove(end: string): void {
     clearTimeout(waiting.get(end)?.timer)
@@ -104,19 +104,12 @@ export function createStrangers({ strangers, strangerMs, perUser, total }: Conne
     welcome(socket, user) {
       if (known.has(socket)) return
       const share = shareOf(user)
-      const own = byUser.get(share) ?? 0
-      const full = own >= perUser || (all >= total && !isComponent(user))
+      const full = ofUsers.of(share) >= perUser || (ofUsers.of(undefined) >= total && !isComponent(user))
       if (full && !user.groups.includes(SUPERUSERS)) throw tooManyRequests()
       known.add(socket)
       remove(farEnd(socket))
-      byUser.set(share, own + 1)
-      all++
-      socket.once('close', () => {
-        all--
-        const left = (byUser.get(share) ?? 1) - 1
-        if (left === 0) byUser.delete(share)
-        else byUser.set(share, left)
-      })
+      ofUsers.add(share, 1)
+      socket.once('close', () => ofUsers.add(share, -1))
     },
   }
 }

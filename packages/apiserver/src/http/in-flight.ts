@@ -9,6 +9,7 @@ import { isComponent, OWN_NAMESPACES } from '../authn/component-users.ts'
 import { serviceAccountNamespace } from '../authn/service-account-identity.ts'
 import { SUPERUSERS } from '../authz/authorizer.ts'
 import { StatusError } from '../status-error.ts'
+import { createSums, type Sums } from '../sums.ts'
 
 /** A watch, an exec, a log that is followed: nobody knows how long it takes. */
 export type RequestClass = 'reading' | 'writing' | 'long-running'
@@ -59,11 +60,10 @@ export function shareOf({ username }: UserInfo): string {
 }
 
 export function createInFlight(limits: InFlightLimits = IN_FLIGHT_LIMITS): InFlight {
-  const total: Record<RequestClass, number> = { reading: 0, writing: 0, 'long-running': 0 }
-  const byUser: Readonly<Record<RequestClass, Map<string, number>>> = {
-    reading: new Map(),
-    writing: new Map(),
-    'long-running': new Map(),
+  const serving: Readonly<Record<RequestClass, Sums>> = {
+    reading: createSums(),
+    writing: createSums(),
+    'long-running': createSums(),
   }
   const bodies = new Map<string, { count: number; bytes: number }>()
   let received = 0
@@ -72,20 +72,13 @@ export function createInFlight(limits: InFlightLimits = IN_FLIGHT_LIMITS): InFli
   return {
     enter(user, kind) {
       const share = shareOf(user)
-      const users = byUser[kind]
-      const own = users.get(share) ?? 0
+      const served = serving[kind]
       const full =
-        own >= limits.perUser[kind] ||
-        ((total[kind] >= limits.total[kind] || unsent >= limits.unsentBytes) && !isComponent(user))
+        served.of(share) >= limits.perUser[kind] ||
+        ((served.of(undefined) >= limits.total[kind] || unsent >= limits.unsentBytes) && !isComponent(user))
       if (full && !user.groups.includes(SUPERUSERS)) throw tooManyRequests()
-      total[kind]++
-      users.set(share, own + 1)
-      return () => {
-        total[kind]--
-        const left = (users.get(share) ?? 1) - 1
-        if (left === 0) users.delete(share)
-        else users.set(share, left)
-      }
+      served.add(share, 1)
+      return () => served.add(share, -1)
     },
     receive(user) {
       const share = shareOf(user)

@@ -3,9 +3,9 @@
  * is committed, nobody else does.
  */
 import type { KubeObject } from '@caisson/api'
+import { createSums } from '../sums.ts'
 import { type Collection, compareObjects } from './collection.ts'
 import type { ResourceKey, StoreEvent } from './store.ts'
-import { createStoredBytes } from './stored-bytes.ts'
 
 /** One change, with what it takes to write it down, to tell of it and to take it back. */
 export interface Step {
@@ -42,7 +42,7 @@ export function createPendingChanges(collectionOf: (resource: ResourceKey) => Co
   let steps: Step[] = []
   /** By resource, then by namespace and name. */
   let latest = new Map<ResourceKey, Map<string, Step>>()
-  let grown = createStoredBytes()
+  let grown = createSums()
 
   function note(step: Step): void {
     const { resource, namespace, name } = step
@@ -85,14 +85,14 @@ export function createPendingChanges(collectionOf: (resource: ResourceKey) => Co
       if (steps.length === size) return
       steps.length = size
       latest = new Map()
-      grown = createStoredBytes()
+      grown = createSums()
       for (const step of steps) note(step)
     },
     take() {
       const taken = steps
       steps = []
       latest = new Map()
-      grown = createStoredBytes()
+      grown = createSums()
       return taken
     },
   }

@@ -1,6 +1,7 @@
 /** The store of `store.ts`: every read from memory, every acknowledged write on disk. */
 import type { KubeObject } from '@caisson/api'
 import { StatusError } from '../status-error.ts'
+import { createSums } from '../sums.ts'
 import { type Collection, compareObjects, createCollection } from './collection.ts'
 import { type Change, isSqliteError, openDatabase } from './database.ts'
 import { rememberEncoding } from './encoding.ts'
@@ -9,7 +10,6 @@ import { deepFreeze } from './freeze.ts'
 import { createPendingChanges, type Step } from './pending-changes.ts'
 import { internManagedFields, shareUnchanged } from './share.ts'
 import type { ResourceKey, Store, StoreEvent, Transaction } from './store.ts'
-import { createStoredBytes } from './stored-bytes.ts'
 
 export interface OpenStoreOptions {
   /** Made where it is missing, private to the user. */
@@ -56,7 +56,7 @@ export function openStore(options: OpenStoreOptions): Store {
   const shelves = new Map<ResourceKey, Shelf>()
   const commitListeners = new Set<(revision: number) => void>()
   const compactedRevision = database.readRevision()
-  const stored = createStoredBytes()
+  const stored = createSums()
   let revision = compactedRevision
   let queue: Job[] = []
   /** While operations run: what they read are the newest states, those of their batch included. */
