@@ -3,21 +3,8 @@
  * the schema allows values to be. Rules that are too expensive are refused with their CustomResourceDefinition.
  */
 import type { CallExpr, Expr, Fold } from './ast.ts'
-import {
-  add,
-  fixed,
-  multiply,
-  networkCost,
-  ONE,
-  product,
-  type Range,
-  replaced,
-  scale,
-  UNBOUNDED,
-  UNKNOWN,
-  union,
-  ZERO,
-} from './cost-range.ts'
+import { add, fixed, multiply, ONE, type Range, scale, UNBOUNDED, UNKNOWN, union, ZERO } from './cost-range.ts'
+import { type Estimate, type Item, priceOf, type Sizes } from './function-prices.ts'
 import { codePoints, type Overload } from './functions.ts'
 import type { Declaration } from './schema-types.ts'
 import { isOptional, type Type } from './types.ts'
@@ -35,17 +22,12 @@ interface Local {
   entries: Entries | undefined
 }
 
-interface Estimate {
-  cost: Range
-  result?: Range | undefined
-}
-
 /** The most that a checked expression can cost; `self` and `oldSelf` are as the declaration says. */
 export function estimateCost(expr: Expr, root: Declaration): number {
   return new Estimator(root).cost(expr).max
 }
 
-class Estimator {
+class Estimator implements Sizes {
   readonly #root: Declaration
   readonly #paths = new Map<Expr, readonly string[]>()
   readonly #sizes = new Map<Expr, Range>()
@@ -113,7 +95,7 @@ class Estimator {
 
   #overload(expr: CallExpr, overload: Overload, costs: readonly Range[]): Estimate {
     const sum = costs.reduce(add, ZERO)
-    const priced = this.#priceOf(expr, overload)
+    const priced = priceOf(expr, overload, this)
     if (priced) return { cost: add(priced.cost, sum), result: priced.result }
     const [a, b, c] = expr.args as [Expr, Expr, Expr]
     switch (overload.id) {
@@ -124,12 +106,12 @@ class Estimator {
         const entries = merge(this.#entriesOf(b), this.#entriesOf(c))
         if (entries) this.#entries.set(expr, entries)
         const [condition, yes, no] = costs as [Range, Range, Range]
-        return { cost: add(condition, union(yes, no)), result: union(this.#size(b), this.#size(c)) }
+        return { cost: add(condition, union(yes, no)), result: union(this.size(b), this.size(c)) }
       }
       case 'add_string':
       case 'add_bytes':
       case 'add_list': {
-        const result = add(this.#size(a), this.#size(b))
+        const result = add(this.size(a), this.size(b))
         const entries = merge(this.#entriesOf(a), this.#entriesOf(b))
         if (entries) this.#entries.set(expr, entries)
         return { cost: add(overload.id === 'add_list' ? ONE : scale(result, 0.1), sum), result }
@@ -139,118 +121,7 @@ class Estimator {
     }
   }
 
-  /** The price of a function by itself; undefined for those whose price is one, or that of their parts. */
-  #priceOf(expr: CallExpr, { id }: Overload): Estimate | undefined {
-    const target = expr.target && this.#size(expr.target)
-    const [a, b] = expr.args.map((arg) => this.#size(arg))
-    const read = (size: Range, times = 1): Range => scale(size, 0.1 * times)
-    switch (expr.name) {
-      case 'isSorted':
-      case 'sum':
-      case 'max':
-      case 'min':
-      case 'indexOf':
-      case 'lastIndexOf':
-        return target && { cost: this.#scan(expr.target as Expr, target) }
-      case 'strings.quote':
-        return a && { cost: read(a) }
-      case 'url':
-        return a && { cost: read(a), result: a }
-      case 'lowerAscii':
-      case 'upperAscii':
-      case 'substring':
-      case 'trim':
-        return target && { cost: read(target), result: target }
-      case 'replace':
-        return target && a && b && { cost: read(target, 2), result: replaced(target, a, b) }
-      case 'split':
-        return target && { cost: read(target, 2), result: { min: 0, max: limitOf(expr.args[1]) ?? target.max } }
-      case 'join':
-        return target && this.#join(expr.target as Expr, target, a)
-      case 'find':
-      case 'findAll':
-        return (
-          target && a && { cost: multiply(read(add(target, ONE)), scale(a, 0.25)), result: { min: 0, max: target.max } }
-        )
-      case 'matches':
-        if (!target || !a) return undefined
-        return { cost: multiply(read(add(target, ONE)), scale(a, 0.25)) }
-      case 'contains':
-        return target && a && { cost: multiply(read(target), read(a)) }
-      case 'startsWith':
-      case 'endsWith':
-      case 'quantity':
-      case 'isQuantity':
-      case 'semver':
-      case 'isSemver':
-      case 'cidr':
-      case 'isIP':
-      case 'isCIDR':
-        return a && { cost: read(a) }
-      case 'ip':
-        return id === 'cidr_ip' ? { cost: ONE } : a && { cost: read(a) }
-      case 'ip.isCanonical':
-        return a && { cost: read(a, 2) }
-      case 'containsIP':
-      case 'containsCIDR':
-        return { cost: networkCost(id, a ?? UNKNOWN) }
-      case 'validate':
-        return a && { cost: scale(read(a), 32) }
-      case 'format':
-        return target && { cost: read(target) }
-      case '@in':
-        return id === 'in_list' && b ? { cost: b } : undefined
-      case 'sets.contains':
-      case 'sets.intersects':
-        return a && b && { cost: add(multiply(a, b), ONE) }
-      case 'sets.equivalent':
-        return a && b && { cost: add(scale(multiply(a, b), 2), ONE) }
-      default:
-        return this.#conversionOrComparison(expr, id, a, b)
-    }
-  }
-
-  #conversionOrComparison(
-    expr: CallExpr,
-    id: string,
-    a: Range | undefined,
-    b: Range | undefined,
-  ): Estimate | undefined {
-    if (id === 'string_to_bytes' && a) {
-      return { cost: scale(a, 0.1), result: { min: a.min, max: product(a.max, 4) } }
-    }
-    if (id === 'bytes_to_string' && a) {
-      return { cost: scale(a, 0.1), result: { min: Math.floor(a.min / 4), max: a.max } }
-    }
-    if (!/^(equals|not_equals)$|^(less|less_equals|greater|greater_equals)_(string|bytes)$/.test(id)) return undefined
-    if (!a || !b) return undefined
-    const { kind, name } = (expr.args[0] as Expr).type as Type
-    if (id === 'equals' && (kind === 'struct' || kind === 'opaque') && /^(kubernetes\.|net\.)/.test(name)) {
-      return { cost: name === 'kubernetes.NamedFormat' ? { min: 1, max: 7 } : ONE }
-    }
-    const smallest = Math.min(a.max, b.max)
-    return { cost: scale({ min: smallest > 0 ? 1 : 0, max: smallest }, 0.1) }
-  }
-
-  /** One for each element, and reading it where it is text; or reading a text. */
-  #scan(list: Expr, size: Range): Range {
-    const item = this.#itemOf(list)
-    if (!item) return scale(size, 0.1)
-    const text = item.type.kind === 'string' || item.type.kind === 'bytes'
-    return multiply(size, text ? add(ONE, scale(item.size, 0.1)) : ONE)
-  }
-
-  #join(list: Expr, size: Range, separator: Range | undefined): Estimate {
-    const item = this.#itemOf(list)
-    let result = item ? multiply(size, item.size) : ZERO
-    if (separator) {
-      const between = { min: Math.max(0, size.min - 1), max: Math.max(0, size.max - 1) }
-      result = add(result, multiply(separator, between))
-    }
-    return { cost: scale(result, 0.1), result }
-  }
-
-  #itemOf(list: Expr): { type: Type; size: Range } | undefined {
+  itemOf(list: Expr): Item | undefined {
     const type = (list.type as Type).params[0]
     if (!type) return undefined
     const path = this.#visiblePath(list)
@@ -262,7 +133,7 @@ class Estimator {
     let item: Range = { min: expr.items.length === 0 ? 0 : UNBOUNDED, max: 0 }
     for (const part of expr.items) {
       sum = add(sum, this.cost(part))
-      item = union(item, this.#size(part))
+      item = union(item, this.size(part))
     }
     this.#entries.set(expr, { kind: 'list', key: ONE, value: item })
     return add(sum, fixed(10))
@@ -274,8 +145,8 @@ class Estimator {
     let [keys, values]: [Range, Range] = [none, none]
     for (const [key, value] of expr.entries) {
       sum = add(add(sum, this.cost(key)), this.cost(value))
-      keys = union(keys, this.#size(key))
-      values = union(values, this.#size(value))
+      keys = union(keys, this.size(key))
+      values = union(values, this.size(value))
     }
     this.#entries.set(expr, { kind: 'map', key: keys, value: values })
     return add(sum, fixed(30))
@@ -290,7 +161,7 @@ class Estimator {
     if (expr.iterVar2 !== undefined) this.#pop(expr.iterVar2)
     sum = add(sum, this.cost(expr.result))
     this.#pop(expr.accuVar)
-    const count = this.#size(expr.range)
+    const count = this.size(expr.range)
     if (expr.init.kind === 'const') {
       const size = this.#sizeOf(expr.init)
       if (size) this.#sizes.set(expr, size)
@@ -363,7 +234,7 @@ class Estimator {
     if (entries) this.#entries.set(to, entries)
   }
 
-  #size(expr: Expr): Range {
+  size(expr: Expr): Range {
     return this.#sizeOf(expr) ?? UNKNOWN
   }
 
@@ -421,10 +292,4 @@ function literalSize(value: Value): number {
 function isScalar(type: Type): boolean {
   if (isOptional(type)) return isScalar(type.params[0] as Type)
   return ['bool', 'double', 'duration', 'int', 'timestamp', 'uint'].includes(type.kind)
-}
-
-function limitOf(arg: Expr | undefined): number | undefined {
-  if (arg?.kind !== 'const' || typeof arg.value !== 'bigint') return undefined
-  // Go reads a negative limit, which means none, as the largest number.
-  return arg.value < 0n ? UNBOUNDED : Number(arg.value)
 }
