@@ -12,7 +12,7 @@ import { createPodNetwork } from './network/pod-network.ts'
 import type { RegistryConfig } from './registry/registry-config.ts'
 import type { Container, ContainerSpec, Runtime } from './runtime.ts'
 import { RuntimeError } from './runtime-error.ts'
-import { beginSandbox, newSandbox } from './sandbox/begin-sandbox.ts'
+import { beginSandbox } from './sandbox/begin-sandbox.ts'
 import { type Blanks, createBlanks } from './sandbox/blanks.ts'
 import { cancelStart } from './sandbox/cancel-start.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
@@ -27,7 +27,7 @@ import {
   startContainer,
 } from './sandbox/containers.ts'
 import { createDrivers } from './sandbox/drivers.ts'
-import { containerView, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
+import { containerView, newSandboxEntry, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
 import { createExecPlaces } from './sandbox/exec-places.ts'
 import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
 import { attachToStarting, openProcessStreams } from './sandbox/process-streams.ts'
@@ -239,7 +239,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       validateSandboxSpec(spec)
       if (registry.sandboxes.has(spec.id))
         throw new RuntimeError('already-exists', `sandbox ${spec.id} is there already`)
-      const sandbox = newSandbox(spec)
+      const sandbox = newSandboxEntry({ spec: structuredClone(spec), ip: undefined, createdAt: Date.now() })
       registry.sandboxes.set(spec.id, sandbox)
       try {
         await beginSandbox(parts, sandbox, { blanks, signal })

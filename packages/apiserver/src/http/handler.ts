@@ -17,7 +17,7 @@ import { type Accepted, negotiate } from './negotiate.ts'
 import { connectionVerbs } from './node-paths.ts'
 import { type FindNode, proxyRequest, proxyUpgrade, refuseUpgrade, resolveNode } from './node-proxy.ts'
 import { readBody } from './read-body.ts'
-import { EMPTY_QUERY, parseQuery, parseRequestInfo } from './request-info.ts'
+import { EMPTY_QUERY, parseQuery, parseRequestInfo, unknownInfo } from './request-info.ts'
 import { addWarnings, respond, respondWithError } from './respond.ts'
 import { transformAnswer, transformMessages } from './transform.ts'
 import { JSON_STREAM, PROTOBUF_STREAM, streamWatch } from './watch-stream.ts'
@@ -271,21 +271,6 @@ function toCall(request: IncomingMessage): Call {
     user: NOBODY,
     readBody: () => readBody(request, contentType, () => undefined),
     warnings: [],
-  }
-}
-
-function unknownInfo(path: string, method: string): Call['info'] {
-  return {
-    isResource: false,
-    path,
-    verb: method.toLowerCase(),
-    group: '',
-    version: '',
-    namespace: '',
-    resource: '',
-    subresource: '',
-    name: '',
-    rest: '',
   }
 }
 

@@ -15,9 +15,9 @@ const METHOD_VERBS: Readonly<Record<string, string>> = {
 
 export const EMPTY_QUERY: Query = Object.freeze(Object.create(null) as Query)
 
-/** The path as it was sent, without its query. Throws a URIError where a segment is not valid percent-encoding. */
-export function parseRequestInfo(method: string, path: string, query: Query): RequestInfo {
-  const info: RequestInfo = {
+/** Of a path of which nothing is known, or that is no resource's. */
+export function unknownInfo(path: string, method: string): RequestInfo {
+  return {
     isResource: false,
     path,
     verb: method.toLowerCase(),
@@ -29,6 +29,11 @@ export function parseRequestInfo(method: string, path: string, query: Query): Re
     name: '',
     rest: '',
   }
+}
+
+/** The path as it was sent, without its query. Throws a URIError where a segment is not valid percent-encoding. */
+export function parseRequestInfo(method: string, path: string, query: Query): RequestInfo {
+  const info = unknownInfo(path, method)
   const parts = splitPath(path)
   const prefix = parts[0]
   if (prefix !== 'api' && prefix !== 'apis') return info

@@ -2,7 +2,7 @@ import type { KubeObject } from '@caisson/api'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Schema } from '../schema/schema.ts'
-import { type ApplyRequest, applyServerSide, trackUpdate, type WriteContext } from './managed-fields.ts'
+import { type ApplyRequest, applyServerSide, managedFieldsAfter, type WriteContext } from './managed-fields.ts'
 
 const now = Date.UTC(2026, 0, 1)
 const context = (manager: string, extra: Partial<WriteContext> = {}): WriteContext => ({
@@ -32,7 +32,7 @@ const owners = (object: KubeObject): string[] =>
     (entry) => `${entry.manager} ${entry.operation} ${JSON.stringify(entry.fieldsV1)}`,
   )
 
-describe('trackUpdate', () => {
+describe('managedFieldsAfter', () => {
   test('elements with the same key are owned as one', () => {
     const pod = (values: string[]): KubeObject => ({
       apiVersion: 'v1',
@@ -50,7 +50,7 @@ describe('trackUpdate', () => {
       return (container as Record<string, unknown>)['f:env']
     }
     const track = (before: KubeObject | undefined, after: KubeObject) =>
-      trackUpdate(before, after, context('kubectl', { schema: { $ref: 'io.k8s.api.core.v1.Pod' } }))
+      managedFieldsAfter(before, after, context('kubectl', { schema: { $ref: 'io.k8s.api.core.v1.Pod' } }))
     const whole = { '.': {}, 'k:{"name":"A"}': { '.': {}, 'f:name': {}, 'f:value': {} } }
     const asOne = { '.': {}, 'k:{"name":"A"}': {} }
     expect(envOf(undefined, ['1', '2'])).toEqual(asOne)
@@ -71,7 +71,7 @@ describe('trackUpdate', () => {
       status: { phase: 'Pending' },
     }
     expect(
-      trackUpdate(
+      managedFieldsAfter(
         undefined,
         pod,
         context('kubectl', { schema: { $ref: 'io.k8s.api.core.v1.Pod' }, statusSubresource: true }),
@@ -107,20 +107,22 @@ describe('trackUpdate', () => {
 
   test('what one changes, the other loses; what one removes, nobody owns', () => {
     const created = configMap({ a: '1', b: '1' })
-    created.metadata.managedFields = trackUpdate(undefined, created, context('one')) ?? []
+    created.metadata.managedFields = managedFieldsAfter(undefined, created, context('one')) ?? []
     const changed = configMap({ a: '2' }, { managedFields: created.metadata.managedFields })
-    changed.metadata.managedFields = trackUpdate(created, changed, context('two')) ?? []
+    changed.metadata.managedFields = managedFieldsAfter(created, changed, context('two')) ?? []
     expect(owners(changed)).toEqual(['one Update {"f:data":{}}', 'two Update {"f:data":{"f:a":{}}}'])
   })
 
   test('an update that changes nothing leaves the list as it is', () => {
     const created = configMap({ a: '1' })
-    created.metadata.managedFields = trackUpdate(undefined, created, context('one')) ?? []
-    expect(trackUpdate(created, created, context('two', { now: now + 60_000 }))).toEqual(created.metadata.managedFields)
+    created.metadata.managedFields = managedFieldsAfter(undefined, created, context('one')) ?? []
+    expect(managedFieldsAfter(created, created, context('two', { now: now + 60_000 }))).toEqual(
+      created.metadata.managedFields,
+    )
   })
 
   test('an object whose ownership was reset stays without owners', () => {
-    expect(trackUpdate(configMap({}), configMap({ a: '1' }), context('one'))).toBe(undefined)
+    expect(managedFieldsAfter(configMap({}), configMap({ a: '1' }), context('one'))).toBe(undefined)
   })
 
   test('nobody owns the zero values that Go writes by itself', () => {
@@ -136,7 +138,8 @@ describe('trackUpdate', () => {
       reportingComponent: '',
       reportingInstance: '',
     }
-    const [owner] = trackUpdate(undefined, event, context('x', { schema: { $ref: 'io.k8s.api.core.v1.Event' } })) ?? []
+    const [owner] =
+      managedFieldsAfter(undefined, event, context('x', { schema: { $ref: 'io.k8s.api.core.v1.Event' } })) ?? []
     expect(owner?.fieldsV1).toEqual({ 'f:involvedObject': {} })
   })
 
@@ -146,7 +149,7 @@ describe('trackUpdate', () => {
       type: 'object',
       properties: { spec: { type: 'object', properties: { n: { type: 'string', nullable: true } } } },
     }
-    const [owner] = trackUpdate(undefined, custom, context('x', { builtin: false, schema })) ?? []
+    const [owner] = managedFieldsAfter(undefined, custom, context('x', { builtin: false, schema })) ?? []
     expect(owner?.fieldsV1).toEqual({ 'f:spec': { '.': {}, 'f:n': {} } })
   })
 
@@ -160,10 +163,10 @@ describe('trackUpdate', () => {
     }
     const extra = { builtin: false, schema, statusSubresource: true }
     const made: KubeObject = { apiVersion: 'x/v1', kind: 'X', metadata: { name: 'x' }, spec: { n: 1 } }
-    const managedFields = trackUpdate(undefined, made, context('maker', extra)) ?? []
+    const managedFields = managedFieldsAfter(undefined, made, context('maker', extra)) ?? []
     const live = { ...made, metadata: { ...made.metadata, managedFields } }
     const next = { ...live, spec: { n: 2 }, status: { n: 2 } }
-    const after = trackUpdate(live, next, context('reporter', { ...extra, subresource: 'status' })) ?? []
+    const after = managedFieldsAfter(live, next, context('reporter', { ...extra, subresource: 'status' })) ?? []
     expect(after.map(({ manager, fieldsV1 }) => `${manager} ${JSON.stringify(fieldsV1)}`)).toEqual([
       'maker {"f:spec":{".":{},"f:n":{}}}',
       'reporter {"f:status":{".":{},"f:n":{}}}',
@@ -172,13 +175,13 @@ describe('trackUpdate', () => {
 
   test('beyond ten updaters the oldest are folded together', () => {
     let object = configMap({}, { labels: { a: 'b' } })
-    object.metadata.managedFields = trackUpdate(undefined, object, context('maker', { now: now - 1000 })) ?? []
+    object.metadata.managedFields = managedFieldsAfter(undefined, object, context('maker', { now: now - 1000 })) ?? []
     for (let index = 0; index < 12; index++) {
       const next = configMap(
         { ...(object['data'] as Record<string, string>), [`k${index}`]: 'x' },
         { managedFields: object.metadata.managedFields },
       )
-      const fields = trackUpdate(
+      const fields = managedFieldsAfter(
         object,
         next,
         context(`m${String(index).padStart(2, '0')}`, { now: now + index * 1000 }),
@@ -221,7 +224,7 @@ describe('applyServerSide', () => {
 
   test('a conflict with an updater names its version', () => {
     const live = configMap({ a: '1', b: '1' })
-    live.metadata.managedFields = trackUpdate(undefined, live, context('editor')) ?? []
+    live.metadata.managedFields = managedFieldsAfter(undefined, live, context('editor')) ?? []
     expect(() => apply(live, { a: '2', b: '2' }, 'red')).toThrow(
       'Apply failed with 2 conflicts: conflicts with "editor" using v1:\n- .data.a\n- .data.b',
     )

@@ -76,13 +76,18 @@ const SERVER_OWNED = setOf(
 )
 const STATUS = setOf(['f:status'])
 
+/** Writes into `next` who owns which of its fields after a create (`current` undefined) or an update of `current`. */
+export function trackUpdate(current: KubeObject | undefined, next: KubeObject, context: WriteContext): void {
+  const managedFields = managedFieldsAfter(current, next, context)
+  if (managedFields) next.metadata.managedFields = managedFields
+  else delete next.metadata.managedFields
+}
+
 /**
- * The managedFields of `next` after a create (`current` undefined) or an update of `current`.
- *
- * Where the request itself carries a list it is taken instead of the stored one; an empty list, or `[{}]`, resets
- * ownership. A list that cannot be read counts as none, as in kube-apiserver.
+ * The managedFields that `next` has then. Where the request itself carries a list it is taken instead of the stored one; an
+ * empty list, or `[{}]`, resets ownership. A list that cannot be read counts as none, as in kube-apiserver.
  */
-export function trackUpdate(
+export function managedFieldsAfter(
   current: KubeObject | undefined,
   next: KubeObject,
   context: WriteContext,

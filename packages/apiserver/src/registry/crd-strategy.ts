@@ -74,7 +74,7 @@ export function withEmptyingBegun(crd: KubeObject, now: number): KubeObject {
 }
 
 function ownChange(before: KubeObject, crd: KubeObject, now: number): void {
-  const owners = trackUpdate(before, crd, {
+  trackUpdate(before, crd, {
     manager: 'kube-apiserver',
     apiVersion: 'apiextensions.k8s.io/v1',
     subresource: 'status',
@@ -83,7 +83,6 @@ function ownChange(before: KubeObject, crd: KubeObject, now: number): void {
     statusSubresource: true,
     now,
   })
-  if (owners) crd.metadata.managedFields = owners
 }
 
 /**

@@ -35,9 +35,7 @@ export async function create(call: Call, resource: Resource, environment: Enviro
   wipeSystemFields(object.metadata)
   matchNamespace(object.metadata, expectedNamespace(resource, call))
   dedupOwnerReferences(object, call.warnings, false)
-  const managedFields = trackUpdate(undefined, object, writeContext(resource, '', options, environment))
-  if (managedFields) object.metadata.managedFields = managedFields
-  else delete object.metadata.managedFields
+  trackUpdate(undefined, object, writeContext(resource, '', options, environment))
   const stored = await environment.store.write((transaction) =>
     createIn(transaction, environment.rehearses ? deepCopy(object) : object, { call, resource, environment, options }),
   )

@@ -78,13 +78,7 @@ function patched(request: PatchRequest): (current: KubeObject | undefined) => Ku
   return (current) => {
     if (!current) throw notFound(resource, call.info.name)
     const object = apply(current)
-    const managedFields = trackUpdate(
-      current,
-      object,
-      writeContext(resource, call.info.subresource, options, environment),
-    )
-    if (managedFields) object.metadata.managedFields = managedFields
-    else delete object.metadata.managedFields
+    trackUpdate(current, object, writeContext(resource, call.info.subresource, options, environment))
     return object
   }
 }

@@ -40,13 +40,7 @@ export async function update(
       expectedUid: object.metadata.uid,
       next(current) {
         const next = environment.rehearses ? deepCopy(object) : object
-        const managedFields = trackUpdate(
-          current,
-          next,
-          writeContext(resource, call.info.subresource, options, environment),
-        )
-        if (managedFields) next.metadata.managedFields = managedFields
-        else delete next.metadata.managedFields
+        trackUpdate(current, next, writeContext(resource, call.info.subresource, options, environment))
         return next
       },
     }),

@@ -22,7 +22,6 @@ export async function createVirtual(call: Call, resource: Resource, environment:
   })
   wipeSystemFields(object.metadata)
   matchNamespace(object.metadata, expectedNamespace(resource, call))
-  const managedFields = trackUpdate(undefined, object, writeContext(resource, '', options, environment))
-  if (managedFields) object.metadata.managedFields = managedFields
+  trackUpdate(undefined, object, writeContext(resource, '', options, environment))
   return { status: 201, body: await answer(object, call, environment), resource }
 }

@@ -1,5 +1,5 @@
 /** What a sandbox is before its first container: its control groups, its network, its record, and where it is shared its pause. */
-import type { ResourceLimits, SandboxSpec } from '../runtime.ts'
+import type { ResourceLimits } from '../runtime.ts'
 import type { Blanks } from './blanks.ts'
 import { cancelStart } from './cancel-start.ts'
 import { startPause } from './containers.ts'
@@ -14,18 +14,6 @@ import { openSnapshot } from './snapshot-files.ts'
  */
 const SENTRY_MEMORY = 32 * 1024 * 1024
 const SENTRY_TASKS = 256
-
-export function newSandbox(spec: SandboxSpec): SandboxEntry {
-  return {
-    record: { spec: structuredClone(spec), ip: undefined, createdAt: Date.now() },
-    containers: new Map(),
-    pause: undefined,
-    removing: undefined,
-    blank: undefined,
-    awaits: new Set(),
-    checkpointing: false,
-  }
-}
 
 /** Where it rejects, or `signal` was aborted, what was made is for the caller to remove. */
 export async function beginSandbox(

@@ -41,6 +41,18 @@ export function rootOciId(
   return beside === undefined ? container.ociId : (sandbox.containers.get(beside)?.ociId ?? ociId(beside))
 }
 
+export function newSandboxEntry(record: SandboxRecord): SandboxEntry {
+  return {
+    record,
+    containers: new Map(),
+    pause: undefined,
+    removing: undefined,
+    blank: undefined,
+    awaits: new Set(),
+    checkpointing: false,
+  }
+}
+
 export function newContainerEntry(
   id: string,
   directory: string,

@@ -4,7 +4,7 @@ import { adoptLaunched } from '../monitor/launched-process.ts'
 import { mountPoints, unmountBelow } from '../mount-points.ts'
 import { finishCheckpoint } from './checkpoint.ts'
 import { discardHalfMade, killContainer, removeContainerEntry } from './containers.ts'
-import { newContainerEntry, type SandboxEntry } from './entries.ts'
+import { newContainerEntry, newSandboxEntry, type SandboxEntry } from './entries.ts'
 import { pauseContainerId } from './oci-ids.ts'
 import { endOrphanedCommands } from './orphaned-commands.ts'
 import type { Registry } from './registry.ts'
@@ -21,18 +21,7 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
   await parts.monitor.ping()
   await endOrphanedCommands(stateDirectory)
   const containers = await parts.files.containers()
-  for (const record of await parts.files.sandboxes()) {
-    const sandbox: SandboxEntry = {
-      record,
-      containers: new Map(),
-      pause: undefined,
-      removing: undefined,
-      blank: undefined,
-      awaits: new Set(),
-      checkpointing: false,
-    }
-    registry.sandboxes.set(record.spec.id, sandbox)
-  }
+  for (const record of await parts.files.sandboxes()) registry.sandboxes.set(record.spec.id, newSandboxEntry(record))
   const adopted = new Set<string>()
   for (const [id, container] of containers) {
     const sandboxId = container.spec?.sandboxId ?? id.replace(/\.pause$/, '')

@@ -162,8 +162,7 @@ function write({ scaled, ...scaleCall }: ScaleWrite): Promise<Answer> {
     setAt(next, paths.specReplicasPath, scale.spec?.replicas ?? 0)
     const { resourceVersion } = scale.metadata
     if (resourceVersion) next.metadata.resourceVersion = resourceVersion
-    const managedFields = trackUpdate(current, next, writeContext(resource, 'scale', options, environment))
-    if (managedFields) next.metadata.managedFields = managedFields
+    trackUpdate(current, next, writeContext(resource, 'scale', options, environment))
     return next
   })
 }
