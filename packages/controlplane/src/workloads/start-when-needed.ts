@@ -4,7 +4,7 @@
  */
 import { type Resource, resources } from '@caisson/client'
 import { TRACKING } from './job-tracking.ts'
-import type { WorkloadOptions } from './start-workloads.ts'
+import type { WorkloadOptions } from './wiring.ts'
 
 const KINDS: readonly Resource[] = [
   resources.replicaSets,

@@ -1,0 +1,63 @@
+/** Starts the controllers of StatefulSets and DaemonSets. */
+import { keyOf, type Typed } from '@caisson/client'
+import type { Node } from 'kubernetes-types/core/v1.d.ts'
+import { planDaemonSet } from './plan-daemon-set.ts'
+import { planStatefulSet } from './plan-stateful-set.ts'
+import { BY_CONTROLLER, BY_NAMESPACE, candidates, type Wiring } from './wiring.ts'
+
+export function startStatefulSets({ kinds, start, follow }: Wiring): void {
+  const { pods, statefulSets, revisions, claims } = kinds
+  const statefulSetEngine = start({
+    name: 'statefulset-controller',
+    informer: statefulSets,
+    others: [pods, revisions, claims],
+    observe: (set, failures) => ({
+      set,
+      pods: candidates(pods, set),
+      revisions: revisions.byIndex(BY_CONTROLLER, set.metadata.uid ?? ''),
+      claims: new Map(
+        claims.byIndex(BY_NAMESPACE, set.metadata.namespace ?? '').map((one) => [one.metadata.name ?? '', one]),
+      ),
+      failures,
+    }),
+    plan: planStatefulSet,
+  })
+  follow(pods, statefulSets, statefulSetEngine)
+  follow(revisions, statefulSets, statefulSetEngine)
+}
+
+export function startDaemonSets({ kinds, stack, start, follow }: Wiring): void {
+  const { pods, daemonSets, revisions, nodes } = kinds
+  const daemonSetEngine = start({
+    name: 'daemonset-controller',
+    informer: daemonSets,
+    others: [pods, revisions],
+    observe: (set, failures) => ({
+      set,
+      pods: candidates(pods, set),
+      nodes: nodes.list(),
+      revisions: revisions.byIndex(BY_CONTROLLER, set.metadata.uid ?? ''),
+      failures,
+    }),
+    plan: planDaemonSet,
+  })
+  follow(pods, daemonSets, daemonSetEngine)
+  follow(revisions, daemonSets, daemonSetEngine)
+  const nodesChanged = (): void => {
+    for (const set of daemonSets.list()) daemonSetEngine.enqueue(keyOf(set))
+  }
+  stack.use(
+    nodes.handle({
+      added: nodesChanged,
+      updated: (old, node) => {
+        if (placement(old) !== placement(node)) nodesChanged()
+      },
+      deleted: nodesChanged,
+    }),
+  )
+}
+
+/** What of a node decides whether a daemon belongs on it. */
+function placement({ metadata, spec }: Typed<Node>): string {
+  return JSON.stringify([metadata.labels, spec?.taints, spec?.unschedulable])
+}

@@ -1,0 +1,125 @@
+/** What the controllers of the kinds that make Pods are made of: what they all look at, and how a change sets one off. */
+import { controllerOf } from '@caisson/api'
+import { type AnyObject, type Client, type Informer, type Informers, keyOf, resources } from '@caisson/client'
+import { type ControllerDefinition, createEngine, type Engine, type PlannedEvent } from '@caisson/controllers'
+
+export interface WorkloadOptions {
+  client: Client
+  informers: Informers
+  record(component: string, object: AnyObject, event: Omit<PlannedEvent, 'action'>): void
+  onError(error: unknown, where: string): void
+  now(): number
+  signal: AbortSignal
+}
+
+/** Objects by the UID of their controller, or by the namespace in which nobody controls them. */
+export const BY_CONTROLLER = 'controller'
+
+function byController(object: AnyObject): string[] {
+  const owner = controllerOf(object)
+  return [owner ? owner.uid : orphansOf(object.metadata.namespace)]
+}
+
+function orphansOf(namespace = ''): string {
+  return `orphans/${namespace}`
+}
+
+export const BY_NAMESPACE = 'namespace'
+
+function byNamespace({ metadata }: AnyObject): string[] {
+  return [metadata.namespace ?? '']
+}
+
+/** What an owner controls, and what it might adopt. */
+export function candidates<T extends AnyObject>(informer: Informer<T>, owner: AnyObject): T[] {
+  return [
+    ...informer.byIndex(BY_CONTROLLER, owner.metadata.uid ?? ''),
+    ...informer.byIndex(BY_CONTROLLER, orphansOf(owner.metadata.namespace)),
+  ]
+}
+
+export type Kinds = ReturnType<typeof kindsOf>
+
+/** To be asked for before `informers` are synced: their indexes are made with what is listed. */
+export function kindsOf(informers: Informers) {
+  const indexers = { [BY_CONTROLLER]: byController }
+  return {
+    pods: informers.of(resources.pods, { indexers: { ...indexers, [BY_NAMESPACE]: byNamespace } }),
+    sets: informers.of(resources.replicaSets, { indexers }),
+    controllers: informers.of(resources.replicationControllers),
+    deployments: informers.of(resources.deployments),
+    jobs: informers.of(resources.jobs, { indexers }),
+    cronJobs: informers.of(resources.cronJobs),
+    statefulSets: informers.of(resources.statefulSets),
+    daemonSets: informers.of(resources.daemonSets),
+    revisions: informers.of(resources.controllerRevisions, { indexers }),
+    nodes: informers.of(resources.nodes),
+    budgets: informers.of(resources.podDisruptionBudgets, { indexers: { [BY_NAMESPACE]: byNamespace } }),
+    claims: informers.of(resources.persistentVolumeClaims, { indexers: { [BY_NAMESPACE]: byNamespace } }),
+  }
+}
+
+/** Objects that are worked on at the same time, of each kind. */
+const CONCURRENCY = 5
+
+export interface Wiring {
+  kinds: Kinds
+  options: WorkloadOptions
+  /** What has been started. */
+  stack: AsyncDisposableStack
+  /** Starts a controller: changes of its own kind set it off. */
+  start<T extends AnyObject & { status?: object }, O>(definition: ControllerDefinition<T, O>): Engine
+  /** Calls for whoever owns a changed object, before and after the change, and for all that might adopt it. */
+  follow<T extends AnyObject>(informer: Informer<T>, owners: Informer<AnyObject>, engine: Engine): void
+}
+
+export function createWiring(kinds: Kinds, options: WorkloadOptions, stack: AsyncDisposableStack): Wiring {
+  return {
+    kinds,
+    options,
+    stack,
+    start<T extends AnyObject & { status?: object }, O>(definition: ControllerDefinition<T, O>): Engine {
+      const engine = stack.use(
+        createEngine(definition, {
+          client: options.client,
+          record: (object, { type, reason, message }) =>
+            options.record(definition.name, object, { type, reason, message }),
+          concurrency: CONCURRENCY,
+          now: options.now,
+          onError: (error, key) => options.onError(error, `${definition.name} ${key}`),
+        }),
+      )
+      stack.use(
+        definition.informer.handle({
+          added: (object) => engine.enqueue(keyOf(object)),
+          updated: (_old, object) => engine.enqueue(keyOf(object)),
+          deleted: (object) => engine.enqueue(keyOf(object)),
+        }),
+      )
+      return engine
+    },
+    follow<T extends AnyObject>(informer: Informer<T>, owners: Informer<AnyObject>, engine: Engine): void {
+      const { kind } = owners.resource
+      const changed = (object: T): void => {
+        const owner = controllerOf(object)
+        if (owner) {
+          if (owner.kind === kind) engine.enqueue(`${object.metadata.namespace}/${owner.name}`)
+          return
+        }
+        for (const each of owners.list()) {
+          if (each.metadata.namespace === object.metadata.namespace) engine.enqueue(keyOf(each))
+        }
+      }
+      stack.use(
+        informer.handle({
+          added: changed,
+          updated(old, object) {
+            if (controllerOf(old)?.uid !== controllerOf(object)?.uid) changed(old)
+            changed(object)
+          },
+          deleted: changed,
+        }),
+      )
+    },
+  }
+}
