@@ -5,14 +5,9 @@ import type { Summary } from './summary.ts'
 const seconds = (nanoseconds: number | undefined): number | undefined =>
   nanoseconds === undefined ? undefined : nanoseconds / 1e9
 
-/** `/metrics/resource` */
-export function resourceMetrics({ node, pods }: Summary): string {
+/** What both pages say of containers in the same words. */
+function workingSetsAndStarts(pods: Summary['pods']): string {
   return [
-    family(
-      'container_cpu_usage_seconds_total',
-      'counter',
-      ofContainers(pods, ({ cpu }) => seconds(cpu?.usageCoreNanoSeconds)),
-    ),
     family(
       'container_memory_working_set_bytes',
       'gauge',
@@ -23,6 +18,18 @@ export function resourceMetrics({ node, pods }: Summary): string {
       'gauge',
       ofContainers(pods, ({ startTime }) => Date.parse(startTime) / 1000 || undefined),
     ),
+  ].join('')
+}
+
+/** `/metrics/resource` */
+export function resourceMetrics({ node, pods }: Summary): string {
+  return [
+    family(
+      'container_cpu_usage_seconds_total',
+      'counter',
+      ofContainers(pods, ({ cpu }) => seconds(cpu?.usageCoreNanoSeconds)),
+    ),
+    workingSetsAndStarts(pods),
     family('node_cpu_usage_seconds_total', 'counter', [[{}, node.cpu.usageCoreNanoSeconds / 1e9]]),
     family('node_memory_working_set_bytes', 'gauge', [[{}, node.memory.workingSetBytes]]),
     family(
@@ -52,16 +59,7 @@ export function cadvisorMetrics({ pods }: Summary): string {
       'gauge',
       ofContainers(pods, ({ memory }) => memory?.usageBytes),
     ),
-    family(
-      'container_memory_working_set_bytes',
-      'gauge',
-      ofContainers(pods, ({ memory }) => memory?.workingSetBytes),
-    ),
-    family(
-      'container_start_time_seconds',
-      'gauge',
-      ofContainers(pods, ({ startTime }) => Date.parse(startTime) / 1000 || undefined),
-    ),
+    workingSetsAndStarts(pods),
   ].join('')
 }
 
