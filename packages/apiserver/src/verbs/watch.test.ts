@@ -10,7 +10,7 @@ import type { InProcessServer } from '../in-process.ts'
 import type { Resource } from '../registry/resource.ts'
 import { openStore } from '../storage/sqlite-store.ts'
 import { ADMINISTRATOR, type RunningServer, startServer } from '../testing/running-server.ts'
-import type { Call } from './call.ts'
+import type { Call, RunningWatch } from './call.ts'
 import type { Environment } from './environment.ts'
 import { acceptWatch } from './watch.ts'
 
@@ -89,6 +89,17 @@ function watch(query: string, headers: Record<string, string> = {}): Promise<Htt
       })
     })
     request.end()
+  })
+}
+
+/** Begins a watch without any connection. `take` says whether it takes more. */
+function begin(parameters: Record<string, string>, take: (event: WatchEvent) => boolean): RunningWatch {
+  const query = { watch: '1', ...parameters }
+  const call = { info: parseRequestInfo('GET', PATH, query), query } as unknown as Call
+  const resource = server.server.registry.find('', 'v1', 'configmaps') as Resource
+  return acceptWatch(call, resource, { store: server.store } as Environment).start({
+    send: (message) => take(message as WatchEvent),
+    end: () => undefined,
   })
 }
 
@@ -171,6 +182,14 @@ describe('a watch', () => {
     watching.close()
   })
 
+  test('is told what is there in the turn in which it begins: only a webhook has to be waited for', async () => {
+    await create('one')
+    await create('two')
+    const sent: string[] = []
+    using _ = begin({}, (event) => sent.push(short(event)) > 0)
+    expect(sent).toEqual(['ADDED one', 'ADDED two'])
+  })
+
   test('ends after its timeout, with a last bookmark', async () => {
     await create('one')
     const watching = await watch('timeoutSeconds=3&allowWatchBookmarks=true&resourceVersion=1')
@@ -243,17 +262,11 @@ describe('a watch that cannot go on', () => {
   test('because its client does not take a bookmark is paused, too', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     try {
-      const query = { watch: '1', allowWatchBookmarks: '1', resourceVersion: String(server.store.revision) }
-      const call = { info: parseRequestInfo('GET', PATH, query), query } as unknown as Call
-      const resource = server.server.registry.find('', 'v1', 'configmaps') as Resource
       const sent: string[] = []
       let takes = true
-      const running = acceptWatch(call, resource, { store: server.store } as Environment).start({
-        send(message) {
-          sent.push(short(message as WatchEvent))
-          return takes
-        },
-        end: () => undefined,
+      const running = begin({ allowWatchBookmarks: '1', resourceVersion: String(server.store.revision) }, (event) => {
+        sent.push(short(event))
+        return takes
       })
       vi.advanceTimersByTime(60_000)
       takes = false

@@ -110,12 +110,8 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
     } catch (error) {
       if (!(error instanceof OpenQuestion)) throw error
       const first = past.indexOf(event)
-      convert(
-        past
-          .slice(first, first + MOST_CONVERTED)
-          .flatMap(({ object, previous }) => [object, previous ?? []])
-          .flat(),
-      )
+      const next = past.slice(first, first + MOST_CONVERTED)
+      convert(next.flatMap(({ object, previous }) => (previous ? [object, previous] : [object])))
       return false
     }
     position = event.revision
@@ -168,12 +164,16 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
 
   if (options.sendInitialEvents && since > store.revision) fail(tooLargeResourceVersion(since, store.revision))
   else {
-    const first = options.sendInitialEvents ? current(store, resource, selection) : []
-    if (options.sendInitialEvents || since === 0) position = store.revision
-    const snapshot = resource.conversion ? [...first] : first
-    if (options.sendInitialEvents) initial = snapshot[Symbol.iterator]()
-    if (Array.isArray(snapshot) && snapshot.length > 0) convert(snapshot as KubeObject[])
-    else advance()
+    const first = options.sendInitialEvents ? current(store, resource, selection) : undefined
+    if (first || since === 0) position = store.revision
+    if (first && resource.conversion) {
+      const objects = [...first]
+      initial = objects.values()
+      convert(objects)
+    } else {
+      initial = first?.[Symbol.iterator]()
+      advance()
+    }
   }
   return {
     resume: advance,
