@@ -7,13 +7,10 @@ import {
   machineDefinition,
 } from '../../packages/apiserver/src/testing/convert-machines.ts'
 import { startWebhookServer, type WebhookServer } from '../../packages/apiserver/src/testing/webhook-server.ts'
-import { PATCHES, post } from './requests.ts'
-import type { Request, Step } from './script.ts'
+import { type Add, CRDS, PATCHES, post } from './requests.ts'
+import type { Request } from './script.ts'
 
-const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 const CRD = `${CRDS}/machines.convert.example.com`
-
-type Add = (label: string, request: Step['request']) => void
 
 export function startConversionWebhook(): Promise<WebhookServer> {
   return startWebhookServer((path, request) => convertMachines(path, request))

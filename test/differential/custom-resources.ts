@@ -1,4 +1,5 @@
 /** CustomResourceDefinitions of many shapes, and objects that they take or refuse. */
+import { TABLE } from './requests.ts'
 import type { Random, Request, Step } from './script.ts'
 
 const ROOT = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
@@ -471,7 +472,7 @@ function sampleSteps(
       })
   }
   add(`${sample.name}: list`, { method: 'GET', path })
-  add(`${sample.name}: table`, { method: 'GET', path, accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' })
+  add(`${sample.name}: table`, { method: 'GET', path, accept: TABLE })
   add(`${sample.name}: by field`, { method: 'GET', path, query: { fieldSelector: 'spec.mode=a' } })
   add(`${sample.name}: its group version`, { method: 'GET', path: '/apis/example.com/v1' })
   add(`${sample.name}: delete all`, { method: 'DELETE', path })

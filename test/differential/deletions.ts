@@ -1,4 +1,4 @@
-import { PATCHES, post, type Writer } from './requests.ts'
+import { PATCHES, post, TABLE, type Writer } from './requests.ts'
 import type { Request } from './script.ts'
 
 /** Every mode of deletion, with and without finalizers, of one object and of many. */
@@ -66,7 +66,7 @@ export function deletions({ add }: Writer): void {
   add('a table of a pod that terminates', {
     method: 'GET',
     path: `${pods}/grace`,
-    accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
+    accept: TABLE,
   })
   add('delete a pod with less grace', { method: 'DELETE', path: `${pods}/grace`, query: { gracePeriodSeconds: '5' } })
   add('delete a pod at once', { method: 'DELETE', path: `${pods}/grace`, query: { gracePeriodSeconds: '0' } })

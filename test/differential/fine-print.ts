@@ -1,12 +1,8 @@
 /** Single answers that the scripts over kinds and verbs do not come by. */
-import { PATCHES, post } from './requests.ts'
-import type { Request, Step } from './script.ts'
+import { type Add, CRDS, PATCHES, post, TABLE } from './requests.ts'
+import type { Request } from './script.ts'
 
-const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 const PODS = '/api/v1/namespaces/one/pods'
-const TABLE = 'application/json;as=Table;v=v1;g=meta.k8s.io'
-
-type Add = (label: string, request: Step['request']) => void
 
 const dry = (path: string, body: unknown): Request => post(path, body, { dryRun: 'All' })
 const patch = (path: string, body: unknown, contentType: string): Request => ({

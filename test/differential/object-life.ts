@@ -1,6 +1,6 @@
 /** One object of a kind: its whole life, and every way to write it wrongly. */
 import { BREAKS, type Kind } from './kinds.ts'
-import { collection, PATCHES, post, type Writer } from './requests.ts'
+import { collection, PATCHES, post, TABLE, type Writer } from './requests.ts'
 import type { Random } from './script.ts'
 
 /** A valid object of the kind, as a user would write it. */
@@ -31,7 +31,7 @@ export function objectLife(kind: Kind, name: string, { random, add }: Writer): v
   add(say('create'), post(path, object, { fieldManager: 'tester' }))
   add(say('create again'), post(path, object))
   add(say('get'), { method: 'GET', path: item })
-  add(say('table'), { method: 'GET', path: item, accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' })
+  add(say('table'), { method: 'GET', path: item, accept: TABLE })
   add(say('metadata'), {
     method: 'GET',
     path: item,

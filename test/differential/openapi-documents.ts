@@ -3,10 +3,9 @@
  * then both documents, as far as they are about them.
  */
 import { randomObject } from './random-schemas.ts'
-import { post, type Writer } from './requests.ts'
+import { CRDS, post, type Writer } from './requests.ts'
 import type { Memory, Random, Request } from './script.ts'
 
-const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 const GROUP = 'shapes.example.com'
 const PREFIX = 'com.example.shapes.'
 const SHAPES = 40

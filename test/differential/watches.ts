@@ -1,4 +1,4 @@
-import { PATCHES, post, type Writer } from './requests.ts'
+import { PATCHES, post, TABLE, type Writer } from './requests.ts'
 import { field, type Step } from './script.ts'
 
 /** Watches of the past end by themselves after a second: the script asks for what has happened already. */
@@ -43,7 +43,7 @@ export function watches({ add }: Writer): void {
   add('watch all of it', from({}))
   add('watch by label', from({ labelSelector: 'app=x' }))
   add('watch by field', from({ fieldSelector: 'metadata.name=b' }))
-  add('watch as table', from({}, 'application/json;as=Table;v=v1;g=meta.k8s.io'))
+  add('watch as table', from({}, TABLE))
   add('watch as metadata', from({}, 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io'))
   add('watch from nowhere', { method: 'GET', path, query: { watch: 'true', timeoutSeconds: '1' } })
   add('watch from zero', { method: 'GET', path, query: { watch: 'true', timeoutSeconds: '1', resourceVersion: '0' } })

@@ -5,6 +5,7 @@ import { type PodObject, resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fillDisk } from '../testing/fill-disk.ts'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
+import { isReady } from '../testing/scratch-pods.ts'
 
 const DISK = 24 * 1024 * 1024
 let node: ScratchNode
@@ -35,8 +36,6 @@ const create = (name: string, volumes: object[] = []): Promise<PodObject> =>
     ],
   })
 
-const isReady = ({ status }: PodObject): boolean =>
-  status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 const waiting = ({ status }: PodObject) => status?.containerStatuses?.[0]?.state?.waiting
 
 async function goes(pod: PodObject): Promise<void> {

@@ -7,6 +7,7 @@ import { defineResource, type PodObject, resources, sandboxSnapshots } from '@ca
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fillDisk } from '../testing/fill-disk.ts'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
+import { isReady } from '../testing/scratch-pods.ts'
 
 const MB = 1024 * 1024
 /** What has to be left beside a snapshot, and a snapshot. */
@@ -64,9 +65,6 @@ async function start(name: string, snapshot?: string): Promise<PodObject> {
   )
   return await node.until(name, snapshot === undefined ? isReady : () => true)
 }
-
-const isReady = ({ status }: PodObject): boolean =>
-  status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 
 const volumeOf = ({ metadata }: PodObject, ...path: string[]): string =>
   join(node.dataDirectory, 'pods', metadata.uid ?? '', 'volumes/v', ...path)
