@@ -130,6 +130,18 @@ describe('a sandbox that has ended', () => {
     await cluster.mustCaisson(['rm', 'done'])
   })
 
+  test('tells a terminal nothing by the words with which it ended', async () => {
+    const words = String.raw`printf '\033]0;title\007\033[31mred\302\2331m\r\nnext' >/dev/termination-log; exit 1`
+    await cluster.mustCaisson(['run', '--detach', '--name', 'armed', '--', 'sh', '-c', words])
+    const list = (): Promise<string> => cluster.mustCaisson(['ls', '-o', 'wide'])
+    await expect.poll(list).toContain('PodFailed')
+    const lines = (await list()).split('\n')
+    expect(lines[1]).toMatch(/^armed .* container "main": exited with 1: /)
+    expect(lines[1]?.split('exited with 1: ')[1]).toBe(String.raw`\u001b]0;title\u0007\u001b[31mred\u009b1m\r\nnext`)
+    expect(lines.slice(2)).toEqual([''])
+    await cluster.mustCaisson(['rm', 'armed'])
+  })
+
   test('is removed by the cluster where nobody waits for it and that was asked for', async () => {
     expect(await cluster.mustCaisson(['run', '--detach', '--rm', '--name', 'brief', '--', 'true'])).toBe('brief\n')
     await cluster.mustCaisson(['run', '--detach', '--rm', '--name', 'failing', '--', '/no/such'])

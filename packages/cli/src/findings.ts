@@ -1,6 +1,7 @@
 /** What `caisson doctor` finds, and how it says so. */
 import { stringify } from 'yaml'
 import type { OutputFormat } from './global-options.ts'
+import { oneLine, shownDocument } from './terminal-text.ts'
 
 export interface Finding {
   check: string
@@ -17,8 +18,10 @@ const MARKS = { ok: 'ok     ', missing: 'missing', note: 'note   ' } as const
 export function printFindings(findings: readonly Finding[], output: OutputFormat | undefined): boolean {
   const healthy = findings.every(({ state, needed }) => state !== 'missing' || !needed)
   process.exitCode = healthy ? 0 : 1
-  if (output === 'json') console.log(JSON.stringify({ healthy, findings }))
-  else if (output === 'yaml') process.stdout.write(stringify({ healthy, findings }))
-  else for (const { check, state, message } of findings) console.log(`${MARKS[state]}  ${check.padEnd(10)} ${message}`)
+  if (output === 'json') console.log(shownDocument(JSON.stringify({ healthy, findings })))
+  else if (output === 'yaml') process.stdout.write(shownDocument(stringify({ healthy, findings })))
+  else
+    for (const { check, state, message } of findings)
+      console.log(`${MARKS[state]}  ${check.padEnd(10)} ${oneLine(message)}`)
   return healthy
 }

@@ -4,6 +4,7 @@ import { CliError, type CliErrorCode, EXIT_CODES } from './cli-error.ts'
 import { guardOutput } from './output.ts'
 import { nameOf } from './program/options.ts'
 import { commandsBelow, program } from './program/program.ts'
+import { indentedLines, say } from './terminal-text.ts'
 
 /** What commander says, as everything else here is said: by whom, in one sentence, with the next step. */
 function usageError(text: string, command: Command): string {
@@ -42,7 +43,7 @@ const API_ERRORS: Record<number, CliErrorCode> = { 403: 'not-permitted', 404: 'n
 /** Says what is to say about an error, once, and which code to end with. */
 async function exitCodeOf(error: unknown): Promise<number> {
   if (error instanceof CliError) {
-    console.error(`caisson: ${error.message}`)
+    say(error.message)
     return EXIT_CODES[error.code]
   }
   if (error instanceof Error && 'exitCode' in error && typeof error.exitCode === 'number') {
@@ -51,8 +52,8 @@ async function exitCodeOf(error: unknown): Promise<number> {
   const { isApiError, isTransportError } = await import('@caisson/client')
   const unreached = isTransportError(error, 'unreachable', 'lost', 'silent')
   const next = unreached ? ": 'caisson status' says whether the embedded cluster runs" : ''
-  console.error(`caisson: ${error instanceof Error ? error.message : String(error)}${next}`)
-  if (process.env['CAISSON_DEBUG'] && error instanceof Error) console.error(error.stack)
+  say(`${error instanceof Error ? error.message : String(error)}${next}`)
+  if (process.env['CAISSON_DEBUG'] && error instanceof Error) console.error(indentedLines(error.stack ?? ''))
   if (unreached) return EXIT_CODES.unavailable
   return EXIT_CODES[(isApiError(error) && API_ERRORS[error.code]) || 'failed']
 }

@@ -1,5 +1,6 @@
 import type { ObjectMeta } from '@caisson/api'
 import type { OutputFormat } from './global-options.ts'
+import { oneLine, shownDocument } from './terminal-text.ts'
 
 export interface Printed {
   /** `sandbox/NAME` with `-o name`. */
@@ -33,9 +34,9 @@ function isKubeObject(object: unknown): object is { metadata: ObjectMeta } {
 }
 
 async function printDocument(document: unknown, output: 'json' | 'yaml'): Promise<void> {
-  if (output === 'json') return console.log(JSON.stringify(document, null, 2))
+  if (output === 'json') return console.log(shownDocument(JSON.stringify(document, null, 2)))
   const { stringify } = await import('yaml')
-  process.stdout.write(stringify(document))
+  process.stdout.write(shownDocument(stringify(document)))
 }
 
 /** Prints one Kubernetes object that a command has made, in a form that asks for all of it. */
@@ -51,13 +52,13 @@ export async function printList(
 ): Promise<void> {
   if (output === 'json' || output === 'yaml') return printDocument(listed(rows.map(({ object }) => object)), output)
   if (output === 'name') {
-    for (const row of rows) console.log(`${row.kind}/${row.name}`)
+    for (const row of rows) console.log(oneLine(`${row.kind}/${row.name}`))
     return
   }
   const wide = output === 'wide'
   const lines = [
     [...columns.always, ...(wide ? (columns.wide ?? []) : [])],
-    ...rows.map((row) => [...row.cells, ...(wide ? (row.wide ?? []) : [])]),
+    ...rows.map((row) => [...row.cells, ...(wide ? (row.wide ?? []) : [])].map(oneLine)),
   ]
   const widths = lines[0]?.map((_, index) => Math.max(...lines.map((line) => line[index]?.length ?? 0))) ?? []
   for (const line of lines)

@@ -1,3 +1,5 @@
+import { oneLine } from './terminal-text.ts'
+
 const SILENCE_MS = 700
 const REDRAW_MS = 1000
 
@@ -14,7 +16,7 @@ export function sayWaiting(what: string): Disposable {
   const draw = (): void => {
     drawn = true
     const seconds = Math.round((performance.now() - began) / 1000)
-    process.stderr.write(`\r\x1b[Kwaiting for ${what}: ${seconds} s`)
+    process.stderr.write(`\r\x1b[Kwaiting for ${oneLine(what)}: ${seconds} s`)
     timer = setTimeout(draw, REDRAW_MS)
   }
   let timer = setTimeout(draw, SILENCE_MS)

@@ -3,6 +3,7 @@
  * stays small, one line is one message, and one failure that goes on does not push out all others.
  */
 import { copyFileSync, fstatSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
+import { oneLine } from '../terminal-text.ts'
 
 export interface DaemonLogOptions {
   /** Where it goes, line by line. */
@@ -51,11 +52,11 @@ export function createDaemonLog({ file, now, maxBytes = MAX_BYTES, descriptor }:
       periodEnds = time + PERIOD_MS
       said.clear()
     }
-    const shown = oneLine(where, LONGEST_PLACE)
+    const shown = shortened(where, LONGEST_PLACE)
     const place = said.has(shown) || said.size < MOST_PLACES ? shown : ''
     const count = (said.get(place) ?? 0) + 1
     said.set(place, count)
-    if (count <= MOST_OF_ONE) write(time, `${shown}: ${oneLine(message, LONGEST_MESSAGE)}`)
+    if (count <= MOST_OF_ONE) write(time, `${shown}: ${shortened(message, LONGEST_MESSAGE)}`)
     else if (count === MOST_OF_ONE + 1) {
       const seconds = Math.ceil((periodEnds - time) / 1000)
       write(time, `${place || 'other places'}: more of it is not logged for ${seconds} s`)
@@ -79,7 +80,6 @@ function isSameFile(descriptor: number, file: string): boolean {
   return one.isFile() && one.ino === other?.ino && one.dev === other.dev
 }
 
-function oneLine(text: string, longest: number): string {
-  const cut = text.length > longest ? `${text.slice(0, longest)}…` : text
-  return cut.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1))
+function shortened(text: string, longest: number): string {
+  return oneLine(text.length > longest ? `${text.slice(0, longest)}…` : text)
 }

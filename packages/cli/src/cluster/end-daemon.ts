@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
 import { parseDuration } from '../duration.ts'
+import { say } from '../terminal-text.ts'
 import { hasEnded, readDaemonRecord } from './daemon-record.ts'
 import type { DataDirectory } from './data-directory.ts'
 
@@ -22,7 +23,7 @@ export async function endDaemon(directory: DataDirectory, timeout: string): Prom
     // SIGTERM alone leaves the sandboxes running, for an update of Caisson; SIGINT stops them first.
     process.kill(record.pid, 'SIGINT')
     if (!(await hasEnded(record, patienceMs))) {
-      console.error(`caisson: process ${record.pid} has not stopped within ${timeout} and is killed`)
+      say(`process ${record.pid} has not stopped within ${timeout} and is killed`)
       process.kill(record.pid, 'SIGKILL')
       if (!(await hasEnded(record, KILL_MS))) {
         throw new CliError(

@@ -3,6 +3,7 @@ import { existsSync, realpathSync } from 'node:fs'
 import { type Client, type ClusterConnection, createClient, createHttpTransport, findConnection } from '@caisson/client'
 import type { GlobalOptions } from '../global-options.ts'
 import { sayWaiting } from '../say-waiting.ts'
+import { oneLine, say } from '../terminal-text.ts'
 import { findDaemon } from './daemon-record.ts'
 import { type DataDirectory, dataDirectory } from './data-directory.ts'
 import { startDetached, wordsOfUp } from './detach.ts'
@@ -50,7 +51,7 @@ export async function openSession(options: OpenSessionOptions): Promise<Session>
   return {
     client: createClient(transport, {
       fieldManager: 'caisson',
-      onWarning: (warning) => console.error(`warning: ${warning}`),
+      onWarning: (warning) => console.error(`warning: ${oneLine(warning)}`),
     }),
     connection,
     namespace,
@@ -88,10 +89,10 @@ async function ensureRunning(
     )
   }
   await beforeStart?.(directory)
-  console.error(`caisson: starting the embedded cluster (it ends by itself after ${IDLE_END} without work)`)
+  say(`starting the embedded cluster (it ends by itself after ${IDLE_END} without work)`)
   {
     using _ = sayWaiting('the embedded cluster')
     await startDetached(directory, wordsOfUp({ stopWhenIdle: IDLE_END }))
   }
-  console.error('caisson: the embedded cluster runs')
+  say('the embedded cluster runs')
 }

@@ -8,6 +8,7 @@ import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
+import { say } from '../terminal-text.ts'
 import { watchNamed } from '../watch-named.ts'
 
 export interface ApplyCommandOptions extends GlobalOptions {
@@ -94,7 +95,7 @@ async function resourceOf(
 async function waitUntilReady(client: Client, sandbox: Sandbox, signal: AbortSignal): Promise<void> {
   const { name = '', namespace = '' } = sandbox.metadata
   let last = sandbox.status?.conditions
-  console.error(`caisson: waiting for sandbox ${name} to be Ready`)
+  say(`waiting for sandbox ${name} to be Ready`)
   using _ = sayWaiting(`sandbox ${name}`)
   try {
     for await (const event of watchNamed(client, sandboxes, { namespace, name, signal })) {

@@ -12,6 +12,7 @@ import { newName } from '../new-name.ts'
 import { parseEnv } from '../run/pod-spec.ts'
 import { stopSignal } from '../run/stop-signal.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
+import { say } from '../terminal-text.ts'
 import { whenObject } from '../when-object.ts'
 
 export interface ClaimOptions extends GlobalOptions {
@@ -58,7 +59,7 @@ export async function claim(options: ClaimOptions): Promise<void> {
     const sandbox = await stop.race(whenClaimed(session, { name, pool: options.pool, signal: stop.signal }))
     if (options.keep) {
       kept = true
-      console.error(`caisson: sandbox ${sandbox}, kept until 'kubectl delete sandboxclaim ${name} -n ${namespace}'`)
+      say(`sandbox ${sandbox}, kept until 'kubectl delete sandboxclaim ${name} -n ${namespace}'`)
     }
     if (command.length === 0) {
       console.log(sandbox)
@@ -72,7 +73,7 @@ export async function claim(options: ClaimOptions): Promise<void> {
     if (!stop.signal.aborted) throw error
     process.exitCode = stop.exitCode()
     if (process.exitCode === EXIT_CODES['timed-out'])
-      console.error(`caisson: the command did not end within ${options.timeout} and was stopped`)
+      say(`the command did not end within ${options.timeout} and was stopped`)
   } finally {
     stop.abort()
     if (!kept) await client.delete(sandboxClaims, name, { namespace }).catch(() => undefined)

@@ -7,6 +7,7 @@ import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
+import { otherProgramsErrors, say } from '../terminal-text.ts'
 import { whereFound } from '../where-found.ts'
 
 export interface CpOptions extends GlobalOptions {
@@ -60,7 +61,7 @@ async function copyIn(session: Session, pod: string, { from, to, container }: Cp
   })
   const packed = once(pack, 'exit') as Promise<[number | null]>
   command.stdout?.resume()
-  command.stderr?.pipe(process.stderr)
+  command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
   if (command.stdin) await pipeline(pack.stdout, command.stdin)
   const [[code], { exitCode }] = await Promise.all([packed, command.exit])
   if (code !== 0) throw new CliError('not-found', `${from} could not be read: see tar's message above`)
@@ -77,7 +78,7 @@ async function unpackIn(session: Session, pod: string, { to, container }: CpOpti
     ...(container !== undefined && { container }),
   })
   command.stdout?.resume()
-  command.stderr?.pipe(process.stderr)
+  command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
   // tar may end before the archive does: its exit code says whether all was well.
   const sent = command.stdin ? pipeline(process.stdin, command.stdin).catch(ignoreEnded) : undefined
   const { exitCode } = await command.exit
@@ -91,7 +92,7 @@ async function packOut(session: Session, pod: string, { from, container }: CpOpt
   if (process.stdout.isTTY)
     throw new CliError('usage', 'an archive is not for a terminal: redirect standard output to a file')
   await using command = await execPack(session, pod, { from, container })
-  command.stderr?.pipe(process.stderr)
+  command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
   if (command.stdout) await pipeline(command.stdout, process.stdout, { end: false })
   const { exitCode } = await command.exit
   if (exitCode !== 0)
@@ -144,7 +145,7 @@ async function copyOut(session: Session, pod: string, { from, to, container }: C
     throw new CliError('usage', `${JSON.stringify(from)} names no file or directory of the sandbox: give its full path`)
   }
   await using command = await execPack(session, pod, { from: source, container })
-  command.stderr?.pipe(process.stderr)
+  command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
   const { mkdtemp, rm, stat } = await import('node:fs/promises')
   // On the same file system, so that it can be moved, and where this user may write.
   const isInto = (await stat(to).catch(() => undefined))?.isDirectory()
@@ -183,9 +184,7 @@ async function moveInto(
   }
   if (!(await lstat(received).catch(gone))) throw new CliError('failed', `the sandbox sent something else than ${from}`)
   for (const path of await disarm(received)) {
-    process.stderr.write(
-      `caisson: left out ${JSON.stringify(path)}: a device, or a link that leads out of what was copied\n`,
-    )
+    say(`left out ${JSON.stringify(path)}: a device, or a link that leads out of what was copied`)
   }
   const found = await lstat(received).catch(gone)
   if (!found) throw new CliError('failed', `${from} is neither a file nor a directory: copy what it leads to`)

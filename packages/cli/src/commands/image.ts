@@ -8,6 +8,7 @@ import { userCredentials } from '../images/docker-config.ts'
 import { readImageSettings } from '../images/images-file.ts'
 import { asCliError, megabytes, pullWithProgress } from '../images/pull-with-progress.ts'
 import { age, type Printed, printList } from '../print.ts'
+import { say } from '../terminal-text.ts'
 
 /** Images are files: they are there whether a cluster runs or not. */
 export async function openStore(directory: DataDirectory): Promise<ImageStore> {
@@ -94,7 +95,7 @@ export async function imagePush(options: GlobalOptions & { name: string; to?: st
         signal,
         ...(to !== undefined && { to }),
         onProgress: ({ digest: blob, bytes, present }) =>
-          console.error(`caisson: ${blob.slice(7, 19)} ${present ? 'is there' : `sent (${megabytes(bytes)})`}`),
+          say(`${blob.slice(7, 19)} ${present ? 'is there' : `sent (${megabytes(bytes)})`}`),
       })
       .catch((error: unknown) => {
         throw asCliError(error, { subject: to ?? name, unreachable: PUSH_ELSEWHERE })

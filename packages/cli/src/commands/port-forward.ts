@@ -5,6 +5,7 @@ import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
+import { say } from '../terminal-text.ts'
 import { whereFound } from '../where-found.ts'
 
 export interface PortForwardOptions extends GlobalOptions {
@@ -73,7 +74,7 @@ async function carry(
   { pod, namespace, port, signal }: { pod: string; namespace: string; port: number; signal: AbortSignal },
 ): Promise<void> {
   const failed = (error: Error): void => {
-    if (!signal.aborted) console.error(`caisson: port ${port} of ${pod}: ${error.message}`)
+    if (!signal.aborted) say(`port ${port} of ${pod}: ${error.message}`)
     local.destroy()
   }
   local.on('error', () => local.destroy())

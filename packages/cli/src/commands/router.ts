@@ -11,6 +11,7 @@ import { CliError } from '../cli-error.ts'
 import { contextOf, openSession } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { say } from '../terminal-text.ts'
 import { VERSION } from '../version.ts'
 
 export interface RouterCommandOptions extends GlobalOptions {
@@ -72,8 +73,7 @@ export async function router(options: RouterCommandOptions): Promise<void> {
     retries,
     runtimeApi: options.runtimeApi,
     version: VERSION,
-    onError: (error, where) =>
-      console.error(`caisson: ${where}: ${error instanceof Error ? error.message : String(error)}`),
+    onError: (error, where) => say(`${where}: ${error instanceof Error ? error.message : String(error)}`),
   })
   const where = 'host' in listen ? `http://${bracketed(listen.host)}:${running.port}` : `unix:${listen.path}`
   console.log(`listening: ${where}`)

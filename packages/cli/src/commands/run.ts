@@ -18,6 +18,7 @@ import { stopSignal } from '../run/stop-signal.ts'
 import { yieldProcessor } from '../run/yield-processor.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
+import { say } from '../terminal-text.ts'
 import { watchNamed } from '../watch-named.ts'
 
 /** Of embedded clusters, and what is meant where none is named. */
@@ -47,7 +48,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   let spec = podSpec(options)
   if (options.command.length === 0) {
     const waits = options.image === HOST_IMAGE && !options.detach ? ', which does nothing until it is interrupted' : ''
-    console.error(`caisson: no command given: running the one of ${options.image}${waits}`)
+    say(`no command given: running the one of ${options.image}${waits}`)
   }
   const stop = stopSignal(timeoutMs)
   await using session = await openSession({
@@ -107,8 +108,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   if (options.detach) {
     await creation
     console.log(name)
-    if (touchesHost)
-      console.error(`caisson: ${name} uses this machine’s directories or ports: it is in namespace ${namespace}`)
+    if (touchesHost) say(`${name} uses this machine’s directories or ports: it is in namespace ${namespace}`)
     return
   }
   // What else there is to send would keep it from going out.
@@ -139,7 +139,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
     if (!stop.signal.aborted) throw error
     process.exitCode = stop.exitCode()
     if (process.exitCode === EXIT_CODES['timed-out'])
-      console.error(`caisson: ${name} did not end within ${options.timeout} and was stopped`)
+      say(`${name} did not end within ${options.timeout} and was stopped`)
   } finally {
     stop.abort()
     if (remove) await session.client.delete(sandboxes, name, { namespace }).catch(() => undefined)

@@ -6,6 +6,7 @@ import {
   type RuntimeErrorCode,
 } from '@caisson/runtime'
 import { CliError, type CliErrorCode } from '../cli-error.ts'
+import { say } from '../terminal-text.ts'
 import { userCredentials } from './docker-config.ts'
 
 const REDRAW_MS = 100
@@ -15,7 +16,7 @@ const SILENCE_MS = 1000
 /** Pulls with the user's own credentials; says on standard error that and how it goes, on a terminal as it goes. */
 export async function pullWithProgress(store: ImageStore, name: string, signal: AbortSignal): Promise<PullResult> {
   const screen = process.stderr.isTTY ? createScreen(name) : undefined
-  const notice = screen ? undefined : setTimeout(() => console.error(`caisson: pulling ${name}`), SILENCE_MS)
+  const notice = screen ? undefined : setTimeout(() => say(`pulling ${name}`), SILENCE_MS)
   const began = performance.now()
   try {
     const result = await store.pull(name, {
@@ -27,7 +28,7 @@ export async function pullWithProgress(store: ImageStore, name: string, signal: 
     screen?.clear()
     const seconds = ((performance.now() - began) / 1000).toFixed(1)
     const what = result.isNew ? `pulled ${result.image.name} in ${seconds} s` : `${result.image.name} is up to date`
-    console.error(`caisson: ${what} (${megabytes(result.image.sizeBytes)})`)
+    say(`${what} (${megabytes(result.image.sizeBytes)})`)
     return result
   } catch (error) {
     screen?.clear()

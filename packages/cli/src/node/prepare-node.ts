@@ -15,6 +15,7 @@ import {
 import { CertificateError, readKeyPair, requestNodeCertificate, writeKeyPair } from '@caisson/kubelet'
 import { CliError } from '../cli-error.ts'
 import type { DataDirectory } from '../cluster/data-directory.ts'
+import { say } from '../terminal-text.ts'
 import { type JoinedNode, nodeFiles, readJoinedNode, writeJoinedNode } from './joined-node.ts'
 import { NODE_ID, nodeConnection } from './node-identity.ts'
 import { grantNodeRights } from './node-rights.ts'
@@ -146,7 +147,7 @@ async function clientCertificate(administrator: Client, nodeName: string): Retur
       signer: 'client',
       onWaiting(name) {
         waitsFor = name
-        console.error(`caisson: waiting for 'kubectl certificate approve ${name}'`)
+        say(`waiting for 'kubectl certificate approve ${name}'`)
       },
       signal,
     })
@@ -187,8 +188,8 @@ async function servingCertificate(
   } catch (error) {
     if (!signal.aborted && !(error instanceof CertificateError)) throw error
     const why = error instanceof CertificateError ? `: ${error.message}` : ''
-    console.error(
-      `caisson: the node's API has no certificate yet${why}. Until somebody approves the request that it makes ('kubectl get csr'), exec, logs and port-forward do not work`,
+    say(
+      `the node's API has no certificate yet${why}. Until somebody approves the request that it makes ('kubectl get csr'), exec, logs and port-forward do not work`,
     )
   }
 }

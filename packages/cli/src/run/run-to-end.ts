@@ -9,6 +9,7 @@ import { copyLog } from '../copy-log.ts'
 import { forcedEnd } from '../pod-end.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { waitingFailure } from '../start-failure.ts'
+import { say } from '../terminal-text.ts'
 import { watchNamed } from '../watch-named.ts'
 import type { RunningPod } from './follow-pod.ts'
 import { CONTAINER } from './pod-spec.ts'
@@ -71,7 +72,7 @@ async function endOf(pod: RunningPod, name: string): Promise<number> {
   const end = await pod.when((now) => waitingFailure(now) ?? exitOf(now))
   if (end instanceof CliError) throw end
   const { how, option } = end.forced ?? {}
-  if (how !== undefined) console.error(`caisson: ${name} ${how}${option === undefined ? '' : ` (${option})`}`)
+  if (how !== undefined) say(`${name} ${how}${option === undefined ? '' : ` (${option})`}`)
   return end.exitCode
 }
 

@@ -1,0 +1,43 @@
+/**
+ * Text of the cluster on its way to somebody's terminal. Sandboxes choose much of it (a termination message, a path, what
+ * their tar says), and a terminal does what control characters tell it: they are shown as JSON writes them instead. Not for
+ * the output of commands and logs, which is the program's own.
+ */
+
+import { Transform } from 'node:stream'
+import { StringDecoder } from 'node:string_decoder'
+
+/** In one line: its ends, too, are shown and not made. */
+export function oneLine(text: string): string {
+  return text.replace(/\p{Cc}/gu, escaped)
+}
+
+/** In as many lines as it has; none but the first begins where another message could. */
+export function indentedLines(text: string): string {
+  return text.trimEnd().split('\n').map(oneLine).join('\n  ')
+}
+
+/** A JSON or YAML document, which has all control characters escaped but those that both leave as they are. */
+export function shownDocument(text: string): string {
+  return text.replace(/[\u007f-\u009f]/g, escaped)
+}
+
+/** Says something on standard error, as this program does. */
+export function say(text: string): void {
+  console.error(`caisson: ${indentedLines(text)}`)
+}
+
+/** What another program says on its standard error, line by line. */
+export function otherProgramsErrors(): Transform {
+  const decoder = new StringDecoder('utf8')
+  const show = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, escaped)
+  return new Transform({
+    transform: (chunk: Buffer, _encoding, done) => done(null, show(decoder.write(chunk))),
+    flush: (done) => done(null, show(decoder.end())),
+  })
+}
+
+function escaped(character: string): string {
+  const json = JSON.stringify(character).slice(1, -1)
+  return json === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}` : json
+}
