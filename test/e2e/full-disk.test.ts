@@ -99,6 +99,68 @@ test.each([
   await cluster.mustCaisson(['rm', name])
 })
 
+/** Counts in its memory and tells in a volume, which holds more than there will be room for. */
+const TELLER = `
+import os, time
+with open('/data/ballast', 'wb') as file: file.write(os.urandom(${8 * MB}))
+count = 0
+while True:
+    count += 1
+    if os.path.exists('/fast/ask'):
+        os.remove('/fast/ask')
+        with open('/fast/count', 'w') as file: file.write(str(count))
+        os.rename('/fast/count', '/fast/told')
+    time.sleep(0.01)
+`
+
+test('a sandbox that sleeps is woken once there is room for its volumes, and nothing of it is lost', async () => {
+  const container = {
+    name: 'main',
+    image: 'caisson.dev/host',
+    command: ['python3', '-c', TELLER],
+    volumeMounts: [
+      { name: 'data', mountPath: '/data' },
+      { name: 'fast', mountPath: '/fast' },
+    ],
+  }
+  const volumes = [
+    { name: 'data', emptyDir: {} },
+    { name: 'fast', emptyDir: { medium: 'Memory' } },
+  ]
+  const podTemplate = { spec: { terminationGracePeriodSeconds: 0, containers: [container], volumes } }
+  const metadata = { name: 'waker' }
+  await cluster.mustKubectl(['apply', '-f', '-'], {
+    input: JSON.stringify({ apiVersion: 'agents.x-k8s.io/v1beta1', kind: 'Sandbox', metadata, spec: { podTemplate } }),
+  })
+  const asked = async (): Promise<string[]> => {
+    const script =
+      'rm -f /fast/told; touch /fast/ask; until [ -e /fast/told ]; do sleep 0.01; done; cat /fast/told; echo; cksum < /data/ballast'
+    return (await cluster.mustCaisson(['exec', 'waker', '--', 'sh', '-c', script])).split('\n')
+  }
+  await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/waker', '--timeout=60s'])
+  const [count, sum] = await asked()
+  await cluster.mustCaisson(['suspend', 'waker'])
+  {
+    using _full = await fillDisk(cluster.dataDirectory, 4 * MB)
+    await cluster.mustKubectl([
+      'patch',
+      'sandbox',
+      'waker',
+      '--type=merge',
+      '-p',
+      '{"spec":{"operatingMode":"Running"}}',
+    ])
+    const waiting = '{.status.containerStatuses[0].state.waiting.message}'
+    await expect
+      .poll(async () => (await cluster.kubectl(['get', 'pod', 'waker', '-o', `jsonpath=${waiting}`])).stdout)
+      .toBe("the node's disk is full")
+  }
+  await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/waker', '--timeout=60s'])
+  const [after, same] = await asked()
+  expect([Number(after) > Number(count), same]).toEqual([true, sum])
+  await cluster.mustCaisson(['rm', 'waker'])
+})
+
 test('an image is pulled once there is room for it', async () => {
   const container = { name: 'main', image: `${registry.host}/app:v1`, command: ['sleep', '1000'] }
   const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'pulled' }, spec: { containers: [container] } }
