@@ -10,7 +10,8 @@ import { isReady } from '../testing/scratch-pods.ts'
 const DISK = 24 * 1024 * 1024
 let node: ScratchNode
 beforeAll(async () => {
-  node = await startScratchNode(apiServer, { dataBytes: DISK, runtimeBytes: DISK })
+  // Whom the node evicts for want of room is another test's.
+  node = await startScratchNode(apiServer, { dataBytes: DISK, runtimeBytes: DISK, pressureIntervalMs: 3_600_000 })
   await node.client.create(
     resources.configMaps,
     { metadata: { name: 'content' }, data: { content: 'x'.repeat(100_000) } },

@@ -11,7 +11,9 @@ import { isReady } from '../testing/scratch-pods.ts'
 
 const MB = 1024 * 1024
 /** What has to be left beside a snapshot, and a snapshot. */
-const DISK = 160 * MB
+const DISK = 320 * MB
+/** Of the memory of what is kept. */
+const HELD = 96 * MB
 
 const CRDS = defineResource<ReturnType<typeof snapshotCrd>>({
   group: 'apiextensions.k8s.io',
@@ -25,7 +27,8 @@ const at = { namespace: 'default' }
 let node: ScratchNode
 let box: PodObject
 beforeAll(async () => {
-  node = await startScratchNode(apiserver, { dataBytes: DISK })
+  // Whom the node evicts for want of room is another test's.
+  node = await startScratchNode(apiserver, { dataBytes: DISK, pressureIntervalMs: 3_600_000 })
   await node.client.create(CRDS, snapshotCrd())
   box = await start('box')
 })
@@ -34,6 +37,7 @@ afterAll(() => node[Symbol.asyncDispose]())
 /** Counts in its memory; its volume holds how far it was when it was asked, and something that takes room. */
 const COUNTER = `
 import os, time
+held = os.urandom(${HELD})
 count = 0
 while True:
     count += 1
@@ -90,16 +94,22 @@ async function take(name: string, endSource = false): Promise<ConditionState | u
   throw new Error('the watch ended')
 }
 
-test.each([false, true])('none is made, and what was to be kept goes on (endSource: %s)', async (endSource) => {
+const FULL =
+  /^(the disk has 0 bytes left, expected at least 67108864 beside a snapshot: make room|the node's disk is full)$/
+const FILLED = /^the snapshot does not fit on the disk: .*no space left on device$/
+test.each([
+  ['where the disk is full', false, 0, FULL],
+  ['where the disk is full', true, 0, FULL],
+  ['where it fills the disk', false, HELD - 16 * MB, FILLED],
+  ['where it fills the disk', true, HELD - 16 * MB, FILLED],
+])('none is made %s, and what was to be kept goes on (endSource: %s)', async (_where, endSource, left, message) => {
   const before = await count(box)
   {
-    using _full = await fillDisk(node.dataDirectory)
-    expect(await take(`full-${endSource}`, endSource)).toMatchObject({
+    using _full = await fillDisk(node.dataDirectory, left)
+    expect(await take(`full-${endSource}-${left}`, endSource)).toMatchObject({
       status: 'False',
       reason: 'DiskFull',
-      message: expect.stringMatching(
-        /^(the disk has 0 bytes left, expected at least 67108864 beside a snapshot: make room|the node's disk is full)$/,
-      ),
+      message: expect.stringMatching(message),
     })
     expect(readdirSync(join(node.dataDirectory, 'snapshots'))).toEqual([])
   }

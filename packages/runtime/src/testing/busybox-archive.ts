@@ -30,10 +30,10 @@ export async function busyboxArchive(toolsDirectory: string): Promise<Uint8Array
   return dockerArchive({ tags: ['busybox:latest'], layers: [[...files, ...links]], config: CONFIG })
 }
 
-/** The same in two layers, for registries, and those that come on top. */
-export async function busyboxImage(toolsDirectory: string, ...more: TarEntry[][]): Promise<BuiltImage> {
+/** The same in two layers, for registries. */
+export async function busyboxImage(toolsDirectory: string): Promise<BuiltImage> {
   const { files, links } = await busyboxLayers(toolsDirectory)
-  return buildImage([files, links, ...more], { config: CONFIG })
+  return buildImage([files, links], { config: CONFIG })
 }
 
 async function busyboxLayers(toolsDirectory: string): Promise<{ files: TarEntry[]; links: TarEntry[] }> {
