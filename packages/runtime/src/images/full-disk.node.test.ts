@@ -41,10 +41,12 @@ test('a pull that would fill the disk is not begun', async () => {
 })
 
 test('a pull whose disk others fill in the middle leaves nothing, and is made when there is room', async () => {
-  const disk = join(directory, 'larger')
-  mkdirSync(disk)
+  const disk = mkdtempSync(join(tmpdir(), 'caisson-fills-'))
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=320m', 'none', disk])
-  onTestFinished(() => void execFileSync('umount', [disk]))
+  onTestFinished(() => {
+    execFileSync('umount', [disk])
+    rmSync(disk, { recursive: true })
+  })
   const image = await buildImage([[file('large', randomBytes(16 * MB))]], { compression: 'none' })
   const [{ digest = '' } = {}] = image.layers
   const bytes = image.blobs.get(digest) ?? Buffer.alloc(0)
