@@ -48,7 +48,7 @@ test('a pull whose disk others fill in the middle leaves nothing, and is made wh
     rmSync(disk, { recursive: true })
   })
   const image = await buildImage([[file('large', randomBytes(16 * MB))]], { compression: 'none' })
-  const [{ digest = '' } = {}] = image.layers
+  const digest = image.layers[0]?.digest ?? ''
   const bytes = image.blobs.get(digest) ?? Buffer.alloc(0)
   const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const waits = when(new RegExp(`/blobs/${digest}$`), (response) => {
