@@ -29,6 +29,7 @@ export { returnClaim, translateClaim } from './dialects/flat-claim.ts'
 export { type CanonicalPool, returnPool, translatePool } from './dialects/flat-pool.ts'
 export { withoutDefaults as withoutTemplateDefaults } from './dialects/inline-template.ts'
 export type { Translation } from './dialects/translation.ts'
+export { type HostPort, hostPortsConflict, hostPortsOf } from './host-ports.ts'
 export { type IntOrPercent, percentOf, scaledValue } from './int-or-percent.ts'
 export {
   AGENTS_GROUP,

@@ -4,6 +4,7 @@ import { keepPolicyStatus } from './admission/policies/keep-policy-status.ts'
 import { createWebhookClient, type DialService } from './admission/webhooks/webhook-client.ts'
 import { createWebhooks, type Webhooks } from './admission/webhooks/webhooks.ts'
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
+import { signCertificates } from './authn/sign-certificates.ts'
 import { createConversion } from './conversion/webhook-conversion.ts'
 import { expireEvents } from './expire-events.ts'
 import { keepKubernetesService } from './kubernetes-service.ts'
@@ -79,6 +80,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       ...(options.historyBytes !== undefined && { historyBytes: options.historyBytes }),
     }),
   )
+  let current = certificates
   let registry: Pick<Registry, 'all'> = { all: () => [] }
   const security = stack.use(
     await createSecurity({
@@ -134,6 +136,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
   })
   const { url, port } = await server.listen({ host: options.host, port: options.port, tls: tls(certificates) })
   stack.use(keepPolicyStatus({ store, registry: server.registry, report }))
+  stack.use(signCertificates({ store, issue: (asked) => current.signClientCertificate(asked), now, report }))
   stack.use(expireEvents({ store, now, report }))
   stack.use(keepQuotas({ store, registry: server.registry, now, report }))
   stack.use(await keepKubernetesService(store, { host: options.host, port, now, report }))
@@ -141,6 +144,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
     now,
     signal: stop.signal,
     onRenewed(renewed) {
+      current = renewed
       server.setTls(tls(renewed))
       options.onRenewed?.(renewed)
     },

@@ -9,6 +9,7 @@ import { checkEscalation } from '../authz/escalation.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Store } from '../storage/store.ts'
 import type { AdmissionRequest } from '../verbs/call.ts'
+import { admitCertificates } from './certificates.ts'
 import { applyDefaultIngressClass } from './ingress-class.ts'
 import { applyLimitRanges, enforceLimitRanges } from './limit-ranger.ts'
 import { admitNamespaceLifecycle } from './namespace-lifecycle.ts'
@@ -68,6 +69,7 @@ export function createAdmission({ store, authorizer, podSecurity, now, registry 
     admitValidated(request) {
       admitPodSecurity(request, { store, options })
       refuseUnfit(request, store)
+      if (request.resource.group === 'certificates.k8s.io') admitCertificates(request, authorizer)
       admitPolicies(request, { store, registry: registry() })
       chargeQuotas(request, now())
     },

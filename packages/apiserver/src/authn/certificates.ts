@@ -42,6 +42,8 @@ export interface Certificates {
   renew(): Promise<Certificates>
   /** A client certificate for a component that acts as its own user. Not stored. */
   issueClientCertificate(options: IssueClientCertificateOptions): Promise<KeyPair>
+  /** The same for a key that somebody else has, as PEM; never longer than a year. Not stored. */
+  signClientCertificate(options: IssueClientCertificateOptions & { publicKey: KeyObject }): Promise<string>
 }
 
 interface IssueClientCertificateOptions {
@@ -99,6 +101,21 @@ export async function ensureCertificates(directory: string, options: EnsureCerti
       const subject = { commonName: user.username, organizations }
       const { certificate, key } = await issueLeaf({ authority, subject, now: options.now(), lifetime })
       return { certificate, key }
+    },
+    signClientCertificate: ({ user, publicKey, lifetime = LIFETIME.client }) => {
+      const subject = { commonName: user.username, organizations: user.groups }
+      const until = Math.min(
+        options.now() + Math.min(lifetime, LIFETIME.client),
+        authority.parsed.validToDate.getTime(),
+      )
+      return sign({
+        publicKey,
+        usage: 'client',
+        subject,
+        issuerKey: authority.privateKey,
+        now: options.now(),
+        lifetime: until - options.now(),
+      })
     },
   }
 }
@@ -216,8 +233,8 @@ function issueLeaf(options: LeafOptions & { lifetime: number }): Promise<Issued>
   })
 }
 
-interface IssueOptions {
-  privateKey: KeyObject
+interface SignOptions {
+  publicKey: KeyObject
   usage: 'authority' | 'server' | 'client'
   subject: CertificateSubject
   hosts?: readonly string[]
@@ -226,16 +243,23 @@ interface IssueOptions {
   lifetime: number
 }
 
-async function issue({ privateKey, issuerKey, now, lifetime, ...rest }: IssueOptions): Promise<Issued> {
+interface IssueOptions extends Omit<SignOptions, 'publicKey'> {
+  privateKey: KeyObject
+}
+
+async function issue({ privateKey, ...rest }: IssueOptions): Promise<Issued> {
+  const certificate = await sign({ ...rest, publicKey: createPublicKey(privateKey) })
+  return { certificate, key: keyText(privateKey), privateKey, parsed: new X509Certificate(certificate) }
+}
+
+async function sign({ issuerKey, now, lifetime, ...rest }: SignOptions): Promise<string> {
   const { issueCertificate } = await import('./issue-certificate.ts')
-  const certificate = issueCertificate({
+  return issueCertificate({
     ...rest,
-    publicKey: createPublicKey(privateKey),
     issuer: { subject: AUTHORITY, privateKey: issuerKey, publicKey: createPublicKey(issuerKey) },
     notBefore: now - BACKDATE,
     notAfter: now + lifetime,
   })
-  return { certificate, key: keyText(privateKey), privateKey, parsed: new X509Certificate(certificate) }
 }
 
 async function ensureServiceAccountKey(directory: string): Promise<KeyObject> {

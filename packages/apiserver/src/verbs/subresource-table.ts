@@ -1,6 +1,7 @@
 import { resourceKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import type { Subresource, Subresources } from './environment.ts'
+import { CERTIFICATE_APPROVAL } from './subresources/certificate-approval.ts'
 import { CONNECTIONS } from './subresources/connections.ts'
 import { EPHEMERAL_CONTAINERS, NAMESPACE_FINALIZE } from './subresources/narrow-updates.ts'
 import { POD_BINDING } from './subresources/pod-binding.ts'
@@ -12,6 +13,7 @@ const BUILTIN: Subresources = {
   ...CONNECTIONS,
   pods: [POD_BINDING, POD_EVICTION, EPHEMERAL_CONTAINERS, ...(CONNECTIONS['pods'] ?? [])],
   namespaces: [NAMESPACE_FINALIZE],
+  'certificatesigningrequests.certificates.k8s.io': [CERTIFICATE_APPROVAL],
 }
 
 /** The subresources of each kind: those that its definition declares, the built-in ones, and `further`. */

@@ -1,9 +1,8 @@
 /** Whether a Pod fits on a node: the filters of kube-scheduler that an embedded cluster has use for, in its words. */
-import { matchesNodeSelector, parseQuantity } from '@caisson/api'
+import { type HostPort, hostPortsConflict, hostPortsOf, matchesNodeSelector, parseQuantity } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { tolerates } from '../nodes/tolerations.ts'
-import { conflicts, type HostPort, hostPortsOf } from './host-ports.ts'
 import { CROWDED_NEIGHBOURS, type Neighbours } from './neighbours.ts'
 import type { Requested } from './node-loads.ts'
 
@@ -49,7 +48,9 @@ export function isCrowded(reasons: Unfit): boolean {
 
 function withoutPort(pod: PodObject, { ports }: NodeLoad): string | undefined {
   if (ports.length === 0) return undefined
-  return hostPortsOf(pod).some((wanted) => ports.some((taken) => conflicts(wanted, taken))) ? NO_PORT : undefined
+  return hostPortsOf(pod).some((wanted) => ports.some((taken) => hostPortsConflict(wanted, taken)))
+    ? NO_PORT
+    : undefined
 }
 
 /** Why a Pod may not be on a node at all, however much room there is; undefined where it may. */

@@ -1,7 +1,6 @@
 /** Which Pods each node has and what they ask for together, kept up to date Pod by Pod. */
-import { podResource, requestedResources } from '@caisson/api'
+import { type HostPort, hostPortsOf, podResource, requestedResources } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
-import { type HostPort, hostPortsOf } from './host-ports.ts'
 import { isAverse, type Placed } from './neighbours.ts'
 
 /** By resource; `pods` is how many there are. Cores and bytes, or what else a resource is counted in. */

@@ -15,6 +15,11 @@ function asking(requests: Record<string, string>, spec: Partial<PodSpec> = {}): 
   return aPod({ spec: { containers: [{ name: 'main', resources: { requests } }], ...spec } })
 }
 
+function publishing(hostPort: number, protocol?: 'UDP'): PodObject {
+  const ports = [{ containerPort: 80, hostPort, ...(protocol && { protocol }) }]
+  return aPod({ spec: { containers: [{ name: 'main', ports }] } })
+}
+
 test.each<[what: string, pod: PodObject, others: PodObject[], refusal: ReturnType<typeof misfit>]>([
   ['what fits', asking({ cpu: '1500m', memory: '1Gi' }), [asking({ cpu: '500m' })], undefined],
   [
@@ -59,6 +64,16 @@ test.each<[what: string, pod: PodObject, others: PodObject[], refusal: ReturnTyp
     {
       reason: 'NodeAffinity',
       message: "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+    },
+  ],
+  ['a port of the node that nobody has', publishing(8080), [publishing(8081), publishing(8080, 'UDP')], undefined],
+  [
+    'a port of the node that another Pod has',
+    publishing(8080),
+    [publishing(8080)],
+    {
+      reason: 'NodePorts',
+      message: "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
     },
   ],
 ])('%s', (_what, pod, others, refusal) => {

@@ -2,7 +2,14 @@
  * Whether a Pod that was bound to this node fits on it, in kubelet's words: not everybody who binds Pods is a scheduler, and
  * what a scheduler knew may have changed meanwhile.
  */
-import { matchesNodeSelector, parseQuantity, podResource, requestedResources } from '@caisson/api'
+import {
+  hostPortsConflict,
+  hostPortsOf,
+  matchesNodeSelector,
+  parseQuantity,
+  podResource,
+  requestedResources,
+} from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { type Eviction, specOf } from './observed-pod.ts'
@@ -37,9 +44,16 @@ export function misfit(pod: PodObject, node: Typed<Node>, others: TakenPods): Ev
       message: `Node didn't have enough resource: ${resource}, requested: ${r}, used: ${u}, capacity: ${c}`,
     }
   }
-  if (matchesNodeSelector(specOf(pod), node.metadata)) return undefined
-  const message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
-  return { reason: 'NodeAffinity', message }
+  if (!matchesNodeSelector(specOf(pod), node.metadata)) {
+    const message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+    return { reason: 'NodeAffinity', message }
+  }
+  const ports = hostPortsOf(pod)
+  if (ports.length === 0) return undefined
+  const taken = others.list().flatMap(hostPortsOf)
+  if (!ports.some((port) => taken.some((other) => hostPortsConflict(port, other)))) return undefined
+  const message = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+  return { reason: 'NodePorts', message }
 }
 
 function requestOf(pod: PodObject, resource: string): number {

@@ -10,6 +10,7 @@ import { invalidValue } from '../field-error.ts'
 import { MAX_ERRORS } from '../object-meta.ts'
 import type { Resource, Strategy, Verb } from '../resource.ts'
 import { policyBindingStrategy, policyStrategy } from './admission-policies.ts'
+import { certificateSigningRequestKind } from './certificate-signing-request.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
 import { csiKinds, volumeAttachmentKind } from './csi-kinds.ts'
 import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
@@ -318,6 +319,7 @@ const KINDS: readonly Kind[] = [
   },
   ...autoscalingKinds,
   ...batchKinds,
+  certificateSigningRequestKind,
   {
     definitions: 'io.k8s.api.networking.v1',
     group: 'networking.k8s.io',

@@ -1,6 +1,5 @@
 /** Ports of a node that Pods ask for: two may not have the same one. */
-import type { PodObject } from '@caisson/client'
-import type { Container } from 'kubernetes-types/core/v1.d.ts'
+import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 
 export interface HostPort {
   ip: string
@@ -10,7 +9,8 @@ export interface HostPort {
 
 const ANY = '0.0.0.0'
 
-export function hostPortsOf({ spec }: PodObject): HostPort[] {
+/** Those of containers that run beside each other: init containers that end have ended by then. */
+export function hostPortsOf({ spec }: { spec?: PodSpec }): HostPort[] {
   const sidecars = (spec?.initContainers ?? []).filter(
     (container) => (container as { restartPolicy?: string }).restartPolicy === 'Always',
   )
@@ -21,6 +21,6 @@ export function hostPortsOf({ spec }: PodObject): HostPort[] {
   )
 }
 
-export function conflicts(a: HostPort, b: HostPort): boolean {
+export function hostPortsConflict(a: HostPort, b: HostPort): boolean {
   return a.port === b.port && a.protocol === b.protocol && (a.ip === b.ip || a.ip === ANY || b.ip === ANY)
 }
