@@ -68,14 +68,20 @@ function linkedPrograms(programs: ReadonlyArray<Pick<Tool, 'path' | 'env'> & { n
 
 async function describeImages(built: string): Promise<ArchivedImage[]> {
   const kubernetes = join(kubernetesDirectory(), 'test/images')
-  const tools = await installTools(defaultToolsDirectory(), { tools: ['busybox', 'curl', 'dig'] })
+  const tools = await installTools(defaultToolsDirectory(), { tools: ['busybox', 'curl', 'dig', 'nc.openbsd'] })
   const tool = (name: PackagedTool): Tool => {
     const found = tools.get(name)
     if (found === undefined) throw new Error(`${name} was neither found nor fetched`)
     return found
   }
   const busybox = busyboxLayer(tool('busybox').path)
-  const programs = linkedPrograms([tool('curl'), tool('dig'), { name: 'getent', path: '/usr/bin/getent', env: {} }])
+  const programs = linkedPrograms([
+    tool('curl'),
+    tool('dig'),
+    { name: 'getent', path: '/usr/bin/getent', env: {} },
+    // Found before busybox's, which knows neither `-v` nor `-t`.
+    { ...tool('nc.openbsd'), name: 'nc' },
+  ])
   const agnhostLayer = [
     file('agnhost', readFileSync(join(built, 'agnhost')), 0o755),
     link('agnhost-2', 'agnhost'),

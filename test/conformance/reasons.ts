@@ -55,11 +55,6 @@ export const REASONS: readonly Reason[] = [
     specs: /Proxy version v1 should proxy through a service and a pod/,
   },
   {
-    title: 'No certificates are requested',
-    why: '`certificates.k8s.io` is not served: the certificates of the cluster are made by the cluster, and it signs none for others.',
-    specs: /Certificates API/,
-  },
-  {
     title: 'There is one node',
     why: 'These tests want two nodes, and fail where there is one.',
     specs: /at least two untainted nodes|should rollback without unnecessary restarts/,
@@ -69,31 +64,6 @@ export const REASONS: readonly Reason[] = [
     why: 'These take minutes by design, most of them three to ten, and have not been given as much yet: nothing is known of how they end.',
     specs:
       /^\[sig-node\] Probing container|CronJob should not schedule jobs when suspended|compacted away|Atomic writer volumes/,
-  },
-  {
-    title: 'Endpoints that somebody writes are not mirrored',
-    why: 'Endpoints of a Service without a selector are not copied into EndpointSlices: write slices.',
-    specs: /EndpointSliceMirroring/,
-  },
-  {
-    title: "The image's nc is busybox's",
-    why: 'These tests ask with `nc -v`, which busybox does not know. The image has to bring another `nc` along.',
-    specs: /ExternalName to ClusterIP|session affinity|Services should serve/,
-  },
-  {
-    title: 'A status of a ResourceQuota that others write stays',
-    why: 'What a ResourceQuota has used is measured when something that it counts changes, and what somebody else has written into its status stays until then.',
-    specs: /changes to a resourcequota status/,
-  },
-  {
-    title: 'OPTIONS does not reach a proxied Pod',
-    why: 'The proxy of the API server answers OPTIONS with 405 itself, and the tests go through every method.',
-    specs: /A set of valid responses are returned/,
-  },
-  {
-    title: 'A circle of owners that wait for each other stays',
-    why: 'Of Pods that own each other and are deleted in the foreground each waits for the next: the garbage collector does not notice the circle.',
-    specs: /dependency circle/,
   },
   {
     title: 'Fields of ObjectMeta are not described',

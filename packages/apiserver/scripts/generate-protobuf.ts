@@ -20,6 +20,7 @@ const MODULES: readonly [prefix: string, module: string, path: string][] = [
   ['io.k8s.api.', 'k8s.io/api', ''],
   ['io.k8s.apimachinery.', 'k8s.io/apimachinery', ''],
   ['io.k8s.apiextensions-apiserver.', 'k8s.io/apiextensions-apiserver', ''],
+  ['io.k8s.kube-aggregator.', 'k8s.io/kube-aggregator', ''],
 ]
 
 const schemas = new URL('../src/schema/generated/', import.meta.url)

@@ -42,6 +42,7 @@ const ROOTS = [
   ...kinds('io.k8s.api.scheduling.v1', 'PriorityClass'),
   ...kinds('io.k8s.api.discovery.v1', 'EndpointSlice'),
   ...kinds('io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1', 'CustomResourceDefinition'),
+  ...kinds('io.k8s.kube-aggregator.pkg.apis.apiregistration.v1', 'APIService'),
   'io.k8s.api.authentication.v1.TokenReview',
   'io.k8s.api.authentication.v1.TokenRequest',
   'io.k8s.api.authentication.v1.SelfSubjectReview',
@@ -164,6 +165,7 @@ function generate(): Map<string, string> {
     ['io.k8s.api.', moduleDirectory(`k8s.io/api@${staging}`)],
     ['io.k8s.apimachinery.', moduleDirectory(`k8s.io/apimachinery@${staging}`)],
     ['io.k8s.apiextensions-apiserver.', moduleDirectory(`k8s.io/apiextensions-apiserver@${staging}`)],
+    ['io.k8s.kube-aggregator.', moduleDirectory(`k8s.io/kube-aggregator@${staging}`)],
   ]
   const reduced = new Map<string, Json>()
   const queue = [...ROOTS]

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { KubeObject, UserInfo } from '@caisson/api'
+import type { Aggregator } from './aggregation/aggregator.ts'
 import type { Authorize } from './authz/attributes.ts'
 import { forbidden } from './authz/attributes.ts'
 import { createDiscovery } from './discovery/discovery.ts'
@@ -52,6 +53,8 @@ export interface ApiServerOptions {
   computed?: Environment['computed']
   /** The node of that name, where it is connected: what exec, attach, port-forward and logs go to. */
   node?: FindNode
+  /** Other API servers that are joined in. */
+  aggregator?: Pick<Aggregator, 'find' | 'findPath'>
   /** Pods that are not there because they sleep, and are woken by whoever connects to them. */
   awaken?: Awaken
   /** Those of `IN_FLIGHT_LIMITS` unless given. */
@@ -116,7 +119,7 @@ const OWN_NAMES: ReadonlySet<string> = new Set([
 ])
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
-  const { store, authorize } = options
+  const { store, authorize, aggregator } = options
   const now = options.now ?? Date.now
   const report = options.report ?? ((error: unknown) => console.error(error))
   const findNode = options.node ?? (() => undefined)
@@ -216,7 +219,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       server = createServer({ ...tls, ...connectionOptions(limits) })
       const strangers = createStrangers(limits)
       const handler = createHandler({
-        pipeline,
+        pipeline: aggregator
+          ? { ...pipeline, findPath: (path) => aggregator.findPath(path, pipeline.findPath) ?? pipeline.findPath(path) }
+          : pipeline,
+        findRemote: (info) => aggregator?.find(info),
         authenticate: options.authenticate,
         findNode,
         awaken: options.awaken,

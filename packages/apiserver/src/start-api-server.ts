@@ -1,8 +1,10 @@
 /** The whole embedded API server: store, keys, security, kinds and documents, listening. */
 
 import { keepPolicyStatus } from './admission/policies/keep-policy-status.ts'
-import { createWebhookClient, type DialService } from './admission/webhooks/webhook-client.ts'
+import type { DialService } from './admission/webhooks/service-agent.ts'
+import { createWebhookClient } from './admission/webhooks/webhook-client.ts'
 import { createWebhooks, type Webhooks } from './admission/webhooks/webhooks.ts'
+import { type Aggregator, startAggregator } from './aggregation/aggregator.ts'
 import { type Certificates, ensureCertificates, keepCertificatesFresh } from './authn/certificates.ts'
 import { signCertificates } from './authn/sign-certificates.ts'
 import { createConversion } from './conversion/webhook-conversion.ts'
@@ -95,6 +97,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
   )
   const webhookClient = stack.use(createWebhookClient(options.dialService))
   let webhooks: Webhooks | undefined
+  let aggregator: Aggregator | undefined
   let findOpenApi: ReturnType<typeof openApiPaths> | undefined
   const server = stack.use(
     createApiServer({
@@ -109,6 +112,10 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       virtual: { ...security.virtual, bindings: answerBinding },
       computed: computeMetrics({ store, findNode: options.node ?? (() => undefined), now }),
       findPath: (path) => security.findPath(path) ?? findOpenApi?.(path),
+      aggregator: {
+        find: (info) => aggregator?.find(info),
+        findPath: (path, local) => aggregator?.findPath(path, local),
+      },
       conversionOf: (definition) => createConversion(definition, webhookClient),
       environmentFor: (resource, environment) => webhooks?.environmentFor(resource, environment) ?? environment,
       ...(options.node && { node: options.node }),
@@ -140,6 +147,17 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
   stack.use(expireEvents({ store, now, report }))
   stack.use(keepQuotas({ store, registry: server.registry, now, report }))
   stack.use(await keepKubernetesService(store, { host: options.host, port, now, report }))
+  aggregator = stack.use(
+    startAggregator({
+      store,
+      registry: server.registry,
+      dial: options.dialService,
+      clientAuthority: () => current.authority,
+      frontProxy: () => current.frontProxy(),
+      now,
+      report,
+    }),
+  )
   void keepCertificatesFresh(certificates, {
     now,
     signal: stop.signal,

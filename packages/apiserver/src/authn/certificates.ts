@@ -20,6 +20,8 @@ const LONGEST_TIMER = 2 ** 31 - 1
 
 const AUTHORITY: CertificateSubject = { commonName: 'caisson-ca' }
 const SERVER: CertificateSubject = { commonName: 'kube-apiserver' }
+const PROXY_AUTHORITY: CertificateSubject = { commonName: 'caisson-front-proxy-ca' }
+const PROXY: CertificateSubject = { commonName: 'front-proxy-client' }
 const ADMINISTRATOR: CertificateSubject = { commonName: 'kubernetes-admin', organizations: ['system:masters'] }
 
 export interface KeyPair {
@@ -44,6 +46,17 @@ export interface Certificates {
   issueClientCertificate(options: IssueClientCertificateOptions): Promise<KeyPair>
   /** The same for a key that somebody else has, as PEM; never longer than a year. Not stored. */
   signClientCertificate(options: IssueClientCertificateOptions & { publicKey: KeyObject }): Promise<string>
+  /**
+   * By what API servers that are joined in know this one, made where it is missing or due. Of an authority of its own: who
+   * has a certificate of the cluster's speaks for itself alone.
+   */
+  frontProxy(): Promise<FrontProxy>
+}
+
+export interface FrontProxy {
+  /** PEM. */
+  authority: string
+  client: KeyPair
 }
 
 interface IssueClientCertificateOptions {
@@ -69,6 +82,7 @@ const SERVICE_NAMES = [
 ] as const
 
 interface Issued extends KeyPair {
+  subject: CertificateSubject
   privateKey: KeyObject
   parsed: X509Certificate
 }
@@ -84,7 +98,7 @@ export async function ensureCertificates(directory: string, options: EnsureCerti
   await ensurePrivateDirectory(directory)
   const now = options.now()
   const hosts = [...new Set([...SERVICE_NAMES, ...options.hosts])]
-  const authority = await ensureAuthority(directory, now)
+  const authority = await ensureAuthority({ directory, name: 'authority', subject: AUTHORITY, now })
   const server = await ensureLeaf({ directory, name: 'server', authority, now, subject: SERVER, hosts })
   const administrator = await ensureLeaf({ directory, name: 'administrator', authority, now, subject: ADMINISTRATOR })
   const serviceAccountKey = await ensureServiceAccountKey(directory)
@@ -112,12 +126,19 @@ export async function ensureCertificates(directory: string, options: EnsureCerti
         publicKey,
         usage: 'client',
         subject,
-        issuerKey: authority.privateKey,
+        issuer: authority,
         now: options.now(),
         lifetime: until - options.now(),
       })
     },
+    frontProxy: () => ensureFrontProxy(directory, options.now()),
   }
+}
+
+async function ensureFrontProxy(directory: string, now: number): Promise<FrontProxy> {
+  const authority = await ensureAuthority({ directory, name: 'front-proxy-authority', subject: PROXY_AUTHORITY, now })
+  const { certificate, key } = await ensureLeaf({ directory, name: 'front-proxy', authority, now, subject: PROXY })
+  return { authority: authority.certificate, client: { certificate, key } }
 }
 
 export interface KeepCertificatesFreshOptions {
@@ -164,10 +185,17 @@ function isCurrent(certificate: X509Certificate, now: number): boolean {
   return certificate.validFromDate.getTime() <= now && now < renewalOf(certificate)
 }
 
-async function ensureAuthority(directory: string, now: number): Promise<Issued> {
-  const path = join(directory, 'authority.pem')
+interface AuthorityOptions {
+  directory: string
+  name: string
+  subject: CertificateSubject
+  now: number
+}
+
+async function ensureAuthority({ directory, name, subject, now }: AuthorityOptions): Promise<Issued> {
+  const path = join(directory, `${name}.pem`)
   const text = await readPrivateFile(path)
-  const stored = text === undefined ? undefined : parseIssued(text)
+  const stored = text === undefined ? undefined : parseIssued(text, subject)
   if (text !== undefined && (stored === undefined || !stored.parsed.ca)) {
     throw new Error(
       `expected ${path} to hold the cluster's authority, found something else: restore it, or remove it to start ` +
@@ -180,12 +208,12 @@ async function ensureAuthority(directory: string, now: number): Promise<Issued> 
   const made = await issue({
     privateKey,
     usage: 'authority',
-    subject: AUTHORITY,
-    issuerKey: privateKey,
+    subject,
+    issuer: { privateKey, subject },
     now,
     lifetime: LIFETIME.authority,
   })
-  await writePrivateFile(directory, 'authority.pem', made.certificate + made.key)
+  await writePrivateFile(directory, `${name}.pem`, made.certificate + made.key)
   return made
 }
 
@@ -199,7 +227,7 @@ interface LeafOptions {
 async function ensureLeaf(options: LeafOptions & { directory: string; name: string }): Promise<Issued> {
   const { directory, name, authority, now, hosts } = options
   const text = await readPrivateFile(join(directory, `${name}.pem`))
-  const stored = text === undefined ? undefined : parseIssued(text)
+  const stored = text === undefined ? undefined : parseIssued(text, options.subject)
   if (
     stored &&
     isCurrent(stored.parsed, now) &&
@@ -227,18 +255,20 @@ function issueLeaf(options: LeafOptions & { lifetime: number }): Promise<Issued>
     usage: hosts ? 'server' : 'client',
     subject,
     ...(hosts && { hosts }),
-    issuerKey: authority.privateKey,
+    issuer: authority,
     now,
     lifetime: until - now,
   })
 }
+
+type Issuer = Pick<Issued, 'privateKey' | 'subject'>
 
 interface SignOptions {
   publicKey: KeyObject
   usage: 'authority' | 'server' | 'client'
   subject: CertificateSubject
   hosts?: readonly string[]
-  issuerKey: KeyObject
+  issuer: Issuer
   now: number
   lifetime: number
 }
@@ -249,14 +279,15 @@ interface IssueOptions extends Omit<SignOptions, 'publicKey'> {
 
 async function issue({ privateKey, ...rest }: IssueOptions): Promise<Issued> {
   const certificate = await sign({ ...rest, publicKey: createPublicKey(privateKey) })
-  return { certificate, key: keyText(privateKey), privateKey, parsed: new X509Certificate(certificate) }
+  const parsed = new X509Certificate(certificate)
+  return { certificate, key: keyText(privateKey), privateKey, parsed, subject: rest.subject }
 }
 
-async function sign({ issuerKey, now, lifetime, ...rest }: SignOptions): Promise<string> {
+async function sign({ issuer, now, lifetime, ...rest }: SignOptions): Promise<string> {
   const { issueCertificate } = await import('./issue-certificate.ts')
   return issueCertificate({
     ...rest,
-    issuer: { subject: AUTHORITY, privateKey: issuerKey, publicKey: createPublicKey(issuerKey) },
+    issuer: { ...issuer, publicKey: createPublicKey(issuer.privateKey) },
     notBefore: now - BACKDATE,
     notAfter: now + lifetime,
   })
@@ -278,13 +309,13 @@ async function ensureServiceAccountKey(directory: string): Promise<KeyObject> {
   )
 }
 
-function parseIssued(text: string): Issued | undefined {
+function parseIssued(text: string, subject: CertificateSubject): Issued | undefined {
   const privateKey = parseKey(text)
   if (!privateKey) return undefined
   try {
     const parsed = new X509Certificate(text)
     if (!parsed.checkPrivateKey(privateKey)) return undefined
-    return { certificate: parsed.toString(), key: keyText(privateKey), privateKey, parsed }
+    return { certificate: parsed.toString(), key: keyText(privateKey), privateKey, parsed, subject }
   } catch {
     return undefined
   }

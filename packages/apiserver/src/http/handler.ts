@@ -3,11 +3,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { UserInfo } from '@caisson/api'
-import { type Pipeline, run, toStatusError } from '../pipeline.ts'
+import { proxyToRemote } from '../aggregation/proxy-to-remote.ts'
+import type { RemoteService } from '../aggregation/remote-services.ts'
+import { authorizeCall, type Pipeline, run, toStatusError } from '../pipeline.ts'
 import { hasMessage } from '../protobuf/encode.ts'
 import { groupVersion, resourceKey } from '../registry/registry.ts'
 import { StatusError } from '../status-error.ts'
-import type { Body, Call } from '../verbs/call.ts'
+import type { Body, Call, RequestInfo } from '../verbs/call.ts'
 import { badRequest, formNotAcceptable } from '../verbs/errors.ts'
 import { admitConnection } from './admit-connection.ts'
 import { type Awaken, awakenFor, connectionTo, KUBECTL_COMMAND, whileOpen } from './awaken.ts'
@@ -27,6 +29,8 @@ export interface HandlerContext {
   /** Undefined where the request carries nothing that proves who sends it. Throws a StatusError for a bad proof. */
   authenticate(request: IncomingMessage): UserInfo | undefined | Promise<UserInfo | undefined>
   findNode: FindNode
+  /** Another API server, which answers the request. */
+  findRemote(info: RequestInfo): RemoteService | undefined
   /** For Pods that sleep. */
   awaken: Awaken | undefined
   inFlight: InFlight
@@ -68,6 +72,14 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
   let code: number
   try {
     const user = await identify(context, call, request)
+    const remote = context.findRemote(call.info)
+    if (remote) {
+      seat(context.inFlight.enter(user, call.info.verb === 'watch' ? 'long-running' : requestClass(call)))
+      authorizeCall(pipeline, call)
+      code = await proxyToRemote(remote, call, { request, response })
+      pipeline.observe(call, code, performance.now() - started)
+      return
+    }
     const subresource = connectionTo(call, request.headers[KUBECTL_COMMAND])
     // What asks for a sleeping Pod only to connect to it next waits until it is awake.
     const wakes = subresource !== undefined && call.info.subresource === ''

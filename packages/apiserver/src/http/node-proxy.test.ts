@@ -326,6 +326,8 @@ describe('requests to ports of Pods', () => {
   test('that name no path are led to where relative links are right', async () => {
     const { status, headers } = await server.request('GET', `${POD}/proxy?a=b`)
     expect([status, headers['location']]).toEqual([301, `${POD}/proxy/?a=b`])
+    const written = await server.request('DELETE', `${POD}/proxy?a=b`)
+    expect([written.status, written.body.url]).toEqual([200, '/?a=b'])
   })
 
   test('may ask for another protocol', async () => {

@@ -88,7 +88,7 @@ export function proxyRequest(
       return
     }
     if (target.pod) {
-      if (call.info.rest === '' && !call.info.path.endsWith('/')) redirectBelow(call, { request, response })
+      if (hasNoPath(call)) redirectBelow(call, { request, response })
       else if (connection.proxy) connection.proxy(target.pod, { request, response })
       else respondWithError(response, pathNotServed(), { accept: call.accept, warnings: call.warnings, close: false })
       return
@@ -97,6 +97,11 @@ export function proxyRequest(
     if (call.info.resource === 'pods') answerErrorsAsStatus(response, call)
     connection.request(request, response)
   })
+}
+
+/** Only who reads a page is led elsewhere: a write would be repeated as a read. */
+function hasNoPath({ method, info }: Call): boolean {
+  return (method === 'GET' || method === 'HEAD') && info.rest === '' && !info.path.endsWith('/')
 }
 
 /** Relative links of a page are below where it is. */

@@ -8,6 +8,7 @@ export const META = 'io.k8s.apimachinery.pkg.apis.meta.v1'
 const NATIVE: Readonly<Record<string, string>> = {
   '': 'io.k8s.api.core',
   'apiextensions.k8s.io': 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions',
+  'apiregistration.k8s.io': 'io.k8s.kube-aggregator.pkg.apis.apiregistration',
   'metrics.k8s.io': 'io.k8s.metrics.pkg.apis.metrics',
 }
 

@@ -65,11 +65,13 @@ describe('OpenAPI v3', () => {
     const { paths } = documents.v3Index()
     expect(Object.keys(paths)).toEqual([
       'api/v1',
+      'apis/apiregistration.k8s.io/v1',
       'apis/apps/v1',
       'apis/events.k8s.io/v1',
       'apis/autoscaling/v2',
       'apis/autoscaling/v1',
       'apis/batch/v1',
+      'apis/certificates.k8s.io/v1',
       'apis/networking.k8s.io/v1',
       'apis/policy/v1',
       'apis/rbac.authorization.k8s.io/v1',

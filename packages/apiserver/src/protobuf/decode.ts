@@ -212,6 +212,7 @@ const SPECIAL: Readonly<Record<string, (bytes: Buffer, left: Left) => unknown>> 
   'io.k8s.apimachinery.pkg.util.intstr.IntOrString': decodeIntOrString,
   'io.k8s.api.authentication.v1.ExtraValue': (bytes, left) => readRepeated(bytes, 1, left).map(String),
   'io.k8s.api.authorization.v1.ExtraValue': (bytes, left) => readRepeated(bytes, 1, left).map(String),
+  'io.k8s.api.certificates.v1.ExtraValue': (bytes, left) => readRepeated(bytes, 1, left).map(String),
   [`${EXTENSIONS}.JSON`]: decodeRaw,
   [`${EXTENSIONS}.JSONSchemaPropsOrBool`](bytes, left) {
     const { numbers, texts } = readFields(bytes, left)

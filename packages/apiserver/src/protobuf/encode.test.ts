@@ -177,6 +177,7 @@ const SPECIAL: Readonly<Record<string, (depth: number) => fc.Arbitrary<unknown>>
   'io.k8s.apimachinery.pkg.util.intstr.IntOrString': () => fc.oneof(fc.integer(), fc.constantFrom('', '25%', 'http')),
   'io.k8s.api.authentication.v1.ExtraValue': anyExtra,
   'io.k8s.api.authorization.v1.ExtraValue': anyExtra,
+  'io.k8s.api.certificates.v1.ExtraValue': anyExtra,
   [`${EXTENSIONS}.JSON`]: anyRaw,
   [`${EXTENSIONS}.JSONSchemaPropsOrBool`]: (depth) => fc.oneof(fc.boolean(), anySchema(depth)),
   [`${EXTENSIONS}.JSONSchemaPropsOrArray`]: (depth) =>

@@ -222,6 +222,7 @@ const SPECIAL: Readonly<Record<string, Write>> = {
   'io.k8s.apimachinery.pkg.util.intstr.IntOrString': writeIntOrString,
   'io.k8s.api.authentication.v1.ExtraValue': (value) => writeEach(1, value, writeString),
   'io.k8s.api.authorization.v1.ExtraValue': (value) => writeEach(1, value, writeString),
+  'io.k8s.api.certificates.v1.ExtraValue': (value) => writeEach(1, value, writeString),
   [`${EXTENSIONS}.JSON`]: writeRaw,
   [`${EXTENSIONS}.JSONSchemaPropsOrBool`](value) {
     const isSchema = typeof value === 'object' && value !== null

@@ -22,6 +22,8 @@ const messages = new Map<string, Message>()
 export const META = 'io.k8s.apimachinery.pkg.apis.meta.v1'
 export const EXTENSIONS = 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1'
 
+const REGISTRATION = 'io.k8s.kube-aggregator.pkg.apis.apiregistration.v1'
+
 /** Kinds that are served beside those of every group. */
 const META_KINDS: ReadonlySet<string> = new Set([
   'DeleteOptions',
@@ -37,6 +39,7 @@ export function definitionOf(apiVersion: string, kind: string): string {
   if (META_KINDS.has(kind) || apiVersion === 'meta.k8s.io/v1') return `${META}.${kind}`
   if (apiVersion === 'meta.k8s.io/v1beta1') return metaV1beta1(kind)
   if (apiVersion === 'apiextensions.k8s.io/v1') return `${EXTENSIONS}.${kind}`
+  if (apiVersion === 'apiregistration.k8s.io/v1') return `${REGISTRATION}.${kind}`
   const [group = '', version] = apiVersion.split('/')
   if (version === undefined) return `io.k8s.api.core.${group}.${kind}`
   return `io.k8s.api.${group.split('.')[0]}.${version}.${kind}`

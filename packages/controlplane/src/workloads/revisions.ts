@@ -28,9 +28,12 @@ export interface Revisions {
   collides: boolean
 }
 
-/** As `kubectl rollout undo` applies it: the template in place of what is there. */
+/**
+ * As `kubectl rollout undo` applies it: the template in place of what is there. Its keys are in Go's order: programs that
+ * ask Kubernetes' own code which revision a workload is of compare bytes.
+ */
 function dataOf(template: PodTemplateSpec): object {
-  return { spec: { template: { ...template, $patch: 'replace' } } }
+  return JSON.parse(canonical({ spec: { template: { ...template, $patch: 'replace' } } })) as object
 }
 
 export function templateOf({ data }: RevisionObject): PodTemplateSpec {

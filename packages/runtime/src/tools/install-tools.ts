@@ -31,6 +31,7 @@ const PACKAGES: Record<PackagedTool, PackageOfTool> = {
   'docker-registry': { package: 'docker-registry', file: 'bin/docker-registry', standalone: false },
   curl: { package: 'curl', file: 'bin/curl', standalone: false },
   dig: { package: 'bind9-dnsutils', file: 'bin/dig', standalone: false },
+  'nc.openbsd': { package: 'netcat-openbsd', file: 'bin/nc.openbsd', standalone: false },
 }
 
 // Older ones have no systrap: an order of magnitude slower, and no longer looked after.

@@ -6,7 +6,7 @@ import type { OciHandler } from '../runtime.ts'
 import { runCommand } from './run-command.ts'
 
 /** Programs of others that the runtime uses. Only `runsc` is needed for sandboxes without a pod network. */
-export type ToolName = OciHandler | ShimName | 'nft' | 'busybox' | 'docker-registry' | 'curl' | 'dig'
+export type ToolName = OciHandler | ShimName | 'nft' | 'busybox' | 'docker-registry' | 'curl' | 'dig' | 'nc.openbsd'
 
 /** containerd's shims, version 2 of their protocol. */
 export type ShimName = 'containerd-shim-runc-v2' | 'containerd-shim-kata-v2' | 'containerd-shim-kata-fc-v2'
@@ -24,7 +24,7 @@ export interface Tool {
 }
 
 /** Those that are linked against libraries; the others are whole in themselves. */
-const LINKED = new Set<ToolName>(['runc', 'crun', 'nft', 'containerd-shim-runc-v2', 'curl', 'dig'])
+const LINKED = new Set<ToolName>(['runc', 'crun', 'nft', 'containerd-shim-runc-v2', 'curl', 'dig', 'nc.openbsd'])
 
 /** How runsc intercepts system calls. `kvm` is for machines with hardware virtualisation that the guest may use. */
 export type RunscPlatform = 'systrap' | 'ptrace'
@@ -80,6 +80,7 @@ const VERSION_FLAGS: Partial<Record<ToolName, string>> = {
   busybox: '--help',
   'containerd-shim-runc-v2': '-v',
   dig: '-v',
+  'nc.openbsd': '-h',
 }
 
 async function toolVersion(name: ToolName, path: string, env: Record<string, string>): Promise<string | undefined> {

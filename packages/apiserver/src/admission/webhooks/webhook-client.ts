@@ -1,12 +1,10 @@
 /** Asks a webhook: one HTTPS request, one answer, within the time that it has. */
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { Agent, request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { connect } from 'node:tls'
 import type { Status } from '@caisson/api'
 import { jsonSyntaxError } from '../../verbs/json-syntax-error.ts'
+import { type DialService, serviceAgent } from './service-agent.ts'
 
 export interface ServiceReference {
   namespace: string
@@ -21,12 +19,6 @@ export interface ClientConfig {
   /** PEM, in base64. */
   caBundle?: string
 }
-
-/** Opens a connection to a Service of the cluster. Rejects where nothing is behind it. */
-export type DialService = (
-  service: { namespace: string; name: string; port: number },
-  signal: AbortSignal,
-) => Promise<Duplex>
 
 export interface ReviewAnswer {
   uid?: string
@@ -55,8 +47,6 @@ export class WebhookError extends Error {
 }
 
 export const MAX_ANSWER_BYTES = 3 << 20
-/** Until TLS stands. No webhook has longer for all of it. */
-const LONGEST_DIAL_MS = 30_000
 
 export interface WebhookRequest {
   client: ClientConfig
@@ -71,10 +61,7 @@ export interface WebhookRequest {
 export type WebhookClient = (request: WebhookRequest) => Promise<string>
 
 /** Connections are kept, as each request may ask the same webhook again. */
-export function createWebhookClient(
-  dial: DialService | undefined,
-  longestDialMs = LONGEST_DIAL_MS,
-): WebhookClient & Disposable {
+export function createWebhookClient(dial: DialService | undefined, longestDialMs?: number): WebhookClient & Disposable {
   const agents = new Map<string, Agent>()
 
   function agentOf({ service, caBundle = '' }: ClientConfig): Agent {
@@ -82,46 +69,14 @@ export function createWebhookClient(
     let agent = agents.get(key)
     if (agent) return agent
     const ca = caBundle ? Buffer.from(caBundle, 'base64') : undefined
-    agent = service ? serviceAgent(service, ca) : new Agent({ keepAlive: true, ...(ca && { ca }) })
+    const tls = ca ? { ca } : {}
+    agent = service
+      ? serviceAgent(service, { dial, tls, ...(longestDialMs !== undefined && { longestDialMs }) })
+      : new Agent({ keepAlive: true, ...tls })
     // Bundles change: what is no longer used is dropped with the rest.
     if (agents.size >= 100) forget()
     agents.set(key, agent)
     return agent
-  }
-
-  function serviceAgent({ namespace, name, port = 443 }: ServiceReference, ca: Buffer | undefined): Agent {
-    const servername = `${name}.${namespace}.svc`
-    const agent = new Agent({ keepAlive: true, ...(ca && { ca }), servername })
-    agent.createConnection = (_options, done) => {
-      // oxlint-disable promise/no-callback-in-promise -- node:https asks for a callback
-      void dialed({ namespace, name, port }, { servername, ca }).then(
-        (socket) => done?.(null, socket),
-        (error: unknown) => done?.(error as Error, undefined as never),
-      )
-      // oxlint-enable promise/no-callback-in-promise
-      return undefined
-    }
-    return agent
-  }
-
-  async function dialed(
-    service: { namespace: string; name: string; port: number },
-    { servername, ca }: { servername: string; ca: Buffer | undefined },
-  ): Promise<Duplex> {
-    if (!dial)
-      throw new WebhookError(`service ${service.namespace}/${service.name} cannot be reached from the API server`)
-    const signal = AbortSignal.timeout(longestDialMs)
-    const socket = await dial(service, signal)
-    const secure = connect({ socket, servername, ...(ca && { ca }) })
-    try {
-      await once(secure, 'secureConnect', { signal })
-      return secure
-    } catch (error) {
-      // Whoever accepts connections and says nothing would else keep every one of them.
-      secure.destroy()
-      socket.destroy()
-      throw signal.aborted ? new WebhookError('net/http: TLS handshake timeout') : error
-    }
   }
 
   function forget(): void {

@@ -10,6 +10,7 @@ import { invalidValue } from '../field-error.ts'
 import { MAX_ERRORS } from '../object-meta.ts'
 import type { Resource, Strategy, Verb } from '../resource.ts'
 import { policyBindingStrategy, policyStrategy } from './admission-policies.ts'
+import { apiServiceKind } from './api-service.ts'
 import { certificateSigningRequestKind } from './certificate-signing-request.ts'
 import { configMapStrategy, secretStrategy } from './config-map.ts'
 import { csiKinds, volumeAttachmentKind } from './csi-kinds.ts'
@@ -295,6 +296,7 @@ const KINDS: readonly Kind[] = [
     strategy: serviceStrategy,
     selectableFields: fields('spec.clusterIP', 'spec.type'),
   },
+  apiServiceKind,
   ...appsKinds,
   {
     definitions: 'io.k8s.api.events.v1',
