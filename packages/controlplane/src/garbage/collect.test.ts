@@ -2,7 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { componentUsers, startApiServer } from '@caisson/apiserver'
-import { createClient, createInformers, createWorkqueue, inProcessTransport, resources } from '@caisson/client'
+import {
+  createClient,
+  createInformers,
+  createWorkqueue,
+  inProcessTransport,
+  resources,
+  type Workqueue,
+} from '@caisson/client'
 import { expect, test } from 'vitest'
 import { NAMESPACE, startTestServer } from '../testing/test-server.ts'
 import { collect } from './collect.ts'
@@ -85,12 +92,14 @@ test('objects that wait for each other in a circle go', async () => {
     await client.patch(resources.configMaps, name, { metadata: { ownerReferences: [reference] } }, at)
   }
   const graph = createOwnershipGraph(() => true)
-  const queue = createWorkqueue({
-    process: (uid) => collect(uid, { client: own, watcher, graph, signal }),
-    concurrency: 4,
-    onError: (error) => expect.unreachable(String(error)),
-  })
-  const decideAgain = (uids: readonly string[]): void => uids.forEach((uid) => queue.add(uid))
+  // Nothing is decided before all has been seen.
+  const early: string[] = []
+  let queue: Workqueue | undefined
+  const decideAgain = (again: readonly string[]): void => {
+    if (!queue) early.push(...again)
+    else for (const uid of again) queue.add(uid)
+  }
+  const errors: unknown[] = []
   await using stack = new AsyncDisposableStack()
   const watcher = stack.use(
     await watchObjects({
@@ -101,10 +110,18 @@ test('objects that wait for each other in a circle go', async () => {
       gone: (_resource, object) => decideAgain(graph.forget(object.metadata.uid ?? '')),
     }),
   )
-  stack.use(queue)
   await watcher.synced(signal)
+  queue = stack.use(
+    createWorkqueue({
+      process: (uid) => collect(uid, { client: own, watcher, graph, signal }),
+      concurrency: 4,
+      onError: (error) => errors.push(error),
+    }),
+  )
+  decideAgain(early)
   await client.delete(resources.configMaps, 'a', { ...at, propagationPolicy: 'Foreground' })
   const names = async (): Promise<string[]> =>
     (await client.list(resources.configMaps, at)).items.map(({ metadata }) => metadata.name ?? '')
   await expect.poll(names).toEqual([])
+  expect(errors).toEqual([])
 })
