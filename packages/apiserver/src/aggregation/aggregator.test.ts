@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, request as httpsRequest, type Server } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import type { PeerCertificate, TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Certificates, ensureCertificates } from '../authn/certificates.ts'
 import { startTemporaryServer, TENANT_TOKEN, type WholeServer } from '../testing/whole-server.ts'
@@ -229,7 +229,7 @@ describe('a server that is joined in', () => {
     const { data } = (
       await api.request('GET', '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication')
     ).body
-    const peer = new X509Certificate((seen?.socket as TLSSocket).getPeerCertificate().raw)
+    const peer = new X509Certificate(peerOf(seen).raw)
     const authority = new X509Certificate(data['requestheader-client-ca-file'])
     expect([peer.subject, peer.verify(authority.publicKey), data['requestheader-allowed-names']]).toEqual([
       'CN=front-proxy-client',
@@ -359,6 +359,11 @@ describe('a server that is joined in', () => {
     )
   })
 })
+
+function peerOf(request: IncomingMessage | undefined): PeerCertificate {
+  if (!request) throw new Error('it was not asked')
+  return (request.socket as TLSSocket).getPeerCertificate()
+}
 
 /** The status of the answer to a path that is sent as it is. */
 function raw(path: string): Promise<number> {

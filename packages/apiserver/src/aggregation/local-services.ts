@@ -35,7 +35,7 @@ const PRIORITIES: Readonly<Record<string, number>> = {
   'flowcontrol.apiserver.k8s.io': 16_100,
   'metrics.k8s.io': 100,
 }
-export const CUSTOM_PRIORITY = 1000
+const CUSTOM_PRIORITY = 1000
 const BEST_VERSION = 15
 const CUSTOM_VERSION = 100
 

@@ -5,7 +5,8 @@ import { StatusError } from '../status-error.ts'
 /** Names and values, alternating. Throws Forbidden for a user whose name no header can say. */
 export function userHeaders({ username, uid, groups, extra = {} }: UserInfo): string[] {
   return [
-    ...['X-Remote-User', value(username)],
+    'X-Remote-User',
+    value(username),
     ...(uid ? ['X-Remote-Uid', value(uid)] : []),
     ...groups.flatMap((group) => ['X-Remote-Group', value(group)]),
     ...Object.entries(extra).flatMap(([key, values]) =>

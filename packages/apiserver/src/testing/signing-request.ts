@@ -6,7 +6,7 @@ import {
   AttributeValue,
   Extension,
   Extensions,
-  GeneralName,
+  type GeneralName,
   id_ce_subjectAltName,
   Name,
   RelativeDistinguishedName,

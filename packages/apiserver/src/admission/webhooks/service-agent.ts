@@ -11,7 +11,7 @@ export type DialService = (
 ) => Promise<Duplex>
 
 /** Until TLS stands. */
-export const LONGEST_DIAL_MS = 30_000
+const LONGEST_DIAL_MS = 30_000
 
 export interface ServiceAgentOptions {
   dial: DialService | undefined

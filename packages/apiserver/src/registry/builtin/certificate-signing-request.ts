@@ -145,7 +145,7 @@ function stamp(next: KubeObject, current: KubeObject, { now }: StrategyContext):
 
 function validateRequest({ spec }: SigningRequestObject): FieldError[] {
   const errors: FieldError[] = []
-  const { request = '', usages = [], signerName = '', expirationSeconds } = spec
+  const { request, usages = [], signerName, expirationSeconds } = spec
   try {
     parseSigningRequest(Buffer.from(request, 'base64').toString('latin1'))
   } catch (error) {
@@ -251,10 +251,14 @@ function checkCertificates(text: string): void {
     if (type !== 'CERTIFICATE')
       throw new Error(`only CERTIFICATE PEM blocks are allowed, found ${JSON.stringify(type)}`)
     if (content.includes(':')) throw new Error('no PEM block headers are permitted')
-    try {
-      new X509Certificate(block)
-    } catch (cause) {
-      throw new Error('found CERTIFICATE PEM block that is no certificate', { cause })
-    }
+    if (!isCertificate(block)) throw new Error('found CERTIFICATE PEM block that is no certificate')
+  }
+}
+
+function isCertificate(block: string): boolean {
+  try {
+    return new X509Certificate(block).raw.length > 0
+  } catch {
+    return false
   }
 }
