@@ -43,17 +43,24 @@ describe('requests', () => {
     })
   })
 
-  test('tell the date of each answer, and when it was asked for', async () => {
-    const date = new Date(Date.UTC(2026, 0, 1))
-    const server = await serve((_, response) => sendJson(response, 200, {}, { date: date.toUTCString() }))
-    const heard: [date: number, sentAt: number][] = []
-    const transport = open(server.connection, { onDate: (...said) => heard.push(said) })
-    const before = Date.now()
-    await transport.request({ method: 'GET', path: PODS })
-    expect(heard).toEqual([[date.getTime(), expect.any(Number)]])
-    expect(heard[0]?.[1]).toBeGreaterThanOrEqual(before)
-    expect(heard[0]?.[1]).toBeLessThanOrEqual(Date.now())
-  })
+  test.each(['request', 'watch'] as const)(
+    'tell the date of each answer, and when it was asked for: a %s',
+    async (what) => {
+      const date = new Date(Date.UTC(2026, 0, 1))
+      const server = await serve((_, response) => {
+        response.writeHead(200, { ...stream, date: date.toUTCString() })
+        response.end(what === 'request' ? '{}' : '')
+      })
+      const heard: [date: number, sentAt: number][] = []
+      const transport = open(server.connection, { onDate: (...said) => heard.push(said) })
+      const before = Date.now()
+      if (what === 'request') await transport.request({ method: 'GET', path: PODS })
+      else for await (const _ of transport.watch({ method: 'GET', path: PODS })) expect.fail('there is no event')
+      expect(heard).toEqual([[date.getTime(), expect.any(Number)]])
+      expect(heard[0]?.[1]).toBeGreaterThanOrEqual(before)
+      expect(heard[0]?.[1]).toBeLessThanOrEqual(Date.now())
+    },
+  )
 
   test('share connections one after the other, and use a bounded number at a time', async () => {
     const server = await serve((_, response) => sendJson(response, 200, {}))

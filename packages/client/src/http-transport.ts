@@ -142,9 +142,13 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
         }),
       () => {},
     )
-    const date = Date.parse(answer.headers.date ?? '')
-    if (!Number.isNaN(date)) options.onDate(date, sentAt)
+    tellDate(answer.headers, sentAt)
     return answer
+  }
+
+  function tellDate(headers: IncomingHttpHeaders, sentAt: number): void {
+    const date = Date.parse(headers.date ?? '')
+    if (!Number.isNaN(date)) options.onDate(date, sentAt)
   }
 
   async function sendReading(request: ApiRequest, path: string, body: string | undefined): Promise<Answer> {
@@ -163,6 +167,7 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
     idleTimeout: number | undefined,
   ): Promise<StreamAnswer> {
     request.signal?.throwIfAborted()
+    const sentAt = Date.now()
     const answer = await authenticated(
       (session, credential) =>
         openStream(session.streams, {
@@ -175,6 +180,7 @@ export function createHttpTransport(connection: ClusterConnection, given: HttpTr
         }),
       (refused) => refused.cancel(),
     )
+    tellDate(answer.headers, sentAt)
     if (answer.status === 200) return answer
     if (isRedirect(answer.status)) answer.cancel()
     refuseRedirect(answer.status, answer.headers)
