@@ -13,7 +13,7 @@ import { request } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { buildControlPlane } from './build-control-plane.ts'
+import { buildControlPlane, controlPlaneVersion } from './build-control-plane.ts'
 
 export interface RealCluster extends AsyncDisposable {
   server: string
@@ -113,6 +113,8 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
       '--service-cluster-ip-range=10.96.0.0/16',
       '--allow-privileged=true',
       '--anonymous-auth=false',
+      // 1.37 refuses to name an address of loopback in the Endpoints of Service kubernetes; 1.34 does it.
+      ...(Number(controlPlaneVersion().split('.')[1]) > 34 ? ['--endpoint-reconciler-type=none'] : []),
     ])
     const server = `https://127.0.0.1:${port}`
     const kubeconfig = join(work, 'kubeconfig')
