@@ -39,6 +39,8 @@ describe('the end of a claim', () => {
     await t.createPool(0)
     await t.createClaim('mine', { lifecycle: { shutdownTime: '2020-01-01T00:00:00Z', shutdownPolicy: 'Delete' } })
     await until(t.client, sandboxClaims, { namespace: t.namespace, name: 'mine' }, (claim) => claim === undefined)
+    // A watch may tell of the end before the answer to who asked for it does.
+    await t.running.controllers.idle()
     expect(t.running.events.map(({ reason, message }) => `${reason}: ${message}`)).toEqual([
       'ClaimExpired: Claim expired',
       'ClaimExpired: Deleting Claim (ShutdownPolicy=Delete)',

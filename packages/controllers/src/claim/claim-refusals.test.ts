@@ -243,6 +243,7 @@ describe('what cannot be had', () => {
     await t.client.delete(SANDBOXES, 'mine', { namespace: t.namespace })
     await t.client.delete(PODS, 'mine', { namespace: t.namespace, gracePeriodSeconds: 0 })
     await t.untilClaim('mine', isReady)
-    expect(t.running.errors).toEqual([])
+    // The next Sandbox may have come between the two, and then says of the Pod whose it is.
+    expect(t.running.errors.filter((error) => !error.includes('pod "mine" is owned by Sandbox/mine'))).toEqual([])
   })
 })
