@@ -24,8 +24,13 @@ export interface WindowBounds {
 
 /**
  * @param since nothing that happened up to this revision is known
+ * @param resized told by how many bytes it has grown
  */
-export function createEventWindow(since: number, bounds: WindowBounds): EventWindow {
+export function createEventWindow(
+  since: number,
+  bounds: WindowBounds,
+  resized: (bytes: number) => void = () => undefined,
+): EventWindow {
   // A queue in an array: `head` moves on and the array is cut once half of it is dead, so pushing costs O(1) on average.
   let events: (StoreEvent | undefined)[] = []
   let sizes: number[] = []
@@ -34,10 +39,15 @@ export function createEventWindow(since: number, bounds: WindowBounds): EventWin
   let bytes = 0
   let compactedRevision = since
 
+  function resize(by: number): void {
+    bytes += by
+    resized(by)
+  }
+
   function dropOldest(): void {
     if (head === events.length) return
     compactedRevision = (events[head] as StoreEvent).revision
-    bytes -= sizes[head] as number
+    resize(-(sizes[head] as number))
     events[head] = undefined
     head++
     if (head < 64 || head * 2 < events.length) return
@@ -59,7 +69,7 @@ export function createEventWindow(since: number, bounds: WindowBounds): EventWin
       events.push(event)
       sizes.push(size)
       times.push(at)
-      bytes += size
+      resize(size)
       while (events.length - head > bounds.events || (bytes > bounds.bytes && events.length - head > 1)) dropOldest()
     },
     expire(at) {

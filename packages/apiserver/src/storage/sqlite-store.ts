@@ -58,6 +58,8 @@ export function openStore(options: OpenStoreOptions): Store {
   const compactedRevision = database.readRevision()
   const stored = createSums()
   let revision = compactedRevision
+  /** Bytes of JSON of the past of all resources together. */
+  let history = 0
   let queue: Job[] = []
   /** While operations run: what they read are the newest states, those of their batch included. */
   let operating = false
@@ -72,7 +74,9 @@ export function openStore(options: OpenStoreOptions): Store {
     if (!found) {
       found = {
         collection: createCollection(),
-        window: createEventWindow(compactedRevision, bounds),
+        window: createEventWindow(compactedRevision, bounds, (by) => {
+          history += by
+        }),
         listeners: new Set(),
       }
       shelves.set(resource, found)
@@ -236,14 +240,9 @@ export function openStore(options: OpenStoreOptions): Store {
 
   /** The resource with the longest past forgets first. */
   function boundHistory(): void {
-    for (;;) {
-      let sum = 0
+    while (history > historyBytes) {
       let longest: EventWindow | undefined
-      for (const { window } of shelves.values()) {
-        sum += window.bytes
-        if (!longest || window.bytes > longest.bytes) longest = window
-      }
-      if (sum <= historyBytes) return
+      for (const { window } of shelves.values()) if (!longest || window.bytes > longest.bytes) longest = window
       longest?.dropOldest()
     }
   }
