@@ -81,7 +81,6 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { stateDirectory, unprivileged = false } = options
   const toolsDirectory = options.toolsDirectory ?? defaultToolsDirectory()
   const files = await openStateFiles(stateDirectory)
-  const drivers = createDrivers({ stateDirectory, toolsDirectory, unprivileged })
   const registry = createRegistry()
   /** By id, with what tells how it went. */
   const starting = new Map<string, { spec: ContainerSpec; begun: Promise<void> }>()
@@ -94,6 +93,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   })
   // It takes a while to start; whoever needs it waits for the rest, and hears of a failure.
   monitor.ping().catch(() => {})
+  const { run } = monitor
+  const drivers = createDrivers({ stateDirectory, toolsDirectory, unprivileged, run })
   let prepared: { for: string; done: Promise<Prepared> } | undefined
   // Begun now, so that the first container need not wait; whoever starts it hears of a failure.
   prepare().catch(() => {})
@@ -119,7 +120,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     ),
     network: unprivileged
       ? createNoNetwork(NO_NETWORK)
-      : await createPodNetwork({ stateDirectory, toolsDirectory, cidr: options.podNetwork }),
+      : await createPodNetwork({ stateDirectory, toolsDirectory, cidr: options.podNetwork, run }),
     prepare,
     log: options.log ?? DEFAULT_LOG,
   }

@@ -3,12 +3,15 @@ import { connect, createServer, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { unmountBelow } from '../mount-points.ts'
 import { RuntimeError } from '../runtime-error.ts'
+import { runCommand } from '../tools/run-command.ts'
 import { createCalmSentries } from './calm-sentries.ts'
 import { abandonExecs, execForClient } from './exec-session.ts'
 import { createFifoPool } from './fifo-pool.ts'
 import {
   type Answer,
   type Call,
+  type Errand,
+  type ErrandOutcome,
   type Failure,
   FRAME,
   type Opening,
@@ -150,6 +153,8 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
       case 'name':
         await setHostname(call.naming)
         return null
+      case 'run':
+        return runErrand(call.errand)
       case 'rouse':
         calm.rouse(call.directory)
         return null
@@ -263,6 +268,14 @@ function serveClient(connection: Socket, client: AttachedClient, { type, payload
   }
   if (type === FRAME.stdinEnd) client.endInput()
   if (type === FRAME.resize) client.resize(parseFrame(payload))
+}
+
+async function runErrand({ program, args, ...options }: Errand): Promise<ErrandOutcome> {
+  try {
+    return await runCommand(program, args, options)
+  } catch (error) {
+    return { failure: (error as Error).message }
+  }
 }
 
 interface Preparing {

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { ContainerState, TerminalSize } from '../runtime.ts'
 import type { RuntimeErrorCode } from '../runtime-error.ts'
 import type { TaskProcess } from '../shim/task-service.ts'
+import type { CommandResult } from '../tools/run-command.ts'
 import type { SentryExecArgs } from './sentry-control.ts'
 
 export const FRAME = {
@@ -112,6 +113,20 @@ export interface Supervision {
       }
 }
 
+/** A short-lived program. */
+export interface Errand {
+  program: string
+  args: string[]
+  /** The monitor's unless given. */
+  env?: Record<string, string | undefined>
+  stdin?: string
+  /** ms */
+  timeoutMs?: number
+}
+
+/** How it ended, or why it did not begin or was given up. */
+export type ErrandOutcome = CommandResult | { failure: string }
+
 /** What has a container that was only created run, once it is let go on; the monitor adds the container's id. */
 export interface Held {
   /** The program that reaps it, and ends with the monitor, `native/launch-held`. */
@@ -197,6 +212,7 @@ export type Call = { call: number } & (
   /** Has a prepared one run, as what `supervision` says now: its id, its directory's name and its log may differ from before. */
   | { method: 'begin'; supervision: Supervision; beginning: Beginning }
   | { method: 'name'; naming: Naming }
+  | { method: 'run'; errand: Errand }
   /** The sentry of the container with this directory is about to be asked for something: its timers are to be prompt. */
   | { method: 'rouse'; directory: string }
   /** The container is about to be killed on purpose. */

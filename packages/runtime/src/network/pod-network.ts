@@ -13,6 +13,7 @@ import {
   parseCidr,
   proberOf,
 } from './address-allocator.ts'
+import type { RunCommand } from '../tools/run-command.ts'
 import { createFirewall, type Firewall } from './firewall.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
 import type { NetworkPlace, PodNetwork, SandboxNetwork } from './network.ts'
@@ -23,6 +24,8 @@ export interface PodNetworkOptions {
   toolsDirectory: string
   /** Asked for when it is first needed. Undefined: the first of a few that the machine does not use. */
   cidr: (() => string | undefined) | undefined
+  /** Starts `ip` for the network of a sandbox. */
+  run: RunCommand
 }
 
 const CANDIDATES = Array.from({ length: 32 }, (_, index) => `10.${213 + index}.0.0/16`)
@@ -37,6 +40,7 @@ const READY = 3
  * reach is the firewall's to say, which lets nothing through until it is told to.
  */
 export async function createPodNetwork(options: PodNetworkOptions): Promise<PodNetwork> {
+  const { run } = options
   const directory = join(options.stateDirectory, 'network')
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const tag = createHash('sha256').update(options.stateDirectory).digest('hex').slice(0, 6)
@@ -87,11 +91,14 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   async function build({ cidr }: OpenNetwork, index: number): Promise<void> {
     const [gateway, ip] = [formatAddress(cidr.base + 1), formatAddress(cidr.base + index)]
     const [link, namespace] = [interfaceName(index), namespaceName(index)]
-    await ipBatch([
-      `netns add ${namespace}`,
-      `link add ${link} type veth peer name eth0 netns ${namespace}`,
-      `addr add ${gateway}/32 dev ${link}`,
-    ])
+    await ipBatch(
+      [
+        `netns add ${namespace}`,
+        `link add ${link} type veth peer name eth0 netns ${namespace}`,
+        `addr add ${gateway}/32 dev ${link}`,
+      ],
+      { run },
+    )
     const sysctl = (family: string, name: string, value: number): Promise<void> =>
       writeFile(`/proc/sys/net/${family}/conf/${link}/${name}`, String(value))
     // What does not come from the address that leads back to it is dropped: no sandbox speaks for another.
@@ -101,7 +108,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     await sysctl('ipv4', 'send_redirects', 0)
     // The machine's own services on [::] would else be reachable by their link-local address.
     await sysctl('ipv6', 'disable_ipv6', 1).catch(() => {})
-    await ipBatch([`link set ${link} up`, `route replace ${ip}/32 dev ${link} src ${gateway}`])
+    await ipBatch([`link set ${link} up`, `route replace ${ip}/32 dev ${link} src ${gateway}`], { run })
     await configure(cidr, index)
   }
 
@@ -116,13 +123,13 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
         `route replace ${gateway} dev eth0 scope link`,
         `route replace default via ${gateway} dev eth0`,
       ],
-      { namespace: namespaceName(index) },
+      { namespace: namespaceName(index), run },
     )
   }
 
   async function tearDown(index: number): Promise<void> {
     // The link first: a process that holds the namespace would keep it.
-    await ipBatch([`link del ${interfaceName(index)}`, `netns del ${namespaceName(index)}`], { force: true })
+    await ipBatch([`link del ${interfaceName(index)}`, `netns del ${namespaceName(index)}`], { force: true, run })
   }
 
   async function make(network: OpenNetwork): Promise<number> {

@@ -12,7 +12,6 @@ import type { ReservedNetwork } from '../network/network.ts'
 import { containerBundle } from '../oci/bundle.ts'
 import { type ContainerSpec, type Mount, type SandboxSpec } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
-import { runCommand } from '../tools/run-command.ts'
 import type { BlankShape } from './blank-shape.ts'
 import { layPlaces, placedRootfs } from './mount-places.ts'
 import { throughReadOnlyBinds } from './read-only-binds.ts'
@@ -63,7 +62,7 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
       return placed
     })
     if (placed) await layPlaces(placed)
-    await laySources(blank)
+    await laySources(parts, blank)
     const supervision = await supervisionOf(parts, {
       driver,
       id,
@@ -90,7 +89,7 @@ export async function discardBlank(parts: RuntimeParts, blank: Blank): Promise<v
   const driver = await parts.drivers.get('runsc')
   await parts.monitor.forget({ id, directory })
   await driver.remove(id, directory)
-  await unmountBelow(directory)
+  await unmountBelow(directory, parts.monitor.run)
   await parts.files.removeContainer(id)
   await parts.cgroups.remove(id)
   if (network) await parts.network.unreserve(network)
@@ -105,7 +104,7 @@ export function bindsOver(directory: string, mounts: readonly Mount[]): Bind[] {
 
 const placeOf = (directory: string, index: number): string => join(directory, SOURCES, String(index))
 
-async function laySources({ directory, shape }: Blank): Promise<void> {
+async function laySources({ monitor }: RuntimeParts, { directory, shape }: Blank): Promise<void> {
   const root = join(directory, SOURCES)
   await mkdir(root, { mode: 0o700 })
   for (const [index, { kind, isFile }] of shape.mounts.entries()) {
@@ -114,7 +113,7 @@ async function laySources({ directory, shape }: Blank): Promise<void> {
     if (isFile) await writeFile(place, '', { mode: 0o600 })
     else await mkdir(place, { mode: 0o700 })
   }
-  const { exitCode, stderr } = await runCommand('mount', ['--bind', '--make-shared', '--', root, root])
+  const { exitCode, stderr } = await monitor.run('mount', ['--bind', '--make-shared', '--', root, root])
   if (exitCode === 0) return
   await rm(root, { recursive: true })
   throw new RuntimeError('failed', `could not mount the places of a sandbox made ahead: ${stderr.trim()}`)

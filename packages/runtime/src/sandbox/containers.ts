@@ -246,7 +246,7 @@ async function discard(options: { parts: RuntimeParts; driver: Driver; id: strin
   const known = await readContainer(directory)
   await parts.monitor.forget({ id, directory })
   await driver.remove(known.ociId, directory)
-  await unmountBelow(directory)
+  await unmountBelow(directory, parts.monitor.run)
   await parts.files.removeContainer(id)
 }
 

@@ -1,6 +1,7 @@
 import { type OciHandler, type RuntimeHandler, type ShimHandler } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { virtualisationProblem } from '../tools/hardware.ts'
+import type { RunCommand } from '../tools/run-command.ts'
 import { findTool } from '../tools/tools.ts'
 import { isShim, SHIMS } from './handlers.ts'
 import { createOciDriver, type OciDriver } from './oci-driver.ts'
@@ -26,6 +27,8 @@ export interface DriversOptions {
   toolsDirectory: string
   /** Without root on this machine: then only a sentry keeps what it runs from the user's own rights. */
   unprivileged: boolean
+  /** Starts a runtime where it takes something away. */
+  run: RunCommand
 }
 
 export function createDrivers(options: DriversOptions): Drivers {
@@ -34,7 +37,7 @@ export function createDrivers(options: DriversOptions): Drivers {
   async function search(handler: RuntimeHandler): Promise<Driver | undefined> {
     if (isShim(handler)) return await searchShim(handler)
     const tool = await findTool(handler, options.toolsDirectory)
-    return tool && (await createOciDriver(handler, tool, options.stateDirectory))
+    return tool && (await createOciDriver(handler, tool, options))
   }
 
   async function searchShim(handler: ShimHandler): Promise<ShimDriver | undefined> {

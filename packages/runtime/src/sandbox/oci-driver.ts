@@ -5,7 +5,7 @@ import { lastComplaint } from '../monitor/runtime-log.ts'
 import { signalContainer } from '../monitor/sentry-control.ts'
 import { type RuntimeHandler } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
-import { runCommand } from '../tools/run-command.ts'
+import { type RunCommand, runCommand } from '../tools/run-command.ts'
 import { type RunscPlatform, runscBuildDate, runscPlatform, type Tool, toolEnvironment } from '../tools/tools.ts'
 
 /** What differs between the OCI runtimes' command lines. */
@@ -49,7 +49,12 @@ export function misjudgesNetworkNamespaces(version: string, kernel: string = rel
   return date !== undefined && date < NETWORK_CHECK_MENDED && (major > 6 || (major === 6 && minor >= 8))
 }
 
-export async function createOciDriver(handler: RuntimeHandler, tool: Tool, stateDirectory: string): Promise<OciDriver> {
+/** @param run starts the runtime where it takes something away */
+export async function createOciDriver(
+  handler: RuntimeHandler,
+  tool: Tool,
+  { stateDirectory, run }: { stateDirectory: string; run: RunCommand },
+): Promise<OciDriver> {
   const root = join(stateDirectory, handler)
   const env = Object.fromEntries(
     Object.entries(toolEnvironment(tool)).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
@@ -92,8 +97,7 @@ export async function createOciDriver(handler: RuntimeHandler, tool: Tool, state
     async remove(containerId, directory) {
       const runtimeLog = join(directory, 'runtime.log')
       const args = [...globalOptions(runtimeLog), 'delete', '--force', containerId]
-      const signal = AbortSignal.timeout(REMOVAL_MS)
-      const { exitCode, stderr } = await runCommand(tool.path, args, { env, signal })
+      const { exitCode, stderr } = await run(tool.path, args, { env, timeoutMs: REMOVAL_MS })
       if (exitCode === 0 || /does not exist|not exist|no such file/i.test(stderr + (lastComplaint(runtimeLog) ?? '')))
         return
       throw new RuntimeError('failed', `${handler} could not remove container ${containerId}: ${stderr.trim()}`)

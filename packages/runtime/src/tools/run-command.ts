@@ -5,6 +5,8 @@ export interface CommandOptions {
   cwd?: string
   stdin?: string
   signal?: AbortSignal
+  /** Without a signal: after so long, ms, it is ended and given up. */
+  timeoutMs?: number
   /** Called with each line of either stream as it comes. */
   onLine?: (line: string) => void
 }
@@ -15,20 +17,28 @@ export interface CommandResult {
   stderr: string
 }
 
+/** What can be done elsewhere: in a process to which starting another one costs less. */
+export type RunCommand = (
+  program: string,
+  args: string[],
+  options?: Pick<CommandOptions, 'env' | 'stdin' | 'timeoutMs'>,
+) => Promise<CommandResult>
+
 // Nothing that is run through here has more to say; the rest is dropped, not kept.
 const OUTPUT_LIMIT = 1024 * 1024
 
 /**
  * Runs a short-lived program to its end and collects what it says, at most 1 MiB of each stream. Rejects only where it
- * cannot be started or is aborted; an exit code is for the caller to judge.
+ * cannot be started, is aborted or takes too long; an exit code is for the caller to judge.
  */
 export function runCommand(program: string, args: string[], options: CommandOptions = {}): Promise<CommandResult> {
   const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
+  const { signal = options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs) } = options
   const child = spawn(program, args, {
     stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     ...(options.env ? { env: options.env } : {}),
     ...(options.cwd ? { cwd: options.cwd } : {}),
-    ...(options.signal ? { signal: options.signal } : {}),
+    ...(signal ? { signal } : {}),
   })
   const output = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const) {
