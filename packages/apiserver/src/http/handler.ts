@@ -132,10 +132,14 @@ async function receiveBody(
   call: Call,
   { user, request, seat }: Receiving,
 ): Promise<Body | undefined> {
-  using incoming = inFlight.receive(user)
-  const body = await readBody(request, call.contentType, incoming.hold)
-  seat(inFlight.enter(user, 'writing'))
-  return body
+  const incoming = inFlight.receive(user)
+  try {
+    const body = await readBody(request, call.contentType, incoming.hold)
+    seat(inFlight.enter(user, 'writing'))
+    return body
+  } finally {
+    incoming.end()
+  }
 }
 
 /** Sets the user and what is asked for. Resolves with who it really is. */

@@ -39,15 +39,16 @@ export interface InFlight {
    * @param user who has proved to be it, whomever the request acts as
    */
   enter(user: UserInfo, kind: RequestClass): () => void
-  /** Counts a body until it is disposed of. Throws TooManyRequests. */
+  /** Counts a body until its end. Throws TooManyRequests. */
   receive(user: UserInfo): IncomingBody
   /** Counts bytes of an answer until what is returned is called, once. */
   hold(bytes: number): () => void
 }
 
-export interface IncomingBody extends Disposable {
+export interface IncomingBody {
   /** So many bytes of it are held, in all. Throws TooManyRequests. */
   hold(bytes: number): void
+  end(): void
 }
 
 /**
@@ -99,7 +100,7 @@ export function createInFlight(limits: InFlightLimits = IN_FLIGHT_LIMITS): InFli
           const full = own.bytes > limits.bodies.bytesPerUser || (received > limits.bodies.bytes && !isComponent(user))
           if (full && !free) throw tooManyRequests()
         },
-        [Symbol.dispose]() {
+        end() {
           hold(0)
           own.count--
           if (own.count === 0) bodies.delete(share)

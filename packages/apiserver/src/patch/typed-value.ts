@@ -40,8 +40,8 @@ export function opened(schema: Schema): Schema {
 
 /** Elements of one list that have the same key: owned as one, whatever is in them. */
 class Repeated {
-  readonly values: readonly unknown[]
-  constructor(values: readonly unknown[]) {
+  readonly values: unknown[]
+  constructor(...values: unknown[]) {
     this.values = values
   }
 }
@@ -68,8 +68,8 @@ function ownedShapeOf(value: unknown, schema: Schema | undefined): Shape {
     const element = listType === 'set' ? `v:${JSON.stringify(item)}` : keyElement(item, resolved)
     if (element === undefined) return { kind: 'atomic' }
     const before = items.get(element)
-    if (before instanceof Repeated) items.set(element, new Repeated([...before.values, item]))
-    else items.set(element, items.has(element) ? new Repeated([before, item]) : item)
+    if (before instanceof Repeated) before.values.push(item)
+    else items.set(element, items.has(element) ? new Repeated(before, item) : item)
   }
   return { kind: 'list', items, schema: resolved?.items }
 }
