@@ -80,6 +80,19 @@ test('a leader renews with one write, and looks only where that fails', async ()
   await running
 })
 
+test('who cannot make the Lease, because there is no such namespace, says so and goes on trying', async () => {
+  const server = createObjectServer()
+  const { running, log, abort } = elect(server, 'a')
+  server.before = ({ method }) => (method === 'POST' ? refuse(404, 'NotFound') : undefined)
+  await seconds(2)
+  expect(log).toEqual(['ApiError: NotFound', 'ApiError: NotFound'])
+  server.before = () => undefined
+  await seconds(2)
+  expect(log.slice(2)).toEqual(['a leads', 'began'])
+  abort.abort()
+  await running
+})
+
 describe('a leader that', () => {
   test('vanishes is replaced when its Lease has not changed for its duration, by the other one’s clock', async () => {
     const server = createObjectServer()

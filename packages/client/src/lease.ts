@@ -169,7 +169,8 @@ function createCandidate(options: LeaderElectionOptions & { leaseDuration: numbe
       )
       return true
     } catch (error) {
-      if (isConflict(error) || isAlreadyExists(error) || isNotFound(error)) {
+      // Where there is none to write over, it is the namespace that was not found.
+      if (isConflict(error) || isAlreadyExists(error) || (known && isNotFound(error))) {
         known = await look(signal).catch(() => undefined)
       } else if (!options.signal.aborted) options.onError?.(error)
       return false

@@ -140,7 +140,7 @@ function reachable(transport: Transport): { transport: Transport; reached(): boo
         askedAt = performance.now()
         try {
           const answer = await transport.request(request)
-          reached = answer.status < 400 || answer.status === 404 || answer.status === 409
+          reached = answer.status < 400 || (answer.status === 404 && request.method === 'GET') || answer.status === 409
           return answer
         } catch (error) {
           reached = false
