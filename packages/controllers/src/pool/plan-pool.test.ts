@@ -75,6 +75,14 @@ describe('how many', () => {
     expect(writesOf(plan(observe({ pool: aPool({ replicas: 0 }), members }), { maxBatchSize: 2 }))).toHaveLength(2)
   })
 
+  test('no more than a thousand that are not Ready, whatever the pool asks for', () => {
+    const pool = aPool({ replicas: 100_000 })
+    const starting = Array.from({ length: 998 }, (_, index) => aMember(`starting-${index}`, { ready: false }))
+    expect(writesOf(plan(observe({ pool, members: [...starting, ...three] })))).toEqual(['create new-0', 'create new-1'])
+    const full = [...starting, aMember('y', { ready: false }), aMember('z', { ready: false })]
+    expect(writesOf(plan(observe({ pool, members: full })))).toEqual([])
+  })
+
   test('a member goes only as it was seen', () => {
     const { writes } = plan(observe({ pool: aPool({ replicas: 0 }), members: [aMember('a')] }))
     expect(writes).toMatchObject([{ verb: 'delete', uid: 'a-uid', resourceVersion: '10' }])

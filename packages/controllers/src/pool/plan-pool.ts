@@ -50,6 +50,9 @@ export function planPool(observed: ObservedPool, now: number, options: PoolPlanO
   }
 }
 
+/** Members of one pool that are not Ready: while none of them becomes it, more of them would only fill the cluster. */
+const MOST_STARTING = 1000
+
 /**
  * Whether members are made later, because claims come first and find enough that are Ready: while some wait, and until no
  * more have come for a moment, since the start of a member is what the next one would wait for.
@@ -102,7 +105,9 @@ function additions(
   const room = target + surge - members.active.length - members.terminating - adopted.length
   const current = members.active.length - stale.length
   const missing = strategyOf(pool) === 'RollingUpdate' ? Math.min(room, target - current - adopted.length) : room
-  const names = missing > 0 ? observed.newNames(Math.min(missing, options.maxBatchSize)) : []
+  const starting = members.active.filter(({ ready }) => !ready).length
+  const count = Math.min(missing, options.maxBatchSize, MOST_STARTING - starting)
+  const names = count > 0 ? observed.newNames(count) : []
   return [...adopted, ...names.map((name) => createMember(pool, template, { evictable: options.evictable, name }))]
 }
 
