@@ -59,7 +59,7 @@ export function openStore(options: OpenStoreOptions): Store {
   const stored = createSums()
   let revision = compactedRevision
   /** Bytes of JSON of the past of all resources together. */
-  let history = 0
+  const history = { bytes: 0 }
   let queue: Job[] = []
   /** While operations run: what they read are the newest states, those of their batch included. */
   let operating = false
@@ -75,7 +75,7 @@ export function openStore(options: OpenStoreOptions): Store {
       found = {
         collection: createCollection(),
         window: createEventWindow(compactedRevision, bounds, (by) => {
-          history += by
+          history.bytes += by
         }),
         listeners: new Set(),
       }
@@ -240,7 +240,7 @@ export function openStore(options: OpenStoreOptions): Store {
 
   /** The resource with the longest past forgets first. */
   function boundHistory(): void {
-    while (history > historyBytes) {
+    while (history.bytes > historyBytes) {
       let longest: EventWindow | undefined
       for (const { window } of shelves.values()) if (!longest || window.bytes > longest.bytes) longest = window
       longest?.dropOldest()

@@ -78,7 +78,10 @@ describe('how many', () => {
   test('no more than a thousand that are not Ready, whatever the pool asks for', () => {
     const pool = aPool({ replicas: 100_000 })
     const starting = Array.from({ length: 998 }, (_, index) => aMember(`starting-${index}`, { ready: false }))
-    expect(writesOf(plan(observe({ pool, members: [...starting, ...three] })))).toEqual(['create new-0', 'create new-1'])
+    expect(writesOf(plan(observe({ pool, members: [...starting, ...three] })))).toEqual([
+      'create new-0',
+      'create new-1',
+    ])
     const full = [...starting, aMember('y', { ready: false }), aMember('z', { ready: false })]
     expect(writesOf(plan(observe({ pool, members: full })))).toEqual([])
   })

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime-error.ts'
+import type { RunCommand } from '../tools/run-command.ts'
 import {
   type AddressAllocator,
   type Cidr,
@@ -13,7 +14,6 @@ import {
   parseCidr,
   proberOf,
 } from './address-allocator.ts'
-import type { RunCommand } from '../tools/run-command.ts'
 import { createFirewall, type Firewall } from './firewall.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
 import type { NetworkPlace, PodNetwork, SandboxNetwork } from './network.ts'
