@@ -1,11 +1,12 @@
 /** Defaults of a CustomResourceDefinition's schema have to be values that the schema allows. */
 import { deepEqual, isObject } from '../patch/json-value.ts'
+import { ABSENT } from '../schema/absent.ts'
 import { validateEmbeddedResources } from '../schema/embedded-resource.ts'
 import { goValue } from '../schema/go-value.ts'
 import { pruneValue } from '../schema/prune.ts'
 import { type Budget, ruleBudget, validateRules } from '../schema/rules.ts'
 import type { Schema } from '../schema/schema.ts'
-import { ABSENT, validateDefault } from '../schema/validate.ts'
+import { validateDefault } from '../schema/validate-schema.ts'
 import type { FieldError } from '../status-error.ts'
 
 /** Defaults below `additionalProperties` are not looked at, as in Kubernetes. */

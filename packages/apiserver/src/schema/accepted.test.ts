@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { applyMergePatch } from '../patch/merge-patch.ts'
+import { ABSENT } from './absent.ts'
 import { rememberAccepted } from './accepted.ts'
 import type { Schema } from './schema.ts'
-import { ABSENT, validate } from './validate.ts'
+import { validate } from './validate.ts'
 
 const small: Schema = { type: 'integer', maximum: 3 }
 const schema: Schema = {

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { ABSENT } from './absent.ts'
 import { applyDefaults } from './defaults.ts'
 import { prune } from './prune.ts'
 import type { Schema } from './schema.ts'
-import { ABSENT, validate, validateStatus } from './validate.ts'
+import { validate, validateStatus } from './validate.ts'
 
 function spec(schema: Schema): Schema {
   return { type: 'object', properties: { spec: schema } }

@@ -1,0 +1,58 @@
+/** What one validation has found so far, and how it is said. */
+import { goQuote, invalidValue } from '../registry/field-error.ts'
+import type { FieldError } from '../status-error.ts'
+import { goValue } from './go-value.ts'
+
+interface Failure {
+  /** What the validator says, by which it drops repetitions. */
+  text: string
+  error: FieldError
+}
+
+export interface State {
+  failures: Failure[]
+  /** How many checks were passed: of several alternatives that fail, the one that came furthest is reported. */
+  matched: number
+  prefix: string
+  depth: number
+  asWritten: boolean
+  /** Whether parts of the accepted current value need no look where they are found again. */
+  skipsShared: boolean
+  /** Whether what is wrong was passed over because it had not changed. */
+  forgiveness: { used: boolean }
+}
+
+export function newState(prefix: string, options: Pick<State, 'asWritten' | 'skipsShared'>): State {
+  return { failures: [], matched: 0, prefix, depth: 0, forgiveness: { used: false }, ...options }
+}
+
+export function merge(state: State, other: State): void {
+  for (const failure of other.failures) fail(state, failure.text, failure.error)
+  state.matched += other.matched
+}
+
+export function fail(state: State, text: string, error: FieldError): void {
+  if (!state.failures.some((failure) => failure.text === text)) state.failures.push({ text, error })
+}
+
+export function failAt(state: State, name: string, text: string, value: unknown): void {
+  const message = `Invalid value: ${goValue(value)}: ${text}`
+  fail(state, text, { type: 'FieldValueInvalid', field: at(state, name), message })
+}
+
+export function failType(state: State, name: string, type: string, found: string): void {
+  const text = `${name} in body must be of type ${type}: ${goQuote(found)}`
+  fail(state, text, { ...invalidValue(at(state, name), found, text), type: 'FieldValueTypeInvalid' })
+}
+
+/** Failures of logic belong to no field of their own. */
+export function failWhole(state: State, text: string): void {
+  fail(state, text, invalidValue(state.prefix || '<nil>', '', text))
+}
+
+/** The path of the error: what was given as the place of the value, then the name inside of it. */
+export function at(state: State, name: string): string {
+  const inner = name.startsWith('.') ? name.slice(1) : name
+  if (inner === '') return state.prefix || '<nil>'
+  return state.prefix ? `${state.prefix}.${inner}` : inner
+}
