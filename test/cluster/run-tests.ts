@@ -16,7 +16,7 @@ import { startRealCluster } from './real-cluster.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const CONTROLLERS = join(ROOT, 'packages/controllers/src')
 /** Those that ask for an API server take the one that is named to them. */
-const ASKS_FOR_ONE = /\b(?:useClaims|startEmbeddedCluster)\(/
+const ASKS_FOR_ONE = /\b(?:useClaims|useSandboxes|startEmbeddedCluster)\(/
 
 /** All test files of the controllers that need an API server, as paths below the repository. */
 function controllerTests(): string[] {

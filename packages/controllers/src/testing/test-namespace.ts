@@ -4,13 +4,7 @@ import type { CustomResourceDefinition } from '@caisson/api'
 import { type Client, isAlreadyExists, resources } from '@caisson/client'
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import { type EmbeddedServer, startEmbeddedCluster } from './embedded-cluster.ts'
-import {
-  connectCluster,
-  installCrd,
-  type RunningControllers,
-  runControllers,
-  type TestCluster,
-} from './test-cluster.ts'
+import { installCrd, type RunningControllers, runControllers, type TestCluster } from './test-cluster.ts'
 
 export interface NamespaceTests {
   readonly cluster: TestCluster
@@ -22,15 +16,14 @@ export interface NamespaceTests {
   restart(whileNoneRuns?: () => Promise<unknown>): Promise<void>
 }
 
-/** For a whole file: the cluster that CAISSON_TEST_KUBECONFIG names, or else an API server of its own. */
+/** For a whole file. */
 export function useNamespace(server: EmbeddedServer, crds: readonly CustomResourceDefinition[]): NamespaceTests {
   let cluster: TestCluster
   let namespace: string
   let running: RunningControllers
 
   beforeAll(async () => {
-    const kubeconfig = process.env['CAISSON_TEST_KUBECONFIG']
-    cluster = kubeconfig ? await connectCluster(kubeconfig) : await startEmbeddedCluster(server)
+    cluster = await startEmbeddedCluster(server)
     for (const crd of crds) await installCrd(cluster.client, crd)
   })
   afterAll(async () => cluster[Symbol.asyncDispose]())
