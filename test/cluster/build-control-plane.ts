@@ -209,6 +209,14 @@ const GO_PROGRAMS = {
     go: '1.24.0',
     package: 'sigs.k8s.io/metrics-server/cmd/metrics-server',
   },
+  /** An API server that others join in. */
+  'sample-apiserver': {
+    name: 'sample-apiserver',
+    module: 'k8s.io/sample-apiserver',
+    version: KUBERNETES.replace('v1.', 'v0.'),
+    go: '1.24.0',
+    package: 'k8s.io/sample-apiserver',
+  },
   /** A controller of ours as others write them. */
   copier: {
     name: 'copier',

@@ -17,7 +17,13 @@ import {
   ociArchive,
   type TarEntry,
 } from '../../packages/cli/scripts/oci-archive.ts'
-import { buildConformance, conformanceDirectory, kubernetesDirectory } from '../cluster/build-control-plane.ts'
+import {
+  buildBeside,
+  buildConformance,
+  buildControlPlane,
+  conformanceDirectory,
+  kubernetesDirectory,
+} from '../cluster/build-control-plane.ts'
 
 const E2E = 'registry.k8s.io/e2e-test-images'
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -132,15 +138,45 @@ async function describeImages(built: string): Promise<ArchivedImage[]> {
   ]
 }
 
-/** Makes the archive of all images, once for each state of this file, and gives its path. */
+/** Of the one test that joins an API server in: that server, and its storage. */
+async function describeJoinedServer(): Promise<ArchivedImage[]> {
+  const image = (name: string, program: string, path: string): ArchivedImage => ({
+    name,
+    layers: [
+      [
+        ...['usr', 'usr/bin', 'usr/local', 'usr/local/bin', 'etc', 'dev', 'proc', 'sys'].map((each) => directory(each)),
+        directory('tmp', 0o1777),
+        ...linkedPrograms([{ name: program, path, env: {} }]),
+        link(`usr/local/bin/${program}`, `/usr/bin/${program}`),
+      ],
+    ],
+    config: { Env: [PATH], Entrypoint: [`/usr/local/bin/${program}`] },
+  })
+  return [
+    image(`${E2E}/sample-apiserver:1.29.2`, 'sample-apiserver', await buildBeside('sample-apiserver')),
+    image('registry.k8s.io/etcd:3.6.4-0', 'etcd', join(await buildControlPlane('all'), 'etcd')),
+  ]
+}
+
+/** Makes the archive of the images of all tests but one, and gives its path. */
 export async function buildImages(): Promise<string> {
   const built = await buildConformance()
+  return archiveOf('images', () => describeImages(built))
+}
+
+/** Makes the archive of what that one runs, which takes a build of Go programs, and gives its path. */
+export function buildJoinedServer(): Promise<string> {
+  return archiveOf('joined-server', describeJoinedServer)
+}
+
+/** Once for each state of this file. */
+async function archiveOf(name: string, describe: () => Promise<ArchivedImage[]>): Promise<string> {
   const sources = ['images.ts', '../../packages/cli/scripts/oci-archive.ts']
   const key = createHash('sha256')
   for (const source of sources) key.update(readFileSync(join(import.meta.dirname, source)))
-  const archive = join(conformanceDirectory(), `images-${key.digest('hex').slice(0, 12)}.tar`)
+  const archive = join(conformanceDirectory(), `${name}-${key.digest('hex').slice(0, 12)}.tar`)
   if (!existsSync(archive)) {
-    writeFileSync(`${archive}.${process.pid}`, await ociArchive(await describeImages(built)))
+    writeFileSync(`${archive}.${process.pid}`, await ociArchive(await describe()))
     renameSync(`${archive}.${process.pid}`, archive)
   }
   return archive

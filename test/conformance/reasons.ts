@@ -36,18 +36,12 @@ export const REASONS: readonly Reason[] = [
   {
     title: 'No other API servers are joined in',
     why: '`apiregistration.k8s.io`, by which further API servers are made part of one, is not served.',
-    specs:
-      /Aggregator|AggregatedDiscovery should support (aggregated discovery interface|raw aggregated discovery endpoint) |Discovery should locate the groupVersion/,
+    specs: /Aggregator/,
   },
   {
     title: 'Ports of the node are open on loopback alone',
     why: "Node ports and host ports are there for this machine's own programs, on 127.0.0.1, whatever address is asked for: the tests go to the node's address from within Pods, or use one port on two addresses.",
     specs: /NodePort service|ExternalName to NodePort|HostPort validates/,
-  },
-  {
-    title: 'Not run again since the scheduler preempts and knows host ports',
-    why: 'These failed on a scheduler that did neither. It does both now; the next run will tell.',
-    specs: /SchedulerPreemption .*preempt|conflict between pods with same hostPort|Should recreate evicted statefulset/,
   },
   {
     title: 'Links in proxied pages are not rewritten',

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildConformance, buildControlPlane, hasGo, NO_GO } from '../cluster/build-control-plane.ts'
 import { startCluster } from '../e2e/fixture.ts'
-import { buildImages } from './images.ts'
+import { buildImages, buildJoinedServer } from './images.ts'
 import { latestResults, record } from './results.ts'
 import { listSpecs, type RunSpecsOptions, runSpecs, type Spec, type SpecResult } from './specs.ts'
 import { writeReport } from './write-report.ts'
@@ -83,9 +83,10 @@ async function main(): Promise<void> {
   )
   // A run that ends early has then run what nothing is known of.
   specs.sort((one, other) => Number(known.has(one.name)) - Number(known.has(other.name)))
-  const images = await buildImages()
+  const archives = [await buildImages()]
+  if (specs.some(({ name }) => name.includes('Sample API Server'))) archives.push(await buildJoinedServer())
   const kubectl = join(await buildControlPlane('kubectl'), 'kubectl')
-  await using cluster = await startCluster({ archives: [images] })
+  await using cluster = await startCluster({ archives })
   const state = commit()
   let count = 0
   await runInParallel(specs, {
@@ -94,7 +95,7 @@ async function main(): Promise<void> {
     kubeconfig: join(cluster.dataDirectory, 'kubeconfig'),
     limitMs: Number(values.limit) * 1000,
     parallel: Number(values.parallel),
-    signal: AbortSignal.any([AbortSignal.timeout(Number(values.minutes) * 60_000), interrupted()]),
+    signal: AbortSignal.any([AbortSignal.timeout(Math.round(Number(values.minutes) * 60_000)), interrupted()]),
     onResult(result) {
       record(result, state)
       console.log(`${++count}/${specs.length} ${result.outcome} ${result.seconds} s ${result.name}`)
