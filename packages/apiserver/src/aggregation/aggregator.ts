@@ -29,9 +29,11 @@ export function startAggregator(options: AggregatorOptions): Aggregator {
   const stack = new AsyncDisposableStack()
   const { all } = stack.use(followRemoteServices(options))
   stack.use(keepLocalServices(options))
-  // Its keys are made meanwhile; nobody waits for them but a server that is joined in.
-  const kept = keepFrontProxyConfig(options).catch(options.report)
-  stack.defer(() => kept)
+  if (options.dial) {
+    // Its keys are made meanwhile; nobody waits for them but a server that is joined in.
+    const kept = keepFrontProxyConfig(options).catch(options.report)
+    stack.defer(() => kept)
+  }
   return {
     find(info) {
       if (all.size === 0) return undefined
