@@ -11,7 +11,7 @@ import { describeSpec, listSpecs, type SpecResult } from './specs.ts'
 import { DOCUMENT, PASSING, renderReport } from './write-report.ts'
 
 /** What has once been in the list stays. */
-const LEAST = 85
+const LEAST = 93
 /** From nothing, on two processors; they are found again afterwards. */
 const BUILD_MS = 900_000
 const RUN_MS = 600_000
