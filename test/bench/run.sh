@@ -16,4 +16,4 @@ node idle-memory.ts
 node idle-sandboxes.ts
 node image-pull.ts
 node wire-forms.ts
-if command -v go >/dev/null; then node api-server.ts; else echo "Go is not installed: the API server is not compared with a real one" >&2; fi
+if command -v go >/dev/null; then node api-server.ts && node operator-scale.ts; else echo "Go is not installed: nothing is measured on a real one" >&2; fi
