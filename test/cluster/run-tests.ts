@@ -10,6 +10,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { claimCrd, flatCrds, poolCrd, sandboxCrd, snapshotCrd, templateCrd } from '../../packages/api/src/index.ts'
+import { connectCluster, installCrd } from '../../packages/controllers/src/testing/test-cluster.ts'
 import { controlPlaneVersion, hasGo, NO_GO } from './build-control-plane.ts'
 import { startRealCluster } from './real-cluster.ts'
 
@@ -34,6 +36,13 @@ const named = process.argv.slice(2)
 console.log(`Kubernetes ${controlPlaneVersion()}`)
 // Of its controllers that alone without which quotas are not counted: tests bring along what else they need.
 await using cluster = await startRealCluster({ controllers: ['resourcequota-controller'] })
+{
+  await using admin = await connectCluster(cluster.kubeconfig)
+  for (const crd of [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd(), ...flatCrds()])
+    await installCrd(admin.client, crd)
+  // Which kinds there are it looks for when it starts, and then every 30 seconds.
+  await cluster.restart('kube-controller-manager')
+}
 // The controllers of one test work in the namespaces of all.
 const args = ['run', '--project', 'unit', '--no-file-parallelism', ...(named.length > 0 ? named : controllerTests())]
 const env = { ...process.env, CAISSON_TEST_KUBECONFIG: cluster.kubeconfig }
