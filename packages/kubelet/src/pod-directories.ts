@@ -20,7 +20,11 @@ export interface PodDirectories {
   /** Where a container's view of a part of a volume is mounted. */
   subPath(uid: string, container: string, index: number): string
   /** A file of `/etc` that all containers of the Pod share. */
-  etc(uid: string, file: 'hosts' | 'hostname' | 'resolv.conf'): string
+  etcFile(uid: string, file: 'hosts' | 'hostname' | 'resolv.conf'): string
+  /** Holds those files. */
+  etc(uid: string): string
+  /** Holds a file for what each of the newest runs of a container had to say at its end. */
+  lastWords(uid: string, container: string): string
   terminationMessage(uid: string, container: string, restartCount: number): string
   podLogs(pod: PodIdentity): string
   log(pod: PodIdentity, container: string, restartCount: number): string
@@ -31,6 +35,7 @@ export function podDirectories(dataDirectory: string): PodDirectories {
   const logs = join(dataDirectory, 'logs')
   const snapshots = join(dataDirectory, 'snapshots')
   const pod = (uid: string) => join(pods, segment(uid))
+  const lastWords = (uid: string, container: string) => join(pod(uid), 'containers', segment(container))
   const podLogs = ({ namespace, name, uid }: PodIdentity) =>
     join(logs, `${segment(namespace)}_${segment(name)}_${segment(uid)}`)
   return {
@@ -41,9 +46,11 @@ export function podDirectories(dataDirectory: string): PodDirectories {
     pod,
     volume: (uid, name) => join(pod(uid), 'volumes', segment(name)),
     subPath: (uid, container, index) => join(pod(uid), 'sub-paths', segment(container), String(index)),
-    etc: (uid, file) => join(pod(uid), 'etc', file),
+    etcFile: (uid, file) => join(pod(uid), 'etc', file),
+    etc: (uid) => join(pod(uid), 'etc'),
+    lastWords,
     terminationMessage: (uid, container, restartCount) =>
-      join(pod(uid), 'containers', segment(container), `${restartCount}.termination`),
+      join(lastWords(uid, container), `${restartCount}.termination`),
     podLogs,
     log: (identity, container, restartCount) => join(podLogs(identity), segment(container), `${restartCount}.log`),
   }

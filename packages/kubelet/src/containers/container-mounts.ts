@@ -31,9 +31,9 @@ export async function containerMounts(
     mounts.push(await volumeMount(pod, container, { ...options, mount, index }))
   }
   const files: Array<[destination: string, source: string]> = [
-    ['/etc/hosts', directories.etc(uid, 'hosts')],
-    ['/etc/hostname', directories.etc(uid, 'hostname')],
-    ['/etc/resolv.conf', directories.etc(uid, 'resolv.conf')],
+    ['/etc/hosts', directories.etcFile(uid, 'hosts')],
+    ['/etc/hostname', directories.etcFile(uid, 'hostname')],
+    ['/etc/resolv.conf', directories.etcFile(uid, 'resolv.conf')],
     [absolute(container.terminationMessagePath || DEFAULT_TERMINATION_PATH), terminationMessage],
   ]
   for (const [destination, source] of files) {

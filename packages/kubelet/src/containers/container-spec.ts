@@ -1,5 +1,5 @@
 /** Turns a container of a Pod into what the runtime is asked to run. */
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { PodObject } from '@caisson/client'
 import { type ContainerSpec, type Image, parseReference, type Runtime, repositoryOf } from '@caisson/runtime'
@@ -14,6 +14,7 @@ import type { PodPlace } from './downward-api.ts'
 import { containerEnvironment } from './environment.ts'
 import { expandVariables } from './expand-variables.ts'
 import { containerSecurity } from './security.ts'
+import { makeTerminationMessage } from './termination-message.ts'
 
 /** What the runtime keeps for us about a container, so that a new agent knows what an old one started. */
 export const CONTAINER_LABELS = {
@@ -52,7 +53,7 @@ export async function containerSpec(
   const [environment, security] = await Promise.all([
     containerEnvironment(pod, container, options),
     containerSecurity(pod, container, options),
-    makeTerminationMessage(terminationMessage),
+    makeTerminationMessage(terminationMessage, restartCount),
     mkdir(dirname(logPath), { recursive: true, mode: 0o700 }),
   ])
   const mounts = await containerMounts(pod, container, { ...options, environment, terminationMessage })
@@ -109,11 +110,4 @@ function commandLine(container: Container, image: Image, environment: ReadonlyMa
   const { command = [], args = [] } = container
   if (command.length > 0) return [...command, ...args].map(expand)
   return [...image.entrypoint, ...(args.length > 0 ? args.map(expand) : image.cmd)]
-}
-
-/** Any user of the container may write its last words. */
-async function makeTerminationMessage(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  await writeFile(path, '')
-  await chmod(path, 0o666)
 }

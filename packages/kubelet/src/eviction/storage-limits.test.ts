@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { aPod } from '../pods/observed-pod-fixtures.ts'
-import { hasStorageLimits, type StorageUse, storageExcess, storageLeft } from './storage-limits.ts'
+import {
+  filesExcess,
+  hasStorageLimits,
+  type StorageUse,
+  storageExcess,
+  storageLeft,
+  totalUse,
+} from './storage-limits.ts'
 
 const MI = 1024 * 1024
 const limited = (name: string, limit?: string) => ({
@@ -12,10 +19,12 @@ const use = (
   written: number,
   logs: Record<string, number> = {},
   emptyDirs: Record<string, number> = {},
+  files = 0,
 ): StorageUse => ({
   written: written * MI,
   logs: new Map(Object.entries(logs).map(([name, size]) => [name, size * MI])),
   emptyDirs: new Map(Object.entries(emptyDirs).map(([name, size]) => [name, size * MI])),
+  files: files * MI,
 })
 const one = aPod({ spec: { containers: [limited('main', '10Mi')] } })
 const two = aPod({ spec: { containers: [limited('a', '10Mi'), limited('b', '5Mi')] } })
@@ -50,6 +59,12 @@ describe('storage', () => {
       'Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. ',
     ],
     [
+      'the files that every Pod has count for it',
+      one,
+      use(8, {}, {}, 3),
+      'Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. ',
+    ],
+    [
       'of one container of several, what is known to be its own',
       two,
       use(0, { b: 6 }),
@@ -67,6 +82,18 @@ describe('storage', () => {
     expect(storageExcess(pod, given)).toEqual(message && { reason: 'Evicted', message })
   })
 
+  test('the files that every Pod has are bounded, whatever its limits are', () => {
+    const message =
+      'Pod keeps more than 8Mi in /etc/hosts, /etc/hostname, /etc/resolv.conf and its termination messages together: write to a volume instead. '
+    expect(filesExcess({ files: 8 * MI })).toBeUndefined()
+    expect(filesExcess({ files: 8 * MI + 1 })).toEqual({ reason: 'Evicted', message })
+    expect(storageExcess(one, use(0, {}, {}, 9))).toEqual({ reason: 'Evicted', message })
+  })
+
+  test('what every Pod has counts for who has to go', () => {
+    expect(totalUse(use(1, { main: 2 }, { scratch: 3 }, 4)) / MI).toBe(10)
+  })
+
   test('a volume that cannot be counted is too much', () => {
     const uncountable = new Set(['scratch'])
     expect(storageExcess(scratch, { ...use(0), uncountable })).toEqual({
@@ -75,7 +102,7 @@ describe('storage', () => {
     })
   })
 
-  test('Pods without limits are not measured', () => {
+  test('only Pods with limits are measured as a whole', () => {
     expect([one, two, scratch, aPod()].map(hasStorageLimits)).toEqual([true, true, true, false])
   })
 

@@ -5,6 +5,11 @@ import type { Eviction } from '../pods/observed-pod.ts'
 import { initContainers, specOf } from '../pods/observed-pod.ts'
 
 const STORAGE = 'ephemeral-storage'
+/**
+ * What containers may write to files that they were not given for keeping anything: /etc/hosts, /etc/hostname,
+ * /etc/resolv.conf and their last words. Host names of a Pod alone can take 1.5 MiB.
+ */
+const FILES_LIMIT = 8 * 1024 * 1024
 
 /** Bytes. */
 export interface StorageUse {
@@ -16,14 +21,26 @@ export interface StorageUse {
   emptyDirs: ReadonlyMap<string, number>
   /** Volumes with more files than can be counted in reasonable time: that is too much, whatever their size. */
   uncountable?: ReadonlySet<string>
+  /** In the files that every Pod has: of /etc, and those that take its containers' last words. */
+  files: number
 }
 
 export function hasStorageLimits(pod: PodObject): boolean {
   return emptyDirLimits(pod).size > 0 || containerLimits(pod).size > 0
 }
 
+/** What any Pod is evicted for, with limits or without. */
+export function filesExcess({ files }: Pick<StorageUse, 'files'>): Eviction | undefined {
+  if (files <= FILES_LIMIT) return undefined
+  return evicted(
+    'Pod keeps more than 8Mi in /etc/hosts, /etc/hostname, /etc/resolv.conf and its termination messages together: write to a volume instead. ',
+  )
+}
+
 /** What the Pod is evicted for; undefined where it keeps to its limits. */
 export function storageExcess(pod: PodObject, use: StorageUse): Eviction | undefined {
+  const ofFiles = filesExcess(use)
+  if (ofFiles) return ofFiles
   for (const volume of use.uncountable ?? []) {
     return evicted(`EmptyDir volume ${JSON.stringify(volume)} holds more files than the node can measure. `)
   }
@@ -62,8 +79,8 @@ export function storageLeft(pod: PodObject, use: StorageUse): number {
   return Math.min(...left, ...ofContainers, ...(podLimit === undefined ? [] : [podLimit - totalUse(use)]))
 }
 
-export function totalUse({ written, logs, emptyDirs }: StorageUse): number {
-  return [...logs.values(), ...emptyDirs.values()].reduce((sum, size) => sum + size, written)
+export function totalUse({ written, logs, emptyDirs, files }: StorageUse): number {
+  return [...logs.values(), ...emptyDirs.values()].reduce((sum, size) => sum + size, written + files)
 }
 
 interface Limit {

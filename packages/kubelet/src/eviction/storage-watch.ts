@@ -1,9 +1,9 @@
 /**
- * Measures what Pods with limits on storage keep on the disk. No event tells of a byte that is written, so that it is
+ * Measures what Pods with limits on storage keep on the disk, and of all others the files that every Pod has. No event tells of a byte that is written, so that it is
  * looked at from time to time: sooner the closer a Pod is to its limit.
  */
 import { execFile } from 'node:child_process'
-import { readdir, stat } from 'node:fs/promises'
+import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PodObject } from '@caisson/client'
@@ -11,8 +11,15 @@ import type { Runtime } from '@caisson/runtime'
 import { limitConcurrency } from '../limit-concurrency.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { Eviction } from '../pods/observed-pod.ts'
-import { initContainers, specOf } from '../pods/observed-pod.ts'
-import { hasStorageLimits, type StorageUse, storageExcess, storageLeft, totalUse } from './storage-limits.ts'
+import { ephemeralContainers, initContainers, specOf } from '../pods/observed-pod.ts'
+import {
+  filesExcess,
+  hasStorageLimits,
+  type StorageUse,
+  storageExcess,
+  storageLeft,
+  totalUse,
+} from './storage-limits.ts'
 
 export interface StorageWatchOptions {
   runtime: Pick<Runtime, 'written'>
@@ -38,6 +45,8 @@ const FASTEST_BYTES = 2 ** 31
 /** A tree of a million files is counted in a few seconds; one that takes longer is made to be. */
 const MEASURING_MS = 30_000
 const TREES_AT_A_TIME = 2
+/** In which stat(2) counts, whatever the file system's own are. */
+const BLOCK_BYTES = 512
 
 interface Watched {
   sandboxId: string
@@ -57,42 +66,53 @@ export function createStorageWatch({ runtime, directories, onExceeded, onError }
 
   async function watch(uid: string, watched: Watched): Promise<void> {
     const { signal } = watched.over
+    const limited = hasStorageLimits(watched.pod)
+    // What has no limits is not looked at while it starts.
+    if (!limited) await pause(LONGEST_MS, signal)
     while (!signal.aborted) {
       let waitMs = LONGEST_MS
       try {
-        const use = await measure(watched, signal)
+        const use = limited ? await measure(watched, signal) : undefined
+        const excess = use ? storageExcess(watched.pod, use) : filesExcess({ files: await sizeOfPodFiles(watched.pod) })
         if (signal.aborted) return
-        watched.excess = storageExcess(watched.pod, use)
-        if (watched.excess) return onExceeded(uid)
-        waitMs = (storageLeft(watched.pod, use) / FASTEST_BYTES) * 1000
+        watched.excess = excess
+        if (excess) return onExceeded(uid)
+        if (use) waitMs = (storageLeft(watched.pod, use) / FASTEST_BYTES) * 1000
       } catch (error) {
         if (signal.aborted) return
         onError(error, `storage of pod ${uid}`)
       }
-      await delay(Math.min(Math.max(waitMs, SHORTEST_MS), LONGEST_MS), undefined, { signal, ref: false }).catch(
-        () => {},
-      )
+      await pause(Math.min(Math.max(waitMs, SHORTEST_MS), LONGEST_MS), signal)
     }
   }
 
   async function measure({ pod, sandboxId }: Watched, signal: AbortSignal): Promise<StorageUse> {
     const { uid = '', name = '', namespace = '' } = pod.metadata
-    const containers = [...initContainers(pod), ...specOf(pod).containers]
+    const containers = allContainers(pod)
     const logs = join(directories.podLogs({ uid, name, namespace }))
     const onDisk = (specOf(pod).volumes ?? []).filter(({ emptyDir }) => emptyDir && emptyDir.medium !== 'Memory')
-    const [written, logSizes, volumeSizes] = await Promise.all([
+    const [written, logSizes, volumeSizes, files] = await Promise.all([
       runtime.written(sandboxId),
       Promise.all(containers.map((each) => sizeOfFiles(join(logs, each.name)))),
       Promise.all(
         onDisk.map((volume) => measuring(() => sizeOfTree(directories.volume(uid, volume.name), signal), signal)),
       ),
+      sizeOfPodFiles(pod),
     ])
     return {
       written: written ?? 0,
       logs: new Map(containers.map((each, index) => [each.name, logSizes[index] ?? 0])),
       emptyDirs: new Map(onDisk.map((volume, index) => [volume.name, volumeSizes[index] ?? 0])),
       uncountable: new Set(onDisk.filter((_, index) => volumeSizes[index] === undefined).map(({ name }) => name)),
+      files,
     }
+  }
+
+  async function sizeOfPodFiles(pod: PodObject): Promise<number> {
+    const { uid = '' } = pod.metadata
+    const places = [directories.etc(uid), ...allContainers(pod).map(({ name }) => directories.lastWords(uid, name))]
+    const sizes = await Promise.all(places.map((place) => sizeOfFiles(place)))
+    return sizes.reduce((sum, size) => sum + size, 0)
   }
 
   return {
@@ -104,7 +124,6 @@ export function createStorageWatch({ runtime, directories, onExceeded, onError }
         return known.excess
       }
       forget(uid)
-      if (!hasStorageLimits(pod)) return undefined
       const watched: Watched = { sandboxId, pod, excess: undefined, over: new AbortController() }
       pods.set(uid, watched)
       void watch(uid, watched)
@@ -121,11 +140,22 @@ export function createStorageWatch({ runtime, directories, onExceeded, onError }
   }
 }
 
-/** Files that we wrote: a few, and flat. */
+function allContainers(pod: PodObject): { name: string }[] {
+  return [...initContainers(pod), ...specOf(pod).containers, ...ephemeralContainers(pod)]
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal, ref: false }).catch(() => {})
+}
+
+/** Files that we made: a few, and flat. In bytes that they take on the disk, of holes none. */
 async function sizeOfFiles(directory: string): Promise<number> {
   const names = await readdir(directory).catch(() => [])
   const sizes = await Promise.all(
-    names.map(async (name) => (await stat(join(directory, name)).catch(() => undefined))?.size),
+    names.map(async (name) => {
+      const found = await lstat(join(directory, name)).catch(() => undefined)
+      return found && found.blocks * BLOCK_BYTES
+    }),
   )
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0)
 }

@@ -1,6 +1,5 @@
 /** Starts, stops and removes the containers of Pods. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import type { PodObject } from '@caisson/client'
 import type { Runtime } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
@@ -137,10 +136,10 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
       hostname: `${podHostname(pod)}\n`,
       'resolv.conf': resolverFile(pod, dns),
     }
-    await mkdir(dirname(directories.etc(uid, 'hosts')), { recursive: true, mode: 0o700 })
+    await mkdir(directories.etc(uid), { recursive: true, mode: 0o700 })
     await Promise.all(
       Object.entries(files).map(async ([file, content]) => {
-        const path = directories.etc(uid, file as keyof typeof files)
+        const path = directories.etcFile(uid, file as keyof typeof files)
         await writeFile(path, content)
         await chmod(path, 0o644)
       }),

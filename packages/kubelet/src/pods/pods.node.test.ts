@@ -1,6 +1,6 @@
 import * as apiserver from '@caisson/apiserver'
 import { type PodObject, resources } from '@caisson/client'
-import type { Container } from 'kubernetes-types/core/v1.d.ts'
+import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
 import { container, eventsOf, isOver, isReady, leftovers, remove } from '../testing/scratch-pods.ts'
@@ -237,6 +237,28 @@ describe('a Pod with limits', () => {
     expect(pod.status).toMatchObject({ phase: 'Failed', reason: 'Evicted', message })
     await expect.poll(() => eventsOf(node, 'hoarder')).toContain(`Evicted ${message}`)
     await remove(node, 'hoarder')
+  })
+
+  test('that keeps it in files that every Pod has is evicted, and so is one without limits', async () => {
+    const growing = (file: string, more: Partial<Container>): Partial<PodSpec> => ({
+      terminationGracePeriodSeconds: 1,
+      containers: [
+        container(`dd if=/dev/urandom of=${file} bs=1M count=30; exec sleep 1000`, {
+          securityContext: { runAsUser: 0 },
+          ...more,
+        }),
+      ],
+    })
+    const limits = { 'ephemeral-storage': '5Mi' }
+    await node.create('talker', growing('/dev/termination-log', { resources: { limits } }))
+    await node.create('listener', growing('/etc/hosts', {}))
+    const message =
+      'Pod keeps more than 8Mi in /etc/hosts, /etc/hostname, /etc/resolv.conf and its termination messages together: write to a volume instead. '
+    for (const name of ['talker', 'listener']) {
+      const { status } = await node.until(name, isOver)
+      expect(status).toMatchObject({ phase: 'Failed', reason: 'Evicted', message })
+      await remove(node, name)
+    }
   })
 
   test('whose volume grows beyond its size is evicted', async () => {
