@@ -1,5 +1,6 @@
 import * as apiserver from '@caisson/apiserver'
 import { resources } from '@caisson/client'
+import type { PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
 import { container, eventsOf, isOver, isReady, leftovers, remove, waitsFor } from '../testing/scratch-pods.ts'
@@ -144,6 +145,21 @@ describe('a Pod that cannot run', () => {
       .toEqual(['PodTooLarge it has 2000 containers, and this node takes at most 100 in one Pod'])
     expect(await leftovers(node, pod)).toEqual([])
     await remove(node, 'crowd')
+  })
+
+  test('because it is for another system, of which Pod Security asks less', async () => {
+    await node.create('windows', { os: { name: 'windows' }, containers: [container('true')] } as Partial<PodSpec>)
+    const pod = await node.until('windows', isOver)
+    const message = "Failed to admit pod as the OS field doesn't match node OS"
+    expect(pod.status).toMatchObject({
+      phase: 'Failed',
+      reason: 'PodOSNotSupported',
+      message: `Pod was rejected: ${message}`,
+    })
+    expect(pod.status?.containerStatuses).toBeUndefined()
+    await expect.poll(() => eventsOf(node, 'windows')).toEqual([`PodOSNotSupported ${message}`])
+    expect(await leftovers(node, pod)).toEqual([])
+    await remove(node, 'windows')
   })
 
   test('because it has no time left', async () => {

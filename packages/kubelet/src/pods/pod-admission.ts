@@ -1,4 +1,4 @@
-/** Which Pods a node does not begin with at all: those that would keep it busy with one tenant's work alone. */
+/** Which Pods a node does not begin with at all: those of another system, and those that would keep it busy with one tenant's work alone. */
 import type { PodObject } from '@caisson/client'
 import type { Eviction } from './observed-pod.ts'
 import { initContainers, specOf } from './observed-pod.ts'
@@ -12,6 +12,17 @@ const LIMITS = { containers: 100, volumes: 256, 'volume mounts': 2_000 } as cons
 
 /** Why this node does not take the Pod; undefined where it does. */
 export function podRejection(pod: PodObject): Eviction | undefined {
+  return ofAnotherSystem(pod) ?? tooLarge(pod)
+}
+
+/** Pod Security does not ask of such a Pod what it asks of Linux: begun here it would be bound by nothing. In kubelet's words. */
+function ofAnotherSystem(pod: PodObject): Eviction | undefined {
+  const { os } = specOf(pod) as { os?: { name: string } }
+  if (!os || os.name === 'linux') return undefined
+  return { reason: 'PodOSNotSupported', message: "Failed to admit pod as the OS field doesn't match node OS" }
+}
+
+function tooLarge(pod: PodObject): Eviction | undefined {
   const { containers, volumes = [] } = specOf(pod)
   const all = [...initContainers(pod), ...containers]
   const asked = {
