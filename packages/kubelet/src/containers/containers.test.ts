@@ -333,6 +333,23 @@ describe('containerSecurity', () => {
     if (expected === undefined) expect(await found).toBeDefined()
     else await expect(found).rejects.toThrow(expected)
   })
+  const missing = (what: string): string =>
+    `container "main" asks for the ${what} profile "mine", and this node has none of its own: use RuntimeDefault`
+  const asks = (field: string, type: string): object => ({
+    securityContext: { [field]: { type, ...(type === 'Localhost' && { localhostProfile: 'mine' }) } },
+  })
+  test.each<[container: Partial<Container>, spec: object, expected: string | undefined]>([
+    [asks('seccompProfile', 'Localhost'), {}, missing('seccomp')],
+    [{}, asks('seccompProfile', 'Localhost'), missing('seccomp')],
+    [asks('seccompProfile', 'RuntimeDefault'), asks('seccompProfile', 'Localhost'), undefined],
+    [asks('appArmorProfile', 'Localhost'), {}, missing('AppArmor')],
+    [{}, asks('appArmorProfile', 'Localhost'), missing('AppArmor')],
+    [asks('seccompProfile', 'Unconfined'), asks('appArmorProfile', 'RuntimeDefault'), undefined],
+  ])('a container with %j in a Pod with %j gets no other profile instead', async (container, spec, expected) => {
+    const found = security('0', container, spec)
+    if (expected === undefined) expect(await found).toBeDefined()
+    else await expect(found).rejects.toMatchObject({ code: 'profile-not-found', message: expected })
+  })
 })
 
 describe('files of /etc', () => {

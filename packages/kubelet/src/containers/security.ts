@@ -4,6 +4,7 @@ import type { Image, Runtime } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { formatPod, specOf } from '../pods/observed-pod.ts'
 import { ConfigError } from './config-error.ts'
+import { refuseLocalProfiles } from './security-profiles.ts'
 
 export interface ContainerSecurity {
   user: { uid: number; gid: number; additionalGids: number[] }
@@ -36,12 +37,16 @@ const OTHER_CAPABILITIES = `AUDIT_CONTROL AUDIT_READ BLOCK_SUSPEND BPF CHECKPOIN
 IPC_OWNER LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE NET_ADMIN NET_BROADCAST PERFMON SYSLOG SYS_ADMIN SYS_BOOT
 SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM`.split(/\s+/)
 
-/** Throws a ConfigError where the Pod may not run as it asks, a RuntimeError where the image does not know the user. */
+/**
+ * Throws a ConfigError where the Pod may not run as it asks, a MissingProfileError where this node has no such profile, a
+ * RuntimeError where the image does not know the user.
+ */
 export async function containerSecurity(
   pod: PodObject,
   container: Container,
   { image, images }: { image: Image; images: Pick<Runtime['images'], 'resolveUser'> },
 ): Promise<ContainerSecurity> {
+  refuseLocalProfiles(pod, container)
   const own = container.securityContext ?? {}
   const common = specOf(pod).securityContext ?? {}
   const runAsUser = own.runAsUser ?? common.runAsUser

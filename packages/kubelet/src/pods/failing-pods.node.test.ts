@@ -100,6 +100,34 @@ describe('a Pod that cannot run', () => {
     await remove(node, 'no-create')
   })
 
+  test('because the node has no profile of the name that it asks for', async () => {
+    const seccompProfile = { type: 'Localhost', localhostProfile: 'nope.json' }
+    await node.create('no-profile', {
+      containers: [container('exec sleep 1000', { securityContext: { seccompProfile } })],
+    })
+    const pod = await node.until('no-profile', waitsFor('CreateContainerError'))
+    const message =
+      'container "main" asks for the seccomp profile "nope.json", and this node has none of its own: use RuntimeDefault'
+    expect(pod.status?.containerStatuses?.[0]).toMatchObject({ state: { waiting: { message } }, restartCount: 0 })
+    expect(eventsOf(node, 'no-profile')).toContain(`Failed Error: ${message}`)
+    await remove(node, 'no-profile')
+  })
+
+  test('because it would have no users of its own where it asks for them, and does under gVisor', async () => {
+    const own = (fields: object): Partial<PodSpec> =>
+      ({ hostUsers: false, containers: [container('exec sleep 1000')], ...fields }) as Partial<PodSpec>
+    await node.create('shared-users', own({ runtimeClassName: 'runc' }))
+    const pod = await node.until('shared-users', waitsFor('FailedCreatePodSandBox'))
+    const message =
+      'can\'t set `spec.hostUsers: false`, RuntimeClass handler "runc" does not support user namespaces: use the RuntimeClass gvisor, whose users are none of the machine\'s'
+    expect(pod.status?.containerStatuses?.[0]?.state?.waiting?.message).toBe(message)
+    expect(eventsOf(node, 'shared-users')).toContain(`FailedCreatePodSandBox Failed to create pod sandbox: ${message}`)
+    await remove(node, 'shared-users')
+    await node.create('own-users', own({ runtimeClassName: 'gvisor' }))
+    await node.until('own-users', isReady)
+    await remove(node, 'own-users')
+  })
+
   test('because its volume is not there, until it is', async () => {
     await node.create('no-volume', {
       volumes: [{ name: 'sec', secret: { secretName: 'coming' } }],

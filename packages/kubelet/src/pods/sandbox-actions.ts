@@ -9,11 +9,12 @@ import type { PodSources } from '../pod-sources.ts'
 import type { Beginnings } from '../snapshots/beginnings.ts'
 import { failureMessage } from './failure-message.ts'
 import { SANDBOX_LABELS } from './observe-pod.ts'
-import { formatPod, type ObservedPod, specOf } from './observed-pod.ts'
+import { type ObservedPod, specOf } from './observed-pod.ts'
 import type { PodEvents } from './pod-events.ts'
 import { podLimits } from './pod-limits.ts'
 import type { PodMemory } from './pod-memory.ts'
 import { problemLabels } from './problem-labels.ts'
+import { refuseLessIsolation } from './refuse-isolation.ts'
 import { handlerOf } from './runtime-handler.ts'
 import { noteSetback } from './setbacks.ts'
 
@@ -51,7 +52,7 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
     try {
       const found = await handlerOf(pod, { sources, fake: false })
       if (typeof found === 'string') throw new Error(found)
-      refuseHostNamespaces(pod)
+      refuseLessIsolation(pod, found.handler)
       const id = `${uid}-${attempt}`
       const wanted = pod.metadata.annotations?.[NETWORK_ANNOTATION]
       const isolated = wanted === 'isolated'
@@ -138,15 +139,4 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
   }
 
   return { create, remove }
-}
-
-/** A sandbox has namespaces of its own, always. */
-function refuseHostNamespaces(pod: PodObject): void {
-  const { hostNetwork, hostPID, hostIPC } = specOf(pod)
-  const asked = [hostNetwork && 'hostNetwork', hostPID && 'hostPID', hostIPC && 'hostIPC'].filter(Boolean)
-  if (asked.length > 0) {
-    throw new Error(
-      `${formatPod(pod)} asks for ${asked.join(', ')}, which this node gives to no Pod: remove it from the spec`,
-    )
-  }
 }
