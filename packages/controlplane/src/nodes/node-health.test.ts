@@ -1,40 +1,71 @@
 import { componentUsers, startApiServer } from '@caisson/apiserver'
 import { resources } from '@caisson/client'
 import { expect, test } from 'vitest'
-import { startTestServer } from '../testing/test-server.ts'
-import { createNodeHealth } from './node-health.ts'
+import { NAMESPACE, startTestServer } from '../testing/test-server.ts'
+import { createNodeHealth, type NodeHealth } from './node-health.ts'
 
 const NODE = 'far'
 const TIME = '2026-01-01T00:00:00Z'
 
-/** A node that was ready once; `advance` moves the clock and has it looked at. */
+/** A node that was ready once, with a Pod that was; `advance` moves the clock and has it looked at. */
 async function startNode() {
   await using made = new AsyncDisposableStack()
   const { client, own, informers, signal } = made.use(await startTestServer({ startApiServer, componentUsers }))
   await client.create(resources.nodes, { metadata: { name: NODE } })
   const ready = { type: 'Ready', status: 'True', lastHeartbeatTime: TIME, lastTransitionTime: TIME }
-  await client.patchStatus(resources.nodes, NODE, { status: { conditions: [ready] } })
+  const pressures = ['MemoryPressure', 'DiskPressure', 'PIDPressure'].map((type) => ({
+    ...ready,
+    type,
+    status: 'False',
+  }))
+  await client.patchStatus(resources.nodes, NODE, { status: { conditions: [ready, ...pressures] } })
+  const spec = { nodeName: NODE, containers: [{ name: 'main', image: 'x' }] }
+  await client.create(resources.pods, { metadata: { name: 'web' }, spec }, { namespace: NAMESPACE })
+  const tellPod = async (status: string) => {
+    const body = { status: { conditions: [{ type: 'Ready', status, lastTransitionTime: TIME }] } }
+    return await client.patchStatus(resources.pods, 'web', body, { namespace: NAMESPACE })
+  }
+  await tellPod('True')
   const nodes = informers.of(resources.nodes)
   const leases = informers.of(resources.leases)
-  informers.of(resources.pods)
+  const pods = informers.of(resources.pods)
   await informers.synced(signal)
   let clock = 0
-  const health = createNodeHealth({
-    client: own,
-    informers,
-    record: () => {},
-    now: () => Date.parse(TIME) + clock,
-    monotonic: () => clock,
-    graceMs: 50_000,
-    signal,
-  })
+  const events: string[] = []
+  const begin = (): NodeHealth =>
+    createNodeHealth({
+      client: own,
+      informers,
+      record: ({ kind, metadata }, { reason }) => events.push(`${kind} ${metadata.name} ${reason}`),
+      now: () => Date.parse(TIME) + clock,
+      monotonic: () => clock,
+      graceMs: 50_000,
+      signal,
+    })
+  let health = begin()
   const stack = made.move()
+  const readiness = (conditions: { type: string; status: string }[] = []): string | undefined =>
+    conditions.find(({ type }) => type === 'Ready')?.status
   return {
+    events,
+    /** Another process, which remembers nothing. */
+    restart(): void {
+      health = begin()
+    },
+    /** The node's agent says of its Pod that it is ready. */
+    async tellPod(): Promise<void> {
+      pods.observe(await tellPod('True'))
+    },
+    async podReady(): Promise<string | undefined> {
+      return readiness((await client.get(resources.pods, 'web', { namespace: NAMESPACE })).status?.conditions)
+    },
     async advance(ms: number): Promise<{ requeueAfter?: number; ready: string | undefined }> {
       clock += ms
       const result = await health.reconcile(NODE)
-      const { status } = await client.get(resources.nodes, NODE)
-      return { ...result, ready: status?.conditions?.find(({ type }) => type === 'Ready')?.status }
+      const node = await client.get(resources.nodes, NODE)
+      const { status } = node
+      nodes.observe(node)
+      return { ...result, ready: readiness(status?.conditions) }
     },
     async renewLease(): Promise<void> {
       const namespace = 'kube-node-lease'
@@ -42,8 +73,12 @@ async function startNode() {
       const lease = { metadata: { name: NODE, namespace }, spec: { holderIdentity: NODE, renewTime } }
       leases.observe(await client.create(resources.leases, lease, { namespace }))
     },
-    async report(): Promise<void> {
-      const beat = { ...ready, lastHeartbeatTime: new Date(Date.parse(TIME) + clock).toISOString().replace('.000', '') }
+    async report(status = 'True'): Promise<void> {
+      const beat = {
+        ...ready,
+        status,
+        lastHeartbeatTime: new Date(Date.parse(TIME) + clock).toISOString().replace('.000', ''),
+      }
       nodes.observe(await client.patchStatus(resources.nodes, NODE, { status: { conditions: [beat] } }))
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -76,4 +111,39 @@ test('who stood still himself heard nobody: the node gets its time again', async
   await node.advance(0)
   expect(await node.advance(3_600_000)).toEqual({ requeueAfter: 50_000, ready: 'True' })
   expect(await node.advance(50_000)).toEqual({ ready: 'Unknown' })
+})
+
+test('Pods of a node that has gone silent are not ready, though whoever found it so ended before it had told of them', async () => {
+  await using node = await startNode()
+  await node.advance(0)
+  expect(await node.advance(50_000)).toEqual({ ready: 'Unknown' })
+  expect(await node.podReady()).toBe('False')
+  // As if it had ended between the two.
+  await node.tellPod()
+  node.restart()
+  expect(await node.advance(0)).toEqual({ requeueAfter: 50_000, ready: 'Unknown' })
+  expect(await node.podReady()).toBe('False')
+  await node.advance(50_000)
+  expect(node.events).toEqual(['Node far NodeNotReady', 'Pod web NodeNotReady', 'Pod web NodeNotReady'])
+})
+
+test('what is told of a silent node’s Pods later is put right in the next pass', async () => {
+  await using node = await startNode()
+  await node.advance(0)
+  await node.advance(50_000)
+  await node.tellPod()
+  await node.advance(0)
+  expect(await node.podReady()).toBe('False')
+})
+
+test('a node that is not ready and says so is contradicted once', async () => {
+  await using node = await startNode()
+  await node.advance(0)
+  await node.advance(10_000)
+  await node.report('False')
+  expect(await node.advance(0)).toEqual({ requeueAfter: 50_000, ready: 'False' })
+  expect(await node.podReady()).toBe('False')
+  await node.tellPod()
+  await node.advance(10_000)
+  expect(await node.podReady()).toBe('True')
 })

@@ -70,7 +70,12 @@ export function createNodeHealth(options: NodeHealthOptions): NodeHealth {
     const silent = moment - at >= graceMs
     const ready = !silent && isReady(node)
     if (silent) await sayUnknown(node)
-    if (before?.ready && !ready) await sayNotReady(node)
+    if (before?.ready && !ready) {
+      record(node, { type: 'Normal', reason: NOT_READY, message: `Node ${name} status is now: ${NOT_READY}` })
+    }
+    // Whoever found it so may have ended before all of its Pods were told. A node that speaks says itself how they are,
+    // and would be contradicted for ever.
+    if (silent || (before?.ready !== false && !ready)) await sayPodsNotReady(name)
     // Once it has gone silent, only what it says can change that.
     const due = silent ? Number.POSITIVE_INFINITY : at + graceMs
     heard.set(name, { heartbeat, at, due, ready })
@@ -105,16 +110,14 @@ export function createNodeHealth(options: NodeHealthOptions): NodeHealth {
     )
   }
 
-  async function sayNotReady(node: Typed<Node>): Promise<void> {
-    const { name = '' } = node.metadata
-    record(node, { type: 'Normal', reason: NOT_READY, message: `Node ${name} status is now: ${NOT_READY}` })
+  async function sayPodsNotReady(name: string): Promise<void> {
     for (const pod of pods.list()) {
       const condition = pod.status?.conditions?.find(({ type }) => type === 'Ready')
       if (pod.spec?.nodeName !== name || condition?.status !== 'True') continue
       record(pod, { type: 'Warning', reason: NOT_READY, message: 'Node is not ready' })
       const { name: podName = '', namespace, uid } = pod.metadata
       const conditions = [{ type: 'Ready', status: 'False', lastTransitionTime: kubernetesTime(now()) }]
-      await unlessGone(
+      const written = await unlessGone(
         client.patchStatus(
           resources.pods,
           podName,
@@ -122,6 +125,8 @@ export function createNodeHealth(options: NodeHealthOptions): NodeHealth {
           { namespace, signal, type: 'strategic' },
         ),
       )
+      // The next pass comes with the node's own change, perhaps before this one is heard of.
+      if (written) pods.observe(written)
     }
   }
 
@@ -136,10 +141,11 @@ function isReady({ status }: Typed<Node>): boolean {
   return (status?.conditions ?? []).some((condition) => condition.type === 'Ready' && condition.status === 'True')
 }
 
-async function unlessGone(written: Promise<unknown>): Promise<void> {
+async function unlessGone<T>(written: Promise<T>): Promise<T | undefined> {
   try {
-    await written
+    return await written
   } catch (error) {
     if (!isNotFound(error) && !isConflict(error)) throw error
+    return undefined
   }
 }
