@@ -12,7 +12,7 @@ export interface AskedProfile {
 const ANNOTATION = 'container.apparmor.security.beta.kubernetes.io/'
 
 /** This node has no profile of that name: nothing weaker is taken for it. */
-export class MissingProfileError extends Error {
+class MissingProfileError extends Error {
   override readonly name = 'MissingProfileError'
   readonly code = 'profile-not-found'
 }
