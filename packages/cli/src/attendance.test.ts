@@ -1,5 +1,5 @@
 /** Which sandboxes go when a connection to their client fails, on a real API server. */
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Sandbox, sandboxCrd } from '@caisson/api'
@@ -26,6 +26,8 @@ interface Watching extends AsyncDisposable {
   errors: string[]
   create(name: string, annotations: Record<string, string>): Promise<void>
   names(): Promise<string[]>
+  /** Names of those that have the word of a process. */
+  attended(): Promise<string[]>
 }
 
 async function startWatching(): Promise<Watching> {
@@ -49,7 +51,7 @@ async function startWatching(): Promise<Watching> {
   const informer = stack.use(createInformers(client)).of(sandboxes)
   const errors: string[] = []
   const onError = (error: unknown, where: string): void => void errors.push(`${where}: ${(error as Error).message}`)
-  stack.use(watchAttendance({ directory, client, informer, onError }))
+  stack.use(watchAttendance({ directory, client, informers: [informer], onError }))
   await informer.synced()
   return {
     directory,
@@ -60,6 +62,10 @@ async function startWatching(): Promise<Watching> {
       await client.create(sandboxes, { metadata: { name, annotations }, spec } as Sandbox, at)
     },
     names: async () => (await client.list(sandboxes, at)).items.map(({ metadata }) => metadata.name ?? ''),
+    attended: async () =>
+      (await client.list(sandboxes, at)).items
+        .filter(({ metadata }) => metadata.annotations?.['caisson.dev/attended'] !== undefined)
+        .map(({ metadata }) => metadata.name ?? ''),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }
@@ -71,6 +77,34 @@ test('a sandbox goes with the process that attends it, or where there is none', 
   await watching.create('left', { 'caisson.dev/attended': TOKEN })
   await expect.poll(watching.names).toEqual(['attended'])
   expect(watching.errors).toEqual([])
+})
+
+test('what a process has kept outlives it, and is its own no more', async () => {
+  await using watching = await startWatching()
+  const attendance = await attend(watching.directory)
+  await watching.create('one', attendance.annotations)
+  await watching.create('other', attendance.annotations)
+  attendance.keep()
+  await attendance[Symbol.asyncDispose]()
+  // As a cluster finds it that was started again since.
+  const before = await attend(watching.directory)
+  before.keep()
+  await before[Symbol.asyncDispose]()
+  await watching.create('late', before.annotations)
+  await expect.poll(watching.attended).toEqual([])
+  expect(await watching.names()).toEqual(['late', 'one', 'other'])
+  await expect.poll(() => readdirSync(watching.directory.attended)).toEqual([])
+})
+
+test('an object of which somebody takes the word outlives the process', async () => {
+  await using watching = await startWatching()
+  await using attendance = await attend(watching.directory)
+  await watching.create('one', attendance.annotations)
+  await watching.create('other', attendance.annotations)
+  const metadata = { annotations: { 'caisson.dev/attended': null } }
+  await watching.client.patch(sandboxes, 'one', { metadata }, { namespace: 'default' })
+  await attendance[Symbol.asyncDispose]()
+  await expect.poll(watching.names).toEqual(['one'])
 })
 
 test('where it cannot be told whether the process is there, the sandbox stays until it can', async () => {

@@ -1,18 +1,18 @@
 /**
- * A sandbox that `caisson run` made for itself, or a claim that `caisson claim` made, is of no use without that process, however it ended. The process listens
- * on a socket in the data directory, the cluster's process connects to it, and the kernel tells of the end: nothing is
- * renewed or asked again, a stopped process or a machine that slept stays attended, and a cluster that was started again
- * finds out by connecting.
+ * A sandbox that `caisson run` made for itself, a claim of `caisson claim`, or copies of which `caisson fork` has yet to
+ * print the names, are of no use without that process, however it ended. The process listens on a socket in the data
+ * directory, the cluster's process connects to it, and the kernel tells of the end: nothing is renewed or asked again, a
+ * stopped process or a machine that slept stays attended, and a cluster that was started again finds out by connecting.
  */
 import { randomUUID } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { isConditionTrue, SANDBOX_CONDITIONS, type Sandbox } from '@caisson/api'
-import { type AnyObject, type Client, type Informer, isConflict, isNotFound } from '@caisson/client'
+import { type AnyObject, type Client, type Informer, isConflict, isNotFound, type Resource } from '@caisson/client'
 import type { DataDirectory } from './cluster/data-directory.ts'
 
-/** On a Sandbox or a claim: the name of the socket of the process that it is for. */
+/** The name of the socket of the process that the object is for. */
 const ATTENDED = 'caisson.dev/attended'
 /** On a Sandbox that nobody attends, and that is to go when it has ended. */
 const REMOVED_WHEN_ENDED = 'caisson.dev/removed-when-ended'
@@ -25,16 +25,22 @@ const AGAIN_MS = 2_000
 const TOKEN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 export interface Attendance extends AsyncDisposable {
-  /** For the Sandbox or the claim. */
+  /** For what is to go with this process. */
   annotations: Record<string, string>
+  /** From here on all that has the annotations stays, whatever ends. */
+  keep(): void
 }
 
-/** Begins to attend: whatever Sandbox or claim has the annotations goes when this process does. */
+/** Begins to attend: whatever Sandbox, claim or snapshot has the annotations goes when this process does. */
 export async function attend(directory: DataDirectory): Promise<Attendance> {
   const token = randomUUID()
   mkdirSync(directory.attended, { recursive: true, mode: 0o700 })
   using socket = socketPath(directory, token)
-  const server = createServer((watcher) => watcher.on('error', () => undefined).unref())
+  const watchers = new Set<Socket>()
+  const server = createServer((watcher) => {
+    watchers.add(watcher)
+    watcher.on('error', () => undefined).unref()
+  })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
   server.listen(socket.path, resolve)
@@ -42,43 +48,59 @@ export async function attend(directory: DataDirectory): Promise<Attendance> {
   server.unref()
   return {
     annotations: { [ATTENDED]: token },
+    keep: () => writeFileSync(keptFile(directory, token), '', { mode: 0o600 }),
     async [Symbol.asyncDispose]() {
-      // What is connected ends with this process.
       server.close()
       rmSync(join(directory.attended, token), { force: true })
+      for (const watcher of watchers) watcher.destroy()
     },
   }
 }
 
 export interface WatchAttendanceOptions {
   directory: DataDirectory
-  /** May delete every object of the kind. */
+  /** May delete and change every object of the kinds. */
   client: Client
-  informer: Informer<AnyObject>
+  /** Of all kinds that are attended. */
+  informers: readonly Informer<AnyObject>[]
   onError(error: unknown, where: string): void
 }
 
-/** Deletes each attended object of a kind when its process is gone, and those that are to go when they have ended. */
-export function watchAttendance({ directory, client, informer, onError }: WatchAttendanceOptions): Disposable {
-  const kind = informer.resource.kind.toLowerCase()
+interface Attended {
+  resource: Resource
+  object: AnyObject
+  token: string
+}
+
+/** Deletes each attended object when its process is gone, unless that has kept it, and those that are to go when they have ended. */
+export function watchAttendance({ directory, client, informers, onError }: WatchAttendanceOptions): Disposable {
   /** By the object's uid. */
   const watched = new Map<string, Socket>()
   const later = new Map<string, NodeJS.Timeout>()
+  /** By the token: the objects that have it, until it is known what becomes of them. */
+  const open = new Map<string, Set<string>>()
   mkdirSync(directory.attended, { recursive: true, mode: 0o700 })
 
-  function follow(object: AnyObject): void {
+  function follow(resource: Resource, object: AnyObject): void {
     const { uid = '', annotations = {}, deletionTimestamp } = object.metadata
-    if (annotations[REMOVED_WHEN_ENDED] === 'true' && !deletionTimestamp && hasEnded(object)) return void remove(object)
     const token = annotations[ATTENDED]
-    if (token === undefined || deletionTimestamp || watched.has(uid) || later.has(uid)) return
+    if (deletionTimestamp || token === undefined) forget(object)
+    if (deletionTimestamp) return
+    if (annotations[REMOVED_WHEN_ENDED] === 'true' && hasEnded(object)) return void remove(resource, object)
     // A tenant can write anything there; only a token is ever made a path of.
-    if (!TOKEN.test(token)) return
+    if (token === undefined || watched.has(uid) || later.has(uid) || !TOKEN.test(token)) return
+    open.set(token, (open.get(token) ?? new Set()).add(uid))
+    attach({ resource, object, token })
+  }
+
+  function attach(attended: Attended): void {
+    const { uid = '' } = attended.object.metadata
     let socket: Socket
     try {
-      using address = socketPath(directory, token)
+      using address = socketPath(directory, attended.token)
       socket = connect(address.path)
     } catch (error) {
-      return tryLater(object, error)
+      return tryLater(attended, error)
     }
     watched.set(uid, socket)
     let wasThere = false
@@ -92,30 +114,62 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
     socket.resume().on('close', () => {
       if (watched.get(uid) !== socket) return
       watched.delete(uid)
-      if (!wasThere && !GONE.has(failure?.code ?? '')) return tryLater(object, failure)
-      rmSync(join(directory.attended, token), { force: true })
-      void remove(object)
+      if (!wasThere && !GONE.has(failure?.code ?? '')) return tryLater(attended, failure)
+      void settle(attended)
     })
   }
 
   /** Nothing was learned of the process: this machine, or this one, has no room for another connection at the moment. */
-  function tryLater(object: AnyObject, failure: unknown): void {
-    const { uid = '', namespace, name } = object.metadata
-    onError(failure, `watching the client of ${kind} ${namespace}/${name}`)
+  function tryLater(attended: Attended, failure: unknown): void {
+    const { uid = '' } = attended.object.metadata
+    onError(failure, `watching the client of ${shown(attended)}`)
     const timer = setTimeout(() => {
       later.delete(uid)
-      follow(object)
+      attach(attended)
     }, AGAIN_MS)
     later.set(uid, timer)
   }
 
-  async function remove({ metadata: { uid = '', name = '', namespace } }: AnyObject): Promise<void> {
+  /** The process is gone. */
+  async function settle({ resource, object, token }: Attended): Promise<void> {
+    rmSync(join(directory.attended, token), { force: true })
+    const settled = existsSync(keptFile(directory, token))
+      ? await release(resource, object)
+      : await remove(resource, object)
+    // Otherwise the next change of the object, or the next cluster, has it tried again.
+    if (settled) close(token, object.metadata.uid ?? '')
+  }
+
+  /** With the last object of a process goes what it has left of itself. */
+  function close(token: string, uid: string): void {
+    const rest = open.get(token)
+    if (!rest?.delete(uid) || rest.size > 0) return
+    open.delete(token)
+    rmSync(keptFile(directory, token), { force: true })
+  }
+
+  function release(resource: Resource, object: AnyObject): Promise<boolean> {
+    const { uid = '', name = '', namespace } = object.metadata
+    const body = { metadata: { uid, annotations: { [ATTENDED]: null } } }
+    const request = client.patch(resource, name, body, { namespace })
+    return done(request, `${shown({ resource, object })}, which is kept`)
+  }
+
+  function remove(resource: Resource, object: AnyObject): Promise<boolean> {
+    const { uid = '', name = '', namespace } = object.metadata
+    const request = client.delete(resource, name, { namespace, preconditions: { uid } })
+    return done(request, `${shown({ resource, object })}, which nobody needs any more`)
+  }
+
+  async function done(request: Promise<unknown>, where: string): Promise<boolean> {
     try {
-      await client.delete(informer.resource, name, { namespace, preconditions: { uid } })
+      await request
     } catch (error) {
-      if (!isNotFound(error) && !isConflict(error))
-        onError(error, `${kind} ${namespace}/${name}, which nobody needs any more`)
+      if (isNotFound(error) || isConflict(error)) return true
+      onError(error, where)
+      return false
     }
+    return true
   }
 
   function forget({ metadata: { uid = '' } }: AnyObject): void {
@@ -124,12 +178,24 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
     socket?.destroy()
     clearTimeout(later.get(uid))
     later.delete(uid)
+    for (const token of open.keys()) close(token, uid)
   }
 
-  const handle = informer.handle({ added: follow, updated: (_old, object) => follow(object), deleted: forget })
+  using handles = new DisposableStack()
+  for (const informer of informers) {
+    const { resource } = informer
+    handles.use(
+      informer.handle({
+        added: (object) => follow(resource, object),
+        updated: (_old, object) => follow(resource, object),
+        deleted: forget,
+      }),
+    )
+  }
+  const owned = handles.move()
   return {
     [Symbol.dispose]() {
-      handle[Symbol.dispose]()
+      owned.dispose()
       const sockets = [...watched.values()]
       watched.clear()
       for (const socket of sockets) socket.destroy()
@@ -137,6 +203,10 @@ export function watchAttendance({ directory, client, informer, onError }: WatchA
       later.clear()
     },
   }
+}
+
+function shown({ resource, object }: Pick<Attended, 'resource' | 'object'>): string {
+  return `${resource.kind.toLowerCase()} ${object.metadata.namespace}/${object.metadata.name}`
 }
 
 function hasEnded(object: AnyObject): boolean {
@@ -148,4 +218,9 @@ function hasEnded(object: AnyObject): boolean {
 function socketPath(directory: DataDirectory, token: string): { path: string } & Disposable {
   const descriptor = openSync(directory.attended, 'r')
   return { path: `/proc/self/fd/${descriptor}/${token}`, [Symbol.dispose]: () => closeSync(descriptor) }
+}
+
+/** It says, at once for all that was made for a process, that this is to outlive the process. */
+function keptFile(directory: DataDirectory, token: string): string {
+  return join(directory.attended, `${token}.kept`)
 }

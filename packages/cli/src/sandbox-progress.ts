@@ -68,9 +68,13 @@ export async function getSandbox({ client, namespace }: Session, name: string): 
   }
 }
 
-export async function createSnapshot({ client, namespace }: Session, name: string, sandboxName: string): Promise<void> {
+export async function createSnapshot(
+  { client, namespace }: Session,
+  { name, sandboxName, annotations }: { name: string; sandboxName: string; annotations?: Record<string, string> },
+): Promise<void> {
+  const metadata = { name, namespace, ...(annotations && { annotations }) }
   try {
-    await client.create(sandboxSnapshots, { metadata: { name, namespace }, spec: { sandboxName } }, { namespace })
+    await client.create(sandboxSnapshots, { metadata, spec: { sandboxName } }, { namespace })
   } catch (error) {
     if (!isAlreadyExists(error)) throw error
     throw new CliError('failed', `there is a snapshot ${name} already: choose another name`, { cause: error })

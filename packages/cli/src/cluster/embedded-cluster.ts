@@ -13,6 +13,7 @@ import {
   inProcessTransport,
   type PodObject,
   sandboxClaims,
+  sandboxSnapshots,
 } from '@caisson/client'
 import { createSandboxMetrics, startControllers, startTracing } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
@@ -223,15 +224,16 @@ export async function startEmbeddedCluster(
     // Once whoever waits for the cluster has been told.
     setImmediate(sayStarted)
   }
-  for (const resource of [sandboxResource, sandboxClaims])
-    stack.use(
-      watchAttendance({
-        directory,
-        client: administrator,
-        informer: sandboxes.informers.of<AnyObject>(resource),
-        onError,
-      }),
-    )
+  stack.use(
+    watchAttendance({
+      directory,
+      client: administrator,
+      informers: [sandboxResource, sandboxClaims, sandboxSnapshots].map((resource) =>
+        sandboxes.informers.of<AnyObject>(resource),
+      ),
+      onError,
+    }),
+  )
   // While nobody waits for it: the first sandbox finds its network made. Where there is none, its condition says so.
   if (!options.fakeRuntime)
     void parts.network?.prepare().catch((error: unknown) => {

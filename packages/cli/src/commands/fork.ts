@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Sandbox } from '@caisson/api'
 import { sandboxSnapshots } from '@caisson/client'
+import { type Attendance, attend } from '../attendance.ts'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { printList } from '../print.ts'
+import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { createSnapshot, getSandbox, patience, whenReady, whenTaken } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { whereFound } from '../where-found.ts'
@@ -23,48 +25,86 @@ export async function fork(options: ForkOptions): Promise<void> {
   const count = Number(options.count)
   if (!Number.isInteger(count) || count < 1 || count > MOST)
     throw new CliError('usage', `--count takes a number from 1 to ${MOST}, not ${JSON.stringify(options.count)}`)
+  const stop = stopSignal(undefined)
   await using session = await openSession(options)
-  await print(await whereFound(session, (here) => copiesOf(here, options.name, count)), options.output)
+  // Whatever ends this process before it has said their names, its copies end too.
+  await using attendance = session.embedded ? await attend(session.embedded) : undefined
+  try {
+    const { name } = options
+    const children = await whereFound(session, (here) => copiesOf(here, { name, count, stop, attendance }))
+    attendance?.keep()
+    await print(children, options.output)
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    process.exitCode = stop.exitCode()
+  }
 }
 
-async function copiesOf(session: Session, sandbox: string, count: number): Promise<Sandbox[]> {
-  const source = await getSandbox(session, sandbox)
-  const prefix = sandbox.slice(0, LONGEST_PREFIX)
+interface Copying {
+  name: string
+  count: number
+  stop: StopSignal
+  attendance: Attendance | undefined
+}
+
+/** Leaves the copies, or nothing where that fails or is interrupted. */
+async function copiesOf(session: Session, { name, count, stop, attendance }: Copying): Promise<Sandbox[]> {
+  const { client, namespace } = session
+  const source = await getSandbox(session, name)
+  const prefix = name.slice(0, LONGEST_PREFIX)
   const snapshot = `${prefix}-${suffix()}`
   const names = Array.from({ length: count }, () => `${prefix}-${suffix()}`)
-  await createSnapshot(session, snapshot, sandbox)
-  const created: string[] = []
+  const annotations = attendance?.annotations
+  const signal = AbortSignal.any([stop.signal, patience()])
+  const creations: Promise<void>[] = []
   try {
-    // Made at once: they begin the moment that the snapshot is there.
-    const signal = patience()
+    await createSnapshot(session, { name: snapshot, sandboxName: name, ...(annotations && { annotations }) })
     // Without it they would wait for ever.
     const failed = whenTaken(session, snapshot, signal).then(() => new Promise<never>(() => undefined))
     failed.catch(() => undefined)
-    const ready = names.map(async (name) => {
-      await createChild(session, { name, source, snapshot })
-      created.push(name)
-      return await Promise.race([whenReady(session, name, signal), failed])
+    // Made at once: they begin the moment that the snapshot is there.
+    for (const child of names) creations.push(createChild(session, { name: child, source, snapshot, annotations }))
+    const ready = names.map(async (child, index) => {
+      await creations[index]
+      return await Promise.race([whenReady(session, child, signal), failed])
     })
-    return await Promise.all(ready)
-  } catch (error) {
-    await Promise.all(created.map((name) => session.client.delete(sandboxes, name, { namespace: session.namespace })))
-    throw error
-  } finally {
+    const children = await stop.race(Promise.all(ready))
     // Its files stay as long as one of the copies does, which might have to be made again from them.
-    await session.client.delete(sandboxSnapshots, snapshot, { namespace: session.namespace })
+    await client.delete(sandboxSnapshots, snapshot, { namespace })
+    return children
+  } catch (error) {
+    // Also those that are being made while another one fails.
+    await Promise.allSettled(creations)
+    await Promise.allSettled([
+      ...names.map((child) => client.delete(sandboxes, child, { namespace })),
+      client.delete(sandboxSnapshots, snapshot, { namespace }),
+    ])
+    throw error
   }
+}
+
+interface Child {
+  name: string
+  source: Sandbox
+  snapshot: string
+  annotations: Record<string, string> | undefined
 }
 
 async function createChild(
   { client, namespace }: Session,
-  { name, source, snapshot }: { name: string; source: Sandbox; snapshot: string },
+  { name, source, snapshot, annotations }: Child,
 ): Promise<void> {
   const { podTemplate, volumeClaimTemplates, service, suspension, idleSuspension, shutdownTime, shutdownPolicy } =
     source.spec
   await client.create(
     sandboxes,
     {
-      metadata: { name, namespace, ...(source.metadata.labels && { labels: source.metadata.labels }) },
+      metadata: {
+        name,
+        namespace,
+        ...(source.metadata.labels && { labels: source.metadata.labels }),
+        ...(annotations && { annotations }),
+      },
       spec: {
         podTemplate,
         fromSnapshot: snapshot,

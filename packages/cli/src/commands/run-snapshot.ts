@@ -1,9 +1,11 @@
 import { isNotFound, sandboxSnapshots } from '@caisson/client'
+import { type Attendance, attend } from '../attendance.ts'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { newName } from '../new-name.ts'
+import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { podOf } from '../sandbox-pod.ts'
 import { patience, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
@@ -28,12 +30,24 @@ export async function runSnapshot(options: RunSnapshotOptions): Promise<void> {
       'usage',
       '--rm and --detach contradict each other with --snapshot: what begins with one has no end of its own',
     )
+  const stop = stopSignal(undefined)
   await using opened = await openSession(options)
-  await whereFound(opened, (session) => runIn(session, name, options))
+  // Whatever ends this process, its sandbox ends too, unless it runs and is to stay.
+  await using attendance = opened.embedded ? await attend(opened.embedded) : undefined
+  try {
+    await whereFound(opened, (session) => runIn(session, { name, stop, attendance, ...options }))
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    process.exitCode = stop.exitCode()
+  }
 }
 
-async function runIn(session: Session, name: string, options: RunSnapshotOptions): Promise<void> {
+async function runIn(
+  session: Session,
+  options: RunSnapshotOptions & { name: string; stop: StopSignal; attendance: Attendance | undefined },
+): Promise<void> {
   const { client, namespace } = session
+  const { name, stop, attendance } = options
   const snapshot = await client.get(sandboxSnapshots, options.snapshot, { namespace }).catch((error: unknown) => {
     if (!isNotFound(error)) throw error
     throw new CliError(
@@ -46,22 +60,25 @@ async function runIn(session: Session, name: string, options: RunSnapshotOptions
   await client.create(
     sandboxes,
     {
-      metadata: { name, namespace },
+      metadata: { name, namespace, ...(attendance && { annotations: attendance.annotations }) },
       spec: { podTemplate, ...(volumeClaimTemplates && { volumeClaimTemplates }), fromSnapshot: options.snapshot },
     },
     { namespace },
   )
-  const stays = options.keep || options.detach
+  let stays = false
   try {
-    await whenReady(session, name, patience())
+    await stop.race(whenReady(session, name, AbortSignal.any([stop.signal, patience()])))
+    stays = options.keep || options.detach || false
+    if (stays) attendance?.keep()
     if (options.detach) console.log(name)
     if (options.command.length === 0) return
-    process.exitCode = await execCommand(client, await podOf(session, name), {
+    const command = execCommand(client, await podOf(session, name), {
       namespace,
       command: options.command,
       interactive: options.interactive ?? false,
       tty: options.tty ?? false,
     })
+    process.exitCode = await stop.race(command)
   } finally {
     if (!stays) await client.delete(sandboxes, name, { namespace })
   }

@@ -17,7 +17,7 @@ export async function snapshot(options: SnapshotOptions): Promise<void> {
   const name = newName(options.name, options.sandbox)
   const taken = await whereFound(session, async (here) => {
     await getSandbox(here, options.sandbox)
-    await createSnapshot(here, name, options.sandbox)
+    await createSnapshot(here, { name, sandboxName: options.sandbox })
     return whenTaken(here, name, patience())
   })
   if (!options.output) return console.log(name)
