@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -27,6 +27,54 @@ test('says a next step for each tool that is missing', () => {
         : /: 'caisson doctor --fix' fetches it$/,
     )
 })
+
+test('takes no program for gVisor because of what it is called, and no firewall for open that it cannot look at', () => {
+  const empty = mkdtempSync(join(tmpdir(), 'caisson-no-tools-'))
+  onTestFinished(() => rmSync(empty, { recursive: true, force: true }))
+  const tools = join(empty, 'tools')
+  const temporary = join(empty, 'temporary')
+  for (const path of [join(tools, 'bin'), temporary]) mkdirSync(path, { recursive: true })
+  const script = (name: string, text: string): void =>
+    writeFileSync(join(tools, 'bin', name), `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+  script('nft', '[ "$1" = --version ] && echo "nftables v1.0.6"')
+  const findings = (): Record<string, { state: string; message: string }> => {
+    const { stdout, status } = spawnSync(CAISSON, ['doctor', '--data-dir', join(empty, 'data'), '-o', 'json'], {
+      env: { ...process.env, CAISSON_TOOLS_DIR: tools, TMPDIR: temporary },
+      encoding: 'utf8',
+    })
+    expect(status).toBe(1)
+    const found = (JSON.parse(stdout) as { findings: Array<{ check: string; state: string; message: string }> })
+      .findings
+    return Object.fromEntries(found.map(({ check, state, message }) => [check, { state, message }]))
+  }
+  const runsc = join(tools, 'bin/runsc')
+  const next = `'rm ${runsc}' and 'caisson doctor --fix' replace one that is broken, and in a container it needs the rights of --privileged`
+  script('runsc', 'echo runsc version release-20990101.0')
+  expect(findings()).toMatchObject({
+    runsc: {
+      state: 'missing',
+      message: `${runsc} runs no sandbox here: what runs in it says "runsc version release-20990101.0": ${next}`,
+    },
+    forwarding: {
+      state: 'note',
+      message:
+        'not known: whether somebody else’s firewall rules keep Pods from each other and the world can be looked at with nft, as root',
+    },
+  })
+  script('runsc', 'case "$*" in *version*) echo runsc version 1;; *) echo no kernel for it >&2; exit 128;; esac')
+  expect(findings()).toMatchObject({
+    runsc: { state: 'missing', message: `${runsc} runs no sandbox here: no kernel for it: ${next}` },
+  })
+  // A program of this machine's own kernel.
+  script('runsc', 'case "$*" in *version*) echo runsc version 1;; *) echo "caisson-doctor $(uname -v)";; esac')
+  expect(findings()).toMatchObject({
+    runsc: {
+      state: 'missing',
+      message: `${runsc} runs no sandbox here: what runs in it sees the kernel of this machine: ${next}`,
+    },
+  })
+  expect(readdirSync(temporary)).toEqual([])
+}, 60_000)
 
 test('run says that gVisor is missing before it starts a cluster', () => {
   const empty = mkdtempSync(join(tmpdir(), 'caisson-no-tools-'))

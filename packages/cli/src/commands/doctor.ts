@@ -8,10 +8,12 @@ import {
   findTool,
   installTools,
   type PackagedTool,
+  probeRunsc,
   removeStrayCgroup,
   removeStrayNetwork,
   removeStrayProcesses,
   runscPlatform,
+  type Tool,
   type ToolName,
   virtualisationProblem,
 } from '@caisson/runtime'
@@ -96,13 +98,21 @@ async function runsc(tools: string): Promise<Finding> {
       needed: true,
       message: "gVisor is not there: 'caisson doctor --fix' fetches it",
     }
-  const platform = await runscPlatform(found)
-  return {
-    check: 'runsc',
-    state: 'ok',
-    needed: true,
-    message: `gVisor ${found.version}, platform ${platform}, ${found.path}`,
+  const about = { check: 'runsc', needed: true }
+  const problem = await runscProblem(found)
+  if (problem !== undefined) {
+    const next = `'rm ${found.path}' and 'caisson doctor --fix' replace one that is broken, and in a container it needs the rights of --privileged`
+    return { ...about, state: 'missing', message: `${found.path} runs no sandbox here: ${problem}: ${next}` }
   }
+  const platform = await runscPlatform(found)
+  return { ...about, state: 'ok', message: `gVisor ${found.version}, platform ${platform}, ${found.path}` }
+}
+
+/** Undefined also where nobody can try: what keeps a normal user from it is a finding of its own. */
+async function runscProblem(runsc: Tool): Promise<string | undefined> {
+  if (!isNormalUser()) return probeRunsc(runsc)
+  const namespaces = userNamespaces()
+  return namespaces.possible ? probeRunsc(runsc, ['unshare', ...namespaces.options, '--mount', '--']) : undefined
 }
 
 async function tool(
@@ -139,6 +149,13 @@ async function kata(tools: string): Promise<Finding> {
 async function forwarding(tools: string): Promise<Finding> {
   const about = { check: 'forwarding', needed: false }
   const drops = await findForwardDrops(tools)
+  if (!drops)
+    return {
+      ...about,
+      state: 'note',
+      message:
+        'not known: whether somebody else’s firewall rules keep Pods from each other and the world can be looked at with nft, as root',
+    }
   if (drops.length === 0)
     return { ...about, state: 'ok', message: 'nobody else’s firewall rules keep Pods from each other and the world' }
   const rules = "'iptables -I DOCKER-USER -i cs+ -j ACCEPT' and 'iptables -I DOCKER-USER -o cs+ -j ACCEPT'"

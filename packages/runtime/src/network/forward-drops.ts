@@ -3,13 +3,15 @@ import { findTool, toolEnvironment } from '../tools/tools.ts'
 
 /**
  * Chains of others that drop what this machine forwards unless they know of it, such as `ip filter FORWARD` of a container
- * engine. What one table drops no other can let through, so that Pods reach nobody there. Empty where nobody can look.
+ * engine. What one table drops no other can let through, so that Pods reach nobody there.
+ *
+ * @returns undefined where it cannot be looked at: without nft, or without the right to list rules
  */
-export async function findForwardDrops(toolsDirectory: string): Promise<string[]> {
+export async function findForwardDrops(toolsDirectory: string): Promise<string[] | undefined> {
   const nft = await findTool('nft', toolsDirectory)
-  if (!nft) return []
+  if (!nft) return undefined
   const { exitCode, stdout } = await runCommand(nft.path, ['list', 'chains'], { env: toolEnvironment(nft) })
-  return exitCode === 0 ? parseForwardDrops(stdout) : []
+  return exitCode === 0 ? parseForwardDrops(stdout) : undefined
 }
 
 /** Of what `nft list chains` says. */
