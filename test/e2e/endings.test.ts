@@ -202,6 +202,26 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
+test('their namespace is there from the start, and its label decides', async () => {
+  const namespace = 'caisson-host-volumes'
+  const label = 'pod-security.kubernetes.io/enforce'
+  const mounting = (): ReturnType<Cluster['caisson']> =>
+    cluster.caisson(['run', '-v', `${work}:/here:ro`, '--', 'ls', '-d', '/here'])
+  const refused = (found: string) => ({
+    code: 77,
+    stdout: '',
+    stderr: `caisson: namespace ${namespace} ${found}, so that -v and --publish are refused there: 'kubectl label namespace ${namespace} --overwrite ${label}=privileged' allows them\n`,
+  })
+  await cluster.mustKubectl(['label', 'namespace', namespace, `${label}-`])
+  expect(await mounting()).toEqual(refused(`has no label ${label}`))
+  await cluster.mustKubectl(['label', 'namespace', namespace, `${label}=baseline`])
+  expect(await mounting()).toEqual(refused(`has the label ${label}=baseline`))
+  await cluster.mustKubectl(['label', 'namespace', namespace, '--overwrite', `${label}=privileged`])
+  expect(await mounting()).toEqual({ code: 0, stdout: '/here\n', stderr: '' })
+  await cluster.mustKubectl(['delete', 'namespace', namespace])
+  expect(await mounting()).toEqual({ code: 0, stdout: '/here\n', stderr: '' })
+})
+
 test('a cluster that is killed under a command', async () => {
   const { pid } = JSON.parse(await cluster.mustCaisson(['status', '-o', 'json'])) as { pid: number }
   const child = spawn('bin/caisson', ['run', '--', 'sh', '-c', 'echo up; sleep 100'], {

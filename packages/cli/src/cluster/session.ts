@@ -7,12 +7,7 @@ import { oneLine, say } from '../terminal-text.ts'
 import { findDaemon } from './daemon-record.ts'
 import { type DataDirectory, dataDirectory } from './data-directory.ts'
 import { startDetached, wordsOfUp } from './detach.ts'
-
-/**
- * Where sandboxes with directories or ports of this machine live: Pod Security allows it there, RBAC only to
- * administrators.
- */
-export const HOST_NAMESPACE = 'caisson-host-volumes'
+import { HOST_NAMESPACE } from './host-namespace.ts'
 
 /** A cluster that a command started by itself ends after so long without anything to do. */
 const IDLE_END = '15m'

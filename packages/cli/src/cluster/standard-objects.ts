@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { CustomResourceDefinition } from '@caisson/api'
 import { type Client, defineResource, isAlreadyExists, isNotFound, resources } from '@caisson/client'
+import { hostNamespace } from './host-namespace.ts'
 
 /** Of the Service `kube-dns`: where Pods ask for names. */
 export const DNS_ADDRESS = '10.96.0.10'
@@ -47,6 +48,7 @@ export async function standardObjects(
     ...classes.map(({ name, ...fields }) =>
       unlessThere(client.create(resources.runtimeClasses, { metadata: { name }, ...fields })),
     ),
+    unlessThere(client.create(resources.namespaces, hostNamespace)),
     // Nobody else gets its address, and everybody finds it where clusters have it.
     unlessThere(
       client.create(

@@ -4,8 +4,9 @@ import { requireTerminal } from '../attached-terminal.ts'
 import { attend, removedWhenEnded } from '../attendance.ts'
 import { CliError, EXIT_CODES } from '../cli-error.ts'
 import type { DataDirectory } from '../cluster/data-directory.ts'
+import { ensureHostNamespace, HOST_NAMESPACE } from '../cluster/host-namespace.ts'
 import { requireGvisor } from '../cluster/require-gvisor.ts'
-import { HOST_NAMESPACE, openSession, type Session } from '../cluster/session.ts'
+import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration, parseTimeout } from '../duration.ts'
 import { HOST_IMAGE } from '../host-image.ts'
 import { newName } from '../new-name.ts'
@@ -64,9 +65,9 @@ export async function run(options: RunCommandOptions): Promise<void> {
   // The handshake goes on while the rest is made ready.
   const connected = connectAhead(session, { use: true })
   const touchesHost = options.volume.length > 0 || options.publish.length > 0
-  if (touchesHost) requireHostNamespace(options)
+  if (touchesHost) requireHostNamespace(session, options)
   const namespace = touchesHost ? HOST_NAMESPACE : session.namespace
-  if (touchesHost) await ensureHostNamespace(session)
+  if (touchesHost) await ensureHostNamespace(session.client)
   if (session.embedded) {
     try {
       await ensureImage(session.embedded, options, stop.signal)
@@ -254,25 +255,15 @@ async function createSandbox(
   }
 }
 
-function requireHostNamespace({ namespace }: RunCommandOptions): void {
-  if (namespace !== undefined && namespace !== HOST_NAMESPACE)
-    throw new CliError(
-      'usage',
-      `-v and --publish need the namespace ${HOST_NAMESPACE}, where directories and ports of this machine may be used: leave out -n ${namespace}`,
-    )
-}
-
-async function ensureHostNamespace({ client, embedded }: Session): Promise<void> {
+function requireHostNamespace({ embedded }: Session, { namespace }: RunCommandOptions): void {
   if (!embedded)
     throw new CliError(
       'usage',
       '-v and --publish use directories and ports of this machine, which another cluster lacks',
     )
-  try {
-    await client.create(resources.namespaces, {
-      metadata: { name: HOST_NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } },
-    })
-  } catch (error) {
-    if (!isAlreadyExists(error)) throw error
-  }
+  if (namespace !== undefined && namespace !== HOST_NAMESPACE)
+    throw new CliError(
+      'usage',
+      `-v and --publish need the namespace ${HOST_NAMESPACE}, where directories and ports of this machine may be used: leave out -n ${namespace}`,
+    )
 }
