@@ -209,9 +209,9 @@ test('mistakes end with the code of their kind, and say the next step', async ()
       stderr: `caisson: no sandbox ${'x'.repeat(40)}… (300 characters) in namespace default: 'caisson ls' lists them\n`,
     },
     {
-      code: 1,
+      code: 66,
       stdout: '',
-      stderr: 'caisson: there is no kubeconfig: /nosuch does not exist; set KUBECONFIG\n',
+      stderr: 'caisson: KUBECONFIG names /nosuch, and nothing is there: set it to a file that is, or unset it\n',
     },
   ])
 })
@@ -252,24 +252,45 @@ describe('a cluster that does not run', () => {
     }
   })
 
-  test('is not left behind by a start that is interrupted', async () => {
+  test.each([
+    ['SIGINT', 130, 'interrupted'],
+    ['SIGTERM', 143, 'terminated'],
+  ] as const)('is not left behind by a start that %s ends', async (signal, exitCode, how) => {
     const directory = mkdtempSync(join(tmpdir(), 'caisson-interrupted-'))
     const env = { ...cluster.env, CAISSON_DATA_DIR: directory, KUBECONFIG: '' }
     const child = spawn('bin/caisson', ['up', '--detach'], { env: { ...process.env, ...env }, stdio: 'pipe' })
     const said = text(child.stderr)
     // It is there a moment before what is to write it starts.
     await expect.poll(() => existsSync(join(directory, 'caisson.log')), { interval: 5 }).toBe(true)
-    child.kill('SIGINT')
+    child.kill(signal)
     const [code] = await once(child, 'exit')
-    expect([code, await said]).toEqual([130, 'caisson: interrupted: the cluster was not started\n'])
+    expect([code, await said]).toEqual([exitCode, `caisson: ${how}: the cluster was not started\n`])
     expect(leftovers(directory)).toEqual({ processes: [], mounts: [], namespaces: [], containers: [], groups: [] })
     expect(await run('bin/caisson', ['down'], { env })).toEqual({ code: 0, stdout: 'not running\n', stderr: '' })
     rmSync(directory, { recursive: true })
   })
 
-  test('up refuses an address that others could reach', async () => {
-    const outcome = await cluster.caisson(['--data-dir', join(work, 'other'), 'up', '--listen', '0.0.0.0:6443'])
-    expect([outcome.code, outcome.stdout]).toEqual([64, ''])
-    expect(outcome.stderr).toMatch(/^caisson: --listen takes a loopback address .*\n$/)
+  test('up refuses an address that others could reach, also where it would detach itself', async () => {
+    for (const detach of [[], ['--detach']]) {
+      const up = ['--data-dir', join(work, 'other'), 'up', ...detach]
+      const outcome = await cluster.caisson([...up, '--listen', '0.0.0.0:6443'])
+      expect([outcome.code, outcome.stdout]).toEqual([64, ''])
+      expect(outcome.stderr).toMatch(/^caisson: --listen takes a loopback address .*\n$/)
+      expect(await cluster.caisson([...up, '--listen', 'bogus'])).toEqual({
+        code: 64,
+        stdout: '',
+        stderr: 'caisson: --listen takes host:port, such as 127.0.0.1:6443, not "bogus"\n',
+      })
+    }
+    expect(existsSync(join(work, 'other'))).toBe(false)
+  })
+
+  test('up --detach ends with the code of what ended the cluster that it started', async () => {
+    const other = join(work, 'taken')
+    const { server } = JSON.parse(await cluster.mustCaisson(['status', '-o', 'json'])) as { server: string }
+    const listen = server.replace('https://', '')
+    const outcome = await cluster.caisson(['--data-dir', other, 'up', '--detach', '--listen', listen])
+    expect([outcome.code, outcome.stdout]).toEqual([69, ''])
+    expect(outcome.stderr).toContain(`${listen} is in use: choose another address with --listen`)
   })
 })

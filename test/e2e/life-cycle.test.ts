@@ -110,6 +110,19 @@ describe('down', () => {
     await cluster.mustKubectl(['delete', 'pod', 'left', '--grace-period=1'])
   })
 
+  test('is what up names where the process of the cluster lives and does not answer', async () => {
+    const { pid, server } = record() ?? expect.fail('the cluster does not run')
+    process.kill(pid, 'SIGSTOP')
+    const outcome = await cluster.caisson(['up', '--detach'])
+    process.kill(pid, 'SIGCONT')
+    expect(outcome).toEqual({
+      code: 69,
+      stdout: '',
+      stderr: `caisson: the cluster is not ready at ${server}, although its process ${pid} lives: 'caisson down' ends it\n`,
+    })
+    expect(await cluster.mustCaisson(['up', '--detach'])).toBe(`already running: ${server}, process ${pid}\n`)
+  })
+
   test('ends at once while a Pod of many containers starts', async () => {
     const containers = Array.from({ length: 60 }, (_, index) => ({
       name: `c-${index}`,

@@ -7,7 +7,9 @@ export const EXIT_CODES = {
   unavailable: 69,
   'not-permitted': 77,
   'timed-out': 124,
+  'hung-up': 129,
   interrupted: 130,
+  terminated: 143,
 } as const
 
 export type CliErrorCode = keyof typeof EXIT_CODES

@@ -49,12 +49,13 @@ async function exitCodeOf(error: unknown): Promise<number> {
   if (error instanceof Error && 'exitCode' in error && typeof error.exitCode === 'number') {
     return error.exitCode === 0 ? 0 : EXIT_CODES.usage
   }
-  const { isApiError, isTransportError } = await import('@caisson/client')
+  const { isApiError, isTransportError, KubeconfigError } = await import('@caisson/client')
   const unreached = isTransportError(error, 'unreachable', 'lost', 'silent')
   const next = unreached ? ": 'caisson status' says whether the embedded cluster runs" : ''
   say(`${error instanceof Error ? error.message : String(error)}${next}`)
   if (process.env['CAISSON_DEBUG'] && error instanceof Error) console.error(indentedLines(error.stack ?? ''))
   if (unreached) return EXIT_CODES.unavailable
+  if (error instanceof KubeconfigError && error.code === 'kubeconfig-missing') return EXIT_CODES['not-found']
   return EXIT_CODES[(isApiError(error) && API_ERRORS[error.code]) || 'failed']
 }
 

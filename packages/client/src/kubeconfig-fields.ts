@@ -1,9 +1,21 @@
 /** Reads fields of a kubeconfig, and says the file and the way to the field when one is not what it has to be. */
 
+export type KubeconfigErrorCode = 'invalid-kubeconfig' | 'kubeconfig-missing'
+
+interface KubeconfigErrorOptions extends ErrorOptions {
+  code?: KubeconfigErrorCode
+}
+
 /** A kubeconfig that cannot be used. The message names the file, the field and what to do. */
 export class KubeconfigError extends Error {
   override readonly name = 'KubeconfigError'
-  readonly code = 'invalid-kubeconfig'
+  /** `kubeconfig-missing` where the file, or what was asked of it, is not there or cannot be read. */
+  readonly code: KubeconfigErrorCode
+
+  constructor(message: string, { code = 'invalid-kubeconfig', ...options }: KubeconfigErrorOptions = {}) {
+    super(message, options)
+    this.code = code
+  }
 }
 
 export interface Fields {

@@ -244,7 +244,10 @@ describe('several files', () => {
       `there is no kubeconfig: ${directory}/.kube/config does not exist; set KUBECONFIG`,
     )
     await expect(findConnection({ context: 'foo', env: { KUBECONFIG: '/nosuch' } })).rejects.toThrow(
-      'there is no kubeconfig: /nosuch does not exist; set KUBECONFIG',
+      expect.objectContaining({
+        code: 'kubeconfig-missing',
+        message: 'KUBECONFIG names /nosuch, and nothing is there: set it to a file that is, or unset it',
+      }),
     )
     await expect(findConnection({ kubeconfig: join(directory, 'mine'), env })).rejects.toThrow(
       /mine: cannot be read: ENOENT/,

@@ -53,8 +53,7 @@ export async function loadKubeconfig(options: LoadKubeconfigOptions = {}): Promi
   function connection(asked: { context?: string } = {}): ClusterConnection {
     const name = asked.context ?? currentContext
     const searched = files.length > 0 ? files.join(', ') : pathsOf(options.path, env).join(', ')
-    if (files.length === 0)
-      throw new KubeconfigError(`there is no kubeconfig: ${searched} does not exist; set KUBECONFIG`)
+    if (files.length === 0) throw nothingThere(searched, env)
     if (name === undefined) {
       const way = contexts.size > 0 ? ` (there are: ${[...contexts.keys()].join(', ')})` : ''
       throw new KubeconfigError(`${searched}: no current-context is set; name one${way}`)
@@ -62,7 +61,9 @@ export async function loadKubeconfig(options: LoadKubeconfigOptions = {}): Promi
     const context = contexts.get(name)
     if (!context) {
       const known = contexts.size > 0 ? `there are: ${[...contexts.keys()].join(', ')}` : 'there are none'
-      throw new KubeconfigError(`${searched}: there is no context ${JSON.stringify(name)}; ${known}`)
+      throw new KubeconfigError(`${searched}: there is no context ${JSON.stringify(name)}; ${known}`, {
+        code: 'kubeconfig-missing',
+      })
     }
     const clusterName = context.fields.required('cluster')
     const cluster = clusters.get(clusterName)
@@ -91,12 +92,20 @@ function pathsOf(path: string | undefined, env: NodeJS.ProcessEnv): string[] {
   return [join(env['HOME'] || homedir(), '.kube', 'config')]
 }
 
+function nothingThere(searched: string, env: NodeJS.ProcessEnv): KubeconfigError {
+  const message = env['KUBECONFIG']
+    ? `KUBECONFIG names ${searched}, and nothing is there: set it to a file that is, or unset it`
+    : `there is no kubeconfig: ${searched} does not exist; set KUBECONFIG`
+  return new KubeconfigError(message, { code: 'kubeconfig-missing' })
+}
+
 async function readIfThere(path: string, required: boolean): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
     if (!required && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new KubeconfigError(`${path}: cannot be read: ${(error as Error).message}`, { cause: error })
+    const message = `${path}: cannot be read: ${(error as Error).message}`
+    throw new KubeconfigError(message, { code: 'kubeconfig-missing', cause: error })
   }
 }
 

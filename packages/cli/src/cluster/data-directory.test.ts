@@ -1,7 +1,8 @@
-import { homedir } from 'node:os'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { afterEach, expect, test, vi } from 'vitest'
-import { dataDirectory } from './data-directory.ts'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { dataDirectory, prepareDataDirectory } from './data-directory.ts'
 
 afterEach(() => vi.unstubAllEnvs())
 
@@ -15,4 +16,52 @@ test.each<[option: string | undefined, variable: string, state: string, expected
   vi.stubEnv('CAISSON_DATA_DIR', variable)
   vi.stubEnv('XDG_STATE_HOME', state)
   expect(dataDirectory(option).root).toBe(expected)
+})
+
+describe('a directory', () => {
+  let work: string
+  beforeEach(() => {
+    work = mkdtempSync(join(tmpdir(), 'caisson-data-directory-'))
+    return () => rmSync(work, { recursive: true })
+  })
+  const mode = (path: string): number => statSync(path).mode & 0o777
+  const prepare = (root: string): void => prepareDataDirectory(dataDirectory(root))
+  const refusal = (root: string, why: string) =>
+    expect.objectContaining({
+      code: 'usage',
+      message: `the data directory ${root} ${why}: choose another with --data-dir or CAISSON_DATA_DIR`,
+    })
+
+  test('is made private, with what is above it', () => {
+    const root = join(work, 'above', 'root')
+    prepare(root)
+    prepare(root)
+    expect([mode(root), mode(join(work, 'above'))]).toEqual([0o700, 0o700])
+  })
+
+  test('that is there and empty, or was a cluster’s before, is made private', () => {
+    const root = join(work, 'root')
+    mkdirSync(root)
+    for (let time = 0; time < 2; time++) {
+      chmodSync(root, 0o755)
+      prepare(root)
+      expect(mode(root)).toBe(0o700)
+    }
+  })
+
+  test('that holds what others read stays as it is, and a file too', () => {
+    const shared = join(work, 'shared')
+    const file = join(shared, 'file')
+    mkdirSync(shared)
+    writeFileSync(file, '')
+    for (const path of [shared, file]) chmodSync(path, 0o755)
+    expect(() => prepare(shared)).toThrow(
+      refusal(shared, "is there already, with content that others may read ('chmod 700' says that it is yours alone)"),
+    )
+    expect(() => prepare(file)).toThrow(refusal(file, 'is no directory'))
+    expect(() => prepare(join(file, 'below'))).toThrow(refusal(join(file, 'below'), 'cannot be made (ENOTDIR)'))
+    expect([mode(shared), mode(file)]).toEqual([0o755, 0o755])
+    chmodSync(shared, 0o700)
+    prepare(shared)
+  })
 })

@@ -1,11 +1,12 @@
 /** Where one embedded cluster keeps everything: objects, keys, images, volumes, logs, sandboxes. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { CliError } from '../cli-error.ts'
 
 /** Raised when the layout below changes in a way that an older Caisson cannot read; older layouts are migrated forward. */
 const LAYOUT = 1
+const LAYOUT_FILE = 'layout.json'
 
 export interface DataDirectory {
   root: string
@@ -79,6 +80,24 @@ export function toolsDirectory(directory: DataDirectory): string {
   return process.env['CAISSON_TOOLS_DIR'] || directory.tools
 }
 
+function unusable(root: string, why: string, cause?: unknown): CliError {
+  return new CliError(
+    'usage',
+    `the data directory ${root} ${why}: choose another with --data-dir or CAISSON_DATA_DIR`,
+    { cause },
+  )
+}
+
+/** Nothing that others use is taken from them: a file, or a directory such as /etc or /tmp, which would become private. */
+function requireOurs(root: string): void {
+  const found = statSync(root, { throwIfNoEntry: false })
+  if (!found) return
+  if (!found.isDirectory()) throw unusable(root, 'is no directory')
+  const isPrivate = (found.mode & 0o077) === 0
+  if (isPrivate || existsSync(join(root, LAYOUT_FILE)) || readdirSync(root).length === 0) return
+  throw unusable(root, `is there already, with content that others may read ('chmod 700' says that it is yours alone)`)
+}
+
 /**
  * Makes the directory, private to the user, and checks that its layout is one that this version reads.
  *
@@ -86,17 +105,15 @@ export function toolsDirectory(directory: DataDirectory): string {
  */
 export function prepareDataDirectory(directory: DataDirectory): void {
   try {
+    requireOurs(directory.root)
     makeDirectories(directory.root)
     // It may have been there already, with the umask's idea of privacy.
     chmodSync(directory.root, 0o700)
   } catch (cause) {
-    throw new CliError(
-      'usage',
-      `the data directory ${directory.root} cannot be made: choose another with --data-dir or CAISSON_DATA_DIR`,
-      { cause },
-    )
+    if (cause instanceof CliError) throw cause
+    throw unusable(directory.root, `cannot be made (${(cause as NodeJS.ErrnoException).code})`, cause)
   }
-  const file = join(directory.root, 'layout.json')
+  const file = join(directory.root, LAYOUT_FILE)
   if (!existsSync(file)) {
     writeFileSync(file, `${JSON.stringify({ layout: LAYOUT })}\n`, { mode: 0o600 })
     return

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync, statfsSync } from 'node:fs'
-import { CliError } from '../cli-error.ts'
+import { CliError, type CliErrorCode, EXIT_CODES } from '../cli-error.ts'
 import { type DaemonRecord, readDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { inUserNamespace, sayWhatIsMissing } from './user-namespace.ts'
@@ -25,7 +25,8 @@ export function wordsOfUp(options: DetachOptions): string[] {
 
 const LAST_LINES = 8
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** What each is to whoever started this. */
+const SIGNALS = { SIGINT: 'interrupted', SIGTERM: 'terminated', SIGHUP: 'hung-up' } as const
 
 /** The descriptor on which a detached cluster says that it is ready. */
 const READY_DESCRIPTOR = 3
@@ -43,14 +44,15 @@ export async function startDetached(
   words: readonly string[],
   what = 'cluster',
 ): Promise<DaemonRecord> {
-  let interrupted = false
+  let interrupted: CliErrorCode | undefined
   let child: ChildProcess | undefined
-  const interrupt = (): void => {
-    interrupted = true
+  const interrupt = (signal: NodeJS.Signals): void => {
+    interrupted ??= SIGNALS[signal as keyof typeof SIGNALS]
     // It stops what it has begun.
     child?.kill('SIGINT')
   }
-  for (const signal of SIGNALS) process.on(signal, interrupt)
+  const signals = Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]
+  for (const signal of signals) process.on(signal, interrupt)
   prepareDataDirectory(directory)
   const log = openSync(directory.log, 'a', 0o600)
   const before = fstatSync(log).size
@@ -77,10 +79,11 @@ export async function startDetached(
     await new Promise<void>((resolve, reject) => {
       started.on('error', reject)
       started.on('exit', (code, signal) => {
-        if (interrupted) return reject(new CliError('interrupted', `interrupted: the ${what} was not started`))
+        if (interrupted)
+          return reject(new CliError(interrupted, `${interrupted.replace('-', ' ')}: the ${what} was not started`))
         reject(
           new CliError(
-            'failed',
+            codeOf(code),
             `the ${what} did not start (${signal ?? `exit code ${code}`})${reasons(directory, before)}`,
           ),
         )
@@ -89,7 +92,7 @@ export async function startDetached(
       started.stdio[READY_DESCRIPTOR]?.once('data', () => interrupted || resolve())
     })
   } finally {
-    for (const signal of SIGNALS) process.off(signal, interrupt)
+    for (const signal of signals) process.off(signal, interrupt)
     started.removeAllListeners()
     started.stdio[READY_DESCRIPTOR]?.destroy()
     started.unref()
@@ -97,6 +100,12 @@ export async function startDetached(
   const record = readDaemonRecord(directory)
   if (!record) throw new CliError('failed', `the ${what} ended as soon as it was ready${reasons(directory, before)}`)
   return record
+}
+
+/** It ends as any command of ours: what its exit code means, this one's means too. */
+function codeOf(exitCode: number | null): CliErrorCode {
+  const known = Object.entries(EXIT_CODES) as [CliErrorCode, number][]
+  return known.find(([, code]) => code === exitCode)?.[0] ?? 'failed'
 }
 
 /** What it has logged since the log was `before` bytes long; where that is nothing, perhaps because nothing can be written. */

@@ -4,13 +4,14 @@ import { CliError } from '../cli-error.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
 import { watchIdleness } from './idleness.ts'
+import type { ListenAddress } from './listen-address.ts'
 import { whileNobodyElseStarts } from './other-start.ts'
 import { runDaemon } from './run-daemon.ts'
 import { holdNamespaces } from './user-namespace.ts'
 
 export interface ServeOptions {
-  /** `HOST:PORT`; the port of last time, or a free one, where it is not given. */
-  listen?: string
+  /** The port of last time, or a free one, where it is not given. */
+  listen?: ListenAddress
   fakeRuntime: boolean
   flatGroup: boolean
   /** End after so long without a client's connection and a Pod that has not finished, ms. */
@@ -21,7 +22,7 @@ export interface ServeOptions {
 export async function serve(directory: DataDirectory, options: ServeOptions): Promise<void> {
   prepareDataDirectory(directory)
   holdNamespaces(directory)
-  const { host, port, fallback } = address(directory, options.listen)
+  const { host, port } = options.listen ?? { host: '127.0.0.1', port: lastPort(directory) }
   const { stopWhenIdleMs, fakeRuntime, flatGroup } = options
   await runDaemon(directory, async (log) => {
     const start = (on: number): Promise<EmbeddedCluster> =>
@@ -41,32 +42,12 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
       return await start(first)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-      if (fallback) return start(0)
+      if (!options.listen) return start(0)
       throw new CliError('unavailable', `${host}:${first} is in use: choose another address with --listen`, {
         cause: error,
       })
     }
   }
-}
-
-const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
-
-function address(
-  directory: DataDirectory,
-  listen: string | undefined,
-): { host: string; port: number; fallback: boolean } {
-  if (listen === undefined) return { host: '127.0.0.1', port: lastPort(directory), fallback: true }
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(listen)
-  const host = match?.[1] ?? match?.[2] ?? ''
-  const port = Number(match?.[3])
-  if (!match || port > 65_535)
-    throw new CliError('usage', `--listen takes host:port, such as 127.0.0.1:6443, not ${JSON.stringify(listen)}`)
-  if (!LOOPBACK.includes(host))
-    throw new CliError(
-      'usage',
-      `--listen takes a loopback address (${LOOPBACK.join(', ')}), not ${host}: the API of an embedded cluster is for this machine only`,
-    )
-  return { host, port, fallback: false }
 }
 
 /** Clients keep kubeconfigs: the same port again where it is free. */

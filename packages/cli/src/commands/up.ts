@@ -1,7 +1,8 @@
 import { CliError } from '../cli-error.ts'
-import { findDaemon } from '../cluster/daemon-record.ts'
-import { dataDirectory } from '../cluster/data-directory.ts'
+import { type DaemonRecord, findDaemon } from '../cluster/daemon-record.ts'
+import { type DataDirectory, dataDirectory } from '../cluster/data-directory.ts'
 import { startDetached, wordsOfUp } from '../cluster/detach.ts'
+import { parseListen } from '../cluster/listen-address.ts'
 import { enterUserNamespace, sayWhatIsMissing } from '../cluster/user-namespace.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
@@ -17,6 +18,10 @@ export interface UpOptions extends GlobalOptions {
 
 /** Starts the cluster in this process, or with `--detach` in one that outlives it. Nothing to do where one runs. */
 export async function up(options: UpOptions): Promise<void> {
+  // Before anything else, so that mistakes are told alike in the foreground and of a process that logs elsewhere.
+  const listen = options.listen === undefined ? undefined : parseListen(options.listen)
+  const stopWhenIdleMs =
+    options.stopWhenIdle === undefined ? undefined : parseDuration('--stop-when-idle', options.stopWhenIdle)
   const directory = dataDirectory(options.dataDir)
   requireNoNode(directory)
   const running = await findDaemon(directory)
@@ -26,6 +31,7 @@ export async function up(options: UpOptions): Promise<void> {
         'failed',
         `the cluster runs already, at ${running.server}, and --listen asks for ${options.listen}: 'caisson down' stops it first`,
       )
+    await requireAnswer(directory, running)
     console.log(`already running: ${running.server}, process ${running.pid}`)
     return
   }
@@ -38,11 +44,27 @@ export async function up(options: UpOptions): Promise<void> {
   enterUserNamespace(directory)
   const { serve } = await import('../cluster/serve.ts')
   await serve(directory, {
-    ...(options.listen !== undefined && { listen: options.listen }),
+    ...(listen && { listen }),
     fakeRuntime: options.fakeRuntime ?? false,
     flatGroup: options.flatGroup ?? true,
-    ...(options.stopWhenIdle !== undefined && {
-      stopWhenIdleMs: parseDuration('--stop-when-idle', options.stopWhenIdle),
-    }),
+    ...(stopWhenIdleMs !== undefined && { stopWhenIdleMs }),
   })
+}
+
+const PATIENCE_MS = 10_000
+
+/** A process may live and serve nobody: one that is stopped, or that waits for a disk. */
+async function requireAnswer(directory: DataDirectory, { pid, server }: DaemonRecord): Promise<void> {
+  const { createClient, createHttpTransport, findConnection } = await import('@caisson/client')
+  try {
+    await using transport = createHttpTransport(await findConnection({ kubeconfig: directory.kubeconfig }))
+    const signal = AbortSignal.timeout(PATIENCE_MS)
+    await createClient(transport).request({ method: 'GET', path: '/readyz', signal })
+  } catch (cause) {
+    throw new CliError(
+      'unavailable',
+      `the cluster is not ready at ${server}, although its process ${pid} lives: 'caisson down' ends it`,
+      { cause },
+    )
+  }
 }
