@@ -3,7 +3,7 @@
  * nobody needs any more. What is done is known from the files, so that a new agent goes on where an old one was killed.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rename } from 'node:fs/promises'
+import { mkdir, readdir, rename, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type ConditionState,
@@ -37,6 +37,8 @@ import { keepVolumes, ownVolumes, treeBytes, VolumesTooLargeError } from './snap
 
 /** Each holds a core, and a sandbox still. */
 const CONCURRENCY = 2
+/** Left on the disk beside a snapshot. */
+const RESERVE_BYTES = 64 * 1024 ** 2
 /** The snapshots of one namespace on the node. */
 const DEFAULT_QUOTA_BYTES = 16 * 1024 ** 3
 
@@ -201,8 +203,9 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     const volumes = (await ownVolumes(pod, { directories, sources })).filter(
       ({ claimUid }) => claimUid === undefined || !snapshot.spec.endSource,
     )
-    const expected = (await runtime.usage(sandbox.spec.id))?.workingSetBytes ?? 0
-    requireRoom(namespace, expected)
+    const expected = await mostBytes(sandbox.spec.id)
+    requireQuota(namespace, expected)
+    await requireRoom(expected)
     await mkdir(directories.snapshot(uid), { recursive: true, mode: 0o700 })
     ledger.enter(uid, { namespace, bytes: expected })
     let volumeBytes = 0
@@ -219,8 +222,25 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     return kept
   }
 
+  /** What the snapshot of a sandbox has at most: its memory, and what it wrote to the root file systems of its containers. */
+  async function mostBytes(sandboxId: string): Promise<number> {
+    const [usage, written] = await Promise.all([runtime.usage(sandboxId), runtime.written(sandboxId)])
+    return (usage?.workingSetBytes ?? 0) + (written ?? 0)
+  }
+
+  /** Not begun where it may fill the disk: meanwhile everybody else on the node would have none. */
+  async function requireRoom(expected: number): Promise<void> {
+    const { bavail, bsize } = await statfs(directories.snapshots)
+    const left = bavail * bsize
+    if (left >= expected + RESERVE_BYTES) return
+    throw new SnapshotError(
+      REASONS.diskFull,
+      `the disk has ${left} bytes left, expected ${expected} for the snapshot and ${RESERVE_BYTES} beside it: make room`,
+    )
+  }
+
   /** Those of a namespace are counted by what the node itself made for it: nobody uses up what is another's. */
-  function requireRoom(namespace: string, expected: number): void {
+  function requireQuota(namespace: string, expected: number): void {
     const used = ledger.used(namespace)
     if (used < quotaBytes && used + expected <= quotaBytes) return
     throw new SnapshotError(
