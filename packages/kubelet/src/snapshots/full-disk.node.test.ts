@@ -99,26 +99,23 @@ test.each([
   ['full', true, 0],
   ['too small', false, HELD],
   ['too small', true, HELD],
-])(
-  'none is made where the disk is %s, and what was to be kept goes on (endSource: %s)',
-  async (_how, endSource, left) => {
-    const before = await count(box)
-    {
-      using _full = await fillDisk(node.dataDirectory, left)
-      expect(await take(`full-${endSource}-${left}`, endSource)).toMatchObject({
-        status: 'False',
-        reason: 'DiskFull',
-        message: expect.stringMatching(
-          /^the disk has \d+ bytes left, expected \d+ for the snapshot and 67108864 beside it: make room$/,
-        ),
-      })
-      expect(readdirSync(join(node.dataDirectory, 'snapshots'))).toEqual([])
-    }
-    expect(await count(box)).toBeGreaterThan(before)
-    const { status } = await node.client.get(resources.pods, 'box', at)
-    expect([status?.phase, status?.containerStatuses?.[0]?.restartCount]).toEqual(['Running', 0])
-  },
-)
+])('none is made on a disk that is %s (endSource: %s)', async (_how, endSource, left) => {
+  const before = await count(box)
+  {
+    using _full = await fillDisk(node.dataDirectory, left)
+    expect(await take(`full-${endSource}-${left}`, endSource)).toMatchObject({
+      status: 'False',
+      reason: 'DiskFull',
+      message: expect.stringMatching(
+        /^the disk has \d+ bytes left, expected \d+ for the snapshot and 67108864 beside it: make room$/,
+      ),
+    })
+    expect(readdirSync(join(node.dataDirectory, 'snapshots'))).toEqual([])
+  }
+  expect(await count(box)).toBeGreaterThan(before)
+  const { status } = await node.client.get(resources.pods, 'box', at)
+  expect([status?.phase, status?.containerStatuses?.[0]?.restartCount]).toEqual(['Running', 0])
+})
 
 test('what is to go on from one waits for room for its volumes', async () => {
   writeFileSync(volumeOf(box, 'ballast'), Buffer.alloc(4 * MB, 'x'))
