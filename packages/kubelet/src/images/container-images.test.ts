@@ -187,6 +187,22 @@ test('what fails is told, waited for, and tried again later', async () => {
   expect(cmdOf(await waits.find())).toBe('one')
 })
 
+test('what the machine says of its own files is for the log alone', async () => {
+  registry.serve('app', { text: 'one' })
+  await rm(directory, { recursive: true })
+  expect(await asker(`${registry.host}/app`).find()).toEqual({
+    kind: 'missing',
+    reason: 'ErrImagePull',
+    message: `failed to pull image "${registry.host}/app": the node cannot store it (ENOENT)`,
+  })
+  expect(said).toEqual([
+    'Normal Pulling Pulling image "R/app"',
+    expect.stringMatching(`^log pulling image "R/app" for pod default/\\S+: Error: ENOENT: .*'${directory}/`),
+    'Warning Failed Failed to pull image "R/app": the node cannot store it (ENOENT)',
+    'Warning Failed Error: ErrImagePull',
+  ])
+})
+
 test('why there is no connection to a host that nobody has configured is for the log alone', async () => {
   const hidden = await asker('registry.invalid/app').find()
   const message =

@@ -235,19 +235,19 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
     { error, failed, local }: { error: unknown; failed: FailedPull | undefined; local: Local },
   ): ImageState {
     const { pod, container, quoted } = request
-    const detail = hiddenDetail(error)
+    const { told, detail } = tellable(error)
     if (detail !== undefined)
       onError(new Error(detail), `pulling image ${quoted} for pod ${pod.metadata.namespace}/${pod.metadata.name}`)
     const isUnreachable = error instanceof RuntimeError && NOT_THERE.has(error.code)
     if (isUnreachable) unreachable.set(parseReference(container.image ?? '').registry, now() + UNREACHABLE_MS)
-    const { reason, message } = waitingFor(container.image ?? '', error)
+    const { reason, message } = waitingFor(container.image ?? '', error, told)
     const count = (failed?.count ?? 0) + 1
     // With what is here instead, that it failed is no failure.
     if (!isUnreachable || !local.image)
       sayFailure(request, {
         reason,
         event: 'Failed',
-        message: `Failed to pull image ${quoted}: ${(error as Error).message}`,
+        message: `Failed to pull image ${quoted}: ${told}`,
       })
     const pullAt = now() + retryDelay(count, PULL_BACK_OFF)
     return { kind: 'failed', reason, message, count, pullAt, unreachable: isUnreachable, told: 'nothing' }
@@ -277,9 +277,15 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
   }
 }
 
+/** What a Pod's owner is told of a failure, and what only the node's log: where this machine keeps things, for one. */
+function tellable(error: unknown): { told: string; detail?: string | undefined } {
+  const { message, code, syscall } = error as NodeJS.ErrnoException
+  if (syscall === undefined) return { told: message, detail: hiddenDetail(error) }
+  return { told: `the node cannot store it (${code})`, detail: message }
+}
+
 /** One that is not there at all is an ErrImagePull like any other, as containerd reports it; one that answers is unavailable. */
-function waitingFor(image: string, error: unknown): { reason: string; message: string } {
-  const { message } = error as Error
+function waitingFor(image: string, error: unknown, message: string): { reason: string; message: string } {
   if (!(error instanceof RuntimeError) || error.code !== 'registry-unavailable')
     return { reason: 'ErrImagePull', message: `failed to pull image ${JSON.stringify(image)}: ${message}` }
   return {
