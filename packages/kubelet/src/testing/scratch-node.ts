@@ -112,7 +112,8 @@ export async function startScratchNode(
     await mkdir(path, { mode: 0o700 })
     if (bytes === undefined) continue
     await promisify(execFile)('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=700`, 'tmpfs', path])
-    stack.defer(async () => void (await promisify(execFile)('umount', [path])))
+    // A process that has just been told to end may have a file on it open for a moment.
+    stack.defer(async () => void (await promisify(execFile)('umount', ['--lazy', path])))
   }
   const writes: string[] = []
   const events: string[] = []
