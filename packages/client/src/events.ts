@@ -14,6 +14,8 @@ export interface EventInput {
   reason: string
   message: string
   annotations?: Record<string, string>
+  /** When it happened, ms since the epoch; now unless said. */
+  at?: number
 }
 
 export interface EventRecorderOptions {
@@ -107,10 +109,9 @@ export function createEventRecorder(client: Client, options: EventRecorderOption
   }
 
   return {
-    record(about, { type, reason, message, annotations }) {
+    record(about, { type, reason, message, annotations, at = now() }) {
       if (stop.signal.aborted || queue.length >= QUEUE_LIMIT) return
       const involvedObject = referenceTo(about)
-      const at = now()
       const time = kubernetesTime(at)
       queue.push({
         apiVersion: 'v1',

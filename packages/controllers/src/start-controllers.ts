@@ -70,7 +70,7 @@ export async function startControllers(options: StartControllersOptions): Promis
       onError: (error, key) => onError(error, `sandbox ${key}`),
       concurrency: sandboxConcurrency,
       clusterDomain,
-      claimsSettled: async () => extensions?.claimsSettled(),
+      claimsSettled: async (signal) => extensions?.claimsSettled(signal),
       ...(metrics && { metrics }),
       ...(tracer && { tracer }),
       ...(now && { now }),

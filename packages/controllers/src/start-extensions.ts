@@ -3,6 +3,7 @@
 import type { Sandbox } from '@caisson/api'
 import { CONTROLLER_NAMESPACE } from '@caisson/api'
 import type { AnyObject, Client, Informer, Informers } from '@caisson/client'
+import { type AfterClaims, createAfterClaims } from './claim/after-claims.ts'
 import { type ClaimController, startClaimController } from './claim/claim-controller.ts'
 import { followLabelDomains } from './claim/label-domains.ts'
 import type { Engine, EngineMetrics } from './engine/engine.ts'
@@ -52,8 +53,8 @@ export function extensionCaches(informers: Informers): ExtensionCaches {
 }
 
 export interface Extensions extends AsyncDisposable, Pick<Engine, 'idle'> {
-  /** Resolves when no claim is being given a Sandbox. */
-  claimsSettled(): Promise<void>
+  /** Resolves when claims have paused; rejects when the signal is aborted. */
+  claimsSettled(signal: AbortSignal): Promise<void>
 }
 
 /** Returns at once; each controller starts when its caches have synced. */
@@ -66,6 +67,7 @@ export function startExtensions(
   let controllers: readonly (AsyncDisposable & Pick<Engine, 'idle'>)[] = []
   let claimController: ClaimController | undefined
   const owned = new AsyncDisposableStack()
+  let events: AfterClaims<readonly [AnyObject, PlannedEvent]> | undefined
   const engineOptions = (name: string, concurrency: number) => ({
     client,
     record: (about: AnyObject, event: PlannedEvent) => record(`${name}-controller`, about, event),
@@ -91,10 +93,18 @@ export function startExtensions(
     })
     owned.use(domains)
     const claimOptions = engineOptions('sandboxclaim', options.claimConcurrency ?? 50)
+    // An event costs the API server as much as what it tells of.
+    events = createAfterClaims({
+      claimsSettled: async (signal) => claimController?.settled(signal),
+      pass: ([about, event]: readonly [AnyObject, PlannedEvent]) => claimOptions.record(about, event),
+    })
+    owned.use(events)
     // Before the pools: what is there is given away before more is made.
     claimController = startClaimController(caches, {
       ...claimOptions,
-      record: options.claimEvents === false ? () => undefined : claimOptions.record,
+      record(about, event) {
+        if (options.claimEvents !== false) events?.add([about, { ...event, at: (now ?? Date.now)() }])
+      },
       labelDomains: () => domains.allowed,
       observability: options.claimObservability ?? true,
     })
@@ -114,17 +124,19 @@ export function startExtensions(
     if (!stop.signal.aborted) onError(error, 'starting the controllers of templates, pools and claims')
   })
   return {
-    async claimsSettled() {
-      await claimController?.idle()
+    async claimsSettled(signal) {
+      await claimController?.settled(signal)
     },
     async idle() {
       await Promise.all(controllers.map((controller) => controller.idle()))
+      await events?.settled()
     },
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('the controllers were stopped'))
       await started
-      await owned.disposeAsync()
       await Promise.all(controllers.map((controller) => controller[Symbol.asyncDispose]()))
+      // What controllers said last is passed on.
+      await owned.disposeAsync()
     },
   }
 }

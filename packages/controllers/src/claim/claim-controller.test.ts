@@ -158,6 +158,7 @@ describe('a claim without a member', () => {
       [LABELS.templateRefHash]: nameHash('web'),
       [LABELS.launchType]: 'cold',
     })
+    await t.running.controllers.idle()
     expect(t.running.events).toContainEqual({
       about: 'mine',
       type: 'Normal',

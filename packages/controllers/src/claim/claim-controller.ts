@@ -18,6 +18,7 @@ import { withNamesakes } from '../template/name-collision.ts'
 import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
 import { olderTemplate, policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Adoption, createAdoption, type Offer } from './adoption.ts'
+import { followArrivals } from './arrivals.ts'
 import { createEnvDelivery, type EnvDelivery } from './env-delivery.ts'
 import { claimNameOf, findSandbox } from './find-sandbox.ts'
 import { poolOfMember } from './member.ts'
@@ -38,6 +39,8 @@ export interface ClaimControllerOptions extends EngineOptions, Omit<ClaimPlanOpt
 
 export interface ClaimController extends AsyncDisposable, Pick<Engine, 'idle'> {
   waiting: WaitingClaims
+  /** Resolves when no claim is worked on and none has come for a moment; rejects when the signal is aborted. */
+  settled(signal: AbortSignal): Promise<void>
   /** Looks again at claims that want labels: others are allowed now. */
   reconsiderLabels(): void
 }
@@ -68,6 +71,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     now: options.now ?? Date.now,
   })
   const firstSeen = new Map<string, number>()
+  const arrivals = followArrivals()
   const delivery = createEnvDelivery({ client: options.client, call: (key) => engine.enqueue(key) })
   const engine = createEngine<SandboxClaim, ObservedClaim>(
     {
@@ -95,6 +99,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
   const handlers = [
     claims.handle({
       added(claim) {
+        arrivals.note()
         firstSeen.set(claim.metadata.uid ?? '', performance.timeOrigin + performance.now())
         holdAssigned(adoption, claim)
         engine.enqueue(keyOf(claim))
@@ -141,6 +146,10 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       for (const claim of claims.list()) if (claim.spec.additionalPodMetadata?.labels) engine.enqueue(keyOf(claim))
     },
     idle: () => engine.idle(),
+    async settled(signal) {
+      do await engine.idle()
+      while (await arrivals.paused(signal))
+    },
     async [Symbol.asyncDispose]() {
       for (const handler of handlers) handler[Symbol.dispose]()
       waiting[Symbol.dispose]()

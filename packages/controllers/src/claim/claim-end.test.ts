@@ -29,6 +29,7 @@ describe('the end of a claim', () => {
       ],
     })
     expect((await t.client.list(SANDBOXES, { namespace: t.namespace })).items).toEqual([])
+    await t.running.controllers.idle()
     expect(t.running.events.filter(({ reason }) => reason === 'ClaimExpired')).toEqual([
       { about: 'mine', type: 'Normal', reason: 'ClaimExpired', message: 'Claim expired' },
     ])

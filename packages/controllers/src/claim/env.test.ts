@@ -117,6 +117,8 @@ test('a member is given a claim’s variables by a Secret of its own, in one wri
     { name: 'caisson-env-0', secret: { secretName: `${member}.env.main`, optional: true, defaultMode: 0o444 } },
     { name: 'caisson-env-1', secret: { secretName: `${member}.env.side`, optional: true, defaultMode: 0o444 } },
   ])
+  await t.running.controllers.idle()
+  expect(t.running.events).not.toEqual([])
   expect(JSON.stringify([pod, sandbox, mine.status, t.running.events])).not.toMatch(/t0ken|dDBrZW4/)
   expect(t.running.errors).toEqual([])
 })

@@ -16,6 +16,8 @@ export interface PlannedEvent {
   /** What the controller was doing, such as `PodCreation`. */
   action: string
   message: string
+  /** When it happened, where it is told later; ms since the epoch. */
+  at?: number
 }
 
 interface WriteBase {

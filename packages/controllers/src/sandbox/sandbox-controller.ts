@@ -3,16 +3,25 @@ import {
   AGENTS_GROUP,
   ANNOTATIONS,
   controllerOf,
+  EXTENSIONS_GROUP,
   type ObjectMeta,
   referenceGroup,
   type Sandbox,
   type SandboxSnapshot,
 } from '@caisson/api'
-import { type AnyObject, type Informer, type Informers, joinKey, keyOf, type Resource } from '@caisson/client'
+import {
+  type AnyObject,
+  type Informer,
+  type Informers,
+  joinKey,
+  keyOf,
+  type Resource,
+  sandboxClaims,
+} from '@caisson/client'
+import { createAfterClaims } from '../claim/after-claims.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { BY_SNAPSHOT, fromSnapshotKey, type SnapshotCaches } from '../snapshot/snapshot-caches.ts'
 import { podNameOf } from './adoption.ts'
-import { createHandedOver, wasHandedOver } from './handed-over.ts'
 import { CLAIMS, type PersistentVolumeClaim, PODS, type Pod, SANDBOXES, SERVICES, type Service } from './objects.ts'
 import type { ObservedSandbox } from './observed-sandbox.ts'
 import { memoryName } from './plan-memory.ts'
@@ -45,8 +54,8 @@ export function sandboxCaches(informers: Informers, sandboxes: Resource<Sandbox>
 }
 
 export interface SandboxControllerOptions extends EngineOptions, SandboxPlanOptions {
-  /** Resolves when no claim is being given a Sandbox: what is not urgent waits for it, for half a second at most. */
-  claimsSettled?(): Promise<void>
+  /** Resolves when claims have paused: what is not urgent waits for it, for half a second at most. */
+  claimsSettled?(signal: AbortSignal): Promise<void>
 }
 
 /** Starts at once; the caches must have synced, or Pods that exist would be made again. */
@@ -66,9 +75,9 @@ export function startSandboxController(
     },
     options,
   )
-  const handedOver = createHandedOver({
+  const handedOver = createAfterClaims<string>({
     claimsSettled: options.claimsSettled ?? (() => Promise.resolve()),
-    enqueue: (key) => engine.enqueue(key),
+    pass: (key) => engine.enqueue(key),
   })
   const handlers = [
     sandboxes.handle({
@@ -112,6 +121,13 @@ export function startSandboxController(
       await engine[Symbol.asyncDispose]()
     },
   }
+}
+
+/** Whether a Sandbox is a claim's that was not that claim's before. */
+function wasHandedOver(before: Sandbox, after: Sandbox): boolean {
+  const owner = controllerOf(after)
+  if (owner?.kind !== sandboxClaims.kind || referenceGroup(owner) !== EXTENSIONS_GROUP) return false
+  return owner.uid !== controllerOf(before)?.uid
 }
 
 /** Everything that the plan of a Sandbox depends on, from the caches. */

@@ -1,36 +1,35 @@
-/** Sandboxes that have just been given to claims: what follows from it waits until no claim waits for its own. */
-import { controllerOf, EXTENSIONS_GROUP, referenceGroup, type Sandbox } from '@caisson/api'
-import { sandboxClaims } from '@caisson/client'
+/** What follows from claims' having been given Sandboxes, and no claim waits for: it waits until claims have paused. */
 
-export interface HandedOver extends AsyncDisposable {
-  /** Has the Sandbox looked at, a little later. */
-  add(key: string): void
+export interface AfterClaims<K> extends AsyncDisposable {
+  /** Has it passed on a little later, once however often it is added until then. */
+  add(item: K): void
   /** Resolves when nothing waits any more. */
   settled(): Promise<void>
 }
 
-export interface HandedOverOptions {
-  /** Resolves when no claim is being given a Sandbox. */
-  claimsSettled(): Promise<void>
-  enqueue(key: string): void
+export interface AfterClaimsOptions<K> {
+  /** Resolves when claims have paused; rejects when the signal is aborted. */
+  claimsSettled(signal: AbortSignal): Promise<void>
+  pass(item: K): void
 }
 
-/** A Pod's labels say within a second whose it is, however many claims there are, ms. */
+/** However many claims there are: a Pod's labels say within a second whose it is, ms. */
 const LONGEST_WAIT = 500
 
-export function createHandedOver({ claimsSettled, enqueue }: HandedOverOptions): HandedOver {
+/** Disposing it passes on at once what waits. */
+export function createAfterClaims<K>({ claimsSettled, pass }: AfterClaimsOptions<K>): AfterClaims<K> {
   const stop = new AbortController()
   /** When the wait of each ends at the latest, ms of the process's clock; the first one first. */
-  const latest = new Map<string, number>()
+  const latest = new Map<K, number>()
   let waiting: Promise<void> | undefined
 
   async function flush(): Promise<void> {
     const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()))
     let settled = false
-    const settling = (async () => {
-      await claimsSettled()
+    const settle = () => {
       settled = true
-    })()
+    }
+    const settling = claimsSettled(stop.signal).then(settle, settle)
     while (latest.size > 0) {
       const [first = 0] = latest.values()
       using late = expiry(first - performance.now())
@@ -39,35 +38,30 @@ export function createHandedOver({ claimsSettled, enqueue }: HandedOverOptions):
       // Timers count whole milliseconds, and may be early by a part of one.
       const now = Math.max(performance.now(), first)
       // Claims that never cease are not to be held up by all of it at once: each has its own time.
-      for (const [key, at] of latest) {
+      for (const [item, at] of latest) {
         if (!settled && at > now) break
-        latest.delete(key)
-        enqueue(key)
+        latest.delete(item)
+        pass(item)
       }
     }
     waiting = undefined
   }
 
   return {
-    add(key) {
-      if (!latest.has(key)) latest.set(key, performance.now() + LONGEST_WAIT)
+    add(item) {
+      if (!latest.has(item)) latest.set(item, performance.now() + LONGEST_WAIT)
       waiting ??= flush()
     },
     async settled() {
       await waiting
     },
     async [Symbol.asyncDispose]() {
-      stop.abort()
+      stop.abort(new Error('the controllers were stopped'))
       await waiting
+      for (const item of latest.keys()) pass(item)
+      latest.clear()
     },
   }
-}
-
-/** Whether a Sandbox is a claim's that was not that claim's before. */
-export function wasHandedOver(before: Sandbox, after: Sandbox): boolean {
-  const owner = controllerOf(after)
-  if (owner?.kind !== sandboxClaims.kind || referenceGroup(owner) !== EXTENSIONS_GROUP) return false
-  return owner.uid !== controllerOf(before)?.uid
 }
 
 function expiry(ms: number): Disposable & { promise: Promise<void> } {

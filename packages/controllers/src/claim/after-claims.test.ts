@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { createHandedOver } from './handed-over.ts'
+import { createAfterClaims } from './after-claims.ts'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
 afterEach(() => void vi.useRealTimers())
@@ -7,42 +7,52 @@ afterEach(() => void vi.useRealTimers())
 function started() {
   const claims = Promise.withResolvers<void>()
   const seen: string[] = []
-  const handedOver = createHandedOver({ claimsSettled: () => claims.promise, enqueue: (key) => void seen.push(key) })
-  onTestFinished(() => handedOver[Symbol.asyncDispose]())
-  return { claims, seen, handedOver }
+  const afterClaims = createAfterClaims<string>({
+    claimsSettled: () => claims.promise,
+    pass: (key) => void seen.push(key),
+  })
+  onTestFinished(() => afterClaims[Symbol.asyncDispose]())
+  return { claims, seen, afterClaims }
 }
 
 test('while claims go on without end each Sandbox waits for half a second of its own', async () => {
-  const { seen, handedOver } = started()
-  handedOver.add('a')
+  const { seen, afterClaims } = started()
+  afterClaims.add('a')
   await vi.advanceTimersByTimeAsync(300)
-  handedOver.add('b')
-  handedOver.add('a')
+  afterClaims.add('b')
+  afterClaims.add('a')
   await vi.advanceTimersByTimeAsync(199)
   expect(seen).toEqual([])
   await vi.advanceTimersByTimeAsync(1)
   expect(seen).toEqual(['a'])
   await vi.advanceTimersByTimeAsync(300)
-  await handedOver.settled()
+  await afterClaims.settled()
   expect(seen).toEqual(['a', 'b'])
 })
 
 test('when no claim waits any more all of them are looked at', async () => {
-  const { claims, seen, handedOver } = started()
-  handedOver.add('a')
-  handedOver.add('b')
+  const { claims, seen, afterClaims } = started()
+  afterClaims.add('a')
+  afterClaims.add('b')
   claims.resolve()
-  await handedOver.settled()
+  await afterClaims.settled()
   expect(seen).toEqual(['a', 'b'])
 })
 
 test('a timer that is early by a part of a millisecond leaves nobody waiting', async () => {
-  const { seen, handedOver } = started()
+  const { seen, afterClaims } = started()
   const now = vi.spyOn(performance, 'now').mockReturnValue(0.9)
-  handedOver.add('a')
+  afterClaims.add('a')
   now.mockReturnValue(500.1)
   await vi.advanceTimersByTimeAsync(500)
-  await handedOver.settled()
+  await afterClaims.settled()
   expect(seen).toEqual(['a'])
   now.mockRestore()
+})
+
+test('what waits when it ends is passed on at once', async () => {
+  const { seen, afterClaims } = started()
+  afterClaims.add('a')
+  await afterClaims[Symbol.asyncDispose]()
+  expect(seen).toEqual(['a'])
 })
