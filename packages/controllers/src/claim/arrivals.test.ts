@@ -13,17 +13,14 @@ test('without claims nothing is waited for', async () => {
 test('claims have paused a moment after the last one, whoever waits since when', async () => {
   const arrivals = followArrivals()
   arrivals.note()
-  let over: boolean | undefined
-  const waits = arrivals.paused(signal).then((waited) => {
-    over = waited
-  })
+  const over = vi.fn()
+  void arrivals.paused(signal).then(over)
   await vi.advanceTimersByTimeAsync(50)
   arrivals.note()
   await vi.advanceTimersByTimeAsync(99)
-  expect(over).toBe(undefined)
+  expect(over).not.toHaveBeenCalled()
   await vi.advanceTimersByTimeAsync(1)
-  await waits
-  expect(over).toBe(true)
+  expect(over.mock.calls).toEqual([[true]])
   expect(await arrivals.paused(signal)).toBe(false)
 })
 
