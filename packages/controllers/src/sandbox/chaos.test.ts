@@ -1,6 +1,15 @@
 import { type Sandbox, snapshotCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { type Client, createInformers, isConflict, isNotFound, joinKey, keyOf, resources } from '@caisson/client'
+import {
+  type AnyObject,
+  type Client,
+  createInformers,
+  isConflict,
+  isNotFound,
+  joinKey,
+  keyOf,
+  resources,
+} from '@caisson/client'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { sameJson } from '../engine/json-difference.ts'
@@ -79,23 +88,24 @@ test('whatever happens in whatever order, with the controllers ended and started
     await running[Symbol.asyncDispose]()
   }
 
-  /** Waits until every plan, made from what the server says, asks for nothing, and then looks at what there is. */
+  /** Waits until every plan, made from all that the server says, asks for nothing, and then looks at what there is. */
   async function rest(): Promise<void> {
-    const settled = Promise.withResolvers<void>()
-    const look = () =>
-      void (caches.sandboxes.list().every(isAtRest) && caches.pods.list().every(isSettled) && settled.resolve())
+    let changed = Promise.withResolvers<void>()
+    const look = () => changed.resolve()
     const watching = [caches.sandboxes, caches.pods, caches.services].map((informer) =>
       informer.handle({ added: look, updated: look, deleted: look }),
     )
-    look()
     const timer = setTimeout(() => {
       const restless = caches.sandboxes.list().filter((sandbox) => !isAtRest(sandbox))
-      settled.reject(
+      changed.reject(
         new Error(`no rest: ${JSON.stringify({ restless, pods: caches.pods.list(), errors: running.errors })}`),
       )
     }, 10_000)
     try {
-      await settled.promise
+      while (!(await isKnown()) || !caches.sandboxes.list().every(isAtRest) || !caches.pods.list().every(isSettled)) {
+        await changed.promise
+        changed = Promise.withResolvers<void>()
+      }
     } finally {
       clearTimeout(timer)
       for (const handler of watching) handler[Symbol.dispose]()
@@ -106,6 +116,23 @@ test('whatever happens in whatever order, with the controllers ended and started
       expect(caches.services.get(keyOf(sandbox)) !== undefined).toBe(sandbox.spec.service === true)
     }
     await running.controllers.idle()
+  }
+
+  /** The caches have what the server has: they hear of a step a little later than who took it. */
+  async function isKnown(): Promise<boolean> {
+    const states = (objects: readonly AnyObject[]) =>
+      objects.map((object) => `${keyOf(object)} ${object.metadata.uid} ${object.metadata.resourceVersion}`).sort()
+    const stored = await Promise.all(
+      [SANDBOXES, PODS, SERVICES].map(async (kind) =>
+        states((await client.list<AnyObject>(kind, { namespace })).items),
+      ),
+    )
+    return sameJson(
+      stored,
+      [caches.sandboxes, caches.pods, caches.services].map((informer) =>
+        states(informer.list().filter(({ metadata }) => metadata.namespace === namespace)),
+      ),
+    )
   }
 
   function isAtRest(sandbox: Sandbox): boolean {
