@@ -34,11 +34,6 @@ export const REASONS: readonly Reason[] = [
     specs: /EmptyDir volumes .*tmpfs/,
   },
   {
-    title: 'Not run again since its image is built here',
-    why: 'This test joins in an API server whose image was missing. It is built now; the next run will tell.',
-    specs: /Aggregator/,
-  },
-  {
     title: 'Ports of the node are open on loopback alone',
     why: "Node ports and host ports are there for this machine's own programs, on 127.0.0.1, whatever address is asked for: the tests go to the node's address from within Pods, or use one port on two addresses.",
     specs: /NodePort service|ExternalName to NodePort|HostPort validates/,
