@@ -45,6 +45,8 @@ const FASTEST_BYTES = 2 ** 31
 /** A tree of a million files is counted in a few seconds; one that takes longer is made to be. */
 const MEASURING_MS = 30_000
 const TREES_AT_A_TIME = 2
+/** What the node itself has written to the files that every Pod has is less. */
+const NODES_OWN_BYTES = 64 * 1024
 /** In which stat(2) counts, whatever the file system's own are. */
 const BLOCK_BYTES = 512
 
@@ -132,7 +134,9 @@ export function createStorageWatch({ runtime, directories, onExceeded, onError }
     forget,
     async measure(pod, sandboxId) {
       const unfollowed = { pod, sandboxId, excess: undefined, over: new AbortController() }
-      return totalUse(await measure(unfollowed, unfollowed.over.signal))
+      const use = await measure(unfollowed, unfollowed.over.signal)
+      // Of a Pod that has kept nothing, nothing is gained by its end, however full the disk is.
+      return totalUse({ ...use, files: use.files > NODES_OWN_BYTES ? use.files : 0 })
     },
     [Symbol.dispose]() {
       for (const uid of pods.keys()) forget(uid)
