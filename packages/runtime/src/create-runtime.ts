@@ -31,7 +31,7 @@ import { containerView, newSandboxEntry, type SandboxEntry, sandboxView } from '
 import { createExecPlaces } from './sandbox/exec-places.ts'
 import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
 import { attachToStarting, openProcessStreams } from './sandbox/process-streams.ts'
-import { recoverSandboxes } from './sandbox/recover.ts'
+import { recoverSandboxes, removeUnusedLayouts } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
 import { type Prepared, type RuntimeParts } from './sandbox/runtime-parts.ts'
 import { shimEvents } from './sandbox/shim-driver.ts'
@@ -95,6 +95,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   monitor.ping().catch(() => {})
   const { run } = monitor
   const drivers = createDrivers({ stateDirectory, toolsDirectory, unprivileged, run })
+  let tidied: Promise<void> | undefined
   let prepared: { for: string; done: Promise<Prepared> } | undefined
   // Begun now, so that the first container need not wait; whoever starts it hears of a failure.
   prepare().catch(() => {})
@@ -348,12 +349,15 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     async recover(signal) {
       await recoverSandboxes(parts, registry, stateDirectory)
       signal?.throwIfAborted()
+      // Nobody waits for it, and what it cannot remove is the next one's.
+      tidied = removeUnusedLayouts(parts, registry, stateDirectory).catch(() => {})
       return [...registry.sandboxes.values()].map(sandboxView)
     },
 
     async [Symbol.asyncDispose]() {
       // Nothing is written any more once we are gone.
       await prepare().catch(() => {})
+      await tidied
       await blanks[Symbol.asyncDispose]()
       await parts.network.close()
       await parts.cgroups.close()

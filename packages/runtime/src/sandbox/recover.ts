@@ -49,7 +49,6 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
   await parts.network.recover(new Set(registry.sandboxes.keys()))
   await parts.cgroups.recover(new Set(registry.sandboxes.keys()))
   await unmountStrays(stateDirectory, adopted)
-  await removeUnusedLayouts(parts, stateDirectory, registry)
   await registry.catchUp()
   await Promise.all(
     [...registry.sandboxes.values()].map(async (sandbox) => {
@@ -108,8 +107,15 @@ async function startEnded(directory: string): Promise<void> {
   }
 }
 
-/** Of the host image; all of them stay while one is there that does not say what it runs on. */
-async function removeUnusedLayouts(parts: RuntimeParts, stateDirectory: string, registry: Registry): Promise<void> {
+/**
+ * Removes layouts of the host image on which none of the sandboxes runs that were found; all of them stay while one is
+ * there that does not say what it runs on. What begins meanwhile runs on the present layout, which takes a second to make.
+ */
+export async function removeUnusedLayouts(
+  parts: RuntimeParts,
+  registry: Registry,
+  stateDirectory: string,
+): Promise<void> {
   const containers = [...registry.sandboxes.values()].flatMap((sandbox) => [...sandbox.containers.values()])
   const used = await Promise.all(containers.map(({ directory }) => imageRootfsOf(directory)))
   if (used.includes(undefined)) return
