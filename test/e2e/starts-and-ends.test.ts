@@ -15,7 +15,7 @@ test('commands that start the cluster at the same time all have it', async () =>
     cluster.caisson(['up', '--detach']),
     cluster.caisson(['run', '--', 'echo', 'c']),
   ])
-  expect(outcomes.map(({ code }) => code)).toEqual([0, 0, 0, 0])
+  expect(outcomes.filter(({ code }) => code !== 0)).toEqual([])
   expect(outcomes.map(({ stdout }) => stdout)).toEqual(['a\n', 'b\n', expect.stringMatching(/running: https/), 'c\n'])
 }, 120_000)
 

@@ -81,6 +81,8 @@ export async function startDetached(
       started.on('exit', (code, signal) => {
         if (interrupted)
           return reject(new CliError(interrupted, `${interrupted.replace('-', ' ')}: the ${what} was not started`))
+        // Another command was faster, and its cluster runs.
+        if (code === 0) return resolve()
         reject(
           new CliError(
             codeOf(code),
