@@ -1,6 +1,6 @@
 /**
- * Measures what Pods with limits on storage keep on the disk, and of all others the files that every Pod has. No event tells of a byte that is written, so that it is
- * looked at from time to time: sooner the closer a Pod is to its limit.
+ * Measures what Pods with limits on storage keep on the disk, and of all others the files that every Pod has. No event
+ * tells of a byte that is written, so that it is looked at from time to time: sooner the closer a Pod is to its limit.
  */
 import { execFile } from 'node:child_process'
 import { lstat, readdir } from 'node:fs/promises'
