@@ -473,7 +473,7 @@ test('doctor --context says what a cluster has, and what to do about what it lac
   await client.delete(resources.runtimeClasses, 'gvisor')
 
   const unknown = await there('doctor', '--context', 'elsewhere')
-  expect(unknown.code).toBe(1)
+  expect(unknown.code).toBe(66)
   expect(unknown.stderr).toContain('there is no context "elsewhere"; there are: real')
 })
 
