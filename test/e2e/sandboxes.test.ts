@@ -198,20 +198,18 @@ describe('operatingMode', () => {
     await using informer = createInformer(client, sandboxes, { namespace, fieldSelector: 'metadata.name=lost' })
     await informer.synced()
     const said = new Set<string>()
+    const unready = Promise.withResolvers<void>()
     using _handler = informer.handle({
       updated: (_old, { status }) => {
-        for (const { type, status: value, reason } of status?.conditions ?? [])
+        for (const { type, status: value, reason } of status?.conditions ?? []) {
           if (type === 'Suspended') said.add(`${value}/${reason}`)
+          if (type === 'Ready' && value === 'False') unready.resolve()
+        }
       },
     })
     const before = await client.get(resources.pods, 'lost', { namespace })
-    const unready = until(
-      sandboxes,
-      'lost',
-      (each) => each?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'False') ?? false,
-    )
     await client.delete(resources.pods, 'lost', { namespace })
-    await unready
+    await unready.promise
     expectStatus(
       await untilSaid('lost', 'Ready', 'DependenciesReady'),
       runningOn(selector),

@@ -288,9 +288,13 @@ describe('claims', () => {
     ])
     const before = await client.get(resources.pods, name, { namespace })
     expect(before.metadata.labels).toMatchObject({ 'agents.x-k8s.io/sandbox-name-hash': expect.any(String) })
-    const seen = world.until(sandboxes, (all) => all.some((each) => isOurs(each) && !isReady(each)))
+    // Followed from before: it may be Ready again sooner than a watch begins.
+    await using informer = createInformer(client, sandboxes, { namespace })
+    await informer.synced()
+    const seen = Promise.withResolvers<void>()
+    using _handler = informer.handle({ updated: (_old, now) => void (isOurs(now) && !isReady(now) && seen.resolve()) })
     await client.delete(resources.pods, name, { namespace })
-    await seen
+    await seen.promise
     await world.until(sandboxes, (all) => all.some((each) => isOurs(each) && isReady(each)))
     const after = await client.get(resources.pods, name, { namespace })
     expect(after.metadata.uid).not.toBe(before.metadata.uid)
