@@ -49,6 +49,15 @@ describe('a directory', () => {
     }
   })
 
+  test('that holds tools and what an administrator has written before the first start is taken', () => {
+    const root = join(work, 'before')
+    mkdirSync(join(root, 'tools'), { recursive: true })
+    writeFileSync(join(root, 'node.yaml'), '')
+    chmodSync(root, 0o755)
+    prepare(root)
+    expect(mode(root)).toBe(0o700)
+  })
+
   test('that holds what others read stays as it is, and a file too', () => {
     const shared = join(work, 'shared')
     const file = join(shared, 'file')

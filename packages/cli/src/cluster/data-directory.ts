@@ -1,7 +1,7 @@
 /** Where one embedded cluster keeps everything: objects, keys, images, volumes, logs, sandboxes. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { CliError } from '../cli-error.ts'
 
 /** Raised when the layout below changes in a way that an older Caisson cannot read; older layouts are migrated forward. */
@@ -89,12 +89,15 @@ function unusable(root: string, why: string, cause?: unknown): CliError {
 }
 
 /** Nothing that others use is taken from them: a file, or a directory such as /etc or /tmp, which would become private. */
-function requireOurs(root: string): void {
+function requireOurs({ root, ...places }: DataDirectory): void {
   const found = statSync(root, { throwIfNoEntry: false })
   if (!found) return
   if (!found.isDirectory()) throw unusable(root, 'is no directory')
   const isPrivate = (found.mode & 0o077) === 0
-  if (isPrivate || existsSync(join(root, LAYOUT_FILE)) || readdirSync(root).length === 0) return
+  if (isPrivate || existsSync(join(root, LAYOUT_FILE))) return
+  // Tools that were fetched and what an administrator has written may be there before the first start.
+  const ours = new Set(Object.values(places).map((place) => basename(place)))
+  if (readdirSync(root).every((name) => ours.has(name))) return
   throw unusable(root, `is there already, with content that others may read ('chmod 700' says that it is yours alone)`)
 }
 
@@ -105,7 +108,7 @@ function requireOurs(root: string): void {
  */
 export function prepareDataDirectory(directory: DataDirectory): void {
   try {
-    requireOurs(directory.root)
+    requireOurs(directory)
     makeDirectories(directory.root)
     // It may have been there already, with the umask's idea of privacy.
     chmodSync(directory.root, 0o700)
