@@ -218,7 +218,12 @@ describe.runIf(kubectl)('workloads', () => {
     expect(await run('describe', 'hpa', 'busy')).toContain('New size: 2; reason: cpu resource utilization')
     const members = await run('get', 'sandboxes', '-o', 'jsonpath={.items[*].metadata.name}')
     for (const member of members.split(' ')) await run('exec', member, '--', 'touch', '/tmp/rest')
-    await run('wait', '--for=jsonpath={.spec.replicas}=1', 'sandboxwarmpool/busy', '--timeout=120s')
+    await run('wait', '--for=jsonpath={.spec.replicas}=1', 'sandboxwarmpool/busy', '--timeout=120s').catch(
+      async (cause: unknown) => {
+        const state = await Promise.all([run('describe', 'hpa', 'busy'), run('top', 'pods'), run('get', 'pods')])
+        throw new Error(`${members} were told to rest:\n${state.join('\n')}`, { cause })
+      },
+    )
     await run('wait', '--for=jsonpath={.status.replicas}=1', 'sandboxwarmpool/busy', '--timeout=60s')
     expect(await run('describe', 'hpa', 'busy')).toContain('New size: 1; reason: All metrics below target')
     await run('delete', 'hpa/busy', 'sandboxwarmpool/busy', 'sandboxtemplate/busy')
