@@ -34,7 +34,6 @@ export { limitRequests, type RequestLimit } from './limit-requests.ts'
 export type { IndexFunction } from './object-cache.ts'
 export { type ForwardPortOptions, forwardPort } from './port-forward.ts'
 export type { ReflectorTiming, Scope } from './reflector.ts'
-export { authorityOf, endToEnd, framingOf, type RawHeaders } from './relay/headers.ts'
 export { type AnswerHeaders, ask, passedOn, type Question, relayUpgrade, type UpgradedClient } from './relay/relay.ts'
 export {
   type AttachOptions,

@@ -2,24 +2,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { pipeline } from 'node:stream/promises'
+import { endToEnd, framingOf } from '@caisson/api'
+import { hasBody } from '../http/read-body.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
 import { badRequest } from '../verbs/errors.ts'
 import type { RemoteService } from './remote-services.ts'
 import { saysWho, userHeaders } from './user-headers.ts'
 
-/** Of one connection, not of the message that it carries. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
 /** What speaks for all of this server's origin. */
 const NOT_THEIRS: ReadonlySet<string> = new Set([
   'set-cookie',
@@ -28,6 +18,8 @@ const NOT_THEIRS: ReadonlySet<string> = new Set([
   'alt-svc',
   'service-worker-allowed',
 ])
+
+const REPLACED = { has: (name: string): boolean => saysWho(name) || name === 'host' }
 
 /** Settles with the status when the answer is complete. Throws a StatusError where there is none; the call is authorised. */
 export async function proxyToRemote(
@@ -46,10 +38,7 @@ export async function proxyToRemote(
     throw new StatusError('InternalError', said, { code: 502, details: {} })
   }
   response.sendDate = answer.headers.date === undefined
-  response.writeHead(
-    statusCode,
-    kept(answer, (name) => NOT_THEIRS.has(name)),
-  )
+  response.writeHead(statusCode, endToEnd(answer.rawHeaders, answer.headers.connection, NOT_THEIRS))
   // What breaks off is broken off for the client too.
   await pipeline(answer, response).catch(() => response.destroy())
   return statusCode
@@ -60,11 +49,9 @@ function ask(
   { method, user }: Call,
   { request, response }: { request: IncomingMessage; response: ServerResponse },
 ): Promise<IncomingMessage> {
-  const headers = kept(request, (name) => saysWho(name) || name === 'host')
+  const headers = endToEnd(request.rawHeaders, request.headers.connection, REPLACED)
   headers.push('Host', host, ...userHeaders(user), 'X-Forwarded-Host', request.headers.host ?? '')
-  // A body without a length has to say where it ends.
-  const isChunked = request.headers['transfer-encoding'] !== undefined
-  if (isChunked) headers.push('Transfer-Encoding', 'chunked')
+  headers.push(...framingOf(request, hasBody(request)))
   return new Promise((resolve, reject) => {
     const asked = httpsRequest({ host, path: request.url ?? '/', method, agent, headers })
     response.once('close', () => asked.destroy())
@@ -72,8 +59,7 @@ function ask(
     asked.on('error', (error) =>
       reject(new StatusError('ServiceUnavailable', `error trying to reach service: ${error.message}`, { details: {} })),
     )
-    if (isChunked || (request.headers['content-length'] ?? '0') !== '0')
-      pipeline(request, asked).catch((error: unknown) => asked.destroy(error as Error))
+    if (hasBody(request)) pipeline(request, asked).catch((error: unknown) => asked.destroy(error as Error))
     else asked.end()
   })
 }
@@ -86,15 +72,4 @@ function refuseDots(path: string): void {
     return plain === '.' || plain === '..' || plain.includes('/') || (segment === '' && index < segments.length - 1)
   })
   if (isOdd) throw badRequest('the path has empty segments, dots or encoded slashes')
-}
-
-function kept({ rawHeaders, headers }: IncomingMessage, isDropped: (name: string) => boolean): string[] {
-  const named = new Set((headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()))
-  const rest: string[] = []
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = (rawHeaders[at] ?? '').toLowerCase()
-    if (HOP_BY_HOP.has(name) || named.has(name) || isDropped(name)) continue
-    rest.push(rawHeaders[at] ?? '', rawHeaders[at + 1] ?? '')
-  }
-  return rest
 }

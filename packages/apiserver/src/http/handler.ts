@@ -18,7 +18,7 @@ import type { InFlight, RequestClass } from './in-flight.ts'
 import { type Accepted, negotiate } from './negotiate.ts'
 import { connectionVerbs } from './node-paths.ts'
 import { type FindNode, proxyRequest, proxyUpgrade, refuseUpgrade, resolveNode } from './node-proxy.ts'
-import { readBody } from './read-body.ts'
+import { hasBody, readBody } from './read-body.ts'
 import { EMPTY_QUERY, parseQuery, parseRequestInfo, unknownInfo } from './request-info.ts'
 import { addWarnings, respond, respondWithError } from './respond.ts'
 import { transformAnswer, transformMessages } from './transform.ts'
@@ -114,10 +114,6 @@ function seatUntilClosed(closing: ServerResponse | Duplex): (leave: () => void) 
     left = leave
     if (closed) leave()
   }
-}
-
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 }
 
 interface Receiving {

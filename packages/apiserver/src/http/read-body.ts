@@ -22,6 +22,11 @@ const JSON_TYPES: ReadonlySet<string> = new Set([
   'application/strategic-merge-patch+json',
 ])
 
+/** By what its head says of it. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+}
+
 /**
  * Undefined where the body is empty; an empty one in protobuf says of itself that it is no object.
  *

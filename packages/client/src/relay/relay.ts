@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { endToEnd, type RawHeaders } from './headers.ts'
+import { endToEnd, type RawHeaders } from '@caisson/api'
 
 export interface Question {
   /** Open. */

@@ -1,5 +1,5 @@
 /** Answers of sandboxes that a browser reaches below a path of the router: what they say of their own paths is brought there. */
-import type { RawHeaders } from '@caisson/client'
+import type { RawHeaders } from '@caisson/api'
 
 /**
  * Redirects to the sandbox's own paths, and cookies for them, so that no sandbox sets one for another.

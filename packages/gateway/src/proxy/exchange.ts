@@ -1,7 +1,7 @@
 /** One request and its answer, over HTTP/1.1 or HTTP/2: Node's two have all in common that is used of them. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
-import type { RawHeaders } from '@caisson/client'
+import type { RawHeaders } from '@caisson/api'
 
 export interface Exchange {
   request: IncomingMessage | Http2ServerRequest

@@ -6,7 +6,7 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2'
-import { authorityOf } from '@caisson/client'
+import { authorityOf } from '@caisson/api'
 import { RouterError } from '../router-error.ts'
 import type { Upstream } from './forward.ts'
 

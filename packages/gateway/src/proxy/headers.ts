@@ -1,6 +1,6 @@
 /** The head of the request to a sandbox. */
 import type { IncomingMessage } from 'node:http'
-import { endToEnd, type RawHeaders } from '@caisson/client'
+import { endToEnd, type RawHeaders } from '@caisson/api'
 
 /** Whose credentials these are is not a sandbox's business, and where its client is only the router knows. */
 const REPLACED: ReadonlySet<string> = new Set([

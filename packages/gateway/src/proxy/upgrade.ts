@@ -1,7 +1,8 @@
 /** Carries a request for another protocol, such as WebSocket, and then the bytes of that one. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { authorityOf, passedOn, relayUpgrade } from '@caisson/client'
+import { authorityOf } from '@caisson/api'
+import { passedOn, relayUpgrade } from '@caisson/client'
 import { brokenConnection, RouterError } from '../router-error.ts'
 import { belowPath } from './below-path.ts'
 import type { Upstream } from './forward.ts'

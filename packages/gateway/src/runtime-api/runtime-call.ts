@@ -1,5 +1,6 @@
 /** A request that the router answers itself. */
-import type { Client, RawHeaders } from '@caisson/client'
+import type { RawHeaders } from '@caisson/api'
+import type { Client } from '@caisson/client'
 import { type Exchange, endWith, sendHead } from '../proxy/exchange.ts'
 import type { SandboxPod } from '../routing/sandbox-pods.ts'
 import { type ByteRange, byteRange } from './byte-range.ts'

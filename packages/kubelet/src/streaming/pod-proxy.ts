@@ -8,8 +8,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { connect as connectTls } from 'node:tls'
-import { type ProxiedPort, type Status, WEBSOCKET_BEARER } from '@caisson/api'
-import { ask, endToEnd, framingOf, type Question, type RawHeaders, relayUpgrade } from '@caisson/client'
+import { endToEnd, framingOf, type ProxiedPort, type RawHeaders, type Status, WEBSOCKET_BEARER } from '@caisson/api'
+import { ask, type Question, relayUpgrade } from '@caisson/client'
 
 /** Rejects with why nobody can be connected to. */
 export type DialPod = (target: ProxiedPort, signal: AbortSignal) => Promise<Duplex>

@@ -25,7 +25,7 @@ export type RawHeaders = string[]
 export function endToEnd(
   raw: readonly string[],
   connection: string | undefined,
-  dropped: ReadonlySet<string> = new Set(),
+  dropped: Pick<ReadonlySet<string>, 'has'> = new Set(),
 ): RawHeaders {
   const named = new Set((connection ?? '').split(',').map((token) => token.trim().toLowerCase()))
   named.delete(FRAMING)
