@@ -11,7 +11,7 @@ import type { Runtime } from '@caisson/runtime'
 import { limitConcurrency } from '../limit-concurrency.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { Eviction } from '../pods/observed-pod.ts'
-import { ephemeralContainers, initContainers, specOf } from '../pods/observed-pod.ts'
+import { allContainers, specOf } from '../pods/observed-pod.ts'
 import {
   filesExcess,
   hasStorageLimits,
@@ -142,10 +142,6 @@ export function createStorageWatch({ runtime, directories, onExceeded, onError }
       for (const uid of pods.keys()) forget(uid)
     },
   }
-}
-
-function allContainers(pod: PodObject): { name: string }[] {
-  return [...initContainers(pod), ...specOf(pod).containers, ...ephemeralContainers(pod)]
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -111,10 +111,13 @@ export function ephemeralContainers(pod: PodObject): readonly EphemeralContainer
   return specOf(pod).ephemeralContainers ?? []
 }
 
-/** Of all that a Pod can have. */
+/** All that a Pod can have. */
+export function allContainers(pod: PodObject): readonly Container[] {
+  return [...initContainers(pod), ...specOf(pod).containers, ...ephemeralContainers(pod)]
+}
+
 export function findContainer(pod: PodObject, name: string): Container | undefined {
-  const all: Container[] = [...specOf(pod).containers, ...initContainers(pod), ...ephemeralContainers(pod)]
-  return all.find((container) => container.name === name)
+  return allContainers(pod).find((container) => container.name === name)
 }
 
 export function isEphemeral(pod: PodObject, { name }: Pick<Container, 'name'>): boolean {

@@ -1,7 +1,7 @@
 /** Pods that ask for an isolation which they would not get: they are told so, and not begun with less. */
 import type { PodObject } from '@caisson/client'
 import { type AskedProfile, appArmorProfile } from '../containers/security-profiles.ts'
-import { ephemeralContainers, formatPod, initContainers, specOf } from './observed-pod.ts'
+import { allContainers, formatPod, specOf } from './observed-pod.ts'
 import type { Handler } from './runtime-handler.ts'
 
 /** Under these a kernel of its own stands between a Pod and the machine, whose users are none of the machine's. */
@@ -16,8 +16,7 @@ export function refuseLessIsolation(pod: PodObject, handler: Handler): void {
       `can't set \`spec.hostUsers: false\`, RuntimeClass handler ${JSON.stringify(handler)} does not support user namespaces: use the RuntimeClass gvisor, whose users are none of the machine's`,
     )
   }
-  const all = [...initContainers(pod), ...specOf(pod).containers, ...ephemeralContainers(pod)]
-  const confined = all.find((container) => isConfined(appArmorProfile(pod, container)))
+  const confined = allContainers(pod).find((container) => isConfined(appArmorProfile(pod, container)))
   if (confined) {
     throw new Error(
       `container ${JSON.stringify(confined.name)} asks for an AppArmor profile, which handler ${JSON.stringify(handler)} applies to none here: remove appArmorProfile from its securityContext and the Pod's, or use the RuntimeClass gvisor`,
