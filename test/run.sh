@@ -1,17 +1,23 @@
 #!/usr/bin/env bash
-# Every check and every test. Goes on after a failure, so that one run tells all of it; the last line counts.
+# Every check and every test. Goes on after a failure, so that one run tells all of it: what failed is said again at the end,
+# and the last line counts.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 counts=$(mktemp)
 export CAISSON_TEST_COUNTS=$counts
 trap 'rm -f "$counts"' EXIT
 
+failed() {
+  echo "== FAILED: $1"
+  printf '0 1 0\nFAILED %s\n' "$1" >>"$counts"
+}
+
 # One step that passes or fails as a whole counts as one test.
 step() {
   local name=$1
   shift
   echo "== $name"
-  if "$@"; then echo "1 0 0" >>"$counts"; else echo "0 1 0" >>"$counts"; echo "== FAILED: $name"; fi
+  if "$@"; then echo "1 0 0" >>"$counts"; else failed "$name"; fi
 }
 
 # A suite that counts its own tests; one that died before it counted is a failure.
@@ -23,8 +29,7 @@ suite() {
   "$@"
   local status=$?
   if [ "$(wc -l <"$counts")" = "$before" ]; then
-    echo "== FAILED: $name ended with status $status before it counted its tests"
-    echo "0 1 0" >>"$counts"
+    failed "$name ended with status $status before it counted its tests"
   fi
 }
 
@@ -46,4 +51,5 @@ if command -v go >/dev/null; then
     packages/controllers/src/{sandbox/sandbox,pool/pool,claim/claim}-controller.test.ts
 fi
 
-awk '{ p += $1; f += $2; s += $3 } END { if (s) printf "%d skipped\n", s; printf "%d passed, %d failed\n", p, f; exit f > 0 }' "$counts"
+grep '^FAILED ' "$counts"
+awk '/^FAILED / { next } { p += $1; f += $2; s += $3 } END { if (s) printf "%d skipped\n", s; printf "%d passed, %d failed\n", p, f; exit f > 0 }' "$counts"
