@@ -16,6 +16,8 @@ export interface Conversion {
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection'
 
+export const ALL_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+
 /** One printer column: of a CRD's `additionalPrinterColumns`, or of a built-in kind. */
 export interface Column {
   name: string

@@ -8,46 +8,23 @@ import { decodeCrd } from '../crd-decode.ts'
 import { crdStrategy } from '../crd-strategy.ts'
 import { invalidValue } from '../field-error.ts'
 import { MAX_ERRORS } from '../object-meta.ts'
-import type { Resource, Strategy, Verb } from '../resource.ts'
+import { ALL_VERBS, type Resource, type Strategy } from '../resource.ts'
 import { policyBindingStrategy, policyStrategy } from './admission-policies.ts'
 import { apiServiceKind } from './api-service.ts'
 import { certificateSigningRequestKind } from './certificate-signing-request.ts'
-import { configMapStrategy, secretStrategy } from './config-map.ts'
+import { coreKinds } from './core-kinds.ts'
 import { csiKinds, volumeAttachmentKind } from './csi-kinds.ts'
-import { endpointSliceStrategy, endpointsStrategy } from './endpoints.ts'
-import { coreEventStrategy, eventsGroupStrategy, fromEventsGroup, toEventsGroup } from './event.ts'
+import { endpointSliceStrategy } from './endpoints.ts'
+import { eventsGroupKind } from './event-kinds.ts'
 import { flowControlKinds } from './flow-control.ts'
 import { ingressClassStrategy, ingressStrategy } from './ingress.ts'
 import type { Kind } from './kind.ts'
-import { limitRangeStrategy } from './limit-range.ts'
-import { namespaceStrategy } from './namespace.ts'
 import { networkPolicyStrategy } from './network-policy.ts'
-import { nodeStrategy } from './node.ts'
-import { persistentVolumeStrategy } from './persistent-volume.ts'
-import { persistentVolumeClaimStrategy } from './persistent-volume-claim.ts'
-import { podStrategy } from './pod.ts'
 import { clusterRoleBindingStrategy, clusterRoleStrategy, roleBindingStrategy, roleStrategy } from './rbac.ts'
-import { resourceQuotaStrategy } from './resource-quota.ts'
-import { serviceStrategy } from './service.ts'
 import { ipAddressKind, serviceCidrKind } from './service-cidr.ts'
-import {
-  leaseStrategy,
-  priorityClassStrategy,
-  runtimeClassStrategy,
-  serviceAccountStrategy,
-  storageClassStrategy,
-} from './small-kinds.ts'
+import { leaseStrategy, priorityClassStrategy, runtimeClassStrategy, storageClassStrategy } from './small-kinds.ts'
 import { mutatingWebhookStrategy, validatingWebhookStrategy } from './webhook-configurations.ts'
-import {
-  appsKinds,
-  autoscalingKinds,
-  batchKinds,
-  podTemplateKind,
-  policyKinds,
-  replicationControllerKind,
-} from './workload-kinds.ts'
-
-const ALL_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+import { appsKinds, autoscalingKinds, batchKinds, policyKinds } from './workload-kinds.ts'
 
 /** Every built-in kind, in the order of discovery. */
 export function builtinResources(): Resource[] {
@@ -113,212 +90,13 @@ function withStandardFinalizers(strategy: Strategy): Strategy {
   }
 }
 
-/** A field by its path; absent is the empty string, as field selectors have it. */
-function field(path: string, otherwise = ''): (object: KubeObject) => string {
-  const keys = path.split('.')
-  return (object) => {
-    let value: unknown = object
-    for (const key of keys) value = (value as Record<string, unknown> | undefined | null)?.[key]
-    if (typeof value === 'boolean' || typeof value === 'number') return String(value)
-    return typeof value === 'string' && value !== '' ? value : otherwise
-  }
-}
-
-function fields(...paths: string[]): Resource['selectableFields'] {
-  return Object.fromEntries(paths.map((path) => [path, field(path)]))
-}
-
-const eventFields = {
-  ...fields(
-    'involvedObject.kind',
-    'involvedObject.namespace',
-    'involvedObject.name',
-    'involvedObject.uid',
-    'involvedObject.apiVersion',
-    'involvedObject.resourceVersion',
-    'involvedObject.fieldPath',
-    'reason',
-    'reportingComponent',
-    'type',
-  ),
-  // The newer field stands in for the older one.
-  source: (event: KubeObject) => field('source.component')(event) || field('reportingComponent')(event),
-}
-
-const CORE = 'io.k8s.api.core.v1'
 const RBAC = { definitions: 'io.k8s.api.rbac.v1', group: 'rbac.authorization.k8s.io' }
 
 const KINDS: readonly Kind[] = [
-  {
-    definitions: CORE,
-    kind: 'ConfigMap',
-    plural: 'configmaps',
-    shortNames: ['cm'],
-    namespaced: true,
-    columns: columns.configMapColumns,
-    strategy: configMapStrategy,
-  },
-  {
-    definitions: CORE,
-    kind: 'Endpoints',
-    plural: 'endpoints',
-    shortNames: ['ep'],
-    namespaced: true,
-    columns: columns.endpointsColumns,
-    strategy: endpointsStrategy,
-    deprecationWarning: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
-  },
-  {
-    definitions: CORE,
-    kind: 'Event',
-    plural: 'events',
-    shortNames: ['ev'],
-    namespaced: true,
-    columns: columns.eventColumns,
-    strategy: coreEventStrategy,
-    anyFinalizer: true,
-    selectableFields: eventFields,
-  },
-  {
-    definitions: CORE,
-    kind: 'LimitRange',
-    plural: 'limitranges',
-    shortNames: ['limits'],
-    namespaced: true,
-    columns: columns.createdAtColumns,
-    strategy: limitRangeStrategy,
-  },
-  {
-    definitions: CORE,
-    kind: 'Namespace',
-    plural: 'namespaces',
-    shortNames: ['ns'],
-    namespaced: false,
-    verbs: ALL_VERBS.filter((verb) => verb !== 'deletecollection'),
-    status: true,
-    columns: columns.namespaceColumns,
-    strategy: namespaceStrategy,
-    selectableFields: fields('status.phase'),
-  },
-  {
-    definitions: CORE,
-    kind: 'Node',
-    plural: 'nodes',
-    shortNames: ['no'],
-    namespaced: false,
-    status: true,
-    columns: columns.nodeColumns,
-    strategy: nodeStrategy,
-    selectableFields: { 'spec.unschedulable': field('spec.unschedulable', 'false') },
-  },
-  {
-    definitions: CORE,
-    kind: 'PersistentVolumeClaim',
-    plural: 'persistentvolumeclaims',
-    shortNames: ['pvc'],
-    namespaced: true,
-    status: true,
-    columns: columns.persistentVolumeClaimColumns,
-    strategy: persistentVolumeClaimStrategy,
-  },
-  {
-    definitions: CORE,
-    kind: 'PersistentVolume',
-    plural: 'persistentvolumes',
-    shortNames: ['pv'],
-    namespaced: false,
-    status: true,
-    columns: columns.persistentVolumeColumns,
-    strategy: persistentVolumeStrategy,
-  },
-  {
-    definitions: CORE,
-    kind: 'Pod',
-    plural: 'pods',
-    shortNames: ['po'],
-    categories: ['all'],
-    namespaced: true,
-    status: true,
-    columns: columns.podColumns,
-    strategy: podStrategy,
-    selectableFields: {
-      ...fields(
-        'spec.nodeName',
-        'spec.restartPolicy',
-        'spec.schedulerName',
-        'spec.serviceAccountName',
-        'status.phase',
-        'status.podIP',
-        'status.nominatedNodeName',
-      ),
-      'spec.hostNetwork': field('spec.hostNetwork', 'false'),
-    },
-  },
-  podTemplateKind,
-  replicationControllerKind,
-  {
-    definitions: CORE,
-    kind: 'ResourceQuota',
-    plural: 'resourcequotas',
-    shortNames: ['quota'],
-    namespaced: true,
-    status: true,
-    columns: columns.resourceQuotaColumns,
-    strategy: resourceQuotaStrategy,
-  },
-  {
-    definitions: CORE,
-    kind: 'Secret',
-    plural: 'secrets',
-    namespaced: true,
-    columns: columns.secretColumns,
-    strategy: secretStrategy,
-    selectableFields: fields('type'),
-  },
-  {
-    definitions: CORE,
-    kind: 'ServiceAccount',
-    plural: 'serviceaccounts',
-    shortNames: ['sa'],
-    namespaced: true,
-    columns: columns.serviceAccountColumns,
-    strategy: serviceAccountStrategy,
-  },
-  {
-    definitions: CORE,
-    kind: 'Service',
-    plural: 'services',
-    shortNames: ['svc'],
-    categories: ['all'],
-    namespaced: true,
-    status: true,
-    columns: columns.serviceColumns,
-    strategy: serviceStrategy,
-    selectableFields: fields('spec.clusterIP', 'spec.type'),
-  },
+  ...coreKinds,
   apiServiceKind,
   ...appsKinds,
-  {
-    definitions: 'io.k8s.api.events.v1',
-    group: 'events.k8s.io',
-    kind: 'Event',
-    plural: 'events',
-    shortNames: ['ev'],
-    namespaced: true,
-    columns: columns.eventColumns.map((column) => ({
-      ...column,
-      cell: (event: KubeObject, now: number) => column.cell(fromEventsGroup(event), now),
-    })),
-    strategy: eventsGroupStrategy,
-    anyFinalizer: true,
-    selectableFields: Object.fromEntries(
-      Object.entries(eventFields).map(([path, read]) => [
-        path.replace('involvedObject', 'regarding').replace('reportingComponent', 'reportingController'),
-        (event: KubeObject) => read(fromEventsGroup(event)),
-      ]),
-    ),
-    stored: { key: 'events', fromStored: toEventsGroup, toStored: fromEventsGroup },
-  },
+  eventsGroupKind,
   ...autoscalingKinds,
   ...batchKinds,
   certificateSigningRequestKind,
