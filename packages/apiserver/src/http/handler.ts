@@ -15,7 +15,7 @@ import { admitConnection } from './admit-connection.ts'
 import { type Awaken, awakenFor, connectionTo, KUBECTL_COMMAND, whileOpen } from './awaken.ts'
 import { refuseCrossSite } from './cross-site.ts'
 import type { InFlight, RequestClass } from './in-flight.ts'
-import { type Accepted, negotiate } from './negotiate.ts'
+import { type Accepted, acceptsJsonAlone, JSON_OBJECT, negotiate } from './negotiate.ts'
 import { connectionVerbs } from './node-paths.ts'
 import { type FindNode, proxyRequest, proxyUpgrade, refuseUpgrade, resolveNode } from './node-proxy.ts'
 import { hasBody, readBody } from './read-body.ts'
@@ -208,6 +208,7 @@ async function answer(
 
 /** What is not there is told to everybody. */
 function negotiateFor({ info, accept }: Call, { environment }: Pipeline): Accepted {
+  if (acceptsJsonAlone(accept)) return JSON_OBJECT
   const resource = info.isResource ? environment.registry.find(info.group, info.version, info.resource) : undefined
   if (!resource) return negotiate(undefined, { protobuf: false, custom: true, canWatch: false })
   const custom = resource.custom === true

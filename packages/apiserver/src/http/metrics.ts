@@ -2,7 +2,7 @@
  * `/metrics`, with the names and labels of kube-apiserver. A series is kept for ever, so no label is anybody's text: what
  * is not served has no name, and what is served no longer has no series.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Registry as Kinds } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import type { Store } from '../storage/store.ts'
@@ -10,6 +10,7 @@ import type { Call, RequestInfo } from '../verbs/call.ts'
 import type { Environment } from '../verbs/environment.ts'
 import type { StorageLimits } from '../verbs/refuse-full.ts'
 import { connectionVerbs } from './node-paths.ts'
+import { createRequestSeries } from './request-series.ts'
 
 export interface Metrics {
   /** Counts a request that was answered. */
@@ -45,18 +46,16 @@ const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3
 export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const total = new Counter({
-    name: 'apiserver_request_total',
-    help: 'Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.',
-    labelNames: [...REQUEST_LABELS, 'dry_run', 'code'],
-    registers: [registry],
-  })
-  const duration = new Histogram({
-    name: 'apiserver_request_duration_seconds',
-    help: 'Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.',
-    labelNames: [...REQUEST_LABELS, 'dry_run'],
+  const requests = createRequestSeries<keyof ObservedLabels>(registry, {
+    total: {
+      name: 'apiserver_request_total',
+      help: 'Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.',
+    },
+    duration: {
+      name: 'apiserver_request_duration_seconds',
+      help: 'Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.',
+    },
     buckets: BUCKETS,
-    registers: [registry],
   })
   const running = new Gauge({
     name: 'apiserver_longrunning_requests',
@@ -111,17 +110,11 @@ export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
       custom.delete(kind)
       if (!served) anyGone = true
     }
-    if (anyGone) void forgetRequests()
+    if (anyGone) requests.forget(isGone)
   }
 
   function isGone({ group, version, resource }: Partial<Record<string, string | number>>): boolean {
     return Boolean(resource) && !kinds.registry.find(String(group), String(version), String(resource))
-  }
-
-  async function forgetRequests(): Promise<void> {
-    for (const { labels } of (await total.get()).values) if (isGone(labels)) total.remove(labels)
-    for (const { labels, metricName } of (await duration.get()).values)
-      if (metricName?.endsWith('_count') && isGone(labels)) duration.remove(labels)
   }
 
   /** Watches of such a kind end after it. */
@@ -139,9 +132,11 @@ export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
     },
     observe(call, { code, seconds }) {
       followKinds()
-      const labels = { ...labelsOf(call), dry_run: call.query.dryRun === 'All' ? 'All' : '' }
-      total.inc({ ...labels, code: metricCode(code) }, 1)
-      duration.observe(labels, seconds)
+      const labels = labelsOf(call)
+      const dryRun = call.query.dryRun === 'All' ? 'All' : ''
+      const { verb, group, version, resource, subresource, scope } = labels
+      const key = `${verb} ${group} ${version} ${resource} ${subresource} ${scope} ${dryRun}`
+      requests.count(key, () => ({ ...labels, dry_run: dryRun }), { code: metricCode(code), seconds })
     },
     begin(call) {
       const labels = labelsOf(call)
@@ -154,6 +149,7 @@ export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
 const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 type RequestLabels = Record<(typeof REQUEST_LABELS)[number], string>
+type ObservedLabels = RequestLabels & { dry_run: string }
 
 const COMPONENT = 'apiserver'
 const OTHER = { group: '', version: '', resource: '', subresource: '', scope: '', component: COMPONENT } as const

@@ -15,7 +15,7 @@ export interface Accepted {
   aggregated: boolean
 }
 
-const JSON_OBJECT: Accepted = Object.freeze({
+export const JSON_OBJECT: Accepted = Object.freeze({
   encoding: 'json',
   as: 'object',
   metaVersion: 'v1',
@@ -41,6 +41,11 @@ export interface Negotiated {
   canWatch: boolean
 }
 
+/** Whether the header is one of those that everything is answered to in JSON, as most are. */
+export function acceptsJsonAlone(header: string | undefined): boolean {
+  return header === undefined || header === '' || header === '*/*' || header === 'application/json'
+}
+
 /** Throws NotAcceptable where nothing that the header names can be served. */
 export function negotiate(
   header: string | undefined,
@@ -56,7 +61,7 @@ const ROUTED: ReadonlySet<string> = new Set(['*/*', 'application/json', 'applica
 
 /** The form that the client likes best of those that are served; undefined where it accepts none. */
 export function acceptedForm(header: string | undefined, protobuf = false, table = true): Accepted | undefined {
-  if (header === undefined || header === '' || header === '*/*' || header === 'application/json') return JSON_OBJECT
+  if (header === undefined || acceptsJsonAlone(header)) return JSON_OBJECT
   for (const clause of clausesOf(header)) {
     const accepted = acceptClause(clause, protobuf)
     if (accepted && (table || accepted.as !== 'Table')) return accepted

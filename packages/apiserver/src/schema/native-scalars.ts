@@ -33,9 +33,13 @@ const RFC3339_MICRO = [
   ZONE,
 ]
 
+/** Days that every year has: the 29th of February is looked at closer. */
+const CANONICAL =
+  /^\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/
+
 /** `metav1.Time`: UTC, whole seconds. @throws TimeError in the words of Go's `time.Parse`. */
 export function canonicalTime(value: string): string {
-  if (/^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/.test(value)) return value
+  if (CANONICAL.test(value)) return value
   const milliseconds = parseTime(value, RFC3339, '2006-01-02T15:04:05Z07:00')
   return `${new Date(Math.floor(milliseconds / 1000) * 1000).toISOString().slice(0, 19)}Z`
 }
