@@ -8,7 +8,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { CONTROLLER_LEASE } from '../../packages/api/src/index.ts'
+import { CONTROLLER_LEASE, findCondition, kubernetesTime } from '../../packages/api/src/index.ts'
 import {
   createInformer,
   type Resource,
@@ -21,6 +21,7 @@ import {
 } from '../../packages/client/src/index.ts'
 import {
   connectCluster,
+  sandboxNamed,
   startTestNode,
   type TestCluster,
   until,
@@ -253,7 +254,7 @@ longer('a client certificate runs out, and is renewed later', async () => {
   expect(one.ends).toEqual([])
 })
 
-longer('clocks go wrong by an hour, and only who is asked to hands the Lease on', async () => {
+longer('clocks go wrong by an hour: Sandboxes end by the API server’s, and only who is asked to hands the Lease on', async () => {
   const skewed = (ahead: number): Promise<Replica> =>
     replica({
       env: {
@@ -263,17 +264,34 @@ longer('clocks go wrong by an hour, and only who is asked to hands the Lease on'
     })
   const fast = await skewed(HOUR)
   await becomesLeader(fast)
+  await makeSandbox('lasting', Date.now() + HOUR / 2)
+  await sandboxBecomes('lasting', { status: 'True', reason: 'DependenciesReady' })
   const { leaseTransitions: before = 0 } = (await lease()).spec ?? {}
   await using slow = await skewed(-HOUR)
   await using claims = await load()
   await claims.serves(CLAIMS)
   await fast[Symbol.asyncDispose]()
   await becomesLeader(slow)
+  await makeSandbox('ending', Date.now() + 2000)
+  await sandboxBecomes('ending', { status: 'False', reason: 'SandboxExpired' })
+  for (const name of ['lasting', 'ending']) await cluster.client.delete(sandboxes, name, { namespace: NAMESPACE })
   await finished(claims)
   // Letting go of the Lease is no transition of its own.
   expect((await lease()).spec?.leaseTransitions).toBe(before + 1)
   expect([fast.ends, slow.ends]).toEqual([[0], []])
 })
+
+async function makeSandbox(name: string, shutdownAt: number): Promise<void> {
+  const shutdownTime = kubernetesTime(shutdownAt)
+  await cluster.client.create(sandboxes, sandboxNamed(name, { shutdownTime }), { namespace: NAMESPACE })
+}
+
+async function sandboxBecomes(name: string, ready: { status: string; reason: string }): Promise<void> {
+  await until(cluster.client, sandboxes, { namespace: NAMESPACE, name }, (sandbox) => {
+    const found = findCondition(sandbox?.status?.conditions, 'Ready')
+    return found?.status === ready.status && found.reason === ready.reason
+  })
+}
 
 longer('the leader is killed', async () => {
   const both = [await replica(), await replica()] as const

@@ -7,8 +7,8 @@ import { createNodeHealth, type NodeHealth } from './node-health.ts'
 const NODE = 'far'
 const TIME = '2026-01-01T00:00:00Z'
 
-/** A node that was ready once, with a Pod that was; `advance` moves the clock and has it looked at. */
-async function startNode() {
+/** A node that was ready once, unless it never spoke, with a Pod that was; `advance` moves the clock and has it looked at. */
+async function startNode({ spoke = true } = {}) {
   await using made = new AsyncDisposableStack()
   const { client, own, informers, signal } = made.use(await startTestServer({ startApiServer, componentUsers }))
   await client.create(resources.nodes, { metadata: { name: NODE } })
@@ -18,7 +18,7 @@ async function startNode() {
     type,
     status: 'False',
   }))
-  await client.patchStatus(resources.nodes, NODE, { status: { conditions: [ready, ...pressures] } })
+  if (spoke) await client.patchStatus(resources.nodes, NODE, { status: { conditions: [ready, ...pressures] } })
   const spec = { nodeName: NODE, containers: [{ name: 'main', image: 'x' }] }
   await client.create(resources.pods, { metadata: { name: 'web' }, spec }, { namespace: NAMESPACE })
   const tellPod = async (status: string) => {
@@ -90,6 +90,15 @@ test('silence is borne for as long as it may last', async () => {
   expect(await node.advance(0)).toEqual({ requeueAfter: 50_000, ready: 'True' })
   expect(await node.advance(49_999)).toEqual({ requeueAfter: 1, ready: 'True' })
   expect(await node.advance(1)).toEqual({ ready: 'Unknown' })
+})
+
+test('what is said of a node that never spoke is no word of its own', async () => {
+  await using node = await startNode({ spoke: false })
+  await node.advance(0)
+  expect(await node.advance(50_000)).toEqual({ ready: 'Unknown' })
+  expect(await node.advance(0)).toEqual({ ready: 'Unknown' })
+  await node.renewLease()
+  expect(await node.advance(0)).toEqual({ requeueAfter: 50_000, ready: 'Unknown' })
 })
 
 test('a Lease that is renewed, or a status, starts it anew', async () => {

@@ -84,7 +84,10 @@ export function createNodeHealth(options: NodeHealthOptions): NodeHealth {
 
   function heartbeatOf(node: Typed<Node>): string {
     const lease = leases.get(`${LEASE_NAMESPACE}/${node.metadata.name}`)
-    const times = (node.status?.conditions ?? []).map(({ type, lastHeartbeatTime }) => [type, lastHeartbeatTime])
+    // What is said here of a silent node has no such time.
+    const times = (node.status?.conditions ?? [])
+      .filter(({ lastHeartbeatTime }) => lastHeartbeatTime)
+      .map(({ type, lastHeartbeatTime }) => [type, lastHeartbeatTime])
     return JSON.stringify([node.metadata.uid, lease?.spec?.renewTime, times])
   }
 
