@@ -243,36 +243,59 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     await expect(own.get(resources.nodes, 'other')).rejects.toMatchObject({ code: 403 })
   })
 
-  test('certificates are asked for anew: the node’s own the cluster gives, that of its API somebody approves', async () => {
+  test('certificates are asked for anew, also when they are old: the node’s own the cluster gives, that of its API somebody approves', async () => {
     const directory = dataDirectory(data)
     const joined = readJoinedNode(directory)
     if (!joined) throw new Error('the node was not joined')
     await using transport = createHttpTransport(nodeConnection(directory, joined))
     const [clientFile, servingFile] = [join(work, 'renewed-client.pem'), join(work, 'renewed-serving.pem')]
-    const served = Promise.withResolvers<void>()
+    const requests = async (): Promise<(string | undefined)[]> => {
+      const { items } = await cluster.client.list(resources.certificateSigningRequests)
+      return items.map(({ metadata }) => metadata.generateName).sort()
+    }
+    const before = await requests()
     const errors: unknown[] = []
-    await using _ = keepCertificates({
-      client: createClient(transport),
-      nodeName: NAME,
-      hosts: [NAME, joined.address],
-      clientFile,
-      servingFile,
-      onServing: () => served.resolve(),
-      onWaiting: (name) => void kubectl(['certificate', 'approve', name]),
-      signal: new AbortController().signal,
-      now: Date.now,
-      onError: (error) => errors.push(error),
-    })
-    await served.promise
-    await expect.poll(() => existsSync(clientFile)).toBe(true)
+    /** As they are when `passed` ms more have passed. */
+    const keep = (passed: number, onServing: () => void): AsyncDisposable =>
+      keepCertificates({
+        client: createClient(transport),
+        nodeName: NAME,
+        hosts: [NAME, joined.address],
+        clientFile,
+        servingFile,
+        onServing,
+        onWaiting: (name) => void kubectl(['certificate', 'approve', name]),
+        signal: new AbortController().signal,
+        now: () => Date.now() + passed,
+        onError: (error) => errors.push(error),
+      })
+    const read = (file: string): X509Certificate => new X509Certificate(readFileSync(file))
+    {
+      const served = Promise.withResolvers<void>()
+      await using _ = keep(0, served.resolve)
+      await served.promise
+      await expect.poll(() => existsSync(clientFile)).toBe(true)
+    }
     for (const file of [clientFile, servingFile]) {
-      const certificate = new X509Certificate(readFileSync(file))
+      const certificate = read(file)
       expect([certificate.subject, certificate.checkIP(joined.address)]).toEqual([
         `O=system:nodes\nCN=system:node:${NAME}`,
         file === servingFile ? joined.address : undefined,
       ])
     }
-    expect(errors).toEqual([])
+    const [client, serving] = [read(clientFile), read(servingFile)]
+    const life = serving.validToDate.getTime() - serving.validFromDate.getTime()
+    let early = 0
+    await using _young = keep(0.6 * life, () => early++)
+    let late = 0
+    await using _old = keep(0.7 * life, () => late++)
+    await expect.poll(() => late).toBe(1)
+    await expect.poll(() => read(clientFile).serialNumber).not.toBe(client.serialNumber)
+    expect(read(servingFile).serialNumber).not.toBe(serving.serialNumber)
+    // What is old as soon as it was given is not asked for again and again.
+    const asked = ['client', 'client', 'serving', 'serving'].map((each) => `caisson-${each}-${NAME}-`)
+    expect(await requests()).toEqual([...before, ...asked].sort())
+    expect([early, errors]).toEqual([0, []])
   })
 
   test('a Pod reaches Services and its API server, and neither this machine nor what a policy closes', async () => {

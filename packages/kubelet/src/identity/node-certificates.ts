@@ -88,6 +88,7 @@ export interface KeepCertificatesOptions {
 }
 
 const CHECK_MS = 60 * 60 * 1000
+/** Between two requests: also one that was given just now may be due at once, where its authority is about to end. */
 const RETRY_MS = 60_000
 
 /**
@@ -104,10 +105,13 @@ export function keepCertificates(options: KeepCertificatesOptions): AsyncDisposa
     const asked = signer === 'client' ? [] : hosts
     for (;;) {
       const pair = readKeyPair(file, now())
-      const isGood = pair && now() < renewalOf(pair) && answersFor(pair, asked)
+      const left = pair && answersFor(pair, asked) ? renewalOf(pair) - now() : 0
       // A year does not fit into a timer.
-      if (isGood) await delay(CHECK_MS, undefined, { signal, ref: false })
-      else await renew(signer, { file, asked }).catch((error: unknown) => failed(signer, error))
+      if (left > 0) await delay(Math.min(left, CHECK_MS), undefined, { signal, ref: false })
+      else {
+        await renew(signer, { file, asked }).catch((error: unknown) => failed(signer, error))
+        await delay(RETRY_MS, undefined, { signal, ref: false })
+      }
     }
   }
 
@@ -128,10 +132,9 @@ export function keepCertificates(options: KeepCertificatesOptions): AsyncDisposa
     if (signer === 'serving') options.onServing(pair)
   }
 
-  async function failed(signer: keyof typeof SIGNERS, error: unknown): Promise<void> {
+  function failed(signer: keyof typeof SIGNERS, error: unknown): void {
     signal.throwIfAborted()
     onError(error, `the ${signer} certificate of the node`)
-    await delay(RETRY_MS, undefined, { signal, ref: false })
   }
 
   const running = Promise.all([keep('client'), keep('serving')]).catch((error: unknown) => {
