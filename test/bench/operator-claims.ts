@@ -3,17 +3,32 @@
  * on a control plane of its own, with its own CRDs and the flags of agent-sandbox's scalability test.
  *
  *   node test/bench/operator-claims.ts [--rounds 1] [--only caisson|agent-sandbox] [--pool 350] [--phases serial,parallel,burst,rate]
+ *                                      [--profiles DIRECTORY] [--without-v1alpha1]
  *
- * JSON lines: the phases of `claims.mjs`, with the CPU seconds of the controller and of kube-apiserver over each and the
- * controller's memory at its end; then the medians of each controller over all rounds.
+ * JSON lines: the phases of `claims.mjs`, with the CPU seconds of the controller and of the control plane's processes over
+ * each and the controller's memory at its end; then the medians of each controller over all rounds. `--profiles` writes CPU
+ * profiles of kube-apiserver (for `go tool pprof -top`), each of five seconds, named by controller and number, and has them
+ * cost what they cost. `--without-v1alpha1` installs Caisson's kinds as agent-sandbox has them, in one version.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { request } from 'node:https'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { parse } from 'yaml'
+import {
+  type CustomResourceDefinition,
+  claimCrd,
+  poolCrd,
+  sandboxCrd,
+  snapshotCrd,
+  templateCrd,
+} from '../../packages/api/src/index.ts'
 import { resources } from '../../packages/client/src/index.ts'
-import { connectCluster } from '../../packages/controllers/src/testing/test-cluster.ts'
-import { buildBeside, controlPlaneDirectory, moduleDirectory } from '../cluster/build-control-plane.ts'
+import { connectCluster, installCrd } from '../../packages/controllers/src/testing/test-cluster.ts'
+import { buildBeside, moduleDirectory } from '../cluster/build-control-plane.ts'
 import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { cpuSeconds, residentMegabytes } from './process-usage.ts'
 import { median, rounded } from './statistics.ts'
@@ -24,6 +39,8 @@ const { values: options } = parseArgs({
     only: { type: 'string' },
     pool: { type: 'string', default: '350' },
     phases: { type: 'string', default: 'serial,parallel,burst,rate' },
+    profiles: { type: 'string' },
+    'without-v1alpha1': { type: 'boolean', default: false },
   },
 })
 
@@ -45,10 +62,24 @@ const root = join(import.meta.dirname, '../..')
 const CONTROLLERS = {
   'agent-sandbox': async () => ({
     command: [await buildBeside('agent-sandbox')],
-    crds: join(moduleDirectory('agent-sandbox'), 'k8s/crds'),
+    crds: publishedCrds(),
   }),
-  caisson: () => ({ command: [join(root, 'bin/caisson'), 'controller'], crds: join(root, 'deploy/crds') }),
+  caisson: () => ({
+    command: [join(root, 'bin/caisson'), 'controller'],
+    crds: [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd()].map(withVersions),
+  }),
 }
+
+function publishedCrds(): CustomResourceDefinition[] {
+  const directory = join(moduleDirectory('agent-sandbox'), 'k8s/crds')
+  return readdirSync(directory).map((file) => parse(readFileSync(join(directory, file), 'utf8')))
+}
+
+function withVersions(crd: CustomResourceDefinition): CustomResourceDefinition {
+  if (!options['without-v1alpha1'] || crd.spec.versions.length === 1) return crd
+  return { ...crd, spec: { ...crd.spec, versions: crd.spec.versions.filter(({ name }) => name !== 'v1alpha1') } }
+}
+
 type Name = keyof typeof CONTROLLERS
 
 type Row = Record<string, number | string>
@@ -66,14 +97,9 @@ function started(command: readonly string[], kubeconfig: string): ChildProcess &
   })
 }
 
-async function prepare(plane: RealCluster, crds: string): Promise<void> {
-  const kubectl = (...args: string[]): void => {
-    const env = { ...process.env, KUBECONFIG: plane.kubeconfig }
-    execFileSync(join(controlPlaneDirectory(), 'kubectl'), args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
-  }
-  kubectl('create', '-f', crds)
-  kubectl('wait', '--for=condition=Established', '-f', crds)
+async function prepare(plane: RealCluster, crds: readonly CustomResourceDefinition[]): Promise<void> {
   await using cluster = await connectCluster(plane.kubeconfig)
+  for (const crd of crds) await installCrd(cluster.client, crd)
   const allocatable = { cpu: '1000', memory: '1Ti', pods: PODS_OF_A_NODE }
   for (let index = 0; index < NODES; index++) {
     await cluster.client.create(resources.nodes, {
@@ -84,7 +110,7 @@ async function prepare(plane: RealCluster, crds: string): Promise<void> {
 }
 
 /** Runs claims.mjs; what the processes used is read whenever a phase ends. */
-async function claims(label: Name, kubeconfig: string, pids: { controller: number; server: number }): Promise<Row[]> {
+async function claims(label: Name, kubeconfig: string, pids: Readonly<Record<string, number>>): Promise<Row[]> {
   const program = join(import.meta.dirname, 'claims.mjs')
   const args = ['--label', label, '--pool', options.pool, '--phases', options.phases]
   const child = spawn(process.execPath, [program, ...args], {
@@ -92,7 +118,7 @@ async function claims(label: Name, kubeconfig: string, pids: { controller: numbe
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const rows: Row[] = []
-  const used = () => ({ controller: cpuSeconds(pids.controller), server: cpuSeconds(pids.server) })
+  const used = () => Object.entries(pids).map(([name, pid]) => [`${name}_cpu_s`, cpuSeconds(pid)] as const)
   let before = used()
   let rest = ''
   for await (const text of child.stdout.setEncoding('utf8')) {
@@ -104,9 +130,8 @@ async function claims(label: Name, kubeconfig: string, pids: { controller: numbe
       const row: Row = {
         bench: 'operator-claims',
         ...(JSON.parse(line) as Row),
-        controller_cpu_s: rounded(now.controller - before.controller),
-        server_cpu_s: rounded(now.server - before.server),
-        controller_rss_mb: rounded(residentMegabytes(pids.controller)),
+        ...Object.fromEntries(now.map(([name, seconds], at) => [name, rounded(seconds - (before[at]?.[1] ?? 0))])),
+        controller_rss_mb: rounded(residentMegabytes(pids['controller'] ?? 0)),
       }
       before = now
       rows.push(row)
@@ -123,15 +148,50 @@ async function turn(name: Name): Promise<Row[]> {
   const kwok = await buildBeside('kwok')
   await using plane = await startRealCluster({ controllers: true })
   await prepare(plane, crds)
-  await using _nodes = started(
+  await using nodes = started(
     [kwok, '--kubeconfig', plane.kubeconfig, '--manage-all-nodes', '--config', '/dev/null'],
     plane.kubeconfig,
   )
   await using controller = started([...command, ...FLAGS], plane.kubeconfig)
+  await using _profiles = profile(plane, name)
   return await claims(name, plane.kubeconfig, {
     controller: controller.pid ?? 0,
     server: plane.pids['kube-apiserver'] ?? 0,
+    etcd: plane.pids.etcd ?? 0,
+    managers: plane.pids['kube-controller-manager'] ?? 0,
+    scheduler: plane.pids['kube-scheduler'] ?? 0,
+    nodes: nodes.pid ?? 0,
   })
+}
+
+/** One profile after the other until it is disposed; none unless they are asked for. */
+function profile(plane: RealCluster, label: Name): AsyncDisposable {
+  const { profiles: directory } = options
+  const stop = new AbortController()
+  async function run(): Promise<void> {
+    if (directory === undefined) return
+    mkdirSync(directory, { recursive: true })
+    for (let count = 0; !stop.signal.aborted; count++) {
+      const bytes = await fetchProfile(plane, stop.signal)
+      await writeFile(join(directory, `${label}-${String(count).padStart(2, '0')}.pb.gz`), bytes)
+    }
+  }
+  const running = run().catch((error: unknown) => {
+    if (!stop.signal.aborted) throw error
+  })
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await running
+    },
+  }
+}
+
+async function fetchProfile({ server, ca, token }: RealCluster, signal: AbortSignal): Promise<Buffer> {
+  const headers = { authorization: `Bearer ${token}` }
+  const asked = request(`${server}/debug/pprof/profile?seconds=5`, { ca, headers, signal }).end()
+  const [answer] = await once(asked, 'response')
+  return Buffer.concat(await Array.fromAsync(answer as AsyncIterable<Buffer>))
 }
 
 const names = (Object.keys(CONTROLLERS) as Name[]).filter((name) => !options.only || name === options.only)

@@ -254,7 +254,7 @@ longer('a client certificate runs out, and is renewed later', async () => {
   expect(one.ends).toEqual([])
 })
 
-longer('clocks go wrong by an hour: Sandboxes end by the API server’s, and only who is asked to hands the Lease on', async () => {
+longer('clocks go wrong by an hour: the API server’s counts, and the Lease stays with who has it', async () => {
   const skewed = (ahead: number): Promise<Replica> =>
     replica({
       env: {
