@@ -29,6 +29,8 @@ import { TransportError } from './transport-error.ts'
  */
 export interface Client {
   readonly transport: Transport
+  /** Another one that is like this but for its transport. */
+  over(transport: Transport): Client
   get<T extends AnyObject>(resource: Resource<T>, name: string, options?: GetOptions): Promise<T>
   /** One page; without `limit` everything. */
   list<T extends AnyObject>(resource: Resource<T>, options?: ListOptions): Promise<ResourceList<T>>
@@ -235,6 +237,7 @@ export function createClient(transport: Transport, defaults: CreateClientOptions
 
   return {
     transport,
+    over: (other) => createClient(other, defaults),
     list,
     listAll,
     watch,

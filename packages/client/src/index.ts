@@ -77,3 +77,4 @@ export {
   type WorkqueueOptions,
   type WorkResult,
 } from './workqueue.ts'
+export { type Precedence, yieldRequests } from './yield-requests.ts'

@@ -1,6 +1,13 @@
 /** Starts the controllers of the agent-sandbox kinds, on the embedded cluster or on any other. */
 import { AGENTS_GROUP, type Sandbox } from '@caisson/api'
-import { type AnyObject, type Client, defineResource, type Informers, type Resource } from '@caisson/client'
+import {
+  type AnyObject,
+  type Client,
+  defineResource,
+  type Informers,
+  type Resource,
+  yieldRequests,
+} from '@caisson/client'
 import { startDialects } from './dialect/dialect-controller.ts'
 import type { EngineLog, EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
@@ -37,6 +44,11 @@ export interface StartControllersOptions {
   tracer?: Tracer
   /** Told what controllers do; see `createControllerLog`. */
   log?: EngineLog
+  /**
+   * Requests that no claim waits for, such as those of pools that are filled, at most so many at a time while claims are
+   * worked on; as many as there are unless said.
+   */
+  backgroundRequests?: number
   /** ms since the epoch. */
   now?: () => number
 }
@@ -62,10 +74,17 @@ export async function startControllers(options: StartControllersOptions): Promis
   )
   signal.throwIfAborted()
   let extensions: Extensions | undefined
+  const claims = {
+    busy: () => extensions?.claims.busy() ?? false,
+    idle: async () => extensions?.claims.idle(),
+  }
+  const { backgroundRequests } = options
+  const background =
+    backgroundRequests === undefined ? client : client.over(yieldRequests(client.transport, claims, backgroundRequests))
   const sandbox = startSandboxController(
     { ...caches, ...snapshots },
     {
-      client,
+      client: background,
       record: sandboxEvents ? (about, event) => record('sandbox-controller', about, event) : () => undefined,
       onError: (error, key) => onError(error, `sandbox ${key}`),
       concurrency: sandboxConcurrency,
@@ -79,7 +98,7 @@ export async function startControllers(options: StartControllersOptions): Promis
   const snapshot = startSnapshotController(
     { ...caches, ...snapshots },
     {
-      client,
+      client: background,
       record: (about, event) => record('snapshot-controller', about, event),
       onError: (error, key) => onError(error, `snapshot ${key}`),
       concurrency: SNAPSHOT_CONCURRENCY,
@@ -91,7 +110,7 @@ export async function startControllers(options: StartControllersOptions): Promis
   if (options.extensions !== false)
     extensions = startExtensions(
       { ...caches, ...extensionCaches(informers) },
-      { ...options, ...options.extensions, ...(metrics && { metrics }) },
+      { ...options, background, ...options.extensions, ...(metrics && { metrics }) },
     )
   const dialects =
     options.flatGroup === false || options.extensions === false

@@ -2,7 +2,7 @@
 
 import type { Sandbox } from '@caisson/api'
 import { CONTROLLER_NAMESPACE } from '@caisson/api'
-import type { AnyObject, Client, Informer, Informers } from '@caisson/client'
+import type { AnyObject, Client, Informer, Informers, Precedence } from '@caisson/client'
 import { type AfterClaims, createAfterClaims } from './claim/after-claims.ts'
 import { type ClaimController, startClaimController } from './claim/claim-controller.ts'
 import { followLabelDomains } from './claim/label-domains.ts'
@@ -38,6 +38,8 @@ export interface ExtensionsOptions {
 
 interface StartOptions extends ExtensionsOptions {
   client: Client
+  /** For what no claim waits for. */
+  background: Client
   record(component: string, about: AnyObject, event: PlannedEvent): void
   onError(error: unknown, where: string): void
   signal: AbortSignal
@@ -55,6 +57,8 @@ export function extensionCaches(informers: Informers): ExtensionCaches {
 export interface Extensions extends AsyncDisposable, Pick<Engine, 'idle'> {
   /** Resolves when claims have paused; rejects when the signal is aborted. */
   claimsSettled(signal: AbortSignal): Promise<void>
+  /** Of the work on claims alone. */
+  claims: Precedence
 }
 
 /** Returns at once; each controller starts when its caches have synced. */
@@ -62,14 +66,14 @@ export function startExtensions(
   caches: ExtensionCaches & { sandboxes: Informer<Sandbox>; pods: Informer<Pod> },
   options: StartOptions,
 ): Extensions {
-  const { client, record, onError, metrics, tracer, now } = options
+  const { client, background, record, onError, metrics, tracer, now } = options
   const stop = new AbortController()
   let controllers: readonly (AsyncDisposable & Pick<Engine, 'idle'>)[] = []
   let claimController: ClaimController | undefined
   const owned = new AsyncDisposableStack()
   let events: AfterClaims<readonly [AnyObject, PlannedEvent]> | undefined
   const engineOptions = (name: string, concurrency: number) => ({
-    client,
+    client: background,
     record: (about: AnyObject, event: PlannedEvent) => record(`${name}-controller`, about, event),
     onError: (error: unknown, key: string) => onError(error, `${name} ${key}`),
     concurrency,
@@ -102,6 +106,7 @@ export function startExtensions(
     // Before the pools: what is there is given away before more is made.
     claimController = startClaimController(caches, {
       ...claimOptions,
+      client,
       record(about, event) {
         if (options.claimEvents !== false) events?.add([about, { ...event, at: (now ?? Date.now)() }])
       },
@@ -126,6 +131,10 @@ export function startExtensions(
   return {
     async claimsSettled(signal) {
       await claimController?.settled(signal)
+    },
+    claims: {
+      busy: () => claimController?.busy() ?? false,
+      idle: async () => claimController?.idle(),
     },
     async idle() {
       await Promise.all(controllers.map((controller) => controller.idle()))

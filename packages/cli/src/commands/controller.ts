@@ -44,6 +44,8 @@ const STOP_MS = 25_000
 const FLUSH_MS = 1000
 /** controller-runtime's, for a limit of 0. */
 const DEFAULT_QPS = 20
+/** Four requests of 3 ms each keep a processor of the API server busy. */
+const BACKGROUND_REQUESTS = 4
 
 /** Runs until SIGTERM or SIGINT, then ends what it is at and lets go of the Lease. */
 export async function controller(words: readonly string[]): Promise<void> {
@@ -155,6 +157,7 @@ async function work(context: Context, configNamespace: string, signal: AbortSign
         ...(tracing && { tracer: tracing.tracer }),
         onError: (error, where) => reportError(context, error, where),
         signal,
+        backgroundRequests: BACKGROUND_REQUESTS,
         ...controllersOptions(flags, configNamespace),
       }),
     )

@@ -37,7 +37,7 @@ export interface ClaimControllerOptions extends EngineOptions, Omit<ClaimPlanOpt
   labelDomains(): readonly string[]
 }
 
-export interface ClaimController extends AsyncDisposable, Pick<Engine, 'idle'> {
+export interface ClaimController extends AsyncDisposable, Pick<Engine, 'busy' | 'idle'> {
   waiting: WaitingClaims
   /** Resolves when no claim is worked on and none has come for a moment; rejects when the signal is aborted. */
   settled(signal: AbortSignal): Promise<void>
@@ -145,6 +145,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     reconsiderLabels() {
       for (const claim of claims.list()) if (claim.spec.additionalPodMetadata?.labels) engine.enqueue(keyOf(claim))
     },
+    busy: () => engine.busy(),
     idle: () => engine.idle(),
     async settled(signal) {
       do await engine.idle()

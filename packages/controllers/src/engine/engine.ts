@@ -64,6 +64,8 @@ export interface EngineOptions {
 export interface Engine extends AsyncDisposable {
   /** Has the object looked at. Called from the handlers of informers. */
   enqueue(key: string): void
+  /** Whether something is being done, or waits for it. */
+  busy(): boolean
   /** Resolves when nothing is being done and nothing waits but for a time. */
   idle(): Promise<void>
 }
@@ -296,6 +298,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     enqueue(key) {
       if (key !== quiet) queue.add(key)
     },
+    busy: () => queue.running + queue.depth > 0,
     idle: () => queue.idle(),
     [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
   }
