@@ -83,6 +83,8 @@ export type DeepPartial<T> = T extends readonly unknown[]
 export interface CreateClientOptions {
   /** Who owns the fields that are written: at most 128 printable characters. Needed for `apply`. */
   fieldManager?: string
+  /** Of writes that do not say otherwise. `Ignore` spares the server to read them a second time for fields that it does not know. */
+  fieldValidation?: NonNullable<WriteOptions['fieldValidation']>
   /** Called with each Warning header that is not caught by the request's own `onWarning`. */
   onWarning?: (warning: string) => void
 }
@@ -114,7 +116,7 @@ export function createClient(transport: Transport, defaults: CreateClientOptions
     return {
       dryRun: options.dryRun ? 'All' : undefined,
       fieldManager: options.fieldManager ?? defaults.fieldManager,
-      fieldValidation: options.fieldValidation,
+      fieldValidation: options.fieldValidation ?? defaults.fieldValidation,
     }
   }
 

@@ -23,7 +23,7 @@ function start(few: number) {
     stream: none,
     async [Symbol.asyncDispose]() {},
   }
-  const transport = yieldRequests(server, { busy: () => busy, idle: () => idle.promise }, few)
+  const transport = yieldRequests(server, { coming: () => busy, settled: () => idle.promise }, few)
   const turn = () => new Promise(setImmediate)
   return {
     sent,

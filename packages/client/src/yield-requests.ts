@@ -2,10 +2,10 @@ import type { Transport } from './transport.ts'
 
 /** Those whose requests go first. */
 export interface Precedence {
-  /** Whether they are at work now. */
-  busy(): boolean
-  /** Resolves when they are not. */
-  idle(): Promise<void>
+  /** Whether they are at work now, or about to. */
+  coming(): boolean
+  /** Resolves when they are not; rejects when that is not looked at any more. */
+  settled(): Promise<void>
 }
 
 /**
@@ -15,24 +15,25 @@ export interface Precedence {
  *
  * @param few how many are under way at most meanwhile; those that had begun before go on
  */
-export function yieldRequests(transport: Transport, { busy, idle }: Precedence, few: number): Transport {
+export function yieldRequests(transport: Transport, { coming, settled }: Precedence, few: number): Transport {
   const waiting = new Set<() => void>()
   let running = 0
   let following = false
 
   function letGo(): void {
     for (const go of waiting) {
-      if (running >= few && busy()) break
+      if (running >= few && coming()) break
       waiting.delete(go)
       running++
       go()
     }
     if (waiting.size === 0 || following) return
     following = true
-    void idle().then(() => {
+    const again = (): void => {
       following = false
       letGo()
-    })
+    }
+    settled().then(again, () => {})
   }
 
   async function turn(signal: AbortSignal | undefined): Promise<void> {

@@ -8,6 +8,7 @@ import {
   type Resource,
   yieldRequests,
 } from '@caisson/client'
+import { type ComingClaims, createAfterClaims } from './claim/after-claims.ts'
 import { startDialects } from './dialect/dialect-controller.ts'
 import type { EngineLog, EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
@@ -55,6 +56,8 @@ export interface StartControllersOptions {
 
 const SNAPSHOT_CONCURRENCY = 10
 const DIALECT_CONCURRENCY = 10
+/** ms. */
+const EVENTS_WAIT = 5_000
 
 export interface Controllers extends AsyncDisposable {
   /** Resolves when nothing is being worked on and nothing waits but for a time. */
@@ -63,7 +66,7 @@ export interface Controllers extends AsyncDisposable {
 
 /** Resolves when every controller has seen the cluster once and works. Disposing stops them and waits for running passes. */
 export async function startControllers(options: StartControllersOptions): Promise<Controllers> {
-  const { client, informers, record, onError, signal, tracer, now } = options
+  const { client, informers, onError, signal, tracer, now = Date.now } = options
   const metrics = withLog(options.metrics, options.log)
   const { clusterDomain = 'cluster.local', sandboxConcurrency = 100, sandboxEvents = true } = options
   const caches = sandboxCaches(informers, await servedSandboxes(client, signal))
@@ -74,13 +77,25 @@ export async function startControllers(options: StartControllersOptions): Promis
   )
   signal.throwIfAborted()
   let extensions: Extensions | undefined
-  const claims = {
-    busy: () => extensions?.claims.busy() ?? false,
-    idle: async () => extensions?.claims.idle(),
+  const ended = new AbortController()
+  const claims: ComingClaims = {
+    coming: () => extensions?.claims.coming() ?? false,
+    settled: async (signal) => extensions?.claims.settled(signal),
   }
+  // An event costs the API server as much as what it tells of.
+  const events = createAfterClaims<Parameters<StartControllersOptions['record']>>({
+    claims,
+    longest: EVENTS_WAIT,
+    pass: (said) => options.record(...said),
+  })
+  const record: StartControllersOptions['record'] = (component, about, event) =>
+    events.add([component, about, { ...event, at: now() }])
   const { backgroundRequests } = options
+  const precedence = { coming: claims.coming, settled: () => claims.settled(ended.signal) }
   const background =
-    backgroundRequests === undefined ? client : client.over(yieldRequests(client.transport, claims, backgroundRequests))
+    backgroundRequests === undefined
+      ? client
+      : client.over(yieldRequests(client.transport, precedence, backgroundRequests))
   const sandbox = startSandboxController(
     { ...caches, ...snapshots },
     {
@@ -89,10 +104,10 @@ export async function startControllers(options: StartControllersOptions): Promis
       onError: (error, key) => onError(error, `sandbox ${key}`),
       concurrency: sandboxConcurrency,
       clusterDomain,
-      claimsSettled: async (signal) => extensions?.claimsSettled(signal),
+      claims,
       ...(metrics && { metrics }),
       ...(tracer && { tracer }),
-      ...(now && { now }),
+      now,
     },
   )
   const snapshot = startSnapshotController(
@@ -104,13 +119,13 @@ export async function startControllers(options: StartControllersOptions): Promis
       concurrency: SNAPSHOT_CONCURRENCY,
       ...(metrics && { metrics }),
       ...(tracer && { tracer }),
-      ...(now && { now }),
+      now,
     },
   )
   if (options.extensions !== false)
     extensions = startExtensions(
       { ...caches, ...extensionCaches(informers) },
-      { ...options, background, ...options.extensions, ...(metrics && { metrics }) },
+      { ...options, record, background, ...options.extensions, ...(metrics && { metrics }) },
     )
   const dialects =
     options.flatGroup === false || options.extensions === false
@@ -124,7 +139,7 @@ export async function startControllers(options: StartControllersOptions): Promis
             concurrency: DIALECT_CONCURRENCY,
             ...(metrics && { metrics }),
             ...(tracer && { tracer }),
-            ...(now && { now }),
+            now,
           }),
           onError,
         )
@@ -132,9 +147,13 @@ export async function startControllers(options: StartControllersOptions): Promis
   return {
     async idle() {
       await Promise.all(parts.map((part) => part.idle()))
+      await events.settled()
     },
     async [Symbol.asyncDispose]() {
+      ended.abort(new Error('the controllers were stopped'))
       await Promise.all(parts.map((part) => part[Symbol.asyncDispose]()))
+      // What controllers said last is passed on.
+      await events[Symbol.asyncDispose]()
     },
   }
 }

@@ -2,8 +2,8 @@
 
 import type { Sandbox } from '@caisson/api'
 import { CONTROLLER_NAMESPACE } from '@caisson/api'
-import type { AnyObject, Client, Informer, Informers, Precedence } from '@caisson/client'
-import { type AfterClaims, createAfterClaims } from './claim/after-claims.ts'
+import type { AnyObject, Client, Informer, Informers } from '@caisson/client'
+import type { ComingClaims } from './claim/after-claims.ts'
 import { type ClaimController, startClaimController } from './claim/claim-controller.ts'
 import { followLabelDomains } from './claim/label-domains.ts'
 import type { Engine, EngineMetrics } from './engine/engine.ts'
@@ -55,10 +55,7 @@ export function extensionCaches(informers: Informers): ExtensionCaches {
 }
 
 export interface Extensions extends AsyncDisposable, Pick<Engine, 'idle'> {
-  /** Resolves when claims have paused; rejects when the signal is aborted. */
-  claimsSettled(signal: AbortSignal): Promise<void>
-  /** Of the work on claims alone. */
-  claims: Precedence
+  claims: ComingClaims
 }
 
 /** Returns at once; each controller starts when its caches have synced. */
@@ -71,7 +68,10 @@ export function startExtensions(
   let controllers: readonly (AsyncDisposable & Pick<Engine, 'idle'>)[] = []
   let claimController: ClaimController | undefined
   const owned = new AsyncDisposableStack()
-  let events: AfterClaims<readonly [AnyObject, PlannedEvent]> | undefined
+  const comingClaims: ComingClaims = {
+    coming: () => claimController?.coming() ?? false,
+    settled: async (signal) => claimController?.settled(signal),
+  }
   const engineOptions = (name: string, concurrency: number) => ({
     client: background,
     record: (about: AnyObject, event: PlannedEvent) => record(`${name}-controller`, about, event),
@@ -97,19 +97,11 @@ export function startExtensions(
     })
     owned.use(domains)
     const claimOptions = engineOptions('sandboxclaim', options.claimConcurrency ?? 50)
-    // An event costs the API server as much as what it tells of.
-    events = createAfterClaims({
-      claimsSettled: async (signal) => claimController?.settled(signal),
-      pass: ([about, event]: readonly [AnyObject, PlannedEvent]) => claimOptions.record(about, event),
-    })
-    owned.use(events)
     // Before the pools: what is there is given away before more is made.
     claimController = startClaimController(caches, {
       ...claimOptions,
       client,
-      record(about, event) {
-        if (options.claimEvents !== false) events?.add([about, { ...event, at: (now ?? Date.now)() }])
-      },
+      record: options.claimEvents === false ? () => undefined : claimOptions.record,
       labelDomains: () => domains.allowed,
       observability: options.claimObservability ?? true,
     })
@@ -129,23 +121,15 @@ export function startExtensions(
     if (!stop.signal.aborted) onError(error, 'starting the controllers of templates, pools and claims')
   })
   return {
-    async claimsSettled(signal) {
-      await claimController?.settled(signal)
-    },
-    claims: {
-      busy: () => claimController?.busy() ?? false,
-      idle: async () => claimController?.idle(),
-    },
+    claims: comingClaims,
     async idle() {
       await Promise.all(controllers.map((controller) => controller.idle()))
-      await events?.settled()
     },
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('the controllers were stopped'))
       await started
-      await Promise.all(controllers.map((controller) => controller[Symbol.asyncDispose]()))
-      // What controllers said last is passed on.
       await owned.disposeAsync()
+      await Promise.all(controllers.map((controller) => controller[Symbol.asyncDispose]()))
     },
   }
 }

@@ -8,7 +8,8 @@ function started() {
   const claims = Promise.withResolvers<void>()
   const seen: string[] = []
   const afterClaims = createAfterClaims<string>({
-    claimsSettled: () => claims.promise,
+    claims: { coming: () => true, settled: () => claims.promise },
+    longest: 500,
     pass: (key) => void seen.push(key),
   })
   onTestFinished(() => afterClaims[Symbol.asyncDispose]())
@@ -37,6 +38,13 @@ test('when no claim waits any more all of them are looked at', async () => {
   claims.resolve()
   await afterClaims.settled()
   expect(seen).toEqual(['a', 'b'])
+})
+
+test('of more than a thousand the first ones do not wait', async () => {
+  const { seen, afterClaims } = started()
+  const items = Array.from({ length: 1002 }, (_, index) => `${index}`)
+  for (const item of items) afterClaims.add(item)
+  expect(seen).toEqual(['0', '1'])
 })
 
 test('a timer that is early by a part of a millisecond leaves nobody waiting', async () => {

@@ -1,5 +1,13 @@
 /** What follows from claims' having been given Sandboxes, and no claim waits for: it waits until claims have paused. */
 
+/** How claims come. */
+export interface ComingClaims {
+  /** Whether one is worked on, or has come just now. */
+  coming(): boolean
+  /** Resolves when none is worked on and none has come for a moment; rejects when the signal is aborted. */
+  settled(signal: AbortSignal): Promise<void>
+}
+
 export interface AfterClaims<K> extends AsyncDisposable {
   /** Has it passed on a little later, once however often it is added until then. */
   add(item: K): void
@@ -8,16 +16,17 @@ export interface AfterClaims<K> extends AsyncDisposable {
 }
 
 export interface AfterClaimsOptions<K> {
-  /** Resolves when claims have paused; rejects when the signal is aborted. */
-  claimsSettled(signal: AbortSignal): Promise<void>
+  claims: ComingClaims
+  /** However many claims there are, ms. */
+  longest: number
   pass(item: K): void
 }
 
-/** However many claims there are: a Pod's labels say within a second whose it is, ms. */
-const LONGEST_WAIT = 500
+/** Items that wait; where there are more, the first ones are passed on. */
+const MOST = 1000
 
 /** Disposing it passes on at once what waits. */
-export function createAfterClaims<K>({ claimsSettled, pass }: AfterClaimsOptions<K>): AfterClaims<K> {
+export function createAfterClaims<K>({ claims, longest, pass }: AfterClaimsOptions<K>): AfterClaims<K> {
   const stop = new AbortController()
   /** When the wait of each ends at the latest, ms of the process's clock; the first one first. */
   const latest = new Map<K, number>()
@@ -29,7 +38,7 @@ export function createAfterClaims<K>({ claimsSettled, pass }: AfterClaimsOptions
     const settle = () => {
       settled = true
     }
-    const settling = claimsSettled(stop.signal).then(settle, settle)
+    const settling = claims.settled(stop.signal).then(settle, settle)
     while (latest.size > 0) {
       const [first = 0] = latest.values()
       using late = expiry(first - performance.now())
@@ -49,7 +58,12 @@ export function createAfterClaims<K>({ claimsSettled, pass }: AfterClaimsOptions
 
   return {
     add(item) {
-      if (!latest.has(item)) latest.set(item, performance.now() + LONGEST_WAIT)
+      if (!latest.has(item)) latest.set(item, performance.now() + longest)
+      const [first] = latest.keys()
+      if (first !== undefined && latest.size > MOST) {
+        latest.delete(first)
+        pass(first)
+      }
       waiting ??= flush()
     },
     async settled() {

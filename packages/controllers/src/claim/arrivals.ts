@@ -4,6 +4,8 @@ import { abortableDelay } from '@caisson/client'
 export interface Arrivals {
   /** A claim has come. */
   note(): void
+  /** Whether one came just now, so that more may come. */
+  coming(): boolean
   /** Waits until none has come for a moment; says whether it had to. Rejects when the signal is aborted. */
   paused(signal: AbortSignal): Promise<boolean>
 }
@@ -18,6 +20,7 @@ export function followArrivals(): Arrivals {
     note() {
       pausedAt = performance.now() + PAUSE_MS
     },
+    coming: () => performance.now() < pausedAt,
     async paused(signal) {
       let waited = false
       for (let left = pausedAt - performance.now(); left > 0; left = pausedAt - performance.now()) {

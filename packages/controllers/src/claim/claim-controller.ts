@@ -18,6 +18,7 @@ import { withNamesakes } from '../template/name-collision.ts'
 import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
 import { olderTemplate, policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Adoption, createAdoption, type Offer } from './adoption.ts'
+import type { ComingClaims } from './after-claims.ts'
 import { followArrivals } from './arrivals.ts'
 import { createEnvDelivery, type EnvDelivery } from './env-delivery.ts'
 import { claimNameOf, findSandbox } from './find-sandbox.ts'
@@ -37,10 +38,8 @@ export interface ClaimControllerOptions extends EngineOptions, Omit<ClaimPlanOpt
   labelDomains(): readonly string[]
 }
 
-export interface ClaimController extends AsyncDisposable, Pick<Engine, 'busy' | 'idle'> {
+export interface ClaimController extends AsyncDisposable, Pick<Engine, 'idle'>, ComingClaims {
   waiting: WaitingClaims
-  /** Resolves when no claim is worked on and none has come for a moment; rejects when the signal is aborted. */
-  settled(signal: AbortSignal): Promise<void>
   /** Looks again at claims that want labels: others are allowed now. */
   reconsiderLabels(): void
 }
@@ -145,7 +144,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     reconsiderLabels() {
       for (const claim of claims.list()) if (claim.spec.additionalPodMetadata?.labels) engine.enqueue(keyOf(claim))
     },
-    busy: () => engine.busy(),
+    coming: () => engine.busy() || arrivals.coming(),
     idle: () => engine.idle(),
     async settled(signal) {
       do await engine.idle()

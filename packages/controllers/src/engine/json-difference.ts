@@ -60,3 +60,10 @@ function isPlain(value: unknown): value is object {
 function fieldOf(value: object, key: string): unknown {
   return Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
 }
+
+/** A status without that field of its conditions: as it is compared where the field alone is worth nothing. */
+export function withoutInConditions(status: object, field: 'observedGeneration' | 'lastTransitionTime'): object {
+  const { conditions } = status as { conditions?: unknown }
+  if (!Array.isArray(conditions)) return status
+  return { ...status, conditions: conditions.map((condition: object) => ({ ...condition, [field]: undefined })) }
+}

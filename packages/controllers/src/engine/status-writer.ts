@@ -3,7 +3,7 @@
  * the server's schema has no place for it.
  */
 import { type AnyObject, type Client, hasReason, type Informer, isConflict, isNotFound } from '@caisson/client'
-import { mergePatch, missingPaths, sameJson } from './json-difference.ts'
+import { mergePatch, missingPaths, sameJson, withoutInConditions } from './json-difference.ts'
 import type { Plan } from './plan.ts'
 import type { WriteContext } from './write-runner.ts'
 
@@ -64,7 +64,10 @@ export function createStatusWriter<T extends AnyObject & { status?: object }>({
   }
 
   function difference(stored: object, wanted: object): Record<string, unknown> | undefined {
-    if (!subresource && sameJson(without(stored, 'observedGeneration'), without(wanted, 'observedGeneration')))
+    if (
+      !subresource &&
+      sameJson(withoutInConditions(stored, 'observedGeneration'), withoutInConditions(wanted, 'observedGeneration'))
+    )
       return undefined
     return mergePatch(stored, wanted)
   }
@@ -125,12 +128,7 @@ function annotationsOf({ metadata }: AnyObject, { statusAnnotations }: Plan<obje
 
 function isFutile({ futile }: StatusMemory, wanted: object, stored: object): boolean {
   // A condition that was not stored is made anew, and at another time, by each plan.
-  const same = (a: object, b: object) => sameJson(without(a, 'lastTransitionTime'), without(b, 'lastTransitionTime'))
+  const same = (a: object, b: object) =>
+    sameJson(withoutInConditions(a, 'lastTransitionTime'), withoutInConditions(b, 'lastTransitionTime'))
   return futile !== undefined && same(futile.wanted, wanted) && same(futile.stored, stored)
-}
-
-function without(status: object, field: 'observedGeneration' | 'lastTransitionTime'): object {
-  const { conditions } = status as { conditions?: unknown }
-  if (!Array.isArray(conditions)) return status
-  return { ...status, conditions: conditions.map((condition: object) => ({ ...condition, [field]: undefined })) }
 }

@@ -17,6 +17,8 @@ export interface ObservedSandbox {
   memory: SandboxSnapshot | undefined
   /** What the API server refused since the Sandbox's spec last changed and cannot accept, or refused just now. */
   failures: readonly WriteFailure[]
+  /** Whether claims come one after another: each write is one that the next of them may wait for. */
+  claimsComing?: boolean
 }
 
 /** An error that a plan found, or that a write of it ran into. */

@@ -112,6 +112,7 @@ describe('a status that is worth a write', () => {
     ],
   })
   const ready = observe({ pods: [aReadyPod()] })
+  const edited = observe({ sandbox: aSandbox({ metadata: { generation: 4 } }), pods: [aReadyPod()] })
   const failed = observe({ pods: [aPod({}, { phase: 'Failed' })] })
   const suspended = observe({ sandbox: aSandbox({ spec: { operatingMode: 'Suspended' } }) })
   test.each<Row>([
@@ -126,6 +127,9 @@ describe('a status that is worth a write', () => {
     ['suspended too', undefined, suspended, 0],
     ['resuming too', suspended, pending, 0],
     ['an error too', undefined, observe({ pods: [aPod({ ownerReferences: [STRANGER] })] }), 0],
+    ['of another generation alone too', ready, edited, 0],
+    ['unless claims come meanwhile', ready, { ...edited, claimsComing: true }, 5000],
+    ['who wait for nothing else', ready, { ...running, claimsComing: true }, 0],
   ])('%s', (_name, before, now, mayWait) => {
     const status = before && plan(before).status
     const sandbox = { ...now.sandbox, ...(status && { status }) }

@@ -14,7 +14,7 @@ import {
   sandboxSpecProblem,
   SANDBOX_CONDITIONS as TYPES,
 } from '@caisson/api'
-import { sameJson } from '../engine/json-difference.ts'
+import { sameJson, withoutInConditions } from '../engine/json-difference.ts'
 import { nothing, type Plan, type PlannedEvent, type Write, writeId } from '../engine/plan.ts'
 import { conditionsOf, errorCondition, multiplePodsMessage, type Situation } from './conditions.ts'
 import { identityOf, isPoolMember, SANDBOXES } from './objects.ts'
@@ -41,6 +41,9 @@ const PROGRESS_MAY_WAIT = 1_000
 
 /** Nobody waits for one member of a pool, and a pool that fills on a busy machine would write every status twice. */
 const MEMBER_PROGRESS_MAY_WAIT = 10_000
+
+/** As long as many claims take that come together. */
+const SAME_MAY_WAIT = 5_000
 
 /** @param now ms since the epoch */
 export function planSandbox(observed: ObservedSandbox, now: number, options: SandboxPlanOptions): Plan<SandboxStatus> {
@@ -93,7 +96,7 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
     ],
     status,
     statusEvents: transitionEvents(sandbox, status, pod),
-    statusMayWait: patience(sandbox, status),
+    statusMayWait: patience(observed, status),
     retry: errors.some(({ permanent }) => !permanent),
     ...(end !== undefined && { requeueAt: end }),
   }
@@ -185,7 +188,11 @@ function transitionEvents(sandbox: Sandbox, status: SandboxStatus, pod: PodPlan)
 }
 
 /** Whether a new status is worth a write now, later, or only together with another change. */
-function patience(sandbox: Sandbox, status: SandboxStatus): Plan<SandboxStatus>['statusMayWait'] {
+function patience(
+  { sandbox, claimsComing }: ObservedSandbox,
+  status: SandboxStatus,
+): Plan<SandboxStatus>['statusMayWait'] {
+  if (claimsComing && sandbox.status && saysTheSame(sandbox.status, status)) return SAME_MAY_WAIT
   const before = sandbox.status?.conditions
   const ready = findCondition(status.conditions, TYPES.ready)
   if (ready?.reason !== REASONS.dependenciesNotReady) return 0
@@ -198,6 +205,12 @@ function patience(sandbox: Sandbox, status: SandboxStatus): Plan<SandboxStatus>[
   const newError = error !== undefined && !sameJson(error, findCondition(before, TYPES.containerError))
   const serviceLost = sandbox.status?.service !== status.service && status.service === undefined
   return starts && !stuck && !newError && !finishedBefore && !serviceLost ? progressMayWait(sandbox, status) : 0
+}
+
+/** Of another generation, such as that in which it was given to a claim. */
+function saysTheSame(before: SandboxStatus, after: SandboxStatus): boolean {
+  const [said, says] = [before, after].map((status) => withoutInConditions(status, 'observedGeneration'))
+  return sameJson(said, says)
 }
 
 function progressMayWait(sandbox: Sandbox, { podIPs }: SandboxStatus): number {

@@ -18,7 +18,7 @@ import {
   type Resource,
   sandboxClaims,
 } from '@caisson/client'
-import { createAfterClaims } from '../claim/after-claims.ts'
+import { type ComingClaims, createAfterClaims } from '../claim/after-claims.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { BY_SNAPSHOT, fromSnapshotKey, type SnapshotCaches } from '../snapshot/snapshot-caches.ts'
 import { podNameOf } from './adoption.ts'
@@ -54,9 +54,14 @@ export function sandboxCaches(informers: Informers, sandboxes: Resource<Sandbox>
 }
 
 export interface SandboxControllerOptions extends EngineOptions, SandboxPlanOptions {
-  /** Resolves when claims have paused: what is not urgent waits for it, for half a second at most. */
-  claimsSettled?(signal: AbortSignal): Promise<void>
+  /** What is not urgent waits until they have paused. */
+  claims?: ComingClaims
 }
+
+const NO_CLAIMS: ComingClaims = { coming: () => false, settled: () => Promise.resolve() }
+
+/** A Pod's labels say within a second whose it is, ms. */
+const LABELS_WAIT = 500
 
 /** Starts at once; the caches must have synced, or Pods that exist would be made again. */
 export function startSandboxController(
@@ -65,18 +70,23 @@ export function startSandboxController(
 ): AsyncDisposable & Pick<Engine, 'idle'> {
   const { sandboxes, pods, services, claims, snapshots } = caches
   sandboxes.addIndex(BY_SNAPSHOT, fromSnapshotKey)
+  const { claims: coming = NO_CLAIMS } = options
   const engine = createEngine<Sandbox, ObservedSandbox>(
     {
       name: 'sandbox',
       informer: sandboxes,
       others: [pods, services, claims, snapshots],
-      observe: (sandbox, failures) => observeSandbox(caches, sandbox, failures),
+      observe: (sandbox, failures) => ({
+        ...observeSandbox(caches, sandbox, failures),
+        claimsComing: coming.coming(),
+      }),
       plan: (observed, now) => planSandbox(observed, now, options),
     },
     options,
   )
   const handedOver = createAfterClaims<string>({
-    claimsSettled: options.claimsSettled ?? (() => Promise.resolve()),
+    claims: coming,
+    longest: LABELS_WAIT,
     pass: (key) => engine.enqueue(key),
   })
   const handlers = [
