@@ -229,6 +229,19 @@ describe('lists', () => {
   )
 })
 
+test('what a client asks for with each write it asks for over other transports too', async () => {
+  const { asked, server } = answered()
+  const none = inProcessTransport(answered().server)
+  onTestFinished(() => none[Symbol.asyncDispose]())
+  const client = createClient(none, { fieldManager: 'me', fieldValidation: 'Ignore' }).over(inProcessTransport(server))
+  await client.patch(widgets, 'a', {}, { namespace: 'n' })
+  await client.patchStatus(widgets, 'a', {}, { namespace: 'n', fieldValidation: 'Strict' })
+  expect(asked.map(({ query }) => query)).toEqual([
+    { dryRun: undefined, fieldManager: 'me', fieldValidation: 'Ignore' },
+    { dryRun: undefined, fieldManager: 'me', fieldValidation: 'Strict' },
+  ])
+})
+
 test('a refusal is an ApiError with what the Status says', async () => {
   const status = {
     kind: 'Status',

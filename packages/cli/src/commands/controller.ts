@@ -121,7 +121,11 @@ async function work(context: Context, configNamespace: string, signal: AbortSign
     createHttpTransport(connection, { ...(connections !== undefined && { connections }), onDate: clock.heard }),
   )
   const limit = { qps: qps || DEFAULT_QPS, burst: flags['kube-api-burst'] ?? 10 }
-  const client = createClient(qps < 0 ? direct : limitRequests(direct, limit), { fieldManager: 'sandbox-controller' })
+  const client = createClient(qps < 0 ? direct : limitRequests(direct, limit), {
+    fieldManager: 'sandbox-controller',
+    // What has no place in the installed kinds is seen in the answers.
+    fieldValidation: 'Ignore',
+  })
   const informers = stack.use(createInformers(client, scope))
   metrics.add(
     stack.use(
