@@ -67,6 +67,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
   })
   const waiting = countWaitingClaims(claims, {
     supply: (poolKey) => adoption.supply(uidOf(pools.get(poolKey))),
+    plenty: (poolKey) => hasPlenty(pools.get(poolKey), adoption),
     now: options.now ?? Date.now,
   })
   const firstSeen = new Map<string, number>()
@@ -279,6 +280,12 @@ function selectedPool({ pools, adoption }: Sources, { metadata, spec }: SandboxC
     .map((pool) => ({ name: pool.metadata.name ?? '', available: adoption.available(uidOf(pool)) }))
     .sort((a, b) => b.available - a.available || (a.name < b.name ? -1 : 1))
   return best?.name
+}
+
+/** Half of what the pool had when it was looked at last. */
+function hasPlenty(pool: SandboxWarmPool | undefined, adoption: Adoption): boolean {
+  const { replicas = 0 } = pool?.status ?? {}
+  return replicas > 0 && adoption.available(uidOf(pool)) * 2 >= replicas
 }
 
 function assigneeOf({ claims }: ClaimCaches, sandbox: Sandbox): { uid: string; key: string } | undefined {

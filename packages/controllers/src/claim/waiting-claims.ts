@@ -7,8 +7,8 @@ export interface WaitingClaims {
   /** Whether claims wait and the pool has what they need: until they have it nothing else is done for the pool. */
   busy(namespace: string, pool: string): boolean
   /**
-   * When claims will have paused, or come for so long that nobody should wait for their end any more: ms since the epoch.
-   * Undefined where none has asked the pool.
+   * When claims will have paused, or come for so long that nobody should wait for their end any more, unless the pool has
+   * plenty: ms since the epoch. Undefined where none has asked the pool.
    */
   pausesAt(namespace: string, pool: string): number | undefined
   onChange(listener: (namespace: string, pool: string) => void): Disposable
@@ -16,32 +16,39 @@ export interface WaitingClaims {
 
 /** As long as the start of a sandbox takes, in which a claim takes ten times its time on two processors. */
 const PAUSE_MS = 200
-/** Claims that go on for longer are not waited for. */
+/** Claims that go on for longer are not waited for, where they could come to find nothing. */
 const LONGEST_MS = 1_000
 
 /** Claims of a pool that follow each other closely; ms since the epoch. */
 export interface ClaimRun {
   begunAt: number
   lastAt: number
-  pausesAt: number
 }
 
 /** With a claim that came now, which begins another one where those before had paused. */
 export function continueRun(run: ClaimRun | undefined, at: number): ClaimRun {
   const begunAt = run && at - run.lastAt < PAUSE_MS ? run.begunAt : at
-  return { begunAt, lastAt: at, pausesAt: Math.min(at + PAUSE_MS, begunAt + LONGEST_MS) }
+  return { begunAt, lastAt: at }
+}
+
+/** When nobody need wait for them any more. @param plenty whether they will find something for long yet */
+export function endOfRun({ begunAt, lastAt }: ClaimRun, plenty: boolean): number {
+  const pause = lastAt + PAUSE_MS
+  return plenty ? pause : Math.min(pause, begunAt + LONGEST_MS)
 }
 
 interface WaitingClaimsOptions {
   /** How many members of the pool with that key claims can have, or are being given. */
   supply(poolKey: string): number
+  /** Whether the pool has so many that claims may go on without others being made. */
+  plenty(poolKey: string): boolean
   /** ms since the epoch. */
   now(): number
 }
 
 export function countWaitingClaims(
   claims: Informer<SandboxClaim>,
-  { supply, now }: WaitingClaimsOptions,
+  { supply, plenty, now }: WaitingClaimsOptions,
 ): WaitingClaims & Disposable {
   const counts = new Map<string, number>()
   const runs = new Map<string, ClaimRun>()
@@ -84,7 +91,11 @@ export function countWaitingClaims(
       const count = counts.get(key) ?? 0
       return count > 0 && supply(key) >= count
     },
-    pausesAt: (namespace, pool) => runs.get(joinKey(namespace, pool))?.pausesAt,
+    pausesAt(namespace, pool) {
+      const key = joinKey(namespace, pool)
+      const run = runs.get(key)
+      return run && endOfRun(run, plenty(key))
+    },
     onChange(listener) {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
