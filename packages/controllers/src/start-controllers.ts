@@ -12,7 +12,7 @@ import { type ComingClaims, createAfterClaims } from './claim/after-claims.ts'
 import { startDialects } from './dialect/dialect-controller.ts'
 import type { EngineLog, EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
-import { SANDBOXES } from './sandbox/objects.ts'
+import { isPoolMember, SANDBOXES } from './sandbox/objects.ts'
 import { sandboxCaches, startSandboxController } from './sandbox/sandbox-controller.ts'
 import { snapshotCaches } from './snapshot/snapshot-caches.ts'
 import { startSnapshotController } from './snapshot/snapshot-controller.ts'
@@ -82,14 +82,22 @@ export async function startControllers(options: StartControllersOptions): Promis
     coming: () => extensions?.claims.coming() ?? false,
     settled: async (signal) => extensions?.claims.settled(signal),
   }
-  // An event costs the API server as much as what it tells of.
+  const idle = async (): Promise<void> => {
+    await Promise.all(parts.map((part) => part.idle()))
+  }
   const events = createAfterClaims<Parameters<StartControllersOptions['record']>>({
-    claims,
+    async settled(stopped) {
+      await claims.settled(stopped)
+      await idle()
+    },
     longest: EVENTS_WAIT,
     pass: (said) => options.record(...said),
   })
-  const record: StartControllersOptions['record'] = (component, about, event) =>
-    events.add([component, about, { ...event, at: now() }])
+  // An event costs the API server as much as what it tells of.
+  const record: StartControllersOptions['record'] = (component, about, event) => {
+    if (claims.coming() || isPoolMember(about)) events.add([component, about, { ...event, at: now() }])
+    else options.record(component, about, event)
+  }
   const { backgroundRequests } = options
   const precedence = { coming: claims.coming, settled: () => claims.settled(ended.signal) }
   const background =
@@ -146,7 +154,7 @@ export async function startControllers(options: StartControllersOptions): Promis
   const parts = [sandbox, snapshot, extensions, dialects].filter((part) => part !== undefined)
   return {
     async idle() {
-      await Promise.all(parts.map((part) => part.idle()))
+      await idle()
       await events.settled()
     },
     async [Symbol.asyncDispose]() {

@@ -8,7 +8,7 @@ function started() {
   const claims = Promise.withResolvers<void>()
   const seen: string[] = []
   const afterClaims = createAfterClaims<string>({
-    claims: { coming: () => true, settled: () => claims.promise },
+    settled: () => claims.promise,
     longest: 500,
     pass: (key) => void seen.push(key),
   })

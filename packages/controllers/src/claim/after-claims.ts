@@ -16,7 +16,8 @@ export interface AfterClaims<K> extends AsyncDisposable {
 }
 
 export interface AfterClaimsOptions<K> {
-  claims: ComingClaims
+  /** Resolves when claims have paused; rejects when the signal is aborted. */
+  settled: ComingClaims['settled']
   /** However many claims there are, ms. */
   longest: number
   pass(item: K): void
@@ -26,7 +27,7 @@ export interface AfterClaimsOptions<K> {
 const MOST = 1000
 
 /** Disposing it passes on at once what waits. */
-export function createAfterClaims<K>({ claims, longest, pass }: AfterClaimsOptions<K>): AfterClaims<K> {
+export function createAfterClaims<K>({ settled: claimsSettled, longest, pass }: AfterClaimsOptions<K>): AfterClaims<K> {
   const stop = new AbortController()
   /** When the wait of each ends at the latest, ms of the process's clock; the first one first. */
   const latest = new Map<K, number>()
@@ -38,7 +39,7 @@ export function createAfterClaims<K>({ claims, longest, pass }: AfterClaimsOptio
     const settle = () => {
       settled = true
     }
-    const settling = claims.settled(stop.signal).then(settle, settle)
+    const settling = claimsSettled(stop.signal).then(settle, settle)
     while (latest.size > 0) {
       const [first = 0] = latest.values()
       using late = expiry(first - performance.now())

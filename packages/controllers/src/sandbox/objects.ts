@@ -63,7 +63,7 @@ export function sandboxReference(sandbox: Sandbox): OwnerReference {
 }
 
 /** Whether a warm pool has it, and no claim yet. */
-export function isPoolMember(sandbox: Sandbox): boolean {
+export function isPoolMember(sandbox: { metadata: ObjectMeta }): boolean {
   const owner = controllerOf(sandbox)
   return owner?.kind === 'SandboxWarmPool' && referenceGroup(owner) === EXTENSIONS_GROUP
 }

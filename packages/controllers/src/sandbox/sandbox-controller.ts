@@ -85,7 +85,7 @@ export function startSandboxController(
     options,
   )
   const handedOver = createAfterClaims<string>({
-    claims: coming,
+    settled: coming.settled,
     longest: LABELS_WAIT,
     pass: (key) => engine.enqueue(key),
   })
