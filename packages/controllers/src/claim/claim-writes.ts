@@ -21,6 +21,12 @@ import { deletionOf, identityOf, SANDBOXES } from '../sandbox/objects.ts'
 const POOL_LABELS = [LABELS.warmPool, LABELS.podTemplateHash, LABELS.templateHash]
 
 /**
+ * Has the server give up its account of who wrote which field, which it otherwise brings up to date with each write. A
+ * server-side apply begins it anew.
+ */
+const NOBODYS = [{}]
+
+/**
  * First: writes down which Sandbox the claim gets, unless anything happened to the claim meanwhile. From then on nobody
  * else is given it, whatever becomes of us.
  */
@@ -81,6 +87,7 @@ export function transfer(claim: SandboxClaim, sandbox: Sandbox, origin: SandboxT
       metadata: {
         uid,
         resourceVersion,
+        managedFields: NOBODYS,
         ownerReferences: [claimReference(claim)],
         labels: { ...labels, [LABELS.launchType]: 'warm' },
         ...(trace !== undefined && { annotations: { [ANNOTATIONS.traceContext]: trace } }),
