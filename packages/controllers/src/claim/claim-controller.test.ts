@@ -91,6 +91,7 @@ describe('a claim on a pool that has something', () => {
       ],
     })
     expect(sandbox.metadata.labels).toEqual({ ...tracking, [LABELS.launchType]: 'warm' })
+    expect((sandbox.metadata as { managedFields?: unknown }).managedFields).toBeUndefined()
     expect(sandbox.spec.podTemplate.metadata).toEqual({
       labels: { tier: 'web', 'sandbox.users.io/team': 'a', ...tracking },
       annotations: { note: 'b' },
