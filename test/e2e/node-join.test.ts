@@ -249,9 +249,9 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     if (!joined) throw new Error('the node was not joined')
     await using transport = createHttpTransport(nodeConnection(directory, joined))
     const [clientFile, servingFile] = [join(work, 'renewed-client.pem'), join(work, 'renewed-serving.pem')]
-    const requests = async (): Promise<(string | undefined)[]> => {
+    const requests = async (): Promise<string[]> => {
       const { items } = await cluster.client.list(resources.certificateSigningRequests)
-      return items.map(({ metadata }) => metadata.generateName).sort()
+      return items.map(({ metadata }) => metadata.generateName ?? '').sort()
     }
     const before = await requests()
     const errors: unknown[] = []
