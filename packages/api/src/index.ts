@@ -10,6 +10,7 @@ export {
   mergeConditions,
   parseKubernetesTime,
 } from './condition.ts'
+export { showControlCharacters } from './control-characters.ts'
 export { CONTROLLER_LEASE, CONTROLLER_NAME, CONTROLLER_NAMESPACE } from './controller-installation.ts'
 export { type CronSchedule, CronScheduleError, isTimeZone, parseCronSchedule } from './cron-schedule.ts'
 export { flatCrds } from './dialects/crds.ts'

@@ -6,10 +6,11 @@
 
 import { Transform } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
+import { showControlCharacters } from '@caisson/api'
 
 /** In one line: its ends, too, are shown and not made. */
 export function oneLine(text: string): string {
-  return text.replace(/\p{Cc}/gu, escaped)
+  return showControlCharacters(text)
 }
 
 /** In as many lines as it has; none but the first begins where another message could. */
@@ -19,7 +20,7 @@ export function indentedLines(text: string): string {
 
 /** A JSON or YAML document, which has all control characters escaped but those that both leave as they are. */
 export function shownDocument(text: string): string {
-  return text.replace(/[\u007f-\u009f]/g, escaped)
+  return showControlCharacters(text, '\n\t')
 }
 
 /** Says something on standard error, as this program does. */
@@ -30,14 +31,8 @@ export function say(text: string): void {
 /** What another program says on its standard error, line by line. */
 export function otherProgramsErrors(): Transform {
   const decoder = new StringDecoder('utf8')
-  const show = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, escaped)
   return new Transform({
-    transform: (chunk: Buffer, _encoding, done) => done(null, show(decoder.write(chunk))),
-    flush: (done) => done(null, show(decoder.end())),
+    transform: (chunk: Buffer, _encoding, done) => done(null, showControlCharacters(decoder.write(chunk), '\n\t')),
+    flush: (done) => done(null, showControlCharacters(decoder.end(), '\n\t')),
   })
-}
-
-function escaped(character: string): string {
-  const json = JSON.stringify(character).slice(1, -1)
-  return json === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}` : json
 }

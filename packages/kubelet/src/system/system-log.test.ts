@@ -15,12 +15,14 @@ test('keeps lines as containers’ logs have them, and those of the process befo
   {
     using log = createSystemLog(options)
     expect(log.previousPath()).toBe(undefined)
-    log.write('one\nline')
+    log.write('one\nline\tä\u001b[2J\u009b31m\u007f')
   }
   using log = createSystemLog(options)
   log.write('another')
   expect(readFileSync(log.path, 'utf8')).toBe('1970-01-01T00:00:00.000Z stderr F another\n')
-  expect(readFileSync(log.previousPath() ?? '', 'utf8')).toBe('1970-01-01T00:00:00.000Z stderr F one\\nline\n')
+  expect(readFileSync(log.previousPath() ?? '', 'utf8')).toBe(
+    '1970-01-01T00:00:00.000Z stderr F one\\nline\tä\\u001b[2J\\u009b31m\\u007f\n',
+  )
 })
 
 test('never holds more than twice its bound, and the newest lines always', () => {

@@ -4,6 +4,7 @@
  */
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { showControlCharacters } from '@caisson/api'
 
 export interface SystemLogOptions {
   /** Made where it is missing. */
@@ -70,7 +71,5 @@ function open(path: string): number {
 
 function oneLine(text: string): string {
   const cut = text.length > LONGEST_LINE ? `${text.slice(0, LONGEST_LINE)}…` : text
-  return cut.replace(/\p{Cc}/gu, (character) =>
-    character === '\t' ? character : JSON.stringify(character).slice(1, -1),
-  )
+  return showControlCharacters(cut, '\t')
 }
