@@ -2,8 +2,9 @@
  * The client's end of Kubernetes' channel protocols: each binary WebSocket message belongs to the channel that its first
  * byte numbers. v5 adds a message that ends one channel.
  */
-import { Readable, Writable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { writeChannels } from './channel-writer.ts'
 import { TransportError } from './transport-error.ts'
 
 export interface ChannelOptions {
@@ -14,8 +15,10 @@ export interface ChannelOptions {
 export interface Channels {
   /** What the server sends on this channel. All channels share one connection: one that is not read holds up the others. */
   input(channel: number): Readable
-  /** Ending it tells the server, where the protocol can. A write is done when the network has taken it. */
+  /** Ending it tells the server, where the protocol can. */
   output(channel: number): Writable
+  /** Resolves when the network has taken all that was written. */
+  flushed(): Promise<void>
   /** Resolves with the connection's end: undefined where it was in order. Inputs have ended by then. */
   closed: Promise<Error | undefined>
   /** All was said: however the connection ends now is in order. */
@@ -27,8 +30,6 @@ export interface Channels {
 }
 
 const CLOSE_CHANNEL = 255
-/** As much as servers write at a time. */
-const LARGEST_MESSAGE = 32 * 1024
 const HIGH_WATER = 256 * 1024
 const PING_MS = 10_000
 /** Without a byte, and even an answer to a ping, for this long, nobody is there. */
@@ -39,6 +40,7 @@ const ABNORMAL = 1006
 
 export function openChannels(socket: WebSocket, { closeSignal }: ChannelOptions): Channels {
   const inputs = new Map<number, Readable>()
+  const writer = writeChannels(socket)
   const full = new Set<number>()
   const end = Promise.withResolvers<Error | undefined>()
   let failure: Error | undefined
@@ -95,13 +97,10 @@ export function openChannels(socket: WebSocket, { closeSignal }: ChannelOptions)
     socket.terminate()
   }
 
-  function send(message: Buffer): Promise<void> {
-    return new Promise((resolve, reject) => socket.send(message, (error) => (error ? reject(error) : resolve())))
-  }
-
   return {
     closed: end.promise,
     destroy,
+    flushed: () => writer.flushed(),
     close: () => socket.close(NORMAL),
     complete() {
       isComplete = true
@@ -123,41 +122,16 @@ export function openChannels(socket: WebSocket, { closeSignal }: ChannelOptions)
     },
 
     output(channel) {
-      async function write(chunk: Buffer): Promise<void> {
-        for (let from = 0; from < chunk.length; from += LARGEST_MESSAGE) {
-          await send(Buffer.concat([Buffer.of(channel), chunk.subarray(from, from + LARGEST_MESSAGE)]))
-        }
-      }
-      const output = new Writable({
-        write(chunk: Buffer, _encoding, callback) {
-          void report(write(chunk), callback)
-        },
-        final(callback) {
-          if (!closeSignal) {
-            callback(
-              new TransportError(
-                'malformed',
-                'the server is too old to be told that the input has ended (v5.channel.k8s.io)',
-              ),
-            )
-            return
-          }
-          void report(send(Buffer.of(CLOSE_CHANNEL, channel)), callback)
-        },
+      const output = writer.output(channel, async () => {
+        if (!closeSignal)
+          throw new TransportError(
+            'malformed',
+            'the server is too old to be told that the input has ended (v5.channel.k8s.io)',
+          )
+        await writer.send(CLOSE_CHANNEL, Buffer.of(channel))
       })
-      output.on('error', () => {})
       void end.promise.then((error) => output.destroy(error))
       return output
     },
   }
-}
-
-async function report(work: Promise<void>, callback: (error?: Error) => void): Promise<void> {
-  try {
-    await work
-  } catch (error) {
-    callback(error as Error)
-    return
-  }
-  callback()
 }

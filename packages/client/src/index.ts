@@ -10,6 +10,7 @@ export {
   isStatus,
 } from './api-error.ts'
 export { sandboxClaims, sandboxes, sandboxSnapshots, sandboxTemplates, sandboxWarmPools } from './caisson-resources.ts'
+export { type ChannelWriter, writeChannels } from './channel-writer.ts'
 export { type Client, type CreateClientOptions, createClient, type DeepPartial } from './client.ts'
 export type * from './client-options.ts'
 export type { ClusterConnection, ExecPlugin, Impersonation, Material } from './cluster-connection.ts'

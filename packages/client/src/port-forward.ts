@@ -43,7 +43,7 @@ export async function forwardPort(client: Client, pod: string, options: ForwardP
   const stream = new Duplex({
     read: () => void data.resume(),
     write: (chunk: Buffer, encoding, callback) => void output.write(chunk, encoding, callback),
-    final: (callback) => callback(),
+    final: (callback) => void channels.flushed().then(() => callback(), callback),
     destroy(error, callback) {
       signal?.removeEventListener('abort', onAbort)
       channels.complete()

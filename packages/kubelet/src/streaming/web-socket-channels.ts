@@ -2,7 +2,8 @@
  * Kubernetes' channel protocols: each WebSocket message belongs to the channel that its first byte numbers. In the
  * base64 variants that byte is a digit and the rest is base64 text. v5 adds a message that closes one channel.
  */
-import { Readable, Writable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
+import { writeChannels } from '@caisson/client'
 import type { WebSocket } from 'ws'
 import { IDLE_TIMEOUT_MS } from './idle-timeout.ts'
 
@@ -10,8 +11,6 @@ import { IDLE_TIMEOUT_MS } from './idle-timeout.ts'
 const CLOSE_CHANNEL = 255
 /** Bytes that may wait in one channel before the socket is no longer read. */
 const CHANNEL_BUFFER = 256 * 1024
-/** Largest message that is sent: what client-go reads in one go. */
-const MAX_MESSAGE = 32 * 1024
 /**
  * While the socket is not read, a client that vanishes is noticed only by writing to it: the first ping makes its kernel
  * answer that nobody is there, the second one fails.
@@ -48,6 +47,7 @@ export function openChannels(socket: WebSocket, options: ChannelOptions): WebSoc
   const waiting = new Set<number>()
   const ended = new Set<number>()
   const idle = setTimeout(() => socket.terminate(), IDLE_TIMEOUT_MS)
+  const writer = writeChannels(socket, { encoding: options.encoding, onSend: () => idle.refresh() })
   let pings: NodeJS.Timeout | undefined
 
   for (const channel of options.inputs) {
@@ -114,31 +114,6 @@ export function openChannels(socket: WebSocket, options: ChannelOptions): WebSoc
     inputs.get(channel)?.push(null)
   }
 
-  function send(channel: number, data: Buffer, callback: (error?: Error | null) => void): void {
-    idle.refresh()
-    if (options.encoding === 'base64') socket.send(`${channel}${data.toString('base64')}`, { binary: false }, callback)
-    else socket.send(Buffer.concat([Buffer.of(channel), data]), { binary: true }, callback)
-  }
-
-  function output(channel: number): Writable {
-    const writable = new Writable({
-      write(chunk: Buffer, _encoding, callback) {
-        sendAll(channel, chunk, 0, callback)
-      },
-    })
-    writable.on('error', () => {})
-    return writable
-  }
-
-  function sendAll(channel: number, chunk: Buffer, offset: number, callback: (error?: Error | null) => void): void {
-    const next = offset + MAX_MESSAGE
-    // The callback comes when the kernel has the bytes: a client that does not read holds one message, not the output.
-    send(channel, chunk.subarray(offset, next), (error) => {
-      if (error || next >= chunk.length) callback(error)
-      else sendAll(channel, chunk, next, callback)
-    })
-  }
-
   function input(channel: number): Readable {
     const readable = inputs.get(channel)
     if (!readable) throw new Error(`channel ${channel} is not one that the client writes to`)
@@ -147,9 +122,9 @@ export function openChannels(socket: WebSocket, options: ChannelOptions): WebSoc
 
   return {
     input,
-    output,
+    output: (channel) => writer.output(channel),
     gone: gone.signal,
-    greet: (channel) => send(channel, Buffer.alloc(0), () => {}),
+    greet: (channel) => void writer.send(channel, Buffer.alloc(0)),
     close: () => {
       // A socket that is not read would never see the client's own close.
       goOn()

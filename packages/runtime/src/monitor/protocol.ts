@@ -241,25 +241,45 @@ export interface Started {
   startedAt: number
 }
 
-/** Calls `onFrame` for each whole frame; destroys the stream where the peer does not keep to the format. */
+/** Frames that carry a stretch of a stream: its pieces say as much as the whole. */
+const STRETCHES: ReadonlySet<number> = new Set([FRAME.stdin, FRAME.stdout, FRAME.stderr])
+
+/**
+ * Calls `onFrame` for each frame: for one of a stream with each piece of it as it comes, so that no byte is copied, for any
+ * other once it is whole. Destroys the stream where the peer does not keep to the format.
+ */
 export function readFrames(stream: Duplex, onFrame: (type: number, payload: Buffer) => void): void {
   let pending: Buffer = Buffer.alloc(0)
+  /** What is still to come of a stretch. */
+  let stretch = { type: 0, left: 0 }
   stream.on('data', (chunk: Buffer) => {
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
-    let at = 0
-    while (pending.length - at >= HEADER) {
-      const length = pending.readUInt32LE(at + 1)
+    let rest = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
+    for (;;) {
+      if (stretch.left > 0 && rest.length > 0) {
+        const piece = rest.subarray(0, stretch.left)
+        rest = rest.subarray(piece.length)
+        stretch.left -= piece.length
+        onFrame(stretch.type, piece)
+        continue
+      }
+      if (rest.length < HEADER) break
+      const type = rest[0] ?? 0
+      const length = rest.readUInt32LE(1)
       if (length > FRAME_LIMIT) {
         stream.destroy(new Error(`a frame of ${length} bytes is longer than the ${FRAME_LIMIT} allowed`))
         return
       }
-      if (pending.length - at - HEADER < length) break
-      const type = pending[at] ?? 0
-      const payload = pending.subarray(at + HEADER, at + HEADER + length)
-      at += HEADER + length
+      if (STRETCHES.has(type)) {
+        stretch = { type, left: length }
+        rest = rest.subarray(HEADER)
+        continue
+      }
+      if (rest.length - HEADER < length) break
+      const payload = rest.subarray(HEADER, HEADER + length)
+      rest = rest.subarray(HEADER + length)
       onFrame(type, payload)
     }
-    pending = at === 0 ? pending : pending.subarray(at)
+    pending = rest
   })
 }
 
