@@ -11,7 +11,15 @@ interface Completed {
   /** Of options that take one of a few values, these; of others, none are known. */
   values: Array<{ names: string[]; choices: readonly string[] }>
   sandboxes: boolean
+  /** Its operands end with the command line of a sandbox: behind the first of them nothing is ours. */
+  passesOn: boolean
 }
+
+/** Options that say which cluster and namespace is meant, and so whose sandboxes there are. */
+const SCOPE = ['-n', '--namespace', '--context', '--data-dir']
+
+/** A server could call a sandbox anything, and shells expand the words that they are to offer. */
+const NAMES = 'ls -o name 2>/dev/null | sed -n "s,^sandbox/\\([a-z0-9.-]*\\)\\$,\\1,p"'
 
 /** Prints a script that completes commands, the commands below them, options, their values and the names of sandboxes. */
 export function completion(shell: string, caisson: Command): void {
@@ -35,7 +43,11 @@ function described(command: Command, path: string[], globals: readonly Option[])
   const options = [...visible(command), ...taken]
   return {
     path,
-    words: [...command.commands.map((below) => below.name()), ...options.flatMap(namesOf)],
+    words: [
+      ...command.commands.map((below) => below.name()),
+      ...command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []),
+      ...options.flatMap(namesOf),
+    ],
     values: options
       .filter(({ required, optional }) => required || optional)
       .map((option) => ({
@@ -43,6 +55,7 @@ function described(command: Command, path: string[], globals: readonly Option[])
         choices: option.argChoices ?? [],
       })),
     sandboxes: path.length === 1 && OF_SANDBOXES.includes(command.name()),
+    passesOn: command.registeredArguments.at(-1)?.name() === 'command',
   }
 }
 
@@ -54,16 +67,56 @@ function namesOf({ short, long }: Option): string[] {
   return [short, long].filter((name) => name !== undefined)
 }
 
+/** Commands, as a shell's patterns: `'image ls'`. */
+function quotedPaths(all: readonly Completed[]): string[] {
+  return all.flatMap(({ path }) => (path.length > 0 ? [`'${path.join(' ')}'`] : []))
+}
+
 function fish(all: readonly Completed[]): string {
-  const lines = ['complete -c caisson -f']
-  const sandboxes = '(caisson ls -o name 2>/dev/null | string replace sandbox/ "")'
-  for (const { path, words, values, sandboxes: ofSandboxes } of all) {
-    const [first, second] = path
-    const condition = `test (count (commandline -opc)) -ge ${path.length + 1}; and test (commandline -opc)[2] = ${first}`
-    const below = second === undefined ? condition : `${condition}; and test (commandline -opc)[3] = ${second}`
-    const here = first === undefined ? '__fish_use_subcommand' : below
+  const lines = [
+    `# The command that is being written; -- where what follows is a sandbox's own.
+function __caisson_path
+  set -l path
+  set -l operands 0
+  set -l words (commandline -opc)
+  set -e words[1]
+  while set -q words[1]
+    switch $words[1]
+      case --
+        set operands 1
+        set path -- --
+        break
+      case ${SCOPE.join(' ')}
+        set -e words[1]
+      case '-*'
+      case '*'
+        set -l next (string trim "$path $words[1]")
+        if contains -- $next ${quotedPaths(all).join(' ')}
+          set path $next
+        else if contains -- "$path" ${quotedPaths(all.filter(({ passesOn }) => passesOn)).join(' ')}
+          set path -- --
+          break
+        end
+    end
+    set -e words[1]
+  end
+  echo "$path"
+end
+function __caisson_sandboxes
+  set -l scope
+  set -l words (commandline -opc)
+  for index in (seq 2 (count $words))
+    contains -- $words[$index] ${SCOPE.join(' ')}; and set -a scope $words[$index] $words[(math $index + 1)]
+  end
+  caisson $scope ${NAMES}
+end`,
+    'complete -c caisson -f',
+    `complete -c caisson -n 'string match -q -- -- (__caisson_path)' -F`,
+  ]
+  for (const { path, words, values, sandboxes } of all) {
+    const here = `string match -q -- "${path.join(' ')}" (__caisson_path)`
     lines.push(`complete -c caisson -n '${here}' -a '${words.join(' ')}'`)
-    if (ofSandboxes) lines.push(`complete -c caisson -n '${here}' -a '${sandboxes}'`)
+    if (sandboxes) lines.push(`complete -c caisson -n '${here}' -a '(__caisson_sandboxes)'`)
     for (const { names, choices } of values) {
       const spelled = names.map((name) => (name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`))
       const offered = choices.length > 0 ? `-x -a '${choices.join(' ')}'` : '-r -F'
@@ -74,7 +127,7 @@ function fish(all: readonly Completed[]): string {
 }
 
 function bash(all: readonly Completed[], zsh: boolean): string {
-  const sandboxes = ' $(caisson ls -o name 2>/dev/null | sed s,^sandbox/,,)'
+  const sandboxes = ` $(caisson "\${scope[@]}" ${NAMES})`
   const words = all.map(
     ({ path, words: own, sandboxes: ofSandboxes }) =>
       `    '${path.join(' ')}') words="${own.join(' ')}${ofSandboxes ? sandboxes : ''}" ;;`,
@@ -86,7 +139,7 @@ function bash(all: readonly Completed[], zsh: boolean): string {
       return `    ${patterns.join('|')}) words="${choices.join(' ')}" value=1 ;;`
     }),
   )
-  const known = all.flatMap(({ path }) => (path.length > 0 ? [`'${path.join(' ')}'`] : []))
+  const passingOn = quotedPaths(all.filter(({ passesOn }) => passesOn))
   return `${zsh ? 'autoload -U +X bashcompinit && bashcompinit\n' : ''}_caisson_values() {
   value=
   case "$1" in
@@ -94,25 +147,41 @@ ${values.join('\n')}
   esac
 }
 _caisson() {
-  local current=\${COMP_WORDS[COMP_CWORD]} words= value= path= word next index
+  # No variable is called path: that is where zsh looks for programs.
+  local current=\${COMP_WORDS[COMP_CWORD]} words= value= at= word next index
+  local -a scope
+  scope=()
   for ((index = 1; index < COMP_CWORD; index++)); do
     word=\${COMP_WORDS[index]}
     case $word in
+      --)
+        value=1
+        break ;;
       -*)
-        _caisson_values "\${path:+$path }$word"
+        case $word in
+          ${SCOPE.join('|')}) scope+=("$word" "\${COMP_WORDS[index + 1]}") ;;
+        esac
+        _caisson_values "\${at:+$at }$word"
         if [ -n "$value" ] && ((index + 1 < COMP_CWORD)); then
           value=
           ((index++))
         fi
         continue ;;
     esac
-    next="\${path:+$path }$word"
+    next="\${at:+$at }$word"
     case $next in
-      ${known.join('|')}) path=$next ;;
+      ${quotedPaths(all).join('|')}) at=$next ;;
+      *)
+        # What follows is a sandbox's own: files are offered.
+        case $at in
+          ${passingOn.join('|')})
+            words= value=1
+            break ;;
+        esac ;;
     esac
   done
   if [ -z "$value" ]; then
-    case $path in
+    case $at in
 ${words.join('\n')}
     esac
   fi
