@@ -1,6 +1,6 @@
 import { NETWORK_ANNOTATION } from '@caisson/api'
 import { type ConnectAhead, isAlreadyExists, isNotFound, resources } from '@caisson/client'
-import { requireTerminal } from '../attached-terminal.ts'
+import { requireTerminal, type TerminalOptions } from '../attached-terminal.ts'
 import { attend, removedWhenEnded } from '../attendance.ts'
 import { CliError, EXIT_CODES } from '../cli-error.ts'
 import type { DataDirectory } from '../cluster/data-directory.ts'
@@ -15,7 +15,7 @@ import { followPod } from '../run/follow-pod.ts'
 import { type PodSpec, podSpec } from '../run/pod-spec.ts'
 import type { RunCommandOptions } from '../run/run-options.ts'
 import { runToEnd } from '../run/run-to-end.ts'
-import { stopSignal } from '../run/stop-signal.ts'
+import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { yieldProcessor } from '../run/yield-processor.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
@@ -30,8 +30,7 @@ const PRETENDING = 'fake'
 
 /** Runs a command as a sandbox's own process and ends with its exit code. */
 export async function run(options: RunCommandOptions): Promise<void> {
-  const terminal = { interactive: options.interactive ?? false, tty: options.tty ?? false }
-  requireTerminal(terminal)
+  requireTerminal(terminalOf(options))
   if (options.snapshot !== undefined && options.idleTimeout !== undefined)
     throw new CliError('usage', '--idle-timeout and --snapshot contradict each other: choose one')
   if (options.pool !== undefined) {
@@ -40,18 +39,36 @@ export async function run(options: RunCommandOptions): Promise<void> {
   }
   if (options.snapshot !== undefined)
     return (await import('./run-snapshot.ts')).runSnapshot({ ...options, snapshot: options.snapshot })
+  await runFresh(options, wantedSandbox(options))
+}
+
+function terminalOf({ interactive = false, tty = false }: RunCommandOptions): TerminalOptions {
+  return { interactive, tty }
+}
+
+interface WantedSandbox {
+  name: string
+  spec: PodSpec
+  timeoutMs: number | undefined
+  idleMs: number | undefined
+}
+
+/** What the options say of it. @throws CliError where they contradict each other or cannot be read */
+function wantedSandbox(options: RunCommandOptions): WantedSandbox {
   if (options.rm && options.keep) throw new CliError('usage', '--rm and --keep contradict each other: choose one')
   const timeoutMs = options.timeout === undefined ? undefined : parseTimeout('--timeout', options.timeout)
   const idleMs = idleTimeout(options)
   if (options.publish.length > 0 && options.network === 'none')
     throw new CliError('usage', '--publish and --network none contradict each other: choose one')
-  const name = newName(options.name, 'run')
-  let spec = podSpec(options)
+  return { name: newName(options.name, 'run'), spec: podSpec(options), timeoutMs, idleMs }
+}
+
+async function runFresh(options: RunCommandOptions, wanted: WantedSandbox): Promise<void> {
   if (options.command.length === 0) {
     const waits = options.image === HOST_IMAGE && !options.detach ? ', which does nothing until it is interrupted' : ''
     say(`no command given: running the one of ${options.image}${waits}`)
   }
-  const stop = stopSignal(timeoutMs)
+  const stop = stopSignal(wanted.timeoutMs)
   await using session = await openSession({
     ...options,
     start: true,
@@ -64,10 +81,8 @@ export async function run(options: RunCommandOptions): Promise<void> {
     )
   // The handshake goes on while the rest is made ready.
   const connected = connectAhead(session, { use: true })
-  const touchesHost = options.volume.length > 0 || options.publish.length > 0
-  if (touchesHost) requireHostNamespace(session, options)
-  const namespace = touchesHost ? HOST_NAMESPACE : session.namespace
-  if (touchesHost) await ensureHostNamespace(session.client)
+  const namespace = await namespaceOf(session, options)
+  let { spec } = wanted
   if (session.embedded) {
     try {
       await ensureImage(session.embedded, options, stop.signal)
@@ -93,25 +108,35 @@ export async function run(options: RunCommandOptions): Promise<void> {
   // Whatever ends this process, its sandbox ends too.
   await using attendance = remove && !options.detach && session.embedded ? await attend(session.embedded) : undefined
   await connected
-  noteTime('create request')
-  const sent = Promise.withResolvers<void>()
-  const creation = createSandbox(session, {
-    name,
+  const sandbox: NewSandbox = {
+    ...wanted,
     namespace,
     spec,
-    timeoutMs,
-    idleMs,
     annotations: remove && options.detach ? removedWhenEnded : attendance?.annotations,
     network: options.network,
     labels: elsewhere?.labels,
-    onSent: sent.resolve,
-  })
-  if (options.detach) {
-    await creation
-    console.log(name)
-    if (touchesHost) say(`${name} uses this machine’s directories or ports: it is in namespace ${namespace}`)
-    return
   }
+  noteTime('create request')
+  if (!options.detach) return await runAttached(session, { options, sandbox, stop, remove })
+  await createSandbox(session, sandbox)
+  console.log(wanted.name)
+  if (touchesHost(options))
+    say(`${wanted.name} uses this machine’s directories or ports: it is in namespace ${namespace}`)
+}
+
+interface AttachedRun {
+  options: RunCommandOptions
+  sandbox: NewSandbox
+  stop: StopSignal
+  remove: boolean
+}
+
+/** Makes the sandbox, is its command's terminal or pipes until that has ended, and ends with its exit code. */
+async function runAttached(session: Session, { options, sandbox, stop, remove }: AttachedRun): Promise<void> {
+  const { name, namespace } = sandbox
+  const terminal = terminalOf(options)
+  const sent = Promise.withResolvers<void>()
+  const creation = createSandbox(session, sandbox, sent.resolve)
   // What else there is to send would keep it from going out.
   await Promise.race([sent.promise, creation])
   using yielded = yieldProcessor()
@@ -191,30 +216,16 @@ async function ensureImage(
   }
 }
 
-async function createSandbox(
-  { client }: Session,
-  {
-    name,
-    namespace,
-    spec,
-    timeoutMs,
-    idleMs,
-    annotations,
-    network,
-    labels,
-    onSent,
-  }: {
-    name: string
-    namespace: string
-    spec: PodSpec
-    timeoutMs: number | undefined
-    idleMs: number | undefined
-    annotations: Record<string, string> | undefined
-    network: RunCommandOptions['network']
-    labels: Record<string, string> | undefined
-    onSent: () => void
-  },
-): Promise<void> {
+interface NewSandbox extends WantedSandbox {
+  namespace: string
+  annotations: Record<string, string> | undefined
+  network: RunCommandOptions['network']
+  labels: Record<string, string> | undefined
+}
+
+/** @param onSent called when the request is on its way */
+async function createSandbox({ client }: Session, sandbox: NewSandbox, onSent?: () => void): Promise<void> {
+  const { name, namespace, spec, timeoutMs, idleMs, annotations, network, labels } = sandbox
   try {
     await client.create(
       sandboxes,
@@ -236,7 +247,7 @@ async function createSandbox(
           }),
         },
       },
-      { namespace, onSent },
+      { namespace, ...(onSent && { onSent }) },
     )
   } catch (error) {
     if (isNotFound(error) && error.details?.kind === 'namespaces')
@@ -253,6 +264,18 @@ async function createSandbox(
       })
     throw error
   }
+}
+
+function touchesHost({ volume, publish }: RunCommandOptions): boolean {
+  return volume.length > 0 || publish.length > 0
+}
+
+/** Where the sandbox is made: what uses directories or ports of this machine has a namespace of its own. */
+async function namespaceOf(session: Session, options: RunCommandOptions): Promise<string> {
+  if (!touchesHost(options)) return session.namespace
+  requireHostNamespace(session, options)
+  await ensureHostNamespace(session.client)
+  return HOST_NAMESPACE
 }
 
 function requireHostNamespace({ embedded }: Session, { namespace }: RunCommandOptions): void {
