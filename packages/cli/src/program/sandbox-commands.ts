@@ -7,6 +7,14 @@ import type { RunCommandOptions } from '../run/run-options.ts'
 import { type Globals, givenOptions, OUTPUT, repeated } from './options.ts'
 
 export function addSandboxCommands(caisson: Command, globals: Globals): void {
+  addRun(caisson, globals)
+  addInside(caisson, globals)
+  addLists(caisson, globals)
+  addSleep(caisson, globals)
+  addFiles(caisson, globals)
+}
+
+function addRun(caisson: Command, globals: Globals): void {
   caisson
     .command('run')
     .description(
@@ -60,6 +68,10 @@ export function addSandboxCommands(caisson: Command, globals: Globals): void {
       await (await import('../commands/run.ts')).run({ ...globals(), ...options, command, given: givenOptions(self) })
       endProcess()
     })
+}
+
+/** What is done in one that runs. */
+function addInside(caisson: Command, globals: Globals): void {
   caisson
     .command('exec')
     .description('run a command in a running sandbox')
@@ -93,6 +105,10 @@ export function addSandboxCommands(caisson: Command, globals: Globals): void {
     .action(async (name: string, options: object) =>
       (await import('../commands/logs.ts')).logs({ ...globals(), ...options, name }),
     )
+}
+
+/** Which there are, and an end to them. */
+function addLists(caisson: Command, globals: Globals): void {
   caisson
     .command('ls')
     .description('list sandboxes')
@@ -107,6 +123,10 @@ export function addSandboxCommands(caisson: Command, globals: Globals): void {
     .action(async (names: string[], options: object) =>
       (await import('../commands/rm.ts')).rm({ ...globals(), ...options, names }),
     )
+}
+
+/** What keeps their memory. */
+function addSleep(caisson: Command, globals: Globals): void {
   caisson
     .command('suspend')
     .description('have a sandbox sleep: its memory is kept, its processes go on where they were when it is resumed')
@@ -135,6 +155,10 @@ export function addSandboxCommands(caisson: Command, globals: Globals): void {
     .action(async (name: string, options: { count: string }) =>
       (await import('../commands/fork.ts')).fork({ ...globals(), ...options, name }),
     )
+}
+
+/** What reads or writes files here. */
+function addFiles(caisson: Command, globals: Globals): void {
   caisson
     .command('cp')
     .description(
