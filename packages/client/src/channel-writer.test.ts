@@ -15,7 +15,9 @@ afterEach(() => resources.disposeAsync())
 /** Both ends of a connection. */
 async function connect(): Promise<{ socket: WebSocket; peer: WebSocket }> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
-  resources.defer(() => void server.close())
+  resources.defer(() => {
+    server.close()
+  })
   await once(server, 'listening')
   const connection = once(server, 'connection') as Promise<[WebSocket]>
   const socket = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)

@@ -4,6 +4,7 @@
  */
 import { Writable } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { callBack } from './call-back.ts'
 
 export interface ChannelWriterOptions {
   /** Default `binary`. */
@@ -57,16 +58,16 @@ export function writeChannels(socket: WebSocket, options: ChannelWriterOptions =
   return {
     output(channel, final) {
       const output = new Writable({
-        write: (chunk: Buffer, _encoding, callback) => void report(write(channel, [chunk]), callback),
+        write: (chunk: Buffer, _encoding, callback) => void callBack(write(channel, [chunk]), callback),
         writev: (chunks, callback) =>
-          void report(
+          void callBack(
             write(
               channel,
               chunks.map(({ chunk }) => chunk as Buffer),
             ),
             callback,
           ),
-        final: (callback) => void report(final ? last.then(final) : last, callback),
+        final: (callback) => void callBack(final ? last.then(final) : last, callback),
       })
       // Who ends it or is told of the connection's end sees the error; who does neither must not be ended by it.
       output.on('error', () => {})
@@ -96,14 +97,4 @@ function* messagesOf(channel: number, chunks: readonly Buffer[]): Generator<Buff
       if (filled === message.length) yield message
     }
   }
-}
-
-async function report(work: Promise<void>, callback: (error?: Error) => void): Promise<void> {
-  try {
-    await work
-  } catch (error) {
-    callback(error as Error)
-    return
-  }
-  callback()
 }

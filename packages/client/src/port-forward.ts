@@ -1,5 +1,6 @@
 /** Connections to a port of a Pod: a WebSocket each, with a channel for data and one for what went wrong. */
 import { Duplex } from 'node:stream'
+import { callBack } from './call-back.ts'
 import { openChannels } from './channels.ts'
 import type { Client } from './client.ts'
 import { resources } from './core-resources.ts'
@@ -43,7 +44,7 @@ export async function forwardPort(client: Client, pod: string, options: ForwardP
   const stream = new Duplex({
     read: () => void data.resume(),
     write: (chunk: Buffer, encoding, callback) => void output.write(chunk, encoding, callback),
-    final: (callback) => void channels.flushed().then(() => callback(), callback),
+    final: (callback) => void callBack(channels.flushed(), callback),
     destroy(error, callback) {
       signal?.removeEventListener('abort', onAbort)
       channels.complete()
