@@ -146,6 +146,31 @@ describe.each<RuntimeHandler>(['runsc', 'runc', 'crun', 'runc-v2'])('%s', (handl
     expect((await scratch.runtime.get(id('shared')))?.alive).toBe(true)
   })
 
+  test('kernel parameters that a sandbox asks for are in force for all of its containers', async () => {
+    const sysctls = { 'net.ipv4.tcp_syncookies': '2', 'kernel.shm_rmid_forced': '1' }
+    const spec = (name: string, shared: boolean) => sandboxSpec(id(name), { handler, shared, sysctls })
+    if (handler === 'runsc') {
+      await expect(scratch.runtime.createSandbox(spec('sysctls', false))).rejects.toThrow(
+        'the kernel parameter "net.ipv4.tcp_syncookies" cannot be set in a sandbox of runsc',
+      )
+      return
+    }
+    const show = 'cat /proc/sys/net/ipv4/tcp_syncookies /proc/sys/kernel/shm_rmid_forced'
+    for (const shared of [false, true]) {
+      const name = shared ? 'sysctls-shared' : 'sysctls'
+      await scratch.runtime.createSandbox(spec(name, shared))
+      for (const number of [1, 2]) {
+        const container = id(`${name}-${number}`)
+        const args = ['/bin/sh', '-c', show]
+        await scratch.runtime.startContainer(
+          containerSpec(scratch, container, { sandboxId: id(name), image: 'busybox', args }),
+        )
+        await scratch.exitOf(container)
+        expect(await log(container)).toEqual(['stdout F 2', 'stdout F 1'])
+      }
+    }
+  })
+
   test('mounts: a volume is written through, a read-only one and a read-only root are not, tmpfs is', async () => {
     const source = join(volume, handler)
     await writeFile(`${source}-file`, 'from outside')

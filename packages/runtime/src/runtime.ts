@@ -45,6 +45,8 @@ export interface SandboxSpec {
   snapshot?: string
   /** Of all its containers together; what a sentry needs for itself comes on top. */
   limits: ResourceLimits
+  /** Kernel parameters of its network and IPC namespaces, by names with dots. A sentry takes none: there it has to be empty. */
+  sysctls?: Record<string, string>
   /** Opaque to the runtime, returned by `list`. */
   labels: Record<string, string>
 }

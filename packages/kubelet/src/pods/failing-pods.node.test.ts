@@ -190,6 +190,22 @@ describe('a Pod that cannot run', () => {
     await remove(node, 'windows')
   })
 
+  test('because of a kernel parameter that is not its own', async () => {
+    const sysctls = [{ name: 'kernel.msgmax', value: '65536' }]
+    await node.create('unsafe', { securityContext: { sysctls }, containers: [container('true')] })
+    const pod = await node.until('unsafe', isOver)
+    const message = 'forbidden sysctl: "kernel.msgmax" not allowlisted'
+    expect(pod.status).toMatchObject({
+      phase: 'Failed',
+      reason: 'SysctlForbidden',
+      message: `Pod was rejected: ${message}`,
+    })
+    expect(pod.status?.containerStatuses).toBeUndefined()
+    await expect.poll(() => eventsOf(node, 'unsafe')).toEqual([`SysctlForbidden ${message}`])
+    expect(await leftovers(node, pod)).toEqual([])
+    await remove(node, 'unsafe')
+  })
+
   test('because it has no time left', async () => {
     await node.create('deadline', {
       activeDeadlineSeconds: 1,

@@ -20,6 +20,8 @@ export const SANDBOX_LABELS = {
   limitsProblem: 'limits-problem',
   /** Why its volumes' files do not belong to whom they should. */
   ownersProblem: 'owners-problem',
+  /** Which kernel parameters its Pod asks for in vain. */
+  sysctlsProblem: 'sysctls-problem',
 } as const
 
 /** All but what is found out by asking its containers and measuring what it keeps. */
@@ -49,6 +51,7 @@ export function observePod(
       networkProblem: sandbox.spec.labels[SANDBOX_LABELS.networkProblem],
       limitsProblem: sandbox.spec.labels[SANDBOX_LABELS.limitsProblem],
       ownersProblem: sandbox.spec.labels[SANDBOX_LABELS.ownersProblem],
+      sysctlsProblem: sandbox.spec.labels[SANDBOX_LABELS.sysctlsProblem],
     },
     nextAttempt: memory.nextAttempt,
     prepared: memory.volumes !== undefined,

@@ -58,6 +58,7 @@ export interface ObservedSandbox {
   networkProblem?: string | undefined
   limitsProblem?: string | undefined
   ownersProblem?: string | undefined
+  sysctlsProblem?: string | undefined
 }
 
 export interface ObservedPod {

@@ -1,5 +1,6 @@
-/** Which Pods a node does not begin with at all: those of another system, and those that would keep it busy with one tenant's work alone. */
+/** Which Pods a node does not begin with at all: those of another system, those that ask for what is not the Pod's alone, and those that would keep it busy with one tenant's work alone. */
 import type { PodObject } from '@caisson/client'
+import { forbiddenSysctl } from '../containers/sysctls.ts'
 import type { Eviction } from './observed-pod.ts'
 import { initContainers, specOf } from './observed-pod.ts'
 
@@ -12,7 +13,7 @@ const LIMITS = { containers: 100, volumes: 256, 'volume mounts': 2_000 } as cons
 
 /** Why this node does not take the Pod; undefined where it does. */
 export function podRejection(pod: PodObject): Eviction | undefined {
-  return ofAnotherSystem(pod) ?? tooLarge(pod)
+  return forbiddenSysctl(pod) ?? ofAnotherSystem(pod) ?? tooLarge(pod)
 }
 
 /** Pod Security does not ask of such a Pod what it asks of Linux: begun here it would be bound by nothing. In kubelet's words. */

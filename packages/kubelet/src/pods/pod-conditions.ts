@@ -13,6 +13,8 @@ const NETWORK_READY = 'caisson.dev/NetworkReady'
 const LIMITS_HELD = 'caisson.dev/LimitsHeld'
 /** Ours, and there only where a Pod has volumes whose files cannot belong to whom they should. */
 const OWNERS_KEPT = 'caisson.dev/OwnersKept'
+/** Ours, and there only where a Pod asks for kernel parameters that its sandbox does not take. */
+const SYSCTLS_APPLIED = 'caisson.dev/SysctlsApplied'
 
 /** Types that belong to the node agent; every other condition is left alone. */
 export const NODE_CONDITIONS: readonly string[] = [
@@ -24,6 +26,7 @@ export const NODE_CONDITIONS: readonly string[] = [
   NETWORK_READY,
   LIMITS_HELD,
   OWNERS_KEPT,
+  SYSCTLS_APPLIED,
   IDLE.condition,
 ]
 
@@ -33,13 +36,14 @@ export interface ConditionFacts {
   networkProblem?: string | undefined
   limitsProblem?: string | undefined
   ownersProblem?: string | undefined
+  sysctlsProblem?: string | undefined
   activity?: ActivityState | undefined
 }
 
 export function podConditions(
   pod: PodObject,
   statuses: readonly ContainerStatus[],
-  { phase, hasSandbox, networkProblem, limitsProblem, ownersProblem, activity }: ConditionFacts,
+  { phase, hasSandbox, networkProblem, limitsProblem, ownersProblem, sysctlsProblem, activity }: ConditionFacts,
 ): ConditionFields[] {
   const containersReady = containersReadyCondition(pod, statuses, phase)
   return [
@@ -51,6 +55,7 @@ export function podConditions(
     ...withProblem({ type: NETWORK_READY, reason: 'NetworkMissing', message: networkProblem }),
     ...withProblem({ type: LIMITS_HELD, reason: 'ControlGroupsMissing', message: limitsProblem }),
     ...withProblem({ type: OWNERS_KEPT, reason: 'UsersMissing', message: ownersProblem }),
+    ...withProblem({ type: SYSCTLS_APPLIED, reason: 'SysctlsNotSupported', message: sysctlsProblem }),
     ...(activity && phase === 'Running' ? [idleCondition(activity)] : []),
   ]
 }

@@ -42,6 +42,7 @@ export function podStatus(observed: ObservedPod, { now, ending, eviction }: PodS
     networkProblem: sandbox?.networkProblem,
     limitsProblem: sandbox?.limitsProblem,
     ownersProblem: sandbox?.ownersProblem,
+    sysctlsProblem: sandbox?.sysctlsProblem,
     activity: observed.activity,
   })
   return {

@@ -34,6 +34,26 @@ describe('a Pod', () => {
     expect(node.errors).toEqual([])
   })
 
+  test('has the kernel parameters that it asks for, and is told where it has not', async () => {
+    const spec: Partial<PodSpec> = {
+      securityContext: { sysctls: [{ name: 'net/ipv4/tcp_syncookies', value: '2' }] },
+      containers: [container('cat /proc/sys/net/ipv4/tcp_syncookies; exec sleep 1000')],
+    }
+    const applied = ({ status }: PodObject) =>
+      status?.conditions?.find(({ type }) => type === 'caisson.dev/SysctlsApplied')
+    await node.create('tuned', { ...spec, runtimeClassName: 'runc' })
+    expect(applied(await node.until('tuned', isReady))).toBeUndefined()
+    await expect.poll(() => node.log('tuned')).toBe('2\n')
+    await remove(node, 'tuned')
+    await node.create('untuned', spec)
+    expect(applied(await node.until('untuned', isReady))).toMatchObject({
+      status: 'False',
+      reason: 'SysctlsNotSupported',
+      message: expect.stringContaining('not applied: net.ipv4.tcp_syncookies. '),
+    })
+    await remove(node, 'untuned')
+  })
+
   test('that ends tells how, and keeps its log', async () => {
     await node.create('once', {
       restartPolicy: 'Never',

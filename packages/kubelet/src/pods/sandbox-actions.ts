@@ -4,6 +4,7 @@ import type { PodObject } from '@caisson/client'
 import type { NetworkGate, PodAddress } from '@caisson/network'
 import { type Runtime, RuntimeError, type Sandbox, type SandboxSpec } from '@caisson/runtime'
 import { podHostname } from '../containers/host-files.ts'
+import { sysctlsOf } from '../containers/sysctls.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import type { Beginnings } from '../snapshots/beginnings.ts'
@@ -56,13 +57,15 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
       const id = `${uid}-${attempt}`
       const wanted = pod.metadata.annotations?.[NETWORK_ANNOTATION]
       const isolated = wanted === 'isolated'
-      const { limits, problem } = podLimits(pod, runtime)
+      const { limits, problem: limitsProblem } = podLimits(pod, runtime)
       const spec: SandboxSpec = {
         id,
         handler: found.handler as 'runsc',
         hostname: podHostname(pod),
         network: { kind: wanted === 'none' ? 'none' : 'pod' },
         limits,
+        // A sentry takes none, of which the Pod's conditions tell.
+        sysctls: found.handler === 'runsc' ? {} : sysctlsOf(pod),
         shared,
         ...(shared ? fresh && (await beginnings.ofShared(pod, signal)) : attempt === 0 && beginnings.toCome(pod)),
         labels: {
@@ -71,7 +74,7 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
           [SANDBOX_LABELS.name]: name,
           [SANDBOX_LABELS.attempt]: String(attempt),
           ...(isolated && { [SANDBOX_LABELS.isolated]: 'true' }),
-          ...problemLabels(pod, problem),
+          ...problemLabels(pod, { handler: found.handler, limitsProblem }),
         },
       }
       const sandbox = await createWithNetwork(spec, {

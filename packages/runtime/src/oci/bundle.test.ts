@@ -119,6 +119,18 @@ describe('namespaces', () => {
     expect(namespaces({ sandbox: { handler: 'runc' } })).toContainEqual(['network', undefined])
   })
 
+  test('kernel parameters are set where the namespaces are made', () => {
+    const sysctls = { 'net.ipv4.tcp_syncookies': '2' }
+    const own = { ...sandbox, handler: 'runc' as const, sysctls }
+    const joined = { sandbox: 42, processes: undefined }
+    expect([
+      bundle({ sandbox: own }).linux.sysctl,
+      bundle({ sandbox: { ...own, shared: true }, options: { joined } }).linux.sysctl,
+      pauseBundle({ ...own, shared: true }, '/pause', undefined).linux.sysctl,
+      bundle({ sandbox: { ...own, sysctls: {} } }).linux.sysctl,
+    ]).toEqual([sysctls, undefined, sysctls, undefined])
+  })
+
   test('a pod network is joined by its path', () => {
     expect(namespaces({ options: { networkNamespace: '/run/netns/x' } })).toContainEqual(['network', '/run/netns/x'])
   })

@@ -84,6 +84,8 @@ export function containerBundle(options: BundleOptions): OciSpec {
     linux: {
       namespaces: namespaces(options),
       ...(isSentry ? {} : confinement(options)),
+      // Once, by whom the namespaces are made for.
+      ...(options.joined.sandbox === undefined && sysctls(sandbox)),
     },
   }
 }
@@ -130,6 +132,7 @@ export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespa
             maskedPaths: MASKED_PATHS,
             readonlyPaths: READONLY_PATHS,
             seccomp: defaultSeccomp([]),
+            ...sysctls(sandbox),
           }),
     },
   }
@@ -190,6 +193,10 @@ function confinement({ container }: BundleOptions): Partial<OciSpec['linux']> {
     seccomp: defaultSeccomp(container.capabilities),
     resources: { ...limits, devices: [{ allow: false, access: 'rwm' }] },
   }
+}
+
+function sysctls({ sysctls = {} }: SandboxSpec): Pick<OciSpec['linux'], 'sysctl'> {
+  return Object.keys(sysctls).length > 0 ? { sysctl: sysctls } : {}
 }
 
 function systemMounts(isSentry: boolean, privileged: boolean): OciMount[] {

@@ -14,6 +14,7 @@ export interface OciSpec {
     devices?: unknown[]
     resources?: unknown
     seccomp?: unknown
+    sysctl?: Record<string, string>
     rootfsPropagation?: string
   }
 }

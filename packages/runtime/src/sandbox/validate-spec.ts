@@ -4,6 +4,7 @@ import { RuntimeError } from '../runtime-error.ts'
 
 const ID = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/
 const HOSTNAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$/
+const SYSCTL = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+$/
 const LARGEST_ID_NUMBER = 2 ** 32 - 2
 
 /** Throws a `RuntimeError`: ids become names of files and arguments of commands. */
@@ -11,6 +12,12 @@ export function validateSandboxSpec(spec: SandboxSpec): void {
   requireId('sandbox', spec.id, 64)
   if (spec.hostname.length > 64 || !HOSTNAME.test(spec.hostname))
     throw invalid(`hostname ${quote(spec.hostname)} is not a host name of at most 64 characters`)
+  for (const [name, value] of Object.entries(spec.sysctls ?? {})) {
+    if (!SYSCTL.test(name) || /[\0\n]/.test(value))
+      throw invalid(`${quote(`${name}=${value}`)} is not a kernel parameter`)
+    if (spec.handler === 'runsc')
+      throw invalid(`the kernel parameter ${quote(name)} cannot be set in a sandbox of runsc`)
+  }
 }
 
 export function validateContainerSpec(spec: ContainerSpec): void {

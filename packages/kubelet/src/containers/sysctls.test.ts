@@ -1,0 +1,58 @@
+import type { PodObject } from '@caisson/client'
+import { expect, test } from 'vitest'
+import { aPod } from '../pods/observed-pod-fixtures.ts'
+import { forbiddenSysctl, sysctlsOf, sysctlsProblem } from './sysctls.ts'
+
+const asking = (...sysctls: Array<[name: string, value: string]>): PodObject =>
+  aPod({ spec: { securityContext: { sysctls: sysctls.map(([name, value]) => ({ name, value })) } } })
+
+test.each([
+  'kernel.shm_rmid_forced',
+  'net.ipv4.ip_local_port_range',
+  'net.ipv4.ip_local_reserved_ports',
+  'net.ipv4.ip_unprivileged_port_start',
+  'net.ipv4.ping_group_range',
+  'net.ipv4.tcp_fin_timeout',
+  'net.ipv4.tcp_keepalive_intvl',
+  'net.ipv4.tcp_keepalive_probes',
+  'net.ipv4.tcp_keepalive_time',
+  'net.ipv4.tcp_rmem',
+  'net.ipv4.tcp_syncookies',
+  'net.ipv4.tcp_wmem',
+  'net/ipv4/tcp_syncookies',
+])('%s concerns the Pod alone, which may have it', (name) => {
+  expect(forbiddenSysctl(asking([name, '1']))).toBeUndefined()
+})
+
+test.each([
+  ['kernel.msgmax', 'kernel.msgmax'],
+  ['net.core.somaxconn', 'net.core.somaxconn'],
+  ['net/core/somaxconn', 'net.core.somaxconn'],
+  ['net.ipv4/tcp_syncookies', 'net.ipv4/tcp_syncookies'],
+  ['net/ipv4.tcp_syncookies', 'net.ipv4/tcp_syncookies'],
+  ['vm', 'vm'],
+])('%s is refused in kubelet’s words', (name, told) => {
+  expect(forbiddenSysctl(asking(['net.ipv4.tcp_syncookies', '1'], [name, '1']))).toEqual({
+    reason: 'SysctlForbidden',
+    message: `forbidden sysctl: "${told}" not allowlisted`,
+  })
+})
+
+test('they are told by their names with dots', () => {
+  const pod = asking(
+    ['net/ipv4/tcp_syncookies', '0'],
+    ['kernel.shm_rmid_forced', '1'],
+    ['net.ipv4.tcp_syncookies', '2'],
+  )
+  expect(sysctlsOf(pod)).toEqual({ 'kernel.shm_rmid_forced': '1', 'net.ipv4.tcp_syncookies': '2' })
+  expect(sysctlsOf(aPod())).toEqual({})
+})
+
+test('a sentry takes none, and that is said', () => {
+  const pod = asking(['net.ipv4.tcp_syncookies', '0'], ['kernel.shm_rmid_forced', '1'])
+  expect(sysctlsProblem(pod, 'runsc')).toBe(
+    'not applied: net.ipv4.tcp_syncookies, kernel.shm_rmid_forced. A sandbox under gVisor has a kernel and a network of its own, whose parameters stay as they are: use the RuntimeClass runc where the Pod depends on them',
+  )
+  expect(sysctlsProblem(pod, 'runc')).toBeUndefined()
+  expect(sysctlsProblem(aPod(), 'runsc')).toBeUndefined()
+})
