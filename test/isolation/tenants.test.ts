@@ -76,6 +76,17 @@ function sandbox(namespace: string, name: string): object {
 const raw = (path: string): string[] => ['get', '--raw', path]
 const inNamespace = (namespace: string, rest: string): string => `/api/v1/namespaces/${namespace}/${rest}`
 
+test('a namespace that enforces restricted runs no Pod that says it is for another system', async () => {
+  await cluster.mustKubectl(['create', 'namespace', 'strict'])
+  await cluster.mustKubectl(['label', 'namespace', 'strict', 'pod-security.kubernetes.io/enforce=restricted'])
+  const create = (os: string): Promise<Outcome> =>
+    administrator(['create', '-f', '-'], pod('strict', os, { spec: { os: { name: os }, securityContext: { runAsNonRoot: true } } }))
+  expect((await create('linux')).stderr).toContain('violates PodSecurity')
+  expect(await create('windows')).toMatchObject({ code: 0 })
+  const said = ['-n', 'strict', 'get', 'pod', 'windows', '-o', 'jsonpath={.status.phase} {.status.reason}']
+  await expect.poll(() => cluster.mustKubectl(said), { timeout: 30_000 }).toBe('Failed PodOSNotSupported')
+})
+
 describe('another namespace', () => {
   test.each<[string, (namespace: string, name: string) => string[]]>([
     ['run something in a Pod of', (namespace, name) => ['-n', namespace, 'exec', name, '--', 'true']],
