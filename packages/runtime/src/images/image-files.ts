@@ -116,8 +116,7 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
 
   /** Blobs come before what refers to them. */
   async function place({ id, ready, blobs, grants }: NewImage): Promise<void> {
-    // Linked and not moved: several images of one archive may share a blob.
-    for (const [digest, file] of blobs) if (!(await isThere(blobFile(digest)))) await link(file, blobFile(digest))
+    for (const [digest, file] of blobs) await putBlob(file, blobFile(digest))
     if (ready !== undefined && !(await exists(id))) {
       await writeFile(join(ready, 'grants.json'), JSON.stringify(grants), { mode: 0o600 })
       return rename(ready, imageDirectory(id))
@@ -270,6 +269,16 @@ export function noRoom(missing: number): RuntimeError {
     'disk-full',
     `the disk has no room for the image: ${reserve} MiB of it are kept free, and ${more} MiB or more are missing; free some space, or remove images`,
   )
+}
+
+/** Whatever is there gives way, since it may be damaged. Linked and not moved: several images of one archive may share a blob. */
+async function putBlob(file: string, target: string): Promise<void> {
+  const [own, before] = await Promise.all([stat(file), stat(target).catch(() => undefined)])
+  if (!before) return await link(file, target)
+  if (own.ino === before.ino && own.dev === before.dev) return
+  await rm(`${target}.new`, { force: true })
+  await link(file, `${target}.new`)
+  await rename(`${target}.new`, target)
 }
 
 async function writeAtomically(file: string, text: string): Promise<void> {

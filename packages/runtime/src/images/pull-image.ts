@@ -1,5 +1,5 @@
 /** Gets an image from its registry: what is missing is downloaded, several layers at a time, and unpacked in order. */
-import { link, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { downloadBlob } from '../registry/download-blob.ts'
 import { createExchange, type Exchange, type ExchangeLimits } from '../registry/exchange.ts'
@@ -16,6 +16,7 @@ import {
 import { type MarkedCredential, type PullOptions } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { freeBytes, type Grant, type ImageFiles, noRoom, type StoredImage } from './image-files.ts'
+import { hasWholeBlobs, isIntact } from './intact-blob.ts'
 import { checkConfig, type ImageConfig, parseConfig } from './manifest.ts'
 import { formatReference, type ImageReference, repositoryOf } from './reference.ts'
 import { type UnpackLimits, unpackImage } from './unpack-image.ts'
@@ -94,10 +95,13 @@ async function pullFrom(files: ImageFiles, context: PullContext): Promise<{ id: 
   const options = { signal, deadline: context.deadline }
   const digest = reference.digest ?? (await currentDigest(session, wanted, options))
   const known = digest === undefined ? undefined : names.get(formatReference(digestName(reference, digest)))
-  if (digest !== undefined && known !== undefined && here.has(known)) {
+  const image = known === undefined ? undefined : here.get(known)
+  // One of which something is missing is got again, as far as that is so.
+  if (digest !== undefined && image && (await hasWholeBlobs(files, image))) {
     // The registry has just said so, with these credentials; a name with a digest says so itself, to nobody in particular.
     if (reference.digest !== undefined) await currentDigest(session, wanted, options)
-    if (await nameImage(files, { context, id: known, digest })) return { id: known, isNew: false }
+    const { id } = image
+    if (await nameImage(files, { context, id, digest })) return { id, isNew: false }
   }
   const remote = await resolveImage(session, digest ?? wanted, options)
   context.onProgress?.({ kind: 'resolved', digest: remote.digest, layers: remote.layers })
@@ -233,7 +237,7 @@ async function unpack(
 }
 
 interface Blobs {
-  /** The file with a blob: linked from the store where that is allowed, else downloaded. The same one is got once. */
+  /** The file with a blob: linked from the store where that is allowed and it is intact, else downloaded. The same one is got once. */
   get(descriptor: Descriptor): Promise<string>
   /** What was got so far, by digest. */
   files(): Map<string, string>
@@ -267,16 +271,23 @@ async function openBlobs(
   async function fetchOnce(descriptor: Descriptor): Promise<string> {
     const { digest } = descriptor
     const file = join(work, `blob-${digest.slice('sha256:'.length)}`)
-    if (reusable.has(digest) && (await linked(files.blobFile(digest), file))) {
+    using _ = await turn()
+    signal.throwIfAborted()
+    if (reusable.has(digest) && (await linkedIntact(descriptor, file))) {
       onProgress?.({ kind: 'present', digest })
     } else {
-      using _ = await turn()
-      signal.throwIfAborted()
       const onBytes = (bytes: number) => onProgress?.({ kind: 'download', digest, bytes })
       await downloadBlob(session, descriptor, { file, signal, onBytes })
     }
     done.set(digest, file)
     return file
+  }
+
+  async function linkedIntact(descriptor: Descriptor, file: string): Promise<boolean> {
+    if (!(await linked(files.blobFile(descriptor.digest), file))) return false
+    if (await isIntact(file, descriptor, signal)) return true
+    await rm(file)
+    return false
   }
 
   return {
