@@ -20,10 +20,12 @@ const use = (
   logs: Record<string, number> = {},
   emptyDirs: Record<string, number> = {},
   files = 0,
+  inMemory = 0,
 ): StorageUse => ({
   written: written * MI,
   logs: new Map(Object.entries(logs).map(([name, size]) => [name, size * MI])),
   emptyDirs: new Map(Object.entries(emptyDirs).map(([name, size]) => [name, size * MI])),
+  inMemory: inMemory * MI,
   files: files * MI,
 })
 const one = aPod({ spec: { containers: [limited('main', '10Mi')] } })
@@ -33,6 +35,16 @@ const scratch = aPod({
     volumes: [
       { name: 'scratch', emptyDir: { sizeLimit: '2Mi' } },
       { name: 'memory', emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
+    ],
+  },
+})
+
+const inMemory = aPod({
+  spec: {
+    containers: [{ name: 'main', image: 'busybox', resources: { limits: { memory: '4Mi' } } }],
+    volumes: [
+      { name: 'one', emptyDir: { medium: 'Memory' } },
+      { name: 'two', emptyDir: { medium: 'Memory' } },
     ],
   },
 })
@@ -78,6 +90,19 @@ describe('storage', () => {
       'Usage of EmptyDir volume "scratch" exceeds the limit "2Mi". ',
     ],
     ['memory is not storage', scratch, use(0, {}, { memory: 3 }), undefined],
+    ['volumes in memory may be as full as the Pod may have memory', inMemory, use(0, {}, {}, 0, 4), undefined],
+    [
+      'volumes in memory hold more than the Pod may have of it',
+      inMemory,
+      use(0, {}, {}, 0, 5),
+      'Pod keeps more in its volumes in memory than its memory limit 4194304. ',
+    ],
+    [
+      'volumes in memory of a Pod without such a limit are the node’s concern',
+      scratch,
+      use(0, {}, {}, 0, 5),
+      undefined,
+    ],
   ])('%s', (_name, pod, given, message) => {
     expect(storageExcess(pod, given)).toEqual(message && { reason: 'Evicted', message })
   })
@@ -103,12 +128,13 @@ describe('storage', () => {
   })
 
   test('only Pods with limits are measured as a whole', () => {
-    expect([one, two, scratch, aPod()].map(hasStorageLimits)).toEqual([true, true, true, false])
+    expect([one, two, scratch, inMemory, aPod()].map(hasStorageLimits)).toEqual([true, true, true, true, false])
   })
 
   test('what is left is told from the nearest limit', () => {
     expect(storageLeft(one, use(3, { main: 1 })) / MI).toBe(6)
     expect(storageLeft(scratch, use(3, {}, { scratch: 1 })) / MI).toBe(1)
     expect(storageLeft(two, use(0, { b: 4 })) / MI).toBe(1)
+    expect(storageLeft(inMemory, use(9, {}, {}, 0, 1)) / MI).toBe(3)
   })
 })

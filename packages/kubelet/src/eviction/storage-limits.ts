@@ -1,4 +1,4 @@
-/** What a Pod may keep on its node's disk, and whether it keeps to it: pure, in the kubelet's words. */
+/** What a Pod may keep on its node's disk and in its volumes in memory, and whether it keeps to it: pure, in the kubelet's words. */
 import { containerResource, parseQuantity, podResource } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { Eviction } from '../pods/observed-pod.ts'
@@ -21,12 +21,14 @@ export interface StorageUse {
   emptyDirs: ReadonlyMap<string, number>
   /** Volumes with more files than can be counted in reasonable time: that is too much, whatever their size. */
   uncountable?: ReadonlySet<string>
+  /** In volumes in memory, together. It is none of the disk's. */
+  inMemory: number
   /** In the files that every Pod has: of /etc, and those that take its containers' last words. */
   files: number
 }
 
 export function hasStorageLimits(pod: PodObject): boolean {
-  return emptyDirLimits(pod).size > 0 || containerLimits(pod).size > 0
+  return emptyDirLimits(pod).size > 0 || containerLimits(pod).size > 0 || memoryLimit(pod) !== undefined
 }
 
 /** What any Pod is evicted for, with limits or without. */
@@ -50,6 +52,10 @@ export function storageExcess(pod: PodObject, use: StorageUse): Eviction | undef
         `Usage of EmptyDir volume ${JSON.stringify(volume)} exceeds the limit ${JSON.stringify(limit.text)}. `,
       )
     }
+  }
+  const inMemory = memoryLimit(pod)
+  if (inMemory !== undefined && use.inMemory > inMemory) {
+    return evicted(`Pod keeps more in its volumes in memory than its memory limit ${inMemory}. `)
   }
   const podLimit = podResource(specOf(pod), 'limits', STORAGE)
   if (podLimit !== undefined && totalUse(use) > podLimit) {
@@ -76,11 +82,26 @@ export function storageLeft(pod: PodObject, use: StorageUse): number {
   const ofContainers = [...containerLimits(pod)].map(
     ([name, { bytes }]) => bytes - (use.logs.get(name) ?? 0) - use.written,
   )
-  return Math.min(...left, ...ofContainers, ...(podLimit === undefined ? [] : [podLimit - totalUse(use)]))
+  const inMemory = memoryLimit(pod)
+  return Math.min(
+    ...left,
+    ...ofContainers,
+    ...(podLimit === undefined ? [] : [podLimit - totalUse(use)]),
+    ...(inMemory === undefined ? [] : [inMemory - use.inMemory]),
+  )
 }
 
 export function totalUse({ written, logs, emptyDirs, files }: StorageUse): number {
   return [...logs.values(), ...emptyDirs.values()].reduce((sum, size) => sum + size, written + files)
+}
+
+/**
+ * Of a Pod with volumes in memory. Its control group counts what is written to them, but only as long as the sandbox
+ * lives: what the next one finds there counts for nobody.
+ */
+function memoryLimit(pod: PodObject): number | undefined {
+  const has = (specOf(pod).volumes ?? []).some(({ emptyDir }) => emptyDir?.medium === 'Memory')
+  return has ? podResource(specOf(pod), 'limits', 'memory') : undefined
 }
 
 interface Limit {

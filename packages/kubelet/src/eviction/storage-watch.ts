@@ -3,7 +3,7 @@
  * tells of a byte that is written, so that it is looked at from time to time: sooner the closer a Pod is to its limit.
  */
 import { execFile } from 'node:child_process'
-import { lstat, readdir } from 'node:fs/promises'
+import { lstat, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PodObject } from '@caisson/client'
@@ -47,6 +47,8 @@ const MEASURING_MS = 30_000
 const TREES_AT_A_TIME = 2
 /** What the node itself has written to the files that every Pod has is less. */
 const NODES_OWN_BYTES = 64 * 1024
+/** What statfs(2) says of a tmpfs. */
+const TMPFS_MAGIC = 0x0102_1994
 /** In which stat(2) counts, whatever the file system's own are. */
 const BLOCK_BYTES = 512
 
@@ -92,13 +94,16 @@ export function createStorageWatch({ runtime, directories, onExceeded, onError }
     const { uid = '', name = '', namespace = '' } = pod.metadata
     const containers = allContainers(pod)
     const logs = join(directories.podLogs({ uid, name, namespace }))
-    const onDisk = (specOf(pod).volumes ?? []).filter(({ emptyDir }) => emptyDir && emptyDir.medium !== 'Memory')
-    const [written, logSizes, volumeSizes, files] = await Promise.all([
+    const own = (specOf(pod).volumes ?? []).filter(({ emptyDir }) => emptyDir)
+    const onDisk = own.filter(({ emptyDir }) => emptyDir?.medium !== 'Memory')
+    const inMemory = own.filter((volume) => !onDisk.includes(volume))
+    const [written, logSizes, volumeSizes, memorySizes, files] = await Promise.all([
       runtime.written(sandboxId),
       Promise.all(containers.map((each) => sizeOfFiles(join(logs, each.name)))),
       Promise.all(
         onDisk.map((volume) => measuring(() => sizeOfTree(directories.volume(uid, volume.name), signal), signal)),
       ),
+      Promise.all(inMemory.map(({ name }) => sizeOfTmpfs(directories.volume(uid, name)))),
       sizeOfPodFiles(pod),
     ])
     return {
@@ -106,6 +111,7 @@ export function createStorageWatch({ runtime, directories, onExceeded, onError }
       logs: new Map(containers.map((each, index) => [each.name, logSizes[index] ?? 0])),
       emptyDirs: new Map(onDisk.map((volume, index) => [volume.name, volumeSizes[index] ?? 0])),
       uncountable: new Set(onDisk.filter((_, index) => volumeSizes[index] === undefined).map(({ name }) => name)),
+      inMemory: memorySizes.reduce((sum, size) => sum + size, 0),
       files,
     }
   }
@@ -158,6 +164,12 @@ async function sizeOfFiles(directory: string): Promise<number> {
     }),
   )
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0)
+}
+
+/** Bytes that are taken in it; of one that is not mounted, none. */
+async function sizeOfTmpfs(directory: string): Promise<number> {
+  const found = await statfs(directory).catch(() => undefined)
+  return found?.type === TMPFS_MAGIC ? (found.blocks - found.bfree) * found.bsize : 0
 }
 
 /**

@@ -3,13 +3,14 @@
 import { chmod, lstat, mkdir, rmdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
-import { parseQuantity } from '@caisson/api'
+import { parseQuantity, podResource } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { EmptyDirVolumeSource, Volume } from 'kubernetes-types/core/v1.d.ts'
 import type { PodPlace } from '../containers/downward-api.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { IssuedToken, PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
+import { createFilesBudget, type FilesBudget } from './files-budget.ts'
 import { bindHostPath, checkHostPath } from './host-path.ts'
 import { mountImageFile, mountPointsBelow, mountTmpfs } from './mounts.ts'
 import { own } from './own.ts'
@@ -50,10 +51,11 @@ export interface PrepareOptions {
 export async function prepareVolumes(pod: PodObject, options: PrepareOptions): Promise<PreparedVolumes> {
   const volumes = new Map<string, PreparedVolume>()
   let refreshAt: number | undefined
+  const budget = createFilesBudget()
   for (const volume of specOf(pod).volumes ?? []) {
     options.signal?.throwIfAborted()
     try {
-      const prepared = await prepareVolume(pod, volume, options)
+      const prepared = await prepareVolume(pod, volume, { ...options, budget })
       volumes.set(volume.name, prepared)
       if (prepared.refreshAt !== undefined)
         refreshAt = Math.min(refreshAt ?? Number.POSITIVE_INFINITY, prepared.refreshAt)
@@ -70,13 +72,17 @@ export async function prepareVolumes(pod: PodObject, options: PrepareOptions): P
 async function prepareVolume(
   pod: PodObject,
   volume: Volume,
-  options: PrepareOptions,
+  options: PrepareOptions & { budget: FilesBudget },
 ): Promise<PreparedVolume & { refreshAt?: number | undefined }> {
   const { directories, sources } = options
   const { fsGroup, fsGroupChangePolicy } = specOf(pod).securityContext ?? {}
   const path = directories.volume(pod.metadata.uid ?? '', volume.name)
   if (volume.emptyDir) {
-    await prepareEmptyDir(path, { source: volume.emptyDir, group: fsGroup })
+    await prepareEmptyDir(path, {
+      source: volume.emptyDir,
+      group: fsGroup,
+      sizeBytes: memoryBytes(pod, volume.emptyDir),
+    })
     return { path, readOnly: false }
   }
   if (volume.hostPath) {
@@ -124,13 +130,13 @@ async function prepareImageFile(file: string, path: string): Promise<void> {
 
 async function prepareEmptyDir(
   path: string,
-  { source, group }: { source: EmptyDirVolumeSource; group: number | undefined },
+  { source, group, sizeBytes }: { source: EmptyDirVolumeSource; group: number | undefined; sizeBytes: number },
 ): Promise<void> {
   const mode = group === undefined ? 0o777 : 0o2777
   await mkdir(path, { recursive: true, mode: 0o700 })
   if (source.medium === 'Memory') {
     if ((await mountPointsBelow(path)).includes(path)) return
-    await mountTmpfs(path, { sizeBytes: memoryLimit(source), mode })
+    await mountTmpfs(path, { sizeBytes, mode })
   } else if (source.medium) {
     throw new VolumeError(`unknown storage medium ${JSON.stringify(source.medium)}`)
   } else if (((await lstat(path)).mode & 0o7777) !== 0o700) {
@@ -140,8 +146,10 @@ async function prepareEmptyDir(
   await own(path, { group, mode })
 }
 
-function memoryLimit({ sizeLimit }: EmptyDirVolumeSource): number {
+/** Of a volume in memory, as the kubelet counts it: no more than the Pod may have at all, where that is bounded. */
+function memoryBytes(pod: PodObject, { sizeLimit }: EmptyDirVolumeSource): number {
   const half = Math.floor(totalmem() / 2)
-  const asked = sizeLimit === undefined ? 0 : (parseQuantity(sizeLimit) ?? 0)
-  return asked > 0 ? Math.min(Math.ceil(asked), half) : half
+  const asked = sizeLimit === undefined ? undefined : parseQuantity(sizeLimit)
+  const ofPod = podResource(specOf(pod), 'limits', 'memory')
+  return Math.min(...[asked, ofPod].map((bytes) => (bytes ? Math.ceil(bytes) : half)), half)
 }

@@ -2,6 +2,7 @@ import type { ProjectedVolumeSource, Volume } from 'kubernetes-types/core/v1.d.t
 import { describe, expect, test } from 'vitest'
 import type { ConfigMapObject, SecretObject, TokenRequest } from '../pod-sources.ts'
 import { aPod, NOW } from '../pods/observed-pod-fixtures.ts'
+import { createFilesBudget } from './files-budget.ts'
 import { type ProjectionSources, projectedFiles } from './projected-files.ts'
 
 const minute = 60_000
@@ -13,6 +14,7 @@ function sources(now = NOW, tokens: ProjectionSources['tokens'] = new Map()) {
     place,
     now,
     tokens,
+    budget: createFilesBudget(),
     sources: {
       configMap: async (_namespace, name) =>
         name === 'cfg'

@@ -4,6 +4,7 @@ import type { DownwardAPIVolumeFile, KeyToPath, ProjectedVolumeSource, Volume } 
 import { fieldValue, type PodPlace, resourceValue } from '../containers/downward-api.ts'
 import type { IssuedToken, PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
+import type { FilesBudget } from './files-budget.ts'
 import type { ProjectedFile } from './projection.ts'
 import { VolumeError } from './volume-error.ts'
 
@@ -16,6 +17,8 @@ export interface ProjectionSources {
   now: number
   /** Tokens that were issued for the Pod, by volume, place in it, and audience. They are added to. */
   tokens: Map<string, IssuedToken & { issuedAt: number }>
+  /** Of the Pod. */
+  budget: FilesBudget
 }
 
 export interface ProjectedFiles {
@@ -32,18 +35,19 @@ export async function projectedFiles(
 ): Promise<ProjectedFiles | undefined> {
   const { configMap, secret, downwardAPI, projected } = volume
   if (configMap) {
-    return only(await configMapFiles(pod, { ...configMap, mode: configMap.defaultMode }, from))
+    return only(await configMapFiles(pod, { ...configMap, mode: configMap.defaultMode }, from), from)
   }
   if (secret) {
     const { secretName, items, optional, defaultMode } = secret
-    return only(await secretFiles(pod, { name: secretName, items, optional, mode: defaultMode }, from))
+    return only(await secretFiles(pod, { name: secretName, items, optional, mode: defaultMode }, from), from)
   }
-  if (downwardAPI) return only(downwardFiles(pod, downwardAPI.items, { mode: downwardAPI.defaultMode, from }))
+  if (downwardAPI) return only(downwardFiles(pod, downwardAPI.items, { mode: downwardAPI.defaultMode, from }), from)
   if (projected) return await projectedSources(pod, volume.name, { projected, from })
   return undefined
 }
 
-function only(files: Map<string, ProjectedFile>): ProjectedFiles {
+function only(files: Map<string, ProjectedFile>, { budget }: ProjectionSources): ProjectedFiles {
+  budget.spend(files)
   return { files, refreshAt: undefined }
 }
 
@@ -137,11 +141,8 @@ async function projectedSources(
       const token = await currentToken(pod, { key: `${volume}/${index}`, audience, expirationSeconds }, from)
       const owner = commonUser(pod)
       const grouped = owner !== undefined || specOf(pod).securityContext?.fsGroup !== undefined
-      files.set(path, {
-        data: Buffer.from(token.token),
-        mode: grouped ? 0o600 : mode,
-        ...(owner !== undefined && { uid: owner }),
-      })
+      const data = Buffer.from(token.token)
+      add(new Map([[path, { data, mode: grouped ? 0o600 : mode, ...(owner !== undefined && { uid: owner }) }]]))
       refreshAt = Math.min(refreshAt ?? Number.POSITIVE_INFINITY, refreshTime(token))
     } else {
       throw new VolumeError(`volume ${JSON.stringify(volume)} has a source that this node does not know`)
@@ -150,6 +151,7 @@ async function projectedSources(
   return { files, refreshAt }
 
   function add(more: ReadonlyMap<string, ProjectedFile>): void {
+    from.budget.spend(more)
     for (const [path, file] of more) files.set(path, file)
   }
 }
