@@ -82,7 +82,7 @@ function complete(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>)
   const key = keyOf(resource)
   const creates = operation === 'CREATE' && subresource === ''
   if (key === 'pods') {
-    if (creates) applyLimitRanges(request, store)
+    if (creates || isPodResize(request)) applyLimitRanges(request, store)
     applyServiceAccount(request, store)
     validateServiceAccount(request, store)
   }
@@ -107,11 +107,18 @@ function complete(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>)
 function refuseUnfit(request: AdmissionRequest, store: Pick<Store, 'get' | 'list'>): void {
   const { operation, resource, subresource } = request
   const key = keyOf(resource)
-  if (subresource === '' && (key === 'persistentvolumeclaims' || (key === 'pods' && operation === 'CREATE')))
+  if (
+    isPodResize(request) ||
+    (subresource === '' && (key === 'persistentvolumeclaims' || (key === 'pods' && operation === 'CREATE')))
+  )
     enforceLimitRanges(request, store)
   if (key === 'pods' && operation === 'CREATE' && subresource === '') validateRuntimeClass(request, store)
   else if (key === 'persistentvolumeclaims' && subresource === '') validateClaimResize(request, store)
   else if (key === 'priorityclasses.scheduling.k8s.io') validatePriorityClass(request, store)
+}
+
+function isPodResize({ operation, resource, subresource }: AdmissionRequest): boolean {
+  return keyOf(resource) === 'pods' && subresource === 'resize' && operation === 'UPDATE'
 }
 
 function isRbac({ resource }: AdmissionRequest): boolean {

@@ -90,6 +90,7 @@ test('a group version lists its kinds and their subresources', async () => {
     'pods/log',
     'pods/portforward',
     'pods/proxy',
+    'pods/resize',
     'pods/status',
   ])
 })

@@ -3,7 +3,7 @@ import type { Resource } from '../registry/resource.ts'
 import type { Subresource, Subresources } from './environment.ts'
 import { CERTIFICATE_APPROVAL } from './subresources/certificate-approval.ts'
 import { CONNECTIONS } from './subresources/connections.ts'
-import { EPHEMERAL_CONTAINERS, NAMESPACE_FINALIZE } from './subresources/narrow-updates.ts'
+import { EPHEMERAL_CONTAINERS, NAMESPACE_FINALIZE, RESIZE } from './subresources/narrow-updates.ts'
 import { POD_BINDING } from './subresources/pod-binding.ts'
 import { POD_EVICTION } from './subresources/pod-eviction.ts'
 import { SCALE } from './subresources/scale.ts'
@@ -11,7 +11,7 @@ import { statusOf } from './subresources/status.ts'
 
 const BUILTIN: Subresources = {
   ...CONNECTIONS,
-  pods: [POD_BINDING, POD_EVICTION, EPHEMERAL_CONTAINERS, ...(CONNECTIONS['pods'] ?? [])],
+  pods: [POD_BINDING, POD_EVICTION, EPHEMERAL_CONTAINERS, RESIZE, ...(CONNECTIONS['pods'] ?? [])],
   namespaces: [NAMESPACE_FINALIZE],
   'certificatesigningrequests.certificates.k8s.io': [CERTIFICATE_APPROVAL],
 }

@@ -59,7 +59,8 @@ export function keepAllBut(next: KubeObject, current: KubeObject, fields: readon
   for (const field of all) if (field !== 'metadata' && !fields.includes(field)) setOrDelete(next, field, current[field])
 }
 
-function keepMetadata(next: KubeObject, current: KubeObject): void {
+/** Only who wrote it last is noted anew. */
+export function keepMetadata(next: KubeObject, current: KubeObject): void {
   const { managedFields } = next.metadata
   next.metadata = { ...current.metadata }
   setOrDelete(next.metadata, 'managedFields', managedFields)

@@ -1,12 +1,14 @@
-/** Doors that change one part of an object: ephemeral containers of a Pod, the finalizers of a Namespace. */
+/** Doors that change one part of an object: ephemeral containers and resources of a Pod, the finalizers of a Namespace. */
 import type { KubeObject } from '@caisson/api'
+import type { Pod, PodSpec } from 'kubernetes-types/core/v1.js'
 import { validateFinalize } from '../../registry/builtin/namespace.ts'
+import { resizedSpec, validatePodResize } from '../../registry/builtin/pod-resize.ts'
 import { validateEphemeralContainersUpdate } from '../../registry/builtin/pod-update.ts'
 import type { Subresource } from '../environment.ts'
 import { get } from '../get.ts'
 import { patch } from '../patch.ts'
 import { update } from '../update.ts'
-import { keepAllBut, type UpdateRules } from '../update-rules.ts'
+import { keepAllBut, keepMetadata, type UpdateRules } from '../update-rules.ts'
 
 type Part = Record<string, unknown>
 
@@ -26,15 +28,34 @@ const EPHEMERAL_CONTAINERS_RULES: UpdateRules = {
   validatesAll: false,
 }
 
-export const EPHEMERAL_CONTAINERS: Subresource = {
-  name: 'ephemeralcontainers',
-  kind: 'Pod',
-  verbs: ['get', 'patch', 'update'],
-  handle(call, resource, environment) {
-    if (call.info.verb === 'get') return get(call, resource, environment)
-    const write = call.info.verb === 'update' ? update : patch
-    return write(call, resource, environment, EPHEMERAL_CONTAINERS_RULES)
+export const EPHEMERAL_CONTAINERS = podDoor('ephemeralcontainers', EPHEMERAL_CONTAINERS_RULES)
+
+const RESIZE_RULES: UpdateRules = {
+  prepare(next, current) {
+    const spec = resizedSpec(next.spec as unknown as PodSpec, current.spec as unknown as PodSpec)
+    keepAllBut(next, current, [])
+    keepMetadata(next, current)
+    next.spec = spec
   },
+  validate: (next, current) => validatePodResize(next as unknown as Pod, current as unknown as Pod),
+  warnings: () => [],
+  raisesGeneration: true,
+  validatesAll: false,
+}
+
+export const RESIZE = podDoor('resize', RESIZE_RULES)
+
+function podDoor(name: string, rules: UpdateRules): Subresource {
+  return {
+    name,
+    kind: 'Pod',
+    verbs: ['get', 'patch', 'update'],
+    handle(call, resource, environment) {
+      if (call.info.verb === 'get') return get(call, resource, environment)
+      const write = call.info.verb === 'update' ? update : patch
+      return write(call, resource, environment, rules)
+    },
+  }
 }
 
 const FINALIZE_RULES: UpdateRules = {

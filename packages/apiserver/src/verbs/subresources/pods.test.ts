@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { builtinResources } from '../../registry/builtin/index.ts'
 import { type RunningServer, startServer } from '../../testing/running-server.ts'
 import { answerBinding, BINDING_KIND } from './pod-binding.ts'
@@ -113,6 +113,88 @@ test('ephemeral containers come through their own door, and nothing else does', 
     spec: { ephemeralContainers: [{ name: 'debug', image: 'z' }] },
   })
   expect(removed.status).toBe(422)
+})
+
+describe('resize', () => {
+  const POD = '/api/v1/namespaces/default/pods/sized'
+  const resources = { requests: { cpu: '100m', memory: '64Mi' }, limits: { memory: '128Mi' } }
+  beforeEach(async () => {
+    const spec = { containers: [{ name: 'main', image: 'x', resources }] }
+    const { status } = await post('/api/v1/namespaces/default/pods', { metadata: { name: 'sized' }, spec })
+    expect(status).toBe(201)
+  })
+  const resize = (fields: object, rest: object = {}) =>
+    merge(`${POD}/resize`, { spec: { containers: [{ name: 'main', ...fields }], ...rest } })
+
+  test('changes processors and memory, raises the generation, and nothing else comes through', async () => {
+    const { status, body } = await merge(`${POD}/resize`, {
+      metadata: { labels: { a: 'b' } },
+      spec: {
+        hostname: 'changed',
+        containers: [{ name: 'main', image: 'y', resources: { limits: { memory: '1Gi' } } }],
+      },
+    })
+    expect([status, body.metadata.generation, body.metadata.labels, body.spec.hostname]).toEqual([
+      200,
+      2,
+      undefined,
+      undefined,
+    ])
+    expect(body.spec.containers).toMatchObject([
+      { image: 'x', resources: { requests: resources.requests, limits: { memory: '1Gi' } } },
+    ])
+    expect((await server.request('GET', `${POD}/resize`)).body.spec).toEqual(body.spec)
+    // The Pod's own door stays shut.
+    const own = await merge(POD, { spec: { containers: [{ name: 'main', resources: { requests: { cpu: '1' } } }] } })
+    expect(own.status).toBe(422)
+  })
+
+  test.each<[what: string, fields: object, said: string]>([
+    [
+      'a request above its limit',
+      { resources: { requests: { memory: '256Mi' } } },
+      'spec.containers[0].resources.requests: Invalid value: "256Mi": must be less than or equal to memory limit of 128Mi',
+    ],
+    [
+      'another quality of service',
+      { resources: { requests: { cpu: '1', memory: '128Mi' }, limits: { cpu: '1' } } },
+      'spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing',
+    ],
+    [
+      'a limit that is taken away',
+      { resources: { limits: { memory: null, cpu: '1' } } },
+      'spec.containers[0].resources.limits: Forbidden: resource limits cannot be removed',
+    ],
+    [
+      'other resources',
+      { resources: { limits: { 'ephemeral-storage': '1Gi' } } },
+      'spec: Forbidden: only cpu and memory resources are mutable',
+    ],
+    [
+      'another policy',
+      { resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'RestartContainer' }] },
+      'spec: Forbidden: only cpu and memory resources are mutable',
+    ],
+  ])('refuses %s', async (_what, fields, said) => {
+    const { status, body } = await resize(fields)
+    expect([status, body.message]).toEqual([422, `Pod "sized" is invalid: ${said}`])
+  })
+
+  test('refuses containers that come', async () => {
+    const { status, body } = await merge(`${POD}/resize`, { spec: { containers: [{ name: 'more', image: 'x' }] } })
+    expect([status, body.message]).toEqual([
+      422,
+      'Pod "sized" is invalid: spec.containers: Forbidden: containers may not be added or removed on resize',
+    ])
+  })
+
+  test('refuses a Pod whose node says nothing of resources', async () => {
+    const running = { name: 'main', image: 'x', imageID: '', ready: true, restartCount: 0, state: { running: {} } }
+    const told = await merge(`${POD}/status`, { status: { phase: 'Running', containerStatuses: [running] } })
+    expect(told.status).toBe(200)
+    const { body } = await resize({ resources: { requests: { cpu: '200m' } } })
+    expect(body.message).toBe('Pod "sized" is invalid: spec: Forbidden: Pod running on node without support for resize')
+  })
 })
 
 test('the status has a door of its own, which leaves the rest alone', async () => {
