@@ -1,6 +1,6 @@
-import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import type { Container, PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { describe, expect, test } from 'vitest'
-import { podResource, requestedResources } from './pod-resources.ts'
+import { podResource, requestedResources, reservedSpec } from './pod-resources.ts'
 
 const MI = 1024 * 1024
 
@@ -81,5 +81,26 @@ describe('what a Pod may use', () => {
       containers: [asking('a', { request: '1Mi' })],
     }
     expect([...requestedResources(spec)].sort()).toEqual(['cpu', 'example.com/device', 'memory'])
+  })
+})
+
+describe('what is reserved for a Pod whose resources change', () => {
+  const spec: PodSpec = { containers: [asking('a', { request: '4Mi' })] }
+  const status = (allocated: string, inForce: string, reason?: string): PodStatus =>
+    ({
+      containerStatuses: [
+        { name: 'a', allocatedResources: { memory: allocated }, resources: { requests: { memory: inForce } } },
+      ],
+      ...(reason !== undefined && { conditions: [{ type: 'PodResizePending', status: 'True', reason }] }),
+    }) as unknown as PodStatus
+
+  test.each<[what: string, status: PodStatus | undefined, mebibytes: number]>([
+    ['what it asks for, where nothing is said', undefined, 4],
+    ['what it asks for, where it is given more', status('1Mi', '1Mi', 'Deferred'), 4],
+    ['what it was granted, while it is given less', status('8Mi', '4Mi'), 8],
+    ['what it has, as long as it has more', status('4Mi', '16Mi'), 16],
+    ['what it has, where it can never be given what it asks for', status('1Mi', '2Mi', 'Infeasible'), 2],
+  ])('%s', (_what, told, mebibytes) => {
+    expect(podResource(reservedSpec(spec, told), 'requests', 'memory')).toBe(mebibytes * MI)
   })
 })

@@ -1,5 +1,5 @@
 /** What a Pod asks of its node: Kubernetes' sums over its containers. */
-import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import type { Container, PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { parseQuantity } from './quantity.ts'
 
 /**
@@ -36,6 +36,50 @@ export function containerResource(
 ): number | undefined {
   const limit = quantityOf(resources?.limits, resource) || undefined
   return kind === 'limits' ? limit : (quantityOf(resources?.requests, resource) ?? limit)
+}
+
+interface ToldContainer {
+  name: string
+  allocatedResources?: Record<string, string>
+  resources?: { requests?: Record<string, string> }
+}
+
+/**
+ * The spec with what is reserved for the Pod on its node: while its resources change (`pods/resize`), the most of what it
+ * asks for, was granted and has. What its node can never grant is not reserved.
+ */
+export function reservedSpec(spec: PodSpec, status: PodStatus | undefined): PodSpec {
+  const told = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])] as ToldContainer[]
+  if (!told.some(({ allocatedResources }) => allocatedResources)) return spec
+  const refused = status?.conditions?.some(({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible')
+  const reserved = (container: Container): Container => {
+    const { allocatedResources, resources } = told.find(({ name }) => name === container.name) ?? {}
+    if (!allocatedResources) return container
+    const asked = refused ? [] : [container.resources?.requests ?? {}]
+    const requests = most([...asked, allocatedResources, resources?.requests ?? {}])
+    return {
+      ...container,
+      resources: { ...container.resources, requests: { ...container.resources?.requests, ...requests } },
+    }
+  }
+  return {
+    ...spec,
+    containers: spec.containers.map(reserved),
+    ...(spec.initContainers && { initContainers: spec.initContainers.map(reserved) }),
+  }
+}
+
+/** Of processors and memory, the largest of each. */
+function most(lists: ReadonlyArray<Record<string, string>>): Record<string, string> {
+  const largest: Record<string, string> = {}
+  for (const list of lists) {
+    for (const name of ['cpu', 'memory']) {
+      const quantity = list[name]
+      const before = parseQuantity(largest[name] ?? '0') ?? 0
+      if (quantity !== undefined && (parseQuantity(quantity) ?? 0) >= before) largest[name] = quantity
+    }
+  }
+  return largest
 }
 
 /** Every resource that a Pod asks for. */

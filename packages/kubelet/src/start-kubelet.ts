@@ -16,7 +16,7 @@ import { stopNode } from './node/stop-node.ts'
 import { type PodDirectories, podDirectories } from './pod-directories.ts'
 import { createPodSources } from './pod-sources.ts'
 import { createFakePods } from './pods/fake-pods.ts'
-import { misfit } from './pods/node-fit.ts'
+import { misfit, resizeRefusal } from './pods/node-fit.ts'
 import { SANDBOX_LABELS } from './pods/observe-pod.ts'
 import { createPodActions } from './pods/pod-actions.ts'
 import { createPodEngine, type PodEngine } from './pods/pod-engine.ts'
@@ -222,6 +222,10 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       misfit(pod, others) {
         const node = self.get(nodeName)
         return node && misfit(pod, node, others)
+      },
+      resizeRefusal(pod, others) {
+        const node = self.get(nodeName)
+        return node && resizeRefusal(pod, node, others)
       },
       evictionOf: (uid) => pressure.evictionOf(uid),
       now,

@@ -33,6 +33,7 @@ import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
 import { attachToStarting, openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes, removeUnusedLayouts } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
+import { resizeSandbox } from './sandbox/resize.ts'
 import { type Prepared, type RuntimeParts } from './sandbox/runtime-parts.ts'
 import { shimEvents } from './sandbox/shim-driver.ts'
 import { openSnapshot, partOf, requireSameRights, type StoredSnapshot, snapshotOf } from './sandbox/snapshot-files.ts'
@@ -282,6 +283,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
         sandbox.checkpointing = false
       }
     },
+
+    resizeSandbox: (id, options) => resizeSandbox(parts, registry.sandbox(id), options),
 
     async stopContainer(id, { graceMs, signal = 'SIGTERM' }) {
       const { sandbox, entry } = registry.container(id)

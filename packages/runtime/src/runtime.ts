@@ -333,6 +333,14 @@ export interface Runtime extends AsyncDisposable {
   startContainer(spec: ContainerSpec, signal?: AbortSignal): Promise<Container>
   /** TERM (or `signal`), then KILL after `graceMs`; resolves when it is gone. No error where it already is. */
   stopContainer(id: string, options: { graceMs: number; signal?: NodeJS.Signals }): Promise<void>
+  /**
+   * Other limits for a sandbox that runs, and for containers of it by their ids, where the runtime can tell them apart.
+   * Rejects where more memory is in use than would be allowed.
+   */
+  resizeSandbox(
+    id: string,
+    options: { limits: ResourceLimits; containers: ReadonlyMap<string, ResourceLimits> },
+  ): Promise<void>
   /** Its process must be gone. Logs stay: they belong to whoever named `logPath`. */
   removeContainer(id: string): Promise<void>
   /** Kills what is left in it and gives back network, mounts and directories. Idempotent. */

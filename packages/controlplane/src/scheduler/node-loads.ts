@@ -1,5 +1,5 @@
 /** Which Pods each node has and what they ask for together, kept up to date Pod by Pod. */
-import { type HostPort, hostPortsOf, podResource, requestedResources } from '@caisson/api'
+import { type HostPort, hostPortsOf, podResource, requestedResources, reservedSpec } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import { isAverse, type Placed } from './neighbours.ts'
 
@@ -38,8 +38,8 @@ export function isFinished(pod: PodObject): boolean {
 }
 
 export function requestOf(pod: PodObject): Requested {
-  const { spec } = pod
-  if (!spec) return new Map([['pods', 1]])
+  if (!pod.spec) return new Map([['pods', 1]])
+  const spec = reservedSpec(pod.spec, pod.status)
   const names = [...requestedResources(spec)]
   return new Map([['pods', 1], ...names.map((name) => [name, podResource(spec, 'requests', name) ?? 0] as const)])
 }

@@ -21,7 +21,8 @@ import {
   type ObservedPod,
   specOf,
 } from './observed-pod.ts'
-import { MINIMUM_GRACE_MS, type PodAction } from './plan-pod.ts'
+import { MINIMUM_GRACE_MS } from './plan-pod.ts'
+import type { PodAction } from './pod-action.ts'
 import type { PodEvents } from './pod-events.ts'
 import type { PodMemory } from './pod-memory.ts'
 import { noteFailure } from './setbacks.ts'

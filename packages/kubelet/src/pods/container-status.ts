@@ -13,6 +13,7 @@ import {
   isSidecar,
   type ObservedPod,
   restarts,
+  statusesOf,
 } from './observed-pod.ts'
 import { delayAfter, formatSeconds, restartAt } from './restart-back-off.ts'
 
@@ -49,10 +50,7 @@ export function containerStatus(observed: ObservedPod, container: Container, opt
     started: health.started,
     ...((container.resources?.limits || container.resources?.requests) && {
       allocatedResources: container.resources.requests ?? {},
-      resources: {
-        ...(container.resources.limits && { limits: container.resources.limits }),
-        ...(container.resources.requests && { requests: container.resources.requests }),
-      },
+      resources: resourcesInForce(observed, container, latest),
     }),
     ...(container.volumeMounts?.length && {
       volumeMounts: container.volumeMounts.map(({ name, mountPath, readOnly }) => ({
@@ -63,6 +61,18 @@ export function containerStatus(observed: ObservedPod, container: Container, opt
     }),
     ...(latest?.user && { user: { linux: userStatus(latest.user) } }),
   } as ContainerStatus
+}
+
+/** What it is held to now: as long as what was granted is not in force, what was said before. */
+function resourcesInForce(
+  { pod, limitsDue }: ObservedPod,
+  { name, resources = {} }: Container,
+  run: ContainerRun | undefined,
+): object {
+  const isBehind = run?.id !== undefined && (limitsDue?.containers.has(run.id) || limitsDue?.restarts.includes(run))
+  const before = isBehind ? statusesOf(pod).find((status) => status.name === name) : undefined
+  const { limits, requests } = (before as { resources?: Container['resources'] } | undefined)?.resources ?? resources
+  return { ...(limits && { limits }), ...(requests && { requests }) }
 }
 
 /** Nobody asks how it is: it is never ready, and says nothing of having started. */

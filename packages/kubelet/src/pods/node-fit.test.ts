@@ -1,7 +1,7 @@
 import type { PodObject, Typed } from '@caisson/client'
 import type { Node, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { expect, test } from 'vitest'
-import { misfit } from './node-fit.ts'
+import { misfit, resizeRefusal } from './node-fit.ts'
 import { aPod } from './observed-pod-fixtures.ts'
 
 const node = {
@@ -78,4 +78,29 @@ test.each<[what: string, pod: PodObject, others: PodObject[], refusal: ReturnTyp
   ],
 ])('%s', (_what, pod, others, refusal) => {
   expect(misfit(pod, node, { atMost: others.length, list: () => others })).toEqual(refusal)
+})
+
+test.each<[what: string, pod: PodObject, others: PodObject[], refusal: ReturnType<typeof resizeRefusal>]>([
+  ['what there is room for', asking({ cpu: '1500m', memory: '1Gi' }), [asking({ cpu: '500m' })], undefined],
+  [
+    'what others have for now',
+    asking({ cpu: '1501m', memory: '1Gi' }),
+    [asking({ cpu: '0.5' })],
+    {
+      reason: 'Deferred',
+      message: "Node didn't have enough resource: cpu, requested: 1501, used: 500, capacity: 2000",
+    },
+  ],
+  [
+    'more than there ever is',
+    asking({ cpu: '3', memory: '2Gi' }),
+    [],
+    {
+      reason: 'Infeasible',
+      message: "Node didn't have enough capacity: memory, requested: 2147483648, capacity: 1073741824",
+    },
+  ],
+  ['other things are not asked again', asking({ cpu: '1' }, { nodeSelector: { tier: 'others' } }), [], undefined],
+])('a Pod that runs asks for %s', (_what, pod, others, refusal) => {
+  expect(resizeRefusal(pod, node, { atMost: others.length, list: () => others })).toEqual(refusal)
 })

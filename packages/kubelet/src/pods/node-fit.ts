@@ -12,7 +12,7 @@ import {
 } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
-import { type Eviction, specOf } from './observed-pod.ts'
+import { type Eviction, type PendingResize, specOf } from './observed-pod.ts'
 
 /** In the order in which the first that there is not enough of is told. */
 const PODS = 'pods'
@@ -30,19 +30,10 @@ export function misfit(pod: PodObject, node: Typed<Node>, others: TakenPods): Ev
   const room = node.status?.allocatable ?? {}
   const wanted = [...requestedResources(specOf(pod))].filter((name) => !FIRST.includes(name)).sort()
   for (const resource of [...FIRST, ...wanted]) {
-    const quantity = room[resource]
     // Of what no node says that it has any, nobody here keeps count.
-    if (quantity === undefined) continue
-    const requested = requestOf(pod, resource)
-    const capacity = parseQuantity(quantity) ?? 0
-    if (requested === 0 || (resource === PODS && others.atMost + requested <= capacity)) continue
-    const used = others.list().reduce((sum, other) => sum + requestOf(other, resource), 0)
-    if (used + requested <= capacity) continue
-    const [r, u, c] = [requested, used, capacity].map((amount) => counted(resource, amount))
-    return {
-      reason: `OutOf${resource}`,
-      message: `Node didn't have enough resource: ${resource}, requested: ${r}, used: ${u}, capacity: ${c}`,
-    }
+    if (room[resource] === undefined) continue
+    const message = shortage(pod, { resource, room, others })
+    if (message !== undefined) return { reason: `OutOf${resource}`, message }
   }
   if (!matchesNodeSelector(specOf(pod), node.metadata)) {
     const message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
@@ -54,6 +45,41 @@ export function misfit(pod: PodObject, node: Typed<Node>, others: TakenPods): Ev
   if (!ports.some((port) => taken.some((other) => hostPortsConflict(port, other)))) return undefined
   const message = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
   return { reason: 'NodePorts', message }
+}
+
+interface Wanted {
+  resource: string
+  /** What the node has for Pods. */
+  room: Readonly<Record<string, string>>
+  others: TakenPods
+}
+
+/** What there is not enough of; undefined where there is. */
+function shortage(pod: PodObject, { resource, room, others }: Wanted): string | undefined {
+  const requested = requestOf(pod, resource)
+  const capacity = parseQuantity(room[resource] ?? '0') ?? 0
+  if (requested === 0 || (resource === PODS && others.atMost + requested <= capacity)) return undefined
+  const used = others.list().reduce((sum, other) => sum + requestOf(other, resource), 0)
+  if (used + requested <= capacity) return undefined
+  const [r, u, c] = [requested, used, capacity].map((amount) => counted(resource, amount))
+  return `Node didn't have enough resource: ${resource}, requested: ${r}, used: ${u}, capacity: ${c}`
+}
+
+/** Why a Pod that runs cannot have what it asks for by now; undefined where it can. */
+export function resizeRefusal(pod: PodObject, node: Typed<Node>, others: TakenPods): PendingResize | undefined {
+  const room = node.status?.allocatable ?? {}
+  for (const resource of ['memory', 'cpu']) {
+    const [requested, capacity] = [requestOf(pod, resource), parseQuantity(room[resource] ?? '0') ?? 0]
+    if (requested <= capacity) continue
+    const [r, c] = [requested, capacity].map((amount) => counted(resource, amount))
+    const message = `Node didn't have enough capacity: ${resource}, requested: ${r}, capacity: ${c}`
+    return { reason: 'Infeasible', message }
+  }
+  for (const resource of ['cpu', 'memory']) {
+    const message = shortage(pod, { resource, room, others })
+    if (message !== undefined) return { reason: 'Deferred', message }
+  }
+  return undefined
 }
 
 function requestOf(pod: PodObject, resource: string): number {

@@ -25,7 +25,7 @@ export const SANDBOX_LABELS = {
 } as const
 
 /** All but what is found out by asking its containers and measuring what it keeps. */
-export type SeenPod = Omit<ObservedPod, 'health' | 'eviction' | 'activity'>
+export type SeenPod = Omit<ObservedPod, 'health' | 'eviction' | 'activity' | 'limitsDue'>
 
 export function observePod(
   memory: PodMemory,
@@ -48,6 +48,7 @@ export function observePod(
       shared: sandbox.spec.shared,
       alive: sandbox.alive,
       ip: sandbox.ip,
+      limits: sandbox.spec.limits,
       networkProblem: sandbox.spec.labels[SANDBOX_LABELS.networkProblem],
       limitsProblem: sandbox.spec.labels[SANDBOX_LABELS.limitsProblem],
       ownersProblem: sandbox.spec.labels[SANDBOX_LABELS.ownersProblem],
@@ -62,6 +63,8 @@ export function observePod(
     pulling: new Set([...memory.images].flatMap(([name, { kind }]) => (kind === 'pulling' ? [name] : []))),
     stopping: memory.stopping,
     setback: memory.setback,
+    resizeFailure: memory.resizeFailure,
+    pendingResize: memory.pendingResize,
     hostIp,
   }
 }
@@ -91,6 +94,7 @@ function runOf({ spec, state }: Sandbox['containers'][number], memory: PodMemory
       user: { uid, gid, supplementalGroups: additionalGids },
       terminationMessage: memory.lastWords.get(spec.id),
       backOffMs: Number(spec.labels[CONTAINER_LABELS.backOff] ?? 0),
+      limits: spec.limits,
     },
   ]
 }

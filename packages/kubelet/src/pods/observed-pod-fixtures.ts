@@ -3,7 +3,8 @@ import type { PodObject } from '@caisson/client'
 import type { ContainerState } from '@caisson/runtime'
 import type { Container, PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import type { ContainerRun, ObservedPod } from './observed-pod.ts'
-import { type PodAction, planPod } from './plan-pod.ts'
+import { planPod } from './plan-pod.ts'
+import type { PodAction } from './pod-action.ts'
 
 export const NOW = Date.UTC(2026, 0, 1, 12)
 export const second = 1000
@@ -103,6 +104,8 @@ function said(action: PodAction): string {
       return `stop ${action.container} within ${action.graceMs / second} s`
     case 'create-sandbox':
       return `create ${action.shared ? 'shared ' : ''}sandbox ${action.attempt}`
+    case 'resize':
+      return `resize ${action.id} to ${JSON.stringify(action.limits)}, and ${[...action.containers.keys()].join(', ')}`
     case 'remove-container':
     case 'remove-sandbox':
       return `${action.kind} ${action.id}`

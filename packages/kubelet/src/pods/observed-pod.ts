@@ -1,6 +1,6 @@
 /** What is known of a Pod when it is planned: the API object, the runtime, and what went wrong lately. */
 import type { PodObject } from '@caisson/client'
-import type { ContainerState } from '@caisson/runtime'
+import type { ContainerState, ResourceLimits } from '@caisson/runtime'
 import type { Container, ContainerStatus, EphemeralContainer, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import type { ActivityState } from '../activity/activity-state.ts'
 import { type ContainerHealth, presumedHealth } from '../probes/probe-state.ts'
@@ -28,6 +28,8 @@ export interface ContainerRun {
   terminationMessage: string | undefined
   /** ms after its end before it may be started again, unless it ran for long. */
   backOffMs: number
+  /** What it is held to; undefined of one of which only the status is left. */
+  limits?: ResourceLimits | undefined
 }
 
 /** Why a container could not be started, or not yet again: what its status waits for. */
@@ -54,11 +56,29 @@ export interface ObservedSandbox {
   /** False once its isolation is gone: then everything in it is. */
   alive: boolean
   ip: string | undefined
+  /** What all of it is held to. */
+  limits?: ResourceLimits | undefined
   /** Why it has no network although the Pod should have one. */
   networkProblem?: string | undefined
   limitsProblem?: string | undefined
   ownersProblem?: string | undefined
   sysctlsProblem?: string | undefined
+}
+
+/** Why what is asked for is not granted, in kubelet's words. */
+export interface PendingResize {
+  reason: 'Deferred' | 'Infeasible'
+  message: string
+}
+
+/** Limits that are granted and not in force. */
+export interface LimitsDue {
+  /** Of the sandbox. */
+  limits: ResourceLimits
+  /** By runtime id: of containers that take them while they run. */
+  containers: ReadonlyMap<string, ResourceLimits>
+  /** Runs that have to end, and begin again with others. */
+  restarts: readonly ContainerRun[]
 }
 
 export interface ObservedPod {
@@ -92,6 +112,12 @@ export interface ObservedPod {
   eviction: Eviction | undefined
   /** Whether something happens in it, where it wants that to be known. */
   activity?: ActivityState | undefined
+  /** Limits that were granted and are not in force yet. */
+  limitsDue?: LimitsDue | undefined
+  /** Why the last try to have them in force failed. */
+  resizeFailure?: { message: string; retryAt: number } | undefined
+  /** Why what the API asks for is not granted. */
+  pendingResize?: PendingResize | undefined
   /** Of this node. */
   hostIp: string
 }

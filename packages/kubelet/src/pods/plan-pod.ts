@@ -21,23 +21,11 @@ import {
   restarts,
   specOf,
 } from './observed-pod.ts'
+import { resizeSteps } from './plan-resize.ts'
+import type { PodAction } from './pod-action.ts'
 import { podRejection } from './pod-admission.ts'
 import { podStatus, rejectedStatus } from './pod-status.ts'
 import { hasCome, nextBackOffMs, restartAt } from './restart-back-off.ts'
-
-export type PodAction =
-  /** Directories and volumes. */
-  | { kind: 'prepare' }
-  | { kind: 'create-sandbox'; attempt: number; shared: boolean }
-  | { kind: 'start-container'; container: Container; restartCount: number; backOffMs: number }
-  /** Does not wait for its end. `because` says why, where the Pod itself goes on. */
-  | { kind: 'stop-container'; id: string; container: string; graceMs: number; because?: HealthFailure }
-  /** Forgets a run that ended. */
-  | { kind: 'remove-container'; id: string }
-  /** Takes the sandbox away with what is left in it. */
-  | { kind: 'remove-sandbox'; id: string }
-  /** Takes the volumes away, not the logs. */
-  | { kind: 'remove-volumes' }
 
 export interface PodPlan {
   actions: PodAction[]
@@ -130,8 +118,12 @@ function planRun(observed: ObservedPod, now: number): Steps {
   }
   // Everything that ran in it is gone with it; and one in which nothing runs can take no container in but its own.
   if (!sandbox.alive || isTooSmall(observed)) return { actions: [{ kind: 'remove-sandbox', id: sandbox.id }] }
+  const resize = resizeSteps(observed, { now, graceMs: graceOf(observed) })
   const steps = planContainers(observed, now)
-  return { ...steps, wakeAt: earliest(steps.wakeAt, refreshAt) }
+  return {
+    actions: [...resize.actions, ...steps.actions],
+    wakeAt: earliest(earliest(steps.wakeAt, resize.wakeAt), refreshAt),
+  }
 }
 
 function planContainers(observed: ObservedPod, now: number): Steps {

@@ -8,13 +8,17 @@ import { removeTree } from '../volumes/remove-tree.ts'
 import { type ContainerActionsOptions, createContainerActions } from './container-actions.ts'
 import { failureMessage } from './failure-message.ts'
 import type { ObservedPod } from './observed-pod.ts'
-import type { PodAction } from './plan-pod.ts'
+import { resizeCompleted } from './plan-resize.ts'
+import type { PodAction } from './pod-action.ts'
 import type { PodMemory } from './pod-memory.ts'
+import { retryDelay } from './restart-back-off.ts'
 import { createSandboxActions, type SandboxActionsOptions } from './sandbox-actions.ts'
 import { noteSetback } from './setbacks.ts'
 
 /** kubelet's for volumes: 500 ms doubling to 2 min 2 s. */
 const VOLUME_RETRY = { first: 500, most: 122_000 }
+/** What keeps a limit from being lowered is memory in use. */
+const RESIZE_RETRY = { first: 2_000, most: 60_000 }
 
 export interface PodActionsOptions
   extends Omit<ContainerActionsOptions, 'beginnings'>,
@@ -56,6 +60,8 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         return await containers.start(action, observed, { memory, signal })
       case 'stop-container':
         return containers.stop(action, observed, memory)
+      case 'resize':
+        return await resize(action, observed, memory)
       case 'remove-container':
         return await containers.remove(action.id, memory)
       case 'remove-sandbox':
@@ -66,6 +72,22 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         await removeTree(directories.pod(pod.metadata.uid ?? ''))
         memory.volumes = undefined
         memory.hasDirectory = false
+    }
+  }
+
+  async function resize(
+    { id, limits, containers }: Extract<PodAction, { kind: 'resize' }>,
+    observed: ObservedPod,
+    memory: PodMemory,
+  ): Promise<void> {
+    try {
+      await options.runtime.resizeSandbox(id, { limits, containers })
+      memory.resizeFailure = undefined
+      events.about(observed.pod, { type: 'Normal', reason: 'ResizeCompleted', message: resizeCompleted(observed) })
+    } catch (error) {
+      const count = (memory.resizeFailure?.count ?? 0) + 1
+      const message = failureMessage(error, directories)
+      memory.resizeFailure = { message, count, retryAt: now() + retryDelay(count, RESIZE_RETRY) }
     }
   }
 

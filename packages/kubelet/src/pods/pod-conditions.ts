@@ -4,7 +4,7 @@ import type { PodObject } from '@caisson/client'
 import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import { type ActivityState, idleCondition } from '../activity/activity-state.ts'
 import type { ConditionFields } from './condition-fields.ts'
-import { initContainers, isSidecar, specOf } from './observed-pod.ts'
+import { initContainers, isSidecar, type ObservedPod, specOf } from './observed-pod.ts'
 import type { PodPhase } from './pod-phase.ts'
 
 /** Ours, and there only where a Pod that should have a network runs without one. */
@@ -15,6 +15,9 @@ const LIMITS_HELD = 'caisson.dev/LimitsHeld'
 const OWNERS_KEPT = 'caisson.dev/OwnersKept'
 /** Ours, and there only where a Pod asks for kernel parameters that its sandbox does not take. */
 const SYSCTLS_APPLIED = 'caisson.dev/SysctlsApplied'
+
+const RESIZE_PENDING = 'PodResizePending'
+const RESIZE_IN_PROGRESS = 'PodResizeInProgress'
 
 /** Types that belong to the node agent; every other condition is left alone. */
 export const NODE_CONDITIONS: readonly string[] = [
@@ -27,8 +30,13 @@ export const NODE_CONDITIONS: readonly string[] = [
   LIMITS_HELD,
   OWNERS_KEPT,
   SYSCTLS_APPLIED,
+  RESIZE_PENDING,
+  RESIZE_IN_PROGRESS,
   IDLE.condition,
 ]
+
+/** Those that are taken away when there is nothing more to say. */
+export const PASSING_CONDITIONS: readonly string[] = [RESIZE_PENDING, RESIZE_IN_PROGRESS, IDLE.condition]
 
 export interface ConditionFacts {
   phase: PodPhase
@@ -37,13 +45,14 @@ export interface ConditionFacts {
   limitsProblem?: string | undefined
   ownersProblem?: string | undefined
   sysctlsProblem?: string | undefined
+  resize?: Pick<ObservedPod, 'pendingResize' | 'limitsDue' | 'resizeFailure'> | undefined
   activity?: ActivityState | undefined
 }
 
 export function podConditions(
   pod: PodObject,
   statuses: readonly ContainerStatus[],
-  { phase, hasSandbox, networkProblem, limitsProblem, ownersProblem, sysctlsProblem, activity }: ConditionFacts,
+  { phase, hasSandbox, networkProblem, limitsProblem, ownersProblem, sysctlsProblem, resize, activity }: ConditionFacts,
 ): ConditionFields[] {
   const containersReady = containersReadyCondition(pod, statuses, phase)
   return [
@@ -56,7 +65,21 @@ export function podConditions(
     ...withProblem({ type: LIMITS_HELD, reason: 'ControlGroupsMissing', message: limitsProblem }),
     ...withProblem({ type: OWNERS_KEPT, reason: 'UsersMissing', message: ownersProblem }),
     ...withProblem({ type: SYSCTLS_APPLIED, reason: 'SysctlsNotSupported', message: sysctlsProblem }),
+    ...(resize && phase === 'Running' ? resizeConditions(resize) : []),
     ...(activity && phase === 'Running' ? [idleCondition(activity)] : []),
+  ]
+}
+
+/** There only as long as they are true. */
+function resizeConditions({
+  pendingResize,
+  limitsDue,
+  resizeFailure,
+}: NonNullable<ConditionFacts['resize']>): ConditionFields[] {
+  const failed = resizeFailure && { reason: 'Error', message: resizeFailure.message }
+  return [
+    ...(pendingResize ? [{ type: RESIZE_PENDING, status: 'True', ...pendingResize }] : []),
+    ...(limitsDue ? [{ type: RESIZE_IN_PROGRESS, status: 'True', ...failed }] : []),
   ]
 }
 

@@ -277,6 +277,53 @@ test('a Pod for which there is no room is refused, also by the next agent, and o
   expect(play.errors).toEqual([])
 })
 
+test('a Pod that runs is given more where there is room, waits for it where there is not, and keeps what it has where there never is', async () => {
+  await removePods()
+  await using play = await startPlay()
+  const whole = availableParallelism()
+  const create = async (name: string, cpu: number): Promise<void> => {
+    const container = { name: 'main', image: 'image', resources: { requests: { cpu: String(cpu) } } }
+    const spec = { ...podSpec({ kind: 'create', policy: 'Always', shape: 'one' }), containers: [container] }
+    await client.create(resources.pods, { metadata: { name }, spec }, { namespace })
+    await play.rest()
+  }
+  const resize = async (name: string, cpu: number): Promise<void> => {
+    const body = { spec: { containers: [{ name: 'main', resources: { requests: { cpu: String(cpu) } } }] } }
+    await client.patch(resources.pods, name, body, { namespace, type: 'strategic', subresource: 'resize' })
+    await play.rest()
+  }
+  /** What the Pod is granted, what its sandbox is held to, and why that is not what it asks for. */
+  const told = async (name: string): Promise<string> => {
+    const pod = (await play.pods()).find(({ metadata }) => metadata.name === name)
+    const [main] = (pod?.status?.containerStatuses ?? []) as unknown as Array<{
+      allocatedResources?: { cpu: string }
+    }>
+    const sandbox = play.machine.sandboxes().find(({ labels }) => labels['pod-uid'] === pod?.metadata.uid)
+    const pending = pod?.status?.conditions?.find(({ type }) => type === 'PodResizePending')
+    return [main?.allocatedResources?.cpu, (sandbox?.limits.cpuRequestMillicores ?? 0) / 1000, pending?.reason]
+      .filter((each) => each !== undefined)
+      .join(' ')
+  }
+  await create('first', whole / 4)
+  await create('second', whole / 2)
+  await resize('first', whole / 2)
+  expect(await told('first')).toBe(`${whole / 2} ${whole / 2}`)
+  await resize('first', whole)
+  expect(await told('first')).toBe(`${whole / 2} ${whole / 2} Deferred`)
+  await resize('second', whole * 1000)
+  expect(await told('second')).toBe(`${whole / 2} ${whole / 2} Infeasible`)
+  await play.happen({ kind: 'restart' })
+  await play.rest()
+  expect([await told('first'), await told('second')]).toEqual([
+    `${whole / 2} ${whole / 2} Deferred`,
+    `${whole / 2} ${whole / 2} Infeasible`,
+  ])
+  await client.delete(resources.pods, 'second', { namespace, gracePeriodSeconds: 0 })
+  await play.rest()
+  expect(await told('first')).toBe(`${whole} ${whole}`)
+  expect(play.errors).toEqual([])
+})
+
 test('whatever happens in whatever order, the node comes to what the Pods ask for', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(happening, { maxLength: 14 }), async (history) => {

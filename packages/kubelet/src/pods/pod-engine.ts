@@ -18,15 +18,21 @@ import { shownMetadataChanged } from '../volumes/shown-metadata.ts'
 import { CONTAINER_ID_SCHEME } from './container-status.ts'
 import type { FakePods } from './fake-pods.ts'
 import { createLastWords } from './last-words.ts'
+import { limitsDue } from './limits-due.ts'
 import type { TakenPods } from './node-fit.ts'
 import { observePod, SANDBOX_LABELS, type SeenPod } from './observe-pod.ts'
-import { type Eviction, isTerminalPhase, type ObservedPod, statusesOf } from './observed-pod.ts'
-import { type PodAction, type PodPlan, planPod } from './plan-pod.ts'
+import { type Eviction, isTerminalPhase, type ObservedPod, type PendingResize, statusesOf } from './observed-pod.ts'
+import { type PodPlan, planPod } from './plan-pod.ts'
+import type { PodAction } from './pod-action.ts'
 import type { PodActions } from './pod-actions.ts'
 import type { PodEvents } from './pod-events.ts'
+import { podLimits } from './pod-limits.ts'
 import { newPodMemory, type PodMemory } from './pod-memory.ts'
 import { createPodWriter } from './pod-writer.ts'
+import { createResizes } from './resizes.ts'
 import { handlerOf } from './runtime-handler.ts'
+import { createTakenPods } from './taken-pods.ts'
+import { unknownPod } from './unknown-pod.ts'
 
 /** A start that takes longer is announced: `ContainerCreating` is worth a write only then. */
 const INTERIM_STATUS_MS = 300
@@ -57,6 +63,8 @@ export interface PodEngineOptions {
   directoriesOf: ReadonlySet<string>
   /** Why a Pod does not fit beside others that were taken; undefined where it does. */
   misfit(pod: PodObject, others: TakenPods): Eviction | undefined
+  /** Why a Pod that runs cannot have what it asks for by now beside others; undefined where it can. */
+  resizeRefusal(pod: PodObject, others: TakenPods): PendingResize | undefined
   /** What the node has the Pod go for. */
   evictionOf(uid: string): Eviction | undefined
   now: () => number
@@ -96,6 +104,13 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   const cached = (uid: string): PodObject | undefined => informer.byIndex(UID_INDEX, uid)[0]
   const writer = createPodWriter({ client, informer, cached, events })
   const lastWords = createLastWords(options)
+  const takenPods = createTakenPods(memories, cached)
+  const resizes = createResizes({
+    memories,
+    takenPods,
+    refusal: options.resizeRefusal,
+    onRoom: (uid) => queue.add(uid),
+  })
 
   for (const sandbox of options.adopted) adopt(sandbox)
   for (const uid of options.directoriesOf) {
@@ -133,11 +148,13 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       if (deletionTimestamp) beginnings.get(uid)?.abort()
       const memory = memories.get(uid)
       if (memory && shownMetadataChanged(old, pod)) memory.volumes = undefined
+      if (isTerminalPhase(pod.status?.phase) && !isTerminalPhase(old.status?.phase)) resizes.freed()
       enqueue(uid)
     },
     deleted({ metadata: { uid = '' } }) {
       beginnings.get(uid)?.abort()
       enqueue(uid)
+      resizes.freed()
     },
   })
   const processChanges = processes?.onChanged((process) => {
@@ -252,7 +269,8 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   }
 
   async function observe(uid: string, memory: PodMemory): Promise<ObservedPod> {
-    const pod = cached(uid)
+    const asked = cached(uid)
+    const pod = asked && resizes.settle(asked, memory)
     if (pod) memory.pod = pod
     const sandbox = memory.sandboxId === undefined ? undefined : await runtime.get(memory.sandboxId)
     if (sandbox) await lastWords.read(memory, sandbox)
@@ -260,7 +278,12 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     const seen = observePod(memory, { pod, sandbox, hostIp })
     memory.seen = seen.runs
     tellSeen(uid)
-    return { ...seen, refusal: pod && refusalOf(pod, seen, memory), ...(await watch(seen, memory)) }
+    return {
+      ...seen,
+      refusal: pod && refusalOf(pod, seen, memory),
+      limitsDue: limitsDue(seen.pod, seen, podLimits(seen.pod, runtime).limits),
+      ...(await watch(seen, memory)),
+    }
   }
 
   /** Asked once: what was begun, by an earlier agent too, was taken. */
@@ -272,12 +295,6 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     return memory.admission === 'taken' ? undefined : memory.admission
   }
 
-  /** One that the API has forgotten counts no longer, as for a scheduler, though it may still be ending here. */
-  function takenPods(): PodObject[] {
-    const taken = [...memories].filter(([, each]) => each.admission === 'taken' || each.sandboxId !== undefined)
-    return taken.flatMap(([uid]) => cached(uid) ?? []).filter(({ status }) => !isTerminalPhase(status?.phase))
-  }
-
   function tellSeen(uid: string): void {
     for (const listener of seenListeners) listener(uid)
   }
@@ -286,7 +303,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   async function watch(
     { pod, runs, sandbox }: SeenPod,
     { begun }: PodMemory,
-  ): Promise<Omit<ObservedPod, keyof SeenPod>> {
+  ): Promise<Omit<ObservedPod, keyof SeenPod | 'limitsDue'>> {
     if (!sandbox) {
       unwatch(pod.metadata.uid ?? '')
       return { health: new Map(), eviction: undefined, activity: undefined }
@@ -399,9 +416,4 @@ function isBeginning({ kind }: PodAction): boolean {
 
 function uidOf(pod: PodObject): readonly string[] {
   return pod.metadata.uid === undefined ? [] : [pod.metadata.uid]
-}
-
-/** Stands for a Pod of which the API has nothing to say. */
-function unknownPod({ uid, name = '', namespace = '' }: { uid: string; name?: string; namespace?: string }): PodObject {
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { uid, name, namespace }, spec: { containers: [] } }
 }

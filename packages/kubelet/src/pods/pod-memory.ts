@@ -3,7 +3,8 @@ import type { PodObject } from '@caisson/client'
 import type { ImageState } from '../images/container-images.ts'
 import type { IssuedToken } from '../pod-sources.ts'
 import type { PreparedVolume } from '../volumes/prepare-volumes.ts'
-import type { ContainerRun, Eviction, PodSetback, StartFailure } from './observed-pod.ts'
+import type { Grants } from './granted-resources.ts'
+import type { ContainerRun, Eviction, PendingResize, PodSetback, StartFailure } from './observed-pod.ts'
 import type { KnownEnd } from './past-runs.ts'
 
 export interface PodMemory {
@@ -39,6 +40,11 @@ export interface PodMemory {
   seen: readonly ContainerRun[]
   /** Whether the node takes it, once that was asked: `taken`, or why not. */
   admission: 'taken' | Eviction | undefined
+  /** What its containers may have; undefined where that was not asked yet. */
+  grants: Grants | undefined
+  /** Why they may not have what the API asks for. */
+  pendingResize: PendingResize | undefined
+  resizeFailure: { message: string; retryAt: number; count: number } | undefined
   /** The status that is being written ahead of the end of a pass. */
   interim: Promise<void> | undefined
 }
@@ -67,6 +73,9 @@ export function newPodMemory(
     begun: new Set(),
     seen: [],
     admission: undefined,
+    grants: undefined,
+    pendingResize: undefined,
+    resizeFailure: undefined,
     interim: undefined,
   }
 }

@@ -45,6 +45,50 @@ function describeState({
   return `${terminated?.reason} ${terminated?.exitCode}${terminated?.message ? ` (${terminated.message})` : ''}`
 }
 
+describe('a resize', () => {
+  const resources = { requests: { cpu: '2' }, limits: { cpu: '2' } }
+  const before = { requests: { cpu: '1' }, limits: { cpu: '1' } }
+  const pod = aPod({
+    spec: { containers: [{ name: 'main', image: 'busybox', resources }] },
+    status: { containerStatuses: [{ name: 'main', resources: before }] } as unknown as PodStatus,
+  })
+  const run = aRun(running())
+  const brief = (fields: Partial<ObservedPod>) => {
+    const { conditions, containerStatuses } = status(observed(pod, { runs: [run], ...fields }))
+    const [main] = containerStatuses as unknown as Array<{ allocatedResources: object; resources: object }>
+    return {
+      conditions: conditions
+        ?.filter(({ type }) => type.startsWith('PodResize'))
+        .map(({ type, status, reason, message }) => [type, status, reason, message].filter(Boolean).join(' ')),
+      allocated: main?.allocatedResources,
+      resources: main?.resources,
+    }
+  }
+  const due = { limits: {}, containers: new Map([[run.id ?? '', {}]]), restarts: [] }
+
+  test('that is done leaves nothing to be said', () => {
+    expect(brief({})).toEqual({ conditions: [], allocated: { cpu: '2' }, resources })
+  })
+
+  test('that is granted shows what is in force', () => {
+    const expected = { conditions: ['PodResizeInProgress True'], allocated: { cpu: '2' }, resources: before }
+    expect(brief({ limitsDue: due })).toEqual(expected)
+    expect(brief({ limitsDue: { ...due, containers: new Map(), restarts: [run] } })).toEqual(expected)
+  })
+
+  test('that fails says why', () => {
+    expect(brief({ limitsDue: due, resizeFailure: { message: 'in use', retryAt: NOW } }).conditions).toEqual([
+      'PodResizeInProgress True Error in use',
+    ])
+  })
+
+  test('that is not granted says why', () => {
+    expect(brief({ pendingResize: { reason: 'Deferred', message: 'no room' } }).conditions).toEqual([
+      'PodResizePending True Deferred no room',
+    ])
+  })
+})
+
 describe('podStatus', () => {
   test('of a Pod that runs', () => {
     const pod = aPod({

@@ -43,6 +43,7 @@ export function podStatus(observed: ObservedPod, { now, ending, eviction }: PodS
     limitsProblem: sandbox?.limitsProblem,
     ownersProblem: sandbox?.ownersProblem,
     sysctlsProblem: sandbox?.sysctlsProblem,
+    resize: observed,
     activity: observed.activity,
   })
   return {

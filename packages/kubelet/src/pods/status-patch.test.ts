@@ -35,6 +35,17 @@ describe('statusPatch', () => {
       { conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: time, reason: null, message: null }] },
     ],
     [
+      'a condition that is over',
+      {
+        conditions: [
+          { type: 'PodResizePending', status: 'True', reason: 'Deferred', lastTransitionTime: time },
+          { type: 'Ready', status: 'True', lastTransitionTime: time },
+        ],
+      },
+      { conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: time }] },
+      { conditions: [{ type: 'PodResizePending', $patch: 'delete' }] },
+    ],
+    [
       'only the condition that changed',
       {
         conditions: [

@@ -1,8 +1,7 @@
 /** The least that has to be sent so that a Pod's status becomes what it should be: a strategic merge patch. */
-import { IDLE } from '@caisson/api'
 import type { PodCondition, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { jsonEqual } from './json-equal.ts'
-import { NODE_CONDITIONS } from './pod-conditions.ts'
+import { NODE_CONDITIONS, PASSING_CONDITIONS } from './pod-conditions.ts'
 
 /** Fields whose lists are merged by a key on the server: replaced as a whole only when told so. */
 const KEYED_LISTS: ReadonlySet<string> = new Set(['podIPs', 'hostIPs'])
@@ -31,7 +30,9 @@ export function statusPatch(current: PodStatus = {}, wanted: PodStatus): Record<
 /** Merged by type on the server, so that those of others are not even mentioned. */
 function conditionPatches(before: readonly PodCondition[], after: readonly PodCondition[]): object[] {
   // It must not be there from an earlier time when somebody wants to know again.
-  const stale = before.some(({ type }) => type === IDLE.condition) && !after.some(({ type }) => type === IDLE.condition)
+  const stale = before.filter(
+    ({ type }) => PASSING_CONDITIONS.includes(type) && !after.some((condition) => condition.type === type),
+  )
   const changed = after.flatMap((condition) => {
     if (!NODE_CONDITIONS.includes(condition.type)) return []
     const known = before.find(({ type }) => type === condition.type)
@@ -39,7 +40,7 @@ function conditionPatches(before: readonly PodCondition[], after: readonly PodCo
     const gone = Object.keys(known ?? {}).filter((field) => !(field in condition) && field !== 'lastProbeTime')
     return [{ ...condition, ...Object.fromEntries(gone.map((field) => [field, null])) }]
   })
-  return stale ? [...changed, { type: IDLE.condition, $patch: 'delete' }] : changed
+  return [...changed, ...stale.map(({ type }) => ({ type, $patch: 'delete' }))]
 }
 
 function same(known: PodCondition, wanted: PodCondition): boolean {

@@ -100,6 +100,15 @@ export function createModelMachine(now: () => number): ModelMachine {
       },
       startContainer: async (spec) => start(spec),
       stopContainer: async (id) => end(id, 143),
+      async resizeSandbox(id, { limits, containers }) {
+        const sandbox = machine.get(id)
+        if (!sandbox?.alive) throw new RuntimeError('not-found', `there is no sandbox ${id}`)
+        sandbox.spec = { ...sandbox.spec, limits }
+        for (const [container, own] of containers) {
+          const found = sandbox.containers.get(container)
+          if (found) found.spec = { ...found.spec, limits: own }
+        }
+      },
       async removeContainer(id) {
         find(id).sandbox.containers.delete(id)
       },

@@ -72,7 +72,7 @@ test('what an earlier sandbox of the Pod left in memory counts as well', async (
   await node.create('again', {
     volumes: [memory('one'), memory('two')],
     containers: [
-      container(`${fill}`, { volumeMounts, ...limits('48Mi') }),
+      container(fill, { volumeMounts, ...limits('48Mi') }),
       container('exec sleep 1000', { name: 'other', ...limits('16Mi') }),
     ],
   })

@@ -56,6 +56,32 @@ test('in a shared sandbox the container goes that ran out of memory, and the oth
   expect((await execText(scratch.runtime, 'a-1', ['/bin/echo', 'fine'])).stdout).toBe('fine\n')
 })
 
+test('a sandbox that runs can be given more and less, but not less memory than it uses', async () => {
+  await using scratch = await createScratchRuntime()
+  await start(scratch, 'sized', 'exec sleep 1000', { memoryBytes: 64 * MIB, cpuMillicores: 500 })
+  const resize = (limits: object): Promise<void> =>
+    scratch.runtime.resizeSandbox('sized', { limits, containers: new Map([['sized-1', limits]]) })
+  const held = (): string[] =>
+    groupsOf('sized').flatMap((group) =>
+      ['memory.limit_in_bytes', 'memory.max', 'cpu.cfs_quota_us', 'cpu.max']
+        .filter((file) => existsSync(join(group, file)))
+        .map((file) => readFileSync(join(group, file), 'utf8').trim()),
+    )
+  const more = { memoryBytes: 256 * MIB, cpuMillicores: 1500 }
+  await resize(more)
+  const sentry = 32 * MIB
+  const expected = (bytes: number, quota: number) =>
+    findCgroupTree()?.version === 1
+      ? [String(bytes + sentry), String(quota)]
+      : [String(bytes + sentry), `${quota} 100000`]
+  expect(held().sort()).toEqual(expected(256 * MIB, 150_000).sort())
+  await expect(resize({ memoryBytes: 4096 - sentry })).rejects.toThrow('below current usage')
+  const [sandbox] = await scratch.runtime.list()
+  expect([sandbox?.spec.limits, sandbox?.containers[0]?.spec.limits]).toEqual([more, more])
+  await resize({ memoryBytes: 128 * MIB, cpuMillicores: 200 })
+  expect(held().sort()).toEqual(expected(128 * MIB, 20_000).sort())
+})
+
 test('a fork bomb ends at the sandbox that it is in', async () => {
   await using scratch = await createScratchRuntime()
   await start(scratch, 'near', 'exec sleep 1000')

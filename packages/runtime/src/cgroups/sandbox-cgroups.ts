@@ -7,6 +7,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { RuntimeError } from '../runtime-error.ts'
 import {
+  type CgroupFile,
   cgroupFiles,
   parseUsage,
   type ResourceLimits,
@@ -31,6 +32,13 @@ export interface SandboxCgroups {
   create(sandboxId: string, limits: ResourceLimits): Promise<SandboxCgroup>
   /** The same, of a group that was made with all that is in it under another id. */
   adopt(sandboxId: string, from: string, limits: ResourceLimits): Promise<SandboxCgroup>
+  /**
+   * Other limits for one that is there. Rejects where it uses more memory than it may from now on, before anything of it is
+   * changed.
+   */
+  hold(sandboxId: string, limits: ResourceLimits): Promise<void>
+  /** The same for a group that an OCI runtime made, `/NAME`. */
+  holdGroup(group: string, limits: ResourceLimits): Promise<void>
   /** Says that a process will join a group some milliseconds from now, so that it does not wait for the kernel then. */
   expectJoin(): void
   /** Of a sandbox whose group was made; undefined where there is none. */
@@ -45,6 +53,9 @@ export interface SandboxCgroups {
   /** Leaves nothing behind where no sandbox is left. */
   close(): Promise<void>
 }
+
+/** A file of a group. */
+type CgroupPlace = Pick<CgroupFile, 'controller' | 'file'>
 
 /** A process that was killed leaves its group when the kernel has taken it apart, of which nothing tells. */
 const LEAVING_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000]
@@ -82,7 +93,7 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
   }
 
   const directories = (id: string): string[] => [...roots].map((root) => join(root, id))
-  const pathOf = (id: string, { controller, file }: { controller: Controller; file: string }): string | undefined => {
+  const pathOf = (id: string, { controller, file }: CgroupPlace): string | undefined => {
     const parent = parents.get(controller)
     return parent === undefined ? undefined : join(parent, id, file)
   }
@@ -98,15 +109,34 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
     await Promise.all(directories(id).map(removeGroup))
   }
 
-  async function create(id: string, limits: ResourceLimits, make: () => Promise<unknown>): Promise<SandboxCgroup> {
+  function filesFor(limits: ResourceLimits): CgroupFile[] {
     const files = cgroupFiles(version, limits)
     const missing = files.find(({ controller, file }) => !parents.has(controller) && !isOnlyAWeight(file))
-    if (missing) {
-      throw new RuntimeError(
-        'failed',
-        `this machine cannot bound ${missing.controller}: its control groups have no such controller. Remove the limit, or run on a machine that has one`,
-      )
+    if (!missing) return files
+    throw new RuntimeError(
+      'failed',
+      `this machine cannot bound ${missing.controller}: its control groups have no such controller. Remove the limit, or run on a machine that has one`,
+    )
+  }
+
+  async function hold(at: (place: CgroupPlace) => string | undefined, limits: ResourceLimits): Promise<void> {
+    const files = filesFor(limits)
+    const { memoryBytes } = limits
+    const { memory, memoryStat } = USAGE_FILES[version]
+    const [current, stat] = await Promise.all([readText(at(memory)), readText(at(memoryStat))])
+    const used = parseUsage(version, { cpu: '', memory: current, memoryStat: stat, pids: '' }).workingSetBytes
+    if (memoryBytes !== undefined && used >= memoryBytes) {
+      // In kubelet's words.
+      throw new RuntimeError('failed', `attempting to set memory limit (${memoryBytes}) below current usage (${used})`)
     }
+    for (const each of files) {
+      const path = at(each)
+      if (path !== undefined) await writeFile(path, each.value)
+    }
+  }
+
+  async function create(id: string, limits: ResourceLimits, make: () => Promise<unknown>): Promise<SandboxCgroup> {
+    const files = filesFor(limits)
     if (parents.size === 0) return { joins: [], oomFile: undefined }
     await parentsMade()
     if (![...roots].every((root) => existsSync(root))) {
@@ -132,6 +162,12 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
       }),
     adopt: (id, from, limits) =>
       create(id, limits, () => Promise.all([...roots].map((root) => renameGroup(join(root, from), join(root, id))))),
+    hold: (id, limits) => hold((place) => pathOf(id, place), limits),
+    holdGroup: (group, limits) =>
+      hold(({ controller, file }) => {
+        const root = tree?.controllers.get(controller)
+        return root === undefined ? undefined : join(root, group, file)
+      }, limits),
     expectJoin,
     async get(id) {
       const [first] = directories(id)
@@ -173,6 +209,11 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
 /** A share of what is contended is no promise that a machine without the controller would break. */
 function isOnlyAWeight(file: string): boolean {
   return file === 'cpu.shares' || file === 'cpu.weight'
+}
+
+/** Empty where there is none. */
+async function readText(path: string | undefined): Promise<string> {
+  return path === undefined ? '' : await readFile(path, 'utf8').catch(() => '')
 }
 
 async function makeDirectory(path: string): Promise<void> {

@@ -46,7 +46,8 @@ export async function beginSandbox(
   signal?.throwIfAborted()
 }
 
-function withSentry({ memoryBytes, pids, ...limits }: ResourceLimits): ResourceLimits {
+/** The limits of the control group that holds a sentry and what runs in it. */
+export function withSentry({ memoryBytes, pids, ...limits }: ResourceLimits): ResourceLimits {
   return {
     ...limits,
     ...(memoryBytes !== undefined && { memoryBytes: memoryBytes + SENTRY_MEMORY }),

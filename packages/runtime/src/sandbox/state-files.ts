@@ -36,6 +36,8 @@ export interface StateFiles {
     containerId: string,
     files: { spec?: ContainerSpec; imageId?: string; bundle: unknown; rootfs?: string },
   ): Promise<string>
+  /** Notes what a container is by now. */
+  writeContainer(files: { spec: ContainerSpec; imageId: string }): Promise<void>
   /** Gives what was made ahead to a container that is not there yet. */
   adoptContainer(blankId: string, files: { spec: ContainerSpec; imageId: string }): Promise<string>
   removeContainer(containerId: string): Promise<void>
@@ -75,6 +77,8 @@ export async function openStateFiles(stateDirectory: string): Promise<StateFiles
       if (spec) await writeFileAtomically(join(directory, SPEC_FILE), JSON.stringify({ spec, imageId }))
       return directory
     },
+    writeContainer: ({ spec, imageId }) =>
+      writeFileAtomically(join(containerDirectory(spec.id), SPEC_FILE), JSON.stringify({ spec, imageId })),
     async adoptContainer(blankId, { spec, imageId }) {
       const [before, directory] = [containerDirectory(blankId), containerDirectory(spec.id)]
       // Before it has the name: what has one has a spec.
