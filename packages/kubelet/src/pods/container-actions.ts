@@ -25,6 +25,7 @@ import { MINIMUM_GRACE_MS } from './plan-pod.ts'
 import type { PodAction } from './pod-action.ts'
 import type { PodEvents } from './pod-events.ts'
 import type { PodMemory } from './pod-memory.ts'
+import { refuseUnconfined } from './refuse-isolation.ts'
 import { noteFailure } from './setbacks.ts'
 import { failureKind } from './start-failure.ts'
 
@@ -88,6 +89,7 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
     }
     const id = containerId(pod, container, restartCount)
     try {
+      if (sandbox.handler) refuseUnconfined(pod, container, sandbox.handler)
       const specOptions: ContainerSpecOptions = {
         id,
         sandboxId: sandbox.id,

@@ -70,6 +70,29 @@ describe('a container that is put into a Pod that runs', () => {
     await remove(node, 'crashing')
   })
 
+  test('is not begun without the AppArmor profile that it asks for, and needs none under gVisor', async () => {
+    const appArmorProfile = { type: 'RuntimeDefault' }
+    const debug = { command: ['true'], securityContext: { appArmorProfile } } as Partial<EphemeralContainer>
+    for (const [name, runtimeClassName] of [
+      ['bare', 'runc'],
+      ['shielded', 'gvisor'],
+    ] as const) {
+      await node.create(name, { runtimeClassName, containers: [container('exec sleep 1000')] })
+      await node.until(name, isReady)
+      await put(name, debug)
+    }
+    const pod = await node.until('bare', (found) => debugStatus(found)?.state?.waiting?.message !== undefined)
+    expect(debugStatus(pod)?.state?.waiting).toEqual({
+      reason: 'CreateContainerError',
+      message:
+        'container "debug" asks for an AppArmor profile, which handler "runc" applies to none here: remove appArmorProfile from its securityContext and the Pod\'s, or use the RuntimeClass gvisor',
+    })
+    expect(isReady(pod)).toBe(true)
+    expect(debugStatus(await node.until('shielded', ended))?.state?.terminated).toMatchObject({ exitCode: 0 })
+    await remove(node, 'bare')
+    await remove(node, 'shielded')
+  })
+
   test('says what it cannot find', async () => {
     await node.create('several', {
       containers: [container('exec sleep 1000'), container('exit 0', { name: 'other' })],

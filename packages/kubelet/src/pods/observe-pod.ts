@@ -48,6 +48,7 @@ export function observePod(
       shared: sandbox.spec.shared,
       alive: sandbox.alive,
       ip: sandbox.ip,
+      handler: sandbox.spec.handler,
       limits: sandbox.spec.limits,
       networkProblem: sandbox.spec.labels[SANDBOX_LABELS.networkProblem],
       limitsProblem: sandbox.spec.labels[SANDBOX_LABELS.limitsProblem],

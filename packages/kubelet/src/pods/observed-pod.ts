@@ -1,6 +1,6 @@
 /** What is known of a Pod when it is planned: the API object, the runtime, and what went wrong lately. */
 import type { PodObject } from '@caisson/client'
-import type { ContainerState, ResourceLimits } from '@caisson/runtime'
+import type { ContainerState, ResourceLimits, RuntimeHandler } from '@caisson/runtime'
 import type { Container, ContainerStatus, EphemeralContainer, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import type { ActivityState } from '../activity/activity-state.ts'
 import { type ContainerHealth, presumedHealth } from '../probes/probe-state.ts'
@@ -56,6 +56,8 @@ export interface ObservedSandbox {
   /** False once its isolation is gone: then everything in it is. */
   alive: boolean
   ip: string | undefined
+  /** What runs it; undefined where nothing does. */
+  handler?: RuntimeHandler | undefined
   /** What all of it is held to. */
   limits?: ResourceLimits | undefined
   /** Why it has no network although the Pod should have one. */

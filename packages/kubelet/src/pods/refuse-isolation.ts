@@ -1,5 +1,6 @@
 /** Pods that ask for an isolation which they would not get: they are told so, and not begun with less. */
 import type { PodObject } from '@caisson/client'
+import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { type AskedProfile, appArmorProfile } from '../containers/security-profiles.ts'
 import { allContainers, formatPod, specOf } from './observed-pod.ts'
 import type { Handler } from './runtime-handler.ts'
@@ -16,12 +17,15 @@ export function refuseLessIsolation(pod: PodObject, handler: Handler): void {
       `can't set \`spec.hostUsers: false\`, RuntimeClass handler ${JSON.stringify(handler)} does not support user namespaces: use the RuntimeClass gvisor, whose users are none of the machine's`,
     )
   }
-  const confined = allContainers(pod).find((container) => isConfined(appArmorProfile(pod, container)))
-  if (confined) {
-    throw new Error(
-      `container ${JSON.stringify(confined.name)} asks for an AppArmor profile, which handler ${JSON.stringify(handler)} applies to none here: remove appArmorProfile from its securityContext and the Pod's, or use the RuntimeClass gvisor`,
-    )
-  }
+  for (const container of allContainers(pod)) refuseUnconfined(pod, container, handler)
+}
+
+/** Throws where a container asks for an AppArmor profile that it would not get. Some come when the sandbox has long been there. */
+export function refuseUnconfined(pod: PodObject, container: Container, handler: Handler): void {
+  if (OWN_KERNELS.includes(handler) || !isConfined(appArmorProfile(pod, container))) return
+  throw new Error(
+    `container ${JSON.stringify(container.name)} asks for an AppArmor profile, which handler ${JSON.stringify(handler)} applies to none here: remove appArmorProfile from its securityContext and the Pod's, or use the RuntimeClass gvisor`,
+  )
 }
 
 function isConfined(profile: AskedProfile | undefined): boolean {
