@@ -219,3 +219,28 @@ describe('a LimitRange', () => {
     ])
   })
 })
+
+test('a resize is held to both, and counts what it adds', async () => {
+  const path = await namespace()
+  await quota(path, 'q', { hard: { 'requests.cpu': '1' } })
+  await make(path, 'limitranges', 'l', { spec: { limits: [{ type: 'Container', max: { memory: '1Gi' } }] } })
+  await make(path, 'pods', 'p', pod({ cpu: '200m', memory: '64Mi' }, { memory: '64Mi' }))
+  const resize = async (resources: object): Promise<string> => {
+    const { status, body } = await api.request('PATCH', `${path}/pods/p/resize`, {
+      body: { spec: { containers: [{ name: 'c', resources }] } },
+      headers: { 'content-type': 'application/strategic-merge-patch+json' },
+    })
+    return status === 200 ? ((await used(path, 'q'))['requests.cpu'] ?? '') : body.message
+  }
+  expect([
+    await resize({ requests: { cpu: '900m' } }),
+    await resize({ requests: { cpu: '1100m' } }),
+    await resize({ limits: { memory: '2Gi' } }),
+    await resize({ requests: { cpu: '300m' } }),
+  ]).toEqual([
+    '900m',
+    'pods "p" is forbidden: exceeded quota: q, requested: requests.cpu=200m, used: requests.cpu=900m, limited: requests.cpu=1',
+    'pods "p" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi',
+    '300m',
+  ])
+})

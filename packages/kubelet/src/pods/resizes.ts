@@ -33,6 +33,8 @@ export function createResizes({ memories, refusal, takenPods, onRoom }: ResizesO
     if (memory.pendingResize) return granted
     memory.grants = grantsOf(pod)
     memory.resizeFailure = undefined
+    // Files may tell of them.
+    memory.volumes = undefined
     freed()
     return pod
   }
