@@ -12,9 +12,6 @@ const AGGREGATED = ['v2', 'v2beta1'].map(
   (version) => `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`,
 )
 
-/** Of the kinds that are served; docs/compatibility.md says why. */
-const NOT_SERVED: readonly string[] = ['pods/resize']
-
 export function discoverySteps({ add }: Pick<Writer, 'add'>): void {
   add('discovery: the API versions', { method: 'GET', path: '/api' })
   add('discovery: the groups', {
@@ -36,8 +33,8 @@ export function discoverySteps({ add }: Pick<Writer, 'add'>): void {
       path,
       select: (body) => ({
         ...(body as object),
-        resources: (body as { resources: Array<{ name: string }> }).resources.filter(
-          ({ name }) => serves(group, version, name.split('/')[0]) && !NOT_SERVED.includes(name),
+        resources: (body as { resources: Array<{ name: string }> }).resources.filter(({ name }) =>
+          serves(group, version, name.split('/')[0]),
         ),
       }),
     })
@@ -59,17 +56,7 @@ interface Group {
 
 interface AggregatedGroup {
   metadata: { name?: string }
-  versions: Array<{ version: string; resources?: AggregatedResource[] }>
-}
-
-interface AggregatedResource {
-  resource: string
-  subresources?: Array<{ subresource: string }>
-}
-
-function withoutNotServed({ subresources, ...given }: AggregatedResource): AggregatedResource {
-  const left = subresources?.filter(({ subresource }) => !NOT_SERVED.includes(`${given.resource}/${subresource}`))
-  return { ...given, ...(left && left.length > 0 && { subresources: left }) }
+  versions: Array<{ version: string; resources?: Array<{ resource: string }> }>
 }
 
 function serves(group: string, version: string, plural?: string): boolean {
@@ -94,9 +81,7 @@ function servedPart(body: unknown): unknown {
       .filter(({ version }) => serves(name, version))
       .map((version) => ({
         ...version,
-        resources: version.resources
-          ?.filter(({ resource }) => serves(name, version.version, resource))
-          .map(withoutNotServed),
+        resources: version.resources?.filter(({ resource }) => serves(name, version.version, resource)),
       }))
     return { ...group, versions }
   })

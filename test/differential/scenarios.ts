@@ -3,6 +3,7 @@ import { admission } from './admission.ts'
 import { DOUBLES, definitionDeath, definitionLife, versionsOfOneDefinition, WIDGETS } from './definition-scenarios.ts'
 import { quotas } from './quotas.ts'
 import { type Add, apply, CRDS, get, merge, post, TABLE } from './requests.ts'
+import { resizedPods } from './resize-scenarios.ts'
 import { appliedScale, HERDS, scaled } from './scale-scenarios.ts'
 import { field, type Request, type Step } from './script.ts'
 
@@ -24,6 +25,7 @@ export function scenarioSteps(add: Add): void {
   quotas(add)
   admission(add)
   appliedScale(add)
+  resizedPods(add)
 }
 
 /** Without the namespace controller a deleted namespace stays, terminating, until somebody finalizes it. */

@@ -211,6 +211,33 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
     )
   })
 
+  test('resizes a Pod while it runs', async (context) => {
+    const { clientVersion } = JSON.parse(await cluster.mustKubectl(['version', '--client', '-o', 'json'])) as {
+      clientVersion: { minor: string }
+    }
+    // Older ones do not know of the subresource.
+    if (Number.parseInt(clientVersion.minor, 10) < 32) return context.skip()
+    const limits = { cpu: '500m', memory: '64Mi' }
+    const spec = { containers: [{ name: 'main', image: 'busybox', command: ['sleep', '1000'], resources: { limits } }] }
+    const input = JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'sized' }, spec })
+    await cluster.mustKubectl(['apply', '-f', '-'], { input })
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/sized', '--timeout=60s'])
+    const resources = { limits: { cpu: '1', memory: '128Mi' }, requests: { cpu: '1', memory: '128Mi' } }
+    const patch = JSON.stringify({ spec: { containers: [{ name: 'main', resources }] } })
+    expect(await cluster.mustKubectl(['patch', 'pod', 'sized', '--subresource=resize', '-p', patch])).toBe(
+      'pod/sized patched\n',
+    )
+    const inForce = '--for=jsonpath={.status.containerStatuses[0].resources.limits.memory}=128Mi'
+    await cluster.mustKubectl(['wait', inForce, 'pod/sized', '--timeout=30s'])
+    await cluster.mustKubectl(['edit', 'pod', 'sized', '--subresource=resize'], {
+      env: { KUBE_EDITOR: 'sed -i s/128Mi/96Mi/' },
+    })
+    await cluster.mustKubectl(['wait', inForce.replace('128Mi', '96Mi'), 'pod/sized', '--timeout=30s'])
+    const restarts = 'jsonpath={.status.containerStatuses[0].restartCount}'
+    expect(await cluster.mustKubectl(['get', 'pod', 'sized', '-o', restarts])).toBe('0')
+    await cluster.mustKubectl(['delete', 'pod', 'sized', '--grace-period=1'])
+  })
+
   test('answers who may do what', async () => {
     const ask = ['auth', 'can-i', 'create', 'sandboxes.agents.x-k8s.io', '--as=system:serviceaccount:a:b', '-n', 'c']
     await cluster.mustKubectl(['create', 'namespace', 'c'])
