@@ -191,7 +191,8 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
   }
 
   function stop(action: StopAction, observed: ObservedPod, memory: PodMemory): void {
-    const { id, container, graceMs, because } = action
+    const { id, container, graceMs, because, again } = action
+    if (again) memory.restarting.add(id)
     const { pod, orphaned } = observed
     const uid = pod.metadata.uid ?? ''
     const first = !memory.stopping.has(id)

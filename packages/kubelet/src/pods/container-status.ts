@@ -109,6 +109,7 @@ function currentState(
   if (ending || !restarts(pod, container, latest)) return { terminated: terminated(observed, latest) }
   if (failed) return failed
   if (now < restartAt(latest)) return { waiting: crashLoopBackOff(observed, container, latest) }
+  if (latest.begunAgain) return { waiting: { reason: 'ContainerCreating' } }
   return { terminated: terminated(observed, latest) }
 }
 

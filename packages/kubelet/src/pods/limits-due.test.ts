@@ -55,6 +55,13 @@ test('what is due is done, after what has to end for it', () => {
   const limits = JSON.stringify(held(128))
   expect(plan(given)).toMatchObject({ does: [`resize uid-1-0 to ${limits}, and uid-1-main-0`] })
   expect(plan({ ...given, limitsDue: { ...due, restarts: [run] } })).toMatchObject({ does: ['stop main within 30 s'] })
+  // Whatever its exit code is then.
+  const ended = aRun(exited(0, { at: NOW }), { begunAgain: true })
+  const once = aPod({ spec: { restartPolicy: 'OnFailure', containers: [main('128Mi')] } })
+  expect(plan(observed(once, { sandbox, runs: [ended] }))).toMatchObject({ phase: 'Running' })
+  expect(plan(observed(once, { sandbox, runs: [{ ...ended, begunAgain: false }] }))).toMatchObject({
+    phase: 'Succeeded',
+  })
   const stopping = new Map([['uid-1-main-0', NOW + 30 * second]])
   expect(plan({ ...given, stopping, limitsDue: { ...due, restarts: [run] } })).toMatchObject({ does: [] })
   const resizeFailure = { message: 'in use', retryAt: NOW + 4 * second }

@@ -96,6 +96,7 @@ function runOf({ spec, state }: Sandbox['containers'][number], memory: PodMemory
       terminationMessage: memory.lastWords.get(spec.id),
       backOffMs: Number(spec.labels[CONTAINER_LABELS.backOff] ?? 0),
       limits: spec.limits,
+      begunAgain: memory.restarting.has(spec.id),
     },
   ]
 }

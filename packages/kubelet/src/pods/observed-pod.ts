@@ -30,6 +30,8 @@ export interface ContainerRun {
   backOffMs: number
   /** What it is held to; undefined of one of which only the status is left. */
   limits?: ResourceLimits | undefined
+  /** It was stopped so that it begins again, whatever its exit code. */
+  begunAgain?: boolean
 }
 
 /** Why a container could not be started, or not yet again: what its status waits for. */
@@ -183,7 +185,7 @@ export function restarts(
   // What was kept goes on elsewhere: twice would be once too often.
   if (run.state.reason === 'checkpointed' || isEphemeral(pod, container)) return false
   const isInit = initContainers(pod).includes(container)
-  if (isInit && isSidecar(container)) return true
+  if (run.begunAgain || (isInit && isSidecar(container))) return true
   const policy = restartPolicyOf(pod)
   if (policy === 'Never') return false
   // An init container that has done its work is done, whatever the policy.

@@ -16,7 +16,7 @@ export function resizeSteps(observed: ObservedPod, { now, graceMs }: { now: numb
       actions: due.restarts.flatMap(({ id, name }): PodAction[] =>
         id === undefined || stopping.has(id)
           ? []
-          : [{ kind: 'stop-container', id, container: name, graceMs, because: requiresRestart(name) }],
+          : [{ kind: 'stop-container', id, container: name, graceMs, because: requiresRestart(name), again: true }],
       ),
     }
   }

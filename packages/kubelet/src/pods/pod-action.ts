@@ -9,7 +9,7 @@ export type PodAction =
   | { kind: 'create-sandbox'; attempt: number; shared: boolean }
   | { kind: 'start-container'; container: Container; restartCount: number; backOffMs: number }
   /** Does not wait for its end. `because` says why, where the Pod itself goes on. */
-  | { kind: 'stop-container'; id: string; container: string; graceMs: number; because?: HealthFailure }
+  | { kind: 'stop-container'; id: string; container: string; graceMs: number; because?: HealthFailure; again?: true }
   /** Other limits for the sandbox, and by their runtime ids for containers that run in it. */
   | { kind: 'resize'; id: string; limits: ResourceLimits; containers: ReadonlyMap<string, ResourceLimits> }
   /** Forgets a run that ended. */

@@ -30,6 +30,8 @@ export interface PodMemory {
   images: Map<string, ImageState>
   /** By runtime id. */
   stopping: Map<string, number>
+  /** By runtime id: of those, the ones that are to begin again. */
+  restarting: Set<string>
   /** By runtime id of containers that ended. */
   lastWords: Map<string, string | undefined>
   /** By container name: the runtime id of the run whose start the runtime was asked for and has not finished. */
@@ -68,6 +70,7 @@ export function newPodMemory(
     setback: undefined,
     images: new Map(),
     stopping: new Map(),
+    restarting: new Set(),
     lastWords: new Map(),
     starting: new Map(),
     begun: new Set(),

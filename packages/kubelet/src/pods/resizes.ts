@@ -1,5 +1,6 @@
 /** Grants Pods that run the resources that the API has them ask for anew, where the node has them. */
 import type { PodObject } from '@caisson/client'
+import { isShown } from '../volumes/shown-metadata.ts'
 import { type Grants, grantedPod, grantsOf, recalledGrants } from './granted-resources.ts'
 import type { TakenPods } from './node-fit.ts'
 import { isTerminalPhase, type PendingResize } from './observed-pod.ts'
@@ -33,8 +34,7 @@ export function createResizes({ memories, refusal, takenPods, onRoom }: ResizesO
     if (memory.pendingResize) return granted
     memory.grants = grantsOf(pod)
     memory.resizeFailure = undefined
-    // Files may tell of them.
-    memory.volumes = undefined
+    if (isShown(pod)) memory.volumes = undefined
     freed()
     return pod
   }

@@ -135,6 +135,7 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
     network.leave(pod.metadata.uid ?? '')
     memory.sandboxId = undefined
     memory.stopping.clear()
+    memory.restarting.clear()
     memory.begun.clear()
     // What ran in it is history that the runtime no longer tells.
     const kept = runs.filter((run) => run.state.phase === 'exited').map((run) => ({ ...run, past: true }))
