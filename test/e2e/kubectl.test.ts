@@ -216,7 +216,7 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
       clientVersion: { minor: string }
     }
     // Older ones do not know of the subresource.
-    if (Number.parseInt(clientVersion.minor, 10) < 32) return context.skip()
+    context.skip(Number.parseInt(clientVersion.minor, 10) < 32)
     const limits = { cpu: '500m', memory: '64Mi' }
     const spec = { containers: [{ name: 'main', image: 'busybox', command: ['sleep', '1000'], resources: { limits } }] }
     const input = JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'sized' }, spec })

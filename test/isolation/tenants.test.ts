@@ -80,7 +80,10 @@ test('a namespace that enforces restricted runs no Pod that says it is for anoth
   await cluster.mustKubectl(['create', 'namespace', 'strict'])
   await cluster.mustKubectl(['label', 'namespace', 'strict', 'pod-security.kubernetes.io/enforce=restricted'])
   const create = (os: string): Promise<Outcome> =>
-    administrator(['create', '-f', '-'], pod('strict', os, { spec: { os: { name: os }, securityContext: { runAsNonRoot: true } } }))
+    administrator(
+      ['create', '-f', '-'],
+      pod('strict', os, { spec: { os: { name: os }, securityContext: { runAsNonRoot: true } } }),
+    )
   expect((await create('linux')).stderr).toContain('violates PodSecurity')
   expect(await create('windows')).toMatchObject({ code: 0 })
   const said = ['-n', 'strict', 'get', 'pod', 'windows', '-o', 'jsonpath={.status.phase} {.status.reason}']
