@@ -46,6 +46,8 @@ const { values: options } = parseArgs({
 
 const NODES = 10
 const PODS_OF_A_NODE = '1000'
+/** Without them a busy kwok is silent for so long that its nodes count as gone, and all of their Pods as not ready. */
+const LEASES = '--node-lease-duration-seconds=40'
 const FLAGS = [
   '--extensions',
   '--leader-elect=false',
@@ -149,7 +151,7 @@ async function turn(name: Name): Promise<Row[]> {
   await using plane = await startRealCluster({ controllers: true })
   await prepare(plane, crds)
   await using nodes = started(
-    [kwok, '--kubeconfig', plane.kubeconfig, '--manage-all-nodes', '--config', '/dev/null'],
+    [kwok, '--kubeconfig', plane.kubeconfig, '--manage-all-nodes', '--config', '/dev/null', LEASES],
     plane.kubeconfig,
   )
   await using controller = started([...command, ...FLAGS], plane.kubeconfig)
