@@ -7,6 +7,8 @@ import { startNodeControllers } from './start-node-controllers.ts'
 
 const NODE = 'far'
 const TIME = '2026-01-01T00:00:00Z'
+/** When a node speaks again. */
+const LATER = '2026-01-01T00:10:00Z'
 const OUT = { key: 'example.com/out', effect: 'NoExecute' }
 
 interface Cluster extends AsyncDisposable {
@@ -92,7 +94,8 @@ test('a node that has fallen silent is unknown, its Pods are not ready, and it i
   })
   expect(events).toEqual(['NodeNotReady Node far status is now: NodeNotReady', 'NodeNotReady Node is not ready'])
 
-  await client.patchStatus(resources.nodes, NODE, { status: { conditions: [{ ...ready, lastHeartbeatTime: TIME }] } })
+  const heartbeat = { ...ready, lastHeartbeatTime: LATER }
+  await client.patchStatus(resources.nodes, NODE, { status: { conditions: [heartbeat] } })
   await vi.waitFor(async () => expect((await client.get(resources.nodes, NODE)).spec?.taints).toBe(undefined))
   expect(errors).toEqual([])
 })
