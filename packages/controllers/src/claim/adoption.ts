@@ -35,6 +35,8 @@ export interface Adoption {
   offer(asker: Asker, poolUid: string, acceptable?: (sandbox: Sandbox) => boolean): Offer
   /** How many members of the pool could be had at once. */
   available(poolUid: string): number
+  /** How many of those are Ready. */
+  ready(poolUid: string): number
   /** Those, and how many are on their way to claims. */
   supply(poolUid: string): number
 }
@@ -219,6 +221,7 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
       const pool = pools.get(poolUid)
       return pool ? pool.ready.size + pool.running.size : 0
     },
+    ready: (poolUid) => pools.get(poolUid)?.ready.size ?? 0,
     supply(poolUid) {
       const pool = pools.get(poolUid)
       return pool ? pool.ready.size + pool.running.size + pool.held : 0

@@ -68,6 +68,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
   const waiting = countWaitingClaims(claims, {
     supply: (poolKey) => adoption.supply(uidOf(pools.get(poolKey))),
     plenty: (poolKey) => hasPlenty(pools.get(poolKey), adoption),
+    ready: (poolKey) => adoption.ready(uidOf(pools.get(poolKey))),
     now: options.now ?? Date.now,
   })
   const firstSeen = new Map<string, number>()

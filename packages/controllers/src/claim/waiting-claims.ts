@@ -11,6 +11,11 @@ export interface WaitingClaims {
    * plenty: ms since the epoch. Undefined where none has asked the pool.
    */
   pausesAt(namespace: string, pool: string): number | undefined
+  /**
+   * Until when nothing need be done for the pool, ms since the epoch: claims come closely one after another and find
+   * members that are Ready. Undefined where something may have to be.
+   */
+  undisturbedUntil(namespace: string, pool: string): number | undefined
   onChange(listener: (namespace: string, pool: string) => void): Disposable
 }
 
@@ -42,13 +47,15 @@ interface WaitingClaimsOptions {
   supply(poolKey: string): number
   /** Whether the pool has so many that claims may go on without others being made. */
   plenty(poolKey: string): boolean
+  /** How many of them nobody has been offered and are Ready. */
+  ready(poolKey: string): number
   /** ms since the epoch. */
   now(): number
 }
 
 export function countWaitingClaims(
   claims: Informer<SandboxClaim>,
-  { supply, plenty, now }: WaitingClaimsOptions,
+  { supply, plenty, ready, now }: WaitingClaimsOptions,
 ): WaitingClaims & Disposable {
   const counts = new Map<string, number>()
   const runs = new Map<string, ClaimRun>()
@@ -68,6 +75,12 @@ export function countWaitingClaims(
     const at = now()
     for (const [each, { lastAt }] of runs) if (lastAt + PAUSE_MS <= at) runs.delete(each)
     runs.set(key, continueRun(runs.get(key), at))
+  }
+
+  function pausesAt(namespace: string, pool: string): number | undefined {
+    const key = joinKey(namespace, pool)
+    const run = runs.get(key)
+    return run && endOfRun(run, plenty(key))
   }
 
   const handler = claims.handle({
@@ -91,10 +104,10 @@ export function countWaitingClaims(
       const count = counts.get(key) ?? 0
       return count > 0 && supply(key) >= count
     },
-    pausesAt(namespace, pool) {
-      const key = joinKey(namespace, pool)
-      const run = runs.get(key)
-      return run && endOfRun(run, plenty(key))
+    pausesAt,
+    undisturbedUntil(namespace, pool) {
+      const at = pausesAt(namespace, pool)
+      return at !== undefined && at > now() && ready(joinKey(namespace, pool)) > 0 ? at : undefined
     },
     onChange(listener) {
       listeners.add(listener)

@@ -66,6 +66,8 @@ export interface Engine extends AsyncDisposable {
   enqueue(key: string): void
   /** Whether something is being done, or waits for it. */
   busy(): boolean
+  /** Has it looked at then, unless that happens before; ms since the epoch. */
+  enqueueAt(key: string, moment: number): void
   /** Resolves when nothing is being done and nothing waits but for a time. */
   idle(): Promise<void>
 }
@@ -299,6 +301,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       if (key !== quiet) queue.add(key)
     },
     busy: () => queue.running + queue.depth > 0,
+    enqueueAt: (key, moment) => queue.addAfter(key, waitUntil(moment)),
     idle: () => queue.idle(),
     [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
   }

@@ -18,7 +18,7 @@ interface DemandOptions {
   /** ms since the epoch. */
   now: () => number
   /** A pool with bounds has been asked for a member. */
-  changed(key: string): void
+  changed(pool: SandboxWarmPool): void
 }
 
 /**
@@ -41,7 +41,7 @@ export function trackDemand({ pools, sandboxes, claims }: DemandSources, { now, 
       if (known.size <= bounds.max) break
       known.delete(oldest)
     }
-    changed(key)
+    changed(pool)
   }
 
   const noteClaim = (claim: SandboxClaim): void => {

@@ -78,7 +78,16 @@ export function startPoolController(
     },
     options,
   )
-  const demand = trackDemand(caches, { now, changed: (key) => engine.enqueue(key) })
+  // Members change by the dozen, and one look at all of them is enough.
+  const crowd = oncePerTurn((key) => engine.enqueue(key))
+  /** Each look is at all members, and while claims come that find what they need it would come to nothing. */
+  const enqueueUndisturbed = ({ namespace = '', name = '' }: SandboxWarmPool['metadata']): void => {
+    const key = joinKey(namespace, name)
+    const until = waitingClaims?.undisturbedUntil(namespace, name)
+    if (until === undefined) crowd.add(key)
+    else engine.enqueueAt(key, until)
+  }
+  const demand = trackDemand(caches, { now, changed: ({ metadata }) => enqueueUndisturbed(metadata) })
   const enqueue = (pool: SandboxWarmPool): void => engine.enqueue(keyOf(pool))
   // Which of those with the same hash is in the way of which may be another now.
   const enqueueAlike = (pool: SandboxWarmPool): void => withNamesakes(pools, pool).forEach(enqueue)
@@ -86,14 +95,12 @@ export function startPoolController(
     for (const each of withNamesakes(templates, template))
       for (const pool of pools.byIndex(BY_TEMPLATE, keyOf(each))) enqueue(pool)
   }
-  // Members change by the dozen, and one look at all of them is enough.
-  const crowd = oncePerTurn((key) => engine.enqueue(key))
   const enqueueMember = (sandbox: Sandbox): void => {
     for (const key of memberKey(sandbox))
-      for (const pool of pools.byIndex(BY_NAME_HASH, key)) {
-        const { namespace = '', name = '' } = pool.metadata
-        // It is looked at when they are done: each look is at all members.
-        if (!waitingClaims?.busy(namespace, name)) crowd.add(keyOf(pool))
+      for (const { metadata } of pools.byIndex(BY_NAME_HASH, key)) {
+        const { namespace = '', name = '' } = metadata
+        // It is looked at when they are done.
+        if (!waitingClaims?.busy(namespace, name)) enqueueUndisturbed(metadata)
       }
   }
   const enqueueUnassigned = (claim: SandboxClaim): void => {
@@ -142,7 +149,7 @@ export function startPoolController(
       deleted: enqueueUnassigned,
     }),
     waitingClaims?.onChange((namespace, name) => {
-      if (waitingClaims.waiting(namespace, name) === 0) engine.enqueue(joinKey(namespace, name))
+      if (waitingClaims.waiting(namespace, name) === 0) enqueueUndisturbed({ namespace, name })
     }),
     demand,
     crowd,

@@ -1,0 +1,33 @@
+import * as apiserver from '@caisson/apiserver'
+import { expect, test } from 'vitest'
+import { isReady, useClaims } from '../testing/claim-fixture.ts'
+import { runControllers, startTestNode } from '../testing/test-cluster.ts'
+
+const t = useClaims(apiserver)
+const PAUSE_MS = 200
+
+test('a pool is not looked at for each of the claims that come one after another, and is full again afterwards', async () => {
+  await using _node = await startTestNode(t.client, t.namespace)
+  await t.createTemplate()
+  await t.createPool(40)
+  await t.filledPool(40)
+  await t.running[Symbol.asyncDispose]()
+  // A clock that stands: by it claims have never paused, however slow the machine is.
+  let stopped: number | undefined = Date.now()
+  let looks = 0
+  const log = { queueOf: (name: string) => (name === 'pool' ? { worked: () => void looks++ } : {}) }
+  await using running = await runControllers(t.cluster, t.namespace, { now: () => stopped ?? Date.now(), metrics: log })
+  await running.controllers.idle()
+  looks = 0
+  const begun = performance.now()
+  for (let index = 0; index < 30; index++) {
+    await t.createClaim(`c${index}`)
+    await t.untilClaim(`c${index}`, isReady)
+  }
+  expect(looks).toBeLessThanOrEqual(2 + (performance.now() - begun) / PAUSE_MS)
+  const made = () => running.writes.filter((write) => write === 'POST sandboxes').length
+  expect(made()).toBe(0)
+  stopped = undefined
+  await t.untilSandbox(() => made() === 30)
+  expect(running.errors).toEqual([])
+})
