@@ -269,7 +269,44 @@ describe('claims', () => {
     const types = await launchTypes(world, served)
     expect(types.filter((type) => type === 'warm').length).toBeGreaterThanOrEqual(warm)
     expect(types.every((type) => type === 'warm' || type === 'cold')).toBe(true)
+    for (const { metadata, status } of served)
+      expect(status).toEqual({
+        conditions: [
+          {
+            type: 'Ready',
+            status: 'True',
+            reason: 'DependenciesReady',
+            message: 'Pod is Ready',
+            observedGeneration: metadata.generation,
+            lastTransitionTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+          },
+        ],
+        sandbox: { name: expect.any(String), podIPs: [expect.any(String)] },
+      })
     await world.untilReady('pool', replicas)
+  })
+
+  test('more at once than there are members under gVisor, by its RuntimeClass: all run, and the pool is full again', async () => {
+    await using world = await createWorld('runtime-class')
+    const { client, namespace } = world
+    const containers = [{ name: 'main', image: 'caisson.dev/host', command: ['/bin/sleep', '3600'] }]
+    await world.template('template', {
+      podTemplate: { spec: { runtimeClassName: 'gvisor', terminationGracePeriodSeconds: 0, containers } },
+    })
+    await world.pool('pool', { replicas: 2 })
+    await world.untilReady('pool', 2)
+    await Promise.all(Array.from({ length: 4 }, (_, index) => claim(world, `claim-${index}`)))
+    const served = await untilServed(world, 4)
+    const names = served.map(({ status }) => status?.sandbox?.name ?? '')
+    expect(new Set(names).size).toBe(4)
+    expect((await launchTypes(world, served)).filter((type) => type === 'warm').length).toBeGreaterThanOrEqual(2)
+    for (const name of names) {
+      expect((await client.get(resources.pods, name, { namespace })).spec?.runtimeClassName).toBe('gvisor')
+      expect(await cluster.mustKubectl(['-n', namespace, 'exec', name, '--', 'dmesg'])).toContain('Starting gVisor')
+    }
+    await world.untilReady('pool', 2)
+    for (const { metadata } of served) await client.delete(sandboxClaims, metadata.name ?? '', { namespace })
+    await world.until(resources.pods, (all) => all.length === 2)
   })
 
   test('have their Sandbox go on being followed: its Pod is lost, and made anew', async () => {

@@ -96,11 +96,17 @@ test('whatever happens in whatever order, on a bad connection, pools and claims 
   }
   /** Deleted by the test itself, by UID. */
   const removed = new Set<string>()
+  const removedNames = new Set<string>()
   const broken: string[] = []
   const members = (): Sandbox[] => sandboxes.list().filter((each) => controllerOf(each)?.kind === 'SandboxWarmPool')
   using _invariants = sandboxes.handle({
     added() {
       if (members().length > most()) broken.push(`${members().length} members, at most ${most()}`)
+    },
+    updated(old, sandbox) {
+      const [before, after] = [controllerOf(old), controllerOf(sandbox)]
+      if (before?.kind === 'SandboxClaim' && before.uid !== after?.uid)
+        broken.push(`Sandbox ${sandbox.metadata.name} went from ${before.name} to ${after?.name}`)
     },
     deleted(sandbox) {
       const owner = controllerOf(sandbox)
@@ -108,6 +114,14 @@ test('whatever happens in whatever order, on a bad connection, pools and claims 
       if (owner?.kind !== 'SandboxClaim' || removed.has(sandbox.metadata.uid ?? '')) return
       if (claim && !removed.has(claim.metadata.uid ?? ''))
         broken.push(`Sandbox ${sandbox.metadata.name} of a claim was deleted`)
+    },
+  })
+
+  using _given = claims.handle({
+    updated(old, claim) {
+      const [before, after] = [old.status?.sandbox?.name, claim.status?.sandbox?.name]
+      if (before === undefined || before === after || removedNames.has(before)) return
+      broken.push(`claim ${claim.metadata.name} had ${before} and has ${after}`)
     },
   })
 
@@ -154,6 +168,7 @@ test('whatever happens in whatever order, on a bad connection, pools and claims 
   ): Promise<void> {
     if (!object) return
     removed.add(object.metadata.uid ?? '')
+    if (resource === SANDBOXES) removedNames.add(object.metadata.name ?? '')
     const preconditions = { uid: object.metadata.uid ?? '' }
     await ignoreRefused(
       by.delete<AnyObject>(resource, object.metadata.name ?? '', { namespace, gracePeriodSeconds: 0, preconditions }),
