@@ -135,10 +135,18 @@ async function* readWatch(
     ended = true
     wake?.()
   }
+  // In a turn of its own: who wrote something has its answer by then, and is told nothing new.
+  let due: NodeJS.Immediate | undefined
+  const wakeLater = () => {
+    due ??= setImmediate(() => {
+      due = undefined
+      wake?.()
+    })
+  }
   const running = accepted.start({
     send(message) {
       queue.push(message)
-      wake?.()
+      if (wake) wakeLater()
       return queue.length < HIGH_WATER_EVENTS
     },
     end,
@@ -171,6 +179,7 @@ async function* readWatch(
       }
     }
   } finally {
+    clearImmediate(due)
     streams.delete(end)
     signal?.removeEventListener('abort', onAbort)
     running[Symbol.dispose]()
