@@ -154,6 +154,8 @@ export async function startControllers(options: StartControllersOptions): Promis
   const parts = [sandbox, snapshot, extensions, dialects].filter((part) => part !== undefined)
   return {
     async idle() {
+      // What was written in this process until now has been heard of by then.
+      await new Promise(setImmediate)
       await idle()
       await events.settled()
     },

@@ -282,7 +282,11 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   const owned = stack.move()
   return {
     api,
-    idle: () => engine.idle(),
+    async idle() {
+      // What was written in this process until now has been heard of by then.
+      await new Promise(setImmediate)
+      await engine.idle()
+    },
     async stopAll(stopOptions) {
       // Nothing may start what is being stopped.
       await owned.disposeAsync()
