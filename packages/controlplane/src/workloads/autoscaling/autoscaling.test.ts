@@ -151,6 +151,14 @@ describe('what an autoscaler does and says', () => {
     })
   })
 
+  test('no load at all: as few as there may be', () => {
+    const load = { pods: [pod('a'), pod('b')], metrics: [metrics('a', '0'), metrics('b', '0')] }
+    const behavior = { scaleDown: { stabilizationWindowSeconds: 0 } }
+    const observed = { autoscaler: autoscaler({ behavior }), currentReplicas: 2, load, history: emptyHistory() }
+    const { rescale, events } = planAutoscaler(observed, NOW)
+    expect({ rescale, events }).toEqual({ rescale: { replicas: 1, reason: 'All metrics below target' }, events: [] })
+  })
+
   test('without metrics it changes nothing and says why', () => {
     const load = new Error('nobody serves them')
     const observed = { autoscaler: autoscaler(), currentReplicas: 2, load, history: emptyHistory() }

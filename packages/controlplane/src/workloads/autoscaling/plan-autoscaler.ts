@@ -48,7 +48,7 @@ export function planAutoscaler(observed: ObservedTarget, now: number): Autoscale
   if (currentReplicas < minReplicas)
     return outOfRange(observed, minReplicas, 'Current number of replicas below Spec.MinReplicas', now)
   const measured = measure(observed, now)
-  if (!measured.best) return withoutMetrics(observed, measured, now)
+  if (measured.best === undefined) return withoutMetrics(observed, measured, now)
   const { best, name } = measured
   const active: ConditionState = {
     type: 'ScalingActive',
