@@ -43,6 +43,9 @@ export interface InProcessOptions {
 /** Events that wait for one reader; beyond it the watch pauses and reads on from the store's window. */
 const HIGH_WATER_EVENTS = 1000
 
+/** Of the queue of promises, in which an answer is passed on from caller to caller; a controller's has some 20. */
+const ANSWER_TURNS = 40
+
 export function connectInProcess({ pipeline, user, userAgent, report, streams }: InProcessOptions): InProcessServer {
   function toCall(request: InProcessRequest): Call {
     const query = request.query ?? {}
@@ -135,18 +138,10 @@ async function* readWatch(
     ended = true
     wake?.()
   }
-  // In a turn of its own: who wrote something has its answer by then, and is told nothing new.
-  let due: NodeJS.Immediate | undefined
-  const wakeLater = () => {
-    due ??= setImmediate(() => {
-      due = undefined
-      wake?.()
-    })
-  }
   const running = accepted.start({
     send(message) {
       queue.push(message)
-      if (wake) wakeLater()
+      wake?.()
       return queue.length < HIGH_WATER_EVENTS
     },
     end,
@@ -176,10 +171,11 @@ async function* readWatch(
           wake = resolve
         })
         wake = undefined
+        // Who wrote something takes in the answer first, and is told nothing new then.
+        for (let turn = 0; turn < ANSWER_TURNS; turn++) await Promise.resolve()
       }
     }
   } finally {
-    clearImmediate(due)
     streams.delete(end)
     signal?.removeEventListener('abort', onAbort)
     running[Symbol.dispose]()
