@@ -72,11 +72,9 @@ test('one that sends its query byte by byte loses its place in time', async () =
   const slow = connect({ host: '127.0.0.1', port: server.tcpPort })
   slow.on('error', () => {}).write('\0\x64')
   const dribble = setInterval(() => slow.write('x'), 20)
-  try {
-    await once(slow, 'close')
-  } finally {
-    clearInterval(dribble)
-  }
+  // What is still being sent may be told that nobody takes it any more.
+  await new Promise((resolve) => slow.once('close', resolve))
+  clearInterval(dribble)
   // It had 100 bytes to send.
   expect(slow.bytesWritten).toBeLessThan(50)
 })
