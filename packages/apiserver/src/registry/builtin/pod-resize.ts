@@ -10,19 +10,30 @@ type Amounts = Readonly<Record<string, string>>
 type Lists = { limits?: Amounts; requests?: Amounts }
 
 const RESIZABLE = ['cpu', 'memory'] as const
+/** Go's path of a field without a name. */
+const WHOLE = '[]'
 const MIRROR = 'kubernetes.io/config.mirror'
 
 /** The spec that a request asks for; where it does not have the same containers, all of it, so that this is refused. */
 export function resizedSpec(next: PodSpec, current: PodSpec): PodSpec {
-  const { initContainers = [] } = current
-  if (next.containers.length !== current.containers.length) return next
-  if ((next.initContainers ?? []).length !== initContainers.length) return next
-  const inits = resizedContainers(next.initContainers ?? [], initContainers)
+  const [containers, before] = [containersOf(next), containersOf(current)]
+  const [nextInits, initsBefore] = [initContainersOf(next), initContainersOf(current)]
+  if (containers.length !== before.length || nextInits.length !== initsBefore.length) return next
+  const inits = resizedContainers(nextInits, initsBefore)
   return {
     ...current,
-    containers: resizedContainers(next.containers, current.containers),
+    containers: resizedContainers(containers, before),
     ...(inits.length > 0 && { initContainers: inits }),
   }
+}
+
+/** A merge patch can leave null. */
+function containersOf({ containers }: PodSpec): Container[] {
+  return (containers as Container[] | null) ?? []
+}
+
+function initContainersOf({ initContainers }: PodSpec): Container[] {
+  return initContainers ?? []
 }
 
 function resizedContainers(next: Container[], current: readonly Container[]): Container[] {
@@ -38,13 +49,13 @@ export function validatePodResize(next: Pod, current: Pod): FieldError[] {
   const errors = validatePodSpec(next)
   const [spec, old] = [next.spec as PodSpec, current.spec as PodSpec]
   if (hasPodLevelResources(old) || hasPodLevelResources(spec)) {
-    return [forbidden('', 'pods with pod-level resources cannot be resized')]
+    return [forbidden(WHOLE, 'pods with pod-level resources cannot be resized')]
   }
   if (current.metadata?.annotations?.[MIRROR] !== undefined) {
-    return [forbidden('', 'static pods cannot be resized')]
+    return [forbidden(WHOLE, 'static pods cannot be resized')]
   }
   if ((old as { os?: { name: string } }).os?.name === 'windows') {
-    return [forbidden('', 'windows pods cannot be resized')]
+    return [forbidden(WHOLE, 'windows pods cannot be resized')]
   }
   const qosClass = current.status?.qosClass || podQosClass(current)
   if (qosClass !== podQosClass(next)) {
@@ -54,8 +65,8 @@ export function validatePodResize(next: Pod, current: Pod): FieldError[] {
   }
   if (!nodeKnowsResources(current)) errors.push(forbidden('spec', 'Pod running on node without support for resize'))
   const misordered = [
-    ...differentContainers(spec.containers, old.containers, 'containers'),
-    ...differentContainers(spec.initContainers ?? [], old.initContainers ?? [], 'initContainers'),
+    ...differentContainers(containersOf(spec), containersOf(old), 'containers'),
+    ...differentContainers(initContainersOf(spec), initContainersOf(old), 'initContainers'),
   ]
   if (misordered.length > 0) return [...errors, ...misordered]
   errors.push(...removals(spec, old), ...otherChanges(spec, old))

@@ -188,6 +188,25 @@ describe('resize', () => {
     ])
   })
 
+  test('refuses that all go, and a Pod with resources of its own', async () => {
+    const none = await server.request('PATCH', `${POD}/resize`, {
+      body: { spec: { containers: [] } },
+      headers: { 'content-type': 'application/merge-patch+json' },
+    })
+    expect([none.status, none.body.message]).toEqual([
+      422,
+      'Pod "sized" is invalid: [spec.containers: Required value, spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing, spec.containers: Forbidden: containers may not be added or removed on resize]',
+    ])
+    const spec = { containers: [{ name: 'main', image: 'x' }], resources: { limits: { cpu: '2', memory: '1Gi' } } }
+    await post('/api/v1/namespaces/default/pods', { metadata: { name: 'whole' }, spec })
+    const change = { spec: { containers: [{ name: 'main', resources: { limits: { cpu: '1' } } }] } }
+    const whole = await merge(`${POD.replace('sized', 'whole')}/resize`, change)
+    expect([whole.status, whole.body.message]).toEqual([
+      422,
+      'Pod "whole" is invalid: []: Forbidden: pods with pod-level resources cannot be resized',
+    ])
+  })
+
   test('refuses a Pod whose node says nothing of resources', async () => {
     const running = { name: 'main', image: 'x', imageID: '', ready: true, restartCount: 0, state: { running: {} } }
     const told = await merge(`${POD}/status`, { status: { phase: 'Running', containerStatuses: [running] } })
