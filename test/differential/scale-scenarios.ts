@@ -1,5 +1,5 @@
 /** The subresource `scale`, of built-in kinds and of custom ones. */
-import { type Add, apply, get, merge, post } from './requests.ts'
+import { type Add, apply, get, merge, post, TABLE } from './requests.ts'
 import type { Request } from './script.ts'
 
 export const HERDS = {
@@ -57,6 +57,8 @@ export function appliedScale(add: Add): void {
   add('applied scale: as another', applied(7, 'blue'))
   add('applied scale: as another by force', applied(7, 'blue', true))
   add('applied scale: the object', get(`${path}/r`))
+  add('applied scale: as a table', { ...get(`${path}/r/scale`), accept: TABLE })
+  add('applied scale: an update as a table', { ...merge(`${path}/r/scale`, { spec: { replicas: 7 } }), accept: TABLE })
   add('applied scale: a text', applied('x', 'blue'))
   add('applied scale: a negative number', applied(-1, 'blue'))
   add('applied scale: put a negative number', {
@@ -103,6 +105,7 @@ export function scaled(add: Add): void {
   add('scaled: apply another kind', apply(`${path}/h/scale`, { apiVersion: 'v1', kind: 'Pod' }, 'red'))
   add('scaled: apply to nobody', apply(`${path}/nobody/scale`, scale(1), 'red'))
   add('scaled: applied', get(`${path}/h`))
+  add('scaled: as a table', { ...get(`${path}/h/scale`), accept: TABLE })
   add('scaled: of nobody', get(`${path}/nobody/scale`))
   add('scaled: the status', merge(`${path}/h/status`, { status: { replicas: 4 }, spec: { replicas: 0 } }))
   add('scaled: after', get(`${path}/h`))

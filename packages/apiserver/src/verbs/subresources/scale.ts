@@ -5,11 +5,12 @@ import { applyServerSide, refuseWrongTypes, trackUpdate } from '../../patch/mana
 import { define } from '../../patch/merge-patch.ts'
 import { validateNonNegative } from '../../registry/builtin/amounts.ts'
 import { groupVersion, storageKey } from '../../registry/registry.ts'
-import type { Resource } from '../../registry/resource.ts'
+import type { Column, Resource } from '../../registry/resource.ts'
 import { builtinSchema } from '../../schema/builtin.ts'
 import { decodeNative } from '../../schema/native.ts'
 import { type FieldError, invalid, StatusError } from '../../status-error.ts'
 import { deepCopy } from '../../storage/freeze.ts'
+import { AGE, column, NAME } from '../../table/builtin-columns.ts'
 import type { Answer, Body, Call } from '../call.ts'
 import { decodeObject } from '../decode-object.ts'
 import type { Environment, Subresource } from '../environment.ts'
@@ -70,11 +71,31 @@ const SCALES: Resource = {
   structural: true,
 }
 
+/** What of it kubectl shows. Kinds that are defined have the columns of their definitions, the others printers of their own. */
+const COLUMNS: readonly Column[] = [
+  { ...NAME, format: '' },
+  column('Desired', (scale) => (scale as Scale).spec.replicas, { type: 'integer' }),
+  column('Available', (scale) => (scale as Scale).status.replicas, { type: 'integer' }),
+  AGE,
+]
+const CUSTOM_COLUMNS: readonly Column[] = [
+  NAME,
+  ...COLUMNS.slice(1, 3),
+  column('Age', ({ metadata }) => metadata.creationTimestamp ?? null, { type: 'date' }),
+]
+
+/** Of an object as a client sees it. */
+function answer(object: KubeObject, resource: Resource, name: string): Answer {
+  const { custom = false } = resource
+  const shown = { ...SCALES, custom, columns: custom ? CUSTOM_COLUMNS : COLUMNS }
+  return { status: 200, body: scaleOf(object, resource, name), resource: shown }
+}
+
 async function read(call: Call, resource: Resource, { store }: Environment): Promise<Answer> {
   const { namespace, name } = call.info
   const stored = store.get(storageKey(resource), namespace || undefined, name)
   if (!stored) throw notFound(resource, name)
-  return { status: 200, body: scaleOf(await viewed(resource, stored), resource, name) }
+  return answer(await viewed(resource, stored), resource, name)
 }
 
 async function put(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
@@ -188,7 +209,7 @@ async function store(
       },
     }),
   )
-  return { status: 200, body: scaleOf(await viewed(resource, object), resource, call.info.name) }
+  return answer(await viewed(resource, object), resource, call.info.name)
 }
 
 /** Of a built-in kind the Scale itself is found invalid, of a custom one the object. */
