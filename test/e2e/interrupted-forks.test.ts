@@ -85,6 +85,17 @@ test('a fork that is killed leaves none either', async () => {
   await expect.poll(present).toEqual(NOTHING)
 })
 
+test.each([
+  ['nobody reads', 'true', 141],
+  ['there is no room', undefined, 1],
+])('nor does one whose names cannot be said because %s', async (_why, reader, code) => {
+  const fork = `"${CAISSON}" fork source --count 2`
+  const script = reader === undefined ? `${fork} >/dev/full` : `${fork} | ${reader}; exit "\${PIPESTATUS[0]}"`
+  const child = spawn('bash', ['-c', script], { env: { ...process.env, ...cluster.env }, stdio: 'ignore' })
+  expect(await once(child, 'exit')).toEqual([code, null])
+  await expect.poll(present).toEqual(NOTHING)
+})
+
 test('nor does one whose cluster is killed, once there is a cluster again', async () => {
   const fork = await begin('fork', 'source', '--count', '8')
   const { pid } = readDaemonRecord(dataDirectory(cluster.dataDirectory)) ?? expect.fail('no cluster runs')

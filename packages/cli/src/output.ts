@@ -2,7 +2,7 @@
  * What becomes of a command whose output cannot be written, for all commands in one place: as a tool that SIGPIPE ends where
  * nobody reads any more, and with an error where there is no room for it.
  */
-import { EXIT_CODES } from './cli-error.ts'
+import { CliError, EXIT_CODES } from './cli-error.ts'
 
 /** The shell's code for SIGPIPE, which Node ignores. */
 const NOBODY_READS = 128 + 13
@@ -32,6 +32,14 @@ export function bearFailedOutput(): void {
 /** Calls back, with the exit code, instead of ending the process at once. */
 export function whenOutputFails(listener: Listener): void {
   listeners.add(listener)
+}
+
+/** Resolves when all that was printed has been taken. @throws what kept it from being written */
+export async function outputTaken(): Promise<void> {
+  await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))
+  // An error is told behind the writes that it ended.
+  await new Promise<void>((resolve) => setImmediate(resolve))
+  if (failure !== undefined) throw new CliError('failed', 'standard output could not be written')
 }
 
 function fail(stream: NodeJS.WriteStream, error: NodeJS.ErrnoException): void {

@@ -5,6 +5,7 @@ import { type Attendance, attend } from '../attendance.ts'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
+import { outputTaken } from '../output.ts'
 import { printList } from '../print.ts'
 import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { createSnapshot, getSandbox, patience, whenReady, whenTaken } from '../sandbox-progress.ts'
@@ -31,9 +32,12 @@ export async function fork(options: ForkOptions): Promise<void> {
   await using attendance = session.embedded ? await attend(session.embedded) : undefined
   try {
     const { name } = options
-    const children = await whereFound(session, (here) => copiesOf(here, { name, count, stop, attendance }))
+    const announce = async (children: Sandbox[]): Promise<void> => {
+      await print(children, options.output)
+      await outputTaken()
+    }
+    await whereFound(session, (here) => makeCopies(here, { name, count, stop, attendance, announce }))
     attendance?.keep()
-    await print(children, options.output)
   } catch (error) {
     if (!stop.signal.aborted) throw error
     process.exitCode = stop.exitCode()
@@ -45,10 +49,12 @@ interface Copying {
   count: number
   stop: StopSignal
   attendance: Attendance | undefined
+  /** Says their names, which nobody knows otherwise. */
+  announce(children: Sandbox[]): Promise<void>
 }
 
-/** Leaves the copies, or nothing where that fails or is interrupted. */
-async function copiesOf(session: Session, { name, count, stop, attendance }: Copying): Promise<Sandbox[]> {
+/** Leaves the copies, or nothing where that fails, is interrupted or cannot be announced. */
+async function makeCopies(session: Session, { name, count, stop, attendance, announce }: Copying): Promise<void> {
   const { client, namespace } = session
   const source = await getSandbox(session, name)
   const prefix = name.slice(0, LONGEST_PREFIX)
@@ -71,7 +77,7 @@ async function copiesOf(session: Session, { name, count, stop, attendance }: Cop
     const children = await stop.race(Promise.all(ready))
     // Its files stay as long as one of the copies does, which might have to be made again from them.
     await client.delete(sandboxSnapshots, snapshot, { namespace })
-    return children
+    await announce(children)
   } catch (error) {
     // Also those that are being made while another one fails.
     await Promise.allSettled(creations)
