@@ -107,6 +107,11 @@ describe('a detached sandbox', () => {
     )
     await cluster.mustCaisson(['cp', 'worker:/tmp/there', join(work, 'back')])
     expect(readFileSync(join(work, 'back'), 'utf8')).toBe('x'.repeat(100_000))
+    const nowhere = await cluster.caisson(['cp', 'worker:/tmp/there', join(work, 'no/such/directory/back')])
+    expect([nowhere.code, nowhere.stderr]).toEqual([
+      1,
+      `caisson: nothing can be written to ${join(work, 'no/such/directory')} (ENOENT): name another place\n`,
+    ])
     const missing = await cluster.caisson(['cp', 'worker:/tmp/nothing', join(work, 'nothing')])
     expect([missing.code, missing.stderr.trim().split('\n').at(-1)]).toEqual([
       66,

@@ -96,6 +96,20 @@ test.each([
   await expect.poll(present).toEqual(NOTHING)
 })
 
+test('nor does one whose copies may not be made, and it says why', async () => {
+  await cluster.mustKubectl(['create', 'quota', 'full', '--hard=pods=1'])
+  const { code, stdout, stderr } = await cluster.caisson(['fork', 'source'])
+  expect({ code, stdout, stderr }).toEqual({
+    code: 77,
+    stdout: '',
+    stderr: expect.stringMatching(
+      /^caisson: sandbox (source-\w+) cannot start: pods "\1" is forbidden: exceeded quota: full, /,
+    ),
+  })
+  await expect.poll(present).toEqual(NOTHING)
+  await cluster.mustKubectl(['delete', 'quota', 'full'])
+})
+
 test('nor does one whose cluster is killed, once there is a cluster again', async () => {
   const fork = await begin('fork', 'source', '--count', '8')
   const { pid } = readDaemonRecord(dataDirectory(cluster.dataDirectory)) ?? expect.fail('no cluster runs')

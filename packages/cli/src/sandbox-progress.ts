@@ -14,6 +14,7 @@ import { CliError } from './cli-error.ts'
 import type { Session } from './cluster/session.ts'
 import { shownName } from './new-name.ts'
 import { sandboxes } from './sandboxes.ts'
+import { sayWaiting } from './say-waiting.ts'
 import { whenObject } from './when-object.ts'
 
 const PATIENCE_MS = 120_000
@@ -36,11 +37,19 @@ export function whenReady({ client, namespace }: Session, name: string, signal: 
       if (ready?.status === 'True') return sandbox
       if (ready?.reason === SANDBOX_REASONS.invalidConfiguration)
         throw new CliError('usage', `sandbox ${name} cannot start: ${ready.message}`)
+      if (ready?.reason === SANDBOX_REASONS.reconcilerError && ready.message.includes(' is forbidden: '))
+        throw new CliError('not-permitted', `sandbox ${name} cannot start: ${withoutPrefix(ready.message)}`)
       const error = findCondition(conditions, 'caisson.dev/ContainerError') ?? findCondition(conditions, 'Finished')
       if (error?.status === 'True') throw new CliError('failed', `sandbox ${name} does not run: ${error.message}`)
       return undefined
     },
+    why: ({ status }) => findCondition(status?.conditions, 'Ready')?.message,
   })
+}
+
+/** What a condition says of an error, whose message begins as agent-sandbox's does. */
+export function withoutPrefix(message: string): string {
+  return message.replace(/^Error seen: /, '')
 }
 
 /** @throws CliError where it could not be made */
@@ -55,6 +64,7 @@ export function whenTaken({ client, namespace }: Session, name: string, signal: 
         throw new CliError('failed', `the snapshot could not be made (${ready?.reason}): ${ready?.message}`)
       return isConditionTrue(snapshot.status?.conditions, 'Ready') ? snapshot : undefined
     },
+    why: ({ status }) => findCondition(status?.conditions, 'Ready')?.message,
   })
 }
 
@@ -105,6 +115,7 @@ export async function wakeIfAsleep(session: Session, name: string): Promise<bool
     .catch((error: unknown) => (isNotFound(error) ? undefined : Promise.reject(error)))
   const sleeps = sandbox?.spec.operatingMode === 'Suspended' && sandbox.spec.suspension?.memory === 'Keep'
   if (!sandbox || !(sleeps || isSuspendedForIdleness(sandbox))) return false
+  using _ = sayWaiting(`sandbox ${name}, which slept`)
   await setOperatingMode(session, sandbox, 'Running')
   await whenReady(session, name, patience())
   return true

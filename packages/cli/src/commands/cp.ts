@@ -149,7 +149,10 @@ async function copyOut(session: Session, pod: string, { from, to, container }: C
   const { mkdtemp, rm, stat } = await import('node:fs/promises')
   // On the same file system, so that it can be moved, and where this user may write.
   const isInto = (await stat(to).catch(() => undefined))?.isDirectory()
-  const work = await mkdtemp(`${isInto ? to : dirname(to)}/.caisson-cp-`)
+  const place = isInto ? to : dirname(to)
+  const work = await mkdtemp(`${place}/.caisson-cp-`).catch((cause: NodeJS.ErrnoException) => {
+    throw new CliError('failed', `nothing can be written to ${place} (${cause.code}): name another place`, { cause })
+  })
   try {
     const unpack = spawn('tar', ['-xf', '-', '-C', work, '--no-same-owner', '--no-same-permissions'], {
       stdio: ['pipe', 'inherit', 'inherit'],

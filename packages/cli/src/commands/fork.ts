@@ -10,6 +10,7 @@ import { printList } from '../print.ts'
 import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { createSnapshot, getSandbox, patience, whenReady, whenTaken } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { whereFound } from '../where-found.ts'
 
 export interface ForkOptions extends GlobalOptions {
@@ -63,6 +64,7 @@ async function makeCopies(session: Session, { name, count, stop, attendance, ann
   const annotations = attendance?.annotations
   const signal = AbortSignal.any([stop.signal, patience()])
   const creations: Promise<void>[] = []
+  using waiting = sayWaiting(count === 1 ? `a copy of ${name}` : `${count} copies of ${name}`)
   try {
     await createSnapshot(session, { name: snapshot, sandboxName: name, ...(annotations && { annotations }) })
     // Without it they would wait for ever.
@@ -77,6 +79,7 @@ async function makeCopies(session: Session, { name, count, stop, attendance, ann
     const children = await stop.race(Promise.all(ready))
     // Its files stay as long as one of the copies does, which might have to be made again from them.
     await client.delete(sandboxSnapshots, snapshot, { namespace })
+    waiting[Symbol.dispose]()
     await announce(children)
   } catch (error) {
     // Also those that are being made while another one fails.

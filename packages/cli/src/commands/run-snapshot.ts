@@ -9,6 +9,7 @@ import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { podOf } from '../sandbox-pod.ts'
 import { patience, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { whereFound } from '../where-found.ts'
 
 export interface RunSnapshotOptions extends GlobalOptions {
@@ -67,7 +68,10 @@ async function runIn(
   )
   let stays = false
   try {
-    await stop.race(whenReady(session, name, AbortSignal.any([stop.signal, patience()])))
+    {
+      using _ = sayWaiting(`sandbox ${name}`)
+      await stop.race(whenReady(session, name, AbortSignal.any([stop.signal, patience()])))
+    }
     stays = options.keep || options.detach || false
     if (stays) attendance?.keep()
     if (options.detach) console.log(name)

@@ -3,6 +3,7 @@ import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { newName } from '../new-name.ts'
 import { age, printList, printObject } from '../print.ts'
 import { createSnapshot, getSandbox, patience, whenTaken } from '../sandbox-progress.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { whereFound } from '../where-found.ts'
 
 export interface SnapshotOptions extends GlobalOptions {
@@ -17,8 +18,9 @@ export async function snapshot(options: SnapshotOptions): Promise<void> {
   const name = newName(options.name, options.sandbox)
   const taken = await whereFound(session, async (here) => {
     await getSandbox(here, options.sandbox)
+    using _ = sayWaiting(`snapshot ${name}`)
     await createSnapshot(here, { name, sandboxName: options.sandbox })
-    return whenTaken(here, name, patience())
+    return await whenTaken(here, name, patience())
   })
   if (!options.output) return console.log(name)
   if (options.output === 'json' || options.output === 'yaml') return printObject(taken, options.output)

@@ -4,6 +4,7 @@ import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { getSandbox, patience, setOperatingMode, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { whenObject } from '../when-object.ts'
 import { whereFound } from '../where-found.ts'
 
@@ -20,6 +21,7 @@ export async function suspend(options: SuspendOptions): Promise<void> {
 
 async function suspendIn(session: Session, name: string): Promise<void> {
   const sandbox = await getSandbox(session, name)
+  using _ = sayWaiting(`sandbox ${name} to sleep`)
   const { generation = 0 } = await setOperatingMode(session, sandbox, 'Suspended')
   const outcome = await whenObject(session.client, sandboxes, {
     namespace: session.namespace,
@@ -43,7 +45,9 @@ export async function resume(options: SuspendOptions): Promise<void> {
   const { name } = options
   await using session = await openSession(options)
   await whereFound(session, async (here) => {
-    await setOperatingMode(here, await getSandbox(here, name), 'Running')
+    const sandbox = await getSandbox(here, name)
+    using _ = sayWaiting(`sandbox ${name}`)
+    await setOperatingMode(here, sandbox, 'Running')
     await whenReady(here, name, patience())
   })
   console.log(name)

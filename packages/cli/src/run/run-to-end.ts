@@ -7,6 +7,7 @@ import { CliError } from '../cli-error.ts'
 import type { Session } from '../cluster/session.ts'
 import { copyLog } from '../copy-log.ts'
 import { forcedEnd } from '../pod-end.ts'
+import { withoutPrefix } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { waitingFailure } from '../start-failure.ts'
 import { say } from '../terminal-text.ts'
@@ -118,9 +119,8 @@ async function refusal(
   return new Promise(() => undefined)
 }
 
-/** Of a condition whose message begins as agent-sandbox's does. */
 function refusedPod(message: string): CliError {
-  const said = message.replace(/^Error seen: /, '')
+  const said = withoutPrefix(message)
   const runtimeClass = /RuntimeClass "(?<name>[^"]*)" not found/.exec(said)?.groups?.['name']
   if (runtimeClass === undefined) return new CliError('failed', `the sandbox cannot start: ${said}`)
   const next = "'kubectl get runtimeclasses' lists those that there are"
