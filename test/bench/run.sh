@@ -12,6 +12,7 @@ node network-start.ts
 node sleep-and-fork.ts
 node sleep-and-fork.ts --megabytes 100
 node exec-latency.ts
+node throughput.ts
 node idle-memory.ts
 node idle-sandboxes.ts
 node image-pull.ts
