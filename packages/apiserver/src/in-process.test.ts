@@ -31,7 +31,7 @@ test('who writes something has its answer before watches in the process tell of 
   const write = async (name: string): Promise<void> => {
     await client.request({ method: 'POST', path: '/api/v1/namespaces', body: { metadata: { name } } })
     // As many turns as whoever asked may need to take it in.
-    for (let turn = 0; turn < 20; turn++) await Promise.resolve()
+    for (let turn = 0; turn < 500; turn++) await Promise.resolve()
     told.push(`${name} answered`)
   }
   const names = ['a', 'b', 'c']

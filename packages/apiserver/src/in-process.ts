@@ -43,9 +43,6 @@ export interface InProcessOptions {
 /** Events that wait for one reader; beyond it the watch pauses and reads on from the store's window. */
 const HIGH_WATER_EVENTS = 1000
 
-/** Of the queue of promises, in which an answer is passed on from caller to caller; a controller's has some 20. */
-const ANSWER_TURNS = 40
-
 export function connectInProcess({ pipeline, user, userAgent, report, streams }: InProcessOptions): InProcessServer {
   function toCall(request: InProcessRequest): Call {
     const query = request.query ?? {}
@@ -168,11 +165,12 @@ async function* readWatch(
       } else if (ended) return
       else {
         await new Promise<void>((resolve) => {
-          wake = resolve
+          wake = () => {
+            wake = undefined
+            // When no promise has anything to pass on: who wrote something has its answer, and is told nothing new then.
+            process.nextTick(resolve)
+          }
         })
-        wake = undefined
-        // Who wrote something takes in the answer first, and is told nothing new then.
-        for (let turn = 0; turn < ANSWER_TURNS; turn++) await Promise.resolve()
       }
     }
   } finally {
