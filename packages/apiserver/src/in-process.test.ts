@@ -21,30 +21,3 @@ test('a body is taken as it is when it is handed over, as it would be after JSON
   })
   expect(Object.isFrozen(given.metadata.finalizers)).toBe(false)
 })
-
-test('who writes something has its answer before watches in the process tell of it', async () => {
-  const server = await startServer()
-  onTestFinished(() => server[Symbol.asyncDispose]())
-  const client = server.server.connect(ADMINISTRATOR)
-  const watch = client.watch({ method: 'GET', path: '/api/v1/namespaces', query: { resourceVersion: '0' } })
-  const told: string[] = []
-  const write = async (name: string): Promise<void> => {
-    await client.request({ method: 'POST', path: '/api/v1/namespaces', body: { metadata: { name } } })
-    // As many turns as whoever asked may need to take it in.
-    for (let turn = 0; turn < 500; turn++) await Promise.resolve()
-    told.push(`${name} answered`)
-  }
-  const names = ['a', 'b', 'c']
-  const watching = (async () => {
-    let left = names.length
-    for await (const { object } of watch) {
-      const { name = '' } = (object as KubeObject).metadata
-      if (!names.includes(name)) continue
-      told.push(`${name} told`)
-      if (--left === 0) return
-    }
-  })()
-  for (const name of names) await write(name)
-  await watching
-  expect(told).toEqual(names.flatMap((name) => [`${name} answered`, `${name} told`]))
-})

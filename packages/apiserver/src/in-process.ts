@@ -165,12 +165,9 @@ async function* readWatch(
       } else if (ended) return
       else {
         await new Promise<void>((resolve) => {
-          wake = () => {
-            wake = undefined
-            // When no promise has anything to pass on: who wrote something has its answer, and is told nothing new then.
-            process.nextTick(resolve)
-          }
+          wake = resolve
         })
+        wake = undefined
       }
     }
   } finally {
