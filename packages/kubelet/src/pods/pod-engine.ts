@@ -330,12 +330,12 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       // It may have changed what this plan began with.
       return now()
     }
-    if (plan.status) {
-      const written = await writer.writeStatus(pod, plan.status)
-      // What the Pod's end waits for may be just that the API knows.
-      if (written && isTerminalPhase(plan.status.phase)) {
+    if (plan.status && (await writer.writeStatus(pod, plan.status))) {
+      // What comes next may depend on what the API knows now: when the Pod has begun, or that it has ended.
+      queue.add(pod.metadata.uid ?? '')
+      if (isTerminalPhase(plan.status.phase)) {
         if (plan.event) events.about(pod, plan.event)
-        return now()
+        return undefined
       }
     }
     if (plan.finished) await writer.remove(pod)
@@ -366,7 +366,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       return undefined
     }
     const plan = planPod(observe(pod), now())
-    if (plan.status) await writer.writeStatus(pod, plan.status)
+    if (plan.status && (await writer.writeStatus(pod, plan.status))) queue.add(pod.metadata.uid ?? '')
     if (pod.metadata.deletionTimestamp) await writer.remove(pod)
     return plan.wakeAt
   }
