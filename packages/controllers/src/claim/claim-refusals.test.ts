@@ -26,6 +26,7 @@ describe('names', () => {
     for (const pool of from.slice(1)) expect(['liquid', 'b', 'c']).toContain(pool)
     await t.filledPool(2, 'costarring')
     await t.filledPool(1, 'liquid')
+    await t.running.controllers.idle()
     expect(t.running.events.filter(({ reason }) => reason === 'NameCollision')).toEqual([
       {
         about: 'liquid',
@@ -217,6 +218,7 @@ describe('what cannot be had', () => {
     })
     const policies = await t.client.list(resources.networkPolicies, { namespace: t.namespace })
     expect(policies.items.map(({ metadata }) => metadata.name)).toEqual(['costarring-network-policy'])
+    await t.running.controllers.idle()
     // Two controllers say it, each after a write of its own.
     const said = t.running.events.filter(({ reason }) => reason === 'NameCollision')
     expect(said.toSorted((a, b) => (a.about < b.about ? -1 : 1))).toEqual([

@@ -168,6 +168,7 @@ describe('filling', () => {
     await untilPool((pool) => reason(pool) === 'TemplateNotFound')
     await createTemplate()
     await untilReady(1)
+    await running.controllers.idle()
     expect(running.events).toContainEqual({
       about: 'pool',
       type: 'Warning',
