@@ -5,10 +5,9 @@ import { validateFinalize } from '../../registry/builtin/namespace.ts'
 import { resizedSpec, validatePodResize } from '../../registry/builtin/pod-resize.ts'
 import { validateEphemeralContainersUpdate } from '../../registry/builtin/pod-update.ts'
 import type { Subresource } from '../environment.ts'
-import { get } from '../get.ts'
-import { patch } from '../patch.ts'
 import { update } from '../update.ts'
 import { keepAllBut, keepMetadata, type UpdateRules } from '../update-rules.ts'
+import { updateDoor } from './update-door.ts'
 
 type Part = Record<string, unknown>
 
@@ -28,7 +27,7 @@ const EPHEMERAL_CONTAINERS_RULES: UpdateRules = {
   validatesAll: false,
 }
 
-export const EPHEMERAL_CONTAINERS = podDoor('ephemeralcontainers', EPHEMERAL_CONTAINERS_RULES)
+export const EPHEMERAL_CONTAINERS = updateDoor('ephemeralcontainers', 'Pod', () => EPHEMERAL_CONTAINERS_RULES)
 
 const RESIZE_RULES: UpdateRules = {
   prepare(next, current) {
@@ -43,20 +42,7 @@ const RESIZE_RULES: UpdateRules = {
   validatesAll: false,
 }
 
-export const RESIZE = podDoor('resize', RESIZE_RULES)
-
-function podDoor(name: string, rules: UpdateRules): Subresource {
-  return {
-    name,
-    kind: 'Pod',
-    verbs: ['get', 'patch', 'update'],
-    handle(call, resource, environment) {
-      if (call.info.verb === 'get') return get(call, resource, environment)
-      const write = call.info.verb === 'update' ? update : patch
-      return write(call, resource, environment, rules)
-    },
-  }
-}
+export const RESIZE = updateDoor('resize', 'Pod', () => RESIZE_RULES)
 
 const FINALIZE_RULES: UpdateRules = {
   prepare(next: KubeObject, current: KubeObject) {
