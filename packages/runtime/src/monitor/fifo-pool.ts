@@ -7,6 +7,8 @@ import { runCommand } from '../tools/run-command.ts'
 export interface FifoPool {
   /** Moves a fresh pipe to each of these paths, which must be on the same file system. */
   place(paths: string[]): Promise<void>
+  /** Resolves when nothing is being made: `mkfifo` is a process of its own and would go on after this one's end. */
+  settled(): Promise<void>
 }
 
 const BATCH = 64
@@ -41,6 +43,10 @@ export function createFifoPool(directory: string): FifoPool {
       }
       // A failure shows when the pool is empty; until then nobody waits for it.
       if (ready.length < LOW) makeMore().catch(() => {})
+    },
+
+    async settled() {
+      await refill?.catch(() => {})
     },
   }
 }

@@ -71,10 +71,17 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
    */
   function considerRetiring(): void {
     clearTimeout(idle)
-    if (running === 0 && controls.size === 0) idle = setTimeout(retire, IDLE_MS)
+    if (isIdle()) idle = setTimeout(() => void retireIf(isIdle), IDLE_MS)
   }
 
-  function retire(): void {
+  function isIdle(): boolean {
+    return running === 0 && controls.size === 0
+  }
+
+  /** Leaves nothing that still writes into the state directory: whoever waits for the end may remove it. */
+  async function retireIf(unused: () => boolean): Promise<void> {
+    await pool.settled()
+    if (!unused()) return
     rmSync(join(stateDirectory, MONITOR_SOCKET), { force: true })
     process.exit(0)
   }
@@ -169,7 +176,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
         return process.pid
       default:
         // After the answer was sent.
-        if (running === 0) setImmediate(retire)
+        if (running === 0) setImmediate(() => void retireIf(() => running === 0))
         return running === 0
     }
   }
