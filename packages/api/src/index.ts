@@ -47,7 +47,13 @@ export { nameHash } from './name-hash.ts'
 export { matchesNodeSelector } from './node-selection.ts'
 export type * from './object.ts'
 export { controllerOf, controllerReference, type Ownership, ownershipOf, referenceGroup } from './owner-reference.ts'
-export { containerResource, podResource, requestedResources, reservedSpec } from './pod-resources.ts'
+export {
+  containerResource,
+  podResource,
+  RESIZABLE_RESOURCES,
+  requestedResources,
+  reservedSpec,
+} from './pod-resources.ts'
 export { UPDATE_STRATEGIES, type UpdateStrategy } from './pool/choices.ts'
 export { POOL_CONDITIONS, POOL_EVENTS, POOL_MESSAGES, POOL_REASONS } from './pool/conditions.ts'
 export { poolCrd } from './pool/crd.ts'

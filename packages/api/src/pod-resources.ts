@@ -2,6 +2,9 @@
 import type { Container, PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { parseQuantity } from './quantity.ts'
 
+/** Of which a container that runs may be given other amounts (`pods/resize`): Kubernetes' list. */
+export const RESIZABLE_RESOURCES: readonly string[] = ['cpu', 'memory']
+
 /**
  * What runs side by side is added up, an init container counts where it alone needs more, and the overhead comes on top.
  * Cores, bytes, or whatever the resource is counted in.
@@ -69,11 +72,11 @@ export function reservedSpec(spec: PodSpec, status: PodStatus | undefined): PodS
   }
 }
 
-/** Of processors and memory, the largest of each. */
+/** The largest amount of each resource that can change. */
 function most(lists: ReadonlyArray<Record<string, string>>): Record<string, string> {
   const largest: Record<string, string> = {}
   for (const list of lists) {
-    for (const name of ['cpu', 'memory']) {
+    for (const name of RESIZABLE_RESOURCES) {
       const quantity = list[name]
       const before = parseQuantity(largest[name] ?? '0') ?? 0
       if (quantity !== undefined && (parseQuantity(quantity) ?? 0) >= before) largest[name] = quantity

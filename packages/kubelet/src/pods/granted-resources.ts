@@ -2,15 +2,13 @@
  * The resources that a node has granted to a Pod's containers. The API may ask for others at any time (`pods/resize`);
  * until the node grants those, it goes by these in all that it does.
  */
-import { parseQuantity } from '@caisson/api'
+import { parseQuantity, RESIZABLE_RESOURCES } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { Container, ResourceRequirements } from 'kubernetes-types/core/v1.d.ts'
 import { initContainers, isSidecar, specOf, statusesOf } from './observed-pod.ts'
 
 /** By container name. */
 export type Grants = ReadonlyMap<string, ResourceRequirements>
-
-const RESIZABLE = ['cpu', 'memory'] as const
 
 /** All that the API asks for by now. */
 export function grantsOf(pod: PodObject): Grants {
@@ -60,15 +58,11 @@ function resizable(pod: PodObject): readonly Container[] {
 function isSame(a: ResourceRequirements = {}, b: ResourceRequirements = {}): boolean {
   if (a === b) return true
   return (['requests', 'limits'] as const).every((kind) =>
-    RESIZABLE.every((resource) => amount(a, kind, resource) === amount(b, kind, resource)),
+    RESIZABLE_RESOURCES.every((resource) => amount(a, kind, resource) === amount(b, kind, resource)),
   )
 }
 
-function amount(
-  resources: ResourceRequirements,
-  kind: 'requests' | 'limits',
-  resource: (typeof RESIZABLE)[number],
-): number | undefined {
+function amount(resources: ResourceRequirements, kind: 'requests' | 'limits', resource: string): number | undefined {
   const quantity = resources[kind]?.[resource]
   return quantity === undefined ? undefined : parseQuantity(quantity)
 }

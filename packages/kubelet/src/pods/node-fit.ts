@@ -8,6 +8,7 @@ import {
   matchesNodeSelector,
   parseQuantity,
   podResource,
+  RESIZABLE_RESOURCES,
   requestedResources,
 } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
@@ -75,7 +76,7 @@ export function resizeRefusal(pod: PodObject, node: Typed<Node>, others: TakenPo
     const message = `Node didn't have enough capacity: ${resource}, requested: ${r}, capacity: ${c}`
     return { reason: 'Infeasible', message }
   }
-  for (const resource of ['cpu', 'memory']) {
+  for (const resource of RESIZABLE_RESOURCES) {
     const message = shortage(pod, { resource, room, others })
     if (message !== undefined) return { reason: 'Deferred', message }
   }

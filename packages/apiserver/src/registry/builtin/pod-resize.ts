@@ -1,4 +1,5 @@
 /** What the door `resize` of a Pod lets through: processors and memory of its containers, in kube-apiserver's words. */
+import { RESIZABLE_RESOURCES } from '@caisson/api'
 import type { Container, Pod, PodSpec } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { forbidden, invalidValue } from '../field-error.ts'
@@ -9,7 +10,6 @@ import { validatePodSpec } from './pod-spec.ts'
 type Amounts = Readonly<Record<string, string>>
 type Lists = { limits?: Amounts; requests?: Amounts }
 
-const RESIZABLE = ['cpu', 'memory'] as const
 /** Go's path of a field without a name. */
 const WHOLE = '[]'
 const MIRROR = 'kubernetes.io/config.mirror'
@@ -142,9 +142,7 @@ function isOnlyResized(container: Container, old: Container): boolean {
 }
 
 function others(amounts: Amounts = {}): Amounts {
-  return Object.fromEntries(
-    Object.entries(amounts).filter(([name]) => !(RESIZABLE as readonly string[]).includes(name)),
-  )
+  return Object.fromEntries(Object.entries(amounts).filter(([name]) => !RESIZABLE_RESOURCES.includes(name)))
 }
 
 function listsOf(container: Container | undefined): Lists {
