@@ -1,5 +1,6 @@
 /** A watch as a chunked HTTP answer: its events are encoded and framed once for all who watch in the same form. */
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { KubeObject } from '@caisson/api'
 import { encodeWatchEvent } from '../protobuf/encode.ts'
 import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
@@ -55,21 +56,12 @@ export function streamWatch(options: StreamWatchOptions): Promise<void> {
   const direct = response.chunkedEncoding ? socket : null
   const output = direct ?? response
   let paused = false
-  let corked = false
   let stalled: NodeJS.Timeout | undefined
   const running = watch.start({
     send(message) {
       if (!direct) response.write(format.encode(transform ? transform(message) : message), format.charset)
       else {
-        // The events of one commit come one right after the other, and go out in one write.
-        if (!corked) {
-          corked = true
-          direct.cork()
-          queueMicrotask(() => {
-            corked = false
-            direct.uncork()
-          })
-        }
+        cork(direct)
         direct.write(format.frame(transform ? transform(message) : message))
       }
       if (output.writableLength <= HIGH_WATER_BYTES) return true
@@ -95,6 +87,25 @@ export function streamWatch(options: StreamWatchOptions): Promise<void> {
       resolve()
     })
   })
+}
+
+const corked = new Set<Socket>()
+
+/**
+ * The events of one commit come one right after the other, and go out in one write to each watcher: after the answers of
+ * that commit, so that whoever wrote need not wait until a hundred watchers have been told.
+ */
+function cork(socket: Socket): void {
+  if (corked.has(socket)) return
+  if (corked.size === 0) setImmediate(uncorkAll)
+  corked.add(socket)
+  socket.cork()
+}
+
+function uncorkAll(): void {
+  const sockets = [...corked]
+  corked.clear()
+  for (const socket of sockets) socket.uncork()
 }
 
 function createFormat(
