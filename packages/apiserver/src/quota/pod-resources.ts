@@ -1,6 +1,6 @@
 /** What a Pod asks for as a whole: the sum of its containers, or its greediest init container, or what it says itself. */
 import { type Container, list, type PodSpec } from '../admission/pod-shape.ts'
-import type { ResourceList } from '../registry/builtin/resource-requirements.ts'
+import { isPodLevelResource, type ResourceList } from '../registry/builtin/resource-requirements.ts'
 import type { Quantity } from '../registry/quantity.ts'
 import { addAmounts, amountsOf, raiseAmounts } from './resource-amounts.ts'
 
@@ -10,17 +10,12 @@ interface WithResources {
   resources?: { requests?: ResourceList; limits?: ResourceList } | null
 }
 
-/** The resources that may be stated for a Pod as a whole. */
-function isPodLevel(name: string): boolean {
-  return name === 'cpu' || name === 'memory' || name.startsWith('hugepages-')
-}
-
 export function resourcesOf(container: Container, side: Side): ResourceList {
   return (container as WithResources).resources?.[side] ?? {}
 }
 
-/** @param withOverhead what the RuntimeClass adds: counted by quotas, not by LimitRanges. */
-export function podAmounts(spec: PodSpec, side: Side, withOverhead: boolean): Map<string, Quantity> {
+/** What the containers come to: those that run side by side added up, an init container where it alone needs more. */
+export function containerAmounts(spec: PodSpec, side: Side): Map<string, Quantity> {
   const sum = new Map<string, Quantity>()
   for (const container of list(spec.containers)) addAmounts(sum, amountsOf(resourcesOf(container, side)))
   const restartable = new Map<string, Quantity>()
@@ -37,8 +32,14 @@ export function podAmounts(spec: PodSpec, side: Side, withOverhead: boolean): Ma
     }
   }
   raiseAmounts(sum, initial)
+  return sum
+}
+
+/** @param withOverhead what the RuntimeClass adds: counted by quotas, not by LimitRanges. */
+export function podAmounts(spec: PodSpec, side: Side, withOverhead: boolean): Map<string, Quantity> {
+  const sum = containerAmounts(spec, side)
   for (const [name, amount] of amountsOf((spec as WithResources).resources?.[side]))
-    if (isPodLevel(name)) sum.set(name, amount)
+    if (isPodLevelResource(name)) sum.set(name, amount)
   if (withOverhead && spec.overhead) {
     const overhead = amountsOf(spec.overhead as ResourceList)
     // A limit is only made greater where there is one.
@@ -51,5 +52,5 @@ export function podAmounts(spec: PodSpec, side: Side, withOverhead: boolean): Ma
 /** Whether the Pod itself says what it asks for, beside its containers. */
 export function hasPodLevelResources(spec: PodSpec): boolean {
   const { requests = {}, limits = {} } = (spec as WithResources).resources ?? {}
-  return [...Object.keys(requests), ...Object.keys(limits)].some(isPodLevel)
+  return [...Object.keys(requests), ...Object.keys(limits)].some(isPodLevelResource)
 }

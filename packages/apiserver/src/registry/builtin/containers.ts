@@ -144,12 +144,8 @@ function validateCommon(container: Container, scope: ContainerScope, path: strin
     validateVolumeDevices(container.volumeDevices, container, scope, `${path}.volumeDevices`, errors)
   validatePullPolicy(container.imagePullPolicy ?? '', `${path}.imagePullPolicy`, errors)
   if (container.resources) {
-    validateResourceRequirements(
-      container.resources as ResourceRequirements,
-      `${path}.resources`,
-      errors,
-      scope.claimNames,
-    )
+    const resources = container.resources as ResourceRequirements
+    validateResourceRequirements(resources, `${path}.resources`, errors, { claimNames: scope.claimNames })
   }
   if (container.resizePolicy) validateResizePolicy(container.resizePolicy, scope, `${path}.resizePolicy`, errors)
   if (container.securityContext) {

@@ -1,6 +1,6 @@
 /** What a Pod says when it says nothing: the defaults of core/v1. */
 import type { Container, Lifecycle, Pod, PodSpec, Probe, Volume } from 'kubernetes-types/core/v1.js'
-import { nanoOf } from '../quantity.ts'
+import { applyPodLevelDefaults } from './pod-level-resources.ts'
 
 const VOLUME_FILE_MODE = 0o644
 const TOKEN_SECONDS = 3600
@@ -14,7 +14,7 @@ export function applyPodDefaults(pod: Pod): void {
     if (resources?.limits) resources.requests = { ...resources.limits, ...resources.requests }
     if (spec.hostNetwork) for (const port of container.ports ?? []) port.hostPort ||= port.containerPort
   }
-  applyPodLevelRequests(spec)
+  applyPodLevelDefaults(spec)
   alignPodIps(pod)
   spec.enableServiceLinks ??= true
 }
@@ -25,22 +25,6 @@ function alignPodIps({ status }: Pod): void {
   if (status.podIP && status.podIPs?.[0]?.ip !== status.podIP) Object.assign(status, { podIPs: [{ ip: status.podIP }] })
   const first = status.podIPs?.[0]?.ip
   if (first) Object.assign(status, { podIP: first })
-}
-
-/** Pod-level requests, where only limits are given: what the containers ask for together, else the limits. */
-function applyPodLevelRequests(spec: PodSpec & { resources?: Container['resources'] }): void {
-  const { resources } = spec
-  if (!resources?.limits) return
-  const requests: Record<string, string> = { ...(resources.requests as Record<string, string> | undefined) }
-  for (const [name, limit] of Object.entries(resources.limits as Record<string, string>)) {
-    if (Object.hasOwn(requests, name)) continue
-    const asked = (spec.containers ?? []).flatMap((container) => container.resources?.requests?.[name] ?? [])
-    const [only, ...others] = asked as string[]
-    if (only === undefined) requests[name] = limit
-    else if (others.length === 0) requests[name] = only
-    else requests[name] = `${asked.reduce((sum: bigint, amount) => sum + nanoOf(amount as string), 0n) / 1_000_000n}m`
-  }
-  resources.requests = requests
 }
 
 /** What a PodSpec says when it says nothing, also inside of a template. */

@@ -21,9 +21,10 @@ import {
 } from './containers.ts'
 import { validateAffinity } from './pod-affinity.ts'
 import { isMirrorPod, validateAnnotations } from './pod-annotations.ts'
+import { validatePodLevelResources } from './pod-level-resources.ts'
 import { validateHostProcesses, validateOs } from './pod-os.ts'
 import { type PodResourceClaim, validateResourceClaims } from './pod-resource-claims.ts'
-import { type ResourceRequirements, validateResourceRequirements } from './resource-requirements.ts'
+import { validateResourceRequirements } from './resource-requirements.ts'
 import { validatePodSecurityContext } from './security-context.ts'
 import { validatePreemptionPolicy } from './small-kinds.ts'
 import { type Toleration, validateTolerations } from './tolerations.ts'
@@ -34,7 +35,7 @@ const MAX_SECONDS = 2 ** 31 - 1
 /** What is wrong with a Pod, its metadata aside; the same for creation and update. */
 export function validatePodSpec(pod: Pod): FieldError[] {
   const errors: FieldError[] = []
-  const spec = pod.spec as PodSpec & { resources?: ResourceRequirements }
+  const spec = pod.spec as PodSpec
   validateAnnotations(pod, errors)
   if (spec.terminationGracePeriodSeconds === undefined) errors.push(required('spec.terminationGracePeriodSeconds'))
   const volumes = validateVolumes(spec.volumes ?? [], pod.metadata?.name ?? '', 'spec.volumes', errors)
@@ -52,7 +53,7 @@ export function validatePodSpec(pod: Pod): FieldError[] {
   validateInitContainers(initContainers, containers, scope, 'spec.initContainers', errors)
   const ephemeral = spec.ephemeralContainers ?? []
   validateEphemeralContainers(ephemeral, [...containers, ...initContainers], scope, 'spec.ephemeralContainers', errors)
-  if (spec.resources) validateResourceRequirements(spec.resources, 'spec.resources', errors, scope.claimNames)
+  validatePodLevelResources(spec, scope.claimNames, errors)
   validateHostNetworkPorts(spec, errors)
   validatePolicies(spec, errors)
   validateLabels(spec.nodeSelector, 'spec.nodeSelector', errors)

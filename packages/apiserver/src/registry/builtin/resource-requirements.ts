@@ -43,16 +43,19 @@ export function validateResourceRequirements(
   requirements: ResourceRequirements,
   path: string,
   errors: FieldError[],
-  claimNames: ReadonlySet<string> = new Set(),
+  {
+    claimNames = new Set(),
+    validateName = validateContainerResourceName,
+  }: { claimNames?: ReadonlySet<string>; validateName?: typeof validateContainerResourceName } = {},
 ): void {
   const { limits = {}, requests = {} } = requirements
   for (const name in limits) {
-    validateContainerResourceName(name, `${path}.limits[${name}]`, errors)
+    validateName(name, `${path}.limits[${name}]`, errors)
     validateAmount(name, limits[name] as string, `${path}.limits[${name}]`, errors)
   }
   for (const name in requests) {
     const amount = requests[name] as string
-    validateContainerResourceName(name, `${path}.requests[${name}]`, errors)
+    validateName(name, `${path}.requests[${name}]`, errors)
     validateAmount(name, amount, `${path}.requests[${name}]`, errors)
     validateAgainstLimit(name, amount, limits[name], path, errors)
   }
@@ -141,8 +144,13 @@ export function validateQuotaResourceName(name: string, path: string, errors: Fi
   if (!isQuotaResource(name)) errors.push(invalidValue(path, name, 'must be a standard resource for quota'))
 }
 
-function isHugePage(name: string): boolean {
+export function isHugePage(name: string): boolean {
   return name.startsWith('hugepages-')
+}
+
+/** What may be stated for a Pod as a whole. */
+export function isPodLevelResource(name: string): boolean {
+  return name === 'cpu' || name === 'memory' || isHugePage(name)
 }
 
 /** Names without a domain, and those below kubernetes.io. */
