@@ -207,10 +207,10 @@ function decodePatched(value: KubeObject, { resource, call, body }: Omit<PatchRe
     return cleanUp(resource, value)
   } catch (error) {
     if (!(error instanceof StatusError) || error.reason !== 'BadRequest') throw error
-    if (call.contentType === PATCH_TYPES.strategic)
-      throw patchInvalid(printed(body.value), conversionError(error.message))
     // In what a patch made the decoder's own words stand alone.
-    throw patchInvalid(value, error.message.replace(/^\S+ in version "[^"]*" cannot be handled as a \S+: /, ''))
+    const said = error.message.replace(/^\S+ in version "[^"]*" cannot be handled as a \S+: /, '')
+    const isStrategic = call.contentType === PATCH_TYPES.strategic
+    throw isStrategic ? patchInvalid(printed(body.value), conversionError(said)) : patchInvalid(value, said)
   }
 }
 
@@ -221,8 +221,9 @@ function conversionError(said: string): string {
   const [, found = '', wanted = ''] = match
   const type = GO_TYPES[found] ?? found
   if (wanted.startsWith('[]')) return `cannot restore slice from ${type}`
-  if (wanted.startsWith('map[')) return `cannot restore map from ${type}`
-  if (wanted.includes('.')) return `cannot restore struct from: ${type.replace(/\[.*/, '') || 'slice'}`
+  const kind = type.replace(/\[.*/, '') || 'slice'
+  if (wanted.startsWith('map[') || wanted === 'v1.ResourceList') return `cannot restore map from ${kind}`
+  if (wanted.includes('.')) return `cannot restore struct from: ${kind}`
   return `cannot convert ${type} to ${wanted}`
 }
 

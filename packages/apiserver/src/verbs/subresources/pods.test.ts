@@ -222,3 +222,19 @@ test('the status has a door of its own, which leaves the rest alone', async () =
   const other = await merge(PATH, { status: { phase: 'Failed' } })
   expect(other.body.status.phase).toBe('Running')
 })
+
+test.each<[what: string, resources: unknown, printed: string, said: string]>([
+  [
+    'an amount',
+    { limits: { cpu: 'much' } },
+    'map[limits:map[cpu:much]]',
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+  ],
+  ['a list for amounts', { limits: ['1'] }, 'map[limits:[1]]', 'cannot restore map from slice'],
+])('a strategic merge patch with %s that is none is refused in the words of its conversion alone', async (...row) => {
+  const [, resources, printed, said] = row
+  const { body } = await merge(PATH, { spec: { containers: [{ name: 'main', resources }] } })
+  expect(body.message).toBe(
+    ` "" is invalid: patch: Invalid value: "map[spec:map[containers:[map[name:main resources:${printed}]]]]": ${said}`,
+  )
+})
