@@ -108,6 +108,13 @@ export function scaled(add: Add): void {
   add('scaled: as a table', { ...get(`${path}/h/scale`), accept: TABLE })
   add('scaled: of nobody', get(`${path}/nobody/scale`))
   add('scaled: the status', merge(`${path}/h/status`, { status: { replicas: 4 }, spec: { replicas: 0 } }))
+  const yaml = 'application/yaml'
+  const metadataAlone = TABLE.replace('Table', 'PartialObjectMetadata')
+  for (const [form, accept] of Object.entries({ TABLE, both: `${TABLE},application/json`, metadataAlone, yaml })) {
+    add(`scaled: the status as ${form}`, { ...get(`${path}/h/status`), accept })
+    add(`scaled: a merged status as ${form}`, { ...merge(`${path}/h/status`, { status: { replicas: 4 } }), accept })
+    add(`scaled: the status of nobody as ${form}`, { ...get(`${path}/nobody/status`), accept })
+  }
   add('scaled: after', get(`${path}/h`))
   add('scaled: after that', get(`${path}/h/scale`))
 }

@@ -1,8 +1,9 @@
 /** Scenarios that have an order, in namespaces of their own: what the life of single objects leaves out. */
 import { admission } from './admission.ts'
 import { DOUBLES, definitionDeath, definitionLife, versionsOfOneDefinition, WIDGETS } from './definition-scenarios.ts'
+import { podLevelResources } from './pod-level-scenarios.ts'
 import { quotas } from './quotas.ts'
-import { type Add, apply, CRDS, get, merge, post, TABLE } from './requests.ts'
+import { type Add, apply, CRDS, get, merge, PATCHES, post, TABLE } from './requests.ts'
 import { resizedPods } from './resize-scenarios.ts'
 import { appliedScale, HERDS, scaled } from './scale-scenarios.ts'
 import { field, type Request, type Step } from './script.ts'
@@ -26,6 +27,7 @@ export function scenarioSteps(add: Add): void {
   admission(add)
   appliedScale(add)
   resizedPods(add)
+  podLevelResources(add)
 }
 
 /** Without the namespace controller a deleted namespace stays, terminating, until somebody finalizes it. */
@@ -75,6 +77,27 @@ function statusDoors(add: Add): void {
         ],
       },
     },
+  })
+  for (const [what, fields] of Object.entries<object>({
+    'an amount that is none': { containers: [{ name: 'a', resources: { limits: { cpu: 'much' } } }] },
+    'an amount of an unknown unit': { containers: [{ name: 'a', resources: { limits: { cpu: '1Q' } } }] },
+    'an amount that is true': { containers: [{ name: 'a', resources: { limits: { cpu: true } } }] },
+    'amounts that are a list': { containers: [{ name: 'a', resources: { limits: ['1'] } }] },
+    'labels that are a list': { nodeSelector: ['a'] },
+    'an amount that is a list': { containers: [{ name: 'a', resources: { limits: { cpu: ['1'] } } }] },
+    'a size that is none': { volumes: [{ name: 'v', emptyDir: { sizeLimit: 'big' } }] },
+  }))
+    add(`strategic: ${what}`, {
+      method: 'PATCH',
+      path: `${pods}/st`,
+      contentType: PATCHES.strategic,
+      body: { spec: fields },
+    })
+  add('strategic: a time that is none', {
+    method: 'PATCH',
+    path: `${pods}/st/status`,
+    contentType: PATCHES.strategic,
+    body: { status: { startTime: 'soon' } },
   })
   add('status: labels through it', merge(`${pods}/st/status`, { metadata: { labels: { a: 'b' } } }))
   add('status: spec through it', merge(`${pods}/st/status`, { spec: { activeDeadlineSeconds: 5 } }))
