@@ -216,9 +216,8 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       fakePods,
       processes: options.processes,
       hostIp: machine.address,
-      adopted,
+      left: { sandboxes: adopted, directoriesOf },
       ends: await readEnds(options.dataDir),
-      directoriesOf,
       misfit(pod, others) {
         const node = self.get(nodeName)
         return node && misfit(pod, node, others)

@@ -26,3 +26,10 @@ export function noteSetback(
   const count = (memory.setback?.count ?? 0) + 1
   memory.setback = { count, retryAt: now + retryDelay(count, retry), ...(waiting && { waiting }) }
 }
+
+/** Of the Pod, its containers and its images: what failed may be tried at once. */
+export function forgetSetbacks(memory: PodMemory): void {
+  memory.setback = undefined
+  memory.failures.clear()
+  for (const [name, { kind }] of memory.images) if (kind === 'failed') memory.images.delete(name)
+}
