@@ -43,6 +43,7 @@ export {
   normalizeCreatedBy,
 } from './keys.ts'
 export { type LabelSelector, selectorText, selects } from './label-selector.ts'
+export { type Limited, limitConcurrency, TooManyWaiting } from './limit-concurrency.ts'
 export { nameHash } from './name-hash.ts'
 export { matchesNodeSelector } from './node-selection.ts'
 export type * from './object.ts'

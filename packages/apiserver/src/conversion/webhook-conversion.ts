@@ -4,7 +4,7 @@
  * those who ask for its kind.
  */
 import { randomUUID } from 'node:crypto'
-import type { KubeObject } from '@caisson/api'
+import { type KubeObject, limitConcurrency, TooManyWaiting } from '@caisson/api'
 import {
   type ClientConfig,
   MAX_ANSWER_BYTES,
@@ -19,15 +19,15 @@ import { StatusError } from '../status-error.ts'
 import { deepCopy } from '../storage/freeze.ts'
 import { jsonSyntaxError } from '../verbs/json-syntax-error.ts'
 import { BadConversion, checkConverted } from './converted-objects.ts'
-import { createTurns, NoTurn } from './turns.ts'
 
 /** kube-apiserver's for every webhook that says nothing of it, as these cannot. */
 const TIMEOUT_SECONDS = 30
 /** Of one review; one object alone may be larger. */
 const MOST_OBJECTS = 100
 const MOST_BYTES = 1 << 20
-/** Of a review and its answer in the process, per definition. */
-const TURNS = { atOnce: 8, mostWaiting: 64, longestWaitMs: TIMEOUT_SECONDS * 1000 }
+/** Reviews and their answers in the process, per definition; others wait for their turn as long as for an answer. */
+const AT_ONCE = 8
+const MOST_WAITING = 64
 
 /** Reviews at once for one list, however long it is. */
 const LANES = 4
@@ -48,16 +48,17 @@ export function createConversion(definition: KubeObject, ask: WebhookClient): Co
   const { clientConfig, conversionReviewVersions = [] } = conversion.webhook
   const version = conversionReviewVersions.find((each) => each === 'v1' || each === 'v1beta1')
   const asking: Asking = { client: withoutBlankBundle(clientConfig), ask, version }
-  const turns = createTurns(TURNS)
+  const limited = limitConcurrency(AT_ONCE, MOST_WAITING)
   const answers = new Map<string, KubeObject>()
 
   async function convert(objects: readonly KubeObject[], apiVersion: string): Promise<KubeObject[]> {
     const batches = batchesOf(objects.map(withoutResourceVersion))
     const converted: KubeObject[] = []
     for (let start = 0; start < batches.length; start += LANES) {
-      const asked = batches
-        .slice(start, start + LANES)
-        .map((batch) => turns(() => review(asking, batch, apiVersion)).catch(asStatusError(batch)))
+      const asked = batches.slice(start, start + LANES).map((batch) => {
+        const late = AbortSignal.timeout(TIMEOUT_SECONDS * 1000)
+        return limited(() => review(asking, batch, apiVersion), late).catch(asStatusError(batch))
+      })
       converted.push(...(await Promise.all(asked)).flat())
     }
     return converted.map((object, index) => withResourceVersion(object, objects[index] as KubeObject))
@@ -181,14 +182,14 @@ function convertedObjects(text: string, uid: string, version: string): unknown[]
 
 function asStatusError([first, ...more]: readonly KubeObject[]): (error: unknown) => never {
   return (error) => {
-    if (error instanceof NoTurn && error.reason === 'full') throw tooManyRequests()
+    if (error instanceof TooManyWaiting) throw tooManyRequests()
     const { apiVersion, kind } = first as KubeObject
     const said =
       error instanceof WrongAnswer
         ? error.message
         : error instanceof WebhookError
           ? `failed: ${error.message}`
-          : error instanceof NoTurn
+          : error instanceof DOMException && error.name === 'TimeoutError'
             ? 'failed: context deadline exceeded'
             : undefined
     if (said === undefined) throw error

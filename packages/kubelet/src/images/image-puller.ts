@@ -1,6 +1,6 @@
 /** Pulls for all Pods of the node: the same image is got once, and nobody can take all places. */
+import { type Limited, limitConcurrency } from '@caisson/api'
 import { type ImageStore, type PullOptions, type PullResult, RuntimeError, settlesWithin } from '@caisson/runtime'
-import { type Limited, limitConcurrency } from '../limit-concurrency.ts'
 
 /** Disposing gives up every pull, and resolves when nothing is left of them. */
 export interface ImagePuller extends AsyncDisposable {

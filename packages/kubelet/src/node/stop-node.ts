@@ -1,6 +1,6 @@
 /** The end of a node: every container is stopped, its exit written down, and what it had taken away. */
+import { limitConcurrency } from '@caisson/api'
 import type { Container, Runtime, Sandbox } from '@caisson/runtime'
-import { limitConcurrency } from '../limit-concurrency.ts'
 import { podDirectories } from '../pod-directories.ts'
 import { unmountBelow } from '../volumes/mounts.ts'
 import { type RecordedEnd, recordEnds } from './recorded-ends.ts'

@@ -1,8 +1,8 @@
 /** Watches over the containers that run, Pod by Pod; what it finds is for the Pod's next pass, which it asks for. */
+import { type Limited, limitConcurrency } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import { type Runtime, settlesWithin } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
-import { type Limited, limitConcurrency } from '../limit-concurrency.ts'
 import {
   type ContainerRun,
   initContainers,

@@ -1,8 +1,16 @@
+/** Why an operation was not begun: as many as may wait do already. */
+export class TooManyWaiting extends Error {
+  override readonly name = 'TooManyWaiting'
+}
+
 /**
- * Lets at most `limit` of the given operations run at a time, the others wait in order. An operation whose signal is
- * aborted while it waits is not begun: its promise rejects with the signal's reason.
+ * Runs an operation in its turn, and settles as it does. One whose signal is aborted while it waits is not begun: rejects
+ * with the signal's reason. One that comes when too many wait is not begun either: rejects with TooManyWaiting.
  */
-export function limitConcurrency(limit: number): Limited {
+export type Limited = <T>(operation: () => Promise<T>, signal?: AbortSignal) => Promise<T>
+
+/** At most `limit` of the operations that it is given run at a time; the others, `mostWaiting` at most, wait in order. */
+export function limitConcurrency(limit: number, mostWaiting = Number.POSITIVE_INFINITY): Limited {
   let running = 0
   const waiting = new Set<() => void>()
 
@@ -12,6 +20,7 @@ export function limitConcurrency(limit: number): Limited {
       running++
       return
     }
+    if (waiting.size >= mostWaiting) throw new TooManyWaiting(`${mostWaiting} are waiting already`)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const leave = (): void => {
       waiting.delete(resolve)
@@ -40,5 +49,3 @@ export function limitConcurrency(limit: number): Limited {
     }
   }
 }
-
-export type Limited = <T>(operation: () => Promise<T>, signal?: AbortSignal) => Promise<T>
