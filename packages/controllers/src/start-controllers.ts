@@ -93,8 +93,9 @@ export async function startControllers(options: StartControllersOptions): Promis
     longest: EVENTS_WAIT,
     pass: (said) => options.record(...said),
   })
-  // An event costs the API server as much as what it tells of.
+  // An event costs the API server as much as what it tells of. That members come up is what their pool's status says.
   const record: StartControllersOptions['record'] = (component, about, event) => {
+    if (event.type === 'Normal' && isPoolMember(about)) return
     if (claims.coming() || isPoolMember(about)) events.add([component, about, { ...event, at: now() }])
     else options.record(component, about, event)
   }
