@@ -3,12 +3,14 @@
  * on a control plane of its own, with its own CRDs and the flags of agent-sandbox's scalability test.
  *
  *   node test/bench/operator-claims.ts [--rounds 1] [--only caisson|agent-sandbox] [--pool 350] [--phases serial,parallel,burst,rate]
- *                                      [--profiles DIRECTORY] [--without-v1alpha1]
+ *                                      [--profiles DIRECTORY] [--requests] [--without-v1alpha1]
  *
  * JSON lines: the phases of `claims.mjs`, with the CPU seconds of the controller and of the control plane's processes over
  * each and the controller's memory at its end; then the medians of each controller over all rounds. `--profiles` writes CPU
- * profiles of kube-apiserver (for `go tool pprof -top`), each of five seconds, named by controller and number, and has them
- * cost what they cost. `--without-v1alpha1` installs Caisson's kinds as agent-sandbox has them, in one version.
+ * profiles of kube-apiserver (for `go tool pprof -top`), each of five seconds, named by controller and number, and one of
+ * Caisson's controller, and has them cost what they cost. `--requests` adds to each phase how many requests of which kind
+ * the server was sent by everybody, with its end, the removal of its claims, counted to the next. `--without-v1alpha1`
+ * installs Caisson's kinds as agent-sandbox has them, in one version.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -40,6 +42,7 @@ const { values: options } = parseArgs({
     pool: { type: 'string', default: '350' },
     phases: { type: 'string', default: 'serial,parallel,burst,rate' },
     profiles: { type: 'string' },
+    requests: { type: 'boolean', default: false },
     'without-v1alpha1': { type: 'boolean', default: false },
   },
 })
@@ -84,16 +87,20 @@ function withVersions(crd: CustomResourceDefinition): CustomResourceDefinition {
 
 type Name = keyof typeof CONTROLLERS
 
-type Row = Record<string, number | string>
+type Row = Record<string, number | string | Counts>
 
-function started(command: readonly string[], kubeconfig: string): ChildProcess & AsyncDisposable {
+/** How many, by verb and kind. */
+type Counts = Record<string, number>
+
+function started(command: readonly string[], kubeconfig: string, env = {}): ChildProcess & AsyncDisposable {
   const [program = '', ...args] = command
-  const child = spawn(program, args, { env: { ...process.env, KUBECONFIG: kubeconfig }, stdio: 'ignore' })
+  const child = spawn(program, args, { env: { ...process.env, KUBECONFIG: kubeconfig, ...env }, stdio: 'ignore' })
   return Object.assign(child, {
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return
       const gone = once(child, 'exit')
-      child.kill('SIGKILL')
+      // A profile is written at a graceful end.
+      child.kill(options.profiles === undefined ? 'SIGKILL' : 'SIGTERM')
       await gone
     },
   })
@@ -112,16 +119,17 @@ async function prepare(plane: RealCluster, crds: readonly CustomResourceDefiniti
 }
 
 /** Runs claims.mjs; what the processes used is read whenever a phase ends. */
-async function claims(label: Name, kubeconfig: string, pids: Readonly<Record<string, number>>): Promise<Row[]> {
+async function claims(label: Name, plane: RealCluster, pids: Readonly<Record<string, number>>): Promise<Row[]> {
   const program = join(import.meta.dirname, 'claims.mjs')
   const args = ['--label', label, '--pool', options.pool, '--phases', options.phases]
   const child = spawn(process.execPath, [program, ...args], {
-    env: { ...process.env, KUBECONFIG: kubeconfig },
+    env: { ...process.env, KUBECONFIG: plane.kubeconfig },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const rows: Row[] = []
   const used = () => Object.entries(pids).map(([name, pid]) => [`${name}_cpu_s`, cpuSeconds(pid)] as const)
   let before = used()
+  let asked = options.requests ? await countRequests(plane) : {}
   let rest = ''
   for await (const text of child.stdout.setEncoding('utf8')) {
     rest += text
@@ -136,6 +144,11 @@ async function claims(label: Name, kubeconfig: string, pids: Readonly<Record<str
         controller_rss_mb: rounded(residentMegabytes(pids['controller'] ?? 0)),
       }
       before = now
+      if (options.requests) {
+        const counts = await countRequests(plane)
+        row['requests'] = difference(asked, counts)
+        asked = counts
+      }
       rows.push(row)
       console.log(JSON.stringify(row))
     }
@@ -154,9 +167,9 @@ async function turn(name: Name): Promise<Row[]> {
     [kwok, '--kubeconfig', plane.kubeconfig, '--manage-all-nodes', '--config', '/dev/null', LEASES],
     plane.kubeconfig,
   )
-  await using controller = started([...command, ...FLAGS], plane.kubeconfig)
+  await using controller = started([...command, ...FLAGS], plane.kubeconfig, profiled(name))
   await using _profiles = profile(plane, name)
-  return await claims(name, plane.kubeconfig, {
+  return await claims(name, plane, {
     controller: controller.pid ?? 0,
     server: plane.pids['kube-apiserver'] ?? 0,
     etcd: plane.pids.etcd ?? 0,
@@ -174,7 +187,7 @@ function profile(plane: RealCluster, label: Name): AsyncDisposable {
     if (directory === undefined) return
     mkdirSync(directory, { recursive: true })
     for (let count = 0; !stop.signal.aborted; count++) {
-      const bytes = await fetchProfile(plane, stop.signal)
+      const bytes = await fetchBytes(plane, '/debug/pprof/profile?seconds=5', stop.signal)
       await writeFile(join(directory, `${label}-${String(count).padStart(2, '0')}.pb.gz`), bytes)
     }
   }
@@ -189,9 +202,35 @@ function profile(plane: RealCluster, label: Name): AsyncDisposable {
   }
 }
 
-async function fetchProfile({ server, ca, token }: RealCluster, signal: AbortSignal): Promise<Buffer> {
+/** Has Node write a profile of the process at its end. */
+function profiled(name: Name): NodeJS.ProcessEnv {
+  if (options.profiles === undefined || name !== 'caisson') return {}
+  return { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profiles}` }
+}
+
+/** Answered requests by verb and kind, `events` those of both groups; refusals have their code beside them. */
+async function countRequests(plane: RealCluster): Promise<Counts> {
+  const text = (await fetchBytes(plane, '/metrics')).toString()
+  const counts: Counts = {}
+  for (const line of text.split('\n')) {
+    if (!line.startsWith('apiserver_request_total{')) continue
+    const label = (name: string): string => new RegExp(`[{,]${name}="([^"]*)"`).exec(line)?.[1] ?? ''
+    const [verb, resource, subresource, code] = ['verb', 'resource', 'subresource', 'code'].map(label)
+    if (verb === 'WATCH' || resource === 'leases' || !resource) continue
+    const kind = `${verb} ${resource}${subresource ? `/${subresource}` : ''}${Number(code) < 300 ? '' : ` ${code}`}`
+    counts[kind] = (counts[kind] ?? 0) + Number(line.slice(line.lastIndexOf(' ') + 1))
+  }
+  return counts
+}
+
+function difference(before: Counts, after: Counts): Counts {
+  const changes = Object.entries(after).map(([kind, count]) => [kind, count - (before[kind] ?? 0)] as const)
+  return Object.fromEntries(changes.filter(([, count]) => count > 0).sort(([, a], [, b]) => b - a))
+}
+
+async function fetchBytes({ server, ca, token }: RealCluster, path: string, signal?: AbortSignal): Promise<Buffer> {
   const headers = { authorization: `Bearer ${token}` }
-  const asked = request(`${server}/debug/pprof/profile?seconds=5`, { ca, headers, signal }).end()
+  const asked = request(`${server}${path}`, { ca, headers, ...(signal && { signal }) }).end()
   const [answer] = await once(asked, 'response')
   return Buffer.concat(await Array.fromAsync(answer as AsyncIterable<Buffer>))
 }
