@@ -12,7 +12,7 @@ import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeF
 import { request } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { buildControlPlane, controlPlaneVersion } from './build-control-plane.ts'
 
 export interface RealCluster extends AsyncDisposable {
@@ -239,6 +239,29 @@ function kubeconfigOf(server: string, token: string, ca: string): string {
     users: [{ name: 'real', user: { token } }],
     contexts: [{ name: 'real', context: { cluster: 'real', user: 'real' } }],
   })
+}
+
+export interface OtherKubeconfig {
+  server?: string
+  /** A user that the administrator acts as. */
+  as?: string
+  /** Of a user of a kubeconfig, in place of the administrator's. */
+  credentials?: Readonly<Record<string, string>>
+}
+
+/** The administrator's kubeconfig in another way, as a file beside it; its path. */
+export function writeKubeconfig(
+  { kubeconfig }: Pick<RealCluster, 'kubeconfig'>,
+  name: string,
+  { server, as, credentials }: OtherKubeconfig,
+): string {
+  const config = JSON.parse(readFileSync(kubeconfig, 'utf8'))
+  if (server !== undefined) config.clusters[0].cluster.server = server
+  if (credentials) config.users[0].user = credentials
+  if (as !== undefined) config.users[0].user.as = as
+  const file = join(dirname(kubeconfig), `kubeconfig-${name}`)
+  writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
+  return file
 }
 
 /** Asks until the server says that it is ready; at most a minute. There is no event to wait for in another's process. */

@@ -1,11 +1,10 @@
 /** A controller as a Deployment's Pod has it: one that ends is started anew, until it is told to stop. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { CONTROLLER_NAMESPACE } from '../../packages/api/src/index.ts'
 import { freePort } from '../cluster/real-cluster.ts'
-
-const CAISSON = join(import.meta.dirname, '../../bin/caisson')
+import { CAISSON } from './operator-cluster.ts'
 
 export interface ReplicaOptions {
   /** Default: `caisson controller`. */
@@ -28,7 +27,7 @@ export interface Replica extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const FLAGS = ['--extensions', '--leader-elect', '--leader-election-namespace=agent-sandbox-system']
+const FLAGS = ['--extensions', '--leader-elect', `--leader-election-namespace=${CONTROLLER_NAMESPACE}`]
 /** A readiness probe waits for a second. */
 const PROBE_MS = 1000
 

@@ -67,7 +67,8 @@ export function run(command: string, args: string[], options: RunOptions = {}): 
   })
 }
 
-async function must(outcome: Promise<Outcome>, said: string): Promise<string> {
+/** Standard output of what has to succeed. @param said what was run, for the error */
+export async function must(outcome: Promise<Outcome>, said = 'the command'): Promise<string> {
   const { code, stdout, stderr } = await outcome
   if (code !== 0) throw new Error(`${said} exited with ${code}\n${stdout}\n${stderr}`)
   return stdout

@@ -4,39 +4,21 @@
  *
  * They take long, and are part of `make test-cluster`, which sets CAISSON_TEST_FAULTS=all.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { CONTROLLER_LEASE, findCondition, kubernetesTime } from '../../packages/api/src/index.ts'
-import {
-  createInformer,
-  type Resource,
-  resources,
-  sandboxClaims,
-  sandboxes,
-  sandboxSnapshots,
-  sandboxTemplates,
-  sandboxWarmPools,
-} from '../../packages/client/src/index.ts'
-import {
-  connectCluster,
-  sandboxNamed,
-  startTestNode,
-  type TestCluster,
-  until,
-} from '../../packages/controllers/src/testing/test-cluster.ts'
+import { CONTROLLER_LEASE, CONTROLLER_NAMESPACE, findCondition, kubernetesTime } from '../../packages/api/src/index.ts'
+import { resources, sandboxes } from '../../packages/client/src/index.ts'
+import { sandboxNamed, until } from '../../packages/controllers/src/testing/test-cluster.ts'
 import { buildBeside } from '../cluster/build-control-plane.ts'
-import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
+import { type RealCluster, writeKubeconfig } from '../cluster/real-cluster.ts'
 import { startProxy } from '../history/proxy.ts'
 import { type ClaimLoad, startClaimLoad } from './claim-load.ts'
 import { type Replica, type ReplicaOptions, startReplica } from './controller-replica.ts'
-import { run } from './fixture.ts'
+import { ACCOUNT, type OperatorCluster, startOperatorCluster } from './operator-cluster.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
-const SYSTEM = 'agent-sandbox-system'
 const NAMESPACE = 'faults'
-const ACCOUNT = `system:serviceaccount:${SYSTEM}:agent-sandbox-controller`
 /** Of a fault, and of the claims that are served during and after it. */
 const FAULT_MS = 6000
 const CLAIMS = 15
@@ -46,52 +28,26 @@ const FAILOVER = { timeout: 25_000, interval: 50 }
 
 const longer = test.runIf(process.env['CAISSON_TEST_FAULTS'] === 'all')
 
+let cluster: OperatorCluster
 let plane: RealCluster
-let cluster: TestCluster
-let node: AsyncDisposable
 let kubeconfig: string
 let loads = 0
 
 beforeAll(async () => {
-  plane = await startRealCluster({ controllers: true, nodes: true })
-  cluster = await connectCluster(plane.kubeconfig)
-  await cluster.client.create(resources.namespaces, { metadata: { name: NAMESPACE } })
-  for (const file of ['manifest.yaml', 'extensions.yaml']) {
-    const words = ['apply', '-f', join(ROOT, 'deploy/manifests', file)]
-    const { code, stderr } = await run(join(ROOT, 'bin/caisson'), words, { env: { KUBECONFIG: plane.kubeconfig } })
-    expect(code, stderr).toBe(0)
-  }
-  // kube-apiserver makes the storage of a kind when it is first asked for it, and lets nobody watch it meanwhile.
-  for (const kind of [sandboxes, sandboxSnapshots, sandboxTemplates, sandboxClaims, sandboxWarmPools]) {
-    await using informer = createInformer(cluster.client, kind as unknown as Resource)
-    await informer.synced(AbortSignal.timeout(30_000))
-  }
+  cluster = await startOperatorCluster(NAMESPACE, { nodes: true })
+  plane = cluster.plane
   // Whose owners are gone it knows of the kinds that it found when it started, or half a minute later.
   await plane.restart('kube-controller-manager')
-  kubeconfig = kubeconfigWith('account', { user: { as: ACCOUNT } })
-  await until(cluster.client, resources.serviceAccounts, { namespace: NAMESPACE, name: 'default' }, Boolean)
-  node = await startTestNode(cluster.client, NAMESPACE)
+  kubeconfig = writeKubeconfig(plane, 'account', { as: ACCOUNT })
 })
 afterAll(async () => {
-  await node?.[Symbol.asyncDispose]()
   await cluster?.[Symbol.asyncDispose]()
-  await plane?.[Symbol.asyncDispose]()
 })
-
-/** The administrator's, which is JSON, with another server or user; without `token` only with what `user` says. */
-function kubeconfigWith(name: string, { server, user }: { server?: string; user: Record<string, unknown> }): string {
-  const config = JSON.parse(readFileSync(plane.kubeconfig, 'utf8'))
-  if (server !== undefined) config.clusters[0].cluster.server = server
-  config.users[0].user = 'as' in user ? { ...config.users[0].user, ...user } : user
-  const file = join(dirname(plane.kubeconfig), `kubeconfig-${name}`)
-  writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
-  return file
-}
 
 const replica = (options: Partial<ReplicaOptions> = {}): Promise<Replica> => startReplica({ kubeconfig, ...options })
 const load = (): Promise<ClaimLoad> =>
   startClaimLoad({ client: cluster.client, namespace: NAMESPACE, lanes: 3, pool: 4, name: `load-${loads++}` })
-const lease = () => cluster.client.get(resources.leases, CONTROLLER_LEASE, { namespace: SYSTEM })
+const lease = () => cluster.client.get(resources.leases, CONTROLLER_LEASE, { namespace: CONTROLLER_NAMESPACE })
 const leads = async (one: Replica): Promise<boolean> => (await lease()).spec?.holderIdentity === one.identity
 
 async function becomesLeader(one: Replica): Promise<void> {
@@ -123,7 +79,7 @@ longer('every connection is cut every second', async () => {
   const { port } = new URL(plane.server)
   proxy.target(Number(port))
   const server = `https://127.0.0.1:${proxy.port}`
-  await using one = await replica({ kubeconfig: kubeconfigWith('proxy', { server, user: { as: ACCOUNT } }) })
+  await using one = await replica({ kubeconfig: writeKubeconfig(plane, 'proxy', { server, as: ACCOUNT }) })
   await becomesLeader(one)
   await using claims = await load()
   let cut = 0
@@ -157,7 +113,7 @@ longer('the API server has one seat for the controllers, and turns the rest away
     })
   const limited = { nominalConcurrencyShares: 0, lendablePercent: 0, limitResponse: { type: 'Reject' } }
   await make('prioritylevelconfigurations', 'PriorityLevelConfiguration', { type: 'Limited', limited })
-  const [namespace, name] = [SYSTEM, 'agent-sandbox-controller']
+  const [namespace, name] = [CONTROLLER_NAMESPACE, 'agent-sandbox-controller']
   const rule = {
     subjects: [{ kind: 'ServiceAccount', serviceAccount: { namespace, name } }],
     resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true }],
@@ -200,17 +156,17 @@ longer('etcd stalls for longer than a Lease is waited for', async () => {
 longer('a token is revoked, and its file has another one later', async () => {
   const file = join(dirname(plane.kubeconfig), 'token')
   await writeToken(file, 'first')
-  await using one = await replica({ kubeconfig: kubeconfigWith('token', { user: { tokenFile: file } }) })
+  await using one = await replica({ kubeconfig: writeKubeconfig(plane, 'token', { credentials: { tokenFile: file } }) })
   await becomesLeader(one)
   await using claims = await load()
   await claims.serves(CLAIMS)
   // Renewed in time, as the kubelet does it.
   await writeToken(file, 'second')
-  await cluster.client.delete(resources.secrets, 'first', { namespace: SYSTEM })
+  await cluster.client.delete(resources.secrets, 'first', { namespace: CONTROLLER_NAMESPACE })
   await claims.serves(CLAIMS)
   expect(await one.readiness()).toBe('200 ok')
   // And too late: kube-apiserver believes a token for ten seconds more.
-  await cluster.client.delete(resources.secrets, 'second', { namespace: SYSTEM })
+  await cluster.client.delete(resources.secrets, 'second', { namespace: CONTROLLER_NAMESPACE })
   await expect.poll(() => one.readiness(), { interval: 50 }).toMatch(/^503 /)
   await writeToken(file, 'third')
   await expect.poll(() => one.readiness()).toBe('200 ok')
@@ -223,12 +179,12 @@ async function writeToken(file: string, secret: string): Promise<void> {
   const { metadata } = await cluster.client.create(
     resources.secrets,
     { metadata: { name: secret } },
-    { namespace: SYSTEM },
+    { namespace: CONTROLLER_NAMESPACE },
   )
   const boundObjectRef = { apiVersion: 'v1', kind: 'Secret', name: secret, uid: metadata.uid }
   const answer = (await cluster.client.request({
     method: 'POST',
-    path: `/api/v1/namespaces/${SYSTEM}/serviceaccounts/agent-sandbox-controller/token`,
+    path: `/api/v1/namespaces/${CONTROLLER_NAMESPACE}/serviceaccounts/agent-sandbox-controller/token`,
     body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { boundObjectRef } },
   })) as { status: { token: string } }
   writeFileSync(`${file}.new`, answer.status.token, { mode: 0o600 })
@@ -244,8 +200,8 @@ longer('a client certificate runs out, and is renewed later', async () => {
     writeFileSync(key, issued.key, { mode: 0o600 })
   }
   issue(12_000)
-  const user = { 'client-certificate': certificate, 'client-key': key }
-  await using one = await replica({ kubeconfig: kubeconfigWith('certificate', { user }) })
+  const credentials = { 'client-certificate': certificate, 'client-key': key }
+  await using one = await replica({ kubeconfig: writeKubeconfig(plane, 'certificate', { credentials }) })
   await becomesLeader(one)
   await using claims = await load()
   await claims.serves(CLAIMS)

@@ -1,12 +1,9 @@
 /** `caisson controller` against a real control plane: what it makes of objects, and who works when it ends, dies or is robbed. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { CONTROLLER_LEASE, findCondition, type Sandbox } from '../../packages/api/src/index.ts'
+import { CONTROLLER_LEASE, CONTROLLER_NAMESPACE, findCondition, type Sandbox } from '../../packages/api/src/index.ts'
 import {
   CONFIG_RULES,
   EXTENSION_CLUSTER_RULES,
@@ -17,88 +14,38 @@ import {
 } from '../../packages/cli/scripts/deploy/permissions.ts'
 import { isOfShard } from '../../packages/cli/src/controller/work-scope.ts'
 import {
-  createInformer,
-  type Resource,
   resources,
   sandboxClaims,
   sandboxes,
-  sandboxSnapshots,
   sandboxTemplates,
   sandboxWarmPools,
 } from '../../packages/client/src/index.ts'
 import { startCollector } from '../../packages/controllers/src/testing/otlp-collector.ts'
-import {
-  connectCluster,
-  sandboxNamed,
-  startTestNode,
-  type TestCluster,
-  until,
-} from '../../packages/controllers/src/testing/test-cluster.ts'
+import { sandboxNamed, until } from '../../packages/controllers/src/testing/test-cluster.ts'
 import { controlPlaneVersion } from '../cluster/build-control-plane.ts'
-import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
-import { run } from './fixture.ts'
+import { type RealCluster, writeKubeconfig } from '../cluster/real-cluster.ts'
+import { type ControllerProcess, startController } from './controller-process.ts'
+import { must, run } from './fixture.ts'
+import { ACCOUNT, CAISSON, type OperatorCluster, startOperatorCluster } from './operator-cluster.ts'
 
-const SYSTEM = 'agent-sandbox-system'
 const NAMESPACE = 'operator-test'
 const LIMIT_MS = 30_000
 
-const CAISSON = join(import.meta.dirname, '../../bin/caisson')
-const ACCOUNT = `system:serviceaccount:${SYSTEM}:agent-sandbox-controller`
 const NAMESPACED = 'namespaced-controller'
 
+let cluster: OperatorCluster
 let plane: RealCluster
-/** Of the controllers' own account, which may do what deploy/manifests says and no more. */
+/** Of the controllers' own account. */
 let kubeconfig: string
-/** Of one that may do it in some namespaces only. */
-let namespacedKubeconfig: string
-let cluster: TestCluster
-let node: AsyncDisposable
-let started: Process[] = []
+let started: ControllerProcess[] = []
 /** Of the processes that a test starts. */
 let environment: Record<string, string> = {}
 
-interface Process {
-  child: ChildProcess
-  name: string
-  /** Resolves with the first line of its log, from the beginning, that has the text. */
-  line(text: string): Promise<string>
-  lines: string[]
-  /** Code, or the signal that ended it. */
-  ended: Promise<number | NodeJS.Signals | null>
-  /** The answer at a path of its probes or metrics. */
-  ask(port: 'probes' | 'metrics', path: string): Promise<{ status: number; body: string }>
-}
-
 beforeAll(async () => {
-  plane = await startRealCluster({ controllers: true })
-  cluster = await connectCluster(plane.kubeconfig)
-  await cluster.client.create(resources.namespaces, { metadata: { name: NAMESPACE } })
-  for (const file of ['manifest.yaml', 'extensions.yaml']) {
-    const path = join(import.meta.dirname, '../../deploy/manifests', file)
-    const { code, stderr } = await run(CAISSON, ['apply', '-f', path], { env: { KUBECONFIG: plane.kubeconfig } })
-    expect(code, stderr).toBe(0)
-  }
-  // kube-apiserver makes the storage of a kind when it is first asked for it, and lets nobody watch it meanwhile.
-  for (const kind of [sandboxes, sandboxSnapshots, sandboxTemplates, sandboxClaims, sandboxWarmPools])
-    await followed(kind as unknown as Resource)
-  kubeconfig = kubeconfigAs(ACCOUNT)
-  namespacedKubeconfig = kubeconfigAs(NAMESPACED)
-  await until(cluster.client, resources.serviceAccounts, { namespace: NAMESPACE, name: 'default' }, Boolean)
-  node = await startTestNode(cluster.client, NAMESPACE)
+  cluster = await startOperatorCluster(NAMESPACE)
+  plane = cluster.plane
+  kubeconfig = writeKubeconfig(plane, 'controllers', { as: ACCOUNT })
 })
-
-async function followed(kind: Resource): Promise<void> {
-  await using informer = createInformer(cluster.client, kind)
-  await informer.synced(AbortSignal.timeout(LIMIT_MS))
-}
-
-function kubeconfigAs(user: string): string {
-  const config = JSON.parse(readFileSync(plane.kubeconfig, 'utf8'))
-  config.users[0].user.as = user
-  const file = join(dirname(plane.kubeconfig), `kubeconfig-${user.replaceAll(':', '-')}`)
-  writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
-  return file
-}
 
 afterEach(async () => {
   for (const { child, ended } of started) {
@@ -111,67 +58,26 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  await node?.[Symbol.asyncDispose]()
   await cluster?.[Symbol.asyncDispose]()
-  await plane?.[Symbol.asyncDispose]()
 })
 
-function start(name: string, ...flags: string[]): Process {
-  const addresses = ['-health-probe-bind-address=127.0.0.1:0', '--metrics-bind-address', '127.0.0.1:0']
-  const child = spawn(CAISSON, ['controller', ...addresses, ...flags], {
-    env: { ...process.env, ...environment, KUBECONFIG: kubeconfig },
-    stdio: ['ignore', 'inherit', 'pipe'],
-  })
-  const lines: string[] = []
-  const looks = new Set<() => void>()
-  createInterface({ input: child.stderr }).on('line', (line) => {
-    lines.push(line)
-    for (const look of looks) look()
-  })
-  const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null)
-  const self: Process = {
-    child,
-    name,
-    lines,
-    ended,
-    line(text) {
-      const { promise, resolve, reject } = Promise.withResolvers<string>()
-      const say = (what: string) => reject(new Error(`${name} ${what} without saying ${text}:\n${lines.join('\n')}`))
-      const timer = setTimeout(() => say(`went ${LIMIT_MS} ms`), LIMIT_MS)
-      const look = (): void => {
-        const found = lines.find((line) => line.includes(text))
-        if (found !== undefined) resolve(found)
-      }
-      looks.add(look)
-      look()
-      void ended.then(() => say('ended'))
-      return promise.finally(() => {
-        clearTimeout(timer)
-        looks.delete(look)
-      })
-    },
-    async ask(port, path) {
-      const said = await self.line('Probes are answered')
-      const [, probes, metrics] = /on port (\d+), metrics on port (\d+)/.exec(said) ?? []
-      const answer = await fetch(`http://127.0.0.1:${port === 'probes' ? probes : metrics}${path}`)
-      return { status: answer.status, body: await answer.text() }
-    },
-  }
-  started.push(self)
-  return self
+function start(name: string, ...flags: string[]): ControllerProcess {
+  const one = startController({ name, flags, kubeconfig, env: environment })
+  started.push(one)
+  return one
 }
 
-const podOf = (name: string) => until(cluster.client, resources.pods, { namespace: NAMESPACE, name }, Boolean)
+const podIn = (namespace: string, name: string) => until(cluster.client, resources.pods, { namespace, name }, Boolean)
 const createSandbox = (name: string) =>
   cluster.client.create(sandboxes, sandboxNamed(name, { service: true }), { namespace: NAMESPACE })
 const ready = (object: { status?: Sandbox['status'] } | undefined) =>
   findCondition(object?.status?.conditions, 'Ready')?.status === 'True'
-const holder = () => cluster.client.get(resources.leases, CONTROLLER_LEASE, { namespace: SYSTEM })
+const holder = () => cluster.client.get(resources.leases, CONTROLLER_LEASE, { namespace: CONTROLLER_NAMESPACE })
 
 /** Follows the Lease until somebody other than `before` holds it; with when that was seen. */
 async function nextLeader(before: string | undefined): Promise<{ holder: string; at: number }> {
   const events = cluster.client.watch(resources.leases, {
-    namespace: SYSTEM,
+    namespace: CONTROLLER_NAMESPACE,
     fieldSelector: `metadata.name=${CONTROLLER_LEASE}`,
     signal: AbortSignal.timeout(LIMIT_MS),
   })
@@ -270,7 +176,7 @@ test('the account may read which label domains claims may use, and what is done 
   await using collector = await startCollector()
   environment = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }
   const configMap = { metadata: { name: 'agent-sandbox-config' }, data: { 'allowed-label-domains': 'example.com' } }
-  await client.create(resources.configMaps, configMap, { namespace: SYSTEM })
+  await client.create(resources.configMaps, configMap, { namespace: CONTROLLER_NAMESPACE })
   const containers = [{ name: 'main', image: 'example.com/main' }]
   await client.create(
     sandboxTemplates,
@@ -309,7 +215,7 @@ test('the account may read which label domains claims may use, and what is done 
 
   // It is followed.
   const data = { 'allowed-label-domains': 'example.org' }
-  await client.patch(resources.configMaps, 'agent-sandbox-config', { data }, { namespace: SYSTEM })
+  await client.patch(resources.configMaps, 'agent-sandbox-config', { data }, { namespace: CONTROLLER_NAMESPACE })
   await claimBecomes('refused', 'DependenciesReady')
   expect(one.lines.filter((line) => line.includes('\tERROR\t'))).toEqual([])
   one.child.kill('SIGTERM')
@@ -345,7 +251,7 @@ test('a stopped leader is followed within two seconds, a killed one within 17', 
   expect(second.at - stopped).toBeLessThan(2000)
   await two.line('Starting workers')
   await createSandbox('after-stop')
-  await podOf('after-stop')
+  await podIn(NAMESPACE, 'after-stop')
 
   const three = start('three')
   await three.line(`${second.holder} leads`)
@@ -356,7 +262,7 @@ test('a stopped leader is followed within two seconds, a killed one within 17', 
   console.log(`after kill -9: ${Math.round(third.at - killed)} ms`)
   expect(third.at - killed).toBeLessThan(17_000)
   await three.line('Starting workers')
-  await podOf('after-kill')
+  await podIn(NAMESPACE, 'after-kill')
 })
 
 async function allow(namespace: string | undefined, name: string, rules: object[]): Promise<void> {
@@ -370,14 +276,12 @@ async function allow(namespace: string | undefined, name: string, rules: object[
     { apiVersion, kind: `${kind}Binding`, metadata, roleRef, subjects },
   ]
   const input = objects.map((object) => JSON.stringify(object)).join('\n---\n')
-  const { code, stderr } = await run(CAISSON, ['apply', '-f', '-'], { input, env: { KUBECONFIG: plane.kubeconfig } })
-  expect(code, stderr).toBe(0)
+  await must(run(CAISSON, ['apply', '-f', '-'], { input, env: { KUBECONFIG: plane.kubeconfig } }))
 }
 
 const makeNamespace = (name: string) => cluster.client.create(resources.namespaces, { metadata: { name } })
 const makeSandbox = (namespace: string, name: string) =>
   cluster.client.create(sandboxes, sandboxNamed(name), { namespace })
-const podIn = (namespace: string, name: string) => until(cluster.client, resources.pods, { namespace, name }, Boolean)
 const podsIn = async (namespace: string) =>
   (await cluster.client.list(resources.pods, { namespace })).items.map(({ metadata }) => metadata.name)
 
@@ -385,8 +289,9 @@ test('with --namespaces works there, with rights there, and nowhere else', async
   for (const name of ['mine-1', 'mine-2', 'not-mine']) await makeNamespace(name)
   for (const name of ['mine-1', 'mine-2']) await allow(name, 'controller', [...SANDBOX_RULES, ...EXTENSION_RULES])
   await allow(undefined, 'namespaced-controller', [...SANDBOX_CLUSTER_RULES, ...EXTENSION_CLUSTER_RULES])
-  await allow(SYSTEM, 'namespaced-controller', [...leaseRules([CONTROLLER_LEASE]), ...CONFIG_RULES])
+  await allow(CONTROLLER_NAMESPACE, 'namespaced-controller', [...leaseRules([CONTROLLER_LEASE]), ...CONFIG_RULES])
   await makeSandbox('not-mine', 'left-alone')
+  const namespacedKubeconfig = writeKubeconfig(plane, NAMESPACED, { as: NAMESPACED })
   const one = start(
     'one',
     '--extensions',
@@ -426,18 +331,14 @@ test('shards share the namespaces, and end when somebody else takes the first Le
     resources.leases,
     CONTROLLER_LEASE,
     { spec: { ...spec, holderIdentity: 'somebody-else', leaseDurationSeconds: 1 } },
-    { namespace: SYSTEM },
+    { namespace: CONTROLLER_NAMESPACE },
   )
   expect([await zero.ended, await one.ended]).toEqual([1, 1])
   expect(one.lines.at(-1)).toContain('somebody-else has the first Lease and is not one of 2 shards')
 })
 
 const there = (...args: string[]) => run(CAISSON, args, { env: { KUBECONFIG: plane.kubeconfig } })
-async function mustThere(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await there(...args)
-  expect(code, stderr).toBe(0)
-  return stdout.trim()
-}
+const mustThere = async (...args: string[]) => (await must(there(...args))).trim()
 
 test('doctor --context says what a cluster has, and what to do about what it lacks', async () => {
   const { client } = cluster
@@ -456,7 +357,7 @@ test('doctor --context says what a cluster has, and what to do about what it lac
     sandboxes: 'ok: sandboxes in agents.x-k8s.io/v1beta1',
     pools: 'ok: sandboxtemplates, sandboxclaims, sandboxwarmpools in extensions.agents.x-k8s.io/v1beta1',
     snapshots: 'ok: sandboxsnapshots in caisson.dev/v1alpha1',
-    lease: `missing: nobody holds ${SYSTEM}/${CONTROLLER_LEASE}: no controller works on sandboxes`,
+    lease: `missing: nobody holds ${CONTROLLER_NAMESPACE}/${CONTROLLER_LEASE}: no controller works on sandboxes`,
     rights: 'ok: you may have sandboxes in namespace default',
     account: 'ok: agent-sandbox-controller may work in every namespace',
   })
@@ -533,11 +434,11 @@ test('commands with --context have sandboxes elsewhere, and none that is less is
 })
 
 test('who loses the Lease ends at once, and works no more', async () => {
-  const one = start('one', '--leader-election-namespace', SYSTEM)
+  const one = start('one', '--leader-election-namespace', CONTROLLER_NAMESPACE)
   await one.line('Starting workers')
   const lease = await holder()
   const spec = { ...lease.spec, holderIdentity: 'somebody-else', leaseDurationSeconds: 3600 }
-  await cluster.client.patch(resources.leases, CONTROLLER_LEASE, { spec }, { namespace: SYSTEM })
+  await cluster.client.patch(resources.leases, CONTROLLER_LEASE, { spec }, { namespace: CONTROLLER_NAMESPACE })
   expect(await one.ended).toBe(1)
   expect(one.lines.at(-1)).toContain('the Lease was lost')
 })
