@@ -1,5 +1,6 @@
 /** One object of a kind: its whole life, and every way to write it wrongly. */
-import { BREAKS, type Kind } from './kinds.ts'
+import { BREAKS } from './broken-objects.ts'
+import type { Kind } from './kind.ts'
 import { collection, PATCHES, post, TABLE, type Writer } from './requests.ts'
 import type { Random } from './script.ts'
 

@@ -1,5 +1,5 @@
 /** What the parts of the script are written with. */
-import type { Kind } from './kinds.ts'
+import type { Kind } from './kind.ts'
 import type { Random, Request, Step } from './script.ts'
 
 export const PATCHES = {
