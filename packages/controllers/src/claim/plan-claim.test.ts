@@ -1,4 +1,4 @@
-import { LABELS } from '@caisson/api'
+import { LABELS, type Sandbox } from '@caisson/api'
 import { describe, expect, test } from 'vitest'
 import type { WriteFailure } from '../engine/plan.ts'
 import type { NetworkPolicy } from '../template/network-policy.ts'
@@ -314,3 +314,48 @@ test.each<[what: string, changes: Partial<ObservedClaim>, allowed: boolean]>([
 ])('a claim may bind a member: %s', (_what, changes, allowed) => {
   expect(mayAdopt(observed(changes), NOW, OPTIONS)).toBe(allowed)
 })
+
+describe('a plan that is settled is the same again once its status is stored', () => {
+  const finished: Sandbox = {
+    ...owned,
+    status: { ...owned.status, conditions: [ready('True', 'PodSucceeded'), { ...ready('True'), type: 'Finished' }] },
+  }
+  const asleep: Sandbox = { ...owned, status: { conditions: [ready('False', 'SandboxSuspended')] } }
+
+  test.each<[what: string, changes: Partial<ObservedClaim>]>([
+    ['of a claim that is Ready', { claim: assignedTo('pool-1'), assigned: owned }],
+    ['of one that has a deadline', { claim: withSpec({ readyDeadlineSeconds: 60 }), namesake: owned }],
+    ['of one with a deadline that is not Ready', { claim: withSpec({ readyDeadlineSeconds: 60 }), namesake: asleep }],
+    [
+      'of one that has a time to live',
+      { claim: withSpec({ lifecycle: { ttlSecondsAfterFinished: 600 } }), namesake: finished },
+    ],
+    ['of one whose Sandbox goes', { namesake: { ...owned, metadata: { ...owned.metadata, deletionTimestamp: 'x' } } }],
+    ['of one whose name is taken', { namesake: foreign }],
+    ['of one whose pool is gone', { pool: { name: 'pool', found: undefined } }],
+  ])('%s', (_what, changes) => {
+    const done = written(changes)
+    const given = plan(done)
+    expect([given.writes, given.settled]).toEqual([[], true])
+    const status = given.status ?? {}
+    const name = status.sandbox?.name
+    const bound = [done.assigned, done.namesake].find((each) => each?.metadata.name === name)
+    const again = plan({ ...done, bound, claim: { ...(done.claim ?? claim), status } })
+    expect(again).toEqual(given)
+  })
+
+  test('which one that sends variables is not: they are forgotten then', () => {
+    const env = { kind: 'known', secrets: [] } as const
+    expect(plan({ claim: assignedTo('pool-1'), assigned: owned, env }).settled).toBe(false)
+  })
+})
+
+/** What is observed once the claim has the annotations that its plan wants. */
+function written(changes: Partial<ObservedClaim>): Partial<ObservedClaim> {
+  const { claim: given = claim } = changes
+  const patches = plan(changes).writes.flatMap((write) =>
+    write.verb === 'patch' && write.resource.plural === 'sandboxclaims' ? [write.patch.metadata] : [],
+  )
+  const annotations = Object.assign({}, given.metadata.annotations, ...patches.map((patch) => patch['annotations']))
+  return { ...changes, claim: { ...given, metadata: { ...given.metadata, annotations } } }
+}

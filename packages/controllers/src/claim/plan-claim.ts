@@ -84,6 +84,8 @@ function withEnd(
     statusEvents: ends ? [expiryEvent()] : [],
     statusMayWait: 0,
     retry: !ends && problem !== undefined && !problem.permanent,
+    // What was sent to its Sandbox is forgotten once the status names that.
+    settled: !ends && observed.env === undefined,
     ...(requeueAt !== undefined && { requeueAt }),
   }
 }

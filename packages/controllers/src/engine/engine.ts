@@ -1,6 +1,7 @@
 /**
  * Runs one controller: observes from caches, plans, writes, and plans again on the answers, until the plan asks for
- * nothing new; then writes the status, at most once. One object is worked on by one pass at a time.
+ * nothing new; then writes the status, at most once, and looks again in another pass, unless the plan was settled. One
+ * object is worked on by one pass at a time.
  */
 import type { KubeObject } from '@caisson/api'
 import {
@@ -246,6 +247,9 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       context.did.push('status')
       for (const event of plan.statusEvents) record(object, event)
       announceMissing(object, result.missing, memory)
+      // A plan may go by the status. Whether its event has others look again depends on when it comes: after the answer it
+      // says nothing new.
+      if (!plan.retry && !(plan.settled && result.exact)) queue.add(keyOf(object))
     }
     if (result.kind === 'refused') announce(object, memory, statusRefused(result.message))
     const requeueAt = earliest(plan.requeueAt, result.kind === 'waiting' ? result.until : undefined)

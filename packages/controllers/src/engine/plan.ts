@@ -93,6 +93,11 @@ export interface Plan<Status> {
   requeueAt?: number
   /** True when something failed that may succeed later: the engine comes back with back-off. */
   retry: boolean
+  /**
+   * True where the plan is the same one again once its status is stored, so that nobody has to look for that alone. What
+   * does not say so is looked at again after each status that is written.
+   */
+  settled?: boolean
 }
 
 /** A plan for an object that needs nothing. */

@@ -17,7 +17,8 @@ export interface StatusMemory {
 type StatusResult =
   | { kind: 'unchanged' }
   | { kind: 'waiting'; until: number }
-  | { kind: 'written'; missing: string[] }
+  /** `exact` where what is stored now is what was wanted. */
+  | { kind: 'written'; missing: string[]; exact: boolean }
   | { kind: 'refused'; message: string }
   /** The object has changed or is gone; the cache knows. */
   | { kind: 'outdated' }
@@ -103,10 +104,11 @@ export function createStatusWriter<T extends AnyObject & { status?: object }>({
     }
     quietly(() => informer.observe(answer))
     delete memory.waitingSince
-    const missing = missingPaths(wanted, answer.status, 'status')
-    if (sameJson(answer.status ?? {}, wanted)) delete memory.futile
-    else memory.futile = { wanted, stored: answer.status ?? {} }
-    return { kind: 'written', missing }
+    const written = answer.status ?? {}
+    const exact = sameJson(written, wanted)
+    if (exact) delete memory.futile
+    else memory.futile = { wanted, stored: written }
+    return { kind: 'written', missing: exact ? [] : missingPaths(wanted, written, 'status'), exact }
   }
 }
 

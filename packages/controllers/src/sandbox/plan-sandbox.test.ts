@@ -279,6 +279,27 @@ describe('every plan', () => {
     )
   })
 
+  test('that is settled is the same again once its status is stored', () => {
+    fc.assert(
+      fc.property(situation, (start) => {
+        let observed = start
+        let given = plan(observed)
+        for (let rounds = 0; given.writes.length && rounds < 6; rounds++) {
+          observed = applied(observed, { ...given, status: undefined })
+          given = plan(observed)
+        }
+        if (!given.settled) return
+        const again = plan(applied(observed, given))
+        const { status, statusEvents: _said, statusMayWait: _ms, ...rest } = given
+        const { status: statusAgain, statusEvents, statusMayWait: _none, ...restAgain } = again
+        expect(restAgain).toEqual(rest)
+        expect(sameJson(statusAgain, status)).toBe(true)
+        expect(statusEvents).toEqual([])
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
   test('depends on what there is, not on the order in which it was seen', () => {
     fc.assert(
       fc.property(situation, (observed) => {

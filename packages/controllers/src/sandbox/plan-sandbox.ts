@@ -98,6 +98,7 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
     statusEvents: transitionEvents(sandbox, status, pod),
     statusMayWait: patience(observed, status),
     retry: errors.some(({ permanent }) => !permanent),
+    settled: true,
     ...(end !== undefined && { requeueAt: end }),
   }
 }

@@ -79,7 +79,7 @@ export function createWiring(kinds: Kinds, options: WorkloadOptions, stack: Asyn
     options,
     stack,
     start<T extends AnyObject & { status?: object }, O>(definition: ControllerDefinition<T, O>): Engine {
-      const engine: Engine = stack.use(
+      const engine = stack.use(
         createEngine(definition, {
           client: options.client,
           record: (object, { type, reason, message }) =>
@@ -87,8 +87,6 @@ export function createWiring(kinds: Kinds, options: WorkloadOptions, stack: Asyn
           concurrency: CONCURRENCY,
           now: options.now,
           onError: (error, key) => options.onError(error, `${definition.name} ${key}`),
-          // Their plans go by what their status says: after a write there may be more to do, or a time to wait for.
-          metrics: { passed: ({ key }) => engine.enqueue(key) },
         }),
       )
       stack.use(
