@@ -82,8 +82,12 @@ export function resourcePath(resource: Resource, at: ObjectPath = {}): string {
   return path
 }
 
+/** Nearly all names: nothing in them has to be encoded. */
+const PLAIN_SEGMENT = /^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/
+
 // What Kubernetes calls a valid path segment name, and no more: each kind has rules of its own on the server.
 function segment(what: string, value: string): string {
+  if (PLAIN_SEGMENT.test(value)) return value
   if (value === '' || value === '.' || value === '..' || /[/%\0]/.test(value)) {
     throw new TypeError(`${JSON.stringify(value)} cannot be the ${what} in the path of a request`)
   }

@@ -89,7 +89,8 @@ function readHeaders(headers: RequestHeaders): AskedIdentity | undefined {
 
 /** Node gives header bytes as Latin-1; names are UTF-8. */
 function textOf(value: string | undefined): string {
-  const bytes = Buffer.from(value ?? '', 'latin1')
+  if (value === undefined) return ''
+  const bytes = Buffer.from(value, 'latin1')
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
