@@ -90,7 +90,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
     return { object: result, created: false }
   }
   if (deepEqual(result, stored)) return { object: stored, created: false }
-  refuseTooLarge(result)
+  refuseTooLarge(result, stored)
   refuseWhereFull(transaction, { call, resource, limits: environment.storage, object: result, previous: stored })
   if (!context.beforeStorage && (rules.validatesAll || isAccepted(resource.schema, current)))
     rememberAccepted(resource.schema, next, result)
