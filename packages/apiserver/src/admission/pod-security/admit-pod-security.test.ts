@@ -51,6 +51,18 @@ describe('pod security', () => {
     ])
   })
 
+  test("a template's annotations count beside a spec that was looked at already", () => {
+    const spec = Object.freeze({ containers: [{ name: 'c' }] })
+    const warningsWith = (annotations: Record<string, string>): readonly string[] => {
+      const podTemplate = { metadata: { annotations }, spec }
+      const given = object('Sandbox', 'x', { spec: { podTemplate } })
+      return cluster.admit({ resource: 'sandboxes.agents.x-k8s.io', object: given }).warnings
+    }
+    expect(warningsWith({ a: 'b' })).toEqual([])
+    expect(warningsWith({ 'container.apparmor.security.beta.kubernetes.io/c': 'unconfined' })).toHaveLength(1)
+    expect(warningsWith({})).toEqual([])
+  })
+
   test('updates are looked at where they matter', () => {
     const before = pod(privileged)
     const relabelled = pod(privileged, { labels: { x: 'y' } })

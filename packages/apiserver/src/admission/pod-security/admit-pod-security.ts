@@ -6,6 +6,7 @@ import { invalid, StatusError } from '../../status-error.ts'
 import type { Store } from '../../storage/store.ts'
 import type { AdmissionRequest } from '../../verbs/call.ts'
 import { type Container, list, type PodSpec, type PodView, podTemplateOf, specOf } from '../pod-shape.ts'
+import { hasSecurityAnnotations } from './baseline-checks.ts'
 import { describeViolations, violations } from './evaluate.ts'
 import { describeLevel, everywhere, type Level, type LevelVersion, type Policy, policyOf, stricter } from './policy.ts'
 import type { Violation } from './violation.ts'
@@ -54,14 +55,15 @@ export function admitPodSecurity(
   request.warn(`would violate PodSecurity "${describeLevel(policy.warn)}": ${describeViolations(found)}`)
 }
 
-const remembered = new WeakMap<PodView, LevelVersion & { found: readonly Violation[] }>()
+const remembered = new WeakMap<PodView | PodSpec, LevelVersion & { found: readonly Violation[] }>()
 
-/** Most writes of an object with a template leave the template as it is. */
+/** Most writes of an object with a template leave the template as it is, or the spec in it. */
 function rememberedViolations(pod: PodView, { level, version }: LevelVersion): readonly Violation[] {
-  const known = remembered.get(pod)
+  const by = Object.isFrozen(pod.spec) && !hasSecurityAnnotations(pod) ? pod.spec : pod
+  const known = remembered.get(by)
   if (known?.level === level && known.version === version) return known.found
   const found = violations(pod, { level, version })
-  remembered.set(pod, { level, version, found })
+  remembered.set(by, { level, version, found })
   return found
 }
 

@@ -166,6 +166,12 @@ function findSeLinux({ spec }: PodView, minor: number): Violation | undefined {
 const SECCOMP_POD = 'seccomp.security.alpha.kubernetes.io/pod'
 const SECCOMP_CONTAINER = 'container.seccomp.security.alpha.kubernetes.io/'
 
+/** Whether a Pod's annotations can matter to a check, beside its spec. */
+export function hasSecurityAnnotations({ annotations }: PodView): boolean {
+  const prefixes = [APP_ARMOR_ANNOTATION, SECCOMP_POD, SECCOMP_CONTAINER]
+  return Object.keys(annotations).some((key) => prefixes.some((prefix) => key.startsWith(prefix)))
+}
+
 function findSeccomp(pod: PodView, minor: number): Violation | undefined {
   return minor < 19 ? findSeccompAnnotations(pod) : findBadSeccomp(pod)
 }
