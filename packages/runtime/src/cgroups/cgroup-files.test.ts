@@ -38,7 +38,6 @@ describe('what is written', () => {
       'cpu: cpu.weight = 20',
       'cpu: cpu.max = 150000 100000',
       'memory: memory.max = 67108864',
-      'memory: memory.oom.group = 1',
       'pids: pids.max = 100',
     ])
   })
@@ -91,6 +90,7 @@ describe('where control groups are', () => {
     const mounts = [
       line('/', '/cg/memory', 'cgroup', 'rw,memory'),
       line('/', '/cg/cpu', 'cgroup', 'rw,cpu,cpuacct'),
+      line('/', '/cg/freezer', 'cgroup', 'rw,freezer'),
       line('/docker/1', '/elsewhere', 'cgroup', 'rw,pids'),
     ].join('\n')
     expect(findCgroupTree(mounts)).toEqual({
@@ -100,6 +100,7 @@ describe('where control groups are', () => {
         ['cpu', '/cg/cpu'],
         ['cpuacct', '/cg/cpu'],
       ]),
+      hierarchies: ['/cg/memory', '/cg/cpu', '/cg/freezer'],
     })
   })
 
@@ -112,6 +113,7 @@ describe('where control groups are', () => {
         ['memory', root],
         ['cpu', root],
       ]),
+      hierarchies: [root],
     })
   })
 
@@ -124,8 +126,8 @@ describe('where control groups are', () => {
 })
 
 test('the group that a process is in, of all hierarchies the first that is used', () => {
-  const first = { version: 1, controllers: new Map([['cpu', '/cg/cpu']] as const) } as const
-  const second = { version: 2, controllers: new Map([['memory', '/cg']] as const) } as const
+  const first = { version: 1, controllers: new Map([['cpu', '/cg/cpu']] as const), hierarchies: ['/cg/cpu'] } as const
+  const second = { version: 2, controllers: new Map([['memory', '/cg']] as const), hierarchies: ['/cg'] } as const
   const memberships = '4:memory:/m\n2:cpuset:/s\n1:cpu,cpuacct:/a:b/c\n0::/user\n'
   expect([first, second].map((tree) => ownProcsFile(tree, memberships))).toEqual([
     '/cg/cpu/a:b/c/cgroup.procs',
@@ -133,7 +135,7 @@ test('the group that a process is in, of all hierarchies the first that is used'
   ])
   // One above the namespace's root is not where its path says; one without the controller is nowhere.
   expect([first, second].map((tree) => ownProcsFile(tree, '1:cpu:/../x\n'))).toEqual([undefined, undefined])
-  expect(ownProcsFile({ version: 1, controllers: new Map() }, memberships)).toBeUndefined()
+  expect(ownProcsFile({ version: 1, controllers: new Map(), hierarchies: [] }, memberships)).toBeUndefined()
 })
 
 describe('version 2, by its files', () => {
@@ -144,7 +146,7 @@ describe('version 2, by its files', () => {
       ['cpu', root],
       ['pids', root],
     ] as const)
-    const groups = openSandboxCgroups({ version: 2, controllers }, 'caisson-test')
+    const groups = openSandboxCgroups({ version: 2, controllers, hierarchies: [root] }, 'caisson-test')
     const group = await groups.create('a', limits)
     expect(group).toEqual({
       joins: [join(root, 'caisson-test/a/cgroup.procs')],
@@ -160,13 +162,53 @@ describe('version 2, by its files', () => {
       'pids.max',
     ])
     expect(await groups.get('b')).toBeUndefined()
+    // Containers that have groups of their own end of them alone.
+    await groups.create('c', limits, true)
+    expect(readdirSync(join(root, 'caisson-test/c'))).not.toContain('memory.oom.group')
+    expect(groups.containerPath('c', 'c-1')).toBe('/caisson-test/c/c-1')
+    expect(groups.oomFileOf('c', 'c-1')).toBe(join(root, 'caisson-test/c/c-1/memory.events'))
+  })
+
+  test('other limits go into the very files, of a sandbox and of a container in a group of its own', async () => {
+    const root = scratch()
+    const controllers = new Map([
+      ['memory', root],
+      ['cpu', root],
+    ] as const)
+    const groups = openSandboxCgroups({ version: 2, controllers, hierarchies: [root] }, 'caisson-test')
+    await groups.create('a', { memoryBytes: 1000, cpuMillicores: 500 })
+    mkdirSync(join(root, 'caisson-test/a/a-1'))
+    const files = (...path: string[]) => {
+      const at = join(root, 'caisson-test', ...path)
+      const names = readdirSync(at).filter((name) => /^(cpu|memory)\.max$/.test(name))
+      return names.sort().map((name) => readFileSync(join(at, name), 'utf8'))
+    }
+    await groups.hold('a', { memoryBytes: 2000, cpuMillicores: 1500 })
+    await groups.holdContainer('a', 'a-1', { memoryBytes: 1500, cpuMillicores: 1000 })
+    expect([files('a'), files('a', 'a-1')]).toEqual([
+      ['150000 100000', '2000'],
+      ['100000 100000', '1500'],
+    ])
+    // What the kernel can take back does not count as in use.
+    writeFileSync(join(root, 'caisson-test/a/memory.current'), '1900\n')
+    writeFileSync(join(root, 'caisson-test/a/memory.stat'), 'inactive_file 500\n')
+    await expect(groups.hold('a', { memoryBytes: 1400, cpuMillicores: 100 })).rejects.toThrow(
+      'attempting to set memory limit (1400) below current usage (1400)',
+    )
+    expect(files('a')).toEqual(['150000 100000', '2000'])
+    await groups.hold('a', { memoryBytes: 1401, cpuMillicores: 100 })
+    expect(files('a')).toEqual(['10000 100000', '1401'])
   })
 })
 
 test('a limit that the machine cannot hold is refused, a share of the processor is not', async () => {
   const root = scratch()
   mkdirSync(join(root, 'memory'))
-  const tree = { version: 1, controllers: new Map([['memory', join(root, 'memory')]] as const) } as const
+  const tree = {
+    version: 1,
+    controllers: new Map([['memory', join(root, 'memory')]] as const),
+    hierarchies: [join(root, 'memory')],
+  } as const
   const groups = openSandboxCgroups(tree, 'caisson-test')
   await expect(groups.create('a', { cpuMillicores: 100 })).rejects.toThrow('cannot bound cpu')
   await expect(groups.create('a', { cpuRequestMillicores: 100 })).resolves.toMatchObject({ joins: expect.any(Array) })

@@ -25,6 +25,26 @@ const LEAST_QUOTA_US = 1_000
 const LEAST_SHARES = 2
 const MOST_SHARES = 262_144
 
+/** A quota of a group within another one may not be more than that one's: version 1 of control groups refuses it. */
+export function within(limits: ResourceLimits, { cpuMillicores }: ResourceLimits): ResourceLimits {
+  if (cpuMillicores === undefined || limits.cpuMillicores === undefined) return limits
+  return { ...limits, cpuMillicores: Math.min(limits.cpuMillicores, cpuMillicores) }
+}
+
+/** The more of each; no limit where one of them has none. */
+export function mostOf(a: ResourceLimits, b: ResourceLimits): ResourceLimits {
+  const [memoryBytes, cpuMillicores] = (['memoryBytes', 'cpuMillicores'] as const).map((name) => {
+    const [one, other] = [a[name], b[name]]
+    return one === undefined || other === undefined ? undefined : Math.max(one, other)
+  })
+  const { memoryBytes: _, cpuMillicores: __, ...rest } = b
+  return {
+    ...rest,
+    ...(memoryBytes !== undefined && { memoryBytes }),
+    ...(cpuMillicores !== undefined && { cpuMillicores }),
+  }
+}
+
 export function cgroupFiles(version: 1 | 2, limits: ResourceLimits): CgroupFile[] {
   const { memoryBytes, cpuMillicores, pids } = limits
   const files: CgroupFile[] = []
@@ -48,8 +68,6 @@ export function cgroupFiles(version: 1 | 2, limits: ResourceLimits): CgroupFile[
   if (memoryBytes !== undefined) {
     const file = version === 1 ? 'memory.limit_in_bytes' : 'memory.max'
     files.push({ controller: 'memory', file, value: String(memoryBytes) })
-    // A sandbox is one thing: what is left of one that lost a part of itself is of no use.
-    if (version === 2) files.push({ controller: 'memory', file: 'memory.oom.group', value: '1' })
   }
   if (pids !== undefined) files.push({ controller: 'pids', file: 'pids.max', value: String(pids) })
   return files

@@ -9,6 +9,8 @@ export interface CgroupTree {
   version: 1 | 2
   /** Root directory of each controller that can be used; in version 2 they share one. */
   controllers: ReadonlyMap<Controller, string>
+  /** Root directory of every hierarchy, those of controllers that only OCI runtimes use included. */
+  hierarchies: readonly string[]
 }
 
 /**
@@ -22,12 +24,16 @@ export function findCgroupTree(mountInfo = readFileSync('/proc/self/mountinfo', 
     if (type !== 'cgroup') continue
     for (const controller of CONTROLLERS) if (options.includes(controller)) first.set(controller, path)
   }
-  if (first.has('memory')) return { version: 1, controllers: first }
+  if (first.has('memory')) {
+    const hierarchies = mounts.filter(({ type }) => type === 'cgroup').map(({ path }) => path)
+    return { version: 1, controllers: first, hierarchies }
+  }
   const unified = mounts.find(({ type }) => type === 'cgroup2')?.path
   const file = unified === undefined ? '' : join(unified, 'cgroup.controllers')
   const listed = existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ') : []
   const second = new Map(CONTROLLERS.filter((each) => listed.includes(each)).map((each) => [each, unified ?? '']))
-  return second.size === 0 ? undefined : { version: 2, controllers: second }
+  if (unified === undefined || second.size === 0) return undefined
+  return { version: 2, controllers: second, hierarchies: [unified] }
 }
 
 interface MountLine {

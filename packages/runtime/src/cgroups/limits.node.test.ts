@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import type { RuntimeHandler } from '../runtime.ts'
 import {
   containerSpec,
   createScratchRuntime,
@@ -11,6 +12,7 @@ import {
   sandboxSpec,
 } from '../testing/scratch-runtime.ts'
 import { findCgroupTree } from './cgroup-tree.ts'
+import { cgroupName } from './sandbox-cgroups.ts'
 
 const MIB = 1024 * 1024
 
@@ -142,4 +144,65 @@ test('what it uses is counted, and its group goes with it, also when nobody was 
   } finally {
     await scratch[Symbol.asyncDispose]()
   }
+})
+
+describe.each<RuntimeHandler>(['runc', 'runc-v2'])('what bounds a sandbox of %s', (handler) => {
+  const tools = ['runc', 'containerd-shim-runc-v2', 'busybox'] as const
+  const sleeping = ['/bin/sleep', '1000']
+  const readNumbers = (path: string, files: readonly string[]): string[] =>
+    files.filter((file) => existsSync(join(path, file))).map((file) => readFileSync(join(path, file), 'utf8').trim())
+
+  test('bounds all of its containers together, and nothing of it stays in any hierarchy', async () => {
+    await using scratch = await createScratchRuntime({ tools: [...tools] })
+    const limits = { memoryBytes: 64 * MIB, cpuMillicores: 500, pids: 100 }
+    await scratch.runtime.createSandbox(sandboxSpec('whole', { handler, shared: true, limits }))
+    const container = (id: string, args: string[], more = {}) =>
+      scratch.runtime.startContainer(containerSpec(scratch, id, { sandboxId: 'whole', args, ...more }))
+    // Asks for more than the whole may have.
+    await container('whole-1', sleeping, { limits: { cpuMillicores: 900 } })
+    await container('whole-2', ['python3', '-c', 'b=[]\nwhile True: b.append(bytearray(1<<20))'])
+    expect((await scratch.exitOf('whole-2')).state).toMatchObject({ exitCode: 137, reason: 'oom-killed' })
+    expect((await execText(scratch.runtime, 'whole-1', ['/bin/echo', 'fine'])).stdout).toBe('fine\n')
+    const usage = await scratch.runtime.usage('whole')
+    expect(usage?.memoryBytes).toBeGreaterThan(0)
+    expect(usage?.pids).toBeGreaterThanOrEqual(2)
+    const name = cgroupName(scratch.stateDirectory)
+    const left = () => findCgroupTree()?.hierarchies.filter((root) => existsSync(join(root, name, 'whole')))
+    expect(left()?.length).toBeGreaterThan(0)
+    await scratch.runtime.removeSandbox('whole')
+    expect(left()).toEqual([])
+  })
+
+  test('and each of them change together, whichever way', async () => {
+    await using scratch = await createScratchRuntime({ tools: [...tools] })
+    const sized = (cpuMillicores: number, memory: number) => ({ cpuMillicores, memoryBytes: memory * MIB })
+    await scratch.runtime.createSandbox(sandboxSpec('both', { handler, shared: true, limits: sized(800, 96) }))
+    for (const id of ['both-1', 'both-2']) {
+      const spec = containerSpec(scratch, id, { sandboxId: 'both', args: sleeping, limits: sized(400, 48) })
+      await scratch.runtime.startContainer(spec)
+    }
+    const quota = findCgroupTree()?.version === 1 ? 'cpu.cfs_quota_us' : 'cpu.max'
+    const quotas = () =>
+      groupsOf('both')
+        .filter((group) => existsSync(join(group, quota)))
+        .flatMap((group) => ['', 'both-1', 'both-2'].flatMap((id) => readNumbers(join(group, id), [quota])))
+        .map((text) => Number.parseInt(text, 10))
+    expect(quotas()).toEqual([80_000, 40_000, 40_000])
+    const resize = (one: number, other: number) =>
+      scratch.runtime.resizeSandbox('both', {
+        limits: sized(one + other, 96),
+        containers: new Map([
+          ['both-1', sized(one, 48)],
+          ['both-2', sized(other, 48)],
+        ]),
+      })
+    for (const [one, other] of [
+      [900, 700],
+      [100, 1200],
+      [50, 60],
+    ] as const) {
+      await resize(one, other)
+      expect(quotas()).toEqual([one + other, one, other].map((each) => each * 100))
+    }
+  })
 })

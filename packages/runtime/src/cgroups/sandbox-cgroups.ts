@@ -28,8 +28,11 @@ export interface SandboxCgroup {
 export interface SandboxCgroups {
   /** What can be bounded here; empty where the machine has no control groups. */
   controllers: ReadonlySet<Controller>
-  /** Throws a `RuntimeError` where a limit cannot be enforced: a sandbox without it would be another one than was asked for. */
-  create(sandboxId: string, limits: ResourceLimits): Promise<SandboxCgroup>
+  /**
+   * Throws a `RuntimeError` where a limit cannot be enforced: a sandbox without it would be another one than was asked for.
+   * @param apart whether its containers get groups of their own within it, by the OCI runtime
+   */
+  create(sandboxId: string, limits: ResourceLimits, apart?: boolean): Promise<SandboxCgroup>
   /** The same, of a group that was made with all that is in it under another id. */
   adopt(sandboxId: string, from: string, limits: ResourceLimits): Promise<SandboxCgroup>
   /**
@@ -37,14 +40,19 @@ export interface SandboxCgroups {
    * changed.
    */
   hold(sandboxId: string, limits: ResourceLimits): Promise<void>
-  /** The same for a group that an OCI runtime made, `/NAME`. */
-  holdGroup(group: string, limits: ResourceLimits): Promise<void>
+  /**
+   * The group of a container where the OCI runtime makes it, from the root of each hierarchy: within its sandbox's, so that
+   * the bounds of that hold for all of them together.
+   */
+  containerPath(sandboxId: string, containerId: string): string
+  /** As `hold`, for such a group. */
+  holdContainer(sandboxId: string, containerId: string, limits: ResourceLimits): Promise<void>
   /** Says that a process will join a group some milliseconds from now, so that it does not wait for the kernel then. */
   expectJoin(): void
   /** Of a sandbox whose group was made; undefined where there is none. */
   get(sandboxId: string): Promise<SandboxCgroup | undefined>
-  /** The file that counts in a group that an OCI runtime made, `/NAME`. */
-  oomFileOf(group: string): string | undefined
+  /** The file that counts in the group of such a container. */
+  oomFileOf(sandboxId: string, containerId: string): string | undefined
   usage(sandboxId: string): Promise<ResourceUsage | undefined>
   /** Kills what is left in it. No error where there is none. */
   remove(sandboxId: string): Promise<void>
@@ -70,6 +78,11 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
   const parents = new Map([...(tree?.controllers ?? [])].map(([controller, root]) => [controller, join(root, name)]))
   const version = tree?.version ?? 2
   const roots = new Set(parents.values())
+  // An OCI runtime makes groups in all hierarchies, and takes away the innermost alone.
+  const everywhere = (tree?.hierarchies ?? []).map((root) => join(root, name))
+  // A sandbox without groups within it is one thing: what is left of one that lost a part of itself is of no use.
+  const ofOnePiece: CgroupFile[] =
+    version === 2 && parents.has('memory') ? [{ controller: 'memory', file: 'memory.oom.group', value: '1' }] : []
   const expectJoin = createJoinExpectation(tree)
   let made: Promise<void> | undefined
 
@@ -106,8 +119,10 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
   }
 
   async function remove(id: string): Promise<void> {
-    await Promise.all(directories(id).map(removeGroup))
+    await Promise.all(everywhere.map((root) => removeGroup(join(root, id))))
   }
+
+  const containerPath = (sandboxId: string, containerId: string): string => join('/', name, sandboxId, containerId)
 
   function filesFor(limits: ResourceLimits): CgroupFile[] {
     const files = cgroupFiles(version, limits)
@@ -119,7 +134,8 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
     )
   }
 
-  async function hold(at: (place: CgroupPlace) => string | undefined, limits: ResourceLimits): Promise<void> {
+  async function hold(id: string, limits: ResourceLimits): Promise<void> {
+    const at = (place: CgroupPlace): string | undefined => pathOf(id, place)
     const files = filesFor(limits)
     const { memoryBytes } = limits
     const { memory, memoryStat } = USAGE_FILES[version]
@@ -135,8 +151,11 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
     }
   }
 
-  async function create(id: string, limits: ResourceLimits, make: () => Promise<unknown>): Promise<SandboxCgroup> {
-    const files = filesFor(limits)
+  async function create(
+    id: string,
+    files: readonly CgroupFile[],
+    make: () => Promise<unknown>,
+  ): Promise<SandboxCgroup> {
     if (parents.size === 0) return { joins: [], oomFile: undefined }
     await parentsMade()
     if (![...roots].every((root) => existsSync(root))) {
@@ -154,29 +173,25 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
 
   return {
     controllers: new Set(parents.keys()),
-    create: (id, limits) =>
-      create(id, limits, async () => {
+    create: async (id, limits, apart = false) =>
+      await create(id, apart ? filesFor(limits) : [...filesFor(limits), ...ofOnePiece], async () => {
         await Promise.all(directories(id).map(makeDirectory))
         // Not before: making a group takes a lock that is held meanwhile.
         expectJoin()
       }),
-    adopt: (id, from, limits) =>
-      create(id, limits, () => Promise.all([...roots].map((root) => renameGroup(join(root, from), join(root, id))))),
-    hold: (id, limits) => hold((place) => pathOf(id, place), limits),
-    holdGroup: (group, limits) =>
-      hold(({ controller, file }) => {
-        const root = tree?.controllers.get(controller)
-        return root === undefined ? undefined : join(root, group, file)
-      }, limits),
+    adopt: async (id, from, limits) =>
+      await create(id, [...filesFor(limits), ...ofOnePiece], () =>
+        Promise.all([...roots].map((root) => renameGroup(join(root, from), join(root, id)))),
+      ),
+    hold: (id, limits) => hold(id, limits),
+    containerPath,
+    holdContainer: (sandboxId, containerId, limits) => hold(join(sandboxId, containerId), limits),
     expectJoin,
     async get(id) {
       const [first] = directories(id)
       return first !== undefined && (await exists(first)) ? groupOf(id) : undefined
     },
-    oomFileOf(group) {
-      const root = tree?.controllers.get('memory')
-      return root === undefined ? undefined : join(root, group, USAGE_FILES[version].oom.file)
-    },
+    oomFileOf: (sandboxId, containerId) => pathOf(join(sandboxId, containerId), USAGE_FILES[version].oom),
     async usage(id) {
       const files = USAGE_FILES[version]
       const read = async (key: keyof typeof files): Promise<string | undefined> => {
@@ -194,13 +209,13 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
     },
     remove,
     async recover(known) {
-      const found = await Promise.all([...roots].map(groupsBelow))
+      const found = await Promise.all(everywhere.map(groupsBelow))
       const strays = new Set(found.flat().filter((id) => !known.has(id)))
       await Promise.all([...strays].map(remove))
     },
     async close() {
       // One that still holds a sandbox stays, and so it should.
-      for (const root of roots) await rmdir(root).catch(() => {})
+      for (const root of everywhere) await rmdir(root).catch(() => {})
       made = undefined
     },
   }

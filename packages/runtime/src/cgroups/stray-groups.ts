@@ -19,7 +19,7 @@ export async function findStrayCgroups(
   // One that runs no sandbox at the moment keeps its groups for the next.
   const owned = await ownedTags()
   const byName = new Map<string, string[]>()
-  for (const root of new Set(tree?.controllers.values())) {
+  for (const root of tree?.hierarchies ?? []) {
     for (const name of await readdir(root).catch(() => [])) {
       if (name.startsWith(PREFIX) && !owned.has(name.slice(PREFIX.length)))
         byName.set(name, [...(byName.get(name) ?? []), join(root, name)])

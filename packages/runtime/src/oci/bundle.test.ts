@@ -46,6 +46,8 @@ const image: Image = {
   grant: 'everyone',
 }
 
+const place = { rootfs: '/rootfs', cgroupsPath: '/all/s/s-1', networkNamespace: undefined }
+
 function bundle(
   changes: {
     sandbox?: Partial<SandboxSpec>
@@ -57,8 +59,7 @@ function bundle(
     sandbox: { ...sandbox, ...changes.sandbox },
     container: { ...container, ...changes.container },
     image,
-    rootfs: '/rootfs',
-    networkNamespace: undefined,
+    ...place,
     joined: { sandbox: undefined, processes: undefined },
     root: undefined,
     scratch: [{ path: '/tmp', mode: '1777' }],
@@ -126,7 +127,7 @@ describe('namespaces', () => {
     expect([
       bundle({ sandbox: own }).linux.sysctl,
       bundle({ sandbox: { ...own, shared: true }, options: { joined } }).linux.sysctl,
-      pauseBundle({ ...own, shared: true }, '/pause', undefined).linux.sysctl,
+      pauseBundle({ ...own, shared: true }, place).linux.sysctl,
       bundle({ sandbox: { ...own, sysctls: {} } }).linux.sysctl,
     ]).toEqual([sysctls, undefined, sysctls, undefined])
   })
@@ -161,7 +162,7 @@ describe('namespaces', () => {
 })
 
 test('containers of a shared sentry and the one that holds it open name the same sandbox', () => {
-  const root = pauseBundle({ ...sandbox, shared: true }, '/pause', undefined)
+  const root = pauseBundle({ ...sandbox, shared: true }, place)
   expect([
     bundle({ sandbox: { shared: true }, options: { root: 's.pause' } }).annotations,
     root.annotations,
@@ -200,6 +201,16 @@ describe('what shields the machine’s own kernel', () => {
       ['cgroupsPath', 'maskedPaths', 'namespaces', 'readonlyPaths', 'resources', 'seccomp'],
       ['cgroupsPath', 'namespaces', 'resources'],
     ])
+  })
+
+  test('has its bounds in a group of its sandbox, and no more of the processors than that', () => {
+    const limited = (cpuMillicores?: number) => {
+      const limits = cpuMillicores === undefined ? {} : { cpuMillicores }
+      return bundle({ sandbox: { handler: 'runc', limits }, container: { limits: { cpuMillicores: 900 } } }).linux
+    }
+    const quota = (millicores: number) => ({ shares: 2, quota: millicores * 100, period: 100_000 })
+    expect(limited()).toMatchObject({ cgroupsPath: '/all/s/s-1', resources: { cpu: quota(900) } })
+    expect([limited(500), limited(1500)]).toMatchObject([500, 900].map((each) => ({ resources: { cpu: quota(each) } })))
   })
 
   test('leaves out what kernel exploits begin with', () => {

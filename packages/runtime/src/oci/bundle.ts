@@ -1,4 +1,4 @@
-import { cgroupResources } from '../cgroups/cgroup-files.ts'
+import { cgroupResources, within } from '../cgroups/cgroup-files.ts'
 import type { ContainerSpec, Image, Mount, SandboxSpec } from '../runtime.ts'
 import { isGrouped, isVirtual } from '../sandbox/handlers.ts'
 import { pauseContainerId } from '../sandbox/oci-ids.ts'
@@ -13,6 +13,8 @@ export interface BundleOptions {
   container: ContainerSpec
   image: Image
   rootfs: string
+  /** The control group that the OCI runtime makes for it, where that makes one. */
+  cgroupsPath: string
   /** Path of the network namespace; undefined for one that has only loopback. */
   networkNamespace: string | undefined
   /** Processes whose namespaces it joins (runc, crun): all but those of processes and mounts; that of processes. */
@@ -90,13 +92,11 @@ export function containerBundle(options: BundleOptions): OciSpec {
   }
 }
 
-/** The control group of a container where the OCI runtime makes one. */
-export function containerCgroup(containerId: string): string {
-  return `/caisson-${containerId}`
-}
-
 /** The bundle of the process that holds a shared sandbox open. */
-export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespace: string | undefined): OciSpec {
+export function pauseBundle(
+  sandbox: SandboxSpec,
+  { rootfs, cgroupsPath, networkNamespace }: Pick<BundleOptions, 'rootfs' | 'cgroupsPath' | 'networkNamespace'>,
+): OciSpec {
   const isSentry = isSentryOf(sandbox)
   return {
     ociVersion: '1.0.2',
@@ -128,7 +128,7 @@ export function pauseBundle(sandbox: SandboxSpec, rootfs: string, networkNamespa
       ...(isSentry
         ? {}
         : {
-            cgroupsPath: containerCgroup(pauseContainerId(sandbox.id)),
+            cgroupsPath,
             maskedPaths: MASKED_PATHS,
             readonlyPaths: READONLY_PATHS,
             seccomp: defaultSeccomp([]),
@@ -182,9 +182,8 @@ function isSentryOf(sandbox: SandboxSpec): boolean {
 }
 
 /** What shields the host's own kernel; a sentry needs none of it, its kernel is another one. */
-function confinement({ container }: BundleOptions): Partial<OciSpec['linux']> {
-  const cgroupsPath = containerCgroup(container.id)
-  const limits = cgroupResources(container.limits)
+function confinement({ sandbox, container, cgroupsPath }: BundleOptions): Partial<OciSpec['linux']> {
+  const limits = cgroupResources(within(container.limits, sandbox.limits))
   if (container.privileged) return { cgroupsPath, resources: { ...limits, devices: [{ allow: true, access: 'rwm' }] } }
   return {
     cgroupsPath,

@@ -23,13 +23,13 @@ export async function beginSandbox(
 ): Promise<void> {
   const { record } = sandbox
   const { spec } = record
-  const { isSentry } = await parts.drivers.get(spec.handler)
+  const { isSentry, ownsCgroups } = await parts.drivers.get(spec.handler)
   const limits = isSentry ? withSentry(spec.limits) : spec.limits
   const ahead = isSentry && !spec.shared ? spec.snapshot : undefined
   const blank = ahead === undefined ? undefined : await blanks.take(ahead, spec.network)
   sandbox.blank = blank
   if (blank) await parts.cgroups.adopt(spec.id, blank.id, limits)
-  else await parts.cgroups.create(spec.id, limits)
+  else await parts.cgroups.create(spec.id, limits, ownsCgroups)
   if (spec.network.kind === 'pod') {
     record.ip = (await parts.network.attach(spec.id, { signal, reserved: blank?.network })).ip
     if (blank) blank.network = undefined

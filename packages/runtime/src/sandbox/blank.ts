@@ -52,6 +52,7 @@ export async function makeBlank(parts: RuntimeParts, shape: BlankShape): Promise
         container: nobodysContainer(blank),
         image: { ...image, env: {} },
         rootfs: placed?.target ?? rootfs,
+        cgroupsPath: parts.cgroups.containerPath(id, id),
         networkNamespace: network?.namespace,
         joined: { sandbox: undefined, processes: undefined },
         root: undefined,

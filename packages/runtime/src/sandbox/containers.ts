@@ -43,7 +43,11 @@ export async function startPause(
   const { spec } = sandbox.record
   const id = pauseContainerId(spec.id)
   const { native } = await parts.prepare()
-  const bundle = pauseBundle(spec, native.pauseRootfs, parts.network.get(spec.id)?.namespace)
+  const bundle = pauseBundle(spec, {
+    rootfs: native.pauseRootfs,
+    cgroupsPath: parts.cgroups.containerPath(spec.id, id),
+    networkNamespace: parts.network.get(spec.id)?.namespace,
+  })
   const directory = await parts.files.createContainer(id, { bundle })
   try {
     if (snapshot) await noteRestoring(directory, true)
@@ -154,6 +158,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
         container: driver.isSentry ? { ...spec, mounts: throughReadOnlyBinds(directory, spec.mounts) } : spec,
         image: unpacked.image,
         rootfs: driver.isSentry ? (placed?.target ?? unpacked.rootfs) : join(directory, 'rootfs'),
+        cgroupsPath: parts.cgroups.containerPath(sandbox.record.spec.id, spec.id),
         networkNamespace,
         joined: joinedProcesses(sandbox, spec),
         root: rootOf(sandbox, spec),

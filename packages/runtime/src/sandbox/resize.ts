@@ -1,6 +1,5 @@
 /** Other limits for a sandbox that runs, and for its containers. */
-import type { ResourceLimits } from '../cgroups/cgroup-files.ts'
-import { containerCgroup } from '../oci/bundle.ts'
+import { mostOf, type ResourceLimits, within } from '../cgroups/cgroup-files.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { withSentry } from './begin-sandbox.ts'
 import type { SandboxEntry } from './entries.ts'
@@ -27,17 +26,19 @@ export async function resizeSandbox(
   const { id, handler } = record.spec
   if (isVirtual(handler))
     throw new RuntimeError('failed', `a virtual machine of ${handler} keeps the size that it was made with`)
-  const { isSentry } = await parts.drivers.get(handler)
+  const { isSentry, ownsCgroups } = await parts.drivers.get(handler)
   const changes = [...sandbox.containers.values()].flatMap((entry) => {
     const wanted = containers.get(entry.id)
     return wanted && entry.spec ? [{ entry, spec: { ...entry.spec, limits: structuredClone(wanted) } }] : []
   })
-  await parts.cgroups.hold(id, isSentry ? withSentry(limits) : limits)
-  for (const { entry, spec } of changes) {
-    // A sentry holds its containers together.
-    if (!isSentry && entry.state.phase === 'running')
-      await parts.cgroups.holdGroup(containerCgroup(entry.id), spec.limits)
+  if (ownsCgroups) {
+    // At no time may a group within it have more than the whole.
+    await parts.cgroups.hold(id, mostOf(record.spec.limits, limits))
+    for (const { entry, spec } of changes) {
+      if (entry.state.phase === 'running') await parts.cgroups.holdContainer(id, entry.id, within(spec.limits, limits))
+    }
   }
+  await parts.cgroups.hold(id, isSentry ? withSentry(limits) : limits)
   for (const { entry, spec } of changes) {
     await parts.files.writeContainer({ spec, imageId: entry.imageId })
     entry.spec = spec

@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import type { CommandLine, Supervision } from '../monitor/protocol.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
 import { type OverRootfs, overRootfsArguments } from '../native/rootfs-program.ts'
-import { containerCgroup } from '../oci/bundle.ts'
 import type { ContainerSpec } from '../runtime.ts'
 import type { Driver } from './drivers.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
@@ -33,7 +32,7 @@ export async function supervisionOf(parts: RuntimeParts, options: SupervisionOpt
   const pidFile = join(directory, 'container.pid')
   const group = driver.ownsCgroups ? undefined : await parts.cgroups.get(options.group)
   if (group) parts.cgroups.expectJoin()
-  const oomFile = group ? group.oomFile : parts.cgroups.oomFileOf(containerCgroup(id))
+  const oomFile = group ? group.oomFile : parts.cgroups.oomFileOf(options.group, id)
   return {
     id,
     ociId,

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { findCgroupTree } from '../cgroups/cgroup-tree.ts'
-import { containerCgroup } from '../oci/bundle.ts'
+import { cgroupName } from '../cgroups/sandbox-cgroups.ts'
 import { shimEvents } from '../sandbox/shim-driver.ts'
 import {
   containerSpec,
@@ -52,7 +52,8 @@ test('a container whose shim is killed is ended, reported and taken away, and no
   await using scratch = await scratchRuntime()
   await start(scratch, 'orphan', 'exec sleep 98765')
   const { path } = readAddress(join(scratch.stateDirectory, 'containers', 'orphan-1'))
-  const group = join(findCgroupTree()?.controllers.get('pids') ?? '', containerCgroup('orphan-1'))
+  const root = findCgroupTree()?.controllers.get('pids') ?? ''
+  const group = join(root, cgroupName(scratch.stateDirectory), 'orphan', 'orphan-1')
   expect([existsSync(path), existsSync(group)]).toEqual([true, true])
   process.kill(only(shimOf('orphan-1')), 'SIGKILL')
   expect((await scratch.exitOf('orphan-1')).state).toMatchObject({ exitCode: 137, reason: 'monitor-died' })
