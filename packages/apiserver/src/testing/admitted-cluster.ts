@@ -20,7 +20,7 @@ export interface Given extends Partial<Omit<AdmissionRequest, 'resource' | 'obje
 
 export interface AdmittedCluster extends AsyncDisposable {
   store: Store
-  /** Admits a copy of the object and returns it with the warnings. */
+  /** Admits a copy of the object, which shares what is frozen in it, and returns it with the warnings. */
   admit(given: Given): { object: KubeObject | undefined; warnings: string[] }
   /** `admitted`, or the code and the message. */
   refusal(given: Given): string
@@ -42,7 +42,7 @@ export async function startAdmittedCluster(): Promise<AdmittedCluster> {
     const { resource = 'pods', object: original, ...rest } = given
     const [plural = '', ...group] = resource.split('.')
     const warnings: string[] = []
-    const copy = structuredClone(original)
+    const copy = privateCopy(original)
     const request: AdmissionRequest = {
       operation: 'CREATE',
       // Admission reads no more of a resource than its name.
@@ -82,6 +82,13 @@ export async function startAdmittedCluster(): Promise<AdmittedCluster> {
       await rm(directory, { recursive: true })
     },
   }
+}
+
+/** As after a patch: what that did not touch is the stored object's own, and frozen. */
+function privateCopy<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  if (Array.isArray(value)) return value.map(privateCopy) as T
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, privateCopy(member)])) as T
 }
 
 async function fill(store: Store): Promise<void> {
