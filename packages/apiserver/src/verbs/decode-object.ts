@@ -158,7 +158,11 @@ const STRINGS = [
   'creationTimestamp',
 ]
 const STRING_MAPS = ['labels', 'annotations']
-const LISTS = { finalizers: 'string', ownerReferences: 'object', managedFields: 'object' } as const
+const LISTS = [
+  ['finalizers', 'string'],
+  ['ownerReferences', 'object'],
+  ['managedFields', 'object'],
+] as const
 
 /**
  * Every later step reads metadata as what its type says. Null is absent, as it is for Go; anything of another type is
@@ -179,20 +183,25 @@ function checkMetadata(resource: Resource, object: KubeObject): void {
   for (const field of STRINGS) if (metadata[field] === '') delete metadata[field]
   for (const field of STRING_MAPS) {
     const map = metadata[field]
-    if (map === undefined) continue
+    if (map === undefined || isStored(map)) continue
     if (typeof map !== 'object' || Array.isArray(map)) fail(field, 'map[string]string')
     for (const [key, value] of Object.entries(map as object)) {
       if (value === null) (map as Record<string, unknown>)[key] = ''
       else if (typeof value !== 'string') fail(field, 'string')
     }
   }
-  for (const [field, type] of Object.entries(LISTS)) {
+  for (const [field, type] of LISTS) {
     const list = metadata[field]
-    if (list === undefined) continue
+    if (list === undefined || isStored(list)) continue
     if (!Array.isArray(list) || list.some((item) => typeof item !== type || item === null)) fail(field, `[]${type}`)
   }
   for (const field of ['generation', 'deletionGracePeriodSeconds'])
     if (field in metadata && !Number.isSafeInteger(metadata[field])) fail(field, 'int64')
+}
+
+/** Part of a stored object, which a patch has left as it was; what requests bring along is not frozen. */
+function isStored(value: unknown): boolean {
+  return typeof value === 'object' && Object.isFrozen(value)
 }
 
 function goType(value: unknown): string {

@@ -232,8 +232,9 @@ function bookkeeping(observed: ObservedClaim, sandbox: Sandbox, options: Times):
   const { annotations = {}, labels = {} } = claim.metadata
   const legacy = annotations[ANNOTATIONS.sandboxName] ? undefined : labels[ANNOTATIONS.sandboxName]
   const moves = legacy !== undefined && legacy === sandbox.metadata.name
+  const unobserved = options.observability && !annotations[ANNOTATIONS.controllerFirstObservedAt]
   const wanted = {
-    ...(options.observability && { [ANNOTATIONS.controllerFirstObservedAt]: microTime(observed.firstObservedAt) }),
+    ...(unobserved && { [ANNOTATIONS.controllerFirstObservedAt]: microTime(observed.firstObservedAt) }),
     ...(deadlineOf(claim) !== undefined && readySince(sandbox, options.now)),
     ...(moves && { [ANNOTATIONS.sandboxName]: legacy }),
   }

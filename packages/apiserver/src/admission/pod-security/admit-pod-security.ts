@@ -57,10 +57,13 @@ export function admitPodSecurity(
 
 const remembered = new WeakMap<PodView | PodSpec, LevelVersion & { found: readonly Violation[] }>()
 
-/** Most writes of an object with a template leave the template as it is, or the spec in it. */
+/**
+ * Most writes of an object with a template leave the template as it is, or the spec in it. What is frozen is as it was
+ * when it was looked at on its way to the store.
+ */
 function rememberedViolations(pod: PodView, { level, version }: LevelVersion): readonly Violation[] {
-  const by = Object.isFrozen(pod.spec) && !hasSecurityAnnotations(pod) ? pod.spec : pod
-  const known = remembered.get(by)
+  const by = hasSecurityAnnotations(pod) ? pod : pod.spec
+  const known = Object.isFrozen(pod.spec) ? remembered.get(by) : undefined
   if (known?.level === level && known.version === version) return known.found
   const found = violations(pod, { level, version })
   remembered.set(by, { level, version, found })
