@@ -2,37 +2,6 @@
 import { type Add, apply, get, merge, post, TABLE } from './requests.ts'
 import type { Request } from './script.ts'
 
-export const HERDS = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'herds.scaled.example.com' },
-  spec: {
-    group: 'scaled.example.com',
-    scope: 'Namespaced',
-    names: { plural: 'herds', kind: 'Herd' },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: {
-          openAPIV3Schema: {
-            type: 'object',
-            properties: {
-              spec: { type: 'object', properties: { replicas: { type: 'integer', minimum: 0, maximum: 5 } } },
-              status: { type: 'object', properties: { replicas: { type: 'integer' } } },
-            },
-          },
-        },
-        subresources: {
-          status: {},
-          scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas' },
-        },
-      },
-    ],
-  },
-}
-
 /** Server-side apply to `scale` of a built-in kind: who owns the replicas, and who takes them. */
 export function appliedScale(add: Add): void {
   const path = '/api/v1/namespaces/one/replicationcontrollers'

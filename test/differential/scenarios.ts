@@ -1,11 +1,12 @@
 /** Scenarios that have an order, in namespaces of their own: what the life of single objects leaves out. */
+import { HERD_DEFINITION } from '../../packages/apiserver/src/testing/herd-definition.ts'
 import { admission } from './admission.ts'
 import { DOUBLES, definitionDeath, definitionLife, versionsOfOneDefinition, WIDGETS } from './definition-scenarios.ts'
 import { podLevelResources } from './pod-level-scenarios.ts'
 import { quotas } from './quotas.ts'
 import { type Add, apply, CRDS, get, merge, PATCHES, post, TABLE } from './requests.ts'
 import { resizedPods } from './resize-scenarios.ts'
-import { appliedScale, HERDS, scaled } from './scale-scenarios.ts'
+import { appliedScale, scaled } from './scale-scenarios.ts'
 import { field, type Request, type Step } from './script.ts'
 
 export function scenarioSteps(add: Add): void {
@@ -13,7 +14,7 @@ export function scenarioSteps(add: Add): void {
   // kube-apiserver serves a new definition a moment after it has answered: what needs them comes at the end.
   add('versions: definition of doubles', post(CRDS, DOUBLES))
   add('life: definition of widgets', post(CRDS, WIDGETS))
-  add('scaled: definition of herds', post(CRDS, HERDS))
+  add('scaled: definition of herds', post(CRDS, HERD_DEFINITION))
   namespaceLife(add)
   statusDoors(add)
   collections(add)

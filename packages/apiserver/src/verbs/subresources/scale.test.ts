@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { HERD_DEFINITION } from '../../testing/herd-definition.ts'
 import { MERGE } from '../../testing/requests.ts'
 import { startTemporaryServer, type WholeServer } from '../../testing/whole-server.ts'
 
@@ -21,27 +22,7 @@ beforeAll(async () => {
       template: { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'x' }] } },
     },
   })
-  const replicas = { type: 'object', properties: { replicas: { type: 'integer' } } }
-  await post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {
-    metadata: { name: 'herds.scaled.example.com' },
-    spec: {
-      group: 'scaled.example.com',
-      scope: 'Namespaced',
-      names: { plural: 'herds', kind: 'Herd' },
-      versions: [
-        {
-          name: 'v1',
-          served: true,
-          storage: true,
-          schema: { openAPIV3Schema: { type: 'object', properties: { spec: replicas, status: replicas } } },
-          subresources: {
-            status: {},
-            scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas' },
-          },
-        },
-      ],
-    },
-  })
+  await post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', HERD_DEFINITION)
   await post(HERDS, {
     kind: 'Herd',
     apiVersion: 'scaled.example.com/v1',
