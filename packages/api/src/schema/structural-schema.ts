@@ -33,4 +33,6 @@ export interface ValidationRule {
   messageExpression?: string
   reason?: 'FieldValueInvalid' | 'FieldValueForbidden' | 'FieldValueRequired' | 'FieldValueDuplicate'
   fieldPath?: string
+  /** `oldSelf` may be absent, so that a rule about a transition is asked of new objects too. */
+  optionalOldSelf?: boolean
 }

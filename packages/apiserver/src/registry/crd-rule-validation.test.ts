@@ -1,5 +1,6 @@
+import type { ValidationRule } from '@caisson/api'
 import { describe, expect, it } from 'vitest'
-import type { Schema, ValidationRule } from '../schema/schema.ts'
+import type { Schema } from '../schema/schema.ts'
 import { validateCrdSchema } from './crd-schema-validation.ts'
 
 const AT = 'openAPIV3Schema'

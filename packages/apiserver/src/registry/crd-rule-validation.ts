@@ -1,7 +1,8 @@
 /** Validation of the CEL rules in the schema of a CustomResourceDefinition. */
+import type { ValidationRule } from '@caisson/api'
 import type { Declaration } from '../schema/cel/schema-types.ts'
 import { type CompiledRule, compileRule, selfOf, selfOfProperty } from '../schema/rule-tree.ts'
-import type { Schema, ValidationRule } from '../schema/schema.ts'
+import type { Schema } from '../schema/schema.ts'
 import { SchemaPathError, schemaAt } from '../schema/schema-path.ts'
 import type { FieldError } from '../status-error.ts'
 import { forbidden, invalidValue, notSupported, required } from './field-error.ts'

@@ -1,8 +1,9 @@
 /** The parts of a schema that have CEL rules at or below them, with the rules compiled when a value first reaches them. */
+import type { ValidationRule } from '@caisson/api'
 import { compile, type Program } from './cel/program.ts'
 import { type Declaration, declarationOf, withObjectMeta } from './cel/schema-types.ts'
 import { nodeOf, type SchemaNode } from './node.ts'
-import type { Schema, ValidationRule } from './schema.ts'
+import type { Schema } from './schema.ts'
 
 export interface RuleNode {
   readonly node: SchemaNode

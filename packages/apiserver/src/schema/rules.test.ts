@@ -1,3 +1,4 @@
+import type { ValidationRule } from '@caisson/api'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { FieldError } from '../status-error.ts'
@@ -5,7 +6,7 @@ import { ABSENT } from './absent.ts'
 import { applyDefaults } from './defaults.ts'
 import { prune } from './prune.ts'
 import { ruleBudget, validateRules } from './rules.ts'
-import type { Schema, ValidationRule } from './schema.ts'
+import type { Schema } from './schema.ts'
 import { validate } from './validate.ts'
 
 function check(schema: Schema, value: unknown, current: unknown = ABSENT): string[] {

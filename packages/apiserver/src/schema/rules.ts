@@ -1,4 +1,5 @@
 /** CEL rules (`x-kubernetes-validations`) of a schema, checked against a value, with the words of kube-apiserver. */
+import type { ValidationRule } from '@caisson/api'
 import { isObject, type JsonObject } from '../patch/json-value.ts'
 import { duplicate, forbidden, goQuote, invalidValue, required } from '../registry/field-error.ts'
 import type { FieldError } from '../status-error.ts'
@@ -9,7 +10,7 @@ import { toResourceValue, toValue } from './cel/schema-values.ts'
 import { EvaluationError, NONE, Optional, type Value } from './cel/values.ts'
 import { type Correlation, correlate, correlatedItems, correlatedMember, isUnchanged } from './correlation.ts'
 import { type CompiledRule, type RuleNode, ruleTree } from './rule-tree.ts'
-import type { Schema, ValidationRule } from './schema.ts'
+import type { Schema } from './schema.ts'
 import { SchemaPathError, schemaAt } from './schema-path.ts'
 
 export interface RulesOptions {

@@ -1,3 +1,5 @@
+import type { ValidationRule } from '@caisson/api'
+
 /**
  * One schema language for built-in kinds (generated from Kubernetes' published OpenAPI description) and for custom
  * resources (their structural schema): what validation, defaulting, pruning, strategic merge, apply and OpenAPI work on.
@@ -42,14 +44,4 @@ export interface Schema {
   'x-kubernetes-patch-strategy'?: string
   'x-kubernetes-patch-merge-key'?: string
   'x-kubernetes-validations'?: readonly ValidationRule[]
-}
-
-/** A CEL rule of a custom resource (`x-kubernetes-validations`). */
-export interface ValidationRule {
-  rule: string
-  message?: string
-  messageExpression?: string
-  reason?: 'FieldValueInvalid' | 'FieldValueForbidden' | 'FieldValueRequired' | 'FieldValueDuplicate'
-  fieldPath?: string
-  optionalOldSelf?: boolean
 }
