@@ -9,7 +9,7 @@ import {
   user,
 } from '../testing/authorized-cluster.ts'
 import { ROLE_RESOURCES } from './binding-index.ts'
-import { controllerUser, ensureBootstrapPolicy } from './bootstrap-policy.ts'
+import { ensureBootstrapPolicy } from './bootstrap-policy.ts'
 import { rulesOf } from './policy-rules.ts'
 
 let cluster: AuthorizedCluster
@@ -70,10 +70,14 @@ describe('bootstrap policy', () => {
     [user('system:node:n', 'system:nodes'), 'list secrets', false],
     [user('system:node:n', 'system:nodes'), 'delete nodes named x', false],
     [user('system:node:n', 'system:nodes'), 'create clusterrolebindings.rbac.authorization.k8s.io', false],
-    [user(controllerUser('namespace-controller')), 'deletecollection sandboxes.agents.x-k8s.io in a', true],
-    [user(controllerUser('generic-garbage-collector')), 'delete pods in a named x', true],
-    [user(controllerUser('root-ca-cert-publisher')), 'create configmaps in a', true],
-    [user(controllerUser('root-ca-cert-publisher')), 'create secrets in a', false],
+    [
+      user('system:serviceaccount:kube-system:namespace-controller'),
+      'deletecollection sandboxes.agents.x-k8s.io in a',
+      true,
+    ],
+    [user('system:serviceaccount:kube-system:generic-garbage-collector'), 'delete pods in a named x', true],
+    [user('system:serviceaccount:kube-system:root-ca-cert-publisher'), 'create configmaps in a', true],
+    [user('system:serviceaccount:kube-system:root-ca-cert-publisher'), 'create secrets in a', false],
     [componentUsers.controlPlane, 'patch sandboxes.agents.x-k8s.io in a named x', true],
     [componentUsers.controlPlane, 'create pods/binding in a named x', true],
     [componentUsers.controlPlane, 'create pods in a', true],

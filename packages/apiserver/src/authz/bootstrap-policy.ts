@@ -61,11 +61,6 @@ const NAMESPACED_BINDINGS: Readonly<Record<string, { role: string; subjects: rea
   },
 }
 
-/** The user that a controller of the embedded cluster acts as; its role is `system:controller:NAME`. */
-export function controllerUser(name: string): string {
-  return `system:serviceaccount:kube-system:${name}`
-}
-
 /** All bootstrap objects by resource, without uid and the like. */
 function bootstrapPolicy(): { resource: string; objects: KubeObject[] }[] {
   const plain = Object.entries(CLUSTER_ROLES).map(([name, rules]) => clusterRole(name, { rules }))

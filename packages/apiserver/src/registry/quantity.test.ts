@@ -7,8 +7,6 @@ import {
   formatQuantity,
   nanoOf,
   parseQuantity,
-  quantityMilliValue,
-  quantityValue,
 } from './quantity.ts'
 
 describe('canonicalQuantity', () => {
@@ -95,18 +93,14 @@ describe('any quantity', () => {
     )
   })
 
-  test('rounds away from zero', () => {
+  test('becomes an amount in thousandths, rounded away from zero', () => {
     fc.assert(
       fc.property(quantity, (text) => {
-        const magnitude = nanoOf(text) < 0n ? -nanoOf(text) : nanoOf(text)
-        for (const [rounded, unit] of [
-          [quantityValue(text), 1_000_000_000n],
-          [quantityMilliValue(text), 1_000_000n],
-        ] as const) {
-          const size = (rounded < 0n ? -rounded : rounded) * unit
-          expect(size - magnitude).toBeGreaterThanOrEqual(0n)
-          expect(size - magnitude).toBeLessThan(unit)
-        }
+        const [nano, rounded] = [nanoOf(text), nanoOf(canonicalAmount(text))]
+        const beyond = nano < 0n ? nano - rounded : rounded - nano
+        expect(rounded % 1_000_000n).toBe(0n)
+        expect(beyond).toBeGreaterThanOrEqual(0n)
+        expect(beyond).toBeLessThan(1_000_000n)
       }),
     )
   })

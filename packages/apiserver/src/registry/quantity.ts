@@ -14,6 +14,7 @@ export interface Quantity {
 }
 
 const ONE = 1_000_000_000n
+const THOUSANDTH = 1_000_000n
 const MAXIMUM = ((1n << 63n) - 1n) * ONE
 
 const DECIMAL: Readonly<Record<string, number>> = { n: -9, u: -6, m: -3, '': 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 }
@@ -123,7 +124,7 @@ function isKept(text: string): boolean {
 }
 
 /**
- * The same, rounded up to thousandths: what Kubernetes makes of the amounts in resource lists.
+ * The same, rounded away from zero to thousandths: what Kubernetes makes of the amounts in resource lists.
  *
  * @throws QuantityError
  */
@@ -131,8 +132,9 @@ export function canonicalAmount(value: string | number): string {
   if (typeof value === 'string' && /^[1-9]\d{0,2}(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?$/.test(value)) return value
   const canonical = canonicalQuantity(value)
   const { nano, format } = parseQuantity(canonical)
-  if (nano % 1_000_000n === 0n) return canonical
-  return formatQuantity({ nano: roundUp(nano, 1_000_000n) * 1_000_000n, format })
+  const beyond = nano % THOUSANDTH
+  if (beyond === 0n) return canonical
+  return formatQuantity({ nano: nano - beyond + (nano < 0n ? -THOUSANDTH : THOUSANDTH), format })
 }
 
 /** Negative, zero or positive as a is less than, equal to or greater than b. */
@@ -144,18 +146,4 @@ export function compareQuantities(a: string | number, b: string | number): numbe
 /** The value times 10^9; what sums and comparisons are made of. */
 export function nanoOf(value: string | number): bigint {
   return parseQuantity(String(value)).nano
-}
-
-/** Rounded up to whole units, as `Quantity.Value()`. */
-export function quantityValue(value: string | number): bigint {
-  return roundUp(nanoOf(value), ONE)
-}
-
-/** Rounded up to thousandths, as `Quantity.MilliValue()`. */
-export function quantityMilliValue(value: string | number): bigint {
-  return roundUp(nanoOf(value), 1_000_000n)
-}
-
-function roundUp(nano: bigint, unit: bigint): bigint {
-  return nano < 0n ? -((-nano + unit - 1n) / unit) : (nano + unit - 1n) / unit
 }

@@ -17,7 +17,7 @@ export interface Webhook extends Matcher {
   reinvocationPolicy?: string
 }
 
-export const CONFIGURATIONS = {
+const CONFIGURATIONS = {
   mutating: 'mutatingwebhookconfigurations.admissionregistration.k8s.io',
   validating: 'validatingwebhookconfigurations.admissionregistration.k8s.io',
 } as const
