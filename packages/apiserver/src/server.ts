@@ -1,22 +1,20 @@
 /** Composes the API server: store, registry, verbs, HTTPS and the in-process door. */
 import type { IncomingMessage } from 'node:http'
-import { createServer, type Server, type ServerOptions } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
 import type { KubeObject, UserInfo } from '@caisson/api'
 import type { Aggregator } from './aggregation/aggregator.ts'
 import type { Authorize } from './authz/attributes.ts'
 import { forbidden } from './authz/attributes.ts'
 import { createDiscovery } from './discovery/discovery.ts'
 import type { Awaken } from './http/awaken.ts'
-import { CONNECTION_LIMITS, type ConnectionLimits, connectionOptions, createStrangers } from './http/connections.ts'
+import { CONNECTION_LIMITS, type ConnectionLimits } from './http/connections.ts'
 import { discoveryPaths } from './http/discovery-paths.ts'
 import { createHandler } from './http/handler.ts'
-import { healthPaths } from './http/health.ts'
 import { createInFlight, type InFlightLimits } from './http/in-flight.ts'
+import { createListener, type Listener, type ListenOptions } from './http/listener.ts'
 import { createMetrics } from './http/metrics.ts'
 import { connectionVerbs } from './http/node-paths.ts'
 import { type FindNode, resolveNode } from './http/node-proxy.ts'
-import { pathIndex } from './http/path-index.ts'
+import { serverPaths } from './http/server-paths.ts'
 import { connectInProcess, type InProcessServer } from './in-process.ts'
 import { attributesOf, type Headers, type PathHandler, type Pipeline } from './pipeline.ts'
 import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocation.ts'
@@ -72,39 +70,13 @@ export interface ApiServerOptions {
   report?(error: unknown): void
 }
 
-export interface ListenOptions {
-  host: string
-  /** 0 takes a free one. */
-  port: number
-  tls: ServerOptions
-}
-
-export interface ApiServer extends AsyncDisposable {
-  /** Calls back with the number of open connections, now and whenever it changes. Those of this process are none. */
-  followClients(listener: (open: number) => void): Disposable
+/** Its connections are those of other processes. */
+export interface ApiServer extends AsyncDisposable, Pick<Listener, 'followClients' | 'setTls'> {
   registry: Registry
   listen(options: ListenOptions): Promise<{ url: string; port: number }>
-  /** New connections use the new certificate; those that are open go on. */
-  setTls(tls: ServerOptions): void
   /** The server for callers in this process, as the given user. */
   connect(user: UserInfo, options?: { userAgent?: string }): InProcessServer
 }
-
-export const VERSION = {
-  major: '1',
-  minor: '34',
-  emulationMajor: '1',
-  emulationMinor: '34',
-  minCompatibilityMajor: '1',
-  minCompatibilityMinor: '33',
-  gitVersion: 'v1.34.4+caisson',
-  gitCommit: '',
-  gitTreeState: 'clean',
-  buildDate: '1970-01-01T00:00:00Z',
-  goVersion: 'none',
-  compiler: 'none',
-  platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
-} as const
 
 /** By which a page that this server itself served can have asked for it. */
 const OWN_NAMES: ReadonlySet<string> = new Set([
@@ -151,34 +123,18 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     conversionOf: options.conversionOf ?? (() => undefined),
     deleteAll: (resource) => deleteAll(resource, environment),
   })
+  const connections = { ...CONNECTION_LIMITS, ...options.connections }
+  const listener = createListener(connections)
   let closing = false
-  const checks = [
-    { name: 'ping', run: () => undefined },
-    { name: 'storage', run: () => store.failure },
-    { name: 'shutdown', run: () => (closing ? 'the server is shutting down' : undefined) },
-  ]
-  const paths: ReadonlyMap<string, PathHandler> = new Map<string, PathHandler>([
-    ['/version', () => ({ status: 200, body: VERSION })],
-    [
-      '/',
-      pathIndex(
-        registry,
-        () => [...paths.keys()],
-        (path) => pipeline.findPath(path) !== undefined,
-      ),
-    ],
-    ...healthPaths('healthz', checks),
-    ...healthPaths('livez', checks.slice(0, 2)),
-    ...healthPaths('readyz', checks),
-    [
-      '/metrics',
-      async () => {
-        const texts = await Promise.all([metrics.text(), options.moreMetrics?.() ?? ''])
-        return { status: 200, body: texts.join(''), contentType: metrics.contentType }
-      },
-    ],
-  ])
-  const findDiscovery = discoveryPaths(createDiscovery(registry, environment.subresources), () => address)
+  const paths = serverPaths({
+    registry,
+    metrics,
+    moreMetrics: options.moreMetrics,
+    storageFailure: () => store.failure,
+    isClosing: () => closing,
+    isServed: (path) => pipeline.findPath(path) !== undefined,
+  })
+  const findDiscovery = discoveryPaths(createDiscovery(registry, environment.subresources), listener.address)
   const pipeline: Pipeline = {
     environment,
     authorize,
@@ -197,27 +153,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
     begin: (call) => metrics.begin(call),
   }
-  let server: Server | undefined
-  let address = ''
-  // Node forgets those that were upgraded, and would wait for them for ever.
-  const sockets = new Set<Socket>()
   const streams = new Set<() => void>()
-  const followers = new Set<(open: number) => void>()
-  const sayClients = (): void => {
-    for (const follower of followers) follower(sockets.size)
-  }
 
   return {
     registry,
-    followClients(listener) {
-      followers.add(listener)
-      listener(sockets.size)
-      return { [Symbol.dispose]: () => void followers.delete(listener) }
-    },
-    async listen({ host, port, tls }) {
-      const limits = { ...CONNECTION_LIMITS, ...options.connections }
-      server = createServer({ ...tls, ...connectionOptions(limits) })
-      const strangers = createStrangers(limits)
+    followClients: listener.followClients,
+    listen(listenOptions) {
       const handler = createHandler({
         pipeline: aggregator
           ? { ...pipeline, findPath: (path) => aggregator.findPath(path, pipeline.findPath) ?? pipeline.findPath(path) }
@@ -227,44 +168,20 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         findNode,
         awaken: options.awaken,
         inFlight: createInFlight(options.inFlight),
-        stalledMs: limits.stalledMs,
-        welcome: strangers.welcome,
-        isOwnHost: (name) => name === address || OWN_NAMES.has(name.replace(/:\d+$/, '')),
+        stalledMs: connections.stalledMs,
+        welcome: listener.welcome,
+        isOwnHost: (name) => name === listener.address() || OWN_NAMES.has(name.replace(/:\d+$/, '')),
         report,
       })
-      server.on('request', handler.request)
-      server.on('upgrade', handler.upgrade)
-      // Someone who speaks no TLS, or hangs up: nothing to answer, nothing to report.
-      server.on('tlsClientError', () => undefined)
-      server.on('connection', (socket: Socket) => {
-        sockets.add(socket)
-        strangers.add(socket)
-        sayClients()
-        socket.on('close', () => {
-          sockets.delete(socket)
-          sayClients()
-        })
-      })
-      await new Promise<void>((resolve, reject) => {
-        server?.once('error', reject)
-        server?.listen(port, host, resolve)
-      })
-      const { port: actual } = server.address() as AddressInfo
-      address = `${host.includes(':') ? `[${host}]` : host}:${actual}`
-      return { url: `https://${address}`, port: actual }
+      return listener.listen(listenOptions, handler)
     },
-    setTls(tls) {
-      server?.setSecureContext(tls)
-    },
+    setTls: listener.setTls,
     connect: (user, { userAgent = 'caisson' } = {}) => connectInProcess({ pipeline, user, userAgent, report, streams }),
     async [Symbol.asyncDispose]() {
       closing = true
       definitions[Symbol.dispose]()
       for (const end of streams) end()
-      if (!server) return
-      const closed = new Promise<void>((resolve) => server?.close(() => resolve()))
-      for (const socket of sockets) socket.destroy()
-      await closed
+      await listener[Symbol.asyncDispose]()
     },
   }
 }
