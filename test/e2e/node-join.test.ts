@@ -1,102 +1,50 @@
 /** This machine as a node of a real control plane: what runs there, who may ask it for what, and what it leaves. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type RequestOptions, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { homedir, tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CONTROLLER_NAMESPACE } from '../../packages/api/src/index.ts'
 import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
 import { readJoinedNode } from '../../packages/cli/src/node/joined-node.ts'
 import { nodeConnection } from '../../packages/cli/src/node/node-identity.ts'
-import { createClient, createHttpTransport, type PodObject, resources } from '../../packages/client/src/index.ts'
-import { connectCluster, type TestCluster, until } from '../../packages/controllers/src/testing/test-cluster.ts'
+import { createClient, createHttpTransport, resources } from '../../packages/client/src/index.ts'
+import { until } from '../../packages/controllers/src/testing/test-cluster.ts'
 import { keepCertificates } from '../../packages/kubelet/src/index.ts'
-import { buildBeside, controlPlaneVersion, hasGo } from '../cluster/build-control-plane.ts'
-import { freePort, type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
-import { findKubectl, type Outcome, type RunOptions, run } from './fixture.ts'
+import { controlPlaneVersion, hasGo } from '../cluster/build-control-plane.ts'
+import { writeKubeconfig } from '../cluster/real-cluster.ts'
+import { startController } from './controller-process.ts'
+import { findKubectl } from './fixture.ts'
+import { forwardPort } from './forward-port.ts'
 import { leftovers } from './leftovers.ts'
+import { startMetricsServer } from './metrics-server.ts'
+import { type NodeCluster, startNodeCluster } from './node-cluster.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const CAISSON = join(ROOT, 'bin/caisson')
 const NAME = 'sandbox-node'
 const HOUR = 3_600_000
 const SERVER_HTML = 'mkdir -p /www && echo served > /www/index.html && echo started && exec httpd -f -p 8080 -h /www'
 
 describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
-  const work = mkdtempSync(join(tmpdir(), 'caisson-join-'))
-  const data = join(work, 'node')
   const joinWords = ['node', 'join', '--name', NAME, '--port', '0', '--detach']
-  const controllers: ChildProcess[] = []
-  let plane: RealCluster
-  let cluster: TestCluster
-  let env: Record<string, string>
-
-  const caisson = (words: string[], options: RunOptions = {}): Promise<Outcome> =>
-    run(CAISSON, words, { ...options, env: { ...env, ...options.env } })
-  const kubectl = (words: string[], options: RunOptions = {}): Promise<Outcome> =>
-    run(findKubectl() ?? 'kubectl', words, { ...options, env: { ...env, ...options.env } })
-  const must = async (outcome: Promise<Outcome>): Promise<string> => {
-    const { code, stdout, stderr } = await outcome
-    expect(code, `${stdout}\n${stderr}`).toBe(0)
-    return stdout
-  }
-  const node = () => cluster.client.get(resources.nodes, NAME)
-  const podUntil = (name: string, holds: (pod: PodObject | undefined) => boolean) =>
-    until(cluster.client, resources.pods, { namespace: 'default', name }, holds)
-  const ready = (name: string) => must(kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s']))
-  const runPod = async (name: string, script: string, more: string[] = []): Promise<void> => {
-    const image = ['--image=busybox', '--image-pull-policy=Never', '--restart=Never']
-    await must(kubectl(['run', name, ...image, ...more, '--', 'sh', '-c', script]))
-  }
-
+  let cluster: NodeCluster
+  const ends = new AsyncDisposableStack()
   beforeAll(async () => {
-    plane = await startRealCluster({ controllers: true, nodes: true })
-    cluster = await connectCluster(plane.kubeconfig)
-    env = {
-      KUBECONFIG: plane.kubeconfig,
-      KUBECACHEDIR: join(work, 'kubectl-cache'),
-      CAISSON_DATA_DIR: data,
-      CAISSON_TOOLS_DIR: process.env['CAISSON_TOOLS_DIR'] ?? join(homedir(), '.cache', 'caisson', 'tools'),
-    }
-    const archive = join(work, 'busybox.tar')
-    await must(run('bash', [join(ROOT, 'examples/busybox-image.sh'), archive], { env }))
-    await must(caisson(['image', 'import', archive]))
-    await until(cluster.client, resources.serviceAccounts, { namespace: 'default', name: 'default' }, Boolean)
+    cluster = ends.use(await startNodeCluster(NAME))
   })
-  afterAll(async () => {
-    for (const controller of controllers) {
-      controller.kill('SIGKILL')
-      await once(controller, 'exit')
-    }
-    if (env) await caisson(['node', 'leave'])
-    await cluster?.[Symbol.asyncDispose]()
-    await plane?.[Symbol.asyncDispose]()
-    rmSync(work, { recursive: true, force: true })
-  })
+  afterAll(() => ends.disposeAsync())
 
   test('what is missing is said before the cluster hears of it', async () => {
     const joined = async (more: string[], variables: Record<string, string> = {}): Promise<[number | null, string]> => {
-      const { code, stderr } = await caisson([...joinWords, ...more], { env: variables })
+      const { code, stderr } = await cluster.caisson([...joinWords, ...more], { env: variables })
       return [code, stderr]
     }
-    const nowhere = kubeconfigWith('nowhere', { cluster: { server: 'https://127.0.0.1:1' } })
-    const nobody = kubeconfigWith('nobody', { user: { as: 'nobody' } })
+    const nowhere = writeKubeconfig(cluster.plane, 'nowhere', { server: 'https://127.0.0.1:1' })
+    const nobody = writeKubeconfig(cluster.plane, 'nobody', { as: 'nobody' })
     expect(await joined(['--kubeconfig', nowhere])).toEqual([
       69,
       expect.stringContaining('the cluster at https://127.0.0.1:1 does not answer: '),
@@ -107,7 +55,7 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
         'a node is joined with the rights of a cluster\'s administrator, and you lack one: nodes "sandbox-node" is forbidden: User "nobody" cannot get resource "nodes"',
       ),
     ])
-    const empty = mkdtempSync(join(work, 'no-tools-'))
+    const empty = mkdtempSync(join(cluster.work, 'no-tools-'))
     expect(await joined([], { CAISSON_TOOLS_DIR: empty, PATH: pathWithoutRunsc() })).toEqual([
       69,
       "caisson: gVisor is not there, which sandboxes run in: 'caisson doctor --fix' fetches it, without touching the system\n",
@@ -121,7 +69,13 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
   })
 
   test('joins, and is Ready with what it was given', async () => {
-    await must(caisson([...joinWords, '--labels', 'tier=sandboxes', '--taints', 'sandboxes=only:PreferNoSchedule']))
+    await cluster.mustCaisson([
+      ...joinWords,
+      '--labels',
+      'tier=sandboxes',
+      '--taints',
+      'sandboxes=only:PreferNoSchedule',
+    ])
     const { metadata, spec, status } = await until(
       cluster.client,
       resources.nodes,
@@ -151,52 +105,42 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     expect(lease.spec).toMatchObject({ holderIdentity: NAME, leaseDurationSeconds: 40 })
     expect(lease.metadata.ownerReferences).toEqual([{ apiVersion: 'v1', kind: 'Node', name: NAME, uid: metadata.uid }])
     for (const file of ['client.pem', 'serving.pem'])
-      expect((statSync(join(data, 'credentials', file)).mode & 0o777).toString(8)).toBe('600')
+      expect((statSync(join(cluster.data, 'credentials', file)).mode & 0o777).toString(8)).toBe('600')
   })
 
   test('kubectl run, logs, exec, cp, port-forward and debug work as on any node, under gVisor', async () => {
-    await runPod('web', SERVER_HTML, ['--port', '8080'])
-    await ready('web')
-    const { spec, status } = await podUntil('web', Boolean)
+    await cluster.runPod('web', SERVER_HTML, ['--port', '8080'])
+    await cluster.ready('web')
+    const { spec, status } = await cluster.podUntil('web', Boolean)
     expect(spec?.nodeName).toBe(NAME)
-    const { podCIDR = '' } = (await node()).spec ?? {}
+    const { podCIDR = '' } = (await cluster.node()).spec ?? {}
     expect(status?.podIP?.split('.').slice(0, 3)).toEqual(podCIDR.split('.').slice(0, 3))
-    expect(await must(kubectl(['logs', 'web']))).toBe('started\n')
-    expect(await must(kubectl(['exec', 'web', '--', 'dmesg']))).toContain('Starting gVisor')
-    expect(await kubectl(['exec', '-i', 'web', '--', 'sh', '-c', 'cat; exit 3'], { input: 'echoed' })).toMatchObject({
+    expect(await cluster.mustKubectl(['logs', 'web'])).toBe('started\n')
+    expect(await cluster.mustKubectl(['exec', 'web', '--', 'dmesg'])).toContain('Starting gVisor')
+    expect(
+      await cluster.kubectl(['exec', '-i', 'web', '--', 'sh', '-c', 'cat; exit 3'], { input: 'echoed' }),
+    ).toMatchObject({
       code: 3,
       stdout: 'echoed',
     })
-    const file = join(work, 'copied')
+    const file = join(cluster.work, 'copied')
     writeFileSync(file, 'content\n')
-    await must(kubectl(['cp', file, 'web:/copied']))
-    await must(kubectl(['cp', 'web:/copied', `${file}.back`]))
+    await cluster.mustKubectl(['cp', file, 'web:/copied'])
+    await cluster.mustKubectl(['cp', 'web:/copied', `${file}.back`])
     expect(readFileSync(`${file}.back`, 'utf8')).toBe('content\n')
-    await must(
-      kubectl([
-        'debug',
-        'web',
-        '--image=busybox',
-        '--image-pull-policy=Never',
-        '-c',
-        'look',
-        '--',
-        'sh',
-        '-c',
-        'id -u',
-      ]),
-    )
-    await podUntil('web', (pod) =>
+    const look = ['--image=busybox', '--image-pull-policy=Never', '-c', 'look']
+    await cluster.mustKubectl(['debug', 'web', ...look, '--', 'sh', '-c', 'id -u'])
+    await cluster.podUntil('web', (pod) =>
       Boolean(pod?.status?.ephemeralContainerStatuses?.some(({ state }) => state?.terminated)),
     )
-    expect(await must(kubectl(['logs', 'web', '-c', 'look']))).toBe('0\n')
-    await using forwarded = await forward('web', 8080)
+    expect(await cluster.mustKubectl(['logs', 'web', '-c', 'look'])).toBe('0\n')
+    await using forwarded = await forwardPort(['port-forward', 'pod/web', ':8080'], cluster.env)
     for (const _ of [1, 2]) expect(await (await fetch(forwarded.url)).text()).toBe('served\n')
   })
 
   test('the node’s API is for whom the cluster names and allows', async () => {
-    const { status } = await node()
-    const host = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? ''
+    const { status } = await cluster.node()
+    const host = await cluster.address()
     const port = status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 0
     const ask = (path: string, more: RequestOptions = {}): Promise<number | undefined> =>
       new Promise((resolve, reject) => {
@@ -207,8 +151,8 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
         asked.on('error', reject).end()
       })
     const bearer = (token: string): RequestOptions => ({ headers: { authorization: `Bearer ${token.trim()}` } })
-    const account = bearer(await must(kubectl(['create', 'token', 'default'])))
-    const own = readFileSync(join(data, 'credentials', 'client.pem'))
+    const account = bearer(await cluster.mustKubectl(['create', 'token', 'default']))
+    const own = readFileSync(join(cluster.data, 'credentials', 'client.pem'))
     for (const path of ['/stats/summary', '/pods', '/exec/default/web/web?command=id&output=1']) {
       expect([path, await ask(path)]).toEqual([path, 401])
       expect([path, await ask(path, bearer('no.such.token'))]).toEqual([path, 401])
@@ -217,24 +161,26 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
       expect([path, await ask(path, { cert: own, key: own })]).toEqual([path, 403])
     }
     for (const path of ['/stats/summary', '/pods', '/metrics/resource', '/healthz'])
-      expect([path, await ask(path, bearer(plane.token))]).toEqual([path, 200])
-    expect(await must(kubectl(['get', '--raw', `/api/v1/nodes/${NAME}/proxy/stats/summary`]))).toContain('"name":"web"')
+      expect([path, await ask(path, bearer(cluster.plane.token))]).toEqual([path, 200])
+    expect(await cluster.mustKubectl(['get', '--raw', `/api/v1/nodes/${NAME}/proxy/stats/summary`])).toContain(
+      '"name":"web"',
+    )
   })
 
   test('the node may read what its Pods refer to, and no other Secret', async () => {
     for (const name of ['used', 'unused'])
-      await must(kubectl(['create', 'secret', 'generic', name, '--from-literal=key=value']))
+      await cluster.mustKubectl(['create', 'secret', 'generic', name, '--from-literal=key=value'])
     const from = [{ secretRef: { name: 'used' } }]
     const containers = [{ name: 'reader', image: 'busybox', imagePullPolicy: 'Never', envFrom: from }]
-    await runPod('reader', 'echo $key', [
+    await cluster.runPod('reader', 'echo $key', [
       `--overrides=${JSON.stringify({ spec: { containers } })}`,
       '--override-type=strategic',
     ])
-    await podUntil('reader', (pod) => pod?.status?.phase === 'Succeeded')
-    expect(await must(kubectl(['logs', 'reader']))).toBe('value\n')
-    const joined = readJoinedNode(dataDirectory(data))
+    await cluster.podUntil('reader', (pod) => pod?.status?.phase === 'Succeeded')
+    expect(await cluster.mustKubectl(['logs', 'reader'])).toBe('value\n')
+    const joined = readJoinedNode(dataDirectory(cluster.data))
     if (!joined) throw new Error('the node was not joined')
-    await using transport = createHttpTransport(nodeConnection(dataDirectory(data), joined))
+    await using transport = createHttpTransport(nodeConnection(dataDirectory(cluster.data), joined))
     const own = createClient(transport)
     const at = { namespace: 'default' }
     expect((await own.get(resources.secrets, 'used', at)).data).toEqual({ key: 'dmFsdWU=' })
@@ -244,11 +190,14 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
   })
 
   test('certificates are asked for anew, also when they are old: the node’s own the cluster gives, that of its API somebody approves', async () => {
-    const directory = dataDirectory(data)
+    const directory = dataDirectory(cluster.data)
     const joined = readJoinedNode(directory)
     if (!joined) throw new Error('the node was not joined')
     await using transport = createHttpTransport(nodeConnection(directory, joined))
-    const [clientFile, servingFile] = [join(work, 'renewed-client.pem'), join(work, 'renewed-serving.pem')]
+    const [clientFile, servingFile] = [
+      join(cluster.work, 'renewed-client.pem'),
+      join(cluster.work, 'renewed-serving.pem'),
+    ]
     const requests = async (): Promise<string[]> => {
       const { items } = await cluster.client.list(resources.certificateSigningRequests)
       return items.map(({ metadata }) => metadata.generateName ?? '').sort()
@@ -264,7 +213,7 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
         clientFile,
         servingFile,
         onServing,
-        onWaiting: (name) => void kubectl(['certificate', 'approve', name]),
+        onWaiting: (name) => void cluster.kubectl(['certificate', 'approve', name]),
         signal: new AbortController().signal,
         now: () => Date.now() + passed,
         onError: (error) => errors.push(error),
@@ -299,21 +248,21 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
   })
 
   test('a Pod reaches Services and its API server, and neither this machine nor what a policy closes', async () => {
-    await must(kubectl(['expose', 'pod', 'web', '--port', '80', '--target-port', '8080']))
-    await runPod('client', 'exec sleep 1000')
-    await ready('client')
-    const { status } = await node()
-    const host = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? ''
+    await cluster.mustKubectl(['expose', 'pod', 'web', '--port', '80', '--target-port', '8080'])
+    await cluster.runPod('client', 'exec sleep 1000')
+    await cluster.ready('client')
+    const { status } = await cluster.node()
+    const host = await cluster.address()
     await using here = await serveHere(host)
     const fetched = async (url: string): Promise<string> => {
-      const { stdout, stderr } = await kubectl(['exec', 'client', '--', 'wget', '-T', '5', '-qO-', url])
+      const { stdout, stderr } = await cluster.kubectl(['exec', 'client', '--', 'wget', '-T', '5', '-qO-', url])
       return stdout || stderr.replaceAll(/\n.*/gs, '')
     }
     // The control: it answers, and there is nothing wrong with the Pod's network.
     expect(await (await fetch(here.url)).text()).toBe('of the machine')
     await expect.poll(() => fetched('http://web.default.svc.cluster.local/')).toBe('served\n')
     const script = `wget -T 5 -qO- --no-check-certificate --header "Authorization: Bearer $(cat /var/run/secrets/kubernetes.io/serviceaccount/token)" https://kubernetes.default.svc/version`
-    expect(JSON.parse(await must(kubectl(['exec', 'client', '--', 'sh', '-c', script])))).toMatchObject({
+    expect(JSON.parse(await cluster.mustKubectl(['exec', 'client', '--', 'sh', '-c', script]))).toMatchObject({
       gitVersion: controlPlaneVersion(),
     })
     const port = status?.daemonEndpoints?.kubeletEndpoint?.Port
@@ -325,27 +274,27 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
       metadata: { name: 'closed' },
       spec: { podSelector: { matchLabels: { run: 'web' } }, policyTypes: ['Ingress'] },
     }
-    await must(kubectl(['apply', '-f', '-'], { input: JSON.stringify(closed) }))
+    await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(closed) })
     await expect.poll(() => fetched('http://web/')).toContain("can't connect to remote host")
-    await must(kubectl(['delete', 'networkpolicy', 'closed']))
+    await cluster.mustKubectl(['delete', 'networkpolicy', 'closed'])
     await expect.poll(() => fetched('http://web/')).toBe('served\n')
   })
 
   test('a node that was killed goes on with its Pods, and needs no administrator for it, nor for an old certificate', async () => {
-    const before = (await podUntil('web', Boolean)).status?.containerStatuses?.[0]
-    process.kill(readDaemonRecord(dataDirectory(data))?.pid ?? 0, 'SIGKILL')
+    const before = (await cluster.podUntil('web', Boolean)).status?.containerStatuses?.[0]
+    process.kill(readDaemonRecord(dataDirectory(cluster.data))?.pid ?? 0, 'SIGKILL')
     // It is good for an hour more, of 25.
     const name = `system:node:${NAME}`
-    const { certificate, key } = plane.issueClient({ name, groups: ['system:nodes'], validForMs: HOUR })
-    const file = join(data, 'credentials', 'client.pem')
+    const { certificate, key } = cluster.plane.issueClient({ name, groups: ['system:nodes'], validForMs: HOUR })
+    const file = join(cluster.data, 'credentials', 'client.pem')
     writeFileSync(file, `${certificate.trimEnd()}\n${key}`)
-    const outcome = await caisson(['node', 'join', '--detach'], { env: { KUBECONFIG: '/nonexistent' } })
+    const outcome = await cluster.caisson(['node', 'join', '--detach'], { env: { KUBECONFIG: '/nonexistent' } })
     expect(outcome).toMatchObject({
       code: 0,
-      stdout: expect.stringContaining(`running: node ${NAME} of ${plane.server}`),
+      stdout: expect.stringContaining(`running: node ${NAME} of ${cluster.plane.server}`),
     })
-    expect(await must(kubectl(['exec', 'web', '--', 'cat', '/copied']))).toBe('content\n')
-    expect((await podUntil('web', Boolean)).status?.containerStatuses?.[0]).toEqual(before)
+    expect(await cluster.mustKubectl(['exec', 'web', '--', 'cat', '/copied'])).toBe('content\n')
+    expect((await cluster.podUntil('web', Boolean)).status?.containerStatuses?.[0]).toEqual(before)
     const validForMs = (): number => new X509Certificate(readFileSync(file)).validToDate.getTime() - Date.now()
     // As long as the cluster's authority, which is a day.
     await expect.poll(validForMs).toBeGreaterThan(20 * HOUR)
@@ -353,14 +302,13 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
 
   test('Sandboxes there sleep, wake and fork', async () => {
     for (const file of ['agents.x-k8s.io_sandboxes', 'caisson.dev_sandboxsnapshots'])
-      await must(kubectl(['apply', '-f', join(ROOT, `deploy/crds/${file}.yaml`)]))
-    await must(kubectl(['create', 'namespace', CONTROLLER_NAMESPACE]))
-    const addresses = ['--health-probe-bind-address=127.0.0.1:0', '--metrics-bind-address=127.0.0.1:0']
-    const controller = spawn(CAISSON, ['controller', ...addresses], {
-      env: { ...process.env, ...env },
-      stdio: 'ignore',
+      await cluster.mustKubectl(['apply', '-f', join(ROOT, `deploy/crds/${file}.yaml`)])
+    await cluster.mustKubectl(['create', 'namespace', CONTROLLER_NAMESPACE])
+    const controller = startController({ name: 'controller', flags: [], kubeconfig: cluster.plane.kubeconfig })
+    ends.defer(async () => {
+      controller.child.kill('SIGKILL')
+      await controller.ended
     })
-    controllers.push(controller)
     const script = 'i=0; while true; do i=$((i + 1)); echo $i > /tmp/next; mv /tmp/next /tmp/count; sleep 0.1; done'
     const containers = [{ name: 'main', image: 'busybox', imagePullPolicy: 'Never', command: ['sh', '-c', script] }]
     const sandbox = {
@@ -370,68 +318,65 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
       spec: { podTemplate: { spec: { containers } } },
     }
     await expect
-      .poll(async () => (await kubectl(['apply', '-f', '-'], { input: JSON.stringify(sandbox) })).code)
+      .poll(async () => (await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(sandbox) })).code)
       .toBe(0)
-    await must(kubectl(['wait', '--for=condition=Ready', 'sandbox/counter', '--timeout=60s']))
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/counter', '--timeout=60s'])
     const count = async (name: string): Promise<number> =>
-      Number(await must(kubectl(['exec', name, '--', 'cat', '/tmp/count'])))
+      Number(await cluster.mustKubectl(['exec', name, '--', 'cat', '/tmp/count']))
     await expect.poll(() => count('counter')).toBeGreaterThan(10)
-    const [before, copy] = [await count('counter'), (await must(caisson(['fork', 'counter']))).trim()]
+    const [before, copy] = [await count('counter'), (await cluster.mustCaisson(['fork', 'counter'])).trim()]
     expect(await count(copy)).toBeGreaterThanOrEqual(before)
-    await must(caisson(['suspend', 'counter']))
-    await podUntil('counter', (pod) => pod === undefined)
+    await cluster.mustCaisson(['suspend', 'counter'])
+    await cluster.podUntil('counter', (pod) => pod === undefined)
     const asleep = await count(copy)
-    await must(caisson(['resume', 'counter']))
+    await cluster.mustCaisson(['resume', 'counter'])
     const awake = await count('counter')
     expect([awake >= before, asleep >= before]).toEqual([true, true])
-    await must(kubectl(['delete', 'sandboxes', '--all', '--timeout=60s']))
+    await cluster.mustKubectl(['delete', 'sandboxes', '--all', '--timeout=60s'])
   })
 
   test('taints, selectors and drain say which Pods are there', async () => {
     const wants = (spec: object): string[] => [`--overrides=${JSON.stringify({ spec })}`, '--override-type=strategic']
-    await runPod('stays', 'exec sleep 1000', wants({ tolerations: [{ key: 'evict', operator: 'Exists' }] }))
-    await runPod('selects', 'exec sleep 1000', wants({ nodeSelector: { tier: 'others' } }))
-    await ready('stays')
-    const unschedulable = await podUntil('selects', (pod) => Boolean(pod?.status?.conditions?.length))
+    await cluster.runPod('stays', 'exec sleep 1000', wants({ tolerations: [{ key: 'evict', operator: 'Exists' }] }))
+    await cluster.runPod('selects', 'exec sleep 1000', wants({ nodeSelector: { tier: 'others' } }))
+    await cluster.ready('stays')
+    const unschedulable = await cluster.podUntil('selects', (pod) => Boolean(pod?.status?.conditions?.length))
     expect(unschedulable.status?.conditions?.[0]?.message).toContain("didn't match Pod's node affinity/selector")
     const asked = { requests: { cpu: '1000' } }
-    await runPod('huge', 'true', wants({ nodeName: NAME, containers: [{ name: 'huge', resources: asked }] }))
-    await runPod('elsewhere', 'true', wants({ nodeName: NAME, nodeSelector: { tier: 'others' } }))
+    await cluster.runPod('huge', 'true', wants({ nodeName: NAME, containers: [{ name: 'huge', resources: asked }] }))
+    await cluster.runPod('elsewhere', 'true', wants({ nodeName: NAME, nodeSelector: { tier: 'others' } }))
     const reasons = ['huge', 'elsewhere'].map(async (name) => {
-      const { status } = await podUntil(name, (pod) => pod?.status?.phase === 'Failed')
+      const { status } = await cluster.podUntil(name, (pod) => pod?.status?.phase === 'Failed')
       return status?.reason
     })
     expect(await Promise.all(reasons)).toEqual(['OutOfcpu', 'NodeAffinity'])
-    await must(kubectl(['taint', 'node', NAME, 'evict=now:NoExecute']))
-    await podUntil('client', (pod) => pod === undefined)
-    expect((await podUntil('stays', Boolean)).metadata.deletionTimestamp).toBeUndefined()
-    await must(kubectl(['taint', 'node', NAME, 'evict-']))
-    await must(kubectl(['label', 'node', NAME, 'tier=others', '--overwrite']))
-    await ready('selects')
-    await must(kubectl(['drain', NAME, '--force', '--ignore-daemonsets', '--timeout=60s']))
+    await cluster.mustKubectl(['taint', 'node', NAME, 'evict=now:NoExecute'])
+    await cluster.podUntil('client', (pod) => pod === undefined)
+    expect((await cluster.podUntil('stays', Boolean)).metadata.deletionTimestamp).toBeUndefined()
+    await cluster.mustKubectl(['taint', 'node', NAME, 'evict-'])
+    await cluster.mustKubectl(['label', 'node', NAME, 'tier=others', '--overwrite'])
+    await cluster.ready('selects')
+    await cluster.mustKubectl(['drain', NAME, '--force', '--ignore-daemonsets', '--timeout=60s'])
     expect((await cluster.client.list(resources.pods, { namespace: 'default' })).items).toEqual([])
-    await must(kubectl(['uncordon', NAME]))
+    await cluster.mustKubectl(['uncordon', NAME])
   })
 
   test('a Node that somebody deletes comes back while its machine is there', async () => {
-    const { uid } = (await node()).metadata
-    await must(kubectl(['delete', 'node', NAME]))
+    const { uid } = (await cluster.node()).metadata
+    await cluster.mustKubectl(['delete', 'node', NAME])
     await expect
-      .poll(async () => (await kubectl(['get', 'node', NAME, '-o', 'jsonpath={.metadata.uid}'])).stdout)
+      .poll(async () => (await cluster.kubectl(['get', 'node', NAME, '-o', 'jsonpath={.metadata.uid}'])).stdout)
       .not.toBe('')
-    expect((await node()).metadata.uid).not.toBe(uid)
-    await must(kubectl(['wait', '--for=condition=Ready', `node/${NAME}`, '--timeout=30s']))
+    expect((await cluster.node()).metadata.uid).not.toBe(uid)
+    await cluster.mustKubectl(['wait', '--for=condition=Ready', `node/${NAME}`, '--timeout=30s'])
   })
 
   test('metrics-server asks the node, and kubectl top tells', async () => {
-    await runPod('busy', 'while true; do :; done')
-    await ready('busy')
-    const { addresses } = (await node()).status ?? {}
-    await using _server = await startMetricsServer(
-      plane,
-      addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '',
-    )
-    const top = async (...words: string[]): Promise<string> => (await kubectl(['top', ...words, '--no-headers'])).stdout
+    await cluster.runPod('busy', 'while true; do :; done')
+    await cluster.ready('busy')
+    await using _server = await startMetricsServer(cluster.plane, await cluster.address())
+    const top = async (...words: string[]): Promise<string> =>
+      (await cluster.kubectl(['top', ...words, '--no-headers'])).stdout
     await expect
       .poll(() => top('pod', 'busy'), { timeout: 90_000, interval: 1000 })
       .toMatch(/^busy +[1-9]\d*m +\d+Mi\s*$/)
@@ -441,21 +386,23 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
   })
 
   test('its name is nobody else’s', async () => {
-    const other = { env: { CAISSON_DATA_DIR: join(work, 'other') } }
-    expect(await caisson(joinWords, other)).toMatchObject({
+    const other = { env: { CAISSON_DATA_DIR: join(cluster.work, 'other') } }
+    expect(await cluster.caisson(joinWords, other)).toMatchObject({
       code: 64,
       stderr: expect.stringContaining(`the cluster has a node ${NAME} that is not this one (v1.34.0, `),
     })
-    expect(await caisson(['up', '--detach'])).toMatchObject({
+    expect(await cluster.caisson(['up', '--detach'])).toMatchObject({
       code: 64,
-      stderr: expect.stringContaining(`${data} is node ${NAME} of ${plane.server}`),
+      stderr: expect.stringContaining(`${cluster.data} is node ${NAME} of ${cluster.plane.server}`),
     })
   })
 
   test('leaves nothing on the machine, and is gone from the cluster', async () => {
-    expect(await must(caisson(['node', 'leave', '--delete-node']))).toBe(`node ${NAME} has left ${plane.server}\n`)
-    expect(leftovers(data)).toEqual({ processes: [], mounts: [], namespaces: [], containers: [], groups: [] })
-    expect(() => statSync(data)).toThrow('ENOENT')
+    expect(await cluster.mustCaisson(['node', 'leave', '--delete-node'])).toBe(
+      `node ${NAME} has left ${cluster.plane.server}\n`,
+    )
+    expect(leftovers(cluster.data)).toEqual({ processes: [], mounts: [], namespaces: [], containers: [], groups: [] })
+    expect(() => statSync(cluster.data)).toThrow('ENOENT')
     expect((await cluster.client.list(resources.nodes)).items).toEqual([])
     const bindings = (await cluster.client.list(resources.clusterRoleBindings)).items.map(
       ({ metadata }) => metadata.name,
@@ -464,40 +411,9 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     expect((await cluster.client.list(resources.leases, { namespace: 'kube-node-lease' })).items).toEqual([])
   })
 
-  /** The kubeconfig of the test's cluster, which is JSON, with another server or user. */
-  function kubeconfigWith(
-    name: string,
-    { cluster: place = {}, user = {} }: { cluster?: object; user?: object },
-  ): string {
-    const config = JSON.parse(readFileSync(plane.kubeconfig, 'utf8'))
-    Object.assign(config.clusters[0].cluster, place)
-    Object.assign(config.users[0].user, user)
-    const file = join(work, `kubeconfig-${name}`)
-    writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
-    return file
-  }
-
-  /** `kubectl port-forward` from a port of its choice. */
-  async function forward(pod: string, port: number): Promise<AsyncDisposable & { url: string }> {
-    const program = findKubectl() ?? 'kubectl'
-    const child = spawn(program, ['port-forward', `pod/${pod}`, `:${port}`], {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
-    const [, local] = /^Forwarding from 127\.0\.0\.1:(\d+) -> /.exec(line) ?? []
-    return {
-      url: `http://127.0.0.1:${local}/`,
-      async [Symbol.asyncDispose]() {
-        child.kill()
-        await once(child, 'close')
-      },
-    }
-  }
-
   /** The machine's programs without the one. */
   function pathWithoutRunsc(): string {
-    const directory = mkdtempSync(join(work, 'programs-'))
+    const directory = mkdtempSync(join(cluster.work, 'programs-'))
     for (const name of readdirSync('/usr/bin'))
       if (name !== 'runsc') symlinkSync(join('/usr/bin', name), join(directory, name))
     return `${join(ROOT, 'node_modules/.bin')}:${directory}`
@@ -516,72 +432,6 @@ async function serveHere(host: string): Promise<AsyncDisposable & { url: string 
       server.close()
       server.closeAllConnections()
       await once(server, 'close')
-    },
-  }
-}
-
-/** As a process of this machine, for which kube-apiserver answers. */
-async function startMetricsServer({ kubeconfig }: RealCluster, host: string): Promise<AsyncDisposable> {
-  const work = dirname(kubeconfig)
-  const cluster = await connectCluster(kubeconfig)
-  const program = await buildBeside('metrics-server')
-  const port = await freePort()
-  const server = spawn(
-    program,
-    [
-      ...['kubeconfig', 'authentication-kubeconfig', 'authorization-kubeconfig'].map(
-        (flag) => `--${flag}=${kubeconfig}`,
-      ),
-      `--secure-port=${port}`,
-      `--cert-dir=${join(work, 'metrics-server')}`,
-      `--kubelet-certificate-authority=${join(work, 'ca.crt')}`,
-      '--kubelet-preferred-address-types=InternalIP',
-      '--kubelet-use-node-status-port',
-      '--kubelet-request-timeout=5s',
-      '--metric-resolution=10s',
-    ],
-    { stdio: 'ignore' },
-  )
-  const [name, namespace, group] = ['metrics-server', 'kube-system', 'metrics.k8s.io']
-  const { client } = cluster
-  await client.create(
-    resources.services,
-    { metadata: { name }, spec: { ports: [{ name: 'https', port: 443, targetPort: port }] } },
-    { namespace },
-  )
-  await client.create(
-    resources.endpointSlices,
-    {
-      metadata: { name, labels: { 'kubernetes.io/service-name': name } },
-      addressType: 'IPv4',
-      ports: [{ name: 'https', port, protocol: 'TCP' }],
-      endpoints: [{ addresses: [host] }],
-    },
-    { namespace },
-  )
-  const service = { name, namespace, port: 443 }
-  await client.request({
-    method: 'POST',
-    path: '/apis/apiregistration.k8s.io/v1/apiservices',
-    body: {
-      apiVersion: 'apiregistration.k8s.io/v1',
-      kind: 'APIService',
-      metadata: { name: `v1beta1.${group}` },
-      spec: {
-        group,
-        version: 'v1beta1',
-        service,
-        insecureSkipTLSVerify: true,
-        groupPriorityMinimum: 100,
-        versionPriority: 100,
-      },
-    },
-  })
-  return {
-    async [Symbol.asyncDispose]() {
-      server.kill('SIGKILL')
-      await once(server, 'exit')
-      await cluster[Symbol.asyncDispose]()
     },
   }
 }
