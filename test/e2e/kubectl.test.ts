@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, findKubectl, run, startCluster } from './fixture.ts'
+import { forwardPort } from './forward-port.ts'
 
 const kubectl = findKubectl()
 if (!kubectl) console.log('kubectl is not installed and Go is not there to build it: the kubectl tests are not run')
@@ -115,7 +116,7 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
       ['pod/web', 8080],
       ['service/front', 80],
     ] as const) {
-      await using forward = await forwardPort(cluster, target, port)
+      await using forward = await forwardPort(['port-forward', target, `:${port}`], cluster.env)
       for (let time = 0; time < 3; time++) expect(await fetchText(forward.port)).toBe('served\n')
     }
     // And by the API server's own paths.
@@ -383,35 +384,6 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
     await cluster.mustKubectl(['wait', '--for=delete', 'pod/gvisor-test', '--timeout=60s'])
   })
 })
-
-/** `kubectl port-forward` to a port of its choice. */
-async function forwardPort(
-  cluster: Cluster,
-  target: string,
-  targetPort: number,
-): Promise<{ port: number } & AsyncDisposable> {
-  const child = spawn(kubectl ?? '', ['port-forward', target, `:${targetPort}`], {
-    env: { ...process.env, ...cluster.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const port = await new Promise<number>((resolve, reject) => {
-    let said = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      said += text
-      const match = /127\.0\.0\.1:(\d+) -> 8080/.exec(said)
-      if (match) resolve(Number(match[1]))
-    })
-    child.on('exit', (code) => reject(new Error(`port-forward ended with ${code}: ${said}`)))
-  })
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      child.kill()
-      await ended
-    },
-  }
-}
 
 function fetchText(port: number): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -1,11 +1,9 @@
 /** The published Python SDK of agent-sandbox, unmodified, against the embedded cluster and its router. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, findKubectl, run, startCluster } from './fixture.ts'
+import { forwardPort } from './forward-port.ts'
 import { hasPython, pythonWithSdk } from './python-sdk/environment.ts'
 import { ROUTED, SINCE, seenAsynchronously, VERSIONS } from './python-sdk/expected.ts'
 
@@ -54,15 +52,9 @@ describe.skipIf(!hasPython())('the published Python SDK', () => {
   }, SETUP_MS)
   afterAll(() => stack.disposeAsync())
 
-  /** `kubectl port-forward`, as a user does it; gives `127.0.0.1:PORT`. */
+  /** Gives `127.0.0.1:PORT`. */
   async function forward(...what: string[]): Promise<string> {
-    const args = ['port-forward', ...what]
-    const child = spawn(findKubectl() ?? 'kubectl', args, { env: { ...process.env, ...cluster.env } })
-    stack.defer(() => void child.kill())
-    const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
-    const port = /127\.0\.0\.1:(\d+)/.exec(line)?.[1]
-    child.stdout.resume()
-    return `127.0.0.1:${port}`
+    return `127.0.0.1:${stack.use(await forwardPort(['port-forward', ...what], cluster.env)).port}`
   }
 
   async function seen(version: string, script: string, ...args: string[]): Promise<unknown> {

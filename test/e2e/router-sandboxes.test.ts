@@ -1,13 +1,12 @@
 /** What the router makes of sandboxes that sleep, and of those that have nothing to serve them with. */
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, findKubectl, run, startCluster } from './fixture.ts'
+import { forwardPort } from './forward-port.ts'
 
 const SLEEP_SECONDS = 2
 
@@ -66,11 +65,7 @@ describe.runIf(findKubectl())('the router', () => {
     })
     await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/bare', 'sandbox/bare-web', '--timeout=90s'])
     const args = ['-n', 'agent-sandbox-system', 'port-forward', 'svc/sandbox-router-svc', ':8080']
-    const child = spawn(findKubectl() ?? 'kubectl', args, { env: { ...process.env, ...cluster.env } })
-    stack.defer(() => void child.kill())
-    const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
-    child.stdout.resume()
-    url = `http://127.0.0.1:${/127\.0\.0\.1:(\d+)/.exec(line)?.[1]}`
+    url = stack.use(await forwardPort(args, cluster.env)).url
   })
   afterAll(() => stack.disposeAsync())
 

@@ -1,12 +1,11 @@
 /** The embedded cluster's router: who reaches it, what it may, and what becomes of what it executes. */
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, findKubectl, startCluster } from './fixture.ts'
+import { forwardPort } from './forward-port.ts'
 
 const SYSTEM = ['-n', 'agent-sandbox-system']
 const SOON = { timeout: 60_000, interval: 200 }
@@ -36,16 +35,8 @@ describe.runIf(findKubectl())('the router', () => {
   })
   afterAll(() => stack.disposeAsync())
 
-  async function forward(args: string[]): Promise<string> {
-    const child = spawn(findKubectl() ?? 'kubectl', args, { env: { ...process.env, ...cluster.env } })
-    stack.defer(() => void child.kill())
-    const ended = once(child, 'exit').then(async () => {
-      throw new Error(`kubectl ${args.join(' ')} ended: ${await text(child.stderr)}`)
-    })
-    ended.catch(() => {})
-    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string]
-    child.stdout.resume()
-    return `http://127.0.0.1:${/127\.0\.0\.1:(\d+)/.exec(line)?.[1]}`
+  async function forward(words: readonly string[]): Promise<string> {
+    return stack.use(await forwardPort(words, cluster.env)).url
   }
 
   interface Asked {
