@@ -1,14 +1,12 @@
 /**
  * The server's side of a SPDY/3.1 connection, as client-go speaks it for exec, attach and port-forward.
  *
- * Flow control: client-go's SPDY library (moby/spdystream) neither respects nor sends window updates, so a window can
- * only bind this side once the peer has shown that it keeps one. What bounds memory with every peer is the socket: a
- * stream that nobody reads stops the reading of the whole connection once a fixed number of bytes wait in it.
+ * What bounds memory with every peer is the socket: a stream that nobody reads stops the reading of the whole connection
+ * once a fixed number of bytes wait in it.
  */
 import { Duplex } from 'node:stream'
 import {
   createFrameParser,
-  dataFrameHeader,
   type Frame,
   GO_AWAY_STATUS,
   goAwayFrame,
@@ -20,18 +18,13 @@ import {
   windowUpdateFrame,
 } from './frame.ts'
 import { createHeaderDecoder, createHeaderEncoder, type Headers } from './header-block.ts'
+import { createSender, INITIAL_WINDOW, type SendingStream } from './sender.ts'
 import { SpdyError } from './spdy-error.ts'
 
-/** The protocol's initial window, for streams and for the connection. */
-const INITIAL_WINDOW = 64 * 1024
 /** Consumed bytes after which the peer is given them back; half a window keeps a sender that counts from stalling. */
 const WINDOW_UPDATE_AT = INITIAL_WINDOW / 2
 /** Bytes that may wait in one stream before the connection is no longer read. */
 const STREAM_BUFFER = 256 * 1024
-/** Largest DATA frame that is written: small enough that streams take turns. */
-const MAX_DATA = 32 * 1024
-/** Answers to control frames that may wait for a peer that sends but does not read. */
-const MAX_PENDING_CONTROL = 64 * 1024
 /**
  * While the connection is not read, a peer that vanishes is noticed only by writing to it: the first ping makes its
  * kernel answer that nobody is there, the second one fails.
@@ -65,14 +58,11 @@ export interface SpdyConnection {
   destroy(error: Error): void
 }
 
-interface OpenStream extends SpdyStream {
+interface OpenStream extends SpdyStream, SendingStream {
   /** Set while the reading of the connection waits for this stream to be read. */
   drained: (() => void) | undefined
   /** The peer will send no more. */
   remoteEnded: boolean
-  /** This side will send no more. */
-  localEnded: boolean
-  sendWindow: number
   /** Consumed bytes that the peer was not told of. */
   unacknowledged: number
 }
@@ -82,16 +72,10 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
   const encodeHeaders = createHeaderEncoder()
   const decoder = createHeaderDecoder()
   const streams = new Map<number, OpenStream>()
-  const windowWaiters = new Set<() => void>()
   const { promise: closed, resolve: settleClosed } = Promise.withResolvers<Error | undefined>()
   let lastStreamId = 0
   let nextPing = 2
-  let peerKeepsWindows = false
-  let initialSendWindow = INITIAL_WINDOW
-  let connectionSendWindow = INITIAL_WINDOW
   let connectionUnacknowledged = 0
-  let pendingControl = 0
-  let controlDrained: (() => void) | undefined
   let peerWentAway = false
   let closing = false
   let over = false
@@ -100,6 +84,7 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
     () => finish(new SpdyError('idle', `nothing was sent or received for ${options.idleTimeoutMs / 1000} s`)),
     options.idleTimeoutMs,
   )
+  const sender = createSender(transport, () => void idle.refresh())
   transport.on('error', (error) => finish(error))
   transport.on('close', () =>
     finish(closing ? undefined : new SpdyError('peer-gone', 'the client closed the connection')),
@@ -111,7 +96,7 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
       await read()
       finish(undefined)
     } catch (error) {
-      if (error instanceof SpdyError && !over) sendControl(goAwayFrame(lastStreamId, GO_AWAY_STATUS.protocolError))
+      if (error instanceof SpdyError && !over) sender.control(goAwayFrame(lastStreamId, GO_AWAY_STATUS.protocolError))
       finish(error as Error)
     }
   }
@@ -125,11 +110,8 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
         if (wait) await wait
         if (over) return
       }
-      if (pendingControl > MAX_PENDING_CONTROL) {
-        await new Promise<void>((resolve) => {
-          controlDrained = resolve
-        })
-      }
+      const read = sender.controlRead()
+      if (read) await read
     }
   }
 
@@ -156,29 +138,18 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
       }
       case 'ping':
         // Odd ids are the client's own; an even one answers ours.
-        if (frame.id % 2 === 1) sendControl(pingFrame(frame.id))
+        if (frame.id % 2 === 1) sender.control(pingFrame(frame.id))
         return undefined
       case 'go-away':
         // No new streams come after it; those that are open go on until the client closes.
         peerWentAway = true
         return undefined
       case 'settings':
-        if (frame.initialWindowSize !== undefined) {
-          const change = frame.initialWindowSize - initialSendWindow
-          initialSendWindow = frame.initialWindowSize
-          for (const stream of streams.values()) stream.sendWindow += change
-          peerKeepsWindows = true
-          wakeWriters()
-        }
+        if (frame.initialWindowSize !== undefined) sender.setInitialWindow(frame.initialWindowSize)
         return undefined
-      case 'window-update': {
-        peerKeepsWindows = true
-        const stream = streams.get(frame.streamId)
-        if (frame.streamId === 0) connectionSendWindow += frame.delta
-        else if (stream) stream.sendWindow += frame.delta
-        wakeWriters()
+      case 'window-update':
+        sender.grant(frame.streamId === 0 ? 'connection' : streams.get(frame.streamId), frame.delta)
         return undefined
-      }
     }
     frame satisfies never
     return undefined
@@ -207,7 +178,7 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
       stream.duplex.destroy(error as Error)
       return
     }
-    sendControl(synReplyFrame(id, encodeHeaders(new Map())))
+    sender.control(synReplyFrame(id, encodeHeaders(new Map())))
     if (fin) endOfInput(stream)
   }
 
@@ -218,13 +189,10 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
         stream.drained?.()
       },
       write(chunk: Buffer, _encoding, callback) {
-        send(stream, chunk, callback)
+        sender.data(stream, chunk, callback)
       },
       final(callback) {
-        if (stream.localEnded || over) return callback()
-        stream.localEnded = true
-        idle.refresh()
-        transport.write(dataFrameHeader(id, 0, true), () => callback())
+        sender.end(stream, callback)
       },
       destroy(error, callback) {
         streams.delete(id)
@@ -232,7 +200,7 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
         // A stream that both sides have finished just ends; any other is cut off for the peer as well.
         if (!over && !(stream.localEnded && stream.remoteEnded)) sendReset(id, RST_STATUS.cancel)
         stream.localEnded = true
-        wakeWriters()
+        sender.wake()
         callback(error)
       },
     })
@@ -245,7 +213,7 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
       drained: undefined,
       remoteEnded: false,
       localEnded: false,
-      sendWindow: initialSendWindow,
+      credit: 0,
       unacknowledged: 0,
     }
     return stream
@@ -263,7 +231,7 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
     }
     return new Promise((resolve) => {
       const pings = setInterval(() => {
-        sendControl(pingFrame(nextPing))
+        sender.control(pingFrame(nextPing))
         nextPing = nextPing >= 0x7ffffffe ? 2 : nextPing + 2
       }, PING_INTERVAL_MS)
       stream.drained = () => {
@@ -285,64 +253,24 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
   function acknowledge(stream: OpenStream, bytes: number): void {
     connectionUnacknowledged += bytes
     if (connectionUnacknowledged >= WINDOW_UPDATE_AT) {
-      sendControl(windowUpdateFrame(0, connectionUnacknowledged))
+      sender.control(windowUpdateFrame(0, connectionUnacknowledged))
       connectionUnacknowledged = 0
     }
     stream.unacknowledged += bytes
     if (stream.unacknowledged >= WINDOW_UPDATE_AT && !stream.remoteEnded) {
-      sendControl(windowUpdateFrame(stream.id, stream.unacknowledged))
+      sender.control(windowUpdateFrame(stream.id, stream.unacknowledged))
       stream.unacknowledged = 0
     }
   }
 
-  function send(stream: OpenStream, chunk: Buffer, callback: (error?: Error | null) => void): void {
-    if (over || stream.localEnded) return callback(new SpdyError('closed', 'the stream was closed'))
-    const length = Math.min(MAX_DATA, room(stream), chunk.length)
-    if (length <= 0 && chunk.length > 0) {
-      windowWaiters.add(() => send(stream, chunk, callback))
-      return
-    }
-    stream.sendWindow -= length
-    connectionSendWindow -= length
-    idle.refresh()
-    transport.cork()
-    transport.write(dataFrameHeader(stream.id, length, false))
-    // The callback comes when the kernel has the bytes: each stream has one frame on its way at most.
-    transport.write(chunk.subarray(0, length), (error) => {
-      if (error || length === chunk.length) callback(error)
-      else send(stream, chunk.subarray(length), callback)
-    })
-    transport.uncork()
-  }
-
-  function room(stream: OpenStream): number {
-    return peerKeepsWindows ? Math.min(stream.sendWindow, connectionSendWindow) : MAX_DATA
-  }
-
-  function wakeWriters(): void {
-    // A writer that finds no room waits again, and must not be asked twice in this round.
-    const waiting = Array.from(windowWaiters)
-    windowWaiters.clear()
-    for (const wake of waiting) wake()
-  }
-
   function sendReset(id: number, status: RstStatus): void {
-    sendControl(rstStreamFrame(id, status))
-  }
-
-  function sendControl(frame: Buffer): void {
-    if (over || transport.writableEnded || transport.destroyed) return
-    pendingControl += frame.length
-    transport.write(frame, () => {
-      pendingControl -= frame.length
-      if (pendingControl <= MAX_PENDING_CONTROL) controlDrained?.()
-    })
+    sender.control(rstStreamFrame(id, status))
   }
 
   function close(): void {
     if (over || closing) return
     closing = true
-    sendControl(goAwayFrame(lastStreamId, GO_AWAY_STATUS.ok))
+    sender.control(goAwayFrame(lastStreamId, GO_AWAY_STATUS.ok))
     // Ends after everything written before; the client closes its side when it has read that.
     endTransport()
   }
@@ -357,13 +285,13 @@ export function serveSpdy(transport: Duplex, options: SpdyConnectionOptions): Sp
   function finish(error: Error | undefined): void {
     if (over) return
     over = true
+    sender[Symbol.dispose]()
     clearTimeout(idle)
     decoder[Symbol.dispose]()
-    controlDrained?.()
     for (const stream of Array.from(streams.values())) {
       stream.duplex.destroy(error ?? new SpdyError('peer-gone', 'the connection was closed'))
     }
-    wakeWriters()
+    sender.wake()
     // What was written (a GOAWAY, the last data) still goes out where the peer reads it.
     if (!transport.writableEnded) endTransport()
     transport.resume()
