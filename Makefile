@@ -14,7 +14,7 @@ export NODE_OPTIONS := --disable-warning=ExperimentalWarning
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile | sed '/^Targets/d'
 	@echo
-	@echo "  make check          types, lint, format, dead code, layers, generated files"
+	@echo "  make check          types, lint, format, dead code, layers, documents, generated files"
 	@echo "  make unit           the tests that need neither root nor gVisor"
 	@echo "  make test-differential   the embedded API server against a real kube-apiserver (needs Go)"
 	@echo "  make test-cluster   all that needs a real control plane, of Kubernetes VERSION=v1.32.13 where one is named (needs Go)"

@@ -1,6 +1,6 @@
 /**
- * Everything about the source that can be judged without running it: types, lint, format, dead code, layers, generated
- * files. Runs them all, says which failed and which could not be run, and exits 1 where one failed.
+ * Everything about the source that can be judged without running it: types, lint, format, dead code, layers, documents,
+ * generated files. Runs them all, says which failed and which could not be run, and exits 1 where one failed.
  */
 import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
@@ -15,6 +15,7 @@ const CHECKS: readonly Check[] = [
   ['dead code', 'knip'],
   ['layers', 'node', 'test/checks/layers.ts'],
   ['promises and their tests', 'node', 'test/checks/specification.ts'],
+  ['documents and what they name', 'node', 'test/checks/documents.ts'],
   ['generated files: CRDs', 'node', 'packages/api/scripts/generate-crds.ts', '--check'],
   ['generated files: manifests and chart', 'node', 'packages/cli/scripts/generate-deploy.ts', '--check'],
 ]
