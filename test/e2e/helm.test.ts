@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { buildBeside, hasGo } from '../cluster/build-control-plane.ts'
 import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
-import { findKubectl, run } from './fixture.ts'
+import { findKubectl, must, run } from './fixture.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const CHART = join(ROOT, 'deploy/helm/caisson')
@@ -37,12 +37,6 @@ const environment = () => ({ KUBECONFIG: plane.kubeconfig, HOME: home, HELM_CACH
 const helm = (...args: string[]) => run(helmPath, args, { env: environment() })
 const kubectl = (args: string[], input?: string) =>
   run(kubectlPath(), args, { env: environment(), ...(input !== undefined && { input }) })
-
-async function must(outcome: ReturnType<typeof run>): Promise<string> {
-  const { code, stdout, stderr } = await outcome
-  expect(code, stderr).toBe(0)
-  return stdout
-}
 
 /** Names of what the cluster has of a resource. */
 const names = async (...args: string[]) =>
