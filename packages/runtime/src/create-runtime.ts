@@ -143,8 +143,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
   /** Once, and again when another runsc has turned up: the programs depend on what it gets wrong. */
   async function prepare(): Promise<Prepared> {
-    const runsc = (await drivers.available()).find(({ handler }) => handler === 'runsc')
-    const version = runsc?.tool.version ?? ''
+    // Of no other: those that are not there would be looked for in all of PATH, some thirty times for each start.
+    const version = (await drivers.find('runsc'))?.tool.version ?? ''
     if (prepared?.for !== version) prepared = { for: version, done: prepareFor(version) }
     return prepared.done
   }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -227,4 +227,19 @@ describe.each<RuntimeHandler>(['runsc', 'runc', 'crun', 'runc-v2'])('%s', (handl
     expect(await log(container)).toEqual(['stdout F 3', 'stdout F end'])
     await expect(stat('/etc/shadow')).resolves.toBeDefined()
   })
+})
+
+test('nobody looks for other runtimes when a sandbox is started', async () => {
+  const toolsDirectory = await mkdtemp(join(volume, 'tools-'))
+  const [programs, asked] = [join(toolsDirectory, 'bin'), join(toolsDirectory, 'asked')]
+  await mkdir(programs)
+  await symlink(join(scratch.toolsDirectory, 'bin/runsc'), join(programs, 'runsc'))
+  await writeFile(join(programs, 'crun'), `#!/bin/sh\necho >> ${asked}\nexit 1\n`, { mode: 0o755 })
+  await using own = await createScratchRuntime({ toolsDirectory })
+  await own.runtime.createSandbox(sandboxSpec('one'))
+  await own.runtime.startContainer(containerSpec(own, 'one-c', { sandboxId: 'one', args: ['/bin/true'] }))
+  expect(existsSync(asked)).toBe(false)
+  // Whoever wants to know which there are has it looked for.
+  await own.runtime.handlers()
+  expect(existsSync(asked)).toBe(true)
 })

@@ -18,7 +18,9 @@ export interface Drivers {
   get(handler: RuntimeHandler): Promise<Driver>
   /** As `get`, of a runtime with a command line. */
   sentry(handler: RuntimeHandler): Promise<OciDriver>
-  /** Those that work here. */
+  /** Undefined where the binary is not there. It is looked for in all of PATH each time until it is. */
+  find(handler: RuntimeHandler): Promise<Driver | undefined>
+  /** Those that work here; each that does not is looked for in all of PATH. */
   available(): Promise<Driver[]>
 }
 
@@ -87,6 +89,7 @@ export function createDrivers(options: DriversOptions): Drivers {
 
   return {
     get,
+    find,
     async sentry(handler) {
       const driver = await get(handler)
       if (driver.kind === 'oci') return driver
