@@ -293,6 +293,23 @@ test('there are as many as are expected, none for another shape, and none withou
   )
 })
 
+test('none is made while one is restored, and as many as before after that', async () => {
+  const scratch = await scratchRuntime()
+  const snapshot = await keepSource(scratch)
+  const [first = ''] = await waitForMadeAhead(scratch.stateDirectory, 1)
+  await waitForMadeAhead(scratch.stateDirectory, 5)
+  const sentry = Number(await readFile(join(first, 'container.pid'), 'utf8'))
+  process.kill(sentry, 'SIGSTOP')
+  const restored = restore(scratch, 'copy', { snapshot })
+  await expect.poll(() => madeAhead(scratch.stateDirectory)).toHaveLength(4)
+  // Far longer than nobody has to restore before another is made.
+  await delay(1_500)
+  expect(madeAhead(scratch.stateDirectory)).toHaveLength(4)
+  process.kill(sentry, 'SIGCONT')
+  expect(wasAhead(scratch, await restored)).toBe(true)
+  await waitForMadeAhead(scratch.stateDirectory, 5)
+})
+
 test('an image goes with what was made ahead on it', async () => {
   const scratch = await createScratchRuntime({ tools: ['runsc', 'busybox'] })
   onTestFinished(() => scratch[Symbol.asyncDispose]())

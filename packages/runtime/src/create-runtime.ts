@@ -263,7 +263,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       requireSameRights(snapshot, spec)
       if (shared && !sandbox.awaits.has(spec.name ?? ''))
         throw new RuntimeError('failed', `sandbox ${spec.sandboxId} does not wait for a container ${spec.name}`)
-      const container = await startOrRestore(spec, snapshot, signal)
+      const container = await blanks.whileRestoring(() => startOrRestore(spec, snapshot, signal))
       if (shared && sandbox.awaits.delete(spec.name ?? '')) await noteRestored(parts, sandbox, snapshot)
       return container
     },

@@ -12,6 +12,8 @@ export interface Blanks extends AsyncDisposable {
   /** One that fits a snapshot, which is the caller's to use up or to discard. */
   take(snapshotDirectory: string, network: SandboxSpec['network']): Promise<Blank | undefined>
   discard(blank: Blank): Promise<void>
+  /** Does what restores a sandbox, during which none is made. */
+  whileRestoring<T>(restore: () => Promise<T>): Promise<T>
   /** Takes all away that are ready; one that is being made is taken away when it is. */
   drop(): Promise<void>
 }
@@ -19,8 +21,8 @@ export interface Blanks extends AsyncDisposable {
 /** Of one shape, and of all: each holds a sentry, some 12 MB. */
 const MOST_OF_A_SHAPE = 5
 const MOST = 8
-/** Whoever was just restored needs the machine more. */
-const QUIET_MS = 500
+/** Whoever is being restored needs the machine more, and for a moment after that. */
+const QUIET_MS = 100
 /** Restores that came within this time may come so again. */
 const BURST_MS = 10_000
 const IDLE_MS = 300_000
@@ -47,6 +49,7 @@ export function createBlanks(parts: RuntimeParts): Blanks {
   let filling: Promise<void> | undefined
   let timer: NodeJS.Timeout | undefined
   let looking: NodeJS.Timeout | undefined
+  let restoring = 0
   let closed = false
 
   const discard = (blank: Blank): Promise<void> => discardBlank(parts, blank)
@@ -85,11 +88,11 @@ export function createBlanks(parts: RuntimeParts): Blanks {
     looking ??= setInterval(() => void look().catch(() => {}), LOOK_MS).unref()
   }
 
-  /** One at a time, and none while somebody restores: then the timer runs again. */
+  /** One at a time, and none while somebody restores, or is about to: then the timer runs again. */
   async function fill(): Promise<void> {
     for (;;) {
       const kind = [...kinds.values()].reverse().find(({ ready, wanted }) => ready.length < wanted)
-      if (!kind || closed || timer || (await isMemoryShort())) return
+      if (!kind || closed || timer || restoring > 0 || (await isMemoryShort())) return
       if (count() >= MOST && !(await evictFor(kind))) return
       await make(kind)
     }
@@ -163,6 +166,15 @@ export function createBlanks(parts: RuntimeParts): Blanks {
       return await kind.claim.promise
     },
     discard,
+    async whileRestoring(restore) {
+      restoring++
+      try {
+        return await restore()
+      } finally {
+        restoring--
+        if (kinds.size > 0) fillLater()
+      }
+    },
     drop,
     async [Symbol.asyncDispose]() {
       closed = true
