@@ -3,8 +3,12 @@
  * are restored from a snapshot and for one whose members start anew, in turn. Both run a Python that has loaded what a
  * tool server loads.
  *
- *   node test/bench/pool-members.ts [--rounds 15]
+ *   node test/bench/pool-members.ts [--rounds 15] [--refilled]
+ *
+ * Members follow each other at once, or with --refilled once all sandboxes are there that are made ahead of restores.
  */
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
 import {
@@ -16,10 +20,16 @@ import {
   sandboxTemplates,
   sandboxWarmPools,
 } from '../../packages/client/src/index.ts'
+import { waitForMadeAhead } from '../../packages/runtime/src/testing/made-ahead.ts'
 import { startBenchCluster } from './bench-cluster.ts'
 import { median, percentile, rounded } from './statistics.ts'
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '15' } } })
+const { values: options } = parseArgs({
+  options: { rounds: { type: 'string', default: '15' }, refilled: { type: 'boolean', default: false } },
+})
+/** What the runtime makes ahead of a snapshot's restores, and until what made it has come to rest, ms. */
+const MADE_AHEAD = 5
+const REST_MS = 500
 
 await using cluster = await startBenchCluster()
 await using transport = createHttpTransport(await findConnection({ kubeconfig: cluster.env['KUBECONFIG'] ?? '' }))
@@ -59,6 +69,10 @@ async function scale(pool: string, replicas: number): Promise<void> {
 }
 
 async function oneMore(pool: string): Promise<number> {
+  if (options.refilled) {
+    await waitForMadeAhead(join(cluster.dataDirectory, 'runtime'), MADE_AHEAD)
+    await delay(REST_MS)
+  }
   const begun = performance.now()
   const asked = scale(pool, 1)
   const ms = (await untilReady(pool, 1)) - begun
@@ -94,5 +108,14 @@ for (let round = -2; round < Number(options.rounds); round++) {
 }
 for (const [what, sample] of Object.entries(samples)) {
   const [p50, p90] = [rounded(median(sample)), rounded(percentile(sample, 90))]
-  console.log(JSON.stringify({ bench: 'pool-members', what, p50_ms: p50, p90_ms: p90, n: sample.length }))
+  console.log(
+    JSON.stringify({
+      bench: 'pool-members',
+      what,
+      refilled: options.refilled,
+      p50_ms: p50,
+      p90_ms: p90,
+      n: sample.length,
+    }),
+  )
 }
