@@ -4,9 +4,9 @@
  * reader of types takes longer to load (60 ms) than everything else that a command needs; from the second start on what
  * it would read comes from the cache too.
  */
-import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
-import { homedir } from 'node:os'
+import { homedir, userInfo } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 
 /**
@@ -18,16 +18,28 @@ import { isAbsolute, join } from 'node:path'
  */
 function cacheDirectory() {
   const caches = process.env['XDG_CACHE_HOME'] ?? ''
-  const directory = join(isAbsolute(caches) ? caches : join(homedir(), '.cache'), 'caisson', 'compiled')
+  const root = isAbsolute(caches) ? caches : join(homedir() || userInfo().homedir, '.cache')
+  const directory = join(root, 'caisson', 'compiled')
   try {
-    const made = mkdirSync(directory, { recursive: true, mode: 0o700 })
-    // The umask may have taken from the mode, never added to it.
-    if (made !== undefined) chmodSync(directory, 0o700)
+    for (const path of [root, join(root, 'caisson'), directory]) makeDirectory(path)
     const found = lstatSync(directory)
     return found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0 ? directory : undefined
   } catch {
     return undefined
   }
+}
+
+/**
+ * Each by itself: Node's own recursion never ends where a directory takes no others and says that there are none, as /proc
+ * does, and makes a home for a user who has none.
+ *
+ * @param {string} path
+ */
+function makeDirectory(path) {
+  if (existsSync(path)) return
+  mkdirSync(path, { mode: 0o700 })
+  // The umask may have taken from the mode, never added to it.
+  chmodSync(path, 0o700)
 }
 
 const directory = cacheDirectory()

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -42,6 +42,15 @@ test('a link in its place is not followed', () => {
   expect(version()).toMatch(/\d/)
   expect(readdirSync(elsewhere)).toEqual([])
 })
+
+test.each(['/proc', '/dev/null', '/nowhere/at/all'])(
+  'where %s is the home there is none, nothing is made, and the command goes on at once',
+  (home) => {
+    const run = { env: { PATH: process.env['PATH'], HOME: home }, encoding: 'utf8', timeout: 20_000 } as const
+    expect(execFileSync(CAISSON, ['version', '-o', 'name'], run)).toMatch(/\d/)
+    expect(existsSync('/nowhere')).toBe(false)
+  },
+)
 
 test('the launcher is found through links, relative ones too', () => {
   symlinkSync(CAISSON, join(caches, 'absolute'))

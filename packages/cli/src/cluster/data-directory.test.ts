@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { dataDirectory, prepareDataDirectory } from './data-directory.ts'
+import { dataDirectory, openLog, prepareDataDirectory } from './data-directory.ts'
 
 afterEach(() => vi.unstubAllEnvs())
 
@@ -16,6 +16,11 @@ test.each<[option: string | undefined, variable: string, state: string, expected
   vi.stubEnv('CAISSON_DATA_DIR', variable)
   vi.stubEnv('XDG_STATE_HOME', state)
   expect(dataDirectory(option).root).toBe(expected)
+})
+
+test('a home that is set to nothing is none: the user’s own counts, and not the working directory', () => {
+  for (const name of ['HOME', 'CAISSON_DATA_DIR', 'XDG_STATE_HOME']) vi.stubEnv(name, '')
+  expect(dataDirectory().root).toBe(join(userInfo().homedir, '.local/state/caisson'))
 })
 
 describe('a directory', () => {
@@ -72,5 +77,34 @@ describe('a directory', () => {
     expect([mode(shared), mode(file)]).toEqual([0o755, 0o755])
     chmodSync(shared, 0o700)
     prepare(shared)
+  })
+
+  test('that cannot be written to says so, and nothing of it stands in the way of the next start', () => {
+    const root = join(work, 'root')
+    mkdirSync(root, { mode: 0o700 })
+    // The disk on which the layout is to be written has no room.
+    symlinkSync('/dev/full', join(root, 'layout.json.new'))
+    const full = expect.objectContaining({
+      code: 'failed',
+      message: `the disk of ${root} is full: free some space, or choose another with --data-dir or CAISSON_DATA_DIR`,
+    })
+    expect(() => prepare(root)).toThrow(full)
+    expect(readdirSync(root)).toEqual([])
+    prepare(root)
+    mkdirSync(join(root, 'caisson.log'))
+    expect(() => openLog(dataDirectory(root))).toThrow(
+      refusal(
+        root,
+        `cannot be written to (EISDIR: illegal operation on a directory, open '${join(root, 'caisson.log')}')`,
+      ),
+    )
+    writeFileSync(join(root, 'layout.json'), '')
+    expect(() => prepare(root)).toThrow(
+      'layout.json cannot be read (Unexpected end of JSON input): restore it, or delete',
+    )
+  })
+
+  test.each(['/proc', '/sys', '/dev/null', '/etc/passwd'])('below %s is none, and that is told at once', (home) => {
+    expect(() => prepare(join(home, '.local/state/caisson'))).toThrow('cannot be made (E')
   })
 })

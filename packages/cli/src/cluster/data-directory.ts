@@ -1,6 +1,17 @@
 /** Where one embedded cluster keeps everything: objects, keys, images, volumes, logs, sandboxes. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { homedir, userInfo } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { CliError } from '../cli-error.ts'
 
@@ -36,13 +47,19 @@ export interface DataDirectory {
 }
 
 /**
+ * Where this user's programs keep their state. A variable that is set to nothing says nothing, HOME too: it must not make
+ * the working directory a cluster's.
+ */
+export function stateHome(): string {
+  return process.env['XDG_STATE_HOME'] || join(homedir() || userInfo().homedir, '.local', 'state')
+}
+
+/**
  * The directory of this user's cluster: `--data-dir`, else `$CAISSON_DATA_DIR`, else below `$XDG_STATE_HOME`
  * (`~/.local/state` where that is unset).
  */
 export function dataDirectory(option?: string): DataDirectory {
-  const state = process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state')
-  // A variable that is set to nothing says nothing: it must not make the working directory a cluster's.
-  const chosen = option || process.env['CAISSON_DATA_DIR'] || join(state, 'caisson')
+  const chosen = option || process.env['CAISSON_DATA_DIR'] || join(stateHome(), 'caisson')
   const root = isAbsolute(chosen) ? chosen : resolve(chosen)
   return {
     root,
@@ -101,6 +118,52 @@ function requireOurs({ root, ...places }: DataDirectory): void {
   throw unusable(root, `is there already, with content that others may read ('chmod 700' says that it is yours alone)`)
 }
 
+/** Its layout, which is this version's where it has none yet; undefined where what says it means nothing. */
+function layoutOf({ root }: DataDirectory): number | undefined {
+  const file = join(root, LAYOUT_FILE)
+  if (!existsSync(file)) {
+    // Whole or not at all: half of one would stand in the way of every further start.
+    const whole = `${file}.new`
+    try {
+      writeFileSync(whole, `${JSON.stringify({ layout: LAYOUT })}\n`, { mode: 0o600 })
+      renameSync(whole, file)
+    } catch (cause) {
+      rmSync(whole, { force: true })
+      throw unwritable(root, cause)
+    }
+  }
+  try {
+    return (JSON.parse(readFileSync(file, 'utf8')) as { layout?: number }).layout
+  } catch (cause) {
+    throw new CliError(
+      'failed',
+      `${file} cannot be read (${(cause as Error).message}): restore it, or delete ${root} with all that is in it, or use another --data-dir`,
+      { cause },
+    )
+  }
+}
+
+/** What a process that serves the directory writes its log to, opened for that. */
+export function openLog(directory: DataDirectory): number {
+  try {
+    return openSync(directory.log, 'a', 0o600)
+  } catch (cause) {
+    throw unwritable(directory.root, cause)
+  }
+}
+
+function unwritable(root: string, cause: unknown): CliError {
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new CliError(
+      'failed',
+      `the disk of ${root} is full: free some space, or choose another with --data-dir or CAISSON_DATA_DIR`,
+      { cause },
+    )
+  }
+  return unusable(root, `cannot be written to (${message})`, cause)
+}
+
 /**
  * Makes the directory, private to the user, and checks that its layout is one that this version reads.
  *
@@ -114,14 +177,11 @@ export function prepareDataDirectory(directory: DataDirectory): void {
     chmodSync(directory.root, 0o700)
   } catch (cause) {
     if (cause instanceof CliError) throw cause
-    throw unusable(directory.root, `cannot be made (${(cause as NodeJS.ErrnoException).code})`, cause)
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw unwritable(directory.root, cause)
+    throw unusable(directory.root, `cannot be made (${code})`, cause)
   }
-  const file = join(directory.root, LAYOUT_FILE)
-  if (!existsSync(file)) {
-    writeFileSync(file, `${JSON.stringify({ layout: LAYOUT })}\n`, { mode: 0o600 })
-    return
-  }
-  const { layout } = JSON.parse(readFileSync(file, 'utf8')) as { layout?: number }
+  const layout = layoutOf(directory)
   if (layout === undefined || layout > LAYOUT) {
     throw new CliError(
       'failed',

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, fstatSync, openSync, readFileSync, statfsSync } from 'node:fs'
+import { closeSync, fstatSync, readFileSync, statfsSync } from 'node:fs'
 import { CliError, type CliErrorCode, EXIT_CODES } from '../cli-error.ts'
 import { type DaemonRecord, readDaemonRecord } from './daemon-record.ts'
-import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
+import { type DataDirectory, openLog, prepareDataDirectory } from './data-directory.ts'
 import { inUserNamespace, sayWhatIsMissing } from './user-namespace.ts'
 
 export interface DetachOptions {
@@ -54,7 +54,7 @@ export async function startDetached(
   const signals = Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]
   for (const signal of signals) process.on(signal, interrupt)
   prepareDataDirectory(directory)
-  const log = openSync(directory.log, 'a', 0o600)
+  const log = openLog(directory)
   const before = fstatSync(log).size
   sayWhatIsMissing()
   const { command, env } = inUserNamespace(directory, [

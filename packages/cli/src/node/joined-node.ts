@@ -1,9 +1,8 @@
 /** What a data directory holds that makes this machine a node of another's cluster. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { CliError } from '../cli-error.ts'
-import { type DataDirectory, dataDirectory } from '../cluster/data-directory.ts'
+import { type DataDirectory, dataDirectory, stateHome } from '../cluster/data-directory.ts'
 
 export interface Taint {
   key: string
@@ -45,8 +44,7 @@ export interface NodeFiles {
 
 /** `--data-dir`, else `$CAISSON_DATA_DIR`, else a directory beside that of this user's embedded cluster. */
 export function nodeDataDirectory(option?: string): DataDirectory {
-  const state = process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state')
-  return dataDirectory(option || process.env['CAISSON_DATA_DIR'] || join(state, 'caisson-node'))
+  return dataDirectory(option || process.env['CAISSON_DATA_DIR'] || join(stateHome(), 'caisson-node'))
 }
 
 export function nodeFiles({ root }: DataDirectory): NodeFiles {
