@@ -6,6 +6,7 @@ import {
   defineResource,
   type Informers,
   type Resource,
+  type Transport,
   yieldRequests,
 } from '@caisson/client'
 import { type ComingClaims, createAfterClaims } from './claim/after-claims.ts'
@@ -56,8 +57,8 @@ export interface StartControllersOptions {
 
 const SNAPSHOT_CONCURRENCY = 10
 const DIALECT_CONCURRENCY = 10
-/** ms. */
-const EVENTS_WAIT = 5_000
+/** Of all that is done for a claim events can wait longest, ms. */
+const EVENTS_WAIT = 15_000
 
 export interface Controllers extends AsyncDisposable {
   /** Resolves when nothing is being worked on and nothing waits but for a time. */
@@ -101,14 +102,16 @@ export async function startControllers(options: StartControllersOptions): Promis
   }
   const { backgroundRequests } = options
   const precedence = { coming: claims.coming, settled: () => claims.settled(ended.signal) }
-  const background =
-    backgroundRequests === undefined
-      ? client
-      : client.over(yieldRequests(client.transport, precedence, backgroundRequests))
+  const yielding =
+    backgroundRequests === undefined ? undefined : yieldRequests(client.transport, precedence, backgroundRequests)
+  const background = {
+    sooner: yielding ? client.over(creating(client.transport, yielding.sooner)) : client,
+    later: yielding ? client.over(yielding.later) : client,
+  }
   const sandbox = startSandboxController(
     { ...caches, ...snapshots },
     {
-      client: background,
+      client: background.sooner,
       record: sandboxEvents ? (about, event) => record('sandbox-controller', about, event) : () => undefined,
       onError: (error, key) => onError(error, `sandbox ${key}`),
       concurrency: sandboxConcurrency,
@@ -122,7 +125,7 @@ export async function startControllers(options: StartControllersOptions): Promis
   const snapshot = startSnapshotController(
     { ...caches, ...snapshots },
     {
-      client: background,
+      client: background.sooner,
       record: (about, event) => record('snapshot-controller', about, event),
       onError: (error, key) => onError(error, `snapshot ${key}`),
       concurrency: SNAPSHOT_CONCURRENCY,
@@ -167,6 +170,11 @@ export async function startControllers(options: StartControllersOptions): Promis
       await events[Symbol.asyncDispose]()
     },
   }
+}
+
+/** What Sandboxes that are there need is made at once: a claim may wait for it. The rest goes by the other one. */
+function creating(direct: Transport, rest: Transport): Transport {
+  return { ...rest, request: (request) => (request.method === 'POST' ? direct : rest).request(request) }
 }
 
 /** Tells both. */

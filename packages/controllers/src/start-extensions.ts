@@ -38,8 +38,8 @@ export interface ExtensionsOptions {
 
 interface StartOptions extends ExtensionsOptions {
   client: Client
-  /** For what no claim waits for. */
-  background: Client
+  /** For what no claim waits for; what members are made by comes `later`, so that those that are made get done. */
+  background: { sooner: Client; later: Client }
   record(component: string, about: AnyObject, event: PlannedEvent): void
   onError(error: unknown, where: string): void
   signal: AbortSignal
@@ -73,7 +73,7 @@ export function startExtensions(
     settled: async (signal) => claimController?.settled(signal),
   }
   const engineOptions = (name: string, concurrency: number) => ({
-    client: background,
+    client: background.sooner,
     record: (about: AnyObject, event: PlannedEvent) => record(`${name}-controller`, about, event),
     onError: (error: unknown, key: string) => onError(error, `${name} ${key}`),
     concurrency,
@@ -110,6 +110,7 @@ export function startExtensions(
       startTemplateController(caches, engineOptions('sandboxtemplate', options.templateConcurrency ?? 10)),
       startPoolController(caches, {
         ...engineOptions('sandboxwarmpool', options.poolConcurrency ?? 10),
+        client: background.later,
         maxBatchSize: options.poolBatchSize ?? 300,
         readinessGracePeriod: options.poolReadinessGracePeriod ?? 300_000,
         evictable: options.poolEviction ?? true,

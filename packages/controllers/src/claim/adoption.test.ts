@@ -78,6 +78,7 @@ function createWorld() {
   const written = new Map<string, string>()
   const offered = new Map<string, { key: string; object: string | undefined; poolUid: string }>()
   const called: string[] = []
+  let time = 0
   const asker = (uid: string): Asker => ({ uid, key: joinKey('n', uid) })
   const start = (): Adoption => {
     const adoption = createAdoption({
@@ -87,6 +88,7 @@ function createWorld() {
         return uid === undefined ? undefined : asker(uid)
       },
       call: (key) => void called.push(key),
+      now: () => ++time,
     })
     for (const sandbox of cache.values()) adoption.seen(sandbox)
     return adoption
@@ -97,8 +99,30 @@ function createWorld() {
 test('whatever happens in whatever order, no member is offered to two, and none is lost', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-      const { cache, written, offered, asker, start } = createWorld()
+      const { cache, written, offered, called, asker, start } = createWorld()
       let adoption = start()
+      const asked = new Map<string, { pool: string; picky: boolean }>()
+      const ask = (claim: string, pool: string, picky: boolean): void => {
+        const acceptable = picky ? ({ metadata }: Sandbox) => metadata.name !== 's1' : undefined
+        const offer = adoption.offer(asker(claim), pool, acceptable)
+        offered.delete(claim)
+        asked.set(claim, { pool, picky })
+        if (offer.kind !== 'member') return
+        const key = joinKey('n', offer.sandbox.metadata.name ?? '')
+        expect(poolOfMember(offer.sandbox)?.uid).toBe(pool)
+        expect([...offered.values()].map((other) => other.key)).not.toContain(key)
+        for (const [other, assigned] of written) if (assigned === key) expect(other).toBe(claim)
+        offered.set(claim, { key, object: offer.sandbox.metadata.uid, poolUid: pool })
+      }
+      /** As a claim's pass does. What was called may call others in its turn, each once. */
+      const answerCalls = (): void => {
+        for (let turns = 0; called.length > 0; turns++) {
+          expect(turns).toBeLessThan(20)
+          const claim = called.shift()?.slice('n/'.length) ?? ''
+          const { pool, picky } = asked.get(claim) ?? { pool: '', picky: false }
+          ask(claim, pool, picky)
+        }
+      }
       const tell = (name: string): void => {
         const sandbox = cache.get(joinKey('n', name))
         if (sandbox) adoption.seen(sandbox)
@@ -116,19 +140,8 @@ test('whatever happens in whatever order, no member is offered to two, and none 
           const sandbox = cache.get(joinKey('n', each.name))
           cache.delete(joinKey('n', each.name))
           if (sandbox) adoption.gone(sandbox)
-        } else if (each.do === 'ask') {
-          const acceptable = each.picky ? ({ metadata }: Sandbox) => metadata.name !== 's1' : undefined
-          const offer = adoption.offer(asker(each.claim), each.pool, acceptable)
-          offered.delete(each.claim)
-          if (offer.kind === 'member') {
-            const key = joinKey('n', offer.sandbox.metadata.name ?? '')
-            const poolUid = each.pool
-            expect(poolOfMember(offer.sandbox)?.uid).toBe(poolUid)
-            expect([...offered.values()].map((other) => other.key)).not.toContain(key)
-            for (const [other, assigned] of written) if (assigned === key) expect(other).toBe(each.claim)
-            offered.set(each.claim, { key, object: offer.sandbox.metadata.uid, poolUid })
-          }
-        } else if (each.do === 'assign') {
+        } else if (each.do === 'ask') ask(each.claim, each.pool, each.picky)
+        else if (each.do === 'assign') {
           const key = offered.get(each.claim)?.key
           if (key !== undefined && cache.has(key)) {
             written.set(each.claim, key)
@@ -147,8 +160,10 @@ test('whatever happens in whatever order, no member is offered to two, and none 
           adoption.release(each.claim)
         } else {
           offered.clear()
+          called.length = 0
           adoption = start()
         }
+        answerCalls()
         // What is not the same object any more, or of another pool, is not what was offered.
         for (const [uid, { key, object, poolUid }] of offered) {
           const sandbox = cache.get(key)
@@ -182,7 +197,7 @@ test('whatever happens in whatever order, no member is offered to two, and none 
   )
 })
 
-test('calls the claims that wait for what is starting, one for each that can be had, the first one first', () => {
+test('a claim waits where a member starts that no other waits for, and is offered what comes up in its turn', () => {
   const { called, asker, cache, start } = createWorld()
   const adoption = start()
   const put = (name: string, progress: Progress): void => {
@@ -190,17 +205,78 @@ test('calls the claims that wait for what is starting, one for each that can be 
     cache.set(joinKey('n', name), sandbox)
     adoption.seen(sandbox)
   }
+  const offers = (...uids: string[]) => uids.map((uid) => adoption.offer(asker(uid), 'p1'))
   put('s1', 'starting')
   put('s2', 'starting')
-  for (const uid of CLAIMS) expect(adoption.offer(asker(uid), 'p1')).toEqual({ kind: 'starting' })
+  const starting = { kind: 'starting', movedAt: 1 }
+  expect(offers('c1', 'c2', 'c3')).toEqual([starting, starting, { kind: 'none' }])
   adoption.release('c1')
+  // It keeps its place when it is looked at again.
+  expect(offers('c3', 'c2')).toEqual([starting, starting])
   put('s2', 'ready')
   expect(called).toEqual(['n/c2'])
+  // Nobody takes it who comes before the other has asked.
+  expect(offers('c4')).toEqual([{ kind: 'none' }])
   put('s1', 'running')
   expect(called).toEqual(['n/c2', 'n/c3'])
-  const names = ['c2', 'c3'].map((uid) => adoption.offer(asker(uid), 'p1'))
-  expect(names).toEqual([
+  expect(offers('c4', 'c2', 'c3')).toEqual([
+    { kind: 'none' },
     { kind: 'member', sandbox: cache.get('n/s2') },
     { kind: 'member', sandbox: cache.get('n/s1') },
   ])
+})
+
+test('says when a member came up last', () => {
+  const { asker, cache, start } = createWorld()
+  const adoption = start()
+  const put = (name: string, progress: Progress): void => {
+    const sandbox = member(name, { pool: 'p1', progress, version: 1 })
+    cache.set(joinKey('n', name), sandbox)
+    adoption.seen(sandbox)
+  }
+  for (const name of ['s1', 's2', 's3']) put(name, 'starting')
+  for (const [uid, movedAt] of [
+    ['c1', 1],
+    ['c2', 1],
+  ] as const)
+    expect(adoption.offer(asker(uid), 'p1')).toEqual({ kind: 'starting', movedAt })
+  put('s1', 'ready')
+  put('s1', 'ready')
+  expect(adoption.offer(asker('c2'), 'p1')).toEqual({ kind: 'starting', movedAt: 2 })
+})
+
+test('a member that is not acceptable goes from nobody to nobody', () => {
+  const { called, asker, cache, start } = createWorld()
+  const adoption = start()
+  const put = (name: string, progress: Progress): void => {
+    const sandbox = member(name, { pool: 'p1', progress, version: 1 })
+    cache.set(joinKey('n', name), sandbox)
+    adoption.seen(sandbox)
+  }
+  for (const name of ['s1', 's2', 's3']) put(name, 'starting')
+  const none = () => false
+  for (const uid of ['c1', 'c2']) expect(adoption.offer(asker(uid), 'p1', none)).toMatchObject({ kind: 'starting' })
+  put('s1', 'ready')
+  expect(adoption.offer(asker('c1'), 'p1', none)).toMatchObject({ kind: 'starting' })
+  expect(called).toEqual(['n/c1'])
+  put('s1', 'ready')
+  expect(called).toEqual(['n/c1', 'n/c2'])
+})
+
+test('a claim that has a Sandbox of its own waits for none, and what it was offered is the next one’s', () => {
+  const { called, asker, cache, start } = createWorld()
+  const adoption = start()
+  const put = (name: string, progress: Progress): void => {
+    const sandbox = member(name, { pool: 'p1', progress, version: 1 })
+    cache.set(joinKey('n', name), sandbox)
+    adoption.seen(sandbox)
+  }
+  for (const name of ['s1', 's2', 's3']) put(name, 'starting')
+  for (const uid of CLAIMS) adoption.offer(asker(uid), 'p1')
+  adoption.hold(asker('c1'), 'n/own')
+  put('s1', 'ready')
+  expect(called).toEqual(['n/c2'])
+  adoption.hold(asker('c2'), 'n/own too')
+  expect(called).toEqual(['n/c2', 'n/c3'])
+  expect(adoption.offer(asker('c3'), 'p1')).toEqual({ kind: 'member', sandbox: cache.get('n/s1') })
 })

@@ -10,8 +10,11 @@ import { createSpreadQueue, type SpreadQueue } from './spread-queue.ts'
 
 export type Offer =
   | { kind: 'member'; sandbox: Sandbox }
-  /** Members are on their way up. The claim is called when one can be had. */
-  | { kind: 'starting' }
+  /**
+   * A member is on its way up for which nobody waits that asked before. The claim is called when it is offered one.
+   * `movedAt` is when one of the pool's came up last, or the first of those that start was seen; ms since the epoch.
+   */
+  | { kind: 'starting'; movedAt: number }
   | { kind: 'none' }
 
 /** Who asks: a claim's UID, and the key by which it is called when there is something for it. */
@@ -24,13 +27,17 @@ export interface Adoption {
   /** What is known of a Sandbox now, as it was before where the two differ in more than their state. */
   seen(sandbox: Sandbox): void
   gone(sandbox: Sandbox): void
-  /** The member with that key is the claim's: it was written down before. */
+  /**
+   * The Sandbox with that key is the claim's: it was written down before, or made for it. Where it is no member the claim
+   * waits for none any more, and what it was offered is another's.
+   */
   hold(asker: Asker, key: string): void
   /** The claim needs no member, or none any more. */
   release(uid: string): void
   /**
    * A member for the claim: the same one until the claim has it or is released. Without `acceptable` any will do; one
-   * that is not acceptable is offered to nobody until something happens to it.
+   * that is not acceptable is offered to nobody until something happens to it. Claims that wait are offered what comes up
+   * in the order in which they began to.
    */
   offer(asker: Asker, poolUid: string, acceptable?: (sandbox: Sandbox) => boolean): Offer
   /** How many members of the pool could be had at once. */
@@ -46,8 +53,10 @@ export interface AdoptionOptions {
   find(key: string): Sandbox | undefined
   /** The claim that has been given the Sandbox, by what is written in it. */
   assignee(sandbox: Sandbox): Asker | undefined
-  /** Something can be had that the claim had asked for in vain. */
+  /** The claim, which had asked in vain, is offered something now. */
   call(key: string): void
+  /** ms since the epoch. */
+  now(): number
 }
 
 interface Member {
@@ -63,13 +72,15 @@ interface Pool {
   ready: SpreadQueue
   running: SpreadQueue
   starting: Set<string>
+  /** When the first of those that start began to, or one was up since; ms since the epoch. */
+  movedAt: number
   /** How many are offered to claims. */
   held: number
   /** Claims that wait for what is starting, the first one first: UID and key. */
   waiting: Map<string, string>
 }
 
-export function createAdoption({ find, assignee, call }: AdoptionOptions): Adoption {
+export function createAdoption({ find, assignee, call, now }: AdoptionOptions): Adoption {
   const members = new Map<string, Member>()
   const pools = new Map<string, Pool>()
   /** The key of the member that a claim holds, by the claim's UID. */
@@ -84,6 +95,7 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
         ready: createSpreadQueue(),
         running: createSpreadQueue(),
         starting: new Set(),
+        movedAt: 0,
         held: 0,
         waiting: new Map(),
       }
@@ -105,14 +117,19 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     prune(poolUid, pool)
   }
 
-  function enqueue(key: string, { poolUid, progress, node }: Member): void {
+  function enqueue(key: string, member: Member): void {
+    const { poolUid, progress, node } = member
     const pool = poolAt(poolUid)
-    if (progress === 'starting') return void pool.starting.add(key)
-    pool[progress].add(key, node)
+    if (progress === 'starting') {
+      if (!pool.starting.size) pool.movedAt = now()
+      return void pool.starting.add(key)
+    }
     const [first] = pool.waiting
-    if (!first) return
-    stopWaiting(first[0])
-    call(first[1])
+    if (!first) return pool[progress].add(key, node)
+    // Whoever asks before that one does has not waited for as long.
+    const [uid, claim] = first
+    take(key, member, uid)
+    call(claim)
   }
 
   function stopWaiting(uid: string): void {
@@ -156,6 +173,7 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     }
     const asker = assignee(sandbox)
     if (asker) return take(key, member, asker.uid)
+    if (known?.progress === 'starting' && member.progress !== 'starting') poolAt(poolUid).movedAt = now()
     if (known && known.progress !== member.progress) leaveQueues(key, known)
     enqueue(key, member)
   }
@@ -174,9 +192,16 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     const key = held.get(uid)
     const member = key === undefined ? undefined : members.get(key)
     if (key === undefined || !member) return
+    putAside(uid)
+    enqueue(key, member)
+  }
+
+  /** What the claim holds is in no queue until something happens to it. */
+  function putAside(uid: string): void {
+    const member = members.get(held.get(uid) ?? '')
+    if (!member) return
     delete member.heldBy
     unhold(uid, member)
-    enqueue(key, member)
   }
 
   function nextOf({ ready, running }: Pool): string | undefined {
@@ -188,7 +213,8 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     gone: (sandbox) => drop(keyOf(sandbox)),
     hold(asker, key) {
       const member = members.get(key)
-      if (!member || member.heldBy === asker.uid) return
+      if (!member) return release(asker.uid)
+      if (member.heldBy === asker.uid) return
       // Only offered so far: what is written counts more.
       if (member.heldBy !== undefined) unhold(member.heldBy, member)
       take(key, member, asker.uid)
@@ -197,9 +223,10 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
     offer(asker, poolUid, acceptable) {
       const mine = held.get(asker.uid)
       const sandbox = mine === undefined ? undefined : find(mine)
-      if (sandbox && poolOfMember(sandbox)?.uid === poolUid && acceptable?.(sandbox) !== false)
-        return { kind: 'member', sandbox }
-      release(asker.uid)
+      if (sandbox && poolOfMember(sandbox)?.uid === poolUid) {
+        if (acceptable?.(sandbox) !== false) return { kind: 'member', sandbox }
+        putAside(asker.uid)
+      } else if (mine !== undefined || waitingFor.get(asker.uid) !== poolUid) release(asker.uid)
       const pool = pools.get(poolUid)
       if (!pool) return { kind: 'none' }
       for (let key = nextOf(pool); key !== undefined; key = nextOf(pool)) {
@@ -209,13 +236,15 @@ export function createAdoption({ find, assignee, call }: AdoptionOptions): Adopt
         take(key, member, asker.uid)
         return { kind: 'member', sandbox: candidate }
       }
-      if (!pool.starting.size) {
+      const others = pool.waiting.has(asker.uid) ? pool.waiting.size - 1 : pool.waiting.size
+      if (pool.starting.size <= others) {
+        stopWaiting(asker.uid)
         prune(poolUid, pool)
         return { kind: 'none' }
       }
       pool.waiting.set(asker.uid, asker.key)
       waitingFor.set(asker.uid, poolUid)
-      return { kind: 'starting' }
+      return { kind: 'starting', movedAt: pool.movedAt }
     },
     available(poolUid) {
       const pool = pools.get(poolUid)

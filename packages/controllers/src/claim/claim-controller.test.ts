@@ -187,6 +187,20 @@ describe('a claim without a member', () => {
     expect(claim.status?.sandbox?.name).toMatch(/^pool-/)
   })
 
+  test('has a Sandbox made after two seconds in which no member came up, and leaves the member to others', async () => {
+    await t.createTemplate()
+    await t.createPool(1)
+    const member = await t.untilSandbox(({ metadata }) => metadata.name?.startsWith('pool-') === true)
+    await t.createClaim('mine')
+    await t.untilSandbox(({ metadata }) => metadata.name === 'mine')
+    await using _node = await startTestNode(t.client, t.namespace)
+    await t.untilClaim('mine', isReady)
+    await t.filledPool(1)
+    await t.createClaim('other')
+    const other = await t.untilClaim('other', isReady)
+    expect(other.status?.sandbox?.name).toBe(member.metadata.name)
+  })
+
   test('from a template alone', async () => {
     await using _node = await startTestNode(t.client, t.namespace)
     await t.createTemplate()

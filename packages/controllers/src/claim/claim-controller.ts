@@ -64,6 +64,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     find: (key) => sandboxes.get(key),
     assignee: (sandbox) => assigneeOf(caches, sandbox),
     call: (key) => engine.enqueue(key),
+    now: options.now ?? Date.now,
   })
   const waiting = countWaitingClaims(claims, {
     supply: (poolKey) => adoption.supply(uidOf(pools.get(poolKey))),
@@ -80,7 +81,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       informer: claims,
       others: [sandboxes, pools, templates, policies, delivery.cache],
       observe: (claim, failures) =>
-        observeClaim({ ...caches, adoption, delivery, firstSeen }, claim, { failures, options }),
+        observeClaim({ ...caches, adoption, delivery, firstSeen, waiting }, claim, { failures, options }),
       plan: (observed, now) => planClaim(observed, now, { ...options, labelDomains: options.labelDomains() }),
     },
     options,
@@ -146,11 +147,11 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     reconsiderLabels() {
       for (const claim of claims.list()) if (claim.spec.additionalPodMetadata?.labels) engine.enqueue(keyOf(claim))
     },
-    coming: () => engine.busy() || arrivals.coming(),
+    coming: () => engine.busy() || arrivals.coming() || waiting.crowded(),
     idle: () => engine.idle(),
     async settled(signal) {
       do await engine.idle()
-      while (await arrivals.paused(signal))
+      while ((await arrivals.paused(signal)) || (await waiting.dispersed(signal)))
     },
     async [Symbol.asyncDispose]() {
       for (const handler of handlers) handler[Symbol.dispose]()
@@ -165,6 +166,7 @@ interface Sources extends ClaimCaches {
   delivery: EnvDelivery
   /** When claims were first seen, by UID. */
   firstSeen: ReadonlyMap<string, number>
+  waiting: WaitingClaims
 }
 
 function observeClaim(
@@ -197,10 +199,13 @@ function observeClaim(
     templateNamesake: template?.found && olderTemplate(sources, template.found),
     legacyPolicy: sources.policies.get(joinKey(namespace, `${name}-network-policy`)),
     firstObservedAt: firstSeen.get(uid) ?? now(),
+    crowded: sources.waiting.crowdedUntil(namespace ?? '', claim.spec.warmPoolRef?.name ?? '') !== undefined,
     failures,
   }
   const finding = findSandbox(known)
   if (finding.kind === 'found' || finding.kind === 'transfer') {
+    // It waits for nothing else any more.
+    adoption.hold({ uid, key: keyOf(claim) }, keyOf(finding.sandbox))
     const env = finding.kind === 'found' ? envFor(sources, claim, finding.sandbox) : undefined
     const origin = originOf(templates, finding.sandbox) ?? template?.found
     return { ...known, offer: { kind: 'none' }, origin, ...(env && { env }) }

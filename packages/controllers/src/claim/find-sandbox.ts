@@ -16,9 +16,6 @@ export type Finding =
   /** Nothing yet: the pool may have something. */
   | { kind: 'ask' }
 
-/** How long after its creation a claim waits for members that have no address yet, ms. agent-sandbox's number. */
-export const GRACE_PERIOD = 2_000
-
 /** What there is, and what it needs. Everything but the pool's offer. */
 export function findSandbox(observed: Omit<ObservedClaim, 'offer' | 'origin'>): Finding {
   const { claim, bound, assigned, namesake } = observed

@@ -135,6 +135,7 @@ export function observed(changes: Partial<ObservedClaim> = {}): ObservedClaim {
     origin: template,
     offer: { kind: 'none' },
     firstObservedAt: NOW - 0.5,
+    crowded: false,
     failures: [],
     ...changes,
   }

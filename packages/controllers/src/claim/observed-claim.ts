@@ -32,6 +32,8 @@ export interface ObservedClaim {
   offer: Offer
   /** When the controller first saw the claim, ms since the epoch, as finely as the clock has it. */
   firstObservedAt: number
+  /** Whether many claims of its pool wait at once. */
+  crowded: boolean
   /** The claim's variables, where they can be given to what is there already; undefined where there is nothing to give. */
   env?: ClaimEnv
   failures: readonly WriteFailure[]

@@ -215,15 +215,39 @@ test.each<[what: string, changes: Partial<ObservedClaim>, ids: string[]]>([
 })
 
 describe('waiting and failing', () => {
-  test('for members that start it says nothing, until two seconds after it was made', () => {
-    expect(plan({ offer: { kind: 'starting' } })).toMatchObject({
+  test('for a member that starts it says nothing, until two seconds after it was made', () => {
+    const offer = { kind: 'starting', movedAt: 0 } as const
+    expect(plan({ offer })).toMatchObject({
       writes: [],
       status: undefined,
       requeueAt: Date.parse('2026-01-01T00:01:01Z'),
     })
-    expect(plan({ offer: { kind: 'starting' } }, NOW + 1000).writes.map(({ id }) => id)).toEqual([
-      'create Sandbox mine',
-    ])
+    expect(plan({ offer }, NOW + 1000).writes.map(({ id }) => id)).toEqual(['create Sandbox mine'])
+  })
+
+  test('as long as members come up it waits for them, ten seconds at most', () => {
+    const createdAt = NOW - 1_000
+    const waits = (movedAt: number, now: number) => plan({ offer: { kind: 'starting', movedAt } }, now).requeueAt
+    expect(waits(NOW + 900, NOW + 1_000)).toBe(NOW + 2_900)
+    expect(waits(NOW + 8_800, NOW + 8_900)).toBe(createdAt + 10_000)
+    expect(waits(NOW + 8_950, createdAt + 10_000)).toBeUndefined()
+  })
+
+  test('while many wait, a Sandbox that was made for a claim is told of when it is Ready, ten seconds later at most', () => {
+    const starting = { ...owned, status: {}, metadata: { ...owned.metadata, name: 'mine' } }
+    const answered = { ...claim, status: { conditions: [ready('False')] } }
+    const waits = (changes: Partial<ObservedClaim>) => plan({ namesake: starting, ...changes }).statusMayWait
+    expect(waits({ crowded: true })).toBe(10_000)
+    expect(waits({ crowded: false })).toBe(0)
+    expect(waits({ crowded: true, namesake: { ...starting, status: { conditions: [ready('True')] } } })).toBe(0)
+    expect(waits({ crowded: true, claim: answered })).toBe(0)
+  })
+
+  test('when it was first seen is not written while many wait, and looked for later', () => {
+    const bare = { ...claim, metadata: { ...claim.metadata, annotations: {} } }
+    const { writes, requeueAt } = plan({ claim: bare, namesake: owned, crowded: true })
+    expect([writes, requeueAt]).toEqual([[], NOW + 5_000])
+    expect(plan({ claim, namesake: owned, crowded: true }).requeueAt).toBeUndefined()
   })
 
   const failure = (changes: Partial<WriteFailure>): WriteFailure => ({

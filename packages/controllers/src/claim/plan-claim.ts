@@ -2,11 +2,13 @@
 import {
   ANNOTATIONS,
   CLAIM_CONDITIONS,
+  findCondition,
   isConditionTrue,
   CLAIM_MESSAGES as MESSAGES,
   ownershipOf,
   parseKubernetesTime,
   CLAIM_REASONS as REASONS,
+  SANDBOX_REASONS,
   type Sandbox,
   type SandboxClaim,
   type SandboxClaimStatus,
@@ -20,9 +22,10 @@ import { withVolumeClaims } from '../blueprint/volume-claims.ts'
 import { nothing, type Plan, type Write } from '../engine/plan.ts'
 import { deletionOf } from '../sandbox/objects.ts'
 import { NETWORK_POLICIES, networkPolicyName, policyState } from '../template/network-policy.ts'
+import type { Offer } from './adoption.ts'
 import { type ClaimProblem, claimStatus, isReady } from './claim-status.ts'
 import { annotate, assign, createSandbox, forget, synchronize, transfer } from './claim-writes.ts'
-import { findSandbox, GRACE_PERIOD } from './find-sandbox.ts'
+import { findSandbox } from './find-sandbox.ts'
 import { assignedName, needsColdStart, type ObservedClaim } from './observed-claim.ts'
 import { planEnv } from './plan-env.ts'
 import { deadlineOf, earliest, endOf, expiryEvent, isOver, planExpired, planOverdue } from './plan-expiry.ts'
@@ -33,6 +36,16 @@ export interface ClaimPlanOptions {
   /** False writes no annotation that only tells when something happened. */
   observability: boolean
 }
+
+/** How long after its creation a claim waits for members that have no address yet, ms. agent-sandbox's number. */
+const GRACE_PERIOD = 2_000
+/** How long at most while others of them come up, ms. */
+const LONGEST_GRACE_PERIOD = 10_000
+
+/** How long the first status may wait for a Sandbox that is made while many are, ms: it would be two writes. */
+const CROWDED_STATUS_MAY_WAIT = 10_000
+/** When to look again at what waits until claims are no crowd any more, ms. */
+const CROWD_RECHECK = 5_000
 
 /** How long to leave a claim alone whose namespace goes away: usually it is gone by then. */
 const NAMESPACE_TERMINATING_RECHECK = 30_000
@@ -50,6 +63,8 @@ interface Step {
   problem?: ClaimProblem
   /** There is nothing to say until something happens, or until then, ms since the epoch. */
   wait?: { until?: number }
+  /** When to look again, ms since the epoch. */
+  again?: number
 }
 
 /** @param now ms since the epoch */
@@ -71,23 +86,30 @@ export function planClaim(observed: ObservedClaim, now: number, options: ClaimPl
 /** The claim may have come to its end by what its status says now. */
 function withEnd(
   observed: ObservedClaim,
-  { writes = [], sandbox, problem }: Step,
+  { writes = [], sandbox, problem, again }: Step,
   { status, deadline, now }: { status: SandboxClaimStatus; deadline: number | undefined; now: number },
 ): Plan<SandboxClaimStatus> {
   const { claim } = observed
   const end = endOf(claim, status)
   const ends = end !== undefined && end <= now
-  const requeueAt = ends ? now : earliest(end, deadline)
+  const requeueAt = ends ? now : earliest(end, deadline, again)
   return {
     writes: [...legacyDeletion(observed), ...writes],
     status: ends ? claimStatus({ claim, sandbox, problem: undefined, expired: true }, now) : status,
     statusEvents: ends ? [expiryEvent()] : [],
-    statusMayWait: 0,
+    statusMayWait: mayWait(observed, sandbox, status) ? CROWDED_STATUS_MAY_WAIT : 0,
     retry: !ends && problem !== undefined && !problem.permanent,
     // What was sent to its Sandbox is forgotten once the status names that.
     settled: !ends && observed.env === undefined,
     ...(requeueAt !== undefined && { requeueAt }),
   }
+}
+
+/** Whether it would be the first of two: that the Sandbox is on its way. */
+function mayWait({ claim, crowded }: ObservedClaim, sandbox: Sandbox | undefined, status: SandboxClaimStatus): boolean {
+  if (!crowded || !sandbox || claim.status?.conditions?.length || isReady(status)) return false
+  const ready = findCondition(sandbox.status?.conditions, CLAIM_CONDITIONS.ready)
+  return !ready || ready.reason === SANDBOX_REASONS.dependenciesNotReady
 }
 
 /** What older controllers made for each claim says nothing that its template does not. Where it stays it does no harm. */
@@ -129,7 +151,12 @@ function keep(observed: ObservedClaim, sandbox: Sandbox, options: Times): Step {
       writes.filter((write) => write !== undefined),
     ),
     sandbox,
+    ...(observed.crowded && lacksTimes(observed, options) && { again: options.now + CROWD_RECHECK }),
   }
+}
+
+function lacksTimes({ claim }: ObservedClaim, { observability }: Times): boolean {
+  return observability && !claim.metadata.annotations?.[ANNOTATIONS.controllerFirstObservedAt]
 }
 
 /** What there is to do, or to wait for, before the claim's variables are where its Sandbox looks for them. */
@@ -183,9 +210,19 @@ function acquire(observed: ObservedClaim, options: Times): Step {
   if (offer.kind === 'member') {
     return attempt(observed, [assign(claim, offer.sandbox, assignmentTimes(observed, offer.sandbox, options))])
   }
-  const patience = (parseKubernetesTime(claim.metadata.creationTimestamp) ?? 0) + GRACE_PERIOD
-  if (offer.kind === 'starting' && patience > options.now) return { wait: { until: patience } }
+  const patience = offer.kind === 'starting' ? patienceOf(claim, offer) : 0
+  if (patience > options.now) return { wait: { until: patience } }
   return provision(observed)
+}
+
+/**
+ * Until when members that start are waited for, ms since the epoch. A Sandbox that was made for the claim would come after
+ * them: as long as they come up, one after the other, it would only make all of them slower.
+ */
+function patienceOf({ metadata }: SandboxClaim, { movedAt }: Extract<Offer, { kind: 'starting' }>): number {
+  const createdAt = parseKubernetesTime(metadata.creationTimestamp) ?? 0
+  const shortest = createdAt + GRACE_PERIOD
+  return Math.max(shortest, Math.min(movedAt + GRACE_PERIOD, createdAt + LONGEST_GRACE_PERIOD))
 }
 
 function provision(observed: ObservedClaim): Step {
@@ -232,9 +269,11 @@ function bookkeeping(observed: ObservedClaim, sandbox: Sandbox, options: Times):
   const { annotations = {}, labels = {} } = claim.metadata
   const legacy = annotations[ANNOTATIONS.sandboxName] ? undefined : labels[ANNOTATIONS.sandboxName]
   const moves = legacy !== undefined && legacy === sandbox.metadata.name
-  const unobserved = options.observability && !annotations[ANNOTATIONS.controllerFirstObservedAt]
+  const unobserved = lacksTimes(observed, options)
   const wanted = {
-    ...(unobserved && { [ANNOTATIONS.controllerFirstObservedAt]: microTime(observed.firstObservedAt) }),
+    // What tells only when something happened can be written when many claims do not wait any more.
+    ...(unobserved &&
+      !observed.crowded && { [ANNOTATIONS.controllerFirstObservedAt]: microTime(observed.firstObservedAt) }),
     ...(deadlineOf(claim) !== undefined && readySince(sandbox, options.now)),
     ...(moves && { [ANNOTATIONS.sandboxName]: legacy }),
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type ClaimRun, continueRun, endOfRun } from './waiting-claims.ts'
+import { type ClaimRun, continueRun, endOfRun, goesOn } from './waiting-claims.ts'
 
 /** When claims that come at these times will have paused, after each of them. */
 function pauses(times: number[], plenty = false): number[] {
@@ -25,4 +25,9 @@ test('unless the pool has plenty', () => {
 
 test('one that comes when they have paused begins anew', () => {
   expect(pauses([1_000, 1_200, 1_300])).toEqual([1_200, 1_400, 1_500])
+})
+
+test('claims go on from a second after the first one until they pause', () => {
+  const run = { begunAt: 1_000, lastAt: 1_900 }
+  expect([1_999, 2_000, 2_099, 2_100].map((at) => goesOn(run, at))).toEqual([false, true, true, false])
 })

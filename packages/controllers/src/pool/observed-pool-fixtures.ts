@@ -135,6 +135,8 @@ export function observe(changes: Partial<ObservedPool> & { members?: readonly Sa
     isAssigned: () => false,
     waitingClaims: 0,
     claimsPauseAt: undefined,
+    claimsCrowdUntil: undefined,
+    claimsGoOn: false,
     demand: [],
     newNames: (count) => Array.from({ length: count }, (_, index) => `new-${index}`),
     failures: [],

@@ -33,6 +33,10 @@ export interface ObservedPool {
   waitingClaims: number
   /** When claims will have paused that ask the pool one after the other, ms since the epoch. */
   claimsPauseAt: number | undefined
+  /** Until when so many claims wait that nothing should be done beside them, ms since the epoch. */
+  claimsCrowdUntil: number | undefined
+  /** Whether claims have come for so long, and few at a time, that the pool would be empty before they pause. */
+  claimsGoOn: boolean
   /** When claims asked for members, ms since the epoch, oldest first. */
   demand: readonly number[]
   /** Names for members that are to be made: the same until they are. */

@@ -114,6 +114,12 @@ describe('when none is made', () => {
       observe({ members: three.slice(0, 2), claimsPauseAt: NOW }),
       ['create new-0'],
     ],
+    ['while many claims wait, whether they find enough or not', observe({ claimsCrowdUntil: NOW + 1 }), []],
+    [
+      'claims that go on and on, few at a time, have it made beside them',
+      observe({ members: three.slice(0, 2), waitingClaims: 1, claimsGoOn: true, claimsPauseAt: NOW - 1 }),
+      ['create new-0'],
+    ],
     [
       'nor do those that would find nothing',
       observe({ members: three.slice(0, 2), isAssigned: () => true, claimsPauseAt: NOW + 1 }),
@@ -125,6 +131,12 @@ describe('when none is made', () => {
 
   test('it is made when claims have paused', () => {
     expect(plan(observe({ members: three.slice(0, 2), claimsPauseAt: NOW + 150 })).requeueAt).toBe(NOW + 150)
+  })
+
+  test('it is made when many claims have been answered, or nobody has come to them for long', () => {
+    const crowd = observe({ waitingClaims: 9, claimsPauseAt: NOW - 1, claimsCrowdUntil: NOW + 9_000 })
+    expect(plan(crowd).requeueAt).toBe(NOW + 9_000)
+    expect(writesOf(plan({ ...crowd, claimsCrowdUntil: undefined }))).toHaveLength(3)
   })
 
   test('it is made when claims that wait have been answered, and no moment is waited for until then', () => {

@@ -36,8 +36,7 @@ export function planPool(observed: ObservedPool, now: number, options: PoolPlanO
     ...additions(observed, members, { target: target.members, now, options }),
   ].filter(({ id }) => !refused.has(id))
   const status = poolStatus(observed, members, { target: target.members, health, grace, now })
-  // While claims wait it is their answers that have the pool looked at again.
-  const refillAt = observed.waitingClaims === 0 && yieldsToClaims(observed, now) ? observed.claimsPauseAt : undefined
+  const refillAt = yieldsToClaims(observed, now) ? refillTime(observed) : undefined
   const requeueAt = earliest(earliest(health.nextAt, target.shrinksAt), refillAt)
   return {
     writes: withinBatch(writes, options.maxBatchSize),
@@ -54,15 +53,22 @@ export function planPool(observed: ObservedPool, now: number, options: PoolPlanO
 const MOST_STARTING = 1000
 
 /**
- * Whether members are made later, because claims come first and find enough that are Ready: while some wait, and until no
- * more have come for a moment, since the start of a member is what the next one would wait for.
+ * Whether members are made later, because claims come first: while some wait that find enough that are Ready, and until no
+ * more have come for a moment, since the start of a member is what the next one would wait for. Many at once are left alone
+ * in any case: those that find nothing have Sandboxes made for them, and more would come to all of them later.
  */
 export function yieldsToClaims(observed: ObservedPool, now: number): boolean {
-  const { waitingClaims, claimsPauseAt = now } = observed
-  if (waitingClaims === 0 && claimsPauseAt <= now) return false
+  const { waitingClaims, claimsPauseAt = now, claimsCrowdUntil = now } = observed
+  if (claimsCrowdUntil > now) return true
+  if (observed.claimsGoOn || (waitingClaims === 0 && claimsPauseAt <= now)) return false
   const ready = membersOf(observed).active.filter((member) => member.ready)
   if (waitingClaims > 0) return ready.length >= waitingClaims
   return ready.some(({ assigned }) => !assigned)
+}
+
+/** When to look again; while claims wait it is their answers that have the pool looked at. */
+function refillTime({ waitingClaims, claimsPauseAt, claimsCrowdUntil }: ObservedPool): number | undefined {
+  return claimsCrowdUntil ?? (waitingClaims === 0 ? claimsPauseAt : undefined)
 }
 
 interface Situation {

@@ -18,7 +18,7 @@ import {
   sandboxClaims,
   sandboxWarmPools,
 } from '@caisson/client'
-import type { WaitingClaims } from '../claim/waiting-claims.ts'
+import { FEW_CLAIMS, type WaitingClaims } from '../claim/waiting-claims.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { BY_NAME_HASH, nameHashKey, olderNamesake, withNamesakes } from '../template/name-collision.ts'
 import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
@@ -149,7 +149,8 @@ export function startPoolController(
       deleted: enqueueUnassigned,
     }),
     waitingClaims?.onChange((namespace, name) => {
-      if (waitingClaims.waiting(namespace, name) === 0) enqueueUndisturbed({ namespace, name })
+      const waiting = waitingClaims.waiting(namespace, name)
+      if (waiting === 0 || waiting === FEW_CLAIMS) enqueueUndisturbed({ namespace, name })
     }),
     demand,
     crowd,
@@ -213,6 +214,8 @@ function observePool(
     isAssigned: (sandbox) => claims.byIndex(BY_ASSIGNED, joinKey(namespace, sandbox)).length > 0,
     waitingClaims: waitingClaims?.waiting(namespace, name) ?? 0,
     claimsPauseAt: waitingClaims?.pausesAt(namespace, name),
+    claimsCrowdUntil: waitingClaims?.crowdedUntil(namespace, name),
+    claimsGoOn: waitingClaims?.goOn(namespace, name) ?? false,
     demand: demand.of(pool),
     newNames: (count) => names.next(pool, count),
     failures,

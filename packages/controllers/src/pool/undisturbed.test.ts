@@ -1,5 +1,7 @@
 import * as apiserver from '@caisson/apiserver'
+import { sandboxWarmPools } from '@caisson/client'
 import { expect, test } from 'vitest'
+import { FEW_CLAIMS } from '../claim/waiting-claims.ts'
 import { isReady, useClaims } from '../testing/claim-fixture.ts'
 import { runControllers, startTestNode } from '../testing/test-cluster.ts'
 
@@ -29,5 +31,33 @@ test('a pool is not looked at for each of the claims that come one after another
   expect(made()).toBe(0)
   stopped = undefined
   await t.untilSandbox(() => made() === 30)
+  expect(running.errors).toEqual([])
+})
+
+test('where many claims wait those that find nothing have Sandboxes made, and the pool is filled when they have them', async () => {
+  {
+    await using _node = await startTestNode(t.client, t.namespace)
+    await t.createTemplate()
+    await t.createPool(2)
+    await t.filledPool(2)
+  }
+  await t.running[Symbol.asyncDispose]()
+  const claims = Array.from({ length: 3 + FEW_CLAIMS }, (_, index) => `c${index}`)
+  for (const name of claims) await t.createClaim(name)
+  let looks = 0
+  const log = { queueOf: (name: string) => (name === 'pool' ? { worked: () => void looks++ } : {}) }
+  await using running = await runControllers(t.cluster, t.namespace, { metrics: log })
+  const made = () => running.writes.filter((write) => write === 'POST sandboxes').length
+  const answered = () => running.writes.filter((write) => /^PATCH sandboxclaims.*status$/.test(write)).length
+  await expect.poll(() => [made(), answered()]).toEqual([1 + FEW_CLAIMS, 2])
+  const before = looks
+  const { name = '' } = (await t.filledPool(2)).metadata
+  await t.client.patch(sandboxWarmPools, name, { metadata: { labels: { look: 'again' } } }, { namespace: t.namespace })
+  await expect.poll(() => looks).toBeGreaterThan(before)
+  expect(made()).toBe(1 + FEW_CLAIMS)
+  await using _node = await startTestNode(t.client, t.namespace)
+  for (const name of claims) await t.untilClaim(name, isReady)
+  await expect.poll(made).toBe(3 + FEW_CLAIMS)
+  expect(answered()).toBe(claims.length)
   expect(running.errors).toEqual([])
 })

@@ -115,6 +115,10 @@ describe('a status that is worth a write', () => {
   const edited = observe({ sandbox: aSandbox({ metadata: { generation: 4 } }), pods: [aReadyPod()] })
   const failed = observe({ pods: [aPod({}, { phase: 'Failed' })] })
   const suspended = observe({ sandbox: aSandbox({ spec: { operatingMode: 'Suspended' } }) })
+  const foreignPod = aPod({ ownerReferences: [STRANGER] })
+  const pool = { apiVersion: 'extensions.agents.x-k8s.io/v1beta1', kind: 'SandboxWarmPool', name: 'pool', uid: 'pool' }
+  const member = aSandbox({ metadata: { ownerReferences: [{ ...pool, controller: true }] } })
+  const refusal = { id: 'create Pod box', message: 'no', permanent: true, namespaceTerminating: false }
   test.each<Row>([
     ['the start may wait for its end', undefined, pending, 1000],
     ['so may its progress', pending, scheduled, 1000],
@@ -126,7 +130,10 @@ describe('a status that is worth a write', () => {
     ['no longer ready too', ready, running, 0],
     ['suspended too', undefined, suspended, 0],
     ['resuming too', suspended, pending, 0],
-    ['an error too', undefined, observe({ pods: [aPod({ ownerReferences: [STRANGER] })] }), 0],
+    ['an error too', undefined, observe({ pods: [foreignPod] }), 0],
+    ["one of a pool's member may pass", undefined, observe({ sandbox: member, pods: [foreignPod] }), 1000],
+    ['but not where nothing is tried again', undefined, observe({ sandbox: member, failures: [refusal] }), 0],
+    ['the start waits for longer while claims come', pending, { ...scheduled, claimsComing: true }, 5000],
     ['of another generation alone too', ready, edited, 0],
     ['unless claims come meanwhile', ready, { ...edited, claimsComing: true }, 5000],
     ['who wait for nothing else', ready, { ...running, claimsComing: true }, 0],

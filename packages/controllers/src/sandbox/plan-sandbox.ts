@@ -42,7 +42,7 @@ const PROGRESS_MAY_WAIT = 1_000
 /** Nobody waits for one member of a pool, and a pool that fills on a busy machine would write every status twice. */
 const MEMBER_PROGRESS_MAY_WAIT = 10_000
 
-/** As long as many claims take that come together. */
+/** As long as many claims take that come together; what says nothing new waits for them, and how starts go on. */
 const SAME_MAY_WAIT = 5_000
 
 /** @param now ms since the epoch */
@@ -96,7 +96,7 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
     ],
     status,
     statusEvents: transitionEvents(sandbox, status, pod),
-    statusMayWait: patience(observed, status),
+    statusMayWait: passes(sandbox, errors) ? PROGRESS_MAY_WAIT : patience(observed, status),
     retry: errors.some(({ permanent }) => !permanent),
     settled: true,
     ...(end !== undefined && { requeueAt: end }),
@@ -188,6 +188,12 @@ function transitionEvents(sandbox: Sandbox, status: SandboxStatus, pod: PodPlan)
   return events
 }
 
+/** Of a pool's member, which nobody waits for, what went wrong is said when it has not gone right a moment later. */
+function passes(sandbox: Sandbox, errors: readonly SandboxError[]): boolean {
+  const transient = errors.length > 0 && errors.every(({ permanent }) => !permanent)
+  return transient && isPoolMember(sandbox) && !sandbox.status?.conditions?.length
+}
+
 /** Whether a new status is worth a write now, later, or only together with another change. */
 function patience(
   { sandbox, claimsComing }: ObservedSandbox,
@@ -205,7 +211,8 @@ function patience(
   const error = findCondition(status.conditions, TYPES.containerError)
   const newError = error !== undefined && !sameJson(error, findCondition(before, TYPES.containerError))
   const serviceLost = sandbox.status?.service !== status.service && status.service === undefined
-  return starts && !stuck && !newError && !finishedBefore && !serviceLost ? progressMayWait(sandbox, status) : 0
+  if (!starts || stuck || newError || finishedBefore || serviceLost) return 0
+  return claimsComing ? Math.max(SAME_MAY_WAIT, progressMayWait(sandbox, status)) : progressMayWait(sandbox, status)
 }
 
 /** Of another generation, such as that in which it was given to a claim. */
