@@ -1,6 +1,25 @@
 import { PATCHES, post, type Writer } from './requests.ts'
 import type { Request } from './script.ts'
 
+/** Of which YAML's versions make different values. */
+const YAML_SCALARS = [
+  'yes',
+  'y',
+  'Off',
+  '"on"',
+  '~',
+  '010',
+  '0o10',
+  '0b1',
+  '1_0',
+  '1:30',
+  '2026-01-01',
+  '.5',
+  '1.',
+  '0x',
+  '!!str 1',
+]
+
 /** Requests that are wrong before any object is looked at. */
 export function oddRequests({ add }: Writer): void {
   const path = '/api/v1/namespaces/one/configmaps'
@@ -182,4 +201,13 @@ export function oddRequests({ add }: Writer): void {
     ['deleting a namespace that stays', { method: 'DELETE', path: '/api/v1/namespaces/default' }],
   ]
   for (const [label, request] of odd) add(label, request)
+  for (const scalar of YAML_SCALARS) {
+    add(`YAML with ${scalar}`, {
+      method: 'POST',
+      path: '/api/v1/namespaces/one/pods',
+      body: `metadata:\n  name: scalars\nspec:\n  hostNetwork: no\n  activeDeadlineSeconds: 0400\n  containers: [{name: main, image: busybox, workingDir: ${scalar}}]\n`,
+      contentType: 'application/yaml',
+      query: { dryRun: 'All' },
+    })
+  }
 }

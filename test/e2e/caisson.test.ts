@@ -134,6 +134,39 @@ describe('the cluster’s commands', () => {
   })
 })
 
+test('apply has the values that kubectl makes of a file, and waits for Sandboxes', async () => {
+  const file = join(work, 'applied.yaml')
+  writeFileSync(
+    file,
+    `apiVersion: v1
+kind: PodTemplate
+metadata: {name: applied}
+template:
+  spec:
+    automountServiceAccountToken: no
+    containers: [{name: main, image: busybox}]
+    volumes: [{name: key, secret: {secretName: key, defaultMode: 0400}}]
+---
+apiVersion: agents.x-k8s.io/v1beta1
+kind: Sandbox
+metadata: {name: applied}
+spec:
+  podTemplate:
+    spec: {containers: [{name: main, image: busybox, command: [sleep, infinity]}]}
+`,
+  )
+  expect(await cluster.mustCaisson(['apply', '-f', file, '--wait'])).toBe(
+    'podtemplates/applied applied\nsandboxes/applied applied\nsandboxes/applied ready\n',
+  )
+  const fields = '{.template.spec.automountServiceAccountToken} {.template.spec.volumes[0].secret.defaultMode}'
+  const read = ['get', 'podtemplate', 'applied', '-o', `jsonpath=${fields}`]
+  const ours = await cluster.mustKubectl(read)
+  await cluster.mustKubectl(['delete', 'podtemplate', 'applied'])
+  await cluster.mustKubectl(['apply', '-f', file])
+  expect([ours, await cluster.mustKubectl(read)]).toEqual(['false 256', 'false 256'])
+  await cluster.mustCaisson(['rm', 'applied'])
+})
+
 test('global options stand in front of a command or behind it, up to the command of a sandbox', async () => {
   const elsewhere = `caisson: the embedded cluster of ${join(work, 'elsewhere')} does not run: start it with 'caisson up --detach'\n`
   for (const args of [

@@ -1,4 +1,4 @@
-import type { ObjectMeta } from '@caisson/api'
+import { KUBERNETES_YAML, type ObjectMeta } from '@caisson/api'
 import type { OutputFormat } from './global-options.ts'
 import { oneLine, shownDocument } from './terminal-text.ts'
 
@@ -36,7 +36,7 @@ function isKubeObject(object: unknown): object is { metadata: ObjectMeta } {
 async function printDocument(document: unknown, output: 'json' | 'yaml'): Promise<void> {
   if (output === 'json') return console.log(shownDocument(JSON.stringify(document, null, 2)))
   const { stringify } = await import('yaml')
-  process.stdout.write(shownDocument(stringify(document)))
+  process.stdout.write(shownDocument(stringify(document, KUBERNETES_YAML)))
 }
 
 /** Prints one Kubernetes object that a command has made, in a form that asks for all of it. */

@@ -1,5 +1,5 @@
 /** The text of an answer. Stored objects are encoded once, whoever asks for them and in whatever list. */
-import type { KubeList, KubeObject } from '@caisson/api'
+import { KUBERNETES_YAML, type KubeList, type KubeObject } from '@caisson/api'
 import { stringify } from 'yaml'
 import { encodeObject, encodeList as encodeProtobufList } from '../protobuf/encode.ts'
 import { encode } from '../storage/encoding.ts'
@@ -12,6 +12,7 @@ export function encodeJson({ body, list, resource }: Answer): string {
 /** The same as JSON says, with its keys in order, as Go writes it. */
 export function encodeYaml(answer: Answer): string {
   return stringify(JSON.parse(encodeJson(answer)), {
+    ...KUBERNETES_YAML,
     aliasDuplicateObjects: false,
     lineWidth: 0,
     sortMapEntries: true,

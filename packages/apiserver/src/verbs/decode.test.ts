@@ -32,6 +32,10 @@ describe('keys that occur twice', () => {
   })
 })
 
+test('YAML has the values that kube-apiserver reads', () => {
+  expect(decodeYaml('mode: 0400\non: yes\ntext: "0400"\n').value).toEqual({ mode: 256, true: true, text: '0400' })
+})
+
 describe('fields and list items of one body', () => {
   const fields = (count: number): string =>
     `{${Array.from({ length: count }, (_, index) => `"k${index}":1`).join(',')}}`

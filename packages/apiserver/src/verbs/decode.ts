@@ -2,6 +2,7 @@
  * From the bytes of a body to a JSON value. JSON and YAML; keys that occur twice are reported, because the field
  * validation that clients ask for has to warn of them or to refuse them.
  */
+import { KUBERNETES_YAML } from '@caisson/api'
 import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, visit } from 'yaml'
 import { badRequest, tooManyValues } from './errors.ts'
 import { jsonSyntaxError } from './json-syntax-error.ts'
@@ -44,7 +45,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** YAML 1.2 without aliases that multiply: a body of 3 MiB must not become gigabytes. */
+/** YAML as Kubernetes reads it, without aliases that multiply: a body of 3 MiB must not become gigabytes. */
 export function decodeYaml(text: string): Decoded {
   const { document } = parseYaml(text)
   const error = document.errors[0]
@@ -81,7 +82,7 @@ export function repeatedLines({
 function parseYaml(text: string): { document: Document.Parsed; lines: LineCounter } {
   const lines = new LineCounter()
   return {
-    document: parseDocument(text, { uniqueKeys: false, lineCounter: lines, schema: 'core', merge: true }),
+    document: parseDocument(text, { ...KUBERNETES_YAML, uniqueKeys: false, lineCounter: lines }),
     lines,
   }
 }

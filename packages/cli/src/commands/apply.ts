@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { KubeObject, Sandbox } from '@caisson/api'
+import { KUBERNETES_YAML, type KubeObject, type Sandbox } from '@caisson/api'
 import { type Client, defineResource, type Resource } from '@caisson/client'
 import { parseAllDocuments } from 'yaml'
 import { CliError } from '../cli-error.ts'
@@ -46,7 +46,7 @@ function readObjects(filename: string): KubeObject[] {
   } catch (cause) {
     throw new CliError('not-found', `${filename} cannot be read: ${(cause as Error).message}`, { cause })
   }
-  const documents = parseAllDocuments(text)
+  const documents = parseAllDocuments(text, KUBERNETES_YAML)
   return documents.flatMap((document, index) => {
     const [error] = document.errors
     if (error) throw new CliError('usage', `${filename}, document ${index + 1}: ${error.message}`, { cause: error })
