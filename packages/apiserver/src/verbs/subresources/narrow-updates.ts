@@ -15,7 +15,8 @@ const EPHEMERAL_CONTAINERS_RULES: UpdateRules = {
   prepare(next, current) {
     const { ephemeralContainers } = (next.spec ?? {}) as Part
     keepAllBut(next, current, [])
-    next.spec = { ...(current.spec as Part), ...(ephemeralContainers !== undefined && { ephemeralContainers }) }
+    const { ephemeralContainers: _before, ...spec } = current.spec as Part
+    next.spec = { ...spec, ...(ephemeralContainers !== undefined && { ephemeralContainers }) }
   },
   validate: (next, current) =>
     validateEphemeralContainersUpdate(
