@@ -147,7 +147,8 @@ function validateRequest({ spec }: SigningRequestObject): FieldError[] {
   const errors: FieldError[] = []
   const { request, usages = [], signerName, expirationSeconds } = spec
   try {
-    parseSigningRequest(Buffer.from(request, 'base64').toString('latin1'))
+    // One that was left out is null.
+    parseSigningRequest(request ? Buffer.from(request, 'base64').toString('latin1') : '')
   } catch (error) {
     errors.push(invalidValue('spec.request', request, (error as Error).message))
   }

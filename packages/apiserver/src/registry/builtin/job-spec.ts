@@ -102,8 +102,8 @@ function listed(values: readonly string[]): string {
 function validateFailurePolicy(spec: JobSpec, path: string, errors: FieldError[]): void {
   const rules = spec.podFailurePolicy?.rules ?? []
   if (rules.length > MOST_RULES) errors.push(tooMany(path, rules.length, MOST_RULES))
-  const { containers = [], initContainers = [] } = spec.template.spec ?? {}
-  const names = new Set([...containers, ...initContainers].map(({ name }) => name))
+  const { containers, initContainers } = spec.template.spec ?? {}
+  const names = new Set([...(containers ?? []), ...(initContainers ?? [])].map(({ name }) => name))
   rules.forEach((rule, index) => {
     const at = `${path}[${index}]`
     const { action, onExitCodes, onPodConditions = [] } = rule
