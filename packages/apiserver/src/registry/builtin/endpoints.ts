@@ -1,11 +1,11 @@
 /** Endpoints and EndpointSlice: where a Service's traffic goes. */
 import type { KubeObject } from '@caisson/api'
 import type { EndpointAddress, EndpointPort, EndpointSubset } from 'kubernetes-types/core/v1.js'
-import type { EndpointSlice } from 'kubernetes-types/discovery/v1.js'
+import type { EndpointHints, EndpointSlice } from 'kubernetes-types/discovery/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { duplicate, invalidValue, notSupported, required, tooMany } from '../field-error.ts'
 import { ipFamily, validateIp, validateNonSpecialIp } from '../ip-address.ts'
-import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName } from '../names.ts'
+import { dns1123Label, dns1123Subdomain, labelValueErrors, portNumber, qualifiedName } from '../names.ts'
 import type { Strategy } from '../resource.ts'
 import { deepEqual } from './deep-equal.ts'
 import { immutable } from './immutable.ts'
@@ -81,6 +81,7 @@ function validateAppProtocol(protocol: string | undefined, path: string, errors:
 const MAX_ENDPOINTS = 1000
 const MAX_ADDRESSES = 100
 const MAX_PORTS = 20_000
+const MAX_HINTS = 8
 const ADDRESS_TYPES = ['FQDN', 'IPv4', 'IPv6']
 
 export const endpointSliceStrategy: Strategy = {
@@ -146,6 +147,7 @@ function validateSlice(slice: EndpointSlice, before: ReadonlySet<string>): Field
         errors.push(invalidValue(`${path}.nodeName`, endpoint.nodeName, said))
       }
     }
+    if (endpoint.hints) validateHints(endpoint.hints, `${path}.hints`, errors)
     if (endpoint.hostname !== undefined) {
       for (const said of dns1123Label(endpoint.hostname)) {
         errors.push(invalidValue(`${path}.hostname`, endpoint.hostname, said))
@@ -153,6 +155,29 @@ function validateSlice(slice: EndpointSlice, before: ReadonlySet<string>): Field
     }
   })
   return errors
+}
+
+/** Zones, and since 1.34 nodes, whose clients should be led to an endpoint. */
+type Hints = Record<'forZones' | 'forNodes', Array<{ name: string }> | undefined>
+
+function validateHints(hints: EndpointHints & Partial<Hints>, path: string, errors: FieldError[]): void {
+  for (const [list, nameErrors] of [
+    ['forZones', labelValueErrors],
+    ['forNodes', dns1123Subdomain],
+  ] as const) {
+    const named = hints[list] ?? []
+    if (named.length > MAX_HINTS) {
+      errors.push(tooMany(`${path}.${list}`, named.length, MAX_HINTS))
+      return
+    }
+    const names = new Set<string>()
+    named.forEach(({ name }, index) => {
+      const at = `${path}.${list}[${index}].name`
+      if (names.has(name)) errors.push(duplicate(at, name))
+      names.add(name)
+      for (const said of nameErrors(name)) errors.push(invalidValue(at, name, said))
+    })
+  }
 }
 
 function validateSlicePorts(slice: EndpointSlice, errors: FieldError[]): void {

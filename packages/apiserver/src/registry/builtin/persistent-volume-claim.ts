@@ -54,11 +54,13 @@ function asClaim(object: KubeObject): PersistentVolumeClaim {
 /** The older and the newer name of the same field say the same. */
 function alignDataSources(spec: PersistentVolumeClaimSpec | undefined): void {
   if (!spec) return
+  // Sources of other namespaces are for a feature that is off by default.
+  if (spec.dataSourceRef?.namespace) delete spec.dataSourceRef
   // Before there was dataSourceRef, anything else here was dropped, and clients have come to rely on it.
-  if (spec.dataSource && !isKnownSource(spec.dataSource)) delete spec.dataSource
+  if (spec.dataSource && !spec.dataSourceRef && !isKnownSource(spec.dataSource)) delete spec.dataSource
   const { dataSource, dataSourceRef } = spec
   if (dataSource && !dataSourceRef) spec.dataSourceRef = { ...dataSource }
-  else if (dataSourceRef && !dataSource && !dataSourceRef.namespace) spec.dataSource = { ...dataSourceRef }
+  else if (dataSourceRef && !dataSource) spec.dataSource = { ...dataSourceRef }
 }
 
 function isKnownSource({ apiGroup, kind }: { apiGroup?: string; kind: string }): boolean {
@@ -95,13 +97,17 @@ export function validateClaimSpec(spec: PersistentVolumeClaimSpec, path: string,
   }
   if (spec.dataSource) validateDataSource(spec.dataSource, `${path}.dataSource`, errors)
   if (spec.dataSourceRef) validateDataSource(spec.dataSourceRef, `${path}.dataSourceRef`, errors)
-  if (!spec.dataSource || !spec.dataSourceRef) return
-  if (spec.dataSourceRef.namespace) {
-    const said = 'may not be specified when dataSourceRef.namespace is specified'
-    errors.push(invalidValue(path, `${path}.dataSource`, said))
-  } else if (!sameSource(spec.dataSource, spec.dataSourceRef)) {
-    errors.push(invalidValue(path, `${path}.dataSource`, 'must match dataSourceRef'))
+  if (spec.dataSource && spec.dataSourceRef) {
+    // Kubernetes prints the path of the field here, as Go prints one in JSON.
+    if (spec.dataSourceRef.namespace)
+      errors.push(invalidValue(path, {}, 'may not be specified when dataSourceRef.namespace is specified'))
+    else if (!sameSource(spec.dataSource, spec.dataSourceRef))
+      errors.push(invalidValue(path, {}, 'must match dataSourceRef'))
   }
+  const { volumeAttributesClassName } = spec
+  if (!volumeAttributesClassName) return
+  for (const said of dns1123Subdomain(volumeAttributesClassName))
+    errors.push(invalidValue(`${path}.volumeAttributesClassName`, volumeAttributesClassName, said))
 }
 
 export function validateAccessModes(modes: readonly string[], path: string, errors: FieldError[]): void {

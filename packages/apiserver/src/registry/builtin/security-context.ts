@@ -80,7 +80,11 @@ function validateIds(
   }
 }
 
-type FullPodSecurityContext = PodSecurityContext & { appArmorProfile?: Profile; supplementalGroupsPolicy?: string }
+type FullPodSecurityContext = PodSecurityContext & {
+  appArmorProfile?: Profile
+  supplementalGroupsPolicy?: string
+  seLinuxChangePolicy?: string
+}
 
 export function validatePodSecurityContext(context: FullPodSecurityContext, path: string, errors: FieldError[]): void {
   validateIds(context, path, errors)
@@ -88,7 +92,7 @@ export function validatePodSecurityContext(context: FullPodSecurityContext, path
     for (const said of unixId(id)) errors.push(invalidValue(`${path}.supplementalGroups[${index}]`, id, said))
   })
   validateSysctls(context.sysctls ?? [], `${path}.sysctls`, errors)
-  const { fsGroupChangePolicy, supplementalGroupsPolicy } = context
+  const { fsGroupChangePolicy, supplementalGroupsPolicy, seLinuxChangePolicy } = context
   if (
     fsGroupChangePolicy !== undefined &&
     fsGroupChangePolicy !== 'Always' &&
@@ -105,6 +109,9 @@ export function validatePodSecurityContext(context: FullPodSecurityContext, path
   ) {
     errors.push(notSupported(`${path}.supplementalGroupsPolicy`, supplementalGroupsPolicy, ['Merge', 'Strict']))
   }
+  // MountOption is for a feature that is off by default.
+  if (seLinuxChangePolicy !== undefined && seLinuxChangePolicy !== 'Recursive')
+    errors.push(notSupported(`${path}.seLinuxChangePolicy`, seLinuxChangePolicy, ['Recursive']))
 }
 
 const SYSCTL = '[a-z0-9]([-_a-z0-9]*[a-z0-9])?'

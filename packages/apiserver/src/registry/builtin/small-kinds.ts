@@ -88,7 +88,21 @@ function validateRuntimeClass({ handler = '', overhead, scheduling }: RuntimeCla
   if (overhead) validateResourceRequirements({ limits: overhead.podFixed ?? {} }, 'overhead', errors)
   if (scheduling) {
     validateLabels(scheduling.nodeSelector, 'scheduling.nodeSelector', errors)
-    validateTolerations(scheduling.tolerations ?? [], 'scheduling.tolerations.tolerations', errors)
+    const tolerations = scheduling.tolerations ?? []
+    validateTolerations(tolerations, 'scheduling.tolerations.tolerations', errors)
+    const seen = new Set<string>()
+    tolerations.forEach(({ key = '', operator = '', value = '', effect = '', tolerationSeconds = null }, index) => {
+      const listKey = JSON.stringify([key, operator, value, effect])
+      const printed = {
+        Key: key,
+        Operator: operator,
+        Value: value,
+        Effect: effect,
+        TolerationSeconds: tolerationSeconds,
+      }
+      if (seen.has(listKey)) errors.push(duplicate(`scheduling.tolerations[${index}]`, printed))
+      seen.add(listKey)
+    })
   }
   return errors
 }
