@@ -59,8 +59,6 @@ export interface InformerOptions<T extends AnyObject> extends Scope {
   indexers?: Readonly<Record<string, IndexFunction<T>>>
   /** Objects of other namespaces are left out, as if there were none; those without a namespace are kept. */
   wantsNamespace?: (namespace: string) => boolean
-  /** By default `managedFields` of objects that came over a network are not kept: they are half of a Pod. */
-  keepManagedFields?: boolean
   timing?: ReflectorTiming
   /** Default: a process warning. */
   onHandlerError?: (error: unknown) => void
@@ -101,7 +99,7 @@ export function createInformer<T extends AnyObject>(
   })
 
   function ingest(object: T): T {
-    const kept = options.keepManagedFields ? object : withoutManagedFields(object)
+    const kept = withoutManagedFields(object)
     return deepFreeze(options.transform ? options.transform(kept) : kept)
   }
 
@@ -196,6 +194,7 @@ export function createInformer<T extends AnyObject>(
   }
 }
 
+/** They are half of a Pod, and nobody here reads them. */
 function withoutManagedFields<T extends AnyObject>(object: T): T {
   // A frozen object is shared with the server of this process: a copy would only cost memory.
   if (object.metadata.managedFields === undefined || Object.isFrozen(object)) return object

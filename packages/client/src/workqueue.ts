@@ -23,7 +23,7 @@ export interface AddOptions {
 }
 
 export interface WorkResult {
-  /** ms after which the key is to be worked on again although nothing happened. */
+  /** ms after which the key is to be worked on again although nothing happened; with priority 0, as retries are. */
   requeueAfter?: number
 }
 
@@ -34,8 +34,6 @@ export interface WorkqueueOptions<K extends string> {
   concurrency?: number
   /** ms before the n-th retry of a key (n from 0). Default: 5 ms, doubled each time, at most 1000 s, as in client-go. */
   backOff?: (failures: number) => number
-  /** Priority of retries and of `requeueAfter`; 0 unless said. */
-  retryPriority?: number
   onError?: (error: unknown, key: K) => void
   metrics?: WorkqueueMetrics
 }
@@ -64,7 +62,7 @@ const FIRST_BACK_OFF = 5
 const LONGEST_BACK_OFF = 1_000_000
 
 export function createWorkqueue<K extends string = string>(options: WorkqueueOptions<K>): Workqueue<K> {
-  const { process: work, metrics, concurrency = 1, retryPriority = 0, backOff = exponentialBackOff } = options
+  const { process: work, metrics, concurrency = 1, backOff = exponentialBackOff } = options
   /** Waiting keys in the order of their arrival, by priority. */
   const levels = new Map<number, Set<K>>()
   let order: readonly number[] = []
@@ -150,12 +148,12 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
     try {
       const result = await work(key, stop.signal)
       failures.delete(key)
-      if (result?.requeueAfter !== undefined) addAfter(key, result.requeueAfter, retryPriority)
+      if (result?.requeueAfter !== undefined) addAfter(key, result.requeueAfter, 0)
     } catch (error) {
       failed = true
       if (!stop.signal.aborted) {
         report(error, key)
-        addRateLimited(key, retryPriority)
+        addRateLimited(key, 0)
       }
     }
     metrics?.worked?.(performance.now() - startedAt, failed)
@@ -205,7 +203,7 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
   return {
     add: (key, { priority = 0 } = {}) => enqueue(key, priority),
     addAfter: (key, ms, { priority = 0 } = {}) => addAfter(key, ms, priority),
-    addRateLimited: (key, { priority = retryPriority } = {}) => addRateLimited(key, priority),
+    addRateLimited: (key, { priority = 0 } = {}) => addRateLimited(key, priority),
     forget: (key) => void failures.delete(key),
     retries: (key) => failures.get(key) ?? 0,
     get depth() {

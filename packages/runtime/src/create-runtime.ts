@@ -48,8 +48,6 @@ export interface RuntimeOptions {
   stateDirectory: string
   /** Where `installTools` puts its tools; default `defaultToolsDirectory()`. */
   toolsDirectory?: string
-  /** Program and arguments that run the monitor, for callers that bundle their code; the state directory is added. */
-  monitorCommand?: string[]
   /** Size at which a container's log is put aside, and how many files of it are kept. Default 10 MiB and 5. */
   log?: { maxBytes: number; maxFiles: number }
   /** The pod network, `a.b.c.d/n` with n from 16 to 24; default the first /16 of a few that the machine does not use. */
@@ -88,7 +86,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const monitorMain = fileURLToPath(new URL('./monitor/monitor-main.ts', import.meta.url))
   const monitor = createMonitorClient({
     stateDirectory,
-    command: options.monitorCommand ?? [process.execPath, monitorMain],
+    command: [process.execPath, monitorMain],
     onExit: (notice) => registry.recordExit(notice),
     onReplaced: () => void registry.catchUp(),
   })

@@ -7,8 +7,6 @@ export interface CommandOptions {
   signal?: AbortSignal
   /** Without a signal: after so long, ms, it is ended and given up. */
   timeoutMs?: number
-  /** Called with each line of either stream as it comes. */
-  onLine?: (line: string) => void
 }
 
 export interface CommandResult {
@@ -44,13 +42,8 @@ export function runCommand(program: string, args: string[], options: CommandOpti
   for (const name of ['stdout', 'stderr'] as const) {
     const stream = child[name]
     if (!stream) continue
-    let line = ''
     stream.setEncoding('utf8').on('data', (text: string) => {
       if (output[name].length < OUTPUT_LIMIT) output[name] += text
-      if (!options.onLine) return
-      const lines = (line + text).slice(-OUTPUT_LIMIT).split(/[\r\n]+/)
-      line = lines.pop() ?? ''
-      for (const each of lines) options.onLine(each)
     })
   }
   // A program that does not read its input is its own business: its exit code tells.
