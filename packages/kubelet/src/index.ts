@@ -1,3 +1,4 @@
+export { sysctlPatternProblem } from './containers/sysctls.ts'
 export {
   type KeyPair,
   keepCertificates,

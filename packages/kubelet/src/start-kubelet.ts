@@ -62,6 +62,8 @@ export interface StartKubeletOptions {
   now?: () => number
   /** Directories of which hostPath volumes may be; any where it is not given. */
   hostPaths?: readonly string[] | undefined
+  /** Kernel parameters that Pods may have beside the safe ones, as `sysctlPatternProblem` knows them; none unless given. */
+  allowedSysctls?: readonly string[] | undefined
   /** What images may take on the disk together; as much as there is where it is not given. */
   imageBytes?: number | undefined
   /** What the snapshots of one namespace may take on the disk together; 16 GiB where it is not given. */
@@ -203,7 +205,9 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     }),
   )
   const node = stack.use(await registerNode({ client, facts, signal, now, onError }))
-  const fakePods = options.fake ? createFakePods({ hostIp: machine.address, now, present: pods.list() }) : undefined
+  const fakePods = options.fake
+    ? createFakePods({ hostIp: machine.address, allowedSysctls: options.allowedSysctls, now, present: pods.list() })
+    : undefined
   const engine: PodEngine = stack.use(
     createPodEngine({
       client,
@@ -226,6 +230,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
         const node = self.get(nodeName)
         return node && resizeRefusal(pod, node, others)
       },
+      allowedSysctls: options.allowedSysctls,
       evictionOf: (uid) => pressure.evictionOf(uid),
       now,
       onError,

@@ -70,6 +70,7 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
       dataDir: directory.kubelet,
       imageBytes,
       hostPaths: settings.hostPaths,
+      allowedSysctls: settings.allowedUnsafeSysctls,
       nodeName,
       signal,
       onError,

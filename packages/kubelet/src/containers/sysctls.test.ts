@@ -38,6 +38,15 @@ test.each([
   })
 })
 
+test('those that the node allows besides are not refused, by their names or by how these begin', () => {
+  const allowed = ['kernel.msg*', 'net/core/somaxconn']
+  const told = (name: string) => forbiddenSysctl(asking([name, '1']), allowed)?.message
+  expect(['kernel.msgmax', 'kernel/msgmni', 'net.core.somaxconn'].map(told)).toEqual([undefined, undefined, undefined])
+  expect(['kernel.shmmax', 'net.core.somaxconn2', 'net.core'].map(told)).toEqual(
+    ['kernel.shmmax', 'net.core.somaxconn2', 'net.core'].map((name) => `forbidden sysctl: "${name}" not allowlisted`),
+  )
+})
+
 test('they are told by their names with dots', () => {
   const pod = asking(
     ['net/ipv4/tcp_syncookies', '0'],

@@ -20,9 +20,32 @@ const SAFE: ReadonlySet<string> = new Set([
   'net.ipv4.tcp_wmem',
 ])
 
-/** Why a Pod with an unsafe one is not begun, in kubelet's words. This node allows no others. */
-export function forbiddenSysctl(pod: PodObject): Eviction | undefined {
-  const unsafe = Object.keys(sysctlsOf(pod)).find((name) => !SAFE.has(name))
+/** Others of which the kernel keeps a value for each of such namespaces: what an administrator may allow. */
+const OF_NAMESPACES = /^(?:net\.|fs\.mqueue\.|kernel\.(?:sem|shm(?:all|max|mni|_rmid_forced)?|msg(?:max|mnb|mni)?)$)/
+const SEGMENT = '[a-z0-9](?:[-_a-z0-9]*[a-z0-9])?'
+const PATTERN = new RegExp(`^(?:${SEGMENT}[./])*(?:${SEGMENT}|[a-z0-9][-_a-z0-9]*\\*|\\*)$`)
+const LONGEST = 253
+
+/**
+ * Why an administrator cannot allow what `pattern` names, by the rules of the kubelet's `--allowed-unsafe-sysctls`;
+ * undefined where that can be allowed. A `*` at the end stands for anything.
+ */
+export function sysctlPatternProblem(pattern: string): string | undefined {
+  if (pattern.length > LONGEST || !PATTERN.test(pattern)) {
+    return 'is no name of a kernel parameter such as net.core.somaxconn, nor one that ends with * such as kernel.msg*'
+  }
+  if (OF_NAMESPACES.test(withDots(pattern).replace(/\*$/, ''))) return undefined
+  return 'is not known to have a value of its own in each Pod: it would be changed for all of the machine'
+}
+
+/**
+ * Why a Pod with one that is not safe is not begun, in kubelet's words.
+ * @param allowed what the administrator of this node allows besides, as `sysctlPatternProblem` knows it
+ */
+export function forbiddenSysctl(pod: PodObject, allowed: readonly string[] = []): Eviction | undefined {
+  const isAllowed = (name: string): boolean =>
+    allowed.map(withDots).some((each) => (each.endsWith('*') ? name.startsWith(each.slice(0, -1)) : name === each))
+  const unsafe = Object.keys(sysctlsOf(pod)).find((name) => !SAFE.has(name) && !isAllowed(name))
   if (unsafe === undefined) return undefined
   return { reason: 'SysctlForbidden', message: `forbidden sysctl: ${JSON.stringify(unsafe)} not allowlisted` }
 }

@@ -20,6 +20,7 @@ export interface FakePods {
 
 export function createFakePods(options: {
   hostIp: string
+  allowedSysctls?: readonly string[] | undefined
   now: () => number
   present: readonly PodObject[]
 }): FakePods {
@@ -50,10 +51,12 @@ export function createFakePods(options: {
     observe(pod) {
       const uid = pod.metadata.uid ?? ''
       const ending = pod.metadata.deletionTimestamp !== undefined
-      const rejected = podRejection(pod) !== undefined
+      const { allowedSysctls } = options
+      const rejected = podRejection(pod, allowedSysctls) !== undefined
       const present = ending || rejected ? [] : runs(pod, options.now())
       return {
         pod,
+        allowedSysctls,
         orphaned: false,
         sandbox: rejected ? undefined : { id: uid, attempt: 0, shared: false, alive: true, ip: addressOf(uid) },
         nextAttempt: 1,

@@ -51,7 +51,7 @@ export const MINIMUM_GRACE_MS = 2_000
 const DEFAULT_GRACE_SECONDS = 30
 
 export function planPod(observed: ObservedPod, now: number): PodPlan {
-  const rejection = podRejection(observed.pod) ?? observed.refusal
+  const rejection = podRejection(observed.pod, observed.allowedSysctls) ?? observed.refusal
   if (rejection && !observed.sandbox && observed.runs.length === 0) return planRejection(observed, now, rejection)
   if (observed.orphaned || observed.pod.metadata.deletionTimestamp) return planEnd(observed, now, undefined)
   const { eviction } = observed

@@ -11,9 +11,9 @@ import { initContainers, specOf } from './observed-pod.ts'
  */
 const LIMITS = { containers: 100, volumes: 256, 'volume mounts': 2_000 } as const
 
-/** Why this node does not take the Pod; undefined where it does. */
-export function podRejection(pod: PodObject): Eviction | undefined {
-  return forbiddenSysctl(pod) ?? ofAnotherSystem(pod) ?? tooLarge(pod)
+/** Why this node, which allows these kernel parameters beside the safe ones, does not take the Pod; undefined where it does. */
+export function podRejection(pod: PodObject, allowedSysctls?: readonly string[]): Eviction | undefined {
+  return forbiddenSysctl(pod, allowedSysctls) ?? ofAnotherSystem(pod) ?? tooLarge(pod)
 }
 
 /** Pod Security does not ask of such a Pod what it asks of Linux: begun here it would be bound by nothing. In kubelet's words. */

@@ -36,6 +36,8 @@ export interface PodObserverOptions {
   misfit(pod: PodObject, others: TakenPods): Eviction | undefined
   /** Why a Pod that runs cannot have what it asks for by now beside others; undefined where it can. */
   resizeRefusal(pod: PodObject, others: TakenPods): PendingResize | undefined
+  /** Kernel parameters that Pods may have beside the safe ones. */
+  allowedSysctls?: readonly string[] | undefined
   /** What the node has the Pod go for. */
   evictionOf(uid: string): Eviction | undefined
   /** Something that is asked or measured is not what it was when the Pod was observed. */
@@ -100,6 +102,7 @@ export function createPodObserver(options: PodObserverOptions): PodObserver {
     return {
       ...seen,
       refusal: pod && refusalOf(pod, seen, memory),
+      allowedSysctls: options.allowedSysctls,
       limitsDue: limitsDue(seen.pod, seen, podLimits(seen.pod, runtime).limits),
       ...(await watch(seen, memory)),
     }

@@ -7,7 +7,7 @@ import { container, eventsOf, isOver, isReady, leftovers, remove } from '../test
 
 let node: ScratchNode
 beforeAll(async () => {
-  node = await startScratchNode(apiserver)
+  node = await startScratchNode(apiserver, { allowedSysctls: ['kernel.msg*'] })
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
@@ -34,22 +34,27 @@ describe('a Pod', () => {
     expect(node.errors).toEqual([])
   })
 
-  test('has the kernel parameters that it asks for, and is told where it has not', async () => {
+  test('has the kernel parameters that it asks for and the node allows, and is told where it has not', async () => {
     const spec: Partial<PodSpec> = {
-      securityContext: { sysctls: [{ name: 'net/ipv4/tcp_syncookies', value: '2' }] },
-      containers: [container('cat /proc/sys/net/ipv4/tcp_syncookies; exec sleep 1000')],
+      securityContext: {
+        sysctls: [
+          { name: 'net/ipv4/tcp_syncookies', value: '2' },
+          { name: 'kernel.msgmax', value: '65536' },
+        ],
+      },
+      containers: [container('cat /proc/sys/net/ipv4/tcp_syncookies /proc/sys/kernel/msgmax; exec sleep 1000')],
     }
     const applied = ({ status }: PodObject) =>
       status?.conditions?.find(({ type }) => type === 'caisson.dev/SysctlsApplied')
     await node.create('tuned', { ...spec, runtimeClassName: 'runc' })
     expect(applied(await node.until('tuned', isReady))).toBeUndefined()
-    await expect.poll(() => node.log('tuned')).toBe('2\n')
+    await expect.poll(() => node.log('tuned')).toBe('2\n65536\n')
     await remove(node, 'tuned')
     await node.create('untuned', spec)
     expect(applied(await node.until('untuned', isReady))).toMatchObject({
       status: 'False',
       reason: 'SysctlsNotSupported',
-      message: expect.stringContaining('not applied: net.ipv4.tcp_syncookies. '),
+      message: expect.stringContaining('not applied: net.ipv4.tcp_syncookies, kernel.msgmax. '),
     })
     await remove(node, 'untuned')
   })

@@ -72,6 +72,8 @@ export async function startScratchNode(
     toolsDirectory?: string
     now?: () => number
     snapshotBytes?: number
+    /** Beside the safe ones. */
+    allowedSysctls?: readonly string[]
     /** Of a disk of its own for the node's files, and for its runtime's. */
     dataBytes?: number
     runtimeBytes?: number
@@ -154,6 +156,7 @@ export async function startScratchNode(
         hostImage: true,
         ...(options.now && { now: options.now }),
         ...(options.snapshotBytes !== undefined && { snapshotBytes: options.snapshotBytes }),
+        allowedSysctls: options.allowedSysctls,
         pressureIntervalMs: options.pressureIntervalMs,
         signal,
         onError,
