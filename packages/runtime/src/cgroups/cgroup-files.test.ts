@@ -91,6 +91,7 @@ describe('where control groups are', () => {
       line('/', '/cg/memory', 'cgroup', 'rw,memory'),
       line('/', '/cg/cpu', 'cgroup', 'rw,cpu,cpuacct'),
       line('/', '/cg/freezer', 'cgroup', 'rw,freezer'),
+      line('/', '/cg/unified', 'cgroup2', 'rw'),
       line('/docker/1', '/elsewhere', 'cgroup', 'rw,pids'),
     ].join('\n')
     expect(findCgroupTree(mounts)).toEqual({
@@ -100,7 +101,7 @@ describe('where control groups are', () => {
         ['cpu', '/cg/cpu'],
         ['cpuacct', '/cg/cpu'],
       ]),
-      hierarchies: ['/cg/memory', '/cg/cpu', '/cg/freezer'],
+      hierarchies: ['/cg/memory', '/cg/cpu', '/cg/freezer', '/cg/unified'],
     })
   })
 

@@ -25,7 +25,8 @@ export function findCgroupTree(mountInfo = readFileSync('/proc/self/mountinfo', 
     for (const controller of CONTROLLERS) if (options.includes(controller)) first.set(controller, path)
   }
   if (first.has('memory')) {
-    const hierarchies = mounts.filter(({ type }) => type === 'cgroup').map(({ path }) => path)
+    // Beside them there may be one of version 2 without controllers, in which runc makes groups too.
+    const hierarchies = mounts.filter(({ type }) => type.startsWith('cgroup')).map(({ path }) => path)
     return { version: 1, controllers: first, hierarchies }
   }
   const unified = mounts.find(({ type }) => type === 'cgroup2')?.path
