@@ -9,18 +9,16 @@ const MOST_BYTES = 64 * 1024 * 1024
 const BLOCK_BYTES = 4096
 
 export interface FilesBudget {
-  /** Throws a VolumeError where all files of the Pod together would be too many or too large. */
-  spend(files: ReadonlyMap<string, { data: Uint8Array }>): void
+  /** Before the file is made. Throws a VolumeError where all files of the Pod together would be too many or too large. */
+  spend(path: string, bytes: number): void
 }
 
 export function createFilesBudget(): FilesBudget {
   let left = MOST_BYTES
   return {
-    spend(files) {
-      for (const [path, { data }] of files) {
-        left -= (path.split('/').length + Math.ceil(data.length / BLOCK_BYTES)) * BLOCK_BYTES
-        if (left < 0) throw tooMany()
-      }
+    spend(path, bytes) {
+      left -= (path.split('/').length + Math.ceil(bytes / BLOCK_BYTES)) * BLOCK_BYTES
+      if (left < 0) throw tooMany()
     },
   }
 }

@@ -152,6 +152,42 @@ describe('projectedFiles', () => {
     expect(late.requests).toHaveLength(1)
   })
 
+  test('files that are too many are not made first, and their texts neither', async () => {
+    const pod = aPod()
+    const around = 'a=""'.length
+    pod.metadata.annotations = { a: 'x'.repeat(256 * 1024 - around) }
+    let asked = 0
+    const items = Array.from({ length: 1_000 }, (_, index) => ({
+      path: `f${index}`,
+      get fieldRef() {
+        asked++
+        return { fieldPath: 'metadata.annotations' }
+      },
+    }))
+    const volumes = [{ downwardAPI: { items } }, { projected: { sources: [{ downwardAPI: { items } }] } }]
+    for (const volume of volumes) {
+      asked = 0
+      await expect(projectedFiles(pod, { name: 'v', ...volume }, sources().from)).rejects.toThrow('more than 64Mi')
+      // Each takes 64 blocks and the one of its name, of 16,384.
+      expect(asked).toBe(253)
+    }
+  })
+
+  test('what many files hold is there once, and keys that nobody chose are not looked at', async () => {
+    const { from } = sources()
+    const data = {
+      key: Buffer.from('s').toString('base64'),
+      get other(): string {
+        throw new Error('was looked at')
+      },
+    }
+    from.sources.secret = async () => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'sec' }, data })
+    const items = ['x', 'y'].map((path) => ({ key: 'key', path }))
+    const found = await projectedFiles(aPod(), { name: 'v', secret: { secretName: 'sec', items } }, from)
+    expect(found?.files.get('x')?.data.toString()).toBe('s')
+    expect(found?.files.get('y')?.data).toBe(found?.files.get('x')?.data)
+  })
+
   test('other volumes are none of its business', async () => {
     expect(await projectedFiles(aPod(), { name: 'v', emptyDir: {} }, sources().from)).toBeUndefined()
   })

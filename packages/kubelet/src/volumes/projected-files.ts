@@ -27,6 +27,13 @@ export interface ProjectedFiles {
   refreshAt: number | undefined
 }
 
+/** A file as objects of the API have it: nothing of it is made before it is charged. */
+interface SourceFile extends Omit<ProjectedFile, 'data'> {
+  path: string
+  text: string
+  encoding: 'utf8' | 'base64'
+}
+
 /** Undefined where the volume is of another kind. Throws a VolumeError where something that is not optional is missing. */
 export async function projectedFiles(
   pod: PodObject,
@@ -46,9 +53,28 @@ export async function projectedFiles(
   return undefined
 }
 
-function only(files: Map<string, ProjectedFile>, { budget }: ProjectionSources): ProjectedFiles {
-  budget.spend(files)
+function only(source: Iterable<SourceFile>, { budget }: ProjectionSources): ProjectedFiles {
+  const { files, add } = chargedFiles(budget)
+  add(source)
   return { files, refreshAt: undefined }
+}
+
+/** Files by their paths, of which the last counts. What many of them hold is there once. */
+function chargedFiles(budget: FilesBudget) {
+  const files = new Map<string, ProjectedFile>()
+  const made = { utf8: new Map<string, Buffer>(), base64: new Map<string, Buffer>() }
+  return {
+    files,
+    /** Asks for one file after the other, and for no other once they are too many. */
+    add(source: Iterable<SourceFile>): void {
+      for (const { path, text, encoding, ...file } of source) {
+        budget.spend(path, Buffer.byteLength(text, encoding))
+        let data = made[encoding].get(text)
+        if (!data) made[encoding].set(text, (data = Buffer.from(text, encoding)))
+        files.set(path, { ...file, data })
+      }
+    },
+  }
 }
 
 interface KeyedSource {
@@ -62,17 +88,11 @@ async function configMapFiles(
   pod: PodObject,
   source: KeyedSource,
   { sources }: ProjectionSources,
-): Promise<Map<string, ProjectedFile>> {
+): Promise<Iterable<SourceFile>> {
   const name = source.name ?? ''
   const object = await sources.configMap(pod.metadata.namespace ?? '', name)
   if (!object && !source.optional) throw new VolumeError(`configmap ${JSON.stringify(name)} not found`)
-  const data = new Map([
-    ...Object.entries(object?.data ?? {}).map(([key, value]): [string, Buffer] => [key, Buffer.from(value)]),
-    ...Object.entries(object?.binaryData ?? {}).map(([key, value]): [string, Buffer] => [
-      key,
-      Buffer.from(value, 'base64'),
-    ]),
-  ])
+  const data = { utf8: object?.data ?? {}, base64: object?.binaryData ?? {} }
   return keyedFiles(data, source, 'configmap references non-existent config key')
 }
 
@@ -80,47 +100,48 @@ async function secretFiles(
   pod: PodObject,
   source: KeyedSource,
   { sources }: ProjectionSources,
-): Promise<Map<string, ProjectedFile>> {
+): Promise<Iterable<SourceFile>> {
   const name = source.name ?? ''
   const object = await sources.secret(pod.metadata.namespace ?? '', name)
   if (!object && !source.optional) throw new VolumeError(`secret ${JSON.stringify(name)} not found`)
-  const data = new Map(
-    Object.entries(object?.data ?? {}).map(([key, value]): [string, Buffer] => [key, Buffer.from(value, 'base64')]),
-  )
-  return keyedFiles(data, source, 'references non-existent secret key')
+  return keyedFiles({ utf8: {}, base64: object?.data ?? {} }, source, 'references non-existent secret key')
 }
 
-function keyedFiles(
-  data: ReadonlyMap<string, Buffer>,
+const ENCODINGS = ['utf8', 'base64'] as const
+
+/** Where keys are chosen, the others are not looked at: an object can have tens of thousands, and be named as often. */
+function* keyedFiles(
+  data: Readonly<Record<SourceFile['encoding'], Readonly<Record<string, string>>>>,
   { items, optional, mode = DEFAULT_MODE }: KeyedSource,
   missing: string,
-): Map<string, ProjectedFile> {
-  if (!items?.length) return new Map([...data].map(([key, value]) => [key, { data: value, mode }]))
-  const files = new Map<string, ProjectedFile>()
+): Generator<SourceFile> {
+  if (!items?.length) {
+    for (const encoding of ENCODINGS) {
+      for (const [path, text] of Object.entries(data[encoding])) yield { path, text, encoding, mode }
+    }
+    return
+  }
   for (const { key, path, mode: own } of items) {
-    const value = data.get(key)
-    if (value) files.set(path, { data: value, mode: own ?? mode })
+    const encoding = ENCODINGS.find((each) => Object.hasOwn(data[each], key))
+    if (encoding) yield { path, text: data[encoding][key] ?? '', encoding, mode: own ?? mode }
     else if (!optional) throw new VolumeError(`${missing}: ${key}`)
   }
-  return files
 }
 
-function downwardFiles(
+function* downwardFiles(
   pod: PodObject,
   items: readonly DownwardAPIVolumeFile[] | undefined,
   { mode = DEFAULT_MODE, from }: { mode?: number | undefined; from: ProjectionSources },
-): Map<string, ProjectedFile> {
+): Generator<SourceFile> {
   const { place } = from
-  return new Map(
-    (items ?? []).map(({ path, mode: own, fieldRef, resourceFieldRef }) => {
-      const text = fieldRef
-        ? fieldValue(pod, fieldRef, place)
-        : resourceFieldRef
-          ? resourceValue(pod, resourceFieldRef, { place })
-          : ''
-      return [path, { data: Buffer.from(text), mode: own ?? mode }]
-    }),
-  )
+  for (const { path, mode: own, fieldRef, resourceFieldRef } of items ?? []) {
+    const text = fieldRef
+      ? fieldValue(pod, fieldRef, place)
+      : resourceFieldRef
+        ? resourceValue(pod, resourceFieldRef, { place })
+        : ''
+    yield { path, text, encoding: 'utf8', mode: own ?? mode }
+  }
 }
 
 async function projectedSources(
@@ -129,7 +150,7 @@ async function projectedSources(
   { projected, from }: { projected: ProjectedVolumeSource; from: ProjectionSources },
 ): Promise<ProjectedFiles> {
   const mode = projected.defaultMode ?? DEFAULT_MODE
-  const files = new Map<string, ProjectedFile>()
+  const { files, add } = chargedFiles(from.budget)
   let refreshAt: number | undefined
   for (const [index, source] of (projected.sources ?? []).entries()) {
     const { configMap, secret, downwardAPI, serviceAccountToken } = source
@@ -141,19 +162,14 @@ async function projectedSources(
       const token = await currentToken(pod, { key: `${volume}/${index}`, audience, expirationSeconds }, from)
       const owner = commonUser(pod)
       const grouped = owner !== undefined || specOf(pod).securityContext?.fsGroup !== undefined
-      const data = Buffer.from(token.token)
-      add(new Map([[path, { data, mode: grouped ? 0o600 : mode, ...(owner !== undefined && { uid: owner }) }]]))
+      const owned = { mode: grouped ? 0o600 : mode, ...(owner !== undefined && { uid: owner }) }
+      add([{ path, text: token.token, encoding: 'utf8', ...owned }])
       refreshAt = Math.min(refreshAt ?? Number.POSITIVE_INFINITY, refreshTime(token))
     } else {
       throw new VolumeError(`volume ${JSON.stringify(volume)} has a source that this node does not know`)
     }
   }
   return { files, refreshAt }
-
-  function add(more: ReadonlyMap<string, ProjectedFile>): void {
-    from.budget.spend(more)
-    for (const [path, file] of more) files.set(path, file)
-  }
 }
 
 /** Long before it ends: at four fifths of its time, and at least once a day. */
