@@ -12,7 +12,7 @@ import {
 } from '@caisson/client'
 import { ephemeralContainers } from './pods/observed-pod.ts'
 import { createReferencedObjects, type ReferencedObjects } from './referenced-objects.ts'
-import { type Reference, referencesOf } from './references.ts'
+import { type Reference, watchedReferencesOf } from './references.ts'
 
 type ObjectOf<R> = R extends Resource<infer T> ? T : never
 export type ConfigMapObject = ObjectOf<typeof resources.configMaps>
@@ -133,17 +133,17 @@ function followReferences(
 ): Disposable {
   return pods.handle({
     added(pod) {
-      for (const reference of referencesOf(pod)) objectsOf(reference).retain(reference)
+      for (const reference of watchedReferencesOf(pod)) objectsOf(reference).retain(reference)
     },
     updated(old, pod) {
       const added = ephemeralContainers(pod).length !== ephemeralContainers(old).length
       // Most events are about the status.
       if (old.metadata.uid === pod.metadata.uid && !added) return
-      for (const reference of referencesOf(pod)) objectsOf(reference).retain(reference)
-      for (const reference of referencesOf(old)) objectsOf(reference).release(reference)
+      for (const reference of watchedReferencesOf(pod)) objectsOf(reference).retain(reference)
+      for (const reference of watchedReferencesOf(old)) objectsOf(reference).release(reference)
     },
     deleted(pod) {
-      for (const reference of referencesOf(pod)) objectsOf(reference).release(reference)
+      for (const reference of watchedReferencesOf(pod)) objectsOf(reference).release(reference)
     },
   })
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Container } from 'kubernetes-types/core/v1.d.ts'
+import type { Container, EnvFromSource } from 'kubernetes-types/core/v1.d.ts'
 import { describe, expect, test } from 'vitest'
 import type { ConfigMapObject, SecretObject, ServiceObject } from '../pod-sources.ts'
 import { aPod } from '../pods/observed-pod-fixtures.ts'
@@ -180,6 +180,43 @@ describe('containerEnvironment', () => {
     const found = environment(container)
     if (typeof expected === 'string') await expect(found).rejects.toThrow(expected)
     else expect(await found).toEqual(expected)
+  })
+
+  test('what is taken over from objects counts as well, however often', async () => {
+    const data = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`k${index}`, 'x'.repeat(1_000)]))
+    const large = { ...cfg, data }
+    const secret = { ...sec, data: { all: Buffer.from('x'.repeat(1_000_000)).toString('base64') } }
+    const found = (envFrom: EnvFromSource[]) =>
+      containerEnvironment(
+        aPod(),
+        { name: 'main', envFrom, env: [{ name: 'OWN', value: 'x'.repeat(50_000) }] },
+        { sources: { ...sources, configMap: async () => large, secret: async () => secret }, place },
+      )
+    const [one, other] = [{ prefix: 'A_', configMapRef: { name: 'large' } }, { secretRef: { name: 'large' } }]
+    expect((await found([one])).get('A_k999')).toHaveLength(1_000)
+    expect((await found([one, other])).get('all')).toHaveLength(1_000_000)
+    const tooLarge = 'the environment is larger than 2097152 characters'
+    await expect(found([one, other, { configMapRef: { name: 'large' } }])).rejects.toThrow(tooLarge)
+    await expect(found([other, other, other])).rejects.toThrow(tooLarge)
+  })
+
+  test('of an object that is asked for one key no other is looked at', async () => {
+    const data = {
+      key: Buffer.from('mine').toString('base64'),
+      get other(): string {
+        throw new Error('was looked at')
+      },
+    }
+    const from = { ...sources, configMap: async () => ({ ...cfg, data }), secret: async () => ({ ...sec, data }) }
+    const env = ['key', 'missing'].flatMap((key) => [
+      { name: `C_${key}`, valueFrom: { configMapKeyRef: { key, optional: true } } },
+      { name: `S_${key}`, valueFrom: { secretKeyRef: { key, optional: true } } },
+    ])
+    const found = await containerEnvironment(aPod(), { name: 'main', env }, { sources: from, place })
+    expect([...found].filter(([name]) => !name.startsWith('KUBERNETES_'))).toEqual([
+      ['C_key', data.key],
+      ['S_key', 'mine'],
+    ])
   })
 
   test('Services of the namespace and the cluster are there, and what the Pod states wins', async () => {

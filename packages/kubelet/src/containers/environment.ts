@@ -18,7 +18,7 @@ export interface EnvironmentOptions {
   place: PodPlace
 }
 
-/** As much as Linux lets a program be started with, environment and arguments together. */
+/** As much as Linux lets a program be started with, environment and arguments together. What is replaced counts too. */
 const LARGEST_ENVIRONMENT = 2 * 1024 * 1024
 
 /** Throws a ConfigError where something that is not optional is missing. */
@@ -32,25 +32,29 @@ export async function containerEnvironment(
   const fromServices = serviceVariables(servicesFor(pod, sources))
   const environment = new Map<string, string>()
 
-  for (const { prefix = '', configMapRef, secretRef } of container.envFrom ?? []) {
-    const values = configMapRef
-      ? configMapData(await sources.configMap(namespace, configMapRef.name ?? ''), configMapRef)
-      : secretData(await sources.secret(namespace, secretRef?.name ?? ''), secretRef ?? {})
-    for (const [name, value] of values ?? []) environment.set(prefix + name, value)
+  let size = 0
+  function set(name: string, value: string): void {
+    size += name.length + value.length
+    if (size > LARGEST_ENVIRONMENT)
+      throw new ConfigError(`the environment is larger than ${LARGEST_ENVIRONMENT} characters`)
+    environment.set(name, value)
   }
 
-  let size = 0
+  for (const { prefix = '', configMapRef, secretRef } of container.envFrom ?? []) {
+    const data = configMapRef
+      ? configMapData(await sources.configMap(namespace, configMapRef.name ?? ''), configMapRef)
+      : secretData(await sources.secret(namespace, secretRef?.name ?? ''), secretRef ?? {})
+    const valueOf = configMapRef ? (text: string) => text : secretValue
+    for (const [name, text] of Object.entries(data)) set(prefix + name, valueOf(text))
+  }
+
   for (const { name, value, valueFrom } of container.env ?? []) {
     const resolved = value
       ? expandVariables(value, (other) => environment.get(other) ?? fromServices.get(other))
       : valueFrom
         ? await resolve(valueFrom)
         : ''
-    if (resolved === undefined) continue
-    environment.set(name, resolved)
-    size += name.length + resolved.length
-    if (size > LARGEST_ENVIRONMENT)
-      throw new ConfigError(`the environment is larger than ${LARGEST_ENVIRONMENT} characters`)
+    if (resolved !== undefined) set(name, resolved)
   }
 
   async function resolve(source: EnvVarSource): Promise<string | undefined> {
@@ -58,14 +62,17 @@ export async function containerEnvironment(
     if (source.resourceFieldRef) return resourceValue(pod, source.resourceFieldRef, { container, place })
     if (source.configMapKeyRef) {
       const { key, name = '', optional } = source.configMapKeyRef
-      const value = configMapData(await sources.configMap(namespace, name), source.configMapKeyRef)?.get(key)
-      if (value !== undefined || optional) return value
+      const data = configMapData(await sources.configMap(namespace, name), source.configMapKeyRef)
+      if (Object.hasOwn(data, key)) return data[key]
+      if (optional) return undefined
       throw new ConfigError(`couldn't find key ${key} in ConfigMap ${namespace}/${name}`)
     }
     if (source.secretKeyRef) {
       const { key, name = '', optional } = source.secretKeyRef
-      const value = secretData(await sources.secret(namespace, name), source.secretKeyRef)?.get(key)
-      if (value !== undefined || optional) return value
+      const data = secretData(await sources.secret(namespace, name), source.secretKeyRef)
+      // The others are not decoded: there can be tens of thousands, and as many variables.
+      if (Object.hasOwn(data, key)) return secretValue(data[key] ?? '')
+      if (optional) return undefined
       throw new ConfigError(`couldn't find key ${key} in Secret ${namespace}/${name}`)
     }
     throw new ConfigError('the source of an environment variable is of a kind that this node does not know')
@@ -89,21 +96,19 @@ interface Reference {
   optional?: boolean
 }
 
-function configMapData(
-  object: ConfigMapObject | undefined,
-  { name, optional }: Reference,
-): Map<string, string> | undefined {
-  if (object) return new Map(Object.entries(object.data ?? {}))
-  if (optional) return undefined
+type Data = Readonly<Record<string, string>>
+
+function configMapData(object: ConfigMapObject | undefined, { name, optional }: Reference): Data {
+  if (object || optional) return object?.data ?? {}
   throw new ConfigError(`configmap ${JSON.stringify(name ?? '')} not found`)
 }
 
-function secretData(object: SecretObject | undefined, { name, optional }: Reference): Map<string, string> | undefined {
-  if (object) {
-    return new Map(
-      Object.entries(object.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
-    )
-  }
-  if (optional) return undefined
+/** As it is stored, in base64. */
+function secretData(object: SecretObject | undefined, { name, optional }: Reference): Data {
+  if (object || optional) return object?.data ?? {}
   throw new ConfigError(`secret ${JSON.stringify(name ?? '')} not found`)
+}
+
+function secretValue(base64: string): string {
+  return Buffer.from(base64, 'base64').toString()
 }
