@@ -12,7 +12,7 @@ import { ConfigError } from './config-error.ts'
 import { containerMounts } from './container-mounts.ts'
 import type { PodPlace } from './downward-api.ts'
 import { containerEnvironment } from './environment.ts'
-import { expandVariables } from './expand-variables.ts'
+import { expandCommand } from './expand-variables.ts'
 import { containerSecurity } from './security.ts'
 import { makeTerminationMessage } from './termination-message.ts'
 
@@ -95,19 +95,10 @@ function pulledAs({ name, repoDigests }: Image): string | undefined {
   return repoDigests.find((digest) => digest.startsWith(`${repository}@`))
 }
 
-/** More than Linux lets any program be started with. */
-const LARGEST_COMMAND = 2 * 1024 * 1024
-
 /** `command` replaces the image's entrypoint and its arguments, `args` the arguments alone. */
 function commandLine(container: Container, image: Image, environment: ReadonlyMap<string, string>): string[] {
-  let size = 0
-  const expand = (text: string): string => {
-    const expanded = expandVariables(text, (name) => environment.get(name))
-    size += expanded.length
-    if (size > LARGEST_COMMAND) throw new ConfigError(`the command is longer than ${LARGEST_COMMAND} characters`)
-    return expanded
-  }
+  const expand = (parts: readonly string[]): string[] => expandCommand(parts, (name) => environment.get(name))
   const { command = [], args = [] } = container
-  if (command.length > 0) return [...command, ...args].map(expand)
-  return [...image.entrypoint, ...(args.length > 0 ? args.map(expand) : image.cmd)]
+  if (command.length > 0) return expand([...command, ...args])
+  return [...image.entrypoint, ...(args.length > 0 ? expand(args) : image.cmd)]
 }

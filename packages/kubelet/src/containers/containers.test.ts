@@ -5,7 +5,7 @@ import type { ConfigMapObject, SecretObject, ServiceObject } from '../pod-source
 import { aPod } from '../pods/observed-pod-fixtures.ts'
 import { fieldValue, type PodPlace, resourceValue } from './downward-api.ts'
 import { containerEnvironment } from './environment.ts'
-import { expandVariables } from './expand-variables.ts'
+import { expandCommand, expandVariables } from './expand-variables.ts'
 import { hostsFile, podHostname, resolverFile } from './host-files.ts'
 import { capabilities, containerSecurity } from './security.ts'
 
@@ -36,6 +36,12 @@ describe('expandVariables', () => {
     ['$(NESTED)', '$(A)'],
   ])('%s', (text, expected) => {
     expect(expandVariables(text, (name) => values.get(name))).toBe(expected)
+  })
+
+  test('the parts of a command are bounded together', () => {
+    const valueOf = (): string => 'x'.repeat(1024 * 1024)
+    expect(expandCommand(['$(A)', '$(A)'], valueOf).map((part) => part.length)).toEqual([1_048_576, 1_048_576])
+    expect(() => expandCommand(['$(A)', '$(A)', 'x'], valueOf)).toThrow('the command is longer than 2097152 characters')
   })
 
   test('text without a dollar is left alone', () => {

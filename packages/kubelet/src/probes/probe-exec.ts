@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { ExitStatus } from '@caisson/runtime'
-import { expandVariables } from '../containers/expand-variables.ts'
+import { expandCommand } from '../containers/expand-variables.ts'
 import { ANSWER_BYTES, failure, type ProbeOutcome, seconds, success } from './probe-outcome.ts'
 import { deadline, type ProbeTarget } from './probe-target.ts'
 
@@ -39,8 +39,8 @@ export async function runInContainer(
 
 /** `$(NAME)` stands for what the container's own `env` gives as a value, and for nothing else. */
 function expandedCommand({ container }: ProbeTarget, command: readonly string[]): string[] {
-  const valueOf = (name: string): string | undefined => container.env?.find((each) => each.name === name)?.value
-  return command.map((part) => expandVariables(part, valueOf))
+  const values = new Map(container.env?.map(({ name, value }) => [name, value]))
+  return expandCommand(command, (name) => values.get(name))
 }
 
 export async function probeExec(

@@ -64,9 +64,23 @@ describe('exec', () => {
   })
 
   test('expands values of the container, and nothing else', async () => {
-    const container = { env: [{ name: 'WORD', value: 'hello' }] }
+    const container = {
+      env: [
+        { name: 'WORD', value: 'bye' },
+        { name: 'WORD', value: 'hello' },
+      ],
+    }
     const command = { exec: { command: ['echo', '$(WORD)', '$(OTHER)'] } }
     expect(await probe(command, container)).toEqual({ verdict: 'success', message: 'hello $(OTHER)\n' })
+  })
+
+  test('expands no command beyond what a program can be started with', async () => {
+    const container = { env: [{ name: 'LARGE', value: 'x'.repeat(1_000_000) }] }
+    const command = { exec: { command: ['echo', ...Array.from({ length: 10 }, () => '$(LARGE)')] } }
+    expect(await probe(command, container)).toEqual({
+      verdict: 'error',
+      message: 'the command is longer than 2097152 characters',
+    })
   })
 
   test('says nothing of the container where it could not be run', async () => {
