@@ -24,34 +24,43 @@ export interface ProjectionOptions {
   group: number | undefined
 }
 
-/** Makes the directory hold exactly these files. Returns whether that changed anything. */
+/**
+ * Makes the directory hold exactly these files. Returns whether that changed anything. Where it fails before they can be
+ * seen, nothing is left of them: a Pod whose files cannot be written is tried for ever.
+ */
 export async function writeProjection(directory: string, { files, group }: ProjectionOptions): Promise<boolean> {
-  for (const path of files.keys()) verifyPath(path)
+  for (const path of files.keys()) verifyPath(path, files)
   await mkdir(directory, { recursive: true, mode: 0o755 })
   const before = await readlink(join(directory, DATA)).catch(() => undefined)
   const fingerprint = fingerprintOf(files, group)
   // The directory's name carries what is in it, so that nothing has to be read back.
   if (before?.endsWith(`_${fingerprint}`)) return false
 
+  // What an agent left that was killed while it wrote.
+  await removeOthers(directory, before)
   const version = `..${new Date().toISOString().replaceAll(/[:.]/g, '_')}_${randomBytes(4).toString('hex')}_${fingerprint}`
-  const staged = join(directory, version)
-  await makeDirectory(staged, group)
-  for (const [path, file] of files) await writeOne(staged, path, { ...file, group })
-  await symlink(version, join(directory, `${DATA}_tmp`)).catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
-    // Left by an agent that was killed at this point.
-    await rm(join(directory, `${DATA}_tmp`))
+  try {
+    await makeDirectory(join(directory, version), group)
+    for (const [path, file] of files) await writeOne(join(directory, version), path, { ...file, group })
     await symlink(version, join(directory, `${DATA}_tmp`))
-  })
-  await rename(join(directory, `${DATA}_tmp`), join(directory, DATA))
+    await rename(join(directory, `${DATA}_tmp`), join(directory, DATA))
+  } catch (error) {
+    await removeOthers(directory, before)
+    throw error
+  }
   await linkNames(directory, files)
   await giveTop(directory, group)
+  await removeOthers(directory, version)
+  return true
+}
+
+/** All versions but this one, and a link that was to point to one. */
+async function removeOthers(directory: string, version: string | undefined): Promise<void> {
   for (const name of await readdir(directory)) {
     if (name.startsWith('..') && name !== DATA && name !== version) {
       await rm(join(directory, name), { recursive: true, force: true })
     }
   }
-  return true
 }
 
 /** Each first component is a link through `..data`; those of files that are no longer there go. */
@@ -86,16 +95,24 @@ async function giveTop(directory: string, group: number | undefined): Promise<vo
   await own(directory, { group, mode: group === undefined ? 0o1777 : 0o3777 })
 }
 
-/** A path that stays inside, and does not meet the names that this directory needs for itself. */
-function verifyPath(path: string): void {
+/** A path that stays inside, does not meet the names that this directory needs for itself, and leads through no file. */
+function verifyPath(path: string, files: ProjectionOptions['files']): void {
   const parts = path.split('/')
   const bad =
     path.length === 0 ||
-    path.length > 4096 ||
+    Buffer.byteLength(path) > 4096 ||
     path.includes('\0') ||
-    parts.some((part) => part === '' || part === '.' || part === '..' || part.length > 255) ||
+    parts.some((part) => part === '' || part === '.' || part === '..' || Buffer.byteLength(part) > 255) ||
     path.startsWith('..')
   if (bad) throw new VolumeError(`${JSON.stringify(path.slice(0, 200))} cannot be the path of a file in a volume`)
+  for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
+    const parent = path.slice(0, end)
+    if (files.has(parent)) {
+      throw new VolumeError(
+        `${JSON.stringify(parent.slice(0, 200))} cannot be a file of a volume and a directory of it`,
+      )
+    }
+  }
 }
 
 function fingerprintOf(files: ProjectionOptions['files'], group: number | undefined): string {
