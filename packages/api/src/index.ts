@@ -106,5 +106,6 @@ export {
 export { templateCrd } from './template/crd.ts'
 export { TEMPLATE_EVENTS, TEMPLATE_MESSAGES } from './template/events.ts'
 export type { SandboxTemplate, SandboxTemplateSpec } from './template/template.ts'
+export { LONGEST_TIMER, startTimer } from './timer.ts'
 export { isSecretKey, WARM_ENV_DIRECTORY, warmEnvSecret } from './warm-env.ts'
 export { KUBERNETES_YAML } from './yaml-scalars.ts'

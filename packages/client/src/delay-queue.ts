@@ -1,4 +1,5 @@
 /** Keys that become due at a time of their own: a binary heap and one timer, however many there are. */
+import { LONGEST_TIMER } from '@caisson/api'
 
 export interface DelayQueue<K> {
   readonly size: number
@@ -15,9 +16,6 @@ interface Entry<K> {
   at: number
 }
 
-/** node:timers takes no more, and warns. Entries beyond it are looked at again then. */
-const LONGEST_TIMER = 2 ** 31 - 1
-
 export function createDelayQueue<K>(due: (key: K) => void): DelayQueue<K> {
   /** A heap by `at`. An entry counts only while it is the one that `entries` holds for its key. */
   const heap: Entry<K>[] = []
@@ -33,7 +31,8 @@ export function createDelayQueue<K>(due: (key: K) => void): DelayQueue<K> {
     timerAt = at
     timer = undefined
     if (at === Infinity) return
-    // Rounded up: a timer that fires a fraction early would find nothing due and be set again.
+    // Rounded up: a timer that fires a fraction early would find nothing due and be set again. What is due after the
+    // longest there is is looked at again then.
     const ms = Math.min(Math.max(0, Math.ceil(at - performance.now())), LONGEST_TIMER)
     timer = setTimeout(fire, ms)
   }

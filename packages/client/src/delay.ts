@@ -1,16 +1,18 @@
-/** Resolves after `ms`, or rejects with the signal's reason as soon as it is aborted. */
+import { startTimer } from '@caisson/api'
+
+/** Resolves after `ms`, however many they are, or rejects with the signal's reason as soon as it is aborted. */
 export function abortableDelay(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(signal.reason)
       return
     }
-    const timer = setTimeout(() => {
+    const timer = startTimer(ms, () => {
       signal?.removeEventListener('abort', onAbort)
       resolve()
-    }, ms)
+    })
     function onAbort(): void {
-      clearTimeout(timer)
+      timer[Symbol.dispose]()
       reject(signal?.reason)
     }
     signal?.addEventListener('abort', onAbort, { once: true })
@@ -35,13 +37,12 @@ export async function withDeadline<V>(
 ): Promise<V> {
   const deadline = new AbortController()
   const onAbort = () => deadline.abort(signal.reason)
-  const timer = setTimeout(() => deadline.abort(new DOMException('it took too long', 'TimeoutError')), ms)
+  using _ = startTimer(ms, () => deadline.abort(new DOMException('it took too long', 'TimeoutError')))
   signal.addEventListener('abort', onAbort, { once: true })
   if (signal.aborted) onAbort()
   try {
     return await work(deadline.signal)
   } finally {
-    clearTimeout(timer)
     signal.removeEventListener('abort', onAbort)
   }
 }

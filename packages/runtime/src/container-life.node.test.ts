@@ -93,6 +93,20 @@ describe('a container under runsc', () => {
     await scratch.runtime.stopContainer(deaf, { graceMs: 300 })
   })
 
+  test('keeps a grace that is longer than a timer counts', async () => {
+    const deaf = await run({
+      args: ['/bin/sh', '-c', 'trap "echo asked" TERM; echo ready; while :; do sleep 0.1; done'],
+    })
+    await readyLine(deaf)
+    const stopped = scratch.runtime.stopContainer(deaf, { graceMs: 2 ** 31 })
+    await expect.poll(() => log(deaf)).toContain('stdout F asked')
+    const { stdout } = await execText(scratch.runtime, deaf, ['/bin/sh', '-c', 'sleep 1; echo alive'])
+    expect(stdout).toBe('alive\n')
+    await scratch.runtime.stopContainer(deaf, { graceMs: 0 })
+    await stopped
+    expect((await scratch.exitOf(deaf)).state).toMatchObject({ exitCode: 137 })
+  })
+
   test('starts again in the same sandbox', async () => {
     const id = await run({ args: ['/bin/true'] })
     await scratch.exitOf(id)

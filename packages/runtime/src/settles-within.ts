@@ -1,8 +1,17 @@
-/** False where it takes longer. */
+/** What a timer of Node's takes, in ms; one that is set for longer ends after one. */
+const LONGEST_TIMER = 2 ** 31 - 1
+
+/** False where it takes longer than so many ms, however many they are. */
 export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms)
+    const wait = (left: number): void => {
+      timer = setTimeout(
+        () => (left > LONGEST_TIMER ? wait(left - LONGEST_TIMER) : resolve(false)),
+        Math.min(left, LONGEST_TIMER),
+      )
+    }
+    wait(ms)
   })
   try {
     return await Promise.race([promise.then(() => true), late])

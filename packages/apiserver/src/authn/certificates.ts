@@ -7,7 +7,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject,
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import type { UserInfo } from '@caisson/api'
+import { LONGEST_TIMER, type UserInfo } from '@caisson/api'
 import type { CertificateSubject } from './issue-certificate.ts'
 import { ensurePrivateDirectory, readPrivateFile, writePrivateFile } from './private-files.ts'
 
@@ -16,7 +16,6 @@ const DAY = 24 * HOUR
 const LIFETIME = { authority: 3650 * DAY, server: 365 * DAY, client: 365 * DAY } as const
 // Clients whose clock is a little behind ours must not find a certificate from the future.
 const BACKDATE = 5 * 60 * 1000
-const LONGEST_TIMER = 2 ** 31 - 1
 
 const AUTHORITY: CertificateSubject = { commonName: 'caisson-ca' }
 const SERVER: CertificateSubject = { commonName: 'kube-apiserver' }

@@ -3,7 +3,7 @@
  * that counted is gone. (What comes is charged by admission, with the request that brings it.) It is done by the API
  * server itself, over what it has in memory, right after the commit that made it necessary.
  */
-import type { KubeObject } from '@caisson/api'
+import { type KubeObject, LONGEST_TIMER } from '@caisson/api'
 import type { ResourceQuota } from '../registry/builtin/resource-quota.ts'
 import type { Quantity } from '../registry/quantity.ts'
 import { type Registry, storageKey } from '../registry/registry.ts'
@@ -104,7 +104,7 @@ export function keepQuotas({ store, registry, now, report }: KeepQuotasOptions):
         timers.delete(timer)
         mark(namespace)
       },
-      Math.min(late, 2 ** 31 - 1),
+      Math.min(late, LONGEST_TIMER),
     ).unref()
     timers.add(timer)
   }

@@ -201,6 +201,15 @@ describe('a watch', () => {
     expect(objectOf(events[1]).metadata.resourceVersion).toBe(String(server.store.revision))
   })
 
+  test('lasts where its timeout is longer than a timer counts', async () => {
+    const watching = await watch('timeoutSeconds=2147484&resourceVersion=0')
+    const names = Array.from({ length: 20 }, (_, index) => `of-${index}`)
+    for (const name of names) await create(name)
+    const told = watching.take(names.length).then((events) => events.map(short))
+    expect(await Promise.race([told, watching.ended])).toEqual(names.map((name) => `ADDED ${name}`))
+    watching.close()
+  })
+
   test('as a table names its columns once', async () => {
     const watching = await watch('', { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' })
     await create('one')

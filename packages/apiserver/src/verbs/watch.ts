@@ -6,7 +6,7 @@
  * costs nothing but its own buffer, and one that is too slow is told that its position has expired. A webhook that has to
  * convert what is to be sent is waited for in the same way.
  */
-import type { KubeObject } from '@caisson/api'
+import { type KubeObject, LONGEST_TIMER } from '@caisson/api'
 import { groupVersion, storageKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { StatusError } from '../status-error.ts'
@@ -152,7 +152,7 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
   }
 
   const lifetime = options.timeoutSeconds
-    ? Math.max(options.timeoutSeconds * 1000, 1)
+    ? Math.min(Math.max(options.timeoutSeconds * 1000, 1), LONGEST_TIMER)
     : MIN_TIMEOUT_MS * (1 + Math.random())
   const timeout = setTimeout(end, lifetime).unref()
   const bookmarks = options.allowWatchBookmarks ? setInterval(sendBookmark, BOOKMARK_EVERY_MS).unref() : undefined

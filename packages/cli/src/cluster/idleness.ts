@@ -1,4 +1,5 @@
 /** When a cluster that a command started by itself has nothing left to do. */
+import { startTimer } from '@caisson/api'
 import { type PodObject, resources } from '@caisson/client'
 import type { EmbeddedCluster } from './embedded-cluster.ts'
 
@@ -8,15 +9,15 @@ export function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: ()
   const pods = cluster.informers.of(resources.pods)
   const busy = new Set<string>()
   let clients = 0
-  let timer: NodeJS.Timeout | undefined
-  stack.defer(() => clearTimeout(timer))
+  let timer: Disposable | undefined
+  stack.defer(() => timer?.[Symbol.dispose]())
 
   function look(): void {
     if (clients > 0 || busy.size > 0) {
-      clearTimeout(timer)
+      timer?.[Symbol.dispose]()
       timer = undefined
     } else {
-      timer ??= setTimeout(end, limitMs)
+      timer ??= startTimer(limitMs, end)
     }
   }
   function seen(pod: PodObject): void {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { KUBERNETES_YAML, type KubeObject, type Sandbox } from '@caisson/api'
+import { KUBERNETES_YAML, type KubeObject, LONGEST_TIMER, type Sandbox } from '@caisson/api'
 import { type Client, defineResource, type Resource } from '@caisson/client'
 import { parseAllDocuments } from 'yaml'
 import { CliError } from '../cli-error.ts'
@@ -32,7 +32,7 @@ export async function apply(options: ApplyCommandOptions): Promise<void> {
     applied.push({ resource, object: answer })
   }
   if (!options.wait) return
-  const signal = AbortSignal.timeout(timeoutMs)
+  const signal = AbortSignal.timeout(Math.min(timeoutMs, LONGEST_TIMER))
   for (const { resource, object } of applied) {
     if (resource.group === sandboxes.group && resource.plural === sandboxes.plural)
       await waitUntilReady(client, object as unknown as Sandbox, signal)

@@ -1,4 +1,5 @@
 /** What ends `caisson run` before its command does. */
+import { startTimer } from '@caisson/api'
 import { EXIT_CODES } from '../cli-error.ts'
 import { whenOutputFails } from '../output.ts'
 
@@ -24,7 +25,7 @@ export function stopSignal(timeoutMs: number | undefined): StopSignal {
   ] as const)
     process.once(name, () => end(128 + number))
   whenOutputFails(end)
-  if (timeoutMs !== undefined) setTimeout(() => end(EXIT_CODES['timed-out']), timeoutMs).unref()
+  if (timeoutMs !== undefined) startTimer(timeoutMs, () => end(EXIT_CODES['timed-out']), { ref: false })
   const aborted = new Promise<never>((_, reject) =>
     controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error)),
   )

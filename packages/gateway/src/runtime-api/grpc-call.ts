@@ -1,5 +1,6 @@
 /** A gRPC call that the router answers: messages in, messages out, a status at the end. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import { LONGEST_TIMER } from '@caisson/api'
 import { GRPC, GrpcError, statusTrailers } from '../proxy/grpc-status.ts'
 import type { HeldBytes } from './held-bytes.ts'
 
@@ -17,7 +18,6 @@ export interface GrpcCall {
 const MESSAGE_LIMIT = 4 * 1024 * 1024
 const HEAD_BYTES = 5
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** Runs the method and ends the call with its status. Never rejects. */
 export async function answerCall(
@@ -68,7 +68,7 @@ function asGrpcError(error: unknown): GrpcError {
 function timeoutOf(headers: IncomingHttpHeaders): number | undefined {
   const [, amount, unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(String(headers['grpc-timeout'] ?? '')) ?? []
   const ms = UNIT_MS[unit]
-  return ms === undefined ? undefined : Math.min(Math.ceil(Number(amount) * ms), LONGEST_TIMER_MS)
+  return ms === undefined ? undefined : Math.min(Math.ceil(Number(amount) * ms), LONGEST_TIMER)
 }
 
 async function readMessage(stream: ServerHttp2Stream, held: HeldBytes): Promise<Buffer> {

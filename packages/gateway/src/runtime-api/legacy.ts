@@ -1,5 +1,6 @@
 /** The API of agent-sandbox's first runtime, on port 8888: commands and files, with its answers and their words. */
 import type { Readable } from 'node:stream'
+import { LONGEST_TIMER } from '@caisson/api'
 import { sendJson } from '../proxy/exchange.ts'
 import { ExecError } from './exec-error.ts'
 import { FileError, filesOf, type SandboxFiles } from './files.ts'
@@ -69,7 +70,7 @@ interface ExecuteAnswer {
 }
 
 async function runCommand(call: RuntimeCall, { command, timeoutMs }: ExecuteRequest): Promise<ExecuteAnswer> {
-  const limit = AbortSignal.timeout(Math.min(timeoutMs, 2 ** 31 - 1))
+  const limit = AbortSignal.timeout(Math.min(timeoutMs, LONGEST_TIMER))
   const outputs = { stdout: '', stderr: '' }
   try {
     const args = shellWords(command)

@@ -1,5 +1,6 @@
 /** Starts, stops and removes the containers of Pods. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { LONGEST_TIMER } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { Runtime } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
@@ -223,7 +224,7 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
     let left = graceMs
     if (container && hook && sandbox) {
       const begun = performance.now()
-      const signal = AbortSignal.timeout(graceMs)
+      const signal = AbortSignal.timeout(Math.min(graceMs, LONGEST_TIMER))
       const target = { runtime, container, containerId: id, sandboxId: sandbox.id, podIp: sandbox.ip }
       try {
         await runHook(target, hook, { pod: formatPod(pod), signal })

@@ -117,6 +117,32 @@ test('postStart is over before a container counts as started, and preStop before
   expect(eventsOf(node, 'hooked').filter((event) => event.includes('Hook'))).toEqual([])
 })
 
+test('a preStop hook and TERM have their turn where the grace is longer than a timer counts', async () => {
+  await node.create('patient', {
+    terminationGracePeriodSeconds: 4_294_968,
+    containers: [
+      container('trap "exit 0" TERM; while :; do sleep 0.1; done', {
+        lifecycle: { preStop: shell('sleep 0.5; echo stopping >> /out/log') },
+        volumeMounts: [{ name: 'out', mountPath: '/out' }],
+      }),
+      container('trap "[ -s /out/log ] && exit 7" TERM; while :; do sleep 0.1; done', {
+        name: 'after',
+        lifecycle: { preStop: shell('until [ -s /out/log ]; do sleep 0.1; done') },
+        volumeMounts: [{ name: 'out', mountPath: '/out' }],
+      }),
+    ],
+    volumes: [{ name: 'out', emptyDir: {} }],
+  })
+  await node.until('patient', (pod) => pod.status?.containerStatuses?.every(({ ready }) => ready))
+  const watched = node.until('patient', ({ status }) =>
+    status?.containerStatuses?.every(({ state }) => state?.terminated),
+  )
+  await node.client.delete(resources.pods, 'patient', { namespace: 'default' })
+  const { status } = await watched
+  expect(status?.containerStatuses?.map(({ state }) => state?.terminated?.exitCode).sort()).toEqual([0, 7])
+  await node.gone('patient')
+})
+
 test('a postStart hook that fails ends the container, and its status says why', async () => {
   await node.create('unhooked', {
     terminationGracePeriodSeconds: 1,

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { abortableDelay } from '@caisson/client'
 import type { LifecycleHandler } from 'kubernetes-types/core/v1.d.ts'
 import { runInContainer } from './probe-exec.ts'
 import { getFromPod } from './probe-http.ts'
@@ -31,5 +31,5 @@ export async function runHook(
     })
     return
   }
-  if (hook.sleep) await sleep(hook.sleep.seconds * 1000, undefined, { signal })
+  if (hook.sleep) await abortableDelay(hook.sleep.seconds * 1000, signal)
 }

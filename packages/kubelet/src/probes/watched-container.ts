@@ -1,5 +1,5 @@
 /** One container that runs: its postStart hook, and a loop for each of its probes, until it ends or is given up. */
-import type { PodObject } from '@caisson/client'
+import { abortableDelay, type PodObject } from '@caisson/client'
 import type { Container, Probe } from 'kubernetes-types/core/v1.d.ts'
 import { formatPod } from '../pods/observed-pod.ts'
 import type { PodEvents } from '../pods/pod-events.ts'
@@ -150,16 +150,7 @@ export function watchContainer(options: WatchContainerOptions): WatchedContainer
   /** Resolves at the moment of the clock that nobody sets, or as soon as the watch is over. */
   async function until(moment: number, over: AbortSignal): Promise<void> {
     const ms = moment - performance.now()
-    if (ms <= 0 || over.aborted) return
-    await new Promise<void>((resolve) => {
-      const finish = (): void => {
-        clearTimeout(timer)
-        over.removeEventListener('abort', finish)
-        resolve()
-      }
-      const timer = setTimeout(finish, ms)
-      over.addEventListener('abort', finish)
-    })
+    if (ms > 0) await abortableDelay(ms, over).catch(() => {})
   }
 
   return {
