@@ -42,9 +42,7 @@ const CANNOT_EXECUTE = new Set([126, 127, 128, 255])
  */
 export async function execForClient(request: ExecRequest, client: Duplex, pool: FifoPool): Promise<AttachedClient> {
   const { directory } = request
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
-  await layPipes(pool, directory, request)
-  const session = await begin(request)
+  const session = await beginWithPipes(request, pool)
   const { ends, status } = session
   const words = withholdRuntimeWords()
   // The runtime writes to the same output as the command would: with a terminal there is only one.
@@ -85,6 +83,19 @@ type Stream = 'stdout' | 'stderr'
 
 function streamOfWords({ tty }: ExecRequest): Stream {
   return tty ? 'stdout' : 'stderr'
+}
+
+/** Nothing is left of what could not be begun. */
+async function beginWithPipes(request: ExecRequest, pool: FifoPool): Promise<Session> {
+  const { directory } = request
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  try {
+    await layPipes(pool, directory, request)
+    return await begin(request)
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true })
+    throw error
+  }
 }
 
 async function begin(request: ExecRequest): Promise<Session> {
@@ -271,38 +282,37 @@ async function noteBegun(request: ExecRequest, pid: number): Promise<void> {
 
 async function startWithTerminal(request: ExecRequest): Promise<Session> {
   const { directory } = request
-  const ends = openTerminalPipes(directory)
+  using unbegun = new DisposableStack()
+  const ends = unbegun.adopt(openTerminalPipes(directory), closeOurs)
   // Waits in the pipe until there is a terminal, so that the process never sees another size.
   if (request.size) ends.resize?.write(windowSize(request.size))
-  const socket = shortPath(join(directory, 'console.sock'))
-  const terminal = await receiveTerminal({ socketPath: socket.path, console: request.console, directory })
+  const whileItRuns = unbegun.use(new DisposableStack())
+  const socket = whileItRuns.use(shortPath(join(directory, 'console.sock')))
+  whileItRuns.use(await receiveTerminal({ socketPath: socket.path, console: request.console, directory }))
   const hostPid = join(directory, 'host-pid')
   const options = ['--detach', '--console-socket', socket.path]
   if (request.kill.kind === 'sentry') options.push('--pid-file', hostPid)
-  const launched = launchProcess({
-    directory,
-    launch: request.launch,
-    command: { ...request.command, args: execArguments(request, options) },
-    stdio: ['ignore', 'ignore', 'ignore'],
-    hold: [],
-    joins: [],
-  })
+  const launched = whileItRuns.use(
+    launchProcess({
+      directory,
+      launch: request.launch,
+      command: { ...request.command, args: execArguments(request, options) },
+      stdio: ['ignore', 'ignore', 'ignore'],
+      hold: [],
+      joins: [],
+    }),
+  )
+  unbegun.move()
   const status = (async (): Promise<ExitStatus> => {
-    try {
-      const detached = exitStatusOf(await launched.command)
-      if (detached.exitCode !== 0) {
-        const complaint =
-          lastComplaint(request.runtimeLog) ?? `the OCI runtime ended with exit code ${detached.exitCode}`
-        throw new RuntimeError(failureCode(complaint), complaint)
-      }
-      const pidFile = request.kill.kind === 'sentry' ? hostPid : join(directory, PID_FILE)
-      const waitStatus = await launched.statusOf(Number(readFileSync(pidFile, 'utf8')))
-      return waitStatus === undefined ? { exitCode: 137, signal: 9 } : exitStatusOf(waitStatus)
-    } finally {
-      terminal[Symbol.dispose]()
-      socket[Symbol.dispose]()
-      launched[Symbol.dispose]()
+    using _ = whileItRuns
+    const detached = exitStatusOf(await launched.command)
+    if (detached.exitCode !== 0) {
+      const complaint = lastComplaint(request.runtimeLog) ?? `the OCI runtime ended with exit code ${detached.exitCode}`
+      throw new RuntimeError(failureCode(complaint), complaint)
     }
+    const pidFile = request.kill.kind === 'sentry' ? hostPid : join(directory, PID_FILE)
+    const waitStatus = await launched.statusOf(Number(readFileSync(pidFile, 'utf8')))
+    return waitStatus === undefined ? { exitCode: 137, signal: 9 } : exitStatusOf(waitStatus)
   })()
   return { ends, status }
 }

@@ -31,6 +31,7 @@ export async function createInShim(supervision: Supervision, shim: ShimSupervisi
   const hold = pipes ? [pipes.theirs.holdStdout, pipes.theirs.holdStderr] : []
   const launched = await startShim(supervision, shim, hold).catch((error: unknown) => {
     closeOurs(ends)
+    if (pipes) closeEnds(pipes.theirs)
     throw error
   })
   try {
@@ -97,7 +98,11 @@ export async function execInShim(exec: ShimExec & { size?: TerminalSize | undefi
   const { directory, containerDirectory, process, tty, size } = exec
   const pipes = tty ? undefined : openPipes(directory, exec)
   const ends = pipes?.ours ?? openTerminalPipes(directory)
-  const task = await connectToTask(containerDirectory)
+  const task = await connectToTask(containerDirectory).catch((error: unknown) => {
+    closeOurs(ends)
+    if (pipes) closeEnds(pipes.theirs)
+    throw error
+  })
   try {
     await said(task.exec({ ...process, streams: streamsOf(directory, exec), process: exec.spec }))
     const pid = await said(task.start(process))
