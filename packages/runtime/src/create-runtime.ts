@@ -28,13 +28,13 @@ import {
 } from './sandbox/containers.ts'
 import { createDrivers } from './sandbox/drivers.ts'
 import { containerView, newSandboxEntry, type SandboxEntry, sandboxView } from './sandbox/entries.ts'
-import { createExecPlaces } from './sandbox/exec-places.ts'
 import { misjudgesNetworkNamespaces } from './sandbox/oci-driver.ts'
 import { attachToStarting, openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes, removeUnusedLayouts } from './sandbox/recover.ts'
 import { createRegistry } from './sandbox/registry.ts'
 import { resizeSandbox } from './sandbox/resize.ts'
 import { type Prepared, type RuntimeParts } from './sandbox/runtime-parts.ts'
+import { createConnectionPlaces, createExecPlaces } from './sandbox/sandbox-places.ts'
 import { shimEvents } from './sandbox/shim-driver.ts'
 import { openSnapshot, partOf, requireSameRights, type StoredSnapshot, snapshotOf } from './sandbox/snapshot-files.ts'
 import { imagesInUse, openStateFiles, readContainer } from './sandbox/state-files.ts'
@@ -222,6 +222,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   }
 
   const executed = createExecPlaces()
+  const connected = createConnectionPlaces()
 
   const runtime: Runtime = {
     images: parts.images,
@@ -343,7 +344,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       return openProcessStreams(socket, { tty: entry.spec.tty, stdin: entry.spec.stdin })
     },
 
-    connect: (sandboxId, port, signal) => connectToSandbox(parts, registry.sandbox(sandboxId), { port, signal }),
+    connect: (sandboxId, port, signal) =>
+      connectToSandbox(parts, registry.sandbox(sandboxId), { port, signal, places: connected }),
 
     onExit: (listener) => registry.onExit(listener),
 

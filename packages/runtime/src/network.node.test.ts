@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { basename } from 'node:path'
@@ -83,6 +84,31 @@ describe('connect', () => {
     await startServer(id, { handler, network, address: '127.0.0.1', shared })
     expect(await read(id, 8080)).toBe(`${id} 127.0.0.1`)
     await scratch.runtime.removeSandbox(id)
+  })
+
+  test('opens so many connections to a loopback at a time, and no more', async () => {
+    await scratch.runtime.createSandbox(sandboxSpec('many', { handler: 'runc', network: { kind: 'none' } }))
+    await scratch.runtime.startContainer(containerSpec(scratch, 'many-1', { sandboxId: 'many' }))
+    const holding = `
+import socket
+s = socket.create_server(("127.0.0.1", 8080), backlog=100)
+held = []
+print("ready", flush=True)
+while True:
+    held.append(s.accept())
+`
+    const args = ['/usr/bin/python3', '-c', holding]
+    const server = await scratch.runtime.exec('many-1', { args, env: {}, tty: false, stdin: false })
+    server.stderr?.resume()
+    for await (const chunk of server.stdout) if (String(chunk).includes('ready')) break
+    const first = await scratch.runtime.connect('many', 8080)
+    const others = await Promise.all(Array.from({ length: 63 }, () => scratch.runtime.connect('many', 8080)))
+    await expect(scratch.runtime.connect('many', 8080)).rejects.toThrow(
+      '64 connections to the loopback of this sandbox are open',
+    )
+    await once(first.destroy(), 'close')
+    for (const connection of [...others, await scratch.runtime.connect('many', 8080)]) connection.destroy()
+    await scratch.runtime.removeSandbox('many')
   })
 
   test('says where nobody listens', async () => {

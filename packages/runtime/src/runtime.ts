@@ -375,7 +375,7 @@ export interface Runtime extends AsyncDisposable {
   exec(containerId: string, spec: ExecSpec): Promise<ProcessStreams>
   /** Also to one that is being started: rejects as its start does. */
   attach(containerId: string): Promise<ProcessStreams>
-  /** A TCP connection to a port of the sandbox, also one that listens on its loopback only. */
+  /** A TCP connection to a port of the sandbox, also one that listens on its loopback only: of these there are 64 at most. */
   connect(sandboxId: string, port: number, signal?: AbortSignal): Promise<Duplex>
   /** Called once for each container that exited; also for those that exited before this process started, after `recover`. */
   onExit(listener: (container: Container, sandbox: Sandbox) => void): Disposable

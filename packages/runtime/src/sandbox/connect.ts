@@ -9,6 +9,7 @@ import { loopbackAddresses } from '../native/programs.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import type { ContainerEntry, SandboxEntry } from './entries.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
+import type { Places } from './sandbox-places.ts'
 
 export interface ConnectOptions {
   port: number
@@ -19,11 +20,13 @@ export interface ConnectOptions {
  * Opens a TCP connection to a port of a sandbox: through its address where something listens there, else to its loopback.
  * Rejects with code `network` where nobody listens; for the loopback of a sentry that is only known a moment after, and
  * the connection then fails with the same error.
+ *
+ * @param options.places for those to its loopback, each of which takes a process of this machine's
  */
 export async function connectToSandbox(
   parts: RuntimeParts,
   sandbox: SandboxEntry,
-  { port, signal }: ConnectOptions,
+  { port, signal, places }: ConnectOptions & { places: Places<Duplex> },
 ): Promise<Duplex> {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new RuntimeError('network', `${port} is not a port`)
   signal?.throwIfAborted()
@@ -31,9 +34,8 @@ export async function connectToSandbox(
   const direct = ip === undefined ? undefined : await connectDirectly(ip, port, signal)
   if (direct) return direct
   const inside = runningContainer(sandbox)
-  return spec.handler === 'runsc'
-    ? connectThroughSentry(parts, sandbox, { port, signal, inside })
-    : connectThroughNamespace(parts, sandbox, { port, signal, inside })
+  const connectInside = spec.handler === 'runsc' ? connectThroughSentry : connectThroughNamespace
+  return await places(spec.id, () => connectInside(parts, sandbox, { port, signal, inside }))
 }
 
 type InsideOptions = ConnectOptions & { inside: ContainerEntry }
