@@ -1,6 +1,8 @@
 /** Carries out what the plans for claims and volumes say. */
-import { chmod, mkdir, rename, rm } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, rename } from 'node:fs/promises'
 import { join, sep } from 'node:path'
+import { promisify } from 'node:util'
 import { IMAGE_FILE_ANNOTATION, parseQuantity } from '@caisson/api'
 import {
   type Client,
@@ -15,6 +17,8 @@ import {
 import { isFinished } from '../scheduler/node-loads.ts'
 import { makeImageFile } from './image-file.ts'
 import { CLAIM_PROTECTION, type Claim, planClaim, planVolume, VOLUME_PROTECTION, type Volume } from './plan-claim.ts'
+
+const run = promisify(execFile)
 
 export const PODS_BY_CLAIM = 'claims'
 
@@ -200,7 +204,8 @@ async function removeDirectory(name: string, volume: Volume, context: VolumeCont
   await rename(path, away).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
   })
-  await rm(away, { recursive: true, force: true })
+  // Directories can be nested deeper than a path is long: the program walks by open directories, Node by paths.
+  await run('rm', ['-rf', '--one-file-system', '--', away])
 }
 
 function guard(object: Claim | Volume): { uid: string; resourceVersion: string } {

@@ -5,6 +5,7 @@ import { killProcess } from '../monitor/process-identity.ts'
 import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/supervised-container.ts'
 import type { ContainerSpec, ContainerState, SandboxSpec } from '../runtime.ts'
 import { ociId } from './oci-ids.ts'
+import { removeDeep } from './remove-deep.ts'
 
 /** What is on disk of a sandbox. */
 export interface SandboxRecord {
@@ -95,7 +96,7 @@ export async function openStateFiles(stateDirectory: string): Promise<StateFiles
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
         throw error
       }
-      await rm(doomed, { recursive: true, force: true })
+      await removeDeep(doomed)
     },
     async containers() {
       const found = new Map<string, ContainerRecord>()
@@ -103,7 +104,7 @@ export async function openStateFiles(stateDirectory: string): Promise<StateFiles
         if (entry.isDirectory()) found.set(entry.name, await readContainer(containerDirectory(entry.name)))
       }
       for (const name of await readdir(stateDirectory)) {
-        if (name.startsWith('.removed-')) await rm(join(stateDirectory, name), { recursive: true, force: true })
+        if (name.startsWith('.removed-')) await removeDeep(join(stateDirectory, name))
       }
       return found
     },

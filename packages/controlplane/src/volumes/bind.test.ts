@@ -1,0 +1,71 @@
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, rename, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { componentUsers, startApiServer } from '@caisson/apiserver'
+import { resources } from '@caisson/client'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startTestServer, type TestServer } from '../testing/test-server.ts'
+import { reconcileVolume, type VolumeContext } from './bind.ts'
+import { PROVISIONED_BY, PROVISIONER } from './plan-claim.ts'
+
+let server: TestServer
+let root: string
+let context: VolumeContext
+beforeAll(async () => {
+  server = await startTestServer({ startApiServer, componentUsers })
+  const { informers, own: client, signal } = server
+  informers.of(resources.persistentVolumes)
+  informers.of(resources.persistentVolumeClaims)
+  await informers.synced(signal)
+  root = await mkdtemp(join(tmpdir(), 'caisson-bind-'))
+  context = { client, informers, directory: join(root, 'volumes'), signal, record: () => {} }
+})
+beforeEach(() => mkdir(context.directory, { recursive: true }))
+afterAll(async () => {
+  await server[Symbol.asyncDispose]()
+  // Whatever depth a failed test leaves.
+  execFileSync('rm', ['-rf', '--', root])
+})
+
+/** A volume of ours whose claim is gone. */
+async function released(name: string, path: string): Promise<void> {
+  const volume = await server.client.create(resources.persistentVolumes, {
+    metadata: { name, annotations: { [PROVISIONED_BY]: PROVISIONER } },
+    spec: {
+      capacity: { storage: '1Gi' },
+      accessModes: ['ReadWriteOnce'],
+      persistentVolumeReclaimPolicy: 'Delete',
+      claimRef: { namespace: 'default', name: 'gone', uid: 'gone' },
+      hostPath: { path },
+    },
+  })
+  server.informers.of(resources.persistentVolumes).observe(volume)
+}
+
+test('the directory of a volume goes, nested deeper than a path is long, and no link in it is followed', async () => {
+  const path = join(context.directory, 'pvc-1')
+  // No path to its end is one that the kernel takes: it is put together of two halves that are.
+  const half = Array<string>(12).fill('d'.repeat(250)).join('/')
+  await mkdir(join(path, half), { recursive: true })
+  await mkdir(join(root, 'below', half), { recursive: true })
+  await rename(join(root, 'below'), join(path, half, 'below'))
+  await mkdir(join(root, 'outside'))
+  await writeFile(join(root, 'outside/file'), '')
+  await symlink(join(root, 'outside'), join(path, 'link'))
+  await released('pvc-1', path)
+
+  await reconcileVolume('pvc-1', context)
+  expect(await readdir(context.directory)).toEqual([])
+  expect(await readdir(join(root, 'outside'))).toEqual(['file'])
+  const { items } = await server.client.list(resources.persistentVolumes, {})
+  expect(items.filter((volume) => !volume.metadata.deletionTimestamp)).toEqual([])
+})
+
+test('a directory that is not what a volume of this name would have had stays', async () => {
+  const path = join(context.directory, 'pvc-of-another')
+  await mkdir(path)
+  await released('pvc-2', path)
+  await reconcileVolume('pvc-2', context)
+  expect(await readdir(context.directory)).toEqual(['pvc-of-another'])
+})
