@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { packTar, type TarEntry } from 'modern-tar'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { file } from '../testing/image-archive.ts'
-import { createRootfsWriter } from './layer-writer.ts'
+import { createRootfsWriter, type UnpackBudget } from './layer-writer.ts'
 
 let directory: string
 beforeEach(() => {
@@ -17,8 +17,8 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
 const BUDGET = { bytes: 1e9, members: 1e5, archiveBytes: 1e9 }
 
-async function apply(root: string, layers: TarEntry[][], chunkSize = 65_536): Promise<void> {
-  const writer = createRootfsWriter(root, { ...BUDGET })
+async function apply(root: string, layers: TarEntry[][], { chunkSize = 65_536, budget = {} } = {}): Promise<void> {
+  const writer = createRootfsWriter(root, { ...BUDGET, ...budget })
   for (const entries of layers) {
     const layer = writer.beginLayer()
     const bytes = Buffer.from(await packTar(entries))
@@ -137,7 +137,7 @@ describe('createRootfsWriter', () => {
         await apply(
           root,
           given.map((steps, layer) => steps.map((each, index) => entryOf(each, `${layer}.${index}`))),
-          chunkSize,
+          { chunkSize },
         )
         expect(tree(root)).toEqual(modelOf(given))
         rmSync(root, { recursive: true })
@@ -211,6 +211,30 @@ describe('createRootfsWriter', () => {
     ['a whiteout that leads out', [file('.wh...', '')]],
   ])('%s', async (_name, entries) => {
     await expect(apply(directory, [entries])).rejects.toMatchObject({ code: 'bad-archive' })
+  })
+
+  const block = 4096
+  const deep = `${'d/'.repeat(9)}file`
+  const link = { header: { name: 'link', size: 0, type: 'symlink', linkname: 't'.repeat(99) } } as const
+  const directories = ['a/', 'a/b/', 'a/b/c/'].map(
+    (name): TarEntry => ({ header: { name, size: 0, type: 'directory', mode: 0o755 } }),
+  )
+  test.each<[string, TarEntry[][], Partial<UnpackBudget>]>([
+    ['directories that are only implied, by number', [[file(deep, '')]], { members: 10 }],
+    ['directories that are only implied, by their blocks', [[file(deep, '')]], { bytes: 9 * block }],
+    [
+      'directories that a whiteout implies',
+      [[file(`${'d/'.repeat(9)}.wh.file`, '')]],
+      { members: 10, bytes: 9 * block },
+    ],
+    ['symbolic links', [[link]], { members: 1, bytes: block }],
+    ['directories, once each', [directories, directories], { members: 6, bytes: 3 * block }],
+  ])('%s count against what an image may have', async (_name, layers, budget) => {
+    await apply(mkdtempSync(join(directory, 'root-')), layers, { budget })
+    for (const [key, enough] of Object.entries(budget)) {
+      const refused = apply(mkdtempSync(join(directory, 'root-')), layers, { budget: { ...budget, [key]: enough - 1 } })
+      await expect(refused, key).rejects.toMatchObject({ code: 'bad-archive' })
+    }
   })
 
   test('setuid stays, because programs in images need it, and nobody of this machine gets at it', async () => {

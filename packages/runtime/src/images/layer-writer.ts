@@ -23,8 +23,9 @@ import { writeWhole } from './write-whole.ts'
 
 /** What may still be unpacked, of an image with all its layers. */
 export interface UnpackBudget {
-  /** On the disk: files count in whole blocks. */
+  /** On the disk: files, directories and the targets of symbolic links count in whole blocks. */
   bytes: number
+  /** Of archives, and directories that these only imply. */
   members: number
   /** Of decompressed archives, whatever they hold. */
   archiveBytes: number
@@ -78,8 +79,12 @@ export function createRootfsWriter(root: string, budget: UnpackBudget): RootfsWr
       if (budget.bytes < 0) throw new RuntimeError('bad-archive', TOO_LARGE)
     }
 
-    function begin(member: TarMember): void {
+    function count(): void {
       if (--budget.members < 0) throw new RuntimeError('bad-archive', 'the image has more files than are allowed')
+    }
+
+    function begin(member: TarMember): void {
+      count()
       if (member.uid > LARGEST_ID || member.gid > LARGEST_ID)
         throw new RuntimeError('bad-archive', `${JSON.stringify(member.path)} has an owner that no file can have`)
       const parts = memberParts(member.path)
@@ -89,7 +94,10 @@ export function createRootfsWriter(root: string, budget: UnpackBudget): RootfsWr
         return
       }
       const parent = tree.resolve(parts.slice(0, -1))
-      tree.makeDirectories(parent)
+      tree.makeDirectories(parent, () => {
+        count()
+        claim(1)
+      })
       if (name === OPAQUE) return hideChildren(parent)
       if (name.startsWith(WHITEOUT_METADATA)) return
       if (name.startsWith(WHITEOUT)) return hide([...parent, hiddenName(name)])
@@ -112,14 +120,14 @@ export function createRootfsWriter(root: string, budget: UnpackBudget): RootfsWr
         own.add(above)
       }
       if (wanted) {
-        claim(1)
-        tree.makeDirectory(target)
+        tree.makeDirectory(target, () => claim(1))
         directories.set(target, member)
       } else if (member.kind === 'file') {
         claim(member.size)
         contentBytes += member.size
         open = { descriptor: openSync(path, 'wx', 0o600), member }
       } else if (member.kind === 'symlink') {
+        claim(member.link.length)
         symlinkSync(Buffer.from(member.link, 'latin1'), path)
         setAttributes(path, member)
       } else linkSync(linkTarget(member), path)
@@ -199,9 +207,10 @@ interface Tree {
   isDirectory(path: string): boolean
   /** Looks: it, or one above it, may have given way to something else, a link that leads out for instance. */
   isStillDirectory(path: string): boolean
-  makeDirectory(path: string): void
-  /** What is in the way and is no directory goes. */
-  makeDirectories(parts: string[]): void
+  /** `charge` is called before one is made, and may throw. */
+  makeDirectory(path: string, charge: () => void): void
+  /** What is in the way and is no directory goes. `charge` is called before each one that is made. */
+  makeDirectories(parts: string[], charge: () => void): void
   children(path: string): string[]
   /** With all below it. Nothing where there is nothing. */
   remove(path: string): void
@@ -219,12 +228,13 @@ function createTree(root: string): Tree {
     rmdirSync(path)
   }
 
-  function makeDirectory(path: string): void {
+  function makeDirectory(path: string, charge: () => void): void {
     if (known.has(path)) return
     const at = hostPath(root, path)
     const kind = kindOf(at)
     if (kind === 'other') unlinkSync(at)
     if (kind !== 'directory') {
+      charge()
       mkdirSync(at)
       // mkdir's mode is subject to the umask.
       chmodSync(at, 0o755)
@@ -241,8 +251,8 @@ function createTree(root: string): Tree {
       return isWhereItSays && kindOf(hostPath(root, path)) === 'directory'
     },
     makeDirectory,
-    makeDirectories(parts) {
-      for (let depth = 1; depth <= parts.length; depth++) makeDirectory(parts.slice(0, depth).join('/'))
+    makeDirectories(parts, charge) {
+      for (let depth = 1; depth <= parts.length; depth++) makeDirectory(parts.slice(0, depth).join('/'), charge)
     },
     children(path) {
       const at = hostPath(root, path)
