@@ -19,7 +19,7 @@ import {
 } from '../../packages/client/src/index.ts'
 import { seeded } from '../differential/script.ts'
 import { type Cluster, startCluster } from './fixture.ts'
-import { leftovers } from './leftovers.ts'
+import { leftovers, strays } from './leftovers.ts'
 
 const crashes = Number(process.env['CAISSON_TEST_CRASHES'] ?? 3)
 const random = seeded(Number(process.env['CAISSON_TEST_SEED'] ?? 1))
@@ -73,6 +73,16 @@ describe('kill -9 of the daemon', () => {
       if (wanted(ready)) return ready
     }
     throw new Error('the watch ended before it was so')
+  }
+
+  /** Of what the crashes left, and of the Pods that were deleted, nothing is there when all has come to rest. */
+  async function noStrays(client: Client): Promise<void> {
+    const look = async (): Promise<string[]> => {
+      const { items } = await client.list(resources.pods, { namespace })
+      return strays(cluster.dataDirectory, new Set(items.map((pod) => pod.metadata.uid ?? '')))
+    }
+    // Some fifty sandboxes may have to go first, on two processors.
+    await expect.poll(look, { timeout: 60_000, interval: 200 }).toEqual([])
   }
 
   const spec = (
@@ -161,6 +171,7 @@ describe('kill -9 of the daemon', () => {
           )
           for (const name of surplus) expected.delete(name)
           await until(client, (names) => names.size === expected.size + 1 && [...names.values()].every(Boolean))
+          await noStrays(client)
         })
       }
       // The same process, not one that was started again.
@@ -171,6 +182,8 @@ describe('kill -9 of the daemon', () => {
         expect(items.find((pod) => pod.metadata.name === steady)?.status?.containerStatuses?.[0]?.restartCount).toBe(0)
       })
       await cluster.mustCaisson(['rm', '--all'])
+      // Before `down`, which takes away whatever it finds.
+      await connected(noStrays)
       await cluster.mustCaisson(['down'])
       expect(leftovers(cluster.dataDirectory)).toEqual({
         processes: [],

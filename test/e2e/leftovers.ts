@@ -1,5 +1,5 @@
-/** What a cluster may leave on the machine when it is gone: nothing. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+/** What a cluster may leave on the machine when it is gone, and of Pods that are gone while it runs: nothing. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { findCgroupTree } from '../../packages/runtime/src/cgroups/cgroup-tree.ts'
 import { cgroupName } from '../../packages/runtime/src/cgroups/sandbox-cgroups.ts'
@@ -29,6 +29,66 @@ export function leftovers(dataDirectory: string): Leftovers {
     groups: groupsOf(runtime),
     containers: [...listed(join(runtime, 'containers')), ...listed(join(runtime, 'sandboxes'))],
   }
+}
+
+/** Network namespaces that a cluster which runs makes ahead: nobody has them yet. */
+const NAMESPACES_AHEAD = 3
+
+/**
+ * What a cluster that runs, and has come to rest, has of Pods that are not there, or has begun and given up: paths, none of
+ * which should be. What it makes ahead for Pods to come is not meant.
+ *
+ * @param living uids of the Pods that are there
+ */
+export function strays(dataDirectory: string, living: ReadonlySet<string>): string[] {
+  const [runtime, kubelet] = [join(dataDirectory, 'runtime'), join(dataDirectory, 'kubelet')]
+  const places = ['containers', 'sandboxes', 'overlay'].map((name) => join(runtime, name))
+  const ofNobody = (name: string): boolean => !living.has(UID.exec(name)?.[0] ?? '') && !name.endsWith('.blank')
+  return [
+    ...[...places, join(kubelet, 'pods'), join(kubelet, 'logs')].flatMap((place) => below(place, ofNobody)),
+    ...groupsOf(runtime).flatMap((group) => below(group, (name) => isDirectory(join(group, name)) && ofNobody(name))),
+    ...[runtime, join(runtime, 'images')].flatMap((place) => below(place, (name) => name.startsWith('.'))),
+    ...strayNamespaces(runtime, ofNobody),
+  ]
+}
+
+const UID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/
+
+function below(directory: string, isStray: (name: string) => boolean): string[] {
+  return listed(directory)
+    .filter(isStray)
+    .map((name) => join(directory, name))
+}
+
+function strayNamespaces(runtime: string, ofNobody: (sandboxId: string) => boolean): string[] {
+  const prefix = `${cgroupName(runtime)}-`
+  const owners = new Map(
+    listed('/run/netns')
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => [
+        join('/run/netns', name),
+        content(join(runtime, 'network/addresses', String(Number.parseInt(name.slice(prefix.length), 16)))),
+      ]),
+  )
+  const named = (wanted: (owner: string | undefined) => boolean): string[] =>
+    [...owners].filter(([, owner]) => wanted(owner)).map(([path]) => path)
+  return [
+    ...named((owner) => owner === undefined || (owner !== '' && ofNobody(owner))),
+    ...named((owner) => owner === '').slice(NAMESPACES_AHEAD),
+  ]
+}
+
+/** Undefined where there is no such file. */
+function content(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 }
 
 function groupsOf(stateDirectory: string): string[] {
