@@ -140,6 +140,18 @@ describe('a detached sandbox', () => {
     if (name === 'taker') await cluster.mustCaisson(['rm', name])
   })
 
+  test('says why a large file cannot be written in the sandbox', async () => {
+    const file = join(work, 'large')
+    writeFileSync(file, Buffer.alloc(32 * 1024 * 1024))
+    const refused = await cluster.caisson(['cp', file, 'worker:/no/such/directory/large'])
+    expect([refused.code, refused.stderr.trim().split('\n').at(-1)]).toEqual([
+      1,
+      'caisson: tar ended with 2 in the sandbox: see its message above',
+    ])
+    expect(refused.stderr).toContain('/no/such/directory')
+    rmSync(file)
+  })
+
   test('copies what has any name, also to another file system', async () => {
     const names = ['f.tar.gz', '[a]', 'a b', 'x*y', 'a^b', 'c$d', 'e&f', 'g,h', 'i\\j', "k'l"]
     const elsewhere = mkdtempSync('/dev/shm/caisson-cli-')

@@ -62,10 +62,11 @@ async function copyIn(session: Session, pod: string, { from, to, container }: Cp
   const packed = once(pack, 'exit') as Promise<[number | null]>
   command.stdout?.resume()
   command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
-  if (command.stdin) await pipeline(pack.stdout, command.stdin)
+  // tar may end in the sandbox before the archive does, and ends the one here by that: its exit code says whether all was well.
+  if (command.stdin) await pipeline(pack.stdout, command.stdin).catch(ignoreEnded)
   const [[code], { exitCode }] = await Promise.all([packed, command.exit])
-  if (code !== 0) throw new CliError('not-found', `${from} could not be read: see tar's message above`)
   if (exitCode !== 0) throw new CliError('failed', `tar ended with ${exitCode} in the sandbox: see its message above`)
+  if (code !== 0) throw new CliError('not-found', `${from} could not be read: see tar's message above`)
 }
 
 async function unpackIn(session: Session, pod: string, { to, container }: CpOptions): Promise<void> {
