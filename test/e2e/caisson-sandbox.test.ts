@@ -1,5 +1,6 @@
 /** What a user does with a sandbox that runs by itself. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -150,6 +151,24 @@ describe('a detached sandbox', () => {
     ])
     expect(refused.stderr).toContain('/no/such/directory')
     rmSync(file)
+  })
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('leaves nothing of a copy that %s ends', async (signal, code) => {
+    const place = mkdtempSync(join(work, 'interrupted-'))
+    await cluster.mustCaisson(['exec', 'worker', '--', 'truncate', '-s', '8G', '/tmp/endless'])
+    const copy = spawn('bin/caisson', ['cp', 'worker:/tmp/endless', place], {
+      env: { ...process.env, ...cluster.env },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
+    const exit = once(copy, 'exit')
+    const received = (): string[] => readdirSync(place, { recursive: true, encoding: 'utf8' })
+    await expect.poll(received).toContainEqual(expect.stringMatching(/^\.caisson-cp-.*\/endless$/))
+    copy.kill(signal)
+    expect(await exit).toEqual([code, null])
+    expect(received()).toEqual([])
   })
 
   test('copies what has any name, also to another file system', async () => {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { basename, dirname, posix, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -6,6 +6,7 @@ import { execInPod, isApiError } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { stopSignal } from '../run/stop-signal.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
 import { otherProgramsErrors, say } from '../terminal-text.ts'
 import { whereFound } from '../where-found.ts'
@@ -14,6 +15,14 @@ export interface CpOptions extends GlobalOptions {
   from: string
   to: string
   container?: string
+}
+
+interface Copy {
+  from: string
+  to: string
+  container: string | undefined
+  /** Ends it, and what was begun is taken away. */
+  signal: AbortSignal
 }
 
 /**
@@ -26,15 +35,22 @@ export async function cp(options: CpOptions): Promise<void> {
   if ((from.sandbox === undefined) === (to.sandbox === undefined)) {
     throw new CliError('usage', 'one of the two has to be in a sandbox, as NAME:PATH, and the other here')
   }
+  const stop = stopSignal(undefined)
+  const copy: Copy = { ...options, container: options.container, signal: stop.signal }
   await using session = await openSession(options)
-  await whereFound(session, async (here) => {
-    const { metadata } = await awakePodOf(here, from.sandbox ?? to.sandbox ?? '')
-    const name = metadata.name ?? ''
-    if (to.sandbox !== undefined && from.path === '-') await unpackIn(here, name, { ...options, to: to.path })
-    else if (from.sandbox !== undefined && to.path === '-') await packOut(here, name, { ...options, from: from.path })
-    else if (to.sandbox !== undefined) await copyIn(here, name, { ...options, from: resolve(from.path), to: to.path })
-    else await copyOut(here, name, { ...options, from: from.path, to: resolve(to.path) })
-  })
+  try {
+    await whereFound(session, async (here) => {
+      const { metadata } = await stop.race(awakePodOf(here, from.sandbox ?? to.sandbox ?? ''))
+      const name = metadata.name ?? ''
+      if (to.sandbox !== undefined && from.path === '-') await unpackIn(here, name, { ...copy, to: to.path })
+      else if (from.sandbox !== undefined && to.path === '-') await packOut(here, name, { ...copy, from: from.path })
+      else if (to.sandbox !== undefined) await copyIn(here, name, { ...copy, from: resolve(from.path), to: to.path })
+      else await copyOut(here, name, { ...copy, from: from.path, to: resolve(to.path) })
+    })
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    process.exitCode = stop.exitCode()
+  }
 }
 
 function place(text: string): { sandbox: string | undefined; path: string } {
@@ -43,56 +59,59 @@ function place(text: string): { sandbox: string | undefined; path: string } {
 }
 
 /** Like `cp`: into a directory that is there under its own name, otherwise to the name given. */
-async function copyIn(session: Session, pod: string, { from, to, container }: CpOptions): Promise<void> {
+async function copyIn(session: Session, pod: string, { from, to, container, signal }: Copy): Promise<void> {
   // The name in the archive is the last part of `to`, so that nothing has to be renamed inside. GNU tar's --transform
   // is on this side of the wire; `s` leaves link targets alone.
-  const into = to.endsWith('/') || (await isDirectory(session, pod, { path: to, container }))
+  const into = to.endsWith('/') || (await isDirectory(session, pod, { path: to, container, signal }))
   const target = into ? posix.join(to, basename(from)) : to
   const transform = `s,^\\./${literal(basename(from))},./${replacement(posix.basename(target))},rS`
   await using command = await execInPod(session.client, pod, {
     namespace: session.namespace,
     command: ['tar', '-xmf', '-', '-C', posix.dirname(target)],
     stdin: true,
+    signal,
     ...(container !== undefined && { container }),
   })
   // Not sooner: Node throws away what a process has written when it ends before anybody reads it.
   const pack = spawn('tar', ['-cf', '-', '-C', dirname(from), `--transform=${transform}`, `./${basename(from)}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const packed = once(pack, 'exit') as Promise<[number | null]>
+  await using packed = ended(pack)
   command.stdout?.resume()
   command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
   // tar may end in the sandbox before the archive does, and ends the one here by that: its exit code says whether all was well.
   if (command.stdin) await pipeline(pack.stdout, command.stdin).catch(ignoreEnded)
-  const [[code], { exitCode }] = await Promise.all([packed, command.exit])
+  const [[code], { exitCode }] = await Promise.all([packed.exit, command.exit])
   if (exitCode !== 0) throw new CliError('failed', `tar ended with ${exitCode} in the sandbox: see its message above`)
   if (code !== 0) throw new CliError('not-found', `${from} could not be read: see tar's message above`)
 }
 
-async function unpackIn(session: Session, pod: string, { to, container }: CpOptions): Promise<void> {
+async function unpackIn(session: Session, pod: string, { to, container, signal }: Copy): Promise<void> {
   if (process.stdin.isTTY)
     throw new CliError('usage', 'an archive was expected on standard input, found a terminal: redirect it')
   await using command = await execInPod(session.client, pod, {
     namespace: session.namespace,
     command: ['tar', '-xmf', '-', '-C', to],
     stdin: true,
+    signal,
     ...(container !== undefined && { container }),
   })
   command.stdout?.resume()
   command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
   // tar may end before the archive does: its exit code says whether all was well.
   const sent = command.stdin ? pipeline(process.stdin, command.stdin).catch(ignoreEnded) : undefined
-  const { exitCode } = await command.exit
-  process.stdin.destroy()
+  // Where it fails while the command does, what the command says is the cause.
+  sent?.catch(() => undefined)
+  const { exitCode } = await command.exit.finally(() => process.stdin.destroy())
   await sent
   if (exitCode !== 0) throw new CliError('failed', `tar ended with ${exitCode} in the sandbox: see its message above`)
 }
 
 /** What comes is as the sandbox sends it: whoever unpacks it has to know that. */
-async function packOut(session: Session, pod: string, { from, container }: CpOptions): Promise<void> {
+async function packOut(session: Session, pod: string, { from, container, signal }: Copy): Promise<void> {
   if (process.stdout.isTTY)
     throw new CliError('usage', 'an archive is not for a terminal: redirect standard output to a file')
-  await using command = await execPack(session, pod, { from, container })
+  await using command = await execPack(session, pod, { from, container, signal })
   command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
   if (command.stdout) await pipeline(command.stdout, process.stdout, { end: false })
   const { exitCode } = await command.exit
@@ -104,12 +123,13 @@ async function packOut(session: Session, pod: string, { from, container }: CpOpt
 function execPack(
   session: Session,
   pod: string,
-  { from, container }: { from: string; container: string | undefined },
+  { from, container, signal }: Pick<Copy, 'from' | 'container' | 'signal'>,
 ): ReturnType<typeof execInPod> {
   const source = posix.normalize(from)
   return execInPod(session.client, pod, {
     namespace: session.namespace,
     command: ['tar', '-cf', '-', '-C', posix.dirname(source), `./${posix.basename(source)}`],
+    signal,
     ...(container !== undefined && { container }),
   })
 }
@@ -118,11 +138,12 @@ function execPack(
 async function isDirectory(
   session: Session,
   pod: string,
-  { path, container }: { path: string; container: string | undefined },
+  { path, container, signal }: Pick<Copy, 'container' | 'signal'> & { path: string },
 ): Promise<boolean> {
   await using command = await execInPod(session.client, pod, {
     namespace: session.namespace,
     command: ['test', '-d', path],
+    signal,
     ...(container !== undefined && { container }),
   })
   command.stdout?.resume()
@@ -139,13 +160,13 @@ async function isDirectory(
  * What comes out is not trusted: it is unpacked into a directory that nobody else writes to, where tar refuses names that
  * lead out and takes links as links; what is armed is taken away, and only then the asked name is moved to its place.
  */
-async function copyOut(session: Session, pod: string, { from, to, container }: CpOptions): Promise<void> {
+async function copyOut(session: Session, pod: string, { from, to, container, signal }: Copy): Promise<void> {
   const source = posix.normalize(from)
   const name = posix.basename(source)
   if (name === '' || name === '.' || name === '..') {
     throw new CliError('usage', `${JSON.stringify(from)} names no file or directory of the sandbox: give its full path`)
   }
-  await using command = await execPack(session, pod, { from: source, container })
+  await using command = await execPack(session, pod, { from: source, container, signal })
   command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
   const { mkdtemp, rm, stat } = await import('node:fs/promises')
   // On the same file system, so that it can be moved, and where this user may write.
@@ -158,17 +179,30 @@ async function copyOut(session: Session, pod: string, { from, to, container }: C
     const unpack = spawn('tar', ['-xf', '-', '-C', work, '--no-same-owner', '--no-same-permissions'], {
       stdio: ['pipe', 'inherit', 'inherit'],
     })
-    const unpacked = once(unpack, 'exit') as Promise<[number | null]>
+    await using unpacked = ended(unpack)
     // tar ends with the archive, which may be before the stream: its exit code says whether all was read.
     if (command.stdout) await pipeline(command.stdout, unpack.stdin).catch(ignoreEnded)
     command.stdout?.resume()
-    const [[code], { exitCode }] = await Promise.all([unpacked, command.exit])
+    const [[code], { exitCode }] = await Promise.all([unpacked.exit, command.exit])
     if (exitCode !== 0)
       throw new CliError('not-found', `${from} could not be read in the sandbox: see tar's message above`)
     if (code !== 0) throw new CliError('failed', `what the sandbox sent could not be unpacked: see tar's message above`)
     await moveInto(`${work}/${name}`, { from, to, name })
   } finally {
     await rm(work, { recursive: true, force: true })
+  }
+}
+
+/** Whoever leaves a process of its own ends it, and goes on when nothing of it is left. */
+function ended(child: ChildProcess): AsyncDisposable & { exit: Promise<[number | null]> } {
+  const exit = once(child, 'exit') as Promise<[number | null]>
+  exit.catch(() => undefined)
+  return {
+    exit,
+    async [Symbol.asyncDispose]() {
+      child.kill()
+      await exit.catch(() => undefined)
+    },
   }
 }
 

@@ -1,4 +1,4 @@
-/** What ends `caisson run` before its command does. */
+/** What ends `caisson run` before its command does, and `caisson cp` before all is copied. */
 import { startTimer } from '@caisson/api'
 import { EXIT_CODES } from '../cli-error.ts'
 import { whenOutputFails } from '../output.ts'
