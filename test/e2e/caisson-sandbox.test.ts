@@ -1,7 +1,7 @@
 /** What a user does with a sandbox that runs by itself. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -151,6 +151,50 @@ describe('a detached sandbox', () => {
     ])
     expect(refused.stderr).toContain('/no/such/directory')
     rmSync(file)
+  })
+
+  test('copies into a directory that a sandbox has, and not where its links lead', async () => {
+    const [shared, elsewhere] = [join(work, 'shared'), join(work, 'elsewhere')]
+    for (const path of [shared, elsewhere]) mkdirSync(path)
+    const script = `mkdir /out/tree; ln -s ${elsewhere} /out/report; ln -s ${elsewhere} /out/tree/inner
+      mkdir -p /tmp/tree/inner; echo planted | tee /tmp/report /tmp/tree/inner/report; touch /out/ready
+      while :; do for path in /out/.caisson-cp-*; do if [ -e $path ]; then touch /out/seen; fi; done; done`
+    await cluster.mustCaisson([
+      'run',
+      '--detach',
+      '--name',
+      'sharer',
+      '--user',
+      '0',
+      '-v',
+      `${shared}:/out`,
+      '--',
+      'sh',
+      '-c',
+      script,
+    ])
+    await expect.poll(() => readdirSync(shared)).toContain('ready')
+    await cluster.mustCaisson(['exec', 'sharer', '--', 'sh', '-c', 'head -c 50000000 /dev/zero >/tmp/large'])
+    for (const path of [join(shared, 'report'), join(shared, 'report/below')]) {
+      const { code, stderr } = await cluster.caisson(['cp', 'sharer:/tmp/report', path])
+      expect([code, stderr]).toEqual([
+        64,
+        `caisson: ${shared}/report is a link that a sandbox may have put there, which has ${shared}: look where it leads, and name that\n`,
+      ])
+    }
+    const merged = await cluster.caisson(['cp', 'sharer:/tmp/tree', shared])
+    expect([merged.code, merged.stderr]).toEqual([
+      64,
+      `caisson: ${shared}/tree/inner is there already, and is no directory\n`,
+    ])
+    await cluster.mustCaisson(['cp', 'sharer:/tmp/large', shared])
+    expect(readdirSync(elsewhere)).toEqual([])
+    expect(readdirSync(shared).sort()).toEqual(['large', 'ready', 'report', 'tree'])
+    expect(readdirSync(work).filter((name) => name.startsWith('.caisson-cp-'))).toEqual([])
+    symlinkSync(shared, join(work, 'own'))
+    await cluster.mustCaisson(['cp', 'sharer:/tmp/report', join(work, 'own/received')])
+    expect(readFileSync(join(shared, 'received'), 'utf8')).toBe('planted\n')
+    await cluster.mustCaisson(['rm', 'sharer'])
   })
 
   test.each([

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { FileHandle } from 'node:fs/promises'
 import { basename, dirname, posix, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { execInPod, isApiError } from '@caisson/client'
+import { execInPod, isApiError, type PodObject } from '@caisson/client'
 import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
@@ -40,12 +41,12 @@ export async function cp(options: CpOptions): Promise<void> {
   await using session = await openSession(options)
   try {
     await whereFound(session, async (here) => {
-      const { metadata } = await stop.race(awakePodOf(here, from.sandbox ?? to.sandbox ?? ''))
-      const name = metadata.name ?? ''
+      const pod = await stop.race(awakePodOf(here, from.sandbox ?? to.sandbox ?? ''))
+      const name = pod.metadata.name ?? ''
       if (to.sandbox !== undefined && from.path === '-') await unpackIn(here, name, { ...copy, to: to.path })
       else if (from.sandbox !== undefined && to.path === '-') await packOut(here, name, { ...copy, from: from.path })
       else if (to.sandbox !== undefined) await copyIn(here, name, { ...copy, from: resolve(from.path), to: to.path })
-      else await copyOut(here, name, { ...copy, from: from.path, to: resolve(to.path) })
+      else await copyOut(here, pod, { ...copy, from: from.path, to: resolve(to.path) })
     })
   } catch (error) {
     if (!stop.signal.aborted) throw error
@@ -160,37 +161,57 @@ async function isDirectory(
  * What comes out is not trusted: it is unpacked into a directory that nobody else writes to, where tar refuses names that
  * lead out and takes links as links; what is armed is taken away, and only then the asked name is moved to its place.
  */
-async function copyOut(session: Session, pod: string, { from, to, container, signal }: Copy): Promise<void> {
+async function copyOut(session: Session, pod: PodObject, { from, to, container, signal }: Copy): Promise<void> {
   const source = posix.normalize(from)
   const name = posix.basename(source)
   if (name === '' || name === '.' || name === '..') {
     throw new CliError('usage', `${JSON.stringify(from)} names no file or directory of the sandbox: give its full path`)
   }
-  await using command = await execPack(session, pod, { from: source, container, signal })
+  const { below, makeReceiving, moveTree, openDestination } = await import('../copy-destination.ts')
+  const { sharedDirectories } = await import('../shared-directories.ts')
+  const shared = await sharedDirectories(session, pod)
+  await using destination = await openDestination(to, shared)
+  await using receiving = await makeReceiving(destination, shared)
+  await receive(session, pod, { from: source, container, signal, into: receiving.handle })
+  const received = below(receiving.handle, name)
+  await requireUnarmed(received, from)
+  const target = destination.name === undefined ? posix.join(to, name) : to
+  await moveTree(received, below(destination.directory, destination.name ?? name), target)
+}
+
+async function receive(
+  session: Session,
+  pod: PodObject,
+  { from, container, signal, into }: Omit<Copy, 'to'> & { into: FileHandle },
+): Promise<void> {
+  await using command = await execPack(session, pod.metadata.name ?? '', { from, container, signal })
   command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
-  const { mkdtemp, rm, stat } = await import('node:fs/promises')
-  // On the same file system, so that it can be moved, and where this user may write.
-  const isInto = (await stat(to).catch(() => undefined))?.isDirectory()
-  const place = isInto ? to : dirname(to)
-  const work = await mkdtemp(`${place}/.caisson-cp-`).catch((cause: NodeJS.ErrnoException) => {
-    throw new CliError('failed', `nothing can be written to ${place} (${cause.code}): name another place`, { cause })
+  const unpack = spawn('tar', ['-xf', '-', '-C', '/proc/self/fd/3', '--no-same-owner', '--no-same-permissions'], {
+    stdio: ['pipe', 'inherit', 'inherit', into.fd],
   })
-  try {
-    const unpack = spawn('tar', ['-xf', '-', '-C', work, '--no-same-owner', '--no-same-permissions'], {
-      stdio: ['pipe', 'inherit', 'inherit'],
-    })
-    await using unpacked = ended(unpack)
-    // tar ends with the archive, which may be before the stream: its exit code says whether all was read.
-    if (command.stdout) await pipeline(command.stdout, unpack.stdin).catch(ignoreEnded)
-    command.stdout?.resume()
-    const [[code], { exitCode }] = await Promise.all([unpacked.exit, command.exit])
-    if (exitCode !== 0)
-      throw new CliError('not-found', `${from} could not be read in the sandbox: see tar's message above`)
-    if (code !== 0) throw new CliError('failed', `what the sandbox sent could not be unpacked: see tar's message above`)
-    await moveInto(`${work}/${name}`, { from, to, name })
-  } finally {
-    await rm(work, { recursive: true, force: true })
+  await using unpacked = ended(unpack)
+  // tar ends with the archive, which may be before the stream: its exit code says whether all was read.
+  if (command.stdout && unpack.stdin) await pipeline(command.stdout, unpack.stdin).catch(ignoreEnded)
+  command.stdout?.resume()
+  const [[code], { exitCode }] = await Promise.all([unpacked.exit, command.exit])
+  if (exitCode !== 0)
+    throw new CliError('not-found', `${from} could not be read in the sandbox: see tar's message above`)
+  if (code !== 0) throw new CliError('failed', `what the sandbox sent could not be unpacked: see tar's message above`)
+}
+
+/** Takes away what is armed, and says so. @throws CliError where nothing is left */
+async function requireUnarmed(received: string, from: string): Promise<void> {
+  const { lstat } = await import('node:fs/promises')
+  const { disarm } = await import('../received-tree.ts')
+  const gone = (error: NodeJS.ErrnoException): undefined => {
+    if (error.code !== 'ENOENT') throw error
   }
+  if (!(await lstat(received).catch(gone))) throw new CliError('failed', `the sandbox sent something else than ${from}`)
+  for (const path of await disarm(received)) {
+    say(`left out ${JSON.stringify(path)}: a device, or a link that leads out of what was copied`)
+  }
+  if (!(await lstat(received).catch(gone)))
+    throw new CliError('failed', `${from} is neither a file nor a directory: copy what it leads to`)
 }
 
 /** Whoever leaves a process of its own ends it, and goes on when nothing of it is left. */
@@ -208,31 +229,6 @@ function ended(child: ChildProcess): AsyncDisposable & { exit: Promise<[number |
 
 function ignoreEnded(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
-}
-
-/** Like `cp -r`: into a directory that is there under its own name, and what is there already stays beside it. */
-async function moveInto(
-  received: string,
-  { from, to, name }: { from: string; to: string; name: string },
-): Promise<void> {
-  const { cp: copyTree, lstat, rename, stat } = await import('node:fs/promises')
-  const { disarm } = await import('../received-tree.ts')
-  const gone = (error: NodeJS.ErrnoException): undefined => {
-    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
-  }
-  if (!(await lstat(received).catch(gone))) throw new CliError('failed', `the sandbox sent something else than ${from}`)
-  for (const path of await disarm(received)) {
-    say(`left out ${JSON.stringify(path)}: a device, or a link that leads out of what was copied`)
-  }
-  const found = await lstat(received).catch(gone)
-  if (!found) throw new CliError('failed', `${from} is neither a file nor a directory: copy what it leads to`)
-  const target = (await stat(to).catch(gone))?.isDirectory() ? `${to}/${name}` : to
-  const present = await lstat(target).catch(gone)
-  if (!present || (!found.isDirectory() && !present.isDirectory())) return rename(received, target)
-  if (!found.isDirectory() || !present.isDirectory()) {
-    throw new CliError('usage', `${target} is there already, and is ${present.isDirectory() ? 'a' : 'no'} directory`)
-  }
-  await copyTree(received, target, { recursive: true, verbatimSymlinks: true })
 }
 
 /** For what tar's sed-like expressions look for: letters that mean something there are escaped. */

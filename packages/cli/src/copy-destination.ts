@@ -1,0 +1,180 @@
+/**
+ * Where a copy out of a sandbox goes. A sandbox that has a directory of this machine can put a link in the place of anything
+ * below it at any moment, also between a check and the use of what was checked: so nothing here goes by path but from one
+ * open directory to the next, and what was received lies where no sandbox writes until it is moved to its place.
+ */
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, mkdtemp, open, readdir, readlink, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { CliError } from './cli-error.ts'
+
+/** Not among Node's constants: a handle that names a file, a link too, without opening it. */
+const O_PATH = 0x200000
+const DIRECTORY = constants.O_DIRECTORY | constants.O_NOFOLLOW
+/** As many links as the kernel follows on one path. */
+const LINK_LIMIT = 40
+
+export interface Destination extends AsyncDisposable {
+  directory: FileHandle
+  /** Undefined where what comes keeps its own, in a directory that is there. */
+  name: string | undefined
+}
+
+/**
+ * Like `cp`: a directory that is there, or a name in one. Links on the way are followed where nobody but this user, root, or
+ * whose directory they lie in has put them there.
+ *
+ * @param to absolute
+ * @param shared the directories that sandboxes have, by their real paths: no link in or below one is followed
+ * @throws CliError where there is no such directory, or a link leads to it that is not followed
+ */
+export async function openDestination(to: string, shared: readonly string[]): Promise<Destination> {
+  const place = dirname(to)
+  const parent = await openDirectory(place, shared).catch((error: unknown) => refused(error, place))
+  const dispose = async (): Promise<void> => parent.close()
+  const isDirectory = (await stat(below(parent, basename(to))).catch(() => undefined))?.isDirectory()
+  if (!isDirectory) return { directory: parent, name: basename(to), [Symbol.asyncDispose]: dispose }
+  await parent.close()
+  const directory = await openDirectory(to, shared).catch((error: unknown) => refused(error, to))
+  return { directory, name: undefined, [Symbol.asyncDispose]: () => directory.close() }
+}
+
+/** A part of an open directory, by a path for which nobody can put a link: only `name` itself may be one. */
+export function below({ fd }: FileHandle, name = ''): string {
+  return join(`/proc/self/fd/${fd}`, name)
+}
+
+async function openDirectory(path: string, shared: readonly string[]): Promise<FileHandle> {
+  let here = await open('/', O_PATH | DIRECTORY)
+  const pending = components(path)
+  let links = 0
+  try {
+    for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
+      const next = await open(below(here) + `/${name}`, O_PATH | constants.O_NOFOLLOW)
+      const found = await next.stat()
+      if (!found.isSymbolicLink()) {
+        await here.close()
+        here = next
+        continue
+      }
+      await next.close()
+      await requireOwn(here, { name, uid: found.uid, shared })
+      if (++links > LINK_LIMIT) throw new CliError('usage', `${path} leads through too many links`)
+      const target = await readlink(below(here, name))
+      pending.unshift(...components(target))
+      if (!target.startsWith('/')) continue
+      await here.close()
+      here = await open('/', O_PATH | DIRECTORY)
+    }
+    if (!(await here.stat()).isDirectory()) throw new CliError('usage', `${path} is no directory: name another place`)
+    return here
+  } catch (error) {
+    await here.close()
+    throw error
+  }
+}
+
+function components(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.')
+}
+
+async function requireOwn(
+  directory: FileHandle,
+  { name, uid, shared }: { name: string; uid: number; shared: readonly string[] },
+): Promise<void> {
+  const path = await readlink(below(directory))
+  const link = join(path, name)
+  const next = 'look where it leads, and name that'
+  const sharing = shared.find((one) => isWithin(path, one))
+  if (sharing !== undefined)
+    throw new CliError('usage', `${link} is a link that a sandbox may have put there, which has ${sharing}: ${next}`)
+  if (![0, process.geteuid?.(), (await directory.stat()).uid].includes(uid))
+    throw new CliError('usage', `${link} is a link that another user has put there: ${next}`)
+}
+
+function refused(error: unknown, place: string): never {
+  if (error instanceof CliError || !(error instanceof Error)) throw error
+  const { code } = error as NodeJS.ErrnoException
+  throw new CliError('failed', `nothing can be written to ${place} (${code}): name another place`, { cause: error })
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`)
+}
+
+/** A directory of this user's alone, for the time that it is used; goes with all that is in it. */
+export interface ReceivingDirectory extends AsyncDisposable {
+  handle: FileHandle
+}
+
+/**
+ * Makes one in the destination, so that what is received can be moved, or beside the topmost directory of a sandbox that
+ * the destination is in.
+ *
+ * @throws CliError where this user may not write there, or a sandbox has all directories
+ */
+export async function makeReceiving(
+  { directory }: Destination,
+  shared: readonly string[],
+): Promise<ReceivingDirectory> {
+  const place = unshared(await readlink(below(directory)), shared)
+  await using parent = await openDirectory(place, shared).catch((error: unknown) => refused(error, place))
+  const made = await mkdtemp(below(parent, '.caisson-cp-')).catch((error: unknown) => refused(error, place))
+  const handle = await open(made, DIRECTORY)
+  const { uid, mode } = await handle.stat()
+  if (uid !== process.geteuid?.() || mode & 0o077) {
+    await handle.close()
+    throw new CliError('failed', `somebody else changes what is in ${place}: name another place`)
+  }
+  const path = join(place, basename(made))
+  return {
+    handle,
+    async [Symbol.asyncDispose]() {
+      for (const name of await readdir(below(handle))) await rm(below(handle, name), { recursive: true, force: true })
+      await handle.close()
+      await rmdir(path)
+    },
+  }
+}
+
+function unshared(path: string, shared: readonly string[]): string {
+  const sharing = shared.find((one) => isWithin(path, one))
+  if (sharing === undefined) return path
+  if (sharing === '/')
+    throw new CliError('usage', 'a sandbox has all directories of this machine: copy to standard output')
+  return unshared(dirname(sharing), shared)
+}
+
+/**
+ * Moves a file or tree. Like `cp -r`: what is in a directory that is there already stays beside what comes, and no link in
+ * the place of one is followed.
+ *
+ * @param from below an open directory, as `to`
+ * @param shown what `to` is to its user
+ * @throws CliError where one is a directory and the other is not, or they are not on one file system
+ */
+export async function moveTree(from: string, to: string, shown: string): Promise<void> {
+  const found = await lstat(from)
+  const present = await lstat(to).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+  })
+  if (present && found.isDirectory() !== present.isDirectory())
+    throw new CliError('usage', `${shown} is there already, and is ${present.isDirectory() ? 'a' : 'no'} directory`)
+  if (!present?.isDirectory()) return await rename(from, to).catch((error: unknown) => notMoved(error, shown))
+  await using source = await open(from, DIRECTORY)
+  await using target = await open(to, DIRECTORY).catch((error: unknown) => notMoved(error, shown))
+  for (const name of await readdir(below(source)))
+    await moveTree(below(source, name), below(target, name), join(shown, name))
+}
+
+function notMoved(error: unknown, shown: string): never {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
+  if (code === 'EXDEV')
+    throw new CliError(
+      'failed',
+      `${shown} is on a file system of its own: copy to another place, and move it from there`,
+    )
+  if (code === 'ELOOP' || code === 'ENOTDIR' || code === 'EISDIR' || code === 'ENOENT')
+    throw new CliError('failed', `somebody else changes what is at ${shown}: name another place`)
+  throw error
+}
