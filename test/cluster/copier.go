@@ -2,7 +2,7 @@
 // Secret, which goes with it. With the library's defaults, so that it speaks to the API server as any such program does.
 //
 // Its argument is the namespace that it works in. It ends at SIGTERM, and prints then in which forms it has sent and been
-// answered, as one line of JSON: how often for each method and content type.
+// answered, as one line of JSON: how often for each method, or DISCOVER, and content type.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"sync"
 
 	"github.com/go-logr/logr"
@@ -72,6 +73,9 @@ func (c *copier) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, c.Patch(ctx, original, client.MergeFrom(before))
 }
 
+// discovery is where the API server says what it serves: all of it, or that of a group or version.
+var discovery = regexp.MustCompile(`^/(api|apis)(/[^/]+){0,2}$`)
+
 // forms says how often a method was sent and answered with which content types.
 type forms struct {
 	sync.Mutex
@@ -87,8 +91,12 @@ func (f *forms) count(next http.RoundTripper) http.RoundTripper {
 		response, err := next.RoundTrip(request)
 		if err == nil {
 			sent, answered := request.Header.Get("Content-Type"), response.Header.Get("Content-Type")
+			method := request.Method
+			if discovery.MatchString(request.URL.Path) {
+				method = "DISCOVER"
+			}
 			f.Lock()
-			f.counts[fmt.Sprintf("%s %s -> %s", request.Method, sent, answered)]++
+			f.counts[fmt.Sprintf("%s %s -> %s", method, sent, answered)]++
 			f.Unlock()
 		}
 		return response, err
