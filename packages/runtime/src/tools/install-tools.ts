@@ -117,6 +117,7 @@ async function privateApt(directory: string, source: string, signal: AbortSignal
     await mkdir(join(directory, path), { recursive: true, mode: 0o700 })
   }
   await writeFile(join(directory, 'sources/caisson.sources'), source)
+  // Nothing is locked: of the system's own files only dpkg's status is used, and read, which dpkg replaces as a whole.
   const configuration = `
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -133,6 +134,7 @@ Dir::Etc::sourceparts "${join(directory, 'sources')}";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 APT::Sandbox::User "root";
+Debug::NoLocking "true";
 APT::Get::AllowUnauthenticated "false";
 Acquire::AllowInsecureRepositories "false";
 Acquire::Languages "none";
