@@ -40,7 +40,7 @@ export function writeChannels(socket: WebSocket, options: ChannelWriterOptions =
   function sendMessage(message: Buffer): Promise<void> {
     onSend?.()
     last = new Promise((resolve, reject) => {
-      const sent = (error?: Error | null): void => (error ? reject(error) : resolve())
+      const sent = (error?: Error | null): void => (error ? reject(asWriteError(error, socket)) : resolve())
       if (encoding === 'binary') socket.send(message, sent)
       else socket.send(`${message[0]}${message.toString('base64', 1)}`, sent)
     })
@@ -76,6 +76,11 @@ export function writeChannels(socket: WebSocket, options: ChannelWriterOptions =
     send: (channel, data) => sendMessage(Buffer.concat([Buffer.of(channel), data])),
     flushed: () => last,
   }
+}
+
+/** What `ws` says of a peer that has ended has no code: it is what a pipe says whose reader is gone. */
+function asWriteError(error: Error, { readyState, OPEN }: WebSocket): Error {
+  return readyState === OPEN || 'code' in error ? error : Object.assign(error, { code: 'EPIPE' })
 }
 
 /** The bytes of all chunks in as few messages as they take, each copied once. */
