@@ -96,6 +96,18 @@ function createWorld() {
   return { cache, written, offered, called, asker, start }
 }
 
+/** A world in which members of one pool come up. */
+function createPool() {
+  const world = createWorld()
+  const adoption = world.start()
+  const put = (name: string, progress: Progress): void => {
+    const sandbox = member(name, { pool: 'p1', progress, version: 1 })
+    world.cache.set(joinKey('n', name), sandbox)
+    adoption.seen(sandbox)
+  }
+  return { ...world, adoption, put }
+}
+
 test('whatever happens in whatever order, no member is offered to two, and none is lost', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
@@ -198,13 +210,7 @@ test('whatever happens in whatever order, no member is offered to two, and none 
 })
 
 test('a claim waits where a member starts that no other waits for, and is offered what comes up in its turn', () => {
-  const { called, asker, cache, start } = createWorld()
-  const adoption = start()
-  const put = (name: string, progress: Progress): void => {
-    const sandbox = member(name, { pool: 'p1', progress, version: 1 })
-    cache.set(joinKey('n', name), sandbox)
-    adoption.seen(sandbox)
-  }
+  const { called, asker, cache, adoption, put } = createPool()
   const offers = (...uids: string[]) => uids.map((uid) => adoption.offer(asker(uid), 'p1'))
   put('s1', 'starting')
   put('s2', 'starting')
@@ -227,13 +233,7 @@ test('a claim waits where a member starts that no other waits for, and is offere
 })
 
 test('says when a member came up last', () => {
-  const { asker, cache, start } = createWorld()
-  const adoption = start()
-  const put = (name: string, progress: Progress): void => {
-    const sandbox = member(name, { pool: 'p1', progress, version: 1 })
-    cache.set(joinKey('n', name), sandbox)
-    adoption.seen(sandbox)
-  }
+  const { asker, adoption, put } = createPool()
   for (const name of ['s1', 's2', 's3']) put(name, 'starting')
   for (const [uid, movedAt] of [
     ['c1', 1],
@@ -246,13 +246,7 @@ test('says when a member came up last', () => {
 })
 
 test('a member that is not acceptable goes from nobody to nobody', () => {
-  const { called, asker, cache, start } = createWorld()
-  const adoption = start()
-  const put = (name: string, progress: Progress): void => {
-    const sandbox = member(name, { pool: 'p1', progress, version: 1 })
-    cache.set(joinKey('n', name), sandbox)
-    adoption.seen(sandbox)
-  }
+  const { called, asker, adoption, put } = createPool()
   for (const name of ['s1', 's2', 's3']) put(name, 'starting')
   const none = () => false
   for (const uid of ['c1', 'c2']) expect(adoption.offer(asker(uid), 'p1', none)).toMatchObject({ kind: 'starting' })
@@ -264,13 +258,7 @@ test('a member that is not acceptable goes from nobody to nobody', () => {
 })
 
 test('a claim that has a Sandbox of its own waits for none, and what it was offered is the next one’s', () => {
-  const { called, asker, cache, start } = createWorld()
-  const adoption = start()
-  const put = (name: string, progress: Progress): void => {
-    const sandbox = member(name, { pool: 'p1', progress, version: 1 })
-    cache.set(joinKey('n', name), sandbox)
-    adoption.seen(sandbox)
-  }
+  const { called, asker, cache, adoption, put } = createPool()
   for (const name of ['s1', 's2', 's3']) put(name, 'starting')
   for (const uid of CLAIMS) adoption.offer(asker(uid), 'p1')
   adoption.hold(asker('c1'), 'n/own')
