@@ -152,7 +152,8 @@ export function openLog(directory: DataDirectory): number {
   }
 }
 
-function unwritable(root: string, cause: unknown): CliError {
+/** @param problem what is wrong where the disk is not full */
+function unwritable(root: string, cause: unknown, problem?: string): CliError {
   const { code, message } = cause as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new CliError(
@@ -161,7 +162,7 @@ function unwritable(root: string, cause: unknown): CliError {
       { cause },
     )
   }
-  return unusable(root, `cannot be written to (${message})`, cause)
+  return unusable(root, problem ?? `cannot be written to (${message})`, cause)
 }
 
 /**
@@ -177,9 +178,7 @@ export function prepareDataDirectory(directory: DataDirectory): void {
     chmodSync(directory.root, 0o700)
   } catch (cause) {
     if (cause instanceof CliError) throw cause
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === 'ENOSPC' || code === 'EDQUOT') throw unwritable(directory.root, cause)
-    throw unusable(directory.root, `cannot be made (${code})`, cause)
+    throw unwritable(directory.root, cause, `cannot be made (${(cause as NodeJS.ErrnoException).code})`)
   }
   const layout = layoutOf(directory)
   if (layout === undefined || layout > LAYOUT) {

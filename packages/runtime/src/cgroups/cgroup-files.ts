@@ -31,18 +31,15 @@ export function within(limits: ResourceLimits, { cpuMillicores }: ResourceLimits
   return { ...limits, cpuMillicores: Math.min(limits.cpuMillicores, cpuMillicores) }
 }
 
-/** The more of each; no limit where one of them has none. */
+/** The more memory and processors of the two, no limit where one has none; the rest as `b` has it. */
 export function mostOf(a: ResourceLimits, b: ResourceLimits): ResourceLimits {
-  const [memoryBytes, cpuMillicores] = (['memoryBytes', 'cpuMillicores'] as const).map((name) => {
+  const most = { ...b }
+  for (const name of ['memoryBytes', 'cpuMillicores'] as const) {
     const [one, other] = [a[name], b[name]]
-    return one === undefined || other === undefined ? undefined : Math.max(one, other)
-  })
-  const { memoryBytes: _, cpuMillicores: __, ...rest } = b
-  return {
-    ...rest,
-    ...(memoryBytes !== undefined && { memoryBytes }),
-    ...(cpuMillicores !== undefined && { cpuMillicores }),
+    if (one === undefined || other === undefined) delete most[name]
+    else most[name] = Math.max(one, other)
   }
+  return most
 }
 
 export function cgroupFiles(version: 1 | 2, limits: ResourceLimits): CgroupFile[] {

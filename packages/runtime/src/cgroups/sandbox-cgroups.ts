@@ -183,7 +183,7 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
       await create(id, [...filesFor(limits), ...ofOnePiece], () =>
         Promise.all([...roots].map((root) => renameGroup(join(root, from), join(root, id)))),
       ),
-    hold: (id, limits) => hold(id, limits),
+    hold,
     containerPath,
     holdContainer: (sandboxId, containerId, limits) => hold(join(sandboxId, containerId), limits),
     expectJoin,

@@ -166,10 +166,11 @@ function findSeLinux({ spec }: PodView, minor: number): Violation | undefined {
 const SECCOMP_POD = 'seccomp.security.alpha.kubernetes.io/pod'
 const SECCOMP_CONTAINER = 'container.seccomp.security.alpha.kubernetes.io/'
 
+const SECURITY_ANNOTATIONS = [APP_ARMOR_ANNOTATION, SECCOMP_POD, SECCOMP_CONTAINER]
+
 /** Whether a Pod's annotations can matter to a check, beside its spec. */
 export function hasSecurityAnnotations({ annotations }: PodView): boolean {
-  const prefixes = [APP_ARMOR_ANNOTATION, SECCOMP_POD, SECCOMP_CONTAINER]
-  return Object.keys(annotations).some((key) => prefixes.some((prefix) => key.startsWith(prefix)))
+  return Object.keys(annotations).some((key) => SECURITY_ANNOTATIONS.some((prefix) => key.startsWith(prefix)))
 }
 
 function findSeccomp(pod: PodView, minor: number): Violation | undefined {
