@@ -39,6 +39,8 @@ export interface ControlPlaneOptions {
   ca: string
   /** Where provisioned volumes have their directories. */
   volumesDirectory: string
+  /** Removes the directory of a volume with all that containers put there, whatever its depth. */
+  removeTree(directory: string): Promise<void>
   /** Records an event about an object; `component` is who says it. */
   record(
     component: string,
@@ -101,6 +103,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
     client,
     informers,
     directory: options.volumesDirectory,
+    removeTree: options.removeTree,
     signal,
     record: (about: AnyObject, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void =>
       record('persistentvolume-controller', about, event),

@@ -29,3 +29,4 @@ export {
   type SystemProcessOptions,
   type SystemProcessState,
 } from './system/system-processes.ts'
+export { removeTree } from './volumes/remove-tree.ts'

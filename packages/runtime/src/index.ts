@@ -21,12 +21,14 @@ export type { RegistryConfig, RegistryHost } from './registry/registry-config.ts
 export { hiddenDetail } from './registry/registry-failure.ts'
 export type * from './runtime.ts'
 export { RuntimeError, type RuntimeErrorCode } from './runtime-error.ts'
+export { removeDeep } from './sandbox/remove-deep.ts'
 export { imageOfSnapshot } from './sandbox/snapshot-files.ts'
 export { findStrayProcesses, removeStrayProcesses } from './sandbox/stray-processes.ts'
 export { settlesWithin } from './settles-within.ts'
 export { virtualisationProblem } from './tools/hardware.ts'
 export { type InstallToolsOptions, installTools } from './tools/install-tools.ts'
 export { probeRunsc } from './tools/probe-runsc.ts'
+export { runProgram } from './tools/run-program.ts'
 export {
   defaultToolsDirectory,
   findTool,

@@ -17,7 +17,7 @@ import {
 } from '@caisson/client'
 import { createSandboxMetrics, startControllers, startTracing } from '@caisson/controllers'
 import { PROVISIONER, startControlPlane } from '@caisson/controlplane'
-import { createSystemProcesses, type Kubelet } from '@caisson/kubelet'
+import { createSystemProcesses, type Kubelet, removeTree } from '@caisson/kubelet'
 import { watchAttendance } from '../attendance.ts'
 import { sandboxes as sandboxResource } from '../sandboxes.ts'
 import { VERSION } from '../version.ts'
@@ -184,6 +184,7 @@ export async function startEmbeddedCluster(
         ...control,
         ca: api.certificates.authority,
         volumesDirectory: directory.volumes,
+        removeTree,
         record: (component: string, object: AnyObject, event) =>
           recorders.of(control.client, component).record(object, event),
         onError,

@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { componentUsers, startApiServer } from '@caisson/apiserver'
 import { resources } from '@caisson/client'
+import { removeTree } from '@caisson/kubelet'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { startTestServer, type TestServer } from '../testing/test-server.ts'
 import { reconcileVolume, type VolumeContext } from './bind.ts'
@@ -19,13 +19,13 @@ beforeAll(async () => {
   informers.of(resources.persistentVolumeClaims)
   await informers.synced(signal)
   root = await mkdtemp(join(tmpdir(), 'caisson-bind-'))
-  context = { client, informers, directory: join(root, 'volumes'), signal, record: () => {} }
+  context = { client, informers, directory: join(root, 'volumes'), removeTree, signal, record: () => {} }
 })
 beforeEach(() => mkdir(context.directory, { recursive: true }))
 afterAll(async () => {
   await server[Symbol.asyncDispose]()
   // Whatever depth a failed test leaves.
-  execFileSync('rm', ['-rf', '--', root])
+  await removeTree(root)
 })
 
 /** A volume of ours whose claim is gone. */

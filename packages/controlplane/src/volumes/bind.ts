@@ -1,8 +1,6 @@
 /** Carries out what the plans for claims and volumes say. */
-import { execFile } from 'node:child_process'
 import { chmod, mkdir, rename } from 'node:fs/promises'
 import { join, sep } from 'node:path'
-import { promisify } from 'node:util'
 import { IMAGE_FILE_ANNOTATION, parseQuantity } from '@caisson/api'
 import {
   type Client,
@@ -18,8 +16,6 @@ import { isFinished } from '../scheduler/node-loads.ts'
 import { makeImageFile } from './image-file.ts'
 import { CLAIM_PROTECTION, type Claim, planClaim, planVolume, VOLUME_PROTECTION, type Volume } from './plan-claim.ts'
 
-const run = promisify(execFile)
-
 export const PODS_BY_CLAIM = 'claims'
 
 export interface VolumeContext {
@@ -27,6 +23,8 @@ export interface VolumeContext {
   informers: Informers
   /** Below it each provisioned volume has its directory. */
   directory: string
+  /** Removes a directory with all that containers put there, whatever its depth. */
+  removeTree(directory: string): Promise<void>
   record(claim: Claim, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void
   signal: AbortSignal
 }
@@ -199,13 +197,12 @@ function directoryOf(volume: string, { directory }: VolumeContext): string {
 async function removeDirectory(name: string, volume: Volume, context: VolumeContext): Promise<void> {
   const path = directoryOf(name, context)
   if (volume.spec?.hostPath?.path !== path || name.includes(sep) || name === '..' || name === '.') return
-  // Out of sight at once, so that nobody finds half of it; a crash leaves a name that the next start removes.
+  // Out of sight at once, so that nobody finds half of it; what a crash leaves is removed by the volume's next pass.
   const away = join(context.directory, `.removed-${name}`)
   await rename(path, away).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
   })
-  // Directories can be nested deeper than a path is long: the program walks by open directories, Node by paths.
-  await run('rm', ['-rf', '--one-file-system', '--', away])
+  await context.removeTree(away)
 }
 
 function guard(object: Claim | Volume): { uid: string; resourceVersion: string } {

@@ -7,11 +7,11 @@ import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { controllerOf } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
+import { runProgram } from '@caisson/runtime'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
 import { persistentVolumePath } from '../volumes/persistent-volume.ts'
-import { runProgram } from '../volumes/run-program.ts'
 
 /** Bytes of all volumes of a Pod that a snapshot holds at most. */
 const MOST_BYTES = 4 * 1024 ** 3

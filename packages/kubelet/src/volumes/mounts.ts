@@ -1,6 +1,6 @@
 /** What is mounted on this machine, and the few mounts that volumes need. */
 import { readFile } from 'node:fs/promises'
-import { runProgram } from './run-program.ts'
+import { runProgram } from '@caisson/runtime'
 import { VolumeError } from './volume-error.ts'
 
 /** Mount points at or below `directory`, the innermost first. */
