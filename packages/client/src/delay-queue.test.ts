@@ -12,7 +12,6 @@ afterEach(() => {
 test('every key becomes due once, at the earliest time that was asked for, in order of time', () => {
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant('add' as const), key: fc.nat(20), ms: fc.nat(100) }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant('delete' as const), key: fc.nat(20) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('time' as const), ms: fc.nat(20) }) },
   )
   fc.assert(
@@ -34,26 +33,21 @@ test('every key becomes due once, at the earliest time that was asked for, in or
         if (each.do === 'add') {
           wanted.set(each.key, Math.min(wanted.get(each.key) ?? Infinity, performance.now() + each.ms))
           queue.add(each.key, each.ms)
-        } else if (each.do === 'delete') {
-          wanted.delete(each.key)
-          queue.delete(each.key)
         } else advance(each.ms)
-        expect(queue.size).toBeGreaterThanOrEqual(wanted.size)
       }
       advance(1000)
       const byKey = (a: { key: number; at: number }, b: { key: number; at: number }) => a.at - b.at || a.key - b.key
       expect(due.toSorted(byKey)).toEqual(expected.toSorted(byKey))
       expect(due.map((each) => each.at)).toEqual(due.map((each) => each.at).toSorted((a, b) => a - b))
-      expect({ size: queue.size, timers: vi.getTimerCount() }).toEqual({ size: 0, timers: 0 })
+      expect(vi.getTimerCount()).toBe(0)
     }),
   )
 })
 
-test('a key that is moved forward again and again leaves nothing behind', () => {
+test('a key that is moved forward again and again becomes due once, and leaves no timer', () => {
   const due: string[] = []
   const queue = createDelayQueue<string>((key) => due.push(key))
   for (let ms = 100_000; ms > 0; ms--) queue.add('a', ms)
-  expect(queue.size).toBe(1)
   vi.advanceTimersByTime(1)
   expect({ due, timers: vi.getTimerCount() }).toEqual({ due: ['a'], timers: 0 })
 })

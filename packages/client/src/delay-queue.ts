@@ -2,11 +2,8 @@
 import { LONGEST_TIMER } from '@caisson/api'
 
 export interface DelayQueue<K> {
-  readonly size: number
   /** Becomes due after `ms`; if the key waits already, at the earlier of the two times. */
   add(key: K, ms: number): void
-  /** No longer waits. */
-  delete(key: K): void
   /** Stops the timer; nothing becomes due any more. */
   clear(): void
 }
@@ -56,9 +53,6 @@ export function createDelayQueue<K>(due: (key: K) => void): DelayQueue<K> {
   }
 
   return {
-    get size() {
-      return entries.size
-    },
     add(key, ms) {
       const at = performance.now() + Math.max(0, ms)
       const waiting = entries.get(key)
@@ -69,9 +63,6 @@ export function createDelayQueue<K>(due: (key: K) => void): DelayQueue<K> {
       // Keys that are moved forward again and again leave entries behind.
       if (heap.length > 64 && heap.length > 4 * entries.size) rebuild(heap, entries)
       arm()
-    },
-    delete(key) {
-      if (entries.delete(key)) arm()
     },
     clear() {
       clearTimeout(timer)

@@ -40,20 +40,12 @@ export interface WorkqueueOptions<K extends string> {
 
 export interface Workqueue<K extends string = string> extends AsyncDisposable {
   add(key: K, options?: AddOptions): void
-  /** After `ms`, at the earliest of the times asked for; an `add` before that does not take it away. */
-  addAfter(key: K, ms: number, options?: AddOptions): void
-  /** After the key's next back-off. */
-  addRateLimited(key: K, options?: AddOptions): void
-  /** The key's next back-off is the first one again. */
-  forget(key: K): void
-  /** Back-offs since the key was last forgotten. */
-  retries(key: K): number
+  /** After `ms`, at the earliest of the times asked for, with priority 0; an `add` before that does not take it away. */
+  addAfter(key: K, ms: number): void
   /** Keys that wait for a worker; those that wait for a time are not counted. */
   readonly depth: number
   /** Passes that run now. */
   readonly running: number
-  /** Whether keys of at least this priority wait: lower work can yield. */
-  hasWaiting(priority: number): boolean
   /** Resolves when nothing waits for a worker and nothing runs. Keys that wait for a time do not count. */
   idle(): Promise<void>
 }
@@ -71,16 +63,11 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
   /** Keys that are worked on; the value is the priority with which they are wanted again. */
   const active = new Map<K, number | undefined>()
   const failures = new Map<K, number>()
-  const delayedPriority = new Map<K, number>()
   const stop = new AbortController()
   let idleWaiters: (() => void)[] = []
   let scheduled = false
 
-  const delayed = createDelayQueue<K>((key) => {
-    const priority = delayedPriority.get(key)
-    delayedPriority.delete(key)
-    enqueue(key, priority ?? 0)
-  })
+  const delayed = createDelayQueue<K>((key) => enqueue(key, 0))
 
   function enqueue(key: K, priority: number): void {
     if (stop.signal.aborted) return
@@ -148,12 +135,12 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
     try {
       const result = await work(key, stop.signal)
       failures.delete(key)
-      if (result?.requeueAfter !== undefined) addAfter(key, result.requeueAfter, 0)
+      if (result?.requeueAfter !== undefined) addAfter(key, result.requeueAfter)
     } catch (error) {
       failed = true
       if (!stop.signal.aborted) {
         report(error, key)
-        addRateLimited(key, 0)
+        retry(key)
       }
     }
     metrics?.worked?.(performance.now() - startedAt, failed)
@@ -178,21 +165,17 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
     }
   }
 
-  function addAfter(key: K, ms: number, priority: number): void {
+  function addAfter(key: K, ms: number): void {
     if (stop.signal.aborted) return
-    if (!(ms > 0)) {
-      enqueue(key, priority)
-      return
-    }
-    delayedPriority.set(key, Math.max(priority, delayedPriority.get(key) ?? priority))
-    delayed.add(key, ms)
+    if (ms > 0) delayed.add(key, ms)
+    else enqueue(key, 0)
   }
 
-  function addRateLimited(key: K, priority: number): void {
+  function retry(key: K): void {
     const count = failures.get(key) ?? 0
     failures.set(key, count + 1)
     metrics?.retried?.()
-    addAfter(key, backOff(count), priority)
+    addAfter(key, backOff(count))
   }
 
   async function idle(): Promise<void> {
@@ -202,24 +185,17 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
 
   return {
     add: (key, { priority = 0 } = {}) => enqueue(key, priority),
-    addAfter: (key, ms, { priority = 0 } = {}) => addAfter(key, ms, priority),
-    addRateLimited: (key, { priority = 0 } = {}) => addRateLimited(key, priority),
-    forget: (key) => void failures.delete(key),
-    retries: (key) => failures.get(key) ?? 0,
+    addAfter,
     get depth() {
       return waiting.size
     },
     get running() {
       return active.size
     },
-    hasWaiting(priority) {
-      return order.some((level) => level >= priority && (levels.get(level)?.size ?? 0) > 0)
-    },
     idle,
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('the workqueue was stopped'))
       delayed.clear()
-      delayedPriority.clear()
       waiting.clear()
       levels.clear()
       order = []
