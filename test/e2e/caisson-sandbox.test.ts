@@ -197,6 +197,30 @@ describe('a detached sandbox', () => {
     await cluster.mustCaisson(['rm', 'sharer'])
   })
 
+  test('gives another sandbox what is in a directory that a sandbox has, and not what its links lead to', async () => {
+    const [given, precious] = [join(work, 'given'), join(work, 'precious')]
+    for (const path of [given, precious]) mkdirSync(path)
+    writeFileSync(join(precious, 'key'), 'secret\n')
+    const script = `mkdir /out/real; echo result >/out/real/key; ln -s ${precious} /out/results; touch /out/ready; sleep 1000`
+    const giver = ['--name', 'giver', '--user', '0', '-v', `${given}:/out`]
+    await cluster.mustCaisson(['run', '--detach', ...giver, '--', 'sh', '-c', script])
+    await expect.poll(() => readdirSync(given)).toContain('ready')
+    const { code, stderr } = await cluster.caisson(['cp', join(given, 'results/key'), 'worker:/tmp/of-a-link'])
+    expect([code, stderr]).toEqual([
+      64,
+      `caisson: ${given}/results is a link that a sandbox may have put there, which has ${given}: look where it leads, and name that\n`,
+    ])
+    symlinkSync(given, join(work, 'mine'))
+    await cluster.mustCaisson(['cp', join(work, 'mine/real/key'), 'worker:/tmp/of-a-directory'])
+    await cluster.mustCaisson(['cp', join(given, 'results'), 'worker:/tmp/as-a-link'])
+    expect(
+      await cluster.mustCaisson(['exec', 'worker', '--', 'sh', '-c', 'cd /tmp; readlink as-a-link; grep . of-*']),
+    ).toBe(`${precious}\nresult\n`)
+    const missing = await cluster.caisson(['cp', join(work, 'no/such/file'), 'worker:/tmp'])
+    expect([missing.code, missing.stderr]).toEqual([66, `caisson: ${work}/no/such/file could not be read (ENOENT)\n`])
+    await cluster.mustCaisson(['rm', 'giver'])
+  })
+
   test.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],

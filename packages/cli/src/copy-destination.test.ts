@@ -15,7 +15,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { below, makeReceiving, moveTree, openDestination } from './copy-destination.ts'
+import { makeReceiving, moveTree, openDestination } from './copy-destination.ts'
+import { below } from './open-directory.ts'
 import { hostDirectories } from './shared-directories.ts'
 
 let work: string

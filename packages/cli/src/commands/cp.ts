@@ -45,7 +45,7 @@ export async function cp(options: CpOptions): Promise<void> {
       const name = pod.metadata.name ?? ''
       if (to.sandbox !== undefined && from.path === '-') await unpackIn(here, name, { ...copy, to: to.path })
       else if (from.sandbox !== undefined && to.path === '-') await packOut(here, name, { ...copy, from: from.path })
-      else if (to.sandbox !== undefined) await copyIn(here, name, { ...copy, from: resolve(from.path), to: to.path })
+      else if (to.sandbox !== undefined) await copyIn(here, pod, { ...copy, from: resolve(from.path), to: to.path })
       else await copyOut(here, pod, { ...copy, from: from.path, to: resolve(to.path) })
     })
   } catch (error) {
@@ -60,7 +60,13 @@ function place(text: string): { sandbox: string | undefined; path: string } {
 }
 
 /** Like `cp`: into a directory that is there under its own name, otherwise to the name given. */
-async function copyIn(session: Session, pod: string, { from, to, container, signal }: Copy): Promise<void> {
+async function copyIn(session: Session, podObject: PodObject, { from, to, container, signal }: Copy): Promise<void> {
+  const pod = podObject.metadata.name ?? ''
+  // A sandbox must not choose by a link what of this machine another is given.
+  const { openDirectory } = await import('../open-directory.ts')
+  const { sharedDirectories } = await import('../shared-directories.ts')
+  const shared = await sharedDirectories(session, podObject)
+  await using source = await openDirectory(dirname(from), shared).catch((error: unknown) => notRead(error, from))
   // The name in the archive is the last part of `to`, so that nothing has to be renamed inside. GNU tar's --transform
   // is on this side of the wire; `s` leaves link targets alone.
   const into = to.endsWith('/') || (await isDirectory(session, pod, { path: to, container, signal }))
@@ -74,17 +80,23 @@ async function copyIn(session: Session, pod: string, { from, to, container, sign
     ...(container !== undefined && { container }),
   })
   // Not sooner: Node throws away what a process has written when it ends before anybody reads it.
-  const pack = spawn('tar', ['-cf', '-', '-C', dirname(from), `--transform=${transform}`, `./${basename(from)}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const pack = spawn('tar', ['-cf', '-', '-C', '/proc/self/fd/3', `--transform=${transform}`, `./${basename(from)}`], {
+    stdio: ['ignore', 'pipe', 'inherit', source.fd],
   })
   await using packed = ended(pack)
   command.stdout?.resume()
   command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
   // tar may end in the sandbox before the archive does, and ends the one here by that: its exit code says whether all was well.
-  if (command.stdin) await pipeline(pack.stdout, command.stdin).catch(ignoreEnded)
+  if (command.stdin && pack.stdout) await pipeline(pack.stdout, command.stdin).catch(ignoreEnded)
   const [[code], { exitCode }] = await Promise.all([packed.exit, command.exit])
   if (exitCode !== 0) throw new CliError('failed', `tar ended with ${exitCode} in the sandbox: see its message above`)
   if (code !== 0) throw new CliError('not-found', `${from} could not be read: see tar's message above`)
+}
+
+function notRead(error: unknown, from: string): never {
+  if (error instanceof CliError || !(error instanceof Error)) throw error
+  const { code } = error as NodeJS.ErrnoException
+  throw new CliError('not-found', `${from} could not be read (${code})`, { cause: error })
 }
 
 async function unpackIn(session: Session, pod: string, { to, container, signal }: Copy): Promise<void> {
@@ -167,7 +179,8 @@ async function copyOut(session: Session, pod: PodObject, { from, to, container, 
   if (name === '' || name === '.' || name === '..') {
     throw new CliError('usage', `${JSON.stringify(from)} names no file or directory of the sandbox: give its full path`)
   }
-  const { below, makeReceiving, moveTree, openDestination } = await import('../copy-destination.ts')
+  const { makeReceiving, moveTree, openDestination } = await import('../copy-destination.ts')
+  const { below } = await import('../open-directory.ts')
   const { sharedDirectories } = await import('../shared-directories.ts')
   const shared = await sharedDirectories(session, pod)
   await using destination = await openDestination(to, shared)
