@@ -203,8 +203,14 @@ describe('createRootfsWriter', () => {
     expect(attributesBelow(outside)).toEqual(before)
   })
 
+  function directoryNamed(name: string, linkname = ''): TarEntry {
+    return { header: { name, size: 0, type: 'directory', mode: 0o755, linkname } }
+  }
+
   test.each<[string, TarEntry[]]>([
     ['a name that no file can have', [file('x'.repeat(300), 'x')]],
+    ['a long name that says little', [directoryNamed(`${'./'.repeat(2048)}d/`)]],
+    ['a long name of what a directory leads to', [directoryNamed('d/', 'x'.repeat(4097))]],
     ['an owner that no file can have', [{ header: { name: 'a', size: 0, type: 'file', uid: 2 ** 33 } }]],
     ['a whiteout of nothing', [file('.wh.', '')]],
     ['a whiteout of everything', [file('a/.wh..', '')]],
@@ -216,9 +222,7 @@ describe('createRootfsWriter', () => {
   const block = 4096
   const deep = `${'d/'.repeat(9)}file`
   const link = { header: { name: 'link', size: 0, type: 'symlink', linkname: 't'.repeat(99) } } as const
-  const directories = ['a/', 'a/b/', 'a/b/c/'].map(
-    (name): TarEntry => ({ header: { name, size: 0, type: 'directory', mode: 0o755 } }),
-  )
+  const directories = ['a/', 'a/b/', 'a/b/c/'].map((name) => directoryNamed(name))
   test.each<[string, TarEntry[][], Partial<UnpackBudget>]>([
     ['directories that are only implied, by number', [[file(deep, '')]], { members: 10 }],
     ['directories that are only implied, by their blocks', [[file(deep, '')]], { bytes: 9 * block }],

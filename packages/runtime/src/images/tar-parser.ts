@@ -15,7 +15,9 @@ export interface TarMember {
 }
 
 const BLOCK = 512
-// A name has at most 4096 bytes on Linux, extended attributes 64 KiB each.
+/** Bytes of a path on Linux, and of what a link leads to. */
+const LONGEST_NAME = 4096
+// Extended attributes have 64 KiB each.
 const LONGEST_HEADER = 1024 * 1024
 
 /** Kinds by type flag; "7" was once for contiguous files, and nobody treats them differently. */
@@ -164,8 +166,13 @@ function memberOf(
     throw damaged('a sparse file')
   const extended = (key: string): string | undefined => next.get(key) ?? global.get(key)
   const size = paxNumber(extended('size')) ?? readNumber(block.subarray(124, 136))
+  const path = extended('path') ?? ustarPath(block)
+  const link = extended('linkpath') ?? untilZero(block.subarray(157, 257))
+  // Whoever reads archives keeps names; also one that says little can be long.
+  const longest = Math.max(path.length, link.length)
+  if (longest > LONGEST_NAME) throw damaged(`a name of ${longest} bytes`)
   return {
-    path: extended('path') ?? ustarPath(block),
+    path,
     kind,
     // Only files have a body, whatever the size of others says.
     size: kind === 'file' ? size : 0,
@@ -173,7 +180,7 @@ function memberOf(
     uid: paxNumber(extended('uid')) ?? readNumber(block.subarray(108, 116)),
     gid: paxNumber(extended('gid')) ?? readNumber(block.subarray(116, 124)),
     mtime: paxTime(extended('mtime')) ?? readNumber(block.subarray(136, 148)),
-    link: extended('linkpath') ?? untilZero(block.subarray(157, 257)),
+    link,
   }
 }
 
