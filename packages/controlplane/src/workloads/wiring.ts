@@ -1,15 +1,11 @@
 /** What the controllers of the kinds that make Pods are made of: what they all look at, and how a change sets one off. */
 import { controllerOf } from '@caisson/api'
-import { type AnyObject, type Client, type Informer, type Informers, keyOf, resources } from '@caisson/client'
-import { type ControllerDefinition, createEngine, type Engine, type PlannedEvent } from '@caisson/controllers'
+import { type AnyObject, type Informer, type Informers, keyOf, resources } from '@caisson/client'
+import { type ControllerDefinition, createEngine, type Engine } from '@caisson/controllers'
+import type { PartOptions } from '../part-wiring.ts'
 
-export interface WorkloadOptions {
-  client: Client
-  informers: Informers
-  record(component: string, object: AnyObject, event: Omit<PlannedEvent, 'action'>): void
-  onError(error: unknown, where: string): void
+export interface WorkloadOptions extends PartOptions {
   now(): number
-  signal: AbortSignal
 }
 
 /** Objects by the UID of their controller, or by the namespace in which nobody controls them. */
