@@ -11,7 +11,6 @@ export interface Blanks extends AsyncDisposable {
   expect(snapshotDirectory: string, restores: number): Promise<void>
   /** One that fits a snapshot, which is the caller's to use up or to discard. */
   take(snapshotDirectory: string, network: SandboxSpec['network']): Promise<Blank | undefined>
-  discard(blank: Blank): Promise<void>
   /** Does what restores a sandbox, during which none is made. */
   whileRestoring<T>(restore: () => Promise<T>): Promise<T>
   /** Takes all away that are ready; one that is being made is taken away when it is. */
@@ -165,7 +164,6 @@ export function createBlanks(parts: RuntimeParts): Blanks {
       kind.claim = Promise.withResolvers()
       return await kind.claim.promise
     },
-    discard,
     async whileRestoring(restore) {
       restoring++
       try {

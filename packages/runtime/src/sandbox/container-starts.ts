@@ -1,0 +1,73 @@
+import type { Container, ContainerSpec } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
+import { cancelStart } from './cancel-start.ts'
+import { concealPaths } from './conceal-paths.ts'
+import { killContainer, removeContainerEntry, startContainer } from './containers.ts'
+import { containerView } from './entries.ts'
+import type { Registry } from './registry.ts'
+import type { RuntimeParts } from './runtime-parts.ts'
+import type { StoredSnapshot } from './snapshot-files.ts'
+import { readContainer } from './state-files.ts'
+import { validateContainerSpec } from './validate-spec.ts'
+
+/** A container that is being started. */
+interface BegunStart {
+  spec: ContainerSpec
+  /** Settles as the start does. */
+  begun: Promise<void>
+}
+
+export interface ContainerStarts {
+  /** Starts a container, or restores it from a snapshot where one is given. What the error says names no path of ours. */
+  start(spec: ContainerSpec, snapshot: StoredSnapshot | undefined, signal: AbortSignal | undefined): Promise<Container>
+  /** Undefined where it is not being started. */
+  underWay(containerId: string): BegunStart | undefined
+}
+
+export function createContainerStarts(
+  parts: RuntimeParts,
+  registry: Registry,
+  stateDirectory: string,
+): ContainerStarts {
+  const { files } = parts
+  const starting = new Map<string, BegunStart>()
+
+  return {
+    underWay: (containerId) => starting.get(containerId),
+    async start(spec, snapshot, signal) {
+      validateContainerSpec(spec)
+      const sandbox = registry.sandbox(spec.sandboxId)
+      if (sandbox.removing) throw new RuntimeError('not-found', `sandbox ${spec.sandboxId} is being removed`)
+      if (registry.find(spec.id) || starting.has(spec.id)) {
+        throw new RuntimeError('already-exists', `container ${spec.id} is there already`)
+      }
+      signal?.throwIfAborted()
+      const begun = Promise.withResolvers<void>()
+      // Only who attaches meanwhile asks.
+      begun.promise.catch(() => {})
+      starting.set(spec.id, { spec, begun: begun.promise })
+      try {
+        using _ = cancelStart(files.containerDirectory(spec.id), signal)
+        const entry = await startContainer(parts, sandbox, structuredClone(spec), snapshot)
+        sandbox.containers.set(spec.id, entry)
+        // It may have ended before it could be looked up.
+        const { state } = await readContainer(entry.directory)
+        if (state?.phase === 'exited') registry.recordExit({ id: spec.id, state })
+        if (signal?.aborted) {
+          await killContainer(parts, sandbox, entry)
+          await removeContainerEntry(parts, sandbox, entry)
+          sandbox.containers.delete(spec.id)
+          signal.throwIfAborted()
+        }
+        begun.resolve()
+        return containerView(spec, entry)
+      } catch (error) {
+        const told = concealPaths(error, { spec, directory: files.containerDirectory(spec.id), stateDirectory })
+        begun.reject(told)
+        throw told
+      } finally {
+        starting.delete(spec.id)
+      }
+    },
+  }
+}

@@ -1,0 +1,36 @@
+import { join } from 'node:path'
+import { prepareHostRootfs } from '../images/host-image.ts'
+import { installNativePrograms } from '../native/native-programs.ts'
+import type { Drivers } from './drivers.ts'
+import { misjudgesNetworkNamespaces } from './oci-driver.ts'
+import type { Prepared } from './runtime-parts.ts'
+
+/**
+ * Lays out what every container needs, once, and again when another runsc has turned up: the programs depend on what it gets
+ * wrong.
+ *
+ * @param imagesDirectory of the store, below which the host image is
+ */
+export function createPreparation(
+  drivers: Drivers,
+  { stateDirectory, imagesDirectory }: { stateDirectory: string; imagesDirectory: string },
+): () => Promise<Prepared> {
+  let prepared: { for: string; done: Promise<Prepared> } | undefined
+
+  async function prepareFor(runscVersion: string): Promise<Prepared> {
+    const host = await prepareHostRootfs(join(imagesDirectory, 'host'))
+    const native = await installNativePrograms(join(stateDirectory, 'native'), {
+      coverNetworkSysctls: misjudgesNetworkNamespaces(runscVersion),
+      // What a sentry's gofer would change of an image, it would change for everybody.
+      binds: [{ source: imagesDirectory, target: imagesDirectory }, ...host.binds],
+    })
+    return { native, host }
+  }
+
+  return async () => {
+    // Of no other: those that are not there would be looked for in all of PATH, some thirty times for each start.
+    const version = (await drivers.find('runsc'))?.tool.version ?? ''
+    if (prepared?.for !== version) prepared = { for: version, done: prepareFor(version) }
+    return prepared.done
+  }
+}
