@@ -92,6 +92,9 @@ export function createPodActions(options: PodActionsOptions): PodActions {
   }
 
   async function prepare(pod: PodObject, memory: PodMemory, signal: AbortSignal): Promise<void> {
+    // Whoever finds meanwhile that they are to be others takes this away, and they are prepared once more.
+    const preparing: PodMemory['volumes'] = new Map()
+    memory.volumes = preparing
     try {
       memory.hasDirectory = true
       await mkdir(directories.pod(pod.metadata.uid ?? ''), { recursive: true, mode: 0o700 })
@@ -104,10 +107,11 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         hostPaths: options.hostPaths,
         signal,
       })
-      memory.volumes = prepared.volumes
+      if (memory.volumes === preparing) memory.volumes = prepared.volumes
       memory.refreshAt = prepared.refreshAt
       memory.setback = undefined
     } catch (error) {
+      memory.volumes = undefined
       if (signal.aborted) return
       noteSetback(memory, { retry: VOLUME_RETRY, now: now() })
       events.about(pod, { type: 'Warning', reason: 'FailedMount', message: failureMessage(error, directories) })
