@@ -45,7 +45,9 @@ export function strays(dataDirectory: string, living: ReadonlySet<string>): stri
   const places = ['containers', 'sandboxes', 'overlay'].map((name) => join(runtime, name))
   const ofNobody = (name: string): boolean => !living.has(UID.exec(name)?.[0] ?? '') && !name.endsWith('.blank')
   return [
-    ...[...places, join(kubelet, 'pods'), join(kubelet, 'logs')].flatMap((place) => below(place, ofNobody)),
+    ...[...places, ...['pods', 'secrets', 'logs'].map((name) => join(kubelet, name))].flatMap((place) =>
+      below(place, ofNobody),
+    ),
     ...groupsOf(runtime).flatMap((group) => below(group, (name) => isDirectory(join(group, name)) && ofNobody(name))),
     ...[runtime, join(runtime, 'images')].flatMap((place) => below(place, (name) => name.startsWith('.'))),
     ...strayNamespaces(runtime, ofNobody),

@@ -30,3 +30,4 @@ export {
   type SystemProcessState,
 } from './system/system-processes.ts'
 export { removeTree } from './volumes/remove-tree.ts'
+export { findStraySecrets, removeStraySecrets } from './volumes/secrets-memory.ts'

@@ -14,9 +14,14 @@ export interface PodDirectories {
   logs: string
   /** Holds a directory for each SandboxSnapshot, named by uid. */
   snapshots: string
+  /** In memory where this node may mount: holds a directory for each Pod, named by uid, with what no disk should keep. */
+  secrets: string
   snapshot(uid: string): string
   pod(uid: string): string
   volume(uid: string, name: string): string
+  /** Below `secrets`. */
+  podSecrets(uid: string): string
+  secretVolume(uid: string, name: string): string
   /** Where a container's view of a part of a volume is mounted. */
   subPath(uid: string, container: string, index: number): string
   /** A file of `/etc` that all containers of the Pod share. */
@@ -34,7 +39,9 @@ export function podDirectories(dataDirectory: string): PodDirectories {
   const pods = join(dataDirectory, 'pods')
   const logs = join(dataDirectory, 'logs')
   const snapshots = join(dataDirectory, 'snapshots')
+  const secrets = join(dataDirectory, 'secrets')
   const pod = (uid: string) => join(pods, segment(uid))
+  const podSecrets = (uid: string) => join(secrets, segment(uid))
   const lastWords = (uid: string, container: string) => join(pod(uid), 'containers', segment(container))
   const podLogs = ({ namespace, name, uid }: PodIdentity) =>
     join(logs, `${segment(namespace)}_${segment(name)}_${segment(uid)}`)
@@ -42,9 +49,12 @@ export function podDirectories(dataDirectory: string): PodDirectories {
     pods,
     logs,
     snapshots,
+    secrets,
     snapshot: (uid) => join(snapshots, segment(uid)),
     pod,
     volume: (uid, name) => join(pod(uid), 'volumes', segment(name)),
+    podSecrets,
+    secretVolume: (uid, name) => join(podSecrets(uid), segment(name)),
     subPath: (uid, container, index) => join(pod(uid), 'sub-paths', segment(container), String(index)),
     etcFile: (uid, file) => join(pod(uid), 'etc', file),
     etc: (uid) => join(pod(uid), 'etc'),

@@ -28,6 +28,7 @@ import { snapshotImages } from './snapshots/snapshot-images.ts'
 import { createSummary } from './stats/summary.ts'
 import { createNodeApi, type NodeApi, type NodeApiOptions } from './streaming/node-api.ts'
 import type { SystemProcesses } from './system/system-processes.ts'
+import { createSecretsMemory } from './volumes/secrets-memory.ts'
 
 export interface StartKubeletOptions {
   /** Acts as the node. */
@@ -68,6 +69,8 @@ export interface StartKubeletOptions {
   imageBytes?: number | undefined
   /** What the snapshots of one namespace may take on the disk together; 16 GiB where it is not given. */
   snapshotBytes?: number
+  /** What files of Secrets and tokens may take in memory together; an eighth of the machine's where it is not given. */
+  secretsBytes?: number | undefined
   /** How often it is looked whether the node is short of something; default 10 s. */
   pressureIntervalMs?: number | undefined
 }
@@ -160,6 +163,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       onError,
     }),
   )
+  const secretsMemory = stack.use(createSecretsMemory({ directories, onError, sizeBytes: options.secretsBytes }))
   const actions = createPodActions({
     runtime,
     images,
@@ -169,6 +173,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     events,
     snapshots: () => snapshots,
     hostPaths: options.hostPaths,
+    secretsMemory,
     place: {
       hostIp: machine.address,
       nodeName,

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { findStraySecrets, removeStraySecrets } from '@caisson/kubelet'
 import {
   findForwardDrops,
   findStrayCgroups,
@@ -55,6 +56,10 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     for (const group of await findStrayCgroups()) {
       await removeStrayCgroup(group)
       console.error(`Removed the empty control group ${group}`)
+    }
+    for (const point of await findStraySecrets()) {
+      await removeStraySecrets(point)
+      console.error(`Removed what was in memory at ${point}`)
     }
   }
   const findings: Finding[] = [
@@ -165,7 +170,7 @@ async function forwarding(tools: string): Promise<Finding> {
 
 /** What clusters have left in the kernel whose data directory was deleted under them, or that were killed. */
 async function strays(): Promise<Finding> {
-  const [networks, groups] = await Promise.all([findStrayNetworks(), findStrayCgroups()])
+  const [networks, groups, secrets] = await Promise.all([findStrayNetworks(), findStrayCgroups(), findStraySecrets()])
   const parts = networks.map(
     ({ stateDirectory, namespaces, interfaces }) =>
       `${namespaces.length} namespaces and ${interfaces.length} interfaces of ${stateDirectory}, which is gone`,
@@ -174,13 +179,14 @@ async function strays(): Promise<Finding> {
     parts.push(`${reapers.length} containers of ${stateDirectory}, which is gone`)
   if (groups.length > 0)
     parts.push(`${groups.length} empty control groups (${groups[0]}${groups.length > 1 ? ' …' : ''})`)
+  for (const point of secrets) parts.push(`files of Secrets in memory at ${point}, whose data directory is gone`)
   return {
     check: 'strays',
     state: parts.length === 0 ? 'ok' : 'note',
     needed: false,
     message:
       parts.length === 0
-        ? 'no network, container and control group without an owner'
+        ? 'no network, container, control group and file of a Secret without an owner'
         : `${parts.join('; ')}: 'caisson doctor --fix' removes them`,
   }
 }

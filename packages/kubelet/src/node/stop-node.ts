@@ -20,13 +20,14 @@ const STOPS = 64
 const REMOVALS = 8
 
 /**
- * Objects, logs and volumes stay.
+ * Objects, logs and volumes stay, but for files of Secrets and tokens.
  *
  * @throws AggregateError where a sandbox or a mount could not be taken away; everything else is gone then
  */
 export async function stopNode({ runtime, dataDir, graceMs = GRACE_MS }: StopNodeOptions): Promise<void> {
   const stops = limitConcurrency(STOPS)
   const removals = limitConcurrency(REMOVALS)
+  const directories = podDirectories(dataDir)
   const sandboxes = await runtime.list()
   await Promise.all(
     sandboxes.flatMap(({ containers }) =>
@@ -38,7 +39,8 @@ export async function stopNode({ runtime, dataDir, graceMs = GRACE_MS }: StopNod
   const recorded = await Promise.allSettled([recordEnds(dataDir, ends)])
   const results = await Promise.allSettled([
     ...sandboxes.map(({ spec }) => removals(() => runtime.removeSandbox(spec.id))),
-    unmountBelow(podDirectories(dataDir).pods),
+    unmountBelow(directories.pods),
+    unmountBelow(directories.secrets),
   ])
   const failures = [...recorded, ...results].flatMap((result) =>
     result.status === 'rejected' ? [result.reason as unknown] : [],

@@ -5,6 +5,7 @@ import { createBeginnings } from '../snapshots/beginnings.ts'
 import type { NodeSnapshots } from '../snapshots/node-snapshots.ts'
 import { prepareVolumes } from '../volumes/prepare-volumes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
+import type { SecretsMemory } from '../volumes/secrets-memory.ts'
 import { type ContainerActionsOptions, createContainerActions } from './container-actions.ts'
 import { failureMessage } from './failure-message.ts'
 import type { ObservedPod } from './observed-pod.ts'
@@ -26,6 +27,7 @@ export interface PodActionsOptions
   snapshots: () => Pick<NodeSnapshots, 'find'>
   /** Directories of which hostPath volumes may be; undefined: any. */
   hostPaths?: readonly string[] | undefined
+  secretsMemory: SecretsMemory
 }
 
 export interface PodActions {
@@ -69,6 +71,8 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         return await sandboxes.remove(action.id, observed, memory)
       case 'remove-volumes':
         images.cancel(memory.images)
+        // The latter last: it is what the next agent knows the Pod by.
+        await removeTree(directories.podSecrets(pod.metadata.uid ?? ''))
         await removeTree(directories.pod(pod.metadata.uid ?? ''))
         memory.volumes = undefined
         memory.hasDirectory = false
@@ -105,6 +109,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         now: now(),
         tokens: memory.tokens,
         hostPaths: options.hostPaths,
+        secretsMemory: options.secretsMemory,
         signal,
       })
       if (memory.volumes === preparing) memory.volumes = prepared.volumes

@@ -77,6 +77,8 @@ export async function startScratchNode(
     /** Of a disk of its own for the node's files, and for its runtime's. */
     dataBytes?: number
     runtimeBytes?: number
+    /** Of the memory for files of Secrets and tokens. */
+    secretsBytes?: number
     pressureIntervalMs?: number
   } = {},
 ): Promise<ScratchNode> {
@@ -157,6 +159,7 @@ export async function startScratchNode(
         ...(options.now && { now: options.now }),
         ...(options.snapshotBytes !== undefined && { snapshotBytes: options.snapshotBytes }),
         allowedSysctls: options.allowedSysctls,
+        secretsBytes: options.secretsBytes,
         pressureIntervalMs: options.pressureIntervalMs,
         signal,
         onError,

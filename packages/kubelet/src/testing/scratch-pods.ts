@@ -37,8 +37,9 @@ export function eventsOf({ events }: ScratchNode, name: string): string[] {
 /** Whatever is left of a Pod on this machine. */
 export async function leftovers(node: ScratchNode, { metadata: { uid = '' } }: PodObject): Promise<string[]> {
   const found: string[] = []
-  for (const directory of ['pods', 'logs']) {
-    const names = await readdir(join(node.dataDirectory, directory))
+  for (const directory of ['pods', 'logs', 'secrets']) {
+    // The last is made for the first Pod that has any.
+    const names = await readdir(join(node.dataDirectory, directory)).catch(() => [])
     found.push(...names.filter((name) => name.includes(uid)))
   }
   const sandboxes = await node.runtime.list()

@@ -11,14 +11,19 @@ const BLOCK_BYTES = 4096
 export interface FilesBudget {
   /** Before the file is made. Throws a VolumeError where all files of the Pod together would be too many or too large. */
   spend(path: string, bytes: number): void
+  /** Bytes, of files so far. */
+  readonly spent: number
 }
 
 export function createFilesBudget(): FilesBudget {
-  let left = MOST_BYTES
+  let spent = 0
   return {
     spend(path, bytes) {
-      left -= (path.split('/').length + Math.ceil(bytes / BLOCK_BYTES)) * BLOCK_BYTES
-      if (left < 0) throw tooMany()
+      spent += (path.split('/').length + Math.ceil(bytes / BLOCK_BYTES)) * BLOCK_BYTES
+      if (spent > MOST_BYTES) throw tooMany()
+    },
+    get spent() {
+      return spent
     },
   }
 }

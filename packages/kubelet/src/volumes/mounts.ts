@@ -3,12 +3,27 @@ import { readFile } from 'node:fs/promises'
 import { runProgram } from '@caisson/runtime'
 import { VolumeError } from './volume-error.ts'
 
+export interface MountEntry {
+  point: string
+  /** The device, or what stands in its place. */
+  source: string
+}
+
+/** What this process sees mounted, in the order in which it was mounted. */
+export async function readMountTable(): Promise<MountEntry[]> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8')
+  return table.split('\n').map((line) => {
+    // A number of optional fields ends with a dash, after which are the type and the source.
+    const [fields = '', end = ''] = line.split(' - ')
+    return { point: unescape(fields.split(' ')[4] ?? ''), source: unescape(end.split(' ')[1] ?? '') }
+  })
+}
+
 /** Mount points at or below `directory`, the innermost first. */
 export async function mountPointsBelow(directory: string): Promise<string[]> {
-  const table = await readFile('/proc/self/mountinfo', 'utf8')
+  const table = await readMountTable()
   return table
-    .split('\n')
-    .map((line) => unescape(line.split(' ')[4] ?? ''))
+    .map(({ point }) => point)
     .filter((point) => point === directory || point.startsWith(`${directory}/`))
     .reverse()
 }
@@ -28,9 +43,25 @@ export async function unmountBelow(directory: string): Promise<void> {
   if (left !== undefined) throw new VolumeError(`${left} is still mounted after it was unmounted`)
 }
 
-export async function mountTmpfs(target: string, options: { sizeBytes: number; mode: number }): Promise<void> {
-  const settings = `nosuid,nodev,size=${options.sizeBytes},mode=${options.mode.toString(8)}`
-  await runProgram('mount', ['-t', 'tmpfs', '-o', settings, 'tmpfs', target])
+export interface TmpfsOptions {
+  sizeBytes: number
+  mode: number
+  /** What the kernel is to show as its source. */
+  source?: string
+  /** How many files, directories and links it may have; default as many as the kernel gives it. */
+  files?: number
+  /** What is in it never goes to a disk. Linux before 6.4 mounts none that is asked for that. */
+  noSwap?: boolean
+}
+
+export async function mountTmpfs(target: string, options: TmpfsOptions): Promise<void> {
+  const { sizeBytes, mode, source = 'tmpfs', files, noSwap = false } = options
+  const settings = [
+    `nosuid,nodev,size=${sizeBytes},mode=${mode.toString(8)}`,
+    ...(files === undefined ? [] : [`nr_inodes=${files}`]),
+    ...(noSwap ? ['noswap'] : []),
+  ]
+  await runProgram('mount', ['-t', 'tmpfs', '-o', settings.join(), source, target])
 }
 
 /** By file: two that mount the same one at once would each get a device of their own for it. */

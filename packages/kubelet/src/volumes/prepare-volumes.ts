@@ -18,6 +18,7 @@ import { giveToGroup } from './ownership.ts'
 import { persistentVolumePath } from './persistent-volume.ts'
 import { projectedFiles } from './projected-files.ts'
 import { writeProjection } from './projection.ts'
+import { isFull, type SecretsMemory } from './secrets-memory.ts'
 import { VolumeError } from './volume-error.ts'
 
 /** A volume that is there. */
@@ -43,6 +44,7 @@ export interface PrepareOptions {
   tokens: Map<string, IssuedToken & { issuedAt: number }>
   /** Directories of which hostPath volumes may be; undefined: any. */
   hostPaths?: readonly string[] | undefined
+  secretsMemory: SecretsMemory
   /** Looked at before each volume. */
   signal?: AbortSignal
 }
@@ -51,11 +53,11 @@ export interface PrepareOptions {
 export async function prepareVolumes(pod: PodObject, options: PrepareOptions): Promise<PreparedVolumes> {
   const volumes = new Map<string, PreparedVolume>()
   let refreshAt: number | undefined
-  const budget = createFilesBudget()
+  const budgets = { budget: createFilesBudget(), secrets: { bytes: 0 } }
   for (const volume of specOf(pod).volumes ?? []) {
     options.signal?.throwIfAborted()
     try {
-      const prepared = await prepareVolume(pod, volume, { ...options, budget })
+      const prepared = await prepareVolume(pod, volume, { ...options, ...budgets })
       volumes.set(volume.name, prepared)
       if (prepared.refreshAt !== undefined)
         refreshAt = Math.min(refreshAt ?? Number.POSITIVE_INFINITY, prepared.refreshAt)
@@ -72,7 +74,7 @@ export async function prepareVolumes(pod: PodObject, options: PrepareOptions): P
 async function prepareVolume(
   pod: PodObject,
   volume: Volume,
-  options: PrepareOptions & { budget: FilesBudget },
+  options: PrepareOptions & Budgets,
 ): Promise<PreparedVolume & { refreshAt?: number | undefined }> {
   const { directories, sources } = options
   const { fsGroup, fsGroupChangePolicy } = specOf(pod).securityContext ?? {}
@@ -111,10 +113,48 @@ async function prepareVolume(
     }
     return { path: claimed, readOnly }
   }
+  return await prepareProjection(pod, volume, options)
+}
+
+async function prepareProjection(
+  pod: PodObject,
+  volume: Volume,
+  options: PrepareOptions & Budgets,
+): Promise<PreparedVolume & { refreshAt: number | undefined }> {
+  const { directories, secretsMemory, budget, secrets } = options
+  const group = specOf(pod).securityContext?.fsGroup
+  const uid = pod.metadata.uid ?? ''
+  const before = budget.spent
   const projected = await projectedFiles(pod, volume, options)
   if (!projected) throw new VolumeError('this node does not know this kind of volume')
-  await writeProjection(path, { files: projected.files, group: fsGroup })
-  return { path, readOnly: true, refreshAt: projected.refreshAt }
+  const { files, refreshAt } = projected
+  if (volume.configMap) {
+    const path = directories.volume(uid, volume.name)
+    await writeProjection(path, { files, group })
+    return { path, readOnly: true, refreshAt }
+  }
+  const path = await secretsMemory.directory(uid, volume.name)
+  const isInMemory = path === directories.secretVolume(uid, volume.name)
+  secrets.bytes += budget.spent - before
+  try {
+    await writeProjection(path, {
+      files,
+      group,
+      ...(isInMemory && { admit: () => secretsMemory.admit(secrets.bytes) }),
+    })
+  } catch (error) {
+    throw isInMemory && isFull(error) ? new VolumeError(SECRETS_FULL, { cause: error }) : error
+  }
+  return { path, readOnly: true, refreshAt }
+}
+
+const SECRETS_FULL = "the node's memory for files of Secrets and tokens is full"
+
+interface Budgets {
+  /** Of all files that are made from objects. */
+  budget: FilesBudget
+  /** Of those that are to be in memory. */
+  secrets: { bytes: number }
 }
 
 /** As open as the directory of any other claim, and as empty at first. */

@@ -22,13 +22,15 @@ export interface ProjectionOptions {
   files: ReadonlyMap<string, ProjectedFile>
   /** fsGroup. */
   group: number | undefined
+  /** Asked before something is written, and not where nothing changes; rejects where there is no room. */
+  admit?: () => Promise<Disposable>
 }
 
 /**
  * Makes the directory hold exactly these files. Returns whether that changed anything. Where it fails before they can be
  * seen, nothing is left of them: a Pod whose files cannot be written is tried for ever.
  */
-export async function writeProjection(directory: string, { files, group }: ProjectionOptions): Promise<boolean> {
+export async function writeProjection(directory: string, { files, group, admit }: ProjectionOptions): Promise<boolean> {
   for (const path of files.keys()) verifyPath(path, files)
   await mkdir(directory, { recursive: true, mode: 0o755 })
   const before = await readlink(join(directory, DATA)).catch(() => undefined)
@@ -36,6 +38,7 @@ export async function writeProjection(directory: string, { files, group }: Proje
   // The directory's name carries what is in it, so that nothing has to be read back.
   if (before?.endsWith(`_${fingerprint}`)) return false
 
+  using _room = await admit?.()
   // What an agent left that was killed while it wrote.
   await removeOthers(directory, before)
   const version = `..${new Date().toISOString().replaceAll(/[:.]/g, '_')}_${randomBytes(4).toString('hex')}_${fingerprint}`
