@@ -31,7 +31,7 @@ const LONGEST_WAIT_MS = 300_000
 /** More steps than any Pod can need in one pass: a plan that never ends must not keep a worker for ever. */
 const STEP_LIMIT = 1000
 
-export interface PodEngineOptions extends Omit<PodObserverOptions, 'cached' | 'onChanged' | 'onRoom'> {
+export interface PodEngineOptions extends Omit<PodObserverOptions, 'cached' | 'onChanged' | 'onGranted'> {
   client: Client
   informer: Informer<PodObject>
   sources: PodSources
@@ -63,7 +63,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   informer.addIndex(UID_INDEX, uidOf)
   const cached = (uid: string): PodObject | undefined => informer.byIndex(UID_INDEX, uid)[0]
   const writer = createPodWriter({ client, informer, cached, events })
-  const observer = createPodObserver({ ...options, cached, onChanged: enqueue, onRoom: (uid) => queue.add(uid) })
+  const observer = createPodObserver({ ...options, cached, onChanged: enqueue, onGranted: (uid) => queue.add(uid) })
   const { memories } = observer
 
   const queue = createWorkqueue({

@@ -42,8 +42,8 @@ export interface PodObserverOptions {
   evictionOf(uid: string): Eviction | undefined
   /** Something that is asked or measured is not what it was when the Pod was observed. */
   onChanged(uid: string): void
-  /** The resources that a running Pod waits for may have become free. */
-  onRoom(uid: string): void
+  /** A running Pod is granted the resources that it waits for. */
+  onGranted(uid: string): void
   now: () => number
   onError(error: unknown, where: string): void
 }
@@ -75,7 +75,13 @@ export function createPodObserver(options: PodObserverOptions): PodObserver {
   const seenListeners = new Set<(uid: string) => void>()
   const lastWords = createLastWords(options)
   const takenPods = createTakenPods(memories, cached)
-  const resizes = createResizes({ memories, takenPods, refusal: options.resizeRefusal, onRoom: options.onRoom })
+  const resizes = createResizes({
+    memories,
+    cached,
+    takenPods,
+    refusal: options.resizeRefusal,
+    onGranted: options.onGranted,
+  })
   const activity = createActivityWatch({ runtime, directories, now, onChanged })
   const askFrom = (): string | undefined => runtime.network.place()?.prober
   const prober = createProber({ runtime, events, now, onChanged, askFrom })
