@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -69,4 +69,16 @@ test('what an agent left that was killed is gone before more is written, shown o
   await symlink('..2020-01-01_half', join(directory, '..data_tmp'))
   await expect(write({ [tooDeep]: '' })).rejects.toThrow('ENAMETOOLONG')
   expect(await present()).toEqual(before)
+})
+
+test('names that an agent did not come to, or to take away, are right after the next pass', async () => {
+  await write({ a: 'one', b: 'two', 'dir/c': 'three' })
+  const shownBefore = await shown('a', 'b', 'dir')
+  for (const name of ['b', 'dir']) await rm(join(directory, name))
+  await symlink('..data/old', join(directory, 'old'))
+  await chmod(directory, 0o700)
+  expect(await write({ a: 'one', b: 'two', 'dir/c': 'three' })).toBe(false)
+  expect(await present()).toEqual(shownBefore)
+  expect(await readFile(join(directory, 'dir/c'), 'utf8')).toBe('three')
+  expect((await stat(directory)).mode & 0o7777).toBe(0o1777)
 })

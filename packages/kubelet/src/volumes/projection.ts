@@ -36,7 +36,11 @@ export async function writeProjection(directory: string, { files, group, admit }
   const before = await readlink(join(directory, DATA)).catch(() => undefined)
   const fingerprint = fingerprintOf(files, group)
   // The directory's name carries what is in it, so that nothing has to be read back.
-  if (before?.endsWith(`_${fingerprint}`)) return false
+  if (before?.endsWith(`_${fingerprint}`)) {
+    // An agent may have been killed when that was there, and not all of its names yet.
+    await showNames(directory, files, group)
+    return false
+  }
 
   using _room = await admit?.()
   // What an agent left that was killed while it wrote.
@@ -51,8 +55,7 @@ export async function writeProjection(directory: string, { files, group, admit }
     await removeOthers(directory, before)
     throw error
   }
-  await linkNames(directory, files)
-  await giveTop(directory, group)
+  await showNames(directory, files, group)
   await removeOthers(directory, version)
   return true
 }
@@ -66,12 +69,17 @@ async function removeOthers(directory: string, version: string | undefined): Pro
   }
 }
 
-/** Each first component is a link through `..data`; those of files that are no longer there go. */
-async function linkNames(directory: string, files: ProjectionOptions['files']): Promise<void> {
+/** Each first component is a link through `..data`; those of files that are no longer there go. Then everybody may look. */
+async function showNames(
+  directory: string,
+  files: ProjectionOptions['files'],
+  group: ProjectionOptions['group'],
+): Promise<void> {
   const names = new Set([...files.keys()].map((path) => path.split('/')[0] ?? ''))
   const present = new Set((await readdir(directory)).filter((name) => !name.startsWith('..')))
   for (const name of names) if (!present.has(name)) await symlink(join(DATA, name), join(directory, name))
   for (const name of present) if (!names.has(name)) await rm(join(directory, name), { recursive: true, force: true })
+  await own(directory, { group, mode: group === undefined ? 0o1777 : 0o3777 })
 }
 
 async function writeOne(
@@ -92,10 +100,6 @@ async function writeOne(
 async function makeDirectory(path: string, group: number | undefined): Promise<void> {
   await mkdir(path, { recursive: true })
   await own(path, { group, mode: group === undefined ? 0o755 : 0o2755 })
-}
-
-async function giveTop(directory: string, group: number | undefined): Promise<void> {
-  await own(directory, { group, mode: group === undefined ? 0o1777 : 0o3777 })
 }
 
 /** A path that stays inside, does not meet the names that this directory needs for itself, and leads through no file. */
