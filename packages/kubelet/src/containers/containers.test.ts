@@ -206,6 +206,19 @@ describe('containerEnvironment', () => {
     await expect(found([other, other, other])).rejects.toThrow(tooLarge)
   })
 
+  test('what Services say counts as well', async () => {
+    const found = (count: number, value = '') => {
+      const all = Array.from({ length: count }, (_, index) => service(`service-${index}`, '10.2.0.9', [{ port: 80 }]))
+      const from = { ...sources, services: () => all }
+      return containerEnvironment(aPod(), { name: 'main', env: [{ name: 'OWN', value }] }, { sources: from, place })
+    }
+    expect((await found(5_000)).get('SERVICE_4999_PORT_80_TCP_PORT')).toBe('80')
+    const tooLarge = 'the environment is larger than 2097152 characters'
+    await expect(found(5_000, 'x'.repeat(1_500_000))).rejects.toThrow(tooLarge)
+    const remedy = 'enableServiceLinks: false keeps the variables of Services out of it'
+    await expect(found(20_000)).rejects.toThrow(`${tooLarge}: ${remedy}`)
+  })
+
   test('of an object that is asked for one key no other is looked at', async () => {
     const data = {
       key: Buffer.from('mine').toString('base64'),

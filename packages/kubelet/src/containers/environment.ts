@@ -29,15 +29,23 @@ export async function containerEnvironment(
 ): Promise<Map<string, string>> {
   const { sources, place } = options
   const namespace = pod.metadata.namespace ?? ''
-  const fromServices = serviceVariables(servicesFor(pod, sources))
+  const fromServices = new Map<string, string>()
   const environment = new Map<string, string>()
 
   let size = 0
-  function set(name: string, value: string): void {
+  function charge(name: string, value: string, remedy = ''): void {
     size += name.length + value.length
     if (size > LARGEST_ENVIRONMENT)
-      throw new ConfigError(`the environment is larger than ${LARGEST_ENVIRONMENT} characters`)
+      throw new ConfigError(`the environment is larger than ${LARGEST_ENVIRONMENT} characters${remedy}`)
+  }
+  function set(name: string, value: string): void {
+    charge(name, value)
     environment.set(name, value)
+  }
+
+  for (const [name, value] of serviceVariables(servicesFor(pod, sources))) {
+    charge(name, value, ': enableServiceLinks: false keeps the variables of Services out of it')
+    fromServices.set(name, value)
   }
 
   for (const { prefix = '', configMapRef, secretRef } of container.envFrom ?? []) {
@@ -78,9 +86,10 @@ export async function containerEnvironment(
     throw new ConfigError('the source of an environment variable is of a kind that this node does not know')
   }
 
-  const claimed = await claimedEnvironment(pod, container.name, sources)
+  const claimed = Object.entries((await claimedEnvironment(pod, container.name, sources)) ?? {})
+  for (const [name, value] of claimed) charge(name, value)
   // What the container states wins over what Services say, and its Sandbox's claim over both.
-  return new Map([...fromServices, ...environment, ...Object.entries(claimed ?? {})])
+  return new Map([...fromServices, ...environment, ...claimed])
 }
 
 function servicesFor(pod: PodObject, sources: Pick<PodSources, 'services'>) {
