@@ -28,6 +28,7 @@ export { findStrayProcesses, removeStrayProcesses } from './sandbox/stray-proces
 export { settlesWithin } from './settles-within.ts'
 export { virtualisationProblem } from './tools/hardware.ts'
 export { type InstallToolsOptions, installTools } from './tools/install-tools.ts'
+export { fetchPackages } from './tools/private-apt.ts'
 export { probeRunsc } from './tools/probe-runsc.ts'
 export { runProgram } from './tools/run-program.ts'
 export {

@@ -72,29 +72,35 @@ function quotedPaths(all: readonly Completed[]): string[] {
   return all.flatMap(({ path }) => (path.length > 0 ? [`'${path.join(' ')}'`] : []))
 }
 
+/** In the place of a command, of which none is called so. */
+const OWN = '/own'
+
 function fish(all: readonly Completed[]): string {
+  const withValues = all.flatMap(({ path, values }) =>
+    values.flatMap(({ names }) => names.map((name) => `'${[...path, name].join(' ')}'`)),
+  )
   const lines = [
-    `# The command that is being written; -- where what follows is a sandbox's own.
+    `function __caisson_takes_value
+  contains -- "$argv" ${withValues.join(' ')}
+end
+# The command that is being written; ${OWN} where what follows is a sandbox's own.
 function __caisson_path
   set -l path
-  set -l operands 0
   set -l words (commandline -opc)
   set -e words[1]
   while set -q words[1]
     switch $words[1]
       case --
-        set operands 1
-        set path -- --
+        set path ${OWN}
         break
-      case ${SCOPE.join(' ')}
-        set -e words[1]
       case '-*'
+        __caisson_takes_value $path $words[1]; and set -e words[1]
       case '*'
         set -l next (string trim "$path $words[1]")
         if contains -- $next ${quotedPaths(all).join(' ')}
           set path $next
         else if contains -- "$path" ${quotedPaths(all.filter(({ passesOn }) => passesOn)).join(' ')}
-          set path -- --
+          set path ${OWN}
           break
         end
     end
@@ -111,7 +117,7 @@ function __caisson_sandboxes
   caisson $scope ${NAMES}
 end`,
     'complete -c caisson -f',
-    `complete -c caisson -n 'string match -q -- -- (__caisson_path)' -F`,
+    `complete -c caisson -n 'string match -q -- ${OWN} (__caisson_path)' -F`,
   ]
   for (const { path, words, values, sandboxes } of all) {
     const here = `string match -q -- "${path.join(' ')}" (__caisson_path)`

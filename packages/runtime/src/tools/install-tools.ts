@@ -1,8 +1,8 @@
-import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { RuntimeError } from '../runtime-error.ts'
 import { hostAptSource, renderSource, runscSuite } from './apt-source.ts'
-import { runCommand } from './run-command.ts'
+import { extractPackages, privateApt, WITH_LIBRARIES } from './private-apt.ts'
 import { findTool, type PackagedTool, runscBuildDate, type Tool } from './tools.ts'
 
 export interface InstallToolsOptions {
@@ -102,77 +102,14 @@ async function fetchTools(missing: PackagedTool[], options: FetchOptions): Promi
     const linked = names.filter((name) => !PACKAGES[name].standalone).map((name) => PACKAGES[name].package)
     if (standalone.length > 0) await apt(['download', ...standalone], `${standalone.join(', ')} could not be fetched`)
     if (linked.length > 0) {
-      // "install" and not "download": apt then adds the libraries that this machine lacks.
-      const args = ['install', '--download-only', '--assume-yes', '--no-install-recommends', '--reinstall', ...linked]
-      await apt(args, `${linked.join(', ')} could not be fetched`)
+      await apt([...WITH_LIBRARIES, ...linked], `${linked.join(', ')} could not be fetched`)
     }
     await unpack(directory, names, options)
   }
 }
 
-type Apt = (args: string[], failure: string) => Promise<void>
-
-async function privateApt(directory: string, source: string, signal: AbortSignal | undefined): Promise<Apt> {
-  for (const path of ['lists/partial', 'cache/archives/partial', 'sources']) {
-    await mkdir(join(directory, path), { recursive: true, mode: 0o700 })
-  }
-  await writeFile(join(directory, 'sources/caisson.sources'), source)
-  // Nothing is locked: of the system's own files only dpkg's status is used, and read, which dpkg replaces as a whole.
-  const configuration = `
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-#clear DPkg::Pre-Invoke;
-#clear DPkg::Post-Invoke;
-#clear DPkg::Pre-Install-Pkgs;
-Dir::State "${directory}";
-Dir::State::lists "${join(directory, 'lists')}";
-Dir::State::status "/var/lib/dpkg/status";
-Dir::Cache "${join(directory, 'cache')}";
-Dir::Etc::sourcelist "/dev/null";
-Dir::Etc::sourceparts "${join(directory, 'sources')}";
-Dir::Etc::preferences "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-APT::Sandbox::User "root";
-Debug::NoLocking "true";
-APT::Get::AllowUnauthenticated "false";
-Acquire::AllowInsecureRepositories "false";
-Acquire::Languages "none";
-Acquire::Retries "2";
-Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
-Acquire::IndexTargets::deb::CNF::DefaultEnabled "false";
-`
-  const file = join(directory, 'apt.conf')
-  await writeFile(file, configuration)
-  return async (args, failure) => {
-    const result = await runCommand('apt-get', ['-qq', '-c', file, ...args], {
-      cwd: directory,
-      env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
-      ...(signal ? { signal } : {}),
-    })
-    const said = result.stderr.split('\n').filter((line) => /^[EW]:/.test(line))
-    // "update" is content with what it had when nothing can be reached; here it had nothing.
-    if (result.exitCode === 0 && !(args[0] === 'update' && said.some((line) => line.includes('Failed to fetch'))))
-      return
-    const reason = said.slice(0, 3).join('; ') || `apt-get ended with exit code ${result.exitCode}`
-    throw new RuntimeError(
-      'runtime-missing',
-      `${failure}: ${reason}. Check the network and apt's sources, or put the program into PATH`,
-    )
-  }
-}
-
 async function unpack(directory: string, names: PackagedTool[], options: FetchOptions): Promise<void> {
-  const root = join(directory, 'root')
-  await mkdir(root)
-  for (const from of [directory, join(directory, 'cache/archives')]) {
-    for (const name of await readdir(from)) {
-      if (!name.endsWith('.deb')) continue
-      options.onProgress?.(`Unpacking ${name.split('_')[0]}`)
-      const { exitCode, stderr } = await runCommand('dpkg-deb', ['--extract', join(from, name), root])
-      if (exitCode !== 0) throw new RuntimeError('failed', `dpkg-deb could not unpack ${name}: ${stderr.trim()}`)
-    }
-  }
+  const root = await extractPackages(directory, options.onProgress)
   await mkdir(join(options.toolsDirectory, 'bin'), { recursive: true, mode: 0o755 })
   // Libraries before programs, so that a program that is there runs.
   await placeLibraries(root, options.toolsDirectory)
