@@ -126,17 +126,12 @@ describe('where control groups are', () => {
   })
 })
 
-test('the group that a process is in, of all hierarchies the first that is used', () => {
-  const first = { version: 1, controllers: new Map([['cpu', '/cg/cpu']] as const), hierarchies: ['/cg/cpu'] } as const
-  const second = { version: 2, controllers: new Map([['memory', '/cg']] as const), hierarchies: ['/cg'] } as const
-  const memberships = '4:memory:/m\n2:cpuset:/s\n1:cpu,cpuacct:/a:b/c\n0::/user\n'
-  expect([first, second].map((tree) => ownProcsFile(tree, memberships))).toEqual([
-    '/cg/cpu/a:b/c/cgroup.procs',
-    '/cg/user/cgroup.procs',
-  ])
-  // One above the namespace's root is not where its path says; one without the controller is nowhere.
-  expect([first, second].map((tree) => ownProcsFile(tree, '1:cpu:/../x\n'))).toEqual([undefined, undefined])
-  expect(ownProcsFile({ version: 1, controllers: new Map(), hierarchies: [] }, memberships)).toBeUndefined()
+test('the group of version 2 that a process is in', () => {
+  const tree = { version: 2, controllers: new Map([['memory', '/cg']] as const), hierarchies: ['/cg'] } as const
+  expect(ownProcsFile(tree, '4:memory:/m\n1:cpu,cpuacct:/a:b/c\n0::/user:1\n')).toBe('/cg/user:1/cgroup.procs')
+  // One above the namespace's root is not where its path says.
+  expect(ownProcsFile(tree, '0::/../x\n')).toBeUndefined()
+  expect(ownProcsFile(tree, '1:cpu:/m\n')).toBeUndefined()
 })
 
 describe('version 2, by its files', () => {

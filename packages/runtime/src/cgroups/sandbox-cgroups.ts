@@ -16,10 +16,10 @@ import {
   weightOfAll,
 } from './cgroup-files.ts'
 import type { CgroupTree, Controller } from './cgroup-tree.ts'
-import { createJoinExpectation } from './expect-join.ts'
+import { createJoinExpectation, joinFile } from './expect-join.ts'
 
 export interface SandboxCgroup {
-  /** Files that a process writes `0` to, to be in the group with all that it starts. */
+  /** Files that a process of one thread writes `0` to, to be in the group with all that it starts. */
   joins: string[]
   /** File that counts who was killed for want of memory; undefined where memory is not counted. */
   oomFile: string | undefined
@@ -113,7 +113,7 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
 
   function groupOf(id: string): SandboxCgroup {
     return {
-      joins: directories(id).map((each) => join(each, 'cgroup.procs')),
+      joins: directories(id).map((each) => join(each, joinFile(version))),
       oomFile: pathOf(id, USAGE_FILES[version].oom),
     }
   }

@@ -21,7 +21,7 @@ export interface LaunchRequest {
   stdio: Array<number | 'ignore'>
   /** Read ends of the output that stay open as long as `launch` lives. */
   hold: number[]
-  /** Files of control groups that the command joins, `cgroup.procs`. */
+  /** Files by which the command joins control groups. */
   joins: string[]
   /** Default: the root directory. */
   cwd?: string

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { RuntimeError } from '../runtime-error.ts'
 import type { Architecture, Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
+import { skipGracePeriodsProgram } from './grace-periods-program.ts'
 import { consoleProgram, type LaunchOptions, launchProgram, netnsConnectProgram, pauseProgram } from './programs.ts'
 import { bindMountsProgram, sendFilesProgram, setHostnameProgram } from './restore-programs.ts'
 import { overRootfsProgram } from './rootfs-program.ts'
@@ -85,6 +86,18 @@ export async function installNativePrograms(
     overRootfs,
     setHostname,
   }
+}
+
+/**
+ * Writes `skip-grace-periods` as the others are written, which wait until something is started: it stands before runsc also
+ * where that takes something away.
+ * @returns its path
+ */
+export async function installSkipGracePeriods(directory: string): Promise<string> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const path = join(directory, 'skip-grace-periods')
+  await install(path, skipGracePeriodsProgram(hostArchitecture()))
+  return path
 }
 
 async function install(path: string, program: Program): Promise<void> {

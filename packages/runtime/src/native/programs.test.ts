@@ -19,6 +19,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { killProcess, processStartTime } from '../monitor/process-identity.ts'
 import type { Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
+import { skipGracePeriodsProgram } from './grace-periods-program.ts'
 import { hostArchitecture } from './native-programs.ts'
 import { LAUNCHED, launchProgram, loopbackAddresses, netnsConnectProgram, pauseProgram } from './programs.ts'
 import { bindMountsProgram, sendFilesProgram } from './restore-programs.ts'
@@ -318,5 +319,37 @@ describe('over-rootfs', () => {
   test('says so where there is nothing to lay over another', () => {
     const missing = [join(directory, 'gone'), join(directory, 'other')]
     expect(() => over(missing, ['/bin/true'])).toThrow(expect.objectContaining({ status: OVERLAY_REFUSED }))
+  })
+})
+
+describe('skip-grace-periods', () => {
+  const skip = (command: string[]): string =>
+    execFileSync(build(skipGracePeriodsProgram(hostArchitecture())), command, {
+      encoding: 'utf8',
+      env: { FROM: 'outside' },
+    })
+
+  test('becomes its command', () => {
+    expect(skip(['/bin/sh', '-c', 'echo "$FROM $0 $1"', 'zero', 'one'])).toBe('outside zero one\n')
+    expect(() => skip(['/no/such/command'])).toThrow(expect.objectContaining({ status: 127 }))
+  })
+
+  test('leaves room for many descriptors', () => {
+    expect(skip(['/bin/grep', 'FDSize', '/proc/self/status'])).toBe('FDSize:\t512\n')
+  })
+
+  test.runIf(process.getuid?.() === 0)('makes no registration for memory barriers, and leaves the rest alone', () => {
+    const number = { amd64: 324, arm64: 283 }[hostArchitecture()]
+    const ask = `
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+def membarrier(command):
+    ctypes.set_errno(0)
+    return libc.syscall(${number}, command, 0, 0) >= 0, ctypes.get_errno()
+print(membarrier(0), membarrier(8), membarrier(16), membarrier(8), membarrier(4), membarrier(2))
+`
+    expect(skip(['/usr/bin/env', 'python3', '-c', ask])).toBe(
+      '(True, 0) (False, 1) (True, 0) (False, 1) (True, 0) (True, 0)\n',
+    )
   })
 })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { CommandLine } from '../monitor/protocol.ts'
 import { lastComplaint } from '../monitor/runtime-log.ts'
 import { signalContainer } from '../monitor/sentry-control.ts'
+import { installSkipGracePeriods } from '../native/native-programs.ts'
 import { type RuntimeHandler } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { type RunCommand, runCommand } from '../tools/run-command.ts'
@@ -61,6 +62,8 @@ export async function createOciDriver(
   )
   const isSentry = handler === 'runsc'
   const platform = isSentry ? await runscPlatform(tool) : undefined
+  const quick = isSentry ? [await installSkipGracePeriods(join(stateDirectory, 'native'))] : []
+  const [program, ...before] = [...quick, tool.path]
 
   function globalOptions(runtimeLog: string): string[] {
     const options = ['--root', root, '--log', runtimeLog, '--log-format', 'json']
@@ -89,15 +92,15 @@ export async function createOciDriver(
     takesDirectExecs: isSentry && DIRECT_EXEC_BUILDS.has(runscBuildDate(tool.version) ?? 0),
     ownsCgroups: handler === 'runc',
     commandLine: (subcommand, { runtimeLog }) => ({
-      program: tool.path,
-      args: [...globalOptions(runtimeLog), ...subcommand],
+      program,
+      args: [...before, ...globalOptions(runtimeLog), ...subcommand],
       env,
     }),
     stateFile: (containerId, rootContainerId) => join(root, `${containerId}_sandbox:${rootContainerId}.state`),
     async remove(containerId, directory) {
       const runtimeLog = join(directory, 'runtime.log')
-      const args = [...globalOptions(runtimeLog), 'delete', '--force', containerId]
-      const { exitCode, stderr } = await run(tool.path, args, { env, timeoutMs: REMOVAL_MS })
+      const args = [...before, ...globalOptions(runtimeLog), 'delete', '--force', containerId]
+      const { exitCode, stderr } = await run(program, args, { env, timeoutMs: REMOVAL_MS })
       if (exitCode === 0 || /does not exist|not exist|no such file/i.test(stderr + (lastComplaint(runtimeLog) ?? '')))
         return
       throw new RuntimeError('failed', `${handler} could not remove container ${containerId}: ${stderr.trim()}`)
