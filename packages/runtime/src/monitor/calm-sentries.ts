@@ -7,8 +7,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { isSameProcess, parentOf } from './process-identity.ts'
-import type { SupervisedContainer } from './supervised-container.ts'
 import { setTimerSlack, type TimerSlack, threadsOf } from './timer-slack.ts'
+import type { SupervisedContainer } from './watch-container.ts'
 
 export interface CalmSentries {
   /** Watches the container's sentry, if it is in one, until all containers in that have ended. */

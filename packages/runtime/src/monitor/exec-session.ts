@@ -26,7 +26,7 @@ import { type RuntimeWords, withholdRuntimeWords } from './runtime-words.ts'
 import { type ControlConnection, connectToSentry, execute, killProcessTree, waitForProcess } from './sentry-control.ts'
 import { execInShim, killInShim, resizeInShim } from './shim-process.ts'
 import { shortPath } from './short-path.ts'
-import type { AttachedClient } from './supervised-container.ts'
+import type { AttachedClient } from './watch-container.ts'
 
 const PID_FILE = 'pid'
 const REQUEST_FILE = 'request.json'

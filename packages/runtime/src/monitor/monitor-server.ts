@@ -5,6 +5,7 @@ import { unmountBelow } from '../mount-points.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { runCommand } from '../tools/run-command.ts'
 import { createCalmSentries } from './calm-sentries.ts'
+import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from './container-files.ts'
 import { abandonExecs, execForClient } from './exec-session.ts'
 import { createFifoPool } from './fifo-pool.ts'
 import {
@@ -23,17 +24,8 @@ import {
 } from './protocol.ts'
 import { setHostname } from './set-hostname.ts'
 import { shortPath } from './short-path.ts'
-import {
-  type AttachedClient,
-  adoptContainer,
-  EXIT_FILE,
-  type PreparedContainer,
-  prepareContainer,
-  SUPERVISION_FILE,
-  type SupervisedContainer,
-  type SupervisionRecord,
-  superviseContainer,
-} from './supervised-container.ts'
+import { adoptContainer, type PreparedContainer, prepareContainer, superviseContainer } from './supervised-container.ts'
+import type { AttachedClient, SupervisedContainer } from './watch-container.ts'
 
 /** Environment variable that names the descriptor to close once we listen. */
 export const READY_FD = 'CAISSON_MONITOR_READY_FD'
