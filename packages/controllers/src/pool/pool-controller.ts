@@ -27,6 +27,7 @@ import { type Demand, trackDemand } from './demand.ts'
 import { createMemberNames, type MemberNames } from './member-names.ts'
 import type { ObservedPool } from './observed-pool.ts'
 import { type PoolPlanOptions, planPool, yieldsToClaims } from './plan-pool.ts'
+import { spaceLooks } from './spaced-looks.ts'
 
 export interface PoolCaches extends TemplateCaches {
   pools: Informer<SandboxWarmPool>
@@ -44,6 +45,11 @@ const BY_POOL = 'warmPool'
 const BY_TEMPLATE = 'sandboxTemplate'
 /** Index of claims by the key of the Sandbox that they have been given. */
 const BY_ASSIGNED = 'assignedSandbox'
+
+/** How long a look at a pool has pause after it for each of its members, ms: a two-hundredth of it is what the look takes. */
+export const PAUSE_OF_MEMBER = 0.5
+/** ms */
+const LONGEST_PAUSE = 250
 
 export function poolCaches(informers: Informers): Pick<PoolCaches, 'pools' | 'claims'> {
   return {
@@ -78,8 +84,15 @@ export function startPoolController(
     },
     options,
   )
-  // Members change by the dozen, and one look at all of them is enough.
-  const crowd = oncePerTurn((key) => engine.enqueue(key))
+  // Members change by the dozen, one after another where changes come over a network, and each look is at all of them.
+  const crowd = spaceLooks({
+    look: (key) => engine.enqueue(key),
+    pauseOf(key) {
+      const { spec, status } = pools.get(key) ?? {}
+      const members = Math.max(spec?.replicas ?? 0, status?.replicas ?? 0)
+      return Math.min(members * PAUSE_OF_MEMBER, LONGEST_PAUSE)
+    },
+  })
   /** Each look is at all members, and while claims come that find what they need it would come to nothing. */
   const enqueueUndisturbed = ({ namespace = '', name = '' }: SandboxWarmPool['metadata']): void => {
     const key = joinKey(namespace, name)
@@ -163,29 +176,6 @@ export function startPoolController(
     async [Symbol.asyncDispose]() {
       for (const handler of handlers) handler?.[Symbol.dispose]()
       await engine[Symbol.asyncDispose]()
-    },
-  }
-}
-
-/** Passes on each key that was added in a turn of the event loop once, at its end. */
-function oncePerTurn(pass: (key: string) => void): Disposable & { add(key: string): void; passed(): Promise<void> } {
-  const added = new Set<string>()
-  let scheduled: NodeJS.Immediate | undefined
-  return {
-    add(key) {
-      added.add(key)
-      scheduled ??= setImmediate(() => {
-        scheduled = undefined
-        const keys = [...added]
-        added.clear()
-        for (const each of keys) pass(each)
-      })
-    },
-    passed: async () => {
-      if (scheduled) await new Promise(setImmediate)
-    },
-    [Symbol.dispose]() {
-      clearImmediate(scheduled)
     },
   }
 }

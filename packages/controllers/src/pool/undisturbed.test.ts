@@ -2,8 +2,10 @@ import * as apiserver from '@caisson/apiserver'
 import { sandboxWarmPools } from '@caisson/client'
 import { expect, test } from 'vitest'
 import { FEW_CLAIMS } from '../claim/waiting-claims.ts'
+import { SANDBOXES } from '../sandbox/objects.ts'
 import { isReady, useClaims } from '../testing/claim-fixture.ts'
 import { runControllers, startTestNode } from '../testing/test-cluster.ts'
+import { PAUSE_OF_MEMBER } from './pool-controller.ts'
 
 const t = useClaims(apiserver)
 const PAUSE_MS = 200
@@ -32,6 +34,31 @@ test('a pool is not looked at for each of the claims that come one after another
   stopped = undefined
   await t.untilSandbox(() => made() === 30)
   expect(running.errors).toEqual([])
+})
+
+test('a pool whose members change one after another is not looked at for each of them', async () => {
+  await using _node = await startTestNode(t.client, t.namespace)
+  await t.createTemplate()
+  await t.createPool(40)
+  await t.filledPool(40)
+  await t.running[Symbol.asyncDispose]()
+  let looks = 0
+  const log = { queueOf: (name: string) => (name === 'pool' ? { worked: () => void looks++ } : {}) }
+  await using running = await runControllers(t.cluster, t.namespace, { metrics: log })
+  await running.controllers.idle()
+  looks = 0
+  const begun = performance.now()
+  for (const { metadata } of (await t.client.list(SANDBOXES, { namespace: t.namespace })).items)
+    await t.client.patch(
+      SANDBOXES,
+      metadata.name ?? '',
+      { metadata: { annotations: { changed: 'yes' } } },
+      { namespace: t.namespace },
+    )
+  await running.controllers.idle()
+  const pauses = (performance.now() - begun) / (40 * PAUSE_OF_MEMBER)
+  expect(looks).toBeLessThanOrEqual(2 + pauses)
+  expect(looks).toBeGreaterThan(0)
 })
 
 test('where many claims wait those that find nothing have Sandboxes made, and the pool is filled when they have them', async () => {
