@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, constants, type FSWatcher, fstatSync, openSync, readSync, watch, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { closeSync, constants, type FSWatcher, fstatSync, readSync, watch, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { JOINED_GROUPS_LIMIT, LAUNCHED } from '../native/programs.ts'
 import type { ExitStatus } from '../runtime.ts'
+import { openFiles } from './open-files.ts'
 import { killProcess, processStartTime } from './process-identity.ts'
 import type { CommandLine } from './protocol.ts'
 
@@ -37,45 +38,43 @@ export interface LaunchedProcess extends Disposable {
   kill(): Promise<void>
 }
 
-/** Starts a command under a reaper of its own that outlives us. */
+/** Starts a command under a reaper of its own that outlives us. Where it throws, nothing was started and nothing is open. */
 export function launchProcess(request: LaunchRequest): LaunchedProcess {
   const exits = join(request.directory, EXITS_FILE)
+  using given = openFiles()
+  using unbegun = new DisposableStack()
   // `launch` writes to as many, whether there is something to join or not.
   const paths = Array.from({ length: JOINED_GROUPS_LIMIT }, (_, index) => request.joins[index] ?? '/dev/null')
-  const groups = paths.map((path) => openSync(path, 'w'))
+  const groups = paths.map((path) => given.open(path, 'w'))
   writeFileSync(exits, '', { mode: 0o600 })
   // Reading end first: the writing end cannot be opened before there is a reader.
-  const alive = openSync(join(request.directory, ALIVE_FIFO), O_RDONLY | O_NONBLOCK)
-  const aliveWriter = openSync(join(request.directory, ALIVE_FIFO), O_WRONLY | O_NONBLOCK)
-  const records = openSync(exits, 'a')
-  const process = observe(exits, alive)
+  const process = unbegun.use(observe(request.directory))
+  const aliveWriter = given.open(join(request.directory, ALIVE_FIFO), O_WRONLY | O_NONBLOCK)
+  const records = given.open(exits, 'a')
   const [hold1, hold2] = request.hold
-  let child: ChildProcess
-  try {
-    child = spawn(request.launch, [request.command.program, ...request.command.args], {
-      env: request.command.env,
-      cwd: request.cwd ?? '/',
-      detached: true,
-      stdio: [...request.stdio, records, aliveWriter, hold1 ?? 'ignore', hold2 ?? 'ignore', ...groups],
-    })
-  } finally {
-    closeSync(records)
-    closeSync(aliveWriter)
-    for (const group of groups) closeSync(group)
-  }
+  const child = spawn(request.launch, [request.command.program, ...request.command.args], {
+    env: request.command.env,
+    cwd: request.cwd ?? '/',
+    detached: true,
+    stdio: [...request.stdio, records, aliveWriter, hold1 ?? 'ignore', hold2 ?? 'ignore', ...groups],
+  })
   child.on('error', (cause) => process.fail(cause))
   child.unref()
+  unbegun.move()
   return process
 }
 
 /** Goes on watching what an earlier monitor launched. */
 export function adoptLaunched(directory: string): LaunchedProcess {
-  return observe(join(directory, EXITS_FILE), openSync(join(directory, ALIVE_FIFO), O_RDONLY | O_NONBLOCK))
+  return observe(directory)
 }
 
-function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause: Error): void } {
+function observe(directory: string): LaunchedProcess & { fail(cause: Error): void } {
+  const exits = join(directory, EXITS_FILE)
+  using opened = openFiles()
+  const aliveFd = opened.open(join(directory, ALIVE_FIFO), O_RDONLY | O_NONBLOCK)
   // By descriptor: the directory may get another name.
-  const recordsFd = openSync(exits, 'r')
+  const recordsFd = opened.open(exits, 'r')
   const statuses = new Map<number, number>()
   const waiting = new Map<number, (status: number | undefined) => void>()
   const begun = Promise.withResolvers<number>()
@@ -114,6 +113,7 @@ function observe(exits: string, aliveFd: number): LaunchedProcess & { fail(cause
   const alive = new Socket({ fd: aliveFd, readable: true, writable: false })
   alive.unref().resume()
   alive.on('error', () => {})
+  opened.keep()
   alive.on('close', () => {
     gone = true
     watcher.close()

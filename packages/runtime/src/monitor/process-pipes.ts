@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants } from 'node:fs'
 import { createServer, Socket } from 'node:net'
 import { join } from 'node:path'
 import type { TerminalSize } from '../runtime.ts'
 import type { FifoPool } from './fifo-pool.ts'
 import { ALIVE_FIFO } from './launched-process.ts'
+import { openFiles } from './open-files.ts'
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK } = constants
 
@@ -57,47 +58,47 @@ export interface ProcessEnds {
   holdStderr: number
 }
 
-/** Opens both ends of every pipe of a process without a terminal. */
+/** Opens both ends of every pipe of a process without a terminal. Where one cannot be opened, none stays open. */
 export function openPipes(directory: string, kinds: PipeKinds): { ours: MonitorEnds; theirs: ProcessEnds } {
   const names = pipeNames(directory)
-  const stdout = openSync(names.stdout, O_RDONLY | O_NONBLOCK)
-  const stderr = openSync(names.stderr, O_RDONLY | O_NONBLOCK)
+  using opened = openFiles()
+  using meanwhile = openFiles()
+  const stdout = opened.open(names.stdout, O_RDONLY | O_NONBLOCK)
+  const stderr = opened.open(names.stderr, O_RDONLY | O_NONBLOCK)
   // A pipe that is open for both makes neither end wait for the other.
-  const both = kinds.stdin ? openSync(names.stdin, O_RDWR) : undefined
+  if (kinds.stdin) meanwhile.open(names.stdin, O_RDWR)
   const theirs = {
-    stdin: kinds.stdin ? openSync(names.stdin, O_RDONLY) : openSync('/dev/null', O_RDONLY),
-    stdout: openSync(names.stdout, O_WRONLY),
-    stderr: openSync(names.stderr, O_WRONLY),
-    holdStdout: openSync(names.stdout, O_RDONLY | O_NONBLOCK),
-    holdStderr: openSync(names.stderr, O_RDONLY | O_NONBLOCK),
+    stdin: opened.open(kinds.stdin ? names.stdin : '/dev/null', O_RDONLY),
+    stdout: opened.open(names.stdout, O_WRONLY),
+    stderr: opened.open(names.stderr, O_WRONLY),
+    holdStdout: opened.open(names.stdout, O_RDONLY | O_NONBLOCK),
+    holdStderr: opened.open(names.stderr, O_RDONLY | O_NONBLOCK),
   }
-  const stdin = kinds.stdin ? writer(openSync(names.stdin, O_WRONLY | O_NONBLOCK)) : undefined
-  if (both !== undefined) closeSync(both)
+  const stdin = kinds.stdin ? writer(opened.open(names.stdin, O_WRONLY | O_NONBLOCK)) : undefined
+  opened.keep()
   return { ours: { stdout, stderr, stdin, resize: undefined }, theirs }
 }
 
 /** Our ends of a process that has a terminal; `receiveTerminal` provides the other ones. */
 export function openTerminalPipes(directory: string): MonitorEnds {
   const names = pipeNames(directory)
-  return {
-    stdout: openSync(names.stdout, O_RDONLY | O_NONBLOCK),
-    stderr: undefined,
-    // Both directions, so that they never wait for the program that carries the bytes.
-    stdin: writer(openSync(names.stdin, O_RDWR | O_NONBLOCK)),
-    resize: writer(openSync(names.resize, O_RDWR | O_NONBLOCK)),
-  }
+  using opened = openFiles()
+  const stdout = opened.open(names.stdout, O_RDONLY | O_NONBLOCK)
+  // Both directions, so that they never wait for the program that carries the bytes.
+  const [stdin, resize] = [names.stdin, names.resize].map((name) => opened.open(name, O_RDWR | O_NONBLOCK)).map(writer)
+  opened.keep()
+  return { stdout, stderr: undefined, stdin, resize }
 }
 
 /** Our ends again, after an earlier monitor was killed. Its end of stdin went with it, which the process saw as its end. */
 export function reopenPipes(directory: string, kinds: PipeKinds): MonitorEnds {
   if (kinds.tty) return openTerminalPipes(directory)
   const names = pipeNames(directory)
-  return {
-    stdout: openSync(names.stdout, O_RDONLY | O_NONBLOCK),
-    stderr: openSync(names.stderr, O_RDONLY | O_NONBLOCK),
-    stdin: undefined,
-    resize: undefined,
-  }
+  using opened = openFiles()
+  const stdout = opened.open(names.stdout, O_RDONLY | O_NONBLOCK)
+  const stderr = opened.open(names.stderr, O_RDONLY | O_NONBLOCK)
+  opened.keep()
+  return { stdout, stderr, stdin: undefined, resize: undefined }
 }
 
 export function closeEnds(ends: ProcessEnds): void {
@@ -133,20 +134,23 @@ export async function receiveTerminal(options: {
   // The message with the terminal must be left for the other program: we never read from the connection.
   const server = createServer({ pauseOnConnect: true }, (connection) => {
     server.close()
-    const stdin = openSync(names.stdin, O_RDWR)
-    const stdout = openSync(names.stdout, O_RDWR)
-    const resize = openSync(names.resize, O_RDWR)
-    const child = spawn(options.console, [], {
-      env: {},
-      cwd: '/',
-      detached: true,
-      stdio: [stdin, stdout, 'ignore', connection, resize],
-    })
-    // Without it the runtime's own error says that nobody took its terminal.
-    child.on('error', () => {})
-    child.unref()
-    for (const fd of [stdin, stdout, resize]) closeSync(fd)
-    connection.destroy()
+    // Without the program the runtime's own error says that nobody took its terminal.
+    try {
+      using given = openFiles()
+      const [stdin, stdout, resize] = [names.stdin, names.stdout, names.resize].map((name) => given.open(name, O_RDWR))
+      const child = spawn(options.console, [], {
+        env: {},
+        cwd: '/',
+        detached: true,
+        stdio: [stdin, stdout, 'ignore', connection, resize],
+      })
+      child.on('error', () => {})
+      child.unref()
+    } catch {
+      // There are no descriptors left.
+    } finally {
+      connection.destroy()
+    }
   })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)

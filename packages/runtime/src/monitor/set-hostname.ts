@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime-error.ts'
+import { openFiles } from './open-files.ts'
 import type { Naming } from './protocol.ts'
 import { runInContainer } from './sentry-control.ts'
 
@@ -13,22 +13,21 @@ export async function setHostname(naming: Naming): Promise<void> {
   const { ociId, stateFile, directory, hostname, sendFiles } = naming
   const path = join(directory, 'hostname')
   await writeFile(path, hostname, { mode: 0o600 })
-  const [program, input] = [openSync(naming.program, 'r'), openSync(path, 'r')]
+  using given = openFiles()
+  const program = given.open(naming.program, 'r')
   try {
     const status = await runInContainer(stateFile, {
       containerId: ociId,
       program,
-      input,
+      input: given.open(path, 'r'),
       name: 'set-hostname',
       capabilities: CAP_SYS_ADMIN,
       sendFiles,
     })
     if (status !== 0) throw new RuntimeError('failed', `the sandbox does not take its name (wait status ${status})`)
   } catch {
-    await executeSetHostname(naming, { program, input: openSync(path, 'r') })
+    await executeSetHostname(naming, { program, input: given.open(path, 'r') })
   } finally {
-    closeSync(program)
-    closeSync(input)
     await rm(path, { force: true })
   }
 }
@@ -58,7 +57,6 @@ async function executeSetHostname(
     })
     await promise
   } finally {
-    closeSync(input)
     await rm(runtimeLog, { force: true })
   }
 }

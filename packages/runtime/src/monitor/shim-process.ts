@@ -1,12 +1,13 @@
 /** Processes that a shim starts and waits for: it opens the same pipes by their names, and is asked for the rest. */
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { type ExitStatus, type TerminalSize } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { ensureEvents } from '../shim/events.ts'
 import { connectToTask, SHIM_ADDRESS_FILE, type TaskProcess, type TaskStreams, withTask } from '../shim/task-service.ts'
-import { exitStatusOf, type LaunchedProcess, launchProcess } from './launched-process.ts'
+import { exitStatusOf, type LaunchedProcess, type LaunchRequest, launchProcess } from './launched-process.ts'
+import { openFiles } from './open-files.ts'
 import { closeEnds, closeOurs, type MonitorEnds, openPipes, openTerminalPipes, streamPaths } from './process-pipes.ts'
 import type { ShimExec, ShimSupervision, Supervision } from './protocol.ts'
 import { failureCode } from './runtime-log.ts'
@@ -52,18 +53,7 @@ export async function createInShim(supervision: Supervision, shim: ShimSupervisi
 async function startShim(supervision: Supervision, shim: ShimSupervision, hold: number[]): Promise<LaunchedProcess> {
   const { directory, launch, command, joins } = supervision
   const complaints = join(directory, 'shim-complaints')
-  const [stdout, stderr] = [openSync(join(directory, SHIM_ADDRESS_FILE), 'w', 0o600), openSync(complaints, 'w', 0o600)]
-  const launched = launchProcess({
-    directory,
-    launch,
-    command,
-    cwd: directory,
-    stdio: ['ignore', stdout, stderr],
-    hold,
-    joins,
-  })
-  closeSync(stdout)
-  closeSync(stderr)
+  const launched = launchShim({ directory, launch, command, cwd: directory, hold, joins }, complaints)
   const status = await launched.command.catch((cause: unknown) => {
     throw new RuntimeError('failed', `could not run ${command.program}`, { cause })
   })
@@ -72,6 +62,12 @@ async function startShim(supervision: Supervision, shim: ShimSupervision, hold: 
   launched[Symbol.dispose]()
   const complaint = readFileSync(complaints, 'utf8').trim().slice(-COMPLAINT_CHARACTERS)
   throw new RuntimeError('failed', `${shim.name} ended with exit code ${exitCode}: ${complaint || 'it said nothing'}`)
+}
+
+function launchShim(request: Omit<LaunchRequest, 'stdio'>, complaints: string): LaunchedProcess {
+  using given = openFiles()
+  const stdout = given.open(join(request.directory, SHIM_ADDRESS_FILE), 'w', 0o600)
+  return launchProcess({ ...request, stdio: ['ignore', stdout, given.open(complaints, 'w', 0o600)] })
 }
 
 export async function beginInShim({ directory, ociId }: Supervision): Promise<void> {

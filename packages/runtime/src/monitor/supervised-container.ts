@@ -149,8 +149,10 @@ async function succeeded(
 
 /** Goes on with what an earlier monitor watched. */
 export function adoptContainer(supervision: Supervision, running: RunningProcess): SupervisedContainer {
-  const launched = adoptLaunched(supervision.directory)
+  using unbegun = new DisposableStack()
+  const launched = unbegun.use(adoptLaunched(supervision.directory))
   const ends = reopenPipes(supervision.directory, supervision)
+  unbegun.move()
   return watchContainer({ supervision, running, launched, ends, adopted: true })
 }
 
@@ -165,25 +167,25 @@ async function launch(supervision: Supervision): Promise<Launch> {
       hold,
       joins: supervision.joins,
     })
+  using unbegun = new DisposableStack()
   if (!tty) {
     const { ours, theirs } = openPipes(directory, supervision)
+    unbegun.adopt(ours, closeOurs)
     try {
-      return {
-        launched: start([theirs.stdin, theirs.stdout, theirs.stderr], [theirs.holdStdout, theirs.holdStderr], []),
-        ends: ours,
-      }
+      const launched = start([theirs.stdin, theirs.stdout, theirs.stderr], [theirs.holdStdout, theirs.holdStderr], [])
+      unbegun.move()
+      return { launched, ends: ours }
     } finally {
       closeEnds(theirs)
     }
   }
-  const ends = openTerminalPipes(directory)
-  const socket = shortPath(join(directory, 'console.sock'))
-  const terminal = await receiveTerminal({ socketPath: socket.path, console: supervision.console, directory })
+  const ends = unbegun.adopt(openTerminalPipes(directory), closeOurs)
+  const untilStarted = unbegun.use(new DisposableStack())
+  const socket = untilStarted.use(shortPath(join(directory, 'console.sock')))
+  untilStarted.use(await receiveTerminal({ socketPath: socket.path, console: supervision.console, directory }))
   const launched = start(['ignore', 'ignore', 'ignore'], [], ['--console-socket', socket.path])
-  const close = (): void => {
-    terminal[Symbol.dispose]()
-    socket[Symbol.dispose]()
-  }
+  unbegun.move()
+  const close = (): void => untilStarted.dispose()
   launched.command.then(close, close)
   return { launched, ends }
 }
