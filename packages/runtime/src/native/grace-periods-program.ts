@@ -1,4 +1,5 @@
 import type { Architecture, Program } from './assembler.ts'
+import { environmentBehind } from './environment.ts'
 
 const SECCOMP_SET_MODE_FILTER = 1
 /** Or Linux before 5.16 has what is filtered run without speculative stores, which costs far more than this saves. */
@@ -51,13 +52,7 @@ export function skipGracePeriodsProgram(architecture: Architecture): Program {
       { op: 'syscall', name: 'dup3', args: ['b', HIGH_DESCRIPTOR, 0] },
       { op: 'syscall', name: 'close', args: ['b'] },
       { op: 'label', name: 'command' },
-      // envp begins behind argc, argv and its closing null: stack + 8 * (argc + 2)
-      { op: 'load', to: 'b', base: 'a', offset: 0, bits: 64 },
-      { op: 'add', to: 'b', value: 'b' },
-      { op: 'add', to: 'b', value: 'b' },
-      { op: 'add', to: 'b', value: 'b' },
-      { op: 'add', to: 'b', value: 'a' },
-      { op: 'add', to: 'b', value: 16 },
+      ...environmentBehind('a'),
       { op: 'load', to: 'c', base: 'a', offset: 16, bits: 64 },
       { op: 'add', to: 'a', value: 16 },
       { op: 'syscall', name: 'execve', args: ['c', 'a', 'b'] },

@@ -1,4 +1,5 @@
 import type { Instruction, Program, Syscall, Value, Variable } from './assembler.ts'
+import { environmentBehind } from './environment.ts'
 
 const SIGCHLD = 17
 const SIGKILL = 9
@@ -135,13 +136,7 @@ export function launchProgram(options: LaunchOptions): Program {
       // there is only a way to close what we know of.
       { op: 'syscall', name: 'close_range', args: [3, -1, 0] },
       ...[3, 4, 5, 6, ...JOINED_GROUPS].map((fd): Instruction => ({ op: 'syscall', name: 'close', args: [fd] })),
-      // envp begins behind argc, argv and its closing null: stack + 8 * (argc + 2)
-      { op: 'load', to: 'b', base: 'a', offset: 0, bits: 64 },
-      { op: 'add', to: 'b', value: 'b' },
-      { op: 'add', to: 'b', value: 'b' },
-      { op: 'add', to: 'b', value: 'b' },
-      { op: 'add', to: 'b', value: 'a' },
-      { op: 'add', to: 'b', value: 16 },
+      ...environmentBehind('a'),
       { op: 'load', to: 'c', base: 'a', offset: 16, bits: 64 },
       { op: 'add', to: 'a', value: 16 },
       { op: 'syscall', name: 'execve', args: ['c', 'a', 'b'] },

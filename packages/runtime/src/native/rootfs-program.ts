@@ -1,4 +1,5 @@
 import type { Program } from './assembler.ts'
+import { environmentBehind } from './environment.ts'
 
 const MS_RDONLY_NOSUID_NODEV = 1 | 2 | 4
 const MS_BIND_REC = 0x1000 | 0x4000
@@ -63,13 +64,7 @@ export function overRootfsProgram(): Program {
       { op: 'jump', to: 'next', when: 'always' },
       { op: 'label', name: 'command' },
       { op: 'add', to: 'a', value: 8 },
-      // envp begins behind argc, argv and its closing null: stack + 8 * (argc + 2)
-      { op: 'load', to: 'b', base: 'e', offset: 0, bits: 64 },
-      { op: 'add', to: 'b', value: 'b' },
-      { op: 'add', to: 'b', value: 'b' },
-      { op: 'add', to: 'b', value: 'b' },
-      { op: 'add', to: 'b', value: 'e' },
-      { op: 'add', to: 'b', value: 16 },
+      ...environmentBehind('e'),
       { op: 'load', to: 'c', base: 'a', offset: 0, bits: 64 },
       { op: 'syscall', name: 'execve', args: ['c', 'a', 'b'] },
       { op: 'syscall', name: 'exit_group', args: [127] },
