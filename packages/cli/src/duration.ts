@@ -1,3 +1,4 @@
+import { kubernetesTime } from '@caisson/api'
 import { CliError } from './cli-error.ts'
 
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
@@ -34,4 +35,9 @@ export function parseTimeout(option: string, text: string): number {
   const ms = parseDuration(option, text)
   if (ms > 0) return ms
   throw new CliError('usage', `${option} takes a duration of more than ${text}: leave it out for no limit`)
+}
+
+/** The `shutdownTime` of what this process is to end after `timeoutMs`: a second later, so that it is the one to say so. */
+export function shutdownAfter(timeoutMs: number): string {
+  return kubernetesTime(Date.now() + timeoutMs + 1000)
 }

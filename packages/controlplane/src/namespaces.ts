@@ -1,4 +1,5 @@
 /** Empties namespaces that are being deleted, and then lets them go. */
+import { kubernetesTime } from '@caisson/api'
 import { type Client, isConflict, isNotFound, resources, type Typed } from '@caisson/client'
 import type { Namespace } from 'kubernetes-types/core/v1.d.ts'
 import type { ObjectWatcher } from './garbage/object-watcher.ts'
@@ -122,7 +123,7 @@ async function sayWhatRemains(
   const before = namespace.status?.conditions ?? []
   const same = wanted.every((one) => before.some((other) => other.type === one.type && other.message === one.message))
   if (same) return
-  const lastTransitionTime = new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z')
+  const lastTransitionTime = kubernetesTime(now())
   const conditions = [
     ...before.filter((condition) => !wanted.some((one) => one.type === condition.type)),
     ...wanted.map((one) => ({ ...one, lastTransitionTime })),

@@ -5,7 +5,7 @@ import { requireTerminal } from '../attached-terminal.ts'
 import { attend } from '../attendance.ts'
 import { CliError, type CliErrorCode, EXIT_CODES } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
-import { parseTimeout } from '../duration.ts'
+import { parseTimeout, shutdownAfter } from '../duration.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { newName } from '../new-name.ts'
@@ -82,8 +82,7 @@ export async function claim(options: ClaimOptions): Promise<void> {
 
 /** Also where this process is killed, or the cluster is another machine's. */
 function endingAfter(timeoutMs: number): NonNullable<SandboxClaim['spec']['lifecycle']> {
-  const shutdownTime = new Date(Date.now() + timeoutMs + 1000).toISOString().replace(/\.\d+Z$/, 'Z')
-  return { shutdownTime, shutdownPolicy: 'Delete' }
+  return { shutdownTime: shutdownAfter(timeoutMs), shutdownPolicy: 'Delete' }
 }
 
 async function createClaim(

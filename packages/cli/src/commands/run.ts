@@ -7,7 +7,7 @@ import type { DataDirectory } from '../cluster/data-directory.ts'
 import { ensureHostNamespace, HOST_NAMESPACE } from '../cluster/host-namespace.ts'
 import { requireGvisor } from '../cluster/require-gvisor.ts'
 import { openSession, type Session } from '../cluster/session.ts'
-import { parseDuration, parseTimeout } from '../duration.ts'
+import { parseDuration, parseTimeout, shutdownAfter } from '../duration.ts'
 import { HOST_IMAGE } from '../host-image.ts'
 import { newName } from '../new-name.ts'
 import { noteTime } from '../note-time.ts'
@@ -38,7 +38,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
     return (await import('./claim.ts')).claim({ ...options, pool: options.pool })
   }
   if (options.snapshot !== undefined)
-    return (await import('./run-snapshot.ts')).runSnapshot({ ...options, snapshot: options.snapshot })
+    return (await import('../run/run-snapshot.ts')).runSnapshot({ ...options, snapshot: options.snapshot })
   await runFresh(options, wantedSandbox(options))
 }
 
@@ -238,7 +238,7 @@ async function createSandbox({ client }: Session, sandbox: NewSandbox, onSent?: 
           },
           // Also when this process is killed, the sandbox ends.
           ...(timeoutMs !== undefined && {
-            shutdownTime: new Date(Date.now() + timeoutMs + 1000).toISOString().replace(/\.\d+Z$/, 'Z'),
+            shutdownTime: shutdownAfter(timeoutMs),
             shutdownPolicy: 'Delete' as const,
           }),
           ...(idleMs !== undefined && {
