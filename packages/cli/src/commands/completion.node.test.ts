@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type CompletingShell, completingShells } from './completing-shell.ts'
+import { type CompletingShell, completingShells } from '../testing/completing-shell.ts'
 
 const CAISSON = join(import.meta.dirname, '../../../../bin/caisson')
 

@@ -5,12 +5,12 @@ import { openSession, type Session } from '../cluster/session.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { newName } from '../new-name.ts'
-import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { podOf } from '../sandbox-pod.ts'
 import { patience, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
 import { whereFound } from '../where-found.ts'
+import { type StopSignal, stopSignal } from './stop-signal.ts'
 
 export interface RunSnapshotOptions extends GlobalOptions {
   snapshot: string
