@@ -240,6 +240,27 @@ test('all containers of a Pod sleep, wake and fork together', async () => {
   await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots', '--all', '--timeout=30s'])
 })
 
+test('kernel parameters that a sandbox asks for are in force when it has slept, and in its forks', async () => {
+  const container = { name: 'main', image: 'caisson.dev/host', command: ['sleep', '1000'] }
+  const sysctls = [{ name: 'net.ipv4.ip_local_port_range', value: '40000 40010' }]
+  const sandbox = {
+    apiVersion: 'agents.x-k8s.io/v1beta1',
+    kind: 'Sandbox',
+    metadata: { name: 'tuned' },
+    spec: { podTemplate: { spec: { securityContext: { sysctls }, containers: [container] } } },
+  }
+  await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(sandbox) })
+  await cluster.mustKubectl(['wait', '--for=condition=Ready', 'sandbox/tuned', '--timeout=60s'])
+  await cluster.mustCaisson(['suspend', 'tuned'])
+  await cluster.mustCaisson(['resume', 'tuned'])
+  const [fork = ''] = (await cluster.mustCaisson(['fork', 'tuned', '--count', '1'])).trim().split('\n')
+  const range = (name: string): Promise<string> =>
+    cluster.mustCaisson(['exec', name, '--', 'cat', '/proc/sys/net/ipv4/ip_local_port_range'])
+  expect([await range('tuned'), await range(fork)]).toEqual(['40000 40010\n', '40000 40010\n'])
+  await cluster.mustCaisson(['rm', 'tuned', fork])
+  await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots', '--all', '--timeout=30s'])
+})
+
 test('what has init containers is not kept, says why, and goes on', async () => {
   const container = { image: 'caisson.dev/host', command: ['sleep', '1000'] }
   const sandbox = (name: string, init: object): object => ({

@@ -151,7 +151,7 @@ describe.each<RuntimeHandler>(['runsc', 'runc', 'crun', 'runc-v2'])('%s', (handl
     const spec = (name: string, shared: boolean) => sandboxSpec(id(name), { handler, shared, sysctls })
     if (handler === 'runsc') {
       await expect(scratch.runtime.createSandbox(spec('sysctls', false))).rejects.toThrow(
-        'the kernel parameter "net.ipv4.tcp_syncookies" cannot be set in a sandbox of runsc',
+        'the kernel parameter "net.ipv4.tcp_syncookies" cannot be set in this sandbox of runsc',
       )
       return
     }

@@ -22,6 +22,7 @@ export type { RegistryConfig, RegistryHost } from './registry/registry-config.ts
 export { hiddenDetail } from './registry/registry-failure.ts'
 export type * from './runtime.ts'
 export { RuntimeError, type RuntimeErrorCode } from './runtime-error.ts'
+export { SENTRY_PARAMETERS } from './sandbox/inside.ts'
 export { removeDeep } from './sandbox/remove-deep.ts'
 export { imageOfSnapshot } from './sandbox/snapshot-files.ts'
 export { findStrayProcesses, removeStrayProcesses } from './sandbox/stray-processes.ts'

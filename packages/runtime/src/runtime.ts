@@ -45,7 +45,10 @@ export interface SandboxSpec {
   snapshot?: string
   /** Of all its containers together; what a sentry needs for itself comes on top. */
   limits: ResourceLimits
-  /** Kernel parameters of its network and IPC namespaces, by names with dots. A sentry takes none: there it has to be empty. */
+  /**
+   * Kernel parameters of its network and IPC namespaces, by names with dots. Under gVisor those of `SENTRY_PARAMETERS` alone,
+   * and in a shared sandbox.
+   */
   sysctls?: Record<string, string>
   /** Opaque to the runtime, returned by `list`. */
   labels: Record<string, string>

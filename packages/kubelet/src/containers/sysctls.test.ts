@@ -1,7 +1,7 @@
 import type { PodObject } from '@caisson/client'
 import { expect, test } from 'vitest'
 import { aPod } from '../pods/observed-pod-fixtures.ts'
-import { forbiddenSysctl, sysctlsOf, sysctlsProblem } from './sysctls.ts'
+import { forbiddenSysctl, sentrySysctls, sysctlsOf, sysctlsProblem } from './sysctls.ts'
 
 const asking = (...sysctls: Array<[name: string, value: string]>): PodObject =>
   aPod({ spec: { securityContext: { sysctls: sysctls.map(([name, value]) => ({ name, value })) } } })
@@ -57,11 +57,16 @@ test('they are told by their names with dots', () => {
   expect(sysctlsOf(aPod())).toEqual({})
 })
 
-test('a sentry takes none, and that is said', () => {
-  const pod = asking(['net.ipv4.tcp_syncookies', '0'], ['kernel.shm_rmid_forced', '1'])
-  expect(sysctlsProblem(pod, 'runsc')).toBe(
-    'not applied: net.ipv4.tcp_syncookies, kernel.shm_rmid_forced. A sandbox under gVisor has a kernel and a network of its own, whose parameters stay as they are: use the RuntimeClass runc where the Pod depends on them',
+test('a sentry takes those that its network goes by, and of others it is said that it does not', () => {
+  const pod = asking(
+    ['net.ipv4.tcp_syncookies', '0'],
+    ['net/ipv4/tcp_rmem', '4096 65536 65536'],
+    ['kernel.shm_rmid_forced', '1'],
   )
-  expect(sysctlsProblem(pod, 'runc')).toBeUndefined()
-  expect(sysctlsProblem(aPod(), 'runsc')).toBeUndefined()
+  expect(sentrySysctls(pod)).toEqual({ 'net.ipv4.tcp_rmem': '4096 65536 65536' })
+  expect(sysctlsProblem(pod, sentrySysctls(pod))).toBe(
+    'not applied: net.ipv4.tcp_syncookies, kernel.shm_rmid_forced. A sandbox under gVisor has a kernel and a network of its own, whose parameters stay as they are but for net.ipv4.ip_local_port_range, net.ipv4.tcp_rmem, net.ipv4.tcp_wmem: use the RuntimeClass runc where the Pod depends on them',
+  )
+  expect(sysctlsProblem(pod, sysctlsOf(pod))).toBeUndefined()
+  expect(sysctlsProblem(aPod(), {})).toBeUndefined()
 })

@@ -1,8 +1,8 @@
 /** Kernel parameters that a Pod asks for: which it may have, and what becomes of them under a handler. */
 import type { PodObject } from '@caisson/client'
+import { SENTRY_PARAMETERS } from '@caisson/runtime'
 import type { Eviction } from '../pods/observed-pod.ts'
 import { specOf } from '../pods/observed-pod.ts'
-import type { Handler } from '../pods/runtime-handler.ts'
 
 /** Kubernetes' safe ones (pkg/kubelet/sysctl of 1.34): they belong to namespaces of the Pod's own and concern nobody else. */
 const SAFE: ReadonlySet<string> = new Set([
@@ -56,11 +56,16 @@ export function sysctlsOf(pod: PodObject): Record<string, string> {
   return Object.fromEntries(asked.map(({ name, value }) => [withDots(name), value]))
 }
 
-/** Why a handler leaves out what the Pod asks for; undefined where it does not. */
-export function sysctlsProblem(pod: PodObject, handler: Handler): string | undefined {
-  const names = Object.keys(sysctlsOf(pod))
-  if (handler !== 'runsc' || names.length === 0) return undefined
-  return `not applied: ${names.join(', ')}. A sandbox under gVisor has a kernel and a network of its own, whose parameters stay as they are: use the RuntimeClass runc where the Pod depends on them`
+/** Those that a sandbox under gVisor can have: in one of several containers, whose first process is there before theirs. */
+export function sentrySysctls(pod: PodObject): Record<string, string> {
+  return Object.fromEntries(Object.entries(sysctlsOf(pod)).filter(([name]) => SENTRY_PARAMETERS.includes(name)))
+}
+
+/** What the Pod asks for and its sandbox, which is given `applied`, goes without; undefined where that is nothing. */
+export function sysctlsProblem(pod: PodObject, applied: Readonly<Record<string, string>>): string | undefined {
+  const names = Object.keys(sysctlsOf(pod)).filter((name) => !Object.hasOwn(applied, name))
+  if (names.length === 0) return undefined
+  return `not applied: ${names.join(', ')}. A sandbox under gVisor has a kernel and a network of its own, whose parameters stay as they are but for ${SENTRY_PARAMETERS.join(', ')}: use the RuntimeClass runc where the Pod depends on them`
 }
 
 /** Those that begin with `a/` have the two signs exchanged: `net/ipv4/conf/eth0.1` is an interface with a dot in its name. */

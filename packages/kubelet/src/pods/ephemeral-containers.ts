@@ -6,6 +6,7 @@
 import type { ContainerSpec } from '@caisson/runtime'
 import type { Container, EphemeralContainer } from 'kubernetes-types/core/v1.d.ts'
 import { ConfigError } from '../containers/config-error.ts'
+import { sentrySysctls } from '../containers/sysctls.ts'
 import { snapshotNameOf } from '../snapshots/snapshot-source.ts'
 import {
   type ContainerRun,
@@ -42,10 +43,14 @@ export function startableEphemerals(observed: ObservedPod): readonly EphemeralCo
   return hasRoom(observed) ? pending(observed) : []
 }
 
-/** Whether the Pod's next sandbox has to hold several containers. It takes twice as long to start. */
+/**
+ * Whether the Pod's next sandbox has to hold several containers, or what is set in it before the first. It takes twice as
+ * long to start.
+ */
 export function wantsSharedSandbox(observed: ObservedPod): boolean {
   const { pod } = observed
-  return specOf(pod).containers.length > 1 || initContainers(pod).length > 0 || waitsForRoom(observed)
+  if (specOf(pod).containers.length > 1 || initContainers(pod).length > 0 || waitsForRoom(observed)) return true
+  return Object.keys(sentrySysctls(pod)).length > 0
 }
 
 /** Whether the sandbox has to give way to one that takes in what waits. Nothing runs in it then. */

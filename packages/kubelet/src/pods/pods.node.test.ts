@@ -3,7 +3,7 @@ import { type PodObject, resources } from '@caisson/client'
 import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
-import { container, eventsOf, isOver, isReady, leftovers, remove } from '../testing/scratch-pods.ts'
+import { container, eventsOf, isOver, isReady, leftovers, remove, waitsFor } from '../testing/scratch-pods.ts'
 
 let node: ScratchNode
 beforeAll(async () => {
@@ -57,6 +57,36 @@ describe('a Pod', () => {
       message: expect.stringContaining('not applied: net.ipv4.tcp_syncookies, kernel.msgmax. '),
     })
     await remove(node, 'untuned')
+  })
+
+  test('has under gVisor the kernel parameters that its network goes by, before its first container', async () => {
+    const looks = `import socket
+served = socket.socket(); served.bind(("127.0.0.1", 0)); served.listen()
+client = socket.socket(); client.connect(served.getsockname())
+print(40000 <= client.getsockname()[1] <= 40010, client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF), client.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF), flush=True)
+import time; time.sleep(1000)`
+    const sysctls = [
+      { name: 'net.ipv4.ip_local_port_range', value: '40000 40010' },
+      { name: 'net/ipv4/tcp_rmem', value: '4096 65536 200000' },
+      { name: 'net.ipv4.tcp_wmem', value: '4096 32768 300000' },
+    ]
+    const looking = { name: 'main', image: 'caisson.dev/host', command: ['python3', '-c', looks] }
+    await node.create('network', {
+      securityContext: { sysctls, runAsUser: 1000 },
+      containers: [{ ...looking, securityContext: { allowPrivilegeEscalation: false } }],
+    })
+    const { status } = await node.until('network', isReady)
+    expect(status?.conditions?.map(({ type }) => type)).not.toContain('caisson.dev/SysctlsApplied')
+    await expect.poll(() => node.log('network'), { timeout: 20_000 }).toBe('True 65536 32768\n')
+    await remove(node, 'network')
+
+    const refused = [{ name: 'net.ipv4.tcp_rmem', value: 'much' }]
+    await node.create('refused', { securityContext: { sysctls: refused }, containers: [looking] })
+    await node.until('refused', waitsFor('FailedCreatePodSandBox'))
+    expect(eventsOf(node, 'refused')[0]).toBe(
+      'FailedCreatePodSandBox Failed to create pod sandbox: the sandbox does not take net.ipv4.tcp_rmem="much"',
+    )
+    await remove(node, 'refused')
   })
 
   test('that ends tells how, and keeps its log', async () => {

@@ -3,15 +3,14 @@ import { sysctlsProblem } from '../containers/sysctls.ts'
 import { ownersProblem } from '../volumes/own.ts'
 import { SANDBOX_LABELS } from './observe-pod.ts'
 import { specOf } from './observed-pod.ts'
-import type { Handler } from './runtime-handler.ts'
 
 /** What a sandbox goes without from its beginning on, kept with it so that its Pod's conditions say so. */
 export function problemLabels(
   pod: PodObject,
-  { handler, limitsProblem }: { handler: Handler; limitsProblem: string | undefined },
+  { sysctls: applied, limitsProblem }: { sysctls: Readonly<Record<string, string>>; limitsProblem: string | undefined },
 ): Record<string, string> {
   const owners = hasWritableVolumes(pod) ? ownersProblem() : undefined
-  const sysctls = sysctlsProblem(pod, handler)
+  const sysctls = sysctlsProblem(pod, applied)
   return {
     ...(limitsProblem !== undefined && { [SANDBOX_LABELS.limitsProblem]: limitsProblem }),
     ...(owners !== undefined && { [SANDBOX_LABELS.ownersProblem]: owners }),

@@ -4,7 +4,7 @@ import type { PodObject } from '@caisson/client'
 import type { NetworkGate, PodAddress } from '@caisson/network'
 import { type Runtime, RuntimeError, type Sandbox, type SandboxSpec } from '@caisson/runtime'
 import { podHostname } from '../containers/host-files.ts'
-import { sysctlsOf } from '../containers/sysctls.ts'
+import { sentrySysctls, sysctlsOf } from '../containers/sysctls.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import type { Beginnings } from '../snapshots/beginnings.ts'
@@ -58,14 +58,15 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
       const wanted = pod.metadata.annotations?.[NETWORK_ANNOTATION]
       const isolated = wanted === 'isolated'
       const { limits, problem: limitsProblem } = podLimits(pod, runtime)
+      // What a sentry does not take the Pod's conditions tell.
+      const sysctls = found.handler === 'runsc' ? sentrySysctls(pod) : sysctlsOf(pod)
       const spec: SandboxSpec = {
         id,
         handler: found.handler as 'runsc',
         hostname: podHostname(pod),
         network: { kind: wanted === 'none' ? 'none' : 'pod' },
         limits,
-        // A sentry takes none, of which the Pod's conditions tell.
-        sysctls: found.handler === 'runsc' ? {} : sysctlsOf(pod),
+        sysctls,
         shared,
         ...(shared ? fresh && (await beginnings.ofShared(pod, signal)) : attempt === 0 && beginnings.toCome(pod)),
         labels: {
@@ -74,7 +75,7 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
           [SANDBOX_LABELS.name]: name,
           [SANDBOX_LABELS.attempt]: String(attempt),
           ...(isolated && { [SANDBOX_LABELS.isolated]: 'true' }),
-          ...problemLabels(pod, { handler: found.handler, limitsProblem }),
+          ...problemLabels(pod, { sysctls, limitsProblem }),
         },
       }
       const sandbox = await createWithNetwork(spec, {

@@ -15,7 +15,7 @@ import {
   type ExitNotice,
   FRAME,
   type Held,
-  type Naming,
+  type InsideProgram,
   type Opening,
   parseFrame,
   readFrames,
@@ -39,8 +39,8 @@ export interface MonitorClient extends AsyncDisposable {
   start(supervision: Supervision): Promise<Started>
   prepare(supervision: Supervision, held: Held): Promise<void>
   begin(supervision: Supervision, beginning: Beginning): Promise<Started>
-  /** Rejects where the sandbox does not take its name. */
-  name(naming: Naming): Promise<void>
+  /** Rejects where the program does not succeed. */
+  runInside(inside: InsideProgram): Promise<void>
   /**
    * Runs a short-lived program in the monitor, which holds little: to start one stops this process for as long as it takes
    * to copy its page tables, 3 to 50 ms. Where there is no monitor, or it goes meanwhile, it is run here, perhaps a second
@@ -131,8 +131,8 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
       await call({ method: 'prepare', supervision, held })
     },
     begin: (supervision, beginning) => call<Started>({ method: 'begin', supervision, beginning }),
-    async name(naming) {
-      await call({ method: 'name', naming })
+    async runInside(inside) {
+      await call({ method: 'run-inside', inside })
     },
     run,
     async rouse(directory) {

@@ -22,7 +22,7 @@ import {
   writeFrame,
   writeJsonFrame,
 } from './protocol.ts'
-import { setHostname } from './set-hostname.ts'
+import { runInside } from './run-inside.ts'
 import { shortPath } from './short-path.ts'
 import { adoptContainer, type PreparedContainer, prepareContainer, superviseContainer } from './supervised-container.ts'
 import type { AttachedClient, SupervisedContainer } from './watch-container.ts'
@@ -149,8 +149,8 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
         prepared.delete(preparedIn)
         return started(await (await preparing.container).begin(supervision, beginning))
       }
-      case 'name':
-        await setHostname(call.naming)
+      case 'run-inside':
+        await runInside(call.inside)
         return null
       case 'run':
         return runErrand(call.errand)

@@ -144,15 +144,21 @@ export interface Beginning {
   binds?: { program: string; mounts: Bind[] }
 }
 
-/** How a sandbox gets another name. */
-export interface Naming {
+/** A program of ours that runs in a sandbox for a moment, as root of it. */
+export interface InsideProgram {
   ociId: string
+  /** Of the container; what the program reads is there meanwhile. */
   directory: string
-  hostname: string
+  /** What it is called. */
+  name: string
+  /** One of those in `native`. */
+  program: string
+  /** What it reads. */
+  input: string
+  /** Bits of those that it runs with. */
+  capabilities: number
   /** File of the sentry's state, which names its control socket. */
   stateFile: string
-  /** The program `native/set-hostname`. */
-  program: string
   /** The program `native/send-files`. */
   sendFiles: string
   /** `runsc exec` of the program on descriptor 3, should the sentry not understand; the monitor adds what it is called. */
@@ -211,7 +217,7 @@ export type Call = { call: number } & (
   | { method: 'prepare'; supervision: Supervision; held: Held }
   /** Has a prepared one run, as what `supervision` says now: its id, its directory's name and its log may differ from before. */
   | { method: 'begin'; supervision: Supervision; beginning: Beginning }
-  | { method: 'name'; naming: Naming }
+  | { method: 'run-inside'; inside: InsideProgram }
   | { method: 'run'; errand: Errand }
   /** The sentry of the container with this directory is about to be asked for something: its timers are to be prompt. */
   | { method: 'rouse'; directory: string }

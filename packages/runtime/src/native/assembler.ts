@@ -47,6 +47,7 @@ const SYSCALLS = {
   getppid: { amd64: 110, arm64: 173 },
   ioctl: { amd64: 16, arm64: 29 },
   mount: { amd64: 165, arm64: 40 },
+  openat: { amd64: 257, arm64: 56 },
   ppoll: { amd64: 271, arm64: 73 },
   prctl: { amd64: 157, arm64: 167 },
   read: { amd64: 0, arm64: 63 },

@@ -5,7 +5,7 @@ import type { Architecture, Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
 import { skipGracePeriodsProgram } from './grace-periods-program.ts'
 import { consoleProgram, type LaunchOptions, launchProgram, netnsConnectProgram, pauseProgram } from './programs.ts'
-import { bindMountsProgram, sendFilesProgram, setHostnameProgram } from './restore-programs.ts'
+import { bindMountsProgram, sendFilesProgram, setHostnameProgram, setParameterProgram } from './restore-programs.ts'
 import { overRootfsProgram } from './rootfs-program.ts'
 
 /** Paths of the native programs on disk. */
@@ -30,6 +30,7 @@ export interface NativePrograms {
   overRootfs: string
   /** Runs inside a sandbox. */
   setHostname: string
+  setParameter: string
 }
 
 /** Architecture of this process, in the spelling of OCI and Debian. */
@@ -60,6 +61,7 @@ export async function installNativePrograms(
   const sendFiles = join(directory, 'send-files')
   const overRootfs = join(directory, 'over-rootfs')
   const setHostname = join(directory, 'set-hostname')
+  const setParameter = join(directory, 'set-parameter')
   await Promise.all([
     install(join(pauseRootfs, 'pause'), pauseProgram()),
     install(launch, launchProgram(plain)),
@@ -72,6 +74,7 @@ export async function installNativePrograms(
     install(sendFiles, sendFilesProgram()),
     install(overRootfs, overRootfsProgram()),
     install(setHostname, setHostnameProgram()),
+    install(setParameter, setParameterProgram()),
   ])
   return {
     pauseRootfs,
@@ -85,6 +88,7 @@ export async function installNativePrograms(
     sendFiles,
     overRootfs,
     setHostname,
+    setParameter,
   }
 }
 

@@ -1,5 +1,5 @@
 /** What restoring a snapshot needs of the machine beside the OCI runtime. */
-import type { Instruction, Program } from './assembler.ts'
+import type { Instruction, Program, Variable } from './assembler.ts'
 
 const MS_BIND_REC = 0x1000 | 0x4000
 const HOSTNAME_SIZE = 64
@@ -91,5 +91,33 @@ export function setHostnameProgram(): Program {
       { op: 'syscall', name: 'exit_group', args: [1] },
     ],
     memory: { name: HOSTNAME_SIZE },
+  }
+}
+
+/** Bytes of what `set-parameter` reads: a path, with zeros behind it, and then the value. */
+export const PARAMETER_PATH_SIZE = 64
+export const PARAMETER_VALUE_SIZE = 128
+
+const AT_FDCWD = -100
+const O_WRONLY = 1
+
+/** Writes a kernel parameter of the machine that it runs on: it reads the file's path and what is to be in it. */
+export function setParameterProgram(): Program {
+  const failsWhere = (variable: Variable): Instruction => ({ op: 'jump', to: 'failed', variable, when: 'negative' })
+  return {
+    code: [
+      { op: 'syscall', name: 'read', args: [0, { address: 'path' }, PARAMETER_PATH_SIZE], result: 'a' },
+      failsWhere('a'),
+      { op: 'syscall', name: 'read', args: [0, { address: 'value' }, PARAMETER_VALUE_SIZE], result: 'a' },
+      failsWhere('a'),
+      { op: 'syscall', name: 'openat', args: [AT_FDCWD, { address: 'path' }, O_WRONLY, 0], result: 'b' },
+      failsWhere('b'),
+      { op: 'syscall', name: 'write', args: ['b', { address: 'value' }, 'a'], result: 'a' },
+      failsWhere('a'),
+      { op: 'syscall', name: 'exit_group', args: [0] },
+      { op: 'label', name: 'failed' },
+      { op: 'syscall', name: 'exit_group', args: [1] },
+    ],
+    memory: { path: PARAMETER_PATH_SIZE, value: PARAMETER_VALUE_SIZE },
   }
 }

@@ -18,12 +18,13 @@ import { blankShape, shapeKey } from './blank-shape.ts'
 import { directExec } from './direct-exec.ts'
 import type { Driver } from './drivers.ts'
 import { type ContainerEntry, newContainerEntry, rootOciId, type SandboxEntry } from './entries.ts'
+import { nameSandbox, setParameters } from './inside.ts'
 import { layPlaces, type PlacedRootfs, placedRootfs } from './mount-places.ts'
 import { signalSentryContainer } from './oci-driver.ts'
 import { ociId, pauseContainerId } from './oci-ids.ts'
 import { openProcessStreams } from './process-streams.ts'
 import { mountReadOnlyBinds, throughReadOnlyBinds } from './read-only-binds.ts'
-import { nameSandbox, noteRestoring, restore } from './restore.ts'
+import { noteRestoring, restore } from './restore.ts'
 import { mountRootfs } from './rootfs.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
 import { cwdOf, type StoredSnapshot } from './snapshot-files.ts'
@@ -43,15 +44,24 @@ export async function startPause(
   const { spec } = sandbox.record
   const id = pauseContainerId(spec.id)
   const { native } = await parts.prepare()
+  const { isSentry } = await parts.drivers.get(spec.handler)
   const bundle = pauseBundle(spec, {
     rootfs: native.pauseRootfs,
     cgroupsPath: parts.cgroups.containerPath(spec.id, id),
     networkNamespace: parts.network.get(spec.id)?.namespace,
   })
   const directory = await parts.files.createContainer(id, { bundle })
+  // What goes on from a snapshot gets them when it does.
+  const isTuned = isSentry && !snapshot && Object.keys(spec.sysctls ?? {}).length > 0
   try {
-    if (snapshot) await noteRestoring(directory, true)
-    return await start({ parts, sandbox, id, directory, spec: undefined, imageId: '', snapshot })
+    // Where this process ends before they are set, the next one takes it for what was begun and never finished.
+    if (snapshot || isTuned) await noteRestoring(directory, true)
+    const pause = await start({ parts, sandbox, id, directory, spec: undefined, imageId: '', snapshot })
+    if (!isTuned) return pause
+    const driver = await parts.drivers.sentry(spec.handler)
+    await setParameters(parts, { ociId: pause.ociId, directory, driver }, spec.sysctls ?? {})
+    await noteRestoring(directory, false)
+    return pause
   } catch (error) {
     await discardHalfMade(parts, await parts.drivers.get(spec.handler), id)
     throw error
@@ -66,10 +76,11 @@ export async function noteRestored(
 ): Promise<void> {
   const { pause } = sandbox
   if (!pause || sandbox.awaits.size > 0) return
-  const { handler, hostname } = sandbox.record.spec
+  const { handler, hostname, sysctls = {} } = sandbox.record.spec
   const { ociId, directory } = pause
-  if (snapshot.manifest.hostname !== hostname)
-    await nameSandbox(parts, { ociId, directory, driver: await parts.drivers.sentry(handler), hostname })
+  const first = { ociId, directory, driver: await parts.drivers.sentry(handler) }
+  if (snapshot.manifest.hostname !== hostname) await nameSandbox(parts, { ...first, hostname })
+  await setParameters(parts, first, sysctls)
   await noteRestoring(directory, false)
 }
 

@@ -5,6 +5,7 @@ import { IMAGE_LINK } from '../monitor/container-files.ts'
 import { HELD_LOG } from '../monitor/held-command.ts'
 import type { Bind, Held, Started, Supervision } from '../monitor/protocol.ts'
 import type { OverRootfs } from '../native/rootfs-program.ts'
+import { nameSandbox } from './inside.ts'
 import type { OciDriver } from './oci-driver.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
 import { requireSameMachine, type StoredSnapshot, snapshotMachine } from './snapshot-files.ts'
@@ -73,31 +74,4 @@ export async function noteRestoring(directory: string, restoring: boolean): Prom
 
 export function isBeingRestored(directory: string): boolean {
   return existsSync(join(directory, RESTORING_FILE))
-}
-
-interface NamingOptions {
-  /** Of the container that its sentry began with. */
-  ociId: string
-  directory: string
-  driver: OciDriver
-  hostname: string
-}
-
-/** Gives a sandbox a name, which its processes see from then on. Its monitor does: it has less to copy for each process. */
-export async function nameSandbox(parts: RuntimeParts, options: NamingOptions): Promise<void> {
-  const { ociId, directory, driver, hostname } = options
-  const { native } = await parts.prepare()
-  const runtimeLog = join(directory, 'runtime.log.hostname')
-  await parts.monitor.name({
-    ociId,
-    directory,
-    hostname,
-    stateFile: driver.stateFile(ociId, ociId),
-    program: native.setHostname,
-    sendFiles: native.sendFiles,
-    exec: driver.commandLine(['exec', '--exec-fd=3', '--user=0:0', '--cap=CAP_SYS_ADMIN', '--cwd=/', ociId], {
-      runtimeLog,
-    }),
-    runtimeLog,
-  })
 }

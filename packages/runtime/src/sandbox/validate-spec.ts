@@ -1,6 +1,7 @@
 import { isAbsolute, normalize } from 'node:path'
 import { type ContainerSpec, type SandboxSpec } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
+import { SENTRY_PARAMETERS } from './inside.ts'
 
 const ID = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/
 const HOSTNAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$/
@@ -15,8 +16,8 @@ export function validateSandboxSpec(spec: SandboxSpec): void {
   for (const [name, value] of Object.entries(spec.sysctls ?? {})) {
     if (!SYSCTL.test(name) || /[\0\n]/.test(value))
       throw invalid(`${quote(`${name}=${value}`)} is not a kernel parameter`)
-    if (spec.handler === 'runsc')
-      throw invalid(`the kernel parameter ${quote(name)} cannot be set in a sandbox of runsc`)
+    if (spec.handler === 'runsc' && !(spec.shared && SENTRY_PARAMETERS.includes(name)))
+      throw invalid(`the kernel parameter ${quote(name)} cannot be set in this sandbox of runsc`)
   }
 }
 

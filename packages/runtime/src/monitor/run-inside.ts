@@ -3,42 +3,44 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime-error.ts'
 import { openFiles } from './open-files.ts'
-import type { Naming } from './protocol.ts'
+import type { InsideProgram } from './protocol.ts'
 import { runInContainer } from './sentry-control.ts'
 
-const CAP_SYS_ADMIN = 1 << 21
-
-/** The kernel in the sandbox knows no other way than a system call of a process that may: ours, that needs no file inside. */
-export async function setHostname(naming: Naming): Promise<void> {
-  const { ociId, stateFile, directory, hostname, sendFiles } = naming
-  const path = join(directory, 'hostname')
-  await writeFile(path, hostname, { mode: 0o600 })
+/**
+ * Changes something of the kernel in a sandbox, which knows no other way than a system call of a process that may: ours,
+ * that needs no file inside. Rejects where the program does not end with 0.
+ */
+export async function runInside(inside: InsideProgram): Promise<void> {
+  const { ociId, stateFile, directory, name, capabilities, sendFiles } = inside
+  const path = join(directory, `${name}.input`)
+  await writeFile(path, inside.input, { mode: 0o600 })
   using given = openFiles()
-  const program = given.open(naming.program, 'r')
+  const program = given.open(inside.program, 'r')
   try {
     const status = await runInContainer(stateFile, {
       containerId: ociId,
       program,
       input: given.open(path, 'r'),
-      name: 'set-hostname',
-      capabilities: CAP_SYS_ADMIN,
+      name,
+      capabilities,
       sendFiles,
     })
-    if (status !== 0) throw new RuntimeError('failed', `the sandbox does not take its name (wait status ${status})`)
+    if (status !== 0)
+      throw new RuntimeError('failed', `${name} does not succeed in the sandbox (wait status ${status})`)
   } catch {
-    await executeSetHostname(naming, { program, input: given.open(path, 'r') })
+    await executeInside(inside, { program, input: given.open(path, 'r') })
   } finally {
     await rm(path, { force: true })
   }
 }
 
 /** The same by `runsc exec`, which takes 20 ms longer. */
-async function executeSetHostname(
-  { exec, runtimeLog }: Naming,
+async function executeInside(
+  { name, exec, runtimeLog }: InsideProgram,
   { program, input }: { program: number; input: number },
 ): Promise<void> {
   try {
-    const child = spawn(exec.program, [...exec.args, 'set-hostname'], {
+    const child = spawn(exec.program, [...exec.args, name], {
       env: exec.env,
       stdio: [input, 'ignore', 'pipe', program],
     })
@@ -50,10 +52,7 @@ async function executeSetHostname(
     child.on('error', reject)
     child.on('close', (code) => {
       if (code === 0) resolve()
-      else
-        reject(
-          new RuntimeError('failed', `could not give the sandbox its name (exit code ${code}): ${complaint.trim()}`),
-        )
+      else reject(new RuntimeError('failed', `${name} failed in the sandbox (exit code ${code}): ${complaint.trim()}`))
     })
     await promise
   } finally {
