@@ -182,7 +182,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
     },
   )
   if (placed) await layPlaces(placed)
-  if (driver.isSentry) await mountReadOnlyBinds(directory, spec.mounts)
+  if (driver.isSentry) await mountReadOnlyBinds(directory, spec.mounts, parts.monitor.run)
   else await mountRootfs({ directory, lower: rootfs, devices: spec.privileged })
   return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot, blank, placed })
 }

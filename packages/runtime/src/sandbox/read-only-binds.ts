@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { mountPoints } from '../mount-points.ts'
 import { type Mount } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
-import { runCommand } from '../tools/run-command.ts'
+import { type RunCommand, runCommand } from '../tools/run-command.ts'
 
 const DIRECTORY = 'read-only'
 
@@ -20,10 +20,18 @@ export function throughReadOnlyBinds(directory: string, mounts: readonly Mount[]
   return mounts.map((mount, index) => (isReadOnlyBind(mount) ? { ...mount, source: bindOf(directory, index) } : mount))
 }
 
-/** Throws a RuntimeError; what was mounted until then goes with `unmountBelow`. */
-export async function mountReadOnlyBinds(directory: string, mounts: readonly Mount[]): Promise<void> {
+/**
+ * Throws a RuntimeError; what was mounted until then goes with `unmountBelow`.
+ *
+ * @param run starts `mount`
+ */
+export async function mountReadOnlyBinds(
+  directory: string,
+  mounts: readonly Mount[],
+  run: RunCommand = runCommand,
+): Promise<void> {
   for (const [index, mount] of mounts.entries()) {
-    if (isReadOnlyBind(mount)) await mountReadOnly(mount.source ?? '', bindOf(directory, index))
+    if (isReadOnlyBind(mount)) await mountReadOnly(mount.source ?? '', bindOf(directory, index), run)
   }
 }
 
@@ -33,7 +41,7 @@ function isReadOnlyBind({ kind, readOnly }: Mount): boolean {
   return kind === 'bind' && readOnly
 }
 
-async function mountReadOnly(source: string, target: string): Promise<void> {
+async function mountReadOnly(source: string, target: string, run: RunCommand): Promise<void> {
   const found = await stat(source).catch((cause: unknown) => {
     throw new RuntimeError('failed', `what is to be mounted read-only is not there: ${source}`, { cause })
   })
@@ -43,13 +51,13 @@ async function mountReadOnly(source: string, target: string): Promise<void> {
     await mkdir(join(target, '..'), { recursive: true, mode: 0o700 })
     await writeFile(target, '', { flag: 'wx' })
   }
-  await command('mount', ['--rbind', '-o', 'ro', '--make-rprivate', '--', source, target])
+  await mount(run, ['--rbind', '-o', 'ro', '--make-rprivate', '--', source, target])
   // The kernel makes only the top of a recursive bind read-only.
   for (const point of await mountPoints())
-    if (point.startsWith(`${target}/`)) await command('mount', ['-o', 'remount,bind,ro', '--', point])
+    if (point.startsWith(`${target}/`)) await mount(run, ['-o', 'remount,bind,ro', '--', point])
 }
 
-async function command(program: string, args: string[]): Promise<void> {
-  const { exitCode, stderr } = await runCommand(program, args)
-  if (exitCode !== 0) throw new RuntimeError('failed', `${program} of a read-only mount failed: ${stderr.trim()}`)
+async function mount(run: RunCommand, args: string[]): Promise<void> {
+  const { exitCode, stderr } = await run('mount', args)
+  if (exitCode !== 0) throw new RuntimeError('failed', `a read-only mount failed: ${stderr.trim()}`)
 }
