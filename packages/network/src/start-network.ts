@@ -10,22 +10,19 @@ import {
   type PodObject,
   resources,
 } from '@caisson/client'
-import type { NetworkControl, NetworkPlace, RefusedPieces, RulePiece } from '@caisson/runtime'
+import type { NetworkControl, RefusedPieces } from '@caisson/runtime'
 import { clusterNames, SLICES_BY_SERVICE, slicesByService } from './cluster-names.ts'
 import { connectToPod } from './connect-to-pod.ts'
-import { startDnsServer } from './dns/dns-server.ts'
-import { mayAsk } from './dns/may-ask.ts'
-import { resolve } from './dns/resolve.ts'
-import { createUpstream } from './dns/upstream.ts'
+import { API_SERVICE, createGatewayDoors } from './gateway-doors.ts'
 import type { NetworkGate, PodAddress } from './network-gate.ts'
-import { labelsOfNamespace, policyPod } from './pod-addresses.ts'
+import { policyPod } from './pod-addresses.ts'
 import { createPolicyBudget } from './policy/policy-budget.ts'
 import { type Policy, readPolicy } from './policy/policy-model.ts'
 import { createPolicyRules } from './policy/policy-rules.ts'
 import { publishedPorts } from './published-ports.ts'
-import { type ApiServerAddress, doorsPiece, type GatewayDoor, openApiDoor } from './services/doors.ts'
+import type { ApiServerAddress } from './services/doors.ts'
 import { createLoopbackPorts } from './services/loopback-ports.ts'
-import { openProcessDoor, type ProcessService, processSlices } from './services/process-service.ts'
+import { type ProcessService, processSlices } from './services/process-service.ts'
 import type { SliceObject } from './services/service-model.ts'
 import { createServiceRules } from './services/service-rules.ts'
 
@@ -66,8 +63,6 @@ export interface Network extends NetworkGate, AsyncDisposable {
 }
 
 const PODS_BY_NAMESPACE = 'namespace'
-const API_SERVICE = 'default/kubernetes'
-const DNS_PORT = 53
 const NONE_REFUSED: RefusedPieces = new Map()
 const CLOSED = 'Nothing gets through for the Pods that this policy selects'
 const LEFT_OUT = 'This Service leads nowhere'
@@ -78,7 +73,6 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   await using stack = new AsyncDisposableStack()
   const rules = createPolicyRules()
   const addresses = new Map<string, PodAddress>()
-  let place: NetworkPlace | undefined
 
   const namespaces = informers.of(resources.namespaces)
   const pods = informers.of(resources.pods, {
@@ -90,13 +84,6 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   const slices = informers.of(resources.endpointSlices, { indexers: { [SLICES_BY_SERVICE]: slicesByService } })
   await informers.synced(signal)
 
-  const listening = stack.use(new AsyncDisposableStack())
-  let closed = false
-  // What is being opened would else listen for ever: it is waited for, and closed behind this.
-  stack.defer(async () => {
-    closed = true
-    await opening?.catch(() => {})
-  })
   const loopback = stack.use(createLoopbackPorts(onError))
   const serviceRules = createServiceRules({
     loopback,
@@ -110,71 +97,25 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     slices,
     namespaces,
     rules,
-    ranges: () => [serviceRange, ...(place ? [place.range] : [])],
+    ranges() {
+      const place = doors.place()
+      return [serviceRange, ...(place ? [place.range] : [])]
+    },
   })
+  const doors = stack.use(
+    createGatewayDoors({
+      ...options,
+      process: options.process,
+      rules,
+      names,
+      onProcessDoor() {
+        if (options.process) setService(joinKey(options.process.namespace, options.process.name))
+      },
+    }),
+  )
   const published = publishedPorts(loopback)
-  let ports: { udpPort: number; tcpPort: number; apiPort: number } | undefined
-  let processDoor: GatewayDoor | undefined
-  let opening: Promise<void> | undefined
   let adopted = false
   let scheduled = false
-
-  /** What sandboxes ask at the gateway listens as soon as there is a gateway. */
-  async function openDoors(): Promise<void> {
-    if (closed) throw new Error('the network was stopped')
-    place = await control.open()
-    const upstream = createUpstream()
-    const server = listening.use(
-      await startDnsServer({
-        host: place.gateway,
-        port: DNS_PORT,
-        onError,
-        async resolve(query, { ip, tcp, signal: stopped }) {
-          const pod = rules.podAt(ip)
-          const may = pod ? mayAsk(pod, { policies: rules.policies(), address: dns.address }) : 'cluster'
-          return await resolve(query, { view: names, upstream, mayAsk: may, ip, tcp, signal: stopped })
-        },
-      }),
-    )
-    const door = listening.use(await openApiDoor(place.gateway, options.apiServer))
-    if (options.process) await openProcess(options.process, place.gateway)
-    ports = { udpPort: server.udpPort, tcpPort: server.tcpPort, apiPort: door.port }
-  }
-
-  async function openProcess(process: ProcessService, host: string): Promise<void> {
-    const { namespace } = process
-    processDoor = listening.use(
-      await openProcessDoor({
-        host,
-        process,
-        namespaceLabels: () => labelsOfNamespace(namespace, namespaces.get(namespace)),
-        podAt: rules.podAt,
-        policies: rules.policies,
-      }),
-    )
-    setService(joinKey(namespace, process.name))
-  }
-
-  function openOnce(): Promise<void> {
-    opening ??= openDoors().catch((error: unknown) => {
-      opening = undefined
-      throw error
-    })
-    return opening
-  }
-
-  function doors(gateway: string, { udpPort, tcpPort, apiPort }: NonNullable<typeof ports>): RulePiece {
-    const api = services.get(API_SERVICE)?.spec
-    const ip = api?.clusterIP ?? ''
-    const served = ip === '' || ip === 'None' ? [] : (api?.ports ?? []).map(({ port }) => ({ ip, port }))
-    return doorsPiece({
-      gateway,
-      serviceRange,
-      dns: { address: dns.address, udpPort, tcpPort },
-      api: { addresses: served, port: apiPort },
-      others: processDoor ? [processDoor.port] : [],
-    })
-  }
 
   function warn(about: AnyObject, message: string): void {
     record(about, { type: 'Warning', reason: 'NotEnforceable', message })
@@ -194,14 +135,15 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
 
   /** Before the first sandbox has an address there is nothing to protect, and nothing of the machine's is changed. */
   async function apply(): Promise<RefusedPieces> {
-    if (!adopted || (addresses.size === 0 && !place)) return NONE_REFUSED
-    await openOnce()
+    if (!adopted || (addresses.size === 0 && !doors.place())) return NONE_REFUSED
+    await doors.open()
     const change = new Map([...rules.take(), ...serviceRules.take()])
-    if (place && ports && doorsStale) change.set('doors', doors(place.gateway, ports))
+    const piece = doorsStale && doors.piece()
+    if (piece) change.set('doors', piece)
     doorsStale = false
     // Also where nothing is new: what the kernel did not take the last time goes to it again.
     const refused = await control.change(change)
-    processDoor?.recheck()
+    doors.process()?.recheck()
     for (const [key, error] of refused) tellRefused(key, error)
     return refused
   }
@@ -276,8 +218,8 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   function slicesOf(key: string): readonly SliceObject[] {
     const own = slices.byIndex(SLICES_BY_SERVICE, key)
     if (!options.process || key !== joinKey(options.process.namespace, options.process.name)) return own
-    const door = place && processDoor && { ip: place.gateway, port: processDoor.port }
-    return processSlices(services.get(key), own, door)
+    const [place, door] = [doors.place(), doors.process()]
+    return processSlices(services.get(key), own, place && door && { ip: place.gateway, port: door.port })
   }
   follow(
     services,
@@ -312,7 +254,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
       published.close(uid)
       changed()
     },
-    prepare: () => openOnce(),
+    prepare: () => doors.open(),
     connect: (host, port, aborted) =>
       connectToPod(host, port, { names, isPod: (ip) => rules.podAt(ip) !== undefined, signal: aborted }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

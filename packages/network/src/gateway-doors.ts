@@ -1,0 +1,119 @@
+/** What sandboxes reach at their gateway: names, the API server, and a process of this machine. */
+import { type Informers, resources } from '@caisson/client'
+import type { NetworkControl, NetworkPlace, RulePiece } from '@caisson/runtime'
+import { startDnsServer } from './dns/dns-server.ts'
+import { mayAsk } from './dns/may-ask.ts'
+import type { NameView } from './dns/records.ts'
+import { resolve } from './dns/resolve.ts'
+import { createUpstream } from './dns/upstream.ts'
+import { labelsOfNamespace } from './pod-addresses.ts'
+import type { PolicyRules } from './policy/policy-rules.ts'
+import { type ApiServerAddress, doorsPiece, type GatewayDoor, openApiDoor } from './services/doors.ts'
+import { openProcessDoor, type ProcessService } from './services/process-service.ts'
+
+/** The Service that leads to the API server. */
+export const API_SERVICE = 'default/kubernetes'
+const DNS_PORT = 53
+
+export interface GatewayDoorsOptions {
+  control: NetworkControl
+  informers: Informers
+  apiServer: ApiServerAddress
+  process: ProcessService | undefined
+  dns: { address: string }
+  serviceRange: string
+  rules: Pick<PolicyRules, 'podAt' | 'policies'>
+  names: NameView
+  /** The door of `process` listens. */
+  onProcessDoor(): void
+  onError(error: unknown, where: string): void
+}
+
+export interface GatewayDoors extends AsyncDisposable {
+  /** Opens the network and the doors, once. Rejects with code `network-missing` where this machine can have none. */
+  open(): Promise<void>
+  /** Undefined until they are open, as the others. */
+  place(): NetworkPlace | undefined
+  process(): GatewayDoor | undefined
+  /** The rules that lead to them. */
+  piece(): RulePiece | undefined
+}
+
+export function createGatewayDoors(options: GatewayDoorsOptions): GatewayDoors {
+  const { control, rules, dns, serviceRange, onError } = options
+  const namespaces = options.informers.of(resources.namespaces)
+  const services = options.informers.of(resources.services)
+  const listening = new AsyncDisposableStack()
+  let closed = false
+  let opening: Promise<void> | undefined
+  let place: NetworkPlace | undefined
+  let ports: { udpPort: number; tcpPort: number; apiPort: number } | undefined
+  let processDoor: GatewayDoor | undefined
+
+  async function open(): Promise<void> {
+    if (closed) throw new Error('the network was stopped')
+    place = await control.open()
+    const upstream = createUpstream()
+    const server = listening.use(
+      await startDnsServer({
+        host: place.gateway,
+        port: DNS_PORT,
+        onError,
+        async resolve(query, { ip, tcp, signal }) {
+          const pod = rules.podAt(ip)
+          const may = pod ? mayAsk(pod, { policies: rules.policies(), address: dns.address }) : 'cluster'
+          return await resolve(query, { view: options.names, upstream, mayAsk: may, ip, tcp, signal })
+        },
+      }),
+    )
+    const door = listening.use(await openApiDoor(place.gateway, options.apiServer))
+    if (options.process) await openProcess(options.process, place.gateway)
+    ports = { udpPort: server.udpPort, tcpPort: server.tcpPort, apiPort: door.port }
+  }
+
+  async function openProcess(process: ProcessService, host: string): Promise<void> {
+    const { namespace } = process
+    processDoor = listening.use(
+      await openProcessDoor({
+        host,
+        process,
+        namespaceLabels: () => labelsOfNamespace(namespace, namespaces.get(namespace)),
+        podAt: rules.podAt,
+        policies: rules.policies,
+      }),
+    )
+    options.onProcessDoor()
+  }
+
+  return {
+    open() {
+      opening ??= open().catch((error: unknown) => {
+        opening = undefined
+        throw error
+      })
+      return opening
+    },
+    place: () => place,
+    process: () => processDoor,
+    piece() {
+      if (!place || !ports) return undefined
+      const { udpPort, tcpPort, apiPort } = ports
+      const api = services.get(API_SERVICE)?.spec
+      const ip = api?.clusterIP ?? ''
+      const served = ip === '' || ip === 'None' ? [] : (api?.ports ?? []).map(({ port }) => ({ ip, port }))
+      return doorsPiece({
+        gateway: place.gateway,
+        serviceRange,
+        dns: { address: dns.address, udpPort, tcpPort },
+        api: { addresses: served, port: apiPort },
+        others: processDoor ? [processDoor.port] : [],
+      })
+    },
+    async [Symbol.asyncDispose]() {
+      closed = true
+      // What is being opened would else listen for ever.
+      await opening?.catch(() => {})
+      await listening.disposeAsync()
+    },
+  }
+}
