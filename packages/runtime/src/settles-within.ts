@@ -1,4 +1,4 @@
-/** What a timer of Node's takes, in ms; one that is set for longer ends after one. */
+/** What a timer of Node's takes, in ms. What `@caisson/api` has for longer waits is not for this package, which imports none. */
 const LONGEST_TIMER = 2 ** 31 - 1
 
 /** False where it takes longer than so many ms, however many they are. */
