@@ -10,6 +10,7 @@ import type { Strategy } from '../resource.ts'
 import { deepEqual } from './deep-equal.ts'
 import { differences } from './differences.ts'
 import { immutable } from './immutable.ts'
+import { claimWarnings } from './storage-warnings.ts'
 
 const ACCESS_MODES = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod']
 export const VOLUME_MODES = ['Block', 'Filesystem']
@@ -31,6 +32,7 @@ export const persistentVolumeClaimStrategy: Strategy = {
     alignDataSources(asClaim(next).spec)
   },
   validate: (object) => validateClaim(asClaim(object)),
+  warnings: (object) => claimWarnings(asClaim(object)),
   validateUpdate(next, current) {
     const errors = validateClaim(asClaim(next))
     validateClaimUpdate(asClaim(next), asClaim(current), errors)
@@ -169,9 +171,9 @@ function validateClaimUpdate(next: PersistentVolumeClaim, current: PersistentVol
       'spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims'
     errors.push(forbidden('spec', `${said}\n${differences(comparable, munged)}`))
   }
-  if (size !== undefined && oldSize !== undefined && compareQuantities(size, oldSize) < 0) {
+  if (compareQuantities(size ?? '0', oldSize ?? '0') < 0) {
     const given = (current.status?.capacity?.['storage'] as string | undefined) ?? '0'
-    if (compareQuantities(size, given) <= 0) {
+    if (compareQuantities(size ?? '0', given) <= 0) {
       errors.push(forbidden('spec.resources.requests.storage', 'field can not be less than status.capacity'))
     }
   }

@@ -3,8 +3,9 @@ import type { DownwardAPIVolumeFile, KeyToPath, ProjectedVolumeSource, Volume } 
 import type { FieldError } from '../../status-error.ts'
 import { duplicate, forbidden, invalidValue, notSupported, required } from '../field-error.ts'
 import { dns1123Label, dns1123Subdomain } from '../names.ts'
+import { validateDriverSource } from './driver-sources.ts'
 import { validateResourceFieldRef, validateVolumeFieldRef } from './environment.ts'
-import { validateLocalNonReservedPath, validateNoBacksteps } from './file-paths.ts'
+import { validateLocalDescendingPath, validateLocalNonReservedPath, validateNoBacksteps } from './file-paths.ts'
 import { validateClaimSpec } from './persistent-volume-claim.ts'
 
 type Source = Exclude<keyof Volume, 'name'> | 'image'
@@ -78,7 +79,9 @@ function validateVolumeSource(volume: AnyVolume, podName: string, path: string, 
     errors.push(required(path, 'must specify a volume type'))
     return
   }
-  RULES[first]?.(volume, `${path}.${first}`, errors, podName)
+  const owner = { kind: 'Pod', name: volume.name } as const
+  if (!validateDriverSource(volume, first, { path, errors, owner }))
+    RULES[first]?.(volume, `${path}.${first}`, errors, podName)
   for (const source of others) {
     const name = source === 'downwardAPI' ? 'downwarAPI' : source === 'cephfs' ? 'cephFS' : source
     errors.push(forbidden(`${path}.${name}`, 'may not specify more than 1 volume type'))
@@ -87,7 +90,7 @@ function validateVolumeSource(volume: AnyVolume, podName: string, path: string, 
 
 type SourceRule = (volume: AnyVolume, at: string, errors: FieldError[], podName: string) => void
 
-/** The sources of cloud providers are not here: no node of this server mounts them, and such a Pod never starts. */
+/** But for those of storage drivers. */
 const RULES: Partial<Readonly<Record<Source, SourceRule>>> = {
   emptyDir(volume, at, errors) {
     const limit = volume.emptyDir?.sizeLimit
@@ -96,6 +99,10 @@ const RULES: Partial<Readonly<Record<Source, SourceRule>>> = {
     }
   },
   hostPath: (volume, at, errors) => validateHostPath(volume.hostPath ?? { path: '' }, at, errors),
+  gitRepo(volume, at, errors) {
+    if (!volume.gitRepo?.repository) errors.push(required(`${at}.repository`))
+    validateLocalDescendingPath(volume.gitRepo?.directory ?? '', `${at}.directory`, errors)
+  },
   secret(volume, at, errors) {
     if (!volume.secret?.secretName) errors.push(required(`${at}.secretName`))
     validateFiles(volume.secret, at, errors)
