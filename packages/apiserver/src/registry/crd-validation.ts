@@ -16,7 +16,7 @@ const APPROVAL = 'api-approved.kubernetes.io'
 export function validateCrd(crd: KubeObject): FieldError[] {
   const spec = specOf(crd)
   const errors: FieldError[] = []
-  if (crd.metadata.name !== `${spec.names?.plural ?? ''}.${spec.group ?? ''}`) {
+  if (crd.metadata.name && crd.metadata.name !== `${spec.names?.plural ?? ''}.${spec.group ?? ''}`) {
     const said = 'must be spec.names.plural+"."+spec.group'
     errors.push(invalidValue('metadata.name', crd.metadata.name ?? '', said))
   }
@@ -134,8 +134,8 @@ function validateVersions(spec: CrdSpec, before: CrdSpec | undefined): FieldErro
   }
   // The first version's name stands above them all too, in the form that Kubernetes validates.
   const wrong = dns1035Label(versions[0]?.name ?? '')
-  if (versions[0] && wrong.length > 0)
-    errors.push(invalidValue('spec.version', versions[0].name ?? '', wrong.join(',')))
+  if (versions[0]?.name && wrong.length > 0)
+    errors.push(invalidValue('spec.version', versions[0].name, wrong.join(',')))
   return errors
 }
 

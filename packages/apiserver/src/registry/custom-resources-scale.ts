@@ -1,11 +1,12 @@
 /** Where `scale` is a subresource, the fields that it reads have to hold numbers. */
+
 import type { KubeObject } from '@caisson/api'
+import { printed } from '../patch/go-printing.ts'
 import { isObject } from '../patch/json-value.ts'
-import { sortedKeys } from '../schema/canonical-json.ts'
 import { goNumber, isInteger } from '../schema/go-value.ts'
 import type { FieldError } from '../status-error.ts'
 import type { CrdScale } from './crd.ts'
-import { goJson, invalidValue } from './field-error.ts'
+import { invalidValue } from './field-error.ts'
 
 const MAXIMUM = 2147483647
 
@@ -41,7 +42,7 @@ function valueAt(object: KubeObject, path: string): { value?: unknown; error?: s
     if (!isObject(value)) {
       if (value === null) return {}
       return {
-        error: typeProblem(`.${fields.slice(0, index + 1).join('.')}`, value, 'map[string]interface {}') as string,
+        error: typeProblem(`.${fields.slice(0, index + 1).join('.')}`, value, 'map[string]interface{}') as string,
       }
     }
     if (!Object.hasOwn(value, field)) return {}
@@ -62,5 +63,5 @@ function described(value: unknown): [type: string, shown: string] {
   if (typeof value === 'number') return [isInteger(value) ? 'int64' : 'float64', goNumber(value)]
   if (typeof value === 'boolean') return ['bool', String(value)]
   if (typeof value === 'string') return ['string', value]
-  return [Array.isArray(value) ? '[]interface {}' : 'map[string]interface {}', goJson(sortedKeys(value))]
+  return [Array.isArray(value) ? '[]interface {}' : 'map[string]interface {}', printed(value)]
 }

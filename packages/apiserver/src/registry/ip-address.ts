@@ -20,6 +20,18 @@ export function canonicalIp(value: string): string | undefined {
   return family === 4 ? withoutLeadingZeros(value) : new URL(`http://[${value}]`).hostname.slice(1, -1)
 }
 
+/** Of an address that is taken as it is, although it is hardly written as it should be. */
+export function ipWarnings(value: string, path: string): string[] {
+  const canonical = canonicalIp(value)
+  if (canonical === undefined || canonical === value) return []
+  const isOtherForm = canonical.includes('.')
+  return [
+    isOtherForm
+      ? `${path}: non-standard IP address "${value}" will be considered invalid in a future Kubernetes release: use "${canonical}"`
+      : `${path}: IPv6 address "${value}" should be in RFC 5952 canonical format ("${canonical}")`,
+  ]
+}
+
 export function validateIp(value: string, path: string, errors: FieldError[]): void {
   if (ipFamily(value) !== undefined) return
   errors.push(invalidValue(path, value, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'))
@@ -43,6 +55,19 @@ export function validateCidr(value: string, path: string, errors: FieldError[]):
   const cidr = parseCidr(value)
   if (!cidr) errors.push(invalidValue(path, value, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
   return cidr
+}
+
+/** Of a range of IPv4 that is written as an address within it. */
+export function cidrWarnings(value: string, path: string): string[] {
+  const cidr = parseCidr(value)
+  if (cidr?.family !== 4) return []
+  const { address, prefix } = cidr
+  const size = 2 ** (32 - prefix)
+  const start = numberToIpv4(ipv4ToNumber(address) - (ipv4ToNumber(address) % size))
+  if (start === address) return []
+  return [
+    `${path}: CIDR value "${value}" is ambiguous in this context (should be "${start}/${prefix}" or "${address}/32"?)`,
+  ]
 }
 
 export function cidrContains(cidr: Cidr, address: string): boolean {

@@ -101,7 +101,8 @@ export function validateEphemeralContainers(
     if (target && !targets.has(target)) errors.push(notFound(`${at}.targetContainerName`, target))
     for (const field of FORBIDDEN_IN_EPHEMERAL) {
       const value = (container as unknown as Record<string, unknown>)[field]
-      if (value !== undefined && Object.keys(value as object).length > 0) {
+      const isEmpty = field === 'ports' || field === 'resources' ? Object.keys(value ?? {}).length === 0 : false
+      if (value !== undefined && !isEmpty) {
         errors.push(forbidden(`${at}.${field}`, 'cannot be set for an Ephemeral Container'))
       }
     }

@@ -19,6 +19,7 @@ import { deepEqual } from './deep-equal.ts'
 import { immutable } from './immutable.ts'
 import type { Kind } from './kind.ts'
 import { validateInlineVolume } from './persistent-volume.ts'
+import { printedSelector } from './pod-template.ts'
 import { keepSpec } from './replica-set.ts'
 import { validateCsiDriver } from './volumes.ts'
 
@@ -31,6 +32,7 @@ const MOST_ATTACHMENT_BYTES = 256 * 1024
 const MOST_ERROR_BYTES = 1024
 
 const driverStrategy: Strategy = {
+  generation: false,
   unconditionalUpdate: false,
   returnsDeleted: true,
   defaults(object) {
@@ -45,7 +47,11 @@ const driverStrategy: Strategy = {
     spec.seLinuxMount ??= false
   },
   prepareForCreate: dropDisabledDriverFields,
-  prepareForUpdate: dropDisabledDriverFields,
+  prepareForUpdate(next, current) {
+    dropDisabledDriverFields(next)
+    // Not there before the first change.
+    if (!deepEqual(next['spec'], current['spec'])) next.metadata.generation = (current.metadata.generation ?? 0) + 1
+  },
   validate: (object) => validateDriver(asDriver(object)),
   validateUpdate(next, current) {
     const errors = validateDriver(asDriver(next))
@@ -150,9 +156,12 @@ const capacityStrategy: Strategy = {
   validate: (object) => validateCapacity(asCapacity(object)),
   validateUpdate(next, current) {
     const errors = validateCapacity(asCapacity(next))
-    for (const field of ['nodeTopology', 'storageClassName'] as const)
-      if (!deepEqual(next[field], current[field]))
-        errors.push(invalidValue(field, next[field] ?? null, 'field is immutable'))
+    const { nodeTopology, storageClassName } = asCapacity(next)
+    if (!deepEqual(nodeTopology, current['nodeTopology'])) {
+      const shown = nodeTopology ? printedSelector(nodeTopology as LabelSelector) : null
+      errors.push(invalidValue('nodeTopology', shown, 'field is immutable'))
+    }
+    immutable(storageClassName, asCapacity(current).storageClassName, 'storageClassName', errors)
     return errors
   },
 }

@@ -4,7 +4,7 @@ import type { EndpointAddress, EndpointPort, EndpointSubset } from 'kubernetes-t
 import type { EndpointHints, EndpointSlice } from 'kubernetes-types/discovery/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { duplicate, invalidValue, notSupported, required, tooMany } from '../field-error.ts'
-import { ipFamily, validateIp, validateNonSpecialIp } from '../ip-address.ts'
+import { ipFamily, ipWarnings, validateIp, validateNonSpecialIp } from '../ip-address.ts'
 import { dns1123Label, dns1123Subdomain, labelValueErrors, portNumber, qualifiedName } from '../names.ts'
 import type { Strategy } from '../resource.ts'
 import { deepEqual } from './deep-equal.ts'
@@ -107,9 +107,20 @@ export const endpointSliceStrategy: Strategy = {
     immutable(asSlice(next).addressType, asSlice(current).addressType, 'addressType', errors)
     return errors
   },
-  warnings(object) {
-    return asSlice(object).addressType === 'FQDN' ? ['spec.addressType: FQDN endpoints are deprecated'] : []
+  warnings(object, current) {
+    const isNewName = asSlice(object).addressType === 'FQDN' && !current
+    return [...(isNewName ? ['spec.addressType: FQDN endpoints are deprecated'] : []), ...addressWarnings(object)]
   },
+}
+
+/** Controllers of Kubernetes mend addresses themselves. */
+const MENDED_BY = new Set(['endpointslice-controller.k8s.io', 'endpointslicemirroring-controller.k8s.io'])
+
+function addressWarnings(object: KubeObject): string[] {
+  if (MENDED_BY.has(object.metadata.labels?.['endpointslice.kubernetes.io/managed-by'] ?? '')) return []
+  return (asSlice(object).endpoints ?? []).flatMap(({ addresses }, index) =>
+    addresses.flatMap((address, at) => ipWarnings(address, `endpoints[${index}].addresses[${at}]`)),
+  )
 }
 
 function asSlice(object: KubeObject): EndpointSlice {

@@ -124,7 +124,7 @@ function validateLegacy(event: CoreEvent, controllerField: string): FieldError[]
 function validateNew(event: CoreEvent): FieldError[] {
   const errors = validateLegacy(event, 'reportingController')
   const name = event.metadata.name ?? ''
-  for (const said of dns1123Subdomain(name)) errors.push(invalidValue('metadata.name', name, said))
+  if (name) for (const said of dns1123Subdomain(name)) errors.push(invalidValue('metadata.name', name, said))
   validateSeries(event, errors)
   if (!event.eventTime) errors.push(required('eventTime'))
   if (event.type !== 'Normal' && event.type !== 'Warning') {
@@ -163,12 +163,22 @@ const IMMUTABLE = [
   'reportingInstance',
 ] as const
 
+const TEXTS: ReadonlySet<string> = new Set([
+  'reason',
+  'message',
+  'type',
+  'action',
+  'reportingComponent',
+  'reportingInstance',
+])
+
 function validateChange(next: CoreEvent, current: CoreEvent): FieldError[] {
   const errors = validateLegacy(next, 'reportingController')
   if (JSON.stringify(next.series) !== JSON.stringify(current.series)) validateSeries(next, errors)
   for (const field of IMMUTABLE) {
     const shown = field === 'reportingComponent' ? 'reportingController' : field
-    immutable(next[field], current[field], shown, errors)
+    const zero = TEXTS.has(field) ? '' : undefined
+    immutable(next[field] ?? zero, current[field] ?? zero, shown, errors)
   }
   return errors
 }

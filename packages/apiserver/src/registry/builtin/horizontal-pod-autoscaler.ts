@@ -14,6 +14,7 @@ import { nanoOf } from '../quantity.ts'
 import type { Strategy } from '../resource.ts'
 import { validateNonNegative } from './amounts.ts'
 import { keepSpec } from './replica-set.ts'
+import { validateContainerResourceName } from './resource-requirements.ts'
 
 const DEFAULT_UTILIZATION = 80
 const LONGEST_PERIOD_SECONDS = 1800
@@ -192,6 +193,7 @@ function validateSource(
     const { name } = metric[field] as { name: string }
     if (!name) errors.push(required(`${path}.name`, 'must specify a resource name'))
     if (field === 'containerResource') {
+      if (name) validateContainerResourceName(name, `${path}.name`, errors)
       const { container = '' } = metric.containerResource ?? {}
       if (!container) errors.push(required(`${path}.container`, 'must specify a container'))
       else for (const said of dns1123Label(container)) errors.push(invalidValue(`${path}.container`, container, said))

@@ -186,6 +186,7 @@ const KINDS: readonly Kind[] = [
     namespaced: false,
     columns: columns.webhookColumns,
     strategy: mutatingWebhookStrategy,
+    anyFinalizer: true,
   },
   {
     definitions: 'io.k8s.api.admissionregistration.v1',
@@ -197,6 +198,7 @@ const KINDS: readonly Kind[] = [
     status: true,
     columns: columns.policyColumns,
     strategy: policyStrategy,
+    anyFinalizer: true,
   },
   {
     definitions: 'io.k8s.api.admissionregistration.v1',
@@ -207,6 +209,7 @@ const KINDS: readonly Kind[] = [
     namespaced: false,
     columns: columns.policyBindingColumns,
     strategy: policyBindingStrategy,
+    anyFinalizer: true,
   },
   {
     definitions: 'io.k8s.api.admissionregistration.v1',
@@ -217,6 +220,7 @@ const KINDS: readonly Kind[] = [
     namespaced: false,
     columns: columns.webhookColumns,
     strategy: validatingWebhookStrategy,
+    anyFinalizer: true,
   },
   {
     definitions: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1',

@@ -1,4 +1,5 @@
 /** LimitRange: what Pods, containers and claims of a namespace ask for where they say nothing, and may ask for at all. */
+import { randomUUID } from 'node:crypto'
 import type { KubeObject } from '@caisson/api'
 import type { FieldError } from '../../status-error.ts'
 import { duplicate, forbidden, invalidValue, required } from '../field-error.ts'
@@ -32,6 +33,9 @@ export const limitRangeStrategy: Strategy = {
   createOnUpdate: true,
   defaults(object) {
     for (const item of (object as LimitRange).spec?.limits ?? []) if (item.type === 'Container') setDefaults(item)
+  },
+  prepareForCreate(object) {
+    object.metadata.name ||= randomUUID()
   },
   validate: (object) => validateLimitRange(object as LimitRange),
   validateUpdate: (next) => validateLimitRange(next as LimitRange),

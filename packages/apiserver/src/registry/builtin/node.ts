@@ -2,7 +2,7 @@ import type { KubeObject } from '@caisson/api'
 import type { Node } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { duplicate, forbidden, invalidValue } from '../field-error.ts'
-import { parseCidr, validateCidr } from '../ip-address.ts'
+import { cidrWarnings, parseCidr, validateCidr } from '../ip-address.ts'
 import type { Strategy } from '../resource.ts'
 import { isExtended, validateAmount } from './resource-requirements.ts'
 import { type Taint, validateTaints } from './tolerations.ts'
@@ -14,12 +14,35 @@ export const nodeStrategy: Strategy = {
     if (spec) alignPodCidrs(spec)
     if (status?.capacity) status.allocatable ??= { ...status.capacity }
   },
+  prepareForCreate(object) {
+    dropDisabledFields(object)
+    const { status } = asNode(object)
+    if (status) delete status.config
+  },
   prepareForUpdate(next, current) {
     next.status = structuredClone(current.status)
+    dropDisabledFields(next)
   },
   validate: (object) => validateNode(asNode(object)),
-  validateUpdate: (next, current) => validateNodeUpdate(asNode(next), asNode(current)),
+  warnings: (object) => nodeWarnings(asNode(object)),
+  validateUpdate: (next, current) => [
+    ...validateNode(asNode(next)),
+    ...validateNodeUpdate(asNode(next), asNode(current)),
+  ],
   validateStatusUpdate: (next, current) => validateNodeUpdate(asNode(next), asNode(current)),
+}
+
+function nodeWarnings({ spec = {} }: Node): string[] {
+  return [
+    ...(spec.externalID ? ['spec.externalID: this field is deprecated, and is unused by Kubernetes'] : []),
+    ...(spec.podCIDRs ?? []).flatMap((range, index) => cidrWarnings(range, `spec.podCIDRs[${index}]`)),
+  ]
+}
+
+/** Configuration of kubelets by the API is no more. */
+function dropDisabledFields(object: KubeObject): void {
+  const { spec } = asNode(object)
+  if (spec) delete spec.configSource
 }
 
 /** `podCIDR` is the first of `podCIDRs`; where they differ, the older field wins. */
@@ -79,5 +102,7 @@ function validateNodeUpdate(next: Node, current: Node): FieldError[] {
     errors.push(forbidden('spec.providerID', 'node updates may not change providerID except from "" to valid'))
   }
   if (next.spec?.taints) validateTaints(next.spec.taints as Taint[], 'metadata.taints', errors)
+  if ((next.spec?.externalID ?? '') !== (current.spec?.externalID ?? ''))
+    errors.push(forbidden('spec.externalID', 'may not be updated'))
   return errors
 }

@@ -124,11 +124,16 @@ function applyVolumeDefaults(volume: Volume): void {
   if (image) image.pullPolicy ||= tagOf(image.reference ?? '') === 'latest' ? 'Always' : 'IfNotPresent'
 }
 
+const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?'
+const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
+const REFERENCE = new RegExp(
+  `^(?:(?:${LABEL}(?:\\.${LABEL})*|\\[[0-9a-fA-F:]+\\])(?::\\d+)?/)?${COMPONENT}(?:/${COMPONENT})*` +
+    '(?::(\\w[\\w.-]{0,127}))?(@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$',
+)
+
 /** The tag of an image's name: `latest` where there is neither tag nor digest, empty where the name is no name. */
 function tagOf(image: string): string {
-  const reference =
-    /^(?:[A-Za-z0-9._-]+(?::\d+)?\/)?[a-z0-9._/-]+(?::([\w][\w.-]{0,127}))?(@[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,})?$/
-  const match = reference.exec(image)
+  const match = REFERENCE.exec(image)
   if (!match) return ''
   return match[1] ?? (match[2] ? '' : 'latest')
 }

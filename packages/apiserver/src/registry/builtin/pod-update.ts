@@ -34,11 +34,13 @@ export function validatePodUpdate(next: Pod, current: Pod): FieldError[] {
 }
 
 function validateContainerList(
-  next: readonly Container[] = [],
-  current: readonly Container[] = [],
+  given: readonly Container[] | null | undefined,
+  before: readonly Container[] | undefined,
   path: string,
   errors: FieldError[],
 ): boolean {
+  // Go says null where there are none, of what has to be there.
+  const [next, current] = [given ?? [], before ?? []]
   if (next.length !== current.length) {
     errors.push(forbidden(path, 'pod updates may not add or remove containers'))
     return false

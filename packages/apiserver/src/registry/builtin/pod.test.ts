@@ -20,3 +20,16 @@ test('a Pod is warned about when it is made, not each time it changes', () => {
   ])
   expect(podStrategy.warnings?.(pod, pod)).toEqual([])
 })
+
+test('a Pod that a patch left without containers is refused', () => {
+  const pod = (containers: object[] | null): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p' },
+    spec: { containers, restartPolicy: 'Always', dnsPolicy: 'ClusterFirst' },
+  })
+  const errors = podStrategy.validateUpdate?.(pod(null), pod([{ name: 'a', image: 'b' }])) ?? []
+  expect(errors.map(({ field, message }) => `${field}: ${message}`)).toContain(
+    'spec.containers: Forbidden: pod updates may not add or remove containers',
+  )
+})

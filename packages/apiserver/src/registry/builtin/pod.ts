@@ -86,7 +86,7 @@ function dropDisabledFields(pod: Pod): void {
 export function dropDisabledSpecFields(spec: PodSpec & { hostnameOverride?: string }): void {
   delete spec.hostnameOverride
   dropImageVolumes(spec)
-  for (const container of spec.containers ?? []) {
+  for (const container of [...(spec.containers ?? []), ...(spec.ephemeralContainers ?? [])]) {
     delete container.restartPolicy
     dropDisabledContainerFields(container)
   }

@@ -80,7 +80,11 @@ function validateRole(role: Role, namespaced: boolean): FieldError[] {
   if (!selectors.length) {
     errors.push(required(path, 'at least one clusterRoleSelector required if aggregationRule is non-nil'))
   }
-  selectors.forEach((selector, index) => validateLabelSelector(selector, `${path}[${index}]`, errors))
+  selectors.forEach((selector, index) => {
+    const before = errors.length
+    validateLabelSelector(selector, `${path}[${index}]`, errors)
+    if (errors.length > before) errors.push(invalidValue(`${path}[${index}]`, null, 'invalid label selector.'))
+  })
   return errors
 }
 

@@ -177,7 +177,9 @@ function validateController(spec: ReplicationControllerSpec): FieldError[] {
   const labels = template.metadata?.labels ?? {}
   if (Object.entries(selector).some(([key, value]) => labels[key] !== value)) {
     const said = '`selector` does not match template `labels`'
-    errors.push(invalidValue('spec.template.metadata.labels', sortedKeys(labels), said))
+    errors.push(
+      invalidValue('spec.template.metadata.labels', template.metadata?.labels ? sortedKeys(labels) : null, said),
+    )
   }
   validatePodTemplate(template, 'spec.template', errors)
   const policy = template.spec?.restartPolicy ?? ''

@@ -60,7 +60,7 @@ export const resourceQuotaStrategy: Strategy = {
   validate: (object) => validateSpec(object as ResourceQuota),
   validateUpdate(next, current) {
     const errors = validateSpec(next as ResourceQuota)
-    const scopesOf = (quota: ResourceQuota): string => [...new Set(quota.spec?.scopes ?? [])].sort().join()
+    const scopesOf = (quota: ResourceQuota): string => JSON.stringify([...new Set(quota.spec?.scopes)].sort())
     if (scopesOf(next as ResourceQuota) !== scopesOf(current as ResourceQuota))
       errors.push(invalidValue('spec.scopes', (next as ResourceQuota).spec?.scopes ?? null, 'field is immutable'))
     return errors

@@ -42,10 +42,11 @@ interface IPAddress extends KubeObject {
 }
 
 const ipAddressStrategy: Strategy = {
+  generation: false,
   nameRule: addressName,
   validate: (object) => validateAddress(object as IPAddress),
   validateUpdate(next, current) {
-    const errors: FieldError[] = []
+    const errors = validateAddress(next as IPAddress)
     const [parent, old] = [next as IPAddress, current as IPAddress].map(({ spec }) => spec?.parentRef)
     immutable(parent, old, 'spec.parentRef', errors)
     return errors
