@@ -5,10 +5,11 @@ import { isObject } from './json-value.ts'
 export function goType(value: unknown): string {
   if (Array.isArray(value)) return '[]interface {}'
   if (typeof value === 'object') return 'map[string]interface {}'
+  if (typeof value === 'number') return Number.isInteger(value) ? 'int64' : 'float64'
   return typeof value === 'boolean' ? 'bool' : typeof value
 }
 
-const SHOWN = 200
+const SHOWN = 4096
 
 /** Go's %v: `map[a:1 b:[x y]]`, of a bounded length. */
 export function printed(value: unknown): string {

@@ -220,11 +220,19 @@ const emptyObjects = new Map<string, Readonly<Record<string, unknown>>>()
 export function refuseWrongTypes(applied: KubeObject, schema: Schema): void {
   const errors = typeErrors(applied, schema)
   if (errors.length === 0) return
-  const { apiVersion, kind, metadata } = applied
-  const groupVersion = apiVersion.includes('/') ? apiVersion : `/${apiVersion}`
-  const who = `${metadata.namespace ?? ''}/${metadata.name ?? ''}; ${groupVersion}, Kind=${kind}`
   const said = errors.length === 1 ? errors[0] : ['errors:', ...errors.map((error) => `  ${error}`)].join('\n')
-  throw new StatusError('Unknown', `failed to create typed patch object (${who}): ${said}`)
+  throw new StatusError('Unknown', `failed to create typed patch object (${appliedName(applied)}): ${said}`)
+}
+
+/** What is applied, as errors about it call it: `one/web; apps/v1, Kind=Deployment`. */
+export function appliedName({ metadata, ...type }: KubeObject): string {
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+  return `${text(metadata.namespace)}/${text(metadata.name)}; ${appliedType(type)}`
+}
+
+/** `apps/v1, Kind=Deployment` */
+export function appliedType({ apiVersion, kind }: Pick<KubeObject, 'apiVersion' | 'kind'>): string {
+  return `${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`
 }
 
 function sameOwner(owner: Owner, context: WriteContext, operation: Owner['operation']): boolean {
@@ -326,6 +334,7 @@ function readOwners(entries: readonly ManagedFieldsEntry[] | undefined): Owner[]
   if (!entries) return undefined
   try {
     return entries.map((entry) => {
+      if (entry.fieldsType !== 'FieldsV1') throw new Error('no form of fields that is known')
       const set = entry.fieldsV1 ? fromFieldsV1(entry.fieldsV1) : emptySet()
       return {
         manager: entry.manager ?? 'unknown',

@@ -54,13 +54,18 @@ function mergeObject(original: JsonObject, patch: JsonObject, schema: Schema | u
         key,
         replaced ? withoutDirectives(value, field) : mergeObject(isObject(current) ? current : {}, value, field),
       )
-    } else if (Array.isArray(value) && strategiesOf(field).has('merge')) {
+    } else if (Array.isArray(value) && strategiesOf(field).has('merge') && !isPlainAddition(current, value)) {
       result.set(key, mergeList({ original: Array.isArray(current) ? current : [], patch: value, field, name: key }))
     } else {
       result.set(key, value)
     }
   }
   return toObject(result)
+}
+
+/** Where there was no list and nothing says how to merge, the new one is taken as it is, keys or none. */
+function isPlainAddition(current: unknown, items: readonly unknown[]): boolean {
+  return current === undefined && items.every((item) => isObject(item) && !JSON.stringify(item).includes('"$'))
 }
 
 /** `Object.fromEntries` defines own properties, so a key `__proto__` stays data. */
@@ -185,7 +190,8 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
   let kept = original
   let replace = false
   for (const item of patch) {
-    if (!isObject(item)) throw new StatusError('BadRequest', `expected only objects in the list "${name}"`)
+    if (!isObject(item))
+      throw new StatusError('Unknown', `list element types are not identical: ${printed([original, patch])}`)
     const directive = item[PATCH]
     if (directive === undefined) plain.push(item)
     else if (directive === 'replace') replace = true

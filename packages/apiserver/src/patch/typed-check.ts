@@ -18,6 +18,9 @@ export function typeErrors(value: unknown, schema: Schema): string[] {
   return errors
 }
 
+/** What Go reads from text or from a number, as it likes. */
+const SCALAR = /\.(?:Quantity|Time|MicroTime)$/
+
 interface Visit {
   /** Undefined where nothing is known, so that everything is allowed. */
   schema: Schema | undefined
@@ -33,9 +36,12 @@ function check(value: unknown, { schema, path, preserve, errors }: Visit): void 
   const fail = (what: string): void => {
     errors.push(path.length === 0 ? what : `${formatPath(path)}: ${what}`)
   }
-  // Any scalar, and the amounts and ports of built-in kinds that are a number or a string.
+  if (SCALAR.test(schema.$ref ?? '')) {
+    if (typeof value === 'object') fail(`expected any scalar, got &{${printed(value)}}`)
+    return
+  }
+  // Anything, and the ports of built-in kinds that are a number or a string.
   if (known.type === undefined || known['x-kubernetes-int-or-string'] || known.format === 'int-or-string') return
-  if (schema.$ref?.endsWith('.Quantity')) return
   const inside = { path, preserve: preserve || known['x-kubernetes-preserve-unknown-fields'] === true, errors }
   if (known.type === 'object') {
     if (isObject(value)) checkFields(value, known, inside)
@@ -79,6 +85,11 @@ function checkItems(value: readonly unknown[], schema: Schema, visit: Omit<Visit
     let element = `i:${index}`
     if (listType === 'map' || listType === 'set') {
       const key = listType === 'set' ? `v:${JSON.stringify(item)}` : keyElement(item, schema)
+      const wrong = listType === 'set' ? wrongInSet(item) : undefined
+      if (wrong !== undefined) {
+        visit.errors.push(`${at}element ${index}: ${wrong}`)
+        return
+      }
       if (key === undefined) {
         visit.errors.push(`${at}element ${index}: ${withoutKeys(item, schema)}`)
         return
@@ -91,7 +102,14 @@ function checkItems(value: readonly unknown[], schema: Schema, visit: Omit<Visit
   }
 }
 
+function wrongInSet(item: unknown): string | undefined {
+  if (item === null) return "associative list without keys has an element that's an explicit null"
+  if (Array.isArray(item)) return 'not supported: associative list with lists as elements'
+  return isObject(item) ? "associative list without keys has an element that's a map type" : undefined
+}
+
 function withoutKeys(item: unknown, schema: Schema): string {
+  if (item === null) return 'associative list with keys may not have a null element'
   if (!isObject(item)) return 'associative list with keys may not have non-map elements'
   const keys = (schema['x-kubernetes-list-map-keys'] ?? []).map((key) => JSON.stringify(key)).join(' ')
   return `associative list with keys has an element that omits all key fields [${keys}] (and doesn't have default values for any key fields)`

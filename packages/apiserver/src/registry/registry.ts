@@ -28,6 +28,12 @@ export function storageKey(resource: Resource): ResourceKey {
   return resource.stored?.key ?? resourceKey(resource)
 }
 
+/** Of what is stored, by which errors of validation call an object of any version. */
+export function storedKind(resource: Resource): { group: string; kind: string } {
+  const { stored, group, kind } = resource
+  return stored ? { group: stored.key.slice(resource.plural.length + 1), kind } : { group, kind }
+}
+
 export function groupVersion(resource: { group: string; version: string }): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`
 }

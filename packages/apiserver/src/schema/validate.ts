@@ -23,14 +23,21 @@ import { validateSchema } from './validate-schema.ts'
  * @param path of the value in its object; it is put before the field of each error
  * @param current the value that is replaced. What is wrong but unchanged is then no error (Kubernetes' ratcheting), and
  *   rules about transitions are checked.
+ * @param before what is known to be wrong with the object already: rules are not looked at beside certain errors
  */
-export function validate(schema: Schema, value: unknown, path = '', current: unknown = ABSENT): FieldError[] {
+export function validate(
+  schema: Schema,
+  value: unknown,
+  path = '',
+  current: unknown = ABSENT,
+  before: readonly FieldError[] = [],
+): FieldError[] {
   const accepted = isAccepted(schema, current) ? current : ABSENT
   const { errors, forgave } = validateSchema(schema, value, path, current, accepted !== ABSENT)
   if (forgave) noteForgiven(value)
   errors.push(...validateEmbeddedResources(schema, value, path, accepted))
   errors.push(...listTypeErrors(schema, value, path, current))
-  errors.push(...rulesErrors(schema, value, { path, current, others: errors }))
+  errors.push(...rulesErrors(schema, value, { path, current, others: [...before, ...errors] }))
   return errors
 }
 

@@ -3,8 +3,9 @@ import type { KubeObject } from '@caisson/api'
 import { refuse } from '../admission/refuse.ts'
 import { trackUpdate } from '../patch/managed-fields.ts'
 import { validateObjectMeta } from '../registry/object-meta.ts'
-import { resourceKey, storageKey } from '../registry/registry.ts'
+import { resourceKey, storageKey, storedKind } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
+import { ABSENT } from '../schema/absent.ts'
 import { rememberAccepted } from '../schema/accepted.ts'
 import { validate } from '../schema/validate.ts'
 import { invalid, StatusError } from '../status-error.ts'
@@ -87,8 +88,8 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   }
   const { strategy } = resource
   strategy.prepareForCreate?.(object, { user: call.user, now, list: transaction.list })
-  if (strategy.generation === false) delete metadata.generation
-  else metadata.generation = 1
+  // Kinds without a generation of their own keep what a client wrote.
+  if (strategy.generation !== false) metadata.generation = 1
   validateNew(object, resource)
   call.warnings.push(...(strategy.warnings?.(object) ?? []))
   environment.admitValidated({ ...admission, name: metadata.name as string })
@@ -119,12 +120,14 @@ function freeName(prefix: string, isFree: (name: string) => boolean): string {
 }
 
 function validateNew(object: KubeObject, resource: Resource): void {
+  const { namespaced, strategy } = resource
+  const metadataErrors = validateObjectMeta(object.metadata, { namespaced, name: strategy.nameRule })
   const errors = [
-    ...validateObjectMeta(object.metadata, { namespaced: resource.namespaced, name: resource.strategy.nameRule }),
-    ...(resource.decode ? [] : validate(resource.schema, object)),
-    ...(resource.strategy.validate?.(object) ?? []),
+    ...metadataErrors,
+    ...(resource.decode ? [] : validate(resource.schema, object, '', ABSENT, metadataErrors)),
+    ...(strategy.validate?.(object) ?? []),
   ]
-  if (errors.length > 0) throw invalid(resource, object.metadata.name ?? '', errors)
+  if (errors.length > 0) throw invalid(storedKind(resource), object.metadata.name ?? '', errors)
 }
 
 function taken(resource: Resource, name: string, existing: KubeObject, generated: boolean): StatusError {

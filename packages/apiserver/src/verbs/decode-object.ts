@@ -1,9 +1,11 @@
 /** From a decoded body to an object of the kind that the path names: unknown fields, defaults, the shape of metadata. */
 import type { KubeObject } from '@caisson/api'
+import { goQuote, invalidValue } from '../registry/field-error.ts'
 import { groupVersion, type Registry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { applyDefaults } from '../schema/defaults.ts'
 import { prune } from '../schema/prune.ts'
+import { invalid } from '../status-error.ts'
 import type { Body } from './call.ts'
 import { MOST_PROBLEMS } from './decode.ts'
 import { badRequest } from './errors.ts'
@@ -95,31 +97,64 @@ function typedObject(
   const expected = groupVersion(resource)
   if (resource.custom) {
     if (!given.kind) throw unrecognized(resource, body, `Object 'Kind' is missing in '${body.text}'`)
-    if (!given.apiVersion) throw unrecognized(resource, body, `Object 'apiVersion' is missing in '${body.text}'`)
+    if ((given.apiVersion ?? undefined) === undefined)
+      throw unrecognized(resource, body, `Object 'apiVersion' is missing in '${body.text}'`)
   }
-  const { apiVersion = expected, kind = resource.kind, metadata = {}, ...rest } = given
-  if (typeof apiVersion !== 'string' || typeof kind !== 'string')
-    throw unrecognized(
-      resource,
-      body,
-      `${NO_TYPE}; json parse error: ${wrongType(typeof apiVersion === 'string' ? kind : apiVersion, typeof apiVersion === 'string' ? 'kind' : 'apiVersion')}`,
-    )
-  if (!resource.custom && (kind !== resource.kind || apiVersion !== expected)) {
+  const { apiVersion: _apiVersion, kind: _kind, metadata = {}, ...rest } = given
+  const apiVersion = isGiven(given.apiVersion) ? given.apiVersion : expected
+  const kind = isGiven(given.kind) ? given.kind : resource.kind
+  const why = otherKind(resource, { apiVersion, kind }, registry)
+  if (why?.startsWith(NO_TYPE) || why?.startsWith('unexpected GroupVersion')) throw unrecognized(resource, body, why)
+  if (why !== undefined) {
     const version = apiVersion.slice(apiVersion.indexOf('/') + 1)
-    const cannot = `${kind} in version "${version}" cannot be handled as a ${resource.kind}`
-    if (!registry.hasKind(apiVersion, kind))
-      throw badRequest(`${cannot}: no kind "${kind}" is registered for version "${apiVersion}" in scheme "${SCHEME}"`)
-    if (kind !== resource.kind)
-      throw badRequest(
-        `${cannot}: converting (${version}.${kind}) to (${resource.group || 'core'}.${resource.kind}): unknown conversion`,
-      )
+    throw badRequest(`${kind} in version "${version}" cannot be handled as a ${resource.kind}: ${why}`)
   }
-  if (apiVersion !== expected)
+  if (apiVersion !== expected || (resource.custom && given.apiVersion === ''))
     throw badRequest(
-      `the API version in the data (${apiVersion}) does not match the expected API version (${expected})`,
+      `the API version in the data (${given.apiVersion}) does not match the expected API version (${expected})`,
     )
+  if (resource.custom) refuseOtherKind(resource, given)
   // The same order everywhere, so that a list can cut kind and apiVersion off the front of an item's text.
   return { kind, apiVersion, metadata, ...rest } as KubeObject
+}
+
+/**
+ * Why kind and apiVersion are not those of what the path names, in Go's words; undefined where they are, or are left out.
+ * For custom resources that they are strings is all that is looked at.
+ */
+export function otherKind(
+  resource: Resource,
+  given: { apiVersion?: unknown; kind?: unknown },
+  registry: DecodeOptions['registry'],
+): string | undefined {
+  const expected = groupVersion(resource)
+  const apiVersion = isGiven(given.apiVersion) ? given.apiVersion : expected
+  const kind = isGiven(given.kind) ? given.kind : resource.kind
+  if (typeof apiVersion !== 'string') return `${NO_TYPE}; json parse error: ${wrongType(apiVersion, 'apiVersion')}`
+  if (typeof kind !== 'string') return `${NO_TYPE}; json parse error: ${wrongType(kind, 'kind')}`
+  if (apiVersion.split('/').length > 2) return `unexpected GroupVersion string: ${apiVersion}`
+  if (resource.custom || (kind === resource.kind && apiVersion === expected)) return undefined
+  if (!registry.hasKind(apiVersion, kind))
+    return `no kind ${goQuote(kind)} is registered for version ${goQuote(apiVersion)} in scheme "${SCHEME}"`
+  if (kind === resource.kind) return undefined
+  const version = apiVersion.slice(apiVersion.indexOf('/') + 1)
+  return `converting (${version}.${kind}) to (${resource.group || 'core'}.${resource.kind}): unknown conversion`
+}
+
+/** To Go, null and empty text are as good as nothing. */
+function isGiven<T>(value: T): value is NonNullable<T> {
+  return value !== undefined && value !== null && value !== ''
+}
+
+/** Of custom resources, whose kind is looked at when they are validated. */
+export function refuseOtherKind(resource: Resource, given: Partial<KubeObject>): void {
+  const { apiVersion = '' } = given
+  const group = apiVersion.slice(0, Math.max(apiVersion.indexOf('/'), 0))
+  const wrong = (['kind', 'apiVersion'] as const).flatMap((field) => {
+    const wanted = field === 'kind' ? resource.kind : groupVersion(resource)
+    return given[field] === wanted ? [] : [invalidValue(field, given[field], `must be ${wanted}`)]
+  })
+  if (wrong.length > 0) throw invalid({ group, kind: String(given.kind) }, given.metadata?.name ?? '', wrong)
 }
 
 const EMPTY = 'unexpected end of JSON input'
@@ -173,7 +208,7 @@ function checkMetadata(resource: Resource, object: KubeObject): void {
   const metadata = object.metadata as Record<string, unknown>
   const fail = (field: string, expected: string) => {
     throw badRequest(
-      `${cannotBeHandled(resource)}json: cannot unmarshal ${goType(field === '' ? metadata : metadata[field])} into Go struct field ObjectMeta.metadata${field && `.${field}`} of type ${expected}`,
+      `${cannotBeHandled(resource)}json: cannot unmarshal ${goType(field === '' ? metadata : metadata[field])} into Go ${field === '' ? 'value' : `struct field ObjectMeta.metadata.${field}`} of type ${expected}`,
     )
   }
   if (typeof metadata !== 'object' || Array.isArray(metadata)) fail('', 'v1.ObjectMeta')

@@ -39,10 +39,27 @@ export function decodeJson(text: string): Decoded {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text)
+    const value: unknown = JSON.parse(text)
+    return SURROGATE.test(text) ? JSON.parse(withoutLoneSurrogates(text)) : value
   } catch (error) {
     throw new Error(jsonSyntaxError(Buffer.from(text)), { cause: error })
   }
+}
+
+/** May be one: a backslash before it may be escaped itself. */
+const SURROGATE = /\\u[dD][89a-fA-F]/
+
+/** Whether JSON has a character in two halves, or half of one, which YAML does not know. */
+export function hasSurrogates(text: string): boolean {
+  return SURROGATE.test(text) && [...text.matchAll(/\\(?:u....|.)/gs)].some(([escape]) => SURROGATE.test(escape))
+}
+
+/** Half of a character, which no text on disk or on the wire can hold, is read as Go reads it: as U+FFFD. */
+function withoutLoneSurrogates(text: string): string {
+  return text.replaceAll(
+    /\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)/g,
+    (escape) => (/^\\u[dD][89a-fA-F]..$/.test(escape) ? '\\ufffd' : escape),
+  )
 }
 
 /** YAML as Kubernetes reads it, without aliases that multiply: a body of 3 MiB must not become gigabytes. */

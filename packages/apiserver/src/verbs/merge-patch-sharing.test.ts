@@ -1,6 +1,7 @@
 import type { KubeObject } from '@caisson/api'
 import { expect, test } from 'vitest'
 import { customResources } from '../registry/custom-resources.ts'
+import { createRegistry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { deepFreeze } from '../storage/freeze.ts'
 import type { Call } from './call.ts'
@@ -35,7 +36,7 @@ function mergePatched(resource: Resource, current: KubeObject, value: object): K
   const call = { contentType: PATCH_TYPES.merge, warnings: [] as string[] } as unknown as Call
   const options = { fieldValidation: 'Strict' } as PatchRequest['options']
   const body = { value, text: JSON.stringify(value), duplicates: [] }
-  return patchedObject({ resource, call, options, body })(current)
+  return patchedObject({ resource, environment: { registry: createRegistry([]) }, call, options, body })(current)
 }
 
 const given = (spec: object): KubeObject => ({

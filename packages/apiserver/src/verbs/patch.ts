@@ -1,8 +1,8 @@
 /** PATCH: JSON Patch, merge patch, strategic merge patch and server-side apply. */
 import type { KubeObject } from '@caisson/api'
-import { printed } from '../patch/go-printing.ts'
+import { goType, printed } from '../patch/go-printing.ts'
 import { applyJsonPatch, JsonPatchError, type JsonPatchOperation } from '../patch/json-patch.ts'
-import { applyServerSide, trackUpdate } from '../patch/managed-fields.ts'
+import { appliedName, appliedType, applyServerSide, trackUpdate } from '../patch/managed-fields.ts'
 import { applyMergePatch } from '../patch/merge-patch.ts'
 import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts'
 import { groupVersion } from '../registry/registry.ts'
@@ -10,8 +10,8 @@ import type { Resource } from '../registry/resource.ts'
 import { invalid, StatusError } from '../status-error.ts'
 import { deepCopy } from '../storage/freeze.ts'
 import type { Answer, Body, Call } from './call.ts'
-import { repeatedLines } from './decode.ts'
-import { cleanUp, defaulted } from './decode-object.ts'
+import { hasSurrogates, repeatedLines } from './decode.ts'
+import { cleanUp, defaulted, otherKind, refuseOtherKind } from './decode-object.ts'
 import type { Environment } from './environment.ts'
 import { badRequest, notFound, unsupportedMediaType } from './errors.ts'
 import { type WriteOptions, writeOptions } from './options.ts'
@@ -39,6 +39,8 @@ export interface PatchRequest {
   body: Body
 }
 
+type PatchedRequest = Omit<PatchRequest, 'environment'> & { environment: Pick<Environment, 'registry'> }
+
 export async function patch(
   call: Call,
   resource: Resource,
@@ -52,6 +54,8 @@ export async function patch(
   const isStrategic = call.contentType === PATCH_TYPES.strategic
   const decoding = isApply ? 'error decoding YAML: ' : isStrategic ? '' : 'error decoding patch: '
   if (body.error !== undefined) throw badRequest(`${decoding}${body.error}`)
+  if (isApply && hasSurrogates(body.text))
+    throw badRequest(`${decoding}error converting YAML to JSON: yaml: found invalid Unicode character escape code`)
   if (body.value === undefined && !isApply) throw badRequest(`${decoding}unexpected end of JSON input`)
   const options = writeOptions('PatchOptions', call.query, call.userAgent, isApply)
   const request: PatchRequest = { resource, environment, options, call, body }
@@ -87,19 +91,22 @@ function patched(request: PatchRequest): (current: KubeObject | undefined) => Ku
  * The patched object: decoded, defaulted, private to the caller but for its frozen parts, which are shared with `current`;
  * its managedFields are still those of `current`.
  */
-export function patchedObject(request: Omit<PatchRequest, 'environment'>): (current: KubeObject) => KubeObject {
+export function patchedObject(request: PatchedRequest): (current: KubeObject) => KubeObject {
   const { resource, call, body } = request
   const apply = patchFunction(call.contentType, body, resource)
+  const isStrategic = call.contentType === PATCH_TYPES.strategic
   // A merge patch leaves what it does not touch in its place, where it has been pruned and defaulted by this schema.
   const isSettled = resource.custom && call.contentType === PATCH_TYPES.merge
   return (current) => {
     const result = apply(current)
     if (typeof result !== 'object' || result === null || Array.isArray(result))
       throw patchInvalid(result, 'the patched document is not an object')
+    // What is refused is shown as the patch made it; decoding changes it.
+    const shown = (): unknown => (isStrategic ? printed(body.value) : apply(current))
     const value = orderFields(isSettled ? withOwnMetadata(result as KubeObject) : (deepCopy(result) as KubeObject))
-    checkIdentity(value, resource)
-    const { object, problems } = decodePatched(value, request)
-    reportPatchFields(object, [...body.duplicates, ...problems], request)
+    identify(value, request, shown)
+    const { object, problems } = decodePatched(value, request, shown)
+    reportPatchFields([...body.duplicates, ...problems], request, shown)
     return object
   }
 }
@@ -116,8 +123,12 @@ function applied({
     throw badRequest(`error decoding YAML: the body must be an object of kind ${resource.kind}`)
   const config = value as KubeObject
   if (config.apiVersion !== groupVersion(resource) || config.kind !== resource.kind) {
-    const { apiVersion = '', kind = '' } = config as Partial<KubeObject>
-    throw badRequest(`invalid object type: ${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`)
+    const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+    const isVersion = text(config.apiVersion).split('/').length <= 2
+    const type = isVersion
+      ? { apiVersion: text(config.apiVersion), kind: text(config.kind) }
+      : { apiVersion: '', kind: '' }
+    throw badRequest(`invalid object type: ${appliedType(type)}`)
   }
   if (body.duplicates.length > 0 && options.fieldValidation !== 'Ignore') {
     const said = `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${repeatedLines(body).join('\n  ')}`
@@ -129,8 +140,29 @@ function applied({
     const context = { ...writeContext(resource, call.info.subresource, options, environment), force: options.force }
     const result = applyServerSide(current, deepCopy(given), context)
     const object = orderFields(deepCopy(result))
-    return resource.custom ? defaulted(resource, object) : cleanUp(resource, object).object
+    return resource.custom ? defaulted(resource, object) : decodeApplied(object, resource, given)
   }
+}
+
+function decodeApplied(object: KubeObject, resource: Resource, given: KubeObject): KubeObject {
+  try {
+    return cleanUp(resource, object).object
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.reason !== 'BadRequest') throw error
+    const said = `unable to convert unstructured object to ${appliedType(given)}: ${conversionError(decodingError(error))}`
+    throw new StatusError(
+      'Unknown',
+      `failed to convert new object (${appliedName(given)}) to proper version: ${said}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+/** The decoder's own words. */
+function decodingError({ message }: StatusError): string {
+  return message.replace(/^\S+ in version "[^"]*" cannot be handled as a \S+: /, '')
 }
 
 function patchFunction(type: string, body: Body, resource: Resource): (current: KubeObject) => unknown {
@@ -195,36 +227,81 @@ function jsonType(value: unknown): string {
   return typeof value === 'boolean' ? 'bool' : typeof value
 }
 
-function checkIdentity(value: KubeObject, resource: Resource): void {
-  if (value.apiVersion !== groupVersion(resource) || value.kind !== resource.kind)
-    throw badRequest(
-      `the API version or kind in the patched object (${value.apiVersion}, ${value.kind}) does not match the expected one (${groupVersion(resource)}, ${resource.kind})`,
-    )
+/** Without a version nothing beside it is known: no unknown field is let through, and no name found. */
+function refuseVersionless(
+  value: KubeObject,
+  request: Pick<PatchRequest, 'options' | 'call'>,
+  shown: () => unknown,
+): never {
+  const unknown = Object.keys(value).filter((key) => key !== 'apiVersion' && key !== 'kind' && value[key] !== undefined)
+  const problems = unknown.map((key) => `unknown field "${key}"`)
+  reportPatchFields(problems, request, shown)
+  const name = value.metadata.name ?? ''
+  throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`)
 }
 
-function decodePatched(value: KubeObject, { resource, call, body }: Omit<PatchRequest, 'environment'>) {
+const NO_VERSION = "Object 'apiVersion' is missing in 'object has no apiVersion field'"
+
+/**
+ * A patch may take kind and apiVersion away, and a strategic one may make them any text: what they are for built-in kinds
+ * is said by the path.
+ */
+function identify(
+  value: KubeObject,
+  { resource, environment, call, options }: PatchedRequest,
+  shown: () => unknown,
+): void {
+  const given = { apiVersion: value.apiVersion as unknown, kind: value.kind as unknown }
+  if (given.apiVersion === groupVersion(resource) && given.kind === resource.kind) return
+  if (resource.custom) {
+    if (!given.kind) throw patchInvalid(shown(), `Object 'Kind' is missing in '${JSON.stringify(shown())}'`)
+    if (!given.apiVersion)
+      throw new StatusError('InternalError', `Internal error occurred: ${NO_VERSION}`, {
+        details: { causes: [{ message: NO_VERSION }] },
+      })
+    const why = otherKind(resource, given, environment.registry)
+    if (why !== undefined) throw patchInvalid(shown(), why)
+    refuseOtherKind(resource, value)
+  } else if (call.contentType === PATCH_TYPES.strategic) {
+    for (const found of [given.apiVersion, given.kind])
+      if (typeof (found ?? '') !== 'string') throw patchInvalid(shown(), unconvertible(goType(found), 'string'))
+  } else {
+    const why = otherKind(resource, given, environment.registry)
+    if (why !== undefined) throw patchInvalid(shown(), why)
+    if (!given.apiVersion) refuseVersionless(value, { options, call }, shown)
+  }
+  value.apiVersion = groupVersion(resource)
+  value.kind = resource.kind
+}
+
+function decodePatched(value: KubeObject, { resource, call }: PatchedRequest, shown: () => unknown) {
   try {
     return cleanUp(resource, value)
   } catch (error) {
     if (!(error instanceof StatusError) || error.reason !== 'BadRequest') throw error
-    // In what a patch made the decoder's own words stand alone.
-    const said = error.message.replace(/^\S+ in version "[^"]*" cannot be handled as a \S+: /, '')
-    const isStrategic = call.contentType === PATCH_TYPES.strategic
-    throw isStrategic ? patchInvalid(printed(body.value), conversionError(said)) : patchInvalid(value, said)
+    const said = decodingError(error)
+    if (call.contentType === PATCH_TYPES.strategic) throw patchInvalid(shown(), conversionError(said))
+    throw patchInvalid(shown(), said)
   }
 }
 
 /** A strategic merge patch is not decoded from JSON but converted value by value, which has words of its own. */
 function conversionError(said: string): string {
-  const match = /json: cannot unmarshal (\w+)(?: [^ ]+)? into Go struct field \S+ of type (.+)$/.exec(said)
+  if (said.startsWith('illegal base64')) return `error decoding from json: ${said}`
+  const match = /json: cannot unmarshal (\w+)(?: ([^ ]+))? into Go struct field \S+ of type (.+)$/.exec(said)
   if (!match) return said
-  const [, found = '', wanted = ''] = match
-  const type = GO_TYPES[found] ?? found
-  if (wanted.startsWith('[]')) return `cannot restore slice from ${type}`
-  const kind = type.replace(/\[.*/, '') || 'slice'
+  const [, found = '', value = '', wanted = ''] = match
+  return unconvertible(found === 'number' && /[.e]/.test(value) ? 'float64' : (GO_TYPES[found] ?? found), wanted)
+}
+
+/** `type` and `wanted` are Go's. */
+function unconvertible(type: string, wanted: string): string {
+  const kind = type.startsWith('[]') ? 'slice' : type.replace(/\[.*/, '')
+  if (wanted.startsWith('[]')) return `cannot restore slice from ${kind}`
   if (wanted.startsWith('map[') || wanted === 'v1.ResourceList') return `cannot restore map from ${kind}`
   if (wanted.includes('.')) return `cannot restore struct from: ${kind}`
-  return `cannot convert ${type} to ${wanted}`
+  const isConvertible = type === 'int64' || (type === 'float64' && /^int/.test(wanted))
+  return isConvertible && wanted !== 'bool' ? `cannot convert ${type} to ${wanted}` : `unrecognized type: ${wanted}`
 }
 
 /** Of decoded JSON, by the names that decoding errors give to the same. */
@@ -235,13 +312,13 @@ const GO_TYPES: Readonly<Record<string, string>> = {
 }
 
 function reportPatchFields(
-  object: KubeObject,
   problems: readonly string[],
-  { options, call }: Omit<PatchRequest, 'environment'>,
+  { options, call }: Pick<PatchRequest, 'options' | 'call'>,
+  shown: () => unknown,
 ): void {
   if (problems.length === 0 || options.fieldValidation === 'Ignore') return
   if (options.fieldValidation === 'Warn') call.warnings.push(...problems)
-  else throw patchInvalid(object, `strict decoding error: ${problems.join(', ')}`)
+  else throw patchInvalid(shown(), `strict decoding error: ${problems.join(', ')}`)
 }
 
 /** What go-restful answers before a handler of a built-in kind sees the request. */

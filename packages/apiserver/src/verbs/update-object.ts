@@ -3,8 +3,9 @@
  * validation, to the store. It all runs inside one transaction, so nothing changes between the look and the write.
  */
 import type { KubeObject, ManagedFieldsEntry } from '@caisson/api'
+import { nameIsPathSegment } from '../registry/names.ts'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../registry/object-meta.ts'
-import { storageKey } from '../registry/registry.ts'
+import { storageKey, storedKind } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { forgivenWarnings, isAccepted, rememberAccepted } from '../schema/accepted.ts'
 import { type FieldError, invalid, StatusError } from '../status-error.ts'
@@ -55,7 +56,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
     return createMissing(transaction, context)
   }
   if (context.expectedUid !== undefined && context.expectedUid !== stored.metadata.uid)
-    throw conflict(resource, name, uidPrecondition(resource, stored, context.expectedUid))
+    throw conflict(resource, name, uidPrecondition(resource, stored, context.expectedUid, context.options.dryRun))
   const current = fromStorage(resource, stored)
   const next = context.next(current)
   const { metadata } = next
@@ -113,9 +114,10 @@ function createMissing(transaction: Transaction, context: UpdateContext): Update
   return { object: createIn(transaction, object, context), created: true }
 }
 
-export function uidPrecondition(resource: Resource, stored: KubeObject, expected: string): string {
+/** In a dry run the key is told without its root. */
+export function uidPrecondition(resource: Resource, stored: KubeObject, expected: string, dryRun = false): string {
   const { namespace, name, uid } = stored.metadata
-  const path = `/registry/${registryPath(resource)}/${namespace ? `${namespace}/` : ''}${name}`
+  const path = `${dryRun ? '' : '/registry'}/${registryPath(resource)}/${namespace ? `${namespace}/` : ''}${name}`
   return `StorageError: invalid object, Code: 4, Key: ${path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${expected}, UID in object meta: ${uid}`
 }
 
@@ -180,7 +182,8 @@ function validateChange(next: KubeObject, current: KubeObject, { call, resource,
   const errors: FieldError[] = [
     ...validateObjectMeta(next.metadata, {
       namespaced: resource.namespaced,
-      name: resource.strategy.nameRule,
+      // The name is what it was; a prefix for generated ones means nothing here.
+      name: nameIsPathSegment,
       stored: current.metadata,
     }),
     // Kubernetes finds these twice, once for all kinds and once in each kind's own validation.
@@ -189,7 +192,7 @@ function validateChange(next: KubeObject, current: KubeObject, { call, resource,
     ...rules.validate(next, current),
   ]
   call.warnings.push(...forgivenWarnings(next))
-  if (errors.length > 0) throw invalid(resource, current.metadata.name as string, errors)
+  if (errors.length > 0) throw invalid(storedKind(resource), current.metadata.name as string, errors)
 }
 
 /** A change of nothing but the times in managedFields is none. */

@@ -66,6 +66,26 @@ describe('update', () => {
 })
 
 describe('patch', () => {
+  test('may take the kind away, which the path says, but not the version', async () => {
+    const path = await collection()
+    await post(path, configMap('a', { data: { k: '1' } }))
+    const changed = await patch(`${path}/a`, { kind: null, data: { k: '2' } })
+    expect([changed.status, changed.body.kind, changed.body.data]).toEqual([200, 'ConfigMap', { k: '2' }])
+    expect(said(await patch(`${path}/a`, { apiVersion: null }))).toBe(
+      '400 BadRequest: the name of the object (a based on URL) was undeterminable: name must be provided',
+    )
+  })
+
+  test('half of a character is read as the character for what cannot be read', async () => {
+    const path = await collection()
+    const { body } = await post(
+      path,
+      configMap('a', { data: { half: '\ud800', whole: '\ud83d\ude00', escaped: '\\ud800' } }),
+    )
+    expect(body.data).toEqual({ half: '\ufffd', whole: '\ud83d\ude00', escaped: '\\ud800' })
+    expect((await patch(`${path}/a`, { data: { half: '\udfff!' } })).body.data?.['half']).toBe('\ufffd!')
+  })
+
   test('by JSON Patch', async () => {
     const path = await collection()
     await post(path, {
@@ -109,7 +129,7 @@ describe('patch', () => {
   test.each<[name: string, body: unknown, headers: Record<string, string>, expected: string]>([
     ['a list as a merge patch', [], MERGE, '400 BadRequest'],
     ['an object as a JSON Patch', {}, JSON_PATCH, '400 BadRequest'],
-    ['a change of identity', { kind: 'Secret' }, MERGE, '400 BadRequest'],
+    ['a change of identity', { kind: 'Secret' }, MERGE, '422 Invalid'],
     ['a change of uid', { metadata: { uid: 'x' } }, MERGE, '422 Invalid'],
     ['an unknown media type', {}, { 'content-type': 'application/json' }, '415 UnsupportedMediaType'],
     [

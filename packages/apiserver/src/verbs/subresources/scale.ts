@@ -115,7 +115,7 @@ async function patch(call: Call, resource: Resource, environment: Environment): 
   if (call.contentType === PATCH_TYPES.apply) return await apply(call, resource, environment, body)
   const options = writeOptions('PatchOptions', call.query, call.userAgent)
   if (body.error !== undefined) throw badRequest(`error decoding patch: ${body.error}`)
-  const patched = patchedObject({ resource: SCALES, options, call, body })
+  const patched = patchedObject({ resource: SCALES, environment, options, call, body })
   return await write({ call, resource, environment, options, scaled: (current) => patched(current) as Scale })
 }
 
