@@ -24,5 +24,5 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing'
-  return text.length > 300 ? `${text.slice(0, 300)}…` : text
+  return text.length > 4000 ? `${text.slice(0, 4000)}…` : text
 }

@@ -7,19 +7,31 @@ import { customResourceSteps } from './custom-resources.ts'
 import { deletions } from './deletions.ts'
 import { discoverySteps } from './discovery.ts'
 import { finePrint, finePrintDefinitions } from './fine-print.ts'
+import { generatedDefinitions, generatedObjects } from './generated-objects.ts'
 import { KINDS } from './kinds.ts'
 import { lists, pagination } from './lists.ts'
 import { mistakes, objectLife } from './object-life.ts'
 import { oddRequests } from './odd-requests.ts'
 import { openApiSteps, shapeDefinitions } from './openapi-documents.ts'
 import { protobufSteps, wireDefinition } from './protobuf.ts'
-import { post } from './requests.ts'
+import { post, type Writer } from './requests.ts'
 import { scenarioSteps } from './scenarios.ts'
 import { type Step, seeded } from './script.ts'
 import { watches } from './watches.ts'
 
+export interface ScriptOptions {
+  seed: number
+  /** Of each kind's life. */
+  rounds: number
+  webhook: ConversionClient
+  /** Objects of each kind with a mistake from its schema. */
+  generated: number
+  /** Nothing but these. */
+  generatedAlone: boolean
+}
+
 /** The same steps for the same seed. */
-export function generateScript(seed: number, rounds: number, webhook: ConversionClient): Step[] {
+export function generateScript({ seed, rounds, webhook, generated, generatedAlone }: ScriptOptions): Step[] {
   const random = seeded(seed)
   const steps: Step[] = []
   const add = (label: string, request: Step['request']): void => {
@@ -38,6 +50,14 @@ export function generateScript(seed: number, rounds: number, webhook: Conversion
       }),
     )
   }
+  generatedDefinitions(add)
+  if (!generatedAlone) writtenSteps({ random, add }, rounds, webhook)
+  generatedObjects({ random, add }, generated)
+  return steps
+}
+
+/** What was thought of by hand. */
+function writtenSteps({ random, add }: Writer, rounds: number, webhook: ConversionClient): void {
   wireDefinition({ add })
   convertedDefinition(add, webhook)
   finePrintDefinitions(add)
@@ -59,5 +79,4 @@ export function generateScript(seed: number, rounds: number, webhook: Conversion
   shapeDefinitions({ random, add })
   openApiSteps({ add })
   protobufSteps({ random, add })
-  return steps
 }

@@ -62,7 +62,7 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   {
     reason:
       'A CustomResourceDefinition has its names accepted and is established by the request that creates it, not a moment later.',
-    label: /definition of /,
+    label: /definition of |generated apiextensions/,
     difference: /^body\.(status\.(acceptedNames|conditions)|metadata\.managedFields)/,
   },
   {
@@ -73,13 +73,13 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   },
   {
     reason: 'A CEL rule that does not parse is reported at the same place, in fewer words than ANTLR’s.',
-    label: /a rule that does not compile/,
+    label: /a rule that does not compile|[eE]xpression: /,
     difference: /^body\.(message|details\.causes\[0\]\.message): /,
   },
   {
     reason:
       'Who owns a field that only one of several versions has is told in the version that was written, where kube-apiserver forgets it.',
-    label: /versions: (change|apply)/,
+    label: /versions: (change|apply)|generated autoscaling\/v1/,
     difference: /^body\.metadata\.managedFields/,
   },
   {
@@ -103,6 +103,42 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
       'A Scale of the wrong type is told which field is wrong, where kube-apiserver does not know the kind Scale.',
     label: /scaled: put a text/,
     difference: /^body\.message: /,
+  },
+  {
+    reason:
+      'A refused change of a part that cannot change shows it as it stands in manifests, where kube-apiserver prints its internal Go structs.',
+    difference:
+      /^body\.(message|details\.causes\[\d+\]\.message): .*Invalid value: (\[?\{\\"[A-Z]|\{(\\"[\w]+\\":.*)?\\"Spec\\":)/,
+  },
+  {
+    reason:
+      'An integer of more bits than its field has is refused under a strategic merge patch and under apply, too, where kube-apiserver keeps the lower bits.',
+    label: /(strategic|apply) with .*(2147483648|9007199254740992|100000000000000000000)/,
+    difference: /./,
+  },
+  {
+    reason:
+      'A value of the wrong type in a strategic merge patch, or one that is applied, is refused in the words for a type of another kind.',
+    label: /(strategic|apply) with/,
+    difference:
+      /^body\.(message|details\.causes\[0\]\.message): .*(cannot (restore|convert)|unrecognized type|json: cannot)/,
+  },
+  {
+    reason: 'What is empty and refused is shown as null or [], whichever way it was left empty.',
+    difference:
+      /^body\.(message|details\.causes\[\d+\]\.message): .*value: (null|\[\]|\{\}): .* != .*value: (null|\[\]|\{\}): /,
+  },
+  {
+    reason:
+      'Where kube-apiserver cannot tell who owns what (elements of a list without their key, Events that the other group wrote), it takes managedFields away; here they stay.',
+    label:
+      /generated (v1 ServiceAccount|flowcontrol\.apiserver\.k8s\.io\/v1 FlowSchema|events\.k8s\.io\/v1 Event|storage\.k8s\.io\/v1 CSINode)/,
+    difference: /^body\.metadata\.managedFields: nothing != \[/,
+  },
+  {
+    reason: 'An empty list or map of a built-in kind is as good as none: nobody owns it, and it is no new generation.',
+    label: /generated .* with/,
+    difference: /^body\.metadata\.(generation: 2 != 1$|managedFields\[\d+\]\.fieldsV1\..*: \{\} != nothing$)/,
   },
 ]
 

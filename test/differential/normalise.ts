@@ -22,6 +22,7 @@ export function createNormaliser(): Normaliser {
       .replaceAll(GENERATED, '$1<random>')
       .replaceAll(/resource version: \d+/g, 'resource version: <version>')
       .replaceAll(/current: \d+/g, 'current: <version>')
+      .replaceAll(/Object 'Kind' is missing in '\{.*\}'/gs, "Object 'Kind' is missing in '<object>'")
       .replaceAll(/in record \(\d+\)/g, 'in record (<version>)')
       .replaceAll(/\b10\.96\.\d+\.\d+\b/g, '<cluster ip>')
       .replaceAll(/(https:\/\/)?127\.0\.0\.1:\d+/g, '<server>')
@@ -58,8 +59,11 @@ export function createNormaliser(): Normaliser {
       return given.map((cell) => (typeof cell !== 'string' ? cell : AGE.test(cell) ? '<age>' : text(cell)))
     const kept = key === 'items' || key === 'rows' ? given.filter((item) => !isBootstrapRole(item)) : given
     const items = kept.map((item: unknown) => value('', item))
-    // Owners of the same second come in any order, and so do errors and the resources of custom groups.
-    return key === 'managedFields' || key === 'causes' || key === 'resources' ? items.sort(byText) : items
+    // How often an error is among the causes says how often kube-apiserver's code looks at a field; its message says it once.
+    if (key === 'causes')
+      return [...new Map(items.map((cause) => [JSON.stringify(cause), cause])).values()].sort(byText)
+    // Owners of the same second come in any order, and so do the resources of custom groups.
+    return key === 'managedFields' || key === 'resources' ? items.sort(byText) : items
   }
   return {
     answer: ({ status, contentType, warnings, body }) => ({
