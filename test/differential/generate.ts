@@ -52,7 +52,8 @@ export function generateScript({ seed, rounds, webhook, generated, generatedAlon
   }
   generatedDefinitions(add)
   if (!generatedAlone) writtenSteps({ random, add }, rounds, webhook)
-  generatedObjects({ random, add }, generated)
+  // Of its own, so that they are the same ones without the rest.
+  generatedObjects({ random: seeded(seed), add }, generated)
   return steps
 }
 

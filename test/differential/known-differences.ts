@@ -80,7 +80,7 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     reason:
       'Who owns a field that only one of several versions has is told in the version that was written, where kube-apiserver forgets it.',
     label: /versions: (change|apply)|generated autoscaling\/v1/,
-    difference: /^body\.metadata\.managedFields/,
+    difference: /^body\.(metadata\.managedFields|(message|details\.causes\[0\]\.message): .*managedFields)/,
   },
   {
     reason:
@@ -139,6 +139,21 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     reason: 'An empty list or map of a built-in kind is as good as none: nobody owns it, and it is no new generation.',
     label: /generated .* with/,
     difference: /^body\.metadata\.(generation: 2 != 1$|managedFields\[\d+\]\.fieldsV1\..*: \{\} != nothing$)/,
+  },
+  {
+    reason: 'A Service whose address is changed to one that it cannot have is refused for another one of the reasons.',
+    label: /generated v1 Service: .* with spec\.clusterIP/,
+    difference: /^body\.(message|details\.causes)/,
+  },
+  {
+    reason: 'A Job whose name cannot be a label is refused for its labels, too.',
+    label: /generated batch\/v1 Job: create with metadata\.name/,
+    difference: /^body\.(message|details\.causes)/,
+  },
+  {
+    reason: 'Of a volume of an image, which a feature gate drops, the pull policy has an owner.',
+    label: /volumes\[\d+\]\.image/,
+    difference: /managedFields.*f:image/,
   },
 ]
 

@@ -36,6 +36,9 @@ interface Site {
 /** Parts that every object has; a walk that begins there says little about the kind. */
 const COMMON = new Set(['apiVersion', 'kind', 'metadata', 'status'])
 
+/** Means something for creations alone; afterwards some kinds look at it and others do not. */
+const LEFT_ALONE = 'generateName'
+
 function descend(root: Schema, object: Json, random: Random): Site {
   const path: Site['path'] = []
   let schema = resolve(root)
@@ -78,7 +81,7 @@ function nextKey(schema: Schema, holder: Json | unknown[], atRoot: boolean, rand
       '\ud800',
     ])
   }
-  const known = Object.keys(schema.properties)
+  const known = Object.keys(schema.properties).filter((key) => key !== LEFT_ALONE)
   for (;;) {
     const had = present.filter((key) => known.includes(key))
     const key = random.pick(had.length > 0 && random.chance(0.6) ? had : known)

@@ -137,11 +137,11 @@ export interface ApplyRequest extends WriteContext {
  *   RequestEntityTooLarge where the object would have more fields and list items than a body may have
  */
 export function applyServerSide(live: KubeObject | undefined, applied: KubeObject, request: ApplyRequest): KubeObject {
+  const schema = withObjectMeta(request.schema)
+  refuseWrongTypes(applied, schema)
   if (applied.metadata.managedFields !== undefined) {
     throw new StatusError('BadRequest', 'metadata.managedFields must be nil')
   }
-  const schema = withObjectMeta(request.schema)
-  refuseWrongTypes(applied, schema)
   const base = comparable(live ?? emptyObject(request))
   const stored = readOwners(live?.metadata.managedFields)
   const owners = stored && stored.length > 0 ? stored : live ? [beforeFirstApply(live, schema, request)] : []

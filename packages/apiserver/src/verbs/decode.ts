@@ -40,18 +40,18 @@ export function decodeJson(text: string): Decoded {
 function parseJson(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text)
-    return SURROGATE.test(text) ? JSON.parse(withoutLoneSurrogates(text)) : value
+    return hasSurrogates(text) ? JSON.parse(withoutLoneSurrogates(text)) : value
   } catch (error) {
     throw new Error(jsonSyntaxError(Buffer.from(text)), { cause: error })
   }
 }
 
-/** May be one: a backslash before it may be escaped itself. */
-const SURROGATE = /\\u[dD][89a-fA-F]/
+/** After an even number of backslashes, which escape each other. */
+const SURROGATE = /(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]/
 
 /** Whether JSON has a character in two halves, or half of one, which YAML does not know. */
 export function hasSurrogates(text: string): boolean {
-  return SURROGATE.test(text) && [...text.matchAll(/\\(?:u....|.)/gs)].some(([escape]) => SURROGATE.test(escape))
+  return SURROGATE.test(text)
 }
 
 /** Half of a character, which no text on disk or on the wire can hold, is read as Go reads it: as U+FFFD. */

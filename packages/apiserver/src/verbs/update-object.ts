@@ -3,7 +3,6 @@
  * validation, to the store. It all runs inside one transaction, so nothing changes between the look and the write.
  */
 import type { KubeObject, ManagedFieldsEntry } from '@caisson/api'
-import { nameIsPathSegment } from '../registry/names.ts'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../registry/object-meta.ts'
 import { storageKey, storedKind } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
@@ -182,8 +181,7 @@ function validateChange(next: KubeObject, current: KubeObject, { call, resource,
   const errors: FieldError[] = [
     ...validateObjectMeta(next.metadata, {
       namespaced: resource.namespaced,
-      // The name is what it was; a prefix for generated ones means nothing here.
-      name: nameIsPathSegment,
+      name: resource.strategy.nameRule,
       stored: current.metadata,
     }),
     // Kubernetes finds these twice, once for all kinds and once in each kind's own validation.
