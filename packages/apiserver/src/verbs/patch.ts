@@ -300,7 +300,7 @@ function unconvertible(type: string, wanted: string): string {
   if (wanted.startsWith('[]')) return `cannot restore slice from ${kind}`
   if (wanted.startsWith('map[') || wanted === 'v1.ResourceList') return `cannot restore map from ${kind}`
   if (wanted.includes('.')) return `cannot restore struct from: ${kind}`
-  const isConvertible = type === 'int64' || (type === 'float64' && /^int/.test(wanted))
+  const isConvertible = type === 'int64' || (type === 'float64' && wanted.startsWith('int'))
   return isConvertible && wanted !== 'bool' ? `cannot convert ${type} to ${wanted}` : `unrecognized type: ${wanted}`
 }
 

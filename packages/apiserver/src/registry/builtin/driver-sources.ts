@@ -46,7 +46,7 @@ export function validateDriverSource(
   { path, errors, owner }: { path: string; errors: FieldError[]; owner: Owner },
 ): boolean {
   if (!isDriverSource(name)) return false
-  check(volume, name, { path, errors, owner })
+  check(name, volume[name], { path, errors, owner })
   return true
 }
 
@@ -55,11 +55,10 @@ function isDriverSource(name: string): name is Name {
 }
 
 function check<K extends Name>(
-  volume: DriverSources,
   name: K,
+  source: DriverSources[K],
   { path, errors, owner }: { path: string; errors: FieldError[]; owner: Owner },
 ): void {
-  const source = volume[name]
   // The one whose errors have another name than the field.
   const said = name === 'gcePersistentDisk' ? 'persistentDisk' : name
   if (source) RULES[name](source, `${path}.${said}`, errors, owner)
