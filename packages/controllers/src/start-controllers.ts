@@ -1,7 +1,6 @@
 /** Starts the controllers of the agent-sandbox kinds, on the embedded cluster or on any other. */
 import { AGENTS_GROUP, type Sandbox } from '@caisson/api'
 import {
-  type AnyObject,
   type Client,
   defineResource,
   type Informers,
@@ -9,11 +8,11 @@ import {
   type Transport,
   yieldRequests,
 } from '@caisson/client'
-import { type ComingClaims, createAfterClaims } from './claim/after-claims.ts'
+import type { ComingClaims } from './claim/after-claims.ts'
+import { createLaterEvents, type RecordEvents } from './claim/later-events.ts'
 import { startDialects } from './dialect/dialect-controller.ts'
 import type { EngineLog, EngineMetrics } from './engine/engine.ts'
-import type { PlannedEvent } from './engine/plan.ts'
-import { isPoolMember, SANDBOXES } from './sandbox/objects.ts'
+import { SANDBOXES } from './sandbox/objects.ts'
 import { sandboxCaches, startSandboxController } from './sandbox/sandbox-controller.ts'
 import { snapshotCaches } from './snapshot/snapshot-caches.ts'
 import { startSnapshotController } from './snapshot/snapshot-controller.ts'
@@ -24,8 +23,7 @@ export interface StartControllersOptions {
   client: Client
   /** Shared with whoever else follows the same kinds. Pods have to come with metadata, spec.nodeName and status. */
   informers: Informers
-  /** Records an event about an object; `component` is who says it. */
-  record(component: string, about: AnyObject, event: PlannedEvent): void
+  record: RecordEvents
   /** What went wrong and will be tried again. */
   onError(error: unknown, where: string): void
   /** Ends the start; what has started is ended by disposing it. */
@@ -57,8 +55,6 @@ export interface StartControllersOptions {
 
 const SNAPSHOT_CONCURRENCY = 10
 const DIALECT_CONCURRENCY = 10
-/** Of all that is done for a claim events can wait longest, ms. */
-const EVENTS_WAIT = 15_000
 
 export interface Controllers extends AsyncDisposable {
   /** Resolves when nothing is being worked on and nothing waits but for a time. */
@@ -86,20 +82,18 @@ export async function startControllers(options: StartControllersOptions): Promis
   const idle = async (): Promise<void> => {
     await Promise.all(parts.map((part) => part.idle()))
   }
-  const events = createAfterClaims<Parameters<StartControllersOptions['record']>>({
-    async settled(stopped) {
-      await claims.settled(stopped)
-      await idle()
+  const events = createLaterEvents({
+    claims: {
+      coming: claims.coming,
+      async settled(stopped) {
+        await claims.settled(stopped)
+        await idle()
+      },
     },
-    longest: EVENTS_WAIT,
-    pass: (said) => options.record(...said),
+    record: options.record,
+    now,
   })
-  // An event costs the API server as much as what it tells of. That members come up is what their pool's status says.
-  const record: StartControllersOptions['record'] = (component, about, event) => {
-    if (event.type === 'Normal' && isPoolMember(about)) return
-    if (claims.coming() || isPoolMember(about)) events.add([component, about, { ...event, at: now() }])
-    else options.record(component, about, event)
-  }
+  const { record } = events
   const { backgroundRequests } = options
   const precedence = { coming: claims.coming, settled: () => claims.settled(ended.signal) }
   const yielding =

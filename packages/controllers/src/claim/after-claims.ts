@@ -11,6 +11,8 @@ export interface ComingClaims {
 export interface AfterClaims<K> extends AsyncDisposable {
   /** Has it passed on a little later, once however often it is added until then. */
   add(item: K): void
+  /** Whether such a one waits. */
+  some(is: (item: K) => boolean): boolean
   /** Resolves when nothing waits any more. */
   settled(): Promise<void>
 }
@@ -67,6 +69,7 @@ export function createAfterClaims<K>({ settled: claimsSettled, longest, pass }: 
       }
       waiting ??= flush()
     },
+    some: (is) => latest.keys().some(is),
     async settled() {
       await waiting
     },
