@@ -58,6 +58,12 @@ test('a source that no driver mounts is somebody else’s', () => {
   expect(errors).toEqual([])
 })
 
+// A megabyte of beginnings, each of which could go on to the end, would take more than a minute.
+test('a name that begins again and again is looked at once', () => {
+  const source = { targetPortal: 'a', iqn: INITIATOR, lun: 0, initiatorName: 'iqn.2000-00.'.repeat(100_000) }
+  expect(said('iscsi', source, 'PersistentVolume')).toEqual([expect.stringMatching(/^initiatorname: Invalid value/)])
+})
+
 function both(...errors: string[]): [inVolume: string[], inPod: string[]] {
   return [errors, errors]
 }

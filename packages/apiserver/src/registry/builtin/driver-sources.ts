@@ -101,8 +101,9 @@ function validateLabel(value: string, at: string, errors: FieldError[]): void {
 
 const HOST_PORTS = 'must be a host:port pair or multiple pairs separated by commas'
 
+/** Kubernetes finds the first form anywhere in the name, which takes the square of its length here. */
 const INITIATORS: ReadonlyArray<[prefix: string, form: RegExp]> = [
-  ['iqn', /iqn\.\d{4}-\d{2}\.[A-Za-z0-9.-]+:[^,;*&$|\s]+$/],
+  ['iqn', /^iqn\.\d{4}-\d{2}\.[A-Za-z0-9.-]+:[^,;*&$|\s]+$/],
   ['eui', /^eui.[A-Za-z0-9]{16}$/],
   ['naa', /^naa.[A-Za-z0-9]{32}$/],
 ]
