@@ -10,6 +10,7 @@ export {
   repositoryOf,
 } from './images/reference.ts'
 export { runMonitor } from './monitor/monitor-server.ts'
+export { readMountTable } from './mount-points.ts'
 export { METADATA_RANGES } from './network/firewall.ts'
 export { findForwardDrops } from './network/forward-drops.ts'
 export type { NetworkPlace } from './network/network.ts'

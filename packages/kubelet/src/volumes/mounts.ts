@@ -1,23 +1,6 @@
 /** What is mounted on this machine, and the few mounts that volumes need. */
-import { readFile } from 'node:fs/promises'
-import { runProgram } from '@caisson/runtime'
+import { readMountTable, runProgram } from '@caisson/runtime'
 import { VolumeError } from './volume-error.ts'
-
-export interface MountEntry {
-  point: string
-  /** The device, or what stands in its place. */
-  source: string
-}
-
-/** What this process sees mounted, in the order in which it was mounted. */
-export async function readMountTable(): Promise<MountEntry[]> {
-  const table = await readFile('/proc/self/mountinfo', 'utf8')
-  return table.split('\n').map((line) => {
-    // A number of optional fields ends with a dash, after which are the type and the source.
-    const [fields = '', end = ''] = line.split(' - ')
-    return { point: unescape(fields.split(' ')[4] ?? ''), source: unescape(end.split(' ')[1] ?? '') }
-  })
-}
 
 /** Mount points at or below `directory`, the innermost first. */
 export async function mountPointsBelow(directory: string): Promise<string[]> {
@@ -26,11 +9,6 @@ export async function mountPointsBelow(directory: string): Promise<string[]> {
     .map(({ point }) => point)
     .filter((point) => point === directory || point.startsWith(`${directory}/`))
     .reverse()
-}
-
-/** The kernel writes spaces, tabs, newlines and backslashes as octal. */
-function unescape(path: string): string {
-  return path.replaceAll(/\\([0-7]{3})/g, (_match, code: string) => String.fromCharCode(Number.parseInt(code, 8)))
 }
 
 /** Takes every mount at or below `directory` away. Throws where one stays: what is in it is not ours to delete. */

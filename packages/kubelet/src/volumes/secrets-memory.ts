@@ -8,8 +8,9 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, rmdir, stat, statfs } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { dirname } from 'node:path'
+import { readMountTable } from '@caisson/runtime'
 import { type PodDirectories, podDirectories } from '../pod-directories.ts'
-import { mountTmpfs, readMountTable, unmountBelow } from './mounts.ts'
+import { mountTmpfs, unmountBelow } from './mounts.ts'
 import { VolumeError } from './volume-error.ts'
 
 /** What the kernel shows in the place of a device. */
