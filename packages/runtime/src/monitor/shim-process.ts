@@ -8,7 +8,15 @@ import { ensureEvents } from '../shim/events.ts'
 import { connectToTask, SHIM_ADDRESS_FILE, type TaskProcess, type TaskStreams, withTask } from '../shim/task-service.ts'
 import { exitStatusOf, type LaunchedProcess, type LaunchRequest, launchProcess } from './launched-process.ts'
 import { openFiles } from './open-files.ts'
-import { closeEnds, closeOurs, type MonitorEnds, openPipes, openTerminalPipes, streamPaths } from './process-pipes.ts'
+import {
+  closeEnds,
+  closeOurs,
+  type MonitorEnds,
+  openPipes,
+  openTerminalPipes,
+  type PipeKinds,
+  streamPaths,
+} from './process-pipes.ts'
 import type { ShimExec, ShimSupervision, Supervision } from './protocol.ts'
 import { failureCode } from './runtime-log.ts'
 
@@ -23,30 +31,41 @@ export interface ShimContainer {
 
 /** Starts the shim, or finds the one that the sandbox has, and has it create the container. Nothing of it runs yet. */
 export async function createInShim(supervision: Supervision, shim: ShimSupervision): Promise<ShimContainer> {
-  const { directory, ociId, tty } = supervision
+  const { directory, ociId } = supervision
   await ensureEvents(shim.events)
   // The shim opens it; a pipe would need somebody who reads.
   writeFileSync(join(directory, 'log'), '', { mode: 0o600 })
-  const pipes = tty ? undefined : openPipes(directory, supervision)
-  const ends = pipes?.ours ?? openTerminalPipes(directory)
-  const hold = pipes ? [pipes.theirs.holdStdout, pipes.theirs.holdStderr] : []
-  const launched = await startShim(supervision, shim, hold).catch((error: unknown) => {
-    closeOurs(ends)
-    if (pipes) closeEnds(pipes.theirs)
-    throw error
-  })
-  try {
-    using task = await connectToTask(directory)
-    const streams = streamsOf(directory, supervision)
-    const pid = await said(task.create({ id: ociId, bundle: directory, streams, runcRoot: shim.runcRoot }))
-    return { launched, ends, pid }
-  } catch (error) {
-    closeOurs(ends)
-    launched[Symbol.dispose]()
-    throw error
-  } finally {
-    // Until here they kept either end of each pipe from waiting for the other.
-    if (pipes) closeEnds(pipes.theirs)
+  using pipes = openShimPipes(directory, supervision)
+  using unbegun = new DisposableStack()
+  const launched = unbegun.use(await startShim(supervision, shim, pipes.hold))
+  using task = await connectToTask(directory)
+  const streams = streamsOf(directory, supervision)
+  const pid = await said(task.create({ id: ociId, bundle: directory, streams, runcRoot: shim.runcRoot }))
+  unbegun.move()
+  return { launched, ends: pipes.keep(), pid }
+}
+
+/** Disposing closes the shim's ends, which until then keep either end of each pipe from waiting for the other. */
+interface ShimPipes extends Disposable {
+  /** Read ends of the output; see `LaunchRequest`. */
+  hold: number[]
+  /** Our ends, which are the caller's from here on; else they are closed too. */
+  keep(): MonitorEnds
+}
+
+function openShimPipes(directory: string, kinds: PipeKinds): ShimPipes {
+  const opened = new DisposableStack()
+  const pipes = kinds.tty ? undefined : openPipes(directory, kinds)
+  if (pipes) opened.adopt(pipes.theirs, closeEnds)
+  const unkept = opened.use(new DisposableStack())
+  const ends = unkept.adopt(pipes?.ours ?? openTerminalPipes(directory), closeOurs)
+  return {
+    hold: pipes ? [pipes.theirs.holdStdout, pipes.theirs.holdStderr] : [],
+    keep() {
+      unkept.move()
+      return ends
+    },
+    [Symbol.dispose]: () => opened.dispose(),
   }
 }
 
@@ -92,25 +111,17 @@ export interface ShimExecSession {
 /** One more process in a container, with pipes in a directory of its own. */
 export async function execInShim(exec: ShimExec & { size?: TerminalSize | undefined }): Promise<ShimExecSession> {
   const { directory, containerDirectory, process, tty, size } = exec
-  const pipes = tty ? undefined : openPipes(directory, exec)
-  const ends = pipes?.ours ?? openTerminalPipes(directory)
-  const task = await connectToTask(containerDirectory).catch((error: unknown) => {
-    closeOurs(ends)
-    if (pipes) closeEnds(pipes.theirs)
-    throw error
-  })
+  using pipes = openShimPipes(directory, exec)
+  const task = await connectToTask(containerDirectory)
   try {
     await said(task.exec({ ...process, streams: streamsOf(directory, exec), process: exec.spec }))
     const pid = await said(task.start(process))
     if (exec.pidFile !== undefined) writeFileSync(exec.pidFile, String(pid), { mode: 0o600 })
     if (tty && size) await task.resize({ ...process, ...size }).catch(() => {})
   } catch (error) {
-    closeOurs(ends)
     await task.delete(process).catch(() => {})
     task[Symbol.dispose]()
     throw error
-  } finally {
-    if (pipes) closeEnds(pipes.theirs)
   }
   const finish = async (): Promise<ExitStatus> => {
     try {
@@ -121,7 +132,7 @@ export async function execInShim(exec: ShimExec & { size?: TerminalSize | undefi
       task[Symbol.dispose]()
     }
   }
-  return { ends, status: finish() }
+  return { ends: pipes.keep(), status: finish() }
 }
 
 export async function killInShim(containerDirectory: string, process: TaskProcess): Promise<void> {
