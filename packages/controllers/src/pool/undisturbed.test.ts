@@ -10,12 +10,17 @@ import { PAUSE_OF_MEMBER } from './pool-controller.ts'
 const t = useClaims(apiserver)
 const PAUSE_MS = 200
 
-test('a pool is not looked at for each of the claims that come one after another, and is full again afterwards', async () => {
-  await using _node = await startTestNode(t.client, t.namespace)
+/** Of 40 members, all Ready, with no controllers that run. */
+async function leaveFullPool(): Promise<void> {
   await t.createTemplate()
   await t.createPool(40)
   await t.filledPool(40)
   await t.running[Symbol.asyncDispose]()
+}
+
+test('a pool is not looked at for each of the claims that come one after another, and is full again afterwards', async () => {
+  await using _node = await startTestNode(t.client, t.namespace)
+  await leaveFullPool()
   // A clock that stands: by it claims have never paused, however slow the machine is.
   let stopped: number | undefined = Date.now()
   let looks = 0
@@ -38,10 +43,7 @@ test('a pool is not looked at for each of the claims that come one after another
 
 test('a pool whose members change one after another is not looked at for each of them', async () => {
   await using _node = await startTestNode(t.client, t.namespace)
-  await t.createTemplate()
-  await t.createPool(40)
-  await t.filledPool(40)
-  await t.running[Symbol.asyncDispose]()
+  await leaveFullPool()
   let looks = 0
   const log = { queueOf: (name: string) => (name === 'pool' ? { worked: () => void looks++ } : {}) }
   await using running = await runControllers(t.cluster, t.namespace, { metrics: log })

@@ -32,7 +32,8 @@ const HIGH_DESCRIPTOR = 511
  * `skip-grace-periods COMMAND ARGS…`: becomes COMMAND, which then does not wait for grace periods of the kernel's RCU, 5 to
  * 20 ms each, where nothing is gained by it. Every process of runsc, some seven for a sandbox, registers for private
  * expedited memory barriers when it starts (membarrier(2)), which no platform but KVM uses, and later builds leave out:
- * here it is told that it is registered, since it would complain of a refusal to whoever reads its output. Where the filter cannot be set, without the right to, COMMAND starts as it would have.
+ * here it is told that it is registered, since it would complain of a refusal to whoever reads its output. Where the filter
+ * cannot be set, without the right to, COMMAND starts as it would have.
  */
 export function skipGracePeriodsProgram(architecture: Architecture): Program {
   const filter = pretence(MEMBARRIER[architecture])

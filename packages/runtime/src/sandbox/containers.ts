@@ -44,7 +44,7 @@ export async function startPause(
   const { spec } = sandbox.record
   const id = pauseContainerId(spec.id)
   const { native } = await parts.prepare()
-  const { isSentry } = await parts.drivers.get(spec.handler)
+  const driver = await parts.drivers.get(spec.handler)
   const bundle = pauseBundle(spec, {
     rootfs: native.pauseRootfs,
     cgroupsPath: parts.cgroups.containerPath(spec.id, id),
@@ -52,18 +52,17 @@ export async function startPause(
   })
   const directory = await parts.files.createContainer(id, { bundle })
   // What goes on from a snapshot gets them when it does.
-  const isTuned = isSentry && !snapshot && Object.keys(spec.sysctls ?? {}).length > 0
+  const isTuned = driver.kind === 'oci' && driver.isSentry && !snapshot && Object.keys(spec.sysctls ?? {}).length > 0
   try {
     // Where this process ends before they are set, the next one takes it for what was begun and never finished.
     if (snapshot || isTuned) await noteRestoring(directory, true)
     const pause = await start({ parts, sandbox, id, directory, spec: undefined, imageId: '', snapshot })
     if (!isTuned) return pause
-    const driver = await parts.drivers.sentry(spec.handler)
     await setParameters(parts, { ociId: pause.ociId, directory, driver }, spec.sysctls ?? {})
     await noteRestoring(directory, false)
     return pause
   } catch (error) {
-    await discardHalfMade(parts, await parts.drivers.get(spec.handler), id)
+    await discardHalfMade(parts, driver, id)
     throw error
   }
 }
