@@ -9,12 +9,14 @@ import {
   sandboxCrd,
   templateCrd,
 } from '../../packages/api/src/index.ts'
+import { isObject } from '../../packages/apiserver/src/patch/json-value.ts'
 import { builtinResources } from '../../packages/apiserver/src/registry/builtin/index.ts'
+import { groupVersion } from '../../packages/apiserver/src/registry/registry.ts'
 import { resolve } from '../../packages/apiserver/src/schema/builtin.ts'
 import type { Schema } from '../../packages/apiserver/src/schema/schema.ts'
 import { FURTHER_KINDS } from './further-kinds.ts'
 import { KINDS } from './kinds.ts'
-import { isObject, type Json, type Mutated, mutate } from './mutations.ts'
+import { type Json, type Mutated, mutate } from './mutations.ts'
 import { objectOf } from './object-life.ts'
 import { type Add, CRDS, collection, get, PATCHES, post, type Writer } from './requests.ts'
 import { field, type Memory, type Random, type Step } from './script.ts'
@@ -60,10 +62,7 @@ const CUSTOM: readonly CustomResourceDefinition[] = [sandboxCrd(), templateCrd()
 
 function subjects(random: Random): Subject[] {
   const schemas = new Map(
-    builtinResources().map(({ group, version, kind, schema }) => [
-      `${group ? `${group}/` : ''}${version} ${kind}`,
-      resolve(schema),
-    ]),
+    builtinResources().map((resource) => [`${groupVersion(resource)} ${resource.kind}`, resolve(resource.schema)]),
   )
   const schemaOf = (kind: { apiVersion: string; kind: string }): Schema => {
     const schema = schemas.get(`${kind.apiVersion} ${kind.kind}`)

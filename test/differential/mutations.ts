@@ -2,6 +2,7 @@
  * A valid object with a mistake in it, at any depth: a walk down its schema, into fields that the object has and into
  * ones that it has not, and then a value there that is of the wrong type, out of bounds, missing, repeated or odd.
  */
+import { isObject } from '../../packages/apiserver/src/patch/json-value.ts'
 import { resolve } from '../../packages/apiserver/src/schema/builtin.ts'
 import type { Schema } from '../../packages/apiserver/src/schema/schema.ts'
 import { type Form, ODD, WORDS, WRONG } from './odd-values.ts'
@@ -219,10 +220,6 @@ function sampleObject(schema: Schema, random: Random, depth = 0): Json {
     object[name] = sample(resolve(part), name, random, depth + 1)
   }
   return object
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function shortened(text: string): string {

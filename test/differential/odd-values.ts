@@ -48,7 +48,6 @@ export const ODD: Readonly<Record<Exclude<Form, 'list' | 'map' | 'struct'>, read
     'n'.repeat(254),
     'ä',
     '\ud800',
-
     'a\nb',
     '$(A)',
     'a=b',
