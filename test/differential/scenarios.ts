@@ -1,5 +1,6 @@
 /** Scenarios that have an order, in namespaces of their own: what the life of single objects leaves out. */
 import { HERD_DEFINITION } from '../../packages/apiserver/src/testing/herd-definition.ts'
+import { addresses, ports } from './address-scenarios.ts'
 import { admission } from './admission.ts'
 import { DOUBLES, definitionDeath, definitionLife, versionsOfOneDefinition, WIDGETS } from './definition-scenarios.ts'
 import { podLevelResources } from './pod-level-scenarios.ts'
@@ -29,6 +30,8 @@ export function scenarioSteps(add: Add): void {
   appliedScale(add)
   resizedPods(add)
   podLevelResources(add)
+  addresses(add)
+  ports(add)
 }
 
 /** Without the namespace controller a deleted namespace stays, terminating, until somebody finalizes it. */

@@ -83,9 +83,9 @@ export function addWarnings(headers: string[], warnings: readonly string[]): voi
   const total = texts.reduce((sum, text) => sum + text.length, 0)
   let written = 0
   for (const text of texts) {
+    if (written >= MAX_WARNING_BYTES) return
     const cut = total > MAX_WARNING_BYTES ? text.slice(0, MAX_CUT_WARNING) : text
     written += cut.length
-    if (written > MAX_WARNING_BYTES) return
     headers.push('Warning', `299 - ${quotedString(cut)}`)
   }
 }

@@ -119,6 +119,8 @@ export interface Strategy {
   validateStatusUpdate?(next: KubeObject, current: KubeObject): FieldError[]
   /** `current` is the object before an update. */
   warnings?(object: KubeObject, current?: KubeObject): string[]
+  /** Of an update of `status`. */
+  statusWarnings?(object: KubeObject): string[]
   /** False for kinds without `metadata.generation` (ConfigMap, Secret, Event …), `first` where it stays 1. */
   generation?: false | 'first'
   /** Kinds that may be created by an update or an apply of a missing name (Lease, Event …). */

@@ -47,7 +47,7 @@ export function statusRules(resource: Resource): UpdateRules {
       ...(resource.decode ? [] : validateStatus(resource.schema, next, current)),
       ...(strategy.validateStatusUpdate?.(next, current) ?? []),
     ],
-    warnings: () => NONE,
+    warnings: (next) => strategy.statusWarnings?.(next) ?? NONE,
     raisesGeneration: false,
     validatesAll: false,
   }

@@ -4,7 +4,7 @@ import type { EndpointAddress, EndpointPort, EndpointSubset } from 'kubernetes-t
 import type { EndpointHints, EndpointSlice } from 'kubernetes-types/discovery/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { duplicate, invalidValue, notSupported, required, tooMany } from '../field-error.ts'
-import { ipFamily, ipWarnings, validateIp, validateNonSpecialIp } from '../ip-address.ts'
+import { canonicalIpErrors, ipFamily, ipWarnings, validateIp, validateNonSpecialIp } from '../ip-address.ts'
 import { dns1123Label, dns1123Subdomain, labelValueErrors, portNumber, qualifiedName } from '../names.ts'
 import type { Strategy } from '../resource.ts'
 import { deepEqual } from './deep-equal.ts'
@@ -26,6 +26,17 @@ export const endpointsStrategy: Strategy = {
   },
   validate: (object) => validateSubsets(object as Endpoints),
   validateUpdate: (next) => validateSubsets(next as Endpoints),
+  warnings: (object) => subsetWarnings(object as Endpoints),
+}
+
+/** The controller of Kubernetes mends addresses itself. */
+function subsetWarnings({ metadata, subsets = [] }: Endpoints): string[] {
+  if (metadata.labels?.['endpoints.kubernetes.io/managed-by'] === 'endpoint-controller') return []
+  return subsets.flatMap((subset, index) =>
+    (['addresses', 'notReadyAddresses'] as const).flatMap((list) =>
+      (subset[list] ?? []).flatMap(({ ip }, at) => ipWarnings(ip, `subsets[${index}].${list}[${at}].ip`)),
+    ),
+  )
 }
 
 function validateSubsets({ subsets = [] }: Endpoints): FieldError[] {
@@ -223,7 +234,8 @@ function validateSliceAddress(address: string, type: string, path: string, index
   }
   if (type !== 'IPv4' && type !== 'IPv6') return
   const before = errors.length
-  validateIp(address, at, errors)
+  if (type === 'IPv4') validateIp(address, at, errors)
+  else for (const said of canonicalIpErrors(address)) errors.push(invalidValue(at, address, said))
   if (errors.length > before) return
   if (`IPv${ipFamily(address)}` !== type) errors.push(invalidValue(path, address, `must be an ${type} address`))
   validateNonSpecialIp(address, at, errors)

@@ -11,7 +11,6 @@ import type {
 } from 'kubernetes-types/networking/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { forbidden, invalidValue, notSupported, required, tooLong } from '../field-error.ts'
-import { ipFamily, validateIp } from '../ip-address.ts'
 import {
   dns1035Label,
   dns1123Label,
@@ -23,6 +22,7 @@ import {
   wildcardSubdomain,
 } from '../names.ts'
 import type { Strategy } from '../resource.ts'
+import { pointWarnings, refuseAddress, validatePoints } from './balancer-status.ts'
 import { immutable } from './immutable.ts'
 import { keepSpec } from './replica-set.ts'
 
@@ -51,18 +51,8 @@ export const ingressStrategy: Strategy = {
     return errors
   },
   validateUpdate: (next, current) => validateIngress(asIngress(next), toleratedIn(asIngress(current))),
-  validateStatusUpdate(next, current) {
-    const errors: FieldError[] = []
-    const known = new Set(asIngress(current).status?.loadBalancer?.ingress?.map(({ ip }) => ip))
-    asIngress(next).status?.loadBalancer?.ingress?.forEach(({ ip, hostname }, index) => {
-      const at = `status.loadBalancer.ingress[${index}]`
-      if (ip && !known.has(ip)) validateIp(ip, `${at}.ip`, errors)
-      if (!hostname) return
-      for (const said of dns1123Subdomain(hostname)) errors.push(invalidValue(`${at}.hostname`, hostname, said))
-      refuseAddress(hostname, `${at}.hostname`, errors)
-    })
-    return errors
-  },
+  validateStatusUpdate: (next, current) => validatePoints(next, current, { modes: false }),
+  statusWarnings: pointWarnings,
   warnings(object, current) {
     if (current || classAnnotation(object) === undefined || asIngress(object).spec?.ingressClassName !== undefined)
       return []
@@ -153,11 +143,6 @@ function validateTls({ hosts = [], secretName }: IngressTLS, path: string, { tol
 function validateHost(host: string, path: string, errors: FieldError[]): void {
   const problems = host.includes('*') ? wildcardSubdomain(host) : dns1123Subdomain(host)
   for (const said of problems) errors.push(invalidValue(path, host, said))
-}
-
-function refuseAddress(host: string, path: string, errors: FieldError[]): void {
-  if (ipFamily(host) === undefined) return
-  errors.push(invalidValue(path, host, 'must be a DNS name, not an IP address'))
 }
 
 function validateRule(rule: IngressRule, path: string, checking: Checking): void {

@@ -2,7 +2,7 @@ import type { KubeObject } from '@caisson/api'
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from 'kubernetes-types/networking/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { forbidden, invalidValue, notSupported, required } from '../field-error.ts'
-import { cidrContains, validateCidr } from '../ip-address.ts'
+import { cidrContains, cidrWarnings, validateCidr } from '../ip-address.ts'
 import { portName, portNumber } from '../names.ts'
 import { type LabelSelector, validateLabelSelector } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
@@ -22,6 +22,7 @@ export const networkPolicyStrategy: Strategy = {
     const errors = validatePolicy(asPolicy(next))
     return [...errors, ...errors]
   },
+  warnings: (object) => policyWarnings(asPolicy(object)),
 }
 
 function asPolicy(object: KubeObject): NetworkPolicy {
@@ -49,6 +50,20 @@ function validatePolicy({ spec }: NetworkPolicy): FieldError[] {
     errors.push(notSupported(`spec.policyTypes[${index}]`, type, ['Ingress', 'Egress']))
   })
   return errors
+}
+
+function policyWarnings({ spec }: NetworkPolicy): string[] {
+  const ofPeers = (peers: readonly NetworkPolicyPeer[] | undefined, path: string): string[] =>
+    (peers ?? []).flatMap(({ ipBlock }, index) => {
+      if (!ipBlock) return []
+      const at = `${path}[${index}].ipBlock`
+      const ranges = ipBlock.except?.flatMap((range, position) => cidrWarnings(range, `${at}.except[${position}]`))
+      return [...cidrWarnings(ipBlock.cidr, `${at}.cidr`), ...(ranges ?? [])]
+    })
+  return [
+    ...(spec?.ingress ?? []).flatMap(({ from }, index) => ofPeers(from, `spec.ingress[${index}].from`)),
+    ...(spec?.egress ?? []).flatMap(({ to }, index) => ofPeers(to, `spec.egress[${index}].to`)),
+  ]
 }
 
 function validatePorts(ports: readonly NetworkPolicyPort[], path: string, errors: FieldError[]): void {
@@ -96,7 +111,7 @@ function validateIpBlock(block: { cidr: string; except?: string[] }, path: strin
   block.except?.forEach((except, index) => {
     const at = `${path}.except[${index}]`
     const inner = validateCidr(except, at, errors)
-    if (inner && (!cidrContains(range, inner.address) || range.prefix >= inner.prefix)) {
+    if (inner && (!cidrContains(range, inner.network) || range.prefix >= inner.prefix)) {
       errors.push(invalidValue(at, except, 'must be a strict subset of `cidr`'))
     }
   })

@@ -1,8 +1,8 @@
 /** What may change in a Pod that exists: very little. */
-import type { Container, ContainerStatus, Pod, PodSpec } from 'kubernetes-types/core/v1.js'
+import type { Container, ContainerStatus, Pod, PodIP, PodSpec } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
-import { forbidden, invalidValue, notSupported, required } from '../field-error.ts'
-import { ipFamily } from '../ip-address.ts'
+import { forbidden, internalError, invalidValue, notSupported, required } from '../field-error.ts'
+import { ipFamily, validateIp } from '../ip-address.ts'
 import { dns1123Subdomain, inRange } from '../names.ts'
 import { deepEqual } from './deep-equal.ts'
 import { differences } from './differences.ts'
@@ -173,7 +173,13 @@ export function validatePodStatusUpdate(next: Pod, current: Pod): FieldError[] {
   immutable(status.qosClass ?? '', current.status?.qosClass ?? '', 'status.qosClass', errors)
   const regular = { next: status.containerStatuses, current: current.status?.containerStatuses }
   validateStateTransitions(regular, spec as PodSpec, 'status.containerStatuses', errors)
-  validatePodIps(status.podIPs ?? [], errors)
+  validateIps(status.podIPs ?? [], current.status?.podIPs ?? [], 'status.podIPs', errors)
+  const hostIps: readonly PodIP[] = status.hostIPs ?? []
+  const [first] = hostIps
+  if (first && (status.hostIP ?? '') !== first.ip) {
+    errors.push(invalidValue('status.hostIPs[0].ip', first.ip ?? '', 'must be equal to `hostIP`'))
+  }
+  validateIps(hostIps, current.status?.hostIPs ?? [], 'status.hostIPs', errors)
   return errors
 }
 
@@ -208,14 +214,20 @@ function validateStateTransitions(
   })
 }
 
-function validatePodIps(addresses: ReadonlyArray<{ ip?: string }>, errors: FieldError[]): void {
+/** At most one of each family; what was there once may stay. */
+function validateIps(addresses: readonly PodIP[], before: readonly PodIP[], path: string, errors: FieldError[]): void {
+  const known = new Set(before.map(({ ip }) => ip))
   addresses.forEach(({ ip = '' }, index) => {
-    if (ipFamily(ip) !== undefined) return
-    const said = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'
-    errors.push(invalidValue(`status.podIPs[${index}].ip`, ip, said))
+    if (!known.has(ip)) validateIp(ip, `${path}[${index}]`, errors)
   })
+  if (addresses.length < 2) return
   const families = addresses.map(({ ip = '' }) => ipFamily(ip))
-  if (addresses.length > 2 || (addresses.length === 2 && families[0] === families[1])) {
-    errors.push(invalidValue('status.podIPs', addresses, 'may specify no more than one IP for each IP family'))
+  const unknown = families.indexOf(undefined)
+  if (unknown >= 0) {
+    const said = `failed to check for dual stack with error:invalid IP[${unknown}]: ${addresses[unknown]?.ip ?? ''}`
+    errors.push(internalError(path, said))
+  }
+  if (unknown >= 0 || addresses.length > 2 || families[0] === families[1]) {
+    errors.push(invalidValue(path, addresses, 'may specify no more than one IP for each IP family'))
   }
 }

@@ -5,15 +5,15 @@
 import type { Service, ServiceSpec } from 'kubernetes-types/core/v1.js'
 import { type FieldError, invalid, StatusError } from '../../status-error.ts'
 import { invalidValue } from '../field-error.ts'
-import { cidrContains, ipFamily, ipv4ToNumber, numberToIpv4, parseCidr } from '../ip-address.ts'
+import { canonicalIp, cidrContains, ipFamily, ipv4ToNumber, numberToIpv4, parseCidr } from '../ip-address.ts'
 import type { StrategyContext } from '../resource.ts'
 import { usesNodePorts, validateClusterIps } from './service-addresses.ts'
 
 /** The addresses of Services. */
 export const SERVICE_CIDR = '10.96.0.0/16'
 const RANGE = parseCidr(SERVICE_CIDR) as NonNullable<ReturnType<typeof parseCidr>>
-const FIRST = ipv4ToNumber(RANGE.address)
-const SIZE = 2 ** (32 - RANGE.prefix)
+const FIRST = ipv4ToNumber(RANGE.network)
+const SIZE = 2 ** (32 - RANGE.bits)
 /** The lower part is left to those who choose an address themselves, as in Kubernetes. */
 const STATIC = Math.min(Math.max(16, SIZE / 16), 256)
 
@@ -98,7 +98,7 @@ function allocateClusterIp(
   const chosen = asked || freeAddress(taken, context.now)
   if (asked) {
     const said = !cidrContains(RANGE, asked)
-      ? `the provided IP (${asked}) is not in the valid range. The range of valid IPs is ${SERVICE_CIDR}`
+      ? `the provided IP (${canonicalIp(asked)}) is not in the valid range. The range of valid IPs is ${SERVICE_CIDR}`
       : taken.has(asked)
         ? 'provided IP is already allocated'
         : undefined

@@ -6,8 +6,8 @@ import type { KubeObject } from '@caisson/api'
 import type { FieldError } from '../../status-error.ts'
 import { AGE, column, loose, NAME, text } from '../../table/builtin-columns.ts'
 import { forbidden, invalidValue, required } from '../field-error.ts'
-import { canonicalIp } from '../ip-address.ts'
-import { dns1123Subdomain, type NameErrors, pathSegment } from '../names.ts'
+import { canonicalIpErrors } from '../ip-address.ts'
+import { dns1123Subdomain, pathSegment } from '../names.ts'
 import type { Strategy } from '../resource.ts'
 import { deepEqual } from './deep-equal.ts'
 import { immutable } from './immutable.ts'
@@ -43,7 +43,7 @@ interface IPAddress extends KubeObject {
 
 const ipAddressStrategy: Strategy = {
   generation: false,
-  nameRule: addressName,
+  nameRule: canonicalIpErrors,
   validate: (object) => validateAddress(object as IPAddress),
   validateUpdate(next, current) {
     const errors = validateAddress(next as IPAddress)
@@ -51,13 +51,6 @@ const ipAddressStrategy: Strategy = {
     immutable(parent, old, 'spec.parentRef', errors)
     return errors
   },
-}
-
-function addressName(name: string): NameErrors {
-  const canonical = canonicalIp(name)
-  if (canonical === undefined) return ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)']
-  if (canonical.includes('.') && canonical !== name) return ['must not have leading 0s']
-  return canonical === name ? [] : [`must be in canonical form (${JSON.stringify(canonical)})`]
 }
 
 function validateAddress({ spec }: IPAddress): FieldError[] {

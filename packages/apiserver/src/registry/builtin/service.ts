@@ -7,6 +7,7 @@ import { validateCidr, validateIp, validateNonSpecialIp } from '../ip-address.ts
 import { dns1123Label, dns1123Subdomain, inRange, nameIsLabel1035, portNumber, qualifiedName } from '../names.ts'
 import { validateLabels } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
+import { pointsOf, pointWarnings, validatePoints } from './balancer-status.ts'
 import { validatePort } from './probes.ts'
 import { isHeadless, usesNodePorts, validateClusterIpChange, validateClusterIps } from './service-addresses.ts'
 import { allocateAddresses } from './service-allocation.ts'
@@ -19,7 +20,7 @@ export const serviceStrategy: Strategy = {
   generation: false,
   createOnUpdate: true,
   returnsDeleted: true,
-  defaults: (object) => applyDefaults(specOf(object)),
+  defaults: (object) => applyDefaults(object as unknown as Service & { spec: ServiceSpec }),
   prepareForCreate(object, context) {
     object.status = { loadBalancer: {} }
     if (specOf(object).type === 'ExternalName') delete specOf(object).internalTrafficPolicy
@@ -43,6 +44,11 @@ export const serviceStrategy: Strategy = {
     return errors.concat(validateService(specOf(next)))
   },
   warnings: (object) => serviceWarnings(object as unknown as Service),
+  validateStatusUpdate: (next, current) =>
+    specOf(next).type !== 'LoadBalancer' && pointsOf(next).length > 0
+      ? [forbidden('status.loadBalancer.ingress', "may only be used when `spec.type` is 'LoadBalancer'")]
+      : validatePoints(next, current, { modes: true }),
+  statusWarnings: pointWarnings,
 }
 
 function specOf(object: KubeObject): ServiceSpec {
@@ -58,7 +64,7 @@ function needsHealthCheck(spec: ServiceSpec): boolean {
   return spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local'
 }
 
-function applyDefaults(spec: ServiceSpec): void {
+function applyDefaults({ spec, status }: Service & { spec: ServiceSpec }): void {
   spec.sessionAffinity ||= 'None'
   if (spec.sessionAffinity === 'None') delete spec.sessionAffinityConfig
   else if (spec.sessionAffinity === 'ClientIP') {
@@ -73,7 +79,9 @@ function applyDefaults(spec: ServiceSpec): void {
   }
   if (isExternallyAccessible(spec)) spec.externalTrafficPolicy ||= 'Cluster'
   if (spec.type !== 'ExternalName') spec.internalTrafficPolicy ??= 'Cluster'
-  if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true
+  if (spec.type !== 'LoadBalancer') return
+  spec.allocateLoadBalancerNodePorts ??= true
+  for (const point of pointsOf({ status })) if (point.ip) point.ipMode ??= 'VIP'
 }
 
 /** `clusterIP` and `clusterIPs` are one thing under two names; whichever was changed is right. */

@@ -1,21 +1,18 @@
 /** IP addresses and networks in CEL. */
-import { type Declaration, declare, global, member, sizeOf, succeeds, traversal } from './functions.ts'
-import { TO_STRING } from './functions-standard.ts'
 import {
-  type IpAddress,
   isGlobalUnicast,
   isLinkLocalMulticast,
   isLinkLocalUnicast,
   isLoopback,
   isUnspecified,
-  type Network,
-  parseIp,
-  parseNetwork,
-} from './ip-address.ts'
+} from '../../registry/ip-bytes.ts'
+import { type Declaration, declare, global, member, sizeOf, succeeds, traversal } from './functions.ts'
+import { TO_STRING } from './functions-standard.ts'
+import { type IpAddress, type Network, parseIp, parseNetwork } from './ip-address.ts'
 import { BOOL, CIDR, INT, IP, STRING } from './types.ts'
 import type { Value } from './values.ts'
 
-const ADDRESS_TESTS: ReadonlyArray<readonly [name: string, id: string, test: (ip: IpAddress) => boolean]> = [
+const ADDRESS_TESTS: ReadonlyArray<readonly [name: string, id: string, test: (bytes: Uint8Array) => boolean]> = [
   ['isUnspecified', 'unspecified', isUnspecified],
   ['isLoopback', 'loopback', isLoopback],
   ['isLinkLocalMulticast', 'link_local_multicast', isLinkLocalMulticast],
@@ -58,7 +55,7 @@ const addresses: readonly Declaration[] = [
   ...ADDRESS_TESTS.map(([name, id, test]) =>
     declare(
       name,
-      member(`ip_is_${id}`, [IP], BOOL, (_, ip: IpAddress) => test(ip)),
+      member(`ip_is_${id}`, [IP], BOOL, (_, ip: IpAddress) => test(ip.bytes)),
     ),
   ),
   declare(
