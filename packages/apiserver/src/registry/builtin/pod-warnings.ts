@@ -1,6 +1,8 @@
 /** What kube-apiserver warns about when a Pod is made: it works, but hardly as meant. */
 import type { Container, Pod, PodSpec } from 'kubernetes-types/core/v1.js'
+import { ipWarnings } from '../ip-address.ts'
 import { nanoOf } from '../quantity.ts'
+import { portWarnings } from './pod-port-warnings.ts'
 
 const ONE = 1_000_000_000n
 
@@ -34,10 +36,26 @@ export function podWarnings(pod: Pod): string[] {
   })
   annotationWarnings(pod, warnings)
   const initContainers = spec.initContainers ?? []
-  initContainers.forEach((container, index) => containerWarnings(container, `spec.initContainers[${index}]`, warnings))
-  spec.containers?.forEach((container, index) => containerWarnings(container, `spec.containers[${index}]`, warnings))
-  portWarnings([...initContainers, ...(spec.containers ?? [])], initContainers.length, warnings)
+  const containers = [
+    ...initContainers.map((container, index) => [`spec.initContainers[${index}]`, container] as const),
+    ...(spec.containers ?? []).map((container, index) => [`spec.containers[${index}]`, container] as const),
+  ]
+  for (const [path, container] of containers) containerWarnings(container, path, warnings)
+  warnings.push(...portWarnings(containers))
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
+    const said = 'must be >= 0; negative values are invalid and will be treated as 1'
+    warnings.push(`spec.terminationGracePeriodSeconds: ${said}`)
+  }
+  const addresses = spec.dnsConfig?.nameservers ?? []
+  addresses.forEach((ip, index) => warnings.push(...ipWarnings(ip, `spec.dnsConfig.nameservers[${index}]`)))
+  spec.hostAliases?.forEach(({ ip = '' }, index) => warnings.push(...ipWarnings(ip, `spec.hostAliases[${index}].ip`)))
   return warnings
+}
+
+export function podStatusWarnings({ status = {} }: Pod): string[] {
+  return (['podIPs', 'hostIPs'] as const).flatMap((list) =>
+    (status[list] ?? []).flatMap(({ ip = '' }, index) => ipWarnings(ip, `status.${list}[${index}].ip`)),
+  )
 }
 
 const SECCOMP_POD = 'seccomp.security.alpha.kubernetes.io/pod'
@@ -80,47 +98,4 @@ function containerWarnings(container: Container, path: string, warnings: string[
     }
     seen.add(name)
   })
-}
-
-interface SeenPort {
-  path: string
-  hostIP: string
-  hostPort: number
-}
-
-function portWarnings(containers: readonly Container[], initContainers: number, warnings: string[]): void {
-  const byPort = new Map<string, SeenPort[]>()
-  const byName = new Map<string, string>()
-  containers.forEach((container, index) => {
-    const path = index < initContainers ? `spec.initContainers[${index}]` : `spec.containers[${index - initContainers}]`
-    container.ports?.forEach((port, position) => {
-      const seen: SeenPort = {
-        path: `${path}.ports[${position}]`,
-        hostIP: port.hostIP ?? '',
-        hostPort: port.hostPort ?? 0,
-      }
-      const key = `${port.containerPort}/${port.protocol}`
-      const others = byPort.get(key) ?? []
-      for (const other of others) {
-        const said = portConflict(seen, other)
-        if (said) warnings.push(`${seen.path}: ${said} with ${other.path}`)
-      }
-      byPort.set(key, [...others, seen])
-      if (!port.name) return
-      const first = byName.get(port.name)
-      if (first === undefined) byName.set(port.name, seen.path)
-      else {
-        warnings.push(
-          `${seen.path}: duplicate port name "${port.name}" with ${first}, services and probes that select ports by name will use ${first}`,
-        )
-      }
-    })
-  })
-}
-
-function portConflict(a: SeenPort, b: SeenPort): string | undefined {
-  if (a.hostIP === b.hostIP && a.hostPort === b.hostPort) return 'duplicate port definition'
-  if (a.hostPort === 0 || b.hostPort === 0) return 'overlapping port definition'
-  const oneIsAny = (a.hostIP === '') !== (b.hostIP === '')
-  return a.hostPort === b.hostPort && oneIsAny ? 'dangerously ambiguous port definition' : undefined
 }

@@ -7,7 +7,7 @@ import { applyPodDefaults } from './pod-defaults.ts'
 import { podQosClass } from './pod-qos.ts'
 import { validatePodCreate } from './pod-spec.ts'
 import { validatePodStatusUpdate, validatePodUpdate } from './pod-update.ts'
-import { podWarnings } from './pod-warnings.ts'
+import { podStatusWarnings, podWarnings } from './pod-warnings.ts'
 
 export const podStrategy: Strategy = {
   returnsDeleted: true,
@@ -52,6 +52,7 @@ export const podStrategy: Strategy = {
   validate: (object) => validatePodCreate(asPod(object)),
   validateUpdate: (next, current) => validatePodUpdate(asPod(next), asPod(current)),
   validateStatusUpdate: (next, current) => validatePodStatusUpdate(asPod(next), asPod(current)),
+  statusWarnings: (object) => podStatusWarnings(asPod(object)),
   warnings(object, current) {
     // Controllers and kubelets update Pods, and read no warnings: kube-apiserver spares them too.
     if (current) return []
