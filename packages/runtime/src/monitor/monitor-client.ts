@@ -11,6 +11,7 @@ import {
   type Answer,
   type Beginning,
   type Call,
+  DONE,
   type ErrandOutcome,
   type ExitNotice,
   FRAME,
@@ -19,6 +20,8 @@ import {
   type Opening,
   parseFrame,
   readFrames,
+  type Saving,
+  type SentryPlace,
   type Started,
   type Supervision,
   writeJsonFrame,
@@ -47,6 +50,10 @@ export interface MonitorClient extends AsyncDisposable {
    * time. Rejects as `runCommand` does.
    */
   run: RunCommand
+  /** Whether it was done: a monitor of an earlier version does not know how. Likewise the next two. */
+  pause(sentry: SentryPlace): Promise<boolean>
+  resume(sentry: SentryPlace): Promise<boolean>
+  save(saving: Saving): Promise<boolean>
   rouse(directory: string): Promise<void>
   expectKill(id: string): Promise<void>
   forget(container: { id: string; directory: string }): Promise<void>
@@ -135,6 +142,9 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
       await call({ method: 'run-inside', inside })
     },
     run,
+    pause: async (sentry) => (await call({ method: 'pause', sentry })) === DONE,
+    resume: async (sentry) => (await call({ method: 'resume', sentry })) === DONE,
+    save: async (saving) => (await call({ method: 'save', saving })) === DONE,
     async rouse(directory) {
       await call({ method: 'rouse', directory })
     },

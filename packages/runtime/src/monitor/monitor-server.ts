@@ -11,6 +11,7 @@ import { createFifoPool } from './fifo-pool.ts'
 import {
   type Answer,
   type Call,
+  DONE,
   type Errand,
   type ErrandOutcome,
   type Failure,
@@ -23,6 +24,7 @@ import {
   writeJsonFrame,
 } from './protocol.ts'
 import { runInside } from './run-inside.ts'
+import { createSentryKeeper } from './sentry-keeper.ts'
 import { shortPath } from './short-path.ts'
 import { adoptContainer, type PreparedContainer, prepareContainer, superviseContainer } from './supervised-container.ts'
 import type { AttachedClient, SupervisedContainer } from './watch-container.ts'
@@ -51,6 +53,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   const prepared = new Map<string, Preparing>()
   const controls = new Set<Socket>()
   const calm = createCalmSentries()
+  const keeper = createSentryKeeper()
   /** By id: who waits for containers that are being started. */
   const expecting = new Map<string, Set<(container: SupervisedContainer) => void>>()
 
@@ -152,6 +155,15 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
       case 'run-inside':
         await runInside(call.inside)
         return null
+      case 'pause':
+        await keeper.pause(call.sentry, control)
+        return DONE
+      case 'resume':
+        await keeper.resume(call.sentry)
+        return DONE
+      case 'save':
+        await keeper.save(call.saving)
+        return DONE
       case 'run':
         return runErrand(call.errand)
       case 'rouse':
@@ -188,6 +200,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
       considerRetiring()
       connection.on('close', () => {
         controls.delete(connection)
+        keeper.release(connection)
         for (const [directory, { control }] of prepared) if (control === connection) void abandon(directory)
         considerRetiring()
       })

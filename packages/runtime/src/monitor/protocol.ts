@@ -167,6 +167,23 @@ export interface InsideProgram {
   runtimeLog: string
 }
 
+/** A sentry, by the container that it began with. */
+export interface SentryPlace {
+  /** Of that container. */
+  directory: string
+  /** File of the sentry's state, which names its control socket. */
+  stateFile: string
+}
+
+/** A sentry writes down all that is in it. */
+export interface Saving {
+  sentry: SentryPlace
+  /** Empty ones, in the order in which the sentry takes them: its state, where memory is in the third, and memory. */
+  files: string[]
+  /** The program `native/send-files`. */
+  sendFiles: string
+}
+
 export interface Bind {
   source: string
   target: string
@@ -208,6 +225,9 @@ export interface AttachRequest {
 
 export type Opening = { kind: 'control' } | ({ kind: 'attach' } & AttachRequest) | ({ kind: 'exec' } & ExecRequest)
 
+/** What no monitor of an earlier version answers, which does not know of the call. */
+export const DONE = 'done'
+
 export type Call = { call: number } & (
   | { method: 'start'; supervision: Supervision }
   /**
@@ -218,6 +238,9 @@ export type Call = { call: number } & (
   /** Has a prepared one run, as what `supervision` says now: its id, its directory's name and its log may differ from before. */
   | { method: 'begin'; supervision: Supervision; beginning: Beginning }
   | { method: 'run-inside'; inside: InsideProgram }
+  /** `sentry-keeper.ts` has what these do. They answer `DONE`. */
+  | { method: 'pause' | 'resume'; sentry: SentryPlace }
+  | { method: 'save'; saving: Saving }
   | { method: 'run'; errand: Errand }
   /** The sentry of the container with this directory is about to be asked for something: its timers are to be prompt. */
   | { method: 'rouse'; directory: string }

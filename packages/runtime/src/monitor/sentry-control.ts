@@ -10,7 +10,7 @@ const { SIGKILL, SIGSTOP } = constants.signals
 /**
  * The control socket of a sentry: one JSON object a call, one back. It is what `runsc kill` and `runsc wait` use, without
  * the 20 ms and 20 MB that starting such a process costs. It is no published interface, so every caller has the command
- * as second way.
+ * as second way, or asks only sentries of builds that are known.
  */
 export class SentryControlError extends Error {
   override readonly name = 'SentryControlError'

@@ -384,7 +384,7 @@ function killOf(
   if (driver.kind === 'shim') return { kind: 'shim', containerDirectory: entry.directory, hostPids: driver.hostPids }
   if (!driver.isSentry) return { kind: 'process' }
   const stateFile = driver.stateFile(entry.ociId, root)
-  return { kind: 'sentry', stateFile, ...(driver.takesDirectExecs && direct && { direct }) }
+  return { kind: 'sentry', stateFile, ...(driver.takesDirectCalls && direct && { direct }) }
 }
 
 function hostBinds(host: HostRootfs): OciSpec['mounts'] {

@@ -18,8 +18,8 @@ export interface OciDriver {
   isSentry: boolean
   /** How a sentry intercepts system calls; undefined without one. */
   platform: RunscPlatform | undefined
-  /** True where its sentry may be asked to execute a process, in the words of `sentry-control.ts`. */
-  takesDirectExecs: boolean
+  /** True where its sentry may be asked to execute a process or to write itself down, in the words of `sentry-control.ts`. */
+  takesDirectCalls: boolean
   /** True where it makes a control group for each container itself; elsewhere they stay in the one that they are started in. */
   ownsCgroups: boolean
   /** Program, global options and subcommand; the caller adds the subcommand's options and the container. */
@@ -38,10 +38,10 @@ const NETWORK_CHECK_MENDED = 20240901
 
 /**
  * Builds of runsc for which the tests showed that a process that the sentry is asked for is the same as one of `runsc exec`
- * (`direct-exec.node.test.ts`). The sentry's words are no published interface: a later build could mean more by them, a
+ * (`direct-exec.node.test.ts`), and that its snapshot is one of `runsc checkpoint` (`snapshots.node.test.ts`). The sentry's words are no published interface: a later build could mean more by them, a
  * right that is given where nothing is said, so what is not in here is executed by its own command.
  */
-const DIRECT_EXEC_BUILDS: ReadonlySet<number> = new Set([20240729])
+const DIRECT_CALL_BUILDS: ReadonlySet<number> = new Set([20240729])
 
 /** True where this runsc takes every network namespace for the machine's own and refuses to use it. */
 export function misjudgesNetworkNamespaces(version: string, kernel: string = release()): boolean {
@@ -89,7 +89,7 @@ export async function createOciDriver(
     tool,
     isSentry,
     platform,
-    takesDirectExecs: isSentry && DIRECT_EXEC_BUILDS.has(runscBuildDate(tool.version) ?? 0),
+    takesDirectCalls: isSentry && DIRECT_CALL_BUILDS.has(runscBuildDate(tool.version) ?? 0),
     ownsCgroups: handler === 'runc',
     commandLine: (subcommand, { runtimeLog }) => ({
       program,
