@@ -1,8 +1,8 @@
 /**
  * Keeps a flat object and its canonical one in agreement. Both are edited by users, so that each pass has to know who
  * spoke last: the status of the flat object keeps the generations at which they said the same. Where both were edited
- * since then, the flat one is what counts. Each is an owner of the other, so that the garbage collector deletes either when
- * the other is gone.
+ * since then, the flat one is what counts. Who deletes either deletes both: the canonical one goes with its owner, which is
+ * the flat one, and that is deleted here. It has no owner itself, because Argo CD prunes nothing that has one.
  */
 import {
   type Agreement,
@@ -12,15 +12,13 @@ import {
   isReservedLabel,
   type KubeObject,
   mergeConditions,
-  type OwnerReference,
   ownershipOf,
-  referenceGroup,
   TRANSLATED,
   TRANSLATED_REASONS,
 } from '@caisson/api'
 import type { Resource } from '@caisson/client'
 import { mergePatch } from '../engine/json-difference.ts'
-import { nothing, type Plan, type Write, type WriteFailure, writeId } from '../engine/plan.ts'
+import { type DeleteWrite, nothing, type Plan, type Write, type WriteFailure, writeId } from '../engine/plan.ts'
 import { deletionOf, identityOf } from '../sandbox/objects.ts'
 import type { CanonicalObject, CanonicalSpecs, Dialect, FlatObject } from './dialect.ts'
 import { type FlatStatus, flatStatus } from './flat-status.ts'
@@ -63,6 +61,9 @@ export function planDialect<F extends FlatObject>(
   if (flat.metadata.deletionTimestamp) return nothing()
   if (failures.some(({ namespaceTerminating }) => namespaceTerminating))
     return nothing(now + NAMESPACE_TERMINATING_RECHECK)
+  const retry = failures.some(({ permanent }) => !permanent)
+  const deleted = deletedMain(flat, main)
+  if (deleted) return { ...nothing(), writes: [endAfter(dialect, flat, deleted)], retry }
   const translation = dialect.translate(flat)
   if ('problem' in translation) {
     const mirrored = main && isOurs(main, flat) ? main : undefined
@@ -74,8 +75,6 @@ export function planDialect<F extends FlatObject>(
     const message = `${taken.resource.kind}.${EXTENSIONS_GROUP} ${JSON.stringify(flat.metadata.name)} is there and was not made from this object: rename or delete one of them`
     return toldOnly(dialect, observed, { mirrored: undefined, reason: 'nameTaken', message, now })
   }
-  // It was deleted, and this object follows as soon as the garbage collector has seen that.
-  if (!main && ownReferenceTo(dialect.main, flat)) return nothing()
   const refused = new Set(failures.map(({ id }) => id))
   const writes = planWrites(dialect, flat, { parts, refused })
   const status = flatStatus(dialect, flat, {
@@ -89,8 +88,20 @@ export function planDialect<F extends FlatObject>(
     writes,
     status,
     statusEvents: failureEvents(flat, status),
-    retry: failures.some(({ permanent }) => !permanent),
+    retry,
   }
+}
+
+/** The UID of the canonical object that both agreed on, where the cache has it no more. */
+function deletedMain(flat: FlatObject, main: CanonicalObject | undefined): string | undefined {
+  const { canonical } = (flat.status ?? {}) as FlatStatus
+  return canonical && canonical.uid !== main?.metadata.uid ? canonical.uid : undefined
+}
+
+/** The flat object's own end, once the canonical one is gone. */
+function endAfter<F extends FlatObject>(dialect: Dialect<F>, flat: F, uid: string): DeleteWrite {
+  const { namespace, name } = identityOf(flat)
+  return { ...deletionOf(dialect.flat, flat), after: { resource: dialect.main, target: { namespace, name }, uid } }
 }
 
 function partsOf<F extends FlatObject>(
@@ -152,7 +163,6 @@ function planWrites<F extends FlatObject>(
   return [
     ...missing.map(({ resource, wanted = {} }) => creation(resource, flat, wanted)),
     ...found.flatMap(({ resource, found: object }) => (object ? labelling(resource, object, flat) : [])),
-    ...(main ? backReference(dialect, flat, main) : []),
     ...edits,
     ...parts.flatMap(({ resource, wanted: spec, found: object }) =>
       !spec && object && isOurs(object, flat) ? [deletionOf(resource, object)] : [],
@@ -237,28 +247,6 @@ function takingBack<F extends FlatObject>(
   const spec = mergePatch(flat.spec, dialect.takeBack(flat, { main: main.spec, template: template?.spec }))
   const what = `spec ${main.metadata.generation} ${template?.metadata.generation ?? ''}`
   return spec ? [patching(dialect.flat, flat, what, { spec })] : []
-}
-
-/** What has the flat object deleted when the canonical one is. */
-function backReference<F extends FlatObject>(dialect: Dialect<F>, flat: F, main: CanonicalObject): Write[] {
-  const reference = ownReferenceTo(dialect.main, flat)
-  if (reference?.uid === main.metadata.uid) return []
-  const { apiVersion, kind, name, uid } = controllerReference(main)
-  const ownerReferences = [
-    ...(flat.metadata.ownerReferences ?? []).filter((other) => other !== reference),
-    { apiVersion, kind, name, uid },
-  ]
-  return [patching(dialect.flat, flat, 'owner', { metadata: { ownerReferences } })]
-}
-
-function ownReferenceTo({ kind }: Resource, { metadata }: FlatObject): OwnerReference | undefined {
-  return metadata.ownerReferences?.find(
-    (reference) =>
-      reference.kind === kind &&
-      reference.name === metadata.name &&
-      !reference.controller &&
-      referenceGroup(reference) === EXTENSIONS_GROUP,
-  )
 }
 
 function isOurs(object: KubeObject, flat: FlatObject): boolean {

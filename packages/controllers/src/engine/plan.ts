@@ -57,6 +57,8 @@ export interface DeleteWrite extends WriteBase {
   uid: string
   /** Given where the object must not have changed meanwhile: somebody may have been given it. */
   resourceVersion?: string
+  /** Deleted only where this object is gone: the API server itself is asked, since a cache may not have it yet. */
+  after?: { resource: Resource; target: ObjectKey; uid: string }
   /** What becomes of its dependents; the kind's own default unless said. */
   propagation?: 'Background' | 'Foreground' | 'Orphan'
 }

@@ -122,8 +122,10 @@ export function createWriteRunner({ client, informers }: WriteRunnerOptions): Wr
     const { namespace, name } = write.target
     const informer = informerOf(write.resource)
     const cached = informer?.get(joinKey(namespace, name))
+    const { propagation, uid, resourceVersion, after } = write
     try {
-      const { propagation, uid, resourceVersion } = write
+      if (after && (await refresh(after.resource, after.target, context))?.metadata.uid === after.uid)
+        return { kind: 'outdated' }
       const preconditions = { uid, ...(resourceVersion && { resourceVersion }) }
       const answer = await client.delete(served(write.resource), name, {
         namespace,
