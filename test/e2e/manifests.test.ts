@@ -1,6 +1,8 @@
-/** deploy/manifests, applied with kubectl to a real control plane. */
+/** deploy/manifests and deploy/kustomization.yaml, applied with kubectl to a real control plane. */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
 import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { findKubectl, type Outcome, run } from './fixture.ts'
 
@@ -67,6 +69,16 @@ test.each([
   expect(again.sort()).toEqual(objects.map((object) => `${object} unchanged`).sort())
   const difference = await kubectl('diff', '-f', path)
   expect(difference).toEqual({ code: 0, stdout: '', stderr: '' })
+})
+
+test('deploy/kustomization.yaml is both files, with each object once', async () => {
+  const files = ['manifest.yaml', 'extensions.yaml'].map((name) => readFileSync(join(DIRECTORY, name), 'utf8'))
+  const objects = (text: string) => parseAllDocuments(text).map((each) => each.toJS())
+  // The Deployment of the second file is the one that counts.
+  const wanted = new Map(files.flatMap(objects).map((each) => [`${each.kind} ${each.metadata.name}`, each]))
+  const built = objects((await lines('kustomize', join(DIRECTORY, '..'))).join('\n'))
+  expect(new Map(built.map((each) => [`${each.kind} ${each.metadata.name}`, each]))).toEqual(wanted)
+  expect(built.length).toBe(wanted.size)
 })
 
 test('the controllers’ account may do what they do, and not more', async () => {

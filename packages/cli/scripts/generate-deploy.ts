@@ -1,5 +1,5 @@
 /**
- * Writes deploy/manifests and the generated parts of deploy/helm/caisson. With `--check` it writes nothing and fails where a file differs.
+ * Writes deploy/manifests, deploy/kustomization.yaml and what it names, and the generated parts of deploy/helm/caisson. With `--check` it writes nothing and fails where a file differs.
  *
  *   node packages/cli/scripts/generate-deploy.ts [--check]
  */
@@ -29,5 +29,5 @@ function yamlOf(objects: readonly object[]): string {
   return objects.map((object) => stringify(object, { aliasDuplicateObjects: false, lineWidth: 0 })).join('---\n')
 }
 
-for (const [name, objects] of Object.entries(manifests(VERSION))) settle(`manifests/${name}`, HEADER + yamlOf(objects))
+for (const [name, objects] of Object.entries(manifests(VERSION))) settle(name, HEADER + yamlOf(objects))
 for (const [path, text] of Object.entries(chartFiles(VERSION, HEADER))) settle(`helm/caisson/${path}`, text)

@@ -1,4 +1,7 @@
-/** deploy/manifests: the controllers for `kubectl apply`, under the names of agent-sandbox's release manifests. */
+/**
+ * deploy/manifests: the controllers for `kubectl apply`, under the names of agent-sandbox's release manifests. And
+ * deploy/kustomization.yaml: both at once, each object said once, for `kubectl apply -k`, Argo CD and Flux.
+ */
 import {
   CONTROLLER_LEASE,
   CONTROLLER_NAME,
@@ -60,36 +63,54 @@ function deployment(version: string, args: string[]): object {
   }
 }
 
-/** What each file holds. `extensions.yaml` comes after `manifest.yaml`, whose Deployment it gives a further flag. */
+const CORE_CRDS = [sandboxCrd(), snapshotCrd()]
+const EXTENSION_CRDS = [templateCrd(), claimCrd(), poolCrd()]
+
+/**
+ * What each file below deploy/ holds. `extensions.yaml` comes after `manifest.yaml`, whose Deployment it gives a further
+ * flag; `kustomization.yaml` is both, with the CustomResourceDefinitions of deploy/crds.
+ */
 export function manifests(version: string): Readonly<Record<string, readonly object[]>> {
+  const core = [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    ...role('ClusterRole', CONTROLLER_NAME, [...SANDBOX_RULES, ...SANDBOX_CLUSTER_RULES]),
+    ...role('Role', `${CONTROLLER_NAME}-leader-election`, leaseRules([CONTROLLER_LEASE])),
+  ]
   const service = {
     apiVersion: 'v1',
     kind: 'Service',
     metadata,
     spec: { selector: labels, ports: [{ name: 'metrics', port: 8080, targetPort: 'metrics', protocol: 'TCP' }] },
   }
+  const extensions = [
+    ...role('ClusterRole', `${CONTROLLER_NAME}-extensions`, [
+      ...EXTENSION_RULES,
+      ...FLAT_RULES,
+      ...EXTENSION_CLUSTER_RULES,
+    ]),
+    ...role('Role', `${CONTROLLER_NAME}-config`, CONFIG_RULES),
+    deployment(version, ['--leader-elect=true', '--extensions']),
+  ]
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: CONTROLLER_NAMESPACE } }
   return {
-    'manifest.yaml': [
-      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: CONTROLLER_NAMESPACE } },
-      sandboxCrd(),
-      snapshotCrd(),
-      { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-      ...role('ClusterRole', CONTROLLER_NAME, [...SANDBOX_RULES, ...SANDBOX_CLUSTER_RULES]),
-      ...role('Role', `${CONTROLLER_NAME}-leader-election`, leaseRules([CONTROLLER_LEASE])),
+    'manifests/manifest.yaml': [
+      namespace,
+      ...CORE_CRDS,
+      ...core,
       deployment(version, ['--leader-elect=true']),
       service,
     ],
-    'extensions.yaml': [
-      templateCrd(),
-      claimCrd(),
-      poolCrd(),
-      ...role('ClusterRole', `${CONTROLLER_NAME}-extensions`, [
-        ...EXTENSION_RULES,
-        ...FLAT_RULES,
-        ...EXTENSION_CLUSTER_RULES,
-      ]),
-      ...role('Role', `${CONTROLLER_NAME}-config`, CONFIG_RULES),
-      deployment(version, ['--leader-elect=true', '--extensions']),
+    'manifests/extensions.yaml': [...EXTENSION_CRDS, ...extensions],
+    'controller.yaml': [namespace, ...core, ...extensions, service],
+    'kustomization.yaml': [
+      {
+        apiVersion: 'kustomize.config.k8s.io/v1beta1',
+        kind: 'Kustomization',
+        resources: [
+          ...[...CORE_CRDS, ...EXTENSION_CRDS].map(({ spec }) => `crds/${spec.group}_${spec.names.plural}.yaml`),
+          'controller.yaml',
+        ],
+      },
     ],
   }
 }
