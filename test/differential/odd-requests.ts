@@ -29,6 +29,13 @@ export function oddRequests({ add }: Writer): void {
     ['unknown version', { method: 'GET', path: '/apis/rbac.authorization.k8s.io/v9/roles' }],
     ['unknown resource', { method: 'GET', path: '/api/v1/namespaces/one/things' }],
     ['unknown subresource', { method: 'GET', path: `${path}/l1/bogus` }],
+    ...['namespaces', 'namespaces/two', 'nodes', 'nodes/none', 'nodes/none/proxy/pods', 'persistentvolumes'].map(
+      (below): [string, Request] => [
+        `what belongs to no namespace, below one: ${below}`,
+        { method: 'GET', path: `/api/v1/namespaces/one/${below}` },
+      ],
+    ),
+    ['an exec of a version that is not', { method: 'GET', path: '/api/v9/namespaces/one/pods/none/exec' }],
     ['post to an item', post(`${path}/l1`, {})],
     ['put to a collection', { method: 'PUT', path, body: {} }],
     ['patch of a collection', { method: 'PATCH', path, body: {}, contentType: PATCHES.merge }],

@@ -125,6 +125,11 @@ describe('upgrades', () => {
       '500 Internal error occurred: error dialing backend: node "elsewhere" is not connected to this server',
     ],
     [
+      '/api/v1/namespaces/default/nodes/here/proxy/exec/default/web/main',
+      '404 the server could not find the requested resource',
+    ],
+    ['/api/v9/namespaces/default/pods/web/exec', '404 the server could not find the requested resource'],
+    [
       '/api/v1/namespaces/default/pods',
       '400 this path does not speak another protocol: send the request without Upgrade',
     ],

@@ -8,6 +8,7 @@ import type { ProxiedPort } from '@caisson/api'
 import { attributesOf, authorizeCall, type Pipeline } from '../pipeline.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
+import { findResource } from '../verbs/dispatch.ts'
 import { methodNotServed, pathNotServed } from '../verbs/errors.ts'
 import { admitConnection } from './admit-connection.ts'
 import { connectionVerbs, type NodeTarget, nodeTarget } from './node-paths.ts'
@@ -35,6 +36,7 @@ export function resolveNode(
   search: string,
 ): { connection: NodeConnection | undefined; target: NodeTarget } {
   authorizeCall(pipeline, call)
+  findResource(call, pipeline.environment)
   if (!connectionVerbs(call)?.includes(call.info.verb) && !isProxiedOptions(call)) throw methodNotServed()
   const target = nodeTarget(call, search, pipeline.environment.store)
   if (target.node === undefined) return { connection: undefined, target }

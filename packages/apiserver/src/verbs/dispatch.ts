@@ -27,13 +27,16 @@ const HANDLERS: Readonly<Record<Exclude<Verb, 'watch'>, Handler>> = {
   deletecollection: deleteCollection,
 }
 
-/** The kind that the path names, where it is served at all. Throws NotFound. */
-export function findResource(call: Call, { registry }: Environment): Resource {
-  const { group, version, resource: plural, namespace } = call.info
+/**
+ * The kind that the path names, where it is served at all. Throws NotFound, also for a kind of the whole cluster below a
+ * namespace: who has rights in that namespace was let through for it. A namespace alone is in itself, and no other is.
+ */
+export function findResource(call: Call, { registry }: Pick<Environment, 'registry'>): Resource {
+  const { group, version, resource: plural, namespace, name } = call.info
   const resource = registry.find(group, version, plural)
   if (!resource) throw pathNotServed()
-  // A namespaced kind can be listed over all namespaces, but an object lives in one.
-  if (!resource.namespaced && namespace !== '' && resourceKey(resource) !== 'namespaces') throw pathNotServed()
+  const isItself = resourceKey(resource) === 'namespaces' && name === namespace
+  if (!resource.namespaced && namespace !== '' && !isItself) throw pathNotServed()
   return resource
 }
 
