@@ -11,6 +11,7 @@ import { runscBuildDate } from '../tools/tools.ts'
 import { blankShape } from './blank-shape.ts'
 import type { Driver } from './drivers.ts'
 import type { ContainerEntry, SandboxEntry } from './entries.ts'
+import { digestGrowing } from './file-digest.ts'
 import type { OciDriver } from './oci-driver.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
 import { type KeptContainer, rightsOf, sealSnapshot, snapshotMachine } from './snapshot-files.ts'
@@ -35,6 +36,7 @@ export async function checkpointSandbox(
   const [first] = containers
   if (sandbox.record.spec.shared) await forgetEnded(driver, sandbox)
   await mkdir(directory, { mode: 0o700 })
+  await using open = new AsyncDisposableStack()
   // A sandbox that is to end must not run after the moment that is kept, nor one whose volumes are kept beside it.
   const pauses = !leaveRunning || whilePaused !== undefined
   // A monitor that was killed has nobody be less prompt; the next one finds out anew.
@@ -43,11 +45,13 @@ export async function checkpointSandbox(
     if (pauses) await pause(parts, driver, entry)
     const createdAt = Date.now()
     // Both to their end: what one still writes after the other has failed would come back into what is removed.
-    const outcomes = await Promise.allSettled([save(parts, { driver, entry, directory }), whilePaused?.()])
+    const saving = save(parts, { driver, entry, directory, open })
+    const outcomes = await Promise.allSettled([saving, whilePaused?.()])
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+    const digests = await saving
     if (pauses && leaveRunning) await goOn(parts, driver, entry)
     await requireOwnDescriptors(directory, [OWN, ...containers.flatMap(({ spec }) => spec.name ?? [])])
-    const snapshot = await sealSnapshot(directory, {
+    const description = {
       createdAt,
       machine: await snapshotMachine(driver),
       imageId: first.imageId,
@@ -57,7 +61,8 @@ export async function checkpointSandbox(
       ...(sandbox.record.spec.shared
         ? { containers: containers.map(keptContainer) }
         : { shape: await blankShape(sandbox.record.spec, first.spec, first.imageId) }),
-    })
+    }
+    const snapshot = await sealSnapshot(directory, description, digests)
     if (!leaveRunning) await endKept(parts, kept)
     return snapshot
   } catch (error) {
@@ -126,9 +131,14 @@ interface Saving {
   driver: OciDriver
   entry: ContainerEntry
   directory: string
+  /** What is still read when it is saved. */
+  open: AsyncDisposableStack
 }
 
-async function save(parts: RuntimeParts, saving: Saving): Promise<void> {
+type Digests = Map<string, Promise<string>>
+
+/** Resolves with the digests of the files that were read as they grew. */
+async function save(parts: RuntimeParts, saving: Saving): Promise<Digests> {
   const { directory } = saving
   const { bavail, bsize } = await statfs(dirname(directory))
   if (bavail * bsize < DISK_RESERVE) {
@@ -137,26 +147,36 @@ async function save(parts: RuntimeParts, saving: Saving): Promise<void> {
       `the disk has ${bavail * bsize} bytes left, expected at least ${DISK_RESERVE} beside a snapshot: make room`,
     )
   }
-  if (!(await saveDirectly(parts, saving))) await saveByCommand(saving)
+  const digests = await saveDirectly(parts, saving)
+  if (digests) return digests
+  await saveByCommand(saving)
+  return new Map()
 }
 
 const STATE_FILE = 'checkpoint.img'
+/** Written from its beginning to its end; all others are small beside it. */
+const MEMORY_FILE = 'pages.img'
 /** As runsc calls them, in the order in which the sentry takes them. */
-const SAVED_FILES = [STATE_FILE, 'pages_meta.img', 'pages.img']
+const SAVED_FILES = [STATE_FILE, 'pages_meta.img', MEMORY_FILE]
 
-/** Asks the sentry itself: `runsc checkpoint` takes 20 ms to begin. Resolves with whether that could be. */
-async function saveDirectly(parts: RuntimeParts, { driver, entry, directory }: Saving): Promise<boolean> {
-  if (!driver.takesDirectCalls) return false
+/** Asks the sentry itself: `runsc checkpoint` takes 20 ms to begin. Resolves with undefined where that cannot be. */
+async function saveDirectly(
+  parts: RuntimeParts,
+  { driver, entry, directory, open }: Saving,
+): Promise<Digests | undefined> {
+  if (!driver.takesDirectCalls) return undefined
   const { native } = await parts.prepare()
   const files = SAVED_FILES.map((name) => join(directory, name))
   try {
     for (const path of files) await writeFile(path, '', { flag: 'wx', mode: 0o600 })
-    if (await parts.monitor.save({ sentry: sentryOf(driver, entry), files, sendFiles: native.sendFiles })) return true
+    const memory = open.use(await digestGrowing(join(directory, MEMORY_FILE)))
+    if (await parts.monitor.save({ sentry: sentryOf(driver, entry), files, sendFiles: native.sendFiles }))
+      return new Map([[MEMORY_FILE, memory.end()]])
   } catch (error) {
     throw saveFailure(error instanceof Error ? error.message : String(error))
   }
   for (const path of files) await rm(path)
-  return false
+  return undefined
 }
 
 async function saveByCommand({ driver, entry, directory }: Saving): Promise<void> {

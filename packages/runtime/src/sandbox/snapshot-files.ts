@@ -7,13 +7,13 @@ import { hostArchitecture } from '../native/native-programs.ts'
 import { type ContainerSpec, type Mount, type Snapshot, type SnapshotMachine } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import type { BlankShape } from './blank-shape.ts'
+import { fileDigest } from './file-digest.ts'
 import type { OciDriver } from './oci-driver.ts'
 
 /** Written last: a directory without it holds nothing of worth. */
 const MANIFEST = 'snapshot.json'
 const FORMAT = 1
 const LARGEST_MANIFEST = 1024 * 1024
-const DIGESTED_AT_ONCE = 1024 * 1024
 
 export interface SnapshotManifest {
   format: number
@@ -135,42 +135,36 @@ function cpuFeatures(): Promise<string> {
   return features
 }
 
-/** Takes stock of a snapshot that was just written, and puts all of it on the disk for good. */
+/**
+ * Takes stock of a snapshot that was just written, and puts all of it on the disk for good.
+ *
+ * @param digests of files whose digests somebody knows, or is about to know, by name
+ */
 export async function sealSnapshot(
   directory: string,
   description: Omit<SnapshotManifest, 'format' | 'files'>,
+  digests: ReadonlyMap<string, Promise<string>>,
 ): Promise<Snapshot> {
   const names = (await readdir(directory)).sort()
-  const files = await Promise.all(names.map((name) => digestFile(directory, name)))
+  const synchronised = Promise.all(names.map((name) => synchronise(join(directory, name))))
+  // Waited for below.
+  synchronised.catch(() => {})
+  const files = await Promise.all(names.map((name) => describeFile(directory, name, digests.get(name))))
   const manifest: SnapshotManifest = { format: FORMAT, ...description, files }
   const path = join(directory, MANIFEST)
   await writeFile(`${path}.new`, JSON.stringify(manifest), { mode: 0o600 })
-  await synchronise(`${path}.new`)
+  // It gets its name once all that it speaks of is on the disk.
+  await Promise.all([synchronised, synchronise(`${path}.new`)])
   await rename(`${path}.new`, path)
   await synchronise(directory)
   await remember(directory, manifest)
   return snapshotOf({ directory, manifest })
 }
 
-async function digestFile(directory: string, name: string): Promise<SnapshotFile> {
+async function describeFile(directory: string, name: string, known?: Promise<string>): Promise<SnapshotFile> {
   const path = join(directory, name)
-  const [digest] = await Promise.all([fileDigest(path), synchronise(path)])
+  const digest = await (known ?? fileDigest(path))
   return { name, sizeBytes: (await stat(path)).size, digest }
-}
-
-async function fileDigest(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  await using file = await open(path, 'r')
-  // One is filled while the other is looked at; a stream with new ones for all of it takes twice as long.
-  const [one, other] = [Buffer.allocUnsafe(DIGESTED_AT_ONCE), Buffer.allocUnsafe(DIGESTED_AT_ONCE)]
-  const fill = async (buffer: Buffer): Promise<Buffer> => buffer.subarray(0, (await file.read(buffer)).bytesRead)
-  let next = fill(one)
-  for (let used = one; ; used = used === one ? other : one) {
-    const read = await next
-    if (read.length === 0) return `sha256:${hash.digest('hex')}`
-    next = fill(used === one ? other : one)
-    hash.update(read)
-  }
 }
 
 async function synchronise(path: string): Promise<void> {
