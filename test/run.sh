@@ -41,7 +41,7 @@ if ! command -v kubectl >/dev/null; then
   echo "== kubectl is not installed and Go is not there to build it: the kubectl tests are not run"
 fi
 # Take minutes the first time, which the tests that need them are not given.
-for program in all helm kwok copier conformance metrics-server; do
+for program in all helm kwok copier argo kustomize-controller conformance metrics-server; do
   node test/cluster/build-control-plane.ts $program >/dev/null || break
 done
 suite tests vitest run

@@ -3,7 +3,7 @@
  *
  *   node test/cluster/build-control-plane.ts [kubectl|all]      prints the directory that holds the binaries
  *   node test/cluster/build-control-plane.ts kubectl v1.35.0    the same for kubectl of another version
- *   node test/cluster/build-control-plane.ts helm|kwok|copier|metrics-server|agent-sandbox   prints the path of that program
+ *   node test/cluster/build-control-plane.ts helm|kwok|copier|…   prints the path of that program
  *   node test/cluster/build-control-plane.ts conformance        prints the directory that holds e2e.test and its companions
  *
  * The cache is outside the repository, `$CAISSON_CACHE_DIR` (default `~/.cache/caisson`), keyed by version.
@@ -91,20 +91,12 @@ async function buildKubernetes(directory: string, names: readonly Binary[], kube
   if (missing.length === 0) return
   const work = mkdtempSync(join(tmpdir(), 'caisson-go-'))
   try {
-    writeFileSync(join(work, 'go.mod'), 'module build\n')
-    const module = JSON.parse(
-      execFileSync('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${kubernetes}`], {
-        cwd: work,
-        encoding: 'utf8',
-      }),
-    ) as { Dir: string; GoMod: string }
+    const goMod = readFileSync(downloadModule('k8s.io/kubernetes', kubernetes).GoMod, 'utf8')
     // Kubernetes' own go.mod points its staging modules at directories that a module download does not hold; the same
     // code is published as k8s.io/* v0.N.M.
     const published = kubernetes.replace('v1.', 'v0.')
-    const staging = [...readFileSync(module.GoMod, 'utf8').matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging/gm)].map(
-      ([, name = '']) => name,
-    )
-    const go = /^go (\S+)/m.exec(readFileSync(module.GoMod, 'utf8'))?.[1] ?? '1.24.0'
+    const staging = [...goMod.matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging/gm)].map(([, name = '']) => name)
+    const go = /^go (\S+)/m.exec(goMod)?.[1] ?? '1.24.0'
     writeFileSync(
       join(work, 'go.mod'),
       [
@@ -168,6 +160,8 @@ interface GoProgram {
   go: string
   /** What is built: a package of the module, or a file of ours beside this one that uses it. */
   package: string
+  /** Built with the modules that its own go.mod puts in the place of others. */
+  replacing?: true
 }
 
 const GO_PROGRAMS = {
@@ -225,6 +219,24 @@ const GO_PROGRAMS = {
     go: '1.26.0',
     package: './copier.go',
   },
+  /** What Argo CD compares, applies and prunes with. */
+  argo: {
+    name: 'argo',
+    module: 'github.com/argoproj/argo-cd/gitops-engine',
+    version: 'v0.0.0-20260914071520-c9c369efcc5b',
+    go: '1.26.1',
+    package: './argo.go',
+    replacing: true,
+  },
+  /** What Flux does the same with, as it is released. */
+  'kustomize-controller': {
+    name: 'kustomize-controller',
+    module: 'github.com/fluxcd/kustomize-controller',
+    version: 'v1.9.6',
+    go: '1.26.0',
+    package: 'github.com/fluxcd/kustomize-controller',
+    replacing: true,
+  },
 } as const satisfies Record<string, GoProgram>
 
 async function buildGoProgram(directory: string, program: GoProgram): Promise<void> {
@@ -233,10 +245,9 @@ async function buildGoProgram(directory: string, program: GoProgram): Promise<vo
   const work = mkdtempSync(join(directory, 'go-'))
   try {
     console.error(`building ${program.name} ${program.version}`)
-    writeFileSync(
-      join(work, 'go.mod'),
-      `module build\ngo ${program.go}\nrequire ${program.module} ${program.version}\n`,
-    )
+    const lines = ['module build', `go ${program.go}`, `require ${program.module} ${program.version}`]
+    if (program.replacing) lines.push(...replacementsOf(program))
+    writeFileSync(join(work, 'go.mod'), `${lines.join('\n')}\n`)
     if (program.package.startsWith('./'))
       copyFileSync(join(import.meta.dirname, program.package), join(work, program.package))
     const built = join(work, program.name)
@@ -245,6 +256,21 @@ async function buildGoProgram(directory: string, program: GoProgram): Promise<vo
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** Those by published versions: a directory is in the repository alone, and is published too. */
+function replacementsOf({ module, version }: GoProgram): string[] {
+  const text = readFileSync(downloadModule(module, version).GoMod, 'utf8')
+  return [...text.matchAll(/^(?:replace)?\s+(\S+ => \S+ v\S+)/gm)].map(([, line]) => `replace ${line}`)
+}
+
+/** Where a module is, which is downloaded if it is missing. */
+function downloadModule(module: string, version: string): { Dir: string; GoMod: string } {
+  const found = execFileSync('go', ['mod', 'download', '-json', `${module}@${version}`], {
+    cwd: tmpdir(),
+    encoding: 'utf8',
+  })
+  return JSON.parse(found) as { Dir: string; GoMod: string }
 }
 
 type Beside = Exclude<keyof typeof GO_PROGRAMS, 'etcd'>
@@ -267,20 +293,25 @@ function sourceKey({ package: source }: GoProgram): string {
 /** Where the Go module of one of them is, with the manifests that it brings along. */
 export function moduleDirectory(name: 'kwok' | 'agent-sandbox'): string {
   const { module, version } = GO_PROGRAMS[name]
-  const found = execFileSync('go', ['mod', 'download', '-json', `${module}@${version}`], {
-    cwd: tmpdir(),
-    encoding: 'utf8',
-  })
-  return (JSON.parse(found) as { Dir: string }).Dir
+  return downloadModule(module, version).Dir
+}
+
+/** The CustomResourceDefinitions of Flux's kustomize-controller, and of where it gets manifests from. */
+export function fluxCrds(): string[] {
+  const { module, version } = GO_PROGRAMS['kustomize-controller']
+  const ofSources = downloadModule('github.com/fluxcd/source-controller', 'v1.9.0').Dir
+  const sources = ['buckets', 'gitrepositories', 'ocirepositories'].map(
+    (plural) => `source.toolkit.fluxcd.io_${plural}`,
+  )
+  return [
+    join(downloadModule(module, version).Dir, 'config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml'),
+    ...sources.map((name) => join(ofSources, `config/crd/bases/${name}.yaml`)),
+  ]
 }
 
 /** Where the module of Kubernetes itself is, with the files that its test images are made of. */
 export function kubernetesDirectory(): string {
-  const found = execFileSync('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${KUBERNETES}`], {
-    cwd: tmpdir(),
-    encoding: 'utf8',
-  })
-  return (JSON.parse(found) as { Dir: string }).Dir
+  return downloadModule('k8s.io/kubernetes', KUBERNETES).Dir
 }
 
 /** Builds what is missing. Throws where Go is missing or a build fails. */

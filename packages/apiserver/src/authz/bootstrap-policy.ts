@@ -42,8 +42,8 @@ const CLUSTER_BINDINGS: Readonly<Record<string, readonly Subject[]>> = {
   'system:volume-scheduler': [user('system:kube-scheduler')],
   'caisson:network': [user('system:kube-proxy')],
   'caisson:control-plane': [user('system:kube-controller-manager')],
-  [CONTROLLER_NAME]: [serviceAccount(CONTROLLER_NAMESPACE, CONTROLLER_NAME)],
-  'sandbox-router': [serviceAccount(CONTROLLER_NAMESPACE, 'sandbox-router')],
+  'caisson:sandbox-controller': [serviceAccount(CONTROLLER_NAMESPACE, CONTROLLER_NAME)],
+  'caisson:sandbox-router': [serviceAccount(CONTROLLER_NAMESPACE, 'sandbox-router')],
 }
 
 const NAMESPACED_BINDINGS: Readonly<Record<string, { role: string; subjects: readonly Subject[] }>> = {

@@ -262,7 +262,8 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
   ],
   // Beside what Kubernetes gives to kube-proxy: what NetworkPolicies and names of Pods are decided by.
   'caisson:network': [on(READ, 'core', 'pods namespaces'), on(READ, 'networking.k8s.io', 'networkpolicies')],
-  'agent-sandbox-controller': [
+  // Not by the name that the controllers' manifests have theirs by: who applies those here would take it away.
+  'caisson:sandbox-controller': [
     EVENTS,
     on(ALL, 'core', 'pods services persistentvolumeclaims'),
     on('patch update', 'core', 'pods/status pods/finalizers'),
@@ -279,7 +280,7 @@ export const CLUSTER_ROLES: Readonly<Record<string, readonly PolicyRule[]>> = {
     on(READ, 'node.k8s.io', 'runtimeclasses'),
   ],
   // It executes in sandboxes, reads of the cluster nothing but where they are, and asks whose tokens are and what they may.
-  'sandbox-router': [
+  'caisson:sandbox-router': [
     on(READ, 'core', 'pods'),
     on('create get', 'core', 'pods/exec pods/portforward'),
     on('create', 'authentication.k8s.io', 'tokenreviews'),
