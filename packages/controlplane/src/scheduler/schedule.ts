@@ -1,6 +1,7 @@
 /** Binds Pods to nodes. */
 import { kubernetesTime } from '@caisson/api'
 import { type Informers, isConflict, isNotFound, joinKey, type PodObject, resources } from '@caisson/client'
+import { classOf } from '../volumes/match-volume.ts'
 import { priorityOf } from './choose-preemption.ts'
 import { failedSchedulingMessage, type NodeLoad, unfit } from './fit.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
@@ -118,7 +119,7 @@ function unboundClaim(pod: PodObject, informers: Informers): string | undefined 
     if (!claim) return `persistentvolumeclaim "${claimName}" not found`
     if (claim.metadata.deletionTimestamp) return `persistentvolumeclaim "${claimName}" is being deleted`
     if (claim.status?.phase === 'Bound') continue
-    const storageClass = informers.of(resources.storageClasses).get(claim.spec?.storageClassName ?? '')
+    const storageClass = informers.of(resources.storageClasses).get(classOf(claim))
     if (storageClass?.volumeBindingMode !== 'WaitForFirstConsumer') {
       return `0/${total} nodes are available: pod has unbound immediate PersistentVolumeClaims.`
     }

@@ -14,9 +14,13 @@ import {
 } from '@caisson/client'
 import { isFinished } from '../scheduler/node-loads.ts'
 import { makeImageFile } from './image-file.ts'
-import { CLAIM_PROTECTION, type Claim, planClaim, planVolume, VOLUME_PROTECTION, type Volume } from './plan-claim.ts'
+import { type Claim, isReservedFor, type Volume } from './match-volume.ts'
+import { BOUND_BY_CONTROLLER, CLAIM_PROTECTION, planClaim, planVolume, VOLUME_PROTECTION } from './plan-claim.ts'
 
 export const PODS_BY_CLAIM = 'claims'
+export const VOLUMES_BY_CLAIM = 'claim'
+export const CLAIMS_BY_VOLUME = 'volume'
+const BIND_COMPLETED = 'pv.kubernetes.io/bind-completed'
 
 export interface VolumeContext {
   client: Client
@@ -38,6 +42,17 @@ export function claimsOf(pod: PodObject): string[] {
   })
 }
 
+/** The key of the claim that a volume says it is for, for the informer's index. */
+export function claimOf({ spec }: Volume): string[] {
+  const reference = spec?.claimRef
+  return reference?.name ? [joinKey(reference.namespace, reference.name)] : []
+}
+
+/** What volume a claim names, for the informer's index; empty where it names none. */
+export function volumeOf({ spec }: Claim): string[] {
+  return [spec?.volumeName ?? '']
+}
+
 /** One pass over one claim. */
 export async function reconcileClaim(key: string, context: VolumeContext): Promise<void> {
   const { client, informers, record, signal } = context
@@ -50,7 +65,13 @@ export async function reconcileClaim(key: string, context: VolumeContext): Promi
     .byIndex(PODS_BY_CLAIM, key)
     .filter((pod) => !isFinished(pod))
   const plan = planClaim(
-    { claim, volumes: volumes.list(), classes: informers.of(resources.storageClasses).list(), pods },
+    {
+      claim,
+      volumes: volumes.list(),
+      classes: informers.of(resources.storageClasses).list(),
+      pods,
+      nodes: informers.of(resources.nodes).list(),
+    },
     (name) => directoryOf(name, context),
   )
   const name = claim.metadata.name ?? ''
@@ -68,11 +89,7 @@ export async function reconcileClaim(key: string, context: VolumeContext): Promi
       claims.observe(
         await client.patchStatus(resources.persistentVolumeClaims, name, { status: { phase: 'Lost' } }, here),
       )
-      return record(claim, {
-        type: 'Warning',
-        reason: 'ClaimLost',
-        message: 'Bound claim has lost its PersistentVolume. Data on the volume is lost!',
-      })
+      return record(claim, { type: 'Warning', reason: plan.reason, message: plan.message })
     case 'wait':
       return record(claim, plan)
     case 'provision': {
@@ -120,11 +137,12 @@ async function bind(claim: Claim, volume: Volume, { client, informers, signal }:
   try {
     if (volume.spec?.claimRef?.uid !== claim.metadata.uid) {
       const claimRef = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid: claim.metadata.uid }
+      const annotations = isReservedFor(volume, claim) ? {} : { [BOUND_BY_CONTROLLER]: 'yes' }
       volumes.observe(
         await client.patch(
           resources.persistentVolumes,
           volumeName,
-          { metadata: guard(volume), spec: { claimRef } },
+          { metadata: { ...guard(volume), annotations }, spec: { claimRef } },
           { signal },
         ),
       )
@@ -134,8 +152,9 @@ async function bind(claim: Claim, volume: Volume, { client, informers, signal }:
         await client.patchStatus(resources.persistentVolumes, volumeName, { status: { phase: 'Bound' } }, { signal }),
       )
     }
-    if (claim.spec?.volumeName !== volumeName) {
-      const annotations = { 'pv.kubernetes.io/bind-completed': 'yes', 'pv.kubernetes.io/bound-by-controller': 'yes' }
+    const found = claim.spec?.volumeName !== volumeName
+    if (found || claim.metadata.annotations?.[BIND_COMPLETED] === undefined) {
+      const annotations = { [BIND_COMPLETED]: 'yes', ...(found && { [BOUND_BY_CONTROLLER]: 'yes' }) }
       claims.observe(
         await client.patch(
           resources.persistentVolumeClaims,
@@ -163,10 +182,8 @@ export async function reconcileVolume(key: string, context: VolumeContext): Prom
   const volumes = informers.of(resources.persistentVolumes)
   const volume = volumes.get(key)
   if (!volume) return
-  const reference = volume.spec?.claimRef
-  const claim = reference
-    ? informers.of(resources.persistentVolumeClaims).get(joinKey(reference.namespace, reference.name ?? ''))
-    : undefined
+  const [claimed] = claimOf(volume)
+  const claim = claimed === undefined ? undefined : informers.of(resources.persistentVolumeClaims).get(claimed)
   const plan = planVolume(volume, claim)
   switch (plan.kind) {
     case 'nothing':
@@ -180,6 +197,12 @@ export async function reconcileVolume(key: string, context: VolumeContext): Prom
       return unlessGone(
         client.patch(resources.persistentVolumes, key, { metadata: { ...guard(volume), finalizers } }, { signal }),
       )
+    }
+    case 'unbind': {
+      const patch = plan.reserved
+        ? { metadata: guard(volume), spec: { claimRef: { uid: null } } }
+        : { metadata: { ...guard(volume), annotations: { [BOUND_BY_CONTROLLER]: null } }, spec: { claimRef: null } }
+      return unlessGone(client.patch(resources.persistentVolumes, key, patch, { signal }))
     }
     case 'reclaim':
       await removeDirectory(key, volume, context)

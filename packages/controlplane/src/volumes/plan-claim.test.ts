@@ -1,14 +1,15 @@
 import type { PodObject, Typed } from '@caisson/client'
 import type { StorageClass } from 'kubernetes-types/storage/v1.d.ts'
 import { describe, expect, test } from 'vitest'
+import type { Claim, Volume } from './match-volume.ts'
 import {
-  type Claim,
+  BOUND_BY_CONTROLLER,
   type ClaimPlan,
+  type ObservedClaim,
   PROVISIONED_BY,
   PROVISIONER,
   planClaim,
   planVolume,
-  type Volume,
 } from './plan-claim.ts'
 
 const claim = (spec: object = {}, extra: object = {}): Claim => ({
@@ -22,7 +23,7 @@ const claim = (spec: object = {}, extra: object = {}): Claim => ({
     ...spec,
   },
 })
-const volume = (name: string, spec: object = {}, status: object = {}): Volume => ({
+const volume = (name: string, spec: object = {}, status: object = { phase: 'Available' }): Volume => ({
   apiVersion: 'v1',
   kind: 'PersistentVolume',
   metadata: { name },
@@ -38,15 +39,26 @@ const standard = (extra: object = {}): Typed<StorageClass> => ({
   ...extra,
 })
 const pod: PodObject = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' } }
+const at = (value: string) => ({
+  nodeAffinity: {
+    required: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'host', operator: 'In', values: [value] }] }] },
+  },
+})
 const mine = { claimRef: { namespace: 'n', name: 'c', uid: 'u' } }
 
 function brief(plan: ClaimPlan): string {
   if (plan.kind === 'bind' || plan.kind === 'provision') return `${plan.kind} ${plan.volume.metadata.name}`
-  return plan.kind === 'wait' ? `wait ${plan.reason}` : plan.kind
+  return plan.kind === 'wait' || plan.kind === 'lost' ? `${plan.kind} ${plan.reason}` : plan.kind
+}
+
+/** What is planned, with what is observed where a test says nothing of it. */
+function planned(observed: Partial<ObservedClaim>): ClaimPlan {
+  const nothing = { claim: claim(), volumes: [], classes: [], pods: [], nodes: [] }
+  return planClaim({ ...nothing, ...observed }, (name) => `/volumes/${name}`)
 }
 
 describe('planClaim', () => {
-  test.each<[name: string, given: Parameters<typeof planClaim>[0], expected: string]>([
+  test.each<[name: string, given: Partial<ObservedClaim>, expected: string]>([
     [
       'a directory is made where the class is ours',
       { claim: claim(), volumes: [], classes: [standard()], pods: [] },
@@ -120,7 +132,78 @@ describe('planClaim', () => {
     [
       'a volume that is gone is lost',
       { claim: { ...claim({ volumeName: 'v' }), status: { phase: 'Bound' } }, volumes: [], classes: [], pods: [] },
-      'lost',
+      'lost ClaimLost',
+    ],
+    [
+      'a volume that is another claim’s is lost',
+      {
+        claim: { ...claim({ volumeName: 'v' }), status: { phase: 'Bound' } },
+        volumes: [volume('v', { claimRef: { namespace: 'n', name: 'd', uid: 'w' } })],
+      },
+      'lost ClaimMisbound',
+    ],
+    [
+      'what was lost is said once',
+      {
+        claim: { ...claim({ volumeName: 'v' }), status: { phase: 'Lost' } },
+        volumes: [volume('v', { claimRef: { namespace: 'n', name: 'd', uid: 'w' } })],
+      },
+      'nothing',
+    ],
+    [
+      'a volume that forgot whose it is',
+      { claim: { ...claim({ volumeName: 'v' }), status: { phase: 'Bound' } }, volumes: [volume('v')] },
+      'bind v',
+    ],
+    [
+      'a claim that says of itself that it was bound is looked at as any other',
+      {
+        claim: claim(
+          { volumeName: 'v', storageClassName: 'other' },
+          { annotations: { 'pv.kubernetes.io/bind-completed': 'yes' } },
+        ),
+        volumes: [volume('v')],
+      },
+      'wait VolumeMismatch',
+    ],
+    ['a volume that is not there yet', { claim: claim({ volumeName: 'v' }) }, 'nothing'],
+    [
+      'not one that is on its way out',
+      { volumes: [{ ...volume('v'), metadata: { name: 'v', deletionTimestamp: 'x' } }], classes: [standard()] },
+      'provision pvc-u',
+    ],
+    [
+      'not one that is not known to be free',
+      { volumes: [volume('v', {}, {})], classes: [standard()] },
+      'provision pvc-u',
+    ],
+    [
+      'not one of another class of attributes',
+      { volumes: [volume('v', { volumeAttributesClassName: 'fast' })], classes: [standard()] },
+      'provision pvc-u',
+    ],
+    [
+      'the older annotation is the class',
+      {
+        claim: claim({}, { annotations: { 'volume.beta.kubernetes.io/storage-class': 'old' } }),
+        volumes: [volume('v'), volume('w', { storageClassName: 'old' })],
+      },
+      'bind w',
+    ],
+    [
+      'for a class that waits there is a volume, but nobody uses the claim',
+      { volumes: [volume('v')], classes: [standard({ volumeBindingMode: 'WaitForFirstConsumer' })] },
+      'wait WaitForFirstConsumer',
+    ],
+    [
+      '… and somebody does, where one of two volumes can be reached',
+      {
+        volumes: [volume('there', at('other')), volume('here', { ...at('here'), capacity: { storage: '2Gi' } })],
+        classes: [standard({ volumeBindingMode: 'WaitForFirstConsumer' })],
+        pods: [pod],
+        nodes: [{ metadata: { name: 'n', labels: { host: 'here' } } }],
+      },
+      'bind here',
     ],
     [
       'it waits for a consumer where the class says so',
@@ -163,7 +246,7 @@ describe('planClaim', () => {
       'release',
     ],
   ])('%s', (_name, given, expected) => {
-    expect(brief(planClaim(given, (name) => `/volumes/${name}`))).toBe(expected)
+    expect(brief(planned(given))).toBe(expected)
   })
 })
 
@@ -173,7 +256,7 @@ describe('planVolume', () => {
     metadata: { name: 'pvc-u', annotations: { [PROVISIONED_BY]: PROVISIONER } },
   })
   test.each<[name: string, volume: Volume, claim: Claim | undefined, expected: unknown]>([
-    ['nobody claims it', volume('v'), undefined, { kind: 'phase', phase: 'Available' }],
+    ['nobody claims it', volume('v', {}, {}), undefined, { kind: 'phase', phase: 'Available' }],
     ['its claim is there', ours({ ...mine, persistentVolumeReclaimPolicy: 'Delete' }), claim(), { kind: 'nothing' }],
     ['its claim is gone', ours({ ...mine, persistentVolumeReclaimPolicy: 'Delete' }), undefined, { kind: 'reclaim' }],
     [
@@ -194,7 +277,30 @@ describe('planVolume', () => {
       undefined,
       { kind: 'phase', phase: 'Released' },
     ],
-    ['reserved by name', volume('v', { claimRef: { namespace: 'n', name: 'later' } }), undefined, { kind: 'nothing' }],
+    [
+      'reserved by name',
+      volume('v', { claimRef: { namespace: 'n', name: 'later' } }, { phase: 'Pending' }),
+      undefined,
+      { kind: 'phase', phase: 'Available' },
+    ],
+    [
+      'its claim has another, and it was made for it',
+      ours({ ...mine, persistentVolumeReclaimPolicy: 'Delete' }),
+      claim({ volumeName: 'other' }),
+      { kind: 'reclaim' },
+    ],
+    [
+      'its claim has another, and it was found for it',
+      { ...volume('v', mine), metadata: { name: 'v', annotations: { [BOUND_BY_CONTROLLER]: 'yes' } } },
+      claim({ volumeName: 'other' }),
+      { kind: 'unbind', reserved: false },
+    ],
+    [
+      'its claim has another, and it was reserved for it',
+      volume('v', mine),
+      claim({ volumeName: 'other' }),
+      { kind: 'unbind', reserved: true },
+    ],
     [
       'deleted and unclaimed',
       { ...volume('v'), metadata: { name: 'v', deletionTimestamp: 'x', finalizers: ['kubernetes.io/pv-protection'] } },
@@ -206,19 +312,30 @@ describe('planVolume', () => {
   })
 })
 
+test.each<[lacking: string, volume: Volume]>([
+  ['the volume is marked for deletion "v"', { ...volume('v'), metadata: { name: 'v', deletionTimestamp: 'x' } }],
+  ['requested PV is too small', volume('v', { capacity: { storage: '1G' } })],
+  ['storageClassName does not match', volume('v', { storageClassName: 'manual' })],
+  ['volumeAttributesClassName does not match', volume('v', { volumeAttributesClassName: 'fast' })],
+  ['incompatible volumeMode', volume('v', { volumeMode: 'Block' })],
+  ['incompatible accessMode', volume('v', { accessModes: ['ReadOnlyMany'] })],
+])('a volume that a claim names is not its own for that: %s', (lacking, named) => {
+  expect(planned({ claim: claim({ volumeName: 'v' }), volumes: [named] })).toEqual({
+    kind: 'wait',
+    type: 'Warning',
+    reason: 'VolumeMismatch',
+    message: `Cannot bind to requested volume "v": ${lacking}`,
+  })
+})
+
 test.each([
   ['1Gi', '1Gi'],
   ['1Mi', '16Mi'],
 ])('a class that enforces sizes gives %s as a file system of %s', (asked, given) => {
-  const plan = planClaim(
-    {
-      claim: claim({ resources: { requests: { storage: asked } } }),
-      volumes: [],
-      classes: [standard({ parameters: { enforceSize: 'true' } })],
-      pods: [],
-    },
-    (name) => `/volumes/${name}`,
-  )
+  const plan = planned({
+    claim: claim({ resources: { requests: { storage: asked } } }),
+    classes: [standard({ parameters: { enforceSize: 'true' } })],
+  })
   expect(plan.kind === 'provision' && plan.volume).toMatchObject({
     metadata: { annotations: { [PROVISIONED_BY]: PROVISIONER, 'caisson.dev/image-file': 'volume.ext4' } },
     spec: { capacity: { storage: given }, hostPath: { path: '/volumes/pvc-u', type: 'DirectoryOrCreate' } },

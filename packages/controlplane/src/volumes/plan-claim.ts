@@ -1,11 +1,16 @@
 /** What a PersistentVolumeClaim needs next: pure, in the order in which kube-controller-manager looks at it. */
 import { IMAGE_FILE_ANNOTATION, parseQuantity } from '@caisson/api'
 import type { PodObject, Typed } from '@caisson/client'
-import type { PersistentVolume, PersistentVolumeClaim } from 'kubernetes-types/core/v1.d.ts'
 import type { StorageClass } from 'kubernetes-types/storage/v1.d.ts'
-
-export type Claim = Typed<PersistentVolumeClaim>
-export type Volume = Typed<PersistentVolume>
+import {
+  type Claim,
+  classOf,
+  findVolume,
+  isReservedFor,
+  type NodeLabels,
+  type Volume,
+  whatIsLacking,
+} from './match-volume.ts'
 
 /** The provisioner of the embedded cluster: a directory of this machine for each claim. */
 export const PROVISIONER = 'caisson.dev/local-directory'
@@ -17,6 +22,8 @@ const IMAGE_FILE = 'volume.ext4'
 /** A smaller ext4 has no room for its journal. */
 const SMALLEST_SIZED = { bytes: 16 * 2 ** 20, text: '16Mi' }
 export const PROVISIONED_BY = 'pv.kubernetes.io/provisioned-by'
+/** Of a volume or a claim: that the other one was found for it, and not named by whoever made it. */
+export const BOUND_BY_CONTROLLER = 'pv.kubernetes.io/bound-by-controller'
 
 export interface ObservedClaim {
   claim: Claim
@@ -24,6 +31,12 @@ export interface ObservedClaim {
   classes: ReadonlyArray<Typed<StorageClass>>
   /** Pods of its namespace that name it and have not ended. */
   pods: readonly PodObject[]
+  nodes: readonly NodeLabels[]
+}
+
+interface Said {
+  reason: string
+  message: string
 }
 
 export type ClaimPlan =
@@ -32,13 +45,14 @@ export type ClaimPlan =
   /** The volume says whose it is, the claim which it has, both that they are bound. */
   | { kind: 'bind'; volume: Volume }
   | { kind: 'provision'; volume: Volume }
-  | { kind: 'lost' }
+  /** It was bound, and its volume is gone or another's; `reason` and `message` are the event. */
+  | ({ kind: 'lost' } & Said)
   /** Nothing can be done for it now; `reason` and `message` are the event. */
-  | { kind: 'wait'; type: 'Normal' | 'Warning'; reason: string; message: string }
+  | ({ kind: 'wait'; type: 'Normal' | 'Warning' } & Said)
 
 /** @param directoryOf where a provisioned volume of this name has its directory */
 export function planClaim(
-  { claim, volumes, classes, pods }: ObservedClaim,
+  { claim, volumes, classes, pods, nodes }: ObservedClaim,
   directoryOf: (volume: string) => string,
 ): ClaimPlan {
   if (claim.metadata.deletionTimestamp) {
@@ -49,17 +63,15 @@ export function planClaim(
   const named = claim.spec?.volumeName
   if (named) {
     const volume = volumes.find((one) => one.metadata.name === named)
-    if (!volume) {
-      if (claim.status?.phase === 'Lost') return { kind: 'nothing' }
-      return claim.status?.phase === 'Bound' ? { kind: 'lost' } : { kind: 'nothing' }
-    }
-    return isClaimedBy(volume, claim) && !isBound(volume, claim) ? { kind: 'bind', volume } : { kind: 'nothing' }
+    return wasBound(claim) ? planBound(claim, volume) : planNamed(claim, volume)
   }
-  const reserved = volumes.find((one) => one.spec?.claimRef !== undefined && isClaimedBy(one, claim))
-  const found = reserved ?? smallestThatFits(claim, volumes)
+  const className = classOf(claim)
+  const storageClass = classes.find((one) => one.metadata.name === className)
+  const delayed = storageClass?.volumeBindingMode === 'WaitForFirstConsumer'
+  const users = pods.length === 0 ? [] : nodes
+  const found = findVolume(claim, volumes, delayed ? users : undefined)
   if (found) return { kind: 'bind', volume: found }
 
-  const className = claim.spec?.storageClassName ?? ''
   if (className === '') {
     return {
       kind: 'wait',
@@ -68,7 +80,6 @@ export function planClaim(
       message: 'no persistent volumes available for this claim and no storage class is set',
     }
   }
-  const storageClass = classes.find((one) => one.metadata.name === className)
   if (!storageClass) {
     return {
       kind: 'wait',
@@ -77,7 +88,7 @@ export function planClaim(
       message: `storageclass.storage.k8s.io "${className}" not found`,
     }
   }
-  if (storageClass.volumeBindingMode === 'WaitForFirstConsumer' && pods.length === 0) {
+  if (delayed && pods.length === 0) {
     return {
       kind: 'wait',
       type: 'Normal',
@@ -96,11 +107,44 @@ export function planClaim(
   return { kind: 'provision', volume: provisionedVolume(claim, storageClass, directoryOf) }
 }
 
-function isClaimedBy(volume: Volume, claim: Claim): boolean {
-  const reference = volume.spec?.claimRef
-  if (!reference) return true
-  if (reference.namespace !== claim.metadata.namespace || reference.name !== claim.metadata.name) return false
-  return !reference.uid || reference.uid === claim.metadata.uid
+/** By its status, which tenants do not write: the annotation that Kubernetes goes by could be part of what they apply. */
+function wasBound({ status }: Claim): boolean {
+  return status?.phase === 'Bound' || status?.phase === 'Lost'
+}
+
+/** @param volume what the claim was bound to */
+function planBound(claim: Claim, volume: Volume | undefined): ClaimPlan {
+  // Also one that has come to say nobody's name.
+  if (volume && (!volume.spec?.claimRef || isReservedFor(volume, claim)))
+    return isBound(volume, claim) ? { kind: 'nothing' } : { kind: 'bind', volume }
+  if (claim.status?.phase === 'Lost') return { kind: 'nothing' }
+  return {
+    kind: 'lost',
+    ...(volume
+      ? {
+          reason: 'ClaimMisbound',
+          message: 'Two claims are bound to the same volume, this one is bound incorrectly',
+        }
+      : {
+          reason: 'ClaimLost',
+          message: 'Bound claim has lost its PersistentVolume. Data on the volume is lost!',
+        }),
+  }
+}
+
+/** @param volume what whoever made the claim asks for by name: anybody can write any name */
+function planNamed(claim: Claim, volume: Volume | undefined): ClaimPlan {
+  if (!volume) return { kind: 'nothing' }
+  if (isReservedFor(volume, claim)) return { kind: 'bind', volume }
+  const name = JSON.stringify(volume.metadata.name)
+  if (volume.spec?.claimRef) {
+    const message = `volume ${name} already bound to a different claim.`
+    return { kind: 'wait', type: 'Warning', reason: 'FailedBinding', message }
+  }
+  const lacking = whatIsLacking(volume, claim)
+  if (lacking === undefined) return { kind: 'bind', volume }
+  const message = `Cannot bind to requested volume ${name}: ${lacking}`
+  return { kind: 'wait', type: 'Warning', reason: 'VolumeMismatch', message }
 }
 
 function isBound(volume: Volume, claim: Claim): boolean {
@@ -109,30 +153,6 @@ function isBound(volume: Volume, claim: Claim): boolean {
     volume.status?.phase === 'Bound' &&
     claim.status?.phase === 'Bound'
   )
-}
-
-function smallestThatFits(claim: Claim, volumes: readonly Volume[]): Volume | undefined {
-  const wanted = sizeOf(claim.spec?.resources?.requests)
-  const size = (volume: Volume): number => sizeOf(volume.spec?.capacity)
-  return volumes
-    .filter(
-      (volume) =>
-        volume.spec?.claimRef === undefined &&
-        !volume.metadata.deletionTimestamp &&
-        (volume.spec?.storageClassName ?? '') === (claim.spec?.storageClassName ?? '') &&
-        (volume.spec?.volumeMode ?? 'Filesystem') === (claim.spec?.volumeMode ?? 'Filesystem') &&
-        (claim.spec?.accessModes ?? []).every((mode) => volume.spec?.accessModes?.includes(mode)) &&
-        matches(claim.spec?.selector?.matchLabels, volume.metadata.labels) &&
-        size(volume) >= wanted,
-    )
-    .sort((a, b) => size(a) - size(b))[0]
-}
-
-function matches(
-  wanted: Readonly<Record<string, string>> | undefined,
-  labels: Readonly<Record<string, string>> = {},
-): boolean {
-  return Object.entries(wanted ?? {}).every(([key, value]) => labels[key] === value)
 }
 
 function provisionedVolume(
@@ -172,28 +192,30 @@ function provisionedVolume(
 export type VolumePlan =
   | { kind: 'nothing' }
   | { kind: 'phase'; phase: 'Available' | 'Released' }
-  /** Its claim is gone and it is ours: the directory goes, then the object. */
+  /** Its claim is gone, or has another volume, and it is ours: the directory goes, then the object. */
   | { kind: 'reclaim' }
+  /** Its claim has another volume: it is nobody's again; `reserved` keeps it for a claim of this name, as whoever made it had it. */
+  | { kind: 'unbind'; reserved: boolean }
   /** Being deleted, and no claim holds it. */
   | { kind: 'release' }
 
 /** What a PersistentVolume needs next. `claim` is the one that its claimRef names, where it still exists. */
 export function planVolume(volume: Volume, claim: Claim | undefined): VolumePlan {
-  const reference = volume.spec?.claimRef
+  const { metadata, spec, status } = volume
+  const reference = spec?.claimRef
   const held = claim !== undefined && reference?.uid === claim.metadata.uid
-  if (volume.metadata.deletionTimestamp) {
-    return !held && volume.metadata.finalizers?.includes(VOLUME_PROTECTION) ? { kind: 'release' } : { kind: 'nothing' }
+  const elsewhere = held && claim.spec?.volumeName !== undefined && claim.spec.volumeName !== metadata.name
+  if (metadata.deletionTimestamp) {
+    return (!held || elsewhere) && metadata.finalizers?.includes(VOLUME_PROTECTION)
+      ? { kind: 'release' }
+      : { kind: 'nothing' }
   }
-  if (!reference)
-    return volume.status?.phase === 'Available' ? { kind: 'nothing' } : { kind: 'phase', phase: 'Available' }
-  // Reserved by name for a claim that has not come yet.
-  if (!reference.uid || held) return { kind: 'nothing' }
-  const ours = volume.metadata.annotations?.[PROVISIONED_BY] === PROVISIONER
-  if (ours && volume.spec?.persistentVolumeReclaimPolicy === 'Delete') return { kind: 'reclaim' }
-  return volume.status?.phase === 'Released' ? { kind: 'nothing' } : { kind: 'phase', phase: 'Released' }
-}
-
-/** Bytes of storage; 0 where none is stated. */
-function sizeOf(list: Record<string, string> | undefined): number {
-  return parseQuantity(list?.['storage'] ?? '0') ?? Number.NaN
+  // Also while it is reserved by name for a claim that has not come yet.
+  if (!reference?.uid)
+    return status?.phase === 'Available' ? { kind: 'nothing' } : { kind: 'phase', phase: 'Available' }
+  if (held && !elsewhere) return { kind: 'nothing' }
+  if (metadata.annotations?.[PROVISIONED_BY] === PROVISIONER && spec?.persistentVolumeReclaimPolicy === 'Delete')
+    return { kind: 'reclaim' }
+  if (elsewhere) return { kind: 'unbind', reserved: metadata.annotations?.[BOUND_BY_CONTROLLER] === undefined }
+  return status?.phase === 'Released' ? { kind: 'nothing' } : { kind: 'phase', phase: 'Released' }
 }

@@ -1,14 +1,24 @@
 import { keyOf, resources } from '@caisson/client'
 import type { PartWiring } from '../part-wiring.ts'
-import { claimsOf, reconcileClaim, reconcileVolume, type VolumeContext } from './bind.ts'
-import type { Claim, Volume } from './plan-claim.ts'
+import {
+  CLAIMS_BY_VOLUME,
+  claimOf,
+  claimsOf,
+  reconcileClaim,
+  reconcileVolume,
+  VOLUMES_BY_CLAIM,
+  type VolumeContext,
+  volumeOf,
+} from './bind.ts'
+import type { Claim, Volume } from './match-volume.ts'
 
 /** Has claims bound to volumes, which are made for them where their class says so, and volumes that nobody has any more go. */
 export function startVolumeBinding(
   { client, informers, signal, record, queue, on }: PartWiring,
   provisioner: Pick<VolumeContext, 'directory' | 'removeTree'>,
 ): void {
-  const claims = informers.of(resources.persistentVolumeClaims)
+  const claims = informers.of(resources.persistentVolumeClaims, { indexers: { [CLAIMS_BY_VOLUME]: volumeOf } })
+  const volumes = informers.of(resources.persistentVolumes, { indexers: { [VOLUMES_BY_CLAIM]: claimOf } })
   const context: VolumeContext = {
     client,
     informers,
@@ -19,30 +29,40 @@ export function startVolumeBinding(
   const claimQueue = queue('binding claim', (key) => reconcileClaim(key, context))
   const volumeQueue = queue('volume', (key) => reconcileVolume(key, context))
 
-  const claimOf = ({ spec }: Volume): void => {
-    const reference = spec?.claimRef
-    if (reference?.name) claimQueue.add(`${reference.namespace}/${reference.name}`)
+  /** Those that say they are for the claim: it may be gone, or have come to another volume. */
+  const volumesOf = (claim: Claim): void => {
+    for (const volume of volumes.byIndex(VOLUMES_BY_CLAIM, keyOf(claim))) volumeQueue.add(keyOf(volume))
   }
-  const volumeOf = ({ spec }: Claim): void => {
-    if (spec?.volumeName) volumeQueue.add(spec.volumeName)
+  const claimsNaming = (volume: string): void => {
+    for (const claim of claims.byIndex(CLAIMS_BY_VOLUME, volume)) claimQueue.add(keyOf(claim))
   }
-  const unboundClaims = (): void => {
-    for (const claim of claims.list()) if (!claim.spec?.volumeName) claimQueue.add(keyOf(claim))
+  /** Whom it is for, and whoever names it: these may be waiting for it, or lose it. */
+  const claimsOfVolume = (volume: Volume): void => {
+    for (const claim of claimOf(volume)) claimQueue.add(claim)
+    claimsNaming(volume.metadata.name ?? '')
   }
+  const unboundClaims = (): void => claimsNaming('')
   const namedClaims = (pod: Parameters<typeof claimsOf>[0]): void => {
     for (const claim of claimsOf(pod)) claimQueue.add(claim)
   }
   on(informers.of(resources.pods), namedClaims, namedClaims)
-  on(claims, (claim) => claimQueue.add(keyOf(claim)), volumeOf)
   on(
-    informers.of(resources.persistentVolumes),
+    claims,
+    (claim) => {
+      claimQueue.add(keyOf(claim))
+      volumesOf(claim)
+    },
+    volumesOf,
+  )
+  on(
+    volumes,
     (volume) => {
       volumeQueue.add(keyOf(volume))
-      claimOf(volume)
+      claimsOfVolume(volume)
       // A volume that nobody has may be what a claim waits for.
       if (!volume.spec?.claimRef) unboundClaims()
     },
-    claimOf,
+    claimsOfVolume,
   )
   on(informers.of(resources.storageClasses), unboundClaims)
 }
