@@ -119,6 +119,78 @@ function balancers(add: Add): void {
   add('addresses: get Service', get(`${CORE}/services/balanced`))
 }
 
+/** What may become of the addresses and ports of a Service that has some. */
+export function changedServices(add: Add): void {
+  const at = (name: string): string => `${CORE}/services/${name}`
+  const change = (name: string, spec: object): void =>
+    add(`changed Service ${name}: ${JSON.stringify(spec)}`, {
+      ...merge(at(name), { spec }),
+      query: REHEARSED,
+    })
+  const local = { ...BALANCED, externalTrafficPolicy: 'Local', healthCheckNodePort: 31_999 }
+  const specs: Record<string, object> = {
+    plain: { clusterIP: '10.96.7.7' },
+    headless: { clusterIP: 'None' },
+    selecting: { clusterIP: 'None', selector: { a: 'b' } },
+    named: { type: 'ExternalName', externalName: 'a.example', clusterIP: '' },
+    preferring: { clusterIP: '10.96.7.8', ipFamilyPolicy: 'PreferDualStack' },
+    ported: { type: 'NodePort', clusterIP: '10.96.7.9', ports: [{ port: 80, nodePort: 31_998 }] },
+    balanced: { ...local, clusterIP: '10.96.7.10', loadBalancerClass: 'example.com/a' },
+  }
+  for (const [name, spec] of Object.entries(specs))
+    add(`changed Service ${name}`, post(`${CORE}/services`, { ...service(spec), metadata: { name } }))
+  for (const name of Object.keys(specs)) {
+    for (const clusterIP of ['10.96.7.99', '10.96.7.07', '192.0.2.1', 'fd00::1', 'None', 'bogus', '', null]) {
+      // kube-apiserver panics.
+      if (name !== 'preferring' || clusterIP !== 'None') change(name, { clusterIP })
+    }
+    for (const clusterIPs of [
+      ['10.96.7.99'],
+      ['None'],
+      ['10.96.7.7', 'fd00::1'],
+      ['10.96.7.7', '10.96.7.99'],
+      ['x'],
+      [],
+      null,
+    ])
+      change(name, { clusterIPs })
+    for (const ipFamilyPolicy of ['SingleStack', 'PreferDualStack', 'RequireDualStack', 'Bogus', null])
+      change(name, { ipFamilyPolicy })
+    for (const ipFamilies of [
+      ['IPv4'],
+      ['IPv6'],
+      ['IPv4', 'IPv6'],
+      ['IPv6', 'IPv4'],
+      ['IPv4', 'IPv4'],
+      ['x'],
+      [],
+      null,
+    ])
+      change(name, { ipFamilies })
+    change(name, { clusterIP: null, clusterIPs: null })
+    change(name, { clusterIP: '10.96.7.99', clusterIPs: ['10.96.7.99'] })
+    change(name, { type: 'ExternalName', externalName: 'b.example' })
+    change(name, { type: 'ClusterIP' })
+    change(name, { loadBalancerClass: 'example.com/b' })
+    change(name, { loadBalancerClass: null })
+    change(name, { healthCheckNodePort: 31_997 })
+    change(name, { externalTrafficPolicy: 'Cluster' })
+    change(name, { selector: { c: 'd' } })
+  }
+  change('ported', { ports: [{ port: 81 }] })
+  change('ported', { ports: [{ port: 80, nodePort: 31_999 }] })
+  for (const annotations of [
+    { 'service.beta.kubernetes.io/load-balancer-source-ranges': '10.0.0.0/8, 10.0.0.1/8,x' },
+    { 'service.kubernetes.io/topology-aware-hints': 'auto', 'service.kubernetes.io/topology-mode': 'Auto' },
+  ]) {
+    for (const name of ['plain', 'balanced'])
+      add(`changed Service ${name}: ${JSON.stringify(annotations)}`, {
+        ...merge(at(name), { metadata: { annotations } }),
+        query: REHEARSED,
+      })
+  }
+}
+
 export function ports(add: Add): void {
   const port = { containerPort: 80 }
   const lists: object[][] = [

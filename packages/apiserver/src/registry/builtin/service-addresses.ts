@@ -1,8 +1,9 @@
 /** The addresses that a Service asks for or has: which go together, and which may change. */
-import type { ServiceSpec } from 'kubernetes-types/core/v1.js'
+import type { Service, ServiceSpec } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { duplicate, goJson, invalidValue, notSupported, required } from '../field-error.ts'
 import { ipFamily, validateIp } from '../ip-address.ts'
+import type { StrategyContext } from '../resource.ts'
 
 export function isHeadless(spec: ServiceSpec): boolean {
   return spec.clusterIPs?.length === 1 && spec.clusterIPs[0] === 'None'
@@ -12,8 +13,15 @@ export function usesNodePorts(spec: ServiceSpec): boolean {
   return spec.type === 'NodePort' || spec.type === 'LoadBalancer'
 }
 
-/** Also checked before an address is allocated: what is wrong with the request is wrong without one. */
-export function validateClusterIps(spec: ServiceSpec, errors: FieldError[]): void {
+export function needsHealthCheck(spec: ServiceSpec): boolean {
+  return spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local'
+}
+
+/**
+ * Also checked before an address is allocated: what is wrong with the request is wrong without one. Addresses that the
+ * Service has already may stay, whatever they are.
+ */
+export function validateClusterIps(spec: ServiceSpec, old: ServiceSpec | undefined, errors: FieldError[]): void {
   const { clusterIP = '', clusterIPs = [] } = spec
   const path = 'spec.clusterIPs'
   if (clusterIP) {
@@ -45,7 +53,7 @@ export function validateClusterIps(spec: ServiceSpec, errors: FieldError[]): voi
       return
     }
     const before = errors.length
-    validateIp(address, `${path}[${index}]`, errors)
+    if (!old?.clusterIPs?.includes(address)) validateIp(address, `${path}[${index}]`, errors)
     invalid ||= errors.length > before
   })
   if (clusterIPs.length > 2) errors.push(invalidValue(path, clusterIPs, 'may only hold up to 2 values'))
@@ -72,12 +80,45 @@ export function validateClusterIpChange(spec: ServiceSpec, old: ServiceSpec, err
     })
   } else if (next.length === 0) {
     errors.push(invalidClusterIps('spec.clusterIPs[0]', next, 'primary clusterIP can not be unset'))
-  } else if (before.length && next[0] !== before[0]) {
-    errors.push(invalidClusterIps('spec.clusterIPs[0]', next, 'may not change once set'))
+  } else {
+    if (before.length && next[0] !== before[0]) {
+      errors.push(invalidClusterIps('spec.clusterIPs[0]', next, 'may not change once set'))
+    }
+    if (before.length > 1 && next.length === 1 && spec.ipFamilyPolicy !== 'SingleStack') {
+      const said = "must be set to 'SingleStack' when releasing the secondary clusterIP"
+      errors.push(invalidValue('spec.ipFamilyPolicy', spec.ipFamilyPolicy ?? null, said))
+    }
   }
 }
 
 function invalidClusterIps(field: string, addresses: readonly string[], said: string): FieldError {
   const printed = addresses.length ? goJson(addresses) : 'null'
   return { type: 'FieldValueInvalid', field, message: `Invalid value: ${printed}: ${said}` }
+}
+
+export function validateFamilyChange(spec: ServiceSpec, old: ServiceSpec, errors: FieldError[]): void {
+  if (spec.type === 'ExternalName' || old.type === 'ExternalName') return
+  if (isHeadless(spec) || isHeadless(old)) return
+  const [next, before] = [spec.ipFamilies ?? [], old.ipFamilies ?? []]
+  const path = 'spec.ipFamilies[0]'
+  const shown = next.length === before.length ? next : (spec.clusterIPs ?? null)
+  const compared = next.length === before.length ? before : before.slice(0, Math.min(1, next.length))
+  compared.forEach((family, index) => {
+    if (family !== next[index]) errors.push(invalidValue(path, shown, 'may not change once set'))
+  })
+  if (next.length >= before.length) return
+  if (!spec.clusterIPs?.length) errors.push(invalidValue(path, next, 'primary ipFamily can not be unset'))
+  if (next.length === 1 && spec.ipFamilyPolicy !== 'SingleStack') {
+    const said = "must be set to 'SingleStack' when releasing the secondary ipFamily"
+    errors.push(invalidValue('spec.ipFamilyPolicy', spec.ipFamilyPolicy ?? null, said))
+  }
+}
+
+/** What other Services have. */
+export function* otherSpecs(service: Service, context: StrategyContext): Iterable<ServiceSpec> {
+  for (const other of context.list('services')) {
+    const { name, namespace } = other.metadata
+    if (name === service.metadata?.name && namespace === service.metadata?.namespace) continue
+    yield other['spec'] as ServiceSpec
+  }
 }

@@ -80,3 +80,55 @@ describe('addresses of Services', () => {
     expect((next['spec'] as { clusterIP: string }).clusterIP).toBe((current['spec'] as { clusterIP: string }).clusterIP)
   })
 })
+
+describe('an address that a Service has', () => {
+  const current = service('a')
+  create(current, [], 7)
+  current['status'] = { loadBalancer: {} }
+
+  test('is not another one because somebody asks for it', () => {
+    const next = service('a', { clusterIP: '192.0.2.1' })
+    serviceStrategy.prepareForUpdate?.(next, current, context([current]))
+    expect(serviceStrategy.validateUpdate?.(next, current).map(({ field, message }) => `${field}: ${message}`)).toEqual(
+      ['spec.clusterIPs[0]: Invalid value: ["192.0.2.1"]: may not change once set'],
+    )
+  })
+
+  test('is nobody else’s in another spelling', () => {
+    const { clusterIP } = current['spec'] as { clusterIP: string }
+    const spelled = clusterIP.replace(/\.(\d+)$/, '.00$1')
+    expect(() => create(service('b', { clusterIP: spelled }), [current])).toThrow('provided IP is already allocated')
+  })
+})
+
+describe('ports of nodes', () => {
+  const balanced = { type: 'LoadBalancer', externalTrafficPolicy: 'Local' }
+
+  test('where traffic stays on its node, one more says whether it is there for it', () => {
+    const first = service('a', balanced)
+    const { healthCheckNodePort, ports } = create(first, []) as { healthCheckNodePort: number; ports: unknown[] }
+    expect({ healthCheckNodePort, ports }).toMatchObject({ healthCheckNodePort: 30_001, ports: [{ nodePort: 30_000 }] })
+    expect(() => create(service('b', { ...balanced, healthCheckNodePort }), [first])).toThrow(
+      'Internal error occurred: failed to allocate requested HealthCheck NodePort 30001: provided port is already allocated',
+    )
+  })
+
+  test('a port keeps its own by its name', () => {
+    const current = service('a', { type: 'NodePort', ports: [{ name: 'web', port: 80 }] })
+    create(current, [], 7)
+    current['status'] = { loadBalancer: {} }
+    const next = service('a', { type: 'NodePort', ports: [{ name: 'web', port: 81 }] })
+    serviceStrategy.prepareForUpdate?.(next, current, context([current], 9))
+    expect(next['spec']).toMatchObject({ ports: [{ port: 81, nodePort: 30_007 }] })
+  })
+
+  test('so many that they run out are looked for once', () => {
+    const ports = Array.from({ length: 2_769 }, (_, index) => ({ name: `p${index}`, port: index + 1 }))
+    const used = process.cpuUsage()
+    expect(() => create(service('a', { type: 'NodePort', ports }), [])).toThrow(
+      'failed to allocate a nodePort: range is full',
+    )
+    const { user } = process.cpuUsage(used)
+    expect(user / 1000).toBeLessThan(200)
+  })
+})

@@ -7,7 +7,9 @@ import { type FieldError, invalid, StatusError } from '../../status-error.ts'
 import { invalidValue } from '../field-error.ts'
 import { canonicalIp, cidrContains, ipFamily, ipv4ToNumber, numberToIpv4, parseCidr } from '../ip-address.ts'
 import type { StrategyContext } from '../resource.ts'
-import { usesNodePorts, validateClusterIps } from './service-addresses.ts'
+import { deepEqual } from './deep-equal.ts'
+import { allocateNodePorts } from './node-ports.ts'
+import { otherSpecs, validateClusterIps } from './service-addresses.ts'
 
 /** The addresses of Services. */
 export const SERVICE_CIDR = '10.96.0.0/16'
@@ -20,93 +22,121 @@ const STATIC = Math.min(Math.max(16, SIZE / 16), 256)
 /** Of Service `default/kubernetes`: the first of the range, as in Kubernetes. */
 export const KUBERNETES_SERVICE_ADDRESS = numberToIpv4(FIRST + 1)
 
-const NODE_PORT_FIRST = 30_000
-const NODE_PORT_COUNT = 2_768
-
 /**
  * Fills `clusterIP`, `clusterIPs`, the IP families and node ports of a Service that is about to be validated and stored.
+ * An address that an update changes is not looked at: no Service that has one may have another one.
  *
  * @throws StatusError where what was asked for is taken or outside of the range
  */
 export function allocateAddresses(service: Service, current: Service | undefined, context: StrategyContext): void {
   const spec = service.spec as ServiceSpec
   if (spec.type !== 'ExternalName') {
-    const errors: FieldError[] = []
-    validateClusterIps(spec, errors)
-    if (errors.length) throw invalid({ group: '', kind: 'Service' }, service.metadata?.name ?? '', errors)
     setFamilies(service, spec, current?.spec)
-    if (spec.clusterIP !== 'None' && !(spec.clusterIPs?.[0] === 'None'))
-      allocateClusterIp(service, spec, current, context)
+    const isNew = !current || current.spec?.type === 'ExternalName'
+    if (isNew && spec.clusterIPs?.[0] !== 'None') allocateClusterIp(service, spec, context)
   }
-  if (usesNodePorts(spec)) allocateNodePorts(service, spec, current, context)
+  allocateNodePorts(service, current, context)
 }
 
-function refuse(service: Service, field: string, value: unknown, said: string): StatusError {
-  return invalid({ group: '', kind: 'Service' }, service.metadata?.name ?? '', [invalidValue(field, value, said)])
+function refuse(service: Service, errors: FieldError[]): void {
+  if (errors.length > 0) throw invalid({ group: '', kind: 'Service' }, service.metadata?.name ?? '', errors)
 }
 
+const POLICY = 'spec.ipFamilyPolicy'
+
+/** This cluster has one family: what a Service says of families is looked at, and filled in where it is left out. */
 function setFamilies(service: Service, spec: ServiceSpec, old: ServiceSpec | undefined): void {
+  if (old && prefersAsBefore(spec, old)) return
   const selectorless = spec.clusterIP === 'None' && Object.keys(spec.selector ?? {}).length === 0
   spec.ipFamilyPolicy ??= old?.ipFamilyPolicy ?? (selectorless ? 'RequireDualStack' : 'SingleStack')
+  const errors: FieldError[] = []
+  validateClusterIps(spec, old, errors)
+  refuse(service, errors)
+  if (old) releaseSecond(spec, old, errors)
+  if (spec.ipFamilyPolicy === 'SingleStack') {
+    const several = [spec.clusterIPs?.length === 2 && 'cluster IPs', spec.ipFamilies?.length === 2 && 'IP families']
+    for (const what of several) {
+      if (!what) continue
+      const said = `must be 'RequireDualStack' or 'PreferDualStack' when multiple ${what} are specified`
+      errors.push(invalidValue(POLICY, spec.ipFamilyPolicy, said))
+    }
+  }
+  inferFamilies(spec, errors)
+  refuse(service, errors)
   if (selectorless) {
     // Its addresses are whoever's endpoints they are, of either family.
-    spec.ipFamilies ??= ['IPv4']
+    if (!spec.ipFamilies?.length) spec.ipFamilies = ['IPv4']
     if (spec.ipFamilies.length < 2 && spec.ipFamilyPolicy !== 'SingleStack') {
       spec.ipFamilies = [...spec.ipFamilies, spec.ipFamilies[0] === 'IPv4' ? 'IPv6' : 'IPv4']
     }
     return
   }
   if (spec.ipFamilyPolicy === 'RequireDualStack') {
-    const said = 'this cluster is not configured for dual-stack services'
-    throw refuse(service, 'spec.ipFamilyPolicy', spec.ipFamilyPolicy, said)
+    errors.push(invalidValue(POLICY, spec.ipFamilyPolicy, 'this cluster is not configured for dual-stack services'))
   }
-  const several = (spec.ipFamilies?.length ?? 0) > 1 || (spec.clusterIPs?.length ?? 0) > 1
-  if (spec.ipFamilyPolicy === 'SingleStack' && several) {
-    const what = (spec.ipFamilies?.length ?? 0) > 1 ? 'IP families' : 'cluster IPs'
-    const said = `must be 'RequireDualStack' or 'PreferDualStack' when multiple ${what} are specified`
-    throw refuse(service, 'spec.ipFamilyPolicy', spec.ipFamilyPolicy, said)
-  }
-  spec.clusterIPs?.forEach((address, index) => {
-    if (ipFamily(address) !== 6) return
-    throw refuse(service, `spec.clusterIPs[${index}]`, spec.clusterIPs, 'IPv6 is not configured on this cluster')
-  })
   spec.ipFamilies?.forEach((family, index) => {
-    if (family !== 'IPv6') return
-    throw refuse(service, `spec.ipFamilies[${index}]`, family, 'not configured on this cluster')
+    if (family === 'IPv4') return
+    errors.push(invalidValue(`spec.ipFamilies[${index}]`, family, 'not configured on this cluster'))
   })
-  spec.ipFamilies ??= ['IPv4']
+  refuse(service, errors)
+  if (!spec.ipFamilies?.length) spec.ipFamilies = ['IPv4']
 }
 
-function* others(service: Service, context: StrategyContext): Iterable<ServiceSpec> {
-  for (const other of context.list('services')) {
-    const { name, namespace } = other.metadata
-    if (name === service.metadata?.name && namespace === service.metadata?.namespace) continue
-    yield other['spec'] as ServiceSpec
+/** Whoever prefers two families and changes nothing about them is left alone. */
+function prefersAsBefore(spec: ServiceSpec, old: ServiceSpec): boolean {
+  return (
+    spec.ipFamilyPolicy === 'PreferDualStack' &&
+    (old.ipFamilyPolicy ?? 'PreferDualStack') === 'PreferDualStack' &&
+    old.type === spec.type &&
+    deepEqual(old.clusterIPs ?? [], spec.clusterIPs ?? []) &&
+    deepEqual(old.ipFamilies ?? [], spec.ipFamilies ?? [])
+  )
+}
+
+function releaseSecond(spec: ServiceSpec, old: ServiceSpec, errors: FieldError[]): void {
+  for (const [field, what] of [
+    ['clusterIPs', 'cluster IP'],
+    ['ipFamilies', 'IP family'],
+  ] as const) {
+    const [next, before] = [spec[field] ?? [], old[field] ?? []]
+    if (spec.ipFamilyPolicy === 'SingleStack') {
+      if (next.length > 1 && deepEqual(next, before)) spec[field] = next.slice(0, 1)
+    } else if (next.length > 0 && next.length < before.length) {
+      const said = `must be 'SingleStack' to release the secondary ${what}`
+      errors.push(invalidValue(POLICY, spec.ipFamilyPolicy, said))
+    }
   }
 }
 
-function allocateClusterIp(
-  service: Service,
-  spec: ServiceSpec,
-  current: Service | undefined,
-  context: StrategyContext,
-): void {
-  const asked = spec.clusterIPs?.[0] ?? spec.clusterIP ?? ''
-  if (asked && asked === current?.spec?.clusterIP) return
+function inferFamilies(spec: ServiceSpec, errors: FieldError[]): void {
+  if (spec.clusterIPs?.[0] === 'None') return
+  spec.clusterIPs?.forEach((address, index) => {
+    if (index < (spec.ipFamilies?.length ?? 0)) return
+    if (ipFamily(address) === 4) spec.ipFamilies = [...(spec.ipFamilies ?? []), 'IPv4']
+    else {
+      const said = 'IPv6 is not configured on this cluster'
+      errors.push(invalidValue(`spec.clusterIPs[${index}]`, spec.clusterIPs, said))
+    }
+  })
+}
+
+function allocateClusterIp(service: Service, spec: ServiceSpec, context: StrategyContext): void {
+  const asked = spec.clusterIPs?.[0] ?? ''
   const taken = new Set<string>()
-  for (const other of others(service, context)) if (other.clusterIP) taken.add(other.clusterIP)
-  const chosen = asked || freeAddress(taken, context.now)
-  if (asked) {
-    const said = !cidrContains(RANGE, asked)
-      ? `the provided IP (${canonicalIp(asked)}) is not in the valid range. The range of valid IPs is ${SERVICE_CIDR}`
-      : taken.has(asked)
-        ? 'provided IP is already allocated'
-        : undefined
-    const failed = `failed to allocate IP ${asked}: `
-    if (said) throw refuse(service, 'spec.clusterIPs', spec.clusterIPs ?? [asked], failed + said)
+  for (const { clusterIP } of otherSpecs(service, context)) {
+    if (clusterIP) taken.add(canonicalIp(clusterIP) ?? clusterIP)
   }
-  spec.clusterIP = chosen
-  spec.clusterIPs = [chosen]
+  const address = canonicalIp(asked) ?? freeAddress(taken, context.now)
+  const said = !cidrContains(RANGE, address)
+    ? `the provided IP (${address}) is not in the valid range. The range of valid IPs is ${SERVICE_CIDR}`
+    : taken.has(address)
+      ? 'provided IP is already allocated'
+      : undefined
+  if (said) {
+    refuse(service, [invalidValue('spec.clusterIPs', spec.clusterIPs, `failed to allocate IP ${asked}: ${said}`)])
+  }
+  spec.clusterIP = asked || address
+  spec.clusterIPs = [spec.clusterIP]
 }
 
 /** Starts at a place that differs from time to time: an address that was just freed is not given out again at once. */
@@ -121,51 +151,4 @@ function freeAddress(taken: ReadonlySet<string>, now: number): string {
     if (!taken.has(address)) return address
   }
   throw new StatusError('InternalError', 'Internal error occurred: failed to allocate a serviceIP: range is full')
-}
-
-function allocateNodePorts(
-  service: Service,
-  spec: ServiceSpec,
-  current: Service | undefined,
-  context: StrategyContext,
-): void {
-  const taken = new Set<string>()
-  for (const other of others(service, context)) {
-    for (const port of other.ports ?? []) if (port.nodePort) taken.add(`${port.protocol}/${port.nodePort}`)
-  }
-  const before = new Set(current?.spec?.ports?.map((port) => `${port.protocol}/${port.nodePort}`))
-  const byPort = new Map<number, number>()
-  spec.ports?.forEach((port, index) => {
-    const wanted = port.nodePort
-    if (!wanted) return
-    const key = `${port.protocol}/${wanted}`
-    const inRange = wanted >= NODE_PORT_FIRST && wanted < NODE_PORT_FIRST + NODE_PORT_COUNT
-    const path = `spec.ports[${index}].nodePort`
-    if (!inRange) {
-      const range = `${NODE_PORT_FIRST}-${NODE_PORT_FIRST + NODE_PORT_COUNT - 1}`
-      throw refuse(
-        service,
-        path,
-        wanted,
-        `provided port is not in the valid range. The range of valid ports is ${range}`,
-      )
-    }
-    if (taken.has(key) && !before.has(key)) throw refuse(service, path, wanted, 'provided port is already allocated')
-    byPort.set(port.port, wanted)
-  })
-  if (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts === false) return
-  for (const port of spec.ports ?? []) {
-    if (port.nodePort) continue
-    port.nodePort = byPort.get(port.port) ?? freeNodePort(taken, context.now)
-    byPort.set(port.port, port.nodePort)
-    taken.add(`${port.protocol}/${port.nodePort}`)
-  }
-}
-
-function freeNodePort(taken: ReadonlySet<string>, now: number): number {
-  for (let step = 0; step < NODE_PORT_COUNT; step++) {
-    const port = NODE_PORT_FIRST + ((now + step) % NODE_PORT_COUNT)
-    if (['TCP', 'UDP', 'SCTP'].every((protocol) => !taken.has(`${protocol}/${port}`))) return port
-  }
-  throw new StatusError('InternalError', 'Internal error occurred: failed to allocate a nodePort: range is full')
 }

@@ -2,8 +2,8 @@
 import type { Service } from 'kubernetes-types/core/v1.js'
 import { cidrWarnings, ipWarnings } from '../ip-address.ts'
 
-const TOPOLOGY_HINTS = 'service.kubernetes.io/topology-aware-hints'
-const TOPOLOGY_MODE = 'service.kubernetes.io/topology-mode'
+export const TOPOLOGY_HINTS = 'service.kubernetes.io/topology-aware-hints'
+export const TOPOLOGY_MODE = 'service.kubernetes.io/topology-mode'
 
 /** Warnings of a valid Service, in kube-apiserver's words and order. */
 export function serviceWarnings({ metadata, spec = {} }: Service): string[] {

@@ -9,9 +9,16 @@ import { validateLabels } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
 import { pointsOf, pointWarnings, validatePoints } from './balancer-status.ts'
 import { validatePort } from './probes.ts'
-import { isHeadless, usesNodePorts, validateClusterIpChange, validateClusterIps } from './service-addresses.ts'
+import {
+  isHeadless,
+  needsHealthCheck,
+  usesNodePorts,
+  validateClusterIpChange,
+  validateClusterIps,
+  validateFamilyChange,
+} from './service-addresses.ts'
 import { allocateAddresses } from './service-allocation.ts'
-import { serviceWarnings } from './service-warnings.ts'
+import { serviceWarnings, TOPOLOGY_HINTS, TOPOLOGY_MODE } from './service-warnings.ts'
 
 const CLIENT_IP_SECONDS = 10_800
 
@@ -31,17 +38,29 @@ export const serviceStrategy: Strategy = {
     next.status = structuredClone(current.status)
     const [spec, old] = [specOf(next), specOf(current)]
     if (spec.type === 'ExternalName') delete spec.internalTrafficPolicy
-    dropTypeDependentFields(spec, old)
-    if (spec.type !== 'LoadBalancer') next.status = { ...(next.status as object), loadBalancer: {} }
     keepAllocated(spec, old)
     alignClusterIps(spec, old)
     allocateAddresses(next as unknown as Service, current as unknown as Service, context)
+    dropTypeDependentFields(spec, old)
+    if (spec.type !== 'LoadBalancer') next.status = { ...(next.status as object), loadBalancer: {} }
   },
-  validate: (object) => validateService(specOf(object)),
+  validate: (object) => validateService(object as unknown as Service, undefined),
   validateUpdate(next, current) {
     const errors: FieldError[] = []
-    validateClusterIpChange(specOf(next), specOf(current), errors)
-    return errors.concat(validateService(specOf(next)))
+    const [spec, old] = [specOf(next), specOf(current)]
+    validateClusterIpChange(spec, old, errors)
+    validateFamilyChange(spec, old, errors)
+    if (
+      spec.type === 'LoadBalancer' &&
+      old.type === 'LoadBalancer' &&
+      spec.loadBalancerClass !== old.loadBalancerClass
+    ) {
+      errors.push(invalidValue('spec.loadBalancerClass', spec.loadBalancerClass ?? null, 'may not change once set'))
+    }
+    if (needsHealthCheck(spec) && needsHealthCheck(old) && spec.healthCheckNodePort !== old.healthCheckNodePort) {
+      errors.push(forbidden('spec.healthCheckNodePort', 'field is immutable'))
+    }
+    return errors.concat(validateService(next as unknown as Service, current as unknown as Service))
   },
   warnings: (object) => serviceWarnings(object as unknown as Service),
   validateStatusUpdate: (next, current) =>
@@ -58,10 +77,6 @@ function specOf(object: KubeObject): ServiceSpec {
 function isExternallyAccessible(spec: ServiceSpec): boolean {
   if (spec.type === 'LoadBalancer' || spec.type === 'NodePort') return true
   return spec.type === 'ClusterIP' && Boolean(spec.externalIPs?.length)
-}
-
-function needsHealthCheck(spec: ServiceSpec): boolean {
-  return spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local'
 }
 
 function applyDefaults({ spec, status }: Service & { spec: ServiceSpec }): void {
@@ -90,13 +105,11 @@ function alignClusterIps(spec: ServiceSpec, old: ServiceSpec | undefined): void 
     if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP]
     return
   }
-  if (spec.clusterIP !== old.clusterIP) {
-    const [first, ...others] = old.clusterIPs ?? []
-    const unchanged = JSON.stringify(spec.clusterIPs ?? []) === JSON.stringify([first, ...others].filter(Boolean))
-    if (!spec.clusterIP && unchanged) delete spec.clusterIPs
-    else if (spec.clusterIP && unchanged) spec.clusterIPs = [spec.clusterIP]
-  } else if (!spec.clusterIPs?.length && spec.clusterIP) {
-    spec.clusterIPs = [spec.clusterIP]
+  if (spec.clusterIP === old.clusterIP) {
+    if (!spec.clusterIPs?.length && old.clusterIPs) spec.clusterIPs = [...old.clusterIPs]
+  } else if (same(spec.clusterIPs ?? [], old.clusterIPs ?? [])) {
+    if (spec.clusterIP) spec.clusterIPs = [spec.clusterIP]
+    else delete spec.clusterIPs
   }
 }
 
@@ -104,15 +117,13 @@ function alignClusterIps(spec: ServiceSpec, old: ServiceSpec | undefined): void 
 function keepAllocated(spec: ServiceSpec, old: ServiceSpec): void {
   if (spec.type !== 'ExternalName' && old.type !== 'ExternalName') {
     if (old.clusterIP) spec.clusterIP ||= old.clusterIP
-    if (!spec.clusterIPs?.length && old.clusterIPs && spec.clusterIP === old.clusterIP) {
-      spec.clusterIPs = [...old.clusterIPs]
-    }
+    if (!spec.clusterIPs?.length && old.clusterIPs) spec.clusterIPs = [...old.clusterIPs]
   }
   if (usesNodePorts(spec) && usesNodePorts(old)) {
-    const known = new Map(old.ports?.map((port) => [`${port.protocol}/${port.port}`, port.nodePort]))
-    const taken = new Set(spec.ports?.map((port) => port.nodePort))
+    const known = new Map(old.ports?.map(({ name, nodePort }) => [name, nodePort]))
+    const taken = new Set(spec.ports?.map(({ nodePort }) => nodePort))
     for (const port of spec.ports ?? []) {
-      const nodePort = known.get(`${port.protocol}/${port.port}`)
+      const nodePort = known.get(port.name)
       if (!port.nodePort && nodePort && !taken.has(nodePort)) port.nodePort = nodePort
     }
   }
@@ -155,8 +166,15 @@ function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
 
-function validateService(spec: ServiceSpec): FieldError[] {
+function validateService(service: Service, current: Service | undefined): FieldError[] {
   const errors: FieldError[] = []
+  const { metadata: { annotations = {} } = {}, spec = {} } = service
+  const mode = annotations[TOPOLOGY_MODE]
+  const hints = annotations[TOPOLOGY_HINTS]
+  if (mode !== undefined && hints !== undefined && mode !== hints) {
+    const said = `must match annotations[${TOPOLOGY_HINTS}] when both are specified`
+    errors.push(invalidValue(`metadata.annotations[${TOPOLOGY_MODE}]`, mode, said))
+  }
   const { type = '', sessionAffinity = '' } = spec
   const ports = spec.ports ?? []
   if (!ports.length && !isHeadless(spec) && type !== 'ExternalName') errors.push(required('spec.ports'))
@@ -172,16 +190,18 @@ function validateService(spec: ServiceSpec): FieldError[] {
     errors.push(notSupported('spec.sessionAffinity', sessionAffinity, ['ClientIP', 'None']))
   }
   validateAffinityConfig(spec, errors)
-  if (type !== 'ExternalName') validateClusterIps(spec, errors)
+  if (type !== 'ExternalName') validateClusterIps(spec, current?.spec, errors)
+  const externalIPs = new Set(current?.spec?.externalIPs)
   spec.externalIPs?.forEach((address, index) => {
     const before = errors.length
-    validateIp(address, `spec.externalIPs[${index}]`, errors)
+    if (!externalIPs.has(address)) validateIp(address, `spec.externalIPs[${index}]`, errors)
     if (errors.length === before) validateNonSpecialIp(address, `spec.externalIPs[${index}]`, errors)
   })
   const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort']
   if (!type) errors.push(required('spec.type'))
   else if (!types.includes(type)) errors.push(notSupported('spec.type', type, types))
   validatePortsTogether(spec, errors)
+  validateSourceRanges(service, current, errors)
   validateLoadBalancer(spec, errors)
   validateTrafficPolicies(spec, errors)
   return errors
@@ -272,15 +292,32 @@ function goServicePort(port: ServicePort): unknown {
   }
 }
 
+const SOURCE_RANGES = 'service.beta.kubernetes.io/load-balancer-source-ranges'
+
+/** The field, or where that is left out the annotation that came before it. */
+function validateSourceRanges(
+  { metadata, spec = {} }: Service,
+  current: Service | undefined,
+  errors: FieldError[],
+): void {
+  const ranges = spec.loadBalancerSourceRanges ?? []
+  const annotation = metadata?.annotations?.[SOURCE_RANGES]
+  if (ranges.length === 0 && annotation === undefined) return
+  const path = ranges.length > 0 ? 'spec.LoadBalancerSourceRanges' : `metadata.annotations[${SOURCE_RANGES}]`
+  if (spec.type !== 'LoadBalancer') errors.push(forbidden(path, "may only be used when `type` is 'LoadBalancer'"))
+  if (ranges.length > 0) {
+    const known = new Set(current?.spec?.loadBalancerSourceRanges?.map((range) => range.trim()))
+    ranges.forEach((range, index) => {
+      if (!known.has(range.trim())) validateCidr(range.trim(), `${path}[${index}]`, errors)
+    })
+  } else if (annotation?.trim() && annotation !== current?.metadata?.annotations?.[SOURCE_RANGES]) {
+    for (const range of annotation.split(',')) validateCidr(range.trim(), path, errors)
+  }
+}
+
 function validateLoadBalancer(spec: ServiceSpec, errors: FieldError[]): void {
   const isLoadBalancer = spec.type === 'LoadBalancer'
   const only = "may only be used when `type` is 'LoadBalancer'"
-  if (spec.loadBalancerSourceRanges?.length) {
-    if (!isLoadBalancer) errors.push(forbidden('spec.LoadBalancerSourceRanges', only))
-    spec.loadBalancerSourceRanges.forEach((range, index) => {
-      validateCidr(range.trim(), `spec.LoadBalancerSourceRanges[${index}]`, errors)
-    })
-  }
   if (spec.allocateLoadBalancerNodePorts !== undefined && !isLoadBalancer) {
     errors.push(forbidden('spec.allocateLoadBalancerNodePorts', only))
   }
