@@ -6,6 +6,36 @@ const ROOT = '/apis/admissionregistration.k8s.io/v1'
  * What configures admission, valid and not. Only tried out: in force it would bear upon the rest of the script, and at
  * kube-apiserver only a moment later.
  */
+const ODD_URLS = [
+  '',
+  'a:b',
+  ':a',
+  '1:2',
+  '*',
+  'example.com/a',
+  '//example.com',
+  '///a',
+  'https:a',
+  'https:///a',
+  'HTTPS://example.com',
+  'https://a b/',
+  'https://a:x/',
+  'https://a:1:2/',
+  'https://%41/',
+  'https://%zz/',
+  'https://ä/%zz',
+  'https://a/#%',
+  'https://u:p@example.com/?a#b',
+  'https://u<@example.com',
+  'https://[::1/',
+  'https://[::1]:x',
+  'https://[fd00::1]:443/a',
+  'https://[10.0.0.1]/',
+  'https://[x]/',
+  'https://a[b',
+  'a\nb',
+]
+
 export function admission(add: (label: string, request: Step['request']) => void): void {
   const tryOut = (plural: string, kind: string, content: object): Request => ({
     method: 'POST',
@@ -51,6 +81,7 @@ export function admission(add: (label: string, request: Step['request']) => void
     'a condition over an unknown field': [{ ...hook, ...condition('request.nope == 1', 'x y') }],
     'a bad selector': [{ ...hook, objectSelector: { matchLabels: { 'a/b/c': 'x y' } } }],
   }
+  for (const url of ODD_URLS) hooks[`the address ${url}`] = [{ ...hook, clientConfig: { url } }]
   for (const [name, webhooks] of Object.entries(hooks)) {
     for (const kind of ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'])
       add(`${kind}: ${name}`, tryOut(`${kind.toLowerCase()}s`, kind, { webhooks }))

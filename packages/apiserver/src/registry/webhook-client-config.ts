@@ -2,6 +2,7 @@
 import type { ServiceReference } from '../admission/webhooks/webhook-client.ts'
 import type { FieldError } from '../status-error.ts'
 import { invalidValue, required } from './field-error.ts'
+import { parseGoUrl } from './go-url.ts'
 import { dns1035Label, dns1123Subdomain, portNumber } from './names.ts'
 
 export const REVIEW_VERSIONS: readonly string[] = ['v1', 'v1beta1']
@@ -10,15 +11,15 @@ const FORM = '; desired format: https://host[/path]'
 
 /** Kubernetes' form of it: https, without user, query or fragment. */
 export function validateWebhookUrl(text: string, path: string, errors: FieldError[]): void {
-  const match = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/.exec(text)
-  const [, scheme = '', authority = '', , query = '', fragment = ''] = match ?? []
+  const url = parseGoUrl(text)
+  if ('error' in url) {
+    errors.push(required(path, `url must be a valid URL: ${url.error}${FORM}`))
+    return
+  }
+  const { scheme, host, user, query, fragment } = url
   if (scheme !== 'https') errors.push(invalidValue(path, scheme, `'https' is the only allowed URL scheme${FORM}`))
-  const at = authority.lastIndexOf('@')
-  const host = authority.slice(at + 1)
   if (host === '') errors.push(invalidValue(path, host, `host must be specified${FORM}`))
-  else if (!URL.canParse(text))
-    errors.push(required(path, `url must be a valid URL: parse ${JSON.stringify(text)}${FORM}`))
-  if (at >= 0) errors.push(invalidValue(path, authority.slice(0, at), 'user information is not permitted in the URL'))
+  if (user !== undefined) errors.push(invalidValue(path, user, 'user information is not permitted in the URL'))
   if (fragment !== '') errors.push(invalidValue(path, fragment, 'fragments are not permitted in the URL'))
   if (query !== '') errors.push(invalidValue(path, query, 'query parameters are not permitted in the URL'))
 }
