@@ -140,21 +140,6 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     label: /generated .* with/,
     difference: /^body\.metadata\.(generation: 2 != 1$|managedFields\[\d+\]\.fieldsV1\..*: \{\} != nothing$)/,
   },
-  {
-    reason: 'A Service whose address is changed to one that it cannot have is refused for another one of the reasons.',
-    label: /generated v1 Service: .* with spec\.clusterIP/,
-    difference: /^body\.(message|details\.causes)/,
-  },
-  {
-    reason: 'A Job whose name cannot be a label is refused for its labels, too.',
-    label: /generated batch\/v1 Job: create with metadata\.name/,
-    difference: /^body\.(message|details\.causes)/,
-  },
-  {
-    reason: 'Of a volume of an image, which a feature gate drops, the pull policy has an owner.',
-    label: /volumes\[\d+\]\.image/,
-    difference: /managedFields.*f:image/,
-  },
 ]
 
 /** The reason why this difference is there, or undefined where it must not be. */

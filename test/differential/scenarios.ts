@@ -1,6 +1,6 @@
 /** Scenarios that have an order, in namespaces of their own: what the life of single objects leaves out. */
 import { HERD_DEFINITION } from '../../packages/apiserver/src/testing/herd-definition.ts'
-import { addresses, ports } from './address-scenarios.ts'
+import { addresses, changedServices, ports } from './address-scenarios.ts'
 import { admission } from './admission.ts'
 import { DOUBLES, definitionDeath, definitionLife, versionsOfOneDefinition, WIDGETS } from './definition-scenarios.ts'
 import { podLevelResources } from './pod-level-scenarios.ts'
@@ -31,7 +31,25 @@ export function scenarioSteps(add: Add): void {
   resizedPods(add)
   podLevelResources(add)
   addresses(add)
+  changedServices(add)
+  fringes(add)
   ports(add)
+}
+
+/** What is empty where it may not be, and paths with a slash too many. */
+function fringes(add: Add): void {
+  const autoscalers = '/apis/autoscaling/v2/namespaces/one/horizontalpodautoscalers'
+  const scaleTargetRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'a' }
+  for (const rules of [{ policies: [] }, { policies: null }, {}, { selectPolicy: 'Min', policies: [] }]) {
+    const spec = { scaleTargetRef, maxReplicas: 3, behavior: { scaleUp: rules, scaleDown: rules } }
+    const body = { metadata: { name: 'fringe' }, spec }
+    add(`fringes: autoscaler with ${JSON.stringify(rules)}`, post(autoscalers, body, { dryRun: 'All' }))
+  }
+  for (const path of ['/version/', '/api/', '/apis/', '/apis/apps/', '/apis/apps/v1/', '/healthz/', '/livez/'])
+    add(`fringes: ${path}`, {
+      ...get(path),
+      select: (body) => (typeof body === 'string' ? body : Object.keys(body as object)),
+    })
 }
 
 /** Without the namespace controller a deleted namespace stays, terminating, until somebody finalizes it. */

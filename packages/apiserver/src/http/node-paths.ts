@@ -1,6 +1,6 @@
 /** What a request to exec, attach, port-forward, log or proxy is on the node: which node, and the path of its API. */
 import type { KubeObject, ProxiedPort } from '@caisson/api'
-import { invalidValue } from '../registry/field-error.ts'
+import { forbidden, invalidValue, notSupported } from '../registry/field-error.ts'
 import { type FieldError, invalid } from '../status-error.ts'
 import type { Store } from '../storage/store.ts'
 import type { Call } from '../verbs/call.ts'
@@ -94,6 +94,7 @@ function streamQuery(query: URLSearchParams): URLSearchParams {
   return params
 }
 
+const LOG_STREAMS = ['All', 'Stderr', 'Stdout']
 const LOG_NUMBERS = ['sinceSeconds', 'sinceTime', 'tailLines', 'limitBytes', 'stream']
 
 function logQuery(query: URLSearchParams): URLSearchParams {
@@ -117,12 +118,13 @@ function checkLogOptions(call: Call, query: URLSearchParams): void {
   if (limit !== undefined && limit < 1) errors.push(invalidValue('limitBytes', limit, 'must be greater than 0'))
   const since = number('sinceSeconds')
   if (since !== undefined && query.get('sinceTime'))
-    errors.push({
-      type: 'FieldValueForbidden',
-      field: '',
-      message: 'Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified',
-    })
+    errors.push(forbidden('', 'at most one of `sinceTime` or `sinceSeconds` may be specified'))
   else if (since !== undefined && since < 1) errors.push(invalidValue('sinceSeconds', since, 'must be greater than 0'))
+  // As kube-apiserver has it where the feature PodLogsQuerySplitStreams is switched on.
+  const stream = query.get('stream')
+  if (stream !== null && !LOG_STREAMS.includes(stream)) errors.push(notSupported('stream', stream, LOG_STREAMS))
+  else if (stream !== null && stream !== 'All' && tail !== undefined)
+    errors.push(forbidden('', '`tailLines` and specific `stream` are mutually exclusive for now'))
   if (errors.length > 0) throw invalid({ group: '', kind: 'PodLogOptions' }, call.info.name, errors)
 }
 

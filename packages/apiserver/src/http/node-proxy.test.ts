@@ -175,6 +175,8 @@ describe('requests', () => {
   test.each<[query: string, expected: string]>([
     ['tailLines=-1', 'tailLines: Invalid value: -1: must be greater than or equal to 0'],
     ['limitBytes=0', 'limitBytes: Invalid value: 0: must be greater than 0'],
+    ['stream=', 'stream: Unsupported value: "": supported values: "All", "Stderr", "Stdout"'],
+    ['stream=Stdout&tailLines=1', ': Forbidden: `tailLines` and specific `stream` are mutually exclusive for now'],
     [
       'sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z',
       ': Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified',

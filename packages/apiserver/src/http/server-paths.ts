@@ -40,8 +40,9 @@ export function serverPaths(options: ServerPathsOptions): ReadonlyMap<string, Pa
     { name: 'storage', run: storageFailure },
   ]
   const ready = [...alive, { name: 'shutdown', run: () => (isClosing() ? 'the server is shutting down' : undefined) }]
+  const version: PathHandler = () => ({ status: 200, body: VERSION })
   const paths: ReadonlyMap<string, PathHandler> = new Map<string, PathHandler>([
-    ['/version', () => ({ status: 200, body: VERSION })],
+    ['/version', version],
     ['/', pathIndex(registry, () => [...paths.keys()], isServed)],
     ...healthPaths('healthz', ready),
     ...healthPaths('livez', alive),
@@ -54,5 +55,6 @@ export function serverPaths(options: ServerPathsOptions): ReadonlyMap<string, Pa
       },
     ],
   ])
-  return paths
+  // Served, and not listed.
+  return new Map([...paths, ['/version/', version]])
 }

@@ -113,6 +113,8 @@ export interface Strategy {
   prepareForCreate?(object: KubeObject, context: StrategyContext): void
   /** Carries over what an updater may not change. `generation` is raised by the caller when anything but metadata and status differs. */
   prepareForUpdate?(next: KubeObject, current: KubeObject, context: StrategyContext): void
+  /** Fills what comes of valid fields, and is not looked at again: the last thing before a new object is stored. */
+  complete?(object: KubeObject): void
   /** Beyond the schema's own validation. */
   validate?(object: KubeObject): FieldError[]
   validateUpdate?(next: KubeObject, current: KubeObject): FieldError[]

@@ -84,6 +84,15 @@ describe('decodeNative', () => {
     expect(decodeNative('io.k8s.api.core.v1.Service', { spec }).error).toContain('cannot unmarshal number 2147483648')
   })
 
+  test('bytes may be numbers in a list', () => {
+    const secret = (value: unknown): ReturnType<typeof decodeNative> =>
+      decodeNative('io.k8s.api.core.v1.Secret', { data: { a: value } })
+    expect(secret([104, 105, null]).object).toMatchObject({ data: { a: 'aGkA' } })
+    expect(secret([]).object).toMatchObject({ data: { a: '' } })
+    expect(secret([256]).error).toBe('json: cannot unmarshal number 256 into Go struct field Secret.data of type uint8')
+    expect(secret(['x']).error).toBe('json: cannot unmarshal string into Go struct field Secret.data of type uint8')
+  })
+
   test('writes required fields that are absent as Go does: zero, or null', () => {
     expect(decodeNative('io.k8s.api.core.v1.Service', {}).object).toEqual({
       metadata: {},

@@ -316,6 +316,7 @@ function decodeSpecial(plan: SpecialPlan, value: unknown, state: DecodeState, st
         return typeError(goNumber(value), { ...plan, goType: 'int32' }, state, struct)
       case 'bytes':
       default: {
+        if (Array.isArray(value)) return decodeBytes(value, state, struct)
         if (typeof value !== 'string') return mismatch({ ...plan, goType: '[]uint8' }, value, state, struct)
         const error = base64Error(value)
         if (error !== undefined) return fail(error, state)
@@ -327,6 +328,17 @@ function decodeSpecial(plan: SpecialPlan, value: unknown, state: DecodeState, st
     if (error instanceof QuantityError || error instanceof TimeError) return fail(error.message, state)
     throw error
   }
+}
+
+/** Numbers in a list are bytes, too. */
+function decodeBytes(list: readonly unknown[], state: DecodeState, struct: string): Value {
+  const bytes = list.map((item) => {
+    if (item === null) return 0
+    if (typeof item === 'number' && Number.isInteger(item) && item >= 0 && item < 256) return item
+    typeError(goNumber(item), { goType: 'uint8' }, state, struct)
+    return 0
+  })
+  return Buffer.from(bytes).toString('base64')
 }
 
 /** The first moment of the first year is how Go writes that there is no time. */

@@ -95,6 +95,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   environment.admitValidated({ ...admission, name: metadata.name as string })
   const existing = transaction.get(key, namespace, metadata.name as string)
   if (existing) throw taken(resource, metadata.name as string, existing, generated)
+  strategy.complete?.(object)
   context.beforeStorage?.(object)
   const stored = toStorage(resource, object)
   refuseTooLarge(stored)

@@ -107,7 +107,7 @@ function typedObject(
   if (why?.startsWith(NO_TYPE) || why?.startsWith('unexpected GroupVersion')) throw unrecognized(resource, body, why)
   if (why !== undefined) {
     const version = apiVersion.slice(apiVersion.indexOf('/') + 1)
-    throw badRequest(`${kind} in version "${version}" cannot be handled as a ${resource.kind}: ${why}`)
+    throw badRequest(`${kind} in version ${goQuote(version)} cannot be handled as a ${resource.kind}: ${why}`)
   }
   if (apiVersion !== expected || (resource.custom && given.apiVersion === ''))
     throw badRequest(

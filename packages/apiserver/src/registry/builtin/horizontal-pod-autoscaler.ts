@@ -1,5 +1,4 @@
 /** HorizontalPodAutoscaler of autoscaling/v2: how many Pods for how much load. */
-import type { KubeObject } from '@caisson/api'
 import type {
   HorizontalPodAutoscaler,
   HorizontalPodAutoscalerSpec,
@@ -7,6 +6,7 @@ import type {
   MetricSpec,
   MetricTarget,
 } from 'kubernetes-types/autoscaling/v2.js'
+import { type DecodedNative, decodeNative } from '../../schema/native.ts'
 import type { FieldError } from '../../status-error.ts'
 import { forbidden, invalidValue, notSupported, required } from '../field-error.ts'
 import { dns1123Label, pathSegment } from '../names.ts'
@@ -15,6 +15,19 @@ import type { Strategy } from '../resource.ts'
 import { validateNonNegative } from './amounts.ts'
 import { keepSpec } from './replica-set.ts'
 import { validateContainerResourceName } from './resource-requirements.ts'
+
+/** No policies are refused, and policies that are left out are filled in: this is the one list for which it matters. */
+export function decodeAutoscaler(value: Readonly<Record<string, unknown>>): DecodedNative {
+  const decoded = decodeNative('io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler', value)
+  const given = specOf(value)?.behavior
+  const behavior = specOf(decoded.object)?.behavior
+  for (const direction of ['scaleUp', 'scaleDown'] as const) {
+    const rules = behavior?.[direction]
+    const policies: unknown = given?.[direction]?.policies
+    if (rules && Array.isArray(policies) && policies.length === 0) rules.policies = []
+  }
+  return decoded
+}
 
 const DEFAULT_UTILIZATION = 80
 const LONGEST_PERIOD_SECONDS = 1800
@@ -63,8 +76,8 @@ export const horizontalPodAutoscalerStrategy: Strategy = {
   },
 }
 
-function specOf(object: KubeObject): HorizontalPodAutoscalerSpec {
-  return (object as unknown as HorizontalPodAutoscaler).spec as HorizontalPodAutoscalerSpec
+function specOf(object: object): HorizontalPodAutoscalerSpec {
+  return (object as HorizontalPodAutoscaler).spec as HorizontalPodAutoscalerSpec
 }
 
 /** Behind a feature gate that is off in 1.34. */

@@ -39,11 +39,15 @@ export const jobStrategy: Strategy = {
   prepareForCreate(object) {
     const { template, manualSelector } = specOf(object)
     // Labels that came from the template go on doing so.
-    const same = deepEqual(object.metadata.labels ?? {}, template.metadata?.labels ?? {})
+    const { labels } = template.metadata ?? {}
+    const same = labels && deepEqual(object.metadata.labels ?? {}, labels)
     if (!manualSelector) generateSelector(object)
-    if (same && template.metadata?.labels) object.metadata.labels = { ...template.metadata.labels }
+    if (same) labelLikeTemplate(object)
     object.status = {}
     dropDisabledTemplateFields(specOf(object).template)
+  },
+  complete(object) {
+    if (Object.keys(object.metadata.labels ?? {}).length === 0) labelLikeTemplate(object)
   },
   prepareForUpdate(next, current) {
     next.status = structuredClone(current.status)
@@ -63,6 +67,11 @@ export const jobStrategy: Strategy = {
     const spec = specOf(object)
     return [...(current ? [] : podNameWarnings(object.metadata.name ?? '')), ...jobWarnings(spec, 'spec')]
   },
+}
+
+function labelLikeTemplate(object: KubeObject): void {
+  const { labels } = specOf(object).template.metadata ?? {}
+  if (labels) object.metadata.labels = { ...labels }
 }
 
 function specOf(object: KubeObject): JobSpec {

@@ -120,20 +120,28 @@ function applyVolumeDefaults(volume: Volume): void {
   }
   const claim = volume.ephemeral?.volumeClaimTemplate?.spec
   if (claim) claim.volumeMode ??= 'Filesystem'
-  const image = (volume as { image?: { reference?: string; pullPolicy?: string } }).image
-  if (image) image.pullPolicy ||= tagOf(image.reference ?? '') === 'latest' ? 'Always' : 'IfNotPresent'
 }
 
 const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?'
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
 const REFERENCE = new RegExp(
-  `^(?:(?:${LABEL}(?:\\.${LABEL})*|\\[[0-9a-fA-F:]+\\])(?::\\d+)?/)?${COMPONENT}(?:/${COMPONENT})*` +
+  `^(?:((?:${LABEL}(?:\\.${LABEL})*|\\[[0-9a-fA-F:]+\\])(?::\\d+)?)/)?(${COMPONENT}(?:/${COMPONENT})*)` +
     '(?::(\\w[\\w.-]{0,127}))?(@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$',
 )
+
+const LONGEST_REPOSITORY = 255
+
+/** Without its registry. A first part that could be one is one only where it looks like a host's name. */
+function repositoryOf(first: string | undefined, rest: string): string {
+  if (first === undefined) return `library/${rest}`
+  const isHost = /[.:A-Z]/.test(first) || first === 'localhost'
+  if (!isHost) return `${first}/${rest}`
+  return first === 'docker.io' && !rest.includes('/') ? `library/${rest}` : rest
+}
 
 /** The tag of an image's name: `latest` where there is neither tag nor digest, empty where the name is no name. */
 function tagOf(image: string): string {
   const match = REFERENCE.exec(image)
-  if (!match) return ''
-  return match[1] ?? (match[2] ? '' : 'latest')
+  if (!match || repositoryOf(match[1], match[2] ?? '').length > LONGEST_REPOSITORY) return ''
+  return match[3] ?? (match[4] ? '' : 'latest')
 }

@@ -71,6 +71,7 @@ function create(resource: Resource, given: Record<string, unknown>): KubeObject 
   strategy.prepareForCreate?.(object, contextWith())
   const rules = { namespaced, name: strategy.nameRule }
   refuse(resource, object, [...validateObjectMeta(object.metadata, rules), ...(strategy.validate?.(object) ?? [])])
+  strategy.complete?.(object)
   return object
 }
 

@@ -4,7 +4,7 @@ import * as columns from '../../table/workload-columns.ts'
 import { autoscalingV1Strategy, fromAutoscalingV1, toAutoscalingV1 } from './autoscaling-v1.ts'
 import { daemonSetStrategy } from './daemon-set.ts'
 import { deploymentStrategy } from './deployment.ts'
-import { horizontalPodAutoscalerStrategy } from './horizontal-pod-autoscaler.ts'
+import { decodeAutoscaler, horizontalPodAutoscalerStrategy } from './horizontal-pod-autoscaler.ts'
 import { cronJobStrategy, jobStrategy } from './job.ts'
 import type { Kind } from './kind.ts'
 import { podDisruptionBudgetStrategy } from './pod-disruption-budget.ts'
@@ -114,6 +114,7 @@ export const autoscalingKinds: readonly Kind[] = [
     version: 'v2',
     columns: columns.horizontalPodAutoscalerColumns,
     strategy: horizontalPodAutoscalerStrategy,
+    decode: decodeAutoscaler,
   },
   {
     ...AUTOSCALER,
