@@ -79,18 +79,19 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '\v': '\\v',
 }
 
+/** What is not printed as it is. Only the space is printed, of the characters that are blank. */
+const NOT_PRINTED = /["\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu
+
 /** `strconv.Quote`: printable characters as they are, the others escaped. */
 export function goQuote(text: string): string {
-  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`
-  let quoted = ''
-  for (const character of text) {
-    const code = character.codePointAt(0) as number
-    const escape = ESCAPES[character]
-    if (escape !== undefined) quoted += escape
-    else if (character === ' ' || /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(character)) quoted += character
-    else if (code < 0x20 || code === 0x7f) quoted += `\\x${code.toString(16).padStart(2, '0')}`
-    else if (code < 0x10000) quoted += `\\u${code.toString(16).padStart(4, '0')}`
-    else quoted += `\\U${code.toString(16).padStart(8, '0')}`
-  }
-  return `"${quoted}"`
+  return `"${text.replace(NOT_PRINTED, escaped)}"`
+}
+
+function escaped(character: string): string {
+  const escape = ESCAPES[character]
+  if (escape !== undefined) return escape
+  const code = character.codePointAt(0) as number
+  if (code < 0x20 || code === 0x7f) return `\\x${code.toString(16).padStart(2, '0')}`
+  if (code < 0x10000) return `\\u${code.toString(16).padStart(4, '0')}`
+  return `\\U${code.toString(16).padStart(8, '0')}`
 }
