@@ -11,6 +11,7 @@ import { generatedDefinitions, generatedObjects } from './generated-objects.ts'
 import { KINDS } from './kinds.ts'
 import { lists, pagination } from './lists.ts'
 import { mistakes, objectLife } from './object-life.ts'
+import { oddQueries } from './odd-queries.ts'
 import { oddRequests } from './odd-requests.ts'
 import { openApiSteps, shapeDefinitions } from './openapi-documents.ts'
 import { protobufSteps, wireDefinition } from './protobuf.ts'
@@ -54,6 +55,7 @@ export function generateScript({ seed, rounds, webhook, generated, generatedAlon
   if (!generatedAlone) writtenSteps({ random, add }, rounds, webhook)
   // Of its own, so that they are the same ones without the rest.
   generatedObjects({ random: seeded(seed), add }, generated)
+  oddQueries({ random: seeded(seed), add }, 10 * generated)
   return steps
 }
 
