@@ -89,7 +89,9 @@ function requestOf(verb: (typeof VERBS)[number], path: string, object: Json, ran
       return { method: 'DELETE', path: item, ...deletion(random), query: { ...some(DELETE, random), ...dryRun } }
     case 'deletecollection':
     default: {
-      const query = { ...some({ ...LIST, ...DELETE }, random), ...dryRun }
+      // A rehearsal at a version compares each object with that version in kube-apiserver, and refuses it.
+      const { resourceVersion: _version, ...options } = LIST
+      const query = { ...some({ ...options, ...DELETE }, random), ...dryRun }
       return { method: 'DELETE', path, ...deletion(random), query }
     }
   }

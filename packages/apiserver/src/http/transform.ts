@@ -73,7 +73,9 @@ function includeObject(query: Query): IncludeObject {
   const asked = query.includeObject ?? ''
   if (asked === '') return 'Metadata'
   if (asked === 'None' || asked === 'Metadata' || asked === 'Object') return asked
-  throw badRequest(`includeObject: Invalid value: ${quoted(asked)}: must be 'Metadata', 'Object', 'None', or empty`)
+  throw badRequest(
+    `Unable to convert to Table as requested: includeObject: Invalid value: ${quoted(asked)}: must be 'Metadata', 'Object', 'None', or empty`,
+  )
 }
 
 function listMetadata({ metadata }: KubeObject, isList: boolean): ListMeta {

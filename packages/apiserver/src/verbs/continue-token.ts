@@ -31,7 +31,10 @@ export function decodeContinue(token: string): ContinueToken {
 }
 
 function parse(token: string): { v?: unknown; rv?: unknown; start?: unknown } {
-  if (!/^[A-Za-z0-9_-]*$/.test(token)) throw wrong('continue key is not valid: illegal base64 data')
+  const stranger = token.search(/[^A-Za-z0-9_-]/)
+  // One letter more than fits has too few bits for a byte.
+  const broken = stranger >= 0 ? stranger : token.length % 4 === 1 ? token.length - 1 : -1
+  if (broken >= 0) throw wrong(`continue key is not valid: illegal base64 data at input byte ${broken}`)
   const bytes = Buffer.from(token, 'base64url')
   try {
     const value: unknown = JSON.parse(bytes.toString())

@@ -16,16 +16,17 @@ const BATCH = 500
 
 /** Answers with the list of what was there. Not atomic: an error leaves deleted what was deleted before it. */
 export async function deleteCollection(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
-  const options = deleteOptions(await call.readBody(), call.query)
+  const body = await call.readBody()
   const selected = listOptions(call, resource, false)
+  const options = deleteOptions(body, call.query)
   const { objects, metadata } = resource.conversion
     ? await listViewed(environment.store, resource, selected)
     : listObjects(environment.store, resource, selected)
   await deleteEach(objects, { call, resource, environment, options })
   const items = objects.map((object) => fromStorage(resource, object))
   if (resource.custom) metadata.continue ??= ''
-  const body = { kind: resource.listKind, apiVersion: groupVersion(resource), metadata, items }
-  return { status: 200, body, resource, list: true }
+  const list = { kind: resource.listKind, apiVersion: groupVersion(resource), metadata, items }
+  return { status: 200, body: list, resource, list: true }
 }
 
 /** Everything there is of a kind whose definition goes away. */

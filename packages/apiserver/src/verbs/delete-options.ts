@@ -1,4 +1,5 @@
 /** DeleteOptions, from the body or from the query. */
+import { isObject } from '../patch/json-value.ts'
 import { type FieldError, StatusError } from '../status-error.ts'
 import type { Body, Query } from './call.ts'
 import { badRequest, invalidOptions, quoted } from './errors.ts'
@@ -30,7 +31,7 @@ export function deleteOptions(body: Body | undefined, query: Query): DeleteOptio
       field: 'propagationPolicy',
       message: `Unsupported value: ${quoted(propagationPolicy)}: supported values: "Foreground", "Background", "Orphan", "nil"`,
     })
-  for (const value of given.dryRun) errors.push(...validateDryRun(value))
+  errors.push(...validateDryRun(given.dryRun))
   if (errors.length > 0) throw invalidOptions('DeleteOptions', errors)
   const grace = given.gracePeriodSeconds
   return {
@@ -77,9 +78,9 @@ function fromBody(body: Body): Given {
       'Unknown',
       `no kind ${JSON.stringify(value.kind)} is registered for version ${JSON.stringify(value.apiVersion ?? 'v1')} in scheme "pkg/runtime/scheme.go:110"`,
     )
+  checkTypes(value)
   const preconditions = (value.preconditions ?? {}) as Record<string, unknown>
-  const dryRun = value.dryRun ?? []
-  if (!Array.isArray(dryRun)) throw wrongType('dryRun', '[]string', dryRun)
+  const dryRun = (value.dryRun ?? []) as unknown[]
   return {
     gracePeriodSeconds: optional(value, 'gracePeriodSeconds', 'number'),
     propagationPolicy: optional(value, 'propagationPolicy', 'string'),
@@ -92,6 +93,20 @@ function fromBody(body: Body): Given {
   }
 }
 
+/** In the order of the document: the first that is wrong is told. */
+function checkTypes(value: Record<string, unknown>): void {
+  for (const [field, given] of Object.entries(value)) {
+    if (given === null) continue
+    if (field === 'preconditions' && !isObject(given)) throw wrongType(field, 'v1.Preconditions', given)
+    if (field === 'dryRun' && !Array.isArray(given)) throw wrongType(field, '[]string', given)
+    if (field === 'gracePeriodSeconds') optional(value, field, 'number')
+    if (field === 'propagationPolicy') optional(value, field, 'string')
+    if (field === 'orphanDependents') optional(value, field, 'boolean')
+  }
+}
+
+const GO_TYPES = { number: 'int64', string: 'string', boolean: 'bool' } as const
+
 interface Types {
   number: number
   string: string
@@ -103,7 +118,7 @@ function optional<T extends keyof Types>(value: Record<string, unknown>, field: 
   if (given === undefined) return undefined
   // oxlint-disable-next-line valid-typeof -- the type is one of the three above
   if (typeof given !== type || (type === 'number' && !Number.isSafeInteger(given)))
-    throw wrongType(field, type === 'number' ? 'int64' : type, given)
+    throw wrongType(field, GO_TYPES[type], given)
   return given as Types[T]
 }
 
@@ -112,7 +127,11 @@ function pick(value: Record<string, unknown>, field: 'uid' | 'resourceVersion') 
   return given === undefined ? {} : { [field]: given }
 }
 
+/** kube-apiserver has no reason for it, and so no better code. */
 function wrongType(field: string, type: string, given: unknown): StatusError {
   const found = Array.isArray(given) ? 'array' : typeof given
-  return badRequest(`json: cannot unmarshal ${found} into Go struct field DeleteOptions.${field} of type ${type}`)
+  return new StatusError(
+    'Unknown',
+    `json: cannot unmarshal ${found} into Go struct field DeleteOptions.${field} of type ${type}`,
+  )
 }

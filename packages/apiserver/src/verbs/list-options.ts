@@ -33,15 +33,18 @@ const NOT_OLDER_THAN = 'NotOlderThan'
 
 export function listOptions(call: Call, resource: Resource, isWatch: boolean): ListOptions {
   const { query } = call
+  // In this order: of several things that are wrong the first one is told.
+  const timeoutSeconds = integerParameter(query, 'timeoutSeconds')
+  const limit = integerParameter(query, 'limit') ?? 0
   const options: ListOptions = {
     selection: selectionOf(call, resource),
-    limit: integerParameter(query, 'limit') ?? 0,
+    limit,
     continueToken: query.continue ?? '',
     resourceVersion: query.resourceVersion ?? '',
     resourceVersionMatch: query.resourceVersionMatch ?? '',
     sendInitialEvents: booleanParameter(query, 'sendInitialEvents'),
     allowWatchBookmarks: booleanParameter(query, 'allowWatchBookmarks') ?? false,
-    timeoutSeconds: integerParameter(query, 'timeoutSeconds'),
+    timeoutSeconds,
   }
   const legacy = options.resourceVersion === '' || options.resourceVersion === '0'
   if (isWatch && legacy && options.sendInitialEvents === undefined && options.resourceVersionMatch === '') {

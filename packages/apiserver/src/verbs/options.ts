@@ -34,7 +34,7 @@ export function writeOptions(kind: WriteOptionsKind, query: Query, userAgent: st
       })
   }
   errors.push(...validateFieldManager(query.fieldManager ?? ''))
-  errors.push(...validateDryRun(query.dryRun))
+  errors.push(...validateDryRun(query.dryRun === undefined ? [] : [query.dryRun]))
   const fieldValidation = query.fieldValidation || 'Warn'
   if (fieldValidation !== 'Strict' && fieldValidation !== 'Warn' && fieldValidation !== 'Ignore')
     errors.push({
@@ -51,13 +51,13 @@ export function writeOptions(kind: WriteOptionsKind, query: Query, userAgent: st
   }
 }
 
-export function validateDryRun(dryRun: string | undefined): FieldError[] {
-  if (dryRun === undefined || dryRun === 'All') return []
+export function validateDryRun(dryRun: readonly string[]): FieldError[] {
+  if (dryRun.every((asked) => asked === 'All')) return []
   return [
     {
       type: 'FieldValueNotSupported',
       field: 'dryRun',
-      message: `Unsupported value: ${JSON.stringify([dryRun])}: supported values: "All"`,
+      message: `Unsupported value: ${JSON.stringify(dryRun)}: supported values: "All"`,
     },
   ]
 }
@@ -103,6 +103,9 @@ export function booleanParameter(query: Query, name: string): boolean | undefine
 export function integerParameter(query: Query, name: string): number | undefined {
   const value = query[name]
   if (value === undefined) return undefined
-  if (!/^[+-]?\d{1,19}$/.test(value)) throw badRequest(`strconv.ParseInt: parsing ${quoted(value)}: invalid syntax`)
+  if (!/^[+-]?\d{1,30}$/.test(value)) throw badRequest(`strconv.ParseInt: parsing ${quoted(value)}: invalid syntax`)
+  const number = BigInt(value.replace('+', ''))
+  if (BigInt.asIntN(64, number) !== number)
+    throw badRequest(`strconv.ParseInt: parsing ${quoted(value)}: value out of range`)
   return Number(value)
 }

@@ -1,7 +1,7 @@
 /** `resourceVersion` as a parameter of reads. */
 import { StatusError } from '../status-error.ts'
 import type { Store } from '../storage/store.ts'
-import { badRequest, quoted } from './errors.ts'
+import { quoted } from './errors.ts'
 
 /** The number; undefined for the empty one. */
 export function parseResourceVersion(text: string | undefined): number | undefined {
@@ -28,8 +28,9 @@ export function checkAvailable(text: string | undefined, store: Store): void {
   try {
     wanted = parseResourceVersion(text)
   } catch (error) {
-    throw badRequest(
-      `invalid resource version: resourceVersion: Invalid value: ${quoted(text ?? '')}: ${(error as Error).message}`,
+    throw new StatusError(
+      'Unknown',
+      `resourceVersion: Invalid value: ${quoted(text ?? '')}: ${(error as Error).message}`,
     )
   }
   if (wanted !== undefined && wanted > store.revision) throw tooLargeResourceVersion(wanted, store.revision)
