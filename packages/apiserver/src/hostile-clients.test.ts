@@ -1,10 +1,11 @@
 /** Clients that mean harm, against a running server. Each test also shows that others are served meanwhile. */
 import { once } from 'node:events'
-import { request as httpsRequest } from 'node:https'
+import { Agent, request as httpsRequest } from 'node:https'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ConnectionLimits } from './http/connections.ts'
 import { IN_FLIGHT_LIMITS } from './http/in-flight.ts'
+import { send } from './testing/running-server.ts'
 import { startTemporaryServer, TENANT_TOKEN, type WholeServer } from './testing/whole-server.ts'
 
 const QUICK: ConnectionLimits = {
@@ -366,6 +367,61 @@ function openWatch(path: string): Promise<OpenedWatch> {
     request.end()
   })
 }
+
+describe('who sends what takes long, many times at once', () => {
+  const LARGE = `${CONFIG_MAPS}/large`
+  const MOST_BETWEEN = 6
+  let agent: Agent
+
+  beforeEach(async () => {
+    // Who waits for a slow answer is not to be taken for slow.
+    await api[Symbol.asyncDispose]()
+    api = await startTemporaryServer()
+    await allow('tenant', [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }])
+    agent = new Agent({ keepAlive: true, ca: api.certificates.authority })
+    await asNeighbour('GET', '/version')
+    const data = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`k${index}`, '']))
+    const { status } = await api.request('POST', CONFIG_MAPS, { body: { metadata: { name: 'large' }, data } })
+    expect(status).toBe(201)
+  })
+
+  afterEach(() => agent.destroy())
+
+  /** Over a connection that is there already, of another user than whose requests take long. */
+  function asNeighbour(method: string, path: string, body?: object) {
+    return send(`${api.url}${path}`, { method, agent, headers: { authorization: `Bearer ${TENANT_TOKEN}` }, body })
+  }
+
+  test.each([
+    [
+      'patches',
+      (index: number) =>
+        api.request('PATCH', LARGE, {
+          headers: { 'content-type': 'application/merge-patch+json' },
+          body: { data: { k1: String(index) } },
+        }),
+    ],
+    ['reads', () => api.request('GET', LARGE)],
+  ])('%s hold others up for a few of them, and not for all', async (_, ask) => {
+    let answered = 0
+    const all = Array.from({ length: 24 }, async (__, index) => {
+      const { status } = await ask(index)
+      answered++
+      return status
+    })
+    await Promise.any(all)
+    for (const ask of [
+      () => asNeighbour('GET', '/version'),
+      () => asNeighbour('POST', CONFIG_MAPS, { metadata: { generateName: 'small-' } }),
+    ]) {
+      const before = answered
+      const { status } = await ask()
+      expect(answered, `answered before a ${status}`).toBeLessThanOrEqual(before + MOST_BETWEEN)
+    }
+    expect(answered).toBeLessThan(24)
+    expect(new Set(await Promise.all(all))).toEqual(new Set([200]))
+  })
+})
 
 describe('requests within requests', () => {
   const inner = `GET /api/v1/secrets HTTP/1.1\r\nHost: 127.0.0.1\r\n${AUTHORIZATION}\r\n\r\n`

@@ -1,5 +1,6 @@
 /** The same server for callers in this process: no socket, no encoding, the same pipeline. */
 import type { UserInfo, WatchEvent } from '@caisson/api'
+import { shareOf } from './http/in-flight.ts'
 import { parseRequestInfo } from './http/request-info.ts'
 import { define } from './patch/merge-patch.ts'
 import { type Headers, type Pipeline, run, toStatusError } from './pipeline.ts'
@@ -56,6 +57,7 @@ export function connectInProcess({ pipeline, user, userAgent, report, streams }:
       userAgent: header(request.headers, 'user-agent') ?? userAgent,
       accept: header(request.headers, 'accept'),
       user: pipeline.impersonate(user, lowerCase(request.headers)),
+      share: shareOf(user),
       readBody: async () => body,
       warnings: [],
     }

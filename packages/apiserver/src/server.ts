@@ -15,6 +15,7 @@ import { createMetrics } from './http/metrics.ts'
 import { connectionVerbs } from './http/node-paths.ts'
 import { type FindNode, resolveNode } from './http/node-proxy.ts'
 import { serverPaths } from './http/server-paths.ts'
+import { createTurns } from './http/turns.ts'
 import { connectInProcess, type InProcessServer } from './in-process.ts'
 import { attributesOf, type Headers, type PathHandler, type Pipeline } from './pipeline.ts'
 import { KUBERNETES_SERVICE_ADDRESS } from './registry/builtin/service-allocation.ts'
@@ -168,6 +169,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         findNode,
         awaken: options.awaken,
         inFlight: createInFlight(options.inFlight),
+        turns: createTurns(),
         stalledMs: connections.stalledMs,
         welcome: listener.welcome,
         isOwnHost: (name) => name === listener.address() || OWN_NAMES.has(name.replace(/:\d+$/, '')),

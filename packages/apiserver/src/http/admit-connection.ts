@@ -35,20 +35,22 @@ export async function admitConnection(pipeline: Pipeline, call: Call, search: st
   const shown = { ...resource, kind: known.kind }
   const object = optionsObject(known, new URLSearchParams(search), info.rest)
   // A write that writes nothing: admission that waits for others works for those.
-  await environment.store.write((transaction) =>
-    environment.admit({
-      operation: 'CONNECT',
-      resource: shown,
-      subresource: info.subresource,
-      namespace: info.namespace,
-      name: info.name,
-      object,
-      oldObject: undefined,
-      user: call.user,
-      dryRun: false,
-      transaction,
-      warn: (message) => call.warnings.push(message),
-    }),
+  await environment.store.write(
+    (transaction) =>
+      environment.admit({
+        operation: 'CONNECT',
+        resource: shown,
+        subresource: info.subresource,
+        namespace: info.namespace,
+        name: info.name,
+        object,
+        oldObject: undefined,
+        user: call.user,
+        dryRun: false,
+        transaction,
+        warn: (message) => call.warnings.push(message),
+      }),
+    call.share,
   )
 }
 

@@ -14,7 +14,7 @@ import { badRequest, formNotAcceptable } from '../verbs/errors.ts'
 import { admitConnection } from './admit-connection.ts'
 import { type Awaken, awakenFor, connectionTo, KUBECTL_COMMAND, whileOpen } from './awaken.ts'
 import { refuseCrossSite } from './cross-site.ts'
-import type { InFlight, RequestClass } from './in-flight.ts'
+import { type InFlight, type RequestClass, shareOf } from './in-flight.ts'
 import { type Accepted, acceptsJsonAlone, JSON_OBJECT, negotiate } from './negotiate.ts'
 import { connectionVerbs } from './node-paths.ts'
 import { type FindNode, proxyRequest, proxyUpgrade, refuseUpgrade, resolveNode } from './node-proxy.ts'
@@ -22,6 +22,7 @@ import { hasBody, readBody } from './read-body.ts'
 import { EMPTY_QUERY, parseQuery, parseRequestInfo, unknownInfo } from './request-info.ts'
 import { addWarnings, respond, respondWithError } from './respond.ts'
 import { transformAnswer, transformMessages } from './transform.ts'
+import type { Turns } from './turns.ts'
 import { JSON_STREAM, PROTOBUF_STREAM, streamWatch } from './watch-stream.ts'
 
 export interface HandlerContext {
@@ -34,6 +35,7 @@ export interface HandlerContext {
   /** For Pods that sleep. */
   awaken: Awaken | undefined
   inFlight: InFlight
+  turns: Turns
   /** An answer or a watch that its client has not read on with for so long, ms, is given up. */
   stalledMs: number
   /** A request of a known user came over the connection. */
@@ -85,7 +87,10 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
     const wakes = subresource !== undefined && call.info.subresource === ''
     const kind = wakes ? 'long-running' : requestClass(call)
     if (kind === 'writing' && hasBody(request)) call.readBody = bodyReader(context, call, { user, request, seat })
-    else seat(context.inFlight.enter(user, kind))
+    else {
+      seat(context.inFlight.enter(user, kind))
+      await context.turns.wait(call.share)
+    }
     if (subresource !== undefined) await awakenFor(context, call, { subresource, signal: () => whileOpen(response) })
     code = await answer(context, call, { request, response })
   } catch (error) {
@@ -131,13 +136,16 @@ function bodyReader(context: HandlerContext, call: Call, receiving: Receiving): 
 
 /** Who is slow to send waits among the bodies, and takes the place of no write that could be served. */
 async function receiveBody(
-  { inFlight }: HandlerContext,
+  { inFlight, turns }: HandlerContext,
   call: Call,
   { user, request, seat }: Receiving,
 ): Promise<Body | undefined> {
   const incoming = inFlight.receive(user)
   try {
-    const body = await readBody(request, call.contentType, incoming.hold)
+    const body = await readBody(request, call.contentType, {
+      hold: incoming.hold,
+      turn: () => turns.wait(call.share),
+    })
     seat(inFlight.enter(user, 'writing'))
     return body
   } finally {
@@ -156,6 +164,7 @@ async function identify(
   const user = found instanceof Promise ? await found : found
   if (!user) throw new StatusError('Unauthorized', 'Unauthorized')
   welcome(request.socket, user)
+  call.share = shareOf(user)
   call.user = impersonates(request) ? pipeline.impersonate(user, request.headersDistinct) : user
   try {
     call.info = parseRequestInfo(call.method, call.info.path, call.query)
@@ -289,7 +298,8 @@ function toCall(request: IncomingMessage): Call {
     userAgent: headers['user-agent'] ?? '',
     accept: headers.accept,
     user: NOBODY,
-    readBody: () => readBody(request, contentType, () => undefined),
+    share: '',
+    readBody: () => readBody(request, contentType),
     warnings: [],
   }
 }

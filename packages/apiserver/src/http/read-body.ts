@@ -27,21 +27,28 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 }
 
+export interface BodyReading {
+  /** Told how many of its bytes are held; the reading ends with what it throws. */
+  hold?(bytes: number): void
+  /** Waited for before it is decoded. */
+  turn?(): Promise<void> | undefined
+}
+
 /**
  * Undefined where the body is empty; an empty one in protobuf says of itself that it is no object.
  *
- * @param hold told how many of its bytes are held; the reading ends with what it throws
  */
 export async function readBody(
   request: IncomingMessage,
   contentType: string,
-  hold: (bytes: number) => void,
+  { hold, turn }: BodyReading = {},
 ): Promise<Body | undefined> {
   const isYaml = YAML_TYPES.has(contentType)
   const isProtobuf = contentType === PROTOBUF_TYPE
   if (!isYaml && !isProtobuf && !JSON_TYPES.has(contentType))
     throw unsupportedMediaType(['application/json', 'application/yaml', PROTOBUF_TYPE])
   const bytes = await readBytes(request, hold)
+  await turn?.()
   if (isProtobuf) return decodeProtobufBody(bytes)
   return bytes.length === 0 ? undefined : await decodeBody(bytes.toString(), isYaml)
 }
@@ -75,14 +82,14 @@ function decodeYamlBody(text: string): Decoded | Promise<Decoded> {
   return text.length > LONGEST_INLINE_YAML ? decodeYamlOffThread(text) : decodeYaml(text)
 }
 
-function readBytes(request: IncomingMessage, hold: (bytes: number) => void): Promise<Buffer> {
+function readBytes(request: IncomingMessage, hold: BodyReading['hold']): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = []
     let length = 0
     let refused = false
     const take = (): void => {
       if (length > MAX_DISCARDED_BYTES) throw tooLarge(MAX_BODY_BYTES)
-      hold(length <= MAX_BODY_BYTES ? length : 0)
+      hold?.(length <= MAX_BODY_BYTES ? length : 0)
     }
     request.on('data', (chunk: Buffer) => {
       length += chunk.length

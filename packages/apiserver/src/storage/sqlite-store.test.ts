@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { KubeObject } from '@caisson/api'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { TURN_MS } from '../fair-queue.ts'
 import { DATABASE_VERSION } from './database.ts'
 import { openStore } from './sqlite-store.ts'
 import type { Store, StoreEvent } from './store.ts'
@@ -39,6 +40,11 @@ function descriptorOf(path: string): number {
     }
   })
   return Number(found)
+}
+
+function work(ms: number): void {
+  const until = performance.now() + ms
+  while (performance.now() < until);
 }
 
 const nameOf = ({ metadata }: KubeObject) => `${metadata.namespace}/${metadata.name}`
@@ -125,6 +131,45 @@ describe('write', () => {
     expect(await after).toEqual(['a/good'])
     expect((await good).value).toBe(0)
     expect(store.get('pods', 'a', 'good')?.value).toBe(0)
+  })
+
+  test('what does not fit into a turn of the event loop is left to the next ones', async () => {
+    await using store = openStore({ directory })
+    let turn = 0
+    let next = setImmediate(function count() {
+      turn++
+      next = setImmediate(count)
+    })
+    const turns = await Promise.all(Array.from({ length: 10 }, () => store.write(() => (work(TURN_MS + 1), turn))))
+    clearImmediate(next)
+    expect(new Set(turns).size).toBe(10)
+  })
+
+  test('writes that are quick are committed together', async () => {
+    await using store = openStore({ directory })
+    const revisions: number[] = []
+    store.onCommit((revision) => revisions.push(revision))
+    await Promise.all(
+      ['a', 'b', 'c'].map((name) => store.write((transaction) => transaction.put('pods', pod(name, name)), name)),
+    )
+    expect(revisions).toEqual([4])
+  })
+
+  test('a queue of slow writes delays the write of another by one of them, and keeps its own order', async () => {
+    await using store = openStore({ directory })
+    const done: string[] = []
+    const write = (share: string, name: string, ms: number): Promise<unknown> =>
+      store.write(() => (work(ms), done.push(name)), share)
+    const slow = Array.from({ length: 20 }, (_, index) => write('slow', `slow ${index}`, TURN_MS + 1))
+    await slow[4]
+    const before = done.length
+    const answered = write('quick', 'quick', 0)
+    await answered
+    expect(done.slice(before).indexOf('quick')).toBeLessThanOrEqual(1)
+    // Nor is its answer held back for what comes after it.
+    expect(done.at(-1)).toBe('quick')
+    await Promise.all(slow)
+    expect(done.filter((name) => name !== 'quick')).toEqual(slow.map((_, index) => `slow ${index}`))
   })
 
   test('nothing is visible before it is committed', async () => {

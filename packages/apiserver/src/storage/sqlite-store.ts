@@ -1,5 +1,6 @@
 /** The store of `store.ts`: every read from memory, every acknowledged write on disk. */
 import type { KubeObject } from '@caisson/api'
+import { createFairQueue, TURN_MS } from '../fair-queue.ts'
 import { StatusError } from '../status-error.ts'
 import { createSums } from '../sums.ts'
 import { type Collection, compareObjects, createCollection } from './collection.ts'
@@ -60,7 +61,7 @@ export function openStore(options: OpenStoreOptions): Store {
   let revision = compactedRevision
   /** Bytes of JSON of the past of all resources together. */
   const history = { bytes: 0 }
-  let queue: Job[] = []
+  const queue = createFairQueue<Job>()
   /** While operations run: what they read are the newest states, those of their batch included. */
   let operating = false
   /** Settles when the batch that is being written to disk is answered. */
@@ -153,23 +154,38 @@ export function openStore(options: OpenStoreOptions): Store {
     },
   }
 
-  /** Runs what is queued as one batch. While its fsync is under way the next batch gathers. */
+  /** Runs what is queued, as much as fits into a turn, as one batch. While its fsync is under way the next one gathers. */
   function flush(): void {
     flushing ??= runBatch().finally(() => {
       flushing = undefined
-      if (queue.length > 0) setImmediate(flush)
+      if (queue.size > 0) setImmediate(flush)
     })
   }
 
+  /**
+   * Calls `run` with one job at least, and ends before one that is likely not to fit: what is done by then is not to wait
+   * for it.
+   */
+  function runTurn(run: (job: Job) => void): void {
+    const begun = performance.now()
+    let at = begun
+    while (queue.size > 0 && (at === begun || at - begun + queue.expected() < TURN_MS)) {
+      const next = queue.take()
+      if (!next) return
+      run(next.item)
+      const now = performance.now()
+      next.done(now - at)
+      at = now
+    }
+  }
+
   async function runBatch(): Promise<void> {
-    const batch = queue
-    queue = []
     const settle: (() => void)[] = []
     const done: { job: Job; value: unknown }[] = []
     /** Refused on grounds that the disk may not take: whoever was told so would have been told of what never was. */
     const conditional: { job: Job; error: unknown }[] = []
     operating = true
-    for (const job of batch) {
+    runTurn((job) => {
       const before = pending.size
       try {
         done.push({ job, value: job.operation(transaction) })
@@ -178,7 +194,7 @@ export function openStore(options: OpenStoreOptions): Store {
         if (before > 0) conditional.push({ job, error })
         else settle.push(() => job.reject(error))
       }
-    }
+    })
     operating = false
     const steps = pending.take()
     try {
@@ -276,10 +292,11 @@ export function openStore(options: OpenStoreOptions): Store {
       const current = collection.list(namespace)
       return since.length === 0 ? current : rewind(current, since, namespace)
     },
-    write(operation) {
+    write(operation, share = '') {
       if (closed) return Promise.reject(new StatusError('ServiceUnavailable', 'the server is shutting down'))
       return new Promise((resolve, reject) => {
-        if (queue.push({ operation, resolve, reject }) === 1 && !flushing) setImmediate(flush)
+        queue.push(share, { operation, resolve, reject })
+        if (queue.size === 1 && !flushing) setImmediate(flush)
       })
     },
     eventsAfter: (resource, since) => shelf(resource).window.after(since),
@@ -305,7 +322,7 @@ export function openStore(options: OpenStoreOptions): Store {
       if (closed) return
       closed = true
       clearInterval(expiry)
-      while (flushing || queue.length > 0) {
+      while (flushing || queue.size > 0) {
         flush()
         await flushing
       }

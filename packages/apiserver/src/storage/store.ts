@@ -2,9 +2,9 @@
  * What the API server asks of its storage. One implementation: SQLite for durability, an in-memory map of frozen
  * objects for every read.
  *
- * Writes are functions. They run one after another, in order, against the newest state, and all that arrived while the
- * batch before was written down are committed in one SQLite transaction (one fsync, off this thread); only then is any
- * of it visible to reads and watches and answered. Inside such a function the store's own `get` and `list` read what
+ * Writes are functions. They run one after another, in order for each share and fair between shares, against the newest
+ * state. What arrived while the batch before was written down, as much of it as fits into a turn of the event loop, is
+ * committed in one SQLite transaction (one fsync, off this thread); only then is any of it visible to reads and watches and answered. Inside such a function the store's own `get` and `list` read what
  * its transaction reads. A function that throws changes nothing and fails alone; a commit that fails (full disk) fails all of
  * its batch, those included that threw because of what the batch would have changed, and changes nothing.
  */
@@ -48,7 +48,8 @@ export interface Store extends AsyncDisposable {
    * Serves `continue` tokens, which promise one consistent snapshot over all pages.
    */
   listAt(resource: ResourceKey, namespace: string | undefined, revision: number): Iterable<KubeObject> | undefined
-  write<T>(operation: (transaction: Transaction) => T): Promise<T>
+  /** @param share whose turn it takes: the server's own where none is given */
+  write<T>(operation: (transaction: Transaction) => T, share?: string): Promise<T>
   /** What happened after `since`, oldest first. Undefined where that has been compacted. */
   eventsAfter(resource: ResourceKey, since: number): readonly StoreEvent[] | undefined
   /**

@@ -41,6 +41,8 @@ export interface Call {
   /** For the default field manager. */
   userAgent: string
   user: UserInfo
+  /** Of the server's time, the one that it takes from: of who has proved to be it, whomever the call acts as. */
+  share: string
   /** Reads and decodes the body; undefined where it is empty. Called once, after authorization. */
   readBody(): Promise<Body | undefined>
   /** Told to the client beside the answer. */

@@ -37,8 +37,15 @@ export async function create(call: Call, resource: Resource, environment: Enviro
   matchNamespace(object.metadata, expectedNamespace(resource, call))
   dedupOwnerReferences(object, call.warnings, false)
   trackUpdate(undefined, object, writeContext(resource, '', options, environment))
-  const stored = await environment.store.write((transaction) =>
-    createIn(transaction, environment.rehearses ? deepCopy(object) : object, { call, resource, environment, options }),
+  const stored = await environment.store.write(
+    (transaction) =>
+      createIn(transaction, environment.rehearses ? deepCopy(object) : object, {
+        call,
+        resource,
+        environment,
+        options,
+      }),
+    call.share,
   )
   return { status: 201, body: await viewed(resource, stored), resource }
 }

@@ -51,7 +51,7 @@ async function deleteEach(objects: readonly KubeObject[], context: Omit<DeleteCo
           if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
         }
       }
-    })
+    }, context.call.share)
   }
 }
 
@@ -75,6 +75,7 @@ function systemCall(resource: Resource): Call {
     accept: undefined,
     userAgent: '',
     user: { username: 'system:apiserver', groups: ['system:masters'] },
+    share: '',
     readBody: async () => undefined,
     warnings: [],
   }

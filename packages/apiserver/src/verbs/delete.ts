@@ -19,8 +19,9 @@ const ORPHAN = 'orphan'
 export async function deleteObject(call: Call, resource: Resource, environment: Environment): Promise<Answer> {
   const options = deleteOptions(await call.readBody(), call.query)
   const { name } = call.info
-  const outcome = await environment.store.write((transaction) =>
-    deleteIn(transaction, { call, resource, environment, options, name }),
+  const outcome = await environment.store.write(
+    (transaction) => deleteIn(transaction, { call, resource, environment, options, name }),
+    call.share,
   )
   const status = !outcome.gone && options.orphanDependents === false ? 202 : 200
   if (!outcome.gone || resource.strategy.returnsDeleted === true)

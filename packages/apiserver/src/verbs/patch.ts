@@ -60,17 +60,19 @@ export async function patch(
   const options = writeOptions('PatchOptions', call.query, call.userAgent, isApply)
   const request: PatchRequest = { resource, environment, options, call, body }
   const next = isApply ? applied(request) : patched(request)
-  const { object, created } = await environment.store.write((transaction) =>
-    updateIn(transaction, {
-      call,
-      resource,
-      environment,
-      options,
-      rules,
-      allowCreate: isApply,
-      ...(isApply && resource.custom && { beforeStorage: (object) => void cleanUp(resource, object) }),
-      next,
-    }),
+  const { object, created } = await environment.store.write(
+    (transaction) =>
+      updateIn(transaction, {
+        call,
+        resource,
+        environment,
+        options,
+        rules,
+        allowCreate: isApply,
+        ...(isApply && resource.custom && { beforeStorage: (object) => void cleanUp(resource, object) }),
+        next,
+      }),
+    call.share,
   )
   return { status: created ? 201 : 200, body: await viewed(resource, object), resource }
 }

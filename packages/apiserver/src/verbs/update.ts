@@ -29,21 +29,23 @@ export async function update(
   matchNamespace(object.metadata, expectedNamespace(resource, call))
   checkName(object, call)
   dedupOwnerReferences(object, call.warnings, false)
-  const { object: stored, created } = await environment.store.write((transaction) =>
-    updateIn(transaction, {
-      call,
-      resource,
-      environment,
-      options,
-      rules,
-      allowCreate: false,
-      expectedUid: object.metadata.uid,
-      next(current) {
-        const next = environment.rehearses ? deepCopy(object) : object
-        trackUpdate(current, next, writeContext(resource, call.info.subresource, options, environment))
-        return next
-      },
-    }),
+  const { object: stored, created } = await environment.store.write(
+    (transaction) =>
+      updateIn(transaction, {
+        call,
+        resource,
+        environment,
+        options,
+        rules,
+        allowCreate: false,
+        expectedUid: object.metadata.uid,
+        next(current) {
+          const next = environment.rehearses ? deepCopy(object) : object
+          trackUpdate(current, next, writeContext(resource, call.info.subresource, options, environment))
+          return next
+        },
+      }),
+    call.share,
   )
   return { status: created ? 201 : 200, body: await viewed(resource, stored), resource }
 }

@@ -88,8 +88,8 @@ function rehearsing({ environment, context, mutating, validating }: Rehearsal): 
   // The same in each rehearsal, so that the objects that are asked about are the same too.
   const time = environment.now()
 
-  function write<T>(operation: (transaction: Transaction) => T): Promise<T> {
-    return answered(() => store.write(operation))
+  function write<T>(operation: (transaction: Transaction) => T, share?: string): Promise<T> {
+    return answered(() => store.write(operation, share))
   }
 
   /** What was said of this very request. Throws where nothing was, or no. */

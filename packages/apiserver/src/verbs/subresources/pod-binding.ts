@@ -42,7 +42,8 @@ async function bind(call: Call, resource: Resource, environment: Environment): P
   }) as Binding
   if (binding.metadata.name !== call.info.name) throw badRequest('name in URL does not match name in Binding object')
   const { namespace, name } = call.info
-  const body = await assign(binding, { namespace, name, resource, environment, dryRun: options.dryRun })
+  const { share } = call
+  const body = await assign(binding, { namespace, name, resource, environment, dryRun: options.dryRun, share })
   return { status: 201, body }
 }
 
@@ -75,7 +76,8 @@ export async function answerBinding(object: KubeObject, call: Call, environment:
   if (name === '') throw badRequest('Name parameter required.')
   const resource = environment.registry.find('', 'v1', 'pods')
   if (!resource) throw pathNotServed()
-  return await assign(object as Binding, { namespace: call.info.namespace, name, resource, environment, dryRun })
+  const { share, info } = call
+  return await assign(object as Binding, { namespace: info.namespace, name, resource, environment, dryRun, share })
 }
 
 interface Assignment {
@@ -85,11 +87,12 @@ interface Assignment {
   resource: Resource
   environment: Environment
   dryRun: boolean
+  share: string
 }
 
 async function assign(
   binding: Binding,
-  { namespace, name, resource, environment, dryRun }: Assignment,
+  { namespace, name, resource, environment, dryRun, share }: Assignment,
 ): Promise<KubeObject> {
   validate(binding)
   await environment.store.write((transaction) => {
@@ -103,7 +106,7 @@ async function assign(
     if (pod.spec.schedulingGates?.length)
       throw conflict(BINDINGS, name, `pod ${name} has non-empty .spec.schedulingGates`)
     if (!dryRun) transaction.put('pods', bound(pod, binding, environment.now()))
-  })
+  }, share)
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } as unknown as KubeObject
 }
 

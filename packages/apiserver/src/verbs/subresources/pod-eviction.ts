@@ -48,7 +48,7 @@ async function evict(call: Call, resource: Resource, environment: Environment): 
     // The state that was asked about is the one that goes.
     const { resourceVersion: _asked, ...preconditions } = given.preconditions
     deleteIn(transaction, { call, resource, environment, options: { ...given, preconditions, dryRun }, name })
-  })
+  }, call.share)
   return {
     status: 201,
     body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 },

@@ -192,22 +192,24 @@ async function store(
   { call, resource, environment, options }: ScaleCall,
   change: (current: KubeObject) => KubeObject,
 ): Promise<Answer> {
-  const { object } = await environment.store.write((transaction) =>
-    updateIn(transaction, {
-      call,
-      resource,
-      environment,
-      options,
-      rules: objectRules(resource),
-      allowCreate: false,
-      next(current) {
-        if (!current) throw notFound(resource, call.info.name)
-        const next = change(current)
-        // Who scales owns the field from no time on, as kube-apiserver writes it.
-        for (const entry of next.metadata.managedFields ?? []) if (entry.subresource === 'scale') delete entry.time
-        return next
-      },
-    }),
+  const { object } = await environment.store.write(
+    (transaction) =>
+      updateIn(transaction, {
+        call,
+        resource,
+        environment,
+        options,
+        rules: objectRules(resource),
+        allowCreate: false,
+        next(current) {
+          if (!current) throw notFound(resource, call.info.name)
+          const next = change(current)
+          // Who scales owns the field from no time on, as kube-apiserver writes it.
+          for (const entry of next.metadata.managedFields ?? []) if (entry.subresource === 'scale') delete entry.time
+          return next
+        },
+      }),
+    call.share,
   )
   return answer(await viewed(resource, object), resource, call.info.name)
 }
