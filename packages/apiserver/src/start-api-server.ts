@@ -79,6 +79,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
   const store = stack.use(
     openStore({
       directory: options.directory,
+      report,
       ...(options.window && { window: options.window }),
       ...(options.historyBytes !== undefined && { historyBytes: options.historyBytes }),
     }),

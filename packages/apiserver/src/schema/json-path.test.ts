@@ -59,3 +59,23 @@ describe('compileJsonPath', () => {
     expect(() => compileJsonPath('..a..a..a')(nested)).toThrow('more than 100000 results')
   })
 })
+
+test.each([
+  ['a union', `[0][${Array.from({ length: 3000 }, () => '*').join(',')}]`],
+  ['a union after a union', `[${'*,'.repeat(90)}*][${'*,'.repeat(2000)}*]`],
+  ['a filter after a union', `[${'*,'.repeat(90)}*][?(@==1)]`],
+])('%s looks at no more than it may find', (_, path) => {
+  let looks = 0
+  const list = new Proxy(
+    Array.from({ length: 1000 }, () => 0),
+    {
+      get(target, key, receiver) {
+        looks++
+        return Reflect.get(target, key, receiver) as unknown
+      },
+    },
+  )
+  const value = Array.from({ length: 10 }, () => list)
+  expect(() => compileJsonPath(path)(value)).toThrow(JsonPathError)
+  expect(looks).toBeLessThan(300_000)
+})

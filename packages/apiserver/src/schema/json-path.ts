@@ -28,9 +28,14 @@ function run(steps: readonly Step[], values: readonly unknown[]): unknown[] {
   let found = [...values]
   for (const step of steps) {
     found = step(found)
-    if (found.length > MAXIMUM_RESULTS) throw new JsonPathError(`more than ${MAXIMUM_RESULTS} results`)
+    refuseTooMany(found.length)
   }
   return found
+}
+
+/** Before they are gathered: what is multiplied first and counted then has taken the time already. */
+function refuseTooMany(results: number): void {
+  if (results > MAXIMUM_RESULTS) throw new JsonPathError(`more than ${MAXIMUM_RESULTS} results`)
 }
 
 function parse(text: string): Step[] {
@@ -125,7 +130,22 @@ function field(name: string): Step {
 }
 
 function wildcard(values: readonly unknown[]): unknown[] {
-  return values.flatMap(membersOf)
+  return gather(values, membersOf, (members) => members)
+}
+
+/** What `choose` takes of the members of each value. */
+function gather(
+  values: readonly unknown[],
+  members: (value: unknown) => readonly unknown[],
+  choose: (members: readonly unknown[]) => readonly unknown[],
+): unknown[] {
+  let seen = 0
+  return values.flatMap((value) => {
+    const all = members(value)
+    seen += all.length
+    refuseTooMany(seen)
+    return choose(all)
+  })
 }
 
 function membersOf(value: unknown): unknown[] {
@@ -142,7 +162,7 @@ function descend(values: readonly unknown[]): unknown[] {
     const members = membersOf(value)
     if (members.length === 0) continue
     found.push(value)
-    if (found.length > MAXIMUM_RESULTS) throw new JsonPathError(`more than ${MAXIMUM_RESULTS} results`)
+    refuseTooMany(found.length)
     for (let index = members.length - 1; index >= 0; index--) pending.push(members[index])
   }
   return found
@@ -153,7 +173,16 @@ function brackets(content: string): Step {
   const parts = content.split(',')
   if (parts.length > 1) {
     const steps = parts.map((part) => brackets(part.trim()))
-    return (values) => steps.flatMap((step) => step(values))
+    return (values) => {
+      refuseTooMany(values.length * steps.length)
+      let results = 0
+      return steps.flatMap((step) => {
+        const found = step(values)
+        results += found.length
+        refuseTooMany(results)
+        return found
+      })
+    }
   }
   const key = /^'([^']*)'$/.exec(content)
   if (key) {
@@ -199,6 +228,7 @@ function slice(start: number | undefined, end: number | undefined, step: number 
       if (from > to) throw new JsonPathError(`starting index ${from} is greater than ending index ${to}`)
       if (step !== undefined && step <= 0) throw new JsonPathError('step must be > 0')
       for (let index = from; index < to; index += step ?? 1) found.push(list[index])
+      refuseTooMany(found.length)
     }
     return found
   }
@@ -222,7 +252,7 @@ function filter(condition: string): Step {
     throw new JsonPathError(`unrecognized filter operator ${operator}`)
   }
   return (values) =>
-    values.flatMap((value) => expectArray(value).filter((item) => matches(item, left, operator, right)))
+    gather(values, expectArray, (items) => items.filter((item) => matches(item, left, operator, right)))
 }
 
 function matches(item: unknown, left: readonly Step[], operator: string, right: readonly Step[] | undefined): boolean {

@@ -172,6 +172,25 @@ describe('write', () => {
     expect(done.filter((name) => name !== 'quick')).toEqual(slow.map((_, index) => `slow ${index}`))
   })
 
+  test('a listener that throws keeps nothing from the others, nor the store from going on', async () => {
+    const reported: unknown[] = []
+    await using store = openStore({ directory, report: (error) => reported.push(error) })
+    const seen: string[] = []
+    const error = new Error('no')
+    store.subscribe('pods', store.revision, () => {
+      throw error
+    })
+    store.onCommit(() => {
+      throw error
+    })
+    store.subscribe('pods', store.revision, ({ object }) => seen.push(nameOf(object)))
+    store.onCommit((revision) => seen.push(String(revision)))
+    await store.write((transaction) => transaction.put('pods', pod('a', 'one')))
+    await store.write((transaction) => transaction.put('pods', pod('a', 'two')))
+    expect(seen).toEqual(['a/one', '2', 'a/two', '3'])
+    expect(reported).toEqual([error, error, error, error])
+  })
+
   test('nothing is visible before it is committed', async () => {
     await using store = openStore({ directory })
     const seen: string[] = []

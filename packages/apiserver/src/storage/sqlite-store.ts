@@ -19,6 +19,8 @@ export interface OpenStoreOptions {
   window?: Partial<WindowBounds>
   /** Bytes of JSON of the past of all resources together. */
   historyBytes?: number
+  /** A listener threw: the others are told all the same. Without it the error is thrown where nobody catches it. */
+  report?(error: unknown): void
 }
 
 // 4,096 events are some seconds of the fastest bursts and hours of ordinary life; whoever comes later lists again.
@@ -54,6 +56,7 @@ export function openStore(options: OpenStoreOptions): Store {
   const database = openDatabase(options.directory)
   const bounds = { ...WINDOW, ...options.window }
   const historyBytes = options.historyBytes ?? HISTORY_BYTES
+  const report = options.report ?? throwLater
   const shelves = new Map<ResourceKey, Shelf>()
   const commitListeners = new Set<(revision: number) => void>()
   const compactedRevision = database.readRevision()
@@ -264,8 +267,16 @@ export function openStore(options: OpenStoreOptions): Store {
   }
 
   function announce(steps: readonly Step[]): void {
-    for (const { resource, event } of steps) for (const listener of shelf(resource).listeners) listener(event)
-    for (const listener of commitListeners) listener(revision)
+    for (const { resource, event } of steps) for (const listener of shelf(resource).listeners) tell(listener, event)
+    for (const listener of commitListeners) tell(listener, revision)
+  }
+
+  function tell<T>(listener: (said: T) => void, said: T): void {
+    try {
+      listener(said)
+    } catch (error) {
+      report(error)
+    }
   }
 
   const expiry = setInterval(() => {
@@ -329,6 +340,12 @@ export function openStore(options: OpenStoreOptions): Store {
       database[Symbol.dispose]()
     },
   }
+}
+
+function throwLater(error: unknown): void {
+  setImmediate(() => {
+    throw error
+  })
 }
 
 /** What `current` was before the events. */

@@ -122,6 +122,22 @@ describe('a watch', () => {
     watching.close()
   })
 
+  test('whose event cannot be shown ends with what went wrong, and the others go on', async () => {
+    const broken: string[] = []
+    const whole: string[] = []
+    const since = { resourceVersion: String(server.store.revision) }
+    begin(since, (event) => {
+      broken.push(event.type)
+      if (event.type === 'ADDED') throw new TypeError('no such column')
+      return true
+    })
+    begin(since, (event) => whole.push(short(event)) > 0)
+    await create('one')
+    await create('two')
+    expect(whole).toEqual(['ADDED one', 'ADDED two'])
+    expect(broken).toEqual(['ADDED', 'ERROR'])
+  })
+
   test('from a revision has what came after it, of its namespace and name only', async () => {
     const one = await create('one')
     await client.request({ method: 'POST', path: '/api/v1/namespaces', body: { metadata: { name: 'b' } } })

@@ -79,8 +79,11 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
   }
 
   function fail(error: StatusError): void {
-    sink.send({ type: 'ERROR', object: error.toStatus() })
-    end()
+    try {
+      sink.send({ type: 'ERROR', object: error.toStatus() })
+    } finally {
+      end()
+    }
   }
 
   /** Sends until the client is level with the store, or has to be waited for. */
@@ -102,20 +105,24 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
     subscription = undefined
   }
 
-  /** Returns false where the client, or a webhook, has to be waited for. */
+  /** Returns false where the client, or a webhook, has to be waited for, and where the watch has ended. */
   function deliver(event: StoreEvent, past: readonly StoreEvent[]): boolean {
-    let message: WatchMessage | undefined
     try {
-      message = messageFor(event, resource, selection)
+      const message = messageFor(event, resource, selection)
+      position = event.revision
+      return message === undefined || sink.send(message)
     } catch (error) {
-      if (!(error instanceof OpenQuestion)) throw error
-      const first = past.indexOf(event)
-      const next = past.slice(first, first + MOST_CONVERTED)
-      convert(next.flatMap(({ object, previous }) => (previous ? [object, previous] : [object])))
+      // An event that cannot be shown is left out for nobody: this watch ends, and the others go on.
+      if (!(error instanceof OpenQuestion)) fail(asStatusError(error))
+      else convertNext(event, past)
       return false
     }
-    position = event.revision
-    return message === undefined || sink.send(message)
+  }
+
+  function convertNext(event: StoreEvent, past: readonly StoreEvent[]): void {
+    const first = past.indexOf(event)
+    const next = past.slice(first, first + MOST_CONVERTED)
+    convert(next.flatMap(({ object, previous }) => (previous ? [object, previous] : [object])))
   }
 
   /** Goes on once there are views of all of them. */
