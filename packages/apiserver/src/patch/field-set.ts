@@ -4,6 +4,7 @@
  * A path element is kept in its wire spelling: `f:name` (a field or map key), `k:{"name":"x"}` (an element of a list of
  * objects, by its keys), `v:"x"` (an element of a set). A node of the trie that is a member stands for its whole path.
  */
+import { createRecentCache } from '../storage/recent-cache.ts'
 import { isShared } from '../storage/share.ts'
 
 export interface FieldSet {
@@ -14,12 +15,15 @@ export interface FieldSet {
 /** Of the leaves, which are nearly all nodes: a map for each is most of what a set costs. Never written to. */
 const NO_CHILDREN: Map<string, FieldSet> = new Map()
 
+/** What nothing lies below. */
+const LEAF: FieldSet = Object.freeze({ member: true, children: NO_CHILDREN })
+
 export function emptySet(): FieldSet {
   return { member: false, children: NO_CHILDREN }
 }
 
 /** Within a set that is being made. */
-function setChild(set: FieldSet, element: string, node: FieldSet): void {
+export function setChild(set: FieldSet, element: string, node: FieldSet): void {
   if (set.children === NO_CHILDREN) set.children = new Map()
   set.children.set(element, node)
 }
@@ -57,16 +61,20 @@ export function union(a: FieldSet, b: FieldSet): FieldSet {
 
 /** What is in `a` and not in `b`; a member of `b` takes only itself away, not what lies below it. `a` itself where that is all. */
 export function difference(a: FieldSet, b: FieldSet): FieldSet {
-  if (b.children.size === 0 && !(a.member && b.member)) return a
-  const result: FieldSet = { member: a.member && !b.member, children: NO_CHILDREN }
-  let same = result.member === a.member
-  for (const [element, set] of a.children) {
+  let children: Map<string, FieldSet> | undefined
+  // By the smaller one: most of a large object is not what a write is about.
+  for (const element of (a.children.size < b.children.size ? a : b).children.keys()) {
+    const set = a.children.get(element)
     const other = b.children.get(element)
-    const rest = other ? difference(set, other) : set
-    if (rest !== set) same = false
-    if (!isEmpty(rest)) setChild(result, element, rest)
+    if (!set || !other) continue
+    const rest = difference(set, other)
+    if (rest === set) continue
+    children ??= new Map(a.children)
+    if (isEmpty(rest)) children.delete(element)
+    else children.set(element, rest)
   }
-  return same && result.children.size === a.children.size ? a : result
+  const member = a.member && !b.member
+  return children || member !== a.member ? { member, children: children ?? a.children } : a
 }
 
 /** What is in `a` and neither in `b` nor below a member of `b`. */
@@ -125,13 +133,32 @@ const sharedSets = new WeakMap<object, FieldSet>()
 /** What such a set was read from, where it is what would be written. */
 const sources = new WeakMap<FieldSet, Record<string, unknown>>()
 
+/** Those of large objects, each of which takes longer to read than all else that a small patch of it does. */
+const largeSets = createRecentCache<FieldSet>(300_000)
+const LARGE = 500
+
+function sizeOf({ children }: FieldSet): number {
+  let size = 1
+  for (const below of children.values()) size += sizeOf(below)
+  return size
+}
+
 /** @throws Error where it is not FieldsV1; unknown element kinds are refused, as apimachinery does. */
-export function fromFieldsV1(fields: unknown): FieldSet {
+export function fromFieldsV1(fields: object): FieldSet {
+  const known = largeSets.get(fields)
+  if (known) return known
+  const set = readFieldsV1(fields)
+  if (!Object.isFrozen(fields)) return set
+  const size = sizeOf(set)
+  if (size >= LARGE) largeSets.set(fields, set, size)
+  return set
+}
+
+function readFieldsV1(fields: object): FieldSet {
   const set = parse(fields, (below, element) =>
     element === 'f:metadata' ? parse(below, parseShared) : parseShared(below),
   )
-  set.member = false
-  return set
+  return set.member ? { member: false, children: set.children } : set
 }
 
 function parseShared(fields: unknown): FieldSet {
@@ -149,10 +176,10 @@ function parseShared(fields: unknown): FieldSet {
 function parse(fields: unknown, parseMember: (below: unknown, element: string) => FieldSet = parseAll): FieldSet {
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
     throw new Error('FieldsV1 must be an object')
+  const entries = Object.entries(fields)
+  if (entries.length === 0) return LEAF
   const set = emptySet()
-  let isLeaf = true
-  for (const [element, below] of Object.entries(fields)) {
-    isLeaf = false
+  for (const [element, below] of entries) {
     if (element === '.') {
       set.member = true
       continue
@@ -160,7 +187,6 @@ function parse(fields: unknown, parseMember: (below: unknown, element: string) =
     if (!/^[fkvi]:/.test(element)) throw new Error(`unknown path element ${JSON.stringify(element)} in FieldsV1`)
     setChild(set, element, parseMember(below, element))
   }
-  if (isLeaf) set.member = true
   return set
 }
 

@@ -7,6 +7,7 @@ import { decodeNative } from '../schema/native.ts'
 import type { Schema } from '../schema/schema.ts'
 import { StatusError } from '../status-error.ts'
 import { deepFreeze } from '../storage/freeze.ts'
+import { shareUnchanged } from '../storage/share.ts'
 import { checkShape } from '../verbs/decode.ts'
 import {
   difference,
@@ -92,7 +93,8 @@ export function managedFieldsAfter(
   next: KubeObject,
   context: WriteContext,
 ): ManagedFieldsEntry[] | undefined {
-  const given = next.metadata.managedFields
+  // What is as it was is known already, and need be neither read nor written.
+  const given = shareUnchanged(current?.metadata.managedFields, next.metadata.managedFields)
   if (given && current && (given.length === 0 || (given.length === 1 && Object.keys(given[0] ?? {}).length === 0)))
     return undefined
   const owners = readOwners(given) ?? readOwners(current?.metadata.managedFields) ?? []
@@ -343,7 +345,7 @@ function readOwners(entries: readonly ManagedFieldsEntry[] | undefined): Owner[]
         subresource: entry.subresource ?? '',
         time: entry.time,
         set,
-        ...(Object.isFrozen(entry) && { read: { entry, set } }),
+        ...(Object.isFrozen(entry.fieldsV1) && { read: { entry, set } }),
       }
     })
   } catch {

@@ -6,7 +6,7 @@
 import { builtinSchema, resolve } from '../schema/builtin.ts'
 import { OBJECT_META } from '../schema/embedded-resource.ts'
 import type { Schema } from '../schema/schema.ts'
-import { child, emptySet, type FieldSet } from './field-set.ts'
+import { child, emptySet, type FieldSet, setChild } from './field-set.ts'
 import { deepEqual, isObject, type JsonObject } from './json-value.ts'
 
 type Shape =
@@ -134,7 +134,7 @@ export interface Comparison {
 
 /** What changed from `before` to `after`. Containers that came or went count as well as what is in them. */
 export function compare(before: unknown, after: unknown, schema: Schema | undefined): Comparison {
-  const result: Comparison = { added: emptySet(), modified: emptySet(), removed: emptySet() }
+  const result = noChange()
   compareAt(before, after, { schema, result })
   return result
 }
@@ -163,24 +163,36 @@ function compareAt(
   if (a.kind === 'map' && b.kind === 'map') {
     const left = empty as JsonObject
     const right = after as JsonObject
-    for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-      const [was, is] = [own(left, key), own(right, key)]
+    let shared = 0
+    for (const key of Object.keys(right)) {
+      const [was, is] = [own(left, key), right[key]]
+      if (was !== undefined) shared++
       // Most of a large object: not even a place to write a change down is made for it.
-      if (was === is || deepEqual(was, is)) continue
-      compareMembers(was, is, { schema: fieldSchema(b.schema, key), result, element: `f:${key}` })
+      if (!isSame(was, is)) compareMembers(was, is, { schema: fieldSchema(b.schema, key), result, element: `f:${key}` })
     }
+    const keys = Object.keys(left)
+    if (keys.length === shared) return
+    for (const key of keys)
+      if (!Object.hasOwn(right, key))
+        compareMembers(left[key], undefined, { schema: fieldSchema(b.schema, key), result, element: `f:${key}` })
   } else if (a.kind === 'list' && b.kind === 'list') {
     for (const element of new Set([...a.items.keys(), ...b.items.keys()])) {
       const [was, is] = [a.items.get(element), b.items.get(element)]
-      const isSame = !(was instanceof Repeated) && !(is instanceof Repeated) && deepEqual(was, is)
-      if (!isSame) compareMembers(was, is, { schema: b.schema, result, element })
+      if (!isSame(was, is)) compareMembers(was, is, { schema: b.schema, result, element })
     }
   } else if (!deepEqual(empty, after)) {
     result.modified.member = true
   }
 }
 
-/** A place is made only where something will be written down. */
+/** What has members by name is compared member by member anyway: to compare it as a whole first would look at all of it at each level. */
+function isSame(was: unknown, is: unknown): boolean {
+  if (was === is) return true
+  if (was instanceof Repeated || is instanceof Repeated || (isObject(was) && isObject(is))) return false
+  return deepEqual(was, is)
+}
+
+/** A place is made only where something is written down. */
 function compareMembers(
   was: unknown,
   is: unknown,
@@ -188,19 +200,20 @@ function compareMembers(
 ): void {
   if (was === undefined && is !== undefined) mark(is, { schema, into: child(result.added, element) })
   else if (is === undefined && was !== undefined) mark(was, { schema, into: child(result.removed, element) })
-  else compareAt(was, is, { schema, result: below(result, element) })
+  else {
+    const change = noChange()
+    compareAt(was, is, { schema, result: change })
+    for (const kind of ['added', 'modified', 'removed'] as const)
+      if (change[kind].member || change[kind].children.size > 0) setChild(result[kind], element, change[kind])
+  }
+}
+
+function noChange(): Comparison {
+  return { added: emptySet(), modified: emptySet(), removed: emptySet() }
 }
 
 function own(object: JsonObject, key: string): unknown {
   return Object.hasOwn(object, key) ? object[key] : undefined
-}
-
-function below(result: Comparison, element: string): Comparison {
-  return {
-    added: child(result.added, element),
-    modified: child(result.modified, element),
-    removed: child(result.removed, element),
-  }
 }
 
 interface Marking {

@@ -6,7 +6,8 @@
  * with the headers.
  */
 import type { KubeList } from '@caisson/api'
-import { createEncodingCache } from '../storage/encoding.ts'
+import { ENCODINGS_BOUND } from '../storage/encoding.ts'
+import { createRecentCache } from '../storage/recent-cache.ts'
 import { definitionOf, EXTENSIONS, type Field, META, messageOf } from './messages.ts'
 import { WIRE } from './wire.ts'
 import {
@@ -61,13 +62,13 @@ function delimited(number: number, bytes: string): string {
   return prefix + String.fromCharCode(length) + bytes
 }
 
-const cache = createEncodingCache()
+const cache = createRecentCache<string>(ENCODINGS_BOUND)
 
 function encodeRaw(object: { apiVersion: string; kind: string }): string {
   const known = cache.get(object)
   if (known !== undefined) return known
   const bytes = rawMessage(definitionOf(object.apiVersion, object.kind), object)
-  if (Object.isFrozen(object)) cache.set(object, bytes)
+  if (Object.isFrozen(object)) cache.set(object, bytes, bytes.length)
   return bytes
 }
 

@@ -46,6 +46,6 @@ export function deepEqual(a: unknown, b: unknown): boolean {
     count++
     if (!Object.hasOwn(right, key) || !deepEqual(left[key], right[key])) return false
   }
-  for (const key in right) if (right[key] !== undefined) count--
-  return count === 0
+  const keys = Object.keys(right)
+  return keys.length === count || keys.filter((key) => right[key] !== undefined).length === count
 }

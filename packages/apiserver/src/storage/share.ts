@@ -19,9 +19,11 @@ export function shareUnchanged<T>(previous: unknown, next: T): T {
   let count = 0
   for (const key in after) {
     count++
-    const shared = Object.hasOwn(before, key) ? shareUnchanged(before[key], after[key]) : after[key]
-    if (shared !== after[key]) after[key] = shared
-    if (!Object.hasOwn(before, key) || shared !== before[key]) same = false
+    const is = after[key]
+    const isKnown = Object.hasOwn(before, key)
+    const shared = isKnown ? shareUnchanged(before[key], is) : is
+    if (shared !== is) after[key] = shared
+    if (!isKnown || shared !== before[key]) same = false
   }
   return same && count === Object.keys(before).length ? (previous as T) : next
 }

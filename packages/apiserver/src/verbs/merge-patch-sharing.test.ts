@@ -1,9 +1,11 @@
 import type { KubeObject } from '@caisson/api'
 import { expect, test } from 'vitest'
+import { builtinResources } from '../registry/builtin/index.ts'
 import { customResources } from '../registry/custom-resources.ts'
 import { createRegistry } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { deepFreeze } from '../storage/freeze.ts'
+import { startServer } from '../testing/running-server.ts'
 import type { Call } from './call.ts'
 import { PATCH_TYPES, type PatchRequest, patchedObject } from './patch.ts'
 import { fromStorage, toStorage } from './versions.ts'
@@ -67,3 +69,30 @@ test('what was stored by an older schema is pruned and defaulted by the new one,
   const next = mergePatched(newer, fromStorage(newer, stored), { spec: { patched: { a: '2' } } })
   expect(next).toEqual(given({ kept: { a: '1', b: 'd' }, patched: { a: '2', b: 'd' } }))
 })
+
+test.each([
+  ['PATCH', 'application/merge-patch+json', (index: number) => ({ data: { a: String(index) } })],
+  [
+    'PATCH',
+    'application/json-patch+json',
+    (index: number) => [{ op: 'replace', path: '/data/a', value: String(index) }],
+  ],
+  ['PUT', 'application/json', (index: number, before: KubeObject) => ({ ...before, data: { a: String(index) } })],
+])(
+  'who owns what is neither read nor written again where %s of %s changes nothing of it',
+  async (method, type, body) => {
+    await using server = await startServer({ resources: builtinResources() })
+    const path = '/api/v1/namespaces/a/configmaps'
+    const stored = () => server.store.get('configmaps', 'a', 'x') as KubeObject
+    await server.request('POST', '/api/v1/namespaces', { body: { metadata: { name: 'a' } } })
+    await server.request('POST', path, { body: { metadata: { name: 'x' }, data: { a: '' } } })
+    const before = stored()
+    const { status } = await server.request(method, `${path}/x`, {
+      body: body(1, JSON.parse(JSON.stringify(before)) as KubeObject),
+      headers: { 'content-type': type },
+    })
+    expect([status, stored()['data']]).toEqual([200, { a: '1' }])
+    expect(stored().metadata.managedFields).toHaveLength(1)
+    expect(stored().metadata.managedFields?.[0]?.fieldsV1).toBe(before.metadata.managedFields?.[0]?.fieldsV1)
+  },
+)

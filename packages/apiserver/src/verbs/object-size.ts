@@ -29,16 +29,25 @@ export function refuseTooLarge(object: object, previous?: object): void {
 function sizeOf(value: unknown, counted?: unknown): number {
   if (typeof value === 'string') return value.length + PER_MEMBER
   if (typeof value !== 'object' || value === null) return PER_MEMBER
-  if (value === counted) return 0
   let size = PER_MEMBER
   if (Array.isArray(value)) {
-    for (const item of value) size += sizeOf(item)
+    const items = Array.isArray(counted) ? counted : []
+    value.forEach((item, index) => {
+      if (!isSame(item, items[index])) size += sizeOf(item, items[index])
+    })
     return size
   }
   const before = isMap(counted) ? counted : undefined
-  for (const key in value)
-    size += key.length + sizeOf((value as Record<string, unknown>)[key], before && memberOf(before, key))
+  for (const key in value) {
+    const member = (value as Record<string, unknown>)[key]
+    const was = before && memberOf(before, key)
+    if (!isSame(member, was)) size += key.length + sizeOf(member, was)
+  }
   return size
+}
+
+function isSame(value: unknown, counted: unknown): boolean {
+  return value === counted && counted !== undefined
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

@@ -2,6 +2,7 @@
 import type { KubeObject } from '@caisson/api'
 import { goType, printed } from '../patch/go-printing.ts'
 import { applyJsonPatch, JsonPatchError, type JsonPatchOperation } from '../patch/json-patch.ts'
+import { isObject } from '../patch/json-value.ts'
 import { appliedName, appliedType, applyServerSide, trackUpdate } from '../patch/managed-fields.ts'
 import { applyMergePatch } from '../patch/merge-patch.ts'
 import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts'
@@ -105,7 +106,9 @@ export function patchedObject(request: PatchedRequest): (current: KubeObject) =>
       throw patchInvalid(result, 'the patched document is not an object')
     // What is refused is shown as the patch made it; decoding changes it.
     const shown = (): unknown => (isStrategic ? printed(body.value) : apply(current))
-    const value = orderFields(isSettled ? withOwnMetadata(result as KubeObject) : (deepCopy(result) as KubeObject))
+    const value = orderFields(
+      isSettled ? withOwnMetadata(result as KubeObject) : privateCopy(result as KubeObject, current),
+    )
     identify(value, request, shown)
     const { object, problems } = decodePatched(value, request, shown)
     reportPatchFields([...body.duplicates, ...problems], request, shown)
@@ -343,6 +346,17 @@ function withOwnMetadata(object: KubeObject): KubeObject {
   const { metadata } = object
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) return object
   return { ...object, metadata: { ...metadata } }
+}
+
+/** But for who owns what, which is as large as the rest of a large object and hardly ever what a patch is about. */
+function privateCopy(patched: KubeObject, current: KubeObject): KubeObject {
+  const shared = current.metadata.managedFields
+  const metadata: unknown = patched.metadata
+  if (!shared || !isObject(metadata) || metadata['managedFields'] !== shared) return deepCopy(patched)
+  const { managedFields: _shared, ...own } = metadata
+  const copy = deepCopy({ ...patched, metadata: own })
+  copy.metadata.managedFields = shared.map((entry) => ({ ...entry }))
+  return copy
 }
 
 function orderFields({ kind, apiVersion, metadata, ...rest }: KubeObject): KubeObject {

@@ -67,12 +67,13 @@ function mergeStringData(secret: Secret): void {
 function validateConfigMap(configMap: ConfigMap): FieldError[] {
   const errors: FieldError[] = []
   let bytes = 0
-  for (const [key, value] of Object.entries(configMap.data ?? {})) {
+  const { data = {} } = configMap
+  for (const key of Object.keys(data)) {
     for (const said of configMapKey(key)) errors.push(invalidValue(`data[${key}]`, key, said))
     if (configMap.binaryData && Object.hasOwn(configMap.binaryData, key)) {
       errors.push(invalidValue(`data[${key}]`, key, 'duplicate of key present in binaryData'))
     }
-    bytes += Buffer.byteLength(value)
+    bytes += Buffer.byteLength(data[key] as string)
   }
   for (const [key, value] of Object.entries(configMap.binaryData ?? {})) {
     for (const said of configMapKey(key)) errors.push(invalidValue(`binaryData[${key}]`, key, said))
