@@ -80,6 +80,16 @@ describe('toTable', () => {
     })
   })
 
+  test.each([
+    ['', '<unknown>'],
+    ['1970-01-01T01:00:00,5+01:00', '64s'],
+    ['1970', '<invalid>'],
+    ['soon', '<invalid>'],
+  ])('the date %o is shown as %s', (date, shown) => {
+    const columns: Column[] = [{ name: 'Since', type: 'date', cell: () => date }]
+    expect(toTable(custom(columns), [object], { now: 65_000 }).rows).toMatchObject([{ cells: [shown] }])
+  })
+
   test('without columns of its own a kind has a name and an age', () => {
     const table = toTable(custom([]), [object], { now: 65_000, includeObject: 'Object', headers: false })
     expect(table).toEqual({

@@ -1,8 +1,9 @@
 /** The answer to `Accept: application/json;as=Table`: what `kubectl get` prints. */
 import type { KubeObject, ListMeta } from '@caisson/api'
 import type { Column, Resource } from '../registry/resource.ts'
+import { parseTimestamp } from '../schema/cel/time.ts'
 import { createdAtColumns } from './builtin-columns.ts'
-import { age } from './duration.ts'
+import { age, humanDuration } from './duration.ts'
 import { podRowConditions } from './pod-status.ts'
 
 export type IncludeObject = 'None' | 'Metadata' | 'Object'
@@ -77,8 +78,15 @@ const DEFAULT_COLUMNS: readonly Column[] = [
 function cellOf(resource: Resource, column: Column, object: KubeObject, now: number): unknown {
   const cell = column.cell(object, now)
   // Built-in kinds print their ages themselves, but for the few that show a date as a date.
-  if (column.type === 'date' && resource.custom && typeof cell === 'string') return age(cell, now)
+  if (column.type === 'date' && resource.custom && typeof cell === 'string') return ageOf(cell, now)
   return cell
+}
+
+/** Of a text that is in a column of dates; as kube-apiserver prints one that is none. */
+function ageOf(text: string, now: number): string {
+  if (text === '') return age(text, now)
+  const made = parseTimestamp(text)
+  return made ? humanDuration(now - Number(made.nanos / 1_000_000n)) : '<invalid>'
 }
 
 function definitionOf({ name, type, format = '', description = '', priority = 0 }: Column): TableColumnDefinition {
