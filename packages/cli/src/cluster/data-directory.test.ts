@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symli
 import { homedir, tmpdir, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { dataDirectory, openLog, prepareDataDirectory } from './data-directory.ts'
+import { dataDirectory, doctorFix, openLog, prepareDataDirectory } from './data-directory.ts'
 
 afterEach(() => vi.unstubAllEnvs())
 
@@ -21,6 +21,18 @@ test.each<[option: string | undefined, variable: string, state: string, expected
 test('a home that is set to nothing is none: the user’s own counts, and not the working directory', () => {
   for (const name of ['HOME', 'CAISSON_DATA_DIR', 'XDG_STATE_HOME']) vi.stubEnv(name, '')
   expect(dataDirectory().root).toBe(join(userInfo().homedir, '.local/state/caisson'))
+})
+
+test.each<[option: string | undefined, tools: string, expected: string]>([
+  [undefined, '', 'caisson doctor --fix'],
+  ['/variable', '', 'caisson doctor --fix'],
+  ['/given', '', 'caisson --data-dir /given doctor --fix'],
+  // Then all directories have the same.
+  ['/given', '/tools', 'caisson doctor --fix'],
+])('with --data-dir %s and CAISSON_TOOLS_DIR=%s tools are fetched by: %s', (option, tools, expected) => {
+  vi.stubEnv('CAISSON_DATA_DIR', '/variable')
+  vi.stubEnv('CAISSON_TOOLS_DIR', tools)
+  expect(doctorFix(dataDirectory(option))).toBe(expected)
 })
 
 describe('a directory', () => {

@@ -97,6 +97,12 @@ export function toolsDirectory(directory: DataDirectory): string {
   return process.env['CAISSON_TOOLS_DIR'] || directory.tools
 }
 
+/** What fetches tools to where this directory looks for them, as it can be typed in this environment. */
+export function doctorFix(directory: DataDirectory): string {
+  const given = toolsDirectory(directory) === toolsDirectory(dataDirectory()) ? '' : ` --data-dir ${directory.root}`
+  return `caisson${given} doctor --fix`
+}
+
 function unusable(root: string, why: string, cause?: unknown): CliError {
   return new CliError(
     'usage',

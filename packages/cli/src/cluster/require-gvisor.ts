@@ -1,5 +1,5 @@
 import { CliError } from '../cli-error.ts'
-import { type DataDirectory, toolsDirectory } from './data-directory.ts'
+import { type DataDirectory, doctorFix, toolsDirectory } from './data-directory.ts'
 
 /** Without it nothing runs that names no RuntimeClass: better said before a cluster is started or hears of a node. */
 export async function requireGvisor(directory: DataDirectory): Promise<void> {
@@ -7,6 +7,6 @@ export async function requireGvisor(directory: DataDirectory): Promise<void> {
   if (await findTool('runsc', toolsDirectory(directory))) return
   throw new CliError(
     'unavailable',
-    "gVisor is not there, which sandboxes run in: 'caisson doctor --fix' fetches it, without touching the system",
+    `gVisor is not there, which sandboxes run in: '${doctorFix(directory)}' fetches it, without touching the system`,
   )
 }

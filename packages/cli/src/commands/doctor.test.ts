@@ -28,6 +28,23 @@ test('says a next step for each tool that is missing', () => {
     )
 })
 
+test('before a cluster starts, and of itself, says how to fetch gVisor to where it is looked for', () => {
+  const empty = mkdtempSync(join(tmpdir(), 'caisson-no-tools-'))
+  onTestFinished(() => rmSync(empty, { recursive: true, force: true }))
+  symlinkSync('/usr/bin/uname', join(empty, 'uname'))
+  const data = join(empty, 'data')
+  const said = (...words: string[]): string => {
+    const { stdout, stderr } = spawnSync(CAISSON, ['--data-dir', data, ...words], {
+      env: { PATH: empty, HOME: empty },
+      encoding: 'utf8',
+    })
+    return stdout + stderr
+  }
+  const fix = `'caisson --data-dir ${data} doctor --fix'`
+  expect(said('run', '--', 'true')).toContain(`gVisor is not there, which sandboxes run in: ${fix} fetches it`)
+  expect(said('doctor')).toContain(`gVisor is not there: ${fix} fetches it`)
+})
+
 test('takes no program for gVisor because of what it is called, and no firewall for open that it cannot look at', () => {
   const empty = mkdtempSync(join(tmpdir(), 'caisson-no-tools-'))
   onTestFinished(() => rmSync(empty, { recursive: true, force: true }))

@@ -20,7 +20,13 @@ import {
 } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { readDaemonRecord } from '../cluster/daemon-record.ts'
-import { type DataDirectory, dataDirectory, prepareDataDirectory, toolsDirectory } from '../cluster/data-directory.ts'
+import {
+  type DataDirectory,
+  dataDirectory,
+  doctorFix,
+  prepareDataDirectory,
+  toolsDirectory,
+} from '../cluster/data-directory.ts'
 import { isNormalUser, userNamespaces } from '../cluster/user-namespace.ts'
 import { type Finding, printFindings } from '../findings.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
@@ -29,8 +35,6 @@ export interface DoctorOptions extends GlobalOptions {
   fix?: boolean
   output?: OutputFormat
 }
-
-const FETCHED = "'caisson doctor --fix' fetches it"
 
 /** Says what this machine can run, or, with `--context`, what another cluster has. Exit code 0 where sandboxes under gVisor work, 1 where something needed is missing. */
 export async function doctor(options: DoctorOptions): Promise<void> {
@@ -62,22 +66,24 @@ export async function doctor(options: DoctorOptions): Promise<void> {
       console.error(`Removed what was in memory at ${point}`)
     }
   }
+  const fix = doctorFix(directory)
+  const fetched = `'${fix}' fetches it`
   const findings: Finding[] = [
     root(),
-    await runsc(tools),
+    await runsc(tools, fix),
     await tool('runc', tools, {
       purpose: 'Pods with runtimeClassName runc',
       remedy: "your distribution's package runc has it (apt-get install runc)",
     }),
-    await tool('nft', tools, { purpose: 'the network of Pods', remedy: FETCHED }),
-    await tool('busybox', tools, { purpose: 'the example image', remedy: FETCHED }),
+    await tool('nft', tools, { purpose: 'the network of Pods', remedy: fetched }),
+    await tool('busybox', tools, { purpose: 'the example image', remedy: fetched }),
     await kata(tools),
     await forwarding(tools),
     await strays(),
     cluster(options),
   ]
   const healthy = printFindings(findings, options.output)
-  if (!healthy && !options.fix && !options.output) console.log("\n'caisson doctor --fix' fetches what can be fetched")
+  if (!healthy && !options.fix && !options.output) console.log(`\n'${fix}' fetches what can be fetched`)
 }
 
 function root(): Finding {
@@ -94,19 +100,19 @@ function root(): Finding {
   return { ...about, state: 'note', message }
 }
 
-async function runsc(tools: string): Promise<Finding> {
+async function runsc(tools: string, fix: string): Promise<Finding> {
   const found = await findTool('runsc', tools)
   if (!found)
     return {
       check: 'runsc',
       state: 'missing',
       needed: true,
-      message: "gVisor is not there: 'caisson doctor --fix' fetches it",
+      message: `gVisor is not there: '${fix}' fetches it`,
     }
   const about = { check: 'runsc', needed: true }
   const problem = await runscProblem(found)
   if (problem !== undefined) {
-    const next = `'rm ${found.path}' and 'caisson doctor --fix' replace one that is broken, and in a container it needs the rights of --privileged`
+    const next = `'rm ${found.path}' and '${fix}' replace one that is broken, and in a container it needs the rights of --privileged`
     return { ...about, state: 'missing', message: `${found.path} runs no sandbox here: ${problem}: ${next}` }
   }
   const platform = await runscPlatform(found)
