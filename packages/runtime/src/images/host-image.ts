@@ -25,10 +25,16 @@ export const HOST_IMAGE = 'caisson.dev/host:latest'
 export const HOST_IMAGE_USER = { uid: 1000, gid: 1000, name: 'user', home: '/home/user' } as const
 
 export interface HostRootfs {
-  /** Everything but /usr, which is bound into it for each container. */
+  /** Everything but /usr, which is shown in it for each container. */
   path: string
-  /** Read-only binds, in this order: /usr, then emptiness over what must not be seen in it. */
-  binds: Array<{ source: string; target: string }>
+  /** Directories of the machine that are shown at the same place below `path`: /usr, and what is no link into it. */
+  shown: string[]
+  /** What is mounted below them now. */
+  mountedBelow: string[]
+  /** What must not be seen in them, whether it is there or not. */
+  hidden: string[]
+  /** What is shown instead. */
+  empty: string
 }
 
 // What programs need to find their libraries, certificates, alternatives and time zone. Nothing here may hold a secret:
@@ -114,15 +120,9 @@ export async function prepareHostRootfs(directory: string): Promise<HostRootfs> 
   }
   const shown: string[] = ['/usr']
   for (const name of TOP_LEVEL) if (await isDirectory(join('/', name))) shown.push(join('/', name))
-  const hidden: string[] = []
-  for (const each of HIDDEN) if (await isDirectory(each)) hidden.push(each)
-  return {
-    path,
-    binds: [
-      ...shown.map((each) => ({ source: each, target: join(path, each) })),
-      ...hidden.map((each) => ({ source: empty, target: join(path, each) })),
-    ],
-  }
+  const points = new Set(await mountPoints())
+  const mountedBelow = [...points].filter((point) => shown.some((each) => point.startsWith(`${each}/`)))
+  return { path, shown, mountedBelow, hidden: HIDDEN, empty }
 }
 
 /** Takes away what was laid out before the machine or this program changed, but for what containers run on. */

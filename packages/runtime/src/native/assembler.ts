@@ -35,6 +35,7 @@ export interface Program {
 }
 
 const SYSCALLS = {
+  chdir: { amd64: 80, arm64: 49 },
   clone: { amd64: 56, arm64: 220 },
   close: { amd64: 3, arm64: 57 },
   close_range: { amd64: 436, arm64: 436 },
@@ -55,6 +56,9 @@ const SYSCALLS = {
   seccomp: { amd64: 317, arm64: 277 },
   sethostname: { amd64: 170, arm64: 161 },
   sendmsg: { amd64: 46, arm64: 211 },
+  setfsgid: { amd64: 123, arm64: 152 },
+  setfsuid: { amd64: 122, arm64: 151 },
+  setgroups: { amd64: 116, arm64: 159 },
   setns: { amd64: 308, arm64: 268 },
   shutdown: { amd64: 48, arm64: 210 },
   socket: { amd64: 41, arm64: 198 },

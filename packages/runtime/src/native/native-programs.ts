@@ -7,6 +7,7 @@ import { skipGracePeriodsProgram } from './grace-periods-program.ts'
 import { consoleProgram, type LaunchOptions, launchProgram, netnsConnectProgram, pauseProgram } from './programs.ts'
 import { bindMountsProgram, sendFilesProgram, setHostnameProgram, setParameterProgram } from './restore-programs.ts'
 import { overRootfsProgram } from './rootfs-program.ts'
+import { type ShownDirectory, showProgram } from './show-program.ts'
 
 /** Paths of the native programs on disk. */
 export interface NativePrograms {
@@ -43,7 +44,7 @@ export function hostArchitecture(): Architecture {
 /** Writes the native programs into a directory unless the same bytes are there already. */
 export async function installNativePrograms(
   directory: string,
-  launchOptions: Pick<LaunchOptions, 'coverNetworkSysctls' | 'binds'>,
+  launchOptions: Pick<LaunchOptions, 'coverNetworkSysctls' | 'shown'>,
 ): Promise<NativePrograms> {
   const pauseRootfs = join(directory, 'pause-rootfs')
   // Not root inside: it must be able to enter. The directory above keeps everybody else out.
@@ -66,7 +67,7 @@ export async function installNativePrograms(
     install(join(pauseRootfs, 'pause'), pauseProgram()),
     install(launch, launchProgram(plain)),
     install(launchIsolated, launchProgram({ ...plain, privateNetwork: true })),
-    install(launchBare, launchProgram({ ...plain, coverNetworkSysctls: false, binds: [] })),
+    install(launchBare, launchProgram({ ...plain, coverNetworkSysctls: false, shown: [] })),
     install(launchHeld, launchProgram({ ...plain, diesWithParent: true })),
     install(console, consoleProgram()),
     install(netnsConnect, netnsConnectProgram()),
@@ -90,6 +91,17 @@ export async function installNativePrograms(
     setHostname,
     setParameter,
   }
+}
+
+/**
+ * Writes `show-host`, before the others: whether it can do what it is for decides what they do.
+ * @returns its path
+ */
+export async function installShowHost(directory: string, shown: readonly ShownDirectory[]): Promise<string> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const path = join(directory, 'show-host')
+  await install(path, showProgram(shown))
+  return path
 }
 
 /**

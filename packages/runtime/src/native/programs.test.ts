@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -24,6 +25,7 @@ import { hostArchitecture } from './native-programs.ts'
 import { LAUNCHED, launchProgram, loopbackAddresses, netnsConnectProgram, pauseProgram } from './programs.ts'
 import { bindMountsProgram, sendFilesProgram } from './restore-programs.ts'
 import { OVERLAY_REFUSED, overRootfsArguments, overRootfsProgram } from './rootfs-program.ts'
+import { type ShownDirectory, showProgram, strangerOf } from './show-program.ts'
 
 let directory: string
 beforeEach(() => {
@@ -119,7 +121,7 @@ describe('launch', () => {
     options = {
       coverNetworkSysctls: false,
       privateNetwork: false,
-      binds: [] as Array<{ source: string; target: string }>,
+      shown: [] as ShownDirectory[],
       diesWithParent: false,
     },
   ): { output: string; records: number[][] } {
@@ -182,7 +184,7 @@ test.each([
   ['goes on without', false, 'alive'],
   ['ends with', true, 'gone'],
 ] as const)('a command %s who started it where it is to', async (_what, diesWithParent, expected) => {
-  const path = build(launchProgram({ coverNetworkSysctls: false, binds: [], privateNetwork: false, diesWithParent }))
+  const path = build(launchProgram({ coverNetworkSysctls: false, shown: [], privateNetwork: false, diesWithParent }))
   const records = join(directory, 'records')
   const starter = `"$0" /bin/sleep 1000 3>"$1" 4>/dev/null 7>/dev/null 8>/dev/null 9>/dev/null 10>/dev/null & wait`
   const shell = spawn('bash', ['-c', starter, path, records], { stdio: 'ignore' })
@@ -319,6 +321,71 @@ describe('over-rootfs', () => {
   test('says so where there is nothing to lay over another', () => {
     const missing = [join(directory, 'gone'), join(directory, 'other')]
     expect(() => over(missing, ['/bin/true'])).toThrow(expect.objectContaining({ status: OVERLAY_REFUSED }))
+  })
+})
+
+describe.runIf(process.getuid?.() === 0)('what is shown of a directory', () => {
+  const stranger = strangerOf({ uid: '0 0 4294967295\n', gid: '0 0 4294967295\n' })
+  const source = (): string => join(directory, 'sou,rce')
+  const target = (): string => join(directory, 'target')
+  function show(shown: ShownDirectory[], script: string): string {
+    const program = build(showProgram(shown))
+    return execFileSync(
+      'unshare',
+      ['--mount', 'sh', '-c', `"$0" && cd "$1" && { ${script}; } 2>&1`, program, target()],
+      {
+        encoding: 'utf8',
+      },
+    )
+  }
+  beforeEach(() => {
+    // A stranger comes to it.
+    chmodSync(directory, 0o755)
+    for (const path of [source(), target(), join(source(), 'within'), join(directory, 'empty')]) mkdirSync(path)
+    writeFileSync(join(source(), 'open'), 'open', { mode: 0o644 })
+    writeFileSync(join(source(), 'closed'), 'closed', { mode: 0o600 })
+    writeFileSync(join(source(), 'within/file'), 'within', { mode: 0o644 })
+  })
+
+  test('is what a stranger may read, and nobody writes to it', () => {
+    const shown = [{ source: source(), target: target(), as: stranger }]
+    const output = show(shown, 'cat open; cat closed || echo; (: > open) || ls')
+    expect(output).toMatch(/^opencat: closed: Permission denied\n\n.*: Read-only file system\nclosed\nopen\nwithin\n$/)
+    expect(readdirSync(target())).toEqual([])
+  })
+
+  test('is all of it, read-only, where there is no stranger', () => {
+    expect(show([{ source: source(), target: target() }], 'cat closed; (: > open) || ls')).toMatch(
+      /^closed.*: Read-only file system\nclosed\nopen\nwithin\n$/,
+    )
+  })
+
+  test('has others in it, and what is lacking there is lacking', () => {
+    const shown = [
+      { source: source(), target: target(), as: stranger },
+      ...['within', 'lacking', 'lacking too'].map((name) => ({
+        source: join(directory, 'empty'),
+        target: join(target(), name),
+        as: name === 'lacking too' ? stranger : undefined,
+        mayLack: true,
+      })),
+    ]
+    expect(show(shown, 'ls within; cat open')).toBe('open')
+  })
+
+  test.each([
+    ['a stranger', stranger],
+    ['nobody', undefined],
+  ])('is a failure where it is not there for %s', (_who, as) => {
+    const shown = [{ source: join(directory, 'gone'), target: target(), as }]
+    expect(() => show(shown, 'true')).toThrow(expect.objectContaining({ status: 1 }))
+  })
+
+  test('a stranger has the last id, and there is none where root is the only user', () => {
+    expect(stranger).toEqual({ uid: 4_294_967_294, gid: 4_294_967_294 })
+    const all = '         0       1000          1\n         1     100000      65536\n'
+    expect(strangerOf({ uid: all, gid: all })).toEqual({ uid: 65_536, gid: 65_536 })
+    expect(strangerOf({ uid: all, gid: '0 1000 1\n' })).toBeUndefined()
   })
 })
 

@@ -1,5 +1,6 @@
 import type { Instruction, Program, Syscall, Value, Variable } from './assembler.ts'
 import { environmentBehind } from './environment.ts'
+import { type ShownDirectory, showInstructions } from './show-program.ts'
 
 const SIGCHLD = 17
 const SIGKILL = 9
@@ -9,8 +10,6 @@ const PR_SET_CHILD_SUBREAPER = 36
 const CLONE_NEWNS = 0x2_0000
 const CLONE_NEWNET = 0x4000_0000
 const MS_RDONLY_NOSUID_NODEV_NOEXEC = 1 | 2 | 4 | 8
-const MS_BIND_REC = 0x1000 | 0x4000
-const MS_REMOUNT_BIND_RDONLY = 0x20 | 0x1000 | 1 | 2 | 4
 const MS_REC_SLAVE = 0x4000 | 0x8_0000
 const POLLIN = 1
 const TIOCSWINSZ = 0x5414
@@ -54,8 +53,8 @@ export interface LaunchOptions {
   coverNetworkSysctls: boolean
   /** Gives COMMAND a network namespace of its own, with nothing but a loopback interface that is up. */
   privateNetwork: boolean
-  /** Directories that COMMAND sees, read-only, in other places: absolute paths that exist. */
-  binds: Array<{ source: string; target: string }>
+  /** Directories that COMMAND sees, read-only, in other places, which are absolute. */
+  shown: readonly ShownDirectory[]
   /** Ends with its parent, and COMMAND with it, however that one ends; otherwise both outlive it. */
   diesWithParent: boolean
 }
@@ -72,9 +71,10 @@ export interface LaunchOptions {
  * is left to unmount.
  */
 export function launchProgram(options: LaunchOptions): Program {
+  const shown = showInstructions(options.shown)
   const data: Record<string, Uint8Array> = {
+    ...shown.data,
     root: cString('/'),
-    tmpfs: cString('tmpfs'),
     sysctls: cString('/proc/sys/net'),
     self: cString('0'),
   }
@@ -93,7 +93,7 @@ export function launchProgram(options: LaunchOptions): Program {
     call('ioctl', ['c', SIOCSIFFLAGS, { address: 'loopback' }])
     mounts.push({ op: 'syscall', name: 'close', args: ['c'] })
   }
-  if (options.coverNetworkSysctls || options.binds.length > 0) {
+  if (options.coverNetworkSysctls || options.shown.length > 0) {
     call('unshare', [CLONE_NEWNS])
     call('mount', [0, { address: 'root' }, 0, MS_REC_SLAVE, 0])
   }
@@ -101,13 +101,7 @@ export function launchProgram(options: LaunchOptions): Program {
     const tmpfs = { address: 'tmpfs' }
     call('mount', [tmpfs, { address: 'sysctls' }, tmpfs, MS_RDONLY_NOSUID_NODEV_NOEXEC, 0])
   }
-  for (const [index, bind] of options.binds.entries()) {
-    data[`source ${index}`] = cString(bind.source)
-    data[`target ${index}`] = cString(bind.target)
-    const target = { address: `target ${index}` }
-    call('mount', [{ address: `source ${index}` }, target, 0, MS_BIND_REC, 0])
-    call('mount', [0, target, 0, MS_REMOUNT_BIND_RDONLY, 0])
-  }
+  mounts.push(...shown.code)
   return {
     code: [
       { op: 'stack', to: 'a' },
@@ -144,7 +138,7 @@ export function launchProgram(options: LaunchOptions): Program {
       { op: 'syscall', name: 'exit_group', args: [127] },
     ],
     data,
-    memory: { record: 8 },
+    memory: { ...shown.memory, record: 8 },
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Program } from './assembler.ts'
 import { environmentBehind } from './environment.ts'
+import { escapeLayer } from './show-program.ts'
 
 const MS_RDONLY_NOSUID_NODEV = 1 | 2 | 4
 const MS_BIND_REC = 0x1000 | 0x4000
@@ -24,11 +25,6 @@ export interface OverRootfs {
 export function overRootfsArguments({ layers, target, binds }: OverRootfs): string[] {
   const options = `lowerdir=${layers.map(escapeLayer).join(':')}`
   return [options, target, ...binds.flatMap((bind) => [bind.source, bind.target]), RUN]
-}
-
-/** A path as the kernel reads it in an overlay's options. */
-export function escapeLayer(path: string): string {
-  return path.replace(/[\\:,]/g, (character) => `\\${character}`)
 }
 
 /**

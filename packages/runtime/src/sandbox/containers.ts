@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:os'
 import { join } from 'node:path'
-import type { HostRootfs } from '../images/host-image.ts'
 import { EXEC_PREFIX } from '../monitor/exec-session.ts'
 import { isSameProcess, killProcess } from '../monitor/process-identity.ts'
 import type { DirectExec, ExecRequest } from '../monitor/protocol.ts'
 import { unmountBelow } from '../mount-points.ts'
 import { type BundleOptions, containerBundle, pauseBundle } from '../oci/bundle.ts'
 import { ociProcess } from '../oci/process.ts'
-import type { OciSpec } from '../oci/spec.ts'
 import { type ContainerSpec, type ExecSpec, type ProcessStreams } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { settlesWithin } from '../settles-within.ts'
@@ -27,6 +25,7 @@ import { mountReadOnlyBinds, throughReadOnlyBinds } from './read-only-binds.ts'
 import { noteRestoring, restore } from './restore.ts'
 import { mountRootfs } from './rootfs.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
+import { expectShown, hostMounts, mountHost, type ShownHost } from './show-host.ts'
 import { cwdOf, type StoredSnapshot } from './snapshot-files.ts'
 import { readContainer } from './state-files.ts'
 import { supervisionOf } from './supervision.ts'
@@ -130,7 +129,7 @@ interface MakeOptions {
   sandbox: SandboxEntry
   spec: ContainerSpec
   driver: Driver
-  host: HostRootfs
+  host: ShownHost
   networkNamespace: string | undefined
   snapshot: StoredSnapshot | undefined
   blank?: Blank | undefined
@@ -140,7 +139,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
   const { parts, sandbox, spec, driver, host, networkNamespace, snapshot, blank } = options
   const directory = parts.files.containerDirectory(spec.id)
   // With the container on disk nobody can remove its image any more.
-  const { image, rootfs, placed } = await parts.images.withRootfs(
+  const { image, rootfs, placed, isHost } = await parts.images.withRootfs(
     { name: spec.image, id: spec.imageId },
     async (unpacked) => {
       if (snapshot && snapshot.manifest.imageId !== unpacked.image.id) {
@@ -149,6 +148,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
           `the snapshot was made on image ${snapshot.manifest.imageId}, ${spec.image} is ${unpacked.image.id} now: make a new one`,
         )
       }
+      if (unpacked.isHost) expectShown(host)
       if (blank) {
         await parts.files.adoptContainer(blank.id, { spec, imageId: unpacked.image.id })
         return { ...unpacked, placed: undefined }
@@ -174,7 +174,7 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
         root: rootOf(sandbox, spec),
         scratch: unpacked.isHost ? parts.images.hostScratch : [],
       })
-      if (unpacked.isHost && !driver.isSentry) bundle.mounts.unshift(...hostBinds(host))
+      if (unpacked.isHost && !driver.isSentry) bundle.mounts.unshift(...hostMounts(host, directory))
       const { image, rootfs } = unpacked
       await parts.files.createContainer(spec.id, { spec, imageId: image.id, bundle, rootfs })
       return { ...unpacked, placed }
@@ -182,7 +182,10 @@ async function makeContainer(options: MakeOptions): Promise<ContainerEntry> {
   )
   if (placed) await layPlaces(placed)
   if (driver.isSentry) await mountReadOnlyBinds(directory, spec.mounts, parts.monitor.run)
-  else await mountRootfs({ directory, lower: rootfs, devices: spec.privileged })
+  else {
+    await mountRootfs({ directory, lower: rootfs, devices: spec.privileged })
+    if (isHost) await mountHost(host, directory)
+  }
   return start({ parts, sandbox, id: spec.id, directory, spec, imageId: image.id, snapshot, blank, placed })
 }
 
@@ -385,13 +388,4 @@ function killOf(
   if (!driver.isSentry) return { kind: 'process' }
   const stateFile = driver.stateFile(entry.ociId, root)
   return { kind: 'sentry', stateFile, ...(driver.takesDirectCalls && direct && { direct }) }
-}
-
-function hostBinds(host: HostRootfs): OciSpec['mounts'] {
-  return host.binds.map(({ source, target }) => ({
-    destination: target.slice(host.path.length),
-    type: 'bind',
-    source,
-    options: ['rbind', 'rprivate', 'nosuid', 'nodev', 'ro'],
-  }))
 }

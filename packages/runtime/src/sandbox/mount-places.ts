@@ -5,7 +5,7 @@
  */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import type { HostRootfs } from '../images/host-image.ts'
 import { hostPath, lstatOrNothing, resolveInside } from '../images/rootfs-path.ts'
 import type { OverRootfs } from '../native/rootfs-program.ts'
@@ -122,8 +122,7 @@ function isWithin(path: string, directory: string): boolean {
 
 /** Directories of the machine that the host image shows, relative to its root. */
 function shownOf(host: HostRootfs | undefined): string[] {
-  const targets = host?.binds.map(({ target }) => relative(host.path, target)) ?? []
-  return targets.filter((path) => !targets.some((other) => other !== path && isWithin(path, other)))
+  return host?.shown.map((path) => path.slice(1)) ?? []
 }
 
 /** Nobody but us writes to a skeleton, and it has no links. */

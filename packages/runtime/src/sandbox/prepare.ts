@@ -4,6 +4,7 @@ import { installNativePrograms } from '../native/native-programs.ts'
 import type { Drivers } from './drivers.ts'
 import { misjudgesNetworkNamespaces } from './oci-driver.ts'
 import type { Prepared } from './runtime-parts.ts'
+import { showHost } from './show-host.ts'
 
 /**
  * Lays out what every container needs, once, and again when another runsc has turned up: the programs depend on what it gets
@@ -18,11 +19,12 @@ export function createPreparation(
   let prepared: { for: string; done: Promise<Prepared> } | undefined
 
   async function prepareFor(runscVersion: string): Promise<Prepared> {
-    const host = await prepareHostRootfs(join(imagesDirectory, 'host'))
-    const native = await installNativePrograms(join(stateDirectory, 'native'), {
+    const directory = join(stateDirectory, 'native')
+    const host = await showHost(await prepareHostRootfs(join(imagesDirectory, 'host')), directory)
+    const native = await installNativePrograms(directory, {
       coverNetworkSysctls: misjudgesNetworkNamespaces(runscVersion),
       // What a sentry's gofer would change of an image, it would change for everybody.
-      binds: [{ source: imagesDirectory, target: imagesDirectory }, ...host.binds],
+      shown: [{ source: imagesDirectory, target: imagesDirectory }, ...host.inLayout],
     })
     return { native, host }
   }

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { escapeLayer } from '../native/rootfs-program.ts'
+import { escapeLayer } from '../native/show-program.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { runCommand } from '../tools/run-command.ts'
 

@@ -1,10 +1,10 @@
 import type { SandboxCgroups } from '../cgroups/sandbox-cgroups.ts'
-import type { HostRootfs } from '../images/host-image.ts'
 import type { ImageLibrary } from '../images/image-store.ts'
 import type { MonitorClient } from '../monitor/monitor-client.ts'
 import type { NativePrograms } from '../native/native-programs.ts'
 import type { PodNetwork } from '../network/network.ts'
 import type { Drivers } from './drivers.ts'
+import type { ShownHost } from './show-host.ts'
 import type { StateFiles } from './state-files.ts'
 
 /** What the parts of the runtime share. */
@@ -22,5 +22,5 @@ export interface RuntimeParts {
 
 export interface Prepared {
   native: NativePrograms
-  host: HostRootfs
+  host: ShownHost
 }
