@@ -371,6 +371,7 @@ function openWatch(path: string): Promise<OpenedWatch> {
 describe('who sends what takes long, many times at once', () => {
   const LARGE = `${CONFIG_MAPS}/large`
   const MOST_BETWEEN = 6
+  const data = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`k${index}`, '']))
   let agent: Agent
 
   beforeEach(async () => {
@@ -380,7 +381,8 @@ describe('who sends what takes long, many times at once', () => {
     await allow('tenant', [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }])
     agent = new Agent({ keepAlive: true, ca: api.certificates.authority })
     await asNeighbour('GET', '/version')
-    const data = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`k${index}`, '']))
+    // All at once, and not as fast as connections are opened.
+    await Promise.all(Array.from({ length: 24 }, () => api.request('GET', '/version')))
     const { status } = await api.request('POST', CONFIG_MAPS, { body: { metadata: { name: 'large' }, data } })
     expect(status).toBe(201)
   })
@@ -401,7 +403,10 @@ describe('who sends what takes long, many times at once', () => {
           body: { data: { k1: String(index) } },
         }),
     ],
-    ['reads', () => api.request('GET', LARGE)],
+    [
+      'creations',
+      (index: number) => api.request('POST', CONFIG_MAPS, { body: { metadata: { name: `l-${index}` }, data } }),
+    ],
   ])('%s hold others up for a few of them, and not for all', async (_, ask) => {
     let answered = 0
     const all = Array.from({ length: 24 }, async (__, index) => {
@@ -419,7 +424,7 @@ describe('who sends what takes long, many times at once', () => {
       expect(answered, `answered before a ${status}`).toBeLessThanOrEqual(before + MOST_BETWEEN)
     }
     expect(answered).toBeLessThan(24)
-    expect(new Set(await Promise.all(all))).toEqual(new Set([200]))
+    expect(new Set(await Promise.all(all)).size).toBe(1)
   })
 })
 

@@ -89,7 +89,8 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
     if (kind === 'writing' && hasBody(request)) call.readBody = bodyReader(context, call, { user, request, seat })
     else {
       seat(context.inFlight.enter(user, kind))
-      await context.turns.wait(call.share)
+      const turn = context.turns.wait(call.share)
+      if (turn) await turn
     }
     if (subresource !== undefined) await awakenFor(context, call, { subresource, signal: () => whileOpen(response) })
     code = await answer(context, call, { request, response })

@@ -55,8 +55,9 @@ export function createTurns(): Turns {
     wait(share) {
       if (!ends) setImmediate(end)
       ends = true
-      begun ??= performance.now()
-      if (waiting.size === 0 && performance.now() - begun < TURN_MS) return undefined
+      const now = performance.now()
+      begun ??= now
+      if (waiting.size === 0 && now - begun < TURN_MS) return undefined
       return new Promise((resolve) => waiting.push(share, resolve))
     },
   }

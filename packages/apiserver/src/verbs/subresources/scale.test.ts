@@ -73,3 +73,22 @@ test('an update of them as a table, and their metadata alone', async () => {
     metadata: (await get(`${HERDS}/sheep/scale`)).body.metadata,
   })
 })
+
+test('an update of them where the client says that somebody scaled at some time', async () => {
+  const { body } = await get(`${DEPLOYMENT}/web`)
+  const fieldsV1 = { 'f:spec': { 'f:replicas': {}, 'f:paused': {} } }
+  const scaled = { manager: 'x', operation: 'Update', apiVersion: 'apps/v1', subresource: 'scale', fieldsV1 }
+  const managedFields = [{ ...scaled, time: '2020-01-01T00:00:00Z', fieldsType: 'FieldsV1' }]
+  await post(DEPLOYMENT, { ...body, metadata: { name: 'told', managedFields } })
+  const { status } = await server.request('PATCH', `${DEPLOYMENT}/told/scale`, {
+    body: { spec: { replicas: 5 } },
+    headers: MERGE,
+  })
+  expect(status).toBe(200)
+  const told = await get(`${DEPLOYMENT}/told`)
+  const entries = told.body.metadata.managedFields as Array<{ subresource?: string; time?: string }>
+  expect(entries.filter(({ subresource }) => subresource === 'scale').map(({ time }) => time)).toEqual([
+    undefined,
+    undefined,
+  ])
+})

@@ -1,5 +1,5 @@
 /** `scale`: the replicas of any kind that says where it keeps them, as an autoscaling/v1 Scale. */
-import { type KubeObject, type LabelSelector, selectorText } from '@caisson/api'
+import { type KubeObject, type LabelSelector, type ManagedFieldsEntry, selectorText } from '@caisson/api'
 import { isObject } from '../../patch/json-value.ts'
 import { applyServerSide, refuseWrongTypes, trackUpdate } from '../../patch/managed-fields.ts'
 import { define } from '../../patch/merge-patch.ts'
@@ -205,13 +205,20 @@ async function store(
           if (!current) throw notFound(resource, call.info.name)
           const next = change(current)
           // Who scales owns the field from no time on, as kube-apiserver writes it.
-          for (const entry of next.metadata.managedFields ?? []) if (entry.subresource === 'scale') delete entry.time
+          const { managedFields } = next.metadata
+          if (managedFields) next.metadata.managedFields = managedFields.map(withoutTime)
           return next
         },
       }),
     call.share,
   )
   return answer(await viewed(resource, object), resource, call.info.name)
+}
+
+function withoutTime(entry: ManagedFieldsEntry): ManagedFieldsEntry {
+  if (entry.subresource !== 'scale') return entry
+  const { time: _time, ...rest } = entry
+  return rest
 }
 
 /** Of a built-in kind the Scale itself is found invalid, of a custom one the object. */
