@@ -122,6 +122,15 @@ describe('import', () => {
     expect(await readdir(join(directory, 'store/blobs'))).toHaveLength(2)
   })
 
+  test('other layers under the configuration of an image that is here are refused', async () => {
+    const [layer, tags] = [[file('a', 'x')], ['mine']]
+    await library.import(await write(await dockerArchive({ tags, layers: [layer] })))
+    const diffIds = [digest(await packTar(layer))]
+    const forged = await dockerArchive({ tags: ['other'], layers: [[file('a', 'y')]], diffIds })
+    await expect(library.import(await write(forged))).rejects.toMatchObject({ code: 'bad-archive' })
+    expect(await library.get('other')).toBeUndefined()
+  })
+
   test('a docker-archive, under the names that it has', async () => {
     const archive = await dockerArchive({
       tags: ['app', 'example.org:5000/team/app:v1'],

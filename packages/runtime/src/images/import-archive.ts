@@ -5,6 +5,7 @@ import type { Descriptor } from '../registry/remote-image.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { compressionOf, openArchive } from './archive.ts'
 import { freeBytes, type ImageFiles, type NewImage, noRoom } from './image-files.ts'
+import { hasLayers } from './intact-blob.ts'
 import { type ArchivedImage, readArchivedImages } from './manifest.ts'
 import { normalizeReference, parseReference, repositoryOf } from './reference.ts'
 import { type UnpackLimits, unpackImage } from './unpack-image.ts'
@@ -32,7 +33,7 @@ export async function importArchive(files: ImageFiles, options: ImportOptions): 
   // Another process may take an image away while this one unpacks the next: whatever is not there is unpacked here.
   for (;;) {
     for (const image of images)
-      if (!ready.has(image.id) && !(await files.exists(image.id)))
+      if (!ready.has(image.id) && !(await hasLayers(files, image.id, image.layers)))
         ready.set(image.id, await prepare(files, image, { work: work.path, signal, limits }))
     const added = await files.add(
       images.map((image, index) => newImage(image, { names: given[index] ?? [], ready: ready.get(image.id) })),

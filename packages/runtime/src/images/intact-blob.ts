@@ -28,6 +28,19 @@ export async function hasWholeBlobs(files: Pick<ImageFiles, 'blobFile'>, { blobs
   return whole.every(Boolean)
 }
 
+/**
+ * Whether an image is here, of these very layers as they are stored, lowest first. Its id alone says nothing of them:
+ * whoever has its configuration can serve that with any layers.
+ */
+export async function hasLayers(
+  files: Pick<ImageFiles, 'readImage'>,
+  id: string,
+  layers: ReadonlyArray<Pick<Descriptor, 'digest'>>,
+): Promise<boolean> {
+  const here = (await files.readImage(id))?.blobs?.layers
+  return here?.length === layers.length && here.every(({ digest }, index) => digest === layers[index]?.digest)
+}
+
 async function hasSize(file: string, size: number): Promise<boolean> {
   return await stat(file).then(
     (found) => found.size === size,

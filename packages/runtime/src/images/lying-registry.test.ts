@@ -222,6 +222,22 @@ describe('lies are told apart', () => {
   })
 })
 
+test('other layers do not get who knows its configuration an image that is here', async () => {
+  expect(await t.pull([serves(t.image)])).toEqual(['a', 'b'])
+  const before = await t.left()
+  const other = await buildImage([[file('c', 'three')], [file('d', 'four')]])
+  const forged = document(MANIFEST, { config: t.image.config, layers: other.layers })
+  const blobs = new Map([...other.blobs, ...t.image.blobs])
+  await expect(t.pull([serves({ ...other, blobs, manifest: forged, index: forged })])).rejects.toMatchObject({
+    code: 'bad-archive',
+    message: expect.stringContaining('the configuration says'),
+  })
+  expect(await t.left()).toEqual(before)
+  const same = await buildImage([[file('a', 'one')], [file('b', 'two')]], { compression: 'zstd' })
+  expect(same.config.digest).toBe(t.image.config.digest)
+  expect(await t.pull([serves(same)])).toEqual(['a', 'b'])
+})
+
 /** An image with one layer that its configuration knows under another digest. */
 async function withLayer(bytes: Buffer): Promise<BuiltImage> {
   const built = await buildImage([[file('a', 'x')]])

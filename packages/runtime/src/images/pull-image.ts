@@ -16,7 +16,7 @@ import {
 import { type MarkedCredential, type PullOptions } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { freeBytes, type Grant, type ImageFiles, noRoom, type StoredImage } from './image-files.ts'
-import { hasWholeBlobs, isIntact } from './intact-blob.ts'
+import { hasLayers, hasWholeBlobs, isIntact } from './intact-blob.ts'
 import { checkConfig, type ImageConfig, parseConfig } from './manifest.ts'
 import { formatReference, type ImageReference, repositoryOf } from './reference.ts'
 import { type UnpackLimits, unpackImage } from './unpack-image.ts'
@@ -177,9 +177,10 @@ async function download(
     }
     let ready: string | undefined
     for (;;) {
-      if (ready === undefined && !(await files.exists(id)))
+      // That whoever asks can have all of it from the registry entitles to what is here already. Other layers may be the
+      // same ones compressed in another way, or those of a registry that knows no more than the configuration.
+      if (ready === undefined && !(await hasLayers(files, id, remote.layers)))
         ready = await unpack(files, { id, config, blobs, stored, work: work.path, context: { ...context, signal } })
-      // Also where the image is here: that whoever asks can have all of it from the registry is what entitles to it.
       else await Promise.all(remote.layers.map((layer) => blobs.get(layer)))
       const added = await files.add([
         {
