@@ -19,6 +19,8 @@ export interface PodDirectories {
   snapshot(uid: string): string
   pod(uid: string): string
   volume(uid: string, name: string): string
+  /** A file that says that a volume was filled from a snapshot. */
+  filled(uid: string, name: string): string
   /** Below `secrets`. */
   podSecrets(uid: string): string
   secretVolume(uid: string, name: string): string
@@ -53,6 +55,7 @@ export function podDirectories(dataDirectory: string): PodDirectories {
     snapshot: (uid) => join(snapshots, segment(uid)),
     pod,
     volume: (uid, name) => join(pod(uid), 'volumes', segment(name)),
+    filled: (uid, name) => join(pod(uid), 'filled', segment(name)),
     podSecrets,
     secretVolume: (uid, name) => join(podSecrets(uid), segment(name)),
     subPath: (uid, container, index) => join(pod(uid), 'sub-paths', segment(container), String(index)),

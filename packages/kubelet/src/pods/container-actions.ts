@@ -105,7 +105,7 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
         directories,
       }
       const [spec] = await Promise.all([containerSpec(pod, container, specOptions), writeEtcFiles(pod, sandbox.ip)])
-      const snapshot = beginnings.first(pod, restartCount)
+      const snapshot = beginnings.first(pod, { container: container.name, restartCount })
       if (snapshot) {
         if (!sandbox.shared) await beginnings.fillVolumes(pod, snapshot, signal)
         await runtime.restoreContainer(spec, snapshot.memory, signal)

@@ -4,6 +4,7 @@ import type { SandboxSpec } from '@caisson/runtime'
 import { ConfigError } from '../containers/config-error.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
+import { ephemeralContainers } from '../pods/observed-pod.ts'
 import type { FoundSnapshot, NodeSnapshots } from './node-snapshots.ts'
 import { snapshotNameOf } from './snapshot-source.ts'
 import { ownVolumes, restoreVolumes } from './snapshot-volumes.ts'
@@ -22,8 +23,11 @@ export interface Beginnings {
    * of them. Throws a ConfigError where there is no such snapshot.
    */
   ofShared(pod: PodObject, signal: AbortSignal): Promise<Pick<SandboxSpec, 'snapshot'>>
-  /** What the Pod's container begins with, but for a run that comes after another one. Throws as `ofShared` does. */
-  first(pod: PodObject, restartCount: number): FoundSnapshot | undefined
+  /**
+   * What a run of the Pod's container begins with: nothing where it comes after another one, or the snapshot cannot have
+   * the container, since it was put beside those of the Pod later. Throws as `ofShared` does.
+   */
+  first(pod: PodObject, run: { container: string; restartCount: number }): FoundSnapshot | undefined
   fillVolumes(pod: PodObject, snapshot: FoundSnapshot, signal: AbortSignal): Promise<void>
 }
 
@@ -39,14 +43,18 @@ export function createBeginnings({ sources, directories, snapshots }: Beginnings
   }
 
   async function ofShared(pod: PodObject, signal: AbortSignal): Promise<Pick<SandboxSpec, 'snapshot'>> {
-    const snapshot = first(pod, 0)
+    const snapshot = requireFound(pod)
     if (!snapshot) return {}
     await fillVolumes(pod, snapshot, signal)
     return { snapshot: snapshot.memory }
   }
 
-  function first(pod: PodObject, restartCount: number): FoundSnapshot | undefined {
-    if (restartCount > 0) return undefined
+  const first: Beginnings['first'] = (pod, { container, restartCount }) => {
+    const isLater = ephemeralContainers(pod).some(({ name }) => name === container)
+    return restartCount > 0 || isLater ? undefined : requireFound(pod)
+  }
+
+  function requireFound(pod: PodObject): FoundSnapshot | undefined {
     const found = find(pod)
     if (typeof found === 'string') throw new ConfigError(found)
     return found

@@ -201,7 +201,7 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     const { uid = '', namespace = '' } = snapshot.metadata
     // A suspended Sandbox keeps its claims, and nobody else writes to them.
     const volumes = (await ownVolumes(pod, { directories, sources })).filter(
-      ({ claimUid }) => claimUid === undefined || !snapshot.spec.endSource,
+      (volume) => !('claimUid' in volume) || !snapshot.spec.endSource,
     )
     const expected = await mostBytes(sandbox.spec.id)
     requireQuota(namespace, expected)

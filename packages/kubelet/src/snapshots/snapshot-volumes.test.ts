@@ -56,7 +56,7 @@ function running(): string[] {
   })
 }
 
-const data = (): OwnVolume => ({ name: 'data', path: volume })
+const data = (): OwnVolume => ({ name: 'data', path: volume, filled: directories.filled(uid, 'data') })
 const own = (path: string): OwnVolume => ({ name: 'own', path, claimUid: 'claim-uid' })
 
 test('of a Pod are those that live with it, and the claims that are its Sandbox’s', async () => {
@@ -88,6 +88,21 @@ test('volumes come back as they were', async () => {
   rmSync(join(volume, 'file'))
   await restoreVolumes([data()], { source: target, signal: never })
   expect(readFileSync(join(volume, 'file'), 'utf8')).toBe('content')
+})
+
+test('a volume that lives with the Pod is filled once, whatever has become of it since', async () => {
+  const outside = join(root, 'outside')
+  writeFileSync(outside, 'of the machine')
+  writeFileSync(join(volume, 'file'), 'content')
+  await keepVolumes([data()], { target, signal: never })
+  rmSync(join(volume, 'file'))
+  const fill = () => restoreVolumes([data()], { source: target, signal: never })
+  await fill()
+  rmSync(join(volume, 'file'))
+  symlinkSync(outside, join(volume, 'file'))
+  await fill()
+  expect(readFileSync(outside, 'utf8')).toBe('of the machine')
+  expect(lstatSync(join(volume, 'file')).isSymbolicLink()).toBe(true)
 })
 
 describe('a claim', () => {

@@ -33,14 +33,21 @@ export class VolumesTooLargeError extends Error {
   readonly code = 'VOLUMES_TOO_LARGE'
 }
 
-export interface OwnVolume {
+export type OwnVolume = {
   /** In the Pod. */
   name: string
   /** On this machine. */
   path: string
-  /** Of a claim: it outlives the Pod. */
-  claimUid?: string
-}
+} & (
+  | {
+      /** Of one that lives with the Pod: the file, out of the Pod's reach, that says that it was filled. */
+      filled: string
+    }
+  | {
+      /** Of a claim: it outlives the Pod. */
+      claimUid: string
+    }
+)
 
 /**
  * Those of a Pod. Claims that others made are shared with whoever else mounts them, and no part of it.
@@ -54,7 +61,7 @@ export async function ownVolumes(
   const owner = controllerOf(pod)
   const own: OwnVolume[] = []
   for (const { name, emptyDir, persistentVolumeClaim } of specOf(pod).volumes ?? []) {
-    if (emptyDir) own.push({ name, path: directories.volume(uid, name) })
+    if (emptyDir) own.push({ name, path: directories.volume(uid, name), filled: directories.filled(uid, name) })
     if (!persistentVolumeClaim || persistentVolumeClaim.readOnly || owner?.kind !== 'Sandbox') continue
     const claim = await sources.volumeClaim(namespace, persistentVolumeClaim.claimName)
     const claimUid = claim?.metadata.uid
@@ -84,34 +91,32 @@ export async function keepVolumes(
   const { bavail, bsize } = await statfs(target)
   const most = Math.min(MOST_BYTES, bavail * bsize - RESERVE_BYTES)
   if (size > most) throw new VolumesTooLargeError(`the volumes of the Pod have ${size} bytes, expected at most ${most}`)
-  for (const { name, path, claimUid } of sources) {
-    const copy = claimUid === undefined ? copyTree : copyShared
-    await copy(run, { source: path, target: join(target, name) })
-  }
+  for (const { name, path } of sources) await copyTree(run, { source: path, target: join(target, name) })
   return size
 }
 
 /**
- * Copies them from a snapshot into a Pod whose volumes are there. One that lives with the Pod is empty then; a claim is
- * filled once, where nobody has put anything into it.
+ * Copies them from a snapshot into a Pod whose volumes are there. Each is filled once, where nobody has put anything into
+ * it: also of one that lives with the Pod, since a start can fail after something has run.
  */
 export async function restoreVolumes(
   volumes: readonly OwnVolume[],
   { source, ...options }: CopyOptions & { source: string },
 ): Promise<void> {
   const run = programs(options)
-  for (const { name, path, claimUid } of volumes) {
-    const kept = join(source, name)
+  for (const volume of volumes) {
+    const kept = join(source, volume.name)
     if (!existsSync(kept)) continue
-    if (claimUid === undefined) await copyTree(run, { source: kept, target: path })
-    else await fillClaim(run, { source: kept, target: path, filled: join(dirname(source), 'filled', claimUid) })
+    const outlives = 'claimUid' in volume
+    const filled = outlives ? join(dirname(source), 'filled', volume.claimUid) : volume.filled
+    await fillOnce(run, { source: kept, target: volume.path, filled, outlives })
   }
 }
 
 /** Whatever is cut off, the next attempt knows whether what is there is half of a copy, or somebody's work since then. */
-async function fillClaim(
+async function fillOnce(
   run: Run,
-  { source, target, filled }: { source: string; target: string; filled: string },
+  { source, target, filled, outlives }: { source: string; target: string; filled: string; outlives: boolean },
 ): Promise<void> {
   const begun = `${filled}.begun`
   if (existsSync(filled)) return
@@ -119,8 +124,9 @@ async function fillClaim(
   const before = await readdir(target)
   if (before.length > 0 && !existsSync(begun)) return
   await writeFile(begun, '', { mode: 0o600 })
-  await copyShared(run, { source, target })
-  await run('sync', ['--file-system', '--', target])
+  await copyTree(run, { source, target })
+  // What lives with the Pod is begun anew after a crash of the machine.
+  if (outlives) await run('sync', ['--file-system', '--', target])
   await rename(begun, filled)
 }
 
@@ -143,20 +149,15 @@ function programs({ signal, longestMs = LONGEST_MS }: CopyOptions): Run {
   }
 }
 
-/** Blocks are shared where the file system can. Links are copied as links, never followed. */
+/**
+ * Copies between trees to which something in a sandbox may write meanwhile. Links are copied as links, and what becomes
+ * one while it is copied must not lead out, nor a device to the machine's: no link is followed and no device opened on
+ * mounts that say so, which only this copying sees. What is in the target goes. Blocks are shared where the file system can.
+ */
 async function copyTree(run: Run, { source, target }: { source: string; target: string }): Promise<void> {
   await mkdir(target, { recursive: true, mode: 0o700 })
-  await run('cp', ['--archive', '--reflink=auto', '--one-file-system', '--no-target-directory', '--', source, target])
-}
-
-/**
- * The same between trees to which others may write meanwhile: a directory that becomes a link while it is copied must not
- * lead out. No link is followed on a mount that says so, and only this copying sees the mounts. What is in the target goes.
- */
-async function copyShared(run: Run, { source, target }: { source: string; target: string }): Promise<void> {
-  await mkdir(target, { recursive: true, mode: 0o700 })
   const script = [
-    'for tree; do mount --bind "$tree" "$tree"; mount -o remount,bind,nosymfollow "$tree"; done',
+    'for tree; do mount --bind "$tree" "$tree"; mount -o remount,bind,nosymfollow,nodev "$tree"; done',
     'setpriv --pdeathsig KILL -- find "$2" -mindepth 1 -delete',
     'exec cp --archive --reflink=auto --one-file-system --no-target-directory -- "$1" "$2"',
   ].join('\n')
