@@ -8,7 +8,7 @@ const side: Container = { name: 'side', image: 'x' }
 const setup: Container = { name: 'setup', image: 'x' }
 const sourced: Container = { ...main, envFrom: [{ secretRef: { name: 's' } }] }
 const pod: PodSpec = { initContainers: [setup], containers: [main, side] }
-const rejected = (message: string) => ({ rejected: `environment variable injection rejected: ${message}` })
+const rejected = (message: string) => ({ rejected: message })
 const added = { name: 'B', value: 'claim' }
 
 test.each<

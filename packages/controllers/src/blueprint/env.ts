@@ -1,5 +1,5 @@
 /** Environment variables that a claim brings along, put into the containers of the template as far as that allows it. */
-import { CLAIM_MESSAGES, type ClaimEnvVar, type SandboxSpec, type SandboxTemplate } from '@caisson/api'
+import type { ClaimEnvVar, SandboxSpec, SandboxTemplate } from '@caisson/api'
 import type { Container, EnvVar } from 'kubernetes-types/core/v1.d.ts'
 
 type PodSpec = SandboxSpec['podTemplate']['spec']
@@ -80,5 +80,5 @@ function asPodEnv({ name, value, valueFrom }: ClaimEnvVar): EnvVar {
 }
 
 function rejected(message: string): Rejection {
-  return { rejected: CLAIM_MESSAGES.envVarsInjectionRejected + message }
+  return { rejected: message }
 }

@@ -89,17 +89,24 @@ function isPlace({ volumeMounts = [] }: Container): boolean {
  * made for the claim. Init containers have run, and where a value refers to other variables only a start knows those.
  */
 export function maySendEnv(template: SandboxTemplate, env: readonly ClaimEnvVar[]): boolean {
-  const { containers } = template.spec.podTemplate.spec
-  return (
-    hasWarmEnv(template) &&
-    !('rejected' in withEnv(template.spec.podTemplate.spec, env, template.spec)) &&
-    env.every(
-      ({ name, value = '', containerName }) =>
-        isSecretKey(name) &&
-        !/\$[($]/.test(value) &&
-        (!containerName || containers.some((container) => container.name === containerName)),
-    )
+  return hasWarmEnv(template) && sentEnvProblem(template, env) === undefined
+}
+
+/**
+ * Why a member that was made from the template may not be given the variables; undefined where it may. It has to be asked
+ * before anything that they refer to is read: the controller may read more than who writes claims.
+ */
+export function sentEnvProblem({ spec }: SandboxTemplate, env: readonly ClaimEnvVar[]): string | undefined {
+  const pod = withEnv(spec.podTemplate.spec, env, spec)
+  if ('rejected' in pod) return pod.rejected
+  const { containers } = spec.podTemplate.spec
+  const stray = env.find(
+    ({ name, value = '', containerName }) =>
+      !isSecretKey(name) ||
+      /\$[($]/.test(value) ||
+      (containerName && !containers.some((container) => container.name === containerName)),
   )
+  return stray && `environment variable ${JSON.stringify(stray.name)} cannot be given to a Sandbox that runs already`
 }
 
 /** The Secrets that give a claim's variables to its Sandbox, one for each container that has any. */

@@ -11,7 +11,7 @@ import {
 import { type AnyObject, type Informer, joinKey, keyOf } from '@caisson/client'
 import { overrideConflict } from '../blueprint/additional-metadata.ts'
 import { isLike } from '../blueprint/sandbox-spec.ts'
-import { maySendEnv, takesWarmEnv, warmEnvSecrets } from '../blueprint/warm-env.ts'
+import { maySendEnv, sentEnvProblem, takesWarmEnv, warmEnvSecrets } from '../blueprint/warm-env.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { sameJson } from '../engine/json-difference.ts'
 import { withNamesakes } from '../template/name-collision.ts'
@@ -21,7 +21,7 @@ import { type Adoption, createAdoption, type Offer } from './adoption.ts'
 import type { ComingClaims } from './after-claims.ts'
 import { followArrivals } from './arrivals.ts'
 import { createEnvDelivery, type EnvDelivery } from './env-delivery.ts'
-import { claimNameOf, findSandbox } from './find-sandbox.ts'
+import { claimNameOf, type Finding, findSandbox } from './find-sandbox.ts'
 import { poolOfMember } from './member.ts'
 import { assignedName, type ClaimEnv, type ObservedClaim } from './observed-claim.ts'
 import { type ClaimPlanOptions, mayAdopt, planClaim } from './plan-claim.ts'
@@ -206,7 +206,7 @@ function observeClaim(
   if (finding.kind === 'found' || finding.kind === 'transfer') {
     // It waits for nothing else any more.
     adoption.hold({ uid, key: keyOf(claim) }, keyOf(finding.sandbox))
-    const env = finding.kind === 'found' ? envFor(sources, claim, finding.sandbox) : undefined
+    const env = envFor(sources, claim, finding)
     const origin = originOf(templates, finding.sandbox) ?? template?.found
     return { ...known, offer: { kind: 'none' }, origin, ...(env && { env }) }
   }
@@ -233,14 +233,27 @@ function envToSend(
   return values.kind === 'known' ? { kind: 'known', secrets: [] } : values
 }
 
-/** What a Sandbox that was a pool's has to be given; once the status names it, it has been. */
-function envFor({ delivery }: Sources, claim: SandboxClaim, sandbox: Sandbox): ClaimEnv | undefined {
+/**
+ * What a Sandbox that was a pool's has to be given; once the status names it, it has been. That it was written down for the
+ * claim says nothing of what the template allows: the claim's owner may have written that, or other variables since.
+ */
+function envFor(
+  { delivery, templates }: Sources,
+  claim: SandboxClaim,
+  { kind, sandbox }: Extract<Finding, { kind: 'found' | 'transfer' }>,
+): ClaimEnv | undefined {
   const { spec, metadata, status } = claim
   if (!spec.env?.length) return undefined
   if (!takesWarmEnv(sandbox.spec) || status?.sandbox?.name === sandbox.metadata.name) {
     delivery.forget(metadata.uid ?? '')
     return undefined
   }
+  const origin = originOf(templates, sandbox)
+  const problem = origin
+    ? sentEnvProblem(origin, spec.env)
+    : `the template of Sandbox ${JSON.stringify(sandbox.metadata.name)} is gone, and with it what it allows`
+  if (problem !== undefined) return { kind: 'problem', message: problem, permanent: true }
+  if (kind === 'transfer') return undefined
   const values = delivery.valuesOf(claim)
   if (values.kind !== 'known') return values
   const wanted = warmEnvSecrets(claim, sandbox, values.variables)

@@ -1,5 +1,5 @@
 /** Claims with variables, on pools whose members can be given some. */
-import { findCondition, type SandboxClaim, type SandboxTemplate } from '@caisson/api'
+import { ANNOTATIONS, controllerOf, findCondition, type SandboxClaim, type SandboxTemplate } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
 import {
   type ApiRequest,
@@ -57,10 +57,13 @@ async function poolOfOne(spec: Partial<SandboxTemplate['spec']> = {}): Promise<s
   return member?.metadata.name ?? ''
 }
 
-const claim = (env: NonNullable<SandboxClaim['spec']['env']>) =>
+const claim = (
+  env: NonNullable<SandboxClaim['spec']['env']>,
+  annotations: NonNullable<SandboxClaim['metadata']['annotations']> = {},
+) =>
   t.client.create(
     sandboxClaims,
-    { metadata: { name: 'mine' }, spec: { warmPoolRef: { name: 'pool' }, env } },
+    { metadata: { name: 'mine', annotations }, spec: { warmPoolRef: { name: 'pool' }, env } },
     { namespace: t.namespace },
   )
 const readyOf = ({ status }: SandboxClaim) => findCondition(status?.conditions, 'Ready')
@@ -121,6 +124,77 @@ test('a member is given a claim’s variables by a Secret of its own, in one wri
   expect(t.running.events).not.toEqual([])
   expect(JSON.stringify([pod, sandbox, mine.status, t.running.events])).not.toMatch(/t0ken|dDBrZW4/)
   expect(t.running.errors).toEqual([])
+})
+
+const STOLEN = [{ name: 'A', valueFrom: { secretKeyRef: { name: 'admin', key: 'token' } } }]
+
+test.each<[what: string, spec: Partial<SandboxTemplate['spec']>, message: string]>([
+  [
+    'allows no variables',
+    { envVarsInjectionPolicy: 'Disallowed' },
+    'environment variable injection is not allowed by the template policy',
+  ],
+  [
+    'does not list their Secret',
+    {},
+    'variable "A" refers to Secret "admin", which envVarsSources.secrets of the template does not list',
+  ],
+])('a claim that names its member itself is given nothing where the template %s', async (_what, spec, message) => {
+  const member = await poolOfOne(spec)
+  await t.client.create(
+    resources.secrets,
+    { metadata: { name: 'admin' }, data: { token: base64('t0ken') } },
+    { namespace: t.namespace },
+  )
+  t.running.writes.length = 0
+  await claim(STOLEN, { [ANNOTATIONS.sandboxName]: member })
+  const failed = await untilMine((found) => readyOf(found) !== undefined)
+  await t.running.controllers.idle()
+  expect(readyOf(failed)).toMatchObject({
+    status: 'False',
+    reason: 'EnvVarsInjectionRejected',
+    message: `environment variable injection rejected: ${message}`,
+  })
+  expect(failed.status?.sandbox).toBeUndefined()
+  expect(t.running.writes).toEqual(['PATCH sandboxclaims/mine/status'])
+  expect(t.running.errors).toEqual([])
+})
+
+test('variables that a claim is edited to have once it has a member are given as the template says, or not at all', async () => {
+  const member = await poolOfOne()
+  await t.client.create(
+    resources.secrets,
+    { metadata: { name: `${member}.env.main` }, data: {} },
+    { namespace: t.namespace },
+  )
+  await claim([{ name: 'A', value: 'b' }])
+  await untilMine((found) => readyOf(found)?.reason === 'EnvVarsInjectionRejected')
+  const sandbox = await t.client.get(SANDBOXES, member, { namespace: t.namespace })
+  expect(controllerOf(sandbox)?.name).toBe('mine')
+  await t.client.delete(resources.secrets, `${member}.env.main`, { namespace: t.namespace })
+  await t.client.create(
+    resources.secrets,
+    { metadata: { name: 'admin' }, data: { token: base64('t0ken') } },
+    { namespace: t.namespace },
+  )
+  await t.client.patch(sandboxClaims, 'mine', { spec: { env: STOLEN } }, { namespace: t.namespace })
+  const failed = await untilMine((found) => readyOf(found)?.observedGeneration === 2)
+  expect(readyOf(failed)?.message).toBe(
+    'environment variable injection rejected: variable "A" refers to Secret "admin", which envVarsSources.secrets of the template does not list',
+  )
+  const secrets = (await t.client.list(resources.secrets, { namespace: t.namespace })).items
+  expect(secrets.map(({ metadata }) => metadata.name)).toEqual(['admin'])
+})
+
+test('without the template that a member was made from it is given nothing', async () => {
+  const member = await poolOfOne()
+  await t.client.delete(sandboxTemplates, 'web', { namespace: t.namespace })
+  await t.running.controllers.idle()
+  await claim([{ name: 'A', value: 'b' }], { [ANNOTATIONS.sandboxName]: member })
+  const failed = await untilMine((found) => readyOf(found) !== undefined)
+  expect(readyOf(failed)?.message).toBe(
+    `environment variable injection rejected: the template of Sandbox "${member}" is gone, and with it what it allows`,
+  )
 })
 
 test('each container gets its own', async () => {

@@ -127,7 +127,11 @@ function stepOf(observed: ObservedClaim, options: Times): Step {
   const finding = findSandbox(observed)
   if (finding.kind === 'found') return keep(observed, finding.sandbox, options)
   if (finding.kind === 'transfer')
-    return metadataConflict(observed) ?? attempt(observed, [transfer(claim, finding.sandbox, observed.origin)])
+    return (
+      metadataConflict(observed) ??
+      envStep(observed) ??
+      attempt(observed, [transfer(claim, finding.sandbox, observed.origin)])
+    )
   if (finding.kind === 'forget') return attempt(observed, [forget(claim, finding.name)])
   if (finding.kind === 'ask') return acquire(observed, options)
   return { problem: terminal(REASONS.reconcilerError, MESSAGES.errorSeen + takenMessage(finding.sandbox, claim)) }
@@ -246,7 +250,10 @@ function provision(observed: ObservedClaim): Step {
   if (conflict) return conflict
   const { spec } = versionOf(template.found)
   const pod = withEnv(spec.podTemplate.spec, claim.spec.env ?? [], template.found.spec)
-  if ('rejected' in pod) return { problem: terminal(REASONS.envVarsInjectionRejected, pod.rejected) }
+  if ('rejected' in pod) {
+    const message = MESSAGES.envVarsInjectionRejected + pod.rejected
+    return { problem: terminal(REASONS.envVarsInjectionRejected, message) }
+  }
   return attempt(
     observed,
     [createSandbox(claim, template.found, specWith(spec, pod, claims))],
