@@ -58,7 +58,7 @@ test('what is given another owner while its owner is looked up stays', async () 
     },
   })
   const informers = stack.use(createInformers(createClient(transport)))
-  const graph = createOwnershipGraph(() => true)
+  const graph = createOwnershipGraph(() => 'Namespaced')
   const watcher = stack.use(
     await watchObjects({
       client,
@@ -91,7 +91,7 @@ test('objects that wait for each other in a circle go', async () => {
     const reference = { apiVersion: 'v1', kind: 'ConfigMap', name: owner, uid: uids[owner], blockOwnerDeletion: true }
     await client.patch(resources.configMaps, name, { metadata: { ownerReferences: [reference] } }, at)
   }
-  const graph = createOwnershipGraph(() => true)
+  const graph = createOwnershipGraph(() => 'Namespaced')
   // Nothing is decided before all has been seen.
   const early: string[] = []
   let queue: Workqueue | undefined

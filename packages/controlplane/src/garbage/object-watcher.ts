@@ -13,15 +13,14 @@ import {
   type Resource,
   resources,
 } from '@caisson/client'
-import type { ResourceName } from './ownership-graph.ts'
+import type { ResourceName, ScopeOf } from './ownership-graph.ts'
 
 export interface ObjectWatcher extends AsyncDisposable {
   /** The kinds that are followed now, by group and plural. */
   readonly kinds: ReadonlyMap<ResourceName, Resource>
-  /** Whether objects of this apiVersion and kind are followed. */
-  knows(apiVersion: string, kind: string): boolean
   /** The group and plural of a kind that is followed. */
   nameOf(apiVersion: string, kind: string): ResourceName | undefined
+  scopeOf: ScopeOf
   get(resource: ResourceName, namespace: string, name: string): KubeObject | undefined
   /** Resolves when every kind that discovery named at the start has been listed once. */
   synced(signal?: AbortSignal): Promise<void>
@@ -142,10 +141,16 @@ export async function watchObjects(options: ObjectWatcherOptions): Promise<Objec
     }),
   )
 
+  const nameOf = (apiVersion: string, kind: string): ResourceName | undefined =>
+    byKind.get(`${groupOf(apiVersion)}/${kind}`)
+
   return {
     kinds,
-    knows: (apiVersion, kind) => byKind.has(`${groupOf(apiVersion)}/${kind}`),
-    nameOf: (apiVersion, kind) => byKind.get(`${groupOf(apiVersion)}/${kind}`),
+    nameOf,
+    scopeOf({ apiVersion, kind }) {
+      const resource = kinds.get(nameOf(apiVersion, kind) ?? '')
+      return resource && (resource.namespaced ? 'Namespaced' : 'Cluster')
+    },
     get: (resource, namespace, name) => followed.get(resource)?.get(joinKey(namespace, name)),
     async synced(waiting) {
       await Promise.all([...followed.values()].map((informer) => informer.synced(waiting)))

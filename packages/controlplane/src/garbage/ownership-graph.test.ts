@@ -17,8 +17,10 @@ const object = (uid: string, metadata: Partial<KubeObject['metadata']> = {}): Ku
 const waits = { finalizers: ['foregroundDeletion'] }
 const deleting = { deletionTimestamp: '2026-01-01T00:00:00Z' }
 
+const SCOPES: Readonly<Record<string, 'Namespaced' | 'Cluster'>> = { Pod: 'Namespaced', Node: 'Cluster' }
+
 function graphOf(...objects: KubeObject[]): OwnershipGraph {
-  const graph = createOwnershipGraph((reference) => reference.kind === 'Pod')
+  const graph = createOwnershipGraph(({ kind }) => SCOPES[kind])
   for (const one of objects) graph.observe('pods', one)
   return graph
 }
@@ -125,6 +127,52 @@ describe('decide', () => {
       ],
       'o',
       'nothing',
+    ],
+    [
+      'an object that waits does not wait for what says from another namespace that it blocks it',
+      [
+        object('o', { ...deleting, ...waits }),
+        object('a', { ...deleting, namespace: 'm', ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
+      ],
+      'o',
+      { kind: 'remove-finalizer', node: 'o', finalizer: 'foregroundDeletion' },
+    ],
+    [
+      '… which does not have it go in the foreground either',
+      [
+        object('o', { ...deleting, ...waits }),
+        object('a', { ownerReferences: [owner('o', { blockOwnerDeletion: true })] }),
+        object('b', { namespace: 'm', ownerReferences: [owner('a')] }),
+      ],
+      'a',
+      { kind: 'delete', node: 'a', propagation: 'Background' },
+    ],
+    [
+      'a cluster-scoped object of a namespaced owner stays as it is',
+      [object('a', { namespace: '', ownerReferences: [owner('o')] })],
+      'a',
+      'nothing',
+    ],
+    [
+      '… whoever owns it besides',
+      [object('a', { namespace: '', ownerReferences: [owner('o'), owner('gone', { kind: 'Node' })] })],
+      'a',
+      'nothing',
+    ],
+    [
+      'a cluster-scoped object whose cluster-scoped owner is gone goes',
+      [object('a', { namespace: '', ownerReferences: [owner('gone', { kind: 'Node' })] })],
+      'a',
+      { kind: 'delete', node: 'a', propagation: 'Background' },
+    ],
+    [
+      'an orphaning owner does not look for dependents in another namespace',
+      [
+        object('o', { ...deleting, finalizers: ['orphan'] }),
+        object('a', { namespace: 'm', ownerReferences: [owner('o')] }),
+      ],
+      'o',
+      { kind: 'remove-finalizer', node: 'o', finalizer: 'orphan' },
     ],
     [
       'of objects that wait for each other in a circle each lets its owners go',

@@ -2,7 +2,8 @@
  * Who owns whom, over every object of the cluster, and what follows from it when an owner goes.
  *
  * Pure: objects come in as events, decisions come out as data. Identity is the UID, never the name. Follows the rules of
- * Kubernetes' garbage collector: background, foreground and orphaning deletion.
+ * Kubernetes' garbage collector: background, foreground and orphaning deletion. It differs in one: an object of another
+ * namespace, which anybody who reads a UID may make, neither is waited for nor is let go.
  */
 import type { KubeObject, OwnerReference } from '@caisson/api'
 
@@ -48,11 +49,14 @@ export interface OwnershipGraph {
   get(uid: string): Node | undefined
 }
 
+/** Where the objects of an owner's kind are; undefined of a kind that is not watched. */
+export type ScopeOf = (owner: OwnerReference) => 'Namespaced' | 'Cluster' | undefined
+
 /**
- * @param isKnown whether an owner that is not in the graph may still be one that has not been seen: a kind that is not
- * watched. Such an owner counts as there.
+ * @param scopeOf an owner that is not in the graph counts as there if its kind is not watched: it may only not have been
+ * seen
  */
-export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean): OwnershipGraph {
+export function createOwnershipGraph(scopeOf: ScopeOf): OwnershipGraph {
   const nodes = new Map<string, Node>()
   const dependents = new Map<string, Set<string>>()
   const byNamespace = new Map<string, Set<string>>()
@@ -65,21 +69,30 @@ export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean
     }
   }
 
-  function dependentsOf(uid: string): Node[] {
-    return [...(dependents.get(uid) ?? [])].flatMap((dependent) => nodes.get(dependent) ?? [])
+  /** A namespaced owner owns only in its own namespace; anything else is no owner (Kubernetes 1.20 on). */
+  function owns(owner: Node, node: Node): boolean {
+    return owner.namespace === '' || owner.namespace === node.namespace
   }
 
-  /** A namespaced owner owns only in its own namespace; anything else is no owner (Kubernetes 1.20 on). */
+  function dependentsOf(node: Node): Node[] {
+    return [...(dependents.get(node.uid) ?? [])]
+      .flatMap((dependent) => nodes.get(dependent) ?? [])
+      .filter((dependent) => owns(node, dependent))
+  }
+
   function ownerNode(node: Node, owner: OwnerReference): Node | undefined {
     const found = nodes.get(owner.uid)
-    return found && (found.namespace === '' || found.namespace === node.namespace) ? found : undefined
+    return found && owns(found, node) ? found : undefined
   }
 
   function decideLiving(node: Node): Decision {
     if (node.owners.length === 0) return { kind: 'nothing' }
+    // In no namespace such an owner could be looked for: Kubernetes leaves all of the object as it is.
+    if (node.namespace === '' && node.owners.some((owner) => scopeOf(owner) === 'Namespaced'))
+      return { kind: 'nothing' }
     const states = node.owners.map((owner) => {
       const found = ownerNode(node, owner)
-      if (!found) return isKnown(owner) ? ('gone' as const) : ('solid' as const)
+      if (!found) return scopeOf(owner) ? ('gone' as const) : ('solid' as const)
       return found.deleting && found.finalizers.includes('foregroundDeletion') && owner.blockOwnerDeletion
         ? ('waiting' as const)
         : ('solid' as const)
@@ -88,7 +101,7 @@ export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean
       const uids = node.owners.filter((_, index) => states[index] !== 'solid').map((owner) => owner.uid)
       return uids.length === 0 ? { kind: 'nothing' } : { kind: 'drop-owners', node, uids }
     }
-    if (states.includes('waiting') && dependents.has(node.uid))
+    if (states.includes('waiting') && dependentsOf(node).length > 0)
       return { kind: 'delete', node, propagation: 'Foreground' }
     if (node.finalizers.includes('orphan')) return { kind: 'delete', node, propagation: 'Orphan' }
     if (node.finalizers.includes('foregroundDeletion')) return { kind: 'delete', node, propagation: 'Foreground' }
@@ -96,7 +109,7 @@ export function createOwnershipGraph(isKnown: (owner: OwnerReference) => boolean
   }
 
   function decideDeleting(node: Node): Decision {
-    const below = dependentsOf(node.uid)
+    const below = dependentsOf(node)
     if (node.finalizers.includes('orphan')) {
       return below.length > 0
         ? { kind: 'orphan-dependents', node, dependents: below }

@@ -14,7 +14,7 @@ const OBJECTS_AT_A_TIME = 4
 export async function startCollection({ client, informers, now, signal, stack, queue, on }: PartWiring): Promise<void> {
   const namespaces = informers.of(resources.namespaces)
   let known: ObjectWatcher | undefined
-  const graph = createOwnershipGraph((owner) => known?.knows(owner.apiVersion, owner.kind) ?? false)
+  const graph = createOwnershipGraph((owner) => known?.scopeOf(owner))
   const early: string[] = []
   let objectQueue: Workqueue | undefined
   let namespaceQueue: Workqueue | undefined

@@ -130,3 +130,29 @@ test('a Deployment whose Pods are refused says so, and goes on when they no long
   })
   await settled(cluster)
 })
+
+test('a Pod of another namespace that names a ReplicaSet as its controller is none of its Pods', async () => {
+  await using cluster = await startWorkloadCluster({ startApiServer, componentUsers })
+  const { client, until } = cluster
+  const elsewhere = { namespace: 'elsewhere' }
+  await client.create(resources.namespaces, { metadata: { name: 'elsewhere' } })
+  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, elsewhere)
+  const spec = { replicas: 1, selector: { matchLabels: { app: 'web' } }, template: template('one') }
+  const made = await client.create(resources.replicaSets, { metadata: { name: 'web' }, spec }, at)
+  const controller = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', controller: true }
+  const ownerReferences = [{ ...controller, uid: made.metadata.uid ?? '' }]
+  const { metadata, ...pod } = template('one')
+  await client.create(
+    resources.pods,
+    { metadata: { ...metadata, name: 'stranger', ownerReferences }, ...pod },
+    elsewhere,
+  )
+  const grown = await client.patch(resources.replicaSets, 'web', { spec: { replicas: 2 } }, at)
+  await until(async () => {
+    const { status } = await client.get(resources.replicaSets, 'web', at)
+    return status?.observedGeneration === grown.metadata.generation && status?.readyReplicas === 2
+  })
+  expect(await cluster.pods()).toHaveLength(2)
+  expect((await client.get(resources.pods, 'stranger', elsewhere)).metadata.deletionTimestamp).toBe(undefined)
+  expect(cluster.errors).toEqual([])
+})

@@ -2,7 +2,7 @@
 import { planCronJob } from './plan-cron-job.ts'
 import { planJob } from './plan-job.ts'
 import { releaseOrphans } from './release-orphans.ts'
-import { BY_CONTROLLER, candidates, type Wiring } from './wiring.ts'
+import { candidates, controlledBy, type Wiring } from './wiring.ts'
 
 export function startJobs({ kinds, options, stack, start, follow }: Wiring): void {
   const { pods, jobs, cronJobs } = kinds
@@ -22,7 +22,7 @@ export function startJobs({ kinds, options, stack, start, follow }: Wiring): voi
     others: [jobs],
     observe: (cronJob, failures) => ({
       cronJob,
-      jobs: jobs.byIndex(BY_CONTROLLER, cronJob.metadata.uid ?? ''),
+      jobs: controlledBy(jobs, cronJob.metadata),
       hasJob: (name: string) => jobs.get(`${cronJob.metadata.namespace}/${name}`) !== undefined,
       failures,
     }),

@@ -4,14 +4,14 @@ import type { AnyObject } from '@caisson/client'
 import { planDeployment } from './plan-deployment.ts'
 import { planReplicaSet } from './plan-replica-set.ts'
 import { isActive } from './pods.ts'
-import { BY_CONTROLLER, candidates, type Wiring } from './wiring.ts'
+import { candidates, controlledBy, type Wiring } from './wiring.ts'
 
 export function startReplicaSets({ kinds, start, follow }: Wiring): void {
   const { pods, sets, controllers } = kinds
   const related = (set: AnyObject): ReturnType<typeof pods.list> => {
     const owner = controllerOf(set)
-    const siblings = owner ? sets.byIndex(BY_CONTROLLER, owner.uid) : [set]
-    return siblings.flatMap(({ metadata }) => pods.byIndex(BY_CONTROLLER, metadata.uid ?? '').filter(isActive))
+    const siblings = owner ? controlledBy(sets, { namespace: set.metadata.namespace, uid: owner.uid }) : [set]
+    return siblings.flatMap(({ metadata }) => controlledBy(pods, metadata).filter(isActive))
   }
   const replicaSetEngine = start({
     name: 'replicaset-controller',
@@ -49,9 +49,8 @@ export function startDeployments({ kinds, stack, start, follow }: Wiring): void 
     new Map(
       candidates(sets, deployment).map(({ metadata }) => [
         metadata.uid ?? '',
-        pods
-          .byIndex(BY_CONTROLLER, metadata.uid ?? '')
-          .filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed').length,
+        controlledBy(pods, metadata).filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed')
+          .length,
       ]),
     )
   const deploymentEngine = start({

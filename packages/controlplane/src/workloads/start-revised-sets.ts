@@ -3,7 +3,7 @@ import { keyOf, type Typed } from '@caisson/client'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { planDaemonSet } from './plan-daemon-set.ts'
 import { planStatefulSet } from './plan-stateful-set.ts'
-import { BY_CONTROLLER, BY_NAMESPACE, candidates, type Wiring } from './wiring.ts'
+import { BY_NAMESPACE, candidates, controlledBy, type Wiring } from './wiring.ts'
 
 export function startStatefulSets({ kinds, start, follow }: Wiring): void {
   const { pods, statefulSets, revisions, claims } = kinds
@@ -14,7 +14,7 @@ export function startStatefulSets({ kinds, start, follow }: Wiring): void {
     observe: (set, failures) => ({
       set,
       pods: candidates(pods, set),
-      revisions: revisions.byIndex(BY_CONTROLLER, set.metadata.uid ?? ''),
+      revisions: controlledBy(revisions, set.metadata),
       claims: new Map(
         claims.byIndex(BY_NAMESPACE, set.metadata.namespace ?? '').map((one) => [one.metadata.name ?? '', one]),
       ),
@@ -36,7 +36,7 @@ export function startDaemonSets({ kinds, stack, start, follow }: Wiring): void {
       set,
       pods: candidates(pods, set),
       nodes: nodes.list(),
-      revisions: revisions.byIndex(BY_CONTROLLER, set.metadata.uid ?? ''),
+      revisions: controlledBy(revisions, set.metadata),
       failures,
     }),
     plan: planDaemonSet,

@@ -1,6 +1,6 @@
 /** What the controllers of the kinds that make Pods are made of: what they all look at, and how a change sets one off. */
 import { controllerOf } from '@caisson/api'
-import { type AnyObject, type Informer, type Informers, keyOf, resources } from '@caisson/client'
+import { type AnyObject, type Informer, type Informers, joinKey, keyOf, resources } from '@caisson/client'
 import { type ControllerDefinition, createEngine, type Engine } from '@caisson/controllers'
 import type { PartOptions } from '../part-wiring.ts'
 
@@ -8,16 +8,11 @@ export interface WorkloadOptions extends PartOptions {
   now(): number
 }
 
-/** Objects by the UID of their controller, or by the namespace in which nobody controls them. */
-export const BY_CONTROLLER = 'controller'
+/** Objects by their namespace and the UID of their controller there, which is empty where nobody controls them. */
+const BY_CONTROLLER = 'controller'
 
 function byController(object: AnyObject): string[] {
-  const owner = controllerOf(object)
-  return [owner ? owner.uid : orphansOf(object.metadata.namespace)]
-}
-
-function orphansOf(namespace = ''): string {
-  return `orphans/${namespace}`
+  return [joinKey(object.metadata.namespace, controllerOf(object)?.uid ?? '')]
 }
 
 export const BY_NAMESPACE = 'namespace'
@@ -26,11 +21,19 @@ function byNamespace({ metadata }: AnyObject): string[] {
   return [metadata.namespace ?? '']
 }
 
+/** What an owner controls: in its own namespace, for anybody who reads its UID may name it in another. */
+export function controlledBy<T extends AnyObject>(
+  informer: Informer<T>,
+  owner: { namespace?: string | undefined; uid?: string | undefined },
+): readonly T[] {
+  return owner.uid ? informer.byIndex(BY_CONTROLLER, joinKey(owner.namespace, owner.uid)) : []
+}
+
 /** What an owner controls, and what it might adopt. */
 export function candidates<T extends AnyObject>(informer: Informer<T>, owner: AnyObject): T[] {
   return [
-    ...informer.byIndex(BY_CONTROLLER, owner.metadata.uid ?? ''),
-    ...informer.byIndex(BY_CONTROLLER, orphansOf(owner.metadata.namespace)),
+    ...controlledBy(informer, owner.metadata),
+    ...informer.byIndex(BY_CONTROLLER, joinKey(owner.metadata.namespace, '')),
   ]
 }
 
