@@ -6,6 +6,7 @@ import {
   findCondition,
   isConditionTrue,
   LABELS,
+  nameHash,
   normalizeCreatedBy,
   SANDBOX_REASONS,
   type Sandbox,
@@ -33,6 +34,8 @@ const CREATION_BUCKETS = [50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 600
 const FINE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 /** Names that have series of their own, which stay: tenants choose names, and must not fill the memory with them. */
 const NAME_LIMIT = 1000
+/** Characters of a name: the most that Kubernetes gives an object. */
+const NAME_LENGTH = 253
 const UNKNOWN_TEMPLATE = '__unknown__'
 
 /** Counts from now on: what was Ready or bound before is not measured again. */
@@ -167,7 +170,7 @@ function presentLabels(sandbox: Sandbox): Record<string, string> {
     ready_condition: String(ready?.status === 'True'),
     expired: String(ready?.reason === SANDBOX_REASONS.expired),
     launch_type: launchTypeOf(sandbox),
-    sandbox_template: metadata.annotations?.[ANNOTATIONS.templateRef] || 'unknown',
+    sandbox_template: templateOf(sandbox) ?? 'unknown',
     owned_by: ownerKind(sandbox),
     created_by: normalizeCreatedBy(metadata.labels?.[LABELS.createdBy] ?? ''),
     operating_mode: spec.operatingMode ?? 'Running',
@@ -192,7 +195,7 @@ function measureCreations(sandboxes: Informer<Sandbox>, series: Series, nameOf: 
         {
           namespace: nameOf(metadata.namespace ?? ''),
           launch_type: launchTypeOf(sandbox),
-          sandbox_template: nameOf(templateOf(sandbox)),
+          sandbox_template: nameOf(templateOf(sandbox) ?? UNKNOWN_TEMPLATE),
         },
         ms,
       )
@@ -217,7 +220,7 @@ function measureClaims(
     const launch_type = launchTypeOf(sandbox)
     series.bound.inc({
       namespace: nameOf(claim.metadata.namespace ?? ''),
-      sandbox_template: nameOf(templateOf(sandbox)),
+      sandbox_template: nameOf(templateOf(sandbox) ?? UNKNOWN_TEMPLATE),
       launch_type,
       warmpool_name: launch_type === 'cold' ? 'none' : nameOf(claim.spec.warmPoolRef?.name ?? 'unknown'),
       pod_condition: isReady(claim) ? 'ready' : 'not_ready',
@@ -227,7 +230,10 @@ function measureClaims(
 
   function measure(claim: SandboxClaim, since: number): void {
     const sandbox = sandboxOf(claim)
-    const labels = { launch_type: launchTypeOf(sandbox), sandbox_template: nameOf(templateOf(sandbox)) }
+    const labels = {
+      launch_type: launchTypeOf(sandbox),
+      sandbox_template: nameOf(templateOf(sandbox) ?? UNKNOWN_TEMPLATE),
+    }
     const ms = performance.now() - since
     series.observed.observe(labels, ms)
     series.ready.observe({ launch_type: labels.launch_type }, ms / 1000)
@@ -267,8 +273,16 @@ function launchTypeOf(sandbox: Sandbox | undefined): 'warm' | 'cold' | 'unknown'
   return type === 'warm' || type === 'cold' ? type : 'unknown'
 }
 
-function templateOf(sandbox: Sandbox | undefined): string {
-  return sandbox?.metadata.annotations?.[ANNOTATIONS.templateRef] || UNKNOWN_TEMPLATE
+/**
+ * The template that a claim or a pool made the Sandbox of. Whoever writes Sandboxes writes this annotation as well, of any
+ * length: what is not as the controllers write it names no template.
+ */
+function templateOf(sandbox: Sandbox | undefined): string | undefined {
+  if (!sandbox || ownerKind(sandbox) === 'None') return undefined
+  const { annotations, labels } = sandbox.metadata
+  const name = annotations?.[ANNOTATIONS.templateRef]
+  if (!name || name.length > NAME_LENGTH) return undefined
+  return labels?.[LABELS.templateRefHash] === nameHash(name) ? name : undefined
 }
 
 function ownerKind(sandbox: Sandbox): 'SandboxClaim' | 'SandboxWarmPool' | 'None' {
@@ -276,12 +290,12 @@ function ownerKind(sandbox: Sandbox): 'SandboxClaim' | 'SandboxWarmPool' | 'None
   return kind === 'SandboxClaim' || kind === 'SandboxWarmPool' ? kind : 'None'
 }
 
-/** The first names as they are, later ones all alike. */
+/** The first names as they are; later ones, and what is too long for a name, all alike. */
 function limitNames(limit: number): (name: string) => string {
   const names = new Set<string>()
   return (name) => {
     if (names.has(name)) return name
-    if (names.size >= limit) return '__other__'
+    if (names.size >= limit || name.length > NAME_LENGTH) return '__other__'
     names.add(name)
     return name
   }
