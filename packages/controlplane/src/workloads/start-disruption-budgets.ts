@@ -1,5 +1,5 @@
 /** Starts the controller of PodDisruptionBudgets. */
-import { controllerOf } from '@caisson/api'
+import { controllerOf, selects } from '@caisson/api'
 import { type AnyObject, type Informer, keyOf } from '@caisson/client'
 import { planDisruptionBudget } from './plan-disruption-budget.ts'
 import { BY_NAMESPACE, type Wiring } from './wiring.ts'
@@ -20,7 +20,21 @@ export function startDisruptionBudgets({ kinds, stack, start }: Wiring): void {
   const inNamespace = ({ metadata }: AnyObject): void => {
     for (const budget of budgets.byIndex(BY_NAMESPACE, metadata.namespace ?? '')) budgetEngine.enqueue(keyOf(budget))
   }
-  const watched: readonly Informer<AnyObject>[] = [pods, sets, deployments, statefulSets, controllers]
+  const ofPod = ({ metadata }: AnyObject): void => {
+    for (const budget of budgets.byIndex(BY_NAMESPACE, metadata.namespace ?? ''))
+      if (selects(budget.spec?.selector, metadata.labels)) budgetEngine.enqueue(keyOf(budget))
+  }
+  stack.use(
+    pods.handle({
+      added: ofPod,
+      updated(old, pod) {
+        ofPod(old)
+        ofPod(pod)
+      },
+      deleted: ofPod,
+    }),
+  )
+  const watched: readonly Informer<AnyObject>[] = [sets, deployments, statefulSets, controllers]
   for (const informer of watched) {
     stack.use(
       informer.handle({ added: inNamespace, updated: (_old, object) => inNamespace(object), deleted: inNamespace }),

@@ -13,7 +13,7 @@ export function startJobs({ kinds, options, stack, start, follow }: Wiring): voi
     observe: (job, failures) => ({ job, pods: candidates(pods, job), failures }),
     plan: planJob,
   })
-  follow(pods, jobs, jobEngine)
+  follow(pods, jobs, jobEngine, ({ spec }) => spec?.selector)
   stack.use(releaseOrphans({ ...options, pods, jobs }))
 
   const cronJobEngine = start({

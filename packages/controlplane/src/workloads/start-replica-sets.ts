@@ -26,7 +26,7 @@ export function startReplicaSets({ kinds, start, follow }: Wiring): void {
     }),
     plan: planReplicaSet,
   })
-  follow(pods, sets, replicaSetEngine)
+  follow(pods, sets, replicaSetEngine, ({ spec }) => spec?.selector)
   const controllerEngine = start({
     name: 'replication-controller',
     informer: controllers,
@@ -40,7 +40,7 @@ export function startReplicaSets({ kinds, start, follow }: Wiring): void {
     }),
     plan: planReplicaSet,
   })
-  follow(pods, controllers, controllerEngine)
+  follow(pods, controllers, controllerEngine, ({ spec }) => ({ matchLabels: spec?.selector ?? {} }))
 }
 
 export function startDeployments({ kinds, stack, start, follow }: Wiring): void {
@@ -65,7 +65,7 @@ export function startDeployments({ kinds, stack, start, follow }: Wiring): void 
     }),
     plan: planDeployment,
   })
-  follow(sets, deployments, deploymentEngine)
+  follow(sets, deployments, deploymentEngine, ({ spec }) => spec?.selector)
   // Recreate waits until the last old Pod has gone.
   stack.use(
     pods.handle({

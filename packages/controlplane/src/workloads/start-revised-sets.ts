@@ -22,7 +22,7 @@ export function startStatefulSets({ kinds, start, follow }: Wiring): void {
     }),
     plan: planStatefulSet,
   })
-  follow(pods, statefulSets, statefulSetEngine)
+  follow(pods, statefulSets, statefulSetEngine, ({ spec }) => spec?.selector)
   follow(revisions, statefulSets, statefulSetEngine)
 }
 
@@ -41,7 +41,7 @@ export function startDaemonSets({ kinds, stack, start, follow }: Wiring): void {
     }),
     plan: planDaemonSet,
   })
-  follow(pods, daemonSets, daemonSetEngine)
+  follow(pods, daemonSets, daemonSetEngine, ({ spec }) => spec?.selector)
   follow(revisions, daemonSets, daemonSetEngine)
   const nodesChanged = (): void => {
     for (const set of daemonSets.list()) daemonSetEngine.enqueue(keyOf(set))

@@ -1,5 +1,5 @@
 /** What the controllers of the kinds that make Pods are made of: what they all look at, and how a change sets one off. */
-import { controllerOf } from '@caisson/api'
+import { controllerOf, type LabelSelector, selects } from '@caisson/api'
 import { type AnyObject, type Informer, type Informers, joinKey, keyOf, resources } from '@caisson/client'
 import { type ControllerDefinition, createEngine, type Engine } from '@caisson/controllers'
 import type { PartOptions } from '../part-wiring.ts'
@@ -41,20 +41,21 @@ export type Kinds = ReturnType<typeof kindsOf>
 
 /** To be asked for before `informers` are synced: their indexes are made with what is listed. */
 export function kindsOf(informers: Informers) {
-  const indexers = { [BY_CONTROLLER]: byController }
+  const indexers = { [BY_CONTROLLER]: byController, [BY_NAMESPACE]: byNamespace }
+  const inNamespaces = { indexers: { [BY_NAMESPACE]: byNamespace } }
   return {
-    pods: informers.of(resources.pods, { indexers: { ...indexers, [BY_NAMESPACE]: byNamespace } }),
+    pods: informers.of(resources.pods, { indexers }),
     sets: informers.of(resources.replicaSets, { indexers }),
-    controllers: informers.of(resources.replicationControllers),
-    deployments: informers.of(resources.deployments),
+    controllers: informers.of(resources.replicationControllers, inNamespaces),
+    deployments: informers.of(resources.deployments, inNamespaces),
     jobs: informers.of(resources.jobs, { indexers }),
     cronJobs: informers.of(resources.cronJobs),
-    statefulSets: informers.of(resources.statefulSets),
-    daemonSets: informers.of(resources.daemonSets),
+    statefulSets: informers.of(resources.statefulSets, inNamespaces),
+    daemonSets: informers.of(resources.daemonSets, inNamespaces),
     revisions: informers.of(resources.controllerRevisions, { indexers }),
     nodes: informers.of(resources.nodes),
-    budgets: informers.of(resources.podDisruptionBudgets, { indexers: { [BY_NAMESPACE]: byNamespace } }),
-    claims: informers.of(resources.persistentVolumeClaims, { indexers: { [BY_NAMESPACE]: byNamespace } }),
+    budgets: informers.of(resources.podDisruptionBudgets, inNamespaces),
+    claims: informers.of(resources.persistentVolumeClaims, inNamespaces),
   }
 }
 
@@ -68,8 +69,18 @@ export interface Wiring {
   stack: AsyncDisposableStack
   /** Starts a controller: changes of its own kind set it off. */
   start<T extends AnyObject & { status?: object }, O>(definition: ControllerDefinition<T, O>): Engine
-  /** Calls for whoever owns a changed object, before and after the change, and for all that might adopt it. */
-  follow<T extends AnyObject>(informer: Informer<T>, owners: Informer<AnyObject>, engine: Engine): void
+  /**
+   * Calls for whoever owns a changed object, before and after the change, and, of an object that nobody controls, for those
+   * of its namespace that select it, which might adopt it.
+   *
+   * @param selectorOf of owners that adopt; their informer has the index of `BY_NAMESPACE`
+   */
+  follow<T extends AnyObject, O extends AnyObject>(
+    informer: Informer<T>,
+    owners: Informer<O>,
+    engine: Engine,
+    selectorOf?: (owner: O) => LabelSelector | undefined,
+  ): void
 }
 
 export function createWiring(kinds: Kinds, options: WorkloadOptions, stack: AsyncDisposableStack): Wiring {
@@ -97,17 +108,17 @@ export function createWiring(kinds: Kinds, options: WorkloadOptions, stack: Asyn
       )
       return engine
     },
-    follow<T extends AnyObject>(informer: Informer<T>, owners: Informer<AnyObject>, engine: Engine): void {
+    follow(informer, owners, engine, selectorOf) {
       const { kind } = owners.resource
-      const changed = (object: T): void => {
+      const changed = (object: AnyObject): void => {
         const owner = controllerOf(object)
         if (owner) {
           if (owner.kind === kind) engine.enqueue(`${object.metadata.namespace}/${owner.name}`)
           return
         }
-        for (const each of owners.list()) {
-          if (each.metadata.namespace === object.metadata.namespace) engine.enqueue(keyOf(each))
-        }
+        if (!selectorOf) return
+        for (const each of owners.byIndex(BY_NAMESPACE, object.metadata.namespace ?? ''))
+          if (selects(selectorOf(each), object.metadata.labels)) engine.enqueue(keyOf(each))
       }
       stack.use(
         informer.handle({
