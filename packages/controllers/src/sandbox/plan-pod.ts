@@ -27,14 +27,19 @@ export interface PodPlan {
   waitingFor?: string
 }
 
-/** One Pod while the Sandbox runs, none while it is suspended. The spec of a Pod that exists is never touched. */
-export function planPod(observed: ObservedSandbox): PodPlan {
+/**
+ * One Pod while the Sandbox runs, none while it is suspended. The spec of a Pod that exists is never touched.
+ *
+ * @param claimsRefused one of the volume claims is not the Sandbox's: a Pod made now would mount what is somebody else's
+ */
+export function planPod(observed: ObservedSandbox, claimsRefused: boolean): PodPlan {
   const { sandbox, pods } = observed
   const owned = pods.filter((pod) => ownershipOf(pod, sandbox) === 'owned')
   if (owned.length > 1) return { writes: [], errors: [], multiple: owned.length }
   const pod = owned[0] ?? pods.find(({ metadata }) => metadata.name === podNameOf(sandbox))
   if (operatingModeOf(sandbox) === 'Suspended') return planSuspended(observed, pod)
-  return pod ? planExisting(observed, pod) : planMissing(observed)
+  if (pod) return planExisting(observed, pod)
+  return claimsRefused ? withoutPodName(observed, { writes: [], errors: [] }) : planMissing(observed)
 }
 
 /** Deletes the Sandbox's own Pod, for a suspension and at the Sandbox's end. */

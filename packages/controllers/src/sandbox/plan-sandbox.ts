@@ -60,7 +60,7 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
   const mode = planOperatingMode(observed)
   const idle = planIdle(observed)
   const claims = planVolumeClaims(observed)
-  const pod = planPod(observed)
+  const pod = planPod(observed, claims.errors.length > 0)
   // Which Pod traffic should go to is unknown while there are several: the Service stays as it is.
   const service = pod.multiple ? {} : planService(observed)
   const errors = [

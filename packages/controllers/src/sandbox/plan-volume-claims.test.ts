@@ -53,6 +53,23 @@ test.each<[name: string, observed: ObservedSandbox, writes: string[]]>([
   expect(writesOf(plan(observed))).toEqual(writes)
 })
 
+test.each<[what: string, claim: ReturnType<typeof aClaim>]>([
+  ["another's", aClaim({ ownerReferences: [STRANGER] })],
+  ["nobody's and unmarked", aClaim({ ownerReferences: [], labels: {} })],
+])('no Pod is made that would mount a claim that is %s, until that is gone', (_what, claim) => {
+  const given = plan(observe({ sandbox, claims: [claim] }))
+  expect(writesOf(given)).toEqual([])
+  expect(given.retry).toBe(true)
+  expect(writesOf(plan(observe({ sandbox })))).toContain('create Pod box')
+})
+
+test('no Pod is made while a claim cannot be', () => {
+  const failures = [
+    { id: 'create PersistentVolumeClaim data-box', message: 'no', permanent: false, namespaceTerminating: false },
+  ]
+  expect(writesOf(plan(observe({ sandbox, failures })))).toEqual([])
+})
+
 test('a new claim is the template, named and owned', () => {
   expect(plan(observe({ sandbox })).writes[0]).toMatchObject({
     object: {
