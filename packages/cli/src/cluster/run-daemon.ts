@@ -36,6 +36,10 @@ export async function runDaemon(
     file: directory.log,
     now: Date.now,
   })
+  // A mistake of ours, and no reason to end everybody's cluster: somebody in a sandbox may have found out how it is caused.
+  process.on('unhandledRejection', (error) => {
+    log('a failure that nobody waited for', error instanceof Error ? (error.stack ?? error.message) : String(error))
+  })
   // Left where that failed: `down` then takes away what is left.
   if (await runUntilStopped()) removeDaemonRecord(directory)
 

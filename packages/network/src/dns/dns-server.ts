@@ -51,10 +51,12 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
   }
 
   const udp = await listenUdp(options, (message, from, socket) => {
+    // Nothing can be sent there, and Node throws for it (RFC 768: who wants no answer has no port).
+    if (from.port === 0) return
     void (async () => {
       const reply = await answer(message, from.address, false)
       if (reply && !signal.aborted) socket.send(reply, from.port, from.address)
-    })()
+    })().catch((error: unknown) => onError(error, `an answer to ${from.address}`))
   })
   udp.on('error', (error) => onError(error, 'names'))
 
