@@ -2,6 +2,7 @@ import type { ObjectMeta, OwnerReference } from '@caisson/api'
 import { describe, expect, test } from 'vitest'
 import type { ObservedSandbox } from './observed-sandbox.ts'
 import {
+  aClaim,
   aPod,
   aReadyPod,
   aSandbox,
@@ -139,8 +140,8 @@ describe('which Pod', () => {
 })
 
 describe('a new Pod', () => {
-  const created = (sandbox = aSandbox()) => {
-    const write = plan(observe({ sandbox })).writes.find(({ id }) => id === 'create Pod box')
+  const created = (sandbox = aSandbox(), claims = [] as readonly ReturnType<typeof aClaim>[]) => {
+    const write = plan(observe({ sandbox, claims: [...claims] })).writes.find(({ id }) => id === 'create Pod box')
     return write?.verb === 'create' ? write.object : undefined
   }
 
@@ -234,7 +235,7 @@ describe('a new Pod', () => {
         ],
       },
     })
-    expect(created(sandbox)?.spec).toEqual({
+    expect(created(sandbox, [aClaim(), aClaim({ name: 'logs-box' })])?.spec).toEqual({
       containers: [],
       volumes: [
         { name: 'tmp', emptyDir: {} },

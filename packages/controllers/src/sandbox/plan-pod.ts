@@ -30,16 +30,17 @@ export interface PodPlan {
 /**
  * One Pod while the Sandbox runs, none while it is suspended. The spec of a Pod that exists is never touched.
  *
- * @param claimsRefused one of the volume claims is not the Sandbox's: a Pod made now would mount what is somebody else's
+ * @param lacksClaims one of the volume claims is not there, or not the Sandbox's: a Pod made now would mount whatever gets
+ *   its name, which may be somebody else's
  */
-export function planPod(observed: ObservedSandbox, claimsRefused: boolean): PodPlan {
+export function planPod(observed: ObservedSandbox, lacksClaims: boolean): PodPlan {
   const { sandbox, pods } = observed
   const owned = pods.filter((pod) => ownershipOf(pod, sandbox) === 'owned')
   if (owned.length > 1) return { writes: [], errors: [], multiple: owned.length }
   const pod = owned[0] ?? pods.find(({ metadata }) => metadata.name === podNameOf(sandbox))
   if (operatingModeOf(sandbox) === 'Suspended') return planSuspended(observed, pod)
   if (pod) return planExisting(observed, pod)
-  return claimsRefused ? withoutPodName(observed, { writes: [], errors: [] }) : planMissing(observed)
+  return lacksClaims ? withoutPodName(observed, { writes: [], errors: [] }) : planMissing(observed)
 }
 
 /** Deletes the Sandbox's own Pod, for a suspension and at the Sandbox's end. */

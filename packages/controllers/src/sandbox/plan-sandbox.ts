@@ -60,7 +60,7 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
   const mode = planOperatingMode(observed)
   const idle = planIdle(observed)
   const claims = planVolumeClaims(observed)
-  const pod = planPod(observed, claims.errors.length > 0)
+  const pod = planPod(observed, claims.errors.length > 0 || claims.writes.length > 0)
   // Which Pod traffic should go to is unknown while there are several: the Service stays as it is.
   const service = pod.multiple ? {} : planService(observed)
   const errors = [
@@ -92,7 +92,8 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
       ...idle.writes,
       ...claims.writes,
       ...pod.writes,
-      ...(service.write ? [service.write] : []),
+      // Nothing waits longer for it than the Pod does, which waits for the claims.
+      ...(service.write && claims.writes.length === 0 ? [service.write] : []),
     ],
     status,
     statusEvents: transitionEvents(sandbox, status, pod),

@@ -22,12 +22,14 @@ const suspended = aSandbox({ spec: { volumeClaimTemplates: [template], operating
 const pods = [aPod()]
 
 test.each<[name: string, observed: ObservedSandbox, writes: string[]]>([
+  ['missing: made, and no Pod before it is there', observe({ sandbox }), ['create PersistentVolumeClaim data-box']],
   [
-    'missing: made, before the Pod that mounts it',
-    observe({ sandbox }),
-    ['create PersistentVolumeClaim data-box', 'create Pod box'],
+    "nobody's, with the hash: adopted, and no Pod before that",
+    observe({ sandbox, claims: [aClaim({ ownerReferences: [] })] }),
+    ['patch PersistentVolumeClaim data-box'],
   ],
-  ['there: nothing', observe({ sandbox, pods, claims: [aClaim()] }), []],
+  ['there: the Pod that mounts it', observe({ sandbox, claims: [aClaim()] }), ['create Pod box']],
+  ['there and mounted: nothing', observe({ sandbox, pods, claims: [aClaim()] }), []],
   ['missing while suspended: made', observe({ sandbox: suspended }), ['create PersistentVolumeClaim data-box']],
   [
     "nobody's, with the hash: adopted",
@@ -60,7 +62,7 @@ test.each<[what: string, claim: ReturnType<typeof aClaim>]>([
   const given = plan(observe({ sandbox, claims: [claim] }))
   expect(writesOf(given)).toEqual([])
   expect(given.retry).toBe(true)
-  expect(writesOf(plan(observe({ sandbox })))).toContain('create Pod box')
+  expect(writesOf(plan(observe({ sandbox, claims: [aClaim()] })))).toEqual(['create Pod box'])
 })
 
 test('no Pod is made while a claim cannot be', () => {

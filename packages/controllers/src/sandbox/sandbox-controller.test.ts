@@ -70,6 +70,17 @@ describe('a start', () => {
     expect(pod.spec?.volumes).toContainEqual({ name: 'data', persistentVolumeClaim: { claimName: 'data-box' } })
   })
 
+  test('with a claim that the API server refuses makes no Pod, which would mount whatever gets that name', async () => {
+    await t.create(
+      sandboxNamed('box', {
+        volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: { accessModes: ['Nonsense'] } }],
+      }),
+    )
+    await t.untilReason('box', 'InvalidConfiguration')
+    await t.running.controllers.idle()
+    expect(t.running.writes.filter((write) => write.startsWith('POST'))).toEqual(['POST persistentvolumeclaims'])
+  })
+
   test('is gone on with by the next process, whatever the last one had done', async () => {
     await t.restart(async () => {
       await t.create(sandboxNamed('box'))
