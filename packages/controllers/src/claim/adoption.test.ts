@@ -116,7 +116,7 @@ test('whatever happens in whatever order, no member is offered to two, and none 
       const asked = new Map<string, { pool: string; picky: boolean }>()
       const ask = (claim: string, pool: string, picky: boolean): void => {
         const acceptable = picky ? ({ metadata }: Sandbox) => metadata.name !== 's1' : undefined
-        const offer = adoption.offer(asker(claim), pool, acceptable)
+        const offer = adoption.offer(asker(claim), joinKey('n', pool), acceptable)
         offered.delete(claim)
         asked.set(claim, { pool, picky })
         if (offer.kind !== 'member') return
@@ -189,7 +189,7 @@ test('whatever happens in whatever order, no member is offered to two, and none 
       const had = new Set<string>()
       for (const pool of POOLS)
         for (let index = 0; index <= NAMES.length; index++) {
-          const offer = adoption.offer(asker(`late-${pool}-${index}`), pool)
+          const offer = adoption.offer(asker(`late-${pool}-${index}`), joinKey('n', pool))
           if (offer.kind === 'member') had.add(joinKey('n', offer.sandbox.metadata.name ?? ''))
         }
       const free = [...cache].filter(([key, sandbox]) => {
@@ -201,7 +201,7 @@ test('whatever happens in whatever order, no member is offered to two, and none 
           const offered = sandbox.status?.podIPs !== undefined || [...written.values()].includes(key)
           return poolOfMember(sandbox)?.uid === pool && offered
         })
-        expect(adoption.supply(pool)).toBe(counted.length)
+        expect(adoption.supply(joinKey('n', pool))).toBe(counted.length)
       }
       expect([...had].sort()).toEqual(free.map(([key]) => key).sort())
     }),
@@ -211,7 +211,7 @@ test('whatever happens in whatever order, no member is offered to two, and none 
 
 test('a claim waits where a member starts that no other waits for, and is offered what comes up in its turn', () => {
   const { called, asker, cache, adoption, put } = createPool()
-  const offers = (...uids: string[]) => uids.map((uid) => adoption.offer(asker(uid), 'p1'))
+  const offers = (...uids: string[]) => uids.map((uid) => adoption.offer(asker(uid), 'n/p1'))
   put('s1', 'starting')
   put('s2', 'starting')
   const starting = { kind: 'starting', movedAt: 1 }
@@ -239,19 +239,19 @@ test('says when a member came up last', () => {
     ['c1', 1],
     ['c2', 1],
   ] as const)
-    expect(adoption.offer(asker(uid), 'p1')).toEqual({ kind: 'starting', movedAt })
+    expect(adoption.offer(asker(uid), 'n/p1')).toEqual({ kind: 'starting', movedAt })
   put('s1', 'ready')
   put('s1', 'ready')
-  expect(adoption.offer(asker('c2'), 'p1')).toEqual({ kind: 'starting', movedAt: 2 })
+  expect(adoption.offer(asker('c2'), 'n/p1')).toEqual({ kind: 'starting', movedAt: 2 })
 })
 
 test('a member that is not acceptable goes from nobody to nobody', () => {
   const { called, asker, adoption, put } = createPool()
   for (const name of ['s1', 's2', 's3']) put(name, 'starting')
   const none = () => false
-  for (const uid of ['c1', 'c2']) expect(adoption.offer(asker(uid), 'p1', none)).toMatchObject({ kind: 'starting' })
+  for (const uid of ['c1', 'c2']) expect(adoption.offer(asker(uid), 'n/p1', none)).toMatchObject({ kind: 'starting' })
   put('s1', 'ready')
-  expect(adoption.offer(asker('c1'), 'p1', none)).toMatchObject({ kind: 'starting' })
+  expect(adoption.offer(asker('c1'), 'n/p1', none)).toMatchObject({ kind: 'starting' })
   expect(called).toEqual(['n/c1'])
   put('s1', 'ready')
   expect(called).toEqual(['n/c1', 'n/c2'])
@@ -260,11 +260,20 @@ test('a member that is not acceptable goes from nobody to nobody', () => {
 test('a claim that has a Sandbox of its own waits for none, and what it was offered is the next one’s', () => {
   const { called, asker, cache, adoption, put } = createPool()
   for (const name of ['s1', 's2', 's3']) put(name, 'starting')
-  for (const uid of CLAIMS) adoption.offer(asker(uid), 'p1')
+  for (const uid of CLAIMS) adoption.offer(asker(uid), 'n/p1')
   adoption.hold(asker('c1'), 'n/own')
   put('s1', 'ready')
   expect(called).toEqual(['n/c2'])
   adoption.hold(asker('c2'), 'n/own too')
   expect(called).toEqual(['n/c2', 'n/c3'])
-  expect(adoption.offer(asker('c3'), 'p1')).toEqual({ kind: 'member', sandbox: cache.get('n/s1') })
+  expect(adoption.offer(asker('c3'), 'n/p1')).toEqual({ kind: 'member', sandbox: cache.get('n/s1') })
+})
+
+test('a Sandbox elsewhere that names a pool as its owner is no member of it', () => {
+  const { asker, cache, adoption } = createPool()
+  const sandbox = member('s1', { pool: 'p1', progress: 'ready', version: 1 })
+  const foreign = { ...sandbox, metadata: { ...sandbox.metadata, namespace: 'elsewhere' } }
+  cache.set('elsewhere/s1', foreign)
+  adoption.seen(foreign)
+  expect([adoption.offer(asker('c1'), 'n/p1').kind, adoption.supply('n/p1')]).toEqual(['none', 0])
 })

@@ -5,7 +5,7 @@
  */
 import type { Sandbox } from '@caisson/api'
 import { keyOf } from '@caisson/client'
-import { type Progress, poolOfMember, progressOf } from './member.ts'
+import { type Progress, poolKeyOf, progressOf } from './member.ts'
 import { createSpreadQueue, type SpreadQueue } from './spread-queue.ts'
 
 export type Offer =
@@ -39,13 +39,13 @@ export interface Adoption {
    * that is not acceptable is offered to nobody until something happens to it. Claims that wait are offered what comes up
    * in the order in which they began to.
    */
-  offer(asker: Asker, poolUid: string, acceptable?: (sandbox: Sandbox) => boolean): Offer
+  offer(asker: Asker, poolKey: string, acceptable?: (sandbox: Sandbox) => boolean): Offer
   /** How many members of the pool could be had at once. */
-  available(poolUid: string): number
+  available(poolKey: string): number
   /** How many of those are Ready. */
-  ready(poolUid: string): number
+  ready(poolKey: string): number
   /** Those, and how many are on their way to claims. */
-  supply(poolUid: string): number
+  supply(poolKey: string): number
 }
 
 export interface AdoptionOptions {
@@ -61,7 +61,7 @@ export interface AdoptionOptions {
 
 interface Member {
   uid: string
-  poolUid: string
+  poolKey: string
   progress: Progress
   node: string
   /** UID of the claim that it is offered to. */
@@ -108,18 +108,18 @@ export function createAdoption({ find, assignee, call, now }: AdoptionOptions): 
     if (!ready.size && !running.size && !starting.size && !held && !waiting.size) pools.delete(key)
   }
 
-  function leaveQueues(key: string, { poolUid }: Member): void {
-    const pool = pools.get(poolUid)
+  function leaveQueues(key: string, { poolKey }: Member): void {
+    const pool = pools.get(poolKey)
     if (!pool) return
     pool.ready.remove(key)
     pool.running.remove(key)
     pool.starting.delete(key)
-    prune(poolUid, pool)
+    prune(poolKey, pool)
   }
 
   function enqueue(key: string, member: Member): void {
-    const { poolUid, progress, node } = member
-    const pool = poolAt(poolUid)
+    const { poolKey, progress, node } = member
+    const pool = poolAt(poolKey)
     if (progress === 'starting') {
       if (!pool.starting.size) pool.movedAt = now()
       return void pool.starting.add(key)
@@ -133,12 +133,12 @@ export function createAdoption({ find, assignee, call, now }: AdoptionOptions): 
   }
 
   function stopWaiting(uid: string): void {
-    const poolUid = waitingFor.get(uid)
-    if (poolUid === undefined) return
+    const poolKey = waitingFor.get(uid)
+    if (poolKey === undefined) return
     waitingFor.delete(uid)
-    const pool = pools.get(poolUid)
+    const pool = pools.get(poolKey)
     pool?.waiting.delete(uid)
-    if (pool) prune(poolUid, pool)
+    if (pool) prune(poolKey, pool)
   }
 
   function drop(key: string): void {
@@ -149,22 +149,22 @@ export function createAdoption({ find, assignee, call, now }: AdoptionOptions): 
     if (member.heldBy !== undefined) unhold(member.heldBy, member)
   }
 
-  function unhold(uid: string, { poolUid }: Member): void {
+  function unhold(uid: string, { poolKey }: Member): void {
     held.delete(uid)
-    const pool = pools.get(poolUid)
+    const pool = pools.get(poolKey)
     if (!pool) return
     pool.held--
-    prune(poolUid, pool)
+    prune(poolKey, pool)
   }
 
   function seen(sandbox: Sandbox): void {
     const key = keyOf(sandbox)
     const { uid = '' } = sandbox.metadata
     const before = members.get(key)
-    const poolUid = poolOfMember(sandbox)?.uid
-    if (before && (before.uid !== uid || before.poolUid !== poolUid)) drop(key)
-    if (poolUid === undefined) return
-    const member: Member = { uid, poolUid, progress: progressOf(sandbox), node: sandbox.status?.nodeName ?? '' }
+    const poolKey = poolKeyOf(sandbox)
+    if (before && (before.uid !== uid || before.poolKey !== poolKey)) drop(key)
+    if (poolKey === undefined) return
+    const member: Member = { uid, poolKey, progress: progressOf(sandbox), node: sandbox.status?.nodeName ?? '' }
     const known = members.get(key)
     members.set(key, member)
     if (known?.heldBy !== undefined) {
@@ -173,7 +173,7 @@ export function createAdoption({ find, assignee, call, now }: AdoptionOptions): 
     }
     const asker = assignee(sandbox)
     if (asker) return take(key, member, asker.uid)
-    if (known?.progress === 'starting' && member.progress !== 'starting') poolAt(poolUid).movedAt = now()
+    if (known?.progress === 'starting' && member.progress !== 'starting') poolAt(poolKey).movedAt = now()
     if (known && known.progress !== member.progress) leaveQueues(key, known)
     enqueue(key, member)
   }
@@ -184,7 +184,7 @@ export function createAdoption({ find, assignee, call, now }: AdoptionOptions): 
     release(uid)
     member.heldBy = uid
     held.set(uid, key)
-    poolAt(member.poolUid).held++
+    poolAt(member.poolKey).held++
   }
 
   function release(uid: string): void {
@@ -220,14 +220,14 @@ export function createAdoption({ find, assignee, call, now }: AdoptionOptions): 
       take(key, member, asker.uid)
     },
     release,
-    offer(asker, poolUid, acceptable) {
+    offer(asker, poolKey, acceptable) {
       const mine = held.get(asker.uid)
       const sandbox = mine === undefined ? undefined : find(mine)
-      if (sandbox && poolOfMember(sandbox)?.uid === poolUid) {
+      if (sandbox && poolKeyOf(sandbox) === poolKey) {
         if (acceptable?.(sandbox) !== false) return { kind: 'member', sandbox }
         putAside(asker.uid)
-      } else if (mine !== undefined || waitingFor.get(asker.uid) !== poolUid) release(asker.uid)
-      const pool = pools.get(poolUid)
+      } else if (mine !== undefined || waitingFor.get(asker.uid) !== poolKey) release(asker.uid)
+      const pool = pools.get(poolKey)
       if (!pool) return { kind: 'none' }
       for (let key = nextOf(pool); key !== undefined; key = nextOf(pool)) {
         const member = members.get(key)
@@ -239,20 +239,20 @@ export function createAdoption({ find, assignee, call, now }: AdoptionOptions): 
       const others = pool.waiting.has(asker.uid) ? pool.waiting.size - 1 : pool.waiting.size
       if (pool.starting.size <= others) {
         stopWaiting(asker.uid)
-        prune(poolUid, pool)
+        prune(poolKey, pool)
         return { kind: 'none' }
       }
       pool.waiting.set(asker.uid, asker.key)
-      waitingFor.set(asker.uid, poolUid)
+      waitingFor.set(asker.uid, poolKey)
       return { kind: 'starting', movedAt: pool.movedAt }
     },
-    available(poolUid) {
-      const pool = pools.get(poolUid)
+    available(poolKey) {
+      const pool = pools.get(poolKey)
       return pool ? pool.ready.size + pool.running.size : 0
     },
-    ready: (poolUid) => pools.get(poolUid)?.ready.size ?? 0,
-    supply(poolUid) {
-      const pool = pools.get(poolUid)
+    ready: (poolKey) => pools.get(poolKey)?.ready.size ?? 0,
+    supply(poolKey) {
+      const pool = pools.get(poolKey)
       return pool ? pool.ready.size + pool.running.size + pool.held : 0
     },
   }

@@ -67,9 +67,9 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     now: options.now ?? Date.now,
   })
   const waiting = countWaitingClaims(claims, {
-    supply: (poolKey) => adoption.supply(uidOf(pools.get(poolKey))),
+    supply: (poolKey) => adoption.supply(supplyKeyOf(pools.get(poolKey))),
     plenty: (poolKey) => hasPlenty(pools.get(poolKey), adoption),
-    ready: (poolKey) => adoption.ready(uidOf(pools.get(poolKey))),
+    ready: (poolKey) => adoption.ready(supplyKeyOf(pools.get(poolKey))),
     now: options.now ?? Date.now,
   })
   const firstSeen = new Map<string, number>()
@@ -271,7 +271,7 @@ function offerFrom({ adoption, templates }: Sources, { claim, pool }: Pick<Obser
   if (!found) return { kind: 'none' }
   const asker = { uid: metadata.uid ?? '', key: keyOf(claim) }
   const strict = found.spec.updateStrategy?.type === 'Recreate'
-  const offer = adoption.offer(asker, uidOf(found), (sandbox) => {
+  const offer = adoption.offer(asker, supplyKeyOf(found), (sandbox) => {
     const template = strict ? templates.get(joinKey(metadata.namespace, found.spec.sandboxTemplateRef.name)) : undefined
     return !template || isLike(template, sandbox.spec, sandbox.metadata.labels?.[LABELS.templateHash])
   })
@@ -296,7 +296,7 @@ function selectedPool({ pools, adoption }: Sources, { metadata, spec }: SandboxC
   const [best] = pools
     .list()
     .filter((pool) => pool.metadata.namespace === metadata.namespace && selects(warmPoolSelector, pool.metadata.labels))
-    .map((pool) => ({ name: pool.metadata.name ?? '', available: adoption.available(uidOf(pool)) }))
+    .map((pool) => ({ name: pool.metadata.name ?? '', available: adoption.available(supplyKeyOf(pool)) }))
     .sort((a, b) => b.available - a.available || (a.name < b.name ? -1 : 1))
   return best?.name
 }
@@ -304,7 +304,7 @@ function selectedPool({ pools, adoption }: Sources, { metadata, spec }: SandboxC
 /** Half of what the pool had when it was looked at last. */
 function hasPlenty(pool: SandboxWarmPool | undefined, adoption: Adoption): boolean {
   const { replicas = 0 } = pool?.status ?? {}
-  return replicas > 0 && adoption.available(uidOf(pool)) * 2 >= replicas
+  return replicas > 0 && adoption.available(supplyKeyOf(pool)) * 2 >= replicas
 }
 
 function assigneeOf({ claims }: ClaimCaches, sandbox: Sandbox): { uid: string; key: string } | undefined {
@@ -364,8 +364,9 @@ function templateKey({ metadata, spec, status }: SandboxClaim): string[] {
   return [joinKey(metadata.namespace, spec.templateRef.name)]
 }
 
-function uidOf(object: AnyObject | undefined): string {
-  return object?.metadata.uid ?? ''
+/** As `poolKeyOf` has it of its members. */
+function supplyKeyOf(pool: SandboxWarmPool | undefined): string {
+  return pool ? joinKey(pool.metadata.namespace, pool.metadata.uid ?? '') : ''
 }
 
 function templateKeyOfPool({ metadata, spec }: SandboxWarmPool): string[] {

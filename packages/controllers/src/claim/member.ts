@@ -8,7 +8,7 @@ import {
   referenceGroup,
   type Sandbox,
 } from '@caisson/api'
-import { sandboxWarmPools } from '@caisson/client'
+import { joinKey, sandboxWarmPools } from '@caisson/client'
 
 /** `starting` cannot be reached yet and is not given to anybody; `running` is given where nothing is `ready`. */
 export type Progress = 'starting' | 'running' | 'ready'
@@ -25,6 +25,12 @@ export function poolOfMember({ metadata }: Sandbox): Pick<OwnerReference, 'name'
   const owner = controllerOf({ metadata })
   if (owner?.kind !== sandboxWarmPools.kind || referenceGroup(owner) !== EXTENSIONS_GROUP) return undefined
   return owner
+}
+
+/** NAMESPACE/UID of that pool. Who knows the UID of a pool elsewhere may name it as an owner, and makes no member of it. */
+export function poolKeyOf(sandbox: Sandbox): string | undefined {
+  const pool = poolOfMember(sandbox)
+  return pool && joinKey(sandbox.metadata.namespace, pool.uid)
 }
 
 export function progressOf({ status }: Sandbox): Progress {

@@ -81,6 +81,22 @@ describe('a start', () => {
     expect(t.running.writes.filter((write) => write.startsWith('POST'))).toEqual(['POST persistentvolumeclaims'])
   })
 
+  test('counts no Pod of another namespace that names the Sandbox as its owner', async () => {
+    const sandbox = await t.create(sandboxNamed('box'))
+    const elsewhere = `${t.namespace}-elsewhere`
+    await t.client.create(resources.namespaces, { metadata: { name: elsewhere } })
+    const { kind, apiVersion, metadata } = sandbox
+    const owner = { kind, apiVersion, name: 'box', uid: metadata.uid ?? '', controller: true }
+    const spec = { containers: [{ name: 'c', image: 'example.com/c' }] }
+    await t.client.create(PODS, { metadata: { name: 'box', ownerReferences: [owner] }, spec }, { namespace: elsewhere })
+    await podBecomes(t.client, t.at('box'), READY_STATUS)
+    await t.untilReason('box', 'DependenciesReady')
+    await t.patch('box', { spec: { podTemplate: { metadata: { annotations: { look: 'again' } } } } })
+    await t.running.controllers.idle()
+    await t.untilReason('box', 'DependenciesReady')
+    expect(t.running.errors).toEqual([])
+  })
+
   test('is gone on with by the next process, whatever the last one had done', async () => {
     await t.restart(async () => {
       await t.create(sandboxNamed('box'))

@@ -39,7 +39,7 @@ export interface SandboxCaches {
 export type AllCaches = SandboxCaches & Pick<SnapshotCaches, 'snapshots'>
 
 /** Index of Pods by the UID of their controller. */
-const BY_CONTROLLER = 'controllerUid'
+const BY_CONTROLLER = 'controller'
 /** Index of Sandboxes by the key of the Pod that an older controller recorded for them. */
 const BY_POD_NAME = 'sandboxPodName'
 
@@ -47,7 +47,7 @@ const BY_POD_NAME = 'sandboxPodName'
 export function sandboxCaches(informers: Informers, sandboxes: Resource<Sandbox> = SANDBOXES): SandboxCaches {
   return {
     sandboxes: informers.of(sandboxes, { indexers: { [BY_POD_NAME]: recordedPodKey } }),
-    pods: informers.of(PODS, { indexers: { [BY_CONTROLLER]: controllerUid } }),
+    pods: informers.of(PODS, { indexers: { [BY_CONTROLLER]: controllerKey } }),
     services: informers.of(SERVICES),
     claims: informers.of(CLAIMS),
   }
@@ -147,7 +147,7 @@ export function observeSandbox(
   failures: ObservedSandbox['failures'],
 ): ObservedSandbox {
   const { namespace, uid = '' } = sandbox.metadata
-  const owned = caches.pods.byIndex(BY_CONTROLLER, uid)
+  const owned = caches.pods.byIndex(BY_CONTROLLER, joinKey(namespace, uid))
   const named = caches.pods.get(joinKey(namespace, podNameOf(sandbox)))
   const templates = sandbox.spec.volumeClaimTemplates ?? []
   const found = templates.flatMap((template) => {
@@ -191,9 +191,10 @@ function enqueueNamesake(engine: Engine, sandboxes: Informer<Sandbox>, object: {
   if (sandboxes.get(key)) engine.enqueue(key)
 }
 
-function controllerUid(object: AnyObject): string[] {
+/** NAMESPACE/UID: nothing is owned by what is in another namespace, whatever UID it names. */
+function controllerKey(object: AnyObject): string[] {
   const owner = controllerOf(object)
-  return owner ? [owner.uid] : []
+  return owner ? [joinKey(object.metadata.namespace, owner.uid)] : []
 }
 
 function recordedPodKey({ metadata }: AnyObject): string[] {
