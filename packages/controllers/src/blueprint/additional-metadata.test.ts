@@ -50,6 +50,17 @@ test.each<[key: string, allowed: boolean]>([
   // It would begin with the memory of whatever has a snapshot in the namespace.
   ['caisson.dev/snapshot', false],
   ['caisson.dev/network', false],
+  // What runtimes and network plugins of others' nodes act on.
+  ['dev.gvisor.spec.mount.data.source', false],
+  ['dev.gvisor.flag.debug', false],
+  ['io.katacontainers.config.hypervisor.kernel_params', false],
+  ['io.kubernetes.cri-o.Devices', false],
+  ['cpu-quota.crio.io', false],
+  ['cpu-shares.crio.io/main', false],
+  ['k8s.v1.cni.cncf.io/networks', false],
+  ['v1.multus-cni.io/default-network', false],
+  ['devices.nri.io/container.main', false],
+  ['dev.gvisors/note', true],
 ])('annotation %s', (key, allowed) => {
   expect(problemOf({ annotations: { [key]: 'x' } })).toBe(
     allowed

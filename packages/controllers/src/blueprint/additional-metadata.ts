@@ -6,8 +6,21 @@ export type PodMetadata = NonNullable<PodTemplate['metadata']>
 /** Domains of label keys that claims may use, with everything below them, unless the administrator says otherwise. */
 export const DEFAULT_LABEL_DOMAINS: readonly string[] = ['sandbox.users.io']
 
-/** Annotations that tell Kubernetes or us what to do. */
-const RESTRICTED_DOMAINS = ['kubernetes.io', 'k8s.io', 'agents.x-k8s.io', 'caisson.dev']
+/** Annotations that tell Kubernetes or us what to do, and on others' nodes CNI plugins, CRI-O and plugins of the runtime. */
+const RESTRICTED_DOMAINS = [
+  'kubernetes.io',
+  'k8s.io',
+  'agents.x-k8s.io',
+  'caisson.dev',
+  'cni.cncf.io',
+  'multus-cni.io',
+  'crio.io',
+  'cri-o.io',
+  'nri.io',
+  'noderesource.dev',
+]
+/** The same of gVisor, Kata Containers and CRI, which write domains the other way round and end them with no slash. */
+const RESTRICTED_PREFIXES = ['dev.gvisor.', 'io.katacontainers.', 'io.kubernetes.']
 const EXEMPT_ANNOTATIONS: ReadonlySet<string> = new Set([ANNOTATIONS.safeToEvict])
 
 /** Why a claim may not have this metadata, in agent-sandbox's words; undefined where it may. */
@@ -46,8 +59,12 @@ function labelProblem(key: string, value: string, allowedDomains: readonly strin
 }
 
 function annotationProblem(key: string): string | undefined {
-  const domain = domainOf(key)
-  if (domain === undefined || !isWithin(domain, RESTRICTED_DOMAINS) || EXEMPT_ANNOTATIONS.has(key)) return undefined
+  if (EXEMPT_ANNOTATIONS.has(key)) return undefined
+  // CRI-O's own have no slash: cpu-quota.crio.io.
+  const domain = domainOf(key) ?? key.toLowerCase()
+  const isRestricted =
+    isWithin(domain, RESTRICTED_DOMAINS) || RESTRICTED_PREFIXES.some((prefix) => key.toLowerCase().startsWith(prefix))
+  if (!isRestricted) return undefined
   return `restricted system domain: ${quoted(key)} is not allowed in AdditionalPodMetadata`
 }
 
