@@ -54,8 +54,8 @@ export interface StartNetworkOptions {
 export interface Network extends NetworkGate, AsyncDisposable {
   /**
    * A TCP connection from this process to a port of a Pod, or to a Service. `host` is the address of a Pod of this
-   * machine, the address of a Service, or `NAME.NAMESPACE.svc`; anything else is refused, so that no manifest makes this
-   * process reach what only it can reach. Rejects where nobody listens.
+   * machine, the address of a Service, or `NAME.NAMESPACE.svc`, which lead to Pods of its namespace; anything else is
+   * refused, so that no manifest makes this process reach what only it can reach. Rejects where nobody listens.
    */
   connect(host: string, port: number, signal?: AbortSignal): Promise<Socket>
   /** Sets everything up before the first Pod asks for it. Rejects with code `network-missing` where this machine cannot. */
@@ -87,7 +87,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   const loopback = stack.use(createLoopbackPorts(onError))
   const serviceRules = createServiceRules({
     loopback,
-    isPod: (ip) => rules.podAt(ip) !== undefined,
+    podNamespaceAt: (ip) => rules.podAt(ip)?.namespace,
     onLeftOut: (service, why) => warn(service, `${LEFT_OUT}: ${why}`),
     onError,
   })
@@ -255,8 +255,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
       changed()
     },
     prepare: () => doors.open(),
-    connect: (host, port, aborted) =>
-      connectToPod(host, port, { names, isPod: (ip) => rules.podAt(ip) !== undefined, signal: aborted }),
+    connect: (host, port, aborted) => connectToPod(host, port, { names, signal: aborted }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

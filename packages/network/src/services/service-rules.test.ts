@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { createLoopbackPorts } from './loopback-ports.ts'
 import type { ServiceObject, SliceObject } from './service-model.ts'
@@ -30,7 +33,7 @@ test('a Service that is larger than any may be leads nowhere until it is smaller
   const told: string[] = []
   const rules = createServiceRules({
     loopback,
-    isPod: () => true,
+    podNamespaceAt: () => 'default',
     onLeftOut: ({ metadata }, why) => told.push(`${metadata.name}: ${why}`),
     onError,
   })
@@ -57,3 +60,45 @@ test('a Service that is larger than any may be leads nowhere until it is smaller
     'web: it has 110 pairs of a port and an endpoint, and may have 100',
   ])
 })
+
+test('a NodePort leads to Pods of its own namespace alone, whatever a slice of it names', async () => {
+  const onError = (error: unknown): never => {
+    throw error
+  }
+  await using stack = new AsyncDisposableStack()
+  const places: AddressInfo[] = []
+  for (const host of ['127.0.0.2', '127.0.0.3', '127.0.0.1']) {
+    const server = createServer((socket) => socket.end(host)).listen(places[0]?.port ?? 0, host)
+    await once(server, 'listening')
+    stack.defer(() => void server.close())
+    places.push(server.address() as AddressInfo)
+  }
+  const port = places[0]?.port ?? 0
+  const nodePort = await freePort()
+  const loopback = stack.use(createLoopbackPorts(onError))
+  const namespaces: Record<string, string> = { '127.0.0.2': 'default', '127.0.0.3': 'other' }
+  const rules = createServiceRules({ loopback, podNamespaceAt: (ip) => namespaces[ip], onLeftOut() {}, onError })
+  const asked = async (...addresses: string[]): Promise<string[]> => {
+    const { spec, ...own } = service(1, 'None')
+    const ports = (spec?.ports ?? []).map((each) => ({ ...each, nodePort }))
+    const leading = {
+      ...slice(1, 0),
+      ports: [{ name: 'p0', port, protocol: 'TCP' }],
+      endpoints: addresses.map((address) => ({ addresses: [address] })),
+    }
+    rules.set('default/web', { ...own, spec: { ...spec, ports } }, [leading])
+    // What is asked of the loopback ports goes in order: this one listens when those before it do.
+    await loopback.close('none')
+    return await Promise.all(Array.from({ length: 20 }, () => text(connect({ host: '127.0.0.1', port: nodePort }))))
+  }
+  expect(new Set(await asked('127.0.0.2', '127.0.0.3', '127.0.0.1'))).toEqual(new Set(['127.0.0.2']))
+  expect(new Set(await asked('127.0.0.3', '127.0.0.1'))).toEqual(new Set(['']))
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

@@ -20,8 +20,11 @@ export interface ServiceRules {
 
 export interface ServiceRulesOptions {
   loopback: LoopbackPorts
-  /** This process connects to Pods alone: where else a slice leads is for sandboxes to go, by their own egress. */
-  isPod(ip: string): boolean
+  /**
+   * The namespace of the Pod with this address. This process connects to Pods of the Service's own alone: where else a
+   * slice leads is for sandboxes to go, by their own egress and the ingress of who is there.
+   */
+  podNamespaceAt(ip: string): string | undefined
   /** A Service is left out. Told again only after it was not, or for another reason. */
   onLeftOut(service: ServiceObject, why: string): void
   onError(error: unknown, where: string): void
@@ -29,13 +32,18 @@ export interface ServiceRulesOptions {
 
 const LOOPBACK = '127.0.0.1'
 
-export function createServiceRules({ loopback, isPod, onLeftOut, onError }: ServiceRulesOptions): ServiceRules {
+export function createServiceRules({
+  loopback,
+  podNamespaceAt,
+  onLeftOut,
+  onError,
+}: ServiceRulesOptions): ServiceRules {
   const pieces = new Map<string, string>()
   const problems = new Map<string, string>()
   const nodePorts = new Map<string, Map<string, ServicePort>>()
   let change = new Map<string, RulePiece | undefined>()
 
-  function setNodePorts(key: string, ports: readonly ServicePort[]): void {
+  function setNodePorts(key: string, ports: readonly ServicePort[], namespace: string): void {
     const before = nodePorts.get(key) ?? new Map<string, ServicePort>()
     const after = new Map<string, ServicePort>()
     for (const port of ports) {
@@ -44,20 +52,16 @@ export function createServiceRules({ loopback, isPod, onLeftOut, onError }: Serv
     }
     for (const id of before.keys()) if (!after.has(id)) void loopback.close(id)
     for (const [id, { protocol, nodePort = 0, targets }] of after) {
-      const reachable = targets.filter(({ ip }) => isPod(ip))
+      const target = (): Target | undefined => {
+        const reachable = targets.filter(({ ip }) => podNamespaceAt(ip) === namespace)
+        return reachable[Math.floor(Math.random() * reachable.length)]
+      }
       loopback
-        .open(id, { protocol: protocol as 'tcp' | 'udp', address: LOOPBACK, port: nodePort, target: pick(targets) })
-        .catch((error: unknown) => onError(error, `${id} of service ${key} (${reachable.length} targets)`))
+        .open(id, { protocol: protocol as 'tcp' | 'udp', address: LOOPBACK, port: nodePort, target })
+        .catch((error: unknown) => onError(error, `${id} of service ${key}`))
     }
     if (after.size > 0) nodePorts.set(key, after)
     else nodePorts.delete(key)
-  }
-
-  function pick(targets: readonly Target[]): () => Target | undefined {
-    return () => {
-      const reachable = targets.filter(({ ip }) => isPod(ip))
-      return reachable[Math.floor(Math.random() * reachable.length)]
-    }
   }
 
   return {
@@ -68,7 +72,7 @@ export function createServiceRules({ loopback, isPod, onLeftOut, onError }: Serv
       if (problem === undefined) problems.delete(key)
       else problems.set(key, problem)
       const ports = problem === undefined ? found : []
-      setNodePorts(key, ports)
+      setNodePorts(key, ports, service?.metadata.namespace ?? '')
       const piece = servicePiece(ports)
       const text = JSON.stringify(piece)
       if (pieces.get(key) === text) return
