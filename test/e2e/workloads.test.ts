@@ -171,7 +171,8 @@ describe.runIf(kubectl)('workloads', () => {
     await run('rollout', 'status', 'deployment/worker', '--timeout=60s')
     await run('autoscale', 'deployment', 'worker', '--cpu-percent=50', '--min=1', '--max=2')
     await run('wait', '--for=jsonpath={.spec.replicas}=2', 'deployment/worker', '--timeout=120s')
-    expect(await run('describe', 'hpa', 'worker')).toContain('New size: 2; reason: cpu resource utilization')
+    // An event is written after what it tells of.
+    await expect.poll(() => run('describe', 'hpa', 'worker')).toContain('New size: 2; reason: cpu resource utilization')
     await run('delete', 'hpa/worker', 'deployment/worker')
   }, 240_000)
 
@@ -226,7 +227,7 @@ describe.runIf(kubectl)('workloads', () => {
       },
     )
     await run('wait', '--for=jsonpath={.status.replicas}=1', 'sandboxwarmpool/busy', '--timeout=60s')
-    expect(await run('describe', 'hpa', 'busy')).toContain('New size: 1; reason: All metrics below target')
+    await expect.poll(() => run('describe', 'hpa', 'busy')).toContain('New size: 1; reason: All metrics below target')
     await run('delete', 'hpa/busy', 'sandboxwarmpool/busy', 'sandboxtemplate/busy')
   }, 300_000)
 })

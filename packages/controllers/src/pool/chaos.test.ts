@@ -16,7 +16,6 @@ import {
   type Client,
   createInformers,
   isApiError,
-  resources,
   sandboxClaims,
   sandboxTemplates,
   sandboxWarmPools,
@@ -27,6 +26,7 @@ import { PODS, SANDBOXES } from '../sandbox/objects.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import { startGarbageCollector } from '../testing/garbage-collector.ts'
 import { installCrd, type RunningControllers, runControllers, startTestNode } from '../testing/test-cluster.ts'
+import { createNamespace } from '../testing/test-namespace.ts'
 import { createUnreliableTransport, type UnreliableTransport } from '../testing/unreliable-transport.ts'
 
 const namespace = 'storm'
@@ -65,8 +65,7 @@ test('whatever happens in whatever order, on a bad connection, pools and claims 
   const { client } = cluster
   await installCrd(client)
   for (const crd of [snapshotCrd(), templateCrd(), claimCrd(), poolCrd()]) await installCrd(client, crd)
-  await client.create(resources.namespaces, { metadata: { name: namespace } })
-  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+  await createNamespace(client, namespace)
   await using _node = await startTestNode(client, namespace)
   const owned = [sandboxClaims, sandboxWarmPools, sandboxTemplates, SANDBOXES, PODS]
   await using _garbage = await startGarbageCollector(client, namespace, owned)

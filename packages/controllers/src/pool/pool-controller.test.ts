@@ -31,6 +31,7 @@ import {
   type TestCluster,
   until,
 } from '../testing/test-cluster.ts'
+import { createNamespace } from '../testing/test-namespace.ts'
 
 const QUOTAS = defineResource<AnyObject & { spec: object }>({
   group: '',
@@ -55,8 +56,7 @@ afterAll(async () => cluster[Symbol.asyncDispose]())
 
 beforeEach(async () => {
   namespace = `test-${randomBytes(4).toString('hex')}`
-  await client.create(resources.namespaces, { metadata: { name: namespace } })
-  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+  await createNamespace(client, namespace)
   running = await runControllers(cluster, namespace)
 })
 afterEach(async () => {

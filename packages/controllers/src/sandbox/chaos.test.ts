@@ -1,15 +1,6 @@
 import { type Sandbox, snapshotCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import {
-  type AnyObject,
-  type Client,
-  createInformers,
-  isConflict,
-  isNotFound,
-  joinKey,
-  keyOf,
-  resources,
-} from '@caisson/client'
+import { type AnyObject, type Client, createInformers, isConflict, isNotFound, joinKey, keyOf } from '@caisson/client'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { sameJson } from '../engine/json-difference.ts'
@@ -17,6 +8,7 @@ import { snapshotCaches } from '../snapshot/snapshot-caches.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import { startGarbageCollector } from '../testing/garbage-collector.ts'
 import { installCrd, runControllers, sandboxNamed, startTestNode } from '../testing/test-cluster.ts'
+import { createNamespace } from '../testing/test-namespace.ts'
 import { PODS, type Pod, SANDBOXES, SERVICES } from './objects.ts'
 import { operatingModeOf } from './observed-sandbox.ts'
 import { planSandbox } from './plan-sandbox.ts'
@@ -59,8 +51,7 @@ test('whatever happens in whatever order, with the controllers ended and started
   const { client } = cluster
   await installCrd(client)
   await installCrd(client, snapshotCrd())
-  await client.create(resources.namespaces, { metadata: { name: namespace } })
-  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+  await createNamespace(client, namespace)
   await using informers = createInformers(client)
   const caches = { ...sandboxCaches(informers), ...snapshotCaches(informers) }
   await informers.synced()

@@ -1,6 +1,5 @@
 import { type CustomResourceDefinition, findCondition, type Sandbox, sandboxCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { resources } from '@caisson/client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
@@ -14,6 +13,7 @@ import {
   type TestCluster,
   until,
 } from '../testing/test-cluster.ts'
+import { createNamespace } from '../testing/test-namespace.ts'
 import { PODS, SANDBOXES } from './objects.ts'
 
 const namespace = 'elsewhere'
@@ -25,8 +25,7 @@ let running: RunningControllers
 
 beforeEach(async () => {
   cluster = await startEmbeddedCluster(apiserver)
-  await cluster.client.create(resources.namespaces, { metadata: { name: namespace } })
-  await cluster.client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+  await createNamespace(cluster.client, namespace)
 })
 afterEach(async () => {
   await running[Symbol.asyncDispose]()

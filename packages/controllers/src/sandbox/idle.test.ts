@@ -1,7 +1,7 @@
 /** A Sandbox that falls asleep and is woken, with everything but a kubelet. */
 import { isSuspendedForIdleness, type Sandbox } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { type Client, createInformers, createSandboxWaker, resources } from '@caisson/client'
+import { type Client, createInformers, createSandboxWaker } from '@caisson/client'
 import { expect, test } from 'vitest'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
@@ -13,6 +13,7 @@ import {
   sandboxNamed,
   until,
 } from '../testing/test-cluster.ts'
+import { createNamespace } from '../testing/test-namespace.ts'
 import { PODS, SANDBOXES } from './objects.ts'
 
 const namespace = 'idle'
@@ -31,8 +32,7 @@ test('falls asleep once its Pod is idle, and is woken once for all who knock', a
   await using cluster = await startEmbeddedCluster(apiserver)
   const { client } = cluster
   await installCrd(client)
-  await client.create(resources.namespaces, { metadata: { name: namespace } })
-  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+  await createNamespace(client, namespace)
   await using running = await runControllers(cluster, namespace)
   await using informers = createInformers(client)
   const informer = informers.of<Sandbox>(SANDBOXES)

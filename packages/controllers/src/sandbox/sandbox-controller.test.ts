@@ -4,6 +4,7 @@ import { isNotFound, resources } from '@caisson/client'
 import { describe, expect, test } from 'vitest'
 import { exists, reasonOf, useSandboxes } from '../testing/sandbox-fixture.ts'
 import { podBecomes, podEnds, READY_STATUS, sandboxNamed, until } from '../testing/test-cluster.ts'
+import { createNamespace } from '../testing/test-namespace.ts'
 import { PODS, SANDBOXES, SERVICES } from './objects.ts'
 
 const t = useSandboxes(apiserver)
@@ -84,7 +85,7 @@ describe('a start', () => {
   test('counts no Pod of another namespace that names the Sandbox as its owner', async () => {
     const sandbox = await t.create(sandboxNamed('box'))
     const elsewhere = `${t.namespace}-elsewhere`
-    await t.client.create(resources.namespaces, { metadata: { name: elsewhere } })
+    await createNamespace(t.client, elsewhere)
     const { kind, apiVersion, metadata } = sandbox
     const owner = { kind, apiVersion, name: 'box', uid: metadata.uid ?? '', controller: true }
     const spec = { containers: [{ name: 'c', image: 'example.com/c' }] }

@@ -16,6 +16,15 @@ export interface NamespaceTests {
   restart(whileNoneRuns?: () => Promise<unknown>): Promise<void>
 }
 
+/** One that takes Pods: they need its ServiceAccount, whose controller comes later or is not there. */
+export async function createNamespace(client: Client, name: string): Promise<void> {
+  await client.create(resources.namespaces, { metadata: { name } })
+  const account = { metadata: { name: 'default' } }
+  await client.create(resources.serviceAccounts, account, { namespace: name }).catch((error: unknown) => {
+    if (!isAlreadyExists(error)) throw error
+  })
+}
+
 /** For a whole file. */
 export function useNamespace(server: EmbeddedServer, crds: readonly CustomResourceDefinition[]): NamespaceTests {
   let cluster: TestCluster
@@ -29,13 +38,7 @@ export function useNamespace(server: EmbeddedServer, crds: readonly CustomResour
   afterAll(async () => cluster[Symbol.asyncDispose]())
   beforeEach(async () => {
     namespace = `test-${randomBytes(4).toString('hex')}`
-    await cluster.client.create(resources.namespaces, { metadata: { name: namespace } })
-    // Its controller may not be there, and Pods need it.
-    await cluster.client
-      .create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
-      .catch((error: unknown) => {
-        if (!isAlreadyExists(error)) throw error
-      })
+    await createNamespace(cluster.client, namespace)
     running = await runControllers(cluster, namespace)
   })
   afterEach(async () => {
