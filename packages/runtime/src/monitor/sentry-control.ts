@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { constants } from 'node:os'
+import { createAnswerReader } from './sentry-answer.ts'
 import { shortPath } from './short-path.ts'
 
 const { SIGKILL, SIGSTOP } = constants.signals
@@ -22,8 +23,11 @@ export class SentryControlError extends Error {
   }
 }
 
-/** Characters; the longest that is expected is a list of processes, some 200 each. */
-const LONGEST_ANSWER = 4 * 1024 * 1024
+/**
+ * From the first byte of an answer to its last, ms. A sentry writes it at once; how long it takes to begin is for each
+ * call to say, and a wait has no end.
+ */
+const ANSWER_WITHIN_MS = 30_000
 
 /** Of the ways to deliver a signal that a sentry knows, the one for a single process. */
 const DELIVER_TO_PROCESS = 0
@@ -188,17 +192,36 @@ interface CallWithFiles {
 export async function connectToSentry(stateFile: string): Promise<ControlConnection> {
   using path = shortPath(controlSocket(stateFile))
   const socket = connect(path.path)
-  let answer = ''
+  const answers = createAnswerReader()
+  let lateAnswer: NodeJS.Timeout | undefined
   let asked: PromiseWithResolvers<unknown> | undefined
-  const fail = (message: string): void => asked?.reject(new SentryControlError(message, true))
-  socket.setEncoding('utf8').on('data', (text: string) => {
-    answer += text
-    const parsed = parseAnswer(answer)
-    if (!parsed && answer.length > LONGEST_ANSWER) socket.destroy(new Error('the sentry answers without an end'))
-    if (!parsed) return
-    answer = ''
-    if (parsed.success) asked?.resolve(parsed.result)
-    else asked?.reject(new SentryControlError(parsed.err ?? 'the sentry refused', false))
+  const fail = (message: string): void => {
+    clearTimeout(lateAnswer)
+    asked?.reject(new SentryControlError(message, true))
+  }
+  const giveUp = (): void =>
+    void socket.destroy(new Error(`the sentry did not end its answer within ${ANSWER_WITHIN_MS} ms`))
+
+  function receive(piece: Buffer): void {
+    if (!asked) throw new Error('the sentry answers though it was asked nothing')
+    const answer = answers.push(piece)
+    if (!answer) {
+      lateAnswer ??= setTimeout(giveUp, ANSWER_WITHIN_MS)
+      return
+    }
+    clearTimeout(lateAnswer)
+    lateAnswer = undefined
+    if (answer.success) asked.resolve(answer.result)
+    else asked.reject(new SentryControlError(answer.complaint, false))
+    asked = undefined
+  }
+
+  socket.on('data', (piece: Buffer) => {
+    try {
+      receive(piece)
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : new Error(String(error)))
+    }
   })
   socket.on('error', ({ message }) => fail(message))
   socket.on('close', () => fail('the sentry closed its control socket'))
@@ -247,19 +270,4 @@ function controlSocket(stateFile: string): string {
   const path = state.sandbox?.controlSocketPath
   if (!path?.startsWith('/')) throw new SentryControlError('the state of the sentry names no control socket', false)
   return path
-}
-
-interface ControlAnswer {
-  success: boolean
-  err?: string
-  result?: unknown
-}
-
-/** There is no frame around an answer: it is whole when it parses. */
-function parseAnswer(text: string): ControlAnswer | undefined {
-  try {
-    return JSON.parse(text) as ControlAnswer
-  } catch {
-    return undefined
-  }
 }
