@@ -13,6 +13,7 @@ import type { Driver } from './drivers.ts'
 import type { ContainerEntry, SandboxEntry } from './entries.ts'
 import { digestGrowing } from './file-digest.ts'
 import type { OciDriver } from './oci-driver.ts'
+import { requireOwnDescriptors } from './own-descriptors.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
 import { type KeptContainer, rightsOf, sealSnapshot, snapshotMachine } from './snapshot-files.ts'
 import { killSentry } from './state-files.ts'
@@ -50,7 +51,8 @@ export async function checkpointSandbox(
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     const digests = await saving
     if (pauses && leaveRunning) await goOn(parts, driver, entry)
-    await requireOwnDescriptors(directory, [OWN, ...containers.flatMap(({ spec }) => spec.name ?? [])])
+    const names = containers.flatMap(({ spec }) => spec.name ?? [])
+    await requireOwnDescriptors(join(directory, STATE_FILE), [OWN, ...names])
     const description = {
       createdAt,
       machine: await snapshotMachine(driver),
@@ -201,46 +203,8 @@ async function saveByCommand({ driver, entry, directory }: Saving): Promise<void
   }
 }
 
-// How runsc's state names a descriptor of this machine: `host:NUMBER`, 14 bytes behind the name of its container. Before
-// each stands its length twice, as a number of one byte and of four. Of those that came by exec that name is empty, and they cannot be
-// opened again.
-const DESCRIPTOR = /^host:\d+$/
-const LONGEST_DESCRIPTOR = 16
-const NAME_DISTANCE = 14
-/** Of the container whose sentry it is. */
+/** As a sentry calls the container whose it is. */
 const OWN = '__no_name_0'
-
-/** What an exec left connected to its client is not known to be in the way before it is restored: by then it is too late. */
-async function requireOwnDescriptors(directory: string, names: readonly string[]): Promise<void> {
-  const state = await readFile(join(directory, STATE_FILE))
-  for (let at = state.indexOf('host:'); at >= 0; at = state.indexOf('host:', at + 1)) {
-    if (at < NAME_DISTANCE) continue
-    const length = state.readUInt32BE(at - 4)
-    if (
-      state[at - 5] !== length ||
-      length > LONGEST_DESCRIPTOR ||
-      !DESCRIPTOR.test(state.toString('latin1', at, at + length))
-    )
-      continue
-    const end = at - NAME_DISTANCE
-    if (names.some((name) => isString(state, end, name))) continue
-    throw new RuntimeError(
-      'snapshot-incompatible',
-      'a process that was started by exec holds on to its client, and could not go on elsewhere: let it end, or start it with its input and outputs redirected',
-    )
-  }
-}
-
-/** Whether what ends there is this very text, with its length before it. */
-function isString(state: Buffer, end: number, text: string): boolean {
-  const begin = end - text.length
-  return (
-    begin >= 5 &&
-    state[begin - 5] === text.length &&
-    state.readUInt32BE(begin - 4) === text.length &&
-    state.toString('latin1', begin, end) === text
-  )
-}
 
 function saveFailure(complaint: string): RuntimeError {
   const [first = ''] = complaint.trim().split('\n')
