@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { watch, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type ExitStatus, type TerminalSize } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
@@ -47,7 +47,12 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
   const words = withholdRuntimeWords()
   // The runtime writes to the same output as the command would: with a terminal there is only one.
   const output = (fd: number, stream: Stream): Output =>
-    createOutput({ fd, stream, ...(stream === streamOfWords(request) && { pass: words.pass }) })
+    createOutput({
+      fd,
+      stream,
+      container: dirname(directory),
+      ...(stream === streamOfWords(request) && { pass: words.pass }),
+    })
   const outputs = [output(ends.stdout, 'stdout')]
   if (ends.stderr !== undefined) outputs.push(output(ends.stderr, 'stderr'))
   const ended = new AbortController()

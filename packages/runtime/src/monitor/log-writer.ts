@@ -16,6 +16,9 @@ export interface LogWriter {
 // What the field's log readers take as the longest piece of a line.
 const LONGEST_PIECE = 16 * 1024
 const NEWLINE = 0x0a
+const PARTIAL = 0x50
+// To call what copies costs more than so many bytes.
+const COPIED_BY_BYTES = 32
 
 /**
  * Writes a container's output in CRI's format, one record a line: `<RFC3339Nano> <stream> <F|P> <text>`, where P says
@@ -61,24 +64,41 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   }
 }
 
-/** The records of one piece of output, each ending with a newline. */
+/**
+ * The records of one piece of output, each ending with a newline. In one buffer: objects for each line let 64 KiB of
+ * newlines take ten milliseconds.
+ */
 export function formatRecords(stream: 'stdout' | 'stderr', chunk: Buffer, time: string): Buffer {
-  const full = Buffer.from(`${time} ${stream} F `)
-  const partial = Buffer.from(`${time} ${stream} P `)
-  const newline = Buffer.from('\n')
-  const parts: Buffer[] = []
-  for (let at = 0; at < chunk.length; ) {
-    const end = chunk.indexOf(NEWLINE, at)
-    const lineEnd = end < 0 ? chunk.length : end
-    if (lineEnd - at > LONGEST_PIECE) {
-      parts.push(partial, chunk.subarray(at, at + LONGEST_PIECE), newline)
-      at += LONGEST_PIECE
-    } else {
-      parts.push(end < 0 ? partial : full, chunk.subarray(at, lineEnd), newline)
-      at = lineEnd + 1
-    }
+  const prefix = Buffer.from(`${time} ${stream} F `)
+  const tag = prefix.length - 2
+  const ends = recordEnds(chunk)
+  const records = Buffer.allocUnsafe(chunk.length + ends.length * (prefix.length + 1))
+  let size = 0
+  let at = 0
+  for (const end of ends) {
+    const isFull = chunk[end] === NEWLINE
+    records.set(prefix, size)
+    if (!isFull) records[size + tag] = PARTIAL
+    size += prefix.length
+    if (end - at > COPIED_BY_BYTES) size += chunk.copy(records, size, at, end)
+    else for (let index = at; index < end; index++) records[size++] = chunk[index] ?? 0
+    records[size++] = NEWLINE
+    at = isFull ? end + 1 : end
   }
-  return Buffer.concat(parts)
+  return records.subarray(0, size)
+}
+
+/** Where the text of each record of a piece ends: before a newline, at the piece's end, or where a line is too long. */
+function recordEnds(chunk: Buffer): number[] {
+  const ends: number[] = []
+  for (let at = 0; at < chunk.length; ) {
+    // Most of what makes many records are empty lines: a search costs more than a look.
+    const found = chunk[at] === NEWLINE ? at : chunk.indexOf(NEWLINE, at)
+    const end = Math.min(found < 0 ? chunk.length : found, at + LONGEST_PIECE)
+    ends.push(end)
+    at = end === found ? end + 1 : end
+  }
+  return ends
 }
 
 /** Now, as RFC 3339 with nanoseconds; the clock gives microseconds. */

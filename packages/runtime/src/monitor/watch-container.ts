@@ -57,6 +57,7 @@ export function watchContainer(
     createOutput({
       fd,
       stream,
+      container: supervision.directory,
       onChunk: (chunk) => {
         log.write(stream, chunk)
         return first?.add(stream, chunk) ?? true
@@ -82,9 +83,9 @@ export function watchContainer(
     )
     first?.unbound()
     const read = Promise.all(outputs.map((each) => each.ended))
-    // A client that is slow is waited for; one that is stuck is cut off elsewhere.
+    // A client that is slow is waited for, as its turn is; one that is stuck is cut off elsewhere.
     let waiting = true
-    while (waiting) waiting = !(await settlesWithin(read, LAST_OUTPUT_MS)) && outputs.some((each) => each.blocked())
+    while (waiting) waiting = !(await settlesWithin(read, LAST_OUTPUT_MS)) && outputs.some((each) => each.wasHeldUp())
     for (const output of outputs) output[Symbol.dispose]()
     log.close()
     stdin?.destroy()
