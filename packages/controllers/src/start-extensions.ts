@@ -4,6 +4,7 @@ import type { Sandbox } from '@caisson/api'
 import { CONTROLLER_NAMESPACE } from '@caisson/api'
 import type { AnyObject, Client, Informer, Informers } from '@caisson/client'
 import type { ComingClaims } from './claim/after-claims.ts'
+import { createAssignments } from './claim/assignments.ts'
 import { type ClaimController, startClaimController } from './claim/claim-controller.ts'
 import { followLabelDomains } from './claim/label-domains.ts'
 import type { Engine, EngineMetrics } from './engine/engine.ts'
@@ -96,13 +97,16 @@ export function startExtensions(
       onError: (error) => onError(error, 'reading which label domains claims may use'),
     })
     owned.use(domains)
+    const labelDomains = () => domains.allowed
+    const assignments = createAssignments(caches, { labelDomains, now: now ?? Date.now })
     const claimOptions = engineOptions('sandboxclaim', options.claimConcurrency ?? 50)
     // Before the pools: what is there is given away before more is made.
     claimController = startClaimController(caches, {
       ...claimOptions,
       client,
       record: options.claimEvents === false ? () => undefined : claimOptions.record,
-      labelDomains: () => domains.allowed,
+      labelDomains,
+      assignments,
       observability: options.claimObservability ?? true,
     })
     controllers = [
@@ -115,6 +119,7 @@ export function startExtensions(
         readinessGracePeriod: options.poolReadinessGracePeriod ?? 300_000,
         evictable: options.poolEviction ?? true,
         waitingClaims: claimController.waiting,
+        assignments,
       }),
     ]
   }

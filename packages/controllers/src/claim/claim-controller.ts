@@ -1,6 +1,5 @@
 /** Wires the SandboxClaim plan to caches: what it observes, and which changes have which claim looked at. */
 import {
-  ANNOTATIONS,
   LABELS,
   type Sandbox,
   type SandboxClaim,
@@ -11,19 +10,19 @@ import {
 import { type AnyObject, type Informer, joinKey, keyOf } from '@caisson/client'
 import { overrideConflict } from '../blueprint/additional-metadata.ts'
 import { isLike } from '../blueprint/sandbox-spec.ts'
-import { maySendEnv, sentEnvProblem, takesWarmEnv, warmEnvSecrets } from '../blueprint/warm-env.ts'
+import { maySendEnv, takesWarmEnv, warmEnvSecrets } from '../blueprint/warm-env.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { sameJson } from '../engine/json-difference.ts'
 import { withNamesakes } from '../template/name-collision.ts'
 import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
 import { olderTemplate, policyOf, type TemplateCaches } from '../template/template-controller.ts'
-import { type Adoption, createAdoption, type Offer } from './adoption.ts'
+import { type Adoption, type Asker, createAdoption, type Offer } from './adoption.ts'
 import type { ComingClaims } from './after-claims.ts'
 import { followArrivals } from './arrivals.ts'
+import { type Assignments, envProblem, knownSandboxes, originOf, originOfMember } from './assignments.ts'
 import { createEnvDelivery, type EnvDelivery } from './env-delivery.ts'
 import { claimNameOf, type Finding, findSandbox } from './find-sandbox.ts'
-import { poolOfMember } from './member.ts'
-import { assignedName, type ClaimEnv, type ObservedClaim } from './observed-claim.ts'
+import type { ClaimEnv, ObservedClaim } from './observed-claim.ts'
 import { type ClaimPlanOptions, mayAdopt, planClaim } from './plan-claim.ts'
 import { countWaitingClaims, type WaitingClaims } from './waiting-claims.ts'
 
@@ -36,6 +35,7 @@ export interface ClaimCaches extends Pick<TemplateCaches, 'templates' | 'policie
 export interface ClaimControllerOptions extends EngineOptions, Omit<ClaimPlanOptions, 'labelDomains'> {
   /** Of now. */
   labelDomains(): readonly string[]
+  assignments: Assignments
 }
 
 export interface ClaimController extends AsyncDisposable, Pick<Engine, 'idle'>, ComingClaims {
@@ -44,8 +44,6 @@ export interface ClaimController extends AsyncDisposable, Pick<Engine, 'idle'>, 
   reconsiderLabels(): void
 }
 
-/** Index of claims by the key of the Sandbox that was written down for them. */
-const BY_SANDBOX = 'sandboxOfClaim'
 /** Index of claims without a Sandbox by the key of their pool; those with a selector by their namespace. */
 const BY_POOL = 'poolOfClaim'
 /** Index of claims without a Sandbox by the key of their template. */
@@ -56,13 +54,16 @@ const POOLS_BY_TEMPLATE = 'templateOfPool'
 /** Starts at once; the caches must have synced, or claims would be given a second Sandbox. */
 export function startClaimController(caches: ClaimCaches, options: ClaimControllerOptions): ClaimController {
   const { claims, sandboxes, pools, templates, policies } = caches
-  claims.addIndex(BY_SANDBOX, sandboxKey)
+  const { assignments } = options
   claims.addIndex(BY_POOL, poolKey)
   claims.addIndex(BY_TEMPLATE, templateKey)
   pools.addIndex(POOLS_BY_TEMPLATE, templateKeyOfPool)
   const adoption = createAdoption({
     find: (key) => sandboxes.get(key),
-    assignee: (sandbox) => assigneeOf(caches, sandbox),
+    assignee(sandbox) {
+      const claim = assignments.claimFor(sandbox)
+      return claim && askerOf(claim)
+    },
     call: (key) => engine.enqueue(key),
     now: options.now ?? Date.now,
   })
@@ -86,6 +87,18 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
     },
     options,
   )
+  const holdAssigned = (claim: SandboxClaim): void => {
+    const member = assignments.memberFor(claim)
+    if (member) adoption.hold(askerOf(claim), keyOf(member))
+  }
+  const enqueueConcerned = (sandbox: Sandbox): void => {
+    const { namespace } = sandbox.metadata
+    const owner = claimNameOf(sandbox)
+    if (owner !== undefined) engine.enqueue(joinKey(namespace, owner))
+    const key = keyOf(sandbox)
+    if (claims.get(key)) engine.enqueue(key)
+    for (const claim of assignments.naming(sandbox)) engine.enqueue(keyOf(claim))
+  }
   const enqueueUsers = (templateKey: string): void => {
     for (const claim of claims.byIndex(BY_TEMPLATE, templateKey)) engine.enqueue(keyOf(claim))
     for (const pool of pools.byIndex(POOLS_BY_TEMPLATE, templateKey)) enqueueAskers(engine, claims, pool)
@@ -103,34 +116,35 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       added(claim) {
         arrivals.note()
         firstSeen.set(claim.metadata.uid ?? '', performance.timeOrigin + performance.now())
-        holdAssigned(adoption, claim)
+        holdAssigned(claim)
         engine.enqueue(keyOf(claim))
       },
       updated(_old, claim) {
-        holdAssigned(adoption, claim)
+        holdAssigned(claim)
         engine.enqueue(keyOf(claim))
       },
       deleted(claim) {
         firstSeen.delete(claim.metadata.uid ?? '')
         adoption.release(claim.metadata.uid ?? '')
         delivery.forget(claim.metadata.uid ?? '')
+        assignments.gone(claim)
         engine.enqueue(keyOf(claim))
       },
     }),
     sandboxes.handle({
       added(sandbox) {
         adoption.seen(sandbox)
-        enqueueConcerned(engine, claims, sandbox)
+        enqueueConcerned(sandbox)
       },
       updated(old, sandbox) {
         adoption.seen(sandbox)
         // It may have changed hands.
-        if (claimNameOf(old) !== claimNameOf(sandbox)) enqueueConcerned(engine, claims, old)
-        enqueueConcerned(engine, claims, sandbox)
+        if (claimNameOf(old) !== claimNameOf(sandbox)) enqueueConcerned(old)
+        enqueueConcerned(sandbox)
       },
       deleted(sandbox) {
         adoption.gone(sandbox)
-        enqueueConcerned(engine, claims, sandbox)
+        enqueueConcerned(sandbox)
       },
     }),
     pools.handle(whenChanged((pool: SandboxWarmPool) => enqueueAskers(engine, claims, pool))),
@@ -174,10 +188,9 @@ function observeClaim(
   claim: SandboxClaim,
   { failures, options }: { failures: ObservedClaim['failures']; options: ClaimControllerOptions },
 ): ObservedClaim {
-  const { sandboxes, pools, templates, adoption, firstSeen } = sources
+  const { pools, templates, adoption, firstSeen } = sources
   const { namespace, name = '', uid = '' } = claim.metadata
   const { now = Date.now } = options
-  const at = (name: string | undefined) => (name ? sandboxes.get(joinKey(namespace, name)) : undefined)
   const poolName = claim.spec.warmPoolRef?.name ?? selectedPool(sources, claim)
   const pool = poolName === undefined ? undefined : { name: poolName, found: pools.get(joinKey(namespace, poolName)) }
   const templateName = claim.spec.templateRef?.name ?? pool?.found?.spec.sandboxTemplateRef.name
@@ -185,14 +198,8 @@ function observeClaim(
     templateName === undefined
       ? undefined
       : { name: templateName, found: templates.get(joinKey(namespace, templateName)) }
-  const assigned = at(assignedName(claim))
-  const assignedFrom = assigned && poolOfMember(assigned)
   const known = {
-    claim,
-    bound: at(claim.status?.sandbox?.name),
-    assigned,
-    assignedPool: assignedFrom && pools.get(joinKey(namespace, assignedFrom.name)),
-    namesake: at(name),
+    ...knownSandboxes(sources, claim),
     pool,
     template,
     policy: template?.found && policyOf(sources, template.found),
@@ -203,11 +210,17 @@ function observeClaim(
     failures,
   }
   const finding = findSandbox(known)
+  if (failures.some(({ permanent }) => permanent)) options.assignments.refuse(claim)
   if (finding.kind === 'found' || finding.kind === 'transfer') {
-    // It waits for nothing else any more.
-    adoption.hold({ uid, key: keyOf(claim) }, keyOf(finding.sandbox))
+    // It waits for nothing else any more; and for nothing at all where it cannot take what is written in it.
+    if (finding.kind === 'found' || options.assignments.memberFor(claim))
+      adoption.hold(askerOf(claim), keyOf(finding.sandbox))
+    else adoption.release(uid)
     const env = envFor(sources, claim, finding)
-    const origin = originOf(templates, finding.sandbox) ?? template?.found
+    const origin =
+      finding.kind === 'transfer'
+        ? originOfMember(templates, finding.sandbox, known.assignedPool)
+        : (originOf(templates, finding.sandbox) ?? template?.found)
     return { ...known, offer: { kind: 'none' }, origin, ...(env && { env }) }
   }
   const env = finding.kind === 'ask' ? envToSend(sources, claim, pool?.found && template?.found) : undefined
@@ -248,10 +261,7 @@ function envFor(
     delivery.forget(metadata.uid ?? '')
     return undefined
   }
-  const origin = originOf(templates, sandbox)
-  const problem = origin
-    ? sentEnvProblem(origin, spec.env)
-    : `the template of Sandbox ${JSON.stringify(sandbox.metadata.name)} is gone, and with it what it allows`
+  const problem = envProblem(claim, sandbox, originOf(templates, sandbox))
   if (problem !== undefined) return { kind: 'problem', message: problem, permanent: true }
   if (kind === 'transfer') return undefined
   const values = delivery.valuesOf(claim)
@@ -269,9 +279,8 @@ function offerFrom({ adoption, templates }: Sources, { claim, pool }: Pick<Obser
   const { metadata, spec } = claim
   const found = pool?.found
   if (!found) return { kind: 'none' }
-  const asker = { uid: metadata.uid ?? '', key: keyOf(claim) }
   const strict = found.spec.updateStrategy?.type === 'Recreate'
-  const offer = adoption.offer(asker, supplyKeyOf(found), (sandbox) => {
+  const offer = adoption.offer(askerOf(claim), supplyKeyOf(found), (sandbox) => {
     const template = strict ? templates.get(joinKey(metadata.namespace, found.spec.sandboxTemplateRef.name)) : undefined
     return !template || isLike(template, sandbox.spec, sandbox.metadata.labels?.[LABELS.templateHash])
   })
@@ -281,12 +290,6 @@ function offerFrom({ adoption, templates }: Sources, { claim, pool }: Pick<Obser
   const origin = originOf(templates, offer.sandbox)
   const conflict = overrideConflict(origin?.spec.podTemplate.metadata, spec.additionalPodMetadata)
   return conflict === undefined ? offer : { kind: 'none' }
-}
-
-/** The template that a Sandbox says that it was made from: its pool may have another by now. */
-function originOf(templates: Informer<SandboxTemplate>, { metadata }: Sandbox): SandboxTemplate | undefined {
-  const name = metadata.annotations?.[ANNOTATIONS.templateRef]
-  return name ? templates.get(joinKey(metadata.namespace, name)) : undefined
 }
 
 /** The pool that a claim with a selector asks: the one with most to give, then the first by name. */
@@ -307,26 +310,8 @@ function hasPlenty(pool: SandboxWarmPool | undefined, adoption: Adoption): boole
   return replicas > 0 && adoption.available(supplyKeyOf(pool)) * 2 >= replicas
 }
 
-function assigneeOf({ claims }: ClaimCaches, sandbox: Sandbox): { uid: string; key: string } | undefined {
-  const pool = poolOfMember(sandbox)?.name
-  const found = claims
-    .byIndex(BY_SANDBOX, keyOf(sandbox))
-    .find(({ spec }) => spec.warmPoolSelector !== undefined || spec.warmPoolRef?.name === pool)
-  return found && { uid: found.metadata.uid ?? '', key: keyOf(found) }
-}
-
-function holdAssigned(adoption: Adoption, claim: SandboxClaim): void {
-  const [key] = sandboxKey(claim)
-  if (key !== undefined) adoption.hold({ uid: claim.metadata.uid ?? '', key: keyOf(claim) }, key)
-}
-
-function enqueueConcerned(engine: Engine, claims: Informer<SandboxClaim>, sandbox: Sandbox): void {
-  const { namespace } = sandbox.metadata
-  const owner = claimNameOf(sandbox)
-  if (owner !== undefined) engine.enqueue(joinKey(namespace, owner))
-  const key = keyOf(sandbox)
-  if (claims.get(key)) engine.enqueue(key)
-  for (const claim of claims.byIndex(BY_SANDBOX, key)) engine.enqueue(keyOf(claim))
+function askerOf(claim: SandboxClaim): Asker {
+  return { uid: claim.metadata.uid ?? '', key: keyOf(claim) }
 }
 
 function enqueueAskers(engine: Engine, claims: Informer<SandboxClaim>, pool: SandboxWarmPool): void {
@@ -347,11 +332,6 @@ function whenChanged<T extends AnyObject>(enqueue: (object: T) => void) {
     },
     deleted: enqueue,
   }
-}
-
-function sandboxKey(claim: SandboxClaim): string[] {
-  const name = assignedName(claim)
-  return name === undefined || claim.metadata.deletionTimestamp ? [] : [joinKey(claim.metadata.namespace, name)]
 }
 
 function poolKey({ metadata, spec, status }: SandboxClaim): string[] {

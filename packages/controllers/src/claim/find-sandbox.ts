@@ -16,16 +16,19 @@ export type Finding =
   /** Nothing yet: the pool may have something. */
   | { kind: 'ask' }
 
+/** What the claim may have, by its names. */
+export type KnownSandboxes = Pick<ObservedClaim, 'claim' | 'bound' | 'assigned' | 'assignedPool' | 'namesake'>
+
 /** What there is, and what it needs. Everything but the pool's offer. */
-export function findSandbox(observed: Omit<ObservedClaim, 'offer' | 'origin'>): Finding {
-  const { claim, bound, assigned, namesake } = observed
+export function findSandbox(known: KnownSandboxes): Finding {
+  const { claim, bound, assigned, namesake } = known
   const owns = (sandbox: Sandbox | undefined): sandbox is Sandbox =>
     sandbox !== undefined && ownershipOf(sandbox, claim) === 'owned'
   if (owns(bound)) return { kind: 'found', sandbox: bound }
   const name = assignedName(claim)
   if (name !== undefined) {
     if (owns(assigned)) return { kind: 'found', sandbox: assigned }
-    if (assigned && canTake(observed, assigned)) return { kind: 'transfer', sandbox: assigned }
+    if (assigned && canTake(known, assigned)) return { kind: 'transfer', sandbox: assigned }
     // An owner that is neither a pool nor a claim may be passing: what is written stays, and is not followed.
     if (!assigned || isLost(assigned)) return { kind: 'forget', name }
   }
@@ -38,7 +41,7 @@ export function findSandbox(observed: Omit<ObservedClaim, 'offer' | 'origin'>): 
  * Whether it is a member of a pool that the claim asks. Where that is deleted meanwhile the member goes with it, unless the
  * claim takes it first: it was written down while the pool was there.
  */
-function canTake({ claim, assignedPool: pool }: Omit<ObservedClaim, 'offer' | 'origin'>, sandbox: Sandbox): boolean {
+function canTake({ claim, assignedPool: pool }: KnownSandboxes, sandbox: Sandbox): boolean {
   const owner = poolOfMember(sandbox)
   if (!owner || (pool && owner.uid !== pool.metadata.uid)) return false
   const { warmPoolRef, warmPoolSelector } = claim.spec

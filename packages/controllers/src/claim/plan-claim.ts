@@ -13,6 +13,7 @@ import {
   type SandboxClaim,
   type SandboxClaimStatus,
   type SandboxSpec,
+  type SandboxTemplate,
   TEMPLATE_MESSAGES,
 } from '@caisson/api'
 import { metadataProblem, overrideConflict, type PodMetadata } from '../blueprint/additional-metadata.ts'
@@ -196,11 +197,20 @@ export function mayAdopt(
   now: number,
   { labelDomains }: Pick<ClaimPlanOptions, 'labelDomains'>,
 ): boolean {
-  const { additionalPodMetadata } = claim.spec
-  if (!pool?.found || isOver(claim, now) || needsColdStart({ claim, ...(env && { env }) })) return false
+  if (!pool?.found || needsColdStart({ claim, ...(env && { env }) })) return false
   if (failures.some(({ permanent }) => permanent)) return false
-  if (metadataProblem(additionalPodMetadata, labelDomains) !== undefined) return false
-  return overrideConflict(template?.found?.spec.podTemplate.metadata, additionalPodMetadata) === undefined
+  return mayHave(claim, template?.found, { labelDomains, now })
+}
+
+/** Whether a Sandbox of the template may be the claim's, as far as the claim's end and metadata go. */
+export function mayHave(
+  claim: SandboxClaim,
+  template: SandboxTemplate | undefined,
+  { labelDomains, now }: Pick<Times, 'labelDomains' | 'now'>,
+): boolean {
+  const { additionalPodMetadata } = claim.spec
+  if (isOver(claim, now) || metadataProblem(additionalPodMetadata, labelDomains) !== undefined) return false
+  return overrideConflict(template?.spec.podTemplate.metadata, additionalPodMetadata) === undefined
 }
 
 /** There is no Sandbox yet: one of the pool's, or a new one. */

@@ -1,6 +1,8 @@
 import {
+  ANNOTATIONS,
   claimCrd,
   controllerOf,
+  findCondition,
   isConditionTrue,
   poolCrd,
   type Sandbox,
@@ -30,10 +32,16 @@ import { createNamespace } from '../testing/test-namespace.ts'
 import { createUnreliableTransport, type UnreliableTransport } from '../testing/unreliable-transport.ts'
 
 const namespace = 'storm'
+const FORBIDDEN = { additionalPodMetadata: { labels: { team: 'a' } } }
 const containers = (version: number) => ({ containers: [{ name: 'main', image: `example.com/main:${version}` }] })
 
 type Step =
   | { what: 'claim'; which: number }
+  /** By a claim that names it and may not have it. */
+  | { what: 'pin'; which: number }
+  /** A claim is edited to be one that may not have what it asks for, and back. */
+  | { what: 'spoil'; which: number }
+  | { what: 'mend'; which: number }
   | { what: 'release'; which: number }
   | { what: 'lose'; which: number }
   | { what: 'remove'; which: number }
@@ -46,6 +54,10 @@ type Step =
 const which = fc.nat(9)
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ what: fc.constant('claim' as const), which }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ what: fc.constantFrom('pin' as const, 'spoil' as const, 'mend' as const), which }),
+  },
   {
     weight: 4,
     arbitrary: fc.record({ what: fc.constantFrom('release' as const, 'lose' as const, 'remove' as const), which }),
@@ -140,10 +152,21 @@ test('whatever happens in whatever order, on a bad connection, pools and claims 
     // Rest is judged by the caches: they have to know what was asked for last.
     const edit = async (spec: Partial<SandboxWarmPool['spec']>): Promise<void> =>
       pools.observe(await client.patch(sandboxWarmPools, 'pool', { spec }, { namespace }))
-    if (each.what === 'claim') {
-      const claim = { metadata: { name: `claim-${next++}` }, spec: { warmPoolRef: { name: 'pool' } } }
-      claims.observe(await client.create(sandboxClaims, claim, { namespace }))
-    } else if (each.what === 'release') await remove(client, sandboxClaims, nth(claims.list(), each.which))
+    const claim = async (annotations = {}, spec = {}): Promise<void> => {
+      const metadata = { name: `claim-${next++}`, annotations }
+      const body = { metadata, spec: { warmPoolRef: { name: 'pool' }, ...spec } }
+      claims.observe(await client.create(sandboxClaims, body, { namespace }))
+    }
+    const editClaim = async (which: number, spec: object): Promise<void> => {
+      const name = nth(claims.list(), which)?.metadata.name
+      if (name !== undefined) claims.observe(await client.patch(sandboxClaims, name, { spec }, { namespace }))
+    }
+    if (each.what === 'claim') await claim()
+    else if (each.what === 'pin')
+      await claim({ [ANNOTATIONS.sandboxName]: nth(members(), each.which)?.metadata.name ?? '' }, FORBIDDEN)
+    else if (each.what === 'spoil') await editClaim(each.which, FORBIDDEN)
+    else if (each.what === 'mend') await editClaim(each.which, { additionalPodMetadata: null })
+    else if (each.what === 'release') await remove(client, sandboxClaims, nth(claims.list(), each.which))
     else if (each.what === 'remove') await remove(client, SANDBOXES, nth(members(), each.which))
     else if (each.what === 'lose') await remove(client, PODS, nth(pods.list(), each.which))
     else if (each.what === 'scale') {
@@ -194,7 +217,7 @@ test('whatever happens in whatever order, on a bad connection, pools and claims 
     const [pool] = pools.list()
     wanted.splice(0, wanted.length, pool?.spec.replicas ?? 0)
     strategies.splice(0, strategies.length, pool?.spec.updateStrategy?.type ?? '')
-    const given = claims.list().map(({ status }) => status?.sandbox?.name)
+    const given = claims.list().flatMap(({ status }) => status?.sandbox?.name ?? [])
     expect(new Set(given).size).toBe(given.length)
   }
   /** All of it in a few lines: whole objects are too many for the log of a run. */
@@ -218,12 +241,21 @@ test('whatever happens in whatever order, on a bad connection, pools and claims 
       pool?.status?.readyReplicas === replicas &&
       pool?.status?.replicas === replicas &&
       sandboxes.list().every(({ status }) => isConditionTrue(status?.conditions, 'Ready')) &&
-      sandboxes.size === members().length + claims.size &&
+      areEachOfOneClaim(sandboxes.list().filter((each) => !members().includes(each))) &&
       pods.size === sandboxes.size &&
       claims.list().every(isServed)
     )
   }
-  function isServed({ metadata, status }: SandboxClaim): boolean {
+  function areEachOfOneClaim(given: readonly Sandbox[]): boolean {
+    const owners = new Set(given.map((each) => controllerOf(each)?.uid))
+    return owners.size === given.length && owners.isSubsetOf(new Set(claims.list().map(({ metadata }) => metadata.uid)))
+  }
+  /** One that may not have what it asks for keeps what it had before. */
+  function isServed({ metadata, spec, status }: SandboxClaim): boolean {
+    if (spec.additionalPodMetadata) {
+      const { reason, observedGeneration } = findCondition(status?.conditions, 'Ready') ?? {}
+      return reason === 'InvalidMetadata' && observedGeneration === metadata.generation
+    }
     const sandbox = sandboxes.get(`${namespace}/${status?.sandbox?.name}`)
     return (
       isConditionTrue(status?.conditions, 'Ready') &&

@@ -27,8 +27,8 @@ export interface ObservedPool {
   namesake: string | undefined
   /** The Sandboxes of the namespace with the pool's label, whoever controls them. */
   candidates: readonly Sandbox[]
-  /** Whether a claim has been given the Sandbox of that name already, although the pool still controls it. */
-  isAssigned(name: string): boolean
+  /** Whether the Sandbox is kept for a claim already, although the pool still controls it. */
+  isAssigned(sandbox: Sandbox): boolean
   /** How many claims are being given Sandboxes of this pool right now. */
   waitingClaims: number
   /** When claims will have paused that ask the pool one after the other, ms since the epoch. */
@@ -49,7 +49,7 @@ export type Member = Readonly<{
   ready: boolean
   /** Made from the template as it is now; true as well while there is none to compare with. */
   current: boolean
-  /** A claim has it already: it is not the pool's to delete any more. */
+  /** It is kept for a claim already: it is not the pool's to delete any more. */
   assigned: boolean
 }>
 
@@ -77,7 +77,7 @@ export function membersOf({ pool, template, candidates, isAssigned }: ObservedPo
       current,
       // Asked of those that may have to go, which are few.
       get assigned() {
-        return isAssigned(sandbox.metadata.name ?? '')
+        return isAssigned(sandbox)
       },
     }
     if (ownership === 'owned') members.active.push(member)

@@ -126,7 +126,7 @@ function adoptable({ template }: ObservedPool, { active, orphans, terminating }:
 /** Those that are not like it, and those for which there is no place, would be nobody's for ever. */
 function strayOrphans(observed: ObservedPool, members: Members, target: number): Member[] {
   if (!observed.template) return []
-  return without(members.orphans, adoptable(observed, members, target)).filter(({ assigned }) => !assigned)
+  return without(members.orphans, adoptable(observed, members, target))
 }
 
 function without(members: readonly Member[], some: readonly Member[]): Member[] {

@@ -1,7 +1,6 @@
 /** Wires the SandboxWarmPool plan to caches: what it observes, and which changes have which pool looked at. */
 import { randomBytes } from 'node:crypto'
 import {
-  ANNOTATIONS,
   LABELS,
   nameHash,
   type Sandbox,
@@ -18,6 +17,8 @@ import {
   sandboxClaims,
   sandboxWarmPools,
 } from '@caisson/client'
+import type { Assignments } from '../claim/assignments.ts'
+import { assignedName } from '../claim/observed-claim.ts'
 import { FEW_CLAIMS, type WaitingClaims } from '../claim/waiting-claims.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { BY_NAME_HASH, nameHashKey, olderNamesake, withNamesakes } from '../template/name-collision.ts'
@@ -37,14 +38,13 @@ export interface PoolCaches extends TemplateCaches {
 
 export interface PoolControllerOptions extends EngineOptions, PoolPlanOptions {
   waitingClaims?: WaitingClaims
+  assignments: Assignments
 }
 
 /** Index of Sandboxes by namespace and the hash of their pool's name. */
 const BY_POOL = 'warmPool'
 /** Index of pools by the key of their template. */
 const BY_TEMPLATE = 'sandboxTemplate'
-/** Index of claims by the key of the Sandbox that they have been given. */
-const BY_ASSIGNED = 'assignedSandbox'
 
 /** How long a look at a pool has pause after it for each of its members, ms: a two-hundredth of it is what the look takes. */
 export const PAUSE_OF_MEMBER = 0.5
@@ -64,15 +64,14 @@ export function startPoolController(
   options: PoolControllerOptions,
 ): AsyncDisposable & Pick<Engine, 'idle'> {
   const { pools, sandboxes, claims, templates, policies } = caches
-  const { now = Date.now, waitingClaims } = options
+  const { now = Date.now, waitingClaims, assignments } = options
   sandboxes.addIndex(BY_POOL, memberKey)
-  claims.addIndex(BY_ASSIGNED, assignedKey)
   const names = createMemberNames(
     randomBytes(8).toString('hex'),
     (namespace, name) => sandboxes.get(joinKey(namespace, name)) !== undefined,
   )
   const observe = (pool: SandboxWarmPool, failures: ObservedPool['failures']): ObservedPool =>
-    observePool(pool, failures, { ...caches, names, demand, waitingClaims })
+    observePool(pool, failures, { ...caches, names, demand, waitingClaims, assignments })
   const engine = createEngine<SandboxWarmPool, ObservedPool>(
     {
       name: 'pool',
@@ -116,11 +115,10 @@ export function startPoolController(
         if (!waitingClaims?.busy(namespace, name)) enqueueUndisturbed(metadata)
       }
   }
-  const enqueueUnassigned = (claim: SandboxClaim): void => {
-    for (const key of assignedKey(claim)) {
-      const sandbox = sandboxes.get(key)
-      if (sandbox) enqueueMember(sandbox)
-    }
+  const enqueueUnassigned = (claim: SandboxClaim, next?: SandboxClaim): void => {
+    const name = assignedName(claim)
+    const sandbox = name === undefined ? undefined : sandboxes.get(joinKey(claim.metadata.namespace, name))
+    if (sandbox && (!next || assignments.memberFor(next) !== sandbox)) enqueueMember(sandbox)
   }
   const enqueueGuarded = (policy: NetworkPolicy): void => {
     const name = templateNameOf(policy)
@@ -156,10 +154,9 @@ export function startPoolController(
     }),
     // A member that was a claim's to take and is not any more may be one too many.
     claims.handle({
-      updated(old, claim) {
-        if (assignedKey(old)[0] !== assignedKey(claim)[0]) enqueueUnassigned(old)
-      },
-      deleted: enqueueUnassigned,
+      // Where only time has passed, or a template changed, the status that says so has it looked at.
+      updated: enqueueUnassigned,
+      deleted: (claim) => enqueueUnassigned(claim),
     }),
     waitingClaims?.onChange((namespace, name) => {
       const waiting = waitingClaims.waiting(namespace, name)
@@ -184,12 +181,13 @@ interface Sources extends PoolCaches {
   names: MemberNames
   demand: Demand
   waitingClaims: WaitingClaims | undefined
+  assignments: Assignments
 }
 
 function observePool(
   pool: SandboxWarmPool,
   failures: ObservedPool['failures'],
-  { pools, sandboxes, claims, templates, policies, names, demand, waitingClaims }: Sources,
+  { pools, sandboxes, templates, policies, names, demand, waitingClaims, assignments }: Sources,
 ): ObservedPool {
   const { namespace = '', name = '' } = pool.metadata
   names.settle(pool)
@@ -201,7 +199,7 @@ function observePool(
     templateNamesake: template && olderTemplate({ templates, policies }, template),
     namesake: olderNamesake(pools, pool),
     candidates: sandboxes.byIndex(BY_POOL, joinKey(namespace, nameHash(name))),
-    isAssigned: (sandbox) => claims.byIndex(BY_ASSIGNED, joinKey(namespace, sandbox)).length > 0,
+    isAssigned: (sandbox) => assignments.claimFor(sandbox) !== undefined,
     waitingClaims: waitingClaims?.waiting(namespace, name) ?? 0,
     claimsPauseAt: waitingClaims?.pausesAt(namespace, name),
     claimsCrowdUntil: waitingClaims?.crowdedUntil(namespace, name),
@@ -219,9 +217,4 @@ function memberKey({ metadata }: AnyObject): string[] {
 
 function templateKey({ metadata, spec }: SandboxWarmPool): string[] {
   return [joinKey(metadata.namespace, spec.sandboxTemplateRef.name)]
-}
-
-function assignedKey({ metadata }: AnyObject): string[] {
-  const name = metadata.annotations?.[ANNOTATIONS.sandboxName]
-  return name ? [joinKey(metadata.namespace, name)] : []
 }
