@@ -1,6 +1,6 @@
 import { sandboxCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { createInformer } from '@caisson/client'
+import { ApiError, createClient, createInformer } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { deletionOf, SANDBOXES } from '../sandbox/objects.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
@@ -34,3 +34,21 @@ test('what is deleted after another object stays while that one is there, also w
   expect(await runner.run(deletion, context)).toEqual({ kind: 'done' })
   await expect(client.get(SANDBOXES, 'second', { namespace })).rejects.toThrow('not found')
 })
+
+test.each([
+  'etcdserver: request is too large',
+  'rpc error: code = ResourceExhausted desc = trying to send message larger than max (2100000 vs. 2097152)',
+])(
+  'what a kube-apiserver calls an internal error is refused for good where an object is too large: %s',
+  async (message) => {
+    const { client } = cluster
+    const said = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, code: 500 } as const
+    const request = () => Promise.reject(new ApiError({ ...said, reason: 'InternalError' }))
+    const runner = createWriteRunner({ client: createClient({ ...client.transport, request }), informers: [] })
+    const context = { signal: AbortSignal.timeout(10_000), quietly: (change: () => void) => change() }
+    const object = { ...sandboxNamed('large'), metadata: { name: 'large', namespace } }
+    const write = { verb: 'create' as const, id: 'create', resource: SANDBOXES, object }
+    const failure = { id: 'create', message, permanent: true, namespaceTerminating: false }
+    expect(await runner.run(write, context)).toEqual({ kind: 'failed', failure })
+  },
+)

@@ -59,6 +59,9 @@ export type WriteCache = Pick<Informer<AnyObject>, 'resource' | 'get' | 'observe
 /** Refusals of an object that no repetition changes. */
 const PERMANENT = ['Invalid', 'BadRequest', 'RequestEntityTooLarge']
 
+/** As etcd, and its client in a kube-apiserver, say that an object is too large: the answer calls it an internal error. */
+const TOO_LARGE = /\betcdserver: request is too large$|\btrying to send message larger than max\b/
+
 export function createWriteRunner({ client, informers }: WriteRunnerOptions): WriteRunner {
   const informerOf = (resource: Resource) =>
     informers.find(({ resource: { group, plural } }) => group === resource.group && plural === resource.plural)
@@ -173,14 +176,18 @@ function strictness({ strict }: CreateWrite | PatchWrite): { fieldValidation?: '
 
 /** The server has said no. Where it failed, or nobody answered, it may have done what it was asked for. */
 function isRefusal(error: unknown): boolean {
-  return isApiError(error) && error.code < 500
+  return isApiError(error) && (error.code < 500 || isPermanent(error))
+}
+
+function isPermanent(error: unknown): boolean {
+  return hasReason(error, ...PERMANENT) || (isApiError(error) && TOO_LARGE.test(error.message))
 }
 
 function failureFrom(write: Write, error: unknown): WriteFailure {
   return {
     id: write.id,
     message: error instanceof Error ? error.message : String(error),
-    permanent: write.verb !== 'delete' && hasReason(error, ...PERMANENT),
+    permanent: write.verb !== 'delete' && isPermanent(error),
     namespaceTerminating: isNamespaceTerminating(error),
   }
 }
