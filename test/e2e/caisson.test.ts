@@ -167,6 +167,44 @@ spec:
   await cluster.mustCaisson(['rm', 'applied'])
 })
 
+test('apply says of each object that is refused where it stands, and applies the rest', async () => {
+  const config = (name: string): string => `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}}\n`
+  const sandbox = (name: string, spec: string): string =>
+    `apiVersion: agents.x-k8s.io/v1beta1\nkind: Sandbox\nmetadata: {name: ${name}}\nspec: ${spec}\n`
+  const mixed = join(work, 'mixed.yaml')
+  const documents = [
+    config('mixed-1'),
+    sandbox('typo', '{podTemplat: {}}'),
+    sandbox('number', '{podTemplate: {spec: {containers: 7}}}'),
+    config('Not_DNS'),
+    'apiVersion: v1\nkind: Nothing\nmetadata: {name: x}\n',
+    config('mixed-2'),
+  ]
+  writeFileSync(mixed, documents.join('---\n'))
+  const broken = join(work, 'broken.yaml')
+  writeFileSync(broken, `${config('never')}---\n{a: 1\n`)
+  const outcome = await cluster.caisson(['apply', '-f', mixed, '-f', broken, '-f', '/nope', '--wait'])
+  expect({ ...outcome, stderr: outcome.stderr.split('\n') }).toEqual({
+    code: 1,
+    stdout: 'configmaps/mixed-1 applied\nconfigmaps/mixed-2 applied\n',
+    stderr: [
+      expect.stringMatching(`^caisson: ${broken}, line \\d+, column \\d+: Flow map .*$`),
+      'caisson: /nope does not exist: name a file that does, or - for standard input',
+      `caisson: ${mixed}, document 2 (Sandbox typo): spec.podTemplat is no field of Sandbox: 'kubectl explain sandbox.spec' says what there is`,
+      `caisson: ${mixed}, document 3 (Sandbox number): spec.podTemplate.spec.containers takes a list, not 7: 'kubectl explain sandbox.spec.podTemplate.spec.containers' says what there is`,
+      expect.stringMatching(
+        `^caisson: ${mixed}, document 4 \\(ConfigMap Not_DNS\\): metadata.name: Invalid value: .*$`,
+      ),
+      `caisson: ${mixed}, document 5 (Nothing x): v1 has no kind Nothing: 'kubectl api-resources' lists those that there are`,
+      '',
+    ],
+  })
+  const typo = join(work, 'typo.yaml')
+  writeFileSync(typo, sandbox('typo', '{podTemplat: {}}'))
+  expect((await cluster.caisson(['apply', '-f', typo])).code).toBe(64)
+  expect((await cluster.kubectl(['explain', 'sandbox.spec.podTemplate.spec.containers'])).code).toBe(0)
+})
+
 test('global options stand in front of a command or behind it, up to the command of a sandbox', async () => {
   const elsewhere = `caisson: the embedded cluster of ${join(work, 'elsewhere')} does not run: start it with 'caisson up --detach'\n`
   for (const args of [

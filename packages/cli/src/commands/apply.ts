@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { KUBERNETES_YAML, type KubeObject, LONGEST_TIMER, type Sandbox } from '@caisson/api'
-import { type Client, defineResource, type Resource } from '@caisson/client'
-import { parseAllDocuments } from 'yaml'
-import { CliError } from '../cli-error.ts'
-import { openSession } from '../cluster/session.ts'
+import { type KubeObject, LONGEST_TIMER, type Sandbox } from '@caisson/api'
+import { type Client, defineResource, isNotFound, type Resource } from '@caisson/client'
+import { type ManifestObject, readManifests } from '../apply/manifest-files.ts'
+import { refusedObject } from '../apply/refused-object.ts'
+import { CliError, EXIT_CODES } from '../cli-error.ts'
+import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { sandboxes } from '../sandboxes.ts'
@@ -12,26 +12,65 @@ import { say } from '../terminal-text.ts'
 import { watchNamed } from '../watch-named.ts'
 
 export interface ApplyCommandOptions extends GlobalOptions {
-  filename: string
+  filename: string[]
   wait?: boolean
   timeout: string
 }
 
-/** Applies each object of a file, server-side; with `--wait` until each Sandbox among them is Ready. */
+/**
+ * Applies each object of the files, server-side; with `--wait` until each Sandbox among them is Ready. What cannot be applied
+ * is said, and keeps nothing else from being applied.
+ */
 export async function apply(options: ApplyCommandOptions): Promise<void> {
   const timeoutMs = parseDuration('--timeout', options.timeout)
-  const objects = readObjects(options.filename)
-  await using session = await openSession({ ...options, start: true })
-  const { client } = session
-  const applied: Array<{ resource: Resource<KubeObject>; object: KubeObject }> = []
-  for (const object of objects) {
-    const resource = await resourceOf(client, object, options.filename)
-    const namespace = resource.namespaced ? (object.metadata.namespace ?? session.namespace) : undefined
-    const answer = await client.apply(resource, object, { ...(namespace && { namespace }), force: true })
-    console.log(`${resource.plural}/${answer.metadata.name} applied`)
-    applied.push({ resource, object: answer })
+  const { objects, failures } = readManifests(options.filename)
+  for (const { message } of failures) say(message)
+  if (objects.length > 0) {
+    await using session = await openSession({ ...options, start: true })
+    const applied = await applyAll(session, objects, failures)
+    if (options.wait && failures.length === 0) await waitForAll(session, applied, timeoutMs)
   }
-  if (!options.wait) return
+  process.exitCode = exitCodeOf(failures)
+}
+
+interface Applied {
+  resource: Resource<KubeObject>
+  object: KubeObject
+}
+
+/** @param failures takes those of these objects */
+async function applyAll(
+  session: Session,
+  manifests: readonly ManifestObject[],
+  failures: CliError[],
+): Promise<Applied[]> {
+  const applied: Applied[] = []
+  for (const manifest of manifests) {
+    try {
+      applied.push(await applyOne(session, manifest))
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error
+      say(error.message)
+      failures.push(error)
+    }
+  }
+  return applied
+}
+
+async function applyOne({ client, namespace: own }: Session, manifest: ManifestObject): Promise<Applied> {
+  const { object } = manifest
+  const resource = await resourceOf(client, manifest)
+  const namespace = resource.namespaced ? (object.metadata.namespace ?? own) : undefined
+  const answer = await client
+    .apply(resource, object, { ...(namespace && { namespace }), force: true })
+    .catch((error: unknown) => {
+      throw refusedObject(error, manifest, namespace)
+    })
+  console.log(`${resource.plural}/${answer.metadata.name} applied`)
+  return { resource, object: answer }
+}
+
+async function waitForAll({ client }: Session, applied: readonly Applied[], timeoutMs: number): Promise<void> {
   const signal = AbortSignal.timeout(Math.min(timeoutMs, LONGEST_TIMER))
   for (const { resource, object } of applied) {
     if (resource.group === sandboxes.group && resource.plural === sandboxes.plural)
@@ -39,34 +78,17 @@ export async function apply(options: ApplyCommandOptions): Promise<void> {
   }
 }
 
-function readObjects(filename: string): KubeObject[] {
-  let text: string
-  try {
-    text = readFileSync(filename === '-' ? 0 : filename, 'utf8')
-  } catch (cause) {
-    throw new CliError('not-found', `${filename} cannot be read: ${(cause as Error).message}`, { cause })
-  }
-  const documents = parseAllDocuments(text, KUBERNETES_YAML)
-  return documents.flatMap((document, index) => {
-    const [error] = document.errors
-    if (error) throw new CliError('usage', `${filename}, document ${index + 1}: ${error.message}`, { cause: error })
-    const object = document.toJS() as KubeObject | null
-    if (object === null) return []
-    if (typeof object !== 'object' || !object.apiVersion || !object.kind || !object.metadata?.name) {
-      throw new CliError(
-        'usage',
-        `${filename}, document ${index + 1}: expected an object with apiVersion, kind and metadata.name`,
-      )
-    }
-    return [object]
-  })
+/** The code that all of them have; where they differ, that of failures of any kind. */
+function exitCodeOf(failures: readonly CliError[]): number {
+  const [first, ...others] = failures
+  if (!first) return 0
+  return EXIT_CODES[others.every(({ code }) => code === first.code) ? first.code : 'failed']
 }
 
 /** Asks the server by which path a kind is served. */
 async function resourceOf(
   client: Client,
-  { apiVersion, kind }: KubeObject,
-  filename: string,
+  { object: { apiVersion, kind }, place }: ManifestObject,
 ): Promise<Resource<KubeObject>> {
   const [group, version] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion]
   const path = group
@@ -75,14 +97,19 @@ async function resourceOf(
   const list = await client
     .request<{ resources: Array<{ name: string; kind: string; namespaced: boolean }> }>({ method: 'GET', path })
     .catch((cause: unknown) => {
+      if (!isNotFound(cause)) throw cause
       throw new CliError(
         'failed',
-        `${filename}: the cluster does not serve ${apiVersion}: 'kubectl api-versions' lists what it does`,
+        `${place}: the cluster does not serve ${apiVersion}: 'kubectl api-versions' lists what it does`,
         { cause },
       )
     })
   const found = list.resources.find((one) => one.kind === kind && !one.name.includes('/'))
-  if (!found) throw new CliError('failed', `${filename}: ${apiVersion} has no kind ${kind}`)
+  if (!found)
+    throw new CliError(
+      'failed',
+      `${place}: ${apiVersion} has no kind ${kind}: 'kubectl api-resources' lists those that there are`,
+    )
   return defineResource<KubeObject>({
     group: group ?? '',
     version: version ?? '',

@@ -8,6 +8,7 @@ import { openSession, type Session } from '../cluster/session.ts'
 import { parseTimeout, shutdownAfter } from '../duration.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { missingNamespace } from '../missing-namespace.ts'
 import { newName } from '../new-name.ts'
 import { parseEnv } from '../run/pod-spec.ts'
 import { stopSignal } from '../run/stop-signal.ts'
@@ -95,11 +96,16 @@ async function createClaim(
   } catch (error) {
     if (isAlreadyExists(error)) throw new CliError('failed', `there is a claim ${name} already: choose another name`)
     if (!isNotFound(error)) throw error
-    const message =
-      error.details?.kind === 'namespaces'
-        ? `there is no namespace ${namespace}: 'kubectl create namespace ${namespace}' makes it`
-        : 'this cluster has no SandboxClaims: install the CustomResourceDefinitions of deploy/crds'
-    throw new CliError('not-found', message, { cause: error })
+    throw (
+      missingNamespace(error, namespace) ??
+      new CliError(
+        'not-found',
+        'this cluster has no SandboxClaims: install the CustomResourceDefinitions of deploy/crds',
+        {
+          cause: error,
+        },
+      )
+    )
   }
 }
 

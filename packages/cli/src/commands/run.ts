@@ -1,5 +1,5 @@
 import { NETWORK_ANNOTATION } from '@caisson/api'
-import { type ConnectAhead, isAlreadyExists, isNotFound, resources } from '@caisson/client'
+import { type ConnectAhead, isAlreadyExists, resources } from '@caisson/client'
 import { requireTerminal, type TerminalOptions } from '../attached-terminal.ts'
 import { attend, removedWhenEnded } from '../attendance.ts'
 import { CliError, EXIT_CODES } from '../cli-error.ts'
@@ -9,6 +9,7 @@ import { requireGvisor } from '../cluster/require-gvisor.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration, parseTimeout, shutdownAfter } from '../duration.ts'
 import { HOST_IMAGE } from '../host-image.ts'
+import { missingNamespace } from '../missing-namespace.ts'
 import { newName } from '../new-name.ts'
 import { noteTime } from '../note-time.ts'
 import { followPod } from '../run/follow-pod.ts'
@@ -250,14 +251,8 @@ async function createSandbox({ client }: Session, sandbox: NewSandbox, onSent?: 
       { namespace, ...(onSent && { onSent }) },
     )
   } catch (error) {
-    if (isNotFound(error) && error.details?.kind === 'namespaces')
-      throw new CliError(
-        'not-found',
-        `there is no namespace ${namespace}: 'kubectl create namespace ${namespace}' makes it`,
-        {
-          cause: error,
-        },
-      )
+    const missing = missingNamespace(error, namespace)
+    if (missing) throw missing
     if (isAlreadyExists(error))
       throw new CliError('failed', `there is a sandbox ${name} already: 'caisson rm ${name}' removes it`, {
         cause: error,

@@ -172,8 +172,12 @@ function addFiles(caisson: Command, globals: Globals): void {
     )
   caisson
     .command('apply')
-    .description('apply a file of Kubernetes objects, server-side')
-    .requiredOption('-f, --filename <file>', 'YAML or JSON; - is standard input')
+    .description('apply files of Kubernetes objects, server-side')
+    .addOption(
+      new Option('-f, --filename <file>', 'YAML or JSON; - is standard input; may be repeated')
+        .argParser((file: string, before?: string[]) => [...(before ?? []), file])
+        .makeOptionMandatory(),
+    )
     .option('--wait', 'until each sandbox is Ready')
     .option('--timeout <duration>', 'how long to wait', '60s')
     .action(async (options: ApplyCommandOptions) =>
