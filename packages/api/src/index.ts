@@ -70,7 +70,7 @@ export {
   tooLongFor,
 } from './qualified-name.ts'
 export { parseQuantity } from './quantity.ts'
-export { authorityOf, endToEnd, framingOf, type RawHeaders } from './raw-headers.ts'
+export { authorityOf, endToEnd, framingOf, OF_THE_ORIGIN, type RawHeaders } from './raw-headers.ts'
 export { OPERATING_MODES, type OperatingMode, SHUTDOWN_POLICIES, type ShutdownPolicy } from './sandbox/choices.ts'
 export { SANDBOX_CONDITIONS, SANDBOX_EVENTS, SANDBOX_MESSAGES, SANDBOX_REASONS } from './sandbox/conditions.ts'
 export { type CustomResourceDefinition, type CustomResourceVersion, sandboxCrd } from './sandbox/crd.ts'

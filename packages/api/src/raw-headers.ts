@@ -18,6 +18,19 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 /** Where a message ends: who calls that his neighbour's business would have the rest taken for another message. */
 const FRAMING = 'content-length'
 
+/**
+ * By these an answer has a browser do something with all that is of its origin: no business of who answers below some of its
+ * paths.
+ */
+export const OF_THE_ORIGIN: readonly string[] = [
+  'alt-svc',
+  'clear-site-data',
+  'nel',
+  'report-to',
+  'service-worker-allowed',
+  'strict-transport-security',
+]
+
 /** A list of names and values in turn, as Node has raw headers. */
 export type RawHeaders = string[]
 

@@ -22,3 +22,9 @@ test.each([
 ])('a cookie %s', (cookie, expected) => {
   expect(belowPath(['set-cookie', cookie, 'X', '/x'], BASE)).toEqual(['set-cookie', expected, 'X', '/x'])
 })
+
+test('nothing that speaks for the whole origin', () => {
+  const answer = ['Service-Worker-Allowed', '/', 'Alt-Svc', 'clear', 'clear-site-data', '"storage"', 'NEL', '{}']
+  const more = ['Report-To', '{}', 'Strict-Transport-Security', 'max-age=1', 'Content-Type', 'text/html']
+  expect(belowPath([...answer, ...more], BASE)).toEqual(['Content-Type', 'text/html'])
+})

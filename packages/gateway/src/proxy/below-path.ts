@@ -1,8 +1,11 @@
 /** Answers of sandboxes that a browser reaches below a path of the router: what they say of their own paths is brought there. */
-import type { RawHeaders } from '@caisson/api'
+import { OF_THE_ORIGIN, type RawHeaders } from '@caisson/api'
+
+const DROPPED: ReadonlySet<string> = new Set(OF_THE_ORIGIN)
 
 /**
- * Redirects to the sandbox's own paths, and cookies for them, so that no sandbox sets one for another.
+ * Redirects to the sandbox's own paths, and cookies for them, so that no sandbox sets one for another; nothing that speaks
+ * for more than these paths.
  *
  * @param base of the sandbox, such as `/router/team/box/80`
  */
@@ -11,6 +14,7 @@ export function belowPath(headers: RawHeaders, base: string): RawHeaders {
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const [name = '', value = ''] = headers.slice(at, at + 2)
     const lower = name.toLowerCase()
+    if (DROPPED.has(lower)) continue
     moved.push(
       name,
       lower === 'location' ? locationBelow(value, base) : lower === 'set-cookie' ? cookieBelow(value, base) : value,

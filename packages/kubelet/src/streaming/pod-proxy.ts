@@ -8,7 +8,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { connect as connectTls } from 'node:tls'
-import { endToEnd, framingOf, type ProxiedPort, type RawHeaders, type Status, WEBSOCKET_BEARER } from '@caisson/api'
+import {
+  endToEnd,
+  framingOf,
+  OF_THE_ORIGIN,
+  type ProxiedPort,
+  type RawHeaders,
+  type Status,
+  WEBSOCKET_BEARER,
+} from '@caisson/api'
 import { ask, type Question, relayUpgrade } from '@caisson/client'
 
 /** Rejects with why nobody can be connected to. */
@@ -26,14 +34,7 @@ const NOT_THE_PODS: ReadonlySet<string> = new Set([
   'x-forwarded-uri',
 ])
 
-const NOT_THE_CLIENTS: ReadonlySet<string> = new Set([
-  'set-cookie',
-  'clear-site-data',
-  'strict-transport-security',
-  'alt-svc',
-  'service-worker-allowed',
-  'location',
-])
+const NOT_THE_CLIENTS: ReadonlySet<string> = new Set([...OF_THE_ORIGIN, 'set-cookie', 'location'])
 
 const NO_ORIGIN = 'sandbox allow-scripts allow-forms allow-popups allow-downloads'
 
