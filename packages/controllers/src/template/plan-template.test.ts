@@ -51,6 +51,12 @@ function plan(observed: Partial<ObservedTemplate>): ReturnType<typeof planTempla
 }
 
 const custom = { networkPolicy: { egress: [{ ports: [{ port: 443 }] }] } }
+const empties = {
+  networkPolicy: {
+    ingress: [{ from: [], ports: [] }, { from: [{ podSelector: { matchLabels: {}, matchExpressions: [] } }] }],
+    egress: [{ to: [{ ipBlock: { cidr: '10.0.0.0/8', except: [] } }] }],
+  },
+}
 const unmanaged = { networkPolicyManagement: 'Unmanaged' } as const
 const patch = 'patch NetworkPolicy web-network-policy 9'
 
@@ -79,6 +85,27 @@ test.each<[name: string, observed: Partial<ObservedTemplate>, writes: string[]]>
       policy: aPolicy(aTemplate({ networkPolicy: {} }), { spec: { ingress: [], egress: [] } }),
     },
     [],
+  ],
+  [
+    'with empty lists and maps, which Go leaves out: nothing',
+    {
+      template: aTemplate(empties),
+      policy: aPolicy(aTemplate(), {
+        spec: {
+          ingress: [{}, { from: [{ podSelector: {} }] }],
+          egress: [{ to: [{ ipBlock: { cidr: '10.0.0.0/8' } }] }],
+        },
+      }),
+    },
+    [],
+  ],
+  [
+    'with a selector of everything where there should be none: set right',
+    {
+      template: aTemplate({ networkPolicy: { ingress: [{ from: [{ namespaceSelector: {} }] }] } }),
+      policy: aPolicy(aTemplate(), { spec: { ingress: [{ from: [{ namespaceSelector: {}, podSelector: {} }] }] } }),
+    },
+    [patch],
   ],
   [
     'unmanaged: its policy goes',

@@ -81,7 +81,7 @@ function policyWrite(observed: ObservedTemplate): Write | undefined {
   const isLeft = isLeftBy(policy, { name: template.metadata.name ?? '', uid: template.metadata.uid ?? '' })
   if (!isLeft && ownershipOf(policy, template) !== 'owned') return undefined
   if (!wanted) return isLeft ? undefined : deletionOf(NETWORK_POLICIES, policy)
-  const spec = mergePatch(withoutEmpty(policy.spec ?? {}), networkPolicySpec(template))
+  const spec = mergePatch(withoutEmpty(policy.spec ?? {}), withoutEmpty(networkPolicySpec(template)))
   const owners = ownersOf(observed)
   const present = policy.metadata.ownerReferences ?? []
   const isOwned = owners.every(({ uid }) => present.some((owner) => owner.uid === uid))
@@ -145,9 +145,22 @@ function createPolicy(observed: ObservedTemplate): Write {
   }
 }
 
-/** No rule and an empty list of rules are the same. */
-function withoutEmpty<T extends object>(spec: T): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(spec).filter(([, value]) => !(Array.isArray(value) && value.length === 0)),
-  ) as Partial<T>
+/** As Go writes it: empty lists and maps are left out. Selectors are neither: an empty one selects everything. */
+function withoutEmpty(fields: object): object {
+  const kept = Object.entries(fields).filter(([key, value]) => !isEmptyList(value) && !isEmptyMap(key, value))
+  return Object.fromEntries(kept.map(([key, value]) => [key, withoutEmptyIn(value)]))
+}
+
+function withoutEmptyIn(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutEmptyIn)
+  return typeof value === 'object' && value !== null ? withoutEmpty(value) : value
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0
+}
+
+/** The one map that there is in a NetworkPolicy's rules. */
+function isEmptyMap(key: string, value: object): boolean {
+  return key === 'matchLabels' && Object.keys(value).length === 0
 }

@@ -73,6 +73,29 @@ test('one of the same name takes it over', async () => {
   await t.untilClaim('next', isReady)
 })
 
+test('a NetworkPolicy that a server stores without its empty lists is written once', async () => {
+  const peer = { podSelector: { matchLabels: {}, matchExpressions: [] } }
+  await t.createTemplate({ networkPolicy: { ingress: [{ from: [], ports: [] }, { from: [peer] }] } })
+  const { metadata } = await policyIs((owners) => owners.length === 2)
+  await t.client.patch(
+    sandboxTemplates,
+    'web',
+    { metadata: { annotations: { touched: '' } } },
+    { namespace: t.namespace },
+  )
+  // Templates are looked at in the order in which they change: by then this one was.
+  await t.createTemplate({}, 'after')
+  await until(
+    t.client,
+    resources.networkPolicies,
+    { namespace: t.namespace, name: 'after-network-policy' },
+    (policy) => policy !== undefined,
+  )
+  await t.running.controllers.idle()
+  const policy = await t.client.get(resources.networkPolicies, POLICY, { namespace: t.namespace })
+  expect(policy.metadata.resourceVersion).toBe(metadata.resourceVersion)
+})
+
 test('what was left while no controller ran goes when one runs again, and nothing else that looks like it', async () => {
   await t.createTemplate()
   const { metadata, spec } = await policyIs((owners) => owners.length === 2)
