@@ -12,7 +12,7 @@ import { createRouterMetrics, type RouterMetrics } from './metrics.ts'
 import { endWith, sendHead, sendJson } from './proxy/exchange.ts'
 import { type ListenAddress, type Listener, listen, listenAtDoor, listenSecurely } from './proxy/listener.ts'
 import { createSeats } from './proxy/seats.ts'
-import { createDoorHandlers, createHandlers, doorRouteOf, type ServeOptions } from './proxy/serve.ts'
+import { createDoorHandlers, createHandlers, doorRouteOf, peerOfPod, type ServeOptions } from './proxy/serve.ts'
 import type { TlsOptions } from './proxy/tls-files.ts'
 import { followSandboxPods, type SandboxPods } from './routing/sandbox-pods.ts'
 import { createWaker } from './routing/wake.ts'
@@ -40,7 +40,10 @@ export interface RouterOptions {
    * every one of them.
    */
   listenDoor?: ListenAddress
-  /** For callers who show a token of the cluster and may what they ask for, whatever `authz` is elsewhere. */
+  /**
+   * For callers who show a token of the cluster and may what they ask for, whatever `authz` is elsewhere. Connections begin
+   * with a line of JSON that says by which address they count: `{"peer":"10.1.2.3"}`.
+   */
   listenReviewed?: ListenAddress
   authz: AuthzOptions
   /** Only the Sandboxes of one namespace. */
@@ -105,7 +108,8 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const secure = options.listenTls && stack.use(await listenTls(options.listenTls, serving))
   if (options.listenReviewed) {
     const reviewed = { ...serving, authorize: authorizing({ mode: 'tokenreview' }) }
-    stack.use(await listen(options.listenReviewed, createHandlers(reviewed)))
+    const handlersFor = (about: unknown) => createHandlers({ ...reviewed, peer: peerOfPod(about) })
+    stack.use(await listenAtDoor(options.listenReviewed, handlersFor))
   }
   if (options.listenDoor && runtimeApi) {
     const answering = { ...serving, runtimeApi }

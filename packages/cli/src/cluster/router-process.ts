@@ -54,8 +54,8 @@ interface Running {
 export interface KeptRouter extends AsyncDisposable {
   /** Connects to the runtime API of a Sandbox whose Pod has nobody on that port. */
   answerFor(sandbox: { namespace: string; name: string; uid: string }, port: number): Promise<Duplex>
-  /** Connects a Pod, whose requests need a token of the cluster. */
-  connectPod(): Promise<Socket>
+  /** Connects the Pod with that address, which its requests count by; they need a token of the cluster. */
+  connectPod(ip: string): Promise<Socket>
 }
 
 /** Shows the router's Pod at once, and starts nothing yet. */
@@ -96,6 +96,13 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
       socket.off('error', reject)
       socket.on('error', () => {})
     })
+  }
+
+  /** What the router has to know of a connection is said before anything that its client says. */
+  async function connectAbout(name: string, about: object): Promise<Socket> {
+    const connection = await connectToSocket(name)
+    connection.write(`${JSON.stringify(about)}\n`)
+    return connection
   }
 
   function waitForIdleness({ child }: Running): void {
@@ -153,12 +160,8 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
   }
 
   return {
-    connectPod: () => connectToSocket(REVIEWED),
-    async answerFor({ namespace, name: id, uid }, port) {
-      const connection = await connectToSocket(DOOR)
-      connection.write(`${JSON.stringify({ namespace, id, uid, port })}\n`)
-      return connection
-    },
+    connectPod: (peer) => connectAbout(REVIEWED, { peer }),
+    answerFor: ({ namespace, name: id, uid }, port) => connectAbout(DOOR, { namespace, id, uid, port }),
     async [Symbol.asyncDispose]() {
       isStopped = true
       clearTimeout(idle)

@@ -237,7 +237,8 @@ describe('who may', () => {
     const from = async (authorization: string): Promise<string | undefined> => {
       const socket = connect(path)
       const head = `GET / HTTP/1.1\r\nHost: sandbox-router-svc.agent-sandbox-system.svc.cluster.local\r\nConnection: close\r\n`
-      socket.write(`${head}X-Sandbox-ID: box\r\nX-Sandbox-Port: ${port}\r\n${authorization}\r\n`)
+      const asked = `${head}X-Sandbox-ID: box\r\nX-Sandbox-Port: ${port}\r\n${authorization}\r\n`
+      socket.write(`{"peer":"10.0.0.7"}\n${asked}`)
       return (await text(socket)).split('\r\n')[0]
     }
     expect([

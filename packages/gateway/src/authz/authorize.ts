@@ -14,7 +14,7 @@ export interface Access {
   /** Whether it came as a gRPC call: a request of any type over HTTP/1.1 is none. */
   isCall: boolean
   headers: IncomingHttpHeaders
-  /** Where the connection comes from; empty for one of this machine's own sockets. */
+  /** Where the connection comes from, or whom it is said to be of; empty for others of this machine's own sockets. */
   peer: string
 }
 

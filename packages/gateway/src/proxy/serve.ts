@@ -1,7 +1,7 @@
 /** What happens to a request: route, authorize, find the sandbox, connect, carry, or answer in its place. */
 import type { IncomingMessage } from 'node:http'
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
-import type { Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Access, type Authorize, allowAll } from '../authz/authorize.ts'
 import type { RouterMetrics } from '../metrics.ts'
@@ -35,6 +35,8 @@ export interface ServeOptions {
   allowLoopback: boolean
   /** Also names of the internet lead here, though nobody is asked who he is. */
   anyHost?: boolean
+  /** Whose the connection is, where its own address does not say it. */
+  peer?: string
   /** ms of silence that are borne where the client does not say it. */
   timeoutMs: number
   /** Further attempts to connect. */
@@ -66,6 +68,8 @@ export function createHandlers(options: ServeOptions): Handlers {
   ): Promise<string | undefined> {
     const { namespace, id: sandbox, uid: sandboxUid, port, url } = route
     let client: string | undefined
+    // Until it is known whose they are, those of one Pod leave the others theirs.
+    if (options.peer !== undefined) seat.giveTo(`address ${options.peer}`)
     try {
       if (authorize === allowAll && !options.anyHost) refuseForeignHost(hostOf(access))
       client = await authorize({ ...access, namespace, sandbox, sandboxUid, port, path: url.split('?', 1)[0] ?? url })
@@ -77,6 +81,8 @@ export function createHandlers(options: ServeOptions): Handlers {
     seat.giveTo(client)
     return client
   }
+
+  const peerOf = (socket: Socket | undefined): string => options.peer ?? socket?.remoteAddress ?? ''
 
   async function find(route: Route, signal: AbortSignal): Promise<SandboxPod> {
     const known = await pods.find(route, { waitMs: 0, signal })
@@ -139,7 +145,7 @@ export function createHandlers(options: ServeOptions): Handlers {
     try {
       seat = takeSeat()
       route = routeOf(request.url ?? '', request.headers)
-      const peer = request.socket.remoteAddress ?? ''
+      const peer = peerOf(request.socket)
       const client = await admit(route, seat, { method, isCall: false, headers: request.headers, peer })
       const pod = await find(route, gone)
       const api = runtimeApi?.apiFor(route, false)
@@ -174,7 +180,7 @@ export function createHandlers(options: ServeOptions): Handlers {
       seat = takeSeat()
       route = routeOf(request.url ?? '', request.headers)
       refuseOtherOrigin(request)
-      const peer = request.socket.remoteAddress ?? ''
+      const peer = peerOf(request.socket)
       await admit(route, seat, { method, isCall: false, headers: request.headers, peer })
       const pod = await find(route, gone.signal)
       const reached = await reach(route, pod, { signal: gone.signal, answers: false })
@@ -203,7 +209,7 @@ export function createHandlers(options: ServeOptions): Handlers {
     try {
       seat = takeSeat()
       route = routeOf(headers[':path'] ?? '', headers)
-      const peer = stream.session?.socket.remoteAddress ?? ''
+      const peer = peerOf(stream.session?.socket)
       const client = await admit(route, seat, { method, isCall: true, headers, peer })
       const pod = await find(route, gone.signal)
       const api = runtimeApi?.apiFor(route, true)
@@ -256,6 +262,13 @@ export function doorRouteOf(about: unknown): DoorRoute {
   if (typeof namespace !== 'string' || typeof id !== 'string' || typeof uid !== 'string' || typeof port !== 'number')
     throw new Error('the connection does not say what it is about')
   return { namespace, id, uid, port }
+}
+
+/** The address of the Pod that a connection is of. @throws Error where the connection does not say it */
+export function peerOfPod(about: unknown): string {
+  const { peer } = about as { peer?: unknown }
+  if (typeof peer !== 'string' || !isIP(peer)) throw new Error('the connection does not say whose it is')
+  return peer
 }
 
 /** For connections of one Sandbox, whose clients may execute in it: they are answered, and carried nowhere. */

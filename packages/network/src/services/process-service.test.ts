@@ -18,12 +18,14 @@ const POD: PolicyPod = {
 
 let policies: Policy[]
 let pods: PolicyPod[]
+let callers: string[]
 let door: GatewayDoor
 let stack: AsyncDisposableStack
 beforeEach(async () => {
   stack = new AsyncDisposableStack()
   policies = []
   pods = [POD]
+  callers = []
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
@@ -45,7 +47,10 @@ beforeEach(async () => {
         name: 'router-svc',
         labels: { app: 'router' },
         port: 8080,
-        connect: async () => connect({ host: '127.0.0.1', port }),
+        async connect(ip) {
+          callers.push(ip)
+          return connect({ host: '127.0.0.1', port })
+        },
       },
       namespaceLabels: () => ({ 'kubernetes.io/metadata.name': 'system' }),
       podAt: (ip) => pods.find((pod) => pod.ip === ip),
@@ -76,6 +81,7 @@ function policy(namespace: string, spec: object): Policy {
 
 test('Pods get through, and nobody else', async () => {
   expect([await said(), (await dial('127.0.0.3')).said, (await dial('127.0.0.1')).said]).toEqual(['process', '', ''])
+  expect(callers).toEqual([POD.ip])
 })
 
 test('policies of both sides decide', async () => {

@@ -16,8 +16,8 @@ export interface ProcessService {
   labels: Readonly<Record<string, string>>
   /** Where its Pod listens. */
   port: number
-  /** To the process. */
-  connect(): Promise<Socket>
+  /** To the process, for the Pod with that address. */
+  connect(ip: string): Promise<Socket>
 }
 
 export interface ProcessDoorOptions {
@@ -37,7 +37,7 @@ export function openProcessDoor(options: ProcessDoorOptions): Promise<GatewayDoo
   return openGatewayDoor({
     host,
     limits: LIMITS,
-    connect: () => process.connect(),
+    connect: (ip) => process.connect(ip),
     may(ip) {
       const from = podAt(ip)
       const ports = [{ name: undefined, protocol: 'tcp' as const, port }]
