@@ -49,6 +49,7 @@ suite tests vitest run
 if command -v go >/dev/null; then
   suite "the controllers' tests on a real kube-apiserver" node test/cluster/run-tests.ts \
     packages/controllers/src/{sandbox/sandbox,pool/pool,claim/claim}-controller.test.ts
+  step "the embedded API server answers as a real kube-apiserver does" node test/differential/run.ts
 fi
 
 grep '^FAILED ' "$counts"

@@ -43,7 +43,8 @@ const SUBJECTS: ReadonlyArray<readonly [path: string, apiVersion: string, kind: 
   ['/api/v1/namespaces/one/configmaps', 'v1', 'ConfigMap'],
   ['/api/v1/namespaces/one/pods', 'v1', 'Pod'],
   ['/apis/apps/v1/namespaces/one/deployments', 'apps/v1', 'Deployment'],
-  ['/apis/rbac.authorization.k8s.io/v1/clusterroles', 'rbac.authorization.k8s.io/v1', 'ClusterRole'],
+  // Of the kinds without a namespace one of which servers make none for themselves: those count among what remains.
+  ['/apis/node.k8s.io/v1/runtimeclasses', 'node.k8s.io/v1', 'RuntimeClass'],
   [
     '/apis/extensions.agents.x-k8s.io/v1beta1/namespaces/one/sandboxtemplates',
     'extensions.agents.x-k8s.io/v1beta1',

@@ -21,6 +21,9 @@ import { KNOWN_DIFFERENCES, knownDifference } from './known-differences.ts'
 import { createNormaliser } from './normalise.ts'
 import { runScript } from './target.ts'
 
+/** What docs/compatibility.md promises. */
+const FEWEST_STEPS = 8_500
+
 const { values: options } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
@@ -46,6 +49,8 @@ const steps = generateScript({
   generated: Number(options.generated),
   generatedAlone: options['generated-alone'],
 })
+if (!options['generated-alone'] && steps.length < FEWEST_STEPS)
+  throw new Error(`${steps.length} requests are fewer than the ${FEWEST_STEPS} that are promised`)
 await using real = await startRealCluster({ controllers: false })
 await using embedded = await startEmbedded()
 const [expected, found] = await Promise.all([

@@ -11,13 +11,6 @@ export interface FieldTerm {
 
 export type FieldSelector = readonly FieldTerm[]
 
-/** Throws BadRequest for what cannot be parsed and for fields that the kind does not select by. */
-export function parseFieldSelector(text: string, resource: Resource): FieldSelector {
-  const terms = parseFieldTerms(text)
-  for (const { field } of terms) checkField(field, resource)
-  return terms
-}
-
 /** Throws BadRequest for what cannot be parsed. */
 export function parseFieldTerms(text: string): FieldSelector {
   const terms: FieldTerm[] = []
@@ -52,7 +45,12 @@ function fieldValue(field: string, object: KubeObject, resource: Resource): stri
   return resource.selectableFields[field]?.(object) ?? ''
 }
 
-function checkField(field: string, resource: Resource): void {
+/** Throws BadRequest for a field that the kind does not select by. */
+export function requireSelectable(selector: FieldSelector, resource: Resource): void {
+  for (const { field } of selector) requireField(field, resource)
+}
+
+function requireField(field: string, resource: Resource): void {
   if (field === 'metadata.name' || field === 'metadata.namespace') return
   if (Object.hasOwn(resource.selectableFields, field)) return
   const known = Object.keys(resource.selectableFields).length > 0

@@ -4,7 +4,7 @@ import type { Resource } from '../registry/resource.ts'
 import type { FieldError } from '../status-error.ts'
 import type { Call, Query } from './call.ts'
 import { badRequest, invalidOptions, quoted } from './errors.ts'
-import { exactField, type FieldSelector, matchesFields, parseFieldSelector } from './field-selector.ts'
+import { exactField, type FieldSelector, matchesFields, parseFieldTerms, requireSelectable } from './field-selector.ts'
 import { type LabelSelector, matchesLabels, parseLabelSelector } from './label-selector.ts'
 import { booleanParameter, integerParameter } from './options.ts'
 
@@ -18,8 +18,7 @@ export interface Selection {
   matches(object: KubeObject): boolean
 }
 
-export interface ListOptions {
-  selection: Selection
+interface Asked {
   limit: number
   continueToken: string
   resourceVersion: string
@@ -29,6 +28,10 @@ export interface ListOptions {
   timeoutSeconds: number | undefined
 }
 
+export interface ListOptions extends Asked {
+  selection: Selection
+}
+
 const NOT_OLDER_THAN = 'NotOlderThan'
 
 export function listOptions(call: Call, resource: Resource, isWatch: boolean): ListOptions {
@@ -36,8 +39,9 @@ export function listOptions(call: Call, resource: Resource, isWatch: boolean): L
   // In this order: of several things that are wrong the first one is told.
   const timeoutSeconds = integerParameter(query, 'timeoutSeconds')
   const limit = integerParameter(query, 'limit') ?? 0
-  const options: ListOptions = {
-    selection: selectionOf(call, resource),
+  const labels = parseLabels(query)
+  const fields = query.fieldSelector ? parseFieldTerms(query.fieldSelector) : []
+  const options: Asked = {
     limit,
     continueToken: query.continue ?? '',
     resourceVersion: query.resourceVersion ?? '',
@@ -53,13 +57,16 @@ export function listOptions(call: Call, resource: Resource, isWatch: boolean): L
   }
   const errors = isWatch ? validateWatch(options) : validateList(options)
   if (errors.length > 0) throw invalidOptions('ListOptions', errors)
-  return options
+  return { ...options, selection: selectionOf(call, resource, labels, fields) }
 }
 
-function selectionOf(call: Call, resource: Resource): Selection {
-  const { query, info } = call
-  const labels = parseLabels(query)
-  const fields = query.fieldSelector ? parseFieldSelector(query.fieldSelector, resource) : []
+function selectionOf(
+  { query, info }: Call,
+  resource: Resource,
+  labels: LabelSelector,
+  fields: FieldSelector,
+): Selection {
+  requireSelectable(fields, resource)
   const name = info.name || exactField(fields, 'metadata.name')
   if (info.name && fields.some((term) => term.field === 'metadata.name' && (term.value !== info.name) === term.equal))
     throw badRequest(
@@ -101,7 +108,7 @@ function notSupported(value: string, supported: readonly string[]): FieldError {
   }
 }
 
-function validateList(options: ListOptions): FieldError[] {
+function validateList(options: Asked): FieldError[] {
   const errors: FieldError[] = []
   const match = options.resourceVersionMatch
   if (match !== '') {
@@ -119,7 +126,7 @@ function validateList(options: ListOptions): FieldError[] {
   return errors
 }
 
-function validateWatch(options: ListOptions): FieldError[] {
+function validateWatch(options: Asked): FieldError[] {
   const errors: FieldError[] = []
   const match = options.resourceVersionMatch
   const field = 'resourceVersionMatch'

@@ -73,6 +73,7 @@ describe('list', () => {
     ['resourceVersion=0&resourceVersionMatch=Exact', '422 Invalid'],
     ['continue=nonsense', '400 BadRequest'],
     ['sendInitialEvents=true', '422 Invalid'],
+    ['sendInitialEvents=true&fieldSelector=spec.bogus=1', '422 Invalid'],
   ])('refuses %s', async (query, expected) => {
     const answer = await get(`${await collection()}?${query.replaceAll(' ', '%20')}`)
     expect(`${answer.status} ${answer.body.reason}`).toBe(expected)
