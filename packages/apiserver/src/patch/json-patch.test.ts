@@ -66,7 +66,7 @@ describe('applyJsonPatch', () => {
     try {
       applyJsonPatch({ list }, operations)
     } catch (error) {
-      expect((error as Error).message).toBe('applying 10000 operations takes more than 1000 ms')
+      expect((error as Error).message).toBe('applying 10000 operations takes more than 250 ms')
     }
     expect(performance.now() - started).toBeLessThan(10_000)
   })

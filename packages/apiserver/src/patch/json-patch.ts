@@ -19,7 +19,7 @@ export class JsonPatchError extends Error {
 /** Copies may make a small patch into a large object; beyond this many JSON characters they are refused. */
 const MAX_COPIED = 3 << 20
 /** Ten thousand insertions at the front of a long list would keep everybody else waiting: nobody means that. */
-const MAX_MILLISECONDS = 1000
+const MAX_MILLISECONDS = 250
 
 /** What `operations` make of `document`, which is not changed. Throws a `JsonPatchError`. */
 export function applyJsonPatch(document: unknown, operations: readonly JsonPatchOperation[]): unknown {
