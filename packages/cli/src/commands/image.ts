@@ -38,7 +38,7 @@ export async function imageImport(
   const store = await storeOf(options)
   const images = await interruptible((signal) =>
     store.import(source, { signal, ...(name !== undefined && { name }) }).catch((error: unknown) => {
-      throw asCliError(error, { subject: file === '-' ? undefined : file, kind: 'file' })
+      throw asCliError(error, { subject: file === '-' ? 'standard input' : file, kind: 'file' })
     }),
   )
   if (output) return print(images, output)

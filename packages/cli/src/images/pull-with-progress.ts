@@ -47,11 +47,12 @@ const CODES: Partial<Record<RuntimeErrorCode, CliErrorCode>> = {
 }
 
 const WAYS_OUT: Partial<Record<RuntimeErrorCode, string>> = {
-  'bad-archive': "name one as 'docker save' or an OCI tool writes it",
   'registry-denied': "'docker login', or another file named by DOCKER_CONFIG, gives credentials",
 }
 
 const WITHOUT_REGISTRY = "without it, 'caisson image import FILE' brings an image from an archive"
+
+const WITHOUT_ARCHIVE = "name an archive as 'docker save' or an OCI tool writes it"
 
 export interface ErrorSubject {
   /** The image that was asked for or the file that was read, where the error is about one. */
@@ -66,10 +67,17 @@ export function asCliError(
   { subject, kind = 'image', unreachable = WITHOUT_REGISTRY }: ErrorSubject = {},
 ): unknown {
   if (!(error instanceof RuntimeError)) return error
-  const wayOut = error.code === 'registry-unreachable' ? unreachable : WAYS_OUT[error.code]
-  const about = subject === undefined || error.message.includes(subject) ? '' : `${kind} ${JSON.stringify(subject)}: `
+  // Of a registry's image nobody here has chosen the bytes.
+  const isWrongFile = error.code === 'bad-archive' && kind === 'file'
+  const wayOut = isWrongFile
+    ? WITHOUT_ARCHIVE
+    : error.code === 'registry-unreachable'
+      ? unreachable
+      : WAYS_OUT[error.code]
+  const named = kind === 'file' ? subject : `image ${JSON.stringify(subject)}`
+  const about = subject === undefined || error.message.includes(subject) ? '' : `${named}: `
   const message = `${about}${error.message}${wayOut === undefined ? '' : `: ${wayOut}`}`
-  return new CliError(CODES[error.code] ?? 'failed', message, { cause: error })
+  return new CliError(isWrongFile ? 'usage' : (CODES[error.code] ?? 'failed'), message, { cause: error })
 }
 
 interface Screen {

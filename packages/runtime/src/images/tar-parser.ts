@@ -59,6 +59,7 @@ export function createTarParser(handler: TarHandler): TarParser {
   /** Bytes until the state changes. */
   let left = 0
   let padding = 0
+  let begun = false
   let extension: { type: string; parts: Buffer[] } = { type: '', parts: [] }
   const global: PaxRecords = new Map()
   let next: PaxRecords = new Map()
@@ -68,7 +69,8 @@ export function createTarParser(handler: TarHandler): TarParser {
       state = 'over'
       return
     }
-    checkSum(block)
+    if (!isHeader(block)) throw begun ? damaged('a header whose checksum is wrong') : notTar()
+    begun = true
     const type = block.toString('latin1', 156, 157)
     const size = readNumber(block.subarray(124, 136))
     if (type === 'x' || type === 'g' || type === 'L' || type === 'K') {
@@ -134,6 +136,7 @@ export function createTarParser(handler: TarHandler): TarParser {
     },
     finish() {
       if (state === 'over' || (state === 'header' && filled === 0)) return
+      if (!begun) throw notTar()
       throw damaged(
         `its end in the middle of a ${state === 'body' ? 'file' : state === 'padding' ? 'member' : 'header'}`,
       )
@@ -241,10 +244,16 @@ function paxTime(text: string | undefined): number | undefined {
   return value
 }
 
-function checkSum(block: Buffer): void {
+/** Whether the block has the sum that every header says of itself. */
+function isHeader(block: Buffer): boolean {
   let sum = 0
   for (let index = 0; index < BLOCK; index++) sum += index >= 148 && index < 156 ? 0x20 : (block[index] ?? 0)
-  if (readNumber(block.subarray(148, 156)) !== sum) throw damaged('a header whose checksum is wrong')
+  const text = untilZero(block.subarray(148, 156)).trim()
+  return /^[0-7]+$/.test(text) && Number.parseInt(text, 8) === sum
+}
+
+function notTar(): RuntimeError {
+  return new RuntimeError('bad-archive', 'not a tar archive')
 }
 
 function damaged(found: string): RuntimeError {
