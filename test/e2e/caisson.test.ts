@@ -359,7 +359,10 @@ describe('a cluster that does not run', () => {
     const { server } = JSON.parse(await cluster.mustCaisson(['status', '-o', 'json'])) as { server: string }
     const listen = server.replace('https://', '')
     const outcome = await cluster.caisson(['--data-dir', other, 'up', '--detach', '--listen', listen])
-    expect([outcome.code, outcome.stdout]).toEqual([69, ''])
-    expect(outcome.stderr).toContain(`${listen} is in use: choose another address with --listen`)
+    expect(outcome).toEqual({
+      code: 69,
+      stdout: '',
+      stderr: `caisson: ${listen} is in use: choose another address with --listen\n`,
+    })
   })
 })

@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { parse } from 'yaml'
 import { type Finding, printFindings } from './findings.ts'
 import { printList } from './print.ts'
-import { indentedLines, oneLine, otherProgramsErrors, say, shownDocument } from './terminal-text.ts'
+import { indentedLines, lastSaid, oneLine, otherProgramsErrors, say, shownDocument } from './terminal-text.ts'
 
 /** What a terminal acts on: its title, a colour by one character, a line of its own. */
 const ARMED = '\u001b]0;pwned\u0007\u009b31mred\u007f\r\nforged: all is well'
@@ -91,4 +91,20 @@ describe('nothing that a terminal acts on', () => {
     errors.end()
     expect((await buffer(errors)).toString()).toBe(`${String.raw`tar: ä\u009b31m\u001b[2J`}\n\tnext\n`)
   })
+})
+
+test.each([
+  ['caisson: one: do this\n', 'one: do this'],
+  ['2026-11-30 log: x\ncaisson: before\ncaisson: one\n  two\n', 'one\ntwo'],
+  ['caisson: one\n2026-11-30 log: x\n', undefined],
+  ['Error: boom\n    at main.ts:1\n', undefined],
+  ['caisson: one\nError: boom\n    at main.ts:1\n', undefined],
+  ['', undefined],
+])('of %j what was said last is %j', (text, said) => {
+  expect(lastSaid(text)).toBe(said)
+})
+
+test('what is said is what was said last', async () => {
+  const sentence = 'one\ntwo: three'
+  expect(lastSaid((await written(() => say(sentence))).join('\n'))).toBe(sentence)
 })

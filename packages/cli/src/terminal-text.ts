@@ -23,9 +23,20 @@ export function shownDocument(text: string): string {
   return showControlCharacters(text, '\n\t')
 }
 
+const SAYS = 'caisson: '
+
 /** Says something on standard error, as this program does. */
 export function say(text: string): void {
-  console.error(`caisson: ${indentedLines(text)}`)
+  console.error(`${SAYS}${indentedLines(text)}`)
+}
+
+/** What was said last, of what such a program has written; undefined where it has gone on with something else. */
+export function lastSaid(written: string): string | undefined {
+  const lines = written.trimEnd().split('\n')
+  const at = lines.findLastIndex((line) => line.startsWith(SAYS))
+  const [first, ...further] = lines.slice(at)
+  if (at === -1 || first === undefined || !further.every((line) => line.startsWith('  '))) return undefined
+  return [first.slice(SAYS.length), ...further.map((line) => line.slice(2))].join('\n')
 }
 
 /** What another program says on its standard error, line by line. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, fstatSync, readFileSync, statfsSync } from 'node:fs'
 import { CliError, type CliErrorCode, EXIT_CODES } from '../cli-error.ts'
+import { lastSaid } from '../terminal-text.ts'
 import { type DaemonRecord, readDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, openLog, prepareDataDirectory } from './data-directory.ts'
 import { inUserNamespace, sayWhatIsMissing } from './user-namespace.ts'
@@ -83,12 +84,7 @@ export async function startDetached(
           return reject(new CliError(interrupted, `${interrupted.replace('-', ' ')}: the ${what} was not started`))
         // Another command was faster, and its cluster runs.
         if (code === 0) return resolve()
-        reject(
-          new CliError(
-            codeOf(code),
-            `the ${what} did not start (${signal ?? `exit code ${code}`})${reasons(directory, before)}`,
-          ),
-        )
+        reject(startFailure(what, { code, signal, directory, before }))
       })
       // One that is ready when it is interrupted has yet to stop.
       started.stdio[READY_DESCRIPTOR]?.once('data', () => interrupted || resolve())
@@ -104,15 +100,35 @@ export async function startDetached(
   return record
 }
 
-/** It ends as any command of ours: what its exit code means, this one's means too. */
-function codeOf(exitCode: number | null): CliErrorCode {
+interface FailedStart {
+  code: number | null
+  signal: NodeJS.Signals | null
+  directory: DataDirectory
+  /** Bytes that its log had before. */
+  before: number
+}
+
+/** It ends as any command of ours: what its exit code means, this one's means too, and its last sentence is why. */
+function startFailure(what: string, { code, signal, directory, before }: FailedStart): CliError {
   const known = Object.entries(EXIT_CODES) as [CliErrorCode, number][]
-  return known.find(([, code]) => code === exitCode)?.[0] ?? 'failed'
+  const meant = known.find(([, value]) => value === code)?.[0] ?? 'failed'
+  const sentence = signal ? undefined : lastSaid(loggedSince(directory, before))
+  if (sentence === undefined)
+    return new CliError(
+      meant,
+      `the ${what} did not start (${signal ?? `exit code ${code}`})${reasons(directory, before)}`,
+    )
+  // What nobody has foreseen may have begun before.
+  return new CliError(meant, meant === 'failed' ? `${sentence}; ${directory.log} may say more` : sentence)
+}
+
+function loggedSince(directory: DataDirectory, before: number): string {
+  return readFileSync(directory.log).subarray(before).toString('utf8').trimEnd()
 }
 
 /** What it has logged since the log was `before` bytes long; where that is nothing, perhaps because nothing can be written. */
 function reasons(directory: DataDirectory, before: number): string {
-  const text = readFileSync(directory.log).subarray(before).toString('utf8').trimEnd()
+  const text = loggedSince(directory, before)
   if (text !== '') return `; the end of ${directory.log}:\n${text.split('\n').slice(-LAST_LINES).join('\n')}`
   const { bavail } = statfsSync(directory.root)
   if (bavail === 0) return `: the disk of ${directory.root} is full; free some space and try again`
