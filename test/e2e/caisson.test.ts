@@ -37,7 +37,11 @@ describe('the cluster’s commands', () => {
       server: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
       version: '0.1.0',
       dataDirectory: cluster.dataDirectory,
+      log: join(cluster.dataDirectory, 'caisson.log'),
     })
+    expect(await cluster.mustCaisson(['status'])).toBe(
+      `running: ${before.server}, process ${before.pid}, version 0.1.0, data in ${cluster.dataDirectory}, log in ${join(cluster.dataDirectory, 'caisson.log')}\n`,
+    )
   })
 
   test('kubeconfig prints a path that only its user can read', async () => {

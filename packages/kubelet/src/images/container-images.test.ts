@@ -206,7 +206,7 @@ test('what the machine says of its own files is for the log alone', async () => 
 test('why there is no connection to a host that nobody has configured is for the log alone', async () => {
   const hidden = await asker('registry.invalid/app').find()
   const message =
-    'failed to pull image "registry.invalid/app": registry.invalid cannot be reached: the log of the cluster says why; \'caisson image import FILE\' brings an image without it'
+    "failed to pull image \"registry.invalid/app\": registry.invalid cannot be reached: the log that 'caisson status' names says why; 'caisson image import FILE' brings an image without it"
   expect(hidden).toEqual({ kind: 'missing', reason: 'ErrImagePull', message })
   expect(said.find((each) => each.startsWith('log'))).toMatch(
     /^log pulling image "registry.invalid\/app" for pod default\/[^:]+: Error: getaddrinfo /,

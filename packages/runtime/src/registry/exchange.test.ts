@@ -60,7 +60,7 @@ test('a port that is closed, one that is silent and one of another authority are
       const error = await hidden?.[index]
       expect(error).toMatchObject({ name: 'TransientFailure', answered: false })
       expect(error?.message).toBe(
-        `${host} cannot be reached: the log of the cluster says why; 'caisson image import FILE' brings an image without it`,
+        `${host} cannot be reached: the log that 'caisson status' names says why; 'caisson image import FILE' brings an image without it`,
       )
       expect(hiddenDetail(error)).toMatch(reasons[index] ?? '')
       expect((await told?.[index])?.message).toMatch(reasons[index] ?? '')

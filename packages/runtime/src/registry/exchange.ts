@@ -189,7 +189,7 @@ function connectionFailure(
   // Told apart, they would tell a tenant what listens where in networks that only this machine can reach.
   if (!tellsWhy)
     return new TransientFailure(
-      `${url.host} cannot be reached: the log of the cluster says why; 'caisson image import FILE' brings an image without it`,
+      `${url.host} cannot be reached: the log that 'caisson status' names says why; 'caisson image import FILE' brings an image without it`,
       {
         cause: error,
         answered: false,
