@@ -42,7 +42,7 @@ export {
   NETWORK_ANNOTATION,
   normalizeCreatedBy,
 } from './keys.ts'
-export { type LabelSelector, selectorText, selects } from './label-selector.ts'
+export { type LabelSelector, labelMatcher, selectorText, selects } from './label-selector.ts'
 export { type Limited, limitConcurrency, TooManyWaiting } from './limit-concurrency.ts'
 export { nameHash } from './name-hash.ts'
 export { matchesNodeSelector } from './node-selection.ts'

@@ -10,17 +10,37 @@ export function selects(
   selector: LabelSelector | undefined,
   labels: Readonly<Record<string, string>> | undefined,
 ): boolean {
-  if (!selector) return false
-  const valueOf = (key: string): string | undefined =>
-    labels !== undefined && Object.hasOwn(labels, key) ? labels[key] : undefined
-  for (const [key, value] of Object.entries(selector.matchLabels ?? {})) if (valueOf(key) !== value) return false
-  return (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-    const value = valueOf(key)
-    if (operator === 'In') return value !== undefined && values.includes(value)
-    if (operator === 'NotIn') return value === undefined || !values.includes(value)
-    if (operator === 'Exists') return value !== undefined
-    return operator === 'DoesNotExist' && value === undefined
-  })
+  return labelMatcher(selector)(labels)
+}
+
+/** `selects` for many objects: the selector is read once, and each of its requirements then asks for one label. */
+export function labelMatcher(
+  selector: LabelSelector | undefined,
+): (labels: Readonly<Record<string, string>> | undefined) => boolean {
+  if (!selector) return () => false
+  const requirements = [
+    ...Object.entries(selector.matchLabels ?? {}).map(([key, value]) => ({
+      key,
+      holds: (own?: string) => own === value,
+    })),
+    ...(selector.matchExpressions ?? []).map(({ key, operator, values }) => ({
+      key,
+      holds: expression(operator, values),
+    })),
+  ]
+  return (labels) =>
+    requirements.every(({ key, holds }) =>
+      holds(labels !== undefined && Object.hasOwn(labels, key) ? labels[key] : undefined),
+    )
+}
+
+/** An operator that there is not holds for nothing. */
+function expression(operator: string, values: readonly string[] = []): (own: string | undefined) => boolean {
+  const listed = new Set(values)
+  if (operator === 'In') return (own) => own !== undefined && listed.has(own)
+  if (operator === 'NotIn') return (own) => own === undefined || !listed.has(own)
+  if (operator === 'Exists') return (own) => own !== undefined
+  return (own) => operator === 'DoesNotExist' && own === undefined
 }
 
 /** The selector in the text form of list requests and of `scale`, by key: `app=web,tier in (a,b)`. Empty for an empty one. */

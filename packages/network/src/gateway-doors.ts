@@ -2,12 +2,12 @@
 import { type Informers, resources } from '@caisson/client'
 import type { NetworkControl, NetworkPlace, RulePiece } from '@caisson/runtime'
 import { startDnsServer } from './dns/dns-server.ts'
-import { mayAsk } from './dns/may-ask.ts'
+import { type MayAsk, mayAsk } from './dns/may-ask.ts'
 import type { NameView } from './dns/records.ts'
 import { resolve } from './dns/resolve.ts'
 import { createUpstream } from './dns/upstream.ts'
-import { labelsOfNamespace } from './pod-addresses.ts'
 import type { PolicyRules } from './policy/policy-rules.ts'
+import { rememberByPod } from './policy/remember-by-pod.ts'
 import { type ApiServerAddress, doorsPiece, type GatewayDoor, openApiDoor } from './services/doors.ts'
 import { openProcessDoor, type ProcessService } from './services/process-service.ts'
 
@@ -44,11 +44,19 @@ export function createGatewayDoors(options: GatewayDoorsOptions): GatewayDoors {
   const namespaces = options.informers.of(resources.namespaces)
   const services = options.informers.of(resources.services)
   const listening = new AsyncDisposableStack()
+  const remembered = rememberByPod<MayAsk>()
   let closed = false
   let opening: Promise<void> | undefined
   let place: NetworkPlace | undefined
   let ports: { udpPort: number; tcpPort: number; apiPort: number } | undefined
   let processDoor: GatewayDoor | undefined
+
+  function mayAskFrom(ip: string): MayAsk {
+    const pod = rules.podAt(ip)
+    if (!pod) return 'cluster'
+    const policies = rules.policies(pod.namespace)
+    return remembered(pod, [policies], () => mayAsk(pod, { policies, address: dns.address }))
+  }
 
   async function open(): Promise<void> {
     if (closed) throw new Error('the network was stopped')
@@ -59,11 +67,8 @@ export function createGatewayDoors(options: GatewayDoorsOptions): GatewayDoors {
         host: place.gateway,
         port: DNS_PORT,
         onError,
-        async resolve(query, { ip, tcp, signal }) {
-          const pod = rules.podAt(ip)
-          const may = pod ? mayAsk(pod, { policies: rules.policies(), address: dns.address }) : 'cluster'
-          return await resolve(query, { view: options.names, upstream, mayAsk: may, ip, tcp, signal })
-        },
+        resolve: (query, { ip, tcp, signal }) =>
+          resolve(query, { view: options.names, upstream, mayAsk: mayAskFrom(ip), ip, tcp, signal }),
       }),
     )
     const door = listening.use(await openApiDoor(place.gateway, options.apiServer))
@@ -77,7 +82,7 @@ export function createGatewayDoors(options: GatewayDoorsOptions): GatewayDoors {
       await openProcessDoor({
         host,
         process,
-        namespaceLabels: () => labelsOfNamespace(namespace, namespaces.get(namespace)),
+        namespaceObject: () => namespaces.get(namespace),
         podAt: rules.podAt,
         policies: rules.policies,
       }),

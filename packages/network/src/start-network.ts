@@ -1,5 +1,6 @@
 /** The node's part of the cluster's network: policies, Services and names in force for the Pods of this machine. */
 import type { Socket } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
 import {
   type AnyObject,
   type EventInput,
@@ -194,16 +195,17 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     }
   }
 
-  follow(pods, (pod, old) => {
-    // Most changes of a Pod are of its status.
-    if (old?.metadata.labels !== pod.metadata.labels) setPod(pod)
-  })
+  follow(pods, setPod)
   follow(namespaces, (namespace) => {
     for (const pod of pods.byIndex(PODS_BY_NAMESPACE, keyOf(namespace))) setPod(pod)
   })
   follow(
     policies,
-    (policy) => setPolicies(budget.set(keyOf(policy), readPolicy(policy), policy.metadata.creationTimestamp ?? '')),
+    (policy, old) => {
+      // Whoever annotates one has nobody compared with it again.
+      if (old?.metadata.uid === policy.metadata.uid && isDeepStrictEqual(old?.spec, policy.spec)) return
+      setPolicies(budget.set(keyOf(policy), readPolicy(policy), policy.metadata.creationTimestamp ?? ''))
+    },
     (policy) => {
       rules.removePolicy(keyOf(policy))
       setPolicies(budget.remove(keyOf(policy)))

@@ -7,6 +7,7 @@ export type MayAsk = 'everything' | 'cluster' | 'nothing'
  * What a Pod may ask the cluster's name server. Everything where its egress lets it speak to that server, which policies
  * know by the labels that it has everywhere. Otherwise nothing is passed on, since a query can carry data; and of the
  * cluster's own names, which tell what runs in it, a Pod is told only where that server is the one that it was given.
+ * `policies` are those of its namespace.
  */
 export function mayAsk(pod: PolicyPod, options: { policies: readonly Policy[]; address: string }): MayAsk {
   if (reachesServer(pod, options)) return 'everything'

@@ -23,7 +23,10 @@ export interface Connection {
   port: number
 }
 
-/** Whether a new connection may be opened, as Kubernetes defines it: the sender's egress and the receiver's ingress agree. */
+/**
+ * Whether a new connection may be opened, as Kubernetes defines it: the sender's egress and the receiver's ingress agree.
+ * `policies` has at least those of both ends' namespaces.
+ */
 export function allows(connection: Connection, policies: readonly Policy[]): boolean {
   const { from, to } = connection
   // A Pod may always reach itself.

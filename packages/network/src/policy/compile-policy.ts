@@ -8,7 +8,6 @@ import type { RuleChain, RulePiece, RuleSet, SetElement } from '@caisson/runtime
 import { contains, formatIpv4, ipv4Range, type NumberRange } from './address-range.ts'
 import {
   type Direction,
-  isIsolated,
   type Policy,
   type PolicyPod,
   type PolicyRule,
@@ -57,45 +56,52 @@ export function isolationPiece({ name, direction, policies }: IsolationClass): R
   return { chains: [{ name, rules: [...asked, 'goto refuse'] }] }
 }
 
-/** Which chain decides about a Pod; undefined where nothing isolates it. */
-export function isolationClass(
+/** Which chain decides about a Pod that these policies select; undefined where nothing isolates it. */
+function isolationClass(
   pod: PolicyPod,
-  policies: readonly Policy[],
+  selecting: readonly Policy[],
   direction: Direction,
 ): IsolationClass | undefined {
-  if (!isIsolated(pod, policies, direction)) return undefined
-  const own = policies
-    .filter((policy) => policy[direction]?.length && selectsPod(policy, pod))
-    .sort((a, b) => (a.id < b.id ? -1 : 1))
+  if (!pod.isolated && selecting.every((policy) => policy[direction] === undefined)) return undefined
+  const own = selecting.filter((policy) => policy[direction]?.length).sort((a, b) => (a.id < b.id ? -1 : 1))
   const hash = createHash('sha256').update(own.map(({ id }) => id).join(' '))
   return { name: `c${direction[0]}${hash.digest('hex').slice(0, 16)}`, direction, policies: own }
 }
 
-/** What a Pod adds to the sets and maps. */
-export function podPiece(pod: PolicyPod, policies: readonly Policy[]): RulePiece {
+/** What decides about a Pod: its place in the maps, and the chains that these lead to. */
+export function podPiece(
+  pod: PolicyPod,
+  selecting: readonly Policy[],
+): { piece: RulePiece; classes: readonly IsolationClass[] } {
   const elements: SetElement[] = [{ set: 'hairpin', key: `${pod.ip} . ${pod.ip}` }]
+  const classes: IsolationClass[] = []
   for (const direction of DIRECTIONS) {
-    const isolation = isolationClass(pod, policies, direction)
+    const isolation = isolationClass(pod, selecting, direction)
     const unhindered = direction === 'egress' ? 'goto open' : 'accept'
     elements.push({ set: direction, key: pod.ip, value: isolation ? `goto ${isolation.name}` : unhindered })
+    if (isolation) classes.push(isolation)
   }
-  for (const policy of policies) {
-    const selected = selectsPod(policy, pod)
-    for (const direction of DIRECTIONS) {
-      for (const [index, { peers, ports }] of (policy[direction] ?? []).entries()) {
-        const at = { policy, direction, index }
-        const isPeer = peers === undefined || peers.selectors.some((selector) => selectsPeer(selector, pod))
-        if (peers && isPeer) elements.push({ set: peerSet(at), key: pod.ip })
-        // Names are those of the ports of whoever is connected to.
-        const isTarget = direction === 'ingress' ? selected : isPeer || holds(peers?.ranges, pod.ip)
-        if (ports && isTarget) {
-          for (const range of portsNamed(pod, ports.names))
-            elements.push({ set: namedPortSet(at), key: `${pod.ip} . ${portText(range)}` })
-        }
+  return { piece: { elements }, classes }
+}
+
+/** What a Pod adds to the sets of a policy; undefined where it is nothing to it, neither selected nor named. */
+export function policyShare(policy: Policy, pod: PolicyPod): { selected: boolean; piece: RulePiece } | undefined {
+  const elements: SetElement[] = []
+  const selected = selectsPod(policy, pod)
+  for (const direction of DIRECTIONS) {
+    for (const [index, { peers, ports }] of (policy[direction] ?? []).entries()) {
+      const at = { policy, direction, index }
+      const isPeer = peers === undefined || peers.selectors.some((selector) => selectsPeer(selector, pod))
+      if (peers && isPeer) elements.push({ set: peerSet(at), key: pod.ip })
+      // Names are those of the ports of whoever is connected to.
+      const isTarget = direction === 'ingress' ? selected : isPeer || holds(peers?.ranges, pod.ip)
+      if (ports && isTarget) {
+        for (const range of portsNamed(pod, ports.names))
+          elements.push({ set: namedPortSet(at), key: `${pod.ip} . ${portText(range)}` })
       }
     }
   }
-  return { elements }
+  return selected || elements.length > 0 ? { selected, piece: { elements } } : undefined
 }
 
 interface RulePlace {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createPolicyBudget } from './policy-budget.ts'
-import type { Policy, PolicyRule } from './policy-model.ts'
+import { EVERYBODY, type Policy, type PolicyRule, readPolicy } from './policy-model.ts'
 
 const range = (count: number): PolicyRule => ({
   peers: {
@@ -15,7 +15,7 @@ const range = (count: number): PolicyRule => ({
 const policy = (id: string, ranges: number, namespace = 'a'): Policy => ({
   id,
   namespace,
-  podSelector: {},
+  podSelector: EVERYBODY,
   ingress: [range(ranges)],
   egress: undefined,
   problem: undefined,
@@ -38,7 +38,7 @@ describe('the policies of a namespace', () => {
       [
         'a/2',
         0,
-        'it counts for 61 rules and ranges, and the older policies of namespace a for 61 of the 100 that it may have: remove some, or write them shorter',
+        'it counts for 61 rules, ranges and labels, and the older policies of namespace a for 61 of the 100 that it may have: remove some, or write them shorter',
       ],
     ])
     expect(shown(budget.set('b/1', policy('3', 60, 'b'), '2028'))).toEqual([['b/1', 1, undefined]])
@@ -56,6 +56,83 @@ describe('the policies of a namespace', () => {
       ['a/1', 1],
       ['a/2', 0],
     ])
+  })
+})
+
+type Spec = NonNullable<Parameters<typeof readPolicy>[0]['spec']>
+
+describe('what it costs to compare Pods with a policy counts', () => {
+  const read = (spec: Spec): Policy =>
+    readPolicy({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'p', namespace: 'a', uid: 'x' },
+      spec,
+    })
+  /** The smallest budget in which a policy is in force as it is written. */
+  function costOf(spec: Spec): number {
+    let cost = 0
+    while (createPolicyBudget(cost).set('a/p', read(spec), '2026').get('a/p')?.problem !== undefined) cost++
+    return cost
+  }
+  const many = <T>(count: number, make: (at: number) => T): T[] => Array.from({ length: count }, (_, at) => make(at))
+  const labels = (count: number): Record<string, string> => Object.fromEntries(many(count, (at) => [`k${at}`, 'v']))
+  const rule = { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] }] }
+
+  test.each<[string, Spec, number]>([
+    ['a rule that selects Pods', rule, 0],
+    ['each selector more', { podSelector: {}, ingress: [{ from: many(11, () => ({ podSelector: {} })) }] }, 30],
+    [
+      'each label of a Pod',
+      { podSelector: {}, ingress: [{ from: [{ podSelector: { matchLabels: labels(10) } }] }] },
+      30,
+    ],
+    [
+      'each label of a namespace, and that it may be any',
+      { podSelector: {}, ingress: [{ from: [{ namespaceSelector: { matchLabels: labels(10) }, podSelector: {} }] }] },
+      80 + 30,
+    ],
+    [
+      'one namespace by its name, as its own',
+      {
+        podSelector: {},
+        ingress: [
+          { from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'b' } }, podSelector: {} }] },
+        ],
+      },
+      3,
+    ],
+    [
+      'each value',
+      {
+        podSelector: {},
+        ingress: [
+          { from: [{ podSelector: { matchExpressions: [{ key: 'k', operator: 'In', values: many(9, String) }] } }] },
+        ],
+      },
+      3 + 9,
+    ],
+    ['each label of whom it is for', { ...rule, podSelector: { matchLabels: labels(10) } }, 30],
+    [
+      'each name of a port',
+      { podSelector: {}, ingress: [{ ...rule.ingress[0], ports: many(10, (at) => ({ port: `p${at}` })) }] },
+      100 + 10,
+    ],
+  ])('%s', (_what, spec, more) => {
+    expect(costOf(spec) - costOf(rule)).toBe(more)
+  })
+
+  test('one whose Pods cost too much to be found is for all of its namespace, and opens nothing', () => {
+    const budget = createPolicyBudget(301)
+    const asking = (count: number): Policy => read({ podSelector: { matchLabels: labels(count) }, ingress: [{}] })
+    const inForce = (key: string, count: number): unknown => {
+      const found = budget.set(`a/${key}`, asking(count), key).get(`a/${key}`)
+      return [found?.podSelector.weight, found?.ingress?.length]
+    }
+    expect(inForce('1', 60)).toEqual([180, 1])
+    // Who it is for can be afforded, its rule cannot.
+    expect(inForce('2', 40)).toEqual([120, 0])
+    expect(inForce('3', 1)).toEqual([0, 0])
   })
 })
 

@@ -1,6 +1,6 @@
 /** What NetworkPolicies say, read once from their objects: the form in which they are decided and compiled. */
 import { createHash } from 'node:crypto'
-import { type LabelSelector, selects } from '@caisson/api'
+import { type LabelSelector, labelMatcher } from '@caisson/api'
 import type { Typed } from '@caisson/client'
 import { METADATA_RANGES } from '@caisson/runtime'
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from 'kubernetes-types/networking/v1.d.ts'
@@ -17,18 +17,37 @@ export interface PolicyPod {
   namespace: string
   labels: Readonly<Record<string, string>>
   namespaceLabels: Readonly<Record<string, string>>
-  ports: readonly { name: string | undefined; protocol: Protocol; port: number }[]
+  ports: readonly NamedPort[]
   /** It may do nothing but what a policy that selects it opens, as if one that opens nothing selected it. */
   isolated: boolean
   /** It was given other name servers than the cluster's. */
   ownResolvers?: boolean
 }
 
+/** A port of a container, by which policies may name it. */
+export interface NamedPort {
+  name: string
+  protocol: Protocol
+  port: number
+}
+
+/** A selector of labels, read once. */
+export interface Selector {
+  matches(labels: Readonly<Record<string, string>>): boolean
+  /** What it takes to ask it, in the measure of `policy-budget.ts`: its labels, and the values that it has for them. */
+  weight: number
+}
+
+/** Of looking one label up in a Pod, beside one range or value, which take the kernel or a hash table less. */
+export const COMPARISON_WEIGHT = 3
+
 export interface PodSelector {
   /** Of the policy; undefined where `namespaceSelector` says which. */
   namespace: string | undefined
-  namespaceSelector: LabelSelector | undefined
-  podSelector: LabelSelector | undefined
+  namespaceSelector: Selector | undefined
+  /** The one namespace that it may be; undefined where it may be several. */
+  within: string | undefined
+  podSelector: Selector | undefined
 }
 
 export interface PortRange {
@@ -54,7 +73,7 @@ export interface Policy {
   /** Names its chains and sets; nobody can choose it. */
   id: string
   namespace: string
-  podSelector: LabelSelector
+  podSelector: Selector
   /** Undefined where the policy does not isolate in that direction. */
   ingress: readonly PolicyRule[] | undefined
   egress: readonly PolicyRule[] | undefined
@@ -65,6 +84,8 @@ export interface Policy {
 /** What one policy may have, so that no tenant keeps the kernel busy for all. Ranges that a block leaves out count as peers. */
 const MOST = { rules: 100, peers: 100, ports: 100 }
 
+/** By it every namespace can be selected. */
+export const NAMESPACE_NAME = 'kubernetes.io/metadata.name'
 const ALL_PORTS: NumberRange = { from: 0, to: 65_535 }
 export const METADATA: readonly NumberRange[] = METADATA_RANGES.flatMap((range) => ipv4Range(range) ?? [])
 
@@ -85,7 +106,7 @@ export function readPolicy({ metadata, spec }: Typed<NetworkPolicy>): Policy {
       .digest('hex')
       .slice(0, 16),
     namespace,
-    podSelector: (spec?.podSelector ?? {}) as LabelSelector,
+    podSelector: readSelector(spec?.podSelector ?? {}),
     ingress: types.includes('Ingress') ? rules('ingress') : undefined,
     egress: types.includes('Egress') ? rules('egress') : undefined,
     problem,
@@ -138,8 +159,9 @@ function readRule(
                 : [
                     {
                       namespace: namespaceSelector ? undefined : namespace,
-                      namespaceSelector: namespaceSelector as LabelSelector | undefined,
-                      podSelector: podSelector as LabelSelector | undefined,
+                      within: namespaceSelector ? namespaceSelector.matchLabels?.[NAMESPACE_NAME] : namespace,
+                      namespaceSelector: namespaceSelector && readSelector(namespaceSelector),
+                      podSelector: podSelector && readSelector(podSelector),
                     },
                   ],
             ),
@@ -149,6 +171,23 @@ function readRule(
     ports: ports.length === 0 ? undefined : readPorts(ports),
   }
 }
+
+/** Read when it is first asked: one that is in no policy in force never is. */
+function readSelector(written: NonNullable<NetworkPolicyPeer['podSelector']>): Selector {
+  const { matchLabels = {}, matchExpressions = [] } = written
+  const values = matchExpressions.reduce((sum, each) => sum + (each.values?.length ?? 0), 0)
+  let matcher: Selector['matches'] | undefined
+  return {
+    matches(labels) {
+      matcher ??= labelMatcher(written as LabelSelector)
+      return matcher(labels)
+    },
+    weight: COMPARISON_WEIGHT * (Object.keys(matchLabels).length + matchExpressions.length) + values,
+  }
+}
+
+/** Everybody. */
+export const EVERYBODY: Selector = readSelector({})
 
 function readPorts(ports: readonly NetworkPolicyPort[]): NonNullable<PolicyRule['ports']> {
   const numbers = new Map<Protocol, NumberRange[]>()
@@ -170,12 +209,26 @@ function readPorts(ports: readonly NetworkPolicyPort[]): NonNullable<PolicyRule[
 }
 
 export function selectsPod(policy: Policy, pod: PolicyPod): boolean {
-  return policy.namespace === pod.namespace && selects(policy.podSelector, pod.labels)
+  return policy.namespace === pod.namespace && policy.podSelector.matches(pod.labels)
 }
 
 export function selectsPeer({ namespace, namespaceSelector, podSelector }: PodSelector, pod: PolicyPod): boolean {
-  if (namespaceSelector ? !selects(namespaceSelector, pod.namespaceLabels) : namespace !== pod.namespace) return false
-  return podSelector === undefined || selects(podSelector, pod.labels)
+  if (namespaceSelector ? !namespaceSelector.matches(pod.namespaceLabels) : namespace !== pod.namespace) return false
+  return podSelector === undefined || podSelector.matches(pod.labels)
+}
+
+/** Not a namespace: stands for all of them. */
+export const EVERYWHERE = ''
+
+/** The namespaces whose Pods have to be looked at for what a policy says. */
+export function concerns({ namespace, ingress = [], egress = [] }: Policy): ReadonlySet<string> {
+  const selectors = [...ingress, ...egress].flatMap(({ peers }) => peers?.selectors ?? [])
+  const namesElsewhere = egress.some(({ peers, ports }) => ports?.names.length && (!peers || peers.ranges.length > 0))
+  return new Set([
+    namespace,
+    ...selectors.map(({ within = EVERYWHERE }) => within),
+    ...(namesElsewhere ? [EVERYWHERE] : []),
+  ])
 }
 
 /** Whether the Pod is isolated in a direction: then only what its policies open gets through. */

@@ -3,10 +3,11 @@ import type { NetworkPolicySpec } from 'kubernetes-types/networking/v1.d.ts'
 import { expect, test } from 'vitest'
 import { createRuleMachine } from '../testing/rule-machine.ts'
 import { allows, type Endpoint } from './allows.ts'
-import { type PolicyPod, type Protocol, readPolicy } from './policy-model.ts'
+import { type Policy, type PolicyPod, type Protocol, readPolicy } from './policy-model.ts'
 import { createPolicyRules } from './policy-rules.ts'
 
 const labels = fc.dictionary(fc.constantFrom('app', 'tier'), fc.constantFrom('a', 'b'))
+const NAME = 'kubernetes.io/metadata.name'
 const selector = fc.oneof(
   labels.map((matchLabels) => ({ matchLabels })),
   fc.record({
@@ -20,6 +21,7 @@ const selector = fc.oneof(
     ),
   }),
 )
+const named = fc.constantFrom('one', 'two').map((name) => ({ matchLabels: { [NAME]: name } }))
 const block = fc.constantFrom(
   { cidr: '0.0.0.0/0' },
   { cidr: '10.0.0.0/8', except: ['10.0.0.2/31', '10.0.0.4/32'] },
@@ -30,8 +32,8 @@ const block = fc.constantFrom(
 )
 const peer = fc.oneof(
   selector.map((podSelector) => ({ podSelector })),
-  selector.map((namespaceSelector) => ({ namespaceSelector })),
-  fc.record({ podSelector: selector, namespaceSelector: selector }),
+  fc.oneof(selector, named).map((namespaceSelector) => ({ namespaceSelector })),
+  fc.record({ podSelector: selector, namespaceSelector: fc.oneof(selector, named) }),
   block.map((ipBlock) => ({ ipBlock })),
 )
 const port = fc.constantFrom(
@@ -70,7 +72,7 @@ const pod = fc.record({
 })
 const index = fc.integer({ min: 1, max: 5 })
 const step = fc.oneof(
-  fc.record({ kind: fc.constant('pod' as const), index, pod }),
+  fc.record({ kind: fc.constant('pod' as const), index, pod, remade: fc.boolean() }),
   fc.record({ kind: fc.constant('no-pod' as const), index }),
   fc.record({ kind: fc.constant('policy' as const), index, namespace, policy, remade: fc.boolean() }),
   fc.record({ kind: fc.constant('no-policy' as const), index }),
@@ -79,7 +81,7 @@ const step = fc.oneof(
 
 test('after any history the kernel decides about every packet as Kubernetes does', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 30, size: 'max' }), (steps) => {
       const rules = createPolicyRules()
       const machine = createRuleMachine()
       const pods = new Map<number, PolicyPod>()
@@ -87,14 +89,19 @@ test('after any history the kernel decides about every packet as Kubernetes does
       for (const [time, each] of steps.entries()) {
         switch (each.kind) {
           case 'pod': {
-            const made = { ...each.pod, uid: `u${each.index}`, ip: `10.0.0.${each.index}` }
+            const namespaceLabels = { ...each.pod.namespaceLabels, [NAME]: each.pod.namespace }
+            const known = pods.get(each.index)
+            // Another one has the address then.
+            const uid = each.remade ? `u${each.index} ${time}` : (known?.uid ?? `u${each.index}`)
+            const made = { ...each.pod, namespaceLabels, uid, ip: `10.0.0.${each.index}` }
+            if (known && known.uid !== uid) rules.removePod(known.uid)
             pods.set(each.index, made)
             rules.setPod(made)
             break
           }
           case 'no-pod':
+            rules.removePod(pods.get(each.index)?.uid ?? 'none')
             pods.delete(each.index)
-            rules.removePod(`u${each.index}`)
             break
           case 'policy': {
             const read = readPolicy({
@@ -142,31 +149,46 @@ test('after any history the kernel decides about every packet as Kubernetes does
   )
 })
 
-test('a change gives only what differs because of it', () => {
-  const rules = createPolicyRules()
-  const made = (number: number): PolicyPod => ({
-    uid: `u${number}`,
-    ip: `10.0.0.${number}`,
-    namespace: 'one',
-    labels: {},
-    namespaceLabels: {},
-    ports: [],
-    isolated: false,
-  })
-  const isolating = readPolicy({
+const read = (name: string, spec: NetworkPolicySpec): Policy =>
+  readPolicy({
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
-    metadata: { name: 'p', namespace: 'one', uid: 'x' },
-    spec: { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] }] },
+    metadata: { name, namespace: 'one', uid: name },
+    spec,
   })
+
+const podOf = (number: number, fields: Partial<PolicyPod> = {}): PolicyPod => ({
+  uid: `u${number}`,
+  ip: `10.0.0.${number}`,
+  namespace: 'one',
+  labels: {},
+  namespaceLabels: {},
+  ports: [],
+  isolated: false,
+  ...fields,
+})
+
+test('a change gives only what differs because of it', () => {
+  const rules = createPolicyRules()
+  const isolating = read('p', { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] }] })
   rules.setPolicy('one/p', isolating)
-  rules.setPod(made(1))
+  rules.setPod(podOf(1))
   rules.take()
-  rules.setPod(made(2))
-  expect([...rules.take().keys()]).toEqual(['pod u2'])
-  rules.setPod(made(1))
+  rules.setPod(podOf(2))
+  expect([...rules.take().keys()]).toEqual(['pod u2 one/p', 'pod u2'])
+  rules.setPod(podOf(1))
   rules.setPolicy('one/p', isolating)
   expect(rules.take().size).toBe(0)
+  rules.setPolicy('one/p', read('p', { podSelector: {}, ingress: [] }))
+  expect([...rules.take().keys()].sort()).toEqual([
+    expect.stringMatching(/^class ci/),
+    expect.stringMatching(/^class ci/),
+    'pod u1',
+    'pod u1 one/p',
+    'pod u2',
+    'pod u2 one/p',
+    'policy one/p',
+  ])
   rules.removePod('u1')
   rules.removePod('u2')
   expect([...rules.take()]).toEqual([
@@ -174,4 +196,63 @@ test('a change gives only what differs because of it', () => {
     [expect.stringMatching(/^class ci/), undefined],
     ['pod u2', undefined],
   ])
+})
+
+test('a change has only those compared whom it may concern', () => {
+  const compared = new Set<string>()
+  const labelled = (uid: string, labels: Record<string, string>): Record<string, string> =>
+    new Proxy(labels, {
+      getOwnPropertyDescriptor(target, key) {
+        compared.add(`${uid} ${String(key)}`)
+        return Reflect.getOwnPropertyDescriptor(target, key)
+      },
+    })
+  const seen = (): string[] => {
+    const keys = [...compared].sort()
+    compared.clear()
+    return keys
+  }
+  const rules = createPolicyRules()
+  const add = (number: number, namespace: string): void =>
+    rules.setPod(
+      podOf(number, {
+        namespace,
+        labels: labelled(`u${number}`, { a: 'x', b: 'x' }),
+        namespaceLabels: labelled(`u${number}`, { [NAME]: namespace }),
+      }),
+    )
+  const by = (key: string, beyond = false): NetworkPolicySpec => {
+    const podSelector = { matchLabels: { [key]: 'x' } }
+    return { podSelector, ingress: [{ from: [{ podSelector, ...(beyond && { namespaceSelector: {} }) }] }] }
+  }
+  const set = (key: string, spec: NetworkPolicySpec): void => rules.setPolicy(`one/${key}`, read(key, spec))
+  set('a', by('a'))
+  set('b', by('b', true))
+  add(1, 'one')
+  add(2, 'two')
+  rules.take()
+  expect(seen()).toEqual(['u1 a', 'u1 b', 'u2 b'])
+  set('a', by('a'))
+  rules.take()
+  expect(seen()).toEqual(['u1 a'])
+  set('b', by('b', true))
+  rules.take()
+  expect(seen()).toEqual(['u1 b', 'u2 b'])
+  const ofTwo = { podSelector: { matchLabels: { b: 'x' } }, namespaceSelector: { matchLabels: { [NAME]: 'two' } } }
+  add(5, 'three')
+  rules.take()
+  expect(seen()).toEqual(['u5 b'])
+  set('c', { podSelector: { matchLabels: { a: 'x' } }, ingress: [{ from: [ofTwo] }] })
+  rules.take()
+  expect(seen()).toEqual(['u1 a', `u1 ${NAME}`, 'u2 b', `u2 ${NAME}`])
+  rules.removePolicy('one/c')
+  rules.removePolicy('one/b')
+  rules.take()
+  expect(seen()).toEqual([])
+  add(3, 'two')
+  rules.take()
+  expect(seen()).toEqual([])
+  add(4, 'one')
+  rules.take()
+  expect(seen()).toEqual(['u4 a'])
 })

@@ -52,7 +52,7 @@ beforeEach(async () => {
           return connect({ host: '127.0.0.1', port })
         },
       },
-      namespaceLabels: () => ({ 'kubernetes.io/metadata.name': 'system' }),
+      namespaceObject: () => undefined,
       podAt: (ip) => pods.find((pod) => pod.ip === ip),
       policies: () => policies,
     }),

@@ -3,8 +3,11 @@
  * policies of both sides allow it: the kernel sees one address for all that listens there, so that the door decides.
  */
 import type { Socket } from 'node:net'
+import type { AnyObject } from '@caisson/client'
+import { labelsOfNamespace } from '../pod-addresses.ts'
 import { allows } from '../policy/allows.ts'
 import type { Policy, PolicyPod } from '../policy/policy-model.ts'
+import { rememberByPod } from '../policy/remember-by-pod.ts'
 import { type DoorLimits, type GatewayDoor, openGatewayDoor } from './doors.ts'
 import { SERVICE_LABEL, type ServiceObject, type SliceObject, servicePorts } from './service-model.ts'
 
@@ -23,28 +26,35 @@ export interface ProcessService {
 export interface ProcessDoorOptions {
   host: string
   process: ProcessService
-  namespaceLabels(): Readonly<Record<string, string>>
+  /** Undefined until it is seen. */
+  namespaceObject(): AnyObject | undefined
   podAt(ip: string): PolicyPod | undefined
-  policies(): readonly Policy[]
+  /** Of a namespace. */
+  policies(namespace: string): readonly Policy[]
 }
 
 /** One client may speak to many sandboxes at once, each over a connection of its own, and must leave room for others. */
 const LIMITS: DoorLimits = { all: 1_024, each: 64, perSecond: 200, burst: 500 }
 
 export function openProcessDoor(options: ProcessDoorOptions): Promise<GatewayDoor> {
-  const { host, process, namespaceLabels, podAt, policies } = options
+  const { host, process, namespaceObject, podAt, policies } = options
   const { namespace, labels, port } = process
+  const remembered = rememberByPod<boolean>()
   return openGatewayDoor({
     host,
     limits: LIMITS,
     connect: (ip) => process.connect(ip),
     may(ip) {
       const from = podAt(ip)
-      const ports = [{ name: undefined, protocol: 'tcp' as const, port }]
-      const own = { namespace, labels, namespaceLabels: namespaceLabels(), ports, isolated: false }
-      const to: PolicyPod = { uid: `${namespace}/${process.name}`, ip: host, ...own }
       // Programs of the machine have other ways, and are no Pods.
-      return from !== undefined && allows({ from, to, protocol: 'tcp', port }, policies())
+      if (!from) return false
+      const [theirs, ours, object] = [policies(from.namespace), policies(namespace), namespaceObject()]
+      return remembered(from, [theirs, ours, object], () => {
+        const namespaceLabels = labelsOfNamespace(namespace, object)
+        const own = { namespace, labels, namespaceLabels, ports: [], isolated: false }
+        const to: PolicyPod = { uid: `${namespace}/${process.name}`, ip: host, ...own }
+        return allows({ from, to, protocol: 'tcp', port }, theirs === ours ? ours : [...theirs, ...ours])
+      })
     },
   })
 }

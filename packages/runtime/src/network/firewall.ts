@@ -63,7 +63,7 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
   }
   const session = openNftSession(nft)
   const table = tableName(options.tag)
-  let pieces: ReadonlyMap<string, RulePiece> = new Map()
+  let pieces = new Map<string, RulePiece>()
   /** Whether the table holds what `pieces` says. */
   let current = false
   let waiting: { change: Map<string, RulePiece | undefined>; done: Promise<RefusedPieces> } | undefined
@@ -79,13 +79,13 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
   }
 
   async function apply(change: RuleChange): Promise<RefusedPieces> {
-    const next = changed(pieces, change)
     try {
-      if (!current) await replace(next)
+      if (!current) await replace(changed(pieces, change))
       else {
         const commands = planRuleChange(table, pieces, change)
         if (commands.length > 0) await session.run(commands)
-        pieces = next
+        // In place: there are as many as Pods and policies that they are something to.
+        put(pieces, change)
       }
       return new Map()
     } catch {
@@ -183,13 +183,17 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
   }
 }
 
-function changed(before: ReadonlyMap<string, RulePiece>, change: RuleChange): ReadonlyMap<string, RulePiece> {
+function changed(before: ReadonlyMap<string, RulePiece>, change: RuleChange): Map<string, RulePiece> {
   const next = new Map(before)
-  for (const [key, piece] of change) {
-    if (piece) next.set(key, piece)
-    else next.delete(key)
-  }
+  put(next, change)
   return next
+}
+
+function put(pieces: Map<string, RulePiece>, change: RuleChange): void {
+  for (const [key, piece] of change) {
+    if (piece) pieces.set(key, piece)
+    else pieces.delete(key)
+  }
 }
 
 export function tableName(tag: string): string {
