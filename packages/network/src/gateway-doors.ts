@@ -51,6 +51,10 @@ export function createGatewayDoors(options: GatewayDoorsOptions): GatewayDoors {
   let ports: { udpPort: number; tcpPort: number; apiPort: number } | undefined
   let processDoor: GatewayDoor | undefined
 
+  function namespaceOf(ip: string): string {
+    return rules.podAt(ip)?.namespace ?? ''
+  }
+
   function mayAskFrom(ip: string): MayAsk {
     const pod = rules.podAt(ip)
     if (!pod) return 'cluster'
@@ -61,17 +65,18 @@ export function createGatewayDoors(options: GatewayDoorsOptions): GatewayDoors {
   async function open(): Promise<void> {
     if (closed) throw new Error('the network was stopped')
     place = await control.open()
-    const upstream = createUpstream()
+    const upstream = createUpstream(namespaceOf)
     const server = listening.use(
       await startDnsServer({
         host: place.gateway,
         port: DNS_PORT,
         onError,
+        namespaceOf,
         resolve: (query, { ip, tcp, signal }) =>
           resolve(query, { view: options.names, upstream, mayAsk: mayAskFrom(ip), ip, tcp, signal }),
       }),
     )
-    const door = listening.use(await openApiDoor(place.gateway, options.apiServer))
+    const door = listening.use(await openApiDoor({ host: place.gateway, api: options.apiServer, namespaceOf }))
     if (options.process) await openProcess(options.process, place.gateway)
     ports = { udpPort: server.udpPort, tcpPort: server.tcpPort, apiPort: door.port }
   }

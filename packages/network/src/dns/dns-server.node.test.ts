@@ -16,6 +16,7 @@ test('a query that comes from no port is nobody’s, and ends nothing', async ()
   await using server = await startDnsServer({
     host: '127.0.0.1',
     port: 0,
+    namespaceOf: () => 'default',
     resolve: async (query) => {
       asked.push(String(query))
       return query

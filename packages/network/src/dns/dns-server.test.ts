@@ -6,10 +6,16 @@ import { expect, test } from 'vitest'
 import { createRateLimit } from '../rate-limit.ts'
 import { startDnsServer } from './dns-server.ts'
 
+/** Addresses of one namespace have the third number in common. */
+function namespaceOf(ip: string): string {
+  return ip.split('.')[2] ?? ''
+}
+
 test('answers by UDP and, one query after the other, by TCP', async () => {
   await using server = await startDnsServer({
     host: '127.0.0.1',
     port: 0,
+    namespaceOf,
     resolve: async (query, { tcp }) => Buffer.from(`${String(query)} ${tcp}`),
     onError: (error) => {
       throw error
@@ -33,6 +39,7 @@ test('one that sends too much gets no answer, and keeps nobody else from theirs'
   await using server = await startDnsServer({
     host: '127.0.0.1',
     port: 0,
+    namespaceOf,
     now: () => time,
     resolve: async (query) => {
       asked++
@@ -65,6 +72,7 @@ test('one that sends its query byte by byte loses its place in time', async () =
   await using server = await startDnsServer({
     host: '127.0.0.1',
     port: 0,
+    namespaceOf,
     queryMs: 200,
     resolve: async (query) => query,
     onError: () => {},
@@ -77,4 +85,28 @@ test('one that sends its query byte by byte loses its place in time', async () =
   clearInterval(dribble)
   // It had 100 bytes to send.
   expect(slow.bytesWritten).toBeLessThan(50)
+})
+
+test('the sandboxes of one namespace together leave connections for those of another', async () => {
+  await using server = await startDnsServer({
+    host: '127.0.0.1',
+    port: 0,
+    namespaceOf,
+    resolve: async (query) => query,
+    onError: () => {},
+  })
+  await using stack = new AsyncDisposableStack()
+  const query = Buffer.from('\0\x01x')
+  const answered = async (localAddress: string): Promise<boolean> => {
+    const socket = connect({ host: '127.0.0.1', port: server.tcpPort, localAddress })
+    stack.defer(() => void socket.destroy())
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    socket.on('error', () => {}).on('close', () => resolve(false))
+    socket.on('data', () => resolve(true)).write(query)
+    return await promise
+  }
+  const heard = await Promise.all(Array.from({ length: 33 * 8 }, (_, at) => answered(`127.0.1.${1 + (at >> 3)}`)))
+  expect(heard.filter(Boolean)).toHaveLength(256)
+  expect(await answered('127.0.1.100')).toBe(false)
+  expect(await answered('127.0.2.1')).toBe(true)
 })

@@ -1,8 +1,8 @@
 /** Answers the queries of sandboxes, by UDP and TCP, on the gateway address: nobody else can reach it there. */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { createServer, type Server, type Socket } from 'node:net'
-import { createCountEach } from '../count-each.ts'
 import { createRateLimit } from '../rate-limit.ts'
+import { createShares } from '../shares.ts'
 
 export interface DnsServerOptions {
   host: string
@@ -10,6 +10,8 @@ export interface DnsServerOptions {
   port: number
   /** The answer to a query; undefined for none. */
   resolve(query: Buffer, from: { ip: string; tcp: boolean; signal: AbortSignal }): Promise<Buffer | undefined>
+  /** Of the Pod with this address; its Pods share what there is of connections. */
+  namespaceOf(ip: string): string
   onError(error: unknown, where: string): void
   now?: () => number
   /** How long a client by TCP has for a query, ms; 10 s. */
@@ -23,9 +25,7 @@ export interface DnsServer extends AsyncDisposable {
 
 /** Queries of one sandbox: 50 a second, 200 at once. What is over it gets no answer, as on a network that loses packets. */
 const RATE = { perSecond: 50, burst: 200 }
-/** Queries of one sandbox that are being answered. */
-const MOST_AT_ONCE = 64
-const CONNECTIONS = { all: 256, each: 8 }
+const CONNECTIONS = { all: 512, each: 8 }
 /** Until a client has sent a whole query, or taken the answer to the one before. */
 const QUERY_MS = 10_000
 const LARGEST_TCP_QUERY = 512
@@ -35,18 +35,14 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
   const stop = new AbortController()
   const { signal } = stop
   const limit = createRateLimit({ ...RATE, now })
-  const busy = createCountEach(MOST_AT_ONCE)
 
   async function answer(query: Buffer, ip: string, tcp: boolean): Promise<Buffer | undefined> {
-    if (!busy.take(ip)) return undefined
+    if (!limit.take(ip)) return undefined
     try {
-      if (!limit.take(ip)) return undefined
       return await options.resolve(query, { ip, tcp, signal })
     } catch (error) {
       if (!signal.aborted) onError(error, `a query of ${ip}`)
       return undefined
-    } finally {
-      busy.giveBack(ip)
     }
   }
 
@@ -60,23 +56,23 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
   })
   udp.on('error', (error) => onError(error, 'names'))
 
-  const connections = createCountEach(CONNECTIONS.each)
+  const connections = createShares({ ...CONNECTIONS, groupOf: options.namespaceOf })
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     const ip = socket.remoteAddress ?? ''
-    if (!connections.take(ip)) {
+    const giveBack = connections.take(ip)
+    if (!giveBack) {
       socket.destroy()
       return
     }
     sockets.add(socket)
     socket.on('close', () => {
       sockets.delete(socket)
-      connections.giveBack(ip)
+      giveBack()
     })
     socket.on('error', () => socket.destroy())
     void serve(socket, { queryMs, answer: (query) => answer(query, ip, true) })
   })
-  server.maxConnections = CONNECTIONS.all
   const tcpPort = await listenTcp(server, options)
 
   return {

@@ -3,12 +3,12 @@ import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { readFile } from 'node:fs/promises'
 import { connect, isIP } from 'node:net'
-import { createCountEach } from '../count-each.ts'
+import { createShares } from '../shares.ts'
 
 export interface Upstream {
   /**
    * What a name server says to a query, with the id of that query. Rejects where none says anything in time, and at once
-   * where too many wait already, of all or of whoever asks: `ip`.
+   * where too many wait already, of its namespace or of whoever asks: `ip`.
    */
   ask(query: Buffer, options: { ip: string; tcp: boolean; signal: AbortSignal }): Promise<Buffer>
 }
@@ -17,13 +17,13 @@ const TIMEOUT_MS = 2_000
 /** With all servers. */
 const TOTAL_MS = 5_000
 /** Of all sandboxes together, and of one. */
-const MOST_AT_ONCE = { all: 256, each: 16 }
+const MOST_AT_ONCE = { all: 512, each: 16 }
 const SERVERS = 3
 const LARGEST = 65_535
 
-export function createUpstream(resolverFile = '/etc/resolv.conf'): Upstream {
-  let waiting = 0
-  const own = createCountEach(MOST_AT_ONCE.each)
+/** @param namespaceOf of the Pod with an address: its Pods share what may be asked at once. */
+export function createUpstream(namespaceOf: (ip: string) => string, resolverFile = '/etc/resolv.conf'): Upstream {
+  const waiting = createShares({ ...MOST_AT_ONCE, groupOf: namespaceOf })
 
   async function servers(): Promise<string[]> {
     const text = await readFile(resolverFile, 'utf8').catch(() => '')
@@ -33,8 +33,8 @@ export function createUpstream(resolverFile = '/etc/resolv.conf'): Upstream {
 
   return {
     async ask(query, { ip, tcp, signal: stopped }) {
-      if (waiting >= MOST_AT_ONCE.all || !own.take(ip)) throw new Error('too many names are being looked up')
-      waiting++
+      const giveBack = waiting.take(ip)
+      if (!giveBack) throw new Error('too many names are being looked up')
       const signal = AbortSignal.any([stopped, AbortSignal.timeout(TOTAL_MS)])
       try {
         let last: unknown = new Error(`${resolverFile} names no server`)
@@ -52,8 +52,7 @@ export function createUpstream(resolverFile = '/etc/resolv.conf'): Upstream {
         }
         throw last
       } finally {
-        waiting--
-        own.giveBack(ip)
+        giveBack()
       }
     },
   }

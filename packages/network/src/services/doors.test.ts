@@ -22,17 +22,25 @@ beforeEach(async () => {
     api.close()
   })
   const { port } = api.address() as AddressInfo
-  door = stack.use(await openApiDoor('127.0.0.1', { host: '127.0.0.1', port }, () => time))
+  door = stack.use(
+    await openApiDoor({ host: '127.0.0.1', api: { host: '127.0.0.1', port }, namespaceOf, now: () => time }),
+  )
 })
 afterEach(() => stack.disposeAsync())
+
+/** Addresses of one namespace have the third number in common. */
+function namespaceOf(ip: string): string {
+  return ip.split('.')[2] ?? ''
+}
 
 /** What a sandbox hears first on a connection: `api`, or nothing where it is closed. */
 async function dial(localAddress: string): Promise<{ said: string; socket: Socket }> {
   const socket = connect({ host: '127.0.0.1', port: door.port, localAddress })
   stack.defer(() => void socket.destroy())
-  const closed = once(socket, 'close').then(() => '')
-  socket.on('error', () => {})
-  return { said: await Promise.race([closed, once(socket, 'data').then(String)]), socket }
+  const { promise, resolve } = Promise.withResolvers<string>()
+  socket.on('error', () => {}).on('close', () => resolve(''))
+  socket.on('data', (data) => resolve(String(data)))
+  return { said: await promise, socket }
 }
 
 test('a sandbox that connects and drops again and again is turned away, and nobody else is', async () => {
@@ -61,4 +69,13 @@ test('a sandbox holds 32 connections at most', async () => {
   for (let count = 0; count < 32; count++) expect((await dial('127.0.0.2')).said).toBe('api')
   expect((await dial('127.0.0.2')).said).toBe('')
   expect((await dial('127.0.0.3')).said).toBe('api')
+})
+
+test('the sandboxes of one namespace together leave room for those of another', async () => {
+  for (let sandbox = 1; sandbox <= 32; sandbox++) {
+    const dialled = await Promise.all(Array.from({ length: 32 }, () => dial(`127.0.1.${sandbox}`)))
+    expect(new Set(dialled.map(({ said }) => said))).toEqual(new Set(['api']))
+  }
+  expect((await dial('127.0.1.100')).said).toBe('')
+  expect((await dial('127.0.2.1')).said).toBe('api')
 })

@@ -1,8 +1,8 @@
 /** What listens on the gateway address for sandboxes: the cluster's names, and the way to the API server. */
 import { connect, createServer, isIPv4, type Server, type Socket } from 'node:net'
 import type { RulePiece } from '@caisson/runtime'
-import { createCountEach } from '../count-each.ts'
 import { createRateLimit } from '../rate-limit.ts'
+import { createShares } from '../shares.ts'
 import { carryBytes } from './carry-bytes.ts'
 
 /** Where the API server listens, which sandboxes cannot reach. */
@@ -30,12 +30,14 @@ export interface DoorLimits {
  * Few enough that one sandbox leaves room among the API server's strangers: it knows nobody before a handshake, and would
  * make room for each by closing the oldest such connection, whosever it is.
  */
-const API_LIMITS: DoorLimits = { all: 1_024, each: 32, perSecond: 20, burst: 50 }
+const API_LIMITS: DoorLimits = { all: 2_048, each: 32, perSecond: 20, burst: 50 }
 
 export interface GatewayDoorOptions {
   host: string
   /** Where to a sandbox's bytes go. */
   connect(ip: string): Socket | Promise<Socket>
+  /** Of the Pod with this address; its Pods share what there is of connections. */
+  namespaceOf(ip: string): string
   /** Who may, where the kernel lets everybody come. */
   may?(ip: string): boolean
   limits: DoorLimits
@@ -47,19 +49,20 @@ export async function openGatewayDoor(options: GatewayDoorOptions): Promise<Gate
   const { host, limits, may = () => true, now = Date.now } = options
   const sockets = new Set<Socket>()
   const inside = new Map<Socket, string>()
-  const held = createCountEach(limits.each)
+  const held = createShares({ ...limits, groupOf: options.namespaceOf })
   const limit = createRateLimit({ ...limits, now })
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
     const ip = socket.remoteAddress ?? ''
     socket.on('error', () => socket.destroy())
-    if (!may(ip) || !limit.take(ip) || !held.take(ip)) {
+    const giveBack = may(ip) && limit.take(ip) ? held.take(ip) : undefined
+    if (!giveBack) {
       socket.destroy()
       return
     }
     inside.set(socket, ip)
     socket.on('close', () => {
       inside.delete(socket)
-      held.giveBack(ip)
+      giveBack()
     })
     void carry(socket, ip)
   })
@@ -73,7 +76,6 @@ export async function openGatewayDoor(options: GatewayDoorOptions): Promise<Gate
       socket.destroy()
     }
   }
-  server.maxConnections = limits.all
   const port = await listen(server, host)
   return {
     port,
@@ -87,13 +89,16 @@ export async function openGatewayDoor(options: GatewayDoorOptions): Promise<Gate
   }
 }
 
+export interface ApiDoorOptions extends Pick<GatewayDoorOptions, 'host' | 'namespaceOf' | 'now'> {
+  api: ApiServerAddress
+}
+
 /** Carries bytes from the gateway to the API server, which asks who comes as it asks everybody. */
-export function openApiDoor(host: string, api: ApiServerAddress, now?: () => number): Promise<GatewayDoor> {
+export function openApiDoor({ api, ...options }: ApiDoorOptions): Promise<GatewayDoor> {
   return openGatewayDoor({
-    host,
+    ...options,
     limits: API_LIMITS,
     connect: (ip) => connect({ ...api, ...localAddress(ip, api.host), allowHalfOpen: true, noDelay: true }),
-    ...(now && { now }),
   })
 }
 

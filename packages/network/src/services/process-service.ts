@@ -34,7 +34,7 @@ export interface ProcessDoorOptions {
 }
 
 /** One client may speak to many sandboxes at once, each over a connection of its own, and must leave room for others. */
-const LIMITS: DoorLimits = { all: 1_024, each: 64, perSecond: 200, burst: 500 }
+const LIMITS: DoorLimits = { all: 2_048, each: 64, perSecond: 200, burst: 500 }
 
 export function openProcessDoor(options: ProcessDoorOptions): Promise<GatewayDoor> {
   const { host, process, namespaceObject, podAt, policies } = options
@@ -44,6 +44,7 @@ export function openProcessDoor(options: ProcessDoorOptions): Promise<GatewayDoo
     host,
     limits: LIMITS,
     connect: (ip) => process.connect(ip),
+    namespaceOf: (ip) => podAt(ip)?.namespace ?? '',
     may(ip) {
       const from = podAt(ip)
       // Programs of the machine have other ways, and are no Pods.
