@@ -15,6 +15,7 @@ import {
   type ScratchRuntime,
   sandboxSpec,
 } from '../testing/scratch-runtime.ts'
+import { defaultToolsDirectory, findTool, toolEnvironment } from '../tools/tools.ts'
 
 const PORT = 8080
 /** A machine elsewhere, in a network namespace: an ordinary address, and one of those where clouds serve credentials. */
@@ -92,6 +93,23 @@ try:
 except Exception as e:
     print(type(e).__name__, flush=True)
 `
+
+/** Begins as many flows, by a datagram each, and says so. */
+const FLOWS = `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for port in range(int(sys.argv[2])):
+    try: s.sendto(b"x", (sys.argv[1], 10000 + port))
+    except OSError: pass
+print("sent")
+`
+
+/** What the kernel says of who began how many. */
+async function counted(): Promise<string> {
+  const nft = await findTool('nft', defaultToolsDirectory())
+  if (!nft) throw new Error('there is no nft')
+  return execFileSync(nft.path, ['list', 'ruleset'], { encoding: 'utf8', env: toolEnvironment(nft) })
+}
 
 async function startSandbox(id: string): Promise<string> {
   const { ip: address = '' } = await scratch.runtime.createSandbox(sandboxSpec(id, { network: { kind: 'pod' } }))
@@ -212,6 +230,24 @@ describe('a sandbox', () => {
         await openNetwork(scratch.runtime, 'one')
       })
     }
+  })
+
+  test('has no more connections open than 2,048 that it began, and takes none from others', async () => {
+    const three = await startSandbox('three')
+    await openNetwork(scratch.runtime, 'three')
+    const send = async (count: number): Promise<string> =>
+      (await execText(scratch.runtime, 'three-1', ['/usr/bin/python3', '-c', FLOWS, OUTSIDE.far, String(count)])).stdout
+    await servingOutside(OUTSIDE.far, async () => {
+      expect(await send(2_000)).toBe('sent\n')
+      expect(await dialFrom('three', OUTSIDE.far)).toMatch(/^outside/)
+      expect(await send(2_100)).toBe('sent\n')
+      expect(await dialFrom('three', OUTSIDE.far)).toBe('refused')
+      expect(await dialFrom('one', OUTSIDE.far)).toMatch(/^outside/)
+    })
+    expect(await counted()).toContain(`${three} ct count over 2048`)
+    await scratch.runtime.network.change(new Map([['three', undefined]]))
+    await scratch.runtime.removeSandbox('three')
+    expect(await counted()).not.toContain(`${three} ct count`)
   })
 
   test('is reached by the administrator of this machine, by no other user and from no other machine', async () => {

@@ -1,5 +1,6 @@
 import { RuntimeError } from '../runtime-error.ts'
 import { findTool } from '../tools/tools.ts'
+import { flowsCommands, flowsTable, forgetFlows } from './flows.ts'
 import { openNftSession } from './nft-session.ts'
 import {
   closedPiece,
@@ -40,8 +41,8 @@ export interface Firewall extends AsyncDisposable {
   change(change: RuleChange): Promise<RefusedPieces>
   /** Packets that went in and out of sandboxes, by address, but for the node's own; none where there were none. */
   traffic(): Promise<ReadonlyMap<string, number>>
-  /** Of who is gone. */
-  forgetTraffic(address: string): Promise<void>
+  /** What was counted of who is gone: the next who has the address begins anew. */
+  forget(address: string): Promise<void>
   /** Takes the tables away. */
   remove(): Promise<void>
 }
@@ -144,6 +145,8 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
         const isThere = session.run([`list chain ${table} ${VERSION_CHAIN}`])
         await isThere.catch(() => session.run(baseCommands(options)))
         await session.run(trafficCommands(options))
+        // Without a bound where the kernel has no `ct count`: a network all the same.
+        await session.run(flowsCommands(options)).catch(() => {})
       } catch (cause) {
         const { message } = cause as Error
         throw new RuntimeError('network-missing', `sandboxes have no network on this machine: ${message}`, { cause })
@@ -170,11 +173,14 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
         return new Map()
       }
     },
-    forgetTraffic: async (address) => void (await session.run(forgetTraffic(options.tag, address))),
+    async forget(address) {
+      await session.run(forgetTraffic(options.tag, address))
+      await session.run(forgetFlows(options.tag, address)).catch(() => {})
+    },
     async remove() {
       await last
-      const counters = trafficTable(options.tag)
-      await session.run([table, counters].flatMap((each) => [`add table ${each}`, `delete table ${each}`]))
+      const counters = [trafficTable(options.tag), flowsTable(options.tag)]
+      await session.run([table, ...counters].flatMap((each) => [`add table ${each}`, `delete table ${each}`]))
     },
     async [Symbol.asyncDispose]() {
       await last

@@ -9,6 +9,7 @@ import { runCommand } from '../tools/run-command.ts'
 import { findTool, toolEnvironment } from '../tools/tools.ts'
 import { parseCidr, proberOf } from './address-allocator.ts'
 import { tableName } from './firewall.ts'
+import { flowsTable } from './flows.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
 import type { NetworkPlace } from './network.ts'
 import { trafficTable } from './traffic.ts'
@@ -63,7 +64,7 @@ export async function removeStrayNetwork(
   if (entry) await releasePlace(entry)
   const nft = await findTool('nft', toolsDirectory)
   if (nft) {
-    const tables = [tableName(tag), trafficTable(tag)]
+    const tables = [tableName(tag), trafficTable(tag), flowsTable(tag)]
     const stdin = tables.map((table) => `add table ${table}\ndelete table ${table}\n`).join('')
     await runCommand(nft.path, ['-f', '-'], { stdin, env: toolEnvironment(nft) })
   }

@@ -213,7 +213,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       await tearDown(found.index)
       attached.delete(sandboxId)
       // Nothing depends on it: whoever looks at counters begins with what they say then.
-      await firewall.forgetTraffic(found.ip).catch(() => {})
+      await firewall.forget(found.ip).catch(() => {})
       await allocator.release(found.index)
     },
     async recover(sandboxIds) {
