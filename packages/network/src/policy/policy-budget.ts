@@ -1,8 +1,8 @@
 /**
- * What the policies of one namespace may cost all others: they share one table of the kernel, which grows by what each
- * tenant writes, and one process, which compares each Pod with what they select. The oldest come first; what no longer
- * fits opens nothing of what it says.
+ * What the policies of one namespace may cost all others: the table of the kernel grows by what each tenant writes, and each
+ * Pod is compared with what they select. What no longer fits opens nothing of what it says.
  */
+import { createNamespaceBudget, type Granted } from '../namespace-budget.ts'
 import { COMPARISON_WEIGHT, EVERYBODY, type PodSelector, type Policy, type PolicyRule } from './policy-model.ts'
 
 /**
@@ -22,67 +22,30 @@ export interface PolicyBudget {
   remove(key: string): ReadonlyMap<string, Policy>
 }
 
-interface Entry {
-  key: string
-  age: string
-  policy: Policy
-  cost: number
-  /** Undefined until it is judged. */
-  force: Force | undefined
-}
-
-/** As it is written, closed for whom it selects, or, where to ask whom it selects costs too much, for the namespace. */
-type Force = 'whole' | 'closed' | 'closed-for-all'
-
-function forceOf({ cost, policy }: Entry, left: number): Force {
-  if (cost <= left) return 'whole'
-  return policy.podSelector.weight <= left ? 'closed' : 'closed-for-all'
-}
-
 export function createPolicyBudget(budget: number = NAMESPACE_BUDGET): PolicyBudget {
-  const entries = new Map<string, Entry>()
-  /** Of each namespace, the oldest first. */
-  const ordered = new Map<string, Entry[]>()
+  const shares = createNamespaceBudget(budget)
+  const policies = new Map<string, Policy>()
 
-  function judge(namespace: string): Map<string, Policy> {
+  function inForce(granted: ReadonlyMap<string, Granted>): Map<string, Policy> {
     const changed = new Map<string, Policy>()
-    let spent = 0
-    for (const entry of ordered.get(namespace) ?? []) {
-      const force = forceOf(entry, budget - spent)
-      if (entry.force !== force) {
-        entry.force = force
-        changed.set(entry.key, force === 'whole' ? entry.policy : closed(entry, force, { namespace, spent, budget }))
-      }
-      if (force === 'whole') spent += entry.cost
-      else if (force === 'closed') spent += entry.policy.podSelector.weight
+    for (const [key, { level, spent }] of granted) {
+      const policy = policies.get(key)
+      if (policy) changed.set(key, level === 0 ? policy : closed(policy, { toAll: level > 1, spent, budget }))
     }
     return changed
   }
 
-  function take(key: string): string | undefined {
-    const known = entries.get(key)
-    if (!known) return undefined
-    entries.delete(key)
-    const { namespace } = known.policy
-    const left = (ordered.get(namespace) ?? []).filter((entry) => entry !== known)
-    if (left.length > 0) ordered.set(namespace, left)
-    else ordered.delete(namespace)
-    return namespace
-  }
-
   return {
     set(key, policy, age) {
-      take(key)
-      const entry: Entry = { key, age, policy, cost: costOf(policy), force: undefined }
-      entries.set(key, entry)
-      const others = ordered.get(policy.namespace) ?? []
-      const at = others.findIndex((other) => other.age > age || (other.age === age && other.key > key))
-      ordered.set(policy.namespace, at < 0 ? [...others, entry] : others.toSpliced(at, 0, entry))
-      return judge(policy.namespace)
+      const { namespace, podSelector } = policy
+      policies.set(key, policy)
+      // As it is written; closed for whom it selects; or, where to ask whom it selects is too much, for its namespace.
+      const granted = shares.set(key, { namespace, age, costs: [costOf(policy), podSelector.weight] })
+      return inForce(granted)
     },
     remove(key) {
-      const namespace = take(key)
-      return namespace === undefined ? new Map() : judge(namespace)
+      policies.delete(key)
+      return inForce(shares.remove(key))
     },
   }
 }
@@ -104,18 +67,14 @@ function costOfSelector({ namespaceSelector, podSelector }: PodSelector): number
   return COMPARISON_WEIGHT + (namespaceSelector?.weight ?? 0) + (podSelector?.weight ?? 0)
 }
 
-/** It isolates whom it selects, or everybody in its namespace, and opens nothing. */
-function closed(
-  { policy, cost }: Entry,
-  force: Force,
-  { namespace, spent, budget }: { namespace: string; spent: number; budget: number },
-): Policy {
-  const whom =
-    force === 'closed' ? '' : '; whom it selects costs too much to be asked, and it is for all of the namespace'
-  const problem = `it counts for ${cost} rules, ranges and labels, and the older policies of namespace ${namespace} for ${spent} of the ${budget} that it may have: remove some, or write them shorter${whom}`
+/** It isolates whom it selects, or all of its namespace, and opens nothing. */
+function closed(policy: Policy, { toAll, spent, budget }: { toAll: boolean; spent: number; budget: number }): Policy {
+  const { namespace } = policy
+  const whom = toAll ? '; whom it selects costs too much to be asked, and it is for all of the namespace' : ''
+  const problem = `it counts for ${costOf(policy)} rules, ranges and labels, and the older policies of namespace ${namespace} for ${spent} of the ${budget} that it may have: remove some, or write them shorter${whom}`
   return {
     ...policy,
-    podSelector: force === 'closed' ? policy.podSelector : EVERYBODY,
+    podSelector: toAll ? EVERYBODY : policy.podSelector,
     ingress: policy.ingress && [],
     egress: policy.egress && [],
     problem: policy.problem ?? problem,

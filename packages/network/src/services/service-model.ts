@@ -42,6 +42,19 @@ export function isHeadless({ spec }: ServiceObject): boolean {
  */
 const MOST = { ports: 100, pairs: 1_000, affinePairs: 100 }
 
+/** What the Services of one namespace may cost: some 900 ports, 10,000 pairs of a port and an endpoint, or 200 with affinity. */
+export const SERVICES_BUDGET = 10_000
+const COST = { port: 10, pair: 1, affinePair: 50 }
+
+/** What the kernel and this process keep for it. A headless one leads nowhere here, and one without endpoints to nobody. */
+export function costOfService(ports: readonly ServicePort[]): number {
+  return ports.reduce((sum, { clusterIp, nodePort, targets, affinitySeconds }) => {
+    const led = clusterIp === undefined ? 0 : targets.length
+    if (led === 0) return sum + (nodePort === undefined ? 0 : COST.port)
+    return sum + COST.port + led * (affinitySeconds === undefined ? COST.pair : COST.affinePair)
+  }, 0)
+}
+
 /** Why a Service is too large to lead anywhere; undefined where it is not. */
 export function serviceProblem({ spec }: ServiceObject, ports: readonly ServicePort[]): string | undefined {
   const count = spec?.ports?.length ?? 0

@@ -61,6 +61,48 @@ test('a Service that is larger than any may be leads nowhere until it is smaller
   ])
 })
 
+test('the Services of a namespace that take more than their share lead nowhere, the youngest first, and those of others do', async () => {
+  const onError = (error: unknown): never => {
+    throw error
+  }
+  await using loopback = createLoopbackPorts(onError)
+  const told: string[] = []
+  const rules = createServiceRules({
+    loopback,
+    podNamespaceAt: () => 'default',
+    onLeftOut: ({ metadata }, why) => told.push(`${metadata.namespace}/${metadata.name}: ${why}`),
+    onError,
+  })
+  /** One of 100 ports with 10 endpoints counts for 2,000. */
+  const set = (namespace: string, number: number, endpoints = 10): unknown => {
+    const { metadata, ...rest } = service(100, 'None')
+    const own = { ...metadata, namespace, name: `s${number}`, creationTimestamp: `202${number}` }
+    rules.set(`${namespace}/s${number}`, { ...rest, metadata: own }, [slice(100, endpoints)])
+    return taken()
+  }
+  const taken = (): unknown => [...rules.take()].map(([key, piece]) => [key, piece !== undefined])
+  for (const number of [1, 2, 3, 4, 5]) expect(set('one', number)).toEqual([[`service one/s${number}`, true]])
+  expect(set('one', 6)).toEqual([])
+  expect(set('one', 6, 9)).toEqual([])
+  expect(told).toEqual([expect.stringMatching(/^one\/s6: the older Services of namespace one leave too little/)])
+  expect(set('two', 6)).toEqual([['service two/s6', true]])
+  // An older one that comes closes the youngest, and one that goes makes room again.
+  expect(set('one', 0)).toEqual([
+    ['service one/s0', true],
+    ['service one/s5', false],
+  ])
+  rules.set('one/s2', undefined, [])
+  expect(taken()).toEqual([
+    ['service one/s5', true],
+    ['service one/s2', false],
+  ])
+  rules.set('one/s3', undefined, [])
+  expect(taken()).toEqual([
+    ['service one/s6', true],
+    ['service one/s3', false],
+  ])
+})
+
 test('a NodePort leads to Pods of its own namespace alone, whatever a slice of it names', async () => {
   const onError = (error: unknown): never => {
     throw error

@@ -1,7 +1,10 @@
 /** The rules of all Services, and the loopback ports that lead to them, kept up to date. */
 import type { RuleChange, RulePiece } from '@caisson/runtime'
+import { createNamespaceBudget, type Granted } from '../namespace-budget.ts'
 import type { LoopbackPorts } from './loopback-ports.ts'
 import {
+  costOfService,
+  SERVICES_BUDGET,
   type ServiceObject,
   type ServicePort,
   type SliceObject,
@@ -64,21 +67,47 @@ export function createServiceRules({
     else nodePorts.delete(key)
   }
 
+  const budget = createNamespaceBudget(SERVICES_BUDGET)
+  /** What each Service would lead to. */
+  const known = new Map<
+    string,
+    { service: ServiceObject; ports: readonly ServicePort[]; problem: string | undefined }
+  >()
+
+  function lead(key: string, fits: boolean): void {
+    const own = known.get(key)
+    const namespace = own?.service.metadata.namespace ?? ''
+    const problem = own?.problem ?? (fits ? undefined : tooMuch(namespace))
+    if (own && problem !== undefined && problems.get(key) !== problem) onLeftOut(own.service, problem)
+    if (problem === undefined) problems.delete(key)
+    else problems.set(key, problem)
+    const led = problem === undefined ? (own?.ports ?? []) : []
+    setNodePorts(key, led, namespace)
+    const piece = servicePiece(led)
+    const text = JSON.stringify(piece)
+    if (pieces.get(key) === text) return
+    if (piece.elements?.length) pieces.set(key, text)
+    else if (!pieces.delete(key)) return
+    change.set(`service ${key}`, piece.elements?.length ? piece : undefined)
+  }
+
+  function grant(granted: ReadonlyMap<string, Granted>): void {
+    for (const [key, { level }] of granted) lead(key, level === 0)
+  }
+
   return {
     set(key, service, slices) {
-      const found = service ? servicePorts(service, slices) : []
-      const problem = service && serviceProblem(service, found)
-      if (problem !== undefined && problems.get(key) !== problem) onLeftOut(service as ServiceObject, problem)
-      if (problem === undefined) problems.delete(key)
-      else problems.set(key, problem)
-      const ports = problem === undefined ? found : []
-      setNodePorts(key, ports, service?.metadata.namespace ?? '')
-      const piece = servicePiece(ports)
-      const text = JSON.stringify(piece)
-      if (pieces.get(key) === text) return
-      if (piece.elements?.length) pieces.set(key, text)
-      else if (!pieces.delete(key)) return
-      change.set(`service ${key}`, piece.elements?.length ? piece : undefined)
+      if (!service) {
+        known.delete(key)
+        grant(budget.remove(key))
+        lead(key, true)
+        return
+      }
+      const ports = servicePorts(service, slices)
+      const problem = serviceProblem(service, ports)
+      known.set(key, { service, ports, problem })
+      const { namespace = '', creationTimestamp: age = '' } = service.metadata
+      grant(budget.set(key, { namespace, age, costs: [problem === undefined ? costOfService(ports) : 0] }))
     },
     take() {
       const taken = change
@@ -86,4 +115,9 @@ export function createServiceRules({
       return taken
     },
   }
+}
+
+/** The same whatever the others are just now: it is told once. */
+function tooMuch(namespace: string): string {
+  return `the older Services of namespace ${namespace} leave too little of what all of them may take, ${SERVICES_BUDGET}, where a port counts for 10, an endpoint of it for 1, and with sessionAffinity for 50: remove some, or make them smaller`
 }
