@@ -4,7 +4,7 @@ import type { PodAddress } from './network-gate.ts'
 import type { LoopbackPorts } from './services/loopback-ports.ts'
 
 export interface PublishedPorts {
-  /** Rejects where a port is taken; then none of the Pod's is open. */
+  /** Rejects where a port is taken; then none of the Pod's is open, nor where it is closed meanwhile. */
   open(pod: PodObject, address: PodAddress): Promise<void>
   close(uid: string): void
 }
@@ -33,7 +33,11 @@ export function publishedPorts(loopback: LoopbackPorts): PublishedPorts {
       const keys: string[] = []
       keysOf.set(uid, keys)
       for (const { hostPort, address, containerPort, protocol } of wanted) {
+        // Closed meanwhile.
+        if (keysOf.get(uid) !== keys) return
         const key = `pod ${uid} ${address} ${protocol} ${hostPort}`
+        // Before it is open: what closes it then comes after that.
+        keys.push(key)
         try {
           await loopback.open(key, {
             protocol: protocol === 'UDP' ? 'udp' : 'tcp',
@@ -41,7 +45,6 @@ export function publishedPorts(loopback: LoopbackPorts): PublishedPorts {
             port: hostPort,
             target: () => ({ ip, port: containerPort }),
           })
-          keys.push(key)
         } catch (error) {
           await closeAll(uid)
           const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freePort } from '../testing/free-port.ts'
 import { createLoopbackPorts, type LoopbackPorts } from './loopback-ports.ts'
 
 let ports: LoopbackPorts
@@ -12,14 +13,6 @@ beforeEach(() => {
   })
 })
 afterEach(() => ports[Symbol.asyncDispose]())
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 test('connections are carried to the target, until the port is closed', async () => {
   const server = createServer((socket) => socket.end('pod')).listen(0, '127.0.0.2')

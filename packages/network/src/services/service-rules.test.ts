@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { freePort } from '../testing/free-port.ts'
 import { createLoopbackPorts } from './loopback-ports.ts'
 import type { ServiceObject, SliceObject } from './service-model.ts'
 import { createServiceRules } from './service-rules.ts'
@@ -136,11 +137,3 @@ test('a NodePort leads to Pods of its own namespace alone, whatever a slice of i
   expect(new Set(await asked('127.0.0.2', '127.0.0.3', '127.0.0.1'))).toEqual(new Set(['127.0.0.2']))
   expect(new Set(await asked('127.0.0.3', '127.0.0.1'))).toEqual(new Set(['']))
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
