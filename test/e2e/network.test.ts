@@ -228,6 +228,32 @@ describe('names', () => {
     expect(await lookUp('elsewhere')).toBe(await lookUp('web'))
   })
 
+  test('of an address are what its Pod’s own namespace calls it, whatever a slice elsewhere says', async () => {
+    const address = await podIp('web-0')
+    const elsewhere = { namespace: 'other', labels: { 'kubernetes.io/service-name': 'false' } }
+    const named =
+      'import socket, sys\nname, aliases, _ = socket.gethostbyaddr(sys.argv[1])\nprint(*sorted([name, *aliases]))'
+    await apply(
+      { apiVersion: 'v1', kind: 'Service', metadata: { ...elsewhere, name: 'false' }, spec: { clusterIP: 'None' } },
+      {
+        apiVersion: 'discovery.k8s.io/v1',
+        kind: 'EndpointSlice',
+        metadata: { ...elsewhere, name: 'false' },
+        addressType: 'IPv4',
+        endpoints: [{ addresses: [address], hostname: 'web-9' }],
+      },
+    )
+    // It has come once its own name is there.
+    await expect
+      .poll(
+        () => inPod('client', 'import socket\nprint(socket.gethostbyname("web-9.false.other"))').catch(() => ''),
+        SOON,
+      )
+      .toBe(address)
+    expect(await inPod('client', named, [address])).toBe('web-0.headless.default.svc.cluster.local')
+    await cluster.mustKubectl(['-n', 'other', 'delete', 'service/false', 'endpointslice/false'])
+  })
+
   test('of others are asked for only for Pods whose egress lets them ask', async () => {
     // The answer's code to a query for a name outside, and for one of the cluster's.
     const ask = `

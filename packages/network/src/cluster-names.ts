@@ -37,8 +37,8 @@ export function clusterNames(options: ClusterNamesOptions): NameView {
       return service && { service, slices: slices.byIndex(SLICES_BY_SERVICE, key) }
     },
     serviceAt: (clusterIp) => services.byIndex(SERVICES_BY_ADDRESS, clusterIp)[0],
-    endpointsAt: (ip) =>
-      slices.byIndex(SLICES_BY_ADDRESS, ip).flatMap((slice) => {
+    endpointsAt: (namespace, ip) =>
+      slices.byIndex(SLICES_BY_ADDRESS, joinKey(namespace, ip)).flatMap((slice) => {
         const [key] = slicesByService(slice)
         const service = key === undefined ? undefined : services.get(key)
         if (!service || !isHeadless(service)) return []
@@ -57,8 +57,10 @@ export function clusterNames(options: ClusterNamesOptions): NameView {
   }
 }
 
-function addressesOfSlice({ endpoints }: SliceObject): string[] {
-  return [...new Set((endpoints ?? []).flatMap(({ addresses }) => addresses))]
+/** With its namespace: what others say of an address concerns nobody. */
+function addressesOfSlice({ metadata, endpoints }: SliceObject): string[] {
+  const addresses = new Set((endpoints ?? []).flatMap((each) => each.addresses))
+  return [...addresses].map((address) => joinKey(metadata.namespace, address))
 }
 
 function addressOfService({ spec }: ServiceObject): string[] {

@@ -9,8 +9,8 @@ export interface NameView {
   hasNamespace(name: string): boolean
   service(namespace: string, name: string): { service: ServiceObject; slices: readonly SliceObject[] } | undefined
   serviceAt(clusterIp: string): ServiceObject | undefined
-  /** The headless Services' endpoints with this address. */
-  endpointsAt(ip: string): readonly { service: ServiceObject; hostname: string }[]
+  /** The endpoints of a namespace's headless Services with this address. */
+  endpointsAt(namespace: string, ip: string): readonly { service: ServiceObject; hostname: string }[]
   /** The namespace of the Pod with this address. */
   podNamespaceAt(ip: string): string | undefined
   /** Whether an address belongs to the cluster: then nobody else knows its name. */
@@ -56,9 +56,12 @@ export function answer({ name: asked, type }: Pick<Question, 'name' | 'type'>, v
 
 function answerReverse(asked: string, type: RecordType, { ip, view }: { ip: string; view: NameView }): Answered {
   const service = view.serviceAt(ip)
+  // A slice may name any address: only a Pod's own namespace says what it is called.
+  const namespace = view.podNamespaceAt(ip)
+  const endpoints = namespace === undefined ? [] : view.endpointsAt(namespace, ip).slice(0, MOST_RECORDS)
   const names = service
     ? [serviceName(service, view)]
-    : view.endpointsAt(ip).map((each) => `${each.hostname}.${serviceName(each.service, view)}`)
+    : endpoints.map((each) => `${each.hostname}.${serviceName(each.service, view)}`)
   if (names.length === 0) return view.isOwn(ip) ? { kind: 'missing' } : { kind: 'foreign' }
   return only(type, 'PTR', ...names.map((data): Answer => ({ type: 'PTR', name: asked, ttl: TTL_SECONDS, data })))
 }

@@ -35,8 +35,12 @@ const view: NameView = {
   hasNamespace: (name) => name === 'default',
   service: (namespace, name) => (namespace === 'default' ? SERVICES.get(name) : undefined),
   serviceAt: (ip) => (ip === '10.96.0.7' ? SERVICES.get('web')?.service : undefined),
-  endpointsAt: (ip) => (ip === '10.0.0.0' ? [{ service: service('db', { clusterIP: 'None' }), hostname: 'db-0' }] : []),
-  podNamespaceAt: (ip) => (ip === '10.0.0.9' ? 'default' : undefined),
+  // Its slices name a Pod of another namespace and an address that is no Pod's, too.
+  endpointsAt: (namespace, ip) =>
+    ['default 10.0.0.0', 'default 10.0.0.1', 'default 192.0.2.9'].includes(`${namespace} ${ip}`)
+      ? [{ service: service('db', { clusterIP: 'None' }), hostname: 'db-0' }]
+      : [],
+  podNamespaceAt: (ip) => ({ '10.0.0.0': 'default', '10.0.0.1': 'other', '10.0.0.9': 'default' })[ip],
   isOwn: (ip) => ip.startsWith('10.'),
 }
 
@@ -72,6 +76,14 @@ const shown = (packet: Packet): unknown => [
     (each) => `${each.name} ${each.type} ${JSON.stringify((each as { data: unknown }).data)}`,
   ),
 ]
+
+test('an address has no name by a slice of a namespace that it is no Pod of', async () => {
+  expect(shown(await ask('0.0.0.10.in-addr.arpa', 'PTR'))).toHaveLength(2)
+  expect(shown(await ask('1.0.0.10.in-addr.arpa', 'PTR'))).toEqual(['NXDOMAIN'])
+  const asked: string[] = []
+  await ask('9.2.0.192.in-addr.arpa', 'PTR', { mayAsk: 'everything', asked })
+  expect(asked).toEqual(['9.2.0.192.in-addr.arpa'])
+})
 
 describe('a name of the cluster', () => {
   test.each<[string, RecordType, unknown[]]>([
