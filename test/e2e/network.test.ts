@@ -184,6 +184,24 @@ print(u.recvfrom(100)[0].decode())
     await expect.poll(() => dial('client', 'late'), SOON).toEqual(['refused'])
   })
 
+  test('that loses a slice to another leads to what is in it no more', async () => {
+    const slice = (owner: string): object => ({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: 'lent', namespace: 'default', labels: { 'kubernetes.io/service-name': owner } },
+      addressType: 'IPv4',
+      ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
+      endpoints: [{ addresses: [address] }],
+    })
+    const address = await podIp('web-0')
+    await apply(service('lender', {}), service('borrower', {}), slice('lender'))
+    await expect.poll(() => dial('client', 'lender'), SOON).toEqual(['web-0'])
+    await apply(slice('borrower'))
+    await expect.poll(() => dial('client', 'borrower'), SOON).toEqual(['web-0'])
+    expect(await dial('client', 'lender')).toEqual(['refused'])
+    await cluster.mustKubectl(['delete', 'service/lender', 'service/borrower', 'endpointslice/lent'])
+  })
+
   test('`kubernetes` leads to the API server, for whom egress allows it', async () => {
     await apply({
       apiVersion: 'v1',

@@ -228,7 +228,9 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     (service) => setService(keyOf(service)),
     (service) => setService(keyOf(service)),
   )
-  const setSlice = (slice: SliceObject): void => slicesByService(slice).forEach(setService)
+  /** Both Services where it is another's now. */
+  const setSlice = (slice: SliceObject, old?: SliceObject): void =>
+    new Set([slice, ...(old ? [old] : [])].flatMap(slicesByService)).forEach(setService)
   follow(slices, setSlice, setSlice)
 
   const owned = stack.move()
