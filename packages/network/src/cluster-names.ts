@@ -3,7 +3,15 @@ import { type Informer, joinKey } from '@caisson/client'
 import type { NameView } from './dns/records.ts'
 import { contains, ipv4Range, type NumberRange } from './policy/address-range.ts'
 import type { PolicyRules } from './policy/policy-rules.ts'
-import { isHeadless, isReady, SERVICE_LABEL, type ServiceObject, type SliceObject } from './services/service-model.ts'
+import {
+  addressesOf,
+  firstSlices,
+  isHeadless,
+  isReady,
+  SERVICE_LABEL,
+  type ServiceObject,
+  type SliceObject,
+} from './services/service-model.ts'
 
 export const SLICES_BY_SERVICE = 'service'
 const SLICES_BY_ADDRESS = 'address'
@@ -38,12 +46,12 @@ export function clusterNames(options: ClusterNamesOptions): NameView {
     },
     serviceAt: (clusterIp) => services.byIndex(SERVICES_BY_ADDRESS, clusterIp)[0],
     endpointsAt: (namespace, ip) =>
-      slices.byIndex(SLICES_BY_ADDRESS, joinKey(namespace, ip)).flatMap((slice) => {
+      firstSlices(slices.byIndex(SLICES_BY_ADDRESS, joinKey(namespace, ip))).flatMap((slice) => {
         const [key] = slicesByService(slice)
         const service = key === undefined ? undefined : services.get(key)
         if (!service || !isHeadless(service)) return []
         return (slice.endpoints ?? [])
-          .filter((endpoint) => isReady(endpoint) && endpoint.addresses.includes(ip))
+          .filter((endpoint) => isReady(endpoint) && addressesOf(endpoint).includes(ip))
           .map(({ hostname }) => ({ service, hostname: hostname ?? ip.replaceAll('.', '-') }))
       }),
     podNamespaceAt: (ip) => rules.podAt(ip)?.namespace,
@@ -59,7 +67,7 @@ export function clusterNames(options: ClusterNamesOptions): NameView {
 
 /** With its namespace: what others say of an address concerns nobody. */
 function addressesOfSlice({ metadata, endpoints }: SliceObject): string[] {
-  const addresses = new Set((endpoints ?? []).flatMap((each) => each.addresses))
+  const addresses = new Set((endpoints ?? []).flatMap(addressesOf))
   return [...addresses].map((address) => joinKey(metadata.namespace, address))
 }
 

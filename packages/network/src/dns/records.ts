@@ -1,6 +1,13 @@
 /** The names of the cluster and what they stand for, as Kubernetes' DNS specification has them: a pure function. */
 import type { Answer, Question, RecordType } from 'dns-packet'
-import { addressesOf, isHeadless, isReady, type ServiceObject, type SliceObject } from '../services/service-model.ts'
+import {
+  addressesOf,
+  firstSlices,
+  isHeadless,
+  isReady,
+  type ServiceObject,
+  type SliceObject,
+} from '../services/service-model.ts'
 
 /** What is looked up in; every name in lower case. */
 export interface NameView {
@@ -51,7 +58,8 @@ export function answer({ name: asked, type }: Pick<Question, 'name' | 'type'>, v
   if (kind === 'pod') return answerPod(asked, type, { labels, namespace, view })
   if (kind !== 'svc') return { kind: 'missing' }
   const found = view.service(namespace, labels.pop() ?? '')
-  return found ? answerService(asked, type, { ...found, labels, view }) : { kind: 'missing' }
+  if (!found) return { kind: 'missing' }
+  return answerService(asked, type, { ...found, slices: firstSlices(found.slices), labels, view })
 }
 
 function answerReverse(asked: string, type: RecordType, { ip, view }: { ip: string; view: NameView }): Answered {

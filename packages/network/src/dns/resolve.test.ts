@@ -30,6 +30,21 @@ const SERVICES = new Map([
   ['many', { service: service('many', { clusterIP: 'None' }), slices: [slice(400)] }],
   ['out', { service: service('out', { type: 'ExternalName', externalName: 'api.example.com' }), slices: [] }],
 ])
+/** How many endpoints were read of the Service `large`. */
+let read = 0
+const counted: SliceObject = {
+  ...slice(1_000),
+  endpoints: new Proxy(slice(1_000).endpoints ?? [], {
+    get(target, key, receiver) {
+      if (typeof key === 'string' && /^\d+$/.test(key)) read++
+      return Reflect.get(target, key, receiver)
+    },
+  }),
+}
+SERVICES.set('large', {
+  service: service('large', { clusterIP: 'None' }),
+  slices: Array.from({ length: 100 }, () => counted),
+})
 const view: NameView = {
   domain: 'cluster.local',
   hasNamespace: (name) => name === 'default',
@@ -83,6 +98,16 @@ test('an address has no name by a slice of a namespace that it is no Pod of', as
   const asked: string[] = []
   await ask('9.2.0.192.in-addr.arpa', 'PTR', { mayAsk: 'everything', asked })
   expect(asked).toEqual(['9.2.0.192.in-addr.arpa'])
+})
+
+test.each<[string, RecordType]>([
+  ['large', 'A'],
+  ['none.large', 'A'],
+  ['_http._tcp.large', 'SRV'],
+])('%s is asked of the first slices alone, where there are many', async (name, type) => {
+  read = 0
+  await ask(`${name}.default.svc.cluster.local`, type)
+  expect(read).toBe(4_000)
 })
 
 describe('a name of the cluster', () => {

@@ -38,9 +38,10 @@ export function isHeadless({ spec }: ServiceObject): boolean {
 
 /**
  * What one Service may lead to, so that no tenant keeps the kernel busy for all. With affinity each pair of a port and a
- * target has a set of its own, which takes the kernel about 5 ms.
+ * target has a set of its own, which takes the kernel about 5 ms. And what is read to find that out, at each change of one
+ * of its slices: their ports, and pairs of a port of the Service and an endpoint, ready or not.
  */
-const MOST = { ports: 100, pairs: 1_000, affinePairs: 100 }
+const MOST = { ports: 100, pairs: 1_000, affinePairs: 100, read: 5_000 }
 
 /** What the Services of one namespace may cost: some 900 ports, 10,000 pairs of a port and an endpoint, or 200 with affinity. */
 export const SERVICES_BUDGET = 10_000
@@ -55,19 +56,50 @@ export function costOfService(ports: readonly ServicePort[]): number {
   }, 0)
 }
 
-/** Why a Service is too large to lead anywhere; undefined where it is not. */
-export function serviceProblem({ spec }: ServiceObject, ports: readonly ServicePort[]): string | undefined {
-  const count = spec?.ports?.length ?? 0
-  if (count > MOST.ports) return `it has ${count} ports, and may have ${MOST.ports}`
+/** Why a Service with these ports is too large to lead anywhere; undefined where it is not. */
+export function serviceProblem(
+  service: ServiceObject,
+  slices: readonly SliceObject[],
+  ports: readonly ServicePort[],
+): string | undefined {
+  const unread = tooMuchToRead(service, slices)
+  if (unread !== undefined) return unread
   const pairs = ports.reduce((sum, { targets }) => sum + targets.length, 0)
-  const most = spec?.sessionAffinity === 'ClientIP' ? MOST.affinePairs : MOST.pairs
+  const most = service.spec?.sessionAffinity === 'ClientIP' ? MOST.affinePairs : MOST.pairs
   return pairs > most ? `it has ${pairs} pairs of a port and an endpoint, and may have ${most}` : undefined
 }
 
-/** None for a name of something elsewhere, nor for more ports than a Service may have here. */
+function tooMuchToRead({ spec }: ServiceObject, slices: readonly SliceObject[]): string | undefined {
+  const own = spec?.ports?.length ?? 0
+  if (own > MOST.ports) return `it has ${own} ports, and may have ${MOST.ports}`
+  const read = slices.reduce((sum, { ports, endpoints }) => sum + lengthOf(ports) + own * lengthOf(endpoints), 0)
+  return read > MOST.read
+    ? `its EndpointSlices have ${read} ports and pairs of a port and an endpoint, ready or not, and may have ${MOST.read}`
+    : undefined
+}
+
+/**
+ * Of EndpointSlices the first, as many as are read for one query of a name: what has to be read is for whoever writes them
+ * to say, and who asks may ask often.
+ */
+export function firstSlices(slices: readonly SliceObject[]): readonly SliceObject[] {
+  let read = 0
+  const end = slices.findIndex(({ ports, endpoints }) => {
+    read += 1 + lengthOf(ports) + lengthOf(endpoints)
+    return read > MOST.read
+  })
+  return end < 0 ? slices : slices.slice(0, end)
+}
+
+/** Of a list that the API server may have as null. */
+function lengthOf(list: readonly unknown[] | null | undefined): number {
+  return list?.length ?? 0
+}
+
+/** None for a name of something elsewhere, nor for one that takes more to read than a Service may here. */
 export function servicePorts(service: ServiceObject, slices: readonly SliceObject[]): ServicePort[] {
   const { metadata, spec } = service
-  if (!spec || spec.type === 'ExternalName' || (spec.ports?.length ?? 0) > MOST.ports) return []
+  if (!spec || spec.type === 'ExternalName' || tooMuchToRead(service, slices) !== undefined) return []
   const affine = spec.sessionAffinity === 'ClientIP'
   const seconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS
   return (spec.ports ?? []).map(({ name = '', protocol = 'TCP', port, nodePort }) => ({

@@ -62,6 +62,39 @@ test('a Service that is larger than any may be leads nowhere until it is smaller
   ])
 })
 
+test('of EndpointSlices that take too much to read none is read, and the Service leads nowhere', async () => {
+  await using loopback = createLoopbackPorts(() => {})
+  const told: string[] = []
+  const rules = createServiceRules({
+    loopback,
+    podNamespaceAt: () => 'default',
+    onLeftOut: (_, why) => told.push(why),
+    onError: () => {},
+  })
+  let read = 0
+  const set = (slices: number, ports: number, endpoints: number): number | undefined => {
+    const one = slice(ports, endpoints)
+    const counted = new Proxy(one.endpoints ?? [], {
+      get(target, key, receiver) {
+        if (typeof key === 'string' && /^\d+$/.test(key)) read++
+        return Reflect.get(target, key, receiver)
+      },
+    })
+    read = 0
+    rules.set(
+      'default/web',
+      service(ports, 'None'),
+      Array.from({ length: slices }, () => ({ ...one, endpoints: counted })),
+    )
+    return rules.take().has('service default/web') ? read : undefined
+  }
+  expect(set(4, 10, 100)).toBe(4_000)
+  expect(set(20, 100, 1_000)).toBe(0)
+  expect(told).toEqual([
+    'its EndpointSlices have 2002000 ports and pairs of a port and an endpoint, ready or not, and may have 5000',
+  ])
+})
+
 test('the Services of a namespace that take more than their share lead nowhere, the youngest first, and those of others do', async () => {
   const onError = (error: unknown): never => {
     throw error

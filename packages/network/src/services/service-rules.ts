@@ -104,7 +104,7 @@ export function createServiceRules({
         return
       }
       const ports = servicePorts(service, slices)
-      const problem = serviceProblem(service, ports)
+      const problem = serviceProblem(service, slices, ports)
       known.set(key, { service, ports, problem })
       const { namespace = '', creationTimestamp: age = '' } = service.metadata
       grant(budget.set(key, { namespace, age, costs: [problem === undefined ? costOfService(ports) : 0] }))
