@@ -241,6 +241,12 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       onError,
     }),
   )
+  try {
+    stack.use(options.runtime.images.onNamed(() => engine.imagesChanged()))
+  } catch (error) {
+    // They look again now and then.
+    onError(error, 'Pods that wait for images are not told when these come')
+  }
   const snapshots = stack.use(
     await startNodeSnapshots({
       client,

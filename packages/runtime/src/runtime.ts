@@ -270,6 +270,8 @@ export interface ImageStore {
   /** Undefined where it is not in the store. `caisson.dev/host` always is. */
   get(name: string): Promise<Image | undefined>
   remove(name: string): Promise<boolean>
+  /** Calls whenever a name has come, gone or got another image, by whatever process. Throws where nothing can be watched. */
+  onNamed(listener: () => void): Disposable
   /** Removes pulled images that no container uses, the longest unused first, where the disk is full. */
   collect(options: CollectOptions): Promise<{ removed: string[]; missingBytes: number }>
   /**

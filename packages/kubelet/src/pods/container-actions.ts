@@ -85,7 +85,7 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
     const found = await images.find({ pod, container, states: memory.images, quiet })
     if (found.kind === 'pulling') return
     if (found.kind === 'missing') {
-      noteFailure(memory, container.name, { ...found, retry: IMAGE_RETRY, now: now() })
+      noteFailure(memory, container.name, { ...found, retry: IMAGE_RETRY, now: now(), ofImage: true })
       return
     }
     const id = containerId(pod, container, restartCount)

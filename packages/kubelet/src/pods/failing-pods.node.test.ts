@@ -1,5 +1,9 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import * as apiserver from '@caisson/apiserver'
 import { resources } from '@caisson/client'
+import { defaultToolsDirectory, installTools, openImageStore } from '@caisson/runtime'
 import type { PodSpec } from 'kubernetes-types/core/v1.d.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
@@ -58,6 +62,31 @@ describe('a Pod that cannot run', () => {
       ]),
     )
     await remove(node, 'no-registry')
+  })
+
+  test('because its image is not there, until another process has put it into the store', async () => {
+    // Of this node's time nothing passes: only that the image has come can have it looked for again.
+    const standing = Date.now()
+    await using still = await startScratchNode(apiserver, { now: () => standing })
+    const images = [
+      ['no-image-yet', 'registry.invalid/later:1', 'IfNotPresent', 'ErrImagePull'],
+      ['never-pulled', 'example.org/later:1', 'Never', 'ErrImageNeverPull'],
+    ] as const
+    for (const [name, image, imagePullPolicy, reason] of images) {
+      await still.create(name, { containers: [container('exec sleep 1000', { image, imagePullPolicy })] })
+      await still.until(name, waitsFor(reason))
+    }
+    const toolsDirectory = defaultToolsDirectory()
+    await installTools(toolsDirectory, { tools: ['busybox'] })
+    const archive = join(still.stateDirectory, 'later.tar')
+    const script = fileURLToPath(new URL('../../../../examples/busybox-image.sh', import.meta.url))
+    execFileSync(script, [archive], { env: { ...process.env, CAISSON_TOOLS_DIR: toolsDirectory } })
+    const store = await openImageStore(still.stateDirectory)
+    for (const [name, image] of images) {
+      await store.import(archive, { name: image })
+      await still.until(name, isReady)
+    }
+    for (const [name] of images) await remove(still, name)
   })
 
   test('because its configuration is not there, until it is', async () => {

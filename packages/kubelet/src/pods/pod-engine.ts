@@ -20,7 +20,7 @@ import type { PodMemory } from './pod-memory.ts'
 import { createPodObserver, type PodObserver, type PodObserverOptions } from './pod-observer.ts'
 import { createPodWriter } from './pod-writer.ts'
 import { handlerOf } from './runtime-handler.ts'
-import { forgetSetbacks } from './setbacks.ts'
+import { forgetSetbacks, lookForImagesAgain } from './setbacks.ts'
 
 /** A start that takes longer is announced: `ContainerCreating` is worth a write only then. */
 const INTERIM_STATUS_MS = 300
@@ -49,6 +49,8 @@ export interface PodEngine extends AsyncDisposable, Pick<PodObserver, 'storageOf
   memory(uid: string): PodMemory | undefined
   /** Something that Pods are made from has changed: they are looked at anew, their volumes and failures too. */
   refresh(uid: string): void
+  /** Names of images have changed: whoever waits for one need not wait until it is time to look again. */
+  imagesChanged(): void
   /** Resolves when nothing is being done and nothing waits but for a time. */
   idle(): Promise<void>
 }
@@ -153,6 +155,8 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
     const beginning = new AbortController()
     beginnings.set(uid, beginning)
     const { signal } = beginning
+    if (memory.imagesChanged) lookForImagesAgain(memory, now())
+    memory.imagesChanged = false
     try {
       for (let step = 0; step < STEP_LIMIT; step++) {
         if (closed) return undefined
@@ -246,6 +250,15 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       memory.volumes = undefined
       forgetSetbacks(memory)
       enqueue(uid)
+    },
+    imagesChanged() {
+      for (const [uid, memory] of memories) {
+        const waits = [...memory.failures.values()].some(({ ofImage }) => ofImage)
+        // A pass that goes on may have looked before the change, and note after it that nothing was there.
+        if (!waits && !beginnings.has(uid)) continue
+        memory.imagesChanged = true
+        queue.add(uid)
+      }
     },
     idle: () => queue.idle(),
     async [Symbol.asyncDispose]() {

@@ -23,11 +23,13 @@ export interface PodMemory {
   ends: Map<string, KnownEnd>
   /** Whether `runs` has what the API knew of the Pod when this agent first saw it. */
   recalled: boolean
-  /** By container name; how often it failed in a row. */
-  failures: Map<string, StartFailure & { count: number }>
+  /** By container name; how often it failed in a row, and whether it is its image that is missing. */
+  failures: Map<string, StartFailure & { count: number; ofImage?: boolean }>
   setback: (PodSetback & { count: number }) | undefined
   /** By container name: images that are being pulled, or were, or could not be. */
   images: Map<string, ImageState>
+  /** Names of images have changed since the last pass began. */
+  imagesChanged: boolean
   /** By runtime id. */
   stopping: Map<string, number>
   /** By runtime id: of those, the ones that are to begin again. */
@@ -69,6 +71,7 @@ export function newPodMemory(
     failures: new Map(),
     setback: undefined,
     images: new Map(),
+    imagesChanged: false,
     stopping: new Map(),
     restarting: new Set(),
     lastWords: new Map(),

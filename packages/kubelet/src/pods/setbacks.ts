@@ -12,10 +12,11 @@ export interface Retry {
 export function noteFailure(
   memory: PodMemory,
   container: string,
-  { reason, message, retry, now }: { reason: string; message: string; retry: Retry; now: number },
+  failure: { reason: string; message: string; retry: Retry; now: number; ofImage?: boolean },
 ): void {
+  const { reason, message, retry, now, ofImage = false } = failure
   const count = (memory.failures.get(container)?.count ?? 0) + 1
-  memory.failures.set(container, { reason, message, count, retryAt: now + retryDelay(count, retry) })
+  memory.failures.set(container, { reason, message, count, retryAt: now + retryDelay(count, retry), ofImage })
 }
 
 /** Of the whole Pod. */
@@ -25,6 +26,11 @@ export function noteSetback(
 ): void {
   const count = (memory.setback?.count ?? 0) + 1
   memory.setback = { count, retryAt: now + retryDelay(count, retry), ...(waiting && { waiting }) }
+}
+
+/** Containers whose image was not there may look for it at once. No registry is asked for that before its time. */
+export function lookForImagesAgain({ failures }: PodMemory, now: number): void {
+  for (const failure of failures.values()) if (failure.ofImage) failure.retryAt = now
 }
 
 /** Of the Pod, its containers and its images: what failed may be tried at once. */

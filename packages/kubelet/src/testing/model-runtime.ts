@@ -88,6 +88,8 @@ export function createModelMachine(now: () => number): ModelMachine {
         list: async () => [],
         get: async (name) => modelImage(name),
         remove: async () => false,
+        // All names are there from the beginning.
+        onNamed: () => ({ [Symbol.dispose]: () => {} }),
         resolveUser: async () => ({ uid: 0, gid: 0, additionalGids: [] }),
       },
       network: { open: unsupported, place: () => undefined, change: async () => new Map() },

@@ -4,6 +4,7 @@
  * it is moved into its place, so that a crash leaves nothing half made and nothing that is not found again.
  */
 import { randomBytes } from 'node:crypto'
+import { watch } from 'node:fs'
 import { link, mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSameProcess, processStartTime } from '../monitor/process-identity.ts'
@@ -39,6 +40,8 @@ export interface ImageFiles {
   lock: StoreLock
   directory: string
   readNames(): Promise<Map<string, string>>
+  /** Calls after each change of the names by any process. Throws where nothing can be watched. */
+  watchNames(listener: () => void): Disposable
   imageDirectory(id: string): string
   /** Undefined where it is not there. */
   readImage(id: string): Promise<StoredImage | undefined>
@@ -71,11 +74,12 @@ export interface ImageFiles {
 const LAYOUT = '.2'
 const IMAGE = /^([0-9a-f]{64})(\.\d+)?$/
 const MOST_MARKS = 256
+const NAMES = 'names.json'
 
 export async function openImageFiles(directory: string, inUse: () => Promise<Set<string>>): Promise<ImageFiles> {
   await mkdir(join(directory, 'blobs'), { recursive: true, mode: 0o700 })
   await removeCutOffWork(directory)
-  const namesFile = join(directory, 'names.json')
+  const namesFile = join(directory, NAMES)
   const lock = createStoreLock(join(directory, 'lock'))
   const outdatedDirectory = (id: string): string => join(directory, id.slice('sha256:'.length))
   const imageDirectory = (id: string): string => `${outdatedDirectory(id)}${LAYOUT}`
@@ -84,6 +88,16 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
 
   const readNames = async (): Promise<Map<string, string>> =>
     new Map(Object.entries((await readJson<Record<string, string>>(namesFile)) ?? {}))
+
+  function watchNames(listener: () => void): Disposable {
+    // Of the directory: what is renamed into its place is another file each time.
+    const watcher = watch(directory, { persistent: false }, (_event, name) => {
+      if (name === NAMES) listener()
+    })
+    // The directory is gone, and with it whatever could be told.
+    watcher.on('error', () => {})
+    return { [Symbol.dispose]: () => watcher.close() }
+  }
 
   const saveNames = (names: Map<string, string>): Promise<void> =>
     writeAtomically(namesFile, JSON.stringify(Object.fromEntries(names)))
@@ -158,6 +172,7 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
     lock,
     directory,
     readNames,
+    watchNames,
     imageDirectory,
     readImage,
     async outdated() {

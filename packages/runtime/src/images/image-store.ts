@@ -163,6 +163,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
       if (normalized === HOST_IMAGE) throw ofThisMachine('removed')
       return removeName(files, { normalized, inUse: options.inUse })
     },
+    onNamed: (listener) => files.watchNames(listener),
     collect: (collectOptions) => collectImages(files, { ...collectOptions, inUse: options.inUse, now: Date.now() }),
     resolveUser: async (wanted, user) => lookUpUser((await unpacked(wanted)).rootfs, user),
     rootfs: (name) => unpacked({ name }),
