@@ -1,4 +1,5 @@
 /** Image policies, pull secrets and sharing, with a real store and a registry on loopback. */
+import { createWriteStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -140,6 +141,27 @@ describe('imagePullPolicy', () => {
     await asker(`${registry.host}/app`).find()
     registry.serve('app', { text: 'one', password: 'now private' })
     expect(await asker(`${registry.host}/app`, { policy: 'Always' }).find()).toMatchObject({ reason: 'ErrImagePull' })
+  })
+
+  test('Always is content with what was brought here while it waits for a registry that was not there', async () => {
+    registry.serve('app', { text: 'one' })
+    const name = `${registry.host}/app`
+    const archive = join(directory, 'app.tar')
+    const elsewhere = await openImageStore(join(directory, 'elsewhere'), {
+      registries: { hosts: { [registry.host]: {} } },
+    })
+    await elsewhere.pull(name)
+    await elsewhere.export([name], createWriteStream(archive))
+    await registry.stop()
+    const always = asker(name, { policy: 'Always' })
+    expect(await always.find()).toMatchObject({ reason: 'ErrImagePull' })
+    // As after six failures: others take the registry for not there for less long than this one waits for it.
+    const failed = always.states.get('main')
+    if (failed?.kind === 'failed') failed.pullAt = now + 300_000
+    now += 100_000
+    expect(await always.find()).toMatchObject({ reason: 'ImagePullBackOff' })
+    await store.import(archive)
+    expect(cmdOf(await always.find())).toBe('one')
   })
 
   test('Never takes what is here alone', async () => {

@@ -31,6 +31,7 @@ interface FailedPull {
   count: number
   /** The registry is not asked again before, ms since the epoch. */
   pullAt: number
+  /** Nobody answered. */
   unreachable: boolean
   told: 'nothing' | 'failure' | 'back-off'
 }
@@ -151,9 +152,10 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
       if (!quiet) sayFailure(request, { reason: 'ErrImageNeverPull', event: 'ErrImageNeverPull', message })
       return { kind: 'missing', reason: 'ErrImageNeverPull', message }
     }
-    const instead = local.image && isUnreachable(container) ? useLocal(request, local.image) : undefined
-    if (instead) return instead
-    if (state && !hasCome(state.pullAt, now())) return waitForRegistry(request, state)
+    const backsOff = state !== undefined && !hasCome(state.pullAt, now())
+    if (local.image && (isUnreachable(container) || (backsOff && state.unreachable)))
+      return useLocal(request, local.image)
+    if (backsOff) return waitForRegistry(request, state)
     beginPull(request, local, state)
     return { kind: 'pulling' }
   }
