@@ -92,7 +92,7 @@ test('after any history the kernel decides about every packet as Kubernetes does
             const namespaceLabels = { ...each.pod.namespaceLabels, [NAME]: each.pod.namespace }
             const known = pods.get(each.index)
             // Another one has the address then.
-            const uid = each.remade ? `u${each.index} ${time}` : (known?.uid ?? `u${each.index}`)
+            const uid = each.remade ? `u${each.index}-${time}` : (known?.uid ?? `u${each.index}`)
             const made = { ...each.pod, namespaceLabels, uid, ip: `10.0.0.${each.index}` }
             if (known && known.uid !== uid) rules.removePod(known.uid)
             pods.set(each.index, made)
