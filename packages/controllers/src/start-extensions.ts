@@ -11,6 +11,7 @@ import type { Engine, EngineMetrics } from './engine/engine.ts'
 import type { PlannedEvent } from './engine/plan.ts'
 import { type PoolCaches, poolCaches, startPoolController } from './pool/pool-controller.ts'
 import type { Pod } from './sandbox/objects.ts'
+import { createPolicyFailures } from './template/policy-failures.ts'
 import { startTemplateController, templateCaches } from './template/template-controller.ts'
 import type { Tracer } from './tracing/tracer.ts'
 
@@ -98,6 +99,7 @@ export function startExtensions(
     })
     owned.use(domains)
     const labelDomains = () => domains.allowed
+    const policyFailures = createPolicyFailures()
     const assignments = createAssignments(caches, { labelDomains, now: now ?? Date.now })
     const claimOptions = engineOptions('sandboxclaim', options.claimConcurrency ?? 50)
     // Before the pools: what is there is given away before more is made.
@@ -107,11 +109,15 @@ export function startExtensions(
       record: options.claimEvents === false ? () => undefined : claimOptions.record,
       labelDomains,
       assignments,
+      policyFailures,
       observability: options.claimObservability ?? true,
     })
     controllers = [
       claimController,
-      startTemplateController(caches, engineOptions('sandboxtemplate', options.templateConcurrency ?? 10)),
+      startTemplateController(caches, {
+        ...engineOptions('sandboxtemplate', options.templateConcurrency ?? 10),
+        policyFailures,
+      }),
       startPoolController(caches, {
         ...engineOptions('sandboxwarmpool', options.poolConcurrency ?? 10),
         client: background.later,
@@ -120,6 +126,7 @@ export function startExtensions(
         evictable: options.poolEviction ?? true,
         waitingClaims: claimController.waiting,
         assignments,
+        policyFailures,
       }),
     ]
   }

@@ -18,6 +18,8 @@ export const POOL_REASONS = {
   /** The rest, of Degraded, True, and then of Progressing and of Ready too where they are False because of it. */
   templateNotFound: 'TemplateNotFound',
   networkPolicyConflict: 'NetworkPolicyConflict',
+  /** The API server refuses what its template has for a NetworkPolicy. */
+  networkPolicyFailed: 'NetworkPolicyFailed',
   /** Its template's name has the hash of an older one's. */
   nameCollision: 'NameCollision',
   membersUnschedulable: 'MembersUnschedulable',

@@ -12,4 +12,6 @@ export const TEMPLATE_MESSAGES = {
   nameCollision: (template: string, older: string) =>
     `the names of SandboxTemplates ${JSON.stringify(template)} and ${JSON.stringify(older)} have the same hash, by which NetworkPolicies tell their Sandboxes apart: no Sandbox is made of the younger one until either is renamed`,
   networkPolicyFailed: (policy: string) => `Failed to create NetworkPolicy ${policy}: `,
+  networkPolicyMissing: (policy: string, why: string) =>
+    `NetworkPolicy ${JSON.stringify(policy)} of the template cannot be written, and no Sandbox is made without it: ${why}`,
 } as const

@@ -15,6 +15,7 @@ import { createEngine, type Engine, type EngineOptions } from '../engine/engine.
 import { sameJson } from '../engine/json-difference.ts'
 import { withNamesakes } from '../template/name-collision.ts'
 import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
+import type { PolicyFailures } from '../template/policy-failures.ts'
 import { olderTemplate, policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Adoption, type Asker, createAdoption, type Offer } from './adoption.ts'
 import type { ComingClaims } from './after-claims.ts'
@@ -36,6 +37,7 @@ export interface ClaimControllerOptions extends EngineOptions, Omit<ClaimPlanOpt
   /** Of now. */
   labelDomains(): readonly string[]
   assignments: Assignments
+  policyFailures: PolicyFailures
 }
 
 export interface ClaimController extends AsyncDisposable, Pick<Engine, 'idle'>, ComingClaims {
@@ -155,6 +157,7 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       updated: (_old, policy) => enqueueGuarded(policy),
       deleted: enqueueGuarded,
     }),
+    options.policyFailures.onChange(enqueueUsersOf),
   ]
   return {
     waiting,
@@ -203,6 +206,7 @@ function observeClaim(
     pool,
     template,
     policy: template?.found && policyOf(sources, template.found),
+    policyFailure: template?.found && options.policyFailures.of(template.found),
     templateNamesake: template?.found && olderTemplate(sources, template.found),
     legacyPolicy: sources.policies.get(joinKey(namespace, `${name}-network-policy`)),
     firstObservedAt: firstSeen.get(uid) ?? now(),

@@ -1,10 +1,25 @@
 import { findCondition, LABELS, nameHash, type SandboxClaim } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { resources, sandboxClaims, sandboxTemplates, sandboxWarmPools } from '@caisson/client'
+import {
+  type AnyObject,
+  defineResource,
+  resources,
+  sandboxClaims,
+  sandboxTemplates,
+  sandboxWarmPools,
+} from '@caisson/client'
 import { describe, expect, test } from 'vitest'
 import { PODS, SANDBOXES } from '../sandbox/objects.ts'
 import { CONTAINERS, isReady, reasonIs, said, useClaims } from '../testing/claim-fixture.ts'
 import { sandboxNamed, startTestNode, until } from '../testing/test-cluster.ts'
+
+const QUOTAS = defineResource<AnyObject & { spec: object }>({
+  group: '',
+  version: 'v1',
+  plural: 'resourcequotas',
+  kind: 'ResourceQuota',
+  namespaced: true,
+})
 
 const t = useClaims(apiserver)
 
@@ -90,6 +105,64 @@ describe('what cannot be had', () => {
     await t.createClaim('mine')
     await expectRefusal('mine', 'TemplateNotFound', 'SandboxTemplate "web" not found')
     await t.createTemplate()
+    await t.untilClaim('mine', isReady)
+  })
+
+  test('rules that are none, until the template is edited: its pool says so as well', async () => {
+    await using _node = await startTestNode(t.client, t.namespace)
+    const rules = (cidr: string) => ({ networkPolicy: { egress: [{ to: [{ ipBlock: { cidr } }] }] } })
+    await t.createTemplate(rules('nonsense'))
+    await t.createPool(1)
+    await t.createClaim('mine')
+    const claim = await t.untilClaim('mine', reasonIs('InvalidConfiguration'))
+    const message = findCondition(claim.status?.conditions, 'Ready')?.message ?? ''
+    expect(message).toMatch(
+      /^NetworkPolicy "web-network-policy" of the template cannot be written, and no Sandbox is made without it: .*spec\.egress\[0\]\.to\[0\]\.ipBlock\.cidr: Invalid value: "nonsense"/,
+    )
+    await expectRefusal('mine', 'InvalidConfiguration', message)
+    const at = { namespace: t.namespace, name: 'pool' }
+    const degraded = await until(
+      t.client,
+      sandboxWarmPools,
+      at,
+      (pool) => findCondition(pool?.status?.conditions, 'Degraded')?.status === 'True',
+    )
+    const { reason, message: trouble } = findCondition(degraded.status?.conditions, 'Degraded') ?? {}
+    expect([reason, trouble]).toEqual(['NetworkPolicyFailed', message])
+    await t.client.patch(sandboxTemplates, 'web', { spec: rules('10.0.0.0/8') }, { namespace: t.namespace })
+    await t.untilClaim('mine', isReady)
+    await t.filledPool(1)
+    await until(
+      t.client,
+      sandboxWarmPools,
+      at,
+      (pool) => findCondition(pool?.status?.conditions, 'Degraded')?.status === 'False',
+    )
+  })
+
+  test('rules that are none, in place of others: what is there stays, and nothing more is made', async () => {
+    await using _node = await startTestNode(t.client, t.namespace)
+    const rules = (cidr: string) => ({ networkPolicy: { egress: [{ to: [{ ipBlock: { cidr } }] }] } })
+    await t.createTemplate(rules('10.0.0.0/8'))
+    await t.createClaim('before', { templateRef: { name: 'web' } })
+    await t.untilClaim('before', isReady)
+    await t.client.patch(sandboxTemplates, 'web', { spec: rules('nonsense') }, { namespace: t.namespace })
+    await expect.poll(() => t.running.writes).toContain('PATCH networkpolicies/web-network-policy')
+    await t.running.controllers.idle()
+    await t.createClaim('after', { templateRef: { name: 'web' } })
+    await t.untilClaim('after', reasonIs('InvalidConfiguration'))
+    await t.untilClaim('before', isReady)
+  })
+
+  test('a NetworkPolicy for which there is no room in the quota, until there is', async () => {
+    await using _node = await startTestNode(t.client, t.namespace)
+    const hard = (count: string) => ({ hard: { 'count/networkpolicies.networking.k8s.io': count } })
+    const at = { namespace: t.namespace }
+    await t.client.create(QUOTAS, { metadata: { name: 'few' }, spec: hard('0') }, at)
+    await t.createTemplate()
+    await t.createClaim('mine', { templateRef: { name: 'web' } })
+    await t.untilClaim('mine', reasonIs('ReconcilerError'))
+    await t.client.patch(QUOTAS, 'few', { spec: hard('1') }, at)
     await t.untilClaim('mine', isReady)
   })
 

@@ -126,6 +126,7 @@ export function observed(changes: Partial<ObservedClaim> = {}): ObservedClaim {
     bound: undefined,
     assigned: undefined,
     assignedPool: pool,
+    policyFailure: undefined,
     templateNamesake: undefined,
     legacyPolicy: undefined,
     namesake: undefined,

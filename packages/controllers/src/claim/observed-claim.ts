@@ -2,6 +2,7 @@ import { ANNOTATIONS, type Sandbox, type SandboxClaim, type SandboxTemplate, typ
 import type { SecretToBe } from '../blueprint/warm-env.ts'
 import type { WriteFailure } from '../engine/plan.ts'
 import type { NetworkPolicy } from '../template/network-policy.ts'
+import type { PolicyFailure } from '../template/policy-failures.ts'
 import type { Offer } from './adoption.ts'
 import type { EnvValues, SentSecret } from './env-delivery.ts'
 
@@ -22,6 +23,8 @@ export interface ObservedClaim {
   template: { name: string; found: SandboxTemplate | undefined } | undefined
   /** What has the name of that template's NetworkPolicy. */
   policy: NetworkPolicy | undefined
+  /** Why that could not be written. */
+  policyFailure: PolicyFailure | undefined
   /** An older template whose name has the same hash as that one's. */
   templateNamesake: string | undefined
   /** What has the name that a NetworkPolicy of the claim's own had, until agent-sandbox 0.2. */

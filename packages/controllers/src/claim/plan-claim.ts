@@ -23,6 +23,7 @@ import { withVolumeClaims } from '../blueprint/volume-claims.ts'
 import { nothing, type Plan, type Write } from '../engine/plan.ts'
 import { deletionOf } from '../sandbox/objects.ts'
 import { NETWORK_POLICIES, networkPolicyName, policyState } from '../template/network-policy.ts'
+import type { PolicyFailure } from '../template/policy-failures.ts'
 import type { Offer } from './adoption.ts'
 import { type ClaimProblem, claimStatus, isReady } from './claim-status.ts'
 import { annotate, assign, createSandbox, forget, synchronize, transfer } from './claim-writes.ts'
@@ -248,6 +249,7 @@ function provision(observed: ObservedClaim): Step {
     const message = TEMPLATE_MESSAGES.nameCollision(template.name, observed.templateNamesake)
     return { problem: terminal(REASONS.nameCollision, message) }
   }
+  if (observed.policyFailure) return { problem: unguarded(template.found, observed.policyFailure) }
   // The template's controller makes it as soon as it sees the template.
   if (policy === 'missing') return { wait: {} }
   if (policy === 'foreign') {
@@ -342,6 +344,13 @@ function metadataConflict({ claim, origin }: ObservedClaim): Step | undefined {
 function conflictWith(template: PodMetadata | undefined, { spec }: SandboxClaim): Step | undefined {
   const conflict = overrideConflict(template, spec.additionalPodMetadata)
   return conflict ? { problem: terminal(REASONS.reconcilerError, MESSAGES.errorSeen + conflict) } : undefined
+}
+
+/** It is tried again by who writes the policy, and then the claim is looked at. */
+function unguarded(template: SandboxTemplate, { message: why, permanent }: PolicyFailure): ClaimProblem {
+  const message = TEMPLATE_MESSAGES.networkPolicyMissing(networkPolicyName(template), why)
+  if (permanent) return terminal(REASONS.invalidConfiguration, message)
+  return terminal(REASONS.reconcilerError, MESSAGES.errorSeen + message)
 }
 
 function takenMessage(sandbox: Sandbox, claim: SandboxClaim): string {

@@ -130,6 +130,7 @@ export function observe(changes: Partial<ObservedPool> & { members?: readonly Sa
     template,
     policy: template && aPolicy(template),
     templateNamesake: undefined,
+    policyFailure: undefined,
     namesake: undefined,
     candidates: members,
     isAssigned: () => false,

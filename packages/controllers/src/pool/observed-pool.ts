@@ -14,6 +14,7 @@ import {
 import { isLike } from '../blueprint/sandbox-spec.ts'
 import type { WriteFailure } from '../engine/plan.ts'
 import type { NetworkPolicy } from '../template/network-policy.ts'
+import type { PolicyFailure } from '../template/policy-failures.ts'
 
 /** Everything that a pool's plan depends on. */
 export interface ObservedPool {
@@ -23,6 +24,8 @@ export interface ObservedPool {
   policy: NetworkPolicy | undefined
   /** An older template whose name has the same hash as the template's. */
   templateNamesake: string | undefined
+  /** Why the template's NetworkPolicy could not be written. */
+  policyFailure: PolicyFailure | undefined
   /** An older pool whose name has the same hash. */
   namesake: string | undefined
   /** The Sandboxes of the namespace with the pool's label, whoever controls them. */

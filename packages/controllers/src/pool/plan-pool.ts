@@ -102,7 +102,7 @@ function additions(
 ): Write[] {
   const { pool, template, policy, failures } = observed
   const adopted = adoptable(observed, members, target).map((member) => adoptMember(pool, member))
-  if (observed.templateNamesake !== undefined) return adopted
+  if (observed.templateNamesake !== undefined || observed.policyFailure) return adopted
   if (!template || template.metadata.deletionTimestamp || policyState(template, policy) !== 'enforced') return adopted
   // What the server refused it would refuse again.
   if (failures.some((failure) => isCreation(failure, template)) || yieldsToClaims(observed, now)) return adopted

@@ -23,6 +23,7 @@ import { FEW_CLAIMS, type WaitingClaims } from '../claim/waiting-claims.ts'
 import { createEngine, type Engine, type EngineOptions } from '../engine/engine.ts'
 import { BY_NAME_HASH, nameHashKey, olderNamesake, withNamesakes } from '../template/name-collision.ts'
 import { type NetworkPolicy, templateNameOf } from '../template/network-policy.ts'
+import type { PolicyFailures } from '../template/policy-failures.ts'
 import { olderTemplate, policyOf, type TemplateCaches } from '../template/template-controller.ts'
 import { type Demand, trackDemand } from './demand.ts'
 import { createMemberNames, type MemberNames } from './member-names.ts'
@@ -39,6 +40,7 @@ export interface PoolCaches extends TemplateCaches {
 export interface PoolControllerOptions extends EngineOptions, PoolPlanOptions {
   waitingClaims?: WaitingClaims
   assignments: Assignments
+  policyFailures: PolicyFailures
 }
 
 /** Index of Sandboxes by namespace and the hash of their pool's name. */
@@ -64,14 +66,14 @@ export function startPoolController(
   options: PoolControllerOptions,
 ): AsyncDisposable & Pick<Engine, 'idle'> {
   const { pools, sandboxes, claims, templates, policies } = caches
-  const { now = Date.now, waitingClaims, assignments } = options
+  const { now = Date.now, waitingClaims, assignments, policyFailures } = options
   sandboxes.addIndex(BY_POOL, memberKey)
   const names = createMemberNames(
     randomBytes(8).toString('hex'),
     (namespace, name) => sandboxes.get(joinKey(namespace, name)) !== undefined,
   )
   const observe = (pool: SandboxWarmPool, failures: ObservedPool['failures']): ObservedPool =>
-    observePool(pool, failures, { ...caches, names, demand, waitingClaims, assignments })
+    observePool(pool, failures, { ...caches, names, demand, waitingClaims, assignments, policyFailures })
   const engine = createEngine<SandboxWarmPool, ObservedPool>(
     {
       name: 'pool',
@@ -152,6 +154,7 @@ export function startPoolController(
       },
       deleted: enqueueMember,
     }),
+    policyFailures.onChange(enqueueOf),
     // A member that was a claim's to take and is not any more may be one too many.
     claims.handle({
       // Where only time has passed, or a template changed, the status that says so has it looked at.
@@ -182,12 +185,13 @@ interface Sources extends PoolCaches {
   demand: Demand
   waitingClaims: WaitingClaims | undefined
   assignments: Assignments
+  policyFailures: PolicyFailures
 }
 
 function observePool(
   pool: SandboxWarmPool,
   failures: ObservedPool['failures'],
-  { pools, sandboxes, templates, policies, names, demand, waitingClaims, assignments }: Sources,
+  { pools, sandboxes, templates, policies, names, demand, waitingClaims, assignments, policyFailures }: Sources,
 ): ObservedPool {
   const { namespace = '', name = '' } = pool.metadata
   names.settle(pool)
@@ -197,6 +201,7 @@ function observePool(
     template,
     policy: template && policyOf({ policies }, template),
     templateNamesake: template && olderTemplate({ templates, policies }, template),
+    policyFailure: template && policyFailures.of(template),
     namesake: olderNamesake(pools, pool),
     candidates: sandboxes.byIndex(BY_POOL, joinKey(namespace, nameHash(name))),
     isAssigned: (sandbox) => assignments.claimFor(sandbox) !== undefined,

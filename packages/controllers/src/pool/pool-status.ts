@@ -103,7 +103,7 @@ function progressingCondition(
 
 /** What keeps the pool from being what it should; the condition Degraded. */
 function troubleOf(observed: ObservedPool, { target, health, grace }: Situation): Said | undefined {
-  const { pool, template, policy, templateNamesake, failures } = observed
+  const { pool, template, policy, policyFailure, templateNamesake, failures } = observed
   const trouble = (reason: string, message: string): Said => ({ status: 'True', reason, message })
   if (!template) return trouble(REASONS.templateNotFound, MESSAGES.templateNotFound(pool.spec.sandboxTemplateRef.name))
   if (templateNamesake !== undefined) {
@@ -112,6 +112,10 @@ function troubleOf(observed: ObservedPool, { target, health, grace }: Situation)
   }
   if (policyState(template, policy) === 'foreign') {
     return trouble(REASONS.networkPolicyConflict, MESSAGES.networkPolicyConflict(networkPolicyName(template)))
+  }
+  if (policyFailure) {
+    const message = TEMPLATE_MESSAGES.networkPolicyMissing(networkPolicyName(template), policyFailure.message)
+    return trouble(REASONS.networkPolicyFailed, message)
   }
   const [failure] = failures
   if (failure?.id.startsWith('delete')) {

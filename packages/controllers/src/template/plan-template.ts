@@ -23,6 +23,7 @@ import {
   networkPolicySpec,
   policyState,
 } from './network-policy.ts'
+import type { PolicyFailure } from './policy-failures.ts'
 
 export interface ObservedTemplate {
   template: SandboxTemplate
@@ -55,6 +56,13 @@ export function planTemplate(observed: ObservedTemplate, now: number): Plan<neve
     notices: noticesOf(observed),
     retry: failures.some(({ permanent }) => !permanent),
   }
+}
+
+/** What is wrong with the write that the template's NetworkPolicy needs; `undone` where that is still to be tried. */
+export function policyFailure(observed: ObservedTemplate): PolicyFailure | 'undone' | undefined {
+  const write = policyWrite(observed)
+  if (!write || observed.template.metadata.deletionTimestamp) return undefined
+  return observed.failures.find(({ id }) => id === write.id) ?? 'undone'
 }
 
 function labelWrite(template: SandboxTemplate): Write | undefined {

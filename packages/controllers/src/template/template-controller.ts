@@ -22,7 +22,8 @@ import type { Pod } from '../sandbox/objects.ts'
 import { BY_NAME_HASH, nameHashKey, olderNamesake, withNamesakes } from './name-collision.ts'
 import { NETWORK_POLICIES, type NetworkPolicy, networkPolicyName, templateNameOf } from './network-policy.ts'
 import { type ObservedPolicy, planLeftPolicy } from './plan-left-policy.ts'
-import { type ObservedTemplate, planTemplate } from './plan-template.ts'
+import { type ObservedTemplate, planTemplate, policyFailure } from './plan-template.ts'
+import type { PolicyFailures } from './policy-failures.ts'
 
 export interface TemplateCaches {
   templates: Informer<SandboxTemplate>
@@ -67,21 +68,27 @@ export function olderTemplate(
 
 export function startTemplateController(
   caches: TemplateCaches & SelectedCaches,
-  options: EngineOptions,
+  options: EngineOptions & { policyFailures: PolicyFailures },
 ): AsyncDisposable & Pick<Engine, 'idle'> {
   const { templates, policies, namespaces } = caches
+  const { policyFailures } = options
   const engine = createEngine<SandboxTemplate, ObservedTemplate>(
     {
       name: 'template',
       informer: templates,
       others: [policies],
-      observe: (template, failures) => ({
-        template,
-        policy: policyOf({ policies }, template),
-        namespaceUid: namespaces.get(template.metadata.namespace ?? '')?.metadata.uid,
-        namesake: olderTemplate({ templates, policies }, template),
-        failures,
-      }),
+      observe(template, failures) {
+        const observed = {
+          template,
+          policy: policyOf({ policies }, template),
+          namespaceUid: namespaces.get(template.metadata.namespace ?? '')?.metadata.uid,
+          namesake: olderTemplate({ templates, policies }, template),
+          failures,
+        }
+        const failure = policyFailure(observed)
+        if (failure !== 'undone') policyFailures.note(template, failure)
+        return observed
+      },
       plan: planTemplate,
     },
     options,
@@ -103,7 +110,10 @@ export function startTemplateController(
     templates.handle({
       added: enqueue,
       updated: (_old, template) => enqueue(template),
-      deleted: enqueue,
+      deleted(template) {
+        policyFailures.gone(template)
+        enqueue(template)
+      },
     }),
     policies.handle({
       added: enqueueOf,
