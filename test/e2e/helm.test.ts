@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
+import type { Rule } from '../../packages/cli/scripts/deploy/permissions.ts'
 import { buildBeside, hasGo } from '../cluster/build-control-plane.ts'
 import { type RealCluster, startRealCluster } from '../cluster/real-cluster.ts'
 import { findKubectl, must, run } from './fixture.ts'
@@ -56,6 +57,7 @@ const EVERYTHING = {
     extraArgs: ['--api-connections=16'],
   },
   compat: { flatGroup: true },
+  rbac: { warmEnv: true },
   imagePullSecrets: [{ name: 'registry' }],
   podAnnotations: { 'example.com/note': '1' },
   podLabels: { team: 'platform' },
@@ -97,6 +99,36 @@ test.skipIf(!possible)('refuses values that there are not, and says where', asyn
   expect(code).toBe(1)
   expect(stderr).toContain("at '/controller': additional properties 'sandboxConcurentWorkers' not allowed")
   expect(stderr).toContain("at '/controller/leaderElect': got string, want boolean")
+})
+
+/** `VERB RESOURCE` of a group that the account may with these values. */
+async function granted(name: string, values: object, group: string): Promise<Set<string>> {
+  const args = ['--kube-version', 'v1.34.0', '-f', valuesFile(name, values), '-s', 'templates/rbac.yaml']
+  const roles = parseAllDocuments(await must(helm('template', 'caisson', CHART, ...args))).map((each) => each.toJS())
+  const rules = roles.flatMap(({ rules = [] }) => rules as Rule[]).filter(({ apiGroups }) => apiGroups.includes(group))
+  return new Set(
+    rules.flatMap(({ verbs, resources }) => resources.flatMap((each) => verbs.map((verb) => `${verb} ${each}`))),
+  )
+}
+
+test.skipIf(!possible)('lets the account do no more than it does with the values', async () => {
+  const canonical = 'extensions.agents.x-k8s.io'
+  const kinds = ['sandboxclaims', 'sandboxtemplates', 'sandboxwarmpools']
+  const followed = kinds.flatMap((kind) => ['get', 'list', 'watch'].map((verb) => `${verb} ${kind}`))
+  const own = ['patch sandboxclaims', 'delete sandboxclaims', 'patch sandboxtemplates']
+  const statuses = ['patch sandboxclaims/status', 'patch sandboxwarmpools/status']
+  const least = new Set([...followed, ...own, ...statuses, ...kinds.map((kind) => `update ${kind}/finalizers`)])
+  const made = kinds.flatMap((kind) => ['create', 'patch', 'delete'].map((verb) => `${verb} ${kind}`))
+  expect(await granted('none', {}, canonical)).toEqual(least)
+  expect(await granted('flat', { compat: { flatGroup: true } }, canonical)).toEqual(new Set([...least, ...made]))
+  const ofSecrets = async (name: string, values: object) =>
+    [...(await granted(name, values, ''))].filter((each) => each.endsWith(' secrets'))
+  expect(await ofSecrets('none', {})).toEqual([])
+  expect(await ofSecrets('warm', { rbac: { warmEnv: true } })).toEqual([
+    'get secrets',
+    'create secrets',
+    'delete secrets',
+  ])
 })
 
 test.skipIf(!possible).each(VALUES)('with values: %s: is taken strictly by kube-apiserver', async (name, values) => {

@@ -87,8 +87,8 @@ test('the controllers’ account may do what they do, and not more', async () =>
   const asked = [
     ['patch', 'sandboxclaims.extensions.agents.x-k8s.io/status'],
     ['update', 'leases.coordination.k8s.io/a3317529.agent-sandbox.x-k8s.io'],
-    ['get', 'secrets'],
     ['update', 'leases.coordination.k8s.io/another'],
+    ['get', 'secrets'],
     ['list', 'secrets'],
     ['delete', 'persistentvolumeclaims'],
     ['create', 'pods', '--subresource=exec'],
@@ -98,11 +98,14 @@ test('the controllers’ account may do what they do, and not more', async () =>
   expect(answers).toEqual([
     'patch sandboxclaims.extensions.agents.x-k8s.io/status yes',
     'update leases.coordination.k8s.io/a3317529.agent-sandbox.x-k8s.io yes',
-    'get secrets yes',
     'update leases.coordination.k8s.io/another no',
+    'get secrets no',
     'list secrets no',
     'delete persistentvolumeclaims no',
     'create pods --subresource=exec no',
     'patch customresourcedefinitions.apiextensions.k8s.io no',
   ])
+  await lines('apply', '-f', join(DIRECTORY, 'warm-env.yaml'), '--validate=strict')
+  const secrets = await Promise.all(['get', 'create', 'delete', 'list', 'patch'].map((verb) => may(verb, 'secrets')))
+  expect(secrets).toEqual(['yes', 'yes', 'yes', 'no', 'no'])
 })

@@ -306,6 +306,20 @@ test('with --namespaces works there, with rights there, and nowhere else', async
   for (const namespace of ['mine-1', 'mine-2']) await makeSandbox(namespace, 'box')
   for (const namespace of ['mine-1', 'mine-2']) await podIn(namespace, 'box')
   expect(await podsIn('not-mine')).toEqual([])
+  // A template's policy, a pool's member and a claim, from its beginning to its end.
+  const at = { namespace: 'mine-1' }
+  const { client } = cluster
+  const { podTemplate } = sandboxNamed('any').spec
+  await client.create(sandboxTemplates, { metadata: { name: 'web' }, spec: { podTemplate } }, at)
+  const ofTemplate = { replicas: 1, sandboxTemplateRef: { name: 'web' } }
+  await client.create(sandboxWarmPools, { metadata: { name: 'pool' }, spec: ofTemplate }, at)
+  await until(client, sandboxWarmPools, { ...at, name: 'pool' }, (pool) => pool?.status?.replicas === 1)
+  const claimed = { name: 'claim', ...at }
+  await client.create(sandboxClaims, { metadata: { name: 'claim' }, spec: { templateRef: { name: 'web' } } }, at)
+  await until(client, sandboxClaims, claimed, (claim) => claim?.status?.sandbox?.name === 'claim')
+  const lifecycle = { shutdownTime: '2026-01-01T00:00:00Z', shutdownPolicy: 'Delete' as const }
+  await client.patch(sandboxClaims, 'claim', { spec: { lifecycle } }, at)
+  await until(client, sandboxClaims, claimed, (claim) => claim === undefined)
   expect(one.lines.filter((line) => line.includes('"level":"error"'))).toEqual([])
 })
 

@@ -37,7 +37,6 @@
     - get
     - list
     - watch
-    - create
     - patch
     - delete
 - apiGroups:
@@ -99,19 +98,11 @@
     - patch
     - delete
 - apiGroups:
-    - ""
+    - agents.x-k8s.io
   resources:
-    - secrets
+    - sandboxes
   verbs:
-    - get
     - create
-    - delete
-- apiGroups:
-    - ""
-  resources:
-    - configmaps
-  verbs:
-    - get
 - apiGroups:
     - extensions.agents.x-k8s.io
   resources:
@@ -122,14 +113,23 @@
     - get
     - list
     - watch
-    - create
+- apiGroups:
+    - extensions.agents.x-k8s.io
+  resources:
+    - sandboxclaims
+  verbs:
     - patch
     - delete
 - apiGroups:
     - extensions.agents.x-k8s.io
   resources:
+    - sandboxtemplates
+  verbs:
+    - patch
+- apiGroups:
+    - extensions.agents.x-k8s.io
+  resources:
     - sandboxclaims/status
-    - sandboxtemplates/status
     - sandboxwarmpools/status
   verbs:
     - patch
@@ -163,7 +163,6 @@
     - get
     - list
     - watch
-    - create
     - patch
     - delete
 - apiGroups:
@@ -182,6 +181,32 @@
     - sandboxwarmpools/finalizers
   verbs:
     - update
+- apiGroups:
+    - extensions.agents.x-k8s.io
+  resources:
+    - sandboxclaims
+    - sandboxtemplates
+    - sandboxwarmpools
+  verbs:
+    - create
+    - patch
+    - delete
+{{- end }}
+{{- define "caisson.rules.warmEnv" -}}
+- apiGroups:
+    - ""
+  resources:
+    - secrets
+  verbs:
+    - get
+    - create
+    - delete
+- apiGroups:
+    - ""
+  resources:
+    - configmaps
+  verbs:
+    - get
 {{- end }}
 {{- define "caisson.rules.config" -}}
 - apiGroups:

@@ -153,6 +153,15 @@ const CHART_VALUES: Group = {
         ),
       },
     },
+    rbac: {
+      about: 'What the account may do beside what every claim needs.',
+      values: {
+        warmEnv: choice(
+          'for templates with envVarsDelivery: Warm: read single Secrets and ConfigMaps, and make and delete Secrets, in the namespaces that are worked in',
+          false,
+        ),
+      },
+    },
     crds: {
       values: {
         install: choice('with the release, and upgraded with it', true),

@@ -18,6 +18,7 @@ import {
   type Rule,
   SANDBOX_CLUSTER_RULES,
   SANDBOX_RULES,
+  WARM_ENV_RULES,
 } from './permissions.ts'
 
 const plainYaml = (value: unknown): string => stringify(value, { aliasDuplicateObjects: false, lineWidth: 0 })
@@ -99,6 +100,7 @@ function rulesTemplate(): string {
     extension: EXTENSION_RULES,
     extensionCluster: EXTENSION_CLUSTER_RULES,
     flat: FLAT_RULES,
+    warmEnv: WARM_ENV_RULES,
     config: CONFIG_RULES,
   }
   const defined = Object.entries(sets).map(

@@ -21,6 +21,7 @@ import {
   type Rule,
   SANDBOX_CLUSTER_RULES,
   SANDBOX_RULES,
+  WARM_ENV_RULES,
 } from './permissions.ts'
 import { CONTAINER_SECURITY, controllerImage, POD_SECURITY, PORTS, PROBES, RESOURCES } from './workload.ts'
 
@@ -68,7 +69,8 @@ const EXTENSION_CRDS = [templateCrd(), claimCrd(), poolCrd()]
 
 /**
  * What each file below deploy/ holds. `extensions.yaml` comes after `manifest.yaml`, whose Deployment it gives a further
- * flag; `kustomization.yaml` is both, with the CustomResourceDefinitions of deploy/crds.
+ * flag, and `warm-env.yaml` is for whoever has variables delivered to members of pools; `kustomization.yaml` is the first two,
+ * with the CustomResourceDefinitions of deploy/crds.
  */
 export function manifests(version: string): Readonly<Record<string, readonly object[]>> {
   const core = [
@@ -101,6 +103,7 @@ export function manifests(version: string): Readonly<Record<string, readonly obj
       service,
     ],
     'manifests/extensions.yaml': [...EXTENSION_CRDS, ...extensions],
+    'manifests/warm-env.yaml': role('ClusterRole', `${CONTROLLER_NAME}-warm-env`, WARM_ENV_RULES),
     'controller.yaml': [namespace, ...core, ...extensions, service],
     'kustomization.yaml': [
       {
