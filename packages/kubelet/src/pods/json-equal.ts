@@ -1,6 +1,9 @@
-/** Whether two JSON values say the same. Fields that are undefined are not there. */
+/**
+ * Whether two JSON values say the same. Fields that are undefined are not there, and fields that are null neither: so Go
+ * writes a time that is none.
+ */
 export function jsonEqual(a: unknown, b: unknown): boolean {
-  if (a === b) return true
+  if ((a ?? undefined) === (b ?? undefined)) return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (Array.isArray(a) || Array.isArray(b)) {
     if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false

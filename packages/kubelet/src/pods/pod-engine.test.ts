@@ -50,6 +50,8 @@ type Happening =
   | { kind: 'delete'; which: number; force: boolean }
   /** The agent ends, between any two passes, and another one begins. */
   | { kind: 'restart' }
+  /** The same, and the machine begins anew between the two. */
+  | { kind: 'reboot' }
   /** Nothing happens for so long that every back-off is over. */
   | { kind: 'wait' }
 
@@ -69,6 +71,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('kill' as const), which: fc.nat(9) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const), which: fc.nat(9), force: fc.boolean() }) },
   { weight: 3, arbitrary: fc.constant({ kind: 'restart' as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'reboot' as const }) },
   { weight: 2, arbitrary: fc.constant({ kind: 'wait' as const }) },
 )
 
@@ -199,7 +202,9 @@ async function startPlay({ answerAfter = 0 } = {}): Promise<Play> {
         return
       }
       case 'restart':
+      case 'reboot':
         await parts.disposeAsync()
+        if (what.kind === 'reboot') machine.reboot()
         return await start()
       case 'wait':
         return await wait()
@@ -248,6 +253,22 @@ test('what it says of a beginning does not follow what it said of the end', asyn
   const [pod] = await play.pods()
   expect(pod?.status?.containerStatuses?.map(({ state }) => Object.keys(state ?? {}))).toEqual([['running']])
   expect(pod?.status?.phase).toBe('Running')
+  expect(play.errors).toEqual([])
+})
+
+test('that nobody knows when a container ended is told once, and not again and again', async () => {
+  await removePods()
+  await using play = await startPlay()
+  await play.happen({ kind: 'create', policy: 'Always', shape: 'one' })
+  await play.rest()
+  await play.happen({ kind: 'reboot' })
+  await play.rest()
+  const [pod] = await play.pods()
+  expect(pod?.status?.containerStatuses?.[0]).toMatchObject({
+    restartCount: 1,
+    state: { running: {} },
+    lastState: { terminated: { reason: 'ContainerStatusUnknown', finishedAt: null } },
+  })
   expect(play.errors).toEqual([])
 })
 

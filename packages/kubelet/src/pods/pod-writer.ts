@@ -15,7 +15,7 @@ interface PodWriterOptions {
 }
 
 export interface PodWriter {
-  /** Resolves with whether something was written. A Pod that is gone needs no status. */
+  /** Resolves with whether the Pod is another one now. A Pod that is gone needs no status. */
   writeStatus(pod: PodObject, status: PodStatus): Promise<boolean>
   /** Takes a Pod away whose containers have ended. */
   remove(pod: PodObject): Promise<void>
@@ -37,7 +37,7 @@ export function createPodWriter({ client, informer, cached, events }: PodWriterO
       const answer = await client.patchStatus(resources.pods, name, body, { namespace, type: 'strategic' })
       quietly(uid, () => informer.observe(answer))
       announceBackOff(current, status)
-      return true
+      return answer.metadata.resourceVersion !== current.metadata.resourceVersion
     } catch (error) {
       // Gone, or another one of the same name: the cache will say so.
       if (isNotFound(error) || isConflict(error)) return false

@@ -4,10 +4,19 @@ import { describe, expect, test } from 'vitest'
 import { statusPatch } from './status-patch.ts'
 
 const time = '2026-01-01T00:00:00Z'
+const container = { name: 'main', image: 'image', imageID: '', ready: true, restartCount: 1 }
 
 describe('statusPatch', () => {
   test.each<[name: string, current: PodStatus | undefined, wanted: PodStatus, patch: unknown]>([
     ['nothing to change', { phase: 'Running', podIP: '10.0.0.1' }, { phase: 'Running', podIP: '10.0.0.1' }, undefined],
+    [
+      'a time that is none',
+      {
+        containerStatuses: [{ ...container, lastState: { terminated: { exitCode: 137, finishedAt: null as never } } }],
+      },
+      { containerStatuses: [{ ...container, lastState: { terminated: { exitCode: 137 } } }] },
+      undefined,
+    ],
     ['a new field', { phase: 'Pending' }, { phase: 'Running' }, { phase: 'Running' }],
     ['a field that goes', { phase: 'Failed', message: 'x' }, { phase: 'Failed' }, { message: null }],
     [

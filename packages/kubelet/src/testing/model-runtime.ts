@@ -14,6 +14,8 @@ export interface ModelMachine {
   exit(containerId: string, exitCode: number): void
   /** Takes the isolation of a sandbox away, with everything in it. */
   kill(sandboxId: string): void
+  /** Takes everything that is there away, and nobody sees it end. */
+  reboot(): void
   sandboxes(): SandboxSpec[]
   /** Container names by sandbox that were running twice at once: there must never be any. */
   doubles: string[]
@@ -155,6 +157,7 @@ export function createModelMachine(now: () => number): ModelMachine {
       sandbox.alive = false
       for (const container of sandbox.containers.keys()) end(container, 137)
     },
+    reboot: () => machine.clear(),
     sandboxes: () => [...machine.values()].map(({ spec }) => spec),
   }
 }
