@@ -1,6 +1,6 @@
 /** Volumes that hold no more than they should, directories of the machine that may be used, and trees in and out as streams. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -53,6 +53,49 @@ function user(name: string, volume: object, spec: object = {}): object {
     },
   }
 }
+
+test('a volume is there for as long as something of a Pod runs that has it, whatever the API says of the Pod', async () => {
+  const script = "trap '' TERM; while [ ! -e /v/end ]; do echo more >>/v/log; sleep 0.1; done"
+  await apply(
+    { ...claim('kept', '32Mi'), spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } } },
+    user(
+      'outlasts',
+      { persistentVolumeClaim: { claimName: 'kept' } },
+      {
+        terminationGracePeriodSeconds: 600,
+        containers: [
+          {
+            name: 'main',
+            image: 'caisson.dev/host',
+            command: ['sh', '-c', script],
+            volumeMounts: [{ name: 'v', mountPath: '/v' }],
+          },
+        ],
+      },
+    ),
+  )
+  await ready('outlasts')
+  const volume = await cluster.mustKubectl(['get', 'pvc', 'kept', '-o', 'jsonpath={.spec.volumeName}'])
+  const found = async (path: string) =>
+    (await cluster.kubectl(['get', 'pv', volume, '--ignore-not-found', '-o', `jsonpath=${path}`])).stdout
+  const directory = await found('{.spec.hostPath.path}')
+  await cluster.mustKubectl([
+    'patch',
+    'pod',
+    'outlasts',
+    '--subresource=status',
+    '-p',
+    '{"status":{"phase":"Succeeded"}}',
+  ])
+  await cluster.mustKubectl(['delete', 'pvc', 'kept'])
+  await expect.poll(() => found('{.status.phase}')).toBe('Released')
+  const size = statSync(join(directory, 'log')).size
+  await expect.poll(() => statSync(join(directory, 'log')).size).toBeGreaterThan(size)
+  writeFileSync(join(directory, 'end'), '')
+  await expect.poll(() => found('{.status.phase}')).toBe('')
+  expect(existsSync(directory)).toBe(false)
+  await cluster.mustKubectl(['delete', 'pod', 'outlasts'])
+})
 
 describe('a claim of class sized', () => {
   const volume = { persistentVolumeClaim: { claimName: 'data' } }

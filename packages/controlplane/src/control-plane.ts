@@ -8,18 +8,16 @@ import { createPartWiring, type PartOptions } from './part-wiring.ts'
 import { startScheduler } from './scheduler/start-scheduler.ts'
 import { startServiceAccounts } from './service-accounts.ts'
 import { claimsOf, PODS_BY_CLAIM } from './volumes/bind.ts'
-import { startVolumeBinding } from './volumes/start-volume-binding.ts'
+import { startVolumeBinding, type VolumeProvisioner } from './volumes/start-volume-binding.ts'
 import { startWorkloadsWhenNeeded } from './workloads/start-when-needed.ts'
 
-export interface ControlPlaneOptions extends PartOptions {
+export interface ControlPlaneOptions extends PartOptions, Pick<VolumeProvisioner, 'removeTree' | 'volumesInUse'> {
   /** Acts as the user system:kube-controller-manager, which may see and delete everything. */
   client: PartOptions['client']
   /** The cluster's CA certificate, PEM. */
   ca: string
   /** Where provisioned volumes have their directories. */
   volumesDirectory: string
-  /** Removes the directory of a volume with all that containers put there, whatever its depth. */
-  removeTree(directory: string): Promise<void>
   /** What nobody waits for begins when it resolves, which it must; at once unless given. */
   othersStarted?: Promise<void>
 }
@@ -37,7 +35,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   for (const resource of WATCHED) informers.of(resource)
   await informers.synced(signal)
 
-  startVolumeBinding(wiring, { directory: options.volumesDirectory, removeTree: options.removeTree })
+  const { volumesDirectory: directory, removeTree, volumesInUse } = options
+  startVolumeBinding(wiring, { directory, removeTree, ...(volumesInUse && { volumesInUse }) })
   startScheduler(wiring)
   startEndpoints(wiring)
   await startCollection(wiring)

@@ -21,6 +21,8 @@ export interface PodDirectories {
   volume(uid: string, name: string): string
   /** A file that says that a volume was filled from a snapshot. */
   filled(uid: string, name: string): string
+  /** A file that names the volumes of claims that the Pod has. */
+  heldVolumes(uid: string): string
   /** Below `secrets`. */
   podSecrets(uid: string): string
   secretVolume(uid: string, name: string): string
@@ -56,6 +58,7 @@ export function podDirectories(dataDirectory: string): PodDirectories {
     pod,
     volume: (uid, name) => join(pod(uid), 'volumes', segment(name)),
     filled: (uid, name) => join(pod(uid), 'filled', segment(name)),
+    heldVolumes: (uid) => join(pod(uid), 'held-volumes.json'),
     podSecrets,
     secretVolume: (uid, name) => join(podSecrets(uid), segment(name)),
     subPath: (uid, container, index) => join(pod(uid), 'sub-paths', segment(container), String(index)),

@@ -28,6 +28,7 @@ import { snapshotImages } from './snapshots/snapshot-images.ts'
 import { createSummary } from './stats/summary.ts'
 import { createNodeApi, type NodeApi, type NodeApiOptions } from './streaming/node-api.ts'
 import type { SystemProcesses } from './system/system-processes.ts'
+import { openHeldVolumes, type VolumesInUse } from './volumes/held-volumes.ts'
 import { createSecretsMemory } from './volumes/secrets-memory.ts'
 
 export interface StartKubeletOptions {
@@ -79,6 +80,8 @@ export interface StartKubeletOptions {
 export interface Kubelet extends AsyncDisposable {
   /** For the API server: exec, attach, port-forward and logs. */
   api: NodeApi
+  /** Of claims. */
+  volumesInUse: VolumesInUse
   /** Stops every container of this node and takes its mounts away, as `stopNode` does. */
   stopAll(options?: { graceMs?: number }): Promise<void>
   /** Resolves when nothing is being done and nothing waits but for a time. */
@@ -137,6 +140,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     return { name: nodeName, machine: shown, handlers, pods, version, pressures: pressure.pressures(), apiPort, own }
   }
   const directoriesOf = new Set(await readdir(directories.pods))
+  const heldVolumes = await openHeldVolumes(directories, directoriesOf)
   const events = createPodEvents(options.recorder)
   const runtime = limitStarts(options.runtime, machine.cpus)
   const images = stack.use(
@@ -174,6 +178,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     snapshots: () => snapshots,
     hostPaths: options.hostPaths,
     secretsMemory,
+    heldVolumes,
     place: {
       hostIp: machine.address,
       nodeName,
@@ -297,6 +302,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   const owned = stack.move()
   return {
     api,
+    volumesInUse: heldVolumes,
     async idle() {
       // What was written in this process until now has been heard of by then.
       await new Promise(setImmediate)

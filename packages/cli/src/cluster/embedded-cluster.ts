@@ -177,14 +177,16 @@ export async function startEmbeddedCluster(
     return parts.kubelet
   }
   // Side by side, since each waits most of the time.
+  const nodeStarted = startOwnNode()
   const starting = [
-    startOwnNode(),
+    nodeStarted,
     begin(
       startControlPlane({
         ...control,
         ca: api.certificates.authority,
         volumesDirectory: directory.volumes,
         removeTree,
+        volumesInUse: nodeStarted.then(({ volumesInUse }) => volumesInUse),
         record: (component: string, object: AnyObject, event) =>
           recorders.of(control.client, component).record(object, event),
         onError,

@@ -19,7 +19,15 @@ beforeAll(async () => {
   informers.of(resources.persistentVolumeClaims)
   await informers.synced(signal)
   root = await mkdtemp(join(tmpdir(), 'caisson-bind-'))
-  context = { client, informers, directory: join(root, 'volumes'), removeTree, signal, record: () => {} }
+  context = {
+    client,
+    informers,
+    directory: join(root, 'volumes'),
+    removeTree,
+    isInUse: () => false,
+    signal,
+    record: () => {},
+  }
 })
 beforeEach(() => mkdir(context.directory, { recursive: true }))
 afterAll(async () => {

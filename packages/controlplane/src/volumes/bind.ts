@@ -29,6 +29,8 @@ export interface VolumeContext {
   directory: string
   /** Removes a directory with all that containers put there, whatever its depth. */
   removeTree(directory: string): Promise<void>
+  /** Whether something on a node has the directory of a volume. */
+  isInUse(directory: string): boolean
   record(claim: Claim, event: { type: 'Normal' | 'Warning'; reason: string; message: string }): void
   signal: AbortSignal
 }
@@ -184,7 +186,7 @@ export async function reconcileVolume(key: string, context: VolumeContext): Prom
   if (!volume) return
   const [claimed] = claimOf(volume)
   const claim = claimed === undefined ? undefined : informers.of(resources.persistentVolumeClaims).get(claimed)
-  const plan = planVolume(volume, claim)
+  const plan = planVolume(volume, claim, { inUse: context.isInUse(pathOf(volume)) })
   switch (plan.kind) {
     case 'nothing':
       return
@@ -210,6 +212,11 @@ export async function reconcileVolume(key: string, context: VolumeContext): Prom
         client.delete(resources.persistentVolumes, key, { preconditions: { uid: volume.metadata.uid ?? '' }, signal }),
       )
   }
+}
+
+/** On a node; empty where the volume is of another kind. */
+export function pathOf({ spec }: Volume): string {
+  return spec?.local?.path ?? spec?.hostPath?.path ?? ''
 }
 
 function directoryOf(volume: string, { directory }: VolumeContext): string {

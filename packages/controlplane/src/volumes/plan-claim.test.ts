@@ -310,6 +310,15 @@ describe('planVolume', () => {
   ])('%s', (_name, given, its, expected) => {
     expect(planVolume(given, its)).toEqual(expected)
   })
+
+  test.each<[name: string, volume: Volume, claim: Claim | undefined]>([
+    ['whose claim is gone', ours({ ...mine, persistentVolumeReclaimPolicy: 'Delete' }), undefined],
+    ['whose claim has another', volume('v', mine), claim({ volumeName: 'other' })],
+  ])('what a node has in use is nobody’s, and not given back: one %s', (_name, given, its) => {
+    expect(planVolume(given, its, { inUse: true })).toEqual({ kind: 'phase', phase: 'Released' })
+    const released = { ...given, status: { phase: 'Released' } }
+    expect(planVolume(released, its, { inUse: true })).toEqual({ kind: 'nothing' })
+  })
 })
 
 test.each<[lacking: string, volume: Volume]>([

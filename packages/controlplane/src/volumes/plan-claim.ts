@@ -199,8 +199,15 @@ export type VolumePlan =
   /** Being deleted, and no claim holds it. */
   | { kind: 'release' }
 
-/** What a PersistentVolume needs next. `claim` is the one that its claimRef names, where it still exists. */
-export function planVolume(volume: Volume, claim: Claim | undefined): VolumePlan {
+/**
+ * What a PersistentVolume needs next. `claim` is the one that its claimRef names, where it still exists. What is in use
+ * on a node is not given back: neither the phases of Pods nor that they are gone say that nothing of them runs.
+ */
+export function planVolume(
+  volume: Volume,
+  claim: Claim | undefined,
+  { inUse }: { inUse: boolean } = { inUse: false },
+): VolumePlan {
   const { metadata, spec, status } = volume
   const reference = spec?.claimRef
   const held = claim !== undefined && reference?.uid === claim.metadata.uid
@@ -214,8 +221,9 @@ export function planVolume(volume: Volume, claim: Claim | undefined): VolumePlan
   if (!reference?.uid)
     return status?.phase === 'Available' ? { kind: 'nothing' } : { kind: 'phase', phase: 'Available' }
   if (held && !elsewhere) return { kind: 'nothing' }
-  if (metadata.annotations?.[PROVISIONED_BY] === PROVISIONER && spec?.persistentVolumeReclaimPolicy === 'Delete')
-    return { kind: 'reclaim' }
-  if (elsewhere) return { kind: 'unbind', reserved: metadata.annotations?.[BOUND_BY_CONTROLLER] === undefined }
+  const isOurs = metadata.annotations?.[PROVISIONED_BY] === PROVISIONER
+  if (isOurs && spec?.persistentVolumeReclaimPolicy === 'Delete' && !inUse) return { kind: 'reclaim' }
+  if (elsewhere && !inUse)
+    return { kind: 'unbind', reserved: metadata.annotations?.[BOUND_BY_CONTROLLER] === undefined }
   return status?.phase === 'Released' ? { kind: 'nothing' } : { kind: 'phase', phase: 'Released' }
 }

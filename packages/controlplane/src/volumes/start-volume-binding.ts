@@ -4,6 +4,7 @@ import {
   CLAIMS_BY_VOLUME,
   claimOf,
   claimsOf,
+  pathOf,
   reconcileClaim,
   reconcileVolume,
   VOLUMES_BY_CLAIM,
@@ -12,17 +13,32 @@ import {
 } from './bind.ts'
 import type { Claim, Volume } from './match-volume.ts'
 
+/** What a node has of volumes, whatever the API says of its Pods. */
+export interface VolumesInUse {
+  /** Whether something there has the directory of a volume, or is about to. */
+  has(directory: string): boolean
+  /** Called with those that nothing there has any more. */
+  onLeft(listener: (directories: readonly string[]) => void): Disposable
+}
+
+export interface VolumeProvisioner extends Pick<VolumeContext, 'directory' | 'removeTree'> {
+  /** Of the one node, once it knows; no volume is given back before. Of no node unless given. */
+  volumesInUse?: Promise<VolumesInUse>
+}
+
 /** Has claims bound to volumes, which are made for them where their class says so, and volumes that nobody has any more go. */
 export function startVolumeBinding(
-  { client, informers, signal, record, queue, on }: PartWiring,
-  provisioner: Pick<VolumeContext, 'directory' | 'removeTree'>,
+  { client, informers, signal, record, queue, on, stack }: PartWiring,
+  { volumesInUse, ...provisioner }: VolumeProvisioner,
 ): void {
   const claims = informers.of(resources.persistentVolumeClaims, { indexers: { [CLAIMS_BY_VOLUME]: volumeOf } })
   const volumes = informers.of(resources.persistentVolumes, { indexers: { [VOLUMES_BY_CLAIM]: claimOf } })
+  let isInUse = (_directory: string): boolean => volumesInUse !== undefined
   const context: VolumeContext = {
     client,
     informers,
     ...provisioner,
+    isInUse: (directory) => isInUse(directory),
     signal,
     record: (about, event) => record('persistentvolume-controller', about, event),
   }
@@ -65,4 +81,17 @@ export function startVolumeBinding(
     claimsOfVolume,
   )
   on(informers.of(resources.storageClasses), unboundClaims)
+
+  const followNode = (node: VolumesInUse): void => {
+    if (signal.aborted) return
+    isInUse = (directory) => node.has(directory)
+    for (const volume of volumes.list()) volumeQueue.add(keyOf(volume))
+    stack.use(
+      node.onLeft((directories) => {
+        for (const volume of volumes.list()) if (directories.includes(pathOf(volume))) volumeQueue.add(keyOf(volume))
+      }),
+    )
+  }
+  // Whoever waits for the node says why there is none.
+  void volumesInUse?.then(followNode, () => {})
 }

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import type { PodObject } from '@caisson/client'
 import { createBeginnings } from '../snapshots/beginnings.ts'
 import type { NodeSnapshots } from '../snapshots/node-snapshots.ts'
+import type { HeldVolumes } from '../volumes/held-volumes.ts'
 import { prepareVolumes } from '../volumes/prepare-volumes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import type { SecretsMemory } from '../volumes/secrets-memory.ts'
@@ -28,6 +29,7 @@ export interface PodActionsOptions
   /** Directories of which hostPath volumes may be; undefined: any. */
   hostPaths?: readonly string[] | undefined
   secretsMemory: SecretsMemory
+  heldVolumes: HeldVolumes
 }
 
 export interface PodActions {
@@ -76,6 +78,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         await removeTree(directories.pod(pod.metadata.uid ?? ''))
         memory.volumes = undefined
         memory.hasDirectory = false
+        options.heldVolumes.leave(pod.metadata.uid ?? '')
     }
   }
 
@@ -110,6 +113,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         tokens: memory.tokens,
         hostPaths: options.hostPaths,
         secretsMemory: options.secretsMemory,
+        heldVolumes: options.heldVolumes,
         signal,
       })
       if (memory.volumes === preparing) memory.volumes = prepared.volumes

@@ -11,6 +11,7 @@ import type { PodDirectories } from '../pod-directories.ts'
 import type { IssuedToken, PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
 import { createFilesBudget, type FilesBudget } from './files-budget.ts'
+import type { HeldVolumes } from './held-volumes.ts'
 import { bindHostPath, checkHostPath } from './host-path.ts'
 import { mountImageFile, mountPointsBelow, mountTmpfs } from './mounts.ts'
 import { own } from './own.ts'
@@ -45,6 +46,7 @@ export interface PrepareOptions {
   /** Directories of which hostPath volumes may be; undefined: any. */
   hostPaths?: readonly string[] | undefined
   secretsMemory: SecretsMemory
+  heldVolumes: Pick<HeldVolumes, 'hold'>
   /** Looked at before each volume. */
   signal?: AbortSignal
 }
@@ -98,6 +100,7 @@ async function prepareVolume(
   const claim = volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral && `${pod.metadata.name}-${volume.name}`)
   if (claim !== undefined) {
     const found = await persistentVolumePath(pod, claim, sources)
+    await options.heldVolumes.hold(pod.metadata.uid ?? '', found.path)
     const readOnly = found.readOnly || volume.persistentVolumeClaim?.readOnly === true
     if (!(await lstat(found.path).catch(() => undefined))?.isDirectory()) {
       throw new VolumeError(`path ${JSON.stringify(found.path)} does not exist`)
