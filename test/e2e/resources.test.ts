@@ -27,6 +27,7 @@ describe('caisson run', () => {
   test.each([
     [['--memory', 'much'], /--memory takes a size such as 512Mi .*"much"/],
     [['--memory', '0'], /--memory takes a size/],
+    [['--memory', '1'], /--memory takes 4Mi or more/],
     [['--cpu', '-1'], /--cpu takes a number of processors .*"-1"/],
   ])('refuses %j', async (args, message) => {
     const outcome = await cluster.caisson(['run', ...args, '--', 'true'])

@@ -76,7 +76,7 @@ export function addPoolCommands(caisson: Command, globals: Globals): void {
     .option('-w, --workdir <directory>', 'to start in')
     .option('--user <uid[:gid]>', 'to run as (default: nobody of the image that the sandbox has)')
     .option('--cpu <cores>', 'processors that one may use at most: 2, 500m (default: all)')
-    .option('--memory <size>', 'memory that one may use at most: 512Mi, 4Gi, or none for no limit', '2Gi')
+    .option('--memory <size>', 'memory that one may use at most: 512Mi, 4Gi, or none for no limit; 4Mi at least', '2Gi')
     .option('--storage <size>', 'what one may keep on the disk at most, or none for no limit', '10Gi')
     .addOption(OUTPUT)
     .argument('<name>', 'of the template')

@@ -54,7 +54,7 @@ function addRun(caisson: Command, globals: Globals): void {
     .option('-w, --workdir <directory>', 'to start in')
     .option('--user <uid[:gid]>', 'to run as (default: nobody of the image that the sandbox has)')
     .option('--cpu <cores>', 'processors that it may use at most: 2, 500m (default: all)')
-    .option('--memory <size>', 'memory that it may use at most: 512Mi, 4Gi, or none for no limit', '2Gi')
+    .option('--memory <size>', 'memory that it may use at most: 512Mi, 4Gi, or none for no limit; 4Mi at least', '2Gi')
     .option('--storage <size>', 'what it may keep on the disk at most, or none for no limit', '10Gi')
     .option('--timeout <duration>', 'stop it after this long: 30s, 5m, 1h')
     .option(

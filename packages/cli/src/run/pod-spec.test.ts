@@ -32,6 +32,22 @@ test.each<[string, Partial<RunCommandOptions>, string]>([
     { workdir: 'here' },
     '--workdir takes an absolute path in the sandbox, not "here"',
   ],
+  [
+    'memory in thousandths of bytes',
+    { memory: '512m' },
+    '--memory takes 4Mi or more (no program starts in less), not "512m", of 0.512 bytes: write 512Mi for mebibytes',
+  ],
+  [
+    'memory that holds nothing',
+    { memory: '1' },
+    '--memory takes 4Mi or more (no program starts in less), not "1", of 1 bytes',
+  ],
+  ['memory without end', { memory: '8Ei' }, '--memory takes less than 8Ei, not "8Ei": none is no limit'],
+  [
+    'a disk that holds nothing',
+    { storage: '1023Ki' },
+    '--storage takes 1Mi or more (a sandbox with less is evicted for its log), not "1023Ki", of 1047552 bytes: write 1023Mi for mebibytes',
+  ],
   ['a variable without a name', { env: ['=x'] }, `-e takes NAME=VALUE, or NAME for this process's own, not "=x"`],
 ])('refuses %s', (_name, options, message) => {
   expect(() => container(options)).toThrow(expect.objectContaining({ code: 'usage', message }))
@@ -47,6 +63,14 @@ test('refuses a directory that is not there, and takes one that is', () => {
   expect(() => container({ volume: [`${absent}:/a`] })).toThrow(
     expect.objectContaining({ code: 'usage', message: `-v: ${absent} does not exist: make it first` }),
   )
+})
+
+test('takes the least memory and disk that a sandbox can do with, and no limit', () => {
+  expect(container({ memory: '4Mi', storage: '1Mi' })?.resources?.limits).toEqual({
+    memory: '4Mi',
+    'ephemeral-storage': '1Mi',
+  })
+  expect(container({ memory: 'none', storage: 'none' })?.resources?.limits).toEqual({})
 })
 
 test('takes the largest ids, and one port of two protocols or addresses', () => {

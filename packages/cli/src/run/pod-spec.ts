@@ -1,7 +1,7 @@
 /** What a user asks of `caisson run`, as the spec of the Pod that it becomes. */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { Sandbox } from '@caisson/api'
+import { parseQuantity, type Sandbox } from '@caisson/api'
 import { CliError } from '../cli-error.ts'
 import type { RunCommandOptions } from './run-options.ts'
 
@@ -72,10 +72,38 @@ function resourcesOf({
 }: RunCommandOptions): NonNullable<PodSpec['containers'][number]['resources']> {
   const limits = {
     ...(cpu !== undefined && { cpu: quantity('--cpu', cpu, 'a number of processors such as 2 or 500m') }),
-    ...(memory !== 'none' && { memory: quantity('--memory', memory, 'a size such as 512Mi or 4Gi, or none') }),
-    ...(storage !== 'none' && { 'ephemeral-storage': quantity('--storage', storage, 'a size such as 20Gi, or none') }),
+    ...(memory !== 'none' && { memory: size('--memory', memory, LEAST_MEMORY) }),
+    ...(storage !== 'none' && { 'ephemeral-storage': size('--storage', storage, LEAST_STORAGE) }),
   }
   return { limits, requests: Object.fromEntries(Object.keys(limits).map((name) => [name, '0'])) }
+}
+
+interface Least {
+  text: string
+  /** What cannot be done with less. */
+  why: string
+}
+
+/** Below it runc ends while it starts a program. What a sandbox's own kernel takes comes on top, as its RuntimeClass says. */
+const LEAST_MEMORY: Least = { text: '4Mi', why: 'no program starts in less' }
+/** Below it the logs alone are too much. */
+const LEAST_STORAGE: Least = { text: '1Mi', why: 'a sandbox with less is evicted for its log' }
+/** What control groups can count to, less one byte. */
+const MOST = '8Ei'
+
+function size(option: string, text: string, { text: least, why }: Least): string {
+  const bytesOf = (quantityText: string): number => parseQuantity(quantityText) ?? Number.NaN
+  const bytes = bytesOf(quantity(option, text, 'a size such as 512Mi or 4Gi, or none'))
+  if (bytes >= bytesOf(MOST))
+    throw new CliError('usage', `${option} takes less than ${MOST}, not ${JSON.stringify(text)}: none is no limit`)
+  if (bytes >= bytesOf(least)) return text
+  // Of who has written megabytes as other programs do, or no unit at all.
+  const meant = `${Number.parseFloat(text)}Mi`
+  const next = bytesOf(meant) >= bytesOf(least) ? `: write ${meant} for mebibytes` : ''
+  throw new CliError(
+    'usage',
+    `${option} takes ${least} or more (${why}), not ${JSON.stringify(text)}, of ${bytes} bytes${next}`,
+  )
 }
 
 /** The API server knows more of quantities; it would speak of fields that nobody wrote. */
