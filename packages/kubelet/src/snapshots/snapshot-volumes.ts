@@ -66,7 +66,10 @@ export async function ownVolumes(
     const claim = await sources.volumeClaim(namespace, persistentVolumeClaim.claimName)
     const claimUid = claim?.metadata.uid
     if (!claim || claimUid === undefined || controllerOf(claim)?.uid !== owner.uid) continue
-    const { path, imageFile } = await persistentVolumePath(pod, persistentVolumeClaim.claimName, sources)
+    const { path, imageFile } = await persistentVolumePath(pod, persistentVolumeClaim.claimName, {
+      sources,
+      ownedByPod: false,
+    })
     own.push({ name, path: imageFile === undefined ? path : directories.volume(uid, name), claimUid })
   }
   return own

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { IMAGE_FILE_ANNOTATION } from '@caisson/api'
+import { controllerOf, IMAGE_FILE_ANNOTATION } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { PodSources } from '../pod-sources.ts'
 import { checkHostPath } from './host-path.ts'
@@ -15,17 +15,23 @@ export interface ClaimedVolume {
 
 /**
  * Where the volume that a claim is bound to is on this machine. Throws a VolumeError while it is not bound, or where the
- * volume is of a kind that this node cannot reach.
+ * volume is of a kind that this node cannot reach. `ownedByPod`: it has to be the Pod's own, in Kubernetes' words, since
+ * anybody in its namespace may have made one of its name.
  */
 export async function persistentVolumePath(
   pod: PodObject,
   claimName: string,
-  sources: Pick<PodSources, 'volumeClaim' | 'volume'>,
+  { sources, ownedByPod }: { sources: Pick<PodSources, 'volumeClaim' | 'volume'>; ownedByPod: boolean },
 ): Promise<ClaimedVolume> {
   const namespace = pod.metadata.namespace ?? ''
   const failed = (why: string) => new VolumeError(`error processing PVC ${namespace}/${claimName}: ${why}`)
   const claim = await sources.volumeClaim(namespace, claimName)
   if (!claim) throw failed(`persistentvolumeclaim ${JSON.stringify(claimName)} not found`)
+  const { name, uid } = pod.metadata
+  if (ownedByPod && (uid === undefined || controllerOf(claim)?.uid !== uid))
+    throw new VolumeError(
+      `PVC ${namespace}/${claimName} was not created for pod ${namespace}/${name} (pod is not owner)`,
+    )
   if (claim.metadata.deletionTimestamp) throw failed('PVC is being deleted')
   const volumeName = claim.spec?.volumeName
   if (claim.status?.phase !== 'Bound' || !volumeName) throw failed('PVC is not bound')

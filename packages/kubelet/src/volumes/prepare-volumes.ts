@@ -99,7 +99,7 @@ async function prepareVolume(
   }
   const claim = volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral && `${pod.metadata.name}-${volume.name}`)
   if (claim !== undefined) {
-    const found = await persistentVolumePath(pod, claim, sources)
+    const found = await persistentVolumePath(pod, claim, { sources, ownedByPod: volume.ephemeral !== undefined })
     await options.heldVolumes.hold(pod.metadata.uid ?? '', found.path)
     const readOnly = found.readOnly || volume.persistentVolumeClaim?.readOnly === true
     if (!(await lstat(found.path).catch(() => undefined))?.isDirectory()) {
