@@ -344,7 +344,7 @@ describe('an ipBlock of a NetworkPolicy', () => {
 test('the policies of a namespace that ask for too many rules open nothing, and an event says so', async () => {
   const peers = (rule: number): object[] =>
     Array.from({ length: 90 }, (_, peer) => ({ ipBlock: { cidr: `10.${rule}.${peer * 2}.0/24` } }))
-  const from = Array.from({ length: 40 }, (_, rule) => ({ from: peers(rule) }))
+  const from = Array.from({ length: 50 }, (_, rule) => ({ from: peers(rule) }))
   const large = (name: string): object => {
     const made = policy(name, { podSelector: { matchLabels: { app: 'client' } }, ingress: from })
     return { ...made, metadata: { name, namespace: 'other' } }
@@ -358,7 +358,7 @@ test('the policies of a namespace that ask for too many rules open nothing, and 
       SOON,
     )
     .toBe(
-      'second Nothing gets through for the Pods that this policy selects: it counts for 3643 rules, ranges and labels, and the older policies of namespace other for 3643 of the 5000 that it may have: remove some, or write them shorter\n',
+      'second Nothing gets through for the Pods that this policy selects: it counts for 4573 rules, ranges and labels, and the older policies of namespace other for 4573 of the 6000 that it may have: remove some, or write them shorter\n',
     )
   await cluster.mustKubectl(['-n', 'other', 'delete', 'networkpolicy', 'first', 'second'])
 })

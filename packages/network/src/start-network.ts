@@ -187,11 +187,12 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   }
 
   const budget = createPolicyBudget()
-  function setPolicies(inForce: ReadonlyMap<string, Policy>): void {
+  function setPolicies(inForce: ReadonlyMap<string, Policy | undefined>): void {
     for (const [key, policy] of inForce) {
       const object = policies.get(key)
-      if (object && policy.problem !== undefined) warn(object, `${CLOSED}: ${policy.problem}`)
-      rules.setPolicy(key, policy)
+      if (object && policy?.problem !== undefined) warn(object, `${CLOSED}: ${policy.problem}`)
+      if (policy) rules.setPolicy(key, policy)
+      else rules.removePolicy(key)
     }
   }
 

@@ -1,18 +1,21 @@
 /**
- * Policies and Pods as rules of the kernel. A policy has one chain for each direction and one set of addresses for each
- * rule that selects Pods; Pods that the same policies isolate share a chain that asks these policies in turn. So a Pod
- * that comes or goes changes a few elements of sets and maps, and nothing else, however many Pods and policies there are.
+ * Policies and Pods as rules of the kernel. A policy has one chain for each direction, one set for whom it selects and one
+ * for each rule that selects peers; a namespace has one chain for each direction that asks its policies in turn, each for
+ * whom it selects. So a Pod that comes or goes changes a few elements of sets and maps, and a policy one chain and the
+ * elements of its Pods, however their labels mix.
  */
 import { createHash } from 'node:crypto'
 import type { RuleChain, RulePiece, RuleSet, SetElement } from '@caisson/runtime'
 import { contains, formatIpv4, ipv4Range, type NumberRange } from './address-range.ts'
 import {
   type Direction,
+  opens,
   type Policy,
   type PolicyPod,
   type PolicyRule,
   type PortRange,
   portsNamed,
+  says,
   selectsPeer,
   selectsPod,
 } from './policy-model.ts'
@@ -27,9 +30,9 @@ export function policyPiece(policy: Policy): RulePiece {
   const sets: RuleSet[] = []
   const chains: RuleChain[] = []
   for (const direction of DIRECTIONS) {
-    const rules = policy[direction]
-    // One that opens nothing isolates, and is asked nothing.
-    if (!rules?.length) continue
+    const rules = policy[direction] ?? []
+    if (rules.length === 0) continue
+    if (!selectsAll(policy)) sets.push({ name: selectedSet(policy, direction), kind: 'set', declaration: ADDRESSES })
     chains.push({
       name: policyChain(policy, direction),
       rules: rules.flatMap((rule, index) => {
@@ -43,52 +46,48 @@ export function policyPiece(policy: Policy): RulePiece {
   return { sets, chains }
 }
 
-/** A chain for Pods that these policies isolate in a direction. */
-export interface IsolationClass {
-  name: string
-  direction: Direction
-  /** Those that open something, in the order of their ids. */
-  policies: readonly Policy[]
+/** What asks the policies of a namespace; undefined where none of them opens anything. */
+export function namespacePiece(namespace: string, policies: readonly Policy[]): RulePiece | undefined {
+  const chains = DIRECTIONS.flatMap((direction): RuleChain[] => {
+    const opening = policies.filter((policy) => opens(policy, direction)).sort((a, b) => (a.id < b.id ? -1 : 1))
+    if (opening.length === 0) return []
+    const own = direction === 'ingress' ? 'ip daddr' : 'ip saddr'
+    const asked = opening.map((policy) => {
+      const whom = selectsAll(policy) ? '' : `${own} @${selectedSet(policy, direction)} `
+      return `${whom}jump ${policyChain(policy, direction)}`
+    })
+    return [{ name: namespaceChain(namespace, direction), rules: [...asked, 'goto refuse'] }]
+  })
+  return chains.length > 0 ? { chains } : undefined
 }
 
-export function isolationPiece({ name, direction, policies }: IsolationClass): RulePiece {
-  const asked = policies.map((policy) => `jump ${policyChain(policy, direction)}`)
-  return { chains: [{ name, rules: [...asked, 'goto refuse'] }] }
+/** What decides about a Pod: its place in the maps. */
+export function podPiece(pod: PolicyPod, standing: Standing): RulePiece {
+  const verdicts = DIRECTIONS.map((direction) => ({
+    set: direction,
+    key: pod.ip,
+    value: verdict(pod, standing[direction], direction),
+  }))
+  return { elements: [{ set: 'hairpin', key: `${pod.ip} . ${pod.ip}` }, ...verdicts] }
 }
 
-/** Which chain decides about a Pod that these policies select; undefined where nothing isolates it. */
-function isolationClass(
-  pod: PolicyPod,
-  selecting: readonly Policy[],
-  direction: Direction,
-): IsolationClass | undefined {
-  if (!pod.isolated && selecting.every((policy) => policy[direction] === undefined)) return undefined
-  const own = selecting.filter((policy) => policy[direction]?.length).sort((a, b) => (a.id < b.id ? -1 : 1))
-  const hash = createHash('sha256').update(own.map(({ id }) => id).join(' '))
-  return { name: `c${direction[0]}${hash.digest('hex').slice(0, 16)}`, direction, policies: own }
-}
+/** How many policies select a Pod and isolate it in a direction, and how many of these have rules for it. */
+export type Standing = Readonly<Record<Direction, { isolating: number; opening: number }>>
 
-/** What decides about a Pod: its place in the maps, and the chains that these lead to. */
-export function podPiece(
-  pod: PolicyPod,
-  selecting: readonly Policy[],
-): { piece: RulePiece; classes: readonly IsolationClass[] } {
-  const elements: SetElement[] = [{ set: 'hairpin', key: `${pod.ip} . ${pod.ip}` }]
-  const classes: IsolationClass[] = []
-  for (const direction of DIRECTIONS) {
-    const isolation = isolationClass(pod, selecting, direction)
-    const unhindered = direction === 'egress' ? 'goto open' : 'accept'
-    elements.push({ set: direction, key: pod.ip, value: isolation ? `goto ${isolation.name}` : unhindered })
-    if (isolation) classes.push(isolation)
-  }
-  return { piece: { elements }, classes }
+function verdict(pod: PolicyPod, { isolating, opening }: Standing[Direction], direction: Direction): string {
+  if (opening > 0) return `goto ${namespaceChain(pod.namespace, direction)}`
+  if (pod.isolated || isolating > 0) return 'goto refuse'
+  return direction === 'egress' ? 'goto open' : 'accept'
 }
 
 /** What a Pod adds to the sets of a policy; undefined where it is nothing to it, neither selected nor named. */
 export function policyShare(policy: Policy, pod: PolicyPod): { selected: boolean; piece: RulePiece } | undefined {
+  if (!says(policy)) return undefined
   const elements: SetElement[] = []
   const selected = selectsPod(policy, pod)
   for (const direction of DIRECTIONS) {
+    if (selected && opens(policy, direction) && !selectsAll(policy))
+      elements.push({ set: selectedSet(policy, direction), key: pod.ip })
     for (const [index, { peers, ports }] of (policy[direction] ?? []).entries()) {
       const at = { policy, direction, index }
       const isPeer = peers === undefined || peers.selectors.some((selector) => selectsPeer(selector, pod))
@@ -112,6 +111,21 @@ interface RulePlace {
 
 function policyChain({ id }: Policy, direction: Direction): string {
   return `p${direction[0]}${id}`
+}
+
+/** Whom the policy selects. */
+function selectedSet(policy: Policy, direction: Direction): string {
+  return `${policyChain(policy, direction)}_s`
+}
+
+/** Long enough that nobody finds two namespaces with one name for both. */
+function namespaceChain(namespace: string, direction: Direction): string {
+  return `n${direction[0]}${createHash('sha256').update(namespace).digest('hex').slice(0, 28)}`
+}
+
+/** All Pods of its namespace: who is in the chain of it then need not be looked up. */
+function selectsAll({ podSelector }: Policy): boolean {
+  return podSelector.weight === 0
 }
 
 function peerSet({ policy, direction, index }: RulePlace): string {

@@ -21,12 +21,12 @@ const policy = (id: string, ranges: number, namespace = 'a'): Policy => ({
   problem: undefined,
 })
 
-const shown = (change: ReadonlyMap<string, Policy>): unknown =>
-  [...change].map(([key, { ingress, problem }]) => [key, ingress?.length, problem])
+const shown = (change: ReadonlyMap<string, Policy | undefined>): unknown =>
+  [...change].map(([key, found]) => [key, found?.ingress?.length, found?.problem])
 
 describe('the policies of a namespace', () => {
   test('that fit are in force as they are', () => {
-    const budget = createPolicyBudget(100)
+    const budget = createPolicyBudget(120)
     expect(shown(budget.set('a/1', policy('1', 49), '2026'))).toEqual([['a/1', 1, undefined]])
     expect(shown(budget.set('a/2', policy('2', 49), '2027'))).toEqual([['a/2', 1, undefined]])
   })
@@ -38,12 +38,12 @@ describe('the policies of a namespace', () => {
       [
         'a/2',
         0,
-        'it counts for 61 rules, ranges and labels, and the older policies of namespace a for 61 of the 100 that it may have: remove some, or write them shorter',
+        'it counts for 71 rules, ranges and labels, and the older policies of namespace a for 71 of the 100 that it may have: remove some, or write them shorter',
       ],
     ])
     expect(shown(budget.set('b/1', policy('3', 60, 'b'), '2028'))).toEqual([['b/1', 1, undefined]])
     // One that fits beside the first is in force, and the second still is not.
-    expect(shown(budget.set('a/3', policy('4', 20), '2029'))).toEqual([['a/3', 1, undefined]])
+    expect(shown(budget.set('a/3', policy('4', 10), '2029'))).toEqual([['a/3', 1, undefined]])
     expect(shown(budget.remove('a/1'))).toEqual([['a/2', 1, undefined]])
   })
 
@@ -52,7 +52,7 @@ describe('the policies of a namespace', () => {
     budget.set('a/1', policy('1', 10), '2026')
     budget.set('a/2', policy('2', 60), '2027')
     const change = budget.set('a/1', policy('1', 80), '2026')
-    expect([...change].map(([key, { ingress }]) => [key, ingress?.length])).toEqual([
+    expect([...change].map(([key, found]) => [key, found?.ingress?.length])).toEqual([
       ['a/1', 1],
       ['a/2', 0],
     ])
@@ -112,7 +112,8 @@ describe('what it costs to compare Pods with a policy counts', () => {
       },
       3 + 9,
     ],
-    ['each label of whom it is for', { ...rule, podSelector: { matchLabels: labels(10) } }, 30],
+    ['that it is for some, and each label of theirs', { ...rule, podSelector: { matchLabels: labels(10) } }, 10 + 30],
+    ['each direction', { ...rule, policyTypes: ['Ingress', 'Egress'], egress: [{ ports: [] }] }, 5 + 1],
     [
       'each name of a port',
       { podSelector: {}, ingress: [{ ...rule.ingress[0], ports: many(10, (at) => ({ port: `p${at}` })) }] },
@@ -122,17 +123,25 @@ describe('what it costs to compare Pods with a policy counts', () => {
     expect(costOf(spec) - costOf(rule)).toBe(more)
   })
 
+  test('one that has no rules counts, too', () => expect(costOf({ podSelector: {} })).toBe(5))
+
   test('one whose Pods cost too much to be found is for all of its namespace, and opens nothing', () => {
-    const budget = createPolicyBudget(301)
+    const budget = createPolicyBudget(330)
     const asking = (count: number): Policy => read({ podSelector: { matchLabels: labels(count) }, ingress: [{}] })
-    const inForce = (key: string, count: number): unknown => {
-      const found = budget.set(`a/${key}`, asking(count), key).get(`a/${key}`)
-      return [found?.podSelector.weight, found?.ingress?.length]
-    }
-    expect(inForce('1', 60)).toEqual([180, 1])
+    const inForce = (change: ReadonlyMap<string, Policy | undefined>): unknown =>
+      [...change].map(([key, found]) => [key, found?.podSelector.weight, found?.ingress?.length])
+    const set = (name: string, count: number): unknown => inForce(budget.set(`a/${name}`, asking(count), name))
+    expect(set('1', 60)).toEqual([['a/1', 180, 1]])
     // Who it is for can be afforded, its rule cannot.
-    expect(inForce('2', 40)).toEqual([120, 0])
-    expect(inForce('3', 1)).toEqual([0, 0])
+    expect(set('2', 40)).toEqual([['a/2', 120, 0]])
+    // One stands for all that are for the whole namespace.
+    expect(set('3', 1)).toEqual([
+      ['a/3', 3, undefined],
+      ['a/', 0, 0],
+    ])
+    expect(set('4', 1)).toEqual([['a/4', 3, undefined]])
+    expect(inForce(budget.remove('a/4'))).toEqual([])
+    expect(inForce(budget.remove('a/3'))).toEqual([['a/', undefined, undefined]])
   })
 })
 
@@ -145,7 +154,7 @@ test('whatever comes and goes, what is in force depends on what is there alone, 
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
       const budget = createPolicyBudget(100)
       const there = new Map<string, number>()
-      const inForce = new Map<string, Policy>()
+      const inForce = new Map<string, Policy | undefined>()
       for (const { key, ranges } of steps) {
         if (ranges === undefined) there.delete(key)
         else there.set(key, ranges)
@@ -154,12 +163,17 @@ test('whatever comes and goes, what is in force depends on what is there alone, 
         for (const [each, found] of change) inForce.set(each, found)
       }
       let spent = 0
+      let all = false
       for (const key of [...there.keys()].sort()) {
-        const cost = 1 + (there.get(key) ?? 0)
-        const fits = spent + cost <= 100
-        if (fits) spent += cost
-        expect([key, inForce.get(key)?.ingress?.length]).toEqual([key, fits ? 1 : 0])
+        // As it is, closed for whom it is for, or left to one that is for all.
+        const costs = [11 + (there.get(key) ?? 0), 5, 0]
+        const level = costs.findIndex((cost) => spent + cost <= 100 || cost === 0)
+        spent += costs[level] ?? 0
+        all ||= level === 2
+        expect([key, inForce.get(key)?.ingress?.length]).toEqual([key, [1, 0, undefined][level]])
       }
+      expect(inForce.get('a/')?.ingress?.length).toBe(all ? 0 : undefined)
+      inForce.delete('a/')
       expect([...inForce.keys()].sort()).toEqual([...there.keys()].sort())
     }),
   )

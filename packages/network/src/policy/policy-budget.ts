@@ -2,36 +2,59 @@
  * What the policies of one namespace may cost all others: the table of the kernel grows by what each tenant writes, and each
  * Pod is compared with what they select. What no longer fits opens nothing of what it says.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { createNamespaceBudget, type Granted } from '../namespace-budget.ts'
-import { COMPARISON_WEIGHT, EVERYBODY, type PodSelector, type Policy, type PolicyRule } from './policy-model.ts'
+import { createGroups } from './groups.ts'
+import {
+  COMPARISON_WEIGHT,
+  type Direction,
+  EVERYBODY,
+  type PodSelector,
+  type Policy,
+  type PolicyRule,
+} from './policy-model.ts'
 
 /**
- * Of one namespace; some 160 rules that select peers of a namespace by two labels, 40 that select those of any, or 5,000
- * ranges of addresses or ports.
+ * Of one namespace; some 120 policies with a rule that selects peers of a namespace by a label, 40 with one that selects
+ * those of any, or 6,000 ranges of addresses or ports.
  */
-const NAMESPACE_BUDGET = 5_000
+const NAMESPACE_BUDGET = 6_000
+/** Of a policy, which each Pod of its namespace is compared with; and in each direction in which it has rules. */
+const COST_OF_A_POLICY = { kept: 5, asked: 5 }
 /**
- * Of a set of the kernel, which has an element for each Pod that is selected: of one namespace, or of all; and of one with
- * elements for each port of a Pod that is named.
+ * Of a set of the kernel, which has an element for each Pod that is selected: by the policy itself; by a rule, of one
+ * namespace or of all; and of one with elements for each port of a Pod that is named.
  */
-const COST_OF_A_SET = { near: 20, everywhere: 100, ports: 100 }
+const COST_OF_A_SET = { own: 10, near: 20, everywhere: 100, ports: 100 }
 
 export interface PolicyBudget {
-  /** @param age orders policies by when they were made. Gives what is in force otherwise than before, by its key. */
-  set(key: string, policy: Policy, age: string): ReadonlyMap<string, Policy>
-  remove(key: string): ReadonlyMap<string, Policy>
+  /**
+   * @param age orders policies by when they were made. Gives what is in force otherwise than before, by its key; undefined
+   * where nothing is any more. Under `NAMESPACE/` is one that stands for all that are for the whole of a namespace.
+   */
+  set(key: string, policy: Policy, age: string): ReadonlyMap<string, Policy | undefined>
+  remove(key: string): ReadonlyMap<string, Policy | undefined>
 }
 
 export function createPolicyBudget(budget: number = NAMESPACE_BUDGET): PolicyBudget {
   const shares = createNamespaceBudget(budget)
   const policies = new Map<string, Policy>()
+  const forAll = createGroups<Policy>()
+  const standIns = new Map<string, Policy>()
 
-  function inForce(granted: ReadonlyMap<string, Granted>): Map<string, Policy> {
-    const changed = new Map<string, Policy>()
+  function inForce(namespace: string, granted: ReadonlyMap<string, Granted>): Map<string, Policy | undefined> {
+    const changed = new Map<string, Policy | undefined>()
     for (const [key, { level, spent }] of granted) {
       const policy = policies.get(key)
-      if (policy) changed.set(key, level === 0 ? policy : closed(policy, { toAll: level > 1, spent, budget }))
+      if (!policy) continue
+      if (level > 1) forAll.set(namespace, key, policy)
+      else forAll.remove(namespace, key)
+      changed.set(key, level === 0 ? policy : closed(policy, { toAll: level > 1, spent, budget }))
     }
+    const standIn = closedForAll(namespace, [...forAll.of(namespace).values()])
+    if (!isDeepStrictEqual(standIns.get(namespace), standIn)) changed.set(`${namespace}/`, standIn)
+    if (standIn) standIns.set(namespace, standIn)
+    else standIns.delete(namespace)
     return changed
   }
 
@@ -40,18 +63,39 @@ export function createPolicyBudget(budget: number = NAMESPACE_BUDGET): PolicyBud
       const { namespace, podSelector } = policy
       policies.set(key, policy)
       // As it is written; closed for whom it selects; or, where to ask whom it selects is too much, for its namespace.
-      const granted = shares.set(key, { namespace, age, costs: [costOf(policy), podSelector.weight] })
-      return inForce(granted)
+      const costs = [costOf(policy), COST_OF_A_POLICY.kept + podSelector.weight]
+      return inForce(namespace, shares.set(key, { namespace, age, costs }))
     },
     remove(key) {
+      const known = policies.get(key)
+      if (!known) return new Map()
       policies.delete(key)
-      return inForce(shares.remove(key))
+      forAll.remove(known.namespace, key)
+      return inForce(known.namespace, shares.remove(key))
     },
   }
 }
 
-function costOf({ podSelector, ingress = [], egress = [] }: Policy): number {
-  return [...ingress, ...egress].reduce((sum, rule) => sum + costOfRule(rule), podSelector.weight)
+/** One for all that isolate their namespace: however many there are, they come to the same. */
+function closedForAll(namespace: string, policies: readonly Policy[]): Policy | undefined {
+  if (policies.length === 0) return undefined
+  const isolates = (direction: Direction): [] | undefined =>
+    policies.some((policy) => policy[direction] !== undefined) ? [] : undefined
+  return {
+    id: '',
+    namespace,
+    podSelector: EVERYBODY,
+    ingress: isolates('ingress'),
+    egress: isolates('egress'),
+    problem: undefined,
+  }
+}
+
+function costOf({ podSelector, ingress, egress }: Policy): number {
+  const directions = [ingress, egress].filter((rules) => rules !== undefined && rules.length > 0)
+  const own = COST_OF_A_POLICY.asked + (podSelector.weight > 0 ? COST_OF_A_SET.own : 0)
+  const asked = COST_OF_A_POLICY.kept + podSelector.weight + own * directions.length
+  return directions.flatMap((rules = []) => rules).reduce((sum, rule) => sum + costOfRule(rule), asked)
 }
 
 function costOfRule({ peers, ports }: PolicyRule): number {
@@ -67,16 +111,15 @@ function costOfSelector({ namespaceSelector, podSelector }: PodSelector): number
   return COMPARISON_WEIGHT + (namespaceSelector?.weight ?? 0) + (podSelector?.weight ?? 0)
 }
 
-/** It isolates whom it selects, or all of its namespace, and opens nothing. */
+/** It isolates whom it selects and opens nothing; or does nothing itself, where one for all of its namespace stands for it. */
 function closed(policy: Policy, { toAll, spent, budget }: { toAll: boolean; spent: number; budget: number }): Policy {
   const { namespace } = policy
   const whom = toAll ? '; whom it selects costs too much to be asked, and it is for all of the namespace' : ''
   const problem = `it counts for ${costOf(policy)} rules, ranges and labels, and the older policies of namespace ${namespace} for ${spent} of the ${budget} that it may have: remove some, or write them shorter${whom}`
   return {
     ...policy,
-    podSelector: toAll ? EVERYBODY : policy.podSelector,
-    ingress: policy.ingress && [],
-    egress: policy.egress && [],
+    ingress: policy.ingress && !toAll ? [] : undefined,
+    egress: policy.egress && !toAll ? [] : undefined,
     problem: policy.problem ?? problem,
   }
 }

@@ -220,8 +220,20 @@ export function selectsPeer({ namespace, namespaceSelector, podSelector }: PodSe
 /** Not a namespace: stands for all of them. */
 export const EVERYWHERE = ''
 
+/** Whether it says anything at all. */
+export function says({ ingress, egress }: Policy): boolean {
+  return ingress !== undefined || egress !== undefined
+}
+
+/** Whether it has rules: one that has none isolates, and has to be asked nothing. */
+export function opens(policy: Policy, direction: Direction): boolean {
+  return policy[direction] !== undefined && policy[direction].length > 0
+}
+
 /** The namespaces whose Pods have to be looked at for what a policy says. */
-export function concerns({ namespace, ingress = [], egress = [] }: Policy): ReadonlySet<string> {
+export function concerns(policy: Policy): ReadonlySet<string> {
+  if (!says(policy)) return new Set()
+  const { namespace, ingress = [], egress = [] } = policy
   const selectors = [...ingress, ...egress].flatMap(({ peers }) => peers?.selectors ?? [])
   const namesElsewhere = egress.some(({ peers, ports }) => ports?.names.length && (!peers || peers.ranges.length > 0))
   return new Set([

@@ -5,9 +5,9 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { RuleChange, RulePiece } from '@caisson/runtime'
-import { type IsolationClass, isolationPiece, podPiece, policyPiece, policyShare } from './compile-policy.ts'
+import { namespacePiece, podPiece, policyPiece, policyShare, type Standing } from './compile-policy.ts'
 import { createGroups } from './groups.ts'
-import { concerns, EVERYWHERE, type Policy, type PolicyPod } from './policy-model.ts'
+import { concerns, EVERYWHERE, opens, type Policy, type PolicyPod } from './policy-model.ts'
 
 export interface PolicyRules {
   /** Of a namespace: those that may select its Pods. The same list until one of them changes. */
@@ -20,12 +20,28 @@ export interface PolicyRules {
   removePolicy(key: string): void
   /**
    * What has to change in the kernel because of all that was set and removed since the last time. Keys are
-   * `policy KEY`, `class NAME`, `pod UID`, and `pod UID KEY` for what a Pod adds to a policy.
+   * `policy KEY`, `namespace NAME`, `pod UID`, and `pod UID KEY` for what a Pod adds to a policy.
    */
   take(): RuleChange
 }
 
 const NONE: readonly Policy[] = []
+
+/** What policies are to a Pod. */
+interface PodShares {
+  /** Those that select it, as they were when it was compared with them; undefined for those that name it alone. */
+  by: Map<string, Policy | undefined>
+  standing: Standing
+}
+
+function createPodShares(): PodShares {
+  return {
+    by: new Map(),
+    standing: { ingress: { isolating: 0, opening: 0 }, egress: { isolating: 0, opening: 0 } },
+  }
+}
+
+const NO_SHARES = createPodShares()
 
 export function createPolicyRules(): PolicyRules {
   const pods = new Map<string, PolicyPod>()
@@ -36,14 +52,13 @@ export function createPolicyRules(): PolicyRules {
   /** By the namespaces that they may concern; `EVERYWHERE` is all. */
   const policiesAbout = createGroups<Policy>()
   const lists = new Map<string, readonly Policy[]>()
-  /** Of each Pod, by the policies' keys, those that select or name it; whether they select it. */
-  const sharesOf = new Map<string, Map<string, boolean>>()
-  const classesOf = new Map<string, readonly IsolationClass[]>()
-  const usesOf = new Map<string, number>()
+  const sharesOf = new Map<string, PodShares>()
   const pieces = new Map<string, RulePiece>()
   const stalePods = new Set<string>()
   /** By the policies' keys, the namespaces whose Pods they may concern, before or now. */
   const stalePolicies = new Map<string, Set<string>>()
+  /** Whose policies are others now. */
+  const staleNamespaces = new Set<string>()
   let changed = new Map<string, RulePiece | undefined>()
 
   function put(change: Map<string, RulePiece | undefined>, key: string, piece: RulePiece | undefined): void {
@@ -51,15 +66,6 @@ export function createPolicyRules(): PolicyRules {
     if (piece) pieces.set(key, piece)
     else if (!pieces.delete(key) && !change.has(key)) return
     if (JSON.stringify(known) !== JSON.stringify(piece) || change.has(key)) change.set(key, piece)
-  }
-
-  function use(classes: readonly IsolationClass[], by: 1 | -1, change: Map<string, RulePiece | undefined>): void {
-    for (const each of classes) {
-      const uses = (usesOf.get(each.name) ?? 0) + by
-      if (uses > 0) usesOf.set(each.name, uses)
-      else usesOf.delete(each.name)
-      put(change, `class ${each.name}`, uses > 0 ? isolationPiece(each) : undefined)
-    }
   }
 
   function exchange(key: string, policy: Policy | undefined): void {
@@ -71,6 +77,7 @@ export function createPolicyRules(): PolicyRules {
       stale.add(place)
     }
     if (known) forget(known.namespace, key)
+    for (const each of [known, policy]) if (each) staleNamespaces.add(each.namespace)
     if (policy) {
       policies.set(key, policy)
       lists.delete(policy.namespace)
@@ -91,15 +98,18 @@ export function createPolicyRules(): PolicyRules {
 
   /** Compares one Pod with one policy. Gives whether the policy selects it, or did. */
   function compare(uid: string, key: string, change: Map<string, RulePiece | undefined>): boolean {
-    const [pod, policy, own] = [pods.get(uid), policies.get(key), sharesOf.get(uid) ?? new Map<string, boolean>()]
-    const before = own.get(key) ?? false
+    const [pod, policy, own] = [pods.get(uid), policies.get(key), sharesOf.get(uid) ?? createPodShares()]
+    const before = own.by.get(key)
     const share = pod && policy && policyShare(policy, pod)
-    if (share) own.set(key, share.selected)
-    else own.delete(key)
-    if (own.size > 0) sharesOf.set(uid, own)
+    const now = share?.selected ? policy : undefined
+    if (before) count(own.standing, before, -1)
+    if (now) count(own.standing, now, 1)
+    if (share) own.by.set(key, now)
+    else own.by.delete(key)
+    if (own.by.size > 0) sharesOf.set(uid, own)
     else sharesOf.delete(uid)
     put(change, `pod ${uid} ${key}`, share?.piece.elements?.length ? share.piece : undefined)
-    return before || share?.selected === true
+    return before !== undefined || now !== undefined
   }
 
   /** Gives the Pods whose place may be another one now: what is new, and whom policies select otherwise. */
@@ -108,7 +118,7 @@ export function createPolicyRules(): PolicyRules {
     for (const uid of stalePods) {
       const pod = pods.get(uid)
       const near = pod ? [pod.namespace, EVERYWHERE].flatMap((place) => [...policiesAbout.of(place).keys()]) : []
-      for (const key of new Set([...(sharesOf.get(uid)?.keys() ?? []), ...near])) compare(uid, key, change)
+      for (const key of new Set([...(sharesOf.get(uid)?.by.keys() ?? []), ...near])) compare(uid, key, change)
     }
     for (const [key, places] of stalePolicies) {
       const near = places.has(EVERYWHERE) ? [pods] : [...places].map((place) => podsIn.of(place))
@@ -123,15 +133,7 @@ export function createPolicyRules(): PolicyRules {
 
   function place(uid: string, change: Map<string, RulePiece | undefined>): void {
     const pod = pods.get(uid)
-    const selecting = [...(sharesOf.get(uid) ?? [])].flatMap(([key, selected]) =>
-      selected ? (policies.get(key) ?? []) : [],
-    )
-    const made = pod && podPiece(pod, selecting)
-    use(made?.classes ?? [], 1, change)
-    use(classesOf.get(uid) ?? [], -1, change)
-    if (made) classesOf.set(uid, made.classes)
-    else classesOf.delete(uid)
-    put(change, `pod ${uid}`, made?.piece)
+    put(change, `pod ${uid}`, pod && podPiece(pod, (sharesOf.get(uid) ?? NO_SHARES).standing))
   }
 
   const rules: PolicyRules = {
@@ -165,9 +167,18 @@ export function createPolicyRules(): PolicyRules {
     take() {
       const change = changed
       changed = new Map()
+      for (const each of staleNamespaces) put(change, `namespace ${each}`, namespacePiece(each, rules.policies(each)))
+      staleNamespaces.clear()
       for (const uid of compareStale(change)) place(uid, change)
       return change
     },
   }
   return rules
+}
+
+function count(standing: Standing, policy: Policy, by: 1 | -1): void {
+  for (const direction of ['ingress', 'egress'] as const) {
+    if (policy[direction] !== undefined) standing[direction].isolating += by
+    if (opens(policy, direction)) standing[direction].opening += by
+  }
 }
