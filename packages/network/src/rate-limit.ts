@@ -2,6 +2,8 @@
 export interface RateLimit {
   /** Whether one more is within the limit; then it counts. */
   take(who: string): boolean
+  /** Counts what turned out to be as much as so many more, whatever is left: who asks next waits for it. */
+  charge(who: string, count: number): void
 }
 
 export interface RateLimitOptions {
@@ -16,6 +18,17 @@ export interface RateLimitOptions {
 export function createRateLimit({ perSecond, burst, now }: RateLimitOptions): RateLimit {
   const buckets = new Map<string, { tokens: number; at: number }>()
   const recoveryMs = (burst / perSecond) * 1000
+
+  function tokensOf(who: string, time: number): number {
+    const known = buckets.get(who)
+    return Math.min(burst, (known?.tokens ?? burst) + ((time - (known?.at ?? time)) * perSecond) / 1000)
+  }
+
+  function leave(who: string, tokens: number, at: number): void {
+    buckets.delete(who)
+    buckets.set(who, { tokens, at })
+  }
+
   return {
     take(who) {
       const time = now()
@@ -24,11 +37,13 @@ export function createRateLimit({ perSecond, burst, now }: RateLimitOptions): Ra
         if (time - at < recoveryMs) break
         buckets.delete(each)
       }
-      const known = buckets.get(who)
-      const tokens = Math.min(burst, (known?.tokens ?? burst) + ((time - (known?.at ?? time)) * perSecond) / 1000)
-      buckets.delete(who)
-      buckets.set(who, { tokens: tokens >= 1 ? tokens - 1 : tokens, at: time })
+      const tokens = tokensOf(who, time)
+      leave(who, tokens >= 1 ? tokens - 1 : tokens, time)
       return tokens >= 1
+    },
+    charge(who, count) {
+      const time = now()
+      leave(who, tokensOf(who, time) - count, time)
     },
   }
 }

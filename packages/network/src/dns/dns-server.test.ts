@@ -87,6 +87,37 @@ test('one that sends its query byte by byte loses its place in time', async () =
   expect(slow.bytesWritten).toBeLessThan(50)
 })
 
+test('a large answer counts for as many as the packets that it takes, and a namespace has so many', async () => {
+  let asked = 0
+  await using server = await startDnsServer({
+    host: '127.0.0.1',
+    port: 0,
+    namespaceOf,
+    now: () => 0,
+    resolve: async (query) => {
+      asked++
+      return query.length > 1 ? Buffer.alloc(20 * 1_232) : query
+    },
+    onError: () => {},
+  })
+  const ask = async (localAddress: string, query: string, times: number): Promise<number> => {
+    asked = 0
+    const tcp = connect({ host: '127.0.0.1', port: server.tcpPort, localAddress })
+    tcp.end(
+      Buffer.concat(Array.from({ length: times }, () => Buffer.from(`\0${String.fromCharCode(query.length)}${query}`))),
+    )
+    await buffer(tcp).catch(() => undefined)
+    return asked
+  }
+  // 21 each.
+  expect(await ask('127.0.1.1', 'large', 20)).toBe(10)
+  expect(await ask('127.0.1.1', 'x', 1)).toBe(0)
+  const ofEach: number[] = []
+  for (let sandbox = 2; sandbox <= 11; sandbox++) ofEach.push(await ask(`127.0.1.${sandbox}`, 'x', 200))
+  expect(ofEach).toEqual([...Array.from({ length: 8 }, () => 200), 190, 0])
+  expect(await ask('127.0.2.1', 'x', 1)).toBe(1)
+})
+
 test('the sandboxes of one namespace together leave connections for those of another', async () => {
   await using server = await startDnsServer({
     host: '127.0.0.1',

@@ -10,7 +10,7 @@ export interface DnsServerOptions {
   port: number
   /** The answer to a query; undefined for none. */
   resolve(query: Buffer, from: { ip: string; tcp: boolean; signal: AbortSignal }): Promise<Buffer | undefined>
-  /** Of the Pod with this address; its Pods share what there is of connections. */
+  /** Of the Pod with this address; its Pods share what there is of answers and connections. */
   namespaceOf(ip: string): string
   onError(error: unknown, where: string): void
   now?: () => number
@@ -23,23 +23,36 @@ export interface DnsServer extends AsyncDisposable {
   tcpPort: number
 }
 
-/** Queries of one sandbox: 50 a second, 200 at once. What is over it gets no answer, as on a network that loses packets. */
+/**
+ * Answers to one sandbox, and to all of one namespace: so many a second, and so many at once. What is over it gets none, as
+ * on a network that loses packets. A large one by TCP counts for as many as the packets that it takes.
+ */
 const RATE = { perSecond: 50, burst: 200 }
+const NAMESPACE_RATE = { perSecond: 1_000, burst: 2_000 }
+const PACKET_BYTES = 1_232
 const CONNECTIONS = { all: 512, each: 8 }
 /** Until a client has sent a whole query, or taken the answer to the one before. */
 const QUERY_MS = 10_000
 const LARGEST_TCP_QUERY = 512
 
 export async function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
-  const { host, onError, now = Date.now, queryMs = QUERY_MS } = options
+  const { host, namespaceOf, onError, now = Date.now, queryMs = QUERY_MS } = options
   const stop = new AbortController()
   const { signal } = stop
   const limit = createRateLimit({ ...RATE, now })
+  const namespaceLimit = createRateLimit({ ...NAMESPACE_RATE, now })
 
   async function answer(query: Buffer, ip: string, tcp: boolean): Promise<Buffer | undefined> {
-    if (!limit.take(ip)) return undefined
+    const namespace = namespaceOf(ip)
+    if (!limit.take(ip) || !namespaceLimit.take(namespace)) return undefined
     try {
-      return await options.resolve(query, { ip, tcp, signal })
+      const reply = await options.resolve(query, { ip, tcp, signal })
+      const more = Math.floor((reply?.length ?? 0) / PACKET_BYTES)
+      if (more > 0) {
+        limit.charge(ip, more)
+        namespaceLimit.charge(namespace, more)
+      }
+      return reply
     } catch (error) {
       if (!signal.aborted) onError(error, `a query of ${ip}`)
       return undefined
@@ -56,7 +69,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
   })
   udp.on('error', (error) => onError(error, 'names'))
 
-  const connections = createShares({ ...CONNECTIONS, groupOf: options.namespaceOf })
+  const connections = createShares({ ...CONNECTIONS, groupOf: namespaceOf })
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     const ip = socket.remoteAddress ?? ''

@@ -24,7 +24,9 @@ const slice = (count: number): SliceObject => ({
     ...(index === 0 && { hostname: 'db-0' }),
   })),
 })
+const LONG = 'm'.repeat(63)
 const SERVICES = new Map([
+  [LONG, { service: service(LONG, { clusterIP: 'None' }), slices: [slice(400)] }],
   ['web', { service: service('web', {}), slices: [] }],
   ['db', { service: service('db', { clusterIP: 'None' }), slices: [slice(3)] }],
   ['many', { service: service('many', { clusterIP: 'None' }), slices: [slice(400)] }],
@@ -157,6 +159,9 @@ describe('a name of the cluster', () => {
   test('that does not fit into a packet is asked for again by TCP', async () => {
     expect(await ask('many.default.svc.cluster.local')).toMatchObject({ flag_tc: true, answers: [] })
     expect((await ask('many.default.svc.cluster.local', 'A', { tcp: true })).answers).toHaveLength(399)
+    // All 399 with their addresses do not go into the 64 KiB that an answer may have, nor does half of them.
+    const ports = await ask(`_http._tcp.${LONG}.default.svc.cluster.local`, 'SRV', { tcp: true })
+    expect(ports.answers).toHaveLength(99)
   })
 })
 

@@ -33,6 +33,10 @@ const LARGEST_QUERY = 512
 const PLAIN_UDP_BYTES = 512
 /** What fits into every network's packets. */
 const LARGEST_UDP_BYTES = 1_232
+/** An answer by TCP says how long it is in two bytes. */
+const LARGEST_TCP_BYTES = 65_535
+/** Of an address in an answer, whatever its name is. */
+const SMALLEST_RECORD_BYTES = 16
 const NEGATIVE_TTL_SECONDS = 5
 
 /** Undefined for what deserves no answer: what is no query at all. */
@@ -124,9 +128,16 @@ function reply(packet: Packet, rcode: Rcode, options: ReplyOptions): Buffer {
     : []
   const base = { type: 'response' as const, id: packet.id ?? 0, questions: packet.questions ?? [] }
   const cut = (): Buffer => encode({ ...base, flags: flags | TRUNCATED_RESPONSE, additionals: edns })
-  if (truncated) return cut()
+  // What cannot fit need not be written to find that out.
+  if (truncated || (!tcp && answers.length * SMALLEST_RECORD_BYTES > udpBytes(packet))) return cut()
   const whole = encode({ ...base, flags, answers, authorities, additionals: [...additionals, ...edns] })
-  return tcp || whole.length <= udpBytes(packet) ? whole : cut()
+  if (!tcp) return whole.length <= udpBytes(packet) ? whole : cut()
+  if (whole.length <= LARGEST_TCP_BYTES) return whole
+  return reply(packet, rcode, { ...options, answers: half(answers), additionals: half(additionals) })
+}
+
+function half<T>(list: readonly T[]): T[] {
+  return list.slice(0, list.length >> 1)
 }
 
 /** How much its sender takes in one packet. */
