@@ -44,6 +44,7 @@ export {
 } from './keys.ts'
 export { type LabelSelector, labelMatcher, selectorText, selects } from './label-selector.ts'
 export { type Limited, limitConcurrency, TooManyWaiting } from './limit-concurrency.ts'
+export { limitShares, type Shared } from './limit-shares.ts'
 export { nameHash } from './name-hash.ts'
 export { matchesNodeSelector } from './node-selection.ts'
 export type * from './object.ts'

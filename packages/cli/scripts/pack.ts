@@ -18,6 +18,7 @@ const BESIDE: ReadonlyArray<[written: RegExp, bundled: string]> = [
   [/new URL\(`(?:\.\.?\/)+generated\//g, 'new URL(`./generated/'],
   [/new URL\('\.\/monitor\/monitor-main\.ts'/g, "new URL('./monitor-main.mjs'"],
   [/new URL\('\.\/unpack-worker\.ts'/g, "new URL('./unpack-worker.mjs'"],
+  [/new URL\('\.\/ownership-worker\.ts'/g, "new URL('./ownership-worker.mjs'"],
   [/new URL\('\.\/yaml-worker\.ts'/g, "new URL('./yaml-worker.mjs'"],
 ]
 
@@ -50,6 +51,7 @@ await build({
     caisson: join(root, 'packages/cli/src/start.mjs'),
     'monitor-main': join(root, 'packages/runtime/src/monitor/monitor-main.ts'),
     'unpack-worker': join(root, 'packages/runtime/src/images/unpack-worker.ts'),
+    'ownership-worker': join(root, 'packages/kubelet/src/volumes/ownership-worker.ts'),
     'yaml-worker': join(root, 'packages/apiserver/src/http/yaml-worker.ts'),
   },
   outdir: join(stage, 'dist'),

@@ -21,6 +21,7 @@ import { SANDBOX_LABELS } from './pods/observe-pod.ts'
 import { createPodActions } from './pods/pod-actions.ts'
 import { createPodEngine, type PodEngine } from './pods/pod-engine.ts'
 import { createPodEvents } from './pods/pod-events.ts'
+import { createPodWork } from './pods/pod-work.ts'
 import { servedPods } from './pods/served-pods.ts'
 import { referenceKey, referenceKeysOf } from './references.ts'
 import { startNodeSnapshots } from './snapshots/node-snapshots.ts'
@@ -179,6 +180,7 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     hostPaths: options.hostPaths,
     secretsMemory,
     heldVolumes,
+    work: stack.use(createPodWork((uid) => engine.enqueue(uid))),
     place: {
       hostIp: machine.address,
       nodeName,

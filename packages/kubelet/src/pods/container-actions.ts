@@ -26,6 +26,7 @@ import { MINIMUM_GRACE_MS } from './plan-pod.ts'
 import type { PodAction } from './pod-action.ts'
 import type { PodEvents } from './pod-events.ts'
 import type { PodMemory } from './pod-memory.ts'
+import { WorkGoesOn } from './pod-work.ts'
 import { refuseUnconfined } from './refuse-isolation.ts'
 import { noteFailure } from './setbacks.ts'
 import { failureKind } from './start-failure.ts'
@@ -107,7 +108,7 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
       const [spec] = await Promise.all([containerSpec(pod, container, specOptions), writeEtcFiles(pod, sandbox.ip)])
       const snapshot = beginnings.first(pod, { container: container.name, restartCount })
       if (snapshot) {
-        if (!sandbox.shared) await beginnings.fillVolumes(pod, snapshot, signal)
+        if (!sandbox.shared) await beginnings.fillVolumes(pod, snapshot, memory.work)
         await runtime.restoreContainer(spec, snapshot.memory, signal)
       } else {
         const started = runtime.startContainer(spec, signal)
@@ -116,6 +117,11 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
         await started
       }
     } catch (error) {
+      if (error instanceof WorkGoesOn) {
+        // It is found again without a word, and not pulled again.
+        memory.images.set(container.name, { kind: 'pulled', image: found.image })
+        return
+      }
       if (signal.aborted) return
       failStart(error, { action, pod, memory, id, image: found.image })
       return

@@ -57,6 +57,7 @@ export function observePod(
     },
     nextAttempt: memory.nextAttempt,
     prepared: memory.volumes !== undefined,
+    working: [...memory.work.values()].some(({ kind }) => kind === 'going-on'),
     refreshAt: memory.refreshAt,
     hasDirectory: memory.hasDirectory,
     runs: newestFirst([...present, ...memory.runs]),

@@ -95,6 +95,8 @@ export interface ObservedPod {
   nextAttempt: number
   /** The directories and volumes are in place and up to date. */
   prepared: boolean
+  /** Work that its start needs goes on beside its passes, and has it looked at again. */
+  working?: boolean
   /** When the volumes are to be brought up to date although nothing changed, ms since the epoch. */
   refreshAt: number | undefined
   /** Something of the Pod's is on the disk besides its logs. */

@@ -109,6 +109,7 @@ interface Steps {
 
 function planRun(observed: ObservedPod, now: number): Steps {
   const { setback, sandbox, prepared } = observed
+  if (observed.working) return { actions: [] }
   if (setback && !hasCome(setback.retryAt, now)) return { actions: [], wakeAt: setback.retryAt }
   const { refreshAt } = observed
   if (!prepared || (refreshAt !== undefined && now >= refreshAt)) return { actions: [{ kind: 'prepare' }] }

@@ -13,6 +13,7 @@ import type { ObservedPod } from './observed-pod.ts'
 import { resizeCompleted } from './plan-resize.ts'
 import type { PodAction } from './pod-action.ts'
 import type { PodMemory } from './pod-memory.ts'
+import { type PodWork, WorkGoesOn } from './pod-work.ts'
 import { retryDelay } from './restart-back-off.ts'
 import { createSandboxActions, type SandboxActionsOptions } from './sandbox-actions.ts'
 import { noteSetback } from './setbacks.ts'
@@ -30,6 +31,7 @@ export interface PodActionsOptions
   hostPaths?: readonly string[] | undefined
   secretsMemory: SecretsMemory
   heldVolumes: HeldVolumes
+  work: PodWork
 }
 
 export interface PodActions {
@@ -73,6 +75,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         return await sandboxes.remove(action.id, observed, memory)
       case 'remove-volumes':
         images.cancel(memory.images)
+        await options.work.cancel(memory.work)
         // The latter last: it is what the next agent knows the Pod by.
         await removeTree(directories.podSecrets(pod.metadata.uid ?? ''))
         await removeTree(directories.pod(pod.metadata.uid ?? ''))
@@ -114,6 +117,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         hostPaths: options.hostPaths,
         secretsMemory: options.secretsMemory,
         heldVolumes: options.heldVolumes,
+        aside: (name, work) => options.work.require({ pod, states: memory.work, name, work }),
         signal,
       })
       if (memory.volumes === preparing) memory.volumes = prepared.volumes
@@ -121,7 +125,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
       memory.setback = undefined
     } catch (error) {
       memory.volumes = undefined
-      if (signal.aborted) return
+      if (signal.aborted || error instanceof WorkGoesOn) return
       noteSetback(memory, { retry: VOLUME_RETRY, now: now() })
       events.about(pod, { type: 'Warning', reason: 'FailedMount', message: failureMessage(error, directories) })
     }

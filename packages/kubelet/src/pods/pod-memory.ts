@@ -6,6 +6,7 @@ import type { PreparedVolume } from '../volumes/prepare-volumes.ts'
 import type { Grants } from './granted-resources.ts'
 import type { ContainerRun, Eviction, PendingResize, PodSetback, StartFailure } from './observed-pod.ts'
 import type { KnownEnd } from './past-runs.ts'
+import type { WorkStates } from './pod-work.ts'
 
 export interface PodMemory {
   /** As it was last seen. */
@@ -30,6 +31,8 @@ export interface PodMemory {
   images: Map<string, ImageState>
   /** Names of images have changed since the last pass began. */
   imagesChanged: boolean
+  /** What is done beside its passes. */
+  work: WorkStates
   /** By runtime id. */
   stopping: Map<string, number>
   /** By runtime id: of those, the ones that are to begin again. */
@@ -72,6 +75,7 @@ export function newPodMemory(
     setback: undefined,
     images: new Map(),
     imagesChanged: false,
+    work: new Map(),
     stopping: new Map(),
     restarting: new Set(),
     lastWords: new Map(),

@@ -14,6 +14,7 @@ import { type ObservedPod, specOf } from './observed-pod.ts'
 import type { PodEvents } from './pod-events.ts'
 import { podLimits } from './pod-limits.ts'
 import type { PodMemory } from './pod-memory.ts'
+import { WorkGoesOn } from './pod-work.ts'
 import { problemLabels } from './problem-labels.ts'
 import { refuseLessIsolation } from './refuse-isolation.ts'
 import { handlerOf } from './runtime-handler.ts'
@@ -68,7 +69,7 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
         limits,
         sysctls,
         shared,
-        ...(shared ? fresh && (await beginnings.ofShared(pod, signal)) : attempt === 0 && beginnings.toCome(pod)),
+        ...(shared ? fresh && (await beginnings.ofShared(pod, memory.work)) : attempt === 0 && beginnings.toCome(pod)),
         labels: {
           [SANDBOX_LABELS.uid]: uid,
           [SANDBOX_LABELS.namespace]: namespace,
@@ -87,7 +88,7 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
       memory.nextAttempt = attempt + 1
       memory.setback = undefined
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted || error instanceof WorkGoesOn) return
       const message = failureMessage(error, directories)
       const waiting = { reason: 'FailedCreatePodSandBox', message }
       noteSetback(memory, { retry: SANDBOX_RETRY, now: now(), waiting })

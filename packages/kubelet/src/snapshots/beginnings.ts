@@ -5,6 +5,7 @@ import { ConfigError } from '../containers/config-error.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { ephemeralContainers } from '../pods/observed-pod.ts'
+import type { PodWork, WorkStates } from '../pods/pod-work.ts'
 import type { FoundSnapshot, NodeSnapshots } from './node-snapshots.ts'
 import { snapshotNameOf } from './snapshot-source.ts'
 import { ownVolumes, restoreVolumes } from './snapshot-volumes.ts'
@@ -13,6 +14,7 @@ interface BeginningsOptions {
   sources: PodSources
   directories: PodDirectories
   snapshots: () => Pick<NodeSnapshots, 'find'>
+  work: PodWork
 }
 
 export interface Beginnings {
@@ -20,18 +22,19 @@ export interface Beginnings {
   toCome(pod: PodObject): Pick<SandboxSpec, 'snapshot'>
   /**
    * For a sandbox of several containers, which is made for what they begin with: its volumes are there before the first
-   * of them. Throws a ConfigError where there is no such snapshot.
+   * of them. Throws a ConfigError where there is no such snapshot, and a WorkGoesOn while they are filled.
    */
-  ofShared(pod: PodObject, signal: AbortSignal): Promise<Pick<SandboxSpec, 'snapshot'>>
+  ofShared(pod: PodObject, states: WorkStates): Promise<Pick<SandboxSpec, 'snapshot'>>
   /**
    * What a run of the Pod's container begins with: nothing where it comes after another one, or the snapshot cannot have
    * the container, since it was put beside those of the Pod later. Throws as `ofShared` does.
    */
   first(pod: PodObject, run: { container: string; restartCount: number }): FoundSnapshot | undefined
-  fillVolumes(pod: PodObject, snapshot: FoundSnapshot, signal: AbortSignal): Promise<void>
+  /** Throws a WorkGoesOn until it was done. */
+  fillVolumes(pod: PodObject, snapshot: FoundSnapshot, states: WorkStates): Promise<void>
 }
 
-export function createBeginnings({ sources, directories, snapshots }: BeginningsOptions): Beginnings {
+export function createBeginnings({ sources, directories, snapshots, work }: BeginningsOptions): Beginnings {
   function find(pod: PodObject): FoundSnapshot | string | undefined {
     const name = snapshotNameOf(pod)
     return name === undefined ? undefined : snapshots().find(pod.metadata.namespace ?? '', name)
@@ -42,10 +45,10 @@ export function createBeginnings({ sources, directories, snapshots }: Beginnings
     return typeof found === 'object' ? { snapshot: found.memory } : {}
   }
 
-  async function ofShared(pod: PodObject, signal: AbortSignal): Promise<Pick<SandboxSpec, 'snapshot'>> {
+  async function ofShared(pod: PodObject, states: WorkStates): Promise<Pick<SandboxSpec, 'snapshot'>> {
     const snapshot = requireFound(pod)
     if (!snapshot) return {}
-    await fillVolumes(pod, snapshot, signal)
+    await fillVolumes(pod, snapshot, states)
     return { snapshot: snapshot.memory }
   }
 
@@ -60,8 +63,14 @@ export function createBeginnings({ sources, directories, snapshots }: Beginnings
     return found
   }
 
-  async function fillVolumes(pod: PodObject, { volumes }: FoundSnapshot, signal: AbortSignal): Promise<void> {
-    await restoreVolumes(await ownVolumes(pod, { directories, sources }), { source: volumes, signal })
+  async function fillVolumes(pod: PodObject, { volumes }: FoundSnapshot, states: WorkStates): Promise<void> {
+    const own = await ownVolumes(pod, { directories, sources })
+    await work.require({
+      pod,
+      states,
+      name: 'what its volumes held',
+      work: (signal) => restoreVolumes(own, { source: volumes, signal }),
+    })
   }
 
   return { toCome, ofShared, first, fillVolumes }

@@ -9,6 +9,7 @@ import {
   type ConditionState,
   hasSnapshotFailed,
   isConditionTrue,
+  limitShares,
   mergeConditions,
   SNAPSHOT_REASONS as REASONS,
   type SandboxSnapshot,
@@ -35,8 +36,8 @@ import { openSnapshotLedger } from './snapshot-ledger.ts'
 import { snapshotNameOf, snapshotSource } from './snapshot-source.ts'
 import { keepVolumes, ownVolumes, treeBytes, VolumesTooLargeError } from './snapshot-volumes.ts'
 
-/** Each holds a core, and a sandbox still. */
-const CONCURRENCY = 2
+/** Each holds a core, and a sandbox still: `all` at a time, `each` of one namespace. */
+const AT_ONCE = { all: 3, each: 2 }
 /** Left on the disk beside a snapshot. */
 const RESERVE_BYTES = 64 * 1024 ** 2
 /** The snapshots of one namespace on the node. */
@@ -84,12 +85,14 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
   const ledger = openSnapshotLedger(directories)
   const informer = informers.of(sandboxSnapshots)
   const stop = new AbortController()
+  const shared = limitShares(AT_ONCE)
   const queue = createWorkqueue({
     process: async (key) => {
       const snapshot = informer.get(key)
       if (snapshot?.status?.nodeName === nodeName) await pass(snapshot)
     },
-    concurrency: CONCURRENCY,
+    // Those that wait for their turn are no reason for others to.
+    concurrency: Number.POSITIVE_INFINITY,
     onError: (error, key) => onError(error, `snapshot ${key}`),
   })
   const enqueue = ({ metadata }: SandboxSnapshot): void => {
@@ -135,8 +138,16 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
       await removeFiles(uid)
       return releaseFinalizer(snapshot)
     }
-    if (isConditionTrue(snapshot.status?.conditions, 'Ready') || hasSnapshotFailed(snapshot)) return
-    await take(snapshot)
+    if (isSettled(snapshot)) return
+    const { namespace = '', name } = snapshot.metadata
+    await shared(
+      namespace,
+      async () => {
+        const now = informer.get(`${namespace}/${name}`)
+        if (now?.metadata.uid === uid && !now.metadata.deletionTimestamp && !isSettled(now)) await take(now)
+      },
+      stop.signal,
+    )
   }
 
   async function take(snapshot: SandboxSnapshot): Promise<void> {
@@ -315,6 +326,10 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
       await queue[Symbol.asyncDispose]()
     },
   }
+}
+
+function isSettled(snapshot: SandboxSnapshot): boolean {
+  return isConditionTrue(snapshot.status?.conditions, 'Ready') || hasSnapshotFailed(snapshot)
 }
 
 class SnapshotError extends Error {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { chmodSync, chownSync, readFileSync } from 'node:fs'
 import { chmod, chown } from 'node:fs/promises'
 
 export interface Ownership {
@@ -13,11 +13,27 @@ export interface Ownership {
  * node may not have that owner: then everybody in the Pod may do what that owner should, and nobody outside of it, since
  * the Pod's directory is private.
  */
-export async function own(path: string, { uid, group, mode }: Ownership): Promise<void> {
+export async function own(path: string, ownership: Ownership): Promise<void> {
+  const { uid, group } = ownership
   const owned =
     (uid === undefined && group === undefined) || (await chown(path, uid ?? 0, group ?? 0).then(yes, noSuchOwner))
+  await chmod(path, modeOf(ownership, owned))
+}
+
+/** As `own`, for a thread that has nothing else to do. */
+export function ownSync(path: string, ownership: Ownership & { uid: number; group: number }): void {
+  let owned = true
+  try {
+    chownSync(path, ownership.uid, ownership.group)
+  } catch (error) {
+    owned = noSuchOwner(error as NodeJS.ErrnoException)
+  }
+  chmodSync(path, modeOf(ownership, owned))
+}
+
+function modeOf({ uid, group, mode }: Ownership, owned: boolean): number {
   const [user, members] = [uid === undefined ? 0 : (mode >> 6) & 7, group === undefined ? 0 : (mode >> 3) & 7]
-  await chmod(path, owned ? mode : mode | user | members)
+  return owned ? mode : mode | user | members
 }
 
 const yes = (): boolean => true

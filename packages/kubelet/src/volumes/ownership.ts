@@ -1,75 +1,46 @@
 /** fsGroup: makes a volume's files belong to a group that all containers of the Pod are in. */
-import { constants } from 'node:fs'
-import { type FileHandle, lchown, open, readdir } from 'node:fs/promises'
-import { noSuchOwner, own } from './own.ts'
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import type { OwnershipAnswer, OwnershipRequest } from './ownership-worker.ts'
 import { VolumeError } from './volume-error.ts'
 
-const O_PATH = 0x200000
-const SETGID = 0o2000
-/** Each level is an open directory; what is nested deeper was made to exhaust them. */
-const DEPTH_LIMIT = 500
+/** A million files take half a minute; something may go on making more. */
+const LONGEST_MS = 5 * 60_000
+/** It holds on to no more than the way down to one file. */
+const MOST_MEMORY_MB = 64
 
-export interface OwnershipOptions {
-  group: number
-  readOnly: boolean
-  /** Leave everything alone where the top already is as it should be. */
-  onlyOnMismatch: boolean
+export interface OwnershipOptions extends Omit<OwnershipRequest, 'directory'> {
+  /** Ends it half-way; rejects with its reason. */
+  signal: AbortSignal
+  /** Default 5 minutes. */
+  longestMs?: number
 }
 
-/** Another Pod may be using the volume meanwhile, so this goes by open directories and follows no link. */
+/**
+ * Gives all of a volume to a group, on a thread of its own. What runs may use the volume meanwhile. Throws a VolumeError
+ * where it takes too long, and where it fails, as with directories that are nested too deep.
+ */
 export async function giveToGroup(directory: string, options: OwnershipOptions): Promise<void> {
-  const root = await open(directory, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)
-  try {
-    const { gid, mode } = await root.stat()
-    const wanted = mode | groupBits(true, options.readOnly)
-    if (options.onlyOnMismatch && gid === options.group && mode === wanted) return
-    await change(root, options, 0)
-  } finally {
-    await root.close()
-  }
-}
-
-async function change(handle: FileHandle, options: OwnershipOptions, depth: number): Promise<void> {
-  if (depth > DEPTH_LIMIT) throw new VolumeError(`the volume's directories are nested deeper than ${DEPTH_LIMIT}`)
-  const self = `/proc/self/fd/${handle.fd}`
-  const { uid, mode } = await handle.stat()
-  // Children first, as kubelet does: an agent that is killed half-way finds the top unchanged and begins again.
-  for (const name of await readdir(self)) {
-    const child = await open(`${self}/${name}`, O_PATH | constants.O_NOFOLLOW).catch(ignoreGone)
-    if (!child) continue
-    try {
-      const found = await child.stat()
-      if (found.isDirectory()) await change(child, options, depth + 1)
-      else if (found.isSymbolicLink()) await giveLink(`${self}/${name}`, found.uid, options.group)
-      else await set(`/proc/self/fd/${child.fd}`, { uid: found.uid, mode: found.mode, isDirectory: false }, options)
-    } finally {
-      await child.close()
-    }
-  }
-  await set(self, { uid, mode, isDirectory: true }, options)
-}
-
-async function set(
-  path: string,
-  { uid, mode, isDirectory }: { uid: number; mode: number; isDirectory: boolean },
-  { group, readOnly }: OwnershipOptions,
-): Promise<void> {
-  await own(path, { uid, group, mode: (mode | groupBits(isDirectory, readOnly)) & 0o7777 })
-}
-
-function groupBits(isDirectory: boolean, readOnly: boolean): number {
-  const access = readOnly ? 0o440 : 0o660
-  // New files in a directory are to belong to the group as well.
-  return isDirectory ? access | 0o110 | SETGID : access
-}
-
-/** Nobody asks who owns a link. */
-async function giveLink(path: string, uid: number, group: number): Promise<void> {
-  await lchown(path, uid, group).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') noSuchOwner(error)
+  const { signal, longestMs = LONGEST_MS, ...wanted } = options
+  signal.throwIfAborted()
+  const limit = AbortSignal.timeout(longestMs)
+  const request: OwnershipRequest = { directory, ...wanted }
+  const worker = new Worker(new URL('./ownership-worker.ts', import.meta.url), {
+    workerData: request,
+    resourceLimits: { maxOldGenerationSizeMb: MOST_MEMORY_MB },
+    // What this process was started with (an inspector, a test runner) is not for the thread.
+    execArgv: [],
   })
-}
-
-function ignoreGone(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
+  try {
+    const [{ failure }] = (await once(worker, 'message', { signal: AbortSignal.any([signal, limit]) })) as [
+      OwnershipAnswer,
+    ]
+    if (failure !== undefined) throw new VolumeError(failure)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!limit.aborted) throw error
+    throw new VolumeError(`giving its files to the group took longer than ${longestMs / 1000} s`, { cause: error })
+  } finally {
+    await worker.terminate()
+  }
 }

@@ -10,6 +10,7 @@ import type { PodPlace } from '../containers/downward-api.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { IssuedToken, PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
+import { WorkGoesOn } from '../pods/pod-work.ts'
 import { createFilesBudget, type FilesBudget } from './files-budget.ts'
 import type { HeldVolumes } from './held-volumes.ts'
 import { bindHostPath, checkHostPath } from './host-path.ts'
@@ -49,6 +50,8 @@ export interface PrepareOptions {
   heldVolumes: Pick<HeldVolumes, 'hold'>
   /** Looked at before each volume. */
   signal?: AbortSignal
+  /** Has what may take long done beside: resolves once it was, and throws a WorkGoesOn before. */
+  aside(name: string, work: (signal: AbortSignal) => Promise<void>): Promise<void>
 }
 
 /** Idempotent. Throws a VolumeError with the words of the event that tells of it. */
@@ -64,6 +67,7 @@ export async function prepareVolumes(pod: PodObject, options: PrepareOptions): P
       if (prepared.refreshAt !== undefined)
         refreshAt = Math.min(refreshAt ?? Number.POSITIVE_INFINITY, prepared.refreshAt)
     } catch (error) {
+      if (error instanceof WorkGoesOn) throw error
       throw new VolumeError(
         `MountVolume.SetUp failed for volume ${JSON.stringify(volume.name)} : ${(error as Error).message}`,
         { cause: error },
@@ -108,11 +112,10 @@ async function prepareVolume(
     if (found.imageFile !== undefined) await prepareImageFile(found.imageFile, path)
     const claimed = found.imageFile === undefined ? found.path : path
     if (fsGroup !== undefined && found.takesGroup && !readOnly) {
-      await giveToGroup(claimed, {
-        group: fsGroup,
-        readOnly,
-        onlyOnMismatch: fsGroupChangePolicy === 'OnRootMismatch',
-      })
+      const onlyOnMismatch = fsGroupChangePolicy === 'OnRootMismatch'
+      await options.aside(`the group of ${volume.name}`, (signal) =>
+        giveToGroup(claimed, { group: fsGroup, readOnly, onlyOnMismatch, signal }),
+      )
     }
     return { path: claimed, readOnly }
   }

@@ -168,6 +168,8 @@ for i in range(3000):
 })
 
 describe('giveToGroup', () => {
+  const never = new AbortController().signal
+
   test('gives everything to the group, follows no link, and opens what is there to it', async () => {
     await mkdir(join(volume, 'dir'), { mode: 0o700 })
     await writeFile(join(volume, 'dir/file'), '', { mode: 0o600 })
@@ -175,7 +177,7 @@ describe('giveToGroup', () => {
     await symlink('../outside/secret', join(volume, 'link'))
     execFileSync('python3', ['-c', 'import os, sys; os.mkfifo(sys.argv[1], 0o600)', join(volume, 'fifo')])
     const before = await stat(join(outside, 'secret'))
-    await giveToGroup(volume, { group: 2000, readOnly: false, onlyOnMismatch: false })
+    await giveToGroup(volume, { group: 2000, readOnly: false, onlyOnMismatch: false, signal: never })
     const found = async (path: string) => {
       const { gid, mode } = await lstat(join(volume, path))
       return [gid, (mode & 0o7777).toString(8)]
@@ -197,12 +199,24 @@ describe('giveToGroup', () => {
   })
 
   test('leaves a volume alone that is as it should be at the top, where that is asked for', async () => {
-    await giveToGroup(volume, { group: 2000, readOnly: false, onlyOnMismatch: false })
+    await giveToGroup(volume, { group: 2000, readOnly: false, onlyOnMismatch: false, signal: never })
     await writeFile(join(volume, 'later'), '')
-    await giveToGroup(volume, { group: 2000, readOnly: false, onlyOnMismatch: true })
+    await giveToGroup(volume, { group: 2000, readOnly: false, onlyOnMismatch: true, signal: never })
     expect((await stat(join(volume, 'later'))).mode & 0o777).toBe(0o644)
-    await giveToGroup(volume, { group: 2001, readOnly: false, onlyOnMismatch: true })
+    await giveToGroup(volume, { group: 2001, readOnly: false, onlyOnMismatch: true, signal: never })
     expect((await stat(join(volume, 'later'))).gid).toBe(2001)
+  })
+
+  test('is given up where nobody needs it any more, takes too long, or goes too deep', async () => {
+    const wanted = { group: 2000, readOnly: false, onlyOnMismatch: false, signal: never }
+    const stop = new AbortController()
+    const given = giveToGroup(volume, { ...wanted, signal: stop.signal })
+    stop.abort(new Error('not needed'))
+    await expect(given).rejects.toThrow('not needed')
+    await expect(giveToGroup(volume, { ...wanted, longestMs: 1 })).rejects.toThrow('took longer than 0.001 s')
+    expect((await stat(volume)).gid).not.toBe(2000)
+    await mkdir(join(volume, Array<string>(502).fill('d').join('/')), { recursive: true })
+    await expect(giveToGroup(volume, wanted)).rejects.toThrow('nested deeper than 500')
   })
 })
 
