@@ -2,17 +2,15 @@
 import {
   type AnyObject,
   type Client,
-  type Informer,
   type Informers,
   isNotFound,
   joinKey,
-  type PodObject,
   type Resource,
   resources,
 } from '@caisson/client'
-import { ephemeralContainers } from './pods/observed-pod.ts'
-import { createReferencedObjects, type ReferencedObjects } from './referenced-objects.ts'
-import { type Reference, watchedReferencesOf } from './references.ts'
+import { createFollowedReferences, type FollowedReferences } from './followed-references.ts'
+import { createReferencedObjects } from './referenced-objects.ts'
+import type { Reference } from './references.ts'
 
 type ObjectOf<R> = R extends Resource<infer T> ? T : never
 export type ConfigMapObject = ObjectOf<typeof resources.configMaps>
@@ -47,30 +45,42 @@ export interface PodSources {
   requestToken(request: TokenRequest): Promise<IssuedToken>
 }
 
-export type OwnedPodSources = PodSources & AsyncDisposable
+export interface OwnedPodSources extends PodSources, AsyncDisposable {
+  /** Of the Pods whose ConfigMaps and Secrets are followed. */
+  references: Omit<FollowedReferences, 'followersOf'>
+}
 
 export interface PodSourcesOptions {
   client: Client
   informers: Informers
-  /** Of this node. What they refer to is followed. */
-  pods: Informer<PodObject>
   /** What a Pod refers to has changed since it was read. */
-  onChanged(reference: Reference): void
+  onChanged(uid: string): void
 }
 
-export function createPodSources({ client, informers, pods, onChanged }: PodSourcesOptions): OwnedPodSources {
+export function createPodSources({ client, informers, onChanged }: PodSourcesOptions): OwnedPodSources {
   const configMaps = createReferencedObjects({
     client,
     resource: resources.configMaps,
-    onChanged: (object) => onChanged({ kind: 'configmap', ...object }),
+    onChanged: (object) => tell({ kind: 'configmap', ...object }),
   })
   const secrets = createReferencedObjects({
     client,
     resource: resources.secrets,
-    onChanged: (object) => onChanged({ kind: 'secret', ...object }),
+    onChanged: (object) => tell({ kind: 'secret', ...object }),
   })
-  const followed = followReferences(pods, ({ kind }) => (kind === 'secret' ? secrets : configMaps))
+  const references = createFollowedReferences({
+    retain: (reference) => objectsOf(reference).retain(reference),
+    release: (reference) => objectsOf(reference).release(reference),
+  })
   const services = informers.of(resources.services, { indexers: { namespace: byNamespace } })
+
+  function objectsOf({ kind }: Reference): Pick<typeof configMaps, 'retain' | 'release'> {
+    return kind === 'secret' ? secrets : configMaps
+  }
+
+  function tell(reference: Reference): void {
+    for (const uid of references.followersOf(reference)) onChanged(uid)
+  }
 
   async function read<T extends AnyObject>(
     resource: Resource<T>,
@@ -94,6 +104,7 @@ export function createPodSources({ client, informers, pods, onChanged }: PodSour
 
   const runtimeClass = cached(resources.runtimeClasses)
   return {
+    references,
     configMap: (namespace, name) => configMaps.read({ namespace, name }),
     secret: (namespace, name) => secrets.read({ namespace, name }),
     // Nodes may read single claims and volumes, and not list them.
@@ -120,32 +131,9 @@ export function createPodSources({ client, informers, pods, onChanged }: PodSour
       return { token: answer.status.token, expiresAt: Date.parse(answer.status.expirationTimestamp) }
     },
     async [Symbol.asyncDispose]() {
-      followed[Symbol.dispose]()
       await Promise.all([configMaps[Symbol.asyncDispose](), secrets[Symbol.asyncDispose]()])
     },
   }
-}
-
-/** Retains what Pods refer to for as long as they are there. */
-function followReferences(
-  pods: Informer<PodObject>,
-  objectsOf: (reference: Reference) => Pick<ReferencedObjects<AnyObject>, 'retain' | 'release'>,
-): Disposable {
-  return pods.handle({
-    added(pod) {
-      for (const reference of watchedReferencesOf(pod)) objectsOf(reference).retain(reference)
-    },
-    updated(old, pod) {
-      const added = ephemeralContainers(pod).length !== ephemeralContainers(old).length
-      // Most events are about the status.
-      if (old.metadata.uid === pod.metadata.uid && !added) return
-      for (const reference of watchedReferencesOf(pod)) objectsOf(reference).retain(reference)
-      for (const reference of watchedReferencesOf(old)) objectsOf(reference).release(reference)
-    },
-    deleted(pod) {
-      for (const reference of watchedReferencesOf(pod)) objectsOf(reference).release(reference)
-    },
-  })
 }
 
 function byNamespace({ metadata }: AnyObject): readonly string[] {

@@ -5,7 +5,7 @@
 import { type AnyObject, type Client, createInformer, type Informer, isNotFound, type Resource } from '@caisson/client'
 
 export interface ReferencedObjects<T extends AnyObject> extends AsyncDisposable {
-  /** Begins to watch it; until as many calls of `release` nothing changes unnoticed. */
+  /** It is watched from when it is first read: until as many calls of `release` nothing changes unnoticed then. */
   retain(object: ObjectName): void
   release(object: ObjectName): void
   /** From the watch where that has seen it, else from the server. Undefined where there is none. */
@@ -19,7 +19,8 @@ export interface ObjectName {
 
 interface Watched<T extends AnyObject> {
   references: number
-  informer: Informer<T>
+  /** Undefined where nobody has read it. */
+  informer: Informer<T> | undefined
   /** What `read` answered last, by its resourceVersion: empty for nothing. Undefined where nobody has asked. */
   told: string | undefined
 }
@@ -40,10 +41,9 @@ export function createReferencedObjects<T extends AnyObject>({
   /** Informers that are ending. */
   const ending = new Set<Promise<void>>()
 
-  function watch(object: ObjectName): Watched<T> {
+  function watch(object: ObjectName, entry: Watched<T>): Informer<T> {
     const { namespace, name } = object
     const informer = createInformer(client, resource, { namespace, fieldSelector: `metadata.name=${name}` })
-    const entry: Watched<T> = { references: 0, informer, told: undefined }
     const compare = (now: T | undefined): void => {
       const version = versionOf(now)
       if (entry.told === undefined || entry.told === version) return
@@ -51,7 +51,7 @@ export function createReferencedObjects<T extends AnyObject>({
       onChanged(object)
     }
     informer.handle({ added: compare, updated: (_old, now) => compare(now), deleted: () => compare(undefined) })
-    return entry
+    return informer
   }
 
   async function readFromServer({ namespace, name }: ObjectName): Promise<T | undefined> {
@@ -64,6 +64,7 @@ export function createReferencedObjects<T extends AnyObject>({
   }
 
   function end({ informer }: Watched<T>): void {
+    if (!informer) return
     const ended = Promise.resolve(informer[Symbol.asyncDispose]()).finally(() => ending.delete(ended))
     ending.add(ended)
   }
@@ -71,8 +72,8 @@ export function createReferencedObjects<T extends AnyObject>({
   return {
     retain(object) {
       const key = keyOf(object)
-      let entry = watched.get(key)
-      if (!entry) watched.set(key, (entry = watch(object)))
+      const entry = watched.get(key) ?? { references: 0, informer: undefined, told: undefined }
+      watched.set(key, entry)
       entry.references++
     },
     release(object) {
@@ -84,8 +85,9 @@ export function createReferencedObjects<T extends AnyObject>({
     },
     async read(object) {
       const entry = watched.get(keyOf(object))
+      if (entry) entry.informer ??= watch(object, entry)
       // A Pod may be newer than what the watch has heard of.
-      const found = entry?.informer.get(keyOf(object)) ?? (await readFromServer(object))
+      const found = entry?.informer?.get(keyOf(object)) ?? (await readFromServer(object))
       if (entry) entry.told = versionOf(found)
       return found
     },

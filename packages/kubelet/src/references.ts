@@ -65,11 +65,6 @@ function referencesOf(pod: PodObject): Reference[] {
   return [...found.values()]
 }
 
-/** For an index of the Pods by what they refer to. */
-export function referenceKeysOf(pod: PodObject): string[] {
-  return referencesOf(pod).map(referenceKey)
-}
-
 export function referenceKey({ kind, namespace, name }: Reference): string {
   return `${kind} ${namespace}/${name}`
 }

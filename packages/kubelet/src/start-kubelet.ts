@@ -19,11 +19,11 @@ import { createFakePods } from './pods/fake-pods.ts'
 import { misfit, resizeRefusal } from './pods/node-fit.ts'
 import { SANDBOX_LABELS } from './pods/observe-pod.ts'
 import { createPodActions } from './pods/pod-actions.ts'
+import { podRejection } from './pods/pod-admission.ts'
 import { createPodEngine, type PodEngine } from './pods/pod-engine.ts'
 import { createPodEvents } from './pods/pod-events.ts'
 import { createPodWork } from './pods/pod-work.ts'
 import { servedPods } from './pods/served-pods.ts'
-import { referenceKey, referenceKeysOf } from './references.ts'
 import { startNodeSnapshots } from './snapshots/node-snapshots.ts'
 import { snapshotImages } from './snapshots/snapshot-images.ts'
 import { createSummary } from './stats/summary.ts'
@@ -95,7 +95,6 @@ const PODS_WITH_FAKE = 20_000
 /** Starting a container keeps a core busy for a fifth of a second; to go on in what was made ahead takes half of that. */
 const STARTS_PER_CPU = 2
 const RESTORES_PER_CPU = 4
-const REFERENCE_INDEX = 'references'
 
 /**
  * Resolves when the node is registered, what an earlier agent left running has been taken over, and the API knows what
@@ -109,19 +108,16 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
   await using stack = new AsyncDisposableStack()
 
   const pods = informers.of(resources.pods, { fieldSelector: `spec.nodeName=${nodeName}` })
-  pods.addIndex(REFERENCE_INDEX, referenceKeysOf)
   const self = informers.of(resources.nodes, { fieldSelector: `metadata.name=${nodeName}` })
   const sources = stack.use(
     createPodSources({
       client,
       informers,
-      pods,
-      onChanged(reference) {
-        for (const { metadata } of pods.byIndex(REFERENCE_INDEX, referenceKey(reference)))
-          engine.refresh(metadata.uid ?? '')
-      },
+      onChanged: (uid) => engine.refresh(uid),
     }),
   )
+  // Of those too that were taken and never begun.
+  stack.use(pods.handle({ deleted: ({ metadata }) => sources.references.leave(metadata.uid ?? '') }))
   const [adopted, machine] = await Promise.all([
     options.runtime.recover(signal),
     readMachine(options.dataDir, options.address),
@@ -236,7 +232,8 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       ends: await readEnds(options.dataDir),
       misfit(pod, others) {
         const node = self.get(nodeName)
-        return node && misfit(pod, node, others)
+        if (podRejection(pod, options.allowedSysctls)) return undefined
+        return (node && misfit(pod, node, others)) ?? sources.references.take(pod)
       },
       resizeRefusal(pod, others) {
         const node = self.get(nodeName)

@@ -89,6 +89,33 @@ describe('a Pod that cannot run', () => {
     for (const [name] of images) await remove(still, name)
   })
 
+  test('because Pods of its namespace refer to too much besides, until some of these are gone', async () => {
+    const referring = (index: number) => ({
+      containers: [
+        container('exec sleep 1000', {
+          envFrom: Array.from({ length: 1_000 }, (_, each) => ({
+            configMapRef: { name: `many-${index}-${each}`, optional: each > 0 },
+          })),
+        }),
+      ],
+    })
+    const names = [0, 1, 2, 3].map((index) => `refers-${index}`)
+    for (const [index, name] of names.entries()) await node.create(name, referring(index))
+    for (const name of names) await node.until(name, waitsFor('CreateContainerConfigError'))
+    await node.create('refers-more', referring(4))
+    const refused = await node.until('refers-more', isOver)
+    expect([refused.status?.phase, refused.status?.reason]).toEqual(['Failed', 'OutOfReferences'])
+    expect(eventsOf(node, 'refers-more')).toEqual([expect.stringMatching(/^OutOfReferences .* at most 4000 together$/)])
+    await remove(node, 'refers-more')
+    await remove(node, 'refers-0')
+    await node.create('refers-again', referring(4))
+    await node.until('refers-again', waitsFor('CreateContainerConfigError'))
+    // What it waits for is watched.
+    await node.client.create(resources.configMaps, { metadata: { name: 'many-4-0' }, data: { key: 'value' } }, at)
+    await node.until('refers-again', isReady)
+    for (const name of [...names.slice(1), 'refers-again']) await remove(node, name)
+  })
+
   test('because its configuration is not there, until it is', async () => {
     await node.create('no-config', {
       containers: [

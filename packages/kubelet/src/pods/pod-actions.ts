@@ -1,6 +1,7 @@
 /** Carries a plan's actions out. What fails is remembered, so that the next plan waits for it; nothing is thrown for it. */
 import { mkdir } from 'node:fs/promises'
 import type { PodObject } from '@caisson/client'
+import type { OwnedPodSources, PodSources } from '../pod-sources.ts'
 import { createBeginnings } from '../snapshots/beginnings.ts'
 import type { NodeSnapshots } from '../snapshots/node-snapshots.ts'
 import type { HeldVolumes } from '../volumes/held-volumes.ts'
@@ -32,6 +33,7 @@ export interface PodActionsOptions
   secretsMemory: SecretsMemory
   heldVolumes: HeldVolumes
   work: PodWork
+  sources: PodSources & Pick<OwnedPodSources, 'references'>
 }
 
 export interface PodActions {
@@ -63,6 +65,8 @@ export function createPodActions(options: PodActionsOptions): PodActions {
           signal,
         })
       case 'start-container':
+        // It may have come later than the others, as ephemeral ones do.
+        sources.references.follow(pod)
         return await containers.start(action, observed, { memory, signal })
       case 'stop-container':
         return containers.stop(action, observed, memory)
@@ -75,6 +79,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         return await sandboxes.remove(action.id, observed, memory)
       case 'remove-volumes':
         images.cancel(memory.images)
+        sources.references.leave(pod.metadata.uid ?? '')
         await options.work.cancel(memory.work)
         // The latter last: it is what the next agent knows the Pod by.
         await removeTree(directories.podSecrets(pod.metadata.uid ?? ''))
@@ -107,6 +112,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
     memory.volumes = preparing
     try {
       memory.hasDirectory = true
+      sources.references.follow(pod)
       await mkdir(directories.pod(pod.metadata.uid ?? ''), { recursive: true, mode: 0o700 })
       const prepared = await prepareVolumes(pod, {
         directories,

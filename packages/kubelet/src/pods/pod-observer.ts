@@ -32,7 +32,7 @@ export interface PodObserverOptions {
   ends: RecordedEnds
   /** The Pod as the API has it; undefined where it has none. */
   cached(uid: string): PodObject | undefined
-  /** Why a Pod does not fit beside others that were taken; undefined where it does. */
+  /** Why a Pod does not fit beside others that were taken; undefined where it does, and then it is taken. */
   misfit(pod: PodObject, others: TakenPods): Eviction | undefined
   /** Why a Pod that runs cannot have what it asks for by now beside others; undefined where it can. */
   resizeRefusal(pod: PodObject, others: TakenPods): PendingResize | undefined
