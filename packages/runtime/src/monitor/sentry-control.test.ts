@@ -6,17 +6,21 @@ import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { connectToSentry, SentryControlError, signalContainer } from './sentry-control.ts'
+import { connectToSentry, killProcessTree, SentryControlError, signalContainer } from './sentry-control.ts'
 
 afterEach(() => void vi.useRealTimers())
 
 /** A sentry whose control socket somebody else answers; gives its state file. */
-async function takenOver(onCall: (socket: Socket) => void): Promise<{ stateFile: string } & AsyncDisposable> {
+async function takenOver(
+  onCall: (socket: Socket, data: string) => void,
+): Promise<{ stateFile: string } & AsyncDisposable> {
   const directory = await mkdtempDisposable(join(tmpdir(), 'caisson-sentry-'))
   const controlSocketPath = join(directory.path, 'control.sock')
   const stateFile = join(directory.path, 'state.json')
   writeFileSync(stateFile, JSON.stringify({ sandbox: { controlSocketPath } }))
-  const server = createServer((socket) => socket.on('error', () => {}).on('data', () => onCall(socket)))
+  const server = createServer((socket) =>
+    socket.on('error', () => {}).on('data', (data) => onCall(socket, String(data))),
+  )
   await once(server.listen(controlSocketPath), 'listening')
   return {
     stateFile,
@@ -85,4 +89,20 @@ test('one that answers unasked is not listened to any longer', async () => {
   socket.write('{"success":true}')
   await once(socket, 'close')
   await expect(connection.call('containerManager.Signal', signal)).rejects.toMatchObject({ hungUp: true })
+})
+
+test('a tree of processes that grows whenever somebody looks is killed as far as it was found', async () => {
+  const sent: Array<[signal: number, pid: number]> = []
+  let newest = 1
+  await using sentry = await takenOver((socket, data) => {
+    const { method, arg } = JSON.parse(data) as { method: string; arg: { Signo: number; PID: number } }
+    let result: unknown
+    if (method === 'containerManager.Processes') result = [null, { pid: newest + 1, ppid: newest++ }]
+    else sent.push([arg.Signo, arg.PID])
+    socket.write(JSON.stringify({ success: true, result }))
+  })
+  await killProcessTree(sentry.stateFile, 'c', 1)
+  const pids = Array.from({ length: 65 }, (_, index) => index + 1)
+  const stopped = pids.slice(0, 64).map((pid) => [19, pid])
+  expect(sent).toEqual([...stopped, ...pids.map((pid) => [9, pid])])
 })

@@ -31,6 +31,12 @@ const ANSWER_WITHIN_MS = 30_000
 
 /** Of the ways to deliver a signal that a sentry knows, the one for a single process. */
 const DELIVER_TO_PROCESS = 0
+const SIGNAL = 'containerManager.Signal'
+
+/** Of a tree of processes: as many as Linux has unless told otherwise. */
+const MOST_KILLED = 32_768
+/** Each finds what was forked before the one before it stopped all: a few, unless somebody has them go on. */
+const MOST_ROUNDS = 64
 
 export interface SentrySignal {
   containerId: string
@@ -51,13 +57,12 @@ export async function waitForContainer(stateFile: string, containerId: string): 
   return result
 }
 
-export async function signalContainer(stateFile: string, { containerId, signal, pid }: SentrySignal): Promise<void> {
-  await call(stateFile, 'containerManager.Signal', {
-    CID: containerId,
-    Signo: signal,
-    PID: pid,
-    Mode: DELIVER_TO_PROCESS,
-  })
+export async function signalContainer(stateFile: string, signal: SentrySignal): Promise<void> {
+  await call(stateFile, SIGNAL, signalArgument(signal))
+}
+
+function signalArgument({ containerId, signal, pid }: SentrySignal): object {
+  return { CID: containerId, Signo: signal, PID: pid, Mode: DELIVER_TO_PROCESS }
 }
 
 /** A process that a sentry executes, in the form in which it is told: gVisor's `ExecArgs`. */
@@ -147,22 +152,35 @@ export async function runInContainer(stateFile: string, options: SentryProgram):
 }
 
 /** What runs in a container, numbered as it sees itself. */
-async function listProcesses(stateFile: string, containerId: string): Promise<SentryProcess[]> {
-  const result = await call(stateFile, 'containerManager.Processes', containerId)
+async function listProcesses(connection: ControlConnection, containerId: string): Promise<SentryProcess[]> {
+  const result = await connection.call('containerManager.Processes', containerId)
   if (!Array.isArray(result)) throw new SentryControlError('the sentry answered Processes without a list', false)
-  return (result as SentryProcess[]).map(({ pid, ppid }) => ({ pid, ppid }))
+  return (result as Array<SentryProcess | null>).filter((each) => each !== null)
 }
 
-/** Kills a process and everything below it. A sentry cannot signal a process group that is not a terminal's. */
+/**
+ * Kills a process and everything below it: with more than 32,768 below it, or where others in the container have what was
+ * stopped go on and fork without end, what was found until then. A sentry cannot signal a process group that is not a
+ * terminal's.
+ */
 export async function killProcessTree(stateFile: string, containerId: string, root: number): Promise<void> {
+  using connection = await connectToSentry(stateFile)
+  const send = async (signal: number, pids: Iterable<number>): Promise<void> => {
+    for (const pid of pids)
+      await connection.call(SIGNAL, signalArgument({ containerId, signal, pid })).catch(ignoreGone)
+  }
   const tree = new Set([root])
   // Stopped first, until nobody new turns up: what is stopped cannot fork, and its children stay its children.
-  for (let known = 0; known < tree.size; ) {
-    known = tree.size
-    for (const pid of tree) await signalContainer(stateFile, { containerId, signal: SIGSTOP, pid }).catch(ignoreGone)
-    for (const { pid, ppid } of await listProcesses(stateFile, containerId)) if (tree.has(ppid)) tree.add(pid)
+  let found = [root]
+  for (let round = 0; round < MOST_ROUNDS && found.length > 0; round++) {
+    await send(SIGSTOP, found)
+    const children = (await listProcesses(connection, containerId)).filter(({ ppid }) => tree.has(ppid))
+    found = [...new Set(children.map(({ pid }) => pid))]
+      .filter((pid) => !tree.has(pid))
+      .slice(0, MOST_KILLED - tree.size)
+    for (const pid of found) tree.add(pid)
   }
-  for (const pid of tree) await signalContainer(stateFile, { containerId, signal: SIGKILL, pid }).catch(ignoreGone)
+  await send(SIGKILL, tree)
 }
 
 function ignoreGone(error: unknown): void {
