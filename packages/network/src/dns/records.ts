@@ -4,6 +4,7 @@ import {
   addressesOf,
   firstSlices,
   isHeadless,
+  isPort,
   isReady,
   type ServiceObject,
   type SliceObject,
@@ -38,6 +39,7 @@ export type Answered =
 const TTL_SECONDS = 5
 /** An answer has 64 KiB at most. */
 const MOST_RECORDS = 500
+const LONGEST_LABEL = 63
 
 export function answer({ name: asked, type }: Pick<Question, 'name' | 'type'>, view: NameView): Answered {
   const name = asked.toLowerCase().replace(/\.$/, '')
@@ -98,6 +100,8 @@ function answerService(asked: string, type: RecordType, found: FoundService): An
   const { spec } = service
   if (spec?.type === 'ExternalName') {
     const target = spec.externalName ?? ''
+    // Kubernetes takes longer ones, which DNS has no way to write.
+    if (target.split('.').some((label) => label.length > LONGEST_LABEL)) return { kind: 'missing' }
     const alias: Answer = { type: 'CNAME', name: asked, ttl: TTL_SECONDS, data: target }
     return labels.length > 0 ? { kind: 'missing' } : { kind: 'alias', answers: [alias], target }
   }
@@ -133,7 +137,7 @@ function answerPort(
         const number = slice.ports?.find(
           (each) => each.name === port && (each.protocol ?? 'TCP').toLowerCase() === protocol,
         )?.port
-        if (number === undefined) return []
+        if (!isPort(number)) return []
         return endpointsOf([slice]).map(({ hostname, ip }) => ({ target: `${hostname}.${own}`, port: number, ip }))
       })
     : (service.spec?.ports ?? []).flatMap((each) =>

@@ -26,10 +26,21 @@ const slice = (count: number): SliceObject => ({
 })
 const LONG = 'm'.repeat(63)
 const SERVICES = new Map([
+  [
+    'no-port',
+    {
+      service: service('no-port', { clusterIP: 'None' }),
+      slices: [{ ...slice(3), ports: [{ name: 'http', port: 70_000, protocol: 'TCP' }] }],
+    },
+  ],
   [LONG, { service: service(LONG, { clusterIP: 'None' }), slices: [slice(400)] }],
   ['web', { service: service('web', {}), slices: [] }],
   ['db', { service: service('db', { clusterIP: 'None' }), slices: [slice(3)] }],
   ['many', { service: service('many', { clusterIP: 'None' }), slices: [slice(400)] }],
+  [
+    'long-out',
+    { service: service('long-out', { type: 'ExternalName', externalName: `${'x'.repeat(200)}.com` }), slices: [] },
+  ],
   ['out', { service: service('out', { type: 'ExternalName', externalName: 'api.example.com' }), slices: [] }],
 ])
 /** How many endpoints were read of the Service `large`. */
@@ -139,6 +150,8 @@ describe('a name of the cluster', () => {
       ],
     ],
     ['_http._udp.web.default.svc.cluster.local', 'SRV', ['NXDOMAIN']],
+    ['long-out.default.svc.cluster.local', 'A', ['NXDOMAIN']],
+    ['_http._tcp.no-port.default.svc.cluster.local', 'SRV', ['NXDOMAIN']],
     ['7.0.96.10.in-addr.arpa', 'PTR', ['NOERROR', '7.0.96.10.in-addr.arpa PTR "web.default.svc.cluster.local"']],
     ['0.0.0.10.in-addr.arpa', 'PTR', ['NOERROR', '0.0.0.10.in-addr.arpa PTR "db-0.db.default.svc.cluster.local"']],
     ['5.5.5.10.in-addr.arpa', 'PTR', ['NXDOMAIN']],

@@ -117,7 +117,7 @@ export function servicePorts(service: ServiceObject, slices: readonly SliceObjec
 function targetsOf(slices: readonly SliceObject[], name: string, protocol: string): Target[] {
   const found = slices.flatMap(({ addressType, ports, endpoints }) => {
     const port = (ports ?? []).find((each) => (each.name ?? '') === name && (each.protocol ?? 'TCP') === protocol)?.port
-    if (addressType !== 'IPv4' || port === undefined) return []
+    if (addressType !== 'IPv4' || !isPort(port)) return []
     return (endpoints ?? []).flatMap((endpoint) => addressesOf(endpoint).map((ip) => ({ endpoint, ip, port })))
   })
   const ready = found.filter(({ endpoint }) => isReady(endpoint))
@@ -127,6 +127,14 @@ function targetsOf(slices: readonly SliceObject[], name: string, protocol: strin
       : found.filter(({ endpoint: { conditions } }) => conditions?.serving && conditions.terminating)
   const byAddress = new Map(used.map(({ ip, port }) => [`${ip} ${port}`, { ip, port }]))
   return [...byAddress].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, target]) => target)
+}
+
+/**
+ * Of a slice: Kubernetes takes any number, and the kernel refuses what is none of a port, which costs everybody who waits
+ * for their own change until it is found.
+ */
+export function isPort(port: number | undefined): port is number {
+  return port !== undefined && port > 0 && port < 65_536
 }
 
 /** An endpoint that says nothing of it is ready. */

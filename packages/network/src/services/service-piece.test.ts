@@ -52,6 +52,11 @@ test.each<[string, ServiceObject, SliceObject]>([
   ['without an address', service({ clusterIP: 'None' }), slice(ready('10.0.0.2'))],
   ['that is only a name', service({ type: 'ExternalName' }), slice(ready('10.0.0.2'))],
   ['whose endpoints are ranges', service(), slice(ready('10.0.0.0/8'), ready('0.0.0.0/0'))],
+  ...[70_000, 65_536, 0, -1].map((port): [string, ServiceObject, SliceObject] => [
+    `whose endpoints have port ${port}, which is none`,
+    service(),
+    { ...slice(ready('10.0.0.2')), ports: [{ name: 'http', port, protocol: 'TCP' }] },
+  ]),
   ['whose endpoints are of IPv6', service(), { ...slice(ready('fd00::2')), addressType: 'IPv6' }],
 ])('a Service %s has no rules', (_what, one, endpoints) => {
   expect(pieceOf(one, endpoints)).toEqual({ sets: [], chains: [], elements: [] })
