@@ -177,8 +177,10 @@ print(u.recvfrom(100)[0].decode())
   test('follows its Pods', async () => {
     await apply(server('late', { app: 'late' }), service('late', { selector: { app: 'late' } }))
     await cluster.mustKubectl(['wait', '--for=condition=Ready', 'pod/late', '--timeout=30s'])
-    const slice = ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=late']
-    await cluster.mustKubectl(['wait', '--for=jsonpath={.endpoints[0].conditions.ready}=true', ...slice.slice(1)])
+    // Until the Pod has an address there is another slice, since its port has a name: to wait for that one is to see it go.
+    const slices = ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=late']
+    const ready = [...slices, '-o', 'jsonpath={.items[*].endpoints[*].conditions.ready}']
+    await expect.poll(() => cluster.mustKubectl(ready), SOON).toBe('true')
     expect(await dial('client', 'late')).toEqual(['late'])
     await cluster.mustKubectl(['delete', 'pod', 'late', '--grace-period=1'])
     await expect.poll(() => dial('client', 'late'), SOON).toEqual(['refused'])
