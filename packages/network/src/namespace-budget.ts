@@ -27,6 +27,8 @@ interface Entry extends Asked {
   key: string
   /** Undefined until it is judged. */
   level: number | undefined
+  /** What those before it took when it was judged. */
+  spent: number
 }
 
 export function createNamespaceBudget(budget: number): NamespaceBudget {
@@ -34,50 +36,63 @@ export function createNamespaceBudget(budget: number): NamespaceBudget {
   /** Of each namespace, the oldest first. */
   const ordered = new Map<string, Entry[]>()
 
-  function judge(namespace: string): ReadonlyMap<string, Granted> {
+  /** The places that changed, and what follows until one has as much before it as it had: then so have all after it. */
+  function judge(namespace: string, ...places: readonly number[]): ReadonlyMap<string, Granted> {
     const changed = new Map<string, Granted>()
-    let spent = 0
-    for (const entry of ordered.get(namespace) ?? []) {
+    const own = ordered.get(namespace) ?? []
+    const [from, to] = [Math.min(...places), Math.max(...places)]
+    const [before] = own.slice(Math.max(0, from - 1), from)
+    let spent = before ? before.spent + costOf(before) : 0
+    for (const [offset, entry] of own.slice(from).entries()) {
+      if (from + offset > to && entry.spent === spent) break
       const { key, costs } = entry
       const found = costs.findIndex((cost) => spent + cost <= budget)
       const level = found < 0 ? costs.length : found
       if (entry.level !== level) changed.set(key, { level, spent })
-      entry.level = level
-      spent += costs[level] ?? 0
+      Object.assign(entry, { level, spent })
+      spent += costOf(entry)
     }
     return changed
   }
 
-  function take(key: string): Entry | undefined {
+  /** Gives where it was; undefined where it was nowhere. */
+  function take(key: string): number | undefined {
     const known = entries.get(key)
     if (!known) return undefined
     entries.delete(key)
-    const left = (ordered.get(known.namespace) ?? []).filter((entry) => entry !== known)
-    if (left.length > 0) ordered.set(known.namespace, left)
-    else ordered.delete(known.namespace)
-    return known
+    const own = ordered.get(known.namespace) ?? []
+    const at = own.indexOf(known)
+    own.splice(at, 1)
+    if (own.length === 0) ordered.delete(known.namespace)
+    return at
+  }
+
+  function put(entry: Entry): number {
+    const { key, namespace, age } = entry
+    const own = ordered.get(namespace) ?? []
+    ordered.set(namespace, own)
+    // Most come in the order in which they were made.
+    const at = 1 + own.findLastIndex((other) => other.age < age || (other.age === age && other.key < key))
+    own.splice(at, 0, entry)
+    entries.set(key, entry)
+    return at
   }
 
   return {
     set(key, asked) {
-      const known = entries.get(key)
-      if (known?.namespace === asked.namespace && known.age === asked.age) {
-        known.costs = asked.costs
-        known.level = undefined
-      } else {
-        take(key)
-        const { namespace, age } = asked
-        const entry: Entry = { ...asked, key, level: undefined }
-        entries.set(key, entry)
-        const others = ordered.get(namespace) ?? []
-        const at = others.findIndex((other) => other.age > age || (other.age === age && other.key > key))
-        ordered.set(namespace, at < 0 ? [...others, entry] : others.toSpliced(at, 0, entry))
-      }
-      return judge(asked.namespace)
+      const was = take(key)
+      const at = put({ ...asked, key, level: undefined, spent: 0 })
+      return judge(asked.namespace, was ?? at, at)
     },
     remove(key) {
-      const known = take(key)
-      return known ? judge(known.namespace) : new Map()
+      const known = entries.get(key)
+      const was = take(key)
+      return known && was !== undefined ? judge(known.namespace, was, was) : new Map()
     },
   }
+}
+
+/** What it takes as it is judged. */
+function costOf({ costs, level = 0 }: Entry): number {
+  return costs[level] ?? 0
 }

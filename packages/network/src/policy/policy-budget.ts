@@ -12,6 +12,7 @@ import {
   type PodSelector,
   type Policy,
   type PolicyRule,
+  says,
 } from './policy-model.ts'
 
 /**
@@ -39,7 +40,8 @@ export interface PolicyBudget {
 export function createPolicyBudget(budget: number = NAMESPACE_BUDGET): PolicyBudget {
   const shares = createNamespaceBudget(budget)
   const policies = new Map<string, Policy>()
-  const forAll = createGroups<Policy>()
+  /** Those that isolate the whole of their namespace. */
+  const forAll = { ingress: createGroups<Policy>(), egress: createGroups<Policy>() }
   const standIns = new Map<string, Policy>()
 
   function inForce(namespace: string, granted: ReadonlyMap<string, Granted>): Map<string, Policy | undefined> {
@@ -47,15 +49,26 @@ export function createPolicyBudget(budget: number = NAMESPACE_BUDGET): PolicyBud
     for (const [key, { level, spent }] of granted) {
       const policy = policies.get(key)
       if (!policy) continue
-      if (level > 1) forAll.set(namespace, key, policy)
-      else forAll.remove(namespace, key)
+      for (const direction of ['ingress', 'egress'] as const) {
+        if (level > 1 && policy[direction] !== undefined) forAll[direction].set(namespace, key, policy)
+        else forAll[direction].remove(namespace, key)
+      }
       changed.set(key, level === 0 ? policy : closed(policy, { toAll: level > 1, spent, budget }))
     }
-    const standIn = closedForAll(namespace, [...forAll.of(namespace).values()])
+    const standIn = standInOf(namespace)
     if (!isDeepStrictEqual(standIns.get(namespace), standIn)) changed.set(`${namespace}/`, standIn)
     if (standIn) standIns.set(namespace, standIn)
     else standIns.delete(namespace)
     return changed
+  }
+
+  /** One for all that isolate the namespace: however many there are, they come to the same. */
+  function standInOf(namespace: string): Policy | undefined {
+    const isolates = (direction: Direction): [] | undefined =>
+      forAll[direction].of(namespace).size > 0 ? [] : undefined
+    const standIn = { ingress: isolates('ingress'), egress: isolates('egress') }
+    if (!says(standIn)) return undefined
+    return { id: '', namespace, podSelector: EVERYBODY, ...standIn, problem: undefined }
   }
 
   return {
@@ -70,24 +83,9 @@ export function createPolicyBudget(budget: number = NAMESPACE_BUDGET): PolicyBud
       const known = policies.get(key)
       if (!known) return new Map()
       policies.delete(key)
-      forAll.remove(known.namespace, key)
+      for (const each of Object.values(forAll)) each.remove(known.namespace, key)
       return inForce(known.namespace, shares.remove(key))
     },
-  }
-}
-
-/** One for all that isolate their namespace: however many there are, they come to the same. */
-function closedForAll(namespace: string, policies: readonly Policy[]): Policy | undefined {
-  if (policies.length === 0) return undefined
-  const isolates = (direction: Direction): [] | undefined =>
-    policies.some((policy) => policy[direction] !== undefined) ? [] : undefined
-  return {
-    id: '',
-    namespace,
-    podSelector: EVERYBODY,
-    ingress: isolates('ingress'),
-    egress: isolates('egress'),
-    problem: undefined,
   }
 }
 

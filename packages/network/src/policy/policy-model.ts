@@ -221,7 +221,7 @@ export function selectsPeer({ namespace, namespaceSelector, podSelector }: PodSe
 export const EVERYWHERE = ''
 
 /** Whether it says anything at all. */
-export function says({ ingress, egress }: Policy): boolean {
+export function says({ ingress, egress }: Pick<Policy, Direction>): boolean {
   return ingress !== undefined || egress !== undefined
 }
 
