@@ -45,8 +45,8 @@ test('a claim whose creation of a Sandbox was not answered takes no member besid
   expect(lost).toBe(1)
 })
 
-/** A Sandbox of the claim's own name. */
+/** A Sandbox of the claim's own name. Other tests of the same cluster leave some, which caches begin with. */
 function isMine(object: unknown): boolean {
-  const { kind, metadata } = object as { kind?: string; metadata?: { name?: string } }
-  return kind === 'Sandbox' && metadata?.name === 'mine'
+  const { kind, metadata } = object as { kind?: string; metadata?: { namespace?: string; name?: string } }
+  return kind === 'Sandbox' && metadata?.namespace === t.namespace && metadata.name === 'mine'
 }
