@@ -130,7 +130,6 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
         adoption.release(claim.metadata.uid ?? '')
         delivery.forget(claim.metadata.uid ?? '')
         assignments.gone(claim)
-        engine.enqueue(keyOf(claim))
       },
     }),
     sandboxes.handle({

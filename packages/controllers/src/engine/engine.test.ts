@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { type Sandbox, type SandboxStatus, sandboxCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
 import { createClient, createInformer, keyOf } from '@caisson/client'
@@ -5,9 +7,12 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { SANDBOXES } from '../sandbox/objects.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import { createOrderedTransport } from '../testing/ordered-transport.ts'
-import { installCrd, type TestCluster, until } from '../testing/test-cluster.ts'
+import { installCrd, sandboxNamed, type TestCluster, until } from '../testing/test-cluster.ts'
 import { createEngine } from './engine.ts'
 import { nothing, type Plan } from './plan.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
 
 const namespace = 'default'
 let cluster: TestCluster
@@ -27,7 +32,7 @@ interface Run {
 /** A controller of Sandboxes with that plan, to which changes are said in that order. */
 async function run(first: 'answer' | 'event', plan: (replicas: number) => Plan<SandboxStatus>): Promise<Run> {
   const client = createClient(createOrderedTransport(cluster.transport, first))
-  const informer = createInformer(client, SANDBOXES)
+  const informer = createInformer(client, SANDBOXES, { namespace })
   onTestFinished(async () => informer[Symbol.asyncDispose]())
   await informer.synced()
   let plans = 0
@@ -59,6 +64,26 @@ async function createSandbox(name: string): Promise<void> {
 async function untilReplicas(name: string, replicas: number): Promise<void> {
   await until(cluster.client, SANDBOXES, { namespace, name }, (sandbox) => sandbox?.status?.replicas === replicas)
 }
+
+test('what is remembered of an object goes with it, whether anybody has it looked at then or not', async () => {
+  // The server has no place for all of it: what was asked for is remembered, so that it is not asked for again.
+  const asked: WeakRef<object>[] = []
+  const { idle } = await run('event', () => {
+    const status = { replicas: 1, elsewhere: 'x' }
+    asked.push(new WeakRef(status))
+    return { ...nothing(), status }
+  })
+  const remembered = (): number => {
+    collectGarbage()
+    return asked.filter((each) => each.deref() !== undefined).length
+  }
+  await cluster.client.create(SANDBOXES, sandboxNamed('forgotten'), { namespace })
+  await untilReplicas('forgotten', 1)
+  await idle()
+  await expect.poll(remembered).toBe(1)
+  await cluster.client.delete(SANDBOXES, 'forgotten', { namespace })
+  await expect.poll(remembered).toBe(0)
+})
 
 describe.each(['answer', 'event'] as const)('where the %s of a write comes first', (first) => {
   test('a plan is asked for again once its status is written, which it may go by', async () => {

@@ -86,7 +86,7 @@ export class RetryError extends Error {
   readonly code = 'RETRY'
 }
 
-/** What is known of an object besides the caches; losing it costs a write. */
+/** What is known of an object besides the caches, as long as it is there; losing it costs a write. */
 interface Memory extends StatusMemory {
   uid: string | undefined
   generation: number | undefined
@@ -119,6 +119,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       runner.refresh(informer.resource, { namespace, name }, context),
   })
   const memories = new Map<string, Memory>()
+  const forgetting = informer.handle({ deleted: (object) => void memories.delete(keyOf(object)) })
   // The key whose pass changes a cache right now: it plans on that change anyway.
   let quiet: string | undefined
 
@@ -165,10 +166,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     let outdated = 0
     for (;;) {
       const object = informer.get(key)
-      if (!object) {
-        memories.delete(key)
-        return undefined
-      }
+      if (!object) return undefined
       const memory = memoryOf(key, object)
       if (memory.doubts?.size) {
         await settleDoubts(memory.doubts, context)
@@ -307,7 +305,10 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     busy: () => queue.running + queue.depth > 0,
     enqueueAt: (key, moment) => queue.addAfter(key, waitUntil(moment)),
     idle: () => queue.idle(),
-    [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      forgetting[Symbol.dispose]()
+      await queue[Symbol.asyncDispose]()
+    },
   }
 }
 

@@ -96,7 +96,6 @@ export function startSandboxController(
         if (wasHandedOver(old, sandbox)) handedOver.add(keyOf(sandbox))
         else engine.enqueue(keyOf(sandbox))
       },
-      deleted: (sandbox) => engine.enqueue(keyOf(sandbox)),
     }),
     pods.handle(
       each((pod: Pod) => {

@@ -43,7 +43,7 @@ export function startSnapshotController(
     for (const key of fromSnapshotKey(sandbox)) if (snapshots.get(key)) engine.enqueue(key)
   }
   const handlers = [
-    snapshots.handle({ added: enqueue, updated: (_old, snapshot) => enqueue(snapshot), deleted: enqueue }),
+    snapshots.handle({ added: enqueue, updated: (_old, snapshot) => enqueue(snapshot) }),
     sandboxes.handle({ added: enqueueOf, updated: (_old, sandbox) => released(sandbox), deleted: released }),
     // A Sandbox's Pod has its name, but for those that older controllers made.
     pods.handle({ added: enqueueOf, updated: (_old, pod) => enqueueOf(pod), deleted: enqueueOf }),

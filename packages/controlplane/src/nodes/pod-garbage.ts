@@ -23,13 +23,18 @@ export interface PodGarbage {
   reconcile(key: string): Promise<WorkResult>
   /** The node is there, again or for the first time. */
   nodeSeen(name: string): void
+  podGone(pod: PodObject): void
 }
+
+/** Index of Pods by the name of their node. */
+export const BY_NODE = 'nodeOfPod'
 
 export function createPodGarbage(options: PodGarbageOptions): PodGarbage {
   const { client, informers, now, monotonic, quarantineMs = QUARANTINE_MS, signal } = options
   const pods = informers.of(resources.pods)
   const nodes = informers.of(resources.nodes)
-  /** By node. */
+  pods.addIndex(BY_NODE, nodeOf)
+  /** By node, as long as there are Pods that say they are on it: anybody may say so, of any name. */
   const missingSince = new Map<string, number>()
 
   async function reconcile(key: string): Promise<WorkResult> {
@@ -60,7 +65,17 @@ export function createPodGarbage(options: PodGarbageOptions): PodGarbage {
     await disruptPod(pod, { client, disruption, isLost: true, now, signal })
   }
 
-  return { reconcile, nodeSeen: (name) => void missingSince.delete(name) }
+  return {
+    reconcile,
+    nodeSeen: (name) => void missingSince.delete(name),
+    podGone(pod) {
+      for (const name of nodeOf(pod)) if (!pods.byIndex(BY_NODE, name).length) missingSince.delete(name)
+    },
+  }
+}
+
+function nodeOf({ spec }: PodObject): string[] {
+  return spec?.nodeName ? [spec.nodeName] : []
 }
 
 const DISRUPTION = {

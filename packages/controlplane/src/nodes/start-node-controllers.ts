@@ -17,7 +17,7 @@ import {
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { createNodeHealth } from './node-health.ts'
 import { planTaints } from './node-taints.ts'
-import { createPodGarbage } from './pod-garbage.ts'
+import { BY_NODE, createPodGarbage } from './pod-garbage.ts'
 import { createTaintEviction, noExecuteTaints } from './taint-eviction.ts'
 
 export interface NodeControllersOptions {
@@ -77,7 +77,7 @@ export function startNodeControllers(options: NodeControllersOptions): AsyncDisp
     healthQueue.add(name)
     const driving = noExecuteTaints(node)
     if (isDeepStrictEqual(driving, old ? noExecuteTaints(old) : [])) return
-    for (const pod of pods.list()) if (pod.spec?.nodeName === name) evictionQueue.add(keyOf(pod))
+    for (const pod of pods.byIndex(BY_NODE, name)) evictionQueue.add(keyOf(pod))
   }
   const podChanged = (pod: PodObject, old?: PodObject): void => {
     const { nodeName, tolerations } = pod.spec ?? {}
@@ -96,7 +96,7 @@ export function startNodeControllers(options: NodeControllersOptions): AsyncDisp
       updated: (old, node) => nodeChanged(node, old),
       deleted(node) {
         health.forget(keyOf(node))
-        for (const pod of pods.list()) if (pod.spec?.nodeName === keyOf(node)) garbageQueue.add(keyOf(pod))
+        for (const pod of pods.byIndex(BY_NODE, keyOf(node))) garbageQueue.add(keyOf(pod))
       },
     }),
   )
@@ -104,7 +104,10 @@ export function startNodeControllers(options: NodeControllersOptions): AsyncDisp
     pods.handle({
       added: (pod) => podChanged(pod),
       updated: (old, pod) => podChanged(pod, old),
-      deleted: eviction.forget,
+      deleted(pod) {
+        eviction.forget(pod)
+        garbage.podGone(pod)
+      },
     }),
   )
   stack.use(

@@ -103,7 +103,6 @@ export function createWiring(kinds: Kinds, options: WorkloadOptions, stack: Asyn
         definition.informer.handle({
           added: (object) => engine.enqueue(keyOf(object)),
           updated: (_old, object) => engine.enqueue(keyOf(object)),
-          deleted: (object) => engine.enqueue(keyOf(object)),
         }),
       )
       return engine
