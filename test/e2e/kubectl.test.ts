@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, findKubectl, run, startCluster } from './fixture.ts'
 import { forwardPort } from './forward-port.ts'
@@ -61,13 +62,18 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
     expect(table.split('\n')[1]?.split(/\s+/).slice(0, 3)).toEqual(['gvisor-test', 'True', 'DependenciesReady'])
     const described = await cluster.mustKubectl(['describe', 'sandbox', 'gvisor-test'])
     expect(described).toContain('Pod is Ready')
-    const watch = spawn(kubectl ?? '', ['get', 'sandboxes', '-w'], {
+    const watch = spawn(kubectl ?? '', ['get', 'sandboxes', '-w', '-L', 'seen'], {
       env: { ...process.env, ...cluster.env },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
-    const line = await new Promise<string>((resolve) => watch.stdout.setEncoding('utf8').once('data', resolve))
+    const rows = createInterface(watch.stdout)[Symbol.asyncIterator]()
+    const next = async (): Promise<string[]> => String((await rows.next()).value).split(/\s+/)
+    expect(await next()).toEqual(['NAME', 'READY', 'REASON', 'AGE', 'SEEN'])
+    const row = ['gvisor-test', 'True', 'DependenciesReady', expect.any(String)]
+    expect(await next()).toEqual([...row, ''])
+    await cluster.mustKubectl(['label', 'sandbox', 'gvisor-test', 'seen=yes'])
+    expect(await next()).toEqual([...row, 'yes'])
     watch.kill()
-    expect(line).toContain('NAME')
   })
 
   test('has logs', async () => {
@@ -336,7 +342,7 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
       metadata: metadata('gone'),
       spec: { defaultBackend: { service: { name: 'none', port: { number: 80 } } } },
     }
-    await cluster.mustKubectl(['apply', '-f', '-'], { input: `${JSON.stringify(kept)}\n---\n${JSON.stringify(gone)}` })
+    await cluster.mustKubectl(['apply', '-f', '-'], { input: `${JSON.stringify(kept)}\n${JSON.stringify(gone)}` })
     expect(
       await cluster.mustKubectl(['apply', '--prune', '-l', 'pruned=yes', '-f', '-'], { input: JSON.stringify(kept) }),
     ).toBe('configmap/kept unchanged\ningress.networking.k8s.io/gone pruned\n')
