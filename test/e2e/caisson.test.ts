@@ -289,6 +289,18 @@ test('mistakes end with the code of their kind, and say the next step', async ()
   ])
 })
 
+test('on a terminal, what takes its time is said while it does, and gone from there afterwards', async () => {
+  const stubborn = 'trap "" TERM; while :; do sleep 1; done'
+  await cluster.mustCaisson(['run', '--detach', '--name', 'stubborn', '--', 'sh', '-c', stubborn])
+  const { stdout } = await run('script', ['-qec', 'bin/caisson rm stubborn', '/dev/null'], {
+    env: cluster.env,
+    input: '',
+  })
+  expect(stdout.replaceAll('\r\x1b[K', '|').replaceAll(/\r|\^@/g, '')).toMatch(
+    /^(\|waiting for what runs in them to end: \d+ s)+\|stubborn\n$/,
+  )
+})
+
 describe('a cluster that does not run', () => {
   test('is started by run, says so, keeps objects, and down leaves nothing of it', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'caisson-own-'))

@@ -9,6 +9,7 @@ import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { stopSignal } from '../run/stop-signal.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { otherProgramsErrors, say } from '../terminal-text.ts'
 import { whereFound } from '../where-found.ts'
 
@@ -43,6 +44,7 @@ export async function cp(options: CpOptions): Promise<void> {
     await whereFound(session, async (here) => {
       const pod = await stop.race(awakePodOf(here, from.sandbox ?? to.sandbox ?? ''))
       const name = pod.metadata.name ?? ''
+      using _ = sayWaiting('the copy')
       if (to.sandbox !== undefined && from.path === '-') await unpackIn(here, name, { ...copy, to: to.path })
       else if (from.sandbox !== undefined && to.path === '-') await packOut(here, name, { ...copy, from: from.path })
       else if (to.sandbox !== undefined) await copyIn(here, pod, { ...copy, from: resolve(from.path), to: to.path })

@@ -3,6 +3,7 @@ import { dataDirectory } from '../cluster/data-directory.ts'
 import { endDaemon } from '../cluster/end-daemon.ts'
 import { enterUserNamespace } from '../cluster/user-namespace.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { sayWaiting } from '../say-waiting.ts'
 
 export interface DownOptions extends GlobalOptions {
   timeout: string
@@ -13,5 +14,6 @@ export async function down(options: DownOptions): Promise<void> {
   const directory = dataDirectory(options.dataDir)
   // Where there may be something to take apart.
   if (existsSync(directory.root)) enterUserNamespace(directory)
-  console.log((await endDaemon(directory, options.timeout)) ? 'stopped' : 'not running')
+  using waiting = sayWaiting('the cluster to stop')
+  waiting.print((await endDaemon(directory, options.timeout)) ? 'stopped' : 'not running')
 }

@@ -8,6 +8,7 @@ import { userCredentials } from '../images/docker-config.ts'
 import { readImageSettings } from '../images/images-file.ts'
 import { asCliError, megabytes, pullWithProgress } from '../images/pull-with-progress.ts'
 import { age, type Printed, printList } from '../print.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { say } from '../terminal-text.ts'
 
 /** Images are files: they are there whether a cluster runs or not. */
@@ -36,11 +37,13 @@ export async function imageImport(
   const { file, name, output } = options
   const source = file === '-' ? archiveOnInput() : await archiveFile(file)
   const store = await storeOf(options)
+  using waiting = sayWaiting('the archive')
   const images = await interruptible((signal) =>
     store.import(source, { signal, ...(name !== undefined && { name }) }).catch((error: unknown) => {
       throw asCliError(error, { subject: file === '-' ? 'standard input' : file, kind: 'file' })
     }),
   )
+  waiting[Symbol.dispose]()
   if (output) return print(images, output)
   for (const image of images) console.log(image.name)
 }
@@ -67,6 +70,7 @@ async function archiveFile(file: string): Promise<string> {
 export async function imageExport(options: GlobalOptions & { names: string[]; file: string }): Promise<void> {
   const store = await storeOf(options)
   const { names, file } = options
+  using _ = sayWaiting('the archive')
   if (file === '-') {
     if (process.stdout.isTTY) throw new CliError('usage', 'an archive is not for a terminal: name a file, or redirect')
     return interruptible((signal) => store.export(names, process.stdout, signal))

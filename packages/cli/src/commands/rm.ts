@@ -6,6 +6,7 @@ import type { GlobalOptions } from '../global-options.ts'
 import { shownName } from '../new-name.ts'
 import { getSandbox } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { listWhereFound, whereFound } from '../where-found.ts'
 
 export interface RmOptions extends GlobalOptions {
@@ -20,11 +21,16 @@ export async function rm(options: RmOptions): Promise<void> {
   }
   await using session = await openSession(options)
   const missing: string[] = []
+  using waiting = sayWaiting('what runs in them to end')
   const work = options.all
-    ? (await listWhereFound(session, sandboxes)).map((sandbox) => () => removeSandbox(session, sandbox))
+    ? (await listWhereFound(session, sandboxes)).map(
+        (sandbox) => async () => waiting.print(await removeSandbox(session, sandbox)),
+      )
     : options.names.map((name) => async () => {
         try {
-          await whereFound(session, async (here) => removeSandbox(here, await getSandbox(here, name)))
+          await whereFound(session, async (here) =>
+            waiting.print(await removeSandbox(here, await getSandbox(here, name))),
+          )
         } catch (error) {
           if (!(error instanceof CliError && error.code === 'no-sandbox')) throw error
           missing.push(name)
@@ -39,8 +45,8 @@ export async function rm(options: RmOptions): Promise<void> {
   }
 }
 
-/** Deletes a Sandbox with all that it owns, waits for it to be gone, and prints its name. */
-async function removeSandbox({ client }: Session, found: Sandbox): Promise<void> {
+/** Deletes a Sandbox with all that it owns, waits for it to be gone, and resolves with its name. */
+async function removeSandbox({ client }: Session, found: Sandbox): Promise<string> {
   const { name = '', namespace = '' } = found.metadata
   const stop = new AbortController()
   try {
@@ -63,5 +69,5 @@ async function removeSandbox({ client }: Session, found: Sandbox): Promise<void>
   } finally {
     stop.abort()
   }
-  console.log(name)
+  return name
 }

@@ -7,6 +7,7 @@ import { enterUserNamespace, sayWhatIsMissing } from '../cluster/user-namespace.
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { requireNoNode } from '../node/joined-node.ts'
+import { sayWaiting } from '../say-waiting.ts'
 
 export interface UpOptions extends GlobalOptions {
   detach?: boolean
@@ -36,8 +37,9 @@ export async function up(options: UpOptions): Promise<void> {
     return
   }
   if (options.detach) {
+    using waiting = sayWaiting('the cluster')
     const record = await startDetached(directory, wordsOfUp(options))
-    console.log(`running: ${record.server}, process ${record.pid}; export KUBECONFIG=${directory.kubeconfig}`)
+    waiting.print(`running: ${record.server}, process ${record.pid}; export KUBECONFIG=${directory.kubeconfig}`)
     return
   }
   sayWhatIsMissing()
