@@ -2,13 +2,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { text } from 'node:stream/consumers'
 import { findKubectl } from './fixture.ts'
 
 export interface ForwardedPort extends AsyncDisposable {
   /** Of 127.0.0.1, of kubectl's choice. */
   port: number
   url: string
+  /** On standard error until now. */
+  said(): string
 }
 
 /**
@@ -21,9 +22,12 @@ export async function forwardPort(
 ): Promise<ForwardedPort> {
   const child = spawn(findKubectl() ?? 'kubectl', words, { env: { ...process.env, ...env } })
   const closed = once(child, 'close')
-  const said = text(child.stderr)
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
   const ended = closed.then(async () => {
-    throw new Error(`kubectl ${words.join(' ')} ended: ${await said}`)
+    throw new Error(`kubectl ${words.join(' ')} ended: ${said}`)
   })
   ended.catch(() => {})
   const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string]
@@ -32,6 +36,7 @@ export async function forwardPort(
   return {
     port,
     url: `http://127.0.0.1:${port}`,
+    said: () => said,
     async [Symbol.asyncDispose]() {
       child.kill()
       await closed

@@ -125,6 +125,9 @@ describe.runIf(kubectl)('kubectl against the embedded cluster', () => {
       await using forward = await forwardPort(['port-forward', target, `:${port}`], cluster.env)
       for (let time = 0; time < 3; time++) expect(await fetchText(forward.port)).toBe('served\n')
     }
+    await using unheard = await forwardPort(['port-forward', 'pod/web', ':81'], cluster.env)
+    await expect(fetchText(unheard.port)).rejects.toThrow()
+    await expect.poll(() => unheard.said()).toMatch(/error forwarding port 81 to pod .*: nobody listens on port 81 of /)
     // And by the API server's own paths.
     const slice = ['endpointslice', '-l', 'kubernetes.io/service-name=front']
     await cluster.mustKubectl(['wait', '--for=jsonpath={.endpoints[0].conditions.ready}=true', ...slice])

@@ -96,6 +96,26 @@ describe('port-forward over SPDY', () => {
     expect(await data.text()).toBe('STILL HERE')
   })
 
+  test.each([
+    ['before it has answered is said', '', 'read ECONNRESET'],
+    ['after its answer is no news', 'ANSWER', ''],
+  ])('a server that resets the connection %s', async (_when, answer, reason) => {
+    const { server } = await serve()
+    await using resets = await startTcpServer((socket) => {
+      socket.on('data', (data) => {
+        if (String(data) === 'answer') socket.write(answer)
+        if (answer === '' || String(data) === 'end') socket.resetAndDestroy()
+      })
+    })
+    await using client = await connectSpdy({ port: server.port, path: PATH, protocols: PROTOCOLS })
+    const { data, error } = await openPair(client, resets.port, '0')
+    data.write('answer')
+    await expect.poll(() => data.received()).toBe(answer)
+    data.write('end')
+    const description = 'pod web_default, uid 11111111-2222-3333-4444-555555555555'
+    expect(await error.text()).toBe(reason && `error forwarding port ${resets.port} to ${description}: ${reason}`)
+  })
+
   test('a reset stream and a lost connection close what they were connected to', async () => {
     const { server, target } = await serve()
     const client = await connectSpdy({ port: server.port, path: PATH, protocols: PROTOCOLS })
@@ -180,6 +200,22 @@ describe('port-forward over a WebSocket', () => {
       )
     socket.terminate()
     await expect.poll(() => target.open()).toBe(0)
+  })
+
+  test('v4 says why a server resets the connection before it has answered', async () => {
+    const { server } = await serve()
+    await using resets = await startTcpServer((socket) => {
+      socket.on('data', () => socket.resetAndDestroy())
+    })
+    const socket = new WebSocket(`ws://127.0.0.1:${server.port}${PATH}?port=${resets.port}`, ['v4.channel.k8s.io'])
+    let said = ''
+    socket.on('message', (message: Buffer) => {
+      if (message[0] === 1) said += message.subarray(1)
+    })
+    await once(socket, 'open')
+    socket.send(Buffer.from('\u0000end'))
+    await once(socket, 'close')
+    expect(said.slice(2)).toMatch(/^error forwarding port \d+ to pod .*: read ECONNRESET$/)
   })
 
   test.each<[name: string, path: string, protocol: string, expected: string]>([

@@ -157,18 +157,28 @@ async function forward(options: {
 }): Promise<void> {
   const { port, input, output, error, target, gone } = options
   input.on('error', () => {})
+  const describe = (reason: Error): string =>
+    `error forwarding port ${port} to pod ${target.description}: ${reason.message}`
   let container: Duplex
   try {
     container = await target.connect(port, gone)
   } catch (reason) {
-    error.end(`error forwarding port ${port} to pod ${target.description}: ${(reason as Error).message}`)
+    error.end(describe(reason as Error))
     input.destroy()
     output.destroy()
     return
   }
-  container.on('error', () => {})
-  // That the client resets its stream, or the server its connection, is how connections end and no news. The client may
-  // end its side long before the server does, but nothing follows once the server has ended its own.
+  let answered = false
+  container.once('data', () => {
+    answered = true
+  })
+  // A sentry takes a connection before it knows whether anybody listens. That the client resets its stream, or a server
+  // its connection after an answer, is how connections end and no news. It is said before the output is given up, with
+  // which a WebSocket ends.
+  container.on('error', (reason) => {
+    if (!answered && !input.errored && !output.destroyed) error.end(describe(reason))
+  })
+  // The client may end its side long before the server does, but nothing follows once the server has ended its own.
   const upload = pipeline(input, container).catch(() => {})
   await pipeline(container, output).catch(() => {})
   container.destroy()

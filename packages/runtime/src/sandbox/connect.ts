@@ -119,7 +119,8 @@ async function connectThroughSentry(
 
 function notListening(sandbox: SandboxEntry, port: number, complaint = ''): RuntimeError {
   const message = `nobody listens on port ${port} of sandbox ${sandbox.record.spec.id}`
-  return new RuntimeError('network', complaint === '' ? message : `${message}: ${complaint.trim()}`)
+  // Paths of this machine may be in what a program says: that is not for whoever asked for the port.
+  return new RuntimeError('network', message, complaint === '' ? {} : { cause: new Error(complaint.trim()) })
 }
 
 /** A small program that has entered the network namespace carries the bytes. */
@@ -170,8 +171,12 @@ function joinStreams(writable: Writable, readable: Readable, { onEnd, onClose }:
   const stream = new Duplex({
     allowHalfOpen: true,
     read: () => void readable.resume(),
-    write: (chunk: Buffer, _encoding, callback) => void writable.write(chunk, callback),
-    final: (callback) => void writable.end(callback),
+    write(chunk: Buffer, _encoding, callback) {
+      writable.write(chunk, (error) => (error ? void fail(error) : callback()))
+    },
+    final(callback) {
+      writable.end((error?: Error | null) => (error ? void fail(error) : callback()))
+    },
     destroy(error, callback) {
       onClose()
       readable.destroy()
@@ -190,8 +195,11 @@ function joinStreams(writable: Writable, readable: Readable, { onEnd, onClose }:
   readable.on('end', () => void end())
   // It may fail before its owner had a chance to listen, who then learns of it by reading.
   stream.on('error', () => {})
-  const failed = (error: Error): void => void stream.destroy(error)
-  readable.on('error', failed)
-  writable.on('error', failed)
+  // What carries the bytes may close before it says why.
+  async function fail(error: Error): Promise<void> {
+    stream.destroy((await onEnd()) ?? error)
+  }
+  readable.on('error', (error) => void fail(error))
+  writable.on('error', (error) => void fail(error))
   return stream
 }
