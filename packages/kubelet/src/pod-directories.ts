@@ -39,6 +39,9 @@ export interface PodDirectories {
   log(pod: PodIdentity, container: string, restartCount: number): string
 }
 
+/** Bytes, on Linux. */
+const LONGEST_FILE_NAME = 255
+
 export function podDirectories(dataDirectory: string): PodDirectories {
   const pods = join(dataDirectory, 'pods')
   const logs = join(dataDirectory, 'logs')
@@ -47,8 +50,11 @@ export function podDirectories(dataDirectory: string): PodDirectories {
   const pod = (uid: string) => join(pods, segment(uid))
   const podSecrets = (uid: string) => join(secrets, segment(uid))
   const lastWords = (uid: string, container: string) => join(pod(uid), 'containers', segment(container))
-  const podLogs = ({ namespace, name, uid }: PodIdentity) =>
-    join(logs, `${segment(namespace)}_${segment(name)}_${segment(uid)}`)
+  const podLogs = ({ namespace, name, uid }: PodIdentity) => {
+    // Whose it is, its end says: a Pod's name may be as long as a file's, without the rest.
+    const end = `_${segment(uid)}`
+    return join(logs, `${segment(namespace)}_${segment(name)}`.slice(0, LONGEST_FILE_NAME - end.length) + end)
+  }
   return {
     pods,
     logs,
