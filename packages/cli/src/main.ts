@@ -4,6 +4,7 @@ import { CliError, type CliErrorCode, EXIT_CODES } from './cli-error.ts'
 import { guardOutput } from './output.ts'
 import { nameOf } from './program/options.ts'
 import { commandsBelow, program } from './program/program.ts'
+import { requireText } from './program/text-arguments.ts'
 import { indentedLines, say } from './terminal-text.ts'
 
 /** What commander says, as everything else here is said: by whom, in one sentence, with the next step. */
@@ -31,6 +32,7 @@ async function main(): Promise<void> {
     command.exitOverride().configureOutput({ outputError: (text, write) => write(usageError(text, command)) })
   }
   try {
+    requireText(process.argv)
     await caisson.parseAsync()
   } catch (error) {
     process.exitCode = await exitCodeOf(error)

@@ -16,9 +16,20 @@ export function shownName(name: string): string {
  */
 export function newName(given: string | undefined, prefix: string): string {
   const name = given ?? `${prefix}-${randomBytes(4).toString('hex')}`
-  if (dns1123Subdomain(name).length === 0) return name
+  requireName('--name', name)
+  return name
+}
+
+/**
+ * Of what is to be made.
+ *
+ * @param place where it was given
+ * @throws CliError where Kubernetes takes no such name
+ */
+export function requireName(place: string, name: string): void {
+  if (dns1123Subdomain(name).length === 0) return
   throw new CliError(
     'usage',
-    `--name ${JSON.stringify(shownName(name))} is no name: use lower-case letters, digits, '-' and '.', a letter or digit first and last, at most ${LONGEST} of them`,
+    `${place} ${JSON.stringify(shownName(name))} is no name: use lower-case letters, digits, '-' and '.', a letter or digit first and last, at most ${LONGEST} of them`,
   )
 }

@@ -6,6 +6,7 @@ import { openSession } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { type Listing, type ListOptions, listObjects, printMade } from '../list-objects.ts'
+import { requireName } from '../new-name.ts'
 
 export interface PoolCreateOptions extends GlobalOptions {
   name: string
@@ -43,6 +44,7 @@ export async function poolList(options: ListOptions): Promise<void> {
 }
 
 export async function poolCreate({ name, template, output, ...options }: PoolCreateOptions): Promise<void> {
+  requireName('NAME', name)
   const [replicas, minReplicas, maxReplicas] = [
     count('--replicas', options.replicas),
     count('--min', options.min),

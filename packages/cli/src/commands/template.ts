@@ -5,6 +5,8 @@ import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { type Listing, type ListOptions, listObjects, printMade } from '../list-objects.ts'
+import { missingNamespace } from '../missing-namespace.ts'
+import { requireName } from '../new-name.ts'
 import { isCaisson, runtimeClassElsewhere } from '../run/elsewhere.ts'
 import { podSpec } from '../run/pod-spec.ts'
 
@@ -43,6 +45,7 @@ export async function templateList(options: ListOptions): Promise<void> {
 /** With the defaults of `caisson run`: not root, no more of the machine than it was given, cut off from the network. */
 export async function templateCreate(options: TemplateCreateOptions): Promise<void> {
   const { command } = options
+  requireName('NAME', options.name)
   const { restartPolicy: _restartPolicy, ...spec } = podSpec({
     ...options,
     command: command.length > 0 ? command : WAITS,
@@ -73,6 +76,8 @@ export async function templateCreate(options: TemplateCreateOptions): Promise<vo
     )
     await printMade(TEMPLATES, template, options.output)
   } catch (error) {
+    const missing = missingNamespace(error, namespace)
+    if (missing) throw missing
     if (!isAlreadyExists(error)) throw error
     throw new CliError('failed', `there is a template ${name} already: choose another name`)
   }

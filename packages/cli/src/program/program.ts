@@ -23,10 +23,12 @@ export function program(): Command {
   for (const option of globalOptions()) caisson.addOption(option)
 
   let given: GlobalOptions = {}
-  caisson.hook('preAction', (_caisson, command) => {
+  caisson.hook('preAction', async (_caisson, command) => {
     readOptionsBehindName(command)
     given = globalsOf(command)
     requireOwnCluster(command, given)
+    if (given.namespace !== undefined || command.registeredArguments.length > 0)
+      (await import('./object-names.ts')).requireNames(command, given)
     if (isServer(command)) bearFailedOutput()
   })
   const globals = (): GlobalOptions => given
