@@ -18,17 +18,15 @@ export async function podOf(session: Session, name: string, container?: string):
   const pod = await client
     .get(resources.pods, name, { namespace })
     .catch((error: unknown) => (isNotFound(error) ? undefined : Promise.reject(error)))
+  if (pod) requireContainer(pod, container)
   if (pod && hasStarted(pod, container)) return pod
-  if (!pod && !isStarting(await getSandbox(session, name)))
-    throw new CliError(
-      'unavailable',
-      `sandbox ${name} has no running Pod now: 'kubectl describe sandbox ${name}' says why`,
-    )
+  if (!pod) requireStarting(await getSandbox(session, name), name)
   return await whenObject(client, resources.pods, {
     namespace,
     name,
     signal: patience(),
     wanted(now) {
+      requireContainer(now, container)
       if (hasStarted(now, container)) return now
       const failure = waitingFailure(now)
       if (failure) throw failure
@@ -38,16 +36,25 @@ export async function podOf(session: Session, name: string, container?: string):
 }
 
 /**
+ * The same, of one that is left asleep where it sleeps.
+ *
+ * @throws CliError also where it sleeps or has ended: nothing can be made of what goes on in it
+ */
+export async function runningPodOf(session: Session, name: string, container?: string): Promise<PodObject> {
+  const pod = await podOf(session, name, container)
+  const end = endOfPod(pod)
+  if (end === undefined) return pod
+  throw new CliError('unavailable', `${name} ${end}: 'caisson logs ${name}' prints what it wrote`)
+}
+
+/**
  * The same, of one that is woken where it sleeps.
  *
  * @throws CliError also where it has ended: nothing can be executed in it any more
  */
 export async function awakePodOf(session: Session, name: string, container?: string): Promise<PodObject> {
   try {
-    const pod = await podOf(session, name, container)
-    const end = endOfPod(pod)
-    if (end === undefined) return pod
-    throw new CliError('unavailable', `${name} ${end}: 'caisson logs ${name}' prints what it wrote`)
+    return await runningPodOf(session, name, container)
   } catch (error) {
     // Asked only where there is no Pod: nobody who wants one that runs is to wait for it.
     if (await wakeIfAsleep(session, name)) return podOf(session, name, container)
@@ -55,10 +62,23 @@ export async function awakePodOf(session: Session, name: string, container?: str
   }
 }
 
-/** Whether a Sandbox without a Pod is about to have one. */
-function isStarting({ spec, status }: Sandbox): boolean {
+/** Of one without a Pod: it is about to have one. */
+function requireStarting({ spec, status }: Sandbox, name: string): void {
+  if (spec.operatingMode === 'Suspended')
+    throw new CliError('unavailable', `sandbox ${name} sleeps: 'caisson resume ${name}' has it go on`)
   const reason = findCondition(status?.conditions, SANDBOX_CONDITIONS.ready)?.reason
-  return spec.operatingMode !== 'Suspended' && (reason === undefined || reason === SANDBOX_REASONS.dependenciesNotReady)
+  if (reason !== undefined && reason !== SANDBOX_REASONS.dependenciesNotReady)
+    throw new CliError(
+      'unavailable',
+      `sandbox ${name} has no running Pod now: 'kubectl describe sandbox ${name}' says why`,
+    )
+}
+
+function requireContainer({ metadata, spec }: PodObject, container: string | undefined): void {
+  const { containers = [], initContainers = [], ephemeralContainers = [] } = spec ?? {}
+  const names = [...initContainers, ...containers, ...ephemeralContainers].map(({ name }) => name)
+  if (container === undefined || names.includes(container)) return
+  throw new CliError('not-found', `${metadata.name} has no container ${container}: it has ${names.join(', ')}`)
 }
 
 /** Whether the container, else the first one, runs or has run. */

@@ -67,7 +67,7 @@ export async function claim(options: ClaimOptions): Promise<void> {
       return
     }
     const { container } = options
-    const pod = await awakePodOf(session, sandbox)
+    const pod = await awakePodOf(session, sandbox, options.container)
     const given = { namespace, command, ...terminal, ...(container !== undefined && { container }) }
     process.exitCode = await stop.race(execCommand(client, pod, given))
   } catch (error) {

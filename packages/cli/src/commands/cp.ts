@@ -42,7 +42,7 @@ export async function cp(options: CpOptions): Promise<void> {
   await using session = await openSession(options)
   try {
     await whereFound(session, async (here) => {
-      const pod = await stop.race(awakePodOf(here, from.sandbox ?? to.sandbox ?? ''))
+      const pod = await stop.race(awakePodOf(here, from.sandbox ?? to.sandbox ?? '', options.container))
       const name = pod.metadata.name ?? ''
       using _ = sayWaiting('the copy')
       if (to.sandbox !== undefined && from.path === '-') await unpackIn(here, name, { ...copy, to: to.path })

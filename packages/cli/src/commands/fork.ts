@@ -8,6 +8,7 @@ import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { outputTaken } from '../output.ts'
 import { printList } from '../print.ts'
 import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
+import { runningPodOf } from '../sandbox-pod.ts'
 import { createSnapshot, getSandbox, patience, whenReady, whenTaken } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
@@ -57,7 +58,7 @@ interface Copying {
 /** Leaves the copies, or nothing where that fails, is interrupted or cannot be announced. */
 async function makeCopies(session: Session, { name, count, stop, attendance, announce }: Copying): Promise<void> {
   const { client, namespace } = session
-  const source = await getSandbox(session, name)
+  const [source] = await stop.race(Promise.all([getSandbox(session, name), runningPodOf(session, name)]))
   const prefix = name.slice(0, LONGEST_PREFIX)
   const snapshot = `${prefix}-${suffix()}`
   const names = Array.from({ length: count }, () => `${prefix}-${suffix()}`)

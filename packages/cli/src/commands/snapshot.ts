@@ -2,7 +2,8 @@ import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { newName } from '../new-name.ts'
 import { age, printList, printObject } from '../print.ts'
-import { createSnapshot, getSandbox, patience, whenTaken } from '../sandbox-progress.ts'
+import { runningPodOf } from '../sandbox-pod.ts'
+import { createSnapshot, patience, whenTaken } from '../sandbox-progress.ts'
 import { sayWaiting } from '../say-waiting.ts'
 import { whereFound } from '../where-found.ts'
 
@@ -17,7 +18,7 @@ export async function snapshot(options: SnapshotOptions): Promise<void> {
   await using session = await openSession(options)
   const name = newName(options.name, options.sandbox)
   const taken = await whereFound(session, async (here) => {
-    await getSandbox(here, options.sandbox)
+    await runningPodOf(here, options.sandbox)
     using _ = sayWaiting(`snapshot ${name}`)
     await createSnapshot(here, { name, sandboxName: options.sandbox })
     return await whenTaken(here, name, patience())
