@@ -301,6 +301,74 @@ test('on a terminal, what takes its time is said while it does, and gone from th
   )
 })
 
+test('names that nothing can have, and places that nothing can be at, are said to be wrong', async () => {
+  await cluster.mustCaisson(['run', '--detach', '--name', 'named', '--', 'sleep', 'infinity'])
+  const { server } = JSON.parse(await cluster.mustCaisson(['status', '-o', 'json'])) as { server: string }
+  const taken = server.replace('https://', '')
+  const wrongName =
+    "is no name: use lower-case letters, digits, '-' and '.', a letter or digit first and last, at most 253 of them"
+  const cases: Array<[args: string[], code: number, said: string]> = [
+    [
+      ['run', '-n', 'Bad_NS', '--', 'true'],
+      64,
+      `--namespace "Bad_NS" is no name: use lower-case letters, digits and '-', a letter or digit first and last, at most 63 of them`,
+    ],
+    [['exec', 'a/b', '--', 'true'], 64, `"a/b" is no name: one has lower-case letters, digits, '-' and '.'`],
+    [['template', 'create', 'Bad_N'], 64, `NAME "Bad_N" ${wrongName}`],
+    [['pool', 'create', 'Bad_N', '--template', 'x'], 64, `NAME "Bad_N" ${wrongName}`],
+    [
+      ['template', 'create', 'x', '-n', 'none'],
+      66,
+      "there is no namespace none: 'kubectl create namespace none' makes it",
+    ],
+    [['exec', '-c', 'side', 'named', '--', 'true'], 66, 'named has no container side: it has main'],
+    [['logs', '-c', 'side', 'named'], 66, 'named has no container side: it has main'],
+    [['cp', '-c', 'side', 'README.md', 'named:/tmp'], 66, 'named has no container side: it has main'],
+    [['image', 'rm', ''], 64, '"" is not the name of an image: it must have 1 to 512 characters'],
+    [['image', 'inspect', ''], 64, '"" is not the name of an image: it must have 1 to 512 characters'],
+    [
+      ['image', 'export', 'busybox', '-f', '/nope/x.tar'],
+      64,
+      '/nope/x.tar is in a directory that does not exist: name another file',
+    ],
+    [['image', 'export', 'busybox', '-f', 'README.md'], 64, 'README.md is there already: name another file'],
+    [['router', '--listen', taken], 69, `${taken} is in use: choose another address`],
+    [
+      ['router', '--kubeconfig', '/nope'],
+      66,
+      '/nope does not exist: name a kubeconfig that is there and yours to read',
+    ],
+    [
+      ['node', 'leave'],
+      66,
+      `${cluster.dataDirectory} is no node of a cluster: name the directory of one with --data-dir`,
+    ],
+  ]
+  for (const [args, code, said] of cases)
+    expect(await cluster.caisson(args), args.join(' ')).toEqual({ code, stdout: '', stderr: `caisson: ${said}\n` })
+  const bytes = await run('bash', ['-c', "bin/caisson run -- echo $'a\\xff'"], { env: cluster.env })
+  expect([bytes.code, bytes.stdout]).toEqual([64, ''])
+  expect(bytes.stderr).toMatch(/^caisson: an argument is no text in UTF-8, .*\n$/)
+  await cluster.mustCaisson(['rm', 'named'])
+})
+
+test('what has ended or sleeps is not kept or copied, and nothing waits for it', async () => {
+  await cluster.mustCaisson(['run', '--keep', '--name', 'ended', '--', 'true'])
+  await cluster.mustCaisson(['run', '--detach', '--name', 'asleep', '--', 'sleep', 'infinity'])
+  await cluster.mustCaisson(['exec', 'asleep', '--', 'true'])
+  await cluster.mustCaisson(['suspend', 'asleep'])
+  const ended = "caisson: ended has ended (exit code 0): 'caisson logs ended' prints what it wrote\n"
+  const asleep = "caisson: sandbox asleep sleeps: 'caisson resume asleep' has it go on\n"
+  for (const command of ['snapshot', 'fork']) {
+    expect(await cluster.caisson([command, 'ended'])).toEqual({ code: 69, stdout: '', stderr: ended })
+    expect(await cluster.caisson([command, 'asleep'])).toEqual({ code: 69, stdout: '', stderr: asleep })
+  }
+  const kept = await cluster.mustKubectl(['get', 'sandboxsnapshots', '-o', 'name'])
+  expect(kept).toBe('sandboxsnapshot.caisson.dev/asleep.memory\n')
+  expect(await cluster.mustCaisson(['ls', '-o', 'name'])).toBe('sandbox/asleep\nsandbox/ended\n')
+  await cluster.mustCaisson(['rm', 'ended', 'asleep'])
+})
+
 describe('a cluster that does not run', () => {
   test('is started by run, says so, keeps objects, and down leaves nothing of it', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'caisson-own-'))

@@ -250,7 +250,7 @@ describe('several files', () => {
       }),
     )
     await expect(findConnection({ kubeconfig: join(directory, 'mine'), env })).rejects.toThrow(
-      /mine: cannot be read: ENOENT/,
+      /mine does not exist: name a kubeconfig that is there/,
     )
   })
 

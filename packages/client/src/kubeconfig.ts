@@ -103,8 +103,10 @@ async function readIfThere(path: string, required: boolean): Promise<string | un
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    if (!required && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    const message = `${path}: cannot be read: ${(error as Error).message}`
+    const { code } = error as NodeJS.ErrnoException
+    if (!required && code === 'ENOENT') return undefined
+    const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
+    const message = `${path} ${why}: name a kubeconfig that is there and yours to read`
     throw new KubeconfigError(message, { code: 'kubeconfig-missing', cause: error })
   }
 }

@@ -118,8 +118,15 @@ function startFailure(what: string, { code, signal, directory, before }: FailedS
       meant,
       `the ${what} did not start (${signal ?? `exit code ${code}`})${reasons(directory, before)}`,
     )
+  if (meant !== 'failed') return new CliError(meant, sentence)
   // What nobody has foreseen may have begun before.
-  return new CliError(meant, meant === 'failed' ? `${sentence}; ${directory.log} may say more` : sentence)
+  return new CliError(meant, `${sentence}${fullDisk(directory) ?? `; ${directory.log} may say more`}`)
+}
+
+/** What to say where that may be why. */
+function fullDisk({ root }: DataDirectory): string | undefined {
+  const { bavail } = statfsSync(root)
+  return bavail === 0 ? `: the disk of ${root} is full; free some space and try again` : undefined
 }
 
 function loggedSince(directory: DataDirectory, before: number): string {
@@ -130,7 +137,5 @@ function loggedSince(directory: DataDirectory, before: number): string {
 function reasons(directory: DataDirectory, before: number): string {
   const text = loggedSince(directory, before)
   if (text !== '') return `; the end of ${directory.log}:\n${text.split('\n').slice(-LAST_LINES).join('\n')}`
-  const { bavail } = statfsSync(directory.root)
-  if (bavail === 0) return `: the disk of ${directory.root} is full; free some space and try again`
-  return `; ${directory.log} does not say why`
+  return fullDisk(directory) ?? `; ${directory.log} does not say why`
 }

@@ -67,6 +67,11 @@ async function archiveFile(file: string): Promise<string> {
   return file
 }
 
+const UNMADE: Record<string, string> = {
+  EEXIST: 'is there already',
+  ENOENT: 'is in a directory that does not exist',
+}
+
 export async function imageExport(options: GlobalOptions & { names: string[]; file: string }): Promise<void> {
   const store = await storeOf(options)
   const { names, file } = options
@@ -75,8 +80,9 @@ export async function imageExport(options: GlobalOptions & { names: string[]; fi
     if (process.stdout.isTTY) throw new CliError('usage', 'an archive is not for a terminal: name a file, or redirect')
     return interruptible((signal) => store.export(names, process.stdout, signal))
   }
-  const target = await open(file, 'wx', 0o600).catch((cause: Error) => {
-    throw new CliError('usage', `${file} cannot be made (${cause.message}): name another file`, { cause })
+  const target = await open(file, 'wx', 0o600).catch((cause: NodeJS.ErrnoException) => {
+    const why = UNMADE[cause.code ?? ''] ?? `cannot be made (${cause.code})`
+    throw new CliError('usage', `${file} ${why}: name another file`, { cause })
   })
   try {
     await interruptible((signal) => store.export(names, target.createWriteStream(), signal))
@@ -116,7 +122,7 @@ export async function imageInspect(options: GlobalOptions & { names: string[]; o
   const store = await storeOf(options)
   const images = await Promise.all(
     options.names.map(async (name) => {
-      const image = await store.get(name)
+      const image = await asked(() => store.get(name))
       if (!image) throw new CliError('not-found', `no image ${name} in the store: 'caisson image ls' lists them`)
       return image
     }),
@@ -128,11 +134,19 @@ export async function imageRemove(options: GlobalOptions & { names: string[] }):
   const store = await storeOf(options)
   const missing: string[] = []
   for (const name of options.names) {
-    if (await store.remove(name)) console.log(name)
+    if (await asked(() => store.remove(name))) console.log(name)
     else missing.push(name)
   }
   if (missing.length > 0)
     throw new CliError('not-found', `no image ${missing.join(', ')} in the store: 'caisson image ls' lists them`)
+}
+
+async function asked<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask()
+  } catch (error) {
+    throw asCliError(error)
+  }
 }
 
 function print(images: readonly Image[], output: OutputFormat | undefined): Promise<void> {

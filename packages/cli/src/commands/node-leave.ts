@@ -18,7 +18,11 @@ export async function nodeLeave(options: NodeLeaveOptions): Promise<void> {
   if (isNormalUser()) throw new CliError('not-permitted', 'a node of a cluster is root’s: run it as root')
   const directory = nodeDataDirectory(options.dataDir)
   const node = readJoinedNode(directory)
-  if (!node) throw new CliError('not-found', `${directory.root} is no node of a cluster`)
+  if (!node)
+    throw new CliError(
+      'not-found',
+      `${directory.root} is no node of a cluster: name the directory of one with --data-dir`,
+    )
   await endDaemon(directory, options.timeout)
   if (options.deleteNode) await deleteNode(node, options)
   removeNodeFiles(directory)

@@ -17,7 +17,7 @@ export interface RmOptions extends GlobalOptions {
 /** Removes sandboxes and waits until they and what they ran are gone. Prints the names; goes on after one that is not there. */
 export async function rm(options: RmOptions): Promise<void> {
   if (options.all ? options.names.length > 0 : options.names.length === 0) {
-    throw new CliError('usage', 'say which sandboxes to remove, by name or with --all')
+    throw new CliError('usage', 'say which sandboxes to remove: either their names, or --all')
   }
   await using session = await openSession(options)
   const missing: string[] = []

@@ -74,6 +74,8 @@ export async function router(options: RouterCommandOptions): Promise<void> {
     runtimeApi: options.runtimeApi,
     version: VERSION,
     onError: (error, where) => say(`${where}: ${error instanceof Error ? error.message : String(error)}`),
+  }).catch((error: unknown) => {
+    throw listenFailure(error)
   })
   const where = 'host' in listen ? `http://${bracketed(listen.host)}:${running.port}` : `unix:${listen.path}`
   console.log(`listening: ${where}`)
@@ -82,6 +84,15 @@ export async function router(options: RouterCommandOptions): Promise<void> {
   await stopping.promise
   // Connections would keep it for as long as their clients like.
   setTimeout(() => process.exit(0), 1000).unref()
+}
+
+/** Where that is not why, the error itself. */
+function listenFailure(error: unknown): unknown {
+  if (!(error instanceof Error && 'syscall' in error && error.syscall === 'listen')) return error
+  const { code, address = '', port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  const where = port === undefined || port < 0 ? `unix:${address}` : `${bracketed(address)}:${port}`
+  const why = code === 'EADDRINUSE' ? 'is in use' : `cannot be listened on (${code})`
+  return new CliError('unavailable', `${where} ${why}: choose another address`, { cause: error })
 }
 
 /** Of a process that is given its account. */
