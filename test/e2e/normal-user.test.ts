@@ -215,3 +215,17 @@ describe('a normal user', () => {
     expect(processesOfUser()).toEqual([])
   })
 })
+
+test('a data directory that is closed to the user is said to be, and not that nothing runs there', async () => {
+  const theirs = mkdtempSync(join(tmpdir(), 'caisson-theirs-'))
+  try {
+    for (const args of [['status'], ['ls'], ['kubeconfig'], ['up', '--detach'], ['run', '--', 'true'], ['down']])
+      expect(await caisson(['--data-dir', theirs, ...args]), args.join(' ')).toEqual({
+        code: 77,
+        stdout: '',
+        stderr: `caisson: the data directory ${theirs} is another user's, and closed to you: choose another with --data-dir or CAISSON_DATA_DIR\n`,
+      })
+  } finally {
+    rmSync(theirs, { recursive: true })
+  }
+})

@@ -1,7 +1,7 @@
 /** Which process serves a data directory: written when it is ready, trusted only while that very process lives. */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
-import type { DataDirectory } from './data-directory.ts'
+import { type DataDirectory, requireOpen } from './data-directory.ts'
 
 /** One process of this machine, told from all before and after it. */
 export interface ProcessRun {
@@ -74,12 +74,17 @@ export function writeDaemonRecord(
   renameSync(temporary, directory.daemon)
 }
 
-/** The process that serves the directory now, or undefined. */
+/**
+ * The process that serves the directory now, or undefined.
+ *
+ * @throws CliError where the directory is closed to this user
+ */
 export function readDaemonRecord(directory: DataDirectory): DaemonRecord | undefined {
   try {
     const record = JSON.parse(readFileSync(directory.daemon, 'utf8')) as DaemonRecord
     return isSameRun(record) ? record : undefined
   } catch {
+    requireOpen(directory)
     return undefined
   }
 }

@@ -1,6 +1,8 @@
 /** Where one embedded cluster keeps everything: objects, keys, images, volumes, logs, sandboxes. */
 import {
+  accessSync,
   chmodSync,
+  constants,
   existsSync,
   mkdirSync,
   openSync,
@@ -111,6 +113,20 @@ function unusable(root: string, why: string, cause?: unknown): CliError {
   )
 }
 
+/** @throws CliError where it is closed to this user, who then cannot know what is in it */
+export function requireOpen({ root }: DataDirectory): void {
+  try {
+    accessSync(root, constants.X_OK)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EACCES') return
+    throw new CliError(
+      'not-permitted',
+      `the data directory ${root} is another user's, and closed to you: choose another with --data-dir or CAISSON_DATA_DIR`,
+      { cause },
+    )
+  }
+}
+
 /** Nothing that others use is taken from them: a file, or a directory such as /etc or /tmp, which would become private. */
 function requireOurs({ root, ...places }: DataDirectory): void {
   const found = statSync(root, { throwIfNoEntry: false })
@@ -177,6 +193,7 @@ function unwritable(root: string, cause: unknown, problem?: string): CliError {
  * @throws CliError where a newer Caisson wrote it, or it cannot be made
  */
 export function prepareDataDirectory(directory: DataDirectory): void {
+  requireOpen(directory)
   try {
     requireOurs(directory)
     makeDirectories(directory.root)
