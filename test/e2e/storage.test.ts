@@ -54,6 +54,18 @@ function user(name: string, volume: object, spec: object = {}): object {
   }
 }
 
+test('a volume that a Pod has for itself is made with it, and goes with it', async () => {
+  const { spec } = claim('', '1Gi') as { spec: object }
+  const volumeClaimTemplate = { metadata: { labels: { of: 'own' } }, spec: { ...spec, storageClassName: 'standard' } }
+  await apply(user('own', { ephemeral: { volumeClaimTemplate } }))
+  await ready('own')
+  expect((await inPod('own', 'echo kept >/v/file && cat /v/file')).stdout).toBe('kept\n')
+  const claims = (): Promise<string> => cluster.mustKubectl(['get', 'pvc', '-l', 'of=own', '-o', 'name'])
+  expect(await claims()).toBe('persistentvolumeclaim/own-v\n')
+  await cluster.mustKubectl(['delete', 'pod/own'])
+  await expect.poll(claims).toBe('')
+})
+
 test('a volume is there for as long as something of a Pod runs that has it, whatever the API says of the Pod', async () => {
   const script = "trap '' TERM; while [ ! -e /v/end ]; do echo more >>/v/log; sleep 0.1; done"
   await apply(

@@ -69,6 +69,7 @@ export type {
   WebSocketRequest,
 } from './transport.ts'
 export { isTransportError, TransportError, type TransportErrorCode } from './transport-error.ts'
+export { claimNameOf, notMadeFor } from './volume-claims.ts'
 export { createSandboxWaker, type SandboxWaker, type SandboxWakerOptions, WakeError } from './wake-sandbox.ts'
 export {
   type AddOptions,

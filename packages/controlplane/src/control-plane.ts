@@ -8,6 +8,7 @@ import { createPartWiring, type PartOptions } from './part-wiring.ts'
 import { startScheduler } from './scheduler/start-scheduler.ts'
 import { startServiceAccounts } from './service-accounts.ts'
 import { claimsOf, PODS_BY_CLAIM } from './volumes/bind.ts'
+import { startEphemeralClaims } from './volumes/ephemeral-claims.ts'
 import { startVolumeBinding, type VolumeProvisioner } from './volumes/start-volume-binding.ts'
 import { startWorkloadsWhenNeeded } from './workloads/start-when-needed.ts'
 
@@ -36,6 +37,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
   await informers.synced(signal)
 
   const { volumesDirectory: directory, removeTree, volumesInUse } = options
+  startEphemeralClaims(wiring)
   startVolumeBinding(wiring, { directory, removeTree, ...(volumesInUse && { volumesInUse }) })
   startScheduler(wiring)
   startEndpoints(wiring)

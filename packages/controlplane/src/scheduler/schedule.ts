@@ -1,6 +1,15 @@
 /** Binds Pods to nodes. */
 import { kubernetesTime } from '@caisson/api'
-import { type Informers, isConflict, isNotFound, joinKey, type PodObject, resources } from '@caisson/client'
+import {
+  claimNameOf,
+  type Informers,
+  isConflict,
+  isNotFound,
+  joinKey,
+  notMadeFor,
+  type PodObject,
+  resources,
+} from '@caisson/client'
 import { classOf } from '../volumes/match-volume.ts'
 import { priorityOf } from './choose-preemption.ts'
 import { failedSchedulingMessage, type NodeLoad, unfit } from './fit.ts'
@@ -111,13 +120,16 @@ function surroundingsOf(pod: PodObject, { informers, loads }: SchedulerContext):
 function unboundClaim(pod: PodObject, informers: Informers): string | undefined {
   let waits = false
   for (const volume of pod.spec?.volumes ?? []) {
-    const claimName =
-      volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral ? `${pod.metadata.name}-${volume.name}` : undefined)
+    const claimName = claimNameOf(pod, volume)
     if (!claimName) continue
     const claim = informers.of(resources.persistentVolumeClaims).get(joinKey(pod.metadata.namespace, claimName))
     const total = informers.of(resources.nodes).size
+    if (!claim && volume.ephemeral)
+      return `waiting for ephemeral volume controller to create the persistentvolumeclaim "${claimName}"`
     if (!claim) return `persistentvolumeclaim "${claimName}" not found`
     if (claim.metadata.deletionTimestamp) return `persistentvolumeclaim "${claimName}" is being deleted`
+    const foreign = volume.ephemeral && notMadeFor(pod, claim)
+    if (foreign !== undefined) return foreign
     if (claim.status?.phase === 'Bound') continue
     const storageClass = informers.of(resources.storageClasses).get(classOf(claim))
     if (storageClass?.volumeBindingMode !== 'WaitForFirstConsumer') {

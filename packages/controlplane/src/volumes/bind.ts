@@ -4,6 +4,7 @@ import { join, sep } from 'node:path'
 import { IMAGE_FILE_ANNOTATION, parseQuantity } from '@caisson/api'
 import {
   type Client,
+  claimNameOf,
   type Informers,
   isAlreadyExists,
   isConflict,
@@ -38,8 +39,7 @@ export interface VolumeContext {
 /** The keys of the claims that a Pod names, for the informer's index. */
 export function claimsOf(pod: PodObject): string[] {
   return (pod.spec?.volumes ?? []).flatMap((volume) => {
-    const name =
-      volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral ? `${pod.metadata.name}-${volume.name}` : undefined)
+    const name = claimNameOf(pod, volume)
     return name === undefined ? [] : [joinKey(pod.metadata.namespace, name)]
   })
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { controllerOf, IMAGE_FILE_ANNOTATION } from '@caisson/api'
-import type { PodObject } from '@caisson/client'
+import { IMAGE_FILE_ANNOTATION } from '@caisson/api'
+import { notMadeFor, type PodObject } from '@caisson/client'
 import type { PodSources } from '../pod-sources.ts'
 import { checkHostPath } from './host-path.ts'
 import { VolumeError } from './volume-error.ts'
@@ -27,11 +27,8 @@ export async function persistentVolumePath(
   const failed = (why: string) => new VolumeError(`error processing PVC ${namespace}/${claimName}: ${why}`)
   const claim = await sources.volumeClaim(namespace, claimName)
   if (!claim) throw failed(`persistentvolumeclaim ${JSON.stringify(claimName)} not found`)
-  const { name, uid } = pod.metadata
-  if (ownedByPod && (uid === undefined || controllerOf(claim)?.uid !== uid))
-    throw new VolumeError(
-      `PVC ${namespace}/${claimName} was not created for pod ${namespace}/${name} (pod is not owner)`,
-    )
+  const foreign = ownedByPod ? notMadeFor(pod, claim) : undefined
+  if (foreign !== undefined) throw new VolumeError(foreign)
   if (claim.metadata.deletionTimestamp) throw failed('PVC is being deleted')
   const volumeName = claim.spec?.volumeName
   if (claim.status?.phase !== 'Bound' || !volumeName) throw failed('PVC is not bound')

@@ -4,7 +4,7 @@ import { chmod, lstat, mkdir, rmdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseQuantity, podResource } from '@caisson/api'
-import type { PodObject } from '@caisson/client'
+import { claimNameOf, type PodObject } from '@caisson/client'
 import type { EmptyDirVolumeSource, Volume } from 'kubernetes-types/core/v1.d.ts'
 import type { PodPlace } from '../containers/downward-api.ts'
 import type { PodDirectories } from '../pod-directories.ts'
@@ -101,7 +101,7 @@ async function prepareVolume(
     await checkHostPath(volume.hostPath)
     return { path: volume.hostPath.path, readOnly: false }
   }
-  const claim = volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral && `${pod.metadata.name}-${volume.name}`)
+  const claim = claimNameOf(pod, volume)
   if (claim !== undefined) {
     const found = await persistentVolumePath(pod, claim, { sources, ownedByPod: volume.ephemeral !== undefined })
     await options.heldVolumes.hold(pod.metadata.uid ?? '', found.path)
