@@ -210,7 +210,8 @@ describe('port-forward over a WebSocket', () => {
     const socket = new WebSocket(`ws://127.0.0.1:${server.port}${PATH}?port=${resets.port}`, ['v4.channel.k8s.io'])
     let said = ''
     socket.on('message', (message: Buffer) => {
-      if (message[0] === 1) said += message.subarray(1)
+      // The first message is the port, two bytes that need not be text.
+      if (message[0] === 1) said += message.toString('latin1', 1)
     })
     await once(socket, 'open')
     socket.send(Buffer.from('\u0000end'))
