@@ -30,6 +30,7 @@ import {
 import { isNormalUser, userNamespaces } from '../cluster/user-namespace.ts'
 import { type Finding, printFindings } from '../findings.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
+import { sayWaiting } from '../say-waiting.ts'
 
 export interface DoctorOptions extends GlobalOptions {
   fix?: boolean
@@ -67,8 +68,17 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     }
   }
   const fix = doctorFix(directory)
+  const healthy = printFindings(await findingsOfMachine(options, { tools, fix }), options.output)
+  if (!healthy && !options.fix && !options.output) console.log(`\n'${fix}' fetches what can be fetched`)
+}
+
+async function findingsOfMachine(
+  options: DoctorOptions,
+  { tools, fix }: { tools: string; fix: string },
+): Promise<Finding[]> {
+  using _ = sayWaiting('a sandbox to start')
   const fetched = `'${fix}' fetches it`
-  const findings: Finding[] = [
+  return [
     root(),
     await runsc(tools, fix),
     await tool('runc', tools, {
@@ -82,8 +92,6 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     await strays(),
     cluster(options),
   ]
-  const healthy = printFindings(findings, options.output)
-  if (!healthy && !options.fix && !options.output) console.log(`\n'${fix}' fetches what can be fetched`)
 }
 
 function root(): Finding {

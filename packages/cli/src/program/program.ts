@@ -1,5 +1,5 @@
 /** The commands and their options. Each command's own module is loaded when it is called: starting `caisson` must cost little. */
-import { Command } from 'commander'
+import { Command, Help, type Option } from 'commander'
 import type { GlobalOptions } from '../global-options.ts'
 import { readOptionsBehindName } from '../options-behind-name.ts'
 import { bearFailedOutput } from '../output.ts'
@@ -19,7 +19,13 @@ export function program(): Command {
     .version(VERSION, '-V, --version')
     .enablePositionalOptions()
     .showSuggestionAfterError()
-    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .configureHelp({
+      sortSubcommands: false,
+      showGlobalOptions: true,
+      visibleGlobalOptions(command) {
+        return Help.prototype.visibleGlobalOptions.call(this, command).filter((option) => takes(command, option))
+      },
+    })
   for (const option of globalOptions()) caisson.addOption(option)
 
   let given: GlobalOptions = {}
@@ -40,10 +46,14 @@ export function program(): Command {
   addNodeCommands(caisson, globals)
   for (const command of commandsBelow(caisson)) {
     // They are listed once, as those of `caisson`.
-    for (const option of globalOptions())
-      if (option.long !== '--context' || !isOfThisMachine(command)) command.addOption(option.hideHelp())
+    for (const option of globalOptions()) if (takes(command, option)) command.addOption(option.hideHelp())
   }
   return caisson
+}
+
+/** Whether the command can do with an option that there is for all. */
+function takes(command: Command, { long }: Option): boolean {
+  return long !== '--context' || !isOfThisMachine(command)
 }
 
 export function commandsBelow(command: Command): Command[] {

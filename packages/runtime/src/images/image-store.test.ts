@@ -201,6 +201,10 @@ describe('import', () => {
     const image = await again.get('test')
     used.add(image?.id ?? '')
     await expect(again.remove('test')).rejects.toThrow('a container uses the image docker.io/library/test:latest')
+    // Another name leaves the image where it is.
+    await again.import(join(directory, 'archive.tar'), { name: 'other' })
+    expect([await again.remove('other'), await again.get('other')]).toEqual([true, undefined])
+    await expect(again.remove('test')).rejects.toThrow('a container uses the image docker.io/library/test:latest')
     used.clear()
     expect([await again.remove('test'), await again.remove('test'), await again.get('test')]).toEqual([
       true,

@@ -223,8 +223,6 @@ async function removeName(
     const names = await files.readNames()
     const id = names.get(normalized)
     if (id === undefined) return false
-    if ((await inUse()).has(id))
-      throw new RuntimeError('failed', `a container uses the image ${normalized}: remove the container first`)
     const left = new Map(names)
     left.delete(normalized)
     // A digest is no reason to keep what has lost its last tag.
@@ -232,7 +230,11 @@ async function removeName(
     const gone = [...names].filter(
       ([name, of]) => of === id && name.includes('@') && listed.has(name) && !normalized.includes('@'),
     )
-    await files.removeNames(names, [normalized, ...gone.map(([name]) => name)])
+    const all = new Set([normalized, ...gone.map(([name]) => name)])
+    const isLast = ![...names].some(([name, of]) => of === id && !all.has(name))
+    if (isLast && (await inUse()).has(id))
+      throw new RuntimeError('failed', `a container uses the image ${normalized}: remove the container first`)
+    await files.removeNames(names, [...all])
     return true
   })
 }
