@@ -163,7 +163,7 @@ describe.runIf(kubectl)('workloads', () => {
   }, 120_000)
 
   // Autoscalers look every fifteen seconds: these two wait for that beside each other.
-  test.concurrent('an autoscaler adds a Pod for those that are busy', async () => {
+  test.concurrent('an autoscaler adds a Pod for those that are busy', async ({ expect }) => {
     const busy = { command: ['sh', '-c', 'while :; do :; done'], resources: { requests: { cpu: '10m' } } }
     const template = podTemplate('worker', busy) as { spec: { runtimeClassName?: string } }
     delete template.spec.runtimeClassName
@@ -176,7 +176,9 @@ describe.runIf(kubectl)('workloads', () => {
     await run('delete', 'hpa/worker', 'deployment/worker')
   }, 240_000)
 
-  test.concurrent('an autoscaler adds a member to a warm pool whose members are busy, and takes it when they rest', async () => {
+  test.concurrent('an autoscaler adds a member to a warm pool whose members are busy, and takes it when they rest', async ({
+    expect,
+  }) => {
     const applyObject = (object: object): Promise<string> => apply(JSON.stringify(object))
     const container = {
       name: 'main',

@@ -7,11 +7,10 @@ import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ProxiedPort } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
-import type { Runtime } from '@caisson/runtime'
+import { type Runtime, RuntimeError } from '@caisson/runtime'
 import { agentMetrics, cadvisorMetrics, resourceMetrics } from '../stats/resource-metrics.ts'
 import type { Summary } from '../stats/summary.ts'
 import { internalErrorStatus } from './command-status.ts'
-import { connectOrElse } from './connect-or-else.ts'
 import { type LogSource, readContainerLog } from './container-log.ts'
 import { flag, type LogQuery, parseLogQuery } from './log-query.ts'
 import { parseSelection, parseTarget, type Target } from './node-target.ts'
@@ -271,13 +270,19 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     })
   }
 
-  function connectOrAnswer(
+  async function connectOrAnswer(
     port: number,
     { pod: { sandbox }, target, connect }: { pod: ServedPod; target: Target; connect: () => Promise<Duplex> },
   ): Promise<Duplex> {
     const { answerFor } = options
-    const answered = answerFor && sandbox && RUNTIME_PORTS.has(port) && flag(target.query.get('mayExecute'))
-    return answered ? connectOrElse(connect, () => answerFor(sandbox, port)) : connect()
+    if (!answerFor || !sandbox || !RUNTIME_PORTS.has(port) || !flag(target.query.get('mayExecute'))) return connect()
+    try {
+      return await connect()
+    } catch (error) {
+      // Nobody listens.
+      if (!(error instanceof RuntimeError) || error.code !== 'network') throw error
+      return await answerFor(sandbox, port)
+    }
   }
 
   return {

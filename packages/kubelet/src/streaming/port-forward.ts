@@ -172,9 +172,8 @@ async function forward(options: {
   container.once('data', () => {
     answered = true
   })
-  // A sentry takes a connection before it knows whether anybody listens. That the client resets its stream, or a server
-  // its connection after an answer, is how connections end and no news. It is said before the output is given up, with
-  // which a WebSocket ends.
+  // That the client resets its stream, or a server its connection after an answer, is how connections end and no news.
+  // What is one is said before the output is given up, with which a WebSocket ends.
   container.on('error', (reason) => {
     if (!answered && !input.errored && !output.destroyed) error.end(describe(reason))
   })

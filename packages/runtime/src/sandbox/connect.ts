@@ -18,8 +18,7 @@ export interface ConnectOptions {
 
 /**
  * Opens a TCP connection to a port of a sandbox: through its address where something listens there, else to its loopback.
- * Rejects with code `network` where nobody listens; for the loopback of a sentry that is only known a moment after, and
- * the connection then fails with the same error.
+ * Rejects with code `network` where nobody listens.
  *
  * @param options.places for those to its loopback, each of which takes a process of this machine's
  */
@@ -101,16 +100,23 @@ async function connectThroughSentry(
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     complaint = (complaint + text).slice(-2000)
   })
-  const ended = Promise.withResolvers<RuntimeError | undefined>()
-  child.on('error', (cause) => ended.resolve(new RuntimeError('failed', `could not run ${command.program}`, { cause })))
+  const ended = Promise.withResolvers<void>()
+  child.on('error', (cause) => ended.reject(new RuntimeError('failed', `could not run ${command.program}`, { cause })))
   child.on('close', (code) => {
-    ended.resolve(code === 0 ? undefined : notListening(sandbox, port, complaint))
+    if (code === 0) ended.resolve()
+    else ended.reject(notListening(sandbox, port, complaint))
   })
-  void ended.promise.then((error) => accepted.reject(error ?? notListening(sandbox, port, complaint)))
+  ended.promise.then(() => accepted.reject(notListening(sandbox, port, complaint)), accepted.reject)
   try {
     const connection = await accepted.promise
-    // Nobody listening looks like a connection that was closed at once; only the command's end tells the two apart.
-    return joinStreams(connection, connection, { onEnd: () => ended.promise, onClose: () => child.kill() })
+    // It may fail before its owner had a chance to listen, who then learns of it by reading.
+    connection.on('error', () => {})
+    // The command connects to us first, and ends with 0 once the sentry is connected too: bytes then go on without it.
+    await ended.promise.catch((error: unknown) => {
+      connection.destroy()
+      throw error
+    })
+    return connection
   } finally {
     server.close()
     await rm(directory, { recursive: true, force: true })
@@ -154,29 +160,19 @@ async function connectThroughNamespace(
       if (stdout.read(1) !== null) resolve()
     })
     await promise
-    return joinStreams(stdin, stdout, { onEnd: async () => undefined, onClose: () => child.kill('SIGKILL') })
+    return joinStreams(stdin, stdout, () => child.kill('SIGKILL'))
   } finally {
     closeSync(namespace)
   }
 }
 
-interface JoinOptions {
-  /** Asked when the other side has closed: an error makes it a failure. */
-  onEnd: () => Promise<Error | undefined>
-  onClose: () => void
-}
-
 /** One stream of two, each end closing on its own as TCP's do. */
-function joinStreams(writable: Writable, readable: Readable, { onEnd, onClose }: JoinOptions): Duplex {
+function joinStreams(writable: Writable, readable: Readable, onClose: () => void): Duplex {
   const stream = new Duplex({
     allowHalfOpen: true,
     read: () => void readable.resume(),
-    write(chunk: Buffer, _encoding, callback) {
-      writable.write(chunk, (error) => (error ? void fail(error) : callback()))
-    },
-    final(callback) {
-      writable.end((error?: Error | null) => (error ? void fail(error) : callback()))
-    },
+    write: (chunk: Buffer, _encoding, callback) => void writable.write(chunk, callback),
+    final: (callback) => void writable.end(callback),
     destroy(error, callback) {
       onClose()
       readable.destroy()
@@ -187,19 +183,11 @@ function joinStreams(writable: Writable, readable: Readable, { onEnd, onClose }:
   readable.on('data', (chunk: Buffer) => {
     if (!stream.push(chunk)) readable.pause()
   })
-  async function end(): Promise<void> {
-    const error = await onEnd()
-    if (error) stream.destroy(error)
-    else stream.push(null)
-  }
-  readable.on('end', () => void end())
+  readable.on('end', () => void stream.push(null))
   // It may fail before its owner had a chance to listen, who then learns of it by reading.
   stream.on('error', () => {})
-  // What carries the bytes may close before it says why.
-  async function fail(error: Error): Promise<void> {
-    stream.destroy((await onEnd()) ?? error)
-  }
-  readable.on('error', (error) => void fail(error))
-  writable.on('error', (error) => void fail(error))
+  const failed = (error: Error): void => void stream.destroy(error)
+  readable.on('error', failed)
+  writable.on('error', failed)
   return stream
 }
