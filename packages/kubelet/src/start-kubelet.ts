@@ -204,6 +204,10 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
         const usage = sandboxId === undefined ? undefined : await options.runtime.usage(sandboxId)
         return resource === 'memory' ? usage?.workingSetBytes : usage?.pids
       },
+      keeps(uid) {
+        const memory = engine.memory(uid)
+        return memory !== undefined && (memory.sandboxId !== undefined || memory.hasDirectory)
+      },
       reclaimDisk: () => collector.look(),
       onChanged: () => node.changed(),
       onEvict: (uid) => engine.enqueue(uid),

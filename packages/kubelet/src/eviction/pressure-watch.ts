@@ -20,6 +20,8 @@ export interface PressureWatchOptions {
   pods(): readonly PodObject[]
   /** What a Pod uses of it; undefined where it has no sandbox here. */
   usageOf(pod: PodObject, resource: Shortage['resource']): Promise<number | undefined>
+  /** Whether anything of a Pod is here: its sandbox, or its directory. The API may have forgotten it long before. */
+  keeps(uid: string): boolean
   /** What can go before any Pod: images that nobody uses. Resolves when that was tried. */
   reclaimDisk(): Promise<void>
   /** The set of pressures has changed. */
@@ -45,8 +47,6 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
   const { directory, pods, usageOf, now, onError } = options
   const lastMet = new Map<Pressure, number>()
   const evictions = new Map<string, Eviction>()
-  /** Those of them that had ended, and kept nothing here, when it was looked before. */
-  const settled = new Set<string>()
   let told = ''
   let busy: Promise<void> | undefined
 
@@ -59,7 +59,7 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
   async function look(): Promise<void> {
     // Of before it was looked: what is found then may be over by now.
     const at = now()
-    const going = await isAnyGoing()
+    const going = isAnyGoing()
     let shortages = shortagesOf(await readNode(directory))
     if (shortages.some(({ pressure }) => pressure === 'DiskPressure')) {
       await options.reclaimDisk()
@@ -76,20 +76,14 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
     if (shortage && !going) await evictFor(shortage, [...there.values()])
   }
 
-  /** One at a time: its end may be all that it takes, and what it kept goes a moment after it. */
-  async function isAnyGoing(): Promise<boolean> {
+  /** One at a time: its end may be all that it takes, and what it kept goes after it. */
+  function isAnyGoing(): boolean {
     const there = new Map(pods().map((pod) => [pod.metadata.uid ?? '', pod]))
     let any = false
     for (const uid of evictions.keys()) {
       const pod = there.get(uid)
-      if (!pod) {
-        evictions.delete(uid)
-        settled.delete(uid)
-      } else if (!settled.has(uid)) {
-        any = true
-        const ended = isTerminalPhase(pod.status?.phase) && (await usageOf(pod, 'ephemeral-storage')) === undefined
-        if (ended) settled.add(uid)
-      }
+      if (options.keeps(uid) || (pod && !isTerminalPhase(pod.status?.phase))) any = true
+      else if (!pod) evictions.delete(uid)
     }
     return any
   }
