@@ -56,13 +56,13 @@ test-history: install
 test-cluster: install
 	CAISSON_TEST_KUBERNETES=$(VERSION) node test/cluster/run-tests.ts
 	node test/cluster/build-control-plane.ts agent-sandbox
-	CAISSON_TEST_KUBERNETES=$(VERSION) CAISSON_TEST_FAULTS=all CAISSON_TEST_GITOPS=all vitest run --project e2e test/e2e/operator test/e2e/gitops.test.ts test/e2e/manifests.test.ts test/e2e/helm.test.ts test/e2e/node-join.test.ts
+	CAISSON_TEST_KUBERNETES=$(VERSION) CAISSON_TEST_FAULTS=all CAISSON_TEST_GITOPS=all vitest run test/e2e/operator test/e2e/gitops.test.ts test/e2e/manifests.test.ts test/e2e/helm.test.ts test/e2e/node-join.test.ts
 
 conformance: install
 	node test/conformance/run.ts $(if $(FOCUS),--focus '$(FOCUS)') $(if $(SIG),--sig $(SIG))
 
 test-crash: install
-	CAISSON_TEST_CRASHES=20 CAISSON_TEST_STEPS=all vitest run --project e2e test/e2e/crash.test.ts test/e2e/killed-at-steps.test.ts
+	CAISSON_TEST_CRASHES=20 CAISSON_TEST_STEPS=all vitest run test/e2e/crash.test.ts test/e2e/killed-at-steps.test.ts
 
 bench: install
 	bash test/bench/run.sh
