@@ -2,28 +2,33 @@ import { componentUsers, startApiServer } from '@caisson/apiserver'
 import { type AnyObject, resources } from '@caisson/client'
 import { removeTree } from '@caisson/kubelet'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createPartWiring, type PartOptions } from '../part-wiring.ts'
+import { createPartWiring, type PartOptions, type PartWiring } from '../part-wiring.ts'
 import { bindingScenarios, outcomeOf, playScenario } from '../testing/binding-scenarios.ts'
 import { startTestServer, type TestServer } from '../testing/test-server.ts'
 import { claimsOf, PODS_BY_CLAIM } from './bind.ts'
 import { BOUND_BY_CONTROLLER } from './plan-claim.ts'
-import { startVolumeBinding } from './start-volume-binding.ts'
+import { startVolumeBinding, type VolumesInUse } from './start-volume-binding.ts'
 
 const stack = new AsyncDisposableStack()
 const events: [about: string, said: string][] = []
 const errors: unknown[] = []
 let server: TestServer
+
+function wire(stack: AsyncDisposableStack): PartWiring {
+  const { informers, own: client, signal } = server
+  const record: PartOptions['record'] = (_component, { metadata }, { reason, message }) =>
+    events.push([metadata.name ?? '', `${reason}: ${message}`])
+  return createPartWiring({ client, informers, record, onError: (error) => errors.push(error), signal }, stack)
+}
+
 beforeAll(async () => {
   server = stack.use(await startTestServer({ startApiServer, componentUsers }))
-  const { informers, own: client, signal } = server
+  const { informers, signal } = server
   informers.of(resources.pods, { indexers: { [PODS_BY_CLAIM]: claimsOf } })
   for (const each of ['nodes', 'persistentVolumes', 'persistentVolumeClaims', 'storageClasses'] as const)
     informers.of<AnyObject>(resources[each])
   await informers.synced(signal)
-  const record: PartOptions['record'] = (_component, { metadata }, { reason, message }) =>
-    events.push([metadata.name ?? '', `${reason}: ${message}`])
-  const wiring = createPartWiring({ client, informers, record, onError: (error) => errors.push(error), signal }, stack)
-  startVolumeBinding(wiring, { directory: '/nowhere', removeTree })
+  startVolumeBinding(wire(stack), { directory: '/nowhere', removeTree })
 })
 afterAll(() => stack.disposeAsync())
 
@@ -73,4 +78,20 @@ test('a claim that waits for the volume that it names gets it once that is there
       return [status?.phase, metadata.annotations]
     })
     .toEqual(['Bound', { 'pv.kubernetes.io/bind-completed': 'yes' }])
+})
+
+test('what a node has no more is heard of until the end, however late the node comes', async () => {
+  const node = Promise.withResolvers<VolumesInUse>()
+  const making = new AsyncDisposableStack()
+  startVolumeBinding(wire(making), { directory: '/nowhere', removeTree, volumesInUse: node.promise })
+  const made = making.move()
+  let listeners = 0
+  const onLeft = () => {
+    listeners++
+    return { [Symbol.dispose]: () => void listeners-- }
+  }
+  node.resolve({ has: () => false, onLeft })
+  await expect.poll(() => listeners).toBe(1)
+  await made.disposeAsync()
+  expect(listeners).toBe(0)
 })

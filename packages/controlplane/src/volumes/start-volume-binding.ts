@@ -82,11 +82,13 @@ export function startVolumeBinding(
   )
   on(informers.of(resources.storageClasses), unboundClaims)
 
+  // The stack is somebody else's by the time that the node knows.
+  const following = stack.use(new DisposableStack())
   const followNode = (node: VolumesInUse): void => {
-    if (signal.aborted) return
+    if (following.disposed) return
     isInUse = (directory) => node.has(directory)
     for (const volume of volumes.list()) volumeQueue.add(keyOf(volume))
-    stack.use(
+    following.use(
       node.onLeft((directories) => {
         for (const volume of volumes.list()) if (directories.includes(pathOf(volume))) volumeQueue.add(keyOf(volume))
       }),
