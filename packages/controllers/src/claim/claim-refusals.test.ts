@@ -1,25 +1,10 @@
 import { findCondition, LABELS, nameHash, type SandboxClaim } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import {
-  type AnyObject,
-  defineResource,
-  resources,
-  sandboxClaims,
-  sandboxTemplates,
-  sandboxWarmPools,
-} from '@caisson/client'
+import { resources, sandboxClaims, sandboxTemplates, sandboxWarmPools } from '@caisson/client'
 import { describe, expect, test } from 'vitest'
 import { PODS, SANDBOXES } from '../sandbox/objects.ts'
 import { CONTAINERS, isReady, reasonIs, said, useClaims } from '../testing/claim-fixture.ts'
-import { sandboxNamed, startTestNode, until } from '../testing/test-cluster.ts'
-
-const QUOTAS = defineResource<AnyObject & { spec: object }>({
-  group: '',
-  version: 'v1',
-  plural: 'resourcequotas',
-  kind: 'ResourceQuota',
-  namespaced: true,
-})
+import { QUOTAS, sandboxNamed, startTestNode, until } from '../testing/test-cluster.ts'
 
 const t = useClaims(apiserver)
 

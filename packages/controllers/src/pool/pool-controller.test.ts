@@ -11,20 +11,13 @@ import {
   templateCrd,
 } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import {
-  type AnyObject,
-  type Client,
-  createInformers,
-  defineResource,
-  resources,
-  sandboxTemplates,
-  sandboxWarmPools,
-} from '@caisson/client'
+import { type Client, createInformers, resources, sandboxTemplates, sandboxWarmPools } from '@caisson/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { PODS, SANDBOXES } from '../sandbox/objects.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
   installCrd,
+  QUOTAS,
   type RunningControllers,
   runControllers,
   startTestNode,
@@ -32,14 +25,6 @@ import {
   until,
 } from '../testing/test-cluster.ts'
 import { createNamespace } from '../testing/test-namespace.ts'
-
-const QUOTAS = defineResource<AnyObject & { spec: object }>({
-  group: '',
-  version: 'v1',
-  plural: 'resourcequotas',
-  kind: 'ResourceQuota',
-  namespaced: true,
-})
 
 let cluster: TestCluster
 let client: Client

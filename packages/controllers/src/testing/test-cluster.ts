@@ -33,6 +33,14 @@ const CRDS = defineResource<CustomResourceDefinition>({
   namespaced: false,
 })
 
+export const QUOTAS = defineResource<AnyObject & { spec: object }>({
+  group: '',
+  version: 'v1',
+  plural: 'resourcequotas',
+  kind: 'ResourceQuota',
+  namespaced: true,
+})
+
 export const OLD_SANDBOXES = defineResource<Sandbox>({
   group: AGENTS_GROUP,
   version: 'v1alpha1',

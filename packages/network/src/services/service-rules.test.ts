@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { freePort } from '../testing/free-port.ts'
 import { createLoopbackPorts } from './loopback-ports.ts'
 import type { ServiceObject, SliceObject } from './service-model.ts'
-import { createServiceRules } from './service-rules.ts'
+import { createServiceRules, type ServiceRules, type ServiceRulesOptions } from './service-rules.ts'
 
 const service = (ports: number, sessionAffinity: string): ServiceObject => ({
   apiVersion: 'v1',
@@ -26,18 +26,20 @@ const slice = (ports: number, endpoints: number): SliceObject => ({
   endpoints: Array.from({ length: endpoints }, (_, index) => ({ addresses: [`10.0.0.${index + 1}`] })),
 })
 
-test('a Service that is larger than any may be leads nowhere until it is smaller, which is told once', async () => {
+/** For endpoints that are all Pods of the namespace `default`. */
+function startRules(onLeftOut: ServiceRulesOptions['onLeftOut']): AsyncDisposable & { rules: ServiceRules } {
   const onError = (error: unknown): never => {
     throw error
   }
-  await using loopback = createLoopbackPorts(onError)
+  const loopback = createLoopbackPorts(onError)
+  const rules = createServiceRules({ loopback, podNamespaceAt: () => 'default', onLeftOut, onError })
+  return { rules, [Symbol.asyncDispose]: () => loopback[Symbol.asyncDispose]() }
+}
+
+test('a Service that is larger than any may be leads nowhere until it is smaller, which is told once', async () => {
   const told: string[] = []
-  const rules = createServiceRules({
-    loopback,
-    podNamespaceAt: () => 'default',
-    onLeftOut: ({ metadata }, why) => told.push(`${metadata.name}: ${why}`),
-    onError,
-  })
+  await using started = startRules(({ metadata }, why) => told.push(`${metadata.name}: ${why}`))
+  const { rules } = started
   const set = (ports: number, endpoints: number, affinity = 'None'): boolean | undefined => {
     rules.set('default/web', service(ports, affinity), [slice(ports, endpoints)])
     const change = rules.take()
@@ -96,17 +98,9 @@ test('of EndpointSlices that take too much to read none is read, and the Service
 })
 
 test('the Services of a namespace that take more than their share lead nowhere, the youngest first, and those of others do', async () => {
-  const onError = (error: unknown): never => {
-    throw error
-  }
-  await using loopback = createLoopbackPorts(onError)
   const told: string[] = []
-  const rules = createServiceRules({
-    loopback,
-    podNamespaceAt: () => 'default',
-    onLeftOut: ({ metadata }, why) => told.push(`${metadata.namespace}/${metadata.name}: ${why}`),
-    onError,
-  })
+  await using started = startRules(({ metadata }, why) => told.push(`${metadata.namespace}/${metadata.name}: ${why}`))
+  const { rules } = started
   /** One of 100 ports with 10 endpoints counts for 2,000. */
   const set = (namespace: string, number: number, endpoints = 10): unknown => {
     const { metadata, ...rest } = service(100, 'None')
