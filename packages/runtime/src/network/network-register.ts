@@ -61,7 +61,7 @@ export async function removeStrayNetwork(
   await ipBatch([...interfaces.map((name) => `link del ${name}`), ...namespaces.map((name) => `netns del ${name}`)], {
     force: true,
   })
-  if (entry) await releasePlace(entry)
+  if (entry) await releasePlace(tag, entry)
   const nft = await findTool('nft', toolsDirectory)
   if (nft) {
     const tables = [tableName(tag), trafficTable(tag), flowsTable(tag)]
@@ -73,21 +73,43 @@ export async function removeStrayNetwork(
 
 const LINK_LOCAL = '169.254.0.0/16'
 
-/** Makes the range ours in the machine's routes, and keeps sandboxes from what clouds serve to their machines. */
-export async function claimPlace({ range, gateway, prober }: NetworkPlace): Promise<void> {
+/**
+ * Makes the range ours in the machine's routes, and keeps sandboxes from what clouds serve to their machines. False, and
+ * nothing is changed, where another has it: the kernel gives an address to one of those who add it, and its label says whom.
+ */
+export async function claimPlace(tag: string, { range, gateway, prober }: NetworkPlace): Promise<boolean> {
+  try {
+    // There before any sandbox is, so that what serves them can listen.
+    await ipBatch([`addr add ${gateway}/32 dev lo label ${labelOf(tag)}`])
+  } catch (error) {
+    const owner = await loopbackLabel(gateway)
+    if (owner === undefined) throw error
+    if (owner !== labelOf(tag)) return false
+  }
   const rules = (await ipJson(['-4', 'rule', 'show'])) as Array<{ src?: string; dst?: string }>
   const [src, dst] = [range.split('/')[0], LINK_LOCAL.split('/')[0]]
   const present = rules.some((rule) => rule.src === src && rule.dst === dst)
   await ipBatch([
     `route replace unreachable ${range}`,
-    // There before any sandbox is, so that what serves them can listen.
-    `addr replace ${gateway}/32 dev lo`,
     `addr replace ${prober}/32 dev lo`,
     ...(present ? [] : [`rule add from ${range} to ${LINK_LOCAL} prohibit`]),
   ])
+  return true
 }
 
-export async function releasePlace({ range, gateway, prober }: NetworkPlace): Promise<void> {
+const labelOf = (tag: string): string => `lo:cs${tag}`
+
+/** Of an address that loopback has: the interface's name where nobody gave it one. */
+async function loopbackLabel(address: string): Promise<string | undefined> {
+  const links = (await ipJson(['-4', 'addr', 'show', 'dev', 'lo'])) as Array<{
+    addr_info?: Array<{ local?: string; label?: string }>
+  }>
+  return links.flatMap(({ addr_info = [] }) => addr_info).find(({ local }) => local === address)?.label
+}
+
+/** Nothing is done where another has it. */
+export async function releasePlace(tag: string, { range, gateway, prober }: NetworkPlace): Promise<void> {
+  if ((await loopbackLabel(gateway)) !== labelOf(tag)) return
   await ipBatch(
     [
       `addr del ${gateway}/32 dev lo`,

@@ -60,7 +60,27 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   }
 
   async function openNetwork(): Promise<OpenNetwork> {
-    const cidr = await chooseCidr(join(directory, 'network.json'), options.cidr?.())
+    const file = join(directory, 'network.json')
+    const wanted = options.cidr?.()
+    for await (const cidr of possibleRanges(file, wanted)) {
+      // Before it is taken: whoever was killed between the two finds it again.
+      await writeFile(`${file}.new`, JSON.stringify({ cidr: formatCidr(cidr) }), { mode: 0o600 })
+      await rename(`${file}.new`, file)
+      const network = await openIn(cidr)
+      if (!network) continue
+      place = network.place
+      return network
+    }
+    throw new RuntimeError(
+      'network',
+      wanted === undefined
+        ? `this machine uses every network from ${CANDIDATES[0]} to ${CANDIDATES.at(-1)}: take down a cluster that is not needed`
+        : `another cluster of this machine has the network ${wanted}: take that one down, or give this node another podCIDR`,
+    )
+  }
+
+  /** Undefined where another has the range. */
+  async function openIn(cidr: Cidr): Promise<OpenNetwork | undefined> {
     const gateway = formatAddress(cidr.base + 1)
     const chosen = { range: formatCidr(cidr), gateway, prober: proberOf(cidr) }
     const firewall = await createFirewall({
@@ -73,11 +93,13 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     })
     try {
       const allocator = await openAddressAllocator(join(directory, 'addresses'), cidr)
-      await claimPlace(chosen)
+      if (!(await claimPlace(tag, chosen))) {
+        await firewall[Symbol.asyncDispose]()
+        return undefined
+      }
       await registerNetwork(tag, { stateDirectory: options.stateDirectory, ...chosen })
       await firewall.ensure()
       await forwardUplinks()
-      place = chosen
       return { cidr, place: chosen, allocator, firewall }
     } catch (error) {
       await firewall[Symbol.asyncDispose]()
@@ -251,7 +273,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       const { firewall, place } = network
       if (attached.size === 0) {
         await firewall.remove()
-        await releasePlace(place)
+        await releasePlace(tag, place)
         await unregisterNetwork(tag)
       }
       await firewall[Symbol.asyncDispose]()
@@ -266,17 +288,15 @@ interface OpenNetwork {
   firewall: Firewall
 }
 
-/** The one chosen before, the one asked for, or the first that nothing on this machine uses. */
-async function chooseCidr(file: string, wanted: string | undefined): Promise<Cidr> {
+/** The one chosen before, or the one asked for; where none was asked for, then those that nothing on this machine uses. */
+async function* possibleRanges(file: string, wanted: string | undefined): AsyncGenerator<Cidr> {
   const stored = await readFile(file, 'utf8').catch(() => undefined)
-  if (stored !== undefined) return parseCidr((JSON.parse(stored) as { cidr: string }).cidr)
-  const chosen = wanted === undefined ? await firstFree() : parseCidr(wanted)
-  await writeFile(`${file}.new`, JSON.stringify({ cidr: formatCidr(chosen) }), { mode: 0o600 })
-  await rename(`${file}.new`, file)
-  return chosen
+  const own = stored === undefined ? wanted : (JSON.parse(stored) as { cidr: string }).cidr
+  if (own !== undefined) yield parseCidr(own)
+  if (wanted === undefined) yield* await freeRanges()
 }
 
-async function firstFree(): Promise<Cidr> {
+async function freeRanges(): Promise<Cidr[]> {
   const routes = (await ipJson(['-4', 'route', 'show', 'table', 'all'])) as Array<{ dst?: string }>
   const used = routes.flatMap(({ dst }) => {
     const [address = '', prefix = '32'] = (dst ?? '').split('/')
@@ -284,13 +304,7 @@ async function firstFree(): Promise<Cidr> {
     if (octets.length !== 4 || octets.some(Number.isNaN)) return []
     return [{ base: octets.reduce((sum, octet) => sum * 256 + octet, 0), prefix: Number(prefix) }]
   })
-  const free = CANDIDATES.map(parseCidr).find((candidate) => !used.some((route) => overlaps(candidate, route)))
-  if (!free)
-    throw new RuntimeError(
-      'network',
-      `every network from ${CANDIDATES[0]} to ${CANDIDATES.at(-1)} is in use: name another one`,
-    )
-  return free
+  return CANDIDATES.map(parseCidr).filter((candidate) => !used.some((route) => overlaps(candidate, route)))
 }
 
 /** Lets replies from outside come back through the interfaces of the machine's default routes, and only those. */

@@ -1,0 +1,68 @@
+/** With the machine's real routes: several clusters of one machine, and what a reboot leaves. */
+import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { installTools } from '../tools/install-tools.ts'
+import { runCommand } from '../tools/run-command.ts'
+import { defaultToolsDirectory } from '../tools/tools.ts'
+import type { PodNetwork } from './network.ts'
+import { findStrayNetworks, removeStrayNetwork } from './network-register.ts'
+import { createPodNetwork } from './pod-network.ts'
+
+const toolsDirectory = defaultToolsDirectory()
+let stack: AsyncDisposableStack
+beforeEach(async () => {
+  await installTools(toolsDirectory, { tools: ['nft'] })
+  stack = new AsyncDisposableStack()
+})
+afterEach(() => stack.disposeAsync())
+
+async function stateDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'caisson-network-'))
+  stack.defer(() => rm(directory, { recursive: true }))
+  return directory
+}
+
+async function createIn(directory: string): Promise<PodNetwork> {
+  const network = await createPodNetwork({
+    stateDirectory: directory,
+    toolsDirectory,
+    cidr: undefined,
+    run: runCommand,
+  })
+  stack.defer(() => network.close())
+  return network
+}
+
+/** Nothing is left of its network but the files. */
+async function forgetByReboot(directory: string): Promise<void> {
+  await rename(directory, `${directory}.away`)
+  const stray = (await findStrayNetworks()).find((each) => each.stateDirectory === directory)
+  if (stray) await removeStrayNetwork(stray, toolsDirectory)
+  await rename(`${directory}.away`, directory)
+}
+
+test('clusters that start at the same moment have networks of their own', async () => {
+  const networks = await Promise.all(Array.from({ length: 4 }, async () => createIn(await stateDirectory())))
+  const places = await Promise.all(networks.map((network) => network.open()))
+  expect(new Set(places.map(({ range }) => range)).size).toBe(4)
+})
+
+test('a network that another has taken meanwhile is left to it', async () => {
+  const directory = await stateDirectory()
+  const before = await createIn(directory)
+  const { range } = await before.open()
+  const { ip } = await before.attach('sandbox')
+  await before.close()
+  await forgetByReboot(directory)
+  const other = await createIn(await stateDirectory())
+  expect((await other.open()).range).toBe(range)
+
+  const after = await createIn(directory)
+  await after.recover(new Set(['sandbox']))
+  expect((await after.open()).range).not.toBe(range)
+  expect(after.get('sandbox')?.ip).not.toBe(ip)
+  await after.detach('sandbox')
+  expect((await other.open()).range).toBe(range)
+})
