@@ -235,7 +235,7 @@ test('a cluster that is killed under a command', async () => {
   expect([code, await said]).toEqual([
     69,
     expect.stringMatching(
-      /^caisson: (?:the connection to the server broke|cannot connect to the server).*: 'caisson status' says whether the embedded cluster runs\n$/,
+      /^caisson: (?:the connection to the server broke|cannot connect to the server).*: see that the cluster runs \('caisson status' tells of the embedded one\)\n$/,
     ),
   ])
 })

@@ -53,7 +53,7 @@ async function exitCodeOf(error: unknown): Promise<number> {
   }
   const { isApiError, isTransportError, KubeconfigError } = await import('@caisson/client')
   const unreached = isTransportError(error, 'unreachable', 'lost', 'silent')
-  const next = unreached ? ": 'caisson status' says whether the embedded cluster runs" : ''
+  const next = unreached ? ": see that the cluster runs ('caisson status' tells of the embedded one)" : ''
   say(`${error instanceof Error ? error.message : String(error)}${next}`)
   if (process.env['CAISSON_DEBUG'] && error instanceof Error) console.error(indentedLines(error.stack ?? ''))
   if (unreached) return EXIT_CODES.unavailable

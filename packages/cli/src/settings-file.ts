@@ -1,5 +1,6 @@
 /** Files in the data directory in which an administrator says how things are to be. */
 import { existsSync, readFileSync } from 'node:fs'
+import { yamlProblem } from '@caisson/api'
 import { CliError } from './cli-error.ts'
 
 export type Fields = Record<string, unknown>
@@ -8,11 +9,18 @@ export type Fields = Record<string, unknown>
 export async function readSettings(file: string, known: string[]): Promise<Fields | undefined> {
   if (!existsSync(file)) return undefined
   const { parse } = await import('yaml')
+  const next = 'correct it, or take it away'
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new CliError('usage', `${file} cannot be read (${(cause as Error).message}): ${next}`, { cause })
+  }
   let content: unknown
   try {
-    content = parse(readFileSync(file, 'utf8')) ?? {}
+    content = parse(text) ?? {}
   } catch (cause) {
-    throw new CliError('usage', `${file} is no YAML: ${(cause as Error).message}`, { cause })
+    throw new CliError('usage', `${yamlProblem(cause as Error, file)}: ${next}`, { cause })
   }
   return fields(content, { file, where: 'the file', known })
 }

@@ -110,7 +110,10 @@ export function createFields(file: string, value: unknown, at = ''): Fields {
       try {
         return new URL(given)
       } catch (cause) {
-        throw new KubeconfigError(`${file}: ${where(name)} is no URL: ${JSON.stringify(given)}`, { cause })
+        throw new KubeconfigError(
+          `${file}: ${where(name)} is no URL such as https://host:6443: ${JSON.stringify(given)}`,
+          { cause },
+        )
       }
     },
   }

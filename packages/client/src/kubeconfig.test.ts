@@ -188,7 +188,7 @@ describe('a kubeconfig is refused', () => {
     [
       'a server that is no URL',
       config().replace('https://127.0.0.1:6443', 'nowhere'),
-      'clusters["c"].cluster.server is no URL: "nowhere"',
+      'clusters["c"].cluster.server is no URL such as https://host:6443: "nowhere"',
     ],
     [
       'a cluster that is not there',
@@ -217,10 +217,17 @@ describe('a kubeconfig is refused', () => {
     await expect(loading).rejects.toThrow(message)
   })
 
-  test('with a syntax error, of which the place is said', async () => {
-    const path = await write('config', 'a: [1\nb: 2')
-    await expect(loadKubeconfig({ path })).rejects.toThrow(/config: is neither YAML nor JSON: .* line 2/s)
-  })
+  test.each([
+    ['a: [1\nb: 2', /, line 2, column 1: Flow sequence in block collection [^\n]*: correct the file, or name another/],
+    ['{"a": ,}', /: Unexpected token .*: correct the file, or name another kubeconfig$/],
+    ['a: *b', /: Unresolved alias .*: correct the file, or name another kubeconfig$/],
+  ])(
+    'with the syntax error in %j, of which the place is said in one line, and nothing of the text',
+    async (text, message) => {
+      const path = await write('config', text)
+      await expect(loadKubeconfig({ path })).rejects.toThrow(message)
+    },
+  )
 })
 
 describe('several files', () => {

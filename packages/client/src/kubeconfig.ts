@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
+import { yamlProblem } from '@caisson/api'
 import type { ClusterConnection, ExecPlugin, Impersonation, Material } from './cluster-connection.ts'
 import { createFields, type Fields, KubeconfigError } from './kubeconfig-fields.ts'
 import { PROXY_PROTOCOLS } from './proxy.ts'
@@ -118,7 +119,8 @@ async function parseConfig(path: string, text: string): Promise<unknown> {
     const { parse } = await import('yaml')
     return parse(text) ?? {}
   } catch (error) {
-    throw new KubeconfigError(`${path}: is neither YAML nor JSON: ${(error as Error).message}`, { cause: error })
+    const problem = yamlProblem(error as Error, path)
+    throw new KubeconfigError(`${problem}: correct the file, or name another kubeconfig`, { cause: error })
   }
 }
 

@@ -1,7 +1,7 @@
 /** Files of Kubernetes objects, as people write them: which objects they hold, and what is wrong with those that hold none. */
 import { readFileSync } from 'node:fs'
-import { KUBERNETES_YAML, type KubeObject } from '@caisson/api'
-import { type Document, parseAllDocuments, type YAMLError } from 'yaml'
+import { KUBERNETES_YAML, type KubeObject, yamlProblem } from '@caisson/api'
+import { type Document, parseAllDocuments } from 'yaml'
 import { CliError, type CliErrorCode } from '../cli-error.ts'
 
 export interface ManifestObject {
@@ -65,20 +65,13 @@ function readText(file: string, name: string): string {
 
 function objectsOf(document: Document.Parsed | Document, name: string, place: string): ManifestObject[] {
   const [error] = document.errors
-  if (error) throw new CliError('usage', brokenText(error, name), { cause: error })
+  if (error) throw new CliError('usage', yamlProblem(error, name), { cause: error })
   const value = valueOf(document, place)
   // Of what stands between two lines of dashes, nothing.
   if (value === null) return []
   if (!isObject(value) || value['kind'] !== 'List' || !Array.isArray(value['items']))
     return [manifestObject(value, place)]
   return value['items'].map((item: unknown, index) => manifestObject(item, `${place}, item ${index + 1}`))
-}
-
-/** `app.yaml, line 4, column 1: Flow map in block collection …`. */
-function brokenText({ message, linePos }: YAMLError, name: string): string {
-  const [start] = linePos ?? []
-  const at = start ? `, line ${start.line}, column ${start.col}` : ''
-  return `${name}${at}: ${message.replace(/ at line \d+, column \d+:[^]*$/, '')}`
 }
 
 function valueOf(document: Document, place: string): unknown {

@@ -34,12 +34,20 @@ hosts:
   })
 })
 
+test('cannot be a directory', async () => {
+  await expect(readImageSettings(directory)).rejects.toThrow(
+    / cannot be read \(EISDIR.*\): correct it, or take it away$/,
+  )
+})
+
 test('need not be there', async () => {
   const none = { registries: {}, maxBytes: undefined }
   expect(await readImageSettings(join(directory, 'absent.yaml'))).toEqual(none)
 })
 
 test.each([
+  ['hosts: [', /^\S*images.yaml, line \d, column \d: Flow sequence .* with a ]: correct it, or take it away$/],
+  ['a: *b', /images.yaml: Unresolved alias .*: correct it, or take it away$/],
   ['mirror: {}', 'the file has no field "mirror": it may have mirrors, hosts, maxBytes'],
   ['mirrors: { a: https://b }', 'mirrors.a is no list of URLs such as https://mirror:5000'],
   ['mirrors: { a: [https://b/path] }', 'mirrors.a is no list of URLs such as https://mirror:5000'],
