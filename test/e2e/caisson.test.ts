@@ -110,6 +110,7 @@ describe('the cluster’s commands', () => {
       'kata',
       'forwarding',
       'strays',
+      'data',
       'cluster',
     ])
   })

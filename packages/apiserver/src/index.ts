@@ -10,6 +10,6 @@ export { createSecurity, type Security, type SecurityOptions, TOKEN_ISSUER } fro
 export { type ApiServer, type ApiServerOptions, createApiServer } from './server.ts'
 export { type RunningApiServer, type StartApiServerOptions, startApiServer } from './start-api-server.ts'
 export { StatusError } from './status-error.ts'
-export { StoreError } from './storage/database.ts'
+export { StoreError, storeProblem } from './storage/database.ts'
 export { type OpenStoreOptions, openStore } from './storage/sqlite-store.ts'
 export type { Store, StoreEvent, Transaction } from './storage/store.ts'

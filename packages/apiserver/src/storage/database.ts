@@ -2,8 +2,9 @@
  * The SQLite file under the store: how it is opened, locked, migrated and written. Nothing above it knows SQL.
  */
 import { chmodSync, closeSync, existsSync, fdatasync, mkdirSync, openSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { KubeObject } from '@caisson/api'
 
 export type StoreErrorCode =
   /** Another process has the directory open. */
@@ -44,8 +45,9 @@ export interface StoredRow {
   resource: string
   namespace: string
   name: string
-  /** JSON text. */
-  object: string
+  object: KubeObject
+  /** Of its JSON. */
+  bytes: number
 }
 
 /** What one batch leaves behind: the last state of each object that it touched. */
@@ -58,7 +60,9 @@ export interface Change {
 }
 
 export interface Database extends Disposable {
-  readRevision(): number
+  /** When it was opened. */
+  revision: number
+  /** Throws a `StoreError` where the file is damaged. */
   readAll(): Iterable<StoredRow>
   /** All or nothing; on disk once `sync` has resolved. */
   commit(changes: Iterable<Change>, revision: number): void
@@ -79,11 +83,11 @@ export function openDatabase(directory: string): Database {
     chmodSync(file, 0o600)
     connection = new DatabaseSync(file, { timeout: 0 })
   } catch (error) {
-    throw new StoreError('unreadable', `cannot open ${file}: ${(error as Error).message}`, { cause: error })
+    throw unreadable(file, error)
   }
   try {
     prepare(connection, file)
-    return wrap(connection, `${file}-wal`)
+    return wrap(connection, file)
   } catch (error) {
     connection.close()
     if (error instanceof StoreError) throw error
@@ -91,8 +95,43 @@ export function openDatabase(directory: string): Database {
       throw new StoreError('locked', `another process has ${file} open: stop it first, or use another data directory`, {
         cause: error,
       })
-    throw new StoreError('unreadable', `cannot read ${file}: ${(error as Error).message}`, { cause: error })
+    throw unreadable(file, error)
   }
+}
+
+/**
+ * Why the store in `directory` cannot be opened, and what to do; undefined where it can, or there is none. Takes as long as
+ * reading all of it. For when no process has it open: of one that does, nothing is said.
+ */
+export function storeProblem(directory: string): string | undefined {
+  const file = join(directory, 'state.db')
+  if (!existsSync(file)) return undefined
+  try {
+    using connection = new DatabaseSync(file, { timeout: 0 })
+    const { quick_check: found } = connection.prepare('PRAGMA quick_check(1)').get() as { quick_check: string }
+    // Where it is, and in a line of its own what.
+    if (found !== 'ok') throw new Error(found.split('\n').at(-1))
+    const { user_version: version } = connection.prepare('PRAGMA user_version').get() as { user_version: number }
+    // A new one holds nothing yet.
+    const broken = version > 0 && connection.prepare('SELECT name FROM objects WHERE NOT json_valid(object)').get()
+    if (broken) throw new Error(`what ${String(broken['name'])} is cannot be read`)
+    return undefined
+  } catch (error) {
+    return isSqliteError(error, 'busy') ? undefined : unreadable(file, error).message
+  }
+}
+
+/** Says what to do, which is not the same where the file is as it was and where it no longer is. */
+function unreadable(file: string, cause: unknown): StoreError {
+  const { message, code = '' } = cause as NodeJS.ErrnoException
+  const say = (what: string, next: string): StoreError =>
+    new StoreError('unreadable', `${file} ${what} (${message}): ${next}`, { cause })
+  if (/^(?:ENOSPC|EDQUOT)$/.test(code) || isSqliteError(cause, 'full'))
+    return say('cannot be opened', 'free some space on its disk')
+  if (/^E(?!RR_)/.test(code) || UNOPENED.some((each) => isSqliteError(cause, each)))
+    return say('cannot be opened', 'see that it is a file, on a disk that works, in a directory that can be written to')
+  const next = `put a copy from before in its place, or move ${dirname(file)} away to begin without objects`
+  return say('is damaged', next)
 }
 
 /** SQLite would create it readable for everybody; its journal takes over the mode of the file. */
@@ -123,7 +162,7 @@ function prepare(connection: DatabaseSync, file: string): void {
   }
 }
 
-function wrap(connection: DatabaseSync, wal: string): Database {
+function wrap(connection: DatabaseSync, file: string): Database {
   const upsert: StatementSync = connection.prepare(
     `INSERT INTO objects (resource, namespace, name, object) VALUES (?, ?, ?, ?)
      ON CONFLICT (resource, namespace, name) DO UPDATE SET object = excluded.object`,
@@ -135,13 +174,17 @@ function wrap(connection: DatabaseSync, wal: string): Database {
   /** Of the write-ahead log, which is there from the first commit until the connection closes. */
   let descriptor: number | undefined
   return {
-    readRevision() {
-      return (connection.prepare('SELECT revision FROM progress WHERE id = 1').get() as { revision: number }).revision
-    },
-    readAll() {
-      return connection
+    revision: (connection.prepare('SELECT revision FROM progress WHERE id = 1').get() as { revision: number }).revision,
+    *readAll() {
+      const rows = connection
         .prepare('SELECT resource, namespace, name, object FROM objects ORDER BY resource, namespace, name')
-        .iterate() as Iterable<unknown> as Iterable<StoredRow>
+        .iterate() as Iterable<unknown> as Iterable<Omit<StoredRow, 'object' | 'bytes'> & { object: string }>
+      try {
+        for (const { object, ...key } of rows)
+          yield { ...key, object: JSON.parse(object) as KubeObject, bytes: Buffer.byteLength(object) }
+      } catch (error) {
+        throw unreadable(file, error)
+      }
     },
     commit(changes, revision) {
       begin.run()
@@ -160,7 +203,7 @@ function wrap(connection: DatabaseSync, wal: string): Database {
     },
     sync() {
       // Its locks are on the database file alone: closing this descriptor drops none.
-      const log = (descriptor ??= openSync(wal, 'r'))
+      const log = (descriptor ??= openSync(`${file}-wal`, 'r'))
       return new Promise((resolve, reject) => fdatasync(log, (error) => (error ? reject(error) : resolve())))
     },
     [Symbol.dispose]() {
@@ -170,7 +213,9 @@ function wrap(connection: DatabaseSync, wal: string): Database {
   }
 }
 
-const SQLITE_CODES = { busy: 5, full: 13 } as const
+const SQLITE_CODES = { permission: 3, busy: 5, readOnly: 8, io: 10, full: 13, open: 14 } as const
+/** Of files that nothing is known of. */
+const UNOPENED = ['permission', 'readOnly', 'io', 'open'] as const
 
 /** Whether `error` is SQLite's own, of the given primary result code. */
 export function isSqliteError(error: unknown, code: keyof typeof SQLITE_CODES): boolean {

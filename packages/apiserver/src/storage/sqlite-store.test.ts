@@ -1,6 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -9,7 +20,7 @@ import type { KubeObject } from '@caisson/api'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { TURN_MS } from '../fair-queue.ts'
-import { DATABASE_VERSION } from './database.ts'
+import { DATABASE_VERSION, storeProblem } from './database.ts'
 import { openStore } from './sqlite-store.ts'
 import type { Store, StoreEvent } from './store.ts'
 
@@ -84,6 +95,14 @@ describe('openStore', () => {
     expect(await openInChild()).toBe('open')
   })
 
+  test('nothing is wrong with one that is not there, has nothing in it, or is open', async () => {
+    expect([storeProblem(directory), readdirSync(directory)]).toEqual([undefined, []])
+    writeFileSync(join(directory, 'state.db'), '')
+    expect(storeProblem(directory)).toBeUndefined()
+    await using _ = openStore({ directory })
+    expect(storeProblem(directory)).toBeUndefined()
+  })
+
   test('data of a newer program is refused', async () => {
     await openStore({ directory })[Symbol.asyncDispose]()
     const database = new DatabaseSync(join(directory, 'state.db'))
@@ -98,6 +117,59 @@ describe('openStore', () => {
     database.exec('CREATE TABLE objects (nonsense)')
     database.close()
     expect(() => openStore({ directory })).toThrow(expect.objectContaining({ name: 'StoreError', code: 'unreadable' }))
+  })
+
+  const NEXT = 'put a copy from before in its place, or move DIRECTORY away to begin without objects'
+
+  test.each<[what: string, damage: (file: string) => void, message: string]>([
+    [
+      'that is none',
+      (file) => writeFileSync(file, 'nonsense'.repeat(500)),
+      `is damaged (file is not a database): ${NEXT}`,
+    ],
+    [
+      'whose pages of objects are overwritten',
+      (file) => {
+        const bytes = readFileSync(file)
+        bytes.fill(0xff, bytes.length / 2)
+        writeFileSync(file, bytes)
+      },
+      `is damaged (database disk image is malformed): ${NEXT}`,
+    ],
+    [
+      'with an object that is no JSON',
+      (file) => {
+        using database = new DatabaseSync(file)
+        database.exec("UPDATE objects SET object = '{' WHERE name = 'pod-7'")
+      },
+      `is damaged (Expected property name or '}' in JSON at position 1 (line 1 column 2)): ${NEXT}`,
+    ],
+    [
+      'that is a directory',
+      (file) => {
+        rmSync(file)
+        mkdirSync(file)
+      },
+      'cannot be opened (unable to open database file): see that it is a file, on a disk that works, in a directory that can be written to',
+    ],
+  ])('of a file %s, what to do is said, and it is let go of', async (_what, damage, message) => {
+    const file = join(directory, 'state.db')
+    {
+      await using store = openStore({ directory })
+      for (let index = 0; index < 100; index++)
+        await store.write((transaction) => transaction.put('pods', pod('a', `pod-${index}`)))
+    }
+    expect([storeProblem(directory), readdirSync(directory)]).toEqual([undefined, ['state.db']])
+    damage(file)
+    expect(storeProblem(directory)).toMatch(new RegExp(`^${file} ${message.replace(/ \(.*/, '')} \\(.*\\): `))
+    for (let time = 0; time < 2; time++)
+      expect(() => openStore({ directory })).toThrow(
+        expect.objectContaining({
+          name: 'StoreError',
+          code: 'unreadable',
+          message: `${file} ${message.replace('DIRECTORY', directory)}`,
+        }),
+      )
   })
 
   async function openInChild(): Promise<string> {

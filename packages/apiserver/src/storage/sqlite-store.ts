@@ -59,7 +59,7 @@ export function openStore(options: OpenStoreOptions): Store {
   const report = options.report ?? throwLater
   const shelves = new Map<ResourceKey, Shelf>()
   const commitListeners = new Set<(revision: number) => void>()
-  const compactedRevision = database.readRevision()
+  const compactedRevision = database.revision
   const stored = createSums()
   let revision = compactedRevision
   /** Bytes of JSON of the past of all resources together. */
@@ -88,13 +88,16 @@ export function openStore(options: OpenStoreOptions): Store {
     return found
   }
 
-  for (const row of database.readAll()) {
-    const object = JSON.parse(row.object) as KubeObject
-    internManagedFields(object, deepFreeze)
-    deepFreeze(object)
-    const bytes = Buffer.byteLength(row.object)
-    shelf(row.resource).collection.set(row.namespace, row.name, object, bytes)
-    stored.add(row.namespace, bytes)
+  try {
+    for (const { resource, namespace, name, object, bytes } of database.readAll()) {
+      internManagedFields(object, deepFreeze)
+      deepFreeze(object)
+      shelf(resource).collection.set(namespace, name, object, bytes)
+      stored.add(namespace, bytes)
+    }
+  } catch (error) {
+    database[Symbol.dispose]()
+    throw error
   }
 
   const pending = createPendingChanges((resource) => shelf(resource).collection)

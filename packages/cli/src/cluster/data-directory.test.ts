@@ -80,13 +80,14 @@ describe('a directory', () => {
     const file = join(shared, 'file')
     mkdirSync(shared)
     writeFileSync(file, '')
-    for (const path of [shared, file]) chmodSync(path, 0o755)
+    chmodSync(shared, 0o755)
+    chmodSync(file, 0o644)
     expect(() => prepare(shared)).toThrow(
       refusal(shared, "is there already, with content that others may read ('chmod 700' says that it is yours alone)"),
     )
     expect(() => prepare(file)).toThrow(refusal(file, 'is no directory'))
     expect(() => prepare(join(file, 'below'))).toThrow(refusal(join(file, 'below'), 'cannot be made (ENOTDIR)'))
-    expect([mode(shared), mode(file)]).toEqual([0o755, 0o755])
+    expect([mode(shared), mode(file)]).toEqual([0o755, 0o644])
     chmodSync(shared, 0o700)
     prepare(shared)
   })

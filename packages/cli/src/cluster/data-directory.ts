@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -116,7 +117,8 @@ function unusable(root: string, why: string, cause?: unknown): CliError {
 /** @throws CliError where it is closed to this user, who then cannot know what is in it */
 export function requireOpen({ root }: DataDirectory): void {
   try {
-    accessSync(root, constants.X_OK)
+    // What is no directory is another matter.
+    accessSync(`${root}/.`, constants.X_OK)
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EACCES') return
     throw new CliError(
@@ -125,6 +127,20 @@ export function requireOpen({ root }: DataDirectory): void {
       { cause },
     )
   }
+}
+
+/** @throws CliError where nothing may be written to it, which is not so of a full disk */
+export function requireWritable({ root }: DataDirectory): void {
+  try {
+    accessSync(root, constants.W_OK)
+  } catch (cause) {
+    throw unwritable(root, cause)
+  }
+}
+
+/** Whether its disk has no room for anything of a user. */
+export function isDiskFull({ root }: DataDirectory): boolean {
+  return statfsSync(root).bavail === 0
 }
 
 /** Nothing that others use is taken from them: a file, or a directory such as /etc or /tmp, which would become private. */
@@ -140,20 +156,34 @@ function requireOurs({ root, ...places }: DataDirectory): void {
   throw unusable(root, `is there already, with content that others may read ('chmod 700' says that it is yours alone)`)
 }
 
-/** Its layout, which is this version's where it has none yet; undefined where what says it means nothing. */
-function layoutOf({ root }: DataDirectory): number | undefined {
+/** Says that its layout is this version's, where nothing says which it is. */
+function writeLayout({ root }: DataDirectory): void {
   const file = join(root, LAYOUT_FILE)
-  if (!existsSync(file)) {
-    // Whole or not at all: half of one would stand in the way of every further start.
-    const whole = `${file}.new`
-    try {
-      writeFileSync(whole, `${JSON.stringify({ layout: LAYOUT })}\n`, { mode: 0o600 })
-      renameSync(whole, file)
-    } catch (cause) {
-      rmSync(whole, { force: true })
-      throw unwritable(root, cause)
-    }
+  if (existsSync(file)) return
+  // Whole or not at all: half of one would stand in the way of every further start.
+  const whole = `${file}.new`
+  try {
+    writeFileSync(whole, `${JSON.stringify({ layout: LAYOUT })}\n`, { mode: 0o600 })
+    renameSync(whole, file)
+  } catch (cause) {
+    rmSync(whole, { force: true })
+    throw unwritable(root, cause)
   }
+}
+
+/** @throws CliError where a newer Caisson wrote it, or what says so means nothing; not where it was never used */
+export function requireLayout({ root }: DataDirectory): void {
+  const file = join(root, LAYOUT_FILE)
+  if (!existsSync(file)) return
+  const layout = readLayout(file, root)
+  if (layout !== undefined && layout <= LAYOUT) return
+  throw new CliError(
+    'failed',
+    `${root} was written by a newer Caisson (layout ${layout}, this one reads up to ${LAYOUT}): use that one, or another --data-dir`,
+  )
+}
+
+function readLayout(file: string, root: string): number | undefined {
   try {
     return (JSON.parse(readFileSync(file, 'utf8')) as { layout?: number }).layout
   } catch (cause) {
@@ -178,13 +208,14 @@ export function openLog(directory: DataDirectory): number {
 function unwritable(root: string, cause: unknown, problem?: string): CliError {
   const { code, message } = cause as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new CliError(
-      'failed',
-      `the disk of ${root} is full: free some space, or choose another with --data-dir or CAISSON_DATA_DIR`,
-      { cause },
-    )
+    return diskFull(root, cause)
   }
   return unusable(root, problem ?? `cannot be written to (${message})`, cause)
+}
+
+export function diskFull(root: string, cause?: unknown): CliError {
+  const message = `the disk of ${root} is full: free some space, or choose another with --data-dir or CAISSON_DATA_DIR`
+  return new CliError('failed', message, { cause })
 }
 
 /**
@@ -201,13 +232,10 @@ export function prepareDataDirectory(directory: DataDirectory): void {
     chmodSync(directory.root, 0o700)
   } catch (cause) {
     if (cause instanceof CliError) throw cause
-    throw unwritable(directory.root, cause, `cannot be made (${(cause as NodeJS.ErrnoException).code})`)
+    const { code } = cause as NodeJS.ErrnoException
+    const isThere = existsSync(directory.root)
+    throw unwritable(directory.root, cause, `cannot be ${isThere ? 'written to' : 'made'} (${code})`)
   }
-  const layout = layoutOf(directory)
-  if (layout === undefined || layout > LAYOUT) {
-    throw new CliError(
-      'failed',
-      `${directory.root} was written by a newer Caisson (layout ${layout}, this one reads up to ${LAYOUT}): use that one, or another --data-dir`,
-    )
-  }
+  writeLayout(directory)
+  requireLayout(directory)
 }

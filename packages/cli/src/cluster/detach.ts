@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, fstatSync, readFileSync, statfsSync } from 'node:fs'
+import { closeSync, fstatSync, readFileSync } from 'node:fs'
 import { CliError, type CliErrorCode, EXIT_CODES } from '../cli-error.ts'
 import { lastSaid } from '../terminal-text.ts'
 import { type DaemonRecord, readDaemonRecord } from './daemon-record.ts'
-import { type DataDirectory, openLog, prepareDataDirectory } from './data-directory.ts'
+import { type DataDirectory, isDiskFull, openLog, prepareDataDirectory } from './data-directory.ts'
 import { inUserNamespace, sayWhatIsMissing } from './user-namespace.ts'
 
 export interface DetachOptions {
@@ -124,9 +124,8 @@ function startFailure(what: string, { code, signal, directory, before }: FailedS
 }
 
 /** What to say where that may be why. */
-function fullDisk({ root }: DataDirectory): string | undefined {
-  const { bavail } = statfsSync(root)
-  return bavail === 0 ? `: the disk of ${root} is full; free some space and try again` : undefined
+function fullDisk(directory: DataDirectory): string | undefined {
+  return isDiskFull(directory) ? `: the disk of ${directory.root} is full; free some space and try again` : undefined
 }
 
 function loggedSince(directory: DataDirectory, before: number): string {

@@ -127,3 +127,33 @@ test('tells of what a daemon that was killed has left, and what becomes of it', 
     "does not run: 'caisson up --detach' starts it; its process was killed under 2 containers, 1 of them made ahead and not used: 'caisson up' goes on with the rest, 'caisson down' removes all",
   )
 })
+
+test('says what keeps a cluster from starting with the data directory, and what to do', () => {
+  const data = mkdtempSync(join(tmpdir(), 'caisson-doctor-'))
+  onTestFinished(() => rmSync(data, { recursive: true, force: true }))
+  const looked = (root: string): { state: string; message: string } | undefined => {
+    const { stdout } = spawnSync(CAISSON, ['doctor', '--data-dir', root, '-o', 'json'], { encoding: 'utf8' })
+    const { findings } = JSON.parse(stdout) as { findings: Array<{ check: string; state: string; message: string }> }
+    const found = findings.find(({ check }) => check === 'data')
+    return found && { state: found.state, message: found.message }
+  }
+  expect(looked(join(data, 'new'))).toEqual({
+    state: 'ok',
+    message: `the first start makes ${join(data, 'new')}`,
+  })
+  expect(readdirSync(data)).toEqual([])
+  expect(looked(data)).toEqual({ state: 'ok', message: `${data} can be written to, and what is in it read` })
+  writeFileSync(join(data, 'layout.json'), '')
+  writeFileSync(join(data, 'images.yaml'), 'mirrors: [')
+  writeFileSync(join(data, 'node.yaml'), 'hostPaths: /srv')
+  mkdirSync(join(data, 'objects'))
+  writeFileSync(join(data, 'objects/state.db'), 'nonsense'.repeat(100))
+  const found = looked(data)
+  expect(found?.state).toBe('missing')
+  expect(found?.message.split('; ')).toEqual([
+    expect.stringMatching(/layout.json cannot be read .*: restore it, or delete /),
+    expect.stringMatching(/images.yaml, line 1, column 11: .*: correct it, or take it away$/),
+    `${join(data, 'node.yaml')}: hostPaths is no list of absolute paths such as /srv/shared`,
+    `${join(data, 'objects/state.db')} is damaged (file is not a database): put a copy from before in its place, or move ${join(data, 'objects')} away to begin without objects`,
+  ])
+}, 60_000)

@@ -31,6 +31,7 @@ import { isNormalUser, userNamespaces } from '../cluster/user-namespace.ts'
 import { type Finding, printFindings } from '../findings.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
 import { sayWaiting } from '../say-waiting.ts'
+import { dataFinding } from './doctor-data.ts'
 
 export interface DoctorOptions extends GlobalOptions {
   fix?: boolean
@@ -68,8 +69,10 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     }
   }
   const fix = doctorFix(directory)
-  const healthy = printFindings(await findingsOfMachine(options, { tools, fix }), options.output)
-  if (!healthy && !options.fix && !options.output) console.log(`\n'${fix}' fetches what can be fetched`)
+  const findings = await findingsOfMachine(options, { tools, fix })
+  printFindings(findings, options.output)
+  const isFetched = findings.some(({ check, state }) => check === 'runsc' && state === 'missing')
+  if (isFetched && !options.fix && !options.output) console.log(`\n'${fix}' fetches what can be fetched`)
 }
 
 async function findingsOfMachine(
@@ -90,6 +93,7 @@ async function findingsOfMachine(
     await kata(tools),
     await forwarding(tools),
     await strays(),
+    await dataFinding(dataDirectory(options.dataDir)),
     cluster(options),
   ]
 }
