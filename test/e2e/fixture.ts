@@ -1,8 +1,8 @@
 /** An embedded cluster of its own for a test file: started by the real launcher, stopped and removed with all it made. */
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { controlPlaneDirectory } from '../cluster/build-control-plane.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -89,6 +89,20 @@ export interface StartOptions {
   env?: Record<string, string>
 }
 
+/** What a daemon has said of mistakes in its own code that end nothing, and which nobody would hear of otherwise. */
+function unheardFailures(dataDirectory: string): string[] {
+  const log = join(dataDirectory, 'caisson.log')
+  if (!existsSync(log)) return []
+  const kept = process.env['CAISSON_TEST_LOGS']
+  if (kept) {
+    mkdirSync(kept, { recursive: true })
+    copyFileSync(log, join(kept, `${basename(dataDirectory)}.log`))
+  }
+  return readFileSync(log, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('a failure that nobody waited for'))
+}
+
 export async function startCluster(options: StartOptions = {}): Promise<Cluster> {
   const dataDirectory = mkdtempSync(join(tmpdir(), 'caisson-e2e-'))
   const env: Record<string, string> = {
@@ -109,9 +123,11 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
     mustKubectl: (args, more) => must(cluster.kubectl(args, more), `kubectl ${args.join(' ')}`),
     async [Symbol.asyncDispose]() {
       const down = await cluster.caisson(['down'])
+      const unheard = unheardFailures(dataDirectory)
       if (options.disk !== undefined) execFileSync('umount', ['--lazy', dataDirectory])
       rmSync(dataDirectory, { recursive: true, force: true })
       if (down.code !== 0) throw new Error(`caisson down exited with ${down.code}: ${down.stderr}`)
+      if (unheard.length > 0) throw new Error(`the cluster's log has failures:\n${unheard.join('\n')}`)
     },
   }
   if (options.disk !== undefined)
