@@ -79,15 +79,18 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
     current = true
   }
 
+  /** Rejects, and nothing is changed, where a piece is refused. */
+  async function give(change: RuleChange): Promise<void> {
+    if (!current) return replace(changed(pieces, change))
+    const commands = planRuleChange(table, pieces, change)
+    if (commands.length > 0) await session.run(commands)
+    // In place: there are as many as Pods and policies that they are something to.
+    put(pieces, change)
+  }
+
   async function apply(change: RuleChange): Promise<RefusedPieces> {
     try {
-      if (!current) await replace(changed(pieces, change))
-      else {
-        const commands = planRuleChange(table, pieces, change)
-        if (commands.length > 0) await session.run(commands)
-        // In place: there are as many as Pods and policies that they are something to.
-        put(pieces, change)
-      }
+      await give(change)
       return new Map()
     } catch {
       // Somebody may have changed or removed the table: without the change it is as it was, or this machine's to blame.
@@ -106,7 +109,7 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
     refused: Map<string, Error>,
   ): Promise<void> {
     try {
-      await replace(changed(pieces, new Map(parts)))
+      await give(new Map(parts))
     } catch (error) {
       const [first] = parts
       if (!first) throw error
@@ -124,9 +127,9 @@ export async function createFirewall(options: FirewallOptions): Promise<Firewall
   /** In the place of what was there before under its key. */
   async function setAside([key, piece]: [string, RulePiece | undefined]): Promise<void> {
     try {
-      await replace(changed(pieces, new Map([[key, piece && closedPiece(piece)]])))
+      await give(new Map([[key, piece && closedPiece(piece)]]))
     } catch {
-      await replace(changed(pieces, new Map([[key, undefined]])))
+      await give(new Map([[key, undefined]]))
     }
   }
 
