@@ -374,6 +374,7 @@ test('doctor --context says what a cluster has, and what to do about what it lac
     lease: `missing: nobody holds ${CONTROLLER_NAMESPACE}/${CONTROLLER_LEASE}: no controller works on sandboxes`,
     rights: 'ok: you may have sandboxes in namespace default',
     account: 'ok: agent-sandbox-controller may work in every namespace',
+    'warm env': 'ok: no template has envVarsDelivery Warm',
   })
   expect(before['runtimes']).toMatch(/^note: no RuntimeClass of gVisor or Kata \(none at all\)/)
   expect(before['controller']).toMatch(/^note: Deployment .*: 0 of 1 ready, caisson.dev\/agent-sandbox-controller:/)
@@ -381,7 +382,15 @@ test('doctor --context says what a cluster has, and what to do about what it lac
   const one = start('one')
   await one.line('Starting workers')
   await client.create(resources.runtimeClasses, { metadata: { name: 'gvisor' }, handler: 'runsc' })
+  const containers = [{ name: 'main', image: 'busybox' }]
+  const template = { envVarsDelivery: 'Warm' as const, podTemplate: { spec: { containers } } }
+  const metadata = { name: 'warm', namespace: 'default' }
+  await client.create(sandboxTemplates, { metadata, spec: template })
   const after = await findings()
+  await client.delete(sandboxTemplates, 'warm', { namespace: 'default' })
+  expect(after['warm env']).toMatch(
+    /^note: claims of the template default\/warm, .* may not get secrets, create secrets, .*warm-env\.yaml' allows it/,
+  )
   expect(after['lease']).toMatch(/^ok: \S+ works, renewed \d+ s ago$/)
   expect(after['runtimes']).toBe('ok: RuntimeClasses gvisor (runsc)')
   expect((await there('doctor', '--context', 'real')).code).toBe(0)

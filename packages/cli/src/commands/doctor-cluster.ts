@@ -1,6 +1,6 @@
 /** `caisson doctor --context`: what another cluster has of what sandboxes need, and what to do about the rest. */
 import { AGENTS_GROUP, CONTROLLER_LEASE, CONTROLLER_NAME, CONTROLLER_NAMESPACE, EXTENSIONS_GROUP } from '@caisson/api'
-import { type Client, isApiError, isNotFound, resources } from '@caisson/client'
+import { type Client, isApiError, isNotFound, resources, sandboxTemplates } from '@caisson/client'
 import { openSession, type Session } from '../cluster/session.ts'
 import { type Finding, printFindings } from '../findings.ts'
 import type { GlobalOptions, OutputFormat } from '../global-options.ts'
@@ -28,6 +28,7 @@ export async function doctorCluster(options: DoctorClusterOptions): Promise<void
     lease(client),
     rights(session),
     accountRights(client),
+    warmEnvRights(client),
   ]
   printFindings([reached, ...(await Promise.all(checks.map(answered)))], options.output)
 }
@@ -213,19 +214,46 @@ function accountRights(client: Client): Check {
     check: 'account',
     needed: false,
     async look() {
-      const user = `system:serviceaccount:${CONTROLLER_NAMESPACE}:${CONTROLLER_NAME}`
-      const groups = [
-        'system:serviceaccounts',
-        `system:serviceaccounts:${CONTROLLER_NAMESPACE}`,
-        'system:authenticated',
-      ]
-      const asked = { namespace: '', path: 'subjectaccessreviews', spec: { user, groups } }
-      const refused = await refusedOf(client, OF_CONTROLLERS, asked)
+      const refused = await refusedToAccount(client, OF_CONTROLLERS)
       if (refused.length === 0) return { state: 'ok', message: `${CONTROLLER_NAME} may work in every namespace` }
       const message = `${CONTROLLER_NAME} may not, in every namespace: ${refused.join(', ')} (with --namespaces that is as it should be): 'kubectl apply -f deploy/manifests/manifest.yaml' and 'extensions.yaml' allow it`
       return { state: 'note', message }
     },
   }
+}
+
+/** What giving a member of a pool its environment takes, which the account is not allowed unless it is asked for. */
+const OF_WARM_ENV: readonly Action[] = [
+  { group: '', resource: 'secrets', verb: 'get' },
+  { group: '', resource: 'secrets', verb: 'create' },
+  { group: '', resource: 'secrets', verb: 'delete' },
+  { group: '', resource: 'configmaps', verb: 'get' },
+]
+
+function warmEnvRights(client: Client): Check {
+  return {
+    check: 'warm env',
+    needed: false,
+    async look() {
+      const templates = (await found(client.list(sandboxTemplates)))?.items ?? []
+      const warm = templates.filter(({ spec }) => spec.envVarsDelivery === 'Warm')
+      const [{ metadata } = {}] = warm
+      if (!metadata) return { state: 'ok', message: 'no template has envVarsDelivery Warm' }
+      const refused = await refusedToAccount(client, OF_WARM_ENV)
+      const named = `${metadata.namespace}/${metadata.name}${warm.length > 1 ? ` and ${warm.length - 1} more` : ''}`
+      if (refused.length === 0)
+        return { state: 'ok', message: `${CONTROLLER_NAME} may do what templates with envVarsDelivery Warm need` }
+      const message = `claims of the template ${named}, which has envVarsDelivery Warm, get no environment: ${CONTROLLER_NAME} may not ${refused.join(', ')} in every namespace: 'kubectl apply -f deploy/manifests/warm-env.yaml' allows it, and so does rbac.warmEnv of the Helm chart`
+      return { state: 'note', message }
+    },
+  }
+}
+
+/** What the account may not do in every namespace. */
+function refusedToAccount(client: Client, actions: readonly Action[]): Promise<string[]> {
+  const user = `system:serviceaccount:${CONTROLLER_NAMESPACE}:${CONTROLLER_NAME}`
+  const groups = ['system:serviceaccounts', `system:serviceaccounts:${CONTROLLER_NAMESPACE}`, 'system:authenticated']
+  return refusedOf(client, actions, { namespace: '', path: 'subjectaccessreviews', spec: { user, groups } })
 }
 
 async function refusedOf(
