@@ -16,6 +16,8 @@ export interface PodDirectories {
   snapshots: string
   /** In memory where this node may mount: holds a directory for each Pod, named by uid, with what no disk should keep. */
   secrets: string
+  /** Holds the node's own programs. */
+  programs: string
   snapshot(uid: string): string
   pod(uid: string): string
   volume(uid: string, name: string): string
@@ -60,6 +62,7 @@ export function podDirectories(dataDirectory: string): PodDirectories {
     logs,
     snapshots,
     secrets,
+    programs: join(dataDirectory, 'programs'),
     snapshot: (uid) => join(snapshots, segment(uid)),
     pod,
     volume: (uid, name) => join(pod(uid), 'volumes', segment(name)),

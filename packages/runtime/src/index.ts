@@ -9,6 +9,7 @@ export {
   parseReference,
   repositoryOf,
 } from './images/reference.ts'
+export { copyTree, type TreeCopy } from './kernel/copy-tree.ts'
 export { runMonitor } from './monitor/monitor-server.ts'
 export { readMountTable } from './mount-points.ts'
 export { METADATA_RANGES } from './network/firewall.ts'

@@ -69,7 +69,7 @@ export function createBeginnings({ sources, directories, snapshots, work }: Begi
       pod,
       states,
       name: 'what its volumes held',
-      work: (signal) => restoreVolumes(own, { source: volumes, signal }),
+      work: (signal) => restoreVolumes(own, { source: volumes, programs: directories.programs, signal }),
     })
   }
 

@@ -225,7 +225,11 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
       leaveRunning: !snapshot.spec.endSource,
       ...(volumes.length > 0 && {
         whilePaused: async () => {
-          volumeBytes = await keepVolumes(volumes, { target: volumesOf(snapshot), signal: stop.signal })
+          volumeBytes = await keepVolumes(volumes, {
+            target: volumesOf(snapshot),
+            programs: directories.programs,
+            signal: stop.signal,
+          })
         },
       }),
     })

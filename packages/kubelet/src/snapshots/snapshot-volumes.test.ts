@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   lstatSync,
   mkdirSync,
@@ -10,7 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type PodDirectories, podDirectories } from '../pod-directories.ts'
 import { aPod } from '../pods/observed-pod-fixtures.ts'
 import { keepVolumes, type OwnVolume, ownVolumes, restoreVolumes } from './snapshot-volumes.ts'
@@ -29,17 +31,18 @@ const pod = aPod({
 })
 pod.metadata.ownerReferences = [owner]
 const uid = pod.metadata.uid ?? ''
-const never = new AbortController().signal
 
 let root: string
 let directories: PodDirectories
 let volume: string
 let target: string
+let copying: { programs: string; signal: AbortSignal }
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'caisson-snapshot-volumes-'))
   directories = podDirectories(root)
   volume = directories.volume(uid, 'data')
   target = join(root, 'kept')
+  copying = { programs: directories.programs, signal: new AbortController().signal }
   mkdirSync(volume, { recursive: true })
 })
 afterEach(() => rmSync(root, { recursive: true }))
@@ -84,9 +87,9 @@ test('of a Pod are those that live with it, and the claims that are its Sandboxâ
 
 test('volumes come back as they were', async () => {
   writeFileSync(join(volume, 'file'), 'content')
-  expect(await keepVolumes([data()], { target, signal: never })).toBeGreaterThan('content'.length)
+  expect(await keepVolumes([data()], { target, ...copying })).toBeGreaterThan('content'.length)
   rmSync(join(volume, 'file'))
-  await restoreVolumes([data()], { source: target, signal: never })
+  await restoreVolumes([data()], { source: target, ...copying })
   expect(readFileSync(join(volume, 'file'), 'utf8')).toBe('content')
 })
 
@@ -94,9 +97,9 @@ test('a volume that lives with the Pod is filled once, whatever has become of it
   const outside = join(root, 'outside')
   writeFileSync(outside, 'of the machine')
   writeFileSync(join(volume, 'file'), 'content')
-  await keepVolumes([data()], { target, signal: never })
+  await keepVolumes([data()], { target, ...copying })
   rmSync(join(volume, 'file'))
-  const fill = () => restoreVolumes([data()], { source: target, signal: never })
+  const fill = () => restoreVolumes([data()], { source: target, ...copying })
   await fill()
   rmSync(join(volume, 'file'))
   symlinkSync(outside, join(volume, 'file'))
@@ -115,10 +118,10 @@ describe('a claim', () => {
     mkdirSync(another)
     writeFileSync(join(claim, 'file'), 'content')
   })
-  const fill = () => restoreVolumes([own(another)], { source: target, signal: never })
+  const fill = () => restoreVolumes([own(another)], { source: target, ...copying })
 
   test('is filled once, and what is written to it afterwards stays', async () => {
-    await keepVolumes([own(claim)], { target, signal: never })
+    await keepVolumes([own(claim)], { target, ...copying })
     await fill()
     expect(readFileSync(join(another, 'file'), 'utf8')).toBe('content')
     writeFileSync(join(another, 'file'), 'newer')
@@ -128,14 +131,14 @@ describe('a claim', () => {
   })
 
   test('that has something in it is left alone', async () => {
-    await keepVolumes([own(claim)], { target, signal: never })
+    await keepVolumes([own(claim)], { target, ...copying })
     writeFileSync(join(another, 'mine'), 'work')
     await fill()
     expect(readdirSync(another)).toEqual(['mine'])
   })
 
   test('whose filling was cut off is filled anew', async () => {
-    await keepVolumes([own(claim)], { target, signal: never })
+    await keepVolumes([own(claim)], { target, ...copying })
     writeFileSync(join(another, 'half'), 'con')
     mkdirSync(join(root, 'filled'))
     writeFileSync(join(root, 'filled', 'claim-uid.begun'), '')
@@ -152,7 +155,7 @@ describe('a claim', () => {
     rmSync(claim, { recursive: true })
     mkdirSync(claim)
     symlinkSync(secret, join(claim, 'directory'))
-    await keepVolumes([own(claim)], { target, signal: never })
+    await keepVolumes([own(claim)], { target, ...copying })
     expect(lstatSync(join(target, 'own', 'directory')).isSymbolicLink()).toBe(true)
     mkdirSync(join(root, 'filled'))
     writeFileSync(join(root, 'filled', 'claim-uid.begun'), '')
@@ -166,9 +169,32 @@ describe('a claim', () => {
   })
 })
 
+/** Has each file and a pipe beside it change names, over and over. */
+const EXCHANGE = `
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+os.chdir(sys.argv[1])
+names = [name.encode() for name in os.listdir('.')]
+for name in names:
+    os.mkfifo(name + b'.pipe')
+print('begun', flush=True)
+while True:
+    for name in names:
+        libc.renameat2(-100, name, -100, name + b'.pipe', 2)
+`
+
+test('what becomes a pipe while it is copied holds nobody up', async () => {
+  for (let number = 0; number < 200; number++) writeFileSync(join(volume, `file-${number}`), 'content')
+  const exchange = spawn('python3', ['-c', EXCHANGE, volume], { stdio: ['ignore', 'pipe', 'inherit'] })
+  onTestFinished(() => void exchange.kill('SIGKILL'))
+  await once(exchange.stdout, 'data')
+  for (let copy = 0; copy < 5; copy++)
+    await keepVolumes([data()], { target: join(root, `kept-${copy}`), ...copying, longestMs: 5000 })
+})
+
 test('a copy that takes too long is given up, with its program', async () => {
   writeFileSync(join(volume, 'file'), Buffer.alloc(64 * 1024 * 1024, 'x'))
-  const kept = keepVolumes([data()], { target, signal: never, longestMs: 1 })
+  const kept = keepVolumes([data()], { target, ...copying, longestMs: 1 })
   await expect(kept).rejects.toThrow('copying the volumes of the Pod took longer than 0.001 s')
   await expect.poll(running).toEqual([])
 })
@@ -176,7 +202,7 @@ test('a copy that takes too long is given up, with its program', async () => {
 test('a copy that nobody wants any more is given up, with its program', async () => {
   writeFileSync(join(volume, 'file'), Buffer.alloc(256 * 1024 * 1024, 'x'))
   const stop = new AbortController()
-  const kept = keepVolumes([data()], { target, signal: stop.signal })
+  const kept = keepVolumes([data()], { target, ...copying, signal: stop.signal })
   const outcome = expect(kept).rejects.toThrow('stopped')
   await expect.poll(running, { interval: 1 }).not.toEqual([])
   stop.abort(new Error('stopped'))

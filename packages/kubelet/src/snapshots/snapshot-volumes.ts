@@ -7,7 +7,7 @@ import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { controllerOf } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
-import { runProgram } from '@caisson/runtime'
+import { copyTree, runProgram, type TreeCopy } from '@caisson/runtime'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { specOf } from '../pods/observed-pod.ts'
@@ -26,6 +26,8 @@ export interface CopyOptions {
   signal: AbortSignal
   /** All of it may take so long. Default 5 minutes. */
   longestMs?: number
+  /** The node's own programs. */
+  programs: string
 }
 
 export class VolumesTooLargeError extends Error {
@@ -76,26 +78,31 @@ export async function ownVolumes(
 }
 
 /**
- * Copies them from a Pod into a snapshot, and says how many bytes that are. Throws a VolumesTooLargeError, or an Error
- * where it takes too long.
+ * Copies them from a Pod into a snapshot, and says how many bytes that are. Throws a VolumesTooLargeError, also where they
+ * become too large meanwhile, or an Error where it takes too long.
  */
 export async function keepVolumes(
   volumes: readonly OwnVolume[],
-  { target, ...options }: CopyOptions & { target: string },
+  { target, programs, ...limits }: CopyOptions & { target: string },
 ): Promise<number> {
   await mkdir(target, { recursive: true, mode: 0o700 })
   const sources = volumes.filter(({ path }) => existsSync(path))
   if (sources.length === 0) return 0
-  const run = programs(options)
-  const size = await sizeOf(
-    run,
-    sources.map(({ path }) => path),
-  )
   const { bavail, bsize } = await statfs(target)
   const most = Math.min(MOST_BYTES, bavail * bsize - RESERVE_BYTES)
-  if (size > most) throw new VolumesTooLargeError(`the volumes of the Pod have ${size} bytes, expected at most ${most}`)
-  for (const { name, path } of sources) await copyTree(run, { source: path, target: join(target, name) })
-  return size
+  const requireAtMost = (bytes: number): void => {
+    if (bytes > most)
+      throw new VolumesTooLargeError(`the volumes of the Pod have ${bytes} bytes, expected at most ${most}`)
+  }
+  return await inTime(limits, async (signal) => {
+    const paths = sources.map(({ path }) => path)
+    requireAtMost(await sizeOf(paths, signal))
+    let size = 0
+    const counted = (bytes: number): void => requireAtMost((size += bytes))
+    for (const { name, path } of sources)
+      await copyInto({ source: path, target: join(target, name), programs, signal, counted })
+    return size
+  })
 }
 
 /**
@@ -104,75 +111,63 @@ export async function keepVolumes(
  */
 export async function restoreVolumes(
   volumes: readonly OwnVolume[],
-  { source, ...options }: CopyOptions & { source: string },
+  { source, programs, ...limits }: CopyOptions & { source: string },
 ): Promise<void> {
-  const run = programs(options)
-  for (const volume of volumes) {
-    const kept = join(source, volume.name)
-    if (!existsSync(kept)) continue
-    const outlives = 'claimUid' in volume
-    const filled = outlives ? join(dirname(source), 'filled', volume.claimUid) : volume.filled
-    await fillOnce(run, { source: kept, target: volume.path, filled, outlives })
-  }
+  await inTime(limits, async (signal) => {
+    for (const volume of volumes) {
+      const kept = join(source, volume.name)
+      if (!existsSync(kept)) continue
+      const outlives = 'claimUid' in volume
+      const filled = outlives ? join(dirname(source), 'filled', volume.claimUid) : volume.filled
+      await fillOnce({ source: kept, target: volume.path, programs, signal }, { filled, outlives })
+    }
+  })
 }
 
 /** Whatever is cut off, the next attempt knows whether what is there is half of a copy, or somebody's work since then. */
-async function fillOnce(
-  run: Run,
-  { source, target, filled, outlives }: { source: string; target: string; filled: string; outlives: boolean },
-): Promise<void> {
+async function fillOnce(copy: TreeCopy, { filled, outlives }: { filled: string; outlives: boolean }): Promise<void> {
   const begun = `${filled}.begun`
   if (existsSync(filled)) return
   await mkdir(dirname(filled), { recursive: true, mode: 0o700 })
-  const before = await readdir(target)
+  const before = await readdir(copy.target)
   if (before.length > 0 && !existsSync(begun)) return
   await writeFile(begun, '', { mode: 0o600 })
-  await copyTree(run, { source, target })
+  await copyInto(copy)
   // What lives with the Pod is begun anew after a crash of the machine.
-  if (outlives) await run('sync', ['--file-system', '--', target])
+  if (outlives) await runProgram('sync', ['--file-system', '--', copy.target], copy.signal)
   await rename(begun, filled)
 }
 
-type Run = (program: string, args: string[]) => Promise<string>
-
-/** Runs programs that are killed when the time of all of them is over, or nobody wants them any more. */
-function programs({ signal, longestMs = LONGEST_MS }: CopyOptions): Run {
-  const limit = AbortSignal.timeout(longestMs)
-  const either = AbortSignal.any([signal, limit])
-  return async (program, args) => {
-    try {
-      return await runProgram(program, args, either)
-    } catch (error) {
-      signal.throwIfAborted()
-      if (!limit.aborted) throw error
-      throw new Error(`copying the volumes of the Pod took longer than ${longestMs / 1000} s`, {
-        cause: error,
-      })
-    }
-  }
+/** Puts what is in a tree in place of what an earlier attempt has left. */
+async function copyInto(copy: TreeCopy): Promise<void> {
+  const { target, signal } = copy
+  await mkdir(target, { recursive: true, mode: 0o700 })
+  if ((await readdir(target)).length > 0) await runProgram('find', [target, '-mindepth', '1', '-delete'], signal)
+  await copyTree(copy)
 }
 
-/**
- * Copies between trees to which something in a sandbox may write meanwhile. Links are copied as links, and what becomes
- * one while it is copied must not lead out, nor a device to the machine's: no link is followed and no device opened on
- * mounts that say so, which only this copying sees. What is in the target goes. Blocks are shared where the file system can.
- */
-async function copyTree(run: Run, { source, target }: { source: string; target: string }): Promise<void> {
-  await mkdir(target, { recursive: true, mode: 0o700 })
-  const script = [
-    'for tree; do mount --bind "$tree" "$tree"; mount -o remount,bind,nosymfollow,nodev "$tree"; done',
-    'setpriv --pdeathsig KILL -- find "$2" -mindepth 1 -delete',
-    'exec cp --archive --reflink=auto --one-file-system --no-target-directory -- "$1" "$2"',
-  ].join('\n')
-  await run('unshare', ['--mount', '--propagation', 'private', '--', 'sh', '-euc', script, 'sh', source, target])
+/** Ends work when the time of all of it is over, or nobody wants it any more. */
+async function inTime<T>(
+  { signal, longestMs = LONGEST_MS }: Pick<CopyOptions, 'signal' | 'longestMs'>,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = AbortSignal.timeout(longestMs)
+  try {
+    return await work(AbortSignal.any([signal, limit]))
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!limit.aborted) throw error
+    throw new Error(`copying the volumes of the Pod took longer than ${longestMs / 1000} s`, { cause: error })
+  }
 }
 
 /** Bytes of a tree of the node's own making. */
 export async function treeBytes(path: string, signal: AbortSignal): Promise<number> {
-  return await sizeOf(programs({ signal }), [path])
+  return await inTime({ signal }, (either) => sizeOf([path], either))
 }
 
-async function sizeOf(run: Run, paths: string[]): Promise<number> {
-  const stdout = await run('du', ['--summarize', '--bytes', '--total', '--one-file-system', '--', ...paths])
+async function sizeOf(paths: string[], signal: AbortSignal): Promise<number> {
+  const args = ['--summarize', '--bytes', '--total', '--one-file-system', '--', ...paths]
+  const stdout = await runProgram('du', args, signal)
   return Number(stdout.trim().split('\n').at(-1)?.split('\t')[0] ?? Number.NaN)
 }

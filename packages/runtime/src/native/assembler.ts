@@ -24,6 +24,8 @@ export type Instruction =
   | { op: 'load'; to: Variable; base: Variable; offset: number; bits: 32 | 64 }
   | { op: 'store'; from: Variable; base: Variable; offset: number; bits: 32 | 64 }
   | { op: 'syscall'; name: Syscall; args: Value[]; result?: Variable }
+  /** What a record in memory says, in words of 64 bits: the system call's number, and the addresses of its six arguments. */
+  | { op: 'call'; record: Variable; result: Variable }
   | { op: 'jump'; to: string; variable?: Variable; when: Condition }
 
 export interface Program {
@@ -44,30 +46,53 @@ const SYSCALLS = {
   eventfd2: { amd64: 290, arm64: 19 },
   execve: { amd64: 59, arm64: 221 },
   exit_group: { amd64: 231, arm64: 94 },
+  fchmod: { amd64: 91, arm64: 52 },
+  fchown: { amd64: 93, arm64: 55 },
+  fchownat: { amd64: 260, arm64: 54 },
+  fgetxattr: { amd64: 193, arm64: 10 },
+  flistxattr: { amd64: 196, arm64: 13 },
+  fsetxattr: { amd64: 190, arm64: 7 },
+  ftruncate: { amd64: 77, arm64: 46 },
+  getdents64: { amd64: 217, arm64: 61 },
   getpid: { amd64: 39, arm64: 172 },
   getppid: { amd64: 110, arm64: 173 },
   ioctl: { amd64: 16, arm64: 29 },
+  linkat: { amd64: 265, arm64: 37 },
+  lseek: { amd64: 8, arm64: 62 },
+  mkdirat: { amd64: 258, arm64: 34 },
+  mknodat: { amd64: 259, arm64: 33 },
   mount: { amd64: 165, arm64: 40 },
   openat: { amd64: 257, arm64: 56 },
+  openat2: { amd64: 437, arm64: 437 },
   ppoll: { amd64: 271, arm64: 73 },
   prctl: { amd64: 157, arm64: 167 },
   read: { amd64: 0, arm64: 63 },
+  readlinkat: { amd64: 267, arm64: 78 },
   recvmsg: { amd64: 47, arm64: 212 },
   seccomp: { amd64: 317, arm64: 277 },
-  sethostname: { amd64: 170, arm64: 161 },
+  sendfile: { amd64: 40, arm64: 71 },
   sendmsg: { amd64: 46, arm64: 211 },
   setfsgid: { amd64: 123, arm64: 152 },
   setfsuid: { amd64: 122, arm64: 151 },
   setgroups: { amd64: 116, arm64: 159 },
+  sethostname: { amd64: 170, arm64: 161 },
   setns: { amd64: 308, arm64: 268 },
   shutdown: { amd64: 48, arm64: 210 },
   socket: { amd64: 41, arm64: 198 },
+  statx: { amd64: 332, arm64: 291 },
+  symlinkat: { amd64: 266, arm64: 36 },
+  umask: { amd64: 95, arm64: 166 },
   unshare: { amd64: 272, arm64: 97 },
+  utimensat: { amd64: 280, arm64: 88 },
   wait4: { amd64: 61, arm64: 260 },
   write: { amd64: 1, arm64: 64 },
 } as const satisfies Record<string, Record<Architecture, number>>
 
 export type Syscall = keyof typeof SYSCALLS
+
+export function syscallNumber(name: Syscall, architecture: Architecture): number {
+  return SYSCALLS[name][architecture]
+}
 
 /** Where the file is mapped, and where the zeroed memory begins: fixed, below 2 GiB, apart by more than any page size. */
 export const TEXT_ADDRESS = 0x40_0000
@@ -138,8 +163,8 @@ function distance(label: string, from: number, layout: Layout): number {
 
 // rbx, rbp, r12, r13, r14: kept by the kernel across a system call.
 const AMD64_VARIABLES: Record<Variable, number> = { a: 3, b: 5, c: 12, d: 13, e: 14 }
-// rdi, rsi, rdx, r10, r8
-const AMD64_ARGUMENTS = [7, 6, 2, 10, 8]
+// rdi, rsi, rdx, r10, r8, r9
+const AMD64_ARGUMENTS = [7, 6, 2, 10, 8, 9]
 const RAX = 0
 const RSP = 4
 
@@ -185,6 +210,15 @@ function encodeAmd64(instruction: Instruction, at: number, layout: Layout): Uint
       if (instruction.result) parts.push(amd64Move(AMD64_VARIABLES[instruction.result], RAX))
       return concat(parts)
     }
+    case 'call': {
+      const record = AMD64_VARIABLES[instruction.record]
+      const parts = AMD64_ARGUMENTS.flatMap((register, index) => [
+        amd64Load(register, record, 8 + index * 8),
+        amd64Load(register, register, 0),
+      ])
+      parts.push(amd64Load(RAX, record, 0), bytes(0x0f, 0x05), amd64Move(AMD64_VARIABLES[instruction.result], RAX))
+      return concat(parts)
+    }
     default: {
       const test = amd64Test(instruction.variable, instruction.when)
       const jump = instruction.when === 'always' ? [0xe9] : [0x0f, instruction.when === 'negative' ? 0x88 : 0x84]
@@ -210,6 +244,10 @@ function amd64Set(to: number, value: Value, layout: Layout): Uint8Array {
   return bytes(0x48 | (to >> 3), 0xc7, 0xc0 | (to & 7), ...int32(resolve(value, layout)))
 }
 
+function amd64Load(to: number, base: number, offset: number): Uint8Array {
+  return amd64Memory(0x8b, true, to, base, offset)
+}
+
 function amd64Memory(opcode: number, wide: boolean, register: number, base: number, offset: number): Uint8Array {
   const rex = 0x40 | (wide ? 8 : 0) | ((register >> 3) << 2) | (base >> 3)
   // A base of r12 has the encoding of "an index byte follows".
@@ -219,7 +257,9 @@ function amd64Memory(opcode: number, wide: boolean, register: number, base: numb
 
 // x19 to x23: callee-saved, untouched by a system call.
 const ARM64_VARIABLES: Record<Variable, number> = { a: 19, b: 20, c: 21, d: 22, e: 23 }
-const ARM64_ARGUMENTS = [0, 1, 2, 3, 4]
+const ARM64_ARGUMENTS = [0, 1, 2, 3, 4, 5]
+const ARM64_NUMBER = 8
+const ARM64_CALL = 0xd4000001
 
 function encodeArm64(instruction: Instruction, at: number, layout: Layout): Uint8Array {
   switch (instruction.op) {
@@ -241,9 +281,9 @@ function encodeArm64(instruction: Instruction, at: number, layout: Layout): Uint
       return words(0xcb000000 | (ARM64_VARIABLES[instruction.value] << 16) | (to << 5) | to)
     }
     case 'load': {
-      const [opcode, scale] = instruction.bits === 64 ? [0xf9400000, 8] : [0xb9800000, 4]
       const [to, base] = [ARM64_VARIABLES[instruction.to], ARM64_VARIABLES[instruction.base]]
-      return words(opcode | (unsigned(instruction.offset / scale, 12) << 10) | (base << 5) | to)
+      if (instruction.bits === 64) return words(arm64Load(to, base, instruction.offset))
+      return words(0xb9800000 | (unsigned(instruction.offset / 4, 12) << 10) | (base << 5) | to)
     }
     case 'store': {
       const [opcode, scale] = instruction.bits === 64 ? [0xf9000000, 8] : [0xb9000000, 4]
@@ -252,9 +292,18 @@ function encodeArm64(instruction: Instruction, at: number, layout: Layout): Uint
     }
     case 'syscall': {
       const parts = instruction.args.map((value, index) => arm64Set(argument(ARM64_ARGUMENTS, index), value, layout))
-      parts.push(arm64Set(8, SYSCALLS[instruction.name].arm64, layout), words(0xd4000001))
+      parts.push(arm64Set(ARM64_NUMBER, SYSCALLS[instruction.name].arm64, layout), words(ARM64_CALL))
       if (instruction.result) parts.push(arm64Move(ARM64_VARIABLES[instruction.result], 0))
       return concat(parts)
+    }
+    case 'call': {
+      const record = ARM64_VARIABLES[instruction.record]
+      const loads = ARM64_ARGUMENTS.flatMap((register, index) => [
+        arm64Load(register, record, 8 + index * 8),
+        arm64Load(register, register, 0),
+      ])
+      const called = words(...loads, arm64Load(ARM64_NUMBER, record, 0), ARM64_CALL)
+      return concat([called, arm64Move(ARM64_VARIABLES[instruction.result], 0)])
     }
     default: {
       if (instruction.when === 'always') {
@@ -274,6 +323,10 @@ function encodeArm64(instruction: Instruction, at: number, layout: Layout): Uint
   }
 }
 
+function arm64Load(to: number, base: number, offset: number): number {
+  return 0xf9400000 | (unsigned(offset / 8, 12) << 10) | (base << 5) | to
+}
+
 function arm64Move(to: number, from: number): Uint8Array {
   return words(0xaa0003e0 | (from << 16) | to)
 }
@@ -287,7 +340,7 @@ function arm64Set(to: number, value: Value, layout: Layout): Uint8Array {
 
 function argument(registers: number[], index: number): number {
   const register = registers[index]
-  if (register === undefined) throw new Error('a system call takes at most five arguments here')
+  if (register === undefined) throw new Error('a system call takes at most six arguments')
   return register
 }
 

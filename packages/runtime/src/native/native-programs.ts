@@ -8,6 +8,7 @@ import { consoleProgram, type LaunchOptions, launchProgram, netnsConnectProgram,
 import { bindMountsProgram, sendFilesProgram, setHostnameProgram, setParameterProgram } from './restore-programs.ts'
 import { overRootfsProgram } from './rootfs-program.ts'
 import { type ShownDirectory, showProgram } from './show-program.ts'
+import { systemCallsProgram } from './system-calls-program.ts'
 
 /** Paths of the native programs on disk. */
 export interface NativePrograms {
@@ -113,6 +114,17 @@ export async function installSkipGracePeriods(directory: string): Promise<string
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const path = join(directory, 'skip-grace-periods')
   await install(path, skipGracePeriodsProgram(hostArchitecture()))
+  return path
+}
+
+/**
+ * Writes `system-calls` as the others are written, for who has no sandbox to start.
+ * @returns its path
+ */
+export async function installSystemCalls(directory: string): Promise<string> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const path = join(directory, 'system-calls')
+  await install(path, systemCallsProgram())
   return path
 }
 

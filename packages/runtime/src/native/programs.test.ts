@@ -67,6 +67,7 @@ describe('machine code', () => {
       { op: 'jump', to: 'end', variable: 'e', when: { equals: -4 } },
       { op: 'label', name: 'end' },
       { op: 'syscall', name: 'exit_group', args: ['a'], result: 'b' },
+      { op: 'call', record: 'c', result: 'd' },
     ],
     data: { text: Uint8Array.of(1, 2) },
     memory: { room: 8 },
@@ -74,20 +75,25 @@ describe('machine code', () => {
 
   test('of amd64', () => {
     expect(hex(elfExecutable(everyInstruction, 'amd64').subarray(176))).toMatchInlineSnapshot(`
-      "4889e348c7c57856341249c7c4fcffffff49c7c53101400049c7c6000080004c
+      "4889e348c7c57856341249c7c4fcffffff49c7c5a101400049c7c6000080004c
       01e54981c4100000004d29f5498b9c240800000049639c24080000004d89b424
       080000004589b42408000000e9b2ffffff4d85ed0f84a9ffffff4d85ed0f880d
-      0000004981fefcffffff0f84000000004889df48c7c0e70000000f054889c500
-      0102"
+      0000004981fefcffffff0f84000000004889df48c7c0e70000000f054889c549
+      8bbc2408000000488bbf00000000498bb42410000000488bb600000000498b94
+      2418000000488b92000000004d8b9424200000004d8b92000000004d8b842428
+      0000004d8b80000000004d8b8c24300000004d8b8900000000498b8424000000
+      000f054989c5000000000000000000000102"
     `)
   })
 
   test('of arm64', () => {
     expect(hex(elfExecutable(everyInstruction, 'arm64').subarray(176))).toMatchInlineSnapshot(`
-      "f303009114cf8ad29446a2f275008092362480d21608a0f2170080d21710a0f2
+      "f303009114cf8ad29446a2f275008092362a80d21608a0f2170080d21710a0f2
       9402158bb5420091d60217cbb30640f9b30a80b9b70600f9b70a00b9f2ffff17
       36feffb47600f8b7ff1200b120000054e00313aac80b80d20800a0f2010000d4
-      f40300aa0000000000000000000000000102"
+      f40300aaa00640f9000040f9a10a40f9210040f9a20e40f9420040f9a31240f9
+      630040f9a41640f9840040f9a51a40f9a50040f9a80240f9010000d4f60300aa
+      0102"
     `)
   })
 
