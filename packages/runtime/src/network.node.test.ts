@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { basename } from 'node:path'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { cgroupName } from './cgroups/sandbox-cgroups.ts'
 import { findStrayCgroups, removeStrayCgroup } from './cgroups/stray-groups.ts'
 import { findStrayNetworks, removeStrayNetwork } from './network/network-register.ts'
@@ -50,13 +51,19 @@ except Exception as e:
 
 async function startServer(
   id: string,
-  options: { handler?: RuntimeHandler; network: NetworkSpec; address: string; shared?: boolean },
+  options: {
+    handler?: RuntimeHandler
+    network: NetworkSpec
+    address: string
+    shared?: boolean
+    on?: ScratchRuntime
+  },
 ): Promise<string | undefined> {
-  const { handler = 'runsc', network, address, shared = false } = options
-  await scratch.runtime.createSandbox(sandboxSpec(id, { handler, network, shared }))
-  const ip = network.kind === 'pod' ? await openNetwork(scratch.runtime, id) : undefined
-  await scratch.runtime.startContainer(containerSpec(scratch, `${id}-1`, { sandboxId: id }))
-  const server = await scratch.runtime.exec(`${id}-1`, {
+  const { handler = 'runsc', network, address, shared = false, on = scratch } = options
+  await on.runtime.createSandbox(sandboxSpec(id, { handler, network, shared }))
+  const ip = network.kind === 'pod' ? await openNetwork(on.runtime, id) : undefined
+  await on.runtime.startContainer(containerSpec(on, `${id}-1`, { sandboxId: id }))
+  const server = await on.runtime.exec(`${id}-1`, {
     args: ['/usr/bin/python3', '-c', serve(address, 8080, id)],
     env: {},
     tty: false,
@@ -109,6 +116,24 @@ while True:
     await once(first.destroy(), 'close')
     for (const connection of [...others, await scratch.runtime.connect('many', 8080)]) connection.destroy()
     await scratch.runtime.removeSandbox('many')
+  })
+
+  test('waits for what connects to a loopback where its end is heard of before', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'caisson-late-'))
+    onTestFinished(() => rmSync(directory, { recursive: true }))
+    mkdirSync(join(directory, 'bin'))
+    const runsc = join(scratch.toolsDirectory, 'bin/runsc')
+    // Of runsc's own process: it goes on once whoever started the one before it has seen that end.
+    const late = `(while kill -0 $$; do :; done; exec ${runsc} "$@") >/dev/null 2>&1 & exit 0`
+    const script = `#!/bin/sh\ncase "$*" in *port-forward*' 9') ;; *port-forward*) ${late};; *) exec ${runsc} "$@";; esac\n`
+    writeFileSync(join(directory, 'bin/runsc'), script, { mode: 0o755 })
+    await using on = await createScratchRuntime({ toolsDirectory: directory })
+    await startServer('late', { network: { kind: 'none' }, address: '127.0.0.1', on })
+    expect(await text(await on.runtime.connect('late', 8080))).toBe('late 127.0.0.1')
+    // Nothing of it goes on to connect here, and whoever asked gives up.
+    await expect(on.runtime.connect('late', 9, AbortSignal.timeout(300))).rejects.toMatchObject({
+      name: 'TimeoutError',
+    })
   })
 
   test('says where nobody listens', async () => {

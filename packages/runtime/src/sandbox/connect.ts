@@ -83,10 +83,13 @@ async function connectThroughSentry(
   const accepted = Promise.withResolvers<Socket>()
   const server = createServer({ allowHalfOpen: true }, (connection) => {
     server.close()
-    accepted.resolve(connection)
+    if (signal?.aborted) connection.destroy()
+    else accepted.resolve(connection)
   })
   server.on('error', accepted.reject)
   server.listen(socketPath.path)
+  const abort = (): void => accepted.reject(signal?.reason)
+  signal?.addEventListener('abort', abort, { once: true })
   const runtimeLog = join(inside.directory, 'runtime.log')
   const command = driver.commandLine(['port-forward', '--stream', socketPath.path, inside.ociId, String(port)], {
     runtimeLog,
@@ -106,18 +109,20 @@ async function connectThroughSentry(
     if (code === 0) ended.resolve()
     else ended.reject(notListening(sandbox, port, complaint))
   })
-  ended.promise.then(() => accepted.reject(notListening(sandbox, port, complaint)), accepted.reject)
+  // The command connects to us first, and ends with 0 once the sentry is connected too: bytes then go on without it. Its
+  // end may be heard of first all the same.
+  ended.promise.catch(accepted.reject)
   try {
     const connection = await accepted.promise
     // It may fail before its owner had a chance to listen, who then learns of it by reading.
     connection.on('error', () => {})
-    // The command connects to us first, and ends with 0 once the sentry is connected too: bytes then go on without it.
     await ended.promise.catch((error: unknown) => {
       connection.destroy()
       throw error
     })
     return connection
   } finally {
+    signal?.removeEventListener('abort', abort)
     server.close()
     await rm(directory, { recursive: true, force: true })
   }
