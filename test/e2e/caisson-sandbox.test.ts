@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, startCluster } from './fixture.ts'
 
@@ -108,6 +109,13 @@ describe('a detached sandbox', () => {
     )
     await cluster.mustCaisson(['cp', 'worker:/tmp/there', join(work, 'back')])
     expect(readFileSync(join(work, 'back'), 'utf8')).toBe('x'.repeat(100_000))
+    await cluster.mustCaisson(['exec', 'worker', '--', 'touch', '/tmp/empty'])
+    for (const path of ['/tmp/empty', '/proc/version']) {
+      await cluster.mustCaisson(['cp', `worker:${path}`, join(work, 'read')])
+      expect(readFileSync(join(work, 'read'), 'utf8')).toBe(
+        await cluster.mustCaisson(['exec', 'worker', '--', 'cat', path]),
+      )
+    }
     const nowhere = await cluster.caisson(['cp', 'worker:/tmp/there', join(work, 'no/such/directory/back')])
     expect([nowhere.code, nowhere.stderr]).toEqual([
       1,
@@ -266,8 +274,19 @@ describe('a detached sandbox', () => {
     })
   })
 
-  test('is removed', async () => {
+  test('is removed, and of a command that ran in it that is said', async () => {
+    const running = spawn('bin/caisson', ['exec', 'worker', '--', 'sh', '-c', 'echo begun; exec sleep infinity'], {
+      env: { ...process.env, ...cluster.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const exit = once(running, 'exit')
+    const said = text(running.stderr)
+    await once(running.stdout, 'data')
     expect(await cluster.mustCaisson(['rm', 'worker'])).toBe('worker\n')
+    expect([await exit, await said]).toEqual([
+      [137, null],
+      'caisson: sandbox worker was stopped while the command ran, which ended it\n',
+    ])
     expect(await sandboxesNow()).toBe('')
     const again = await cluster.caisson(['rm', 'worker'])
     expect(again).toEqual({

@@ -24,6 +24,14 @@ test('a command that is no program', () => {
   )
 })
 
+test('a command that is nothing', () => {
+  const message = 'error finding executable "" in PATH [/bin]: no such file or directory'
+  expect(startFailure(message, 'box:1')).toMatchObject({
+    code: 'usage',
+    message: 'the command is an empty text: name one that is in the image',
+  })
+})
+
 test('nothing of other failures', () => {
   expect(startFailure('mount /a: no such file or directory', 'box:1')).toBeUndefined()
 })

@@ -16,6 +16,7 @@ export function startFailure(message: string, image: string): CliError | undefin
   for (const pattern of REFUSALS) {
     const { program, reason = '' } = pattern.exec(message.trim())?.groups ?? {}
     if (program === undefined) continue
+    if (program === '') return new CliError('usage', 'the command is an empty text: name one that is in the image')
     return new CliError(
       'not-found',
       /no such file|not found/.test(reason)

@@ -190,6 +190,7 @@ async function copyOut(session: Session, pod: PodObject, { from, to, container, 
   await receive(session, pod, { from: source, container, signal, into: receiving.handle })
   const received = below(receiving.handle, name)
   await requireUnarmed(received, from)
+  await readIfEmpty(session, pod, { from: source, container, signal, received })
   const target = destination.name === undefined ? posix.join(to, name) : to
   await moveTree(received, below(destination.directory, destination.name ?? name), target)
 }
@@ -212,6 +213,32 @@ async function receive(
   if (exitCode !== 0)
     throw new CliError('not-found', `${from} could not be read in the sandbox: see tar's message above`)
   if (code !== 0) throw new CliError('failed', `what the sandbox sent could not be unpacked: see tar's message above`)
+}
+
+/**
+ * tar takes as much of a file as its size says, and of those of /proc, which it says nothing of, nothing: an empty one is
+ * read besides. An image without `cat` has none that are more than they seem.
+ */
+async function readIfEmpty(
+  session: Session,
+  pod: PodObject,
+  { from, container, signal, received }: Omit<Copy, 'to'> & { received: string },
+): Promise<void> {
+  const { lstat, open } = await import('node:fs/promises')
+  const found = await lstat(received)
+  if (!found.isFile() || found.size > 0) return
+  await using command = await execInPod(session.client, pod.metadata.name ?? '', {
+    namespace: session.namespace,
+    command: ['cat', from],
+    signal,
+    ...(container !== undefined && { container }),
+  })
+  command.stderr?.pipe(otherProgramsErrors()).pipe(process.stderr)
+  await using file = await open(received, 'r+')
+  if (command.stdout) await pipeline(command.stdout, file.createWriteStream())
+  const exit = await command.exit.catch((error: unknown) => (isApiError(error) ? undefined : Promise.reject(error)))
+  if (exit && exit.exitCode !== 0)
+    throw new CliError('not-found', `${from} could not be read in the sandbox: see cat's message above`)
 }
 
 /** Takes away what is armed, and says so. @throws CliError where nothing is left */
