@@ -1,8 +1,12 @@
+import { getEventListeners } from 'node:events'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { createAfterClaims } from './after-claims.ts'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
-afterEach(() => void vi.useRealTimers())
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
 
 function started() {
   const claims = Promise.withResolvers<void>()
@@ -55,7 +59,6 @@ test('a timer that is early by a part of a millisecond leaves nobody waiting', a
   await vi.advanceTimersByTimeAsync(500)
   await afterClaims.settled()
   expect(seen).toEqual(['a'])
-  now.mockRestore()
 })
 
 test('what waits when it ends is passed on at once', async () => {
@@ -63,4 +66,35 @@ test('what waits when it ends is passed on at once', async () => {
   afterClaims.add('a')
   await afterClaims[Symbol.asyncDispose]()
   expect(seen).toEqual(['a'])
+})
+
+test('waits that are over leave nothing behind at what ends them all', async () => {
+  let stopped: AbortSignal | undefined
+  await using afterClaims = createAfterClaims<string>({
+    async settled(signal) {
+      stopped = signal
+    },
+    longest: 500,
+    pass: () => {},
+  })
+  for (const item of ['a', 'b', 'c']) {
+    afterClaims.add(item)
+    await afterClaims.settled()
+  }
+  expect(stopped && getEventListeners(stopped, 'abort')).toEqual([])
+})
+
+test('what came due while the one before it was passed on is not waited for', async () => {
+  const { seen, afterClaims } = started()
+  const timers = vi.spyOn(globalThis, 'setTimeout')
+  const now = vi.spyOn(performance, 'now')
+  now.mockReturnValue(0)
+  afterClaims.add('a')
+  now.mockReturnValue(0.1)
+  afterClaims.add('b')
+  now.mockReturnValueOnce(500.05).mockReturnValue(500.2)
+  await vi.advanceTimersByTimeAsync(501)
+  await afterClaims.settled()
+  expect(seen).toEqual(['a', 'b'])
+  expect(timers.mock.calls.map(([, ms]) => ms)).toEqual([500, 0])
 })

@@ -1,4 +1,5 @@
 /** What follows from claims' having been given Sandboxes, and no claim waits for: it waits until claims have paused. */
+import { abortable } from '@caisson/client'
 
 /** How claims come. */
 export interface ComingClaims {
@@ -36,16 +37,23 @@ export function createAfterClaims<K>({ settled: claimsSettled, longest, pass }: 
   let waiting: Promise<void> | undefined
 
   async function flush(): Promise<void> {
-    const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()))
     let settled = false
-    const settle = () => {
+    let wake = (): void => {}
+    const settle = (): void => {
       settled = true
+      wake()
     }
-    const settling = claimsSettled(stop.signal).then(settle, settle)
+    abortable(claimsSettled(stop.signal), stop.signal).then(settle, settle)
     while (latest.size > 0) {
       const [first = 0] = latest.values()
-      using late = expiry(first - performance.now())
-      await Promise.race([settling, late.promise, stopped])
+      if (!settled)
+        await new Promise<void>((resolve) => {
+          const late = setTimeout(resolve, Math.max(0, first - performance.now()))
+          wake = () => {
+            clearTimeout(late)
+            resolve()
+          }
+        })
       if (stop.signal.aborted) break
       // Timers count whole milliseconds, and may be early by a part of one.
       const now = Math.max(performance.now(), first)
@@ -80,10 +88,4 @@ export function createAfterClaims<K>({ settled: claimsSettled, longest, pass }: 
       latest.clear()
     },
   }
-}
-
-function expiry(ms: number): Disposable & { promise: Promise<void> } {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, ms)
-  return { promise, [Symbol.dispose]: () => clearTimeout(timer) }
 }
