@@ -30,25 +30,27 @@ export function createControllerLog(options: ControllerLogOptions): ControllerLo
   let lines = 0
   let dropped = 0
 
+  function say(time: number, level: string, message: string, fields: object): void {
+    const ts = new Date(time).toISOString()
+    write(
+      form === 'json'
+        ? JSON.stringify({ level: level.toLowerCase(), ts, msg: message, ...fields })
+        : `${ts}\t${level}\t${message}\t${JSON.stringify(fields)}`,
+    )
+  }
+
   function line(level: 'INFO' | 'ERROR', message: string, fields: object): void {
     if (onlyErrors && level !== 'ERROR') return
     const time = now()
-    const ts = new Date(time).toISOString()
-    const say = (level: string, message: string, fields: object): void =>
-      write(
-        form === 'json'
-          ? JSON.stringify({ level: level.toLowerCase(), ts, msg: message, ...fields })
-          : `${ts}\t${level}\t${message}\t${JSON.stringify(fields)}`,
-      )
     const current = Math.floor(time / 1000)
     if (current !== second) {
-      if (dropped > 0) say('INFO', 'Lines left out', { count: dropped })
+      if (dropped > 0) say(time, 'INFO', 'Lines left out', { count: dropped })
       second = current
       lines = 0
       dropped = 0
     }
     if (++lines > linesPerSecond) dropped++
-    else say(level, message, fields)
+    else say(time, level, message, fields)
   }
 
   return {
