@@ -1,5 +1,9 @@
 /** However hostile the traffic, `/metrics` has series of what exists and of nothing else. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { ADMINISTRATOR } from '../testing/running-server.ts'
 import { startTemporaryServer, TENANT_TOKEN, type WholeServer } from '../testing/whole-server.ts'
 
@@ -24,6 +28,26 @@ async function series(): Promise<string[]> {
   )
   return [...found].map(([, labels]) => labels as string)
 }
+
+test('count the process without waking it', async () => {
+  const { text } = await api.request('GET', '/metrics')
+  const own = [...text.matchAll(/^# TYPE ((?:process|nodejs_eventloop)_\S*) /gm)].map(([, name]) => name)
+  expect(own).toContain('process_resident_memory_bytes')
+  expect(own.filter((name) => name?.startsWith('nodejs'))).toEqual(['nodejs_eventloop_lag_seconds'])
+  const program = `
+    const { createMetrics } = await import(${JSON.stringify(new URL('metrics.ts', import.meta.url).href)})
+    createMetrics({ registry: { generation: 0 } }, { limits: { total: 1, perNamespace: 1 } })
+    setTimeout(() => {}, 1e6)
+    console.log('ready')`
+  const idle = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  onTestFinished(() => void idle.kill('SIGKILL'))
+  await once(idle.stdout, 'data')
+  const wakes = (): number =>
+    Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/${idle.pid}/status`, 'utf8'))?.[1])
+  const before = wakes()
+  await setTimeout(1000)
+  expect(wakes() - before).toBeLessThan(20)
+})
 
 test('names that nobody serves, whatever they are in, make no series', async () => {
   const path = '/api/v1/namespaces/zz/pods/p'

@@ -2,6 +2,7 @@
  * `/metrics`, with the names and labels of kube-apiserver. A series is kept for ever, so no label is anybody's text: what
  * is not served has no name, and what is served no longer has no series.
  */
+import { registerProcessMetrics } from '@caisson/api'
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Registry as Kinds } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
@@ -45,7 +46,7 @@ const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3
  */
 export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  registerProcessMetrics(registry, collectDefaultMetrics)
   const requests = createRequestSeries<keyof ObservedLabels>(registry, {
     total: {
       name: 'apiserver_request_total',

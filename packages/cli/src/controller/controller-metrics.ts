@@ -1,4 +1,5 @@
 /** `/metrics` of the controllers. Names are agent-sandbox's, controller-runtime's and client-go's where they have one for the same. */
+import { registerProcessMetrics } from '@caisson/api'
 import { type EngineMetrics, registerBuildInfo, type SandboxMetrics } from '@caisson/controllers'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { VERSION } from '../version.ts'
@@ -31,7 +32,7 @@ const NAMES: Readonly<Record<string, string>> = {
 export function createControllerMetrics(): ControllerMetrics {
   const registry = new Registry()
   const registers = [registry]
-  collectDefaultMetrics({ register: registry })
+  registerProcessMetrics(registry, collectDefaultMetrics)
   registerBuildInfo(registry, VERSION)
   let sandboxes: SandboxMetrics | undefined
   const leader = new Gauge({
