@@ -106,8 +106,7 @@ async function readAuthorities(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
-    throw new RuntimeError('failed', `the authorities of a registry cannot be read: ${(cause as Error).message}`, {
-      cause,
-    })
+    const message = `the authorities of a registry cannot be read: ${(cause as Error).message}`
+    throw new RuntimeError('failed', `${message}: correct the configuration of registries`, { cause })
   }
 }
