@@ -58,13 +58,13 @@ export interface SystemCalls extends AsyncDisposable {
  *
  * @param programs a private directory, where the process's program is put
  */
-export async function openSystemCalls(programs: string, signal: AbortSignal): Promise<SystemCalls> {
+export async function openSystemCalls(programs: string, signal?: AbortSignal): Promise<SystemCalls> {
   const program = await installSystemCalls(programs)
-  signal.throwIfAborted()
+  signal?.throwIfAborted()
   const child = spawn(program, { stdio: ['pipe', 'pipe', 'ignore'] })
   const ended = once(child, 'close').catch(() => {})
   const kill = () => child.kill('SIGKILL')
-  signal.addEventListener('abort', kill, { once: true })
+  signal?.addEventListener('abort', kill, { once: true })
   const message = Buffer.alloc(MESSAGE_LIMIT)
   const exchange = createExchange(child, message)
   const calls: SystemCalls = {
@@ -75,12 +75,12 @@ export async function openSystemCalls(programs: string, signal: AbortSignal): Pr
         } catch (error) {
           kill()
           await ended
-          signal.throwIfAborted()
+          signal?.throwIfAborted()
           throw error
         }
       }),
     async [Symbol.asyncDispose]() {
-      signal.removeEventListener('abort', kill)
+      signal?.removeEventListener('abort', kill)
       kill()
       await ended
     },

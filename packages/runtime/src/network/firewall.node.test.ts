@@ -2,7 +2,7 @@
 
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { promisify } from 'node:util'
@@ -248,6 +248,27 @@ describe('a sandbox', () => {
     await scratch.runtime.network.change(new Map([['three', undefined]]))
     await scratch.runtime.removeSandbox('three')
     expect(await counted()).not.toContain(`${three} ct count`)
+  })
+
+  test('leaves none open in the table of connections when it goes', async () => {
+    const four = await startSandbox('four')
+    await openNetwork(scratch.runtime, 'four')
+    const others = (await scratch.runtime.get('one'))?.ip ?? ''
+    const followed = (address: string): number => {
+      const lines = readFileSync('/proc/net/nf_conntrack', 'utf8').split('\n')
+      return lines.filter((line) => line.includes(` src=${address} dst=${OUTSIDE.far} `)).length
+    }
+    for (const [id, count] of [
+      ['one', '10'],
+      ['four', '2000'],
+    ] as const)
+      await execText(scratch.runtime, `${id}-1`, ['/usr/bin/python3', '-c', FLOWS, OUTSIDE.far, count])
+    // More than the kernel lists at a time; not all of them have been sent.
+    expect(followed(four)).toBeGreaterThan(1_000)
+    await scratch.runtime.network.change(new Map([['four', undefined]]))
+    await scratch.runtime.removeSandbox('four')
+    expect(followed(four)).toBe(0)
+    expect(followed(others)).toBeGreaterThan(0)
   })
 
   test('is reached by the administrator of this machine, by no other user and from no other machine', async () => {

@@ -14,6 +14,7 @@ import {
   parseCidr,
   proberOf,
 } from './address-allocator.ts'
+import { endFlows } from './end-flows.ts'
 import { createFirewall, type Firewall } from './firewall.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
 import type { NetworkPlace, PodNetwork, SandboxNetwork } from './network.ts'
@@ -178,6 +179,15 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       })
   }
 
+  /** Leaves nothing of who had the address, whose links are gone, to whoever has it next. */
+  async function release({ cidr, firewall, allocator }: OpenNetwork, index: number): Promise<void> {
+    const address = formatAddress(cidr.base + index)
+    // Nothing depends on either: whoever looks at counters begins with what they say then, and where the kernel lets
+    // nobody end what it follows, it does so itself after its time.
+    await Promise.allSettled([firewall.forget(address), endFlows(join(options.stateDirectory, 'native'), address)])
+    await allocator.release(index)
+  }
+
   const attached = new Map<string, SandboxNetwork & { index: number }>()
 
   function view({ cidr }: OpenNetwork, index: number): SandboxNetwork & { index: number } {
@@ -231,12 +241,10 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     async detach(sandboxId) {
       const found = attached.get(sandboxId)
       if (!found) return
-      const { firewall, allocator } = await open()
+      const network = await open()
       await tearDown(found.index)
       attached.delete(sandboxId)
-      // Nothing depends on it: whoever looks at counters begins with what they say then.
-      await firewall.forget(found.ip).catch(() => {})
-      await allocator.release(found.index)
+      await release(network, found.index)
     },
     async recover(sandboxIds) {
       const strays = await ownStrays(tag, interfacePrefix)
@@ -257,7 +265,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       for (const index of new Set([...strays, ...network.allocator.owners().keys()])) {
         if (kept.has(index)) continue
         await tearDown(index)
-        await network.allocator.release(index)
+        await release(network, index)
       }
     },
     async close() {
