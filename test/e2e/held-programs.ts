@@ -9,18 +9,20 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { defaultToolsDirectory, findTool, installTools } from '../../packages/runtime/src/index.ts'
 import { processStartTime } from '../../packages/runtime/src/monitor/process-identity.ts'
 
 /** Those that are looked for in PATH, beside what runsc is told to do. */
-const PROGRAMS = ['cp', 'mount', 'ip', 'sync']
+const PROGRAMS = ['mount', 'ip', 'sync']
 
 /**
  * runsc says that it is of a build whose sentry is not asked for anything directly: the cluster then has commands do all
@@ -38,6 +40,8 @@ export interface HeldPrograms {
   arm(step: Step): void
   /** Resolves once one has stopped. */
   reached(): Promise<void>
+  /** Stops the next program of a name that a process starts in the middle of what it does; not one of those with a script. */
+  interrupted(parent: number, name: string): Promise<void>
   /** Lets it go on; resolves at once where it is no more. */
   release(): Promise<void>
   /** Processes that have stopped and are still there. */
@@ -71,6 +75,12 @@ export async function holdPrograms(directory: string): Promise<HeldPrograms> {
           .map(Number)
       : []
 
+  const childOf = (parent: number, name: string): number | undefined =>
+    readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8')
+      .split(' ')
+      .map(Number)
+      .find((pid) => pid > 0 && isAtWork(pid, name))
+
   return {
     env: { CAISSON_TOOLS_DIR: own, PATH: `${path}:${process.env['PATH']}` },
     arm(step) {
@@ -80,6 +90,13 @@ export async function holdPrograms(directory: string): Promise<HeldPrograms> {
     },
     // Files have no event that comes when they are whole.
     reached: () => expect.poll(stopped, { interval: 5 }).not.toEqual([]),
+    async interrupted(parent, name) {
+      let pid: number | undefined
+      // It may be over in a few milliseconds.
+      while ((pid = childOf(parent, name)) === undefined) await setImmediate()
+      process.kill(pid, 'SIGSTOP')
+      writeFileSync(reached, `${pid}\n`)
+    },
     async release() {
       rmSync(armed, { recursive: true, force: true })
       if (stopped().length === 0) return
@@ -89,6 +106,17 @@ export async function holdPrograms(directory: string): Promise<HeldPrograms> {
       await expect.poll(stopped, { interval: 5 }).toEqual([])
     },
     stopped,
+  }
+}
+
+/** Whether it is that program, and has a file open, which it was not started with. */
+function isAtWork(pid: number, name: string): boolean {
+  const open = `/proc/${pid}/fd`
+  try {
+    if (basename(readlinkSync(`/proc/${pid}/exe`)) !== name) return false
+    return readdirSync(open).some((file) => /^\/(?!dev\/)/.test(readlinkSync(join(open, file))))
+  } catch {
+    return false
   }
 }
 

@@ -61,10 +61,12 @@ afterAll(async () => {
   rmSync(directory, { recursive: true })
 })
 
-/** Counts in its memory, and in a volume of its own. */
+/** Counts in its memory, and in a volume of its own, which has enough in it that copying it takes some time. */
 const COUNTER = `
 import os, time
 count = 0
+for number in range(1000):
+    open(f'/data/{number}', 'w').close()
 while True:
     count += 1
     with open('/data/count.new', 'w') as file: file.write(str(count))
@@ -130,10 +132,14 @@ function sentries(): string[] {
 
 const snapshotFiles = (): string[] => readdirSync(join(cluster.dataDirectory, 'kubelet', 'snapshots'))
 
-function kill(): void {
+function daemon(): number {
   const record = readDaemonRecord(dataDirectory(cluster.dataDirectory))
   if (!record) throw new Error('the cluster does not run')
-  process.kill(record.pid, 'SIGKILL')
+  return record.pid
+}
+
+function kill(): void {
+  process.kill(daemon(), 'SIGKILL')
 }
 
 /** With a cluster goes what it made ahead: then nothing is done before it is asked for. */
@@ -143,12 +149,15 @@ async function restart(): Promise<void> {
 }
 
 type Then = 'goes on' | 'goes on while the next begins' | 'hangs'
+/** While the program that copies volumes does it, which ends with who started it. */
+const COPYING = 'copying'
+type Moment = Step | typeof COPYING
 
 /** Has the cluster killed while what it runs is at a step. That goes on, or has to be no more when the next one serves. */
-async function killedAt(step: Step, then: Then, work: () => Promise<unknown>): Promise<void> {
-  held.arm(step)
+async function killedAt(moment: Moment, then: Then, work: () => Promise<unknown>): Promise<void> {
+  const isThere = moment === COPYING ? held.interrupted(daemon(), 'system-calls') : (held.arm(moment), undefined)
   const working = work().catch(() => undefined)
-  await held.reached()
+  await (isThere ?? held.reached())
   kill()
   if (then === 'goes on') await held.release()
   const up = cluster.mustCaisson(['up', '--detach'])
@@ -164,16 +173,16 @@ async function killedAt(step: Step, then: Then, work: () => Promise<unknown>): P
 }
 
 /** Both sides of each step, with one after the other of what may become of it; all of that where it is asked for. */
-function steps(names: string[], ...then: Then[]): Array<[Step, Then]> {
+function steps(names: string[], ...then: Then[]): Array<[Moment, Then]> {
   const sides = names.flatMap((name) => [`${name}:before`, `${name}:after`] satisfies Step[])
   return sides.flatMap((step, index) =>
     then
       .filter((_, other) => ALL || (index + (index >> 1)) % then.length === other)
-      .map((each): [Step, Then] => [step, each]),
+      .map((each): [Moment, Then] => [step, each]),
   )
 }
 
-function withVolumes(each: Array<[Step, Then]>, volume: Volume): Array<[Step, Then, Volume]> {
+function withVolumes(each: Array<[Moment, Then]>, volume: Volume): Array<[Moment, Then, Volume]> {
   return each.map(([step, then]) => [step, then, volume])
 }
 
@@ -185,7 +194,9 @@ async function go(...names: string[]): Promise<void> {
 
 let next = 0
 
-const ASLEEP = steps(['runsc-pause', 'runsc-checkpoint', 'cp', 'runsc-delete'], 'goes on', 'hangs')
+const COPIES: Array<[Moment, Then]> = [[COPYING, 'hangs']]
+
+const ASLEEP = [...steps(['runsc-pause', 'runsc-checkpoint', 'runsc-delete'], 'goes on', 'hangs'), ...COPIES]
 test.each(ASLEEP)('a sandbox falls asleep, and the cluster is killed at %s, which %s', async (step, then) => {
   const name = `sleeper-${next++}`
   await start(name)
@@ -201,10 +212,8 @@ test.each(ASLEEP)('a sandbox falls asleep, and the cluster is killed at %s, whic
 })
 
 // What makes and restores it is the monitor's to run, which outlives the cluster.
-test.each([
-  ...steps(['runsc-create', 'runsc-restore'], 'goes on', 'goes on while the next begins'),
-  ...steps(['cp'], 'goes on', 'hangs'),
-])('a sandbox wakes, and the cluster is killed at %s, which %s', async (step, then) => {
+const WAKING = [...steps(['runsc-create', 'runsc-restore'], 'goes on', 'goes on while the next begins'), ...COPIES]
+test.each(WAKING)('a sandbox wakes, and the cluster is killed at %s, which %s', async (step, then) => {
   const name = `waker-${next++}`
   await start(name)
   await comes('Ready', `sandbox/${name}`)
@@ -218,9 +227,9 @@ test.each([
   await go(name)
 })
 
-const KEPT: Array<[Step, Then, Volume]> = [
-  ...withVolumes(steps(['cp', 'runsc-resume'], 'goes on', 'hangs'), 'emptyDir'),
-  ...withVolumes(steps(['cp'], 'hangs', 'goes on'), 'claim'),
+const KEPT: Array<[Moment, Then, Volume]> = [
+  ...withVolumes([...steps(['runsc-resume'], 'goes on', 'hangs'), ...COPIES], 'emptyDir'),
+  ...withVolumes(COPIES, 'claim'),
 ]
 test.each(KEPT)('a sandbox is kept, and the cluster is killed at %s, which %s (%s)', async (step, then, volume) => {
   const name = `source-${next++}`
@@ -240,10 +249,10 @@ test.each(KEPT)('a sandbox is kept, and the cluster is killed at %s, which %s (%
   await go(name)
 })
 
-const COPIED: Array<[Step, Then, Volume]> = [
+const COPIED: Array<[Moment, Then, Volume]> = [
   ...withVolumes(steps(['runsc-create', 'runsc-restore'], 'goes on', 'goes on while the next begins'), 'emptyDir'),
-  ...withVolumes(steps(['cp'], 'goes on', 'hangs'), 'emptyDir'),
-  ...withVolumes(steps(['cp', 'sync'], 'hangs', 'goes on'), 'claim'),
+  ...withVolumes(COPIES, 'emptyDir'),
+  ...withVolumes([...COPIES, ...steps(['sync'], 'hangs', 'goes on')], 'claim'),
 ]
 test.each(COPIED)('a copy is made, and the cluster is killed at %s, which %s (%s)', async (step, then, volume) => {
   const [name, copy] = [`original-${next}`, `copy-${next++}`]
