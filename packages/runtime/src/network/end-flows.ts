@@ -1,4 +1,5 @@
 /** Takes connections out of the kernel's table, which would remember those that nobody closed for five days: by netlink. */
+import { setTimeout } from 'node:timers/promises'
 import { openSystemCalls, type SystemCalls } from '../kernel/system-calls.ts'
 
 const AF_NETLINK = 16
@@ -32,37 +33,69 @@ const HEADERS = 20
 
 /** A message of the kernel's is no longer. */
 const READ_BYTES = 32 * 1024
-const READS_AT_ONCE = 4
 const ENDED_AT_ONCE = 1_000
+/** Ending those of one address costs a program, those of more hardly more. */
+const TOGETHER_MS = 500
 
 /**
  * Ends what the kernel follows of all that an address has begun: for that, there must be nobody any more who sends from it.
- * Rejects where the kernel has no such interface.
+ * Resolves when that is done, together with those of others who go at the time. Rejects where the kernel has no such
+ * interface.
  *
- * @param programs a private directory for the program that makes the system calls
  * @param address IPv4, with dots
  */
-export async function endFlows(programs: string, address: string): Promise<void> {
+export type EndFlows = (address: string) => Promise<void>
+
+/**
+ * @param programs a private directory for the program that makes the system calls
+ * @param hurry from then on nobody else is waited for
+ */
+export function flowEnder(programs: string, hurry: AbortSignal): EndFlows {
+  let waiting: { addresses: string[]; done: Promise<void> } | undefined
+
+  async function endTogether(addresses: readonly string[]): Promise<void> {
+    await setTimeout(TOGETHER_MS, undefined, { ref: false, signal: hurry }).catch(() => {})
+    waiting = undefined
+    await endFlows(programs, addresses)
+  }
+
+  return (address) => {
+    if (!waiting) {
+      const addresses: string[] = []
+      waiting = { addresses, done: endTogether(addresses) }
+    }
+    waiting.addresses.push(address)
+    return waiting.done
+  }
+}
+
+async function endFlows(programs: string, addresses: readonly string[]): Promise<void> {
   const calls = await openSystemCalls(programs)
   try {
-    const source = Uint8Array.from(address.split('.').map(Number))
-    const opening = calls.batch()
-    const opened = opening.must('socket', AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_NETFILTER)
-    const question = questionFor(source)
-    opening.must('write', opened, question, question.length)
-    await opening.run()
-    const socket = opening.result(opened)
-    const flows = await readFlows(calls, socket, source)
-    for (let at = 0; at < flows.length; at += ENDED_AT_ONCE) {
-      const ending = calls.batch()
-      const messages = Buffer.concat(flows.slice(at, at + ENDED_AT_ONCE))
-      // What has ended by itself in between is answered with an error that nobody reads.
-      ending.must('write', socket, messages, messages.length)
-      await ending.run()
-    }
+    for (const address of addresses) await endFlowsOf(Uint8Array.from(address.split('.').map(Number)), calls)
   } finally {
     await calls[Symbol.asyncDispose]()
   }
+}
+
+/** By a socket of its own: what the kernel says of what could not be ended stays unread there. */
+async function endFlowsOf(source: Uint8Array, calls: SystemCalls): Promise<void> {
+  const opening = calls.batch()
+  const opened = opening.must('socket', AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_NETFILTER)
+  const question = questionFor(source)
+  opening.must('write', opened, question, question.length)
+  await opening.run()
+  const socket = opening.result(opened)
+  const flows = await readFlows(calls, socket, source)
+  for (let at = 0; at < flows.length; at += ENDED_AT_ONCE) {
+    const ending = calls.batch()
+    const messages = Buffer.concat(flows.slice(at, at + ENDED_AT_ONCE))
+    ending.must('write', socket, messages, messages.length)
+    await ending.run()
+  }
+  const closing = calls.batch()
+  closing.call('close', socket)
+  await closing.run()
 }
 
 function questionFor(source: Uint8Array): Buffer {
@@ -82,22 +115,17 @@ async function readFlows(calls: SystemCalls, socket: number, source: Uint8Array)
   const flows: Buffer[] = []
   for (;;) {
     const batch = calls.batch()
-    const reads = Array.from({ length: READS_AT_ONCE }, () => {
-      const room = batch.room(READ_BYTES)
-      return { room, read: batch.call('read', socket, room, READ_BYTES) }
-    })
+    const room = batch.room(READ_BYTES)
+    const read = batch.call('read', socket, room, READ_BYTES)
     await batch.run()
-    for (const { room, read } of reads) {
-      const bytes = batch.result(read)
-      // The kernel writes the next part when there is room for it: where nothing is there, nothing comes.
-      if (bytes < 0) return flows
-      for (const { type, body } of split(batch.bytes(room).subarray(0, bytes))) {
-        if (type === NLMSG_DONE) return flows
-        if (type === NLMSG_ERROR)
-          throw new Error(`the kernel does not list its connections: error ${body.readInt32LE()}`)
-        const flow = type === CT_NEW ? endingOf(body, source) : undefined
-        if (flow) flows.push(flow)
-      }
+    const bytes = batch.result(read)
+    // The kernel writes the next part when there is room for it: where nothing is there, nothing comes.
+    if (bytes < 0) return flows
+    for (const { type, body } of split(batch.bytes(room).subarray(0, bytes))) {
+      if (type === NLMSG_DONE) return flows
+      if (type === NLMSG_ERROR) throw new Error(`the kernel does not list its connections: error ${body.readInt32LE()}`)
+      const flow = type === CT_NEW ? endingOf(body, source) : undefined
+      if (flow) flows.push(flow)
     }
   }
 }

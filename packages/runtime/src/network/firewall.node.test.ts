@@ -267,7 +267,7 @@ describe('a sandbox', () => {
     expect(followed(four)).toBeGreaterThan(1_000)
     await scratch.runtime.network.change(new Map([['four', undefined]]))
     await scratch.runtime.removeSandbox('four')
-    expect(followed(four)).toBe(0)
+    await expect.poll(() => followed(four)).toBe(0)
     expect(followed(others)).toBeGreaterThan(0)
   })
 

@@ -14,7 +14,7 @@ import {
   parseCidr,
   proberOf,
 } from './address-allocator.ts'
-import { endFlows } from './end-flows.ts'
+import { flowEnder } from './end-flows.ts'
 import { createFirewall, type Firewall } from './firewall.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
 import type { NetworkPlace, PodNetwork, SandboxNetwork } from './network.ts'
@@ -179,13 +179,22 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       })
   }
 
-  /** Leaves nothing of who had the address, whose links are gone, to whoever has it next. */
+  const endFlows = flowEnder(join(options.stateDirectory, 'native'), closing.signal)
+  const released = new Set<Promise<void>>()
+
+  /** Leaves nothing of who had the address, whose links are gone, to whoever has it next, which comes about later. */
   async function release({ cidr, firewall, allocator }: OpenNetwork, index: number): Promise<void> {
     const address = formatAddress(cidr.base + index)
-    // Nothing depends on either: whoever looks at counters begins with what they say then, and where the kernel lets
-    // nobody end what it follows, it does so itself after its time.
-    await Promise.allSettled([firewall.forget(address), endFlows(join(options.stateDirectory, 'native'), address)])
-    await allocator.release(index)
+    // Nothing depends on it: whoever looks at counters begins with what they say then.
+    await firewall.forget(address).catch(() => {})
+    const done = endFlows(address)
+      // Where nobody may end what the kernel follows, it does so itself after its time.
+      .catch(() => {})
+      .then(() => allocator.release(index))
+      // Where the disk fails, the next process does it.
+      .catch(() => {})
+      .finally(() => released.delete(done))
+    released.add(done)
   }
 
   const attached = new Map<string, SandboxNetwork & { index: number }>()
@@ -278,6 +287,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
         await tearDown(index)
         await network.allocator.release(index)
       }
+      await Promise.all(released)
       const { firewall, place } = network
       if (attached.size === 0) {
         await firewall.remove()
