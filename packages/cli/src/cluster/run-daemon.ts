@@ -5,6 +5,7 @@ import { VERSION } from '../version.ts'
 import { createDaemonLog, type DaemonLog } from './daemon-log.ts'
 import { type DaemonRecord, removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
 import type { DataDirectory } from './data-directory.ts'
+import { closeInheritedDescriptors } from './inherited-descriptors.ts'
 import { releaseNamespaces } from './user-namespace.ts'
 
 /** Disposing leaves sandboxes running. */
@@ -27,6 +28,7 @@ export async function runDaemon(
   start: (log: DaemonLog) => Promise<Served | DaemonRecord>,
   readyText = 'ready',
 ): Promise<void> {
+  closeInheritedDescriptors(readyDescriptor())
   const stopping = Promise.withResolvers<'leave' | 'idle' | 'stop'>()
   process.on('SIGTERM', () => stopping.resolve('leave'))
   process.on('SIGINT', () => stopping.resolve('stop'))
@@ -73,8 +75,13 @@ export async function runDaemon(
   }
 }
 
+/** Not a number where nobody waits at one. */
+function readyDescriptor(): number {
+  return Number(process.env['CAISSON_READY_DESCRIPTOR'] || Number.NaN)
+}
+
 function sayReady(text: string): void {
-  const descriptor = Number(process.env['CAISSON_READY_DESCRIPTOR'] || Number.NaN)
+  const descriptor = readyDescriptor()
   if (!Number.isInteger(descriptor)) {
     console.log(text)
     return
