@@ -3,13 +3,14 @@ import { once } from 'node:events'
 import { Agent, request as httpsRequest } from 'node:https'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { ConnectionLimits } from './http/connections.ts'
+import { CONNECTION_LIMITS, type ConnectionLimits } from './http/connections.ts'
 import { IN_FLIGHT_LIMITS } from './http/in-flight.ts'
 import { send } from './testing/running-server.ts'
 import { startTemporaryServer, TENANT_TOKEN, type WholeServer } from './testing/whole-server.ts'
 
 const QUICK: ConnectionLimits = {
   strangers: 20,
+  handshakeMs: 600,
   strangerMs: 600,
   perUser: 12,
   total: 30,
@@ -91,6 +92,11 @@ async function isServed(): Promise<void> {
 }
 
 const statusLine = (answer: string): string => answer.slice(0, answer.indexOf('\r\n'))
+
+test('a connection that a client has made and not used yet is closed by the client, after its 90 s', () => {
+  const { strangerMs, headersMs, requestMs } = CONNECTION_LIMITS
+  expect(Math.min(strangerMs, headersMs, requestMs)).toBeGreaterThan(90_000)
+})
 
 describe('who is slow', () => {
   test('headers that never end are cut off', async () => {

@@ -16,15 +16,17 @@ import { shareOf, tooManyRequests } from './in-flight.ts'
 export interface ConnectionLimits {
   /** Of connections on which no known user has asked for anything yet. */
   strangers: number
+  /** Until the handshake is done, ms. */
+  handshakeMs: number
   /** Until the first request of a known user, ms. */
   strangerMs: number
   /** Of one user at a time, or of all ServiceAccounts of one namespace. Watches have one each. */
   perUser: number
   /** Of all users; beyond it those of administrators and of the cluster's own parts alone. */
   total: number
-  /** Of a request, ms. */
+  /** Of a request, and from the handshake to the end of those of the first one, ms. */
   headersMs: number
-  /** Headers and body of a request, ms. */
+  /** Headers and body of a request, ms, counted in the same way. */
   requestMs: number
   /** Until a client has taken the answer that waits for it, ms. */
   stalledMs: number
@@ -35,19 +37,25 @@ export interface ConnectionLimits {
 /** Half of what this process may open: logs, runtimes and the network of the node take from the rest. */
 const MOST_CONNECTIONS = Math.min(10_000, Math.floor(openFilesLimit() / 2))
 
+/**
+ * Longer than the clients of Kubernetes keep an idle connection (90 s), so that it is always they who close it. Go's make
+ * one for each request that finds none, which another may then have served: what comes over it later, for the first time,
+ * is not sent again where the connection breaks.
+ */
+const IDLE_MS = 125_000
+
 export const CONNECTION_LIMITS: ConnectionLimits = {
   strangers: 256,
-  strangerMs: 20_000,
+  handshakeMs: 20_000,
+  strangerMs: IDLE_MS,
   perUser: Math.min(2000, Math.floor(MOST_CONNECTIONS / 5)),
   total: MOST_CONNECTIONS,
-  headersMs: 15_000,
-  requestMs: 60_000,
+  headersMs: IDLE_MS,
+  requestMs: IDLE_MS,
   stalledMs: 60_000,
   checkEveryMs: 5000,
 }
 
-/** Longer than the clients of Kubernetes keep an idle connection, so that it is always they who close it. */
-const KEEP_ALIVE_MS = 125_000
 /** Long selectors are part of the first line. */
 const MAX_HEADER_BYTES = 64 << 10
 
@@ -59,11 +67,11 @@ export function connectionOptions(limits: ConnectionLimits): ServerOptions {
     minVersion: 'TLSv1.2',
     // A client could keep a processor busy by it with a few bytes.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-    handshakeTimeout: limits.strangerMs,
+    handshakeTimeout: limits.handshakeMs,
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
     connectionsCheckingInterval: limits.checkEveryMs,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveTimeout: IDLE_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
   }
 }

@@ -44,7 +44,8 @@ const STRANGERS = 256
 /** Requests of which the cluster is asked at the same time; more are refused, so that a flood here is none there. */
 const REVIEWS = 64
 const HANDSHAKE_MS = 10_000
-const HEAD_MS = 10_000
+/** Longer than kube-apiserver keeps a connection that it has made and not used (90 s), so that it is the one who closes it. */
+const HEAD_MS = 125_000
 const REVIEW_MS = 10_000
 
 type Refusal = readonly [status: number, message: string]
