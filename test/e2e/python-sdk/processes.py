@@ -13,24 +13,29 @@ from k8s_agent_sandbox.commands._process_stubs import process_pb2_grpc
 
 stub = process_pb2_grpc.ProcessServiceStub(grpc.insecure_channel(sys.argv[1]))
 seen = {}
+answered = []
 
 
 def follow(command, on_init=lambda process: None, on_output=lambda process, output: None, **options):
     """Output, errors and exit code of a process that is begun and followed to its end."""
     process, output, errors = None, b"", b""
     request = messages.StartRequest(config=messages.ProcessConfig(command=command, env_vars=options.pop("env", {})), **options)
-    for event in stub.Start(request, timeout=60):
-        kind = event.WhichOneof("event")
-        if kind == "init":
-            process = event.init.process_id
-            on_init(process)
-        elif kind == "stdout":
-            output += event.stdout
-            on_output(process, output)
-        elif kind == "stderr":
-            errors += event.stderr
-        else:
-            return [output.decode(), errors.decode(), event.exit.exit_code]
+    try:
+        for event in stub.Start(request, timeout=60):
+            kind = event.WhichOneof("event")
+            if kind == "init":
+                process = event.init.process_id
+                on_init(process)
+            elif kind == "stdout":
+                output += event.stdout
+                on_output(process, output)
+            elif kind == "stderr":
+                errors += event.stderr
+            else:
+                return [output.decode(), errors.decode(), event.exit.exit_code]
+    except grpc.RpcError:
+        print(f"process {process} of {command} had said {output} and {errors}; answered: {answered}", file=sys.stderr)
+        raise
 
 
 def write(process, content):
@@ -48,9 +53,6 @@ for name in ("SIGINT", "SIGTERM", "SIGKILL"):
     number = messages.Signal.Value(f"SIGNAL_{name}")
     stop = lambda process: stub.SendSignal(messages.SendSignalRequest(process_id=process, signal=number))
     seen[name] = follow(["python3", "-c", "import signal, time; signal.signal(2, signal.SIG_DFL); print(flush=True); time.sleep(100)"], on_output=lambda process, _: stop(process))[2]
-
-answered = []
-
 
 def resize_and_answer(process, output):
     if b"30 100" in output and not answered:

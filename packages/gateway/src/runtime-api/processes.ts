@@ -65,14 +65,13 @@ export async function startProcess(client: Client, pod: SandboxPod, options: Com
     script: RUN,
     args: [usualBase, workingDirectory, String(preamble.length), ...(preamble.length > 0 ? [] : args)],
     stdin: options.stdin || preamble.length > 0,
-    tty: terminal !== undefined,
+    terminal,
     signal,
     feed: (stdin) => {
       if (preamble.length > 0) stdin.write(preamble)
       if (!options.stdin) stdin.end()
     },
   })
-  if (terminal) script.resize(terminal)
   if (!script.ok) {
     await script[Symbol.asyncDispose]()
     throw refusalOf(script.words[0], options.args[0] ?? '', workingDirectory)

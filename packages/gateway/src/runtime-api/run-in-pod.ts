@@ -17,7 +17,8 @@ export interface ScriptOptions {
   script: string
   args: readonly string[]
   stdin?: boolean
-  tty?: boolean
+  /** Gives it one, of this size. */
+  terminal?: { columns: number; rows: number } | undefined
   /** For a script whose output is long. */
   held?: HeldBytes
   signal: AbortSignal
@@ -44,7 +45,7 @@ export interface RunningScript extends AsyncDisposable {
 export async function startScript(
   client: Client,
   pod: SandboxPod,
-  { script, args, stdin = false, tty = false, signal, feed }: ScriptOptions & { feed?(stdin: Writable): void },
+  { script, args, stdin = false, terminal, signal, feed }: ScriptOptions & { feed?(stdin: Writable): void },
 ): Promise<RunningScript> {
   let command: RemoteCommand | undefined
   try {
@@ -53,9 +54,11 @@ export async function startScript(
       container: pod.container,
       command: ['/bin/sh', '-c', script, 'sh', ...args],
       stdin,
-      tty,
+      tty: terminal !== undefined,
       signal,
     })
+    // Before it is waited for: what it becomes after its first word should see no other size.
+    if (terminal) command.resize(terminal)
     if (feed && command.stdin) feed(command.stdin)
     const { stdout } = command
     if (!stdout) throw new TypeError('a script has an output')

@@ -62,6 +62,8 @@ export async function proxyRequest(
       })
       response.sendDate = answer.headers.date === undefined
       response.writeHead(answer.statusCode ?? 502, answerHeaders(answer, target))
+      // Each of those that had it before waits for its end, and a pipeline does so more than once.
+      response.setMaxListeners(20)
       await pipeline(answer, response)
     } finally {
       connection.destroy()
