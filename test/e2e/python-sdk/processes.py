@@ -61,7 +61,8 @@ def resize_and_answer(process, output):
         write(process, b"line\n")
 
 
-terminal = "stty size; read x; stty size; echo got $x $GREETING"
+# A node is told the size, and does not say when the terminal has it.
+terminal = "stty size; read x; until [ \"$(stty size)\" = '20 50' ]; do :; done; stty size; echo got $x $GREETING"
 seen["terminal"] = follow(
     ["sh", "-c", terminal],
     on_output=resize_and_answer,

@@ -61,9 +61,11 @@ export async function startProcess(client: Client, pod: SandboxPod, options: Com
   // What is written to a terminal is echoed by it, so that nothing can be said there but by arguments.
   const args = terminal ? [...environmentWords(env), ...options.args] : options.args
   const preamble = terminal ? Buffer.alloc(0) : preambleOf(options)
+  // Nodes give a terminal its size at some time after it was made, when a command may have asked for it.
+  const size = terminal ? `rows ${terminal.rows} cols ${terminal.columns}` : ''
   const script = await startScript(client, pod, {
     script: RUN,
-    args: [usualBase, workingDirectory, String(preamble.length), ...(preamble.length > 0 ? [] : args)],
+    args: [usualBase, workingDirectory, String(preamble.length), size, ...(preamble.length > 0 ? [] : args)],
     stdin: options.stdin || preamble.length > 0,
     terminal,
     signal,

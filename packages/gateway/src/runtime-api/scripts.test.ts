@@ -173,7 +173,7 @@ describe.each(SHELLS)('%s', (shell) => {
       expect([path, said(READ, path, ''), said(EXISTS, path)]).toEqual([path, 'no escape', 'no escape'])
     for (const path of ['up/new', 'secret', 'new', 'etc/x', 'else/x'])
       expect([path, run(WRITE, [path, '', '.tmp'], { input: 'x' }).said]).toEqual([path, 'no escape'])
-    expect([said(DELETE, 'up/secret', ''), said(RUN, 'up', '0', 'pwd')]).toEqual(['no escape', 'no escape'])
+    expect([said(DELETE, 'up/secret', ''), said(RUN, 'up', '0', '', 'pwd')]).toEqual(['no escape', 'no escape'])
     expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe('secret')
     expect(readdirSync(outside).sort()).toEqual(['base', 'base-else', 'secret'])
     expect(readdirSync(join(outside, 'base-else'))).toEqual([])
@@ -215,6 +215,7 @@ describe.each(SHELLS)('%s', (shell) => {
     const { said, rest, status } = run(RUN, [
       'd',
       '0',
+      '',
       'sh',
       '-c',
       'echo $$; pwd; printf "%s|" "$@"; exit 7',
@@ -225,17 +226,32 @@ describe.each(SHELLS)('%s', (shell) => {
     ])
     const pid = /^ok (\d+)$/.exec(said)?.[1]
     expect({ rest: rest.toString(), status }).toEqual({ rest: `${pid}\n${base}/d\na b|'||`, status: 7 })
-    expect([run(RUN, ['', '0', 'no-such-command']).said, run(RUN, ['none', '0', 'pwd']).said]).toEqual([
+    expect([run(RUN, ['', '0', '', 'no-such-command']).said, run(RUN, ['none', '0', '', 'pwd']).said]).toEqual([
       'no command',
       'no workdir',
     ])
+  })
+
+  test('a terminal has its size before the command begins', () => {
+    const onTerminal = [
+      '-c',
+      'import pty, sys; pty.spawn(sys.argv[1:])',
+      ...shell.split(' '),
+      '-c',
+      RUN,
+      'sh',
+      base,
+      '',
+    ]
+    const { stdout } = spawnSync('python3', [...onTerminal, '0', 'rows 12 cols 34', 'stty', 'size'])
+    expect(stdout.toString()).toMatch(/^ok \d+\r\n12 34\r\n$/)
   })
 
   test('words and environment come by the standard input, and the rest of it is the command’s', async () => {
     const words = ['sh', '-c', 'printf "%s|" "$1" "$V"; cat', 'x', "'\n$(x)" + 'y'.repeat(100_000)]
     const preamble = `export V=${quoted("a'\n$(echo b)`c`\\")}\nset -- ${words.map(quoted).join(' ')}\n`
     const [program = '', ...flags] = shell.split(' ')
-    const args = ['-c', RUN, 'sh', base, '', String(Buffer.byteLength(preamble))]
+    const args = ['-c', RUN, 'sh', base, '', String(Buffer.byteLength(preamble)), '']
     const child = spawn(program, [...flags, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
     child.stdin.write(preamble)
     // What follows is sent to a command that has begun: tools may read more at once than they are asked to.
@@ -250,7 +266,7 @@ describe.each(SHELLS)('%s', (shell) => {
   test('the directory is the one that the environment names, else the usual one, else where it is, or what it may use', () => {
     const where = (script: string, usual: string, options: RunOptions) => {
       const [program = '', ...flags] = shell.split(' ')
-      return spawnSync(program, [...flags, '-c', script, 'sh', usual, '', '0', 'pwd'], {
+      return spawnSync(program, [...flags, '-c', script, 'sh', usual, '', '0', '', 'pwd'], {
         cwd: options.cwd ?? '/',
         env: { PATH: process.env['PATH'] ?? '', ...options.env },
       })

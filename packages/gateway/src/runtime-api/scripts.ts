@@ -133,16 +133,17 @@ say ok
 
 /**
  * `$2` the directory to work in below the base, `$3` how many bytes of the standard input say more: the words of the
- * command and its environment, which are no reading for whoever logs the requests of an API server. What follows is the
- * command, where it was not among those. Says its process ID, which is that of its group; before that nothing else may be
- * written to it.
+ * command and its environment, which are no reading for whoever logs the requests of an API server; `$4` what `stty` is to
+ * be told, if anything. What follows is the command, where it was not among those. Says its process ID, which is that of
+ * its group; before that nothing else may be written to it.
  */
 export const RUN = `${FILES}
 if [ -n "$2" ]; then
   resolve "$2" || say no escape
   cd -P -- "$T" 2>/dev/null || say no workdir
 fi
-if [ "$3" = 0 ]; then shift 3
+[ -z "$4" ] || stty $4 2>/dev/null || :
+if [ "$3" = 0 ]; then shift 4
 else eval "$(head -c "$3")"; fi
 command -v -- "$1" >/dev/null 2>&1 || say no command
 printf 'ok %s\\n' $$
