@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime-error.ts'
+import { replaceFile } from './replace-file.ts'
 
 /** An IPv4 network in CIDR notation. */
 export interface Cidr {
@@ -100,7 +101,7 @@ export async function openAddressAllocator(directory: string, cidr: Cidr): Promi
         owners.set(index, '')
         if (index >= limit) {
           limit = Math.min(end, index + AHEAD)
-          await writeWhole(limitFile, String(limit))
+          await replaceFile(limitFile, String(limit))
         }
         await writeFile(join(directory, String(index)), '', { mode: 0o600 })
         return index
@@ -109,16 +110,11 @@ export async function openAddressAllocator(directory: string, cidr: Cidr): Promi
     },
     async claim(index, owner) {
       owners.set(index, owner)
-      await writeWhole(join(directory, String(index)), owner)
+      await replaceFile(join(directory, String(index)), owner)
     },
     async release(index) {
       await rm(join(directory, String(index)), { force: true })
       owners.delete(index)
     },
   }
-}
-
-async function writeWhole(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text, { mode: 0o600 })
-  await rename(`${path}.new`, path)
 }

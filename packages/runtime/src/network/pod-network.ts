@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime-error.ts'
 import type { RunCommand } from '../tools/run-command.ts'
@@ -19,6 +19,7 @@ import { createFirewall, type Firewall } from './firewall.ts'
 import { ipBatch, ipJson } from './ip-command.ts'
 import type { NetworkPlace, PodNetwork, SandboxNetwork } from './network.ts'
 import { claimPlace, registerNetwork, releasePlace, unregisterNetwork } from './network-register.ts'
+import { replaceFile } from './replace-file.ts'
 
 export interface PodNetworkOptions {
   stateDirectory: string
@@ -65,8 +66,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     const wanted = options.cidr?.()
     for await (const cidr of possibleRanges(file, wanted)) {
       // Before it is taken: whoever was killed between the two finds it again.
-      await writeFile(`${file}.new`, JSON.stringify({ cidr: formatCidr(cidr) }), { mode: 0o600 })
-      await rename(`${file}.new`, file)
+      await replaceFile(file, JSON.stringify({ cidr: formatCidr(cidr) }))
       const network = await openIn(cidr)
       if (!network) continue
       place = network.place
