@@ -292,8 +292,9 @@ test('mistakes end with the code of their kind, and say the next step', async ()
 })
 
 test('on a terminal, what takes its time is said while it does, and gone from there afterwards', async () => {
-  const stubborn = 'trap "" TERM; while :; do sleep 1; done'
+  const stubborn = 'trap "" TERM; touch /tmp/deaf; while :; do sleep 1; done'
   await cluster.mustCaisson(['run', '--detach', '--name', 'stubborn', '--', 'sh', '-c', stubborn])
+  await cluster.mustCaisson(['exec', 'stubborn', '--', 'sh', '-c', 'until [ -e /tmp/deaf ]; do sleep 0.01; done'])
   const { stdout } = await run('script', ['-qec', 'bin/caisson rm stubborn', '/dev/null'], {
     env: cluster.env,
     input: '',
