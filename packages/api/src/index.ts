@@ -31,6 +31,7 @@ export { type CanonicalPool, returnPool, translatePool } from './dialects/flat-p
 export { withoutDefaults as withoutTemplateDefaults } from './dialects/inline-template.ts'
 export type { Translation } from './dialects/translation.ts'
 export { type HostPort, hostPortsConflict, hostPortsOf } from './host-ports.ts'
+export { IDLE_CONNECTION_MS } from './idle-connection.ts'
 export { type IntOrPercent, percentOf, scaledValue } from './int-or-percent.ts'
 export {
   AGENTS_GROUP,

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
+import { CONNECTION_TIMES } from './proxy/listener.ts'
 import { ask, routerFixture } from './testing/router-fixture.ts'
 
 const fixture = routerFixture()
@@ -37,7 +38,7 @@ test('connections that say nothing understandable are ended', async () => {
 })
 
 test('connections on which nothing is asked are ended, whichever HTTP they speak, and no others', async () => {
-  const { port, url } = await start({ keepAliveMs: 200 })
+  const { port, url } = await start({ times: { ...CONNECTION_TIMES, idleMs: 200 } })
   await pod('box')
   const inside = await serve(() => {})
   const routing = { 'x-sandbox-id': 'box', 'x-sandbox-port': String(inside) }
@@ -50,8 +51,33 @@ test('connections on which nothing is asked are ended, whichever HTTP they speak
   const socket = connect(port ?? 0, '127.0.0.1')
   socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
   socket.resume()
-  await Promise.all([once(idle, 'close'), once(socket, 'close')])
+  const silent = connect(port ?? 0, '127.0.0.1').resume()
+  await Promise.all([once(idle, 'close'), once(socket, 'close'), once(silent, 'close')])
   expect([waiting.destroyed, open.closed]).toEqual([false, false])
+})
+
+test('a connection that a client has made and not used yet is closed by the client, after its 90 s', () => {
+  expect(CONNECTION_TIMES.idleMs).toBeGreaterThan(90_000)
+})
+
+test('a connection may be silent for longer than a request may take to say what it wants', async () => {
+  const { port } = await start({ times: { idleMs: 60_000, headersMs: 300 } })
+  const opened = async (words: string): Promise<Socket> => {
+    const socket = connect(port ?? 0, '127.0.0.1')
+    socket.on('error', () => {})
+    fixture.stack.defer(() => void socket.destroy())
+    await once(socket, 'connect')
+    socket.write(words)
+    return socket
+  }
+  const silent = await opened('')
+  const slow = await Promise.all(['P', 'PRI *', 'G', 'GET / HTTP/1.1\r\nX-Slow: '].map(opened))
+  for (const socket of slow) socket.resume()
+  await Promise.all(slow.map((socket) => once(socket, 'close')))
+  expect(silent.destroyed).toBe(false)
+  silent.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+  const [answer] = (await once(silent, 'data')) as [Buffer]
+  expect(answer.toString().split('\r\n')[0]).toBe('HTTP/1.1 200 OK')
 })
 
 test('a client that has been refused does not go on sending for ever', async () => {

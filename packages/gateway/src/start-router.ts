@@ -10,7 +10,14 @@ import {
 import { authorizeByTokenReview } from './authz/token-review.ts'
 import { createRouterMetrics, type RouterMetrics } from './metrics.ts'
 import { endWith, sendHead, sendJson } from './proxy/exchange.ts'
-import { type ListenAddress, type Listener, listen, listenAtDoor, listenSecurely } from './proxy/listener.ts'
+import {
+  type ConnectionTimes,
+  type ListenAddress,
+  type Listener,
+  listen,
+  listenAtDoor,
+  listenSecurely,
+} from './proxy/listener.ts'
 import { createSeats } from './proxy/seats.ts'
 import { createDoorHandlers, createHandlers, doorRouteOf, peerOfPod, type ServeOptions } from './proxy/serve.ts'
 import type { TlsOptions } from './proxy/tls-files.ts'
@@ -54,8 +61,8 @@ export interface RouterOptions {
   pathPrefix?: string
   /** Silence that is borne, ms. Default 180,000. */
   timeoutMs?: number
-  /** How long a connection on which nothing is asked is kept, ms. Default 125,000. */
-  keepAliveMs?: number
+  /** Of connections to `listen`. Default `CONNECTION_TIMES`. */
+  times?: ConnectionTimes
   /** Further attempts to connect to a sandbox. Default 3. */
   retries?: number
   /** False: requests are carried only, and nothing is executed. */
@@ -104,7 +111,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     retries: options.retries ?? RETRIES,
     onError,
   }
-  const listener = stack.use(await listen(options.listen, createHandlers(serving), options.keepAliveMs))
+  const listener = stack.use(await listen(options.listen, createHandlers(serving), options.times))
   const secure = options.listenTls && stack.use(await listenTls(options.listenTls, serving))
   if (options.listenReviewed) {
     const reviewed = { ...serving, authorize: authorizing({ mode: 'tokenreview' }) }

@@ -7,7 +7,7 @@ import { constants } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
-import type { UserInfo } from '@caisson/api'
+import { IDLE_CONNECTION_MS, type UserInfo } from '@caisson/api'
 import { isComponent } from '../authn/component-users.ts'
 import { SUPERUSERS } from '../authz/authorizer.ts'
 import { createSums } from '../sums.ts'
@@ -37,21 +37,14 @@ export interface ConnectionLimits {
 /** Half of what this process may open: logs, runtimes and the network of the node take from the rest. */
 const MOST_CONNECTIONS = Math.min(10_000, Math.floor(openFilesLimit() / 2))
 
-/**
- * Longer than the clients of Kubernetes keep an idle connection (90 s), so that it is always they who close it. Go's make
- * one for each request that finds none, which another may then have served: what comes over it later, for the first time,
- * is not sent again where the connection breaks.
- */
-const IDLE_MS = 125_000
-
 export const CONNECTION_LIMITS: ConnectionLimits = {
   strangers: 256,
   handshakeMs: 20_000,
-  strangerMs: IDLE_MS,
+  strangerMs: IDLE_CONNECTION_MS,
   perUser: Math.min(2000, Math.floor(MOST_CONNECTIONS / 5)),
   total: MOST_CONNECTIONS,
-  headersMs: IDLE_MS,
-  requestMs: IDLE_MS,
+  headersMs: IDLE_CONNECTION_MS,
+  requestMs: IDLE_CONNECTION_MS,
   stalledMs: 60_000,
   checkEveryMs: 5000,
 }
@@ -71,7 +64,7 @@ export function connectionOptions(limits: ConnectionLimits): ServerOptions {
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
     connectionsCheckingInterval: limits.checkEveryMs,
-    keepAliveTimeout: IDLE_MS,
+    keepAliveTimeout: IDLE_CONNECTION_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
   }
 }

@@ -13,6 +13,7 @@ import {
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { IDLE_CONNECTION_MS } from '@caisson/api'
 import { createShares } from '../shares.ts'
 import { type Exchange, openExchange } from './exchange.ts'
 import { followTlsFiles, type TlsOptions } from './tls-files.ts'
@@ -38,16 +39,28 @@ const MAX_CONNECTIONS = 2048
 /** From one address, other than this machine's own, behind which there is anybody. */
 const MAX_CONNECTIONS_EACH = 512
 const MAX_HEADER_BYTES = 64 << 10
-const HEADERS_MS = 15_000
-/** Between two looks at how old they are. */
-const CHECK_MS = 5000
-/** Longer than clients and proxies keep connections that they do not use, so that it is they who close them. */
-const KEEP_ALIVE_MS = 125_000
+const HANDSHAKE_MS = 15_000
+/** How late the end of slow headers may be seen, of the time that they have. */
+const CHECKS = 3
 const STREAMS_PER_CONNECTION = 128
 const PREFACE = Buffer.from('PRI * HTTP/2.0')
 
-export function listen(address: ListenAddress, handlers: Handlers, keepAliveMs?: number): Promise<Listener> {
-  return accept(address, createServer(SOCKETS), telling(handlers, keepAliveMs))
+/**
+ * What a client may take its time for. That a connection may be silent for long from its beginning costs no more than that
+ * it may be after an answer, which anybody gets: what is bounded is how many there are, of all and of one address. Once
+ * something has come of a request the time for slow ones runs.
+ */
+export interface ConnectionTimes {
+  /** A connection on which nothing is asked is kept, ms. */
+  idleMs: number
+  /** Between the first byte of a request and the end of its headers, ms; seen late by up to a third. */
+  headersMs: number
+}
+
+export const CONNECTION_TIMES: ConnectionTimes = { idleMs: IDLE_CONNECTION_MS, headersMs: 15_000 }
+
+export function listen(address: ListenAddress, handlers: Handlers, times = CONNECTION_TIMES): Promise<Listener> {
+  return accept(address, createServer(SOCKETS), telling(handlers, times))
 }
 
 /** The same within TLS. `onError` hears of files that are changed and wrong. */
@@ -66,13 +79,13 @@ export async function listenSecurely(
     ...files.context,
     minVersion,
     ALPNProtocols: ['h2', 'http/1.1'],
-    handshakeTimeout: HEADERS_MS,
+    handshakeTimeout: HANDSHAKE_MS,
     requestCert: clients !== 'off',
     rejectUnauthorized: clients === 'required',
   })
   // That a stranger speaks otherwise is no news.
   server.on('tlsClientError', () => {})
-  const { take, close } = telling(handlers)
+  const { take, close } = telling(handlers, CONNECTION_TIMES)
   await using stack = new AsyncDisposableStack()
   stack.use(files)
   const listener = await accept(address, server, {
@@ -99,9 +112,9 @@ interface Acceptor {
   close(): void
 }
 
-function telling(handlers: Handlers, keepAliveMs?: number): Acceptor {
-  const servers = protocolServers(handlers, keepAliveMs)
-  return { take: (socket) => tellApart(socket, servers), close: () => servers.close() }
+function telling(handlers: Handlers, times: ConnectionTimes): Acceptor {
+  const servers = protocolServers(handlers, times)
+  return { take: (socket) => tellApart(socket, servers, times), close: () => servers.close() }
 }
 
 /**
@@ -112,9 +125,9 @@ export function listenAtDoor(address: ListenAddress, handlersFor: (about: unknow
   return accept(address, createServer(SOCKETS), {
     take(socket) {
       firstLine(socket, (line) => {
-        const servers = protocolServers(handlersFor(JSON.parse(line)))
+        const servers = protocolServers(handlersFor(JSON.parse(line)), CONNECTION_TIMES)
         socket.once('close', () => servers.close())
-        tellApart(socket, servers)
+        tellApart(socket, servers, CONNECTION_TIMES)
       })
     },
     close() {},
@@ -171,16 +184,16 @@ interface ProtocolServers {
 }
 
 /** One for each protocol, which listen nowhere themselves. */
-function protocolServers(handlers: Handlers, keepAliveMs = KEEP_ALIVE_MS): ProtocolServers {
+function protocolServers(handlers: Handlers, { idleMs, headersMs }: ConnectionTimes): ProtocolServers {
   const { createServer: createHttpServer } = process.getBuiltinModule('node:http')
   const http1 = createHttpServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_MS,
-      connectionsCheckingInterval: CHECK_MS,
+      headersTimeout: headersMs,
+      connectionsCheckingInterval: headersMs / CHECKS,
       // Uploads have no end that could be foreseen; silence ends them.
       requestTimeout: 0,
-      keepAliveTimeout: keepAliveMs,
+      keepAliveTimeout: idleMs,
     },
     (request: IncomingMessage, response: ServerResponse) => void handlers.exchange(openExchange(request, response)),
   )
@@ -208,7 +221,7 @@ function protocolServers(handlers: Handlers, keepAliveMs = KEEP_ALIVE_MS): Proto
       streams++
       stream.once('close', () => streams--)
     })
-    session.setTimeout(keepAliveMs, () => {
+    session.setTimeout(idleMs, () => {
       if (streams === 0) session.destroy()
     })
   })
@@ -230,8 +243,8 @@ function isCall(headers: IncomingHttpHeaders): boolean {
 }
 
 /** Reads as much as it takes, and puts it back. */
-function tellApart(socket: Socket, { http1, http2 }: ProtocolServers): void {
-  collectFirst(socket, (seen) => {
+function tellApart(socket: Socket, { http1, http2 }: ProtocolServers, times: ConnectionTimes): void {
+  collectFirst(socket, times, (seen) => {
     const length = Math.min(seen.length, PREFACE.length)
     const matches = seen.subarray(0, length).equals(PREFACE.subarray(0, length))
     if (matches && length < PREFACE.length) return undefined
@@ -249,7 +262,7 @@ function tellApart(socket: Socket, { http1, http2 }: ProtocolServers): void {
 const LINE_LIMIT = 4096
 
 function firstLine(socket: Socket, take: (line: string) => void): void {
-  collectFirst(socket, (seen) => {
+  collectFirst(socket, CONNECTION_TIMES, (seen) => {
     const end = seen.indexOf('\n')
     if (end < 0 && seen.length < LINE_LIMIT) return undefined
     return {
@@ -266,17 +279,31 @@ function firstLine(socket: Socket, take: (line: string) => void): void {
 }
 
 /** Reads until `decide` has enough, puts the rest back, and goes on with what it says. */
-function collectFirst(socket: Socket, decide: (seen: Buffer) => { rest: Buffer; goOn(): void } | undefined): void {
+function collectFirst(
+  socket: Socket,
+  { idleMs, headersMs }: ConnectionTimes,
+  decide: (seen: Buffer) => { rest: Buffer; goOn(): void } | undefined,
+): void {
   let seen: Buffer = Buffer.alloc(0)
-  const timer = setTimeout(() => socket.destroy(), HEADERS_MS)
+  let timer = setTimeout(() => socket.destroy(), idleMs)
   socket.once('close', () => clearTimeout(timer))
   socket.on('data', look)
+  // Who hangs up before that will say nothing more, and would count among the connections for as long as one may be idle.
+  socket.on('end', hangUp)
+  function hangUp(): void {
+    socket.destroy()
+  }
   function look(chunk: Buffer): void {
+    if (seen.length === 0) {
+      clearTimeout(timer)
+      timer = setTimeout(() => socket.destroy(), headersMs)
+    }
     seen = Buffer.concat([seen, chunk])
     const decided = decide(seen)
     if (!decided) return
     clearTimeout(timer)
     socket.off('data', look)
+    socket.off('end', hangUp)
     socket.pause()
     if (decided.rest.length > 0) socket.unshift(decided.rest)
     decided.goOn()

@@ -221,6 +221,17 @@ test('without a certificate of its own it speaks to nobody, and with one that co
   expect(await ask({ pair: await certificateOf('kubelet-client', ['system:masters']) })).toBe('401 Unauthorized')
 })
 
+test('a connection on which nothing is asked any more is closed by the client, after its 90 s', async () => {
+  const pair = await certificateOf('kubelet-client', ['system:masters'])
+  const where = { host: '127.0.0.1', port: served.port, ca: api.certificates.authority }
+  const socket = connectTls({ ...where, cert: pair.certificate, key: pair.key })
+  socket.write('GET /stats/summary HTTP/1.1\r\nHost: node\r\n\r\n')
+  const [answer] = (await once(socket, 'data')) as [Buffer]
+  socket.destroy()
+  const [, seconds] = /^Keep-Alive: timeout=(\d+)/m.exec(answer.toString()) ?? []
+  expect(Number(seconds)).toBeGreaterThan(90)
+})
+
 test('connections of strangers push out each other, and nobody whom the node knows', async () => {
   const pair = await certificateOf('kubelet-client', ['system:masters'])
   const where = { host: '127.0.0.1', port: served.port, ca: api.certificates.authority }

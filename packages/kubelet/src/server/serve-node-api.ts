@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
+import { IDLE_CONNECTION_MS } from '@caisson/api'
 import type { NodeApi } from '../streaming/node-api.ts'
 import { refuseUpgrade } from '../streaming/upgrade.ts'
 import { nodeAccess } from './node-access.ts'
@@ -44,8 +45,6 @@ const STRANGERS = 256
 /** Requests of which the cluster is asked at the same time; more are refused, so that a flood here is none there. */
 const REVIEWS = 64
 const HANDSHAKE_MS = 10_000
-/** Longer than kube-apiserver keeps a connection that it has made and not used (90 s), so that it is the one who closes it. */
-const HEAD_MS = 125_000
 const REVIEW_MS = 10_000
 
 type Refusal = readonly [status: number, message: string]
@@ -113,7 +112,8 @@ export async function serveNodeApi(options: ServeNodeApiOptions): Promise<Served
       // Those without one may have a token.
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_MS,
-      headersTimeout: HEAD_MS,
+      headersTimeout: IDLE_CONNECTION_MS,
+      keepAliveTimeout: IDLE_CONNECTION_MS,
       connectionsCheckingInterval: 1000,
     },
     (request, response) => void answer(request, response),
