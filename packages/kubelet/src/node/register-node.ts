@@ -45,10 +45,11 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
       await renewLease(first.name)
       // Also where the clock was set back meanwhile.
       if (Math.abs(now() - statusAt) < STATUS_MS) return
-      const facts = await options.facts()
-      await writeStatus(facts)
+      // Of before it was looked: what changes from then on is the next one's to say.
       statusAt = now()
+      await writeStatus(await options.facts())
     } catch (error) {
+      statusAt = Number.NEGATIVE_INFINITY
       if (!signal.aborted) onError(error, 'node')
     }
   }
