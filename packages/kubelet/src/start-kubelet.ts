@@ -189,10 +189,8 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     },
     now,
     onStarting: (uid) => engine.starts(uid),
-    onStopped(uid, error) {
-      if (error) onError(error, `stopping a container of pod ${uid}`)
-      engine.enqueue(uid)
-    },
+    onStopped: (uid) => engine.enqueue(uid),
+    onError,
   })
   const pressure = stack.use(
     startPressureWatch({

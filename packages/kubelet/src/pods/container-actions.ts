@@ -1,5 +1,6 @@
 /** Starts, stops and removes the containers of Pods. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { LONGEST_TIMER } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import type { Runtime } from '@caisson/runtime'
@@ -35,6 +36,8 @@ import { failureKind } from './start-failure.ts'
 const IMAGE_RETRY = { first: 2_000, most: 30_000 }
 /** Always the same in kubelet: what is missing may come at any time, and it tries a whole Pod again. */
 const START_RETRY = { first: 10_000, most: 10_000 }
+/** What cannot be stopped may fail at once, again and again. */
+const STOP_RETRY_MS = 2_000
 
 type StartAction = Extract<PodAction, { kind: 'start-container' }>
 type StopAction = Extract<PodAction, { kind: 'stop-container' }>
@@ -52,8 +55,9 @@ export interface ContainerActionsOptions {
   now: () => number
   /** The runtime is starting one of the Pod's containers: it can be attached to. */
   onStarting(uid: string): void
-  /** A container that was asked to stop is gone, or could not be stopped. */
-  onStopped(uid: string, error: unknown): void
+  /** A container that was asked to stop is gone, or it is time to ask again. */
+  onStopped(uid: string): void
+  onError(error: unknown, where: string): void
 }
 
 export interface ContainerActions {
@@ -72,7 +76,8 @@ interface FailedStart {
 }
 
 export function createContainerActions(options: ContainerActionsOptions): ContainerActions {
-  const { runtime, images, sources, directories, events, beginnings, place, dns, now, onStarting, onStopped } = options
+  const { runtime, images, sources, directories, events, beginnings, place, dns, now } = options
+  const { onStarting, onStopped, onError } = options
 
   async function start(
     action: StartAction,
@@ -211,13 +216,17 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
     memory.stopping.set(id, now() + graceMs)
     // Asked again, it is because the grace was cut short: the hook has had its time.
     const stopped = first ? stopAfterHook(action, observed) : runtime.stopContainer(id, { graceMs })
-    stopped.then(
-      () => onStopped(uid, undefined),
-      (error: unknown) => {
+    const end = async (): Promise<void> => {
+      try {
+        await stopped
+      } catch (error) {
+        onError(error, `stopping a container of pod ${uid}`)
+        await delay(STOP_RETRY_MS, undefined, { ref: false })
         memory.stopping.delete(id)
-        onStopped(uid, error)
-      },
-    )
+      }
+      onStopped(uid)
+    }
+    void end()
   }
 
   /** The hook's time is part of the grace, of which the container keeps a little whatever the hook took. */

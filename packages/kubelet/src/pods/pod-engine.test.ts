@@ -272,6 +272,22 @@ test('that nobody knows when a container ended is told once, and not again and a
   expect(play.errors).toEqual([])
 })
 
+test('a container that cannot be stopped is asked again after a while, and not at once for ever', async () => {
+  await removePods()
+  await using play = await startPlay()
+  const { stops } = play.machine
+  await play.happen({ kind: 'create', policy: 'Always', shape: 'one' })
+  await play.rest()
+  stops.failures = 100
+  await play.happen({ kind: 'delete', which: 0, force: false })
+  await play.rest()
+  expect(stops.asked).toBe(1)
+  expect(play.errors).toEqual([expect.stringContaining('it cannot be asked')])
+  stops.failures = 0
+  await expect.poll(() => play.pods(), { timeout: 10_000 }).toEqual([])
+  expect(stops.asked).toBe(2)
+})
+
 test('a Pod for which there is no room is refused, also by the next agent, and one that is gone leaves its room at once', async () => {
   await removePods()
   await using play = await startPlay()

@@ -16,6 +16,8 @@ export interface ModelMachine {
   kill(sandboxId: string): void
   /** Takes everything that is there away, and nobody sees it end. */
   reboot(): void
+  /** How often containers were asked to stop, and how often that is still to fail. */
+  stops: { asked: number; failures: number }
   sandboxes(): SandboxSpec[]
   /** Container names by sandbox that were running twice at once: there must never be any. */
   doubles: string[]
@@ -33,6 +35,7 @@ export function createModelMachine(now: () => number): ModelMachine {
   const machine = new Map<string, ModelSandbox>()
   const listeners = new Set<(container: Container, sandbox: Sandbox) => void>()
   const doubles: string[] = []
+  const stops = { asked: 0, failures: 0 }
 
   const view = ({ spec, alive, containers }: ModelSandbox): Sandbox => ({
     spec,
@@ -103,7 +106,11 @@ export function createModelMachine(now: () => number): ModelMachine {
         return view(sandbox)
       },
       startContainer: async (spec) => start(spec),
-      stopContainer: async (id) => end(id, 143),
+      async stopContainer(id) {
+        stops.asked++
+        if (stops.failures-- > 0) throw new RuntimeError('failed', 'it cannot be asked')
+        end(id, 143)
+      },
       async resizeSandbox(id, { limits, containers }) {
         const sandbox = machine.get(id)
         if (!sandbox?.alive) throw new RuntimeError('not-found', `there is no sandbox ${id}`)
@@ -146,6 +153,7 @@ export function createModelMachine(now: () => number): ModelMachine {
   return {
     open,
     doubles,
+    stops,
     running: () =>
       [...machine.values()].flatMap(({ containers }) =>
         [...containers.values()].filter(({ state }) => state.phase === 'running').map(({ spec }) => spec.id),
