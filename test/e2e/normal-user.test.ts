@@ -191,6 +191,7 @@ describe('a normal user', () => {
     const image = JSON.parse(await must(['image', 'ls', '-o', 'json'])) as Array<{ name: string }>
     expect(await must(['run', '--image', image[0]?.name ?? '', '--', 'echo', 'from an image'])).toBe('from an image\n')
     await must(['run', '--detach', '--name', 'source', '--', 'sh', '-c', 'echo kept > /tmp/x; sleep 1000'])
+    await must(['exec', 'source', '--', 'sh', '-c', 'until [ -s /tmp/x ]; do sleep 0.01; done'])
     const [copy = ''] = (await must(['fork', 'source'])).trim().split('\n')
     expect(await must(['exec', copy, '--', 'cat', '/tmp/x'])).toBe('kept\n')
     await must(['suspend', 'source'])
