@@ -38,9 +38,10 @@ test('runs as the manifest says, under the strictest Pod Security, and lets go o
   expect([built.code, built.stderr]).toEqual([0, ''])
   await cluster.mustCaisson(['image', 'import', built.stdout.trim()])
   const [image] = JSON.parse(await cluster.mustCaisson(['image', 'inspect', IMAGE, '-o', 'json']))
+  const room = /--min-semi-space-size=\d+/.exec(readFileSync(join(ROOT, 'bin/caisson'), 'utf8'))?.[0]
   expect(image).toMatchObject({
     user: '65532:65532',
-    entrypoint: ['/usr/local/bin/node', '/opt/caisson/dist/caisson.mjs', 'controller'],
+    entrypoint: ['/usr/local/bin/node', room, '/opt/caisson/dist/caisson.mjs', 'controller'],
     cmd: [],
   })
   await cluster.mustKubectl(['create', 'namespace', NAMESPACE])

@@ -15,6 +15,8 @@ import { directory, file, ociArchive } from './oci-archive.ts'
 const root = join(import.meta.dirname, '../../..')
 const APP = 'opt/caisson'
 const NODE = 'usr/local/bin/node'
+/** As `bin/caisson` gives it to all but the cluster: a sixth of the controllers' CPU went into collecting without it. */
+const ROOM = '--min-semi-space-size=16'
 const USER = POD_SECURITY.runAsUser
 
 /** Node changes less often than the package: it is a layer of its own. */
@@ -50,7 +52,7 @@ function build(name: string): Promise<Uint8Array> {
       config: {
         User: `${USER}:${POD_SECURITY.runAsGroup}`,
         Env: ['PATH=/usr/local/bin', 'NODE_OPTIONS=--disable-warning=ExperimentalWarning'],
-        Entrypoint: [`/${NODE}`, `/${APP}/dist/caisson.mjs`, 'controller'],
+        Entrypoint: [`/${NODE}`, ROOM, `/${APP}/dist/caisson.mjs`, 'controller'],
         Labels: { 'org.opencontainers.image.version': VERSION, 'org.opencontainers.image.licenses': 'Apache-2.0' },
       },
     },
