@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RuntimeError } from '../runtime-error.ts'
@@ -132,8 +133,8 @@ async function install(path: string, program: Program): Promise<void> {
   const bytes = elfExecutable(program, hostArchitecture())
   const present = await readFile(path).catch(() => undefined)
   if (present && Buffer.compare(present, bytes) === 0) return
-  // Renamed into place: a program that is running cannot be written to.
-  const temporary = `${path}.${process.pid}.new`
+  // Renamed into place: a program that is running cannot be written to. Several at a time may find that it is not there.
+  const temporary = `${path}.${randomUUID()}.new`
   await writeFile(temporary, bytes, { mode: 0o755 })
   await rename(temporary, path)
 }

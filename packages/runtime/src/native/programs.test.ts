@@ -21,7 +21,7 @@ import { killProcess, processStartTime } from '../monitor/process-identity.ts'
 import type { Program } from './assembler.ts'
 import { elfExecutable } from './elf.ts'
 import { skipGracePeriodsProgram } from './grace-periods-program.ts'
-import { hostArchitecture } from './native-programs.ts'
+import { hostArchitecture, installSystemCalls } from './native-programs.ts'
 import { LAUNCHED, launchProgram, loopbackAddresses, netnsConnectProgram, pauseProgram } from './programs.ts'
 import { bindMountsProgram, sendFilesProgram } from './restore-programs.ts'
 import { OVERLAY_REFUSED, overRootfsArguments, overRootfsProgram } from './rootfs-program.ts'
@@ -425,4 +425,10 @@ print(membarrier(0), membarrier(8), membarrier(16), membarrier(8), membarrier(4)
       '(True, 0) (False, 1) (True, 0) (False, 1) (True, 0) (True, 0)\n',
     )
   })
+})
+
+test('a program is installed by all who find at the same time that it is not there', async () => {
+  const paths = await Promise.all(Array.from({ length: 20 }, () => installSystemCalls(join(directory, 'programs'))))
+  expect(readdirSync(join(directory, 'programs'))).toEqual(['system-calls'])
+  for (const path of new Set(paths)) execFileSync(path, { input: '' })
 })
