@@ -84,6 +84,8 @@ export function lists({ random, add }: Writer): void {
     { limit: '2', continue: 'nonsense' },
     { timeoutSeconds: 'abc' },
     { resourceVersion: '999999999', timeoutSeconds: '1' },
+    { resourceVersion: '18446744073709551615' },
+    { resourceVersion: '18446744073709551616' },
     { watch: 'abc' },
     { allowWatchBookmarks: 'true' },
     { sendInitialEvents: 'true' },

@@ -244,6 +244,10 @@ function resumedWatches(add: Add): void {
     query: { watch: 'true', timeoutSeconds: '1', includeObject: 'Object', labelSelector: 'w=b' },
   })
   add('resumed: from the future', get(path, { watch: '1', timeoutSeconds: '1', resourceVersion: '99999999' }))
+  add(
+    'resumed: from a future beyond 2^53',
+    get(path, { watch: '1', timeoutSeconds: '1', resourceVersion: '9007199254740993' }),
+  )
   add('resumed: with a limit', get(path, { watch: '1', timeoutSeconds: '1', limit: '1' }))
   add('resumed: with a bad selector', get(path, { watch: '1', timeoutSeconds: '1', labelSelector: 'a=b=c' }))
   add('resumed: with a bad field', get(path, { watch: '1', timeoutSeconds: '1', fieldSelector: 'spec.bogus=1' }))

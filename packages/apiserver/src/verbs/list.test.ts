@@ -69,6 +69,8 @@ describe('list', () => {
     ['limit=x', '400 BadRequest'],
     ['resourceVersion=x', '400 BadRequest'],
     ['resourceVersion=99999999', '504 Timeout'],
+    ['resourceVersion=18446744073709551615', '504 Timeout'],
+    ['resourceVersion=18446744073709551616', '400 BadRequest'],
     ['resourceVersionMatch=Exact', '422 Invalid'],
     ['resourceVersion=0&resourceVersionMatch=Exact', '422 Invalid'],
     ['continue=nonsense', '400 BadRequest'],
@@ -77,6 +79,14 @@ describe('list', () => {
   ])('refuses %s', async (query, expected) => {
     const answer = await get(`${await collection()}?${query.replaceAll(' ', '%20')}`)
     expect(`${answer.status} ${answer.body.reason}`).toBe(expected)
+  })
+
+  test('a version from the future is told as it was asked for, however large', async () => {
+    const path = await filled(1)
+    const future = '9007199254740993'
+    const message = `504 Timeout: Timeout: Too large resource version: ${future}, current: `
+    for (const place of [path, `${path}/c-0`])
+      expect(said(await get(`${place}?resourceVersion=${future}`))).toBe(`${message}${server.store.revision}`)
   })
 
   test('as metadata alone, as a table, as YAML', async () => {

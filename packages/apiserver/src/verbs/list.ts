@@ -112,7 +112,7 @@ function revisionOf(options: ListOptions, token: ContinueToken | undefined, stor
     )
   }
   if (wanted === undefined) return undefined
-  if (wanted > store.revision) throw tooLargeResourceVersion(wanted, store.revision)
+  if (wanted > store.revision) throw tooLargeResourceVersion(options.resourceVersion, store.revision)
   const exact = options.resourceVersionMatch === 'Exact'
   const legacyExact = options.resourceVersionMatch === '' && options.limit > 0 && wanted > 0
   return exact || legacyExact ? wanted : undefined

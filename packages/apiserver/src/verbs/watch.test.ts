@@ -239,6 +239,7 @@ describe('a watch', () => {
 
   test.each<[query: string, expected: string]>([
     ['resourceVersion=x', '500'],
+    ['resourceVersion=18446744073709551616', '500'],
     ['sendInitialEvents=true', '422'],
     ['resourceVersionMatch=NotOlderThan&resourceVersion=5', '422'],
     ['labelSelector=a,,b', '400'],
@@ -249,6 +250,14 @@ describe('a watch', () => {
 })
 
 describe('a watch that cannot go on', () => {
+  test('says that its revision is one of the future, however large', async () => {
+    const future = '18446744073709551615'
+    const watching = await watch(`sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=${future}`)
+    const message = `Timeout: Too large resource version: ${future}, current: ${server.store.revision}`
+    expect(await watching.take(1)).toMatchObject([{ type: 'ERROR', object: { reason: 'Timeout', message } }])
+    await watching.ended
+  })
+
   test('says that its revision has expired', async () => {
     await server[Symbol.asyncDispose]()
     rmSync(directory, { recursive: true })

@@ -169,7 +169,8 @@ function runWatch({ resource, options, since, store, sink }: WatchContext): Runn
       ? setTimeout(sendBookmark, lifetime - LAST_BOOKMARK_MS).unref()
       : undefined
 
-  if (options.sendInitialEvents && since > store.revision) fail(tooLargeResourceVersion(since, store.revision))
+  if (options.sendInitialEvents && since > store.revision)
+    fail(tooLargeResourceVersion(options.resourceVersion, store.revision))
   else {
     const first = options.sendInitialEvents ? current(store, resource, selection) : undefined
     if (first || since === 0) position = store.revision
