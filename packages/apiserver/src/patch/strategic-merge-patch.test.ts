@@ -137,6 +137,11 @@ describe('applyStrategicMergePatch', () => {
       'map: map[image:x] does not contain declared merge key: name',
     ],
     [
+      'an element of another type than the others',
+      { metadata: { finalizers: [7] } },
+      'list element types are not identical: [[x y] [7]]',
+    ],
+    [
       'an order that is no list',
       { spec: { '$setElementOrder/containers': 'a' } },
       'invalid patch format of $setElementOrder/containers: expected a list',

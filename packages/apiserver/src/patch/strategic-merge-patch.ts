@@ -8,7 +8,7 @@
 import { resolve } from '../schema/builtin.ts'
 import type { Schema } from '../schema/schema.ts'
 import { StatusError } from '../status-error.ts'
-import { printed } from './go-printing.ts'
+import { goType, printed } from './go-printing.ts'
 import { deepEqual, isObject, type JsonObject } from './json-value.ts'
 
 const PATCH = '$patch'
@@ -176,8 +176,10 @@ interface ListPatch {
 
 function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
   const mergeKey = field?.['x-kubernetes-patch-merge-key']
-  if (![...original, ...patch].some(isObject)) {
-    const merged = [...new Set([...original, ...patch])]
+  const all = [...original, ...patch]
+  if (new Set(all.map(goType)).size > 1) throw otherTypes(original, patch)
+  if (!all.some(isObject)) {
+    const merged = [...new Set(all)]
     return inOrder({ merged, order: patch, previous: original, mergeKey: undefined })
   }
   if (mergeKey === undefined) {
@@ -190,8 +192,7 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
   let kept = original
   let replace = false
   for (const item of patch) {
-    if (!isObject(item))
-      throw new StatusError('Unknown', `list element types are not identical: ${printed([original, patch])}`)
+    if (!isObject(item)) throw otherTypes(original, patch)
     const directive = item[PATCH]
     if (directive === undefined) plain.push(item)
     else if (directive === 'replace') replace = true
@@ -214,6 +215,10 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
     else merged[at] = mergeObject(merged[at] as JsonObject, item, items)
   }
   return inOrder({ merged, order: plain, previous: kept, mergeKey })
+}
+
+function otherTypes(...lists: unknown[][]): StatusError {
+  return new StatusError('Unknown', `list element types are not identical: ${printed(lists)}`)
 }
 
 function keyOf(item: JsonObject, mergeKey: string): unknown {

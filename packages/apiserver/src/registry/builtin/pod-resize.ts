@@ -5,7 +5,7 @@ import type { FieldError } from '../../status-error.ts'
 import { forbidden, invalidValue } from '../field-error.ts'
 import { deepEqual } from './deep-equal.ts'
 import { podQosClass } from './pod-qos.ts'
-import { validatePodSpec } from './pod-spec.ts'
+import { validatePod } from './pod-spec.ts'
 
 type Amounts = Readonly<Record<string, string>>
 type Lists = { limits?: Amounts; requests?: Amounts }
@@ -46,7 +46,7 @@ function resizedContainers(next: Container[], current: readonly Container[]): Co
 }
 
 export function validatePodResize(next: Pod, current: Pod): FieldError[] {
-  const errors = validatePodSpec(next)
+  const errors = validatePod(next)
   const [spec, old] = [next.spec as PodSpec, current.spec as PodSpec]
   if (hasPodLevelResources(old) || hasPodLevelResources(spec)) {
     return [forbidden(WHOLE, 'pods with pod-level resources cannot be resized')]

@@ -66,19 +66,24 @@ export function validatePodSpec(pod: Pod): FieldError[] {
   validateHostProcesses(spec, errors)
   validateHostUsers(spec, errors)
   validateNamesAndNumbers(spec, errors)
+  return errors
+}
+
+/** What Pods may not have; templates may. */
+export function validatePod(pod: Pod): FieldError[] {
+  const errors = validatePodSpec(pod)
+  const spec = pod.spec as PodSpec
   validateTokensNeedAccount(spec, errors)
-  containers.forEach((container, index) => {
-    validateImageUnpadded(container.image ?? '', `spec.containers[${index}]`, errors)
-  })
-  initContainers.forEach((container, index) => {
-    validateImageUnpadded(container.image ?? '', `spec.initContainers[${index}]`, errors)
-  })
+  for (const list of ['containers', 'initContainers'] as const)
+    spec[list]?.forEach((container, index) => {
+      validateImageUnpadded(container.image ?? '', `spec.${list}[${index}]`, errors)
+    })
   return errors
 }
 
 /** What only a new Pod may not have. */
 export function validatePodCreate(pod: Pod): FieldError[] {
-  const errors = validatePodSpec(pod)
+  const errors = validatePod(pod)
   const spec = pod.spec as PodSpec
   if (spec.ephemeralContainers?.length) errors.push(forbidden('spec.ephemeralContainers', 'cannot be set on create'))
   if (spec.nodeName && spec.schedulingGates?.length) {

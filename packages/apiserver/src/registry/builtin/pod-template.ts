@@ -1,6 +1,6 @@
 /** The template of Pods inside of another kind: its defaults, what is asked of it, what is warned about. */
 import { type LabelSelector as ApiSelector, type KubeObject, selects } from '@caisson/api'
-import type { Pod, PodSpec, PodTemplateSpec } from 'kubernetes-types/core/v1.js'
+import type { Pod, PodTemplateSpec } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
 import { forbidden, invalidValue, notSupported, required } from '../field-error.ts'
 import { dns1123Label, labelValueErrors } from '../names.ts'
@@ -146,11 +146,7 @@ export function sortedKeys(map: Readonly<Record<string, string>>): Record<string
 
 /** What is warned about when a template is new or has changed. */
 export function templateWarnings(template: PodTemplateSpec | undefined, path: string): string[] {
-  if (!template?.spec) return []
-  // The warnings name fields of a Pod, and each is at the beginning or after a `with`.
-  return podWarnings({ spec: template.spec as PodSpec }).map((warning) =>
-    warning.replaceAll(/(^|with |use )spec\./g, `$1${path}.spec.`),
-  )
+  return template?.spec ? podWarnings(template, `${path}.`) : []
 }
 
 export function podNameWarnings(name: string): string[] {

@@ -7,7 +7,7 @@ import { dns1123Subdomain, inRange } from '../names.ts'
 import { deepEqual } from './deep-equal.ts'
 import { differences } from './differences.ts'
 import { immutable } from './immutable.ts'
-import { validatePodSpec } from './pod-spec.ts'
+import { validatePod } from './pod-spec.ts'
 import { type Toleration, validateTolerations } from './tolerations.ts'
 
 const MAX_SECONDS = 2 ** 31 - 1
@@ -16,7 +16,7 @@ const UPDATABLE =
   '`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)'
 
 export function validatePodUpdate(next: Pod, current: Pod): FieldError[] {
-  const errors = validatePodSpec(next)
+  const errors = validatePod(next)
   const spec = next.spec as PodSpec
   const old = current.spec as PodSpec
   if (!validateContainerList(spec.containers, old.containers, 'spec.containers', errors)) return errors
@@ -142,7 +142,7 @@ function putBack(munged: PodSpec, current: PodSpec, field: keyof PodSpec): void 
 
 /** What a new list of ephemeral containers may not do to the ones that run. */
 export function validateEphemeralContainersUpdate(next: Pod, current: Pod): FieldError[] {
-  const errors = validatePodSpec(next)
+  const errors = validatePod(next)
   const path = 'spec.ephemeralContainers'
   const byName = new Map(next.spec?.ephemeralContainers?.map((container) => [container.name, container]))
   for (const old of current.spec?.ephemeralContainers ?? []) {

@@ -1,55 +1,48 @@
 /** What kube-apiserver warns about when a Pod is made: it works, but hardly as meant. */
-import type { Container, Pod, PodSpec } from 'kubernetes-types/core/v1.js'
+import type { Container, Pod } from 'kubernetes-types/core/v1.js'
 import { ipWarnings } from '../ip-address.ts'
 import { nanoOf } from '../quantity.ts'
+import { nodeWarnings, podAffinityWarnings } from './placement-warnings.ts'
 import { portWarnings } from './pod-port-warnings.ts'
+import { podVolumeWarnings } from './storage-warnings.ts'
 
 const ONE = 1_000_000_000n
 
-const DEPRECATED_NODE_LABELS: Readonly<Record<string, string>> = {
-  'beta.kubernetes.io/arch': 'use "kubernetes.io/arch" instead',
-  'beta.kubernetes.io/os': 'use "kubernetes.io/os" instead',
-  'failure-domain.beta.kubernetes.io/region': 'use "topology.kubernetes.io/region" instead',
-  'failure-domain.beta.kubernetes.io/zone': 'use "topology.kubernetes.io/zone" instead',
-  'beta.kubernetes.io/instance-type': 'use "node.kubernetes.io/instance-type" instead',
-}
-
-export function podWarnings(pod: Pod): string[] {
-  const spec = pod.spec as PodSpec
-  const warnings: string[] = []
-  for (const key of Object.keys(spec.nodeSelector ?? {})) {
-    if (!Object.hasOwn(DEPRECATED_NODE_LABELS, key)) continue
-    warnings.push(`spec.nodeSelector[${key}]: deprecated since v1.14; ${DEPRECATED_NODE_LABELS[key]}`)
-  }
+/** @param at before the names of its parts: `spec.template.` where it is a template; nothing where it is a Pod */
+export function podWarnings(pod: Pick<Pod, 'metadata' | 'spec'>, at = ''): string[] {
+  const { spec = { containers: [] } } = pod
+  const path = `${at}spec`
+  const warnings = [...nodeWarnings(spec, path), ...podVolumeWarnings(spec.volumes ?? [], `${path}.volumes`)]
   const hostAliases = new Set<string>()
   spec.hostAliases?.forEach(({ ip = '' }, index) => {
-    if (hostAliases.has(ip)) warnings.push(`spec.hostAliases[${index}].ip: duplicate ip "${ip}"`)
+    if (hostAliases.has(ip)) warnings.push(`${path}.hostAliases[${index}].ip: duplicate ip "${ip}"`)
     hostAliases.add(ip)
   })
   const secrets = new Set<string>()
   spec.imagePullSecrets?.forEach(({ name = '' }, index) => {
-    if (secrets.has(name)) warnings.push(`spec.imagePullSecrets[${index}].name: duplicate name "${name}"`)
+    if (secrets.has(name)) warnings.push(`${path}.imagePullSecrets[${index}].name: duplicate name "${name}"`)
     secrets.add(name)
   })
   spec.imagePullSecrets?.forEach(({ name }, index) => {
-    if (!name) warnings.push(`spec.imagePullSecrets[${index}].name: invalid empty name ""`)
+    if (!name) warnings.push(`${path}.imagePullSecrets[${index}].name: invalid empty name ""`)
   })
-  annotationWarnings(pod, warnings)
+  annotationWarnings(pod, at, warnings)
   const initContainers = spec.initContainers ?? []
   const containers = [
-    ...initContainers.map((container, index) => [`spec.initContainers[${index}]`, container] as const),
-    ...(spec.containers ?? []).map((container, index) => [`spec.containers[${index}]`, container] as const),
+    ...initContainers.map((container, index) => [`${path}.initContainers[${index}]`, container] as const),
+    ...(spec.containers ?? []).map((container, index) => [`${path}.containers[${index}]`, container] as const),
   ]
-  for (const [path, container] of containers) containerWarnings(container, path, warnings)
+  for (const [where, container] of containers) containerWarnings(container, where, warnings)
   warnings.push(...portWarnings(containers))
   if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
     const said = 'must be >= 0; negative values are invalid and will be treated as 1'
-    warnings.push(`spec.terminationGracePeriodSeconds: ${said}`)
+    warnings.push(`${path}.terminationGracePeriodSeconds: ${said}`)
   }
-  const addresses = spec.dnsConfig?.nameservers ?? []
-  addresses.forEach((ip, index) => warnings.push(...ipWarnings(ip, `spec.dnsConfig.nameservers[${index}]`)))
-  spec.hostAliases?.forEach(({ ip = '' }, index) => warnings.push(...ipWarnings(ip, `spec.hostAliases[${index}].ip`)))
-  return warnings
+  const addresses = [
+    ...(spec.dnsConfig?.nameservers ?? []).map((ip, index) => [ip, `${path}.dnsConfig.nameservers[${index}]`] as const),
+    ...(spec.hostAliases ?? []).map(({ ip = '' }, index) => [ip, `${path}.hostAliases[${index}].ip`] as const),
+  ]
+  return [...warnings, ...podAffinityWarnings(spec, path), ...addresses.flatMap(([ip, where]) => ipWarnings(ip, where))]
 }
 
 export function podStatusWarnings({ status = {} }: Pod): string[] {
@@ -63,11 +56,11 @@ const SECCOMP_CONTAINER = 'container.seccomp.security.alpha.kubernetes.io/'
 const APPARMOR = 'container.apparmor.security.beta.kubernetes.io/'
 
 /** Of profiles that only an annotation names, which nothing has read since 1.27. */
-function annotationWarnings({ metadata, spec }: Pod, warnings: string[]): void {
+function annotationWarnings({ metadata, spec }: Pick<Pod, 'metadata' | 'spec'>, at: string, warnings: string[]): void {
   const annotations = metadata?.annotations ?? {}
   const warn = (key: string): void => {
     if (!Object.hasOwn(annotations, key)) return
-    warnings.push(`metadata.annotations[${key}]: non-functional in v1.27+; use the "seccompProfile" field instead`)
+    warnings.push(`${at}metadata.annotations[${key}]: non-functional in v1.27+; use the "seccompProfile" field instead`)
   }
   if (!spec?.securityContext?.seccompProfile) warn(SECCOMP_POD)
   for (const container of [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])]) {
@@ -75,7 +68,9 @@ function annotationWarnings({ metadata, spec }: Pod, warnings: string[]): void {
     const key = `${APPARMOR}${container.name}`
     const hasField = (container.securityContext as { appArmorProfile?: object } | undefined)?.appArmorProfile
     if (Object.hasOwn(annotations, key) && !hasField)
-      warnings.push(`metadata.annotations[${key}]: deprecated since v1.30; use the "appArmorProfile" field instead`)
+      warnings.push(
+        `${at}metadata.annotations[${key}]: deprecated since v1.30; use the "appArmorProfile" field instead`,
+      )
   }
 }
 
