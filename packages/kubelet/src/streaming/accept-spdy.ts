@@ -1,15 +1,11 @@
-import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
-import { acceptUpgrade, listHeader, refuseUpgrade } from './upgrade.ts'
+import { acceptUpgrade, listHeader, refuseUpgrade, type UpgradeRequest } from './upgrade.ts'
 
 /**
  * Negotiates the protocol over SPDY and answers the upgrade: after it the socket speaks SPDY, beginning with `head`.
  * Undefined where it was refused; the client has its answer then.
  */
 export function acceptSpdy(
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
+  { request, socket, head }: UpgradeRequest,
   supported: readonly string[],
 ): string | undefined {
   const asked = listHeader(request, 'x-stream-protocol-version')

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { listHeader, refuseUpgrade } from './upgrade.ts'
+import { listHeader, refuseUpgrade, type UpgradeRequest } from './upgrade.ts'
 
 /**
  * Largest message that is taken. Kubernetes takes 32 MiB; clients that are known send at most 1 MiB at a time, and a
@@ -37,9 +36,7 @@ export function negotiateWebSocketProtocol(
 
 /** Completes the handshake with `protocol`. Resolves to undefined where the request is no valid one; it was answered then. */
 export async function acceptWebSocket(
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
+  { request, socket, head }: UpgradeRequest,
   protocol: string,
 ): Promise<WebSocket | undefined> {
   if (request.method !== 'GET') {

@@ -20,7 +20,7 @@ import { servePortForward } from './port-forward.ts'
 import { type RemoteStreams, runRemoteCommand, type StreamSelection } from './remote-command.ts'
 import type { ServedContainer, ServedPod } from './served-pod.ts'
 import { acceptSpdyCommand } from './spdy-command.ts'
-import { isSpdyUpgrade, isWebSocketUpgrade, refuseUpgrade } from './upgrade.ts'
+import { isSpdyUpgrade, isWebSocketUpgrade, refuseUpgrade, type UpgradeRequest } from './upgrade.ts'
 import { acceptWebSocketCommand, wantsStatusOnErrorChannel } from './web-socket-command.ts'
 
 export interface NodeApiOptions extends PodDialerOptions {
@@ -48,7 +48,7 @@ export interface NodeApi {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
   /** A request to a port of a Pod of this node, and one that changes the protocol. */
   proxy(target: ProxiedPort, exchange: { request: IncomingMessage; response: ServerResponse }): void
-  proxyUpgrade(target: ProxiedPort, client: { request: IncomingMessage; socket: Duplex; head: Buffer }): void
+  proxyUpgrade(target: ProxiedPort, client: UpgradeRequest): void
   /** The body of a GET of `url`, for callers in this process. Throws a NodeApiError where there is none. */
   stream(url: string, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
 }
@@ -116,7 +116,7 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => {})
-    serve(request, socket, head).catch((error: Error) => socket.destroy(error))
+    serve({ request, socket, head }).catch((error: Error) => socket.destroy(error))
   }
 
   /** Throws a NodeApiError. */
@@ -167,7 +167,8 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     yield* readContainerLog(source, query, signal ?? new AbortController().signal)
   }
 
-  async function serve(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async function serve(client: UpgradeRequest): Promise<void> {
+    const { request, socket } = client
     const target = parseTarget(request.url)
     const kind = target?.action
     if (!target || (kind !== 'exec' && kind !== 'attach' && kind !== 'portForward')) {
@@ -182,35 +183,32 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
       return refuseUpgrade(socket, 404, 'pod does not exist')
     }
     using _ = options.connected?.(pod.uid)
-    if (kind === 'portForward') return await portForward(pod, target, { request, socket, head })
+    if (kind === 'portForward') await portForward(pod, target, client)
+    else await serveCommand(pod, target, { kind, client })
+  }
 
-    const selection = parseSelection(target.query)
+  async function serveCommand(
+    pod: ServedPod,
+    { query, container: name = '' }: Target,
+    { kind, client }: { kind: 'exec' | 'attach'; client: UpgradeRequest },
+  ): Promise<void> {
+    const { request, socket } = client
+    const selection = parseSelection(query)
     if (!selection) return refuseUpgrade(socket, 400, 'you must specify at least 1 of stdin, stdout, stderr')
-    const name = target.container ?? ''
     const container = kind === 'attach' ? pod.attachableContainer(name) : pod.runningContainer(name)
     const tty = kind === 'attach' && container ? container.tty : selection.tty
     const streams: StreamSelection = { ...selection, tty, stderr: selection.stderr && !tty }
-    const args = target.query.getAll('command')
-    const problem = pod.noCommands
-      ? pod.noCommands
-      : !container
-        ? kind === 'exec'
-          ? `container not found (${quoted(name)})`
-          : `container ${name} not found in pod ${pod.name}_${pod.namespace}`
-        : kind === 'exec' && args.length === 0
-          ? 'you must specify at least one command to run'
-          : undefined
+    const args = query.getAll('command')
+    const problem = pod.noCommands ?? problemOf(pod, { kind, name, container, args })
     if (problem !== undefined || !container) {
-      const message = `unable to upgrade connection: ${problem}`
       if (!wantsStatusOnErrorChannel(request) || isSpdyUpgrade(request)) {
         return refuseUpgrade(socket, container || pod.noCommands ? 400 : 500, problem ?? '')
       }
-      const remote = await acceptWebSocketCommand(request, socket, head, streams)
-      return remote?.finish(internalErrorStatus(message))
+      const remote = await acceptWebSocketCommand(client, streams)
+      return remote?.finish(internalErrorStatus(`unable to upgrade connection: ${problem}`))
     }
-    const remote = isSpdyUpgrade(request)
-      ? await acceptSpdyCommand(request, socket, head, streams)
-      : await acceptWebSocketCommand(request, socket, head, streams)
+    const accept = isSpdyUpgrade(request) ? acceptSpdyCommand : acceptWebSocketCommand
+    const remote = await accept(client, streams)
     if (!remote) return
     if (kind === 'exec')
       await exec(container, remote, { args, ...streams, environment: async () => pod.environment?.(name) })
@@ -249,19 +247,15 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     })
   }
 
-  async function portForward(
-    pod: ServedPod,
-    target: Target,
-    { request, socket, head }: { request: IncomingMessage; socket: Duplex; head: Buffer },
-  ): Promise<void> {
+  async function portForward(pod: ServedPod, target: Target, client: UpgradeRequest): Promise<void> {
     const { sandboxId } = pod
     const connect =
       pod.connect ??
       (sandboxId === undefined
         ? undefined
         : (port: number, signal: AbortSignal) => options.runtime.connect(sandboxId, port, signal))
-    if (!connect) return refuseUpgrade(socket, 500, `pod not found (${quoted(`${pod.name}_${pod.namespace}`)})`)
-    await servePortForward(request, socket, head, {
+    if (!connect) return refuseUpgrade(client.socket, 500, `pod not found (${quoted(`${pod.name}_${pod.namespace}`)})`)
+    await servePortForward(client, {
       ports: [...target.query.getAll('port'), ...target.query.getAll('ports')],
       target: {
         description: `${pod.name}_${pod.namespace}, uid ${pod.uid}`,
@@ -306,6 +300,18 @@ function answer(response: ServerResponse, status: number, message: string): void
     'Content-Length': body.length,
   })
   response.end(body)
+}
+
+/** Why a command cannot be begun, or a container attached to, in kubelet's words. */
+function problemOf(
+  pod: ServedPod,
+  asked: { kind: 'exec' | 'attach'; name: string; container: ServedContainer | undefined; args: readonly string[] },
+): string | undefined {
+  const { kind, name, container, args } = asked
+  if (kind === 'attach')
+    return container ? undefined : `container ${name} not found in pod ${pod.name}_${pod.namespace}`
+  if (!container) return `container not found (${quoted(name)})`
+  return args.length === 0 ? 'you must specify at least one command to run' : undefined
 }
 
 /** Go's %q for the names that occur here. */

@@ -18,6 +18,7 @@ import {
   WEBSOCKET_BEARER,
 } from '@caisson/api'
 import { ask, type Question, relayUpgrade } from '@caisson/client'
+import type { UpgradeRequest } from './upgrade.ts'
 
 /** Rejects with why nobody can be connected to. */
 export type DialPod = (target: ProxiedPort, signal: AbortSignal) => Promise<Duplex>
@@ -80,7 +81,7 @@ export async function proxyRequest(
 export async function proxyUpgrade(
   dial: DialPod,
   target: ProxiedPort,
-  { request, socket, head }: { request: IncomingMessage; socket: Duplex; head: Buffer },
+  { request, socket, head }: UpgradeRequest,
 ): Promise<void> {
   const gone = new AbortController()
   socket.on('error', () => {})

@@ -3,7 +3,6 @@
  * and error, that share a request id; over the older WebSocket protocol the ports are fixed by the request, two channels
  * each.
  */
-import type { IncomingMessage } from 'node:http'
 import type { Duplex, Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createWebSocketStream } from 'ws'
@@ -12,7 +11,7 @@ import { acceptWebSocket, negotiateWebSocketProtocol } from './accept-web-socket
 import { IDLE_TIMEOUT_MS, STREAM_CREATION_TIMEOUT_MS } from './idle-timeout.ts'
 import { serveSpdy } from './spdy/connection.ts'
 import { SpdyError } from './spdy/spdy-error.ts'
-import { isSpdyUpgrade, refuseUpgrade } from './upgrade.ts'
+import { isSpdyUpgrade, refuseUpgrade, type UpgradeRequest } from './upgrade.ts'
 import { type ChannelEncoding, openChannels } from './web-socket-channels.ts'
 
 const PORT_FORWARD = 'portforward.k8s.io'
@@ -34,14 +33,12 @@ export interface PortForwardTarget {
 }
 
 export async function servePortForward(
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
-  options: { ports: readonly string[]; target: PortForwardTarget },
+  client: UpgradeRequest,
+  { ports, target }: { ports: readonly string[]; target: PortForwardTarget },
 ): Promise<void> {
-  const { ports, target } = options
+  const { request, socket } = client
   if (isSpdyUpgrade(request)) {
-    if (acceptSpdy(request, socket, head, [PORT_FORWARD])) await forwardStreams(socket, target)
+    if (acceptSpdy(client, [PORT_FORWARD])) await forwardStreams(socket, target)
     return
   }
   const protocol = negotiateWebSocketProtocol(request, new Set([TUNNEL, ...CHANNELS.keys()]))
@@ -50,13 +47,13 @@ export async function servePortForward(
     return refuseUpgrade(socket, 403, `none of the requested WebSocket protocols is supported, which are: ${names}`)
   }
   if (protocol === TUNNEL) {
-    const connection = await acceptWebSocket(request, socket, head, protocol)
+    const connection = await acceptWebSocket(client, protocol)
     if (connection) await forwardStreams(createWebSocketStream(connection), target)
     return
   }
   const parsed = parsePorts(ports)
   if (typeof parsed === 'string') return refuseUpgrade(socket, 400, parsed)
-  const connection = await acceptWebSocket(request, socket, head, protocol)
+  const connection = await acceptWebSocket(client, protocol)
   if (!connection) return
   const channels = openChannels(connection, {
     encoding: CHANNELS.get(protocol) ?? 'binary',

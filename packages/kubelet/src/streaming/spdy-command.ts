@@ -1,5 +1,4 @@
 /** exec and attach over SPDY/3.1: a stream each for stdin, stdout, stderr, the terminal's size and how it ended. */
-import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Status } from '@caisson/api'
 import { acceptSpdy } from './accept-spdy.ts'
@@ -7,6 +6,7 @@ import { IDLE_TIMEOUT_MS, STREAM_CREATION_TIMEOUT_MS } from './idle-timeout.ts'
 import type { RemoteStreams, StreamSelection } from './remote-command.ts'
 import { serveSpdy } from './spdy/connection.ts'
 import { SpdyError } from './spdy/spdy-error.ts'
+import type { UpgradeRequest } from './upgrade.ts'
 
 const PROTOCOLS = ['v4.channel.k8s.io', 'v3.channel.k8s.io', 'v2.channel.k8s.io', 'channel.k8s.io'] as const
 
@@ -17,12 +17,10 @@ type StreamType = 'error' | 'stdin' | 'stdout' | 'stderr' | 'resize'
  * was refused.
  */
 export async function acceptSpdyCommand(
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
+  client: UpgradeRequest,
   selection: StreamSelection,
 ): Promise<RemoteStreams | undefined> {
-  const protocol = acceptSpdy(request, socket, head, PROTOCOLS)
+  const protocol = acceptSpdy(client, PROTOCOLS)
   if (protocol === undefined) return undefined
   const resizes = protocol === 'v4.channel.k8s.io' || protocol === 'v3.channel.k8s.io'
   const expected = new Set<StreamType>(['error'])
@@ -34,7 +32,7 @@ export async function acceptSpdyCommand(
   const opened = new Map<StreamType, Duplex>()
   const { promise: complete, resolve: allOpened } = Promise.withResolvers<true>()
   const gone = new AbortController()
-  const connection = serveSpdy(socket, {
+  const connection = serveSpdy(client.socket, {
     maxStreams: 8,
     idleTimeoutMs: IDLE_TIMEOUT_MS,
     onStream({ headers, duplex }) {

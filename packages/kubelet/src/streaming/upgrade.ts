@@ -2,6 +2,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
+/** A request to speak something else from here on. */
+export interface UpgradeRequest {
+  request: IncomingMessage
+  /** Whose it is after that. */
+  socket: Duplex
+  /** What the client has said in it already. */
+  head: Buffer
+}
+
 const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 /** Refuses the upgrade with a plain text body, as a kubelet does, and closes the socket. */

@@ -1,10 +1,9 @@
 /** exec and attach over a WebSocket: v5 and v4 with a Status at the end, the earlier protocols with plain text. */
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
 import type { Status } from '@caisson/api'
 import { acceptWebSocket, negotiateWebSocketProtocol } from './accept-web-socket.ts'
 import type { RemoteStreams, StreamSelection } from './remote-command.ts'
-import { refuseUpgrade } from './upgrade.ts'
+import { refuseUpgrade, type UpgradeRequest } from './upgrade.ts'
 import { type ChannelEncoding, openChannels } from './web-socket-channels.ts'
 
 const STDIN = 0
@@ -31,19 +30,17 @@ const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map<string, Protocol>([
 
 /** Undefined where the upgrade was refused; the client has its answer then. */
 export async function acceptWebSocketCommand(
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
+  client: UpgradeRequest,
   selection: StreamSelection,
 ): Promise<RemoteStreams | undefined> {
-  const name = negotiateWebSocketProtocol(request, new Set(PROTOCOLS.keys()))
+  const name = negotiateWebSocketProtocol(client.request, new Set(PROTOCOLS.keys()))
   const protocol = name === undefined ? undefined : PROTOCOLS.get(name)
   if (name === undefined || !protocol) {
     const supported = [...PROTOCOLS.keys()].filter((name) => name !== '').join(', ')
-    refuseUpgrade(socket, 403, `none of the requested WebSocket protocols is supported, which are: ${supported}`)
+    refuseUpgrade(client.socket, 403, `none of the requested WebSocket protocols is supported, which are: ${supported}`)
     return undefined
   }
-  const connection = await acceptWebSocket(request, socket, head, name)
+  const connection = await acceptWebSocket(client, name)
   if (!connection) return undefined
 
   const inputs = [...(selection.stdin ? [STDIN] : []), RESIZE]
