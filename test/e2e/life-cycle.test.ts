@@ -230,6 +230,7 @@ describe('kill -9 of what a container depends on', () => {
       ['sh', '-c', 'i=0; until [ -e /tmp/go ]; do i=$((i+1)); echo $i; sleep 0.05; done; exit 6'],
       'Never',
     )
+    await expect.poll(() => cluster.mustKubectl(['logs', 'watched'])).toContain('1\n')
     process.kill(monitorPid(), 'SIGKILL')
     await cluster.mustKubectl(['exec', 'watched', '--', 'touch', '/tmp/go'])
     await cluster.mustKubectl(['wait', '--for=jsonpath={.status.phase}=Failed', 'pod/watched', '--timeout=30s'])

@@ -38,9 +38,9 @@ afterAll(() => cluster[Symbol.asyncDispose]())
 const SERVE = `
 import socket, threading
 name = socket.gethostname()
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind(("0.0.0.0", 5353))
 def udp():
-    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    u.bind(("0.0.0.0", 5353))
     while True:
         d, a = u.recvfrom(100)
         u.sendto(name.encode() + b" " + d, a)
@@ -66,6 +66,7 @@ function server(name: string, labels: Record<string, string>): object {
           image: 'caisson.dev/host',
           command: ['/usr/bin/python3', '-c', SERVE],
           ports: [{ name: 'http', containerPort: 8080 }],
+          readinessProbe: { tcpSocket: { port: 'http' }, periodSeconds: 1 },
         },
       ],
     },
