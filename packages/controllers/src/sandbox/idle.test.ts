@@ -50,12 +50,7 @@ test('falls asleep once its Pod is idle, and is woken once for all who knock', a
   expect(running.events.map(({ reason, message }) => `${reason}: ${message}`)).toContain(
     'Idle: Nothing happened for 60 s',
   )
-  await until(
-    client,
-    SANDBOXES,
-    { namespace, name: 'box' },
-    () => informer.get('idle/box')?.spec.operatingMode === 'Suspended',
-  )
+  await expect.poll(() => informer.get('idle/box')?.spec.operatingMode).toBe('Suspended')
 
   const woken = [1, 2, 3].map(async () => waker.wake({ namespace, name: 'box' }, signal))
   await podBecomes(client, { namespace, name: 'box' }, READY_STATUS)
