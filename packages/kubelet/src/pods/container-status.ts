@@ -143,7 +143,7 @@ function terminated(
   }
 }
 
-const TERMINATION_REASONS: Readonly<Record<ExitReason, string>> = {
+export const TERMINATION_REASONS: Readonly<Record<ExitReason, string>> = {
   completed: 'Completed',
   error: 'Error',
   'oom-killed': 'OOMKilled',

@@ -28,8 +28,9 @@ import {
 import type { Runtime, RuntimeErrorCode, Snapshot } from '@caisson/runtime'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
+import { TERMINATION_REASONS } from '../pods/container-status.ts'
 import { failureMessage } from '../pods/failure-message.ts'
-import { initContainers, specOf } from '../pods/observed-pod.ts'
+import { initContainers, specOf, statusesOf } from '../pods/observed-pod.ts'
 import type { PodMemory } from '../pods/pod-memory.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
 import { openSnapshotLedger } from './snapshot-ledger.ts'
@@ -151,51 +152,61 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
   }
 
   async function take(snapshot: SandboxSnapshot): Promise<void> {
-    const { uid = '' } = snapshot.metadata
+    const { uid = '', namespace = '' } = snapshot.metadata
     const pod = snapshotSource(snapshot, pods.list())
-    const directory = directories.snapshot(uid)
     try {
-      const kept = (await finished(snapshot)) ?? (await keep(snapshot, pod))
+      const kept = (await finished(snapshot, pod)) ?? (await make(snapshot, pod))
+      if (!kept) return
+      // What fails from here on is tried again: of a source that ended with it the snapshot is all that is left.
+      const { createdAt, sizeBytes, digest, machine } = kept
+      ledger.enter(uid, { namespace, bytes: sizeBytes })
       await writeStatus(snapshot, {
         ...(pod && { image: specOf(pod).containers[0]?.image ?? '' }),
-        takenAt: new Date(kept.createdAt).toISOString(),
-        sizeBytes: ledger.bytesOf(uid) ?? kept.sizeBytes,
-        digest: kept.digest,
-        ...kept.machine,
+        takenAt: new Date(createdAt).toISOString(),
+        sizeBytes,
+        digest,
+        ...machine,
         conditions: [{ status: 'True', reason: REASONS.taken, message: 'Sandboxes can be made from the snapshot' }],
-      })
-    } catch (error) {
-      await removeTree(directory)
-      ledger.forget(uid)
-      // Given up by us, not failed: the next agent takes it.
-      if (stop.signal.aborted) return
-      await writeStatus(snapshot, {
-        conditions: [{ status: 'False', reason: failureReason(error), message: failureMessage(error, directories) }],
       })
     } finally {
       if (pod) options.engine().enqueue(pod.metadata.uid ?? '')
     }
   }
 
-  /** What an agent before us had done all of, but for telling of it. */
-  async function finished(snapshot: SandboxSnapshot): Promise<Snapshot | undefined> {
+  /** Undefined where it failed, of which nothing is left but what the status says. */
+  async function make(snapshot: SandboxSnapshot, pod: PodObject | undefined): Promise<Snapshot | undefined> {
+    const { uid = '' } = snapshot.metadata
+    try {
+      return await keep(snapshot, pod)
+    } catch (error) {
+      await removeTree(directories.snapshot(uid))
+      ledger.forget(uid)
+      // Given up by us, not failed: the next agent takes it.
+      if (stop.signal.aborted) return undefined
+      await writeStatus(snapshot, {
+        conditions: [{ status: 'False', reason: failureReason(error), message: failureMessage(error, directories) }],
+      })
+      return undefined
+    }
+  }
+
+  /** What was done before, by an agent before us too, but for telling of it. */
+  async function finished(snapshot: SandboxSnapshot, pod: PodObject | undefined): Promise<Snapshot | undefined> {
     const memory = memoryOf(snapshot)
     if (!existsSync(memory)) return undefined
-    try {
-      const kept = await runtime.readSnapshot(memory)
-      // What was to end with it and runs has gone on since: that is another moment.
-      if (!snapshot.spec.endSource || (await hasEnded(snapshot))) {
-        await measure(snapshot.metadata.uid ?? '', snapshot.metadata.namespace ?? '')
-        return kept
-      }
-    } catch {
-      // Cut off while it was written.
-    }
-    await removeTree(directories.snapshot(snapshot.metadata.uid ?? ''))
+    const directory = directories.snapshot(snapshot.metadata.uid ?? '')
+    const kept = await runtime.readSnapshot(memory).catch(unlessUseless)
+    // What was to end with it and runs has gone on since: that is another moment.
+    if (kept && (!snapshot.spec.endSource || (await hasEnded(snapshot, pod))))
+      return { ...kept, sizeBytes: await treeBytes(directory, stop.signal) }
+    await removeTree(directory)
     return undefined
   }
 
-  async function hasEnded(snapshot: SandboxSnapshot): Promise<boolean> {
+  /** Its sandbox goes once the Pod's status says so. */
+  async function hasEnded(snapshot: SandboxSnapshot, pod: PodObject | undefined): Promise<boolean> {
+    if (pod && statusesOf(pod).some(({ state }) => state?.terminated?.reason === TERMINATION_REASONS.checkpointed))
+      return true
     const sandbox = await sandboxOf(snapshot)
     return sandbox?.containers.some(({ state }) => state.phase === 'exited' && state.reason === 'checkpointed') ?? false
   }
@@ -233,8 +244,7 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
         },
       }),
     })
-    ledger.enter(uid, { namespace, bytes: kept.sizeBytes + volumeBytes })
-    return kept
+    return { ...kept, sizeBytes: kept.sizeBytes + volumeBytes }
   }
 
   /** What the snapshot of a sandbox has at most: its memory, and what it wrote to the root file systems of its containers. */
@@ -330,6 +340,12 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
       await queue[Symbol.asyncDispose]()
     },
   }
+}
+
+/** Cut off while it was written, or by another version. Whatever else keeps it from being read may be over at the next try. */
+function unlessUseless(error: unknown): undefined {
+  const { code } = error as { code?: RuntimeErrorCode }
+  if (code !== 'snapshot-damaged' && code !== 'snapshot-incompatible') throw error
 }
 
 function isSettled(snapshot: SandboxSnapshot): boolean {
