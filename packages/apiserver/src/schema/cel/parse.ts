@@ -10,6 +10,9 @@ import { Uint, type Value } from './values.ts'
 /** cel-go's limit, in characters. */
 const MAXIMUM_SOURCE = 100_000
 
+/** Levels of operators: everything that walks over an expression afterwards has a stack for as many, wherever it is called. */
+const MAXIMUM_DEPTH = 500
+
 const grammar = new Environment({
   enableOptionalTypes: true,
   unlistedVariablesAreDyn: true,
@@ -21,6 +24,8 @@ const grammar = new Environment({
     maxCallArguments: 32,
   },
 })
+
+const TOO_DEEP = 'expression recursion limit exceeded'
 
 export type Parsed = { expr: Expr } | { issues: Issue[] }
 
@@ -39,8 +44,6 @@ export function parse(source: string): Parsed {
     return { expr: new Converter(source).convert(root) }
   } catch (error) {
     if (error instanceof MacroError) return { issues: [{ pos: error.pos, message: error.message }] }
-    // Operators that stand one behind the other nest without bound.
-    if (error instanceof RangeError) return { issues: [{ pos: 0, message: 'expression recursion limit exceeded' }] }
     throw error
   }
 }
@@ -53,7 +56,7 @@ interface GrammarError extends Error {
 
 function syntaxError(source: string, error: GrammarError): Issue {
   const pos = Math.min(error.range?.start ?? 0, source.length)
-  if (error instanceof RangeError) return { pos, message: 'expression recursion limit exceeded' }
+  if (error instanceof RangeError) return { pos, message: TOO_DEEP }
   if (error.code === 'invalid_macro_argument') return { pos, message: 'argument must be a simple name' }
   const said = error.summary ?? error.message
   return { pos, message: `Syntax error: ${said.slice(0, 1).toLowerCase()}${said.slice(1)}` }
@@ -72,17 +75,25 @@ const BINARY: ReadonlyMap<string, string> = new Map([
   ['>', '_>_'],
   ['>=', '_>=_'],
   ['in', '@in'],
-  ['&&', '_&&_'],
-  ['||', '_||_'],
 ])
 
 class Converter {
   readonly #source: string
+  #depth = 0
   constructor(source: string) {
     this.#source = source
   }
 
   convert(node: ASTNode): Expr {
+    // Operators that stand one behind the other nest without bound.
+    if (this.#depth === MAXIMUM_DEPTH) throw new MacroError(node.start, TOO_DEEP)
+    this.#depth++
+    const converted = this.#convert(node)
+    this.#depth--
+    return converted
+  }
+
+  #convert(node: ASTNode): Expr {
     const { op, args } = node as unknown as { op: string; args: never }
     const binary = BINARY.get(op)
     if (binary !== undefined) {
@@ -91,6 +102,9 @@ class Converter {
       return { kind: 'call', pos, name: binary, target: undefined, args: [this.convert(left), this.convert(right)] }
     }
     switch (op) {
+      case '&&':
+      case '||':
+        return this.#logical(node, op)
       case 'value':
         return { kind: 'const', pos: node.start, value: this.#literal(args, node.start) }
       case 'id':
@@ -142,6 +156,28 @@ class Converter {
       default:
         throw new MacroError(node.start, `unsupported expression ${op}`)
     }
+  }
+
+  /** However many stand one behind the other: as a tree of few levels, which cel-go makes of them, too (`balancer`). */
+  #logical(node: ASTNode, op: '&&' | '||'): Expr {
+    const terms: ASTNode[] = []
+    const places: number[] = []
+    let first = node
+    while (first.op === op) {
+      const [left, right] = first.args
+      terms.push(right)
+      places.push(this.#find(op, left.end, right.start))
+      first = left
+    }
+    const converted = [first, ...terms.reverse()].map((term) => this.convert(term))
+    places.reverse()
+    const between = (from: number, to: number): Expr => {
+      if (from === to) return converted[from] as Expr
+      const middle = Math.ceil((from + to) / 2)
+      const args = [between(from, middle - 1), between(middle, to)]
+      return { kind: 'call', pos: places[middle - 1] as number, name: `_${op}_`, target: undefined, args }
+    }
+    return between(0, terms.length)
   }
 
   #call(pos: number, name: string, target: Expr | undefined, given: readonly ASTNode[]): Expr {

@@ -4,7 +4,7 @@ import type { Schema } from '../schema.ts'
 import { COMPILE_ERRORS } from './compile-error-fixtures.ts'
 import { OBJECT, OLD_OBJECT, SCHEMA } from './object-fixture.ts'
 import { OUTCOMES } from './outcome-fixtures.ts'
-import { CALL_LIMIT, compile, type Outcome, type Program } from './program.ts'
+import { CALL_LIMIT, compile, compileExpression, type Outcome, type Program } from './program.ts'
 import { type Declaration, declarationOf } from './schema-types.ts'
 import { toValue } from './schema-values.ts'
 import { Optional } from './values.ts'
@@ -82,6 +82,37 @@ describe('hostile expressions', () => {
     expect(performance.now() - started).toBeLessThan(3_000)
     if (!('error' in program)) program.run({ self: toValue(OBJECT, nodeOf(SCHEMA)) })
     else expect(program.error).toMatch(/^compilation failed: ERROR/)
+  })
+
+  it.each<[name: string, rule: (depth: number) => string]>([
+    ['conjunctions', (depth) => `${'true && '.repeat(depth)}true`],
+    ['alternatives', (depth) => `${'true || '.repeat(depth)}true`],
+    ['sums', (depth) => `${'1 + '.repeat(depth)}1 > 0`],
+    ['choices', (depth) => `${'true ? true : '.repeat(depth)}true`],
+    ['negations', (depth) => `${'!'.repeat(depth)}true || true`],
+    ['parentheses', (depth) => `${'!('.repeat(depth)}true${')'.repeat(depth)} || true`],
+    ['lists', (depth) => `${'['.repeat(depth)}1${']'.repeat(depth)} != []`],
+    ['selections', (depth) => `dyn(self)${'.o'.repeat(depth)} == 1`],
+    ['macros', (depth) => `${'[1].all(x, '.repeat(depth)}true${')'.repeat(depth)}`],
+    ['calls', (depth) => `${'string('.repeat(depth)}"a"${')'.repeat(depth)} == "a"`],
+    ['methods', (depth) => `"a"${'.trim()'.repeat(depth)} == "a"`],
+  ])('as deep as they may be, and a little deeper, are compiled and priced, or refused: %s', (_name, rule) => {
+    for (const depth of [50, 100, 200, 240, 249, 250, 400, 480, 499, 500, 501, 600, 1000, 1500, 2000, 3000, 5000]) {
+      const program = compile(rule(depth), { self: selfOf(SCHEMA) })
+      if ('error' in program) expect(program.error).toMatch(/^compilation failed: ERROR/)
+      else {
+        program.estimate()
+        program.run({ self: toValue(OBJECT, nodeOf(SCHEMA)) })
+      }
+      compileExpression(rule(depth), new Map())
+    }
+  })
+
+  it('however many conditions one rule joins', () => {
+    for (const operator of ['&&', '||'])
+      expect(run(Array.from({ length: 9_000 }, () => 'self.b').join(` ${operator} `), SCHEMA, OBJECT)).toMatchObject({
+        value: true,
+      })
   })
 
   it.each(['constructor', '__proto__', 'toString', 'hasOwnProperty', '__proto'])(
