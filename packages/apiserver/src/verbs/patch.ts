@@ -241,8 +241,9 @@ function refuseVersionless(
   const unknown = Object.keys(value).filter((key) => key !== 'apiVersion' && key !== 'kind' && value[key] !== undefined)
   const problems = unknown.map((key) => `unknown field "${key}"`)
   reportPatchFields(problems, request, shown)
-  const name = value.metadata.name ?? ''
-  throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`)
+  throw badRequest(
+    `the name of the object (${request.call.info.name} based on URL) was undeterminable: name must be provided`,
+  )
 }
 
 const NO_VERSION = "Object 'apiVersion' is missing in 'object has no apiVersion field'"

@@ -71,9 +71,10 @@ describe('patch', () => {
     await post(path, configMap('a', { data: { k: '1' } }))
     const changed = await patch(`${path}/a`, { kind: null, data: { k: '2' } })
     expect([changed.status, changed.body.kind, changed.body.data]).toEqual([200, 'ConfigMap', { k: '2' }])
-    expect(said(await patch(`${path}/a`, { apiVersion: null }))).toBe(
-      '400 BadRequest: the name of the object (a based on URL) was undeterminable: name must be provided',
-    )
+    const nameless = '400 BadRequest: the name of the object (a based on URL) was undeterminable: name must be provided'
+    expect(said(await patch(`${path}/a`, { apiVersion: null }))).toBe(nameless)
+    expect(said(await patch(`${path}/a`, [{ op: 'replace', path: '', value: {} }], JSON_PATCH))).toBe(nameless)
+    expect(said(await patch(`${path}/a`, { apiVersion: null, metadata: null }))).toBe(nameless)
   })
 
   test('half of a character is read as the character for what cannot be read', async () => {
