@@ -41,8 +41,13 @@ test.each([
   ['"yes"', 'yes'],
   ["'0400'", '0400'],
   ['!!str 0400', '0400'],
+  ['!!binary aGk=', 'hi'],
+  ['!!binary |\n  aGkg\n  aGk=', 'hi hi'],
+  ['!!timestamp 2026-01-01', '2026-01-01'],
+  ['!!set {x, z}', { x: null, z: null }],
+  ['!!omap [x: 1]', [{ x: 1 }]],
 ])('%s is what kubectl makes of it', (text, value) => {
-  expect(parse(`a: ${text}`, KUBERNETES_YAML)).toEqual({ a: value })
+  expect(parse(`a: ${text}`, { ...KUBERNETES_YAML, logLevel: 'error' })).toStrictEqual({ a: value })
 })
 
 test('what is written is read as the same', () => {

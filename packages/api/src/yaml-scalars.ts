@@ -12,6 +12,8 @@ const NUMBER = /^[-+]?(?:0_*[a-zA-Z][\da-fA-F_]+|(?:\.\d|\d[\d_]*\.?)[\d_]*(?:[e
 const WHOLE = /^([-+]?)(?:0[xX]([\da-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([1-9]\d*|0))$/
 const DECIMAL = /^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/
 
+const BASE64 = /^[A-Za-z\d+/]*={0,2}$/
+
 /** What Go's `strconv` makes of it; the text itself where that is no number. */
 function numberOf(text: string): number | string {
   const plain = text.replaceAll('_', '')
@@ -44,6 +46,14 @@ const SCALARS: readonly ScalarTag[] = [
   boolean(true, /^(?:y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON)$/),
   boolean(false, /^(?:n|N|no|No|NO|false|False|FALSE|off|Off|OFF)$/),
   {
+    tag: 'tag:yaml.org,2002:binary',
+    resolve(text, onError) {
+      const letters = text.replace(/[\r\n]/g, '')
+      if (letters.length % 4 > 0 || !BASE64.test(letters)) onError('!!binary value contains invalid base64 data')
+      return Buffer.from(letters, 'base64').toString()
+    },
+  },
+  {
     ...scalar('float'),
     test: NUMBER,
     resolve: numberOf,
@@ -61,4 +71,6 @@ export const KUBERNETES_YAML = {
   schema: 'failsafe',
   customTags: [...SCALARS],
   merge: true,
+  // What others say of sets, dates and ordered maps makes no values of Kubernetes'.
+  resolveKnownTags: false,
 } as const satisfies YamlOptions

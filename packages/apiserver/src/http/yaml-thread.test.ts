@@ -19,7 +19,10 @@ test('answers in the order of the calls, also after a failure', async () => {
     decodeYamlOffThread('a: 3'),
   ])
   expect(first).toEqual({ status: 'fulfilled', value: { value: { a: 1 }, duplicates: [] } })
-  expect(second).toMatchObject({ status: 'rejected', reason: { message: expect.stringMatching(/^yaml: /) as string } })
+  expect(second).toMatchObject({
+    status: 'rejected',
+    reason: { message: expect.stringMatching(/^yaml, line 1/) as string },
+  })
   expect(third).toMatchObject({ value: { value: { a: 3 } } })
 })
 

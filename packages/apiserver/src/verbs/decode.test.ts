@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { decodeJson, decodeYaml, MOST_PROBLEMS, MOST_VALUES, repeatedLines } from './decode.ts'
 
 const twice = (count: number): string => `{${Array.from({ length: count }, () => '"a":1').join(',')}}`
@@ -34,6 +34,28 @@ describe('keys that occur twice', () => {
 
 test('YAML has the values that kube-apiserver reads', () => {
   expect(decodeYaml('mode: 0400\non: yes\ntext: "0400"\n').value).toEqual({ mode: 256, true: true, text: '0400' })
+})
+
+test.each<[text: string, message: string]>([
+  ['a: 1\n\tb: 2\n', 'yaml, line 2, column 1: Tabs are not allowed as indentation'],
+  ['? [a, b]\n: 1\n', 'yaml: invalid map key: ["a","b"]'],
+  ['k: {{a: 1}: 2}\n', 'yaml: invalid map key: {"a":1}'],
+  ['k: &list [a]\n*list : 1\n', 'yaml: invalid map key: *list'],
+  ['a: !!binary aGk\n', 'yaml, line 1, column 4: !!binary value contains invalid base64 data'],
+])('YAML that kube-apiserver does not read is refused, and nothing said beside: %j', (text, message) => {
+  const warned = vi.spyOn(process, 'emitWarning')
+  onTestFinished(() => warned.mockRestore())
+  expect(() => decodeYaml(text)).toThrow(message)
+  expect(warned).not.toHaveBeenCalled()
+})
+
+test('of several YAML documents the first is read, and tags of other languages make no values of theirs', () => {
+  expect(decodeYaml('a: 1\n---\nb: 2\n').value).toStrictEqual({ a: 1 })
+  expect(decodeYaml('a: !!set {b}\nc: !!timestamp 2026-01-01\nd: !!binary aGk=\n').value).toStrictEqual({
+    a: { b: null },
+    c: '2026-01-01',
+    d: 'hi',
+  })
 })
 
 describe('fields and list items of one body', () => {

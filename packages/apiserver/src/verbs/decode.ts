@@ -2,8 +2,19 @@
  * From the bytes of a body to a JSON value. JSON and YAML; keys that occur twice are reported, because the field
  * validation that clients ask for has to warn of them or to refuse them.
  */
-import { KUBERNETES_YAML } from '@caisson/api'
-import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, visit } from 'yaml'
+import { KUBERNETES_YAML, yamlProblem } from '@caisson/api'
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  type Pair,
+  parseDocument,
+  visit,
+} from 'yaml'
 import { badRequest, tooManyValues } from './errors.ts'
 import { jsonSyntaxError } from './json-syntax-error.ts'
 
@@ -62,11 +73,15 @@ function withoutLoneSurrogates(text: string): string {
   )
 }
 
-/** YAML as Kubernetes reads it, without aliases that multiply: a body of 3 MiB must not become gigabytes. */
+/**
+ * The first of what YAML documents there are, as Kubernetes reads it, without aliases that multiply: a body of 3 MiB must not
+ * become gigabytes.
+ */
 export function decodeYaml(text: string): Decoded {
   const { document } = parseYaml(text)
-  const error = document.errors[0]
-  if (error) throw new Error(`yaml: ${error.message.split('\n')[0]}`)
+  const error = document.errors.find(({ code }) => code !== 'MULTIPLE_DOCS')
+  if (error) throw new Error(yamlProblem(error, 'yaml'))
+  refuseKeys(document)
   const duplicates: string[] = []
   visitRepeated(document, (key, { path, pair }) => addDuplicate(duplicates, () => yamlPath([...path, pair], key)))
   const value: unknown = document.toJS({ maxAliasCount: 100 })
@@ -99,9 +114,20 @@ export function repeatedLines({
 function parseYaml(text: string): { document: Document.Parsed; lines: LineCounter } {
   const lines = new LineCounter()
   return {
-    document: parseDocument(text, { ...KUBERNETES_YAML, uniqueKeys: false, lineCounter: lines }),
+    // What it warns of, a process would say where nobody who sends it looks.
+    document: parseDocument(text, { ...KUBERNETES_YAML, uniqueKeys: false, lineCounter: lines, logLevel: 'error' }),
     lines,
   }
+}
+
+/** Maps and lists are none. */
+function refuseKeys(document: Document.Parsed): void {
+  visit(document, {
+    Pair(_, { key }) {
+      const held = isAlias(key) ? key.resolve(document) : key
+      if (isCollection(held)) throw new Error(`yaml: invalid map key: ${String(key).slice(0, LONGEST_PATH)}`)
+    },
+  })
 }
 
 function visitRepeated(
