@@ -3,12 +3,13 @@ import { removeOldLayouts } from '../images/host-image.ts'
 import { adoptLaunched } from '../monitor/launched-process.ts'
 import { mountPoints, unmountBelow } from '../mount-points.ts'
 import { finishCheckpoint } from './checkpoint.ts'
-import { discardHalfMade, killContainer, removeContainerEntry } from './containers.ts'
+import { discardHalfMade } from './containers.ts'
 import { newContainerEntry, newSandboxEntry, type SandboxEntry } from './entries.ts'
 import { nameSandbox } from './inside.ts'
 import { pauseContainerId } from './oci-ids.ts'
 import { endOrphanedCommands } from './orphaned-commands.ts'
 import type { Registry } from './registry.ts'
+import { removeSandbox } from './remove-sandbox.ts'
 import { isBeingRestored, noteRestoring } from './restore.ts'
 import { type RuntimeParts } from './runtime-parts.ts'
 import { imageRootfsOf, killSentry } from './state-files.ts'
@@ -41,11 +42,10 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
   for (const id of containers.keys()) if (!adopted.has(id)) await discardStray(parts, id)
   // A shared sandbox without the process that holds it open was never finished: its maker was not told that it is there.
   // Nor was one that has not all of a snapshot's containers, of which none goes on without the others.
-  for (const [id, sandbox] of registry.sandboxes) {
-    const { spec } = sandbox.record
-    if (!spec.shared || (sandbox.pause && !isBeingRestored(sandbox.pause.directory))) continue
-    await discardSandbox(parts, sandbox)
-    registry.sandboxes.delete(id)
+  for (const sandbox of registry.sandboxes.values()) {
+    const { pause } = sandbox
+    if (sandbox.record.spec.shared && (!pause || isBeingRestored(pause.directory)))
+      await removeSandbox(parts, registry, sandbox)
   }
   await parts.network.recover(new Set(registry.sandboxes.keys()))
   await parts.cgroups.recover(new Set(registry.sandboxes.keys()))
@@ -80,16 +80,6 @@ async function finishRestore(parts: RuntimeParts, { record, containers }: Sandbo
       await killSentry(directory)
     }
   }
-}
-
-async function discardSandbox(parts: RuntimeParts, sandbox: SandboxEntry): Promise<void> {
-  for (const entry of [...sandbox.containers.values(), ...(sandbox.pause ? [sandbox.pause] : [])]) {
-    await killContainer(parts, sandbox, entry)
-    await removeContainerEntry(parts, sandbox, entry)
-  }
-  await parts.network.detach(sandbox.record.spec.id)
-  await parts.cgroups.remove(sandbox.record.spec.id)
-  await parts.files.removeSandbox(sandbox.record.spec.id)
 }
 
 /** Its sandbox may be unknown, so that every runtime is asked to forget it. */
