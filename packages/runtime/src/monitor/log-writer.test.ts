@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -65,4 +65,19 @@ test('a directory that is gone loses records and nothing else, and the log goes 
   expect(readFileSync(join(directory, 'log'), 'utf8')).toMatch(
     /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z stdout F kept\n$/,
   )
+})
+
+test('a log that cannot be put aside loses records and nothing else, and goes on when it can', () => {
+  const path = join(directory, 'out.log')
+  const log = createLogWriter({ path, maxBytes: 100, maxFiles: 2 })
+  const write = (text: string): void => log.write('stdout', Buffer.from(`${text}\n`))
+  mkdirSync(`${path}.1`)
+  write('first'.padEnd(60, '.'))
+  write('lost'.padEnd(60, '.'))
+  expect(readFileSync(path, 'utf8')).toContain('first')
+  rmSync(`${path}.1`, { recursive: true })
+  write('last')
+  log.close()
+  expect(readFileSync(`${path}.1`, 'utf8')).toContain('first')
+  expect(readFileSync(path, 'utf8')).toMatch(/F last\n$/)
 })

@@ -31,8 +31,13 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   let file = openLog(options.path)
   let size = file === undefined ? 0 : fstatSync(file).size
 
-  function rotate(): void {
+  function close(): void {
     if (file !== undefined) closeSync(file)
+    file = undefined
+  }
+
+  function rotate(): void {
+    close()
     for (let index = options.maxFiles - 2; index >= 1; index--) {
       ignoreMissing(() => renameSync(`${options.path}.${index}`, `${options.path}.${index + 1}`))
     }
@@ -45,22 +50,18 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   return {
     write(stream, chunk) {
       const record = formatRecords(stream, chunk, timestamp())
-      if (size > 0 && size + record.length > options.maxBytes) rotate()
-      file ??= openLog(options.path)
-      if (file === undefined) return
       try {
+        if (size > 0 && size + record.length > options.maxBytes) rotate()
+        file ??= openLog(options.path)
+        if (file === undefined) return
         for (let at = 0; at < record.length; ) at += writeSync(file, record, at)
         size += record.length
       } catch {
         // Full disk or a directory that was taken away: the next record tries again.
-        closeSync(file)
-        file = undefined
+        close()
       }
     },
-    close() {
-      if (file !== undefined) closeSync(file)
-      file = undefined
-    },
+    close,
   }
 }
 
