@@ -3,8 +3,15 @@
  * ten thousand of them cost an address each.
  */
 import type { PodObject } from '@caisson/client'
-import type { ContainerRun, ObservedPod } from './observed-pod.ts'
-import { initContainers, isSidecar, specOf, statusesOf } from './observed-pod.ts'
+import {
+  barePod,
+  type ContainerRun,
+  initContainers,
+  isSidecar,
+  type ObservedPod,
+  specOf,
+  statusesOf,
+} from './observed-pod.ts'
 import { podRejection } from './pod-admission.ts'
 
 /** 198.18.0.0/15 is set aside for benchmarks: nothing on the net has such an address. */
@@ -55,23 +62,12 @@ export function createFakePods(options: {
       const rejected = podRejection(pod, allowedSysctls) !== undefined
       const present = ending || rejected ? [] : runs(pod, options.now())
       return {
-        pod,
+        ...barePod(pod, options.hostIp),
         allowedSysctls,
-        orphaned: false,
         sandbox: rejected ? undefined : { id: uid, attempt: 0, shared: false, alive: true, ip: addressOf(uid) },
-        nextAttempt: 1,
-        prepared: true,
-        refreshAt: undefined,
-        hasDirectory: false,
         runs: present,
-        failures: new Map(),
-        pulling: new Set<string>(),
         // There is nothing to ask, so that all is well.
         health: new Map(present.map(({ id = '' }) => [id, { started: true, ready: true, failed: undefined }])),
-        stopping: new Map(),
-        setback: undefined,
-        eviction: undefined,
-        hostIp: options.hostIp,
       }
     },
     has: (uid) => addresses.has(uid),

@@ -2,7 +2,7 @@
 import type { PodObject } from '@caisson/client'
 import type { ContainerState } from '@caisson/runtime'
 import type { Container, PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.ts'
-import type { ContainerRun, ObservedPod } from './observed-pod.ts'
+import { barePod, type ContainerRun, type ObservedPod } from './observed-pod.ts'
 import { planPod } from './plan-pod.ts'
 import type { PodAction } from './pod-action.ts'
 
@@ -70,21 +70,9 @@ export function aRun(state: ContainerState, fields: Partial<ContainerRun> = {}):
 
 export function observed(pod: PodObject, fields: Partial<ObservedPod> = {}): ObservedPod {
   return {
-    pod,
-    orphaned: false,
+    ...barePod(pod, '192.0.2.1'),
     sandbox: { id: 'uid-1-0', attempt: 0, shared: false, alive: true, ip: '10.1.0.2' },
-    nextAttempt: 1,
-    prepared: true,
-    refreshAt: undefined,
     hasDirectory: true,
-    runs: [],
-    failures: new Map(),
-    pulling: new Set(),
-    health: new Map(),
-    stopping: new Map(),
-    setback: undefined,
-    eviction: undefined,
-    hostIp: '192.0.2.1',
     ...fields,
   }
 }

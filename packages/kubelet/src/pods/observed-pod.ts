@@ -130,6 +130,27 @@ export interface ObservedPod {
   hostIp: string
 }
 
+/** A Pod of which nothing is here, and for which nothing is left to be done. */
+export function barePod(pod: PodObject, hostIp: string): ObservedPod {
+  return {
+    pod,
+    orphaned: false,
+    sandbox: undefined,
+    nextAttempt: 1,
+    prepared: true,
+    refreshAt: undefined,
+    hasDirectory: false,
+    runs: [],
+    failures: new Map(),
+    pulling: new Set(),
+    health: new Map(),
+    stopping: new Map(),
+    setback: undefined,
+    eviction: undefined,
+    hostIp,
+  }
+}
+
 export type RestartPolicy = 'Always' | 'OnFailure' | 'Never'
 
 export function specOf(pod: PodObject): PodSpec {

@@ -2,6 +2,7 @@
 import type { PodObject } from '@caisson/client'
 import { CONTAINER_ID_SCHEME } from '../pods/container-status.ts'
 import {
+  barePod,
   type ContainerRun,
   initContainers,
   isSidecar,
@@ -24,21 +25,10 @@ export function observeSystemPod(pod: PodObject, { state, ip }: ShownProcess, ho
   const ids = new Set(current.map(({ id }) => `${CONTAINER_ID_SCHEME}${id}`))
   const ready = state.phase === 'running' && state.ready
   return {
-    pod,
-    orphaned: false,
+    ...barePod(pod, hostIp),
     sandbox: { id: pod.metadata.uid ?? '', attempt: 0, shared: true, alive: true, ip },
-    nextAttempt: 1,
-    prepared: true,
-    refreshAt: undefined,
-    hasDirectory: false,
     runs: [...current, ...pastRuns(withoutCurrent(pod, ids), NO_ENDS)],
-    failures: new Map(),
-    pulling: new Set(),
     health: new Map(current.map(({ id = '' }) => [id, { started: true, ready, failed: undefined }])),
-    stopping: new Map(),
-    setback: undefined,
-    eviction: undefined,
-    hostIp,
   }
 }
 
