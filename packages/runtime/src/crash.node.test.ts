@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -114,6 +114,20 @@ test('a sentry that is killed is reported, and nothing of it stays', async () =>
   await scratch.runtime.startContainer(containerSpec(scratch, 'a-2', { sandboxId: 'a', args: ['/bin/echo', 'again'] }))
   await scratch.exitOf('a-2')
   expect(await log(scratch, 'a-2')).toEqual(['stdout F again'])
+})
+
+test('a container whose directory is gone ends, and takes no monitor with it', async () => {
+  await using scratch = await createScratchRuntime()
+  await scratch.runtime.createSandbox(sandboxSpec('a'))
+  const { state } = await scratch.runtime.startContainer(containerSpec(scratch, 'a-1', { sandboxId: 'a' }))
+  if (state.phase !== 'running') throw new Error('not running')
+  const monitor = await monitorPid(scratch)
+  const directory = join(scratch.stateDirectory, 'containers/a-1')
+  await rename(directory, `${directory}.gone`)
+  process.kill(state.pid, 'SIGKILL')
+  expect((await scratch.exitOf('a-1')).state).toMatchObject({ exitCode: 137, reason: 'sentry-died' })
+  expect(await monitorPid(scratch)).toBe(monitor)
+  await rename(`${directory}.gone`, directory)
 })
 
 test('a shared sandbox whose sentry is killed loses all its containers', async () => {

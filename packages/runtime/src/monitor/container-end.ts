@@ -69,7 +69,8 @@ async function waitReaped(options: WaitForEndOptions, sentry: boolean): Promise<
   if (waitStatus === undefined) return monitorDied(options)
   const status = exitStatusOf(waitStatus)
   // The record may be older than we are; the file is as old as its last record.
-  const finishedAt = Math.trunc(statSync(join(supervision.directory, EXITS_FILE)).mtimeMs)
+  const records = statSync(join(supervision.directory, EXITS_FILE), { throwIfNoEntry: false })
+  const finishedAt = records ? Math.trunc(records.mtimeMs) : Date.now()
   // A sentry passes on its container's end as an exit code. That a signal ended it is its own end.
   if (sentry && status.signal !== undefined) {
     if (options.killExpected()) return { exitCode: 128 + status.signal, finishedAt, reason: 'error' }

@@ -17,7 +17,7 @@ import { resizeInShim } from './shim-process.ts'
 export interface SupervisedContainer {
   readonly supervision: Supervision
   readonly running: RunningProcess
-  /** Resolves once it has ended, its output is in the log and its exit is on disk. */
+  /** Resolves once it has ended, its output is in the log and its exit is on disk, where its directory still is. */
   readonly exited: Promise<Exited>
   attach(client: Duplex): AttachedClient
   /** Somebody is about to kill it on purpose: then it is not its isolation that failed. */
@@ -92,7 +92,12 @@ export function watchContainer(
     resize?.destroy()
     launched[Symbol.dispose]()
     ended = exited
-    writeExit(supervision.directory, exited)
+    try {
+      writeExit(supervision.directory, exited)
+    } catch (error) {
+      // Whoever took its directory away will not look there; all others are told.
+      console.error(error)
+    }
     for (const client of clients) sayEnded(client, exited)
     return exited
   }
