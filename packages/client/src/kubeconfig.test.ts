@@ -219,7 +219,10 @@ describe('a kubeconfig is refused', () => {
 
   test.each([
     ['a: [1\nb: 2', /, line 2, column 1: Flow sequence in block collection [^\n]*: correct the file, or name another/],
-    ['{"a": ,}', /: Unexpected token .*: correct the file, or name another kubeconfig$/],
+    [
+      '{"token": "secret",\n"a": [,]}',
+      /^[^\n]*, line 2, column 7: Unexpected , in flow sequence: correct the file, or name another kubeconfig$/,
+    ],
     ['a: *b', /: Unresolved alias .*: correct the file, or name another kubeconfig$/],
   ])(
     'with the syntax error in %j, of which the place is said in one line, and nothing of the text',

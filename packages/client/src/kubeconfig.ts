@@ -113,14 +113,23 @@ async function readIfThere(path: string, required: boolean): Promise<string | un
 }
 
 async function parseConfig(path: string, text: string): Promise<unknown> {
+  // JSON is YAML, and its parser is there already; where something is wrong, the other one says where, and nothing of the text.
+  const json = text.trimStart().startsWith('{') ? jsonOf(text) : undefined
+  if (json !== undefined) return json
+  const { parse } = await import('yaml')
   try {
-    // JSON is YAML, and its parser is there already.
-    if (text.trimStart().startsWith('{')) return JSON.parse(text)
-    const { parse } = await import('yaml')
     return parse(text) ?? {}
   } catch (error) {
     const problem = yamlProblem(error as Error, path)
     throw new KubeconfigError(`${problem}: correct the file, or name another kubeconfig`, { cause: error })
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 
