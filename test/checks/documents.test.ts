@@ -27,3 +27,8 @@ test('what is missing is told', () => {
     'docs/a.md names packages/api/src/tool.ts, which is not there',
   ])
 })
+
+test('an object that is given to kubectl in braces is JSON', () => {
+  const given = (object: string): string => `    kubectl apply -f - <<< '${object}'\n`
+  expect(faults(`${given('{"a": "b"}')}${given('{a: b}')}`)).toEqual(['docs/a.md gives {a: b}, which is no JSON'])
+})

@@ -1,7 +1,7 @@
 /**
  * What documents say of the tree has to be there: the targets of their links, headings included, and the files and
  * directories that they name as `path/to/file.ts`. `apiserver/http` is `packages/apiserver/src/http`; a file's name alone has
- * to be that of some file.
+ * to be that of some file. What they give to kubectl by `<<< '{…}'` has to be JSON: 1.32 reads nothing else that begins so.
  *
  *   node test/checks/documents.ts      lists what is missing, exits 1 where something is
  */
@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path'
 
 const LINK = /\]\(([^)\s]+)\)/g
 const CODE = /`([^`\s]+)`/g
+const GIVEN = /<<< '(\{.*\})'$/gm
 /** Sources, not words of Kubernetes that have a slash, such as `pods/exec`. */
 const SOURCE = /^[\w./-]+\.(?:ts|mjs|go|sh)$/
 
@@ -46,7 +47,17 @@ export function documentFaults(document: string, { files, read }: Tree): string[
     return found ? [] : [`${document} names ${code}, which is not there`]
   }
 
+  function objectFault(given: string): string[] {
+    try {
+      JSON.parse(given)
+      return []
+    } catch {
+      return [`${document} gives ${given}, which is no JSON`]
+    }
+  }
+
   return [
+    ...[...text.matchAll(GIVEN)].flatMap(([, given = '']) => objectFault(given)),
     ...[...text.matchAll(LINK)].flatMap(([, link = '']) => linkFault(link)),
     ...[...text.matchAll(CODE)].flatMap(([, code = '']) => nameFault(code)),
   ]
