@@ -2,21 +2,14 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findCondition, type SandboxSnapshot, snapshotCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { defineResource, type PodObject, resources, sandboxSnapshots } from '@caisson/client'
+import { type PodObject, resources } from '@caisson/client'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
 import { isReady } from '../testing/scratch-pods.ts'
+import { BOX, serveSnapshots, takeSnapshot } from '../testing/scratch-snapshots.ts'
 
-const CRDS = defineResource<ReturnType<typeof snapshotCrd>>({
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  kind: 'CustomResourceDefinition',
-  namespaced: false,
-})
 const at = { namespace: 'default' }
 
 let node: ScratchNode
@@ -25,7 +18,7 @@ beforeAll(async () => {
   outside = mkdtempSync(join(tmpdir(), 'caisson-outside-'))
   writeFileSync(join(outside, 'file'), 'of the machine')
   node = await startScratchNode(apiserver)
-  await node.client.create(CRDS, snapshotCrd())
+  await serveSnapshots(node)
 })
 afterAll(async () => {
   await node[Symbol.asyncDispose]()
@@ -64,32 +57,12 @@ const start = (name: string, metadata: PodObject['metadata']): Promise<PodObject
     metadata,
   )
 
-async function take(name: string, pod: PodObject): Promise<void> {
-  const metadata = { name, finalizers: ['caisson.dev/snapshot-files'] }
-  await node.client.create(sandboxSnapshots, { metadata, spec: { sandboxName: 'box' } }, at)
-  const status = { nodeName: 'scratch', podUID: pod.metadata.uid ?? '' }
-  await node.client.patchStatus(sandboxSnapshots, name, { status }, at)
-  for await (const { object } of node.client.watch(sandboxSnapshots, at)) {
-    const ready = findCondition((object as SandboxSnapshot).status?.conditions, 'Ready')
-    if (!ready) continue
-    expect(ready.reason).toBe('Taken')
-    return
-  }
-}
-
 test('a container that is put beside a restored one begins with nothing, and no volume is filled again', async () => {
-  const owner = {
-    apiVersion: 'agents.x-k8s.io/v1beta1',
-    kind: 'Sandbox',
-    name: 'box',
-    uid: 'box-uid',
-    controller: true,
-  }
-  await start('box', { ownerReferences: [owner] })
+  await start('box', { ownerReferences: [BOX] })
   const box = await node.until('box', isReady)
   const volumeOf = ({ metadata }: PodObject) => join(node.dataDirectory, 'pods', metadata.uid ?? '', 'volumes/v')
   await expect.poll(() => readdirSync(volumeOf(box))).toContain('file')
-  await take('taken', box)
+  expect(await takeSnapshot(node, { name: 'taken', pod: box })).toMatchObject({ reason: 'Taken' })
   await start('copy', { annotations: { 'caisson.dev/snapshot': 'taken' } })
   const copy = await node.until('copy', isReady)
   symlinkSync(join(outside, 'file'), join(volumeOf(copy), 'ask'))

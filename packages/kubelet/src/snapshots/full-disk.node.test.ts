@@ -1,13 +1,14 @@
 /** Snapshots on a node whose disk is full: none is made, none goes on, what runs does not notice, and all is well when there is room. */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ConditionState, findCondition, type SandboxSnapshot, snapshotCrd } from '@caisson/api'
+import type { ConditionState } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { defineResource, type PodObject, resources, sandboxSnapshots } from '@caisson/client'
+import { type PodObject, resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fillDisk } from '../testing/fill-disk.ts'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
 import { isReady } from '../testing/scratch-pods.ts'
+import { BOX, serveSnapshots, takeSnapshot } from '../testing/scratch-snapshots.ts'
 
 const MB = 1024 * 1024
 /** What has to be left beside a snapshot, and a snapshot. */
@@ -15,13 +16,6 @@ const DISK = 320 * MB
 /** Of the memory of what is kept. */
 const HELD = 96 * MB
 
-const CRDS = defineResource<ReturnType<typeof snapshotCrd>>({
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  kind: 'CustomResourceDefinition',
-  namespaced: false,
-})
 const at = { namespace: 'default' }
 
 let node: ScratchNode
@@ -29,7 +23,7 @@ let box: PodObject
 beforeAll(async () => {
   // Whom the node evicts for want of room is another test's.
   node = await startScratchNode(apiserver, { dataBytes: DISK, pressureIntervalMs: 3_600_000 })
-  await node.client.create(CRDS, snapshotCrd())
+  await serveSnapshots(node)
   box = await start('box')
 })
 afterAll(() => node[Symbol.asyncDispose]())
@@ -48,8 +42,6 @@ while True:
     time.sleep(0.01)
 `
 
-const owner = { apiVersion: 'agents.x-k8s.io/v1beta1', kind: 'Sandbox', name: 'box', uid: 'box-uid', controller: true }
-
 async function start(name: string, snapshot?: string): Promise<PodObject> {
   await node.create(
     name,
@@ -65,7 +57,7 @@ async function start(name: string, snapshot?: string): Promise<PodObject> {
         },
       ],
     },
-    snapshot === undefined ? { ownerReferences: [owner] } : { annotations: { 'caisson.dev/snapshot': snapshot } },
+    snapshot === undefined ? { ownerReferences: [BOX] } : { annotations: { 'caisson.dev/snapshot': snapshot } },
   )
   return await node.until(name, snapshot === undefined ? isReady : () => true)
 }
@@ -81,18 +73,8 @@ async function count(pod: PodObject): Promise<number> {
   return Number(readFileSync(volumeOf(pod, 'told'), 'utf8'))
 }
 
-/** What becomes of a snapshot of the box that a controller has assigned to the node. */
-async function take(name: string, endSource = false): Promise<ConditionState | undefined> {
-  const metadata = { name, finalizers: ['caisson.dev/snapshot-files'] }
-  await node.client.create(sandboxSnapshots, { metadata, spec: { sandboxName: 'box', endSource } }, at)
-  const status = { nodeName: 'scratch', podUID: box.metadata.uid ?? '' }
-  await node.client.patchStatus(sandboxSnapshots, name, { status }, at)
-  for await (const { object } of node.client.watch(sandboxSnapshots, at)) {
-    const ready = findCondition((object as SandboxSnapshot).status?.conditions, 'Ready')
-    if ((object as SandboxSnapshot).metadata.name === name && ready) return ready
-  }
-  throw new Error('the watch ended')
-}
+const take = (name: string, endSource = false): Promise<ConditionState> =>
+  takeSnapshot(node, { name, pod: box, endSource })
 
 test.each([
   ['full', false, 0],

@@ -1,18 +1,11 @@
 /** A snapshot that the API cannot be told of for a while, with a real one: its source has ended, and nothing else is left of it. */
-import { type ConditionState, findCondition, type SandboxSnapshot, snapshotCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { type AnyObject, defineResource, resources, sandboxSnapshots } from '@caisson/client'
+import { type AnyObject, defineResource, resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
 import { isReady } from '../testing/scratch-pods.ts'
+import { assignSnapshot, BOX, serveSnapshots, settledSnapshot } from '../testing/scratch-snapshots.ts'
 
-const CRDS = defineResource<ReturnType<typeof snapshotCrd>>({
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  kind: 'CustomResourceDefinition',
-  namespaced: false,
-})
 const ADMISSION = { group: 'admissionregistration.k8s.io', version: 'v1', namespaced: false }
 const POLICIES = defineResource<AnyObject & { spec: object }>({
   ...ADMISSION,
@@ -29,7 +22,7 @@ const at = { namespace: 'default' }
 let node: ScratchNode
 beforeAll(async () => {
   node = await startScratchNode(apiserver)
-  await node.client.create(CRDS, snapshotCrd())
+  await serveSnapshots(node)
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
@@ -46,38 +39,27 @@ async function refuseStatuses(): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: async () => void (await node.client.delete(BINDINGS, 'silence')) }
 }
 
-async function readyOf(name: string): Promise<ConditionState> {
-  for await (const { object } of node.client.watch(sandboxSnapshots, at)) {
-    const ready = findCondition((object as SandboxSnapshot).status?.conditions, 'Ready')
-    if ((object as SandboxSnapshot).metadata.name === name && ready) return ready
-  }
-  throw new Error('the watch ended')
-}
-
 const script = 'import time\nprint("begun", flush=True)\nwhile True:\n  time.sleep(0.1)\n  print("goes on", flush=True)'
 const spec = {
   terminationGracePeriodSeconds: 0,
   containers: [{ name: 'main', image: 'caisson.dev/host', command: ['python3', '-c', script] }],
 }
-const owner = { apiVersion: 'agents.x-k8s.io/v1beta1', kind: 'Sandbox', name: 'box', uid: 'box-uid', controller: true }
 
 test('a snapshot whose source has ended stays where the API cannot be told of it, and is told when it can', async () => {
-  await node.create('box', spec, { ownerReferences: [owner] })
+  await node.create('box', spec, { ownerReferences: [BOX] })
   const box = await node.until('box', isReady)
   await expect.poll(() => node.log('box')).toContain('begun')
-  const metadata = { name: 'kept', finalizers: ['caisson.dev/snapshot-files'] }
-  await node.client.create(sandboxSnapshots, { metadata, spec: { sandboxName: 'box', endSource: true } }, at)
+  const kept = { name: 'kept', pod: box, endSource: true }
   {
     await using _refused = await refuseStatuses()
-    const status = { nodeName: 'scratch', podUID: box.metadata.uid ?? '' }
-    await node.client.patchStatus(sandboxSnapshots, 'kept', { status }, at)
+    await assignSnapshot(node, kept)
     await expect.poll(() => node.errors.join('\n'), { timeout: 20_000 }).toContain('not now')
     await node.until('box', (pod) => pod.status?.phase === 'Succeeded')
     await expect.poll(() => node.runtime.list()).toEqual([])
     // Nor does another agent take what it finds for something that went on.
     await node.restart()
   }
-  expect(await readyOf('kept')).toMatchObject({ status: 'True', reason: 'Taken' })
+  expect(await settledSnapshot(node, kept)).toMatchObject({ status: 'True', reason: 'Taken' })
   await node.create('copy', spec, { annotations: { 'caisson.dev/snapshot': 'kept' } })
   await node.until('copy', isReady)
   await expect.poll(() => node.log('copy')).toContain('goes on')
