@@ -1,4 +1,5 @@
 /** Single answers that the scripts over kinds and verbs do not come by. */
+import { patchSteps } from './patch-scenarios.ts'
 import { placementSteps } from './placement-scenarios.ts'
 import { type Add, CRDS, PATCHES, post, TABLE } from './requests.ts'
 import type { Request } from './script.ts'
@@ -54,6 +55,7 @@ export function finePrint(add: Add): void {
   patches(print)
   duplicates(print)
   validation(print)
+  patchSteps(print)
   placementSteps(print)
   bindings(print)
   print('a Pod without a namespace', post('/api/v1/pods', pod({})))
@@ -133,12 +135,6 @@ function pod(spec: object, metadata: object = {}): object {
 }
 
 function patches(add: Add): void {
-  const held = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'held', finalizers: ['example.com/a'] } }
-  add('a namespace with a finalizer', post('/api/v1/namespaces', held))
-  add(
-    'finalizers of numbers among those of words',
-    patch('/api/v1/namespaces/held', { metadata: { finalizers: [7] } }, PATCHES.strategic),
-  )
   add(
     'a Pod to patch',
     post(

@@ -132,13 +132,14 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     reason:
       'Where kube-apiserver cannot tell who owns what (elements of a list without their key, Events that the other group wrote), it takes managedFields away; here they stay.',
     label:
-      /generated (v1 ServiceAccount|flowcontrol\.apiserver\.k8s\.io\/v1 FlowSchema|events\.k8s\.io\/v1 Event|storage\.k8s\.io\/v1 CSINode)/,
+      /generated (v1 ServiceAccount|flowcontrol\.apiserver\.k8s\.io\/v1 (FlowSchema|PriorityLevelConfiguration)|events\.k8s\.io\/v1 Event|storage\.k8s\.io\/v1 CSINode)/,
     difference: /^body\.metadata\.managedFields: nothing != \[/,
   },
   {
     reason: 'An empty list or map of a built-in kind is as good as none: nobody owns it, and it is no new generation.',
-    label: /generated .* with/,
-    difference: /^body\.metadata\.(generation: 2 != 1$|managedFields\[\d+\]\.fieldsV1\..*: \{\} != nothing$)/,
+    label: /generated .* with|without (entries|elements)/,
+    difference:
+      /^body\.metadata\.(generation: 2 != 1$|managedFields(\[\d+\]\.fieldsV1\..*: \{\}|: \[.*\{"f:spec":\{"f:\w+":\{\}\}\}.*\]) != nothing$)/,
   },
 ]
 

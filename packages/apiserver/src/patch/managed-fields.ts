@@ -94,10 +94,12 @@ export function managedFieldsAfter(
   context: WriteContext,
 ): ManagedFieldsEntry[] | undefined {
   // What is as it was is known already, and need be neither read nor written.
-  const given = shareUnchanged(current?.metadata.managedFields, next.metadata.managedFields)
+  const stored = current?.metadata.managedFields
+  // Nobody changes it through another door than the object's own.
+  const given = context.subresource === '' ? shareUnchanged(stored, next.metadata.managedFields) : stored
   if (given && current && (given.length === 0 || (given.length === 1 && Object.keys(given[0] ?? {}).length === 0)))
     return undefined
-  const owners = readOwners(given) ?? readOwners(current?.metadata.managedFields) ?? []
+  const owners = readOwners(given) ?? readOwners(stored) ?? []
   // Whoever reset the ownership of an object wants none: only an apply starts it again.
   if (current && owners.length === 0) return undefined
   const schema = withObjectMeta(context.schema)

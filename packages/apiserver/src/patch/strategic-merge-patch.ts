@@ -49,10 +49,11 @@ function mergeObject(original: JsonObject, patch: JsonObject, schema: Schema | u
     const field = fieldOf(schema, key)
     const current = result.get(key)
     if (isObject(value) && (isObject(current) || current === undefined || current === null)) {
-      const replaced = strategiesOf(field).has('replace') && current !== undefined
+      const replaced = strategiesOf(field).has('replace') && isObject(current)
       result.set(
         key,
-        replaced ? withoutDirectives(value, field) : mergeObject(isObject(current) ? current : {}, value, field),
+        // As it is, with what is null in it.
+        replaced ? value : mergeObject(isObject(current) ? current : {}, value, field),
       )
     } else if (Array.isArray(value) && strategiesOf(field).has('merge') && !isPlainAddition(current, value)) {
       result.set(key, mergeList({ original: Array.isArray(current) ? current : [], patch: value, field, name: key }))
@@ -65,7 +66,12 @@ function mergeObject(original: JsonObject, patch: JsonObject, schema: Schema | u
 
 /** Where there was no list and nothing says how to merge, the new one is taken as it is, keys or none. */
 function isPlainAddition(current: unknown, items: readonly unknown[]): boolean {
-  return current === undefined && items.every((item) => isObject(item) && !JSON.stringify(item).includes('"$'))
+  return current === undefined && items.every((item) => isObject(item) && !hasDirectives(item))
+}
+
+function hasDirectives(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(hasDirectives)
+  return isObject(value) && Object.entries(value).some(([key, part]) => key.startsWith('$') || hasDirectives(part))
 }
 
 /** `Object.fromEntries` defines own properties, so a key `__proto__` stays data. */

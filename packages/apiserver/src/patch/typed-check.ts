@@ -3,7 +3,7 @@ import type { Schema } from '../schema/schema.ts'
 import { formatPath } from './field-set.ts'
 import { goSyntax, goType, printed } from './go-printing.ts'
 import { isObject, type JsonObject } from './json-value.ts'
-import { declared, keyElement, opened } from './typed-value.ts'
+import { declared, keyElement, opened, RAW_EXTENSION } from './typed-value.ts'
 
 /** As many as a refusal names: a hostile object has a mistake in each of its fields. */
 const MAX_ERRORS = 10
@@ -31,7 +31,7 @@ interface Visit {
 }
 
 function check(value: unknown, { schema, path, preserve, errors }: Visit): void {
-  if (schema === undefined || value === null || errors.length >= MAX_ERRORS) return
+  if (schema === undefined || schema.$ref === RAW_EXTENSION || value === null || errors.length >= MAX_ERRORS) return
   const known = opened(schema)
   const fail = (what: string): void => {
     errors.push(path.length === 0 ? what : `${formatPath(path)}: ${what}`)

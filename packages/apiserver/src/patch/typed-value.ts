@@ -15,7 +15,7 @@ type Shape =
   | { kind: 'list'; items: Map<string, unknown>; schema: Schema | undefined }
 
 /** Any object, of which nothing is known: a ControllerRevision's data. */
-const RAW_EXTENSION = 'io.k8s.apimachinery.pkg.runtime.RawExtension'
+export const RAW_EXTENSION = 'io.k8s.apimachinery.pkg.runtime.RawExtension'
 
 const withMeta = new WeakMap<Schema, Schema>()
 

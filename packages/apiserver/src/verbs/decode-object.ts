@@ -53,6 +53,8 @@ export function cleanUp(resource: Resource, given: KubeObject): { object: KubeOb
     if (decoded.error !== undefined) throw badRequest(cannotBeHandled(resource) + decoded.error)
     const { kind: _kind, apiVersion: _apiVersion, metadata, ...rest } = decoded.object as KubeObject
     object = { kind: given.kind, apiVersion: given.apiVersion, metadata, ...rest }
+    // Of all lists the one that Go tells from none where it is empty: by it a client has forgotten who owns what.
+    if (given.metadata?.managedFields?.length === 0) metadata.managedFields = []
     unknown = decoded.unknownFields
   } else {
     checkMetadata(resource, object)

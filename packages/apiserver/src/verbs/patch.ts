@@ -52,12 +52,11 @@ export async function patch(
   if (!accepted.includes(call.contentType)) throw resource.custom ? unsupportedMediaType(accepted) : notConsumed()
   const isApply = call.contentType === PATCH_TYPES.apply
   const body = (await call.readBody()) ?? { value: undefined, text: '', duplicates: [] }
-  const isStrategic = call.contentType === PATCH_TYPES.strategic
-  const decoding = isApply ? 'error decoding YAML: ' : isStrategic ? '' : 'error decoding patch: '
-  if (body.error !== undefined) throw badRequest(`${decoding}${body.error}`)
+  if (isApply && body.error !== undefined) throw badRequest(`error decoding YAML: ${body.error}`)
   if (isApply && hasSurrogates(body.text))
-    throw badRequest(`${decoding}error converting YAML to JSON: yaml: found invalid Unicode character escape code`)
-  if (body.value === undefined && !isApply) throw badRequest(`${decoding}unexpected end of JSON input`)
+    throw badRequest(
+      'error decoding YAML: error converting YAML to JSON: yaml: found invalid Unicode character escape code',
+    )
   const options = writeOptions('PatchOptions', call.query, call.userAgent, isApply)
   const request: PatchRequest = { resource, environment, options, call, body }
   const next = isApply ? applied(request) : patched(request)
@@ -96,11 +95,14 @@ function patched(request: PatchRequest): (current: KubeObject | undefined) => Ku
  */
 export function patchedObject(request: PatchedRequest): (current: KubeObject) => KubeObject {
   const { resource, call, body } = request
-  const apply = patchFunction(call.contentType, body, resource)
+  let read: ReturnType<typeof patchFunction> | undefined
   const isStrategic = call.contentType === PATCH_TYPES.strategic
   // A merge patch leaves what it does not touch in its place, where it has been pruned and defaulted by this schema.
   const isSettled = resource.custom && call.contentType === PATCH_TYPES.merge
   return (current) => {
+    // Not before: of an object that is not there that is all that is said, whatever the patch is.
+    read ??= patchFunction(call.contentType, body, resource)
+    const apply = read
     const result = apply(current)
     if (typeof result !== 'object' || result === null || Array.isArray(result))
       throw patchInvalid(result, 'the patched document is not an object')
@@ -171,6 +173,9 @@ function decodingError({ message }: StatusError): string {
 }
 
 function patchFunction(type: string, body: Body, resource: Resource): (current: KubeObject) => unknown {
+  const decoding = type === PATCH_TYPES.strategic ? '' : 'error decoding patch: '
+  if (body.error !== undefined) throw badRequest(`${decoding}${body.error}`)
+  if (body.value === undefined) throw badRequest(`${decoding}unexpected end of JSON input`)
   if (type === PATCH_TYPES.json) {
     const operations = decodeOperations(body)
     return (current) => {
@@ -192,7 +197,6 @@ function patchFunction(type: string, body: Body, resource: Resource): (current: 
   if (value === null && type === PATCH_TYPES.merge) throw badRequest('Invalid JSON Patch')
   if (value === null) return (current) => current
   if (typeof value !== 'object' || Array.isArray(value)) {
-    const decoding = type === PATCH_TYPES.strategic ? '' : 'error decoding patch: '
     throw badRequest(
       `${decoding}json: cannot unmarshal ${jsonType(value)} into Go value of type map[string]interface {}`,
     )
@@ -238,7 +242,9 @@ function refuseVersionless(
   request: Pick<PatchRequest, 'options' | 'call'>,
   shown: () => unknown,
 ): never {
-  const unknown = Object.keys(value).filter((key) => key !== 'apiVersion' && key !== 'kind' && value[key] !== undefined)
+  const unknown = Object.keys(value)
+    .filter((key) => key !== 'apiVersion' && key !== 'kind' && value[key] !== undefined)
+    .sort()
   const problems = unknown.map((key) => `unknown field "${key}"`)
   reportPatchFields(problems, request, shown)
   throw badRequest(

@@ -125,6 +125,7 @@ const OLD_PATHS: Readonly<Record<string, string>> = {
   endpoints: 'services/endpoints',
   ingresses: 'ingress',
   nodes: 'minions',
+  replicationcontrollers: 'controllers',
   services: 'services/specs',
 }
 

@@ -59,6 +59,17 @@ describe('update', () => {
     expect(said(await put(`${path}/a`, { ...configMap('a'), ...change }))).toEqual(expected)
   })
 
+  test.each<[name: string, managedFields: object[]]>([
+    ['an empty list of owners', []],
+    ['a list of nobody', [{}]],
+  ])('with %s has them forgotten, and through no door but the object’s own', async (_name, managedFields) => {
+    const namespace = (await collection()).replace('/configmaps', '')
+    const ownersAt = async (path: string): Promise<unknown> =>
+      (await patch(path, { metadata: { managedFields } })).body.metadata.managedFields
+    expect(await ownersAt(`${namespace}/status`)).toHaveLength(1)
+    expect(await ownersAt(namespace)).toBeUndefined()
+  })
+
   test('of what is not there is not a creation', async () => {
     const path = await collection()
     expect(said(await put(`${path}/a`, configMap('a')))).toBe('404 NotFound: configmaps "a" not found')

@@ -75,12 +75,13 @@ function validatePort(port: EndpointPort, named: boolean, path: string, errors: 
   else if (port.name)
     for (const said of dns1123Label(port.name)) errors.push(invalidValue(`${path}.name`, port.name, said))
   for (const said of portNumber(port.port)) errors.push(invalidValue(`${path}.port`, port.port, said))
-  validateProtocol(port.protocol, path, errors)
+  // An empty one is none.
+  validateProtocol(port.protocol || undefined, path, errors)
   validateAppProtocol(port.appProtocol, path, errors)
 }
 
 function validateProtocol(protocol: string | undefined, path: string, errors: FieldError[]): void {
-  if (!protocol) errors.push(required(`${path}.protocol`))
+  if (protocol === undefined) errors.push(required(`${path}.protocol`))
   else if (!PROTOCOLS.includes(protocol)) errors.push(notSupported(`${path}.protocol`, protocol, PROTOCOLS))
 }
 

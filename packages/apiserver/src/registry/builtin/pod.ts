@@ -1,6 +1,6 @@
 /** The Pod: what is set when one is made, what may change, how long its deletion waits. */
 import type { KubeObject } from '@caisson/api'
-import type { Container, Pod, PodSpec, PodStatus } from 'kubernetes-types/core/v1.js'
+import type { Container, Lifecycle, Pod, PodSpec, PodStatus } from 'kubernetes-types/core/v1.js'
 import { dns1123Label } from '../names.ts'
 import type { Strategy } from '../resource.ts'
 import { applyPodDefaults } from './pod-defaults.ts'
@@ -99,7 +99,11 @@ export function dropDisabledSpecFields(spec: PodSpec & { hostnameOverride?: stri
 
 function dropDisabledContainerFields(container: Container): void {
   delete (container as { restartPolicyRules?: unknown }).restartPolicyRules
-  delete (container.lifecycle as { stopSignal?: string } | undefined)?.stopSignal
+  const lifecycle: Lifecycle & { stopSignal?: string } = container.lifecycle ?? {}
+  if (lifecycle.stopSignal !== undefined) {
+    delete lifecycle.stopSignal
+    if (Object.keys(lifecycle).length === 0) delete container.lifecycle
+  }
   for (const { valueFrom } of container.env ?? [])
     delete (valueFrom as { fileKeyRef?: unknown } | undefined)?.fileKeyRef
 }

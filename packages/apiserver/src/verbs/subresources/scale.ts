@@ -114,7 +114,6 @@ async function patch(call: Call, resource: Resource, environment: Environment): 
   const body = (await call.readBody()) ?? { value: undefined, text: '', duplicates: [] }
   if (call.contentType === PATCH_TYPES.apply) return await apply(call, resource, environment, body)
   const options = writeOptions('PatchOptions', call.query, call.userAgent)
-  if (body.error !== undefined) throw badRequest(`error decoding patch: ${body.error}`)
   const patched = patchedObject({ resource: SCALES, environment, options, call, body })
   return await write({ call, resource, environment, options, scaled: (current) => patched(current) as Scale })
 }
