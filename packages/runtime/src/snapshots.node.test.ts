@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
@@ -279,4 +279,23 @@ test('a sentry that is killed while it is kept leaves nothing, and its end is to
   await expect(kept).rejects.toThrow()
   expect(existsSync(directory)).toBe(false)
   expect((await scratch.exitOf('source-c')).state).toMatchObject({ phase: 'exited', reason: 'sentry-died' })
+})
+
+test('a sandbox that could not be ended with its snapshot goes on, and ends like any other', async () => {
+  let scratch = await createScratchRuntime()
+  onTestFinished(() => scratch[Symbol.asyncDispose]())
+  const { stateDirectory } = scratch
+  const source = await startCounter(scratch, 'source', { sandbox: { shared: true }, container: { name: 'counter' } })
+  const directory = join(stateDirectory, 'snapshot')
+  // The process that holds the sandbox open is marked to end before the container, which cannot be.
+  await symlink('/nowhere/at-all', join(stateDirectory, 'containers/source-c/checkpointed'))
+  await expect(scratch.runtime.checkpoint('source', { directory, leaveRunning: false })).rejects.toThrow('ENOENT')
+  expect(existsSync(directory)).toBe(false)
+  expect(await ask(source)).toMatchObject({ count: 1 })
+  // Also as the next process sees it.
+  await scratch.runtime[Symbol.asyncDispose]()
+  scratch = await createScratchRuntime({ stateDirectory })
+  expect(await ask(source)).toMatchObject({ count: 2 })
+  await scratch.runtime.stopContainer('source-c', { graceMs: 10_000 })
+  expect((await scratch.exitOf('source-c')).state).toMatchObject({ exitCode: 7, reason: 'error' })
 })
