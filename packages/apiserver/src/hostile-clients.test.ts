@@ -98,6 +98,45 @@ test('a connection that a client has made and not used yet is closed by the clie
   expect(Math.min(strangerMs, headersMs, requestMs)).toBeGreaterThan(90_000)
 })
 
+describe('what is no request, or more than is read of one,', () => {
+  const bodyOf = (answer: string): unknown => JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))
+
+  test.each([
+    ['a header', head('GET /api HTTP/1.1', `X: ${'x'.repeat(70_000)}`)],
+    ['a header of more than a connection holds', head('GET /api HTTP/1.1', `X: ${'x'.repeat(8_000_000)}`)],
+    ['a request line', head(`GET /api?labelSelector=${'a'.repeat(70_000)} HTTP/1.1`)],
+    ['many headers', head('GET /api HTTP/1.1', ...Array.from({ length: 9_000 }, (_, index) => `X-${index}: y`))],
+  ])('is answered to who still sends it: %s', async (_name, text) => {
+    const answer = await sendRaw(text)
+    expect(statusLine(answer)).toBe('HTTP/1.1 431 Request Header Fields Too Large')
+    expect(bodyOf(answer)).toMatchObject({
+      kind: 'Status',
+      message: "the request's line and headers have more than 65536 bytes",
+      code: 431,
+    })
+    await isServed()
+  })
+
+  test('is answered with what is wrong', async () => {
+    const answer = await sendRaw('BOGUS /api HTTP/1.1\r\n\r\n')
+    expect(statusLine(answer)).toBe('HTTP/1.1 400 Bad Request')
+    expect(bodyOf(answer)).toMatchObject({
+      reason: 'BadRequest',
+      message: 'what came is no request: Parse Error: Invalid method encountered',
+    })
+  })
+
+  test('is no part of the answer that is on its way', async () => {
+    const socket = await dial()
+    const answer = rest(socket)
+    socket.write(head('GET /api/v1/namespaces/default/configmaps?watch=1 HTTP/1.1'))
+    await once(socket, 'data')
+    socket.write('BOGUS\r\n\r\n')
+    expect(await answer).not.toContain('what came is no request')
+    await isServed()
+  })
+})
+
 describe('who is slow', () => {
   test('headers that never end are cut off', async () => {
     const answer = await sendRaw(`GET /api HTTP/1.1\r\nHost: 127.0.0.1\r\n${AUTHORIZATION}\r\nX-Slow: `)

@@ -49,8 +49,8 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   checkEveryMs: 5000,
 }
 
-/** Long selectors are part of the first line. */
-const MAX_HEADER_BYTES = 64 << 10
+/** Of a request's line and headers together: long selectors are part of the first line. */
+export const MAX_HEADER_BYTES = 64 << 10
 
 /** For `createServer` of node:https. */
 export function connectionOptions(limits: ConnectionLimits): ServerOptions {

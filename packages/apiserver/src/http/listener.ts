@@ -1,8 +1,15 @@
 /** The door for clients outside this process: HTTPS on one address, and whose connections there are. */
 import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import { type ConnectionLimits, connectionOptions, createStrangers, type Strangers } from './connections.ts'
+import {
+  type ConnectionLimits,
+  connectionOptions,
+  createStrangers,
+  MAX_HEADER_BYTES,
+  type Strangers,
+} from './connections.ts'
 import type { Handler } from './handler.ts'
+import { refuseUnread } from './refuse-unread.ts'
 
 export interface ListenOptions {
   host: string
@@ -43,6 +50,9 @@ export function createListener(limits: ConnectionLimits): Listener {
     },
     async listen({ host, port, tls }, handler) {
       server = createServer({ ...tls, ...connectionOptions(limits) })
+      const unread = refuseUnread(MAX_HEADER_BYTES)
+      server.on('request', unread.request)
+      server.on('clientError', unread.clientError)
       server.on('request', handler.request)
       server.on('upgrade', handler.upgrade)
       // Someone who speaks no TLS, or hangs up: nothing to answer, nothing to report.
