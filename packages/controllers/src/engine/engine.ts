@@ -23,7 +23,7 @@ export interface ControllerDefinition<T extends AnyObject, O> {
   informer: Informer<T>
   /** The other kinds that the plan writes or depends on. */
   others: readonly WriteCache[]
-  /** Reads the caches, and nothing else. */
+  /** Reads the caches, and what the controller keeps beside them, where it notes what it has found. Writes nothing. */
   observe(object: T, failures: readonly WriteFailure[]): O
   /** Pure. */
   plan(observed: O, now: number): Plan<object>
