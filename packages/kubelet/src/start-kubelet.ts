@@ -18,6 +18,7 @@ import { createPodSources } from './pod-sources.ts'
 import { createFakePods } from './pods/fake-pods.ts'
 import { misfit, resizeRefusal } from './pods/node-fit.ts'
 import { SANDBOX_LABELS } from './pods/observe-pod.ts'
+import type { Eviction } from './pods/observed-pod.ts'
 import { createPodActions } from './pods/pod-actions.ts'
 import { podRejection } from './pods/pod-admission.ts'
 import { createPodEngine, type PodEngine } from './pods/pod-engine.ts'
@@ -215,8 +216,9 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
     }),
   )
   const node = stack.use(await registerNode({ client, facts, signal, now, onError }))
+  const rejection = (pod: PodObject): Eviction | undefined => podRejection(pod, options.allowedSysctls)
   const fakePods = options.fake
-    ? createFakePods({ hostIp: machine.address, allowedSysctls: options.allowedSysctls, now, present: pods.list() })
+    ? createFakePods({ hostIp: machine.address, rejection, now, present: pods.list() })
     : undefined
   const engine: PodEngine = stack.use(
     createPodEngine({
@@ -234,14 +236,13 @@ export async function startKubelet(options: StartKubeletOptions): Promise<Kubele
       ends: await readEnds(options.dataDir),
       misfit(pod, others) {
         const node = self.get(nodeName)
-        if (podRejection(pod, options.allowedSysctls)) return undefined
         return (node && misfit(pod, node, others)) ?? sources.references.take(pod)
       },
       resizeRefusal(pod, others) {
         const node = self.get(nodeName)
         return node && resizeRefusal(pod, node, others)
       },
-      allowedSysctls: options.allowedSysctls,
+      rejection,
       evictionOf: (uid) => pressure.evictionOf(uid),
       now,
       onError,

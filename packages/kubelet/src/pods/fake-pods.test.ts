@@ -8,7 +8,7 @@ const hostIp = '192.0.2.1'
 describe('fake Pods', () => {
   test('are Ready at once, with an address of their own, and stay as they are', () => {
     let clock = NOW
-    const fake = createFakePods({ hostIp, now: () => clock, present: [] })
+    const fake = createFakePods({ hostIp, rejection: () => undefined, now: () => clock, present: [] })
     const pod = aPod({ spec: { initContainers: [{ name: 'setup' }, { name: 'proxy', restartPolicy: 'Always' }] } })
     const { actions, status } = planPod(fake.observe(pod), clock)
     expect(actions).toEqual([])
@@ -21,7 +21,7 @@ describe('fake Pods', () => {
 
   test('another agent leaves addresses with whom they belong to, and gives back those of Pods that are gone', () => {
     const present = aPod({ status: { phase: 'Running', podIP: '198.18.0.1' } })
-    const fake = createFakePods({ hostIp, now: () => NOW, present: [present] })
+    const fake = createFakePods({ hostIp, rejection: () => undefined, now: () => NOW, present: [present] })
     const other = aPod()
     other.metadata.uid = 'uid-2'
     expect(fake.observe(present).sandbox?.ip).toBe('198.18.0.1')
@@ -31,7 +31,7 @@ describe('fake Pods', () => {
   })
 
   test('have as many addresses as the node takes Pods, and more', () => {
-    const fake = createFakePods({ hostIp, now: () => NOW, present: [] })
+    const fake = createFakePods({ hostIp, rejection: () => undefined, now: () => NOW, present: [] })
     const addresses = new Set<string>()
     for (let index = 0; index < 20_000; index++) {
       const pod = aPod()
@@ -43,7 +43,7 @@ describe('fake Pods', () => {
   })
 
   test('end when their time is over', () => {
-    const fake = createFakePods({ hostIp, now: () => NOW, present: [] })
+    const fake = createFakePods({ hostIp, rejection: () => undefined, now: () => NOW, present: [] })
     const pod = aPod({
       spec: { activeDeadlineSeconds: 10 },
       status: { phase: 'Running', startTime: '2026-01-01T11:59:00Z' },

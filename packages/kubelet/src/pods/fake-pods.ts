@@ -12,7 +12,7 @@ import {
   specOf,
   statusesOf,
 } from './observed-pod.ts'
-import { podRejection } from './pod-admission.ts'
+import type { PodObserverOptions } from './pod-observer.ts'
 
 /** 198.18.0.0/15 is set aside for benchmarks: nothing on the net has such an address. */
 const FIRST_ADDRESS = (198 << 24) + (18 << 16) + 1
@@ -27,7 +27,7 @@ export interface FakePods {
 
 export function createFakePods(options: {
   hostIp: string
-  allowedSysctls?: readonly string[] | undefined
+  rejection: PodObserverOptions['rejection']
   now: () => number
   present: readonly PodObject[]
 }): FakePods {
@@ -58,13 +58,12 @@ export function createFakePods(options: {
     observe(pod) {
       const uid = pod.metadata.uid ?? ''
       const ending = pod.metadata.deletionTimestamp !== undefined
-      const { allowedSysctls } = options
-      const rejected = podRejection(pod, allowedSysctls) !== undefined
-      const present = ending || rejected ? [] : runs(pod, options.now())
+      const refusal = options.rejection(pod)
+      const present = ending || refusal ? [] : runs(pod, options.now())
       return {
         ...barePod(pod, options.hostIp),
-        allowedSysctls,
-        sandbox: rejected ? undefined : { id: uid, attempt: 0, shared: false, alive: true, ip: addressOf(uid) },
+        refusal,
+        sandbox: refusal ? undefined : { id: uid, attempt: 0, shared: false, alive: true, ip: addressOf(uid) },
         runs: present,
         // There is nothing to ask, so that all is well.
         health: new Map(present.map(({ id = '' }) => [id, { started: true, ready: true, failed: undefined }])),

@@ -5,6 +5,7 @@ import type { Container, PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.t
 import { barePod, type ContainerRun, type ObservedPod } from './observed-pod.ts'
 import { planPod } from './plan-pod.ts'
 import type { PodAction } from './pod-action.ts'
+import { podRejection } from './pod-admission.ts'
 
 export const NOW = Date.UTC(2026, 0, 1, 12)
 export const second = 1000
@@ -71,6 +72,7 @@ export function aRun(state: ContainerState, fields: Partial<ContainerRun> = {}):
 export function observed(pod: PodObject, fields: Partial<ObservedPod> = {}): ObservedPod {
   return {
     ...barePod(pod, '192.0.2.1'),
+    refusal: podRejection(pod),
     sandbox: { id: 'uid-1-0', attempt: 0, shared: false, alive: true, ip: '10.1.0.2' },
     hasDirectory: true,
     ...fields,

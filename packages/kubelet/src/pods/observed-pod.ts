@@ -114,8 +114,6 @@ export interface ObservedPod {
   setback: PodSetback | undefined
   /** Why the node does not take it, where nothing of it was begun. */
   refusal?: Eviction | undefined
-  /** Kernel parameters that the node allows beside the safe ones. */
-  allowedSysctls?: readonly string[] | undefined
   /** What the node ends the Pod for. */
   eviction: Eviction | undefined
   /** Whether something happens in it, where it wants that to be known. */

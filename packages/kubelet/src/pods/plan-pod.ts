@@ -23,7 +23,6 @@ import {
 } from './observed-pod.ts'
 import { resizeSteps } from './plan-resize.ts'
 import type { PodAction } from './pod-action.ts'
-import { podRejection } from './pod-admission.ts'
 import { podStatus, rejectedStatus } from './pod-status.ts'
 import { hasCome, nextBackOffMs, restartAt } from './restart-back-off.ts'
 
@@ -51,8 +50,8 @@ export const MINIMUM_GRACE_MS = 2_000
 const DEFAULT_GRACE_SECONDS = 30
 
 export function planPod(observed: ObservedPod, now: number): PodPlan {
-  const rejection = podRejection(observed.pod, observed.allowedSysctls) ?? observed.refusal
-  if (rejection && !observed.sandbox && observed.runs.length === 0) return planRejection(observed, now, rejection)
+  const { refusal } = observed
+  if (refusal && !observed.sandbox && observed.runs.length === 0) return planRejection(observed, now, refusal)
   if (observed.orphaned || observed.pod.metadata.deletionTimestamp) return planEnd(observed, now, undefined)
   const { eviction } = observed
   if (eviction && !isTerminalPhase(observed.pod.status?.phase)) return planEnd(observed, now, eviction)

@@ -36,8 +36,8 @@ export interface PodObserverOptions {
   misfit(pod: PodObject, others: TakenPods): Eviction | undefined
   /** Why a Pod that runs cannot have what it asks for by now beside others; undefined where it can. */
   resizeRefusal(pod: PodObject, others: TakenPods): PendingResize | undefined
-  /** Kernel parameters that Pods may have beside the safe ones. */
-  allowedSysctls?: readonly string[] | undefined
+  /** Why the node begins with no such Pod, whatever room it has; undefined where it may. */
+  rejection(pod: PodObject): Eviction | undefined
   /** What the node has the Pod go for. */
   evictionOf(uid: string): Eviction | undefined
   /** Something that is asked or measured is not what it was when the Pod was observed. */
@@ -107,8 +107,7 @@ export function createPodObserver(options: PodObserverOptions): PodObserver {
     tellSeen(uid)
     return {
       ...seen,
-      refusal: pod && refusalOf(pod, seen, memory),
-      allowedSysctls: options.allowedSysctls,
+      refusal: options.rejection(seen.pod) ?? (pod && refusalOf(pod, seen, memory)),
       limitsDue: limitsDue(seen.pod, seen, podLimits(seen.pod, runtime).limits),
       ...(await watch(seen, memory)),
     }
