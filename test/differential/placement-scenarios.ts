@@ -67,6 +67,15 @@ export function placementSteps(add: Add): void {
     {},
     { annotations: { 'seccomp.security.alpha.kubernetes.io/pod': 'runtime/default' } },
   )
+  for (const second of ['a', '10.2.0.0/24', 'fd00::/64'])
+    add(
+      `a node with the second range ${second}`,
+      post(
+        '/api/v1/nodes',
+        { metadata: { name: 'placed' }, spec: { podCIDRs: ['10.1.0.0/24', second] } },
+        { dryRun: 'All' },
+      ),
+    )
   add(
     'a volume that nodes have by an old label',
     post(

@@ -1,7 +1,7 @@
 import type { KubeObject } from '@caisson/api'
 import type { Node } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
-import { duplicate, forbidden, invalidValue } from '../field-error.ts'
+import { duplicate, forbidden, internalError, invalidValue } from '../field-error.ts'
 import { cidrWarnings, parseCidr, validateCidr } from '../ip-address.ts'
 import type { Strategy } from '../resource.ts'
 import { isExtended, validateAmount } from './resource-requirements.ts'
@@ -63,8 +63,15 @@ function validateNode(node: Node): FieldError[] {
   const ranges = node.spec?.podCIDRs ?? []
   ranges.forEach((range, index) => validateCidr(range, `spec.podCIDRs[${index}]`, errors))
   if (ranges.length > 1) {
-    const families = new Set(ranges.map((range) => parseCidr(range)?.family))
-    if (ranges.length > 2 || families.size < 2) {
+    const families = ranges.map((range) => parseCidr(range)?.family)
+    const wrong = families.indexOf(undefined)
+    if (wrong >= 0) {
+      const said = `invalid CIDR[${wrong}]: <nil> (invalid CIDR address: ${ranges[wrong]})`
+      errors.push(
+        internalError('spec.podCIDRs', `invalid PodCIDRs. failed to check with dual stack with error:${said}`),
+      )
+    }
+    if (wrong >= 0 || ranges.length > 2 || new Set(families).size < 2) {
       errors.push(invalidValue('spec.podCIDRs', ranges, 'may specify no more than one CIDR for each IP family'))
     }
   }
