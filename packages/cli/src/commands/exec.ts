@@ -37,13 +37,12 @@ export async function exec(options: ExecCommandOptions): Promise<void> {
 /** Exit code of what SIGKILL ended. */
 const KILLED = 137
 
-/** Whether the Pod is gone or about to go, as when its Sandbox is removed or told to sleep. */
+/** Whether the Pod is gone or about to go, as when its Sandbox is removed or told to sleep; false where nobody can say. */
 async function isGoing({ client, namespace }: Session, { metadata: { name = '', uid } }: PodObject): Promise<boolean> {
   try {
     const { metadata } = await client.get(resources.pods, name, { namespace })
     return metadata.uid !== uid || metadata.deletionTimestamp !== undefined
   } catch (error) {
-    if (isNotFound(error)) return true
-    throw error
+    return isNotFound(error)
   }
 }

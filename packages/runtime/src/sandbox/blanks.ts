@@ -146,7 +146,9 @@ export function createBlanks(parts: RuntimeParts): Blanks {
 
   return {
     async expect(snapshotDirectory, restores) {
-      const { shape } = (await openSnapshot(snapshotDirectory)).manifest
+      // A snapshot of a source that has ended is all that is left of it, and is not lost because nothing is made ahead.
+      const opened = await openSnapshot(snapshotDirectory).catch(() => undefined)
+      const shape = opened?.manifest.shape
       if (!shape) return
       const kind = use(shape)
       kind.wanted = Math.min(Math.max(kind.wanted, restores), MOST_OF_A_SHAPE)

@@ -24,6 +24,21 @@ test('what a killed process had half written or half removed is taken away', asy
   }
 })
 
+test('what cannot be read is not taken for what is not there', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'caisson-state-'))
+  try {
+    const files = await openStateFiles(directory)
+    const made = await files.createContainer('a-1', { bundle: {} })
+    await writeFile(join(made, 'supervision.json'), '{"half')
+    expect((await files.containers()).get('a-1')).toMatchObject({ state: undefined })
+    await rm(join(made, 'supervision.json'))
+    await mkdir(join(made, 'supervision.json'))
+    await expect(files.containers()).rejects.toThrow('EISDIR')
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+})
+
 test('what a container nested deeper than a path is long goes with it, and keeps nobody from the others', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'caisson-state-'))
   try {

@@ -153,12 +153,16 @@ async function writeFileAtomically(path: string, text: string): Promise<void> {
   await rename(temporary, path)
 }
 
-/** Undefined where it is not there or is not JSON. */
+/**
+ * Undefined where it is not there or is not JSON. What cannot be read now, as where no more files may be opened, is not
+ * taken for either: a sandbox of which nothing is known is taken away.
+ */
 async function readJsonFile<T>(path: string): Promise<T | undefined> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as T
-  } catch {
-    return undefined
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 
