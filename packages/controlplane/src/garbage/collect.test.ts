@@ -74,6 +74,42 @@ test('what is given another owner while its owner is looked up stays', async () 
   expect(left.metadata.ownerReferences?.map(({ name }) => name)).toEqual(['heir'])
 })
 
+test('an owner that has not been seen yet is no owner that is gone', async () => {
+  await using server = await startTestServer({ startApiServer, componentUsers })
+  const { client, own, informers, signal } = server
+  const at = { namespace: NAMESPACE }
+  const make = async (name: string, owners: readonly object[] = [], finalizers: string[] = []) => {
+    const { metadata } = await client.create(
+      resources.configMaps,
+      { metadata: { name, finalizers, ownerReferences: owners as never } },
+      at,
+    )
+    return { apiVersion: 'v1', kind: 'ConfigMap', name, uid: metadata.uid ?? '' }
+  }
+  const [seen, unseen] = [await make('seen'), await make('unseen')]
+  const gone = { ...seen, name: 'gone', uid: 'gone' }
+  const shared = await make('shared', [seen, unseen, gone])
+  const held = await make('held', [unseen], ['foregroundDeletion'])
+  const graph = createOwnershipGraph(() => 'Namespaced')
+  await using watcher = await watchObjects({
+    client: own,
+    informers,
+    signal,
+    changed(resource, object) {
+      if (object.metadata.uid !== unseen.uid) graph.observe(resource, object)
+    },
+    gone() {},
+  })
+  await watcher.synced(signal)
+  for (const { uid } of [shared, held]) await collect(uid, { client: own, watcher, graph, signal })
+  const left = (await client.list(resources.configMaps, at)).items.map(({ metadata }) => metadata)
+  expect(left.find(({ name }) => name === 'shared')?.ownerReferences?.map(({ name }) => name)).toEqual([
+    'seen',
+    'unseen',
+  ])
+  expect(left.find(({ name }) => name === 'held')?.deletionTimestamp).toBe(undefined)
+})
+
 test('objects that wait for each other in a circle go', async () => {
   await using server = await startTestServer({ startApiServer, componentUsers })
   const { client, own, informers, signal } = server

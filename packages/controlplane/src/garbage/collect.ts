@@ -18,41 +18,34 @@ export interface CollectorContext {
  */
 export async function collect(uid: string, context: CollectorContext): Promise<void> {
   const { client, graph, signal } = context
-  const decision = graph.decide(uid)
+  const node = graph.get(uid)
+  // As it is before anything is waited for: with other owners it is another version, which no write here touches.
+  const object = node && current(node, context)
+  const decision = graph.decide(uid, node && (await livingOwners(node, context)))
   switch (decision.kind) {
     case 'nothing':
       return
-    case 'delete': {
-      const owners = decision.node.owners
-      const object = current(decision.node, context)
-      if (!object) return
-      // The graph may be behind: what is about to be deleted for having no owner is looked up once more.
-      const alive = await Promise.all(owners.map((owner) => ownerLives(decision.node, owner, context)))
-      if (
-        alive.some(Boolean) &&
-        decision.propagation === 'Background' &&
-        !owners.some((owner) => graph.get(owner.uid)?.deleting)
-      )
-        return
-      return remove(decision.node, { object, propagationPolicy: decision.propagation }, context)
-    }
+    case 'delete':
+      return object && remove(decision.node, { object, propagationPolicy: decision.propagation }, context)
     case 'drop-owners':
-      return dropOwners(decision.node, new Set(decision.uids), context)
+      return object && dropOwners(decision.node, { object, uids: new Set(decision.uids) }, context)
     case 'delete-dependents':
       // Each by itself: one with another owner stays, and only lets go of this one.
-      await Promise.all(decision.dependents.map((node) => collect(node.uid, context)))
+      await Promise.all(decision.dependents.map((dependent) => collect(dependent.uid, context)))
       return
-    case 'orphan-dependents':
-      await Promise.all(decision.dependents.map((node) => dropOwners(node, new Set([decision.node.uid]), context)))
-      return
-    case 'unblock-owners':
-      return changeOwners(
-        decision.node,
-        (owners) => owners.map((each) => ({ ...each, blockOwnerDeletion: false })),
-        context,
+    case 'orphan-dependents': {
+      const uids = new Set([uid])
+      await Promise.all(
+        decision.dependents.map(async (dependent) => {
+          const found = current(dependent, context)
+          if (found) await dropOwners(dependent, { object: found, uids }, context)
+        }),
       )
+      return
+    }
+    case 'unblock-owners':
+      return object && unblockOwners(decision.node, object, context)
     case 'remove-finalizer': {
-      const object = current(decision.node, context)
       const resource = context.watcher.kinds.get(decision.node.resource)
       if (!object || !resource) return
       const finalizers = (object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== decision.finalizer)
@@ -80,6 +73,13 @@ function guard(object: KubeObject): { uid: string; resourceVersion: string } {
 function current(node: Node, { watcher }: CollectorContext): KubeObject | undefined {
   const object = watcher.get(node.resource, node.namespace, node.name)
   return object?.metadata.uid === node.uid ? object : undefined
+}
+
+/** The graph may be behind: of owners that it has not seen, UIDs of those that the API server has. */
+async function livingOwners(node: Node, context: CollectorContext): Promise<ReadonlySet<string>> {
+  const unseen = context.graph.unseenOwners(node.uid)
+  const alive = await Promise.all(unseen.map((owner) => ownerLives(node, owner, context)))
+  return new Set(unseen.filter((_, index) => alive[index]).map(({ uid }) => uid))
 }
 
 async function ownerLives(
@@ -114,27 +114,29 @@ async function remove(
   }
 }
 
-function dropOwners(node: Node, uids: ReadonlySet<string>, context: CollectorContext): Promise<void> {
-  return changeOwners(node, (owners) => owners.filter((owner) => !uids.has(owner.uid)), context)
-}
-
-async function changeOwners(
+function dropOwners(
   node: Node,
-  change: (owners: readonly OwnerReference[]) => OwnerReference[],
+  { object, uids }: { object: KubeObject; uids: ReadonlySet<string> },
   context: CollectorContext,
 ): Promise<void> {
-  const object = current(node, context)
-  const resource = context.watcher.kinds.get(node.resource)
-  if (!object || !resource) return
-  const ownerReferences = change(object.metadata.ownerReferences ?? [])
-  await unlessGone(
-    context.client.patch(
-      resource,
-      node.name,
-      { metadata: { ...guard(object), ownerReferences } },
-      at(node, context.signal),
-    ),
-  )
+  const owners = object.metadata.ownerReferences ?? []
+  return setOwners(node, { object, owners: owners.filter((owner) => !uids.has(owner.uid)) }, context)
+}
+
+function unblockOwners(node: Node, object: KubeObject, context: CollectorContext): Promise<void> {
+  const owners = object.metadata.ownerReferences ?? []
+  return setOwners(node, { object, owners: owners.map((each) => ({ ...each, blockOwnerDeletion: false })) }, context)
+}
+
+async function setOwners(
+  node: Node,
+  { object, owners: ownerReferences }: { object: KubeObject; owners: readonly OwnerReference[] },
+  { client, watcher, signal }: CollectorContext,
+): Promise<void> {
+  const resource = watcher.kinds.get(node.resource)
+  if (!resource) return
+  const body = { metadata: { ...guard(object), ownerReferences } }
+  await unlessGone(client.patch(resource, node.name, body, at(node, signal)))
 }
 
 /** Gone, or already another: either way there is nothing left to do here, and the watch will say so. */

@@ -37,13 +37,17 @@ export type Decision =
   | { kind: 'orphan-dependents'; node: Node; dependents: Node[] }
 
 const NONE: readonly OwnerReference[] = []
+const NOBODY: ReadonlySet<string> = new Set()
 
 export interface OwnershipGraph {
   /** Takes in an object as it is now; returns the UIDs that should be decided again. */
   observe(resource: ResourceName, object: KubeObject): string[]
   /** The object is gone; returns the UIDs that should be decided again. */
   forget(uid: string): string[]
-  decide(uid: string): Decision
+  /** Owners of a living object that count as gone for not having been seen. */
+  unseenOwners(uid: string): readonly OwnerReference[]
+  /** @param alive UIDs of owners that have been found to be there, seen or not */
+  decide(uid: string, alive?: ReadonlySet<string>): Decision
   /** Objects of one namespace that still exist. */
   inNamespace(namespace: string): Node[]
   get(uid: string): Node | undefined
@@ -85,14 +89,16 @@ export function createOwnershipGraph(scopeOf: ScopeOf): OwnershipGraph {
     return found && owns(found, node) ? found : undefined
   }
 
-  function decideLiving(node: Node): Decision {
-    if (node.owners.length === 0) return { kind: 'nothing' }
-    // In no namespace such an owner could be looked for: Kubernetes leaves all of the object as it is.
-    if (node.namespace === '' && node.owners.some((owner) => scopeOf(owner) === 'Namespaced'))
-      return { kind: 'nothing' }
+  /** In no namespace a namespaced owner could be looked for: Kubernetes leaves all of the object as it is. */
+  function isBeyondReach(node: Node): boolean {
+    return node.namespace === '' && node.owners.some((owner) => scopeOf(owner) === 'Namespaced')
+  }
+
+  function decideLiving(node: Node, alive: ReadonlySet<string>): Decision {
+    if (node.owners.length === 0 || isBeyondReach(node)) return { kind: 'nothing' }
     const states = node.owners.map((owner) => {
       const found = ownerNode(node, owner)
-      if (!found) return scopeOf(owner) ? ('gone' as const) : ('solid' as const)
+      if (!found) return scopeOf(owner) && !alive.has(owner.uid) ? ('gone' as const) : ('solid' as const)
       return found.deleting && found.finalizers.includes('foregroundDeletion') && owner.blockOwnerDeletion
         ? ('waiting' as const)
         : ('solid' as const)
@@ -186,10 +192,15 @@ export function createOwnershipGraph(scopeOf: ScopeOf): OwnershipGraph {
       const waiting = node.owners.map((owner) => owner.uid).filter((owner) => nodes.get(owner)?.deleting)
       return [...(dependents.get(uid) ?? []), ...waiting]
     },
-    decide(uid) {
+    unseenOwners(uid) {
+      const node = nodes.get(uid)
+      if (!node || node.deleting || isBeyondReach(node)) return NONE
+      return node.owners.filter((owner) => !ownerNode(node, owner) && scopeOf(owner))
+    },
+    decide(uid, alive = NOBODY) {
       const node = nodes.get(uid)
       if (!node) return { kind: 'nothing' }
-      return node.deleting ? decideDeleting(node) : decideLiving(node)
+      return node.deleting ? decideDeleting(node) : decideLiving(node, alive)
     },
     inNamespace: (namespace) => [...(byNamespace.get(namespace) ?? [])].flatMap((uid) => nodes.get(uid) ?? []),
     get: (uid) => nodes.get(uid),
