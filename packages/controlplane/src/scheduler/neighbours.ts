@@ -40,6 +40,12 @@ export function isAverse({ spec }: PodObject): boolean {
   return (spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).length > 0
 }
 
+/** Whether its place depends on which Pods are where. */
+export function asksOfNeighbours({ spec }: PodObject): boolean {
+  const { podAffinity, podAntiAffinity } = spec?.affinity ?? {}
+  return podAffinity !== undefined || podAntiAffinity !== undefined || !!spec?.topologySpreadConstraints?.length
+}
+
 export function createNeighbours(pod: PodObject, surroundings: Surroundings): Neighbours {
   const labels = new Map(surroundings.nodes.map(({ metadata }) => [metadata.name ?? '', metadata.labels ?? {}]))
   const parts = [

@@ -1,7 +1,9 @@
-import { type AnyObject, keyOf, resources } from '@caisson/client'
+import { isDeepStrictEqual } from 'node:util'
+import { type AnyObject, keyOf, type PodObject, resources } from '@caisson/client'
 import type { PartWiring } from '../part-wiring.ts'
 import { priorityOf } from './choose-preemption.ts'
-import { createNodeLoads, isFinished } from './node-loads.ts'
+import { asksOfNeighbours } from './neighbours.ts'
+import { createNodeLoads, isFinished, requestOf } from './node-loads.ts'
 import { isPending, schedule } from './schedule.ts'
 
 /** Binding is one small request. */
@@ -38,11 +40,21 @@ export function startScheduler({ client, informers, now, signal, record, queue, 
   const roomMade = (): void => {
     for (const key of unschedulable) enqueue(key)
   }
+  /** Those for whom it matters who is where, and not only how much room is left. */
+  const neighboursChanged = (): void => {
+    for (const key of unschedulable) {
+      const pod = pods.get(key)
+      if (pod && asksOfNeighbours(pod)) enqueue(key)
+    }
+  }
   on(
     pods,
     (pod, old) => {
       loads.observe(pod)
-      if (old && isFinished(pod) && !isFinished(old)) roomMade()
+      if (unschedulable.size > 0 && old) {
+        if (leavesRoom(old, pod)) roomMade()
+        else if (isOtherNeighbour(old, pod)) neighboursChanged()
+      }
       if (isPending(pod)) enqueue(keyOf(pod))
     },
     (pod) => {
@@ -54,9 +66,27 @@ export function startScheduler({ client, informers, now, signal, record, queue, 
   on(informers.of(resources.nodes), (node, old) => {
     if (!old || nodeShape(old) !== nodeShape(node)) roomMade()
   })
+  on(informers.of(resources.namespaces), (namespace, old) => {
+    if (old && !isDeepStrictEqual(old.metadata.labels, namespace.metadata.labels)) roomMade()
+  })
   on(informers.of(resources.persistentVolumeClaims), (claim, old) => {
     if (claim.status?.phase === 'Bound' && old?.status?.phase !== 'Bound') roomMade()
   })
+}
+
+/** A Pod that has ended, or asks for less than before. */
+function leavesRoom(old: PodObject, pod: PodObject): boolean {
+  if (isFinished(old)) return false
+  if (isFinished(pod)) return true
+  if (!pod.spec?.nodeName) return false
+  const request = requestOf(pod)
+  return [...requestOf(old)].some(([resource, amount]) => (request.get(resource) ?? 0) < amount)
+}
+
+/** A Pod that has come to a node, or is labelled otherwise there. */
+function isOtherNeighbour(old: PodObject, pod: PodObject): boolean {
+  if (!pod.spec?.nodeName) return false
+  return old.spec?.nodeName !== pod.spec.nodeName || !isDeepStrictEqual(old.metadata.labels, pod.metadata.labels)
 }
 
 /** What of a node decides whether a Pod fits: its heartbeats do not. */
