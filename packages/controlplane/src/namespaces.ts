@@ -1,12 +1,22 @@
 /** Empties namespaces that are being deleted, and then lets them go. */
 import { kubernetesTime } from '@caisson/api'
-import { type Client, isConflict, isNotFound, resources, type Typed } from '@caisson/client'
+import {
+  type Client,
+  isConflict,
+  isNotFound,
+  type Resource,
+  resources,
+  type Typed,
+  type WorkResult,
+} from '@caisson/client'
 import type { Namespace } from 'kubernetes-types/core/v1.d.ts'
 import type { ObjectWatcher } from './garbage/object-watcher.ts'
 import type { OwnershipGraph } from './garbage/ownership-graph.ts'
 
 const FINALIZER = 'kubernetes'
 const PODS = 'pods'
+/** Nothing tells that what was never seen has gone. */
+const UNSEEN_MS = 100
 
 export interface NamespaceContext {
   client: Client
@@ -16,34 +26,38 @@ export interface NamespaceContext {
   signal: AbortSignal
 }
 
-/** One pass over one namespace; to be called again when something in it has gone. */
+/** One pass over one namespace; to be called again when something in it has gone, or when the result says. */
 export async function reconcileNamespace(
   namespace: Typed<Namespace> | undefined,
   context: NamespaceContext,
-): Promise<void> {
-  if (!namespace?.metadata.deletionTimestamp || !namespace.spec?.finalizers?.includes(FINALIZER)) return
+): Promise<WorkResult> {
+  if (!namespace?.metadata.deletionTimestamp || !namespace.spec?.finalizers?.includes(FINALIZER)) return {}
   const { client, watcher, graph, signal } = context
   const name = namespace.metadata.name ?? ''
   const empty = async (isMeant: (kind: string) => boolean): Promise<void> => {
     const left = graph.inNamespace(name).filter((node) => !node.deleting && isMeant(node.resource))
     for (const kind of new Set(left.map((node) => node.resource))) {
       const resource = watcher.kinds.get(kind)
-      if (resource)
-        await client.deleteCollection(resource, { namespace: name, propagationPolicy: 'Background', signal })
+      if (resource) await deleteAll(resource, name, context)
     }
   }
   await empty((kind) => kind === PODS)
   // What goes on running keeps what it lives under, such as its NetworkPolicies.
   if (graph.inNamespace(name).some((node) => node.resource === PODS)) {
     await sayWhatRemains(namespace, context)
-    return
+    return {}
   }
   await empty(() => true)
   // Events are nobody's dependents and hold nothing up.
   await client.deleteCollection(resources.events, { namespace: name, signal })
   if (graph.inNamespace(name).length > 0) {
     await sayWhatRemains(namespace, context)
-    return
+    return {}
+  }
+  const unseen = await unseenKinds(name, context)
+  if (unseen.length > 0) {
+    for (const resource of unseen) await deleteAll(resource, name, context)
+    return { requeueAfter: UNSEEN_MS }
   }
   const finalizers = namespace.spec.finalizers.filter((finalizer) => finalizer !== FINALIZER)
   try {
@@ -56,6 +70,24 @@ export async function reconcileNamespace(
   } catch (error) {
     if (!isNotFound(error) && !isConflict(error)) throw error
   }
+  return {}
+}
+
+function deleteAll(resource: Resource, namespace: string, { client, signal }: NamespaceContext): Promise<void> {
+  return client.deleteCollection(resource, { namespace, propagationPolicy: 'Background', signal })
+}
+
+/**
+ * The kinds of which the API server has something in a namespace in which no watch has shown anything: watches may be
+ * behind, and a kind may be new. Whatever were left would be in the next namespace of that name, which may be another's.
+ */
+async function unseenKinds(namespace: string, { client, watcher, signal }: NamespaceContext): Promise<Resource[]> {
+  await watcher.rediscover()
+  const kinds = [...watcher.kinds.values()].filter(({ namespaced }) => namespaced)
+  const found = await Promise.all(
+    kinds.map(async (resource) => (await client.list(resource, { namespace, limit: 1, signal })).items.length > 0),
+  )
+  return kinds.filter((_, index) => found[index])
 }
 
 /** What fails here is tried again, and told to nobody else. */

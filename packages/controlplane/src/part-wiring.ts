@@ -6,6 +6,7 @@ import {
   type Informer,
   type Informers,
   type Workqueue,
+  type WorkResult,
 } from '@caisson/client'
 
 export interface PartOptions {
@@ -28,7 +29,7 @@ export interface PartWiring extends Omit<PartOptions, 'onError'> {
   /** What ends with the control plane. */
   stack: AsyncDisposableStack
   /** Passes over keys, one at a time unless said; `name` says in errors what they are. */
-  queue(name: string, process: (key: string) => Promise<void>, concurrency?: number): Workqueue
+  queue(name: string, process: (key: string) => Promise<WorkResult | void>, concurrency?: number): Workqueue
   /** Calls at once for what is there: the queues that are filled come first. */
   on<T extends AnyObject>(
     informer: Informer<T>,

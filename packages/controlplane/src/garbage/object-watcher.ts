@@ -6,6 +6,7 @@ import type { KubeObject } from '@caisson/api'
 import {
   type Client,
   createInformer,
+  createWorkqueue,
   defineResource,
   type Informer,
   type Informers,
@@ -18,6 +19,8 @@ import type { ResourceName, ScopeOf } from './ownership-graph.ts'
 export interface ObjectWatcher extends AsyncDisposable {
   /** The kinds that are followed now, by group and plural. */
   readonly kinds: ReadonlyMap<ResourceName, Resource>
+  /** Resolves when each kind that is served by now is followed, if it was not; rejects where that cannot be found out. */
+  rediscover(): Promise<void>
   /** The group and plural of a kind that is followed. */
   nameOf(apiVersion: string, kind: string): ResourceName | undefined
   scopeOf: ScopeOf
@@ -106,38 +109,34 @@ export async function watchObjects(options: ObjectWatcherOptions): Promise<Objec
     for (const name of own.keys()) if (!found.has(name)) await unfollow(name)
   }
 
-  // One discovery at a time; a change that comes meanwhile asks for one more.
-  let again = false
-  let running: Promise<void> | undefined
-  function rediscover(): void {
-    again = true
-    running ??= (async () => {
-      while (again && !signal.aborted) {
-        again = false
-        await discover()
-      }
-    })()
-      .catch((error: unknown) => {
-        if (!signal.aborted) process.emitWarning(error instanceof Error ? error : String(error), 'DiscoveryWarning')
-      })
-      .finally(() => {
-        running = undefined
-      })
+  /** One after another: what an older answer lacks is not gone. */
+  let last: Promise<void> = Promise.resolve()
+  function rediscover(): Promise<void> {
+    last = last.catch(() => {}).then(discover)
+    return last
   }
+  const DISCOVERY = 'discovery'
+  const queue = createWorkqueue({
+    process: rediscover,
+    onError: (error) => {
+      if (!signal.aborted) process.emitWarning(error instanceof Error ? error : String(error), 'DiscoveryWarning')
+    },
+  })
+  const changed = (): void => queue.add(DISCOVERY)
 
   await informers.of(resources.customResourceDefinitions).synced(signal)
-  await discover()
+  await rediscover()
   handles.push(
     informers.of(resources.customResourceDefinitions).handle({
-      added: rediscover,
+      added: changed,
       updated: (old, definition) => {
         if (
           old.metadata.generation !== definition.metadata.generation ||
           old.status?.conditions?.length !== definition.status?.conditions?.length
         )
-          rediscover()
+          changed()
       },
-      deleted: rediscover,
+      deleted: changed,
     }),
   )
 
@@ -146,6 +145,7 @@ export async function watchObjects(options: ObjectWatcherOptions): Promise<Objec
 
   return {
     kinds,
+    rediscover,
     nameOf,
     scopeOf({ apiVersion, kind }) {
       const resource = kinds.get(nameOf(apiVersion, kind) ?? '')
@@ -157,7 +157,8 @@ export async function watchObjects(options: ObjectWatcherOptions): Promise<Objec
     },
     async [Symbol.asyncDispose]() {
       for (const handle of handles) handle[Symbol.dispose]()
-      await running
+      await queue[Symbol.asyncDispose]()
+      await last.catch(() => {})
       await Promise.all([...own.values()].map((informer) => informer[Symbol.asyncDispose]()))
     },
   }
