@@ -159,6 +159,16 @@ describe('what an autoscaler does and says', () => {
     expect({ rescale, events }).toEqual({ rescale: { replicas: 1, reason: 'All metrics below target' }, events: [] })
   })
 
+  test('one that is new, or whose controller is, makes nothing smaller at its first look', () => {
+    const load = { pods: [pod('a'), pod('b')], metrics: [metrics('a', '0'), metrics('b', '0')] }
+    const history = emptyHistory()
+    const look = (now: number) =>
+      planAutoscaler({ autoscaler: autoscaler(), currentReplicas: 2, load, history }, now).rescale?.replicas
+    expect(look(NOW)).toBe(undefined)
+    expect(look(NOW + 299_000)).toBe(undefined)
+    expect(look(NOW + 300_000)).toBe(1)
+  })
+
   test('without metrics it changes nothing and says why', () => {
     const load = new Error('nobody serves them')
     const observed = { autoscaler: autoscaler(), currentReplicas: 2, load, history: emptyHistory() }

@@ -35,7 +35,9 @@ const GOT_SCALE: ConditionState = {
 
 /** Adds to the history it is given; otherwise pure. */
 export function planAutoscaler(observed: ObservedTarget, now: number): AutoscalerPlan {
-  const { autoscaler, currentReplicas } = observed
+  const { autoscaler, currentReplicas, history } = observed
+  // What was recommended before the first look is not known: as Kubernetes has it, as many as there are.
+  if (history.recommendations.length === 0) history.recommendations.push({ time: now, replicas: currentReplicas })
   const spec = autoscaler.spec as HorizontalPodAutoscalerSpec
   const minReplicas = spec.minReplicas ?? 1
   if (currentReplicas === 0 && minReplicas !== 0) {
@@ -58,7 +60,7 @@ export function planAutoscaler(observed: ObservedTarget, now: number): Autoscale
   }
   // Where some metrics are missing, the others may ask for more, but not for less.
   const desired = measured.failures.length > 0 ? Math.max(best, currentReplicas) : best
-  const { replicas, conditions } = nextSize(spec, { current: currentReplicas, desired, now }, observed.history)
+  const { replicas, conditions } = nextSize(spec, { current: currentReplicas, desired, now }, history)
   const reason = replicas > currentReplicas ? `${name} above target` : 'All metrics below target'
   return {
     ...(replicas !== currentReplicas && { rescale: { replicas, reason } }),
