@@ -70,10 +70,19 @@ test('of many missed times only the last is made up for, and none that is too la
 test.each([
   ['Allow', ['create Job tick-29453770']],
   ['Forbid', []],
-  ['Replace', ['delete Job tick-29453765', 'create Job tick-29453770']],
+  // The next one follows when that one goes: the deletion may be refused.
+  ['Replace', ['delete Job tick-29453765']],
 ])('%s with a Job that still runs', (concurrencyPolicy, writes) => {
   const spec = { concurrencyPolicy }
   expect(plan('2026-01-01T00:10:00Z', { spec, jobs: [job(5)] }).writes).toEqual(writes)
+})
+
+test('what is replaced has been told to go before the next one comes', () => {
+  const { metadata, ...rest } = job(5)
+  const leaving = { ...rest, metadata: { ...metadata, deletionTimestamp: '2026-01-01T00:10:00Z' } } as JobObject
+  const spec = { concurrencyPolicy: 'Replace' }
+  for (const jobs of [[], [leaving]])
+    expect(plan('2026-01-01T00:10:00Z', { spec, jobs }).writes).toEqual(['create Job tick-29453770'])
 })
 
 test('history is kept as long as asked, and what ended is told', () => {

@@ -57,8 +57,9 @@ export function planCronJob(observed: ObservedCronJob, now: number): Plan<object
   if (observed.hasJob(name) || known >= due) return plan
   const running = observed.jobs.filter((job) => !isFinished(job) && job.metadata.deletionTimestamp === undefined)
   if (spec.concurrencyPolicy === 'Forbid' && running.length > 0) return plan
-  if (spec.concurrencyPolicy === 'Replace') plan.writes.push(...running.map((job) => deleteJob(job)))
-  plan.writes.push(createJob(cronJob, name, due))
+  // The next one follows once these have been told to go, which may be refused.
+  if (spec.concurrencyPolicy === 'Replace' && running.length > 0) plan.writes.push(...running.map(deleteJob))
+  else plan.writes.push(createJob(cronJob, name, due))
   return plan
 }
 
