@@ -12,6 +12,7 @@ import {
   createClaims,
   createStatefulPod,
   deleteStatefulPod,
+  hasLeavingClaim,
   ordinalOf,
   type StatefulSetObject,
   statefulPod,
@@ -102,6 +103,7 @@ function steps(state: State): Write[] {
 function stepOf(pod: PodObject | undefined, ordinal: number, state: State): { writes: Write[]; done: boolean } {
   const { set, claims, spec, update, current } = state
   if (!pod) {
+    if (hasLeavingClaim(set, ordinal, claims)) return { writes: [], done: false }
     const isOld = ordinal < oldBelow(state)
     const revision = isOld ? current : update
     const template = isOld ? templateOf(current) : (spec.template as PodTemplateSpec)

@@ -3,9 +3,10 @@ import { keyOf, type Typed } from '@caisson/client'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
 import { planDaemonSet } from './plan-daemon-set.ts'
 import { planStatefulSet } from './plan-stateful-set.ts'
+import type { ClaimObject } from './stateful-pod.ts'
 import { BY_NAMESPACE, candidates, controlledBy, type Wiring } from './wiring.ts'
 
-export function startStatefulSets({ kinds, start, follow }: Wiring): void {
+export function startStatefulSets({ kinds, stack, start, follow }: Wiring): void {
   const { pods, statefulSets, revisions, claims } = kinds
   const statefulSetEngine = start({
     name: 'statefulset-controller',
@@ -24,6 +25,19 @@ export function startStatefulSets({ kinds, start, follow }: Wiring): void {
   })
   follow(pods, statefulSets, statefulSetEngine, ({ spec }) => spec?.selector)
   follow(revisions, statefulSets, statefulSetEngine)
+  // A Pod waits until the claim has gone that went with the one before it, or no longer does.
+  const claimChanged = ({ metadata: { namespace = '' } }: ClaimObject): void => {
+    for (const set of statefulSets.byIndex(BY_NAMESPACE, namespace))
+      if (set.spec?.volumeClaimTemplates?.length) statefulSetEngine.enqueue(keyOf(set))
+  }
+  stack.use(
+    claims.handle({
+      updated(old, claim) {
+        if (old.metadata.ownerReferences?.length !== claim.metadata.ownerReferences?.length) claimChanged(claim)
+      },
+      deleted: claimChanged,
+    }),
+  )
 }
 
 export function startDaemonSets({ kinds, stack, start, follow }: Wiring): void {

@@ -86,6 +86,22 @@ function event(type: PlannedEvent['type'], reason: string, message: string): Pla
   return { type, reason, action: reason, message }
 }
 
+/**
+ * Whether a claim of an ordinal that has no Pod is about to go: it is being deleted, or went with the Pod that was there
+ * before. A Pod that were made now would write to what is lost with it.
+ */
+export function hasLeavingClaim(
+  set: StatefulSetObject,
+  ordinal: number,
+  claims: ReadonlyMap<string, ClaimObject>,
+): boolean {
+  const pod = `${set.metadata.name}-${ordinal}`
+  return claimNames(set, ordinal).some(({ claim }) => {
+    const { deletionTimestamp, ownerReferences = [] } = claims.get(claim)?.metadata ?? {}
+    return deletionTimestamp !== undefined || ownerReferences.some(({ kind, name }) => kind === 'Pod' && name === pod)
+  })
+}
+
 /** Claims of an ordinal that are not there yet. */
 export function createClaims(
   set: StatefulSetObject,

@@ -110,6 +110,31 @@ test('a partition holds the others back, and claims go with Pods that are scaled
   expect(await owners('data-db-2')).toEqual(['Pod db-2'])
 })
 
+test('a Pod that comes back waits until the claim has gone that went with the one before', async () => {
+  await using cluster = await startWorkloadCluster({ startApiServer, componentUsers })
+  const { client, until } = cluster
+  const persistentVolumeClaimRetentionPolicy = { whenScaled: 'Delete' }
+  const spec = { replicas: 2, volumeClaimTemplates: [claim], persistentVolumeClaimRetentionPolicy }
+  await client.create(resources.statefulSets, statefulSet(spec), at)
+  await settled(cluster)
+  const scale = (replicas: number) => client.patch(resources.statefulSets, 'db', { spec: { replicas } }, at)
+  await scale(1)
+  await until(async () => (await names(cluster)).length === 1)
+  // Nobody collects garbage here: the claim is left as its Pod left it.
+  const { metadata } = await client.get(resources.persistentVolumeClaims, 'data-db-1', at)
+  expect(metadata.ownerReferences).toMatchObject([{ kind: 'Pod', name: 'db-1' }])
+  const { generation } = (await scale(2)).metadata
+  await until(async () => {
+    const { status } = await client.get(resources.statefulSets, 'db', at)
+    return status?.observedGeneration === generation
+  })
+  expect(await names(cluster)).toEqual(['db-0 one'])
+  await client.delete(resources.persistentVolumeClaims, 'data-db-1', at)
+  await client.patch(resources.persistentVolumeClaims, 'data-db-1', { metadata: { finalizers: null } }, at)
+  await settled(cluster)
+  expect((await client.get(resources.persistentVolumeClaims, 'data-db-1', at)).metadata.uid).not.toBe(metadata.uid)
+})
+
 /** A new node carries a taint until it is ready, which here it is at once. */
 async function addNode({ client }: WorkloadCluster, name: string, taints: object[] = []): Promise<void> {
   await client.create(resources.nodes, { metadata: { name }, status: { allocatable: { pods: '10' } } })
