@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   lchownSync,
@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeReceiving, moveTree, openDestination } from './copy-destination.ts'
 import { below } from './open-directory.ts'
+import { disarm } from './received-tree.ts'
 import { hostDirectories } from './shared-directories.ts'
 
 let work: string
@@ -30,6 +31,12 @@ afterEach(() => rmSync(work, { recursive: true, force: true }))
 async function put(to: string, shared: string[] = []): Promise<void> {
   await using destination = await openDestination(join(work, to), shared)
   writeFileSync(below(destination.directory, destination.name ?? 'received'), 'put')
+}
+
+/** Makes directories one in the other, deeper than a path is long. */
+function nest(directory: string): void {
+  const program = "import os\nfor i in range(3000):\n os.mkdir('deeper'); os.chdir('deeper')"
+  execFileSync('python3', ['-c', program], { cwd: realpathSync(directory) })
 }
 
 const all = (): string[] => readdirSync(work, { recursive: true, encoding: 'utf8' }).sort()
@@ -87,6 +94,19 @@ describe('what is received', () => {
       await using receiving = await makeReceiving(destination, [join(work, 'elsewhere')])
       mkdirSync(below(receiving.handle, 'tree'))
       expect(all()).toContainEqual(expect.stringMatching(/^out\/\.caisson-cp-\w+\/tree$/))
+    }
+    expect(all()).toEqual(['elsewhere', 'out'])
+  })
+
+  test('goes however deep it is nested', async () => {
+    {
+      await using destination = await openDestination(join(work, 'out'), [])
+      await using receiving = await makeReceiving(destination, [])
+      nest(below(receiving.handle))
+      await expect(disarm(below(receiving.handle, 'deeper'))).rejects.toMatchObject({
+        code: 'failed',
+        message: 'deeper is nested too deep to be looked at: copy a part of it, or to standard output',
+      })
     }
     expect(all()).toEqual(['elsewhere', 'out'])
   })

@@ -2,7 +2,7 @@
  * Where a copy out of a sandbox goes. Nothing here goes by path but from one open directory to the next, and what was
  * received lies where no sandbox writes until it is moved to its place.
  */
-import { type FileHandle, lstat, mkdtemp, open, readdir, readlink, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { type FileHandle, lstat, mkdtemp, open, readdir, readlink, rename, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CliError } from './cli-error.ts'
 import { below, DIRECTORY, isWithin, openDirectory } from './open-directory.ts'
@@ -66,9 +66,12 @@ export async function makeReceiving(
   return {
     handle,
     async [Symbol.asyncDispose]() {
-      for (const name of await readdir(below(handle))) await rm(below(handle, name), { recursive: true, force: true })
+      const isEmpty = (await readdir(below(handle))).length === 0
       await handle.close()
-      await rmdir(path)
+      if (isEmpty) return await rmdir(path)
+      // Whoever sent it may have nested it deeper than a path is long.
+      const { removeDeep } = await import('@caisson/runtime')
+      await removeDeep(path)
     },
   }
 }

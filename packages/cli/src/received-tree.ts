@@ -1,6 +1,7 @@
 /** What came out of a sandbox, before it lies among the user's own files. */
 import { chmod, lstat, readdir, readlink, rm } from 'node:fs/promises'
-import { dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
+import { CliError } from './cli-error.ts'
 
 /** Set-user-ID, set-group-ID and the sticky bit. */
 const SPECIAL_BITS = 0o7000
@@ -9,6 +10,8 @@ const SPECIAL_BITS = 0o7000
  * Takes away what nobody copies a file for: devices, FIFOs and sockets, links that lead out of the tree (whoever follows
  * one reads or writes elsewhere), and the bits that make a program run as its owner. Nothing else may write to the tree
  * meanwhile. Returns what was taken away, by path below the directory of `root`.
+ *
+ * @throws CliError where it is nested deeper than a path is long
  */
 export async function disarm(root: string): Promise<string[]> {
   const removed: string[] = []
@@ -34,6 +37,12 @@ export async function disarm(root: string): Promise<string[]> {
     const found = resolve(dirname(path), target)
     return found !== root && !found.startsWith(`${root}/`)
   }
-  await visit(root)
+  try {
+    await visit(root)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENAMETOOLONG') throw cause
+    const next = 'copy a part of it, or to standard output'
+    throw new CliError('failed', `${basename(root)} is nested too deep to be looked at: ${next}`, { cause })
+  }
   return removed
 }
