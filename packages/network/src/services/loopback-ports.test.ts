@@ -54,3 +54,26 @@ test('datagrams are answered to whoever sent them', async () => {
   }
   server.close()
 })
+
+test('datagrams to where no way leads are lost, and nothing else', async () => {
+  const port = await freePort()
+  // Nobody may send there who has not asked for it.
+  const target = { ip: '255.255.255.255', port: 9 }
+  const asked = Promise.withResolvers<void>()
+  let count = 0
+  await ports.open('u', {
+    protocol: 'udp',
+    address: '127.0.0.1',
+    port,
+    target() {
+      if (++count === 2) asked.resolve()
+      return target
+    },
+  })
+  const sender = createSocket('udp4')
+  const again = setInterval(() => sender.send('?', port, '127.0.0.1'), 20)
+  // The second one comes when the first has been given up.
+  await asked.promise
+  clearInterval(again)
+  sender.close()
+})

@@ -93,7 +93,7 @@ async function listenUdp(
   port: LoopbackPort,
   onError: (error: unknown, where: string) => void,
 ): Promise<AsyncDisposable> {
-  const senders = new Map<string, { inside: UdpSocket; idle: NodeJS.Timeout }>()
+  const senders = new Map<string, { inside: UdpSocket; idle: NodeJS.Timeout; connected: boolean }>()
   const outside = createSocket('udp4')
 
   function end(key: string): void {
@@ -109,16 +109,23 @@ async function listenUdp(
     const known = senders.get(key)
     if (known) {
       known.idle.refresh()
-      known.inside.send(message)
+      // One that comes before is lost, as datagrams may be: Node throws for it.
+      if (known.connected) known.inside.send(message)
       return
     }
     const target = port.target()
     if (!target || senders.size >= UDP_SENDERS) return
     const inside = createSocket('udp4')
-    senders.set(key, { inside, idle: setTimeout(() => end(key), UDP_IDLE_MS).unref() })
+    const sender = { inside, idle: setTimeout(() => end(key), UDP_IDLE_MS).unref(), connected: false }
+    senders.set(key, sender)
     inside.on('error', () => end(key))
     inside.on('message', (reply) => outside.send(reply, from.port, from.address))
-    inside.connect(target.port, target.ip, () => inside.send(message))
+    // Not as its callback, which is called with errors too.
+    inside.once('connect', () => {
+      sender.connected = true
+      inside.send(message)
+    })
+    inside.connect(target.port, target.ip)
   })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   outside.once('error', reject)
