@@ -12,22 +12,26 @@ import { REVISION_LABEL, type RevisionObject } from './revisions.ts'
 export interface ObservedDaemonSet extends ObservedRevisedSet {
   set: Typed<DaemonSet>
   nodes: readonly Typed<Node>[]
+  /** When Pods that have failed may be replaced, by UID; ms since the epoch. */
+  replaceableAt: ReadonlyMap<string, number>
 }
 
 const GENERATION_LABEL = 'pod-template-generation'
 const TEMPLATE_GENERATION = 'deprecated.daemonset.template.generation'
 
 export function planDaemonSet(observed: ObservedDaemonSet, now: number): Plan<object> {
-  const { set, nodes } = observed
+  const { set, nodes, replaceableAt } = observed
   const spec = set.spec as DaemonSetSpec
   return planRevisedPods(observed, now, ({ owned, update, revisions, settled }) => {
     const hash = revisionHash(update)
-    const state: State = { set, spec, pods: owned, hash, now, places: placesOf(nodes, owned, spec) }
+    const state: State = { set, spec, pods: owned, hash, now, places: placesOf(nodes, owned, spec), replaceableAt }
     const placed = place(state)
     const rolls = settled && placed.length === 0 && spec.updateStrategy?.type !== 'OnDelete'
     const hashes = new Set([hash, ...owned.map(revisionHash)])
     const inUse = revisions.filter((revision) => hashes.has(revisionHash(revision)))
+    const waits = [...replaceableAt.values()].filter((moment) => moment > now)
     return {
+      ...(waits.length > 0 && { requeueAt: Math.min(...waits) }),
       writes: rolls ? roll(state) : placed,
       inUse: new Set(inUse.map(({ metadata }) => metadata.name ?? '')),
       status: statusOf(state),
@@ -45,7 +49,7 @@ interface Place {
   pods: readonly PodObject[]
 }
 
-interface State {
+interface State extends Pick<ObservedDaemonSet, 'replaceableAt'> {
   set: Typed<DaemonSet>
   spec: DaemonSetSpec
   pods: readonly PodObject[]
@@ -125,9 +129,11 @@ function place(state: State): Write[] {
   return state.places.flatMap(({ node, runs, keeps, pods }): Write[] => {
     const ended = pods.filter(({ status }) => status?.phase === 'Failed' || status?.phase === 'Succeeded')
     const staying = pods.filter((pod) => isStaying(pod) && !ended.includes(pod))
-    const removed = ended.filter(isStaying).map(deletePod)
-    if (!keeps || (!runs && staying.length === 0)) return [...removed, ...(keeps ? [] : staying.map(deletePod))]
-    if (removed.length) return removed
+    if (!keeps) return pods.filter(isStaying).map(deletePod)
+    const isDue = ({ metadata }: PodObject): boolean =>
+      (state.replaceableAt.get(metadata.uid ?? '') ?? state.now) <= state.now
+    const removed = ended.filter((pod) => isStaying(pod) && isDue(pod)).map(deletePod)
+    if (removed.length || (!runs && staying.length === 0)) return removed
     if (staying.length === 0) return runs && pods.length === 0 ? [createPod(daemonPod(state, node), node)] : []
     return duplicates(staying, state, surge > 0).map(deletePod)
   })

@@ -30,6 +30,8 @@ export interface RevisedStep {
   /** Names of the revisions that are kept whatever the limit. */
   inUse: ReadonlySet<string>
   status: object
+  /** When to look again, ms since the epoch. */
+  requeueAt?: number
 }
 
 /** Pods are claimed and the template has its revision before `step` says what becomes of the Pods. */
@@ -52,6 +54,6 @@ export function planRevisedPods(
   const next = step({ owned, update, revisions: all, settled: writes.length === 0 })
   if (set.metadata.deletionTimestamp === undefined)
     writes.push(...next.writes, ...truncate(all, next.inUse, revisionHistoryLimit ?? 10))
-  const requeueAt = nextAvailable(owned, minReadySeconds, now)
-  return { ...plan, status: next.status, ...(requeueAt !== undefined && { requeueAt }) }
+  const waits = [nextAvailable(owned, minReadySeconds, now), next.requeueAt].filter((moment) => moment !== undefined)
+  return { ...plan, status: next.status, ...(waits.length > 0 && { requeueAt: Math.min(...waits) }) }
 }

@@ -1,6 +1,7 @@
 /** Starts the controllers of StatefulSets and DaemonSets. */
 import { keyOf, type Typed } from '@caisson/client'
 import type { Node } from 'kubernetes-types/core/v1.d.ts'
+import { createFailedDaemons } from './failed-daemons.ts'
 import { planDaemonSet } from './plan-daemon-set.ts'
 import { planStatefulSet } from './plan-stateful-set.ts'
 import type { ClaimObject } from './stateful-pod.ts'
@@ -40,8 +41,9 @@ export function startStatefulSets({ kinds, stack, start, follow }: Wiring): void
   )
 }
 
-export function startDaemonSets({ kinds, stack, start, follow }: Wiring): void {
+export function startDaemonSets({ kinds, options, stack, start, follow }: Wiring): void {
   const { pods, daemonSets, revisions, nodes } = kinds
+  const failed = createFailedDaemons()
   const daemonSetEngine = start({
     name: 'daemonset-controller',
     informer: daemonSets,
@@ -50,6 +52,7 @@ export function startDaemonSets({ kinds, stack, start, follow }: Wiring): void {
       set,
       pods: candidates(pods, set),
       nodes: nodes.list(),
+      replaceableAt: failed.replaceableAt(set, controlledBy(pods, set.metadata), options.now()),
       revisions: controlledBy(revisions, set.metadata),
       failures,
     }),
@@ -57,6 +60,7 @@ export function startDaemonSets({ kinds, stack, start, follow }: Wiring): void {
   })
   follow(pods, daemonSets, daemonSetEngine, ({ spec }) => spec?.selector)
   follow(revisions, daemonSets, daemonSetEngine)
+  stack.use(daemonSets.handle({ deleted: failed.forget }))
   const nodesChanged = (): void => {
     for (const set of daemonSets.list()) daemonSetEngine.enqueue(keyOf(set))
   }

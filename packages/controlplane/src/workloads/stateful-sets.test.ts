@@ -191,3 +191,30 @@ test('a DaemonSet has a Pod on each node that takes it, whatever comes and goes'
   })
   expect(cluster.errors).toEqual([])
 })
+
+test('a daemon that fails again is replaced later', async () => {
+  await using cluster = await startWorkloadCluster({ startApiServer, componentUsers })
+  const { client, until } = cluster
+  await addNode(cluster, 'node')
+  await client.create(resources.daemonSets, daemonSet(), at)
+  const made: string[] = []
+  /** Gives when it did; ms. */
+  const failOne = async (): Promise<number> => {
+    let found: string | undefined
+    await until(async () => {
+      const [pod] = await cluster.pods()
+      if (pod?.status?.phase === 'Running') found = pod.metadata.name
+      return found !== undefined && !made.includes(found)
+    })
+    made.push(found ?? '')
+    const moment = performance.now()
+    await cluster.setPodStatus(found ?? '', { phase: 'Failed' })
+    return moment
+  }
+  const begun: number[] = []
+  for (let failures = 0; failures < 3; failures++) begun.push(await failOne())
+  // The second comes at once, the third no sooner than a second after that.
+  expect(begun).toHaveLength(3)
+  expect((begun[2] ?? 0) - (begun[0] ?? 0)).toBeGreaterThan(990)
+  expect(cluster.errors).toEqual([])
+})
