@@ -163,6 +163,7 @@ async function identify(
   refuseCrossSite(request, isOwnHost)
   const found = authenticate(request)
   const user = found instanceof Promise ? await found : found
+  refuseGone(request)
   if (!user) throw new StatusError('Unauthorized', 'Unauthorized')
   welcome(request.socket, user)
   call.share = shareOf(user)
@@ -174,6 +175,13 @@ async function identify(
     throw error
   }
   return user
+}
+
+/**
+ * After each wait and before anything that lasts until its client goes: that it has gone is said once, to who listens then.
+ */
+function refuseGone({ socket }: IncomingMessage): void {
+  if (socket.destroyed) throw badRequest('the connection closed before the request was answered')
 }
 
 function requestClass(call: Call): RequestClass {
@@ -196,6 +204,7 @@ async function answer(
   if (connectionVerbs(call)) {
     const found = resolveNode(context, call, searchOf(request))
     await admitConnection(pipeline, call, searchOf(request))
+    refuseGone(request)
     const finished = pipeline.begin(call)
     const code = await proxyRequest(found, call, { request, response })
     finished()
@@ -210,7 +219,8 @@ async function answer(
     const shown = transformAnswer(outcome.answer, { accepted, query: call.query, now: now() })
     const acceptEncoding = request.headers['accept-encoding']
     const bytes = await respond(response, shown, { accepted, acceptEncoding, warnings: call.warnings })
-    if (bytes > MOST_UNWATCHED_BYTES) watchOver(response, context.stalledMs, context.inFlight.hold(bytes))
+    if (bytes > MOST_UNWATCHED_BYTES && !response.closed)
+      watchOver(response, context.stalledMs, context.inFlight.hold(bytes))
     return shown.status
   }
   const transform = transformMessages(outcome.watch.resource, { accepted, query: call.query, now })
@@ -269,6 +279,7 @@ async function upgrade(
     if (subresource !== undefined) await awakenFor(context, call, { subresource, signal: () => whileOpen(socket) })
     const { connection, target } = resolveNode(context, call, searchOf(request))
     await admitConnection(pipeline, call, searchOf(request))
+    refuseGone(request)
     if (!connection) throw badRequest('no node runs the Pod yet')
     socket.on('close', pipeline.begin(call))
     await proxyUpgrade(pipeline, { connection, target }, call, { request, socket, head })

@@ -127,7 +127,8 @@ export async function proxyUpgrade(
     return connection.proxyUpgrade(target.pod, client)
   }
   request.url = await upgradeUrl(pipeline, call, target)
-  connection.upgrade(request, socket, head)
+  // Who hung up meanwhile would be waited for on the node.
+  if (!socket.destroyed) connection.upgrade(request, socket, head)
 }
 
 /** A kubelet says what is wrong in plain text. Clients of the API expect a Status. */
