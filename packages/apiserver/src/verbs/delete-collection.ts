@@ -29,11 +29,12 @@ export async function deleteCollection(call: Call, resource: Resource, environme
   return { status: 200, body: list, resource, list: true }
 }
 
-/** Everything there is of a kind whose definition goes away. */
+/** Everything there is of a kind whose definition goes away: past admission, which was asked about that. */
 export async function deleteAll(resource: Resource, environment: Environment): Promise<void> {
   const options = deleteOptions(undefined, {})
   const objects = [...environment.store.list(storageKey(resource))]
-  await deleteEach(objects, { call: systemCall(resource), resource, environment, options })
+  const unasked = { ...environment, admit: () => undefined }
+  await deleteEach(objects, { call: systemCall(resource), resource, environment: unasked, options })
 }
 
 async function deleteEach(objects: readonly KubeObject[], context: Omit<DeleteContext, 'name'>): Promise<void> {

@@ -55,6 +55,31 @@ const messageOf = async (answer: Promise<{ body: { message?: string } }>): Promi
     '',
   )
 
+test('what goes with its definition is asked of nobody', async () => {
+  const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+  const schema = { openAPIV3Schema: { type: 'object' } }
+  const body = {
+    metadata: { name: 'kept.example.com' },
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { plural: 'kept', kind: 'Kept' },
+      versions: [{ name: 'v1', served: true, storage: true, schema }],
+    },
+  }
+  expect((await api.request('POST', definitions, { body })).status).toBe(201)
+  const kept = '/apis/example.com/v1/namespaces/default/kept'
+  const object = { apiVersion: 'example.com/v1', kind: 'Kept', metadata: { name: 'one' } }
+  expect((await api.request('POST', kept, { body: object })).status).toBe(201)
+  const rules = [{ operations: ['DELETE'], apiGroups: ['*'], apiVersions: ['*'], resources: ['kept'] }]
+  const validations = [{ expression: 'false', message: 'it stays' }]
+  await install({ matchConstraints: { resourceRules: rules }, validations }, {})
+  expect((await api.request('DELETE', `${kept}/one`)).body.message).toMatch('it stays')
+  expect((await api.request('DELETE', `${definitions}/kept.example.com`)).status).toBe(200)
+  await expect.poll(async () => (await api.request('GET', `${definitions}/kept.example.com`)).status).toBe(404)
+  expect([...api.store.list('kept.example.com')]).toEqual([])
+})
+
 /** What the node was asked for. */
 async function upgraded(path: string): Promise<string> {
   return (await api.request('POST', path, { headers: { connection: 'Upgrade', upgrade: 'echo' } })).text
