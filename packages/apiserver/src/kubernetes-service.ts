@@ -7,6 +7,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { KubeObject } from '@caisson/api'
+import { createPersist } from './persist.ts'
 import { KUBERNETES_SERVICE_ADDRESS, SERVICE_CIDR } from './registry/builtin/service-allocation.ts'
 import { deepEqual } from './storage/freeze.ts'
 import type { ResourceKey, Store, Transaction } from './storage/store.ts'
@@ -46,19 +47,22 @@ export async function keepKubernetesService(store: Store, options: KubernetesSer
         )
       for (const each of wanted) put(transaction, each, options.now())
     })
-  await ensure().catch(options.report)
+  const persist = createPersist({ store, report: options.report })
+  const first = Promise.withResolvers<void>()
+  persist.do(NAME, () => ensure().finally(first.resolve))
+  await first.promise
   const subscriptions = wanted.map(({ resource }) =>
     store.subscribe(resource, store.revision, ({ object, type }) => {
       const { name, namespace } = object.metadata
       const each = wanted.find((other) => other.resource === resource)
       if (namespace !== each?.namespace || name !== NAME) return
       if (type !== 'DELETED' && each && isRight(object, each)) return
-      // Refused writes are those of a server that stops.
-      ensure().catch((error: unknown) => store.failure === undefined && options.report(error))
+      persist.do(NAME, ensure)
     }),
   )
   return {
     [Symbol.dispose]() {
+      persist[Symbol.dispose]()
       for (const each of subscriptions) each?.[Symbol.dispose]()
     },
   }

@@ -1,6 +1,7 @@
 /** Keeps APIServices for what this server serves itself: they say so to whoever lists them, and nothing is decided by them. */
 import { randomUUID } from 'node:crypto'
 import { kubernetesTime, mergeConditions } from '@caisson/api'
+import { createPersist } from '../persist.ts'
 import { type ApiServiceObject, LOCAL_CONDITION } from '../registry/builtin/api-service.ts'
 import type { Registry } from '../registry/registry.ts'
 import { deepEqual } from '../storage/freeze.ts'
@@ -22,6 +23,7 @@ export function keepLocalServices({ store, registry, now, report }: KeepLocalSer
   let generation = -1
   let running = false
   let again = false
+  const persist = createPersist({ store, report })
 
   function follow(): void {
     if (generation === registry.generation) return
@@ -31,7 +33,7 @@ export function keepLocalServices({ store, registry, now, report }: KeepLocalSer
 
   function keep(): void {
     again = true
-    if (!running) void run()
+    if (!running) persist.do('services', run)
   }
 
   async function run(): Promise<void> {
@@ -43,8 +45,8 @@ export function keepLocalServices({ store, registry, now, report }: KeepLocalSer
         if (!isKept(wanted)) await store.write((transaction) => put(wanted, transaction))
       }
     } catch (error) {
-      // Refused writes are those of a server that stops.
-      if (store.failure === undefined) report(error)
+      again = true
+      throw error
     } finally {
       running = false
     }
@@ -95,6 +97,7 @@ export function keepLocalServices({ store, registry, now, report }: KeepLocalSer
   follow()
   return {
     [Symbol.dispose]() {
+      persist[Symbol.dispose]()
       subscription?.[Symbol.dispose]()
       commits[Symbol.dispose]()
     },

@@ -4,6 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto'
 import { type KubeObject, kubernetesTime } from '@caisson/api'
+import { createPersist } from '../persist.ts'
 import type { SigningRequestObject } from '../registry/builtin/certificate-signing-request.ts'
 import type { ResourceKey, Store } from '../storage/store.ts'
 import { parseSigningRequest, type SigningRequest } from './signing-request.ts'
@@ -29,15 +30,18 @@ export interface SignCertificatesOptions {
 
 /** Follows the store, from what it has already. */
 export function signCertificates({ store, issue, now, report }: SignCertificatesOptions): Disposable {
-  let stopped = false
+  const persist = createPersist({ store, report })
 
-  async function look(object: KubeObject): Promise<void> {
-    const request = object as SigningRequestObject
-    if (!isDue(request)) return
-    const { name } = request.metadata
+  function look({ metadata: { name = '' } }: KubeObject): void {
+    persist.do(name, () => settle(name))
+  }
+
+  async function settle(name: string): Promise<void> {
+    const request = store.get(REQUESTS, undefined, name) as SigningRequestObject | undefined
+    if (!request || !isDue(request)) return
     const status = await answer(request)
     await store.write((transaction) => {
-      const current = transaction.get(REQUESTS, undefined, name ?? '') as SigningRequestObject | undefined
+      const current = transaction.get(REQUESTS, undefined, name) as SigningRequestObject | undefined
       if (!current || current.metadata.uid !== request.metadata.uid || !isDue(current)) return
       const { conditions = [], ...rest } = current.status ?? {}
       const next = { ...rest, ...status, conditions: [...conditions, ...(status.conditions ?? [])] }
@@ -64,19 +68,13 @@ export function signCertificates({ store, issue, now, report }: SignCertificates
     return { certificate: Buffer.from(certificate).toString('base64') }
   }
 
-  function start(object: KubeObject): void {
-    look(object).catch((error: unknown) => {
-      if (!stopped && store.failure === undefined) report(error)
-    })
-  }
-
   const subscription = store.subscribe(REQUESTS, store.revision, ({ type, object }) => {
-    if (type !== 'DELETED') start(object)
+    if (type !== 'DELETED') look(object)
   })
-  for (const object of store.list(REQUESTS)) start(object)
+  for (const object of store.list(REQUESTS)) look(object)
   return {
     [Symbol.dispose]() {
-      stopped = true
+      persist[Symbol.dispose]()
       subscription?.[Symbol.dispose]()
     },
   }

@@ -1,6 +1,7 @@
 /** ClusterRoles whose rules are those of others, chosen by label. */
 import { isDeepStrictEqual } from 'node:util'
 import type { KubeObject } from '@caisson/api'
+import { createPersist } from '../persist.ts'
 import type { Store } from '../storage/store.ts'
 import { ROLE_RESOURCES } from './binding-index.ts'
 import { type PolicyRule, rulesOf } from './policy-rules.ts'
@@ -37,22 +38,28 @@ export function aggregatedRules(role: KubeObject, clusterRoles: Iterable<KubeObj
  * Dispose of it to stop.
  */
 export function startAggregation(
-  store: Pick<Store, 'list' | 'get' | 'subscribe' | 'revision' | 'write'>,
+  store: Pick<Store, 'list' | 'get' | 'subscribe' | 'revision' | 'write' | 'failure'>,
   { onError }: { onError: (error: unknown) => void },
 ): Disposable {
+  const persist = createPersist({ store, report: onError })
   let scheduled = false
   const schedule = (): void => {
     if (scheduled) return
     scheduled = true
     queueMicrotask(() => {
       scheduled = false
-      reaggregate(store).catch(onError)
+      persist.do('aggregate', () => reaggregate(store))
     })
   }
   const subscription = store.subscribe(ROLE_RESOURCES.clusterRoles, store.revision, schedule)
   if (!subscription) throw new Error('cannot follow cluster roles from the newest revision: it has been compacted')
   schedule()
-  return subscription
+  return {
+    [Symbol.dispose]() {
+      persist[Symbol.dispose]()
+      subscription[Symbol.dispose]()
+    },
+  }
 }
 
 /** Resolves when a pass found every aggregated role in order; each write brings about the next pass by its own event. */

@@ -4,6 +4,7 @@
  * server itself, over what it has in memory, right after the commit that made it necessary.
  */
 import { type KubeObject, LONGEST_TIMER } from '@caisson/api'
+import { createPersist } from '../persist.ts'
 import type { ResourceQuota } from '../registry/builtin/resource-quota.ts'
 import type { Quantity } from '../registry/quantity.ts'
 import { type Registry, storageKey } from '../registry/registry.ts'
@@ -24,6 +25,7 @@ export interface KeepQuotasOptions {
 
 export function keepQuotas({ store, registry, now, report }: KeepQuotasOptions): Disposable {
   const dirty = new Set<string>()
+  const persist = createPersist({ store, report })
   const timers = new Set<NodeJS.Timeout>()
   const followed = new Map<ResourceKey, Disposable>()
   let running = false
@@ -33,21 +35,23 @@ export function keepQuotas({ store, registry, now, report }: KeepQuotasOptions):
   function mark(namespace: string | undefined): void {
     if (!namespace || stopped) return
     dirty.add(namespace)
-    if (!running) void run()
+    if (!running) persist.do('measure', run)
   }
 
   async function run(): Promise<void> {
     running = true
+    let namespaces: string[] = []
     try {
       while (dirty.size > 0) {
-        const namespaces = [...dirty]
+        namespaces = [...dirty]
         dirty.clear()
         await store.write((transaction) => {
           for (const namespace of namespaces) measure(namespace, transaction)
         })
       }
     } catch (error) {
-      if (!stopped && store.failure === undefined) report(error)
+      for (const namespace of namespaces) dirty.add(namespace)
+      throw error
     } finally {
       running = false
     }
@@ -141,6 +145,7 @@ export function keepQuotas({ store, registry, now, report }: KeepQuotasOptions):
   return {
     [Symbol.dispose]() {
       stopped = true
+      persist[Symbol.dispose]()
       commits[Symbol.dispose]()
       for (const each of followed.values()) each[Symbol.dispose]()
       for (const timer of timers) clearTimeout(timer)

@@ -1,5 +1,6 @@
 /** Follows the stored CustomResourceDefinitions: serves what they define, and empties what is being deleted. */
 import type { KubeObject } from '@caisson/api'
+import { createPersist } from '../persist.ts'
 import { deepEqual } from '../storage/freeze.ts'
 import type { ResourceKey, Store, StoreEvent } from '../storage/store.ts'
 import { CLEANUP_FINALIZER, reconsiderNames, withEmptyingBegun } from './crd-strategy.ts'
@@ -24,31 +25,32 @@ export interface DefinitionsOptions {
 export function followDefinitions(options: DefinitionsOptions): Disposable {
   const { store, registry, conversionOf, report } = options
   const waiting = new Map<string, Disposable>()
+  const persist = createPersist({ store, report })
 
   function serve(definition: KubeObject): void {
     const name = definition.metadata.name as string
     const terminating = isTerminating(definition)
     const resources = customResources(definition, conversionOf(definition))
     registry.set(name, terminating ? resources.map((each) => ({ ...each, terminating })) : resources)
-    if (terminating && !waiting.has(name)) empty(name, resources[0] && asStored(resources[0])).catch(report)
-  }
-
-  /** Deletes all objects of a definition, and lets the definition go once the last one has gone. */
-  async function empty(name: string, resource: Resource | undefined): Promise<void> {
-    if (!resource) return await release(store, name)
+    if (!terminating || waiting.has(name)) return
+    const [resource] = resources.map(asStored)
+    if (!resource) return persist.do(name, () => release(store, name))
     const key = resourceKey(resource)
-    const isEmpty = () => store.list(key)[Symbol.iterator]().next().done === true
-    const done = () => {
-      if (!isEmpty()) return
-      waiting.get(name)?.[Symbol.dispose]()
-      release(store, name).catch(report)
-    }
     const subscription = store.subscribe(key, store.revision, ({ type }) => {
-      if (type === 'DELETED') done()
+      if (type === 'DELETED' && isEmpty(key)) persist.do(name, () => release(store, name))
     })
     if (subscription) waiting.set(name, subscription)
+    persist.do(name, () => empty(name, resource))
+  }
+
+  function isEmpty(key: ResourceKey): boolean {
+    return store.list(key)[Symbol.iterator]().next().done === true
+  }
+
+  /** Deletes all objects of a definition, and lets the definition go where none is held. */
+  async function empty(name: string, resource: Resource): Promise<void> {
     await Promise.all([sayEmptying(options, name), options.deleteAll(resource)])
-    done()
+    if (isEmpty(resourceKey(resource))) await release(store, name)
   }
 
   function onEvent({ type, object, previous }: StoreEvent): void {
@@ -58,13 +60,14 @@ export function followDefinitions(options: DefinitionsOptions): Disposable {
       waiting.get(name)?.[Symbol.dispose]()
       waiting.delete(name)
     } else if (!previous || !sameDefinition(object, previous)) serve(object)
-    if (previous) reconsider(options).catch(report)
+    if (previous) persist.do('names', () => reconsider(options))
   }
 
   for (const definition of store.list(DEFINITIONS)) serve(definition)
   const subscription = store.subscribe(DEFINITIONS, store.revision, onEvent)
   return {
     [Symbol.dispose]() {
+      persist[Symbol.dispose]()
       subscription?.[Symbol.dispose]()
       for (const each of waiting.values()) each[Symbol.dispose]()
     },
