@@ -146,6 +146,7 @@ async function receiveBody(
     const body = await readBody(request, call.contentType, {
       hold: incoming.hold,
       turn: () => turns.wait(call.share),
+      share: call.share,
     })
     seat(inFlight.enter(user, 'writing'))
     return body

@@ -6,7 +6,7 @@ import { StatusError } from '../status-error.ts'
 import type { Body } from '../verbs/call.ts'
 import { checkShape, type Decoded, decodeJson, decodeYaml } from '../verbs/decode.ts'
 import { badRequest, tooLarge, unsupportedMediaType } from '../verbs/errors.ts'
-import { decodeYamlOffThread, LONGEST_INLINE_YAML } from './yaml-thread.ts'
+import { createYamlThread, LONGEST_INLINE_YAML } from './yaml-thread.ts'
 
 /** kube-apiserver's limit. */
 const MAX_BODY_BYTES = 3 << 20
@@ -32,16 +32,18 @@ export interface BodyReading {
   hold?(bytes: number): void
   /** Waited for before it is decoded. */
   turn?(): Promise<void> | undefined
+  /** Whose time it takes. */
+  share?: string
 }
 
-/**
- * Undefined where the body is empty; an empty one in protobuf says of itself that it is no object.
- *
- */
+/** Of the process. */
+const yamlThread = createYamlThread()
+
+/** Undefined where the body is empty; an empty one in protobuf says of itself that it is no object. */
 export async function readBody(
   request: IncomingMessage,
   contentType: string,
-  { hold, turn }: BodyReading = {},
+  { hold, turn, share = '' }: BodyReading = {},
 ): Promise<Body | undefined> {
   const isYaml = YAML_TYPES.has(contentType)
   const isProtobuf = contentType === PROTOBUF_TYPE
@@ -50,7 +52,7 @@ export async function readBody(
   const bytes = await readBytes(request, hold)
   await turn?.()
   if (isProtobuf) return decodeProtobufBody(bytes)
-  return bytes.length === 0 ? undefined : await decodeBody(bytes.toString(), isYaml)
+  return bytes.length === 0 ? undefined : await decodeBody(bytes.toString(), isYaml, share)
 }
 
 /** Of a body that is none, what its error quotes. */
@@ -68,9 +70,9 @@ function decodeProtobufBody(bytes: Buffer): Body {
   }
 }
 
-async function decodeBody(text: string, isYaml: boolean): Promise<Body> {
+async function decodeBody(text: string, isYaml: boolean, share: string): Promise<Body> {
   try {
-    const { value, duplicates } = isYaml && !text.startsWith('{') ? await decodeYamlBody(text) : decodeJson(text)
+    const { value, duplicates } = isYaml && !text.startsWith('{') ? await decodeYamlBody(text, share) : decodeJson(text)
     return { value, duplicates, text }
   } catch (error) {
     if (error instanceof StatusError) throw error
@@ -78,8 +80,8 @@ async function decodeBody(text: string, isYaml: boolean): Promise<Body> {
   }
 }
 
-function decodeYamlBody(text: string): Decoded | Promise<Decoded> {
-  return text.length > LONGEST_INLINE_YAML ? decodeYamlOffThread(text) : decodeYaml(text)
+function decodeYamlBody(text: string, share: string): Decoded | Promise<Decoded> {
+  return text.length > LONGEST_INLINE_YAML ? yamlThread.decode(text, share) : decodeYaml(text)
 }
 
 function readBytes(request: IncomingMessage, hold: BodyReading['hold']): Promise<Buffer> {

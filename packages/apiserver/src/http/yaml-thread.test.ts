@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
 import { decodeYaml, MOST_VALUES } from '../verbs/decode.ts'
-import { decodeYamlOffThread } from './yaml-thread.ts'
+import { createYamlThread } from './yaml-thread.ts'
+
+const { decode } = createYamlThread()
+const decodeYamlOffThread = (text: string) => decode(text, 'someone')
 
 const lines = (count: number, line: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => line(index)).join('\n')
@@ -36,9 +39,34 @@ test('aliases do not multiply', async () => {
   await expect(decodeYamlOffThread(text)).rejects.toThrow('Excessive alias count')
 })
 
-test('a body that exhausts the thread is refused, and the next one is decoded', async () => {
-  const hostile = `a: [${'{},'.repeat(900_000)}]`
-  const [refused, decoded] = await Promise.allSettled([decodeYamlOffThread(hostile), decodeYamlOffThread('a: 1')])
-  expect(refused).toMatchObject({ status: 'rejected', reason: { code: 413 } })
-  expect(decoded).toMatchObject({ value: { value: { a: 1 } } })
-}, 60_000)
+/** Some tenths of a second of a thread, and a hundred megabytes. */
+const LARGE = lines(MOST_VALUES, (index) => `k${index}: 1`)
+
+test('a body that takes more memory than it may is refused, and the next one is decoded', async () => {
+  const thread = createYamlThread({ ms: 60_000, memoryMb: 48 })
+  await expect(thread.decode(LARGE, 'someone')).rejects.toMatchObject({ code: 413 })
+  expect(await thread.decode('a: 1', 'someone')).toEqual({ value: { a: 1 }, duplicates: [] })
+})
+
+test('who sends many waits for his own, and the others for one of them', async () => {
+  const { decode } = createYamlThread()
+  const order: string[] = []
+  const note = (who: string) => () => void order.push(who)
+  await Promise.all([
+    ...Array.from({ length: 4 }, () => decode(LARGE, 'many').then(note('many'))),
+    decode('a: 1', 'one').then(note('one')),
+  ])
+  expect(order).toEqual(['many', 'one', 'many', 'many', 'many'])
+})
+
+test('a body that takes longer than it may is refused, and what the thread says of it is no answer to the next', async () => {
+  const { decode } = createYamlThread({ ms: 3000, memoryMb: 512 })
+  await decode('a: 1', 'someone')
+  // From here on timers are looked at before messages.
+  await new Promise((resolve) => setImmediate(resolve))
+  const first = decode('a: first', 'someone').catch((error: { code: number }) => error.code)
+  const second = decode('a: second', 'someone').catch((error: { code: number }) => error.code)
+  // Both the answer and the end of its time have come by the time that anybody looks.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500)
+  expect([await first, await second]).toEqual([413, { value: { a: 'second' }, duplicates: [] }])
+})

@@ -3,75 +3,111 @@
  * body of the largest size would hold the event loop, and with it everybody, for seconds.
  */
 import { Worker } from 'node:worker_threads'
+import { createFairQueue } from '../fair-queue.ts'
 import { StatusError } from '../status-error.ts'
 import type { Decoded } from '../verbs/decode.ts'
 import type { YamlAnswer } from './yaml-worker.ts'
 
 /** Bytes; what is shorter takes the event loop less than the way to the thread and back is worth. */
 export const LONGEST_INLINE_YAML = 16 << 10
-/** ms for one body; the largest that is well meant takes a few seconds of a busy machine. */
-const MOST_TIME = 20_000
-const MOST_MEMORY_MB = 512
+/** What one body may take. */
+export interface YamlLimits {
+  ms: number
+  memoryMb: number
+}
+
+/** The largest that is well meant takes a few seconds of a busy machine. */
+const YAML_LIMITS: YamlLimits = { ms: 20_000, memoryMb: 512 }
+
+export interface YamlThread {
+  /**
+   * One at a time, in the order of the calls of each share and fair between shares. Throws what `decodeYaml` throws, or a
+   * StatusError where it takes too much.
+   *
+   * @param share whom it is for
+   */
+  decode(text: string, share: string): Promise<Decoded>
+}
 
 interface Job {
   text: string
   done: PromiseWithResolvers<Decoded>
 }
 
-let worker: Worker | undefined
-let running: Job | undefined
-let deadline: NodeJS.Timeout | undefined
-const waiting: Job[] = []
+export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): YamlThread {
+  const waiting = createFairQueue<Job>()
+  let worker: Worker | undefined
+  let running: { job: Job; end(): void } | undefined
 
-/** One at a time, in the order of the calls. Throws what `decodeYaml` throws, or a StatusError where it takes too much. */
-export function decodeYamlOffThread(text: string): Promise<Decoded> {
-  const job: Job = { text, done: Promise.withResolvers() }
-  waiting.push(job)
-  next()
-  return job.done.promise
-}
-
-function next(): void {
-  if (running) return
-  running = waiting.shift()
-  // An idle thread keeps no process alive.
-  if (!running) {
-    worker?.unref()
-    return
+  function next(): void {
+    if (running) return
+    const taken = waiting.take()
+    // An idle thread keeps no process alive.
+    if (!taken) {
+      worker?.unref()
+      return
+    }
+    worker ??= start()
+    worker.ref()
+    const begun = performance.now()
+    const deadline = setTimeout(giveUp, ms)
+    running = {
+      job: taken.item,
+      end() {
+        clearTimeout(deadline)
+        taken.done(performance.now() - begun)
+      },
+    }
+    worker.postMessage(taken.item.text)
   }
-  worker ??= start()
-  worker.ref()
-  deadline = setTimeout(() => void worker?.terminate(), MOST_TIME)
-  worker.postMessage(running.text)
-}
 
-function start(): Worker {
-  const started = new Worker(new URL('./yaml-worker.ts', import.meta.url), {
-    resourceLimits: { maxOldGenerationSizeMb: MOST_MEMORY_MB },
-    // What this process was started with (an inspector, a test runner) is not for the thread.
-    execArgv: [],
-  })
-  started.on('message', (answer: YamlAnswer) => finish((job) => settle(job, answer)))
-  // A thread that ends by itself has run out of memory, or of time.
-  started.on('error', () => undefined)
-  started.on('exit', () => {
+  function start(): Worker {
+    const started = new Worker(new URL('./yaml-worker.ts', import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: memoryMb },
+      // What this process was started with (an inspector, a test runner) is not for the thread.
+      execArgv: [],
+    })
+    started.on('message', (answer: YamlAnswer) => {
+      if (worker === started) finish((job) => settle(job, answer))
+    })
+    started.on('error', () => undefined)
+    // One that ends by itself has run out of memory.
+    started.on('exit', () => {
+      if (worker === started) giveUp()
+    })
+    return started
+  }
+
+  /** Whatever the thread still says is of no job that runs after this. */
+  function giveUp(): void {
+    void worker?.terminate()
     worker = undefined
     finish(({ done }) => {
       done.reject(new StatusError('RequestEntityTooLarge', 'the YAML of the body takes too much to decode: send JSON'))
     })
-  })
-  return started
+  }
+
+  function finish(tell: (job: Job) => void): void {
+    const ended = running
+    running = undefined
+    if (ended) {
+      ended.end()
+      tell(ended.job)
+    }
+    next()
+  }
+
+  return {
+    decode(text, share) {
+      const job: Job = { text, done: Promise.withResolvers() }
+      waiting.push(share, job)
+      next()
+      return job.done.promise
+    },
+  }
 }
 
 function settle({ done }: Job, answer: YamlAnswer): void {
   if ('json' in answer) done.resolve({ value: JSON.parse(answer.json) as unknown, duplicates: answer.duplicates })
   else done.reject(answer.reason ? new StatusError(answer.reason, answer.failure) : new Error(answer.failure))
-}
-
-function finish(tell: (job: Job) => void): void {
-  clearTimeout(deadline)
-  const job = running
-  running = undefined
-  if (job) tell(job)
-  next()
 }

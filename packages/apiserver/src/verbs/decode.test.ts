@@ -77,3 +77,32 @@ describe('fields and list items of one body', () => {
     expect(() => decodeJson(text)).toThrow('expected at most 50000 fields and list items in one body, found more')
   })
 })
+
+describe('YAML that is made to take long', () => {
+  /** What four times the text takes, in times of the text: four where it is read in one go, sixteen where it is not. */
+  function growth(make: (count: number) => string, count: number): number {
+    const take = (text: string): number => {
+      const begun = process.cpuUsage()
+      try {
+        decodeYaml(text)
+      } catch {
+        // What is wrong with it is not asked here.
+      }
+      const { user } = process.cpuUsage(begun)
+      return user
+    }
+    take(make(count))
+    return take(make(4 * count)) / take(make(count))
+  }
+
+  test.each<[string, (count: number) => string, number]>([
+    ['keys that are aliases', (count) => `&a a: 1\n${'*a : 1\n'.repeat(count)}`, 1000],
+    ['errors in one line', (count) => '[]'.repeat(count), 15_000],
+  ])('takes no longer than other YAML: %s', (_what, make, count) => {
+    expect(growth(make, count)).toBeLessThan(9)
+  })
+
+  test('is not read to its end where it has more than is taken', () => {
+    expect(() => decodeYaml(`a: [${'{},'.repeat(900_000)}`)).toThrow('Request entity too large')
+  })
+})

@@ -4,16 +4,20 @@
  */
 import { KUBERNETES_YAML, yamlProblem } from '@caisson/api'
 import {
+  Composer,
+  type CST,
   type Document,
   isAlias,
   isCollection,
   isMap,
   isNode,
   isScalar,
+  Lexer,
   LineCounter,
   type Pair,
-  parseDocument,
+  Parser,
   visit,
+  type YAMLError,
 } from 'yaml'
 import { badRequest, tooManyValues } from './errors.ts'
 import { jsonSyntaxError } from './json-syntax-error.ts'
@@ -78,9 +82,9 @@ function withoutLoneSurrogates(text: string): string {
  * become gigabytes.
  */
 export function decodeYaml(text: string): Decoded {
-  const { document } = parseYaml(text)
-  const error = document.errors.find(({ code }) => code !== 'MULTIPLE_DOCS')
-  if (error) throw new Error(yamlProblem(error, 'yaml'))
+  const { document, lines } = parseYaml(text)
+  const [error] = document.errors
+  if (error) throw new Error(yamlProblem({ message: error.message, linePos: placeOf(error, lines) }, 'yaml'))
   refuseKeys(document)
   const duplicates: string[] = []
   visitRepeated(document, (key, { path, pair }) => addDuplicate(duplicates, () => yamlPath([...path, pair], key)))
@@ -113,18 +117,43 @@ export function repeatedLines({
 
 function parseYaml(text: string): { document: Document.Parsed; lines: LineCounter } {
   const lines = new LineCounter()
-  return {
-    // What it warns of, a process would say where nobody who sends it looks.
-    document: parseDocument(text, { ...KUBERNETES_YAML, uniqueKeys: false, lineCounter: lines, logLevel: 'error' }),
-    lines,
+  // `prettyErrors` would quote the line at each of its errors, of which one long line can have a hundred thousand.
+  const composer = new Composer({ ...KUBERNETES_YAML, uniqueKeys: false, prettyErrors: false })
+  const [document] = composer.compose(syntaxOf(text, lines), true, text.length)
+  return { document: document as Document.Parsed, lines }
+}
+
+/**
+ * A value with its key has some seven, a comment three. What they are parsed into, and the values that are counted in the
+ * end, take twenty times as long as reading them does.
+ */
+const MOST_LEXEMES = 20 * MOST_VALUES
+
+function* syntaxOf(text: string, lines: LineCounter): Generator<CST.Token, void> {
+  lines.addNewLine(0)
+  const parser = new Parser(lines.addNewLine)
+  let count = 0
+  for (const lexeme of new Lexer().lex(text)) {
+    if (++count > MOST_LEXEMES) throw tooManyValues(MOST_VALUES)
+    yield* parser.next(lexeme)
   }
+  yield* parser.end()
+}
+
+function placeOf({ pos: [at] }: YAMLError, lines: LineCounter): YAMLError['linePos'] {
+  return at < 0 ? undefined : [lines.linePos(at)]
 }
 
 /** Maps and lists are none. */
 function refuseKeys(document: Document.Parsed): void {
+  /** What an alias stands for at this place: looked up by itself, each would walk all that is before it. */
+  const anchored = new Map<string, unknown>()
   visit(document, {
+    Value(_, node) {
+      if (node.anchor !== undefined) anchored.set(node.anchor, node)
+    },
     Pair(_, { key }) {
-      const held = isAlias(key) ? key.resolve(document) : key
+      const held = isAlias(key) ? anchored.get(key.source) : key
       if (isCollection(held)) throw new Error(`yaml: invalid map key: ${String(key).slice(0, LONGEST_PATH)}`)
     },
   })
