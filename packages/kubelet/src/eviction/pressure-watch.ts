@@ -24,9 +24,11 @@ export interface PressureWatchOptions {
   keeps(uid: string): boolean
   /** What can go before any Pod: images that nobody uses. Resolves when that was tried. */
   reclaimDisk(): Promise<void>
-  /** The set of pressures has changed. */
-  onChanged(): void
-  /** A Pod is to be evicted. */
+  /** The set of pressures has changed: a pressure lasts five minutes longer than its cause, as kubelet's. */
+  onChanged(pressures: ReadonlySet<Pressure>): void
+  /** What Pods are to go for, by uid: this adds to it, and leaves out of it those of which nothing is here any more. */
+  evictions: Map<string, Eviction>
+  /** A Pod is in it now. */
   onEvict(uid: string): void
   now: () => number
   onError(error: unknown, where: string): void
@@ -34,19 +36,12 @@ export interface PressureWatchOptions {
   intervalMs?: number | undefined
 }
 
-export interface PressureWatch extends AsyncDisposable {
-  /** As the node's conditions say it: a pressure lasts five minutes longer than its cause, as kubelet's. */
-  pressures(): ReadonlySet<Pressure>
-  evictionOf(uid: string): Eviction | undefined
-}
-
 const INTERVAL_MS = 10_000
 const TRANSITION_MS = 300_000
 
-export function startPressureWatch(options: PressureWatchOptions): PressureWatch {
-  const { directory, pods, usageOf, now, onError } = options
+export function startPressureWatch(options: PressureWatchOptions): AsyncDisposable {
+  const { directory, pods, usageOf, evictions, now, onError } = options
   const lastMet = new Map<Pressure, number>()
-  const evictions = new Map<string, Eviction>()
   let told = ''
   let busy: Promise<void> | undefined
 
@@ -66,10 +61,11 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
       shortages = shortagesOf(await readNode(directory))
     }
     for (const { pressure } of shortages) lastMet.set(pressure, at)
-    const text = [...pressures()].sort().join()
+    const met = pressures()
+    const text = [...met].sort().join()
     if (text !== told) {
       told = text
-      options.onChanged()
+      options.onChanged(met)
     }
     const there = new Map(pods().map((pod) => [pod.metadata.uid ?? '', pod]))
     const [shortage] = shortages
@@ -112,8 +108,6 @@ export function startPressureWatch(options: PressureWatchOptions): PressureWatch
   }, options.intervalMs ?? INTERVAL_MS)
   timer.unref()
   return {
-    pressures,
-    evictionOf: (uid) => evictions.get(uid),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
       await busy

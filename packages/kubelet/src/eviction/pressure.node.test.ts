@@ -3,6 +3,7 @@ import { statfs } from 'node:fs/promises'
 import * as apiServer from '@caisson/apiserver'
 import { resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fillDisk } from '../testing/fill-disk.ts'
 import { type ScratchNode, startScratchNode } from '../testing/scratch-node.ts'
 
 const MIB = 1024 * 1024
@@ -39,8 +40,8 @@ async function free(): Promise<number> {
   return bavail * bsize
 }
 
-async function diskPressure(): Promise<string | undefined> {
-  const { status } = await node.client.get(resources.nodes, 'scratch')
+async function diskPressure(of = node): Promise<string | undefined> {
+  const { status } = await of.client.get(resources.nodes, 'scratch')
   return status?.conditions?.find(({ type }) => type === 'DiskPressure')?.status
 }
 
@@ -56,7 +57,7 @@ test('a node that is short of disk says so and evicts who is furthest above what
       /^The node was low on resource: ephemeral-storage\. Threshold quantity: 6553Ki, available: \d+Ki\. Container main was using \d+Ki, request is 0, has larger consumption of ephemeral-storage\. $/,
     ),
   })
-  await expect.poll(diskPressure, { timeout: 10_000 }).toBe('True')
+  await expect.poll(() => diskPressure(), { timeout: 10_000 }).toBe('True')
   // What it kept is gone, and that was enough.
   await node.client.delete(resources.pods, 'greedy', { namespace: 'default' })
   await node.gone('greedy')
@@ -65,5 +66,12 @@ test('a node that is short of disk says so and evicts who is furthest above what
   // The node goes on saying so for five minutes, lest it swing to and fro.
   expect(await diskPressure()).toBe('True')
   later = 301_000
-  await expect.poll(diskPressure, { timeout: 10_000 }).toBe('False')
+  await expect.poll(() => diskPressure(), { timeout: 10_000 }).toBe('False')
+})
+
+test('a node that is short of disk says so also where it is when it registers, however long that takes', async () => {
+  await using slow = await startScratchNode(apiServer, { dataBytes: DISK, pressureIntervalMs: 20, registrationMs: 500 })
+  await slow.restart(async () => void (await fillDisk(slow.dataDirectory, 64 * 1024)))
+  await expect.poll(() => diskPressure(slow), { timeout: 10_000 }).toBe('True')
+  expect(slow.errors).toEqual([])
 })

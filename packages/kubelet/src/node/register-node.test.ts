@@ -2,9 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as apiserver from '@caisson/apiserver'
-import { createClient, inProcessTransport, resources } from '@caisson/client'
+import { type Client, createClient, inProcessTransport, resources } from '@caisson/client'
 import { expect, test } from 'vitest'
-import type { Pressure } from '../eviction/node-pressure.ts'
 import { readMachine } from './machine.ts'
 import { registerNode } from './register-node.ts'
 
@@ -20,9 +19,17 @@ test('a pressure that comes while the node is about to say that it has none is s
       port: 0,
     }),
   )
-  const client = createClient(inProcessTransport(api.server.connect(apiserver.componentUsers.node('self'))))
+  const direct = createClient(inProcessTransport(api.server.connect(apiserver.componentUsers.node('self'))))
+  const client: Client = {
+    ...direct,
+    async get(...args) {
+      const current = await direct.get(...args)
+      looked.resolve()
+      if (isRegistered) await told.promise
+      return current
+    },
+  }
   const machine = await readMachine(directory)
-  const pressures = new Set<Pressure>()
   let isRegistered = false
   let looked = Promise.withResolvers<void>()
   const told = Promise.withResolvers<void>()
@@ -30,12 +37,7 @@ test('a pressure that comes while the node is about to say that it has none is s
   const node = stack.use(
     await registerNode({
       client,
-      async facts() {
-        const found = new Set(pressures)
-        looked.resolve()
-        if (isRegistered) await told.promise
-        return { name: 'self', machine, handlers: new Map(), pods: 10, version: 'v1.34.0', pressures: found }
-      },
+      facts: async () => ({ name: 'self', machine, handlers: new Map(), pods: 10, version: 'v1.34.0' }),
       signal: new AbortController().signal,
       now: Date.now,
       onError: (error) => errors.push(error),
@@ -43,13 +45,12 @@ test('a pressure that comes while the node is about to say that it has none is s
   )
   isRegistered = true
   looked = Promise.withResolvers()
-  node.changed()
+  node.isShortOf(new Set())
   await looked.promise
-  pressures.add('DiskPressure')
-  node.changed()
+  node.isShortOf(new Set(['DiskPressure']))
   told.resolve()
   await expect
-    .poll(async () => (await client.get(resources.nodes, 'self')).status?.conditions)
+    .poll(async () => (await direct.get(resources.nodes, 'self')).status?.conditions)
     .toContainEqual(expect.objectContaining({ type: 'DiskPressure', status: 'True' }))
   expect(errors).toEqual([])
 })

@@ -1,5 +1,6 @@
 /** Makes this machine a node of the cluster, and goes on saying that it is alive. */
 import { type Client, isAlreadyExists, isConflict, isNotFound, resources } from '@caisson/client'
+import type { Pressure } from '../eviction/node-pressure.ts'
 import { jsonEqual } from '../pods/json-equal.ts'
 import { type NodeFacts, newNode, nodeLabels, nodeStatus } from './node-object.ts'
 
@@ -12,21 +13,22 @@ const STATUS_MS = 300_000
 export interface RegisterNodeOptions {
   client: Client
   /** Looked at again before each status. */
-  facts: () => Promise<NodeFacts>
+  facts: () => Promise<Omit<NodeFacts, 'pressures'>>
   signal: AbortSignal
   now: () => number
   onError(error: unknown, where: string): void
 }
 
 export interface RegisteredNode extends AsyncDisposable {
-  /** Something about the node has changed: its status says so at once. */
-  changed(): void
+  /** What the node is short of, from now on: nothing until this was said. Its status says so at once. */
+  isShortOf(pressures: ReadonlySet<Pressure>): void
 }
 
 /** Resolves when the node is there with its first status. The heartbeat goes on until the signal, or until it is disposed. */
 export async function registerNode(options: RegisterNodeOptions): Promise<RegisteredNode> {
   const { client, signal, now, onError } = options
-  const first = await options.facts()
+  let pressures: ReadonlySet<Pressure> = new Set()
+  const first = await look()
   await ensureNode(first)
   await writeStatus(first)
   await renewLease(first.name)
@@ -39,6 +41,10 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
   const stop = () => clearInterval(heartbeat)
   signal.addEventListener('abort', stop, { once: true })
 
+  async function look(): Promise<NodeFacts> {
+    return { ...(await options.facts()), pressures }
+  }
+
   async function beat(): Promise<void> {
     if (signal.aborted) return
     try {
@@ -47,7 +53,7 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
       if (Math.abs(now() - statusAt) < STATUS_MS) return
       // Of before it was looked: what changes from then on is the next one's to say.
       statusAt = now()
-      await writeStatus(await options.facts())
+      await writeStatus(await look())
     } catch (error) {
       statusAt = Number.NEGATIVE_INFINITY
       if (!signal.aborted) onError(error, 'node')
@@ -86,7 +92,7 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
       } catch (error) {
         if (!isNotFound(error)) throw error
         // Deleted by somebody, and the Lease with it; this machine is still here.
-        await ensureNode(await options.facts())
+        await ensureNode(await look())
       }
     }
   }
@@ -114,7 +120,8 @@ export async function registerNode(options: RegisterNodeOptions): Promise<Regist
   }
 
   return {
-    changed() {
+    isShortOf(found) {
+      pressures = found
       statusAt = Number.NEGATIVE_INFINITY
       busy = busy.then(beat)
     },

@@ -27,6 +27,7 @@ import { MINIMUM_GRACE_MS } from './plan-pod.ts'
 import type { PodAction } from './pod-action.ts'
 import type { PodEvents } from './pod-events.ts'
 import type { PodMemory } from './pod-memory.ts'
+import type { PodNotices } from './pod-notices.ts'
 import { WorkGoesOn } from './pod-work.ts'
 import { refuseUnconfined } from './refuse-isolation.ts'
 import { noteFailure } from './setbacks.ts'
@@ -53,10 +54,7 @@ export interface ContainerActionsOptions {
   place: Omit<PodPlace, 'podIp'>
   dns: NodeDns
   now: () => number
-  /** The runtime is starting one of the Pod's containers: it can be attached to. */
-  onStarting(uid: string): void
-  /** A container that was asked to stop is gone, or it is time to ask again. */
-  onStopped(uid: string): void
+  notices: Pick<PodNotices, 'tell'>
   onError(error: unknown, where: string): void
 }
 
@@ -77,7 +75,7 @@ interface FailedStart {
 
 export function createContainerActions(options: ContainerActionsOptions): ContainerActions {
   const { runtime, images, sources, directories, events, beginnings, place, dns, now } = options
-  const { onStarting, onStopped, onError } = options
+  const { notices, onError } = options
 
   async function start(
     action: StartAction,
@@ -118,7 +116,7 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
       } else {
         const started = runtime.startContainer(spec, signal)
         memory.starting.set(container.name, id)
-        onStarting(pod.metadata.uid ?? '')
+        notices.tell(pod.metadata.uid ?? '', 'starting')
         await started
       }
     } catch (error) {
@@ -224,7 +222,8 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
         await delay(STOP_RETRY_MS, undefined, { ref: false })
         memory.stopping.delete(id)
       }
-      onStopped(uid)
+      // It is gone, or it is time to ask again.
+      notices.tell(uid, 'look')
     }
     void end()
   }

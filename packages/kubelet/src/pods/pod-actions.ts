@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import type { PodObject } from '@caisson/client'
 import type { OwnedPodSources, PodSources } from '../pod-sources.ts'
 import { createBeginnings } from '../snapshots/beginnings.ts'
-import type { NodeSnapshots } from '../snapshots/node-snapshots.ts'
+import type { FindSnapshot } from '../snapshots/find-snapshot.ts'
 import type { HeldVolumes } from '../volumes/held-volumes.ts'
 import { prepareVolumes } from '../volumes/prepare-volumes.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
@@ -27,7 +27,7 @@ const RESIZE_RETRY = { first: 2_000, most: 60_000 }
 export interface PodActionsOptions
   extends Omit<ContainerActionsOptions, 'beginnings'>,
     Omit<SandboxActionsOptions, 'beginnings'> {
-  snapshots: () => Pick<NodeSnapshots, 'find'>
+  findSnapshot: FindSnapshot
   /** Directories of which hostPath volumes may be; undefined: any. */
   hostPaths?: readonly string[] | undefined
   secretsMemory: SecretsMemory

@@ -17,6 +17,7 @@ import { type PodPlan, planPod } from './plan-pod.ts'
 import type { PodAction } from './pod-action.ts'
 import type { PodActions } from './pod-actions.ts'
 import type { PodMemory } from './pod-memory.ts'
+import type { PodNotices } from './pod-notices.ts'
 import { createPodObserver, type PodObserver, type PodObserverOptions } from './pod-observer.ts'
 import { createPodWriter } from './pod-writer.ts'
 import { handlerOf } from './runtime-handler.ts'
@@ -36,19 +37,17 @@ export interface PodEngineOptions extends Omit<PodObserverOptions, 'cached' | 'o
   informer: Informer<PodObject>
   sources: PodSources
   actions: PodActions
+  notices: PodNotices
   fakePods: FakePods | undefined
   /** Which Pods are processes of the cluster's own. */
   processes?: Pick<SystemProcesses, 'of' | 'onChanged'> | undefined
 }
 
-export interface PodEngine extends AsyncDisposable, Pick<PodObserver, 'storageOf' | 'connected' | 'onSeen' | 'starts'> {
+export interface PodEngine extends AsyncDisposable, Pick<PodObserver, 'storageOf' | 'connected' | 'onSeen'> {
   /** Settles when the API knows of everything that ended before this agent began. Nothing is begun before. */
   caughtUp: Promise<void>
-  enqueue(uid: string): void
   /** What is remembered of a Pod; undefined where nothing was begun. */
   memory(uid: string): PodMemory | undefined
-  /** Something that Pods are made from has changed: they are looked at anew, their volumes and failures too. */
-  refresh(uid: string): void
   /** Names of images have changed: whoever waits for one need not wait until it is time to look again. */
   imagesChanged(): void
   /** Resolves when nothing is being done and nothing waits but for a time. */
@@ -100,12 +99,25 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
   const processChanges = processes?.onChanged((process) => {
     for (const pod of informer.list()) if (processes.of(pod) === process) enqueue(pod.metadata.uid ?? '')
   })
+  const notices = options.notices.heed((uid, notice) => {
+    if (notice === 'starting') observer.starts(uid)
+    else if (notice === 'changed') refresh(uid)
+    else enqueue(uid)
+  })
   const caughtUp = tellWhatEnded()
   // What an earlier agent left behind may belong to Pods that are gone.
   for (const uid of memories.keys()) enqueue(uid)
 
   function enqueue(uid: string): void {
     if (!writer.isWriting(uid)) queue.add(uid)
+  }
+
+  function refresh(uid: string): void {
+    const memory = memories.get(uid)
+    if (!memory) return
+    memory.volumes = undefined
+    forgetSetbacks(memory)
+    enqueue(uid)
   }
 
   /** Before what starts again hides it: nobody shall take a Pod for Ready whose containers are gone. */
@@ -238,19 +250,10 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
 
   return {
     caughtUp,
-    enqueue,
     memory: (uid) => memories.get(uid),
     storageOf: observer.storageOf,
     connected: observer.connected,
     onSeen: observer.onSeen,
-    starts: observer.starts,
-    refresh(uid) {
-      const memory = memories.get(uid)
-      if (!memory) return
-      memory.volumes = undefined
-      forgetSetbacks(memory)
-      enqueue(uid)
-    },
     imagesChanged() {
       for (const [uid, memory] of memories) {
         const waits = [...memory.failures.values()].some(({ ofImage }) => ofImage)
@@ -265,6 +268,7 @@ export function createPodEngine(options: PodEngineOptions): PodEngine {
       changes[Symbol.dispose]()
       processChanges?.[Symbol.dispose]()
       exits[Symbol.dispose]()
+      notices[Symbol.dispose]()
       closed = true
       for (const beginning of beginnings.values()) beginning.abort()
       await queue[Symbol.asyncDispose]()

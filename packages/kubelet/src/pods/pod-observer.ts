@@ -38,8 +38,8 @@ export interface PodObserverOptions {
   resizeRefusal(pod: PodObject, others: TakenPods): PendingResize | undefined
   /** Why the node begins with no such Pod, whatever room it has; undefined where it may. */
   rejection(pod: PodObject): Eviction | undefined
-  /** What the node has the Pod go for. */
-  evictionOf(uid: string): Eviction | undefined
+  /** What the node has Pods go for, by uid. */
+  evictions: ReadonlyMap<string, Eviction>
   /** Something that is asked or measured is not what it was when the Pod was observed. */
   onChanged(uid: string): void
   /** A running Pod is granted the resources that it waits for. */
@@ -134,7 +134,7 @@ export function createPodObserver(options: PodObserverOptions): PodObserver {
     return {
       activity: await activity.follow(pod, { id: sandbox.id, runs }),
       health: prober.follow({ pod, sandboxId: sandbox.id, podIp: sandbox.ip, runs, begun }),
-      eviction: storage.follow(pod, sandbox.id) ?? options.evictionOf(pod.metadata.uid ?? ''),
+      eviction: storage.follow(pod, sandbox.id) ?? options.evictions.get(pod.metadata.uid ?? ''),
     }
   }
 

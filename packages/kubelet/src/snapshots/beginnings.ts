@@ -6,14 +6,14 @@ import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { ephemeralContainers } from '../pods/observed-pod.ts'
 import type { PodWork, WorkStates } from '../pods/pod-work.ts'
-import type { FoundSnapshot, NodeSnapshots } from './node-snapshots.ts'
+import type { FindSnapshot, FoundSnapshot } from './find-snapshot.ts'
 import { snapshotNameOf } from './snapshot-source.ts'
 import { ownVolumes, restoreVolumes } from './snapshot-volumes.ts'
 
 interface BeginningsOptions {
   sources: PodSources
   directories: PodDirectories
-  snapshots: () => Pick<NodeSnapshots, 'find'>
+  findSnapshot: FindSnapshot
   work: PodWork
 }
 
@@ -34,10 +34,10 @@ export interface Beginnings {
   fillVolumes(pod: PodObject, snapshot: FoundSnapshot, states: WorkStates): Promise<void>
 }
 
-export function createBeginnings({ sources, directories, snapshots, work }: BeginningsOptions): Beginnings {
+export function createBeginnings({ sources, directories, findSnapshot, work }: BeginningsOptions): Beginnings {
   function find(pod: PodObject): FoundSnapshot | string | undefined {
     const name = snapshotNameOf(pod)
-    return name === undefined ? undefined : snapshots().find(pod.metadata.namespace ?? '', name)
+    return name === undefined ? undefined : findSnapshot(pod.metadata.namespace ?? '', name)
   }
 
   function toCome(pod: PodObject): Pick<SandboxSpec, 'snapshot'> {

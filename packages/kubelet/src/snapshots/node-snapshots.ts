@@ -4,7 +4,6 @@
  */
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
 import {
   type ConditionState,
   hasSnapshotFailed,
@@ -31,8 +30,9 @@ import type { PodSources } from '../pod-sources.ts'
 import { TERMINATION_REASONS } from '../pods/container-status.ts'
 import { failureMessage } from '../pods/failure-message.ts'
 import { initContainers, specOf, statusesOf } from '../pods/observed-pod.ts'
-import type { PodMemory } from '../pods/pod-memory.ts'
+import type { PodNotices } from '../pods/pod-notices.ts'
 import { removeTree } from '../volumes/remove-tree.ts'
+import { snapshotFiles } from './find-snapshot.ts'
 import { openSnapshotLedger } from './snapshot-ledger.ts'
 import { snapshotNameOf, snapshotSource } from './snapshot-source.ts'
 import { keepVolumes, ownVolumes, treeBytes, VolumesTooLargeError } from './snapshot-volumes.ts'
@@ -44,12 +44,6 @@ const RESERVE_BYTES = 64 * 1024 ** 2
 /** The snapshots of one namespace on the node. */
 const DEFAULT_QUOTA_BYTES = 16 * 1024 ** 3
 
-interface SnapshottedPods {
-  enqueue(uid: string): void
-  refresh(uid: string): void
-  memory(uid: string): Pick<PodMemory, 'sandboxId'> | undefined
-}
-
 export interface NodeSnapshotsOptions {
   client: Client
   informers: Informers
@@ -58,8 +52,9 @@ export interface NodeSnapshotsOptions {
   nodeName: string
   pods: Informer<PodObject>
   sources: Pick<PodSources, 'volumeClaim' | 'volume'>
-  /** Who runs the node's Pods. */
-  engine: () => SnapshottedPods
+  notices: Pick<PodNotices, 'tell'>
+  /** Of a Pod that runs here. */
+  sandboxIdOf(uid: string): string | undefined
   now: () => number
   /** Of each namespace. */
   quotaBytes?: number
@@ -67,20 +62,11 @@ export interface NodeSnapshotsOptions {
 }
 
 export interface NodeSnapshots extends AsyncDisposable {
-  /** A snapshot that a Pod of this node can begin with; a sentence says why there is none. */
-  find(namespace: string, name: string): FoundSnapshot | string
   idle(): Promise<void>
 }
 
-export interface FoundSnapshot {
-  /** Of the runtime's files. */
-  memory: string
-  /** Of the Pod's volumes; may not be there. */
-  volumes: string
-}
-
 export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise<NodeSnapshots> {
-  const { client, informers, runtime, directories, nodeName, pods, sources, now, onError } = options
+  const { client, informers, runtime, directories, nodeName, pods, sources, notices, now, onError } = options
   const quotaBytes = options.quotaBytes ?? DEFAULT_QUOTA_BYTES
   await mkdir(directories.snapshots, { recursive: true, mode: 0o700 })
   const ledger = openSnapshotLedger(directories)
@@ -101,7 +87,7 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     for (const pod of pods.list()) {
       // Pods may have been waiting for it.
       if (pod.metadata.namespace === metadata.namespace && snapshotNameOf(pod) === metadata.name)
-        options.engine().refresh(pod.metadata.uid ?? '')
+        notices.tell(pod.metadata.uid ?? '', 'changed')
     }
   }
   const handler = informer.handle({
@@ -169,7 +155,7 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
         conditions: [{ status: 'True', reason: REASONS.taken, message: 'Sandboxes can be made from the snapshot' }],
       })
     } finally {
-      if (pod) options.engine().enqueue(pod.metadata.uid ?? '')
+      if (pod) notices.tell(pod.metadata.uid ?? '', 'look')
     }
   }
 
@@ -192,7 +178,7 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
 
   /** What was done before, by an agent before us too, but for telling of it. */
   async function finished(snapshot: SandboxSnapshot, pod: PodObject | undefined): Promise<Snapshot | undefined> {
-    const memory = memoryOf(snapshot)
+    const { memory } = snapshotFiles(directories, snapshot)
     if (!existsSync(memory)) return undefined
     const directory = directories.snapshot(snapshot.metadata.uid ?? '')
     const kept = await runtime.readSnapshot(memory).catch(unlessUseless)
@@ -230,14 +216,15 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     await requireRoom(expected)
     await mkdir(directories.snapshot(uid), { recursive: true, mode: 0o700 })
     ledger.enter(uid, { namespace, bytes: expected })
+    const files = snapshotFiles(directories, snapshot)
     let volumeBytes = 0
     const kept = await runtime.checkpoint(sandbox.spec.id, {
-      directory: memoryOf(snapshot),
+      directory: files.memory,
       leaveRunning: !snapshot.spec.endSource,
       ...(volumes.length > 0 && {
         whilePaused: async () => {
           volumeBytes = await keepVolumes(volumes, {
-            target: volumesOf(snapshot),
+            target: files.volumes,
             programs: directories.programs,
             signal: stop.signal,
           })
@@ -275,12 +262,9 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
   }
 
   async function sandboxOf(snapshot: SandboxSnapshot): Promise<Awaited<ReturnType<Runtime['get']>>> {
-    const id = options.engine().memory(snapshot.status?.podUID ?? '')?.sandboxId
+    const id = options.sandboxIdOf(snapshot.status?.podUID ?? '')
     return id === undefined ? undefined : await runtime.get(id)
   }
-
-  const memoryOf = ({ metadata }: SandboxSnapshot): string => join(directories.snapshot(metadata.uid ?? ''), 'memory')
-  const volumesOf = ({ metadata }: SandboxSnapshot): string => join(directories.snapshot(metadata.uid ?? ''), 'volumes')
 
   async function removeFiles(uid: string): Promise<void> {
     const directory = directories.snapshot(uid)
@@ -323,16 +307,6 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
   }
 
   return {
-    find(namespace, name) {
-      const snapshot = informer.get(`${namespace}/${name}`)
-      if (!snapshot) return `there is no SandboxSnapshot ${name} in namespace ${namespace}`
-      if (snapshot.status?.nodeName !== undefined && snapshot.status.nodeName !== nodeName)
-        return `SandboxSnapshot ${name} is on node ${snapshot.status.nodeName}, the Pod on ${nodeName}`
-      const ready = snapshot.status?.conditions?.find(({ type }) => type === 'Ready')
-      if (ready?.status !== 'True')
-        return `SandboxSnapshot ${name} is not Ready: ${ready?.message ?? 'nobody has looked at it yet'}`
-      return { memory: memoryOf(snapshot), volumes: volumesOf(snapshot) }
-    },
     idle: () => queue.idle(),
     async [Symbol.asyncDispose]() {
       stop.abort()

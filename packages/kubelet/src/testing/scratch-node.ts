@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { UserInfo } from '@caisson/api'
 import {
@@ -80,6 +81,8 @@ export async function startScratchNode(
     /** Of the memory for files of Secrets and tokens. */
     secretsBytes?: number
     pressureIntervalMs?: number
+    /** How long the API takes to take the Node in. */
+    registrationMs?: number
   } = {},
 ): Promise<ScratchNode> {
   await using stack = new AsyncDisposableStack()
@@ -125,7 +128,10 @@ export async function startScratchNode(
 
   async function startAgent(): Promise<{ kubelet: Kubelet; runtime: Runtime } & AsyncDisposable> {
     await using parts = new AsyncDisposableStack()
-    const transport = watched(inProcessTransport(api.server.connect(componentUsers.node(NODE_NAME))), writes)
+    const transport = watched(inProcessTransport(api.server.connect(componentUsers.node(NODE_NAME))), {
+      writes,
+      registrationMs: options.registrationMs ?? 0,
+    })
     const node = createClient(transport, { fieldManager: 'kubelet' })
     const informers = parts.use(createInformers(node))
     const runtime = parts.use(await createRuntime({ stateDirectory, toolsDirectory }))
@@ -242,14 +248,18 @@ async function tools(): Promise<string> {
   return directory
 }
 
-function watched(transport: Transport, writes: string[]): Transport {
+function watched(
+  transport: Transport,
+  { writes, registrationMs }: { writes: string[]; registrationMs: number },
+): Transport {
   return {
-    request(request) {
+    async request(request) {
+      if (request.method === 'POST' && request.path.endsWith('/nodes')) await sleep(registrationMs)
       const path = request.path.replace(/^.*\/namespaces\/[^/]+\//, '')
       if (request.method !== 'GET' && !/\/(nodes|leases|events)(\/|$)/.test(request.path)) {
         writes.push(`${request.method} ${path}`)
       }
-      return transport.request(request)
+      return await transport.request(request)
     },
     watch: (request) => transport.watch(request),
     stream: (request) => transport.stream(request),
