@@ -89,7 +89,7 @@ export interface StartOptions {
   env?: Record<string, string>
 }
 
-/** What a daemon has said of mistakes in its own code that end nothing, and which nobody would hear of otherwise. */
+/** What a daemon and its monitor have said of mistakes in their own code that end nothing, and which nobody would hear of otherwise. */
 function unheardFailures(dataDirectory: string): string[] {
   const log = join(dataDirectory, 'caisson.log')
   if (!existsSync(log)) return []
@@ -98,8 +98,9 @@ function unheardFailures(dataDirectory: string): string[] {
     mkdirSync(kept, { recursive: true })
     copyFileSync(log, join(kept, `${basename(dataDirectory)}.log`))
   }
-  return readFileSync(log, 'utf8')
-    .split('\n')
+  const monitorLog = join(dataDirectory, 'runtime/monitor.log')
+  return [log, ...(existsSync(monitorLog) ? [monitorLog] : [])]
+    .flatMap((path) => readFileSync(path, 'utf8').split('\n'))
     .filter((line) => line.includes('a failure that nobody waited for'))
 }
 

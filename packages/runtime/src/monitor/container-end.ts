@@ -25,7 +25,7 @@ export interface WaitForEndOptions {
 
 const KILLED: ExitStatus = { exitCode: 137, signal: 9 }
 
-/** Resolves when a container has ended, however that became known. */
+/** Resolves when a container has ended, however that became known; never rejects. */
 export async function waitForEnd(options: WaitForEndOptions): Promise<ContainerEnd> {
   const { supervision, running } = options
   const how = supervision.end
@@ -48,7 +48,9 @@ async function waitShim(options: WaitForEndOptions): Promise<ContainerEnd> {
     const status = await waitInShim(options.supervision)
     return { ...status, finishedAt: Date.now(), reason: status.exitCode === 0 ? 'completed' : 'error' }
   } catch {
-    return options.killExpected() ? { ...KILLED, finishedAt: Date.now(), reason: 'error' } : monitorDied(options)
+    return options.killExpected()
+      ? { ...KILLED, finishedAt: Date.now(), reason: 'error' }
+      : monitorDied(options.running)
   }
 }
 
@@ -66,11 +68,9 @@ export function oomKills({ oomFile }: Supervision): number {
 async function waitReaped(options: WaitForEndOptions, sentry: boolean): Promise<ContainerEnd> {
   const { running, launched, supervision } = options
   const waitStatus = await launched.statusOf(running.pid)
-  if (waitStatus === undefined) return monitorDied(options)
+  if (waitStatus === undefined) return monitorDied(options.running)
   const status = exitStatusOf(waitStatus)
-  // The record may be older than we are; the file is as old as its last record.
-  const records = statSync(join(supervision.directory, EXITS_FILE), { throwIfNoEntry: false })
-  const finishedAt = records ? Math.trunc(records.mtimeMs) : Date.now()
+  const finishedAt = lastRecorded(supervision)
   // A sentry passes on its container's end as an exit code. That a signal ended it is its own end.
   if (sentry && status.signal !== undefined) {
     if (options.killExpected()) return { exitCode: 128 + status.signal, finishedAt, reason: 'error' }
@@ -79,8 +79,17 @@ async function waitReaped(options: WaitForEndOptions, sentry: boolean): Promise<
   return { ...status, finishedAt, reason: status.exitCode === 0 ? 'completed' : 'error' }
 }
 
+/** The record may be older than we are; the file is as old as its last record. Now, where it cannot be looked at. */
+function lastRecorded({ directory }: Supervision): number {
+  try {
+    return Math.trunc(statSync(join(directory, EXITS_FILE)).mtimeMs)
+  } catch {
+    return Date.now()
+  }
+}
+
 /** Its reaper was killed: nobody will ever know its exit code, so that it must not go on. */
-async function monitorDied({ running }: WaitForEndOptions): Promise<ContainerEnd> {
+export function monitorDied(running: WaitForEndOptions['running']): ContainerEnd {
   killProcess(running.pid, running.startTime, 'SIGKILL')
   return {
     ...KILLED,

@@ -1,39 +1,10 @@
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { createMonitorClient, type MonitorClient } from './monitor-client.ts'
-
-const MONITOR = fileURLToPath(new URL('./monitor-main.ts', import.meta.url))
-
-interface Monitored extends AsyncDisposable {
-  directory: string
-  monitor: MonitorClient
-}
-
-async function startMonitor(): Promise<Monitored> {
-  const directory = await mkdtemp(join(tmpdir(), 'caisson-errands-'))
-  await mkdir(join(directory, 'containers'))
-  const monitor = createMonitorClient({
-    stateDirectory: directory,
-    command: [process.execPath, MONITOR],
-    onExit: () => undefined,
-    onReplaced: () => undefined,
-  })
-  return {
-    directory,
-    monitor,
-    async [Symbol.asyncDispose]() {
-      await monitor.retire()
-      await monitor[Symbol.asyncDispose]()
-      await rm(directory, { recursive: true })
-    },
-  }
-}
+import { scratchMonitor } from '../testing/scratch-monitor.ts'
 
 test('the monitor runs a program with what it is given and says how it ended', async () => {
-  await using started = await startMonitor()
+  await using started = await scratchMonitor()
   const { monitor } = started
   const script = 'read line; echo "$PPID $line $WORD"; echo complaint >&2; exit 3'
   const result = await monitor.run('sh', ['-c', script], { stdin: 'a line\n', env: { WORD: 'word' } })
@@ -41,14 +12,14 @@ test('the monitor runs a program with what it is given and says how it ended', a
 })
 
 test('a program that is not there and one that takes too long are refused as they are without a monitor', async () => {
-  await using started = await startMonitor()
+  await using started = await scratchMonitor()
   const { monitor } = started
   await expect(monitor.run('no-such-program', [])).rejects.toThrow('spawn no-such-program ENOENT')
   await expect(monitor.run('sleep', ['60'], { timeoutMs: 50 })).rejects.toThrow('aborted')
 })
 
 test('where the monitor is killed meanwhile, the program is run here', async () => {
-  await using started = await startMonitor()
+  await using started = await scratchMonitor()
   const { directory, monitor } = started
   const runs = join(directory, 'runs')
   const killed = await monitor.ping()
@@ -58,7 +29,7 @@ test('where the monitor is killed meanwhile, the program is run here', async () 
 })
 
 test('after its end the client starts no other monitor for a program', async () => {
-  await using started = await startMonitor()
+  await using started = await scratchMonitor()
   const { monitor } = started
   await monitor.ping()
   await monitor.retire()

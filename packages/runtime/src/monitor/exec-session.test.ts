@@ -1,5 +1,6 @@
 /** Processes that cannot even be begun: nothing is left of them. */
-import { existsSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { mkdtempDisposable } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -57,5 +58,44 @@ test.each<[why: string, tty: boolean, kill: (parent: string) => ExecRequest['kil
   await expect(execForClient(request, new Duplex({ read() {} }), pool)).rejects.toThrow()
   expect(existsSync(directory)).toBe(false)
   await expect.poll(() => openBelow(directory)).toEqual([])
+  await pool.settled()
+})
+
+test('what is left of an exec that ended and cannot be taken away is no failure that nobody waits for', async () => {
+  await using parent = await mkdtempDisposable(join(tmpdir(), 'caisson-execs-'))
+  const container = join(parent.path, 'container')
+  const pool = createFifoPool(join(parent.path, 'fifos'))
+  mkdirSync(container)
+  const said: Buffer[] = []
+  const client = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      said.push(chunk)
+      done()
+    },
+  })
+  const ended = once(client, 'finish')
+  const attached = await execForClient(
+    {
+      directory: join(container, 'exec-1'),
+      command: { program: '/bin/sh', args: ['-c', 'read line; exit 7', 'sh'], env: {} },
+      containerId: 'c',
+      runtimeLog: join(parent.path, 'runtime.log'),
+      launch: '/bin/true',
+      console: '/bin/true',
+      process: {},
+      tty: false,
+      stdin: true,
+      kill: { kind: 'process' },
+    },
+    client,
+    pool,
+  )
+  renameSync(container, `${container}.gone`)
+  symlinkSync('container', container)
+  attached.begin()
+  attached.endInput()
+  await ended
+  expect(Buffer.concat(said).toString()).toContain('{"exitCode":7}')
   await pool.settled()
 })

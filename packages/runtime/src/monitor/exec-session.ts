@@ -26,6 +26,7 @@ import { type RuntimeWords, withholdRuntimeWords } from './runtime-words.ts'
 import { type ControlConnection, connectToSentry, execute, killProcessTree, waitForProcess } from './sentry-control.ts'
 import { execInShim, killInShim, resizeInShim } from './shim-process.ts'
 import { shortPath } from './short-path.ts'
+import { tellFailure } from './tell-failure.ts'
 import type { AttachedClient } from './watch-container.ts'
 
 const PID_FILE = 'pid'
@@ -60,7 +61,7 @@ export async function execForClient(request: ExecRequest, client: Duplex, pool: 
     ended.abort()
     ends.stdin?.destroy()
     ends.resize?.destroy()
-    rmSync(directory, { recursive: true, force: true })
+    removeLeft(directory)
   })
   return {
     begin() {
@@ -98,7 +99,7 @@ async function beginWithPipes(request: ExecRequest, pool: FifoPool): Promise<Ses
     await layPipes(pool, directory, request)
     return await begin(request)
   } catch (error) {
-    rmSync(directory, { recursive: true, force: true })
+    removeLeft(directory)
     throw error
   }
 }
@@ -151,8 +152,13 @@ export async function abandonExecs(containerDirectory: string, containerPid: num
     } catch {
       // Cut off before it was written, or ended by itself.
     }
-    rmSync(directory, { recursive: true, force: true })
+    removeLeft(directory)
   }
+}
+
+/** What cannot be taken away, as where no more files may be opened, goes with the container's directory. */
+function removeLeft(directory: string): void {
+  tellFailure(() => rmSync(directory, { recursive: true, force: true }))
 }
 
 /** Its number on this machine may belong to somebody else by now; the namespace does not. */

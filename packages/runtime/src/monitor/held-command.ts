@@ -7,6 +7,7 @@ import type { FifoPool } from './fifo-pool.ts'
 import { ALIVE_FIFO, exitStatusOf, launchProcess } from './launched-process.ts'
 import type { Held } from './protocol.ts'
 import { startFailure } from './runtime-log.ts'
+import { tellFailure } from './tell-failure.ts'
 
 /** In a container's directory: the log of a command that is held, and the directory of what launched it. */
 export const HELD_LOG = 'held.pipe'
@@ -51,7 +52,10 @@ export async function holdCommand({ directory, held }: HoldOptions, pool: FifoPo
   launched.command.catch(() => {})
   return {
     async release(current, runtimeLog) {
-      const log = readPipe(join(current, HELD_LOG), (text) => appendFileSync(runtimeLog, text))
+      const log = readPipe(join(current, HELD_LOG), (text) =>
+        // On a disk that is full its words are lost, and nothing else.
+        tellFailure(() => appendFileSync(runtimeLog, text)),
+      )
       const status = exitStatusOf(
         await launched.command.catch((cause: unknown) => {
           throw new RuntimeError('failed', `could not run ${held.command.program}`, { cause })
@@ -68,8 +72,8 @@ export async function holdCommand({ directory, held }: HoldOptions, pool: FifoPo
   }
 }
 
-/** Resolves at the end of what is written to a pipe. */
-async function readPipe(path: string, onText: (text: string) => void): Promise<void> {
+/** Resolves at the end of what is written to a pipe, and never rejects. Throws where it cannot be opened. */
+function readPipe(path: string, onText: (text: string) => void): Promise<void> {
   const pipe = new Socket({
     fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK),
     readable: true,
@@ -81,5 +85,5 @@ async function readPipe(path: string, onText: (text: string) => void): Promise<v
     .on('close', () => resolve())
     .setEncoding('utf8')
     .on('data', onText)
-  await promise
+  return promise
 }

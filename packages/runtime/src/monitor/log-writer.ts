@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { tellFailure } from './tell-failure.ts'
 
 export interface LogWriterOptions {
   path: string
@@ -32,8 +33,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   let size = file === undefined ? 0 : fstatSync(file).size
 
   function close(): void {
-    if (file !== undefined) closeSync(file)
+    const open = file
     file = undefined
+    // A disk may say only now that it has not what was written.
+    if (open !== undefined) tellFailure(() => closeSync(open))
   }
 
   function rotate(): void {

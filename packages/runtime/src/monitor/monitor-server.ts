@@ -27,6 +27,7 @@ import { runInside } from './run-inside.ts'
 import { createSentryKeeper } from './sentry-keeper.ts'
 import { shortPath } from './short-path.ts'
 import { adoptContainer, type PreparedContainer, prepareContainer, superviseContainer } from './supervised-container.ts'
+import { tellFailure } from './tell-failure.ts'
 import type { AttachedClient, SupervisedContainer } from './watch-container.ts'
 
 /** Environment variable that names the descriptor to close once we listen. */
@@ -77,7 +78,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   async function retireIf(unused: () => boolean): Promise<void> {
     await pool.settled()
     if (!unused()) return
-    rmSync(join(stateDirectory, MONITOR_SOCKET), { force: true })
+    tellFailure(() => rmSync(join(stateDirectory, MONITOR_SOCKET), { force: true }))
     process.exit(0)
   }
 
@@ -132,8 +133,13 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
 
   /** As long as its runtime was not told that it runs, what it asked for is nobody's without it. */
   async function abandon(directory: string): Promise<void> {
-    await takeAway(directory)
-    await unmountBelow(directory).catch((error: unknown) => console.error(error))
+    try {
+      await takeAway(directory)
+      await unmountBelow(directory)
+    } catch (error) {
+      // Nobody waits for it; the runtime takes away what it finds.
+      console.error(error)
+    }
   }
 
   async function handle(call: Call, control: Socket): Promise<unknown> {
@@ -233,7 +239,7 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   function serve(connection: Socket): void {
     let opening: Promise<AttachedClient | undefined> | undefined
     let kind: Opening['kind'] | undefined
-    readFrames(connection, (type, payload) => {
+    function take(type: number, payload: Buffer): void {
       if (!opening) {
         if (type !== FRAME.open) return void connection.destroy()
         const request = parseFrame<Opening>(payload)
@@ -244,6 +250,16 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
       }
       if (kind === 'control') return serveControl(connection, payload)
       void opening.then((client) => client && serveClient(connection, client, { type, payload })).catch(() => {})
+    }
+
+    readFrames(connection, (type, payload) => {
+      try {
+        take(type, payload)
+      } catch (error) {
+        // It was not sent by us, or by one of another version: all others go on.
+        console.error(error)
+        connection.destroy()
+      }
     })
     connection.on('error', () => {})
     connection.on('close', () => void opening?.then((client) => client?.detach()).catch(() => {}))
@@ -257,6 +273,8 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
   const umask = process.umask(0o177)
   server.listen(socket.path, resolve)
   await promise
+  // About a connection that could not be taken, of which who connects hears.
+  server.on('error', (error) => console.error(error))
   process.umask(umask)
   await pool.place([])
   announceReady()
@@ -313,7 +331,9 @@ async function adoptAll(stateDirectory: string, keep: (container: SupervisedCont
     const record = readJson(join(directory, SUPERVISION_FILE)) as SupervisionRecord | undefined
     // Without `running` nobody was told that it runs, and the runtime takes it away.
     if (!record?.running) continue
-    keep(adoptContainer(record.supervision, record.running))
+    const container = adoptContainer(record.supervision, record.running)
+    if (!container) continue
+    keep(container)
     await abandonExecs(directory, record.running.pid)
   }
 }

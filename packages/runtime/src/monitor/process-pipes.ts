@@ -153,7 +153,8 @@ export async function receiveTerminal(options: {
     }
   })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  server.once('error', reject)
+  // Later ones too: of a terminal that could not be taken the runtime's own error tells.
+  server.on('error', reject)
   server.listen(options.socketPath, resolve)
   await promise
   server.unref()

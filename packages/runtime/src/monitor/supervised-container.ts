@@ -22,7 +22,7 @@ import { startFailure } from './runtime-log.ts'
 import { beginInShim, createInShim } from './shim-process.ts'
 import { shortPath } from './short-path.ts'
 import { setTimerSlack } from './timer-slack.ts'
-import { type Launch, type SupervisedContainer, watchContainer } from './watch-container.ts'
+import { endUnwatched, type Launch, type SupervisedContainer, watchContainer } from './watch-container.ts'
 
 /** A container that the runtime has made, with nothing in it that runs. Disposing of it ends what there is of it. */
 export interface PreparedContainer extends AsyncDisposable {
@@ -147,13 +147,20 @@ async function succeeded(
   if (status.exitCode !== 0) throw startFailure(runtimeLog, status.exitCode)
 }
 
-/** Goes on with what an earlier monitor watched. */
-export function adoptContainer(supervision: Supervision, running: RunningProcess): SupervisedContainer {
+/** Goes on with what an earlier monitor watched; undefined where it was half taken away by then, which is its end. */
+export function adoptContainer(supervision: Supervision, running: RunningProcess): SupervisedContainer | undefined {
   using unbegun = new DisposableStack()
-  const launched = unbegun.use(adoptLaunched(supervision.directory))
-  const ends = reopenPipes(supervision.directory, supervision)
-  unbegun.move()
-  return watchContainer({ supervision, running, launched, ends, adopted: true })
+  try {
+    const launched = unbegun.use(adoptLaunched(supervision.directory))
+    const ends = reopenPipes(supervision.directory, supervision)
+    unbegun.move()
+    return watchContainer({ supervision, running, launched, ends, adopted: true })
+  } catch (error) {
+    // What only cannot be opened now is no reason to end anything.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    endUnwatched(supervision, running)
+    return undefined
+  }
 }
 
 async function launch(supervision: Supervision): Promise<Launch> {

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { TerminalSize } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { settlesWithin } from '../settles-within.ts'
-import { type ContainerEnd, waitForEnd } from './container-end.ts'
+import { type ContainerEnd, monitorDied, waitForEnd } from './container-end.ts'
 import { CHECKPOINTED_FILE, type Exited, type RunningProcess, writeExit } from './container-files.ts'
 import { createFirstOutput } from './first-output.ts'
 import type { LaunchedProcess } from './launched-process.ts'
@@ -13,6 +13,7 @@ import { createOutput, type Output } from './output.ts'
 import { type MonitorEnds, windowSize } from './process-pipes.ts'
 import { FRAME, type Supervision, writeFrame, writeJsonFrame } from './protocol.ts'
 import { resizeInShim } from './shim-process.ts'
+import { tellFailure } from './tell-failure.ts'
 
 export interface SupervisedContainer {
   readonly supervision: Supervision
@@ -92,12 +93,8 @@ export function watchContainer(
     resize?.destroy()
     launched[Symbol.dispose]()
     ended = exited
-    try {
-      writeExit(supervision.directory, exited)
-    } catch (error) {
-      // Whoever took its directory away will not look there; all others are told.
-      console.error(error)
-    }
+    // Whoever took its directory away will not look there; all others are told.
+    tellFailure(() => writeExit(supervision.directory, exited))
     for (const client of clients) sayEnded(client, exited)
     return exited
   }
@@ -141,6 +138,11 @@ export function watchContainer(
       }
     },
   }
+}
+
+/** Ends a container of which nobody will ever know how it ends, and notes it. */
+export function endUnwatched(supervision: Supervision, running: RunningProcess): void {
+  writeExit(supervision.directory, exitedState(running, monitorDied(running)))
 }
 
 function exitedState(running: RunningProcess, end: ContainerEnd): Exited {

@@ -76,7 +76,8 @@ export async function answerEverything(path: string): Promise<Disposable> {
     })
   })
   const listening = Promise.withResolvers<void>()
-  server.once('error', listening.reject)
+  // Later ones too: who could not connect knows it himself.
+  server.on('error', listening.reject)
   server.listen(path, listening.resolve)
   await listening.promise
   server.unref()
