@@ -1,7 +1,11 @@
 /** What the router tells of itself, and how it bears strangers. */
 import { once } from 'node:events'
-import { connect as connectHttp2 } from 'node:http2'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2'
 import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { CONNECTION_TIMES } from './proxy/listener.ts'
 import { ask, routerFixture } from './testing/router-fixture.ts'
@@ -99,4 +103,27 @@ test('statuses that no server has are counted together', async () => {
   await ask(url, { headers: { 'X-Sandbox-ID': 'box', 'X-Sandbox-Port': String(port) } })
   const { body } = await ask(`http://127.0.0.1:${adminPort}`, { path: '/metrics' })
   expect(body).toContain('sandbox_router_requests_total{method="GET",code="other",sandbox_namespace="default"} 1')
+})
+
+test('calls and upgrades at the door that ports of Pods lead to are counted as all are', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'door-'))
+  fixture.stack.defer(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'door.sock')
+  const { adminPort } = await start({ runtimeApi: true, listenDoor: { path } })
+  const knock = (): Socket => {
+    const socket = connect(path)
+    socket.write(`${JSON.stringify({ namespace: 'default', id: 'box', uid: 'uid-of-box', port: 8888 })}\n`)
+    return socket
+  }
+  const session = connectHttp2('http://localhost', { createConnection: knock })
+  fixture.stack.defer(() => session.destroy())
+  const call = session.request({ ':method': 'POST', ':path': '/', 'content-type': 'application/grpc' })
+  const [headers] = (await once(call.resume(), 'response')) as [IncomingHttpHeaders]
+  expect(headers['grpc-status']).toBe('14')
+  const upgrade = knock()
+  upgrade.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  expect(await text(upgrade)).toMatch(/^HTTP\/1.1 502 /)
+  const { body } = await ask(`http://127.0.0.1:${adminPort}`, { path: '/metrics' })
+  for (const method of ['POST', 'GET'])
+    expect(body).toContain(`sandbox_router_requests_total{method="${method}",code="502",sandbox_namespace="default"} 1`)
 })

@@ -9,6 +9,7 @@ import {
 } from './authz/scoped-token.ts'
 import { authorizeByTokenReview } from './authz/token-review.ts'
 import { createRouterMetrics, type RouterMetrics } from './metrics.ts'
+import { createDoorHandlers, doorRouteOf } from './proxy/door.ts'
 import { endWith, sendHead, sendJson } from './proxy/exchange.ts'
 import {
   type ConnectionTimes,
@@ -19,7 +20,7 @@ import {
   listenSecurely,
 } from './proxy/listener.ts'
 import { createSeats } from './proxy/seats.ts'
-import { createDoorHandlers, createHandlers, doorRouteOf, peerOfPod, type ServeOptions } from './proxy/serve.ts'
+import { createHandlers, peerOfPod, type ServeOptions } from './proxy/serve.ts'
 import type { TlsOptions } from './proxy/tls-files.ts'
 import { followSandboxPods, type SandboxPods } from './routing/sandbox-pods.ts'
 import { createWaker } from './routing/wake.ts'
