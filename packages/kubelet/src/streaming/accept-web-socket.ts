@@ -34,7 +34,10 @@ export function negotiateWebSocketProtocol(
   return (asked.length === 0 ? [''] : asked).find((protocol) => supported.has(protocol))
 }
 
-/** Completes the handshake with `protocol`. Resolves to undefined where the request is no valid one; it was answered then. */
+/**
+ * Completes the handshake with `protocol`. Resolves to undefined where the request is no valid one, which was answered then,
+ * and where the client has gone.
+ */
 export async function acceptWebSocket(
   { request, socket, head }: UpgradeRequest,
   protocol: string,
@@ -43,6 +46,8 @@ export async function acceptWebSocket(
     refuseUpgrade(socket, 405, 'a WebSocket is opened with GET', ['Allow: GET'])
     return undefined
   }
+  // The library would drop it without a word, and its end was said before anybody listened.
+  if (socket.destroyed) return undefined
   negotiated.set(request, protocol)
   delete request.headers['sec-websocket-protocol']
   const { promise, resolve } = Promise.withResolvers<WebSocket | undefined>()
