@@ -14,7 +14,10 @@ export const REVISION_LABEL = 'controller-revision-hash'
 export interface RevisionsOptions {
   owner: KubeObject
   template: PodTemplateSpec
+  /** Its own. */
   revisions: readonly RevisionObject[]
+  /** Whether there is one of that name, whosever it is. */
+  isTaken(name: string): boolean
   collisionCount: number | undefined
 }
 
@@ -42,7 +45,7 @@ export function templateOf({ data }: RevisionObject): PodTemplateSpec {
   return template
 }
 
-export function planRevisions({ owner, template, revisions, collisionCount }: RevisionsOptions): Revisions {
+export function planRevisions({ owner, template, revisions, isTaken, collisionCount }: RevisionsOptions): Revisions {
   const all = revisions.toSorted((a, b) => a.revision - b.revision)
   const wanted = canonical(dataOf(template))
   const found = all.filter(({ data }) => canonical(data) === wanted).at(-1)
@@ -53,7 +56,7 @@ export function planRevisions({ owner, template, revisions, collisionCount }: Re
   }
   const hash = templateHash(dataOf(template), collisionCount)
   const name = `${owner.metadata.name}-${hash}`
-  if (all.some(({ metadata }) => metadata.name === name)) return { update: undefined, all, writes: [], collides: true }
+  if (isTaken(name)) return { update: undefined, all, writes: [], collides: true }
   const object: KubeObject = {
     apiVersion: 'apps/v1',
     kind: 'ControllerRevision',

@@ -16,7 +16,7 @@ export function startStatefulSets({ kinds, stack, start, follow }: Wiring): void
     observe: (set, failures) => ({
       set,
       pods: candidates(pods, set),
-      revisions: controlledBy(revisions, set.metadata),
+      revisions: revisions.byIndex(BY_NAMESPACE, set.metadata.namespace ?? ''),
       claims: new Map(
         claims.byIndex(BY_NAMESPACE, set.metadata.namespace ?? '').map((one) => [one.metadata.name ?? '', one]),
       ),
@@ -53,7 +53,7 @@ export function startDaemonSets({ kinds, options, stack, start, follow }: Wiring
       pods: candidates(pods, set),
       nodes: nodes.list(),
       replaceableAt: failed.replaceableAt(set, controlledBy(pods, set.metadata), options.now()),
-      revisions: controlledBy(revisions, set.metadata),
+      revisions: revisions.byIndex(BY_NAMESPACE, set.metadata.namespace ?? ''),
       failures,
     }),
     plan: planDaemonSet,

@@ -110,6 +110,36 @@ test('a partition holds the others back, and claims go with Pods that are scaled
   expect(await owners('data-db-2')).toEqual(['Pod db-2'])
 })
 
+test('a set takes over what one of its name left, its revisions among it, and makes room for what is another’s', async () => {
+  await using cluster = await startWorkloadCluster({ startApiServer, componentUsers })
+  const { client } = cluster
+  await client.create(resources.statefulSets, statefulSet({ replicas: 1 }), at)
+  await settled(cluster)
+  const [pod] = await cluster.pods()
+  const revisions = async () => (await client.list(resources.controllerRevisions, at)).items
+  const [revision] = await revisions()
+  await client.delete(resources.statefulSets, 'db', at)
+  // As the garbage collector does it for `--cascade=orphan`.
+  const orphaned = { metadata: { ownerReferences: null } }
+  await client.patch(resources.controllerRevisions, revision?.metadata.name ?? '', orphaned, at)
+  await client.patch(resources.pods, pod?.metadata.name ?? '', orphaned, at)
+  const { metadata } = await client.create(resources.statefulSets, statefulSet({ replicas: 1 }), at)
+  await settled(cluster)
+  const owners = (await revisions()).flatMap(({ metadata: { ownerReferences = [] } }) => ownerReferences)
+  expect(owners.map(({ uid }) => uid)).toEqual([metadata.uid])
+  expect((await cluster.pods()).map((one) => one.metadata.uid)).toEqual([pod?.metadata.uid])
+
+  await client.delete(resources.statefulSets, 'db', at)
+  const foreign = { apiVersion: 'v1', kind: 'ConfigMap', name: 'other', uid: 'other', controller: true }
+  const theirs = { metadata: { ownerReferences: [foreign] } }
+  await client.patch(resources.controllerRevisions, revision?.metadata.name ?? '', theirs, at)
+  await client.patch(resources.pods, pod?.metadata.name ?? '', orphaned, at)
+  await client.create(resources.statefulSets, statefulSet({ replicas: 1 }), at)
+  await settled(cluster)
+  expect((await client.get(resources.statefulSets, 'db', at)).status?.collisionCount).toBe(1)
+  expect(await revisions()).toHaveLength(2)
+})
+
 test('a Pod that comes back waits until the claim has gone that went with the one before', async () => {
   await using cluster = await startWorkloadCluster({ startApiServer, componentUsers })
   const { client, until } = cluster
