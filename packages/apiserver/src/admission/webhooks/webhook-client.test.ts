@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
+import { startWebhookServer } from '../../testing/webhook-server.ts'
 import { createReviewCaller, createWebhookClient } from './webhook-client.ts'
 
 test('the connection to a Service that accepts it and never speaks TLS is given up', async () => {
@@ -34,4 +35,31 @@ test('the connection to a Service that accepts it and never speaks TLS is given 
     for (const socket of sockets) socket.destroy()
     server.close()
   }
+})
+
+test('a webhook that is being asked is not cut off by others, however many there are', async () => {
+  const release = Promise.withResolvers<void>()
+  await using server = await startWebhookServer(async (path) => {
+    if (path === '/slow') await release.promise
+    return { allowed: true }
+  })
+  using client = createWebhookClient(undefined)
+  const ask = (path: string, padding: number) =>
+    createReviewCaller(client)({
+      client: {
+        url: `${server.url}${path}`,
+        caBundle: Buffer.from(`${Buffer.from(server.caBundle, 'base64').toString()}${'\n'.repeat(padding)}`).toString(
+          'base64',
+        ),
+      },
+      version: 'v1',
+      attributes: {},
+      timeoutSeconds: 30,
+      mutating: false,
+    })
+  const slow = ask('/slow', 0)
+  await expect.poll(() => server.seen).toHaveLength(1)
+  for (let padding = 1; padding <= 100; padding++) await ask('/quick', padding)
+  release.resolve()
+  expect(await slow).toMatchObject({ allowed: true })
 })

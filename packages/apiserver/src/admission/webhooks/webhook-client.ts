@@ -46,6 +46,9 @@ export class WebhookError extends Error {
   override readonly name = 'WebhookError'
 }
 
+/** Webhooks whose connections are kept while nobody asks them. */
+const MOST_IDLE = 100
+
 export const MAX_ANSWER_BYTES = 3 << 20
 
 export interface WebhookRequest {
@@ -73,10 +76,18 @@ export function createWebhookClient(dial: DialService | undefined, longestDialMs
     agent = service
       ? serviceAgent(service, { dial, tls, ...(longestDialMs !== undefined && { longestDialMs }) })
       : new Agent({ keepAlive: true, ...tls })
-    // Bundles change: what is no longer used is dropped with the rest.
-    if (agents.size >= 100) forget()
+    if (agents.size >= MOST_IDLE) forgetIdle()
     agents.set(key, agent)
     return agent
+  }
+
+  /** Bundles change: what is no longer used is dropped with what is not used now. */
+  function forgetIdle(): void {
+    for (const [key, agent] of agents) {
+      if (Object.keys(agent.sockets).length > 0) continue
+      agent.destroy()
+      agents.delete(key)
+    }
   }
 
   function forget(): void {
