@@ -74,6 +74,7 @@ export {
 } from './qualified-name.ts'
 export { parseQuantity } from './quantity.ts'
 export { authorityOf, endToEnd, framingOf, OF_THE_ORIGIN, type RawHeaders } from './raw-headers.ts'
+export { readByStream } from './read-by-stream.ts'
 export { OPERATING_MODES, type OperatingMode, SHUTDOWN_POLICIES, type ShutdownPolicy } from './sandbox/choices.ts'
 export { SANDBOX_CONDITIONS, SANDBOX_EVENTS, SANDBOX_MESSAGES, SANDBOX_REASONS } from './sandbox/conditions.ts'
 export { type CustomResourceDefinition, type CustomResourceVersion, sandboxCrd } from './sandbox/crd.ts'

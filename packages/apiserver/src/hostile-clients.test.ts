@@ -137,6 +137,25 @@ describe('what is no request, or more than is read of one,', () => {
   })
 })
 
+test('a request that comes over a connection whose last answer is not all sent is read whole', async () => {
+  const path = '/api/v1/namespaces/default/configmaps'
+  for (let index = 0; index < 5; index++)
+    await api.request('POST', path, {
+      body: { metadata: { name: `large-${index}` }, data: { text: 'x'.repeat(900_000) } },
+    })
+  const socket = await dial()
+  socket.write(head(`GET ${path} HTTP/1.1`))
+  await once(socket, 'readable')
+  const body = JSON.stringify({ metadata: { name: 'whole' }, data: { text: 'y'.repeat(60_000) } })
+  const about = ['Content-Type: application/json', `Content-Length: ${body.length}`, 'Connection: close']
+  await new Promise((resolve) => socket.write(head(`POST ${path} HTTP/1.1`, ...about) + body, resolve))
+  // The server has seen it before anything more of the answer is read.
+  await isServed()
+  const answers = await rest(socket)
+  expect(answers).not.toContain('what came is no request')
+  expect(answers.match(/HTTP\/1\.1 \d+ \w+/g)).toEqual(['HTTP/1.1 200 OK', 'HTTP/1.1 201 Created'])
+})
+
 describe('who is slow', () => {
   test('headers that never end are cut off', async () => {
     const answer = await sendRaw(`GET /api HTTP/1.1\r\nHost: 127.0.0.1\r\n${AUTHORIZATION}\r\nX-Slow: `)

@@ -1,6 +1,7 @@
 /** The door for clients outside this process: HTTPS on one address, and whose connections there are. */
 import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import { readByStream } from '@caisson/api'
 import {
   type ConnectionLimits,
   connectionOptions,
@@ -50,6 +51,7 @@ export function createListener(limits: ConnectionLimits): Listener {
     },
     async listen({ host, port, tls }, handler) {
       server = createServer({ ...tls, ...connectionOptions(limits) })
+      server.on('secureConnection', readByStream)
       const unread = refuseUnread(MAX_HEADER_BYTES)
       server.on('request', unread.request)
       server.on('clientError', unread.clientError)

@@ -13,7 +13,7 @@ import {
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
-import { IDLE_CONNECTION_MS } from '@caisson/api'
+import { IDLE_CONNECTION_MS, readByStream } from '@caisson/api'
 import { createShares } from '../shares.ts'
 import { type Exchange, openExchange } from './exchange.ts'
 import { followTlsFiles, type TlsOptions } from './tls-files.ts'
@@ -253,7 +253,9 @@ function tellApart(socket: Socket, { http1, http2 }: ProtocolServers, times: Con
       goOn() {
         ;(matches ? http2 : http1).emit('connection', socket)
         // A session of HTTP/2 reads by itself, first what was put back.
-        if (!matches) socket.resume()
+        if (matches) return
+        readByStream(socket)
+        socket.resume()
       },
     }
   })

@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { IDLE_CONNECTION_MS } from '@caisson/api'
+import { IDLE_CONNECTION_MS, readByStream } from '@caisson/api'
 import type { NodeApi } from '../streaming/node-api.ts'
 import { refuseUpgrade } from '../streaming/upgrade.ts'
 import { nodeAccess } from './node-access.ts'
@@ -123,6 +123,7 @@ export async function serveNodeApi(options: ServeNodeApiOptions): Promise<Served
     socket.on('error', () => {})
     void answerUpgrade(request, socket, head)
   })
+  server.on('secureConnection', readByStream)
   server.on('secureConnection', (socket) => {
     sockets.add(socket)
     strangers.add(socket)
