@@ -23,9 +23,9 @@ const QUICK: ConnectionLimits = {
 let api: WholeServer
 const open: TLSSocket[] = []
 
-beforeEach(async () => {
+async function serve(connections: ConnectionLimits): Promise<void> {
   api = await startTemporaryServer({
-    connections: QUICK,
+    connections,
     inFlight: {
       ...IN_FLIGHT_LIMITS,
       perUser: { reading: 4, writing: 4, 'long-running': 5 },
@@ -33,7 +33,15 @@ beforeEach(async () => {
     },
   })
   await allow('tenant', [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }])
-})
+}
+
+beforeEach(() => serve(QUICK))
+
+/** From here on nothing is closed because of its age. */
+async function giveTime(): Promise<void> {
+  await api[Symbol.asyncDispose]()
+  await serve({ ...CONNECTION_LIMITS, strangers: QUICK.strangers })
+}
 
 afterEach(async () => {
   for (const socket of open.splice(0)) socket.destroy()
@@ -138,6 +146,7 @@ describe('what is no request, or more than is read of one,', () => {
 })
 
 test('a request that comes over a connection whose last answer is not all sent is read whole', async () => {
+  await giveTime()
   const path = '/api/v1/namespaces/default/configmaps'
   for (let index = 0; index < 5; index++)
     await api.request('POST', path, {
@@ -602,6 +611,7 @@ describe('TLS', () => {
 })
 
 test('strangers from one address push out their own, not those from another', async () => {
+  await giveTime()
   const other = await dial()
   const flood: TLSSocket[] = []
   for (let count = 0; count < 2 * QUICK.strangers; count++) flood.push(await dial('127.0.0.9'))
