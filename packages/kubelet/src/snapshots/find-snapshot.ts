@@ -1,6 +1,6 @@
 /** The snapshots that Pods of this node can begin with, and where their files are. */
 import { join } from 'node:path'
-import type { SandboxSnapshot } from '@caisson/api'
+import { findCondition, type SandboxSnapshot } from '@caisson/api'
 import type { Informer } from '@caisson/client'
 import type { PodDirectories } from '../pod-directories.ts'
 
@@ -26,7 +26,7 @@ export function snapshotFinder({ informer, directories, nodeName }: SnapshotFind
     if (!snapshot) return `there is no SandboxSnapshot ${name} in namespace ${namespace}`
     if (snapshot.status?.nodeName !== undefined && snapshot.status.nodeName !== nodeName)
       return `SandboxSnapshot ${name} is on node ${snapshot.status.nodeName}, the Pod on ${nodeName}`
-    const ready = snapshot.status?.conditions?.find(({ type }) => type === 'Ready')
+    const ready = findCondition(snapshot.status?.conditions, 'Ready')
     if (ready?.status !== 'True')
       return `SandboxSnapshot ${name} is not Ready: ${ready?.message ?? 'nobody has looked at it yet'}`
     return snapshotFiles(directories, snapshot)
