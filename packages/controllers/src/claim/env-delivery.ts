@@ -21,7 +21,7 @@ export interface SentSecret {
 }
 
 export interface EnvDelivery {
-  /** Reads what the claim refers to, once for each generation of it. */
+  /** Reads what the claim refers to, once for each generation of it; what could not be read, once more each time. */
   valuesOf(claim: SandboxClaim): EnvValues
   sent(namespace: string, name: string): SentSecret | undefined
   /** The claim has its Sandbox with everything in it, or is gone. */
@@ -39,8 +39,16 @@ export interface EnvDeliveryOptions {
 /** As much as a Secret may hold, bytes. */
 const LARGEST = 1024 * 1024
 
+/** What is known of a claim's variables. */
+interface Entry {
+  /** Of the claim. */
+  generation: number | undefined
+  values: EnvValues
+  reading: boolean
+}
+
 export function createEnvDelivery({ client, call }: EnvDeliveryOptions): EnvDelivery {
-  const known = new Map<string, { generation: number | undefined; values: EnvValues }>()
+  const known = new Map<string, Entry>()
   const secrets = new Map<string, { object: AnyObject; sent: SentSecret; claimUid: string | undefined }>()
 
   async function read(claim: SandboxClaim): Promise<EnvValues> {
@@ -75,18 +83,19 @@ export function createEnvDelivery({ client, call }: EnvDeliveryOptions): EnvDeli
     return checked(variables)
   }
 
-  function start(claim: SandboxClaim): EnvValues {
-    const { uid = '', generation } = claim.metadata
-    const entry: { generation: number | undefined; values: EnvValues } = { generation, values: { kind: 'reading' } }
-    known.set(uid, entry)
+  function start(claim: SandboxClaim, entry: Entry): void {
+    const { uid = '' } = claim.metadata
+    const before = entry.values
+    entry.reading = true
     const finish = (values: EnvValues): void => {
+      entry.reading = false
       entry.values = values
-      if (known.get(uid) === entry) call(keyOf(claim))
+      // Where it failed once more nobody is called: whoever asks again does so by his own back-off.
+      if (known.get(uid) === entry && !(isPassing(before) && isPassing(values))) call(keyOf(claim))
     }
     read(claim).then(finish, (error: Error) =>
       finish({ kind: 'problem', message: `its sources cannot be read: ${error.message}`, permanent: false }),
     )
-    return entry.values
   }
 
   return {
@@ -95,10 +104,11 @@ export function createEnvDelivery({ client, call }: EnvDeliveryOptions): EnvDeli
       const env = claim.spec.env ?? []
       if (env.every(({ valueFrom }) => !valueFrom))
         return checked(env.map(({ name, value = '', containerName }) => ({ name, value, containerName })))
-      const entry = known.get(uid)
-      if (!entry || entry.generation !== generation) return start(claim)
-      // It is read again when the claim is looked at again.
-      if (entry.values.kind === 'problem' && !entry.values.permanent) known.delete(uid)
+      let entry = known.get(uid)
+      if (!entry || entry.generation !== generation) {
+        known.set(uid, (entry = { generation, values: { kind: 'reading' }, reading: false }))
+        start(claim, entry)
+      } else if (isPassing(entry.values) && !entry.reading) start(claim, entry)
       return entry.values
     },
     sent: (namespace, name) => secrets.get(joinKey(namespace, name))?.sent,
@@ -125,6 +135,11 @@ export function createEnvDelivery({ client, call }: EnvDeliveryOptions): EnvDeli
       observeDeletion: (object) => void secrets.delete(keyOf(object)),
     },
   }
+}
+
+/** Whether it may be over when the same is read again. */
+function isPassing(values: EnvValues): boolean {
+  return values.kind === 'problem' && !values.permanent
 }
 
 /** Equal for the same variables with the same values. */

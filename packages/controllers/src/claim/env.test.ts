@@ -249,6 +249,45 @@ test.each<[what: string, env: NonNullable<SandboxClaim['spec']['env']>, message:
   expect(mine.status?.sandbox?.name).toBe(member)
 })
 
+test('sources that cannot be read are asked for ever more rarely, until they can be', async () => {
+  const member = await poolOfOne()
+  await t.client.create(
+    resources.secrets,
+    { metadata: { name: 'keys' }, data: { token: base64('t0ken') } },
+    { namespace: t.namespace },
+  )
+  await t.running[Symbol.asyncDispose]()
+  const { transport } = t.cluster
+  const readAt: number[] = []
+  const many = Promise.withResolvers<void>()
+  let away = true
+  const secretsAway = {
+    ...transport,
+    async request(asked: ApiRequest) {
+      if (!away || asked.method !== 'GET' || !asked.path.endsWith('/secrets/keys'))
+        return await transport.request(asked)
+      readAt.push(performance.now())
+      if (readAt.length === 8) many.resolve()
+      throw new TransportError('lost', 'the server is away')
+    },
+  }
+  await using running = await runControllers({ ...t.cluster, transport: secretsAway }, t.namespace)
+  await claim([{ name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'keys', key: 'token' } } }])
+  await many.promise
+  const [first = 0] = readAt
+  // 5 ms after the second one, and each time twice as many.
+  expect(Number(readAt[7]) - first).toBeGreaterThan(5 * (2 ** 6 - 1) - 10)
+  const failed = await untilMine((found) => readyOf(found) !== undefined)
+  expect(readyOf(failed)).toMatchObject({
+    reason: 'ReconcilerError',
+    message: 'Error seen: its sources cannot be read: the server is away',
+  })
+  away = false
+  const mine = await untilMine((found) => readyOf(found)?.status === 'True')
+  expect(mine.status?.sandbox?.name).toBe(member)
+  await running.controllers.idle()
+})
+
 test('what stands in the place of its Secret is left as it is', async () => {
   const member = await poolOfOne()
   const data = { A: base64('foreign') }
