@@ -85,6 +85,10 @@ export function startClaimController(caches: ClaimCaches, options: ClaimControll
       others: [sandboxes, pools, templates, policies, delivery.cache],
       observe: (claim, failures) =>
         observeClaim({ ...caches, adoption, delivery, firstSeen, waiting }, claim, { failures, options }),
+      madeFrom(claim) {
+        const { pool, template } = sourcesOf({ ...caches, adoption }, claim)
+        return [pool?.found, template?.found]
+      },
       plan: (observed, now) => planClaim(observed, now, { ...options, labelDomains: options.labelDomains() }),
     },
     options,
@@ -190,16 +194,10 @@ function observeClaim(
   claim: SandboxClaim,
   { failures, options }: { failures: ObservedClaim['failures']; options: ClaimControllerOptions },
 ): ObservedClaim {
-  const { pools, templates, adoption, firstSeen } = sources
+  const { templates, adoption, firstSeen } = sources
   const { namespace, name = '', uid = '' } = claim.metadata
   const { now = Date.now } = options
-  const poolName = claim.spec.warmPoolRef?.name ?? selectedPool(sources, claim)
-  const pool = poolName === undefined ? undefined : { name: poolName, found: pools.get(joinKey(namespace, poolName)) }
-  const templateName = claim.spec.templateRef?.name ?? pool?.found?.spec.sandboxTemplateRef.name
-  const template =
-    templateName === undefined
-      ? undefined
-      : { name: templateName, found: templates.get(joinKey(namespace, templateName)) }
+  const { pool, template } = sourcesOf(sources, claim)
   const known = {
     ...knownSandboxes(sources, claim),
     pool,
@@ -235,6 +233,23 @@ function observeClaim(
   // Nobody else waits for what it does not take.
   if (offer.kind === 'none') adoption.release(uid)
   return { ...asking, offer, origin: undefined }
+}
+
+/** Where the claim's Sandbox comes from: what it asks, and what a Sandbox is made from where there is none to take. */
+function sourcesOf(
+  sources: Pick<Sources, 'pools' | 'templates' | 'adoption'>,
+  claim: SandboxClaim,
+): Pick<ObservedClaim, 'pool' | 'template'> {
+  const { pools, templates } = sources
+  const { namespace } = claim.metadata
+  const poolName = claim.spec.warmPoolRef?.name ?? selectedPool(sources, claim)
+  const pool = poolName === undefined ? undefined : { name: poolName, found: pools.get(joinKey(namespace, poolName)) }
+  const templateName = claim.spec.templateRef?.name ?? pool?.found?.spec.sandboxTemplateRef.name
+  const template =
+    templateName === undefined
+      ? undefined
+      : { name: templateName, found: templates.get(joinKey(namespace, templateName)) }
+  return { pool, template }
 }
 
 /** The variables of a claim that asks a pool whose members can be given them. */
@@ -296,7 +311,10 @@ function offerFrom({ adoption, templates }: Sources, { claim, pool }: Pick<Obser
 }
 
 /** The pool that a claim with a selector asks: the one with most to give, then the first by name. */
-function selectedPool({ pools, adoption }: Sources, { metadata, spec }: SandboxClaim): string | undefined {
+function selectedPool(
+  { pools, adoption }: Pick<Sources, 'pools' | 'adoption'>,
+  { metadata, spec }: SandboxClaim,
+): string | undefined {
   if (!spec.warmPoolSelector) return undefined
   const { warmPoolSelector } = spec
   const [best] = pools

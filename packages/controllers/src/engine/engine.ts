@@ -25,6 +25,11 @@ export interface ControllerDefinition<T extends AnyObject, O> {
   others: readonly WriteCache[]
   /** Reads the caches, and what the controller keeps beside them, where it notes what it has found. Writes nothing. */
   observe(object: T, failures: readonly WriteFailure[]): O
+  /**
+   * What a write may have been refused for besides the object's own spec: what was refused for good is tried again once
+   * this is another.
+   */
+  madeFrom?(object: T): readonly (AnyObject | undefined)[]
   /** Pure. */
   plan(observed: O, now: number): Plan<object>
   /** Asked within a batch: true has what is left of it planned anew. */
@@ -89,8 +94,9 @@ export class RetryError extends Error {
 /** What is known of an object besides the caches, as long as it is there; losing it costs a write. */
 interface Memory extends StatusMemory {
   uid: string | undefined
-  generation: number | undefined
-  /** Writes that were refused for good, until the object's spec changes. */
+  /** What the object, and what is made from it, says. */
+  wish: string
+  /** Writes that were refused for good, until that changes. */
   refused?: Map<string, WriteFailure>
   /** Writes that may have been done or not, by their ids. */
   doubts?: Map<string, Doubt>
@@ -257,14 +263,16 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     throw new RetryError(`${definition.name} ${key}: ${reasonOf(plan)}`)
   }
 
-  function memoryOf(key: string, { metadata: { uid, generation } }: T): Memory {
+  function memoryOf(key: string, object: T): Memory {
+    const { uid } = object.metadata
+    const wish = [object, ...(definition.madeFrom?.(object) ?? [])].map(generationOf).join()
     let memory = memories.get(key)
     if (!memory || memory.uid !== uid) {
-      memory = { uid, generation }
+      memory = { uid, wish }
       memories.set(key, memory)
     }
-    if (memory.generation !== generation) {
-      memory.generation = generation
+    if (memory.wish !== wish) {
+      memory.wish = wish
       delete memory.refused
     }
     return memory
@@ -310,6 +318,10 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       await queue[Symbol.asyncDispose]()
     },
   }
+}
+
+function generationOf(object: AnyObject | undefined): string {
+  return `${object?.metadata.uid}/${object?.metadata.generation}`
 }
 
 /** The writes to run at once: one, or up to `size` of a batch. */

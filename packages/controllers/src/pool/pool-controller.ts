@@ -80,6 +80,7 @@ export function startPoolController(
       informer: pools,
       others: [sandboxes, templates, policies],
       observe,
+      madeFrom: (pool) => [templateOf(templates, pool)],
       plan: (observed, now) => planPool(observed, now, options),
       interrupted: (pool) => yieldsToClaims(observe(pool, []), now()),
     },
@@ -195,7 +196,7 @@ function observePool(
 ): ObservedPool {
   const { namespace = '', name = '' } = pool.metadata
   names.settle(pool)
-  const template = templates.get(joinKey(namespace, pool.spec.sandboxTemplateRef.name))
+  const template = templateOf(templates, pool)
   return {
     pool,
     template,
@@ -213,6 +214,10 @@ function observePool(
     newNames: (count) => names.next(pool, count),
     failures,
   }
+}
+
+function templateOf(templates: Informer<SandboxTemplate>, pool: SandboxWarmPool): SandboxTemplate | undefined {
+  return templates.get(joinKey(pool.metadata.namespace, pool.spec.sandboxTemplateRef.name))
 }
 
 function memberKey({ metadata }: AnyObject): string[] {
