@@ -1,23 +1,11 @@
 /** The text of an answer. Stored objects are encoded once, whoever asks for them and in whatever list. */
-import { KUBERNETES_YAML, type KubeList, type KubeObject } from '@caisson/api'
-import { stringify } from 'yaml'
+import type { KubeList, KubeObject } from '@caisson/api'
 import { encodeObject, encodeList as encodeProtobufList } from '../protobuf/encode.ts'
 import { encode } from '../storage/encoding.ts'
 import type { Answer } from '../verbs/call.ts'
 
 export function encodeJson({ body, list, resource }: Answer): string {
   return `${list ? encodeList(body as KubeList, resource?.custom !== true) : encode(body as object)}\n`
-}
-
-/** The same as JSON says, with its keys in order, as Go writes it. */
-export function encodeYaml(answer: Answer): string {
-  return stringify(JSON.parse(encodeJson(answer)), {
-    ...KUBERNETES_YAML,
-    aliasDuplicateObjects: false,
-    lineWidth: 0,
-    sortMapEntries: true,
-    indentSeq: false,
-  })
 }
 
 /** Bytes, one a character. */

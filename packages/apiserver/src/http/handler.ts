@@ -98,11 +98,7 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
     const told = toStatusError(error, context.report)
     code = told.code
     // What is left of a body that nobody reads would be taken for the next request.
-    respondWithError(response, told, {
-      accept: call.accept,
-      warnings: call.warnings,
-      close: !request.complete,
-    })
+    await respondWithError(response, told, call, !request.complete)
   }
   pipeline.observe(call, code, performance.now() - started)
 }
@@ -219,7 +215,12 @@ async function answer(
   if ('answer' in outcome) {
     const shown = transformAnswer(outcome.answer, { accepted, query: call.query, now: now() })
     const acceptEncoding = request.headers['accept-encoding']
-    const bytes = await respond(response, shown, { accepted, acceptEncoding, warnings: call.warnings })
+    const bytes = await respond(response, shown, {
+      accepted,
+      acceptEncoding,
+      warnings: call.warnings,
+      share: call.share,
+    })
     if (bytes > MOST_UNWATCHED_BYTES && !response.closed)
       watchOver(response, context.stalledMs, context.inFlight.hold(bytes))
     return shown.status

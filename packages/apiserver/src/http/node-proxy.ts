@@ -92,7 +92,7 @@ export function proxyRequest(
     if (target.pod) {
       if (hasNoPath(call)) redirectBelow(call, { request, response })
       else if (connection.proxy) connection.proxy(target.pod, { request, response })
-      else respondWithError(response, pathNotServed(), { accept: call.accept, warnings: call.warnings, close: false })
+      else void respondWithError(response, pathNotServed(), call)
       return
     }
     request.url = target.url
@@ -146,11 +146,7 @@ function answerErrorsAsStatus(response: ServerResponse, call: Call): void {
     response.end = ((chunk: unknown) => {
       collect(chunk)
       Object.assign(response, { writeHead, end })
-      respondWithError(response, nodeError(status, Buffer.concat(said).toString().trim(), call), {
-        accept: call.accept,
-        warnings: call.warnings,
-        close: false,
-      })
+      void respondWithError(response, nodeError(status, Buffer.concat(said).toString().trim(), call), call)
       return response
     }) as ServerResponse['end']
     return response

@@ -4,9 +4,9 @@ import { decodeProtobuf, ProtobufError } from '../protobuf/decode.ts'
 import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
 import { StatusError } from '../status-error.ts'
 import type { Body } from '../verbs/call.ts'
-import { checkShape, type Decoded, decodeJson, decodeYaml } from '../verbs/decode.ts'
+import { checkShape, decodeJson } from '../verbs/decode.ts'
 import { badRequest, tooLarge, unsupportedMediaType } from '../verbs/errors.ts'
-import { createYamlThread, LONGEST_INLINE_YAML } from './yaml-thread.ts'
+import { yamlThread } from './yaml-thread.ts'
 
 /** kube-apiserver's limit. */
 const MAX_BODY_BYTES = 3 << 20
@@ -35,9 +35,6 @@ export interface BodyReading {
   /** Whose time it takes. */
   share?: string
 }
-
-/** Of the process. */
-const yamlThread = createYamlThread()
 
 /** Undefined where the body is empty; an empty one in protobuf says of itself that it is no object. */
 export async function readBody(
@@ -70,18 +67,30 @@ function decodeProtobufBody(bytes: Buffer): Body {
   }
 }
 
+/** Longer ones are not read again, only to tell which line it was. */
+const LONGEST_READ_TWICE = 16 << 10
+
+async function repeatedLinesOf(json: string, share: string): Promise<readonly string[] | undefined> {
+  if (json.length > LONGEST_READ_TWICE) return undefined
+  try {
+    return (await yamlThread.decode(json, share)).repeatedLines
+  } catch {
+    // JSON that is no YAML: the keys' paths are said instead.
+    return undefined
+  }
+}
+
 async function decodeBody(text: string, isYaml: boolean, share: string): Promise<Body> {
   try {
-    const { value, duplicates } = isYaml && !text.startsWith('{') ? await decodeYamlBody(text, share) : decodeJson(text)
-    return { value, duplicates, text }
+    if (isYaml && !text.startsWith('{')) return { ...(await yamlThread.decode(text, share)), text }
+    const { value, duplicates } = decodeJson(text)
+    // JSON is YAML too, and what is said of its keys is what is said of YAML's.
+    const repeatedLines = isYaml && duplicates.length > 0 ? await repeatedLinesOf(text, share) : undefined
+    return { value, duplicates, text, ...(repeatedLines && { repeatedLines }) }
   } catch (error) {
     if (error instanceof StatusError) throw error
     return { value: undefined, duplicates: [], text, error: (error as Error).message }
   }
-}
-
-function decodeYamlBody(text: string, share: string): Decoded | Promise<Decoded> {
-  return text.length > LONGEST_INLINE_YAML ? yamlThread.decode(text, share) : decodeYaml(text)
 }
 
 function readBytes(request: IncomingMessage, hold: BodyReading['hold']): Promise<Buffer> {

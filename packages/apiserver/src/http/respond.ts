@@ -2,10 +2,11 @@
 import type { ServerResponse } from 'node:http'
 import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
 import type { StatusError } from '../status-error.ts'
-import type { Answer } from '../verbs/call.ts'
+import type { Answer, Call } from '../verbs/call.ts'
 import { compress, isCompressed } from './compress.ts'
-import { encodeJson, encodeProtobuf, encodeYaml } from './encode-answer.ts'
+import { encodeJson, encodeProtobuf } from './encode-answer.ts'
 import { type Accepted, errorEncoding } from './negotiate.ts'
+import { yamlThread } from './yaml-thread.ts'
 
 /** Together; beyond it warnings are cut short, and then left out. As kube-apiserver does. */
 const MAX_WARNING_BYTES = 4096
@@ -18,11 +19,13 @@ export interface Form {
   /** The request's Accept-Encoding. */
   acceptEncoding: string | string[] | undefined
   warnings: readonly string[]
+  /** Whose time it takes. */
+  share: string
 }
 
 /** Gives the length of the body as it is sent, in bytes. */
 export async function respond(response: ServerResponse, answer: Answer, form: Form): Promise<number> {
-  const { type, content, charset } = encodeAnswer(answer, form.accepted.encoding)
+  const { type, content, charset } = await encodeAnswer(answer, form.accepted.encoding, form.share)
   const plain = Buffer.byteLength(content, charset)
   const headers: string[] = [...COMMON, 'Content-Type', type]
   const isLarge = isCompressed(form.acceptEncoding, plain)
@@ -46,26 +49,36 @@ interface Encoded {
   charset: 'utf8' | 'latin1'
 }
 
-function encodeAnswer(answer: Answer, encoding: Accepted['encoding']): Encoded {
+function encodeAnswer(answer: Answer, encoding: Accepted['encoding'], share: string): Encoded | Promise<Encoded> {
   const { body, contentType } = answer
   if (typeof body === 'string' || Buffer.isBuffer(body))
     return { type: contentType ?? 'text/plain; charset=utf-8', content: body, charset: 'utf8' }
   if (encoding === 'protobuf') return { type: PROTOBUF_TYPE, content: encodeProtobuf(answer), charset: 'latin1' }
-  if (encoding === 'yaml') return { type: 'application/yaml', content: encodeYaml(answer), charset: 'utf8' }
+  if (encoding === 'yaml') return encodeYaml(answer, share)
   return { type: contentType ?? 'application/json', content: encodeJson(answer), charset: 'utf8' }
 }
 
-/** @param accept the request's header */
-export function respondWithError(
+async function encodeYaml(answer: Answer, share: string): Promise<Encoded> {
+  return { type: 'application/yaml', content: await yamlThread.encode(encodeJson(answer), share), charset: 'utf8' }
+}
+
+/**
+ * Never rejects.
+ *
+ * @param close nothing more is read of the connection
+ */
+export async function respondWithError(
   response: ServerResponse,
   error: StatusError,
-  { accept, warnings, close }: { accept: string | undefined; warnings: readonly string[]; close: boolean },
-): void {
+  { accept, warnings, share }: Pick<Call, 'accept' | 'warnings' | 'share'>,
+  close = false,
+): Promise<void> {
   if (response.headersSent) {
     response.destroy()
     return
   }
-  const { type, content, charset } = encodeAnswer({ status: error.code, body: error.toStatus() }, errorEncoding(accept))
+  const status = { status: error.code, body: error.toStatus() }
+  const { type, content, charset } = await encodeError(status, errorEncoding(accept), share)
   const length = String(Buffer.byteLength(content, charset))
   const headers: string[] = [...COMMON, 'Content-Type', type, 'Content-Length', length]
   const retryAfter = error.details?.retryAfterSeconds
@@ -74,6 +87,15 @@ export function respondWithError(
   addWarnings(headers, warnings)
   response.writeHead(error.code, headers)
   response.end(content, charset)
+}
+
+/** It is told in JSON where it cannot be told as it was asked for. */
+async function encodeError(status: Answer, encoding: Accepted['encoding'], share: string): Promise<Encoded> {
+  try {
+    return await encodeAnswer(status, encoding, share)
+  } catch {
+    return encodeAnswer(status, 'json', share)
+  }
 }
 
 /** As header lines; the same text is said once. */

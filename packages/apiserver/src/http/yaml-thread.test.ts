@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { decodeYaml, MOST_VALUES } from '../verbs/decode.ts'
+import { MOST_VALUES } from '../verbs/decode.ts'
+import { decodeYaml } from './decode-yaml.ts'
 import { createYamlThread } from './yaml-thread.ts'
 
 const { decode } = createYamlThread()
@@ -21,7 +22,7 @@ test('answers in the order of the calls, also after a failure', async () => {
     decodeYamlOffThread('a: [b'),
     decodeYamlOffThread('a: 3'),
   ])
-  expect(first).toEqual({ status: 'fulfilled', value: { value: { a: 1 }, duplicates: [] } })
+  expect(first).toEqual({ status: 'fulfilled', value: { value: { a: 1 }, duplicates: [], repeatedLines: [] } })
   expect(second).toMatchObject({
     status: 'rejected',
     reason: { message: expect.stringMatching(/^yaml, line 1/) as string },
@@ -45,7 +46,7 @@ const LARGE = lines(MOST_VALUES, (index) => `k${index}: 1`)
 test('a body that takes more memory than it may is refused, and the next one is decoded', async () => {
   const thread = createYamlThread({ ms: 60_000, memoryMb: 48 })
   await expect(thread.decode(LARGE, 'someone')).rejects.toMatchObject({ code: 413 })
-  expect(await thread.decode('a: 1', 'someone')).toEqual({ value: { a: 1 }, duplicates: [] })
+  expect(await thread.decode('a: 1', 'someone')).toEqual({ value: { a: 1 }, duplicates: [], repeatedLines: [] })
 })
 
 test('who sends many waits for his own, and the others for one of them', async () => {
@@ -68,5 +69,5 @@ test('a body that takes longer than it may is refused, and what the thread says 
   const second = decode('a: second', 'someone').catch((error: { code: number }) => error.code)
   // Both the answer and the end of its time have come by the time that anybody looks.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500)
-  expect([await first, await second]).toEqual([413, { value: { a: 'second' }, duplicates: [] }])
+  expect([await first, await second]).toEqual([413, { value: { a: 'second' }, duplicates: [], repeatedLines: [] }])
 })

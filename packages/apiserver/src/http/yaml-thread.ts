@@ -1,15 +1,14 @@
 /**
- * Decodes large YAML bodies on a thread of their own. The parser takes about two milliseconds for a kilobyte, so that a
- * body of the largest size would hold the event loop, and with it everybody, for seconds.
+ * Decodes and encodes YAML on a thread of its own, which is begun for the first of it. The parser takes about two
+ * milliseconds for a kilobyte and the writer one for two or three, so that a body of the largest size, or the list of a few
+ * thousand objects, would hold the event loop, and with it everybody, for seconds.
  */
 import { Worker } from 'node:worker_threads'
 import { createFairQueue } from '../fair-queue.ts'
 import { StatusError } from '../status-error.ts'
-import type { Decoded } from '../verbs/decode.ts'
-import type { YamlAnswer } from './yaml-worker.ts'
+import type { DecodedYaml } from './decode-yaml.ts'
+import type { YamlAnswer, YamlTask } from './yaml-worker.ts'
 
-/** Bytes; what is shorter takes the event loop less than the way to the thread and back is worth. */
-export const LONGEST_INLINE_YAML = 16 << 10
 /** What one body may take. */
 export interface YamlLimits {
   ms: number
@@ -26,12 +25,14 @@ export interface YamlThread {
    *
    * @param share whom it is for
    */
-  decode(text: string, share: string): Promise<Decoded>
+  decode(text: string, share: string): Promise<DecodedYaml>
+  /** In turn with what is decoded. Throws a StatusError where it takes too much. */
+  encode(json: string, share: string): Promise<string>
 }
 
 interface Job {
-  text: string
-  done: PromiseWithResolvers<Decoded>
+  task: YamlTask
+  done: PromiseWithResolvers<string>
 }
 
 export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): YamlThread {
@@ -58,7 +59,7 @@ export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): Ya
         taken.done(performance.now() - begun)
       },
     }
-    worker.postMessage(taken.item.text)
+    worker.postMessage(taken.item.task)
   }
 
   function start(): Worker {
@@ -82,8 +83,15 @@ export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): Ya
   function giveUp(): void {
     void worker?.terminate()
     worker = undefined
-    finish(({ done }) => {
-      done.reject(new StatusError('RequestEntityTooLarge', 'the YAML of the body takes too much to decode: send JSON'))
+    finish(({ task, done }) => {
+      done.reject(
+        new StatusError(
+          'RequestEntityTooLarge',
+          task.from === 'yaml'
+            ? 'the YAML of the body takes too much to decode: send JSON'
+            : 'the answer takes too much to encode as YAML: ask for JSON',
+        ),
+      )
     })
   }
 
@@ -97,17 +105,23 @@ export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): Ya
     next()
   }
 
+  function run(task: YamlTask, share: string): Promise<string> {
+    const job: Job = { task, done: Promise.withResolvers() }
+    waiting.push(share, job)
+    next()
+    return job.done.promise
+  }
+
   return {
-    decode(text, share) {
-      const job: Job = { text, done: Promise.withResolvers() }
-      waiting.push(share, job)
-      next()
-      return job.done.promise
-    },
+    decode: async (text, share) => JSON.parse(await run({ from: 'yaml', text }, share)) as DecodedYaml,
+    encode: (text, share) => run({ from: 'json', text }, share),
   }
 }
 
 function settle({ done }: Job, answer: YamlAnswer): void {
-  if ('json' in answer) done.resolve({ value: JSON.parse(answer.json) as unknown, duplicates: answer.duplicates })
+  if ('text' in answer) done.resolve(answer.text)
   else done.reject(answer.reason ? new StatusError(answer.reason, answer.failure) : new Error(answer.failure))
 }
+
+/** Of the process. */
+export const yamlThread = createYamlThread()

@@ -1,20 +1,35 @@
-/** The thread that decodes large YAML bodies: see yaml-thread.ts. */
+/** The thread that decodes and encodes YAML: see yaml-thread.ts. */
 import { parentPort } from 'node:worker_threads'
+import { KUBERNETES_YAML } from '@caisson/api'
+import { stringify } from 'yaml'
 import { StatusError, type StatusReason } from '../status-error.ts'
-import { decodeYaml } from '../verbs/decode.ts'
+import { decodeYaml } from './decode-yaml.ts'
 
-/** JSON goes back: parsing it takes the event loop a fraction of what cloning the value would. */
-export type YamlAnswer =
-  | { json: string; duplicates: readonly string[] }
-  | { failure: string; reason: StatusReason | undefined }
+export interface YamlTask {
+  from: 'yaml' | 'json'
+  text: string
+}
 
-parentPort?.on('message', (text: string) => parentPort?.postMessage(answer(text)))
+/** Texts go back and forth: parsing JSON takes the event loop a fraction of what cloning its value would. */
+export type YamlAnswer = { text: string } | { failure: string; reason: StatusReason | undefined }
 
-function answer(text: string): YamlAnswer {
+parentPort?.on('message', (task: YamlTask) => parentPort?.postMessage(answer(task)))
+
+function answer({ from, text }: YamlTask): YamlAnswer {
   try {
-    const { value, duplicates } = decodeYaml(text)
-    return { json: JSON.stringify(value), duplicates }
+    return { text: from === 'yaml' ? JSON.stringify(decodeYaml(text)) : encodeYaml(text) }
   } catch (error) {
     return { failure: (error as Error).message, reason: error instanceof StatusError ? error.reason : undefined }
   }
+}
+
+/** With its keys in order, as Go writes it. */
+function encodeYaml(json: string): string {
+  return stringify(JSON.parse(json), {
+    ...KUBERNETES_YAML,
+    aliasDuplicateObjects: false,
+    lineWidth: 0,
+    sortMapEntries: true,
+    indentSeq: false,
+  })
 }

@@ -1,24 +1,7 @@
 /**
- * From the bytes of a body to a JSON value. JSON and YAML; keys that occur twice are reported, because the field
- * validation that clients ask for has to warn of them or to refuse them.
+ * From the JSON of a body to a value. Keys that occur twice are reported, because the field validation that clients ask
+ * for has to warn of them or to refuse them. YAML: see http/decode-yaml.ts.
  */
-import { KUBERNETES_YAML, yamlProblem } from '@caisson/api'
-import {
-  Composer,
-  type CST,
-  type Document,
-  isAlias,
-  isCollection,
-  isMap,
-  isNode,
-  isScalar,
-  Lexer,
-  LineCounter,
-  type Pair,
-  Parser,
-  visit,
-  type YAMLError,
-} from 'yaml'
 import { badRequest, tooManyValues } from './errors.ts'
 import { jsonSyntaxError } from './json-syntax-error.ts'
 
@@ -26,6 +9,8 @@ export interface Decoded {
   value: unknown
   /** Such as `duplicate field "spec.replicas"`. */
   duplicates: readonly string[]
+  /** The same as Go's YAML decoder says them, `line 9: key "replicas" already set in map`, where that has read it. */
+  repeatedLines?: readonly string[]
 }
 
 const NONE: readonly string[] = []
@@ -33,7 +18,8 @@ const NONE: readonly string[] = []
 const MAX_DEPTH = 500
 /** Of one body, said to its client; also Kubernetes' limit. Each is made of the keys above it, which can be megabytes. */
 export const MOST_PROBLEMS = 100
-const LONGEST_PATH = 1024
+/** Of the path to one of them, and of a key that is told. */
+export const LONGEST_PATH = 1024
 /**
  * Fields and list items of one body: what is done with a value costs up to ten microseconds for each of them, on the event
  * loop that everybody shares. The largest CustomResourceDefinitions that people use have some 30,000.
@@ -75,114 +61,6 @@ function withoutLoneSurrogates(text: string): string {
     /\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)/g,
     (escape) => (/^\\u[dD][89a-fA-F]..$/.test(escape) ? '\\ufffd' : escape),
   )
-}
-
-/**
- * The first of what YAML documents there are, as Kubernetes reads it, without aliases that multiply: a body of 3 MiB must not
- * become gigabytes.
- */
-export function decodeYaml(text: string): Decoded {
-  const { document, lines } = parseYaml(text)
-  const [error] = document.errors
-  if (error) throw new Error(yamlProblem({ message: error.message, linePos: placeOf(error, lines) }, 'yaml'))
-  refuseKeys(document)
-  const duplicates: string[] = []
-  visitRepeated(document, (key, { path, pair }) => addDuplicate(duplicates, () => yamlPath([...path, pair], key)))
-  const value: unknown = document.toJS({ maxAliasCount: 100 })
-  checkShape(value)
-  return { value, duplicates }
-}
-
-/** Longer ones are not parsed again, only to tell which line it was. */
-const LONGEST_PARSED_TWICE = 16 << 10
-
-/** The keys that occur twice as Go's YAML decoder says them, `line 9: key "foo" already set in map`; as they were said where it would take too long. */
-export function repeatedLines({
-  text,
-  duplicates,
-}: {
-  text: string
-  duplicates: readonly string[]
-}): readonly string[] {
-  if (text.length > LONGEST_PARSED_TWICE) return duplicates
-  const { document, lines } = parseYaml(text)
-  const said: string[] = []
-  visitRepeated(document, (key, { pair }) => {
-    if (said.length >= MOST_PROBLEMS || !isNode(pair.key)) return
-    const { line } = lines.linePos(pair.key.range?.[0] ?? 0)
-    said.push(`line ${line}: key ${JSON.stringify(key.slice(0, LONGEST_PATH))} already set in map`)
-  })
-  return said
-}
-
-function parseYaml(text: string): { document: Document.Parsed; lines: LineCounter } {
-  const lines = new LineCounter()
-  // `prettyErrors` would quote the line at each of its errors, of which one long line can have a hundred thousand.
-  const composer = new Composer({ ...KUBERNETES_YAML, uniqueKeys: false, prettyErrors: false })
-  const [document] = composer.compose(syntaxOf(text, lines), true, text.length)
-  return { document: document as Document.Parsed, lines }
-}
-
-/**
- * A value with its key has some seven, a comment three. What they are parsed into, and the values that are counted in the
- * end, take twenty times as long as reading them does.
- */
-const MOST_LEXEMES = 20 * MOST_VALUES
-
-function* syntaxOf(text: string, lines: LineCounter): Generator<CST.Token, void> {
-  lines.addNewLine(0)
-  const parser = new Parser(lines.addNewLine)
-  let count = 0
-  for (const lexeme of new Lexer().lex(text)) {
-    if (++count > MOST_LEXEMES) throw tooManyValues(MOST_VALUES)
-    yield* parser.next(lexeme)
-  }
-  yield* parser.end()
-}
-
-function placeOf({ pos: [at] }: YAMLError, lines: LineCounter): YAMLError['linePos'] {
-  return at < 0 ? undefined : [lines.linePos(at)]
-}
-
-/** Maps and lists are none. */
-function refuseKeys(document: Document.Parsed): void {
-  /** What an alias stands for at this place: looked up by itself, each would walk all that is before it. */
-  const anchored = new Map<string, unknown>()
-  visit(document, {
-    Value(_, node) {
-      if (node.anchor !== undefined) anchored.set(node.anchor, node)
-    },
-    Pair(_, { key }) {
-      const held = isAlias(key) ? anchored.get(key.source) : key
-      if (isCollection(held)) throw new Error(`yaml: invalid map key: ${String(key).slice(0, LONGEST_PATH)}`)
-    },
-  })
-}
-
-function visitRepeated(
-  document: Document.Parsed,
-  tell: (key: string, at: { pair: Pair; path: readonly unknown[] }) => void,
-): void {
-  visit(document, {
-    Map(_, node, path) {
-      const seen = new Set<string>()
-      for (const pair of node.items) {
-        const key = String(isScalar(pair.key) ? pair.key.value : pair.key)
-        if (seen.has(key)) tell(key, { pair, path })
-        seen.add(key)
-      }
-    },
-  })
-}
-
-function yamlPath(path: readonly unknown[], last: string): string {
-  const names = path.flatMap((node) =>
-    typeof node === 'object' && node !== null && 'key' in node && !isMap(node)
-      ? [String(isScalar(node.key) ? node.key.value : node.key)]
-      : [],
-  )
-  names[names.length - 1] = last
-  return names.join('.')
 }
 
 /** Colons outside of strings: in valid JSON there is one for each member. */

@@ -11,7 +11,7 @@ import type { Resource } from '../registry/resource.ts'
 import { invalid, StatusError } from '../status-error.ts'
 import { deepCopy } from '../storage/freeze.ts'
 import type { Answer, Body, Call } from './call.ts'
-import { hasSurrogates, repeatedLines } from './decode.ts'
+import { hasSurrogates } from './decode.ts'
 import { cleanUp, defaulted, otherKind, refuseOtherKind } from './decode-object.ts'
 import type { Environment } from './environment.ts'
 import { badRequest, notFound, unsupportedMediaType } from './errors.ts'
@@ -138,7 +138,7 @@ function applied({
     throw badRequest(`invalid object type: ${appliedType(type)}`)
   }
   if (body.duplicates.length > 0 && options.fieldValidation !== 'Ignore') {
-    const said = `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${repeatedLines(body).join('\n  ')}`
+    const said = `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${(body.repeatedLines ?? body.duplicates).join('\n  ')}`
     if (options.fieldValidation === 'Strict') throw badRequest(said)
     call.warnings.push(said)
   }
