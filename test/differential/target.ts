@@ -3,9 +3,9 @@
 import { Agent, request as httpsRequest } from 'node:https'
 import { setTimeout } from 'node:timers/promises'
 import type { KubeObject } from '../../packages/api/src/index.ts'
+import { decodeYaml } from '../../packages/apiserver/src/http/decode-yaml.ts'
 import { decodeProtobuf } from '../../packages/apiserver/src/protobuf/decode.ts'
 import { encodeObject, encodeWatchEvent } from '../../packages/apiserver/src/protobuf/encode.ts'
-import { decodeYaml } from '../../packages/apiserver/src/http/decode-yaml.ts'
 import type { Answer, Memory, Request, Step } from './script.ts'
 
 export interface Target {

@@ -61,7 +61,7 @@ export { UPDATE_STRATEGIES, type UpdateStrategy } from './pool/choices.ts'
 export { POOL_CONDITIONS, POOL_EVENTS, POOL_MESSAGES, POOL_REASONS } from './pool/conditions.ts'
 export { poolCrd } from './pool/crd.ts'
 export type { SandboxWarmPool, SandboxWarmPoolSpec, SandboxWarmPoolStatus } from './pool/pool.ts'
-export { registerProcessMetrics } from './process-metrics.ts'
+export { addProcessMetrics } from './process-metrics.ts'
 export { type ProxiedPort, WEBSOCKET_BEARER } from './proxied-port.ts'
 export {
   dns1123Label,

@@ -3,22 +3,48 @@ import { LONGEST_TIMER } from './timer.ts'
 /** What it takes of prom-client's registries. */
 interface MetricsRegister {
   getMetricsAsArray(): { name: string }[]
+  getSingleMetric(name: string): object | undefined
   removeSingleMetric(name: string): void
+}
+
+/** What it takes of prom-client. */
+interface ProcessMetrics<R> {
+  collectDefaultMetrics(options: { register: R; eventLoopMonitoringPrecision: number }): void
 }
 
 const LOOP_DELAY = /^nodejs_eventloop_lag_(?!seconds$)/
 
 /**
- * Registers prom-client's metrics of the process itself, but for the distribution of the event loop's delay: it is found out
- * by a timer that wakes the process a hundred times a second for as long as it lives. How late the loop is when somebody
- * asks stays (`nodejs_eventloop_lag_seconds`).
+ * prom-client's metrics of the process itself, but for the distribution of the event loop's delay: it is found out by a timer
+ * that wakes the process a hundred times a second for as long as it lives. How late the loop is when somebody asks stays
+ * (`nodejs_eventloop_lag_seconds`).
  *
- * @param collect prom-client's `collectDefaultMetrics`
+ * Loaded when they are first asked for, since a start has better things to do for 40 ms. The CPU time before that counts;
+ * collections of garbage (`nodejs_gc_duration_seconds`) are counted from then on.
+ *
+ * @param load imports prom-client
+ * @returns to be waited for before the register is printed
  */
-export function registerProcessMetrics<R extends MetricsRegister>(
+export function addProcessMetrics<R extends MetricsRegister>(
   register: R,
-  collect: (options: { register: R; eventLoopMonitoringPrecision: number }) => void,
-): void {
-  collect({ register, eventLoopMonitoringPrecision: LONGEST_TIMER })
-  for (const { name } of register.getMetricsAsArray()) if (LOOP_DELAY.test(name)) register.removeSingleMetric(name)
+  load: () => Promise<ProcessMetrics<R>>,
+): () => Promise<void> {
+  let added: Promise<void> | undefined
+  return () => (added ??= add())
+
+  async function add(): Promise<void> {
+    const { collectDefaultMetrics } = await load()
+    const { user, system } = process.cpuUsage()
+    collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LONGEST_TIMER })
+    for (const { name } of register.getMetricsAsArray()) if (LOOP_DELAY.test(name)) register.removeSingleMetric(name)
+    const spent = { cpu_user: user, cpu_system: system, cpu: user + system }
+    for (const [of, microseconds] of Object.entries(spent)) {
+      const counter = register.getSingleMetric(`process_${of}_seconds_total`)
+      if (counter && isCounter(counter)) counter.inc(microseconds / 1e6)
+    }
+  }
+}
+
+function isCounter(metric: object): metric is { inc(value: number): void } {
+  return 'inc' in metric
 }

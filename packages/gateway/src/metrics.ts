@@ -1,5 +1,8 @@
 /** What the router counts, under the names and labels of agent-sandbox's own router. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import Counter from 'prom-client/lib/counter.js'
+import Gauge from 'prom-client/lib/gauge.js'
+import Histogram from 'prom-client/lib/histogram.js'
+import Registry from 'prom-client/lib/registry.js'
 
 export type UpstreamErrorReason = 'dial' | 'timeout' | 'eof' | 'other'
 

@@ -34,9 +34,13 @@ test('count the process without waking it', async () => {
   const own = [...text.matchAll(/^# TYPE ((?:process|nodejs_eventloop)_\S*) /gm)].map(([, name]) => name)
   expect(own).toContain('process_resident_memory_bytes')
   expect(own.filter((name) => name?.startsWith('nodejs'))).toEqual(['nodejs_eventloop_lag_seconds'])
+  const { user, system } = process.cpuUsage()
+  const counted = Number(/^process_cpu_seconds_total (\S+)$/m.exec(text)?.[1])
+  expect(counted / ((user + system) / 1e6)).toBeGreaterThan(0.9)
   const program = `
     const { createMetrics } = await import(${JSON.stringify(new URL('metrics.ts', import.meta.url).href)})
-    createMetrics({ registry: { generation: 0 } }, { limits: { total: 1, perNamespace: 1 } })
+    const kinds = { registry: { generation: 0 } }
+    await createMetrics(kinds, { store: { bytes: () => 0 }, limits: { total: 1, perNamespace: 1 } }).text()
     setTimeout(() => {}, 1e6)
     console.log('ready')`
   const idle = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })

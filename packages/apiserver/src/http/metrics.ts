@@ -2,8 +2,9 @@
  * `/metrics`, with the names and labels of kube-apiserver. A series is kept for ever, so no label is anybody's text: what
  * is not served has no name, and what is served no longer has no series.
  */
-import { registerProcessMetrics } from '@caisson/api'
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { addProcessMetrics } from '@caisson/api'
+import Gauge from 'prom-client/lib/gauge.js'
+import Registry from 'prom-client/lib/registry.js'
 import type { Registry as Kinds } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import type { Store } from '../storage/store.ts'
@@ -46,7 +47,7 @@ const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3
  */
 export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
   const registry = new Registry()
-  registerProcessMetrics(registry, collectDefaultMetrics)
+  const addProcess = addProcessMetrics(registry, () => import('prom-client'))
   const requests = createRequestSeries<keyof ObservedLabels>(registry, {
     total: {
       name: 'apiserver_request_total',
@@ -128,6 +129,7 @@ export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
     contentType: registry.contentType,
     async text() {
       followKinds()
+      await addProcess()
       await forgetRunning()
       return await registry.metrics()
     },

@@ -18,7 +18,9 @@ test('objects, and what is wrong with a request, are told in the YAML of Go', as
   const path = await collection()
   await post(path, { ...configMap('c-0'), data: { b: '2', a: 'yes', list: 'x\ny\n' } })
   const { text } = await get(`${path}/c-0`, YAML)
-  expect(text).toMatch(/^apiVersion: v1\ndata:\n {2}a: "yes"\n {2}b: "2"\n {2}list: \|\n {4}x\n {4}y\nkind: ConfigMap\n/)
+  expect(text).toMatch(
+    /^apiVersion: v1\ndata:\n {2}a: "yes"\n {2}b: "2"\n {2}list: \|\n {4}x\n {4}y\nkind: ConfigMap\n/,
+  )
   const refused = await get(`${path}/c-1`, YAML)
   expect([refused.status, refused.text]).toEqual([404, expect.stringMatching(/^apiVersion: v1\ncode: 404\n/)])
 })

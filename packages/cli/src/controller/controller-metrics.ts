@@ -1,7 +1,10 @@
 /** `/metrics` of the controllers. Names are agent-sandbox's, controller-runtime's and client-go's where they have one for the same. */
-import { registerProcessMetrics } from '@caisson/api'
+import { addProcessMetrics } from '@caisson/api'
 import { type EngineMetrics, registerBuildInfo, type SandboxMetrics } from '@caisson/controllers'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import Counter from 'prom-client/lib/counter.js'
+import Gauge from 'prom-client/lib/gauge.js'
+import Histogram from 'prom-client/lib/histogram.js'
+import Registry from 'prom-client/lib/registry.js'
 import { VERSION } from '../version.ts'
 
 export interface ControllerMetrics {
@@ -32,7 +35,7 @@ const NAMES: Readonly<Record<string, string>> = {
 export function createControllerMetrics(): ControllerMetrics {
   const registry = new Registry()
   const registers = [registry]
-  registerProcessMetrics(registry, collectDefaultMetrics)
+  const addProcess = addProcessMetrics(registry, () => import('prom-client'))
   registerBuildInfo(registry, VERSION)
   let sandboxes: SandboxMetrics | undefined
   const leader = new Gauge({
@@ -61,7 +64,10 @@ export function createControllerMetrics(): ControllerMetrics {
   })
   return {
     contentType: registry.contentType,
-    text: async () => (await registry.metrics()) + ((await sandboxes?.text()) ?? ''),
+    async text() {
+      await addProcess()
+      return (await registry.metrics()) + ((await sandboxes?.text()) ?? '')
+    },
     add(added) {
       sandboxes = added
     },

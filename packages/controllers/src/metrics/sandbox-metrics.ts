@@ -13,7 +13,10 @@ import {
   type SandboxClaim,
 } from '@caisson/api'
 import { type Informer, joinKey } from '@caisson/client'
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import Counter from 'prom-client/lib/counter.js'
+import Gauge from 'prom-client/lib/gauge.js'
+import Histogram from 'prom-client/lib/histogram.js'
+import Registry from 'prom-client/lib/registry.js'
 
 export interface SandboxMetrics extends Disposable {
   /** In the text format of Prometheus. */
