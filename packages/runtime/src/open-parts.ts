@@ -60,7 +60,7 @@ export async function openParts(
     stateDirectory,
     command: [process.execPath, monitorMain],
     onExit: (notice) => registry.recordExit(notice),
-    onReplaced: () => void registry.catchUp(),
+    onReplaced: () => registry.catchUp(),
   })
   // It takes a while to start; whoever needs it waits for the rest, and hears of a failure.
   monitor.ping().catch(() => {})

@@ -4,6 +4,7 @@ import { getCompileCacheDir } from 'node:module'
 import { connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { RuntimeError } from '../runtime-error.ts'
 import { type RunCommand, runCommand } from '../tools/run-command.ts'
 import { MONITOR_SOCKET, READY_FD } from './monitor-server.ts'
@@ -33,9 +34,15 @@ export interface MonitorClientOptions {
   /** Program and arguments that run the monitor; the state directory is added. */
   command: string[]
   onExit: (notice: ExitNotice) => void
-  /** The monitor was gone and another one has taken over; exits in between were missed. */
-  onReplaced: () => void
+  /**
+   * The connection to the monitor was lost, and there is one again, perhaps to another monitor; exits in between were
+   * missed. Called again, a while later, where it rejects.
+   */
+  onReplaced: () => Promise<void>
 }
+
+/** What keeps a monitor from starting, such as a machine without memory, may last. */
+const RECONNECT_MS = 1_000
 
 /** The runtime's side of its monitor, which is started when it is not there and again whenever it dies. */
 export interface MonitorClient extends AsyncDisposable {
@@ -71,6 +78,26 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
   let nextCall = 1
   let control: Promise<Socket> | undefined
   let closed = false
+  /** Exits were missed, and nobody was told. */
+  let missed = false
+  let replacing: Promise<void> | undefined
+
+  /** Until there is a connection, whoever opens it, and what was missed without one is known. */
+  async function replace(): Promise<void> {
+    while (missed) {
+      if (closed) return
+      try {
+        await connectControl()
+        missed = false
+        await options.onReplaced()
+      } catch {
+        // Whoever asks for something meanwhile hears why; the monitor's log says it too.
+        missed = true
+        await delay(RECONNECT_MS, undefined, { ref: false })
+      }
+    }
+    replacing = undefined
+  }
 
   function connectControl(): Promise<Socket> {
     control ??= openControl().catch((error: unknown) => {
@@ -97,8 +124,8 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
       for (const each of pending.values())
         each.reject(new RuntimeError('failed', 'the monitor of the containers was killed'))
       pending.clear()
-      if (closed) return
-      connectControl().then(options.onReplaced, () => {})
+      missed = true
+      replacing ??= replace()
     })
     writeJsonFrame(socket, FRAME.open, { kind: 'control' } satisfies Opening)
     return socket

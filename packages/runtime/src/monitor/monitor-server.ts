@@ -1,11 +1,11 @@
-import { closeSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, readdirSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { unmountBelow } from '../mount-points.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { runCommand } from '../tools/run-command.ts'
 import { createCalmSentries } from './calm-sentries.ts'
-import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from './container-files.ts'
+import { EXIT_FILE, readRecord, SUPERVISION_FILE, type SupervisionRecord } from './container-files.ts'
 import { abandonExecs, execForClient } from './exec-session.ts'
 import { createFifoPool } from './fifo-pool.ts'
 import {
@@ -20,6 +20,7 @@ import {
   parseFrame,
   readFrames,
   type Started,
+  UNKNOWN,
   writeFrame,
   writeJsonFrame,
 } from './protocol.ts'
@@ -184,10 +185,12 @@ export async function runMonitor(stateDirectory: string): Promise<void> {
         return null
       case 'ping':
         return process.pid
-      default:
+      case 'retire':
         // After the answer was sent.
         if (running === 0) setImmediate(() => void retireIf(() => running === 0))
         return running === 0
+      default:
+        return UNKNOWN
     }
   }
 
@@ -322,27 +325,22 @@ async function endPrepared(preparing: Promise<PreparedContainer>): Promise<void>
   await container?.[Symbol.asyncDispose]()
 }
 
-/** Goes on with the containers of a monitor that is no more. */
+/**
+ * Goes on with the containers of a monitor that is no more. Rejects where it cannot be known whether there is something to
+ * go on with: then the next monitor finds it as this one did, where one that was left out would be watched by nobody.
+ */
 async function adoptAll(stateDirectory: string, keep: (container: SupervisedContainer) => void): Promise<void> {
   const root = join(stateDirectory, CONTAINERS_DIRECTORY)
   for (const name of readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
     const directory = join(root, name.name)
-    if (readJson(join(directory, EXIT_FILE)) !== undefined) continue
-    const record = readJson(join(directory, SUPERVISION_FILE)) as SupervisionRecord | undefined
+    if ((await readRecord(join(directory, EXIT_FILE))) !== undefined) continue
+    const record = await readRecord<SupervisionRecord>(join(directory, SUPERVISION_FILE))
     // Without `running` nobody was told that it runs, and the runtime takes it away.
     if (!record?.running) continue
     const container = adoptContainer(record.supervision, record.running)
     if (!container) continue
     keep(container)
     await abandonExecs(directory, record.running.pid)
-  }
-}
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'))
-  } catch {
-    return undefined
   }
 }
 

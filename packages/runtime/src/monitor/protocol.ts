@@ -227,6 +227,8 @@ export type Opening = { kind: 'control' } | ({ kind: 'attach' } & AttachRequest)
 
 /** What no monitor of an earlier version answers, which does not know of the call. */
 export const DONE = 'done'
+/** What a monitor answers to a call of a later version, which it does not know of. */
+export const UNKNOWN = false
 
 export type Call = { call: number } & (
   | { method: 'start'; supervision: Supervision }

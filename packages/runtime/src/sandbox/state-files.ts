@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/container-files.ts'
+import { EXIT_FILE, readRecord, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/container-files.ts'
 import { killProcess } from '../monitor/process-identity.ts'
 import type { ContainerSpec, ContainerState, SandboxSpec } from '../runtime.ts'
 import { ociId } from './oci-ids.ts'
@@ -67,7 +67,7 @@ export async function openStateFiles(stateDirectory: string): Promise<StateFiles
       // Of a process that was killed before it had written it: nobody was told that there is such a sandbox.
       for (const name of all.filter((each) => each.endsWith('.new'))) await rm(join(sandboxRoot, name), { force: true })
       const names = all.filter((name) => name.endsWith('.json'))
-      const records = await Promise.all(names.map((name) => readJsonFile<SandboxRecord>(join(sandboxRoot, name))))
+      const records = await Promise.all(names.map((name) => readRecord<SandboxRecord>(join(sandboxRoot, name))))
       return records.filter((record) => record !== undefined)
     },
     async createContainer(id, { spec, imageId = '', bundle, rootfs }) {
@@ -116,7 +116,7 @@ export async function imagesInUse(stateDirectory: string): Promise<Set<string>> 
   const root = join(stateDirectory, 'containers')
   const ids = await Promise.all(
     (await readdir(root).catch(emptyWhereMissing)).map(async (name) => {
-      const stored = await readJsonFile<{ imageId: string }>(join(root, name, SPEC_FILE))
+      const stored = await readRecord<{ imageId: string }>(join(root, name, SPEC_FILE))
       return stored?.imageId
     }),
   )
@@ -136,9 +136,9 @@ function emptyWhereMissing(error: NodeJS.ErrnoException): string[] {
 /** What the files of one container say about it. */
 export async function readContainer(directory: string): Promise<ContainerRecord> {
   const [stored, supervision, exited] = await Promise.all([
-    readJsonFile<{ spec: ContainerSpec; imageId: string }>(join(directory, SPEC_FILE)),
-    readJsonFile<SupervisionRecord>(join(directory, SUPERVISION_FILE)),
-    readJsonFile<ContainerState>(join(directory, EXIT_FILE)),
+    readRecord<{ spec: ContainerSpec; imageId: string }>(join(directory, SPEC_FILE)),
+    readRecord<SupervisionRecord>(join(directory, SUPERVISION_FILE)),
+    readRecord<ContainerState>(join(directory, EXIT_FILE)),
   ])
   const running = supervision?.running
   const state =
@@ -151,19 +151,6 @@ async function writeFileAtomically(path: string, text: string): Promise<void> {
   const temporary = `${path}.new`
   await writeFile(temporary, text, { mode: 0o600 })
   await rename(temporary, path)
-}
-
-/**
- * Undefined where it is not there or is not JSON. What cannot be read now, as where no more files may be opened, is not
- * taken for either: a sandbox of which nothing is known is taken away.
- */
-async function readJsonFile<T>(path: string): Promise<T | undefined> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as T
-  } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }
 
 /** Kills the first process of a container, as far as one is known: its monitor hears of it. */

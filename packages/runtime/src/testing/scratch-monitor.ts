@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createMonitorClient, type MonitorClient } from '../monitor/monitor-client.ts'
 
-const MONITOR = fileURLToPath(new URL('../monitor/monitor-main.ts', import.meta.url))
+export const MONITOR = fileURLToPath(new URL('../monitor/monitor-main.ts', import.meta.url))
 
 export interface ScratchMonitor extends AsyncDisposable {
   directory: string
@@ -20,7 +20,7 @@ export async function scratchMonitor(nodeOptions: string[] = []): Promise<Scratc
     stateDirectory: directory,
     command: [process.execPath, ...nodeOptions, MONITOR],
     onExit: () => undefined,
-    onReplaced: () => undefined,
+    onReplaced: async () => {},
   })
   return {
     directory,
