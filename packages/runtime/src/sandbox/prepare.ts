@@ -32,7 +32,13 @@ export function createPreparation(
   return async () => {
     // Of no other: those that are not there would be looked for in all of PATH, some thirty times for each start.
     const version = (await drivers.find('runsc'))?.tool.version ?? ''
-    if (prepared?.for !== version) prepared = { for: version, done: prepareFor(version) }
-    return prepared.done
+    if (prepared?.for === version) return prepared.done
+    const begun = { for: version, done: prepareFor(version) }
+    prepared = begun
+    // Of what kept it from being laid out, such as a disk that was full, the next container may find nothing any more.
+    begun.done.catch(() => {
+      if (prepared === begun) prepared = undefined
+    })
+    return begun.done
   }
 }
