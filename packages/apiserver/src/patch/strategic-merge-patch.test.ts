@@ -149,4 +149,33 @@ describe('applyStrategicMergePatch', () => {
   ])('%s is refused', (_name, patch, message) => {
     expect(() => applyStrategicMergePatch(base, patch, pod)).toThrow(message)
   })
+
+  test.each<[name: string, patch: (count: number) => JsonObject]>([
+    ['are merged', (count) => ({ spec: { volumes: numbered(count, (name) => ({ name, hostPath: null })).reverse() } })],
+    ['are added', (count) => ({ spec: { volumes: [{ name: 'v', $patch: 'delete' }, ...others(count)] } })],
+    [
+      'are deleted',
+      (count) => ({ spec: { volumes: numbered(count, (name) => ({ name: `${name}x`, $patch: 'delete' })) } }),
+    ],
+    ['are put in order', (count) => ({ spec: { '$setElementOrder/volumes': others(count), volumes: others(count) } })],
+  ])('elements that %s are looked for once each, however many there are', (_name, patch) => {
+    const count = 500
+    let reads = 0
+    const volumes = numbered(count, (name) => ({
+      get name() {
+        reads++
+        return name
+      },
+    }))
+    applyStrategicMergePatch({ spec: { volumes } }, patch(count), pod)
+    expect(reads).toBeLessThan(10 * count)
+  })
 })
+
+function numbered<T>(count: number, make: (name: string) => T): T[] {
+  return Array.from({ length: count }, (_, index) => make(`v${index}`))
+}
+
+function others(count: number): JsonObject[] {
+  return numbered(count, (name) => ({ name: `other-${name}` }))
+}

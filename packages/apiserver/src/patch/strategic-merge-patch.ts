@@ -6,10 +6,11 @@
  */
 
 import { resolve } from '../schema/builtin.ts'
+import { canonicalJson } from '../schema/canonical-json.ts'
 import type { Schema } from '../schema/schema.ts'
 import { StatusError } from '../status-error.ts'
 import { goType, printed } from './go-printing.ts'
-import { deepEqual, isObject, type JsonObject } from './json-value.ts'
+import { isObject, type JsonObject } from './json-value.ts'
 
 const PATCH = '$patch'
 const RETAIN_KEYS = '$retainKeys'
@@ -122,11 +123,12 @@ function deletePrimitives(result: Map<string, unknown>, directive: string, value
     throw new StatusError('BadRequest', `invalid patch format of ${directive}: expected a list`)
   const current = result.get(key)
   if (!Array.isArray(current)) return
-  const gone = new Set<unknown>(values)
-  result.set(
-    key,
-    current.filter((item: unknown) => !gone.has(item)),
-  )
+  result.set(key, without(current, values))
+}
+
+function without(list: readonly unknown[], values: readonly unknown[]): unknown[] {
+  const gone = new Set(values)
+  return list.filter((item) => !gone.has(item))
 }
 
 /** Carries out each `$setElementOrder/<list>` together with the patch of that list; returns the names that were done. */
@@ -148,7 +150,7 @@ function applyElementOrders(
     const change = patch[name]
     if (change === null || (before === undefined && !Array.isArray(change))) continue
     const removed = patch[DELETE_PRIMITIVES + name]
-    const start = Array.isArray(removed) ? (before ?? []).filter((item) => !removed.includes(item)) : (before ?? [])
+    const start = Array.isArray(removed) ? without(before ?? [], removed) : (before ?? [])
     const merged = Array.isArray(change) ? mergeList({ original: start, patch: change, field, name }) : start
     const previous = Array.isArray(original[name]) ? (original[name] as unknown[]) : []
     result.set(name, inOrder({ merged, order, previous, mergeKey: field?.['x-kubernetes-patch-merge-key'] }))
@@ -160,11 +162,12 @@ function applyElementOrders(
 /** What is patched has to be in the order, and in that order; deletions aside. */
 function refuseOtherOrder(patch: readonly unknown[], order: readonly unknown[], mergeKey: string | undefined): void {
   if (order.length === 0) return
-  const identity = (item: unknown): unknown => (mergeKey !== undefined && isObject(item) ? keyOf(item, mergeKey) : item)
+  const identity = (item: unknown): string =>
+    mergeKey !== undefined && isObject(item) ? withKey(item, mergeKey) : identityOf(item, mergeKey)
   const plain = patch.filter((item) => !isObject(item) || item[PATCH] === undefined)
   let next = 0
   for (const each of order) {
-    if (next < plain.length && deepEqual(identity(plain[next]), identity(each))) next++
+    if (next < plain.length && identity(plain[next]) === identity(each)) next++
   }
   if (next === plain.length) return
   throw new StatusError(
@@ -195,17 +198,15 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
     )
   }
   const plain: JsonObject[] = []
-  let kept = original
+  const deleted = new Set<string>()
   let replace = false
   for (const item of patch) {
     if (!isObject(item)) throw otherTypes(original, patch)
     const directive = item[PATCH]
     if (directive === undefined) plain.push(item)
     else if (directive === 'replace') replace = true
-    else if (directive === 'delete') {
-      const key = keyOf(item, mergeKey)
-      kept = kept.filter((existing) => !isObject(existing) || !deepEqual(existing[mergeKey], key))
-    } else
+    else if (directive === 'delete') deleted.add(withKey(item, mergeKey))
+    else
       throw new StatusError(
         'BadRequest',
         `patch directive ${JSON.stringify(directive)} cannot be used in the list "${name}"`,
@@ -213,11 +214,13 @@ function mergeList({ original, patch, field, name }: ListPatch): unknown[] {
   }
   const items = resolve(field ?? {}).items
   if (replace) return plain.map((item) => withoutDirectives(item, items))
+  const kept = original.filter((item) => !deleted.has(identityOf(item, mergeKey)))
   const merged = [...kept]
+  const positions = positionsOf(merged, mergeKey)
   for (const item of plain) {
-    const key = keyOf(item, mergeKey)
-    const at = merged.findIndex((existing) => isObject(existing) && deepEqual(existing[mergeKey], key))
-    if (at < 0) merged.push(withoutDirectives(item, items))
+    const identity = withKey(item, mergeKey)
+    const at = positions.get(identity)
+    if (at === undefined) positions.set(identity, merged.push(withoutDirectives(item, items)) - 1)
     else merged[at] = mergeObject(merged[at] as JsonObject, item, items)
   }
   return inOrder({ merged, order: plain, previous: kept, mergeKey })
@@ -227,46 +230,65 @@ function otherTypes(...lists: unknown[][]): StatusError {
   return new StatusError('Unknown', `list element types are not identical: ${printed(lists)}`)
 }
 
-function keyOf(item: JsonObject, mergeKey: string): unknown {
+/** The identity of what is patched, which has to have one. */
+function withKey(item: JsonObject, mergeKey: string): string {
   if (!Object.hasOwn(item, mergeKey)) {
     throw new StatusError('Unknown', `map: ${printed(item)} does not contain declared merge key: ${mergeKey}`)
   }
-  return item[mergeKey]
+  return identityOf(item, mergeKey)
+}
+
+/** Equal texts for elements that are the same one. */
+function identityOf(item: unknown, mergeKey: string | undefined): string {
+  const value = mergeKey !== undefined && isObject(item) ? item[mergeKey] : item
+  return value === undefined ? '' : canonicalJson(value)
+}
+
+/** Where the first element of each identity is. */
+function positionsOf(list: readonly unknown[], mergeKey: string | undefined): Map<string, number> {
+  const found = new Map<string, number>()
+  for (const [index, item] of list.entries()) {
+    const identity = identityOf(item, mergeKey)
+    if (!found.has(identity)) found.set(identity, index)
+  }
+  return found
 }
 
 /**
  * Elements that `order` names come in its order; the others keep their places relative to them as in `previous`.
  * Two sorted runs are merged: one of the others goes first only where `previous` had it before the next named one.
  */
-function inOrder(lists: {
+function inOrder({
+  merged,
+  order,
+  previous,
+  mergeKey,
+}: {
   merged: unknown[]
   order: unknown[]
   previous: unknown[]
   mergeKey: string | undefined
 }): unknown[] {
-  const identity = (item: unknown): string =>
-    JSON.stringify(lists.mergeKey !== undefined && isObject(item) ? item[lists.mergeKey] : item) ?? ''
-  const positions = (list: unknown[]): Map<string, number> => {
-    const found = new Map<string, number>()
-    for (const [index, item] of list.entries()) if (!found.has(identity(item))) found.set(identity(item), index)
-    return found
-  }
-  const wanted = positions(lists.order)
-  const before = positions(lists.previous)
-  const place = (map: Map<string, number>, item: unknown): number => map.get(identity(item)) ?? Number.MAX_SAFE_INTEGER
-  const named = lists.merged
-    .filter((item) => wanted.has(identity(item)))
-    .sort((a, b) => place(wanted, a) - place(wanted, b))
-  const others = lists.merged
-    .filter((item) => !wanted.has(identity(item)))
-    .sort((a, b) => place(before, a) - place(before, b))
+  const wanted = positionsOf(order, mergeKey)
+  const before = positionsOf(previous, mergeKey)
+  const placed = merged.map((item) => {
+    const identity = identityOf(item, mergeKey)
+    return { item, wanted: wanted.get(identity), before: before.get(identity) }
+  })
+  const last = Number.MAX_SAFE_INTEGER
+  const named = placed
+    .filter((each) => each.wanted !== undefined)
+    .sort((a, b) => (a.wanted ?? last) - (b.wanted ?? last))
+  const others = placed
+    .filter((each) => each.wanted === undefined)
+    .sort((a, b) => (a.before ?? last) - (b.before ?? last))
   const result: unknown[] = []
   let next = 0
-  for (const item of named) {
+  for (const each of named) {
     // A named element that is new goes before whatever is left.
-    const at = before.get(identity(item)) ?? -1
-    while (next < others.length && place(before, others[next]) < at) result.push(others[next++])
-    result.push(item)
+    for (; next < others.length && (others[next]?.before ?? last) < (each.before ?? -1); next++)
+      result.push(others[next]?.item)
+    result.push(each.item)
   }
-  return [...result, ...others.slice(next)]
+  return [...result, ...others.slice(next).map(({ item }) => item)]
 }
