@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { deepFreeze } from '../storage/freeze.ts'
 import { internManagedFields } from '../storage/share.ts'
-import { difference, fromFieldsV1, toFieldsV1, union } from './field-set.ts'
+import { difference, emptySet, fromFieldsV1, setOf, toFieldsV1, union, unionOfAll } from './field-set.ts'
 
 interface Fields {
   [element: string]: Fields
@@ -35,4 +35,22 @@ test('shared parts are read and written as any other', () => {
     }),
     { numRuns: 1_000 },
   )
+})
+
+test('what is in any of several sets is what joining one after the other gives', () => {
+  fc.assert(
+    fc.property(fc.array(fields), (all) => {
+      const sets = all.map(fromFieldsV1)
+      expect(unionOfAll(sets)).toEqual(sets.reduce(union, emptySet()))
+      // None of them has changed.
+      expect(sets).toEqual(all.map(fromFieldsV1))
+    }),
+  )
+})
+
+test('each of many sets is looked at once', () => {
+  const count = 40_000
+  const sets = Array.from({ length: count }, (_, index) => setOf(['f:data', `f:${index}`]))
+  // One after the other would copy 800 million places.
+  expect(unionOfAll(sets).children.get('f:data')?.children.size).toBe(count)
 })

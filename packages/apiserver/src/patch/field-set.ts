@@ -59,6 +59,25 @@ export function union(a: FieldSet, b: FieldSet): FieldSet {
   return children || member !== a.member ? { member, children: children ?? a.children } : a
 }
 
+/** What is in any of them. One after the other, each would be joined with a copy of all that came before it. */
+export function unionOfAll(sets: readonly FieldSet[]): FieldSet {
+  const [a, b] = sets
+  if (!a) return emptySet()
+  if (!b) return a
+  if (sets.length === 2) return union(a, b)
+  const below = new Map<string, FieldSet[]>()
+  for (const { children } of sets) {
+    for (const [element, set] of children) {
+      const others = below.get(element)
+      if (others) others.push(set)
+      else below.set(element, [set])
+    }
+  }
+  const member = sets.some((set) => set.member)
+  if (below.size === 0) return member ? LEAF : emptySet()
+  return { member, children: new Map([...below].map(([element, each]) => [element, unionOfAll(each)])) }
+}
+
 /** What is in `a` and not in `b`; a member of `b` takes only itself away, not what lies below it. `a` itself where that is all. */
 export function difference(a: FieldSet, b: FieldSet): FieldSet {
   let children: Map<string, FieldSet> | undefined

@@ -193,6 +193,27 @@ describe('managedFieldsAfter', () => {
     const updates = (object.metadata.managedFields ?? []).map((entry) => entry.manager)
     expect(updates).toEqual(['ancient-changes', 'm03', 'm04', 'm05', 'm06', 'm07', 'm08', 'm09', 'm10', 'm11'])
   })
+
+  test('who is alone with a version keeps the name, and others are folded until ten are left', () => {
+    const versions = ['v1', 'v2', 'v1', 'v3', ...Array.from({ length: 8 }, () => 'v4')]
+    const managedFields = versions.map((apiVersion, index) => ({
+      manager: `m${index}`,
+      operation: 'Update' as const,
+      apiVersion,
+      time: `2026-01-01T00:00:${String(index).padStart(2, '0')}Z`,
+      fieldsType: 'FieldsV1',
+      fieldsV1: { 'f:data': { [`f:k${index}`]: {} } },
+    }))
+    const data = Object.fromEntries(versions.map((_, index) => [`k${index}`, 'x']))
+    const fields = managedFieldsAfter(configMap(data), configMap(data, { managedFields }), context('unseen'))
+    expect(fields?.map(({ manager, apiVersion, fieldsV1 }) => [manager, apiVersion, fieldsV1])).toEqual([
+      ['m1', 'v2', { 'f:data': { 'f:k1': {} } }],
+      ['ancient-changes', 'v1', { 'f:data': { 'f:k0': {}, 'f:k2': {} } }],
+      ['m3', 'v3', { 'f:data': { 'f:k3': {} } }],
+      ['ancient-changes', 'v4', { 'f:data': { 'f:k4': {}, 'f:k5': {} } }],
+      ...[6, 7, 8, 9, 10, 11].map((index) => [`m${index}`, 'v4', { 'f:data': { [`f:k${index}`]: {} } }]),
+    ])
+  })
 })
 
 describe('applyServerSide', () => {

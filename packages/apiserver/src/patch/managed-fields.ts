@@ -22,6 +22,7 @@ import {
   setOf,
   toFieldsV1,
   union,
+  unionOfAll,
 } from './field-set.ts'
 import { deepEqual } from './json-value.ts'
 import { typeErrors } from './typed-check.ts'
@@ -157,24 +158,24 @@ export function applyServerSide(live: KubeObject | undefined, applied: KubeObjec
   // Before anything else is computed of it, which for so many fields takes the event loop for a second.
   if (!before) checkShape(merged)
   const stated = fieldsOf(config, schema)
-  const ownedByAnyone = others.reduce((all, owner) => union(all, owner.set), stated)
-  const result = before ? remove(merged, { gone: before.set, kept: ownedByAnyone }, schema) : merged
+  const kept = unionOfAll([stated, ...others.map(({ set }) => set)])
+  const result = before ? remove(merged, { gone: before.set, kept }, schema) : merged
   if (before) checkShape(result)
   const { added, modified, removed } = compare(base, result, schema)
   const taken = union(added, modified)
 
   if (!request.force) refuseConflicts(others, taken, request.shownVersion)
   const lost = union(taken, removed)
-  const kept = others
+  const left = others
     .map((owner) => ({ ...owner, set: difference(owner.set, lost) }))
     .filter((owner) => !isEmpty(owner.set))
   const mine = ownable(stated, request)
   // The time is that of the last change of the object: an apply that changed none keeps what was there, or has none.
   const changed = !live || !deepEqual(base, result)
   if (!isEmpty(mine))
-    kept.push(changed ? ownerOf(request, 'Apply', mine) : { ...ownerOf(request, 'Apply', mine), time: before?.time })
+    left.push(changed ? ownerOf(request, 'Apply', mine) : { ...ownerOf(request, 'Apply', mine), time: before?.time })
   const object = result as KubeObject
-  const managedFields = writeOwners(kept)
+  const managedFields = writeOwners(left)
   return { ...object, metadata: { ...object.metadata, ...(managedFields && { managedFields }) } }
 }
 
@@ -290,13 +291,10 @@ function refuseConflicts(others: readonly Owner[], taken: FieldSet, shownVersion
 function list(conflicts: ReadonlyArray<{ who: string; field: string }>): string {
   const [only] = conflicts
   if (conflicts.length === 1 && only) return `conflict with ${only.who}: ${only.field}`
-  const managers = [...new Set(conflicts.map(({ who }) => who))].sort()
-  return managers
-    .map((who) =>
-      [`conflicts with ${who}:`, ...conflicts.filter((one) => one.who === who).map(({ field }) => `- ${field}`)].join(
-        '\n',
-      ),
-    )
+  const byOwner = Map.groupBy(conflicts, ({ who }) => who)
+  return [...byOwner.keys()]
+    .sort()
+    .flatMap((who) => [`conflicts with ${who}:`, ...(byOwner.get(who) ?? []).map(({ field }) => `- ${field}`)])
     .join('\n')
 }
 
@@ -306,23 +304,30 @@ function describe(owner: Owner, shownVersion = owner.apiVersion): string {
   return owner.operation === 'Update' ? `${name} using ${shownVersion}` : name
 }
 
+/** Of each version the oldest, until there are few enough: where of one version there is one alone, it stays as it is. */
 function capUpdates(owners: Owner[]): Owner[] {
-  if (owners.length <= MAX_UPDATE_MANAGERS) return owners
   const updates = owners.filter((owner) => owner.operation === 'Update').sort(byTime)
-  const excess = updates.length - MAX_UPDATE_MANAGERS
-  if (excess <= 0) return owners
-  const folded = new Map<string, Owner>()
-  const oldest = new Set(updates.slice(0, excess + 1))
-  for (const { read: _, ...owner } of oldest) {
-    const bucket = folded.get(owner.apiVersion)
-    folded.set(owner.apiVersion, {
-      ...owner,
-      manager: 'ancient-changes',
-      subresource: '',
-      set: bucket ? union(bucket.set, owner.set) : owner.set,
-    })
+  const byVersion = new Map<string, Owner[]>()
+  let count = updates.length
+  for (const owner of updates) {
+    if (count <= MAX_UPDATE_MANAGERS) break
+    const older = byVersion.get(owner.apiVersion)
+    if (older) {
+      older.push(owner)
+      count--
+    } else byVersion.set(owner.apiVersion, [owner])
   }
-  return [...owners.filter((owner) => !oldest.has(owner)), ...folded.values()]
+  const folded = [...byVersion.values()].filter((each) => each.length > 1)
+  if (folded.length === 0) return owners
+  const gone = new Set(folded.flat())
+  return [...owners.filter((owner) => !gone.has(owner)), ...folded.map(fold)]
+}
+
+/** Of one version, by time. */
+function fold(owners: readonly Owner[]): Owner {
+  const { read: _, ...newest } = owners.at(-1) as Owner
+  const set = unionOfAll(owners.map((owner) => owner.set))
+  return { ...newest, manager: 'ancient-changes', subresource: '', set }
 }
 
 function byTime(a: Owner, b: Owner): number {
