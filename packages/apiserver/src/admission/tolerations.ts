@@ -1,6 +1,6 @@
 /** What Pods tolerate beyond what they say. */
-import { isDeepStrictEqual } from 'node:util'
 import type { Toleration } from 'kubernetes-types/core/v1.js'
+import { canonicalJson } from '../schema/canonical-json.ts'
 import { list, type PodSpec } from './pod-shape.ts'
 
 const GRACE_SECONDS = 300
@@ -18,29 +18,75 @@ export function addDefaultTolerations(spec: PodSpec): void {
   if (added.length > 0) spec.tolerations = [...given, ...added]
 }
 
-/** Both lists as one, without those that another one includes. */
+/** Both lists as one, without those that another one includes: of equal ones the first stays. */
 export function mergeTolerations(first: readonly Toleration[], second: readonly Toleration[]): Toleration[] {
   const all = [...first, ...second]
-  const merged: Toleration[] = []
-  for (const [index, toleration] of all.entries()) {
-    const redundant =
-      merged.some((other) => includes(other, toleration)) ||
-      all.slice(index + 1).some((other) => !isDeepStrictEqual(other, toleration) && includes(other, toleration))
-    if (!redundant) merged.push(toleration)
-  }
-  return merged
+  const later = createTolerated()
+  const needed = all.toReversed().filter((toleration) => {
+    const included = later.includes(toleration, canonicalJson(toleration))
+    later.add(toleration)
+    return !included
+  })
+  const merged = createTolerated()
+  const forms = new Set<string>()
+  return needed.reverse().filter((toleration) => {
+    const form = canonicalJson(toleration)
+    if (forms.has(form) || merged.includes(toleration)) return false
+    forms.add(form)
+    merged.add(toleration)
+    return true
+  })
 }
 
-/** Whether `wide` tolerates all that `narrow` does. */
-function includes(wide: Toleration, narrow: Toleration): boolean {
-  if (isDeepStrictEqual(wide, narrow)) return true
-  const { key = '', operator = 'Equal', effect = '', value = '', tolerationSeconds: limit } = wide
-  if (key !== (narrow.key ?? '') && (key !== '' || operator !== 'Exists')) return false
-  if (effect !== '' && effect !== (narrow.effect ?? '')) return false
-  if (effect === 'NoExecute' && limit !== undefined && limit !== null) {
-    const { tolerationSeconds } = narrow
-    if (tolerationSeconds === undefined || tolerationSeconds === null || tolerationSeconds > limit) return false
+interface Tolerated {
+  add(toleration: Toleration): void
+  /**
+   * Whether one of them tolerates all that `narrow` does.
+   *
+   * @param but the form of those that do not count
+   */
+  includes(narrow: Toleration, but?: string): boolean
+}
+
+/** For how long what is in one place is tolerated, seconds. */
+interface Reach {
+  form: string
+  seconds: number
+}
+
+/** Finds without looking through them: a Pod may bring ten thousand, each of which would be compared with each. */
+function createTolerated(): Tolerated {
+  /** The two forms that reach furthest in each place: if one does not count, the other does. */
+  const places = new Map<string, Reach[]>()
+
+  return {
+    add(toleration) {
+      const { key = '', operator = 'Equal', value = '', effect = '' } = toleration
+      if (operator !== 'Exists' && operator !== 'Equal') return
+      const place = placeOf(key, operator === 'Exists' ? undefined : value, effect)
+      const form = canonicalJson(toleration)
+      const others = (places.get(place) ?? []).filter((each) => each.form !== form)
+      const reaches = [...others, { form, seconds: secondsOf(toleration) }].sort((a, b) => b.seconds - a.seconds)
+      places.set(place, reaches.slice(0, 2))
+    },
+    includes({ key = '', operator, value, effect = '', tolerationSeconds }, but) {
+      const wanted = tolerationSeconds ?? Number.POSITIVE_INFINITY
+      return ['', effect].some((each) =>
+        [
+          placeOf('', undefined, each),
+          placeOf(key, undefined, each),
+          ...(operator === 'Equal' ? [placeOf(key, value ?? '', each)] : []),
+        ].some((place) => places.get(place)?.some(({ form, seconds }) => form !== but && wanted <= seconds)),
+      )
+    },
   }
-  if (operator === 'Exists') return true
-  return operator === 'Equal' && narrow.operator === 'Equal' && (narrow.value ?? '') === value
+}
+
+/** @param value undefined for any */
+function placeOf(key: string, value: string | undefined, effect: string): string {
+  return JSON.stringify([key, value ?? null, effect])
+}
+
+function secondsOf({ effect, tolerationSeconds }: Toleration): number {
+  return effect === 'NoExecute' ? (tolerationSeconds ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
 }

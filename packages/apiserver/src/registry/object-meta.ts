@@ -55,7 +55,7 @@ export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules)
 export function validateObjectMetaUpdate(next: ObjectMeta, current: ObjectMeta, path = 'metadata'): FieldError[] {
   const errors: FieldError[] = []
   if (current.deletionTimestamp) {
-    const added = [...new Set(next.finalizers)].filter((name) => !current.finalizers?.includes(name)).sort()
+    const added = [...new Set(next.finalizers).difference(new Set(current.finalizers))].sort()
     if (added.length) {
       errors.push(
         forbidden(
@@ -186,8 +186,9 @@ function validateManagedFields(
   path: string,
   errors: FieldError[],
 ): void {
+  const known = new Set(stored)
   entries?.forEach((entry, index) => {
-    if (stored?.includes(entry)) return
+    if (known.has(entry)) return
     const at = `${path}[${index}]`
     if (entry.operation !== 'Apply' && entry.operation !== 'Update') {
       errors.push(invalidValue(`${at}.operation`, entry.operation ?? '', 'must be `Apply` or `Update`'))

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { FieldError } from '../../status-error.ts'
 import { MAX_ERRORS, validateObjectMeta } from '../object-meta.ts'
 import { builtinResources } from './index.ts'
+import { validateAnnotations } from './pod-annotations.ts'
 
 const COUNT = 5000
 const pods = builtinResources().find(({ kind }) => kind === 'Pod')
@@ -89,4 +90,18 @@ describe('what is said of a hostile manifest', () => {
     expect(errors.length).toBeLessThanOrEqual(MAX_ERRORS)
     expect(bytes(errors)).toBeLessThan(16 * 1024 * 1024)
   })
+})
+
+test('containers that annotations name are not looked for among all of them each time', () => {
+  let reads = 0
+  const containers = numbered((index) => ({
+    get name() {
+      reads++
+      return `c${index}`
+    },
+  }))
+  const annotations = numbered((index) => [`container.apparmor.security.beta.kubernetes.io/c${index}`, 'unconfined'])
+  const errors: FieldError[] = []
+  validateAnnotations({ metadata: { annotations: Object.fromEntries(annotations) }, spec: { containers } }, errors)
+  expect([errors, reads]).toEqual([[], COUNT])
 })

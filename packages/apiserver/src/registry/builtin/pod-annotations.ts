@@ -28,10 +28,11 @@ export function validateAnnotations({ metadata, spec }: Pod, errors: FieldError[
   if (cost !== undefined && (!/^(?:0|-?[1-9]\d*)$/.test(cost) || Math.abs(Number(cost)) > MAX_COST)) {
     errors.push(invalidValue(`metadata.annotations[${DELETION_COST}]`, cost, 'must be a 32bit integer'))
   }
+  const names = new Set(containersOf(spec).map(({ name }) => name))
   for (const [key, value] of Object.entries(annotations)) {
     if (key === SECCOMP_POD || key.startsWith(SECCOMP_CONTAINER))
       validateSeccomp(value, `metadata.annotations.${key}`, errors)
-    else if (key.startsWith(APPARMOR)) validateAppArmor(key, value, spec, errors)
+    else if (key.startsWith(APPARMOR)) validateAppArmor(key, value, names, errors)
   }
 }
 
@@ -46,11 +47,15 @@ function validateSeccomp(profile: string, path: string, errors: FieldError[]): v
   if (file.split('/').includes('..')) errors.push(invalidValue(path, file, "must not contain '..'"))
 }
 
-function validateAppArmor(key: string, profile: string, spec: PodSpec | undefined, errors: FieldError[]): void {
+function containersOf(spec: PodSpec | undefined): { name: string }[] {
+  return [...(spec?.initContainers ?? []), ...(spec?.containers ?? []), ...(spec?.ephemeralContainers ?? [])]
+}
+
+/** @param names of the Pod's containers */
+function validateAppArmor(key: string, profile: string, names: ReadonlySet<string>, errors: FieldError[]): void {
   const path = `metadata.annotations[${key}]`
   const name = key.slice(APPARMOR.length)
-  const all = [...(spec?.initContainers ?? []), ...(spec?.containers ?? []), ...(spec?.ephemeralContainers ?? [])]
-  if (!all.some((container) => container.name === name)) errors.push(invalidValue(path, name, 'container not found'))
+  if (!names.has(name)) errors.push(invalidValue(path, name, 'container not found'))
   if (!APPARMOR_PROFILES.includes(profile) && !profile.startsWith('localhost/'))
     errors.push(invalidValue(path, profile, `invalid AppArmor profile name: ${goQuote(profile)}`))
 }
