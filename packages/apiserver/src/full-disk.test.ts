@@ -108,7 +108,10 @@ test('a definition goes with its objects', async () => {
 
 test('an approved request for a certificate is answered', async () => {
   const requests = 'certificatesigningrequests.certificates.k8s.io'
-  stack.use(signCertificates({ ...options(), issue: () => Promise.reject(new Error('it is not asked')) }))
+  const issue = (): never => {
+    throw new Error('it is not asked')
+  }
+  stack.use(signCertificates({ ...options(), issue }))
   await whileFull(() =>
     put(requests, {
       metadata: { name: 'one', uid: 'u' },

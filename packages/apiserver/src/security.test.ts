@@ -275,7 +275,7 @@ describe('writes', () => {
   })
 
   test('a node writes its own Node and no other', async () => {
-    const pair = await certificates.issueClientCertificate({ user: componentUsers.node('n') })
+    const pair = certificates.issueClientCertificate({ user: componentUsers.node('n') })
     expect((await send('POST', '/api/v1/nodes', { pair, body: core('Node', { name: 'n' }) })).code).toBe(201)
     expect(await send('POST', '/api/v1/nodes', { pair, body: core('Node', { name: 'm' }) })).toMatchObject({
       code: 403,

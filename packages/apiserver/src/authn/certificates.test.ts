@@ -252,7 +252,7 @@ describe('client certificates over TLS', () => {
 
   test('a component is its own user', async () => {
     const { issueClientCertificate } = await ensure()
-    const { certificate, key } = await issueClientCertificate({ user: componentUsers.node('näh-1') })
+    const { certificate, key } = issueClientCertificate({ user: componentUsers.node('näh-1') })
     expect(await ask({ cert: certificate, key })).toEqual({
       authorized: true,
       user: { username: 'system:node:näh-1', groups: ['system:nodes'] },
@@ -262,7 +262,7 @@ describe('client certificates over TLS', () => {
   test('several groups, and one that looks like two', async () => {
     const { issueClientCertificate } = await ensure()
     const groups = ['a', 'b, O=system:masters', 'c\nO=system:masters', 'd+O=system:masters']
-    const { certificate, key } = await issueClientCertificate({ user: { username: 'eve\nCN=admin', groups } })
+    const { certificate, key } = issueClientCertificate({ user: { username: 'eve\nCN=admin', groups } })
     expect((await ask({ cert: certificate, key })).user).toEqual({ username: 'eve\nCN=admin', groups })
   })
 
@@ -287,7 +287,7 @@ describe('client certificates over TLS', () => {
 
   test('a certificate that expires while its connection is open stops counting', async () => {
     const { issueClientCertificate } = await ensure()
-    const { certificate, key } = await issueClientCertificate({
+    const { certificate, key } = issueClientCertificate({
       user: { username: 'brief', groups: [] },
       lifetime: 60_000,
     })

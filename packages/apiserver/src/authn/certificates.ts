@@ -8,7 +8,7 @@ import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { LONGEST_TIMER, type UserInfo } from '@caisson/api'
-import type { CertificateSubject } from './issue-certificate.ts'
+import { type CertificateSubject, issueCertificate } from './issue-certificate.ts'
 import { ensurePrivateDirectory, readPrivateFile, writePrivateFile } from './private-files.ts'
 
 const HOUR = 60 * 60 * 1000
@@ -42,9 +42,9 @@ export interface Certificates {
   /** Re-issues what is due and returns all of it; the same files, hosts and clock. */
   renew(): Promise<Certificates>
   /** A client certificate for a component that acts as its own user. Not stored. */
-  issueClientCertificate(options: IssueClientCertificateOptions): Promise<KeyPair>
+  issueClientCertificate(options: IssueClientCertificateOptions): KeyPair
   /** The same for a key that somebody else has, as PEM; never longer than a year. Not stored. */
-  signClientCertificate(options: IssueClientCertificateOptions & { publicKey: KeyObject }): Promise<string>
+  signClientCertificate(options: IssueClientCertificateOptions & { publicKey: KeyObject }): string
   /**
    * By what API servers that are joined in know this one, made where it is missing or due. Of an authority of its own: who
    * has a certificate of the cluster's speaks for itself alone.
@@ -108,11 +108,11 @@ export async function ensureCertificates(directory: string, options: EnsureCerti
     serviceAccountKey,
     renewAt: Math.min(...[authority, server, administrator].map(({ parsed }) => renewalOf(parsed))),
     renew: () => ensureCertificates(directory, options),
-    issueClientCertificate: async ({ user, lifetime = LIFETIME.client }) => {
+    issueClientCertificate: ({ user, lifetime = LIFETIME.client }) => {
       // That somebody is authenticated follows from the certificate.
       const organizations = user.groups.filter((group) => group !== 'system:authenticated')
       const subject = { commonName: user.username, organizations }
-      const { certificate, key } = await issueLeaf({ authority, subject, now: options.now(), lifetime })
+      const { certificate, key } = issueLeaf({ authority, subject, now: options.now(), lifetime })
       return { certificate, key }
     },
     signClientCertificate: ({ user, publicKey, lifetime = LIFETIME.client }) => {
@@ -204,7 +204,7 @@ async function ensureAuthority({ directory, name, subject, now }: AuthorityOptio
   if (stored && isCurrent(stored.parsed, now)) return stored
   // The same key and name: what the old certificate vouched for, the new one vouches for too.
   const privateKey = stored?.privateKey ?? newKey()
-  const made = await issue({
+  const made = issue({
     privateKey,
     usage: 'authority',
     subject,
@@ -235,7 +235,7 @@ async function ensureLeaf(options: LeafOptions & { directory: string; name: stri
   ) {
     return stored
   }
-  const made = await issueLeaf({ ...options, lifetime: hosts ? LIFETIME.server : LIFETIME.client })
+  const made = issueLeaf({ ...options, lifetime: hosts ? LIFETIME.server : LIFETIME.client })
   await writePrivateFile(directory, `${name}.pem`, made.certificate + made.key)
   return made
 }
@@ -245,7 +245,7 @@ function answersFor(certificate: X509Certificate, host: string): boolean {
   return found !== undefined
 }
 
-function issueLeaf(options: LeafOptions & { lifetime: number }): Promise<Issued> {
+function issueLeaf(options: LeafOptions & { lifetime: number }): Issued {
   const { authority, subject, hosts, now, lifetime } = options
   // A certificate that outlives its authority would be refused on its last days anyway.
   const until = Math.min(now + lifetime, authority.parsed.validToDate.getTime())
@@ -276,14 +276,13 @@ interface IssueOptions extends Omit<SignOptions, 'publicKey'> {
   privateKey: KeyObject
 }
 
-async function issue({ privateKey, ...rest }: IssueOptions): Promise<Issued> {
-  const certificate = await sign({ ...rest, publicKey: createPublicKey(privateKey) })
+function issue({ privateKey, ...rest }: IssueOptions): Issued {
+  const certificate = sign({ ...rest, publicKey: createPublicKey(privateKey) })
   const parsed = new X509Certificate(certificate)
   return { certificate, key: keyText(privateKey), privateKey, parsed, subject: rest.subject }
 }
 
-async function sign({ issuer, now, lifetime, ...rest }: SignOptions): Promise<string> {
-  const { issueCertificate } = await import('./issue-certificate.ts')
+function sign({ issuer, now, lifetime, ...rest }: SignOptions): string {
   return issueCertificate({
     ...rest,
     issuer: { ...issuer, publicKey: createPublicKey(issuer.privateKey) },

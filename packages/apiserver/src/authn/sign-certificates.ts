@@ -22,7 +22,7 @@ export interface SignCertificatesOptions {
     user: { username: string; groups: readonly string[] }
     publicKey: KeyObject
     lifetime?: number
-  }): Promise<string>
+  }): string
   /** ms since the epoch. */
   now(): number
   report(error: unknown): void
@@ -60,7 +60,7 @@ export function signCertificates({ store, issue, now, report }: SignCertificates
       const times = { lastUpdateTime: time, lastTransitionTime: time }
       return { conditions: [{ type: 'Failed', status: 'True', reason: 'SignerValidationFailure', message, ...times }] }
     }
-    const certificate = await issue({
+    const certificate = issue({
       user: { username: asked.commonName, groups: asked.organizations },
       publicKey: asked.publicKey,
       ...(spec.expirationSeconds !== undefined && { lifetime: spec.expirationSeconds * 1000 }),

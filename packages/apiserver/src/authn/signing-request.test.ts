@@ -2,7 +2,8 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { GeneralName } from '@peculiar/asn1-x509'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ALGORITHMS, COMMON_NAME, der, newKey, ORGANIZATION, pem, signingRequest } from '../testing/signing-request.ts'
+import { ALGORITHMS, COMMON_NAME, newKey, ORGANIZATION, pem, signingRequest } from '../testing/signing-request.ts'
+import { der } from './der.ts'
 import { parseSigningRequest } from './signing-request.ts'
 
 const KEYS = [

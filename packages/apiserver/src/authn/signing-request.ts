@@ -1,7 +1,6 @@
 /**
- * Reads PKCS #10 requests, whose signatures say that who asks has the key. By hand, because they are read where nothing may
- * be waited for: validation runs inside the store's transaction, and the ASN.1 library takes 50 ms to load. Everything in a
- * request is its sender's: lengths have bounds, and keys are of the kinds and sizes that are quick to verify with.
+ * Reads PKCS #10 requests, whose signatures say that who asks has the key. Everything in a request is its sender's: lengths
+ * have bounds, and keys are of the kinds and sizes that are quick to verify with. By hand, as certificates are made.
  */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 

@@ -12,6 +12,7 @@ import {
   RelativeDistinguishedName,
   SubjectAlternativeName,
 } from '@peculiar/asn1-x509'
+import { der } from '../authn/der.ts'
 
 export interface SigningRequestOptions {
   /** Identifier and text of each attribute. */
@@ -68,14 +69,4 @@ function extensionRequest(names: readonly GeneralName[]): Buffer {
   const extnValue = new OctetString(AsnConvert.serialize(new SubjectAlternativeName([...names])))
   const extensions = new Extensions([new Extension({ extnID: id_ce_subjectAltName, extnValue })])
   return der(0x30, EXTENSION_REQUEST, der(0x31, Buffer.from(AsnConvert.serialize(extensions))))
-}
-
-/** One element; lengths as short as they can be. */
-export function der(tag: number, ...content: readonly Buffer[]): Buffer {
-  const body = Buffer.concat(content)
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(body.length)
-  const bytes = length.subarray(length.findIndex((byte) => byte !== 0))
-  const head = body.length < 0x80 ? Buffer.of(tag, body.length) : Buffer.of(tag, 0x80 | bytes.length, ...bytes)
-  return Buffer.concat([head, body])
 }

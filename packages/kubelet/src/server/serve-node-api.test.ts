@@ -47,7 +47,7 @@ beforeEach(async () => {
   )
   const groups = ['system:masters', 'system:authenticated']
   administrator = createClient(inProcessTransport(api.server.connect({ username: 'admin', groups })))
-  const own = await api.certificates.issueClientCertificate({ user: componentUsers.node(NODE) })
+  const own = api.certificates.issueClientCertificate({ user: componentUsers.node(NODE) })
   const connection = {
     server: api.url,
     namespace: 'default',
@@ -136,14 +136,14 @@ async function tokenOf(name: string, subresource?: string): Promise<Record<strin
   return { authorization: `Bearer ${status.token}` }
 }
 
-const certificateOf = (username: string, groups: string[] = []): Promise<KeyPair> =>
+const certificateOf = (username: string, groups: string[] = []): KeyPair =>
   api.certificates.issueClientCertificate({ user: { username, groups } })
 
 test('nobody gets anything without a name that the cluster knows', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'caisson-other-pki-'))
   open.defer(() => rm(directory, { recursive: true, force: true }))
   const other = await ensureCertificates(directory, { hosts: [], now: Date.now })
-  const stranger = await other.issueClientCertificate({ user: { username: 'admin', groups: ['system:masters'] } })
+  const stranger = other.issueClientCertificate({ user: { username: 'admin', groups: ['system:masters'] } })
   for (const path of [
     '/stats/summary',
     '/metrics',
@@ -186,11 +186,11 @@ test('who has a name gets what the cluster allows it, and no more', async () => 
   expect(await ask({ headers: { ...proxy, ...WEB_SOCKET }, path: EXEC })).toBe(
     `403 Forbidden (${user('reads')}, verb=create, resource=nodes, subresource(s)=proxy)`,
   )
-  const pair = await certificateOf('kubelet-client', ['system:masters'])
+  const pair = certificateOf('kubelet-client', ['system:masters'])
   for (const path of ['/stats/summary', '/metrics', '/metrics/resource', '/metrics/cadvisor', '/healthz'])
     expect([path, await ask({ path, pair })]).toEqual([path, '200'])
   expect(await ask({ pair, path: EXEC, headers: WEB_SOCKET })).toBe('101')
-  expect(await ask({ pair: await certificateOf('somebody') })).toBe(
+  expect(await ask({ pair: certificateOf('somebody') })).toBe(
     '403 Forbidden (user=somebody, verb=get, resource=nodes, subresource(s)=stats)',
   )
   await administrator.delete(resources.clusterRoleBindings, 'stats')
@@ -199,13 +199,13 @@ test('who has a name gets what the cluster allows it, and no more', async () => 
 })
 
 test('a certificate that has ended names nobody, on whatever connection', async () => {
-  const pair = await certificateOf('kubelet-client', ['system:masters'])
+  const pair = certificateOf('kubelet-client', ['system:masters'])
   now += 366 * 24 * HOUR
   expect(await ask({ pair })).toBe('401 Unauthorized')
 })
 
 test('where the cluster cannot be asked, nobody gets anything', async () => {
-  const pair = await certificateOf('kubelet-client', ['system:masters'])
+  const pair = certificateOf('kubelet-client', ['system:masters'])
   await api[Symbol.asyncDispose]()
   expect(await ask({ pair })).toBe('503 the cluster could not be asked who may')
   expect(errors).toHaveLength(1)
@@ -218,11 +218,11 @@ test('without a certificate of its own it speaks to nobody, and with one that co
   expect(await ask({})).toBe('401 Unauthorized')
   // As where the cluster has no authority for clients: the machine's own are none.
   served.renew({ ...tls, clientAuthority: undefined })
-  expect(await ask({ pair: await certificateOf('kubelet-client', ['system:masters']) })).toBe('401 Unauthorized')
+  expect(await ask({ pair: certificateOf('kubelet-client', ['system:masters']) })).toBe('401 Unauthorized')
 })
 
 test('a connection on which nothing is asked any more is closed by the client, after its 90 s', async () => {
-  const pair = await certificateOf('kubelet-client', ['system:masters'])
+  const pair = certificateOf('kubelet-client', ['system:masters'])
   const where = { host: '127.0.0.1', port: served.port, ca: api.certificates.authority }
   const socket = connectTls({ ...where, cert: pair.certificate, key: pair.key })
   socket.write('GET /stats/summary HTTP/1.1\r\nHost: node\r\n\r\n')
@@ -233,7 +233,7 @@ test('a connection on which nothing is asked any more is closed by the client, a
 })
 
 test('connections of strangers push out each other, and nobody whom the node knows', async () => {
-  const pair = await certificateOf('kubelet-client', ['system:masters'])
+  const pair = certificateOf('kubelet-client', ['system:masters'])
   const where = { host: '127.0.0.1', port: served.port, ca: api.certificates.authority }
   const known = connectTls({ ...where, cert: pair.certificate, key: pair.key })
   known.on('error', () => {})
