@@ -15,6 +15,8 @@ export interface ObservedSandbox {
   source: SandboxSnapshot | undefined
   /** The snapshot that has the name of the one that holds a suspended Sandbox's memory. */
   memory: SandboxSnapshot | undefined
+  /** Why it is not known which snapshots there are; undefined where it is, and where the cluster has no such kind. */
+  snapshotsUnknown?: string | undefined
   /** What the API server refused since the Sandbox's spec last changed and cannot accept, or refused just now. */
   failures: readonly WriteFailure[]
   /** Whether claims come one after another: each write is one that the next of them may wait for. */

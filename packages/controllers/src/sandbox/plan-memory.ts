@@ -77,7 +77,7 @@ export function planResumed(observed: ObservedSandbox, pod: Pod): MemoryPlan {
 export function beginning(
   observed: ObservedSandbox,
 ): { kind: 'fresh' } | { kind: 'snapshot'; snapshot: SandboxSnapshot } | { kind: 'wait'; message: string } {
-  const { sandbox, memory, source } = observed
+  const { sandbox, memory, source, snapshotsUnknown } = observed
   if (memory && ownershipOf(memory, sandbox) === 'owned' && !hasSnapshotFailed(memory)) {
     if (isConditionTrue(memory.status?.conditions, 'Ready')) return { kind: 'snapshot', snapshot: memory }
     if (!memory.metadata.deletionTimestamp)
@@ -86,7 +86,10 @@ export function beginning(
         message: `SandboxSnapshot ${memory.metadata.name} is not Ready: ${snapshotMessage(memory)}`,
       }
   }
-  const { fromSnapshot } = sandbox.spec
+  const { fromSnapshot, suspension } = sandbox.spec
+  // Begun without it, it would be taken away as one of an earlier suspension.
+  if (suspension?.memory === 'Keep' && !memory && snapshotsUnknown !== undefined)
+    return { kind: 'wait', message: `whether its memory was kept is not known: ${snapshotsUnknown}` }
   if (fromSnapshot === undefined) return { kind: 'fresh' }
   if (!source) return { kind: 'wait', message: `there is no SandboxSnapshot ${fromSnapshot}` }
   if (!isConditionTrue(source.status?.conditions, 'Ready'))

@@ -33,6 +33,9 @@ export interface SandboxPlanOptions {
 /** How long to leave a Sandbox alone whose namespace goes away: usually it is gone by then. */
 const NAMESPACE_TERMINATING_RECHECK = 30_000
 
+/** When to look again at what is not known because it could not be read, ms: that a kind is not served is no event. */
+const UNKNOWN_RECHECK = 1_000
+
 /**
  * How long a status that only says how a start goes on may wait for the start's end. Most Sandboxes are Ready within it,
  * and then one write says everything.
@@ -86,6 +89,8 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
     ...(pod.multiple || service.error ? lastService(sandbox) : statusOfService(situation, options)),
     conditions: mergeConditions(sandbox.status?.conditions, conditions, { now, dropped: absent(conditions) }),
   }
+  const unknown = pod.waitingFor !== undefined && observed.snapshotsUnknown !== undefined
+  const requeueAt = unknown ? Math.min(now + UNKNOWN_RECHECK, end ?? Infinity) : end
   return {
     writes: [
       ...mode.writes,
@@ -100,7 +105,7 @@ export function planSandbox(observed: ObservedSandbox, now: number, options: San
     statusMayWait: passes(sandbox, errors) ? PROGRESS_MAY_WAIT : patience(observed, status),
     retry: errors.some(({ permanent }) => !permanent),
     settled: true,
-    ...(end !== undefined && { requeueAt: end }),
+    ...(requeueAt !== undefined && { requeueAt }),
   }
 }
 

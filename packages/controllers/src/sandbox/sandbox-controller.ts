@@ -13,6 +13,7 @@ import {
   type AnyObject,
   type Informer,
   type Informers,
+  isNotFound,
   joinKey,
   keyOf,
   type Resource,
@@ -161,8 +162,13 @@ export function observeSandbox(
     claims: new Map(found),
     source: caches.snapshots.get(joinKey(namespace, sandbox.spec.fromSnapshot ?? '')),
     memory: caches.snapshots.get(joinKey(namespace, memoryName(sandbox))),
+    snapshotsUnknown: whyUnknown(caches.snapshots),
     failures,
   }
+}
+
+function whyUnknown({ health: { synced, lastError } }: Informer<SandboxSnapshot>): string | undefined {
+  return synced || isNotFound(lastError) ? undefined : (lastError?.message ?? 'they have not been read yet')
 }
 
 function each<T>(enqueue: (object: T) => void) {

@@ -27,7 +27,8 @@ export function startSnapshotController(
           sandbox,
           pods: sandbox ? podsOf(pods, sandbox) : [],
           users: users.map(({ metadata }) => metadata.name ?? ''),
-          nodeExists: nodes.get(snapshot.status?.nodeName ?? '') !== undefined,
+          // Until it is read which there are, none is gone: nobody would take the files away.
+          nodeExists: !nodes.health.synced || nodes.get(snapshot.status?.nodeName ?? '') !== undefined,
         }
       },
       plan: planSnapshot,
@@ -49,6 +50,10 @@ export function startSnapshotController(
     pods.handle({ added: enqueueOf, updated: (_old, pod) => enqueueOf(pod), deleted: enqueueOf }),
     nodes.handle({ deleted: () => snapshots.list().forEach(enqueue) }),
   ]
+  nodes.synced().then(
+    () => snapshots.list().forEach(enqueue),
+    () => {},
+  )
   return {
     idle: () => engine.idle(),
     async [Symbol.asyncDispose]() {
