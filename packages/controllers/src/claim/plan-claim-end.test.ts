@@ -92,6 +92,13 @@ describe('the end', () => {
   })
 })
 
+test('a deadline that a claim is given once it is Ready has been kept, whatever becomes of its Sandbox', () => {
+  const late = { ...withSpec({ readyDeadlineSeconds: 1 }), status: { conditions: [ready('True')] } }
+  const [noted] = plan({ claim: late, namesake: owned }).writes
+  const annotations = { 'agents.x-k8s.io/claim-first-ready-at': '2026-01-01T00:01:00.000000Z' }
+  expect(noted).toMatchObject({ id: 'patch SandboxClaim mine annotate', patch: { metadata: { annotations } } })
+})
+
 test('a deadline ends the waiting too', () => {
   const hasty = withSpec({ readyDeadlineSeconds: 1 })
   const waiting = { claim: hasty, policy: undefined }

@@ -293,7 +293,7 @@ function bookkeeping(observed: ObservedClaim, sandbox: Sandbox, options: Times):
     // What tells only when something happened can be written when many claims do not wait any more.
     ...(unobserved &&
       !observed.crowded && { [ANNOTATIONS.controllerFirstObservedAt]: microTime(observed.firstObservedAt) }),
-    ...(deadlineOf(claim) !== undefined && readySince(sandbox, options.now)),
+    ...(claim.spec.readyDeadlineSeconds !== undefined && readySince(sandbox, options.now)),
     ...(moves && { [ANNOTATIONS.sandboxName]: legacy }),
   }
   const missing = Object.entries(wanted).filter(([key]) => !annotations[key])
