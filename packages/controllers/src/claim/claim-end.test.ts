@@ -1,13 +1,14 @@
+import { findCondition } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { sandboxClaims } from '@caisson/client'
+import { type ApiRequest, type Resource, sandboxClaims } from '@caisson/client'
 import { describe, expect, test } from 'vitest'
 import { SANDBOXES } from '../sandbox/objects.ts'
 import { isReady, reasonIs, said, useClaims } from '../testing/claim-fixture.ts'
-import { startTestNode, until } from '../testing/test-cluster.ts'
+import { runControllers, sandboxNamed, startTestNode, until } from '../testing/test-cluster.ts'
 
 const t = useClaims(apiserver)
 
-describe('the end of a claim', () => {
+describe('the end', () => {
   test('Retain: the Sandbox goes, the claim says why', async () => {
     await using _node = await startTestNode(t.client, t.namespace)
     await t.createTemplate()
@@ -46,6 +47,37 @@ describe('the end of a claim', () => {
       'ClaimExpired: Claim expired',
       'ClaimExpired: Deleting Claim (ShutdownPolicy=Delete)',
     ])
+  })
+
+  const END = { shutdownTime: '2020-01-01T00:00:00Z', shutdownPolicy: 'Delete' as const }
+  const LATER = { shutdownTime: '2099-01-01T00:00:00Z' }
+
+  test.each<[what: string, resource: Resource, later: object]>([
+    ['claim', sandboxClaims, { lifecycle: LATER }],
+    ['Sandbox', SANDBOXES, LATER],
+  ])('of a %s that is put off when it is about to be deleted leaves it there', async (_what, resource, later) => {
+    await t.running[Symbol.asyncDispose]()
+    await using _node = await startTestNode(t.client, t.namespace)
+    const { transport } = t.cluster
+    const path = `${resource.plural}/late`
+    const atTheLastMoment = {
+      ...transport,
+      async request(asked: ApiRequest) {
+        if (asked.method === 'DELETE' && asked.path.endsWith(path))
+          await t.client.patch(resource, 'late', { spec: later }, { namespace: t.namespace })
+        return await transport.request(asked)
+      },
+    }
+    await using running = await runControllers({ ...t.cluster, transport: atTheLastMoment }, t.namespace)
+    await t.createTemplate()
+    if (resource === sandboxClaims) await t.createClaim('late', { templateRef: { name: 'web' }, lifecycle: END })
+    else await t.client.create(SANDBOXES, sandboxNamed('late', END), { namespace: t.namespace })
+    await expect.poll(() => running.writes).toContain(`DELETE ${path}`)
+    await running.controllers.idle()
+    expect(
+      (await t.client.get(resource, 'late', { namespace: t.namespace })).metadata.deletionTimestamp,
+    ).toBeUndefined()
+    await t.untilSandbox(({ status }) => findCondition(status?.conditions, 'Ready')?.status === 'True')
   })
 
   test('a deadline that has passed: for good, and what it had is given up', async () => {

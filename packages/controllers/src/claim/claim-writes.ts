@@ -15,7 +15,7 @@ import { sandboxClaims } from '@caisson/client'
 import { mergedMetadata, type PodMetadata } from '../blueprint/additional-metadata.ts'
 import { mergePatch } from '../engine/json-difference.ts'
 import { type CreateWrite, type DeleteWrite, type PatchWrite, writeId } from '../engine/plan.ts'
-import { deletionOf, identityOf, SANDBOXES } from '../sandbox/objects.ts'
+import { deletionAsSeen, deletionOf, identityOf, SANDBOXES } from '../sandbox/objects.ts'
 
 /** Labels that say that a Sandbox is a pool's. */
 const POOL_LABELS = [LABELS.warmPool, LABELS.podTemplateHash, LABELS.templateHash]
@@ -171,7 +171,7 @@ export function deleteSandbox(sandbox: Sandbox): DeleteWrite {
 /** With its Sandbox; in the foreground it stays until that is gone. */
 export function deleteClaim(claim: SandboxClaim, policy: 'Delete' | 'DeleteForeground'): DeleteWrite {
   return {
-    ...deletionOf(sandboxClaims, claim),
+    ...deletionAsSeen(sandboxClaims, claim),
     propagation: policy === 'Delete' ? 'Background' : 'Foreground',
     event: {
       type: 'Normal',

@@ -15,7 +15,7 @@ import { sandboxWarmPools } from '@caisson/client'
 import { versionOf } from '../blueprint/sandbox-spec.ts'
 import { hasWarmEnv, withWarmEnv } from '../blueprint/warm-env.ts'
 import { type CreateWrite, type DeleteWrite, type PatchWrite, type WriteFailure, writeId } from '../engine/plan.ts'
-import { deletionOf, identityOf, SANDBOXES } from '../sandbox/objects.ts'
+import { deletionAsSeen, identityOf, SANDBOXES } from '../sandbox/objects.ts'
 import { generatedPrefix } from './member-names.ts'
 import type { Member } from './observed-pool.ts'
 
@@ -96,12 +96,11 @@ export function adoptMember(pool: SandboxWarmPool, { sandbox }: Member): PatchWr
  * @param options where it goes because it was not Ready within `grace` ms
  */
 export function deleteMember({ sandbox }: Member, options?: { grace: number }): DeleteWrite {
-  const { name, resourceVersion } = identityOf(sandbox)
+  const { name } = identityOf(sandbox)
   const ready = findCondition(sandbox.status?.conditions, SANDBOX_CONDITIONS.ready)
   return {
-    ...deletionOf(SANDBOXES, sandbox),
+    ...deletionAsSeen(SANDBOXES, sandbox),
     batch: 'delete members',
-    resourceVersion,
     ...(options && {
       event: {
         type: 'Warning',

@@ -49,7 +49,12 @@ export function deletionOf(resource: Resource, object: Stored): DeleteWrite {
   return deletionAt(resource, identityOf(object))
 }
 
-/** The same, of an object of which no more is known. */
+/** The same, only where it is as it was seen: its end may have been put off, or it may have been given to somebody. */
+export function deletionAsSeen(resource: Resource, object: Stored): DeleteWrite {
+  return { ...deletionOf(resource, object), resourceVersion: identityOf(object).resourceVersion }
+}
+
+/** Deletes the object with that UID, where no more is known of it. */
 export function deletionAt(
   resource: Resource,
   { name, namespace, uid }: Pick<Identity, 'name' | 'namespace' | 'uid'>,

@@ -13,7 +13,7 @@ import {
 } from '@caisson/api'
 import type { Plan, Write } from '../engine/plan.ts'
 import { errorCondition, expiredCondition } from './conditions.ts'
-import { deletionOf, SANDBOXES } from './objects.ts'
+import { deletionAsSeen, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, type SandboxError } from './observed-sandbox.ts'
 import { removePod } from './plan-pod.ts'
 import { removeService } from './plan-service.ts'
@@ -70,7 +70,7 @@ function removeChildren(observed: ObservedSandbox): { writes: Write[]; errors: S
 }
 
 function removeItself(observed: ObservedSandbox): { write?: Write; error?: SandboxError } {
-  const write = deletionOf(SANDBOXES, observed.sandbox)
+  const write = deletionAsSeen(SANDBOXES, observed.sandbox)
   const error = failureOf(observed, write.id, 'failed to delete sandbox: ')
   return error ? { error } : { write }
 }
