@@ -81,6 +81,9 @@ describe('who has to go', () => {
       message:
         'The node was low on resource: memory. Threshold quantity: 102400Ki, available: 51200Ki. Container main was using 3072Ki, request is 1024Ki, has larger consumption of memory. ',
     })
+    expect(evictionFor(memory, candidate('a', Number.POSITIVE_INFINITY)).message).toMatch(
+      /Container main was using more than the node can measure, request is 0, /,
+    )
     expect(evictionFor(memory, candidate('a', 1024, '1Mi')).message).toBe(
       'The node was low on resource: memory. Threshold quantity: 102400Ki, available: 51200Ki. ',
     )

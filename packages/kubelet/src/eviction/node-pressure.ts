@@ -48,7 +48,7 @@ export function shortagesOf(readings: NodeReadings): Shortage[] {
 
 export interface Candidate {
   pod: PodObject
-  /** What it uses of what the node is short of. */
+  /** What it uses of what the node is short of; infinite where that is more than can be measured. */
   usage: number
 }
 
@@ -71,8 +71,10 @@ export function victimOf({ resource }: Shortage, candidates: readonly Candidate[
 
 export function evictionFor({ resource, threshold, available }: Shortage, { pod, usage }: Candidate): Eviction {
   const request = requestOf(pod, resource)
-  const text = (amount: number): string =>
-    resource === 'memory' || resource === 'ephemeral-storage' ? kibibytes(amount) : String(amount)
+  const text = (amount: number): string => {
+    if (!Number.isFinite(amount)) return 'more than the node can measure'
+    return resource === 'memory' || resource === 'ephemeral-storage' ? kibibytes(amount) : String(amount)
+  }
   const low = `The node was low on resource: ${resource}. Threshold quantity: ${text(threshold)}, available: ${text(available)}. `
   if (usage <= request) return { reason: 'Evicted', message: low }
   const names = specOf(pod).containers.map(({ name }) => name)

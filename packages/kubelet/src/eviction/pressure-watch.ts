@@ -88,8 +88,14 @@ export function startPressureWatch(options: PressureWatchOptions): AsyncDisposab
     const running = all.filter(({ status, metadata }) => !isTerminalPhase(status?.phase) && !metadata.deletionTimestamp)
     const candidates = await Promise.all(
       running.map(async (pod): Promise<Candidate[]> => {
-        const usage = await usageOf(pod, shortage.resource)
-        return usage === undefined ? [] : [{ pod, usage }]
+        try {
+          const usage = await usageOf(pod, shortage.resource)
+          return usage === undefined ? [] : [{ pod, usage }]
+        } catch (error) {
+          // That one cannot be measured keeps no other from having to go.
+          onError(error, `what pod ${pod.metadata.uid} uses of the node`)
+          return []
+        }
       }),
     )
     const victim = victimOf(shortage, candidates.flat())

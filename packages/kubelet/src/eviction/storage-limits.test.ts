@@ -125,6 +125,8 @@ describe('storage', () => {
       reason: 'Evicted',
       message: 'EmptyDir volume "scratch" holds more files than the node can measure. ',
     })
+    // Of a Pod without limits too, which else would be taken for one that keeps nothing.
+    expect(totalUse({ ...use(1), uncountable })).toBe(Number.POSITIVE_INFINITY)
   })
 
   test('only Pods with limits are measured as a whole', () => {

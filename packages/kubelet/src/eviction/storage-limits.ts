@@ -91,7 +91,9 @@ export function storageLeft(pod: PodObject, use: StorageUse): number {
   )
 }
 
-export function totalUse({ written, logs, emptyDirs, files }: StorageUse): number {
+/** More than any number where there is something that cannot be counted. */
+export function totalUse({ written, logs, emptyDirs, uncountable, files }: StorageUse): number {
+  if (uncountable?.size) return Number.POSITIVE_INFINITY
   return [...logs.values(), ...emptyDirs.values()].reduce((sum, size) => sum + size, written + files)
 }
 

@@ -3,6 +3,7 @@
  * tells of a byte that is written, so that it is looked at from time to time: sooner the closer a Pod is to its limit.
  */
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { lstat, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -174,7 +175,7 @@ async function sizeOfTmpfs(directory: string): Promise<number> {
 
 /**
  * A tree that a tenant wrote: walked by another process, which yields to all others and follows no link. Undefined where
- * it has so many files that they cannot be counted in time.
+ * it has so many files that they cannot be counted in time; nothing where it has gone, as with its Pod.
  */
 function sizeOfTree(directory: string, signal: AbortSignal): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
@@ -188,6 +189,7 @@ function sizeOfTree(directory: string, signal: AbortSignal): Promise<number | un
         // What goes while it is counted makes it say 1; the sum is right all the same.
         if (Number.isFinite(size)) resolve(size)
         else if (error?.killed && !signal.aborted) resolve(undefined)
+        else if (!existsSync(directory)) resolve(0)
         else reject(error ?? new Error(`du said ${JSON.stringify(stdout)}`))
       },
     )
