@@ -81,6 +81,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
         images.cancel(memory.images)
         sources.references.leave(pod.metadata.uid ?? '')
         await options.work.cancel(memory.work)
+        await sandboxes.removeHalfMade(pod, memory.nextAttempt)
         // The latter last: it is what the next agent knows the Pod by.
         await removeTree(directories.podSecrets(pod.metadata.uid ?? ''))
         await removeTree(directories.pod(pod.metadata.uid ?? ''))

@@ -100,6 +100,8 @@ async function removePods(): Promise<void> {
 
 interface Play extends AsyncDisposable {
   machine: ModelMachine
+  /** How many sandboxes are still to be refused a network. */
+  network: { refusals: number }
   errors: string[]
   dataDirectory: string
   happen(happening: Happening): Promise<void>
@@ -115,6 +117,7 @@ async function startPlay({ answerAfter = 0 } = {}): Promise<Play> {
   let clock = Date.UTC(2026, 0, 1)
   const now = () => clock
   const machine = createModelMachine(now)
+  const network = { refusals: 0 }
   const dataDirectory = await mkdtemp(join(directory, 'node-'))
   const errors: string[] = []
   const direct = createClient(inProcessTransport(api.server.connect(apiserver.componentUsers.node(NODE_NAME))))
@@ -138,7 +141,13 @@ async function startPlay({ answerAfter = 0 } = {}): Promise<Play> {
       await startKubelet({
         client: node,
         informers,
-        network: { adopt: async () => {}, admit: async () => {}, leave: () => {} },
+        network: {
+          adopt: async () => {},
+          async admit() {
+            if (network.refusals-- > 0) throw new Error('no network')
+          },
+          leave: () => {},
+        },
         runtime: parts.use(machine.open()),
         recorder: { record() {} },
         dataDir: dataDirectory,
@@ -214,6 +223,7 @@ async function startPlay({ answerAfter = 0 } = {}): Promise<Play> {
 
   return {
     machine,
+    network,
     errors,
     dataDirectory,
     happen,
@@ -287,6 +297,34 @@ test('a container that cannot be stopped is asked again after a while, and not a
   stops.failures = 0
   await expect.poll(() => play.pods(), { timeout: 10_000 }).toEqual([])
   expect(stops.asked).toBe(2)
+})
+
+test('what is left of a sandbox that could not be finished is taken away before it is made again, and where its Pod goes', async () => {
+  await removePods()
+  await using play = await startPlay()
+  const { machine, network } = play
+  const fail = async (): Promise<void> => {
+    network.refusals = 1
+    machine.removals.failures = 1
+    await play.happen({ kind: 'create', policy: 'Always', shape: 'one' })
+    await play.rest()
+    expect([machine.sandboxes().length, machine.running()]).toEqual([1, []])
+  }
+  await fail()
+  // Each moment is a second by the node's clock.
+  const passes = async (): Promise<string[]> => {
+    await play.happen({ kind: 'exit', which: 0, code: 0 })
+    await play.rest()
+    return machine.running().map((id) => id.replace(/^.*-m/, 'm'))
+  }
+  await expect.poll(passes, { interval: 500, timeout: 20_000 }).toEqual(['m0-0'])
+  await removePods()
+  await play.rest()
+  await fail()
+  await removePods()
+  await play.rest()
+  expect(machine.sandboxes()).toEqual([])
+  expect(play.errors).toEqual([])
 })
 
 test('a Pod for which there is no room is refused, also by the next agent, and one that is gone leaves its room at once', async () => {

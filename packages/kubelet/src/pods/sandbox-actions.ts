@@ -44,7 +44,11 @@ interface NewSandbox {
 export interface SandboxActions {
   create(pod: PodObject, options: NewSandbox): Promise<void>
   remove(id: string, observed: ObservedPod, memory: PodMemory): Promise<void>
+  /** Takes away what a creation that failed may have left: it could not be taken away then. */
+  removeHalfMade(pod: PodObject, attempt: number): Promise<void>
 }
+
+const sandboxId = ({ metadata }: PodObject, attempt: number): string => `${metadata.uid}-${attempt}`
 
 export function createSandboxActions(options: SandboxActionsOptions): SandboxActions {
   const { runtime, network, sources, directories, events, beginnings, now } = options
@@ -55,7 +59,8 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
       const found = await handlerOf(pod, { sources, fake: false })
       if (typeof found === 'string') throw new Error(found)
       refuseLessIsolation(pod, found.handler)
-      const id = `${uid}-${attempt}`
+      const id = sandboxId(pod, attempt)
+      await removeHalfMade(pod, attempt)
       const wanted = pod.metadata.annotations?.[NETWORK_ANNOTATION]
       const isolated = wanted === 'isolated'
       const { limits, problem: limitsProblem } = podLimits(pod, runtime)
@@ -144,5 +149,9 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
     memory.runs = kept
   }
 
-  return { create, remove }
+  async function removeHalfMade(pod: PodObject, attempt: number): Promise<void> {
+    await runtime.removeSandbox(sandboxId(pod, attempt))
+  }
+
+  return { create, remove, removeHalfMade }
 }

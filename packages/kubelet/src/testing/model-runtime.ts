@@ -18,6 +18,8 @@ export interface ModelMachine {
   reboot(): void
   /** How often containers were asked to stop, and how often that is still to fail. */
   stops: { asked: number; failures: number }
+  /** How often a sandbox that is there is still to stay where it is to go. */
+  removals: { failures: number }
   sandboxes(): SandboxSpec[]
   /** Container names by sandbox that were running twice at once: there must never be any. */
   doubles: string[]
@@ -36,6 +38,7 @@ export function createModelMachine(now: () => number): ModelMachine {
   const listeners = new Set<(container: Container, sandbox: Sandbox) => void>()
   const doubles: string[] = []
   const stops = { asked: 0, failures: 0 }
+  const removals = { failures: 0 }
 
   const view = ({ spec, alive, containers }: ModelSandbox): Sandbox => ({
     spec,
@@ -124,6 +127,7 @@ export function createModelMachine(now: () => number): ModelMachine {
         find(id).sandbox.containers.delete(id)
       },
       async removeSandbox(id) {
+        if (machine.has(id) && removals.failures-- > 0) throw new RuntimeError('failed', 'it cannot be taken away')
         for (const container of machine.get(id)?.containers.keys() ?? []) end(container, 137)
         machine.delete(id)
       },
@@ -154,6 +158,7 @@ export function createModelMachine(now: () => number): ModelMachine {
     open,
     doubles,
     stops,
+    removals,
     running: () =>
       [...machine.values()].flatMap(({ containers }) =>
         [...containers.values()].filter(({ state }) => state.phase === 'running').map(({ spec }) => spec.id),
