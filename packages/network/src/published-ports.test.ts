@@ -54,3 +54,20 @@ test('where one of its ports is taken none of a Pod’s is open', async () => {
   await published.open(podOf(own), address)
   expect(await isTaken(own)).toBe(true)
 })
+
+test('a port of a Pod that runs already is opened when whoever has taken it meanwhile has gone', async () => {
+  const told: string[] = []
+  await using loopback = createLoopbackPorts((_error, where) => told.push(where), { retryMs: 20 })
+  const published = publishedPorts(loopback)
+  const [free, taken] = [await freePort(), await freePort()]
+  const other = createServer().listen(taken, '127.0.0.1')
+  await once(other, 'listening')
+  await published.adopt(podOf(free, taken), address)
+  expect(await isTaken(free)).toBe(true)
+  expect(told).toEqual([`pod u 127.0.0.1 TCP ${taken}`])
+  await new Promise((resolve) => other.close(resolve))
+  await expect.poll(() => isTaken(taken)).toBe(true)
+  published.close('u')
+  await loopback.close('none')
+  expect(await Promise.all([free, taken].map(isTaken))).toEqual([false, false])
+})

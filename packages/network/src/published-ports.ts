@@ -1,11 +1,13 @@
 /** Ports of Pods that this machine's own programs reach on loopback: `hostPort`, which Pod Security allows few namespaces. */
 import type { PodObject } from '@caisson/client'
 import type { PodAddress } from './network-gate.ts'
-import type { LoopbackPorts } from './services/loopback-ports.ts'
+import type { LoopbackPort, LoopbackPorts } from './services/loopback-ports.ts'
 
 export interface PublishedPorts {
   /** Rejects where a port is taken; then none of the Pod's is open, nor where it is closed meanwhile. */
   open(pod: PodObject, address: PodAddress): Promise<void>
+  /** Of a Pod that runs already: what is taken is opened as soon as it is not. Never rejects. */
+  adopt(pod: PodObject, address: PodAddress): Promise<void>
   close(uid: string): void
 }
 
@@ -22,38 +24,55 @@ export function publishedPorts(loopback: LoopbackPorts): PublishedPorts {
 
   return {
     async open(pod, { uid, ip }) {
-      const wanted = (pod.spec?.containers ?? [])
-        .flatMap(({ ports = [] }) => ports)
-        .flatMap(({ hostPort, hostIP, containerPort, protocol = 'TCP' }) =>
-          hostPort && protocol !== 'SCTP'
-            ? [{ hostPort, address: hostIP?.startsWith('127.') ? hostIP : LOOPBACK, containerPort, protocol }]
-            : [],
-        )
+      const wanted = wantedOf(pod, uid, ip)
       if (wanted.length === 0) return
       const keys: string[] = []
       keysOf.set(uid, keys)
-      for (const { hostPort, address, containerPort, protocol } of wanted) {
+      for (const { key, port } of wanted) {
         // Closed meanwhile.
         if (keysOf.get(uid) !== keys) return
-        const key = `pod ${uid} ${address} ${protocol} ${hostPort}`
         // Before it is open: what closes it then comes after that.
         keys.push(key)
         try {
-          await loopback.open(key, {
-            protocol: protocol === 'UDP' ? 'udp' : 'tcp',
-            address,
-            port: hostPort,
-            target: () => ({ ip, port: containerPort }),
-          })
+          await loopback.open(key, port)
         } catch (error) {
           await closeAll(uid)
           const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
           throw inUse
-            ? new Error(`port ${hostPort} of ${address} is in use by another program`, { cause: error })
+            ? new Error(`port ${port.port} of ${port.address} is in use by another program`, { cause: error })
             : error
         }
       }
     },
+    async adopt(pod, { uid, ip }) {
+      const wanted = wantedOf(pod, uid, ip)
+      if (wanted.length === 0) return
+      keysOf.set(
+        uid,
+        wanted.map(({ key }) => key),
+      )
+      await Promise.all(wanted.map(({ key, port }) => loopback.keep(key, port)))
+    },
     close: (uid) => void closeAll(uid),
   }
+}
+
+function wantedOf(pod: PodObject, uid: string, ip: string): Array<{ key: string; port: LoopbackPort }> {
+  return (pod.spec?.containers ?? [])
+    .flatMap(({ ports = [] }) => ports)
+    .flatMap(({ hostPort, hostIP, containerPort, protocol = 'TCP' }) => {
+      if (!hostPort || protocol === 'SCTP') return []
+      const address = hostIP?.startsWith('127.') ? hostIP : LOOPBACK
+      return [
+        {
+          key: `pod ${uid} ${address} ${protocol} ${hostPort}`,
+          port: {
+            protocol: protocol === 'UDP' ? ('udp' as const) : ('tcp' as const),
+            address,
+            port: hostPort,
+            target: () => ({ ip, port: containerPort }),
+          },
+        },
+      ]
+    })
 }

@@ -90,7 +90,6 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     loopback,
     podNamespaceAt: (ip) => rules.podAt(ip)?.namespace,
     onLeftOut: (service, why) => warn(service, `${LEFT_OUT}: ${why}`),
-    onError,
   })
   const names = clusterNames({
     domain: dns.domain,
@@ -241,7 +240,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
       for (const pod of pods.list()) {
         setPod(pod)
         const address = addresses.get(pod.metadata.uid ?? '')
-        if (address) await published.open(pod, address).catch((error: unknown) => onError(error, 'a published port'))
+        if (address) await published.adopt(pod, address)
       }
       adopted = true
       await flush()

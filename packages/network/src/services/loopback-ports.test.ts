@@ -38,6 +38,47 @@ test('a port that somebody else has is an error', async () => {
   server.close()
 })
 
+test.each(['tcp', 'udp'] as const)(
+  'a %s port to be kept that another program has is opened when that has gone, and told of once',
+  async (protocol) => {
+    const port = await freePort()
+    const other = protocol === 'tcp' ? createServer().listen(port, '127.0.0.1') : createSocket('udp4')
+    if ('bind' in other) other.bind(port, '127.0.0.1')
+    await once(other, 'listening')
+    const told: string[] = []
+    await using kept = createLoopbackPorts((error, where) => told.push(`${where}: ${(error as Error).message}`), {
+      retryMs: 20,
+    })
+    let asked = 0
+    const target = (): undefined => void asked++
+    await kept.keep('k', { protocol, address: '127.0.0.1', port, target })
+    await new Promise<void>((resolve) => other.close(() => resolve()))
+    const ask = async (): Promise<number> => {
+      if (protocol === 'tcp') await text(connect({ host: '127.0.0.1', port })).catch(() => '')
+      else {
+        const sender = createSocket('udp4')
+        await new Promise((resolve) => sender.send('?', port, '127.0.0.1', resolve))
+        sender.close()
+      }
+      return asked
+    }
+    await expect.poll(ask).toBeGreaterThan(0)
+    expect(told).toEqual([expect.stringMatching(/^k: .*EADDRINUSE/)])
+  },
+)
+
+test('a port to be kept that is closed is tried no more', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await using kept = createLoopbackPorts(() => {}, { retryMs: 1 })
+  await kept.keep('k', { protocol: 'tcp', address: '127.0.0.1', port, target: () => undefined })
+  await kept.close('k')
+  await new Promise((resolve) => server.close(resolve))
+  // One of another key finds what is free, and would not beside it.
+  await kept.open('other', { protocol: 'tcp', address: '127.0.0.1', port, target: () => undefined })
+})
+
 test('datagrams are answered to whoever sent them', async () => {
   const server = createSocket('udp4')
   server.on('message', (message, from) => server.send(`${String(message)}!`, from.port, from.address))

@@ -16,6 +16,11 @@ export interface LoopbackPort {
 export interface LoopbackPorts extends AsyncDisposable {
   /** Resolves when it listens; rejects where something else does already. Under a key that is in use it replaces what was there. */
   open(key: string, port: LoopbackPort): Promise<void>
+  /**
+   * The same, and where it cannot be open it is as soon as it can: why it is not is told once, by its key. Resolves when
+   * that was tried, and never rejects.
+   */
+  keep(key: string, port: LoopbackPort): Promise<void>
   close(key: string): Promise<void>
 }
 
@@ -23,13 +28,21 @@ const CONNECTIONS = 1_024
 const UDP_SENDERS = 256
 /** As a connection tracker forgets them. */
 const UDP_IDLE_MS = 60_000
+/** That another program has gone from a port nobody tells. */
+const RETRY_MS = 10_000
 
 /**
  * In this process, not in the kernel: to redirect from loopback a kernel has to be told to route 127.0.0.0/8, which would
  * open the machine's loopback to whoever gets past one rule.
  */
-export function createLoopbackPorts(onError: (error: unknown, where: string) => void): LoopbackPorts {
+export function createLoopbackPorts(
+  onError: (error: unknown, where: string) => void,
+  { retryMs = RETRY_MS } = {},
+): LoopbackPorts {
   const opened = new Map<string, { port: LoopbackPort; listener: AsyncDisposable }>()
+  /** Kept, and not open. */
+  const waiting = new Map<string, LoopbackPort>()
+  let timer: NodeJS.Timeout | undefined
   let last: Promise<unknown> = Promise.resolve()
 
   function inOrder(work: () => Promise<void>): Promise<void> {
@@ -38,28 +51,56 @@ export function createLoopbackPorts(onError: (error: unknown, where: string) => 
     return result
   }
 
+  async function open(key: string, port: LoopbackPort): Promise<void> {
+    const known = opened.get(key)
+    if (known && samePlace(known.port, port)) {
+      known.port.target = port.target
+      return
+    }
+    await close(key)
+    const own = { ...port }
+    const listener = port.protocol === 'tcp' ? await listenTcp(own) : await listenUdp(own, onError)
+    opened.set(key, { port: own, listener })
+  }
+
+  async function keep(key: string, port: LoopbackPort): Promise<void> {
+    try {
+      await open(key, port)
+      waiting.delete(key)
+    } catch (error) {
+      if (!waiting.has(key)) onError(error, key)
+      waiting.set(key, port)
+      timer ??= setTimeout(() => {
+        timer = undefined
+        void inOrder(() => keepAll([...waiting]))
+      }, retryMs).unref()
+    }
+  }
+
+  async function keepAll(ports: ReadonlyArray<[key: string, port: LoopbackPort]>): Promise<void> {
+    for (const [key, port] of ports) await keep(key, port)
+  }
+
   async function close(key: string): Promise<void> {
     const known = opened.get(key)
+    if (!known) return
     opened.delete(key)
-    await known?.listener[Symbol.asyncDispose]()
+    await known.listener[Symbol.asyncDispose]()
+    await keepAll([...waiting].filter(([, port]) => samePlace(port, known.port)))
   }
 
   return {
-    open: (key, port) =>
+    open: (key, port) => inOrder(() => open(key, port)),
+    keep: (key, port) => inOrder(() => keep(key, port)),
+    close: (key) =>
       inOrder(async () => {
-        const known = opened.get(key)
-        if (known && samePlace(known.port, port)) {
-          known.port.target = port.target
-          return
-        }
+        waiting.delete(key)
         await close(key)
-        const own = { ...port }
-        const listener = port.protocol === 'tcp' ? await listenTcp(own) : await listenUdp(own, onError)
-        opened.set(key, { port: own, listener })
       }),
-    close: (key) => inOrder(() => close(key)),
     [Symbol.asyncDispose]: () =>
       inOrder(async () => {
+        clearTimeout(timer)
+        waiting.clear()
         await Promise.all([...opened.keys()].map(close))
       }),
   }
@@ -130,7 +171,10 @@ async function listenUdp(
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   outside.once('error', reject)
   outside.bind(port.port, port.address, resolve)
-  await promise
+  await promise.catch((error: unknown) => {
+    outside.close()
+    throw error
+  })
   outside.off('error', reject).on('error', (error) => onError(error, `${port.address}:${port.port}`))
   return {
     async [Symbol.asyncDispose]() {

@@ -32,7 +32,7 @@ function startRules(onLeftOut: ServiceRulesOptions['onLeftOut']): AsyncDisposabl
     throw error
   }
   const loopback = createLoopbackPorts(onError)
-  const rules = createServiceRules({ loopback, podNamespaceAt: () => 'default', onLeftOut, onError })
+  const rules = createServiceRules({ loopback, podNamespaceAt: () => 'default', onLeftOut })
   return { rules, [Symbol.asyncDispose]: () => loopback[Symbol.asyncDispose]() }
 }
 
@@ -71,7 +71,6 @@ test('of EndpointSlices that take too much to read none is read, and the Service
     loopback,
     podNamespaceAt: () => 'default',
     onLeftOut: (_, why) => told.push(why),
-    onError: () => {},
   })
   let read = 0
   const set = (slices: number, ports: number, endpoints: number): number | undefined => {
@@ -147,7 +146,7 @@ test('a NodePort leads to Pods of its own namespace alone, whatever a slice of i
   const nodePort = await freePort()
   const loopback = stack.use(createLoopbackPorts(onError))
   const namespaces: Record<string, string> = { '127.0.0.2': 'default', '127.0.0.3': 'other' }
-  const rules = createServiceRules({ loopback, podNamespaceAt: (ip) => namespaces[ip], onLeftOut() {}, onError })
+  const rules = createServiceRules({ loopback, podNamespaceAt: (ip) => namespaces[ip], onLeftOut() {} })
   const asked = async (...addresses: string[]): Promise<string[]> => {
     const { spec, ...own } = service(1, 'None')
     const ports = (spec?.ports ?? []).map((each) => ({ ...each, nodePort }))
@@ -163,4 +162,31 @@ test('a NodePort leads to Pods of its own namespace alone, whatever a slice of i
   }
   expect(new Set(await asked('127.0.0.2', '127.0.0.3', '127.0.0.1'))).toEqual(new Set(['127.0.0.2']))
   expect(new Set(await asked('127.0.0.3', '127.0.0.1'))).toEqual(new Set(['']))
+})
+
+test('a NodePort that another Service comes to have leads there, also where that is heard of first', async () => {
+  await using stack = new AsyncDisposableStack()
+  const server = createServer((socket) => socket.end('pod')).listen(0, '127.0.0.2')
+  await once(server, 'listening')
+  stack.defer(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const nodePort = await freePort()
+  const errors: string[] = []
+  const loopback = stack.use(createLoopbackPorts((_error, where) => errors.push(where)))
+  const rules = createServiceRules({ loopback, podNamespaceAt: () => 'default', onLeftOut() {} })
+  const set = (name: string): void => {
+    const { metadata, spec, ...own } = service(1, 'None')
+    const ports = (spec?.ports ?? []).map((each) => ({ ...each, nodePort }))
+    const leading = { ...slice(1, 0), ports: [{ name: 'p0', port, protocol: 'TCP' }] }
+    const endpoints = [{ addresses: ['127.0.0.2'] }]
+    const about = { ...own, metadata: { ...metadata, name }, spec: { ...spec, ports } }
+    rules.set(`default/${name}`, about, [{ ...leading, endpoints }])
+  }
+  set('before')
+  set('after')
+  rules.set('default/before', undefined, [])
+  // What is asked of the loopback ports goes in order.
+  await loopback.close('none')
+  expect(await text(connect({ host: '127.0.0.1', port: nodePort }))).toBe('pod')
+  expect(errors).toEqual([`node port tcp ${nodePort} of service default/after`])
 })

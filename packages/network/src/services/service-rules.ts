@@ -30,19 +30,14 @@ export interface ServiceRulesOptions {
   podNamespaceAt(ip: string): string | undefined
   /** A Service is left out. Told again only after it was not, or for another reason. */
   onLeftOut(service: ServiceObject, why: string): void
-  onError(error: unknown, where: string): void
 }
 
 const LOOPBACK = '127.0.0.1'
 
-export function createServiceRules({
-  loopback,
-  podNamespaceAt,
-  onLeftOut,
-  onError,
-}: ServiceRulesOptions): ServiceRules {
+export function createServiceRules({ loopback, podNamespaceAt, onLeftOut }: ServiceRulesOptions): ServiceRules {
   const pieces = new Map<string, string>()
   const problems = new Map<string, string>()
+  /** By Service, since one may come to have what another had before it is heard that this has it no more. */
   const nodePorts = new Map<string, Map<string, ServicePort>>()
   let change = new Map<string, RulePiece | undefined>()
 
@@ -51,7 +46,7 @@ export function createServiceRules({
     const after = new Map<string, ServicePort>()
     for (const port of ports) {
       if (port.nodePort !== undefined && port.protocol !== 'sctp')
-        after.set(`node port ${port.protocol} ${port.nodePort}`, port)
+        after.set(`node port ${port.protocol} ${port.nodePort} of service ${key}`, port)
     }
     for (const id of before.keys()) if (!after.has(id)) void loopback.close(id)
     for (const [id, { protocol, nodePort = 0, targets }] of after) {
@@ -59,9 +54,7 @@ export function createServiceRules({
         const reachable = targets.filter(({ ip }) => podNamespaceAt(ip) === namespace)
         return reachable[Math.floor(Math.random() * reachable.length)]
       }
-      loopback
-        .open(id, { protocol: protocol as 'tcp' | 'udp', address: LOOPBACK, port: nodePort, target })
-        .catch((error: unknown) => onError(error, `${id} of service ${key}`))
+      void loopback.keep(id, { protocol: protocol as 'tcp' | 'udp', address: LOOPBACK, port: nodePort, target })
     }
     if (after.size > 0) nodePorts.set(key, after)
     else nodePorts.delete(key)
