@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -59,6 +59,20 @@ test('the next process does not give at once what this one gave, nor begin too e
   const last = await openAddressAllocator(directory, SMALL)
   expect([await last.allocate(), await last.allocate()]).toEqual([2, 3])
   expect(await (await openAddressAllocator(directory, SMALL)).allocate()).toBe(66)
+})
+
+test('a number that cannot be written down is nobody’s, and none is given before it is', async () => {
+  const allocator = await openAddressAllocator(directory, SMALL)
+  const failing = async (inTheWay: string): Promise<void> => {
+    await mkdir(inTheWay)
+    await expect(allocator.allocate()).rejects.toThrow('EISDIR')
+    await rm(inTheWay, { recursive: true })
+  }
+  await failing(`${directory}.next.new`)
+  await failing(join(directory, '3'))
+  expect([...allocator.owners()]).toEqual([])
+  expect(await allocator.allocate()).toBe(4)
+  expect(await readFile(`${directory}.next`, 'utf8')).toBe('68')
 })
 
 test('what says where to begin may be anything', async () => {

@@ -88,6 +88,14 @@ export async function openAddressAllocator(directory: string, cidr: Cidr): Promi
   /** Below it all are written down as given. */
   let limit = next
 
+  async function writeDown(index: number): Promise<void> {
+    if (index >= limit) {
+      limit = Math.min(end, index + AHEAD)
+      await replaceFile(limitFile, String(limit))
+    }
+    await writeFile(join(directory, String(index)), '', { mode: 0o600 })
+  }
+
   return {
     owners: () => owners,
     async allocate() {
@@ -99,11 +107,14 @@ export async function openAddressAllocator(directory: string, cidr: Cidr): Promi
         const index = next++
         if (owners.has(index)) continue
         owners.set(index, '')
-        if (index >= limit) {
-          limit = Math.min(end, index + AHEAD)
-          await replaceFile(limitFile, String(limit))
+        try {
+          await writeDown(index)
+        } catch (error) {
+          // On a full disk nobody is given it, and nobody has to be without it.
+          owners.delete(index)
+          limit = Math.min(limit, index)
+          throw error
         }
-        await writeFile(join(directory, String(index)), '', { mode: 0o600 })
         return index
       }
       throw new RuntimeError('network', `all ${end - FIRST_INDEX} addresses of ${formatCidr(cidr)} are in use`)

@@ -1,11 +1,13 @@
 /** With the machine's real routes: several clusters of one machine, and what a reboot leaves. */
-import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { installTools } from '../tools/install-tools.ts'
 import { runCommand } from '../tools/run-command.ts'
 import { defaultToolsDirectory } from '../tools/tools.ts'
+import { ipJson } from './ip-command.ts'
 import type { PodNetwork } from './network.ts'
 import { findStrayNetworks, removeStrayNetwork } from './network-register.ts'
 import { createPodNetwork } from './pod-network.ts'
@@ -50,6 +52,19 @@ test('clusters that start at the same moment have networks of their own', async 
   const networks = await Promise.all(Array.from({ length: 4 }, async () => createIn(await stateDirectory())))
   const places = await Promise.all(networks.map((network) => network.open()))
   expect(new Set(places.map(({ range }) => range)).size).toBe(4)
+})
+
+test('a network that cannot be written into the register is not taken: nobody would ever find it again', async () => {
+  const directory = await stateDirectory()
+  const tag = createHash('sha256').update(directory).digest('hex').slice(0, 6)
+  const entry = join('/run/caisson/networks', tag)
+  await mkdir(entry, { recursive: true })
+  stack.defer(() => rm(entry, { recursive: true, force: true }))
+  const network = await createIn(directory, OWN_RANGE)
+  await expect(network.open()).rejects.toThrow('EISDIR')
+  expect(JSON.stringify(await ipJson(['-4', 'addr', 'show', 'dev', 'lo']))).not.toContain(tag)
+  await rm(entry, { recursive: true })
+  expect((await network.open()).range).toBe(OWN_RANGE)
 })
 
 test('a network that another has taken meanwhile is left to it', async () => {

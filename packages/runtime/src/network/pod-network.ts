@@ -72,6 +72,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       place = network.place
       return network
     }
+    await unregisterNetwork(tag)
     throw new RuntimeError(
       'network',
       wanted === undefined
@@ -94,11 +95,12 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     })
     try {
       const allocator = await openAddressAllocator(join(directory, 'addresses'), cidr)
+      // Before it is taken: what is not in the register is never found again where this directory goes.
+      await registerNetwork(tag, { stateDirectory: options.stateDirectory, ...chosen })
       if (!(await claimPlace(tag, chosen))) {
         await firewall[Symbol.asyncDispose]()
         return undefined
       }
-      await registerNetwork(tag, { stateDirectory: options.stateDirectory, ...chosen })
       await firewall.ensure()
       await forwardUplinks()
       return { cidr, place: chosen, allocator, firewall }
