@@ -279,6 +279,22 @@ describe('a flat pool', () => {
     expect(await translated(POOL_DIALECT.flat, 'warm')).toMatchObject({ status: 'True' })
   })
 
+  test('hears of an edit of its template also once it was edited itself, and all that it leaves to the server stays so', async () => {
+    await using running = await runControllers(cluster, namespace)
+    await create(POOL_DIALECT.flat, 'warm', spec)
+    await translated(POOL_DIALECT.flat, 'warm')
+    await running.controllers.idle()
+    await patch(POOL_DIALECT.flat, 'warm', { minSize: 4 })
+    expect(await translated(POOL_DIALECT.flat, 'warm')).toEqual(SAME)
+    await running.controllers.idle()
+    await patch(sandboxTemplates, 'warm', { podTemplate: { spec: { hostname: 'box' } } })
+    const flat = await until(cluster.client, POOL_DIALECT.flat, { namespace, name: 'warm' }, (found) =>
+      JSON.stringify(found?.spec.template).includes('hostname'),
+    )
+    expect(flat.spec).toMatchObject({ minSize: 4 })
+    expect(await translated(POOL_DIALECT.flat, 'warm')).toEqual(SAME)
+  })
+
   test('with a field in its template that there is not is told, and nothing weaker is made', async () => {
     await using _running = await runControllers(cluster, namespace)
     const wrong = { template: { spec: { podTemplate: { spec: { ...podTemplate.spec, runtimeClasName: 'gvisor' } } } } }

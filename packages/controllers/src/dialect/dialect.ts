@@ -82,7 +82,11 @@ export const POOL_DIALECT: Dialect<FlatPool> = {
     const { pool: main, template } = translation.canonical
     return { ...translation, canonical: { main, template } }
   },
-  takeBack: (flat, { main, template }) => returnPool(flat, { pool: main, template } as CanonicalPool),
+  takeBack(flat, { main, template }) {
+    // A server says `replicas` of each pool: that is nobody's wish.
+    const pool = flat.spec.replicas === undefined ? POOL_DIALECT.plain('main', main) : main
+    return returnPool(flat, { pool, template } as CanonicalPool)
+  },
   plain(slot, spec) {
     if (slot === 'template') return withoutTemplateDefaults(spec as SandboxTemplateSpec)
     const { replicas, ...rest } = spec as SandboxWarmPoolSpec

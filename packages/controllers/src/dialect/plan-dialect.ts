@@ -142,7 +142,10 @@ function agreementOn(
   const status = told?.uid === uid ? told : undefined
   const [fromGeneration = 0, generation = 0] = (annotations?.[WRITTEN_FROM] ?? '').split('/').map(Number)
   const written = fromGeneration > 0 && generation > 0 ? { uid, generation, fromGeneration } : undefined
-  return written?.fromGeneration === flat.metadata.generation ? written : (status ?? written)
+  if (written?.fromGeneration !== flat.metadata.generation) return status ?? written
+  // A write that only said otherwise what the server has for itself changed nothing, and did not make that generation.
+  if (status?.fromGeneration === written?.fromGeneration) return status
+  return written && { ...written, generation: Math.min(written.generation, found.metadata.generation ?? 0) }
 }
 
 function planWrites<F extends FlatObject>(
