@@ -1,4 +1,4 @@
-import type { KubeObject } from '@caisson/api'
+import type { KubeObject, Status } from '@caisson/api'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createClient } from './client.ts'
 import { inProcessTransport } from './in-process-transport.ts'
@@ -69,6 +69,35 @@ test('the first one leads and renews, the second one waits until the first one l
   expect(spec(server)).toMatchObject({ holderIdentity: 'b', leaseDurationSeconds: 15, leaseTransitions: 1 })
   second.abort.abort('done')
   await second.running
+})
+
+test('who waits and is told by the watch that it cannot go on tries again when it would have without', async () => {
+  const server = createObjectServer()
+  const first = elect(server, 'a')
+  await seconds(0)
+  let asked = 0
+  const expired: Status = {
+    apiVersion: 'v1',
+    kind: 'Status',
+    metadata: {},
+    status: 'Failure',
+    code: 410,
+    reason: 'Expired',
+  }
+  const client = createClient({
+    ...inProcessTransport(server),
+    async *watch() {
+      if (++asked < 1000) yield { type: 'ERROR' as const, object: expired }
+    },
+  })
+  const second = elect(server, 'b', { client })
+  await seconds(60)
+  expect(second.log).toEqual(['a leads'])
+  expect(asked).toBeLessThanOrEqual(31)
+  for (const { abort, running } of [second, first]) {
+    abort.abort()
+    await running
+  }
 })
 
 test('a leader renews with one write, and looks only where that fails', async () => {

@@ -1,6 +1,6 @@
 /** Leader election by a Lease, as client-go does it: of several processes with the same duty one at a time has it. */
 import type { Lease, LeaseSpec } from 'kubernetes-types/coordination/v1.d.ts'
-import { isAlreadyExists, isConflict, isNotFound } from './api-error.ts'
+import { ApiError, isAlreadyExists, isConflict, isNotFound } from './api-error.ts'
 import type { Client } from './client.ts'
 import { resources } from './core-resources.ts'
 import { abortableDelay, withDeadline } from './delay.ts'
@@ -136,6 +136,7 @@ function createCandidate(options: LeaderElectionOptions & { leaseDuration: numbe
     })
     for await (const event of watch) {
       if (event.type === 'DELETED') return
+      if (event.type === 'ERROR') throw new ApiError(event.object)
       learn(event.object)
       if (heldByOther() === 0) return
     }
