@@ -1,26 +1,68 @@
-import type { AnyObject, Client, Resource, ResourceEvent } from '@caisson/client'
+import {
+  type AnyObject,
+  ApiError,
+  abortableDelay,
+  type Client,
+  isExpired,
+  isNotFound,
+  type Resource,
+  type ResourceEvent,
+} from '@caisson/client'
+
+export interface WatchNamedOptions<T> {
+  namespace: string
+  name: string
+  signal: AbortSignal
+  /** The object as it is known: what happened since is told. Left out, how it is now is told first. */
+  known?: T
+}
+
+/** ms, before a server is asked again that has ended a watch in which nothing was said. */
+const PAUSE_MS = 1_000
 
 /**
- * Follows one object, from how it is now, for as long as the caller likes: a server ends each of its watches after a
- * while, and bookmarks tell a quiet one from a dead one.
+ * Follows one object for as long as the caller likes: a server ends each of its watches after a while, and bookmarks tell a
+ * quiet one from a dead one. Where the server has forgotten what happened since, how the object is now is told, or that it
+ * is gone.
+ *
+ * @throws what else goes wrong, and the signal's reason
  */
 export async function* watchNamed<T extends AnyObject>(
   client: Client,
   resource: Resource<T>,
-  { namespace, name, signal }: { namespace: string; name: string; signal: AbortSignal },
+  { namespace, name, signal, known }: WatchNamedOptions<T>,
 ): AsyncGenerator<ResourceEvent<T>> {
-  let resourceVersion = '0'
+  let resourceVersion = known?.metadata.resourceVersion ?? '0'
+  let last = known
   while (!signal.aborted) {
-    const events = client.watch(resource, {
+    let silent = true
+    try {
+      for await (const event of watchFrom(resourceVersion)) {
+        if (event.type === 'ERROR') throw new ApiError(event.object)
+        silent = false
+        resourceVersion = event.object.metadata.resourceVersion ?? resourceVersion
+        if (event.type !== 'BOOKMARK') last = event.object
+        yield event
+      }
+    } catch (error) {
+      if (!isExpired(error)) throw error
+      const found = await client.get(resource, name, { namespace, signal }).catch((failure: unknown) => {
+        if (!isNotFound(failure)) throw failure
+      })
+      resourceVersion = found?.metadata.resourceVersion ?? '0'
+      if (found) yield { type: 'MODIFIED', object: found }
+      else if (last) yield { type: 'DELETED', object: last }
+    }
+    if (silent) await abortableDelay(PAUSE_MS, signal)
+  }
+
+  function watchFrom(version: string): AsyncIterable<ResourceEvent<T>> {
+    return client.watch(resource, {
       namespace,
       fieldSelector: `metadata.name=${name}`,
-      resourceVersion,
+      resourceVersion: version,
       allowWatchBookmarks: true,
       signal,
     })
-    for await (const event of events) {
-      resourceVersion = event.object.metadata.resourceVersion ?? resourceVersion
-      yield event
-    }
   }
 }

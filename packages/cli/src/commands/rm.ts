@@ -7,6 +7,7 @@ import { shownName } from '../new-name.ts'
 import { getSandbox } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
+import { watchNamed } from '../watch-named.ts'
 import { listWhereFound, whereFound } from '../where-found.ts'
 
 export interface RmOptions extends GlobalOptions {
@@ -48,26 +49,20 @@ export async function rm(options: RmOptions): Promise<void> {
 /** Deletes a Sandbox with all that it owns, waits for it to be gone, and resolves with its name. */
 async function removeSandbox({ client }: Session, found: Sandbox): Promise<string> {
   const { name = '', namespace = '' } = found.metadata
-  const stop = new AbortController()
   try {
-    const watch = client.watch(sandboxes, {
-      namespace,
-      fieldSelector: `metadata.name=${name}`,
-      resourceVersion: found.metadata.resourceVersion ?? '',
-      allowWatchBookmarks: true,
-      signal: stop.signal,
-    })
     const answer = await client.delete(sandboxes, name, {
       namespace,
       propagationPolicy: 'Foreground',
       preconditions: { uid: found.metadata.uid ?? '' },
     })
-    if (answer.kind !== 'Status') for await (const event of watch) if (event.type === 'DELETED') break
+    if (answer.kind === 'Status') return name
   } catch (error) {
-    // Somebody else was faster.
     if (!isNotFound(error)) throw error
-  } finally {
-    stop.abort()
+    // Somebody else was faster.
+    return name
   }
+  const { signal } = new AbortController()
+  for await (const event of watchNamed(client, sandboxes, { namespace, name, signal, known: found }))
+    if (event.type === 'DELETED') break
   return name
 }

@@ -1,0 +1,122 @@
+/** An object that is followed on a real API server whose watches end as those of other servers may. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Status, WatchEvent } from '@caisson/api'
+import { startApiServer } from '@caisson/apiserver'
+import { type ApiRequest, createClient, inProcessTransport, resources, type Transport } from '@caisson/client'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { watchNamed } from './watch-named.ts'
+
+const ADMINISTRATOR = { username: 'admin', groups: ['system:masters', 'system:authenticated'] }
+const at = { namespace: 'default' }
+
+let stack: AsyncDisposableStack
+let transport: Transport
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  const root = mkdtempSync(join(tmpdir(), 'caisson-watch-'))
+  stack.defer(() => rmSync(root, { recursive: true }))
+  const api = stack.use(
+    await startApiServer({
+      directory: join(root, 'objects'),
+      certificates: join(root, 'certificates'),
+      host: '127.0.0.1',
+      port: 0,
+    }),
+  )
+  transport = inProcessTransport(api.server.connect(ADMINISTRATOR))
+})
+afterAll(() => stack.disposeAsync())
+
+type Watch = (request: ApiRequest) => AsyncIterable<WatchEvent>
+
+/** Its first watches go as they are told, and all further ones as they are. */
+function startingWith(...first: Watch[]) {
+  const asked: string[] = []
+  const client = createClient({
+    ...transport,
+    watch(request) {
+      asked.push(String(request.query?.['resourceVersion']))
+      return (first.shift() ?? transport.watch)(request)
+    },
+  })
+  return { client, asked }
+}
+
+const failing = (code: number, reason: string): Watch =>
+  async function* () {
+    const object: Status = {
+      apiVersion: 'v1',
+      kind: 'Status',
+      metadata: {},
+      status: 'Failure',
+      code,
+      reason,
+      message: `it is ${reason}`,
+    }
+    yield { type: 'ERROR', object }
+  }
+
+async function* follow({ client }: ReturnType<typeof startingWith>, name: string): AsyncGenerator<string> {
+  const { signal } = new AbortController()
+  for await (const { type, object } of watchNamed(client, resources.configMaps, { ...at, name, signal }))
+    if (type !== 'BOOKMARK') yield `${type} ${(object as { data?: Record<string, string> }).data?.['is']}`
+}
+
+const plain = () => createClient(transport)
+const create = (name: string) => plain().create(resources.configMaps, { metadata: { name }, data: { is: 'new' } }, at)
+const patch = (name: string) => plain().patch(resources.configMaps, name, { data: { is: 'other' } }, at)
+
+/** The first event of a watch, after which the server ends it. */
+const one: Watch = async function* (request) {
+  for await (const event of transport.watch(request)) {
+    yield event
+    return
+  }
+}
+
+test('goes on where a watch ended', async () => {
+  await create('ended')
+  const server = startingWith(one)
+  const said = follow(server, 'ended')
+  expect((await said.next()).value).toBe('ADDED new')
+  const next = said.next()
+  await patch('ended')
+  expect((await next).value).toBe('MODIFIED other')
+  expect(server.asked).toHaveLength(2)
+})
+
+test('tells how the object is now where the server has forgotten what happened, and goes on from there', async () => {
+  const { metadata } = await create('forgotten')
+  const server = startingWith(one, failing(410, 'Expired'))
+  const said = follow(server, 'forgotten')
+  expect((await said.next()).value).toBe('ADDED new')
+  const changed = await patch('forgotten')
+  expect((await said.next()).value).toBe('MODIFIED other')
+  const next = said.next()
+  await plain().delete(resources.configMaps, 'forgotten', at)
+  expect((await next).value).toBe('DELETED other')
+  expect(server.asked).toEqual(['0', metadata.resourceVersion, changed.metadata.resourceVersion])
+})
+
+test('tells that the object is gone where that is forgotten too', async () => {
+  await create('lost')
+  const said = follow(startingWith(one, failing(410, 'Expired')), 'lost')
+  expect((await said.next()).value).toBe('ADDED new')
+  await plain().delete(resources.configMaps, 'lost', at)
+  expect((await said.next()).value).toBe('DELETED new')
+})
+
+test('fails with what else the server says', async () => {
+  await expect(follow(startingWith(failing(500, 'InternalError')), 'any').next()).rejects.toThrow('it is InternalError')
+})
+
+test('gives a server time that ends each watch at once', async () => {
+  await create('hasty')
+  const nothing: Watch = async function* () {}
+  const server = startingWith(nothing, nothing)
+  const begun = performance.now()
+  expect((await follow(server, 'hasty').next()).value).toBe('ADDED new')
+  expect(performance.now() - begun).toBeGreaterThan(1_990)
+})
