@@ -1,11 +1,10 @@
 import { once } from 'node:events'
-import { createServer, type Server, type Socket } from 'node:net'
-import { type Client, forwardPort } from '@caisson/client'
+import { createServer, type Server } from 'node:net'
+import { carryConnection } from '../carry-connection.ts'
 import { CliError } from '../cli-error.ts'
 import { openSession } from '../cluster/session.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
-import { say } from '../terminal-text.ts'
 import { whereFound } from '../where-found.ts'
 
 export interface PortForwardOptions extends GlobalOptions {
@@ -31,7 +30,7 @@ export async function portForward(options: PortForwardOptions): Promise<void> {
   try {
     for (const { local, remote } of ports) {
       const server = createServer({ allowHalfOpen: true }, (socket) => {
-        void carry(session.client, socket, { pod, namespace, port: remote, signal: stop.signal })
+        void carryConnection(session.client, socket, { pod, namespace, port: remote, signal: stop.signal })
       })
       servers.push(await listen(server, options.address, local))
       const bound = server.address()
@@ -62,30 +61,11 @@ async function listen(server: Server, address: string, port: number): Promise<Se
   try {
     return await promise
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
-    throw new CliError('unavailable', `port ${port} of ${address} is in use: choose another`, { cause })
-  }
-}
-
-/** What goes wrong with one connection is said and ends that one. */
-async function carry(
-  client: Client,
-  local: Socket,
-  { pod, namespace, port, signal }: { pod: string; namespace: string; port: number; signal: AbortSignal },
-): Promise<void> {
-  const failed = (error: Error): void => {
-    if (!signal.aborted) say(`port ${port} of ${pod}: ${error.message}`)
-    local.destroy()
-  }
-  local.on('error', () => local.destroy())
-  try {
-    const remote = await forwardPort(client, pod, { namespace, port, signal })
-    local.pipe(remote).pipe(local)
-    remote.on('error', failed)
-    // The protocol cannot say that one side alone has ended.
-    remote.on('close', () => local.destroy())
-    local.on('close', () => remote.destroy())
-  } catch (error) {
-    failed(error as Error)
+    const { code } = cause as NodeJS.ErrnoException
+    const place = `port ${port} of ${address}`
+    if (code === 'EADDRINUSE') throw new CliError('unavailable', `${place} is in use: choose another`, { cause })
+    if (code === 'EACCES')
+      throw new CliError('not-permitted', `${place} is root's alone: choose one above 1023`, { cause })
+    throw cause
   }
 }
