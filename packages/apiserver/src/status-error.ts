@@ -73,8 +73,8 @@ export interface FieldError {
     | 'InternalError'
   /** Such as `spec.containers[0].name`. */
   field: string
-  /** Complete after the field, in apimachinery's words: `Required value: must be set`. */
-  message: string
+  /** Complete after the field, in apimachinery's words: `Required value: must be set`. Where it shows a value, made anew each time. */
+  readonly message: string
 }
 
 /** Of one object, said to its client: a body of 3 MiB can have 150,000, in an answer of 70 MB. */
@@ -86,15 +86,12 @@ export function invalid(
   name: string,
   found: readonly FieldError[],
 ): StatusError {
-  const errors = found.slice(0, MOST_ERRORS)
+  const causes: StatusCause[] = found
+    .slice(0, MOST_ERRORS)
+    .map(({ type: reason, message, field }) => ({ reason, message, field }))
   // The sentence says everything once; the causes repeat what several checks found.
-  const said = [...new Set(errors.map((error) => `${error.field}: ${error.message}`))]
-  if (found.length > errors.length) said.push(`and ${found.length - errors.length} more`)
-  const causes: StatusCause[] = errors.map((error) => ({
-    reason: error.type,
-    message: error.message,
-    field: error.field,
-  }))
+  const said = [...new Set(causes.map(({ field, message }) => `${field}: ${message}`))]
+  if (found.length > causes.length) said.push(`and ${found.length - causes.length} more`)
   const qualified = kind.group ? `${kind.kind}.${kind.group}` : kind.kind
   const list = said.length === 1 ? said[0] : `[${said.join(', ')}]`
   return new StatusError('Invalid', `${qualified} ${JSON.stringify(name)} is invalid: ${list}`, {

@@ -7,16 +7,17 @@ import { builtinResources } from './index.ts'
 import { validateAnnotations } from './pod-annotations.ts'
 
 const COUNT = 5000
-const pods = builtinResources().find(({ kind }) => kind === 'Pod')
+const resources = builtinResources()
 
 function numbered<T>(make: (index: number) => T): T[] {
   return Array.from({ length: COUNT }, (_none, index) => make(index))
 }
 
-function errorsOf(spec: Record<string, unknown>): FieldError[] {
-  const object = pods?.decode?.({ metadata: { name: 'a' }, spec }).object as KubeObject
-  pods?.strategy.defaults?.(object)
-  return pods?.strategy.validate?.(object) ?? []
+function errorsOf(spec: Record<string, unknown>, kind = 'Pod', fields: object = {}): FieldError[] {
+  const resource = resources.find((each) => each.kind === kind)
+  const object = resource?.decode?.({ metadata: { name: 'a' }, spec, ...fields }).object as KubeObject
+  resource?.strategy.defaults?.(object)
+  return resource?.strategy.validate?.(object) ?? []
 }
 
 function bytes(errors: readonly FieldError[]): number {
@@ -62,6 +63,27 @@ describe('what is said of a hostile manifest', () => {
     const errors = errorsOf(spec)
     expect(errors).toHaveLength(MAX_ERRORS)
     expect(bytes(errors)).toBeLessThan(512 * 1024)
+  })
+
+  test.each<[name: string, spec: Record<string, unknown>]>([
+    ['scopes that are none', { hard: {}, scopes: numbered((index) => `scope-${index}`) }],
+    [
+      'scopes that go with none of the resources',
+      {
+        hard: { configmaps: '1', secrets: '1' },
+        scopes: numbered(() => 'Terminating'),
+        scopeSelector: { matchExpressions: numbered(() => ({ scopeName: 'BestEffort', operator: 'Exists' })) },
+      },
+    ],
+  ])('%s, all of which each error would show, are bounded', (_name, spec) => {
+    const errors = errorsOf(spec, 'ResourceQuota')
+    expect(errors).toHaveLength(MAX_ERRORS)
+    expect(bytes(errors)).toBeLessThan(5 * 1024 * 1024)
+  })
+
+  test('topologies that are all equal are bounded', () => {
+    const errors = errorsOf({}, 'StorageClass', { provisioner: 'a.b/c', allowedTopologies: numbered(() => ({})) })
+    expect(errors).toHaveLength(MAX_ERRORS)
   })
 
   test.each<[name: string, metadata: ObjectMeta]>([

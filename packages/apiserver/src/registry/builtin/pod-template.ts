@@ -2,7 +2,7 @@
 import { type LabelSelector as ApiSelector, type KubeObject, selects } from '@caisson/api'
 import type { Pod, PodTemplateSpec } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
-import { forbidden, invalidValue, notSupported, required } from '../field-error.ts'
+import { forbidden, invalidValue, notSupported, renamed, required } from '../field-error.ts'
 import { dns1123Label, labelValueErrors } from '../names.ts'
 import { type LabelSelector, validateAnnotations, validateLabelSelector, validateLabels } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
@@ -49,7 +49,7 @@ export function validatePodTemplate(template: PodTemplateSpec, path: string, err
   validateLabels(template.metadata?.labels, `${path}.labels`, errors)
   validateAnnotations(template.metadata?.annotations, `${path}.annotations`, errors)
   const pod = { metadata: { annotations: template.metadata?.annotations }, spec: template.spec ?? {} } as Pod
-  for (const error of validatePodSpec(pod)) errors.push({ ...error, field: insideTemplate(error.field, path) })
+  for (const error of validatePodSpec(pod)) errors.push(renamed(error, insideTemplate(error.field, path)))
   if (template.spec?.ephemeralContainers?.length) {
     errors.push(forbidden(`${path}.spec.ephemeralContainers`, 'ephemeral containers not allowed in pod template'))
   }

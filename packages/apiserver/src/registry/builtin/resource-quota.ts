@@ -2,6 +2,7 @@
 import type { KubeObject } from '@caisson/api'
 import type { FieldError } from '../../status-error.ts'
 import { invalidValue, required } from '../field-error.ts'
+import { MAX_ERRORS } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
 import {
   isQuotaResource,
@@ -84,27 +85,41 @@ function validateAmounts(amounts: ResourceList | null | undefined, path: string,
 function validateSpec({ spec = {} }: ResourceQuota): FieldError[] {
   const errors: FieldError[] = []
   validateAmounts(spec.hard, 'spec.hard', errors)
-  const names = Object.keys(spec.hard ?? {}).sort()
   const scopes = spec.scopes ?? []
+  const checkScope = createScopeCheck(Object.keys(spec.hard ?? {}), errors)
   for (const scope of scopes) {
     if (!SCOPES.has(scope)) errors.push(invalidValue('spec.scopes', scopes, 'unsupported scope'))
-    for (const name of names)
-      if (!appliesTo(scope, name))
-        errors.push(invalidValue('spec.scopes', scopes, 'unsupported scope applied to resource'))
+    checkScope(scope, 'spec.scopes', scopes)
   }
   refuseConflicts(new Set(scopes), 'spec.scopes', scopes, errors)
-  if (spec.scopeSelector) validateSelector(spec, names, errors)
+  if (spec.scopeSelector) validateSelector(spec, checkScope, errors)
   return errors
 }
 
-function validateSelector(spec: NonNullable<ResourceQuota['spec']>, names: string[], errors: FieldError[]): void {
+type ScopeCheck = (scope: string, path: string, shown: unknown) => void
+
+/** Says of a scope, as often as it is named, each of the resources that it has nothing to do with. */
+function createScopeCheck(resources: readonly string[], errors: FieldError[]): ScopeCheck {
+  const counts = new Map<string, number>()
+  return (scope, path, shown) => {
+    if (!SCOPES.has(scope)) return
+    const count = counts.get(scope) ?? resources.filter((name) => !appliesTo(scope, name)).length
+    counts.set(scope, count)
+    for (let said = 0; said < count && errors.length < MAX_ERRORS; said++)
+      errors.push(invalidValue(path, shown, 'unsupported scope applied to resource'))
+  }
+}
+
+function validateSelector(
+  spec: NonNullable<ResourceQuota['spec']>,
+  checkScope: ScopeCheck,
+  errors: FieldError[],
+): void {
   const path = 'spec.scopeSelector.matchExpressions'
   const requirements = spec.scopeSelector?.matchExpressions ?? []
   for (const { scopeName, operator, values } of requirements) {
     if (!SCOPES.has(scopeName)) errors.push(invalidValue(`${path}.scopeName`, scopeName, 'unsupported scope'))
-    for (const name of names)
-      if (!appliesTo(scopeName, name))
-        errors.push(invalidValue(path, spec.scopeSelector, 'unsupported scope applied to resource'))
+    checkScope(scopeName, path, spec.scopeSelector)
     if ((POD_SCOPES.has(scopeName) || scopeName === 'BestEffort') && scopeName !== 'PriorityClass') {
       if (operator !== 'Exists')
         errors.push(

@@ -189,7 +189,6 @@ function validateClaims(
     seen.add(key)
     if (podClaims.has(name)) return
     const known = podClaims.size ? `: ${named}` : ' which is empty'
-    const error = notFound(at, name)
-    errors.push({ ...error, message: `${error.message}: must be one of the names in pod.spec.resourceClaims${known}` })
+    errors.push(notFound(at, name, `must be one of the names in pod.spec.resourceClaims${known}`))
   })
 }

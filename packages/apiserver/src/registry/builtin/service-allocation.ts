@@ -110,14 +110,16 @@ function releaseSecond(spec: ServiceSpec, old: ServiceSpec, errors: FieldError[]
 
 function inferFamilies(spec: ServiceSpec, errors: FieldError[]): void {
   if (spec.clusterIPs?.[0] === 'None') return
+  const families = [...(spec.ipFamilies ?? [])]
   spec.clusterIPs?.forEach((address, index) => {
-    if (index < (spec.ipFamilies?.length ?? 0)) return
-    if (ipFamily(address) === 4) spec.ipFamilies = [...(spec.ipFamilies ?? []), 'IPv4']
+    if (index < families.length) return
+    if (ipFamily(address) === 4) families.push('IPv4')
     else {
       const said = 'IPv6 is not configured on this cluster'
       errors.push(invalidValue(`spec.clusterIPs[${index}]`, spec.clusterIPs, said))
     }
   })
+  if (families.length > 0) spec.ipFamilies = families
 }
 
 function allocateClusterIp(service: Service, spec: ServiceSpec, context: StrategyContext): void {

@@ -3,7 +3,7 @@ import type { KubeObject } from '@caisson/api'
 import type { FieldError } from '../../status-error.ts'
 import { duplicate, forbidden, invalidValue, notSupported, required, tooLong } from '../field-error.ts'
 import { dns1123Label, qualifiedName } from '../names.ts'
-import { validateLabelName, validateLabels } from '../object-meta.ts'
+import { MAX_ERRORS, validateLabelName, validateLabels } from '../object-meta.ts'
 import type { Strategy } from '../resource.ts'
 import { deepEqual } from './deep-equal.ts'
 import { immutable } from './immutable.ts'
@@ -159,23 +159,26 @@ function validateStorageClass(storageClass: StorageClass): FieldError[] {
 
 function validateTopologies(topologies: NonNullable<StorageClass['allowedTopologies']>, errors: FieldError[]): void {
   // Kubernetes compares each term with as many empty ones as there are terms, and with those before it.
-  const seen: Array<Record<string, string[]>> = topologies.map(() => ({}))
+  const seen = new Map([[JSON.stringify([]), topologies.length]])
   topologies.forEach((term, index) => {
     const terms = new Map<string, string[]>()
     term.matchLabelExpressions?.forEach(({ key, values }, at) => {
       const path = `allowedTopologies[${index}].matchLabelExpressions[${at}]`
       if (!values?.length) errors.push(required(`${path}.values`))
+      const before = new Set<string>()
       values?.forEach((value, position) => {
-        if (values.indexOf(value) < position) errors.push(duplicate(`${path}.values[${position}]`, value))
+        if (before.has(value)) errors.push(duplicate(`${path}.values[${position}]`, value))
+        before.add(value)
       })
       validateLabelName(key, `${path}.key`, errors)
       if (terms.has(key)) errors.push(duplicate(`${path}.key`, key))
       terms.set(key, [...new Set(values)].sort())
     })
-    const expressions = Object.fromEntries([...terms].sort(([a], [b]) => (a < b ? -1 : 1)))
-    for (const other of seen)
-      if (deepEqual(other, expressions)) errors.push(duplicate(`allowedTopologies[${index}].matchLabelExpressions`, ''))
-    seen.push(expressions)
+    const expressions = JSON.stringify([...terms].sort(([a], [b]) => (a < b ? -1 : 1)))
+    const equal = seen.get(expressions) ?? 0
+    for (let count = 0; count < equal && errors.length < MAX_ERRORS; count++)
+      errors.push(duplicate(`allowedTopologies[${index}].matchLabelExpressions`, ''))
+    seen.set(expressions, equal + 1)
   })
 }
 
