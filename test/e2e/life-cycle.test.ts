@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DaemonRecord, isAlive, readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
+import { tryLock } from '../../packages/cli/src/cluster/directory-lock.ts'
 import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
 import { createClient, createHttpTransport, findConnection } from '../../packages/client/src/index.ts'
 import { type Cluster, startCluster } from './fixture.ts'
@@ -71,6 +72,22 @@ describe('down', () => {
     up.kill('SIGINT')
     expect(await ended).toEqual([0, null])
     expect(leftovers(cluster.dataDirectory)).toEqual(NOTHING)
+    await cluster.mustCaisson(['up', '--detach'])
+  })
+
+  test('ends a cluster that is starting too, and does not say that none runs', async () => {
+    await cluster.mustCaisson(['down'])
+    const directory = dataDirectory(cluster.dataDirectory)
+    const isFree = (): boolean => {
+      using lock = tryLock(directory)
+      return lock !== undefined
+    }
+    const up = begin(['up'])
+    const ended = once(up, 'exit')
+    await expect.poll(isFree, { interval: 10 }).toBe(false)
+    expect([record(), await cluster.mustCaisson(['down'])]).toEqual([undefined, 'stopped\n'])
+    expect(await ended).toEqual([0, null])
+    expect([leftovers(cluster.dataDirectory), isFree()]).toEqual([NOTHING, true])
     await cluster.mustCaisson(['up', '--detach'])
   })
 

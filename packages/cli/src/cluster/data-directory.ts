@@ -30,6 +30,8 @@ export interface DataDirectory {
   kubeconfig: string
   /** Says which process serves this directory. */
   daemon: string
+  /** Held by that process, and while what one has left is taken apart. */
+  lock: string
   /** Says which process holds the namespaces of a normal user's node. */
   namespaces: string
   log: string
@@ -70,6 +72,7 @@ export function dataDirectory(option?: string): DataDirectory {
     certificates: join(root, 'certificates'),
     kubeconfig: join(root, 'kubeconfig'),
     daemon: join(root, 'daemon.json'),
+    lock: join(root, 'lock'),
     namespaces: join(root, 'namespaces.json'),
     log: join(root, 'caisson.log'),
     tools: join(root, 'tools'),

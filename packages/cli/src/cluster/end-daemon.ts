@@ -1,10 +1,12 @@
 /** The end of a process that serves a data directory, and of every sandbox in it. */
 import { existsSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 import { CliError } from '../cli-error.ts'
 import { parseDuration } from '../duration.ts'
 import { say } from '../terminal-text.ts'
-import { hasEnded, readDaemonRecord } from './daemon-record.ts'
+import { type DaemonRecord, hasEnded, readDaemonRecord } from './daemon-record.ts'
 import type { DataDirectory } from './data-directory.ts'
+import { LOOK_MS, notDone, tryLock } from './directory-lock.ts'
 
 /** A killed process is gone within milliseconds, unless the kernel itself is stuck in it. */
 const KILL_MS = 10_000
@@ -12,33 +14,59 @@ const KILL_MS = 10_000
 const LEFTOVERS_MS = 120_000
 
 /**
- * Sandboxes that a killed process left behind are stopped too. Resolves with whether there was a process.
+ * Sandboxes that a killed process left behind are stopped too. One that is starting is ended when it is ready. Resolves with
+ * whether there was a process.
  *
  * @param timeout how long it may take before it is killed, as `--timeout` says it
  */
 export async function endDaemon(directory: DataDirectory, timeout: string): Promise<boolean> {
   const patienceMs = parseDuration('--timeout', timeout)
-  const record = readDaemonRecord(directory)
-  if (record) {
-    // SIGTERM alone leaves the sandboxes running, for an update of Caisson; SIGINT stops them first.
-    process.kill(record.pid, 'SIGINT')
-    if (!(await hasEnded(record, patienceMs))) {
-      say(`process ${record.pid} has not stopped within ${timeout} and is killed`)
-      process.kill(record.pid, 'SIGKILL')
-      if (!(await hasEnded(record, KILL_MS))) {
-        throw new CliError(
-          'timed-out',
-          `process ${record.pid} does not end although it was killed: see ${directory.log}`,
-        )
-      }
+  if (!existsSync(directory.root)) return false
+  const deadline = performance.now() + patienceMs
+  let ended: DaemonRecord | undefined
+  for (;;) {
+    const running = readDaemonRecord(directory)
+    if (running) {
+      await end(running, { directory, timeout, patienceMs })
+      ended = running
     }
+    using lock = tryLock(directory)
+    if (lock) {
+      // One that was ending already leaves its sandboxes running.
+      if (!ended || ended.ending || existsSync(directory.daemon)) {
+        const { stopLeftovers } = await import('./leftovers.ts')
+        await withinTime(stopLeftovers(directory), directory.log)
+      }
+      return ended !== undefined
+    }
+    if (performance.now() > deadline) throw notDone(directory)
+    await delay(LOOK_MS)
   }
-  // One that was ending already leaves its sandboxes running.
-  if (!record || record.ending || existsSync(directory.daemon)) {
-    const { stopLeftovers } = await import('./leftovers.ts')
-    await withinTime(stopLeftovers(directory), directory.log)
+}
+
+interface Ending {
+  directory: DataDirectory
+  timeout: string
+  patienceMs: number
+}
+
+async function end(record: DaemonRecord, { directory, timeout, patienceMs }: Ending): Promise<void> {
+  // SIGTERM alone leaves the sandboxes running, for an update of Caisson; SIGINT stops them first.
+  signal(record, 'SIGINT')
+  if (await hasEnded(record, patienceMs)) return
+  say(`process ${record.pid} has not stopped within ${timeout} and is killed`)
+  signal(record, 'SIGKILL')
+  if (await hasEnded(record, KILL_MS)) return
+  throw new CliError('timed-out', `process ${record.pid} does not end although it was killed: see ${directory.log}`)
+}
+
+function signal({ pid }: DaemonRecord, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    // It has ended meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
-  return record !== undefined
 }
 
 async function withinTime(work: Promise<void>, log: string): Promise<void> {

@@ -3,8 +3,9 @@ import { closeSync, writeSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { VERSION } from '../version.ts'
 import { createDaemonLog, type DaemonLog } from './daemon-log.ts'
-import { type DaemonRecord, removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
+import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
 import type { DataDirectory } from './data-directory.ts'
+import { takeDirectory } from './directory-lock.ts'
 import { closeInheritedDescriptors } from './inherited-descriptors.ts'
 import { releaseNamespaces } from './user-namespace.ts'
 
@@ -19,13 +20,13 @@ export interface Served extends AsyncDisposable {
 }
 
 /**
- * Runs until a signal comes. SIGINT stops every sandbox too; SIGTERM leaves them for the next start.
+ * Runs until a signal comes; not at all where another process serves the directory already. SIGINT stops every sandbox too; SIGTERM leaves them for the next start.
  *
- * @param start begins to serve, or finds the process that does already
+ * @param start begins to serve
  */
 export async function runDaemon(
   directory: DataDirectory,
-  start: (log: DaemonLog) => Promise<Served | DaemonRecord>,
+  start: (log: DaemonLog) => Promise<Served>,
   readyText = 'ready',
 ): Promise<void> {
   closeInheritedDescriptors(readyDescriptor())
@@ -42,18 +43,19 @@ export async function runDaemon(
   process.on('unhandledRejection', (error) => {
     log('a failure that nobody waited for', error instanceof Error ? (error.stack ?? error.message) : String(error))
   })
+  const taken = await takeDirectory(directory)
+  if ('pid' in taken) {
+    sayReady(`already running: ${taken.server}, process ${taken.pid}`)
+    return
+  }
+  using _lock = taken
+  await runUntilStopped()
   // Left where that failed: `down` then takes away what is left.
-  if (await runUntilStopped()) removeDaemonRecord(directory)
+  removeDaemonRecord(directory)
 
-  /** False where another process serves the directory. */
-  async function runUntilStopped(): Promise<boolean> {
-    const started = await start(log)
-    if ('pid' in started) {
-      sayReady(`already running: ${started.server}, process ${started.pid}`)
-      return false
-    }
+  async function runUntilStopped(): Promise<void> {
     // Whatever happens from here on, nothing of it goes on in a process that should end.
-    await using served = started
+    await using served = await start(log)
     const { server } = served
     writeDaemonRecord(directory, { server, version: VERSION })
     sayReady(`${readyText}: ${server}`)
@@ -71,7 +73,6 @@ export async function runDaemon(
     if (how === 'stop') await served.stopAll()
     // Otherwise sandboxes go on in them.
     if (how !== 'leave') releaseNamespaces(directory)
-    return true
   }
 }
 

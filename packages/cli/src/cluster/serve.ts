@@ -5,7 +5,6 @@ import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
 import { watchIdleness } from './idleness.ts'
 import type { ListenAddress } from './listen-address.ts'
-import { whileNobodyElseStarts } from './other-start.ts'
 import { runDaemon } from './run-daemon.ts'
 import { holdNamespaces } from './user-namespace.ts'
 
@@ -21,14 +20,13 @@ export interface ServeOptions {
 /** Runs until a signal comes: see `runDaemon`. */
 export async function serve(directory: DataDirectory, options: ServeOptions): Promise<void> {
   prepareDataDirectory(directory)
-  holdNamespaces(directory)
   const { host, port } = options.listen ?? { host: '127.0.0.1', port: lastPort(directory) }
   const { stopWhenIdleMs, fakeRuntime, flatGroup } = options
   await runDaemon(directory, async (log) => {
+    holdNamespaces(directory)
     const start = (on: number): Promise<EmbeddedCluster> =>
       startEmbeddedCluster(directory, { host, port: on, fakeRuntime, flatGroup, log })
-    const cluster = await whileNobodyElseStarts(directory, () => startOn(port, start))
-    if ('pid' in cluster) return cluster
+    const cluster = await startOn(port, start)
     return {
       server: cluster.url,
       stopAll: () => cluster.kubelet.stopAll(),

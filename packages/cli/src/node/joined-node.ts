@@ -91,9 +91,9 @@ export function requireNoNode(directory: DataDirectory): void {
 /** All that a node has of it; what its administrator wrote stays. */
 export function removeNodeFiles(directory: DataDirectory): void {
   const { record, credentials } = nodeFiles(directory)
-  const { runtime, kubelet, log, daemon, namespaces, root } = directory
-  for (const path of [runtime, kubelet, log, `${log}.1`, daemon, namespaces, credentials, join(root, 'layout.json')])
-    rmSync(path, { recursive: true, force: true })
+  const { runtime, kubelet, log, daemon, lock, namespaces, root } = directory
+  const files = [log, `${log}.1`, daemon, lock, namespaces, join(root, 'layout.json')]
+  for (const path of [runtime, kubelet, credentials, ...files]) rmSync(path, { recursive: true, force: true })
   rmSync(record, { force: true })
   try {
     rmdirSync(root)
