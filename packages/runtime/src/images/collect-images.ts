@@ -38,7 +38,8 @@ export async function collectImages(
   const bytesToFree = Math.max(await bytesOverDisk(files, options), await bytesOverBound(files, options))
   if (bytesToFree <= 0) return { removed: [], missingBytes: 0 }
   const kept = (await options.keep?.()) ?? new Set()
-  return files.lock.hold(async () => {
+  await using work = await files.makeWork()
+  return await files.lock.hold(async () => {
     const used = await options.inUse()
     const candidates: Candidate[] = []
     for (const [id, lastUsed] of await files.lastUses()) {
@@ -50,7 +51,7 @@ export async function collectImages(
     const plan = planCollection(candidates, { bytesToFree, unusedSince: options.now - options.minAgeMs })
     const names = await files.readNames()
     const gone = [...names].filter(([, id]) => plan.ids.includes(id)).map(([name]) => name)
-    if (gone.length > 0) await files.removeNames(names, gone)
+    if (gone.length > 0) await files.removeNames(names, gone, work.path)
     return { removed: gone, missingBytes: plan.missingBytes }
   })
 }

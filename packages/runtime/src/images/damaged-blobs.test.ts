@@ -29,16 +29,17 @@ beforeEach(async () => {
   registry = await startScriptedRegistry((request, response) => {
     return serves(request.url?.startsWith('/v2/second/') ? second : first)(request, response)
   })
-  library = await openImageLibrary(join(directory, 'store'), {
-    hostRootfs: async () => '',
-    inUse: async () => new Set(),
-  })
+  library = await open()
   await pull('first')
 })
 afterEach(async () => {
   await registry[Symbol.asyncDispose]()
   await rm(directory, { recursive: true, force: true })
 })
+
+function open(): Promise<ImageLibrary> {
+  return openImageLibrary(join(directory, 'store'), { hostRootfs: async () => '', inUse: async () => new Set() })
+}
 
 /** What was downloaded for it, by digest. */
 async function pull(repository: string): Promise<string[]> {
@@ -107,5 +108,23 @@ describe('a pull', () => {
     expect((await readdir(join(directory, 'store/blobs'))).sort()).toEqual(
       [...new Set(blobs)].map((each) => each.slice('sha256:'.length)).sort(),
     )
+  })
+})
+
+describe('an image of which a crash of the machine left not even the description', () => {
+  const described = (name: string): string =>
+    join(directory, 'store', `${first.config.digest.slice('sha256:'.length)}.2`, name)
+
+  test.each(['image.json', 'grants.json'])('keeps no store from being opened, and is got again: %s', async (name) => {
+    await truncate(described(name))
+    await pull('second')
+    library = await open()
+    await pull('first')
+    const image = await library.get(`${registry.host}/first`)
+    expect([image?.id, image?.grant]).toEqual([first.config.digest, 'everyone'])
+    const { rootfs } = await library.rootfs(`${registry.host}/first`)
+    expect(await readFile(join(rootfs, 'first'), 'utf8')).toBe('content of first')
+    await expectRepaired()
+    expect((await readdir(join(directory, 'store'))).filter((each) => each.startsWith('.'))).toEqual([])
   })
 })

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { watch } from 'node:fs'
 import { link, mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { isSameProcess, processStartTime } from '../monitor/process-identity.ts'
 import type { Descriptor } from '../registry/remote-image.ts'
 import type { Image } from '../runtime.ts'
@@ -58,13 +58,15 @@ export interface ImageFiles {
    * last name by that goes.
    */
   add(images: readonly NewImage[]): Promise<boolean>
-  /** Takes names away, and the images that had no other. Under the lock. */
-  removeNames(names: Map<string, string>, gone: readonly string[]): Promise<void>
+  /**
+   * Takes names away, and moves what had no other to where it will be deleted: others wait for the lock, under which this
+   * is called, and a large image takes a while.
+   */
+  removeNames(names: Map<string, string>, gone: readonly string[], work: string): Promise<void>
   /** Ids of all images that have a name, with the time of their last use, ms since the epoch. */
   lastUses(): Promise<Map<string, number>>
   /** Remembers that an image is used now. */
   touch(id: string): Promise<void>
-  exists(id: string): Promise<boolean>
 }
 
 /**
@@ -84,7 +86,6 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   const outdatedDirectory = (id: string): string => join(directory, id.slice('sha256:'.length))
   const imageDirectory = (id: string): string => `${outdatedDirectory(id)}${LAYOUT}`
   const blobFile = (digest: string): string => join(directory, 'blobs', digest.slice('sha256:'.length))
-  const exists = (id: string): Promise<boolean> => isThere(imageDirectory(id))
 
   const readNames = async (): Promise<Map<string, string>> =>
     new Map(Object.entries((await readJson<Record<string, string>>(namesFile)) ?? {}))
@@ -105,7 +106,7 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   const readImage = (id: string): Promise<StoredImage | undefined> => readStored(imageDirectory(id))
 
   async function readGrants(id: string): Promise<Record<string, Grant>> {
-    const read = (of: string) => readJson<Record<string, Grant>>(join(of, 'grants.json'))
+    const read = (of: string) => readWhole<Record<string, Grant>>(join(of, 'grants.json'))
     return (await read(imageDirectory(id))) ?? (await read(outdatedDirectory(id))) ?? {}
   }
 
@@ -118,8 +119,8 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   async function add(images: readonly NewImage[]): Promise<boolean> {
     await using work = await makeWork()
     return await lock.hold(async () => {
-      for (const { id, ready } of images) if (ready === undefined && !(await exists(id))) return false
-      for (const image of images) await place(image)
+      for (const { id, ready } of images) if (ready === undefined && !(await readImage(id))) return false
+      for (const image of images) await place(image, work.path)
       const names = await readNames()
       for (const { id, names: given } of images) for (const name of given) names.set(name, id)
       await saveNames(names)
@@ -129,10 +130,13 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   }
 
   /** Blobs come before what refers to them. */
-  async function place({ id, ready, blobs, grants }: NewImage): Promise<void> {
+  async function place({ id, ready, blobs, grants }: NewImage, work: string): Promise<void> {
     for (const [digest, file] of blobs) await putBlob(file, blobFile(digest))
-    if (ready !== undefined && !(await exists(id))) {
+    if (ready !== undefined && !(await readImage(id))) {
       await writeFile(join(ready, 'grants.json'), JSON.stringify(grants), { mode: 0o600 })
+      // Of which not even the description was left is not what it was either.
+      const damaged = imageDirectory(id)
+      if (await isThere(damaged)) await rename(damaged, join(work, `damaged-${basename(damaged)}`))
       return rename(ready, imageDirectory(id))
     }
     const known = await readGrants(id)
@@ -140,11 +144,10 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
     await writeAtomically(join(imageDirectory(id), 'grants.json'), JSON.stringify(known))
   }
 
-  async function removeNames(names: Map<string, string>, gone: readonly string[]): Promise<void> {
-    await using work = await makeWork()
+  async function removeNames(names: Map<string, string>, gone: readonly string[], work: string): Promise<void> {
     for (const name of gone) names.delete(name)
     await saveNames(names)
-    await putAside(names, work.path)
+    await putAside(names, work)
   }
 
   /** Moves what nothing refers to any more, and no container uses, to where it will be deleted. */
@@ -202,7 +205,6 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
       const now = new Date()
       await utimes(join(imageDirectory(id), 'image.json'), now, now)
     },
-    exists,
   }
   await removeLeftOver(files, putAside)
   return files
@@ -238,9 +240,9 @@ function currentOf(all: readonly StoredDirectory[]): Set<string> {
   return new Set(all.filter(({ isCurrent }) => isCurrent).map(({ id }) => id))
 }
 
-/** What a directory says of the image that it has. */
+/** What a directory says of the image that it has; undefined where it says nothing. */
 async function readStored(directory: string): Promise<StoredImage | undefined> {
-  const stored = await readJson<StoredImage>(join(directory, 'image.json'))
+  const stored = await readWhole<StoredImage>(join(directory, 'image.json'))
   return stored && { ...stored, pulled: stored.pulled ?? false, blobs: stored.blobs }
 }
 
@@ -306,6 +308,16 @@ async function readJson<T>(file: string): Promise<T | undefined> {
     return JSON.parse(await readFile(file, 'utf8')) as T
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** As if it were not there where it is damaged: a machine that lost its power keeps a file's name, and not what was in it. */
+async function readWhole<T>(file: string): Promise<T | undefined> {
+  try {
+    return await readJson<T>(file)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
     throw error
   }
 }

@@ -219,7 +219,8 @@ async function removeName(
   files: ImageFiles,
   { normalized, inUse }: { normalized: string; inUse: () => Promise<Set<string>> },
 ): Promise<boolean> {
-  return files.lock.hold(async () => {
+  await using work = await files.makeWork()
+  return await files.lock.hold(async () => {
     const names = await files.readNames()
     const id = names.get(normalized)
     if (id === undefined) return false
@@ -234,7 +235,7 @@ async function removeName(
     const isLast = ![...names].some(([name, of]) => of === id && !all.has(name))
     if (isLast && (await inUse()).has(id))
       throw new RuntimeError('failed', `a container uses the image ${normalized}: remove the container first`)
-    await files.removeNames(names, [...all])
+    await files.removeNames(names, [...all], work.path)
     return true
   })
 }

@@ -130,6 +130,22 @@ describe('an image store that several have open', () => {
     await expect(removed).rejects.toThrow('a container uses the image')
   })
 
+  test('deletes what is removed when others may go on again: they wait for a large image no longer than for a small one', async () => {
+    const store = await openImageStore(state)
+    const [large] = await store.import(archive('large:1', 'first'))
+    await store.import(archive('small:1', 'second'))
+    const rootfs = join(state, 'images', directoryOf(large), 'rootfs')
+    for (let count = 0; count < 5_000; count++) writeFileSync(join(rootfs, `file${count}`), '')
+    const done: string[] = []
+    const remove = async (name: string): Promise<void> => {
+      await store.remove(name)
+      done.push(name)
+    }
+    await Promise.all(['large:1', 'small:1'].map(remove))
+    expect(done).toEqual(['small:1', 'large:1'])
+    expect(readdirSync(join(state, 'images')).filter((name) => name.startsWith('.import-'))).toEqual([])
+  })
+
   test('takes away the half imports of the dead and leaves those of the living', async () => {
     const images = join(state, 'images')
     await openImageStore(state)
