@@ -49,9 +49,12 @@ export async function nodeJoin(options: NodeJoinOptions): Promise<void> {
     console.log(`already running: node ${known?.name} of ${running.server}, process ${running.pid}`)
     return
   }
+  const wishes = wishesOf(options, known)
+  if (known && known.name !== wishes.name)
+    throw new CliError('usage', `this machine is node ${known.name} already: 'caisson node leave' first`)
   await requireGvisor(directory)
   prepareDataDirectory(directory)
-  const node = await prepared(directory, known, options)
+  const node = await prepared(directory, { known, wishes, asked: isClusterNamed(options) })
   if (options.detach) {
     const record = await startDetached(directory, ['node', 'join'], 'node')
     console.log(`running: node ${node.name} of ${record.server}, process ${record.pid}`)
@@ -61,14 +64,15 @@ export async function nodeJoin(options: NodeJoinOptions): Promise<void> {
   await serveNode(directory, node)
 }
 
+interface Preparation {
+  known: JoinedNode | undefined
+  wishes: NodeWishes
+  /** Whether the cluster was named in so many words. */
+  asked: boolean
+}
+
 /** The cluster's administrator is needed once, and when its certificate has ended meanwhile. */
-async function prepared(
-  directory: DataDirectory,
-  known: JoinedNode | undefined,
-  options: NodeJoinOptions,
-): Promise<JoinedNode> {
-  const wishes = wishesOf(options, known)
-  const asked = options.context !== undefined || options.kubeconfig !== undefined
+async function prepared(directory: DataDirectory, { known, wishes, asked }: Preparation): Promise<JoinedNode> {
   if (!known || asked || !readKeyPair(nodeFiles(directory).clientPair, Date.now())) {
     const connection = await findConnection(wishes.joinedWith)
     return await prepareNode(directory, connection, wishes)
@@ -76,6 +80,10 @@ async function prepared(
   const node = { ...known, ...wishes }
   writeJoinedNode(directory, node)
   return node
+}
+
+function isClusterNamed({ context, kubeconfig }: NodeJoinOptions): boolean {
+  return context !== undefined || kubeconfig !== undefined
 }
 
 function wishesOf(options: NodeJoinOptions, known: JoinedNode | undefined): NodeWishes {

@@ -32,7 +32,7 @@ const RIGHTS_LOOK_MS = 100
 export type NodeWishes = Omit<JoinedNode, 'id' | 'cluster'>
 
 /**
- * Idempotent. Resolves when the machine has a certificate of the node, its rights and, where that could be had at once, one
+ * Idempotent, for a node that keeps its name. Resolves when the machine has a certificate of the node, its rights and, where that could be had at once, one
  * for its own API; all of it is written down.
  *
  * @throws CliError that says what the cluster, or whoever joins, lacks
@@ -48,8 +48,6 @@ export async function prepareNode(
       'usage',
       `this machine is node ${known.name} of ${known.cluster.server}: 'caisson node leave' first, or choose another --data-dir`,
     )
-  if (known && known.name !== wishes.name)
-    throw new CliError('usage', `this machine is node ${known.name} already: 'caisson node leave' first`)
   const node: JoinedNode = { ...wishes, id: known?.id ?? randomUUID(), cluster: clusterOf(connection) }
   await using transport = createHttpTransport(connection)
   const administrator = createClient(transport, { fieldManager: 'caisson-node-join' })
