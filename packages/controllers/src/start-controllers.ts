@@ -1,9 +1,11 @@
 /** Starts the controllers of the agent-sandbox kinds, on the embedded cluster or on any other. */
 import { AGENTS_GROUP, type Sandbox } from '@caisson/api'
 import {
+  abortableDelay,
   type Client,
   defineResource,
   type Informers,
+  isApiError,
   type Resource,
   type Transport,
   yieldRequests,
@@ -66,7 +68,7 @@ export async function startControllers(options: StartControllersOptions): Promis
   const { client, informers, onError, signal, tracer, now = Date.now } = options
   const metrics = withLog(options.metrics, options.log)
   const { clusterDomain = 'cluster.local', sandboxConcurrency = 100, sandboxEvents = true } = options
-  const caches = sandboxCaches(informers, await servedSandboxes(client, signal))
+  const caches = sandboxCaches(informers, await servedSandboxes(options))
   // Not waited for: a cluster may have Sandboxes without snapshots.
   const snapshots = snapshotCaches(informers)
   await Promise.all(
@@ -187,20 +189,33 @@ function withLog(metrics: EngineMetrics | undefined, log: EngineLog | undefined)
   }
 }
 
+const OLD_SANDBOXES = defineResource<Sandbox>({
+  group: SANDBOXES.group,
+  version: 'v1alpha1',
+  plural: SANDBOXES.plural,
+  kind: SANDBOXES.kind,
+  namespaced: SANDBOXES.namespaced,
+})
+
+/** ms between questions that nobody answers. */
+const ASK_AGAIN_MS = 1_000
+
 /** Other people's CRDs may serve only v1alpha1. Where nothing is served yet, the informer waits for v1beta1. */
-async function servedSandboxes(client: Client, signal: AbortSignal): Promise<Resource<Sandbox>> {
+async function servedSandboxes({ client, signal, onError }: StartControllersOptions): Promise<Resource<Sandbox>> {
   interface Group {
     versions?: { version: string }[]
   }
-  let versions: string[]
-  try {
-    const group = await client.request<Group>({ method: 'GET', path: `/apis/${AGENTS_GROUP}`, signal })
-    versions = group.versions?.map(({ version }) => version) ?? []
-  } catch {
-    signal.throwIfAborted()
-    return SANDBOXES
+  for (;;) {
+    try {
+      const group = await client.request<Group>({ method: 'GET', path: `/apis/${AGENTS_GROUP}`, signal })
+      const versions = group.versions?.map(({ version }) => version) ?? []
+      return versions.includes('v1beta1') || !versions.includes('v1alpha1') ? SANDBOXES : OLD_SANDBOXES
+    } catch (error) {
+      signal.throwIfAborted()
+      // It is not served, or one may not ask.
+      if (isApiError(error) && error.code < 500) return SANDBOXES
+      onError(error, 'asking which versions of Sandboxes are served')
+      await abortableDelay(ASK_AGAIN_MS, signal)
+    }
   }
-  if (versions.includes('v1beta1') || !versions.includes('v1alpha1')) return SANDBOXES
-  const { group, plural, kind, namespaced } = SANDBOXES
-  return defineResource<Sandbox>({ group, version: 'v1alpha1', plural, kind, namespaced })
 }

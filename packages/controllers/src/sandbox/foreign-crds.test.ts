@@ -1,5 +1,6 @@
 import { type CustomResourceDefinition, findCondition, type Sandbox, sandboxCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
+import { TransportError } from '@caisson/client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
@@ -32,9 +33,9 @@ afterEach(async () => {
   await cluster[Symbol.asyncDispose]()
 })
 
-async function start(crd: CustomResourceDefinition): Promise<void> {
+async function start(crd: CustomResourceDefinition, transport = cluster.transport): Promise<void> {
   await installCrd(cluster.client, crd)
-  running = await runControllers(cluster, namespace)
+  running = await runControllers({ ...cluster, transport }, namespace)
 }
 
 /** The small kind of CRD that other projects bundle: v1alpha1 alone, any spec, a status that says the least. */
@@ -88,6 +89,21 @@ describe('a cluster that serves v1alpha1 alone, with hardly a schema', () => {
       at,
       (found) => found === undefined || found.metadata.deletionTimestamp !== undefined,
     )
+  })
+
+  test('is asked again what it serves where it was away at first', async () => {
+    let away = 2
+    await start(minimalCrd(), {
+      ...cluster.transport,
+      async request(asked) {
+        if (asked.path === '/apis/agents.x-k8s.io' && away-- > 0)
+          throw new TransportError('lost', 'the server begins anew')
+        return await cluster.transport.request(asked)
+      },
+    })
+    const sandbox = { ...sandboxNamed('box'), apiVersion: OLD_SANDBOXES.apiVersion }
+    await cluster.client.create(OLD_SANDBOXES, sandbox, { namespace })
+    await until(cluster.client, PODS, at, (pod) => pod !== undefined)
   })
 
   test.each([
