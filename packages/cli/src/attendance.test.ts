@@ -4,9 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Sandbox, sandboxCrd } from '@caisson/api'
 import { startApiServer } from '@caisson/apiserver'
-import { type Client, createClient, createInformers, defineResource, inProcessTransport } from '@caisson/client'
+import {
+  type Client,
+  createClient,
+  createInformers,
+  defineResource,
+  inProcessTransport,
+  resources,
+} from '@caisson/client'
 import { expect, test } from 'vitest'
-import { attend, watchAttendance } from './attendance.ts'
+import { attend, removedWhenEnded, watchAttendance } from './attendance.ts'
 import { type DataDirectory, dataDirectory } from './cluster/data-directory.ts'
 import { sandboxes } from './sandboxes.ts'
 
@@ -30,7 +37,8 @@ interface Watching extends AsyncDisposable {
   attended(): Promise<string[]>
 }
 
-async function startWatching(): Promise<Watching> {
+/** @param user who takes objects away */
+async function startWatching(user = ADMINISTRATOR): Promise<Watching> {
   const root = mkdtempSync(join(tmpdir(), 'caisson-attendance-'))
   const stack = new AsyncDisposableStack()
   stack.defer(() => rmSync(root, { recursive: true }))
@@ -51,7 +59,8 @@ async function startWatching(): Promise<Watching> {
   const informer = stack.use(createInformers(client)).of(sandboxes)
   const errors: string[] = []
   const onError = (error: unknown, where: string): void => void errors.push(`${where}: ${(error as Error).message}`)
-  stack.use(watchAttendance({ directory, client, informers: [informer], onError }))
+  const watcher = createClient(inProcessTransport(api.server.connect(user)))
+  stack.use(watchAttendance({ directory, client: watcher, informers: [informer], onError }))
   await informer.synced()
   return {
     directory,
@@ -117,5 +126,33 @@ test('where it cannot be told whether the process is there, the sandbox stays un
   expect(watching.errors[0]).toMatch(/^watching the client of sandbox default\/unknown: connect ELOOP/)
   expect(await watching.names()).toEqual(['unknown'])
   rmSync(path)
+  await expect.poll(watching.names, { timeout: 10_000 }).toEqual([])
+}, 20_000)
+
+test('what could not be taken away is taken away later, though nothing about it changes', async () => {
+  await using watching = await startWatching({ username: 'sweeper', groups: ['system:authenticated'] })
+  await watching.create('left', { 'caisson.dev/attended': TOKEN })
+  await watching.create('ended', removedWhenEnded)
+  const status = {
+    conditions: [
+      {
+        type: 'Finished',
+        status: 'True',
+        reason: 'PodSucceeded',
+        message: '',
+        lastTransitionTime: '2026-01-01T00:00:00Z',
+      },
+    ],
+  }
+  await watching.client.patchStatus(sandboxes, 'ended', { status } as object, { namespace: 'default' })
+  await expect.poll(() => watching.errors.length).toBeGreaterThan(1)
+  expect(watching.errors.every((error) => error.includes('is forbidden'))).toBe(true)
+  const subject = { kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'sweeper' }
+  const roleRef = { kind: 'ClusterRole', apiGroup: 'rbac.authorization.k8s.io', name: 'cluster-admin' }
+  await watching.client.create(resources.clusterRoleBindings, {
+    metadata: { name: 'sweeper' },
+    subjects: [subject],
+    roleRef,
+  })
   await expect.poll(watching.names, { timeout: 10_000 }).toEqual([])
 }, 20_000)

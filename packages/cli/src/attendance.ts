@@ -77,6 +77,7 @@ export function watchAttendance({ directory, client, informers, onError }: Watch
   /** By the object's uid. */
   const watched = new Map<string, Socket>()
   const later = new Map<string, NodeJS.Timeout>()
+  let disposed = false
   /** By the token: the objects that have it, until it is known what becomes of them. */
   const open = new Map<string, Set<string>>()
   mkdirSync(directory.attended, { recursive: true, mode: 0o700 })
@@ -86,9 +87,10 @@ export function watchAttendance({ directory, client, informers, onError }: Watch
     const token = annotations[ATTENDED]
     if (deletionTimestamp || token === undefined) forget(object)
     if (deletionTimestamp) return
-    if (annotations[REMOVED_WHEN_ENDED] === 'true' && hasEnded(object)) return void remove(resource, object)
+    if (later.has(uid)) return
+    if (annotations[REMOVED_WHEN_ENDED] === 'true' && hasEnded(object)) return void removeEnded(resource, object)
     // A tenant can write anything there; only a token is ever made a path of.
-    if (token === undefined || watched.has(uid) || later.has(uid) || !TOKEN.test(token)) return
+    if (token === undefined || watched.has(uid) || !TOKEN.test(token)) return
     open.set(token, (open.get(token) ?? new Set()).add(uid))
     attach({ resource, object, token })
   }
@@ -121,23 +123,32 @@ export function watchAttendance({ directory, client, informers, onError }: Watch
 
   /** Nothing was learned of the process: this machine, or this one, has no room for another connection at the moment. */
   function tryLater(attended: Attended, failure: unknown): void {
-    const { uid = '' } = attended.object.metadata
     onError(failure, `watching the client of ${shown(attended)}`)
+    again(attended.object, () => attach(attended))
+  }
+
+  function again({ metadata: { uid = '' } }: AnyObject, action: () => void): void {
+    if (disposed) return
     const timer = setTimeout(() => {
       later.delete(uid)
-      attach(attended)
+      action()
     }, AGAIN_MS)
     later.set(uid, timer)
   }
 
   /** The process is gone. */
-  async function settle({ resource, object, token }: Attended): Promise<void> {
+  async function settle(attended: Attended): Promise<void> {
+    const { resource, object, token } = attended
     rmSync(join(directory.attended, token), { force: true })
     const settled = existsSync(keptFile(directory, token))
       ? await release(resource, object)
       : await remove(resource, object)
-    // Otherwise the next change of the object, or the next cluster, has it tried again.
     if (settled) close(token, object.metadata.uid ?? '')
+    else again(object, () => attach(attended))
+  }
+
+  async function removeEnded(resource: Resource, object: AnyObject): Promise<void> {
+    if (!(await remove(resource, object))) again(object, () => void removeEnded(resource, object))
   }
 
   /** With the last object of a process goes what it has left of itself. */
@@ -195,6 +206,7 @@ export function watchAttendance({ directory, client, informers, onError }: Watch
   const owned = handles.move()
   return {
     [Symbol.dispose]() {
+      disposed = true
       owned.dispose()
       const sockets = [...watched.values()]
       watched.clear()
