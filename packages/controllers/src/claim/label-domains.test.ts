@@ -1,9 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as apiserver from '@caisson/apiserver'
 import { type Client, isAlreadyExists, resources } from '@caisson/client'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { isReady, reasonIs, useClaims } from '../testing/claim-fixture.ts'
 import { runControllers, startTestNode } from '../testing/test-cluster.ts'
 
@@ -73,4 +74,26 @@ test('where the ConfigMap is mounted its file says so, as it is now, whatever th
   await t.client.delete(resources.configMaps, name, { namespace })
   expect(running.errors).toEqual([])
   rmSync(directory, { recursive: true })
+})
+
+test('its file is followed also where the machine has no more watches to give', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'sandbox-config-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const file = join(directory, 'allowed-label-domains')
+  writeFileSync(file, 'example.com')
+  const program = `
+    import { writeFileSync } from 'node:fs'
+    import { followLabelDomains } from './label-domains.ts'
+    writeFileSync('/proc/sys/user/max_inotify_instances', '0')
+    const [, directory, file] = process.argv
+    const changed = Promise.withResolvers()
+    const { signal } = new AbortController()
+    await using domains = await followLabelDomains({ directory, namespace: 'any', signal, changed: changed.resolve, onError: console.log })
+    console.log(domains.allowed.join())
+    writeFileSync(file, 'example.org')
+    await changed.promise
+    console.log(domains.allowed.join())`
+  const words = ['--user', '--map-root-user', process.execPath, '--input-type=module', '-e', program, directory, file]
+  const said = execFileSync('unshare', words, { cwd: import.meta.dirname, encoding: 'utf8' })
+  expect(said).toBe('example.com\nexample.org\n')
 })

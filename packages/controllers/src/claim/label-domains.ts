@@ -1,5 +1,5 @@
 /** Under which domains claims may put labels on their Pods: what the administrator writes into a ConfigMap, as for agent-sandbox. */
-import { existsSync, watch } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Client, createInformer, isNotFound, resources } from '@caisson/client'
@@ -25,8 +25,8 @@ interface FollowOptions {
   onError(error: unknown): void
 }
 
-/** Files of a ConfigMap change together, by a link that takes the place of another. */
-const SETTLED_MS = 100
+/** ms between looks at the file: a ConfigMap that was changed takes a kubelet up to a minute to mount. */
+const LOOK_MS = 1_000
 
 /** As they are where the Pod of the controllers has them, or as the API server has them. */
 export function followLabelDomains(options: FollowOptions): Promise<LabelDomains> {
@@ -36,39 +36,40 @@ export function followLabelDomains(options: FollowOptions): Promise<LabelDomains
 
 /** A ConfigMap that is optional and missing is an empty directory. Where the file cannot be read, nothing is allowed. */
 async function followFile(directory: string, { changed, onError }: FollowOptions): Promise<LabelDomains> {
+  const file = join(directory, KEY)
+  let problem: string | undefined
   const read = async (): Promise<readonly string[]> => {
     try {
-      return labelDomains({ [KEY]: await readFile(join(directory, KEY), 'utf8') })
+      const domains = labelDomains({ [KEY]: await readFile(file, 'utf8') })
+      problem = undefined
+      return domains
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return DEFAULT_LABEL_DOMAINS
-      onError(error)
+      const { code, message } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') return DEFAULT_LABEL_DOMAINS
+      // Once, however often it is looked at.
+      if (message !== problem) onError(error)
+      problem = message
       return []
     }
   }
-  let allowed: readonly string[] = []
-  let reading = Promise.resolve()
+  let allowed = await read()
   const readAgain = async (): Promise<void> => {
     const next = await read()
     if (next.join() === allowed.join()) return
     allowed = next
     changed()
   }
-  let settling: NodeJS.Timeout | undefined
-  // Before it is read, so that no change is missed.
-  const watcher = watch(directory, () => {
-    clearTimeout(settling)
-    settling = setTimeout(() => {
-      reading = reading.then(readAgain)
-    }, SETTLED_MS)
-  }).on('error', onError)
-  allowed = await read()
+  let reading = Promise.resolve()
+  // Not by its directory's events: a machine may have no more of them to give.
+  const looks = setInterval(() => {
+    reading = reading.then(readAgain)
+  }, LOOK_MS)
   return {
     get allowed() {
       return allowed
     },
     async [Symbol.asyncDispose]() {
-      watcher.close()
-      clearTimeout(settling)
+      clearInterval(looks)
       await reading
     },
   }
