@@ -27,6 +27,8 @@ export interface KeepRouterOptions {
   server: string
   /** PEM. */
   authority: string
+  /** How long nobody has to be connected before it is ended, ms. Five minutes unless given. */
+  idleMs?: number
   onError(error: unknown, where: string): void
 }
 
@@ -60,7 +62,7 @@ export interface KeptRouter extends AsyncDisposable {
 
 /** Shows the router's Pod at once, and starts nothing yet. */
 export function keepRouter(options: KeepRouterOptions): KeptRouter {
-  const { processes, onError } = options
+  const { processes, idleMs = IDLE_MS, onError } = options
   const shown = processes.register({
     namespace: CONTROLLER_NAMESPACE,
     app: ROUTER,
@@ -75,6 +77,8 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
   let notBefore = 0
   let idle: NodeJS.Timeout | undefined
   let renewal: NodeJS.Timeout | undefined
+  /** The end of one that was idle: its sockets are in the place of the next one's. */
+  let leaving: Promise<void> | undefined
 
   async function connectTo(port: number): Promise<Duplex> {
     if (port !== ROUTER_PORT) throw new Error(`the router listens on port ${ROUTER_PORT}, not on ${port}`)
@@ -107,7 +111,13 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
 
   function waitForIdleness({ child }: Running): void {
     clearTimeout(idle)
-    idle = setTimeout(() => child.kill(), IDLE_MS).unref()
+    idle = setTimeout(() => {
+      running = undefined
+      starting = undefined
+      leaving = new Promise((resolve) => child.once('exit', () => resolve()))
+      // It does nothing, and whoever comes from here on waits until it has ended.
+      child.kill('SIGKILL')
+    }, idleMs).unref()
   }
 
   async function start(): Promise<Running> {
@@ -115,6 +125,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
       if (isStopped) throw new Error('the cluster is ending')
       const wait = notBefore - performance.now()
       if (wait > 0) throw new Error(`the router ended: it is started again in ${Math.ceil(wait / 1000)} s`)
+      await leaving
       await prepare(options)
       const router = await launch(options, shown.log)
       running = router
@@ -136,6 +147,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
     router.child.once('exit', (code, signal) => {
       clearInterval(renewal)
       clearTimeout(idle)
+      if (router !== running) return
       running = undefined
       starting = undefined
       if (code === 0 || isStopped) return
@@ -172,6 +184,7 @@ export function keepRouter(options: KeepRouterOptions): KeptRouter {
         router.child.kill('SIGKILL')
         await ended
       }
+      await leaving
       shown[Symbol.dispose]()
     },
   }
