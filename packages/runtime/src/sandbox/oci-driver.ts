@@ -8,6 +8,7 @@ import { type RuntimeHandler } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { type RunCommand, runCommand } from '../tools/run-command.ts'
 import { type RunscPlatform, runscBuildDate, runscPlatform, type Tool, toolEnvironment } from '../tools/tools.ts'
+import { removeDamagedState } from './damaged-state.ts'
 
 /** What differs between the OCI runtimes' command lines. */
 export interface OciDriver {
@@ -103,6 +104,7 @@ export async function createOciDriver(
       const { exitCode, stderr } = await run(program, args, { env, timeoutMs: REMOVAL_MS })
       if (exitCode === 0 || /does not exist|not exist|no such file/i.test(stderr + (lastComplaint(runtimeLog) ?? '')))
         return
+      if (await removeDamagedState({ root, containerId, isSentry })) return
       throw new RuntimeError('failed', `${handler} could not remove container ${containerId}: ${stderr.trim()}`)
     },
   }
