@@ -27,3 +27,22 @@ test('the text of a selector is in the order of its keys', () => {
   expect(selectorText({ matchLabels: { c: 'd' }, matchExpressions })).toBe('a notin (x),b in (x,y),c=d,!d')
   expect(selectorText({})).toBe('')
 })
+
+test.each([
+  [true, 1],
+  [false, 3],
+])('a selector that never changes (%s) is read once, however often it is asked', (frozen, expected) => {
+  let reads = 0
+  const requirement = {
+    key: 'tier',
+    operator: 'In',
+    get values() {
+      reads++
+      return ['web']
+    },
+  }
+  const selector = { matchExpressions: [requirement] }
+  if (frozen) Object.freeze(selector)
+  expect(['web', 'db', 'web'].map((tier) => selects(selector, { tier }))).toEqual([true, false, true])
+  expect(reads).toBe(expected)
+})

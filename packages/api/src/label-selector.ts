@@ -10,13 +10,23 @@ export function selects(
   selector: LabelSelector | undefined,
   labels: Readonly<Record<string, string>> | undefined,
 ): boolean {
-  return labelMatcher(selector)(labels)
+  return matcherOf(selector)(labels)
+}
+
+type Matcher = (labels: Readonly<Record<string, string>> | undefined) => boolean
+
+/** Of selectors that never change, as those of stored objects, which may have tens of thousands of values to be read. */
+const known = new WeakMap<LabelSelector, Matcher>()
+
+function matcherOf(selector: LabelSelector | undefined): Matcher {
+  if (!selector || !Object.isFrozen(selector)) return labelMatcher(selector)
+  const matcher = known.get(selector) ?? labelMatcher(selector)
+  known.set(selector, matcher)
+  return matcher
 }
 
 /** `selects` for many objects: the selector is read once, and each of its requirements then asks for one label. */
-export function labelMatcher(
-  selector: LabelSelector | undefined,
-): (labels: Readonly<Record<string, string>> | undefined) => boolean {
+export function labelMatcher(selector: LabelSelector | undefined): Matcher {
   if (!selector) return () => false
   const requirements = [
     ...Object.entries(selector.matchLabels ?? {}).map(([key, value]) => ({

@@ -291,6 +291,25 @@ test('idle resolves when nothing waits and nothing runs', async () => {
   await waiting
 })
 
+test.each([1, 8])(
+  'passes that wait for nothing leave turns of the event loop to others: %d at a time',
+  async (concurrency) => {
+    const done: string[] = []
+    const queue = createWorkqueue({
+      concurrency,
+      async process(key) {
+        vi.advanceTimersByTime(6)
+        done.push(key)
+      },
+    })
+    for (let index = 0; index < 20; index++) queue.add(String(index))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(done).toEqual(['0', '1', '2', '3'])
+    await queue.idle()
+    expect(done).toHaveLength(20)
+  },
+)
+
 test('whatever happens, no key is lost and none is worked on twice at a time', async () => {
   const key = fc.constantFrom('a', 'b', 'c', 'd', 'e')
   const step = fc.oneof(

@@ -50,6 +50,11 @@ export interface Workqueue<K extends string = string> extends AsyncDisposable {
   idle(): Promise<void>
 }
 
+/**
+ * What passes have of one turn of the event loop, ms: thousands that find nothing to do, and so nothing to wait for, would be
+ * one turn together.
+ */
+const TURN_MS = 20
 const FIRST_BACK_OFF = 5
 const LONGEST_BACK_OFF = 1_000_000
 
@@ -66,6 +71,8 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
   const stop = new AbortController()
   let idleWaiters: (() => void)[] = []
   let scheduled = false
+  /** When the first pass of this turn of the event loop began. */
+  let turnBegan: number | undefined
 
   const delayed = createDelayQueue<K>((key) => enqueue(key, 0))
 
@@ -112,11 +119,25 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
   function schedule(): void {
     if (scheduled || active.size >= concurrency) return
     scheduled = true
-    queueMicrotask(startWork)
+    if (isTurnOver()) setImmediate(startWork)
+    else queueMicrotask(startWork)
+  }
+
+  function isTurnOver(): boolean {
+    return turnBegan !== undefined && performance.now() - turnBegan >= TURN_MS
+  }
+
+  function beginTurn(): void {
+    if (turnBegan !== undefined) return
+    turnBegan = performance.now()
+    setImmediate(() => {
+      turnBegan = undefined
+    })
   }
 
   function startWork(): void {
     scheduled = false
+    beginTurn()
     while (active.size < concurrency && waiting.size > 0 && !stop.signal.aborted) {
       const key = take()
       if (key === undefined) return
@@ -126,6 +147,7 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
       metrics?.waited?.(performance.now() - since)
       active.set(key, undefined)
       void pass(key)
+      if (isTurnOver()) return schedule()
     }
   }
 
