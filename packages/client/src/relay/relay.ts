@@ -54,6 +54,7 @@ export async function relayUpgrade(
   const { connection, answerHeaders = passedOn, switched } = question
   const { promise, resolve, reject } = Promise.withResolvers<{ answer: IncomingMessage; first?: Buffer }>()
   socket.on('close', () => void connection.destroy())
+  if (socket.destroyed) connection.destroy()
   const outgoing = open(question, reject)
   outgoing.on('upgrade', (answer, _socket, first: Buffer) => resolve({ answer, first }))
   outgoing.on('response', (answer) => resolve({ answer }))
