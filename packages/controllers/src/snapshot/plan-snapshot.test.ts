@@ -1,5 +1,5 @@
-import type { SandboxSnapshot } from '@caisson/api'
-import { expect, test } from 'vitest'
+import type { SandboxSnapshot, SandboxSnapshotStatus } from '@caisson/api'
+import { describe, expect, test } from 'vitest'
 import { aPod, aReadyPod, aSandbox, NOW } from '../sandbox/observed-sandbox-fixtures.ts'
 import { type ObservedSnapshot, planSnapshot } from './plan-snapshot.ts'
 
@@ -82,4 +82,32 @@ test.each<[name: string, users: string[], nodeExists: boolean, assigned: boolean
     write.verb === 'patch' ? write.patch.metadata['finalizers'] : write,
   )
   expect(finalizers).toEqual(kept === undefined ? [] : [kept])
+})
+
+describe('one that a node is to make', () => {
+  const taking: SandboxSnapshotStatus = {
+    nodeName: 'node-1',
+    podUID: 'pod-uid',
+    conditions: [
+      { type: 'Ready', status: 'False', reason: 'Taking', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' },
+    ],
+  }
+  const given = (changes: Partial<ObservedSnapshot>) => {
+    const observed = observe({ sandbox: aSandbox(), ...changes })
+    return planSnapshot({ ...observed, snapshot: { ...observed.snapshot, status: taking } }, NOW).status
+  }
+
+  test.each<[what: string, changes: Partial<ObservedSnapshot>]>([
+    ['is there', {}],
+    ['is gone, and its Pod is not yet', { nodeExists: false, pods: [aRunningPod()] }],
+  ])('is left to it while it %s', (_what, changes) => {
+    expect(given(changes)).toBeUndefined()
+  })
+
+  test('has failed once the node and the Pod are gone: nobody would ever say so', () => {
+    expect(given({ nodeExists: false })).toMatchObject({
+      nodeName: 'node-1',
+      conditions: [{ status: 'False', reason: 'SandboxGone', message: 'node node-1, which was to keep it, is gone' }],
+    })
+  })
 })

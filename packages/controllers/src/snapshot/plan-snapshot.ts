@@ -33,7 +33,8 @@ export function planSnapshot(observed: ObservedSnapshot, now: number): Plan<Sand
   const { snapshot } = observed
   if (snapshot.metadata.deletionTimestamp) return planDeletion(observed)
   const { status } = snapshot
-  if (status?.nodeName !== undefined || hasSnapshotFailed(snapshot)) return nothing()
+  if (isConditionTrue(status?.conditions, 'Ready') || hasSnapshotFailed(snapshot)) return nothing()
+  if (status?.nodeName !== undefined) return isLost(observed) ? giveUp(snapshot, status.nodeName, now) : nothing()
   const missing = missingFinalizers(snapshot)
   // Before a node begins: what it writes must not outlive the object.
   if (missing.length > 0) {
@@ -43,13 +44,31 @@ export function planSnapshot(observed: ObservedSnapshot, now: number): Plan<Sand
   return { ...nothing(), status: { ...status, ...assignment(observed, now) } }
 }
 
+/** Neither the node that was to make it is there, nor the Pod: which another of that name would not run either. */
+function isLost({ snapshot, pods, nodeExists }: ObservedSnapshot): boolean {
+  return !nodeExists && pods.every(({ metadata }) => metadata.uid !== snapshot.status?.podUID)
+}
+
+function giveUp(snapshot: SandboxSnapshot, nodeName: string, now: number): Plan<SandboxSnapshotStatus> {
+  const said = notReady(snapshot, {
+    reason: REASONS.sandboxGone,
+    message: `node ${nodeName}, which was to keep it, is gone`,
+    now,
+  })
+  return { ...nothing(), status: { ...snapshot.status, ...said } }
+}
+
+function notReady(
+  { metadata: { generation = 0 }, status }: SandboxSnapshot,
+  { reason, message, now }: { reason: string; message: string; now: number },
+): Pick<SandboxSnapshotStatus, 'conditions'> {
+  const ready: ConditionState = { type: 'Ready', status: 'False', observedGeneration: generation, reason, message }
+  return { conditions: mergeConditions(status?.conditions, [ready], { now }) }
+}
+
 function assignment({ snapshot, sandbox, pods }: ObservedSnapshot, now: number): SandboxSnapshotStatus {
   const { sandboxName } = snapshot.spec
-  const say = (reason: string, message: string): Pick<SandboxSnapshotStatus, 'conditions'> => {
-    const generation = snapshot.metadata.generation ?? 0
-    const ready: ConditionState = { type: 'Ready', status: 'False', observedGeneration: generation, reason, message }
-    return { conditions: mergeConditions(snapshot.status?.conditions, [ready], { now }) }
-  }
+  const say = (reason: string, message: string) => notReady(snapshot, { reason, message, now })
   if (!sandbox) return say(REASONS.sandboxNotFound, `there is no Sandbox ${sandboxName}`)
   if (sandbox.metadata.deletionTimestamp) return say(REASONS.sandboxGone, `Sandbox ${sandboxName} is being deleted`)
   const pod = pods.find((each) => ownershipOf(each, sandbox) === 'owned')
