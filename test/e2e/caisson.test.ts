@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { EXIT_CODES } from '../../packages/cli/src/cli-error.ts'
 import { type Cluster, run, startCluster } from './fixture.ts'
 import { leftovers } from './leftovers.ts'
 
@@ -168,6 +169,21 @@ spec:
   await cluster.mustKubectl(['delete', 'podtemplate', 'applied'])
   await cluster.mustKubectl(['apply', '-f', file])
   expect([ours, await cluster.mustKubectl(read)]).toEqual(['false 256', 'false 256'])
+  // It is Ready no more once it is to be another, though it says so for a moment.
+  const metadata = { name: 'applied' }
+  const podTemplate = { spec: { containers: [{ name: 'main', image: 'busybox', command: ['sleep', 'infinity'] }] } }
+  const suspended = {
+    apiVersion: 'agents.x-k8s.io/v1beta1',
+    kind: 'Sandbox',
+    metadata,
+    spec: { podTemplate, operatingMode: 'Suspended' },
+  }
+  writeFileSync(file, JSON.stringify(suspended))
+  expect(await cluster.caisson(['apply', '-f', file, '--wait', '--timeout', '1s'])).toMatchObject({
+    code: EXIT_CODES['timed-out'],
+    stdout: 'sandboxes/applied applied\n',
+    stderr: expect.stringContaining('Sandbox applied was not ready in time: ') as string,
+  })
   await cluster.mustCaisson(['rm', 'applied'])
 })
 

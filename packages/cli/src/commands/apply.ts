@@ -1,4 +1,4 @@
-import { type KubeObject, LONGEST_TIMER, type Sandbox } from '@caisson/api'
+import { type KubeObject, LONGEST_TIMER } from '@caisson/api'
 import { type Client, defineResource, isNotFound, type Resource } from '@caisson/client'
 import { type ManifestObject, readManifests } from '../apply/manifest-files.ts'
 import { refusedObject } from '../apply/refused-object.ts'
@@ -6,10 +6,10 @@ import { CliError, EXIT_CODES } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { parseDuration } from '../duration.ts'
 import type { GlobalOptions } from '../global-options.ts'
+import { whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
 import { say } from '../terminal-text.ts'
-import { watchNamed } from '../watch-named.ts'
 
 export interface ApplyCommandOptions extends GlobalOptions {
   filename: string[]
@@ -70,11 +70,15 @@ async function applyOne({ client, namespace: own }: Session, manifest: ManifestO
   return { resource, object: answer }
 }
 
-async function waitForAll({ client }: Session, applied: readonly Applied[], timeoutMs: number): Promise<void> {
+async function waitForAll(session: Session, applied: readonly Applied[], timeoutMs: number): Promise<void> {
   const signal = AbortSignal.timeout(Math.min(timeoutMs, LONGEST_TIMER))
   for (const { resource, object } of applied) {
-    if (resource.group === sandboxes.group && resource.plural === sandboxes.plural)
-      await waitUntilReady(client, object as unknown as Sandbox, signal)
+    if (resource.group !== sandboxes.group || resource.plural !== sandboxes.plural) continue
+    const { name = '', namespace = '' } = object.metadata
+    say(`waiting for sandbox ${name} to be Ready`)
+    using waiting = sayWaiting(`sandbox ${name}`)
+    await whenReady({ ...session, namespace }, name, signal)
+    waiting.print(`sandboxes/${name} ready`)
   }
 }
 
@@ -117,26 +121,4 @@ async function resourceOf(
     kind,
     namespaced: found.namespaced,
   })
-}
-
-async function waitUntilReady(client: Client, sandbox: Sandbox, signal: AbortSignal): Promise<void> {
-  const { name = '', namespace = '' } = sandbox.metadata
-  let last = sandbox.status?.conditions
-  say(`waiting for sandbox ${name} to be Ready`)
-  using _ = sayWaiting(`sandbox ${name}`)
-  try {
-    for await (const event of watchNamed(client, sandboxes, { namespace, name, signal })) {
-      if (event.type !== 'ADDED' && event.type !== 'MODIFIED') continue
-      last = event.object.status?.conditions
-      if (last?.some(({ type, status }) => type === 'Ready' && status === 'True'))
-        return console.log(`sandboxes/${name} ready`)
-    }
-  } catch (cause) {
-    if (!signal.aborted) throw cause
-  }
-  const why = last?.find((condition) => condition.type === 'Ready')?.message ?? 'it has no status yet'
-  throw new CliError(
-    'timed-out',
-    `sandbox ${name} did not become Ready in time: ${why}; 'kubectl describe pod ${name}' says more`,
-  )
 }
