@@ -49,6 +49,7 @@ export interface Security extends Disposable {
   impersonate(user: UserInfo, headers: RequestHeaders): UserInfo
   authorize: Authorize
   admit: Admission['admit']
+  confirmGrants: Admission['confirmGrants']
   admitValidated: Admission['admitValidated']
   /** Access reviews and token reviews: beside the built-in kinds. */
   resources: readonly Resource[]
@@ -101,6 +102,7 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
     impersonate: (user, headers) => impersonate(user, headers, authorizer.authorize),
     authorize: authorizer.authorize,
     admit: admission.admit,
+    confirmGrants: admission.confirmGrants,
     admitValidated: admission.admitValidated,
     ...createReviews({ authenticator, authorizer, now }),
     subresources: {

@@ -40,6 +40,8 @@ export interface ApiServerOptions {
   authorize: Authorize
   /** Admission: may change the object; throws a StatusError to refuse. */
   admit?: Environment['admit']
+  /** Throws a StatusError where an object, as it is by then, gives more than the user may hand out. */
+  confirmGrants?: Environment['confirmGrants']
   /** Admission that comes after validation: throws a StatusError to refuse. */
   admitValidated?: Environment['admitValidated']
   /** Beyond those that every server has, by the key of their resource. */
@@ -109,6 +111,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     storage,
     now,
     admit: options.admit ?? (() => undefined),
+    confirmGrants: options.confirmGrants ?? (() => undefined),
     admitValidated: options.admitValidated ?? (() => undefined),
     authorizeCreate(call) {
       const attributes = attributesOf({ ...call.info, verb: 'create' }, call.user)

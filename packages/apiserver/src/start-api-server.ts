@@ -109,6 +109,7 @@ export async function startApiServer(options: StartApiServerOptions): Promise<Ru
       impersonate: security.impersonate,
       authorize: security.authorize,
       admit: security.admit,
+      confirmGrants: security.confirmGrants,
       admitValidated: security.admitValidated,
       subresources: security.subresources,
       virtual: { ...security.virtual, bindings: answerBinding },

@@ -42,6 +42,8 @@ export interface Admission {
    * request is refused; nothing may be stored then.
    */
   admit(request: AdmissionRequest): void
+  /** Throws where a role or a binding, as it is by now, gives more than the user may hand out. */
+  confirmGrants(request: AdmissionRequest): void
   /** What comes after validation of a creation or an update: throws, and changes nothing. */
   admitValidated(request: AdmissionRequest): void
 }
@@ -61,10 +63,10 @@ export function createAdmission({ store, authorizer, podSecurity, now, registry 
       complete(request, store)
       // Deletions are not validated apart.
       if (request.operation === 'DELETE') admitPolicies(request, { store, registry: registry() })
-      if (isRbac(request) && request.object) {
-        const { resource, user, object, oldObject } = request
-        checkEscalation(authorizer, { resource: resource.plural, user, object, oldObject })
-      }
+    },
+    confirmGrants(request) {
+      const { resource, user, object, oldObject } = request
+      if (isRbac(request) && object) checkEscalation(authorizer, { resource: resource.plural, user, object, oldObject })
     },
     admitValidated(request) {
       admitPodSecurity(request, { store, options })

@@ -59,6 +59,7 @@ export async function startAdmittedCluster(): Promise<AdmittedCluster> {
       object: copy,
     }
     admission.admit(request)
+    admission.confirmGrants(request)
     // Validation comes between the two; these objects are valid.
     if (request.operation !== 'DELETE') admission.admitValidated(request)
     return { object: copy, warnings }

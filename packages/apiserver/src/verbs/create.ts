@@ -84,6 +84,7 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
   }
   refuseWhereTerminating(admission, environment)
   environment.admit(admission)
+  environment.confirmGrants(admission)
   dedupOwnerReferences(object, call.warnings, true)
   fillSystemFields(metadata, now, environment.rehearses?.uid)
   const generated = Boolean(metadata.generateName && !metadata.name)

@@ -31,6 +31,11 @@ export interface Environment {
   }
   /** What comes before defaults of the server and validation. Runs inside the store's transaction: synchronous. */
   admit(request: AdmissionRequest): void
+  /**
+   * Throws where a creation or an update would give somebody permissions that the user may not hand out. Asked when nothing
+   * more changes the object, before validation.
+   */
+  confirmGrants(request: AdmissionRequest): void
   /** What comes after validation, when a generated name is known; creations and updates alone. May not change anything. */
   admitValidated(request: AdmissionRequest): void
   /** Throws where the user may not create what an update or an apply is about to create. */

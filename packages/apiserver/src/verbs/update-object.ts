@@ -76,6 +76,7 @@ export function updateIn(transaction: Transaction, context: UpdateContext): Upda
     warn: (message) => call.warnings.push(message),
   }
   environment.admit(admission)
+  environment.confirmGrants(admission)
   dedupOwnerReferences(next, call.warnings, true)
   checkResourceVersion(next, current, resource)
   carryOver(next, current, context, transaction)

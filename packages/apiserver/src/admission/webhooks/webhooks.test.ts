@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startWebhookServer, type WebhookServer } from '../../testing/webhook-server.ts'
-import { startTemporaryServer, type WholeServer } from '../../testing/whole-server.ts'
+import { startTemporaryServer, TENANT_TOKEN, type WholeServer } from '../../testing/whole-server.ts'
 
 const HOOKS = '/apis/admissionregistration.k8s.io/v1'
 const MAPS = '/api/v1/namespaces/default/configmaps'
@@ -33,6 +33,11 @@ beforeAll(async () => {
         }
       case '/count':
         return patch([{ op: 'add', path: '/data', value: { labels: JSON.stringify(labels) } }])
+      case '/grant':
+        // Only once another one has had its say.
+        return labels['hooked']
+          ? patch([{ op: 'add', path: '/rules', value: [{ apiGroups: [''], resources: ['secrets'], verbs: ['*'] }] }])
+          : { allowed: true }
       case '/deny':
         return { allowed: false, status: { code: 418, reason: 'Teapot', message: 'short and stout' } }
       case '/wrong':
@@ -103,6 +108,34 @@ test('a Pod that is given its token is one that webhooks can judge, and change',
 })
 
 describe('mutating webhooks', () => {
+  test('hand out no more than the user may who writes a role, however late they change it', async () => {
+    const bindings = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings'
+    const roles = '/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles'
+    await api.request('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+      body: {
+        metadata: { name: 'writer' },
+        rules: [{ apiGroups: ['rbac.authorization.k8s.io'], resources: ['roles'], verbs: ['create'] }],
+      },
+    })
+    const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'writer' }
+    const subjects = [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'tenant' }]
+    await api.request('POST', bindings, { body: { metadata: { name: 'writer' }, roleRef, subjects } })
+    const about = { operations: ['*'], apiGroups: ['rbac.authorization.k8s.io'], apiVersions: ['v1'], resources: ['*'] }
+    await install('mutating', [
+      { path: '/grant', rules: [about], reinvocationPolicy: 'IfNeeded' },
+      { path: '/label', rules: [about] },
+    ])
+    const asTenant = { anonymous: true, headers: { authorization: `Bearer ${TENANT_TOKEN}` } }
+    const { status, body } = await api.request('POST', roles, { ...asTenant, body: { metadata: { name: 'r' } } })
+    expect([status, body.message]).toEqual([
+      403,
+      expect.stringContaining('is attempting to grant RBAC permissions not currently held'),
+    ])
+    // The webhook itself does what it is asked to.
+    const { body: made } = await api.request('POST', roles, { body: { metadata: { name: 'r' } } })
+    expect(made.rules).toEqual([{ apiGroups: [''], resources: ['secrets'], verbs: ['*'] }])
+  })
+
   test('change what is stored, and warn', async () => {
     await install('mutating', [{ path: '/label' }])
     const { status, body, headers } = await make('mutated')
