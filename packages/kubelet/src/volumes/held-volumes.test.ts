@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -31,4 +31,15 @@ test('a volume is in use until nothing is left of the last Pod that has it, also
   next.leave('two')
   expect(inUse()).toEqual([])
   expect(left).toEqual([['/b'], ['/a']])
+})
+
+test('what a crash of the machine has left of the file of a Pod keeps no agent from beginning', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'caisson-held-'))
+  onTestFinished(() => rm(root, { recursive: true }))
+  const directories = podDirectories(root)
+  await mkdir(directories.pod('one'), { recursive: true })
+  await writeFile(directories.heldVolumes('one'), '')
+  const next = await openHeldVolumes(directories, ['one'])
+  await next.hold('one', '/a')
+  expect((await openHeldVolumes(directories, ['one'])).has('/a')).toBe(true)
 })

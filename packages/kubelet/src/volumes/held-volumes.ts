@@ -56,12 +56,15 @@ export async function openHeldVolumes(directories: PodDirectories, uids: Iterabl
   }
 }
 
-/** Empty where the Pod has none. Whatever an agent begins after it has written the file is whole. */
+/**
+ * Empty where the Pod has none. Whatever an agent begins after it has written the file is whole, but where the machine has
+ * lost its power: then nothing runs that could use a volume.
+ */
 async function readHeld(file: string): Promise<string[]> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as string[]
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
   }
 }

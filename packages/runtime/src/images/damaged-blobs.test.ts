@@ -111,6 +111,14 @@ describe('a pull', () => {
   })
 })
 
+test('names that a crash of the machine has emptied are given again by the next pulls', async () => {
+  await truncate(join(directory, 'store/names.json'))
+  library = await open()
+  expect((await library.list()).map(({ name }) => name)).toEqual(['caisson.dev/host:latest'])
+  await pull('first')
+  await expectRepaired()
+})
+
 describe('an image of which a crash of the machine left not even the description', () => {
   const described = (name: string): string =>
     join(directory, 'store', `${first.config.digest.slice('sha256:'.length)}.2`, name)

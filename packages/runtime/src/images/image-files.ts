@@ -5,9 +5,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import { watch } from 'node:fs'
-import { link, mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { isSameProcess, processStartTime } from '../monitor/process-identity.ts'
+import { readRecord } from '../read-record.ts'
 import type { Descriptor } from '../registry/remote-image.ts'
 import type { Image } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
@@ -88,7 +89,7 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   const blobFile = (digest: string): string => join(directory, 'blobs', digest.slice('sha256:'.length))
 
   const readNames = async (): Promise<Map<string, string>> =>
-    new Map(Object.entries((await readJson<Record<string, string>>(namesFile)) ?? {}))
+    new Map(Object.entries((await readRecord<Record<string, string>>(namesFile)) ?? {}))
 
   function watchNames(listener: () => void): Disposable {
     // Of the directory: what is renamed into its place is another file each time.
@@ -106,7 +107,7 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
   const readImage = (id: string): Promise<StoredImage | undefined> => readStored(imageDirectory(id))
 
   async function readGrants(id: string): Promise<Record<string, Grant>> {
-    const read = (of: string) => readWhole<Record<string, Grant>>(join(of, 'grants.json'))
+    const read = (of: string) => readRecord<Record<string, Grant>>(join(of, 'grants.json'))
     return (await read(imageDirectory(id))) ?? (await read(outdatedDirectory(id))) ?? {}
   }
 
@@ -242,7 +243,7 @@ function currentOf(all: readonly StoredDirectory[]): Set<string> {
 
 /** What a directory says of the image that it has; undefined where it says nothing. */
 async function readStored(directory: string): Promise<StoredImage | undefined> {
-  const stored = await readWhole<StoredImage>(join(directory, 'image.json'))
+  const stored = await readRecord<StoredImage>(join(directory, 'image.json'))
   return stored && { ...stored, pulled: stored.pulled ?? false, blobs: stored.blobs }
 }
 
@@ -299,27 +300,9 @@ async function putBlob(file: string, target: string): Promise<void> {
 }
 
 async function writeAtomically(file: string, text: string): Promise<void> {
-  await writeFile(`${file}.new`, text, { mode: 0o600 })
+  // On the disk before it replaces what is: without names nobody could tell images from what is left over.
+  await writeFile(`${file}.new`, text, { mode: 0o600, flush: true })
   await rename(`${file}.new`, file)
-}
-
-async function readJson<T>(file: string): Promise<T | undefined> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as T
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-/** As if it were not there where it is damaged: a machine that lost its power keeps a file's name, and not what was in it. */
-async function readWhole<T>(file: string): Promise<T | undefined> {
-  try {
-    return await readJson<T>(file)
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined
-    throw error
-  }
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -1,6 +1,5 @@
 /** What the monitor keeps in a container's directory: for the runtime, and for the monitor after it. */
 import { closeSync, constants, ftruncateSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ContainerState } from '../runtime.ts'
 import type { Started, Supervision } from './protocol.ts'
@@ -53,19 +52,6 @@ export function writeExit(directory: string, exited: Exited): void {
     closeSync(descriptor)
   }
   renameSync(path, join(directory, EXIT_FILE))
-}
-
-/**
- * Undefined where it is not there or is not JSON. What cannot be read now, as where no more files may be opened, is not
- * taken for either: a container of which nothing is known is watched by nobody, and taken away.
- */
-export async function readRecord<T>(path: string): Promise<T | undefined> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as T
-  } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new Error(`${path} cannot be read: ${(error as Error).message}`, { cause: error })
-  }
 }
 
 function unwrittenExit(directory: string): string {

@@ -1,6 +1,6 @@
 /** With the machine's real routes: several clusters of one machine, and what a reboot leaves. */
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -65,6 +65,16 @@ test('a network that cannot be written into the register is not taken: nobody wo
   expect(JSON.stringify(await ipJson(['-4', 'addr', 'show', 'dev', 'lo']))).not.toContain(tag)
   await rm(entry, { recursive: true })
   expect((await network.open()).range).toBe(OWN_RANGE)
+})
+
+test('what says which network is its own may be empty after a crash, and where it cannot be read none is chosen anew', async () => {
+  const [crashed, unreadable] = [await stateDirectory(), await stateDirectory()]
+  await mkdir(join(crashed, 'network'))
+  await writeFile(join(crashed, 'network/network.json'), '')
+  expect((await (await createIn(crashed, OWN_RANGE)).open()).range).toBe(OWN_RANGE)
+  const file = join(unreadable, 'network/network.json')
+  await mkdir(file, { recursive: true })
+  await expect((await createIn(unreadable)).open()).rejects.toThrow(`${file} cannot be read`)
 })
 
 test('a network that another has taken meanwhile is left to it', async () => {

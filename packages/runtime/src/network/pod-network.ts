@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readRecord } from '../read-record.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import type { RunCommand } from '../tools/run-command.ts'
 import {
@@ -310,8 +311,7 @@ interface OpenNetwork {
 
 /** The one chosen before, or the one asked for; where none was asked for, then those that nothing on this machine uses. */
 async function* possibleRanges(file: string, wanted: string | undefined): AsyncGenerator<Cidr> {
-  const stored = await readFile(file, 'utf8').catch(() => undefined)
-  const own = stored === undefined ? wanted : (JSON.parse(stored) as { cidr: string }).cidr
+  const own = (await readRecord<{ cidr: string }>(file))?.cidr ?? wanted
   if (own !== undefined) yield parseCidr(own)
   if (wanted === undefined) yield* await freeRanges()
 }
