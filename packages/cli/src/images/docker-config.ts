@@ -17,6 +17,7 @@ interface DockerConfig {
 const DOCKER_HUB = 'docker.io'
 const DOCKER_HUB_KEY = 'https://index.docker.io/v1/'
 const HELPER_MS = 30_000
+const LOG_IN_AGAIN = "log in again, or remove it from Docker's configuration"
 
 /** Credentials of the user who runs this, from `$DOCKER_CONFIG` or `~/.docker`. */
 export function userCredentials(env = process.env): NonNullable<PullOptions['credentials']> {
@@ -38,12 +39,18 @@ function readConfig(file: string): DockerConfig {
   } catch {
     return {}
   }
+  const config = objectOf(text)
+  if (config) return config
+  throw new CliError('failed', `${file} is no JSON object: correct it, or name another directory with DOCKER_CONFIG`)
+}
+
+/** Undefined where it is none. What is wrong with it is not said: that would quote what is to be kept. */
+function objectOf(text: string): Record<string, unknown> | undefined {
   try {
-    return JSON.parse(text) as DockerConfig
-  } catch (cause) {
-    throw new CliError('failed', `${file} is no JSON: correct it, or name another directory with DOCKER_CONFIG`, {
-      cause,
-    })
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
   }
 }
 
@@ -60,16 +67,13 @@ async function askHelper(
     if (!error) return resolve(stdout)
     if (/credentials not found/i.test(stdout)) return resolve(undefined)
     // What it says may hold what it keeps.
-    reject(
-      new CliError(
-        'failed',
-        `${program} failed (${error.code ?? error.signal}): log in again, or remove it from Docker's configuration`,
-      ),
-    )
+    reject(new CliError('failed', `${program} failed (${error.code ?? error.signal}): ${LOG_IN_AGAIN}`))
   })
   child.stdin?.on('error', () => {}).end(server)
   const answer = await promise
   if (answer === undefined) return undefined
-  const { Username: username, Secret: secret } = JSON.parse(answer) as { Username: string; Secret: string }
+  const { Username: username, Secret: secret } = objectOf(answer) ?? {}
+  if (typeof username !== 'string' || typeof secret !== 'string')
+    throw new CliError('failed', `${program} answered with no credentials: ${LOG_IN_AGAIN}`)
   return username === '<token>' ? { identityToken: secret } : { username, password: secret }
 }
