@@ -112,12 +112,15 @@ describe('a key', () => {
     expect(started).toEqual(['a'])
   })
 
-  test('backs off further with each failure, from the start after a success', async () => {
+  test.each<[name: string, end: Error | WorkResult]>([
+    ['each failure', new Error('no')],
+    ['each pass that says so', { retry: true }],
+  ])('backs off further with %s, from the start after a success', async (_name, again) => {
     const { queue, started, end } = controlled()
     queue.add('a')
     await settle()
     for (const backOff of [5, 10, 20, 40]) {
-      await end('a', new Error('no'))
+      await end('a', again)
       const before = started.length
       await pass(backOff - 1)
       expect(started.length).toBe(before)
@@ -127,7 +130,7 @@ describe('a key', () => {
     await end('a')
     queue.add('a')
     await settle()
-    await end('a', new Error('no'))
+    await end('a', again)
     const before = started.length
     await pass(5)
     expect(started.length).toBe(before + 1)

@@ -25,10 +25,12 @@ export interface AddOptions {
 export interface WorkResult {
   /** ms after which the key is to be worked on again although nothing happened; with priority 0, as retries are. */
   requeueAfter?: number
+  /** Nothing failed, but the key is to come again after a back-off, as if it had. */
+  retry?: boolean
 }
 
 export interface WorkqueueOptions<K extends string> {
-  /** Does one pass. When it rejects, the key comes again after a back-off; when it resolves, its failures are forgotten. */
+  /** Does one pass. When it rejects, the key comes again after a back-off; when it resolves, its failures are forgotten unless the result says to retry. */
   process: (key: K, signal: AbortSignal) => Promise<WorkResult | void>
   /** Passes at a time; 1 unless said. */
   concurrency?: number
@@ -156,7 +158,8 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
     let failed = false
     try {
       const result = await work(key, stop.signal)
-      failures.delete(key)
+      if (result?.retry) retry(key)
+      else failures.delete(key)
       if (result?.requeueAfter !== undefined) addAfter(key, result.requeueAfter)
     } catch (error) {
       failed = true

@@ -41,7 +41,7 @@ test('nothing is left of a namespace for the next one of its name, also what no 
 
   const marked = await client.get(resources.namespaces, namespace)
   const reconcile = () => reconcileNamespace(marked, { client: own, watcher, graph, now: Date.now, signal })
-  expect(await reconcile()).toEqual({ requeueAfter: 100 })
+  expect(await reconcile()).toEqual({ retry: true })
   expect(await reconcile()).toEqual({})
   await create()
   expect((await client.list(resources.configMaps, at)).items).toEqual([])

@@ -15,8 +15,6 @@ import type { OwnershipGraph } from './garbage/ownership-graph.ts'
 
 const FINALIZER = 'kubernetes'
 const PODS = 'pods'
-/** Nothing tells that what was never seen has gone. */
-const UNSEEN_MS = 100
 
 export interface NamespaceContext {
   client: Client
@@ -57,7 +55,8 @@ export async function reconcileNamespace(
   const unseen = await unseenKinds(name, context)
   if (unseen.length > 0) {
     for (const resource of unseen) await deleteAll(resource, name, context)
-    return { requeueAfter: UNSEEN_MS }
+    // Nothing tells that what was never seen has gone.
+    return { retry: true }
   }
   const finalizers = namespace.spec.finalizers.filter((finalizer) => finalizer !== FINALIZER)
   try {
