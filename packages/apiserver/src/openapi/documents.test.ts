@@ -158,6 +158,19 @@ describe('OpenAPI v3', () => {
   })
 })
 
+test('the document of a group that is gone is not kept', () => {
+  let served: readonly Resource[] = [THING]
+  const changing = documentsOf(() => served)
+  const path = 'apis/ex.example.com/v1'
+  const before = changing.v3(path)
+  served = []
+  expect([changing.v3Index().paths, changing.v3(path)]).toEqual([{}, undefined])
+  served = [THING]
+  const after = changing.v3(path)
+  expect(after).toEqual(before)
+  expect(after).not.toBe(before)
+})
+
 describe('OpenAPI v2', () => {
   const document = JSON.parse(documents.v2().json) as Document
 

@@ -49,6 +49,8 @@ export function createOpenApiDocuments(
       if (members) members.push(resource)
       else found.set(path, [resource])
     }
+    // Groups come and go with their definitions, and a document can be as large as what it describes.
+    for (const path of groups.keys()) if (!found.has(path)) groups.delete(path)
     return found
   }
 
