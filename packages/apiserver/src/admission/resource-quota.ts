@@ -33,12 +33,11 @@ export function chargeQuotas(request: AdmissionRequest, now: number): void {
   const before = operation === 'UPDATE' && oldObject ? usageOf(key, oldObject, now) : undefined
   const charged: ResourceQuota[] = []
   for (const quota of quotas) {
-    const hard = amountsOf(quota.status?.hard)
-    const names = namesOf(key, [...hard.keys()])
+    const names = namesOf(key, new Set(Object.keys(quota.status?.hard ?? {})))
     if (names.length === 0 || !inScope(key, object, quota)) continue
     checkStated(request, quota, names)
     const delta = before && oldObject && inScope(key, oldObject, quota) ? increase(usage, before) : usage
-    const next = charge(request, quota, { hard, names, delta })
+    const next = charge(request, quota, { names, delta })
     if (next) charged.push(next)
   }
   if (request.dryRun) return
@@ -75,11 +74,12 @@ function checkStated(request: AdmissionRequest, quota: ResourceQuota, names: rea
 function charge(
   request: AdmissionRequest,
   quota: ResourceQuota,
-  { hard, names, delta }: { hard: Amounts; names: readonly string[]; delta: Amounts },
+  { names, delta }: { names: readonly string[]; delta: Amounts },
 ): ResourceQuota | undefined {
   const asked = new Map([...masked(delta, names)].filter(([, { nano }]) => nano !== 0n))
   if (asked.size === 0) return undefined
-  const used = amountsOf(quota.status?.used)
+  // Of what it names, which may be thousands, only what is asked for.
+  const [hard, used] = [amountsOf(quota.status?.hard, names), amountsOf(quota.status?.used, names)]
   const next = new Map(used)
   addAmounts(next, asked)
   const exceeded = [...asked.keys()].filter((name) => (next.get(name)?.nano ?? 0n) > (hard.get(name)?.nano ?? 0n))
@@ -92,6 +92,6 @@ function charge(
   return {
     ...quota,
     metadata: { ...quota.metadata },
-    status: { ...quota.status, used: toResourceList(next) },
+    status: { ...quota.status, used: { ...quota.status?.used, ...toResourceList(next) } },
   }
 }

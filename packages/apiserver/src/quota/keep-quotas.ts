@@ -10,7 +10,7 @@ import type { Quantity } from '../registry/quantity.ts'
 import { type Registry, storageKey } from '../registry/registry.ts'
 import { deepEqual } from '../storage/freeze.ts'
 import type { ResourceKey, Store, StoreEvent, Transaction } from '../storage/store.ts'
-import { addAmounts, amountsOf, masked, toResourceList } from './resource-amounts.ts'
+import { addAmounts, count, masked, toResourceList } from './resource-amounts.ts'
 import { inScope, isCounted, namesOf, usageOf } from './usage.ts'
 
 const QUOTAS: ResourceKey = 'resourcequotas'
@@ -45,9 +45,7 @@ export function keepQuotas({ store, registry, now, report }: KeepQuotasOptions):
       while (dirty.size > 0) {
         namespaces = [...dirty]
         dirty.clear()
-        await store.write((transaction) => {
-          for (const namespace of namespaces) measure(namespace, transaction)
-        })
+        await Promise.all(namespaces.flatMap(measureAll))
       }
     } catch (error) {
       for (const namespace of namespaces) dirty.add(namespace)
@@ -57,19 +55,25 @@ export function keepQuotas({ store, registry, now, report }: KeepQuotasOptions):
     }
   }
 
-  function measure(namespace: string, transaction: Transaction): void {
-    for (const object of transaction.list(QUOTAS, namespace)) {
-      const quota = object as ResourceQuota
-      const hard = quota.spec?.hard ?? {}
-      const used = toResourceList(usedBy(quota, namespace, transaction))
-      if (deepEqual(quota.status, { hard, used })) continue
-      transaction.put(QUOTAS, { ...quota, metadata: { ...quota.metadata }, status: { hard, used } } as KubeObject)
-    }
+  /** Each by itself: a namespace may have many, and those of others are not to wait for all of them. */
+  function measureAll(namespace: string): Promise<void>[] {
+    return Array.from(store.list(QUOTAS, namespace), ({ metadata: { name = '' } }) =>
+      store.write((transaction) => measure(namespace, name, transaction), `quotas of ${namespace}`),
+    )
+  }
+
+  function measure(namespace: string, name: string, transaction: Transaction): void {
+    const quota = transaction.get(QUOTAS, namespace, name) as ResourceQuota | undefined
+    if (!quota) return
+    const hard = quota.spec?.hard ?? {}
+    const used = toResourceList(usedBy(quota, namespace, transaction))
+    if (deepEqual(quota.status, { hard, used })) return
+    transaction.put(QUOTAS, { ...quota, metadata: { ...quota.metadata }, status: { hard, used } } as KubeObject)
   }
 
   function usedBy(quota: ResourceQuota, namespace: string, transaction: Transaction): Map<string, Quantity> {
-    const names = Object.keys(quota.spec?.hard ?? {})
-    const used = amountsOf(Object.fromEntries(names.map((name) => [name, '0'])))
+    const names = new Set(Object.keys(quota.spec?.hard ?? {}))
+    const used = new Map(Array.from(names, (name) => [name, count(0)]))
     for (const key of new Set(registry.all().map(storageKey))) {
       const own = isCounted(key) ? namesOf(key, names) : []
       if (own.length === 0) continue

@@ -7,8 +7,17 @@ export type Amounts = ReadonlyMap<string, Quantity>
 
 const ONE: Quantity = { nano: 1_000_000_000n, format: 'DecimalSI' }
 
-export function amountsOf(list: ResourceList | null | undefined): Map<string, Quantity> {
-  return new Map(Object.entries(list ?? {}).map(([name, text]) => [name, parseQuantity(text)]))
+/** @param names of those that are wanted; all unless given */
+export function amountsOf(
+  list: ResourceList | null | undefined,
+  names: Iterable<string> = Object.keys(list ?? {}),
+): Map<string, Quantity> {
+  const amounts = new Map<string, Quantity>()
+  for (const name of names) {
+    const text = list && Object.hasOwn(list, name) ? list[name] : undefined
+    if (text !== undefined) amounts.set(name, parseQuantity(text))
+  }
+  return amounts
 }
 
 export function count(number: number): Quantity {

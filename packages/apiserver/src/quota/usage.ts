@@ -39,28 +39,34 @@ export function isCounted(key: ResourceKey): boolean {
   return !IGNORED.has(key)
 }
 
-/** Which of the names in a quota objects of the kind count for. */
-export function namesOf(key: ResourceKey, names: readonly string[]): string[] {
-  return names.filter((name) => {
-    switch (key) {
-      case 'pods':
-        return (
-          POD_RESOURCES.has(name) ||
-          name.startsWith('hugepages-') ||
-          name.startsWith('requests.hugepages-') ||
-          (isExtended(name.replace(/^requests\./, '')) && name.startsWith('requests.'))
-        )
-      case 'services':
-        return SERVICE_RESOURCES.has(name)
-      case 'persistentvolumeclaims':
-        return (
-          name === 'count/persistentvolumeclaims' ||
-          CLAIM_RESOURCES.some((resource) => name === resource || name.endsWith(STORAGE_CLASS + resource))
-        )
-      default:
-        return name === `count/${key}` || (ALIASES.has(key) && name === key)
-    }
-  })
+/** Which of the names in a quota objects of the kind count for. Of most kinds they are not looked for among all that it names. */
+export function namesOf(key: ResourceKey, names: ReadonlySet<string>): string[] {
+  switch (key) {
+    case 'pods':
+      return [...names].filter(isOfPods)
+    case 'services':
+      return [...SERVICE_RESOURCES].filter((name) => names.has(name))
+    case 'persistentvolumeclaims':
+      return [...names].filter(isOfClaims)
+    default:
+      return [`count/${key}`, ...(ALIASES.has(key) ? [key] : [])].filter((name) => names.has(name))
+  }
+}
+
+function isOfPods(name: string): boolean {
+  return (
+    POD_RESOURCES.has(name) ||
+    name.startsWith('hugepages-') ||
+    name.startsWith('requests.hugepages-') ||
+    (name.startsWith('requests.') && isExtended(name.slice('requests.'.length)))
+  )
+}
+
+function isOfClaims(name: string): boolean {
+  return (
+    name === 'count/persistentvolumeclaims' ||
+    CLAIM_RESOURCES.some((resource) => name === resource || name.endsWith(STORAGE_CLASS + resource))
+  )
 }
 
 /** @param now ms since the epoch */
