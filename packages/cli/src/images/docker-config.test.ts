@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -47,3 +47,9 @@ test.each(['{"auths": {"registry.test": {"auth": "aHVudGVyMg=="', 'null', '"hunt
     expect(() => userCredentials({ DOCKER_CONFIG: directory })).toThrow(/config\.json is no JSON object: correct it/)
   },
 )
+
+test('a configuration that cannot be read is not taken for one that is not there', async () => {
+  expect(await userCredentials({ DOCKER_CONFIG: directory })('registry.test', 'app')).toEqual([])
+  mkdirSync(join(directory, 'config.json'))
+  expect(() => userCredentials({ DOCKER_CONFIG: directory })).toThrow(/config\.json cannot be read \(EISDIR\): /)
+})

@@ -17,6 +17,7 @@ interface DockerConfig {
 const DOCKER_HUB = 'docker.io'
 const DOCKER_HUB_KEY = 'https://index.docker.io/v1/'
 const HELPER_MS = 30_000
+const ANOTHER = 'or name another directory with DOCKER_CONFIG'
 const LOG_IN_AGAIN = "log in again, or remove it from Docker's configuration"
 
 /** Credentials of the user who runs this, from `$DOCKER_CONFIG` or `~/.docker`. */
@@ -36,12 +37,14 @@ function readConfig(file: string): DockerConfig {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
-  } catch {
-    return {}
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return {}
+    throw new CliError('failed', `${file} cannot be read (${code}): make it yours to read, ${ANOTHER}`, { cause })
   }
   const config = objectOf(text)
   if (config) return config
-  throw new CliError('failed', `${file} is no JSON object: correct it, or name another directory with DOCKER_CONFIG`)
+  throw new CliError('failed', `${file} is no JSON object: correct it, ${ANOTHER}`)
 }
 
 /** Undefined where it is none. What is wrong with it is not said: that would quote what is to be kept. */
