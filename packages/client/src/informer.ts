@@ -34,7 +34,10 @@ export interface Informer<T extends AnyObject> extends AsyncDisposable {
   list(): readonly T[]
   /** The objects for which the index function names `value`. */
   byIndex(index: string, value: string): readonly T[]
-  /** Adds an index; its function has to depend on the object alone. The same function under the same name is added once. */
+  /**
+   * Adds an index; its function has to depend on the object alone. The same function under the same name is added once. An
+   * object for which it throws is found under nothing, and what it throws is told as what handlers throw.
+   */
   addIndex(name: string, values: IndexFunction<T>): void
   /**
    * Calls the handlers for each change, synchronously and in order: they should enqueue and return. For objects that
@@ -84,12 +87,13 @@ export function createInformer<T extends AnyObject>(
   function tell(call: (handlers: InformerHandlers<T>) => void): void {
     for (const each of handlers) guarded(() => call(each))
   }
-  function guarded(call: () => void): void {
+  function guarded<V>(call: () => V): V | undefined {
     try {
-      call()
+      return call()
     } catch (error) {
       if (options.onHandlerError) options.onHandlerError(error)
       else process.emitWarning(error instanceof Error ? error : String(error), 'InformerHandlerWarning')
+      return undefined
     }
   }
   const cache = createObjectCache<T>({
@@ -105,7 +109,8 @@ export function createInformer<T extends AnyObject>(
 
   function addIndex(name: string, values: IndexFunction<T>): void {
     if (indexFunctions.get(name) === values) return
-    cache.addIndex(name, values)
+    // One object that nobody reckoned with is not to keep everybody from all others.
+    cache.addIndex(name, (object) => guarded(() => values(object)) ?? [])
     indexFunctions.set(name, values)
   }
   for (const [name, values] of Object.entries(options.indexers ?? {})) addIndex(name, values)
