@@ -170,8 +170,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
     onExit: (listener) => registry.onExit(listener),
 
-    async recover(signal) {
-      await recoverSandboxes(parts, registry, stateDirectory)
+    async recover(signal, onError = throwError) {
+      await recoverSandboxes(parts, registry, { stateDirectory, onError })
       signal?.throwIfAborted()
       // Nobody waits for it, and what it cannot remove is the next one's.
       tidied = removeUnusedLayouts(parts, registry, stateDirectory).catch(() => {})
@@ -191,4 +191,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
   }
   return runtime
+}
+
+function throwError(error: unknown): never {
+  throw error
 }

@@ -384,6 +384,10 @@ export interface Runtime extends AsyncDisposable {
   connect(sandboxId: string, port: number, signal?: AbortSignal): Promise<Duplex>
   /** Called once for each container that exited; also for those that exited before this process started, after `recover`. */
   onExit(listener: (container: Container, sandbox: Sandbox) => void): Disposable
-  /** Adopts what an earlier process left running and removes what it left half made. Call once, before anything else. */
-  recover(signal?: AbortSignal): Promise<Sandbox[]>
+  /**
+   * Adopts what an earlier process left running and removes what it left half made. Call once, before anything else.
+   *
+   * @param onError told of what cannot be taken away, and stays for the next process; without it `recover` rejects
+   */
+  recover(signal?: AbortSignal, onError?: (error: unknown, where: string) => void): Promise<Sandbox[]>
 }

@@ -86,7 +86,7 @@ export async function openNodeParts(options: NodePartsOptions & { now: () => num
   // Of those too that were taken and never begun.
   stack.use(pods.handle({ deleted: ({ metadata }) => sources.references.leave(metadata.uid ?? '') }))
   const [sandboxes, machine] = await Promise.all([
-    options.runtime.recover(signal),
+    options.runtime.recover(signal, onError),
     readMachine(options.dataDir, options.address),
   ])
   await informers.synced(signal)

@@ -56,8 +56,8 @@ export interface SandboxCgroups {
   usage(sandboxId: string): Promise<ResourceUsage | undefined>
   /** Kills what is left in it. No error where there is none. */
   remove(sandboxId: string): Promise<void>
-  /** Takes away the groups of sandboxes that are no more. */
-  recover(known: ReadonlySet<string>): Promise<void>
+  /** Takes away the groups of sandboxes that are no more. `onError`: told of those that stay. */
+  recover(known: ReadonlySet<string>, onError: (error: unknown, where: string) => void): Promise<void>
   /** Leaves nothing behind where no sandbox is left. */
   close(): Promise<void>
 }
@@ -208,10 +208,12 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
       return parents.size === 0 ? undefined : parseUsage(version, { cpu, memory, memoryStat, pids })
     },
     remove,
-    async recover(known) {
+    async recover(known, onError) {
       const found = await Promise.all(everywhere.map(groupsBelow))
       const strays = new Set(found.flat().filter((id) => !known.has(id)))
-      await Promise.all([...strays].map(remove))
+      await Promise.all(
+        [...strays].map((id) => remove(id).catch((error: unknown) => onError(error, `the control group of ${id}`))),
+      )
     },
     async close() {
       // One that still holds a sandbox stays, and so it should.

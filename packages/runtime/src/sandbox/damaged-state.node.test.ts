@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { createRuntime } from '../create-runtime.ts'
 import { containerSpec, createScratchRuntime, type ScratchRuntime, sandboxSpec } from '../testing/scratch-runtime.ts'
 
@@ -37,4 +38,30 @@ test('what was half made when the machine crashed keeps no runtime from being op
   await using next = await createRuntime({ stateDirectory, toolsDirectory })
   expect(await next.recover()).toEqual([])
   expect([existsSync(container), await readdir(join(stateDirectory, 'runsc'))]).toEqual([false, []])
+})
+
+test('what cannot be taken away is told, and keeps nothing else from going on', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'caisson-runtime-'))
+  onTestFinished(() => rm(directory, { recursive: true }))
+  const before = await createScratchRuntime({ stateDirectory: directory })
+  const { stateDirectory, toolsDirectory, runtime } = before
+  await runtime.createSandbox(sandboxSpec('a'))
+  const args = ['/bin/sleep', '1000']
+  await runtime.startContainer(containerSpec(before, 'a-1', { sandboxId: 'a', args }))
+  await runtime[Symbol.asyncDispose]()
+  await mkdir(join(stateDirectory, 'containers', 'half'))
+  // Whole, and nothing that it ever wrote.
+  const state = join(stateDirectory, 'runsc', 'half.c_sandbox:half.c.state')
+  await writeFile(state, '[]')
+  const told: string[] = []
+  await using next = await createRuntime({ stateDirectory, toolsDirectory })
+  const found = await next.recover(undefined, (error, where) => told.push(`${where}: ${(error as Error).message}`))
+  expect(found.map(({ spec, containers }) => [spec.id, ...containers.map(({ state }) => state.phase)])).toEqual([
+    ['a', 'running'],
+  ])
+  expect(told).toEqual([
+    expect.stringMatching(/^what is left of container half: runsc could not remove container half/),
+  ])
+  await next.removeSandbox('a')
+  await rm(state)
 })

@@ -14,11 +14,24 @@ import { isBeingRestored, noteRestoring } from './restore.ts'
 import { type RuntimeParts } from './runtime-parts.ts'
 import { imageRootfsOf, killSentry } from './state-files.ts'
 
+export interface RecoverOptions {
+  stateDirectory: string
+  /** Told of what cannot be taken away, or made to go on: the others do not depend on it. It may throw. */
+  onError(error: unknown, where: string): void
+}
+
 /**
  * Finds what an earlier process left: adopts what runs, remembers what has ended, takes away what was half made or belongs
  * to nobody.
  */
-export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, stateDirectory: string): Promise<void> {
+export async function recoverSandboxes(
+  parts: RuntimeParts,
+  registry: Registry,
+  { stateDirectory, onError }: RecoverOptions,
+): Promise<void> {
+  const attempt = async (work: Promise<void>, where: string): Promise<void> => {
+    await work.catch((error: unknown) => onError(error, where))
+  }
   // The monitor first: what it does not adopt has ended, and then says so on disk.
   await parts.monitor.ping()
   await endOrphanedCommands(stateDirectory)
@@ -39,22 +52,28 @@ export async function recoverSandboxes(parts: RuntimeParts, registry: Registry, 
     else if (container.spec) sandbox.containers.set(id, entry)
     adopted.add(id)
   }
-  for (const id of containers.keys()) if (!adopted.has(id)) await discardStray(parts, id)
+  for (const id of containers.keys())
+    if (!adopted.has(id)) await attempt(discardStray(parts, id), `what is left of container ${id}`)
   // A shared sandbox without the process that holds it open was never finished: its maker was not told that it is there.
   // Nor was one that has not all of a snapshot's containers, of which none goes on without the others.
   for (const sandbox of registry.sandboxes.values()) {
     const { pause } = sandbox
-    if (sandbox.record.spec.shared && (!pause || isBeingRestored(pause.directory)))
-      await removeSandbox(parts, registry, sandbox)
+    const { id, shared } = sandbox.record.spec
+    if (!shared || (pause && !isBeingRestored(pause.directory))) continue
+    await attempt(removeSandbox(parts, registry, sandbox), `what is left of sandbox ${id}`)
+    registry.sandboxes.delete(id)
   }
   await parts.network.recover(new Set(registry.sandboxes.keys()))
-  await parts.cgroups.recover(new Set(registry.sandboxes.keys()))
-  await unmountStrays(stateDirectory, adopted)
+  await parts.cgroups.recover(new Set(registry.sandboxes.keys()), onError)
+  await attempt(unmountStrays(stateDirectory, adopted), 'what is mounted for containers that are no more')
   await registry.catchUp()
   await Promise.all(
     [...registry.sandboxes.values()].map(async (sandbox) => {
-      await finishCheckpoint(parts, sandbox)
-      await finishRestore(parts, sandbox)
+      const finish = async (): Promise<void> => {
+        await finishCheckpoint(parts, sandbox)
+        await finishRestore(parts, sandbox)
+      }
+      await attempt(finish(), `sandbox ${sandbox.record.spec.id}, which may stand still`)
     }),
   )
   for (const sandbox of registry.sandboxes.values()) {
