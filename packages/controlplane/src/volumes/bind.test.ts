@@ -6,7 +6,7 @@ import { resources } from '@caisson/client'
 import { removeTree } from '@caisson/kubelet'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { startTestServer, type TestServer } from '../testing/test-server.ts'
-import { reconcileVolume, type VolumeContext } from './bind.ts'
+import { claimsOf, PODS_BY_CLAIM, reconcileClaim, reconcileVolume, type VolumeContext } from './bind.ts'
 import { PROVISIONED_BY, PROVISIONER } from './plan-claim.ts'
 
 let server: TestServer
@@ -17,6 +17,9 @@ beforeAll(async () => {
   const { informers, own: client, signal } = server
   informers.of(resources.persistentVolumes)
   informers.of(resources.persistentVolumeClaims)
+  informers.of(resources.storageClasses)
+  informers.of(resources.nodes)
+  informers.of(resources.pods).addIndex(PODS_BY_CLAIM, claimsOf)
   await informers.synced(signal)
   root = await mkdtemp(join(tmpdir(), 'caisson-bind-'))
   context = {
@@ -76,4 +79,31 @@ test('a directory that is not what a volume of this name would have had stays', 
   await released('pvc-2', path)
   await reconcileVolume('pvc-2', context)
   expect(await readdir(context.directory)).toEqual(['pvc-of-another'])
+})
+
+test('a claim says why its directory could not be made', async () => {
+  const { client, informers } = server
+  informers.of(resources.storageClasses).observe(
+    await client.create(resources.storageClasses, {
+      metadata: { name: 'local' },
+      provisioner: PROVISIONER,
+      volumeBindingMode: 'Immediate',
+    }),
+  )
+  const spec = {
+    storageClassName: 'local',
+    accessModes: ['ReadWriteOnce'],
+    resources: { requests: { storage: '1Gi' } },
+  }
+  const namespace = 'default'
+  informers
+    .of(resources.persistentVolumeClaims)
+    .observe(await client.create(resources.persistentVolumeClaims, { metadata: { name: 'one' }, spec }, { namespace }))
+  const directory = join(root, 'no-directory')
+  await writeFile(directory, '')
+  const said: string[] = []
+  const record: VolumeContext['record'] = ({ metadata }, { type, reason, message }) =>
+    said.push([metadata.name, type, reason, message].join(' '))
+  await expect(reconcileClaim('default/one', { ...context, directory, record })).rejects.toThrow('ENOTDIR')
+  expect(said).toEqual(['one Warning ProvisioningFailed the directory of the volume could not be made (ENOTDIR)'])
 })

@@ -95,20 +95,12 @@ export async function reconcileClaim(key: string, context: VolumeContext): Promi
     case 'wait':
       return record(claim, plan)
     case 'provision': {
-      const path = plan.volume.spec?.hostPath?.path ?? ''
-      await mkdir(path, { recursive: true })
-      // Whoever runs in the Pod may write to it; nobody else reaches it, below a directory that is private to its owner.
-      await chmod(path, 0o777)
-      const imageFile = plan.volume.metadata.annotations?.[IMAGE_FILE_ANNOTATION]
-      if (imageFile !== undefined) {
-        try {
-          await makeImageFile(join(path, imageFile), parseQuantity(plan.volume.spec?.capacity?.['storage'] ?? '') ?? 0)
-        } catch (error) {
-          // Said, and tried again.
-          const { message } = error as Error
-          record(claim, { type: 'Warning', reason: 'ProvisioningFailed', message })
-          throw error
-        }
+      try {
+        await makeDirectory(plan.volume)
+      } catch (error) {
+        // Said, and tried again.
+        record(claim, { type: 'Warning', reason: 'ProvisioningFailed', message: (error as Error).message })
+        throw error
       }
       try {
         volumes.observe(await client.create(resources.persistentVolumes, plan.volume, { signal }))
@@ -126,6 +118,24 @@ export async function reconcileClaim(key: string, context: VolumeContext): Promi
     case 'bind':
       return bind(claim, plan.volume, context)
   }
+}
+
+/** What a volume that is provisioned has its files in. */
+async function makeDirectory({ metadata, spec }: Volume): Promise<void> {
+  const path = spec?.hostPath?.path ?? ''
+  try {
+    await mkdir(path, { recursive: true })
+    // Whoever runs in the Pod may write to it; nobody else reaches it, below a directory that is private to its owner.
+    await chmod(path, 0o777)
+  } catch (cause) {
+    // Where it is on this machine is not for whoever has the claim.
+    throw new Error(`the directory of the volume could not be made (${(cause as NodeJS.ErrnoException).code})`, {
+      cause,
+    })
+  }
+  const imageFile = metadata.annotations?.[IMAGE_FILE_ANNOTATION]
+  if (imageFile !== undefined)
+    await makeImageFile(join(path, imageFile), parseQuantity(spec?.capacity?.['storage'] ?? '') ?? 0)
 }
 
 /** First the volume says whose it is, then the claim: a crash between the two is finished by the next pass. */
