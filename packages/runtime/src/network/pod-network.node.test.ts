@@ -77,6 +77,13 @@ test('what says which network is its own may be empty after a crash, and where i
   await expect((await createIn(unreadable)).open()).rejects.toThrow(`${file} cannot be read`)
 })
 
+test('where it cannot be known who has addresses, what an earlier process left is not passed over', async () => {
+  const directory = await stateDirectory()
+  await mkdir(join(directory, 'network'))
+  await writeFile(join(directory, 'network/addresses'), '')
+  await expect((await createIn(directory, OWN_RANGE)).recover(new Set())).rejects.toThrow('ENOTDIR')
+})
+
 test('a network that another has taken meanwhile is left to it', async () => {
   const directory = await stateDirectory()
   const before = await createIn(directory, OWN_RANGE)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { emptyWhereMissing } from '../empty-where-missing.ts'
 import { readRecord } from '../read-record.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import type { RunCommand } from '../tools/run-command.ts'
@@ -260,7 +261,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     },
     async recover(sandboxIds) {
       const strays = await ownStrays(tag, interfacePrefix)
-      const used = (await readdir(join(directory, 'addresses')).catch(() => [])).length > 0
+      const used = (await readdir(join(directory, 'addresses')).catch(emptyWhereMissing)).length > 0
       // Nothing is set up on a machine where no sandbox ever had a network.
       if (!used && strays.length === 0) return
       const network = await open()
@@ -337,8 +338,8 @@ async function forwardUplinks(): Promise<void> {
 
 /** Numbers of networks that exist on this machine and carry our name. */
 async function ownStrays(tag: string, interfacePrefix: string): Promise<number[]> {
-  const namespaces = await readdir(NAMESPACES).catch(() => [])
-  const links = await readdir('/sys/class/net').catch(() => [])
+  const namespaces = await readdir(NAMESPACES).catch(emptyWhereMissing)
+  const links = await readdir('/sys/class/net').catch(emptyWhereMissing)
   const names = [
     ...namespaces
       .filter((name) => name.startsWith(`caisson-${tag}-`))

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { emptyWhereMissing } from '../empty-where-missing.ts'
 import { EXIT_FILE, SUPERVISION_FILE, type SupervisionRecord } from '../monitor/container-files.ts'
 import { killProcess } from '../monitor/process-identity.ts'
 import { readRecord } from '../read-record.ts'
@@ -127,11 +128,6 @@ export async function imagesInUse(stateDirectory: string): Promise<Set<string>> 
 /** The root file system of the image on which a container was made; undefined where an earlier version did not say. */
 export async function imageRootfsOf(directory: string): Promise<string | undefined> {
   return readlink(join(directory, ROOTFS_LINK)).catch(() => undefined)
-}
-
-function emptyWhereMissing(error: NodeJS.ErrnoException): string[] {
-  if (error.code === 'ENOENT') return []
-  throw error
 }
 
 /** What the files of one container say about it. */
