@@ -113,3 +113,20 @@ test('beyond a thousand addresses they are cut, those that are not ready first, 
   expect(draft?.metadata.annotations).toEqual({ 'endpoints.kubernetes.io/over-capacity': 'truncated' })
   expect(draft?.subsets?.map((each) => [each.addresses?.length, each.notReadyAddresses?.length])).toEqual([[999, 1]])
 })
+
+test('of Pods that all have other numbers there are so many as an object may hold, and it says so', () => {
+  const count = 6000
+  const ports = Array.from({ length: count }, (_, index) => ({
+    name: `p${index}`,
+    port: index + 1,
+    targetPort: 'http',
+  }))
+  const pods = [1, 2, 3, 4].map((index) => pod(`10.0.0.${index}`, { port: 9000 + index }))
+  const { subsets, metadata } = planEndpoints(service({ ports }), pods, undefined) ?? {}
+  expect(subsets?.map(({ addresses }) => addresses?.map(({ ip }) => ip))).toEqual([
+    ['10.0.0.1'],
+    ['10.0.0.2'],
+    ['10.0.0.3'],
+  ])
+  expect(metadata?.annotations).toEqual({ 'endpoints.kubernetes.io/over-capacity': 'truncated' })
+})

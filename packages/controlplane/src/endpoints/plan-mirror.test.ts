@@ -169,3 +169,22 @@ describe('nothing is mirrored, and what was goes', () => {
     })
   })
 })
+
+test('ports are looked at once for all the addresses that have them, and for all slices', () => {
+  const count = 300
+  let reads = 0
+  const many = Array.from({ length: count }, (_, index) => ({
+    name: `p${index}`,
+    get port() {
+      reads++
+      return index + 1
+    },
+  }))
+  const addresses = Array.from({ length: count }, (_, index) => ({ ip: `10.1.${index >> 8}.${index & 255}` }))
+  const given = endpoints([{ addresses, ports: many }])
+  const drafts = planMirror({ service: service(), endpoints: given, slices: [] }).create
+  expect(drafts.map((draft) => [draft.endpoints.length, draft.ports?.length])).toEqual([[count, count]])
+  const slices = drafts.map((draft) => stored('db-1', draft))
+  expect(planMirror({ service: service(), endpoints: given, slices })).toEqual(NOTHING)
+  expect(reads).toBeLessThan(10 * count)
+})

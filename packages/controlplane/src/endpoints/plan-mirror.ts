@@ -9,6 +9,7 @@ import type { Endpoint, EndpointPort } from 'kubernetes-types/discovery/v1.d.ts'
 import type { EndpointsObject } from './plan-endpoints.ts'
 import {
   MANAGER_LABEL,
+  portsKey,
   SERVICE_LABEL,
   type ServiceObject,
   type SliceObject,
@@ -47,9 +48,10 @@ export function planMirror({ service, endpoints, slices }: Mirrored): SlicePlan 
   const left = new Set(own)
   const create: SlicePlan['create'][number][] = []
   const update: SliceObject[] = []
-  for (const group of groupsOf(endpoints)) {
+  const ofKind = Map.groupBy(own, ({ addressType, ports }) => kindOf(addressType, portsKey(ports ?? [])))
+  for (const [kind, group] of groupsOf(endpoints)) {
     const draft = { ...template(endpoints), ...group, endpoints: [...group.endpoints.values()] }
-    const kept = own.find((slice) => sameKind(slice, group))
+    const [kept] = ofKind.get(kind) ?? []
     if (!kept) create.push(draft)
     else {
       left.delete(kept)
@@ -67,9 +69,12 @@ function isMirrored(service: ServiceObject | undefined, { metadata }: EndpointsO
   return metadata.labels?.[SKIP_LABEL] !== 'true' && metadata.annotations?.[LEADER_ANNOTATION] === undefined
 }
 
-function groupsOf({ subsets = [] }: EndpointsObject): Group[] {
+/** By their kind. */
+function groupsOf({ subsets = [] }: EndpointsObject): Map<string, Group> {
   const groups = new Map<string, Group>()
-  for (const { addresses = [], notReadyAddresses = [], ports = [] } of subsets) {
+  for (const { addresses = [], notReadyAddresses = [], ports: given = [] } of subsets) {
+    const ports = given.map(portOf)
+    const key = portsKey(ports)
     // An address that is in both is not ready.
     const all = [
       ...notReadyAddresses.map((each) => endpointOf(each, false)),
@@ -77,15 +82,20 @@ function groupsOf({ subsets = [] }: EndpointsObject): Group[] {
     ]
     for (const endpoint of all) {
       const addressType = isIP(endpoint.addresses[0] ?? '') === 6 ? 'IPv6' : 'IPv4'
-      const group: Group = { addressType, ports: ports.map(portOf), endpoints: new Map() }
-      const key = textOf([addressType, group.ports])
-      const { endpoints } = groups.get(key) ?? group
-      if (!groups.has(key)) groups.set(key, group)
+      const kind = kindOf(addressType, key)
+      const group = groups.get(kind) ?? { addressType, ports, endpoints: new Map<string, Endpoint>() }
+      groups.set(kind, group)
       const identity = textOf([endpoint.addresses, endpoint.targetRef ?? null])
-      if (!endpoints.has(identity) && endpoints.size < MOST_ADDRESSES) endpoints.set(identity, endpoint)
+      if (!group.endpoints.has(identity) && group.endpoints.size < MOST_ADDRESSES)
+        group.endpoints.set(identity, endpoint)
     }
   }
-  return [...groups.values()]
+  return groups
+}
+
+/** @param ports their key */
+function kindOf(addressType: string, ports: string): string {
+  return `${addressType} ${ports}`
 }
 
 function endpointOf({ ip, hostname, nodeName, targetRef }: EndpointAddress, ready: boolean): Endpoint {
@@ -100,10 +110,6 @@ function endpointOf({ ip, hostname, nodeName, targetRef }: EndpointAddress, read
 
 function portOf({ name = '', port, protocol = 'TCP', appProtocol }: OldPort): EndpointPort {
   return { name, port, protocol: protocol as 'TCP', ...(appProtocol && { appProtocol }) }
-}
-
-function sameKind(slice: SliceObject, { addressType, ports }: Group): boolean {
-  return slice.addressType === addressType && textOf(slice.ports ?? []) === textOf(ports)
 }
 
 function template(endpoints: EndpointsObject): Pick<SliceObject, 'metadata'> {

@@ -145,3 +145,25 @@ test.each([
   const foreign = { ...own, metadata: { ...own.metadata, labels: {} } }
   expect(planSlices(service(spec), [pod('a')], [own, foreign])).toEqual({ create: [], update: [], remove: [own] })
 })
+
+test('ports that a Service names are looked for once in each Pod, however many there are', () => {
+  const count = 300
+  let reads = 0
+  const names = Array.from({ length: count }, (_, index) => `p${index}`)
+  const containerPorts = names.map((name, index) => ({
+    get name() {
+      reads++
+      return name
+    },
+    containerPort: 8000 + index,
+  }))
+  const ports = names.map((name, index) => ({ name, port: index + 1, targetPort: name, protocol: 'TCP' }))
+  const pods = ['a', 'bb'].map((name) => pod(name, { spec: { containers: [{ name: 'main', ports: containerPorts }] } }))
+  const [slice, ...others] = planSlices(service({ ports }), pods, []).create
+  expect([slice?.ports?.map(({ port }) => port), slice?.endpoints?.length, others]).toEqual([
+    names.map((_, index) => 8000 + index),
+    2,
+    [],
+  ])
+  expect(reads).toBeLessThan(3 * count * pods.length)
+})

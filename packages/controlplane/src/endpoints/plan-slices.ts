@@ -34,36 +34,35 @@ export function planSlices(
   if (service.metadata.deletionTimestamp) return NOTHING
   if (!selectsPods(service)) return { ...NOTHING, remove: own }
 
-  const groups = new Map<string, { ports: EndpointPort[]; endpoints: Map<string, Endpoint> }>()
+  const portsOf = createPortsOf(service)
+  const groups = new Map<EndpointPort[], Map<string, Endpoint>>()
   for (const pod of pods) {
     const address = addressIn(service, pod)
     if (address === undefined) continue
-    const ports = portsOf(service, pod)
-    const key = textOf(ports)
-    const group = groups.get(key) ?? { ports, endpoints: new Map<string, Endpoint>() }
-    group.endpoints.set(pod.metadata.uid ?? '', endpointOf(service, pod, address))
-    groups.set(key, group)
+    const ports = portsOf(pod)
+    const endpoints = groups.get(ports) ?? new Map<string, Endpoint>()
+    endpoints.set(pod.metadata.uid ?? '', endpointOf(service, pod, address))
+    groups.set(ports, endpoints)
   }
   // A Service without Pods has a slice that says so.
-  if (groups.size === 0) groups.set('', { ports: [], endpoints: new Map() })
+  if (groups.size === 0) groups.set([], new Map())
 
   const labels = labelsOf(service)
   const create: SlicePlan['create'][number][] = []
   const update: SliceObject[] = []
   const left = new Set(own)
-  for (const { ports, endpoints } of groups.values()) {
+  const withPorts = Map.groupBy(own, ({ ports }) => portsKey(ports ?? []))
+  for (const [ports, endpoints] of groups) {
     const waiting = new Map(endpoints)
-    const kept = own
-      .filter((slice) => textOf(slice.ports ?? []) === textOf(ports))
-      .map((slice) => {
-        // Where an endpoint is it stays: whoever watches sees one slice change, not all.
-        const stay = (slice.endpoints ?? []).flatMap(({ targetRef }) => {
-          const endpoint = waiting.get(targetRef?.uid ?? '')
-          waiting.delete(targetRef?.uid ?? '')
-          return endpoint ?? []
-        })
-        return { slice, endpoints: stay }
+    const kept = (withPorts.get(portsKey(ports)) ?? []).map((slice) => {
+      // Where an endpoint is it stays: whoever watches sees one slice change, not all.
+      const stay = (slice.endpoints ?? []).flatMap(({ targetRef }) => {
+        const endpoint = waiting.get(targetRef?.uid ?? '')
+        waiting.delete(targetRef?.uid ?? '')
+        return endpoint ?? []
       })
+      return { slice, endpoints: stay }
+    })
     for (const { endpoints: room } of kept) fill(room, waiting)
     const used = kept.filter(({ endpoints: held }, index) => held.length > 0 || (endpoints.size === 0 && index === 0))
     for (const { slice, endpoints: held } of used) {
@@ -127,26 +126,54 @@ function labelsOf({ metadata, spec }: ServiceObject): Record<string, string> {
   }
 }
 
-/** The Service's ports as numbers of this Pod's; one that is named as none of its ports is left out. */
-export function portsOf({ spec }: ServiceObject, pod: PodObject): EndpointPort[] {
-  return (spec?.ports ?? []).flatMap((port) => {
-    const number = targetPort(port, pod)
-    if (number === undefined) return []
-    const { name = '', protocol = 'TCP', appProtocol } = port
-    return [{ name, port: number, protocol, ...(appProtocol && { appProtocol }) }] as EndpointPort[]
-  })
+/**
+ * The Service's ports as numbers of a Pod's; one that is named as none of its ports is left out. It is the same list for all
+ * Pods with the same numbers: a Service may have thousands of ports, and so may each of its Pods.
+ */
+export function createPortsOf({ spec }: ServiceObject): (pod: PodObject) => EndpointPort[] {
+  const ports = spec?.ports ?? []
+  const named = ports.some(({ targetPort }) => typeof targetPort === 'string')
+  const known = new Map<string, EndpointPort[]>()
+  return (pod) => {
+    const names = named ? namedPorts(pod) : NO_NAMES
+    const numbers = ports.map((port) => numberOf(port, names))
+    const key = named ? numbers.join() : ''
+    const found = known.get(key) ?? ports.flatMap((port, index) => resolved(port, numbers[index]))
+    known.set(key, found)
+    return found
+  }
 }
 
-function targetPort(
+/** Equal texts for lists of the same ports in the same order. */
+export function portsKey(ports: readonly EndpointPort[]): string {
+  return JSON.stringify(ports.map(({ name, port, protocol, appProtocol }) => [name, port, protocol, appProtocol]))
+}
+
+const NO_NAMES: ReadonlyMap<string, number> = new Map()
+
+/** By name and protocol; of equal ones the first. */
+function namedPorts({ spec }: PodObject): ReadonlyMap<string, number> {
+  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always')
+  const names = new Map<string, number>()
+  for (const { ports = [] } of [...(spec?.containers ?? []), ...sidecars])
+    for (const { name, protocol = 'TCP', containerPort } of ports) {
+      const key = `${protocol} ${name}`
+      if (name !== undefined && !names.has(key)) names.set(key, containerPort)
+    }
+  return names
+}
+
+function numberOf(
   { targetPort: target, port, protocol = 'TCP' }: ServicePort,
-  { spec }: PodObject,
+  names: ReadonlyMap<string, number>,
 ): number | undefined {
   if (typeof target === 'number' && target > 0) return target
-  if (target === undefined || target === 0) return port
-  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always')
-  return [...(spec?.containers ?? []), ...sidecars]
-    .flatMap(({ ports = [] }) => ports)
-    .find((each) => each.name === target && (each.protocol ?? 'TCP') === protocol)?.containerPort
+  return target === undefined || target === 0 ? port : names.get(`${protocol} ${target}`)
+}
+
+function resolved({ name = '', protocol = 'TCP', appProtocol }: ServicePort, port: number | undefined): EndpointPort[] {
+  if (port === undefined) return []
+  return [{ name, port, protocol: protocol as 'TCP', ...(appProtocol && { appProtocol }) }]
 }
 
 export function endpointOf(service: ServiceObject, { metadata, spec, status }: PodObject, address: string): Endpoint {
