@@ -54,6 +54,7 @@ function anEndedPod(): Pod {
   return { ...pod, status: { ...pod.status, phase: 'Succeeded', containerStatuses: [main] } }
 }
 
+const FROM_MEMORY = { annotations: { 'caisson.dev/snapshot': 'box.memory' }, uid: 'next' }
 const sleeping = aSandbox({ spec: { operatingMode: 'Suspended', suspension: { memory: 'Keep' } } })
 const awake = aSandbox({ spec: { suspension: { memory: 'Keep' } } })
 const failed = condition('False', 'DiskFull', 'no room')
@@ -98,6 +99,18 @@ describe('a Sandbox that is suspended with its memory', () => {
       'Suspended=False/KeepingMemory: The memory of the Pod is being kept. Sandbox is suspending',
     ],
     [
+      'keeps what its Pod has yet to begin with: nothing else is left of it',
+      observe({ sandbox: sleeping, pods: [aReadyPod(FROM_MEMORY)], memory: memory(READY) }),
+      ['delete Pod box'],
+      'Suspended=False/PodTerminating: Pod is terminating. Sandbox is suspending',
+    ],
+    [
+      'has its memory kept anew where the Pod has begun with what was kept before',
+      observe({ sandbox: sleeping, pods: [aRunningPod(FROM_MEMORY)], memory: memory(READY) }),
+      ['delete SandboxSnapshot box.memory'],
+      'Suspended=False/KeepingMemory: The memory of the Pod is being kept. Sandbox is suspending',
+    ],
+    [
       'touches nobody else’s snapshot',
       observe({ sandbox: sleeping, pods: [aRunningPod()], memory: memory(READY, { ownerReferences: [STRANGER] }) }),
       [],
@@ -128,19 +141,18 @@ describe('a Sandbox that is suspended with its memory', () => {
 })
 
 describe('a Sandbox that runs again', () => {
-  const fromMemory = { annotations: { 'caisson.dev/snapshot': 'box.memory' }, uid: 'next' }
   test.each<[name: string, observed: ObservedSandbox, writes: string[]]>([
     ['begins with its memory', observe({ sandbox: awake, memory: memory(READY) }), ['create Pod box']],
     ['waits for it', observe({ sandbox: awake, memory: memory(taking) }), []],
     ['begins anew where it could not be kept', observe({ sandbox: awake, memory: memory(failed) }), ['create Pod box']],
     [
       'keeps it until the Pod runs',
-      observe({ sandbox: awake, memory: memory(READY), pods: [aReadyPod(fromMemory)] }),
+      observe({ sandbox: awake, memory: memory(READY), pods: [aReadyPod(FROM_MEMORY)] }),
       [],
     ],
     [
       'needs it no more once the Pod runs',
-      observe({ sandbox: awake, memory: memory(READY), pods: [aRunningPod(fromMemory)] }),
+      observe({ sandbox: awake, memory: memory(READY), pods: [aRunningPod(FROM_MEMORY)] }),
       ['delete SandboxSnapshot box.memory'],
     ],
     // Nothing may be lost, whenever the wish is taken back.

@@ -47,6 +47,8 @@ export function planKeeping(observed: ObservedSandbox, pod: Pod): MemoryPlan {
     return { ...waiting, keeping: { failed: true, message } }
   }
   if (memory.metadata.deletionTimestamp) return waiting
+  // Suspended again before it had gone on: its processes are in the snapshot, and nowhere else.
+  if (hasYetToBeginWith(memory, pod)) return RELEASE
   const { podUID } = memory.status ?? {}
   // Of an earlier suspension.
   if (podUID !== undefined && podUID !== pod.metadata.uid)
@@ -68,8 +70,7 @@ export function planResumed(observed: ObservedSandbox, pod: Pod): MemoryPlan {
     // nowhere else. They go on from there.
     return ready ? RELEASE : { ...stay, keeping: { failed: false, message: MESSAGES.memoryBeingKept } }
   }
-  const goesOn = pod.metadata.annotations?.[SNAPSHOT_ANNOTATION] === memory.metadata.name
-  if (goesOn && ready && !hasRunning(pod)) return stay
+  if (hasYetToBeginWith(memory, pod)) return stay
   return attempt(observed, deletionOf(sandboxSnapshots, memory), stay)
 }
 
@@ -100,6 +101,11 @@ export function beginning(
 /** Whether a Pod's end is that its memory was kept: then it is not the workload's own. */
 export function wasKept({ status }: Pod): boolean {
   return (status?.containerStatuses ?? []).some(({ state }) => state?.terminated?.reason === 'Suspended')
+}
+
+function hasYetToBeginWith(memory: SandboxSnapshot, pod: Pod): boolean {
+  const beginsWith = pod.metadata.annotations?.[SNAPSHOT_ANNOTATION]
+  return beginsWith === memory.metadata.name && isConditionTrue(memory.status?.conditions, 'Ready') && !hasRunning(pod)
 }
 
 function hasRunning({ status }: Pod): boolean {
