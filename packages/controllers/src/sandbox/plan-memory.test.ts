@@ -177,6 +177,13 @@ describe('a Sandbox that runs again', () => {
   })
 })
 
+test('a Sandbox that runs again begins with no memory that goes: a Pod would wait for it for ever', () => {
+  const going = memory(READY, { deletionTimestamp: '2026-01-01T00:00:00Z' })
+  const [write] = plan(observe({ sandbox: awake, memory: going })).writes
+  expect(write).toMatchObject({ id: 'create Pod box' })
+  expect(write).not.toHaveProperty('object.metadata.annotations', expect.objectContaining(FROM_MEMORY.annotations))
+})
+
 test('a Sandbox whose memory is being kept is not Ready, although its Pod still is: it goes on from there', () => {
   const pods = [aRunningPod()]
   const ready = (observed: ObservedSandbox) => conditionsOf(plan(observed)).filter((text) => text.startsWith('Ready'))

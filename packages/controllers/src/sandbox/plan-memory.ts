@@ -79,13 +79,11 @@ export function beginning(
   observed: ObservedSandbox,
 ): { kind: 'fresh' } | { kind: 'snapshot'; snapshot: SandboxSnapshot } | { kind: 'wait'; message: string } {
   const { sandbox, memory, source, snapshotsUnknown } = observed
-  if (memory && ownershipOf(memory, sandbox) === 'owned' && !hasSnapshotFailed(memory)) {
+  const kept = memory && ownershipOf(memory, sandbox) === 'owned' && !memory.metadata.deletionTimestamp
+  if (kept && !hasSnapshotFailed(memory)) {
     if (isConditionTrue(memory.status?.conditions, 'Ready')) return { kind: 'snapshot', snapshot: memory }
-    if (!memory.metadata.deletionTimestamp)
-      return {
-        kind: 'wait',
-        message: `SandboxSnapshot ${memory.metadata.name} is not Ready: ${snapshotMessage(memory)}`,
-      }
+    const message = `SandboxSnapshot ${memory.metadata.name} is not Ready: ${snapshotMessage(memory)}`
+    return { kind: 'wait', message }
   }
   const { fromSnapshot, suspension } = sandbox.spec
   // Begun without it, it would be taken away as one of an earlier suspension.
