@@ -59,6 +59,31 @@ test('a sandbox sleeps with its memory and goes on where it was', async () => {
   await cluster.mustCaisson(['rm', 'sleeper'])
 })
 
+test.runIf(findKubectl())(
+  'a sandbox that is told to sleep again before it has gone on goes on where it was',
+  async () => {
+    await startCounter('hasty')
+    const before = await count('hasty')
+    await cluster.mustCaisson(['suspend', 'hasty'])
+    const [, node = ''] = (await cluster.mustKubectl(['get', 'nodes', '-o', 'name'])).trim().split('/')
+    await cluster.mustKubectl(['cordon', node])
+    await cluster.mustKubectl([
+      'patch',
+      'sandbox',
+      'hasty',
+      '--type=merge',
+      '-p',
+      '{"spec":{"operatingMode":"Running"}}',
+    ])
+    await expect.poll(() => cluster.mustKubectl(['get', 'pods', '-o', 'name'])).toContain('pod/hasty')
+    await cluster.mustCaisson(['suspend', 'hasty'])
+    await cluster.mustKubectl(['uncordon', node])
+    await cluster.mustCaisson(['resume', 'hasty'])
+    expect(await count('hasty')).toBeGreaterThan(before)
+    await cluster.mustCaisson(['rm', 'hasty'])
+  },
+)
+
 /** Resolves when the sandbox sleeps because nothing happened in it. */
 async function fallsAsleep(name: string): Promise<void> {
   await cluster.mustKubectl(['wait', '--for=condition=Suspended', `sandbox/${name}`, '--timeout=60s'])
