@@ -1,7 +1,16 @@
 /** What an embedded cluster holds from its first start on. */
 import { isDeepStrictEqual } from 'node:util'
 import type { CustomResourceDefinition } from '@caisson/api'
-import { type Client, defineResource, isAlreadyExists, isNotFound, resources } from '@caisson/client'
+import {
+  type AnyObject,
+  type Client,
+  type Draft,
+  defineResource,
+  isAlreadyExists,
+  isNotFound,
+  type Resource,
+  resources,
+} from '@caisson/client'
 import { hostNamespace } from './host-namespace.ts'
 
 /** Of the Service `kube-dns`: where Pods ask for names. */
@@ -46,48 +55,38 @@ export async function standardObjects(
   await Promise.all([
     ...crds.map(bringUpToDate),
     ...classes.map(({ name, ...fields }) =>
-      unlessThere(client.create(resources.runtimeClasses, { metadata: { name }, ...fields })),
+      makeUnlessThere(client, resources.runtimeClasses, { metadata: { name }, ...fields }),
     ),
-    unlessThere(client.create(resources.namespaces, hostNamespace)),
+    makeUnlessThere(client, resources.namespaces, hostNamespace),
     // Nobody else gets its address, and everybody finds it where clusters have it.
-    unlessThere(
-      client.create(
-        resources.services,
-        {
-          metadata: {
-            name: 'kube-dns',
-            namespace: 'kube-system',
-            labels: { 'k8s-app': 'kube-dns' },
-          },
-          spec: {
-            clusterIP: DNS_ADDRESS,
-            clusterIPs: [DNS_ADDRESS],
-            ports: [
-              { name: 'dns', port: 53, protocol: 'UDP' },
-              { name: 'dns-tcp', port: 53, protocol: 'TCP' },
-            ],
-          },
-        },
-        { namespace: 'kube-system' },
-      ),
-    ),
-    unlessThere(
-      client.create(resources.storageClasses, {
-        metadata: { name: 'standard', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
-        provisioner,
-        reclaimPolicy: 'Delete',
-        volumeBindingMode: 'WaitForFirstConsumer',
-      }),
-    ),
-    unlessThere(
-      client.create(resources.storageClasses, {
-        metadata: { name: 'sized' },
-        provisioner,
-        parameters: { enforceSize: 'true' },
-        reclaimPolicy: 'Delete',
-        volumeBindingMode: 'WaitForFirstConsumer',
-      }),
-    ),
+    makeUnlessThere(client, resources.services, {
+      metadata: {
+        name: 'kube-dns',
+        namespace: 'kube-system',
+        labels: { 'k8s-app': 'kube-dns' },
+      },
+      spec: {
+        clusterIP: DNS_ADDRESS,
+        clusterIPs: [DNS_ADDRESS],
+        ports: [
+          { name: 'dns', port: 53, protocol: 'UDP' },
+          { name: 'dns-tcp', port: 53, protocol: 'TCP' },
+        ],
+      },
+    }),
+    makeUnlessThere(client, resources.storageClasses, {
+      metadata: { name: 'standard', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
+      provisioner,
+      reclaimPolicy: 'Delete',
+      volumeBindingMode: 'WaitForFirstConsumer',
+    }),
+    makeUnlessThere(client, resources.storageClasses, {
+      metadata: { name: 'sized' },
+      provisioner,
+      parameters: { enforceSize: 'true' },
+      reclaimPolicy: 'Delete',
+      volumeBindingMode: 'WaitForFirstConsumer',
+    }),
   ])
   /** Only where something differs: to have so large an object validated takes a tenth of the whole start. */
   async function bringUpToDate(crd: CustomResourceDefinition): Promise<void> {
@@ -99,9 +98,20 @@ export async function standardObjects(
   if (!fakeRuntime) await client.delete(resources.runtimeClasses, 'fake').catch(unlessMissing)
 }
 
-export async function unlessThere(create: Promise<unknown>): Promise<void> {
+/**
+ * Makes an object where there is none of its name. Looks first: to have one decoded and validated only to be refused takes
+ * a millisecond, and a start asks for twenty.
+ */
+export async function makeUnlessThere<T extends AnyObject>(
+  client: Client,
+  resource: Resource<T>,
+  object: Draft<T> & Pick<AnyObject, 'metadata'>,
+): Promise<void> {
+  const { name = '', namespace } = object.metadata
+  const options = namespace === undefined ? {} : { namespace }
+  if (await client.get(resource, name, options).catch(unlessMissing)) return
   try {
-    await create
+    await client.create(resource, object, options)
   } catch (error) {
     if (!isAlreadyExists(error)) throw error
   }

@@ -4,7 +4,7 @@ import { type Client, resources } from '@caisson/client'
 import { type ControllerLog, createControllerLog } from '@caisson/controllers'
 import type { SystemProcess, SystemProcesses } from '@caisson/kubelet'
 import { VERSION } from '../version.ts'
-import { unlessThere } from './standard-objects.ts'
+import { makeUnlessThere } from './standard-objects.ts'
 
 /** Name, label and ServiceAccount, as agent-sandbox's clients look for them. */
 export const ROUTER = 'sandbox-router'
@@ -48,49 +48,37 @@ export function startOfProcess(): number {
  */
 export async function systemObjects(client: Client): Promise<void> {
   const namespace = CONTROLLER_NAMESPACE
-  await unlessThere(client.create(resources.namespaces, { metadata: { name: namespace } }))
+  await makeUnlessThere(client, resources.namespaces, { metadata: { name: namespace } })
   await Promise.all([
     processObjects(client, CONTROLLER_NAME),
     processObjects(client, ROUTER),
-    unlessThere(
-      client.create(
-        resources.services,
-        {
-          metadata: { name: ROUTER_SERVICE, labels: { app: ROUTER } },
-          spec: { selector: { app: ROUTER }, ports: [{ name: 'http', port: ROUTER_PORT, targetPort: ROUTER_PORT }] },
-        },
-        { namespace },
-      ),
-    ),
+    makeUnlessThere(client, resources.services, {
+      metadata: { name: ROUTER_SERVICE, namespace, labels: { app: ROUTER } },
+      spec: { selector: { app: ROUTER }, ports: [{ name: 'http', port: ROUTER_PORT, targetPort: ROUTER_PORT }] },
+    }),
   ])
 }
 
 async function processObjects(client: Client, name: string): Promise<void> {
   const labels = { app: name }
   const namespace = CONTROLLER_NAMESPACE
-  await unlessThere(client.create(resources.serviceAccounts, { metadata: { name } }, { namespace }))
-  await unlessThere(
-    client.create(
-      resources.deployments,
-      {
-        metadata: { name, labels },
+  await makeUnlessThere(client, resources.serviceAccounts, { metadata: { name, namespace } })
+  await makeUnlessThere(client, resources.deployments, {
+    metadata: { name, namespace, labels },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
         spec: {
-          replicas: 1,
-          selector: { matchLabels: labels },
-          template: {
-            metadata: { labels },
-            spec: {
-              serviceAccountName: name,
-              // The process has the account already.
-              automountServiceAccountToken: false,
-              // The process runs, whatever becomes of the node that shows it.
-              tolerations: [{ operator: 'Exists' }],
-              containers: [{ name, image: 'caisson.dev/process', imagePullPolicy: 'Never' }],
-            },
-          },
+          serviceAccountName: name,
+          // The process has the account already.
+          automountServiceAccountToken: false,
+          // The process runs, whatever becomes of the node that shows it.
+          tolerations: [{ operator: 'Exists' }],
+          containers: [{ name, image: 'caisson.dev/process', imagePullPolicy: 'Never' }],
         },
       },
-      { namespace },
-    ),
-  )
+    },
+  })
 }
