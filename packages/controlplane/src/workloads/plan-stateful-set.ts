@@ -24,6 +24,9 @@ export interface ObservedStatefulSet extends ObservedRevisedSet {
   claims: ReadonlyMap<string, ClaimObject>
 }
 
+/** What is made in one pass: there may be two thousand millions of ordinals, and in parallel none waits for the one before it. */
+const BURST = 500
+
 export function planStatefulSet(observed: ObservedStatefulSet, now: number): Plan<object> {
   const { set, claims } = observed
   const spec = set.spec as StatefulSetSpec
@@ -78,7 +81,7 @@ function steps(state: State): Write[] {
     writes.push(...alignClaimOwners(set, pod, { ordinal, condemned: !inRange(ordinal), claims }))
   }
   if (writes.length) return writes
-  for (let ordinal = start; ordinal < start + replicas; ordinal++) {
+  for (let ordinal = start; ordinal < start + replicas && writes.length < BURST; ordinal++) {
     const step = stepOf(byOrdinal.get(ordinal), ordinal, state)
     writes.push(...step.writes)
     if (!step.done && ordered) return writes
