@@ -47,8 +47,11 @@ function aRunningPod(metadata: Pod['metadata'] = {}): Pod {
   return { ...pod, status: { ...pod.status, containerStatuses: [main] } }
 }
 
-function anEndedPod(): Pod {
-  const state = { terminated: { exitCode: 0, reason: 'Suspended' } }
+const anEndedPod = (): Pod => endedPod('Suspended')
+const aFinishedPod = (): Pod => endedPod('Completed')
+
+function endedPod(reason: string): Pod {
+  const state = { terminated: { exitCode: 0, reason } }
   const main = { name: 'main', ready: false, restartCount: 0, image: '', imageID: '', state }
   const pod = aReadyPod()
   return { ...pod, status: { ...pod.status, phase: 'Succeeded', containerStatuses: [main] } }
@@ -58,6 +61,7 @@ const FROM_MEMORY = { annotations: { 'caisson.dev/snapshot': 'box.memory' }, uid
 const sleeping = aSandbox({ spec: { operatingMode: 'Suspended', suspension: { memory: 'Keep' } } })
 const awake = aSandbox({ spec: { suspension: { memory: 'Keep' } } })
 const failed = condition('False', 'DiskFull', 'no room')
+const notRunning = condition('False', 'SandboxNotRunning', 'Sandbox box does not run: waiting for its Pod')
 const taking = condition('False', 'Taking', 'node node-1 is to keep Pod box')
 
 describe('a Sandbox that is suspended with its memory', () => {
@@ -127,6 +131,14 @@ describe('a Sandbox that is suspended with its memory', () => {
     expect(writesOf(given)).toEqual(writes)
     expect(conditionsOf(given)).toContain(suspended)
     expect(conditionsOf(given).filter((text) => text.startsWith('Finished'))).toEqual([])
+  })
+
+  test.each<[name: string, status: SandboxSnapshotStatus, writes: string[]]>([
+    ['loses its Pod where nothing could be kept of it', failed, ['delete Pod box']],
+    ['waits for no node to keep it', notRunning, ['delete SandboxSnapshot box.memory']],
+  ])('and has ended by itself meanwhile %s', (_name, status, writes) => {
+    const given = { ...memory({}), status }
+    expect(writesOf(plan(observe({ sandbox: sleeping, pods: [aFinishedPod()], memory: given })))).toEqual(writes)
   })
 
   test('is kept at the moment that it ends, as its own', () => {

@@ -13,7 +13,7 @@ import {
 import { sandboxSnapshots } from '@caisson/client'
 import { type CreateWrite, type Write, writeId } from '../engine/plan.ts'
 import { snapshotMessage } from '../snapshot/plan-snapshot.ts'
-import { deletionOf, identityOf, type Pod, SANDBOXES } from './objects.ts'
+import { deletionAsSeen, deletionOf, identityOf, type Pod, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, type SandboxError } from './observed-sandbox.ts'
 
 /** Name of the snapshot that holds a suspended Sandbox's memory. */
@@ -54,6 +54,12 @@ export function planKeeping(observed: ObservedSandbox, pod: Pod): MemoryPlan {
   if (podUID !== undefined && podUID !== pod.metadata.uid)
     return attempt(observed, deletionOf(sandboxSnapshots, memory), waiting)
   if (isConditionTrue(memory.status?.conditions, 'Ready')) return RELEASE
+  if (hasEnded(pod)) {
+    // By itself, and before anything was kept: nothing is left that could be.
+    if (hasSnapshotFailed(memory)) return RELEASE
+    if (memory.status?.nodeName === undefined && !wasKept(pod))
+      return attempt(observed, deletionAsSeen(sandboxSnapshots, memory), waiting)
+  }
   if (hasSnapshotFailed(memory)) return { ...waiting, keeping: { failed: true, message: snapshotMessage(memory) } }
   return waiting
 }
@@ -104,6 +110,10 @@ export function wasKept({ status }: Pod): boolean {
 function hasYetToBeginWith(memory: SandboxSnapshot, pod: Pod): boolean {
   const beginsWith = pod.metadata.annotations?.[SNAPSHOT_ANNOTATION]
   return beginsWith === memory.metadata.name && isConditionTrue(memory.status?.conditions, 'Ready') && !hasRunning(pod)
+}
+
+function hasEnded({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed'
 }
 
 function hasRunning({ status }: Pod): boolean {
