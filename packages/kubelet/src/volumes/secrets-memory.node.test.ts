@@ -1,6 +1,6 @@
 /** Files of Secrets and tokens, which are in the machine's memory and on no disk. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as apiserver from '@caisson/apiserver'
@@ -176,14 +176,18 @@ describe('of a data directory', () => {
       directories: podDirectories(directory),
       onError: (_error, where) => errors.push(where),
       sizeBytes: 2 ** 20,
+      retryMs: 10,
     })
 
-  test('where nothing can be mounted they are on the disk, which is said once', async () => {
+  test('as long as nothing can be mounted they are on the disk, which is said once', async () => {
+    const { secrets, secretVolume, volume } = podDirectories(directory)
     // Nothing is ever mounted at a file.
-    await writeFile(join(directory, 'secrets'), '')
+    await writeFile(secrets, '')
     const { directory: place } = memory()
-    const onDisk = podDirectories(directory).volume('uid', 'volume')
+    const onDisk = volume('uid', 'volume')
     expect([await place('uid', 'volume'), await place('uid', 'volume')]).toEqual([onDisk, onDisk])
+    await rm(secrets)
+    await expect.poll(() => place('uid', 'volume')).toBe(secretVolume('uid', 'volume'))
     expect(errors).toEqual(['files of Secrets and tokens are on the disk, since nothing can be mounted for them'])
   })
 

@@ -43,11 +43,18 @@ export interface SecretsMemoryOptions {
   onError(error: unknown, where: string): void
   /** Of the file system; default an eighth of the machine's memory. */
   sizeBytes?: number | undefined
+  /** How long one that could not be mounted is not tried again. Default a minute. */
+  retryMs?: number
 }
 
-export function createSecretsMemory({ directories, onError, sizeBytes }: SecretsMemoryOptions): SecretsMemory {
+/** What keeps a machine from mounting anything, such as a want of memory, may pass; what keeps this node from it may not. */
+const RETRY_MS = 60_000
+
+export function createSecretsMemory(options: SecretsMemoryOptions): SecretsMemory {
+  const { directories, onError, sizeBytes, retryMs = RETRY_MS } = options
   const { secrets } = directories
   let mounting: Promise<boolean> | undefined
+  let isTold = false
   /** Bytes that were admitted and may not be written yet. */
   let admitted = 0
 
@@ -57,7 +64,11 @@ export function createSecretsMemory({ directories, onError, sizeBytes }: Secrets
       if (!(await isMountPoint(secrets))) await mountSecrets(secrets, sizeBytes)
       return true
     } catch (error) {
-      onError(error, 'files of Secrets and tokens are on the disk, since nothing can be mounted for them')
+      if (!isTold) onError(error, 'files of Secrets and tokens are on the disk, since nothing can be mounted for them')
+      isTold = true
+      setTimeout(() => {
+        mounting = undefined
+      }, retryMs).unref()
       return false
     }
   }
