@@ -1,5 +1,5 @@
 /** Which sandboxes go when a connection to their client fails, on a real API server. */
-import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Sandbox, sandboxCrd } from '@caisson/api'
@@ -86,6 +86,14 @@ test('a sandbox goes with the process that attends it, or where there is none', 
   await watching.create('left', { 'caisson.dev/attended': TOKEN })
   await expect.poll(watching.names).toEqual(['attended'])
   expect(watching.errors).toEqual([])
+})
+
+test('a sandbox goes also where what its process left cannot be taken away', async () => {
+  await using watching = await startWatching()
+  mkdirSync(join(watching.directory.attended, TOKEN))
+  await watching.create('left', { 'caisson.dev/attended': TOKEN })
+  await expect.poll(watching.names).toEqual([])
+  await expect.poll(() => watching.errors).toEqual([expect.stringContaining(TOKEN)])
 })
 
 test('what a process has kept outlives it, and is its own no more', async () => {

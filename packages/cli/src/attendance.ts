@@ -139,7 +139,7 @@ export function watchAttendance({ directory, client, informers, onError }: Watch
   /** The process is gone. */
   async function settle(attended: Attended): Promise<void> {
     const { resource, object, token } = attended
-    rmSync(join(directory.attended, token), { force: true })
+    discard(join(directory.attended, token))
     const settled = existsSync(keptFile(directory, token))
       ? await release(resource, object)
       : await remove(resource, object)
@@ -156,7 +156,16 @@ export function watchAttendance({ directory, client, informers, onError }: Watch
     const rest = open.get(token)
     if (!rest?.delete(uid) || rest.size > 0) return
     open.delete(token)
-    rmSync(keptFile(directory, token), { force: true })
+    discard(keptFile(directory, token))
+  }
+
+  /** Where it stays it does no harm. */
+  function discard(path: string): void {
+    try {
+      rmSync(path, { force: true })
+    } catch (error) {
+      onError(error, path)
+    }
   }
 
   function release(resource: Resource, object: AnyObject): Promise<boolean> {
