@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
 import type { StatusError } from '../status-error.ts'
 import type { Answer, Call } from '../verbs/call.ts'
+import { badRequest } from '../verbs/errors.ts'
 import { compress, isCompressed } from './compress.ts'
 import { encodeJson, encodeProtobuf } from './encode-answer.ts'
 import { type Accepted, errorEncoding } from './negotiate.ts'
@@ -25,7 +26,7 @@ export interface Form {
 
 /** Gives the length of the body as it is sent, in bytes. */
 export async function respond(response: ServerResponse, answer: Answer, form: Form): Promise<number> {
-  const { type, content, charset } = await encodeAnswer(answer, form.accepted.encoding, form.share)
+  const { type, content, charset } = await encodeAnswer(answer, form.accepted.encoding, { response, share: form.share })
   const plain = Buffer.byteLength(content, charset)
   const headers: string[] = [...COMMON, 'Content-Type', type]
   const isLarge = isCompressed(form.acceptEncoding, plain)
@@ -49,17 +50,27 @@ interface Encoded {
   charset: 'utf8' | 'latin1'
 }
 
-function encodeAnswer(answer: Answer, encoding: Accepted['encoding'], share: string): Encoded | Promise<Encoded> {
+function encodeAnswer(answer: Answer, encoding: Accepted['encoding'], client: Client): Encoded | Promise<Encoded> {
   const { body, contentType } = answer
   if (typeof body === 'string' || Buffer.isBuffer(body))
     return { type: contentType ?? 'text/plain; charset=utf-8', content: body, charset: 'utf8' }
   if (encoding === 'protobuf') return { type: PROTOBUF_TYPE, content: encodeProtobuf(answer), charset: 'latin1' }
-  if (encoding === 'yaml') return encodeYaml(answer, share)
+  if (encoding === 'yaml') return encodeYaml(answer, client)
   return { type: contentType ?? 'application/json', content: encodeJson(answer), charset: 'utf8' }
 }
 
-async function encodeYaml(answer: Answer, share: string): Promise<Encoded> {
-  return { type: 'application/yaml', content: await yamlThread.encode(encodeJson(answer), share), charset: 'utf8' }
+interface Client {
+  response: ServerResponse
+  /** Whose time it takes. */
+  share: string
+}
+
+async function encodeYaml(answer: Answer, { response, share }: Client): Promise<Encoded> {
+  const json = (): string => {
+    if (response.closed) throw badRequest('the connection closed before the request was answered')
+    return encodeJson(answer)
+  }
+  return { type: 'application/yaml', content: await yamlThread.encode(json, share), charset: 'utf8' }
 }
 
 /**
@@ -78,7 +89,7 @@ export async function respondWithError(
     return
   }
   const status = { status: error.code, body: error.toStatus() }
-  const { type, content, charset } = await encodeError(status, errorEncoding(accept), share)
+  const { type, content, charset } = await encodeError(status, errorEncoding(accept), { response, share })
   const length = String(Buffer.byteLength(content, charset))
   const headers: string[] = [...COMMON, 'Content-Type', type, 'Content-Length', length]
   const retryAfter = error.details?.retryAfterSeconds
@@ -90,11 +101,11 @@ export async function respondWithError(
 }
 
 /** It is told in JSON where it cannot be told as it was asked for. */
-async function encodeError(status: Answer, encoding: Accepted['encoding'], share: string): Promise<Encoded> {
+async function encodeError(status: Answer, encoding: Accepted['encoding'], client: Client): Promise<Encoded> {
   try {
-    return await encodeAnswer(status, encoding, share)
+    return await encodeAnswer(status, encoding, client)
   } catch {
-    return encodeAnswer(status, 'json', share)
+    return encodeAnswer(status, 'json', client)
   }
 }
 

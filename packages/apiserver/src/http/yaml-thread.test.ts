@@ -71,3 +71,30 @@ test('a body that takes longer than it may is refused, and what the thread says 
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500)
   expect([await first, await second]).toEqual([413, { value: { a: 'second' }, duplicates: [], repeatedLines: [] }])
 })
+
+test('what waits is made JSON when it is its turn, and no more of it than one may have requests', async () => {
+  const { encode } = createYamlThread()
+  const order: string[] = []
+  const json = (name: string) => () => {
+    order.push(`${name} asked`)
+    return JSON.stringify({ [name]: LARGE })
+  }
+  const first = encode(json('first'), 'many')
+  const gone = encode(() => {
+    throw new Error('nobody waits')
+  }, 'many').catch((error: Error) => error.message)
+  const last = encode(json('last'), 'many')
+  const more = Array.from({ length: 250 }, () =>
+    encode(() => '1', 'many').catch((error: { code: number }) => error.code),
+  )
+  const other = encode(() => '{"b": 1, "a": ["yes"]}', 'other')
+  expect(order).toEqual(['first asked'])
+  await first
+  expect(await gone).toBe('nobody waits')
+  await last
+  expect(order).toEqual(['first asked', 'last asked'])
+  expect(await other).toBe('a:\n- "yes"\nb: 1\n')
+  const answers = await Promise.all(more)
+  expect([answers.filter((answer) => answer === 429).length, answers[0], answers.at(-1)]).toEqual([53, '1\n', 429])
+  expect(await encode(() => '2', 'many')).toBe('2\n')
+})

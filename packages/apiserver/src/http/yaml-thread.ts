@@ -4,9 +4,11 @@
  * thousand objects, would hold the event loop, and with it everybody, for seconds.
  */
 import { Worker } from 'node:worker_threads'
-import { createFairQueue } from '../fair-queue.ts'
+import { createFairQueue, type Taken } from '../fair-queue.ts'
 import { StatusError } from '../status-error.ts'
+import { createSums } from '../sums.ts'
 import type { DecodedYaml } from './decode-yaml.ts'
+import { tooManyRequests } from './in-flight.ts'
 import type { YamlAnswer, YamlTask } from './yaml-worker.ts'
 
 /** What one body may take. */
@@ -26,40 +28,64 @@ export interface YamlThread {
    * @param share whom it is for
    */
   decode(text: string, share: string): Promise<DecodedYaml>
-  /** In turn with what is decoded. Throws a StatusError where it takes too much. */
-  encode(json: string, share: string): Promise<string>
+  /**
+   * In turn with what is decoded.
+   *
+   * @param json asked for when it is its turn, since a list is many megabytes; what it throws is thrown
+   * @throws StatusError where it takes too much, or too much waits for the share already
+   */
+  encode(json: () => string, share: string): Promise<string>
 }
 
 interface Job {
-  task: YamlTask
+  from: YamlTask['from']
+  text: () => string
+  share: string
   done: PromiseWithResolvers<string>
 }
 
+/** Of one share: as many as it may have requests, since one that has hung up may have left another behind. */
+const MOST_WAITING = 200
+
 export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): YamlThread {
   const waiting = createFairQueue<Job>()
+  const unfinished = createSums()
   let worker: Worker | undefined
   let running: { job: Job; end(): void } | undefined
 
   function next(): void {
-    if (running) return
-    const taken = waiting.take()
-    // An idle thread keeps no process alive.
-    if (!taken) {
-      worker?.unref()
+    while (!running) {
+      const taken = waiting.take()
+      // An idle thread keeps no process alive.
+      if (!taken) {
+        worker?.unref()
+        return
+      }
+      begin(taken)
+    }
+  }
+
+  function begin({ item: job, done }: Taken<Job>): void {
+    const begun = performance.now()
+    let text: string
+    try {
+      text = job.text()
+    } catch (error) {
+      done(performance.now() - begun)
+      job.done.reject(error)
       return
     }
     worker ??= start()
     worker.ref()
-    const begun = performance.now()
     const deadline = setTimeout(giveUp, ms)
     running = {
-      job: taken.item,
+      job,
       end() {
         clearTimeout(deadline)
-        taken.done(performance.now() - begun)
+        done(performance.now() - begun)
       },
     }
-    worker.postMessage(taken.item.task)
+    worker.postMessage({ from: job.from, text } satisfies YamlTask)
   }
 
   function start(): Worker {
@@ -83,11 +109,11 @@ export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): Ya
   function giveUp(): void {
     void worker?.terminate()
     worker = undefined
-    finish(({ task, done }) => {
+    finish(({ from, done }) => {
       done.reject(
         new StatusError(
           'RequestEntityTooLarge',
-          task.from === 'yaml'
+          from === 'yaml'
             ? 'the YAML of the body takes too much to decode: send JSON'
             : 'the answer takes too much to encode as YAML: ask for JSON',
         ),
@@ -105,16 +131,23 @@ export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): Ya
     next()
   }
 
-  function run(task: YamlTask, share: string): Promise<string> {
-    const job: Job = { task, done: Promise.withResolvers() }
-    waiting.push(share, job)
-    next()
-    return job.done.promise
+  async function run(job: Omit<Job, 'done'>): Promise<string> {
+    const { share } = job
+    if (unfinished.of(share) >= MOST_WAITING) throw tooManyRequests()
+    unfinished.add(share, 1)
+    try {
+      const done = Promise.withResolvers<string>()
+      waiting.push(share, { ...job, done })
+      next()
+      return await done.promise
+    } finally {
+      unfinished.add(share, -1)
+    }
   }
 
   return {
-    decode: async (text, share) => JSON.parse(await run({ from: 'yaml', text }, share)) as DecodedYaml,
-    encode: (text, share) => run({ from: 'json', text }, share),
+    decode: async (text, share) => JSON.parse(await run({ from: 'yaml', text: () => text, share })) as DecodedYaml,
+    encode: (text, share) => run({ from: 'json', text, share }),
   }
 }
 
