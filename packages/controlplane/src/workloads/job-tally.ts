@@ -3,7 +3,7 @@ import { type PodObject, resources } from '@caisson/client'
 import { type Write, writeId } from '@caisson/controllers'
 import type { JobSpec } from 'kubernetes-types/batch/v1.d.ts'
 import { isTrue } from './job-conditions.ts'
-import { parseIndexes } from './job-indexes.ts'
+import { type Indexes, parseIndexes } from './job-indexes.ts'
 import {
   FAILURES,
   hasFailed,
@@ -22,8 +22,8 @@ export interface Tally {
   /** What the status is to say. */
   counted: { succeeded: number; failed: number }
   uncounted: { succeeded: string[]; failed: string[] }
-  completedIndexes: Set<number>
-  failedIndexes: Set<number>
+  completedIndexes: Indexes
+  failedIndexes: Indexes
   /** Finalizers that may go, since what they hold has been counted. */
   released: Write[]
   /** Something is to be done as soon as the status is written. */
@@ -54,7 +54,7 @@ export function countEnds(job: JobObject, pods: readonly PodObject[]): Tally {
     }
   }
   const before = parseIndexes(status.completedIndexes, completions)
-  const completedIndexes = new Set(before)
+  const completedIndexes = parseIndexes(status.completedIndexes, completions)
   const failedIndexes = parseIndexes((status as { failedIndexes?: string }).failedIndexes, completions)
   let pending = uncounted.succeeded.length + uncounted.failed.length > 0
   for (const [uid, pod] of held) {

@@ -49,8 +49,7 @@ function indexVerdict(spec: JobSpec, { completedIndexes, failedIndexes }: Tally)
   const met = (spec.successPolicy?.rules ?? []).findIndex(({ succeededIndexes, succeededCount }) => {
     if (succeededIndexes === undefined) return succeededCount !== undefined && completedIndexes.size >= succeededCount
     const wanted = parseIndexes(succeededIndexes, completions)
-    const reached = [...wanted].filter((index) => completedIndexes.has(index)).length
-    return wanted.size > 0 && reached >= (succeededCount ?? wanted.size)
+    return wanted.size > 0 && wanted.countIn(completedIndexes) >= (succeededCount ?? wanted.size)
   })
   if (met < 0) return undefined
   return { type: 'SuccessCriteriaMet', reason: 'SuccessPolicy', message: `Matched rules at index ${met}` }

@@ -92,10 +92,22 @@ function pendingIndexes({ job, pods, active, tally }: Managing, most: number): n
   const running = replacesOnlyFailed(spec) ? [...active, ...pods.filter(isTerminating)] : active
   const taken = new Set(running.map((pod) => indexOf(pod, completions)))
   const pending: number[] = []
-  for (let index = 0; index < completions && pending.length < most; index++) {
-    if (!taken.has(index) && !tally.completedIndexes.has(index) && !tally.failedIndexes.has(index)) pending.push(index)
-  }
+  for (
+    let index = firstLeft(0, tally);
+    index < completions && pending.length < most;
+    index = firstLeft(index + 1, tally)
+  )
+    if (!taken.has(index)) pending.push(index)
   return pending
+}
+
+/** The first index from this one on that has neither been completed nor failed. */
+function firstLeft(from: number, { completedIndexes, failedIndexes }: Tally): number {
+  for (let index = from; ; ) {
+    const next = failedIndexes.firstOut(completedIndexes.firstOut(index))
+    if (next === index) return index
+    index = next
+  }
 }
 
 function createPerIndex(managing: Managing, missing: number): Managed {
