@@ -64,11 +64,14 @@ export function createGatewayDoors(options: GatewayDoorsOptions): GatewayDoors {
 
   async function open(): Promise<void> {
     if (closed) throw new Error('the network was stopped')
-    place = await control.open()
+    const opened = await control.open()
+    const host = opened.gateway
+    // What listens is of no use without the rest, and the next attempt has its own.
+    await using attempt = new AsyncDisposableStack()
     const upstream = createUpstream(namespaceOf)
-    const server = listening.use(
+    const server = attempt.use(
       await startDnsServer({
-        host: place.gateway,
+        host,
         port: DNS_PORT,
         onError,
         namespaceOf,
@@ -76,23 +79,23 @@ export function createGatewayDoors(options: GatewayDoorsOptions): GatewayDoors {
           resolve(query, { view: options.names, upstream, mayAsk: mayAskFrom(ip), ip, tcp, signal }),
       }),
     )
-    const door = listening.use(await openApiDoor({ host: place.gateway, api: options.apiServer, namespaceOf }))
-    if (options.process) await openProcess(options.process, place.gateway)
+    const door = attempt.use(await openApiDoor({ host, api: options.apiServer, namespaceOf }))
+    const own = options.process && attempt.use(await openForProcess(options.process, host))
+    listening.use(attempt.move())
+    place = opened
     ports = { udpPort: server.udpPort, tcpPort: server.tcpPort, apiPort: door.port }
+    processDoor = own
+    if (own) options.onProcessDoor()
   }
 
-  async function openProcess(process: ProcessService, host: string): Promise<void> {
-    const { namespace } = process
-    processDoor = listening.use(
-      await openProcessDoor({
-        host,
-        process,
-        namespaceObject: () => namespaces.get(namespace),
-        podAt: rules.podAt,
-        policies: rules.policies,
-      }),
-    )
-    options.onProcessDoor()
+  function openForProcess(process: ProcessService, host: string): Promise<GatewayDoor> {
+    return openProcessDoor({
+      host,
+      process,
+      namespaceObject: () => namespaces.get(process.namespace),
+      podAt: rules.podAt,
+      policies: rules.policies,
+    })
   }
 
   return {

@@ -86,7 +86,10 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
     socket.on('error', () => socket.destroy())
     void serve(socket, { queryMs, answer: (query) => answer(query, ip, true) })
   })
-  const tcpPort = await listenTcp(server, options)
+  const tcpPort = await listenTcp(server, options).catch((error: unknown) => {
+    udp.close()
+    throw error
+  })
 
   return {
     udpPort: udp.address().port,
@@ -176,10 +179,13 @@ async function listenUdp({ host, port }: DnsServerOptions, onMessage: OnMessage)
 function bind(host: string, port: number, onMessage: OnMessage): Promise<UdpSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<UdpSocket>()
   const socket = createSocket('udp4')
-  socket.once('error', reject)
+  socket.once('error', (error) => {
+    socket.close()
+    reject(error)
+  })
   socket.on('message', (message, from) => onMessage(message, from, socket))
   socket.bind(port, host, () => {
-    socket.off('error', reject)
+    socket.removeAllListeners('error')
     resolve(socket)
   })
   return promise
