@@ -123,16 +123,18 @@ export async function snapshotMachine(driver: OciDriver): Promise<SnapshotMachin
   }
 }
 
-let features: Promise<string> | undefined
+let features: string | undefined
 
 /** A program may have chosen its code by them: with fewer it would stop in the middle. */
-function cpuFeatures(): Promise<string> {
-  features ??= (async () => {
-    const text = await readFile('/proc/cpuinfo', 'utf8')
-    const line = new RegExp(`^${arch() === 'arm64' ? 'Features' : 'flags'}\\s*:(.*)$`, 'm').exec(text)?.[1] ?? ''
-    return sha256(line.trim().split(/\s+/).sort().join(' '))
-  })()
+async function cpuFeatures(): Promise<string> {
+  features ??= await readFeatures()
   return features
+}
+
+async function readFeatures(): Promise<string> {
+  const text = await readFile('/proc/cpuinfo', 'utf8')
+  const line = new RegExp(`^${arch() === 'arm64' ? 'Features' : 'flags'}\\s*:(.*)$`, 'm').exec(text)?.[1] ?? ''
+  return sha256(line.trim().split(/\s+/).sort().join(' '))
 }
 
 /**
