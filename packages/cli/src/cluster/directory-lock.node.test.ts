@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -36,6 +36,7 @@ test('one process has it, and nobody when that was killed', async () => {
   const directory = newDirectory()
   const other = await holder(directory)
   expect(tryLock(directory)).toBeUndefined()
+  expect(statSync(directory.lock).mode & 0o777).toBe(0o600)
   const taken = takeDirectory(directory)
   const ended = once(other, 'exit')
   other.kill('SIGKILL')

@@ -3,6 +3,7 @@
  * has ended, or whoever takes apart what such a process has left. The kernel gives the lock back when its process ends,
  * however it ends. SQLite is Node's only way to one; nothing is stored in the file.
  */
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CliError } from '../cli-error.ts'
@@ -20,6 +21,8 @@ const BUSY = 5
 export function tryLock(directory: DataDirectory): Disposable | undefined {
   let database: DatabaseSync | undefined
   try {
+    // Private, and only where it is missing: closing any descriptor of a file drops all locks that this process has on it.
+    if (!existsSync(directory.lock)) closeSync(openSync(directory.lock, 'a', 0o600))
     database = new DatabaseSync(directory.lock, { timeout: 0 })
     // A journal would be a file, for which a full disk has no room.
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
