@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { dataFinding } from '../commands/doctor-data.ts'
 import { writeDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, dataDirectory } from './data-directory.ts'
 import { takeDirectory, tryLock } from './directory-lock.ts'
@@ -60,4 +61,16 @@ test('down gives up where another process has it and serves nothing', async () =
     code: 'timed-out',
     message: expect.stringContaining(`another process is starting or stopping what ${directory.root} holds`) as string,
   })
+})
+
+test('doctor looks at no store that somebody has, who would find it open', async () => {
+  const directory = newDirectory()
+  mkdirSync(directory.objects)
+  writeFileSync(join(directory.objects, 'state.db'), 'no database')
+  const other = await holder(directory)
+  expect(await dataFinding(directory)).toMatchObject({ state: 'ok' })
+  const ended = once(other, 'exit')
+  other.kill('SIGKILL')
+  await ended
+  expect(await dataFinding(directory)).toMatchObject({ state: 'missing' })
 })

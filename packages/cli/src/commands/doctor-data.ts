@@ -1,7 +1,6 @@
 /** What `caisson doctor` finds in the data directory: whether a cluster can start with what is there. */
 import { existsSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
-import { readDaemonRecord } from '../cluster/daemon-record.ts'
 import { type DataDirectory, diskFull, isDiskFull, requireLayout, requireWritable } from '../cluster/data-directory.ts'
 import { readNodeSettings } from '../cluster/node-file.ts'
 import type { Finding } from '../findings.ts'
@@ -20,8 +19,8 @@ export async function dataFinding(directory: DataDirectory): Promise<Finding> {
     await problemOf(() => requireLayout(directory)),
     await problemOf(() => readImageSettings(directory.images)),
     await problemOf(() => readNodeSettings(directory.node)),
-    // A store that is open works, and one that cannot be written to cannot be looked at either.
-    readDaemonRecord(directory) || unwritable !== undefined ? undefined : await damage(directory),
+    // One that cannot be written to cannot be looked at either.
+    unwritable === undefined ? await damage(directory) : undefined,
   ].filter((problem) => problem !== undefined)
   if (problems.length > 0) return { ...about, state: 'missing', message: problems.join('; ') }
   return { ...about, state: 'ok', message: `${directory.root} can be written to, and what is in it read` }
@@ -37,8 +36,12 @@ async function problemOf(look: () => unknown): Promise<string | undefined> {
   }
 }
 
-async function damage({ objects }: DataDirectory): Promise<string | undefined> {
-  if (!existsSync(objects)) return undefined
+async function damage(directory: DataDirectory): Promise<string | undefined> {
+  if (!existsSync(directory.objects)) return undefined
+  const { tryLock } = await import('../cluster/directory-lock.ts')
+  // Whoever starts meanwhile waits. A store that somebody has open works, or says itself what is wrong.
+  using lock = tryLock(directory)
+  if (!lock) return undefined
   const { storeProblem } = await import('@caisson/apiserver')
-  return storeProblem(objects)
+  return storeProblem(directory.objects)
 }
