@@ -18,10 +18,11 @@ import {
 } from './address-allocator.ts'
 import { flowEnder } from './end-flows.ts'
 import { createFirewall, type Firewall } from './firewall.ts'
-import { ipBatch, ipJson } from './ip-command.ts'
+import { ipJson } from './ip-command.ts'
 import type { NetworkPlace, PodNetwork, SandboxNetwork } from './network.ts'
 import { claimPlace, registerNetwork, releasePlace, unregisterNetwork } from './network-register.ts'
 import { replaceFile } from './replace-file.ts'
+import { sandboxLinks } from './sandbox-links.ts'
 
 export interface PodNetworkOptions {
   stateDirectory: string
@@ -33,7 +34,6 @@ export interface PodNetworkOptions {
 }
 
 const CANDIDATES = Array.from({ length: 32 }, (_, index) => `10.${213 + index}.0.0/16`)
-const NAMESPACES = '/run/netns'
 // Networks made ahead: taking one costs a millisecond, making one ten to twenty.
 const READY = 3
 
@@ -49,6 +49,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const tag = createHash('sha256').update(options.stateDirectory).digest('hex').slice(0, 6)
   const interfacePrefix = `cs${tag}`
+  const links = sandboxLinks({ tag, interfacePrefix, run })
   let opened: Promise<OpenNetwork> | undefined
   let place: NetworkPlace | undefined
   const ready: number[] = []
@@ -112,60 +113,13 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
     }
   }
 
-  const namespaceName = (index: number): string => `caisson-${tag}-${index.toString(16).padStart(4, '0')}`
-  const interfaceName = (index: number): string => `${interfacePrefix}${index.toString(16).padStart(4, '0')}`
-
-  async function build({ cidr }: OpenNetwork, index: number): Promise<void> {
-    const [gateway, ip] = [formatAddress(cidr.base + 1), formatAddress(cidr.base + index)]
-    const [link, namespace] = [interfaceName(index), namespaceName(index)]
-    await ipBatch(
-      [
-        `netns add ${namespace}`,
-        `link add ${link} type veth peer name eth0 netns ${namespace}`,
-        `addr add ${gateway}/32 dev ${link}`,
-      ],
-      { run },
-    )
-    const sysctl = (family: string, name: string, value: number): Promise<void> =>
-      writeFile(`/proc/sys/net/${family}/conf/${link}/${name}`, String(value))
-    // What does not come from the address that leads back to it is dropped: no sandbox speaks for another.
-    await sysctl('ipv4', 'rp_filter', 1)
-    await sysctl('ipv4', 'forwarding', 1)
-    await sysctl('ipv4', 'accept_redirects', 0)
-    await sysctl('ipv4', 'send_redirects', 0)
-    // The machine's own services on [::] would else be reachable by their link-local address.
-    await sysctl('ipv6', 'disable_ipv6', 1).catch(() => {})
-    await ipBatch([`link set ${link} up`, `route replace ${ip}/32 dev ${link} src ${gateway}`], { run })
-    await configure(cidr, index)
-  }
-
-  /** The inside of the namespace, from which a sentry takes its own. */
-  async function configure(cidr: Cidr, index: number): Promise<void> {
-    const [gateway, ip] = [formatAddress(cidr.base + 1), formatAddress(cidr.base + index)]
-    await ipBatch(
-      [
-        'link set lo up',
-        `addr replace ${ip}/32 dev eth0`,
-        'link set eth0 up',
-        `route replace ${gateway} dev eth0 scope link`,
-        `route replace default via ${gateway} dev eth0`,
-      ],
-      { namespace: namespaceName(index), run },
-    )
-  }
-
-  async function tearDown(index: number): Promise<void> {
-    // The link first: a process that holds the namespace would keep it.
-    await ipBatch([`link del ${interfaceName(index)}`, `netns del ${namespaceName(index)}`], { force: true, run })
-  }
-
   async function make(network: OpenNetwork): Promise<number> {
     const index = await network.allocator.allocate()
     try {
-      await build(network, index)
+      await links.build(network.cidr, index)
       return index
     } catch (error) {
-      await tearDown(index)
+      await links.tearDown(index)
       await network.allocator.release(index)
       throw error
     }
@@ -204,7 +158,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   const attached = new Map<string, SandboxNetwork & { index: number }>()
 
   function view({ cidr }: OpenNetwork, index: number): SandboxNetwork & { index: number } {
-    return { ip: formatAddress(cidr.base + index), namespace: join(NAMESPACES, namespaceName(index)), index }
+    return { ip: formatAddress(cidr.base + index), namespace: links.namespaceOf(index), index }
   }
 
   return {
@@ -241,26 +195,26 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       const network = await open()
       const index = ready.shift() ?? (await make(network))
       setTimeout(() => fill(network), 500).unref()
-      return { index, namespace: view(network, index).namespace }
+      return { index, namespace: links.namespaceOf(index) }
     },
     async unreserve({ index }) {
-      await tearDown(index)
+      await links.tearDown(index)
       await (await open()).allocator.release(index)
     },
     async renew(sandboxId) {
       const found = attached.get(sandboxId)
-      if (found) await configure((await open()).cidr, found.index)
+      if (found) await links.configure((await open()).cidr, found.index)
     },
     async detach(sandboxId) {
       const found = attached.get(sandboxId)
       if (!found) return
       const network = await open()
-      await tearDown(found.index)
+      await links.tearDown(found.index)
       attached.delete(sandboxId)
       await release(network, found.index)
     },
     async recover(sandboxIds) {
-      const strays = await ownStrays(tag, interfacePrefix)
+      const strays = await links.present()
       const used = (await readdir(join(directory, 'addresses')).catch(emptyWhereMissing)).length > 0
       // Nothing is set up on a machine where no sandbox ever had a network.
       if (!used && strays.length === 0) return
@@ -272,12 +226,12 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       // After the machine was started anew there is nothing left but our files.
       for (const { index, namespace } of attached.values()) {
         if (existsSync(namespace)) continue
-        await tearDown(index)
-        await build(network, index)
+        await links.tearDown(index)
+        await links.build(network.cidr, index)
       }
       for (const index of new Set([...strays, ...network.allocator.owners().keys()])) {
         if (kept.has(index)) continue
-        await tearDown(index)
+        await links.tearDown(index)
         await release(network, index)
       }
     },
@@ -288,7 +242,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
       const network = await opened?.catch(() => undefined)
       if (!network) return
       for (const index of ready.splice(0)) {
-        await tearDown(index)
+        await links.tearDown(index)
         await network.allocator.release(index)
       }
       await Promise.all(released)
@@ -334,17 +288,4 @@ async function forwardUplinks(): Promise<void> {
   for (const { dev } of routes) {
     if (dev && /^[^/\s]+$/.test(dev)) await writeFile(`/proc/sys/net/ipv4/conf/${dev}/forwarding`, '1').catch(() => {})
   }
-}
-
-/** Numbers of networks that exist on this machine and carry our name. */
-async function ownStrays(tag: string, interfacePrefix: string): Promise<number[]> {
-  const namespaces = await readdir(NAMESPACES).catch(emptyWhereMissing)
-  const links = await readdir('/sys/class/net').catch(emptyWhereMissing)
-  const names = [
-    ...namespaces
-      .filter((name) => name.startsWith(`caisson-${tag}-`))
-      .map((name) => name.slice(`caisson-${tag}-`.length)),
-    ...links.filter((name) => name.startsWith(interfacePrefix)).map((name) => name.slice(interfacePrefix.length)),
-  ]
-  return [...new Set(names.map((name) => Number.parseInt(name, 16)).filter((index) => index > 0))]
 }
