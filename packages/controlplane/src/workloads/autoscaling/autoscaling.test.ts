@@ -2,7 +2,7 @@ import type { PodObject } from '@caisson/client'
 import type { HorizontalPodAutoscalerSpec } from 'kubernetes-types/autoscaling/v2.d.ts'
 import { describe, expect, test } from 'vitest'
 import { type Autoscaler, planAutoscaler } from './plan-autoscaler.ts'
-import { type PodMetrics, type ResourceTarget, replicasFor } from './resource-replicas.ts'
+import { createReplicaCalculator, type PodMetrics, type ResourceTarget } from './resource-replicas.ts'
 import { nextSize, noteChange, type ScalingHistory } from './scaling-behavior.ts'
 
 const NOW = Date.parse('2026-01-01T01:00:00Z')
@@ -52,7 +52,7 @@ describe('how many Pods a load asks for', () => {
     ],
   ])('%s', (_title, target, pods, measured, expected) => {
     const load = { pods, metrics: measured, currentReplicas: 2, now: NOW }
-    expect(replicasFor(target, load).replicas).toBe(expected)
+    expect(createReplicaCalculator(load)(target).replicas).toBe(expected)
   })
 
   test.each<[PodObject[], PodMetrics[], string]>([
@@ -69,7 +69,7 @@ describe('how many Pods a load asks for', () => {
     ],
   ])('no number without what it takes: %#', (pods, measured, message) => {
     const load = { pods, metrics: measured, currentReplicas: 1, now: NOW }
-    expect(() => replicasFor(HALF, load)).toThrow(message)
+    expect(() => createReplicaCalculator(load)(HALF)).toThrow(message)
   })
 })
 
@@ -201,4 +201,35 @@ describe('what an autoscaler does and says', () => {
     }
     expect(planAutoscaler(observed, NOW).rescale).toEqual(rescale)
   })
+})
+
+test('Pods are looked at once, however many metrics an autoscaler has', () => {
+  let reads = 0
+  const one = {
+    ...pod('a'),
+    get spec() {
+      reads++
+      return pod('a').spec
+    },
+  } as PodObject
+  const count = 1000
+  const metric = (averageUtilization: number) => ({
+    type: 'Resource',
+    resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization } },
+  })
+  const autoscaler: Autoscaler = {
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    metadata: { name: 'many' },
+    spec: {
+      scaleTargetRef: { kind: 'Deployment', name: 'web' },
+      maxReplicas: 5,
+      metrics: Array.from({ length: count }, (_, index) => metric(index + 1)),
+    },
+  }
+  const history = { recommendations: [], ups: [], downs: [] }
+  const load = { pods: [one], metrics: [metrics('a', '50m')] }
+  const { status } = planAutoscaler({ autoscaler, currentReplicas: 1, load, history }, NOW)
+  expect((status as { currentMetrics: object[] }).currentMetrics).toHaveLength(count)
+  expect(reads).toBeLessThan(10)
 })

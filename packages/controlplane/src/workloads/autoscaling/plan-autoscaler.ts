@@ -6,7 +6,13 @@ import type {
   HorizontalPodAutoscalerSpec,
   MetricSpec,
 } from 'kubernetes-types/autoscaling/v2.d.ts'
-import { type Load, MetricsError, type Recommendation, type ResourceTarget, replicasFor } from './resource-replicas.ts'
+import {
+  createReplicaCalculator,
+  type Load,
+  MetricsError,
+  type Recommendation,
+  type ResourceTarget,
+} from './resource-replicas.ts'
 import { type ConditionState, nextSize, type ScalingHistory } from './scaling-behavior.ts'
 
 export type Autoscaler = Typed<HorizontalPodAutoscaler>
@@ -91,13 +97,14 @@ interface Measured {
 
 function measure({ autoscaler, currentReplicas, load }: ObservedTarget, now: number): Measured {
   const result: Measured = { name: '', statuses: [], failures: [] }
+  const replicasFor = load instanceof Error ? undefined : createReplicaCalculator({ ...load, currentReplicas, now })
   for (const metric of autoscaler.spec?.metrics ?? []) {
     const target = targetOf(metric)
     const { reason, what } = describe(metric)
     try {
       if (!target) throw new MetricsError(`metrics of type ${metric.type} are not served`)
-      if (load instanceof Error) throw load
-      const recommendation = replicasFor(target, { ...load, currentReplicas, now })
+      if (!replicasFor) throw load
+      const recommendation = replicasFor(target)
       result.statuses.push(statusOfMetric(metric, recommendation))
       if (result.best === undefined || recommendation.replicas > result.best) {
         result.best = recommendation.replicas

@@ -48,21 +48,68 @@ const TOLERANCE = 0.1
 const CPU_INITIALIZATION = 300_000
 const INITIAL_READINESS = 30_000
 
-/** @throws MetricsError */
-export function replicasFor(target: ResourceTarget, load: Load): Recommendation {
-  const { resource, container } = target
-  const usage = usageOf(load.metrics, target)
-  const groups = groupPods(load, usage, resource)
-  const counted = [...usage].filter(([name]) => groups.ready.has(name))
+/**
+ * Says for one target after the other how many Pods the load asks for: an autoscaler may have thousands, and what the Pods use
+ * and ask for is the same for all that are about the same. What is said throws a `MetricsError` where no number can be given.
+ */
+export function createReplicaCalculator(load: Load): (target: ResourceTarget) => Recommendation {
+  const readings = remember(({ resource, container }) => readingOf(load, resource, container))
+  const requests = remember(
+    ({ resource, container }) =>
+      new Map(load.pods.map((pod) => [pod.metadata.name ?? '', requestOf(pod, resource, container)])),
+  )
+  return (target) =>
+    recommend(target, load, {
+      ...readings(target),
+      requests: target.averageUtilization === undefined ? NO_REQUESTS : requests(target),
+    })
+}
+
+const NO_REQUESTS: ReadonlyMap<string, number> = new Map()
+
+/** Done once for each resource and container, whatever comes of it. */
+function remember<T>(work: (target: ResourceTarget) => T): (target: ResourceTarget) => T {
+  const known = new Map<string, { value: T } | { error: unknown }>()
+  const attempt = (target: ResourceTarget): { value: T } | { error: unknown } => {
+    try {
+      return { value: work(target) }
+    } catch (error) {
+      return { error }
+    }
+  }
+  return (target) => {
+    const key = JSON.stringify([target.resource, target.container])
+    const outcome = known.get(key) ?? attempt(target)
+    known.set(key, outcome)
+    if ('error' in outcome) throw outcome.error
+    return outcome.value
+  }
+}
+
+interface Reading {
+  groups: Groups
+  /** What the Pods use that count. */
+  counted: ReadonlyArray<readonly [string, number]>
+}
+
+function readingOf(load: Load, resource: string, container: string | undefined): Reading {
+  const usage = usageOf(load.metrics, resource, container)
   if (usage.size === 0 || load.pods.length === 0) {
     throw new MetricsError(`no metrics returned from resource metrics API`)
   }
+  const groups = groupPods(load, usage, resource)
+  const counted = [...usage].filter(([name]) => groups.ready.has(name))
   if (counted.length === 0) {
     throw new MetricsError('did not receive metrics for targeted pods (pods might be unready)')
   }
-  const requests = new Map(
-    load.pods.map((pod) => [pod.metadata.name ?? '', requestOf(pod, resource, container, target)]),
-  )
+  return { groups, counted }
+}
+
+function recommend(
+  target: ResourceTarget,
+  load: Load,
+  { groups, counted, requests }: Reading & { requests: ReadonlyMap<string, number> },
+): Recommendation {
   const weigh = (values: Iterable<readonly [string, number]>): Weighed => weighed(new Map(values), requests, target)
   const first = weigh(counted)
   const result = {
@@ -94,7 +141,7 @@ function isTolerable(ratio: number): boolean {
 }
 
 /** Of each Pod, in the base unit; Pods of which not all containers are measured are left out. */
-function usageOf(metrics: readonly PodMetrics[], { resource, container }: ResourceTarget): Map<string, number> {
+function usageOf(metrics: readonly PodMetrics[], resource: string, container: string | undefined): Map<string, number> {
   const usage = new Map<string, number>()
   for (const { metadata, containers } of metrics) {
     const measured = containers.filter(({ name }) => container === undefined || name === container)
@@ -147,9 +194,8 @@ function isWarmingUp({ status }: PodObject, metric: PodMetrics, now: number): bo
   return condition.status === 'False' && started + INITIAL_READINESS > changed
 }
 
-/** What a Pod asks for; with a target in percent it has to say. */
-function requestOf(pod: PodObject, resource: string, container: string | undefined, target: ResourceTarget): number {
-  if (target.averageUtilization === undefined) return 0
+/** What a Pod asks for, which it has to say. */
+function requestOf(pod: PodObject, resource: string, container: string | undefined): number {
   const containers = [
     ...(pod.spec?.containers ?? []),
     ...(pod.spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always'),
