@@ -64,7 +64,7 @@ export interface MonitorClient extends AsyncDisposable {
   rouse(directory: string): Promise<void>
   expectKill(id: string): Promise<void>
   forget(container: { id: string; directory: string }): Promise<void>
-  /** Process id of the monitor. */
+  /** Process id of the monitor: of the next one where the one that was there ends meanwhile. */
   ping(): Promise<number>
   /** Asks it to end unless a container runs; it does so by itself when nobody is connected for a while. */
   retire(): Promise<void>
@@ -149,6 +149,17 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
     return (await answer.promise) as T
   }
 
+  async function ping(): Promise<number> {
+    const socket = await connectControl()
+    try {
+      return await call<number>({ method: 'ping' })
+    } catch (error) {
+      if (closed || !socket.destroyed) throw error
+      // It had nothing to do any more, and was ending when it was asked.
+      return await call<number>({ method: 'ping' })
+    }
+  }
+
   const run: RunCommand = async (program, args, options = {}) => {
     const outcome = closed
       ? undefined
@@ -181,7 +192,7 @@ export function createMonitorClient(options: MonitorClientOptions): MonitorClien
     async forget(container) {
       await call({ method: 'forget', ...container })
     },
-    ping: () => call<number>({ method: 'ping' }),
+    ping,
     async retire() {
       const socket = await control?.catch(() => undefined)
       if (!socket) return

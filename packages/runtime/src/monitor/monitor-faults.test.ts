@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { MONITOR, type ScratchMonitor, scratchMonitor } from '../testing/scratch-monitor.ts'
@@ -110,4 +110,17 @@ test('where no monitor can be started one is later, and what was missed is asked
   await rm(refuses)
   await expect.poll(() => replaced, { timeout: 10_000 }).toBe(2)
   await client.retire()
+})
+
+test('a monitor that ends while somebody connects has the next one answer', async () => {
+  await using scratch = await scratchMonitor()
+  const path = join(scratch.directory, MONITOR_SOCKET)
+  // As one does that has had nothing to do for a while: it takes its socket away, and with it whoever was not taken yet.
+  const ending = createServer((socket) => {
+    ending.close()
+    socket.destroy()
+  }).listen(path)
+  await once(ending, 'listening')
+  const pid = await scratch.monitor.ping()
+  expect([pid, await scratch.monitor.ping()]).toEqual([expect.any(Number), pid])
 })
