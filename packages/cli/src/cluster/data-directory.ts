@@ -174,6 +174,11 @@ function writeLayout({ root }: DataDirectory): void {
   }
 }
 
+/** Whether something was ever started in it: nothing is left behind in a directory that is somebody else's. */
+export function wasUsed({ root }: DataDirectory): boolean {
+  return existsSync(join(root, LAYOUT_FILE))
+}
+
 /** @throws CliError where a newer Caisson wrote it, or what says so means nothing; not where it was never used */
 export function requireLayout({ root }: DataDirectory): void {
   const file = join(root, LAYOUT_FILE)

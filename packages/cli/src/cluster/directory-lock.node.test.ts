@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { dataFinding } from '../commands/doctor-data.ts'
 import { writeDaemonRecord } from './daemon-record.ts'
-import { type DataDirectory, dataDirectory } from './data-directory.ts'
+import { type DataDirectory, dataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { takeDirectory, tryLock } from './directory-lock.ts'
 import { endDaemon } from './end-daemon.ts'
 
@@ -56,11 +56,17 @@ test('who waits for it is told who serves the directory as soon as somebody does
 
 test('down gives up where another process has it and serves nothing', async () => {
   const directory = newDirectory()
+  prepareDataDirectory(directory)
   await holder(directory)
   await expect(endDaemon(directory, '100ms')).rejects.toMatchObject({
     code: 'timed-out',
     message: expect.stringContaining(`another process is starting or stopping what ${directory.root} holds`) as string,
   })
+})
+
+test('down leaves nothing in a directory in which nothing was ever started', async () => {
+  const directory = newDirectory()
+  expect([await endDaemon(directory, '1s'), readdirSync(directory.root)]).toEqual([false, []])
 })
 
 test('doctor looks at no store that somebody has, who would find it open', async () => {

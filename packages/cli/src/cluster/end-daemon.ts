@@ -5,7 +5,7 @@ import { CliError } from '../cli-error.ts'
 import { parseDuration } from '../duration.ts'
 import { say } from '../terminal-text.ts'
 import { type DaemonRecord, hasEnded, readDaemonRecord } from './daemon-record.ts'
-import type { DataDirectory } from './data-directory.ts'
+import { type DataDirectory, requireOpen, wasUsed } from './data-directory.ts'
 import { LOOK_MS, notDone, tryLock } from './directory-lock.ts'
 
 /** A killed process is gone within milliseconds, unless the kernel itself is stuck in it. */
@@ -21,7 +21,10 @@ const LEFTOVERS_MS = 120_000
  */
 export async function endDaemon(directory: DataDirectory, timeout: string): Promise<boolean> {
   const patienceMs = parseDuration('--timeout', timeout)
-  if (!existsSync(directory.root)) return false
+  if (!wasUsed(directory)) {
+    requireOpen(directory)
+    return false
+  }
   const deadline = performance.now() + patienceMs
   let ended: DaemonRecord | undefined
   for (;;) {

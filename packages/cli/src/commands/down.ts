@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs'
-import { dataDirectory } from '../cluster/data-directory.ts'
+import { dataDirectory, wasUsed } from '../cluster/data-directory.ts'
 import { endDaemon } from '../cluster/end-daemon.ts'
 import { enterUserNamespace } from '../cluster/user-namespace.ts'
 import type { GlobalOptions } from '../global-options.ts'
@@ -13,7 +12,7 @@ export interface DownOptions extends GlobalOptions {
 export async function down(options: DownOptions): Promise<void> {
   const directory = dataDirectory(options.dataDir)
   // Where there may be something to take apart.
-  if (existsSync(directory.root)) enterUserNamespace(directory)
+  if (wasUsed(directory)) enterUserNamespace(directory)
   using waiting = sayWaiting('the cluster to stop')
   waiting.print((await endDaemon(directory, options.timeout)) ? 'stopped' : 'not running')
 }
