@@ -52,6 +52,7 @@ export type * from './object.ts'
 export { controllerOf, controllerReference, type Ownership, ownershipOf, referenceGroup } from './owner-reference.ts'
 export {
   containerResource,
+  podRequests,
   podResource,
   RESIZABLE_RESOURCES,
   requestedResources,

@@ -1,6 +1,7 @@
+import fc from 'fast-check'
 import type { Container, PodSpec, PodStatus } from 'kubernetes-types/core/v1.d.ts'
 import { describe, expect, test } from 'vitest'
-import { podResource, requestedResources, reservedSpec } from './pod-resources.ts'
+import { podRequests, podResource, requestedResources, reservedSpec } from './pod-resources.ts'
 
 const MI = 1024 * 1024
 
@@ -103,4 +104,41 @@ describe('what is reserved for a Pod whose resources change', () => {
   ])('%s', (_what, told, mebibytes) => {
     expect(podResource(reservedSpec(spec, told), 'requests', 'memory')).toBe(mebibytes * MI)
   })
+})
+
+const amounts = fc.dictionary(fc.constantFrom('cpu', 'memory', 'a.b/c'), fc.constantFrom('0', '1', '2', '500m'))
+const resources = fc.record({ requests: amounts, limits: amounts }, { requiredKeys: [] })
+const containers = fc.array(
+  fc.record(
+    { name: fc.constant('c'), resources, restartPolicy: fc.constantFrom('Always', 'Never') },
+    { requiredKeys: ['name'] },
+  ),
+  { maxLength: 4 },
+)
+
+test('what a Pod asks for is what it asks for of each resource', () => {
+  const spec = fc.record(
+    { containers, initContainers: containers, resources, overhead: amounts },
+    { requiredKeys: ['containers'] },
+  )
+  fc.assert(
+    fc.property(spec, (each) => {
+      const names = [...requestedResources(each)]
+      expect(podRequests(each)).toEqual(new Map(names.map((name) => [name, podResource(each, 'requests', name)])))
+    }),
+  )
+})
+
+test('each container is looked at once, however many resources its Pod asks for', () => {
+  let reads = 0
+  const count = 200
+  const many = Array.from({ length: count }, (_, index) => ({
+    name: `c${index}`,
+    get resources() {
+      reads++
+      return { requests: { [`a.b/r${index}`]: '1' } }
+    },
+  }))
+  expect(podRequests({ containers: many }).size).toBe(count)
+  expect(reads).toBeLessThan(5 * count)
 })

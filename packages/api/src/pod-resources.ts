@@ -31,6 +31,43 @@ export function podResource(spec: PodSpec, kind: 'limits' | 'requests', resource
   return Math.max(together, most) + overhead
 }
 
+/**
+ * What `podResource` says of the requests of each resource that the Pod names: each container is looked at once, where there may
+ * be a thousand of them with resources of their own.
+ */
+export function podRequests(spec: PodSpec): Map<string, number> {
+  const sidecars = new Map<string, number>()
+  const most = new Map<string, number>()
+  for (const container of spec.initContainers ?? []) {
+    const isSidecar = container.restartPolicy === 'Always'
+    for (const [name, amount] of containerRequests(container)) {
+      if (isSidecar) add(sidecars, name, amount)
+      const needed = (sidecars.get(name) ?? 0) + (isSidecar ? 0 : amount)
+      most.set(name, Math.max(most.get(name) ?? 0, needed))
+    }
+  }
+  const together = new Map(sidecars)
+  for (const container of spec.containers)
+    for (const [name, amount] of containerRequests(container)) add(together, name, amount)
+  const { requests } = (spec as Pick<Container, 'resources'>).resources ?? {}
+  return new Map(
+    Array.from(requestedResources(spec), (name) => {
+      const ofPod = quantityOf(requests, name) ?? Math.max(together.get(name) ?? 0, most.get(name) ?? 0)
+      return [name, ofPod + (quantityOf(spec.overhead, name) ?? 0)]
+    }),
+  )
+}
+
+function add(to: Map<string, number>, name: string, amount: number): void {
+  to.set(name, (to.get(name) ?? 0) + amount)
+}
+
+function containerRequests(container: Container): [name: string, amount: number][] {
+  const { requests, limits } = container.resources ?? {}
+  const names = new Set([...Object.keys(requests ?? {}), ...Object.keys(limits ?? {})])
+  return Array.from(names, (name) => [name, containerResource(container, 'requests', name) ?? 0])
+}
+
 /** A request that is not stated is the limit; a limit of zero is none. */
 export function containerResource(
   { resources }: Pick<Container, 'resources'>,

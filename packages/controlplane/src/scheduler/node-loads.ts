@@ -1,5 +1,5 @@
 /** Which Pods each node has and what they ask for together, kept up to date Pod by Pod. */
-import { type HostPort, hostPortsOf, podResource, requestedResources, reservedSpec } from '@caisson/api'
+import { type HostPort, hostPortsOf, podRequests, reservedSpec } from '@caisson/api'
 import type { PodObject } from '@caisson/client'
 import { isAverse, type Placed } from './neighbours.ts'
 
@@ -39,9 +39,7 @@ export function isFinished(pod: PodObject): boolean {
 
 export function requestOf(pod: PodObject): Requested {
   if (!pod.spec) return new Map([['pods', 1]])
-  const spec = reservedSpec(pod.spec, pod.status)
-  const names = [...requestedResources(spec)]
-  return new Map([['pods', 1], ...names.map((name) => [name, podResource(spec, 'requests', name) ?? 0] as const)])
+  return new Map([['pods', 1], ...podRequests(reservedSpec(pod.spec, pod.status))])
 }
 
 const EMPTY: Requested = new Map()
