@@ -46,3 +46,27 @@ test.each([
   expect(['web', 'db', 'web'].map((tier) => selects(selector, { tier }))).toEqual([true, false, true])
   expect(reads).toBe(expected)
 })
+
+test('many requirements are looked at once for labels that never change', () => {
+  let reads = 0
+  const requirements = Array.from({ length: 100 }, (_, index) => ({ key: `k${index}`, operator: 'DoesNotExist' }))
+  const selector = Object.freeze({ matchExpressions: requirements })
+  const labels = Object.freeze(
+    new Proxy<Record<string, string>>(
+      { app: 'web' },
+      {
+        getOwnPropertyDescriptor(target, key) {
+          reads++
+          return Reflect.getOwnPropertyDescriptor(target, key)
+        },
+      },
+    ),
+  )
+  reads = 0
+  expect([selects(selector, labels), selects(selector, labels), selects(selector, { k7: '' })]).toEqual([
+    true,
+    true,
+    false,
+  ])
+  expect(reads).toBeLessThan(150)
+})

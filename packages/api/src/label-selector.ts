@@ -20,9 +20,24 @@ const known = new WeakMap<LabelSelector, Matcher>()
 
 function matcherOf(selector: LabelSelector | undefined): Matcher {
   if (!selector || !Object.isFrozen(selector)) return labelMatcher(selector)
-  const matcher = known.get(selector) ?? labelMatcher(selector)
+  const matcher = known.get(selector) ?? remembering(labelMatcher(selector), selector)
   known.set(selector, matcher)
   return matcher
+}
+
+/** More of them are not looked at again for labels that have not changed. */
+const FEW_REQUIREMENTS = 16
+
+/** Labels stay the very same while their object changes otherwise. */
+function remembering(matches: Matcher, { matchLabels = {}, matchExpressions = [] }: LabelSelector): Matcher {
+  if (Object.keys(matchLabels).length + matchExpressions.length <= FEW_REQUIREMENTS) return matches
+  const outcomes = new WeakMap<object, boolean>()
+  return (labels) => {
+    if (!labels || !Object.isFrozen(labels)) return matches(labels)
+    const outcome = outcomes.get(labels) ?? matches(labels)
+    outcomes.set(labels, outcome)
+    return outcome
+  }
 }
 
 /** `selects` for many objects: the selector is read once, and each of its requirements then asks for one label. */
