@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { componentUsers, startApiServer } from '@caisson/apiserver'
 import {
+  type Client,
   createClient,
   createInformers,
   createWorkqueue,
@@ -160,4 +161,41 @@ test('objects that wait for each other in a circle go', async () => {
     (await client.list(resources.configMaps, at)).items.map(({ metadata }) => metadata.name ?? '')
   await expect.poll(names).toEqual([])
   expect(errors).toEqual([])
+})
+
+test('of owners that are not known some are asked for at a time', async () => {
+  await using server = await startTestServer({ startApiServer, componentUsers })
+  const { client, own, informers, signal } = server
+  const owner = (index: number) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    name: `gone-${index}`,
+    uid: `gone-${index}`,
+  })
+  const ownerReferences = Array.from({ length: 300 }, (_, index) => owner(index))
+  const { metadata } = await client.create(
+    resources.configMaps,
+    { metadata: { name: 'child', ownerReferences } },
+    { namespace: NAMESPACE },
+  )
+  const graph = createOwnershipGraph(() => 'Namespaced')
+  await using watcher = await watchObjects({
+    client: own,
+    informers,
+    signal,
+    changed: (resource, object) => void graph.observe(resource, object),
+    gone() {},
+  })
+  await watcher.synced(signal)
+  let [open, most, asked] = [0, 0, 0]
+  const counted: Client = {
+    ...own,
+    async get(...of) {
+      asked++
+      most = Math.max(most, ++open)
+      return await own.get(...of).finally(() => open--)
+    },
+  }
+  await collect(metadata.uid ?? '', { client: counted, watcher, graph, signal })
+  expect([asked, most]).toEqual([300, 50])
 })

@@ -1,8 +1,12 @@
 /** Carries out what the ownership graph decides. */
+import { setImmediate } from 'node:timers/promises'
 import type { KubeObject, OwnerReference } from '@caisson/api'
 import { type Client, isConflict, isNotFound } from '@caisson/client'
 import type { ObjectWatcher } from './object-watcher.ts'
 import type { Node, OwnershipGraph } from './ownership-graph.ts'
+
+/** Owners that are looked up between two turns of the event loop. */
+const OWNERS_AT_A_TIME = 50
 
 export interface CollectorContext {
   client: Client
@@ -78,8 +82,15 @@ function current(node: Node, { watcher }: CollectorContext): KubeObject | undefi
 /** The graph may be behind: of owners that it has not seen, UIDs of those that the API server has. */
 async function livingOwners(node: Node, context: CollectorContext): Promise<ReadonlySet<string>> {
   const unseen = context.graph.unseenOwners(node.uid)
-  const alive = await Promise.all(unseen.map((owner) => ownerLives(node, owner, context)))
-  return new Set(unseen.filter((_, index) => alive[index]).map(({ uid }) => uid))
+  const alive = new Set<string>()
+  for (let from = 0; from < unseen.length; from += OWNERS_AT_A_TIME) {
+    // An object may name thousands, and the API server of this process may answer at once.
+    if (from > 0) await setImmediate()
+    const some = unseen.slice(from, from + OWNERS_AT_A_TIME)
+    const lives = await Promise.all(some.map((owner) => ownerLives(node, owner, context)))
+    for (const [index, { uid }] of some.entries()) if (lives[index]) alive.add(uid)
+  }
+  return alive
 }
 
 async function ownerLives(
