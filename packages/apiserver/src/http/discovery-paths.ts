@@ -2,6 +2,7 @@ import type { Discovery } from '../discovery/discovery.ts'
 import type { PathHandler } from '../pipeline.ts'
 import type { Answer, Call } from '../verbs/call.ts'
 import { formNotAcceptable, pathNotServed } from '../verbs/errors.ts'
+import { tagOf, unlessKnown } from './known-document.ts'
 import { acceptedForm } from './negotiate.ts'
 
 const AGGREGATED = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
@@ -30,12 +31,31 @@ export function discoveryPaths(discovery: Discovery, address: () => string): (pa
     return undefined
   }
 
-  function root({ accept }: Call, path: '/api' | '/apis'): Answer {
-    const accepted = acceptedForm(accept)
+  function root(call: Call, path: '/api' | '/apis'): Answer {
+    const accepted = acceptedForm(call.accept)
     if (accepted?.as !== 'object') throw formNotAcceptable()
-    if (accepted.aggregated) return { status: 200, body: discovery.aggregated(path), contentType: AGGREGATED }
+    if (accepted.aggregated) {
+      const body = discovery.aggregated(path)
+      return unlessKnown(call, tagOfDocument(body), {
+        status: 200,
+        body,
+        contentType: AGGREGATED,
+        cacheControl: 'public',
+      })
+    }
     return { status: 200, body: path === '/api' ? discovery.coreVersions(address()) : discovery.groups() }
   }
+}
+
+/** Documents are the same objects until something else is served. */
+const tags = new WeakMap<object, string>()
+
+function tagOfDocument(document: object): string {
+  const known = tags.get(document)
+  if (known !== undefined) return known
+  const tag = tagOf(JSON.stringify(document))
+  tags.set(document, tag)
+  return tag
 }
 
 function found(document: object | undefined): Answer {

@@ -311,6 +311,7 @@ function toCall(request: IncomingMessage): Call {
     contentType,
     userAgent: headers['user-agent'] ?? '',
     accept: headers.accept,
+    ifNoneMatch: headers['if-none-match'],
     user: NOBODY,
     share: '',
     readBody: () => readBody(request, contentType),

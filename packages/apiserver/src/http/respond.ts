@@ -13,7 +13,7 @@ import { yamlThread } from './yaml-thread.ts'
 const MAX_WARNING_BYTES = 4096
 const MAX_CUT_WARNING = 256
 
-const COMMON = ['Cache-Control', 'no-cache, private'] as const
+const UNCACHED = 'no-cache, private'
 
 export interface Form {
   accepted: Accepted
@@ -26,9 +26,10 @@ export interface Form {
 
 /** Gives the length of the body as it is sent, in bytes. */
 export async function respond(response: ServerResponse, answer: Answer, form: Form): Promise<number> {
+  if (answer.status === 304) return respondUnchanged(response, answer)
   const { type, content, charset } = await encodeAnswer(answer, form.accepted.encoding, { response, share: form.share })
   const plain = Buffer.byteLength(content, charset)
-  const headers: string[] = [...COMMON, 'Content-Type', type]
+  const headers: string[] = ['Cache-Control', answer.cacheControl ?? UNCACHED, 'Content-Type', type]
   const isLarge = isCompressed(form.acceptEncoding, plain)
   const compressed = isLarge
     ? await compress(charset === 'latin1' ? Buffer.from(content as string, charset) : content)
@@ -42,6 +43,13 @@ export async function respond(response: ServerResponse, answer: Answer, form: Fo
   // A string goes out in one write together with the headers.
   response.end(compressed ?? content, charset)
   return bytes
+}
+
+/** Says nothing of a body: clients take what it says for what is to be said of theirs. */
+function respondUnchanged(response: ServerResponse, { headers = [], cacheControl = UNCACHED }: Answer): number {
+  response.writeHead(304, ['Cache-Control', cacheControl, ...headers])
+  response.end()
+  return 0
 }
 
 interface Encoded {
@@ -91,7 +99,7 @@ export async function respondWithError(
   const status = { status: error.code, body: error.toStatus() }
   const { type, content, charset } = await encodeError(status, errorEncoding(accept), { response, share })
   const length = String(Buffer.byteLength(content, charset))
-  const headers: string[] = [...COMMON, 'Content-Type', type, 'Content-Length', length]
+  const headers: string[] = ['Cache-Control', UNCACHED, 'Content-Type', type, 'Content-Length', length]
   const retryAfter = error.details?.retryAfterSeconds
   if (retryAfter) headers.push('Retry-After', String(retryAfter))
   if (close) headers.push('Connection', 'close')

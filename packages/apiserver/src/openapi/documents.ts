@@ -1,5 +1,5 @@
 /** The OpenAPI documents of what is served right now, each made when it is first asked for. */
-import { createHash } from 'node:crypto'
+import { tagOf } from '../http/known-document.ts'
 import type { Resource } from '../registry/resource.ts'
 import { groupVersionPath, type OpenApiOptions } from './operations.ts'
 import { openApiV2 } from './v2.ts'
@@ -8,7 +8,7 @@ import { openApiV3 } from './v3.ts'
 
 export interface OpenApiText {
   json: string
-  /** SHA-512 in capitals: the `hash` in the index, and the ETag. */
+  /** The `hash` in the index, and the ETag. */
   hash: string
 }
 
@@ -98,5 +98,5 @@ function sameMembers(a: readonly Resource[], b: readonly Resource[]): boolean {
 
 function textOf(document: object): OpenApiText {
   const json = JSON.stringify(document)
-  return { json, hash: createHash('sha512').update(json).digest('hex').toUpperCase() }
+  return { json, hash: tagOf(json) }
 }

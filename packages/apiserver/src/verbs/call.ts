@@ -38,6 +38,8 @@ export interface Call {
   contentType: string
   /** The Accept header: discovery has several forms. */
   accept: string | undefined
+  /** The If-None-Match header: which state of a document is there already. */
+  ifNoneMatch?: string | undefined
   /** For the default field manager. */
   userAgent: string
   user: UserInfo
@@ -64,6 +66,8 @@ export interface Answer {
   body: object | string | Buffer
   /** Beside those that every answer has; names and values, alternating. */
   headers?: readonly string[]
+  /** `no-cache, private` unless given. */
+  cacheControl?: string
   /** Where it is neither plain text nor the JSON or YAML that the client asked for. */
   contentType?: string
   /** The kind that the body shows, so that it can be turned into a Table. */
