@@ -163,9 +163,13 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
   function isUnreachable({ image = '' }: Container): boolean {
     const { registry } = parseReference(image)
     const until = unreachable.get(registry) ?? 0
-    if (!hasCome(until, now())) return true
-    unreachable.delete(registry)
-    return false
+    return !hasCome(until, now())
+  }
+
+  /** Only for as long as it counts: anybody names registries, as many as they like. */
+  function rememberUnreachable(registry: string): void {
+    for (const [other, until] of unreachable) if (hasCome(until, now())) unreachable.delete(other)
+    unreachable.set(registry, now() + UNREACHABLE_MS)
   }
 
   function useLocal({ container, states, quoted, say }: Request, image: Image): ImageOutcome {
@@ -241,7 +245,7 @@ export function createContainerImages(options: ContainerImagesOptions): Containe
     if (detail !== undefined)
       onError(new Error(detail), `pulling image ${quoted} for pod ${pod.metadata.namespace}/${pod.metadata.name}`)
     const isUnreachable = error instanceof RuntimeError && NOT_THERE.has(error.code)
-    if (isUnreachable) unreachable.set(parseReference(container.image ?? '').registry, now() + UNREACHABLE_MS)
+    if (isUnreachable) rememberUnreachable(parseReference(container.image ?? '').registry)
     const { reason, message } = waitingFor(container.image ?? '', error, told)
     const count = (failed?.count ?? 0) + 1
     // With what is here instead, that it failed is no failure.
