@@ -47,7 +47,7 @@ const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3
  */
 export function createMetrics(kinds: ServedKinds, storage: Storage): Metrics {
   const registry = new Registry()
-  const addProcess = addProcessMetrics(registry, () => import('prom-client'))
+  const addProcess = addProcessMetrics(registry, async () => (await import('prom-client')).default)
   const requests = createRequestSeries<keyof ObservedLabels>(registry, {
     total: {
       name: 'apiserver_request_total',

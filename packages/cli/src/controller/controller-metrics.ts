@@ -35,7 +35,7 @@ const NAMES: Readonly<Record<string, string>> = {
 export function createControllerMetrics(): ControllerMetrics {
   const registry = new Registry()
   const registers = [registry]
-  const addProcess = addProcessMetrics(registry, () => import('prom-client'))
+  const addProcess = addProcessMetrics(registry, async () => (await import('prom-client')).default)
   registerBuildInfo(registry, VERSION)
   let sandboxes: SandboxMetrics | undefined
   const leader = new Gauge({
