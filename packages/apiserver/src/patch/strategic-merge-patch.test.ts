@@ -170,6 +170,19 @@ describe('applyStrategicMergePatch', () => {
     applyStrategicMergePatch({ spec: { volumes } }, patch(count), pod)
     expect(reads).toBeLessThan(10 * count)
   })
+
+  test('the key of an element is read once for all of the order that it is looked for in', () => {
+    let reads = 0
+    const last = {
+      get name() {
+        reads++
+        return 'last'
+      },
+    }
+    const order = [...others(500), { name: 'last' }]
+    applyStrategicMergePatch(base, { spec: { '$setElementOrder/volumes': order, volumes: [last] } }, pod)
+    expect(reads).toBeLessThan(10)
+  })
 })
 
 function numbered<T>(count: number, make: (name: string) => T): T[] {

@@ -166,8 +166,13 @@ function refuseOtherOrder(patch: readonly unknown[], order: readonly unknown[], 
     mergeKey !== undefined && isObject(item) ? withKey(item, mergeKey) : identityOf(item, mergeKey)
   const plain = patch.filter((item) => !isObject(item) || item[PATCH] === undefined)
   let next = 0
+  let wanted: string | undefined
   for (const each of order) {
-    if (next < plain.length && identity(plain[next]) === identity(each)) next++
+    if (next === plain.length) break
+    wanted ??= identity(plain[next])
+    if (wanted !== identity(each)) continue
+    next++
+    wanted = undefined
   }
   if (next === plain.length) return
   throw new StatusError(
