@@ -20,52 +20,83 @@ const known = new WeakMap<LabelSelector, Matcher>()
 
 function matcherOf(selector: LabelSelector | undefined): Matcher {
   if (!selector || !Object.isFrozen(selector)) return labelMatcher(selector)
-  const matcher = known.get(selector) ?? remembering(labelMatcher(selector), selector)
+  const matcher = known.get(selector) ?? labelMatcher(selector)
   known.set(selector, matcher)
   return matcher
 }
 
-/** More of them are not looked at again for labels that have not changed. */
-const FEW_REQUIREMENTS = 16
+/** What all requirements of one key ask together of its label. */
+interface Rule {
+  mayBeMissing: boolean
+  mayBeThere: boolean
+  /** Undefined where any value will do. */
+  values: ReadonlySet<string> | undefined
+  /** Undefined where none is refused. */
+  others: Set<string> | undefined
+}
 
-/** Labels stay the very same while their object changes otherwise. */
-function remembering(matches: Matcher, { matchLabels = {}, matchExpressions = [] }: LabelSelector): Matcher {
-  if (Object.keys(matchLabels).length + matchExpressions.length <= FEW_REQUIREMENTS) return matches
-  const outcomes = new WeakMap<object, boolean>()
-  return (labels) => {
-    if (!labels || !Object.isFrozen(labels)) return matches(labels)
-    const outcome = outcomes.get(labels) ?? matches(labels)
-    outcomes.set(labels, outcome)
-    return outcome
+/** Fewer are looked for among the labels, whose number is not asked for. */
+const FEW_RULES = 16
+
+/**
+ * `selects` for many objects: the selector is read once. There may be ten thousand requirements, and as many labels: what is
+ * asked then takes as long as there are of those of which there are fewer.
+ */
+export function labelMatcher(selector: LabelSelector | undefined): Matcher {
+  if (!selector) return () => false
+  const rules = rulesOf(selector)
+  const ruleByRule: Matcher = (labels) => {
+    for (const [key, rule] of rules)
+      if (!holds(rule, labels !== undefined && Object.hasOwn(labels, key) ? labels[key] : undefined)) return false
+    return true
+  }
+  if (rules.size <= FEW_RULES) return ruleByRule
+  const needed = [...rules.values()].filter(({ mayBeMissing }) => !mayBeMissing).length
+  return (labels = {}) => {
+    if (countOf(labels) > rules.size) return ruleByRule(labels)
+    let found = 0
+    for (const [key, value] of Object.entries(labels)) {
+      const rule = rules.get(key)
+      if (!rule) continue
+      if (!holds(rule, value)) return false
+      if (!rule.mayBeMissing) found++
+    }
+    return found === needed
   }
 }
 
-/** `selects` for many objects: the selector is read once, and each of its requirements then asks for one label. */
-export function labelMatcher(selector: LabelSelector | undefined): Matcher {
-  if (!selector) return () => false
-  const requirements = [
-    ...Object.entries(selector.matchLabels ?? {}).map(([key, value]) => ({
-      key,
-      holds: (own?: string) => own === value,
-    })),
-    ...(selector.matchExpressions ?? []).map(({ key, operator, values }) => ({
-      key,
-      holds: expression(operator, values),
-    })),
-  ]
-  return (labels) =>
-    requirements.every(({ key, holds }) =>
-      holds(labels !== undefined && Object.hasOwn(labels, key) ? labels[key] : undefined),
-    )
+function rulesOf({ matchLabels = {}, matchExpressions = [] }: LabelSelector): Map<string, Rule> {
+  const rules = new Map<string, Rule>()
+  const ofLabels = Object.entries(matchLabels).map(([key, value]) => ({ key, operator: 'In', values: [value] }))
+  for (const { key, operator, values = [] } of [...ofLabels, ...matchExpressions]) {
+    const rule: Rule = rules.get(key) ?? { mayBeMissing: true, mayBeThere: true, values: undefined, others: undefined }
+    rules.set(key, rule)
+    if (operator === 'NotIn') {
+      rule.others ??= new Set()
+      for (const value of values) rule.others.add(value)
+    } else if (operator === 'DoesNotExist') rule.mayBeThere = false
+    else {
+      rule.mayBeMissing = false
+      if (operator === 'In') rule.values = rule.values?.intersection(new Set(values)) ?? new Set(values)
+      // An operator that there is not holds for nothing.
+      else if (operator !== 'Exists') rule.mayBeThere = false
+    }
+  }
+  return rules
 }
 
-/** An operator that there is not holds for nothing. */
-function expression(operator: string, values: readonly string[] = []): (own: string | undefined) => boolean {
-  const listed = new Set(values)
-  if (operator === 'In') return (own) => own !== undefined && listed.has(own)
-  if (operator === 'NotIn') return (own) => own === undefined || !listed.has(own)
-  if (operator === 'Exists') return (own) => own !== undefined
-  return (own) => operator === 'DoesNotExist' && own === undefined
+function holds({ mayBeMissing, mayBeThere, values, others }: Rule, own: string | undefined): boolean {
+  if (own === undefined) return mayBeMissing
+  return mayBeThere && values?.has(own) !== false && others?.has(own) !== true
+}
+
+/** Of labels that never change. */
+const counts = new WeakMap<object, number>()
+
+function countOf(labels: Readonly<Record<string, string>>): number {
+  const count = counts.get(labels) ?? Object.keys(labels).length
+  if (Object.isFrozen(labels)) counts.set(labels, count)
+  return count
 }
 
 /** The selector in the text form of list requests and of `scale`, by key: `app=web,tier in (a,b)`. Empty for an empty one. */
