@@ -30,7 +30,12 @@ export function addProcessMetrics<R extends MetricsRegister>(
   load: () => Promise<ProcessMetrics<R>>,
 ): () => Promise<void> {
   let added: Promise<void> | undefined
-  return () => (added ??= add())
+  // What could not be loaded just now is loaded for whoever asks next.
+  const forget = (error: unknown): never => {
+    added = undefined
+    throw error
+  }
+  return () => (added ??= add().catch(forget))
 
   async function add(): Promise<void> {
     const { collectDefaultMetrics } = await load()
