@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { MOST_VALUES } from '../verbs/decode.ts'
 import { decodeYaml } from './decode-yaml.ts'
@@ -47,6 +49,21 @@ test('a body that takes more memory than it may is refused, and the next one is 
   const thread = createYamlThread({ ms: 60_000, memoryMb: 48 })
   await expect(thread.decode(LARGE, 'someone')).rejects.toMatchObject({ code: 413 })
   expect(await thread.decode('a: 1', 'someone')).toEqual({ value: { a: 1 }, duplicates: [], repeatedLines: [] })
+})
+
+test('where no thread can be begun any more each is told so, and the process goes on', async () => {
+  const program = `
+    const { createYamlThread } = await import(${JSON.stringify(new URL('yaml-thread.ts', import.meta.url).href)})
+    const { decode } = createYamlThread({ ms: 60_000, memoryMb: 48 })
+    const codeOf = ({ code }) => code
+    const text = ${JSON.stringify('k')} + Array.from({ length: ${MOST_VALUES} }, (_, index) => index).join(': 1\\nk') + ': 1'
+    const codes = [decode(text, 'someone').catch(codeOf), decode('a: 1', 'someone').catch(codeOf)]
+    process.permission.drop('worker')
+    console.log(...(await Promise.all(codes)), await decode('a: 1', 'someone').catch(codeOf))`
+  const permissions = ['--permission', '--allow-fs-read=*', '--allow-worker', '--no-warnings']
+  const args = [...permissions, '--input-type=module', '-e', program]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  expect(stdout).toBe('413 503 503\n')
 })
 
 test('who sends many waits for his own, and the others for one of them', async () => {

@@ -70,12 +70,12 @@ export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): Ya
     let text: string
     try {
       text = job.text()
+      worker ??= start()
     } catch (error) {
       done(performance.now() - begun)
       job.done.reject(error)
       return
     }
-    worker ??= start()
     worker.ref()
     const deadline = setTimeout(giveUp, ms)
     running = {
@@ -89,11 +89,7 @@ export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): Ya
   }
 
   function start(): Worker {
-    const started = new Worker(new URL('./yaml-worker.ts', import.meta.url), {
-      resourceLimits: { maxOldGenerationSizeMb: memoryMb },
-      // What this process was started with (an inspector, a test runner) is not for the thread.
-      execArgv: [],
-    })
+    const started = newWorker()
     started.on('message', (answer: YamlAnswer) => {
       if (worker === started) finish((job) => settle(job, answer))
     })
@@ -103,6 +99,22 @@ export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): Ya
       if (worker === started) giveUp()
     })
     return started
+  }
+
+  function newWorker(): Worker {
+    try {
+      return new Worker(new URL('./yaml-worker.ts', import.meta.url), {
+        resourceLimits: { maxOldGenerationSizeMb: memoryMb },
+        // What this process was started with (an inspector, a test runner) is not for the thread.
+        execArgv: [],
+      })
+    } catch (error) {
+      // A machine may have no room for another thread just now.
+      throw new StatusError(
+        'ServiceUnavailable',
+        `YAML cannot be read or written just now (${(error as Error).message}): use JSON`,
+      )
+    }
   }
 
   /** Whatever the thread still says is of no job that runs after this. */
