@@ -42,6 +42,12 @@ test('aliases do not multiply', async () => {
   await expect(decodeYamlOffThread(text)).rejects.toThrow('Excessive alias count')
 })
 
+test('nor what they repeat', async () => {
+  const text = (count: number): string => `a: &a ${'x'.repeat(1 << 20)}\nb: [${'*a,'.repeat(count)}]\n`
+  await expect(decodeYamlOffThread(text(18))).rejects.toMatchObject({ code: 413, reason: 'RequestEntityTooLarge' })
+  expect((await decodeYamlOffThread(text(16))).duplicates).toEqual([])
+})
+
 /** Some tenths of a second of a thread, and a hundred megabytes. */
 const LARGE = lines(MOST_VALUES, (index) => `k${index}: 1`)
 

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads'
 import { KUBERNETES_YAML } from '@caisson/api'
 import { stringify } from 'yaml'
 import { StatusError, type StatusReason } from '../status-error.ts'
+import { tooLarge } from '../verbs/errors.ts'
 import { decodeYaml } from './decode-yaml.ts'
 
 export interface YamlTask {
@@ -17,10 +18,19 @@ parentPort?.on('message', (task: YamlTask) => parentPort?.postMessage(answer(tas
 
 function answer({ from, text }: YamlTask): YamlAnswer {
   try {
-    return { text: from === 'yaml' ? JSON.stringify(decodeYaml(text)) : encodeYaml(text) }
+    return { text: from === 'yaml' ? jsonOf(text) : encodeYaml(text) }
   } catch (error) {
     return { failure: (error as Error).message, reason: error instanceof StatusError ? error.reason : undefined }
   }
+}
+
+/** Characters: of the longest body there are no more, each of them escaped. A hundred aliases of one text can be a hundred times as many. */
+const LONGEST_JSON = 6 * (3 << 20)
+
+function jsonOf(yaml: string): string {
+  const json = JSON.stringify(decodeYaml(yaml))
+  if (json.length > LONGEST_JSON) throw tooLarge(LONGEST_JSON)
+  return json
 }
 
 /** With its keys in order, as Go writes it. */
