@@ -6,6 +6,7 @@
  */
 import { createRecentCache } from '../storage/recent-cache.ts'
 import { isShared } from '../storage/share.ts'
+import { LONGEST_PATH } from '../verbs/decode.ts'
 
 export interface FieldSet {
   member: boolean
@@ -222,18 +223,33 @@ export function* members(set: FieldSet, path: readonly string[] = []): Generator
   }
 }
 
-/** `.spec.containers[name="x"].image`, as apply conflicts are reported. */
+/**
+ * `.spec.containers[name="x"].image`, as apply conflicts are reported; no more of it than is shown, since thousands may have
+ * a beginning in common that is as long as a body.
+ */
 export function formatPath(path: readonly string[]): string {
-  return path
-    .map((element) => {
-      const value = element.slice(2)
-      if (element.startsWith('f:')) return `.${value}`
-      if (element.startsWith('v:')) return `[=${value}]`
-      if (element.startsWith('i:')) return `[${value}]`
-      const keys = JSON.parse(value) as Record<string, unknown>
-      return `[${Object.entries(keys)
-        .map(([key, of]) => `${key}=${JSON.stringify(of)}`)
-        .join(',')}]`
-    })
-    .join('')
+  const parts: string[] = []
+  let left = LONGEST_PATH
+  for (const element of path) {
+    if (element.length > left) {
+      // What is cut says no more of itself than that it is a field, or none.
+      parts.push(element.startsWith('f:') ? '.' : '[', element.slice(2, left), '…')
+      break
+    }
+    const part = formatElement(element)
+    parts.push(part)
+    left -= part.length
+  }
+  return parts.join('')
+}
+
+function formatElement(element: string): string {
+  const value = element.slice(2)
+  if (element.startsWith('f:')) return `.${value}`
+  if (element.startsWith('v:')) return `[=${value}]`
+  if (element.startsWith('i:')) return `[${value}]`
+  const keys = JSON.parse(value) as Record<string, unknown>
+  return `[${Object.entries(keys)
+    .map(([key, of]) => `${key}=${JSON.stringify(of)}`)
+    .join(',')}]`
 }

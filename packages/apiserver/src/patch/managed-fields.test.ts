@@ -2,6 +2,7 @@ import type { KubeObject } from '@caisson/api'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Schema } from '../schema/schema.ts'
+import type { StatusError } from '../status-error.ts'
 import { type ApplyRequest, applyServerSide, managedFieldsAfter, type WriteContext } from './managed-fields.ts'
 
 const now = Date.UTC(2026, 0, 1)
@@ -253,6 +254,30 @@ describe('applyServerSide', () => {
     )
   })
 
+  test('of an updater’s version no more is said than of a path', () => {
+    const live = configMap({ a: '1', b: '1' })
+    const owned = managedFieldsAfter(undefined, live, context('editor')) ?? []
+    live.metadata.managedFields = owned.map((entry) => ({ ...entry, apiVersion: 'v'.repeat(10_000) }))
+    const refusal = captured(() => apply(live, { a: '2', b: '2' }, 'red')) as StatusError
+    expect(JSON.stringify(refusal.toStatus()).length).toBeLessThan(5_000)
+  })
+
+  test('of many conflicts some are said, and of long paths their beginnings', () => {
+    const schema: Schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
+    const applied = (value: string, manager: string, live?: KubeObject): KubeObject => {
+      const fields = Object.fromEntries(Array.from({ length: 2000 }, (_, index) => [`k${index}`, value]))
+      const object = { apiVersion: 'x/v1', kind: 'X', metadata: { name: 'x' }, spec: { ['long'.repeat(5000)]: fields } }
+      return applyServerSide(live, object, { ...context(manager, { schema, builtin: false }), force: false })
+    }
+    const live = applied('1', 'red')
+    const refusal = captured(() => applied('2', 'green', live)) as StatusError
+    const start = 'Apply failed with 2000 conflicts: conflicts with "red":\n- .spec.longlong'
+    expect(refusal.message.slice(0, start.length)).toBe(start)
+    expect(refusal.message.endsWith('\nand 1000 more')).toBe(true)
+    expect(refusal.details?.causes).toHaveLength(1000)
+    expect(JSON.stringify(refusal.toStatus()).length).toBeLessThan(3e6)
+  })
+
   test('an object from before ownership was tracked belongs to before-first-apply', () => {
     expect(owners(apply(configMap({ a: '1' }), { b: '1' }, 'red'))).toEqual([
       'red Apply {"f:data":{"f:b":{}}}',
@@ -313,3 +338,11 @@ describe('applyServerSide', () => {
     )
   })
 })
+
+function captured(act: () => unknown): unknown {
+  try {
+    return act()
+  } catch (error) {
+    return error
+  }
+}

@@ -5,6 +5,7 @@
 import type { KubeObject, ManagedFieldsEntry, StatusCause } from '@caisson/api'
 import { decodeNative } from '../schema/native.ts'
 import type { Schema } from '../schema/schema.ts'
+import { LONGEST_PATH } from '../shown-path.ts'
 import { StatusError } from '../status-error.ts'
 import { deepFreeze } from '../storage/freeze.ts'
 import { shareUnchanged } from '../storage/share.ts'
@@ -269,21 +270,27 @@ function beforeFirstApply(live: KubeObject, schema: Schema, context: WriteContex
   return { ...ownerOf(context, 'Update', set), manager: 'before-first-apply', subresource: '' }
 }
 
+/** Said to whoever applies: an object can have fifty thousand. */
+const MOST_CONFLICTS = 1000
+
 function refuseConflicts(others: readonly Owner[], taken: FieldSet, shownVersion: string | undefined): void {
-  const conflicts = others.flatMap((owner) =>
-    [...members(intersection(owner.set, taken))].map((path) => ({
-      who: describe(owner, shownVersion),
-      field: formatPath(path),
-    })),
-  )
-  if (conflicts.length === 0) return
+  const conflicts: { who: string; field: string }[] = []
+  let count = 0
+  for (const owner of others) {
+    // A client may write any version there.
+    const who = describe(owner, shownVersion).slice(0, LONGEST_PATH)
+    for (const path of members(intersection(owner.set, taken)))
+      if (++count <= MOST_CONFLICTS) conflicts.push({ who, field: formatPath(path) })
+  }
+  if (count === 0) return
   const causes: StatusCause[] = conflicts.map(({ who, field }) => ({
     reason: 'FieldManagerConflict',
     message: `conflict with ${who}`,
     field,
   }))
-  const plural = conflicts.length === 1 ? '' : 's'
-  throw new StatusError('Conflict', `Apply failed with ${conflicts.length} conflict${plural}: ${list(conflicts)}`, {
+  const plural = count === 1 ? '' : 's'
+  const more = count > MOST_CONFLICTS ? `\nand ${count - MOST_CONFLICTS} more` : ''
+  throw new StatusError('Conflict', `Apply failed with ${count} conflict${plural}: ${list(conflicts)}${more}`, {
     details: { causes },
   })
 }

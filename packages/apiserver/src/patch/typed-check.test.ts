@@ -67,3 +67,11 @@ test('a hostile object is told of a bounded number of mistakes', () => {
   const counts = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`k${index}`, 'x']))
   expect(typeErrors({ counts }, schema)).toHaveLength(10)
 })
+
+test('of many mistakes few are said, and of long paths their beginnings', () => {
+  const maps: Schema = { type: 'object', properties: { counts: { type: 'object', additionalProperties: schema } } }
+  const map = Array.from({ length: 1000 }, () => ({ k: '1' }))
+  const errors = typeErrors({ counts: { ['x'.repeat(100_000)]: { map } } }, maps)
+  expect(errors).toHaveLength(10)
+  expect(errors.join('').length).toBeLessThan(20_000)
+})

@@ -82,6 +82,7 @@ function checkItems(value: readonly unknown[], schema: Schema, visit: Omit<Visit
   const at = visit.path.length === 0 ? '' : `${formatPath(visit.path)}: `
   const seen = new Set<string>()
   for (const [index, item] of value.entries()) {
+    if (visit.errors.length >= MAX_ERRORS) return
     let element = `i:${index}`
     if (listType === 'map' || listType === 'set') {
       const key = listType === 'set' ? `v:${JSON.stringify(item)}` : keyElement(item, schema)
