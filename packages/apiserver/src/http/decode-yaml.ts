@@ -19,7 +19,8 @@ import {
   visit,
   type YAMLError,
 } from 'yaml'
-import { checkShape, type Decoded, LONGEST_PATH, MOST_PROBLEMS, MOST_VALUES } from '../verbs/decode.ts'
+import { below, LONGEST_PATH } from '../shown-path.ts'
+import { checkShape, type Decoded, MOST_PROBLEMS, MOST_VALUES } from '../verbs/decode.ts'
 import { tooManyValues } from '../verbs/errors.ts'
 
 export type DecodedYaml = Required<Decoded>
@@ -37,7 +38,7 @@ export function decodeYaml(text: string): DecodedYaml {
   const repeatedLines: string[] = []
   visitRepeated(document, (key, { path, pair }) => {
     if (duplicates.length >= MOST_PROBLEMS) return
-    duplicates.push(`duplicate field "${yamlPath([...path, pair], key).slice(0, LONGEST_PATH)}"`)
+    duplicates.push(`duplicate field "${yamlPath([...path, pair], key)}"`)
     const { line } = lines.linePos(isNode(pair.key) ? (pair.key.range?.[0] ?? 0) : 0)
     repeatedLines.push(`line ${line}: key ${JSON.stringify(key.slice(0, LONGEST_PATH))} already set in map`)
   })
@@ -113,5 +114,5 @@ function yamlPath(path: readonly unknown[], last: string): string {
       : [],
   )
   names[names.length - 1] = last
-  return names.join('.')
+  return names.reduce(below, '')
 }

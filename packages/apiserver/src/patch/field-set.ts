@@ -4,9 +4,9 @@
  * A path element is kept in its wire spelling: `f:name` (a field or map key), `k:{"name":"x"}` (an element of a list of
  * objects, by its keys), `v:"x"` (an element of a set). A node of the trie that is a member stands for its whole path.
  */
+import { LONGEST_PATH } from '../shown-path.ts'
 import { createRecentCache } from '../storage/recent-cache.ts'
 import { isShared } from '../storage/share.ts'
-import { LONGEST_PATH } from '../verbs/decode.ts'
 
 export interface FieldSet {
   member: boolean

@@ -4,6 +4,7 @@
  * Go writes them (left out, `null` or the zero value).
  */
 import { canonicalAmount, canonicalQuantity, QuantityError } from '../registry/quantity.ts'
+import { below } from '../shown-path.ts'
 import { builtinSchema, type NativeSchema, resolve } from './builtin.ts'
 import { base64Error, canonicalMicroTime, canonicalTime, TimeError } from './native-scalars.ts'
 import type { Schema } from './schema.ts'
@@ -144,7 +145,7 @@ function decodeStruct(plan: StructPlan, value: unknown, state: DecodeState): Rec
     const field = plan.fields.get(key)
     const given = source[key]
     if (!field) {
-      state.unknownFields.push([...state.path, key].join('.').replaceAll('.[', '['))
+      state.unknownFields.push(pathOf([...state.path, key]))
     } else if (given !== undefined && given !== null) {
       state.path.push(key)
       state.goPath.push(key)
@@ -159,6 +160,10 @@ function decodeStruct(plan: StructPlan, value: unknown, state: DecodeState): Rec
     if (written !== ABSENT) object[field.name] = written
   }
   return object
+}
+
+function pathOf(path: readonly string[]): string {
+  return path.reduce(below, '')
 }
 
 /** What Go's encoder makes of a field. */

@@ -1,5 +1,6 @@
 /** Structural pruning: fields that a schema does not specify are not stored. */
 import { isObject, type JsonObject } from '../patch/json-value.ts'
+import { below } from '../shown-path.ts'
 import { builtinSchema } from './builtin.ts'
 import { OBJECT_META } from './embedded-resource.ts'
 import { nodeOf, type SchemaNode } from './node.ts'
@@ -97,10 +98,5 @@ function drop(value: JsonObject, key: string, state: State): void {
 }
 
 function pathOf(path: ReadonlyArray<string | number>): string {
-  let text = ''
-  for (const part of path) {
-    if (typeof part === 'number') text += `[${part}]`
-    else text += text === '' ? part : `.${part}`
-  }
-  return text
+  return path.reduce<string>((text, part) => below(text, typeof part === 'number' ? `[${part}]` : part), '')
 }

@@ -2,6 +2,7 @@
  * From the JSON of a body to a value. Keys that occur twice are reported, because the field validation that clients ask
  * for has to warn of them or to refuse them. YAML: see http/decode-yaml.ts.
  */
+import { below } from '../shown-path.ts'
 import { badRequest, tooManyValues } from './errors.ts'
 import { jsonSyntaxError } from './json-syntax-error.ts'
 
@@ -18,8 +19,6 @@ const NONE: readonly string[] = []
 const MAX_DEPTH = 500
 /** Of one body, said to its client; also Kubernetes' limit. Each is made of the keys above it, which can be megabytes. */
 export const MOST_PROBLEMS = 100
-/** Of the path to one of them, and of a key that is told. */
-export const LONGEST_PATH = 1024
 /**
  * Fields and list items of one body: what is done with a value costs up to ten microseconds for each of them, on the event
  * loop that everybody shares. The largest CustomResourceDefinitions that people use have some 30,000.
@@ -114,8 +113,8 @@ function refuseTooMany({ keys, items }: { keys: number; items: number }): void {
   if (keys + items > MOST_VALUES) throw tooManyValues(MOST_VALUES)
 }
 
-function addDuplicate(duplicates: string[], path: () => string): void {
-  if (duplicates.length < MOST_PROBLEMS) duplicates.push(`duplicate field "${path().slice(0, LONGEST_PATH)}"`)
+function addDuplicate(duplicates: string[], path: string): void {
+  if (duplicates.length < MOST_PROBLEMS) duplicates.push(`duplicate field "${path}"`)
 }
 
 /** The slow way, only for texts that are known to have one. `text` is valid JSON. */
@@ -148,8 +147,8 @@ function findDuplicates(text: string): readonly string[] {
     while (text[position] !== '}') {
       skipSpace()
       const key = readString()
-      const here = path === '' ? key : `${path}.${key}`
-      if (seen.has(key)) addDuplicate(duplicates, () => here)
+      const here = below(path, key)
+      if (seen.has(key)) addDuplicate(duplicates, here)
       seen.add(key)
       skipSpace()
       position++
@@ -163,7 +162,7 @@ function findDuplicates(text: string): readonly string[] {
     position++
     skipSpace()
     for (let index = 0; text[position] !== ']'; index++) {
-      readValue(`${path}[${index}]`)
+      readValue(below(path, `[${index}]`))
       if (text[position] === ',') position++
       skipSpace()
     }
