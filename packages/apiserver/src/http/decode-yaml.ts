@@ -114,5 +114,5 @@ function yamlPath(path: readonly unknown[], last: string): string {
       : [],
   )
   names[names.length - 1] = last
-  return names.reduce(below, '')
+  return names.reduce((text, name) => below(text, name), '')
 }

@@ -4,13 +4,14 @@ import { isObject, type JsonObject } from '../patch/json-value.ts'
 import { invalidValue, required } from '../registry/field-error.ts'
 import { dns1035Label, nameIsPathSegment } from '../registry/names.ts'
 import { validateObjectMeta } from '../registry/object-meta.ts'
+import { below } from '../shown-path.ts'
 import type { FieldError } from '../status-error.ts'
 import { ABSENT } from './absent.ts'
 import { resolve } from './builtin.ts'
 import { goValue } from './go-value.ts'
 import { decodeNative } from './native.ts'
 import type { Schema } from './schema.ts'
-import { joined, visitParts } from './visit-parts.ts'
+import { visitParts } from './visit-parts.ts'
 
 export const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
 
@@ -34,11 +35,11 @@ export function validateEmbeddedResources(
 
 function checkResource(value: JsonObject, path: string, errors: FieldError[]): void {
   for (const field of ['apiVersion', 'kind']) {
-    if (!Object.hasOwn(value, field)) errors.push(required(joined(path, field)))
+    if (!Object.hasOwn(value, field)) errors.push(required(below(path, field)))
   }
-  if (Object.hasOwn(value, 'apiVersion')) checkApiVersion(value['apiVersion'], joined(path, 'apiVersion'), errors)
-  if (Object.hasOwn(value, 'kind')) checkKind(value['kind'], joined(path, 'kind'), errors)
-  if (Object.hasOwn(value, 'metadata')) checkMetadata(value['metadata'], joined(path, 'metadata'), errors)
+  if (Object.hasOwn(value, 'apiVersion')) checkApiVersion(value['apiVersion'], below(path, 'apiVersion'), errors)
+  if (Object.hasOwn(value, 'kind')) checkKind(value['kind'], below(path, 'kind'), errors)
+  if (Object.hasOwn(value, 'metadata')) checkMetadata(value['metadata'], below(path, 'metadata'), errors)
 }
 
 function checkApiVersion(value: unknown, path: string, errors: FieldError[]): void {

@@ -163,7 +163,7 @@ function decodeStruct(plan: StructPlan, value: unknown, state: DecodeState): Rec
 }
 
 function pathOf(path: readonly string[]): string {
-  return path.reduce(below, '')
+  return path.reduce((text, part) => (part.startsWith('[') ? below(text, part, '') : below(text, part)), '')
 }
 
 /** What Go's encoder makes of a field. */

@@ -98,5 +98,8 @@ function drop(value: JsonObject, key: string, state: State): void {
 }
 
 function pathOf(path: ReadonlyArray<string | number>): string {
-  return path.reduce<string>((text, part) => below(text, typeof part === 'number' ? `[${part}]` : part), '')
+  return path.reduce<string>(
+    (text, part) => (typeof part === 'number' ? below(text, `[${part}]`, '') : below(text, part)),
+    '',
+  )
 }

@@ -1,6 +1,7 @@
 /** The part of validation that OpenAPI knows, as kube-openapi's validator has it: types, bounds, formats, required fields, logic. */
 import { isObject, type JsonObject } from '../patch/json-value.ts'
 import { goQuote, required, tooMany } from '../registry/field-error.ts'
+import { below } from '../shown-path.ts'
 import type { FieldError } from '../status-error.ts'
 import { ABSENT } from './absent.ts'
 import { canonicalJson } from './canonical-json.ts'
@@ -9,7 +10,7 @@ import { type Correlation, correlate, correlatedItems, correlatedMember, isUncha
 import { nodeOf } from './node.ts'
 import type { Schema } from './schema.ts'
 import { type Plan, planOf } from './validation-plan.ts'
-import { at, fail, failAt, failType, failWhole, merge, newState, type State } from './validation-state.ts'
+import { at, fail, failAt, failType, failWhole, forgive, merge, newState, type State } from './validation-state.ts'
 
 // Schemas may refer to themselves; no object is as deep as this, and the stack allows it.
 const MAXIMUM_DEPTH = 1_000
@@ -46,8 +47,7 @@ function check(plan: Plan, value: unknown, current: Correlation | undefined, sta
   checkNode(plan, value, current, state, name)
   state.depth--
   if (state.failures.length === before || !isUnchanged(current, value)) return
-  state.failures.length = before
-  state.forgiveness.used = true
+  forgive(state, before)
 }
 
 function checkNode(plan: Plan, value: unknown, current: Correlation | undefined, state: State, name: string): void {
@@ -88,7 +88,7 @@ function checkArray(
     const child = planOf(plan.node.items)
     const counterpart = correlatedItems(current)
     for (let index = 0; index < value.length; index++) {
-      check(child, value[index], counterpart(value[index]), state, `${name}[${index}]`)
+      check(child, value[index], counterpart(value[index]), state, below(name, `[${index}]`, ''))
     }
   }
   const size = value.length
@@ -126,22 +126,22 @@ function checkObject(
     const was = correlatedMember(current, key)
     if (child) {
       const type = name === '' && state.depth === 1 && (key === 'apiVersion' || key === 'kind')
-      check(planOf(child), value[key], type ? undefined : was, state, name === '' ? key : `${name}.${key}`)
-    } else if (plan.node.additional) check(planOf(plan.node.additional), value[key], was, state, `${name}.${key}`)
+      check(planOf(child), value[key], type ? undefined : was, state, below(name, key))
+    } else if (plan.node.additional) check(planOf(plan.node.additional), value[key], was, state, below(name, key, '.'))
     else if (plan.schema.additionalProperties === false)
-      failAt(state, name, `${name}.${key} in body is a forbidden property`, key)
+      failAt(state, name, `${below(name, key, '.')} in body is a forbidden property`, key)
   }
   if (!needed) return
   for (const key of needed) {
     if (Object.hasOwn(value, key)) continue
-    const missing = `${name}.${key}`
+    const missing = below(name, key, '.')
     fail(state, `${missing} in body is required`, required(at(state, missing)))
   }
 }
 
 function checkLogic(schema: Schema, value: unknown, state: State, name: string): void {
   const attempt = (branch: Schema): State => {
-    const inner: State = { ...state, failures: [], matched: 0 }
+    const inner: State = { ...state, failures: [], said: new Set(), matched: 0 }
     // Kubernetes forgives nothing inside of a branch, only the whole that it decides about.
     checkNode(planOf(nodeOf(branch)), value, undefined, inner, name)
     return inner

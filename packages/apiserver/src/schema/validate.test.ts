@@ -260,8 +260,22 @@ describe('validate', () => {
     }
     const started = performance.now()
     expect(said(schema, items)).toEqual([])
+    expect(said({ type: 'array', items: { type: 'integer' } }, items)).toHaveLength(100_000)
     // Quadratic time would be minutes; the machine may be busy.
     expect(performance.now() - started).toBeLessThan(4_000)
+  })
+
+  test('what is wrong below long keys is found, and told of by the beginnings of its paths', () => {
+    const long = 'long'.repeat(1000)
+    const schema: Schema = { type: 'object', additionalProperties: { type: 'integer' } }
+    const schemas: Schema = { type: 'object', additionalProperties: schema }
+    const wrong = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`k${index}`, 'x']))
+    const [error, ...others] = said(schemas, { [long]: wrong })
+    expect(error?.startsWith('spec.longlong')).toBe(true)
+    expect(`${error}${others.join('')}`.length).toBeLessThan(5_000)
+    // Both are told of by the same beginning, and one of them is as it was.
+    const before = { [`${long}a`]: { k: 'x' } }
+    expect(said(schemas, { ...before, [`${long}b`]: { k: 'x' } }, before)).toHaveLength(1)
   })
 })
 

@@ -10,7 +10,9 @@ interface Failure {
 }
 
 export interface State {
-  failures: Failure[]
+  readonly failures: Failure[]
+  /** The texts of the failures. */
+  readonly said: Set<string>
   /** How many checks were passed: of several alternatives that fail, the one that came furthest is reported. */
   matched: number
   prefix: string
@@ -23,7 +25,7 @@ export interface State {
 }
 
 export function newState(prefix: string, options: Pick<State, 'asWritten' | 'skipsShared'>): State {
-  return { failures: [], matched: 0, prefix, depth: 0, forgiveness: { used: false }, ...options }
+  return { failures: [], said: new Set(), matched: 0, prefix, depth: 0, forgiveness: { used: false }, ...options }
 }
 
 export function merge(state: State, other: State): void {
@@ -32,7 +34,15 @@ export function merge(state: State, other: State): void {
 }
 
 export function fail(state: State, text: string, error: FieldError): void {
-  if (!state.failures.some((failure) => failure.text === text)) state.failures.push({ text, error })
+  if (state.said.has(text)) return
+  state.said.add(text)
+  state.failures.push({ text, error })
+}
+
+/** @param count how many there were when what is forgiven began */
+export function forgive({ failures, said, forgiveness }: State, count: number): void {
+  for (const { text } of failures.splice(count)) said.delete(text)
+  forgiveness.used = true
 }
 
 export function failAt(state: State, name: string, text: string, value: unknown): void {

@@ -1,4 +1,5 @@
 import { isObject, memberOf } from '../patch/json-value.ts'
+import { below } from '../shown-path.ts'
 import { resolve } from './builtin.ts'
 import type { Schema } from './schema.ts'
 
@@ -25,7 +26,12 @@ export function visitParts(
     const items = resolve(schema.items)
     for (let index = 0; index < value.length; index++) {
       if (typeof value[index] !== 'object') continue
-      visitParts(items, value[index], { path: `${path}[${index}]`, accepted: memberOf(accepted, index) }, look)
+      visitParts(
+        items,
+        value[index],
+        { path: below(path, `[${index}]`, ''), accepted: memberOf(accepted, index) },
+        look,
+      )
     }
   } else if (isObject(value)) {
     look(schema, value, path)
@@ -34,14 +40,10 @@ export function visitParts(
       const child = value[key]
       if (typeof child !== 'object' || child === null) continue
       const isProperty = properties !== undefined && Object.hasOwn(properties, key)
-      const below = isProperty ? properties[key] : additionalProperties
-      if (typeof below !== 'object') continue
-      const at = isProperty ? joined(path, key) : `${path}[${key}]`
-      visitParts(resolve(below), child, { path: at, accepted: memberOf(accepted, key) }, look)
+      const inside = isProperty ? properties[key] : additionalProperties
+      if (typeof inside !== 'object') continue
+      const at = isProperty ? below(path, key) : below(path, `[${key}]`, '')
+      visitParts(resolve(inside), child, { path: at, accepted: memberOf(accepted, key) }, look)
     }
   }
-}
-
-export function joined(path: string, key: string): string {
-  return path === '' ? key : `${path}.${key}`
 }

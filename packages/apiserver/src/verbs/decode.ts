@@ -162,7 +162,7 @@ function findDuplicates(text: string): readonly string[] {
     position++
     skipSpace()
     for (let index = 0; text[position] !== ']'; index++) {
-      readValue(below(path, `[${index}]`))
+      readValue(below(path, `[${index}]`, ''))
       if (text[position] === ',') position++
       skipSpace()
     }
