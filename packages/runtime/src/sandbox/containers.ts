@@ -49,10 +49,11 @@ export async function startPause(
     cgroupsPath: parts.cgroups.containerPath(spec.id, id),
     networkNamespace: parts.network.get(spec.id)?.namespace,
   })
-  const directory = await parts.files.createContainer(id, { bundle })
   // What goes on from a snapshot gets them when it does.
   const isTuned = driver.kind === 'oci' && driver.isSentry && !snapshot && Object.keys(spec.sysctls ?? {}).length > 0
   try {
+    // Within: where what an earlier process left could not be taken away, it is now.
+    const directory = await parts.files.createContainer(id, { bundle })
     // Where this process ends before they are set, the next one takes it for what was begun and never finished.
     if (snapshot || isTuned) await noteRestoring(directory, true)
     const pause = await start({ parts, sandbox, id, directory, spec: undefined, imageId: '', snapshot })

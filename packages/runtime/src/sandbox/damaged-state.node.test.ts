@@ -65,3 +65,25 @@ test('what cannot be taken away is told, and keeps nothing else from going on', 
   await next.removeSandbox('a')
   await rm(state)
 })
+
+test('a shared sandbox begins once what an earlier one left of its pause can be taken away', async () => {
+  await using scratch = await createScratchRuntime()
+  const { stateDirectory, toolsDirectory, runtime } = scratch
+  await runtime[Symbol.asyncDispose]()
+  await mkdir(join(stateDirectory, 'containers', 'a.pause'))
+  await mkdir(join(stateDirectory, 'runsc'), { recursive: true })
+  const state = join(stateDirectory, 'runsc', 'a.pause_sandbox:a.pause.state')
+  await writeFile(state, '[]')
+  await using next = await createRuntime({ stateDirectory, toolsDirectory })
+  const told: string[] = []
+  await next.recover(undefined, (_error, where) => told.push(where))
+  expect(told).toEqual(['what is left of container a.pause'])
+  await expect(next.createSandbox(sandboxSpec('a', { shared: true }))).rejects.toThrow(
+    'runsc could not remove container a.pause',
+  )
+  await rm(state)
+  // Nothing that the first attempt left is in the way of the next.
+  await next.createSandbox(sandboxSpec('a', { shared: true })).catch(() => {})
+  expect((await next.createSandbox(sandboxSpec('a', { shared: true }))).alive).toBe(true)
+  await next.removeSandbox('a')
+})
