@@ -26,12 +26,15 @@ export async function removeDamagedState({ root, containerId, isSentry }: Runtim
   return true
 }
 
+/** What is not there is not damaged. */
 async function isWhole(file: string): Promise<boolean> {
   try {
     JSON.parse(await readFile(file, 'utf8'))
     return true
   } catch (error) {
     if (error instanceof SyntaxError) return false
+    // Of a runtime that writes down something else.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true
     throw error
   }
 }
