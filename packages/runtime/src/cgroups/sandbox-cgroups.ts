@@ -5,6 +5,7 @@ import { mkdir, readdir, readFile, rename, rmdir, stat, writeFile } from 'node:f
 import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { emptyWhereMissing } from '../empty-where-missing.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import {
   type CgroupFile,
@@ -209,7 +210,16 @@ export function openSandboxCgroups(tree: CgroupTree | undefined, name: string): 
     },
     remove,
     async recover(known, onError) {
-      const found = await Promise.all(everywhere.map(groupsBelow))
+      const found = await Promise.all(
+        everywhere.map(async (root) => {
+          try {
+            return await groupsBelow(root)
+          } catch (error) {
+            onError(error, `the control groups below ${root}`)
+            return []
+          }
+        }),
+      )
       const strays = new Set(found.flat().filter((id) => !known.has(id)))
       await Promise.all(
         [...strays].map((id) => remove(id).catch((error: unknown) => onError(error, `the control group of ${id}`))),
@@ -284,7 +294,7 @@ async function exists(path: string): Promise<boolean> {
 }
 
 async function groupsBelow(path: string): Promise<string[]> {
-  const entries = await readdir(path, { withFileTypes: true }).catch(() => [])
+  const entries = await readdir(path, { withFileTypes: true }).catch(emptyWhereMissing)
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
 }
 
