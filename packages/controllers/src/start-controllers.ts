@@ -213,7 +213,7 @@ async function servedSandboxes({ client, signal, onError }: StartControllersOpti
     } catch (error) {
       signal.throwIfAborted()
       // It is not served, or one may not ask.
-      if (isApiError(error) && error.code < 500) return SANDBOXES
+      if (isApiError(error) && error.code < 500 && error.code !== 429) return SANDBOXES
       onError(error, 'asking which versions of Sandboxes are served')
       await abortableDelay(ASK_AGAIN_MS, signal)
     }

@@ -1,6 +1,6 @@
 import { type CustomResourceDefinition, findCondition, type Sandbox, sandboxCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { TransportError } from '@caisson/client'
+import { errorFromAnswer, TransportError } from '@caisson/client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
@@ -91,13 +91,15 @@ describe('a cluster that serves v1alpha1 alone, with hardly a schema', () => {
     )
   })
 
-  test('is asked again what it serves where it was away at first', async () => {
+  test.each([
+    ['was away', new TransportError('lost', 'the server begins anew')],
+    ['had too much to do', errorFromAnswer(429, undefined)],
+  ])('is asked again what it serves where it %s at first', async (_why, failure) => {
     let away = 2
     await start(minimalCrd(), {
       ...cluster.transport,
       async request(asked) {
-        if (asked.path === '/apis/agents.x-k8s.io' && away-- > 0)
-          throw new TransportError('lost', 'the server begins anew')
+        if (asked.path === '/apis/agents.x-k8s.io' && away-- > 0) throw failure
         return await cluster.transport.request(asked)
       },
     })
