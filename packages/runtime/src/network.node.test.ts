@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { cgroupName } from './cgroups/sandbox-cgroups.ts'
 import { findStrayCgroups, removeStrayCgroup } from './cgroups/stray-groups.ts'
+import { createRuntime } from './create-runtime.ts'
 import { findStrayNetworks, removeStrayNetwork } from './network/network-register.ts'
 import type { NetworkSpec, RuntimeHandler } from './runtime.ts'
 import {
@@ -252,6 +253,22 @@ test('nothing of a network stays on the machine', async () => {
 })
 
 const NOTHING = { namespaces: [], links: [], routes: [], rules: [] }
+
+test('a sandbox that a crash of the machine has left without its network goes: it would begin in the machine’s own, under an address that another may be given', async () => {
+  await using before = await createScratchRuntime({ tools: ['runsc', 'nft'] })
+  const { stateDirectory, toolsDirectory, runtime } = before
+  for (const id of ['kept', 'lost']) await runtime.createSandbox(sandboxSpec(id, { network: { kind: 'pod' } }))
+  const ips = (await runtime.list()).map(({ ip }) => ip)
+  await runtime[Symbol.asyncDispose]()
+  const addresses = join(stateDirectory, 'network/addresses')
+  for (const name of readdirSync(addresses))
+    if (readFileSync(join(addresses, name), 'utf8') === 'lost') writeFileSync(join(addresses, name), '')
+  await using next = await createRuntime({ stateDirectory, toolsDirectory })
+  const found = await next.recover()
+  expect(new Map(found.map(({ spec, ip }) => [spec.id, ip]))).toEqual(new Map([['kept', ips[0]]]))
+  expect(await next.get('lost')).toBeUndefined()
+  await next.removeSandbox('kept')
+})
 
 function machineNetwork(tag: string, range: string): unknown {
   const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : []

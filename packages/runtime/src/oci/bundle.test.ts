@@ -136,6 +136,15 @@ describe('namespaces', () => {
     expect(namespaces({ options: { networkNamespace: '/run/netns/x' } })).toContainEqual(['network', '/run/netns/x'])
   })
 
+  test.each<RuntimeHandler>(['runsc', 'runc'])(
+    'a %s sandbox without its pod network does not begin in another',
+    (handler) => {
+      const own = { ...sandbox, handler, network: { kind: 'pod' as const } }
+      expect(() => bundle({ sandbox: own })).toThrow('sandbox s has lost its network')
+      expect(() => pauseBundle({ ...own, shared: true }, place)).toThrow('sandbox s has lost its network')
+    },
+  )
+
   test('runc containers of a shared sandbox join those of its first process, but for processes and mounts', () => {
     const joins = (processes?: number) =>
       namespaces({ sandbox: { handler: 'runc', shared: true }, options: { joined: { sandbox: 42, processes } } })

@@ -1,5 +1,6 @@
 import { cgroupResources, within } from '../cgroups/cgroup-files.ts'
 import type { ContainerSpec, Image, Mount, SandboxSpec } from '../runtime.ts'
+import { RuntimeError } from '../runtime-error.ts'
 import { isGrouped, isVirtual } from '../sandbox/handlers.ts'
 import { pauseContainerId } from '../sandbox/oci-ids.ts'
 import { ociProcess } from './process.ts'
@@ -123,7 +124,7 @@ export function pauseBundle(
         { type: 'ipc' },
         { type: 'uts' },
         { type: 'mount' },
-        network(isSentry, networkNamespace),
+        network(sandbox, networkNamespace),
       ],
       ...(isSentry
         ? {}
@@ -145,7 +146,7 @@ function namespaces({ networkNamespace, joined, sandbox, container }: BundleOpti
     path: `/proc/${process}/ns/${file}`,
   })
   if (isSentry) {
-    const own: Namespace[] = [{ type: 'mount' }, { type: 'ipc' }, { type: 'uts' }, network(true, networkNamespace)]
+    const own: Namespace[] = [{ type: 'mount' }, { type: 'ipc' }, { type: 'uts' }, network(sandbox, networkNamespace)]
     return [...sentryProcesses(sandbox, container), ...own]
   }
   const own: Namespace[] = [
@@ -156,7 +157,7 @@ function namespaces({ networkNamespace, joined, sandbox, container }: BundleOpti
   ]
   // A virtual machine's processes are not the machine's, so that there is nothing to join by their ids.
   if (joined.sandbox === undefined || isVirtual(sandbox.handler))
-    return [...own, { type: 'ipc' }, { type: 'uts' }, network(false, networkNamespace)]
+    return [...own, { type: 'ipc' }, { type: 'uts' }, network(sandbox, networkNamespace)]
   const { sandbox: process } = joined
   return [...own, join('ipc', process, 'ipc'), join('uts', process, 'uts'), join('network', process, 'net')]
 }
@@ -171,10 +172,12 @@ function sentryProcesses(sandbox: SandboxSpec, { id, beside, processesOf }: Cont
   return [{ type: 'pid', path: `/proc/${processesOf ?? id}/ns/pid` }]
 }
 
-function network(isSentry: boolean, path: string | undefined): OciSpec['linux']['namespaces'][number] {
+function network(sandbox: SandboxSpec, path: string | undefined): Namespace {
   if (path !== undefined) return { type: 'network', path }
+  // Nor would `launchIsolated` be what starts it: it would have the machine's own.
+  if (sandbox.network.kind !== 'none') throw new RuntimeError('failed', `sandbox ${sandbox.id} has lost its network`)
   // A sentry copies the interfaces that are up where it starts; `launchIsolated` starts it where there is only loopback.
-  return isSentry ? { type: 'network', path: '/proc/self/ns/net' } : { type: 'network' }
+  return isSentryOf(sandbox) ? { type: 'network', path: '/proc/self/ns/net' } : { type: 'network' }
 }
 
 function isSentryOf(sandbox: SandboxSpec): boolean {

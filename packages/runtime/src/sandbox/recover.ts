@@ -64,6 +64,11 @@ export async function recoverSandboxes(
     registry.sandboxes.delete(id)
   }
   await parts.network.recover(new Set(registry.sandboxes.keys()))
+  for (const sandbox of correctAddresses(parts, registry)) {
+    const { id } = sandbox.record.spec
+    await attempt(removeSandbox(parts, registry, sandbox), `what is left of sandbox ${id}, which has lost its network`)
+    registry.sandboxes.delete(id)
+  }
   await parts.cgroups.recover(new Set(registry.sandboxes.keys()), onError)
   await attempt(unmountStrays(stateDirectory, adopted), 'what is mounted for containers that are no more')
   await registry.catchUp()
@@ -80,6 +85,16 @@ export async function recoverSandboxes(
     for (const entry of sandbox.containers.values())
       if (entry.state.phase === 'exited') registry.announce(sandbox, entry)
   }
+}
+
+/**
+ * Notes which address each sandbox has by now, since that of before may be given to another: a crash of the machine may have
+ * taken what says whose it is, or of which network. Returns those that have lost theirs.
+ */
+function correctAddresses(parts: RuntimeParts, registry: Registry): SandboxEntry[] {
+  const sandboxes = [...registry.sandboxes.values()]
+  for (const { record } of sandboxes) record.ip = parts.network.get(record.spec.id)?.ip
+  return sandboxes.filter(({ record: { spec, ip } }) => spec.network.kind === 'pod' && ip === undefined)
 }
 
 /**
