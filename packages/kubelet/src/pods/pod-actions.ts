@@ -61,7 +61,7 @@ export function createPodActions(options: PodActionsOptions): PodActions {
           memory,
           attempt: action.attempt,
           shared: action.shared,
-          fresh: observed.runs.length === 0,
+          runs: observed.runs,
           signal,
         })
       case 'start-container':

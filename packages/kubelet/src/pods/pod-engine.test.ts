@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { SNAPSHOT_ANNOTATION } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
 import {
   type Client,
@@ -12,12 +13,14 @@ import {
   isNotFound,
   type PodObject,
   resources,
+  sandboxSnapshots,
 } from '@caisson/client'
 import fc from 'fast-check'
 import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Kubelet, startKubelet } from '../start-kubelet.ts'
 import { createModelMachine, type ModelMachine } from '../testing/model-runtime.ts'
+import { serveSnapshots } from '../testing/scratch-snapshots.ts'
 import { isTerminalPhase } from './observed-pod.ts'
 
 const NODE_NAME = 'model'
@@ -324,6 +327,52 @@ test('what is left of a sandbox that could not be finished is taken away before 
   await removePods()
   await play.rest()
   expect(machine.sandboxes()).toEqual([])
+  expect(play.errors).toEqual([])
+})
+
+test('a Pod of which not all containers could be restored begins with its snapshot again where its sandbox has gone', async () => {
+  await removePods()
+  await serveSnapshots({ client })
+  await using play = await startPlay()
+  const { machine } = play
+  await client.create(sandboxSnapshots, { metadata: { name: 'kept' }, spec: { sandboxName: 'box' } }, { namespace })
+  const ready = {
+    type: 'Ready',
+    status: 'True',
+    reason: 'Taken',
+    message: '',
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  }
+  await client.patchStatus(
+    sandboxSnapshots,
+    'kept',
+    { status: { nodeName: NODE_NAME, conditions: [ready] } },
+    { namespace },
+  )
+  machine.unrestorable.add('other')
+  const spec = podSpec({ kind: 'create', policy: 'Always', shape: 'two' })
+  const annotations = { [SNAPSHOT_ANNOTATION]: 'kept' }
+  await client.create(resources.pods, { metadata: { name: 'restored', annotations }, spec }, { namespace })
+  const states = async (): Promise<unknown> => {
+    await play.rest()
+    const [pod] = await play.pods()
+    return pod?.status?.containerStatuses?.map(({ name, restartCount, state }) => [
+      name,
+      restartCount,
+      Object.keys(state ?? {}),
+    ])
+  }
+  await expect.poll(states).toEqual([
+    ['main', 0, ['running']],
+    ['other', 0, ['waiting']],
+  ])
+  machine.unrestorable.clear()
+  await play.happen({ kind: 'reboot' })
+  await expect.poll(states).toEqual([
+    ['main', 0, ['running']],
+    ['other', 0, ['running']],
+  ])
+  expect(machine.sandboxes()).toEqual([expect.objectContaining({ snapshot: expect.any(String) })])
   expect(play.errors).toEqual([])
 })
 

@@ -8,9 +8,10 @@ import { sentrySysctls, sysctlsOf } from '../containers/sysctls.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import type { Beginnings } from '../snapshots/beginnings.ts'
+import { snapshotNameOf } from '../snapshots/snapshot-source.ts'
 import { failureMessage } from './failure-message.ts'
 import { SANDBOX_LABELS } from './observe-pod.ts'
-import { type ObservedPod, specOf } from './observed-pod.ts'
+import { type ContainerRun, type ObservedPod, specOf } from './observed-pod.ts'
 import type { PodEvents } from './pod-events.ts'
 import { podLimits } from './pod-limits.ts'
 import type { PodMemory } from './pod-memory.ts'
@@ -36,8 +37,8 @@ interface NewSandbox {
   memory: PodMemory
   attempt: number
   shared: boolean
-  /** Nothing of the Pod has run yet. */
-  fresh: boolean
+  /** Of the Pod's containers, that are known. */
+  runs: readonly ContainerRun[]
   signal: AbortSignal
 }
 
@@ -50,10 +51,16 @@ export interface SandboxActions {
 
 const sandboxId = ({ metadata }: PodObject, attempt: number): string => `${metadata.uid}-${attempt}`
 
+/** Nothing of the Pod has run yet: of what begins with a snapshot nothing does before all of its containers are there. */
+function isFresh(pod: PodObject, runs: readonly ContainerRun[]): boolean {
+  if (snapshotNameOf(pod) === undefined) return runs.length === 0
+  return specOf(pod).containers.some(({ name }) => runs.every((run) => run.name !== name))
+}
+
 export function createSandboxActions(options: SandboxActionsOptions): SandboxActions {
   const { runtime, network, sources, directories, events, beginnings, now } = options
 
-  async function create(pod: PodObject, { memory, attempt, shared, fresh, signal }: NewSandbox): Promise<void> {
+  async function create(pod: PodObject, { memory, attempt, shared, runs, signal }: NewSandbox): Promise<void> {
     const { uid = '', name = '', namespace = '' } = pod.metadata
     try {
       const found = await handlerOf(pod, { sources, fake: false })
@@ -61,6 +68,9 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
       refuseLessIsolation(pod, found.handler)
       const id = sandboxId(pod, attempt)
       await removeHalfMade(pod, attempt)
+      const fresh = isFresh(pod, runs)
+      // What was there of it has gone with its sandbox, and begins again as if it had never been.
+      if (fresh) memory.runs = []
       const wanted = pod.metadata.annotations?.[NETWORK_ANNOTATION]
       const isolated = wanted === 'isolated'
       const { limits, problem: limitsProblem } = podLimits(pod, runtime)

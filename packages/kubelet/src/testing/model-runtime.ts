@@ -18,6 +18,8 @@ export interface ModelMachine {
   reboot(): void
   /** How often containers were asked to stop, and how often that is still to fail. */
   stops: { asked: number; failures: number }
+  /** Names of containers that no snapshot can be restored into. */
+  unrestorable: Set<string>
   /** How often a sandbox that is there is still to stay where it is to go. */
   removals: { failures: number }
   sandboxes(): SandboxSpec[]
@@ -39,6 +41,7 @@ export function createModelMachine(now: () => number): ModelMachine {
   const doubles: string[] = []
   const stops = { asked: 0, failures: 0 }
   const removals = { failures: 0 }
+  const unrestorable = new Set<string>()
 
   const view = ({ spec, alive, containers }: ModelSandbox): Sandbox => ({
     spec,
@@ -139,7 +142,13 @@ export function createModelMachine(now: () => number): ModelMachine {
       exec: unsupported,
       checkpoint: unsupported,
       readSnapshot: unsupported,
-      restoreContainer: unsupported,
+      async restoreContainer(spec) {
+        const sandbox = machine.get(spec.sandboxId)
+        if (sandbox?.spec.shared && sandbox.spec.snapshot === undefined)
+          throw new RuntimeError('failed', `sandbox ${spec.sandboxId} does not wait for a container ${spec.name}`)
+        if (unrestorable.has(spec.labels[NAME] ?? '')) throw new RuntimeError('failed', 'it cannot be restored')
+        return start(spec)
+      },
       attach: unsupported,
       connect: unsupported,
       onExit(listener) {
@@ -159,6 +168,7 @@ export function createModelMachine(now: () => number): ModelMachine {
     doubles,
     stops,
     removals,
+    unrestorable,
     running: () =>
       [...machine.values()].flatMap(({ containers }) =>
         [...containers.values()].filter(({ state }) => state.phase === 'running').map(({ spec }) => spec.id),

@@ -28,7 +28,7 @@ export interface WantedSnapshot {
 }
 
 /** Before all else. */
-export async function serveSnapshots({ client }: ScratchNode): Promise<void> {
+export async function serveSnapshots({ client }: Pick<ScratchNode, 'client'>): Promise<void> {
   await client.create(CRDS, snapshotCrd())
 }
 
