@@ -299,3 +299,20 @@ test('a sandbox that could not be ended with its snapshot goes on, and ends like
   await scratch.runtime.stopContainer('source-c', { graceMs: 10_000 })
   expect((await scratch.exitOf('source-c')).state).toMatchObject({ exitCode: 7, reason: 'error' })
 })
+
+test('what runs in a sandbox is kept and goes on in the next although another container of it has ended', async () => {
+  const scratch = await scratchRuntime()
+  const { runtime, stateDirectory } = scratch
+  const source = await startCounter(scratch, 'source', { sandbox: { shared: true }, container: { name: 'counter' } })
+  const done = { sandboxId: 'source', name: 'done', args: ['/bin/true'] }
+  await runtime.startContainer(containerSpec(scratch, 'source-done', done))
+  await scratch.exitOf('source-done')
+  const directory = join(stateDirectory, 'snapshot')
+  await runtime.checkpoint('source', { directory, leaveRunning: true })
+  expect(await ask(source)).toMatchObject({ count: 1, hostname: 'source' })
+  const sandbox = await runtime.createSandbox(
+    sandboxSpec('copy', { hostname: 'copy', network: { kind: 'pod' }, shared: true, snapshot: directory }),
+  )
+  const container = await runtime.restoreContainer(counterSpec(scratch, 'copy', { name: 'counter' }), directory)
+  expect(await ask({ sandbox, container })).toMatchObject({ count: 1, hostname: 'copy' })
+})

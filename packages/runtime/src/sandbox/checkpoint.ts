@@ -91,7 +91,7 @@ function keptContainer({ spec, imageId }: Running): KeptContainer {
 /** Their names are known again only of those that run: the sentry is not to know of others. */
 async function forgetEnded(driver: OciDriver, sandbox: SandboxEntry): Promise<void> {
   for (const { state, ociId, directory } of sandbox.containers.values())
-    if (state.phase === 'exited') await driver.remove(ociId, join(directory, 'runtime.log'))
+    if (state.phase === 'exited') await driver.remove(ociId, directory)
 }
 
 /** Ends what is on disk. What is killed in between is ended by `finishCheckpoint`: the root says first that it is to end. */
