@@ -20,7 +20,7 @@ import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Kubelet, startKubelet } from '../start-kubelet.ts'
 import { createModelMachine, type ModelMachine } from '../testing/model-runtime.ts'
-import { serveSnapshots } from '../testing/scratch-snapshots.ts'
+import { BOX, serveSnapshots } from '../testing/scratch-snapshots.ts'
 import { isTerminalPhase } from './observed-pod.ts'
 
 const NODE_NAME = 'model'
@@ -39,6 +39,7 @@ beforeAll(async () => {
   })
   const administrator = { username: 'admin', groups: ['system:masters', 'system:authenticated'] }
   client = createClient(inProcessTransport(api.server.connect(administrator)))
+  await serveSnapshots({ client })
   await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
 })
 afterAll(async () => {
@@ -332,7 +333,6 @@ test('what is left of a sandbox that could not be finished is taken away before 
 
 test('a Pod of which not all containers could be restored begins with its snapshot again where its sandbox has gone', async () => {
   await removePods()
-  await serveSnapshots({ client })
   await using play = await startPlay()
   const { machine } = play
   await client.create(sandboxSnapshots, { metadata: { name: 'kept' }, spec: { sandboxName: 'box' } }, { namespace })
@@ -373,6 +373,31 @@ test('a Pod of which not all containers could be restored begins with its snapsh
     ['other', 0, ['running']],
   ])
   expect(machine.sandboxes()).toEqual([expect.objectContaining({ snapshot: expect.any(String) })])
+  expect(play.errors).toEqual([])
+})
+
+test('a Pod of which one container has ended is not kept without it: nothing could begin with that', async () => {
+  await removePods()
+  await using play = await startPlay()
+  const spec = podSpec({ kind: 'create', policy: 'Never', shape: 'two' })
+  const metadata = { name: 'halved', ownerReferences: [BOX] }
+  await client.create(resources.pods, { metadata, spec }, { namespace })
+  await play.rest()
+  expect(play.machine.running()).toHaveLength(2)
+  await play.happen({ kind: 'exit', which: 1, code: 0 })
+  await play.rest()
+  const pod = await client.get(resources.pods, 'halved', { namespace })
+  await client.create(sandboxSnapshots, { metadata: { name: 'half' }, spec: { sandboxName: BOX.name } }, { namespace })
+  const status = { nodeName: NODE_NAME, podUID: pod.metadata.uid ?? '' }
+  await client.patchStatus(sandboxSnapshots, 'half', { status }, { namespace })
+  const said = async (): Promise<unknown> =>
+    (await client.get(sandboxSnapshots, 'half', { namespace })).status?.conditions
+  await expect.poll(said).toEqual([
+    expect.objectContaining({
+      reason: 'NotSupported',
+      message: expect.stringMatching(/^container (main|other) of Pod halved does not run/),
+    }),
+  ])
   expect(play.errors).toEqual([])
 })
 

@@ -24,7 +24,7 @@ import {
   type PodObject,
   sandboxSnapshots,
 } from '@caisson/client'
-import type { Runtime, RuntimeErrorCode, Snapshot } from '@caisson/runtime'
+import type { Runtime, RuntimeErrorCode, Sandbox, Snapshot } from '@caisson/runtime'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { TERMINATION_REASONS } from '../pods/container-status.ts'
@@ -206,6 +206,12 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
         REASONS.notSupported,
         `Pod ${pod.metadata.name} has init containers, which would run again before what is kept: leave them out`,
       )
+    const missing = missingBesideOthers(pod, sandbox)
+    if (missing !== undefined)
+      throw new SnapshotError(
+        REASONS.notSupported,
+        `container ${missing} of Pod ${pod.metadata.name} does not run: what begins with a snapshot needs all of them in it`,
+      )
     const { uid = '', namespace = '' } = snapshot.metadata
     // A suspended Sandbox keeps its claims, and nobody else writes to them.
     const volumes = (await ownVolumes(pod, { directories, sources })).filter(
@@ -320,6 +326,12 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
 function unlessUseless(error: unknown): undefined {
   const { code } = error as { code?: RuntimeErrorCode }
   if (code !== 'snapshot-damaged' && code !== 'snapshot-incompatible') throw error
+}
+
+/** Name of a container that does not run although others of the Pod do. */
+function missingBesideOthers(pod: PodObject, { containers }: Sandbox): string | undefined {
+  const running = new Set(containers.flatMap(({ spec, state }) => (state.phase === 'running' ? [spec.name] : [])))
+  return running.size === 0 ? undefined : specOf(pod).containers.find(({ name }) => !running.has(name))?.name
 }
 
 function isSettled(snapshot: SandboxSnapshot): boolean {
