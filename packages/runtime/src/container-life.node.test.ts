@@ -128,10 +128,9 @@ describe('a container under runsc', () => {
   })
 })
 
-/** Resolves once the log says "ready". */
+/** Resolves once the log says "ready": before that nothing of it waits for a signal. */
 async function readyLine(id: string): Promise<void> {
-  const { stdout } = await execText(scratch.runtime, id, ['/bin/true'])
-  expect(stdout).toBe('')
+  await expect.poll(() => log(id)).toContain('stdout F ready')
 }
 
 describe('attach', () => {
