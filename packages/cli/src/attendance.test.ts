@@ -1,23 +1,14 @@
 /** Which sandboxes go when a connection to their client fails, on a real API server. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Sandbox, sandboxCrd } from '@caisson/api'
-import { startApiServer } from '@caisson/apiserver'
-import {
-  type Client,
-  createClient,
-  createInformers,
-  defineResource,
-  inProcessTransport,
-  resources,
-} from '@caisson/client'
+import { type Client, createClient, createInformers, defineResource, resources } from '@caisson/client'
 import { expect, test } from 'vitest'
 import { attend, removedWhenEnded, watchAttendance } from './attendance.ts'
 import { type DataDirectory, dataDirectory } from './cluster/data-directory.ts'
 import { sandboxes } from './sandboxes.ts'
+import { ADMINISTRATOR, startTestServer } from './testing/api-server.ts'
 
-const ADMINISTRATOR = { username: 'admin', groups: ['system:masters', 'system:authenticated'] }
 const TOKEN = '00000000-0000-4000-8000-000000000000'
 const crds = defineResource<ReturnType<typeof sandboxCrd> & { metadata: object }>({
   group: 'apiextensions.k8s.io',
@@ -39,13 +30,10 @@ interface Watching extends AsyncDisposable {
 
 /** @param user who takes objects away */
 async function startWatching(user = ADMINISTRATOR): Promise<Watching> {
-  const root = mkdtempSync(join(tmpdir(), 'caisson-attendance-'))
   const stack = new AsyncDisposableStack()
-  stack.defer(() => rmSync(root, { recursive: true }))
-  const directory = dataDirectory(root)
-  const { objects, certificates } = directory
-  const api = stack.use(await startApiServer({ directory: objects, certificates, host: '127.0.0.1', port: 0 }))
-  const client = createClient(inProcessTransport(api.server.connect(ADMINISTRATOR)))
+  const server = stack.use(await startTestServer())
+  const directory = dataDirectory(server.root)
+  const client = createClient(server.connect())
   await client.create(crds, sandboxCrd())
   const at = { namespace: 'default' }
   await expect
@@ -59,7 +47,7 @@ async function startWatching(user = ADMINISTRATOR): Promise<Watching> {
   const informer = stack.use(createInformers(client)).of(sandboxes)
   const errors: string[] = []
   const onError = (error: unknown, where: string): void => void errors.push(`${where}: ${(error as Error).message}`)
-  const watcher = createClient(inProcessTransport(api.server.connect(user)))
+  const watcher = createClient(server.connect(user))
   stack.use(watchAttendance({ directory, client: watcher, informers: [informer], onError }))
   await informer.synced()
   return {

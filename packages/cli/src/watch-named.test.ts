@@ -1,33 +1,19 @@
 /** An object that is followed on a real API server whose watches end as those of other servers may. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Status, WatchEvent } from '@caisson/api'
-import { startApiServer } from '@caisson/apiserver'
-import { type ApiRequest, createClient, inProcessTransport, resources, type Transport } from '@caisson/client'
+import { type ApiRequest, createClient, resources, type Transport } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startTestServer, type TestServer } from './testing/api-server.ts'
 import { watchNamed } from './watch-named.ts'
 
-const ADMINISTRATOR = { username: 'admin', groups: ['system:masters', 'system:authenticated'] }
 const at = { namespace: 'default' }
 
-let stack: AsyncDisposableStack
+let server: TestServer
 let transport: Transport
 beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  const root = mkdtempSync(join(tmpdir(), 'caisson-watch-'))
-  stack.defer(() => rmSync(root, { recursive: true }))
-  const api = stack.use(
-    await startApiServer({
-      directory: join(root, 'objects'),
-      certificates: join(root, 'certificates'),
-      host: '127.0.0.1',
-      port: 0,
-    }),
-  )
-  transport = inProcessTransport(api.server.connect(ADMINISTRATOR))
+  server = await startTestServer()
+  transport = server.connect()
 })
-afterAll(() => stack.disposeAsync())
+afterAll(() => server[Symbol.asyncDispose]())
 
 type Watch = (request: ApiRequest) => AsyncIterable<WatchEvent>
 

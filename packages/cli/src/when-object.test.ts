@@ -1,32 +1,18 @@
 /** What commands wait for, on a real API server. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { startApiServer } from '@caisson/apiserver'
-import { type Client, createClient, inProcessTransport, resources } from '@caisson/client'
+import { type Client, createClient, resources } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startTestServer, type TestServer } from './testing/api-server.ts'
 import { type WhenOptions, whenObject } from './when-object.ts'
 
-const ADMINISTRATOR = { username: 'admin', groups: ['system:masters', 'system:authenticated'] }
 const NAMESPACE = 'default'
 
-let stack: AsyncDisposableStack
+let server: TestServer
 let client: Client
 beforeAll(async () => {
-  stack = new AsyncDisposableStack()
-  const root = mkdtempSync(join(tmpdir(), 'caisson-when-'))
-  stack.defer(() => rmSync(root, { recursive: true }))
-  const api = stack.use(
-    await startApiServer({
-      directory: join(root, 'objects'),
-      certificates: join(root, 'certificates'),
-      host: '127.0.0.1',
-      port: 0,
-    }),
-  )
-  client = createClient(inProcessTransport(api.server.connect(ADMINISTRATOR)))
+  server = await startTestServer()
+  client = createClient(server.connect())
 })
-afterAll(() => stack.disposeAsync())
+afterAll(() => server[Symbol.asyncDispose]())
 
 type Said = { data?: Record<string, string> }
 

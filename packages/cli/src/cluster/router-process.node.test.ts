@@ -1,14 +1,12 @@
 /** The router's process, with a real API server to which it is introduced. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CONTROLLER_NAMESPACE } from '@caisson/api'
-import { startApiServer } from '@caisson/apiserver'
-import { createClient, inProcessTransport, resources } from '@caisson/client'
+import { createClient, resources } from '@caisson/client'
 import { createSystemProcesses } from '@caisson/kubelet'
 import { expect, onTestFinished, test } from 'vitest'
+import { startTestServer } from '../testing/api-server.ts'
 import { type KeptRouter, keepRouter } from './router-process.ts'
 import { ROUTER } from './system-pods.ts'
 
@@ -17,17 +15,11 @@ const IDLE_MS = 50
 async function startKeeping(errors: string[]): Promise<KeptRouter> {
   const stack = new AsyncDisposableStack()
   onTestFinished(() => stack.disposeAsync())
-  const directory = mkdtempSync(join(tmpdir(), 'caisson-router-'))
-  stack.defer(() => rmSync(directory, { recursive: true }))
   const [program] = process.argv.splice(1, 1, join(import.meta.dirname, '../start.mjs'))
   stack.defer(() => void process.argv.splice(1, 1, program ?? ''))
-  const at = (name: string): string => join(directory, name)
-  const api = stack.use(
-    await startApiServer({ directory: at('objects'), certificates: at('certificates'), host: '127.0.0.1', port: 0 }),
-  )
-  const client = createClient(
-    inProcessTransport(api.server.connect({ username: 'admin', groups: ['system:masters', 'system:authenticated'] })),
-  )
+  const { api, root, connect } = stack.use(await startTestServer())
+  const at = (name: string): string => join(root, name)
+  const client = createClient(connect())
   const namespace = CONTROLLER_NAMESPACE
   await client.create(resources.namespaces, { metadata: { name: namespace } })
   await client.create(resources.serviceAccounts, { metadata: { name: ROUTER } }, { namespace })

@@ -32,8 +32,8 @@ const RIGHTS_LOOK_MS = 100
 export type NodeWishes = Omit<JoinedNode, 'id' | 'cluster'>
 
 /**
- * Idempotent, for a node that keeps its name. Resolves when the machine has a certificate of the node, its rights and, where that could be had at once, one
- * for its own API; all of it is written down.
+ * Idempotent, for a node that keeps its name. Resolves when the machine has a certificate of the node, its rights and, where
+ * that could be had at once, one for its own API; all of it is written down.
  *
  * @throws CliError that says what the cluster, or whoever joins, lacks
  */
