@@ -8,13 +8,7 @@ import { beginSandbox } from './sandbox/begin-sandbox.ts'
 import { checkpointSandbox } from './sandbox/checkpoint.ts'
 import { connectToSandbox } from './sandbox/connect.ts'
 import { createContainerStarts } from './sandbox/container-starts.ts'
-import {
-  endsOfSignal,
-  execInContainer,
-  killContainer,
-  noteRestored,
-  removeContainerEntry,
-} from './sandbox/containers.ts'
+import { endsOfSignal, execInContainer, killContainer, removeContainerEntry } from './sandbox/containers.ts'
 import { newSandboxEntry, sandboxView } from './sandbox/entries.ts'
 import { attachToStarting, openProcessStreams } from './sandbox/process-streams.ts'
 import { recoverSandboxes, removeUnusedLayouts } from './sandbox/recover.ts'
@@ -83,9 +77,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       requireSameRights(snapshot, spec)
       if (shared && !sandbox.awaits.has(spec.name ?? ''))
         throw new RuntimeError('failed', `sandbox ${spec.sandboxId} does not wait for a container ${spec.name}`)
-      const container = await blanks.whileRestoring(() => starts.start(spec, snapshot, signal))
-      if (shared && sandbox.awaits.delete(spec.name ?? '')) await noteRestored(parts, sandbox, snapshot)
-      return container
+      return await blanks.whileRestoring(() => starts.start(spec, snapshot, signal))
     },
 
     readSnapshot: async (directory) => snapshotOf(await openSnapshot(directory)),

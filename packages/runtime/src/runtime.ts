@@ -109,6 +109,7 @@ export interface ContainerSpec {
 }
 
 export type ContainerState =
+  /** Restored from a snapshot, and nothing of it goes on before the other containers of its sandbox are. */
   | { phase: 'created' }
   | { phase: 'running'; pid: number; startedAt: number }
   | {

@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import type { Container, ContainerSpec, Sandbox, SandboxSpec } from './runtime.ts'
+import type { Container, ContainerSpec, Runtime, Sandbox, SandboxSpec } from './runtime.ts'
 import type { RuntimeError } from './runtime-error.ts'
 import {
   containerSpec,
@@ -316,3 +316,41 @@ test('what runs in a sandbox is kept and goes on in the next although another co
   const container = await runtime.restoreContainer(counterSpec(scratch, 'copy', { name: 'counter' }), directory)
   expect(await ask({ sandbox, container })).toMatchObject({ count: 1, hostname: 'copy' })
 })
+
+test('a sandbox of which all containers were restored, and which cannot go on as it should, has ended when that is said', async () => {
+  const scratch = await scratchRuntime()
+  const { runtime, stateDirectory } = scratch
+  const source = await startCounter(scratch, 'source', { sandbox: { shared: true }, container: { name: 'counter' } })
+  const other = { name: 'other', args: ['/bin/sleep', '1000'] }
+  await runtime.startContainer(containerSpec(scratch, 'source-o', { sandboxId: 'source', ...other }))
+  expect(await ask(source)).toMatchObject({ count: 1 })
+  const directory = join(stateDirectory, 'snapshot')
+  await runtime.checkpoint('source', { directory, leaveRunning: false })
+  const begin = async (id: string, sysctls: Record<string, string>): Promise<unknown[]> => {
+    const shared = { hostname: id, network: { kind: 'pod' as const }, shared: true, snapshot: directory }
+    await runtime.createSandbox(sandboxSpec(id, { ...shared, sysctls }))
+    await runtime.restoreContainer(counterSpec(scratch, id, { name: 'counter' }), directory)
+    const half = await statesOf(runtime, id)
+    const last = containerSpec(scratch, `${id}-o`, { sandboxId: id, ...other })
+    const outcome = await runtime.restoreContainer(last, directory).catch((error: Error) => error.message)
+    if (typeof outcome === 'string') await scratch.exitOf(`${id}-c`)
+    return [half, typeof outcome === 'string' ? outcome : outcome.state.phase, await statesOf(runtime, id)]
+  }
+  expect(await begin('refused', { 'net.ipv4.tcp_rmem': 'none' })).toEqual([
+    [true, ['refused-c', 'created']],
+    'the sandbox does not take net.ipv4.tcp_rmem="none"',
+    [false, ['refused-c', 'exited']],
+  ])
+  expect(await begin('copy', {})).toEqual([
+    [true, ['copy-c', 'created']],
+    'running',
+    [true, ['copy-c', 'running'], ['copy-o', 'running']],
+  ])
+  const sandbox = await runtime.get('copy')
+  expect(sandbox && (await ask({ ...source, sandbox }))).toMatchObject({ count: 2, hostname: 'copy' })
+})
+
+async function statesOf({ get }: Runtime, id: string): Promise<unknown> {
+  const sandbox = await get(id)
+  return [sandbox?.alive, ...(sandbox?.containers.map(({ spec, state }) => [spec.id, state.phase]) ?? [])]
+}

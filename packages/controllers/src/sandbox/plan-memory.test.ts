@@ -43,23 +43,8 @@ function memory(status: SandboxSnapshotStatus, metadata: SandboxSnapshot['metada
 
 function aRunningPod(metadata: Pod['metadata'] = {}): Pod {
   const pod = aReadyPod(metadata)
-  return { ...pod, status: { ...pod.status, containerStatuses: [containerStatus('main', { running: {} })] } }
-}
-
-const containerStatus = (name: string, state: object) => ({
-  name,
-  ready: true,
-  restartCount: 0,
-  image: '',
-  imageID: '',
-  state,
-})
-
-/** Of several containers, one of which is there: none of them goes on before the last is. */
-function aHalfRestoredPod(): Pod {
-  const pod = aReadyPod(FROM_MEMORY)
-  const containerStatuses = [containerStatus('main', { running: {} }), containerStatus('side', { waiting: {} })]
-  return { ...pod, status: { ...pod.status, containerStatuses } }
+  const main = { name: 'main', ready: true, restartCount: 0, image: '', imageID: '', state: { running: {} } }
+  return { ...pod, status: { ...pod.status, containerStatuses: [main] } }
 }
 
 const anEndedPod = (): Pod => endedPod('Suspended')
@@ -124,12 +109,6 @@ describe('a Sandbox that is suspended with its memory', () => {
       'Suspended=False/PodTerminating: Pod is terminating. Sandbox is suspending',
     ],
     [
-      'waits for the rest of a Pod that is half made of what was kept before',
-      observe({ sandbox: sleeping, pods: [aHalfRestoredPod()], memory: memory(READY) }),
-      [],
-      'Suspended=False/KeepingMemory: The memory of the Pod is being kept. Sandbox is suspending',
-    ],
-    [
       'has its memory kept anew where the Pod has begun with what was kept before',
       observe({ sandbox: sleeping, pods: [aRunningPod(FROM_MEMORY)], memory: memory(READY) }),
       ['delete SandboxSnapshot box.memory'],
@@ -181,11 +160,6 @@ describe('a Sandbox that runs again', () => {
     [
       'keeps it until the Pod runs',
       observe({ sandbox: awake, memory: memory(READY), pods: [aReadyPod(FROM_MEMORY)] }),
-      [],
-    ],
-    [
-      'keeps it until all of the Pod is made of it',
-      observe({ sandbox: awake, memory: memory(READY), pods: [aHalfRestoredPod()] }),
       [],
     ],
     [

@@ -48,7 +48,7 @@ export function planKeeping(observed: ObservedSandbox, pod: Pod): MemoryPlan {
   }
   if (memory.metadata.deletionTimestamp) return waiting
   // Suspended again before it had gone on: its processes are in the snapshot, and nowhere else.
-  if (hasYetToBeginWith(memory, pod)) return hasRunning(pod) ? waiting : RELEASE
+  if (hasYetToBeginWith(memory, pod)) return RELEASE
   const { podUID } = memory.status ?? {}
   // Of an earlier suspension.
   if (podUID !== undefined && podUID !== pod.metadata.uid)
@@ -107,14 +107,10 @@ export function wasKept({ status }: Pod): boolean {
   return (status?.containerStatuses ?? []).some(({ state }) => state?.terminated?.reason === 'Suspended')
 }
 
-/** Whether the Pod is still made of the memory: of several containers all, since none goes on before the last is there. */
+/** Whether the Pod is still made of the memory: its node says of none of its containers that it runs before all can go on. */
 function hasYetToBeginWith(memory: SandboxSnapshot, pod: Pod): boolean {
-  if (pod.metadata.annotations?.[SNAPSHOT_ANNOTATION] !== memory.metadata.name) return false
-  const { containerStatuses = [] } = pod.status ?? {}
-  const isMade = containerStatuses.every(
-    ({ state, lastState }) => state?.running ?? state?.terminated ?? lastState?.terminated,
-  )
-  return isConditionTrue(memory.status?.conditions, 'Ready') && !(hasRunning(pod) && isMade)
+  const beginsWith = pod.metadata.annotations?.[SNAPSHOT_ANNOTATION]
+  return beginsWith === memory.metadata.name && isConditionTrue(memory.status?.conditions, 'Ready') && !hasRunning(pod)
 }
 
 function hasEnded({ status }: Pod): boolean {

@@ -81,8 +81,7 @@ function newestFirst(runs: readonly ContainerRun[]): ContainerRun[] {
 
 function runOf({ spec, state }: Sandbox['containers'][number], memory: PodMemory): ContainerRun[] {
   const name = spec.labels[CONTAINER_LABELS.name]
-  // One that is only created is being started by somebody, or was given up by the runtime.
-  if (name === undefined || state.phase === 'created') return []
+  if (name === undefined) return []
   const { uid, gid, additionalGids } = spec.user
   return [
     {

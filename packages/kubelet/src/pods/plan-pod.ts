@@ -137,6 +137,8 @@ function planContainers(observed: ObservedPod, now: number): Steps {
       if (failed) actions.push(...stopFailed(observed, run, failed))
       return started ? 'started' : 'waiting'
     }
+    // It was restored, and goes on with the others.
+    if (run?.state.phase === 'created') return 'waiting'
     // The end of the pull is an event of its own.
     if (observed.pulling.has(container.name)) return 'waiting'
     const at = startAt(observed, container, run)

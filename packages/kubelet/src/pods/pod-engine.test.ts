@@ -363,9 +363,10 @@ test('a Pod of which not all containers could be restored begins with its snapsh
     ])
   }
   await expect.poll(states).toEqual([
-    ['main', 0, ['running']],
+    ['main', 0, ['waiting']],
     ['other', 0, ['waiting']],
   ])
+  expect(machine.sandboxes()).toEqual([expect.objectContaining({ snapshot: expect.any(String) })])
   machine.unrestorable.clear()
   await play.happen({ kind: 'reboot' })
   await expect.poll(states).toEqual([

@@ -147,7 +147,10 @@ export function createModelMachine(now: () => number): ModelMachine {
         if (sandbox?.spec.shared && sandbox.spec.snapshot === undefined)
           throw new RuntimeError('failed', `sandbox ${spec.sandboxId} does not wait for a container ${spec.name}`)
         if (unrestorable.has(spec.labels[NAME] ?? '')) throw new RuntimeError('failed', 'it cannot be restored')
-        return start(spec)
+        const container = start(spec)
+        // None goes on before all are there.
+        if (unrestorable.size > 0) find(spec.id).container.state = { phase: 'created' }
+        return container
       },
       attach: unsupported,
       connect: unsupported,

@@ -2,7 +2,7 @@ import type { Container, ContainerSpec } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import { cancelStart } from './cancel-start.ts'
 import { concealPaths } from './conceal-paths.ts'
-import { killContainer, removeContainerEntry, startContainer } from './containers.ts'
+import { killContainer, noteRestored, removeContainerEntry, startContainer } from './containers.ts'
 import { containerView } from './entries.ts'
 import type { Registry } from './registry.ts'
 import type { RuntimeParts } from './runtime-parts.ts'
@@ -59,6 +59,7 @@ export function createContainerStarts(
           sandbox.containers.delete(spec.id)
           signal.throwIfAborted()
         }
+        if (snapshot && sandbox.record.spec.shared) await noteRestored(parts, sandbox, { entry, snapshot })
         begun.resolve()
         return containerView(spec, entry)
       } catch (error) {

@@ -67,20 +67,32 @@ export async function startPause(
   }
 }
 
-/** One of the containers of a shared sandbox has been restored; with the last one all of them go on. */
+/**
+ * One of the containers of a shared sandbox has been restored; with the last one all of them go on. Where they cannot as they
+ * should, all of them end, to begin with the snapshot again: nobody was told that any of them runs.
+ */
 export async function noteRestored(
   parts: RuntimeParts,
   sandbox: SandboxEntry,
-  snapshot: StoredSnapshot,
+  { entry, snapshot }: { entry: ContainerEntry; snapshot: StoredSnapshot },
 ): Promise<void> {
-  const { pause } = sandbox
-  if (!pause || sandbox.awaits.size > 0) return
+  const { pause, awaits } = sandbox
+  const name = entry.spec?.name ?? ''
+  if (!pause || [...awaits].some((each) => each !== name)) return void awaits.delete(name)
   const { handler, hostname, sysctls = {} } = sandbox.record.spec
   const { ociId, directory } = pause
-  const first = { ociId, directory, driver: await parts.drivers.sentry(handler) }
-  if (snapshot.manifest.hostname !== hostname) await nameSandbox(parts, { ...first, hostname })
-  await setParameters(parts, first, sysctls)
-  await noteRestoring(directory, false)
+  try {
+    const first = { ociId, directory, driver: await parts.drivers.sentry(handler) }
+    if (snapshot.manifest.hostname !== hostname) await nameSandbox(parts, { ...first, hostname })
+    await setParameters(parts, first, sysctls)
+    await noteRestoring(directory, false)
+    awaits.clear()
+  } catch (error) {
+    sandbox.containers.delete(entry.id)
+    await killContainer(parts, sandbox, pause)
+    await removeContainerEntry(parts, sandbox, entry)
+    throw error
+  }
 }
 
 /** Creates and starts a container in a sandbox. */

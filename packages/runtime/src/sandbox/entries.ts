@@ -74,9 +74,14 @@ export function sandboxView(entry: SandboxEntry): Sandbox {
     createdAt: entry.record.createdAt,
     alive: entry.removing === undefined && holdsOpen(entry),
     containers: [...entry.containers.values()].flatMap((container) =>
-      container.spec ? [containerView(container.spec, container)] : [],
+      container.spec ? [{ ...containerView(container.spec, container), state: stateIn(entry, container) }] : [],
     ),
   }
+}
+
+/** What was restored stands still until all others of its sandbox are. */
+function stateIn({ awaits }: SandboxEntry, { state }: ContainerEntry): ContainerState {
+  return awaits.size > 0 && state.phase === 'running' ? { phase: 'created' } : { ...state }
 }
 
 /**
