@@ -50,16 +50,21 @@ export function createContainerStarts(
         using _ = cancelStart(files.containerDirectory(spec.id), signal)
         const entry = await startContainer(parts, sandbox, structuredClone(spec), snapshot)
         sandbox.containers.set(spec.id, entry)
-        // It may have ended before it could be looked up.
-        const { state } = await readContainer(entry.directory)
-        if (state?.phase === 'exited') registry.recordExit({ id: spec.id, state })
-        if (signal?.aborted) {
-          await killContainer(parts, sandbox, entry)
+        const restored = sandbox.record.spec.shared ? snapshot : undefined
+        try {
+          // It may have ended before it could be looked up.
+          const { state } = await readContainer(entry.directory)
+          if (state?.phase === 'exited') registry.recordExit({ id: spec.id, state })
+          signal?.throwIfAborted()
+          if (restored) await noteRestored(parts, sandbox, { entry, snapshot: restored })
+        } catch (error) {
+          // Nobody was told that it is there. What was restored goes on with all others or not at all: all of them end, and
+          // begin with the snapshot again.
+          await killContainer(parts, sandbox, (restored && sandbox.pause) ?? entry)
           await removeContainerEntry(parts, sandbox, entry)
           sandbox.containers.delete(spec.id)
-          signal.throwIfAborted()
+          throw error
         }
-        if (snapshot && sandbox.record.spec.shared) await noteRestored(parts, sandbox, { entry, snapshot })
         begun.resolve()
         return containerView(spec, entry)
       } catch (error) {

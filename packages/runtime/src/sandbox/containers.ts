@@ -67,10 +67,7 @@ export async function startPause(
   }
 }
 
-/**
- * One of the containers of a shared sandbox has been restored; with the last one all of them go on. Where they cannot as they
- * should, all of them end, to begin with the snapshot again: nobody was told that any of them runs.
- */
+/** One of the containers of a shared sandbox has been restored; with the last one all of them go on. */
 export async function noteRestored(
   parts: RuntimeParts,
   sandbox: SandboxEntry,
@@ -81,18 +78,12 @@ export async function noteRestored(
   if (!pause || [...awaits].some((each) => each !== name)) return void awaits.delete(name)
   const { handler, hostname, sysctls = {} } = sandbox.record.spec
   const { ociId, directory } = pause
-  try {
-    const first = { ociId, directory, driver: await parts.drivers.sentry(handler) }
-    if (snapshot.manifest.hostname !== hostname) await nameSandbox(parts, { ...first, hostname })
-    await setParameters(parts, first, sysctls)
-    await noteRestoring(directory, false)
-    awaits.clear()
-  } catch (error) {
-    sandbox.containers.delete(entry.id)
-    await killContainer(parts, sandbox, pause)
-    await removeContainerEntry(parts, sandbox, entry)
-    throw error
-  }
+  const first = { ociId, directory, driver: await parts.drivers.sentry(handler) }
+  if (snapshot.manifest.hostname !== hostname) await nameSandbox(parts, { ...first, hostname })
+  await setParameters(parts, first, sysctls)
+  await noteRestoring(directory, false)
+  // Until now none was said to run.
+  awaits.clear()
 }
 
 /** Creates and starts a container in a sandbox. */

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, rmdirSync, watch } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -64,6 +64,23 @@ test('what cannot be taken away is told, and keeps nothing else from going on', 
   ])
   await next.removeSandbox('a')
   await rm(state)
+})
+
+test('a container of which it cannot be known whether it has ended already is ended, and may be started again', async () => {
+  await using scratch = await createScratchRuntime()
+  const { stateDirectory, runtime } = scratch
+  await runtime.createSandbox(sandboxSpec('a'))
+  const unreadable = join(stateDirectory, 'containers', 'a-1', 'exit.json')
+  const watcher = watch(join(stateDirectory, 'containers'), () => {
+    watcher.close()
+    mkdirSync(unreadable)
+  })
+  const spec = containerSpec(scratch, 'a-1', { sandboxId: 'a', args: ['/bin/sleep', '1000'] })
+  const heard = runtime.onExit(() => rmdirSync(unreadable))
+  await expect(runtime.startContainer(spec)).rejects.toThrow('EISDIR')
+  heard[Symbol.dispose]()
+  expect((await runtime.get('a'))?.containers).toEqual([])
+  expect((await runtime.startContainer(spec)).state.phase).toBe('running')
 })
 
 test('a shared sandbox begins once what an earlier one left of its pause can be taken away', async () => {
