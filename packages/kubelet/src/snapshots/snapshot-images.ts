@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { imageOfSnapshot } from '@caisson/runtime'
+import { imagesOfSnapshot } from '@caisson/runtime'
 import type { PodDirectories } from '../pod-directories.ts'
 
 /** Ids of the images that the snapshots of this node begin with. */
@@ -10,6 +10,6 @@ export async function snapshotImages(directories: PodDirectories): Promise<Set<s
     if (error.code === 'ENOENT') return []
     throw error
   })
-  const ids = await Promise.all(uids.map((uid) => imageOfSnapshot(join(directories.snapshot(uid), 'memory'))))
-  return new Set(ids.filter((id) => id !== undefined))
+  const ids = await Promise.all(uids.map((uid) => imagesOfSnapshot(join(directories.snapshot(uid), 'memory'))))
+  return new Set(ids.flat())
 }

@@ -4,6 +4,7 @@ import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promis
 import { arch } from 'node:os'
 import { join } from 'node:path'
 import { hostArchitecture } from '../native/native-programs.ts'
+import { readRecord } from '../read-record.ts'
 import { type ContainerSpec, type Mount, type Snapshot, type SnapshotMachine } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
 import type { BlankShape } from './blank-shape.ts'
@@ -199,12 +200,13 @@ export async function openSnapshot(directory: string): Promise<StoredSnapshot> {
   return { directory, manifest }
 }
 
-/** Id of the image that a snapshot needs; undefined where nothing whole is there. */
-export async function imageOfSnapshot(directory: string): Promise<string | undefined> {
+/** Ids of the images that a snapshot needs; none where nothing whole is there. */
+export async function imagesOfSnapshot(directory: string): Promise<string[]> {
   try {
-    return (await readManifest(directory)).imageId
+    const { imageId, containers = [] } = await readManifest(directory)
+    return [imageId, ...containers.map((each) => each.imageId)]
   } catch (error) {
-    if (error instanceof RuntimeError) return undefined
+    if (error instanceof RuntimeError) return []
     throw error
   }
 }
@@ -253,23 +255,18 @@ async function identityOf(directory: string, { files }: SnapshotManifest): Promi
 
 async function checkFile(directory: string, { name, sizeBytes, digest }: SnapshotFile): Promise<void> {
   const path = join(directory, name)
-  const found = await stat(path).catch(() => undefined)
+  const found = await stat(path).catch(undefinedWhereMissing)
   if (!found) throw damaged(`its file ${name} is missing`)
   if (found.size !== sizeBytes) throw damaged(`its file ${name} has ${found.size} bytes, expected ${sizeBytes}`)
   if ((await fileDigest(path)) !== digest) throw damaged(`its file ${name} is not what was written: the digest differs`)
 }
 
 async function readManifest(directory: string): Promise<SnapshotManifest> {
-  let manifest: SnapshotManifest
-  try {
-    const path = join(directory, MANIFEST)
-    if ((await stat(path)).size > LARGEST_MANIFEST) throw new Error('it is too long')
-    manifest = JSON.parse(await readFile(path, 'utf8')) as SnapshotManifest
-  } catch (cause) {
-    throw new RuntimeError('snapshot-damaged', `the snapshot in ${directory} has no ${MANIFEST} that can be read`, {
-      cause,
-    })
-  }
+  const path = join(directory, MANIFEST)
+  const size = (await stat(path).catch(undefinedWhereMissing))?.size ?? 0
+  const manifest = size > LARGEST_MANIFEST ? undefined : await readRecord<SnapshotManifest>(path)
+  if (!manifest)
+    throw new RuntimeError('snapshot-damaged', `the snapshot in ${directory} has no ${MANIFEST} that is whole`)
   if (manifest.format !== FORMAT) {
     throw new RuntimeError(
       'snapshot-incompatible',
@@ -277,6 +274,11 @@ async function readManifest(directory: string): Promise<SnapshotManifest> {
     )
   }
   return manifest
+}
+
+/** What cannot be looked at now, as where no more files may be opened, is not gone: nothing else may be left of a sandbox. */
+function undefinedWhereMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
 }
 
 function damaged(what: string): RuntimeError {
