@@ -69,7 +69,10 @@ function parseGroup(text: string): GroupLine[] {
 /** An image may make any of its files a link to one of ours: it is followed inside the image only. */
 async function readInside(root: string, name: string): Promise<string> {
   const parts = resolveInside(root, name.split('/'))
-  const file = await open(hostPath(root, parts.join('/'))).catch(() => undefined)
+  const file = await open(hostPath(root, parts.join('/'))).catch((error: NodeJS.ErrnoException) => {
+    // What cannot be opened now, as where no more files may be, says nothing of who the user is: its group is not root's.
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
+  })
   if (!file) return ''
   try {
     const info = await file.stat()

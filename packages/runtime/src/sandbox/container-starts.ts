@@ -61,8 +61,8 @@ export function createContainerStarts(
           // Nobody was told that it is there. What was restored goes on with all others or not at all: all of them end, and
           // begin with the snapshot again.
           await killContainer(parts, sandbox, (restored && sandbox.pause) ?? entry)
-          await removeContainerEntry(parts, sandbox, entry)
-          sandbox.containers.delete(spec.id)
+          // What of it stays is taken away when it is made again: as one that has run it would begin without its memory.
+          await removeContainerEntry(parts, sandbox, entry).finally(() => sandbox.containers.delete(spec.id))
           throw error
         }
         begun.resolve()
