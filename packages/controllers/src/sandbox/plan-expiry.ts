@@ -15,6 +15,7 @@ import type { Plan, Write } from '../engine/plan.ts'
 import { errorCondition, expiredCondition } from './conditions.ts'
 import { deletionAsSeen, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, type SandboxError } from './observed-sandbox.ts'
+import { removeMemory } from './plan-memory.ts'
 import { removePod } from './plan-pod.ts'
 import { removeService } from './plan-service.ts'
 
@@ -24,7 +25,7 @@ export function endOf(sandbox: Sandbox): number | undefined {
 }
 
 /**
- * Takes an expired Sandbox down: its Pod and its Service, and with policy Delete itself. With Retain its conditions stay,
+ * Takes an expired Sandbox down: its Pod, its Service and its memory, and with policy Delete itself. With Retain its conditions stay,
  * Finished among them, and everything that was about what ran goes. Claims are left to the Sandbox's deletion.
  */
 export function planExpired(observed: ObservedSandbox, now: number): Plan<SandboxStatus> {
@@ -58,11 +59,12 @@ export function planExpired(observed: ObservedSandbox, now: number): Plan<Sandbo
 }
 
 function removeChildren(observed: ObservedSandbox): { writes: Write[]; errors: SandboxError[] } {
-  const { sandbox, service } = observed
+  const { sandbox, service, memory } = observed
   const plans = observed.pods
     .filter((pod) => ownershipOf(pod, sandbox) === 'owned')
     .map((pod) => removePod(observed, pod))
   if (service && ownershipOf(service, sandbox) === 'owned') plans.push(removeService(observed, service))
+  if (memory && ownershipOf(memory, sandbox) === 'owned') plans.push(removeMemory(observed, memory))
   return {
     writes: plans.flatMap(({ write }) => (write ? [write] : [])),
     errors: plans.flatMap(({ error }) => (error ? [error] : [])),

@@ -207,6 +207,33 @@ test('a Sandbox whose memory is being kept is not Ready, although its Pod still 
   ])
 })
 
+describe('a Sandbox that has expired while it slept', () => {
+  const shutdownTime = '2026-01-01T11:59:59Z'
+  const expired = (spec = {}) => aSandbox({ spec: { ...sleeping.spec, shutdownTime, ...spec } })
+  test.each<[name: string, observed: ObservedSandbox, writes: string[]]>([
+    [
+      'keeps its memory no longer than itself',
+      observe({ sandbox: expired(), memory: memory(READY) }),
+      ['delete SandboxSnapshot box.memory'],
+    ],
+    [
+      'goes once that was told to',
+      observe({
+        sandbox: expired({ shutdownPolicy: 'Delete' }),
+        memory: memory(READY, { deletionTimestamp: shutdownTime }),
+      }),
+      ['delete Sandbox box'],
+    ],
+    [
+      "leaves another's alone",
+      observe({ sandbox: expired(), memory: memory(READY, { ownerReferences: [STRANGER] }) }),
+      [],
+    ],
+  ])('%s', (_name, observed, writes) => {
+    expect(writesOf(plan(observed))).toEqual(writes)
+  })
+})
+
 describe('a Sandbox from a snapshot', () => {
   const sandbox = aSandbox({ spec: { fromSnapshot: 'warm' } })
   test('waits until it is there, and says so', () => {

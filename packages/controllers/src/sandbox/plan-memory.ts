@@ -80,6 +80,17 @@ export function planResumed(observed: ObservedSandbox, pod: Pod): MemoryPlan {
   return attempt(observed, deletionOf(sandboxSnapshots, memory), stay)
 }
 
+/** Deletes the Sandbox's own memory, at the Sandbox's end: its files may be as large as all that ran. */
+export function removeMemory(
+  observed: ObservedSandbox,
+  memory: SandboxSnapshot,
+): { write?: Write; error?: SandboxError } {
+  if (memory.metadata.deletionTimestamp) return {}
+  const write = deletionOf(sandboxSnapshots, memory)
+  const error = failureOf(observed, write.id, 'failed to delete the memory: ')
+  return error ? { error } : { write }
+}
+
 /** What a Pod that is to be made begins with. */
 export function beginning(
   observed: ObservedSandbox,
