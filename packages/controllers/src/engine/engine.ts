@@ -14,8 +14,9 @@ import {
 } from '@caisson/client'
 import type { PassTrace, Tracer } from '../tracing/tracer.ts'
 import { missingPaths } from './json-difference.ts'
+import { isNews, type ObjectMemory, rememberRefusal, renewRefusals } from './object-memory.ts'
 import type { Plan, PlannedEvent, Write, WriteFailure } from './plan.ts'
-import { createStatusWriter, type StatusMemory } from './status-writer.ts'
+import { createStatusWriter } from './status-writer.ts'
 import { createWriteRunner, type Doubt, type WriteCache, type WriteContext, type WriteResult } from './write-runner.ts'
 
 export interface ControllerDefinition<T extends AnyObject, O> {
@@ -91,19 +92,6 @@ export class RetryError extends Error {
   readonly code = 'RETRY'
 }
 
-/** What is known of an object besides the caches, as long as it is there; losing it costs a write. */
-interface Memory extends StatusMemory {
-  uid: string | undefined
-  /** What the object, and what is made from it, says. */
-  wish: string
-  /** Writes that were refused for good, until that changes. */
-  refused?: Map<string, WriteFailure>
-  /** Writes that may have been done or not, by their ids. */
-  doubts?: Map<string, Doubt>
-  /** What has been said in an event already. */
-  announced?: Set<string>
-}
-
 /** How often a pass starts over because something changed under it, before it leaves the object to a later one. */
 const OUTDATED_LIMIT = 5
 
@@ -124,7 +112,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     refresh: ({ metadata: { namespace, name = '' } }, context) =>
       runner.refresh(informer.resource, { namespace, name }, context),
   })
-  const memories = new Map<string, Memory>()
+  const memories = new Map<string, ObjectMemory>()
   const forgetting = informer.handle({ deleted: (object) => void memories.delete(keyOf(object)) })
   // The key whose pass changes a cache right now: it plans on that change anyway.
   let quiet: string | undefined
@@ -189,12 +177,15 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
         for (const [index, result] of results.entries()) {
           const write = chunk[index] as Write
           report(object, write, result, memory)
-          if (result.kind === 'done') did.push(write.id)
+          if (result.kind === 'done') {
+            did.push(write.id)
+            memory.refused?.delete(write.id)
+          }
           if (result.kind !== 'outdated') done.add(write.id)
           if (result.kind !== 'failed') continue
           failed = true
           if (result.doubt) (memory.doubts ??= new Map()).set(write.id, result.doubt)
-          if (result.failure.permanent) (memory.refused ??= new Map()).set(write.id, result.failure)
+          if (result.failure.permanent) rememberRefusal(memory, result.failure, now())
           else failures.push(result.failure)
         }
         at += chunk.length
@@ -235,7 +226,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
   async function finish(
     object: T,
     plan: Plan<object>,
-    memory: Memory,
+    memory: ObjectMemory,
     context: WriteContext & PassContext,
   ): Promise<number | undefined | 'outdated'> {
     for (const notice of plan.notices ?? []) announce(object, memory, notice)
@@ -256,29 +247,25 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
       if (!plan.retry && !(plan.settled && result.exact)) queue.add(keyOf(object))
     }
     if (result.kind === 'refused') announce(object, memory, statusRefused(result.message))
-    const requeueAt = earliest(plan.requeueAt, result.kind === 'waiting' ? result.until : undefined)
+    if (!memory.refused?.size) delete memory.policy
+    const until = result.kind === 'waiting' ? result.until : undefined
+    const requeueAt = earliest(earliest(plan.requeueAt, until), memory.policy?.retryAt)
     if (!plan.retry) return requeueAt
     const key = keyOf(object)
     if (requeueAt !== undefined) queue.addAfter(key, waitUntil(requeueAt))
     throw new RetryError(`${definition.name} ${key}: ${reasonOf(plan)}`)
   }
 
-  function memoryOf(key: string, object: T): Memory {
+  function memoryOf(key: string, object: T): ObjectMemory {
     const { uid } = object.metadata
     const wish = [object, ...(definition.madeFrom?.(object) ?? [])].map(generationOf).join()
     let memory = memories.get(key)
-    if (!memory || memory.uid !== uid) {
-      memory = { uid, wish }
-      memories.set(key, memory)
-    }
-    if (memory.wish !== wish) {
-      memory.wish = wish
-      delete memory.refused
-    }
+    if (!memory || memory.uid !== uid) memories.set(key, (memory = { uid, wish }))
+    renewRefusals(memory, wish, now())
     return memory
   }
 
-  function report(object: T, write: Write, result: WriteResult, memory: Memory): void {
+  function report(object: T, write: Write, result: WriteResult, memory: ObjectMemory): void {
     const { verb, resource, event, failureEvent } = write
     metrics?.written?.({ controller: definition.name, verb, plural: resource.plural, result: result.kind })
     if (result.kind === 'done') {
@@ -294,15 +281,12 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     }
   }
 
-  function announceMissing(object: T, paths: readonly string[], memory: Memory): void {
+  function announceMissing(object: T, paths: readonly string[], memory: ObjectMemory): void {
     if (paths.length) announce(object, memory, fieldsNotStored(informer, paths))
   }
 
-  function announce(object: T, memory: Memory, event: PlannedEvent): void {
-    memory.announced ??= new Set()
-    if (memory.announced.has(event.message)) return
-    memory.announced.add(event.message)
-    record(object, event)
+  function announce(object: T, memory: ObjectMemory, event: PlannedEvent): void {
+    if (isNews(memory, event.message)) record(object, event)
   }
 
   metrics?.started?.(definition.name, options.concurrency)

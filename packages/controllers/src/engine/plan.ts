@@ -71,6 +71,8 @@ export interface WriteFailure {
   message: string
   /** Asking again with the same object cannot succeed. */
   permanent: boolean
+  /** Only by a policy or a webhook, which may be another later: so it is tried again in the end. */
+  byPolicy?: true
   /** Refused because the namespace goes away. */
   namespaceTerminating: boolean
 }

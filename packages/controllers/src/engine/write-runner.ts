@@ -62,6 +62,9 @@ const PERMANENT = ['Invalid', 'BadRequest', 'RequestEntityTooLarge']
 /** As etcd, and its client in a kube-apiserver, say that an object is too large: the answer calls it an internal error. */
 const TOO_LARGE = /\betcdserver: request is too large$|\btrying to send message larger than max\b/
 
+/** As kube-apiserver says that a ValidatingAdmissionPolicy or an admission webhook did not want it. */
+const BY_POLICY = / denied (?:the )?request\b/
+
 export function createWriteRunner({ client, informers }: WriteRunnerOptions): WriteRunner {
   const informerOf = (resource: Resource) =>
     informers.find(({ resource: { group, plural } }) => group === resource.group && plural === resource.plural)
@@ -184,10 +187,13 @@ function isPermanent(error: unknown): boolean {
 }
 
 function failureFrom(write: Write, error: unknown): WriteFailure {
+  const message = error instanceof Error ? error.message : String(error)
+  const permanent = write.verb !== 'delete' && isPermanent(error)
   return {
     id: write.id,
-    message: error instanceof Error ? error.message : String(error),
-    permanent: write.verb !== 'delete' && isPermanent(error),
+    message,
+    permanent,
+    ...(permanent && BY_POLICY.test(message) && { byPolicy: true }),
     namespaceTerminating: isNamespaceTerminating(error),
   }
 }
