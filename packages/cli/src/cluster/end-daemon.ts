@@ -26,21 +26,21 @@ export async function endDaemon(directory: DataDirectory, timeout: string): Prom
     return false
   }
   const deadline = performance.now() + patienceMs
-  let ended: DaemonRecord | undefined
+  let ended = false
   for (;;) {
     const running = readDaemonRecord(directory)
     if (running) {
       await end(running, { directory, timeout, patienceMs })
-      ended = running
+      ended = true
     }
     using lock = tryLock(directory)
     if (lock) {
-      // One that was ending already leaves its sandboxes running.
-      if (!ended || ended.ending || existsSync(directory.daemon)) {
+      // The record says that it has left sandboxes running, as one does that was told so before.
+      if (!ended || existsSync(directory.daemon)) {
         const { stopLeftovers } = await import('./leftovers.ts')
         await withinTime(stopLeftovers(directory), directory.log)
       }
-      return ended !== undefined
+      return ended
     }
     if (performance.now() > deadline) throw notDone(directory)
     await delay(LOOK_MS)

@@ -49,11 +49,10 @@ export async function runDaemon(
     return
   }
   using _lock = taken
-  await runUntilStopped()
-  // Left where that failed: `down` then takes away what is left.
-  removeDaemonRecord(directory)
+  // Stays where sandboxes go on, and where this failed: `down` then takes away what is left, whenever it comes.
+  if ((await runUntilStopped()) !== 'leave') removeDaemonRecord(directory)
 
-  async function runUntilStopped(): Promise<void> {
+  async function runUntilStopped(): Promise<'leave' | 'idle' | 'stop'> {
     // Whatever happens from here on, nothing of it goes on in a process that should end.
     await using served = await start(log)
     const { server } = served
@@ -73,6 +72,7 @@ export async function runDaemon(
     if (how === 'stop') await served.stopAll()
     // Otherwise sandboxes go on in them.
     if (how !== 'leave') releaseNamespaces(directory)
+    return how
   }
 }
 
