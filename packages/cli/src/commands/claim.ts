@@ -13,6 +13,7 @@ import { newName } from '../new-name.ts'
 import { parseEnv } from '../run/pod-spec.ts'
 import { stopSignal } from '../run/stop-signal.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
+import { makeTemporary, takeAway } from '../take-away.ts'
 import { say } from '../terminal-text.ts'
 import { whenObject } from '../when-object.ts'
 
@@ -46,7 +47,11 @@ export async function claim(options: ClaimOptions): Promise<void> {
   const { client, namespace } = session
   // Whatever ends this process, its sandbox is given back.
   await using attendance = !options.keep && session.embedded ? await attend(session.embedded) : undefined
-  await createClaim(session, {
+  const removal = `kubectl delete sandboxclaim ${name} -n ${namespace}`
+  const isAttended = attendance !== undefined
+  const isNameNew = options.name === undefined
+  const temporary = { resource: sandboxClaims, namespace, name, isAttended, isNameNew, removal }
+  const object = {
     metadata: { name, namespace, ...(attendance && { annotations: attendance.annotations }) },
     spec: {
       warmPoolRef: { name: options.pool },
@@ -54,13 +59,14 @@ export async function claim(options: ClaimOptions): Promise<void> {
       ...(env.length > 0 && { env }),
       ...(timeoutMs !== undefined && !options.keep && { lifecycle: endingAfter(timeoutMs) }),
     },
-  })
+  }
+  await makeTemporary(client, temporary, () => createClaim(session, object))
   let kept = false
   try {
     const sandbox = await stop.race(whenClaimed(session, { name, pool: options.pool, signal: stop.signal }))
     if (options.keep) {
       kept = true
-      say(`sandbox ${sandbox}, kept until 'kubectl delete sandboxclaim ${name} -n ${namespace}'`)
+      say(`sandbox ${sandbox}, kept until '${removal}'`)
     }
     if (command.length === 0) {
       console.log(sandbox)
@@ -77,7 +83,7 @@ export async function claim(options: ClaimOptions): Promise<void> {
       say(`the command did not end within ${options.timeout} and was stopped`)
   } finally {
     stop.abort()
-    if (!kept) await client.delete(sandboxClaims, name, { namespace }).catch(() => undefined)
+    if (!kept) await takeAway(client, temporary)
   }
 }
 

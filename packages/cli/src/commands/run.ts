@@ -1,4 +1,4 @@
-import { NETWORK_ANNOTATION } from '@caisson/api'
+import { NETWORK_ANNOTATION, type Sandbox } from '@caisson/api'
 import { type ConnectAhead, isAlreadyExists, resources } from '@caisson/client'
 import { requireTerminal, type TerminalOptions } from '../attached-terminal.ts'
 import { attend, removedWhenEnded } from '../attendance.ts'
@@ -20,6 +20,7 @@ import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { yieldProcessor } from '../run/yield-processor.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
+import { makeTemporary, type Temporary, takeAway } from '../take-away.ts'
 import { say } from '../terminal-text.ts'
 import { watchNamed } from '../watch-named.ts'
 
@@ -114,15 +115,22 @@ async function runFresh(options: RunCommandOptions, wanted: WantedSandbox): Prom
     namespace,
     spec,
     annotations: remove && options.detach ? removedWhenEnded : attendance?.annotations,
+    isAttended: attendance !== undefined,
     network: options.network,
     labels: elsewhere?.labels,
   }
   noteTime('create request')
   if (!options.detach) return await runAttached(session, { options, sandbox, stop, remove })
-  await createSandbox(session, sandbox)
+  await makeTemporary(session.client, temporarySandbox(sandbox, options), () => createSandbox(session, sandbox))
   console.log(wanted.name)
   if (touchesHost(options))
     say(`${wanted.name} uses this machine’s directories or ports: it is in namespace ${namespace}`)
+}
+
+/** The sandbox as far as it has to be known to be taken away again. */
+function temporarySandbox({ name, namespace, isAttended }: NewSandbox, options: RunCommandOptions): Temporary<Sandbox> {
+  const removal = `caisson rm ${name} -n ${namespace}`
+  return { resource: sandboxes, namespace, name, isAttended, isNameNew: options.name === undefined, removal }
 }
 
 interface AttachedRun {
@@ -137,7 +145,8 @@ async function runAttached(session: Session, { options, sandbox, stop, remove }:
   const { name, namespace } = sandbox
   const terminal = terminalOf(options)
   const sent = Promise.withResolvers<void>()
-  const creation = createSandbox(session, sandbox, sent.resolve)
+  const temporary = temporarySandbox(sandbox, options)
+  const creation = makeTemporary(session.client, temporary, () => createSandbox(session, sandbox, sent.resolve))
   // What else there is to send would keep it from going out.
   await Promise.race([sent.promise, creation])
   using yielded = yieldProcessor()
@@ -169,7 +178,7 @@ async function runAttached(session: Session, { options, sandbox, stop, remove }:
       say(`${name} did not end within ${options.timeout} and was stopped`)
   } finally {
     stop.abort()
-    if (remove) await session.client.delete(sandboxes, name, { namespace }).catch(() => undefined)
+    if (remove) await takeAway(session.client, temporary)
   }
 }
 
@@ -220,6 +229,7 @@ async function ensureImage(
 interface NewSandbox extends WantedSandbox {
   namespace: string
   annotations: Record<string, string> | undefined
+  isAttended: boolean
   network: RunCommandOptions['network']
   labels: Record<string, string> | undefined
 }

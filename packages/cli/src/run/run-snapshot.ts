@@ -9,6 +9,7 @@ import { podOf } from '../sandbox-pod.ts'
 import { patience, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
+import { makeTemporary, takeAway } from '../take-away.ts'
 import { whereFound } from '../where-found.ts'
 import { type StopSignal, stopSignal } from './stop-signal.ts'
 
@@ -58,14 +59,14 @@ async function runIn(
   })
   const { podTemplate, volumeClaimTemplates } = snapshot.status ?? {}
   if (!podTemplate) throw new CliError('unavailable', `snapshot ${options.snapshot} is not Ready`)
-  await client.create(
-    sandboxes,
-    {
-      metadata: { name, namespace, ...(attendance && { annotations: attendance.annotations }) },
-      spec: { podTemplate, ...(volumeClaimTemplates && { volumeClaimTemplates }), fromSnapshot: options.snapshot },
-    },
-    { namespace },
-  )
+  const sandbox = {
+    metadata: { name, namespace, ...(attendance && { annotations: attendance.annotations }) },
+    spec: { podTemplate, ...(volumeClaimTemplates && { volumeClaimTemplates }), fromSnapshot: options.snapshot },
+  }
+  const removal = `caisson rm ${name} -n ${namespace}`
+  const isAttended = attendance !== undefined
+  const temporary = { resource: sandboxes, namespace, name, isAttended, isNameNew: options.name === undefined, removal }
+  await makeTemporary(client, temporary, () => client.create(sandboxes, sandbox, { namespace }))
   let stays = false
   try {
     {
@@ -84,6 +85,6 @@ async function runIn(
     })
     process.exitCode = await stop.race(command)
   } finally {
-    if (!stays) await client.delete(sandboxes, name, { namespace })
+    if (!stays) await takeAway(client, temporary)
   }
 }
