@@ -35,7 +35,7 @@ import { removeTree } from '../volumes/remove-tree.ts'
 import { snapshotFiles } from './find-snapshot.ts'
 import { openSnapshotLedger } from './snapshot-ledger.ts'
 import { snapshotNameOf, snapshotSource } from './snapshot-source.ts'
-import { keepVolumes, ownVolumes, treeBytes, VolumesTooLargeError } from './snapshot-volumes.ts'
+import { keepVolumes, ownVolumes, putOnDisk, treeBytes, VolumesTooLargeError } from './snapshot-volumes.ts'
 
 /** Each holds a core, and a sandbox still: `all` at a time, `each` of one namespace. */
 const AT_ONCE = { all: 3, each: 2 }
@@ -223,20 +223,22 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     await mkdir(directories.snapshot(uid), { recursive: true, mode: 0o700 })
     ledger.enter(uid, { namespace, bytes: expected })
     const files = snapshotFiles(directories, snapshot)
+    const { signal } = stop
+    const { programs } = directories
+    const { endSource } = snapshot.spec
     let volumeBytes = 0
     const kept = await runtime.checkpoint(sandbox.spec.id, {
       directory: files.memory,
-      leaveRunning: !snapshot.spec.endSource,
+      leaveRunning: !endSource,
       ...(volumes.length > 0 && {
         whilePaused: async () => {
-          volumeBytes = await keepVolumes(volumes, {
-            target: files.volumes,
-            programs: directories.programs,
-            signal: stop.signal,
-          })
+          volumeBytes = await keepVolumes(volumes, { target: files.volumes, programs, signal })
+          // What goes on stands still no longer than it takes to copy them.
+          if (endSource) await putOnDisk(files.volumes, { signal })
         },
       }),
     })
+    if (volumes.length > 0 && !endSource) await putOnDisk(files.volumes, { signal })
     return { ...kept, sizeBytes: kept.sizeBytes + volumeBytes }
   }
 

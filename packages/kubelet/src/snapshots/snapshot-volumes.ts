@@ -105,6 +105,15 @@ export async function keepVolumes(
   })
 }
 
+/** Puts what was copied on the disk for good: the Pod that it comes from may be gone in a moment. Throws as `keepVolumes`. */
+export async function putOnDisk(target: string, limits: Pick<CopyOptions, 'signal' | 'longestMs'>): Promise<void> {
+  await inTime(limits, (signal) => synchronise(target, signal))
+}
+
+async function synchronise(directory: string, signal: AbortSignal): Promise<void> {
+  await runProgram('sync', ['--file-system', '--', directory], signal)
+}
+
 /**
  * Copies them from a snapshot into a Pod whose volumes are there. Each is filled once, where nobody has put anything into
  * it: also of one that lives with the Pod, since a start can fail after something has run.
@@ -134,7 +143,7 @@ async function fillOnce(copy: TreeCopy, { filled, outlives }: { filled: string; 
   await writeFile(begun, '', { mode: 0o600 })
   await copyInto(copy)
   // What lives with the Pod is begun anew after a crash of the machine.
-  if (outlives) await runProgram('sync', ['--file-system', '--', copy.target], copy.signal)
+  if (outlives) await synchronise(copy.target, copy.signal)
   await rename(begun, filled)
 }
 
