@@ -239,6 +239,8 @@ export interface CollectOptions {
   lowPercent: number
   /** Of all images together; the same bounds in bytes. */
   maxBytes?: number
+  /** How many there may be, however small they are. */
+  maxImages?: number
   /** Images that were used within this time stay, ms. */
   minAgeMs: number
   /** Ids of images that are needed although no container uses them. Asked only where something has to go. */

@@ -7,8 +7,8 @@ export interface ImageCollector extends AsyncDisposable {
   look(): Promise<void>
 }
 
-/** kubelet's defaults. */
-const POLICY = { highPercent: 85, lowPercent: 80, minAgeMs: 120_000 }
+/** kubelet's defaults; and since anybody makes small images without end, more of them than a node has use for. */
+const POLICY = { highPercent: 85, lowPercent: 80, minAgeMs: 120_000, maxImages: 2_048 }
 /** The disk fills up with other things too, of which nobody tells. */
 const PERIOD_MS = 300_000
 

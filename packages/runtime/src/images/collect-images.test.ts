@@ -62,6 +62,16 @@ test('what is in use, new or could not be had again stays', async () => {
   expect(blobs).toHaveLength(11)
 })
 
+test('too many are, however small', async () => {
+  const [old, , recent] = [await pulled(1, 3), await pulled(1, 2), await pulled(1, 0)]
+  const options = { highPercent: 101, lowPercent: 100, minAgeMs: HOUR / 2 }
+  expect(await library.collect({ ...options, maxImages: 3 })).toEqual({ removed: [], missingBytes: 0 })
+  const { removed } = await library.collect({ ...options, maxImages: 2 })
+  expect(removed).toEqual([old.name, ...old.repoDigests])
+  await library.collect({ ...options, maxImages: 0 })
+  expect(await namesLeft()).toEqual([recent.name])
+})
+
 test('a full disk is reason enough', async () => {
   await pulled(1_000, 2)
   const options = { highPercent: 0, lowPercent: 0, minAgeMs: HOUR }

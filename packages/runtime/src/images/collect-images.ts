@@ -12,17 +12,17 @@ interface Candidate {
 }
 
 /**
- * Which images go, the longest unused first, until so many bytes are free.
+ * Which images go, the longest unused first, until so many of them are gone and so many bytes free.
  * @returns also how many bytes could not be found
  */
 function planCollection(
   candidates: readonly Candidate[],
-  { bytesToFree, unusedSince }: { bytesToFree: number; unusedSince: number },
+  { bytesToFree, excess, unusedSince }: { bytesToFree: number; excess: number; unusedSince: number },
 ): { ids: string[]; missingBytes: number } {
   let left = bytesToFree
   const ids: string[] = []
   for (const { id, bytes, lastUsed } of [...candidates].sort((a, b) => a.lastUsed - b.lastUsed)) {
-    if (left <= 0) break
+    if (left <= 0 && ids.length >= excess) break
     if (lastUsed > unusedSince) continue
     ids.push(id)
     left -= bytes
@@ -36,7 +36,8 @@ export async function collectImages(
   options: CollectOptions & { inUse: () => Promise<Set<string>>; now: number },
 ): Promise<{ removed: string[]; missingBytes: number }> {
   const bytesToFree = Math.max(await bytesOverDisk(files, options), await bytesOverBound(files, options))
-  if (bytesToFree <= 0) return { removed: [], missingBytes: 0 }
+  const excess = new Set((await files.readNames()).values()).size - (options.maxImages ?? Number.POSITIVE_INFINITY)
+  if (bytesToFree <= 0 && excess <= 0) return { removed: [], missingBytes: 0 }
   const kept = (await options.keep?.()) ?? new Set()
   await using work = await files.makeWork()
   return await files.lock.hold(async () => {
@@ -48,7 +49,11 @@ export async function collectImages(
       const compressed = image.blobs?.layers.reduce((sum, { size }) => sum + size, 0) ?? 0
       candidates.push({ id, bytes: image.sizeBytes + compressed, lastUsed })
     }
-    const plan = planCollection(candidates, { bytesToFree, unusedSince: options.now - options.minAgeMs })
+    const plan = planCollection(candidates, {
+      bytesToFree,
+      excess,
+      unusedSince: options.now - options.minAgeMs,
+    })
     const names = await files.readNames()
     const gone = [...names].filter(([, id]) => plan.ids.includes(id)).map(([name]) => name)
     if (gone.length > 0) await files.removeNames(names, gone, work.path)

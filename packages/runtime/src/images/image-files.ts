@@ -12,6 +12,8 @@ import { readRecord } from '../read-record.ts'
 import type { Descriptor } from '../registry/remote-image.ts'
 import type { Image } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
+import { MOST_NAMES, namesBeyond } from './names-bound.ts'
+import { parseReference, repositoryOf } from './reference.ts'
 import { createStoreLock, type StoreLock } from './store-lock.ts'
 
 /** Who may use an image without asking its registry: everyone, or who shows one of these marks. */
@@ -79,7 +81,11 @@ const IMAGE = /^([0-9a-f]{64})(\.\d+)?$/
 const MOST_MARKS = 256
 const NAMES = 'names.json'
 
-export async function openImageFiles(directory: string, inUse: () => Promise<Set<string>>): Promise<ImageFiles> {
+export async function openImageFiles(
+  directory: string,
+  inUse: () => Promise<Set<string>>,
+  mostNames = MOST_NAMES,
+): Promise<ImageFiles> {
   await mkdir(join(directory, 'blobs'), { recursive: true, mode: 0o700 })
   await removeCutOffWork(directory)
   const namesFile = join(directory, NAMES)
@@ -123,8 +129,20 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
       for (const { id, ready } of images) if (ready === undefined && !(await readImage(id))) return false
       for (const image of images) await place(image, work.path)
       const names = await readNames()
-      for (const { id, names: given } of images) for (const name of given) names.set(name, id)
+      for (const { id, names: given } of images) {
+        for (const name of given) {
+          // The last given is the last to go.
+          names.delete(name)
+          names.set(name, id)
+        }
+      }
+      const ids = new Set<string>()
+      for (const name of namesBeyond(names, mostNames)) {
+        ids.add(names.get(name) ?? '')
+        names.delete(name)
+      }
       await saveNames(names)
+      for (const id of ids) await forgetGrants(id, names)
       await putAside(names, work.path)
       return true
     })
@@ -143,6 +161,14 @@ export async function openImageFiles(directory: string, inUse: () => Promise<Set
     const known = await readGrants(id)
     for (const [repository, grant] of Object.entries(grants)) known[repository] = mergeGrants(known[repository], grant)
     await writeAtomically(join(imageDirectory(id), 'grants.json'), JSON.stringify(known))
+  }
+
+  /** To repositories by which an image is named no more. */
+  async function forgetGrants(id: string, names: ReadonlyMap<string, string>): Promise<void> {
+    const own = [...names].flatMap(([name, of]) => (of === id ? [repositoryOf(parseReference(name))] : []))
+    const named = new Set(own)
+    const kept = Object.entries(await readGrants(id)).filter(([repository]) => named.has(repository))
+    await writeAtomically(join(imageDirectory(id), 'grants.json'), JSON.stringify(Object.fromEntries(kept)))
   }
 
   async function removeNames(names: Map<string, string>, gone: readonly string[], work: string): Promise<void> {

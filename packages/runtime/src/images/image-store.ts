@@ -9,6 +9,7 @@ import { exportImages } from './export-image.ts'
 import { HOST_IMAGE, HOST_IMAGE_USER, hostImage } from './host-image.ts'
 import { type ImageFiles, openImageFiles, type StoredImage } from './image-files.ts'
 import { importArchive } from './import-archive.ts'
+import { sourceOf } from './names-bound.ts'
 import { normalizeReference, parseReference, repositoryOf } from './reference.ts'
 import { renewImages } from './renew-images.ts'
 import { lookUpUser } from './user-lookup.ts'
@@ -206,12 +207,8 @@ async function load(
 
 /** Those with a tag, and with a digest where an image has no other in the same repository. */
 function listedNames(names: ReadonlyMap<string, string>): string[] {
-  const tagged = new Set([...names].flatMap(([name, id]) => (name.includes('@') ? [] : [keyOf(name, id)])))
-  return [...names].filter(([name, id]) => !name.includes('@') || !tagged.has(keyOf(name, id))).map(([name]) => name)
-}
-
-function keyOf(name: string, id: string): string {
-  return `${repositoryOf(parseReference(name))} ${id}`
+  const tagged = new Set([...names].flatMap(([name, id]) => (name.includes('@') ? [] : [sourceOf(name, id)])))
+  return [...names].filter(([name, id]) => !name.includes('@') || !tagged.has(sourceOf(name, id))).map(([name]) => name)
 }
 
 /** Takes away a name, and the image where it was its last. False where there is no such name. */
