@@ -1,27 +1,61 @@
-/** The text of an answer. Stored objects are encoded once, whoever asks for them and in whatever list. */
+/** The text of an answer, in pieces. Stored objects are encoded once, whoever asks for them and in whatever list. */
 import type { KubeList, KubeObject } from '@caisson/api'
 import { encodeObject, encodeList as encodeProtobufList } from '../protobuf/encode.ts'
 import { encode } from '../storage/encoding.ts'
 import type { Answer } from '../verbs/call.ts'
 
-export function encodeJson({ body, list, resource }: Answer): string {
-  return `${list ? encodeList(body as KubeList, resource?.custom !== true) : encode(body as object)}\n`
+/** Characters of a piece of a list, which ends with the element that makes it as long. */
+const LONG_ENOUGH = 128 << 10
+
+/** A list of any length, of which no more is made than is taken. An empty piece says that more is to come. */
+export type Pieces = Generator<string, undefined>
+
+export function encodeJson(answer: Answer): Pieces {
+  return joined(jsonTexts(answer))
 }
 
 /** Bytes, one a character. */
-export function encodeProtobuf({ body, list }: Answer): string {
-  return list ? encodeProtobufList(body as KubeList) : encodeObject(body as KubeObject)
+export function encodeProtobuf({ body, list }: Answer): Pieces {
+  return joined(list ? encodeProtobufList(body as KubeList) : [encodeObject(body as KubeObject)])
 }
 
-function encodeList({ kind, apiVersion, metadata, items }: KubeList, dropTypes: boolean): string {
-  const parts = items.map((item) => {
-    const text = encode(item)
-    if (!dropTypes) return text
-    // Items of built-in lists do not say what they are. What came over the API begins with these two fields.
-    const prefix = `{"kind":"${item.kind}","apiVersion":"${item.apiVersion}",`
-    if (text.startsWith(prefix)) return `{${text.slice(prefix.length)}`
-    const { kind: _kind, apiVersion: _apiVersion, ...rest } = item
-    return JSON.stringify(rest)
-  })
-  return `{"kind":"${kind}","apiVersion":"${apiVersion}","metadata":${JSON.stringify(metadata)},"items":[${parts.join(',')}]}`
+function* joined(texts: Iterable<string>): Pieces {
+  let piece = ''
+  for (const text of texts) {
+    piece += text
+    if (text !== '' && piece.length < LONG_ENOUGH) continue
+    yield piece
+    piece = ''
+  }
+  if (piece !== '') yield piece
+}
+
+function* jsonTexts({ body, list, elements, resource }: Answer): Generator<string> {
+  if (elements) {
+    yield `${JSON.stringify(body).slice(0, -1)},"${elements.field}":[`
+    yield* separated(elements.of, encode)
+    yield ']}\n'
+  } else if (list) {
+    const { kind, apiVersion, metadata, items } = body as KubeList
+    yield `{"kind":"${kind}","apiVersion":"${apiVersion}","metadata":${JSON.stringify(metadata)},"items":[`
+    yield* separated(items, resource?.custom === true ? encode : withoutTypes)
+    yield ']}\n'
+  } else yield `${encode(body as object)}\n`
+}
+
+function* separated<T>(values: Iterable<T>, textOf: (value: T) => string): Generator<string> {
+  let separator = ''
+  for (const value of values) {
+    yield separator + textOf(value)
+    separator = ','
+  }
+}
+
+/** Items of built-in lists do not say what they are. What came over the API begins with these two fields. */
+function withoutTypes(item: KubeObject): string {
+  const text = encode(item)
+  const prefix = `{"kind":"${item.kind}","apiVersion":"${item.apiVersion}",`
+  if (text.startsWith(prefix)) return `{${text.slice(prefix.length)}`
+  const { kind: _kind, apiVersion: _apiVersion, ...rest } = item
+  return JSON.stringify(rest)
 }

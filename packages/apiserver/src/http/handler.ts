@@ -93,7 +93,7 @@ async function serve(context: HandlerContext, request: IncomingMessage, response
       if (turn) await turn
     }
     if (subresource !== undefined) await awakenFor(context, call, { subresource, signal: () => whileOpen(response) })
-    code = await answer(context, call, { request, response })
+    code = await answer(context, call, { user, request, response })
   } catch (error) {
     const told = toStatusError(error, context.report)
     code = told.code
@@ -195,9 +195,11 @@ function impersonates({ headers }: IncomingMessage): boolean {
 async function answer(
   context: HandlerContext,
   call: Call,
-  { request, response }: { request: IncomingMessage; response: ServerResponse },
+  { user, request, response }: { user: UserInfo; request: IncomingMessage; response: ServerResponse },
 ): Promise<number> {
-  const { pipeline } = context
+  const { pipeline, inFlight, stalledMs } = context
+  const turn = (): Promise<void> | undefined => context.turns.wait(call.share)
+  const hold = (bytes: number): (() => void) => inFlight.hold(user, bytes)
   if (connectionVerbs(call)) {
     const found = resolveNode(context, call, searchOf(request))
     await admitConnection(pipeline, call, searchOf(request))
@@ -215,14 +217,15 @@ async function answer(
   if ('answer' in outcome) {
     const shown = transformAnswer(outcome.answer, { accepted, query: call.query, now: now() })
     const acceptEncoding = request.headers['accept-encoding']
-    const bytes = await respond(response, shown, {
+    await respond(response, shown, {
       accepted,
       acceptEncoding,
       warnings: call.warnings,
       share: call.share,
+      turn,
+      stalledMs,
+      hold,
     })
-    if (bytes > MOST_UNWATCHED_BYTES && !response.closed)
-      watchOver(response, context.stalledMs, context.inFlight.hold(bytes))
     return shown.status
   }
   const transform = transformMessages(outcome.watch.resource, { accepted, query: call.query, now })
@@ -230,7 +233,17 @@ async function answer(
   const headers = ['Cache-Control', 'no-cache, private', 'Content-Type', format.contentType]
   addWarnings(headers, call.warnings)
   const finished = pipeline.begin(call)
-  await streamWatch({ watch: outcome.watch, response, headers, format, transform, stalledMs: context.stalledMs })
+  await streamWatch({
+    watch: outcome.watch,
+    response,
+    headers,
+    format,
+    transform,
+    stalledMs,
+    turn,
+    room: () => inFlight.room(user),
+    hold,
+  })
   finished()
   return 200
 }
@@ -249,17 +262,6 @@ function negotiateFor({ info, accept }: Call, { environment }: Pipeline): Accept
   })
   if (info.verb === 'watch' && accepted.encoding === 'yaml') throw formNotAcceptable(true)
   return accepted
-}
-
-/** Smaller answers fit into the buffers of the system. */
-const MOST_UNWATCHED_BYTES = 64 << 10
-
-function watchOver(response: ServerResponse, stalledMs: number, release: () => void): void {
-  const timer = setTimeout(() => response.destroy(), stalledMs).unref()
-  response.once('close', () => {
-    clearTimeout(timer)
-    release()
-  })
 }
 
 async function upgrade(

@@ -23,6 +23,7 @@ export interface InFlightLimits {
   bodies: { perUser: number; bytes: number; bytesPerUser: number }
   /** Bytes of answers that wait for their clients; beyond it nothing more is begun. */
   unsentBytes: number
+  unsentBytesPerUser: number
 }
 
 /** The first two totals are kube-apiserver's. Thousands of watches are a cluster's ordinary life, not one user's. */
@@ -31,6 +32,7 @@ export const IN_FLIGHT_LIMITS: InFlightLimits = {
   perUser: { reading: 200, writing: 100, 'long-running': 1000 },
   bodies: { perUser: 100, bytes: 256 << 20, bytesPerUser: 32 << 20 },
   unsentBytes: 256 << 20,
+  unsentBytesPerUser: 32 << 20,
 }
 
 export interface InFlight {
@@ -42,7 +44,9 @@ export interface InFlight {
   /** Counts a body until its end. Throws TooManyRequests. */
   receive(user: UserInfo): IncomingBody
   /** Counts bytes of an answer until what is returned is called, once. */
-  hold(bytes: number): () => void
+  hold(user: UserInfo, bytes: number): () => void
+  /** Undefined while more of the user's may wait; else resolves once some of what waits has been taken. */
+  room(user: UserInfo): Promise<void> | undefined
 }
 
 export interface IncomingBody {
@@ -67,8 +71,9 @@ export function createInFlight(limits: InFlightLimits = IN_FLIGHT_LIMITS): InFli
     'long-running': createSums(),
   }
   const bodies = new Map<string, { count: number; bytes: number }>()
+  const unsent = createSums()
+  const waiting = new Map<string, PromiseWithResolvers<void>>()
   let received = 0
-  let unsent = 0
 
   return {
     enter(user, kind) {
@@ -76,7 +81,9 @@ export function createInFlight(limits: InFlightLimits = IN_FLIGHT_LIMITS): InFli
       const served = serving[kind]
       const full =
         served.of(share) >= limits.perUser[kind] ||
-        ((served.of(undefined) >= limits.total[kind] || unsent >= limits.unsentBytes) && !isComponent(user))
+        unsent.of(share) >= limits.unsentBytesPerUser ||
+        ((served.of(undefined) >= limits.total[kind] || unsent.of(undefined) >= limits.unsentBytes) &&
+          !isComponent(user))
       if (full && !user.groups.includes(SUPERUSERS)) throw tooManyRequests()
       served.add(share, 1)
       return () => served.add(share, -1)
@@ -107,11 +114,22 @@ export function createInFlight(limits: InFlightLimits = IN_FLIGHT_LIMITS): InFli
         },
       }
     },
-    hold(bytes) {
-      unsent += bytes
+    hold(user, bytes) {
+      const share = shareOf(user)
+      unsent.add(share, bytes)
       return () => {
-        unsent -= bytes
+        unsent.add(share, -bytes)
+        if (unsent.of(share) >= limits.unsentBytesPerUser) return
+        waiting.get(share)?.resolve()
+        waiting.delete(share)
       }
+    },
+    room(user) {
+      const share = shareOf(user)
+      if (unsent.of(share) < limits.unsentBytesPerUser) return undefined
+      const others = waiting.get(share) ?? Promise.withResolvers<void>()
+      waiting.set(share, others)
+      return others.promise
     },
   }
 }

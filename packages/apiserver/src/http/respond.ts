@@ -1,13 +1,14 @@
 /** Writes an answer: status, headers, body. */
 import type { ServerResponse } from 'node:http'
 import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
-import type { StatusError } from '../status-error.ts'
+import { StatusError } from '../status-error.ts'
 import type { Answer, Call } from '../verbs/call.ts'
 import { badRequest } from '../verbs/errors.ts'
 import { compress, isCompressed } from './compress.ts'
-import { encodeJson, encodeProtobuf } from './encode-answer.ts'
+import { encodeJson, encodeProtobuf, type Pieces } from './encode-answer.ts'
 import { type Accepted, errorEncoding } from './negotiate.ts'
-import { yamlThread } from './yaml-thread.ts'
+import { SLICE_BYTES, streamPieces } from './stream-pieces.ts'
+import { TOO_LONG_FOR_YAML, yamlThread } from './yaml-thread.ts'
 
 /** Together; beyond it warnings are cut short, and then left out. As kube-apiserver does. */
 const MAX_WARNING_BYTES = 4096
@@ -22,39 +23,72 @@ export interface Form {
   warnings: readonly string[]
   /** Whose time it takes. */
   share: string
+  /** Waited for between the pieces of a long list. */
+  turn(): Promise<void> | undefined
+  /** An answer that its client has not taken after so long, ms, is given up. */
+  stalledMs: number
+  /** Counts bytes that wait for the client until what is returned is called. */
+  hold(bytes: number): () => void
 }
 
-/** Gives the length of the body as it is sent, in bytes. */
-export async function respond(response: ServerResponse, answer: Answer, form: Form): Promise<number> {
+/** Settles when a large answer is over, and where it is none when it has been written. */
+export async function respond(response: ServerResponse, answer: Answer, form: Form): Promise<void> {
   if (answer.status === 304) return respondUnchanged(response, answer)
-  const { type, content, charset } = await encodeAnswer(answer, form.accepted.encoding, { response, share: form.share })
-  const plain = Buffer.byteLength(content, charset)
+  const encoded = await encodeAnswer(answer, form.accepted.encoding, { response, share: form.share })
+  const { type, charset } = encoded
   const headers: string[] = ['Cache-Control', answer.cacheControl ?? UNCACHED, 'Content-Type', type]
+  const content = 'pieces' in encoded ? await wholeOrPieces(encoded.pieces, form) : encoded.content
+  if (typeof content !== 'string' && !Buffer.isBuffer(content)) {
+    const gzip = isCompressed(form.acceptEncoding, Infinity)
+    if (gzip) headers.push(...GZIP)
+    if (answer.headers) headers.push(...answer.headers)
+    addWarnings(headers, form.warnings)
+    response.writeHead(answer.status, headers)
+    return streamPieces(response, content, { ...form, charset, gzip })
+  }
+  const plain = Buffer.byteLength(content, charset)
   const isLarge = isCompressed(form.acceptEncoding, plain)
   const compressed = isLarge
     ? await compress(charset === 'latin1' ? Buffer.from(content as string, charset) : content)
     : undefined
-  if (compressed) headers.push('Content-Encoding', 'gzip', 'Vary', 'Accept-Encoding')
+  if (compressed) headers.push(...GZIP)
   const bytes = compressed?.length ?? plain
   headers.push('Content-Length', String(bytes))
   if (answer.headers) headers.push(...answer.headers)
   addWarnings(headers, form.warnings)
   response.writeHead(answer.status, headers)
   // A string goes out in one write together with the headers.
-  response.end(compressed ?? content, charset)
-  return bytes
+  if (bytes <= SLICE_BYTES) return void response.end(compressed ?? content, charset)
+  if (response.closed) return
+  response.once('close', form.hold(bytes))
+  await streamPieces(response, [compressed ?? content], { ...form, charset, gzip: false })
+}
+
+const GZIP = ['Content-Encoding', 'gzip', 'Vary', 'Accept-Encoding']
+
+/** All of it where it is one piece. */
+async function wholeOrPieces(pieces: Pieces, { turn }: Pick<Form, 'turn'>): Promise<string | Iterable<string>> {
+  let first = pieces.next()
+  while (first.value === '') {
+    await turn()
+    first = pieces.next()
+  }
+  const second = pieces.next()
+  return first.done || second.done ? (first.value ?? '') : chained([first.value, second.value], pieces)
+}
+
+function* chained(...all: Array<Iterable<string>>): Generator<string> {
+  for (const each of all) yield* each
 }
 
 /** Says nothing of a body: clients take what it says for what is to be said of theirs. */
-function respondUnchanged(response: ServerResponse, { headers = [], cacheControl = UNCACHED }: Answer): number {
+function respondUnchanged(response: ServerResponse, { headers = [], cacheControl = UNCACHED }: Answer): void {
   response.writeHead(304, ['Cache-Control', cacheControl, ...headers])
   response.end()
-  return 0
 }
 
-interface Encoded {
+type Encoded = ({ content: string | Buffer } | { pieces: Pieces }) & {
   type: string
-  content: string | Buffer
   charset: 'utf8' | 'latin1'
 }
 
@@ -62,9 +96,9 @@ function encodeAnswer(answer: Answer, encoding: Accepted['encoding'], client: Cl
   const { body, contentType } = answer
   if (typeof body === 'string' || Buffer.isBuffer(body))
     return { type: contentType ?? 'text/plain; charset=utf-8', content: body, charset: 'utf8' }
-  if (encoding === 'protobuf') return { type: PROTOBUF_TYPE, content: encodeProtobuf(answer), charset: 'latin1' }
+  if (encoding === 'protobuf') return { type: PROTOBUF_TYPE, pieces: encodeProtobuf(answer), charset: 'latin1' }
   if (encoding === 'yaml') return encodeYaml(answer, client)
-  return { type: contentType ?? 'application/json', content: encodeJson(answer), charset: 'utf8' }
+  return { type: contentType ?? 'application/json', pieces: encodeJson(answer), charset: 'utf8' }
 }
 
 interface Client {
@@ -73,10 +107,18 @@ interface Client {
   share: string
 }
 
+/** Characters of JSON: what makes YAML of them has no memory for many more, and to make them alone takes a tenth of a second. */
+const MOST_FOR_YAML = 16 << 20
+
 async function encodeYaml(answer: Answer, { response, share }: Client): Promise<Encoded> {
   const json = (): string => {
     if (response.closed) throw badRequest('the connection closed before the request was answered')
-    return encodeJson(answer)
+    let text = ''
+    for (const piece of encodeJson(answer)) {
+      text += piece
+      if (text.length > MOST_FOR_YAML) throw new StatusError('RequestEntityTooLarge', TOO_LONG_FOR_YAML)
+    }
+    return text
   }
   return { type: 'application/yaml', content: await yamlThread.encode(json, share), charset: 'utf8' }
 }
@@ -97,7 +139,9 @@ export async function respondWithError(
     return
   }
   const status = { status: error.code, body: error.toStatus() }
-  const { type, content, charset } = await encodeError(status, errorEncoding(accept), { response, share })
+  const encoded = await encodeError(status, errorEncoding(accept), { response, share })
+  const { type, charset } = encoded
+  const content = 'pieces' in encoded ? [...encoded.pieces].join('') : encoded.content
   const length = String(Buffer.byteLength(content, charset))
   const headers: string[] = ['Cache-Control', UNCACHED, 'Content-Type', type, 'Content-Length', length]
   const retryAfter = error.details?.retryAfterSeconds

@@ -2,7 +2,7 @@
 import type { KubeObject, ListMeta } from '@caisson/api'
 import type { Resource } from '../registry/resource.ts'
 import { StatusError } from '../status-error.ts'
-import { type IncludeObject, partialMetadata, toTable } from '../table/to-table.ts'
+import { type IncludeObject, partialMetadata, tableRows, toTable } from '../table/to-table.ts'
 import type { Answer, Query, WatchMessage } from '../verbs/call.ts'
 import { badRequest, quoted } from '../verbs/errors.ts'
 import type { Accepted } from './negotiate.ts'
@@ -22,14 +22,26 @@ export function transformAnswer(answer: Answer, context: TransformContext): Answ
   const apiVersion = `meta.k8s.io/${accepted.metaVersion}`
   const metadata = listMetadata(body as KubeObject, answer.list === true)
   if (accepted.as === 'Table') {
-    const table = toTable(resource, objects, { now, includeObject: includeObject(context.query), metadata })
-    return { status, body: { ...table, apiVersion } }
+    const options = { now, includeObject: includeObject(context.query), metadata }
+    const isLong = objects.length > 1
+    const { rows, ...table } = toTable(resource, isLong ? [] : objects, options)
+    if (!isLong) return { status, body: { ...table, apiVersion, rows } }
+    return {
+      status,
+      body: { ...table, apiVersion },
+      elements: { field: 'rows', of: tableRows(resource, objects, options) },
+    }
   }
   if (accepted.as.endsWith('List') !== (answer.list === true)) throw wrongForm(accepted, resource, answer.list === true)
   if (!answer.list) return { status, body: { ...partialMetadata(body as KubeObject), apiVersion } }
+  const list = { kind: 'PartialObjectMetadataList', apiVersion, metadata }
   // An empty list has none in Go.
-  const items = objects.length === 0 ? null : objects.map((object) => ({ ...partialMetadata(object), apiVersion }))
-  return { status, body: { kind: 'PartialObjectMetadataList', apiVersion, metadata, items } }
+  if (objects.length === 0) return { status, body: { ...list, items: null } }
+  return { status, body: list, elements: { field: 'items', of: metadataOf(objects, apiVersion) } }
+}
+
+function* metadataOf(objects: readonly KubeObject[], apiVersion: string): Generator<KubeObject> {
+  for (const object of objects) yield { ...partialMetadata(object), apiVersion }
 }
 
 /** With the name of the type that Kubernetes holds the objects in. */

@@ -6,6 +6,7 @@ import { encodeWatchEvent } from '../protobuf/encode.ts'
 import { PROTOBUF_TYPE } from '../protobuf/messages.ts'
 import { encode } from '../storage/encoding.ts'
 import type { AcceptedWatch, WatchMessage } from '../verbs/call.ts'
+import { SLICE_BYTES, slices } from './stream-pieces.ts'
 
 /** Buffered in the process for one client before its watch is paused. */
 const HIGH_WATER_BYTES = 256 << 10
@@ -42,6 +43,12 @@ export interface StreamWatchOptions {
   transform: MessageTransform | undefined
   /** A client that has not taken what is buffered after so long, ms, is gone or holds it on purpose. */
   stalledMs: number
+  /** Waited for before an event is written, where others are to have theirs first. */
+  turn(): Promise<void> | undefined
+  /** Waited for before an event is written, where too much is buffered for the user already. */
+  room(): Promise<void> | undefined
+  /** Counts what is buffered until what is returned is called. */
+  hold(bytes: number): () => void
 }
 
 /** Settles when the stream is over, whoever ended it. */
@@ -55,34 +62,90 @@ export function streamWatch(options: StreamWatchOptions): Promise<void> {
   // already: an answer that waits for an earlier one on the same connection has none yet.
   const direct = response.chunkedEncoding ? socket : null
   const output = direct ?? response
-  let paused = false
+  /** Counted, until the client has taken what is buffered. */
+  let held: (() => void) | undefined
   let stalled: NodeJS.Timeout | undefined
+  /** An event is not all written. */
+  let busy = false
+  let ended = false
+
+  function hold(bytes: number): void {
+    held = options.hold(bytes)
+    stalled = setTimeout(() => response.destroy(), stalledMs).unref()
+  }
+
+  function release(): void {
+    clearTimeout(stalled)
+    held?.()
+    held = undefined
+  }
+
+  /** Returns false where the client has to be waited for. */
+  function write(message: WatchMessage): boolean {
+    if (!direct) response.write(format.encode(message), format.charset)
+    else {
+      cork(direct)
+      direct.write(format.frame(message))
+    }
+    if (output.writableLength <= HIGH_WATER_BYTES) return true
+    hold(output.writableLength)
+    return false
+  }
+
+  /** Slice by slice: see there. */
+  async function writeLarge(socket: Socket, frame: Buffer): Promise<void> {
+    hold(frame.length)
+    for (const slice of slices(frame)) {
+      await new Promise<unknown>((resolve) => socket.write(slice, resolve))
+      if (response.closed) return
+      await options.turn()
+    }
+    release()
+  }
+
+  /** A thousand watchers take seconds to be told of one large event, and room for a thousand of it. */
+  async function writeLater(message: WatchMessage, wait: Promise<void> | undefined, isTurn: boolean): Promise<void> {
+    let [next, hasTurn] = [wait, isTurn]
+    while (next) {
+      await next
+      if (response.closed) return
+      const room = options.room()
+      next = room ?? (hasTurn ? undefined : options.turn())
+      hasTurn = !room
+    }
+    const isLarge = direct && format.frame(message).length > SLICE_BYTES
+    const goesOn = isLarge ? await writeLarge(direct, format.frame(message)).then(() => true) : write(message)
+    busy = false
+    if (ended) response.end()
+    else if (goesOn && !response.closed) running.resume()
+  }
+
   const running = watch.start({
-    send(message) {
-      if (!direct) response.write(format.encode(transform ? transform(message) : message), format.charset)
-      else {
-        cork(direct)
-        direct.write(format.frame(transform ? transform(message) : message))
-      }
-      if (output.writableLength <= HIGH_WATER_BYTES) return true
-      paused = true
-      clearTimeout(stalled)
-      stalled = setTimeout(() => response.destroy(), stalledMs).unref()
+    send(event) {
+      const message = transform ? transform(event) : event
+      const room = options.room()
+      const wait = room ?? options.turn()
+      const isLarge = !wait && direct && format.frame(message).length > SLICE_BYTES
+      if (!wait && !isLarge) return write(message)
+      busy = true
+      writeLater(message, wait, !room).catch(() => response.destroy())
       return false
     },
-    end: () => void response.end(),
+    end() {
+      ended = true
+      if (!busy) response.end()
+    },
   })
   const onDrain = () => {
-    if (!paused || response.writableEnded) return
-    paused = false
-    clearTimeout(stalled)
-    running.resume()
+    if (busy || !held) return
+    release()
+    if (!response.writableEnded) running.resume()
   }
   output.on('drain', onDrain)
   return new Promise((resolve) => {
     response.on('close', () => {
       output.off('drain', onDrain)
-      clearTimeout(stalled)
+      release()
       running[Symbol.dispose]()
       resolve()
     })

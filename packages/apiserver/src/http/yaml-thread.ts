@@ -20,6 +20,8 @@ export interface YamlLimits {
 /** The largest that is well meant takes a few seconds of a busy machine. */
 const YAML_LIMITS: YamlLimits = { ms: 20_000, memoryMb: 512 }
 
+export const TOO_LONG_FOR_YAML = 'the answer takes too much to encode as YAML: ask for JSON'
+
 export interface YamlThread {
   /**
    * One at a time, in the order of the calls of each share and fair between shares. Throws what `decodeYaml` throws, or a
@@ -125,9 +127,7 @@ export function createYamlThread({ ms, memoryMb }: YamlLimits = YAML_LIMITS): Ya
       done.reject(
         new StatusError(
           'RequestEntityTooLarge',
-          from === 'yaml'
-            ? 'the YAML of the body takes too much to decode: send JSON'
-            : 'the answer takes too much to encode as YAML: ask for JSON',
+          from === 'yaml' ? 'the YAML of the body takes too much to decode: send JSON' : TOO_LONG_FOR_YAML,
         ),
       )
     })

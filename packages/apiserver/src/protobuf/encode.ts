@@ -33,12 +33,29 @@ export function encodeObject(object: { apiVersion: string; kind: string }): stri
   return envelope(object, encodeRaw(object))
 }
 
-/** A list of stored objects with its envelope; each of them is encoded once, in whatever list it is. */
-export function encodeList(list: KubeList): string {
-  const metadata = rawMessage(`${META}.ListMeta`, list.metadata)
-  const items = list.items.map((item) => delimited(2, encodeRaw(item)))
-  return envelope(list, delimited(1, metadata) + items.join(''))
+/**
+ * A list of stored objects with its envelope, item by item: how long all of it is stands at its beginning, so that each is
+ * encoded before that, which gives nothing, and where it has been forgotten until it is its turn, again.
+ */
+export function* encodeList(list: KubeList): Generator<string> {
+  const metadata = delimited(1, rawMessage(`${META}.ListMeta`, list.metadata))
+  let { length } = metadata
+  let sized = 0
+  for (const item of list.items) {
+    const bytes = encodeRaw(item).length
+    length += prefix(2, bytes).length + bytes
+    sized += bytes
+    if (sized < SIZED_AT_ONCE) continue
+    sized = 0
+    yield ''
+  }
+  yield opening(list) + prefix(2, length) + metadata
+  for (const item of list.items) yield delimited(2, encodeRaw(item))
+  yield CLOSING
 }
+
+/** Bytes whose length is found out before others may have their turn. */
+const SIZED_AT_ONCE = 128 << 10
 
 /** A `WatchEvent`, with its length in four bytes before it. */
 export function encodeWatchEvent(type: string, object: { apiVersion: string; kind: string }): string {
@@ -50,17 +67,27 @@ export function encodeWatchEvent(type: string, object: { apiVersion: string; kin
 const MAGIC = 'k8s\0'
 
 /** `runtime.Unknown`: the type, the object, and no encoding or content type of its own. */
-function envelope({ apiVersion, kind }: { apiVersion: string; kind: string }, raw: string): string {
-  const type = delimited(1, apiVersion) + delimited(2, kind)
-  return `${MAGIC}${delimited(1, type)}${delimited(2, raw)}${delimited(3, '')}${delimited(4, '')}`
+function envelope(object: { apiVersion: string; kind: string }, raw: string): string {
+  return opening(object) + delimited(2, raw) + CLOSING
+}
+
+function opening({ apiVersion, kind }: { apiVersion: string; kind: string }): string {
+  return MAGIC + delimited(1, delimited(1, apiVersion) + delimited(2, kind))
 }
 
 function delimited(number: number, bytes: string): string {
-  let prefix = String.fromCharCode(number * 8 + WIRE.bytes)
-  let length = bytes.length
-  for (; length >= 0x80; length = Math.floor(length / 0x80)) prefix += String.fromCharCode((length % 0x80) | 0x80)
-  return prefix + String.fromCharCode(length) + bytes
+  return prefix(number, bytes.length) + bytes
 }
+
+/** Of a field of so many bytes. */
+function prefix(number: number, bytes: number): string {
+  let text = String.fromCharCode(number * 8 + WIRE.bytes)
+  let length = bytes
+  for (; length >= 0x80; length = Math.floor(length / 0x80)) text += String.fromCharCode((length % 0x80) | 0x80)
+  return text + String.fromCharCode(length)
+}
+
+const CLOSING = delimited(3, '') + delimited(4, '')
 
 const cache = createRecentCache<string>(ENCODINGS_BOUND)
 

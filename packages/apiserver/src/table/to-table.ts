@@ -44,25 +44,36 @@ export interface Table {
 
 /** The objects of one kind as rows. All columns are sent, those of `-o wide` too: the client chooses. */
 export function toTable(resource: Resource, objects: Iterable<KubeObject>, options: ToTableOptions): Table {
-  const columns = resource.columns.length ? resource.columns : DEFAULT_COLUMNS
-  const include = options.includeObject ?? 'Metadata'
-  const isPod = resource.group === '' && resource.plural === 'pods'
-  const rows: TableRow[] = []
-  for (const object of objects) {
-    const conditions = isPod ? podRowConditions(object) : undefined
-    rows.push({
-      cells: columns.map((column) => cellOf(resource, column, object, options.now)),
-      ...(conditions && { conditions }),
-      object: include === 'Object' ? object : include === 'Metadata' ? partialMetadata(object) : null,
-    })
-  }
+  const rows = [...tableRows(resource, objects, options)]
   return {
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',
     metadata: options.metadata ?? {},
-    columnDefinitions: options.headers === false ? null : columns.map(definitionOf),
+    columnDefinitions: options.headers === false ? null : columnsOf(resource).map(definitionOf),
     rows: rows.length === 0 && resource.columns === createdAtColumns ? null : rows,
   }
+}
+
+/** Each made when it is asked for. */
+export function* tableRows(
+  resource: Resource,
+  objects: Iterable<KubeObject>,
+  { now, includeObject: include = 'Metadata' }: Pick<ToTableOptions, 'now' | 'includeObject'>,
+): Generator<TableRow> {
+  const columns = columnsOf(resource)
+  const isPod = resource.group === '' && resource.plural === 'pods'
+  for (const object of objects) {
+    const conditions = isPod ? podRowConditions(object) : undefined
+    yield {
+      cells: columns.map((column) => cellOf(resource, column, object, now)),
+      ...(conditions && { conditions }),
+      object: include === 'Object' ? object : include === 'Metadata' ? partialMetadata(object) : null,
+    }
+  }
+}
+
+function columnsOf({ columns }: Resource): readonly Column[] {
+  return columns.length ? columns : DEFAULT_COLUMNS
 }
 
 /** An object as a client sees it that asked for `as=PartialObjectMetadata`. */

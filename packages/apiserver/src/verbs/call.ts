@@ -74,6 +74,8 @@ export interface Answer {
   resource?: Resource
   /** True where the body is a list whose items are stored objects. */
   list?: boolean
+  /** The last field of the body, which lacks it: a list, of which each element is made when it is sent. */
+  elements?: { field: string; of: Iterable<object> }
 }
 
 /** One event on its way to a watcher. ERROR carries a Status. */
