@@ -9,6 +9,8 @@ export interface FoundSnapshot {
   memory: string
   /** Of the Pod's volumes; may not be there. */
   volumes: string
+  /** Of nothing: it says that the source has ended with the snapshot, and nowhere else gone on. */
+  ended: string
 }
 
 /** A sentence says why there is none. */
@@ -35,5 +37,5 @@ export function snapshotFinder({ informer, directories, nodeName }: SnapshotFind
 
 export function snapshotFiles(directories: PodDirectories, { metadata }: SandboxSnapshot): FoundSnapshot {
   const directory = directories.snapshot(metadata.uid ?? '')
-  return { memory: join(directory, 'memory'), volumes: join(directory, 'volumes') }
+  return { memory: join(directory, 'memory'), volumes: join(directory, 'volumes'), ended: join(directory, 'ended') }
 }

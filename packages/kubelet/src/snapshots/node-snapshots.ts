@@ -3,7 +3,7 @@
  * nobody needs any more. What is done is known from the files, so that a new agent goes on where an old one was killed.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rename, statfs } from 'node:fs/promises'
+import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises'
 import {
   type ConditionState,
   hasSnapshotFailed,
@@ -178,18 +178,18 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
 
   /** What was done before, by an agent before us too, but for telling of it. */
   async function finished(snapshot: SandboxSnapshot, pod: PodObject | undefined): Promise<Snapshot | undefined> {
-    const { memory } = snapshotFiles(directories, snapshot)
+    const { memory, ended } = snapshotFiles(directories, snapshot)
     if (!existsSync(memory)) return undefined
     const directory = directories.snapshot(snapshot.metadata.uid ?? '')
     const kept = await runtime.readSnapshot(memory).catch(unlessUseless)
     // What was to end with it and runs has gone on since: that is another moment.
-    if (kept && (!snapshot.spec.endSource || (await hasEnded(snapshot, pod))))
+    if (kept && (!snapshot.spec.endSource || existsSync(ended) || (await hasEnded(snapshot, pod))))
       return { ...kept, sizeBytes: await treeBytes(directory, stop.signal) }
     await removeTree(directory)
     return undefined
   }
 
-  /** Its sandbox goes once the Pod's status says so. */
+  /** An agent that was killed may not have noted it. Its sandbox goes once the Pod's status says so. */
   async function hasEnded(snapshot: SandboxSnapshot, pod: PodObject | undefined): Promise<boolean> {
     if (pod && statusesOf(pod).some(({ state }) => state?.terminated?.reason === TERMINATION_REASONS.checkpointed))
       return true
@@ -223,6 +223,9 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     await mkdir(directories.snapshot(uid), { recursive: true, mode: 0o700 })
     ledger.enter(uid, { namespace, bytes: expected })
     const files = snapshotFiles(directories, snapshot)
+    // There is room for it now.
+    const ending = `${files.ended}.new`
+    if (snapshot.spec.endSource) await writeFile(ending, '', { mode: 0o600 })
     const { signal } = stop
     const { programs } = directories
     const { endSource } = snapshot.spec
@@ -239,6 +242,8 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
       }),
     })
     if (volumes.length > 0 && !endSource) await putOnDisk(files.volumes, { signal })
+    // Where it cannot be noted there is still the Pod that says so; what was kept is all that is left of the source.
+    if (endSource) await rename(ending, files.ended).catch((error: unknown) => onError(error, 'snapshot'))
     return { ...kept, sizeBytes: kept.sizeBytes + volumeBytes }
   }
 
