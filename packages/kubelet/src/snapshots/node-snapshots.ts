@@ -213,10 +213,10 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
         `container ${missing} of Pod ${pod.metadata.name} does not run: what begins with a snapshot needs all of them in it`,
       )
     const { uid = '', namespace = '' } = snapshot.metadata
+    const { endSource } = snapshot.spec
+    const own = await ownVolumes(pod, { directories, sources })
     // A suspended Sandbox keeps its claims, and nobody else writes to them.
-    const volumes = (await ownVolumes(pod, { directories, sources })).filter(
-      (volume) => !('claimUid' in volume) || !snapshot.spec.endSource,
-    )
+    const volumes = endSource ? own.filter((volume) => !('claimUid' in volume)) : own
     const expected = await mostBytes(sandbox.spec.id)
     requireQuota(namespace, expected)
     await requireRoom(expected)
@@ -225,23 +225,25 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
     const files = snapshotFiles(directories, snapshot)
     // There is room for it now.
     const ending = `${files.ended}.new`
-    if (snapshot.spec.endSource) await writeFile(ending, '', { mode: 0o600 })
+    if (endSource) await writeFile(ending, '', { mode: 0o600 })
     const { signal } = stop
     const { programs } = directories
-    const { endSource } = snapshot.spec
+    // What its processes know to be written has to be there when they go on.
+    const claimed = own.filter((volume) => !volumes.includes(volume)).map(({ path }) => path)
+    const copied = volumes.length > 0 ? [files.volumes] : []
     let volumeBytes = 0
     const kept = await runtime.checkpoint(sandbox.spec.id, {
       directory: files.memory,
       leaveRunning: !endSource,
-      ...(volumes.length > 0 && {
+      ...(own.length > 0 && {
         whilePaused: async () => {
-          volumeBytes = await keepVolumes(volumes, { target: files.volumes, programs, signal })
+          if (volumes.length > 0) volumeBytes = await keepVolumes(volumes, { target: files.volumes, programs, signal })
           // What goes on stands still no longer than it takes to copy them.
-          if (endSource) await putOnDisk(files.volumes, { signal })
+          if (endSource) await putOnDisk([...copied, ...claimed], { signal })
         },
       }),
     })
-    if (volumes.length > 0 && !endSource) await putOnDisk(files.volumes, { signal })
+    if (!endSource) await putOnDisk(copied, { signal })
     // Where it cannot be noted there is still the Pod that says so; what was kept is all that is left of the source.
     if (endSource) await rename(ending, files.ended).catch((error: unknown) => onError(error, 'snapshot'))
     return { ...kept, sizeBytes: kept.sizeBytes + volumeBytes }

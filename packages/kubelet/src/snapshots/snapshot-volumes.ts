@@ -105,13 +105,16 @@ export async function keepVolumes(
   })
 }
 
-/** Puts what was copied on the disk for good: the Pod that it comes from may be gone in a moment. Throws as `keepVolumes`. */
-export async function putOnDisk(target: string, limits: Pick<CopyOptions, 'signal' | 'longestMs'>): Promise<void> {
-  await inTime(limits, (signal) => synchronise(target, signal))
+/** Puts what is in directories on the disk for good. Throws as `keepVolumes` does. */
+export async function putOnDisk(
+  directories: readonly string[],
+  limits: Pick<CopyOptions, 'signal' | 'longestMs'>,
+): Promise<void> {
+  await inTime(limits, (signal) => synchronise(directories, signal))
 }
 
-async function synchronise(directory: string, signal: AbortSignal): Promise<void> {
-  await runProgram('sync', ['--file-system', '--', directory], signal)
+async function synchronise(directories: readonly string[], signal: AbortSignal): Promise<void> {
+  if (directories.length > 0) await runProgram('sync', ['--file-system', '--', ...directories], signal)
 }
 
 /**
@@ -143,7 +146,7 @@ async function fillOnce(copy: TreeCopy, { filled, outlives }: { filled: string; 
   await writeFile(begun, '', { mode: 0o600 })
   await copyInto(copy)
   // What lives with the Pod is begun anew after a crash of the machine.
-  if (outlives) await synchronise(copy.target, copy.signal)
+  if (outlives) await synchronise([copy.target], copy.signal)
   await rename(begun, filled)
 }
 
