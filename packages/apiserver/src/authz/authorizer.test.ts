@@ -127,6 +127,26 @@ describe('decisions', () => {
   })
 })
 
+test('of a user each role is looked at once, and no more of them than can be', async () => {
+  const rulesOfBytes = (bytes: number) => [{ verbs: ['x'.repeat(bytes)], apiGroups: [''], resources: ['pods'] }]
+  const names = Array.from({ length: 9 }, (_, index) => `large-${index}`)
+  const subjects = [{ kind: 'User', name: 'u' }]
+  const objects = [
+    role('small', rulesOfBytes(1), 'crowded'),
+    ...['a', 'b'].map((name) => binding(name, { kind: 'Role', name: 'small' }, subjects, 'crowded')),
+    ...names.map((name) => role(name, rulesOfBytes(1 << 20), 'crowded')),
+    ...names.map((name) => binding(name, { kind: 'Role', name }, subjects, 'crowded')),
+  ]
+  await cluster.put(...objects)
+  const { rules, errors } = cluster.authorizer.rulesFor(user('u'), 'crowded')
+  expect(rules.map(({ verbs }) => verbs?.[0]?.length)).toEqual([1, ...Array(7).fill(1 << 20)])
+  const said = 'only the first 8388608 bytes of the rules of a user are looked at'
+  expect(errors).toEqual([said])
+  const denied = { allowed: false, reason: `RBAC: ${said}` }
+  expect(cluster.authorizer.authorize(attributes(user('u'), 'get pods in crowded'))).toEqual(denied)
+  await cluster.remove(...objects)
+})
+
 describe('the index', () => {
   const namespaces = ['a', 'b']
   const names = ['r1', 'r2', 'r3']

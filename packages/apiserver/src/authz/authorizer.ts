@@ -38,6 +38,17 @@ export interface Authorizer extends Disposable {
 /** The group whose members may do everything; what the API server's own loopback acts as. */
 export const SUPERUSERS = 'system:masters'
 
+/** Of JSON, of the roles of one user: a hundred thousand rules. Each decision looks at them, and a review shows them all. */
+const MOST_RULE_CHARACTERS = 8 << 20
+
+const sizes = new WeakMap<KubeObject, number>()
+
+function sizeOf(role: KubeObject): number {
+  let size = sizes.get(role)
+  if (size === undefined) sizes.set(role, (size = JSON.stringify(rulesOf(role)).length))
+  return size
+}
+
 const NODE_RULES = 'node authorizer does not support user rule resolution'
 
 /** Creates the authorizer over a store. Dispose of it to end its subscriptions. */
@@ -50,6 +61,28 @@ export function createAuthorizer(source: AuthorizationSource): Authorizer {
     return role && rulesOf(role)
   }
 
+  /** Each role once, whatever the bindings to it, with the first of its grants. */
+  function* rolesOf(
+    user: UserInfo,
+    namespace: string | undefined,
+    errors: Set<string>,
+  ): Generator<{ grant: Grant; rules: readonly PolicyRule[] }> {
+    const seen = new Set<KubeObject>()
+    let size = 0
+    for (const grant of index.grantedTo(user, namespace)) {
+      const role = findRole(source, grant.roleRef, grant.namespace)
+      if (!role) errors.add(missingRole(grant.roleRef, grant.namespace))
+      if (!role || seen.has(role)) continue
+      seen.add(role)
+      size += sizeOf(role)
+      if (size > MOST_RULE_CHARACTERS) {
+        errors.add(`only the first ${MOST_RULE_CHARACTERS} bytes of the rules of a user are looked at`)
+        return
+      }
+      yield { grant, rules: rulesOf(role) }
+    }
+  }
+
   return {
     authorize(attributes) {
       const { user } = attributes
@@ -58,11 +91,9 @@ export function createAuthorizer(source: AuthorizationSource): Authorizer {
       if (ofNode?.allowed) return ofNode
       const errors = new Set<string>()
       const namespace = 'path' in attributes ? undefined : attributes.namespace || undefined
-      for (const granted of index.grantedTo(user, namespace)) {
-        const rules = rulesOfRole(granted.roleRef, granted.namespace)
-        if (!rules) errors.add(missingRole(granted.roleRef, granted.namespace))
-        else if (rules.some((rule) => ruleAllows(rule, attributes))) {
-          return { allowed: true, reason: `RBAC: allowed by ${describeGrant(granted)}` }
+      for (const { grant, rules } of rolesOf(user, namespace, errors)) {
+        if (rules.some((rule) => ruleAllows(rule, attributes))) {
+          return { allowed: true, reason: `RBAC: allowed by ${describeGrant(grant)}` }
         }
       }
       const reasons = [ofNode?.reason ?? '', errors.size === 0 ? '' : `RBAC: ${joinErrors([...errors])}`]
@@ -72,11 +103,7 @@ export function createAuthorizer(source: AuthorizationSource): Authorizer {
     rulesFor(user, namespace) {
       const rules: PolicyRule[] = []
       const errors = new Set<string>()
-      for (const granted of index.grantedTo(user, namespace || undefined)) {
-        const found = rulesOfRole(granted.roleRef, granted.namespace)
-        if (found) rules.push(...found)
-        else errors.add(missingRole(granted.roleRef, granted.namespace))
-      }
+      for (const role of rolesOf(user, namespace || undefined, errors)) for (const rule of role.rules) rules.push(rule)
       if (nodeOf(user) === undefined) return { rules, errors: [...errors], incomplete: false }
       return { rules, errors: [NODE_RULES, ...errors], incomplete: true }
     },

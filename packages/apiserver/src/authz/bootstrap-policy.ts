@@ -5,7 +5,8 @@ import type { Store, Transaction } from '../storage/store.ts'
 import { aggregatedRules } from './aggregation.ts'
 import { ROLE_RESOURCES, type RoleRef, type Subject } from './binding-index.ts'
 import { CLUSTER_ROLES, CONTROLLER_ROLES, NAMESPACED_ROLES } from './bootstrap-roles.ts'
-import { type PolicyRule, rulesOf, uncovered } from './policy-rules.ts'
+import { uncovered } from './coverage.ts'
+import { type PolicyRule, rulesOf } from './policy-rules.ts'
 
 const API_VERSION = 'rbac.authorization.k8s.io/v1'
 const API_GROUP = 'rbac.authorization.k8s.io'
@@ -149,7 +150,7 @@ function reconciled(existing: KubeObject | undefined, expected: KubeObject): Kub
 function addedRules(existing: KubeObject, expected: KubeObject): { rules: PolicyRule[] } | undefined {
   // The rules of an aggregated role are the aggregation's to write.
   if (expected.aggregationRule) return undefined
-  const missing = uncovered(rulesOf(existing), rulesOf(expected))
+  const missing = uncovered(rulesOf(existing), rulesOf(expected)) ?? rulesOf(expected)
   return missing.length === 0 ? undefined : { rules: [...rulesOf(existing), ...missing] }
 }
 

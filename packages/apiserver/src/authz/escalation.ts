@@ -10,15 +10,8 @@ import { notFound } from '../verbs/errors.ts'
 import { forbiddenObject } from './attributes.ts'
 import { type Authorizer, joinErrors, SUPERUSERS } from './authorizer.ts'
 import type { RoleRef } from './binding-index.ts'
-import {
-  countAtoms,
-  describeRule,
-  goQuotedList,
-  MOST_ATOMS,
-  type PolicyRule,
-  rulesOf,
-  uncovered,
-} from './policy-rules.ts'
+import { countAtoms, MOST_ATOMS, uncovered } from './coverage.ts'
+import { describeRule, goQuotedList, type PolicyRule, rulesOf } from './policy-rules.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
 
@@ -65,7 +58,7 @@ function checkRole(authorizer: Authorizer, request: EscalationRequest): void {
   confirmHeld(authorizer, request, rulesOf(object))
   if (aggregates(object) || (oldObject && aggregates(oldObject))) {
     const { rules } = authorizer.rulesFor(user, namespace)
-    if (uncovered(rules, EVERYTHING).length > 0) {
+    if (uncovered(rules, EVERYTHING)?.length !== 0) {
       throw refuse(request, 'must have cluster-admin privileges to use the aggregationRule')
     }
   }
@@ -105,11 +98,29 @@ function confirmHeld(authorizer: Authorizer, request: EscalationRequest, asked: 
   }
   const held = authorizer.rulesFor(user, object.metadata.namespace)
   const missing = uncovered(held.rules, asked)
+  if (!missing) {
+    throw refuse(request, `its rules stand for ${atoms} permissions, which are too many to be compared with those held`)
+  }
   if (missing.length === 0) return
-  const described = [...new Set(missing.map(describeRule))].sort().join('\n')
+  const described = describe(missing)
   const who = `user ${goQuote(user.username)} (groups=${goQuotedList(user.groups)})`
   const unresolved = held.errors.length === 0 ? '' : `; resolution errors: [${joinErrors(held.errors)}]`
   throw refuse(request, `${who} is attempting to grant RBAC permissions not currently held:\n${described}${unresolved}`)
+}
+
+/** Characters of the rules that are told; each may be as long as a body, and there may be ten thousand of them. */
+const MOST_TOLD = 64 << 10
+
+function describe(rules: readonly PolicyRule[]): string {
+  const described = new Set<string>()
+  let length = 0
+  for (const rule of rules) {
+    if (length > MOST_TOLD) break
+    const text = describeRule(rule)
+    described.add(text)
+    length += text.length
+  }
+  return [...described].sort().join('\n')
 }
 
 function refuse({ resource, object }: EscalationRequest, sentence: string): StatusError {
