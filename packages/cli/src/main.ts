@@ -24,7 +24,8 @@ function isLikely(said: string, suggestion: string | undefined): suggestion is s
   return suggestion !== undefined && typed === meant
 }
 
-async function main(): Promise<void> {
+/** Runs the command of this process's arguments, and leaves how it went as its exit code. */
+export async function main(): Promise<void> {
   guardOutput()
   const caisson = program()
   // commander's own errors are usage errors, which it prints.
@@ -60,5 +61,3 @@ async function exitCodeOf(error: unknown): Promise<number> {
   if (error instanceof KubeconfigError && error.code === 'kubeconfig-missing') return EXIT_CODES['not-found']
   return EXIT_CODES[(isApiError(error) && API_ERRORS[error.code]) || 'failed']
 }
-
-await main()
