@@ -127,3 +127,34 @@ test.each<
   const rules = { ...(policy && { envVarsInjectionPolicy: policy }), envVarsSources: { secrets: ['s'] } }
   expect(withEnv(spec, env, rules)).toEqual(expected)
 })
+
+test('each variable and each container is looked at a few times, however many there are', () => {
+  let reads = 0
+  const count = 300
+  const counted = (variable: ClaimEnvVar) => ({
+    ...variable,
+    get name() {
+      reads++
+      return variable.name
+    },
+    get containerName() {
+      reads++
+      return variable.containerName ?? ''
+    },
+  })
+  const all = Array.from({ length: count }, (_, index) => index)
+  const env = all.flatMap((each) => [
+    counted({ name: `B${each}`, value: '' }),
+    counted({ name: 'C', value: '', containerName: `c${each}` }),
+  ])
+  const containers = all.map((each) => ({
+    name: `c${each}`,
+    env: each === 0 ? all.map((other) => counted({ name: `A${other}`, value: '' })) : [],
+  }))
+  const spec = withEnv({ containers }, env, { envVarsInjectionPolicy: 'Allowed' }) as PodSpec
+  expect(spec.containers.map((container) => container.env?.length)).toEqual([
+    1 + 2 * count,
+    ...all.slice(1).map(() => 1),
+  ])
+  expect(reads).toBeLessThan(30 * count)
+})

@@ -32,10 +32,11 @@ export function withEnv(spec: PodSpec, env: readonly ClaimEnvVar[], rules: EnvRu
   const unlisted = env.map((variable) => unlistedSource(variable, rules.envVarsSources)).find(Boolean)
   if (unlisted) return rejected(unlisted)
   const [first] = spec.containers
+  const variables = byContainer(env)
   let problem: Rejection | undefined
   const inject = (container: Container): Container => {
-    const named = env.filter(({ containerName }) => containerName === container.name)
-    const unnamed = container === first ? env.filter(({ containerName }) => !containerName) : []
+    const named = variables.get(container.name) ?? []
+    const unnamed = container === first ? (variables.get('') ?? []) : []
     const result = injected(container, [...named, ...unnamed], policy)
     if (!('rejected' in result)) return result
     problem ??= result
@@ -46,6 +47,13 @@ export function withEnv(spec: PodSpec, env: readonly ClaimEnvVar[], rules: EnvRu
   return problem ?? { ...spec, containers, ...(initContainers && { initContainers }) }
 }
 
+/** Under the name of the container that each is for, `''` for the first one: whoever claims may bring very many. */
+export function byContainer<T extends { containerName?: string | undefined }>(
+  variables: readonly T[],
+): ReadonlyMap<string, readonly T[]> {
+  return Map.groupBy(variables, ({ containerName }) => containerName ?? '')
+}
+
 function injected(container: Container, env: readonly ClaimEnvVar[], policy: Policy): Container | Rejection {
   if (!env.length) return container
   // Whether a name comes from there is not known before the container starts.
@@ -54,9 +62,12 @@ function injected(container: Container, env: readonly ClaimEnvVar[], policy: Pol
       `container ${JSON.stringify(container.name)} uses EnvFrom sources; Allowed policy cannot safely prevent overriding EnvFrom-provided variables`,
     )
   const result = [...(container.env ?? [])]
+  /** Where each name is first. */
+  const places = new Map<string, number>()
+  for (const [at, { name }] of result.entries()) if (!places.has(name)) places.set(name, at)
   for (const variable of env) {
-    const at = result.findIndex(({ name }) => name === variable.name)
-    if (at < 0) result.push(asPodEnv(variable))
+    const at = places.get(variable.name)
+    if (at === undefined) places.set(variable.name, result.push(asPodEnv(variable)) - 1)
     else if (policy === 'Overrides') result[at] = asPodEnv(variable)
     else
       return rejected(

@@ -85,3 +85,19 @@ test.each<
   } as unknown as SandboxTemplate
   expect(withVolumeClaims(template, own)).toEqual(expected)
 })
+
+test('each is looked at a few times, however many there are', () => {
+  let reads = 0
+  const count = 300
+  const counted = (prefix: string) =>
+    Array.from({ length: count }, (_, index) => ({
+      ...volume(''),
+      get metadata() {
+        reads++
+        return { name: `${prefix}${index}` }
+      },
+    }))
+  const spec = { volumeClaimTemplates: counted('a'), volumeClaimTemplatesPolicy: 'Overrides' }
+  expect(withVolumeClaims({ spec } as SandboxTemplate, counted('b'))).toHaveLength(2 * count)
+  expect(reads).toBeLessThan(20 * count)
+})

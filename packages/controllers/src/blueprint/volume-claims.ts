@@ -30,8 +30,9 @@ export function withVolumeClaims(
     return rejected(
       `failed to merge volume claim templates: overriding volume claim templates is forbidden by the template: cannot override template volume ${JSON.stringify(taken.metadata?.name)}`,
     )
-  const replaced = theirs.map((each) => own.find(({ metadata }) => metadata?.name === each.metadata?.name) ?? each)
-  return [...replaced, ...own.filter((each) => !replaced.includes(each))]
+  const added = new Map(own.map((each) => [each.metadata?.name, each]))
+  const replaced = theirs.map((each) => added.get(each.metadata?.name) ?? each)
+  return [...replaced, ...own.filter(({ metadata }) => !names.has(metadata?.name))]
 }
 
 function problemOf(templates: Templates): string | undefined {

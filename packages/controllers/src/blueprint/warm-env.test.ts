@@ -1,7 +1,7 @@
-import type { ClaimEnvVar, SandboxTemplate } from '@caisson/api'
+import type { ClaimEnvVar, Sandbox, SandboxClaim, SandboxTemplate } from '@caisson/api'
 import { describe, expect, test } from 'vitest'
 import { isLike, versionOf } from './sandbox-spec.ts'
-import { hasWarmEnv, maySendEnv, takesWarmEnv, withoutWarmEnv, withWarmEnv } from './warm-env.ts'
+import { hasWarmEnv, maySendEnv, takesWarmEnv, warmEnvSecrets, withoutWarmEnv, withWarmEnv } from './warm-env.ts'
 
 const containers = [{ name: 'main', image: 'x' }]
 const template = (pod: object = {}, spec: Partial<SandboxTemplate['spec']> = {}): SandboxTemplate => ({
@@ -80,4 +80,30 @@ describe('a member', () => {
       containers: twice.containers.map((container) => ({ ...container, volumeMounts: [] })),
     })
   })
+})
+
+test('each container and each variable is looked at a few times, however many there are', () => {
+  let reads = 0
+  const count = 300
+  const counted = <T extends object>(each: T, field: string, value: string): T =>
+    Object.defineProperty(each, field, {
+      get() {
+        reads++
+        return value
+      },
+      enumerable: true,
+    })
+  const many = Array.from({ length: count }, (_, index) => counted({ image: 'x' }, 'name', `c${index}`))
+  const variables = Array.from({ length: count }, (_, index) =>
+    counted({ name: 'A', value: 'b' }, 'containerName', `c${index}`),
+  )
+  expect(maySendEnv(template({ containers: many }), variables)).toBe(true)
+  const claim = { metadata: {} } as SandboxClaim
+  const sandbox = {
+    metadata: { name: 'box', uid: 'u' },
+    spec: { podTemplate: { spec: { containers: many } } },
+  } as Sandbox
+  const known = variables as { name: string; value: string; containerName: string }[]
+  expect(warmEnvSecrets(claim, sandbox, known)).toHaveLength(count)
+  expect(reads).toBeLessThan(40 * count)
 })

@@ -17,7 +17,7 @@ import {
 import { resources } from '@caisson/client'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { sandboxReference } from '../sandbox/objects.ts'
-import { withEnv } from './env.ts'
+import { byContainer, withEnv } from './env.ts'
 
 type PodSpec = SandboxSpec['podTemplate']['spec']
 
@@ -99,12 +99,10 @@ export function maySendEnv(template: SandboxTemplate, env: readonly ClaimEnvVar[
 export function sentEnvProblem({ spec }: SandboxTemplate, env: readonly ClaimEnvVar[]): string | undefined {
   const pod = withEnv(spec.podTemplate.spec, env, spec)
   if ('rejected' in pod) return pod.rejected
-  const { containers } = spec.podTemplate.spec
+  const names = new Set(spec.podTemplate.spec.containers.map(({ name }) => name))
   const stray = env.find(
     ({ name, value = '', containerName }) =>
-      !isSecretKey(name) ||
-      /\$[($]/.test(value) ||
-      (containerName && !containers.some((container) => container.name === containerName)),
+      !isSecretKey(name) || /\$[($]/.test(value) || (containerName && !names.has(containerName)),
   )
   return stray && `environment variable ${JSON.stringify(stray.name)} cannot be given to a Sandbox that runs already`
 }
@@ -116,10 +114,10 @@ export function warmEnvSecrets(
   variables: readonly KnownVariable[],
 ): SecretToBe[] {
   const { name = '', namespace = '' } = sandbox.metadata
+  const given = byContainer(variables)
   return sandbox.spec.podTemplate.spec.containers.flatMap((container, index) => {
-    const named = variables.filter(({ containerName }) => containerName === container.name)
-    const unnamed = index === 0 ? variables.filter(({ containerName }) => !containerName) : []
-    const all = [...named, ...unnamed]
+    const unnamed = index === 0 ? (given.get('') ?? []) : []
+    const all = [...(given.get(container.name) ?? []), ...unnamed]
     if (!all.length) return []
     const { apiVersion, kind } = resources.secrets
     return [
