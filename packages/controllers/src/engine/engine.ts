@@ -95,6 +95,9 @@ export class RetryError extends Error {
 /** How often a pass starts over because something changed under it, before it leaves the object to a later one. */
 const OUTDATED_LIMIT = 5
 
+/** Requests of one pass at the same time: those of all others wait behind them. As many as a pool asks for with its defaults. */
+const MOST_AT_ONCE = 256
+
 // Timers run on the monotonic clock, which stands still while a machine sleeps; a deadline that is further ahead than
 // this is looked at again in between.
 const LONGEST_WAIT = 300_000
@@ -191,7 +194,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
         at += chunk.length
         const batch = chunk[0]?.batch
         const rest = batch === undefined ? [] : restOf(writes, at, batch)
-        size = rest.length ? size * 2 : 1
+        size = rest.length ? Math.min(size * 2, MOST_AT_ONCE) : 1
         if (!failed && rest.length && definition.interrupted?.(object)) break
         if (!failed) continue
         // What failed once would fail as often as it is tried.

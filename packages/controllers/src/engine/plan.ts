@@ -25,8 +25,8 @@ interface WriteBase {
   id: string
   resource: Resource
   /**
-   * Writes of the same batch, one after another in the plan, run together: one, then two, then four …, and none any more
-   * in this pass once one of them has failed.
+   * Writes of the same batch, one after another in the plan, run together: one, then two, then four …, some hundreds at
+   * most, and none any more in this pass once one of them has failed.
    */
   batch?: string
   /** Recorded about the controller's own object once the write is done; from the answer where the server chose a name. */

@@ -1,6 +1,6 @@
 import { LABELS, nameHash, type PersistentVolumeClaimTemplate, type Sandbox } from '@caisson/api'
 import type { Volume } from 'kubernetes-types/core/v1.d.ts'
-import { type CreateWrite, type PatchWrite, type Write, writeId } from '../engine/plan.ts'
+import { type CreateWrite, type Write, writeId } from '../engine/plan.ts'
 import { adoptionPatch, judgeAdoption } from './adoption.ts'
 import { CLAIMS, identityOf, sandboxReference } from './objects.ts'
 import { failureOf, type ObservedSandbox, type SandboxError } from './observed-sandbox.ts'
@@ -12,29 +12,34 @@ export function claimName(template: PersistentVolumeClaimTemplate, sandbox: Sand
 
 /**
  * Creates the claims that are missing and takes over those that may be. A claim that exists is never changed and never
- * deleted: the Sandbox's deletion takes it along.
+ * deleted: the Sandbox's deletion takes it along. A Sandbox may want very many: once one is refused, most often by a quota,
+ * no other is asked for.
  */
 export function planVolumeClaims(observed: ObservedSandbox): { writes: Write[]; errors: SandboxError[] } {
   const writes: Write[] = []
+  const creations: Write[] = []
   const errors: SandboxError[] = []
-  const attempt = (write: CreateWrite | PatchWrite, context: string) => {
-    const failure = failureOf(observed, write.id, context)
-    if (failure) errors.push(failure)
-    else writes.push(write)
-  }
+  let isRefused = false
   for (const template of observed.sandbox.spec.volumeClaimTemplates ?? []) {
     const claim = observed.claims.get(claimName(template, observed.sandbox))
     if (!claim) {
-      attempt(newClaim(observed.sandbox, template), '')
+      const write = newClaim(observed.sandbox, template)
+      const failure = failureOf(observed, write.id)
+      if (failure) errors.push(failure)
+      else creations.push(write)
+      isRefused ||= failure !== undefined
       continue
     }
     const adoption = judgeAdoption(observed.sandbox, claim, 'PVC')
     if (adoption.kind === 'refused') errors.push({ message: adoption.message, permanent: false })
     if (adoption.kind === 'adoptable') {
-      attempt(adoptionPatch(observed.sandbox, claim, CLAIMS), 'failed to patch PVC with owner reference: ')
+      const write = adoptionPatch(observed.sandbox, claim, CLAIMS)
+      const failure = failureOf(observed, write.id, 'failed to patch PVC with owner reference: ')
+      if (failure) errors.push(failure)
+      else writes.push(write)
     }
   }
-  return { writes, errors }
+  return { writes: isRefused ? writes : [...writes, ...creations], errors }
 }
 
 function newClaim(sandbox: Sandbox, template: PersistentVolumeClaimTemplate): CreateWrite {
@@ -45,6 +50,7 @@ function newClaim(sandbox: Sandbox, template: PersistentVolumeClaimTemplate): Cr
     verb: 'create',
     id: writeId('create', CLAIMS, name),
     resource: CLAIMS,
+    batch: 'create claims',
     object: {
       apiVersion: CLAIMS.apiVersion,
       kind: CLAIMS.kind,

@@ -72,11 +72,12 @@ describe('a start', () => {
   })
 
   test('with a claim that the API server refuses makes no Pod, which would mount whatever gets that name', async () => {
-    await t.create(
-      sandboxNamed('box', {
-        volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: { accessModes: ['Nonsense'] } }],
-      }),
-    )
+    // One is enough to know that.
+    const volumeClaimTemplates = Array.from({ length: 100 }, (_, index) => ({
+      metadata: { name: `data-${index}` },
+      spec: { accessModes: ['Nonsense'] },
+    }))
+    await t.create(sandboxNamed('box', { volumeClaimTemplates }))
     await t.untilReason('box', 'InvalidConfiguration')
     await t.running.controllers.idle()
     expect(t.running.writes.filter((write) => write.startsWith('POST'))).toEqual(['POST persistentvolumeclaims'])
