@@ -93,3 +93,28 @@ describe('with a template', () => {
     })
   })
 })
+
+test('what a claim wants is looked at once for as long as it is the same: each change of a member has all claims judged that name it', () => {
+  let reads = 0
+  const metadata = Object.freeze({
+    get labels() {
+      reads++
+      return { 'sandbox.users.io/a': 'b' }
+    },
+  })
+  const template = { labels: { 'sandbox.users.io/a': 'other' } }
+  const nothing: string[] = []
+  const judge = (): unknown[] => [
+    metadataProblem(metadata, DEFAULT_LABEL_DOMAINS),
+    overrideConflict(template, metadata),
+    overrideConflict(undefined, metadata),
+    metadataProblem(metadata, nothing),
+  ]
+  const first = judge()
+  expect(first).toEqual([undefined, expect.stringMatching('conflict'), undefined, expect.stringMatching('allowlist')])
+  const asked = () => [metadataProblem(metadata, nothing), overrideConflict(undefined, metadata)]
+  const before = reads
+  expect(asked()).toEqual([first[3], first[2]])
+  expect(reads).toBe(before)
+  expect(judge()).toEqual(first)
+})

@@ -1,5 +1,6 @@
 /** Labels and annotations that a claim wants on its Pod: whether it may have them, and together with the template's. */
 import { ANNOTATIONS, labelValueErrors, type PodTemplate, qualifiedName } from '@caisson/api'
+import { rememberLast } from './remember-last.ts'
 
 export type PodMetadata = NonNullable<PodTemplate['metadata']>
 
@@ -28,16 +29,20 @@ export function metadataProblem(
   metadata: PodMetadata | undefined,
   allowedDomains: readonly string[],
 ): string | undefined {
-  for (const [key, value] of Object.entries(metadata?.labels ?? {})) {
+  return metadata && problemOf(metadata, allowedDomains)
+}
+
+const problemOf = rememberLast(({ labels = {}, annotations = {} }: PodMetadata, allowedDomains: readonly string[]) => {
+  for (const [key, value] of Object.entries(labels)) {
     const problem = keyProblem('label', key) ?? labelProblem(key, value, allowedDomains)
     if (problem) return `failed to validate label ${quoted(key)}: ${problem}`
   }
-  for (const key of Object.keys(metadata?.annotations ?? {})) {
+  for (const key of Object.keys(annotations)) {
     const problem = keyProblem('annotation', key) ?? annotationProblem(key)
     if (problem) return `failed to validate annotation ${quoted(key)}: ${problem}`
   }
   return undefined
-}
+})
 
 function keyProblem(kind: 'label' | 'annotation', key: string): string | undefined {
   const errors = qualifiedName(key)
@@ -82,16 +87,20 @@ export function overrideConflict(
   template: PodMetadata | undefined,
   additional: PodMetadata | undefined,
 ): string | undefined {
+  return additional && conflictOf(additional, template)
+}
+
+const conflictOf = rememberLast((additional: PodMetadata, template: PodMetadata | undefined) => {
   for (const [kind, theirs, ours] of [
-    ['label', template?.labels, additional?.labels],
-    ['annotation', template?.annotations, additional?.annotations],
+    ['label', template?.labels, additional.labels],
+    ['annotation', template?.annotations, additional.annotations],
   ] as const)
     for (const [key, value] of Object.entries(ours ?? {})) {
       if (!theirs || !Object.hasOwn(theirs, key) || theirs[key] === value) continue
       return `metadata override conflict: ${kind} ${quoted(key)} is defined in template with value ${quoted(theirs[key] ?? '')}, but claim requests ${quoted(value)}`
     }
   return undefined
-}
+})
 
 /** Both together; `tracking` are labels of the controller's own, and where one is undefined the Pod has none. */
 export function mergedMetadata(

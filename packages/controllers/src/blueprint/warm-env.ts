@@ -18,6 +18,7 @@ import { resources } from '@caisson/client'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { sandboxReference } from '../sandbox/objects.ts'
 import { byContainer, withEnv } from './env.ts'
+import { rememberLast } from './remember-last.ts'
 
 type PodSpec = SandboxSpec['podTemplate']['spec']
 
@@ -96,7 +97,11 @@ export function maySendEnv(template: SandboxTemplate, env: readonly ClaimEnvVar[
  * Why a member that was made from the template may not be given the variables; undefined where it may. It has to be asked
  * before anything that they refer to is read: the controller may read more than who writes claims.
  */
-export function sentEnvProblem({ spec }: SandboxTemplate, env: readonly ClaimEnvVar[]): string | undefined {
+export function sentEnvProblem(template: SandboxTemplate, env: readonly ClaimEnvVar[]): string | undefined {
+  return problemOf(env, template)
+}
+
+const problemOf = rememberLast((env: readonly ClaimEnvVar[], { spec }: SandboxTemplate): string | undefined => {
   const pod = withEnv(spec.podTemplate.spec, env, spec)
   if ('rejected' in pod) return pod.rejected
   const names = new Set(spec.podTemplate.spec.containers.map(({ name }) => name))
@@ -105,7 +110,7 @@ export function sentEnvProblem({ spec }: SandboxTemplate, env: readonly ClaimEnv
       !isSecretKey(name) || /\$[($]/.test(value) || (containerName && !names.has(containerName)),
   )
   return stray && `environment variable ${JSON.stringify(stray.name)} cannot be given to a Sandbox that runs already`
-}
+})
 
 /** The Secrets that give a claim's variables to its Sandbox, one for each container that has any. */
 export function warmEnvSecrets(
