@@ -63,8 +63,22 @@ export function enforceLimitRanges(request: AdmissionRequest, store: Pick<Store,
   }
 }
 
-function rangesOf({ namespace }: AdmissionRequest, store: Pick<Store, 'list'>): Iterable<LimitRange> {
-  return store.list('limitranges', namespace) as Iterable<LimitRange>
+/** Of names in ranges, each looked at in each container: a tenth of a second. */
+const MOST_JUDGED = 500_000
+
+/** Throws Forbidden where there are too many of them to look at. */
+function rangesOf(request: AdmissionRequest, store: Pick<Store, 'list'>): readonly LimitRange[] {
+  const ranges = [...store.list('limitranges', request.namespace)] as LimitRange[]
+  const { containers, initContainers } = specOf(request.object as KubeObject)
+  const judged = Math.max(1, list(containers).length + list(initContainers).length)
+  let names = 0
+  for (const { spec } of ranges)
+    for (const { type: _type, ...lists } of spec?.limits ?? []) {
+      for (const each of Object.values(lists)) names += Object.keys(each ?? {}).length
+      if (names * judged > MOST_JUDGED)
+        throw refuse(request, `the LimitRanges of the namespace name too many resources for its ${judged} containers`)
+    }
+  return ranges
 }
 
 interface Asked {
