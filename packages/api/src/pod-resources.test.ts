@@ -104,6 +104,22 @@ describe('what is reserved for a Pod whose resources change', () => {
   ])('%s', (_what, told, mebibytes) => {
     expect(podResource(reservedSpec(spec, told), 'requests', 'memory')).toBe(mebibytes * MI)
   })
+
+  test('the status of each container is looked at once', () => {
+    let reads = 0
+    const names = Array.from({ length: 200 }, (_, index) => `c${index}`)
+    const containerStatuses = names.map((name) => ({
+      get name() {
+        reads++
+        return name
+      },
+      allocatedResources: { memory: '8Mi' },
+    }))
+    const told = { containerStatuses } as unknown as PodStatus
+    const containers = names.map((name) => asking(name, { request: '4Mi' }))
+    expect(podResource(reservedSpec({ containers }, told), 'requests', 'memory')).toBe(200 * 8 * MI)
+    expect(reads).toBe(200)
+  })
 })
 
 const amounts = fc.dictionary(fc.constantFrom('cpu', 'memory', 'a.b/c'), fc.constantFrom('0', '1', '2', '500m'))

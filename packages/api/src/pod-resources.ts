@@ -91,9 +91,10 @@ interface ToldContainer {
 export function reservedSpec(spec: PodSpec, status: PodStatus | undefined): PodSpec {
   const told = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])] as ToldContainer[]
   if (!told.some(({ allocatedResources }) => allocatedResources)) return spec
+  const byName = new Map(told.toReversed().map((each) => [each.name, each]))
   const refused = status?.conditions?.some(({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible')
   const reserved = (container: Container): Container => {
-    const { allocatedResources, resources } = told.find(({ name }) => name === container.name) ?? {}
+    const { allocatedResources, resources } = byName.get(container.name) ?? {}
     if (!allocatedResources) return container
     const asked = refused ? [] : [container.resources?.requests ?? {}]
     const requests = most([...asked, allocatedResources, resources?.requests ?? {}])

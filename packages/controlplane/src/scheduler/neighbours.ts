@@ -36,8 +36,23 @@ const UNEVEN = "node(s) didn't match pod topology spread constraints"
 /** What others are the cause of, and not the node. */
 export const CROWDED_NEIGHBOURS: readonly string[] = [TOO_NEAR, UNWANTED, UNEVEN]
 
-export function isAverse({ spec }: PodObject): boolean {
-  return (spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).length > 0
+/** Of one Pod about its neighbours. Each is asked of each of them in a few microseconds, while nobody else has a turn. */
+export const MOST_TERMS = 100
+
+export function termsOf({ spec }: PodObject): number {
+  const { podAffinity, podAntiAffinity } = spec?.affinity ?? {}
+  const lists = [podAffinity, podAntiAffinity].map((each) => each?.requiredDuringSchedulingIgnoredDuringExecution ?? [])
+  return lists.flat().length + (spec?.topologySpreadConstraints ?? []).length
+}
+
+export function isAverse(pod: PodObject): boolean {
+  return aversions(pod).length > 0
+}
+
+/** No more of them than are looked at: who names a node itself is asked for none by the scheduler. */
+function aversions({ spec }: PodObject): readonly PodAffinityTerm[] {
+  const terms = spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []
+  return terms.length > MOST_TERMS ? terms.slice(0, MOST_TERMS) : terms
 }
 
 /** Whether its place depends on which Pods are where. */
@@ -135,7 +150,7 @@ function createAffinity(pod: PodObject, surroundings: Surroundings): Part | unde
 }
 
 function createAntiAffinity(pod: PodObject, surroundings: Surroundings): Part | undefined {
-  const terms = pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []
+  const terms = aversions(pod)
   if (terms.length === 0) return undefined
   const tallies = terms.map((term) => ({ term, tally: createTally(term.topologyKey) }))
   return {
@@ -156,7 +171,7 @@ function createAversion(pod: PodObject, surroundings: Surroundings): Part {
   return {
     looksAtAll: false,
     change(other, node, by) {
-      for (const term of other.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []) {
+      for (const term of aversions(other)) {
         if (!isAbout(term, other, pod, surroundings)) continue
         const tally = tallies.get(term.topologyKey) ?? createTally(term.topologyKey)
         tallies.set(term.topologyKey, tally)

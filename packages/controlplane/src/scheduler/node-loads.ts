@@ -28,7 +28,7 @@ export interface NodeLoads {
   /** Those that have required anti-affinity. */
   averse(): Iterable<Placed>
   /** Pods that have been promised a node, from which others are being made to go: counted nowhere. */
-  nominated(): Iterable<Placed>
+  nominated(): Iterable<Placed & Pick<Counted, 'request'>>
   /** Promises the Pod a node, until it is bound or gone. */
   nominate(pod: PodObject, node: string): void
 }
@@ -50,7 +50,7 @@ export function createNodeLoads(): NodeLoads {
   /** Of few Pods, by UID. */
   const averse = new Map<string, Placed>()
   const withPorts = new Map<string, Counted>()
-  const nominated = new Map<string, Placed>()
+  const nominated = new Map<string, Placed & Pick<Counted, 'request'>>()
 
   function add(node: string, request: Requested, sign: 1 | -1): void {
     const load = loads.get(node) ?? new Map<string, number>()
@@ -78,6 +78,11 @@ export function createNodeLoads(): NodeLoads {
     add(node, counted.request, 1)
   }
 
+  /** What it asks for is added up once, however often others are looked for a place. */
+  function nominate(pod: PodObject, node: string): void {
+    nominated.set(pod.metadata.uid ?? '', { pod, node, request: requestOf(pod) })
+  }
+
   return {
     observe(pod) {
       const uid = pod.metadata.uid ?? ''
@@ -88,7 +93,7 @@ export function createNodeLoads(): NodeLoads {
         nominated.delete(uid)
         // One that is assumed somewhere stays there until its binding is heard of.
       } else if (node) place(pod, node)
-      else if (promised && !placed.has(uid)) nominated.set(uid, { pod, node: promised })
+      else if (promised && !placed.has(uid)) nominate(pod, promised)
     },
     forget(pod) {
       remove(pod.metadata.uid ?? '')
@@ -102,7 +107,7 @@ export function createNodeLoads(): NodeLoads {
     },
     averse: () => averse.values(),
     nominated: () => nominated.values(),
-    nominate: (pod, node) => void nominated.set(pod.metadata.uid ?? '', { pod, node }),
+    nominate,
   }
 }
 

@@ -132,3 +132,13 @@ test('two Pods do not have one port of a node, and the more important one has it
   expect((await cluster.get('holder')).metadata.deletionTimestamp).not.toBe(undefined)
   expect((await cluster.get('other')).metadata.deletionTimestamp).toBe(undefined)
 })
+
+test('a Pod with more terms about its neighbours than can be looked at has no place', async () => {
+  await using cluster = await startScheduler()
+  const terms = Array.from({ length: 101 }, () => ({ topologyKey: 'kubernetes.io/hostname', labelSelector: {} }))
+  const affinity = { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: terms } }
+  expect(await cluster.place('averse', '1', { affinity })).toBe('unschedulable')
+  const said = 'pod has 101 terms about where other pods are, of which 100 can be looked at'
+  expect(cluster.events).toEqual([`averse: FailedScheduling ${said}`])
+  expect(await cluster.place('other', '1')).toBe('bound')
+})

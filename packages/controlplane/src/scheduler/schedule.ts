@@ -13,7 +13,7 @@ import {
 import { classOf } from '../volumes/match-volume.ts'
 import { priorityOf } from './choose-preemption.ts'
 import { failedSchedulingMessage, type NodeLoad, unfit } from './fit.ts'
-import { createNeighbours, type Neighbours } from './neighbours.ts'
+import { createNeighbours, MOST_TERMS, type Neighbours, termsOf } from './neighbours.ts'
 import { isFinished, requestOf, together } from './node-loads.ts'
 import { preempt } from './preempt.ts'
 import type { SchedulerContext } from './scheduler-context.ts'
@@ -43,6 +43,12 @@ export async function schedule(pod: PodObject, context: SchedulerContext): Promi
   if (unbound) {
     // A volume that waits for its first consumer is being made for this Pod: it comes back when the claim is bound.
     if (unbound !== 'waits-for-consumer') await sayUnschedulable(pod, unbound, context)
+    return 'unschedulable'
+  }
+  const terms = termsOf(pod)
+  if (terms > MOST_TERMS) {
+    const said = `pod has ${terms} terms about where other pods are, of which ${MOST_TERMS} can be looked at`
+    await sayUnschedulable(pod, said, context)
     return 'unschedulable'
   }
   const request = requestOf(pod)
@@ -104,7 +110,7 @@ function surroundingsOf(pod: PodObject, { informers, loads }: SchedulerContext):
       const name = node.metadata.name ?? ''
       const requested = promised
         .filter((other) => other.node === name)
-        .reduce((sum, other) => together(sum, requestOf(other.pod)), loads.of(name))
+        .reduce((sum, other) => together(sum, other.request), loads.of(name))
       return { node, requested, ports: loads.portsOf(name) }
     }),
     neighbours: createNeighbours(pod, {
