@@ -13,6 +13,7 @@ export { type StopNodeOptions, stopNode } from './node/stop-node.ts'
 export { createNodeAuthentication } from './server/node-authentication.ts'
 export { createNodeAuthorization } from './server/node-authorization.ts'
 export { type ServedNodeApi, type ServingTls, serveNodeApi } from './server/serve-node-api.ts'
+export { snapshotImages } from './snapshots/snapshot-images.ts'
 export { type Kubelet, type StartKubeletOptions, startKubelet } from './start-kubelet.ts'
 export type { LogSource } from './streaming/container-log.ts'
 export {

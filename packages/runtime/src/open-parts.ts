@@ -14,7 +14,7 @@ import { createDrivers } from './sandbox/drivers.ts'
 import { createPreparation } from './sandbox/prepare.ts'
 import type { Registry } from './sandbox/registry.ts'
 import type { RuntimeParts } from './sandbox/runtime-parts.ts'
-import { imagesInUse, openStateFiles } from './sandbox/state-files.ts'
+import { type ImagesKept, openStateFiles, usedImages } from './sandbox/state-files.ts'
 import { defaultToolsDirectory } from './tools/tools.ts'
 
 export interface RuntimeOptions {
@@ -28,6 +28,8 @@ export interface RuntimeOptions {
   podNetwork?: () => string | undefined
   /** The network of the cluster's Services, from which tenants pull no images. */
   serviceRange?: string
+  /** Such as those of snapshots, which may be anywhere. */
+  imagesKept?: ImagesKept
   /** Where control groups are; default this machine's. */
   cgroups?: CgroupTree
   /** Mirrors, authorities and exceptions for the registries that images are pulled from. */
@@ -81,7 +83,7 @@ export async function openParts(
       async inUse() {
         // Asked before an image goes: what was made ahead on it is nobody's.
         await madeAhead?.drop()
-        return imagesInUse(stateDirectory)
+        return usedImages(stateDirectory, options.imagesKept)
       },
       registries: options.registries,
       clusterRanges,

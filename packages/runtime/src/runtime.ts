@@ -243,8 +243,6 @@ export interface CollectOptions {
   maxImages?: number
   /** Images that were used within this time stay, ms. */
   minAgeMs: number
-  /** Ids of images that are needed although no container uses them. Asked only where something has to go. */
-  keep?: () => Promise<ReadonlySet<string>>
 }
 
 export interface PushOptions extends Pick<PullOptions, 'credentials'> {
@@ -271,7 +269,8 @@ export interface ImageStore {
   export(names: string[], target: Writable, signal?: AbortSignal): Promise<void>
   list(): Promise<Image[]>
   /** Undefined where it is not in the store. `caisson.dev/host` always is. */
-  get(name: string): Promise<Image | undefined>
+  /** @param id which image that is to be, whatever has the name by now */
+  get(name: string, id?: string): Promise<Image | undefined>
   remove(name: string): Promise<boolean>
   /** Calls whenever a name has come, gone or got another image, by whatever process. Throws where nothing can be watched. */
   onNamed(listener: () => void): Disposable
@@ -297,6 +296,15 @@ export interface Snapshot {
   digest: string
   /** What it can be restored with, and with nothing else. */
   machine: SnapshotMachine
+  /** What its containers ran on, by the name that it had then; in those of earlier versions none. */
+  images: KeptImage[]
+}
+
+export interface KeptImage {
+  /** Undefined where it is the only one. */
+  container: string | undefined
+  name: string
+  id: string
 }
 
 export interface SnapshotMachine {

@@ -1,6 +1,6 @@
 /** Sandboxes of a cluster whose process was killed: they outlive it on purpose, until somebody says `down`. */
 import { existsSync } from 'node:fs'
-import { stopNode } from '@caisson/kubelet'
+import { snapshotImages, stopNode } from '@caisson/kubelet'
 import { createRuntime } from '@caisson/runtime'
 import { removeDaemonRecord } from './daemon-record.ts'
 import { type DataDirectory, toolsDirectory } from './data-directory.ts'
@@ -16,6 +16,7 @@ export async function stopLeftovers(directory: DataDirectory): Promise<void> {
     await using runtime = await createRuntime({
       stateDirectory: directory.runtime,
       toolsDirectory: toolsDirectory(directory),
+      imagesKept: () => snapshotImages(directory.kubelet),
       unprivileged: isInUserNamespace(),
     })
     const left: string[] = []

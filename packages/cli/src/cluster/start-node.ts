@@ -1,5 +1,5 @@
 /** The node of this machine: its network and its agent, for whatever cluster their clients speak to. */
-import { type Kubelet, type StartKubeletOptions, startKubelet } from '@caisson/kubelet'
+import { type Kubelet, type StartKubeletOptions, snapshotImages, startKubelet } from '@caisson/kubelet'
 import { type Network, type StartNetworkOptions, startNetwork } from '@caisson/network'
 import { createRuntime, type Runtime } from '@caisson/runtime'
 import { readImageSettings } from '../images/images-file.ts'
@@ -26,6 +26,7 @@ export async function openNodeRuntime(
     toolsDirectory: toolsDirectory(directory),
     registries: images.registries,
     serviceRange,
+    imagesKept: () => snapshotImages(directory.kubelet),
     ...(podNetwork && { podNetwork }),
     unprivileged: isInUserNamespace(),
   })

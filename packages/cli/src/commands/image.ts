@@ -1,4 +1,5 @@
 import { access, constants, open, rm, stat } from 'node:fs/promises'
+import { snapshotImages } from '@caisson/kubelet'
 import { type Image, type ImageStore, openImageStore } from '@caisson/runtime'
 import { CliError } from '../cli-error.ts'
 import { type DataDirectory, dataDirectory, prepareDataDirectory } from '../cluster/data-directory.ts'
@@ -16,7 +17,8 @@ export async function openStore(directory: DataDirectory): Promise<ImageStore> {
   // Its files are those of users that a normal user has in his namespace alone.
   enterUserNamespace(directory)
   prepareDataDirectory(directory)
-  return openImageStore(directory.runtime, { registries: (await readImageSettings(directory.images)).registries })
+  const { registries } = await readImageSettings(directory.images)
+  return openImageStore(directory.runtime, { registries, imagesKept: () => snapshotImages(directory.kubelet) })
 }
 
 const storeOf = (options: GlobalOptions): Promise<ImageStore> => openStore(dataDirectory(options.dataDir))

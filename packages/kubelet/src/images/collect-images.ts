@@ -16,24 +16,16 @@ export interface ImageCollectorOptions {
   images: Pick<ImageStore, 'collect'>
   /** Of all images together. */
   maxBytes: number | undefined
-  /** Ids of images that snapshots begin with. */
-  keep: () => Promise<ReadonlySet<string>>
   /** About the node. */
   record(event: EventInput): void
   onError(error: unknown, where: string): void
 }
 
-export function startImageCollector({
-  images,
-  maxBytes,
-  keep,
-  record,
-  onError,
-}: ImageCollectorOptions): ImageCollector {
+export function startImageCollector({ images, maxBytes, record, onError }: ImageCollectorOptions): ImageCollector {
   let running: Promise<void> | undefined
   async function collect(): Promise<void> {
     try {
-      const { missingBytes } = await images.collect({ ...POLICY, keep, ...(maxBytes !== undefined && { maxBytes }) })
+      const { missingBytes } = await images.collect({ ...POLICY, ...(maxBytes !== undefined && { maxBytes }) })
       if (missingBytes > 0)
         record({
           type: 'Warning',

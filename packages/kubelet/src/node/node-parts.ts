@@ -20,7 +20,6 @@ import { SANDBOX_LABELS } from '../pods/observe-pod.ts'
 import { createPodEvents, type PodEvents } from '../pods/pod-events.ts'
 import { createPodNotices, type PodNotices } from '../pods/pod-notices.ts'
 import { createPodWork, type PodWork } from '../pods/pod-work.ts'
-import { snapshotImages } from '../snapshots/snapshot-images.ts'
 import { type HeldVolumes, openHeldVolumes } from '../volumes/held-volumes.ts'
 import { createSecretsMemory, type SecretsMemory } from '../volumes/secrets-memory.ts'
 import { type Machine, readMachine } from './machine.ts'
@@ -99,7 +98,6 @@ export async function openNodeParts(options: NodePartsOptions & { now: () => num
     startImageCollector({
       images: store,
       maxBytes: options.imageBytes,
-      keep: () => snapshotImages(directories),
       record: (event) => recorder.record({ apiVersion: 'v1', kind: 'Node', name: nodeName, uid: nodeName }, event),
       onError,
     }),

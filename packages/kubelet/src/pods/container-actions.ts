@@ -8,7 +8,7 @@ import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { type ContainerSpecOptions, containerSpec } from '../containers/container-spec.ts'
 import type { PodPlace } from '../containers/downward-api.ts'
 import { hostsFile, type NodeDns, podHostname, resolverFile } from '../containers/host-files.ts'
-import type { ContainerImages } from '../images/container-images.ts'
+import type { ContainerImages, ImageOutcome } from '../images/container-images.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
 import { runHook } from '../probes/run-hook.ts'
@@ -86,7 +86,10 @@ export function createContainerActions(options: ContainerActionsOptions): Contai
     const { container, restartCount, backOffMs } = action
     if (!sandbox || !memory.volumes) return
     const quiet = memory.failures.has(container.name)
-    const found = await images.find({ pod, container, states: memory.images, quiet })
+    const kept = await beginnings.image(pod, container, restartCount)
+    const found: ImageOutcome = kept
+      ? { kind: 'present', image: kept }
+      : await images.find({ pod, container, states: memory.images, quiet })
     if (found.kind === 'pulling') return
     if (found.kind === 'missing') {
       noteFailure(memory, container.name, { ...found, retry: IMAGE_RETRY, now: now(), ofImage: true })

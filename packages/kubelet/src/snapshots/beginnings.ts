@@ -1,6 +1,7 @@
 /** What Pods begin with that come from a snapshot: its memory, and what their volumes then held. */
 import type { PodObject } from '@caisson/client'
-import type { SandboxSpec } from '@caisson/runtime'
+import { HOST_IMAGE, type Image, normalizeReference, type Runtime, type SandboxSpec } from '@caisson/runtime'
+import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { ConfigError } from '../containers/config-error.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
@@ -11,6 +12,7 @@ import { snapshotNameOf } from './snapshot-source.ts'
 import { ownVolumes, restoreVolumes } from './snapshot-volumes.ts'
 
 interface BeginningsOptions {
+  runtime: Pick<Runtime, 'readSnapshot' | 'images'>
   sources: PodSources
   directories: PodDirectories
   findSnapshot: FindSnapshot
@@ -30,11 +32,16 @@ export interface Beginnings {
    * the container, since it was put beside those of the Pod later. Throws as `ofShared` does.
    */
   first(pod: PodObject, run: { container: string; restartCount: number }): FoundSnapshot | undefined
+  /**
+   * What its processes ran on, for a container of the image of that name: the name may have moved on to another one, on
+   * which they could not. Undefined where it is not here, or such a run begins with no snapshot.
+   */
+  image(pod: PodObject, container: Container, restartCount: number): Promise<Image | undefined>
   /** Throws a WorkGoesOn until it was done. */
   fillVolumes(pod: PodObject, snapshot: FoundSnapshot, states: WorkStates): Promise<void>
 }
 
-export function createBeginnings({ sources, directories, findSnapshot, work }: BeginningsOptions): Beginnings {
+export function createBeginnings({ runtime, sources, directories, findSnapshot, work }: BeginningsOptions): Beginnings {
   function find(pod: PodObject): FoundSnapshot | string | undefined {
     const name = snapshotNameOf(pod)
     return name === undefined ? undefined : findSnapshot(pod.metadata.namespace ?? '', name)
@@ -52,9 +59,22 @@ export function createBeginnings({ sources, directories, findSnapshot, work }: B
     return { snapshot: snapshot.memory }
   }
 
-  const first: Beginnings['first'] = (pod, { container, restartCount }) => {
-    const isLater = ephemeralContainers(pod).some(({ name }) => name === container)
-    return restartCount > 0 || isLater ? undefined : requireFound(pod)
+  function isFirst(pod: PodObject, container: string, restartCount: number): boolean {
+    return restartCount === 0 && ephemeralContainers(pod).every(({ name }) => name !== container)
+  }
+
+  const first: Beginnings['first'] = (pod, { container, restartCount }) =>
+    isFirst(pod, container, restartCount) ? requireFound(pod) : undefined
+
+  async function image(pod: PodObject, container: Container, restartCount: number): Promise<Image | undefined> {
+    const found = isFirst(pod, container.name, restartCount) ? find(pod) : undefined
+    if (typeof found !== 'object') return undefined
+    // What is wrong with it is said when it is to be restored.
+    const snapshot = await runtime.readSnapshot(found.memory).catch(() => undefined)
+    const kept = snapshot?.images.find((each) => each.container === undefined || each.container === container.name)
+    // The view of the machine is for those alone who may have it.
+    if (!kept || kept.name === HOST_IMAGE || kept.name !== normalizeReference(container.image ?? '')) return undefined
+    return await runtime.images.get(kept.name, kept.id)
   }
 
   function requireFound(pod: PodObject): FoundSnapshot | undefined {
@@ -73,5 +93,5 @@ export function createBeginnings({ sources, directories, findSnapshot, work }: B
     })
   }
 
-  return { toCome, ofShared, first, fillVolumes }
+  return { toCome, ofShared, first, image, fillVolumes }
 }

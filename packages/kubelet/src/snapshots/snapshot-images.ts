@@ -1,10 +1,11 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { imagesOfSnapshot } from '@caisson/runtime'
-import type { PodDirectories } from '../pod-directories.ts'
+import { podDirectories } from '../pod-directories.ts'
 
 /** Ids of the images that the snapshots of this node begin with. */
-export async function snapshotImages(directories: PodDirectories): Promise<Set<string>> {
+export async function snapshotImages(dataDir: string): Promise<Set<string>> {
+  const directories = podDirectories(dataDir)
   const uids = await readdir(directories.snapshots).catch((error: NodeJS.ErrnoException): string[] => {
     // Before the first one.
     if (error.code === 'ENOENT') return []

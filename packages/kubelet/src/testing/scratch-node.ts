@@ -22,6 +22,7 @@ import {
 import { startNetwork } from '@caisson/network'
 import { createRuntime, defaultToolsDirectory, installTools, type Runtime } from '@caisson/runtime'
 import type { ObjectReference, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import { snapshotImages } from '../snapshots/snapshot-images.ts'
 import { type Kubelet, startKubelet } from '../start-kubelet.ts'
 
 /** What is used of @caisson/apiserver, which only test files may import: they hand it in. */
@@ -134,7 +135,9 @@ export async function startScratchNode(
     })
     const node = createClient(transport, { fieldManager: 'kubelet' })
     const informers = parts.use(createInformers(node))
-    const runtime = parts.use(await createRuntime({ stateDirectory, toolsDirectory }))
+    const runtime = parts.use(
+      await createRuntime({ stateDirectory, toolsDirectory, imagesKept: () => snapshotImages(dataDirectory) }),
+    )
     const signal = new AbortController().signal
     const onError = (error: unknown, where: string): number => errors.push(`${where}: ${(error as Error).message}`)
     const record = (about: AnyObject | ObjectReference, { reason, message }: EventInput): number =>

@@ -38,14 +38,13 @@ export async function collectImages(
   const bytesToFree = Math.max(await bytesOverDisk(files, options), await bytesOverBound(files, options))
   const excess = new Set((await files.readNames()).values()).size - (options.maxImages ?? Number.POSITIVE_INFINITY)
   if (bytesToFree <= 0 && excess <= 0) return { removed: [], missingBytes: 0 }
-  const kept = (await options.keep?.()) ?? new Set()
   await using work = await files.makeWork()
   return await files.lock.hold(async () => {
     const used = await options.inUse()
     const candidates: Candidate[] = []
     for (const [id, lastUsed] of await files.lastUses()) {
       const image = await files.readImage(id)
-      if (!image?.pulled || used.has(id) || kept.has(id)) continue
+      if (!image?.pulled || used.has(id)) continue
       const compressed = image.blobs?.layers.reduce((sum, { size }) => sum + size, 0) ?? 0
       candidates.push({ id, bytes: image.sizeBytes + compressed, lastUsed })
     }

@@ -41,7 +41,7 @@ export interface UnpackedImage {
 export interface ImageLibraryOptions {
   /** Where the host image is laid out. */
   hostRootfs: () => Promise<string>
-  /** Ids of the images that containers of any process are using, which cannot be removed. */
+  /** Ids of the images that containers of any process, or snapshots, are using, which cannot be removed. */
   inUse: () => Promise<Set<string>>
   /** Bytes that one image may have when it is unpacked, and its archive. Default 32 GiB. */
   maxBytes?: number
@@ -158,7 +158,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
     async list() {
       return [hostImage(), ...(await findAll(listedNames(await files.readNames())))]
     },
-    get: (name) => find(normalizeReference(name)),
+    get: (name, id) => (id === undefined ? find(normalizeReference(name)) : byId(name, id)),
     async remove(name) {
       const normalized = normalizeReference(name)
       if (normalized === HOST_IMAGE) throw ofThisMachine('removed')

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { RegistryConfig } from '../registry/registry-config.ts'
 import type { ImageStore } from '../runtime.ts'
-import { imagesInUse } from '../sandbox/state-files.ts'
+import { type ImagesKept, usedImages } from '../sandbox/state-files.ts'
 import { prepareHostRootfs } from './host-image.ts'
 import { openImageLibrary } from './image-store.ts'
 
@@ -11,12 +11,12 @@ import { openImageLibrary } from './image-store.ts'
  */
 export function openImageStore(
   stateDirectory: string,
-  options: { registries?: RegistryConfig | undefined } = {},
+  options: { registries?: RegistryConfig | undefined; imagesKept?: ImagesKept } = {},
 ): Promise<ImageStore> {
   const directory = join(stateDirectory, 'images')
   return openImageLibrary(directory, {
     hostRootfs: async () => (await prepareHostRootfs(join(directory, 'host'))).path,
-    inUse: () => imagesInUse(stateDirectory),
+    inUse: () => usedImages(stateDirectory, options.imagesKept),
     registries: options.registries,
   })
 }

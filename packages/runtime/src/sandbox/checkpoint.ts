@@ -85,7 +85,7 @@ interface Kept {
 }
 
 function keptContainer({ spec, imageId }: Running): KeptContainer {
-  return { name: spec.name ?? '', imageId, rights: rightsOf(spec), cwd: spec.cwd }
+  return { name: spec.name ?? '', image: spec.image, imageId, rights: rightsOf(spec), cwd: spec.cwd }
 }
 
 /** Their names are known again only of those that run: the sentry is not to know of others. */

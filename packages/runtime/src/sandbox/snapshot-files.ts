@@ -35,6 +35,8 @@ export interface SnapshotManifest {
 
 export interface KeptContainer {
   name: string
+  /** Absent in those of earlier versions. */
+  image?: string
   imageId: string
   rights: ContainerRights
   cwd?: string | undefined
@@ -180,9 +182,17 @@ async function synchronise(path: string): Promise<void> {
 }
 
 export function snapshotOf({ directory, manifest }: StoredSnapshot): Snapshot {
-  const { createdAt, files, machine } = manifest
+  const { createdAt, files, machine, containers, shape, imageId } = manifest
+  const images = containers
+    ? containers.flatMap(({ name, image, imageId: id }) =>
+        image === undefined ? [] : { container: name, name: image, id },
+      )
+    : shape
+      ? [{ container: undefined, name: shape.image.name, id: imageId }]
+      : []
   const digest = sha256(files.map((file) => `${file.name} ${file.sizeBytes} ${file.digest}\n`).join(''))
-  return { directory, createdAt, sizeBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0), digest, machine }
+  const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  return { directory, createdAt, sizeBytes: bytes, digest, machine, images }
 }
 
 /**

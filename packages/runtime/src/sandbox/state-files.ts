@@ -113,8 +113,11 @@ export async function openStateFiles(stateDirectory: string): Promise<StateFiles
   }
 }
 
-/** Ids of the images on which containers run, of this process or another. */
-export async function imagesInUse(stateDirectory: string): Promise<Set<string>> {
+/** Ids of images that are needed although no container runs on them. */
+export type ImagesKept = () => Promise<ReadonlySet<string>>
+
+/** Ids of the images on which containers run, of this process or another, and of those that are kept. */
+export async function usedImages(stateDirectory: string, kept?: ImagesKept): Promise<Set<string>> {
   const root = join(stateDirectory, 'containers')
   const ids = await Promise.all(
     (await readdir(root).catch(emptyWhereMissing)).map(async (name) => {
@@ -122,7 +125,7 @@ export async function imagesInUse(stateDirectory: string): Promise<Set<string>> 
       return stored?.imageId
     }),
   )
-  return new Set(ids.filter((id) => id !== undefined))
+  return new Set([...ids.filter((id) => id !== undefined), ...((await kept?.()) ?? [])])
 }
 
 /** The root file system of the image on which a container was made; undefined where an earlier version did not say. */
