@@ -129,13 +129,7 @@ export async function openImageFiles(
       for (const { id, ready } of images) if (ready === undefined && !(await readImage(id))) return false
       for (const image of images) await place(image, work.path)
       const names = await readNames()
-      for (const { id, names: given } of images) {
-        for (const name of given) {
-          // The last given is the last to go.
-          names.delete(name)
-          names.set(name, id)
-        }
-      }
+      for (const { id, names: given } of images) for (const name of given) names.set(name, id)
       const ids = new Set<string>()
       for (const name of namesBeyond(names, mostNames)) {
         ids.add(names.get(name) ?? '')

@@ -10,8 +10,9 @@ export const MOST_NAMES = 16_384
 const KEPT_SHARE = 0.9
 
 /**
- * The names that go where there are more than `most`, the oldest first: those under which an image was pulled, of which
- * the next pull gives them again. Each image keeps one, and what archives have called theirs stays.
+ * The names that go where there are more than `most`: the oldest of the images that have the most, which are nobody's but of
+ * whoever gave them. They are such as the next pull gives again: each image keeps one, and what archives have called theirs
+ * stays.
  *
  * @param names the oldest first
  */
@@ -20,15 +21,26 @@ export function namesBeyond(names: ReadonlyMap<string, string>, most: number): s
   const pulled = new Set([...names].flatMap(([name, id]) => (name.includes('@') ? [sourceOf(name, id)] : [])))
   const left = new Map<string, number>()
   for (const id of names.values()) left.set(id, (left.get(id) ?? 0) + 1)
+  const each = shareOf([...left.values()], most * KEPT_SHARE)
   const gone: string[] = []
   for (const [name, id] of names) {
-    if (names.size - gone.length <= most * KEPT_SHARE) break
-    const others = (left.get(id) ?? 0) - 1
-    if (others === 0 || !pulled.has(sourceOf(name, id))) continue
-    left.set(id, others)
+    const count = left.get(id) ?? 0
+    if (count <= each || !pulled.has(sourceOf(name, id))) continue
+    left.set(id, count - 1)
     gone.push(name)
   }
   return gone
+}
+
+/** How many each may keep so that all together have no more than `most`, one at least. */
+function shareOf(counts: readonly number[], most: number): number {
+  let left = most
+  for (const [index, count] of counts.toSorted((a, b) => a - b).entries()) {
+    const others = counts.length - index
+    if (count * others > left) return Math.max(1, Math.floor(left / others))
+    left -= count
+  }
+  return Number.POSITIVE_INFINITY
 }
 
 /** A pull names an image by its digest too. */
