@@ -1,7 +1,7 @@
 /** Annotations of a Pod that mean something to Kubernetes. */
 import type { Pod, PodSpec } from 'kubernetes-types/core/v1.js'
 import type { FieldError } from '../../status-error.ts'
-import { goQuote, invalidValue } from '../field-error.ts'
+import { forbidden, goQuote, invalidValue } from '../field-error.ts'
 
 const MIRROR = 'kubernetes.io/config.mirror'
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
@@ -34,6 +34,25 @@ export function validateAnnotations({ metadata, spec }: Pod, errors: FieldError[
       validateSeccomp(value, `metadata.annotations.${key}`, errors)
     else if (key.startsWith(APPARMOR)) validateAppArmor(key, value, names, errors)
   }
+}
+
+/** Those that decide how a Pod runs stay as it was admitted. */
+export function validateAnnotationUpdate(next: Pod, current: Pod, errors: FieldError[]): void {
+  const after = new Map(Object.entries(next.metadata?.annotations ?? {}))
+  const before = new Map(Object.entries(current.metadata?.annotations ?? {}))
+  const forbid = (key: string, said: string): void => void errors.push(forbidden(`metadata.annotations[${key}]`, said))
+  for (const [key, value] of before) {
+    if (after.get(key) === value) continue
+    if (key.startsWith(APPARMOR)) forbid(key, 'may not remove or update AppArmor annotations')
+    if (key === MIRROR) forbid(key, 'may not remove or update mirror pod annotation')
+  }
+  for (const key of after.keys()) {
+    if (before.has(key)) continue
+    if (key.startsWith(APPARMOR)) forbid(key, 'may not add AppArmor annotations')
+    if (key === MIRROR) forbid(key, 'may not add mirror pod annotation')
+  }
+  // kube-apiserver looks at them once more here.
+  validateAnnotations(next, errors)
 }
 
 function validateSeccomp(profile: string, path: string, errors: FieldError[]): void {

@@ -7,6 +7,7 @@ import { dns1123Subdomain, inRange } from '../names.ts'
 import { deepEqual } from './deep-equal.ts'
 import { differences } from './differences.ts'
 import { immutable } from './immutable.ts'
+import { validateAnnotationUpdate } from './pod-annotations.ts'
 import { validatePod } from './pod-spec.ts'
 import { type Toleration, validateTolerations } from './tolerations.ts'
 
@@ -17,6 +18,7 @@ const UPDATABLE =
 
 export function validatePodUpdate(next: Pod, current: Pod): FieldError[] {
   const errors = validatePod(next)
+  validateAnnotationUpdate(next, current, errors)
   const spec = next.spec as PodSpec
   const old = current.spec as PodSpec
   if (!validateContainerList(spec.containers, old.containers, 'spec.containers', errors)) return errors
@@ -160,6 +162,7 @@ export function validateEphemeralContainersUpdate(next: Pod, current: Pod): Fiel
 export function validatePodStatusUpdate(next: Pod, current: Pod): FieldError[] {
   const errors: FieldError[] = []
   const { status = {}, spec } = next
+  validateAnnotationUpdate(next, current, errors)
   validateConditionNames(status.conditions ?? [], errors)
   const nominated = status.nominatedNodeName
   if (nominated && nominated !== current.status?.nominatedNodeName) {

@@ -15,6 +15,7 @@ const EPHEMERAL_CONTAINERS_RULES: UpdateRules = {
   prepare(next, current) {
     const { ephemeralContainers } = (next.spec ?? {}) as Part
     keepAllBut(next, current, [])
+    keepMetadata(next, current)
     const { ephemeralContainers: _before, ...spec } = current.spec as Part
     next.spec = { ...spec, ...(ephemeralContainers !== undefined && { ephemeralContainers }) }
   },

@@ -1,13 +1,16 @@
 /** `pods/binding`: the scheduler's decision, in one write. */
 import type { Condition, KubeObject } from '@caisson/api'
+import type { Pod as CorePod } from 'kubernetes-types/core/v1.js'
+import { validateAnnotationUpdate } from '../../registry/builtin/pod-annotations.ts'
 import { required } from '../../registry/field-error.ts'
 import type { Resource } from '../../registry/resource.ts'
 import { decodeNative } from '../../schema/native.ts'
-import { StatusError } from '../../status-error.ts'
+import { type FieldError, invalid, StatusError } from '../../status-error.ts'
 import type { Answer, Call } from '../call.ts'
 import type { Environment, Subresource } from '../environment.ts'
 import { badRequest, conflict, notFound, OPTIMISTIC_LOCK, pathNotServed } from '../errors.ts'
 import { timestamp } from '../metadata.ts'
+import { refuseTooLarge } from '../object-size.ts'
 import { writeOptions } from '../options.ts'
 import { uidPrecondition } from '../update-object.ts'
 import { decodeInto } from './decode-into.ts'
@@ -105,7 +108,10 @@ async function assign(
       throw conflict(BINDINGS, name, `pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`)
     if (pod.spec.schedulingGates?.length)
       throw conflict(BINDINGS, name, `pod ${name} has non-empty .spec.schedulingGates`)
-    if (!dryRun) transaction.put('pods', bound(pod, binding, environment.now()))
+    const next = bound(pod, binding, environment.now())
+    refuseAnnotations(next, pod)
+    refuseTooLarge(next, pod)
+    if (!dryRun) transaction.put('pods', next)
   }, share)
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } as unknown as KubeObject
 }
@@ -127,6 +133,13 @@ function checkPreconditions(pod: Pod, { metadata }: Binding, resource: Resource)
     throw conflict(resource, name, uidPrecondition(resource, pod, metadata.uid))
   if (metadata.resourceVersion && metadata.resourceVersion !== pod.metadata.resourceVersion)
     throw conflict(resource, name, OPTIMISTIC_LOCK)
+}
+
+/** Ours: what an update may not do to a Pod that was admitted, a binding may not either. */
+function refuseAnnotations(next: KubeObject, current: KubeObject): void {
+  const errors: FieldError[] = []
+  validateAnnotationUpdate(next as CorePod, current as CorePod, errors)
+  if (errors.length > 0) throw invalid({ group: '', kind: 'Pod' }, current.metadata.name ?? '', errors)
 }
 
 function bound(pod: Pod, { metadata, target }: Binding, now: number): KubeObject {

@@ -46,6 +46,63 @@ test('a binding puts a Pod on a node, once', async () => {
   ])
 })
 
+describe('what AppArmor confines a Pod by, and that it is a mirror, stays as it was made', () => {
+  const APP_ARMOR = 'container.apparmor.security.beta.kubernetes.io/main'
+  const MIRROR = 'kubernetes.io/config.mirror'
+  const added = { [APP_ARMOR]: 'unconfined', [MIRROR]: 'x' }
+  const spec = { nodeName: 'here', containers: [{ name: 'main', image: 'x' }] }
+  const forbids = (annotation: string, said: string) => ({
+    reason: 'FieldValueForbidden',
+    message: `Forbidden: ${said}`,
+    field: `metadata.annotations[${annotation}]`,
+  })
+
+  test.each(['', '/status', '/binding'])('at pods%s', async (door) => {
+    const answer =
+      door === '/binding'
+        ? await post(PATH + door, { metadata: { name: 'web', annotations: added }, target: { name: 'here' } })
+        : await merge(PATH + door, { metadata: { annotations: added } })
+    expect([answer.status, answer.body.details?.causes]).toEqual([
+      422,
+      expect.arrayContaining([
+        forbids(APP_ARMOR, 'may not add AppArmor annotations'),
+        forbids(MIRROR, 'may not add mirror pod annotation'),
+      ]),
+    ])
+    expect((await get()).metadata.annotations).toBeUndefined()
+  })
+
+  test('at pods/ephemeralcontainers, which changes nothing else', async () => {
+    const ephemeralContainers = [{ name: 'debug', image: 'x' }]
+    const { status } = await merge(`${PATH}/ephemeralcontainers`, {
+      metadata: { annotations: added, labels: { a: 'b' } },
+      spec: { ephemeralContainers },
+    })
+    const { metadata, spec } = await get()
+    expect([status, metadata.annotations, metadata.labels, spec.ephemeralContainers]).toEqual([
+      200,
+      undefined,
+      undefined,
+      [expect.objectContaining(ephemeralContainers[0] ?? {})],
+    ])
+  })
+
+  test('where it has been', async () => {
+    const pods = '/api/v1/namespaces/default/pods'
+    expect((await post(pods, { metadata: { name: 'other', annotations: added }, spec })).status).toBe(201)
+    const { status, body } = await merge(`${pods}/other`, {
+      metadata: { annotations: { [APP_ARMOR]: 'runtime/default', [MIRROR]: null } },
+    })
+    expect([status, body.details.causes]).toEqual([
+      422,
+      [
+        forbids(APP_ARMOR, 'may not remove or update AppArmor annotations'),
+        forbids(MIRROR, 'may not remove or update mirror pod annotation'),
+      ],
+    ])
+  })
+})
+
 test('a Binding that is posted as such names its Pod itself', async () => {
   const bindings = '/api/v1/namespaces/default/bindings'
   const answers = []
