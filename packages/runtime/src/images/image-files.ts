@@ -179,7 +179,9 @@ export async function openImageFiles(
     // One that is outdated is kept for its blobs until it could be unpacked again.
     const unneeded = all.filter(({ id, isCurrent }) => !named.has(id) || (!isCurrent && current.has(id)))
     // A name may have moved on to another image while a container still runs on the one before.
-    const used = unneeded.length > 0 ? await inUse() : new Set<string>()
+    const used = unneeded.length > 0 ? await inUse().catch(() => undefined) : new Set<string>()
+    // While that cannot be found out nothing goes: it does when something else is put aside, or the store is opened again.
+    if (!used) return
     const gone = new Set(unneeded.filter(({ id }) => !used.has(id)))
     for (const { name } of gone) await rename(join(directory, name), join(work, `unnamed-${name}`))
     const needed = new Set<string>()

@@ -112,6 +112,20 @@ describe('an image store that several have open', () => {
     expect(readdirSync(join(state, 'images')).filter((name) => /^[0-9a-f]{64}|^\./.test(name))).toEqual([])
   })
 
+  test('opens, and takes images in, while it cannot be known which are needed, and lets none go meanwhile', async () => {
+    const [image] = await (await openImageStore(state)).import(archive('a:1', 'first'))
+    const imagesKept = (): Promise<never> => Promise.reject(new Error('not now'))
+    const store = await openImageStore(state, { imagesKept })
+    await store.import(archive('a:1', 'second'))
+    const isThere = (): boolean => existsSync(join(state, 'images', directoryOf(image), 'rootfs/file'))
+    expect(isThere()).toBe(true)
+    await openImageStore(state, { imagesKept })
+    expect(isThere()).toBe(true)
+    await expect(store.remove('a:1')).rejects.toThrow('not now')
+    await openImageStore(state)
+    expect(isThere()).toBe(false)
+  })
+
   test('does not remove an image between its lookup and the container that is made of it', async () => {
     const [one, other] = [await openLibrary(), await openImageStore(state)]
     await other.import(archive('a:1', 'first'))
