@@ -1,7 +1,14 @@
 /** An object that is followed on a real API server whose watches end as those of other servers may. */
 import type { Status, WatchEvent } from '@caisson/api'
-import { type ApiRequest, createClient, resources, type Transport } from '@caisson/client'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  type ApiRequest,
+  createClient,
+  resources,
+  type Transport,
+  TransportError,
+  type TransportErrorCode,
+} from '@caisson/client'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { startTestServer, type TestServer } from './testing/api-server.ts'
 import { watchNamed } from './watch-named.ts'
 
@@ -71,6 +78,41 @@ test('goes on where a watch ended', async () => {
   await patch('ended')
   expect((await next).value).toBe('MODIFIED other')
   expect(server.asked).toHaveLength(2)
+})
+
+const broken = (code: TransportErrorCode, events: number): Watch =>
+  async function* (request) {
+    let left = events
+    if (left > 0)
+      for await (const event of transport.watch(request)) {
+        yield event
+        if (--left === 0) break
+      }
+    throw new TransportError(code, `the connection is ${code}`)
+  }
+
+test('goes on where the connection broke, once there was one', async () => {
+  const { metadata } = await create('broken')
+  const server = startingWith(broken('lost', 1), broken('unreachable', 0), broken('silent', 0))
+  const said = follow(server, 'broken')
+  expect((await said.next()).value).toBe('ADDED new')
+  const next = said.next()
+  await patch('broken')
+  expect((await next).value).toBe('MODIFIED other')
+  expect(server.asked).toEqual(['0', ...Array(3).fill(metadata.resourceVersion)])
+})
+
+test('fails at once where there never was a connection, and in the end where none comes back', async () => {
+  await expect(follow(startingWith(broken('unreachable', 0)), 'any').next()).rejects.toThrow('unreachable')
+  await create('away')
+  const gone = Array.from({ length: 20 }, () => broken('unreachable', 0))
+  const said = follow(startingWith(broken('lost', 1), ...gone), 'away')
+  expect((await said.next()).value).toBe('ADDED new')
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const failed = expect(said.next()).rejects.toThrow('unreachable')
+  await vi.advanceTimersByTimeAsync(12_000)
+  await failed
 })
 
 test('tells how the object is now where the server has forgotten what happened, and goes on from there', async () => {
