@@ -98,6 +98,9 @@ const OUTDATED_LIMIT = 5
 /** Requests of one pass at the same time: those of all others wait behind them. As many as a pool asks for with its defaults. */
 const MOST_AT_ONCE = 256
 
+/** Writes of one pass, after which others that wait have their turn. As many as Kubernetes' controllers make in one go. */
+const MOST_IN_ONE_GO = 500
+
 // Timers run on the monotonic clock, which stands still while a machine sleeps; a deadline that is further ahead than
 // this is looked at again in between.
 const LONGEST_WAIT = 300_000
@@ -161,6 +164,7 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
     const done = new Set<string>()
     const failures: WriteFailure[] = []
     let outdated = 0
+    let tried = 0
     for (;;) {
       const object = informer.get(key)
       if (!object) return undefined
@@ -190,6 +194,11 @@ export function createEngine<T extends AnyObject & { status?: object }, O>(
           if (result.doubt) (memory.doubts ??= new Map()).set(write.id, result.doubt)
           if (result.failure.permanent) rememberRefusal(memory, result.failure, now())
           else failures.push(result.failure)
+        }
+        tried += chunk.length
+        if (tried >= MOST_IN_ONE_GO && queue.depth > 0 && failures.length === 0) {
+          queue.add(key)
+          return undefined
         }
         at += chunk.length
         const batch = chunk[0]?.batch
