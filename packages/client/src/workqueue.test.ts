@@ -190,6 +190,14 @@ describe('priorities', () => {
   })
 })
 
+test('namespaces take turns: who has very many keys in one waits behind himself', async () => {
+  const { queue, started, end } = controlled()
+  for (const key of ['a/1', 'a/2', 'a/3', 'b/1', 'c/1', 'b/2', 'node']) queue.add(key)
+  await settle()
+  while (queue.running > 0) await end(started.at(-1) ?? '')
+  expect(started).toEqual(['a/1', 'b/1', 'c/1', 'node', 'a/2', 'b/2', 'a/3'])
+})
+
 test('no more passes run at a time than are allowed', async () => {
   const { queue, started, end } = controlled({ concurrency: 3 })
   for (const key of ['a', 'b', 'c', 'd', 'e']) queue.add(key)

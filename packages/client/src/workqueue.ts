@@ -1,9 +1,10 @@
 /**
- * Keys to be worked on: each at most once at a time, however often it is asked for. What happens while a key is being
- * worked on leads to one more pass afterwards.
+ * Keys to be worked on: each at most once at a time, however often it is asked for, and their namespaces in turns. What
+ * happens while a key is being worked on leads to one more pass afterwards.
  */
 import { createDelayQueue } from './delay-queue.ts'
 import { messageOf } from './transport-error.ts'
+import { createWaitingKeys, type WaitingKeys } from './waiting-keys.ts'
 
 export interface WorkqueueMetrics {
   /** A key begins to wait. */
@@ -62,8 +63,8 @@ const LONGEST_BACK_OFF = 1_000_000
 
 export function createWorkqueue<K extends string = string>(options: WorkqueueOptions<K>): Workqueue<K> {
   const { process: work, metrics, concurrency = 1, backOff = exponentialBackOff } = options
-  /** Waiting keys in the order of their arrival, by priority. */
-  const levels = new Map<number, Set<K>>()
+  /** By priority. */
+  const levels = new Map<number, WaitingKeys<K>>()
   let order: readonly number[] = []
   /** When a key began to wait, and on which level. */
   const waiting = new Map<K, { priority: number; since: number }>()
@@ -96,10 +97,10 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
     schedule()
   }
 
-  function levelOf(priority: number): Set<K> {
+  function levelOf(priority: number): WaitingKeys<K> {
     let level = levels.get(priority)
     if (!level) {
-      level = new Set()
+      level = createWaitingKeys()
       levels.set(priority, level)
       order = [...levels.keys()].sort((a, b) => b - a)
     }
@@ -108,11 +109,8 @@ export function createWorkqueue<K extends string = string>(options: WorkqueueOpt
 
   function take(): K | undefined {
     for (const priority of order) {
-      const level = levels.get(priority)
-      for (const key of level ?? []) {
-        level?.delete(key)
-        return key
-      }
+      const key = levels.get(priority)?.take()
+      if (key !== undefined) return key
     }
     return undefined
   }
