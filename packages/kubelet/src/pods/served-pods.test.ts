@@ -24,15 +24,44 @@ afterAll(() => rm(directory, { recursive: true }))
 
 function serve(pod: PodObject, runs: ContainerRun[] = [], more: Partial<PodMemory> = {}) {
   const memory = { ...newPodMemory(pod, { nextAttempt: 0, hasDirectory: false }), seen: runs, ...more }
-  const pods = servedPods({
-    informer: { get: (key: string) => (key === 'default/web' ? pod : undefined) } as unknown as Informer<PodObject>,
-    engine: { memory: () => memory, onSeen: () => ({ [Symbol.dispose]() {} }) },
-    runtime: { onExit: () => ({ [Symbol.dispose]() {} }) },
+  return servedFrom(pod, memory, () => undefined).find('default', 'web')
+}
+
+function servedFrom(pod: PodObject, memory: PodMemory, onListen: (look: (uid: string) => void) => void) {
+  const nothing = { [Symbol.dispose]() {} }
+  const get = (key: string): PodObject | undefined => (key === 'default/web' ? pod : undefined)
+  return servedPods({
+    informer: { get, handle: () => nothing } as unknown as Informer<PodObject>,
+    engine: {
+      memory: () => memory,
+      onSeen(look) {
+        onListen(look)
+        return nothing
+      },
+    },
+    runtime: { onExit: () => nothing },
     directories: podDirectories(directory),
     sources: { secret: async () => undefined },
   })
-  return pods.find('default', 'web')
 }
+
+test('who attaches waits for what was restored and has yet to go on', async () => {
+  const pod = aPod()
+  const memory = newPodMemory(pod, { nextAttempt: 0, hasDirectory: false })
+  memory.seen = [aRun({ phase: 'created' })]
+  const looks: Array<(uid: string) => void> = []
+  const pods = servedFrom(pod, memory, (look) => looks.push(look))
+  const order: string[] = []
+  const asked = { namespace: 'default', name: 'web', container: 'main' }
+  const started = pods.whenStarted?.(asked, new AbortController().signal).then(() => order.push('attached'))
+  for (const look of looks) look('uid-1')
+  await new Promise(setImmediate)
+  order.push('restored')
+  memory.seen = [aRun(running())]
+  for (const look of looks) look('uid-1')
+  await started
+  expect(order).toEqual(['restored', 'attached'])
+})
 
 const waiting = (reason: string): PodStatus => ({
   containerStatuses: [

@@ -110,7 +110,9 @@ export function servedPods({
     if (fakePods?.has(pod.metadata.uid ?? '')) return true
     if (!findContainer(pod, container)) return true
     if (memory?.starting.has(container)) return true
-    return memory?.seen.some((run) => run.name === container) || memory?.failures.has(container) || false
+    // What was restored and waits for the others has yet to go on.
+    const isBegun = memory?.seen.some(({ name, state }) => name === container && state.phase !== 'created')
+    return isBegun || memory?.failures.has(container) || false
   }
 
   async function whenStarted(
