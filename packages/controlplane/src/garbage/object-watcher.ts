@@ -7,14 +7,15 @@ import {
   type Client,
   createInformer,
   createWorkqueue,
-  defineResource,
   type Informer,
   type Informers,
   joinKey,
+  keyOf,
   type Resource,
   resources,
 } from '@caisson/client'
 import type { ResourceName, ScopeOf } from './ownership-graph.ts'
+import { resourceName, servedKinds } from './served-kinds.ts'
 
 export interface ObjectWatcher extends AsyncDisposable {
   /** The kinds that are followed now, by group and plural. */
@@ -38,75 +39,85 @@ export interface ObjectWatcherOptions {
   signal: AbortSignal
 }
 
-interface ApiResource {
-  name: string
-  kind: string
-  namespaced: boolean
-  verbs: string[]
-}
-
 /** Kubernetes' own garbage collector leaves events to their time to live. */
 const IGNORED = new Set(['events', 'events.events.k8s.io'])
+
+/** Of kinds that every API server has: others follow them too, and they never go. */
+const BUILT_IN = new Set(Object.values(resources).map(({ group, plural }) => resourceName(group, plural)))
+
+/** One kind, as it is followed. */
+interface Followed {
+  resource: Resource<KubeObject>
+  informer: Informer<KubeObject>
+  handle: Disposable
+}
 
 export async function watchObjects(options: ObjectWatcherOptions): Promise<ObjectWatcher> {
   const { client, informers, signal } = options
   const kinds = new Map<ResourceName, Resource>()
-  const own = new Map<ResourceName, Informer<KubeObject>>()
-  const followed = new Map<ResourceName, Informer<KubeObject>>()
-  const handles: Disposable[] = []
+  const followed = new Map<ResourceName, Followed>()
+  /** Of kinds that are served otherwise now, until it is known what there is. */
+  const outdated = new Set<Followed>()
   const byKind = new Map<string, ResourceName>()
 
-  function follow(name: ResourceName, resource: Resource<KubeObject>, custom: boolean): void {
-    kinds.set(name, resource)
-    byKind.set(`${resource.group}/${resource.kind}`, name)
-    const informer = custom ? createInformer<KubeObject>(client, resource) : informers.of<KubeObject>(resource)
-    if (custom) own.set(name, informer)
-    followed.set(name, informer)
+  function follow(name: ResourceName, resource: Resource<KubeObject>): Followed {
+    const informer = BUILT_IN.has(name)
+      ? informers.of<KubeObject>(resource)
+      : createInformer<KubeObject>(client, resource)
     const changed = (object: KubeObject): void => options.changed(name, object)
-    handles.push(
-      informer.handle({
-        added: changed,
-        updated: (_old, object) => changed(object),
-        deleted: (object) => options.gone(name, object),
-      }),
-    )
+    const handle = informer.handle({
+      added: changed,
+      updated: (_old, object) => changed(object),
+      deleted: (object) => options.gone(name, object),
+    })
+    const now = { resource, informer, handle }
+    kinds.set(name, resource)
+    byKind.set(kindKey(resource), name)
+    followed.set(name, now)
+    return now
   }
 
-  async function unfollow(name: ResourceName): Promise<void> {
-    const resource = kinds.get(name)
-    const informer = own.get(name)
-    if (!resource || !informer) return
-    kinds.delete(name)
-    own.delete(name)
+  async function unfollow(name: ResourceName, before: Followed): Promise<void> {
     followed.delete(name)
-    byKind.delete(`${resource.group}/${resource.kind}`)
-    for (const object of informer.list()) options.gone(name, object)
+    kinds.delete(name)
+    byKind.delete(kindKey(before.resource))
+    await leave(name, before)
+  }
+
+  /** Only when it is known what there is: everything would count as gone. */
+  function followAnew(name: ResourceName, before: Followed, resource: Resource<KubeObject>): void {
+    byKind.delete(kindKey(before.resource))
+    outdated.add(before)
+    const { informer } = follow(name, resource)
+    void informer
+      .synced(signal)
+      .catch(() => {})
+      .then(() => leave(name, before))
+  }
+
+  async function leave(name: ResourceName, before: Followed): Promise<void> {
+    const { informer, handle } = before
+    outdated.delete(before)
+    const now = followed.get(name)?.informer
+    handle[Symbol.dispose]()
+    for (const object of informer.list())
+      if (now?.get(keyOf(object))?.metadata.uid !== object.metadata.uid) options.gone(name, object)
     await informer[Symbol.asyncDispose]()
   }
 
   async function discover(): Promise<void> {
-    const definitions = informers.of(resources.customResourceDefinitions)
-    const custom = new Set(definitions.list().map((one) => one.metadata.name))
-    const found = new Set<ResourceName>()
-    for (const groupVersion of await groupVersions(client, signal)) {
-      const path = groupVersion.includes('/') ? `/apis/${groupVersion}` : `/api/${groupVersion}`
-      const list = await client.request<{ resources?: ApiResource[] }>({ method: 'GET', path, signal })
-      const [group, version] = groupVersion.includes('/') ? groupVersion.split('/') : ['', groupVersion]
-      for (const { name: plural, kind, namespaced, verbs } of list.resources ?? []) {
-        if (plural.includes('/') || !['list', 'watch', 'delete'].every((verb) => verbs.includes(verb))) continue
-        const name = group ? `${plural}.${group}` : plural
-        if (IGNORED.has(name)) continue
-        found.add(name)
-        if (!kinds.has(name)) {
-          follow(
-            name,
-            defineResource<KubeObject>({ group: group ?? '', version: version ?? '', plural, kind, namespaced }),
-            custom.has(name),
-          )
-        }
-      }
+    const { served, failures } = await servedKinds(client, signal)
+    for (const [name, [first, ...others]] of served) {
+      if (IGNORED.has(name)) continue
+      const before = followed.get(name)
+      if (!before) follow(name, first)
+      else if (![first, ...others].some((resource) => isSame(resource, before.resource)))
+        followAnew(name, before, first)
     }
-    for (const name of own.keys()) if (!found.has(name)) await unfollow(name)
+    // What has not answered may be there.
+    for (const [name, before] of followed)
+      if (!served.has(name) && !BUILT_IN.has(name) && !failures.has(before.resource.group)) await unfollow(name, before)
+    for (const failure of failures.values()) throw failure
   }
 
   /** One after another: what an older answer lacks is not gone. */
@@ -124,24 +135,24 @@ export async function watchObjects(options: ObjectWatcherOptions): Promise<Objec
   })
   const changed = (): void => queue.add(DISCOVERY)
 
-  await informers.of(resources.customResourceDefinitions).synced(signal)
-  await rediscover()
-  handles.push(
-    informers.of(resources.customResourceDefinitions).handle({
-      added: changed,
-      updated: (old, definition) => {
-        if (
-          old.metadata.generation !== definition.metadata.generation ||
-          old.status?.conditions?.length !== definition.status?.conditions?.length
-        )
-          changed()
-      },
-      deleted: changed,
-    }),
-  )
+  const definitions = informers.of(resources.customResourceDefinitions)
+  await definitions.synced(signal)
+  // A server that was joined in may be one of this cluster's own Pods, which does not run yet.
+  await rediscover().catch(changed)
+  const handle = definitions.handle({
+    added: changed,
+    updated(old, definition) {
+      if (
+        old.metadata.generation !== definition.metadata.generation ||
+        old.status?.conditions?.length !== definition.status?.conditions?.length
+      )
+        changed()
+    },
+    deleted: changed,
+  })
 
   const nameOf = (apiVersion: string, kind: string): ResourceName | undefined =>
-    byKind.get(`${groupOf(apiVersion)}/${kind}`)
+    byKind.get(kindKey({ apiVersion, kind }))
 
   return {
     kinds,
@@ -151,37 +162,27 @@ export async function watchObjects(options: ObjectWatcherOptions): Promise<Objec
       const resource = kinds.get(nameOf(apiVersion, kind) ?? '')
       return resource && (resource.namespaced ? 'Namespaced' : 'Cluster')
     },
-    get: (resource, namespace, name) => followed.get(resource)?.get(joinKey(namespace, name)),
+    get: (resource, namespace, name) => followed.get(resource)?.informer.get(joinKey(namespace, name)),
     async synced(waiting) {
-      await Promise.all([...followed.values()].map((informer) => informer.synced(waiting)))
+      await Promise.all([...followed.values()].map(({ informer }) => informer.synced(waiting)))
     },
     async [Symbol.asyncDispose]() {
-      for (const handle of handles) handle[Symbol.dispose]()
+      handle[Symbol.dispose]()
       await queue[Symbol.asyncDispose]()
       await last.catch(() => {})
-      await Promise.all([...own.values()].map((informer) => informer[Symbol.asyncDispose]()))
+      const own = [...followed].filter(([name]) => !BUILT_IN.has(name)).map(([, each]) => each)
+      for (const each of [...outdated, ...followed.values()]) each.handle[Symbol.dispose]()
+      await Promise.all([...outdated, ...own].map(({ informer }) => informer[Symbol.asyncDispose]()))
     },
   }
 }
 
-function groupOf(apiVersion: string): string {
-  const slash = apiVersion.indexOf('/')
-  return slash < 0 ? '' : apiVersion.slice(0, slash)
+/** A kind, whatever its version. */
+function kindKey({ apiVersion, kind }: { apiVersion: string; kind: string }): string {
+  const slash = apiVersion.lastIndexOf('/')
+  return `${slash < 0 ? '' : apiVersion.slice(0, slash)}/${kind}`
 }
 
-/** Every version of every group, the one that its server prefers first. */
-async function groupVersions(client: Client, signal: AbortSignal): Promise<string[]> {
-  interface Version {
-    groupVersion: string
-  }
-  const list = await client.request<{ groups?: { preferredVersion?: Version; versions?: Version[] }[] }>({
-    method: 'GET',
-    path: '/apis',
-    signal,
-  })
-  const all = (list.groups ?? []).flatMap(({ preferredVersion, versions = [] }) =>
-    preferredVersion ? [preferredVersion, ...versions] : versions,
-  )
-  // Not every version of a group has all of its kinds.
-  return ['v1', ...new Set(all.map(({ groupVersion }) => groupVersion))]
+function isSame(one: Resource, other: Resource): boolean {
+  return one.apiVersion === other.apiVersion && one.kind === other.kind && one.namespaced === other.namespaced
 }
