@@ -96,6 +96,11 @@ export function isConflict(error: unknown): error is ApiError & { reason: 'Confl
   return hasReason(error, 'Conflict')
 }
 
+/** Nothing is made any more in a namespace that goes. */
+export function isNamespaceTerminating(error: unknown): boolean {
+  return isApiError(error) && (error.details?.causes ?? []).some(({ reason }) => reason === 'NamespaceTerminating')
+}
+
 /** The resourceVersion or the continue token is too old. */
 export function isExpired(error: unknown): error is ApiError & { reason: 'Expired' | 'Gone' } {
   return hasReason(error, 'Expired', 'Gone')

@@ -6,6 +6,7 @@ export {
   isApiError,
   isConflict,
   isExpired,
+  isNamespaceTerminating,
   isNotFound,
   isStatus,
 } from './api-error.ts'

@@ -7,10 +7,10 @@ import { inVersion } from '../verbs/versions.ts'
 export function admissionAttributes(request: AdmissionRequest, shown: Resource): Record<string, unknown> {
   const { resource, subresource, namespace, user, operation, dryRun } = request
   return {
-    kind: kindOf(shown),
+    kind: request.kind ?? kindOf(shown),
     resource: resourceOf(shown),
     ...(subresource && { subResource: subresource }),
-    requestKind: kindOf(resource),
+    requestKind: request.kind ?? kindOf(resource),
     requestResource: resourceOf(resource),
     ...(subresource && { requestSubResource: subresource }),
     ...(request.name && { name: request.name }),

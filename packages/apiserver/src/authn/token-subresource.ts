@@ -3,6 +3,7 @@ import { decodeNative } from '../schema/native.ts'
 import type { Answer, Call } from '../verbs/call.ts'
 import type { Environment, Subresource } from '../verbs/environment.ts'
 import { writeOptions } from '../verbs/options.ts'
+import { admitCreated } from '../verbs/subresources/admit-created.ts'
 import { decodeInto } from '../verbs/subresources/decode-into.ts'
 import { requestToken, type TokenIssuerOptions } from './service-account-tokens.ts'
 
@@ -32,18 +33,10 @@ async function create(
     options,
   })
   // Nothing is written, but who may have whose token is admission's to say.
-  environment.admit({
-    operation: 'CREATE',
-    resource,
-    subresource: 'token',
-    namespace,
-    name,
-    object,
-    oldObject: undefined,
-    user: call.user,
-    dryRun: options.dryRun,
-    transaction: undefined,
-    warn: (message) => call.warnings.push(message),
-  })
+  const { dryRun } = options
+  await environment.store.write(
+    (transaction) => admitCreated(transaction, { call, resource, environment, object, name, dryRun }),
+    call.share,
+  )
   return { status: 201, body: await requestToken(object, { namespace, name }, issuer) }
 }

@@ -107,6 +107,8 @@ export interface AcceptedWatch {
 export interface AdmissionRequest {
   operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT'
   resource: Resource
+  /** Of the object, where it is another than the resource's. */
+  kind?: { group: string; version: string; kind: string }
   subresource: string
   namespace: string
   name: string

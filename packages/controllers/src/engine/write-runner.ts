@@ -7,6 +7,7 @@ import {
   isAlreadyExists,
   isApiError,
   isConflict,
+  isNamespaceTerminating,
   isNotFound,
   joinKey,
   type Resource,
@@ -196,10 +197,6 @@ function failureFrom(write: Write, error: unknown): WriteFailure {
     ...(permanent && BY_POLICY.test(message) && { byPolicy: true }),
     namespaceTerminating: isNamespaceTerminating(error),
   }
-}
-
-function isNamespaceTerminating(error: unknown): boolean {
-  return isApiError(error) && (error.details?.causes ?? []).some(({ reason }) => reason === 'NamespaceTerminating')
 }
 
 /** A patch says whose it is by the UID. Kubernetes calls one for an object that has only the same name invalid. */

@@ -57,6 +57,12 @@ async function startScheduler() {
       loads.observe(after)
       return outcome
     },
+    openGates: (name: string) =>
+      client.patch(resources.pods, name, { spec: { schedulingGates: null } } as object, {
+        namespace: NAMESPACE,
+        type: 'merge',
+      }),
+    endNamespace: () => client.patchStatus(resources.namespaces, NAMESPACE, { status: { phase: 'Terminating' } }),
     get: (name: string) => client.get(resources.pods, name, { namespace: NAMESPACE }),
     /** As the kubelet does at the end of a Pod. */
     async finish(name: string): Promise<void> {
@@ -141,4 +147,13 @@ test('a Pod with more terms about its neighbours than can be looked at has no pl
   const said = 'pod has 101 terms about where other pods are, of which 100 can be looked at'
   expect(cluster.events).toEqual([`averse: FailedScheduling ${said}`])
   expect(await cluster.place('other', '1')).toBe('bound')
+})
+
+test('a Pod of a namespace that goes is left to whoever empties it', async () => {
+  await using cluster = await startScheduler()
+  expect(await cluster.place('later', '1', { schedulingGates: [{ name: 'example.com/wait' }] })).toBe('not-ours')
+  await cluster.endNamespace()
+  await cluster.openGates('later')
+  expect(await cluster.again('later')).toBe('not-ours')
+  expect((await cluster.get('later')).spec?.nodeName).toBeUndefined()
 })

@@ -4,6 +4,7 @@ import {
   claimNameOf,
   type Informers,
   isConflict,
+  isNamespaceTerminating,
   isNotFound,
   joinKey,
   notMadeFor,
@@ -82,7 +83,7 @@ export async function schedule(pod: PodObject, context: SchedulerContext): Promi
     )
   } catch (error) {
     loads.forget(pod)
-    if (isNotFound(error) || isConflict(error)) return 'not-ours'
+    if (isNotFound(error) || isConflict(error) || isNamespaceTerminating(error)) return 'not-ours'
     throw error
   }
   context.record(pod, {

@@ -366,3 +366,53 @@ test('custom resources are shown in the version that the webhook knows', async (
     'example.com/v1',
   ])
 })
+
+describe('what is created below an object', () => {
+  const PODS = '/api/v1/namespaces/default/pods'
+  const rules = [
+    {
+      operations: ['CREATE'],
+      apiGroups: [''],
+      apiVersions: ['v1'],
+      resources: ['serviceaccounts/token', 'pods/binding', 'pods/eviction', 'bindings'],
+    },
+  ]
+  const requests: Array<[what: string, path: string, kind: string, body: object]> = [
+    ['a token', '/api/v1/namespaces/default/serviceaccounts/default/token', 'TokenRequest', { spec: {} }],
+    [
+      'a binding',
+      `${PODS}/bound/binding`,
+      'Binding',
+      { metadata: { name: 'bound' }, target: { kind: 'Node', name: 'here' } },
+    ],
+    [
+      'a Binding of its own',
+      '/api/v1/namespaces/default/bindings',
+      'Binding',
+      { metadata: { name: 'bound' }, target: { kind: 'Node', name: 'here' } },
+    ],
+    ['an eviction', `${PODS}/bound/eviction`, 'Eviction', { metadata: { name: 'bound' } }],
+  ]
+
+  beforeAll(async () => {
+    const spec = { containers: [{ name: 'main', image: 'x' }] }
+    const { status, text } = await api.request('POST', PODS, { body: { metadata: { name: 'bound' }, spec } })
+    expect(status, text).toBe(201)
+  })
+
+  test.each(requests)('is asked about: %s', async (_what, path, kind, body) => {
+    await install('validating', [{ path: '/deny', rules }])
+    const refused = await api.request('POST', path, { body })
+    expect([refused.status, refused.body.reason]).toEqual([418, 'Teapot'])
+    expect(server.seen.map(({ kind: shown }) => shown.kind)).toEqual([kind])
+  })
+
+  test.each(requests.filter(([what]) => what !== 'a Binding of its own'))(
+    'and goes on where it may: %s',
+    async (_what, path, _kind, body) => {
+      await install('validating', [{ path: '/allow', rules }])
+      const { status, text } = await api.request('POST', path, { body })
+      expect([status, server.seen.length], text).toEqual([201, 1])
+    },
+  )
+})

@@ -13,6 +13,7 @@ import { timestamp } from '../metadata.ts'
 import { refuseTooLarge } from '../object-size.ts'
 import { writeOptions } from '../options.ts'
 import { uidPrecondition } from '../update-object.ts'
+import { admitCreated } from './admit-created.ts'
 import { decodeInto } from './decode-into.ts'
 
 const DEFINITION = 'io.k8s.api.core.v1.Binding'
@@ -44,9 +45,8 @@ async function bind(call: Call, resource: Resource, environment: Environment): P
     options,
   }) as Binding
   if (binding.metadata.name !== call.info.name) throw badRequest('name in URL does not match name in Binding object')
-  const { namespace, name } = call.info
-  const { share } = call
-  const body = await assign(binding, { namespace, name, resource, environment, dryRun: options.dryRun, share })
+  const { name } = call.info
+  const body = await assign(binding, { call, admitted: resource, name, resource, environment, dryRun: options.dryRun })
   return { status: 201, body }
 }
 
@@ -79,28 +79,30 @@ export async function answerBinding(object: KubeObject, call: Call, environment:
   if (name === '') throw badRequest('Name parameter required.')
   const resource = environment.registry.find('', 'v1', 'pods')
   if (!resource) throw pathNotServed()
-  const { share, info } = call
-  return await assign(object as Binding, { namespace: info.namespace, name, resource, environment, dryRun, share })
+  const admitted = BINDING_KIND
+  return await assign(object as Binding, { call, admitted, name, resource, environment, dryRun })
 }
 
 interface Assignment {
-  namespace: string
+  call: Call
+  /** What the Binding is created as, or below. */
+  admitted: Resource
   name: string
   /** Pods. */
   resource: Resource
   environment: Environment
   dryRun: boolean
-  share: string
 }
 
 async function assign(
   binding: Binding,
-  { namespace, name, resource, environment, dryRun, share }: Assignment,
+  { call, admitted, name, resource, environment, dryRun }: Assignment,
 ): Promise<KubeObject> {
   validate(binding)
   await environment.store.write((transaction) => {
-    const pod = transaction.get('pods', namespace, name) as Pod | undefined
+    const pod = transaction.get('pods', call.info.namespace, name) as Pod | undefined
     if (!pod) throw notFound(resource, name)
+    admitCreated(transaction, { call, resource: admitted, environment, object: binding, name, dryRun })
     checkPreconditions(pod, binding, resource)
     if (pod.metadata.deletionTimestamp !== undefined)
       throw conflict(BINDINGS, name, `pod ${name} is being deleted, cannot be assigned to a host`)
@@ -112,7 +114,7 @@ async function assign(
     refuseAnnotations(next, pod)
     refuseTooLarge(next, pod)
     if (!dryRun) transaction.put('pods', next)
-  }, share)
+  }, call.share)
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } as unknown as KubeObject
 }
 

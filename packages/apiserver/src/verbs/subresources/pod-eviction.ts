@@ -8,6 +8,7 @@ import { deleteOptions } from '../delete-options.ts'
 import type { Environment, Subresource } from '../environment.ts'
 import { badRequest, notFound } from '../errors.ts'
 import { writeOptions } from '../options.ts'
+import { admitCreated } from './admit-created.ts'
 import { decodeInto } from './decode-into.ts'
 import { spendBudget } from './disruption-budget.ts'
 
@@ -41,6 +42,7 @@ async function evict(call: Call, resource: Resource, environment: Environment): 
     const { namespace } = call.info
     const pod = transaction.get('pods', namespace, name)
     if (!pod) throw notFound(resource, name)
+    admitCreated(transaction, { call, resource, environment, object: eviction, name, dryRun })
     checkPreconditions(pod, resource, given)
     const now = environment.now()
     spendBudget(transaction, pod, { dryRun, now })
