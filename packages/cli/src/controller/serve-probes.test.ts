@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
 import { request } from 'node:https'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -39,4 +41,24 @@ test('serves TLS with the certificate of its directory, of its least version and
   } finally {
     rmSync(directory, { recursive: true })
   }
+})
+
+test('answers its kubelet whatever anybody else holds open', async () => {
+  await using served = await servePaths({
+    flag: '--health-probe-bind-address',
+    address: '127.0.0.1:0',
+    paths: { '/healthz': () => plain(200, 'ok') },
+  })
+  const { port = 0 } = served
+  const held = Array.from({ length: 100 }, () => connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' }))
+  const closed = held.map((socket) => once(socket.on('error', () => {}).resume(), 'close'))
+  await Promise.all(held.map((socket) => once(socket, 'connect')))
+  const probe = async (): Promise<string> => {
+    const [answer] = await once(get({ port, host: '127.0.0.1', path: '/healthz', agent: false }), 'response')
+    return `${answer.statusCode} ${await text(answer)}`
+  }
+  expect(await Promise.all([probe(), probe()])).toEqual(['200 ok\n', '200 ok\n'])
+  // The oldest are closed, for room.
+  await Promise.all(closed.slice(0, 36))
+  for (const socket of held) socket.destroy()
 })

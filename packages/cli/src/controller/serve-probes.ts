@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import type { RequestListener, Server } from 'node:http'
 import { join } from 'node:path'
 import { CliError } from '../cli-error.ts'
+import { boundConnections } from './bound-connections.ts'
 
 // An import would load all that the modules offer.
 const { createServer } = process.getBuiltinModule('node:http')
@@ -24,7 +25,7 @@ export interface ServeOptions {
   tls?: { directory: string; minVersion: 'TLSv1.2' | 'TLSv1.3' }
 }
 
-/** Who scrapes and probes; more connections are closed at once. */
+/** Who scrapes and probes. */
 const CONNECTIONS = 64
 const REQUEST_MS = 10_000
 /** Certificates are renewed in place. */
@@ -45,7 +46,7 @@ export async function servePaths(options: ServeOptions): Promise<AsyncDisposable
   }
   const limits = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, connectionsCheckingInterval: 1000 }
   const server = options.tls ? tlsServer(options.tls, limits, listener) : createServer(limits, listener)
-  server.maxConnections = CONNECTIONS
+  boundConnections(server, CONNECTIONS)
   server.listen(address)
   try {
     await once(server, 'listening')
