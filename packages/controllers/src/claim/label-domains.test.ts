@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as apiserver from '@caisson/apiserver'
-import { type Client, isAlreadyExists, resources } from '@caisson/client'
+import { type Client, createClient, isAlreadyExists, resources, TransportError } from '@caisson/client'
 import { expect, onTestFinished, test } from 'vitest'
 import { isReady, reasonIs, useClaims } from '../testing/claim-fixture.ts'
 import { runControllers, startTestNode } from '../testing/test-cluster.ts'
+import { followLabelDomains } from './label-domains.ts'
 
 const t = useClaims(apiserver)
 const namespace = 'agent-sandbox-system'
@@ -96,4 +97,50 @@ test('its file is followed also where the machine has no more watches to give', 
   const words = ['--user', '--map-root-user', process.execPath, '--input-type=module', '-e', program, directory, file]
   const said = execFileSync('unshare', words, { cwd: import.meta.dirname, encoding: 'utf8' })
   expect(said).toBe('example.com\nexample.org\n')
+})
+
+test('it is asked for again where the API server was away: what cannot be read is not the usual', async () => {
+  await configure(t.client, 'example.com')
+  onTestFinished(async () => void (await t.client.delete(resources.configMaps, name, { namespace })))
+  const { transport } = t.cluster
+  const lost = [1, 2]
+  const client = createClient({
+    ...transport,
+    async request(asked) {
+      if (lost.pop()) throw new TransportError('lost', 'the connection is lost')
+      return transport.request(asked)
+    },
+  })
+  const errors: unknown[] = []
+  const { signal } = new AbortController()
+  const options = {
+    client,
+    directory: undefined,
+    namespace,
+    signal,
+    changed() {},
+    onError: (e: unknown) => errors.push(e),
+  }
+  await using domains = await followLabelDomains(options)
+  expect([domains.allowed, errors]).toMatchObject([['example.com'], [{ code: 'lost' }, { code: 'lost' }]])
+})
+
+test('a file that cannot be read for a moment says what it said before', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'sandbox-config-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const file = join(directory, 'allowed-label-domains')
+  writeFileSync(file, 'example.com')
+  const failed = Promise.withResolvers<unknown>()
+  const changed = Promise.withResolvers<void>()
+  const { signal } = new AbortController()
+  const options = { client: t.client, directory, namespace, signal, changed: changed.resolve, onError: failed.resolve }
+  await using domains = await followLabelDomains(options)
+  rmSync(file)
+  mkdirSync(file)
+  expect(await failed.promise).toMatchObject({ code: 'EISDIR' })
+  expect(domains.allowed).toEqual(['example.com'])
+  rmdirSync(file)
+  writeFileSync(file, 'example.org')
+  await changed.promise
+  expect(domains.allowed).toEqual(['example.org'])
 })

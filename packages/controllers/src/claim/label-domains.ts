@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Client, createInformer, isNotFound, resources } from '@caisson/client'
+import { abortableDelay, type Client, createInformer, isApiError, isNotFound, resources } from '@caisson/client'
 import { DEFAULT_LABEL_DOMAINS } from '../blueprint/additional-metadata.ts'
 
 /** agent-sandbox's. */
@@ -27,6 +27,8 @@ interface FollowOptions {
 
 /** ms between looks at the file: a ConfigMap that was changed takes a kubelet up to a minute to mount. */
 const LOOK_MS = 1_000
+/** ms between questions that nobody answers. */
+const ASK_AGAIN_MS = 1_000
 
 /** As they are where the Pod of the controllers has them, or as the API server has them. */
 export function followLabelDomains(options: FollowOptions): Promise<LabelDomains> {
@@ -34,10 +36,14 @@ export function followLabelDomains(options: FollowOptions): Promise<LabelDomains
   return directory !== undefined && existsSync(directory) ? followFile(directory, options) : followConfigMap(options)
 }
 
-/** A ConfigMap that is optional and missing is an empty directory. Where the file cannot be read, nothing is allowed. */
+/**
+ * A ConfigMap that is optional and missing is an empty directory. Where the file cannot be read, what it said last is allowed,
+ * and nothing until it has said something.
+ */
 async function followFile(directory: string, { changed, onError }: FollowOptions): Promise<LabelDomains> {
   const file = join(directory, KEY)
   let problem: string | undefined
+  let allowed: readonly string[] = []
   const read = async (): Promise<readonly string[]> => {
     try {
       const domains = labelDomains({ [KEY]: await readFile(file, 'utf8') })
@@ -49,10 +55,10 @@ async function followFile(directory: string, { changed, onError }: FollowOptions
       // Once, however often it is looked at.
       if (message !== problem) onError(error)
       problem = message
-      return []
+      return allowed
     }
   }
-  let allowed = await read()
+  allowed = await read()
   const readAgain = async (): Promise<void> => {
     const next = await read()
     if (next.join() === allowed.join()) return
@@ -77,17 +83,11 @@ async function followFile(directory: string, { changed, onError }: FollowOptions
 
 /**
  * Begins with what is there, so that no claim is refused for what has not been read yet, and follows it. Where the
- * ConfigMap cannot be read, agent-sandbox's own domain counts.
+ * ConfigMap may not be read, agent-sandbox's own domain counts.
  */
 async function followConfigMap(options: FollowOptions): Promise<LabelDomains> {
-  const { client, namespace, signal, changed, onError } = options
-  let allowed = DEFAULT_LABEL_DOMAINS
-  try {
-    allowed = labelDomains((await client.get(resources.configMaps, NAME, { namespace, signal })).data)
-  } catch (error) {
-    signal.throwIfAborted()
-    if (!isNotFound(error)) onError(error)
-  }
+  const { client, namespace, changed } = options
+  let allowed = await readConfigMap(options)
   const informer = createInformer(client, resources.configMaps, {
     namespace,
     fieldSelector: `metadata.name=${NAME}`,
@@ -108,6 +108,20 @@ async function followConfigMap(options: FollowOptions): Promise<LabelDomains> {
       return allowed
     },
     [Symbol.asyncDispose]: () => informer[Symbol.asyncDispose](),
+  }
+}
+
+async function readConfigMap({ client, namespace, signal, onError }: FollowOptions): Promise<readonly string[]> {
+  for (;;) {
+    try {
+      return labelDomains((await client.get(resources.configMaps, NAME, { namespace, signal })).data)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isNotFound(error)) onError(error)
+      if (isApiError(error) && error.code < 500 && error.code !== 429) return DEFAULT_LABEL_DOMAINS
+      // Clients give up on claims that are refused for their labels.
+      await abortableDelay(ASK_AGAIN_MS, signal)
+    }
   }
 }
 
