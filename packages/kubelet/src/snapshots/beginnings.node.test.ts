@@ -83,3 +83,32 @@ test('a container that is put beside a restored one begins with nothing, and no 
   expect(begun.status?.ephemeralContainerStatuses?.[0]?.state).toMatchObject({ running: {} })
   await expect.poll(() => node.log('copy', { container: 'debug' })).toContain('here')
 })
+
+test('a Pod with other containers than its snapshot begins none of them: those that are in both would go on without the others', async () => {
+  const several = (names: string[]) => ({
+    terminationGracePeriodSeconds: 0,
+    containers: names.map((name) => ({ name, image: 'caisson.dev/host', command: ['sleep', '1000'] })),
+  })
+  await node.create('several', several(['one', 'two']), { ownerReferences: [BOX] })
+  const pod = await node.until('several', isReady)
+  expect(await takeSnapshot(node, { name: 'both', pod })).toMatchObject({ reason: 'Taken' })
+  await node.create('more', several(['one', 'two', 'three']), { annotations: { 'caisson.dev/snapshot': 'both' } })
+  const more = await node.until('more', ({ status }) =>
+    status?.containerStatuses?.some(({ state }) => (state?.waiting?.message ?? '') !== ''),
+  )
+  const waiting = {
+    reason: 'FailedCreatePodSandBox',
+    message:
+      'the snapshot was made of a sandbox with the containers one, two, the Pod has one, two, three: they must be the same',
+  }
+  expect(more.status?.containerStatuses?.map(({ state }) => state)).toEqual([{ waiting }, { waiting }, { waiting }])
+  const looking = { name: 'looking', image: 'caisson.dev/host', command: ['sleep', '1000'] }
+  const body = { spec: { ephemeralContainers: [looking] } }
+  await node.client.patch(resources.pods, 'several', body, { ...at, subresource: 'ephemeralcontainers' })
+  await node.until('several', ({ status }) => status?.ephemeralContainerStatuses?.[0]?.state?.running !== undefined)
+  expect(await takeSnapshot(node, { name: 'looked', pod })).toMatchObject({
+    reason: 'NotSupported',
+    message:
+      'container looking was put into Pod several, and what begins with a snapshot has no such: it has to end first',
+  })
+})

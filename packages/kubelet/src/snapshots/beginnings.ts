@@ -1,11 +1,12 @@
 /** What Pods begin with that come from a snapshot: its memory, and what their volumes then held. */
+import { isDeepStrictEqual } from 'node:util'
 import type { PodObject } from '@caisson/client'
 import { HOST_IMAGE, type Image, normalizeReference, type Runtime, type SandboxSpec } from '@caisson/runtime'
 import type { Container } from 'kubernetes-types/core/v1.d.ts'
 import { ConfigError } from '../containers/config-error.ts'
 import type { PodDirectories } from '../pod-directories.ts'
 import type { PodSources } from '../pod-sources.ts'
-import { ephemeralContainers } from '../pods/observed-pod.ts'
+import { ephemeralContainers, specOf } from '../pods/observed-pod.ts'
 import type { PodWork, WorkStates } from '../pods/pod-work.ts'
 import type { FindSnapshot, FoundSnapshot } from './find-snapshot.ts'
 import { snapshotNameOf } from './snapshot-source.ts'
@@ -24,7 +25,8 @@ export interface Beginnings {
   toCome(pod: PodObject): Pick<SandboxSpec, 'snapshot'>
   /**
    * For a sandbox of several containers, which is made for what they begin with: its volumes are there before the first
-   * of them. Throws a ConfigError where there is no such snapshot, and a WorkGoesOn while they are filled.
+   * of them. Throws a ConfigError where there is no such snapshot, or it is of other containers, and a WorkGoesOn while they
+   * are filled.
    */
   ofShared(pod: PodObject, states: WorkStates): Promise<Pick<SandboxSpec, 'snapshot'>>
   /**
@@ -55,8 +57,21 @@ export function createBeginnings({ runtime, sources, directories, findSnapshot, 
   async function ofShared(pod: PodObject, states: WorkStates): Promise<Pick<SandboxSpec, 'snapshot'>> {
     const snapshot = requireFound(pod)
     if (!snapshot) return {}
+    await requireAll(pod, snapshot)
     await fillVolumes(pod, snapshot, states)
     return { snapshot: snapshot.memory }
+  }
+
+  /** Those that are in both would go on without the others, and their snapshot go. */
+  async function requireAll(pod: PodObject, { memory }: FoundSnapshot): Promise<void> {
+    const { images } = await runtime.readSnapshot(memory)
+    const kept = images.map(({ container }) => container ?? 'one without a name')
+    const wanted = specOf(pod).containers.map(({ name }) => name)
+    // One of an earlier version does not say it.
+    if (kept.length === 0 || isDeepStrictEqual(new Set(kept), new Set(wanted))) return
+    throw new ConfigError(
+      `the snapshot was made of a sandbox with the containers ${kept.join(', ')}, the Pod has ${wanted.join(', ')}: they must be the same`,
+    )
   }
 
   function isFirst(pod: PodObject, container: string, restartCount: number): boolean {

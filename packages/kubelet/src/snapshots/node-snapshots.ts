@@ -206,12 +206,8 @@ export async function startNodeSnapshots(options: NodeSnapshotsOptions): Promise
         REASONS.notSupported,
         `Pod ${pod.metadata.name} has init containers, which would run again before what is kept: leave them out`,
       )
-    const missing = missingBesideOthers(pod, sandbox)
-    if (missing !== undefined)
-      throw new SnapshotError(
-        REASONS.notSupported,
-        `container ${missing} of Pod ${pod.metadata.name} does not run: what begins with a snapshot needs all of them in it`,
-      )
+    const problem = problemOf(pod, sandbox)
+    if (problem !== undefined) throw new SnapshotError(REASONS.notSupported, problem)
     const { uid = '', namespace = '' } = snapshot.metadata
     const { endSource } = snapshot.spec
     const own = await ownVolumes(pod, { directories, sources })
@@ -337,10 +333,19 @@ function unlessUseless(error: unknown): undefined {
   if (code !== 'snapshot-damaged' && code !== 'snapshot-incompatible') throw error
 }
 
-/** Name of a container that does not run although others of the Pod do. */
-function missingBesideOthers(pod: PodObject, { containers }: Sandbox): string | undefined {
-  const running = new Set(containers.flatMap(({ spec, state }) => (state.phase === 'running' ? [spec.name] : [])))
-  return running.size === 0 ? undefined : specOf(pod).containers.find(({ name }) => !running.has(name))?.name
+/** Why nothing could begin with what runs in a Pod: it does so with all of its containers, and with no others. */
+function problemOf(pod: PodObject, { spec, containers }: Sandbox): string | undefined {
+  const running = new Set(containers.flatMap(({ spec, state }) => (state.phase === 'running' ? [spec.name ?? ''] : [])))
+  if (running.size === 0) return undefined
+  const own = specOf(pod).containers.map(({ name }) => name)
+  const missing = own.find((name) => !running.has(name))
+  const { name } = pod.metadata
+  if (missing !== undefined)
+    return `container ${missing} of Pod ${name} does not run: what begins with a snapshot needs all of them in it`
+  const other = spec.shared ? [...running].find((each) => !own.includes(each)) : undefined
+  if (other !== undefined)
+    return `container ${other} was put into Pod ${name}, and what begins with a snapshot has no such: it has to end first`
+  return undefined
 }
 
 function isSettled(snapshot: SandboxSnapshot): boolean {

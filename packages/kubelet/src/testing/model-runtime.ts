@@ -34,6 +34,7 @@ interface ModelSandbox {
 }
 
 const NAME = 'name'
+const MACHINE = { runtimeVersion: '', platform: '', architecture: 'amd64', cpuFeatures: '' }
 
 export function createModelMachine(now: () => number): ModelMachine {
   const machine = new Map<string, ModelSandbox>()
@@ -141,7 +142,14 @@ export function createModelMachine(now: () => number): ModelMachine {
       },
       exec: unsupported,
       checkpoint: unsupported,
-      readSnapshot: unsupported,
+      readSnapshot: async (directory) => ({
+        directory,
+        createdAt: 0,
+        sizeBytes: 0,
+        digest: '',
+        machine: MACHINE,
+        images: [],
+      }),
       async restoreContainer(spec) {
         const sandbox = machine.get(spec.sandboxId)
         if (sandbox?.spec.shared && sandbox.spec.snapshot === undefined)
