@@ -159,6 +159,7 @@ export async function openImageFiles(
 
   /** To repositories by which an image is named no more. */
   async function forgetGrants(id: string, names: ReadonlyMap<string, string>): Promise<void> {
+    if (!(await readImage(id))) return
     const own = [...names].flatMap(([name, of]) => (of === id ? [repositoryOf(parseReference(name))] : []))
     const named = new Set(own)
     const kept = Object.entries(await readGrants(id)).filter(([repository]) => named.has(repository))

@@ -51,4 +51,8 @@ test('whoever has an image pulled under ever new names has the oldest of them fo
   expect(Object.keys(await files.readGrants(PULLED)).sort()).toEqual(
     [2, 3, 4, 5].map((number) => `registry.example/app-${number}`),
   )
+  // Also of an image of which nothing but its names is left.
+  await rm(files.imageDirectory(PULLED), { recursive: true })
+  await add(IMPORTED, 'docker.io/library/own', ['docker.io/library/own:3', 'docker.io/library/own:4'])
+  expect([...(await files.readNames()).values()].filter((id) => id === PULLED)).toHaveLength(5)
 })
