@@ -115,6 +115,11 @@ describe('a Sandbox that is to be suspended when nothing happens in it', () => {
       }),
       [],
     ],
+    [
+      'is not suspended again that was woken while its memory was being kept',
+      observe({ sandbox: asked({ suspension: { memory: 'Keep' } }), pods: [idlePod], memory: memory('Taking') }),
+      [],
+    ],
     ['sleeps', observe({ sandbox: asleep() }), []],
     ['waits in its pool without being watched', observe({ sandbox: pooled, pods: [idlePod] }), ['patch Pod box']],
     [

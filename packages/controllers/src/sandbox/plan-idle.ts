@@ -13,6 +13,7 @@ import {
 import { type PatchWrite, type PlannedEvent, type Write, writeId } from '../engine/plan.ts'
 import { identityOf, isPoolMember, type Pod, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, operatingModeOf, type SandboxError } from './observed-sandbox.ts'
+import { fallsAsleep } from './plan-memory.ts'
 
 export function planIdle(observed: ObservedSandbox): { writes: Write[]; errors: SandboxError[] } {
   const write = idleWrite(observed)
@@ -27,7 +28,8 @@ function idleWrite(observed: ObservedSandbox): PatchWrite | undefined {
   const idle = pod && idleCondition(pod)
   if (operatingModeOf(sandbox) === 'Running') {
     const idleSuspension = idleSuspensionOf(sandbox)
-    if (idleSuspension && idle?.status === 'True')
+    // Woken on its way to sleep it comes to run again: what its node has said of it was before that.
+    if (idleSuspension && pod && idle?.status === 'True' && !fallsAsleep(observed, pod))
       return modeWrite(observed, 'Suspended', {
         type: 'Normal',
         reason: IDLE_REASONS.idle,

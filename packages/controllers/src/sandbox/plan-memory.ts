@@ -70,14 +70,24 @@ export function planResumed(observed: ObservedSandbox, pod: Pod): MemoryPlan {
   const stay: MemoryPlan = { writes: [], errors: [], release: false }
   if (!memory || ownershipOf(memory, sandbox) !== 'owned' || memory.metadata.deletionTimestamp) return stay
   const ready = isConditionTrue(memory.status?.conditions, 'Ready')
-  const { podUID = pod.metadata.uid } = memory.status ?? {}
-  if (podUID === pod.metadata.uid && !hasSnapshotFailed(memory)) {
+  if (isKept(memory, pod)) {
     // The wish to suspend was taken back too late: a node may have begun, and then the processes are in the snapshot and
     // nowhere else. They go on from there.
     return ready ? RELEASE : { ...stay, keeping: { failed: false, message: MESSAGES.memoryBeingKept } }
   }
   if (hasYetToBeginWith(memory, pod)) return stay
   return attempt(observed, deletionOf(sandboxSnapshots, memory), stay)
+}
+
+/** Whether the Sandbox is put to sleep, or was, with the memory of this very Pod: nothing is left to decide about that. */
+export function fallsAsleep({ sandbox, memory }: ObservedSandbox, pod: Pod): boolean {
+  const isOwn = memory && ownershipOf(memory, sandbox) === 'owned' && !memory.metadata.deletionTimestamp
+  return isOwn === true && isKept(memory, pod)
+}
+
+function isKept(memory: SandboxSnapshot, pod: Pod): boolean {
+  const { podUID = pod.metadata.uid } = memory.status ?? {}
+  return podUID === pod.metadata.uid && !hasSnapshotFailed(memory)
 }
 
 /** Deletes the Sandbox's own memory, at the Sandbox's end: its files may be as large as all that ran. */
