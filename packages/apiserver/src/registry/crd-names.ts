@@ -28,9 +28,8 @@ export function acceptNames(crd: KubeObject, others: Iterable<KubeObject>, now: 
   }
   claim('plural', 'PluralConflict', taken.resources)
   claim('singular', 'SingularConflict', taken.resources)
-  const shortNames = (names.shortNames ?? []).filter(
-    (name) => !status.acceptedNames?.shortNames?.includes(name) && taken.resources.has(name),
-  )
+  const own = new Set(status.acceptedNames?.shortNames)
+  const shortNames = (names.shortNames ?? []).filter((name) => !own.has(name) && taken.resources.has(name))
   if (shortNames.length > 0) conflicts.push(['ShortNamesConflict', aggregate(shortNames.map(inUse))])
   else if (names.shortNames) accepted.shortNames = names.shortNames
   else delete accepted.shortNames
