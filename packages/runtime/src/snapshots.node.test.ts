@@ -350,6 +350,25 @@ test('a sandbox of which all containers were restored, and which cannot go on as
   expect(sandbox && (await ask({ ...source, sandbox }))).toMatchObject({ count: 2, hostname: 'copy' })
 })
 
+test('what was restored and cannot be given its name by the next process goes, and begins with the snapshot again', async () => {
+  let scratch = await createScratchRuntime()
+  onTestFinished(() => scratch[Symbol.asyncDispose]())
+  const { stateDirectory } = scratch
+  const source = await startCounter(scratch, 'source')
+  expect(await ask(source)).toMatchObject({ count: 1 })
+  const directory = join(stateDirectory, 'snapshot')
+  await scratch.runtime.checkpoint('source', { directory, leaveRunning: false })
+  await restoreCounter(scratch, 'copy', directory)
+  // As a process leaves it that is killed before it has given the name, and of whose sentry nobody knows how to ask it.
+  await scratch.runtime[Symbol.asyncDispose]()
+  await writeFile(join(stateDirectory, 'containers/copy-c/restoring'), '')
+  for (const name of await readdir(join(stateDirectory, 'runsc')))
+    if (name.startsWith('copy-c')) await truncate(join(stateDirectory, 'runsc', name))
+  scratch = await createScratchRuntime({ stateDirectory })
+  expect(await scratch.runtime.get('copy')).toBeUndefined()
+  expect(await ask(await restoreCounter(scratch, 'copy', directory))).toMatchObject({ count: 2, hostname: 'copy' })
+})
+
 async function statesOf({ get }: Runtime, id: string): Promise<unknown> {
   const sandbox = await get(id)
   return [sandbox?.alive, ...(sandbox?.containers.map(({ spec, state }) => [spec.id, state.phase]) ?? [])]

@@ -76,7 +76,7 @@ export async function recoverSandboxes(
     [...registry.sandboxes.values()].map(async (sandbox) => {
       const finish = async (): Promise<void> => {
         await finishCheckpoint(parts, sandbox)
-        await finishRestore(parts, sandbox)
+        await finishRestore(parts, registry, sandbox)
       }
       await attempt(finish(), `sandbox ${sandbox.record.spec.id}, which may stand still`)
     }),
@@ -101,7 +101,8 @@ function correctAddresses(parts: RuntimeParts, registry: Registry): SandboxEntry
  * After a restart: what goes on from a snapshot, and has not got its name, gets it. Nobody was told that it is there, but
  * it runs, and what it has done since then would be lost with it.
  */
-async function finishRestore(parts: RuntimeParts, { record, containers }: SandboxEntry): Promise<void> {
+async function finishRestore(parts: RuntimeParts, registry: Registry, sandbox: SandboxEntry): Promise<void> {
+  const { record, containers } = sandbox
   const { shared, handler, hostname } = record.spec
   if (shared) return
   for (const { state, ociId, directory } of containers.values()) {
@@ -110,8 +111,10 @@ async function finishRestore(parts: RuntimeParts, { record, containers }: Sandbo
       await nameSandbox(parts, { ociId, directory, driver: await parts.drivers.sentry(handler), hostname })
       await noteRestoring(directory, false)
     } catch {
-      // It does not answer; under the name of another it must not go on.
+      // It does not answer; under the name of another it must not go on. As if it had never been it begins with the snapshot
+      // again, where one that has ended would begin without.
       await killSentry(directory)
+      await removeSandbox(parts, registry, sandbox)
     }
   }
 }
