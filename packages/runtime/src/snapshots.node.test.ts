@@ -369,6 +369,25 @@ test('what was restored and cannot be given its name by the next process goes, a
   expect(await ask(await restoreCounter(scratch, 'copy', directory))).toMatchObject({ count: 2, hostname: 'copy' })
 })
 
+test('nothing else begins in a sandbox before all that it is restored with is there', async () => {
+  const scratch = await scratchRuntime()
+  const { runtime, stateDirectory } = scratch
+  const source = await startCounter(scratch, 'source', { sandbox: { shared: true }, container: { name: 'counter' } })
+  const other = { name: 'other', args: ['/bin/sleep', '1000'] }
+  await runtime.startContainer(containerSpec(scratch, 'source-o', { sandboxId: 'source', ...other }))
+  expect(await ask(source)).toMatchObject({ count: 1 })
+  const directory = join(stateDirectory, 'snapshot')
+  await runtime.checkpoint('source', { directory, leaveRunning: false })
+  const shared = { hostname: 'copy', network: { kind: 'pod' as const }, shared: true, snapshot: directory }
+  const sandbox = await runtime.createSandbox(sandboxSpec('copy', shared))
+  const container = await runtime.restoreContainer(counterSpec(scratch, 'copy', { name: 'counter' }), directory)
+  const guest = containerSpec(scratch, 'copy-g', { sandboxId: 'copy', name: 'guest', args: ['/bin/sleep', '1000'] })
+  await expect(runtime.startContainer(guest)).rejects.toThrow('sandbox copy is being restored')
+  await runtime.restoreContainer(containerSpec(scratch, 'copy-o', { sandboxId: 'copy', ...other }), directory)
+  expect(await ask({ sandbox, container })).toMatchObject({ count: 2, hostname: 'copy' })
+  expect((await runtime.startContainer(guest)).state.phase).toBe('running')
+})
+
 async function statesOf({ get }: Runtime, id: string): Promise<unknown> {
   const sandbox = await get(id)
   return [sandbox?.alive, ...(sandbox?.containers.map(({ spec, state }) => [spec.id, state.phase]) ?? [])]

@@ -41,6 +41,9 @@ export function createContainerStarts(
       if (registry.find(spec.id) || starting.has(spec.id)) {
         throw new RuntimeError('already-exists', `container ${spec.id} is there already`)
       }
+      // A sentry ends where anything else is begun in it.
+      if (!snapshot && sandbox.awaits.size > 0)
+        throw new RuntimeError('failed', `sandbox ${spec.sandboxId} is being restored: wait until it goes on`)
       signal?.throwIfAborted()
       const begun = Promise.withResolvers<void>()
       // Only who attaches meanwhile asks.
