@@ -74,11 +74,16 @@ async function wholeOrPieces(pieces: Pieces, { turn }: Pick<Form, 'turn'>): Prom
     first = pieces.next()
   }
   const second = pieces.next()
-  return first.done || second.done ? (first.value ?? '') : chained([first.value, second.value], pieces)
+  return first.done || second.done ? (first.value ?? '') : continued([first.value, second.value], pieces)
 }
 
-function* chained(...all: Array<Iterable<string>>): Generator<string> {
-  for (const each of all) yield* each
+function* continued(begun: readonly string[], rest: Pieces): Generator<string> {
+  try {
+    yield* begun
+    yield* rest
+  } finally {
+    rest.return(undefined)
+  }
 }
 
 /** Says nothing of a body: clients take what it says for what is to be said of theirs. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
-import { connect } from 'node:tls'
+import { connect, type TLSSocket } from 'node:tls'
 import { gunzipSync } from 'node:zlib'
 import type { KubeObject } from '@caisson/api'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -14,18 +14,27 @@ const ELEMENTS = Array.from({ length: COUNT }, (_, index) => ({ index, text: 'ä
 
 let server: RunningServer
 let made: number
+let ended: number
+const reported: unknown[] = []
 
 function* elements(): Generator<object> {
-  for (const element of ELEMENTS) {
-    made++
-    yield element
+  try {
+    for (const element of ELEMENTS) {
+      made++
+      yield element
+    }
+  } finally {
+    ended++
   }
 }
 
 beforeEach(async () => {
   made = 0
+  ended = 0
+  reported.length = 0
   server = await startServer({
     resources: builtinResources(),
+    report: (error) => reported.push(error),
     findPath: (path) =>
       path === '/long'
         ? () => ({ status: 200, body: { kind: 'Long' }, elements: { field: 'items', of: elements() } })
@@ -34,13 +43,19 @@ beforeEach(async () => {
 })
 afterEach(() => server[Symbol.asyncDispose]())
 
-test('of a long list no more is made than its client takes, and others are answered meanwhile', async () => {
+/** Has asked for the list, of which something has come. */
+async function asking(): Promise<TLSSocket> {
   const { administrator, authority } = server.certificates
   const { certificate: cert, key } = administrator
   const socket = connect({ host: '127.0.0.1', port: Number(new URL(server.url).port), ca: authority, cert, key })
   await once(socket, 'secureConnect')
   socket.write('GET /long HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')
   await once(socket, 'readable')
+  return socket
+}
+
+test('of a long list no more is made than its client takes, and others are answered meanwhile', async () => {
+  const socket = await asking()
   for (let count = 0; count < 50; count++) expect((await server.request('GET', '/version')).status).toBe(200)
   // What does not fit into the buffers of the system, which are some megabytes.
   expect(made).toBeLessThan(COUNT / 2)
@@ -57,6 +72,21 @@ async function compressed(accept: string, query = ''): Promise<Buffer> {
   expect(response.headers).toMatchObject({ 'content-encoding': 'gzip', 'transfer-encoding': 'chunked' })
   return gunzipSync(Buffer.concat((await response.toArray()) as Buffer[]))
 }
+
+test('nothing is made for a client that has gone, and nobody is told of it', async () => {
+  const socket = await asking()
+  socket.destroy()
+  await expect.poll(() => ended).toBe(1)
+  expect(made).toBeLessThan(COUNT / 2)
+  expect(reported).toEqual([])
+})
+
+test('of a long list that is not asked for itself the head is told', async () => {
+  const { url, agent } = server
+  const asked = request(`${url}/long`, { agent, method: 'HEAD' }).end()
+  const [response] = (await once(asked, 'response')) as [IncomingMessage]
+  expect([response.statusCode, await response.toArray()]).toEqual([200, []])
+})
 
 describe('a long list is the same', () => {
   test('in JSON', async () => {

@@ -28,10 +28,21 @@ export function parseFieldTerms(text: string): FieldSelector {
   return terms
 }
 
-export function matchesFields(selector: FieldSelector, object: KubeObject, resource: Resource): boolean {
-  for (const { field, equal, value } of selector)
-    if ((fieldValue(field, object, resource) === value) !== equal) return false
-  return true
+/** Whether the fields of an object match: each is looked at once, however often the selector names it. */
+export function fieldPredicate(selector: FieldSelector, resource: Resource): (object: KubeObject) => boolean {
+  const fields = new Map<string, { equal: Set<string>; unequal: Set<string> }>()
+  for (const { field, equal, value } of selector) {
+    const own = fields.get(field) ?? { equal: new Set(), unequal: new Set() }
+    fields.set(field, own)
+    ;(equal ? own.equal : own.unequal).add(value)
+  }
+  return (object) => {
+    for (const [field, { equal, unequal }] of fields) {
+      const value = fieldValue(field, object, resource)
+      if (unequal.has(value) || equal.size > 1 || (equal.size === 1 && !equal.has(value))) return false
+    }
+    return true
+  }
 }
 
 /** The value that the selector pins a field to. */

@@ -1,4 +1,5 @@
 /** Label selectors in the grammar of `k8s.io/apimachinery/pkg/labels`, with its error messages. */
+import { labelMatcher } from '@caisson/api'
 import { goQuote } from '../registry/field-error.ts'
 import { labelValueErrors, qualifiedName } from '../registry/names.ts'
 
@@ -52,31 +53,52 @@ export function parseLabelSelector(text: string): LabelSelector {
   }
 }
 
-export function matchesLabels(selector: LabelSelector, labels: Readonly<Record<string, string>> | undefined): boolean {
-  for (const requirement of selector) if (!matches(requirement, labels)) return false
-  return true
+type Predicate = (labels: Readonly<Record<string, string>> | undefined) => boolean
+
+/** Whether labels match: the selector, which may have ten thousand requirements, is read once for all objects of a list. */
+export function labelPredicate(selector: LabelSelector): Predicate {
+  const others = labelMatcher({ matchExpressions: selector.flatMap(asExpression) })
+  const bounds = boundsOf(selector)
+  if (bounds.size === 0) return others
+  return (labels = {}) => {
+    if (!others(labels)) return false
+    for (const [key, { above, below }] of bounds) {
+      const value = Object.hasOwn(labels, key) ? labels[key] : undefined
+      if (value === undefined || !isInteger(value)) return false
+      const number = BigInt(value)
+      if ((above !== undefined && number <= above) || (below !== undefined && number >= below)) return false
+    }
+    return true
+  }
 }
 
-function matches({ key, operator, values }: LabelRequirement, labels: Readonly<Record<string, string>> | undefined) {
-  const value = labels !== undefined && Object.hasOwn(labels, key) ? labels[key] : undefined
-  switch (operator) {
-    case '=':
-    case '==':
-    case 'in':
-      return value !== undefined && values.includes(value)
-    case '!=':
-    case 'notin':
-      return value === undefined || !values.includes(value)
-    case 'exists':
-      return value !== undefined
-    case '!':
-      return value === undefined
-    case '>':
-      return value !== undefined && isInteger(value) && BigInt(value) > BigInt(values[0] as string)
-    case '<':
-    default:
-      return value !== undefined && isInteger(value) && BigInt(value) < BigInt(values[0] as string)
+const EXPRESSIONS: Readonly<Partial<Record<Operator, string>>> = {
+  '=': 'In',
+  '==': 'In',
+  in: 'In',
+  '!=': 'NotIn',
+  notin: 'NotIn',
+  exists: 'Exists',
+  '!': 'DoesNotExist',
+}
+
+function asExpression({ key, operator, values }: LabelRequirement) {
+  const name = EXPRESSIONS[operator]
+  return name === undefined ? [] : [{ key, operator: name, values }]
+}
+
+/** Of each key the narrowest; both are outside of it. */
+function boundsOf(selector: LabelSelector): Map<string, { above?: bigint; below?: bigint }> {
+  const bounds = new Map<string, { above?: bigint; below?: bigint }>()
+  for (const { key, operator, values } of selector) {
+    if (operator !== '>' && operator !== '<') continue
+    const bound = BigInt(values[0] as string)
+    const own = bounds.get(key) ?? {}
+    bounds.set(key, own)
+    if (operator === '>') own.above = own.above === undefined || bound > own.above ? bound : own.above
+    else own.below = own.below === undefined || bound < own.below ? bound : own.below
   }
+  return bounds
 }
 
 function isInteger(text: string): boolean {

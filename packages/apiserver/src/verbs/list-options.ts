@@ -4,8 +4,8 @@ import type { Resource } from '../registry/resource.ts'
 import type { FieldError } from '../status-error.ts'
 import type { Call, Query } from './call.ts'
 import { badRequest, invalidOptions, quoted } from './errors.ts'
-import { exactField, type FieldSelector, matchesFields, parseFieldTerms, requireSelectable } from './field-selector.ts'
-import { type LabelSelector, matchesLabels, parseLabelSelector } from './label-selector.ts'
+import { exactField, type FieldSelector, fieldPredicate, parseFieldTerms, requireSelectable } from './field-selector.ts'
+import { type LabelSelector, labelPredicate, parseLabelSelector } from './label-selector.ts'
 import { booleanParameter, integerParameter } from './options.ts'
 
 export interface Selection {
@@ -84,7 +84,8 @@ function selectionOf(
 
 function matcher(labels: LabelSelector, fields: FieldSelector, resource: Resource): (object: KubeObject) => boolean {
   if (labels.length === 0 && fields.length === 0) return () => true
-  return (object) => matchesLabels(labels, object.metadata.labels) && matchesFields(fields, object, resource)
+  const [labelled, fitting] = [labelPredicate(labels), fieldPredicate(fields, resource)]
+  return (object) => labelled(object.metadata.labels) && fitting(object)
 }
 
 function parseLabels(query: Query): LabelSelector {
