@@ -11,6 +11,8 @@ export const IDLE = {
   condition: 'caisson.dev/Idle',
   /** On Sandboxes: why they are suspended, where nobody asked for it. */
   suspendedBy: 'caisson.dev/suspended-by',
+  /** On Sandboxes: the UID of the Pod and the time of its condition for which they were suspended last. */
+  suspendedFor: 'caisson.dev/suspended-for',
 } as const
 
 export const IDLE_REASONS = {

@@ -1,9 +1,10 @@
-import type { Sandbox, SandboxSnapshotStatus, SandboxSpec } from '@caisson/api'
+import { operatingModePatch, type Sandbox, type SandboxSnapshotStatus, type SandboxSpec } from '@caisson/api'
 import { describe, expect, test } from 'vitest'
 import type { Pod } from './objects.ts'
 import type { ObservedSandbox } from './observed-sandbox.ts'
 import {
   aPod,
+  applied,
   aReadyPod,
   aSandbox,
   conditionsOf,
@@ -31,10 +32,18 @@ const asleep = (spec: Partial<SandboxSpec> = {}): Sandbox =>
     spec: { idleSuspension, operatingMode: 'Suspended', ...spec },
   })
 
+const IDLE_NOW = {
+  type: 'caisson.dev/Idle',
+  status: 'True',
+  reason: 'Idle',
+  message: '',
+  lastTransitionTime: '2026-01-01T11:59:58Z',
+}
+
 /** A Pod that runs, and of which its node says so much. */
 function aWatchedPod(status: 'True' | 'False', reason: string, message = '', metadata: Pod['metadata'] = {}): Pod {
   const pod = aReadyPod({ annotations: { 'caisson.dev/idle-after-seconds': '600' }, ...metadata })
-  const idle = { type: 'caisson.dev/Idle', status, reason, message }
+  const idle = { ...IDLE_NOW, status, reason, message }
   const main = { name: 'main', ready: true, restartCount: 0, image: '', imageID: '', state: { running: {} } }
   return { ...pod, status: { ...pod.status, conditions: [POD_READY, idle], containerStatuses: [main] } }
 }
@@ -147,12 +156,36 @@ describe('a Sandbox that is to be suspended when nothing happens in it', () => {
         metadata: {
           uid: 'sandbox-uid',
           resourceVersion: '10',
-          annotations: { 'caisson.dev/suspended-by': 'Idle' },
+          annotations: {
+            'caisson.dev/suspended-by': 'Idle',
+            'caisson.dev/suspended-for': 'pod-uid 2026-01-01T11:59:58Z',
+          },
         },
         spec: { operatingMode: 'Suspended', replicas: 0 },
       },
       event: { type: 'Normal', reason: 'Idle', action: 'Suspension', message: 'Nothing happened for 600 s' },
     })
+  })
+
+  test('that was woken where it could not be put to sleep runs on until its node calls it idle once more', () => {
+    const sleeps = observe({ sandbox: asked({ suspension: { memory: 'Keep' } }), pods: [idlePod] })
+    const asleep = applied(sleeps, plan(sleeps))
+    const { metadata, spec } = operatingModePatch(asleep.sandbox, 'Running')
+    const annotations = { ...asleep.sandbox.metadata.annotations }
+    for (const [key, value] of Object.entries(metadata.annotations)) {
+      if (value === null) delete annotations[key]
+      else annotations[key] = value
+    }
+    const woken = {
+      ...asleep.sandbox,
+      metadata: { ...asleep.sandbox.metadata, annotations },
+      spec: { ...asleep.sandbox.spec, ...spec },
+    }
+    const writes = (pod: Pod) => writesOf(plan(observe({ sandbox: woken, pods: [pod], memory: memory('DiskFull') })))
+    expect(writes(idlePod)).toEqual(['delete SandboxSnapshot box.memory'])
+    const later = { ...IDLE_NOW, lastTransitionTime: '2026-01-01T13:00:00Z' }
+    const again = { ...idlePod, status: { ...idlePod.status, conditions: [POD_READY, later] } }
+    expect(writes(again)).toEqual([SLEEP, 'delete SandboxSnapshot box.memory'])
   })
 
   test('runs again as everybody can read it', () => {

@@ -10,7 +10,7 @@ import {
   ownershipOf,
   type Sandbox,
 } from '@caisson/api'
-import { type PatchWrite, type PlannedEvent, type Write, writeId } from '../engine/plan.ts'
+import { type PatchWrite, type Write, writeId } from '../engine/plan.ts'
 import { identityOf, isPoolMember, type Pod, SANDBOXES } from './objects.ts'
 import { failureOf, type ObservedSandbox, operatingModeOf, type SandboxError } from './observed-sandbox.ts'
 import { fallsAsleep } from './plan-memory.ts'
@@ -28,14 +28,12 @@ function idleWrite(observed: ObservedSandbox): PatchWrite | undefined {
   const idle = pod && idleCondition(pod)
   if (operatingModeOf(sandbox) === 'Running') {
     const idleSuspension = idleSuspensionOf(sandbox)
-    // Woken on its way to sleep it comes to run again: what its node has said of it was before that.
-    if (idleSuspension && pod && idle?.status === 'True' && !fallsAsleep(observed, pod))
-      return modeWrite(observed, 'Suspended', {
-        type: 'Normal',
-        reason: IDLE_REASONS.idle,
-        action: 'Suspension',
-        message: `Nothing happened for ${idleSuspension.afterSeconds} s`,
-      })
+    if (idleSuspension && pod && idle?.status === 'True') {
+      const cause = idle.lastTransitionTime && `${pod.metadata.uid} ${idle.lastTransitionTime}`
+      // Woken on its way to sleep, or where it could not be put to sleep, it runs: what its node has said was before that.
+      const isPast = cause && sandbox.metadata.annotations?.[IDLE.suspendedFor] === cause
+      if (!isPast && !fallsAsleep(observed, pod)) return suspension(observed, idleSuspension.afterSeconds, cause)
+    }
     // Somebody had it run again in another way than by waking it.
     return sandbox.metadata.annotations?.[IDLE.suspendedBy] === undefined ? undefined : modeWrite(observed, 'Running')
   }
@@ -45,7 +43,19 @@ function idleWrite(observed: ObservedSandbox): PatchWrite | undefined {
   return awake && isSuspendedForIdleness(sandbox) ? modeWrite(observed, 'Running') : undefined
 }
 
-function modeWrite(observed: ObservedSandbox, mode: OperatingMode, event?: PlannedEvent): PatchWrite {
+function suspension(observed: ObservedSandbox, afterSeconds: number, cause: string | undefined): PatchWrite {
+  const write = modeWrite(observed, 'Suspended')
+  const { metadata } = write.patch
+  const annotations = { ...(metadata['annotations'] as object), ...(cause && { [IDLE.suspendedFor]: cause }) }
+  const message = `Nothing happened for ${afterSeconds} s`
+  return {
+    ...write,
+    patch: { ...write.patch, metadata: { ...metadata, annotations } },
+    event: { type: 'Normal', reason: IDLE_REASONS.idle, action: 'Suspension', message },
+  }
+}
+
+function modeWrite(observed: ObservedSandbox, mode: OperatingMode): PatchWrite {
   const { name, namespace, uid, resourceVersion } = identityOf(observed.sandbox)
   const patch = operatingModePatch(observed.sandbox, mode, mode === 'Suspended' ? IDLE_REASONS.idle : null)
   return {
@@ -55,7 +65,6 @@ function modeWrite(observed: ObservedSandbox, mode: OperatingMode, event?: Plann
     target: { namespace, name },
     // With the resourceVersion: somebody may have decided otherwise meanwhile.
     patch: { ...patch, metadata: { ...patch.metadata, uid, resourceVersion } },
-    ...(event && { event }),
   }
 }
 
