@@ -8,7 +8,7 @@ import { buildImages } from './images.ts'
 import type { Recorded } from './results.ts'
 import { runInParallel } from './run.ts'
 import { describeSpec, listSpecs, type SpecResult } from './specs.ts'
-import { DOCUMENT, PASSING, renderReport } from './write-report.ts'
+import { DOCUMENT, PASSING, renderReport, withPassed } from './write-report.ts'
 
 /** What has once been in the list stays. */
 const LEAST = 93
@@ -79,6 +79,18 @@ describe('what is written', () => {
       - \\[sig-apps\\] d
       "
     `)
+  })
+
+  test('what was known to pass stays known on a machine that has run little', () => {
+    const specs = ['[sig-node] a', '[sig-node] b', '[sig-apps] c'].map(describeSpec)
+    const results = new Map([['[sig-node] b', { outcome: 'failed' as const, at: '2026-01-03T00:00:00Z' }]])
+    const page = renderReport(specs, withPassed(results, ['[sig-node] a', '[sig-node] b']), [
+      { title: 'Two nodes', why: 'There is one.', specs: /\bc\b/ },
+    ])
+    expect(page).toContain('**1 of 3 pass.**')
+    expect(page).toContain('Each result is the newest of its test; the newest of them is of 2026-01-03.')
+    expect(page).toContain('### Two nodes (1)')
+    expect(page).toContain('### Not understood yet (1)')
   })
 })
 

@@ -1,5 +1,5 @@
 /** Writes docs/conformance.md and passing.txt from the newest result of each spec. */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { KUBERNETES } from '../cluster/build-control-plane.ts'
 import { REASONS, type Reason } from './reasons.ts'
@@ -10,6 +10,8 @@ export const DOCUMENT = join(import.meta.dirname, '../../docs/conformance.md')
 /** The specs that pass, one a line. */
 export const PASSING = join(import.meta.dirname, 'passing.txt')
 
+export type SpecOutcome = Pick<Recorded, 'outcome'> & Partial<Pick<Recorded, 'at'>>
+
 const NOT_RUN: Reason = { title: 'Not run yet', why: 'Nothing is known of these.', specs: /$^/ }
 const UNKNOWN: Reason = {
   title: 'Not understood yet',
@@ -17,8 +19,9 @@ const UNKNOWN: Reason = {
   specs: /$^/,
 }
 
+/** Where this machine has no result of a spec, what the list that is there says of it stays. */
 export function writeReport(specs: readonly Spec[]): void {
-  const results = latestResults()
+  const results = withPassed(latestResults(), readFileSync(PASSING, 'utf8').split('\n').filter(Boolean))
   writeFileSync(DOCUMENT, renderReport(specs, results, REASONS))
   writeFileSync(
     PASSING,
@@ -29,14 +32,22 @@ export function writeReport(specs: readonly Spec[]): void {
   )
 }
 
-function passed(spec: Spec, results: ReadonlyMap<string, Recorded>): boolean {
+/** The results, and of the names without one that they pass: when is not known. */
+export function withPassed(
+  results: ReadonlyMap<string, SpecOutcome>,
+  names: readonly string[],
+): ReadonlyMap<string, SpecOutcome> {
+  return new Map([...names.map((name): [string, SpecOutcome] => [name, { outcome: 'passed' }]), ...results])
+}
+
+function passed(spec: Spec, results: ReadonlyMap<string, SpecOutcome>): boolean {
   return results.get(spec.name)?.outcome === 'passed'
 }
 
 /** The page: passes by SIG, and every other spec below its reason. */
 export function renderReport(
   specs: readonly Spec[],
-  results: ReadonlyMap<string, Recorded>,
+  results: ReadonlyMap<string, SpecOutcome>,
   reasons: readonly Reason[],
 ): string {
   const sigs = [...new Set(specs.map((spec) => spec.sig))].map((sig) => {
@@ -47,9 +58,10 @@ export function renderReport(
   const passing = sigs.reduce((sum, each) => sum + each.passing, 0)
   const others = Map.groupBy(
     specs.filter((spec) => !passed(spec, results)),
-    (spec) => (results.has(spec.name) ? (reasons.find((reason) => reason.specs.test(spec.name)) ?? UNKNOWN) : NOT_RUN),
+    ({ name }) => reasons.find((reason) => reason.specs.test(name)) ?? (results.has(name) ? UNKNOWN : NOT_RUN),
   )
-  const days = [...results.values()].map((each) => each.at.slice(0, 10)).sort()
+  const days = [...results.values()].flatMap(({ at }) => at?.slice(0, 10) ?? []).sort()
+  const oldest = days.length < results.size ? '' : ` the oldest of them is of ${days[0]},`
   return [
     '# Conformance',
     '',
@@ -59,7 +71,7 @@ export function renderReport(
     '',
     ...(days.length > 0
       ? [
-          `Each result is the newest of its test; the oldest of them is of ${days[0]}, the newest of ${days.at(-1)}.`,
+          `Each result is the newest of its test;${oldest} the newest ${oldest ? 'of' : 'of them is of'} ${days.at(-1)}.`,
           '',
         ]
       : []),

@@ -378,6 +378,26 @@ describe('the event window', () => {
     }
   })
 
+  test('lists as they were expire after five minutes also of what has not changed since', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] })
+    try {
+      await using store = openStore({ directory })
+      await store.write((transaction) => transaction.put('pods', pod('a', 'one')))
+      const { revision } = store
+      vi.advanceTimersByTime(600_000)
+      expect([...(store.listAt('pods', undefined, revision) ?? [])].map(nameOf)).toEqual(['a/one'])
+      await store.write((transaction) => transaction.put('leases', pod('a', 'lease')))
+      vi.advanceTimersByTime(240_000)
+      expect([...(store.listAt('pods', undefined, revision) ?? [])].map(nameOf)).toEqual(['a/one'])
+      vi.advanceTimersByTime(120_000)
+      expect(store.listAt('pods', undefined, revision)).toBeUndefined()
+      // Nobody who watches has missed anything.
+      expect(store.eventsAfter('pods', revision)).toEqual([])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   test('who subscribes while a commit is announced hears of it once', async () => {
     await using store = openStore({ directory })
     const heard: number[] = []

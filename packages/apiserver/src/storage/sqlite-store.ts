@@ -62,6 +62,10 @@ export function openStore(options: OpenStoreOptions): Store {
   const compactedRevision = database.revision
   const stored = createSums()
   let revision = compactedRevision
+  /** The revisions of the last looks at what expires, oldest first. */
+  let looks: { at: number; revision: number }[] = []
+  /** Lists as of older ones have expired, also where nothing has changed since: so clients know them. */
+  let oldestListed = 0
   /** Bytes of JSON of the past of all resources together. */
   const history = { bytes: 0 }
   const queue = createFairQueue<Job>()
@@ -283,8 +287,11 @@ export function openStore(options: OpenStoreOptions): Store {
   }
 
   const expiry = setInterval(() => {
-    const at = performance.now() - WINDOW_MS
+    const now = performance.now()
+    const at = now - WINDOW_MS
     for (const { window } of shelves.values()) window.expire(at)
+    oldestListed = looks.findLast((look) => look.at < at)?.revision ?? oldestListed
+    looks = [...looks.filter((look) => look.at >= at), { at: now, revision }]
   }, EXPIRE_EVERY_MS).unref()
 
   return {
@@ -299,7 +306,7 @@ export function openStore(options: OpenStoreOptions): Store {
     list,
     bytes,
     listAt(resource, namespace, at) {
-      if (at > revision) return undefined
+      if (at > revision || at < oldestListed) return undefined
       const { collection, window } = shelf(resource)
       const since = window.after(at)
       if (!since) return undefined

@@ -44,7 +44,7 @@ export interface Store extends AsyncDisposable {
   list(resource: ResourceKey, namespace?: string): Iterable<KubeObject>
   bytes(namespace?: string): number
   /**
-   * The same as it was at `revision`. Undefined where that has been compacted.
+   * The same as it was at `revision`. Undefined where that has been compacted, or was superseded five minutes ago.
    * Serves `continue` tokens, which promise one consistent snapshot over all pages.
    */
   listAt(resource: ResourceKey, namespace: string | undefined, revision: number): Iterable<KubeObject> | undefined
