@@ -1,8 +1,10 @@
 /** DELETE of everything that a selection matches. */
 import type { KubeObject } from '@caisson/api'
+import { TURN_MS } from '../fair-queue.ts'
 import { groupVersion, storageKey } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { StatusError } from '../status-error.ts'
+import type { Transaction } from '../storage/store.ts'
 import type { Answer, Call } from './call.ts'
 import { type DeleteContext, deleteIn } from './delete.ts'
 import { deleteOptions } from './delete-options.ts'
@@ -11,7 +13,7 @@ import { listObjects, listViewed } from './list.ts'
 import { listOptions } from './list-options.ts'
 import { fromStorage } from './versions.ts'
 
-/** As many share one transaction; more would keep everybody else waiting. */
+/** As many share one transaction, or as are done in a turn; more would keep everybody else waiting. */
 const BATCH = 500
 
 /** Answers with the list of what was there. Not atomic: an error leaves deleted what was deleted before it. */
@@ -41,19 +43,32 @@ async function deleteEach(objects: readonly KubeObject[], context: Omit<DeleteCo
   const { environment } = context
   // A write that is rehearsed is one deletion, or each would be rehearsed as often as all of them together.
   const size = environment.rehearses ? 1 : BATCH
-  for (let start = 0; start < objects.length; start += size) {
-    const batch = objects.slice(start, start + size)
-    await environment.store.write((transaction) => {
-      for (const object of batch) {
-        const { name, namespace } = object.metadata
-        try {
-          deleteIn(transaction, { ...context, name: name as string, namespace })
-        } catch (error) {
-          if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
-        }
-      }
-    }, context.call.share)
+  for (let start = 0; start < objects.length; )
+    start += await environment.store.write(
+      (transaction) => deleteSome(transaction, objects.slice(start, start + size), context),
+      context.call.share,
+    )
+}
+
+/** Gives how many of them are done. */
+function deleteSome(
+  transaction: Transaction,
+  objects: readonly KubeObject[],
+  context: Omit<DeleteContext, 'name'>,
+): number {
+  const begun = performance.now()
+  let done = 0
+  for (const object of objects) {
+    const { name, namespace } = object.metadata
+    try {
+      deleteIn(transaction, { ...context, name: name as string, namespace })
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
+    }
+    done++
+    if (performance.now() - begun >= TURN_MS) break
   }
+  return done
 }
 
 function systemCall(resource: Resource): Call {
