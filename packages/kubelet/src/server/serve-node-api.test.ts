@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
@@ -232,7 +233,24 @@ test('a connection on which nothing is asked any more is closed by the client, a
   expect(Number(seconds)).toBeGreaterThan(90)
 })
 
-test('connections of strangers push out each other, and nobody whom the node knows', async () => {
+test.each<[what: string, open: (where: { host: string; port: number; ca: string }) => Promise<Socket>]>([
+  [
+    'that say nothing',
+    async (where) => {
+      const socket = connectTls(where)
+      await once(socket, 'secureConnect')
+      return socket
+    },
+  ],
+  [
+    'that do not shake hands',
+    async ({ host, port }) => {
+      const socket = connect({ host, port })
+      await once(socket, 'connect')
+      return socket
+    },
+  ],
+])('connections of strangers %s push out each other, and nobody whom the node knows', async (_what, open) => {
   const pair = certificateOf('kubelet-client', ['system:masters'])
   const where = { host: '127.0.0.1', port: served.port, ca: api.certificates.authority }
   const known = connectTls({ ...where, cert: pair.certificate, key: pair.key })
@@ -240,14 +258,13 @@ test('connections of strangers push out each other, and nobody whom the node kno
   const say = (): void => void known.write('GET /stats/summary HTTP/1.1\r\nHost: node\r\n\r\n')
   say()
   await once(known, 'data')
-  const strangers: TLSSocket[] = []
+  const strangers: Socket[] = []
   let closed = 0
   for (let count = 0; count < 300; count++) {
-    const socket = connectTls(where)
+    const socket = await open(where)
     socket.on('error', () => {})
     socket.on('close', () => closed++)
     strangers.push(socket)
-    await once(socket, 'secureConnect')
   }
   await expect.poll(() => closed).toBe(300 - 256)
   expect(strangers[0]?.destroyed).toBe(true)

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { IDLE_CONNECTION_MS, readByStream } from '@caisson/api'
@@ -53,7 +53,8 @@ type Refusal = readonly [status: number, message: string]
 export async function serveNodeApi(options: ServeNodeApiOptions): Promise<ServedNodeApi> {
   const { host, port, onError } = options
   const sockets = new Set<TLSSocket>()
-  const strangers = new Set<Duplex>()
+  /** By their far end, which TLS and what is below it have in common; the oldest first. */
+  const strangers = new Map<string, Socket>()
   let reviews = 0
 
   async function admitted(request: IncomingMessage): Promise<Refusal | undefined> {
@@ -64,7 +65,7 @@ export async function serveNodeApi(options: ServeNodeApiOptions): Promise<Served
     try {
       const user = await options.authenticate(request, limit)
       if (!user) return [401, 'Unauthorized']
-      strangers.delete(request.socket)
+      strangers.delete(farEnd(request.socket))
       if (!access) return [404, '404 page not found']
       if (await options.authorize(user, access, limit)) return undefined
       const { verb, subresources } = access
@@ -123,17 +124,21 @@ export async function serveNodeApi(options: ServeNodeApiOptions): Promise<Served
     socket.on('error', () => {})
     void answerUpgrade(request, socket, head)
   })
+  // Before anybody has shaken hands, which takes its time.
+  server.on('connection', (socket: Socket) => {
+    const end = farEnd(socket)
+    strangers.set(end, socket)
+    socket.once('close', () => {
+      if (strangers.get(end) === socket) strangers.delete(end)
+    })
+    const [oldest] = strangers.values()
+    if (strangers.size > STRANGERS) oldest?.destroy()
+  })
   server.on('secureConnection', readByStream)
   server.on('secureConnection', (socket) => {
     sockets.add(socket)
-    strangers.add(socket)
     socket.on('error', () => {})
-    socket.on('close', () => {
-      sockets.delete(socket)
-      strangers.delete(socket)
-    })
-    const [oldest] = strangers
-    if (strangers.size > STRANGERS) oldest?.destroy()
+    socket.on('close', () => sockets.delete(socket))
   })
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   server.listen({ host, port })
@@ -144,10 +149,14 @@ export async function serveNodeApi(options: ServeNodeApiOptions): Promise<Served
     async [Symbol.asyncDispose]() {
       const closed = once(server, 'close')
       server.close()
-      for (const socket of sockets) socket.destroy()
+      for (const socket of [...sockets, ...strangers.values()]) socket.destroy()
       await closed
     },
   }
+}
+
+function farEnd({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
 }
 
 function contextOf({ certificate, clientAuthority }: ServingTls): Record<string, unknown> {
