@@ -11,7 +11,7 @@ import { deleteOptions } from './delete-options.ts'
 import type { Environment } from './environment.ts'
 import { listObjects, listViewed } from './list.ts'
 import { listOptions } from './list-options.ts'
-import { fromStorage } from './versions.ts'
+import { viewsOf } from './versions.ts'
 
 /** As many share one transaction, or as are done in a turn; more would keep everybody else waiting. */
 const BATCH = 500
@@ -25,7 +25,7 @@ export async function deleteCollection(call: Call, resource: Resource, environme
     ? await listViewed(environment.store, resource, selected)
     : listObjects(environment.store, resource, selected)
   await deleteEach(objects, { call, resource, environment, options })
-  const items = objects.map((object) => fromStorage(resource, object))
+  const items = await viewsOf(resource, objects)
   if (resource.custom) metadata.continue ??= ''
   const list = { kind: resource.listKind, apiVersion: groupVersion(resource), metadata, items }
   return { status: 200, body: list, resource, list: true }

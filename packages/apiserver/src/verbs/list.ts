@@ -11,7 +11,7 @@ import type { Environment } from './environment.ts'
 import { badRequest, expired } from './errors.ts'
 import { type ListOptions, listOptions } from './list-options.ts'
 import { parseResourceVersion, tooLargeResourceVersion } from './resource-version.ts'
-import { fromStorage, prepareViews } from './versions.ts'
+import { fromStorage, prepareViews, viewsOf } from './versions.ts'
 
 const TOO_OLD = 'The resourceVersion for the provided list is too old.'
 const CONTINUE_TOO_OLD =
@@ -19,8 +19,14 @@ const CONTINUE_TOO_OLD =
 
 export function list(call: Call, resource: Resource, { store }: Environment): Answer | Promise<Answer> {
   const options = listOptions(call, resource, false)
-  if (!resource.conversion) return listAnswer(resource, listObjects(store, resource, options))
-  return listViewed(store, resource, options).then((page) => listAnswer(resource, page))
+  if (resource.custom || resource.stored) return listViews(store, resource, options)
+  const { objects, metadata } = listObjects(store, resource, options)
+  return listAnswer(resource, objects, metadata)
+}
+
+async function listViews(store: Store, resource: Resource, options: ListOptions): Promise<Answer> {
+  const { objects, metadata } = await (resource.conversion ? listViewed : listObjects)(store, resource, options)
+  return listAnswer(resource, await viewsOf(resource, objects), metadata)
 }
 
 interface Page {
@@ -29,8 +35,7 @@ interface Page {
   metadata: KubeList['metadata']
 }
 
-function listAnswer(resource: Resource, { objects, metadata }: Page): Answer {
-  const items = objects.map((object) => fromStorage(resource, object))
+function listAnswer(resource: Resource, items: KubeObject[], metadata: Page['metadata']): Answer {
   // Lists of custom resources say so, too, when there is nothing to continue with.
   if (resource.custom) metadata.continue ??= ''
   const body: KubeList = { kind: resource.listKind, apiVersion: groupVersion(resource), metadata, items }

@@ -1,8 +1,9 @@
 import type { KubeObject } from '@caisson/api'
 import { expect, test } from 'vitest'
+import { TURN_MS } from '../fair-queue.ts'
 import { customResources } from '../registry/custom-resources.ts'
 import type { Resource } from '../registry/resource.ts'
-import { fromStorage, toStorage } from './versions.ts'
+import { fromStorage, toStorage, viewsOf } from './versions.ts'
 
 const schema = (properties: object): object => ({
   openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties } } },
@@ -42,4 +43,31 @@ test('a field that the stored version lacks is not stored, and what was given st
   expect(given['spec']).toEqual({ a: '1', b: '2' })
   expect(fromStorage(v1alpha1, stored)).toEqual({ ...given, spec: { a: '1' } })
   expect(fromStorage(v1, stored)).toEqual(stored)
+})
+
+test('views that take a turn each are made in as many', async () => {
+  const [, v1alpha1] = doubles()
+  const slow: Resource = {
+    ...v1alpha1,
+    stored: {
+      fromStored(object: KubeObject) {
+        const until = performance.now() + TURN_MS
+        while (performance.now() < until);
+        return { ...object, apiVersion: 'example.com/v1alpha1' }
+      },
+    } as NonNullable<Resource['stored']>,
+  }
+  let turns = 0
+  const count = (): void => {
+    turns++
+    counting = setImmediate(count)
+  }
+  let counting = setImmediate(count)
+  const stored = ['a', 'b', 'c'].map((name) => ({ apiVersion: 'example.com/v1', kind: 'Double', metadata: { name } }))
+  const views = await viewsOf(slow, stored)
+  clearImmediate(counting)
+  expect(views.map(({ apiVersion, metadata }) => [apiVersion, metadata.name])).toEqual(
+    stored.map(({ metadata }) => ['example.com/v1alpha1', metadata.name]),
+  )
+  expect(turns).toBeGreaterThanOrEqual(3)
 })

@@ -4,7 +4,9 @@
  * which may be newer than what is stored. Where a webhook converts, it is asked once for each stored state and version;
  * whoever wants a view that is not there yet throws an OpenQuestion, or waits with `prepareViews`.
  */
+import { setImmediate } from 'node:timers/promises'
 import type { KubeObject } from '@caisson/api'
+import { TURN_MS } from '../fair-queue.ts'
 import { groupVersion } from '../registry/registry.ts'
 import type { Resource } from '../registry/resource.ts'
 import { applyDefaults } from '../schema/defaults.ts'
@@ -27,6 +29,22 @@ export function fromStorage(resource: Resource, stored: KubeObject): KubeObject 
   if (known) return known
   if (isConverted(resource, stored)) throw new OpenQuestion(() => prepareViews(resource, [stored]))
   return remember(resource, stored, makeView(resource, stored, wanted))
+}
+
+/**
+ * What `fromStorage` gives of each, no more of them in a turn of the event loop than fit: one that is pruned and defaulted
+ * anew takes a tenth of a second where it is large.
+ */
+export async function viewsOf(resource: Resource, objects: readonly KubeObject[]): Promise<KubeObject[]> {
+  const found: KubeObject[] = []
+  let begun = performance.now()
+  for (const each of objects) {
+    found.push(fromStorage(resource, each))
+    if (performance.now() - begun < TURN_MS) continue
+    await setImmediate()
+    begun = performance.now()
+  }
+  return found
 }
 
 function remember(resource: Resource, stored: KubeObject, view: KubeObject): KubeObject {
