@@ -198,7 +198,8 @@ async function answer(
   { user, request, response }: { user: UserInfo; request: IncomingMessage; response: ServerResponse },
 ): Promise<number> {
   const { pipeline, inFlight, stalledMs } = context
-  const turn = (): Promise<void> | undefined => context.turns.wait(call.share)
+  // Of their own: what is answered already does not wait behind all that the same user asks for besides.
+  const turn = (): Promise<void> | undefined => context.turns.wait(`answers to ${call.share}`)
   const hold = (bytes: number): (() => void) => inFlight.hold(user, bytes)
   if (connectionVerbs(call)) {
     const found = resolveNode(context, call, searchOf(request))

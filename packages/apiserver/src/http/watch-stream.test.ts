@@ -81,13 +81,14 @@ test('of a large event no more is held for a user than he may have, and each of 
   expect(most).toBeLessThan(4_000_000 + 1000)
 })
 
-test('an event waits for its turn, and the end of the watch for the event', async () => {
+test('a large event waits for its turn, and the end of the watch for the event', async () => {
   const turn = Promise.withResolvers<void>()
   const turns = [turn.promise]
   const { client, sink, resumed } = await watch({ turn: () => turns.shift() })
-  expect(sink.send({ type: 'ADDED', object: { a: 1 } })).toBe(false)
+  expect(sink.send({ type: 'ADDED', object: { a: 1 } })).toBe(true)
+  expect(sink.send(LARGE)).toBe(false)
   sink.end()
   turn.resolve()
-  expect(await read(client)).toBe('{"type":"ADDED","object":{"a":1}}\n')
+  expect(await read(client)).toBe(`{"type":"ADDED","object":{"a":1}}\n${LINE}`)
   expect(resumed()).toBe(0)
 })

@@ -43,7 +43,7 @@ export interface StreamWatchOptions {
   transform: MessageTransform | undefined
   /** A client that has not taken what is buffered after so long, ms, is gone or holds it on purpose. */
   stalledMs: number
-  /** Waited for before an event is written, where others are to have theirs first. */
+  /** Waited for before a large event is written. */
   turn(): Promise<void> | undefined
   /** Waited for before an event is written, where too much is buffered for the user already. */
   room(): Promise<void> | undefined
@@ -92,29 +92,32 @@ export function streamWatch(options: StreamWatchOptions): Promise<void> {
     return false
   }
 
+  function isLarge(message: WatchMessage): boolean {
+    return direct !== null && format.frame(message).length > SLICE_BYTES
+  }
+
   /** Slice by slice: see there. */
   async function writeLarge(socket: Socket, frame: Buffer): Promise<void> {
     hold(frame.length)
     for (const slice of slices(frame)) {
       await new Promise<unknown>((resolve) => socket.write(slice, resolve))
       if (response.closed) return
-      await options.turn()
     }
     release()
   }
 
   /** A thousand watchers take seconds to be told of one large event, and room for a thousand of it. */
-  async function writeLater(message: WatchMessage, wait: Promise<void> | undefined, isTurn: boolean): Promise<void> {
-    let [next, hasTurn] = [wait, isTurn]
-    while (next) {
-      await next
-      if (response.closed) return
+  async function writeLater(message: WatchMessage): Promise<void> {
+    const large = isLarge(message)
+    for (let turned = !large; ; ) {
       const room = options.room()
-      next = room ?? (hasTurn ? undefined : options.turn())
-      hasTurn = !room
+      const wait = room ?? (turned ? undefined : options.turn())
+      turned = !large || !room
+      if (wait) await wait
+      if (response.closed) return
+      if (!wait) break
     }
-    const isLarge = direct && format.frame(message).length > SLICE_BYTES
-    const goesOn = isLarge ? await writeLarge(direct, format.frame(message)).then(() => true) : write(message)
+    const goesOn = large && direct ? await writeLarge(direct, format.frame(message)).then(() => true) : write(message)
     busy = false
     if (ended) response.end()
     else if (goesOn && !response.closed) running.resume()
@@ -123,12 +126,9 @@ export function streamWatch(options: StreamWatchOptions): Promise<void> {
   const running = watch.start({
     send(event) {
       const message = transform ? transform(event) : event
-      const room = options.room()
-      const wait = room ?? options.turn()
-      const isLarge = !wait && direct && format.frame(message).length > SLICE_BYTES
-      if (!wait && !isLarge) return write(message)
+      if (!options.room() && !isLarge(message)) return write(message)
       busy = true
-      writeLater(message, wait, !room).catch(() => response.destroy())
+      writeLater(message).catch(() => response.destroy())
       return false
     },
     end() {
