@@ -3,10 +3,12 @@ import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import files from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Image } from '../runtime.ts'
 import { openImageLibrary } from './image-store.ts'
 import { openImageStore } from './open-image-store.ts'
@@ -148,15 +150,27 @@ describe('an image store that several have open', () => {
     const store = await openImageStore(state)
     const [large] = await store.import(archive('large:1', 'first'))
     await store.import(archive('small:1', 'second'))
-    const rootfs = join(state, 'images', directoryOf(large), 'rootfs')
-    for (let count = 0; count < 5_000; count++) writeFileSync(join(rootfs, `file${count}`), '')
-    const done: string[] = []
-    const remove = async (name: string): Promise<void> => {
-      await store.remove(name)
-      done.push(name)
-    }
-    await Promise.all(['large:1', 'small:1'].map(remove))
-    expect(done).toEqual(['small:1', 'large:1'])
+    const { rm } = files
+    const begun = Promise.withResolvers<void>()
+    const othersGoOn = Promise.withResolvers<void>()
+    // However long the files of the large one take.
+    const deleting = vi.spyOn(files, 'rm').mockImplementation(async (path, options) => {
+      if (existsSync(join(String(path), `unnamed-${directoryOf(large)}`))) {
+        begun.resolve()
+        await othersGoOn.promise
+      }
+      await rm(path, options)
+    })
+    onTestFinished(() => {
+      deleting.mockRestore()
+      syncBuiltinESMExports()
+    })
+    syncBuiltinESMExports()
+    const removed = store.remove('large:1')
+    await begun.promise
+    await store.remove('small:1')
+    othersGoOn.resolve()
+    expect(await removed).toBe(true)
     expect(readdirSync(join(state, 'images')).filter((name) => name.startsWith('.import-'))).toEqual([])
   })
 
