@@ -15,7 +15,9 @@ export function encodeJson(answer: Answer): Pieces {
 }
 
 /** Bytes, one a character. */
-export function encodeProtobuf({ body, list }: Answer): Pieces {
+export function encodeProtobuf({ body, list, elements }: Answer): Pieces {
+  // What is said of each is its metadata, of which there is no other in protobuf.
+  if (elements) return joined(encodeProtobufList({ ...(body as object), items: [...elements.of] } as KubeList))
   return joined(list ? encodeProtobufList(body as KubeList) : [encodeObject(body as KubeObject)])
 }
 

@@ -106,6 +106,15 @@ describe('a long list is the same', () => {
     const items = [...server.store.list('configmaps', 'default')]
     const list = encodeObject({ kind: 'ConfigMapList', apiVersion: 'v1', metadata, items } as KubeObject)
     expect(await compressed('application/vnd.kubernetes.protobuf')).toEqual(Buffer.from(list, 'latin1'))
+    const partial = { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1' }
+    const { text } = await server.request('GET', '/api/v1/namespaces/default/configmaps', {
+      headers: { accept: 'application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1' },
+    })
+    const metadataList = { ...partial, kind: 'PartialObjectMetadataList', metadata }
+    const shown = items.map((item) => ({ ...partial, metadata: item.metadata }))
+    expect(text).toBe(
+      Buffer.from(encodeObject({ ...metadataList, items: shown } as KubeObject), 'latin1').toString('utf8'),
+    )
     const table = await compressed('application/json;as=Table;g=meta.k8s.io;v=v1', '?includeObject=Object')
     const rows = JSON.parse(table.toString()).rows as Array<{ cells: unknown[] }>
     expect(rows.map(({ cells }) => cells[0])).toEqual(names)
