@@ -350,7 +350,25 @@ test('a sandbox of which all containers were restored, and which cannot go on as
   expect(sandbox && (await ask({ ...source, sandbox }))).toMatchObject({ count: 2, hostname: 'copy' })
 })
 
-test('what was restored and cannot be given its name by the next process goes, and begins with the snapshot again', async () => {
+test.each<[what: string, end: (scratch: ScratchRuntime, container: Container) => Promise<void>]>([
+  [
+    'cannot be given its name by the next process',
+    async ({ runtime, stateDirectory }) => {
+      await runtime[Symbol.asyncDispose]()
+      // Of whose sentry nobody knows how to ask it.
+      for (const name of await readdir(join(stateDirectory, 'runsc')))
+        if (name.startsWith('copy-c')) await truncate(join(stateDirectory, 'runsc', name))
+    },
+  ],
+  [
+    'has ended when the next process comes',
+    async ({ runtime, exitOf }, { state }) => {
+      if (state.phase === 'running') process.kill(state.pid, 'SIGKILL')
+      await exitOf('copy-c')
+      await runtime[Symbol.asyncDispose]()
+    },
+  ],
+])('what was restored, and %s, goes, and begins with the snapshot again', async (_what, end) => {
   let scratch = await createScratchRuntime()
   onTestFinished(() => scratch[Symbol.asyncDispose]())
   const { stateDirectory } = scratch
@@ -358,34 +376,13 @@ test('what was restored and cannot be given its name by the next process goes, a
   expect(await ask(source)).toMatchObject({ count: 1 })
   const directory = join(stateDirectory, 'snapshot')
   await scratch.runtime.checkpoint('source', { directory, leaveRunning: false })
-  await restoreCounter(scratch, 'copy', directory)
-  // As a process leaves it that is killed before it has given the name, and of whose sentry nobody knows how to ask it.
-  await scratch.runtime[Symbol.asyncDispose]()
+  const { container } = await restoreCounter(scratch, 'copy', directory)
+  // As a process leaves it that is killed before it has given the name.
   await writeFile(join(stateDirectory, 'containers/copy-c/restoring'), '')
-  for (const name of await readdir(join(stateDirectory, 'runsc')))
-    if (name.startsWith('copy-c')) await truncate(join(stateDirectory, 'runsc', name))
+  await end(scratch, container)
   scratch = await createScratchRuntime({ stateDirectory })
   expect(await scratch.runtime.get('copy')).toBeUndefined()
   expect(await ask(await restoreCounter(scratch, 'copy', directory))).toMatchObject({ count: 2, hostname: 'copy' })
-})
-
-test('nothing else begins in a sandbox before all that it is restored with is there', async () => {
-  const scratch = await scratchRuntime()
-  const { runtime, stateDirectory } = scratch
-  const source = await startCounter(scratch, 'source', { sandbox: { shared: true }, container: { name: 'counter' } })
-  const other = { name: 'other', args: ['/bin/sleep', '1000'] }
-  await runtime.startContainer(containerSpec(scratch, 'source-o', { sandboxId: 'source', ...other }))
-  expect(await ask(source)).toMatchObject({ count: 1 })
-  const directory = join(stateDirectory, 'snapshot')
-  await runtime.checkpoint('source', { directory, leaveRunning: false })
-  const shared = { hostname: 'copy', network: { kind: 'pod' as const }, shared: true, snapshot: directory }
-  const sandbox = await runtime.createSandbox(sandboxSpec('copy', shared))
-  const container = await runtime.restoreContainer(counterSpec(scratch, 'copy', { name: 'counter' }), directory)
-  const guest = containerSpec(scratch, 'copy-g', { sandboxId: 'copy', name: 'guest', args: ['/bin/sleep', '1000'] })
-  await expect(runtime.startContainer(guest)).rejects.toThrow('sandbox copy is being restored')
-  await runtime.restoreContainer(containerSpec(scratch, 'copy-o', { sandboxId: 'copy', ...other }), directory)
-  expect(await ask({ sandbox, container })).toMatchObject({ count: 2, hostname: 'copy' })
-  expect((await runtime.startContainer(guest)).state.phase).toBe('running')
 })
 
 async function statesOf({ get }: Runtime, id: string): Promise<unknown> {

@@ -99,20 +99,21 @@ function correctAddresses(parts: RuntimeParts, registry: Registry): SandboxEntry
 
 /**
  * After a restart: what goes on from a snapshot, and has not got its name, gets it. Nobody was told that it is there, but
- * it runs, and what it has done since then would be lost with it.
+ * it runs, and what it has done since then would be lost with it. As if it had never been, what has ended or cannot be given
+ * its name begins with the snapshot again: as one that has run it would begin without.
  */
 async function finishRestore(parts: RuntimeParts, registry: Registry, sandbox: SandboxEntry): Promise<void> {
   const { record, containers } = sandbox
   const { shared, handler, hostname } = record.spec
   if (shared) return
-  for (const { state, ociId, directory } of containers.values()) {
-    if (state.phase !== 'running' || !isBeingRestored(directory)) continue
+  for (const { ociId, directory } of containers.values()) {
+    if (!isBeingRestored(directory)) continue
     try {
+      // One that has ended does not answer either.
       await nameSandbox(parts, { ociId, directory, driver: await parts.drivers.sentry(handler), hostname })
       await noteRestoring(directory, false)
     } catch {
-      // It does not answer; under the name of another it must not go on. As if it had never been it begins with the snapshot
-      // again, where one that has ended would begin without.
+      // Under the name of another it must not go on.
       await killSentry(directory)
       await removeSandbox(parts, registry, sandbox)
     }
