@@ -5,13 +5,14 @@
  */
 import { randomBytes } from 'node:crypto'
 import { watch } from 'node:fs'
-import { link, mkdir, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, rename, rm, rmdir, stat, statfs, utimes, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { isSameProcess, processStartTime } from '../monitor/process-identity.ts'
 import { readRecord } from '../read-record.ts'
 import type { Descriptor } from '../registry/remote-image.ts'
 import type { Image } from '../runtime.ts'
 import { RuntimeError } from '../runtime-error.ts'
+import { removeDeep } from '../sandbox/remove-deep.ts'
 import { MOST_NAMES, namesBeyond } from './names-bound.ts'
 import { parseReference, repositoryOf } from './reference.ts'
 import { createStoreLock, type StoreLock } from './store-lock.ts'
@@ -120,7 +121,7 @@ export async function openImageFiles(
   async function makeWork(): Promise<{ path: string } & AsyncDisposable> {
     const path = join(directory, workName())
     await mkdir(path, { mode: 0o700 })
-    return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+    return { path, [Symbol.asyncDispose]: () => removeWork(path) }
   }
 
   async function add(images: readonly NewImage[]): Promise<boolean> {
@@ -286,12 +287,21 @@ function workName(): string {
   return `.import-${process.pid}-${processStartTime(process.pid) ?? ''}-${randomBytes(6).toString('hex')}`
 }
 
+/**
+ * By a program: `rm` of Node asks for all files of a tree at once, and holds everybody up for a second with those of a large
+ * image.
+ */
+async function removeWork(path: string): Promise<void> {
+  // Mostly nothing is left in it, and no program needed.
+  await rmdir(path).catch(() => removeDeep(path))
+}
+
 async function removeCutOffWork(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     if (!name.startsWith('.import-')) continue
     const [, pid, startTime] = /^\.import-(\d+)-(\d+)-/.exec(name) ?? []
     if (pid !== undefined && startTime !== undefined && isSameProcess(Number(pid), startTime)) continue
-    await rm(join(directory, name), { recursive: true, force: true })
+    await removeWork(join(directory, name))
   }
 }
 

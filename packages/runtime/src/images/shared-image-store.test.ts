@@ -3,16 +3,17 @@ import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import files from 'node:fs/promises'
-import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Image } from '../runtime.ts'
+import { removeDeep } from '../sandbox/remove-deep.ts'
 import { openImageLibrary } from './image-store.ts'
 import { openImageStore } from './open-image-store.ts'
 import { createStoreLock } from './store-lock.ts'
+
+vi.mock(import('../sandbox/remove-deep.ts'), { spy: true })
 
 let state: string
 beforeEach(() => {
@@ -150,24 +151,16 @@ describe('an image store that several have open', () => {
     const store = await openImageStore(state)
     const [large] = await store.import(archive('large:1', 'first'))
     await store.import(archive('small:1', 'second'))
-    const { rm } = files
-    const begun = Promise.withResolvers<void>()
+    const begun = Promise.withResolvers<string>()
     const othersGoOn = Promise.withResolvers<void>()
     // However long the files of the large one take.
-    const deleting = vi.spyOn(files, 'rm').mockImplementation(async (path, options) => {
-      if (existsSync(join(String(path), `unnamed-${directoryOf(large)}`))) {
-        begun.resolve()
-        await othersGoOn.promise
-      }
-      await rm(path, options)
+    vi.mocked(removeDeep).mockImplementationOnce(async (path) => {
+      begun.resolve(path)
+      await othersGoOn.promise
+      rmSync(path, { recursive: true })
     })
-    onTestFinished(() => {
-      deleting.mockRestore()
-      syncBuiltinESMExports()
-    })
-    syncBuiltinESMExports()
     const removed = store.remove('large:1')
-    await begun.promise
+    expect(readdirSync(await begun.promise)).toContain(`unnamed-${directoryOf(large)}`)
     await store.remove('small:1')
     othersGoOn.resolve()
     expect(await removed).toBe(true)
