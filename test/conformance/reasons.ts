@@ -49,12 +49,6 @@ export const REASONS: readonly Reason[] = [
     specs: /at least two untainted nodes|should rollback without unnecessary restarts/,
   },
   {
-    title: 'Not given the time that they take',
-    why: 'These take minutes by design, most of them three to ten, and have not been given as much yet: nothing is known of how they end.',
-    specs:
-      /^\[sig-node\] Probing container|CronJob should not schedule jobs when suspended|compacted away|Atomic writer volumes/,
-  },
-  {
     title: 'Fields of ObjectMeta are not described',
     why: '`kubectl explain` has no words for the fields that every object has: the documents of built-in kinds come without descriptions.',
     specs: /works for CRD with validation schema/,
