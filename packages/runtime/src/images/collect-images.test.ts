@@ -61,6 +61,22 @@ test('what is in use, new or could not be had again stays', async () => {
   expect(blobs).toHaveLength(8)
 })
 
+test('one whose name has moved on goes once nothing needs it any more, and before any that has a name', async () => {
+  const archive = join(directory, 'archive.tar')
+  const imported = async (content: string): Promise<string> => {
+    await writeFile(archive, await dockerArchive({ tags: ['imported'], layers: [[file('a', content)]] }))
+    return (await library.import(archive))[0]?.id ?? ''
+  }
+  const before = await imported('x'.repeat(100_000))
+  used.add(before)
+  const after = await imported('y')
+  const named = await pulled(10_000, 2)
+  used.clear()
+  expect(await library.collect(bound(90_000))).toEqual({ removed: [], missingBytes: 0 })
+  const ids = await Promise.all([before, after, named.id].map((id) => library.byId('imported', id)))
+  expect(ids.map((image) => image?.id)).toEqual([undefined, after, named.id])
+})
+
 test('too many are, however small', async () => {
   const [old, , recent] = [await pulled(1, 3), await pulled(1, 2), await pulled(1, 0)]
   const options = { highPercent: 101, lowPercent: 100, minAgeMs: HOUR / 2 }

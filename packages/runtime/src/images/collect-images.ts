@@ -35,9 +35,12 @@ export async function collectImages(
   files: ImageFiles,
   options: CollectOptions & { inUse: () => Promise<Set<string>>; now: number },
 ): Promise<{ removed: string[]; missingBytes: number }> {
-  const bytesToFree = Math.max(await bytesOverDisk(files, options), await bytesOverBound(files, options))
+  const bytesOver = async (): Promise<number> =>
+    Math.max(await bytesOverDisk(files, options), await bytesOverBound(files, options))
   const excess = new Set((await files.readNames()).values()).size - (options.maxImages ?? Number.POSITIVE_INFINITY)
-  if (bytesToFree <= 0 && excess <= 0) return { removed: [], missingBytes: 0 }
+  if ((await bytesOver()) <= 0 && excess <= 0) return { removed: [], missingBytes: 0 }
+  await removeUnnamed(files)
+  const bytesToFree = await bytesOver()
   await using work = await files.makeWork()
   return await files.lock.hold(async () => {
     const used = await options.inUse()
@@ -58,6 +61,12 @@ export async function collectImages(
     if (gone.length > 0) await files.removeNames(names, gone, work.path)
     return { removed: gone, missingBytes: plan.missingBytes }
   })
+}
+
+/** Those whose names have moved on while something still needed them, of which nobody tells that it needs them no more. */
+async function removeUnnamed(files: ImageFiles): Promise<void> {
+  await using work = await files.makeWork()
+  await files.lock.hold(async () => files.removeNames(await files.readNames(), [], work.path))
 }
 
 async function bytesOverDisk({ directory }: ImageFiles, { highPercent, lowPercent }: CollectOptions): Promise<number> {
