@@ -430,6 +430,53 @@ print(reach(sys.argv[1], 8080), reach("web", 80), reach("kubernetes.default.svc"
     await cluster.mustCaisson([...namespace, 'rm', 'served'])
     await expect.poll(() => answer(port), SOON).toContain('ECONNREFUSED')
   })
+
+  test('whoever connects to a published port wakes the sandbox behind it, and waits for it', async () => {
+    const port = await freePort()
+    const answer = (): Promise<string> => text(connect({ host: '127.0.0.1', port })).catch(String)
+    const namespace = ['-n', 'caisson-host-volumes']
+    const suspended = (is: 'True' | 'False'): Promise<string> =>
+      cluster.mustKubectl([...namespace, 'wait', `--for=condition=Suspended=${is}`, 'sandbox/dozing', '--timeout=60s'])
+    const run = ['run', '--detach', '--name', 'dozing', '--publish', `${port}:8080`, '--idle-timeout', '2s']
+    await cluster.mustCaisson([...run, '--', '/usr/bin/python3', '-c', SERVE])
+    await expect.poll(answer, SOON).toMatch(/^dozing /)
+    await suspended('True')
+    expect(await answer()).toMatch(/^dozing /)
+    await suspended('False')
+    await suspended('True')
+    const said = await Promise.all([answer(), answer(), answer()])
+    expect(said).toEqual(Array(3).fill(expect.stringMatching(/^dozing /)))
+    await cluster.mustCaisson([...namespace, 'rm', 'dozing'])
+    await expect.poll(answer, SOON).toContain('ECONNREFUSED')
+  })
+
+  test('a Sandbox that is written as one that sleeps has no port of this machine, unless its Pod might', async () => {
+    const port = await freePort()
+    const manifest = {
+      apiVersion: 'agents.x-k8s.io/v1beta1',
+      kind: 'Sandbox',
+      metadata: { name: 'squatter', namespace: 'default', annotations: { 'caisson.dev/suspended-by': 'Idle' } },
+      spec: {
+        operatingMode: 'Suspended',
+        podTemplate: {
+          spec: {
+            containers: [{ name: 'a', image: 'caisson.dev/host', ports: [{ containerPort: 80, hostPort: port }] }],
+          },
+        },
+      },
+    }
+    await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(manifest) })
+    const asleep = ['wait', '--for=condition=Suspended', 'sandbox/squatter', '--timeout=60s']
+    const answer = (): Promise<string> => text(connect({ host: '127.0.0.1', port })).catch(String)
+    await cluster.mustKubectl(asleep)
+    expect(await answer()).toContain('ECONNREFUSED')
+    // Whoever connects wakes it, and finds nobody who listens in it.
+    const level = 'pod-security.kubernetes.io/enforce'
+    await cluster.mustKubectl(['label', 'namespace', 'default', `${level}=privileged`])
+    await expect.poll(answer, SOON).toBe('')
+    await cluster.mustKubectl(['label', 'namespace', 'default', `${level}-`])
+    await cluster.mustKubectl(['delete', 'sandbox', 'squatter'])
+  })
 })
 
 async function freePort(): Promise<number> {

@@ -64,7 +64,7 @@ test('a port of a Pod that runs already is opened when whoever has taken it mean
   await once(other, 'listening')
   await published.adopt(podOf(free, taken), address)
   expect(await isTaken(free)).toBe(true)
-  expect(told).toEqual([`pod u 127.0.0.1 TCP ${taken}`])
+  expect(told).toEqual([`pod u 127.0.0.1 tcp ${taken}`])
   await new Promise((resolve) => other.close(resolve))
   await expect.poll(() => isTaken(taken)).toBe(true)
   published.close('u')

@@ -58,21 +58,21 @@ export function publishedPorts(loopback: LoopbackPorts): PublishedPorts {
 }
 
 function wantedOf(pod: PodObject, uid: string, ip: string): Array<{ key: string; port: LoopbackPort }> {
-  return (pod.spec?.containers ?? [])
+  return portsOnLoopback(pod.spec).map(({ containerPort, ...place }) => ({
+    key: `pod ${uid} ${place.address} ${place.protocol} ${place.port}`,
+    port: { ...place, target: () => ({ ip, port: containerPort }) },
+  }))
+}
+
+/** The ports of this machine's loopback that a Pod's containers ask for; others than TCP and UDP are nowhere. */
+export function portsOnLoopback(
+  spec: PodObject['spec'] | undefined,
+): Array<Omit<LoopbackPort, 'target'> & { containerPort: number }> {
+  return (spec?.containers ?? [])
     .flatMap(({ ports = [] }) => ports)
     .flatMap(({ hostPort, hostIP, containerPort, protocol = 'TCP' }) => {
       if (!hostPort || protocol === 'SCTP') return []
       const address = hostIP?.startsWith('127.') ? hostIP : LOOPBACK
-      return [
-        {
-          key: `pod ${uid} ${address} ${protocol} ${hostPort}`,
-          port: {
-            protocol: protocol === 'UDP' ? ('udp' as const) : ('tcp' as const),
-            address,
-            port: hostPort,
-            target: () => ({ ip, port: containerPort }),
-          },
-        },
-      ]
+      return [{ protocol: protocol === 'UDP' ? 'udp' : 'tcp', address, port: hostPort, containerPort } as const]
     })
 }

@@ -26,6 +26,7 @@ import { createLoopbackPorts } from './services/loopback-ports.ts'
 import { type ProcessService, processSlices } from './services/process-service.ts'
 import type { SliceObject } from './services/service-model.ts'
 import { createServiceRules } from './services/service-rules.ts'
+import { openSleepingPorts, type SleepingPortsOptions } from './sleeping-ports.ts'
 
 export interface StartNetworkOptions {
   informers: Informers
@@ -45,6 +46,8 @@ export interface StartNetworkOptions {
   }
   /** The addresses of Services. */
   serviceRange: string
+  /** The Sandboxes of which Pods run here, where connections are to wake those that sleep. */
+  sleepers?: Pick<SleepingPortsOptions, 'sandboxes' | 'waker'>
   signal: AbortSignal
   /** Writes an Event about an object that cannot be in force as it is written. */
   record(about: AnyObject, event: EventInput): void
@@ -114,6 +117,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     }),
   )
   const published = publishedPorts(loopback)
+  const sleeping = stack.use(new DisposableStack())
   let adopted = false
   let scheduled = false
 
@@ -195,7 +199,8 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
     }
   }
 
-  follow(pods, setPod)
+  // Before its Sandbox is said to sleep, whose ports they are then.
+  follow(pods, setPod, ({ metadata }) => published.close(metadata.uid ?? ''))
   follow(namespaces, (namespace) => {
     for (const pod of pods.byIndex(PODS_BY_NAMESPACE, keyOf(namespace))) setPod(pod)
   })
@@ -244,6 +249,8 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
       }
       adopted = true
       await flush()
+      // Not before those of Pods that run.
+      if (options.sleepers) sleeping.use(openSleepingPorts({ ...options.sleepers, informers, loopback, signal }))
     },
     async admit(pod, address) {
       addresses.set(address.uid, address)

@@ -121,10 +121,12 @@ export async function startEmbeddedCluster(
     }),
   )
   const sandboxes = componentOf(componentUsers.sandboxController, 'sandbox-controller')
-  parts.waker = createSandboxWaker({ client: sandboxes.client, informer: sandboxes.informers.of(sandboxResource) })
+  const sandboxInformer = sandboxes.informers.of(sandboxResource)
+  const waker = createSandboxWaker({ client: sandboxes.client, informer: sandboxInformer })
+  parts.waker = waker
   parts.sandboxMetrics = stack.use(
     createSandboxMetrics({
-      sandboxes: sandboxes.informers.of(sandboxResource),
+      sandboxes: sandboxInformer,
       claims: sandboxes.informers.of(sandboxClaims),
       version: VERSION,
     }),
@@ -156,6 +158,7 @@ export async function startEmbeddedCluster(
             port: ROUTER_PORT,
             connect: router.connectPod,
           },
+          sleepers: { sandboxes: sandboxInformer, waker },
           record: (about, event) => recorders.of(proxy.client, 'kube-proxy').record(about, event),
         },
         kubelet: {

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freePort } from '../testing/free-port.ts'
-import { createLoopbackPorts, type LoopbackPorts } from './loopback-ports.ts'
+import { createLoopbackPorts, type LoopbackPort, type LoopbackPorts } from './loopback-ports.ts'
 
 let ports: LoopbackPorts
 beforeEach(() => {
@@ -28,6 +28,40 @@ test('connections are carried to the target, until the port is closed', async ()
   await expect(text(connect({ host: '127.0.0.1', port }))).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   server.close()
 })
+
+test.each(['opens the same place', 'closes it first'])(
+  'who connects to what sleeps is carried to it once it %s, and the place is held again when that has closed',
+  async (how) => {
+    const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.2')
+    await once(server, 'listening')
+    const place = { protocol: 'tcp', address: '127.0.0.1', port: await freePort() } as const
+    const own = { ip: '127.0.0.2', port: (server.address() as AddressInfo).port }
+    const woken = Promise.withResolvers<void>()
+    const asked = Promise.withResolvers<void>()
+    const sleeping: LoopbackPort = {
+      ...place,
+      target: () => ({ ip: place.address, port: place.port }),
+      awaken() {
+        asked.resolve()
+        return woken.promise
+      },
+    }
+    await ports.keep('sleeping', sleeping)
+    const client = connect({ host: place.address, port: place.port, allowHalfOpen: true })
+    client.end('said while it slept')
+    await asked.promise
+    if (how === 'closes it first') await ports.close('sleeping')
+    await ports.open('awake', { ...place, target: () => own })
+    woken.resolve()
+    expect(await text(client)).toBe('said while it slept')
+
+    await ports.close('awake')
+    if (how === 'closes it first') await ports.keep('sleeping', sleeping)
+    // Nobody has opened it by now: it would be carried to itself.
+    expect(await text(connect({ host: place.address, port: place.port }))).toBe('')
+    server.close()
+  },
+)
 
 test('a port that somebody else has is an error', async () => {
   const server = createServer().listen(0, '127.0.0.1')

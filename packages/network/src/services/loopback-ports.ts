@@ -11,6 +11,11 @@ export interface LoopbackPort {
   port: number
   /** Asked for each connection, or each sender of datagrams. */
   target(): Target | undefined
+  /**
+   * For what is not there to be connected to yet: whoever connects over TCP waits, and is carried to `target` once this has
+   * resolved and somebody else has opened the same place, which this one leaves to him.
+   */
+  awaken?(): Promise<void>
 }
 
 export interface LoopbackPorts extends AsyncDisposable {
@@ -39,7 +44,9 @@ export function createLoopbackPorts(
   onError: (error: unknown, where: string) => void,
   { retryMs = RETRY_MS } = {},
 ): LoopbackPorts {
-  const opened = new Map<string, { port: LoopbackPort; listener: AsyncDisposable }>()
+  const opened = new Map<string, { port: LoopbackPort; listener: Listener }>()
+  /** Those that have left their place, while somebody is still connected. */
+  const left = new Set<Listener>()
   /** Kept, and not open. */
   const waiting = new Map<string, LoopbackPort>()
   let timer: NodeJS.Timeout | undefined
@@ -58,9 +65,21 @@ export function createLoopbackPorts(
       return
     }
     await close(key)
+    for (const [other, { port: held, listener }] of opened) {
+      if (!held.awaken || !samePlace(held, port)) continue
+      opened.delete(other)
+      waiting.set(other, held)
+      leave(listener)
+    }
     const own = { ...port }
     const listener = port.protocol === 'tcp' ? await listenTcp(own) : await listenUdp(own, onError)
     opened.set(key, { port: own, listener })
+  }
+
+  /** Whoever is connected waits for what is woken. */
+  function leave(listener: Listener): void {
+    left.add(listener)
+    void listener.leave().then(() => left.delete(listener))
   }
 
   async function keep(key: string, port: LoopbackPort): Promise<void> {
@@ -85,7 +104,8 @@ export function createLoopbackPorts(
     const known = opened.get(key)
     if (!known) return
     opened.delete(key)
-    await known.listener[Symbol.asyncDispose]()
+    if (known.port.awaken) leave(known.listener)
+    else await known.listener[Symbol.asyncDispose]()
     await keepAll([...waiting].filter(([, port]) => samePlace(port, known.port)))
   }
 
@@ -101,7 +121,7 @@ export function createLoopbackPorts(
       inOrder(async () => {
         clearTimeout(timer)
         waiting.clear()
-        await Promise.all([...opened.keys()].map(close))
+        await Promise.all([...[...opened.keys()].map(close), ...[...left].map((each) => each[Symbol.asyncDispose]())])
       }),
   }
 }
@@ -110,30 +130,49 @@ function samePlace(one: LoopbackPort, other: LoopbackPort): boolean {
   return one.protocol === other.protocol && one.address === other.address && one.port === other.port
 }
 
-async function listenTcp(port: LoopbackPort): Promise<AsyncDisposable> {
+interface Listener extends AsyncDisposable {
+  /** Gives the place free at once, and resolves when the last connection has ended. */
+  leave(): Promise<void>
+}
+
+async function listenTcp(port: LoopbackPort): Promise<Listener> {
   const sockets = new Set<Socket>()
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (outside) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (outside) => {
+    if (port.awaken) void awaken(outside)
+    else carry(outside)
+  })
+
+  function carry(outside: Socket): void {
     const target = port.target()
     if (!target) {
       outside.destroy()
       return
     }
     carryBytes(outside, connect({ host: target.ip, port: target.port, allowHalfOpen: true, noDelay: true }), sockets)
-  })
+  }
+
+  async function awaken(outside: Socket): Promise<void> {
+    sockets.add(outside)
+    outside.on('error', () => outside.destroy()).on('close', () => sockets.delete(outside))
+    await port.awaken?.().catch(() => {})
+    // It would be carried to itself.
+    if (server.listening) outside.destroy()
+    else if (!outside.destroyed) carry(outside)
+  }
+
+  const leave = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
   server.maxConnections = CONNECTIONS
   await listen(server, port)
   return {
+    leave,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
-      await new Promise((resolve) => server.close(resolve))
+      await leave()
     },
   }
 }
 
-async function listenUdp(
-  port: LoopbackPort,
-  onError: (error: unknown, where: string) => void,
-): Promise<AsyncDisposable> {
+async function listenUdp(port: LoopbackPort, onError: (error: unknown, where: string) => void): Promise<Listener> {
   const senders = new Map<string, { inside: UdpSocket; idle: NodeJS.Timeout; connected: boolean }>()
   const outside = createSocket('udp4')
 
@@ -176,12 +215,11 @@ async function listenUdp(
     throw error
   })
   outside.off('error', reject).on('error', (error) => onError(error, `${port.address}:${port.port}`))
-  return {
-    async [Symbol.asyncDispose]() {
-      for (const key of senders.keys()) end(key)
-      await new Promise<void>((closed) => outside.close(() => closed()))
-    },
+  async function leave(): Promise<void> {
+    for (const key of senders.keys()) end(key)
+    await new Promise<void>((closed) => outside.close(() => closed()))
   }
+  return { leave, [Symbol.asyncDispose]: leave }
 }
 
 function listen(server: Server, { address, port }: LoopbackPort): Promise<void> {
