@@ -74,8 +74,8 @@ export async function removeStrayNetwork(
 const LINK_LOCAL = '169.254.0.0/16'
 
 /**
- * Makes the range ours in the machine's routes, and keeps sandboxes from what clouds serve to their machines. False, and
- * nothing is changed, where another has it: the kernel gives an address to one of those who add it, and its label says whom.
+ * Makes the range ours in the machine's routes. False, and nothing is changed, where another has it: the kernel gives an
+ * address to one of those who add it, and its label says whom.
  */
 export async function claimPlace(tag: string, { range, gateway, prober }: NetworkPlace): Promise<boolean> {
   try {
@@ -92,7 +92,8 @@ export async function claimPlace(tag: string, { range, gateway, prober }: Networ
   await ipBatch([
     `route replace unreachable ${range}`,
     `addr replace ${prober}/32 dev lo`,
-    ...(present ? [] : [`rule add from ${range} to ${LINK_LOCAL} prohibit`]),
+    // An earlier version's: it closed to policies too what the firewall closes unless one of them opens it.
+    ...(present ? [`rule del from ${range} to ${LINK_LOCAL} prohibit`] : []),
   ])
   return true
 }
