@@ -79,7 +79,7 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('take' as const) }),
 )
 
-test('after any history the kernel decides about every packet as Kubernetes does', () => {
+test('after any history the rules, as their text is read, decide about every packet as Kubernetes does', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30, size: 'max' }), (steps) => {
       const rules = createPolicyRules()
