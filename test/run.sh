@@ -52,5 +52,6 @@ if command -v go >/dev/null; then
   step "the embedded API server answers as a real kube-apiserver does" node test/differential/run.ts
 fi
 
+echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
 grep '^FAILED ' "$counts"
 awk '/^FAILED / { next } { p += $1; f += $2; s += $3 } END { if (s) printf "%d skipped\n", s; printf "%d passed, %d failed\n", p, f; exit f > 0 }' "$counts"
