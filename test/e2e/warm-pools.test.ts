@@ -89,7 +89,8 @@ async function createWorld(namespace: string): Promise<World> {
         metadata.name === pool &&
         status.observedGeneration === metadata.generation &&
         status.replicas === count &&
-        status.readyReplicas === count
+        status.readyReplicas === count &&
+        status.updatedReplicas === count
       const pools = await world.until(sandboxWarmPools, (all) => all.some(isReady))
       return pools.find(isReady) as SandboxWarmPool
     },
@@ -119,6 +120,30 @@ function isReady({ status }: Sandbox | SandboxClaim): boolean {
   return status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false
 }
 
+/** All that a pool says once it is full. */
+function filled(count: number, generation = 1): object {
+  const condition = (type: string, status: string, reason: string, message: string) => ({
+    type,
+    status,
+    reason,
+    message,
+    observedGeneration: generation,
+    lastTransitionTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+  })
+  return {
+    replicas: count,
+    readyReplicas: count,
+    updatedReplicas: count,
+    selector: expect.stringMatching(/^agents\.x-k8s\.io\/warm-pool-sandbox=[0-9a-f]{8}$/),
+    observedGeneration: generation,
+    conditions: [
+      condition('Ready', 'True', 'Filled', count === 1 ? 'the member is Ready' : `all ${count} members are Ready`),
+      condition('Progressing', 'False', 'Complete', 'there is nothing to do'),
+      condition('Degraded', 'False', 'AsExpected', 'nothing is wrong'),
+    ],
+  }
+}
+
 const nameOf = ({ metadata }: AnyObject): string => metadata.name ?? ''
 
 describe('a template that changes', () => {
@@ -136,7 +161,7 @@ describe('a template that changes', () => {
     expect(await world.members('pool')).toEqual([before])
     await world.client.delete(sandboxes, nameOf(before as Sandbox), { namespace: world.namespace })
     await world.until(sandboxWarmPools, ([pool]) => pool?.status?.updatedReplicas === 1)
-    await world.untilReady('pool', 1)
+    expect((await world.untilReady('pool', 1)).status).toEqual(filled(1))
     expect((await world.members('pool')).map(isUpdated)).toEqual([true])
   })
 
@@ -148,7 +173,7 @@ describe('a template that changes', () => {
     const [before] = await world.members('pool')
     await world.edit('template')
     await world.until(sandboxes, (all) => all.length === 1 && all.every(isUpdated))
-    await world.untilReady('pool', 1)
+    expect((await world.untilReady('pool', 1)).status).toEqual(filled(1))
     expect((await world.members('pool')).map(nameOf)).not.toContain(nameOf(before as Sandbox))
   })
 
@@ -162,7 +187,7 @@ describe('a template that changes', () => {
     const [a, b] = [await world.members('a'), await world.members('b')]
     await world.edit('a')
     await world.until(sandboxes, (all) => all.filter((each) => isMember(each, 'a') && isUpdated(each)).length === 1)
-    await world.untilReady('a', 1)
+    for (const each of ['a', 'b']) expect((await world.untilReady(each, 1)).status).toEqual(filled(1))
     expect((await world.members('a')).map(nameOf)).not.toEqual(a.map(nameOf))
     expect((await world.members('b')).map(nameOf)).toEqual(b.map(nameOf))
   })
@@ -178,7 +203,7 @@ describe('a template that changes', () => {
     const switched = { spec: { sandboxTemplateRef: { name: 'other' } } }
     await world.client.patch(sandboxWarmPools, 'pool', switched, { namespace })
     await world.until(sandboxes, (all) => all.length === 1 && nameOf(all[0] as Sandbox) !== nameOf(before as Sandbox))
-    await world.untilReady('pool', 1)
+    expect((await world.untilReady('pool', 1)).status).toEqual(filled(1, 2))
     const [after] = await world.members('pool')
     expect(after?.metadata.annotations?.['agents.x-k8s.io/sandbox-template-ref']).toBe('other')
   })
@@ -194,7 +219,7 @@ describe('a template that changes', () => {
     await client.patch(sandboxTemplates, 'template', labelled, { namespace })
     // A second member that has the label shows that the change was seen.
     await client.patch(sandboxWarmPools, 'pool', { spec: { replicas: 2 } }, { namespace })
-    await world.untilReady('pool', 2)
+    expect((await world.untilReady('pool', 2)).status).toEqual(filled(2, 2))
     const after = await world.members('pool')
     expect(after.map(nameOf)).toContain(nameOf(before as Sandbox))
     const labels = after.map(({ spec }) => spec.podTemplate.metadata?.labels?.['new-label'])
@@ -218,8 +243,7 @@ describe('a template that changes', () => {
     })
     expect(fewest).toBeGreaterThanOrEqual(9)
     expect(most).toBeLessThanOrEqual(12)
-    const pool = await world.untilReady('pool', 10)
-    expect(pool.status).toMatchObject({ replicas: 10, readyReplicas: 10 })
+    expect((await world.untilReady('pool', 10)).status).toEqual(filled(10))
   })
 })
 
