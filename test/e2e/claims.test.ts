@@ -292,6 +292,10 @@ test('a claim says when the controller has first seen it', async () => {
   expect(at).toBeLessThanOrEqual(Date.now())
 })
 
+/** Of `internal/metrics/metrics.go` in sigs.k8s.io/agent-sandbox v1.0.3. */
+const CLAIM_BUCKETS = [100, 250, 500, 750, 1000, 1250, 1500, 2000, 2500, 5000, 10000, 30000, 60000, 120000, 240000]
+const CREATION_BUCKETS = [50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 240000, 300000, 600000]
+
 test('what claims took, and what there is of Sandboxes, can be counted', async () => {
   const namespace = 'counted'
   const template = 'counted-template'
@@ -346,6 +350,19 @@ test('what claims took, and what there is of Sandboxes, can be counted', async (
       `agent_sandbox_creation_latency_ms_count{namespace="counted",launch_type="warm",sandbox_template="${template}"} 2`,
       `agent_sandboxes{namespace="counted",ready_condition="true",expired="false",launch_type="cold",sandbox_template="${template}",owned_by="SandboxClaim",created_by="python-client",operating_mode="Running"} 1`,
       `agent_sandboxes{namespace="counted",ready_condition="true",expired="false",launch_type="warm",sandbox_template="${template}",owned_by="SandboxWarmPool",created_by="controller",operating_mode="Running"} 1`,
+    ].sort(),
+  )
+  const bounds = lines.flatMap((line) => {
+    const [, name, le] = (line.includes(template) && /^(\w+)_bucket\{le="([^"]+)"/.exec(line)) || []
+    return name === undefined ? [] : [`${name} ${le}`]
+  })
+  const bucketsOf = (name: string, buckets: readonly number[]): string[] =>
+    ['cold', 'warm'].flatMap(() => [...buckets, '+Inf'].map((bound) => `${name} ${bound}`))
+  expect(bounds.sort()).toEqual(
+    [
+      ...bucketsOf('agent_sandbox_claim_controller_startup_latency_ms', CLAIM_BUCKETS),
+      ...bucketsOf('agent_sandbox_client_claim_startup_latency_ms', CLAIM_BUCKETS),
+      ...bucketsOf('agent_sandbox_creation_latency_ms', CREATION_BUCKETS),
     ].sort(),
   )
   expect(lines).toContainEqual(expect.stringMatching(/^agent_sandbox_build_info\{git_version="[\d.]+",.* 1$/))
