@@ -1,5 +1,7 @@
 /** Attacks that have to fail, each beside the same deed by somebody who may: from within, by a tenant, and by what is copied out. */
 
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   existsSync,
   lstatSync,
@@ -14,6 +16,7 @@ import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { expectRefused } from '../isolation/controlled.ts'
 import { type Cluster, type Outcome, run, startCluster } from './fixture.ts'
 
 const SECRET = 'nobody-in-a-sandbox-knows-this'
@@ -22,14 +25,15 @@ let cluster: Cluster
 let work: string
 let service: Server
 let servicePort: number
+let cloud: AsyncDisposable
 
 beforeAll(async () => {
   process.env['ISOLATION_TEST_SECRET'] = SECRET
   work = mkdtempSync(join(tmpdir(), 'caisson-isolation-'))
   writeFileSync(join(work, 'secret'), SECRET)
-  service = createServer((socket) => socket.end('hello'))
-  await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve))
+  service = await listening(0, '127.0.0.1')
   servicePort = (service.address() as { port: number }).port
+  cloud = await serveCredentials()
   cluster = await startCluster({ busybox: true })
   for (const namespace of ['team', 'other']) await cluster.mustKubectl(['create', 'namespace', namespace])
   await cluster.mustKubectl(['-n', 'team', 'create', 'serviceaccount', 'dev'])
@@ -43,6 +47,17 @@ beforeAll(async () => {
     '--serviceaccount=team:dev',
   ])
   await apply(
+    {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'opened', namespace: 'team' },
+      spec: {
+        podSelector: { matchLabels: { name: 'opened' } },
+        policyTypes: ['Egress'],
+        egress: [{ to: [{ ipBlock: { cidr: `${CREDENTIALS[0]}/32` } }] }],
+      },
+    },
+    pod('opened', {}),
     pod('runsc', {}),
     pod('runc', { runtimeClassName: 'runc' }),
     pod('hostile', {}),
@@ -55,6 +70,7 @@ afterAll(async () => {
   service.close()
   rmSync(work, { recursive: true, force: true })
   await cluster[Symbol.asyncDispose]()
+  await cloud[Symbol.asyncDispose]()
 })
 
 interface PodSpec {
@@ -66,7 +82,12 @@ interface PodSpec {
 
 function pod(name: string, spec: PodSpec, namespace = 'team'): object {
   const containers = [{ name: 'main', image: 'busybox', command: ['sleep', '1000'] }]
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace }, spec: { containers, ...spec } }
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, labels: { name } },
+    spec: { containers, ...spec },
+  }
 }
 
 async function apply(...objects: object[]): Promise<void> {
@@ -78,6 +99,63 @@ const tenant = (args: string[], input?: string): Promise<Outcome> =>
   cluster.kubectl(['--as=system:serviceaccount:team:dev', ...args], input === undefined ? {} : { input })
 const inPod = (name: string, script: string): Promise<Outcome> =>
   cluster.kubectl(['-n', 'team', 'exec', name, '--', 'sh', '-c', script])
+
+type Try = [host: string, port: number]
+
+/** What clouds serve to their machines, here by a network namespace that the machine has a route to. */
+const CREDENTIALS: Try = ['169.254.169.254', 80]
+const CLOUD = { namespace: 'caisson-test-cloud', link: 'cstcloud0', near: '198.18.0.1' }
+const SERVE = `import socket
+server = socket.create_server(('${CREDENTIALS[0]}', ${CREDENTIALS[1]}))
+print('ready', flush=True)
+while True: server.accept()[0].close()`
+
+async function serveCredentials(): Promise<AsyncDisposable> {
+  await using made = new AsyncDisposableStack()
+  const ip = (line: string) => execFileSync('ip', line.split(' '))
+  const { namespace, link, near } = CLOUD
+  ip(`netns add ${namespace}`)
+  made.defer(() => void ip(`netns del ${namespace}`))
+  ip(`link add ${link} type veth peer name eth0 netns ${namespace}`)
+  made.defer(() => void ip(`link del ${link}`))
+  for (const line of [`addr add ${near}/32 dev ${link}`, `link set ${link} up`]) ip(line)
+  // As an interface of a default route has it.
+  writeFileSync(`/proc/sys/net/ipv4/conf/${link}/forwarding`, '1')
+  for (const line of [`addr add ${CREDENTIALS[0]}/32 dev eth0`, 'link set eth0 up', `route add ${near} dev eth0`])
+    ip(`-n ${namespace} ${line}`)
+  ip(`route add ${CREDENTIALS[0]}/32 dev ${link}`)
+  const server = spawn('ip', ['netns', 'exec', namespace, 'python3', '-c', SERVE])
+  made.defer(async () => {
+    const ended = once(server, 'close')
+    server.kill('SIGKILL')
+    await ended
+  })
+  await once(server.stdout, 'data')
+  return made.move()
+}
+
+async function listening(port: number, host: string): Promise<Server> {
+  // Who asks may be gone before it is answered.
+  const server = createServer((socket) => socket.on('error', () => {}).end('hello'))
+  await once(server.listen(port, host), 'listening')
+  return server
+}
+
+/** Which of these a Pod gets a connection to, as `HOST PORT`: it is told by a program that the connection begins. */
+async function reachedFrom(name: string, tries: readonly Try[]): Promise<Set<string>> {
+  const script = tries.map(([host, port]) => `nc -w 2 ${host} ${port} -e sh -c 'echo reached ${host} ${port} >&2'`)
+  const { stderr } = await inPod(name, script.join('; '))
+  return new Set(Array.from(stderr.matchAll(/^reached (.*)$/gm), ([, each = '']) => each))
+}
+
+async function reachedFromMachine(tries: readonly Try[]): Promise<Set<string>> {
+  const reached = new Set<string>()
+  for (const [host, port] of tries) {
+    const { code } = await run('bash', ['-c', `exec 3<>/dev/tcp/${host}/${port}`])
+    if (code === 0) reached.add(`${host} ${port}`)
+  }
+  return reached
+}
 
 describe.each(['runsc', 'runc'])('a Pod under %s', (name) => {
   test('finds neither this machine’s files nor the daemon’s environment and open files', async () => {
@@ -91,28 +169,25 @@ describe.each(['runsc', 'runc'])('a Pod under %s', (name) => {
   })
 
   test('reaches neither services on this machine’s loopback nor what clouds serve to their machines', async () => {
-    expect((await run('bash', ['-c', `cat </dev/tcp/127.0.0.1/${servicePort}`])).stdout).toBe('hello')
     const api = new URL(
       (await cluster.mustKubectl(['config', 'view', '-o', 'jsonpath={.clusters[0].cluster.server}'])).trim(),
     )
     const gateway = (
       await cluster.mustKubectl(['-n', 'team', 'get', 'pod', name, '-o', 'jsonpath={.status.podIP}'])
     ).replace(/\d+\.\d+$/, '0.1')
-    const tries = [
-      ['127.0.0.1', servicePort],
-      [gateway, servicePort],
-      ['127.0.0.1', api.port],
-      [gateway, api.port],
-      ['169.254.169.254', 80],
-    ]
-    const script = tries
-      .map(([host, port]) => `nc -w 1 ${host} ${port} </dev/null && echo reached ${host} ${port}`)
-      .join('; ')
-    const { stdout } = await inPod(
-      name,
-      `(nc -l -p 7000 -e echo control &) ; sleep 0.3; nc -w 1 127.0.0.1 7000 </dev/null; ${script}`,
+    await using atGateway = new AsyncDisposableStack()
+    for (const port of [servicePort, Number(api.port)]) atGateway.use(await listening(port, gateway))
+    const tries: Try[] = ['127.0.0.1', gateway].flatMap((host) =>
+      [servicePort, Number(api.port)].map((port): Try => [host, port]),
     )
-    expect(stdout).toBe('control\n')
+    const [machine, opened] = [await reachedFromMachine(tries), await reachedFrom('opened', [CREDENTIALS])]
+    const attack = await reachedFrom(name, [...tries, CREDENTIALS])
+    for (const each of tries) {
+      const probe = each.join(' ')
+      expectRefused({ probe, control: machine.has(probe), attack: attack.has(probe) })
+    }
+    const probe = CREDENTIALS.join(' ')
+    expectRefused({ probe, control: opened.has(probe), attack: attack.has(probe) })
   })
 
   test('gets at nothing outside a volume by links in it', async () => {
