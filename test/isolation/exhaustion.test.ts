@@ -139,10 +139,10 @@ test('the disk', async () => {
   await beside(
     'disk',
     'with open("/var/tmp/full", "wb") as file:\n  while True: file.write(bytes(1 << 20)); file.flush()',
-    async () =>
-      ['Evicted', 'OOMKilled'].includes(
-        (await field('.reason', 'disk')) || (await field('.containerStatuses[0].state.terminated.reason', 'disk')),
-      ),
+    async () => {
+      const [reason, message] = (await field("['reason','message']", 'disk')).split(/ (.*)/s)
+      return reason === 'Evicted' && /ephemeral.*storage/.test(message ?? '')
+    },
   )
 })
 
