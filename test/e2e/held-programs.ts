@@ -91,10 +91,12 @@ export async function holdPrograms(directory: string): Promise<HeldPrograms> {
     // Files have no event that comes when they are whole.
     reached: () => expect.poll(stopped, { interval: 5 }).not.toEqual([]),
     async interrupted(parent, name) {
-      let pid: number | undefined
-      // It may be over in a few milliseconds.
-      while ((pid = childOf(parent, name)) === undefined) await setImmediate()
-      process.kill(pid, 'SIGSTOP')
+      let pid = childOf(parent, name)
+      // It may be over in a few milliseconds, also between being seen and being stopped: then it was another one's work.
+      while (pid === undefined || !stops(pid)) {
+        await setImmediate()
+        pid = childOf(parent, name)
+      }
       writeFileSync(reached, `${pid}\n`)
     },
     async release() {
@@ -106,6 +108,16 @@ export async function holdPrograms(directory: string): Promise<HeldPrograms> {
       await expect.poll(stopped, { interval: 5 }).toEqual([])
     },
     stopped,
+  }
+}
+
+/** False where it has ended. */
+function stops(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGSTOP')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    return false
   }
 }
 
