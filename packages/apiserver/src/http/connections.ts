@@ -7,7 +7,7 @@ import { constants } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
-import { IDLE_CONNECTION_MS, type UserInfo } from '@caisson/api'
+import { farEnd, IDLE_CONNECTION_MS, type UserInfo } from '@caisson/api'
 import { isComponent } from '../authn/component-users.ts'
 import { SUPERUSERS } from '../authz/authorizer.ts'
 import { createSums } from '../sums.ts'
@@ -133,8 +133,4 @@ function oldestOfMost(waiting: ReadonlyMap<string, unknown>): string {
 function openFilesLimit(): number {
   const [, limit] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
   return limit === undefined ? Infinity : Number(limit)
-}
-
-function farEnd({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`
 }

@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { IDLE_CONNECTION_MS, readByStream } from '@caisson/api'
+import { farEnd, IDLE_CONNECTION_MS, readByStream } from '@caisson/api'
 import type { NodeApi } from '../streaming/node-api.ts'
 import { refuseUpgrade } from '../streaming/upgrade.ts'
 import { nodeAccess } from './node-access.ts'
@@ -53,7 +53,7 @@ type Refusal = readonly [status: number, message: string]
 export async function serveNodeApi(options: ServeNodeApiOptions): Promise<ServedNodeApi> {
   const { host, port, onError } = options
   const sockets = new Set<TLSSocket>()
-  /** By their far end, which TLS and what is below it have in common; the oldest first. */
+  /** By their far end; the oldest first. */
   const strangers = new Map<string, Socket>()
   let reviews = 0
 
@@ -153,10 +153,6 @@ export async function serveNodeApi(options: ServeNodeApiOptions): Promise<Served
       await closed
     },
   }
-}
-
-function farEnd({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`
 }
 
 function contextOf({ certificate, clientAuthority }: ServingTls): Record<string, unknown> {
