@@ -1,6 +1,8 @@
 /** What a command makes for itself alone goes with it, and what it cannot name goes too. */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Sandbox } from '@caisson/api'
 import { type AnyObject, type Client, isApiError, isNotFound, isTransportError, type Resource } from '@caisson/client'
+import { sandboxes } from './sandboxes.ts'
 import { say } from './terminal-text.ts'
 
 export interface Temporary<T extends AnyObject> {
@@ -13,6 +15,13 @@ export interface Temporary<T extends AnyObject> {
   isNameNew: boolean
   /** What removes it by hand. */
   removal: string
+}
+
+/** A Sandbox, as far as it has to be known to be taken away again. */
+export function temporarySandbox(
+  about: Pick<Temporary<Sandbox>, 'namespace' | 'name' | 'isAttended' | 'isNameNew'>,
+): Temporary<Sandbox> {
+  return { ...about, resource: sandboxes, removal: `caisson rm ${about.name} -n ${about.namespace}` }
 }
 
 /** An API server that is started again is back by then. */

@@ -20,7 +20,7 @@ import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { yieldProcessor } from '../run/yield-processor.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
-import { makeTemporary, type Temporary, takeAway } from '../take-away.ts'
+import { makeTemporary, type Temporary, takeAway, temporarySandbox } from '../take-away.ts'
 import { say } from '../terminal-text.ts'
 import { watchNamed } from '../watch-named.ts'
 
@@ -121,16 +121,14 @@ async function runFresh(options: RunCommandOptions, wanted: WantedSandbox): Prom
   }
   noteTime('create request')
   if (!options.detach) return await runAttached(session, { options, sandbox, stop, remove })
-  await makeTemporary(session.client, temporarySandbox(sandbox, options), () => createSandbox(session, sandbox))
+  await makeTemporary(session.client, temporary(sandbox, options), () => createSandbox(session, sandbox))
   console.log(wanted.name)
   if (touchesHost(options))
     say(`${wanted.name} uses this machine’s directories or ports: it is in namespace ${namespace}`)
 }
 
-/** The sandbox as far as it has to be known to be taken away again. */
-function temporarySandbox({ name, namespace, isAttended }: NewSandbox, options: RunCommandOptions): Temporary<Sandbox> {
-  const removal = `caisson rm ${name} -n ${namespace}`
-  return { resource: sandboxes, namespace, name, isAttended, isNameNew: options.name === undefined, removal }
+function temporary({ name, namespace, isAttended }: NewSandbox, options: RunCommandOptions): Temporary<Sandbox> {
+  return temporarySandbox({ name, namespace, isAttended, isNameNew: options.name === undefined })
 }
 
 interface AttachedRun {
@@ -145,8 +143,8 @@ async function runAttached(session: Session, { options, sandbox, stop, remove }:
   const { name, namespace } = sandbox
   const terminal = terminalOf(options)
   const sent = Promise.withResolvers<void>()
-  const temporary = temporarySandbox(sandbox, options)
-  const creation = makeTemporary(session.client, temporary, () => createSandbox(session, sandbox, sent.resolve))
+  const made = temporary(sandbox, options)
+  const creation = makeTemporary(session.client, made, () => createSandbox(session, sandbox, sent.resolve))
   // What else there is to send would keep it from going out.
   await Promise.race([sent.promise, creation])
   using yielded = yieldProcessor()
@@ -178,7 +176,7 @@ async function runAttached(session: Session, { options, sandbox, stop, remove }:
       say(`${name} did not end within ${options.timeout} and was stopped`)
   } finally {
     stop.abort()
-    if (remove) await takeAway(session.client, temporary)
+    if (remove) await takeAway(session.client, made)
   }
 }
 

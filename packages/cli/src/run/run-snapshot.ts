@@ -9,7 +9,7 @@ import { podOf } from '../sandbox-pod.ts'
 import { patience, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
-import { makeTemporary, takeAway } from '../take-away.ts'
+import { makeTemporary, takeAway, temporarySandbox } from '../take-away.ts'
 import { whereFound } from '../where-found.ts'
 import { type StopSignal, stopSignal } from './stop-signal.ts'
 
@@ -63,9 +63,8 @@ async function runIn(
     metadata: { name, namespace, ...(attendance && { annotations: attendance.annotations }) },
     spec: { podTemplate, ...(volumeClaimTemplates && { volumeClaimTemplates }), fromSnapshot: options.snapshot },
   }
-  const removal = `caisson rm ${name} -n ${namespace}`
   const isAttended = attendance !== undefined
-  const temporary = { resource: sandboxes, namespace, name, isAttended, isNameNew: options.name === undefined, removal }
+  const temporary = temporarySandbox({ namespace, name, isAttended, isNameNew: options.name === undefined })
   await makeTemporary(client, temporary, () => client.create(sandboxes, sandbox, { namespace }))
   let stays = false
   try {
