@@ -7,10 +7,7 @@ import { build, type InputOptions, type OutputOptions, type Plugin } from 'rolld
 const PACKAGES = join(import.meta.dirname, '../..')
 
 /** Files that are found by their place beside the source; in the bundle everything lies in one directory. */
-const BESIDE: ReadonlyArray<[written: RegExp, bundled: string]> = [
-  [/new URL\('(?:\.\.?\/)+generated\//g, "new URL('./generated/"],
-  [/new URL\(`(?:\.\.?\/)+generated\//g, 'new URL(`./generated/'],
-]
+const GENERATED = /new URL\((['`])(?:\.\.?\/)+generated\//g
 
 /** Threads and processes of their own, which are started from their file. */
 const STARTED = [
@@ -25,8 +22,7 @@ const besideTheBundle: Plugin = {
   transform: {
     filter: { id: /packages\/[^/]+\/src\/.*\.ts$/, code: 'import.meta.url' },
     handler(text, path) {
-      let code = text
-      for (const [written, bundled] of BESIDE) code = code.replaceAll(written, bundled)
+      let code = text.replaceAll(GENERATED, 'new URL($1./generated/')
       for (const name of STARTED.map((source) => basename(source)))
         code = code.replaceAll(new RegExp(`new URL\\('\\./(?:\\w+/)?${name}\\.ts'`, 'g'), `new URL('./${name}.mjs'`)
       const left = /new URL\([^)]*\.ts'/.exec(code)

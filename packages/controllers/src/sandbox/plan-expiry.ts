@@ -25,8 +25,9 @@ export function endOf(sandbox: Sandbox): number | undefined {
 }
 
 /**
- * Takes an expired Sandbox down: its Pod, its Service and its memory, and with policy Delete itself. With Retain its conditions stay,
- * Finished among them, and everything that was about what ran goes. Claims are left to the Sandbox's deletion.
+ * Takes an expired Sandbox down: its Pod, its Service and its memory, and with policy Delete itself. With Retain its
+ * conditions stay, Finished among them, and everything that was about what ran goes. Claims are left to the Sandbox's
+ * deletion.
  */
 export function planExpired(observed: ObservedSandbox, now: number): Plan<SandboxStatus> {
   const { sandbox } = observed

@@ -107,12 +107,11 @@ export async function watchObjects(options: ObjectWatcherOptions): Promise<Objec
 
   async function discover(): Promise<void> {
     const { served, failures } = await servedKinds(client, signal)
-    for (const [name, [first, ...others]] of served) {
+    for (const [name, offered] of served) {
       if (IGNORED.has(name)) continue
       const before = followed.get(name)
-      if (!before) follow(name, first)
-      else if (![first, ...others].some((resource) => isSame(resource, before.resource)))
-        followAnew(name, before, first)
+      if (!before) follow(name, offered[0])
+      else if (!offered.some((resource) => isSame(resource, before.resource))) followAnew(name, before, offered[0])
     }
     // What has not answered may be there.
     for (const [name, before] of followed)
