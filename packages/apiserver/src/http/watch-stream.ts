@@ -109,14 +109,17 @@ export function streamWatch(options: StreamWatchOptions): Promise<void> {
   /** A thousand watchers take seconds to be told of one large event, and room for a thousand of it. */
   async function writeLater(message: WatchMessage): Promise<void> {
     const large = isLarge(message)
-    for (let turned = !large; ; ) {
+    while (!response.closed) {
       const room = options.room()
-      const wait = room ?? (turned ? undefined : options.turn())
-      turned = !large || !room
-      if (wait) await wait
-      if (response.closed) return
-      if (!wait) break
+      if (room) await room
+      else if (!large) break
+      else {
+        await options.turn()
+        // Not taken by others meanwhile.
+        if (!options.room()) break
+      }
     }
+    if (response.closed) return
     const goesOn = large && direct ? await writeLarge(direct, format.frame(message)).then(() => true) : write(message)
     busy = false
     if (ended) response.end()
