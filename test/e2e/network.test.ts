@@ -450,6 +450,37 @@ print(reach(sys.argv[1], 8080), reach("web", 80), reach("kubernetes.default.svc"
     await expect.poll(answer, SOON).toContain('ECONNREFUSED')
   })
 
+  test('whoever connects to a NodePort wakes the sandbox that its Service would lead to', async () => {
+    const container = { name: 'a', image: 'caisson.dev/host', command: ['/usr/bin/python3', '-c', SERVE] }
+    const metadata = { name: 'drowsy', namespace: 'default' }
+    const sandbox = {
+      apiVersion: 'agents.x-k8s.io/v1beta1',
+      kind: 'Sandbox',
+      metadata,
+      spec: {
+        idleSuspension: { afterSeconds: 2 },
+        suspension: { memory: 'Keep' },
+        podTemplate: { metadata: { labels: { app: 'drowsy' } }, spec: { containers: [container] } },
+      },
+    }
+    const ports = [{ port: 80, targetPort: 8080 }]
+    const service = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { ...metadata, name: 'door' },
+      spec: { type: 'NodePort', selector: { app: 'drowsy' }, ports },
+    }
+    for (const manifest of [sandbox, service])
+      await cluster.mustKubectl(['apply', '-f', '-'], { input: JSON.stringify(manifest) })
+    const port = await cluster.mustKubectl(['get', 'service', 'door', '-o', 'jsonpath={.spec.ports[0].nodePort}'])
+    const answer = (): Promise<string> => text(connect({ host: '127.0.0.1', port: Number(port) })).catch(String)
+    await expect.poll(answer, SOON).toMatch(/^drowsy /)
+    await cluster.mustKubectl(['wait', '--for=condition=Suspended', 'sandbox/drowsy', '--timeout=60s'])
+    const said = await Promise.all([answer(), answer(), answer()])
+    expect(said).toEqual(Array(3).fill(expect.stringMatching(/^drowsy /)))
+    await cluster.mustKubectl(['delete', 'service/door', 'sandbox/drowsy'])
+  })
+
   test('a Sandbox that is written as one that sleeps has no port of this machine, unless its Pod might', async () => {
     const port = await freePort()
     const manifest = {

@@ -48,11 +48,13 @@ export function openSleepingPorts({ loopback, sandboxes, informers, waker, signa
           protocol,
           address,
           port,
+          placeholder: true,
+          target: () => undefined,
           async awaken() {
             await waker.wake({ namespace, name }, signal)
+            // Where the Pod's own port is by now.
+            return { ip: address, port }
           },
-          // Where the Pod's own port is by then.
-          target: () => ({ ip: address, port }),
         },
       ]),
     )

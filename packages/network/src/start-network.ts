@@ -27,6 +27,7 @@ import { type ProcessService, processSlices } from './services/process-service.t
 import type { SliceObject } from './services/service-model.ts'
 import { createServiceRules } from './services/service-rules.ts'
 import { openSleepingPorts, type SleepingPortsOptions } from './sleeping-ports.ts'
+import { createServiceWaker } from './sleeping-services.ts'
 
 export interface StartNetworkOptions {
   informers: Informers
@@ -89,8 +90,10 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
   await informers.synced(signal)
 
   const loopback = stack.use(createLoopbackPorts(onError))
+  const { sleepers } = options
   const serviceRules = createServiceRules({
     loopback,
+    ...(sleepers && createServiceWaker({ ...sleepers, slices, signal })),
     podNamespaceAt: (ip) => rules.podAt(ip)?.namespace,
     onLeftOut: (service, why) => warn(service, `${LEFT_OUT}: ${why}`),
   })
@@ -250,7 +253,7 @@ export async function startNetwork(options: StartNetworkOptions): Promise<Networ
       adopted = true
       await flush()
       // Not before those of Pods that run.
-      if (options.sleepers) sleeping.use(openSleepingPorts({ ...options.sleepers, informers, loopback, signal }))
+      if (sleepers) sleeping.use(openSleepingPorts({ ...sleepers, informers, loopback, signal }))
     },
     async admit(pod, address) {
       addresses.set(address.uid, address)

@@ -40,10 +40,12 @@ test.each(['opens the same place', 'closes it first'])(
     const asked = Promise.withResolvers<void>()
     const sleeping: LoopbackPort = {
       ...place,
-      target: () => ({ ip: place.address, port: place.port }),
-      awaken() {
+      placeholder: true,
+      target: () => undefined,
+      async awaken() {
         asked.resolve()
-        return woken.promise
+        await woken.promise
+        return { ip: place.address, port: place.port }
       },
     }
     await ports.keep('sleeping', sleeping)
@@ -62,6 +64,33 @@ test.each(['opens the same place', 'closes it first'])(
     server.close()
   },
 )
+
+test.each(['comes', 'does not come'])('who connects where nobody is yet waits for a target, which %s', async (how) => {
+  const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.2')
+  await once(server, 'listening')
+  const own = { ip: '127.0.0.2', port: (server.address() as AddressInfo).port }
+  const awakened = Promise.withResolvers<typeof own>()
+  const asked = Promise.withResolvers<void>()
+  const place = { protocol: 'tcp', address: '127.0.0.1', port: await freePort() } as const
+  await ports.keep('a', { ...place, target: () => undefined })
+  await ports.keep('a', {
+    ...place,
+    target: () => undefined,
+    awaken() {
+      asked.resolve()
+      return awakened.promise
+    },
+  })
+  const client = connect({ host: place.address, port: place.port, allowHalfOpen: true })
+  client.end('said before')
+  await asked.promise
+  // Another cannot have the place.
+  await expect(ports.open('b', { ...place, target: () => own })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+  if (how === 'comes') awakened.resolve(own)
+  else awakened.reject(new Error('it does not run'))
+  expect(await text(client)).toBe(how === 'comes' ? 'said before' : '')
+  server.close()
+})
 
 test('a port that somebody else has is an error', async () => {
   const server = createServer().listen(0, '127.0.0.1')

@@ -11,11 +11,10 @@ export interface LoopbackPort {
   port: number
   /** Asked for each connection, or each sender of datagrams. */
   target(): Target | undefined
-  /**
-   * For what is not there to be connected to yet: whoever connects over TCP waits, and is carried to `target` once this has
-   * resolved and somebody else has opened the same place, which this one leaves to him.
-   */
-  awaken?(): Promise<void>
+  /** Where there is no target: whoever connects over TCP waits for this, and is carried to what it resolves with. */
+  awaken?(): Promise<Target | undefined>
+  /** It leaves its place to whoever opens the same, and those who wait go on waiting. */
+  placeholder?: true
 }
 
 export interface LoopbackPorts extends AsyncDisposable {
@@ -61,12 +60,12 @@ export function createLoopbackPorts(
   async function open(key: string, port: LoopbackPort): Promise<void> {
     const known = opened.get(key)
     if (known && samePlace(known.port, port)) {
-      known.port.target = port.target
+      Object.assign(known.port, port)
       return
     }
     await close(key)
     for (const [other, { port: held, listener }] of opened) {
-      if (!held.awaken || !samePlace(held, port)) continue
+      if (!held.placeholder || !samePlace(held, port)) continue
       opened.delete(other)
       waiting.set(other, held)
       leave(listener)
@@ -104,7 +103,7 @@ export function createLoopbackPorts(
     const known = opened.get(key)
     if (!known) return
     opened.delete(key)
-    if (known.port.awaken) leave(known.listener)
+    if (known.port.placeholder) leave(known.listener)
     else await known.listener[Symbol.asyncDispose]()
     await keepAll([...waiting].filter(([, port]) => samePlace(port, known.port)))
   }
@@ -138,26 +137,23 @@ interface Listener extends AsyncDisposable {
 async function listenTcp(port: LoopbackPort): Promise<Listener> {
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (outside) => {
-    if (port.awaken) void awaken(outside)
-    else carry(outside)
+    const target = port.target()
+    if (target || !port.awaken) carry(outside, target)
+    else void carryLater(outside, port.awaken())
   })
 
-  function carry(outside: Socket): void {
-    const target = port.target()
-    if (!target) {
-      outside.destroy()
-      return
-    }
-    carryBytes(outside, connect({ host: target.ip, port: target.port, allowHalfOpen: true, noDelay: true }), sockets)
+  function carry(outside: Socket, target: Target | undefined): void {
+    // It would be carried to itself.
+    const isOwn = server.listening && target?.ip === port.address && target.port === port.port
+    if (!target || isOwn || outside.destroyed) outside.destroy()
+    else
+      carryBytes(outside, connect({ host: target.ip, port: target.port, allowHalfOpen: true, noDelay: true }), sockets)
   }
 
-  async function awaken(outside: Socket): Promise<void> {
+  async function carryLater(outside: Socket, awakened: Promise<Target | undefined>): Promise<void> {
     sockets.add(outside)
     outside.on('error', () => outside.destroy()).on('close', () => sockets.delete(outside))
-    await port.awaken?.().catch(() => {})
-    // It would be carried to itself.
-    if (server.listening) outside.destroy()
-    else if (!outside.destroyed) carry(outside)
+    carry(outside, await awakened.catch(() => undefined))
   }
 
   const leave = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))

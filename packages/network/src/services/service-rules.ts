@@ -28,20 +28,23 @@ export interface ServiceRulesOptions {
    * slice leads is for sandboxes to go, by their own egress and the ingress of who is there.
    */
   podNamespaceAt(ip: string): string | undefined
+  /** For whoever connects to a NodePort that leads nowhere; he waits for it. */
+  awaken?(service: ServiceObject): Promise<void>
   /** A Service is left out. Told again only after it was not, or for another reason. */
   onLeftOut(service: ServiceObject, why: string): void
 }
 
 const LOOPBACK = '127.0.0.1'
 
-export function createServiceRules({ loopback, podNamespaceAt, onLeftOut }: ServiceRulesOptions): ServiceRules {
+export function createServiceRules(options: ServiceRulesOptions): ServiceRules {
+  const { loopback, podNamespaceAt, onLeftOut } = options
   const pieces = new Map<string, string>()
   const problems = new Map<string, string>()
   /** By Service, since one may come to have what another had before it is heard that this has it no more. */
   const nodePorts = new Map<string, Map<string, ServicePort>>()
   let change = new Map<string, RulePiece | undefined>()
 
-  function setNodePorts(key: string, ports: readonly ServicePort[], namespace: string): void {
+  function setNodePorts(key: string, ports: readonly ServicePort[], service: ServiceObject | undefined): void {
     const before = nodePorts.get(key) ?? new Map<string, ServicePort>()
     const after = new Map<string, ServicePort>()
     for (const port of ports) {
@@ -49,15 +52,21 @@ export function createServiceRules({ loopback, podNamespaceAt, onLeftOut }: Serv
         after.set(`node port ${port.protocol} ${port.nodePort} of service ${key}`, port)
     }
     for (const id of before.keys()) if (!after.has(id)) void loopback.close(id)
-    for (const [id, { protocol, nodePort = 0, targets }] of after) {
+    if (after.size > 0) nodePorts.set(key, after)
+    else nodePorts.delete(key)
+    const { namespace = '' } = service?.metadata ?? {}
+    for (const [id, { protocol, nodePort = 0 }] of after) {
       const target = (): Target | undefined => {
+        const targets = nodePorts.get(key)?.get(id)?.targets ?? []
         const reachable = targets.filter(({ ip }) => podNamespaceAt(ip) === namespace)
         return reachable[Math.floor(Math.random() * reachable.length)]
       }
-      void loopback.keep(id, { protocol: protocol as 'tcp' | 'udp', address: LOOPBACK, port: nodePort, target })
+      const awaken = async (): Promise<Target | undefined> => {
+        if (service) await options.awaken?.(service)
+        return target()
+      }
+      void loopback.keep(id, { protocol: protocol as 'tcp' | 'udp', address: LOOPBACK, port: nodePort, target, awaken })
     }
-    if (after.size > 0) nodePorts.set(key, after)
-    else nodePorts.delete(key)
   }
 
   const budget = createNamespaceBudget(SERVICES_BUDGET)
@@ -75,7 +84,7 @@ export function createServiceRules({ loopback, podNamespaceAt, onLeftOut }: Serv
     if (problem === undefined) problems.delete(key)
     else problems.set(key, problem)
     const led = problem === undefined ? (own?.ports ?? []) : []
-    setNodePorts(key, led, namespace)
+    setNodePorts(key, led, own?.service)
     const piece = servicePiece(led)
     const text = JSON.stringify(piece)
     if (pieces.get(key) === text) return
