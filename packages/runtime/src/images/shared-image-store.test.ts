@@ -3,17 +3,15 @@ import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Image } from '../runtime.ts'
-import { removeDeep } from '../sandbox/remove-deep.ts'
 import { openImageLibrary } from './image-store.ts'
 import { openImageStore } from './open-image-store.ts'
 import { createStoreLock } from './store-lock.ts'
-
-vi.mock(import('../sandbox/remove-deep.ts'), { spy: true })
 
 let state: string
 beforeEach(() => {
@@ -49,6 +47,18 @@ function archive(name: string, content: string): string {
   const file = join(state, `${content}.tar`)
   execFileSync('tar', ['-C', work, '-cf', file, 'manifest.json', 'config.json', 'layer.tar'])
   return file
+}
+
+/** The first `rm` that is run in this test stops before it removes anything. `begun` is what it is to remove. */
+function holdNextRm(): { begun(): Promise<string>; goOn(): Promise<void> } {
+  const work = mkdtempSync(join(state, 'rm-'))
+  const [begun, goOn] = [join(work, 'begun'), join(work, 'go-on')]
+  execFileSync('mkfifo', [begun, goOn])
+  const hold = `mkdir ${work}/first 2>/dev/null && { echo "$4" >${begun}; read _ <${goOn}; }`
+  writeFileSync(join(work, 'rm'), `#!/bin/sh\n${hold}\nexec /bin/rm "$@"\n`, { mode: 0o755 })
+  vi.stubEnv('PATH', `${work}:${process.env['PATH']}`)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  return { begun: async () => (await readFile(begun, 'utf8')).trim(), goOn: () => writeFile(goOn, '\n') }
 }
 
 const names = async (store: { list(): Promise<Array<{ name: string }>> }): Promise<string[]> =>
@@ -151,18 +161,12 @@ describe('an image store that several have open', () => {
     const store = await openImageStore(state)
     const [large] = await store.import(archive('large:1', 'first'))
     await store.import(archive('small:1', 'second'))
-    const begun = Promise.withResolvers<string>()
-    const othersGoOn = Promise.withResolvers<void>()
     // However long the files of the large one take.
-    vi.mocked(removeDeep).mockImplementationOnce(async (path) => {
-      begun.resolve(path)
-      await othersGoOn.promise
-      rmSync(path, { recursive: true })
-    })
+    const rm = holdNextRm()
     const removed = store.remove('large:1')
-    expect(readdirSync(await begun.promise)).toContain(`unnamed-${directoryOf(large)}`)
+    expect(readdirSync(await rm.begun())).toContain(`unnamed-${directoryOf(large)}`)
     await store.remove('small:1')
-    othersGoOn.resolve()
+    await rm.goOn()
     expect(await removed).toBe(true)
     expect(readdirSync(join(state, 'images')).filter((name) => name.startsWith('.import-'))).toEqual([])
   })
