@@ -4,12 +4,14 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DaemonRecord, isAlive, readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
 import { tryLock } from '../../packages/cli/src/cluster/directory-lock.ts'
 import { sandboxes } from '../../packages/cli/src/sandboxes.ts'
 import { createClient, createHttpTransport, findConnection } from '../../packages/client/src/index.ts'
+import { freePort } from '../cluster/real-cluster.ts'
 import { type Cluster, startCluster } from './fixture.ts'
 import { commandLine, leftovers } from './leftovers.ts'
 
@@ -376,6 +378,20 @@ describe('a cluster that ends when it is idle', () => {
     const watcher = begin(['run', '--', 'sleep', '3'])
     const [code] = (await once(watcher, 'exit')) as [number]
     expect([code, isAlive(running)]).toEqual([0, true])
+    await waitForEnd(running)
+  })
+  test('does not while a Sandbox sleeps behind a port that wakes it', async () => {
+    const running = await up()
+    const port = await freePort()
+    const made = ['run', '--detach', '--name', 'door', '--publish', `${port}:8080`, '--idle-timeout', '1s']
+    await cluster.mustCaisson([...made, '--', 'python3', '-m', 'http.server', '8080'])
+    const namespace = ['-n', 'caisson-host-volumes']
+    await cluster.mustKubectl([...namespace, 'wait', '--for=condition=Suspended', 'sandbox/door', '--timeout=60s'])
+    // As long as it would take to end.
+    await delay(2_000)
+    expect(isAlive(running)).toBe(true)
+    expect((await fetch(`http://127.0.0.1:${port}/etc/hostname`)).status).toBe(200)
+    await cluster.mustCaisson([...namespace, 'rm', 'door'])
     await waitForEnd(running)
   })
 })

@@ -40,9 +40,8 @@ export function openSleepingPorts({ loopback, sandboxes, informers, waker, signa
   }
 
   function portsOf({ metadata: { namespace = '', name = '' }, spec }: Sandbox, key: string): Map<string, LoopbackPort> {
-    const tcp = portsOnLoopback(spec.podTemplate.spec).filter(({ protocol }) => protocol === 'tcp')
     return new Map(
-      tcp.map(({ protocol, address, port }) => [
+      tcpPorts(spec).map(({ protocol, address, port }) => [
         `sandbox ${key} ${address} ${port}`,
         {
           protocol,
@@ -77,6 +76,15 @@ export function openSleepingPorts({ loopback, sandboxes, informers, waker, signa
       labelled[Symbol.dispose]()
     },
   }
+}
+
+/** Whether somebody may knock at a port of a Sandbox that sleeps. */
+export function waitsAtPort(sandbox: Sandbox): boolean {
+  return isSuspendedForIdleness(sandbox) && tcpPorts(sandbox.spec).length > 0
+}
+
+function tcpPorts({ podTemplate }: Sandbox['spec']): ReturnType<typeof portsOnLoopback> {
+  return portsOnLoopback(podTemplate.spec).filter(({ protocol }) => protocol === 'tcp')
 }
 
 /** And its Pod, whose ports they were, is gone. */

@@ -1,12 +1,15 @@
 /** When a cluster that a command started by itself has nothing left to do. */
 import { startTimer } from '@caisson/api'
-import { type PodObject, resources } from '@caisson/client'
+import { type AnyObject, type Informer, type PodObject, resources, sandboxes } from '@caisson/client'
+import { waitsAtPort } from '@caisson/network'
 import type { EmbeddedCluster } from './embedded-cluster.ts'
 
-/** Calls `end` when for so long no client was connected and every Pod had finished but those that are the cluster itself. */
+/**
+ * Calls `end` when for so long no client was connected, every Pod had finished but those that are the cluster itself, and
+ * no Sandbox slept behind a port that wakes it.
+ */
 export function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: () => void): Disposable {
   using stack = new DisposableStack()
-  const pods = cluster.informers.of(resources.pods)
   const busy = new Set<string>()
   let clients = 0
   let timer: Disposable | undefined
@@ -20,23 +23,23 @@ export function watchIdleness(cluster: EmbeddedCluster, limitMs: number, end: ()
       timer ??= startTimer(limitMs, end)
     }
   }
-  function seen(pod: PodObject): void {
-    const { uid = '' } = pod.metadata
-    if (hasFinished(pod) || cluster.isProcess(pod)) busy.delete(uid)
-    else busy.add(uid)
-    look()
+  function follow<T extends AnyObject>(informer: Informer<T>, isBusy: (object: T) => boolean): void {
+    const tell = ({ metadata: { uid = '' } }: T, said: boolean): void => {
+      if (said) busy.add(uid)
+      else busy.delete(uid)
+      look()
+    }
+    stack.use(
+      informer.handle({
+        added: (object) => tell(object, isBusy(object)),
+        updated: (_old, object) => tell(object, isBusy(object)),
+        deleted: (object) => tell(object, false),
+      }),
+    )
   }
 
-  stack.use(
-    pods.handle({
-      added: seen,
-      updated: (_old, pod) => seen(pod),
-      deleted({ metadata: { uid = '' } }) {
-        busy.delete(uid)
-        look()
-      },
-    }),
-  )
+  follow(cluster.informers.of(resources.pods), (pod) => !hasFinished(pod) && !cluster.isProcess(pod))
+  follow(cluster.informers.of(sandboxes), waitsAtPort)
   stack.use(
     cluster.followClients((open) => {
       clients = open
