@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.ts'
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
+import { freePort } from '../cluster/real-cluster.ts'
 import { type Cluster, findKubectl, startCluster } from './fixture.ts'
 
 let cluster: Cluster
@@ -142,6 +143,24 @@ test('a running sandbox is forked, and its copies part', async () => {
   await cluster.mustCaisson(['rm', 'parent', ...names])
   // With the last one that needs it the snapshot goes.
   await cluster.mustKubectl(['wait', '--for=delete', 'sandboxsnapshots', '--all', '--timeout=30s'])
+})
+
+test('copies of a sandbox that publishes a port are reached otherwise, which is said', async () => {
+  const port = await freePort()
+  const here = ['-n', 'caisson-host-volumes']
+  const serve = ['python3', '-m', 'http.server', '--directory', '/etc', '8000']
+  await cluster.mustCaisson(['run', '--detach', '--name', 'open', '--publish', `${port}:8000`, '--', ...serve])
+  const forked = await cluster.caisson(['fork', 'open'])
+  expect(forked).toMatchObject({
+    code: 0,
+    stderr: `caisson: ports that open publishes lead to no copy of it: 'caisson port-forward NAME ${port}:8000' does\n`,
+  })
+  await cluster.mustCaisson([...here, 'snapshot', 'open', '--name', 'opened'])
+  const get = ['python3', '-c', 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:8000/hostname").read())']
+  const begun = await cluster.caisson([...here, 'run', '--name', 'third', '--snapshot', 'opened', '--', ...get])
+  expect(begun).toMatchObject({ code: 0, stdout: "b'third\\n'\n" })
+  await cluster.mustCaisson([...here, 'rm', 'open', forked.stdout.trim()])
+  await cluster.mustKubectl([...here, 'delete', 'sandboxsnapshot', 'opened', '--timeout=30s'])
 })
 
 /** Goes on counting in an open file of its volume. */
@@ -336,6 +355,17 @@ test('a command is run beside what a snapshot holds', async () => {
   expect(outcome.code).toBe(7)
   expect(Number(outcome.stdout)).toBeGreaterThan(0)
   expect((await cluster.caisson(['run', '--snapshot', 'no-such', '--', 'true'])).code).toBe(66)
+  const late = await cluster.caisson(['run', '--snapshot', 'warm-python', '--timeout', '2s', '--', 'sleep', '60'])
+  expect(late).toMatchObject({
+    code: 124,
+    stderr: expect.stringContaining('the command did not end within 2s and was stopped'),
+  })
+  const other = await cluster.caisson(['run', '--snapshot', 'warm-python', '-e', 'A=b', '--', 'env'])
+  expect(other).toMatchObject({
+    code: 64,
+    stderr:
+      'caisson: --env says what a new sandbox is like, and one that begins with a snapshot goes on as what was kept: leave out --env or --snapshot\n',
+  })
   await cluster.mustKubectl(['delete', 'sandboxsnapshot', 'warm-python', '--timeout=30s'])
 })
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Sandbox } from '@caisson/api'
+import type { PodTemplate, Sandbox } from '@caisson/api'
 import { sandboxSnapshots } from '@caisson/client'
 import { type Attendance, attend } from '../attendance.ts'
 import { CliError } from '../cli-error.ts'
@@ -12,6 +12,7 @@ import { runningPodOf } from '../sandbox-pod.ts'
 import { createSnapshot, getSandbox, patience, whenReady, whenTaken } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
+import { templateOfCopy } from '../template-of-copy.ts'
 import { whereFound } from '../where-found.ts'
 
 export interface ForkOptions extends GlobalOptions {
@@ -72,7 +73,9 @@ async function makeCopies(session: Session, { name, count, stop, attendance, ann
     const failed = whenTaken(session, snapshot, signal).then(() => new Promise<never>(() => undefined))
     failed.catch(() => undefined)
     // Made at once: they begin the moment that the snapshot is there.
-    for (const child of names) creations.push(createChild(session, { name: child, source, snapshot, annotations }))
+    const podTemplate = templateOfCopy(source.spec.podTemplate, name)
+    const made = { source, podTemplate, snapshot, annotations }
+    for (const child of names) creations.push(createChild(session, { ...made, name: child }))
     const ready = names.map(async (child, index) => {
       await creations[index]
       return await Promise.race([whenReady(session, child, signal), failed])
@@ -96,16 +99,16 @@ async function makeCopies(session: Session, { name, count, stop, attendance, ann
 interface Child {
   name: string
   source: Sandbox
+  podTemplate: PodTemplate
   snapshot: string
   annotations: Record<string, string> | undefined
 }
 
 async function createChild(
   { client, namespace }: Session,
-  { name, source, snapshot, annotations }: Child,
+  { name, source, podTemplate, snapshot, annotations }: Child,
 ): Promise<void> {
-  const { podTemplate, volumeClaimTemplates, service, suspension, idleSuspension, shutdownTime, shutdownPolicy } =
-    source.spec
+  const { volumeClaimTemplates, service, suspension, idleSuspension, shutdownTime, shutdownPolicy } = source.spec
   await client.create(
     sandboxes,
     {

@@ -33,14 +33,14 @@ const PRETENDING = 'fake'
 /** Runs a command as a sandbox's own process and ends with its exit code. */
 export async function run(options: RunCommandOptions): Promise<void> {
   requireTerminal(terminalOf(options))
-  if (options.snapshot !== undefined && options.idleTimeout !== undefined)
-    throw new CliError('usage', '--idle-timeout and --snapshot contradict each other: choose one')
   if (options.pool !== undefined) {
-    requireOnlyOf(options.given ?? [])
+    requireOnlyOf(WITH_POOL, options.given)
     return (await import('./claim.ts')).claim({ ...options, pool: options.pool })
   }
-  if (options.snapshot !== undefined)
+  if (options.snapshot !== undefined) {
+    requireOnlyOf(WITH_SNAPSHOT, options.given)
     return (await import('../run/run-snapshot.ts')).runSnapshot({ ...options, snapshot: options.snapshot })
+  }
   await runFresh(options, wantedSandbox(options))
 }
 
@@ -190,16 +190,19 @@ function idleTimeout({ idleTimeout: text, detach }: RunCommandOptions): number |
   return idleMs
 }
 
-/** What can be said of a sandbox that is there already. */
-const WITH_POOL = ['--pool', '--name', '--rm', '--keep', '--interactive', '--tty', '--env', '--timeout']
+/** What can be said of a sandbox that is not made as the other options say. */
+const OF_ANY = ['--name', '--rm', '--keep', '--interactive', '--tty', '--timeout']
+const WITH_POOL = { option: '--pool', others: [...OF_ANY, '--env'], are: 'those of a pool are as its template says' }
+const WITH_SNAPSHOT = {
+  option: '--snapshot',
+  others: [...OF_ANY, '--detach'],
+  are: 'one that begins with a snapshot goes on as what was kept',
+}
 
-function requireOnlyOf(given: readonly string[]): void {
-  const other = given.find((option) => !WITH_POOL.includes(option))
+function requireOnlyOf({ option, others, are }: typeof WITH_POOL, given: readonly string[] = []): void {
+  const other = given.find((each) => each !== option && !others.includes(each))
   if (other !== undefined)
-    throw new CliError(
-      'usage',
-      `${other} says what a new sandbox is like, and those of a pool are as its template says: leave out ${other} or --pool`,
-    )
+    throw new CliError('usage', `${other} says what a new sandbox is like, and ${are}: leave out ${other} or ${option}`)
 }
 
 /** Resolves when there is a connection, or none can be made: whoever needs it hears why. */

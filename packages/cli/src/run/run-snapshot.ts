@@ -1,7 +1,8 @@
 import { isNotFound, sandboxSnapshots } from '@caisson/client'
 import { type Attendance, attend } from '../attendance.ts'
-import { CliError } from '../cli-error.ts'
+import { CliError, EXIT_CODES } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
+import { parseTimeout, shutdownAfter } from '../duration.ts'
 import { execCommand } from '../exec-command.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import { newName } from '../new-name.ts'
@@ -10,6 +11,8 @@ import { patience, whenReady } from '../sandbox-progress.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
 import { makeTemporary, takeAway, temporarySandbox } from '../take-away.ts'
+import { templateOfCopy } from '../template-of-copy.ts'
+import { say } from '../terminal-text.ts'
 import { whereFound } from '../where-found.ts'
 import { type StopSignal, stopSignal } from './stop-signal.ts'
 
@@ -22,6 +25,7 @@ export interface RunSnapshotOptions extends GlobalOptions {
   rm?: boolean
   interactive?: boolean
   tty?: boolean
+  timeout?: string
 }
 
 /** Makes a Sandbox from a snapshot and executes a command beside what goes on in it; ends with the command's exit code. */
@@ -32,24 +36,31 @@ export async function runSnapshot(options: RunSnapshotOptions): Promise<void> {
       'usage',
       '--rm and --detach contradict each other with --snapshot: what begins with one has no end of its own',
     )
-  const stop = stopSignal(undefined)
+  const timeoutMs = options.timeout === undefined ? undefined : parseTimeout('--timeout', options.timeout)
+  const stop = stopSignal(timeoutMs)
   await using opened = await openSession(options)
   // Whatever ends this process, its sandbox ends too, unless it runs and is to stay.
   await using attendance = opened.embedded ? await attend(opened.embedded) : undefined
   try {
-    await whereFound(opened, (session) => runIn(session, { name, stop, attendance, ...options }))
+    await whereFound(opened, (session) => runIn(session, { ...options, name, stop, timeoutMs, attendance }))
   } catch (error) {
     if (!stop.signal.aborted) throw error
     process.exitCode = stop.exitCode()
+    if (process.exitCode === EXIT_CODES['timed-out'])
+      say(`the command did not end within ${options.timeout} and was stopped`)
   }
 }
 
-async function runIn(
-  session: Session,
-  options: RunSnapshotOptions & { name: string; stop: StopSignal; attendance: Attendance | undefined },
-): Promise<void> {
+interface SnapshotRun extends RunSnapshotOptions {
+  name: string
+  stop: StopSignal
+  timeoutMs: number | undefined
+  attendance: Attendance | undefined
+}
+
+async function runIn(session: Session, options: SnapshotRun): Promise<void> {
   const { client, namespace } = session
-  const { name, stop, attendance } = options
+  const { name, stop, timeoutMs, attendance } = options
   const snapshot = await client.get(sandboxSnapshots, options.snapshot, { namespace }).catch((error: unknown) => {
     if (!isNotFound(error)) throw error
     throw new CliError(
@@ -61,7 +72,12 @@ async function runIn(
   if (!podTemplate) throw new CliError('unavailable', `snapshot ${options.snapshot} is not Ready`)
   const sandbox = {
     metadata: { name, namespace, ...(attendance && { annotations: attendance.annotations }) },
-    spec: { podTemplate, ...(volumeClaimTemplates && { volumeClaimTemplates }), fromSnapshot: options.snapshot },
+    spec: {
+      podTemplate: templateOfCopy(podTemplate, snapshot.spec.sandboxName),
+      ...(volumeClaimTemplates && { volumeClaimTemplates }),
+      fromSnapshot: options.snapshot,
+      ...(timeoutMs !== undefined && { shutdownTime: shutdownAfter(timeoutMs), shutdownPolicy: 'Delete' as const }),
+    },
   }
   const isAttended = attendance !== undefined
   const temporary = temporarySandbox({ namespace, name, isAttended, isNameNew: options.name === undefined })
