@@ -26,6 +26,8 @@ import { VolumeError } from './volume-error.ts'
 const O_PATH = 0x200000
 /** As many links as the kernel follows on one path. */
 const LINK_LIMIT = 40
+/** Each level is an open file, with as many Pods at once as begin. A tenant names paths, and makes links, with thousands. */
+const DEPTH_LIMIT = 128
 
 /**
  * Mounts `subPath` of the volume at `target`, a path that no container can reach. Directories that are missing are made,
@@ -71,6 +73,8 @@ async function openWithin(
     for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
       const parent = walked.at(-1)
       if (!parent) break
+      if (walked.length > DEPTH_LIMIT && name !== '..')
+        throw new VolumeError(`the subPath leads deeper than ${DEPTH_LIMIT} directories`)
       if (name === '..') {
         if (walked.length === 1) throw new VolumeError('the subPath leads out of the volume')
         await walked.pop()?.close()

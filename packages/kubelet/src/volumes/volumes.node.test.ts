@@ -90,6 +90,16 @@ describe('bindSubPath', () => {
     expect(await readdir(outside)).toEqual(['secret'])
   })
 
+  test('holds no more files open than a way of 128 directories needs, however long it is', async () => {
+    const deepest = 'd/'.repeat(128)
+    await bind(deepest)
+    expect((await stat(target)).ino).toBe((await stat(join(volume, deepest))).ino)
+    await expect(bind('e/'.repeat(3_000))).rejects.toThrow('the subPath leads deeper than 128 directories')
+    // Its 128 directories are made; of one that is a link of as many there is none more.
+    await symlink('e/'.repeat(127), join(volume, 'link'))
+    await expect(bind('link/e/e')).rejects.toThrow('the subPath leads deeper than 128 directories')
+  })
+
   test('never shows what is outside, however fast a container swaps a directory for a link', async () => {
     await mkdir(join(volume, 'real'))
     await writeFile(join(volume, 'real/mine'), '')
