@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { PodObject } from '@caisson/client'
 import { expect, test } from 'vitest'
-import { publishedPorts } from './published-ports.ts'
+import { portsOnLoopback, publishedPorts } from './published-ports.ts'
 import { createLoopbackPorts } from './services/loopback-ports.ts'
 import { freePort } from './testing/free-port.ts'
 
@@ -70,4 +70,18 @@ test('a port of a Pod that runs already is opened when whoever has taken it mean
   published.close('u')
   await loopback.close('none')
   expect(await Promise.all([free, taken].map(isTaken))).toEqual([false, false])
+})
+
+test('where else a Pod asks to be published than on loopback is on loopback, and no name is looked up', () => {
+  const hostIPs = [undefined, '127.0.0.3', '0.0.0.0', '192.0.2.1', '127.example.com', '127.0.0.1.example.com']
+  const ports = hostIPs.map((hostIP) => ({
+    hostPort: 80,
+    containerPort: 8080,
+    ...(hostIP !== undefined && { hostIP }),
+  }))
+  expect(portsOnLoopback({ containers: [{ name: 'web', ports }] }).map(({ address }) => address)).toEqual([
+    '127.0.0.1',
+    '127.0.0.3',
+    ...Array<string>(4).fill('127.0.0.1'),
+  ])
 })

@@ -1,4 +1,5 @@
 /** Ports of Pods that this machine's own programs reach on loopback: `hostPort`, which Pod Security allows few namespaces. */
+import { isIPv4 } from 'node:net'
 import type { PodObject } from '@caisson/client'
 import type { PodAddress } from './network-gate.ts'
 import type { LoopbackPort, LoopbackPorts } from './services/loopback-ports.ts'
@@ -72,7 +73,8 @@ export function portsOnLoopback(
     .flatMap(({ ports = [] }) => ports)
     .flatMap(({ hostPort, hostIP, containerPort, protocol = 'TCP' }) => {
       if (!hostPort || protocol === 'SCTP') return []
-      const address = hostIP?.startsWith('127.') ? hostIP : LOOPBACK
+      // As in Kubernetes nothing has looked at it: a name that begins so would be somebody's to resolve.
+      const address = hostIP?.startsWith('127.') && isIPv4(hostIP) ? hostIP : LOOPBACK
       return [{ protocol: protocol === 'UDP' ? 'udp' : 'tcp', address, port: hostPort, containerPort } as const]
     })
 }
