@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, startCluster } from './fixture.ts'
 
@@ -444,8 +445,7 @@ print(reach(sys.argv[1], 8080), reach("web", 80), reach("kubernetes.default.svc"
     expect(await answer()).toMatch(/^dozing /)
     await suspended('False')
     await suspended('True')
-    const said = await Promise.all([answer(), answer(), answer()])
-    expect(said).toEqual(Array(3).fill(expect.stringMatching(/^dozing /)))
+    expect(await whileItWakes(answer)).toEqual(new Set([expect.stringMatching(/^dozing /)]))
     await cluster.mustCaisson([...namespace, 'rm', 'dozing'])
     await expect.poll(answer, SOON).toContain('ECONNREFUSED')
   })
@@ -476,8 +476,7 @@ print(reach(sys.argv[1], 8080), reach("web", 80), reach("kubernetes.default.svc"
     const answer = (): Promise<string> => text(connect({ host: '127.0.0.1', port: Number(port) })).catch(String)
     await expect.poll(answer, SOON).toMatch(/^drowsy /)
     await cluster.mustKubectl(['wait', '--for=condition=Suspended', 'sandbox/drowsy', '--timeout=60s'])
-    const said = await Promise.all([answer(), answer(), answer()])
-    expect(said).toEqual(Array(3).fill(expect.stringMatching(/^drowsy /)))
+    expect(await whileItWakes(answer)).toEqual(new Set([expect.stringMatching(/^drowsy /)]))
     await cluster.mustKubectl(['delete', 'service/door', 'sandbox/drowsy'])
   })
 
@@ -509,6 +508,17 @@ print(reach(sys.argv[1], 8080), reach("web", 80), reach("kubernetes.default.svc"
     await cluster.mustKubectl(['delete', 'sandbox', 'squatter'])
   })
 })
+
+/** What those hear who come together, and one after the other until they have heard. */
+async function whileItWakes(answer: () => Promise<string>): Promise<Set<string>> {
+  const said = [answer(), answer(), answer()]
+  const first = Promise.all(said)
+  for (let waits = true; waits; ) {
+    said.push(answer())
+    waits = await Promise.race([first.then(() => false), delay(20, true)])
+  }
+  return new Set(await Promise.all(said))
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')

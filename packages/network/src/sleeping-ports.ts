@@ -24,11 +24,13 @@ export function openSleepingPorts({ loopback, sandboxes, informers, waker, signa
   const namespaces = informers.of(resources.namespaces)
   /** By the Sandbox: its open ports, by their keys. */
   const open = new Map<string, ReadonlyMap<string, LoopbackPort>>()
+  /** By the Sandbox: its ports stay open until those of its Pod are, and so for all who come meanwhile. */
+  const waking = new Set<string>()
 
   function look(sandbox: Sandbox | undefined, key: string): void {
     const before = open.get(key)
-    const wanted =
-      sandbox && sleeps(sandbox) && mayHavePorts(sandbox) ? portsOf(sandbox, key) : new Map<string, LoopbackPort>()
+    const waits = sandbox && (sleeps(sandbox) || (before && waking.has(key))) && mayHavePorts(sandbox)
+    const wanted = waits ? portsOf(sandbox, key) : new Map<string, LoopbackPort>()
     for (const each of before?.keys() ?? []) if (!wanted.has(each)) void loopback.close(each)
     for (const [each, port] of wanted) if (!before?.has(each)) void loopback.keep(each, port)
     if (wanted.size > 0) open.set(key, wanted)
@@ -50,7 +52,13 @@ export function openSleepingPorts({ loopback, sandboxes, informers, waker, signa
           placeholder: true,
           target: () => undefined,
           async awaken() {
-            await waker.wake({ namespace, name }, signal)
+            waking.add(key)
+            try {
+              await waker.wake({ namespace, name }, signal)
+            } finally {
+              waking.delete(key)
+              look(sandboxes.get(key), key)
+            }
             // Where the Pod's own port is by now.
             return { ip: address, port }
           },

@@ -48,13 +48,25 @@ export function createServiceWaker({ sandboxes, waker, slices, signal }: Service
     await abortable(promise, AbortSignal.any([signal, AbortSignal.timeout(ENDPOINT_PATIENCE_MS)]))
   }
 
+  async function wakeOne(service: ServiceObject): Promise<void> {
+    // The same one for all who come.
+    const [name] = sleepers(service).toSorted()
+    if (name === undefined) return
+    await waker.wake({ namespace: service.metadata.namespace ?? '', name }, signal)
+    await leadsSomewhere(keyOf(service))
+  }
+
+  /** By Service: one that wakes is no sleeper any more, and whoever comes meanwhile waits for it too. */
+  const waking = new Map<string, Promise<void>>()
+
   return {
-    async awaken(service) {
-      // The same one for all who come.
-      const [name] = sleepers(service).toSorted()
-      if (name === undefined) return
-      await waker.wake({ namespace: service.metadata.namespace ?? '', name }, signal)
-      await leadsSomewhere(keyOf(service))
+    awaken(service) {
+      const key = keyOf(service)
+      const known = waking.get(key)
+      if (known) return known
+      const begun = wakeOne(service).finally(() => waking.delete(key))
+      waking.set(key, begun)
+      return begun
     },
   }
 }

@@ -65,6 +65,46 @@ test.each(['opens the same place', 'closes it first'])(
   },
 )
 
+test('who connects to what has its place, and has yet to wake, waits with those who came before', async () => {
+  const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.2')
+  await once(server, 'listening')
+  const place = { protocol: 'tcp', address: '127.0.0.1', port: await freePort() } as const
+  const own = { ip: '127.0.0.2', port: (server.address() as AddressInfo).port }
+  const [asked, woken] = [Promise.withResolvers<void>(), Promise.withResolvers<typeof own>()]
+  await ports.keep('sleeping', {
+    ...place,
+    placeholder: true,
+    target: () => undefined,
+    awaken() {
+      asked.resolve()
+      return woken.promise
+    },
+  })
+  const said = (what: string): Promise<string> => {
+    const client = connect({ host: place.address, port: place.port, allowHalfOpen: true })
+    client.end(what)
+    return text(client)
+  }
+  const first = said('first')
+  await asked.promise
+  // There, and not answering yet.
+  const looked = Promise.withResolvers<void>()
+  let target: typeof own | undefined
+  await ports.open('waking', {
+    ...place,
+    target() {
+      looked.resolve()
+      return target
+    },
+  })
+  const second = said('second')
+  await looked.promise
+  target = own
+  woken.resolve(own)
+  expect(await Promise.all([first, second])).toEqual(['first', 'second'])
+  server.close()
+})
+
 test.each(['comes', 'does not come'])('who connects where nobody is yet waits for a target, which %s', async (how) => {
   const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.2')
   await once(server, 'listening')

@@ -13,7 +13,7 @@ export interface LoopbackPort {
   target(): Target | undefined
   /** Where there is no target: whoever connects over TCP waits for this, and is carried to what it resolves with. */
   awaken?(): Promise<Target | undefined>
-  /** It leaves its place to whoever opens the same, and those who wait go on waiting. */
+  /** It leaves its place to whoever opens the same. Those who wait go on waiting, and with them who comes before they are let go. */
   placeholder?: true
 }
 
@@ -59,20 +59,24 @@ export function createLoopbackPorts(
 
   async function open(key: string, port: LoopbackPort): Promise<void> {
     const known = opened.get(key)
-    if (known && samePlace(known.port, port)) {
-      Object.assign(known.port, port)
-      return
-    }
+    if (known && samePlace(known.port, port)) return lead(key, port, known.listener)
     await close(key)
     for (const [other, { port: held, listener }] of opened) {
       if (!held.placeholder || !samePlace(held, port)) continue
       opened.delete(other)
       waiting.set(other, held)
-      leave(listener)
+      // It listens all the time: nobody is refused between the two.
+      return lead(key, port, listener)
     }
-    const own = { ...port }
-    const listener = port.protocol === 'tcp' ? await listenTcp(own) : await listenUdp(own, onError)
-    opened.set(key, { port: own, listener })
+    opened.set(key, {
+      port,
+      listener: port.protocol === 'tcp' ? await listenTcp(port) : await listenUdp(port, onError),
+    })
+  }
+
+  function lead(key: string, port: LoopbackPort, listener: Listener): void {
+    listener.lead(port)
+    opened.set(key, { port, listener })
   }
 
   /** Whoever is connected waits for what is woken. */
@@ -132,13 +136,24 @@ function samePlace(one: LoopbackPort, other: LoopbackPort): boolean {
 interface Listener extends AsyncDisposable {
   /** Gives the place free at once, and resolves when the last connection has ended. */
   leave(): Promise<void>
+  /** Who comes from now on is led as this says, which is of the same place. */
+  lead(port: LoopbackPort): void
 }
 
-async function listenTcp(port: LoopbackPort): Promise<Listener> {
+async function listenTcp(first: LoopbackPort): Promise<Listener> {
   const sockets = new Set<Socket>()
+  const awaited = new Set<Promise<unknown>>()
+  let port = first
+  /** What has come to have the place is there, and has yet to wake. */
+  let waking: Promise<unknown> | undefined
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (outside) => {
     const target = port.target()
-    if (target || !port.awaken) carry(outside, target)
+    if (waking)
+      void carryLater(
+        outside,
+        waking.then(() => undefined),
+      )
+    else if (target || !port.awaken) carry(outside, target)
     else void carryLater(outside, port.awaken())
   })
 
@@ -153,7 +168,10 @@ async function listenTcp(port: LoopbackPort): Promise<Listener> {
   async function carryLater(outside: Socket, awakened: Promise<Target | undefined>): Promise<void> {
     sockets.add(outside)
     outside.on('error', () => outside.destroy()).on('close', () => sockets.delete(outside))
-    carry(outside, await awakened.catch(() => undefined))
+    awaited.add(awakened)
+    const woken = await awakened.catch(() => undefined)
+    awaited.delete(awakened)
+    carry(outside, port.target() ?? woken)
   }
 
   const leave = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
@@ -161,6 +179,14 @@ async function listenTcp(port: LoopbackPort): Promise<Listener> {
   await listen(server, port)
   return {
     leave,
+    lead(next) {
+      const isTaken = port.placeholder && !next.placeholder
+      if (isTaken && awaited.size > 0)
+        waking = Promise.allSettled(awaited).finally(() => {
+          waking = undefined
+        })
+      port = next
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await leave()
@@ -168,7 +194,8 @@ async function listenTcp(port: LoopbackPort): Promise<Listener> {
   }
 }
 
-async function listenUdp(port: LoopbackPort, onError: (error: unknown, where: string) => void): Promise<Listener> {
+async function listenUdp(first: LoopbackPort, onError: (error: unknown, where: string) => void): Promise<Listener> {
+  let port = first
   const senders = new Map<string, { inside: UdpSocket; idle: NodeJS.Timeout; connected: boolean }>()
   const outside = createSocket('udp4')
 
@@ -215,7 +242,13 @@ async function listenUdp(port: LoopbackPort, onError: (error: unknown, where: st
     for (const key of senders.keys()) end(key)
     await new Promise<void>((closed) => outside.close(() => closed()))
   }
-  return { leave, [Symbol.asyncDispose]: leave }
+  return {
+    leave,
+    lead(next) {
+      port = next
+    },
+    [Symbol.asyncDispose]: leave,
+  }
 }
 
 function listen(server: Server, { address, port }: LoopbackPort): Promise<void> {
