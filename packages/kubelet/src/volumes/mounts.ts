@@ -13,7 +13,9 @@ export async function mountPointsBelow(directory: string): Promise<string[]> {
 
 /** Takes every mount at or below `directory` away. Throws where one stays: what is in it is not ours to delete. */
 export async function unmountBelow(directory: string): Promise<void> {
-  for (const point of await mountPointsBelow(directory)) {
+  const points = await mountPointsBelow(directory)
+  if (points.length === 0) return
+  for (const point of points) {
     // Not followed by name: lazily, since a process that still looks at it would only delay the inevitable.
     await runProgram('umount', ['--no-canonicalize', '--lazy', '--', point])
   }

@@ -22,11 +22,12 @@ afterEach(() => rmSync(state, { recursive: true, force: true }))
 /** In the store. */
 const directoryOf = (image: Image | undefined): string => `${image?.id.slice('sha256:'.length)}.2`
 
-/** A docker-archive of one layer with one file. */
-function archive(name: string, content: string): string {
+/** A docker-archive of one layer with one file, and so many others. */
+function archive(name: string, content: string, others = 0): string {
   const work = mkdtempSync(join(state, 'archive-'))
   mkdirSync(join(work, 'root'))
   writeFileSync(join(work, 'root/file'), content)
+  for (let index = 0; index < others; index++) writeFileSync(join(work, `root/${index}`), '')
   execFileSync('tar', ['--owner=0', '--group=0', '-C', join(work, 'root'), '-cf', join(work, 'layer.tar'), '.'])
   const digest = createHash('sha256')
     .update(execFileSync('cat', [join(work, 'layer.tar')]))
@@ -159,7 +160,7 @@ describe('an image store that several have open', () => {
 
   test('deletes what is removed when others may go on again: they wait for a large image no longer than for a small one', async () => {
     const store = await openImageStore(state)
-    const [large] = await store.import(archive('large:1', 'first'))
+    const [large] = await store.import(archive('large:1', 'first', 1_000))
     await store.import(archive('small:1', 'second'))
     // However long the files of the large one take.
     const rm = holdNextRm()
