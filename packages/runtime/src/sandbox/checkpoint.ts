@@ -70,8 +70,11 @@ export async function checkpointSandbox(
   } catch (error) {
     // It goes on: what was marked to end with the snapshot would be taken for that whenever it ends.
     for (const { directory } of [entry, ...containers]) await rm(join(directory, CHECKPOINTED_FILE), { force: true })
-    await rm(directory, { recursive: true, force: true })
-    if (pauses && entry.state.phase === 'running') await goOnOrEnd(parts, driver, entry)
+    try {
+      await rm(directory, { recursive: true, force: true })
+    } finally {
+      if (pauses && entry.state.phase === 'running') await goOnOrEnd(parts, driver, entry)
+    }
     throw error
   }
 }
