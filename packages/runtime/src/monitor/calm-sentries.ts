@@ -7,6 +7,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { isSameProcess, parentOf } from './process-identity.ts'
+import { tellFailure } from './tell-failure.ts'
 import { setTimerSlack, type TimerSlack, threadsOf } from './timer-slack.ts'
 import type { SupervisedContainer } from './watch-container.ts'
 
@@ -55,13 +56,15 @@ export function createCalmSentries(): CalmSentries {
   let timer: NodeJS.Timeout | undefined
 
   function look(): void {
-    for (const followed of sentries.values()) {
-      const before = followed.work
-      followed.work = workOfStubs(followed)
-      const isStill = isHardlyMore(followed.work, before)
-      const isRoused = performance.now() - followed.rousedAt < ROUSED_MS
-      become(followed, isStill && !isRoused ? 'calm' : 'awake')
-    }
+    for (const followed of sentries.values()) tellFailure(() => lookAt(followed))
+  }
+
+  function lookAt(followed: Followed): void {
+    const before = followed.work
+    followed.work = workOfStubs(followed)
+    const isStill = isHardlyMore(followed.work, before)
+    const isRoused = performance.now() - followed.rousedAt < ROUSED_MS
+    become(followed, isStill && !isRoused ? 'calm' : 'awake')
   }
 
   function become(followed: Followed, slack: TimerSlack): void {

@@ -8,6 +8,7 @@ import { goesOn, killProcess } from './process-identity.ts'
 import type { Started, Supervision } from './protocol.ts'
 import { SentryControlError, waitForContainer } from './sentry-control.ts'
 import { waitInShim } from './shim-process.ts'
+import { tellFailure } from './tell-failure.ts'
 
 export interface ContainerEnd extends ExitStatus {
   finishedAt: number
@@ -90,7 +91,7 @@ function lastRecorded({ directory }: Supervision): number {
 
 /** Its reaper was killed: nobody will ever know its exit code, so that it must not go on. */
 export function monitorDied(running: WaitForEndOptions['running']): ContainerEnd {
-  killProcess(running.pid, running.startTime, 'SIGKILL')
+  tellFailure(() => killProcess(running.pid, running.startTime, 'SIGKILL'))
   return {
     ...KILLED,
     finishedAt: Date.now(),
@@ -108,14 +109,21 @@ async function waitAsked(
     const status = exitStatusOf(await askSentry(end, supervision.ociId))
     return { ...status, finishedAt: Date.now(), reason: status.exitCode === 0 ? 'completed' : 'error' }
   } catch {
-    const alive = goesOn(running.pid, running.startTime)
-    if (options.killExpected() || alive) return { ...KILLED, finishedAt: Date.now(), reason: 'error' }
+    if (options.killExpected() || mayGoOn(running)) return { ...KILLED, finishedAt: Date.now(), reason: 'error' }
     return {
       ...KILLED,
       finishedAt: Date.now(),
       reason: 'sentry-died',
       message: 'the sandbox ended under its container',
     }
+  }
+}
+
+function mayGoOn({ pid, startTime }: WaitForEndOptions['running']): boolean {
+  try {
+    return goesOn(pid, startTime)
+  } catch {
+    return true
   }
 }
 

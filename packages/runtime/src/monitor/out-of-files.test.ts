@@ -56,6 +56,7 @@ function tried(imports: string, attempt: string): Tried {
   const from = (file: string): string => JSON.stringify(join(import.meta.dirname, file))
   const program = `${TRY}
 import * as pipes from ${from('process-pipes.ts')}
+import { killProcess } from ${from('process-identity.ts')}
 import { launchProcess } from ${from('launched-process.ts')}
 const directory = ${JSON.stringify(directory)}
 ${imports}
@@ -73,6 +74,11 @@ test.each([
   const { leaks, fits } = tried('', attempt)
   expect(leaks.filter((count) => count !== 0)).toEqual([])
   expect([fits, leaks.length]).toEqual([least, least])
+})
+
+test('whether a process is there to be killed is not known without', () => {
+  // It has another start than that.
+  expect(tried('', "killProcess(process.pid, 'another', 'SIGKILL')")).toEqual({ leaks: [0], fits: 1 })
 })
 
 test('what is launched opens all that it needs or nothing', () => {

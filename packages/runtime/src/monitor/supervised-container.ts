@@ -113,20 +113,24 @@ async function makeContainer(supervision: Supervision, pool: FifoPool): Promise<
     launched[Symbol.dispose]()
   }
   let pid: number
+  let startTime: string
   try {
     if (!made) await succeeded(launched, supervision)
     pid = made?.pid ?? Number(readFileSync(supervision.pidFile, 'utf8'))
+    startTime = processStartTime(pid) ?? ''
   } catch (error) {
     release()
     throw error
   }
-  const startTime = processStartTime(pid) ?? ''
   return {
     pid,
     release,
     end() {
-      killProcess(pid, startTime, 'SIGKILL')
-      release()
+      try {
+        killProcess(pid, startTime, 'SIGKILL')
+      } finally {
+        release()
+      }
     },
     watch(current) {
       const running = { pid, startedAt: Date.now(), startTime, oomKills: killsBefore }

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXITS_FILE } from '../monitor/launched-process.ts'
 import { killProcess, processStartTime } from '../monitor/process-identity.ts'
+import { tellFailure } from '../monitor/tell-failure.ts'
 
 /** A start takes a fifth of a second, and one that ends by itself leaves less to tidy up than one that is killed. */
 const PATIENCE_MS = 2_000
@@ -13,7 +14,8 @@ const PATIENCE_MS = 2_000
 export function cancelStart(directory: string, signal: AbortSignal | undefined): Disposable {
   let timer: NodeJS.Timeout | undefined
   const abort = (): void => {
-    timer = setTimeout(() => killLaunched(directory), PATIENCE_MS)
+    // What cannot be killed now ends the start by itself.
+    timer = setTimeout(() => tellFailure(() => killLaunched(directory)), PATIENCE_MS)
   }
   signal?.addEventListener('abort', abort, { once: true })
   return {

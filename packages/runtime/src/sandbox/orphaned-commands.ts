@@ -2,10 +2,10 @@
  * Commands of an OCI runtime that a daemon had begun and that go on without it. What is started by the monitor is none of
  * them: that has a reaper, by which it is found again.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { killProcess, processStartTime } from '../monitor/process-identity.ts'
+import { killProcess, processStartTime, readOfProcess } from '../monitor/process-identity.ts'
 
 /**
  * What they may have done by half. A sentry that was told to stand still does so for ever where nobody has written down
@@ -73,9 +73,5 @@ const ROOTS = ['runsc', 'runc', 'crun']
 
 /** Empty for what has none, and what has ended. */
 function commandLineOf(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-  } catch {
-    return []
-  }
+  return readOfProcess(`/proc/${pid}/cmdline`).split('\0')
 }
