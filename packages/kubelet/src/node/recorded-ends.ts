@@ -2,9 +2,9 @@
  * How the containers ended that were stopped with the node. Nobody can be told then, since the API goes down with it: it
  * is written down, and told by the next agent before anything else.
  */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ContainerState } from '@caisson/runtime'
+import { type ContainerState, readRecord } from '@caisson/runtime'
 
 export type RecordedEnd = Extract<ContainerState, { phase: 'exited' }>
 
@@ -13,15 +13,9 @@ export type RecordedEnds = ReadonlyMap<string, RecordedEnd>
 
 const FILE = 'ended.json'
 
-/** None where nothing was recorded, or what was is not whole. */
+/** None where nothing was recorded, or what was is not whole. Rejects where it cannot be read now: it is all that knows. */
 export async function readEnds(dataDir: string): Promise<RecordedEnds> {
-  try {
-    return new Map(
-      Object.entries(JSON.parse(await readFile(join(dataDir, FILE), 'utf8')) as Record<string, RecordedEnd>),
-    )
-  } catch {
-    return new Map()
-  }
+  return new Map(Object.entries((await readRecord<Record<string, RecordedEnd>>(join(dataDir, FILE))) ?? {}))
 }
 
 /** Adds to what was recorded and not told yet. A node that ran nothing may have no directory either. */
