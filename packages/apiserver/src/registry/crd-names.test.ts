@@ -20,6 +20,6 @@ test('each short name is looked for once among those that were accepted', () => 
     spec: { group: 'example.com', names: { ...names, shortNames } },
     status: { acceptedNames: { ...names, shortNames: before } },
   } as unknown as KubeObject
-  expect(acceptNames(definition, [], '').acceptedNames).toEqual({ ...names, shortNames })
+  expect(acceptNames(definition, { definitions: [], builtin: [] }, '').acceptedNames).toEqual({ ...names, shortNames })
   expect(reads).toBeLessThan(1000)
 })

@@ -1,21 +1,31 @@
-/** Which names of a CustomResourceDefinition are taken by another one of its group, and the conditions that follow. */
+/** Which names of a CustomResourceDefinition are taken by another one of its group or by a built-in kind, and the conditions that follow. */
 import type { KubeObject } from '@caisson/api'
 import { deepEqual } from '../patch/json-value.ts'
 import { type CrdCondition, type CrdNames, type CrdStatus, conditionOf, specOf, statusOf } from './crd.ts'
 import { goQuote } from './field-error.ts'
+import type { Resource } from './resource.ts'
+
+export interface KnownNames {
+  /** Every other CustomResourceDefinition. */
+  definitions: Iterable<KubeObject>
+  /**
+   * Their objects are stored by group and plural as those of definitions: of a definition with the names of one its objects
+   * would be those of the built-in kind, past its validation, and would all go with the definition.
+   */
+  builtin: readonly Resource[]
+}
 
 /**
  * The status of `crd` with its names accepted where nobody else has them. A definition is established, and served, as
  * soon as its names are accepted, and stays so.
  *
- * @param others every other CustomResourceDefinition
  * @param now RFC 3339 to the second
  */
-export function acceptNames(crd: KubeObject, others: Iterable<KubeObject>, now: string): CrdStatus {
+export function acceptNames(crd: KubeObject, known: KnownNames, now: string): CrdStatus {
   const status = statusOf(crd)
   const { group, names } = specOf(crd)
   const accepted: Partial<CrdNames> = { ...status.acceptedNames }
-  const taken = namesOfGroup(group, crd.metadata.name, others)
+  const taken = namesOfGroup(group, crd.metadata.name, known)
   const conflicts: Array<[reason: string, message: string]> = []
   const claim = (
     field: 'plural' | 'singular' | 'kind' | 'listKind',
@@ -73,10 +83,15 @@ export function setCondition(conditions: CrdCondition[], condition: CrdCondition
   else conditions[index] = next
 }
 
-function namesOfGroup(group: string, self: string | undefined, others: Iterable<KubeObject>) {
+function namesOfGroup(group: string, self: string | undefined, { definitions, builtin }: KnownNames) {
   const resources = new Set<string>()
   const kinds = new Set<string>()
-  for (const other of others) {
+  for (const each of builtin) {
+    if (each.group !== group) continue
+    for (const name of [each.plural, each.singular, ...each.shortNames]) resources.add(name)
+    kinds.add(each.kind).add(each.listKind)
+  }
+  for (const other of definitions) {
     if (other.metadata.name === self || specOf(other).group !== group) continue
     const accepted = statusOf(other).acceptedNames
     if (!accepted) continue

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { crdStrategy } from './crd-strategy.ts'
 
 const now = Date.UTC(2026, 0, 1)
-const context = { user: { username: 'u', groups: [] }, now, list: () => [] }
+const context = { user: { username: 'u', groups: [] }, now, list: () => [], builtin: [] }
 
 function definition(versions: unknown): KubeObject {
   return {

@@ -5,7 +5,7 @@ import { trackUpdate } from '../patch/managed-fields.ts'
 import { formatCheck } from '../schema/format.ts'
 import type { Schema } from '../schema/schema.ts'
 import { type CrdCondition, type CrdNames, type CrdSpec, specOf, statusOf } from './crd.ts'
-import { acceptNames, namesPending, setCondition } from './crd-names.ts'
+import { acceptNames, type KnownNames, namesPending, setCondition } from './crd-names.ts'
 import { visitSchemas } from './crd-schemas.ts'
 import { validateCrd, validateCrdStatus, validateCrdUpdate } from './crd-validation.ts'
 import type { Strategy } from './resource.ts'
@@ -18,17 +18,17 @@ const KEY = 'customresourcedefinitions.apiextensions.k8s.io'
 export const crdStrategy: Strategy = {
   unconditionalUpdate: false,
   defaults: fillDefaults,
-  prepareForCreate(crd, { now, list }) {
+  prepareForCreate(crd, { now, list, builtin }) {
     crd['status'] = { storedVersions: storageVersions(crd) }
-    crd['status'] = acceptNames(crd, list(KEY), timestamp(now))
+    crd['status'] = acceptNames(crd, { definitions: list(KEY), builtin }, timestamp(now))
     ownStatus(crd, now)
   },
-  prepareForUpdate(next, current, { now, list }) {
+  prepareForUpdate(next, current, { now, list, builtin }) {
     const status = statusOf(current)
     const stored = status.storedVersions ?? []
     const added = storageVersions(next).filter((version) => !stored.includes(version))
     next['status'] = { ...status, storedVersions: [...stored, ...added] }
-    if (namesPending(next)) next['status'] = acceptNames(next, list(KEY), timestamp(now))
+    if (namesPending(next)) next['status'] = acceptNames(next, { definitions: list(KEY), builtin }, timestamp(now))
   },
   validate: validateCrd,
   validateUpdate: validateCrdUpdate,
@@ -89,9 +89,9 @@ function ownChange(before: KubeObject, crd: KubeObject, now: number): void {
  * The status that `crd` should have now that another definition has gone or changed its names; undefined where nothing
  * changes. To be called for the other definitions of a group when one of them is deleted or renamed.
  */
-export function reconsiderNames(crd: KubeObject, others: Iterable<KubeObject>, now: number): object | undefined {
+export function reconsiderNames(crd: KubeObject, known: KnownNames, now: number): object | undefined {
   if (!namesPending(crd)) return undefined
-  const status = acceptNames(crd, others, timestamp(now))
+  const status = acceptNames(crd, known, timestamp(now))
   return deepEqual(status, statusOf(crd)) ? undefined : status
 }
 

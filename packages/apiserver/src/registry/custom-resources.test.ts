@@ -49,7 +49,7 @@ const V1BETA1: CrdVersion = {
 }
 
 function context(stored: KubeObject[] = []): StrategyContext {
-  return { user: { username: 'admin', groups: [] }, now: NOW, list: () => stored }
+  return { user: { username: 'admin', groups: [] }, now: NOW, list: () => stored, builtin: [] }
 }
 
 function definition(changes: object = {}, names: object = {}): KubeObject {
@@ -234,8 +234,8 @@ describe('CustomResourceDefinition', () => {
       ['Established', 'NotAccepted', 'not all names are accepted'],
     ])
     expect(customResources(second)).toEqual([])
-    expect(reconsiderNames(second, [first, second], NOW)).toBeUndefined()
-    const status = reconsiderNames(second, [second], NOW)
+    expect(reconsiderNames(second, { definitions: [first, second], builtin: [] }, NOW)).toBeUndefined()
+    const status = reconsiderNames(second, { definitions: [second], builtin: [] }, NOW)
     expect(customResources({ ...second, status })[0]?.kind).toBe('Box')
   })
 

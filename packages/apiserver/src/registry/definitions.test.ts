@@ -137,6 +137,47 @@ describe('a definition', () => {
   })
 })
 
+describe('a definition with the names of a built-in kind', () => {
+  const LEASES = '/apis/coordination.k8s.io'
+  const NAME = 'leases.coordination.k8s.io'
+  const names = { plural: 'leases', singular: 'lease', kind: 'Lease', listKind: 'LeaseList' }
+  const taken = {
+    metadata: { name: NAME, annotations: { 'api-approved.kubernetes.io': 'unapproved' } },
+    spec: { group: 'coordination.k8s.io', scope: 'Namespaced', names, versions: [version('v9', true, {})] },
+  }
+  const served = async () => (await send('GET', `${LEASES}/v1/namespaces/a/leases/one`)).status
+
+  beforeEach(async () => {
+    await send('POST', `${LEASES}/v1/namespaces/a/leases`, { metadata: { name: 'one' } })
+  })
+
+  test('is not established, and takes nothing with it when it goes', async () => {
+    const { body } = await send('POST', DEFINITIONS, taken)
+    const conditions = body.status.conditions as { type: string; status: string; message: string }[]
+    expect(conditions.map(({ type, status, message }) => [type, status, message])).toEqual([
+      ['NamesAccepted', 'False', '"LeaseList" is already in use'],
+      ['Established', 'False', 'not all names are accepted'],
+    ])
+    expect((await send('GET', `${LEASES}/v9/namespaces/a/leases`)).status).toBe(404)
+    const gone = definitionGone()
+    await send('DELETE', `${DEFINITIONS}/${NAME}`)
+    await gone
+    expect(await served()).toBe(200)
+  })
+
+  test('is served no more where somebody writes into its status that it is', async () => {
+    const { body } = await send('POST', DEFINITIONS, taken)
+    const conditions = ['NamesAccepted', 'Established'].map((type) => ({ type, status: 'True', reason: 'X' }))
+    const forged = { ...body, status: { ...body.status, acceptedNames: names, conditions } }
+    expect((await send('PUT', `${DEFINITIONS}/${NAME}/status`, forged)).status).toBe(200)
+    expect((await send('GET', `${LEASES}/v9/namespaces/a/leases`)).status).toBe(404)
+    const gone = definitionGone()
+    await send('DELETE', `${DEFINITIONS}/${NAME}`)
+    await gone
+    expect(await served()).toBe(200)
+  })
+})
+
 describe('scale', () => {
   test('reads and writes the replicas of any kind', async () => {
     await send('POST', DEFINITIONS, definition([version('v1', true, {})]))

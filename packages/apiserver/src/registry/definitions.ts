@@ -30,7 +30,10 @@ export function followDefinitions(options: DefinitionsOptions): Disposable {
   function serve(definition: KubeObject): void {
     const name = definition.metadata.name as string
     const terminating = isTerminating(definition)
-    const resources = customResources(definition, conversionOf(definition))
+    // Of a status that somebody else has written too.
+    const resources = customResources(definition, conversionOf(definition)).filter(
+      (each) => !registry.builtin.some((one) => resourceKey(one) === resourceKey(each)),
+    )
     registry.set(name, terminating ? resources.map((each) => ({ ...each, terminating })) : resources)
     if (!terminating || waiting.has(name)) return
     const [resource] = resources.map(asStored)
@@ -111,12 +114,14 @@ function release(store: Store, name: string): Promise<void> {
 }
 
 /** A name that is given up may be what another definition has been waiting for. */
-async function reconsider({ store, now }: DefinitionsOptions): Promise<void> {
-  const pending = [...store.list(DEFINITIONS)].some((each) => reconsiderNames(each, store.list(DEFINITIONS), now()))
+async function reconsider({ store, registry, now }: DefinitionsOptions): Promise<void> {
+  const again = (definition: KubeObject, definitions: Iterable<KubeObject>): object | undefined =>
+    reconsiderNames(definition, { definitions, builtin: registry.builtin }, now())
+  const pending = [...store.list(DEFINITIONS)].some((each) => again(each, store.list(DEFINITIONS)))
   if (!pending) return
   await store.write((transaction) => {
     for (const definition of transaction.list(DEFINITIONS)) {
-      const status = reconsiderNames(definition, transaction.list(DEFINITIONS), now())
+      const status = again(definition, transaction.list(DEFINITIONS))
       if (status) transaction.put(DEFINITIONS, { ...definition, metadata: { ...definition.metadata }, status })
     }
   })

@@ -6,6 +6,8 @@ import type { Resource } from './resource.ts'
 export interface Registry {
   /** Raised by every change: what caches of discovery and OpenAPI compare. */
   readonly generation: number
+  /** What no CustomResourceDefinition can add, change or remove. */
+  readonly builtin: readonly Resource[]
   /** Whether a webhook converts objects of any kind. */
   readonly converts: boolean
   find(group: string, version: string, plural: string): Resource | undefined
@@ -63,6 +65,7 @@ export function createRegistry(builtin: readonly Resource[]): Registry {
     get generation() {
       return generation
     },
+    builtin,
     get converts() {
       return converts
     },

@@ -98,6 +98,8 @@ export interface StrategyContext {
   now: number
   /** Objects as they are stored now: what allocations (a Service's addresses) are checked against. */
   list(resource: ResourceKey, namespace?: string): Iterable<KubeObject>
+  /** The kinds that every server has, whose names no definition may take. */
+  builtin: readonly Resource[]
 }
 
 /**

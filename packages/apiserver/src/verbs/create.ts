@@ -95,7 +95,12 @@ export function createIn(transaction: Transaction, object: KubeObject, context: 
     if (environment.rehearses) environment.rehearses.name = metadata.name
   }
   const { strategy } = resource
-  strategy.prepareForCreate?.(object, { user: call.user, now, list: transaction.list })
+  strategy.prepareForCreate?.(object, {
+    user: call.user,
+    now,
+    list: transaction.list,
+    builtin: environment.registry.builtin,
+  })
   // Kinds without a generation of their own keep what a client wrote.
   if (strategy.generation !== false) metadata.generation = 1
   validateNew(object, resource)

@@ -167,7 +167,12 @@ function carryOver(next: KubeObject, current: KubeObject, context: UpdateContext
   const { metadata: before } = current
   next.metadata.resourceVersion = before.resourceVersion as string
   setOrDelete(next.metadata, 'generation', before.generation)
-  rules.prepare(next, current, { user: call.user, now: environment.now(), list })
+  rules.prepare(next, current, {
+    user: call.user,
+    now: environment.now(),
+    list,
+    builtin: environment.registry.builtin,
+  })
   const { metadata } = next
   metadata.uid ??= before.uid as string
   if (before.creationTimestamp) metadata.creationTimestamp = before.creationTimestamp

@@ -12,7 +12,7 @@ const job = (labels?: Record<string, string>): KubeObject => ({
 test('a Job without labels has those of its template once it is valid', () => {
   const object = job()
   jobStrategy.defaults?.(object)
-  jobStrategy.prepareForCreate?.(object, { user: { username: 'a', groups: [] }, now: 0, list: () => [] })
+  jobStrategy.prepareForCreate?.(object, { user: { username: 'a', groups: [] }, now: 0, list: () => [], builtin: [] })
   // Nobody is told that a label is wrong which nobody wrote.
   expect(object.metadata.labels).toBeUndefined()
   jobStrategy.complete?.(object)
@@ -22,6 +22,6 @@ test('a Job without labels has those of its template once it is valid', () => {
 test('labels of a template are those of the Job, with what is added to them', () => {
   const object = job({ app: 'x' })
   jobStrategy.defaults?.(object)
-  jobStrategy.prepareForCreate?.(object, { user: { username: 'a', groups: [] }, now: 0, list: () => [] })
+  jobStrategy.prepareForCreate?.(object, { user: { username: 'a', groups: [] }, now: 0, list: () => [], builtin: [] })
   expect(object.metadata.labels).toMatchObject({ app: 'x', 'job-name': 'a' })
 })

@@ -44,7 +44,7 @@ function recordings(file: string): Recording[] {
 }
 
 function contextWith(...stored: KubeObject[]): StrategyContext {
-  return { user: { username: 'test', groups: [] }, now: Date.UTC(2026, 0, 1), list: () => stored }
+  return { user: { username: 'test', groups: [] }, now: Date.UTC(2026, 0, 1), list: () => stored, builtin: [] }
 }
 
 /** What the verbs do around a strategy. */

@@ -16,7 +16,7 @@ function service(name: string, spec: Record<string, unknown> = {}): KubeObject {
 }
 
 function context(stored: readonly KubeObject[], now = 0): StrategyContext {
-  return { user: { username: 'test', groups: [] }, now, list: () => stored }
+  return { user: { username: 'test', groups: [] }, now, list: () => stored, builtin: [] }
 }
 
 function create(object: KubeObject, stored: readonly KubeObject[], now = 0): { [field: string]: unknown } {
