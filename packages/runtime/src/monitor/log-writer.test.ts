@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createLogWriter, formatRecords } from './log-writer.ts'
 
 let directory: string
@@ -39,6 +39,20 @@ describe('formatRecords', () => {
       { numRuns: 60 },
     )
   })
+})
+
+test('a record has the time that the machine has by then, whoever has set it and however long it has slept', () => {
+  onTestFinished(() => void vi.useRealTimers())
+  const path = join(directory, 'log')
+  const log = createLogWriter({ path, maxBytes: 1000, maxFiles: 1 })
+  const times = ['2041-02-03T04:05:06', '2041-02-03T12:05:06', '2031-02-03T04:05:06']
+  for (const time of times) {
+    vi.useFakeTimers({ toFake: ['Date'], now: new Date(`${time}.500Z`) })
+    log.write('stdout', Buffer.from('line\n'))
+  }
+  log.close()
+  const records = readFileSync(path, 'utf8').split('\n').slice(0, -1)
+  expect(records).toEqual(times.map((time) => expect.stringMatching(`^${time}\\.50\\d{7}Z stdout F line$`)))
 })
 
 test('a log is put aside when it is full, and only so many are kept', () => {

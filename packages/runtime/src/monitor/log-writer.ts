@@ -105,9 +105,16 @@ function recordEnds(chunk: Buffer): number[] {
   return ends
 }
 
+/** More than the two clocks are apart of themselves: the machine's gives whole milliseconds. */
+const SET_MS = 2
+/** When the finer clock, which nobody sets and which stands still while the machine sleeps, began by the machine's. */
+let origin = performance.timeOrigin
+
 /** Now, as RFC 3339 with nanoseconds; the clock gives microseconds. */
 function timestamp(): string {
-  const now = performance.timeOrigin + performance.now()
+  const fine = performance.now()
+  if (Math.abs(Date.now() - origin - fine) > SET_MS) origin = Date.now() - fine
+  const now = origin + fine
   const milliseconds = Math.floor(now)
   const rest = Math.floor((now - milliseconds) * 1_000_000)
   return `${new Date(milliseconds).toISOString().slice(0, -1)}${String(rest).padStart(6, '0')}Z`
