@@ -2,6 +2,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
+import { abortable } from '@caisson/client'
 import type { HTTPGetAction } from 'kubernetes-types/core/v1.d.ts'
 import { ANSWER_BYTES, failure, type ProbeOutcome, success } from './probe-outcome.ts'
 import { deadline, dial, dialFailure, type ProbeTarget, portNumber, refuseOtherHost } from './probe-target.ts'
@@ -119,7 +120,8 @@ async function get(
   }
   if (scheme === 'https') connection = connectTls({ socket: connection, rejectUnauthorized: false })
   try {
-    return await exchange(connection, signal, () => {
+    // Of an answer in another protocol, which nobody has asked for, Node says nothing, nor of the abort after it.
+    const exchanged = exchange(connection, signal, () => {
       const request = httpRequest({ method: 'GET', path, createConnection: () => connection, signal, setHost: false })
       request.setHeader('user-agent', userAgent)
       for (const [name, values] of headers) {
@@ -130,6 +132,7 @@ async function get(
       request.setHeader('connection', 'close')
       return request
     })
+    return await abortable(exchanged, signal)
   } catch (error) {
     throw new Error(`Get ${url}: ${signal.aborted ? TIMED_OUT : (error as Error).message}`, { cause: error })
   } finally {

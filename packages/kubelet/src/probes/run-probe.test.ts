@@ -166,6 +166,15 @@ describe('httpGet', () => {
     expect((await get(port, { path: '//192.0.2.1/' })).verdict).toBe('success')
   })
 
+  test('is over at its timeout also where another protocol is answered that nobody has asked for', async () => {
+    const switching = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n'
+    const port = await listening(createTcpServer((socket) => void socket.on('error', () => {}).write(switching)))
+    expect(await get(port)).toEqual({
+      verdict: 'failure',
+      message: `Get "http://127.0.0.1:${port}/healthz": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`,
+    })
+  })
+
   test('is over at its timeout: nothing listens, nothing answers, an answer that never ends', async () => {
     const gone = await http(() => undefined)
     const url = (port: number): string => `"http://127.0.0.1:${port}/healthz"`
