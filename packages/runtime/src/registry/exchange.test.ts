@@ -29,11 +29,11 @@ async function selfSigned(): Promise<{ key: Buffer; cert: Buffer }> {
   return made
 }
 
-async function failure(host: string, tellsWhy: boolean): Promise<Error> {
+async function failure(origin: string, tellsWhy: boolean): Promise<Error> {
   using exchange = createExchange({ limits: LIMITS })
   const sent = exchange.send({
     method: 'GET',
-    url: new URL(`https://${host}/v2/`),
+    url: new URL(`${origin}/v2/`),
     headers: {},
     most: 'this-machine',
     tls: { ca: [], skipVerify: false },
@@ -54,7 +54,7 @@ test('a port that is closed, one that is silent and one of another authority are
   closed.close()
   await once(closed, 'close')
   try {
-    const [hidden, told] = [false, true].map((tellsWhy) => hosts.map((host) => failure(host, tellsWhy)))
+    const [hidden, told] = [false, true].map((tellsWhy) => hosts.map((host) => failure(`https://${host}`, tellsWhy)))
     const reasons = [/ECONNREFUSED/, /did not answer within 0\.5 s/, /certificate .*not trusted/]
     for (const [index, host] of hosts.entries()) {
       const error = await hidden?.[index]
@@ -71,4 +71,16 @@ test('a port that is closed, one that is silent and one of another authority are
     other.close()
     silent.close()
   }
+})
+
+test('a server that answers in a protocol that nobody has asked for has failed', async () => {
+  const switching = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n'
+  const server = createServer((socket) => void socket.on('error', () => {}).write(switching))
+  const host = await listen(server)
+  expect(await failure(`http://${host}`, true)).toMatchObject({
+    name: 'TransientFailure',
+    answered: true,
+    message: `${host} answered in another protocol than HTTP`,
+  })
+  server.close()
 })

@@ -126,6 +126,12 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
         url,
       })
     })
+    // Without this Node would say nothing of it, and neither abort nor disposal would end the request.
+    outgoing.on('upgrade', (_answer, socket) => {
+      clearTimeout(timer)
+      socket.destroy()
+      reject(new TransientFailure(`${url.host} answered in another protocol than HTTP`, { answered: true }))
+    })
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(timer)
       reject(connectionFailure(error, { request, timedOut: head.signal.aborted, headMs }))
