@@ -1,268 +1,22 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { SNAPSHOT_ANNOTATION } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import {
-  type Client,
-  createClient,
-  createInformers,
-  type InProcessServer,
-  inProcessTransport,
-  isNotFound,
-  type PodObject,
-  resources,
-  sandboxSnapshots,
-} from '@caisson/client'
-import fc from 'fast-check'
-import type { ContainerStatus } from 'kubernetes-types/core/v1.d.ts'
+import { type Client, resources, sandboxSnapshots } from '@caisson/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Kubelet, startKubelet } from '../start-kubelet.ts'
-import { createModelMachine, type ModelMachine } from '../testing/model-runtime.ts'
-import { BOX, serveSnapshots } from '../testing/scratch-snapshots.ts'
-import { isTerminalPhase } from './observed-pod.ts'
+import { MODEL_NODE, type ModelCluster, podSpec, startModelCluster } from '../testing/model-node.ts'
+import { BOX } from '../testing/scratch-snapshots.ts'
 
-const NODE_NAME = 'model'
 const namespace = 'default'
-let directory: string
-let api: AsyncDisposable & { server: { connect(user: object): InProcessServer } }
+let cluster: ModelCluster
 let client: Client
 beforeAll(async () => {
-  // In memory: the API answers no write before the disk has it, and another's work on a disk would decide how long that is.
-  directory = await mkdtemp('/dev/shm/caisson-engine-')
-  api = await apiserver.startApiServer({
-    directory: join(directory, 'objects'),
-    certificates: join(directory, 'pki'),
-    host: '127.0.0.1',
-    port: 0,
-  })
-  const administrator = { username: 'admin', groups: ['system:masters', 'system:authenticated'] }
-  client = createClient(inProcessTransport(api.server.connect(administrator)))
-  await serveSnapshots({ client })
-  await client.create(resources.serviceAccounts, { metadata: { name: 'default' } }, { namespace })
+  cluster = await startModelCluster(apiserver)
+  client = cluster.client
 })
-afterAll(async () => {
-  await api[Symbol.asyncDispose]()
-  await rm(directory, { recursive: true })
-})
-
-/** What can happen to a node. Numbers choose among what there is. */
-type Happening =
-  | { kind: 'create'; policy: 'Always' | 'OnFailure' | 'Never'; shape: 'one' | 'two' | 'init' | 'sidecar' }
-  | { kind: 'exit'; which: number; code: number }
-  | { kind: 'kill'; which: number }
-  | { kind: 'delete'; which: number; force: boolean }
-  /** The agent ends, between any two passes, and another one begins. */
-  | { kind: 'restart' }
-  /** The same, and the machine begins anew between the two. */
-  | { kind: 'reboot' }
-  /** Nothing happens for so long that every back-off is over. */
-  | { kind: 'wait' }
-
-const happening: fc.Arbitrary<Happening> = fc.oneof(
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant('create' as const),
-      policy: fc.constantFrom('Always' as const, 'OnFailure' as const, 'Never' as const),
-      shape: fc.constantFrom('one' as const, 'two' as const, 'init' as const, 'sidecar' as const),
-    }),
-  },
-  {
-    weight: 5,
-    arbitrary: fc.record({ kind: fc.constant('exit' as const), which: fc.nat(9), code: fc.constantFrom(0, 0, 1) }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('kill' as const), which: fc.nat(9) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const), which: fc.nat(9), force: fc.boolean() }) },
-  { weight: 3, arbitrary: fc.constant({ kind: 'restart' as const }) },
-  { weight: 1, arbitrary: fc.constant({ kind: 'reboot' as const }) },
-  { weight: 2, arbitrary: fc.constant({ kind: 'wait' as const }) },
-)
-
-const byText = (a: string | undefined, b: string | undefined) => ((a ?? '') < (b ?? '') ? -1 : 1)
-
-let counter = 0
-
-function podSpec({ policy, shape }: Extract<Happening, { kind: 'create' }>): NonNullable<PodObject['spec']> {
-  const container = (name: string) => ({ name, image: 'image' })
-  return {
-    nodeName: NODE_NAME,
-    automountServiceAccountToken: false,
-    restartPolicy: policy,
-    containers: shape === 'two' ? [container('main'), container('other')] : [container('main')],
-    ...(shape === 'init' && { initContainers: [container('setup')] }),
-    ...(shape === 'sidecar' && { initContainers: [{ ...container('proxy'), restartPolicy: 'Always' }] }),
-  }
-}
-
-/** What others left behind is no part of a test. */
-async function removePods(): Promise<void> {
-  for (const { metadata } of (await client.list(resources.pods, { namespace })).items)
-    await client.delete(resources.pods, metadata.name ?? '', { namespace, gracePeriodSeconds: 0 })
-}
-
-interface Play extends AsyncDisposable {
-  machine: ModelMachine
-  /** How many sandboxes are still to be refused a network. */
-  network: { refusals: number }
-  errors: string[]
-  dataDirectory: string
-  happen(happening: Happening): Promise<void>
-  /** Until the agent knows what the API knows, and has nothing to do. */
-  rest(): Promise<void>
-  /** Lets everything come to rest, as it does where nothing more goes wrong. */
-  settle(): Promise<void>
-  pods(): Promise<PodObject[]>
-}
-
-/** `answerAfter`: how long the API takes to say that it has written a status, in ms. */
-async function startPlay({ answerAfter = 0 } = {}): Promise<Play> {
-  let clock = Date.UTC(2026, 0, 1)
-  const now = () => clock
-  const machine = createModelMachine(now)
-  const network = { refusals: 0 }
-  const dataDirectory = await mkdtemp(join(directory, 'node-'))
-  const errors: string[] = []
-  const direct = createClient(inProcessTransport(api.server.connect(apiserver.componentUsers.node(NODE_NAME))))
-  const node: Client = answerAfter
-    ? {
-        ...direct,
-        async patchStatus(...args) {
-          const answer = await direct.patchStatus(...args)
-          await sleep(answerAfter)
-          return answer
-        },
-      }
-    : direct
-  let parts: AsyncDisposableStack
-  let kubelet: Kubelet
-
-  async function start(): Promise<void> {
-    parts = new AsyncDisposableStack()
-    const informers = parts.use(createInformers(node))
-    kubelet = parts.use(
-      await startKubelet({
-        client: node,
-        informers,
-        network: {
-          adopt: async () => {},
-          async admit() {
-            if (network.refusals-- > 0) throw new Error('no network')
-          },
-          leave: () => {},
-        },
-        runtime: parts.use(machine.open()),
-        recorder: { record() {} },
-        dataDir: dataDirectory,
-        nodeName: NODE_NAME,
-        fake: false,
-        hostImage: true,
-        signal: new AbortController().signal,
-        onError: (error, where) => errors.push(`${where}: ${(error as Error).stack}`),
-        now,
-      }),
-    )
-  }
-  await start()
-
-  const pods = async () => (await client.list(resources.pods, { namespace })).items
-
-  async function rest(): Promise<void> {
-    for (let round = 0; round < 5; round++) {
-      await new Promise((resolve) => setImmediate(resolve))
-      await kubelet.idle()
-    }
-  }
-
-  async function wait(): Promise<void> {
-    await rest()
-    clock += 400_000
-    // Timers run on the real clock: what is due by ours is looked at by the next agent.
-    await parts.disposeAsync()
-    await start()
-    await rest()
-  }
-
-  async function happen(what: Happening): Promise<void> {
-    clock += 1_000
-    switch (what.kind) {
-      case 'create': {
-        await client.create(resources.pods, { metadata: { name: `p${++counter}` }, spec: podSpec(what) }, { namespace })
-        return
-      }
-      case 'exit': {
-        const running = machine.running()
-        const id = running[what.which % running.length]
-        if (id !== undefined) machine.exit(id, what.code)
-        return
-      }
-      case 'kill': {
-        // Only what several containers share can die under them.
-        const shared = machine.sandboxes().filter((spec) => spec.shared)
-        const spec = shared[what.which % shared.length]
-        if (spec) machine.kill(spec.id)
-        return
-      }
-      case 'delete': {
-        const all = await pods()
-        const name = all[what.which % all.length]?.metadata.name
-        if (name === undefined) return
-        try {
-          await client.delete(resources.pods, name, { namespace, ...(what.force && { gracePeriodSeconds: 0 }) })
-        } catch (error) {
-          if (!isNotFound(error)) throw error
-        }
-        return
-      }
-      case 'restart':
-      case 'reboot':
-        await parts.disposeAsync()
-        if (what.kind === 'reboot') machine.reboot()
-        return await start()
-      case 'wait':
-        return await wait()
-    }
-  }
-
-  return {
-    machine,
-    network,
-    errors,
-    dataDirectory,
-    happen,
-    rest,
-    pods,
-    async settle() {
-      // Init containers, then the others: each may have a back-off of its own to wait for.
-      for (let round = 0; round < 4; round++) {
-        await wait()
-        for (const id of machine.running()) if (id.includes('-i0-') && !(await isSidecar(id))) machine.exit(id, 0)
-      }
-      await wait()
-    },
-    async [Symbol.asyncDispose]() {
-      await parts.disposeAsync()
-    },
-  }
-
-  async function isSidecar(id: string): Promise<boolean> {
-    const pod = (await pods()).find(({ metadata }) => id.startsWith(`${metadata.uid}-`))
-    return pod?.spec?.initContainers?.[0]?.restartPolicy === 'Always'
-  }
-}
-
-/** It runs, or has ended and is not to be started again. */
-function isAsWanted(pod: PodObject, { name, state }: ContainerStatus): boolean {
-  if (state?.running) return true
-  const init = pod.spec?.initContainers?.find((container) => container.name === name)
-  if (!state?.terminated || init?.restartPolicy === 'Always') return false
-  const policy = pod.spec?.restartPolicy
-  return policy === 'Never' || ((policy === 'OnFailure' || init !== undefined) && state.terminated.exitCode === 0)
-}
+afterAll(() => cluster[Symbol.asyncDispose]())
 
 test('what it says of a beginning does not follow what it said of the end', async () => {
-  await using play = await startPlay({ answerAfter: 400 })
+  await using play = await cluster.startNode({ answerAfter: 400 })
   await play.happen({ kind: 'create', policy: 'Always', shape: 'one' })
   await play.rest()
   const [pod] = await play.pods()
@@ -272,8 +26,8 @@ test('what it says of a beginning does not follow what it said of the end', asyn
 })
 
 test('that nobody knows when a container ended is told once, and not again and again', async () => {
-  await removePods()
-  await using play = await startPlay()
+  await cluster.removePods()
+  await using play = await cluster.startNode()
   await play.happen({ kind: 'create', policy: 'Always', shape: 'one' })
   await play.rest()
   await play.happen({ kind: 'reboot' })
@@ -288,8 +42,8 @@ test('that nobody knows when a container ended is told once, and not again and a
 })
 
 test('a container that cannot be stopped is asked again after a while, and not at once for ever', async () => {
-  await removePods()
-  await using play = await startPlay()
+  await cluster.removePods()
+  await using play = await cluster.startNode()
   const { stops } = play.machine
   await play.happen({ kind: 'create', policy: 'Always', shape: 'one' })
   await play.rest()
@@ -304,8 +58,8 @@ test('a container that cannot be stopped is asked again after a while, and not a
 })
 
 test('what is left of a sandbox that could not be finished is taken away before it is made again, and where its Pod goes', async () => {
-  await removePods()
-  await using play = await startPlay()
+  await cluster.removePods()
+  await using play = await cluster.startNode()
   const { machine, network } = play
   const fail = async (): Promise<void> => {
     network.refusals = 1
@@ -322,18 +76,18 @@ test('what is left of a sandbox that could not be finished is taken away before 
     return machine.running().map((id) => id.replace(/^.*-m/, 'm'))
   }
   await expect.poll(passes, { interval: 500, timeout: 20_000 }).toEqual(['m0-0'])
-  await removePods()
+  await cluster.removePods()
   await play.rest()
   await fail()
-  await removePods()
+  await cluster.removePods()
   await play.rest()
   expect(machine.sandboxes()).toEqual([])
   expect(play.errors).toEqual([])
 })
 
 test('a Pod of which not all containers could be restored begins with its snapshot again where its sandbox has gone', async () => {
-  await removePods()
-  await using play = await startPlay()
+  await cluster.removePods()
+  await using play = await cluster.startNode()
   const { machine } = play
   await client.create(sandboxSnapshots, { metadata: { name: 'kept' }, spec: { sandboxName: 'box' } }, { namespace })
   const ready = {
@@ -346,7 +100,7 @@ test('a Pod of which not all containers could be restored begins with its snapsh
   await client.patchStatus(
     sandboxSnapshots,
     'kept',
-    { status: { nodeName: NODE_NAME, conditions: [ready] } },
+    { status: { nodeName: MODEL_NODE, conditions: [ready] } },
     { namespace },
   )
   machine.unrestorable.add('other')
@@ -378,8 +132,8 @@ test('a Pod of which not all containers could be restored begins with its snapsh
 })
 
 test('a Pod of which one container has ended is not kept without it: nothing could begin with that', async () => {
-  await removePods()
-  await using play = await startPlay()
+  await cluster.removePods()
+  await using play = await cluster.startNode()
   const spec = podSpec({ kind: 'create', policy: 'Never', shape: 'two' })
   const metadata = { name: 'halved', ownerReferences: [BOX] }
   await client.create(resources.pods, { metadata, spec }, { namespace })
@@ -389,7 +143,7 @@ test('a Pod of which one container has ended is not kept without it: nothing cou
   await play.rest()
   const pod = await client.get(resources.pods, 'halved', { namespace })
   await client.create(sandboxSnapshots, { metadata: { name: 'half' }, spec: { sandboxName: BOX.name } }, { namespace })
-  const status = { nodeName: NODE_NAME, podUID: pod.metadata.uid ?? '' }
+  const status = { nodeName: MODEL_NODE, podUID: pod.metadata.uid ?? '' }
   await client.patchStatus(sandboxSnapshots, 'half', { status }, { namespace })
   const said = async (): Promise<unknown> =>
     (await client.get(sandboxSnapshots, 'half', { namespace })).status?.conditions
@@ -403,8 +157,8 @@ test('a Pod of which one container has ended is not kept without it: nothing cou
 })
 
 test('a Pod for which there is no room is refused, also by the next agent, and one that is gone leaves its room at once', async () => {
-  await removePods()
-  await using play = await startPlay()
+  await cluster.removePods()
+  await using play = await cluster.startNode()
   const cpu = String(availableParallelism())
   const asking = async (name: string): Promise<void> => {
     const container = { name: 'main', image: 'image', resources: { requests: { cpu } } }
@@ -429,8 +183,8 @@ test('a Pod for which there is no room is refused, also by the next agent, and o
 })
 
 test('a Pod that runs is given more where there is room, waits for it where there is not, and keeps what it has where there never is', async () => {
-  await removePods()
-  await using play = await startPlay()
+  await cluster.removePods()
+  await using play = await cluster.startNode()
   const whole = availableParallelism()
   const create = async (name: string, cpu: number): Promise<void> => {
     const container = { name: 'main', image: 'image', resources: { requests: { cpu: String(cpu) } } }
@@ -473,53 +227,4 @@ test('a Pod that runs is given more where there is room, waits for it where ther
   await play.rest()
   expect(await told('first')).toBe(`${whole} ${whole}`)
   expect(play.errors).toEqual([])
-})
-
-test('whatever happens in whatever order, the node comes to what the Pods ask for', { timeout: 120_000 }, async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(happening, { maxLength: 14 }), async (history) => {
-      await removePods()
-      await using play = await startPlay()
-      for (const what of history) await play.happen(what)
-      await play.rest()
-      // Pods that are gone do not wait for another agent to be cleaned up.
-      const present = new Set((await play.pods()).map(({ metadata }) => metadata.uid))
-      expect(play.machine.sandboxes().filter(({ labels }) => !present.has(labels['pod-uid']))).toEqual([])
-      await play.settle()
-
-      const pods = await play.pods()
-      const running = play.machine.running()
-      for (const pod of pods) {
-        const own = running.filter((id) => id.startsWith(`${pod.metadata.uid}-`))
-        expect(pod.metadata.deletionTimestamp).toBeUndefined()
-        if (isTerminalPhase(pod.status?.phase)) {
-          expect(own).toEqual([])
-          continue
-        }
-        const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])]
-        const runningNow = statuses.filter(({ state }) => state?.running)
-        expect(runningNow.map(({ containerID }) => containerID?.replace('caisson://', '')).toSorted(byText)).toEqual(
-          own.toSorted(byText),
-        )
-        expect(pod.status?.phase).toBe('Running')
-        expect(statuses.filter((each) => !isAsWanted(pod, each))).toEqual([])
-      }
-      // Nothing is left of Pods that are gone.
-      const uids = new Set(pods.map(({ metadata }) => metadata.uid))
-      const alive = pods.filter(({ status }) => !isTerminalPhase(status?.phase)).map(({ metadata }) => metadata.uid)
-      expect((await readdir(join(play.dataDirectory, 'pods'))).toSorted(byText)).toEqual(alive.toSorted(byText))
-      expect(
-        play.machine
-          .sandboxes()
-          .map(({ labels }) => labels['pod-uid'])
-          .toSorted(byText),
-      ).toEqual(alive.toSorted(byText))
-      for (const name of await readdir(join(play.dataDirectory, 'logs'))) {
-        expect(uids).toContain(name.slice(name.lastIndexOf('_') + 1))
-      }
-      expect(play.machine.doubles).toEqual([])
-      expect(play.errors).toEqual([])
-    }),
-    { numRuns: 60 },
-  )
 })
