@@ -2,9 +2,11 @@
  * What befalls the controllers on a real control plane while claims come and go: each claim becomes Ready, no Sandbox is
  * given twice, nothing too many is left, and a controller says that it is ready where it is and only there.
  *
- * They take long, and are part of `make test-cluster`, which sets CAISSON_TEST_FAULTS=all.
+ * Those that take long are left to `make test-cluster`, which sets CAISSON_TEST_FAULTS=all.
  */
+import { once } from 'node:events'
 import { renameSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -23,6 +25,8 @@ const NAMESPACE = 'faults'
 const FAULT_MS = 6000
 const CLAIMS = 15
 const HOUR = 3_600_000
+/** Of a graceful stop, as of one with nothing under way. */
+const STOPPED_MS = 2000
 /** A Lease runs out after 15 s, and is looked at every 2 s with a jitter. */
 const FAILOVER = { timeout: 25_000, interval: 50 }
 
@@ -61,7 +65,7 @@ async function finished(claims: ClaimLoad): Promise<void> {
   expect(claims.broken).toEqual([])
 }
 
-longer('the API server is killed and comes back', async () => {
+test('the API server is killed and comes back', async () => {
   await using one = await replica()
   await becomesLeader(one)
   await using claims = await load()
@@ -98,7 +102,7 @@ longer('every connection is cut every second', async () => {
   expect(one.ends).toEqual([])
 })
 
-longer('the API server has one seat for the controllers, and turns the rest away', async () => {
+test('the API server has one seat for the controllers, and turns the rest away', async () => {
   await using one = await replica()
   await becomesLeader(one)
   await using claims = await load()
@@ -212,7 +216,7 @@ longer('a client certificate runs out, and is renewed later', async () => {
   expect(one.ends).toEqual([])
 })
 
-longer('clocks go wrong by an hour: the API server’s counts, and the Lease stays with who has it', async () => {
+test('clocks go wrong by an hour: the API server’s counts, and the Lease stays with who has it', async () => {
   const skewed = (ahead: number): Promise<Replica> =>
     replica({
       env: {
@@ -265,6 +269,53 @@ longer('the leader is killed', async () => {
   await finished(claims)
   expect([leader.ends, other.ends]).toEqual([['SIGKILL'], []])
 })
+
+test('the API server holds a write up while the leader is asked to end: it ends at once, and another one goes on', async () => {
+  const held = await holdPods()
+  const one = await replica()
+  await becomesLeader(one)
+  await cluster.client.create(sandboxes, sandboxNamed('held'), { namespace: NAMESPACE })
+  await held.asked
+  const before = performance.now()
+  await one[Symbol.asyncDispose]()
+  expect(performance.now() - before).toBeLessThan(STOPPED_MS)
+  expect([one.ends, (await lease()).spec?.holderIdentity]).toEqual([[0], ''])
+  await held[Symbol.asyncDispose]()
+  // Whether what was given up is done nevertheless or not.
+  await using _two = await replica()
+  await sandboxBecomes('held', { status: 'True', reason: 'DependenciesReady' })
+  const { items } = await cluster.client.list(resources.pods, { namespace: NAMESPACE })
+  expect(items.map(({ metadata }) => metadata.name)).toEqual(['held'])
+  await cluster.client.delete(sandboxes, 'held', { namespace: NAMESPACE })
+})
+
+/** Has the API server ask, before it makes a Pod, somebody who takes connections and says nothing. */
+async function holdPods(): Promise<AsyncDisposable & { asked: Promise<unknown> }> {
+  const connections: Socket[] = []
+  const silent = createServer((connection) => void connections.push(connection.on('error', () => undefined)))
+  const asked = once(silent, 'connection')
+  await once(silent.listen(0, '127.0.0.1'), 'listening')
+  const path = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations'
+  const { port } = silent.address() as AddressInfo
+  const webhook = {
+    name: 'silent.example.com',
+    clientConfig: { url: `https://127.0.0.1:${port}/` },
+    rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
+    failurePolicy: 'Ignore',
+    sideEffects: 'None',
+    admissionReviewVersions: ['v1'],
+    timeoutSeconds: 30,
+  }
+  await cluster.client.request({ method: 'POST', path, body: { metadata: { name: 'silent' }, webhooks: [webhook] } })
+  return {
+    asked,
+    async [Symbol.asyncDispose]() {
+      for (const connection of connections) connection.destroy()
+      silent.close()
+      await cluster.client.request({ method: 'DELETE', path: `${path}/silent` })
+    },
+  }
+}
 
 longer('agent-sandbox’s controller takes the place of ours, and ours its place again', async () => {
   const command = [await buildBeside('agent-sandbox')]
