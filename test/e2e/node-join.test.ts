@@ -12,7 +12,13 @@ import { readDaemonRecord } from '../../packages/cli/src/cluster/daemon-record.t
 import { dataDirectory } from '../../packages/cli/src/cluster/data-directory.ts'
 import { readJoinedNode } from '../../packages/cli/src/node/joined-node.ts'
 import { nodeConnection } from '../../packages/cli/src/node/node-identity.ts'
-import { createClient, createHttpTransport, resources } from '../../packages/client/src/index.ts'
+import {
+  createClient,
+  createHttpTransport,
+  resources,
+  sandboxClaims,
+  sandboxes,
+} from '../../packages/client/src/index.ts'
 import { until } from '../../packages/controllers/src/testing/test-cluster.ts'
 import { keepCertificates } from '../../packages/kubelet/src/index.ts'
 import { controlPlaneVersion, hasGo } from '../cluster/build-control-plane.ts'
@@ -301,10 +307,12 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
   })
 
   test('Sandboxes there sleep, wake and fork', async () => {
-    for (const file of ['agents.x-k8s.io_sandboxes', 'caisson.dev_sandboxsnapshots'])
+    const extensions = ['claims', 'templates', 'warmpools'].map((kind) => `extensions.agents.x-k8s.io_sandbox${kind}`)
+    for (const file of ['agents.x-k8s.io_sandboxes', 'caisson.dev_sandboxsnapshots', ...extensions])
       await cluster.mustKubectl(['apply', '-f', join(ROOT, `deploy/crds/${file}.yaml`)])
     await cluster.mustKubectl(['create', 'namespace', CONTROLLER_NAMESPACE])
-    const controller = startController({ name: 'controller', flags: [], kubeconfig: cluster.plane.kubeconfig })
+    const { kubeconfig } = cluster.plane
+    const controller = startController({ name: 'controller', flags: ['--extensions'], kubeconfig })
     ends.defer(async () => {
       controller.child.kill('SIGKILL')
       await controller.ended
@@ -333,6 +341,41 @@ describe.runIf(hasGo() && findKubectl())('a node of a real cluster', () => {
     const awake = await count('counter')
     expect([awake >= before, asleep >= before]).toEqual([true, true])
     await cluster.mustKubectl(['delete', 'sandboxes', '--all', '--timeout=60s'])
+  })
+
+  test('a claim’s command runs in a member of a pool there, with its streams and its exit code', async () => {
+    const containers = [{ name: 'main', image: 'busybox', imagePullPolicy: 'Never', command: ['sleep', '1000'] }]
+    const [apiVersion, metadata] = ['extensions.agents.x-k8s.io/v1beta1', { name: 'there' }]
+    const objects = [
+      { apiVersion, kind: 'SandboxTemplate', metadata, spec: { podTemplate: { spec: { containers } } } },
+      { apiVersion, kind: 'SandboxWarmPool', metadata, spec: { replicas: 1, sandboxTemplateRef: metadata } },
+    ]
+    const input = objects.map((object) => JSON.stringify(object)).join('\n---\n')
+    await cluster.mustKubectl(['apply', '-f', '-'], { input })
+    await cluster.mustKubectl([
+      'wait',
+      '--for=jsonpath={.status.readyReplicas}=1',
+      'sandboxwarmpool/there',
+      '--timeout=60s',
+    ])
+    const [member] = (await cluster.client.list(sandboxes, { namespace: 'default' })).items
+    const command = [
+      'run',
+      '--context',
+      'real',
+      '--pool',
+      'there',
+      '-i',
+      '--',
+      'sh',
+      '-c',
+      'cat; hostname; echo no >&2; exit 3',
+    ]
+    const outcome = { code: 3, stdout: `in\n${member?.metadata.name}\n`, stderr: 'no\n' }
+    expect(await cluster.caisson(command, { input: 'in\n' })).toEqual(outcome)
+    expect((await cluster.client.list(sandboxClaims, { namespace: 'default' })).items).toEqual([])
+    await cluster.mustKubectl(['delete', 'sandboxwarmpools,sandboxtemplates', '--all', '--timeout=60s'])
+    await cluster.mustKubectl(['wait', '--for=delete', 'sandboxes', '--all', '--timeout=60s'])
   })
 
   test('taints, selectors and drain say which Pods are there', async () => {
