@@ -10,6 +10,10 @@ import { ensureCertificates } from '../authn/certificates.ts'
 // oxlint-disable-next-line no-explicit-any -- reviews of every shape are looked at
 export type Review = any
 
+/** Answers every request in another protocol, which nobody has asked for. */
+export const SWITCHING_PATH = '/switching'
+const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n'
+
 export interface WebhookServer extends AsyncDisposable {
   url: string
   port: number
@@ -43,6 +47,7 @@ export async function startWebhookServer(
         const review = JSON.parse(body) as Review
         seen.push(review.request)
         const path = (request.url ?? '').replace(/\?.*/, '')
+        if (path === SWITCHING_PATH) return void request.socket.write(SWITCHING)
         const said = await answer(path, review.request)
         if (said === undefined) return
         const { kind, apiVersion } = review

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { startWebhookServer } from '../../testing/webhook-server.ts'
+import { SWITCHING_PATH, startWebhookServer } from '../../testing/webhook-server.ts'
 import { createReviewCaller, createWebhookClient } from './webhook-client.ts'
 
 test('the connection to a Service that accepts it and never speaks TLS is given up', async () => {
@@ -35,6 +35,19 @@ test('the connection to a Service that accepts it and never speaks TLS is given 
     for (const socket of sockets) socket.destroy()
     server.close()
   }
+})
+
+test('a webhook that answers in another protocol has failed', async () => {
+  await using server = await startWebhookServer(() => ({ allowed: true }))
+  using client = createWebhookClient(undefined)
+  const asked = createReviewCaller(client)({
+    client: { url: `${server.url}${SWITCHING_PATH}`, caBundle: server.caBundle },
+    version: 'v1',
+    attributes: {},
+    timeoutSeconds: 1,
+    mutating: false,
+  })
+  await expect(asked).rejects.toThrow('failed to call webhook: the server responded with the status code 101')
 })
 
 test('a webhook that is being asked is not cut off by others, however many there are', async () => {

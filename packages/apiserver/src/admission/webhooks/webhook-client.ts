@@ -174,6 +174,11 @@ function post(url: URL, agent: Agent, { body, timeoutSeconds, maxBytes, userAgen
         })
       },
     )
+    // Without this Node would say nothing of it, and the deadline would not end it.
+    request.on('upgrade', ({ statusCode = 0 }, socket) => {
+      socket.destroy()
+      fail(refusal(statusCode, ''))
+    })
     request.on('error', (error: NodeJS.ErrnoException) => {
       if (signal.aborted) fail(`${about}: context deadline exceeded`)
       else if (error.code === 'ECONNREFUSED') fail(`${about}: dial tcp ${url.host}: connect: connection refused`)
