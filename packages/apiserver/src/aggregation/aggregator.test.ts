@@ -42,7 +42,8 @@ let other: Server
 let theirs: Certificates
 /** What the other server does with a request to its kinds. */
 let answer: (request: IncomingMessage, response: ServerResponse) => void
-let isUp = true
+let isUp: boolean | 'in another protocol' = true
+const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n'
 const dialed: string[] = []
 
 beforeAll(async () => {
@@ -59,6 +60,7 @@ beforeAll(async () => {
   const tls = { cert: theirs.server.certificate, key: theirs.server.key, requestCert: true, rejectUnauthorized: false }
   other = createServer(tls, (request, response) => {
     if (request.url !== REMOTE) return answer(request, response)
+    if (isUp === 'in another protocol') return void request.socket.write(SWITCHING)
     response.writeHead(isUp ? 200 : 500, { 'content-type': 'application/json' }).end(JSON.stringify(KINDS))
   }).listen(0, '127.0.0.1')
   await once(other, 'listening')
@@ -181,9 +183,12 @@ test('a server that is not there is said to be so, and looked for until it is', 
       'FailedDiscoveryCheck',
       `failing or missing response from https://wardle.default.svc${REMOTE}: bad status: 500`,
     ])
+  const soon = { timeout: 10_000 }
+  isUp = 'in another protocol'
+  await expect.poll(async () => (await available('v1alpha1.wardle.example.com'))[2], soon).toContain('bad status: 101')
   isUp = true
   await expect
-    .poll(() => available('v1alpha1.wardle.example.com'), { timeout: 10_000 })
+    .poll(() => available('v1alpha1.wardle.example.com'), soon)
     .toEqual(['True', 'Passed', 'all checks passed'])
 })
 
@@ -277,6 +282,13 @@ describe('a server that is joined in', () => {
       response.write('12345', () => request.socket.destroy())
     }
     await expect(api.request('GET', FLUNDERS)).rejects.toThrow(/aborted|hang up|ECONNRESET/)
+  })
+
+  test('has failed where it answers in another protocol', async () => {
+    answer = (request) => void request.socket.write(SWITCHING)
+    const { status, body } = await api.request('GET', FLUNDERS)
+    const message = 'error trying to reach service: it answered in another protocol than HTTP'
+    expect([status, body.message]).toEqual([503, message])
   })
 
   test('streams, and hears that nobody listens any more', async () => {

@@ -56,9 +56,14 @@ function ask(
     const asked = httpsRequest({ host, path: request.url ?? '/', method, agent, headers })
     response.once('close', () => asked.destroy())
     asked.once('response', resolve)
-    asked.on('error', (error) =>
-      reject(new StatusError('ServiceUnavailable', `error trying to reach service: ${error.message}`, { details: {} })),
-    )
+    const fail = (message: string): void =>
+      reject(new StatusError('ServiceUnavailable', `error trying to reach service: ${message}`, { details: {} }))
+    asked.on('error', ({ message }) => fail(message))
+    // Without this Node would say nothing of it.
+    asked.on('upgrade', (_answer, socket) => {
+      socket.destroy()
+      fail('it answered in another protocol than HTTP')
+    })
     if (hasBody(request)) pipeline(request, asked).catch((error: unknown) => asked.destroy(error as Error))
     else asked.end()
   })

@@ -229,6 +229,11 @@ function read({ agent, host }: Entry, path: string): Promise<string> {
         })
       },
     )
+    // Without this Node would say nothing of it, and the deadline would not end it.
+    request.on('upgrade', ({ statusCode }, socket) => {
+      socket.destroy()
+      reject(new Error(`bad status: ${statusCode}`))
+    })
     request.on('error', reject)
     request.end()
   })
