@@ -95,3 +95,13 @@ test('a full disk is reason enough', async () => {
   // Nothing can free the whole disk.
   expect((await library.collect(options)).missingBytes).toBeGreaterThan(1e6)
 })
+
+test('a list of thousands of names reads them once', async () => {
+  const archive = join(directory, 'archive.tar')
+  await writeFile(archive, await dockerArchive({ tags: ['imported'], layers: [[file('a', 'x')]] }))
+  const [imported] = await library.import(archive)
+  const names = Array.from({ length: 8_000 }, (_, index) => `registry.example.com/app:${index}`)
+  const given = Object.fromEntries(names.map((name) => [name, imported?.id]))
+  await writeFile(join(directory, 'store/names.json'), JSON.stringify(given))
+  expect(await namesLeft()).toEqual(names)
+})

@@ -57,7 +57,8 @@ export async function collectImages(
       unusedSince: options.now - options.minAgeMs,
     })
     const names = await files.readNames()
-    const gone = [...names].filter(([, id]) => plan.ids.includes(id)).map(([name]) => name)
+    const ids = new Set(plan.ids)
+    const gone = [...names].filter(([, id]) => ids.has(id)).map(([name]) => name)
     if (gone.length > 0) await files.removeNames(names, gone, work.path)
     return { removed: gone, missingBytes: plan.missingBytes }
   })

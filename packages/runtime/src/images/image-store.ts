@@ -75,12 +75,20 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
     if (normalized === HOST_IMAGE) return hostImage()
     const names = await files.readNames()
     const id = names.get(normalized)
-    return id === undefined ? undefined : load(files, { name: normalized, id, names })
+    return id === undefined ? undefined : load(files, { name: normalized, id, digests: digestsOf(names) })
   }
 
-  async function findAll(wanted: readonly string[]): Promise<Image[]> {
-    const found = await Promise.all(wanted.map(find))
-    return found.filter((image) => image !== undefined)
+  /** One after the other, by names that are read once: there can be thousands. */
+  async function findAll(wanted: (names: ReadonlyMap<string, string>) => readonly string[]): Promise<Image[]> {
+    const names = await files.readNames()
+    const digests = digestsOf(names)
+    const found: Image[] = []
+    for (const name of wanted(names)) {
+      const id = names.get(name)
+      const image = id === undefined ? undefined : await load(files, { name, id, digests })
+      if (image) found.push(image)
+    }
+    return found
   }
 
   function missing(normalized: string): RuntimeError {
@@ -101,7 +109,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
   async function byId(name: string, id: string): Promise<Image | undefined> {
     const normalized = normalizeReference(name)
     if (normalized === HOST_IMAGE) return hostImage()
-    return load(files, { name: normalized, id, names: await files.readNames() })
+    return load(files, { name: normalized, id, digests: digestsOf(await files.readNames()) })
   }
 
   /** An image with all that it came with. */
@@ -118,7 +126,8 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
     hostScratch: HOST_SCRATCH,
     byId,
     async import(file, { name, signal } = {}) {
-      return findAll(await saysDiskFull(importArchive(files, { file, name, signal, limits })))
+      const imported = await saysDiskFull(importArchive(files, { file, name, signal, limits }))
+      return findAll(() => imported)
     },
     async pull(name, pullOptions = {}) {
       const reference = parseReference(name)
@@ -156,7 +165,7 @@ export async function openImageLibrary(directory: string, options: ImageLibraryO
       await exportImages(files, chosen, { target, signal })
     },
     async list() {
-      return [hostImage(), ...(await findAll(listedNames(await files.readNames())))]
+      return [hostImage(), ...(await findAll(listedNames))]
     },
     get: (name, id) => (id === undefined ? find(normalizeReference(name)) : byId(name, id)),
     async remove(name) {
@@ -194,15 +203,26 @@ function ofThisMachine(what: string): RuntimeError {
 /** Undefined where it was removed since its name was read. */
 async function load(
   files: ImageFiles,
-  { name, id, names }: { name: string; id: string; names: ReadonlyMap<string, string> },
+  { name, id, digests }: { name: string; id: string; digests: ReadonlyMap<string, readonly string[]> },
 ): Promise<Image | undefined> {
   const stored = await files.readImage(id)
   if (!stored) return undefined
   const { pulled, blobs: _, ...image } = stored
   const grants = pulled ? await files.readGrants(id) : {}
   const grant = pulled ? (grants[repositoryOf(parseReference(name))] ?? []) : 'everyone'
-  const repoDigests = [...names].filter(([each, of]) => of === id && each.includes('@')).map(([each]) => each)
-  return { ...image, name, repoDigests, grant }
+  return { ...image, name, repoDigests: [...(digests.get(id) ?? [])], grant }
+}
+
+/** By image, its names with a digest. */
+function digestsOf(names: ReadonlyMap<string, string>): Map<string, string[]> {
+  const digests = new Map<string, string[]>()
+  for (const [name, id] of names) {
+    if (!name.includes('@')) continue
+    const known = digests.get(id)
+    if (known) known.push(name)
+    else digests.set(id, [name])
+  }
+  return digests
 }
 
 /** Those with a tag, and with a digest where an image has no other in the same repository. */
