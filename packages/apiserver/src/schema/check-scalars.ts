@@ -1,6 +1,5 @@
 /** What a value is by itself: its type and format, its length and its bounds, whether it is one of those that may be. */
-import { deepEqual } from '../patch/json-value.ts'
-import { goQuote, tooLong } from '../registry/field-error.ts'
+import { tooLong } from '../registry/field-error.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { goNumber, goValue, isInteger } from './go-value.ts'
 import { compilePattern, PatternError } from './pattern.ts'
@@ -89,13 +88,13 @@ export function checkNumber(schema: Schema, value: number, state: State, name: s
   state.matched += 2
 }
 
-export function checkEnum(plan: Plan, value: unknown, state: State, name: string): void {
-  const allowed = plan.schema.enum
-  if (!allowed || allowed.length === 0 || allowed.some((one) => one === value || deepEqual(one, value))) return
-  const supported = allowed.map((one) => (typeof one === 'string' ? one : canonicalJson(one)))
-  fail(state, `${name} in body should be one of [${supported.join(' ')}]`, {
+export function checkEnum({ enumerated }: Plan, value: unknown, state: State, name: string): void {
+  if (!enumerated || enumerated.texts.has(canonicalJson(value))) return
+  fail(state, `${name} in body should be one of ${enumerated.digest}`, {
     type: 'FieldValueNotSupported',
     field: at(state, name),
-    message: `Unsupported value: ${goValue(value)}: supported values: ${supported.map(goQuote).join(', ')}`,
+    get message() {
+      return `Unsupported value: ${goValue(value)}: supported values: ${enumerated.shown}`
+    },
   })
 }

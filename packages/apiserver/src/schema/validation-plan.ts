@@ -1,4 +1,7 @@
 /** What validation asks of the nodes of a schema, worked out once for each. */
+import { createHash } from 'node:crypto'
+import { goQuote, LONGEST_SHOWN } from '../registry/field-error.ts'
+import { canonicalJson } from './canonical-json.ts'
 import { formatCheck } from './format.ts'
 import type { SchemaNode } from './node.ts'
 import type { Schema } from './schema.ts'
@@ -10,7 +13,18 @@ export interface Plan extends Typing {
   /** Of formats that Kubernetes checks; every other one counts as none. */
   format: ((text: string) => boolean) | undefined
   logical: boolean
+  enumerated: Enumerated | undefined
   asWritten: Typing
+}
+
+/** The values that may be, of which there may be tens of thousands, for as many values that are looked at. */
+export interface Enumerated {
+  /** Canonical JSON. */
+  texts: ReadonlySet<string>
+  /** In the order in which they were given, no more than is shown. */
+  shown: string
+  /** The same for the same values. */
+  digest: string
 }
 
 export interface Typing {
@@ -34,6 +48,21 @@ export function planOf(node: SchemaNode): Plan {
   return plan
 }
 
+function enumeratedOf(values: readonly unknown[]): Enumerated {
+  const texts = values.map(canonicalJson)
+  let shown = ''
+  for (const [index, value] of values.entries()) {
+    if (shown.length > LONGEST_SHOWN) break
+    const text = typeof value === 'string' ? value : (texts[index] as string)
+    shown += `${index === 0 ? '' : ', '}${goQuote(text.slice(0, LONGEST_SHOWN))}`
+  }
+  return {
+    texts: new Set(texts),
+    shown: shown.length > LONGEST_SHOWN ? `${shown.slice(0, LONGEST_SHOWN)}…` : shown,
+    digest: createHash('sha256').update(JSON.stringify(texts)).digest('base64'),
+  }
+}
+
 function makePlan(node: SchemaNode): Plan {
   const { schema } = node
   const written = schema.type ? [schema.type] : []
@@ -45,6 +74,7 @@ function makePlan(node: SchemaNode): Plan {
     ...typingOf(types, format && schema.format),
     asWritten: typingOf(written, schema.format),
     format,
+    enumerated: schema.enum?.length ? enumeratedOf(schema.enum) : undefined,
     logical: Boolean(schema.allOf || schema.anyOf || schema.oneOf || schema.not),
   }
 }

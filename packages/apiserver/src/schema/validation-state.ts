@@ -46,8 +46,13 @@ export function forgive({ failures, said, forgiveness }: State, count: number): 
 }
 
 export function failAt(state: State, name: string, text: string, value: unknown): void {
-  const message = `Invalid value: ${goValue(value)}: ${text}`
-  fail(state, text, { type: 'FieldValueInvalid', field: at(state, name), message })
+  fail(state, text, {
+    type: 'FieldValueInvalid',
+    field: at(state, name),
+    get message() {
+      return `Invalid value: ${goValue(value)}: ${text}`
+    },
+  })
 }
 
 export function failType(state: State, name: string, type: string, found: string): void {
