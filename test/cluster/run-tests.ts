@@ -34,8 +34,9 @@ if (!hasGo()) {
 }
 const named = process.argv.slice(2)
 console.log(`Kubernetes ${controlPlaneVersion()}`)
-// Of its controllers that alone without which quotas are not counted: tests bring along what else they need.
-await using cluster = await startRealCluster({ controllers: ['resourcequota-controller'] })
+// Of its controllers those alone that count quotas, and empty the namespaces of tests that are over, for whose objects the
+// controllers of those that follow would go on to try for Pods: tests bring along what else they need.
+await using cluster = await startRealCluster({ controllers: ['resourcequota-controller', 'namespace-controller'] })
 {
   await using admin = await connectCluster(cluster.kubeconfig)
   for (const crd of [sandboxCrd(), snapshotCrd(), templateCrd(), claimCrd(), poolCrd(), ...flatCrds()])

@@ -11,7 +11,7 @@ import {
   sandboxWarmPools,
 } from '@caisson/client'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
   installCrd,
@@ -20,6 +20,7 @@ import {
   type TestCluster,
   until,
 } from '../testing/test-cluster.ts'
+import { createNamespace } from '../testing/test-namespace.ts'
 import { CLAIM_DIALECT, POOL_DIALECT, TEMPLATE_DIALECT } from './dialect.ts'
 
 const podTemplate = { spec: { containers: [{ name: 'main', image: 'busybox', ports: [{ containerPort: 80 }] }] } }
@@ -35,8 +36,9 @@ beforeAll(async () => {
 afterAll(() => cluster[Symbol.asyncDispose]())
 beforeEach(async () => {
   namespace = `dialect-${counter++}`
-  await cluster.client.create(resources.namespaces, { metadata: { name: namespace } })
+  await createNamespace(cluster.client, namespace)
 })
+afterEach(async () => void (await cluster.client.delete(resources.namespaces, namespace)))
 
 const create = <T extends AnyObject>(resource: Resource<T>, name: string, spec: object): Promise<T> =>
   cluster.client.create(resource, { metadata: { name }, spec } as unknown as T, { namespace })
