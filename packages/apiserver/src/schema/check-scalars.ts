@@ -2,7 +2,7 @@
 import { tooLong } from '../registry/field-error.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { goNumber, goValue, isInteger } from './go-value.ts'
-import { compilePattern, PatternError } from './pattern.ts'
+import { compilePattern, PatternError, testAmong } from './pattern.ts'
 import type { Schema } from './schema.ts'
 import type { Plan, Typing } from './validation-plan.ts'
 import { at, fail, failAt, failType, type State } from './validation-state.ts'
@@ -42,7 +42,8 @@ function checkText(schema: Schema, value: string, state: State, name: string): v
   }
   if (!pattern) return
   try {
-    if (!compilePattern(pattern).test(value)) failAt(state, name, `${name} in body should match '${pattern}'`, value)
+    if (!testAmong(state.matching, compilePattern(pattern), value))
+      failAt(state, name, `${name} in body should match '${pattern}'`, value)
   } catch (error) {
     if (!(error instanceof PatternError)) throw error
     const said = error.code === 'too-expensive' ? error.message : `pattern is invalid: ${error.message}`

@@ -29,6 +29,8 @@ const MAXIMUM_PROGRAM = 50_000
 // The slowest matches measured took 20 ns for each step and character: one second at most.
 const MAXIMUM_WORK = 50_000_000
 const CACHED = 2_000
+// Of one object: as much as others may be kept waiting for, once its strings might have taken as long as the slowest match.
+const MAXIMUM_MS = 250
 
 const cache = new Map<string, Pattern | PatternError>()
 
@@ -43,6 +45,27 @@ export function compilePattern(source: string): Pattern {
   }
   if (found instanceof PatternError) throw found
   return found
+}
+
+/** What the matches of one object have taken: at most, and those that were measured. */
+export interface Matching {
+  work: number
+  ms: number
+}
+
+/** As `test`, for one of many strings. Throws a `PatternError` too where those before it have taken too long together. */
+export function testAmong(spent: Matching, pattern: Pattern, text: string): boolean {
+  spent.work += text.length * pattern.size
+  if (spent.work <= MAXIMUM_WORK) return pattern.test(text)
+  if (spent.ms > MAXIMUM_MS)
+    throw new PatternError('too-expensive', 'matching all strings of the object would take too long')
+  // Most patterns take far less than they might.
+  const begun = performance.now()
+  try {
+    return pattern.test(text)
+  } finally {
+    spent.ms += performance.now() - begun
+  }
 }
 
 /** Whether using the pattern costs no compilation. */

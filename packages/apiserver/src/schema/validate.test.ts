@@ -240,6 +240,18 @@ describe('validate', () => {
     ])
   })
 
+  test('matches that would take too long together are refused, each of which would not', () => {
+    const items: Schema = { type: 'array', items: { type: 'string', pattern: '(\\pL|\\pN){0,1000}$' } }
+    const started = performance.now()
+    const errors = said(
+      items,
+      Array.from({ length: 200 }, () => 'é'.repeat(5_000)),
+    )
+    // All of them would be two minutes; the machine may be busy.
+    expect(performance.now() - started).toBeLessThan(15_000)
+    expect(errors.at(-1)).toContain('matching all strings of the object would take too long')
+  })
+
   test('nesting without end is an error, not a crash', () => {
     const schema: Schema = { type: 'object', properties: {} }
     ;(schema.properties as Record<string, Schema>)['next'] = schema

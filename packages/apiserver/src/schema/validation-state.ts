@@ -2,6 +2,7 @@
 import { goQuote, invalidValue } from '../registry/field-error.ts'
 import type { FieldError } from '../status-error.ts'
 import { goValue } from './go-value.ts'
+import type { Matching } from './pattern.ts'
 
 interface Failure {
   /** What the validator says, by which it drops repetitions. */
@@ -20,12 +21,22 @@ export interface State {
   asWritten: boolean
   /** Whether parts of the accepted current value need no look where they are found again. */
   skipsShared: boolean
+  readonly matching: Matching
   /** Whether what is wrong was passed over because it had not changed. */
   forgiveness: { used: boolean }
 }
 
 export function newState(prefix: string, options: Pick<State, 'asWritten' | 'skipsShared'>): State {
-  return { failures: [], said: new Set(), matched: 0, prefix, depth: 0, forgiveness: { used: false }, ...options }
+  return {
+    failures: [],
+    said: new Set(),
+    matched: 0,
+    prefix,
+    depth: 0,
+    matching: { work: 0, ms: 0 },
+    forgiveness: { used: false },
+    ...options,
+  }
 }
 
 export function merge(state: State, other: State): void {
