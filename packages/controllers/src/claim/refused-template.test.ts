@@ -3,8 +3,9 @@ import { findCondition } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
 import { type AnyObject, defineResource, sandboxTemplates, sandboxWarmPools } from '@caisson/client'
 import { beforeEach, expect, test } from 'vitest'
+import { SANDBOXES } from '../sandbox/objects.ts'
 import { isReady, reasonIs, useClaims } from '../testing/claim-fixture.ts'
-import { startTestNode, until } from '../testing/test-cluster.ts'
+import { sandboxNamed, startTestNode, until } from '../testing/test-cluster.ts'
 
 const t = useClaims(apiserver)
 const admission = (kind: string, plural: string) =>
@@ -36,6 +37,13 @@ beforeEach(async () => {
     metadata,
     spec: { policyName: t.namespace, validationActions: ['Deny'] },
   })
+  const asked = { namespace: t.namespace, dryRun: true }
+  const passes = () =>
+    t.client.create(SANDBOXES, sandboxNamed('asked'), asked).then(
+      () => true,
+      () => false,
+    )
+  await expect.poll(passes).toBe(false)
   return async () => {
     await t.client.delete(BINDINGS, t.namespace)
     await t.client.delete(POLICIES, t.namespace)

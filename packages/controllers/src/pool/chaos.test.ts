@@ -28,10 +28,10 @@ import { PODS, SANDBOXES } from '../sandbox/objects.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import { startGarbageCollector } from '../testing/garbage-collector.ts'
 import { installCrd, type RunningControllers, runControllers, startTestNode } from '../testing/test-cluster.ts'
-import { createNamespace } from '../testing/test-namespace.ts'
+import { createNamespace, namespaceName } from '../testing/test-namespace.ts'
 import { createUnreliableTransport, type UnreliableTransport } from '../testing/unreliable-transport.ts'
 
-const namespace = 'storm'
+const namespace = namespaceName()
 const FORBIDDEN = { additionalPodMetadata: { labels: { team: 'a' } } }
 const containers = (version: number) => ({ containers: [{ name: 'main', image: `example.com/main:${version}` }] })
 

@@ -26,14 +26,16 @@ test('a pool is not looked at for each of the claims that come one after another
   let looks = 0
   const log = { queueOf: (name: string) => (name === 'pool' ? { worked: () => void looks++ } : {}) }
   await using running = await runControllers(t.cluster, t.namespace, { now: () => stopped ?? Date.now(), metrics: log })
-  await running.controllers.idle()
+  const claimOne = async (name: string): Promise<void> => {
+    await t.createClaim(name)
+    await t.untilClaim(name, isReady)
+  }
+  // With it all has come that was still to come of the start.
+  await claimOne('first')
   looks = 0
   const begun = performance.now()
-  for (let index = 0; index < 30; index++) {
-    await t.createClaim(`c${index}`)
-    await t.untilClaim(`c${index}`, isReady)
-  }
-  expect(looks).toBeLessThanOrEqual(2 + (performance.now() - begun) / PAUSE_MS)
+  for (let index = 1; index < 30; index++) await claimOne(`c${index}`)
+  expect(looks).toBeLessThanOrEqual(1 + (performance.now() - begun) / PAUSE_MS)
   const made = () => running.writes.filter((write) => write === 'POST sandboxes').length
   expect(made()).toBe(0)
   stopped = undefined

@@ -8,14 +8,14 @@ import { snapshotCaches } from '../snapshot/snapshot-caches.ts'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import { startGarbageCollector } from '../testing/garbage-collector.ts'
 import { installCrd, runControllers, sandboxNamed, startTestNode } from '../testing/test-cluster.ts'
-import { createNamespace } from '../testing/test-namespace.ts'
+import { createNamespace, namespaceName } from '../testing/test-namespace.ts'
 import { PODS, type Pod, SANDBOXES, SERVICES } from './objects.ts'
 import { operatingModeOf } from './observed-sandbox.ts'
 import { planSandbox } from './plan-sandbox.ts'
 import { observeSandbox, sandboxCaches } from './sandbox-controller.ts'
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
-const namespace = 'storm'
+const namespace = namespaceName()
 
 type Step =
   | { name: string; what: 'create' | 'delete' | 'suspend' | 'resume' | 'scale' | 'serve' | 'label' | 'lose' }

@@ -1,9 +1,10 @@
 import { type CustomResourceDefinition, findCondition, type Sandbox, sandboxCrd } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
-import { errorFromAnswer, TransportError } from '@caisson/client'
+import { errorFromAnswer, isNotFound, resources, TransportError } from '@caisson/client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startEmbeddedCluster } from '../testing/embedded-cluster.ts'
 import {
+  CRDS,
   installCrd,
   OLD_SANDBOXES,
   podBecomes,
@@ -14,11 +15,11 @@ import {
   type TestCluster,
   until,
 } from '../testing/test-cluster.ts'
-import { createNamespace } from '../testing/test-namespace.ts'
+import { createNamespace, namespaceName } from '../testing/test-namespace.ts'
 import { PODS, SANDBOXES } from './objects.ts'
 
-const namespace = 'elsewhere'
-const at = { namespace, name: 'box' }
+let namespace: string
+let at: { namespace: string; name: string }
 const ready = (sandbox: Sandbox | undefined) => findCondition(sandbox?.status?.conditions, 'Ready')
 
 let cluster: TestCluster
@@ -26,15 +27,29 @@ let running: RunningControllers
 
 beforeEach(async () => {
   cluster = await startEmbeddedCluster(apiserver)
+  namespace = namespaceName()
+  at = { namespace, name: 'box' }
   await createNamespace(cluster.client, namespace)
 })
 afterEach(async () => {
   await running[Symbol.asyncDispose]()
+  await cluster.client.delete(resources.namespaces, namespace)
+  await replaceCrd(sandboxCrd())
   await cluster[Symbol.asyncDispose]()
 })
 
-async function start(crd: CustomResourceDefinition, transport = cluster.transport): Promise<void> {
+/** Where one is there it would be another version of it: what that has stored goes too. */
+async function replaceCrd(crd: CustomResourceDefinition): Promise<void> {
+  const name = crd.metadata.name ?? ''
+  await cluster.client.delete(CRDS, name).catch((error: unknown) => {
+    if (!isNotFound(error)) throw error
+  })
+  await until(cluster.client, CRDS, { name }, (found) => found === undefined)
   await installCrd(cluster.client, crd)
+}
+
+async function start(crd: CustomResourceDefinition, transport = cluster.transport): Promise<void> {
+  await replaceCrd(crd)
   running = await runControllers({ ...cluster, transport }, namespace)
 }
 

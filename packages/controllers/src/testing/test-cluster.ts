@@ -25,7 +25,7 @@ import type { PlannedEvent } from '../engine/plan.ts'
 import { SANDBOXES } from '../sandbox/objects.ts'
 import { type Controllers, type StartControllersOptions, startControllers } from '../start-controllers.ts'
 
-const CRDS = defineResource<CustomResourceDefinition>({
+export const CRDS = defineResource<CustomResourceDefinition>({
   group: 'apiextensions.k8s.io',
   version: 'v1',
   plural: 'customresourcedefinitions',

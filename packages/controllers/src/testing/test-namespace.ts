@@ -16,6 +16,11 @@ export interface NamespaceTests {
   restart(whileNoneRuns?: () => Promise<unknown>): Promise<void>
 }
 
+/** A name that no other test on the same cluster has. */
+export function namespaceName(): string {
+  return `test-${randomBytes(4).toString('hex')}`
+}
+
 /** One that takes Pods: they need its ServiceAccount, whose controller comes later or is not there. */
 export async function createNamespace(client: Client, name: string): Promise<void> {
   await client.create(resources.namespaces, { metadata: { name } })
@@ -37,7 +42,7 @@ export function useNamespace(server: EmbeddedServer, crds: readonly CustomResour
   })
   afterAll(async () => cluster[Symbol.asyncDispose]())
   beforeEach(async () => {
-    namespace = `test-${randomBytes(4).toString('hex')}`
+    namespace = namespaceName()
     await createNamespace(cluster.client, namespace)
     running = await runControllers(cluster, namespace)
   })
