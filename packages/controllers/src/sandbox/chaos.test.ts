@@ -52,7 +52,7 @@ test('whatever happens in whatever order, with the controllers ended and started
   await installCrd(client)
   await installCrd(client, snapshotCrd())
   await createNamespace(client, namespace)
-  await using informers = createInformers(client)
+  await using informers = createInformers(client, { namespaces: [namespace] })
   const caches = { ...sandboxCaches(informers), ...snapshotCaches(informers) }
   await informers.synced()
 

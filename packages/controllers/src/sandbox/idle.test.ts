@@ -47,9 +47,9 @@ test('falls asleep once its Pod is idle, and is woken once for all who knock', a
   expect(waker.wake({ namespace, name: 'box' }, signal)).toBeUndefined()
   expect(waker.wake({ namespace, name: 'nobody' }, signal)).toBeUndefined()
   await fallAsleep(client, 'box')
-  expect(running.events.map(({ reason, message }) => `${reason}: ${message}`)).toContain(
-    'Idle: Nothing happened for 60 s',
-  )
+  await expect
+    .poll(() => running.events.map(({ reason, message }) => `${reason}: ${message}`))
+    .toContain('Idle: Nothing happened for 60 s')
   await expect.poll(() => informer.get('idle/box')?.spec.operatingMode).toBe('Suspended')
 
   const woken = [1, 2, 3].map(async () => waker.wake({ namespace, name: 'box' }, signal))
