@@ -20,12 +20,13 @@ export interface KnownEnd {
 export function pastRuns(pod: PodObject, ends: ReadonlyMap<string, KnownEnd>): ContainerRun[] {
   return statusesOf(pod).flatMap((status) => {
     const { state, lastState, restartCount } = status
-    if (state?.terminated) {
-      const previous = lastState?.terminated ? [runOf(status, lastState.terminated, restartCount - 1)] : []
-      return [runOf(status, state.terminated, restartCount), ...previous]
+    const previous = (count: number) => (lastState?.terminated ? [runOf(status, lastState.terminated, count)] : [])
+    if (state?.terminated) return [runOf(status, state.terminated, restartCount), ...previous(restartCount - 1)]
+    if (state?.running) {
+      const latest = endedRun(status, ends.get(idOf(status.containerID) ?? '') ?? lostEnd(status))
+      return [latest, ...previous(restartCount - 1)]
     }
-    if (state?.running) return [endedRun(status, ends.get(idOf(status.containerID) ?? '') ?? lostEnd(status))]
-    return lastState?.terminated ? [runOf(status, lastState.terminated, restartCount)] : []
+    return previous(restartCount)
   })
 }
 

@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os'
 import { SNAPSHOT_ANNOTATION } from '@caisson/api'
 import * as apiserver from '@caisson/apiserver'
 import { type Client, resources, sandboxSnapshots } from '@caisson/client'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MODEL_NODE, type ModelCluster, podSpec, startModelCluster } from '../testing/model-node.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { MODEL_NODE, type ModelCluster, type ModelNode, podSpec, startModelCluster } from '../testing/model-node.ts'
 import { BOX } from '../testing/scratch-snapshots.ts'
 
 const namespace = 'default'
@@ -41,6 +41,46 @@ test('that nobody knows when a container ended is told once, and not again and a
   expect(play.errors).toEqual([])
 })
 
+describe('where a sandbox dies under its containers, each of them has ended', () => {
+  const ended = { exitCode: 137, reason: 'Error' }
+  const all = async (play: ModelNode): Promise<unknown> =>
+    (await play.pods())[0]?.status?.containerStatuses?.map(({ name, restartCount, state, lastState }) => ({
+      name,
+      restartCount,
+      state,
+      lastState,
+    }))
+  async function withDeadSandbox(policy: 'Always' | 'Never'): Promise<ModelNode> {
+    await cluster.removePods()
+    const play = await cluster.startNode()
+    await play.happen({ kind: 'create', policy, shape: 'two' })
+    await play.rest()
+    await play.happen({ kind: 'kill', which: 0 })
+    await play.rest()
+    return play
+  }
+
+  test('and is started anew, which the next agent tells as well', async () => {
+    await using play = await withDeadSandbox('Always')
+    const again = { restartCount: 1, state: { running: expect.any(Object) }, lastState: { terminated: ended } }
+    const told = ['main', 'other'].map((name) => ({ name, ...again }))
+    expect(await all(play)).toMatchObject(told)
+    await play.happen({ kind: 'restart' })
+    await play.rest()
+    expect(await all(play)).toMatchObject(told)
+    expect(play.errors).toEqual([])
+  })
+
+  test('and does not run twice where it is to run once', async () => {
+    await using play = await withDeadSandbox('Never')
+    expect(await all(play)).toMatchObject(
+      ['main', 'other'].map((name) => ({ name, restartCount: 0, state: { terminated: ended } })),
+    )
+    expect((await play.pods())[0]?.status?.phase).toBe('Failed')
+    expect(play.errors).toEqual([])
+  })
+})
+
 test('a container that cannot be stopped is asked again after a while, and not at once for ever', async () => {
   await cluster.removePods()
   await using play = await cluster.startNode()
@@ -69,9 +109,9 @@ test('what is left of a sandbox that could not be finished is taken away before 
     expect([machine.sandboxes().length, machine.running()]).toEqual([1, []])
   }
   await fail()
-  // Each moment is a second by the node's clock.
+  // Each moment is a second by the node's clock, in which nothing ends: what runs by now is what is looked for.
   const passes = async (): Promise<string[]> => {
-    await play.happen({ kind: 'exit', which: 0, code: 0 })
+    if (machine.running().length === 0) await play.happen({ kind: 'exit', which: 0, code: 0 })
     await play.rest()
     return machine.running().map((id) => id.replace(/^.*-m/, 'm'))
   }

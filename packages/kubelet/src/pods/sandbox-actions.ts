@@ -33,6 +33,9 @@ export interface SandboxActionsOptions {
   now: () => number
 }
 
+/** How a container ends whose sandbox ends under it. */
+const KILLED = { exitCode: 137, reason: 'sentry-died', message: 'the sandbox ended under its container' } as const
+
 interface NewSandbox {
   memory: PodMemory
   attempt: number
@@ -154,9 +157,18 @@ export function createSandboxActions(options: SandboxActionsOptions): SandboxAct
     memory.stopping.clear()
     memory.restarting.clear()
     memory.begun.clear()
-    // What ran in it is history that the runtime no longer tells.
-    const kept = runs.filter((run) => run.state.phase === 'exited').map((run) => ({ ...run, past: true }))
-    memory.runs = kept
+    memory.runs = runs.flatMap(pastRun)
+  }
+
+  /**
+   * What ran in a sandbox that is gone is history that the runtime no longer tells. Of a sentry's end one container tells
+   * first, and those that have not told by now ended with it: forgotten, they would run again as if they never had.
+   */
+  function pastRun(run: ContainerRun): ContainerRun[] {
+    if (run.state.phase === 'exited') return [{ ...run, past: true }]
+    if (run.state.phase !== 'running') return []
+    const { startedAt } = run.state
+    return [{ ...run, past: true, state: { phase: 'exited', ...KILLED, startedAt, finishedAt: now() } }]
   }
 
   async function removeHalfMade(pod: PodObject, attempt: number): Promise<void> {

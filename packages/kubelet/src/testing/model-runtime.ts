@@ -181,15 +181,19 @@ export function createModelMachine(now: () => number): ModelMachine {
     removals,
     unrestorable,
     running: () =>
-      [...machine.values()].flatMap(({ containers }) =>
-        [...containers.values()].filter(({ state }) => state.phase === 'running').map(({ spec }) => spec.id),
+      [...machine.values()].flatMap(({ alive, containers }) =>
+        !alive
+          ? []
+          : [...containers.values()].filter(({ state }) => state.phase === 'running').map(({ spec }) => spec.id),
       ),
     exit: end,
     kill(id) {
       const sandbox = machine.get(id)
       if (!sandbox) return
       sandbox.alive = false
-      for (const container of sandbox.containers.keys()) end(container, 137)
+      // The first one that is heard of speaks for all: of the others nobody hears before their sandbox is gone.
+      const first = [...sandbox.containers.values()].find(({ state }) => state.phase === 'running')
+      if (first) end(first.spec.id, 137)
     },
     reboot: () => machine.clear(),
     sandboxes: () => [...machine.values()].map(({ spec }) => spec),
