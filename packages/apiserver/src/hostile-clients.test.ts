@@ -1,10 +1,11 @@
 /** Clients that mean harm, against a running server. Each test also shows that others are served meanwhile. */
 import { once } from 'node:events'
 import { Agent, request as httpsRequest } from 'node:https'
-import { connect, type TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { CONNECTION_LIMITS, type ConnectionLimits } from './http/connections.ts'
 import { IN_FLIGHT_LIMITS } from './http/in-flight.ts'
+import { AUTHORIZATION, head, rawClient, rest, statusLine } from './testing/raw-client.ts'
 import { send } from './testing/running-server.ts'
 import { startTemporaryServer, TENANT_TOKEN, type WholeServer } from './testing/whole-server.ts'
 
@@ -21,7 +22,8 @@ const QUICK: ConnectionLimits = {
 }
 
 let api: WholeServer
-const open: TLSSocket[] = []
+const client = rawClient(() => api)
+const { dial, sendRaw } = client
 
 async function serve(connections: ConnectionLimits): Promise<void> {
   api = await startTemporaryServer({
@@ -44,7 +46,7 @@ async function giveTime(): Promise<void> {
 }
 
 afterEach(async () => {
-  for (const socket of open.splice(0)) socket.destroy()
+  client[Symbol.dispose]()
   await api[Symbol.asyncDispose]()
   expect(api.reported).toEqual([])
 })
@@ -62,44 +64,9 @@ async function allow(user: string, rules: object[]): Promise<void> {
   })
 }
 
-/** A connection that says nothing of itself. */
-async function dial(localAddress = '127.0.0.1'): Promise<TLSSocket> {
-  const socket = connect(
-    Object.assign({ host: '127.0.0.1', port: api.port, ca: api.certificates.authority }, { localAddress }),
-  )
-  open.push(socket)
-  socket.on('error', () => undefined)
-  await once(socket, 'secureConnect')
-  return socket
-}
-
-/** Everything that comes back until the other side closes. */
-function rest(socket: TLSSocket): Promise<string> {
-  return new Promise((resolve) => {
-    let text = ''
-    socket.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk
-    })
-    socket.on('close', () => resolve(text))
-  })
-}
-
-async function sendRaw(text: string): Promise<string> {
-  const socket = await dial()
-  const answer = rest(socket)
-  socket.write(text)
-  return answer
-}
-
-const AUTHORIZATION = `Authorization: Bearer ${TENANT_TOKEN}`
-const head = (line: string, ...headers: string[]): string =>
-  [line, 'Host: 127.0.0.1', AUTHORIZATION, ...headers, '', ''].join('\r\n')
-
 async function isServed(): Promise<void> {
   expect((await api.request('GET', '/api/v1/namespaces/default')).status).toBe(200)
 }
-
-const statusLine = (answer: string): string => answer.slice(0, answer.indexOf('\r\n'))
 
 test('a connection that a client has made and not used yet is closed by the client, after its 90 s', () => {
   const { strangerMs, headersMs, requestMs } = CONNECTION_LIMITS
@@ -195,9 +162,7 @@ describe('who is slow', () => {
     watching.write(head('GET /api/v1/namespaces/default/configmaps?watch=1 HTTP/1.1'))
     await once(watching, 'data')
     const closed = Array.from({ length: 60 }, () => {
-      const socket = connect({ host: '127.0.0.1', port: api.port, ca: api.certificates.authority })
-      open.push(socket)
-      socket.on('error', () => undefined)
+      const socket = client.begin()
       return new Promise<void>((resolve) => socket.on('close', () => resolve()).resume())
     })
     await Promise.any(closed)
@@ -285,8 +250,10 @@ describe('who asks for too much at once', () => {
   })
 
   test('has so many connections and no more', async () => {
+    const asking: TLSSocket[] = []
     const ask = async (): Promise<string> => {
       const socket = await dial()
+      asking.push(socket)
       socket.write(head('GET /api/v1/namespaces/default HTTP/1.1'))
       const [answer] = (await once(socket, 'data')) as [Buffer]
       return statusLine(answer.toString())
@@ -299,7 +266,7 @@ describe('who asks for too much at once', () => {
     expect(answers).toEqual(Array.from({ length: 12 }, () => 'HTTP/1.1 200 OK'))
     expect(await ask()).toBe('HTTP/1.1 429 Too Many Requests')
     await isServed()
-    open[0]?.destroy()
+    asking[0]?.destroy()
     await expect.poll(ask).toBe('HTTP/1.1 200 OK')
   })
 
@@ -501,120 +468,11 @@ describe('who sends what takes long, many times at once', () => {
   })
 })
 
-describe('requests within requests', () => {
-  const inner = `GET /api/v1/secrets HTTP/1.1\r\nHost: 127.0.0.1\r\n${AUTHORIZATION}\r\n\r\n`
-  const post = 'POST /api/v1/namespaces/default/configmaps HTTP/1.1'
-  test.each([
-    ['both lengths', head(post, 'Content-Length: 5', 'Transfer-Encoding: chunked') + `0\r\n\r\n${inner}`],
-    ['two lengths', head(post, 'Content-Length: 0', `Content-Length: ${inner.length}`) + inner],
-    ['a length with a sign', head(post, 'Content-Length: +0') + inner],
-    ['an unknown coding', head(post, 'Transfer-Encoding: xchunked') + `0\r\n\r\n${inner}`],
-    ['a coding after chunked', head(post, 'Transfer-Encoding: chunked, identity') + `0\r\n\r\n${inner}`],
-    ['a space before the colon', head(post, 'Content-Length : 0') + inner],
-    ['a folded header', head(post, 'X-A: b\r\n Content-Length: 5') + inner],
-    ['a chunk with a bare line feed', head(post, 'Transfer-Encoding: chunked') + `1\n{\n0\n\n${inner}`],
-    [
-      'a chunk of a length beyond numbers',
-      head(post, 'Transfer-Encoding: chunked') + `fffffffffffffffff\r\n{\r\n0\r\n\r\n${inner}`,
-    ],
-    ['a header without a name', head(post, ': 1') + inner],
-    ['a null byte', head(post, 'X-A: \0') + inner],
-  ])('%s are refused, once', async (_, text) => {
-    const answer = await sendRaw(text)
-    expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400'])
-    await isServed()
-  })
-})
-
-describe('pages in a browser', () => {
-  const asAdministrator = (headers: Record<string, string>) =>
-    api.request('POST', '/api/v1/namespaces/default/configmaps', { body: { metadata: { name: 'page' } }, headers })
-
-  test.each([
-    ['of another origin', { origin: 'https://evil.example' }],
-    ['of another port of this machine', { origin: 'https://127.0.0.1:1' }],
-    ['without an origin of their own', { origin: 'null' }],
-    ['of another site, by what the browser adds', { 'sec-fetch-site': 'cross-site' }],
-  ])('%s are not served, with whatever credentials', async (_, headers) => {
-    const { status, body, headers: answered } = await asAdministrator(headers)
-    expect([status, body.reason, answered['access-control-allow-origin']]).toEqual([403, 'Forbidden', undefined])
-    expect((await api.request('GET', '/api/v1/namespaces/default/configmaps/page')).status).toBe(404)
-  })
-
-  test('whose name was bound to 127.0.0.1 are not served', async () => {
-    const answer = await sendRaw(
-      [
-        'GET /api/v1/secrets HTTP/1.1',
-        'Host: evil.example',
-        'Origin: https://evil.example',
-        'Sec-Fetch-Site: same-origin',
-        AUTHORIZATION,
-        'Connection: close',
-        '',
-        '',
-      ].join('\r\n'),
-    )
-    expect(statusLine(answer)).toBe('HTTP/1.1 403 Forbidden')
-  })
-
-  test('cannot open a WebSocket either', async () => {
-    const answer = await sendRaw(
-      head(
-        'GET /api/v1/namespaces/default/pods/a/exec?command=sh HTTP/1.1',
-        'Connection: Upgrade',
-        'Upgrade: websocket',
-        'Sec-WebSocket-Version: 13',
-        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-        'Origin: https://evil.example',
-      ),
-    )
-    expect(statusLine(answer)).toBe('HTTP/1.1 403 Forbidden')
-  })
-
-  test('what names the server itself as its origin, as some clients do, is served', async () => {
-    const { status } = await asAdministrator({ origin: api.url })
-    expect(status).toBe(201)
-  })
-
-  test('a preflight allows nothing', async () => {
-    const { status, headers } = await api.request('OPTIONS', '/api/v1/namespaces', {
-      anonymous: true,
-      headers: { origin: 'https://evil.example', 'access-control-request-method': 'POST' },
-    })
-    expect([status, headers['access-control-allow-origin']]).toEqual([403, undefined])
-  })
-})
-
-describe('TLS', () => {
-  test('a client cannot renegotiate', async () => {
-    const socket = connect({ host: '127.0.0.1', port: api.port, ca: api.certificates.authority, maxVersion: 'TLSv1.2' })
-    open.push(socket)
-    await once(socket, 'secureConnect')
-    const failed = once(socket, 'error').then(([error]) => (error as NodeJS.ErrnoException).code)
-    socket.renegotiate({}, () => undefined)
-    expect(await failed).toBe('ERR_SSL_NO_RENEGOTIATION')
-  })
-
-  test('versions before 1.2 are not spoken', async () => {
-    const socket = connect({
-      host: '127.0.0.1',
-      port: api.port,
-      ca: api.certificates.authority,
-      minVersion: 'TLSv1',
-      maxVersion: 'TLSv1.1',
-      ciphers: 'ALL:@SECLEVEL=0',
-    })
-    open.push(socket)
-    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
-    expect(error.code).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION')
-  })
-})
-
 test('strangers from one address push out their own, not those from another', async () => {
   await giveTime()
   const other = await dial()
   const flood: TLSSocket[] = []
-  for (let count = 0; count < 2 * QUICK.strangers; count++) flood.push(await dial('127.0.0.9'))
+  for (let count = 0; count < 2 * QUICK.strangers; count++) flood.push(await dial({ localAddress: '127.0.0.9' }))
   const [first] = flood
   if (!first?.closed) await once(first as TLSSocket, 'close')
   expect(other.closed).toBe(false)
