@@ -380,6 +380,16 @@ describe('a cluster that ends when it is idle', () => {
     expect([code, isAlive(running)]).toEqual([0, true])
     await waitForEnd(running)
   })
+  test('stays where up asks for it meanwhile', async () => {
+    const running = await up()
+    await cluster.mustCaisson(['up', '--detach'])
+    // It is three times as long idle as it may be.
+    await delay(3_000)
+    expect(isAlive(running)).toBe(true)
+    await cluster.mustCaisson(['down'])
+    await waitForEnd(await up())
+  })
+
   test('does not while a Sandbox sleeps behind a port that wakes it', async () => {
     const running = await up()
     const port = await freePort()

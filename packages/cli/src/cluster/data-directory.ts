@@ -42,6 +42,8 @@ export interface DataDirectory {
   volumes: string
   /** Of a socket for each process that a sandbox is for. */
   attended: string
+  /** Made by `up` where a cluster runs that would end when it is idle: it then stays. */
+  stays: string
   /** Of the logs of the cluster's own parts that show as Pods. */
   systemLogs: string
   /** Of the router's socket and credentials: all of the directory that its process sees. */
@@ -80,6 +82,7 @@ export function dataDirectory(option?: string): DataDirectory {
     kubelet: join(root, 'kubelet'),
     volumes: join(root, 'volumes'),
     attended: join(root, 'attended'),
+    stays: join(root, 'stays'),
     systemLogs: join(root, 'system-logs'),
     router: join(root, 'router'),
     images: join(root, 'images.yaml'),

@@ -1,5 +1,5 @@
 /** `caisson up`: the embedded cluster in this process, until it is told to stop. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
 import { type DataDirectory, prepareDataDirectory } from './data-directory.ts'
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts'
@@ -24,13 +24,17 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
   const { stopWhenIdleMs, fakeRuntime, flatGroup } = options
   await runDaemon(directory, async (log) => {
     holdNamespaces(directory)
+    // It was said of the cluster before this one.
+    rmSync(directory.stays, { force: true })
     const start = (on: number): Promise<EmbeddedCluster> =>
       startEmbeddedCluster(directory, { host, port: on, fakeRuntime, flatGroup, log })
     const cluster = await startOn(port, start)
     return {
       server: cluster.url,
       stopAll: () => cluster.kubelet.stopAll(),
-      ...(stopWhenIdleMs !== undefined && { watch: (stop) => watchIdleness(cluster, stopWhenIdleMs, stop) }),
+      ...(stopWhenIdleMs !== undefined && {
+        watch: (stop) => watchIdleness(cluster, stopWhenIdleMs, () => existsSync(directory.stays) || stop()),
+      }),
       [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
     }
   })

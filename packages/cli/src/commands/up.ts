@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { CliError } from '../cli-error.ts'
 import { type DaemonRecord, findDaemon } from '../cluster/daemon-record.ts'
 import { type DataDirectory, dataDirectory } from '../cluster/data-directory.ts'
@@ -33,6 +34,8 @@ export async function up(options: UpOptions): Promise<void> {
         `the cluster runs already, at ${running.server}, and --listen asks for ${options.listen}: 'caisson down' stops it first`,
       )
     await requireAnswer(directory, running)
+    // Another command may have started it, to end when it is idle: whoever asks for a cluster has one until `down`.
+    writeFileSync(directory.stays, '', { mode: 0o600 })
     console.log(`already running: ${running.server}, process ${running.pid}`)
     return
   }
