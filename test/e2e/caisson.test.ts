@@ -32,6 +32,12 @@ describe('the cluster’s commands', () => {
       stdout: '',
       stderr: `caisson: the cluster runs already, at ${before.server}, and --listen asks for 127.0.0.1:1: 'caisson down' stops it first\n`,
     })
+    expect((await cluster.caisson(['up', '--detach', '--fake-runtime'])).stderr).toBe(
+      `caisson: the cluster runs already, without RuntimeClass fake, and --fake-runtime asks for it: 'caisson down' stops it first\n`,
+    )
+    expect((await cluster.caisson(['up', '--no-flat-group'])).stderr).toBe(
+      `caisson: the cluster runs already, with pools in the group of Sandbox too, and --no-flat-group asks for their own alone: 'caisson down' stops it first\n`,
+    )
     expect(JSON.parse(await cluster.mustCaisson(['status', '-o', 'json']))).toEqual({
       running: true,
       pid: before.pid,

@@ -15,6 +15,10 @@ export interface DaemonRecord extends ProcessRun {
   /** `https://127.0.0.1:PORT` */
   server: string
   version: string
+  /** Of a cluster that was started with `--fake-runtime`. */
+  fakeRuntime?: true
+  /** Of a cluster that was started with `--no-flat-group`. */
+  flatGroup?: false
   /** It takes no more work, and nobody else may use the directory until it has ended. */
   ending?: true
 }
@@ -64,10 +68,7 @@ export function isSameRun(run: ProcessRun): boolean {
 }
 
 /** Writes the record of this process, atomically. */
-export function writeDaemonRecord(
-  directory: DataDirectory,
-  about: Pick<DaemonRecord, 'server' | 'version' | 'ending'>,
-): void {
+export function writeDaemonRecord(directory: DataDirectory, about: Omit<DaemonRecord, keyof ProcessRun>): void {
   const record: DaemonRecord = { ...thisRun(process.pid), ...about }
   const temporary = `${directory.daemon}.${process.pid}`
   writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 })

@@ -3,7 +3,7 @@ import { closeSync, writeSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { VERSION } from '../version.ts'
 import { createDaemonLog, type DaemonLog } from './daemon-log.ts'
-import { removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
+import { type DaemonRecord, removeDaemonRecord, writeDaemonRecord } from './daemon-record.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { takeDirectory } from './directory-lock.ts'
 import { closeInheritedDescriptors } from './inherited-descriptors.ts'
@@ -13,6 +13,8 @@ import { releaseNamespaces } from './user-namespace.ts'
 export interface Served extends AsyncDisposable {
   /** Of the API server. */
   server: string
+  /** What its record says besides. */
+  startedWith?: Pick<DaemonRecord, 'fakeRuntime' | 'flatGroup'>
   /** Stops every sandbox too. */
   stopAll(): Promise<void>
   /** Ends it by calling `stop`, until it is disposed; never unless given. */
@@ -56,7 +58,8 @@ export async function runDaemon(
     // Whatever happens from here on, nothing of it goes on in a process that should end.
     await using served = await start(log)
     const { server } = served
-    writeDaemonRecord(directory, { server, version: VERSION })
+    const about = { server, version: VERSION, ...served.startedWith }
+    writeDaemonRecord(directory, about)
     sayReady(`${readyText}: ${server}`)
     // Written at an orderly end otherwise, which a cluster may never come to.
     flushCompileCache()
@@ -65,7 +68,7 @@ export async function runDaemon(
     // Its timer would keep the process alive long after everything else has ended.
     watched?.[Symbol.dispose]()
     try {
-      writeDaemonRecord(directory, { server, version: VERSION, ending: true })
+      writeDaemonRecord(directory, { ...about, ending: true })
     } catch {
       // On a full disk it says what it said before.
     }

@@ -31,6 +31,7 @@ export async function serve(directory: DataDirectory, options: ServeOptions): Pr
     const cluster = await startOn(port, start)
     return {
       server: cluster.url,
+      startedWith: { ...(fakeRuntime && { fakeRuntime: true }), ...(!flatGroup && { flatGroup: false }) },
       stopAll: () => cluster.kubelet.stopAll(),
       ...(stopWhenIdleMs !== undefined && {
         watch: (stop) => watchIdleness(cluster, stopWhenIdleMs, () => existsSync(directory.stays) || stop()),

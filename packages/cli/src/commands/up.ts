@@ -28,11 +28,7 @@ export async function up(options: UpOptions): Promise<void> {
   requireNoNode(directory)
   const running = await findDaemon(directory)
   if (running) {
-    if (options.listen !== undefined && !running.server.endsWith(`//${options.listen}`))
-      throw new CliError(
-        'failed',
-        `the cluster runs already, at ${running.server}, and --listen asks for ${options.listen}: 'caisson down' stops it first`,
-      )
+    requireStartedWith(running, options)
     await requireAnswer(directory, running)
     // Another command may have started it, to end when it is idle: whoever asks for a cluster has one until `down`.
     writeFileSync(directory.stays, '', { mode: 0o600 })
@@ -54,6 +50,18 @@ export async function up(options: UpOptions): Promise<void> {
     flatGroup: options.flatGroup ?? true,
     ...(stopWhenIdleMs !== undefined && { stopWhenIdleMs }),
   })
+}
+
+/** Whoever asks for something else than what runs has not got it. */
+function requireStartedWith(running: DaemonRecord, { listen, fakeRuntime, flatGroup }: UpOptions): void {
+  const refuse = (how: string, asked: string): never => {
+    throw new CliError('failed', `the cluster runs already, ${how}, and ${asked}: 'caisson down' stops it first`)
+  }
+  if (listen !== undefined && !running.server.endsWith(`//${listen}`))
+    refuse(`at ${running.server}`, `--listen asks for ${listen}`)
+  if (fakeRuntime && !running.fakeRuntime) refuse('without RuntimeClass fake', '--fake-runtime asks for it')
+  if (flatGroup === false && running.flatGroup !== false)
+    refuse('with pools in the group of Sandbox too', '--no-flat-group asks for their own alone')
 }
 
 const PATIENCE_MS = 10_000
