@@ -6,6 +6,7 @@ import { type AddressInfo, connect } from 'node:net'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Certificates, ensureCertificates } from '../authn/certificates.ts'
+import { SWITCHING } from '../testing/webhook-server.ts'
 import { startTemporaryServer, TENANT_TOKEN, type WholeServer } from '../testing/whole-server.ts'
 
 const SERVICES = '/apis/apiregistration.k8s.io/v1/apiservices'
@@ -43,7 +44,6 @@ let theirs: Certificates
 /** What the other server does with a request to its kinds. */
 let answer: (request: IncomingMessage, response: ServerResponse) => void
 let isUp: boolean | 'in another protocol' = true
-const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n'
 const dialed: string[] = []
 
 beforeAll(async () => {

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { pipeline } from 'node:stream/promises'
 import { endToEnd, framingOf } from '@caisson/api'
+import { onOtherProtocol } from '../http/other-protocol.ts'
 import { hasBody } from '../http/read-body.ts'
 import { StatusError } from '../status-error.ts'
 import type { Call } from '../verbs/call.ts'
@@ -59,11 +60,7 @@ function ask(
     const fail = (message: string): void =>
       reject(new StatusError('ServiceUnavailable', `error trying to reach service: ${message}`, { details: {} }))
     asked.on('error', ({ message }) => fail(message))
-    // Without this Node would say nothing of it.
-    asked.on('upgrade', (_answer, socket) => {
-      socket.destroy()
-      fail('it answered in another protocol than HTTP')
-    })
+    onOtherProtocol(asked, () => fail('it answered in another protocol than HTTP'))
     if (hasBody(request)) pipeline(request, asked).catch((error: unknown) => asked.destroy(error as Error))
     else asked.end()
   })

@@ -7,6 +7,7 @@ import { mergeConditions } from '@caisson/api'
 import { type DialService, serviceAgent } from '../admission/webhooks/service-agent.ts'
 import type { FrontProxy } from '../authn/certificates.ts'
 import { SUPERUSERS } from '../authz/authorizer.ts'
+import { onOtherProtocol } from '../http/other-protocol.ts'
 import type { ApiServiceObject } from '../registry/builtin/api-service.ts'
 import type { Registry } from '../registry/registry.ts'
 import { deepEqual } from '../storage/freeze.ts'
@@ -229,11 +230,7 @@ function read({ agent, host }: Entry, path: string): Promise<string> {
         })
       },
     )
-    // Without this Node would say nothing of it, and the deadline would not end it.
-    request.on('upgrade', ({ statusCode }, socket) => {
-      socket.destroy()
-      reject(new Error(`bad status: ${statusCode}`))
-    })
+    onOtherProtocol(request, (statusCode) => reject(new Error(`bad status: ${statusCode}`)))
     request.on('error', reject)
     request.end()
   })

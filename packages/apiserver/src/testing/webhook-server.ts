@@ -12,7 +12,7 @@ export type Review = any
 
 /** Answers every request in another protocol, which nobody has asked for. */
 export const SWITCHING_PATH = '/switching'
-const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n'
+export const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n'
 
 export interface WebhookServer extends AsyncDisposable {
   url: string

@@ -3,7 +3,7 @@ import { CLAIM_REASONS, findCondition, type SandboxClaim } from '@caisson/api'
 import { isAlreadyExists, isNotFound, sandboxClaims } from '@caisson/client'
 import { requireTerminal } from '../attached-terminal.ts'
 import { attend } from '../attendance.ts'
-import { CliError, type CliErrorCode, EXIT_CODES } from '../cli-error.ts'
+import { CliError, type CliErrorCode } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { parseTimeout, shutdownAfter } from '../duration.ts'
 import { execCommand } from '../exec-command.ts'
@@ -11,7 +11,7 @@ import type { GlobalOptions } from '../global-options.ts'
 import { missingNamespace } from '../missing-namespace.ts'
 import { newName } from '../new-name.ts'
 import { parseEnv } from '../run/pod-spec.ts'
-import { stopSignal } from '../run/stop-signal.ts'
+import { exitStopped, stopSignal } from '../run/stop-signal.ts'
 import { awakePodOf } from '../sandbox-pod.ts'
 import { makeTemporary, takeAway } from '../take-away.ts'
 import { say } from '../terminal-text.ts'
@@ -78,9 +78,7 @@ export async function claim(options: ClaimOptions): Promise<void> {
     process.exitCode = await stop.race(execCommand(client, pod, given))
   } catch (error) {
     if (!stop.signal.aborted) throw error
-    process.exitCode = stop.exitCode()
-    if (process.exitCode === EXIT_CODES['timed-out'])
-      say(`the command did not end within ${options.timeout} and was stopped`)
+    exitStopped(stop, `the command did not end within ${options.timeout} and was stopped`)
   } finally {
     stop.abort()
     if (!kept) await takeAway(client, temporary)

@@ -2,7 +2,7 @@ import { NETWORK_ANNOTATION, type Sandbox } from '@caisson/api'
 import { type ConnectAhead, isAlreadyExists, resources } from '@caisson/client'
 import { requireTerminal, type TerminalOptions } from '../attached-terminal.ts'
 import { attend, removedWhenEnded } from '../attendance.ts'
-import { CliError, EXIT_CODES } from '../cli-error.ts'
+import { CliError } from '../cli-error.ts'
 import type { DataDirectory } from '../cluster/data-directory.ts'
 import { ensureHostNamespace, HOST_NAMESPACE } from '../cluster/host-namespace.ts'
 import { requireGvisor } from '../cluster/require-gvisor.ts'
@@ -16,7 +16,7 @@ import { followPod } from '../run/follow-pod.ts'
 import { type PodSpec, podSpec } from '../run/pod-spec.ts'
 import type { RunCommandOptions } from '../run/run-options.ts'
 import { runToEnd } from '../run/run-to-end.ts'
-import { type StopSignal, stopSignal } from '../run/stop-signal.ts'
+import { exitStopped, type StopSignal, stopSignal } from '../run/stop-signal.ts'
 import { yieldProcessor } from '../run/yield-processor.ts'
 import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
@@ -171,9 +171,7 @@ async function runAttached(session: Session, { options, sandbox, stop, remove }:
     )
   } catch (error) {
     if (!stop.signal.aborted) throw error
-    process.exitCode = stop.exitCode()
-    if (process.exitCode === EXIT_CODES['timed-out'])
-      say(`${name} did not end within ${options.timeout} and was stopped`)
+    exitStopped(stop, `${name} did not end within ${options.timeout} and was stopped`)
   } finally {
     stop.abort()
     if (remove) await takeAway(session.client, made)

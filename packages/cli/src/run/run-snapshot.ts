@@ -1,6 +1,6 @@
 import { isNotFound, sandboxSnapshots } from '@caisson/client'
 import { type Attendance, attend } from '../attendance.ts'
-import { CliError, EXIT_CODES } from '../cli-error.ts'
+import { CliError } from '../cli-error.ts'
 import { openSession, type Session } from '../cluster/session.ts'
 import { parseTimeout, shutdownAfter } from '../duration.ts'
 import { execCommand } from '../exec-command.ts'
@@ -12,9 +12,8 @@ import { sandboxes } from '../sandboxes.ts'
 import { sayWaiting } from '../say-waiting.ts'
 import { makeTemporary, takeAway, temporarySandbox } from '../take-away.ts'
 import { templateOfCopy } from '../template-of-copy.ts'
-import { say } from '../terminal-text.ts'
 import { whereFound } from '../where-found.ts'
-import { type StopSignal, stopSignal } from './stop-signal.ts'
+import { exitStopped, type StopSignal, stopSignal } from './stop-signal.ts'
 
 export interface RunSnapshotOptions extends GlobalOptions {
   snapshot: string
@@ -45,9 +44,7 @@ export async function runSnapshot(options: RunSnapshotOptions): Promise<void> {
     await whereFound(opened, (session) => runIn(session, { ...options, name, stop, timeoutMs, attendance }))
   } catch (error) {
     if (!stop.signal.aborted) throw error
-    process.exitCode = stop.exitCode()
-    if (process.exitCode === EXIT_CODES['timed-out'])
-      say(`the command did not end within ${options.timeout} and was stopped`)
+    exitStopped(stop, `the command did not end within ${options.timeout} and was stopped`)
   }
 }
 

@@ -2,12 +2,19 @@
 import { startTimer } from '@caisson/api'
 import { EXIT_CODES } from '../cli-error.ts'
 import { whenOutputFails } from '../output.ts'
+import { say } from '../terminal-text.ts'
 
 export interface StopSignal {
   signal: AbortSignal
   abort(): void
   exitCode(): number
   race<T>(work: Promise<T>): Promise<T>
+}
+
+/** What this process ends with where `stop` has ended its work. @param late said where that was the time-out */
+export function exitStopped(stop: StopSignal, late: string): void {
+  process.exitCode = stop.exitCode()
+  if (process.exitCode === EXIT_CODES['timed-out']) say(late)
 }
 
 /** Aborts on a signal, with the shell's exit code for it, after the time-out, and where the output cannot be written. */

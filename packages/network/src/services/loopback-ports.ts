@@ -145,14 +145,10 @@ async function listenTcp(first: LoopbackPort): Promise<Listener> {
   const awaited = new Set<Promise<unknown>>()
   let port = first
   /** What has come to have the place is there, and has yet to wake. */
-  let waking: Promise<unknown> | undefined
+  let waking: Promise<undefined> | undefined
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (outside) => {
     const target = port.target()
-    if (waking)
-      void carryLater(
-        outside,
-        waking.then(() => undefined),
-      )
+    if (waking) void carryLater(outside, waking)
     else if (target || !port.awaken) carry(outside, target)
     else void carryLater(outside, port.awaken())
   })
@@ -174,6 +170,11 @@ async function listenTcp(first: LoopbackPort): Promise<Listener> {
     carry(outside, port.target() ?? woken)
   }
 
+  async function allWoken(): Promise<undefined> {
+    await Promise.allSettled(awaited)
+    waking = undefined
+  }
+
   const leave = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
   server.maxConnections = CONNECTIONS
   await listen(server, port)
@@ -181,10 +182,7 @@ async function listenTcp(first: LoopbackPort): Promise<Listener> {
     leave,
     lead(next) {
       const isTaken = port.placeholder && !next.placeholder
-      if (isTaken && awaited.size > 0)
-        waking = Promise.allSettled(awaited).finally(() => {
-          waking = undefined
-        })
+      if (isTaken && awaited.size > 0) waking = allWoken()
       port = next
     },
     async [Symbol.asyncDispose]() {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { Agent, request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
 import type { Status } from '@caisson/api'
+import { onOtherProtocol } from '../../http/other-protocol.ts'
 import { jsonSyntaxError } from '../../verbs/json-syntax-error.ts'
 import { type DialService, serviceAgent } from './service-agent.ts'
 
@@ -174,11 +175,7 @@ function post(url: URL, agent: Agent, { body, timeoutSeconds, maxBytes, userAgen
         })
       },
     )
-    // Without this Node would say nothing of it, and the deadline would not end it.
-    request.on('upgrade', ({ statusCode = 0 }, socket) => {
-      socket.destroy()
-      fail(refusal(statusCode, ''))
-    })
+    onOtherProtocol(request, (statusCode) => fail(refusal(statusCode, '')))
     request.on('error', (error: NodeJS.ErrnoException) => {
       if (signal.aborted) fail(`${about}: context deadline exceeded`)
       else if (error.code === 'ECONNREFUSED') fail(`${about}: dial tcp ${url.host}: connect: connection refused`)
