@@ -240,18 +240,6 @@ describe('validate', () => {
     ])
   })
 
-  test('matches that would take too long together are refused, each of which would not', () => {
-    const items: Schema = { type: 'array', items: { type: 'string', pattern: '(\\pL|\\pN){0,1000}$' } }
-    const started = performance.now()
-    const errors = said(
-      items,
-      Array.from({ length: 200 }, () => 'é'.repeat(5_000)),
-    )
-    // All of them would be two minutes; the machine may be busy.
-    expect(performance.now() - started).toBeLessThan(15_000)
-    expect(errors.at(-1)).toContain('matching all strings of the object would take too long')
-  })
-
   test('nesting without end is an error, not a crash', () => {
     const schema: Schema = { type: 'object', properties: {} }
     ;(schema.properties as Record<string, Schema>)['next'] = schema
@@ -275,29 +263,6 @@ describe('validate', () => {
     expect(said({ type: 'array', items: { type: 'integer' } }, items)).toHaveLength(100_000)
     // Quadratic time would be minutes; the machine may be busy.
     expect(performance.now() - started).toBeLessThan(4_000)
-  })
-
-  test('many values of many that may be are looked for in linear time, and no more is told of those than is shown', () => {
-    const allowed = Array.from({ length: 20_000 }, (_, index) => `value-${index}`)
-    const items: Schema = { type: 'array', items: { type: 'string', enum: allowed } }
-    const started = performance.now()
-    const last = allowed.at(-1)
-    expect(
-      validate(
-        items,
-        Array.from({ length: 40_000 }, () => last),
-      ),
-    ).toEqual([])
-    const errors = validate(
-      items,
-      Array.from({ length: 40_000 }, () => 'another'),
-    )
-    // Each looked for among all, or shown with all, would be a minute, and 12 GB.
-    expect(performance.now() - started).toBeLessThan(4_000)
-    expect(errors).toHaveLength(40_000)
-    const [before, shown] = errors[0]?.message.split('supported values: ') ?? []
-    expect([before, shown?.length]).toEqual(['Unsupported value: "another": ', 16_385])
-    expect(shown?.startsWith('"value-0", "value-1", ')).toBe(true)
   })
 
   test('what is wrong below long keys is found, and told of by the beginnings of its paths', () => {
